@@ -1,0 +1,73 @@
+"""Paths, metadata and state of Mindscope Neuropixels sessions, kept in git.
+
+Names are loaded on first use (PEP 562): importing the package itself costs next to nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from npc_lims.errors import (
+        MissingCredentials,
+        NoRemoteState,
+        NoSessionInfo,
+        NpcLimsError,
+        RemoteStateError,
+        SettingsError,
+        SourceError,
+        StateError,
+        SyncRefused,
+        TrackedFileError,
+    )
+    from npc_lims.memo import clear_caches
+    from npc_lims.sessions import (
+        SessionInfo,
+        get_session_info,
+        get_session_issues,
+        get_session_kwargs,
+        state_origin,
+    )
+
+__version__ = "1.0.0"
+
+__all__ = [
+    "MissingCredentials",
+    "NoRemoteState",
+    "NoSessionInfo",
+    "NpcLimsError",
+    "RemoteStateError",
+    "SessionInfo",
+    "SettingsError",
+    "SourceError",
+    "StateError",
+    "SyncRefused",
+    "TrackedFileError",
+    "clear_caches",
+    "get_session_info",
+    "get_session_issues",
+    "get_session_kwargs",
+    "state_origin",
+]
+
+_HOMES = {
+    "clear_caches": "npc_lims.memo",
+    "SessionInfo": "npc_lims.sessions",
+    "get_session_info": "npc_lims.sessions",
+    "get_session_issues": "npc_lims.sessions",
+    "get_session_kwargs": "npc_lims.sessions",
+    "state_origin": "npc_lims.sessions",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOMES.get(name, "npc_lims.errors")), name)
+    globals()[name] = value  # the next access finds it without coming here
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

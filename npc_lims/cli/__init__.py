@@ -1,0 +1,40 @@
+"""The `npc-lims` command: one module for each group of commands.
+
+Exit codes: 0 done; 1 a check found problems; 2 bad input or usage; 3 a source could not be asked, the
+rest was done; 4 refused by the breaker.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from npc_lims.errors import NpcLimsError, SyncRefused, TrackedFileError
+
+__all__ = ["main"]
+
+
+def main() -> None:
+    """Entry point: a mistake of the user's is one message on stderr, never a traceback."""
+    from npc_lims.cli.app import app
+
+    try:
+        app(prog_name="npc-lims")
+    except TrackedFileError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+    except SyncRefused as error:
+        _complain(error, 4)
+    except NpcLimsError as error:
+        _complain(error, 2)
+    except BrokenPipeError:
+        # the reader of our output (head, less) has gone: nothing to say, and nobody to say it to
+        sys.stderr.close()
+        sys.exit(0)
+    except KeyboardInterrupt:
+        print("npc-lims: interrupted", file=sys.stderr)
+        sys.exit(130)
+
+
+def _complain(error: Exception, code: int) -> None:
+    print(f"npc-lims: error: {error}", file=sys.stderr)
+    sys.exit(code)

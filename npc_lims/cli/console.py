@@ -1,0 +1,33 @@
+"""Where commands print, and how a value looks in a table."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+__all__ = ["err", "out", "symbol"]
+
+_PIPE_WIDTH = 200
+_SYMBOLS = {True: ("✓", "y", "green"), False: ("·", "n", "dim"), None: ("?", "?", "yellow"), "n/a": ("–", "-", "dim")}
+
+
+def out() -> Console:
+    """Standard output. In a pipe lines are not cut to some terminal's width."""
+    return Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH, highlight=False, soft_wrap=False)
+
+
+def err() -> Console:
+    return Console(stderr=True, highlight=False)
+
+
+def symbol(value: Any) -> Text:
+    """Yes, no, unknown or does not apply, in one character that the terminal's encoding has."""
+    fancy, plain, style = _SYMBOLS[value if value in (True, False, None) or value == "n/a" else True]
+    try:
+        fancy.encode(sys.stdout.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return Text(plain, style)
+    return Text(fancy, style)

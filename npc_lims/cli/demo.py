@@ -1,0 +1,110 @@
+"""`npc-lims demo`: the whole loop on an invented lab, with no credentials and no network."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Dict, Optional
+
+import typer
+
+from npc_lims.cli.console import out
+from npc_lims.errors import NpcLimsError
+
+__all__ = ["demo_command"]
+
+_IDENTITY = ("-c", "user.name=npc-lims demo", "-c", "user.email=demo@example.org", "-c", "commit.gpgsign=false")
+_QUERY = """\
+import npc_lims
+
+sessions = npc_lims.get_session_info(is_ephys=True, is_uploaded=True)
+print(len(sessions), "uploaded ephys sessions; waiting for sorting:",
+      ", ".join(str(s.id) for s in sessions if not s.is_sorted))
+print(npc_lims.get_session_info("DRpilot_901002_20240515"))
+print(npc_lims.state_origin())
+"""
+
+
+def demo_command(
+    folder: Optional[Path] = typer.Argument(None, help="An empty or new folder. Default: a temporary one."),
+) -> None:
+    """Run the whole loop on sample data: sync, commit, a day goes by, sync again, look at the diff, ask.
+
+    Needs git; no credentials and no network. Everything in it is invented.
+
+    Example: npc-lims demo my-demo
+    """
+    from npc_lims.demo.world import write_world
+
+    folder = _prepare(folder)
+    repository, world = folder / "repository", folder / "world"
+    repository.mkdir()
+    _say(f"An invented lab, in {folder}")
+    write_world(world, 1)
+    _git(repository, "init", "--quiet", "--initial-branch=main")
+
+    _say("Day 1: npc-lims sync --mirror ../world/mirror")
+    _sync(repository, world)
+    _commit(repository, "state: first sync")
+
+    _say("Day 2: a session was uploaded, one sorted, one added to tracked_sessions.yaml. The same sync again")
+    write_world(world, 2)
+    _sync(repository, world)
+
+    _say("What a reviewer sees: git diff state/sessions")
+    _git(repository, "add", "--all")
+    _git(repository, "--no-pager", "diff", "--cached", "--stat", "--", "state/sessions")
+    _git(repository, "--no-pager", "diff", "--cached", "--unified=1", "--", "state/sessions/901002")
+    _commit(repository, "state: 1 uploaded, 1 sorted, 1 new")
+
+    _say("And what a scientist asks, through the library")
+    out().print(_QUERY, style="dim", markup=False)
+    _run([sys.executable, "-c", _QUERY], repository, {"NPC_LIMS_STATE": str(repository / "state")})
+
+    _say(f"Look around: cd {repository}")
+    out().print("  npc-lims sessions --ephys\n  npc-lims show 901002_2024-05-15\n  npc-lims verify", markup=False)
+
+
+def _prepare(folder: Optional[Path]) -> Path:
+    if folder is None:
+        return Path(tempfile.mkdtemp(prefix="npc-lims-demo-"))
+    folder = folder.resolve()
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise NpcLimsError(f"{folder} is not empty: name a new folder, or none for a temporary one")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _sync(repository: Path, world: Path) -> None:
+    tracked = repository / "tracked_sessions.yaml"
+    tracked.write_bytes((world / "tracked_sessions.yaml").read_bytes())
+    command = [sys.executable, "-m", "npc_lims", "sync", "--mirror", str(world / "mirror"), "--state", "state"]
+    # settings of the lab that runs the demo, such as other buckets, would not fit the sample data
+    _run(command, repository, {})
+
+
+def _commit(repository: Path, message: str) -> None:
+    _git(repository, "add", "--all")
+    _git(repository, "commit", "--quiet", f"--message={message}")
+
+
+def _git(repository: Path, *arguments: str) -> None:
+    _run(["git", *_IDENTITY, *arguments], repository, {})
+
+
+def _run(command: list[str], folder: Path, variables: Dict[str, str]) -> None:
+    sys.stdout.flush()
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("NPC_LIMS_", "GIT_"))}
+    try:
+        done = subprocess.run(command, cwd=folder, env={**kept, **variables}, check=False)
+    except FileNotFoundError:
+        raise NpcLimsError(f"{command[0]} is not installed: the demo needs it") from None
+    if done.returncode:
+        raise NpcLimsError(f"{' '.join(command[:4])} ... failed with exit code {done.returncode}")
+
+
+def _say(text: str) -> None:
+    out().print(f"\n── {text}", style="bold", markup=False)

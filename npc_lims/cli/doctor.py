@@ -1,0 +1,117 @@
+"""`npc-lims doctor`: which credentials and services work, and what to do about those that do not."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Callable, Optional
+
+import typer
+
+from npc_lims.cli.console import out
+from npc_lims.cli.places import reading_settings
+from npc_lims.errors import NpcLimsError, SourceError
+from npc_lims.settings import Settings
+
+__all__ = ["doctor_command"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """One check: *detail* says what was found, or what to do."""
+
+    name: str
+    ok: bool
+    detail: str
+
+
+def doctor_command(
+    state: Optional[Path] = typer.Option(None, help="Check this state folder. Default: as other commands read."),
+    mirror: Optional[Path] = typer.Option(None, help="Check this mirror in place of the cloud."),
+    as_json: bool = typer.Option(False, "--json", help="Print the findings as JSON."),
+) -> None:
+    """Check each credential and service: reachable, allowed, or what to set. Exits with 1 if any fails.
+
+    Example: npc-lims doctor
+    """
+    settings = reading_settings(state)
+    if mirror is not None:
+        settings = settings.model_copy(update={"mirror": mirror})
+    findings = list(_findings(settings))
+    if as_json:
+        json.dump([dataclasses.asdict(finding) for finding in findings], sys.stdout, indent=1)
+        sys.stdout.write("\n")
+    else:
+        _print(findings)
+    if not all(finding.ok for finding in findings):
+        raise typer.Exit(1)
+
+
+def _findings(settings: Settings) -> Iterator[Finding]:
+    yield _check("state", lambda: _state(settings))
+    yield _check("code ocean", lambda: _codeocean(settings))
+    yield _check("training workbooks", lambda: _training(settings))
+    for name, root in (
+        ("stimulus files", settings.stim_root),
+        ("IBL annotations", settings.ibl_root),
+        ("tissuecyte annotations", settings.tissuecyte_root),
+        ("parquet cache", settings.parquet_root),
+        ("NWB cache", settings.nwb_root),
+        ("sorting results", f"s3://{settings.codeocean_bucket}"),
+    ):
+        yield _check(name, lambda root=root: _bucket(settings, root))  # type: ignore[misc]
+
+
+def _check(name: str, check: Callable[[], str]) -> Finding:
+    try:
+        return Finding(name, True, check())
+    except NpcLimsError as error:
+        return Finding(name, False, error.reason if isinstance(error, SourceError) else str(error))
+
+
+def _state(settings: Settings) -> str:
+    from npc_lims.state.reader import origin_of_state, read_snapshot
+
+    count = len(read_snapshot(settings).lines.all)
+    return f"{count} sessions, {origin_of_state(settings)}"
+
+
+def _codeocean(settings: Settings) -> str:
+    from npc_lims.sources.codeocean import open_client
+
+    next(open_client(settings).search(limit=1))
+    return f"{settings.mirror or settings.codeocean_domain} answers, data assets can be read"
+
+
+def _training(settings: Settings) -> str:
+    from npc_lims.sources.objects import open_store
+    from npc_lims.sources.spreadsheets import check_workbooks
+
+    store = open_store(settings) if settings.training.startswith("s3://") else None
+    return f"{', '.join(check_workbooks(settings, store))} in {settings.training}"
+
+
+def _bucket(settings: Settings, root: str) -> str:
+    from npc_lims.sources.objects import open_store, split_s3_uri
+
+    bucket, prefix = split_s3_uri(root)
+    if not open_store(settings).has_any(bucket, f"{prefix}/" if prefix else ""):
+        return f"{root} can be read, and is empty"
+    return f"{root} can be read"
+
+
+def _print(findings: list[Finding]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for finding in findings:
+        mark = Text("ok", "green") if finding.ok else Text("failed", "bold red")
+        table.add_row(mark, finding.name, Text(finding.detail))
+    out().print(table)

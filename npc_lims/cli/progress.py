@@ -1,0 +1,77 @@
+"""How far a sync is: bars on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from typing import Optional
+
+from rich.console import Console
+
+from npc_lims.sources.observation import Observation
+from npc_lims.sync import Reporter
+
+__all__ = ["reporter"]
+
+_SECONDS_BETWEEN_LINES = 5.0
+_WHAT = {"codeocean": "assets", "s3": "listings"}
+
+
+@contextlib.contextmanager
+def reporter(console: Console) -> Iterator[Reporter]:
+    if not console.is_terminal:
+        yield _Lines(console)
+        return
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[note]}"))
+    with Progress(*columns, TimeElapsedColumn(), console=console) as progress:
+        yield _Bars(progress)
+
+
+class _Bars:
+    def __init__(self, progress: object) -> None:
+        from rich.progress import Progress
+
+        assert isinstance(progress, Progress)
+        self._progress = progress
+        self._tasks: dict[str, int] = {}
+
+    def started(self, source: str) -> None:
+        self._tasks[source] = self._progress.add_task(f"{source:<10}", total=None, note="")
+
+    def progress(self, source: str, done: int, total: Optional[int]) -> None:
+        note = f"{done} {_WHAT.get(source, '')}"
+        self._progress.update(self._tasks[source], completed=done, total=total, note=note)  # type: ignore[arg-type]
+
+    def finished(self, source: str, observation: Observation) -> None:
+        self._progress.update(self._tasks[source], completed=1, total=1, note=_summary(observation))  # type: ignore[arg-type]
+
+
+class _Lines:
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._last = 0.0
+
+    def started(self, source: str) -> None:
+        self._console.print(f"{source}: asking", markup=False)
+        self._last = time.monotonic()
+
+    def progress(self, source: str, done: int, total: Optional[int]) -> None:
+        if time.monotonic() - self._last < _SECONDS_BETWEEN_LINES:
+            return
+        self._last = time.monotonic()
+        of = f" of {total}" if total else ""
+        self._console.print(f"{source}: {done}{of} {_WHAT.get(source, '')}", markup=False)
+
+    def finished(self, source: str, observation: Observation) -> None:
+        self._console.print(f"{source}: {_summary(observation)}", markup=False)
+
+
+def _summary(observation: Observation) -> str:
+    if observation.failure is not None:
+        return f"failed: {observation.failure.reason}"
+    if not observation.facts and not observation.complete and observation.versions:
+        return "unchanged"
+    return ", ".join(f"{count} {name}" for name, count in observation.counts.items()) or "done"

@@ -1,0 +1,198 @@
+"""`npc-lims sessions` and `npc-lims show`."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Optional
+
+import typer
+
+from npc_lims.cli.console import err, out, symbol
+from npc_lims.cli.places import reading_settings
+from npc_lims.errors import NpcLimsError
+from npc_lims.rows import COLUMNS, FLAG_NAMES, session_row
+
+if TYPE_CHECKING:
+    from npc_lims.sessions import SessionInfo
+
+__all__ = ["sessions_command", "show_command"]
+
+_TABLE_FLAGS = {
+    "is_uploaded": "up",
+    "is_sorted": "sort",
+    "is_annotated": "annot",
+    "is_video": "video",
+    "is_dlc_eye": "eye",
+    "is_dlc_side": "side",
+    "is_dlc_face": "face",
+    "is_facemap": "fmap",
+    "is_gamma_encoding": "gamma",
+    "is_LPFaceParts": "lp",
+    "is_surface_channels": "surf",
+    "is_nwb_cached": "nwb",
+}
+_STATE = typer.Option(None, help="Read this state folder. Default: that of this checkout, else GitHub.")
+
+
+def sessions_command(
+    state: Optional[Path] = _STATE,
+    ephys: bool = typer.Option(False, "--ephys", help="Only ephys sessions."),
+    project: Optional[str] = typer.Option(None, help="Only this project."),
+    subject: Optional[str] = typer.Option(None, help="Only this subject."),
+    since: Optional[str] = typer.Option(None, help="Only from this date (YYYY-MM-DD) on."),
+    until: Optional[str] = typer.Option(None, help="Only up to this date (YYYY-MM-DD)."),
+    is_: Optional[List[str]] = typer.Option(None, "--is", help="Only where this flag is true, such as sorted."),
+    missing: Optional[List[str]] = typer.Option(None, help="Only where this flag applies and is false."),
+    as_json: bool = typer.Option(False, "--json", help="Print a JSON array of all facts."),
+    as_csv: bool = typer.Option(False, "--csv", help="Print all facts as CSV."),
+) -> None:
+    """List sessions, the newest first. ✓ yes, · no, ? never observed, – does not apply.
+
+    Example: npc-lims sessions --ephys --is uploaded --missing sorted --since 2024-01-01
+    """
+    from npc_lims.sessions import select_sessions
+
+    filters: Dict[str, Any] = {"is_ephys": True} if ephys else {}
+    filters.update({"project": project} if project else {})
+    filters.update({"subject": subject} if subject else {})
+    rows = [session_row(info.record) for info in select_sessions(reading_settings(state), filters)]
+    first, last = _date("--since", since), _date("--until", until)
+    rows = [row for row in rows if (not first or row["date"] >= first) and (not last or row["date"] <= last)]
+    rows = _with_flags(rows, [_flag(name) for name in is_ or []], [_flag(name) for name in missing or []])
+    if as_json:
+        json.dump(rows, sys.stdout, indent=1)
+        sys.stdout.write("\n")
+    elif as_csv:
+        _print_csv(rows)
+    else:
+        _print_table(rows)
+
+
+def show_command(
+    session: str = typer.Argument(..., help="Any id, path or asset name of the session."),
+    state: Optional[Path] = _STATE,
+    as_json: bool = typer.Option(False, "--json", help="Print all facts as a JSON object."),
+) -> None:
+    """Show everything that is known of one session, by source.
+
+    Example: npc-lims show DRpilot_626791_20220815
+    """
+    from npc_lims.sessions import select_session
+
+    info = select_session(reading_settings(state), session)
+    if as_json:
+        sections = {name: info.record[name] for name in ("tracked", "training", "codeocean", "s3")}
+        json.dump({**session_row(info.record), **sections}, sys.stdout, indent=1)
+        sys.stdout.write("\n")
+    else:
+        _print_session(info)
+
+
+def _flag(name: str) -> str:
+    """The flag that a user means by `sorted`, `is_sorted` or `lpfaceparts`."""
+    known = {flag.lower().replace("is_", "", 1).replace("_", ""): flag for flag in FLAG_NAMES}
+    plain = name.lower().replace("-", "_").replace("is_", "", 1).replace("_", "")
+    if plain not in known:
+        raise NpcLimsError(f"no such flag: {name}; there are {', '.join(FLAG_NAMES)}")
+    return known[plain]
+
+
+def _date(option: str, value: Optional[str]) -> Optional[str]:
+    import datetime
+
+    if value is None:
+        return None
+    try:
+        return datetime.date.fromisoformat(value).isoformat()
+    except ValueError:
+        raise NpcLimsError(f"{option} {value}: not a date such as 2024-06-01") from None
+
+
+def _with_flags(rows: List[Dict[str, Any]], true: List[str], false: List[str]) -> List[Dict[str, Any]]:
+    unknown = [row for row in rows if any(row[flag] is None and _applies(row, flag) for flag in true + false)]
+    if unknown:
+        names = ", ".join(true + false)
+        err().print(f"npc-lims: {len(unknown)} sessions are left out because {names} was never observed for them")
+    return [
+        row
+        for row in rows
+        if all(row[flag] for flag in true) and all(row[flag] is False and _applies(row, flag) for flag in false)
+    ]
+
+
+def _applies(row: Dict[str, Any], flag: str) -> bool:
+    return flag not in row["not_applicable"]
+
+
+def _cell(row: Dict[str, Any], flag: str) -> Any:
+    return symbol(row[flag] if _applies(row, flag) else "n/a")
+
+
+def _print_csv(rows: Iterable[Dict[str, Any]]) -> None:
+    writer = csv.DictWriter(sys.stdout, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        cells = {name: json.dumps(value) if isinstance(value, (bool, list)) else value for name, value in row.items()}
+        # a flag that does not apply is an empty cell, as is an unknown one: not_applicable tells which
+        cells.update({name: None for name in row["not_applicable"]})
+        cells["not_applicable"] = " ".join(row["not_applicable"])
+        writer.writerow(cells)
+
+
+def _print_table(rows: List[Dict[str, Any]]) -> None:
+    from rich.table import Table
+
+    console = out()
+    if not rows:
+        console.print("no session matches")
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("session", "project", "platform"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("day", justify="right")
+    table.add_column("rig", no_wrap=True)
+    for short in _TABLE_FLAGS.values():
+        table.add_column(short, justify="center", no_wrap=True)
+    for row in rows:
+        table.add_row(
+            row["id"],
+            row["project"],
+            row["platform"].replace("behavior_with_sync", "sync"),
+            "" if row["experiment_day"] is None else str(row["experiment_day"]),
+            "" if row["rig"] == "unknown" else row["rig"],
+            *(_cell(row, flag) for flag in _TABLE_FLAGS),
+        )
+    console.print(table)
+    console.print(f"{len(rows)} sessions", style="dim")
+
+
+def _print_session(info: SessionInfo) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from npc_lims.state.render import render_yaml
+
+    record, row = info.record, session_row(info.record)
+    console = out()
+    console.print(Text(row["id"], "bold"), f"{row['project']}, {row['platform']}")
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for flag in FLAG_NAMES:
+        if _applies(row, flag):
+            value = row[flag]
+            table.add_row(_cell(row, flag), flag, value if isinstance(value, str) else "")
+    console.print(table)
+    if row["not_applicable"]:
+        console.print(f"does not apply: {', '.join(row['not_applicable'])}", style="dim")
+    for name in ("tracked", "training", "codeocean", "s3"):
+        section = record[name]
+        if section is None:
+            console.print(Text.assemble((name, "bold"), ": never observed"))
+        elif not section:
+            console.print(Text.assemble((name, "bold"), ": nothing there"))
+        else:
+            console.print(Text(name, "bold"))
+            for line in render_yaml(section).splitlines():
+                console.print(f"  {line}", markup=False)

@@ -1,0 +1,146 @@
+"""`npc-lims sync`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import List, Optional
+
+import typer
+
+from npc_lims.cli.console import err, out
+from npc_lims.cli.places import TRACKED_FILE, checkout
+from npc_lims.cli.progress import reporter
+from npc_lims.errors import NpcLimsError
+from npc_lims.model import SECTIONS
+from npc_lims.settings import load_settings
+from npc_lims.sync import SyncOptions, SyncResult, sync
+
+__all__ = ["sync_command"]
+
+_MOST_LISTED = 30
+SOURCE_FAILED = 3
+
+
+def sync_command(
+    state: Optional[Path] = typer.Option(None, help="State folder. Default: state/ of this checkout."),
+    tracked: Optional[Path] = typer.Option(None, help="Default: tracked_sessions.yaml beside the state folder."),
+    only: Optional[List[str]] = typer.Option(
+        None, help=f"Sources to ask, of {', '.join(SECTIONS)}; repeat or separate by commas."
+    ),
+    sessions: Optional[List[str]] = typer.Option(
+        None, help="Sessions that may change, by any form of their ids; repeat or separate by commas."
+    ),
+    full: bool = typer.Option(False, "--full", help="Read again also what has not changed."),
+    mirror: Optional[Path] = typer.Option(None, help="Read DIR/s3/<bucket>/<key> and DIR/codeocean, not the cloud."),
+    dry_run: bool = typer.Option(False, "--dry-run", help="Show what would change; write nothing."),
+    allow_removals: bool = typer.Option(False, "--allow-removals", help="Go on where the breaker would refuse."),
+    as_json: bool = typer.Option(False, "--json", help="Print what changed as JSON."),
+) -> None:
+    """Ask the sources, and write what changed to the state folder.
+
+    Exits with 0 if complete; 2 on bad input; 3 if a source failed (the rest is written); 4 if it would
+    remove or blank more than 10 sessions and 5 % of them.
+
+    Example: npc-lims sync --only tracked,training --dry-run
+    """
+    settings = load_settings()
+    if mirror is not None:
+        settings = settings.model_copy(update={"mirror": mirror})
+    folder = state or settings.state or checkout() / "state"
+    options = SyncOptions(
+        state=folder,
+        tracked=tracked or _beside(folder),
+        sources=_sources(only),
+        sessions=_session_ids(sessions),
+        full=full,
+        dry_run=dry_run,
+        allow_removals=allow_removals,
+    )
+    with reporter(err()) as report:
+        result = sync(settings, options, report)
+    if as_json:
+        json.dump(_as_json(result, options), sys.stdout, indent=1)
+        sys.stdout.write("\n")
+    else:
+        _print(result, options)
+    if result.failures:
+        raise typer.Exit(SOURCE_FAILED)
+
+
+def _beside(folder: Path) -> Path:
+    beside = folder.resolve().parent / TRACKED_FILE
+    return beside if beside.is_file() else checkout() / TRACKED_FILE
+
+
+def _split(values: Optional[List[str]]) -> List[str]:
+    return [part.strip() for value in values or [] for part in value.split(",") if part.strip()]
+
+
+def _sources(only: Optional[List[str]]) -> List[str]:
+    chosen = _split(only)
+    unknown = [name for name in chosen if name not in SECTIONS]
+    if unknown:
+        raise NpcLimsError(f"--only {','.join(unknown)}: no such source; there are {', '.join(SECTIONS)}")
+    return [name for name in SECTIONS if name in chosen] if chosen else list(SECTIONS)
+
+
+def _session_ids(values: Optional[List[str]]) -> Optional[frozenset[str]]:
+    from npc_lims.session_id import parse_session_id
+
+    if not values:
+        return None
+    ids = []
+    for value in _split(values):
+        try:
+            ids.append(parse_session_id(value))
+        except ValueError:
+            raise NpcLimsError(f"--sessions {value}: there is no subject and date in it") from None
+    return frozenset(ids)
+
+
+def _as_json(result: SyncResult, options: SyncOptions) -> dict[str, object]:
+    from npc_lims.state.diff import headline
+
+    changes = result.changes
+    return {
+        "headline": headline(changes),
+        "dry_run": options.dry_run,
+        "sessions": len(result.after),
+        "changes": [{"id": c.id, "what": list(c.what), "details": list(c.details)} for c in changes],
+        "failures": {failure.source: failure.reason for failure in result.failures},
+        "written": [path.as_posix() for path in result.written],
+    }
+
+
+def _print(result: SyncResult, options: SyncOptions) -> None:
+    from rich.table import Table
+
+    from npc_lims.state.diff import headline
+
+    console = out()
+    for observation in result.observations:
+        kinds = Counter(problem.severity for problem in observation.problems)
+        if kinds:
+            counted = ", ".join(f"{count} {kind}{'s' if count > 1 else ''}" for kind, count in sorted(kinds.items()))
+            hint = "; see npc-lims validate" if observation.source == "tracked" else ""
+            console.print(f"{observation.source}: {counted} in its files{hint}")
+            if observation.source != "tracked":
+                for problem in observation.problems[:_MOST_LISTED]:
+                    console.print(f"  {problem}", markup=False)
+    changes = result.changes
+    verb = "would change" if options.dry_run else "changed"
+    console.print(f"{len(result.after)} sessions; {headline(changes)}" + (" (dry run)" if options.dry_run else ""))
+    if changes:
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        table.add_column("session", no_wrap=True)
+        table.add_column(f"what {verb}")
+        for change in changes[:_MOST_LISTED]:
+            table.add_row(change.id, "; ".join([", ".join(change.what), *change.details]))
+        console.print(table)
+        if len(changes) > _MOST_LISTED:
+            console.print(f"... and {len(changes) - _MOST_LISTED} more (--json lists them all)")
+    for failure in result.failures:
+        err().print(f"npc-lims: {failure.source} failed, what is recorded of it stays: {failure.reason}", markup=False)

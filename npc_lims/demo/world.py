@@ -1,0 +1,406 @@
+"""Files of the invented lab of `lab.py`: its tracked file, and a mirror of its cloud that a sync can read.
+
+`write_world(folder, stage)` writes `tracked_sessions.yaml` and `mirror/` into a folder. Stage 2 is the same
+world a day later, after three things happened:
+
+1. session 901003_2024-10-24 was uploaded: a raw asset and its files,
+2. session 901002_2024-05-15 was sorted: a result asset and its output,
+3. session 901005_2024-11-04 was recorded and added to `tracked_sessions.yaml`, with its row in the workbook
+   and its stimulus files.
+
+The same stage always gives the same bytes. Nothing here is real: see `lab.py`.
+"""
+
+from __future__ import annotations
+
+import datetime
+import functools
+import io
+import json
+import random
+import re
+import textwrap
+import uuid
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import openpyxl
+
+from npc_lims.demo.lab import MICE, ODD_ASSETS, SESSIONS, STAGES, TRAINING, Mouse, Session, stimulus_file
+
+__all__ = ["STAGES", "session_ids", "world_files", "write_world"]
+
+RESULT_BUCKET = "codeocean-s3datasetsbucket-1u41qdg42ur9"
+SCRATCH_BUCKET = "aind-scratch-data"
+TASK_FOLDER = f"{SCRATCH_BUCKET}/dynamic-routing/DynamicRoutingTask"
+CACHE_FOLDER = f"{SCRATCH_BUCKET}/dynamic-routing/cache"
+CACHE_VERSION = "v0.0.300"
+
+MODALITIES = {
+    "ecephys": "Extracellular electrophysiology",
+    "behavior": "Behavior",
+    "SmartSPIM": "Selective plane illumination microscopy",
+}
+
+
+def write_world(folder: Path, stage: int) -> None:
+    """Write the world of *stage* (1 or 2) into *folder*: `tracked_sessions.yaml` and `mirror/`.
+
+    Files that are already as they should be are left alone, so writing stage 2 over stage 1 touches only what
+    changed. Files of a later stage are not taken away.
+
+    Raises:
+        ValueError: there is no such stage.
+    """
+    made: set[Path] = set()
+    for name, content in world_files(stage).items():
+        path = folder / name
+        if path.parent not in made:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            made.add(path.parent)
+        if not path.exists() or path.read_bytes() != content:
+            path.write_bytes(content)
+
+
+def world_files(stage: int) -> dict[str, bytes]:
+    """Every file of the world of *stage*: its path relative to the folder, with `/`, and its content.
+
+    Raises:
+        ValueError: there is no such stage.
+    """
+    if stage not in STAGES:
+        raise ValueError(f"stage must be one of {STAGES}, not {stage!r}")
+    assets = json.dumps(list(_assets(stage)), indent=2) + "\n"
+    files = {
+        "tracked_sessions.yaml": _tracked_text(stage).encode(),
+        "mirror/codeocean/data_assets.json": assets.encode(),
+    }
+    for key, content in _objects(stage):
+        files[f"mirror/s3/{key}"] = content
+    return files
+
+
+def session_ids(stage: int) -> tuple[str, ...]:
+    """Ids of the sessions in the tracked file of *stage*, in its order."""
+    return tuple(session.id for session in _tracked(stage))
+
+
+def _tracked(stage: int) -> Iterator[Session]:
+    """Sessions that the tracked file lists."""
+    return (session for session in SESSIONS if session.tracked <= stage)
+
+
+# the tracked file ------------------------------------------------------------------------------------
+
+
+def _tracked_text(stage: int) -> str:
+    """`tracked_sessions.yaml`, as if typed by hand."""
+    headings = {
+        "ephys": "",
+        "behavior_with_sync": " # hab sessions with sync + video, or sync + opto, etc.",
+        "behavior": " # only sessions that need configuration or have issues",
+    }
+    lines = ["# Invented sessions of an invented lab: the sample data of `npc-lims demo`."]
+    for platform, remark in headings.items():
+        lines.append(f"{platform}:{remark}")
+        project = ""
+        for session in _tracked(stage):
+            if session.platform != platform:
+                continue
+            if session.project != project:
+                project = session.project
+                lines.append(f"  {project}:")
+            lines += _entry_lines(session)
+        lines.append("")
+    return "\n".join(lines[:-1]) + "\n"
+
+
+def _entry_lines(session: Session) -> Iterator[str]:
+    """A session's lines in the tracked file."""
+    if session.above:
+        yield f"    {session.above}"
+    path = f'"{session.allen_path}"' if session.platform == "behavior" else session.allen_path
+    if not session.entry:
+        yield f"    - {path}"
+        return
+    yield f"    - {path}:"
+    yield from textwrap.indent(textwrap.dedent(session.entry).rstrip(), " " * 8).splitlines()
+
+
+# the workbooks ---------------------------------------------------------------------------------------
+
+MOUSE_COLUMNS = (
+    "mouse id", "alive", "genotype", "sex", "birthdate", "trainer", "regimen", "timeouts",
+    "next task version",
+)  # fmt: skip
+ROW_COLUMNS = (
+    "start time", "rig name", "task version", "hits", "d' same modality", "d' other modality go stim", "pass",
+    "ignore", "comments",
+)  # fmt: skip
+
+Row = tuple[Any, ...]
+"""Cells of a row of a sheet; `Any`, as they go straight into a spreadsheet."""
+
+
+def _workbook(stage: int, nsb: bool) -> bytes:
+    """A training workbook, with some of the dirt that hand-kept workbooks have."""
+    book = openpyxl.Workbook()
+    book.remove(book.worksheets[0])
+    mice = [mouse for mouse in MICE if (mouse.nsb if nsb else mouse.lab)]
+    sheet = book.create_sheet("all_mice")
+    sheet.append(MOUSE_COLUMNS)
+    for mouse in mice:
+        birthdate = datetime.datetime.fromisoformat(mouse.birthdate)
+        trainer = "NSB" if nsb else "lab"
+        facts = (mouse.subject, mouse.alive, mouse.genotype, mouse.sex, birthdate, trainer, mouse.regimen)
+        sheet.append((*facts, True, mouse.next_task))
+    for mouse in mice:
+        sheet = book.create_sheet(str(mouse.subject))
+        sheet.append(ROW_COLUMNS)
+        for row in _rows(mouse, stage, nsb):
+            sheet.append(row)
+        if mouse.subject == 901001:  # an empty row in the middle, a blank heading after the last column
+            sheet.insert_rows(3)
+            sheet.cell(row=1, column=len(ROW_COLUMNS) + 1, value=" ")
+    return _stable_bytes(book)
+
+
+def _rows(mouse: Mouse, stage: int, nsb: bool) -> list[Row]:
+    """Rows of a mouse's sheet in one of the two workbooks, by time."""
+    rows: list[tuple[datetime.datetime, Row]] = []
+    for training in TRAINING:
+        if (training.subject, training.nsb) == (mouse.subject, nsb):
+            start = datetime.datetime.fromisoformat(training.start)
+            scores = _scores(mouse.subject, start, training.task)
+            outcome = (int(training.passed), int(training.ignore) or None, training.comments or None)
+            rows.append((start, (training.as_text or start, training.rig, training.task, *scores, *outcome)))
+    for session in _tracked(stage):
+        if session.subject == mouse.subject and session.task and nsb is not mouse.lab:
+            start = session.task_begin
+            scores = _scores(mouse.subject, start, session.task)
+            rows.append((start, (start, session.rig, session.task, *scores, 1, None, None)))
+    return [row for _, row in sorted(rows, key=lambda timed: timed[0])]
+
+
+def _scores(subject: int, start: datetime.datetime, task: str) -> tuple[str, str, str]:
+    """Hits and both d' of the blocks of a session, as the lab writes them: a list in a string."""
+    dice = random.Random(f"{subject} {start}")
+    blocks = range(6 if "stage 5" in task else 1)
+    hits = [dice.randint(60, 100) // 10 for _ in blocks]
+    same, other = ([dice.randint(90, 290) / 100 for _ in blocks] for _ in range(2))
+    return str(hits), str(same), str(other)
+
+
+def _stable_bytes(book: openpyxl.Workbook) -> bytes:
+    """The file of a workbook, without the times of writing that openpyxl and zip put into it."""
+    book.properties.creator = "npc_lims demo"
+    book.properties.created = datetime.datetime(2024, 11, 4)
+    written, stable = io.BytesIO(), io.BytesIO()
+    book.save(written)
+    with zipfile.ZipFile(written) as source, zipfile.ZipFile(stable, "w", zipfile.ZIP_DEFLATED) as target:
+        for name in source.namelist():
+            content = source.read(name)
+            if name == "docProps/core.xml":
+                content = re.sub(rb"(<dcterms:modified[^>]*>)[^<]*", rb"\g<1>2024-11-04T00:00:00Z", content)
+            info = zipfile.ZipInfo(name)  # of 1980-01-01
+            info.compress_type = zipfile.ZIP_DEFLATED
+            info.create_system = 0
+            target.writestr(info, content)
+    return stable.getvalue()
+
+
+# data assets -----------------------------------------------------------------------------------------
+
+
+def _assets(stage: int) -> Iterator[dict[str, object]]:
+    """Data assets as the API gives them, those of the sessions first."""
+    for session in _tracked(stage):
+        if session.uploaded > stage:
+            continue
+        sorting = _happened(session, session.sorted, days=2)
+        for name in session.recordings:
+            uploaded = _happened(session, session.uploaded, days=1)
+            yield _asset(name, uploaded, session.bucket, tags_only=session.tags_only)
+            if session.sorted <= stage:
+                yield _asset(_result_name(name, "sorted", sorting), sorting)
+        for number, process in enumerate(session.processes):
+            finished = _happened(session, 1, days=1) + datetime.timedelta(hours=3, minutes=47 * number)
+            yield _asset(_result_name(session.asset_name, process, finished), finished)
+    for odd in ODD_ASSETS:
+        created = _moment("_".join(odd.name.split("_")[-2:]))
+        yield _asset(odd.name, created, odd.bucket, state=odd.state, archived=odd.archived, files=odd.files)
+
+
+def _asset(
+    name: str,
+    created: datetime.datetime,
+    bucket: str = "",
+    *,
+    tags_only: bool = False,
+    state: str = "ready",
+    archived: bool = False,
+    files: int = 412,
+) -> dict[str, object]:
+    """A data asset: raw data in *bucket*, or a result when there is none."""
+    modality, subject, date, time, *process = name.split("_")
+    level = "raw" if bucket else "derived"
+    asset: dict[str, object] = {
+        "id": _asset_id(name, created),
+        "created": _unix(created),
+        "name": name,
+        "mount": name,
+        "owner": _uuid("owner"),
+        "last_used": _unix(created) + 3600,
+        "state": state,
+        "type": "dataset" if bucket else "result",
+        "files": files,
+        "size": files * 2**20,
+        "tags": [modality, level, subject],
+    }
+    if not tags_only:
+        asset["custom_metadata"] = {
+            "data level": f"{level} data",
+            "experiment type": modality,
+            "modality": MODALITIES[modality],
+            "subject id": subject,
+        }
+    if bucket:
+        asset["source_bucket"] = {"origin": "aws", "bucket": bucket, "prefix": name, "external": True}
+    else:
+        step = "_".join(process[:-2])
+        asset["provenance"] = {
+            "commit": _uuid(f"{step} commit").replace("-", ""),
+            "run_script": "code/run",
+            "docker_image": _uuid(f"{step} image"),
+            "capsule": _uuid(f"{step} capsule"),
+            "data_assets": [_raw_id(f"{modality}_{subject}_{date}_{time}")],
+            "computation": _uuid(f"{name} computation"),
+        }
+    if archived:
+        asset["archived"] = True
+    if state == "failed":
+        asset["failure_reason"] = "the computation exited with an error"
+    return asset
+
+
+def _result_name(raw_name: str, process: str, finished: datetime.datetime) -> str:
+    """Name of the result of a process."""
+    return f"{raw_name}_{process}_{finished:%Y-%m-%d_%H-%M-%S}"
+
+
+def _raw_id(name: str) -> str:
+    """Id of the raw asset of that name which is in use."""
+    session = next(session for session in SESSIONS if name in session.recordings)
+    return _asset_id(name, _happened(session, session.uploaded, days=1))
+
+
+def _asset_id(name: str, created: datetime.datetime) -> str:
+    """Id of a data asset; two of one name differ by when they were made."""
+    return _uuid(f"{name} {_unix(created)}")
+
+
+@functools.cache
+def _uuid(text: str) -> str:
+    """An invented id, always the same for the same text."""
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"npc_lims demo {text}"))
+
+
+def _happened(session: Session, stage: int, days: int) -> datetime.datetime:
+    """When something happened to a session: *days* after it, or on the morning of the second day."""
+    if stage == 1:
+        return session.begin + datetime.timedelta(days=days, hours=4, minutes=23)
+    return _moment("2024-11-05_08-41-13")
+
+
+def _moment(text: str) -> datetime.datetime:
+    """The time that ends the name of a data asset."""
+    return datetime.datetime.strptime(text, "%Y-%m-%d_%H-%M-%S")
+
+
+def _unix(time: datetime.datetime) -> int:
+    """Unix seconds of a time in UTC."""
+    return int(time.replace(tzinfo=datetime.timezone.utc).timestamp())
+
+
+# objects in buckets ----------------------------------------------------------------------------------
+
+
+def _objects(stage: int) -> Iterator[tuple[str, bytes]]:
+    """Every object: `<bucket>/<key>` and its content."""
+    yield f"{TASK_FOLDER}/DynamicRoutingTraining.xlsx", _workbook(stage, nsb=False)
+    yield f"{TASK_FOLDER}/DynamicRoutingTrainingNSB.xlsx", _workbook(stage, nsb=True)
+    # the task was stopped and started again: nothing was written the first time
+    yield f"{TASK_FOLDER}/Data/901001/DynamicRouting1_901001_20240314_125501.hdf5", b""
+    for key in _keys(stage):
+        yield key, _content(key)
+    outputs = {odd.name: odd.output for odd in ODD_ASSETS}
+    for asset in _assets(stage):
+        if asset["type"] == "result" and asset["state"] == "ready":
+            output = outputs.get(str(asset["name"]), "Completed successfully\n")
+            yield f"{RESULT_BUCKET}/{asset['id']}/output", output.encode()
+
+
+def _content(key: str) -> bytes:
+    """What little an object holds: an empty document, or the first bytes of any file of its kind."""
+    contents = {".json": b"{}\n", ".zattrs": b"{}\n", ".hdf5": b"\x89HDF\r\n\x1a\n", ".parquet": b"PAR1"}
+    return next((content for end, content in contents.items() if key.endswith(end)), b"")
+
+
+def _keys(stage: int) -> Iterator[str]:
+    """`<bucket>/<key>` of every object of which only the existence matters."""
+    for training in TRAINING:
+        time = datetime.datetime.fromisoformat(training.start)
+        yield _stimulus_key(training.subject, "DynamicRouting1", time)
+    for session in _tracked(stage):
+        yield from _stimulus_keys(session)
+        if session.uploaded <= stage:
+            for name in session.recordings:
+                yield from (f"{session.bucket}/{name}/{file}" for file in _raw_files(session, name))
+        yield from (f"{SCRATCH_BUCKET}/{key}" for key in _annotation_keys(session))
+        if "parquet" in session.caches:
+            yield f"{CACHE_FOLDER}/nwb_components/{CACHE_VERSION}/session/{session.id}.parquet"
+        if "nwb" in session.caches:
+            yield f"{CACHE_FOLDER}/nwb/{CACHE_VERSION}/{session.id}.nwb.zarr/.zattrs"
+
+
+def _stimulus_keys(session: Session) -> Iterator[str]:
+    """Files of a session's stimulus scripts; with probes in, receptive fields are mapped after the task."""
+    if session.task:
+        yield _stimulus_key(session.subject, "DynamicRouting1", session.task_begin)
+        if session.platform == "ephys" and session.mapped:
+            mapping = session.task_begin + datetime.timedelta(minutes=63)
+            yield _stimulus_key(session.subject, "RFMapping", mapping)
+
+
+def _stimulus_key(subject: int, script: str, time: datetime.datetime) -> str:
+    """Object of the file that a stimulus script wrote."""
+    return f"{TASK_FOLDER}/Data/{subject}/{stimulus_file(subject, script, time)}"
+
+
+def _raw_files(session: Session, name: str) -> list[str]:
+    """Files of a raw asset, relative to its prefix, in the old or the new layout."""
+    new = session.layout == "new"
+    time = f"{session.begin:%Y%m%d}T" + name.rpartition("_")[2].replace("-", "")
+    files = ["data_description.json", "subject.json", f"behavior/{time}.h5"]
+    files += ["acquisition.json", "instrument.json"] if new else ["session.json", "rig.json"]
+    if name == session.asset_name:  # no cameras at the surface
+        videos = "behavior-videos" if new else "behavior_videos"
+        files += [f"{videos}/{camera}_{time}.mp4" for camera in ("Behavior", "Eye", "Face")]
+    if session.modality == "ecephys":
+        root = "ecephys/" if new else ""
+        stream = f"{root}ecephys_compressed/experiment1_Record Node 101"
+        files += [f"{root}ecephys_clipped/Record Node 101/settings.xml"]
+        files += [f"{stream}#Probe{letter}-AP.zarr/.zattrs" for letter in "AB"]
+    return [file for file in files if not (session.missing and file.startswith(session.missing))]
+
+
+def _annotation_keys(session: Session) -> Iterator[str]:
+    """Files that say in which brain area each channel is, from either of the two tools."""
+    for letter in session.ibl:
+        folder = f"dynamic-routing/ibl-gui-output/{session.subject}/{session.asset_name}"
+        yield f"{folder}/probe{letter}/ccf_channel_results.json"
+    for probe in session.tissuecyte.split():
+        folder = f"arjun.sridhar/tissuecyte_cloud_processed/{session.subject}"
+        yield f"{folder}/Probe_{probe}_channels_{session.subject}_warped_processed_new_sorting.csv"

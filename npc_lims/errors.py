@@ -1,0 +1,97 @@
+"""Every exception that a caller of npc_lims may want to catch.
+
+    NpcLimsError
+    ├── SettingsError           an environment variable or .env entry makes no sense
+    ├── MissingCredentials      (also KeyError) a token or key is needed and none is set
+    ├── NoSessionInfo           (also ValueError) no such session is known
+    ├── TrackedFileError        tracked_sessions.yaml holds errors; carries them
+    ├── SourceError             one external system could not be asked; carries which one
+    ├── StateError              a file under state/ is missing, damaged or of another schema
+    ├── RemoteStateError        the published state could not be fetched
+    │   └── NoRemoteState       GitHub answered, and there is no state at that address
+    └── SyncRefused             a sync would remove or blank too much at once
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from npc_lims.problems import Problem
+
+__all__ = [
+    "MissingCredentials",
+    "NoRemoteState",
+    "NoSessionInfo",
+    "NpcLimsError",
+    "RemoteStateError",
+    "SettingsError",
+    "SourceError",
+    "StateError",
+    "SyncRefused",
+    "TrackedFileError",
+]
+
+
+class NpcLimsError(Exception):
+    """Base of every error raised on purpose by this package."""
+
+
+class SettingsError(NpcLimsError):
+    """A setting has a value that cannot be used; the message names the variable."""
+
+
+class MissingCredentials(NpcLimsError, KeyError):
+    """A service needs credentials and none were found; the message names the variable to set."""
+
+    # KeyError prints the repr of its argument, which would quote the whole sentence.
+    __str__ = Exception.__str__
+
+
+class NoSessionInfo(NpcLimsError, ValueError):
+    """No session of that id is known; the message offers the nearest ones."""
+
+
+class TrackedFileError(NpcLimsError):
+    """tracked_sessions.yaml could not be used.
+
+    Attributes:
+        problems: Every problem found, errors and warnings, in file order.
+    """
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        errors = [p for p in self.problems if p.is_error]
+        super().__init__("\n".join(map(str, errors)))
+
+
+class SourceError(NpcLimsError):
+    """One external system could not be asked, or gave only part of an answer.
+
+    Attributes:
+        source: Name of the source (`training`, `codeocean`, `s3`).
+        reason: What happened, and what to do about it, in one line.
+    """
+
+    def __init__(self, source: str, reason: str) -> None:
+        self.source = source
+        self.reason = reason
+        super().__init__(f"{source}: {reason}")
+
+
+class StateError(NpcLimsError):
+    """A file of a state folder is missing, damaged or of a schema this version cannot read."""
+
+
+class RemoteStateError(NpcLimsError):
+    """The published state could not be fetched and no cached copy could stand in for it."""
+
+
+class NoRemoteState(RemoteStateError):
+    """The address of the published state answers that nothing is there."""
+
+
+class SyncRefused(NpcLimsError):
+    """A sync would remove or blank so many sessions that a mistake is likelier than the truth."""

@@ -1,0 +1,158 @@
+"""What state does not know, asked of the sources themselves. Nothing here is ever written to state."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from npc_lims.errors import MissingCredentials, NpcLimsError, RemoteStateError, SourceError, TrackedFileError
+from npc_lims.memo import Memo
+from npc_lims.model import Record
+from npc_lims.reconcile import reconcile, reconcile_session
+from npc_lims.sources.codeocean import observe_codeocean, open_client
+from npc_lims.sources.objects import open_store
+from npc_lims.sources.observation import Observation
+from npc_lims.sources.s3 import observe_s3
+from npc_lims.state.remote import fetch_file
+
+if TYPE_CHECKING:
+    from npc_lims.settings import Settings
+
+__all__ = ["LiveStateWarning", "all_sessions", "complete", "find_session"]
+
+TRACKED_FILE = "tracked_sessions.yaml"
+
+_found: Memo[Record] = Memo(size=4096, seconds=600)
+_everything: Memo[Mapping[str, Record]] = Memo(size=2, seconds=600)
+
+
+class LiveStateWarning(UserWarning):
+    """There is no state to read: the answer comes from the sources that could be asked."""
+
+
+def complete(settings: Settings, record: Record, flags: Collection[str]) -> Record:
+    """*record* with *flags* looked up, Code Ocean first, then S3 for what is still not known.
+
+    Raises:
+        MissingCredentials: A source that must be asked needs a token or key; the message names the variable.
+        SourceError: A source could not be asked.
+    """
+    question = (settings.codeocean_domain, str(settings.mirror), record.id, tuple(sorted(flags)))
+    return _found.get_or(question, lambda: _complete(settings, record, flags))
+
+
+def _complete(settings: Settings, record: Record, flags: Collection[str]) -> Record:
+    refused: NpcLimsError | None = None
+    for ask in (_ask_codeocean, _ask_s3):
+        if not _unknown(record, flags):
+            break
+        try:
+            observation = ask(settings, {record.id: record}, {record.id})
+        except (MissingCredentials, SourceError) as error:
+            # S3 alone may still know: what matters is whether the flags are known in the end
+            refused = refused or error
+            continue
+        refused = refused or observation.failure
+        record = reconcile_session(record.id, record, [observation])
+    unknown = _unknown(record, flags)
+    if unknown:
+        raise refused or SourceError("state", f"{record.id}: {', '.join(unknown)} cannot be told from any source")
+    return record
+
+
+def find_session(settings: Settings, session_id: str) -> tuple[Record | None, list[str]]:
+    """A session that state does not have, from the places where it may already be, and why some could not be asked."""
+    kept = _found.get((settings.codeocean_domain, str(settings.mirror), session_id))
+    if kept is not None:
+        return kept, []
+    observations: list[Observation] = []
+    reasons: list[str] = []
+
+    def so_far() -> Record:
+        return reconcile_session(session_id, Record(id=session_id), observations)
+
+    def attempt(ask: Callable[[], Observation]) -> None:
+        try:
+            observations.append(ask())
+        except TrackedFileError as error:
+            reasons.append(f"{TRACKED_FILE}: {error.problems[0]}")
+        except (MissingCredentials, SourceError, RemoteStateError) as error:
+            reasons.append(str(error))
+
+    if settings.state is None:  # a folder was named so that GitHub is not asked
+        attempt(lambda: _ask_tracked(settings))
+    attempt(lambda: _ask_codeocean(settings, {session_id: so_far()}, {session_id}))
+    if not (so_far().tracked or so_far().codeocean):
+        attempt(lambda: _ask_training(settings))
+    record = so_far()
+    if not (record.tracked or record.training or record.codeocean):
+        return None, reasons
+    return _found.put((settings.codeocean_domain, str(settings.mirror), session_id), record), reasons
+
+
+def all_sessions(settings: Settings, why: NpcLimsError) -> Mapping[str, Record]:
+    """Every session that tracked_sessions.yaml and the workbooks name, their flags not yet known.
+
+    Raises:
+        NpcLimsError: *why* there is no state, if neither place could be asked either.
+    """
+    return _everything.get_or((settings.raw_url, settings.repo, settings.ref), lambda: _all_sessions(settings, why))
+
+
+def _all_sessions(settings: Settings, why: NpcLimsError) -> Mapping[str, Record]:
+    observations: list[Observation] = []
+    reasons: list[str] = []
+    for ask in (_ask_tracked, _ask_training):
+        try:
+            observations.append(ask(settings))
+        except (MissingCredentials, SourceError, RemoteStateError, TrackedFileError) as error:
+            reasons.append(str(error))
+    if not observations:
+        raise RemoteStateError("; ".join([str(why), "and the sources cannot be asked instead", *reasons])) from why
+    left_out = f"; left out: {'; '.join(reasons)}" if reasons else ""
+    warnings.warn(f"{why}; asking the sources instead, which is slow{left_out}", LiveStateWarning, stacklevel=5)
+    return reconcile({}, observations)
+
+
+def _unknown(record: Record, flags: Collection[str]) -> list[str]:
+    return [flag for flag in flags if record.status.get(flag, False) is None]
+
+
+def _ask_tracked(settings: Settings) -> Observation:
+    from npc_lims.sources.tracked import parse_tracked
+
+    content = fetch_file(settings, TRACKED_FILE)
+    if content is None:
+        raise RemoteStateError(f"{settings.repo} has no {TRACKED_FILE} at {settings.ref}")
+    parsed = parse_tracked(content.decode("utf-8", "replace"), TRACKED_FILE)
+    if any(problem.is_error for problem in parsed.problems):
+        raise TrackedFileError(parsed.problems)
+    return Observation(source="tracked", facts=parsed.sessions, complete=True)
+
+
+def _ask_training(settings: Settings) -> Observation:
+    from npc_lims.sources.spreadsheets import observe_training
+
+    store = open_store(settings) if settings.training.startswith("s3://") else None
+    return observe_training(settings, store, {})
+
+
+def _ask_codeocean(settings: Settings, records: Mapping[str, Record], only: Collection[str]) -> Observation:
+    return observe_codeocean(settings, open_client(settings), lambda: open_store(settings), records, only)
+
+
+def _ask_s3(settings: Settings, records: Mapping[str, Record], only: Collection[str]) -> Observation:
+    return observe_s3(settings, open_store(settings), records, only)
+
+
+def flags_of_all(settings: Settings, records: Mapping[str, Record]) -> Iterator[Record]:
+    """*records* with every flag looked up, each source asked once for all of them.
+
+    Raises:
+        MissingCredentials, SourceError: As `complete`.
+    """
+    observations: list[Observation] = []
+    for ask in (_ask_codeocean, _ask_s3):
+        observations.append(ask(settings, reconcile(records, observations), set(records)))
+    return iter(reconcile(records, observations).values())

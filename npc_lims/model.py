@@ -1,0 +1,190 @@
+"""What one state file says, as typed models.
+
+Three values, everywhere: **null** means never observed; **false** (or an empty list) means
+asked, and there is nothing; anything else is what was found. A source that could not be asked
+can therefore never be mistaken for one that answered "no".
+"""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Literal, Optional, Union
+
+import pydantic
+
+__all__ = [
+    "PROCESSES",
+    "SCHEMA",
+    "SECTIONS",
+    "Asset",
+    "CodeOcean",
+    "Platform",
+    "RawListing",
+    "Record",
+    "S3Facts",
+    "Scalar",
+    "Status",
+    "Tracked",
+    "Training",
+    "session_schema",
+]
+
+SCHEMA = 1
+"""Version of the layout of a session file. Readers accept only this one."""
+
+SECTIONS = ("tracked", "training", "codeocean", "s3")
+"""The sections of a state file, each written by the source of that name alone."""
+
+Platform = Literal["ephys", "behavior_with_sync", "behavior"]
+Scalar = Union[bool, int, float, str, None]
+Nothing = Literal[False]
+"""Asked, and there is nothing."""
+
+
+class Model(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+
+class Lean(Model):
+    """A model whose optional fields are left out of the file where they are not given.
+
+    Only for fields where "not given" is the whole truth, never where null would mean unknown.
+    """
+
+    @pydantic.model_serializer(mode="wrap")
+    def _without_defaults(self, handler: pydantic.SerializerFunctionWrapHandler) -> Dict[str, Any]:
+        data: Dict[str, Any] = handler(self)
+        fields = type(self).model_fields
+        return {k: v for k, v in data.items() if fields[k].is_required() or v != fields[k].default}
+
+
+class Tracked(Lean):
+    """What tracked_sessions.yaml says of a session."""
+
+    platform: Platform
+    project: str
+    allen_path: str
+    experiment_day: int
+    """`ephys_day` if given, else `day`, else the session's place among its subject's dates in
+    its platform and project, from 1."""
+    day: Optional[int] = None
+    ephys_day: Optional[int] = None
+    perturbation_day: Optional[int] = None
+    insertion_day: Optional[int] = None
+    session_kwargs: Dict[str, Any] = {}
+    notes: str = ""
+    issues: List[str] = []
+
+
+class Training(pydantic.BaseModel):
+    """A session's row in a training workbook: three fixed facts, then the allowed columns by slugged name."""
+
+    model_config = pydantic.ConfigDict(extra="allow", frozen=True)
+    __pydantic_extra__: Dict[str, Scalar]
+
+    nsb: bool
+    """The row is in the workbook of the NSB team."""
+    row: int
+    """1 for the first row below the header: the `behavior_day` of the session."""
+    start_time: str
+    """`YYYY-MM-DD HH:MM:SS`, local time of the rig."""
+
+
+class Asset(Lean):
+    """A Code Ocean data asset, as far as sessions need it."""
+
+    id: str
+    name: str
+    created: str
+    """UTC, `YYYY-MM-DDTHH:MM:SSZ`."""
+    location: Optional[str] = None
+    """`s3://bucket/prefix` of its files where Code Ocean names a source bucket."""
+
+
+AssetFact = Union[Asset, Nothing, None]
+
+PROCESSES = ("dlc_eye", "dlc_side", "dlc_face", "facemap", "GammaEncoding", "LPFaceParts", "LFP_Subsampled")
+"""Processes whose newest result is recorded, by the name they have in the names of their assets."""
+
+
+class CodeOcean(Model):
+    """The data assets of a session that matter, the newest usable one of each kind."""
+
+    raw: AssetFact = None
+    sorted: AssetFact = None
+    dlc_eye: AssetFact = None
+    dlc_side: AssetFact = None
+    dlc_face: AssetFact = None
+    facemap: AssetFact = None
+    GammaEncoding: AssetFact = None
+    LPFaceParts: AssetFact = None
+    LFP_Subsampled: AssetFact = None
+    surface: AssetFact = None
+    """Raw asset of the surface-channel recording: index 1 of the day of an ephys session of index 0."""
+    surface_sorted: AssetFact = None
+    smartspim: AssetFact = None
+    """Newest SmartSPIM asset of the subject."""
+    errored: Dict[str, str] = {}
+    """Sorting results that were judged and found errored: asset id to reason."""
+
+
+class RawListing(Model):
+    """What stands in the raw data folder of a session, as paths below it."""
+
+    asset: str
+    """Id of the raw asset whose folder was listed: the listing holds until the asset changes."""
+    ecephys: List[str] = []
+    """Top-level entries whose names begin with `ecephys`."""
+    metadata: List[str] = []
+    """session.json, acquisition.json, rig.json, instrument.json: those that exist."""
+    sync: List[str] = []
+    """Sync files (.h5)."""
+    videos: List[str] = []
+    settings_xml: List[str] = []
+
+
+class S3Facts(Model):
+    """What stands on S3 for a session."""
+
+    raw: Union[RawListing, Nothing, None] = None
+    stim: Optional[List[str]] = None
+    """File names of the stimulus files (.hdf5) of the session's day."""
+    ibl_annotations: Optional[List[str]] = None
+    """Probes with CCF coordinates made in the IBL alignment GUI."""
+    tissuecyte_annotations: Optional[List[str]] = None
+    """File names of the tissuecyte-based CCF coordinates for the session's experiment day."""
+    tissuecyte_subject: Optional[bool] = None
+    """The subject has tissuecyte-based files, of whatever day."""
+    parquet_cache: Optional[List[str]] = None
+    """Versions of the component cache that hold the session."""
+    nwb_cache: Optional[List[str]] = None
+    """Versions of the NWB cache that hold the session."""
+
+
+Status = Dict[str, Union[bool, str, None]]
+"""Flag to true, false or null (unknown). A flag that does not apply to the session is absent."""
+
+
+class Record(Model):
+    """One session: its state file, whole."""
+
+    schema_: Literal[1] = pydantic.Field(default=1, alias="schema")
+    id: str
+    tracked: Union[Tracked, Nothing, None] = None
+    training: Union[Training, Nothing, None] = None
+    codeocean: Union[CodeOcean, Nothing, None] = None
+    s3: Union[S3Facts, Nothing, None] = None
+    status: Status = {}
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    def as_dict(self) -> Dict[str, Any]:
+        """The record as plain data in the order of its file: what the YAML and the snapshot both render."""
+        return self.model_dump(by_alias=True)
+
+
+def session_schema() -> Dict[str, Any]:
+    """The JSON Schema of `state/sessions/<subject>/<id>.yaml`."""
+    schema = Record.model_json_schema(by_alias=True)
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    schema["title"] = "npc_lims session state"
+    return schema

@@ -1,0 +1,120 @@
+"""What is recorded and what was observed, made into what will be recorded. Pure.
+
+The rules: a section is written by its own source only; what could not be asked stays as it was;
+a session goes only when both places that make sessions known (tracked_sessions.yaml and the
+training workbooks) have said that they do not have it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+from npc_lims.errors import SyncRefused
+from npc_lims.model import SECTIONS, CodeOcean, Record, S3Facts
+from npc_lims.sources.observation import Found, Observation
+from npc_lims.status import compute_status
+
+__all__ = ["DISCOVERING", "check_breaker", "reconcile", "reconcile_session"]
+
+DISCOVERING = ("tracked", "training")
+"""Sources whose facts make a session known. Code Ocean and S3 hold much that is no session of ours."""
+
+BREAKER_SESSIONS = 10
+BREAKER_SHARE = 0.05
+
+Records = Mapping[str, Record]
+
+
+def reconcile(
+    previous: Records, observed: Iterable[Observation], only: Collection[str] | None = None
+) -> dict[str, Record]:
+    """Records by session id, in id order.
+
+    Args:
+        previous: What is recorded.
+        observed: At most one observation of each source, in any order.
+        only: Ids that may change; the others stay exactly as they are recorded.
+    """
+    observations = tuple(observed)
+    ids = set(previous)
+    for observation in observations:
+        if observation.source in DISCOVERING:
+            ids.update(session_id for session_id, found in observation.facts.items() if found)
+    records = {}
+    for session_id in sorted(ids):
+        before = previous.get(session_id)
+        if only is not None and session_id not in only:
+            if before is not None:
+                records[session_id] = before
+            continue
+        record = reconcile_session(session_id, before, observations)
+        if any(getattr(record, source) is not False for source in DISCOVERING):
+            records[session_id] = record
+    return records
+
+
+def reconcile_session(session_id: str, before: Record | None, observed: Iterable[Observation]) -> Record:
+    """One session: *before* itself if nothing about it changed."""
+    old = before if before is not None else Record(id=session_id)
+    sections: dict[str, Any] = {}
+    for observation in observed:
+        recorded = getattr(old, observation.source)
+        new = _merge(recorded, observation, session_id)
+        if new is not recorded and new != recorded:
+            sections[observation.source] = new
+    if not sections and before is not None:
+        # still computed anew: a newer version may know better rules
+        status = compute_status(old)
+        return old if status == old.status else old.model_copy(update={"status": status})
+    record = old.model_copy(update=sections)
+    return record.model_copy(update={"status": compute_status(record)})
+
+
+def _merge(recorded: Found | None, observation: Observation, session_id: str) -> Any:
+    found = observation.facts.get(session_id)
+    if found is None:
+        return False if observation.complete else recorded
+    if not recorded or not found:
+        return found
+    if not isinstance(found, (CodeOcean, S3Facts)):
+        # in what people edit, a key that is not there was not given: there is nothing to keep
+        return found
+    # null inside a section is "not observed": what is recorded there stays
+    kept = {
+        name: getattr(recorded, name)
+        for name in type(found).model_fields
+        if getattr(found, name) is None and getattr(recorded, name) is not None
+    }
+    return found.model_copy(update=kept) if kept else found
+
+
+def check_breaker(previous: Records, new: Records) -> None:
+    """Stop a sync that would remove or blank more than 10 sessions and 5 % of them.
+
+    Blanked: a section that had facts has none, or a flag that was true no longer is.
+
+    Raises:
+        SyncRefused: Too much would go; the message gives numbers, examples and the way on.
+    """
+    removed = [session_id for session_id in previous if session_id not in new]
+    blanked = [
+        session_id
+        for session_id, before in previous.items()
+        if session_id in new and new[session_id] is not before and _lost(before, new[session_id])
+    ]
+    lost = len(removed) + len(blanked)
+    if lost <= BREAKER_SESSIONS or lost <= BREAKER_SHARE * len(previous):
+        return
+    examples = ", ".join((removed + blanked)[:5])
+    raise SyncRefused(
+        f"refused: this sync would remove {len(removed)} and blank {len(blanked)} of {len(previous)} sessions "
+        f"(such as {examples}). Nothing was written. Check the sources; if it is right, run again with "
+        "--allow-removals"
+    )
+
+
+def _lost(before: Record, after: Record) -> list[str]:
+    lost = [name for name in SECTIONS if getattr(before, name) and not getattr(after, name)]
+    lost += [flag for flag, value in before.status.items() if value is True and after.status.get(flag) is not True]
+    return lost

@@ -1,0 +1,106 @@
+"""A session as one flat row: what tables, `--json` and filters all speak of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from npc_lims.session_id import make_session_id, split_session_id
+
+__all__ = ["COLUMNS", "DATA_REPO_ISILON", "FLAG_NAMES", "session_row"]
+
+FLAG_NAMES = (
+    "is_uploaded",
+    "raw_asset_id",
+    "is_session_json",
+    "is_rig_json",
+    "is_video",
+    "is_sorted",
+    "is_annotated",
+    "is_dlc_eye",
+    "is_dlc_side",
+    "is_dlc_face",
+    "is_facemap",
+    "is_gamma_encoding",
+    "is_LPFaceParts",
+    "is_surface_channels",
+    "is_surface_channels_sorted",
+    "is_production",
+    "is_imaged",
+    "is_parquet_cached",
+    "is_nwb_cached",
+)
+"""Every status flag, by the names of `npc_lims.status.FLAGS` (which takes longer to import)."""
+
+COLUMNS = (
+    "id",
+    "subject",
+    "date",
+    "idx",
+    "project",
+    "platform",
+    "is_ephys",
+    "is_sync",
+    "allen_path",
+    "experiment_day",
+    "rig",
+    "task_version",
+    *FLAG_NAMES,
+    "not_applicable",
+)
+
+TRAINING_PROJECT = "DynamicRouting"
+"""Project of the sessions that only a training workbook knows: the workbooks are that project's."""
+DATA_REPO_ISILON = "//allen/programs/mindscope/workgroups/dynamicrouting/DynamicRoutingTask/Data"
+
+
+def session_row(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The row of a session, from its record as plain data.
+
+    A flag is true, false or null (unknown); one that does not apply is false, and is named in the
+    list `not_applicable`, so that a truth test can never mistake it for a yes.
+    """
+    subject, date, idx = split_session_id(record["id"])
+    tracked, training = record["tracked"] or {}, record["training"] or {}
+    status = record["status"]
+    platform = platform_of(record)
+    return {
+        "id": make_session_id(subject, date, idx),
+        "subject": int(subject),
+        "date": date,
+        "idx": idx,
+        "project": project_of(record),
+        "platform": platform,
+        "is_ephys": platform == "ephys",
+        "is_sync": platform in ("ephys", "behavior_with_sync"),
+        "allen_path": allen_path_of(record),
+        "experiment_day": tracked.get("experiment_day"),
+        "rig": training.get("rig_name") or "unknown",
+        "task_version": training.get("task_version") or "unknown",
+        **{name: status.get(name, None if name == "raw_asset_id" else False) for name in FLAG_NAMES},
+        "not_applicable": [name for name in FLAG_NAMES if name not in status],
+    }
+
+
+def platform_of(record: Mapping[str, Any]) -> str:
+    """As tracked; a session that is not tracked is `behavior`, unless its raw asset says ephys."""
+    if record["tracked"]:
+        return str(record["tracked"]["platform"])
+    raw = (record["codeocean"] or {}).get("raw") or {}
+    return "ephys" if not record["training"] and raw.get("name", "").startswith("ecephys") else "behavior"
+
+
+def project_of(record: Mapping[str, Any]) -> str:
+    if record["tracked"]:
+        return str(record["tracked"]["project"])
+    return TRAINING_PROJECT if record["training"] else "unknown"
+
+
+def allen_path_of(record: Mapping[str, Any]) -> str:
+    """As tracked; else the folder of the subject's behavior files, or where the raw asset is."""
+    if record["tracked"]:
+        return str(record["tracked"]["allen_path"])
+    raw = (record["codeocean"] or {}).get("raw") or {}
+    if not record["training"] and raw.get("location"):
+        return str(raw["location"])
+    return f"{DATA_REPO_ISILON}/{split_session_id(record['id'])[0]}"

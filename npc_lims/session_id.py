@@ -1,0 +1,60 @@
+"""Session ids in their one written form: `<subject>_<YYYY-MM-DD>`, with `_<idx>` from the second of a day on."""
+
+from __future__ import annotations
+
+import datetime
+import re
+from typing import Any
+
+__all__ = ["ID_PATTERN", "day_of", "make_session_id", "parse_session_id", "split_session_id", "subject_of"]
+
+ID_PATTERN = re.compile(r"(?P<subject>[0-9]{6,7})_(?P<date>20[0-9]{2}-[0-9]{2}-[0-9]{2})(?:_(?P<idx>[1-9][0-9]*))?")
+
+
+def make_session_id(subject: int | str, date: str, idx: int = 0) -> str:
+    """
+    >>> make_session_id(626791, "2022-08-15"), make_session_id(626791, "2022-08-15", 1)
+    ('626791_2022-08-15', '626791_2022-08-15_1')
+    """
+    return f"{subject}_{date}" + (f"_{idx}" if idx else "")
+
+
+def split_session_id(session_id: str) -> tuple[str, str, int]:
+    """Subject, date (`YYYY-MM-DD`) and index of an id in its written form.
+
+    >>> split_session_id("626791_2022-08-15")
+    ('626791', '2022-08-15', 0)
+    """
+    match = ID_PATTERN.fullmatch(session_id)
+    if match is None:
+        raise ValueError(f"{session_id!r} is not a session id such as 626791_2022-08-15 or 626791_2022-08-15_1")
+    return match["subject"], match["date"], int(match["idx"] or 0)
+
+
+def subject_of(session_id: str) -> str:
+    return split_session_id(session_id)[0]
+
+
+def day_of(session_id: str) -> str:
+    """The id without its index: what all sessions of a subject on one day share."""
+    subject, date, _ = split_session_id(session_id)
+    return f"{subject}_{date}"
+
+
+def parse_session_id(value: Any) -> str:
+    """The written form of an id, path, asset name or record, by the rules of `npc_session.SessionRecord`.
+
+    >>> parse_session_id("DRpilot_626791_20220815")
+    '626791_2022-08-15'
+
+    Raises:
+        ValueError: There is no subject or no date in it.
+    """
+    text = str(getattr(value, "id", value))
+    # an id in its written form is by far the commonest and needs no npc_session, which takes 20 ms to import
+    if ID_PATTERN.fullmatch(text):
+        datetime.date.fromisoformat(split_session_id(text)[1])
+        return text
+    import npc_session
+
+    return str(npc_session.SessionRecord(text))

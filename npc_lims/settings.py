@@ -1,0 +1,167 @@
+"""Settings: environment variables, and a `.env` found from the working directory upward.
+
+A variable that is set in the environment wins over the same one in `.env`. Tokens are
+`SecretStr`: they print as asterisks wherever a settings object is shown.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Optional, Tuple
+
+import pydantic
+from pydantic import SecretStr
+
+from npc_lims.errors import SettingsError
+
+__all__ = ["DOTENV", "Settings", "load_settings"]
+
+DOTENV = ".env"
+
+# Values of Code Ocean access tokens begin so: labs keep them under names of their own.
+_TOKEN_PREFIX = "cop_"
+
+
+def _env(*names: str) -> Any:
+    return pydantic.AliasChoices(*names)
+
+
+class Settings(pydantic.BaseModel):
+    """Everything that can be set. Field order follows docs/settings.md."""
+
+    model_config = pydantic.ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+
+    # Code Ocean
+    codeocean_token: Optional[SecretStr] = pydantic.Field(None, validation_alias=_env("CODE_OCEAN_API_TOKEN"))
+    codeocean_domain: str = pydantic.Field(
+        "https://codeocean.allenneuraldynamics.org", validation_alias=_env("CODE_OCEAN_DOMAIN")
+    )
+    # S3, as boto3 names them
+    aws_access_key_id: Optional[SecretStr] = pydantic.Field(None, validation_alias=_env("AWS_ACCESS_KEY_ID"))
+    aws_secret_access_key: Optional[SecretStr] = pydantic.Field(None, validation_alias=_env("AWS_SECRET_ACCESS_KEY"))
+    aws_session_token: Optional[SecretStr] = pydantic.Field(None, validation_alias=_env("AWS_SESSION_TOKEN"))
+    aws_default_region: Optional[str] = pydantic.Field(
+        None, validation_alias=_env("AWS_DEFAULT_REGION", "AWS_REGION")
+    )
+    aws_profile: Optional[str] = pydantic.Field(None, validation_alias=_env("AWS_PROFILE"))
+    aws_endpoint_url: Optional[str] = pydantic.Field(
+        None, validation_alias=_env("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+    )
+    # GitHub
+    github_token: Optional[SecretStr] = pydantic.Field(None, validation_alias=_env("GITHUB_TOKEN"))
+    github_api_url: str = pydantic.Field("https://api.github.com", validation_alias=_env("GITHUB_API_URL"))
+    # where the state lives and how it is read
+    repo: str = pydantic.Field(
+        "AllenInstitute/npc_lims", validation_alias=_env("NPC_LIMS_REPO"), pattern=r"^[\w.-]+/[\w.-]+$"
+    )
+    ref: str = pydantic.Field("main", validation_alias=_env("NPC_LIMS_REF"), min_length=1)
+    raw_url: str = pydantic.Field("https://raw.githubusercontent.com", validation_alias=_env("NPC_LIMS_RAW_URL"))
+    state: Optional[Path] = pydantic.Field(None, validation_alias=_env("NPC_LIMS_STATE"))
+    cache_dir: Optional[Path] = pydantic.Field(None, validation_alias=_env("NPC_LIMS_CACHE_DIR"))
+    ttl: float = pydantic.Field(600, validation_alias=_env("NPC_LIMS_TTL"), ge=0)
+    mirror: Optional[Path] = pydantic.Field(None, validation_alias=_env("NPC_LIMS_MIRROR"))
+    # where the sources keep their data
+    training: str = pydantic.Field(
+        "s3://aind-scratch-data/dynamic-routing/DynamicRoutingTask/", validation_alias=_env("NPC_LIMS_TRAINING")
+    )
+    training_columns: Tuple[str, ...] = pydantic.Field(
+        (
+            "start_time",
+            "rig_name",
+            "task_version",
+            "hits",
+            "dprime_same_modality",
+            "dprime_other_modality_go_stim",
+            "pass",
+            "ignore",
+        ),
+        validation_alias=_env("NPC_LIMS_TRAINING_COLUMNS"),
+    )
+    stim_root: str = pydantic.Field(
+        "s3://aind-scratch-data/dynamic-routing/DynamicRoutingTask/Data", validation_alias=_env("NPC_LIMS_STIM_ROOT")
+    )
+    ibl_root: str = pydantic.Field(
+        "s3://aind-scratch-data/dynamic-routing/ibl-gui-output", validation_alias=_env("NPC_LIMS_IBL_ROOT")
+    )
+    tissuecyte_root: str = pydantic.Field(
+        "s3://aind-scratch-data/arjun.sridhar/tissuecyte_cloud_processed",
+        validation_alias=_env("NPC_LIMS_TISSUECYTE_ROOT"),
+    )
+    parquet_root: str = pydantic.Field(
+        "s3://aind-scratch-data/dynamic-routing/cache/nwb_components", validation_alias=_env("NPC_LIMS_PARQUET_ROOT")
+    )
+    nwb_root: str = pydantic.Field(
+        "s3://aind-scratch-data/dynamic-routing/cache/nwb", validation_alias=_env("NPC_LIMS_NWB_ROOT")
+    )
+    codeocean_bucket: str = pydantic.Field(
+        "codeocean-s3datasetsbucket-1u41qdg42ur9", validation_alias=_env("NPC_LIMS_CODEOCEAN_BUCKET")
+    )
+    # patience
+    timeout: float = pydantic.Field(30, validation_alias=_env("NPC_LIMS_TIMEOUT"), gt=0)
+    attempts: int = pydantic.Field(5, validation_alias=_env("NPC_LIMS_ATTEMPTS"), ge=1, le=20)
+    backoff: float = pydantic.Field(1, validation_alias=_env("NPC_LIMS_BACKOFF"), ge=0)
+    s3_workers: int = pydantic.Field(16, validation_alias=_env("NPC_LIMS_S3_WORKERS"), ge=1, le=64)
+
+    @pydantic.field_validator("training_columns", mode="before")
+    @classmethod
+    def _split_columns(cls, value: Any) -> Any:
+        return tuple(name.strip() for name in value.split(",") if name.strip()) if isinstance(value, str) else value
+
+    @pydantic.field_validator("codeocean_domain", "raw_url", "github_api_url")
+    @classmethod
+    def _check_url(cls, value: str) -> str:
+        local = value.startswith(("http://127.0.0.1", "http://localhost", "http://[::1]"))
+        if not (value.startswith("https://") or local):
+            raise ValueError("must begin with https:// (a token travels with each request)")
+        return value.rstrip("/")
+
+    @pydantic.field_validator("stim_root", "ibl_root", "tissuecyte_root", "parquet_root", "nwb_root")
+    @classmethod
+    def _check_s3_root(cls, value: str) -> str:
+        if not value.startswith("s3://"):
+            raise ValueError("must be an address such as s3://bucket/folder")
+        return value.rstrip("/")
+
+
+def load_settings(environ: Mapping[str, str] | None = None, folder: Path | None = None) -> Settings:
+    """Settings from *environ* (default: the process's) and the nearest `.env` at or above *folder*.
+
+    Raises:
+        SettingsError: A variable has a value that cannot be used.
+    """
+    environ = os.environ if environ is None else environ
+    values: dict[str, str] = {}
+    dotenv_path = _find_dotenv(Path.cwd() if folder is None else folder)
+    if dotenv_path is not None:
+        import dotenv
+
+        values.update({k: v for k, v in dotenv.dotenv_values(dotenv_path).items() if v is not None})
+    values.update(environ)
+    # a variable set to nothing is not set; one named like a field of ours is none of our business
+    values = {name: value for name, value in values.items() if value != "" and name not in Settings.model_fields}
+    if "CODE_OCEAN_API_TOKEN" not in values:
+        for value in values.values():
+            if value.startswith(_TOKEN_PREFIX):
+                values["CODE_OCEAN_API_TOKEN"] = value
+                break
+    try:
+        return Settings.model_validate(values)
+    except pydantic.ValidationError as error:
+        raise SettingsError(_explain(error, dotenv_path)) from None
+
+
+def _find_dotenv(folder: Path) -> Path | None:
+    for parent in (folder, *folder.parents):
+        if (parent / DOTENV).is_file():
+            return parent / DOTENV
+    return None
+
+
+def _explain(error: pydantic.ValidationError, dotenv_path: Path | None) -> str:
+    lines = []
+    for item in error.errors(include_input=False, include_url=False, include_context=False):
+        lines.append(f"{'.'.join(map(str, item['loc']))}: {item['msg']}")
+    where = f" (environment, or {dotenv_path})" if dotenv_path else " (environment)"
+    return f"unusable settings{where}: " + "; ".join(lines)

@@ -1,0 +1,232 @@
+"""Which data assets belong to a session, and which of them count. Pure."""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, Dict, List, Optional, Union
+
+import pydantic
+
+from npc_lims.model import PROCESSES, Asset, CodeOcean, Record, Tracked
+from npc_lims.session_id import make_session_id, split_session_id
+from npc_lims.sources.observation import Found
+
+__all__ = ["SEARCHED_NAMES", "DataAsset", "errored_output", "select_facts"]
+
+SEARCHED_NAMES = re.compile(
+    r"(?P<platform>ecephys|behavior|SmartSPIM)_(?P<subject>[0-9]{6,7})"
+    r"_(?P<date>[0-9]{4}-[0-9]{2}-[0-9]{2})_(?P<time>[0-9]{2}-[0-9]{2}-[0-9]{2})(?P<rest>_.*)?$"
+)
+"""Names of the assets that sessions are made of: `<platform>_<subject>_<date>_<time>[_<process>_<date>_<time>]`."""
+
+# A sorting run that failed leaves this many files, or fewer: logs and settings, no units.
+_FILES_OF_FAILED_SORTING = 6
+_ERROR_MARKS = ("Out of memory.", "Command error:", "Traceback (most recent call last)")
+
+Verdict = Callable[["DataAsset"], Optional[str]]
+
+
+class SourceBucket(pydantic.BaseModel):
+    origin: str = "aws"
+    bucket: Optional[str] = None
+    prefix: Optional[str] = None
+
+
+class DataAsset(pydantic.BaseModel):
+    """The fields of the API's data asset that are used here; the rest is ignored."""
+
+    id: str
+    name: str
+    created: int
+    state: str
+    type: str
+    files: Optional[int] = None
+    tags: Optional[List[str]] = None
+    custom_metadata: Optional[Dict[str, Any]] = None
+    source_bucket: Optional[SourceBucket] = None
+    archived: bool = False
+
+    @property
+    def is_usable(self) -> bool:
+        return self.state == "ready" and not self.archived
+
+    @property
+    def location(self) -> str | None:
+        source = self.source_bucket
+        if source is None or not source.bucket:
+            return None
+        scheme = "gs" if source.origin == "gcp" else "s3"
+        return f"{scheme}://{source.bucket}/{source.prefix or ''}".rstrip("/")
+
+    def match(self) -> re.Match[str]:
+        match = SEARCHED_NAMES.match(self.name)
+        assert match is not None, f"{self.name} was let through by the search"
+        return match
+
+    @property
+    def platform(self) -> str:
+        return self.match()["platform"]
+
+    @property
+    def start(self) -> tuple[str, str]:
+        """Date and time of the recording that it belongs to."""
+        match = self.match()
+        return match["date"], match["time"]
+
+    @property
+    def process(self) -> str:
+        """What follows the session in the name: empty for raw data."""
+        return self.match()["rest"] or ""
+
+    @property
+    def is_sorted(self) -> bool:
+        return self.platform == "ecephys" and "_sorted" in self.process
+
+    @property
+    def is_raw(self) -> bool:
+        if self.is_sorted:
+            return False
+        return (self.custom_metadata or {}).get("data level") == "raw data" or "raw" in (self.tags or ())
+
+    def as_fact(self) -> Asset:
+        created = datetime.datetime.fromtimestamp(self.created, datetime.timezone.utc)
+        return Asset(id=self.id, name=self.name, created=f"{created:%Y-%m-%dT%H:%M:%SZ}", location=self.location)
+
+
+def errored_output(output: bytes | None) -> str:
+    """The first mark of failure in the log of a run, or an empty string.
+
+    >>> errored_output(b"... Out of memory.")
+    'Out of memory.'
+    """
+    text = (output or b"").decode("utf-8", "replace")
+    return next((mark for mark in _ERROR_MARKS if mark in text), "")
+
+
+def select_facts(
+    wanted: Collection[str],
+    records: Mapping[str, Record],
+    assets: Mapping[str, Sequence[DataAsset]],
+    verdict: Verdict,
+) -> dict[str, Found]:
+    """What the assets say of each wanted session; false for one that has none at all.
+
+    Args:
+        wanted: Session ids.
+        records: What is known of them: the platform decides how recordings of a day are counted.
+        assets: Usable assets by subject.
+        verdict: Why a sorting result is errored, empty if good, None if it cannot be told now.
+    """
+    by_day: dict[tuple[str, str], list[DataAsset]] = {}
+    imaging: dict[str, list[DataAsset]] = {}
+    for subject, group in assets.items():
+        for asset in group:
+            if asset.platform == "SmartSPIM":
+                imaging.setdefault(subject, []).append(asset)
+            else:
+                by_day.setdefault((subject, asset.start[0]), []).append(asset)
+    facts: dict[str, Found] = {}
+    for session_id in wanted:
+        subject, date, _ = split_session_id(session_id)
+        facts[session_id] = _select(
+            session_id, records, by_day.get((subject, date), []), imaging.get(subject, []), verdict
+        )
+    return facts
+
+
+def _select(
+    session_id: str,
+    records: Mapping[str, Record],
+    day: Sequence[DataAsset],
+    imaging: Sequence[DataAsset],
+    verdict: Verdict,
+) -> Found:
+    if not day and not imaging:
+        return False
+    subject, date, index = split_session_id(session_id)
+    before = records[session_id].codeocean
+    judged = _Judged(before if isinstance(before, CodeOcean) else None, verdict)
+    is_ephys = _is_ephys(records.get(session_id))
+    group = _recording(day, index, is_ephys)
+    facts: dict[str, Any] = {
+        "raw": _newest_raw(group) or (index == 0 and is_ephys and _newest_raw(day, "behavior")),
+        "sorted": judged.newest_good(group, "sorted"),
+        "smartspim": _newest(imaging),
+        "surface": False,
+        "surface_sorted": False,
+    }
+    for process in PROCESSES:
+        facts[process] = _newest([asset for asset in group if process in asset.process])
+    second = make_session_id(subject, date, 1)
+    if is_ephys and index == 0 and second not in records:
+        # a second recording of the day that nobody lists as a session is the one of surface channels
+        surface = _recording(day, 1, is_ephys)
+        facts["surface"] = _newest_raw(surface, "ecephys")
+        facts["surface_sorted"] = judged.newest_good(surface, "surface_sorted")
+    if not any(facts.values()) and None not in facts.values() and not judged.errored:
+        return False
+    return CodeOcean(**facts, errored=dict(sorted(judged.errored.items())))
+
+
+def _is_ephys(record: Record | None) -> bool:
+    return record is not None and isinstance(record.tracked, Tracked) and record.tracked.platform == "ephys"
+
+
+def _recording(day: Sequence[DataAsset], index: int, is_ephys: bool) -> list[DataAsset]:
+    """Assets of the recording at *index* of the day, by start time.
+
+    For ephys only ecephys assets are counted, so that a behavior asset never shifts the index.
+    """
+    counted = [asset for asset in day if asset.platform == "ecephys"] if is_ephys else day
+    starts = sorted({asset.start for asset in counted})
+    if index >= len(starts):
+        return []
+    return [asset for asset in day if asset.start == starts[index]]
+
+
+def _newest(assets: Sequence[DataAsset]) -> Union[Asset, bool]:
+    # the id decides between two of one second, so that the answer never depends on the order of pages
+    newest = max(assets, key=lambda asset: (asset.created, asset.id), default=None)
+    return False if newest is None else newest.as_fact()
+
+
+def _newest_raw(group: Sequence[DataAsset], *platforms: str) -> Union[Asset, bool]:
+    """The newest raw asset of the first platform that has one; ecephys before behavior."""
+    for platform in platforms or ("ecephys", "behavior"):
+        newest = _newest([asset for asset in group if asset.is_raw and asset.platform == platform])
+        if newest:
+            return newest
+    return False
+
+
+class _Judged:
+    """Sorting results with the verdicts that are recorded, so that none is judged twice."""
+
+    def __init__(self, before: CodeOcean | None, verdict: Verdict) -> None:
+        self._before = before
+        self._verdict = verdict
+        self.errored: dict[str, str] = {}
+
+    def newest_good(self, group: Sequence[DataAsset], kind: str) -> Union[Asset, bool, None]:
+        candidates = [asset for asset in group if asset.is_sorted]
+        for asset in sorted(candidates, key=lambda asset: (asset.created, asset.id), reverse=True):
+            reason = self._judge(asset, kind)
+            if reason is None:
+                return None
+            if not reason:
+                return asset.as_fact()
+            self.errored[asset.id] = reason
+        return False
+
+    def _judge(self, asset: DataAsset, kind: str) -> str | None:
+        if self._before is not None:
+            recorded = getattr(self._before, kind)
+            if isinstance(recorded, Asset) and recorded.id == asset.id:
+                return ""
+            if asset.id in self._before.errored:
+                return self._before.errored[asset.id]
+        if asset.files is not None and asset.files <= _FILES_OF_FAILED_SORTING:
+            return f"only {asset.files} files"
+        return self._verdict(asset)

@@ -1,0 +1,270 @@
+"""Code Ocean: the data assets of all sessions, fetched by pages.
+
+What the assets mean for a session is decided in `npc_lims.sources.assets`; here is how they are
+asked for, and how a sorting result is judged by its `output` file.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Callable, Protocol
+
+import pydantic
+
+from npc_lims.errors import MissingCredentials, SourceError
+from npc_lims.model import Asset, CodeOcean, Record
+from npc_lims.session_id import subject_of
+from npc_lims.sources.assets import SEARCHED_NAMES, DataAsset, errored_output, select_facts
+from npc_lims.sources.objects import ObjectStore, split_s3_uri
+from npc_lims.sources.observation import Found, Observation
+
+if TYPE_CHECKING:
+    from npc_lims.settings import Settings
+
+__all__ = ["AssetClient", "CodeOceanClient", "MirrorClient", "fetch_assets", "observe_codeocean", "open_client"]
+
+SOURCE = "codeocean"
+PAGE = 1000
+_MOST_PAGES = 10_000
+# Up to this many subjects, one query each is less than paging through all assets of the domain.
+_FEW_SUBJECTS = 5
+# Assets that vanished since the last sync and are asked for by id before their loss is believed.
+_ASKED_AGAIN = 20
+# An `output` file is the log of a run: one that is larger than this is not one.
+_OUTPUT_LIMIT = 64 * 2**20
+
+Progress = Callable[[int], None]
+
+
+class AssetClient(Protocol):
+    """Read access to data assets, as plain data."""
+
+    def search(self, **params: Any) -> Iterator[list[dict[str, Any]]]:
+        """Pages of assets that match the search parameters of the API."""
+
+    def get(self, asset_id: str) -> dict[str, Any] | None:
+        """One asset, or None when there is none of that id."""
+
+
+def open_client(settings: Settings) -> AssetClient:
+    """The mirror if one is set, else the REST API.
+
+    Raises:
+        MissingCredentials: No token is set.
+    """
+    if settings.mirror is not None:
+        return MirrorClient(settings.mirror / SOURCE / "data_assets.json")
+    return CodeOceanClient(settings)
+
+
+class CodeOceanClient:
+    """The REST API of a Code Ocean domain, as far as it only reads."""
+
+    def __init__(self, settings: Settings) -> None:
+        if settings.codeocean_token is None:
+            raise MissingCredentials(
+                "no Code Ocean token: set CODE_OCEAN_API_TOKEN (in the environment or .env; "
+                "made under Account, Access Tokens, with the scope 'data assets: read')"
+            )
+        import requests
+
+        from npc_lims.sources.http import Patience
+
+        self._session = requests.Session()
+        self._session.auth = (settings.codeocean_token.get_secret_value(), "")
+        self._base = f"{settings.codeocean_domain}/api/v1/"
+        self._patience = Patience(settings.attempts, settings.timeout, settings.backoff)
+
+    def search(self, **params: Any) -> Iterator[list[dict[str, Any]]]:
+        seen: set[str] = set()
+        body = {"limit": PAGE, "sort_field": "created", "sort_order": "asc", "archived": False, **params}
+        for _ in range(_MOST_PAGES):
+            page = self._ask("POST", "data_assets/search", json=body)
+            yield page["results"]
+            if not page["has_more"]:
+                return
+            token = page.get("next_token")
+            if not token or token in seen:
+                raise SourceError(SOURCE, "the search says there is more but gives no way to it; nothing was used")
+            seen.add(token)
+            body["next_token"] = token
+        raise SourceError(SOURCE, f"the search did not end within {_MOST_PAGES} pages")
+
+    def get(self, asset_id: str) -> dict[str, Any] | None:
+        found: dict[str, Any] | None = self._ask("GET", f"data_assets/{asset_id}")
+        return found
+
+    def _ask(self, method: str, path: str, **more: Any) -> Any:
+        from npc_lims.sources.http import GaveUp, request
+
+        def parse(response: Any) -> Any:
+            if response.status_code == 404 and method == "GET":
+                return None
+            if response.status_code in (401, 403):
+                raise SourceError(
+                    SOURCE,
+                    f"the token was refused ({response.status_code}): it has expired or lacks the scope "
+                    "'data assets: read'; make a new one and set CODE_OCEAN_API_TOKEN",
+                )
+            if response.status_code != 200:
+                raise SourceError(SOURCE, f"{path} answered {response.status_code}: {_message(response)}")
+            content = response.json()
+            if method == "POST" and not _is_page(content):
+                raise ValueError("no results and has_more in the page")
+            return content
+
+        try:
+            return request(self._session, method, self._base + path, self._patience, parse=parse, **more)
+        except GaveUp as error:
+            raise SourceError(SOURCE, f"{self._base}{path} {error}") from None
+
+
+class MirrorClient:
+    """A JSON file with the list of all assets, in place of the API."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            assets = json.loads(path.read_bytes())
+        except (OSError, ValueError) as error:
+            raise SourceError(SOURCE, f"cannot read {path}: {error}") from None
+        if not isinstance(assets, list):
+            raise SourceError(SOURCE, f"{path} is not a list of data assets")
+        self._assets: list[dict[str, Any]] = assets
+
+    def search(self, **params: Any) -> Iterator[list[dict[str, Any]]]:
+        archived = bool(params.get("archived", False))
+        yield [asset for asset in self._assets if bool(asset.get("archived", False)) == archived]
+
+    def get(self, asset_id: str) -> dict[str, Any] | None:
+        return next((asset for asset in self._assets if asset.get("id") == asset_id), None)
+
+
+def observe_codeocean(
+    settings: Settings,
+    client: AssetClient,
+    store: Callable[[], ObjectStore],
+    records: Mapping[str, Record],
+    only: Collection[str] | None = None,
+    progress: Progress = lambda done: None,
+) -> Observation:
+    """Facts for every session of *records*, or for those of *only*.
+
+    Args:
+        store: Opens the buckets: called only if there is a new sorting result to judge.
+        progress: Told how many assets have been seen, after each page.
+
+    Raises:
+        SourceError: A page could not be had for good: there is no half result.
+    """
+    wanted = sorted(records if only is None else [session_id for session_id in records if session_id in only])
+    subjects = sorted({subject_of(session_id) for session_id in wanted})
+    few = only is not None and len(subjects) <= _FEW_SUBJECTS
+    assets = fetch_assets(client, subjects, by_subject=few, progress=progress)
+    _check_vanished(client, assets, [records[session_id] for session_id in wanted])
+    judge = _Judge(settings, store)
+    facts: dict[str, Found] = select_facts(wanted, records, assets, judge)
+    counts = {"assets": sum(map(len, assets.values()))} if only is None else {}
+    return Observation(source=SOURCE, facts=facts, counts=counts, failure=judge.failure)
+
+
+def fetch_assets(
+    client: AssetClient,
+    subjects: Collection[str],
+    *,
+    by_subject: bool = False,
+    progress: Progress = lambda done: None,
+) -> dict[str, list[DataAsset]]:
+    """Usable assets (ready, not archived) by subject.
+
+    One search by pages of 1000, or one for each subject.
+    """
+    wanted = set(subjects)
+    found: dict[str, dict[str, DataAsset]] = {}
+    seen = 0
+    searches: list[dict[str, Any]] = [{"query": f"subject id: {s}"} for s in subjects] if by_subject else [{}]
+    for params in searches:
+        for page in client.search(**params):
+            seen += len(page)
+            for raw in page:
+                match = SEARCHED_NAMES.match(str(raw.get("name")))
+                if match is None or match["subject"] not in wanted:
+                    continue
+                asset = _read_asset(raw)
+                if asset.is_usable:
+                    # pages may overlap while assets are being added: an id counts once
+                    found.setdefault(match["subject"], {})[asset.id] = asset
+            progress(seen)
+    return {subject: list(assets.values()) for subject, assets in found.items()}
+
+
+def _read_asset(raw: dict[str, Any]) -> DataAsset:
+    try:
+        return DataAsset.model_validate(raw)
+    except pydantic.ValidationError as error:
+        details = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise SourceError(SOURCE, f"data asset {raw.get('id')} is not as the API describes it: {details}") from None
+
+
+def _check_vanished(
+    client: AssetClient, assets: Mapping[str, list[DataAsset]], records: Collection[Record]
+) -> None:
+    """Believe that a recorded asset is gone only when asking for it says so.
+
+    A search that leaves assets out looks just like assets that were deleted.
+    """
+    present = {asset.id for group in assets.values() for asset in group}
+    vanished: dict[str, str] = {}
+    for record in records:
+        if isinstance(record.codeocean, CodeOcean):
+            for name in CodeOcean.model_fields:
+                fact = getattr(record.codeocean, name)
+                if isinstance(fact, Asset) and fact.id not in present:
+                    vanished[fact.id] = fact.name
+    for asset_id, name in list(vanished.items())[:_ASKED_AGAIN]:
+        raw = client.get(asset_id)
+        if raw is None or not _read_asset(raw).is_usable or raw.get("name") != name:
+            continue
+        archived = client.search(query=f'name:"{name}"', archived=True)
+        if not any(item.get("id") == asset_id for page in archived for item in page):
+            raise SourceError(
+                SOURCE, f"the search left out {name} ({asset_id}), which is there: its answer is not whole; not used"
+            )
+
+
+class _Judge:
+    """Tells good sorting results from errored ones; reads the `output` file of each once."""
+
+    def __init__(self, settings: Settings, store: Callable[[], ObjectStore]) -> None:
+        self._settings = settings
+        self._store = store
+        self.failure: SourceError | None = None
+
+    def __call__(self, asset: DataAsset) -> str | None:
+        """Why *asset* is errored, empty if it is good, None if that cannot be told now."""
+        location = asset.location or f"s3://{self._settings.codeocean_bucket}/{asset.id}"
+        bucket, prefix = split_s3_uri(location)
+        try:
+            output = self._store().read(bucket, f"{prefix}/output", _OUTPUT_LIMIT)
+        except (SourceError, MissingCredentials) as error:
+            reason = error.reason if isinstance(error, SourceError) else str(error)
+            self.failure = SourceError(SOURCE, f"cannot judge the sorting result {asset.name}: {reason}")
+            return None
+        return errored_output(output)
+
+
+def _is_page(content: Any) -> bool:
+    return (
+        isinstance(content, dict)
+        and isinstance(content.get("results"), list)
+        and isinstance(content.get("has_more"), bool)
+        and all(isinstance(item, dict) for item in content["results"])
+    )
+
+
+def _message(response: Any) -> str:
+    try:
+        return str(response.json().get("message", ""))[:200]
+    except (ValueError, AttributeError):
+        return str(response.reason)

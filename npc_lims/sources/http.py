@@ -1,0 +1,105 @@
+"""One request to a web API, tried again while trying again can help."""
+
+from __future__ import annotations
+
+import datetime
+import email.utils
+import random
+import time
+from collections.abc import Callable
+from typing import Any
+
+import requests
+
+__all__ = ["GaveUp", "Patience", "request", "retry_after_seconds"]
+
+# Answers that say "not now" rather than "no".
+_PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
+_LONGEST_WAIT = 60.0
+
+
+class GaveUp(Exception):
+    """No usable answer came; the message says what came instead. Never holds a header or a token."""
+
+
+class Patience:
+    """How long to go on.
+
+    Args:
+        attempts: Requests sent at most, the first included.
+        timeout: Seconds without an answer before a request counts as lost.
+        backoff: Seconds of the first wait; each further wait may be twice as long.
+    """
+
+    def __init__(self, attempts: int, timeout: float, backoff: float) -> None:
+        self.attempts = attempts
+        self.timeout = timeout
+        self._backoff = backoff
+
+    def wait_before(self, attempt: int) -> float:
+        """Seconds before *attempt* (2, 3, ...): a random part of the doubling wait, so that clients spread out."""
+        longest = min(self._backoff * 2 ** (attempt - 2), _LONGEST_WAIT)
+        return random.uniform(longest / 2, longest)
+
+
+def request(
+    session: requests.Session,
+    method: str,
+    url: str,
+    patience: Patience,
+    *,
+    parse: Callable[[requests.Response], Any] = lambda response: response,
+    **more: Any,
+) -> Any:
+    """What *parse* makes of the answer.
+
+    An answer of status 429 or 5xx, a reset, a timeout, a body that breaks off or that *parse*
+    refuses (`ValueError`) is asked for again. Any other status is an answer: *parse* sees it.
+
+    Raises:
+        GaveUp: The attempts are used up, or the server asks for a longer wait than a minute.
+    """
+    why, wait = "", 0.0
+    for attempt in range(1, patience.attempts + 1):
+        if attempt > 1:
+            time.sleep(wait)
+        wait = patience.wait_before(attempt + 1)
+        try:
+            response = session.request(method, url, timeout=patience.timeout, allow_redirects=False, **more)
+            if response.status_code not in _PASSING:
+                return parse(response)
+            why = f"answered {response.status_code} {response.reason}".strip()
+            asked = retry_after_seconds(response.headers.get("Retry-After"))
+            if asked is not None:
+                if asked > _LONGEST_WAIT:
+                    raise GaveUp(f"{why} and asks to wait {asked:.0f} s; try again later")
+                # exactly what was asked is when every client comes back: spread out after it
+                wait = asked + random.uniform(0, min(1.0, wait))
+        except requests.Timeout:
+            why = f"gave no answer within {patience.timeout:g} s"
+        except requests.RequestException as error:
+            why = f"could not be reached or broke off ({type(error).__name__})"
+        except ValueError as error:
+            why = f"sent an answer that cannot be read ({error})"
+    raise GaveUp(f"{why}, {patience.attempts} times" if patience.attempts > 1 else why)
+
+
+def retry_after_seconds(value: str | None, now: datetime.datetime | None = None) -> float | None:
+    """Seconds that a Retry-After header asks to wait: a number, or an HTTP date. None if it says neither.
+
+    >>> retry_after_seconds("7"), retry_after_seconds("soon")
+    (7.0, None)
+    """
+    if value is None:
+        return None
+    value = value.strip()
+    if value.isdecimal():
+        return float(value)
+    try:
+        then = email.utils.parsedate_to_datetime(value)
+    except (TypeError, ValueError):
+        return None
+    if then.tzinfo is None:
+        then = then.replace(tzinfo=datetime.timezone.utc)
+    now = datetime.datetime.now(datetime.timezone.utc) if now is None else now
+    return max(0.0, (then - now).total_seconds())

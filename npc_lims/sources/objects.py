@@ -1,0 +1,276 @@
+"""Objects in buckets: S3 through boto3, or a folder that mirrors it.
+
+Everything that reads buckets asks an `ObjectStore`, so that `--mirror DIR` runs the same code
+on `DIR/s3/<bucket>/<key>`. This is the only module that imports boto3.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from npc_lims.errors import MissingCredentials, SourceError
+
+if TYPE_CHECKING:
+    from npc_lims.settings import Settings
+
+__all__ = ["Folder", "MirrorStore", "ObjectInfo", "ObjectStore", "S3Store", "open_store", "split_s3_uri"]
+
+
+@dataclasses.dataclass(frozen=True)
+class ObjectInfo:
+    """One object: its key, its size in bytes and its ETag (without quotes)."""
+
+    key: str
+    size: int
+    etag: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Folder:
+    """One level below a prefix: names of the folders (no slash at the end) and of the files."""
+
+    folders: tuple[str, ...]
+    files: tuple[str, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.folders + self.files
+
+
+class ObjectStore(Protocol):
+    """Read access to buckets. Every method raises `SourceError` when it cannot give a whole answer."""
+
+    def list_folder(self, bucket: str, prefix: str) -> Folder:
+        """What stands directly below *prefix* (which ends with a slash, or is empty)."""
+
+    def list_all(self, bucket: str, prefix: str) -> Iterator[ObjectInfo]:
+        """Every object whose key begins with *prefix*, in key order."""
+
+    def has_any(self, bucket: str, prefix: str) -> bool:
+        """Whether any key begins with *prefix*: one small request, to see whether it may be read at all."""
+
+    def head(self, bucket: str, key: str) -> ObjectInfo | None:
+        """The object, or None when there is none of that key."""
+
+    def read(self, bucket: str, key: str, limit: int) -> bytes | None:
+        """Content of the object, or None when there is none of that key. Over *limit* bytes is a `SourceError`."""
+
+
+def split_s3_uri(uri: str) -> tuple[str, str]:
+    """Bucket and key of `s3://bucket/key`.
+
+    >>> split_s3_uri("s3://aind-ephys-data/ecephys_626791_2022-08-15_13-07-32")
+    ('aind-ephys-data', 'ecephys_626791_2022-08-15_13-07-32')
+    """
+    scheme, _, rest = uri.partition("://")
+    bucket, _, key = rest.partition("/")
+    if scheme != "s3" or not bucket:
+        raise ValueError(f"{uri!r} is not an address such as s3://bucket/folder")
+    return bucket, key
+
+
+def open_store(settings: Settings) -> ObjectStore:
+    """The mirror folder if one is set, else S3 with the credentials that boto3 finds."""
+    if settings.mirror is not None:
+        return MirrorStore(settings.mirror / "s3")
+    return S3Store(settings)
+
+
+class S3Store:
+    """S3, or any server that speaks its language (`AWS_ENDPOINT_URL`).
+
+    Safe to use from several threads: a boto3 client is.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        import boto3
+        import botocore.config
+
+        self._source = "s3"
+        session = boto3.Session(
+            aws_access_key_id=_plain(settings.aws_access_key_id),
+            aws_secret_access_key=_plain(settings.aws_secret_access_key),
+            aws_session_token=_plain(settings.aws_session_token),
+            region_name=settings.aws_default_region,
+            profile_name=settings.aws_profile,
+        )
+        self._client: Any = session.client(
+            "s3",
+            endpoint_url=settings.aws_endpoint_url,
+            config=botocore.config.Config(
+                retries={"mode": "standard", "total_max_attempts": settings.attempts},
+                connect_timeout=settings.timeout,
+                read_timeout=settings.timeout,
+                max_pool_connections=settings.s3_workers,
+            ),
+        )
+
+    def list_folder(self, bucket: str, prefix: str) -> Folder:
+        folders: list[str] = []
+        files: list[str] = []
+        for page in self._pages(bucket, prefix, Delimiter="/"):
+            folders += [p["Prefix"][len(prefix) : -1] for p in page.get("CommonPrefixes", ())]
+            files += [o["Key"][len(prefix) :] for o in page.get("Contents", ()) if o["Key"] != prefix]
+        return Folder(tuple(folders), tuple(files))
+
+    def list_all(self, bucket: str, prefix: str) -> Iterator[ObjectInfo]:
+        for page in self._pages(bucket, prefix):
+            for item in page.get("Contents", ()):
+                yield ObjectInfo(item["Key"], int(item["Size"]), str(item["ETag"]).strip('"'))
+
+    def has_any(self, bucket: str, prefix: str) -> bool:
+        with _s3_errors(f"s3://{bucket}/{prefix}"):
+            return bool(self._client.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1).get("KeyCount"))
+        return False
+
+    def _pages(self, bucket: str, prefix: str, **more: str) -> Iterator[dict[str, Any]]:
+        paginator = self._client.get_paginator("list_objects_v2")
+        with _s3_errors(f"s3://{bucket}/{prefix}"):
+            yield from paginator.paginate(Bucket=bucket, Prefix=prefix, **more)
+
+    def head(self, bucket: str, key: str) -> ObjectInfo | None:
+        with _s3_errors(f"s3://{bucket}/{key}") as missing:
+            answer = self._client.head_object(Bucket=bucket, Key=key)
+        if missing:
+            return None
+        return ObjectInfo(key, int(answer["ContentLength"]), str(answer["ETag"]).strip('"'))
+
+    def read(self, bucket: str, key: str, limit: int) -> bytes | None:
+        with _s3_errors(f"s3://{bucket}/{key}") as missing:
+            answer = self._client.get_object(Bucket=bucket, Key=key)
+            # read one byte past the limit: Content-Length is the server's claim, not a fact
+            content: bytes = answer["Body"].read(limit + 1)
+            declared = int(answer["ContentLength"])
+        if missing:
+            return None
+        _check_size(f"s3://{bucket}/{key}", len(content), limit)
+        if len(content) < min(declared, limit):
+            raise SourceError(self._source, f"s3://{bucket}/{key} broke off after {len(content)} bytes; try again")
+        return content
+
+
+class MirrorStore:
+    """A folder whose `<bucket>/<key>` files stand for the objects of buckets."""
+
+    def __init__(self, root: Path) -> None:
+        if not root.is_dir():
+            raise SourceError("s3", f"there is no folder {root}: a mirror holds s3/<bucket>/<key>")
+        self._root = root
+
+    def list_folder(self, bucket: str, prefix: str) -> Folder:
+        with _file_errors(self._root / bucket / prefix):
+            try:
+                entries = sorted(os.scandir(self._root / bucket / prefix), key=lambda entry: entry.name)
+            except (FileNotFoundError, NotADirectoryError):
+                return Folder((), ())
+            return Folder(
+                tuple(entry.name for entry in entries if entry.is_dir()),
+                tuple(entry.name for entry in entries if not entry.is_dir()),
+            )
+
+    def list_all(self, bucket: str, prefix: str) -> Iterator[ObjectInfo]:
+        top = self._root / bucket
+        folder = top / prefix.rpartition("/")[0]
+        with _file_errors(folder):
+            keys = [
+                path.relative_to(top).as_posix() for path in folder.rglob("*") if path.is_file()
+            ]
+            for key in sorted(key for key in keys if key.startswith(prefix)):
+                # a listing gives sizes only: hashing every file of a mirror would read all of it
+                yield ObjectInfo(key, (top / key).stat().st_size, "")
+
+    def has_any(self, bucket: str, prefix: str) -> bool:
+        return next(self.list_all(bucket, prefix), None) is not None
+
+    def head(self, bucket: str, key: str) -> ObjectInfo | None:
+        content = self.read(bucket, key, limit=2**40)
+        if content is None:
+            return None
+        return ObjectInfo(key, len(content), hashlib.sha256(content).hexdigest())
+
+    def read(self, bucket: str, key: str, limit: int) -> bytes | None:
+        path = self._root / bucket / key
+        with _file_errors(path):
+            if not path.is_file():
+                return None
+            _check_size(f"{path}", path.stat().st_size, limit)
+            return path.read_bytes()
+        return None
+
+
+def _check_size(name: str, size: int, limit: int) -> None:
+    if size > limit:
+        raise SourceError("s3", f"{name} is larger than the {limit} bytes that are read of such a file")
+
+
+def _plain(secret: Any) -> str | None:
+    return None if secret is None else str(secret.get_secret_value())
+
+
+class _file_errors:
+    """Turn what the file system raises into a `SourceError` naming the path."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if isinstance(error, OSError):
+            raise SourceError("s3", f"cannot read {self._path}: {error.strerror}") from error
+
+
+class _s3_errors:
+    """Turn what botocore raises into a typed error that says what to do.
+
+    As a context value it gives a list that is non-empty when the object does not exist.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._missing: list[bool] = []
+
+    def __enter__(self) -> list[bool]:
+        return self._missing
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> bool:
+        from botocore import exceptions
+
+        if isinstance(error, exceptions.ClientError):
+            return self._client_error(error)
+        if isinstance(error, (exceptions.NoCredentialsError, exceptions.PartialCredentialsError)):
+            raise MissingCredentials(
+                "no AWS credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (or AWS_PROFILE, or ~/.aws)"
+            ) from error
+        if isinstance(error, (exceptions.BotoCoreError, exceptions.HTTPClientError, OSError)):
+            raise SourceError("s3", f"{self._name}: {_one_line(error)}") from error
+        return False
+
+    def _client_error(self, error: Any) -> bool:
+        details = error.response.get("Error", {})
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+        code = str(details.get("Code", status))
+        if code in ("NoSuchKey", "404", "NotFound"):
+            self._missing.append(True)
+            return True
+        if code in ("ExpiredToken", "ExpiredTokenException", "RequestExpired"):
+            advice = "the AWS credentials have expired: renew them"
+        elif code in ("InvalidAccessKeyId", "SignatureDoesNotMatch"):
+            advice = "the AWS credentials are wrong: check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        elif code in ("AccessDenied", "403"):
+            advice = "access denied: these AWS credentials may not read it"
+        elif code == "NoSuchBucket":
+            advice = "there is no such bucket: check the bucket settings"
+        else:
+            advice = f"{code} {details.get('Message', '')}".strip()
+        raise SourceError("s3", f"{self._name}: {advice}") from error
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())

@@ -1,0 +1,293 @@
+"""S3: what stands in the raw folders, and stimulus files, annotations and caches of all sessions.
+
+Repositories with files of many sessions are listed whole, by pages. Raw folders are listed one by
+one, and only again when the raw asset has changed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Callable, Dict, List, Optional, TypeVar
+
+from npc_lims.errors import SourceError
+from npc_lims.model import Asset, CodeOcean, RawListing, Record, S3Facts, Tracked
+from npc_lims.session_id import ID_PATTERN, day_of, split_session_id, subject_of
+from npc_lims.sources.objects import ObjectInfo, ObjectStore, split_s3_uri
+from npc_lims.sources.observation import Found, Observation
+
+if TYPE_CHECKING:
+    from npc_lims.settings import Settings
+
+__all__ = ["METADATA_NAMES", "VIDEO_SUFFIXES", "list_raw_folder", "observe_s3"]
+
+SOURCE = "s3"
+METADATA_NAMES = frozenset({"session.json", "acquisition.json", "rig.json", "instrument.json"})
+VIDEO_SUFFIXES = (".mp4", ".avi", ".wmv", ".mov")
+
+_STIM_FILE = re.compile(r".+_(?P<date>[0-9]{8})_[0-9]{6}\.hdf5$")
+_ANY_DATE = re.compile(r"(?P<date>20[0-9]{2}-[0-9]{2}-[0-9]{2})")
+_TISSUECYTE_FILE = re.compile(
+    r"Probe_.*?(?P<day>[0-9]+)_channels_(?P<subject>[0-9]+)_warped_processed_new_sorting\.csv$"
+)
+
+Progress = Callable[[int, int], None]
+T = TypeVar("T")
+
+
+@dataclasses.dataclass
+class _Repositories:
+    """What the listings of the shared repositories gave; None where one could not be had whole."""
+
+    stim: Optional[Dict[str, List[str]]] = None
+    ibl: Optional[Dict[str, List[str]]] = None
+    tissuecyte: Optional[Dict[str, List[str]]] = None
+    parquet: Optional[Dict[str, List[str]]] = None
+    nwb: Optional[Dict[str, List[str]]] = None
+
+
+def observe_s3(
+    settings: Settings,
+    store: ObjectStore,
+    records: Mapping[str, Record],
+    only: Collection[str] | None = None,
+    *,
+    full: bool = False,
+    progress: Progress = lambda done, total: None,
+) -> Observation:
+    """Facts for every session of *records* (their Code Ocean section up to date), or those of *only*.
+
+    Args:
+        full: List also raw folders whose listing is recorded and whose asset is the same.
+        progress: Told how many listings are done, of how many.
+
+    A listing that fails leaves its facts null; `failure` then tells the first reason.
+
+    Raises:
+        SourceError: Not one listing succeeded.
+        MissingCredentials: There are no AWS credentials.
+    """
+    wanted = sorted(records if only is None else [session_id for session_id in records if session_id in only])
+    subjects = None if only is None else sorted({subject_of(session_id) for session_id in wanted})
+    to_list = {
+        session_id: raw
+        for session_id in wanted
+        if (raw := _raw_asset(records[session_id])) and (full or not _listed(records[session_id], raw))
+    }
+    with ThreadPoolExecutor(settings.s3_workers) as pool:
+        jobs: list[Future[object]] = []
+
+        def submit(job: Callable[..., T], *args: object) -> Future[T]:
+            future = pool.submit(job, *args)
+            jobs.append(future)  # type: ignore[arg-type]
+            future.add_done_callback(lambda _: progress(sum(job.done() for job in jobs), len(jobs)))
+            return future
+
+        repositories = {
+            "stim": submit(_list_stim, store, settings.stim_root, subjects),
+            "ibl": submit(_list_ibl, store, settings.ibl_root, subjects),
+            "tissuecyte": submit(_list_tissuecyte, store, settings.tissuecyte_root, subjects),
+            "parquet": submit(_list_cache, store, settings.parquet_root, "session/"),
+            "nwb": submit(_list_cache, store, settings.nwb_root, ""),
+        }
+        listings = {
+            session_id: submit(list_raw_folder, store, raw, settings.codeocean_bucket)
+            for session_id, raw in to_list.items()
+        }
+    failures: list[SourceError] = []
+    shared = _Repositories(**{name: _result(future, failures) for name, future in repositories.items()})
+    listed = {session_id: _result(future, failures) for session_id, future in listings.items()}
+    if failures and len(failures) == len(jobs):
+        raise failures[0]
+    facts = {
+        session_id: _facts(records[session_id], listed.get(session_id), session_id in to_list, shared)
+        for session_id in wanted
+    }
+    return Observation(
+        source=SOURCE,
+        facts=facts,
+        counts=_counts(facts.values()) if subjects is None and not failures else {},
+        failure=_summary(failures),
+    )
+
+
+def list_raw_folder(store: ObjectStore, raw: Asset, codeocean_bucket: str) -> RawListing:
+    """The raw data folder, its folders, and what is in `ecephys*` and `Record Node*` folders among these."""
+    names = list(_walk(store, *raw_root(raw, codeocean_bucket)))
+    paths = [PurePosixPath(name) for name in names]
+    top = [name for name in names if "/" not in name]
+    return RawListing(
+        asset=raw.id,
+        ecephys=sorted(name for name in top if name.startswith("ecephys")),
+        metadata=sorted(name for name in top if name in METADATA_NAMES),
+        sync=sorted(str(path) for path in paths if path.suffix == ".h5"),
+        videos=sorted(str(path) for path in paths if path.suffix.lower() in VIDEO_SUFFIXES),
+        settings_xml=sorted(str(path) for path in paths if path.name == "settings.xml"),
+    )
+
+
+def raw_root(asset: Asset, codeocean_bucket: str) -> tuple[str, str]:
+    """Bucket and prefix (ending with a slash) of an asset's files.
+
+    Raises:
+        SourceError: The asset is not on S3.
+    """
+    location = asset.location or f"s3://{codeocean_bucket}/{asset.id}"
+    try:
+        bucket, prefix = split_s3_uri(location)
+    except ValueError:
+        raise SourceError(SOURCE, f"the files of {asset.name} are not on S3 but at {location}") from None
+    return bucket, f"{prefix}/" if prefix else ""
+
+
+def _walk(store: ObjectStore, bucket: str, root: str) -> Iterator[str]:
+    """Paths below *root*: its entries, those of its folders, and of the folders among these that hold recordings."""
+    top = store.list_folder(bucket, root)
+    yield from top.names
+    for name in top.folders:
+        yield from _walk_recording(store, bucket, root, name)
+
+
+def _walk_recording(store: ObjectStore, bucket: str, root: str, folder: str) -> Iterator[str]:
+    inside = store.list_folder(bucket, f"{root}{folder}/")
+    yield from (f"{folder}/{name}" for name in inside.names)
+    for name in inside.folders:
+        # zarr folders hold one object for each chunk: never look into these
+        if name.startswith(("ecephys", "Record Node")) and not name.endswith(".zarr"):
+            yield from _walk_recording(store, bucket, root, f"{folder}/{name}")
+
+
+def _raw_asset(record: Record) -> Asset | None:
+    section = record.codeocean
+    return section.raw if isinstance(section, CodeOcean) and isinstance(section.raw, Asset) else None
+
+
+def _listed(record: Record, raw: Asset) -> RawListing | None:
+    """The recorded listing, if it is of this asset and of a complete upload."""
+    listing = record.s3.raw if isinstance(record.s3, S3Facts) else None
+    if not isinstance(listing, RawListing) or listing.asset != raw.id:
+        return None
+    complete = bool(listing.ecephys) or not raw.name.startswith("ecephys")
+    return listing if complete else None
+
+
+def _facts(record: Record, new: RawListing | None, asked: bool, shared: _Repositories) -> Found:
+    raw_asset = _raw_asset(record)
+    if asked:
+        raw = new
+    elif raw_asset is not None:
+        raw = _listed(record, raw_asset)
+    else:
+        section = record.codeocean
+        raw_is_none = section is False or (isinstance(section, CodeOcean) and section.raw is False)
+        raw = False if raw_is_none else None  # type: ignore[assignment]
+    facts = S3Facts(
+        raw=raw,
+        stim=_of(shared.stim, day_of(record.id)),
+        ibl_annotations=_of(shared.ibl, day_of(record.id)),
+        tissuecyte_annotations=_tissuecyte_of_day(shared.tissuecyte, record),
+        tissuecyte_subject=None if shared.tissuecyte is None else subject_of(record.id) in shared.tissuecyte,
+        parquet_cache=_of(shared.parquet, record.id),
+        nwb_cache=_of(shared.nwb, record.id),
+    )
+    found = facts.model_dump()
+    return facts if any(found.values()) or None in found.values() else False
+
+
+def _counts(facts: Iterable[Found]) -> dict[str, int]:
+    """Numbers about the world, not about this look at it: an unchanged world gives the same ones."""
+    found = [fact for fact in facts if isinstance(fact, S3Facts)]
+    return {
+        "raw_folders": sum(isinstance(fact.raw, RawListing) for fact in found),
+        "stimulus_files": sum(len(fact.stim or ()) for fact in found),
+    }
+
+
+def _of(files: Mapping[str, list[str]] | None, key: str) -> list[str] | None:
+    return None if files is None else files.get(key, [])
+
+
+def _tissuecyte_of_day(files: Mapping[str, list[str]] | None, record: Record) -> list[str] | None:
+    if files is None:
+        return None
+    if not isinstance(record.tracked, Tracked):
+        return []
+    day = record.tracked.experiment_day
+    of_subject = files.get(split_session_id(record.id)[0], [])
+    return [name for name in of_subject if (match := _TISSUECYTE_FILE.match(name)) and int(match["day"]) == day]
+
+
+# --- the shared repositories, each as names by session id, day or subject -------------------------
+
+
+def _list_stim(store: ObjectStore, root: str, subjects: Sequence[str] | None) -> dict[str, list[str]]:
+    """Non-empty stimulus files by day: `<root>/<subject>/<task>_<subject>_<yyyymmdd>_<hhmmss>.hdf5`."""
+    found: dict[str, list[str]] = {}
+    for parts, item in _list_files(store, root, subjects):
+        match = _STIM_FILE.match(parts[-1])
+        if match and len(parts) == 2 and item.size > 0:
+            date = match["date"]
+            found.setdefault(f"{parts[0]}_{date[:4]}-{date[4:6]}-{date[6:]}", []).append(parts[-1])
+    return found
+
+
+def _list_ibl(store: ObjectStore, root: str, subjects: Sequence[str] | None) -> dict[str, list[str]]:
+    """Annotated probes by day: `<root>/<subject>/*<date>*/<probe>/ccf_channel_results.json`."""
+    found: dict[str, set[str]] = {}
+    for parts, _ in _list_files(store, root, subjects):
+        if len(parts) == 4 and parts[3] == "ccf_channel_results.json" and (match := _ANY_DATE.search(parts[1])):
+            found.setdefault(f"{parts[0]}_{match['date']}", set()).add(parts[2])
+    return {day: sorted(probes) for day, probes in found.items()}
+
+
+def _list_tissuecyte(store: ObjectStore, root: str, subjects: Sequence[str] | None) -> dict[str, list[str]]:
+    """Files by subject: `<root>/<subject>/Probe_<probe><day>_channels_<subject>_warped_processed_new_sorting.csv`."""
+    found: dict[str, list[str]] = {}
+    for parts, _ in _list_files(store, root, subjects):
+        match = _TISSUECYTE_FILE.match(parts[-1])
+        if match and len(parts) == 2 and match["subject"] == parts[0]:
+            found.setdefault(parts[0], []).append(parts[-1])
+    return found
+
+
+def _list_cache(store: ObjectStore, root: str, folder: str) -> dict[str, list[str]]:
+    """Cache versions by session id: `<root>/<version>/<folder><session id>.<whatever>`."""
+    bucket, prefix = split_s3_uri(root)
+    found: dict[str, list[str]] = {}
+    for version in sorted(store.list_folder(bucket, f"{prefix}/").folders):
+        for name in store.list_folder(bucket, f"{prefix}/{version}/{folder}").names:
+            match = ID_PATTERN.match(name.partition(".")[0])
+            if match and match.end() == len(name.partition(".")[0]):
+                found.setdefault(match.group(), []).append(version)
+    return found
+
+
+def _list_files(
+    store: ObjectStore, root: str, subjects: Sequence[str] | None
+) -> Iterator[tuple[Sequence[str], ObjectInfo]]:
+    """Every file below *root*, its path in parts; only the folders of *subjects* where these are given."""
+    bucket, prefix = split_s3_uri(root)
+    for below in [""] if subjects is None else [f"{subject}/" for subject in subjects]:
+        for item in store.list_all(bucket, f"{prefix}/{below}"):
+            yield item.key[len(prefix) + 1 :].split("/"), item
+
+
+# --- failures -------------------------------------------------------------------------------------
+
+
+def _result(future: Future[T], failures: list[SourceError]) -> T | None:
+    try:
+        return future.result()
+    except SourceError as error:
+        failures.append(error)
+        return None
+
+
+def _summary(failures: Sequence[SourceError]) -> SourceError | None:
+    if not failures:
+        return None
+    more = f" (and {len(failures) - 1} more listings failed)" if len(failures) > 1 else ""
+    return SourceError(SOURCE, failures[0].reason + more)

@@ -1,0 +1,262 @@
+"""Where answers about sessions come from, and the order in which the places are tried.
+
+    1. the folder that NPC_LIMS_STATE names: no network
+    2. the snapshot kept on disk, while it is younger than NPC_LIMS_TTL
+    3. raw GitHub, asked whether it has a newer one
+    4. the kept snapshot, however old, when GitHub cannot answer
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import threading
+import time
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from npc_lims.errors import RemoteStateError, StateError
+from npc_lims.memo import Memo
+from npc_lims.state.remote import cached_snapshot_path, fetch_file, fetch_snapshot, read_cached_snapshot
+from npc_lims.state.snapshot import SNAPSHOT, line_id, parse_line, split_lines
+
+if TYPE_CHECKING:
+    from npc_lims.settings import Settings
+
+__all__ = ["Origin", "Snapshot", "StaleStateWarning", "origin_of_state", "read_one", "read_snapshot"]
+
+
+class StaleStateWarning(UserWarning):
+    """GitHub could not be asked: the answer comes from a kept copy, and the warning tells its age."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Origin:
+    """Where state was read from.
+
+    Attributes:
+        kind: `folder` (on this machine), `cache` (kept copy, young enough), `github` (fetched or
+            confirmed just now), `stale cache` (GitHub could not answer), `live` (there is no state).
+        place: The folder, or the address of the snapshot.
+        commit: Commit of the folder's checkout, where it is in one.
+        age: Seconds since GitHub last confirmed it; None for a folder.
+    """
+
+    kind: Literal["folder", "cache", "github", "stale cache", "live"]
+    place: str
+    commit: str | None = None
+    age: float | None = None
+
+    def __str__(self) -> str:
+        more = f" at commit {self.commit[:10]}" if self.commit else ""
+        if self.age is not None:
+            more += f", {describe_age(self.age)} old"
+        return f"{self.kind}: {self.place}{more}"
+
+
+class Lines:
+    """All sessions, the newest first, as lines that are parsed when they are looked at."""
+
+    def __init__(self, lines: list[bytes]) -> None:
+        self.all = lines
+
+    def ids(self) -> list[str]:
+        return list(self._by_id)
+
+    def find(self, session_id: str) -> bytes | None:
+        """The line of a session, or None."""
+        return self._by_id.get(session_id)
+
+    @functools.cached_property
+    def _by_id(self) -> dict[str, bytes]:
+        return {line_id(line): line for line in self.all}
+
+
+@dataclasses.dataclass(frozen=True)
+class Snapshot:
+    """All sessions, and where they were read from."""
+
+    lines: Lines
+    origin: Origin
+
+
+_kept_lines: Memo[Lines] = Memo(size=2, seconds=24 * 3600)
+_single: Memo[dict[str, Any]] = Memo(size=256, seconds=600)
+_asked: Memo[bool] = Memo(size=64, seconds=3600)
+_warned: Memo[bool] = Memo(size=64, seconds=24 * 3600)
+# After GitHub failed, it is left alone for this long: a loop over ids must not ask a thousand times.
+_failed: Memo[RemoteStateError] = Memo(size=16, seconds=60)
+_loading = threading.Lock()
+
+
+def read_snapshot(settings: Settings, ttl: float | None = None) -> Snapshot:
+    """All sessions.
+
+    Args:
+        ttl: Seconds that a kept snapshot is good for; None for the setting.
+
+    Raises:
+        StateError: The folder that NPC_LIMS_STATE names is missing or damaged.
+        NoRemoteState: The repository publishes no state.
+        RemoteStateError: GitHub could not be asked, and no copy is kept.
+    """
+    with _loading:  # threads that ask together cost one request
+        if settings.state is not None:
+            return _read_folder(settings.state)
+        return _read_published(settings, settings.ttl if ttl is None else ttl)
+
+
+def read_one(settings: Settings, session_id: str, ttl: float | None = None) -> dict[str, Any] | None:
+    """One session as plain data, or None if the state does not have it.
+
+    With nothing kept, the first session asked for costs one small request, for its own file; the
+    next one fetches the snapshot, which then answers all others.
+
+    Raises:
+        As `read_snapshot`.
+    """
+    if settings.state is not None:
+        return _read_own_file(settings.state, session_id)
+    path = cached_snapshot_path(settings)
+    question = (str(path), session_id)
+    kept = _single.get(question)
+    if kept is not None:
+        return kept
+    if not path.exists() and _asked.get(str(path)) is None and _failed.get(str(path)) is None:
+        _asked.put(str(path), True)
+        found = _fetch_own_file(settings, session_id)
+        if found is not None:
+            return _single.put(question, found)
+    line = read_snapshot(settings, ttl).lines.find(session_id)
+    return None if line is None else parse_line(line)
+
+
+def origin_of_state(settings: Settings) -> Origin:
+    """Where the next answer comes from: reads the state if it has not been read yet."""
+    if settings.state is not None:
+        snapshot = read_snapshot(settings)
+        return dataclasses.replace(snapshot.origin, commit=_commit_of(settings.state))
+    return read_snapshot(settings).origin
+
+
+def describe_age(seconds: float) -> str:
+    """
+    >>> describe_age(42), describe_age(5000), describe_age(300_000)
+    ('42 s', '83 min', '3 days')
+    """
+    for unit, length in (("days", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def _read_folder(folder: Path) -> Snapshot:
+    path = folder / SNAPSHOT
+    origin = Origin("folder", str(folder))
+    try:
+        stat = path.stat()
+        question = (str(path), stat.st_mtime_ns, stat.st_size)
+        return Snapshot(_kept_lines.get_or(question, lambda: Lines(split_lines(path.read_bytes()))), origin)
+    except FileNotFoundError:
+        pass
+    except ValueError as error:
+        raise StateError(f"{path}: {error}; run npc-lims sync to make it anew") from None
+    if not folder.is_dir():
+        raise StateError(f"there is no state folder {folder}: check NPC_LIMS_STATE or --state, or run npc-lims sync")
+    return Snapshot(Lines(_lines_of_files(folder)), origin)
+
+
+def _lines_of_files(folder: Path) -> list[bytes]:
+    """Lines made from the session files, for a folder without a snapshot."""
+    from npc_lims.state.snapshot import make_line, newest_first
+    from npc_lims.state.store import read_state
+
+    records = read_state(folder).records
+    return [make_line(records[session_id].as_dict(), "") for session_id in newest_first(records)]
+
+
+def _read_own_file(folder: Path, session_id: str) -> dict[str, Any] | None:
+    from npc_lims.state.store import read_record
+
+    record = read_record(folder, session_id)
+    if record is None and not folder.is_dir():
+        raise StateError(f"there is no state folder {folder}: check NPC_LIMS_STATE or --state, or run npc-lims sync")
+    return None if record is None else record.as_dict()
+
+
+def _fetch_own_file(settings: Settings, session_id: str) -> dict[str, Any] | None:
+    from npc_lims.state.store import parse_record, session_path
+
+    path = session_path(Path("state"), session_id)
+    try:
+        content = fetch_file(settings, path.as_posix())
+        return None if content is None else parse_record(content, path).as_dict()
+    except RemoteStateError as error:
+        _failed.put(str(cached_snapshot_path(settings)), error)
+    except StateError:
+        pass  # damaged there: the snapshot, asked next, may still have it
+    return None
+
+
+def _read_published(settings: Settings, ttl: float) -> Snapshot:
+    path = cached_snapshot_path(settings)
+    place = f"{settings.raw_url}/{settings.repo}/{settings.ref}"
+    age = _age(path)
+    if age is not None and age < ttl and (lines := _read_kept(settings, path)) is not None:
+        return Snapshot(lines, Origin("cache", place, age=age))
+    failure = _failed.get(str(path))
+    if failure is None:
+        try:
+            fetched = Lines(fetch_snapshot(settings, read_cached_snapshot(settings)))
+            question = _version(path)
+            return Snapshot(_kept_lines.put(question, fetched) if question else fetched, Origin("github", place, age=0.0))
+        except RemoteStateError as error:
+            failure = _failed.put(str(path), error)
+    lines = _read_kept(settings, path)
+    if lines is None:
+        raise failure
+    age = age or 0.0
+    if _warned.get(str(path)) is None:
+        _warned.put(str(path), True)
+        warnings.warn(
+            f"{failure}; using the copy of {place} that is {describe_age(age)} old", StaleStateWarning, stacklevel=4
+        )
+    return Snapshot(lines, Origin("stale cache", place, age=age))
+
+
+def _age(path: Path) -> float | None:
+    try:
+        return max(0.0, time.time() - path.stat().st_mtime)
+    except OSError:
+        return None
+
+
+def _version(path: Path) -> tuple[str, int, int] | None:
+    """What tells one content of the kept file from another: revalidating it changes only its time."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return str(path), stat.st_ino, stat.st_size
+
+
+def _read_kept(settings: Settings, path: Path) -> Lines | None:
+    question = _version(path)
+    lines = None if question is None else _kept_lines.get(question)
+    if lines is not None or question is None:
+        return lines
+    cached = read_cached_snapshot(settings)
+    return None if cached is None else _kept_lines.put(question, Lines(cached.lines))
+
+
+def _commit_of(folder: Path) -> str | None:
+    import subprocess
+
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), "rev-parse", "--verify", "HEAD"], capture_output=True, text=True, timeout=10
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() or None if done.returncode == 0 else None

@@ -1,0 +1,65 @@
+"""`sessions.jsonl`: every session of a state folder, one line each, the newest first.
+
+A line is a session file as JSON, after its `digest`: the SHA-256 of that file. It begins with the
+id, so that lines can be told apart, sorted and looked up without parsing them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+__all__ = ["SNAPSHOT", "digest_of", "line_id", "make_line", "newest_first", "parse_line", "split_lines"]
+
+SNAPSHOT = "sessions.jsonl"
+_HEAD = b'{"id":"'
+
+
+def make_line(record: Mapping[str, Any], digest: str) -> bytes:
+    """The line (without line feed) of the session file that holds *record* and has *digest*."""
+    data = {"id": record["id"], "digest": digest, **record}
+    return json.dumps(data, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def parse_line(line: bytes) -> dict[str, Any]:
+    """
+    Raises:
+        ValueError: The line is not one of a snapshot.
+    """
+    data = json.loads(line)
+    if not (isinstance(data, dict) and "id" in data and "digest" in data):
+        raise ValueError("not a line of a session snapshot")
+    return data
+
+
+def line_id(line: bytes) -> str:
+    """Id of the session that a line is of, without parsing it.
+
+    >>> line_id(b'{"id":"626791_2022-08-15","digest":"..."}')
+    '626791_2022-08-15'
+    """
+    end = line.find(b'"', len(_HEAD))
+    if not line.startswith(_HEAD) or end < 0 or not line.endswith(b"}"):
+        raise ValueError("not a line of a session snapshot")
+    return line[len(_HEAD) : end].decode()
+
+
+def split_lines(content: bytes) -> list[bytes]:
+    """
+    Raises:
+        ValueError: The content breaks off.
+    """
+    if content and not content.endswith(b"\n"):
+        raise ValueError("the snapshot breaks off in the middle of a line")
+    return content.split(b"\n")[:-1]
+
+
+def newest_first(ids: Iterable[str]) -> list[str]:
+    """Ids by date, the newest first; those of one day by subject and index."""
+    return sorted(sorted(ids), key=lambda session_id: session_id.split("_")[1], reverse=True)
+
+
+def digest_of(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

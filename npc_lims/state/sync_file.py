@@ -1,0 +1,135 @@
+"""`sync.yaml`: when each source was last asked, what it had, and how it failed.
+
+Times change at every sync, facts seldom do. So that a sync of an unchanged world leaves nothing to
+commit, the file is rewritten only when something but a time changed, or once a day.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Dict, Optional
+
+import pydantic
+
+from npc_lims.errors import StateError
+from npc_lims.model import Model
+from npc_lims.sources.observation import Observation
+from npc_lims.state.files import write_atomically
+from npc_lims.state.render import render_yaml
+
+__all__ = ["SYNC_FILE", "Failure", "SourceSync", "SyncFile", "next_sync_file", "read_sync_file", "write_sync_file"]
+
+SYNC_FILE = "sync.yaml"
+_REWRITE_AFTER = datetime.timedelta(days=1)
+
+
+class Failure(Model):
+    at: str
+    reason: str
+
+
+class SourceSync(Model):
+    """What is known of one source."""
+
+    last_complete: Optional[str] = None
+    """UTC time of the last sync in which the source answered whole; null if it never has."""
+    counts: Dict[str, int] = {}
+    versions: Dict[str, str] = {}
+    """ETags of what was read: what has not changed is not read again."""
+    failure: Optional[Failure] = None
+    """The failure of the last sync, null if it was complete."""
+
+
+class SyncFile(Model):
+    schema_: int = pydantic.Field(default=1, alias="schema")
+    sources: Dict[str, SourceSync] = {}
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+def read_sync_file(folder: Path) -> SyncFile:
+    """
+    Raises:
+        StateError: The file is damaged.
+    """
+    import ruamel.yaml
+
+    path = folder / SYNC_FILE
+    try:
+        return SyncFile.model_validate(ruamel.yaml.YAML(typ="safe", pure=True).load(path.read_bytes()))
+    except FileNotFoundError:
+        return SyncFile()
+    except (ruamel.yaml.error.YAMLError, pydantic.ValidationError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise StateError(f"{path}: damaged ({reason}); restore it (git checkout), or delete it and sync --full") from None
+
+
+def write_sync_file(folder: Path, content: SyncFile) -> Path:
+    path = folder / SYNC_FILE
+    write_atomically(path, render_yaml(content.model_dump(by_alias=True)).encode())
+    return path
+
+
+def next_sync_file(
+    before: SyncFile,
+    observed: Iterable[Observation],
+    now: datetime.datetime,
+    *,
+    whole: bool = True,
+) -> SyncFile:
+    """The file after a sync: *before* itself where only times would change and they are recent.
+
+    Args:
+        whole: Every session was asked about; a sync of some sessions says nothing of when all were last seen.
+    """
+    stamp = f"{now.astimezone(datetime.timezone.utc):%Y-%m-%dT%H:%M:%SZ}"
+    sources = dict(before.sources)
+    for observation in observed:
+        old = before.sources.get(observation.source, SourceSync())
+        sources[observation.source] = _next_source(old, observation, stamp, whole)
+    after = SyncFile(sources=dict(sorted(sources.items(), key=lambda item: _order(item[0]))))
+    if _without_times(after) == _without_times(before) and not _is_stale(before, now):
+        return before
+    return after
+
+
+def _next_source(old: SourceSync, observation: Observation, stamp: str, whole: bool) -> SourceSync:
+    if observation.failure is not None:
+        failure = Failure(at=stamp, reason=observation.failure.reason)
+        if old.failure is not None and old.failure.reason == failure.reason:
+            failure = old.failure
+        return old.model_copy(update={"failure": failure})
+    if not whole:
+        return old
+    return SourceSync(
+        last_complete=stamp,
+        counts=dict(observation.counts) or old.counts,
+        versions=dict(observation.versions),
+    )
+
+
+def _order(source: str) -> int:
+    from npc_lims.model import SECTIONS
+
+    return SECTIONS.index(source)
+
+
+def _without_times(content: SyncFile) -> Mapping[str, Any]:
+    data = content.model_dump()
+    for source in data["sources"].values():
+        # that it has been complete once is a fact, when is a time
+        source["last_complete"] = source["last_complete"] is not None
+        if source["failure"]:
+            source["failure"].pop("at")
+    return data
+
+
+def _is_stale(content: SyncFile, now: datetime.datetime) -> bool:
+    for source in content.sources.values():
+        if source.last_complete is not None and source.failure is None:
+            then = datetime.datetime.fromisoformat(source.last_complete.replace("Z", "+00:00"))
+            if now - then >= _REWRITE_AFTER:
+                return True
+    return False
