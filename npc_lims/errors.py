@@ -1,15 +1,15 @@
 """Every exception that a caller of npc_lims may want to catch.
 
-    NpcLimsError
-    ├── SettingsError           an environment variable or .env entry makes no sense
-    ├── MissingCredentials      (also KeyError) a token or key is needed and none is set
-    ├── NoSessionInfo           (also ValueError) no such session is known
-    ├── TrackedFileError        tracked_sessions.yaml holds errors; carries them
-    ├── SourceError             one external system could not be asked; carries which one
-    ├── StateError              a file under state/ is missing, damaged or of another schema
-    ├── RemoteStateError        the published state could not be fetched
-    │   └── NoRemoteState       GitHub answered, and there is no state at that address
-    └── SyncRefused             a sync would remove or blank too much at once
+NpcLimsError
+├── SettingsError           an environment variable or .env entry makes no sense
+├── MissingCredentials      (also KeyError) a token or key is needed and none is set
+├── NoSessionInfo           (also ValueError) no such session is known
+├── TrackedFileError        tracked_sessions.yaml holds errors; carries them
+├── SourceError             one external system could not be asked; carries which one
+├── StateError              a file under state/ is missing, damaged or of another schema
+├── RemoteStateError        the published state could not be fetched
+│   └── NoRemoteState       GitHub answered, and there is no state at that address
+└── SyncRefused             a sync would remove or blank too much at once
 """
 
 from __future__ import annotations

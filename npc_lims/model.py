@@ -7,7 +7,7 @@ can therefore never be mistaken for one that answered "no".
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Literal, Optional, Union
+from typing import Any, Literal, Optional, Union
 
 import pydantic
 
@@ -51,8 +51,8 @@ class Lean(Model):
     """
 
     @pydantic.model_serializer(mode="wrap")
-    def _without_defaults(self, handler: pydantic.SerializerFunctionWrapHandler) -> Dict[str, Any]:
-        data: Dict[str, Any] = handler(self)
+    def _without_defaults(self, handler: pydantic.SerializerFunctionWrapHandler) -> dict[str, Any]:
+        data: dict[str, Any] = handler(self)
         fields = type(self).model_fields
         return {k: v for k, v in data.items() if fields[k].is_required() or v != fields[k].default}
 
@@ -70,16 +70,16 @@ class Tracked(Lean):
     ephys_day: Optional[int] = None
     perturbation_day: Optional[int] = None
     insertion_day: Optional[int] = None
-    session_kwargs: Dict[str, Any] = {}
+    session_kwargs: dict[str, Any] = {}
     notes: str = ""
-    issues: List[str] = []
+    issues: list[str] = []
 
 
 class Training(pydantic.BaseModel):
     """A session's row in a training workbook: three fixed facts, then the allowed columns by slugged name."""
 
     model_config = pydantic.ConfigDict(extra="allow", frozen=True)
-    __pydantic_extra__: Dict[str, Scalar]
+    __pydantic_extra__: dict[str, Scalar]
 
     nsb: bool
     """The row is in the workbook of the NSB team."""
@@ -123,7 +123,7 @@ class CodeOcean(Model):
     surface_sorted: AssetFact = None
     smartspim: AssetFact = None
     """Newest SmartSPIM asset of the subject."""
-    errored: Dict[str, str] = {}
+    errored: dict[str, str] = {}
     """Sorting results that were judged and found errored: asset id to reason."""
 
 
@@ -132,35 +132,35 @@ class RawListing(Model):
 
     asset: str
     """Id of the raw asset whose folder was listed: the listing holds until the asset changes."""
-    ecephys: List[str] = []
+    ecephys: list[str] = []
     """Top-level entries whose names begin with `ecephys`."""
-    metadata: List[str] = []
+    metadata: list[str] = []
     """session.json, acquisition.json, rig.json, instrument.json: those that exist."""
-    sync: List[str] = []
+    sync: list[str] = []
     """Sync files (.h5)."""
-    videos: List[str] = []
-    settings_xml: List[str] = []
+    videos: list[str] = []
+    settings_xml: list[str] = []
 
 
 class S3Facts(Model):
     """What stands on S3 for a session."""
 
     raw: Union[RawListing, Nothing, None] = None
-    stim: Optional[List[str]] = None
+    stim: Optional[list[str]] = None
     """File names of the stimulus files (.hdf5) of the session's day."""
-    ibl_annotations: Optional[List[str]] = None
+    ibl_annotations: Optional[list[str]] = None
     """Probes with CCF coordinates made in the IBL alignment GUI."""
-    tissuecyte_annotations: Optional[List[str]] = None
+    tissuecyte_annotations: Optional[list[str]] = None
     """File names of the tissuecyte-based CCF coordinates for the session's experiment day."""
     tissuecyte_subject: Optional[bool] = None
     """The subject has tissuecyte-based files, of whatever day."""
-    parquet_cache: Optional[List[str]] = None
+    parquet_cache: Optional[list[str]] = None
     """Versions of the component cache that hold the session."""
-    nwb_cache: Optional[List[str]] = None
+    nwb_cache: Optional[list[str]] = None
     """Versions of the NWB cache that hold the session."""
 
 
-Status = Dict[str, Union[bool, str, None]]
+Status = dict[str, Union[bool, str, None]]
 """Flag to true, false or null (unknown). A flag that does not apply to the session is absent."""
 
 
@@ -177,12 +177,12 @@ class Record(Model):
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
-    def as_dict(self) -> Dict[str, Any]:
+    def as_dict(self) -> dict[str, Any]:
         """The record as plain data in the order of its file: what the YAML and the snapshot both render."""
         return self.model_dump(by_alias=True)
 
 
-def session_schema() -> Dict[str, Any]:
+def session_schema() -> dict[str, Any]:
     """The JSON Schema of `state/sessions/<subject>/<id>.yaml`."""
     schema = Record.model_json_schema(by_alias=True)
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"

@@ -163,9 +163,8 @@ class SessionInfo:
         if "templeton" in project or "dynamicrouting" in project:
             return "templeton" in project
         subject = split_session_id(self._session_id)[0]
-        return not any(
-            info.record["training"] for info in _every_session(self._own_settings) if info._session_id.startswith(subject)
-        )
+        of_subject = select_sessions(self._own_settings, {"subject": subject})
+        return not any(info.record["training"] for info in of_subject)
 
     # --- status
 
@@ -496,9 +495,7 @@ def _matching(sessions: Iterable[SessionInfo], filters: Mapping[str, Any]) -> It
             yield info
 
 
-def _every_session(
-    settings: Settings, ttl: float | None = None, needs: Iterable[str] = ()
-) -> Iterable[SessionInfo]:
+def _every_session(settings: Settings, ttl: float | None = None, needs: Iterable[str] = ()) -> Iterable[SessionInfo]:
     try:
         lines = read_snapshot(settings, ttl).lines.all
     except RemoteStateError as error:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Optional, Tuple
+from typing import Any, Optional
 
 import pydantic
 from pydantic import SecretStr
@@ -42,9 +42,7 @@ class Settings(pydantic.BaseModel):
     aws_access_key_id: Optional[SecretStr] = pydantic.Field(None, validation_alias=_env("AWS_ACCESS_KEY_ID"))
     aws_secret_access_key: Optional[SecretStr] = pydantic.Field(None, validation_alias=_env("AWS_SECRET_ACCESS_KEY"))
     aws_session_token: Optional[SecretStr] = pydantic.Field(None, validation_alias=_env("AWS_SESSION_TOKEN"))
-    aws_default_region: Optional[str] = pydantic.Field(
-        None, validation_alias=_env("AWS_DEFAULT_REGION", "AWS_REGION")
-    )
+    aws_default_region: Optional[str] = pydantic.Field(None, validation_alias=_env("AWS_DEFAULT_REGION", "AWS_REGION"))
     aws_profile: Optional[str] = pydantic.Field(None, validation_alias=_env("AWS_PROFILE"))
     aws_endpoint_url: Optional[str] = pydantic.Field(
         None, validation_alias=_env("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
@@ -66,7 +64,7 @@ class Settings(pydantic.BaseModel):
     training: str = pydantic.Field(
         "s3://aind-scratch-data/dynamic-routing/DynamicRoutingTask/", validation_alias=_env("NPC_LIMS_TRAINING")
     )
-    training_columns: Tuple[str, ...] = pydantic.Field(
+    training_columns: tuple[str, ...] = pydantic.Field(
         (
             "start_time",
             "rig_name",

@@ -6,7 +6,7 @@ to a session, such as sorting to a session without ephys, is absent: absent is n
 
 from __future__ import annotations
 
-from typing import Callable, Dict, Optional, Union
+from typing import Callable, Optional, Union
 
 from npc_lims.model import PROCESSES, Asset, CodeOcean, RawListing, Record, S3Facts, Status, Tracked
 from npc_lims.session_id import split_session_id
@@ -147,7 +147,7 @@ def is_nwb_cached(record: Record) -> Value:
     return _non_empty(_s3(record).nwb_cache)
 
 
-FLAGS: Dict[str, Callable[[Record], Value]] = {
+FLAGS: dict[str, Callable[[Record], Value]] = {
     rule.__name__: rule
     for rule in (
         is_uploaded,

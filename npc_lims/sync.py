@@ -131,11 +131,14 @@ def observe(
             stores.append(open_store(settings))
         return stores[0]
 
+    def versions(source: str) -> Mapping[str, str]:
+        """What was read last time; nothing if the facts that were read then are not there any more."""
+        recorded = sync_file.sources.get(source)
+        return recorded.versions if recorded is not None and previous else {}
+
     def training() -> Observation:
-        recorded = sync_file.sources.get("training")
-        versions = recorded.versions if recorded and previous else {}
         needs_store = settings.training.startswith("s3://")
-        return observe_training(settings, store() if needs_store else None, versions, full=options.full)
+        return observe_training(settings, store() if needs_store else None, versions("training"), full=options.full)
 
     def codeocean() -> Observation:
         return observe_codeocean(
@@ -162,7 +165,7 @@ def observe(
         return reconcile(previous, observations, options.sessions)
 
     steps: dict[str, Callable[[], Observation]] = {
-        "tracked": lambda: observe_tracked(options.tracked),
+        "tracked": lambda: observe_tracked(options.tracked, versions("tracked"), full=options.full),
         "training": training,
         "codeocean": codeocean,
         "s3": s3,

@@ -54,6 +54,7 @@ def verify_command(
 
     Example: npc-lims verify --state state
     """
+    from npc_lims.state.snapshot import SNAPSHOT
     from npc_lims.state.store import verify_state
     from npc_lims.state.sync_file import read_sync_file
 
@@ -65,7 +66,7 @@ def verify_command(
         typer.echo(f"{folder}: {_count(len(problems), 'problem')}", err=True)
         raise typer.Exit(1)
     read_sync_file(folder)
-    count = sum(1 for _ in open(folder / "sessions.jsonl", "rb"))
+    count = (folder / SNAPSHOT).read_bytes().count(b"\n")
     typer.echo(f"{folder}: {_count(count, 'session')}, all files and the snapshot agree")
 
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Dict, Optional
+from typing import Optional
 
 import typer
 
@@ -95,7 +95,7 @@ def _git(repository: Path, *arguments: str) -> None:
     _run(["git", *_IDENTITY, *arguments], repository, {})
 
 
-def _run(command: list[str], folder: Path, variables: Dict[str, str]) -> None:
+def _run(command: list[str], folder: Path, variables: dict[str, str]) -> None:
     sys.stdout.flush()
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("NPC_LIMS_", "GIT_"))}
     try:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator
-from typing import Optional
+from typing import TYPE_CHECKING, Optional
 
 from rich.console import Console
 
 from npc_lims.sources.observation import Observation
 from npc_lims.sync import Reporter
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
 
 __all__ = ["reporter"]
 
@@ -31,22 +34,19 @@ def reporter(console: Console) -> Iterator[Reporter]:
 
 
 class _Bars:
-    def __init__(self, progress: object) -> None:
-        from rich.progress import Progress
-
-        assert isinstance(progress, Progress)
+    def __init__(self, progress: Progress) -> None:
         self._progress = progress
-        self._tasks: dict[str, int] = {}
+        self._tasks: dict[str, TaskID] = {}
 
     def started(self, source: str) -> None:
         self._tasks[source] = self._progress.add_task(f"{source:<10}", total=None, note="")
 
     def progress(self, source: str, done: int, total: Optional[int]) -> None:
         note = f"{done} {_WHAT.get(source, '')}"
-        self._progress.update(self._tasks[source], completed=done, total=total, note=note)  # type: ignore[arg-type]
+        self._progress.update(self._tasks[source], completed=done, total=total, note=note)
 
     def finished(self, source: str, observation: Observation) -> None:
-        self._progress.update(self._tasks[source], completed=1, total=1, note=_summary(observation))  # type: ignore[arg-type]
+        self._progress.update(self._tasks[source], completed=1, total=1, note=_summary(observation))
 
 
 class _Lines:

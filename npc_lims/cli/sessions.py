@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import json
 import sys
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Optional
+from typing import TYPE_CHECKING, Any, Optional
 
 import typer
 
@@ -44,8 +45,8 @@ def sessions_command(
     subject: Optional[str] = typer.Option(None, help="Only this subject."),
     since: Optional[str] = typer.Option(None, help="Only from this date (YYYY-MM-DD) on."),
     until: Optional[str] = typer.Option(None, help="Only up to this date (YYYY-MM-DD)."),
-    is_: Optional[List[str]] = typer.Option(None, "--is", help="Only where this flag is true, such as sorted."),
-    missing: Optional[List[str]] = typer.Option(None, help="Only where this flag applies and is false."),
+    is_: Optional[list[str]] = typer.Option(None, "--is", help="Only where this flag is true, such as sorted."),
+    missing: Optional[list[str]] = typer.Option(None, help="Only where this flag applies and is false."),
     as_json: bool = typer.Option(False, "--json", help="Print a JSON array of all facts."),
     as_csv: bool = typer.Option(False, "--csv", help="Print all facts as CSV."),
 ) -> None:
@@ -55,7 +56,7 @@ def sessions_command(
     """
     from npc_lims.sessions import select_sessions
 
-    filters: Dict[str, Any] = {"is_ephys": True} if ephys else {}
+    filters: dict[str, Any] = {"is_ephys": True} if ephys else {}
     filters.update({"project": project} if project else {})
     filters.update({"subject": subject} if subject else {})
     rows = [session_row(info.record) for info in select_sessions(reading_settings(state), filters)]
@@ -111,7 +112,7 @@ def _date(option: str, value: Optional[str]) -> Optional[str]:
         raise NpcLimsError(f"{option} {value}: not a date such as 2024-06-01") from None
 
 
-def _with_flags(rows: List[Dict[str, Any]], true: List[str], false: List[str]) -> List[Dict[str, Any]]:
+def _with_flags(rows: list[dict[str, Any]], true: list[str], false: list[str]) -> list[dict[str, Any]]:
     unknown = [row for row in rows if any(row[flag] is None and _applies(row, flag) for flag in true + false)]
     if unknown:
         names = ", ".join(true + false)
@@ -123,26 +124,26 @@ def _with_flags(rows: List[Dict[str, Any]], true: List[str], false: List[str]) -
     ]
 
 
-def _applies(row: Dict[str, Any], flag: str) -> bool:
+def _applies(row: dict[str, Any], flag: str) -> bool:
     return flag not in row["not_applicable"]
 
 
-def _cell(row: Dict[str, Any], flag: str) -> Any:
+def _cell(row: dict[str, Any], flag: str) -> Any:
     return symbol(row[flag] if _applies(row, flag) else "n/a")
 
 
-def _print_csv(rows: Iterable[Dict[str, Any]]) -> None:
+def _print_csv(rows: Iterable[dict[str, Any]]) -> None:
     writer = csv.DictWriter(sys.stdout, COLUMNS, lineterminator="\n")
     writer.writeheader()
     for row in rows:
         cells = {name: json.dumps(value) if isinstance(value, (bool, list)) else value for name, value in row.items()}
         # a flag that does not apply is an empty cell, as is an unknown one: not_applicable tells which
-        cells.update({name: None for name in row["not_applicable"]})
+        cells.update(dict.fromkeys(row["not_applicable"]))
         cells["not_applicable"] = " ".join(row["not_applicable"])
         writer.writerow(cells)
 
 
-def _print_table(rows: List[Dict[str, Any]]) -> None:
+def _print_table(rows: list[dict[str, Any]]) -> None:
     from rich.table import Table
 
     console = out()

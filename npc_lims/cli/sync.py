@@ -6,7 +6,7 @@ import json
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import List, Optional
+from typing import Optional
 
 import typer
 
@@ -27,10 +27,10 @@ SOURCE_FAILED = 3
 def sync_command(
     state: Optional[Path] = typer.Option(None, help="State folder. Default: state/ of this checkout."),
     tracked: Optional[Path] = typer.Option(None, help="Default: tracked_sessions.yaml beside the state folder."),
-    only: Optional[List[str]] = typer.Option(
+    only: Optional[list[str]] = typer.Option(
         None, help=f"Sources to ask, of {', '.join(SECTIONS)}; repeat or separate by commas."
     ),
-    sessions: Optional[List[str]] = typer.Option(
+    sessions: Optional[list[str]] = typer.Option(
         None, help="Sessions that may change, by any form of their ids; repeat or separate by commas."
     ),
     full: bool = typer.Option(False, "--full", help="Read again also what has not changed."),
@@ -75,11 +75,11 @@ def _beside(folder: Path) -> Path:
     return beside if beside.is_file() else checkout() / TRACKED_FILE
 
 
-def _split(values: Optional[List[str]]) -> List[str]:
+def _split(values: Optional[list[str]]) -> list[str]:
     return [part.strip() for value in values or [] for part in value.split(",") if part.strip()]
 
 
-def _sources(only: Optional[List[str]]) -> List[str]:
+def _sources(only: Optional[list[str]]) -> list[str]:
     chosen = _split(only)
     unknown = [name for name in chosen if name not in SECTIONS]
     if unknown:
@@ -87,7 +87,7 @@ def _sources(only: Optional[List[str]]) -> List[str]:
     return [name for name in SECTIONS if name in chosen] if chosen else list(SECTIONS)
 
 
-def _session_ids(values: Optional[List[str]]) -> Optional[frozenset[str]]:
+def _session_ids(values: Optional[list[str]]) -> Optional[frozenset[str]]:
     from npc_lims.session_id import parse_session_id
 
     if not values:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, Dict, List, Optional, Union
+from typing import Any, Optional, Union
 
 import pydantic
 
@@ -43,8 +43,8 @@ class DataAsset(pydantic.BaseModel):
     state: str
     type: str
     files: Optional[int] = None
-    tags: Optional[List[str]] = None
-    custom_metadata: Optional[Dict[str, Any]] = None
+    tags: Optional[list[str]] = None
+    custom_metadata: Optional[dict[str, Any]] = None
     source_bucket: Optional[SourceBucket] = None
     archived: bool = False
 

@@ -207,9 +207,7 @@ def _read_asset(raw: dict[str, Any]) -> DataAsset:
         raise SourceError(SOURCE, f"data asset {raw.get('id')} is not as the API describes it: {details}") from None
 
 
-def _check_vanished(
-    client: AssetClient, assets: Mapping[str, list[DataAsset]], records: Collection[Record]
-) -> None:
+def _check_vanished(client: AssetClient, assets: Mapping[str, list[DataAsset]], records: Collection[Record]) -> None:
     """Believe that a recorded asset is gone only when asking for it says so.
 
     A search that leaves assets out looks just like assets that were deleted.

@@ -67,6 +67,7 @@ def request(
         try:
             response = session.request(method, url, timeout=patience.timeout, allow_redirects=False, **more)
             if response.status_code not in _PASSING:
+                _check_whole(response)
                 return parse(response)
             why = f"answered {response.status_code} {response.reason}".strip()
             asked = retry_after_seconds(response.headers.get("Retry-After"))
@@ -82,6 +83,13 @@ def request(
         except ValueError as error:
             why = f"sent an answer that cannot be read ({error})"
     raise GaveUp(f"{why}, {patience.attempts} times" if patience.attempts > 1 else why)
+
+
+def _check_whole(response: requests.Response) -> None:
+    """Refuse a body that broke off: urllib3 before version 2 hands it over as if it were whole."""
+    declared = response.headers.get("Content-Length")
+    if declared is not None and declared.isdecimal() and response.raw.tell() < int(declared):
+        raise ValueError(f"broke off after {response.raw.tell()} of {declared} bytes")
 
 
 def retry_after_seconds(value: str | None, now: datetime.datetime | None = None) -> float | None:

@@ -124,24 +124,24 @@ class S3Store:
                 yield ObjectInfo(item["Key"], int(item["Size"]), str(item["ETag"]).strip('"'))
 
     def has_any(self, bucket: str, prefix: str) -> bool:
-        with _s3_errors(f"s3://{bucket}/{prefix}"):
+        with _S3Errors(f"s3://{bucket}/{prefix}"):
             return bool(self._client.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1).get("KeyCount"))
         return False
 
     def _pages(self, bucket: str, prefix: str, **more: str) -> Iterator[dict[str, Any]]:
         paginator = self._client.get_paginator("list_objects_v2")
-        with _s3_errors(f"s3://{bucket}/{prefix}"):
+        with _S3Errors(f"s3://{bucket}/{prefix}"):
             yield from paginator.paginate(Bucket=bucket, Prefix=prefix, **more)
 
     def head(self, bucket: str, key: str) -> ObjectInfo | None:
-        with _s3_errors(f"s3://{bucket}/{key}") as missing:
+        with _S3Errors(f"s3://{bucket}/{key}") as missing:
             answer = self._client.head_object(Bucket=bucket, Key=key)
         if missing:
             return None
         return ObjectInfo(key, int(answer["ContentLength"]), str(answer["ETag"]).strip('"'))
 
     def read(self, bucket: str, key: str, limit: int) -> bytes | None:
-        with _s3_errors(f"s3://{bucket}/{key}") as missing:
+        with _S3Errors(f"s3://{bucket}/{key}") as missing:
             answer = self._client.get_object(Bucket=bucket, Key=key)
             # read one byte past the limit: Content-Length is the server's claim, not a fact
             content: bytes = answer["Body"].read(limit + 1)
@@ -163,7 +163,7 @@ class MirrorStore:
         self._root = root
 
     def list_folder(self, bucket: str, prefix: str) -> Folder:
-        with _file_errors(self._root / bucket / prefix):
+        with _FileErrors(self._root / bucket / prefix):
             try:
                 entries = sorted(os.scandir(self._root / bucket / prefix), key=lambda entry: entry.name)
             except (FileNotFoundError, NotADirectoryError):
@@ -176,10 +176,8 @@ class MirrorStore:
     def list_all(self, bucket: str, prefix: str) -> Iterator[ObjectInfo]:
         top = self._root / bucket
         folder = top / prefix.rpartition("/")[0]
-        with _file_errors(folder):
-            keys = [
-                path.relative_to(top).as_posix() for path in folder.rglob("*") if path.is_file()
-            ]
+        with _FileErrors(folder):
+            keys = [path.relative_to(top).as_posix() for path in folder.rglob("*") if path.is_file()]
             for key in sorted(key for key in keys if key.startswith(prefix)):
                 # a listing gives sizes only: hashing every file of a mirror would read all of it
                 yield ObjectInfo(key, (top / key).stat().st_size, "")
@@ -195,7 +193,7 @@ class MirrorStore:
 
     def read(self, bucket: str, key: str, limit: int) -> bytes | None:
         path = self._root / bucket / key
-        with _file_errors(path):
+        with _FileErrors(path):
             if not path.is_file():
                 return None
             _check_size(f"{path}", path.stat().st_size, limit)
@@ -212,7 +210,7 @@ def _plain(secret: Any) -> str | None:
     return None if secret is None else str(secret.get_secret_value())
 
 
-class _file_errors:
+class _FileErrors:
     """Turn what the file system raises into a `SourceError` naming the path."""
 
     def __init__(self, path: Path) -> None:
@@ -226,7 +224,7 @@ class _file_errors:
             raise SourceError("s3", f"cannot read {self._path}: {error.strerror}") from error
 
 
-class _s3_errors:
+class _S3Errors:
     """Turn what botocore raises into a typed error that says what to do.
 
     As a context value it gives a list that is non-empty when the object does not exist.

@@ -11,7 +11,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Callable, Dict, List, Optional, TypeVar
+from typing import TYPE_CHECKING, Callable, Optional, TypeVar
 
 from npc_lims.errors import SourceError
 from npc_lims.model import Asset, CodeOcean, RawListing, Record, S3Facts, Tracked
@@ -42,11 +42,11 @@ T = TypeVar("T")
 class _Repositories:
     """What the listings of the shared repositories gave; None where one could not be had whole."""
 
-    stim: Optional[Dict[str, List[str]]] = None
-    ibl: Optional[Dict[str, List[str]]] = None
-    tissuecyte: Optional[Dict[str, List[str]]] = None
-    parquet: Optional[Dict[str, List[str]]] = None
-    nwb: Optional[Dict[str, List[str]]] = None
+    stim: Optional[dict[str, list[str]]] = None
+    ibl: Optional[dict[str, list[str]]] = None
+    tissuecyte: Optional[dict[str, list[str]]] = None
+    parquet: Optional[dict[str, list[str]]] = None
+    nwb: Optional[dict[str, list[str]]] = None
 
 
 def observe_s3(

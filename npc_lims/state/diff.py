@@ -92,7 +92,8 @@ def _change(session_id: str, old: Record, new: Record) -> SessionChange:
         what.append("edited")
         details += edits
     if old.training != new.training:
-        what.append("training row " + ("changed" if old.training and new.training else "added" if new.training else "gone"))
+        happened = "changed" if old.training and new.training else "added" if new.training else "gone"
+        what.append(f"training row {happened}")
     if not what:
         moved = [name for name in SECTIONS if getattr(old, name) != getattr(new, name)]
         first = [name for name in moved if getattr(old, name) is None]
@@ -101,9 +102,7 @@ def _change(session_id: str, old: Record, new: Record) -> SessionChange:
 
 
 def _gained(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[str, ...]:
-    return tuple(
-        word for flag, word in _FLAG_WORDS.items() if new.get(flag) is True and old.get(flag) is not True
-    )
+    return tuple(word for flag, word in _FLAG_WORDS.items() if new.get(flag) is True and old.get(flag) is not True)
 
 
 def _replaced_assets(old: Record, new: Record) -> list[str]:

@@ -1,9 +1,9 @@
 """Where answers about sessions come from, and the order in which the places are tried.
 
-    1. the folder that NPC_LIMS_STATE names: no network
-    2. the snapshot kept on disk, while it is younger than NPC_LIMS_TTL
-    3. raw GitHub, asked whether it has a newer one
-    4. the kept snapshot, however old, when GitHub cannot answer
+1. the folder that NPC_LIMS_STATE names: no network
+2. the snapshot kept on disk, while it is younger than NPC_LIMS_TTL
+3. raw GitHub, asked whether it has a newer one
+4. the kept snapshot, however old, when GitHub cannot answer
 """
 
 from __future__ import annotations
@@ -210,7 +210,9 @@ def _read_published(settings: Settings, ttl: float) -> Snapshot:
         try:
             fetched = Lines(fetch_snapshot(settings, read_cached_snapshot(settings)))
             question = _version(path)
-            return Snapshot(_kept_lines.put(question, fetched) if question else fetched, Origin("github", place, age=0.0))
+            if question is not None:
+                _kept_lines.put(question, fetched)
+            return Snapshot(fetched, Origin("github", place, age=0.0))
         except RemoteStateError as error:
             failure = _failed.put(str(path), error)
     lines = _read_kept(settings, path)

@@ -100,9 +100,7 @@ def fetch_file(settings: Settings, path: str) -> bytes | None:
     return None if answer is None else answer[0]
 
 
-def _fetch(
-    settings: Settings, path: str, etag: str | None, check: object = None
-) -> tuple[bytes, str] | None:
+def _fetch(settings: Settings, path: str, etag: str | None, check: object = None) -> tuple[bytes, str] | None:
     """Content and ETag, or None where it still has the *etag* given."""
     import requests
 

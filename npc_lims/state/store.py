@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -158,20 +158,7 @@ def verify_state(folder: Path) -> list[str]:
     except ValueError as error:
         return [f"{folder / SNAPSHOT}: {error}; run npc-lims sync to make it anew"]
     found: list[str] = []
-    by_id: dict[str, bytes] = {}
-    for number, line in enumerate(lines, 1):
-        where = f"{folder / SNAPSHOT}:{number}"
-        try:
-            data = parse_line(line)
-            record = _record_of_line(data)
-        except (ValueError, pydantic.ValidationError) as error:
-            found.append(f"{where}: not a session ({' '.join(str(error).split())[:120]})")
-            continue
-        if record.id in by_id:
-            found.append(f"{where}: {record.id} is here for the second time")
-        by_id[record.id] = line
-    if list(by_id) != newest_first(by_id):
-        found.append(f"{folder / SNAPSHOT}: the lines are not in order (newest first)")
+    by_id = _verify_lines(folder / SNAPSHOT, lines, found)
     files = dict(_session_files(folder))
     for session_id, path in files.items():
         content = path.read_bytes()
@@ -185,8 +172,26 @@ def verify_state(folder: Path) -> list[str]:
             parse_record(content, path)
         except StateError as error:
             found.append(str(error))
-    found += [f"{session_path(folder, i)}: in the snapshot, but there is no such file" for i in by_id if i not in files]
-    return found
+    gone = [session_path(folder, session_id) for session_id in by_id if session_id not in files]
+    return found + [f"{path}: in the snapshot, but there is no such file" for path in gone]
+
+
+def _verify_lines(snapshot: Path, lines: Iterable[bytes], found: list[str]) -> dict[str, bytes]:
+    """Lines by session id; what is wrong with them is added to *found*."""
+    by_id: dict[str, bytes] = {}
+    for number, line in enumerate(lines, 1):
+        where = f"{snapshot}:{number}"
+        try:
+            record = _record_of_line(parse_line(line))
+        except (ValueError, pydantic.ValidationError) as error:
+            found.append(f"{where}: not a session ({' '.join(str(error).split())[:120]})")
+            continue
+        if record.id in by_id:
+            found.append(f"{where}: {record.id} is here for the second time")
+        by_id[record.id] = line
+    if list(by_id) != newest_first(by_id):
+        found.append(f"{snapshot}: the lines are not in order (newest first)")
+    return by_id
 
 
 def _write_record(folder: Path, record: Record) -> tuple[Path | None, bytes]:
@@ -233,7 +238,7 @@ def _session_files(folder: Path) -> Iterator[tuple[str, Path]]:
         for entry in sorted(os.scandir(subject.path), key=lambda entry: entry.name):
             if entry.name.startswith(TEMPORARY):
                 continue
-            session_id, dot, suffix = entry.name.rpartition(".")
+            session_id, _, suffix = entry.name.rpartition(".")
             path = Path(entry.path)
             if suffix != "yaml" or path != session_path(folder, session_id):
                 raise StateError(f"{path}: not the file of a session; its name is <subject>/<session id>.yaml")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Dict, Optional
+from typing import Any, Optional
 
 import pydantic
 
@@ -35,8 +35,8 @@ class SourceSync(Model):
 
     last_complete: Optional[str] = None
     """UTC time of the last sync in which the source answered whole; null if it never has."""
-    counts: Dict[str, int] = {}
-    versions: Dict[str, str] = {}
+    counts: dict[str, int] = pydantic.Field(default_factory=dict)
+    versions: dict[str, str] = pydantic.Field(default_factory=dict)
     """ETags of what was read: what has not changed is not read again."""
     failure: Optional[Failure] = None
     """The failure of the last sync, null if it was complete."""
@@ -44,7 +44,7 @@ class SourceSync(Model):
 
 class SyncFile(Model):
     schema_: int = pydantic.Field(default=1, alias="schema")
-    sources: Dict[str, SourceSync] = {}
+    sources: dict[str, SourceSync] = pydantic.Field(default_factory=dict)
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
@@ -63,7 +63,9 @@ def read_sync_file(folder: Path) -> SyncFile:
         return SyncFile()
     except (ruamel.yaml.error.YAMLError, pydantic.ValidationError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise StateError(f"{path}: damaged ({reason}); restore it (git checkout), or delete it and sync --full") from None
+        raise StateError(
+            f"{path}: damaged ({reason}); restore it (git checkout), or delete it and sync --full"
+        ) from None
 
 
 def write_sync_file(folder: Path, content: SyncFile) -> Path:

@@ -1,0 +1,66 @@
+"""Fixtures for all tests and for the examples in README and docstrings."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pytest_plugins = ["tests.servers.fixtures"]
+
+# Whatever the machine or the person who runs the tests has set must not reach them.
+_OURS = ("NPC_LIMS_", "AWS_", "CODE_OCEAN_", "GITHUB_")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--slow", action="store_true", help="run also the tests marked slow")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--slow"):
+        for item in items:
+            if "slow" in item.keywords:
+                item.add_marker(pytest.mark.skip(reason="slow: run with --slow"))
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No settings of the machine, a home and a cache folder of the test's own, and no answers in memory."""
+    from npc_lims.memo import clear_caches
+
+    for name, value in list(os.environ.items()):
+        if name.startswith(_OURS) or value.startswith("cop_"):
+            monkeypatch.delenv(name)
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("USERPROFILE", str(home))
+    # boto3 would ask the metadata service of a cloud machine for credentials, and wait for it
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("NPC_LIMS_CACHE_DIR", str(home / "cache"))
+    monkeypatch.setenv("NPC_LIMS_BACKOFF", "0.01")
+    clear_caches()
+    yield
+    clear_caches()
+
+
+@pytest.fixture(scope="session")
+def demo_state(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The state folder that a sync of the demo's sample data makes."""
+    from npc_lims.demo.world import write_world
+    from npc_lims.settings import Settings
+    from npc_lims.sync import SyncOptions, sync
+
+    folder = tmp_path_factory.mktemp("demo")
+    write_world(folder, stage=2)
+    settings = Settings(mirror=folder / "mirror", cache_dir=folder / "cache")
+    sync(settings, SyncOptions(state=folder / "state", tracked=folder / "tracked_sessions.yaml"))
+    return folder / "state"
+
+
+@pytest.fixture(autouse=True)
+def examples_read_the_demo(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The examples in README and docstrings answer from the sample state."""
+    if isinstance(request.node, pytest.DoctestItem):
+        monkeypatch.setenv("NPC_LIMS_STATE", str(request.getfixturevalue("demo_state")))
