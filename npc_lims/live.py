@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from npc_lims.errors import MissingCredentials, NpcLimsError, RemoteStateError, SourceError, TrackedFileError
 from npc_lims.memo import Memo
 from npc_lims.model import Record
 from npc_lims.reconcile import reconcile, reconcile_session
-from npc_lims.sources.codeocean import observe_codeocean, open_client
+from npc_lims.sources.codeocean import AssetClient, observe_codeocean, open_client
 from npc_lims.sources.objects import open_store
 from npc_lims.sources.observation import Observation
 from npc_lims.sources.s3 import observe_s3
@@ -24,6 +25,9 @@ __all__ = ["LiveStateWarning", "all_sessions", "complete", "find_session"]
 TRACKED_FILE = "tracked_sessions.yaml"
 
 _found: Memo[Record] = Memo(size=4096, seconds=600)
+_not_found: Memo[list[str]] = Memo(size=4096, seconds=60)
+_searches: Memo[list[list[dict[str, Any]]]] = Memo(size=256, seconds=600)
+_tracked: Memo[Observation] = Memo(size=2, seconds=600)
 _everything: Memo[Mapping[str, Record]] = Memo(size=2, seconds=600)
 
 
@@ -63,9 +67,13 @@ def _complete(settings: Settings, record: Record, flags: Collection[str]) -> Rec
 
 def find_session(settings: Settings, session_id: str) -> tuple[Record | None, list[str]]:
     """A session that state does not have, from the places where it may already be, and why some could not be asked."""
-    kept = _found.get((settings.codeocean_domain, str(settings.mirror), session_id))
+    question = (settings.codeocean_domain, str(settings.mirror), session_id)
+    kept = _found.get(question)
     if kept is not None:
         return kept, []
+    missing = _not_found.get(question)
+    if missing is not None:
+        return None, missing
     observations: list[Observation] = []
     reasons: list[str] = []
 
@@ -87,8 +95,8 @@ def find_session(settings: Settings, session_id: str) -> tuple[Record | None, li
         attempt(lambda: _ask_training(settings))
     record = so_far()
     if not (record.tracked or record.training or record.codeocean):
-        return None, reasons
-    return _found.put((settings.codeocean_domain, str(settings.mirror), session_id), record), reasons
+        return None, _not_found.put(question, reasons)
+    return _found.put(question, record), reasons
 
 
 def all_sessions(settings: Settings, why: NpcLimsError) -> Mapping[str, Record]:
@@ -119,7 +127,28 @@ def _unknown(record: Record, flags: Collection[str]) -> list[str]:
     return [flag for flag in flags if record.status.get(flag, False) is None]
 
 
+class _RememberingClient:
+    """Searches that were made already are answered from memory: sessions of one subject cost one search."""
+
+    def __init__(self, client: AssetClient, domain: str) -> None:
+        self._client = client
+        self._domain = domain
+
+    def search(self, **params: Any) -> Iterator[list[dict[str, Any]]]:
+        question = (self._domain, json.dumps(params, sort_keys=True))
+        return iter(_searches.get_or(question, lambda: list(self._client.search(**params))))
+
+    def get(self, asset_id: str) -> dict[str, Any] | None:
+        return self._client.get(asset_id)
+
+
 def _ask_tracked(settings: Settings) -> Observation:
+    """The tracked sessions file that is published beside the state."""
+    place = (settings.raw_url, settings.repo, settings.ref)
+    return _tracked.get_or(place, lambda: _fetch_tracked(settings))
+
+
+def _fetch_tracked(settings: Settings) -> Observation:
     from npc_lims.sources.tracked import parse_tracked
 
     content = fetch_file(settings, TRACKED_FILE)
@@ -139,7 +168,8 @@ def _ask_training(settings: Settings) -> Observation:
 
 
 def _ask_codeocean(settings: Settings, records: Mapping[str, Record], only: Collection[str]) -> Observation:
-    return observe_codeocean(settings, open_client(settings), lambda: open_store(settings), records, only)
+    client = _RememberingClient(open_client(settings), str(settings.mirror or settings.codeocean_domain))
+    return observe_codeocean(settings, client, lambda: open_store(settings), records, only)
 
 
 def _ask_s3(settings: Settings, records: Mapping[str, Record], only: Collection[str]) -> Observation:

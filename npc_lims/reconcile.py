@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from npc_lims.errors import SyncRefused
-from npc_lims.model import SECTIONS, CodeOcean, Record, S3Facts
+from npc_lims.model import SECTIONS, CodeOcean, Record, S3Facts, Tracked, Training
 from npc_lims.sources.observation import Found, Observation
 from npc_lims.status import compute_status
 
@@ -61,7 +61,7 @@ def reconcile_session(session_id: str, before: Record | None, observed: Iterable
     for observation in observed:
         recorded = getattr(old, observation.source)
         new = _merge(recorded, observation, session_id)
-        if new is not recorded and new != recorded:
+        if not _is_same(new, recorded):
             sections[observation.source] = new
     if not sections and before is not None:
         # still computed anew: a newer version may know better rules
@@ -87,6 +87,28 @@ def _merge(recorded: Found | None, observation: Observation, session_id: str) ->
         if getattr(found, name) is None and getattr(recorded, name) is not None
     }
     return found.model_copy(update=kept) if kept else found
+
+
+def _is_same(new: Any, recorded: Any) -> bool:
+    return new is recorded or (new == recorded and _same_types(_free_values(new), _free_values(recorded)))
+
+
+def _free_values(section: Any) -> Any:
+    """The values of a section that no model gives a type."""
+    if isinstance(section, Tracked):
+        return section.session_kwargs
+    return section.model_extra if isinstance(section, Training) else None
+
+
+def _same_types(new: Any, recorded: Any) -> bool:
+    """Whether two equal values are of equal types: to Python 0 is False and 1 is 1.0, to a reader of YAML not."""
+    if type(new) is not type(recorded):
+        return False
+    if isinstance(new, dict):
+        return all(_same_types(value, recorded[name]) for name, value in new.items())
+    if isinstance(new, list):
+        return all(map(_same_types, new, recorded))
+    return True
 
 
 def check_breaker(previous: Records, new: Records) -> None:

@@ -141,7 +141,7 @@ def load_settings(environ: Mapping[str, str] | None = None, folder: Path | None 
     values = {name: value for name, value in values.items() if value != "" and name not in Settings.model_fields}
     if "CODE_OCEAN_API_TOKEN" not in values:
         for value in values.values():
-            if value.startswith(_TOKEN_PREFIX):
+            if value.lower().startswith(_TOKEN_PREFIX):
                 values["CODE_OCEAN_API_TOKEN"] = value
                 break
     try:

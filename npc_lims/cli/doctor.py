@@ -52,6 +52,7 @@ def doctor_command(
 
 def _findings(settings: Settings) -> Iterator[Finding]:
     yield _check("state", lambda: _state(settings))
+    yield _check("github token", lambda: _github(settings))
     yield _check("code ocean", lambda: _codeocean(settings))
     yield _check("training workbooks", lambda: _training(settings))
     for name, root in (
@@ -77,6 +78,23 @@ def _state(settings: Settings) -> str:
 
     count = len(read_snapshot(settings).lines.all)
     return f"{count} sessions, {origin_of_state(settings)}"
+
+
+def _github(settings: Settings) -> str:
+    if settings.github_token is None:
+        return "GITHUB_TOKEN is not set: reading works without, at 60 requests an hour"
+    import github
+    import requests
+
+    auth = github.Auth.Token(settings.github_token.get_secret_value())
+    try:
+        limit = github.Github(auth=auth, base_url=settings.github_api_url, retry=None).get_rate_limit()
+    except github.GithubException as error:
+        raise SourceError("github", f"GITHUB_TOKEN was refused ({error.status}): make a new one") from None
+    except requests.RequestException as error:
+        reason = type(error).__name__
+        raise SourceError("github", f"{settings.github_api_url} could not be reached ({reason})") from None
+    return f"{settings.github_api_url} accepts it: {limit.resources.core.remaining} requests left"
 
 
 def _codeocean(settings: Settings) -> str:

@@ -25,6 +25,7 @@ from npc_lims.session_id import subject_of
 from npc_lims.state.files import TEMPORARY, write_atomically
 from npc_lims.state.render import render_yaml
 from npc_lims.state.snapshot import SNAPSHOT, digest_of, line_id, make_line, newest_first, parse_line, split_lines
+from npc_lims.status import compute_status
 
 __all__ = ["Loaded", "parse_record", "read_record", "read_state", "session_path", "verify_state", "write_state"]
 
@@ -120,10 +121,11 @@ def write_state(folder: Path, loaded: Loaded, records: Mapping[str, Record]) -> 
 
     The order (session files, removals, snapshot) keeps the folder readable at every instant.
     """
+    _remove_leftovers(folder)
     changed = [
         record
         for session_id, record in records.items()
-        if session_id not in loaded.lines or loaded.records[session_id] != record
+        if session_id not in loaded.lines or loaded.records[session_id] is not record
     ]
     with ThreadPoolExecutor(_WRITERS) as pool:
         written = list(pool.map(lambda record: _write_record(folder, record), changed))
@@ -146,8 +148,8 @@ def write_state(folder: Path, loaded: Loaded, records: Mapping[str, Record]) -> 
 def verify_state(folder: Path) -> list[str]:
     """What is wrong with *folder*, in sentences that name the file; empty when all is well.
 
-    Every file must be as the snapshot says (by digest), and every line of it must hold a record. A file
-    whose digest fits is the one that was rendered from that record, so it needs no parsing.
+    Every line of the snapshot must hold a record, and every file must be the rendering of its record: that is
+    to say the same, and needs no parsing of YAML.
     """
     if not folder.is_dir():
         return [f"{folder}: there is no such folder"]
@@ -164,7 +166,7 @@ def verify_state(folder: Path) -> list[str]:
         content = path.read_bytes()
         if session_id not in by_id:
             found.append(f"{path}: not in the snapshot")
-        elif _mirrored_record(by_id[session_id], content) is None:
+        elif not _mirrors(by_id[session_id], content):
             found.append(f"{path}: does not say what the snapshot says")
         else:
             continue
@@ -176,22 +178,38 @@ def verify_state(folder: Path) -> list[str]:
     return found + [f"{path}: in the snapshot, but there is no such file" for path in gone]
 
 
-def _verify_lines(snapshot: Path, lines: Iterable[bytes], found: list[str]) -> dict[str, bytes]:
-    """Lines by session id; what is wrong with them is added to *found*."""
-    by_id: dict[str, bytes] = {}
+def _mirrors(record: Record, content: bytes) -> bool:
+    """Whether a session file is the rendering of *record*, to the byte: it then also parses, to that record."""
+    return render_yaml(record.as_dict()).encode() == content
+
+
+def _verify_lines(snapshot: Path, lines: Iterable[bytes], found: list[str]) -> dict[str, Record]:
+    """Records by session id; what is wrong with their lines is added to *found*."""
+    by_id: dict[str, Record] = {}
     for number, line in enumerate(lines, 1):
         where = f"{snapshot}:{number}"
         try:
-            record = _record_of_line(parse_line(line))
+            data = parse_line(line)
+            record = _record_of_line(data)
         except (ValueError, pydantic.ValidationError) as error:
             found.append(f"{where}: not a session ({' '.join(str(error).split())[:120]})")
             continue
         if record.id in by_id:
             found.append(f"{where}: {record.id} is here for the second time")
-        by_id[record.id] = line
+        if data["digest"] != digest_of(render_yaml(record.as_dict()).encode()):
+            found.append(f"{where}: the digest of {record.id} is not that of what the line says")
+        if record.status != compute_status(record):
+            found.append(f"{where}: the status of {record.id} is not what its sections say")
+        by_id[record.id] = record
     if list(by_id) != newest_first(by_id):
         found.append(f"{snapshot}: the lines are not in order (newest first)")
     return by_id
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Files that a killed sync was writing. There is one writer: nobody else is writing them now."""
+    for path in folder.rglob(f"{TEMPORARY}*"):
+        path.unlink(missing_ok=True)
 
 
 def _write_record(folder: Path, record: Record) -> tuple[Path | None, bytes]:
