@@ -22,8 +22,8 @@ if TYPE_CHECKING:
         TrackedFileError,
     )
     from npc_lims.memo import clear_caches
+    from npc_lims.session_info import SessionInfo
     from npc_lims.sessions import (
-        SessionInfo,
         get_session_info,
         get_session_issues,
         get_session_kwargs,
@@ -53,7 +53,7 @@ __all__ = [
 
 _HOMES = {
     "clear_caches": "npc_lims.memo",
-    "SessionInfo": "npc_lims.sessions",
+    "SessionInfo": "npc_lims.session_info",
     "get_session_info": "npc_lims.sessions",
     "get_session_issues": "npc_lims.sessions",
     "get_session_kwargs": "npc_lims.sessions",

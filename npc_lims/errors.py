@@ -63,8 +63,10 @@ class TrackedFileError(NpcLimsError):
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(problems)
-        errors = [p for p in self.problems if p.is_error]
-        super().__init__("\n".join(map(str, errors)))
+        super().__init__(problems)  # what a process pool makes it from on the other side
+
+    def __str__(self) -> str:
+        return "\n".join(str(problem) for problem in self.problems if problem.is_error)
 
 
 class SourceError(NpcLimsError):
@@ -78,7 +80,10 @@ class SourceError(NpcLimsError):
     def __init__(self, source: str, reason: str) -> None:
         self.source = source
         self.reason = reason
-        super().__init__(f"{source}: {reason}")
+        super().__init__(source, reason)  # what a process pool makes it from on the other side
+
+    def __str__(self) -> str:
+        return f"{self.source}: {self.reason}"
 
 
 class StateError(NpcLimsError):

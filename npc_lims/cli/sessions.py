@@ -17,7 +17,7 @@ from npc_lims.errors import NpcLimsError
 from npc_lims.rows import COLUMNS, FLAG_NAMES, session_row
 
 if TYPE_CHECKING:
-    from npc_lims.sessions import SessionInfo
+    from npc_lims.session_info import SessionInfo
 
 __all__ = ["sessions_command", "show_command"]
 

@@ -28,7 +28,7 @@ __all__ = ["AssetClient", "CodeOceanClient", "MirrorClient", "fetch_assets", "ob
 SOURCE = "codeocean"
 PAGE = 1000
 _MOST_PAGES = 10_000
-# Up to this many subjects, one query each is less than paging through all assets of the domain.
+# Up to this many subjects, two queries each are less than paging through all assets of the domain.
 _FEW_SUBJECTS = 5
 # Assets that vanished since the last sync and are asked for by id before their loss is believed.
 _ASKED_AGAIN = 20
@@ -178,13 +178,12 @@ def fetch_assets(
 ) -> dict[str, list[DataAsset]]:
     """Usable assets (ready, not archived) by subject.
 
-    One search by pages of 1000, or one for each subject.
+    One search by pages of 1000, or two for each subject.
     """
     wanted = set(subjects)
     found: dict[str, dict[str, DataAsset]] = {}
     seen = 0
-    searches: list[dict[str, Any]] = [{"query": f"subject id: {s}"} for s in subjects] if by_subject else [{}]
-    for params in searches:
+    for params in _subject_searches(subjects) if by_subject else [{}]:
         for page in client.search(**params):
             seen += len(page)
             for raw in page:
@@ -197,6 +196,13 @@ def fetch_assets(
                     found.setdefault(match["subject"], {})[asset.id] = asset
             progress(seen)
     return {subject: list(assets.values()) for subject, assets in found.items()}
+
+
+def _subject_searches(subjects: Collection[str]) -> Iterator[dict[str, str]]:
+    """By metadata, and by any word: old assets have no metadata, and their subject stands in a tag."""
+    for subject in subjects:
+        yield {"query": f"subject id: {subject}"}
+        yield {"query": subject}
 
 
 def _read_asset(raw: dict[str, Any]) -> DataAsset:
