@@ -6,6 +6,7 @@ rest was done; 4 refused by the breaker.
 
 from __future__ import annotations
 
+import io
 import sys
 
 from npc_lims.errors import NpcLimsError, SyncRefused, TrackedFileError
@@ -17,6 +18,10 @@ def main() -> None:
     """Entry point: a mistake of the user's is one message on stderr, never a traceback."""
     from npc_lims.cli.app import app
 
+    for stream in (sys.stdout, sys.stderr):
+        # the encoding of a Windows pipe lacks many a character: better a question mark than a traceback
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     try:
         app(prog_name="npc-lims")
     except TrackedFileError as error:

@@ -6,7 +6,6 @@ import sys
 from typing import Any
 
 from rich.console import Console
-from rich.text import Text
 
 __all__ = ["err", "out", "symbol"]
 
@@ -23,11 +22,11 @@ def err() -> Console:
     return Console(stderr=True, highlight=False)
 
 
-def symbol(value: Any) -> Text:
-    """Yes, no, unknown or does not apply, in one character that the terminal's encoding has."""
+def symbol(value: Any) -> tuple[str, str]:
+    """Yes, no, unknown or does not apply, as one character that the terminal's encoding has, and its style."""
     fancy, plain, style = _SYMBOLS[value if value in (True, False, None) or value == "n/a" else True]
     try:
         fancy.encode(sys.stdout.encoding or "ascii")
     except (UnicodeEncodeError, LookupError):
-        return Text(plain, style)
-    return Text(fancy, style)
+        return plain, style
+    return fancy, style

@@ -107,4 +107,4 @@ def _run(command: list[str], folder: Path, variables: dict[str, str]) -> None:
 
 
 def _say(text: str) -> None:
-    out().print(f"\n── {text}", style="bold", markup=False)
+    out().print(f"\n== {text}", style="bold", markup=False)

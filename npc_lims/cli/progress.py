@@ -74,4 +74,4 @@ def _summary(observation: Observation) -> str:
         return f"failed: {observation.failure.reason}"
     if not observation.facts and not observation.complete and observation.versions:
         return "unchanged"
-    return ", ".join(f"{count} {name}" for name, count in observation.counts.items()) or "done"
+    return ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in observation.counts.items()) or "done"

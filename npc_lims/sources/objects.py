@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -125,7 +125,9 @@ class S3Store:
 
     def has_any(self, bucket: str, prefix: str) -> bool:
         with _S3Errors(f"s3://{bucket}/{prefix}"):
-            return bool(self._client.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1).get("KeyCount"))
+            page = self._client.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1)
+            _always_sent(page, "IsTruncated", f"s3://{bucket}/{prefix}")
+            return bool(page.get("Contents"))
         return False
 
     def _pages(self, bucket: str, prefix: str, **more: str) -> Iterator[dict[str, Any]]:
@@ -138,14 +140,17 @@ class S3Store:
             answer = self._client.head_object(Bucket=bucket, Key=key)
         if missing:
             return None
-        return ObjectInfo(key, int(answer["ContentLength"]), str(answer["ETag"]).strip('"'))
+        name = f"s3://{bucket}/{key}"
+        etag = str(_always_sent(answer, "ETag", name)).strip('"')
+        return ObjectInfo(key, int(_always_sent(answer, "ContentLength", name)), etag)
 
     def read(self, bucket: str, key: str, limit: int) -> bytes | None:
         with _S3Errors(f"s3://{bucket}/{key}") as missing:
             answer = self._client.get_object(Bucket=bucket, Key=key)
+            _always_sent(answer, "ETag", f"s3://{bucket}/{key}")
             # read one byte past the limit: Content-Length is the server's claim, not a fact
             content: bytes = answer["Body"].read(limit + 1)
-            declared = int(answer["ContentLength"])
+            declared = int(_always_sent(answer, "ContentLength", f"s3://{bucket}/{key}"))
         if missing:
             return None
         _check_size(f"s3://{bucket}/{key}", len(content), limit)
@@ -199,6 +204,13 @@ class MirrorStore:
             _check_size(f"{path}", path.stat().st_size, limit)
             return path.read_bytes()
         return None
+
+
+def _always_sent(answer: Mapping[str, Any], field: str, name: str) -> Any:
+    """What every answer of S3 holds: without it the answer is another server's, such as a login page."""
+    if field not in answer:
+        raise SourceError("s3", f"{name}: what answers is not S3 (no {field}); check AWS_ENDPOINT_URL and proxies")
+    return answer[field]
 
 
 def _check_size(name: str, size: int, limit: int) -> None:
