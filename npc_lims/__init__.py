@@ -10,16 +10,20 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from npc_lims.errors import (
+        LiveStateWarning,
         MissingCredentials,
         NoRemoteState,
         NoSessionInfo,
         NpcLimsError,
+        NpcLimsWarning,
         RemoteStateError,
         SettingsError,
         SourceError,
+        StaleStateWarning,
         StateError,
         SyncRefused,
         TrackedFileError,
+        UnknownStatusWarning,
     )
     from npc_lims.memo import clear_caches
     from npc_lims.session_info import SessionInfo
@@ -33,17 +37,21 @@ if TYPE_CHECKING:
 __version__ = "1.0.0"
 
 __all__ = [
+    "LiveStateWarning",
     "MissingCredentials",
     "NoRemoteState",
     "NoSessionInfo",
     "NpcLimsError",
+    "NpcLimsWarning",
     "RemoteStateError",
     "SessionInfo",
     "SettingsError",
     "SourceError",
+    "StaleStateWarning",
     "StateError",
     "SyncRefused",
     "TrackedFileError",
+    "UnknownStatusWarning",
     "clear_caches",
     "get_session_info",
     "get_session_issues",

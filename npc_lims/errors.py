@@ -1,4 +1,4 @@
-"""Every exception that a caller of npc_lims may want to catch.
+"""Every exception that a caller of npc_lims may want to catch, and every warning to filter.
 
 NpcLimsError
 ├── SettingsError           an environment variable or .env entry makes no sense
@@ -22,16 +22,20 @@ if TYPE_CHECKING:
     from npc_lims.problems import Problem
 
 __all__ = [
+    "LiveStateWarning",
     "MissingCredentials",
     "NoRemoteState",
     "NoSessionInfo",
     "NpcLimsError",
+    "NpcLimsWarning",
     "RemoteStateError",
     "SettingsError",
     "SourceError",
+    "StaleStateWarning",
     "StateError",
     "SyncRefused",
     "TrackedFileError",
+    "UnknownStatusWarning",
 ]
 
 
@@ -100,3 +104,19 @@ class NoRemoteState(RemoteStateError):
 
 class SyncRefused(NpcLimsError):
     """A sync would remove or blank so many sessions that a mistake is likelier than the truth."""
+
+
+class NpcLimsWarning(UserWarning):
+    """Base of every warning given by this package."""
+
+
+class StaleStateWarning(NpcLimsWarning):
+    """GitHub could not be asked: the answer comes from a kept copy, and the warning tells its age."""
+
+
+class LiveStateWarning(NpcLimsWarning):
+    """There is no state to read: the answer comes from the sources that could be asked."""
+
+
+class UnknownStatusWarning(NpcLimsWarning):
+    """A filter asks for a status that was never observed for some sessions: these are left out."""

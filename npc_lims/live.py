@@ -7,7 +7,14 @@ import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from npc_lims.errors import MissingCredentials, NpcLimsError, RemoteStateError, SourceError, TrackedFileError
+from npc_lims.errors import (
+    LiveStateWarning,
+    MissingCredentials,
+    NpcLimsError,
+    RemoteStateError,
+    SourceError,
+    TrackedFileError,
+)
 from npc_lims.memo import Memo
 from npc_lims.model import Record
 from npc_lims.reconcile import reconcile, reconcile_session
@@ -20,7 +27,7 @@ from npc_lims.state.remote import fetch_file
 if TYPE_CHECKING:
     from npc_lims.settings import Settings
 
-__all__ = ["LiveStateWarning", "all_sessions", "complete", "find_session"]
+__all__ = ["all_sessions", "complete", "find_session"]
 
 TRACKED_FILE = "tracked_sessions.yaml"
 
@@ -29,10 +36,6 @@ _not_found: Memo[list[str]] = Memo(size=4096, seconds=60)
 _searches: Memo[list[list[dict[str, Any]]]] = Memo(size=256, seconds=600)
 _tracked: Memo[Observation] = Memo(size=2, seconds=600)
 _everything: Memo[Mapping[str, Record]] = Memo(size=2, seconds=600)
-
-
-class LiveStateWarning(UserWarning):
-    """There is no state to read: the answer comes from the sources that could be asked."""
 
 
 def complete(settings: Settings, record: Record, flags: Collection[str]) -> Record:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Union, overload
 
-from npc_lims.errors import NoSessionInfo, NpcLimsError, RemoteStateError
+from npc_lims.errors import NoSessionInfo, NpcLimsError, RemoteStateError, UnknownStatusWarning
 from npc_lims.rows import COLUMNS, FLAG_NAMES, session_row
 from npc_lims.session_id import parse_session_id, split_session_id
 from npc_lims.session_info import SessionInfo
@@ -53,7 +54,8 @@ def get_session_info(
         session: Any id, path, asset name or record of a session. None for all sessions.
         ttl_seconds: How old the kept copy of the state may be; by default what NPC_LIMS_TTL says.
         **filters: Values that a session must have: `is_ephys=True`, `project="DynamicRouting"`,
-            `subject=626791`, any status. A status that is unknown matches only None.
+            `subject=626791`, any status. A status that is unknown matches only None; a warning tells how
+            many sessions are left out for that.
 
     Raises:
         NoSessionInfo: No such session, neither in state nor in the sources that could be asked.
@@ -75,7 +77,8 @@ def select_sessions(
     settings: Settings, filters: Mapping[str, Any] | None = None, ttl: float | None = None
 ) -> tuple[SessionInfo, ...]:
     """All sessions that match, under settings that somebody else has made."""
-    return tuple(_matching(_every_session(settings, ttl, needs=filters or ()), filters or {}))
+    sessions = _every_session(settings, ttl, needs=filters or ())
+    return tuple(_matching(sessions, filters) if filters else sessions)
 
 
 def _check_filters(filters: Mapping[str, Any]) -> None:
@@ -85,17 +88,25 @@ def _check_filters(filters: Mapping[str, Any]) -> None:
 
 
 def _matching(sessions: Iterable[SessionInfo], filters: Mapping[str, Any]) -> Iterator[SessionInfo]:
-    if not filters:
-        yield from sessions
-        return
-    wanted = {name: str(value) if name in ("subject", "date") else value for name, value in filters.items()}
+    unknown = 0
+    wanted = {name: str(value) if name in ("id", "subject", "date") else value for name, value in filters.items()}
     for info in sessions:
         row = session_row(info.record)
         row["subject"] = str(row["subject"])
         if "is_templeton" in wanted:
             row["is_templeton"] = info.is_templeton
-        if all(row[name] == value for name, value in wanted.items()):
+        differing = [name for name, value in wanted.items() if row[name] != value]
+        if not differing:
             yield info
+        elif all(name in FLAG_NAMES and row[name] is None for name in differing):
+            unknown += 1
+    if unknown:
+        flags = ", ".join(name for name in wanted if name in FLAG_NAMES)
+        warnings.warn(
+            f"{unknown} sessions are left out: {flags} was never observed for them (None as value finds them)",
+            UnknownStatusWarning,
+            stacklevel=4,
+        )
 
 
 def _every_session(settings: Settings, ttl: float | None = None, needs: Iterable[str] = ()) -> Iterable[SessionInfo]:

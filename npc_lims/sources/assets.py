@@ -154,8 +154,9 @@ def _select(
         "raw": _newest_raw(group) or (index == 0 and is_ephys and _newest_raw(day, "behavior")),
         "sorted": judged.newest_good(group, "sorted"),
         "smartspim": _newest(imaging),
-        "surface": False,
-        "surface_sorted": False,
+        # whether the session is ephys decides if it can have one
+        "surface": None if records[session_id].tracked is None else False,
+        "surface_sorted": None if records[session_id].tracked is None else False,
     }
     for process in PROCESSES:
         facts[process] = _newest([asset for asset in group if process in asset.process])
@@ -214,11 +215,17 @@ class _Judged:
         for asset in sorted(candidates, key=lambda asset: (asset.created, asset.id), reverse=True):
             reason = self._judge(asset, kind)
             if reason is None:
+                self._keep_recorded(candidates)
                 return None
             if not reason:
                 return asset.as_fact()
             self.errored[asset.id] = reason
         return False
+
+    def _keep_recorded(self, candidates: Sequence[DataAsset]) -> None:
+        """While a newer result cannot be judged, the verdicts on the older ones stand."""
+        recorded = {} if self._before is None else self._before.errored
+        self.errored.update((asset.id, recorded[asset.id]) for asset in candidates if asset.id in recorded)
 
     def _judge(self, asset: DataAsset, kind: str) -> str | None:
         if self._before is not None:

@@ -16,7 +16,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from npc_lims.errors import RemoteStateError, StateError
+from npc_lims.errors import RemoteStateError, StaleStateWarning, StateError
 from npc_lims.memo import Memo
 from npc_lims.state.remote import cached_snapshot_path, fetch_file, fetch_snapshot, read_cached_snapshot
 from npc_lims.state.snapshot import SNAPSHOT, line_id, parse_line, split_lines
@@ -24,11 +24,7 @@ from npc_lims.state.snapshot import SNAPSHOT, line_id, parse_line, split_lines
 if TYPE_CHECKING:
     from npc_lims.settings import Settings
 
-__all__ = ["Origin", "Snapshot", "StaleStateWarning", "origin_of_state", "read_one", "read_snapshot"]
-
-
-class StaleStateWarning(UserWarning):
-    """GitHub could not be asked: the answer comes from a kept copy, and the warning tells its age."""
+__all__ = ["Origin", "Snapshot", "origin_of_state", "read_one", "read_snapshot"]
 
 
 @dataclasses.dataclass(frozen=True)
