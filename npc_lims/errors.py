@@ -10,6 +10,11 @@ NpcLimsError
 ├── RemoteStateError        the published state could not be fetched
 │   └── NoRemoteState       GitHub answered, and there is no state at that address
 └── SyncRefused             a sync would remove or blank too much at once
+
+NpcLimsWarning              (a UserWarning)
+├── StaleStateWarning       GitHub could not be asked: a kept copy answers, and its age is told
+├── LiveStateWarning        there is no state to read: the sources themselves answer
+└── UnknownStatusWarning    a filter leaves out sessions whose status was never observed
 """
 
 from __future__ import annotations

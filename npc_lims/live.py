@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import warnings
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from npc_lims.errors import (
@@ -17,6 +16,7 @@ from npc_lims.errors import (
 )
 from npc_lims.memo import Memo
 from npc_lims.model import Record
+from npc_lims.notice import notify
 from npc_lims.reconcile import reconcile, reconcile_session
 from npc_lims.sources.codeocean import AssetClient, observe_codeocean, open_client
 from npc_lims.sources.objects import open_store
@@ -50,7 +50,7 @@ def complete(settings: Settings, record: Record, flags: Collection[str]) -> Reco
 
 
 def _complete(settings: Settings, record: Record, flags: Collection[str]) -> Record:
-    refused: NpcLimsError | None = None
+    refused: list[NpcLimsError] = []
     for ask in (_ask_codeocean, _ask_s3):
         if not _unknown(record, flags):
             break
@@ -58,14 +58,22 @@ def _complete(settings: Settings, record: Record, flags: Collection[str]) -> Rec
             observation = ask(settings, {record.id: record}, {record.id})
         except (MissingCredentials, SourceError) as error:
             # S3 alone may still know: what matters is whether the flags are known in the end
-            refused = refused or error
+            refused.append(error)
             continue
-        refused = refused or observation.failure
+        refused += [] if observation.failure is None else [observation.failure]
         record = reconcile_session(record.id, record, [observation])
     unknown = _unknown(record, flags)
     if unknown:
-        raise refused or SourceError("state", f"{record.id}: {', '.join(unknown)} cannot be told from any source")
+        raise _refusal(refused, f"{record.id}: {', '.join(unknown)} cannot be told from any source")
     return record
+
+
+def _refusal(refused: Sequence[NpcLimsError], otherwise: str) -> NpcLimsError:
+    """What to raise: of credentials that are missing all are named, since these the caller can set."""
+    missing = [error for error in refused if isinstance(error, MissingCredentials)]
+    if missing:
+        return MissingCredentials("; ".join(map(str, missing)))
+    return refused[0] if refused else SourceError("state", otherwise)
 
 
 def find_session(settings: Settings, session_id: str) -> tuple[Record | None, list[str]]:
@@ -122,7 +130,7 @@ def _all_sessions(settings: Settings, why: NpcLimsError) -> Mapping[str, Record]
     if not observations:
         raise RemoteStateError("; ".join([str(why), "and the sources cannot be asked instead", *reasons])) from why
     left_out = f"; left out: {'; '.join(reasons)}" if reasons else ""
-    warnings.warn(f"{why}; asking the sources instead, which is slow{left_out}", LiveStateWarning, stacklevel=5)
+    notify(f"{why}; asking the sources instead, which is slow{left_out}", LiveStateWarning)
     return reconcile({}, observations)
 
 

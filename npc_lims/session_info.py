@@ -74,6 +74,10 @@ class SessionInfo:
             return value
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
+    def __getstate__(self) -> dict[str, Any]:
+        # settings hold tokens, which must not travel with a pickle: where it arrives it finds that place's own
+        return {name: value for name, value in self.__dict__.items() if name != "_settings"}
+
     @property
     def record(self) -> Mapping[str, Any]:
         """The session file as plain data, to be read only; for an object made by hand, what it says of itself."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import difflib
-import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Union, overload
 
 from npc_lims.errors import NoSessionInfo, NpcLimsError, RemoteStateError, UnknownStatusWarning
+from npc_lims.notice import notify
 from npc_lims.rows import COLUMNS, FLAG_NAMES, session_row
 from npc_lims.session_id import parse_session_id, split_session_id
 from npc_lims.session_info import SessionInfo
@@ -102,10 +102,9 @@ def _matching(sessions: Iterable[SessionInfo], filters: Mapping[str, Any]) -> It
             unknown += 1
     if unknown:
         flags = ", ".join(name for name in wanted if name in FLAG_NAMES)
-        warnings.warn(
+        notify(
             f"{unknown} sessions are left out: {flags} was never observed for them (None as value finds them)",
             UnknownStatusWarning,
-            stacklevel=4,
         )
 
 

@@ -7,6 +7,7 @@ A variable that is set in the environment wins over the same one in `.env`. Toke
 from __future__ import annotations
 
 import os
+import urllib.parse
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Optional
@@ -110,8 +111,9 @@ class Settings(pydantic.BaseModel):
     @pydantic.field_validator("codeocean_domain", "raw_url", "github_api_url")
     @classmethod
     def _check_url(cls, value: str) -> str:
-        local = value.startswith(("http://127.0.0.1", "http://localhost", "http://[::1]"))
-        if not (value.startswith("https://") or local):
+        parts = urllib.parse.urlsplit(value)
+        local = parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost", "::1")
+        if not (parts.hostname and (parts.scheme == "https" or local)):
             raise ValueError("must begin with https:// (a token travels with each request)")
         return value.rstrip("/")
 

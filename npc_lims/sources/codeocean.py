@@ -129,7 +129,7 @@ class MirrorClient:
             assets = json.loads(path.read_bytes())
         except (OSError, ValueError) as error:
             raise SourceError(SOURCE, f"cannot read {path}: {error}") from None
-        if not isinstance(assets, list):
+        if not (isinstance(assets, list) and all(isinstance(asset, dict) for asset in assets)):
             raise SourceError(SOURCE, f"{path} is not a list of data assets")
         self._assets: list[dict[str, Any]] = assets
 

@@ -80,6 +80,8 @@ def request(
             why = f"gave no answer within {patience.timeout:g} s"
         except requests.RequestException as error:
             why = f"could not be reached or broke off ({type(error).__name__})"
+            if isinstance(error, requests.JSONDecodeError):  # is both kinds of error
+                why = f"sent an answer that cannot be read ({error})"
         except ValueError as error:
             why = f"sent an answer that cannot be read ({error})"
     raise GaveUp(f"{why}, {patience.attempts} times" if patience.attempts > 1 else why)
@@ -87,6 +89,8 @@ def request(
 
 def _check_whole(response: requests.Response) -> None:
     """Refuse a body that broke off: urllib3 before version 2 hands it over as if it were whole."""
+    if response.request.method == "HEAD" or response.status_code in (204, 304):
+        return  # no body follows, whatever length is declared
     declared = response.headers.get("Content-Length")
     if declared is not None and declared.isdecimal() and response.raw.tell() < int(declared):
         raise ValueError(f"broke off after {response.raw.tell()} of {declared} bytes")
@@ -105,7 +109,7 @@ def retry_after_seconds(value: str | None, now: datetime.datetime | None = None)
         return float(value)
     try:
         then = email.utils.parsedate_to_datetime(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     if then.tzinfo is None:
         then = then.replace(tzinfo=datetime.timezone.utc)

@@ -133,7 +133,10 @@ class S3Store:
     def _pages(self, bucket: str, prefix: str, **more: str) -> Iterator[dict[str, Any]]:
         paginator = self._client.get_paginator("list_objects_v2")
         with _S3Errors(f"s3://{bucket}/{prefix}"):
-            yield from paginator.paginate(Bucket=bucket, Prefix=prefix, **more)
+            for page in paginator.paginate(Bucket=bucket, Prefix=prefix, **more):
+                # any well-formed page of another server would otherwise be an empty folder
+                _always_sent(page, "IsTruncated", f"s3://{bucket}/{prefix}")
+                yield page
 
     def head(self, bucket: str, key: str) -> ObjectInfo | None:
         with _S3Errors(f"s3://{bucket}/{key}") as missing:
@@ -260,6 +263,9 @@ class _S3Errors:
             ) from error
         if isinstance(error, (exceptions.BotoCoreError, exceptions.HTTPClientError, OSError)):
             raise SourceError("s3", f"{self._name}: {_one_line(error)}") from error
+        if isinstance(error, RecursionError):
+            # botocore asks where the bucket is, and follows that redirect in the same way, without end
+            raise SourceError("s3", f"{self._name}: redirected without end; check AWS_ENDPOINT_URL") from None
         return False
 
     def _client_error(self, error: Any) -> bool:

@@ -7,6 +7,7 @@ one, and only again when the raw asset has changed.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -79,11 +80,12 @@ def observe_s3(
     }
     with ThreadPoolExecutor(settings.s3_workers) as pool:
         jobs: list[Future[object]] = []
+        done = itertools.count(1)
 
         def submit(job: Callable[..., T], *args: object) -> Future[T]:
             future = pool.submit(job, *args)
             jobs.append(future)  # type: ignore[arg-type]
-            future.add_done_callback(lambda _: progress(sum(job.done() for job in jobs), len(jobs)))
+            future.add_done_callback(lambda _: progress(next(done), len(jobs)))
             return future
 
         repositories = {
@@ -211,7 +213,7 @@ def _of(files: Mapping[str, list[str]] | None, key: str) -> list[str] | None:
 
 
 def _tissuecyte_of_day(files: Mapping[str, list[str]] | None, record: Record) -> list[str] | None:
-    if files is None:
+    if files is None or record.tracked is None:
         return None
     if not isinstance(record.tracked, Tracked):
         return []

@@ -12,14 +12,14 @@ import dataclasses
 import functools
 import threading
 import time
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from npc_lims.errors import RemoteStateError, StaleStateWarning, StateError
 from npc_lims.memo import Memo
+from npc_lims.notice import notify
 from npc_lims.state.remote import cached_snapshot_path, fetch_file, fetch_snapshot, read_cached_snapshot
-from npc_lims.state.snapshot import SNAPSHOT, line_id, parse_line, split_lines
+from npc_lims.state.snapshot import SNAPSHOT, checked_lines, line_id, parse_line
 
 if TYPE_CHECKING:
     from npc_lims.settings import Settings
@@ -78,7 +78,7 @@ class Snapshot:
 
 
 _kept_lines: Memo[Lines] = Memo(size=2, seconds=24 * 3600)
-_single: Memo[dict[str, Any]] = Memo(size=256, seconds=600)
+_single: Memo[tuple[float, dict[str, Any]]] = Memo(size=256, seconds=24 * 3600)  # with the time it was read
 _asked: Memo[bool] = Memo(size=64, seconds=3600)
 _warned: Memo[bool] = Memo(size=64, seconds=24 * 3600)
 # After GitHub failed, it is left alone for this long: a loop over ids must not ask a thousand times.
@@ -117,13 +117,14 @@ def read_one(settings: Settings, session_id: str, ttl: float | None = None) -> d
     path = cached_snapshot_path(settings)
     question = (str(path), session_id)
     kept = _single.get(question)
-    if kept is not None:
-        return kept
+    if kept is not None and time.monotonic() - kept[0] < (settings.ttl if ttl is None else ttl):
+        return kept[1]
     if not path.exists() and _asked.get(str(path)) is None and _failed.get(str(path)) is None:
         _asked.put(str(path), True)
         found = _fetch_own_file(settings, session_id)
         if found is not None:
-            return _single.put(question, found)
+            _single.put(question, (time.monotonic(), found))
+            return found
     line = read_snapshot(settings, ttl).lines.find(session_id)
     return None if line is None else parse_line(line)
 
@@ -153,7 +154,7 @@ def _read_folder(folder: Path) -> Snapshot:
     try:
         stat = path.stat()
         question = (str(path), stat.st_mtime_ns, stat.st_size)
-        return Snapshot(_kept_lines.get_or(question, lambda: Lines(split_lines(path.read_bytes()))), origin)
+        return Snapshot(_kept_lines.get_or(question, lambda: Lines(checked_lines(path.read_bytes()))), origin)
     except FileNotFoundError:
         pass
     except ValueError as error:
@@ -217,9 +218,7 @@ def _read_published(settings: Settings, ttl: float) -> Snapshot:
     age = age or 0.0
     if _warned.get(str(path)) is None:
         _warned.put(str(path), True)
-        warnings.warn(
-            f"{failure}; using the copy of {place} that is {describe_age(age)} old", StaleStateWarning, stacklevel=4
-        )
+        notify(f"{failure}; using the copy of {place} that is {describe_age(age)} old", StaleStateWarning)
     return Snapshot(lines, Origin("stale cache", place, age=age))
 
 

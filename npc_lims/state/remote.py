@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from npc_lims.cachedir import cache_dir
 from npc_lims.errors import NoRemoteState, RemoteStateError
 from npc_lims.state.files import write_atomically
-from npc_lims.state.snapshot import SNAPSHOT, split_lines
+from npc_lims.state.snapshot import SNAPSHOT, checked_lines, split_lines
 
 if TYPE_CHECKING:
     from npc_lims.settings import Settings
@@ -70,7 +70,7 @@ def fetch_snapshot(settings: Settings, cached: CachedSnapshot | None) -> list[by
         RemoteStateError: GitHub refused (429), failed or could not be reached.
     """
     etag = cached.etag if cached is not None else None
-    answer = _fetch(settings, f"state/{SNAPSHOT}", etag, check=split_lines)
+    answer = _fetch(settings, f"state/{SNAPSHOT}", etag, check=checked_lines)
     path = cached_snapshot_path(settings)
     try:
         if answer is None:

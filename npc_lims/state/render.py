@@ -77,7 +77,9 @@ def _scalar(value: Any) -> str:
         text = json.dumps(value)
         # 1e+20 is a string to YAML 1.1, which wants a point in a float
         return text.replace("e", ".0e", 1) if isinstance(value, float) and "." not in text else text
-    return "{}" if isinstance(value, Mapping) else "[]"
+    if isinstance(value, (Mapping, Sequence)):
+        return "{}" if isinstance(value, Mapping) else "[]"
+    raise TypeError(f"state holds no {type(value).__name__}: {value!r}")
 
 
 def _quoted(text: str) -> str:

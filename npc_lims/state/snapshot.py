@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-__all__ = ["SNAPSHOT", "digest_of", "line_id", "make_line", "newest_first", "parse_line", "split_lines"]
+__all__ = ["SNAPSHOT", "checked_lines", "digest_of", "line_id", "make_line", "newest_first", "parse_line", "split_lines"]
 
 SNAPSHOT = "sessions.jsonl"
 _HEAD = b'{"id":"'
@@ -54,6 +54,18 @@ def split_lines(content: bytes) -> list[bytes]:
     if content and not content.endswith(b"\n"):
         raise ValueError("the snapshot breaks off in the middle of a line")
     return content.split(b"\n")[:-1]
+
+
+def checked_lines(content: bytes) -> list[bytes]:
+    """Lines of a snapshot from elsewhere, each of which begins and ends as a session does.
+
+    Raises:
+        ValueError: The content breaks off, or is something else: a sign-in page, a merge with its marks.
+    """
+    lines = split_lines(content)
+    for line in lines:
+        line_id(line)
+    return lines
 
 
 def newest_first(ids: Iterable[str]) -> list[str]:

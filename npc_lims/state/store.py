@@ -161,7 +161,10 @@ def verify_state(folder: Path) -> list[str]:
         return [f"{folder / SNAPSHOT}: {error}; run npc-lims sync to make it anew"]
     found: list[str] = []
     by_id = _verify_lines(folder / SNAPSHOT, lines, found)
-    files = dict(_session_files(folder))
+    try:
+        files = dict(_session_files(folder))
+    except StateError as error:
+        return [*found, str(error)]
     for session_id, path in files.items():
         content = path.read_bytes()
         if session_id not in by_id:
@@ -256,8 +259,14 @@ def _session_files(folder: Path) -> Iterator[tuple[str, Path]]:
         for entry in sorted(os.scandir(subject.path), key=lambda entry: entry.name):
             if entry.name.startswith(TEMPORARY):
                 continue
-            session_id, _, suffix = entry.name.rpartition(".")
             path = Path(entry.path)
-            if suffix != "yaml" or path != session_path(folder, session_id):
+            if not _is_session_file(folder, path):
                 raise StateError(f"{path}: not the file of a session; its name is <subject>/<session id>.yaml")
-            yield session_id, path
+            yield path.stem, path
+
+
+def _is_session_file(folder: Path, path: Path) -> bool:
+    try:
+        return path.suffix == ".yaml" and path == session_path(folder, path.stem)
+    except ValueError:  # its name is no session id
+        return False

@@ -92,7 +92,7 @@ def next_sync_file(
         old = before.sources.get(observation.source, SourceSync())
         sources[observation.source] = _next_source(old, observation, stamp, whole)
     after = SyncFile(sources=dict(sorted(sources.items(), key=lambda item: _order(item[0]))))
-    if _without_times(after) == _without_times(before) and not _is_stale(before, now):
+    if _without_times(after) == _without_times(before) and not _is_stale(before, after, now):
         return before
     return after
 
@@ -128,9 +128,10 @@ def _without_times(content: SyncFile) -> Mapping[str, Any]:
     return data
 
 
-def _is_stale(content: SyncFile, now: datetime.datetime) -> bool:
-    for source in content.sources.values():
-        if source.last_complete is not None and source.failure is None:
+def _is_stale(before: SyncFile, after: SyncFile, now: datetime.datetime) -> bool:
+    """Whether a time that would change is a day old; that of a source that was not asked does not change."""
+    for name, source in before.sources.items():
+        if source.last_complete is not None and source.last_complete != after.sources[name].last_complete:
             then = datetime.datetime.fromisoformat(source.last_complete.replace("Z", "+00:00"))
             if now - then >= _REWRITE_AFTER:
                 return True

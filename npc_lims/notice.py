@@ -1,0 +1,18 @@
+"""Warnings that point at the caller's line, however deep in this package they arise."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+
+from npc_lims.errors import NpcLimsWarning
+
+__all__ = ["notify"]
+
+
+def notify(message: str, category: type[NpcLimsWarning]) -> None:
+    """Warn as if from the line that called into this package: there a filter finds it."""
+    level, frame = 2, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[0] == "npc_lims":
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, category, stacklevel=level - 1)
