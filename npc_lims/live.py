@@ -15,7 +15,7 @@ from npc_lims.errors import (
     TrackedFileError,
 )
 from npc_lims.memo import Memo
-from npc_lims.model import Record
+from npc_lims.model import CodeOcean, Record
 from npc_lims.notice import notify
 from npc_lims.reconcile import reconcile, reconcile_session
 from npc_lims.sources.codeocean import AssetClient, observe_codeocean, open_client
@@ -102,12 +102,19 @@ def find_session(settings: Settings, session_id: str) -> tuple[Record | None, li
     if settings.state is None:  # a folder was named so that GitHub is not asked
         attempt(lambda: _ask_tracked(settings))
     attempt(lambda: _ask_codeocean(settings, {session_id: so_far()}, {session_id}))
-    if not (so_far().tracked or so_far().codeocean):
+    if not _is_known(so_far()):
         attempt(lambda: _ask_training(settings))
     record = so_far()
-    if not (record.tracked or record.training or record.codeocean):
+    if not _is_known(record):
         return None, _not_found.put(question, reasons)
     return _found.put(question, record), reasons
+
+
+def _is_known(record: Record) -> bool:
+    """Whether any source has the session: imaging is of the subject, and says nothing of a day."""
+    section = record.codeocean
+    assets = section.model_dump(exclude={"smartspim"}) if isinstance(section, CodeOcean) else {}
+    return bool(record.tracked or record.training or any(assets.values()))
 
 
 def all_sessions(settings: Settings, why: NpcLimsError) -> Mapping[str, Record]:

@@ -27,6 +27,8 @@ def compute_status(record: Record) -> Status:
 def is_uploaded(record: Record) -> Value:
     """Code Ocean has a raw asset; for ephys its folder on S3 also has an `ecephys*` entry."""
     raw = _asset(record, "raw")
+    if raw and _platform(record) is None:
+        return None
     if raw and _is_ephys(record):
         return _found(_listing(record), "ecephys")
     return raw if raw is None else bool(raw)

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from npc_lims.model import Asset, CodeOcean, RawListing, Record, S3Facts, Tracked, Training
-from npc_lims.session_id import split_session_id
 from npc_lims.sources.assets import DataAsset
 from npc_lims.sources.observation import Observation
 from npc_lims.status import compute_status
@@ -84,12 +83,8 @@ def observation(source: str, *, complete: bool = False, **facts: Any) -> Observa
 
 
 def put(root: Path, *addresses: str, content: bytes = b"x") -> None:
-    """Files of a mirror folder, by `s3://bucket/key`."""
+    """Files below *root*, by `s3://bucket/key` or by their paths."""
     for address in addresses:
         path = root / address.replace("s3://", "")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
-
-
-def date_of(session_id: str) -> str:
-    return split_session_id(session_id)[1]

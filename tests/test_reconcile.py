@@ -99,7 +99,7 @@ def test_what_people_edit_is_replaced_whole() -> None:
     assert after.training.model_extra == {}
 
 
-@pytest.mark.parametrize(("was", "now"), [(0, False), (1, True), (1, 1.0)])
+@pytest.mark.parametrize(("was", "now"), [(0, False), (1, True), (1, 1.0), ([0], [False])])
 def test_values_of_another_type_are_a_change(was: object, now: object) -> None:
     before = record(tracked=tracked(session_kwargs={"is_production": was}))
     seen = [observation("tracked", found=tracked(session_kwargs={"is_production": now}))]
@@ -267,9 +267,7 @@ def test_breaker_counts_blanked_sections(total: int, lost: int, refused: bool, b
 
 @pytest.mark.parametrize(("total", "lost", "refused"), BOUNDARIES)
 @pytest.mark.parametrize("value", [False, None])
-def test_breaker_counts_flags_that_are_no_longer_true(
-    total: int, lost: int, refused: bool, value: bool | None
-) -> None:
+def test_breaker_counts_flags_that_are_no_longer_true(total: int, lost: int, refused: bool, value: bool | None) -> None:
     before = many_records(total, codeocean=no_assets(sorted=asset()))
     status = {**before[session_ids(1)[0]].status, "is_sorted": value}
     blanks = {i: before[i].model_copy(update={"status": status}) for i in session_ids(total)[:lost]}

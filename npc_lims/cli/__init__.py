@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import io
 import sys
+import warnings
 
-from npc_lims.errors import NpcLimsError, SyncRefused, TrackedFileError
+from npc_lims.errors import NpcLimsError, NpcLimsWarning, SyncRefused, TrackedFileError
 
 __all__ = ["main"]
 
@@ -22,6 +23,7 @@ def main() -> None:
         # the encoding of a Windows pipe lacks many a character: better a question mark than a traceback
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
+    warnings.showwarning = _show_warning
     try:
         app(prog_name="npc-lims")
     except TrackedFileError as error:
@@ -38,6 +40,12 @@ def main() -> None:
     except KeyboardInterrupt:
         print("npc-lims: interrupted", file=sys.stderr)
         sys.exit(130)
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
+    """Warnings in the style of errors, without the line of source that Python shows."""
+    kind = "" if issubclass(category, NpcLimsWarning) else f"{category.__name__}: "
+    print(f"npc-lims: warning: {kind}{message}", file=sys.stderr)
 
 
 def _complain(error: Exception, code: int) -> None:

@@ -91,7 +91,7 @@ def _change(session_id: str, old: Record, new: Record) -> SessionChange:
     if edits:
         what.append("edited")
         details += edits
-    if old.training != new.training:
+    if old.training != new.training and (old.training or new.training):
         happened = "changed" if old.training and new.training else "added" if new.training else "gone"
         what.append(f"training row {happened}")
     if not what:

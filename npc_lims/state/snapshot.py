@@ -11,7 +11,16 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-__all__ = ["SNAPSHOT", "checked_lines", "digest_of", "line_id", "make_line", "newest_first", "parse_line", "split_lines"]
+__all__ = [
+    "SNAPSHOT",
+    "checked_lines",
+    "digest_of",
+    "line_id",
+    "make_line",
+    "newest_first",
+    "parse_line",
+    "split_lines",
+]
 
 SNAPSHOT = "sessions.jsonl"
 _HEAD = b'{"id":"'
@@ -70,7 +79,12 @@ def checked_lines(content: bytes) -> list[bytes]:
 
 def newest_first(ids: Iterable[str]) -> list[str]:
     """Ids by date, the newest first; those of one day by subject and index."""
-    return sorted(sorted(ids), key=lambda session_id: session_id.split("_")[1], reverse=True)
+
+    def within_a_day(session_id: str) -> tuple[str, int]:
+        subject, _, *idx = session_id.split("_")
+        return subject, int(idx[0]) if idx else 0
+
+    return sorted(sorted(ids, key=within_a_day), key=lambda session_id: session_id.split("_")[1], reverse=True)
 
 
 def digest_of(content: bytes) -> str:

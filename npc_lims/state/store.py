@@ -169,7 +169,7 @@ def verify_state(folder: Path) -> list[str]:
         content = path.read_bytes()
         if session_id not in by_id:
             found.append(f"{path}: not in the snapshot")
-        elif not _mirrors(by_id[session_id], content):
+        elif content != by_id[session_id]:
             found.append(f"{path}: does not say what the snapshot says")
         else:
             continue
@@ -181,14 +181,9 @@ def verify_state(folder: Path) -> list[str]:
     return found + [f"{path}: in the snapshot, but there is no such file" for path in gone]
 
 
-def _mirrors(record: Record, content: bytes) -> bool:
-    """Whether a session file is the rendering of *record*, to the byte: it then also parses, to that record."""
-    return render_yaml(record.as_dict()).encode() == content
-
-
-def _verify_lines(snapshot: Path, lines: Iterable[bytes], found: list[str]) -> dict[str, Record]:
-    """Records by session id; what is wrong with their lines is added to *found*."""
-    by_id: dict[str, Record] = {}
+def _verify_lines(snapshot: Path, lines: Iterable[bytes], found: list[str]) -> dict[str, bytes]:
+    """What the file of each session must hold, by session id; what is wrong with the lines is added to *found*."""
+    by_id: dict[str, bytes] = {}
     for number, line in enumerate(lines, 1):
         where = f"{snapshot}:{number}"
         try:
@@ -199,11 +194,12 @@ def _verify_lines(snapshot: Path, lines: Iterable[bytes], found: list[str]) -> d
             continue
         if record.id in by_id:
             found.append(f"{where}: {record.id} is here for the second time")
-        if data["digest"] != digest_of(render_yaml(record.as_dict()).encode()):
+        rendering = render_yaml(record.as_dict()).encode()
+        if data["digest"] != digest_of(rendering):
             found.append(f"{where}: the digest of {record.id} is not that of what the line says")
         if record.status != compute_status(record):
             found.append(f"{where}: the status of {record.id} is not what its sections say")
-        by_id[record.id] = record
+        by_id[record.id] = rendering
     if list(by_id) != newest_first(by_id):
         found.append(f"{snapshot}: the lines are not in order (newest first)")
     return by_id

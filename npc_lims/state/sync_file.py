@@ -14,7 +14,7 @@ from typing import Any, Optional
 import pydantic
 
 from npc_lims.errors import StateError
-from npc_lims.model import Model
+from npc_lims.model import SECTIONS, Model
 from npc_lims.sources.observation import Observation
 from npc_lims.state.files import write_atomically
 from npc_lims.state.render import render_yaml
@@ -33,7 +33,7 @@ class Failure(Model):
 class SourceSync(Model):
     """What is known of one source."""
 
-    last_complete: Optional[str] = None
+    last_complete: Optional[str] = pydantic.Field(None, pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}Z$")
     """UTC time of the last sync in which the source answered whole; null if it never has."""
     counts: dict[str, int] = pydantic.Field(default_factory=dict)
     versions: dict[str, str] = pydantic.Field(default_factory=dict)
@@ -47,6 +47,13 @@ class SyncFile(Model):
     sources: dict[str, SourceSync] = pydantic.Field(default_factory=dict)
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    @pydantic.field_validator("sources")
+    @classmethod
+    def _check_sources(cls, value: dict[str, SourceSync]) -> dict[str, SourceSync]:
+        if not value.keys() <= set(SECTIONS):
+            raise ValueError(f"the sources are {', '.join(SECTIONS)}")
+        return value
 
 
 def read_sync_file(folder: Path) -> SyncFile:
@@ -113,8 +120,6 @@ def _next_source(old: SourceSync, observation: Observation, stamp: str, whole: b
 
 
 def _order(source: str) -> int:
-    from npc_lims.model import SECTIONS
-
     return SECTIONS.index(source)
 
 

@@ -141,12 +141,12 @@ class SeaweedS3:
         self._ensure(bucket)
         self._client.put_object(Bucket=bucket, Key=key, Body=body)
 
-    def put_many(self, bucket: str, keys: Iterable[str]) -> None:
-        """Store an empty object under each key: about 1,500 a second, where boto3 comes to 400."""
+    def put_many(self, bucket: str, keys: Iterable[str], body: bytes = b"") -> None:
+        """Store the same object under each key: about 1,500 a second, where boto3 comes to 400."""
         self._ensure(bucket)
         listed = list(keys)
         with ThreadPoolExecutor(WRITERS) as pool:
-            parts = [pool.submit(self._put_empty, bucket, listed[n::WRITERS]) for n in range(WRITERS)]
+            parts = [pool.submit(self._put_each, bucket, listed[n::WRITERS], body) for n in range(WRITERS)]
             for part in parts:
                 part.result()
 
@@ -169,14 +169,14 @@ class SeaweedS3:
                     raise
             self._buckets.add(bucket)
 
-    def _put_empty(self, bucket: str, keys: Iterable[str]) -> None:
+    def _put_each(self, bucket: str, keys: Iterable[str], body: bytes) -> None:
         signer = S3SigV4Auth(Credentials(self.access_key, self.secret_key), "s3", REGION)
         with closing(http.client.HTTPConnection("127.0.0.1", self._ports["s3.port"])) as connection:
             for key in keys:
                 path = quote(f"/{bucket}/{key}")
-                request = AWSRequest("PUT", self.endpoint + path, data=b"")
+                request = AWSRequest("PUT", self.endpoint + path, data=body)
                 signer.add_auth(request)
-                connection.request("PUT", path, b"", dict(request.headers))
+                connection.request("PUT", path, body, dict(request.headers))
                 answer = connection.getresponse()
                 text = answer.read()
                 if answer.status != 200:

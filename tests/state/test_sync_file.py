@@ -1,0 +1,159 @@
+"""sync.yaml: rewritten when something but a time changed, or once a day."""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+
+import pytest
+
+from npc_lims.errors import SourceError, StateError
+from npc_lims.sources.observation import Observation, failed
+from npc_lims.state.sync_file import (
+    SYNC_FILE,
+    Failure,
+    SourceSync,
+    SyncFile,
+    next_sync_file,
+    read_sync_file,
+    write_sync_file,
+)
+
+NOON = datetime.datetime(2024, 3, 1, 12, 0, 0, tzinfo=datetime.timezone.utc)
+STAMP = "2024-03-01T12:00:00Z"
+
+
+def later(**more: int) -> datetime.datetime:
+    return NOON + datetime.timedelta(**more)
+
+
+def seen(source: str = "training", **more: dict[str, str] | dict[str, int]) -> Observation:
+    return Observation(source=source, complete=True, **more)  # type: ignore[arg-type]
+
+
+def down(reason: str = "timed out", source: str = "training") -> Observation:
+    return failed(SourceError(source, reason))
+
+
+def after_first(*observed: Observation) -> SyncFile:
+    return next_sync_file(SyncFile(), observed or [seen(counts={"rows": 5})], NOON)
+
+
+def test_the_first_sync() -> None:
+    made = next_sync_file(SyncFile(), [seen(counts={"rows": 5}, versions={"a.xlsx": "etag"})], NOON)
+    assert made.sources == {
+        "training": SourceSync(last_complete=STAMP, counts={"rows": 5}, versions={"a.xlsx": "etag"}, failure=None)
+    }
+
+
+def test_sources_stand_in_the_order_of_the_sections() -> None:
+    made = after_first(seen("s3"), seen("codeocean"), seen("tracked"), seen("training"))
+    assert list(made.sources) == ["tracked", "training", "codeocean", "s3"]
+
+
+def test_times_are_in_utc() -> None:
+    zone = datetime.timezone(datetime.timedelta(hours=-8))
+    made = next_sync_file(SyncFile(), [seen()], NOON.astimezone(zone))
+    assert made.sources["training"].last_complete == STAMP
+
+
+@pytest.mark.parametrize("more", [{"seconds": 0}, {"minutes": 5}, {"hours": 23, "minutes": 59, "seconds": 59}])
+def test_an_unchanged_world_leaves_the_file_as_it_is(more: dict[str, int]) -> None:
+    before = after_first()
+    assert next_sync_file(before, [seen(counts={"rows": 5})], later(**more)) is before
+
+
+@pytest.mark.parametrize("days", [1, 30])
+def test_once_a_day_the_time_is_written(days: int) -> None:
+    before = after_first()
+    made = next_sync_file(before, [seen(counts={"rows": 5})], later(days=days))
+    assert made.sources["training"].last_complete == f"{later(days=days):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def test_a_source_that_is_not_asked_any_more_does_not_make_each_sync_write() -> None:
+    before = after_first(seen("training"), seen("s3"))
+    then = next_sync_file(before, [seen("s3")], later(days=3))
+    assert then.sources["training"] == before.sources["training"]
+    assert next_sync_file(then, [seen("s3")], later(days=3, minutes=5)) is then
+
+
+@pytest.mark.parametrize("change", [{"counts": {"rows": 6}}, {"counts": {"rows": 5}, "versions": {"a.xlsx": "e"}}])
+def test_other_counts_or_versions_are_written(change: dict[str, dict[str, int]]) -> None:
+    made = next_sync_file(after_first(), [seen(**change)], later(minutes=5))
+    assert made.sources["training"].last_complete == "2024-03-01T12:05:00Z"
+
+
+def test_a_source_that_gives_no_counts_keeps_those_that_are_known() -> None:
+    before = after_first()
+    assert next_sync_file(before, [seen()], later(minutes=5)) is before
+
+
+def test_a_failure_is_written_and_the_rest_stays() -> None:
+    before = after_first()
+    made = next_sync_file(before, [down()], later(minutes=5))
+    assert made.sources["training"] == SourceSync(
+        last_complete=STAMP, counts={"rows": 5}, failure=Failure(at="2024-03-01T12:05:00Z", reason="timed out")
+    )
+
+
+def test_versions_of_a_look_that_failed_are_not_kept() -> None:
+    partly = Observation(source="training", versions={"a.xlsx": "new"}, failure=SourceError("training", "half"))
+    before = after_first(seen(versions={"a.xlsx": "old"}))
+    assert next_sync_file(before, [partly], later(minutes=5)).sources["training"].versions == {"a.xlsx": "old"}
+
+
+@pytest.mark.parametrize("days", [0, 40])
+def test_the_same_failure_again_leaves_the_file_as_it_is(days: int) -> None:
+    before = next_sync_file(after_first(), [down()], NOON)
+    assert next_sync_file(before, [down()], later(days=days, minutes=5)) is before
+
+
+def test_another_failure_is_written() -> None:
+    before = next_sync_file(after_first(), [down()], NOON)
+    made = next_sync_file(before, [down("refused")], later(minutes=5))
+    assert made.sources["training"].failure == Failure(at="2024-03-01T12:05:00Z", reason="refused")
+
+
+def test_a_success_takes_the_failure_away_at_once() -> None:
+    before = next_sync_file(after_first(), [down()], NOON)
+    made = next_sync_file(before, [seen(counts={"rows": 5})], later(minutes=5))
+    assert made.sources["training"] == SourceSync(last_complete="2024-03-01T12:05:00Z", counts={"rows": 5})
+
+
+def test_a_source_that_never_answered_has_no_time() -> None:
+    made = next_sync_file(SyncFile(), [down()], NOON)
+    assert made.sources["training"] == SourceSync(failure=Failure(at=STAMP, reason="timed out"))
+
+
+def test_a_sync_of_some_sessions_says_nothing_of_all() -> None:
+    before = after_first()
+    assert next_sync_file(before, [seen(counts={"rows": 1})], later(days=3), whole=False) is before
+    assert next_sync_file(before, [down()], later(days=3), whole=False).sources["training"].failure is not None
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    made = next_sync_file(after_first(seen(versions={"s3://a/b c.xlsx": '"0"'})), [down("a: b\nc", "s3")], NOON)
+    assert write_sync_file(tmp_path, made) == tmp_path / SYNC_FILE
+    assert read_sync_file(tmp_path) == made
+
+
+def test_no_file_is_an_empty_one(tmp_path: Path) -> None:
+    assert read_sync_file(tmp_path) == SyncFile()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"[]",
+        b"a: b: c",
+        b"\xff\xfe\x00",
+        b"sources: {training: {rows: 5}}",
+        b"sources: {training: {last_complete: yesterday}}",
+        b"sources: {elsewhere: {}}",
+    ],
+)
+def test_a_damaged_file_is_named_with_a_remedy(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / SYNC_FILE).write_bytes(content)
+    with pytest.raises(StateError, match=r"sync\.yaml: damaged \(.*\(git checkout"):
+        read_sync_file(tmp_path)

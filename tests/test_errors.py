@@ -1,0 +1,75 @@
+"""What callers catch, and what they read."""
+
+from __future__ import annotations
+
+import inspect
+import pickle
+
+import pytest
+
+import npc_lims
+from npc_lims import errors
+from npc_lims.problems import Problem
+
+WARNING = Problem("tracked_sessions.yaml", 3, 5, "warning", "listed twice")
+ERROR = Problem("tracked_sessions.yaml", 4, 7, "error", "no subject in '//allen/x'")
+
+
+def test_every_error_is_one_of_ours_and_public() -> None:
+    found = {name for name, kind in vars(errors).items() if inspect.isclass(kind) and issubclass(kind, Exception)}
+    assert found == set(errors.__all__)
+    assert found <= set(npc_lims.__all__)
+    ours = (errors.NpcLimsError, errors.NpcLimsWarning)
+    assert all(issubclass(getattr(npc_lims, name), ours) for name in found)
+
+
+@pytest.mark.parametrize(
+    ("kind", "base"),
+    [
+        (errors.MissingCredentials, KeyError),
+        (errors.NoSessionInfo, ValueError),
+        (errors.NoRemoteState, errors.RemoteStateError),
+    ],
+)
+def test_errors_are_what_callers_catch_already(kind: type[Exception], base: type[Exception]) -> None:
+    with pytest.raises(base):
+        raise kind("why")
+
+
+def test_missing_credentials_prints_without_quotes() -> None:
+    assert str(errors.MissingCredentials("set CODE_OCEAN_API_TOKEN")) == "set CODE_OCEAN_API_TOKEN"
+
+
+def test_source_error_names_its_source() -> None:
+    error = errors.SourceError("codeocean", "the token was refused")
+    assert (error.source, error.reason, str(error)) == (
+        "codeocean",
+        "the token was refused",
+        "codeocean: the token was refused",
+    )
+
+
+def test_tracked_file_error_prints_errors_and_carries_warnings() -> None:
+    error = errors.TrackedFileError([WARNING, ERROR])
+    assert error.problems == (WARNING, ERROR)
+    assert str(error) == "tracked_sessions.yaml:4:7: error: no subject in '//allen/x'"
+
+
+@pytest.mark.parametrize("error", [errors.SourceError("s3", "timed out"), errors.TrackedFileError([WARNING, ERROR])])
+def test_errors_survive_a_process_pool(error: errors.NpcLimsError) -> None:
+    again = pickle.loads(pickle.dumps(error))
+    assert type(again) is type(error)
+    assert str(again) == str(error)
+    assert vars(again) == vars(error)
+
+
+def test_problem_as_annotation_escapes_what_github_would_read_otherwise() -> None:
+    problem = Problem("a,b:c.xlsx[626791]", 2, 0, "warning", "50 %\r\nof: it, all")
+    assert problem.as_github_annotation() == (
+        "::warning file=a%2Cb%3Ac.xlsx[626791],line=2,col=0::50 %25%0D%0Aof: it, all"
+    )
+
+
+def test_problems_sort_by_place() -> None:
+    assert sorted([ERROR, WARNING]) == [WARNING, ERROR]
+    assert (ERROR.is_error, WARNING.is_error) == (True, False)

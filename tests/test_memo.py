@@ -1,0 +1,82 @@
+"""Answers kept in memory: bounded, for a time, and emptied together."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from npc_lims import memo
+from npc_lims.memo import Memo, clear_caches
+
+
+@pytest.fixture
+def make() -> Iterator[Callable[..., Memo[int]]]:
+    """Makes memos that are forgotten after the test."""
+    made: list[Memo[int]] = []
+
+    def one(size: int = 10, seconds: float = 60) -> Memo[int]:
+        made.append(Memo(size, seconds))
+        return made[-1]
+
+    yield one
+    for kept in made:
+        memo._all.remove(kept)
+
+
+def test_a_question_is_asked_once(make: Callable[..., Memo[int]]) -> None:
+    kept, asked = make(), []
+    assert [kept.get_or("a", lambda: asked.append(1) or 7) for _ in range(3)] == [7, 7, 7]  # type: ignore[func-returns-value]
+    assert len(asked) == 1
+
+
+def test_put_gives_the_answer_back(make: Callable[..., Memo[int]]) -> None:
+    kept = make()
+    assert kept.put("a", 3) == 3
+    assert kept.get("a") == 3
+    assert kept.get("b") is None
+
+
+def test_an_answer_of_zero_is_an_answer(make: Callable[..., Memo[int]]) -> None:
+    kept = make()
+    kept.put("a", 0)
+    assert kept.get_or("a", lambda: 1) == 0
+
+
+def test_an_error_is_not_kept(make: Callable[..., Memo[int]]) -> None:
+    kept = make()
+    with pytest.raises(ZeroDivisionError):
+        kept.get_or("a", lambda: 1 // 0)
+    assert kept.get_or("a", lambda: 5) == 5
+
+
+def test_no_more_answers_than_the_size(make: Callable[..., Memo[int]]) -> None:
+    kept = make(size=3)
+    for n in range(10):
+        kept.put(n, n)
+    assert sum(kept.get(n) is not None for n in range(10)) == 3
+    assert kept.get(9) == 9
+
+
+def test_an_answer_holds_for_its_time(make: Callable[..., Memo[int]]) -> None:
+    kept = make(seconds=0.02)
+    kept.put("a", 1)
+    time.sleep(0.05)
+    assert kept.get("a") is None
+
+
+def test_clear_caches_empties_them_all(make: Callable[..., Memo[int]]) -> None:
+    first, second = make(), make()
+    first.put("a", 1)
+    second.put("a", 2)
+    clear_caches()
+    assert (first.get("a"), second.get("a")) == (None, None)
+
+
+def test_many_threads(make: Callable[..., Memo[int]]) -> None:
+    kept = make(size=5)
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda n: kept.get_or(n % 20, lambda: n % 20), range(2000)))
+    assert answers == [n % 20 for n in range(2000)]
