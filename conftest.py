@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["tests.servers.fixtures"]
+pytest_plugins = ["tests.servers.fixtures", "tests.integration.fixtures"]
 
 # Whatever the machine or the person who runs the tests has set must not reach them.
 _OURS = ("NPC_LIMS_", "AWS_", "CODE_OCEAN_", "GITHUB_")

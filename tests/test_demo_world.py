@@ -27,9 +27,7 @@ ADDED = "901005_2024-11-04"
 
 def read_folder(folder: Path) -> dict[str, bytes]:
     """Every file below *folder* with its content."""
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()
-    }
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def assets(stage: int) -> list[dict[str, Any]]:
@@ -159,9 +157,7 @@ def test_assets_are_complete_and_coherent() -> None:
         assert required <= set(asset)
         if asset["type"] == "result":
             assert set(asset["provenance"]["data_assets"]) <= set(ids)
-            assert (f"mirror/s3/{world.RESULT_BUCKET}/{asset['id']}/output" in files) is (
-                asset["state"] == "ready"
-            )
+            assert (f"mirror/s3/{world.RESULT_BUCKET}/{asset['id']}/output" in files) is (asset["state"] == "ready")
         elif asset["name"].startswith("ecephys"):
             root = "mirror/s3/{bucket}/{prefix}/".format(**asset["source_bucket"])
             assert any(name.startswith(root) for name in files)

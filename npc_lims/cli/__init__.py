@@ -33,13 +33,6 @@ def main() -> None:
         _complain(error, 4)
     except NpcLimsError as error:
         _complain(error, 2)
-    except BrokenPipeError:
-        # the reader of our output (head, less) has gone: nothing to say, and nobody to say it to
-        sys.stderr.close()
-        sys.exit(0)
-    except KeyboardInterrupt:
-        print("npc-lims: interrupted", file=sys.stderr)
-        sys.exit(130)
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:

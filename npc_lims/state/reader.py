@@ -224,18 +224,19 @@ def _read_published(settings: Settings, ttl: float) -> Snapshot:
 
 def _age(path: Path) -> float | None:
     try:
-        return max(0.0, time.time() - path.stat().st_mtime)
+        # a time in the future, by a clock that was wrong then or is now, makes the copy as doubtful as an old one
+        return abs(time.time() - path.stat().st_mtime)
     except OSError:
         return None
 
 
-def _version(path: Path) -> tuple[str, int, int] | None:
-    """What tells one content of the kept file from another: revalidating it changes only its time."""
+def _version(path: Path) -> tuple[str, int, int, int] | None:
+    """What tells one content of the kept file from another."""
     try:
         stat = path.stat()
     except OSError:
         return None
-    return str(path), stat.st_ino, stat.st_size
+    return str(path), stat.st_ino, stat.st_size, stat.st_mtime_ns
 
 
 def _read_kept(settings: Settings, path: Path) -> Lines | None:

@@ -108,8 +108,11 @@ def _fetch(settings: Settings, path: str, etag: str | None, check: object = None
 
     url = f"{settings.raw_url}/{settings.repo}/{urllib.parse.quote(settings.ref)}/{path}"
     headers = {"If-None-Match": etag} if etag else {}
-    if settings.github_token is not None:
-        headers["Authorization"] = f"Bearer {settings.github_token.get_secret_value()}"
+
+    def authorize(prepared: requests.PreparedRequest) -> requests.PreparedRequest:
+        if settings.github_token is not None:
+            prepared.headers["Authorization"] = f"Bearer {settings.github_token.get_secret_value()}"
+        return prepared
 
     def parse(response: requests.Response) -> tuple[bytes, str] | None:
         if response.status_code == 304 and etag:
@@ -125,7 +128,9 @@ def _fetch(settings: Settings, path: str, etag: str | None, check: object = None
     patience = Patience(min(_ATTEMPTS, settings.attempts), min(_TIMEOUT, settings.timeout), settings.backoff)
     try:
         with requests.Session() as session:
-            result: tuple[bytes, str] | None = request(session, "GET", url, patience, parse=parse, headers=headers)
+            result: tuple[bytes, str] | None = request(
+                session, "GET", url, patience, parse=parse, headers=headers, auth=authorize
+            )
             return result
     except GaveUp as error:
         raise RemoteStateError(f"{url} {error}") from None

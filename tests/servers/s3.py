@@ -47,7 +47,7 @@ OPTIONS = [
     "-volume.max=1000",
 ]
 # It puts sockets here, wherever its data is, and leaves them behind.
-SOCKETS = Path("/tmp")  # noqa: S108
+SOCKETS = Path("/tmp")
 # A bucket's first object would otherwise wait for seven volumes.
 SETTINGS = {f"WEED_MASTER_VOLUME_GROWTH_COPY_{copies}": "1" for copies in (1, 2, 3, "OTHER")}
 

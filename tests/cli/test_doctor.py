@@ -1,0 +1,91 @@
+"""`npc-lims doctor`: every service, reachable or not."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from npc_lims.demo.world import write_world
+from tests.integration.world import GITHUB_TOKEN, TOKEN, Cloud, Done, GitHub, down, run_cli
+from tests.servers.faults import Status
+
+
+def findings(done: Done) -> dict[str, bool]:
+    return {finding["name"]: finding["ok"] for finding in json.loads(done.out)}
+
+
+def test_all_is_well_with_real_services(cloud: Cloud, github: GitHub, elsewhere: Path) -> None:
+    done = run_cli("doctor", "--json")
+    assert done.code == 0, done
+    assert set(findings(done).values()) == {True}
+    assert {"state", "code ocean", "training workbooks", "stimulus files"} <= set(findings(done))
+    told = run_cli("doctor")
+    assert told.code == 0
+    assert "failed" not in told.out
+    assert TOKEN not in done.out + told.out
+
+
+def test_all_is_well_with_a_mirror(tmp_path: Path, demo_state: Path, elsewhere: Path) -> None:
+    write_world(tmp_path / "world", 2)
+    done = run_cli("doctor", "--state", str(demo_state), "--mirror", str(tmp_path / "world" / "mirror"))
+    assert done.code == 0, done
+    assert "29 sessions" in done.out
+
+
+def test_without_anything_set_each_says_what_to_set(elsewhere: Path, github: GitHub) -> None:
+    done = run_cli("doctor", "--json")
+    assert done.code == 1, done
+    told = {finding["name"]: finding for finding in json.loads(done.out)}
+    assert told["state"]["ok"] is True
+    assert "CODE_OCEAN_API_TOKEN" in told["code ocean"]["detail"]
+    for name in ("training workbooks", "stimulus files", "NWB cache"):
+        assert told[name]["ok"] is False
+        assert "AWS_ACCESS_KEY_ID" in told[name]["detail"]
+
+
+def test_a_refused_token_is_told(cloud: Cloud, github: GitHub, elsewhere: Path) -> None:
+    cloud.codeocean_proxy.rule = lambda request: Status(401)
+    done = run_cli("doctor")
+    assert done.code == 1, done
+    (line,) = [line for line in done.out.splitlines() if "code ocean" in line]
+    assert line.startswith("failed")
+    assert "refused" in done.out
+
+
+def test_services_that_are_down_are_told(
+    cloud: Cloud, github: GitHub, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NPC_LIMS_ATTEMPTS", "1")
+    with down(cloud.codeocean_proxy, cloud.s3_proxy, github.proxy):
+        done = run_cli("doctor", "--json")
+    assert done.code == 1, done
+    told = findings(done)
+    assert told.pop("github token") is True, "none is set, and none is needed"
+    assert set(told.values()) == {False}
+    assert "Traceback" not in done.err
+
+
+def test_a_missing_workbook_is_told(cloud: Cloud, github: GitHub, elsewhere: Path) -> None:
+    cloud.change_workbook("DynamicRoutingTrainingNSB.xlsx", None)
+    done = run_cli("doctor", "--json")
+    assert done.code == 1
+    assert [name for name, ok in findings(done).items() if not ok] == ["training workbooks"]
+
+
+def test_github_tokens_are_checked_and_never_shown(
+    cloud: Cloud, github: GitHub, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    github.raw.token = GITHUB_TOKEN
+    monkeypatch.setenv("GITHUB_TOKEN", GITHUB_TOKEN)
+    monkeypatch.setenv("GITHUB_API_URL", cloud.codeocean_proxy.url)
+    cloud.codeocean_proxy.rule = lambda request: Status(401, {}, b"{}") if "rate_limit" in request.path else None
+    done = run_cli("doctor")
+    assert done.code == 1, done
+    assert "GITHUB_TOKEN was refused (401)" in done.out
+    assert GITHUB_TOKEN not in done.out + done.err
+
+
+def test_an_unknown_option_is_exit_2(elsewhere: Path) -> None:
+    assert run_cli("doctor", "--fix").code == 2

@@ -1,0 +1,238 @@
+"""`npc-lims sessions` and `npc-lims show`."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from npc_lims.rows import COLUMNS, FLAG_NAMES
+from tests.integration.world import ADDED, Done, GitHub, run_cli
+
+# Named by the people who use the JSON: none of these may go.
+PROMISED = ("id", "subject", "date", "idx", "project", "platform", "is_ephys", "is_sync", "allen_path")
+PROMISED += ("experiment_day", "rig", "task_version")
+
+
+@pytest.fixture
+def from_state(demo_state: Path, elsewhere: Path) -> Path:
+    return demo_state
+
+
+def sessions(state: Path, *arguments: str) -> Done:
+    return run_cli("sessions", "--state", str(state), *arguments)
+
+
+def rows(state: Path, *arguments: str) -> list[dict[str, Any]]:
+    done = sessions(state, *arguments, "--json")
+    assert done.code == 0, done
+    found: list[dict[str, Any]] = json.loads(done.out)
+    return found
+
+
+def ids(state: Path, *arguments: str) -> list[str]:
+    return [row["id"] for row in rows(state, *arguments)]
+
+
+def test_json_has_every_column(from_state: Path) -> None:
+    found = rows(from_state)
+    assert len(found) == 29
+    for row in found:
+        assert list(row) == list(COLUMNS)
+        assert set(PROMISED) | set(FLAG_NAMES) <= set(row)
+    assert [row["date"] for row in found] == sorted((row["date"] for row in found), reverse=True)
+
+
+def test_json_of_one_session(from_state: Path) -> None:
+    (row,) = [row for row in rows(from_state) if row["id"] == "901001_2024-03-11"]
+    assert (row["subject"], row["date"], row["idx"]) == (901001, "2024-03-11", 0)
+    assert (row["project"], row["platform"], row["is_ephys"]) == ("DynamicRouting", "ephys", True)
+    assert (row["rig"], row["experiment_day"]) == ("NP2", 1)
+    assert row["is_sorted"] is True
+    assert row["not_applicable"] == ["is_surface_channels_sorted"]
+
+
+def test_csv_has_the_same(from_state: Path) -> None:
+    done = sessions(from_state, "--csv")
+    assert done.code == 0
+    table = list(csv.DictReader(io.StringIO(done.out)))
+    as_json = rows(from_state)
+    assert list(table[0]) == list(COLUMNS)
+    assert [line["id"] for line in table] == [row["id"] for row in as_json]
+    for line, row in zip(table, as_json):
+        for flag in FLAG_NAMES:
+            if flag in row["not_applicable"]:
+                assert line[flag] == ""
+            elif isinstance(row[flag], bool):
+                assert line[flag] == str(row[flag]).lower()
+        assert line["not_applicable"].split() == row["not_applicable"]
+
+
+def test_filters(from_state: Path) -> None:
+    everything = rows(from_state)
+    assert len(ids(from_state, "--ephys")) == 17 == sum(row["is_ephys"] for row in everything)
+    assert set(ids(from_state, "--project", "TempletonPilotSession")) == {
+        row["id"] for row in everything if row["project"] == "TempletonPilotSession"
+    }
+    assert ids(from_state, "--subject", "901006") == ["901006_2024-09-10", "901006_2024-09-09"]
+    assert ids(from_state, "--since", "2024-10-30") == [ADDED, "901005_2024-10-30"]
+    assert ids(from_state, "--since", "2024-03-12", "--until", "2024-03-13") == [
+        "901001_2024-03-13",
+        "901001_2024-03-12",
+    ]
+    assert ids(from_state, "--subject", "999999") == []
+
+
+def test_flags(from_state: Path) -> None:
+    waiting = ids(from_state, "--ephys", "--is", "uploaded", "--missing", "sorted")
+    assert waiting == ["901003_2024-10-24", "901004_2024-06-06", "901002_2024-05-16", "901002_2024-05-14"]
+    for spelling in ("is_LPFaceParts", "lpfaceparts", "LPFaceParts"):
+        assert ids(from_state, "--is", spelling) == ids(from_state, "--is", "is_LPFaceParts") != []
+    unsorted = ids(from_state, "--missing", "sorted")
+    assert all(row["is_ephys"] for row in rows(from_state) if row["id"] in unsorted), "sorting applies to ephys"
+
+
+def test_the_table(from_state: Path) -> None:
+    done = sessions(from_state, "--ephys")
+    assert done.code == 0
+    lines = done.out.splitlines()
+    assert lines[0].split()[:3] == ["session", "project", "platform"]
+    assert len([line for line in lines if line.startswith("901")]) == 17
+    assert "17 sessions" in lines[-1]
+    assert "no session matches" in sessions(from_state, "--subject", "1").out
+
+
+def test_never_observed_is_not_no(tmp_path: Path, elsewhere: Path) -> None:
+    """A state of the tracked file alone: nothing is listed as unsorted, and the reason is told."""
+    from npc_lims.demo.world import write_world
+
+    write_world(tmp_path / "world", 1)
+    tracked = str(tmp_path / "world" / "tracked_sessions.yaml")
+    state = tmp_path / "state"
+    run_cli("sync", "--tracked", tracked, "--state", str(state), "--only", "tracked")
+    done = sessions(state, "--missing", "sorted", "--json")
+    assert json.loads(done.out) == []
+    assert "never observed" in done.err
+    assert {row["is_sorted"] for row in rows(state, "--ephys")} == {None}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--since", "June"], "not a date such as"),
+        (["--until", "2024-13-01"], "not a date such as"),
+        (["--is", "uploded"], "no such flag"),
+        (["--missing", "everything"], "no such flag"),
+        (["--colour"], "No such option"),
+    ],
+)
+def test_mistakes_are_exit_2_and_one_message(from_state: Path, arguments: list[str], words: str) -> None:
+    done = sessions(from_state, *arguments)
+    assert done.code == 2, done
+    assert words in done.err
+    assert "Traceback" not in done.err
+
+
+def test_a_missing_state_folder_is_one_message(elsewhere: Path) -> None:
+    for command in (["sessions"], ["show", "901001_2024-03-11"]):
+        done = run_cli(*command, "--state", "nowhere")
+        assert done.code == 2, done
+        assert "there is no state folder nowhere" in done.err
+
+
+# --- show
+
+
+def test_show_tells_every_section(from_state: Path) -> None:
+    done = run_cli("show", "DRpilot_901001_20240313", "--state", str(from_state))
+    assert done.code == 0, done
+    for words in ("901001_2024-03-13", "DynamicRouting", "tracked", "training", "codeocean", "s3", "is_sorted"):
+        assert words in done.out
+    assert "ecephys_901001_2024-03-13_15-41-09" in done.out, "the surface recording"
+
+
+def test_show_json_is_the_row_and_the_sections(from_state: Path) -> None:
+    done = run_cli("show", "901001_2024-03-13", "--state", str(from_state), "--json")
+    told = json.loads(done.out)
+    assert set(told) == {*COLUMNS, "tracked", "training", "codeocean", "s3"}
+    assert told["tracked"]["session_kwargs"] == {"surface_recording_probe_letters_to_skip": "BCDE"}
+
+
+def test_show_of_a_training_session_says_what_there_is_not(from_state: Path) -> None:
+    done = run_cli("show", "901001_2024-03-07", "--state", str(from_state))
+    assert done.code == 0
+    assert "tracked: nothing there" in done.out
+    assert "does not apply" in done.out
+
+
+@pytest.mark.parametrize(("asked", "words"), [("901001_2024-03-31", "near to it: 901001"), ("x", "is not a session")])
+def test_show_of_no_session_is_one_message(from_state: Path, asked: str, words: str) -> None:
+    done = run_cli("show", asked, "--state", str(from_state))
+    assert done.code == 2, done
+    assert words in done.err
+    assert "Traceback" not in done.err
+
+
+# --- where state comes from
+
+
+def test_inside_a_checkout_its_state_is_read(published_once: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(published_once / "state")
+    done = run_cli("sessions", "--json")
+    assert done.code == 0, done
+    assert len(json.loads(done.out)) == 29
+
+
+def test_elsewhere_github_is_read(github: GitHub, elsewhere: Path) -> None:
+    done = run_cli("sessions", "--json")
+    assert done.code == 0, done
+    assert len(json.loads(done.out)) == 29
+    assert github.paths == ["state/sessions.jsonl"]
+
+
+def test_an_unusable_dotenv_is_one_message(elsewhere: Path) -> None:
+    (elsewhere / ".env").write_text("NPC_LIMS_TTL=soon\nCODE_OCEAN_API_TOKEN=cop_5e0c1a77e5ec2e7\n")
+    done = run_cli("sessions")
+    assert done.code == 2, done
+    assert "NPC_LIMS_TTL" in done.err
+    assert ".env" in done.err
+    assert "cop_5e0c1a77e5ec2e7" not in done.err + done.out
+    assert "Traceback" not in done.err
+
+
+def test_a_dotenv_is_read_and_the_environment_wins(
+    elsewhere: Path, demo_state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (elsewhere / ".env").write_text(f"NPC_LIMS_STATE={demo_state}\n")
+    assert run_cli("sessions", "--json").code == 0
+    monkeypatch.setenv("NPC_LIMS_STATE", str(elsewhere / "nowhere"))
+    assert "nowhere" in run_cli("sessions").err
+
+
+def test_a_reader_that_goes_away_is_no_reason_to_complain(from_state: Path) -> None:
+    command = [sys.executable, "-m", "npc_lims", "sessions", "--state", str(from_state), "--json"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.stderr is not None
+    told = process.stderr.read().decode()
+    process.stderr.close()
+    process.wait()
+    assert told == ""
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
+def test_the_table_in_any_encoding(from_state: Path, encoding: str) -> None:
+    import os
+
+    command = [sys.executable, "-m", "npc_lims", "sessions", "--state", str(from_state)]
+    environment = {**os.environ, "PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"}
+    done = subprocess.run(command, capture_output=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    assert b"901001_2024-03-11" in done.stdout
