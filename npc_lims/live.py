@@ -19,7 +19,7 @@ from npc_lims.model import CodeOcean, Record
 from npc_lims.notice import notify
 from npc_lims.reconcile import reconcile, reconcile_session
 from npc_lims.sources.codeocean import AssetClient, observe_codeocean, open_client
-from npc_lims.sources.objects import open_store
+from npc_lims.sources.objects import StoreOpener, open_store
 from npc_lims.sources.observation import Observation
 from npc_lims.sources.s3 import observe_s3
 from npc_lims.state.remote import fetch_file
@@ -187,7 +187,7 @@ def _ask_training(settings: Settings) -> Observation:
 
 def _ask_codeocean(settings: Settings, records: Mapping[str, Record], only: Collection[str]) -> Observation:
     client = _RememberingClient(open_client(settings), str(settings.mirror or settings.codeocean_domain))
-    return observe_codeocean(settings, client, lambda: open_store(settings), records, only)
+    return observe_codeocean(settings, client, StoreOpener(settings), records, only)
 
 
 def _ask_s3(settings: Settings, records: Mapping[str, Record], only: Collection[str]) -> Observation:

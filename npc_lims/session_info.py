@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Callable, Literal
 
 from npc_lims.errors import RemoteStateError
+from npc_lims.memo import Memo
 from npc_lims.rows import DATA_REPO_ISILON, allen_path_of, platform_of, project_of
 from npc_lims.session_id import split_session_id
 from npc_lims.state.reader import read_snapshot
+from npc_lims.state.snapshot import line_id, parse_line
 
 if TYPE_CHECKING:
     import npc_session
@@ -84,14 +87,17 @@ class SessionInfo:
         data = self.__dict__.get("_data")
         if data is None:
             line = self.__dict__.get("_line")
-            data = _record_by_hand(self) if line is None else json.loads(line)
-            self.__dict__["_data"] = data
+            if line is not None:
+                return _parse(line)
+            data = self.__dict__["_data"] = _record_by_hand(self)
         return data
 
     @property
     def _session_id(self) -> str:
         if "id" in self.__dict__:
             return str(self.__dict__["id"])
+        if "_data" not in self.__dict__ and "_line" in self.__dict__:
+            return line_id(self.__dict__["_line"])
         return str(self.record["id"])
 
     # --- identity
@@ -363,6 +369,14 @@ def _has_training(settings: Settings, subject: str) -> bool:
     return any(line is not None and json.loads(line)["training"] for line in of_subject)
 
 
+# A parsed line takes five times the memory of the line: only those looked at last are kept.
+_parsed: Memo[dict[str, Any]] = Memo(size=1024, seconds=3600)
+
+
+def _parse(line: bytes) -> dict[str, Any]:
+    return _parsed.get_or(line, lambda: parse_line(line))
+
+
 def _parse_record_id(record: Mapping[str, Any]) -> npc_session.SessionRecord:
     import npc_session
 
@@ -376,7 +390,8 @@ def _allen_upath(record: Mapping[str, Any]) -> upath.UPath:
 
 
 def _tracked(name: str, default: Callable[[], Any]) -> Callable[[Mapping[str, Any]], Any]:
-    return lambda record: (record["tracked"] or {}).get(name) or default()
+    # a copy: objects made from one line share what it was parsed to, and callers may change what they are given
+    return lambda record: copy.deepcopy((record["tracked"] or {}).get(name)) or default()
 
 
 _FIELDS: dict[str, Callable[[Mapping[str, Any]], Any]] = {

@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Union, overload
 
+from npc_lims.environment import settings_for_reading
 from npc_lims.errors import NoSessionInfo, NpcLimsError, RemoteStateError, UnknownStatusWarning
 from npc_lims.notice import notify
 from npc_lims.rows import COLUMNS, FLAG_NAMES, session_row
@@ -62,10 +63,8 @@ def get_session_info(
         TypeError: A filter of another name; the message lists them.
         RemoteStateError: There is no state to read and no source to ask.
     """
-    from npc_lims.settings import load_settings
-
     _check_filters(filters)
-    settings = load_settings()
+    settings = settings_for_reading()
     if session is None:
         return select_sessions(settings, filters, ttl_seconds)
     if filters:
@@ -90,7 +89,10 @@ def _check_filters(filters: Mapping[str, Any]) -> None:
 def _matching(sessions: Iterable[SessionInfo], filters: Mapping[str, Any]) -> Iterator[SessionInfo]:
     unknown = 0
     wanted = {name: str(value) if name in ("id", "subject", "date") else value for name, value in filters.items()}
+    prefix = f"{wanted.get('subject', '')}_" if "subject" in wanted else ""
     for info in sessions:
+        if not info._session_id.startswith(prefix):
+            continue  # told without parsing its line
         row = session_row(info.record)
         row["subject"] = str(row["subject"])
         if "is_templeton" in wanted:
@@ -204,9 +206,7 @@ def get_session_kwargs(
 
 def state_origin() -> Origin:
     """Where answers come from now: which folder or repository, with its commit or the age of the copy."""
-    from npc_lims.settings import load_settings
-
-    settings = load_settings()
+    settings = settings_for_reading()
     try:
         return origin_of_state(settings)
     except RemoteStateError as error:

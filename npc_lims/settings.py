@@ -6,7 +6,6 @@ A variable that is set in the environment wins over the same one in `.env`. Toke
 
 from __future__ import annotations
 
-import os
 import urllib.parse
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,11 +14,10 @@ from typing import Any, Optional
 import pydantic
 from pydantic import SecretStr
 
+from npc_lims.environment import DOTENV, RAW_URL, REF, REPO, TTL, Environment, read_environment
 from npc_lims.errors import SettingsError
 
-__all__ = ["DOTENV", "Settings", "load_settings"]
-
-DOTENV = ".env"
+__all__ = ["DOTENV", "Settings", "load_settings", "make_settings"]
 
 # Values of Code Ocean access tokens begin so: labs keep them under names of their own.
 _TOKEN_PREFIX = "cop_"
@@ -52,14 +50,12 @@ class Settings(pydantic.BaseModel):
     github_token: Optional[SecretStr] = pydantic.Field(None, validation_alias=_env("GITHUB_TOKEN"))
     github_api_url: str = pydantic.Field("https://api.github.com", validation_alias=_env("GITHUB_API_URL"))
     # where the state lives and how it is read
-    repo: str = pydantic.Field(
-        "AllenInstitute/npc_lims", validation_alias=_env("NPC_LIMS_REPO"), pattern=r"^[\w.-]+/[\w.-]+$"
-    )
-    ref: str = pydantic.Field("main", validation_alias=_env("NPC_LIMS_REF"), min_length=1)
-    raw_url: str = pydantic.Field("https://raw.githubusercontent.com", validation_alias=_env("NPC_LIMS_RAW_URL"))
+    repo: str = pydantic.Field(REPO, validation_alias=_env("NPC_LIMS_REPO"), pattern=r"^[\w.-]+/[\w.-]+$")
+    ref: str = pydantic.Field(REF, validation_alias=_env("NPC_LIMS_REF"), min_length=1)
+    raw_url: str = pydantic.Field(RAW_URL, validation_alias=_env("NPC_LIMS_RAW_URL"))
     state: Optional[Path] = pydantic.Field(None, validation_alias=_env("NPC_LIMS_STATE"))
     cache_dir: Optional[Path] = pydantic.Field(None, validation_alias=_env("NPC_LIMS_CACHE_DIR"))
-    ttl: float = pydantic.Field(600, validation_alias=_env("NPC_LIMS_TTL"), ge=0)
+    ttl: float = pydantic.Field(TTL, validation_alias=_env("NPC_LIMS_TTL"), ge=0)
     mirror: Optional[Path] = pydantic.Field(None, validation_alias=_env("NPC_LIMS_MIRROR"))
     # where the sources keep their data
     training: str = pydantic.Field(
@@ -131,16 +127,13 @@ def load_settings(environ: Mapping[str, str] | None = None, folder: Path | None 
     Raises:
         SettingsError: A variable has a value that cannot be used.
     """
-    environ = os.environ if environ is None else environ
-    values: dict[str, str] = {}
-    dotenv_path = _find_dotenv(Path.cwd() if folder is None else folder)
-    if dotenv_path is not None:
-        import dotenv
+    return make_settings(read_environment(environ, folder))
 
-        values.update({k: v for k, v in dotenv.dotenv_values(dotenv_path).items() if v is not None})
-    values.update(environ)
-    # a variable set to nothing is not set; one named like a field of ours is none of our business
-    values = {name: value for name, value in values.items() if value != "" and name not in Settings.model_fields}
+
+def make_settings(environment: Environment) -> Settings:
+    """Settings from variables that have been read. Raises as `load_settings`."""
+    # a variable named like a field of ours is none of our business
+    values = {name: value for name, value in environment.values.items() if name not in Settings.model_fields}
     if "CODE_OCEAN_API_TOKEN" not in values:
         for value in values.values():
             if value.lower().startswith(_TOKEN_PREFIX):
@@ -149,14 +142,7 @@ def load_settings(environ: Mapping[str, str] | None = None, folder: Path | None 
     try:
         return Settings.model_validate(values)
     except pydantic.ValidationError as error:
-        raise SettingsError(_explain(error, dotenv_path)) from None
-
-
-def _find_dotenv(folder: Path) -> Path | None:
-    for parent in (folder, *folder.parents):
-        if (parent / DOTENV).is_file():
-            return parent / DOTENV
-    return None
+        raise SettingsError(_explain(error, environment.dotenv_path)) from None
 
 
 def _explain(error: pydantic.ValidationError, dotenv_path: Path | None) -> str:

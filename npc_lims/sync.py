@@ -13,7 +13,7 @@ from npc_lims.model import SECTIONS, Record
 from npc_lims.reconcile import check_breaker, reconcile
 from npc_lims.settings import Settings
 from npc_lims.sources.codeocean import observe_codeocean, open_client
-from npc_lims.sources.objects import ObjectStore, open_store
+from npc_lims.sources.objects import StoreOpener
 from npc_lims.sources.observation import Observation, failed
 from npc_lims.sources.s3 import observe_s3
 from npc_lims.sources.spreadsheets import observe_training
@@ -124,12 +124,7 @@ def observe(
     """Ask each source in turn. One that fails gives a failed observation and never stops the others."""
     observations: list[Observation] = []
     # the buckets are opened by the first source that needs them, and by none if none does
-    stores: list[ObjectStore] = []
-
-    def store() -> ObjectStore:
-        if not stores:
-            stores.append(open_store(settings))
-        return stores[0]
+    store = StoreOpener(settings)
 
     def versions(source: str) -> Mapping[str, str]:
         """What was read last time; nothing if the facts that were read then are not there any more."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Optional, Union
 
 import pydantic
@@ -110,6 +111,7 @@ def select_facts(
     records: Mapping[str, Record],
     assets: Mapping[str, Sequence[DataAsset]],
     verdict: Verdict,
+    workers: int = 1,
 ) -> dict[str, Found]:
     """What the assets say of each wanted session; false for one that has none at all.
 
@@ -118,6 +120,7 @@ def select_facts(
         records: What is known of them: the platform decides how recordings of a day are counted.
         assets: Usable assets by subject.
         verdict: Why a sorting result is errored, empty if good, None if it cannot be told now.
+        workers: Threads that may ask for verdicts at once: each one waits for a file to be read.
     """
     by_day: dict[tuple[str, str], list[DataAsset]] = {}
     imaging: dict[str, list[DataAsset]] = {}
@@ -127,13 +130,13 @@ def select_facts(
                 imaging.setdefault(subject, []).append(asset)
             else:
                 by_day.setdefault((subject, asset.start[0]), []).append(asset)
-    facts: dict[str, Found] = {}
-    for session_id in wanted:
+
+    def select(session_id: str) -> Found:
         subject, date, _ = split_session_id(session_id)
-        facts[session_id] = _select(
-            session_id, records, by_day.get((subject, date), []), imaging.get(subject, []), verdict
-        )
-    return facts
+        return _select(session_id, records, by_day.get((subject, date), []), imaging.get(subject, []), verdict)
+
+    with ThreadPoolExecutor(workers) as pool:
+        return dict(zip(wanted, pool.map(select, wanted)))
 
 
 def _select(

@@ -164,7 +164,7 @@ def observe_codeocean(
     assets = fetch_assets(client, subjects, by_subject=few, progress=progress)
     _check_vanished(client, assets, [records[session_id] for session_id in wanted])
     judge = _Judge(settings, store)
-    facts: dict[str, Found] = select_facts(wanted, records, assets, judge)
+    facts: dict[str, Found] = select_facts(wanted, records, assets, judge, settings.s3_workers)
     counts = {"assets": sum(map(len, assets.values()))} if only is None else {}
     return Observation(source=SOURCE, facts=facts, counts=counts, failure=judge.failure)
 
@@ -243,7 +243,7 @@ class _Judge:
     def __init__(self, settings: Settings, store: Callable[[], ObjectStore]) -> None:
         self._settings = settings
         self._store = store
-        self.failure: SourceError | None = None
+        self.failure: SourceError | None = None  # the last one, of whichever thread
 
     def __call__(self, asset: DataAsset) -> str | None:
         """Why *asset* is errored, empty if it is good, None if that cannot be told now."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -18,7 +19,7 @@ from npc_lims.errors import MissingCredentials, SourceError
 if TYPE_CHECKING:
     from npc_lims.settings import Settings
 
-__all__ = ["Folder", "MirrorStore", "ObjectInfo", "ObjectStore", "S3Store", "open_store", "split_s3_uri"]
+__all__ = ["Folder", "MirrorStore", "ObjectInfo", "ObjectStore", "S3Store", "StoreOpener", "open_store", "split_s3_uri"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,6 +73,21 @@ def split_s3_uri(uri: str) -> tuple[str, str]:
     if scheme != "s3" or not bucket:
         raise ValueError(f"{uri!r} is not an address such as s3://bucket/folder")
     return bucket, key
+
+
+class StoreOpener:
+    """Opens the buckets when they are first asked for, once, whichever thread asks."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._store: ObjectStore | None = None
+
+    def __call__(self) -> ObjectStore:
+        with self._lock:
+            if self._store is None:
+                self._store = open_store(self._settings)
+            return self._store
 
 
 def open_store(settings: Settings) -> ObjectStore:
