@@ -13,7 +13,6 @@ import pydantic
 
 __all__ = [
     "PROCESSES",
-    "SCHEMA",
     "SECTIONS",
     "Asset",
     "CodeOcean",
@@ -27,9 +26,6 @@ __all__ = [
     "Training",
     "session_schema",
 ]
-
-SCHEMA = 1
-"""Version of the layout of a session file. Readers accept only this one."""
 
 SECTIONS = ("tracked", "training", "codeocean", "s3")
 """The sections of a state file, each written by the source of that name alone."""

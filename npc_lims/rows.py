@@ -7,7 +7,10 @@ from typing import Any
 
 from npc_lims.session_id import make_session_id, split_session_id
 
-__all__ = ["COLUMNS", "DATA_REPO_ISILON", "FLAG_NAMES", "session_row"]
+__all__ = ["COLUMNS", "DATA_REPO_ISILON", "FLAG_NAMES", "SCHEMA", "session_row"]
+
+SCHEMA = 1
+"""Version of the layout of a session file and of its line in the snapshot. Readers accept only this one."""
 
 FLAG_NAMES = (
     "is_uploaded",

@@ -92,6 +92,12 @@ class SessionInfo:
             data = self.__dict__["_data"] = _record_by_hand(self)
         return data
 
+    def peek(self) -> Mapping[str, Any]:
+        """`record` for one look, such as a filter's at each of thousands: nothing is kept of it."""
+        if "_data" not in self.__dict__ and "_line" in self.__dict__:
+            return parse_line(self.__dict__["_line"])
+        return self.record
+
     @property
     def _session_id(self) -> str:
         if "id" in self.__dict__:

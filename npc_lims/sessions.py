@@ -93,7 +93,7 @@ def _matching(sessions: Iterable[SessionInfo], filters: Mapping[str, Any]) -> It
     for info in sessions:
         if not info._session_id.startswith(prefix):
             continue  # told without parsing its line
-        row = session_row(info.record)
+        row = session_row(info.peek())
         row["subject"] = str(row["subject"])
         if "is_templeton" in wanted:
             row["is_templeton"] = info.is_templeton

@@ -129,6 +129,8 @@ class MirrorClient:
             assets = json.loads(path.read_bytes())
         except (OSError, ValueError) as error:
             raise SourceError(SOURCE, f"cannot read {path}: {error}") from None
+        if isinstance(assets, dict):
+            assets = assets.get("results")  # a saved answer of the API is as good as its list
         if not (isinstance(assets, list) and all(isinstance(asset, dict) for asset in assets)):
             raise SourceError(SOURCE, f"{path} is not a list of data assets")
         self._assets: list[dict[str, Any]] = assets

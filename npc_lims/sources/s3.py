@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Callable, Optional, TypeVar
 
 from npc_lims.errors import SourceError
 from npc_lims.model import Asset, CodeOcean, RawListing, Record, S3Facts, Tracked
-from npc_lims.session_id import ID_PATTERN, day_of, split_session_id, subject_of
+from npc_lims.session_id import day_of, make_session_id, split_session_id, subject_of
 from npc_lims.sources.objects import ObjectInfo, ObjectStore, split_s3_uri
 from npc_lims.sources.observation import Found, Observation
 
@@ -30,6 +30,7 @@ METADATA_NAMES = frozenset({"session.json", "acquisition.json", "rig.json", "ins
 VIDEO_SUFFIXES = (".mp4", ".avi", ".wmv", ".mov")
 
 _STIM_FILE = re.compile(r".+_(?P<date>[0-9]{8})_[0-9]{6}\.hdf5$")
+_CACHED_SESSION = re.compile(r"(?P<subject>[0-9]{6,7})_(?P<date>20[0-9]{2}-[0-9]{2}-[0-9]{2})(?:_(?P<idx>[0-9]+))?\.")
 _ANY_DATE = re.compile(r"(?P<date>20[0-9]{2}-[0-9]{2}-[0-9]{2})")
 _TISSUECYTE_FILE = re.compile(
     r"Probe_.*?(?P<day>[0-9]+)_channels_(?P<subject>[0-9]+)_warped_processed_new_sorting\.csv$"
@@ -261,9 +262,10 @@ def _list_cache(store: ObjectStore, root: str, folder: str) -> dict[str, list[st
     found: dict[str, list[str]] = {}
     for version in sorted(store.list_folder(bucket, f"{prefix}/").folders):
         for name in store.list_folder(bucket, f"{prefix}/{version}/{folder}").names:
-            match = ID_PATTERN.match(name.partition(".")[0])
-            if match and match.end() == len(name.partition(".")[0]):
-                found.setdefault(match.group(), []).append(version)
+            match = _CACHED_SESSION.match(name)
+            if match:
+                session_id = make_session_id(match["subject"], match["date"], int(match["idx"] or 0))
+                found.setdefault(session_id, []).append(version)
     return found
 
 

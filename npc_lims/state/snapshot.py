@@ -11,6 +11,9 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from npc_lims.errors import StateError
+from npc_lims.rows import SCHEMA
+
 __all__ = [
     "SNAPSHOT",
     "checked_lines",
@@ -36,10 +39,14 @@ def parse_line(line: bytes) -> dict[str, Any]:
     """
     Raises:
         ValueError: The line is not one of a snapshot.
+        StateError: It is of another schema.
     """
     data = json.loads(line)
     if not (isinstance(data, dict) and "id" in data and "digest" in data):
         raise ValueError("not a line of a session snapshot")
+    if data.get("schema") != SCHEMA:
+        found = data.get("schema")
+        raise StateError(f"{data['id']}: state of schema {found!r}, this version reads {SCHEMA}; upgrade npc_lims")
     return data
 
 

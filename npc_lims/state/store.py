@@ -20,7 +20,8 @@ from typing import Any
 import pydantic
 
 from npc_lims.errors import StateError
-from npc_lims.model import SCHEMA, Record
+from npc_lims.model import Record
+from npc_lims.rows import SCHEMA
 from npc_lims.session_id import subject_of
 from npc_lims.state.files import TEMPORARY, write_atomically
 from npc_lims.state.render import render_yaml
