@@ -190,7 +190,7 @@ def _verify_lines(snapshot: Path, lines: Iterable[bytes], found: list[str]) -> d
         try:
             data = parse_line(line)
             record = _record_of_line(data)
-        except (ValueError, pydantic.ValidationError) as error:
+        except (ValueError, StateError, pydantic.ValidationError) as error:
             found.append(f"{where}: not a session ({' '.join(str(error).split())[:120]})")
             continue
         if record.id in by_id:
@@ -237,7 +237,7 @@ def _mirrored_record(line: bytes, content: bytes) -> Record | None:
     try:
         data = parse_line(line)
         return _record_of_line(data) if data["digest"] == digest_of(content) else None
-    except (ValueError, pydantic.ValidationError):
+    except (ValueError, StateError, pydantic.ValidationError):
         return None
 
 
