@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from npc_lims.errors import SettingsError
+
 if TYPE_CHECKING:
     from npc_lims.settings import Settings
 
@@ -54,7 +56,11 @@ def read_environment(environ: Mapping[str, str] | None = None, folder: Path | No
     if dotenv_path is not None:
         import dotenv
 
-        values.update({k: v for k, v in dotenv.dotenv_values(dotenv_path).items() if v is not None})
+        try:
+            found = dotenv.dotenv_values(dotenv_path, encoding="utf-8-sig")
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError(f"cannot read {dotenv_path}: {error}; save it as UTF-8") from None
+        values.update({k: v for k, v in found.items() if v is not None})
     values.update(environ)
     # a variable set to nothing is not set
     return Environment({name: value for name, value in values.items() if value != ""}, dotenv_path)

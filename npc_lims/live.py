@@ -187,7 +187,7 @@ def _ask_training(settings: Settings) -> Observation:
 
 def _ask_codeocean(settings: Settings, records: Mapping[str, Record], only: Collection[str]) -> Observation:
     client = _RememberingClient(open_client(settings), str(settings.mirror or settings.codeocean_domain))
-    return observe_codeocean(settings, client, StoreOpener(settings), records, only)
+    return observe_codeocean(settings, client, StoreOpener(settings), records, only, by_subject=len(only) == 1)
 
 
 def _ask_s3(settings: Settings, records: Mapping[str, Record], only: Collection[str]) -> Observation:

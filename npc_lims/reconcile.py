@@ -74,7 +74,8 @@ def reconcile_session(session_id: str, before: Record | None, observed: Iterable
 def _merge(recorded: Found | None, observation: Observation, session_id: str) -> Any:
     found = observation.facts.get(session_id)
     if found is None:
-        return False if observation.complete else recorded
+        nothing_there = observation.complete or (observation.unchanged and recorded is None)
+        return False if nothing_there else recorded
     if not recorded or not found:
         return found
     if not isinstance(found, (CodeOcean, S3Facts)):

@@ -157,7 +157,9 @@ def select_session(settings: Settings, session: Session, ttl: float | None = Non
 def _not_found(session_id: str, settings: Settings, reasons: list[str]) -> str:
     ids = read_snapshot(settings).lines.ids()
     subject = split_session_id(session_id)[0]
-    near = [other for other in ids if other.startswith(subject)][:3] or difflib.get_close_matches(session_id, ids, 3)
+    # of the same subject, else mistyped in a digit or two; what is further away is no help
+    near = [other for other in ids if other.startswith(subject)][:3]
+    near = near or difflib.get_close_matches(session_id, ids, 3, cutoff=0.9)
     message = f"no session {session_id}"
     if near:
         message += f"; near to it: {', '.join(near)}"

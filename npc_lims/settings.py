@@ -6,6 +6,7 @@ A variable that is set in the environment wins over the same one in `.env`. Toke
 
 from __future__ import annotations
 
+import re
 import urllib.parse
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,6 +22,13 @@ __all__ = ["DOTENV", "Settings", "load_settings", "make_settings"]
 
 # Values of Code Ocean access tokens begin so: labs keep them under names of their own.
 _TOKEN_PREFIX = "cop_"
+
+
+def _without_credentials(url: str) -> str:
+    """*url* if it holds no user and password: addresses are printed, and recorded with failures."""
+    if "@" in urllib.parse.urlsplit(url).netloc:
+        raise ValueError("must not hold a user or password; tokens have variables of their own")
+    return url
 
 
 def _env(*names: str) -> Any:
@@ -111,14 +119,32 @@ class Settings(pydantic.BaseModel):
         local = parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost", "::1")
         if not (parts.hostname and (parts.scheme == "https" or local)):
             raise ValueError("must begin with https:// (a token travels with each request)")
-        return value.rstrip("/")
+        return _without_credentials(value).rstrip("/")
+
+    @pydantic.field_validator("aws_endpoint_url")
+    @classmethod
+    def _check_endpoint(cls, value: Optional[str]) -> Optional[str]:
+        if value is None:
+            return None
+        if urllib.parse.urlsplit(value).scheme not in ("http", "https") or not urllib.parse.urlsplit(value).hostname:
+            raise ValueError("must be an address such as https://s3.example.org")
+        return _without_credentials(value)
+
+    @pydantic.field_validator("codeocean_token", "github_token")
+    @classmethod
+    def _check_token(cls, value: Optional[SecretStr]) -> Optional[SecretStr]:
+        token = "" if value is None else value.get_secret_value()
+        if not (token.isascii() and token.isprintable()) or " " in token:
+            raise ValueError("holds characters that no token has; copy it again")
+        return value
 
     @pydantic.field_validator("stim_root", "ibl_root", "tissuecyte_root", "parquet_root", "nwb_root")
     @classmethod
     def _check_s3_root(cls, value: str) -> str:
-        if not value.startswith("s3://"):
+        value = value.rstrip("/")
+        if not re.match(r"s3://[^/]", value):
             raise ValueError("must be an address such as s3://bucket/folder")
-        return value.rstrip("/")
+        return value
 
 
 def load_settings(environ: Mapping[str, str] | None = None, folder: Path | None = None) -> Settings:
@@ -148,6 +174,6 @@ def make_settings(environment: Environment) -> Settings:
 def _explain(error: pydantic.ValidationError, dotenv_path: Path | None) -> str:
     lines = []
     for item in error.errors(include_input=False, include_url=False, include_context=False):
-        lines.append(f"{'.'.join(map(str, item['loc']))}: {item['msg']}")
+        lines.append(f"{'.'.join(map(str, item['loc']))}: {item['msg'].replace('Value error, ', '')}")
     where = f" (environment, or {dotenv_path})" if dotenv_path else " (environment)"
     return f"unusable settings{where}: " + "; ".join(lines)

@@ -180,10 +180,16 @@ FLAGS: dict[str, Callable[[Record], Value]] = {
 
 
 def _platform(record: Record) -> Optional[str]:
-    """None when tracked_sessions.yaml was never read; a session that is not in it is behavior."""
-    if record.tracked is None:
-        return None
-    return record.tracked.platform if isinstance(record.tracked, Tracked) else "behavior"
+    """As tracked; of a session that nobody lists (yet), as its raw asset is named; else behavior.
+
+    None when tracked_sessions.yaml was never read and there is nothing else to go by.
+    """
+    if isinstance(record.tracked, Tracked):
+        return record.tracked.platform
+    raw = _asset(record, "raw")
+    if not record.training and isinstance(raw, Asset):
+        return "ephys" if raw.name.startswith("ecephys") else "behavior"
+    return None if record.tracked is None else "behavior"
 
 
 def _is_ephys(record: Record) -> bool:

@@ -104,7 +104,9 @@ def sync(settings: Settings, options: SyncOptions, reporter: Reporter | None = N
     """
     loaded = read_state(options.state)
     sync_file = read_sync_file(options.state)
-    observations = observe(settings, options, loaded.records, sync_file, reporter or SilentReporter())
+    # what was read last time may be skipped only if all that was recorded of it is still there
+    last_read = sync_file if loaded.is_intact else SyncFile()
+    observations = observe(settings, options, loaded.records, last_read, reporter or SilentReporter())
     after = reconcile(loaded.records, observations, options.sessions)
     if options.sessions is not None:
         _check_known(options.sessions, after)

@@ -8,7 +8,7 @@ import pytest
 
 from npc_lims.model import CodeOcean, Record, S3Facts
 from npc_lims.status import FLAGS, compute_status
-from tests.builders import SECOND, asset, listing, no_assets, nothing_on_s3, record, tracked
+from tests.builders import SECOND, asset, listing, no_assets, nothing_on_s3, record, tracked, training
 
 ABSENT = "absent"
 VIDEO_FLAGS = {
@@ -69,7 +69,10 @@ def test_a_session_of_which_nothing_is_known_is_unknown_but_in_production() -> N
         ({"codeocean": False, "s3": raw_folder(ecephys=["ecephys_compressed"])}, False),
         ({"codeocean": WITH_RAW, "tracked": tracked("behavior")}, True),
         ({"codeocean": WITH_RAW, "tracked": tracked("behavior_with_sync"), "s3": raw_folder()}, True),
-        ({"codeocean": WITH_RAW, "tracked": False}, True),
+        ({"codeocean": WITH_RAW, "tracked": False, "training": training()}, True),
+        ({"codeocean": WITH_RAW, "tracked": False}, None),
+        ({"codeocean": WITH_RAW, "tracked": None}, None),
+        ({"codeocean": WITH_RAW, "tracked": None, "training": training()}, None),
     ],
 )
 def test_is_uploaded(sections: dict[str, Any], expected: object) -> None:

@@ -15,11 +15,12 @@ _SYMBOLS = {True: ("✓", "y", "green"), False: ("·", "n", "dim"), None: ("?", 
 
 def out() -> Console:
     """Standard output. In a pipe lines are not cut to some terminal's width."""
-    return Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH, highlight=False, soft_wrap=False)
+    return Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH, highlight=False, markup=False, emoji=False)
 
 
 def err() -> Console:
-    return Console(stderr=True, highlight=False)
+    """Standard error. Lines are never broken by us: a log is searched by line, a terminal breaks its own."""
+    return Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
 def symbol(value: Any) -> tuple[str, str]:

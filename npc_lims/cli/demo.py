@@ -61,11 +61,11 @@ def demo_command(
     _commit(repository, "state: 1 uploaded, 1 sorted, 1 new")
 
     _say("And what a scientist asks, through the library")
-    out().print(_QUERY, style="dim", markup=False)
+    out().print(_QUERY, style="dim")
     _run([sys.executable, "-c", _QUERY], repository, {"NPC_LIMS_STATE": str(repository / "state")})
 
     _say(f"Look around: cd {repository}")
-    out().print("  npc-lims sessions --ephys\n  npc-lims show 901002_2024-05-15\n  npc-lims verify", markup=False)
+    out().print("  npc-lims sessions --ephys\n  npc-lims show 901002_2024-05-15\n  npc-lims verify")
 
 
 def _prepare(folder: Optional[Path]) -> Path:
@@ -107,4 +107,4 @@ def _run(command: list[str], folder: Path, variables: dict[str, str]) -> None:
 
 
 def _say(text: str) -> None:
-    out().print(f"\n== {text}", style="bold", markup=False)
+    out().print(f"\n== {text}", style="bold")

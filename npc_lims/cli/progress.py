@@ -55,7 +55,7 @@ class _Lines:
         self._last = 0.0
 
     def started(self, source: str) -> None:
-        self._console.print(f"{source}: asking", markup=False)
+        self._console.print(f"{source}: asking")
         self._last = time.monotonic()
 
     def progress(self, source: str, done: int, total: Optional[int]) -> None:
@@ -63,15 +63,15 @@ class _Lines:
             return
         self._last = time.monotonic()
         of = f" of {total}" if total else ""
-        self._console.print(f"{source}: {done}{of} {_WHAT.get(source, '')}", markup=False)
+        self._console.print(f"{source}: {done}{of} {_WHAT.get(source, '')}")
 
     def finished(self, source: str, observation: Observation) -> None:
-        self._console.print(f"{source}: {_summary(observation)}", markup=False)
+        self._console.print(f"{source}: {_summary(observation)}")
 
 
 def _summary(observation: Observation) -> str:
     if observation.failure is not None:
         return f"failed: {observation.failure.reason}"
-    if not observation.facts and not observation.complete and observation.versions:
+    if observation.unchanged:
         return "unchanged"
     return ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in observation.counts.items()) or "done"

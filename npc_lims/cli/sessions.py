@@ -220,4 +220,4 @@ def _print_session(info: SessionInfo) -> None:
         else:
             console.print(Text(name, "bold"))
             for line in render_yaml(section).splitlines():
-                console.print(f"  {line}", markup=False)
+                console.print(f"  {line}")

@@ -90,8 +90,10 @@ def _sources(only: Optional[list[str]]) -> list[str]:
 def _session_ids(values: Optional[list[str]]) -> Optional[frozenset[str]]:
     from npc_lims.session_id import parse_session_id
 
-    if not values:
+    if values is None:
         return None
+    if not _split(values):
+        raise NpcLimsError("--sessions names no session; leave it out for all of them")
     ids = []
     for value in _split(values):
         try:
@@ -129,7 +131,7 @@ def _print(result: SyncResult, options: SyncOptions) -> None:
             console.print(f"{observation.source}: {counted} in its files{hint}")
             if observation.source != "tracked":
                 for problem in observation.problems[:_MOST_LISTED]:
-                    console.print(f"  {problem}", markup=False)
+                    console.print(f"  {problem}")
     changes = result.changes
     verb = "would change" if options.dry_run else "changed"
     console.print(f"{len(result.after)} sessions; {headline(changes)}" + (" (dry run)" if options.dry_run else ""))
@@ -143,4 +145,4 @@ def _print(result: SyncResult, options: SyncOptions) -> None:
         if len(changes) > _MOST_LISTED:
             console.print(f"... and {len(changes) - _MOST_LISTED} more (--json lists them all)")
     for failure in result.failures:
-        err().print(f"npc-lims: {failure.source} failed, what is recorded of it stays: {failure.reason}", markup=False)
+        err().print(f"npc-lims: {failure.source} failed, what is recorded of it stays: {failure.reason}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Optional, Union
 
@@ -24,6 +24,7 @@ SEARCHED_NAMES = re.compile(
 
 # A sorting run that failed leaves this many files, or fewer: logs and settings, no units.
 _FILES_OF_FAILED_SORTING = 6
+_SESSIONS_OF_A_DAY = 4
 _ERROR_MARKS = ("Out of memory.", "Command error:", "Traceback (most recent call last)")
 
 Verdict = Callable[["DataAsset"], Optional[str]]
@@ -151,21 +152,24 @@ def _select(
     subject, date, index = split_session_id(session_id)
     before = records[session_id].codeocean
     judged = _Judged(before if isinstance(before, CodeOcean) else None, verdict)
-    is_ephys = _is_ephys(records.get(session_id))
+    is_ephys = _is_ephys(records[session_id]) or _looks_like_ephys(records[session_id], day)
+    if not is_ephys and any(_is_ephys(other) for other in _others_of_day(session_id, records)):
+        # the ecephys recordings of that day are theirs, whatever their number
+        day = [asset for asset in day if asset.platform == "behavior"]
     group = _recording(day, index, is_ephys)
     facts: dict[str, Any] = {
         "raw": _newest_raw(group) or (index == 0 and is_ephys and _newest_raw(day, "behavior")),
         "sorted": judged.newest_good(group, "sorted"),
         "smartspim": _newest(imaging),
         # whether the session is ephys decides if it can have one
-        "surface": None if records[session_id].tracked is None else False,
-        "surface_sorted": None if records[session_id].tracked is None else False,
+        "surface": None if records[session_id].tracked is None and not is_ephys else False,
+        "surface_sorted": None if records[session_id].tracked is None and not is_ephys else False,
     }
     for process in PROCESSES:
         facts[process] = _newest([asset for asset in group if process in asset.process])
     second = make_session_id(subject, date, 1)
-    if is_ephys and index == 0 and second not in records:
-        # a second recording of the day that nobody lists as a session is the one of surface channels
+    if is_ephys and index == 0 and not _is_ephys(records.get(second)):
+        # a second recording of the day that nobody lists as an ephys session is the one of surface channels
         surface = _recording(day, 1, is_ephys)
         facts["surface"] = _newest_raw(surface, "ecephys")
         facts["surface_sorted"] = judged.newest_good(surface, "surface_sorted")
@@ -176,6 +180,20 @@ def _select(
 
 def _is_ephys(record: Record | None) -> bool:
     return record is not None and isinstance(record.tracked, Tracked) and record.tracked.platform == "ephys"
+
+
+def _looks_like_ephys(record: Record, day: Sequence[DataAsset]) -> bool:
+    """Of a session that nobody lists (yet), only its assets can tell."""
+    return not record.tracked and not record.training and any(asset.platform == "ecephys" for asset in day)
+
+
+def _others_of_day(session_id: str, records: Mapping[str, Record]) -> Iterator[Record]:
+    """The first sessions of that subject and day, but for the one given: no day has more than a few."""
+    subject, date, _ = split_session_id(session_id)
+    for idx in range(_SESSIONS_OF_A_DAY):
+        other = make_session_id(subject, date, idx)
+        if other != session_id and other in records:
+            yield records[other]
 
 
 def _recording(day: Sequence[DataAsset], index: int, is_ephys: bool) -> list[DataAsset]:

@@ -28,8 +28,6 @@ __all__ = ["AssetClient", "CodeOceanClient", "MirrorClient", "fetch_assets", "ob
 SOURCE = "codeocean"
 PAGE = 1000
 _MOST_PAGES = 10_000
-# Up to this many subjects, two queries each are less than paging through all assets of the domain.
-_FEW_SUBJECTS = 5
 # Assets that vanished since the last sync and are asked for by id before their loss is believed.
 _ASKED_AGAIN = 20
 # An `output` file is the log of a run: one that is larger than this is not one.
@@ -130,9 +128,10 @@ class MirrorClient:
         except (OSError, ValueError) as error:
             raise SourceError(SOURCE, f"cannot read {path}: {error}") from None
         if isinstance(assets, dict):
-            assets = assets.get("results")  # a saved answer of the API is as good as its list
+            # a saved answer of the API is as good as its list, if it is the whole answer
+            assets = None if assets.get("has_more") else assets.get("results")
         if not (isinstance(assets, list) and all(isinstance(asset, dict) for asset in assets)):
-            raise SourceError(SOURCE, f"{path} is not a list of data assets")
+            raise SourceError(SOURCE, f"{path} is not a list of all data assets")
         self._assets: list[dict[str, Any]] = assets
 
     def search(self, **params: Any) -> Iterator[list[dict[str, Any]]]:
@@ -150,10 +149,14 @@ def observe_codeocean(
     records: Mapping[str, Record],
     only: Collection[str] | None = None,
     progress: Progress = lambda done: None,
+    *,
+    by_subject: bool = False,
 ) -> Observation:
     """Facts for every session of *records*, or for those of *only*.
 
     Args:
+        by_subject: Search for the subjects of these sessions instead of paging through all assets: quick, but it
+            finds only assets that name their subject in metadata, tags or description. Not for what is recorded.
         store: Opens the buckets: called only if there is a new sorting result to judge.
         progress: Told how many assets have been seen, after each page.
 
@@ -162,8 +165,7 @@ def observe_codeocean(
     """
     wanted = sorted(records if only is None else [session_id for session_id in records if session_id in only])
     subjects = sorted({subject_of(session_id) for session_id in wanted})
-    few = only is not None and len(subjects) <= _FEW_SUBJECTS
-    assets = fetch_assets(client, subjects, by_subject=few, progress=progress)
+    assets = fetch_assets(client, subjects, by_subject=by_subject, progress=progress)
     _check_vanished(client, assets, [records[session_id] for session_id in wanted])
     judge = _Judge(settings, store)
     facts: dict[str, Found] = select_facts(wanted, records, assets, judge, settings.s3_workers)
@@ -228,7 +230,9 @@ def _check_vanished(client: AssetClient, assets: Mapping[str, list[DataAsset]], 
                 fact = getattr(record.codeocean, name)
                 if isinstance(fact, Asset) and fact.id not in present:
                     vanished[fact.id] = fact.name
-    for asset_id, name in list(vanished.items())[:_ASKED_AGAIN]:
+    # spread over all of them: an answer that broke off lacks what comes late in it
+    step = -(-len(vanished) // _ASKED_AGAIN) or 1
+    for asset_id, name in list(vanished.items())[::step]:
         raw = client.get(asset_id)
         if raw is None or not _read_asset(raw).is_usable or raw.get("name") != name:
             continue
@@ -250,10 +254,10 @@ class _Judge:
     def __call__(self, asset: DataAsset) -> str | None:
         """Why *asset* is errored, empty if it is good, None if that cannot be told now."""
         location = asset.location or f"s3://{self._settings.codeocean_bucket}/{asset.id}"
-        bucket, prefix = split_s3_uri(location)
         try:
+            bucket, prefix = split_s3_uri(location)
             output = self._store().read(bucket, f"{prefix}/output", _OUTPUT_LIMIT)
-        except (SourceError, MissingCredentials) as error:
+        except (SourceError, MissingCredentials, ValueError) as error:
             reason = error.reason if isinstance(error, SourceError) else str(error)
             self.failure = SourceError(SOURCE, f"cannot judge the sorting result {asset.name}: {reason}")
             return None

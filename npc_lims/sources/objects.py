@@ -107,7 +107,11 @@ class S3Store:
         import boto3
         import botocore.config
 
-        self._source = "s3"
+        with _S3Errors("S3"):
+            self._client: Any = self._open(boto3, botocore.config, settings)
+
+    @staticmethod
+    def _open(boto3: Any, config: Any, settings: Settings) -> Any:
         session = boto3.Session(
             aws_access_key_id=_plain(settings.aws_access_key_id),
             aws_secret_access_key=_plain(settings.aws_secret_access_key),
@@ -115,10 +119,10 @@ class S3Store:
             region_name=settings.aws_default_region,
             profile_name=settings.aws_profile,
         )
-        self._client: Any = session.client(
+        return session.client(
             "s3",
             endpoint_url=settings.aws_endpoint_url,
-            config=botocore.config.Config(
+            config=config.Config(
                 retries={"mode": "standard", "total_max_attempts": settings.attempts},
                 connect_timeout=settings.timeout,
                 read_timeout=settings.timeout,
@@ -174,12 +178,12 @@ class S3Store:
             return None
         _check_size(f"s3://{bucket}/{key}", len(content), limit)
         if len(content) < min(declared, limit):
-            raise SourceError(self._source, f"s3://{bucket}/{key} broke off after {len(content)} bytes; try again")
+            raise SourceError("s3", f"s3://{bucket}/{key} broke off after {len(content)} bytes; try again")
         return content
 
 
 class MirrorStore:
-    """A folder whose `<bucket>/<key>` files stand for the objects of buckets."""
+    """A folder whose `<bucket>/<key>` files stand for the objects of buckets. What it has not got is not there."""
 
     def __init__(self, root: Path) -> None:
         if not root.is_dir():
@@ -277,6 +281,8 @@ class _S3Errors:
             raise MissingCredentials(
                 "no AWS credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (or AWS_PROFILE, or ~/.aws)"
             ) from error
+        if isinstance(error, exceptions.ProfileNotFound):
+            raise MissingCredentials(f"{_one_line(error)}: check AWS_PROFILE and ~/.aws") from error
         if isinstance(error, (exceptions.BotoCoreError, exceptions.HTTPClientError, OSError)):
             raise SourceError("s3", f"{self._name}: {_one_line(error)}") from error
         if isinstance(error, RecursionError):

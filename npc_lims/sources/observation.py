@@ -26,6 +26,8 @@ class Observation:
         facts: Session id to what was found. Inside a section null means not observed.
         complete: Every session was asked about: one that `facts` lacks has nothing there.
             When false, a session that `facts` lacks keeps what is recorded.
+        unchanged: What is asked is as it was when all of it was last recorded: there are no new facts,
+            and a session of which nothing is recorded has nothing there.
         problems: Mistakes in the input that were stepped over.
         versions: Markers (ETags) of what was read, so that the next sync can skip what is unchanged.
         counts: Numbers worth recording with the sync, such as rows or assets seen.
@@ -35,6 +37,7 @@ class Observation:
     source: str
     facts: Mapping[str, Found] = dataclasses.field(default_factory=dict)
     complete: bool = False
+    unchanged: bool = False
     problems: tuple[Problem, ...] = ()
     versions: Mapping[str, str] = dataclasses.field(default_factory=dict)
     counts: Mapping[str, int] = dataclasses.field(default_factory=dict)

@@ -72,7 +72,7 @@ def observe_training(
         versions = {name: origin.version(name) for name in WORKBOOKS}
         versions["columns"] = _fingerprint(settings.training_columns)
         if not full and all(previous.get(key) == version for key, version in versions.items()):
-            return Observation(source=SOURCE, versions=versions)
+            return Observation(source=SOURCE, unchanged=True, versions=versions)
         from npc_lims.sources.workbook import parse_workbook  # openpyxl takes 0.15 s to import
 
         workbooks = []

@@ -61,7 +61,7 @@ def observe_tracked(path: Path | str, previous: Mapping[str, str] | None = None,
     text = _read_text(Path(path), str(path))
     versions = {"content": f"{PARSER}-{hashlib.sha256(text.encode()).hexdigest()}"}
     if not full and previous is not None and dict(previous) == versions:
-        return Observation(source="tracked", versions=versions)
+        return Observation(source="tracked", unchanged=True, versions=versions)
     file = _checked(parse_tracked(text, str(path)))
     return Observation(
         source="tracked",

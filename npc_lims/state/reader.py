@@ -155,7 +155,7 @@ def _read_folder(folder: Path) -> Snapshot:
         stat = path.stat()
         question = (str(path), stat.st_mtime_ns, stat.st_size)
         return Snapshot(_kept_lines.get_or(question, lambda: Lines(checked_lines(path.read_bytes()))), origin)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         pass
     except ValueError as error:
         raise StateError(f"{path}: {error}; run npc-lims sync to make it anew") from None

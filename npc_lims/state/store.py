@@ -10,8 +10,10 @@ by its digests and made anew by the next sync.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -32,6 +34,8 @@ __all__ = ["Loaded", "parse_record", "read_record", "read_state", "session_path"
 
 # Waiting for the disk to flush is what takes the time, not computing.
 _WRITERS = 16
+# Seconds: writing one file takes a fraction of one.
+_LEFTOVER_AFTER = 60
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,10 +45,13 @@ class Loaded:
     Attributes:
         records: Session id to record.
         lines: Session id to its line of the snapshot, for those whose line and file agree.
+        is_intact: All of them agree, and the snapshot has no line without a file. If not, somebody edited
+            or deleted files, or a sync was killed: what is recorded may lack what was last observed.
     """
 
     records: Mapping[str, Record]
     lines: Mapping[str, bytes]
+    is_intact: bool = True
 
 
 def session_path(folder: Path, session_id: str) -> Path:
@@ -61,6 +68,8 @@ def read_state(folder: Path) -> Loaded:
     Raises:
         StateError: A session file is damaged, misplaced or of another schema.
     """
+    if folder.exists() and not folder.is_dir():
+        raise StateError(f"{folder}: not a folder; name a state folder, or one that does not exist yet")
     mirrored = _read_snapshot(folder)
     records: dict[str, Record] = {}
     lines: dict[str, bytes] = {}
@@ -73,7 +82,7 @@ def read_state(folder: Path) -> Loaded:
         elif line is not None:
             lines[session_id] = line
         records[session_id] = record
-    return Loaded(records, lines)
+    return Loaded(records, lines, is_intact=lines.keys() == records.keys() == mirrored.keys())
 
 
 def read_record(folder: Path, session_id: str) -> Record | None:
@@ -207,9 +216,11 @@ def _verify_lines(snapshot: Path, lines: Iterable[bytes], found: list[str]) -> d
 
 
 def _remove_leftovers(folder: Path) -> None:
-    """Files that a killed sync was writing. There is one writer: nobody else is writing them now."""
+    """Files that a killed sync was writing. Young ones may be those of another that is at it now."""
     for path in folder.rglob(f"{TEMPORARY}*"):
-        path.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - path.stat().st_mtime > _LEFTOVER_AFTER:
+                path.unlink()
 
 
 def _write_record(folder: Path, record: Record) -> tuple[Path | None, bytes]:

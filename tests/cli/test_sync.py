@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -175,3 +176,105 @@ def test_as_a_process(world: Path, command: list[str]) -> None:
     broken = subprocess.run([*run, "--tracked", "nowhere.yaml"], capture_output=True, text=True, check=False)
     assert broken.returncode == 2
     assert "Traceback" not in broken.stderr
+
+
+def test_a_deleted_session_file_comes_back(world: Path) -> None:
+    sync()
+    before = files_of(world / "state", "sync.yaml")
+    (world / "state" / "sessions" / "901002" / "901002_2024-05-13.yaml").unlink()
+    shutil.rmtree(world / "state" / "sessions" / "901001")
+    assert sync("--dry-run").code == 0
+    assert sync().code == 0
+    assert files_of(world / "state", "sync.yaml") == before
+
+
+def test_a_hand_edit_is_undone(world: Path) -> None:
+    sync()
+    path = world / "state" / "sessions" / "901002" / "901002_2024-05-13.yaml"
+    before = path.read_bytes()
+    path.write_bytes(before.replace(b"project: DynamicRouting", b"project: Elsewhere"))
+    assert sync().code == 0
+    assert path.read_bytes() == before
+    assert run_cli("verify").code == 0
+
+
+def test_state_does_not_depend_on_which_source_was_asked_first(world: Path) -> None:
+    sync("--state", "at-once")
+    for source in ("tracked", "training", "codeocean", "s3"):
+        sync("--state", "one-by-one", "--only", source)
+    sync("--state", "one-by-one")
+    assert facts_of(world / "one-by-one") == facts_of(world / "at-once")
+
+
+def test_text_in_brackets_is_text(world: Path) -> None:
+    sync()
+    tracked = world / "tracked_sessions.yaml"
+    text = tracked.read_text(encoding="utf-8")
+    noted = text.replace("        day: 1\n", '        day: 1\n        notes: "a [/red] b"\n', 1)
+    tracked.write_text(noted, encoding="utf-8")
+    done = sync()
+    assert done.code == 0, done
+    assert "[/red]" in done.out
+
+
+def test_half_an_answer_saved_as_a_mirror_is_refused(world: Path) -> None:
+    sync()
+    before = facts_of(world / "state")
+    path = world / "mirror" / "codeocean" / "data_assets.json"
+    assets = json.loads(path.read_bytes())
+    path.write_text(json.dumps({"results": assets[:3], "has_more": True}), encoding="utf-8")
+    assert sync().code == 3
+    assert facts_of(world / "state") == before
+    path.write_text(json.dumps({"results": assets, "has_more": False}), encoding="utf-8")
+    assert sync().code == 0
+    assert facts_of(world / "state") == before
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "code"),
+    [
+        ("AWS_PROFILE", "nobody", 3),
+        ("AWS_ENDPOINT_URL", "nowhere", 2),
+        ("AWS_ENDPOINT_URL", "http://user:cop_secret@127.0.0.1:9", 2),
+        ("CODE_OCEAN_DOMAIN", "https://user:cop_secret@127.0.0.1:9", 2),
+        ("CODE_OCEAN_API_TOKEN", "cop_secret\u65e5", 2),
+        ("NPC_LIMS_STIM_ROOT", "s3://", 2),
+        ("NPC_LIMS_STIM_ROOT", "s3:///x", 2),
+    ],
+)
+def test_an_unusable_setting_is_one_message_that_names_it(
+    world: Path, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, code: int
+) -> None:
+    monkeypatch.setenv(variable, value)
+    done = run_cli("sync")
+    assert done.code == code, done
+    assert variable in done.err
+    assert "Traceback" not in done.err
+    assert "secret" not in done.out + done.err
+    assert not any(b"secret" in content for content in files_of(world).values())
+
+
+def test_a_dotenv_that_is_not_text_is_one_message(world: Path) -> None:
+    (world / ".env").write_bytes(b"NPC_LIMS_TTL=\xff\xfe")
+    done = sync()
+    assert (done.code, "Traceback" in done.err) == (2, False)
+    assert ".env" in done.err
+
+
+@pytest.mark.parametrize("command", [("sync", "--mirror", "mirror"), ("sessions",), ("verify",)])
+def test_a_state_that_is_a_file_is_one_message(world: Path, command: tuple[str, ...]) -> None:
+    done = run_cli(*command, "--state", "tracked_sessions.yaml")
+    assert done.code in (1, 2)
+    assert "tracked_sessions.yaml" in done.out + done.err
+    assert "Traceback" not in done.err
+
+
+def test_naming_no_session_is_bad_input(world: Path) -> None:
+    done = sync("--sessions", "")
+    assert done.code == 2
+    assert "--sessions" in done.err
+
+
+def test_a_log_line_is_never_broken(world: Path) -> None:
+    done = run_cli("sync")
+    assert any("AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY" in line for line in done.err.splitlines())

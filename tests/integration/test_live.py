@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -375,3 +376,16 @@ def test_a_session_that_is_nowhere_without_credentials_says_what_would_help(
         npc_lims.get_session_info("901003_2024-12-24")
     assert "CODE_OCEAN_API_TOKEN" in str(raised.value)
     assert "near to it: 901003" in str(raised.value)
+
+
+def test_a_session_that_only_a_mirror_has_is_known_in_full(
+    tmp_path: Path, demo_state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = Path(shutil.copytree(demo_state, tmp_path / "state"))
+    (state / "sessions.jsonl").unlink()
+    shutil.rmtree(state / "sessions" / "901003")
+    monkeypatch.setenv("NPC_LIMS_STATE", str(state))
+    monkeypatch.setenv("NPC_LIMS_MIRROR", str(demo_state.parent / "mirror"))
+    info = npc_lims.get_session_info("901003_2024-10-21")
+    assert (info.is_ephys, info.is_uploaded, info.is_sorted, info.is_annotated) == (True, True, True, True)
+    assert info.surface_channels_id if info.is_surface_channels else True

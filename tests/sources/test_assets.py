@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given
@@ -24,6 +24,7 @@ from tests.builders import (
     no_assets,
     record,
     tracked,
+    training,
 )
 
 BEHAVIOR_NAME = "behavior_626791_2022-08-15_12-30-00"
@@ -381,7 +382,7 @@ def test_index_1_that_is_not_raw_is_no_surface_recording() -> None:
         (record(SECOND), ()),
         (record(tracked=tracked("behavior")), ()),
         (record(tracked=tracked("behavior_with_sync")), ()),
-        (record(tracked=False), ()),
+        (record(tracked=False, training=training()), ()),
         (record(), (record(SECOND),)),
     ],
 )
@@ -391,8 +392,21 @@ def test_no_surface_recording(session: Record, others: tuple[Record, ...]) -> No
 
 
 def test_surface_recordings_are_unknown_while_the_platform_is() -> None:
-    facts = found(data_asset(), data_asset(LATER_NAME), session=record(tracked=None))
+    facts = found(data_asset(), data_asset(LATER_NAME), session=record(tracked=None, training=training()))
     assert (name_of(facts.raw), facts.surface, facts.surface_sorted) == (RAW_NAME, None, None)
+
+
+@pytest.mark.parametrize("not_tracked", [None, False])
+def test_a_session_that_nobody_lists_is_what_its_assets_are(not_tracked: Literal[False] | None) -> None:
+    facts = found(data_asset(), data_asset(LATER_NAME), session=record(tracked=not_tracked))
+    assert (name_of(facts.raw), name_of(facts.surface), facts.surface_sorted) == (RAW_NAME, LATER_NAME, False)
+
+
+def test_a_training_row_of_the_day_takes_no_surface_recording() -> None:
+    day = (data_asset(), data_asset(LATER_NAME))
+    trained = record(SECOND, tracked=False, training=training())
+    assert name_of(found(*day, others=(trained,)).surface) == LATER_NAME
+    assert select_facts([SECOND], by_id(record(), trained), {"626791": day}, Verdicts()) == {SECOND: False}
 
 
 # --- any assets ----------------------------------------------------------------------------------

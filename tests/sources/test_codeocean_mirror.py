@@ -113,7 +113,7 @@ def test_an_asset_on_two_pages_counts_once() -> None:
     assert [one.name for one in found["626791"]] == [RAW_NAME, LATER_NAME]
 
 
-def test_few_subjects_are_asked_for_one_by_one() -> None:
+def test_subjects_are_asked_for_one_by_one_only_on_request() -> None:
     asked: list[dict[str, Any]] = []
 
     class Asked:
@@ -126,11 +126,16 @@ def test_few_subjects_are_asked_for_one_by_one() -> None:
 
     records = {f"{700000 + n}_2024-01-01": record(f"{700000 + n}_2024-01-01") for n in range(6)}
     ids = list(records)
-    for only in (ids[:5], ids, None):
-        observe_codeocean(Settings(), Asked(), lambda: pytest.fail("no bucket is needed"), records, only)
-    by_subject, by_pages = asked[:-2], asked[-2:]
-    assert {params["query"].split()[-1] for params in by_subject} == {str(700000 + n) for n in range(5)}
-    assert by_pages == [{}, {}]
+
+    def look(only: list[str] | None, by_subject: bool) -> list[dict[str, Any]]:
+        asked.clear()
+        no_bucket = lambda: pytest.fail("no bucket is needed")  # noqa: E731
+        observe_codeocean(Settings(), Asked(), no_bucket, records, only, by_subject=by_subject)
+        return list(asked)
+
+    assert {params["query"].split()[-1] for params in look(ids[:2], by_subject=True)} == {"700000", "700001"}
+    assert look(ids[:2], by_subject=False) == [{}]
+    assert look(None, by_subject=False) == [{}]
 
 
 @pytest.mark.parametrize("field", ["created", "state", "type"])

@@ -135,7 +135,7 @@ class TestFetching:
         first = world.observe()
         second = world.observe(first)
         assert (world.store.heads, world.store.reads) == ([OTHER, NSB], [])
-        assert second == Observation(source="training", complete=False, versions=first.versions)
+        assert second == Observation(source="training", unchanged=True, versions=first.versions)
 
     def test_other_versions_beside_ours_do_not_matter(self, world: World) -> None:
         first = world.observe()
@@ -306,7 +306,9 @@ class TestLocalFolder:
     def test_folder(self, world: World) -> None:
         first = self.observe(str(world.folder))
         assert (len(first.facts), first.complete) == (3, True)
-        assert self.observe(str(world.folder), first) == Observation(source="training", versions=first.versions)
+        assert self.observe(str(world.folder), first) == Observation(
+            source="training", unchanged=True, versions=first.versions
+        )
         world.write(OTHER, {"700000": [HEADER, row(1), row(2)]})
         second = self.observe(str(world.folder), first)
         assert sorted(second.facts) == ["659250_2023-03-09", "700000_2023-03-01", "700000_2023-03-02"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -334,9 +335,13 @@ def test_what_a_killed_process_left_means_nothing_and_goes(folder: Path) -> None
     left = [folder / f"{TEMPORARY}1", folder / "sessions" / "700000" / f"{TEMPORARY}2"]
     for path in left:
         path.write_bytes(b"half")
+        os.utime(path, (0, 0))
+    young = folder / f"{TEMPORARY}3"
+    young.write_bytes(b"of another writer, who is at it now")
     assert verify_state(folder) == []
     assert read_state(folder).records == records
     write(folder, dict(records))
+    young.unlink()
     assert contents(folder) == whole
 
 
