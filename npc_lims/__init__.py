@@ -6,8 +6,8 @@ Names are loaded on first use (PEP 562): importing the package itself costs next
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False  # as type checkers read it too; importing typing takes longer than all the rest
 if TYPE_CHECKING:
     from npc_lims.errors import (
         LiveStateWarning,
