@@ -14,7 +14,6 @@ The same stage always gives the same bytes. Nothing here is real: see `lab.py`.
 from __future__ import annotations
 
 import datetime
-import functools
 import io
 import json
 import random
@@ -301,7 +300,6 @@ def _asset_id(name: str, created: datetime.datetime) -> str:
     return _uuid(f"{name} {_unix(created)}")
 
 
-@functools.cache
 def _uuid(text: str) -> str:
     """An invented id, always the same for the same text."""
     return str(uuid.uuid5(uuid.NAMESPACE_URL, f"npc_lims demo {text}"))

@@ -147,7 +147,7 @@ def down(*servers: Server) -> Iterator[None]:
             server.start()
 
 
-@functools.cache
+@functools.lru_cache(maxsize=2)
 def files_of_world(stage: int) -> dict[str, bytes]:
     """`world_files`, made once: writing workbooks takes a while."""
     return world_files(stage)

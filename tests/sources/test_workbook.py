@@ -78,7 +78,7 @@ def problem(line: int, column: int, message: str, sheet: str = "626791") -> Prob
     return Problem(f"{NAME}[{sheet}]", line, column, "warning", message)
 
 
-def only_problem(book: Workbook, line: int, column: int, words: str, sheet: str = "626791") -> None:
+def assert_only_problem(book: Workbook, line: int, column: int, words: str, sheet: str = "626791") -> None:
     (found,) = book.problems
     assert (found.file, found.line, found.column) == (f"{NAME}[{sheet}]", line, column)
     assert words in found.message
@@ -244,7 +244,7 @@ class TestStartTimes:
         book = parse_rows(GOOD, [cell, "B2", 1, 0], later)
         assert starts(book) == ["2023-03-07 12:56:27", "2023-03-09 00:00:00"]
         assert [row.row for row in book.rows] == [1, 3]
-        only_problem(book, 3, 1, words)
+        assert_only_problem(book, 3, 1, words)
         assert book.problems[0].message.endswith("; row skipped")
 
     def test_a_note_is_not_repeated_in_public(self) -> None:
@@ -255,7 +255,7 @@ class TestStartTimes:
         content = replace_in(content, SHEET_2, b">44993<", b">99999999999<")
         book = parse(content)
         assert starts(book) == ["2023-03-07 12:56:27"]
-        only_problem(book, 3, 1, "is no start time")
+        assert_only_problem(book, 3, 1, "is no start time")
 
     def test_dates_since_1904(self) -> None:
         book = make_book({"626791": [HEADER, [FIRST, "B2", 1, 0], [44992 - 1462 + 1, "B2", 1, 0]]})
@@ -265,7 +265,7 @@ class TestStartTimes:
     def test_the_same_start_twice(self) -> None:
         book = parse_rows(GOOD, ["3/7/2023 12:56:27", "B3", 1, 0])
         assert [row.columns["rig_name"] for row in book.rows] == ["B2"]
-        only_problem(book, 3, 1, "start time 2023-03-07 12:56:27 is that of row 2 of sheet '626791'")
+        assert_only_problem(book, 3, 1, "start time 2023-03-07 12:56:27 is that of row 2 of sheet '626791'")
 
     @pytest.mark.parametrize("name", ["Start Time", "START-TIME", "session start date", "date started"])
     def test_other_names_of_the_column(self, name: str) -> None:
@@ -321,11 +321,11 @@ class TestColumns:
 
     def test_unnamed_column_among_short_rows(self) -> None:
         book = parse_rows([FIRST, "x"], header=["start time", None, "hits", "pass", "ignore"])
-        only_problem(book, 1, 2, "column B holds")
+        assert_only_problem(book, 1, 2, "column B holds")
 
     def test_a_row_with_nothing_but_a_note_beside_the_table(self) -> None:
         book = parse_rows(GOOD, [None, None, None, None, None, "note"])
-        only_problem(book, 1, 6, "column F holds values and has no name")
+        assert_only_problem(book, 1, 6, "column F holds values and has no name")
 
     def test_excel_errors(self) -> None:
         book = parse_rows(
@@ -386,13 +386,13 @@ class TestSheets:
                 sheet.add_chart(BarChart())
         parsed = parse(save(book))
         assert len(parsed.rows) == 1
-        only_problem(parsed, 0, 0, "is a chart", sheet="626792")
+        assert_only_problem(parsed, 0, 0, "is a chart", sheet="626792")
 
     def test_two_sheets_of_one_subject(self) -> None:
         later = [datetime.datetime(2023, 3, 8), "B2", 1, 0]
         book = parse(save(make_book({"626791": [HEADER, GOOD], "626791 ": [HEADER, GOOD, later]})))
         assert starts(book) == ["2023-03-07 12:56:27", "2023-03-08 00:00:00"]
-        only_problem(book, 2, 1, "is that of row 2 of sheet '626791'", sheet="626791 ")
+        assert_only_problem(book, 2, 1, "is that of row 2 of sheet '626791'", sheet="626791 ")
 
     @pytest.mark.parametrize("dimension", [b"A1", b"A1:XFD1048576", b"C3:D4"])
     def test_wrong_dimensions(self, dimension: bytes) -> None:
@@ -405,12 +405,12 @@ class TestSheets:
         book["626791"].cell(1_048_576, 1).value = "stray"
         parsed = parse(save(book))
         assert len(parsed.rows) == 2
-        only_problem(parsed, 20_001, 0, "rows below 20000 are not read")
+        assert_only_problem(parsed, 20_001, 0, "rows below 20000 are not read")
 
     def test_a_stray_cell_far_right(self) -> None:
         book = make_book({"626791": [HEADER, GOOD]})
         book["626791"].cell(2, 16_384).value = "stray"
-        only_problem(parse(save(book)), 1, 16_384, "column XFD holds")
+        assert_only_problem(parse(save(book)), 1, 16_384, "column XFD holds")
 
     def test_a_damaged_sheet_is_unknown_not_empty(self) -> None:
         content = save(make_book({"626791": [HEADER, GOOD], "626792": [HEADER, GOOD]}))
@@ -418,7 +418,7 @@ class TestSheets:
         book = parse(content)
         assert [row.subject for row in book.rows] == ["626792"]
         assert book.damaged == {"626791"}
-        only_problem(book, 0, 0, "sheet cannot be read (ValueError)")
+        assert_only_problem(book, 0, 0, "sheet cannot be read (ValueError)")
 
 
 class TestAllMice:
@@ -450,10 +450,10 @@ class TestAllMice:
     def test_without_mouse_id(self) -> None:
         book = parse(save(make_book({"626791": [HEADER, GOOD]}, all_mice=[["alive"], [1]])))
         assert len(book.rows) == 1
-        only_problem(book, 1, 0, "sheet has no column 'mouse id'", sheet="all_mice")
+        assert_only_problem(book, 1, 0, "sheet has no column 'mouse id'", sheet="all_mice")
 
 
-def refused(content: bytes, words: str) -> None:
+def assert_refused(content: bytes, words: str) -> None:
     with pytest.raises(SourceError) as caught:
         parse(content)
     assert caught.value.source == "training"
@@ -467,72 +467,72 @@ class TestRefused:
 
     @pytest.mark.parametrize("part", [0.0, 0.1, 0.5, 0.9, 0.999])
     def test_truncated(self, part: float) -> None:
-        refused(self.CONTENT[: int(len(self.CONTENT) * part)], "is truncated, damaged or no .xlsx file")
+        assert_refused(self.CONTENT[: int(len(self.CONTENT) * part)], "is truncated, damaged or no .xlsx file")
 
     @pytest.mark.parametrize("content", [b"start time,rig\n", b"<html>404</html>", bytes(1000)])
     def test_no_zip(self, content: bytes) -> None:
-        refused(content, "is truncated, damaged or no .xlsx file")
+        assert_refused(content, "is truncated, damaged or no .xlsx file")
 
     def test_a_flipped_bit(self) -> None:
         with zipfile.ZipFile(io.BytesIO(self.CONTENT)) as archive:
             info = archive.getinfo(SHEET_2)
         damaged = bytearray(self.CONTENT)
         damaged[info.header_offset + 200] ^= 1
-        refused(bytes(damaged), "is truncated, damaged")
+        assert_refused(bytes(damaged), "is truncated, damaged")
 
     def test_another_zip(self) -> None:
         stream = io.BytesIO()
         with zipfile.ZipFile(stream, "w") as archive:
             archive.writestr("readme.txt", "not a workbook")
-        refused(stream.getvalue(), "cannot be read (KeyError")
+        assert_refused(stream.getvalue(), "cannot be read (KeyError")
 
     def test_another_workbook(self) -> None:
-        refused(save(openpyxl.Workbook()), "is no training workbook")
+        assert_refused(save(openpyxl.Workbook()), "is no training workbook")
 
     def test_password(self) -> None:
-        refused(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(5000), "is protected by a password")
+        assert_refused(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(5000), "is protected by a password")
 
     def test_a_lost_sheet(self) -> None:
         content = rewrite(self.CONTENT, lambda name, data: None if name == SHEET_2 else data)
-        refused(content, "has lost 1 of its sheets")
+        assert_refused(content, "has lost 1 of its sheets")
 
     def test_malformed_workbook_part(self) -> None:
         content = replace_in(self.CONTENT, "xl/workbook.xml", b"</workbook>", b"<")
-        refused(content, "cannot be read (")
+        assert_refused(content, "cannot be read (")
 
     def test_too_large(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(xlsx, "MAX_FILE_SIZE", len(self.CONTENT) - 1)
-        refused(self.CONTENT, "bytes of any real workbook")
+        assert_refused(self.CONTENT, "bytes of any real workbook")
 
     def test_zip_bomb(self) -> None:
         content = rewrite(self.CONTENT, lambda name, data: data + b" " * 2**25 if name == SHEET_2 else data)
         assert len(content) < 2**17
-        refused(content, "a zip bomb")
+        assert_refused(content, "a zip bomb")
 
     def test_too_much_unpacked(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(xlsx, "MAX_UNPACKED", 2000)
-        refused(self.CONTENT, "a zip bomb")
+        assert_refused(self.CONTENT, "a zip bomb")
 
     def test_too_many_parts(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(xlsx, "MAX_MEMBERS", 3)
-        refused(self.CONTENT, "parts, as no real workbook")
+        assert_refused(self.CONTENT, "parts, as no real workbook")
 
     def test_too_many_sheets_of_one_part(self, monkeypatch: pytest.MonkeyPatch) -> None:
         sheet = b'<sheet name="626791" sheetId="9" state="visible" r:id="rId2" '
         sheet += b'xmlns:r="http://schemas.openxmlformats.org/officeDocument/2006/relationships"/>'
         content = replace_in(self.CONTENT, "xl/workbook.xml", b"</sheets>", sheet * 50 + b"</sheets>")
         monkeypatch.setattr(xlsx, "MAX_MEMBERS", 40)
-        refused(content, "sheets, as no real workbook")
+        assert_refused(content, "sheets, as no real workbook")
 
     def test_too_many_cells(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(workbook_module, "MAX_CELLS", 100)
-        refused(self.CONTENT, "has more cells than any real workbook")
+        assert_refused(self.CONTENT, "has more cells than any real workbook")
 
     def test_unusual_compression(self) -> None:
         stream = io.BytesIO()
         with zipfile.ZipFile(stream, "w", zipfile.ZIP_LZMA) as archive:
             archive.writestr("[Content_Types].xml", b"x" * 1000)
-        refused(stream.getvalue(), "in an unusual way")
+        assert_refused(stream.getvalue(), "in an unusual way")
 
     BILLION_LAUGHS = (
         b'<!DOCTYPE lolz [<!ENTITY lol "lol">'
@@ -557,25 +557,25 @@ class TestRefused:
             start = data.index(b"?>") + 2 if data.startswith(b"<?xml") else 0
             return data[:start] + doctype + data[start:]
 
-        refused(rewrite(self.CONTENT, change), "declares a document type")
+        assert_refused(rewrite(self.CONTENT, change), "declares a document type")
 
     @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
     def test_document_type_in_utf_16(self, encoding: str) -> None:
         text = "\ufeff<!DOCTYPE x [<!ENTITY a 'b'>]><worksheet/>"
         content = rewrite(self.CONTENT, lambda name, data: text.encode(encoding) if name == SHEET_2 else data)
-        refused(content, "declares a document type")
+        assert_refused(content, "declares a document type")
 
     def test_document_type_across_chunks(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(xlsx, "_CHUNK", 7)
         content = rewrite(
             self.CONTENT, lambda name, data: b"<!-- padding --><!DOCTYPE x><x/>" if name == SHEET_2 else data
         )
-        refused(content, "declares a document type")
+        assert_refused(content, "declares a document type")
 
     def test_defusedxml_is_the_second_line(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(xlsx, "_DOCTYPES", ())
         text = b"<!DOCTYPE x [<!ENTITY a 'b'>]><worksheet>&a;</worksheet>"
-        refused(rewrite(self.CONTENT, lambda name, data: text if name == SHEET_2 else data), "EntitiesForbidden")
+        assert_refused(rewrite(self.CONTENT, lambda name, data: text if name == SHEET_2 else data), "EntitiesForbidden")
 
     def test_without_defusedxml(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(openpyxl.xml, "DEFUSEDXML", False)
