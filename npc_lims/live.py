@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from npc_lims.errors import (
     LiveStateWarning,
     MissingCredentials,
+    NoRemoteState,
     NpcLimsError,
     RemoteStateError,
     SourceError,
@@ -35,6 +36,7 @@ _found: Memo[Record] = Memo(size=4096, seconds=600)
 _not_found: Memo[list[str]] = Memo(size=4096, seconds=60)
 _searches: Memo[list[list[dict[str, Any]]]] = Memo(size=256, seconds=600)
 _tracked: Memo[Observation] = Memo(size=2, seconds=600)
+_tracked_failed: Memo[RemoteStateError] = Memo(size=16, seconds=60)
 _everything: Memo[Mapping[str, Record]] = Memo(size=2, seconds=600)
 
 
@@ -94,6 +96,8 @@ def find_session(settings: Settings, session_id: str) -> tuple[Record | None, li
     def attempt(ask: Callable[[], Observation]) -> None:
         try:
             observations.append(ask())
+        except NoRemoteState:
+            return  # a repository without the file does not list the session either
         except TrackedFileError as error:
             reasons.append(f"{TRACKED_FILE}: {error.problems[0]}")
         except (MissingCredentials, SourceError, RemoteStateError) as error:
@@ -163,7 +167,14 @@ class _RememberingClient:
 def _ask_tracked(settings: Settings) -> Observation:
     """The tracked sessions file that is published beside the state."""
     place = (settings.raw_url, settings.repo, settings.ref)
-    return _tracked.get_or(place, lambda: _fetch_tracked(settings))
+    failure = _tracked_failed.get(place)
+    if failure is not None:
+        raise failure  # a loop over ids must not ask, and wait, a thousand times
+    try:
+        return _tracked.get_or(place, lambda: _fetch_tracked(settings))
+    except RemoteStateError as error:
+        _tracked_failed.put(place, error)
+        raise
 
 
 def _fetch_tracked(settings: Settings) -> Observation:
@@ -171,7 +182,7 @@ def _fetch_tracked(settings: Settings) -> Observation:
 
     content = fetch_file(settings, TRACKED_FILE)
     if content is None:
-        raise RemoteStateError(f"{settings.repo} has no {TRACKED_FILE} at {settings.ref}")
+        raise NoRemoteState(f"{settings.repo} has no {TRACKED_FILE} at {settings.ref}")
     parsed = parse_tracked(content.decode("utf-8", "replace"), TRACKED_FILE)
     if any(problem.is_error for problem in parsed.problems):
         raise TrackedFileError(parsed.problems)

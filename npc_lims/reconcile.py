@@ -46,12 +46,21 @@ def reconcile(
         before = previous.get(session_id)
         if only is not None and session_id not in only:
             if before is not None:
-                records[session_id] = before
+                records[session_id] = reconcile_session(session_id, before, ())
             continue
         record = reconcile_session(session_id, before, observations)
-        if any(getattr(record, source) is not False for source in DISCOVERING):
+        if not _is_gone(record, observations):
             records[session_id] = record
     return records
+
+
+def _is_gone(record: Record, observed: Iterable[Observation]) -> bool:
+    """Whether both places that make sessions known have now said that they do not have this one.
+
+    Both in one sync: a session that moves from one to the other is in neither while one cannot be asked.
+    """
+    answered = {one.source for one in observed if one.complete or one.unchanged or record.id in one.facts}
+    return all(getattr(record, source) is False and source in answered for source in DISCOVERING)
 
 
 def reconcile_session(session_id: str, before: Record | None, observed: Iterable[Observation]) -> Record:

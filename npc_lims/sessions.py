@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Union, overload
 
 from npc_lims.environment import settings_for_reading
-from npc_lims.errors import NoSessionInfo, NpcLimsError, RemoteStateError, UnknownStatusWarning
+from npc_lims.errors import NoRemoteState, NoSessionInfo, NpcLimsError, RemoteStateError, UnknownStatusWarning
 from npc_lims.notice import notify
 from npc_lims.rows import COLUMNS, FLAG_NAMES, session_row
 from npc_lims.session_id import parse_session_id, split_session_id
@@ -30,6 +30,9 @@ __all__ = [
 ]
 
 Session = Union[str, "npc_session.SessionRecord", SessionInfo]
+
+# Seconds: the snapshot that a session was not found in need not be asked for again to name those near to it.
+_JUST_READ = 60.0
 
 FILTERS = (*(name for name in COLUMNS if name != "not_applicable"), "is_templeton")
 
@@ -88,7 +91,7 @@ def _check_filters(filters: Mapping[str, Any]) -> None:
 
 def _matching(sessions: Iterable[SessionInfo], filters: Mapping[str, Any]) -> Iterator[SessionInfo]:
     unknown = 0
-    wanted = {name: str(value) if name in ("id", "subject", "date") else value for name, value in filters.items()}
+    wanted = {name: _as_in_a_row(name, value) for name, value in filters.items()}
     prefix = f"{wanted.get('subject', '')}_" if "subject" in wanted else ""
     for info in sessions:
         if not info._session_id.startswith(prefix):
@@ -108,6 +111,18 @@ def _matching(sessions: Iterable[SessionInfo], filters: Mapping[str, Any]) -> It
             f"{unknown} sessions are left out: {flags} was never observed for them (None as value finds them)",
             UnknownStatusWarning,
         )
+
+
+def _as_in_a_row(name: str, value: Any) -> Any:
+    """The value of a filter, in whatever form a caller has it, as the rows of sessions have it."""
+    if name == "id":
+        return parse_session_id(value)
+    if name in ("subject", "allen_path"):
+        return str(value)
+    if name == "date":
+        text = str(value)
+        return f"{text[:4]}-{text[4:6]}-{text[6:]}" if len(text) == 8 and text.isdecimal() else text
+    return value
 
 
 def _every_session(settings: Settings, ttl: float | None = None, needs: Iterable[str] = ()) -> Iterable[SessionInfo]:
@@ -149,13 +164,13 @@ def select_session(settings: Settings, session: Session, ttl: float | None = Non
     found, reasons = find_session(settings, session_id)
     if found is not None:
         return SessionInfo.from_record(found.as_dict(), settings)
-    if unread is not None:
+    if unread is not None and (reasons or not isinstance(unread, NoRemoteState)):
         raise RemoteStateError("; ".join([str(unread), *reasons])) from unread
-    raise NoSessionInfo(_not_found(session_id, settings, reasons))
+    known = [] if unread is not None else read_snapshot(settings, max(ttl or 0.0, _JUST_READ)).lines.ids()
+    raise NoSessionInfo(_not_found(session_id, known, reasons))
 
 
-def _not_found(session_id: str, settings: Settings, reasons: list[str]) -> str:
-    ids = read_snapshot(settings).lines.ids()
+def _not_found(session_id: str, ids: list[str], reasons: list[str]) -> str:
     subject = split_session_id(session_id)[0]
     # of the same subject, else mistyped in a digit or two; what is further away is no help
     near = [other for other in ids if other.startswith(subject)][:3]

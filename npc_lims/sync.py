@@ -19,7 +19,7 @@ from npc_lims.sources.s3 import observe_s3
 from npc_lims.sources.spreadsheets import observe_training
 from npc_lims.sources.tracked import observe_tracked
 from npc_lims.state.diff import SessionChange, changes_between
-from npc_lims.state.store import Loaded, read_state, write_state
+from npc_lims.state.store import Loaded, read_state, snapshot_digest, write_state
 from npc_lims.state.sync_file import SyncFile, next_sync_file, read_sync_file, write_sync_file
 
 __all__ = ["Reporter", "SilentReporter", "SyncOptions", "SyncResult", "observe", "sync"]
@@ -105,14 +105,15 @@ def sync(settings: Settings, options: SyncOptions, reporter: Reporter | None = N
     loaded = read_state(options.state)
     sync_file = read_sync_file(options.state)
     # what was read last time may be skipped only if all that was recorded of it is still there
-    last_read = sync_file if loaded.is_intact else SyncFile()
-    observations = observe(settings, options, loaded.records, last_read, reporter or SilentReporter())
+    is_trusted = loaded.is_intact and loaded.snapshot == sync_file.snapshot
+    last = sync_file if is_trusted else sync_file.without_versions()
+    observations = observe(settings, options, loaded.records, last, reporter or SilentReporter())
     after = reconcile(loaded.records, observations, options.sessions)
     if options.sessions is not None:
         _check_known(options.sessions, after)
     if not options.allow_removals:
         check_breaker(loaded.records, after)
-    written = () if options.dry_run else _write(options, loaded, after, sync_file, observations)
+    written = () if options.dry_run else _write(options, loaded, after, last, observations)
     return SyncResult(loaded.records, after, tuple(observations), tuple(written))
 
 
@@ -206,8 +207,9 @@ def _write(
 ) -> list[Path]:
     written = write_state(options.state, loaded, after)
     now = datetime.datetime.now(datetime.timezone.utc)
-    new = next_sync_file(sync_file, observations, now, whole=options.sessions is None)
+    digest = snapshot_digest(options.state)
+    new = next_sync_file(sync_file, observations, now, whole=options.sessions is None, snapshot=digest)
     # last of all: its ETags say that what they stand for has been written
-    if new is not sync_file:
+    if new != read_sync_file(options.state):
         written.append(write_sync_file(options.state, new))
     return written

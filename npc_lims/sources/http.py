@@ -15,7 +15,6 @@ __all__ = ["GaveUp", "Patience", "request", "retry_after_seconds"]
 
 # Answers that say "not now" rather than "no".
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
-_LONGEST_WAIT = 60.0
 
 
 class GaveUp(Exception):
@@ -29,16 +28,18 @@ class Patience:
         attempts: Requests sent at most, the first included.
         timeout: Seconds without an answer before a request counts as lost.
         backoff: Seconds of the first wait; each further wait may be twice as long.
+        longest: Seconds of the longest wait. A server that asks for more is given up.
     """
 
-    def __init__(self, attempts: int, timeout: float, backoff: float) -> None:
+    def __init__(self, attempts: int, timeout: float, backoff: float, longest: float = 60.0) -> None:
         self.attempts = attempts
         self.timeout = timeout
+        self.longest = longest
         self._backoff = backoff
 
     def wait_before(self, attempt: int) -> float:
         """Seconds before *attempt* (2, 3, ...): a random part of the doubling wait, so that clients spread out."""
-        longest = min(self._backoff * 2 ** (attempt - 2), _LONGEST_WAIT)
+        longest = min(self._backoff * 2 ** (attempt - 2), self.longest)
         return random.uniform(longest / 2, longest)
 
 
@@ -57,7 +58,7 @@ def request(
     refuses (`ValueError`) is asked for again. Any other status is an answer: *parse* sees it.
 
     Raises:
-        GaveUp: The attempts are used up, or the server asks for a longer wait than a minute.
+        GaveUp: The attempts are used up, or the server asks for a longer wait than there is patience.
     """
     why, wait = "", 0.0
     for attempt in range(1, patience.attempts + 1):
@@ -72,7 +73,7 @@ def request(
             why = f"answered {response.status_code} {response.reason}".strip()
             asked = retry_after_seconds(response.headers.get("Retry-After"))
             if asked is not None:
-                if asked > _LONGEST_WAIT:
+                if asked > patience.longest:
                     raise GaveUp(f"{why} and asks to wait {asked:.0f} s; try again later")
                 # exactly what was asked is when every client comes back: spread out after it
                 wait = asked + random.uniform(0, min(1.0, wait))

@@ -205,7 +205,11 @@ class MirrorStore:
         top = self._root / bucket
         folder = top / prefix.rpartition("/")[0]
         with _FileErrors(folder):
-            keys = [path.relative_to(top).as_posix() for path in folder.rglob("*") if path.is_file()]
+            keys = [
+                (Path(parent) / name).relative_to(top).as_posix()
+                for parent, _, names in os.walk(folder, onerror=_unless_missing)
+                for name in names
+            ]
             for key in sorted(key for key in keys if key.startswith(prefix)):
                 # a listing gives sizes only: hashing every file of a mirror would read all of it
                 yield ObjectInfo(key, (top / key).stat().st_size, "")
@@ -234,6 +238,12 @@ def _always_sent(answer: Mapping[str, Any], field: str, name: str) -> Any:
     if field not in answer:
         raise SourceError("s3", f"{name}: what answers is not S3 (no {field}); check AWS_ENDPOINT_URL and proxies")
     return answer[field]
+
+
+def _unless_missing(error: OSError) -> None:
+    """What `os.walk` would step over: a folder that may not be read is not an empty one."""
+    if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
+        raise error
 
 
 def _check_size(name: str, size: int, limit: int) -> None:

@@ -173,8 +173,10 @@ def _listed(record: Record, raw: Asset) -> RawListing | None:
     listing = record.s3.raw if isinstance(record.s3, S3Facts) else None
     if not isinstance(listing, RawListing) or listing.asset != raw.id:
         return None
-    complete = bool(listing.ecephys) or not raw.name.startswith("ecephys")
-    return listing if complete else None
+    # an asset may be registered before its files have arrived: then it is listed again
+    has_arrived = listing.ecephys or not raw.name.startswith("ecephys")
+    found_any = listing.ecephys or listing.metadata or listing.sync or listing.videos or listing.settings_xml
+    return listing if has_arrived and found_any else None
 
 
 def _facts(record: Record, new: RawListing | None, asked: bool, shared: _Repositories) -> Found:

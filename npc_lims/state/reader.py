@@ -78,6 +78,8 @@ class Snapshot:
 
 
 _kept_lines: Memo[Lines] = Memo(size=2, seconds=24 * 3600)
+# Where nothing can be kept on disk (a home that cannot be written), memory has to do.
+_unkept: Memo[tuple[float, Lines]] = Memo(size=2, seconds=24 * 3600)
 _single: Memo[tuple[float, dict[str, Any]]] = Memo(size=256, seconds=24 * 3600)  # with the time it was read
 _asked: Memo[bool] = Memo(size=64, seconds=3600)
 _warned: Memo[bool] = Memo(size=64, seconds=24 * 3600)
@@ -119,7 +121,8 @@ def read_one(settings: Settings, session_id: str, ttl: float | None = None) -> d
     kept = _single.get(question)
     if kept is not None and time.monotonic() - kept[0] < (settings.ttl if ttl is None else ttl):
         return kept[1]
-    if not path.exists() and _asked.get(str(path)) is None and _failed.get(str(path)) is None:
+    nothing_kept = not path.exists() and _unkept.get(str(path)) is None
+    if nothing_kept and _asked.get(str(path)) is None and _failed.get(str(path)) is None:
         _asked.put(str(path), True)
         found = _fetch_own_file(settings, session_id)
         if found is not None:
@@ -202,6 +205,9 @@ def _read_published(settings: Settings, ttl: float) -> Snapshot:
     age = _age(path)
     if age is not None and age < ttl and (lines := _read_kept(settings, path)) is not None:
         return Snapshot(lines, Origin("cache", place, age=age))
+    unkept = _unkept.get(str(path)) if age is None else None
+    if unkept is not None and time.monotonic() - unkept[0] < ttl:
+        return Snapshot(unkept[1], Origin("cache", place, age=time.monotonic() - unkept[0]))
     failure = _failed.get(str(path))
     if failure is None:
         try:
@@ -209,10 +215,14 @@ def _read_published(settings: Settings, ttl: float) -> Snapshot:
             question = _version(path)
             if question is not None:
                 _kept_lines.put(question, fetched)
+            else:
+                _unkept.put(str(path), (time.monotonic(), fetched))
             return Snapshot(fetched, Origin("github", place, age=0.0))
         except RemoteStateError as error:
             failure = _failed.put(str(path), error)
     lines = _read_kept(settings, path)
+    if lines is None and unkept is not None:
+        age, lines = time.monotonic() - unkept[0], unkept[1]
     if lines is None:
         raise failure
     age = age or 0.0

@@ -24,6 +24,7 @@ __all__ = ["CachedSnapshot", "cached_snapshot_path", "fetch_file", "fetch_snapsh
 # A person waits for this answer, and a stale copy or a live query can stand in for it.
 _ATTEMPTS = 2
 _TIMEOUT = 10.0
+_LONGEST_WAIT = 2.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +71,7 @@ def fetch_snapshot(settings: Settings, cached: CachedSnapshot | None) -> list[by
         RemoteStateError: GitHub refused (429), failed or could not be reached.
     """
     etag = cached.etag if cached is not None else None
-    answer = _fetch(settings, f"state/{SNAPSHOT}", etag, check=checked_lines)
+    answer = _fetch(settings, f"state/{SNAPSHOT}", etag, check=_check_snapshot)
     path = cached_snapshot_path(settings)
     try:
         if answer is None:
@@ -85,6 +86,12 @@ def fetch_snapshot(settings: Settings, cached: CachedSnapshot | None) -> list[by
         # the answer is here; that it cannot be kept (read-only home, full disk) costs the next caller a request
         return cached.lines if answer is None and cached is not None else lines
     return lines
+
+
+def _check_snapshot(content: bytes) -> None:
+    """Refuse what is no snapshot, and an empty one: no lab publishes that it has no sessions."""
+    if not checked_lines(content):
+        raise ValueError("empty")
 
 
 def fetch_file(settings: Settings, path: str) -> bytes | None:
@@ -125,7 +132,9 @@ def _fetch(settings: Settings, path: str, etag: str | None, check: object = None
             check(response.content)
         return response.content, response.headers.get("ETag", "")
 
-    patience = Patience(min(_ATTEMPTS, settings.attempts), min(_TIMEOUT, settings.timeout), settings.backoff)
+    patience = Patience(
+        min(_ATTEMPTS, settings.attempts), min(_TIMEOUT, settings.timeout), settings.backoff, _LONGEST_WAIT
+    )
     try:
         with requests.Session() as session:
             result: tuple[bytes, str] | None = request(

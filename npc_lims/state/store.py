@@ -47,11 +47,13 @@ class Loaded:
         lines: Session id to its line of the snapshot, for those whose line and file agree.
         is_intact: All of them agree, and the snapshot has no line without a file. If not, somebody edited
             or deleted files, or a sync was killed: what is recorded may lack what was last observed.
+        snapshot: Digest of the snapshot, if there is one.
     """
 
     records: Mapping[str, Record]
     lines: Mapping[str, bytes]
     is_intact: bool = True
+    snapshot: str | None = None
 
 
 def session_path(folder: Path, session_id: str) -> Path:
@@ -82,7 +84,16 @@ def read_state(folder: Path) -> Loaded:
         elif line is not None:
             lines[session_id] = line
         records[session_id] = record
-    return Loaded(records, lines, is_intact=lines.keys() == records.keys() == mirrored.keys())
+    is_intact = lines.keys() == records.keys() == mirrored.keys()
+    return Loaded(records, lines, is_intact, snapshot_digest(folder))
+
+
+def snapshot_digest(folder: Path) -> str | None:
+    """Digest of the snapshot, or None if there is none."""
+    try:
+        return digest_of((folder / SNAPSHOT).read_bytes())
+    except FileNotFoundError:
+        return None
 
 
 def read_record(folder: Path, session_id: str) -> Record | None:

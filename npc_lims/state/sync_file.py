@@ -44,7 +44,15 @@ class SourceSync(Model):
 
 class SyncFile(Model):
     schema_: int = pydantic.Field(default=1, alias="schema")
+    snapshot: Optional[str] = None
+    """Digest of the snapshot written with it. To another snapshot the versions below say nothing: files were
+    edited, deleted or taken from another commit, or a sync was killed."""
     sources: dict[str, SourceSync] = pydantic.Field(default_factory=dict)
+
+    def without_versions(self) -> SyncFile:
+        """The same, with everything to be read again."""
+        sources = {name: source.model_copy(update={"versions": {}}) for name, source in self.sources.items()}
+        return self.model_copy(update={"sources": sources})
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
@@ -87,10 +95,12 @@ def next_sync_file(
     now: datetime.datetime,
     *,
     whole: bool = True,
+    snapshot: str | None = None,
 ) -> SyncFile:
     """The file after a sync: *before* itself where only times would change and they are recent.
 
     Args:
+        snapshot: Digest of the snapshot as it is now.
         whole: Every session was asked about; a sync of some sessions says nothing of when all were last seen.
     """
     stamp = f"{now.astimezone(datetime.timezone.utc):%Y-%m-%dT%H:%M:%SZ}"
@@ -98,7 +108,7 @@ def next_sync_file(
     for observation in observed:
         old = before.sources.get(observation.source, SourceSync())
         sources[observation.source] = _next_source(old, observation, stamp, whole)
-    after = SyncFile(sources=dict(sorted(sources.items(), key=lambda item: _order(item[0]))))
+    after = SyncFile(snapshot=snapshot, sources=dict(sorted(sources.items(), key=lambda item: _order(item[0]))))
     if _without_times(after) == _without_times(before) and not _is_stale(before, after, now):
         return before
     return after

@@ -278,3 +278,39 @@ def test_naming_no_session_is_bad_input(world: Path) -> None:
 def test_a_log_line_is_never_broken(world: Path) -> None:
     done = run_cli("sync")
     assert any("AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY" in line for line in done.err.splitlines())
+
+
+@pytest.mark.parametrize("healing", [("--only", "training"), ("--only", "s3"), ("--sessions", "901001_2024-03-11")])
+def test_a_deleted_session_comes_back_whatever_sync_came_between(world: Path, healing: tuple[str, str]) -> None:
+    sync()
+    before = facts_of(world / "state")
+    (world / "state" / "sessions" / "901002" / "901002_2024-05-13.yaml").unlink()
+    assert sync(*healing).code == 0
+    assert sync().code == 0
+    assert facts_of(world / "state") == before
+
+
+def test_session_files_of_another_commit_are_brought_up_to_date(world: Path) -> None:
+    sync()
+    shutil.copytree(world / "state", world / "old")
+    write_world(world, 2)
+    sync()
+    after = facts_of(world / "state")
+    shutil.rmtree(world / "state" / "sessions")
+    shutil.copytree(world / "old" / "sessions", world / "state" / "sessions")
+    shutil.copy(world / "old" / "sessions.jsonl", world / "state" / "sessions.jsonl")
+    assert sync().code == 0
+    assert facts_of(world / "state") == after
+
+
+def test_a_session_that_moves_to_a_workbook_that_is_missing_stays(world: Path) -> None:
+    sync()
+    tracked = world / "tracked_sessions.yaml"
+    text = tracked.read_text(encoding="utf-8")
+    lines = text.splitlines(keepends=True)
+    start = next(n for n, line in enumerate(lines) if "901005_20241030" in line)
+    end = next(n for n in range(start + 1, len(lines)) if lines[n].lstrip().startswith("- ") or lines[n][0] != " ")
+    tracked.write_text("".join(lines[:start] + lines[end:]), encoding="utf-8")
+    (world / "mirror/s3/aind-scratch-data/dynamic-routing/DynamicRoutingTask/DynamicRoutingTrainingNSB.xlsx").unlink()
+    assert sync().code == 3
+    assert (world / "state" / "sessions" / "901005" / "901005_2024-10-30.yaml").is_file()

@@ -636,3 +636,28 @@ def test_unknown_statuses_without_credentials_name_the_variable(
     assert not str(raised.value).startswith("'")
     with pytest.raises(npc_lims.MissingCredentials, match="AWS_ACCESS_KEY_ID"):
         _ = info.is_nwb_cached
+
+
+def test_a_home_that_cannot_be_written_costs_no_more_requests(
+    github: GitHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("in the way of a folder", encoding="utf-8")
+    monkeypatch.setenv("NPC_LIMS_CACHE_DIR", str(tmp_path / "file" / "cache"))
+    for info in npc_lims.get_session_info():
+        assert npc_lims.get_session_info(info.id) == info
+    assert github.paths == ["state/sessions.jsonl"]
+
+
+def test_an_empty_answer_replaces_nothing(github: GitHub) -> None:
+    ids = [str(info.id) for info in npc_lims.get_session_info()]
+    github.proxy.rule = lambda request: Status(200, {}, b"")
+    npc_lims.clear_caches()
+    with pytest.warns(npc_lims.StaleStateWarning):
+        assert [str(info.id) for info in npc_lims.get_session_info(ttl_seconds=0)] == ids
+
+
+def test_filters_take_what_sessions_give(github: GitHub) -> None:
+    info = npc_lims.get_session_info()[0]
+    for name in ("id", "subject", "date", "idx", "project", "allen_path", "experiment_day", "is_ephys"):
+        assert info in npc_lims.get_session_info(**{name: getattr(info, name)}), name
+    assert npc_lims.get_session_info(date=str(info.date).replace("-", "")) == npc_lims.get_session_info(date=info.date)
