@@ -19,6 +19,7 @@ from npc_lims.memo import Memo
 from npc_lims.model import CodeOcean, Record
 from npc_lims.notice import notify
 from npc_lims.reconcile import reconcile, reconcile_session
+from npc_lims.session_id import split_session_id
 from npc_lims.sources.codeocean import AssetClient, observe_codeocean, open_client
 from npc_lims.sources.objects import StoreOpener, open_store
 from npc_lims.sources.observation import Observation
@@ -28,7 +29,7 @@ from npc_lims.state.remote import fetch_file
 if TYPE_CHECKING:
     from npc_lims.settings import Settings
 
-__all__ = ["all_sessions", "complete", "find_session"]
+__all__ = ["all_sessions", "complete", "find_session", "say_once"]
 
 TRACKED_FILE = "tracked_sessions.yaml"
 
@@ -37,6 +38,7 @@ _not_found: Memo[list[str]] = Memo(size=4096, seconds=60)
 _searches: Memo[list[list[dict[str, Any]]]] = Memo(size=256, seconds=600)
 _tracked: Memo[Observation] = Memo(size=2, seconds=600)
 _tracked_failed: Memo[RemoteStateError] = Memo(size=16, seconds=60)
+_told: Memo[bool] = Memo(size=16, seconds=24 * 3600)
 _everything: Memo[Mapping[str, Record]] = Memo(size=2, seconds=600)
 
 
@@ -115,7 +117,12 @@ def find_session(settings: Settings, session_id: str) -> tuple[Record | None, li
 
 
 def _is_known(record: Record) -> bool:
-    """Whether any source has the session: imaging is of the subject, and says nothing of a day."""
+    """Whether any source has the session: imaging is of the subject, and says nothing of a day.
+
+    A second recording of a day that nobody lists is one of surface channels, and no session of its own.
+    """
+    if split_session_id(record.id)[2] and not (record.tracked or record.training):
+        return False
     section = record.codeocean
     assets = section.model_dump(exclude={"smartspim"}) if isinstance(section, CodeOcean) else {}
     return bool(record.tracked or record.training or any(assets.values()))
@@ -141,8 +148,16 @@ def _all_sessions(settings: Settings, why: NpcLimsError) -> Mapping[str, Record]
     if not observations:
         raise RemoteStateError("; ".join([str(why), "and the sources cannot be asked instead", *reasons])) from why
     left_out = f"; left out: {'; '.join(reasons)}" if reasons else ""
-    notify(f"{why}; asking the sources instead, which is slow{left_out}", LiveStateWarning)
+    say_once(settings, f"{why}; asking the sources instead, which is slow{left_out}")
     return reconcile({}, observations)
+
+
+def say_once(settings: Settings, message: str) -> None:
+    """Warn that there is no state to read, once for each place where it should be."""
+    place = (settings.raw_url, settings.repo, settings.ref)
+    if _told.get(place) is None:
+        _told.put(place, True)
+        notify(message, LiveStateWarning)
 
 
 def _unknown(record: Record, flags: Collection[str]) -> list[str]:

@@ -7,7 +7,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Union, overload
 
 from npc_lims.environment import settings_for_reading
-from npc_lims.errors import NoRemoteState, NoSessionInfo, NpcLimsError, RemoteStateError, UnknownStatusWarning
+from npc_lims.errors import (
+    NoRemoteState,
+    NoSessionInfo,
+    NpcLimsError,
+    RemoteStateError,
+    UnknownStatusWarning,
+)
 from npc_lims.notice import notify
 from npc_lims.rows import COLUMNS, FLAG_NAMES, session_row
 from npc_lims.session_id import parse_session_id, split_session_id
@@ -159,10 +165,12 @@ def select_session(settings: Settings, session: Session, ttl: float | None = Non
         record, unread = None, error
     if record is not None:
         return SessionInfo.from_record(record, settings)
-    from npc_lims.live import find_session
+    from npc_lims.live import find_session, say_once
 
     found, reasons = find_session(settings, session_id)
     if found is not None:
+        if unread is not None:
+            say_once(settings, f"{unread}; asking the sources instead, which is slow")
         return SessionInfo.from_record(found.as_dict(), settings)
     if unread is not None and (reasons or not isinstance(unread, NoRemoteState)):
         raise RemoteStateError("; ".join([str(unread), *reasons])) from unread

@@ -389,3 +389,11 @@ def test_a_session_that_only_a_mirror_has_is_known_in_full(
     info = npc_lims.get_session_info("901003_2024-10-21")
     assert (info.is_ephys, info.is_uploaded, info.is_sorted, info.is_annotated) == (True, True, True, True)
     assert info.surface_channels_id if info.is_surface_channels else True
+
+
+def test_a_recording_of_surface_channels_is_no_session(
+    synced: Path, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NPC_LIMS_STATE", str(synced / "state"))
+    with pytest.raises(npc_lims.NoSessionInfo):
+        npc_lims.get_session_info("901001_2024-03-13_1")
