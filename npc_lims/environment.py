@@ -1,38 +1,21 @@
-"""Variables of the environment and of a `.env`, and the settings that a read of state needs of them.
-
-pydantic takes a tenth of a second to import and make ready, longer than ten thousand sessions take to
-read. A read that is answered by what is kept on disk goes without it.
-"""
+"""Variables of the environment and of a `.env`, and the defaults that more than one reader of them needs."""
 
 from __future__ import annotations
 
 import dataclasses
 import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
 
 from npc_lims.errors import SettingsError
 
-if TYPE_CHECKING:
-    from npc_lims.settings import Settings
-
-__all__ = ["DOTENV", "RAW_URL", "REF", "REPO", "TTL", "Environment", "read_environment", "settings_for_reading"]
+__all__ = ["DOTENV", "RAW_URL", "REF", "REPO", "TTL", "Environment", "read_environment"]
 
 DOTENV = ".env"
 REPO = "AllenInstitute/npc_lims"
 REF = "main"
 RAW_URL = "https://raw.githubusercontent.com"
 TTL = 600.0
-
-# Values that mean what they say, whatever `Settings` would check: all others are left to it.
-_PLAIN = {
-    "NPC_LIMS_REPO": re.compile(r"[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+"),
-    "NPC_LIMS_REF": re.compile(r"[^\n]+"),
-    "NPC_LIMS_RAW_URL": re.compile(r"(https://|http://127\.0\.0\.1:)[A-Za-z0-9._/:-]*[A-Za-z0-9]"),
-    "NPC_LIMS_TTL": re.compile(r"[0-9]{1,12}(\.[0-9]{1,9})?"),
-}
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -64,50 +47,6 @@ def read_environment(environ: Mapping[str, str] | None = None, folder: Path | No
     values.update(environ)
     # a variable set to nothing is not set
     return Environment({name: value for name, value in values.items() if value != ""}, dotenv_path)
-
-
-def settings_for_reading() -> Settings:
-    """The settings of this process, of which those that reading needs are there at once.
-
-    All others are read and validated together, when the first of them is asked for.
-
-    Raises:
-        SettingsError: A variable has a value that cannot be used.
-    """
-    environment = read_environment()
-    values = environment.values
-    if all(pattern.fullmatch(values[name]) for name, pattern in _PLAIN.items() if name in values):
-        return cast("Settings", _ReadSettings(environment))
-    from npc_lims.settings import make_settings
-
-    return make_settings(environment)
-
-
-class _ReadSettings:
-    """Stands for the `Settings` of an environment; makes them when it is asked for what it has not got."""
-
-    def __init__(self, environment: Environment) -> None:
-        values = environment.values
-        self._environment = environment
-        self.repo = values.get("NPC_LIMS_REPO", REPO)
-        self.ref = values.get("NPC_LIMS_REF", REF)
-        self.raw_url = values.get("NPC_LIMS_RAW_URL", RAW_URL)
-        self.ttl = float(values.get("NPC_LIMS_TTL", TTL))
-        self.state = _path(values.get("NPC_LIMS_STATE"))
-        self.cache_dir = _path(values.get("NPC_LIMS_CACHE_DIR"))
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):
-            raise AttributeError(name)
-        from npc_lims.settings import make_settings
-
-        settings = make_settings(self._environment)
-        self.__dict__.update({field: getattr(settings, field) for field in type(settings).model_fields})
-        return getattr(settings, name)
-
-
-def _path(value: str | None) -> Path | None:
-    return None if value is None else Path(value)
 
 
 def _find_dotenv(folder: Path) -> Path | None:

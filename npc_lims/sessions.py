@@ -6,7 +6,6 @@ import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Union, overload
 
-from npc_lims.environment import settings_for_reading
 from npc_lims.errors import (
     NoRemoteState,
     NoSessionInfo,
@@ -15,6 +14,7 @@ from npc_lims.errors import (
     UnknownStatusWarning,
 )
 from npc_lims.notice import notify
+from npc_lims.read_settings import settings_for_reading
 from npc_lims.rows import COLUMNS, FLAG_NAMES, session_row
 from npc_lims.session_id import parse_session_id, split_session_id
 from npc_lims.session_info import SessionInfo

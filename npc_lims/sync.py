@@ -113,7 +113,7 @@ def sync(settings: Settings, options: SyncOptions, reporter: Reporter | None = N
         _check_known(options.sessions, after)
     if not options.allow_removals:
         check_breaker(loaded.records, after)
-    written = () if options.dry_run else _write(options, loaded, after, last, observations)
+    written = () if options.dry_run else _write(options, loaded, after, sync_file, last, observations)
     return SyncResult(loaded.records, after, tuple(observations), tuple(written))
 
 
@@ -203,13 +203,14 @@ def _write(
     loaded: Loaded,
     after: Mapping[str, Record],
     sync_file: SyncFile,
+    last: SyncFile,
     observations: Sequence[Observation],
 ) -> list[Path]:
     written = write_state(options.state, loaded, after)
     now = datetime.datetime.now(datetime.timezone.utc)
     digest = snapshot_digest(options.state)
-    new = next_sync_file(sync_file, observations, now, whole=options.sessions is None, snapshot=digest)
+    new = next_sync_file(last, observations, now, whole=options.sessions is None, snapshot=digest)
     # last of all: its ETags say that what they stand for has been written
-    if new != read_sync_file(options.state):
+    if new != sync_file:
         written.append(write_sync_file(options.state, new))
     return written

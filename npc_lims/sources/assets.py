@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -62,25 +63,27 @@ class DataAsset(pydantic.BaseModel):
         scheme = "gs" if source.origin == "gcp" else "s3"
         return f"{scheme}://{source.bucket}/{source.prefix or ''}".rstrip("/")
 
+    @functools.cached_property
     def match(self) -> re.Match[str]:
+        """The parts of the name; asked for several times of each of many thousand assets."""
         match = SEARCHED_NAMES.match(self.name)
         assert match is not None, f"{self.name} was let through by the search"
         return match
 
     @property
     def platform(self) -> str:
-        return self.match()["platform"]
+        return self.match["platform"]
 
     @property
     def start(self) -> tuple[str, str]:
         """Date and time of the recording that it belongs to."""
-        match = self.match()
+        match = self.match
         return match["date"], match["time"]
 
     @property
     def process(self) -> str:
         """What follows the session in the name: empty for raw data."""
-        return self.match()["rest"] or ""
+        return self.match["rest"] or ""
 
     @property
     def is_sorted(self) -> bool:
