@@ -10,6 +10,8 @@ import importlib
 TYPE_CHECKING = False  # as type checkers read it too; importing typing takes longer than all the rest
 if TYPE_CHECKING:
     from npc_lims.errors import (
+        GitError,
+        GitHubError,
         LiveStateWarning,
         MissingCredentials,
         NoRemoteState,
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
 __version__ = "1.0.0"
 
 __all__ = [
+    "GitError",
+    "GitHubError",
     "LiveStateWarning",
     "MissingCredentials",
     "NoRemoteState",

@@ -7,6 +7,8 @@ NpcLimsError
 ├── TrackedFileError        tracked_sessions.yaml holds errors; carries them
 ├── SourceError             one external system could not be asked; carries which one
 ├── StateError              a file under state/ is missing, damaged or of another schema
+├── GitError                git refused, or the checkout is not in a condition to publish from
+├── GitHubError             GitHub refused a request, or could not be reached
 ├── RemoteStateError        the published state could not be fetched
 │   └── NoRemoteState       GitHub answered, and there is no state at that address
 └── SyncRefused             a sync would remove or blank too much at once
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from npc_lims.problems import Problem
 
 __all__ = [
+    "GitError",
+    "GitHubError",
     "LiveStateWarning",
     "MissingCredentials",
     "NoRemoteState",
@@ -97,6 +101,25 @@ class SourceError(NpcLimsError):
 
 class StateError(NpcLimsError):
     """A file of a state folder is missing, damaged or of a schema this version cannot read."""
+
+
+class GitError(NpcLimsError):
+    """git could not do what it was asked for, or the checkout is in no condition for it; the message has the remedy."""
+
+
+class GitHubError(NpcLimsError):
+    """GitHub's REST API refused a request, or could not be asked; the message has its reason and the remedy.
+
+    Attributes:
+        status: The HTTP status of the answer; None if there was none.
+    """
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        self.status = status
+        super().__init__(message, status)  # what a process pool makes it from on the other side
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 class RemoteStateError(NpcLimsError):

@@ -7,7 +7,7 @@ training workbooks) have said that they do not have it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import Any
 
 from npc_lims.errors import SyncRefused
@@ -27,7 +27,7 @@ Records = Mapping[str, Record]
 
 
 def reconcile(
-    previous: Records, observed: Iterable[Observation], only: Collection[str] | None = None
+    previous: Records, observed: Iterable[Observation], only: Container[str] | None = None
 ) -> dict[str, Record]:
     """Records by session id, in id order.
 

@@ -10,7 +10,9 @@ from typing import Protocol
 
 from npc_lims.errors import MissingCredentials, NpcLimsError, SourceError, TrackedFileError
 from npc_lims.model import SECTIONS, Record
+from npc_lims.observed import Observed
 from npc_lims.reconcile import check_breaker, reconcile
+from npc_lims.scope import Scope
 from npc_lims.settings import Settings
 from npc_lims.sources.codeocean import observe_codeocean, open_client
 from npc_lims.sources.objects import StoreOpener
@@ -22,7 +24,7 @@ from npc_lims.state.diff import SessionChange, changes_between
 from npc_lims.state.store import Loaded, read_state, snapshot_digest, write_state
 from npc_lims.state.sync_file import SyncFile, next_sync_file, read_sync_file, write_sync_file
 
-__all__ = ["Reporter", "SilentReporter", "SyncOptions", "SyncResult", "observe", "sync"]
+__all__ = ["Reporter", "SilentReporter", "SyncOptions", "SyncResult", "apply", "observe", "sync"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,6 +36,8 @@ class SyncOptions:
         tracked: The tracked sessions file.
         sources: Sources to ask, of `model.SECTIONS`.
         sessions: Ids that may change; None for all.
+        changed: Only sessions of which the tracked file says something else than is recorded.
+        shard: Number, from 1, and count: only sessions whose subjects are in that share.
         full: Read again also what is recorded as unchanged.
         dry_run: Write nothing.
         allow_removals: Go on where the breaker would refuse.
@@ -43,9 +47,19 @@ class SyncOptions:
     tracked: Path
     sources: Sequence[str] = SECTIONS
     sessions: Collection[str] | None = None
+    changed: bool = False
+    shard: tuple[int, int] | None = None
     full: bool = False
     dry_run: bool = False
     allow_removals: bool = False
+
+    @property
+    def scope(self) -> Scope:
+        """The sessions that may change, as far as that is known before the tracked file is read."""
+        sessions = None if self.sessions is None else frozenset(self.sessions)
+        if self.shard is None:
+            return Scope(sessions)
+        return Scope(sessions, frozenset([self.shard[0]]), self.shard[1])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,14 +69,19 @@ class SyncResult:
     Attributes:
         before: Records by session id as they were.
         after: Records as they are now, or would be after a dry run.
-        observations: One for each source that was asked.
+        observed: The looks it was made of.
         written: Files that were written or removed.
     """
 
     before: Mapping[str, Record]
     after: Mapping[str, Record]
-    observations: tuple[Observation, ...]
+    observed: tuple[Observed, ...]
     written: tuple[Path, ...]
+
+    @property
+    def observations(self) -> tuple[Observation, ...]:
+        """One for each source that was asked, in each look."""
+        return tuple(observation for one in self.observed for observation in one.observations)
 
     @property
     def changes(self) -> list[SessionChange]:
@@ -94,88 +113,198 @@ class SilentReporter:
         """Says nothing."""
 
 
+@dataclasses.dataclass(frozen=True)
+class _Recorded:
+    """A state folder as a sync finds it.
+
+    Attributes:
+        sync_file: As it is.
+        last: The same, without versions if they cannot be trusted: what was read last time may be skipped only
+            if all that was recorded of it is still there.
+    """
+
+    loaded: Loaded
+    sync_file: SyncFile
+    last: SyncFile
+
+    def versions(self, source: str) -> Mapping[str, str]:
+        """What was read of a source last time; nothing if the facts that were read then are not there any more."""
+        recorded = self.last.sources.get(source)
+        return recorded.versions if recorded is not None and self.loaded.records else {}
+
+
+def _read(folder: Path) -> _Recorded:
+    loaded = read_state(folder)
+    sync_file = read_sync_file(folder)
+    is_trusted = loaded.is_intact and loaded.snapshot == sync_file.snapshot
+    return _Recorded(loaded, sync_file, sync_file if is_trusted else sync_file.without_versions())
+
+
 def sync(settings: Settings, options: SyncOptions, reporter: Reporter | None = None) -> SyncResult:
-    """Run one sync.
+    """Run one sync: `observe`, and `apply` what was seen.
 
     Raises:
         TrackedFileError: The tracked sessions file holds errors; nothing was asked or written.
         StateError: The state folder is damaged; nothing was written.
         SyncRefused: The breaker; nothing was written.
     """
-    loaded = read_state(options.state)
-    sync_file = read_sync_file(options.state)
-    # what was read last time may be skipped only if all that was recorded of it is still there
-    is_trusted = loaded.is_intact and loaded.snapshot == sync_file.snapshot
-    last = sync_file if is_trusted else sync_file.without_versions()
-    observations = observe(settings, options, loaded.records, last, reporter or SilentReporter())
-    after = reconcile(loaded.records, observations, options.sessions)
-    if options.sessions is not None:
-        _check_known(options.sessions, after)
-    if not options.allow_removals:
-        check_breaker(loaded.records, after)
-    written = () if options.dry_run else _write(options, loaded, after, sync_file, last, observations)
-    return SyncResult(loaded.records, after, tuple(observations), tuple(written))
+    recorded = _read(options.state)
+    observed = _observe(settings, options, recorded, reporter or SilentReporter())
+    return _apply(options.state, recorded, [observed], dry_run=options.dry_run)
 
 
-def observe(
-    settings: Settings,
-    options: SyncOptions,
-    previous: Mapping[str, Record],
-    sync_file: SyncFile,
-    reporter: Reporter,
-) -> list[Observation]:
-    """Ask each source in turn. One that fails gives a failed observation and never stops the others."""
-    observations: list[Observation] = []
-    # the buckets are opened by the first source that needs them, and by none if none does
-    store = StoreOpener(settings)
+def observe(settings: Settings, options: SyncOptions, reporter: Reporter | None = None) -> Observed:
+    """Ask each source in turn, and write nothing. One that fails gives a failed observation and stops no other.
 
-    def versions(source: str) -> Mapping[str, str]:
-        """What was read last time; nothing if the facts that were read then are not there any more."""
-        recorded = sync_file.sources.get(source)
-        return recorded.versions if recorded is not None and previous else {}
+    Raises:
+        TrackedFileError: The tracked sessions file holds errors; nothing was asked.
+        StateError: The state folder is damaged.
+        NpcLimsError: A session of `options.sessions` is not known.
+    """
+    return _observe(settings, options, _read(options.state), reporter or SilentReporter())
 
-    def training() -> Observation:
-        needs_store = settings.training.startswith("s3://")
-        return observe_training(settings, store() if needs_store else None, versions("training"), full=options.full)
 
-    def codeocean() -> Observation:
-        return observe_codeocean(
-            settings,
-            open_client(settings),
-            store,
-            known(),
-            options.sessions,
-            lambda done: reporter.progress("codeocean", done, None),
-        )
+def apply(
+    state: Path, observed: Sequence[Observed], *, tracked: Path | None = None, dry_run: bool = False
+) -> SyncResult:
+    """Reconcile what was seen with what the folder *state* holds, and write what changed.
 
-    def s3() -> Observation:
-        return observe_s3(
-            settings,
-            store(),
-            known(),
-            options.sessions,
-            full=options.full,
-            progress=lambda done, total: reporter.progress("s3", done, total),
-        )
+    The folder need not be that of the look: others may have written to it since.
 
-    def known() -> Mapping[str, Record]:
-        """What is known by now: each source builds on what those before it have seen."""
-        return reconcile(previous, observations, options.sessions)
+    Args:
+        observed: Looks at the sources, in the order in which they were made.
+        tracked: The tracked sessions file that belongs to this state. It is read again in place of what a look
+            saw of it, so that a state and the file committed with it never disagree; if it holds errors, what is
+            recorded of it stays.
 
-    steps: dict[str, Callable[[], Observation]] = {
-        "tracked": lambda: observe_tracked(options.tracked, versions("tracked"), full=options.full),
-        "training": training,
-        "codeocean": codeocean,
-        "s3": s3,
-    }
+    Raises:
+        StateError: The state folder is damaged; nothing was written.
+        SyncRefused: The breaker; nothing was written.
+    """
+    recorded = _read(state)
+    if tracked is not None:
+        again = _ask("tracked", lambda: _observe_committed(tracked, recorded))
+        observed = [_with_observation(one, again) for one in observed]
+    return _apply(state, recorded, observed, dry_run=dry_run)
+
+
+def _observe_committed(tracked: Path, recorded: _Recorded) -> Observation:
+    try:
+        return observe_tracked(tracked, recorded.versions("tracked"))
+    except TrackedFileError as error:
+        raise SourceError("tracked", " ".join(str(error).split("\n", 1)[0].split())) from None
+
+
+def _with_observation(observed: Observed, new: Observation) -> Observed:
+    """*observed* with what it saw of one source replaced, if it saw anything of it."""
+    observations = tuple(new if one.source == new.source else one for one in observed.observations)
+    return dataclasses.replace(observed, observations=observations)
+
+
+def _observe(settings: Settings, options: SyncOptions, recorded: _Recorded, reporter: Reporter) -> Observed:
+    began = datetime.datetime.now(datetime.timezone.utc)
+    look = _Look(settings, options, recorded, reporter)
     for source in SECTIONS:
-        if source not in options.sources:
-            continue
-        reporter.started(source)
+        if source in options.sources and not look.is_over:
+            look.at(source)
+    if options.sessions is not None:
+        _check_known(options.sessions, {*recorded.loaded.records, *look.known()})
+    return Observed(tuple(look.observations), look.scope, began, options.allow_removals)
+
+
+class _Look:
+    """One look at the sources under way: what has been seen so far, and which sessions it is about."""
+
+    def __init__(self, settings: Settings, options: SyncOptions, recorded: _Recorded, reporter: Reporter) -> None:
+        self._settings = settings
+        self._options = options
+        self._recorded = recorded
+        self._reporter = reporter
+        # the buckets are opened by the first source that needs them, and by none if none does
+        self._store = StoreOpener(settings)
+        self.scope = options.scope
+        self.observations: list[Observation] = []
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no session is left to ask about."""
+        return self._options.changed and self.scope.sessions == frozenset()
+
+    def at(self, source: str) -> None:
+        steps = {"tracked": self._tracked, "training": self._training, "codeocean": self._codeocean, "s3": self._s3}
+        self._reporter.started(source)
         observation = _ask(source, steps[source])
-        observations.append(observation)
-        reporter.finished(source, observation)
-    return observations
+        self.observations.append(observation)
+        self._reporter.finished(source, observation)
+        if source == "tracked" and self._options.changed:
+            edited = _edited(self._recorded.loaded.records, observation, self.scope)
+            self.scope = dataclasses.replace(self.scope, sessions=edited)
+
+    def known(self) -> Mapping[str, Record]:
+        """What is known by now: each source builds on what those before it have seen."""
+        return reconcile(self._recorded.loaded.records, self.observations, self._only())
+
+    def _only(self) -> Scope | None:
+        return None if self.scope.is_whole else self.scope
+
+    def _tracked(self) -> Observation:
+        return observe_tracked(self._options.tracked, self._recorded.versions("tracked"), full=self._options.full)
+
+    def _training(self) -> Observation:
+        store = self._store() if self._settings.training.startswith("s3://") else None
+        return observe_training(self._settings, store, self._recorded.versions("training"), full=self._options.full)
+
+    def _codeocean(self) -> Observation:
+        return observe_codeocean(
+            self._settings,
+            open_client(self._settings),
+            self._store,
+            self.known(),
+            self._only(),
+            lambda done: self._reporter.progress("codeocean", done, None),
+        )
+
+    def _s3(self) -> Observation:
+        return observe_s3(
+            self._settings,
+            self._store(),
+            self.known(),
+            self._only(),
+            full=self._options.full,
+            progress=lambda done, total: self._reporter.progress("s3", done, total),
+        )
+
+
+def _edited(previous: Mapping[str, Record], tracked: Observation, scope: Scope) -> frozenset[str]:
+    """Sessions of which the tracked file says something else than is recorded."""
+    after = reconcile(previous, [tracked], scope)
+    changed = {id_ for id_, record in after.items() if id_ not in previous or record.tracked != previous[id_].tracked}
+    return frozenset(changed | (previous.keys() - after.keys()))
+
+
+def _apply(state: Path, recorded: _Recorded, observed: Sequence[Observed], *, dry_run: bool) -> SyncResult:
+    before = recorded.loaded.records
+    seen = [
+        dataclasses.replace(one, observations=tuple(_as_of(recorded, observation) for observation in one.observations))
+        for one in observed
+    ]
+    after = before
+    for one in seen:
+        after = reconcile(after, one.observations, None if one.scope.is_whole else one.scope)
+    if not any(one.allow_removals for one in seen):
+        check_breaker(before, after)
+    written = () if dry_run else _write(state, recorded, after, seen)
+    return SyncResult(before, after, tuple(seen), written)
+
+
+def _as_of(recorded: _Recorded, observation: Observation) -> Observation:
+    """An observation as far as it holds for the state that is there now.
+
+    That what is asked is as it was when last recorded tells something of no other record than that one.
+    """
+    if observation.unchanged and recorded.versions(observation.source) != observation.versions:
+        return dataclasses.replace(observation, unchanged=False, versions={})
+    return observation
 
 
 def _ask(source: str, step: Callable[[], Observation]) -> Observation:
@@ -189,8 +318,8 @@ def _ask(source: str, step: Callable[[], Observation]) -> Observation:
         return failed(SourceError(source, str(error)))
 
 
-def _check_known(sessions: Collection[str], records: Mapping[str, Record]) -> None:
-    unknown = sorted(set(sessions) - set(records))
+def _check_known(sessions: Collection[str], known: Collection[str]) -> None:
+    unknown = sorted(set(sessions) - set(known))
     if unknown:
         raise NpcLimsError(
             f"no such session: {', '.join(unknown)}; a session is known once it is in tracked_sessions.yaml "
@@ -199,18 +328,14 @@ def _check_known(sessions: Collection[str], records: Mapping[str, Record]) -> No
 
 
 def _write(
-    options: SyncOptions,
-    loaded: Loaded,
-    after: Mapping[str, Record],
-    sync_file: SyncFile,
-    last: SyncFile,
-    observations: Sequence[Observation],
-) -> list[Path]:
-    written = write_state(options.state, loaded, after)
-    now = datetime.datetime.now(datetime.timezone.utc)
-    digest = snapshot_digest(options.state)
-    new = next_sync_file(last, observations, now, whole=options.sessions is None, snapshot=digest)
+    state: Path, recorded: _Recorded, after: Mapping[str, Record], observed: Sequence[Observed]
+) -> tuple[Path, ...]:
+    written = write_state(state, recorded.loaded, after)
+    digest = snapshot_digest(state)
+    new = recorded.last
+    for one in observed:
+        new = next_sync_file(new, one.observations, one.at, whole=one.scope.is_whole, snapshot=digest)
     # last of all: its ETags say that what they stand for has been written
-    if new != sync_file:
-        written.append(write_sync_file(options.state, new))
-    return written
+    if new != recorded.sync_file:
+        written.append(write_sync_file(state, new))
+    return tuple(written)

@@ -1,7 +1,7 @@
 """The `npc-lims` command: one module for each group of commands.
 
 Exit codes: 0 done; 1 a check found problems; 2 bad input or usage; 3 a source could not be asked, the
-rest was done; 4 refused by the breaker.
+rest was done, or a run that was waited for failed; 4 refused by the breaker.
 """
 
 from __future__ import annotations

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import enum
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Optional
 
 import typer
 
 from npc_lims.cli.places import TRACKED_FILE, checkout
+from npc_lims.problems import Problem
 
 __all__ = ["validate_command", "verify_command"]
+
+_MOST_LISTED = 30
 
 
 class Format(str, enum.Enum):
@@ -18,56 +23,123 @@ class Format(str, enum.Enum):
     github = "github"
 
 
+_FORMAT = typer.Option(Format.text, help="text, or github for annotations on the lines of a pull request.")
+
+
 def validate_command(
     file: Optional[Path] = typer.Argument(None, help="Default: tracked_sessions.yaml of this checkout."),
-    format: Format = typer.Option(Format.text, help="text, or github for annotations on the lines of a pull request."),
+    format: Format = _FORMAT,
+    base: Optional[str] = typer.Option(
+        None, help="File, commit, branch or tag: warnings that are there already are only counted, new ones fail."
+    ),
 ) -> None:
     """Check a tracked sessions file: every problem with its line, as `file:line:col: severity: message`.
 
-    Exits with 1 if there are errors; warnings alone are listed and accepted.
+    Exits with 1 if there are errors; warnings alone are listed and accepted, or with --base refused if new.
 
-    Example: npc-lims validate tracked_sessions.yaml
+    Example: npc-lims validate tracked_sessions.yaml --base origin/main
     """
     from npc_lims.errors import TrackedFileError
     from npc_lims.sources.tracked import read_tracked
 
-    path = checkout() / TRACKED_FILE if file is None else file
+    path = _default_file() if file is None else file
     try:
         tracked = read_tracked(path)
-        problems, sessions = tracked.problems, f"{len(tracked.sessions)} sessions, "
+        problems, sessions = tracked.problems, f"{_count(len(tracked.sessions), 'session')}, "
     except TrackedFileError as error:
         problems, sessions = error.problems, ""
-    for problem in problems:
+    new, known = (list(problems), []) if base is None else _compared(path, problems, base)
+    known_errors = [_known_error(problem) for problem in known if problem.is_error]
+    for problem in sorted([*new, *known_errors]):
         typer.echo(problem.as_github_annotation() if format is Format.github else str(problem))
     errors = sum(problem.is_error for problem in problems)
-    typer.echo(f"{path}: {sessions}{_count(errors, 'error')}, {_count(len(problems) - errors, 'warning')}", err=True)
-    if errors:
+    warnings = sum(not problem.is_error for problem in new)
+    told = f"{_count(errors, 'error')}, {_count(warnings, 'warning' if base is None else 'new warning')}"
+    more = "" if base is None else f", {len(known) - len(known_errors)} known"
+    typer.echo(f"{path}: {sessions}{told}{more}", err=True)
+    if errors or (base is not None and warnings):
         raise typer.Exit(1)
 
 
 def verify_command(
     state: Optional[Path] = typer.Option(None, help="State folder. Default: that of this checkout."),
+    since: Optional[str] = typer.Option(
+        None, help="Commit, branch or tag: refuse whatever was edited in the folder since this one left it."
+    ),
+    format: Format = _FORMAT,
 ) -> None:
     """Check that the snapshot and the session files say the same, and that every file parses.
 
     Exits with 1 if anything is wrong.
 
-    Example: npc-lims verify --state state
+    Example: npc-lims verify --since origin/main
     """
     from npc_lims.state.snapshot import SNAPSHOT
     from npc_lims.state.store import verify_state
     from npc_lims.state.sync_file import read_sync_file
 
     folder = checkout() / "state" if state is None else state
-    problems = verify_state(folder)
+    edited = [] if since is None else _hand_edits(folder, since)
+    for edit in edited[:_MOST_LISTED]:
+        typer.echo(edit.as_github_annotation() if format is Format.github else str(edit))
+    if len(edited) > _MOST_LISTED:
+        typer.echo(f"... and {len(edited) - _MOST_LISTED:,} more files edited by hand")
+    problems = [Problem(str(folder), 1, 1, "error", text) for text in verify_state(folder)]
     for problem in problems:
-        typer.echo(problem)
-    if problems:
-        typer.echo(f"{folder}: {_count(len(problems), 'problem')}", err=True)
+        typer.echo(problem.as_github_annotation() if format is Format.github else problem.message)
+    if edited or problems:
+        typer.echo(f"{folder}: {_count(len(edited) + len(problems), 'problem')}", err=True)
         raise typer.Exit(1)
     read_sync_file(folder)
     count = (folder / SNAPSHOT).read_bytes().count(b"\n")
     typer.echo(f"{folder}: {_count(count, 'session')}, all files and the snapshot agree")
+
+
+def _default_file() -> Path:
+    """The tracked file of this checkout: by its name alone where one stands, which is how GitHub names it."""
+    home = checkout()
+    return Path(TRACKED_FILE) if home == Path.cwd() else home / TRACKED_FILE
+
+
+def _compared(path: Path, problems: Sequence[Problem], base: str) -> tuple[list[Problem], list[Problem]]:
+    """New and known problems. *base* is a file, or a commit that has one at the path of *path*."""
+    from npc_lims.git import find_repository
+    from npc_lims.review.baseline import split_known
+    from npc_lims.review.compare import decode_tracked, path_in
+
+    content: Optional[bytes]
+    if Path(base).is_file():
+        content = Path(base).read_bytes()
+    else:
+        repository = find_repository(path)
+        content = repository.read_file(repository.commit_of(base), path_in(repository, path))
+    if content is None:
+        typer.echo(f"npc-lims: {base} has no {path.name}: all of it counts as new", err=True)
+        return list(problems), []
+    text = path.read_bytes().decode("utf-8-sig", "replace") if path.is_file() else ""
+    known = decode_tracked(content, base).problems
+    return split_known(problems, text, known, content.decode("utf-8-sig", "replace"))
+
+
+def _known_error(problem: Problem) -> Problem:
+    return dataclasses.replace(problem, message=f"{problem.message} (the base has this error too)")
+
+
+def _hand_edits(folder: Path, since: str) -> list[Problem]:
+    """Files of a state folder that are not as they were, each with the reason why that is refused."""
+    from npc_lims.git import find_repository
+    from npc_lims.review.compare import files_changed_since, fork_point, path_in
+
+    repository = find_repository(folder)
+    base = fork_point(repository, since)
+    inside = path_in(repository, folder)
+    reason = (
+        "by hand: state is what the sync saw, and the next sync undoes it. Correct a fact where it comes from "
+        "(tracked: tracked_sessions.yaml; training: the workbook; codeocean, s3: Code Ocean), or open an issue "
+        f"'Report a wrong fact'. To undo: git restore --source={base[:10]} --staged --worktree -- {inside}"
+    )
+    changed = files_changed_since(repository, base, inside)
+    return [Problem(path, 1, 1, "error", f"{how} {reason}") for path, how in changed.items()]
 
 
 def _count(number: int, noun: str) -> str:

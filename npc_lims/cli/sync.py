@@ -11,10 +11,17 @@ from typing import Optional
 import typer
 
 from npc_lims.cli.console import err, out
-from npc_lims.cli.places import TRACKED_FILE, checkout
+from npc_lims.cli.options import (
+    CHANGED_HELP,
+    ONLY_HELP,
+    SESSIONS_HELP,
+    session_ids_of,
+    sources_of,
+    tracked_beside,
+)
+from npc_lims.cli.places import checkout
 from npc_lims.cli.progress import reporter
-from npc_lims.errors import NpcLimsError
-from npc_lims.model import SECTIONS
+from npc_lims.publish import hold
 from npc_lims.settings import load_settings
 from npc_lims.sync import SyncOptions, SyncResult, sync
 
@@ -27,12 +34,9 @@ SOURCE_FAILED = 3
 def sync_command(
     state: Optional[Path] = typer.Option(None, help="State folder. Default: state/ of this checkout."),
     tracked: Optional[Path] = typer.Option(None, help="Default: tracked_sessions.yaml beside the state folder."),
-    only: Optional[list[str]] = typer.Option(
-        None, help=f"Sources to ask, of {', '.join(SECTIONS)}; repeat or separate by commas."
-    ),
-    sessions: Optional[list[str]] = typer.Option(
-        None, help="Sessions that may change, by any form of their ids; repeat or separate by commas."
-    ),
+    only: Optional[list[str]] = typer.Option(None, help=ONLY_HELP),
+    sessions: Optional[list[str]] = typer.Option(None, help=SESSIONS_HELP),
+    changed: bool = typer.Option(False, "--changed", help=CHANGED_HELP),
     full: bool = typer.Option(False, "--full", help="Read again also what has not changed."),
     mirror: Optional[Path] = typer.Option(None, help="Read DIR/s3/<bucket>/<key> and DIR/codeocean, not the cloud."),
     dry_run: bool = typer.Option(False, "--dry-run", help="Show what would change; write nothing."),
@@ -52,15 +56,19 @@ def sync_command(
     folder = state or settings.state or checkout() / "state"
     options = SyncOptions(
         state=folder,
-        tracked=tracked or _beside(folder),
-        sources=_sources(only),
-        sessions=_session_ids(sessions),
+        tracked=tracked or tracked_beside(folder),
+        sources=sources_of(only),
+        sessions=session_ids_of(sessions),
+        changed=changed,
         full=full,
         dry_run=dry_run,
         allow_removals=allow_removals,
     )
     with reporter(err()) as report:
         result = sync(settings, options, report)
+    if result.written:
+        for observed in result.observed:
+            hold(folder, observed)
     if as_json:
         json.dump(_as_json(result, options), sys.stdout, indent=1)
         sys.stdout.write("\n")
@@ -68,39 +76,6 @@ def sync_command(
         _print(result, options)
     if result.failures:
         raise typer.Exit(SOURCE_FAILED)
-
-
-def _beside(folder: Path) -> Path:
-    beside = folder.resolve().parent / TRACKED_FILE
-    return beside if beside.is_file() else checkout() / TRACKED_FILE
-
-
-def _split(values: Optional[list[str]]) -> list[str]:
-    return [part.strip() for value in values or [] for part in value.split(",") if part.strip()]
-
-
-def _sources(only: Optional[list[str]]) -> list[str]:
-    chosen = _split(only)
-    unknown = [name for name in chosen if name not in SECTIONS]
-    if unknown:
-        raise NpcLimsError(f"--only {','.join(unknown)}: no such source; there are {', '.join(SECTIONS)}")
-    return [name for name in SECTIONS if name in chosen] if chosen else list(SECTIONS)
-
-
-def _session_ids(values: Optional[list[str]]) -> Optional[frozenset[str]]:
-    from npc_lims.session_id import parse_session_id
-
-    if values is None:
-        return None
-    if not _split(values):
-        raise NpcLimsError("--sessions names no session; leave it out for all of them")
-    ids = []
-    for value in _split(values):
-        try:
-            ids.append(parse_session_id(value))
-        except ValueError:
-            raise NpcLimsError(f"--sessions {value}: there is no subject and date in it") from None
-    return frozenset(ids)
 
 
 def _as_json(result: SyncResult, options: SyncOptions) -> dict[str, object]:

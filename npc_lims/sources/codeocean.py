@@ -7,7 +7,7 @@ asked for, and how a sorting result is judged by its `output` file.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Container, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Protocol
 
@@ -147,7 +147,7 @@ def observe_codeocean(
     client: AssetClient,
     store: Callable[[], ObjectStore],
     records: Mapping[str, Record],
-    only: Collection[str] | None = None,
+    only: Container[str] | None = None,
     progress: Progress = lambda done: None,
     *,
     by_subject: bool = False,
@@ -169,7 +169,7 @@ def observe_codeocean(
     _check_vanished(client, assets, [records[session_id] for session_id in wanted])
     judge = _Judge(settings, store)
     facts: dict[str, Found] = select_facts(wanted, records, assets, judge, settings.s3_workers)
-    counts = {"assets": sum(map(len, assets.values()))} if only is None else {}
+    counts = {"assets": sum(map(len, assets.values()))}
     return Observation(source=SOURCE, facts=facts, counts=counts, failure=judge.failure)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Callable, Optional, TypeVar
@@ -36,6 +36,9 @@ _TISSUECYTE_FILE = re.compile(
     r"Probe_.*?(?P<day>[0-9]+)_channels_(?P<subject>[0-9]+)_warped_processed_new_sorting\.csv$"
 )
 
+# The folders of so few subjects are listed one by one: fewer requests than the thousands of files of all.
+_SUBJECTS_BY_ONE = 20
+
 Progress = Callable[[int, int], None]
 T = TypeVar("T")
 
@@ -55,7 +58,7 @@ def observe_s3(
     settings: Settings,
     store: ObjectStore,
     records: Mapping[str, Record],
-    only: Collection[str] | None = None,
+    only: Container[str] | None = None,
     *,
     full: bool = False,
     progress: Progress = lambda done, total: None,
@@ -73,7 +76,8 @@ def observe_s3(
         MissingCredentials: There are no AWS credentials.
     """
     wanted = sorted(records if only is None else [session_id for session_id in records if session_id in only])
-    subjects = None if only is None else sorted({subject_of(session_id) for session_id in wanted})
+    of_wanted = sorted({subject_of(session_id) for session_id in wanted})
+    subjects = of_wanted if only is not None and len(of_wanted) <= _SUBJECTS_BY_ONE else None
     to_list = {
         session_id: raw
         for session_id in wanted
@@ -112,7 +116,7 @@ def observe_s3(
     return Observation(
         source=SOURCE,
         facts=facts,
-        counts=_counts(facts.values()) if subjects is None and not failures else {},
+        counts={} if failures else _counts(facts.values()),
         failure=_summary(failures),
     )
 

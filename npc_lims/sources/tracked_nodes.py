@@ -71,6 +71,10 @@ class ScalarNode:
     column: int
     text: str
     plain: bool
+    start: int = 0
+    """Offset in the text, after its byte order mark, of the first character; of an anchor, if it has one."""
+    end: int = 0
+    """Offset after the last character, a closing quote or bracket included. Of nothing: the end of its key."""
 
     @property
     def value(self) -> Any:
@@ -93,6 +97,10 @@ class ListNode:
     items: list[Node] = dataclasses.field(default_factory=list)
     size: int = 1
     """Values in it, those in its children included."""
+    start: int = 0
+    end: int = 0
+    flow: bool = False
+    """Written in brackets, not by indentation."""
 
 
 @dataclasses.dataclass
@@ -101,6 +109,9 @@ class MapNode:
     column: int
     pairs: list[tuple[ScalarNode, Node]] = dataclasses.field(default_factory=list)
     size: int = 1
+    start: int = 0
+    end: int = 0
+    flow: bool = False
 
 
 Node = Union[ScalarNode, ListNode, MapNode]
@@ -207,15 +218,20 @@ class _Composer:
     def __init__(self, report: Report) -> None:
         self._report = report
         self._open: list[_Open] = []
+        self._text = ""
         self._anchors: dict[str, Node] = {}
         self._aliased = 0
         self._root: Node | None = None
         self._documents = 0
 
     def run(self, text: str) -> Node | None:
+        self._text = text
         for event in self._events(text):
             if isinstance(event, yaml_events.CollectionEndEvent):
-                self._add(self._open.pop().node)
+                node = self._open.pop().node
+                if node.flow:  # one of indentation ends with its last child: the scanner ends it where the next begins
+                    node.end = event.end_mark.index
+                self._add(node)
             elif isinstance(event, yaml_events.NodeEvent):
                 self._node(event)
             elif isinstance(event, yaml_events.DocumentStartEvent):
@@ -263,14 +279,16 @@ class _Composer:
         if event.ctag is not None:
             self._error(event, "an explicit YAML tag (a word after '!'): remove it, and quote what is text")
         node: Node
+        start, end = event.start_mark.index, event.end_mark.index
         if isinstance(event, yaml_events.ScalarEvent):
-            node = ScalarNode(line, column, event.value, event.style in (None, ""))
+            end = start + len(self._text[start:end].rstrip())  # a block of text takes the empty lines after it along
+            node = ScalarNode(line, column, event.value, event.style in (None, ""), start, end)
             if _SURROGATE.search(event.value):
                 self._error(event, "half a character (an escape \\ud800 to \\udfff): write it whole")
         elif isinstance(event, yaml_events.SequenceStartEvent):
-            node = ListNode(line, column)
+            node = ListNode(line, column, start=start, end=end, flow=bool(event.flow_style))
         else:
-            node = MapNode(line, column)
+            node = MapNode(line, column, start=start, end=end, flow=bool(event.flow_style))
         if event.anchor is not None:
             self._anchors[event.anchor] = node
         if isinstance(node, ScalarNode):
@@ -289,7 +307,8 @@ class _Composer:
         self._aliased += _size(node)
         if self._aliased > MAX_ALIASED:
             self._stop(event, f"the aliases up to here repeat more than {MAX_ALIASED} values: write the values out")
-        return dataclasses.replace(node, line=line, column=column)
+        start, end = event.start_mark.index, event.end_mark.index
+        return dataclasses.replace(node, line=line, column=column, start=start, end=end)
 
     def _add(self, node: Node) -> None:
         """Put a complete node where it belongs: below the innermost open collection."""
@@ -297,6 +316,8 @@ class _Composer:
             self._root = node
             return
         parent = self._open[-1]
+        if not (isinstance(node, ScalarNode) and node.start == node.end):  # where nothing is, nothing ends
+            parent.node.end = node.end
         if isinstance(parent.node, ListNode):
             parent.node.items.append(node)
             parent.node.size += _size(node)
@@ -320,7 +341,7 @@ class _Composer:
         else:
             if isinstance(value, ScalarNode) and value.plain and not value.text:
                 # what is missing stands nowhere: the scanner places it anywhere up to the next key
-                value = dataclasses.replace(value, line=key.line, column=key.column)
+                value = dataclasses.replace(value, line=key.line, column=key.column, start=key.end, end=key.end)
             keys[key.text] = key.line
             mapping.pairs.append((key, value))
 

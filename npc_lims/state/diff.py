@@ -3,13 +3,37 @@
 from __future__ import annotations
 
 import dataclasses
+import enum
+import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from npc_lims.model import SECTIONS, Asset, CodeOcean, Record, Tracked
+from npc_lims.model import SECTIONS, Record
 
-__all__ = ["SessionChange", "changes_between", "headline"]
+__all__ = [
+    "ABSENT",
+    "GROUPS",
+    "FieldChange",
+    "SessionChange",
+    "changes_between",
+    "compare_sessions",
+    "field_changes",
+    "grouped",
+    "headline",
+    "one_line",
+    "show_field",
+    "word_counts",
+]
+
+
+class Absent(enum.Enum):
+    """What a field holds that is not in the file: another thing than null."""
+
+    ABSENT = "absent"
+
+
+ABSENT = Absent.ABSENT
 
 _FLAG_WORDS = {
     "is_uploaded": "uploaded",
@@ -32,6 +56,54 @@ _FLAG_WORDS = {
     "is_nwb_cached": "cached (NWB)",
 }
 _MILESTONES = ("is_uploaded", "is_sorted", "is_annotated")
+# Assets that somebody recorded; all others were computed from these.
+_RECORDED = ("raw", "surface", "smartspim")
+
+GROUPS = (
+    "removed",
+    "lost",
+    "new",
+    "uploaded",
+    "sorted",
+    "annotated",
+    "other progress",
+    "re-processed",
+    "edited",
+    "other facts",
+    "other schema",
+)
+"""What can have happened to a session, by how much people want to know of it."""
+_GROUP_OF_WORD = {
+    **dict.fromkeys(_FLAG_WORDS.values(), "other progress"),
+    **{_FLAG_WORDS[flag]: _FLAG_WORDS[flag] for flag in _MILESTONES},
+    "new": "new",
+    "removed": "removed",
+    "edited": "edited",
+    "re-processed": "re-processed",
+    "asset replaced": "re-processed",
+}
+_LONGEST_VALUE = 80
+# Of these sections null says that nobody has looked; elsewhere it is an empty cell.
+_OBSERVED = ("codeocean", "s3", "status")
+
+
+@dataclasses.dataclass(frozen=True)
+class FieldChange:
+    """One value that differs.
+
+    Attributes:
+        field: Where it stands, such as `tracked.session_kwargs.probe_letters_to_skip`.
+        before: Plain data, or `ABSENT`.
+        after: As *before*.
+    """
+
+    field: str
+    before: Any
+    after: Any
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON: `before` or `after` is left out where the field was or is not there."""
+        return {name: value for name, value in dataclasses.asdict(self).items() if value is not ABSENT}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,17 +112,45 @@ class SessionChange:
 
     Attributes:
         id: Session id.
-        what: Kinds of change, such as `new`, `sorted`, `no longer sorted`, `asset replaced`, `edited`.
-        details: What exactly, such as `day 3 -> 4`, for the kinds that need it.
+        what: Kinds of change, such as `new`, `sorted`, `no longer sorted`, `re-processed`, `edited`.
+        details: What exactly, such as `day 3 -> 4`: text in one line each, that may hold what people typed.
+        fields: Every value that differs; none for a session that is new or gone.
     """
 
     id: str
     what: tuple[str, ...]
     details: tuple[str, ...] = ()
+    fields: tuple[FieldChange, ...] = ()
+
+    @property
+    def group(self) -> str:
+        """The one of `GROUPS` to list it under."""
+        return min((_group_of(word) for word in self.what), key=GROUPS.index, default="other facts")
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON."""
+        fields = [field.as_dict() for field in self.fields]
+        told = {"id": self.id, "group": self.group, "what": list(self.what), "details": list(self.details)}
+        return {**told, "fields": fields}
 
 
 def changes_between(before: Mapping[str, Record], after: Mapping[str, Record]) -> list[SessionChange]:
     """Every session that differs, in id order."""
+    ids = [
+        session_id
+        for session_id in {*before, *after}
+        if session_id not in before or session_id not in after or before[session_id] is not after[session_id]
+    ]
+    return compare_sessions(
+        {session_id: before[session_id].as_dict() for session_id in ids if session_id in before},
+        {session_id: after[session_id].as_dict() for session_id in ids if session_id in after},
+    )
+
+
+def compare_sessions(
+    before: Mapping[str, Mapping[str, Any]], after: Mapping[str, Mapping[str, Any]]
+) -> list[SessionChange]:
+    """As `changes_between`, of sessions as plain data: the content of their files, of whatever schema."""
     changes = []
     for session_id in sorted({*before, *after}):
         old, new = before.get(session_id), after.get(session_id)
@@ -58,11 +158,39 @@ def changes_between(before: Mapping[str, Record], after: Mapping[str, Record]) -
             changes.append(SessionChange(session_id, ("removed",)))
         elif old is None:
             # of a session that was not there, only the milestones are news
-            milestones = {flag: value for flag, value in new.status.items() if flag in _MILESTONES}
+            milestones = {flag: value for flag, value in _status(new).items() if flag in _MILESTONES}
             changes.append(SessionChange(session_id, ("new", *_gained({}, milestones))))
-        elif old is not new and old != new:
-            changes.append(_change(session_id, old, new))
+        else:
+            fields = tuple(field_changes(old, new))
+            if fields:
+                changes.append(_change(session_id, old, new, fields))
     return changes
+
+
+def field_changes(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> Iterator[FieldChange]:
+    """Every value that differs between two nested mappings, in their order. 1, 1.0 and true are three values."""
+    for name in dict.fromkeys((*old, *new)):
+        a, b = old.get(name, ABSENT), new.get(name, ABSENT)
+        if a is b:
+            continue
+        if _is_nested(a, b):
+            yield from field_changes({} if a is ABSENT else a, {} if b is ABSENT else b, f"{prefix}{name}.")
+        elif not _is_same(a, b):
+            yield FieldChange(f"{prefix}{name}", a, b)
+
+
+def grouped(changes: Iterable[SessionChange]) -> dict[str, list[SessionChange]]:
+    """Changes by what happened, in the order of `GROUPS`; each is in one group."""
+    groups: dict[str, list[SessionChange]] = {name: [] for name in GROUPS}
+    for change in changes:
+        groups[change.group].append(change)
+    return {name: members for name, members in groups.items() if members}
+
+
+def word_counts(changes: Iterable[SessionChange]) -> dict[str, int]:
+    """How often each kind of change occurs, the commonest first; of equally common ones, the more important."""
+    counts = Counter(word for change in changes for word in change.what)
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], GROUPS.index(_group_of(item[0])))))
 
 
 def headline(changes: Iterable[SessionChange]) -> str:
@@ -71,73 +199,162 @@ def headline(changes: Iterable[SessionChange]) -> str:
     >>> headline([SessionChange("a", ("sorted",)), SessionChange("b", ("sorted",)), SessionChange("c", ("new",))])
     '2 sorted, 1 new'
     """
-    counts = Counter(word for change in changes for word in change.what)
-    return ", ".join(f"{count} {word}" for word, count in counts.most_common()) or "nothing changed"
+    return ", ".join(f"{count:,} {word}" for word, count in word_counts(changes).items()) or "nothing changed"
 
 
-def _change(session_id: str, old: Record, new: Record) -> SessionChange:
-    what = list(_gained(old.status, new.status))
+def show_field(change: FieldChange) -> str:
+    """The change of one value in one line.
+
+    >>> show_field(FieldChange("tracked.session_kwargs.probe_letters_to_skip", "F", "EF"))
+    'probe_letters_to_skip F -> EF'
+    >>> show_field(FieldChange("codeocean.sorted", None, {"id": "6c7d", "name": "ecephys_1_sorted"}))
+    'sorted ? -> ecephys_1_sorted'
+    """
+    section = change.field.partition(".")[0]
+    name = change.field
+    for prefix in ("tracked.", "session_kwargs.", "codeocean.", "status."):
+        name = name[len(prefix) :] if name.startswith(prefix) else name
+    before, after = _text(change.before, section), _text(change.after, section)
+    if before == after:  # two assets of one name, 1 and true
+        before, after = _exact(change.before), _exact(change.after)
+    return f"{one_line(name)} {one_line(before)} -> {one_line(after)}"
+
+
+def one_line(text: str) -> str:
+    """Cut to what fits, and without what would begin a line, move the cursor or turn the direction of writing.
+
+    >>> one_line("a\\n::error::b\\x1b[2J")
+    'a ::error::b\\\\x1b[2J'
+    """
+    text = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in " ".join(text.split()))
+    return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 3] + "..."
+
+
+def _group_of(word: str) -> str:
+    if word.startswith("no longer ") or word.endswith(" gone"):
+        return "lost"
+    return _GROUP_OF_WORD.get(word, "other schema" if word.startswith("schema ") else "other facts")
+
+
+def _change(
+    session_id: str, old: Mapping[str, Any], new: Mapping[str, Any], fields: tuple[FieldChange, ...]
+) -> SessionChange:
+    what = list(_gained(_status(old), _status(new)))
     what += [
         f"no longer {word}"
         for flag, word in _FLAG_WORDS.items()
-        if old.status.get(flag) is True and new.status.get(flag) is not True
+        if _status(old).get(flag) is True and _status(new).get(flag) is not True
     ]
-    details: list[str] = []
-    replaced = _replaced_assets(old, new)
-    if replaced:
-        what.append("asset replaced")
-        details += replaced
-    edits = _edits(old, new)
-    if edits:
+    what += _of_assets(fields)
+    if any(_is_edit(field) for field in fields):
         what.append("edited")
-        details += edits
-    if old.training != new.training and (old.training or new.training):
-        happened = "changed" if old.training and new.training else "added" if new.training else "gone"
-        what.append(f"training row {happened}")
+    what += _of_training(old, new)
+    what += [f"{name} facts gone" for name in ("codeocean", "s3") if old.get(name) and not new.get(name)]
+    if old.get("schema") != new.get("schema"):
+        what.append(f"schema {old.get('schema')} -> {new.get('schema')}")
     if not what:
-        moved = [name for name in SECTIONS if getattr(old, name) != getattr(new, name)]
-        first = [name for name in moved if getattr(old, name) is None]
+        moved = [name for name in SECTIONS if any(_section(field) == name for field in fields)]
+        first = [name for name in moved if old.get(name) is None]
         what = [f"{name} first seen" for name in first] or [f"{name} facts changed" for name in moved]
-    return SessionChange(session_id, tuple(what or ["status recomputed"]), tuple(details))
+    return SessionChange(session_id, tuple(what or ["status recomputed"]), tuple(_details(fields)), fields)
+
+
+def _details(fields: tuple[FieldChange, ...]) -> Iterator[str]:
+    """What the kinds of change do not say yet. Flags follow from the other facts, unless only they changed."""
+    names = {field.field for field in fields}
+    follows = {f"tracked.{name}" for name in ("day", "ephys_day")} & names
+    only_status = all(_section(field) == "status" for field in fields)
+    for field in fields:
+        section = _section(field)
+        if field.field == "tracked":
+            yield from _of_tracking(field)
+        elif field.field == "schema" or (field.field == "tracked.experiment_day" and follows):
+            continue
+        elif "." in field.field and (section != "status" or only_status):
+            yield show_field(field)
+
+
+def _is_edit(field: FieldChange) -> bool:
+    """Whether somebody edited tracked_sessions.yaml: that a session proves not to be in it is no edit."""
+    if field.field == "tracked":
+        return bool(field.before or field.after)
+    return _section(field) == "tracked"
+
+
+def _of_tracking(field: FieldChange) -> Iterator[str]:
+    if field.after:
+        yield "now in tracked_sessions.yaml"
+    elif field.before:
+        yield "no longer in tracked_sessions.yaml"
+
+
+def _of_assets(fields: Iterable[FieldChange]) -> list[str]:
+    """Whether an asset took the place of another one."""
+    replaced = [
+        field.field.partition(".")[2]
+        for field in fields
+        if _section(field) == "codeocean" and isinstance(field.before, Mapping) and isinstance(field.after, Mapping)
+    ]
+    words = []
+    if any(name in _RECORDED for name in replaced):
+        words.append("asset replaced")
+    if any(name not in _RECORDED for name in replaced):
+        words.append("re-processed")
+    return words
+
+
+def _of_training(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    was, now = old.get("training"), new.get("training")
+    if was and now:
+        return ["training row changed"] if any(field_changes(was, now)) else []
+    if was or now:
+        return ["training row added" if now else "training row gone"]
+    return []
 
 
 def _gained(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(word for flag, word in _FLAG_WORDS.items() if new.get(flag) is True and old.get(flag) is not True)
 
 
-def _replaced_assets(old: Record, new: Record) -> list[str]:
-    if not (isinstance(old.codeocean, CodeOcean) and isinstance(new.codeocean, CodeOcean)):
-        return []
-    found = []
-    for name in CodeOcean.model_fields:
-        was, now = getattr(old.codeocean, name), getattr(new.codeocean, name)
-        if isinstance(was, Asset) and isinstance(now, Asset) and was.id != now.id:
-            found.append(f"{name} {was.name} -> {now.name}")
-    return found
+def _status(session: Mapping[str, Any]) -> Mapping[str, Any]:
+    status = session.get("status")
+    return status if isinstance(status, Mapping) else {}
 
 
-def _edits(old: Record, new: Record) -> list[str]:
-    was, now = old.tracked, new.tracked
-    if not isinstance(was, Tracked) and not isinstance(now, Tracked):
-        return []
-    if not isinstance(was, Tracked):
-        return [] if was is None else ["now in tracked_sessions.yaml"]
-    if not isinstance(now, Tracked):
-        return ["no longer in tracked_sessions.yaml"]
-    return list(_field_edits(was.model_dump(), now.model_dump(), ""))
+def _section(field: FieldChange) -> str:
+    return field.field.partition(".")[0]
 
 
-def _field_edits(was: Mapping[str, Any], now: Mapping[str, Any], prefix: str) -> Iterable[str]:
-    for name in dict.fromkeys([*was, *now]):
-        a, b = was.get(name), now.get(name)
-        if a == b:
-            continue
-        if isinstance(a, Mapping) or isinstance(b, Mapping):
-            yield from _field_edits(a or {}, b or {}, "")
-        else:
-            yield f"{prefix}{name} {_short(a)} -> {_short(b)}"
+def _is_same(a: Any, b: Any) -> bool:
+    if type(a) is not type(b) or a != b:
+        return False
+    # a list may still hold 1 where the other holds true
+    return not a or not isinstance(a, (list, Mapping)) or json.dumps(a, sort_keys=True) == json.dumps(b, sort_keys=True)
 
 
-def _short(value: Any) -> str:
-    text = "(none)" if value is None else str(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+def _is_nested(a: Any, b: Any) -> bool:
+    """Whether to look for what differs inside: not where one asset took the place of another."""
+    if isinstance(a, Mapping) and isinstance(b, Mapping):
+        return bool(a.get("id") == b.get("id"))
+    there = b if a is ABSENT else a if b is ABSENT else None
+    return isinstance(there, Mapping) and bool(there)
+
+
+def _text(value: Any, section: str) -> str:
+    if value is ABSENT or (value is None and section not in _OBSERVED):
+        return "(none)"
+    if section in _OBSERVED and (value is None or value is False or value == []):
+        return "?" if value is None else "no" if section == "status" else "nothing"
+    if isinstance(value, Mapping) and section in _OBSERVED:
+        return str(value.get("name", "found"))
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return ", ".join(value) or "(none)"
+    if isinstance(value, str) and value:
+        return value
+    return "yes" if section == "status" and value is True else _exact(value)
+
+
+def _exact(value: Any) -> str:
+    if isinstance(value, Mapping) and "id" in value:
+        return str(value["id"])
+    return "(none)" if value is ABSENT else json.dumps(value, ensure_ascii=False)

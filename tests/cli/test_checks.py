@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from npc_lims.demo.world import write_world
-from tests.integration.world import run_cli
+from tests.integration.world import commit_all, run_cli, run_git
 
 BROKEN = """\
 ephys:
@@ -98,6 +98,84 @@ def test_a_missing_default_is_one_message(elsewhere: Path) -> None:
     done = run_cli("validate")
     assert done.code == 1
     assert "tracked_sessions.yaml" in done.out
+
+
+# --- validate --base
+
+ENTRY = "    - //allen/DRpilot_901001_20240312:\n        day: 2\n"
+
+
+@pytest.fixture
+def warned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A tracked file with a warning, committed, in the working directory."""
+    folder = tmp_path / "repository"
+    folder.mkdir()
+    path = folder / "tracked_sessions.yaml"
+    path.write_text(WARNED)
+    commit_all(folder)
+    monkeypatch.chdir(folder)
+    return path
+
+
+@pytest.mark.parametrize("base", ["HEAD", "main", "base.yaml"])
+def test_warnings_that_the_base_has_do_not_count(warned: Path, base: str) -> None:
+    Path("base.yaml").write_text(WARNED)
+    warned.write_text(WARNED.replace("ephys:", "# a line more\nephys:") + ENTRY)
+    done = run_cli("validate", "--format", "github", "--base", base)
+    assert done.code == 0, done
+    assert done.out == ""
+    assert "0 errors, 0 new warnings, 1 known" in done.err
+
+
+def test_new_warnings_fail(warned: Path) -> None:
+    warned.write_text(WARNED + ENTRY + ENTRY)
+    done = run_cli("validate", "--format", "github", "--base", "HEAD")
+    assert done.code == 1, done
+    (line,) = done.out.splitlines()
+    assert line.startswith("::warning file=tracked_sessions.yaml,line=7,")
+    assert "901001_2024-03-12 is listed twice" in line
+    assert "0 errors, 1 new warning, 1 known" in done.err
+
+
+def test_one_more_of_the_same_is_new(warned: Path) -> None:
+    warned.write_text(WARNED + "    - //allen/DRpilot_901001_20240311\n")
+    done = run_cli("validate", "--base", "HEAD")
+    assert done.code == 1, done
+    assert "1 new warning, 1 known" in done.err
+
+
+def test_errors_fail_even_if_the_base_has_them(warned: Path) -> None:
+    warned.write_text(BROKEN)
+    commit_all(warned.parent)
+    warned.write_text(f"# a line more\n{BROKEN}")
+    done = run_cli("validate", "--base", "HEAD")
+    assert done.code == 1, done
+    assert ":6:9: error: " in done.out
+    assert "(the base has this error too)" in done.out
+    warned.write_text(BROKEN.replace("days: 2", "dayz: 2"))
+    done = run_cli("validate", "--base", "HEAD")
+    assert done.code == 1, done
+    assert "the base has" not in done.out
+
+
+def test_a_base_without_the_file(warned: Path) -> None:
+    Path("other.yaml").write_text(WARNED)
+    done = run_cli("validate", "other.yaml", "--base", "HEAD")
+    assert done.code == 1, done
+    assert "HEAD has no other.yaml: all of it counts as new" in done.err
+
+
+def test_a_base_that_is_not_there(warned: Path) -> None:
+    done = run_cli("validate", "--base", "nowhere")
+    assert done.code == 2, done
+    assert "nowhere: no such commit" in done.err
+
+
+def test_a_missing_file_with_a_base(warned: Path) -> None:
+    warned.unlink()
+    done = run_cli("validate", str(warned), "--base", "HEAD")
+    assert done.code == 1, done
+    assert "no such file" in done.out
 
 
 # --- verify
@@ -251,3 +329,111 @@ def test_as_a_process(state: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "no such file" in done.stdout
+
+
+# --- verify --since
+
+
+@pytest.fixture
+def branch(state: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The state of a branch that left main a commit ago, with the repository as the working directory."""
+    commit_all(state.parent)
+    run_git(state.parent, "switch", "--quiet", "--create", "mine")
+    (state.parent / "README.md").write_text("changed")
+    commit_all(state.parent)
+    monkeypatch.chdir(state.parent)
+    return state
+
+
+def test_a_branch_that_leaves_state_alone(branch: Path) -> None:
+    done = run_cli("verify", "--since", "main")
+    assert done.code == 0, done
+    assert "agree" in done.out
+
+
+def test_what_main_gained_since_is_no_edit(branch: Path) -> None:
+    run_git(branch.parent, "switch", "--quiet", "main")
+    edit_a_file(branch)
+    commit_all(branch.parent)
+    run_git(branch.parent, "switch", "--quiet", "mine")
+    assert run_cli("verify", "--since", "main").code == 0
+
+
+@pytest.mark.parametrize("committed", [True, False])
+@pytest.mark.parametrize(
+    ("edit", "name", "how"),
+    [
+        (edit_a_file, "sessions/901001/901001_2024-03-11.yaml", "changed"),
+        (change_a_status_everywhere, "sessions.jsonl", "changed"),
+        (remove_a_file, "sessions/901001/901001_2024-03-11.yaml", "removed"),
+        (add_a_stray_file, "sessions/901001/notes.txt", "added"),
+        (damaged_sync_file, "sync.yaml", "changed"),
+    ],
+)
+def test_edits_by_hand_are_refused(
+    branch: Path, edit: Callable[[Path], None], name: str, how: str, committed: bool
+) -> None:
+    edit(branch)
+    if committed:
+        commit_all(branch.parent)
+    done = run_cli("verify", "--since", "main")
+    assert done.code == 1, done
+    (line,) = (line for line in done.out.splitlines() if line.startswith(f"state/{name}:1:1: error: "))
+    assert f"{how} by hand: state is what the sync saw" in line
+    assert "Report a wrong fact" in line
+    annotations = run_cli("verify", "--since", "main", "--format", "github").out.splitlines()
+    assert any(line.startswith(f"::error file=state/{name},line=1,col=1::{how} by hand: ") for line in annotations)
+    assert all(line.startswith("::error ") for line in annotations)
+
+
+def test_the_remedy_that_is_named_is_one(branch: Path) -> None:
+    for edit in (edit_a_file, add_a_stray_file, cut_the_snapshot):
+        edit(branch)
+    commit_all(branch.parent)
+    run_git(branch.parent, "switch", "--quiet", "main")
+    change_a_status_everywhere(branch)
+    commit_all(branch.parent)
+    run_git(branch.parent, "switch", "--quiet", "mine")
+    done = run_cli("verify", "--since", "main")
+    assert done.code == 1, done
+    remedy = done.out.splitlines()[0].partition("To undo: git ")[2]
+    run_git(branch.parent, *remedy.split())
+    commit_all(branch.parent)
+    done = run_cli("verify", "--since", "main")
+    assert done.code == 0, done
+
+
+def test_many_edits_are_cut(branch: Path) -> None:
+    for number in range(40):
+        (branch / f"{number}.txt").write_text("?")
+    done = run_cli("verify", "--since", "main")
+    assert done.code == 1, done
+    assert "... and 10 more files edited by hand" in done.out
+
+
+def test_another_state_folder(branch: Path, elsewhere: Path) -> None:
+    edit_a_file(branch)
+    done = run_cli("verify", "--state", str(branch), "--since", "main")
+    assert done.code == 1, done
+    assert "changed by hand" in done.out
+
+
+@pytest.mark.parametrize(
+    ("since", "words"), [("nowhere", "nowhere: no such commit"), ("--all", "--all: no such commit")]
+)
+def test_a_ref_that_is_not_there(branch: Path, since: str, words: str) -> None:
+    done = run_cli("verify", f"--since={since}")
+    assert done.code == 2, done
+    assert words in done.err
+
+
+def test_a_shallow_clone_says_what_to_fetch(branch: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_git(branch.parent, "switch", "--quiet", "main")
+    edit_a_file(branch)
+    commit_all(branch.parent)
+    origin = branch.parent.as_uri()
+    run_git(tmp_path, "clone", "--quiet", "--depth=1", "--no-single-branch", "--branch=mine", origin, "shallow")
+    monkeypatch.chdir(tmp_path / "shallow")
+    done = run_cli("verify", "--since", "origin/main")
+    assert done.code == 2, done
+    assert "fetch-depth: 0" in done.err

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from npc_lims.model import CodeOcean, Record
-from npc_lims.state.diff import SessionChange, changes_between, headline
+from npc_lims.state.diff import (
+    ABSENT,
+    GROUPS,
+    FieldChange,
+    SessionChange,
+    changes_between,
+    compare_sessions,
+    grouped,
+    headline,
+    one_line,
+    show_field,
+)
 from npc_lims.status import FLAGS
 from tests.builders import (
     LATER_NAME,
@@ -67,6 +81,8 @@ def test_of_a_new_session_only_milestones_are_news() -> None:
         ({}, {"training": False}, ("training first seen",)),
         ({}, {"codeocean": no_assets()}, ("codeocean first seen",)),
         ({"s3": nothing_on_s3()}, {"s3": nothing_on_s3(stim=["a.hdf5"])}, ("s3 facts changed",)),
+        ({"s3": nothing_on_s3()}, {"s3": None}, ("s3 facts gone",)),
+        ({"codeocean": no_assets()}, {"codeocean": False}, ("codeocean facts gone",)),
     ],
 )
 def test_kinds_of_change(before: dict[str, Any], after: dict[str, Any], what: tuple[str, ...]) -> None:
@@ -95,6 +111,18 @@ def test_an_asset_that_is_replaced_is_named() -> None:
     assert found.details == (f"raw {RAW_NAME} -> {LATER_NAME}",)
 
 
+def test_a_newer_result_is_a_session_that_was_processed_again() -> None:
+    old, new = (no_assets(raw=asset(), sorted=asset(name)) for name in ("first", "second"))
+    found = change(record(**{**UPLOADED, "codeocean": old}), record(**{**UPLOADED, "codeocean": new}))
+    assert (found.what, found.details, found.group) == (("re-processed",), ("sorted first -> second",), "re-processed")
+
+
+def test_two_assets_of_one_name_are_told_by_their_ids() -> None:
+    old, new = (no_assets(raw=asset(), sorted=asset("same", id=name)) for name in ("1a", "2b"))
+    found = change(record(**{**UPLOADED, "codeocean": old}), record(**{**UPLOADED, "codeocean": new}))
+    assert found.details == ("sorted 1a -> 2b",)
+
+
 @pytest.mark.parametrize(
     ("before", "after", "details"),
     [
@@ -107,7 +135,15 @@ def test_an_asset_that_is_replaced_is_named() -> None:
             ("probe_letters_to_skip D -> DE",),
         ),
         ({}, {"session_kwargs": {"a": 1}}, ("a (none) -> 1",)),
-        ({"issues": []}, {"issues": ["x" * 100]}, ("issues (none) -> ['" + "x" * 55 + "...",)),
+        ({"session_kwargs": {"a": 1}}, {"session_kwargs": {"a": True}}, ("a 1 -> true",)),
+        ({"session_kwargs": {"a": [1]}}, {"session_kwargs": {"a": [1.0]}}, ("a [1] -> [1.0]",)),
+        ({"session_kwargs": {"a": None}}, {"session_kwargs": {"a": False}}, ("a (none) -> false",)),
+        ({"session_kwargs": {"a": "1"}}, {"session_kwargs": {"a": 1}}, ('a "1" -> 1',)),
+        ({"project": "A"}, {"project": "B"}, ("project A -> B",)),
+        # the day is the experiment's too: said once
+        ({"day": 3, "experiment_day": 3}, {"day": 4, "experiment_day": 4}, ("day 3 -> 4",)),
+        ({"experiment_day": 3}, {"experiment_day": 4}, ("experiment_day 3 -> 4",)),
+        ({"issues": []}, {"issues": ["x" * 100]}, ("issues (none) -> " + "x" * 77 + "...",)),
     ],
 )
 def test_edits_are_told(before: dict[str, Any], after: dict[str, Any], details: tuple[str, ...]) -> None:
@@ -142,3 +178,84 @@ def test_headline_counts_the_commonest_first() -> None:
         SessionChange("d", ("new",)),
     ]
     assert headline(changes) == "3 sorted, 2 new, 1 asset replaced"
+
+
+def test_every_field_that_differs_is_there_for_programs() -> None:
+    sections = {**UPLOADED, "codeocean": no_assets(raw=asset(), sorted=asset(SORTED_NAME))}
+    found = change(record(**UPLOADED), record(**sections))
+    assert [field.field for field in found.fields] == ["codeocean.sorted", "status.is_sorted"]
+    assert found.as_dict()["fields"][1] == {"field": "status.is_sorted", "before": False, "after": True}
+
+
+def test_a_field_that_is_absent_is_not_null() -> None:
+    found = change(record(), record(tracked=tracked(day=4)))
+    assert found.fields == (FieldChange("tracked.day", ABSENT, 4),)
+    assert found.fields[0].as_dict() == {"field": "tracked.day", "after": 4}
+
+
+@pytest.mark.parametrize(
+    ("field", "text"),
+    [
+        (FieldChange("status.is_sorted", None, False), "is_sorted ? -> no"),
+        (FieldChange("status.is_sorted", False, True), "is_sorted no -> yes"),
+        (FieldChange("s3.nwb_cache", [], ["v1", "v2"]), "s3.nwb_cache nothing -> v1, v2"),
+        (FieldChange("s3.raw", None, {"asset": "1"}), "s3.raw ? -> found"),
+        (FieldChange("training.hits", 3, None), "training.hits 3 -> (none)"),
+        (FieldChange("tracked.notes", "", "a\n- b | c"), 'notes "" -> a - b | c'),
+    ],
+)
+def test_values_in_words(field: FieldChange, text: str) -> None:
+    assert show_field(field) == text
+
+
+def test_a_change_is_listed_by_its_most_important_kind() -> None:
+    changes = [
+        SessionChange("a", ("sorted", "uploaded", "with video")),
+        SessionChange("b", ("no longer sorted", "edited")),
+        SessionChange("c", ("training row changed",)),
+        SessionChange("d", ("schema 1 -> 2",)),
+        SessionChange("e", ("with video",)),
+        SessionChange("f", ("training row gone",)),
+    ]
+    assert {name: [change.id for change in members] for name, members in grouped(changes).items()} == {
+        "lost": ["b", "f"],
+        "uploaded": ["a"],
+        "other progress": ["e"],
+        "other facts": ["c"],
+        "other schema": ["d"],
+    }
+
+
+def test_sessions_of_another_schema_are_compared_by_their_fields() -> None:
+    old = {"a": {"schema": 1, "id": "a", "status": {}}}
+    (found,) = compare_sessions(old, {"a": {"schema": 2, "id": "a", "status": {}}})
+    assert (found.what, found.details) == (("schema 1 -> 2",), ())
+    (found,) = compare_sessions(old, {"a": {"schema": 2, "id": "a", "status": {"is_sorted": True}}})
+    assert found.what == ("sorted", "schema 1 -> 2")
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers(-2, 2) | st.floats(-2, 2) | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from("abid"), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(values, values)
+def test_sessions_are_said_to_differ_where_json_differs(a: Any, b: Any) -> None:
+    def canonical(value: Any) -> Any:
+        """As JSON; that of a mapping does not depend on the order of its keys."""
+        return json.dumps(value, sort_keys=True)
+
+    changes = compare_sessions({"x": {"tracked": {"v": a}}}, {"x": {"tracked": {"v": b}}})
+    assert bool(changes) == (canonical(a) != canonical(b))
+    for found in changes:
+        assert found.group in GROUPS
+        assert all("\n" not in detail and len(detail) < 250 for detail in found.details)
+
+
+@given(st.text())
+def test_text_of_people_stays_in_its_line(text: str) -> None:
+    shown = one_line(text)
+    assert shown.isprintable()
+    assert len(shown) <= 80

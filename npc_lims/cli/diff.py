@@ -1,0 +1,194 @@
+"""`npc-lims diff` and `npc-lims preview`: what changed, and what an edit will change."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Optional, Union
+
+import typer
+
+from npc_lims.cli.places import TRACKED_FILE, checkout
+from npc_lims.errors import GitError, NpcLimsError, TrackedFileError
+from npc_lims.git import Repository, find_repository
+from npc_lims.review.compare import (
+    WORKING_TREE,
+    StateDiff,
+    TrackedDiff,
+    Version,
+    compare_states,
+    compare_tracked,
+    decode_tracked,
+    fork_point,
+    path_in,
+    state_at_commit,
+    state_in_folder,
+    state_on_github,
+    tracked_on_github,
+)
+from npc_lims.review.preview import Preview, preview
+from npc_lims.review.report import LISTED, SUMMARY_BYTES, Format, render_chapters
+from npc_lims.settings import Settings, load_settings
+
+__all__ = ["diff_command", "preview_command"]
+
+_FORMAT = typer.Option(Format.text, help="markdown is for pull requests and job summaries; json holds everything.")
+_LIMIT = typer.Option(LISTED, min=0, help="Most sessions to list of each kind of change; 0 for all.")
+
+
+class What(str, enum.Enum):
+    all = "all"
+    state = "state"
+    tracked = "tracked"
+
+
+@dataclasses.dataclass(frozen=True)
+class Side:
+    """One of two things to compare; what is not asked for is not read.
+
+    Attributes:
+        name: What it is, as people are to read it.
+        state: Reads its state.
+        tracked: Reads its tracked_sessions.yaml, None if it has none.
+    """
+
+    name: str
+    state: Callable[[], Version]
+    tracked: Callable[[], Optional[bytes]]
+
+
+def diff_command(
+    ref_a: Optional[str] = typer.Argument(None, help="Commit, branch or tag. Default: HEAD."),
+    ref_b: Optional[str] = typer.Argument(None, help="Another one. Default: the files as they are on disk."),
+    what: What = typer.Option(What.all, help="Compare state/, tracked_sessions.yaml, or both."),
+    format: Format = _FORMAT,
+    limit: int = _LIMIT,
+    github: bool = typer.Option(False, "--github", help="The refs are those of NPC_LIMS_REPO on GitHub."),
+) -> None:
+    """Tell what changed between two versions, session by session: counts first, then each field.
+
+    Outside of a checkout, refs are those on GitHub. Exits with 0 if the two could be compared.
+
+    Example: npc-lims diff HEAD~5 HEAD --what state
+    """
+    old, new = _sides(ref_a, ref_b, github)
+    found: dict[str, Union[StateDiff, TrackedDiff]] = {}
+    if what is not What.state:
+        found["tracked"] = compare_tracked(old.tracked(), new.tracked(), (old.name, new.name))
+    if what is not What.tracked:
+        found["state"] = compare_states(old.state(), new.state())
+    _print(found, format, limit)
+
+
+def preview_command(
+    base: Optional[str] = typer.Argument(
+        None, help="Commit, branch or tag. Default: where this branch left origin's default branch, else HEAD."
+    ),
+    format: Format = _FORMAT,
+    limit: int = _LIMIT,
+) -> None:
+    """Tell what the edits of tracked_sessions.yaml since BASE will do to state: what appears, changes or goes.
+
+    Exits with 1 if the file holds errors.
+
+    Example: npc-lims preview origin/main --format markdown
+    """
+    from npc_lims.sources.tracked import read_tracked
+    from npc_lims.state.store import read_state
+
+    home = checkout()
+    repository = find_repository(home)
+    try:
+        now = read_tracked(home / TRACKED_FILE)
+    except TrackedFileError as error:
+        typer.echo(f"{error}\nnpc-lims validate tells all; there is no preview of a file that holds errors", err=True)
+        raise typer.Exit(1) from None
+    commit = repository.commit_of(base) if base is not None else _default_base(repository)
+    name = _name(base or "", commit)
+    content = repository.read_file(commit, path_in(repository, home / TRACKED_FILE))
+    before = decode_tracked(content or b"", name)
+    if content is not None and any(problem.is_error for problem in before.problems):
+        typer.echo(f"{name}: its {TRACKED_FILE} holds errors: compared is what can be read of it", err=True)
+    records = read_state(home / "state").records
+    _print({"preview": preview(records, before.sessions, now.sessions, name)}, format, limit)
+
+
+def _print(found: dict[str, Any], format: Format, limit: int) -> None:
+    parts: dict[str, Union[StateDiff, TrackedDiff, Preview]] = found
+    if format is Format.json:
+        json.dump({name: part.as_dict() for name, part in parts.items()}, sys.stdout, indent=1)
+        sys.stdout.write("\n")
+        return
+    text = render_chapters(
+        [part.chapter() for part in parts.values()],
+        format,
+        listed=limit or None,
+        max_bytes=SUMMARY_BYTES if format is Format.markdown else sys.maxsize,
+        see_all="--limit 0 lists all",
+    )
+    typer.echo(text, nl=False)
+
+
+def _sides(ref_a: Optional[str], ref_b: Optional[str], github: bool) -> tuple[Side, Side]:
+    if github:
+        return _sides_on_github(ref_a, ref_b)
+    home = checkout()
+    try:
+        repository = find_repository(home)
+    except GitError as error:
+        if ref_a is None:
+            raise NpcLimsError(f"{error}; or name one or two refs on GitHub") from None
+        typer.echo(f"npc-lims: {home} is in no git checkout: the refs are those on GitHub", err=True)
+        return _sides_on_github(ref_a, ref_b)
+    before = _at_commit(repository, home, ref_a or "HEAD")
+    return before, _on_disk(repository, home) if ref_b is None else _at_commit(repository, home, ref_b)
+
+
+def _sides_on_github(ref_a: Optional[str], ref_b: Optional[str]) -> tuple[Side, Side]:
+    settings = load_settings()
+    if ref_a is None:
+        raise NpcLimsError(f"name one or two refs of {settings.repo}; the second is {settings.ref} if not given")
+    return _on_github(settings, ref_a), _on_github(settings, ref_b or settings.ref)
+
+
+def _at_commit(repository: Repository, home: Path, ref: str) -> Side:
+    commit = repository.commit_of(ref)
+    name = _name(ref, commit)
+    folder, tracked = (path_in(repository, home / part) for part in ("state", TRACKED_FILE))
+    return Side(
+        name,
+        lambda: state_at_commit(repository, commit, folder, name),
+        lambda: repository.read_file(commit, tracked),
+    )
+
+
+def _on_disk(repository: Repository, home: Path) -> Side:
+    tracked = home / TRACKED_FILE
+    return Side(
+        WORKING_TREE,
+        lambda: state_in_folder(repository, home / "state"),
+        lambda: tracked.read_bytes() if tracked.is_file() else None,
+    )
+
+
+def _on_github(settings: Settings, ref: str) -> Side:
+    return Side(
+        f"{settings.repo}@{ref}",
+        lambda: state_on_github(settings, ref),
+        lambda: tracked_on_github(settings, ref),
+    )
+
+
+def _default_base(repository: Repository) -> str:
+    for name in ("origin/HEAD", "origin/main"):
+        if repository.find_commit(name) is not None:
+            return fork_point(repository, name)
+    return repository.commit_of("HEAD")
+
+
+def _name(ref: str, commit: str) -> str:
+    return commit[:10] if commit.startswith(ref) else f"{ref} ({commit[:10]})"

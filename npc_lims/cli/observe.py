@@ -1,0 +1,66 @@
+"""`npc-lims observe`: the half of a sync that needs credentials, for a job that may not write."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Optional
+
+import typer
+
+from npc_lims.cli.console import err, out
+from npc_lims.cli.options import CHANGED_HELP, ONLY_HELP, SESSIONS_HELP, session_ids_of, sources_of, tracked_beside
+from npc_lims.cli.places import checkout
+
+__all__ = ["observe_command"]
+
+SOURCE_FAILED = 3
+
+
+def observe_command(
+    into: Path = typer.Option(..., "--out", help="Folder for the file of what was seen; made if need be."),
+    state: Optional[Path] = typer.Option(
+        None, help="State folder, which is only read. Default: that of this checkout."
+    ),
+    tracked: Optional[Path] = typer.Option(None, help="Default: tracked_sessions.yaml beside the state folder."),
+    only: Optional[list[str]] = typer.Option(None, help=ONLY_HELP),
+    sessions: Optional[list[str]] = typer.Option(None, help=SESSIONS_HELP),
+    changed: bool = typer.Option(False, "--changed", help=CHANGED_HELP),
+    shard: str = typer.Option("1/1", help="NUMBER/COUNT: only that share of the subjects, for several runners."),
+    full: bool = typer.Option(False, "--full", help="Read again also what has not changed."),
+    allow_removals: bool = typer.Option(False, "--allow-removals", help="Go on where the breaker would refuse."),
+) -> None:
+    """Ask the sources as a sync does, and write what they say to a file for `npc-lims publish --observed`.
+
+    Exits with 0 if complete; 2 on bad input; 3 if a source failed (what the others say is written).
+
+    Example: npc-lims observe --out observed --shard 1/4
+    """
+    from npc_lims.cli.progress import reporter
+    from npc_lims.observed import file_name, write_observed
+    from npc_lims.scope import parse_shard
+    from npc_lims.settings import load_settings
+    from npc_lims.sync import SyncOptions, observe
+
+    settings = load_settings()
+    folder = state or settings.state or checkout() / "state"
+    number, of = parse_shard(shard)
+    options = SyncOptions(
+        state=folder,
+        tracked=tracked or tracked_beside(folder),
+        sources=sources_of(only),
+        sessions=session_ids_of(sessions),
+        changed=changed,
+        shard=None if of == 1 else (number, of),
+        full=full,
+        allow_removals=allow_removals,
+    )
+    with reporter(err()) as report:
+        observed = observe(settings, options, report)
+    path = into / file_name(observed.scope)
+    write_observed(path, observed)
+    sources = ", ".join(one.source for one in observed.observations if one.failure is None)
+    out().print(f"{path}: what {sources or 'no source'} said")
+    for failure in observed.failures:
+        err().print(f"npc-lims: {failure.source} failed, what is recorded of it stays: {failure.reason}")
+    if observed.failures:
+        raise typer.Exit(SOURCE_FAILED)

@@ -1,0 +1,58 @@
+"""Options that several commands share: which sources and sessions are meant, and which tracked file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Optional
+
+from npc_lims.cli.places import TRACKED_FILE, checkout
+from npc_lims.errors import NpcLimsError
+from npc_lims.model import SECTIONS
+
+__all__ = ["CHANGED_HELP", "ONLY_HELP", "SESSIONS_HELP", "session_ids_of", "sources_of", "tracked_beside"]
+
+ONLY_HELP = f"Sources to ask, of {', '.join(SECTIONS)}; repeat or separate by commas."
+SESSIONS_HELP = "Sessions that may change, by any form of their ids; repeat or separate by commas."
+CHANGED_HELP = "Only sessions of which the tracked file says something else than is recorded."
+
+
+def tracked_beside(folder: Path) -> Path:
+    """The tracked file that belongs to a state folder."""
+    beside = folder.resolve().parent / TRACKED_FILE
+    return beside if beside.is_file() else checkout() / TRACKED_FILE
+
+
+def sources_of(only: Optional[list[str]]) -> list[str]:
+    """
+    Raises:
+        NpcLimsError: One of these is no source.
+    """
+    chosen = _split(only)
+    unknown = [name for name in chosen if name not in SECTIONS]
+    if unknown:
+        raise NpcLimsError(f"--only {','.join(unknown)}: no such source; there are {', '.join(SECTIONS)}")
+    return [name for name in SECTIONS if name in chosen] if chosen else list(SECTIONS)
+
+
+def session_ids_of(values: Optional[list[str]]) -> Optional[frozenset[str]]:
+    """
+    Raises:
+        NpcLimsError: One of these is no session id, or there are none.
+    """
+    from npc_lims.session_id import parse_session_id
+
+    if values is None:
+        return None
+    if not _split(values):
+        raise NpcLimsError("--sessions names no session; leave it out for all of them")
+    ids = []
+    for value in _split(values):
+        try:
+            ids.append(parse_session_id(value))
+        except ValueError:
+            raise NpcLimsError(f"--sessions {value}: there is no subject and date in it") from None
+    return frozenset(ids)
+
+
+def _split(values: Optional[list[str]]) -> list[str]:
+    return [part.strip() for value in values or [] for part in value.split(",") if part.strip()]

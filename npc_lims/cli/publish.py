@@ -1,0 +1,111 @@
+"""`npc-lims publish`: commit and push what syncs saw."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Optional
+
+import typer
+
+from npc_lims.cli.console import out
+from npc_lims.cli.places import checkout
+
+if TYPE_CHECKING:
+    from npc_lims.errors import SourceError
+    from npc_lims.publish import Published
+
+__all__ = ["publish_command"]
+
+
+def publish_command(
+    branch: Optional[str] = typer.Option(None, help="Where to push. Default: the branch that is checked out."),
+    observed: Optional[Path] = typer.Option(
+        None, help="Folder with what `npc-lims observe` saw. Default: what syncs in this checkout saw."
+    ),
+    state: Optional[Path] = typer.Option(None, help="State folder of a checkout. Default: that of this one."),
+    trailer: Optional[list[str]] = typer.Option(None, help="KEY=VALUE for the end of the commit message; repeat."),
+    dry_run: bool = typer.Option(False, "--dry-run", help="Show the commit that would be made; push nothing."),
+    summary: Optional[Path] = typer.Option(None, help="Append what changed to this file, as Markdown."),
+    failures: Optional[Path] = typer.Option(None, help="Write the sources that failed to this file, as JSON."),
+) -> None:
+    """Apply what was seen to the newest state on the remote's branch, and push that as one commit.
+
+    If others push first it is applied to what they pushed, and so on; nothing is merged or forced. Only files
+    of the state folder are in the commit.
+
+    Exits with 0 if it was pushed, or if there is nothing to push; 2 if it cannot be; 4 if the breaker refuses.
+
+    Example: npc-lims sync && npc-lims publish --branch main
+    """
+    from npc_lims.observed import read_observed_folder
+    from npc_lims.publish import held, publish
+    from npc_lims.settings import load_settings
+
+    settings = load_settings()
+    folder = (state or checkout() / "state").absolute()
+    waiting = [] if observed is not None else held(folder)
+    looks = read_observed_folder(observed) if observed is not None else [one.observed for one in waiting]
+    # at once: whoever wants to know of them wants to even if nothing can be published
+    _write_failures(failures, [failure for look in looks for failure in look.failures])
+    if not looks:
+        out().print("nothing to publish: no sync in this checkout waits for it (npc-lims sync)")
+        return
+    done = publish(
+        folder,
+        looks,
+        branch,
+        trailers=_trailers(trailer),
+        dry_run=dry_run,
+        backoff=settings.backoff,
+    )
+    _write_failures(failures, done.failures)
+    if not dry_run:
+        for one in waiting:
+            one.path.unlink(missing_ok=True)
+    _print(done, dry_run)
+    if summary is not None:
+        with summary.open("a", encoding="utf-8") as file:
+            file.write(_as_markdown(done))
+
+
+def _write_failures(path: Optional[Path], failed: Sequence[SourceError]) -> None:
+    if path is not None:
+        path.write_text(json.dumps([{"source": one.source, "reason": one.reason} for one in failed], indent=1))
+
+
+def _trailers(values: Optional[list[str]]) -> dict[str, str]:
+    from npc_lims.errors import NpcLimsError
+
+    trailers = {}
+    for value in values or []:
+        key, found, text = value.partition("=")
+        if not (found and key.strip()):
+            raise NpcLimsError(f"--trailer {value}: expected KEY=VALUE, such as Run=https://example.org/1")
+        trailers[key.strip()] = text.strip()
+    return trailers
+
+
+def _print(done: Published, dry_run: bool) -> None:
+    console = out()
+    if done.message and dry_run:
+        console.print(f"would push to {done.branch}:\n\n{done.message}", soft_wrap=True)
+    elif done.commit is None:
+        console.print(f"nothing to publish: {done.branch} says the same already")
+    else:
+        tries = f" at the {done.attempts}. attempt" if done.attempts > 1 else ""
+        console.print(f"pushed {done.commit[:10]} to {done.branch}{tries}\n\n{done.message}", soft_wrap=True)
+    for note in done.notes:
+        console.print(note, soft_wrap=True)
+
+
+def _as_markdown(done: Published) -> str:
+    from npc_lims.review.report import Chapter, Format, groups_of, render_chapters
+
+    summary = done.message.partition("\n")[0] if done.commit else "nothing to add to what is there"
+    notes = [f"{one.source} failed, what is recorded of it stays: {one.reason}" for one in done.failures]
+    if done.commit is not None:
+        notes.insert(0, f"commit {done.commit[:10]}")
+    chapter = Chapter(f"state on {done.branch}", summary, tuple(notes), groups_of(done.changes))
+    return render_chapters([chapter], Format.markdown, see_all="npc-lims diff HEAD^ HEAD")

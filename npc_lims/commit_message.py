@@ -1,0 +1,96 @@
+"""What the commit of a sync says: a subject to scan, the list of what changed, trailers for programs. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+from npc_lims.session_id import subject_of
+from npc_lims.state.diff import GROUPS, SessionChange, grouped, word_counts
+
+__all__ = ["commit_body", "commit_message", "commit_subject"]
+
+_WIDTH = 72
+_SUBJECTS_NAMED = 4
+_LISTED = 20
+"""Sessions of each group that the body names: who wants all of them asks `npc-lims diff`."""
+_DETAILS = 6
+# What people typed in a note must not notify anyone, nor close an issue as the commit reaches the default branch.
+_MENTION = re.compile(r"(?<!\w)@(?=\w)")
+_CLOSING = re.compile(r"\b(close[sd]?|fix(?:e[sd])?|resolve[sd]?)(?=:?\s)", re.IGNORECASE)
+_TOKEN = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*")
+
+
+def commit_message(changes: Sequence[SessionChange], trailers: Mapping[str, str | Sequence[str]]) -> str:
+    """The whole message.
+
+    Args:
+        trailers: Token (letters, digits and hyphens) to value; for several lines of one token, several values.
+
+    Raises:
+        ValueError: A token is none that git reads as one.
+    """
+    blocks = [commit_subject(changes), commit_body(changes), "\n".join(_trailers(trailers))]
+    return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+def commit_subject(changes: Sequence[SessionChange]) -> str:
+    """One line of at most 72 characters.
+
+    >>> commit_subject([SessionChange("726088_2024-06-24", ("sorted",)), SessionChange("728916_2024-06-25", ("new",))])
+    'state: 1 new, 1 sorted (726088, 728916)'
+    """
+    if not changes:
+        return "state: no session changed"
+    counts = word_counts(changes)
+    subjects = sorted({subject_of(change.id) for change in changes})
+    where = ", ".join(subjects) if len(subjects) <= _SUBJECTS_NAMED else f"{len(subjects):,} subjects"
+    parts = {word: f"{count:,} {word}" for word, count in counts.items()}
+    whole = f"state: {', '.join(parts.values())} ({where})"
+    if len(whole) <= _WIDTH:
+        return whole
+    # what does not fit goes, the least important first; the body has it
+    kept: list[str] = []
+    for word in sorted(parts, key=_importance):
+        trial = [parts[one] for one in parts if one in (*kept, word)]
+        if len(f"state: {', '.join(trial)} ... ({where})") <= _WIDTH:
+            kept.append(word)
+    told = ", ".join(part for word, part in parts.items() if word in kept) or f"{len(changes):,} sessions changed"
+    return f"state: {told} ... ({where})"
+
+
+def commit_body(changes: Sequence[SessionChange]) -> str:
+    """What changed, by what happened; of each group the first sessions. Empty if nothing did."""
+    return "\n\n".join(_block(name, members) for name, members in grouped(changes).items())
+
+
+def _importance(word: str) -> int:
+    return GROUPS.index(SessionChange("", (word,)).group)
+
+
+def _block(name: str, members: Sequence[SessionChange]) -> str:
+    lines = [f"{len(members):,} {name}:", *(_line(change) for change in members[:_LISTED])]
+    if len(members) > _LISTED:
+        lines.append(f"- ... and {len(members) - _LISTED:,} more")
+    return "\n".join(lines)
+
+
+def _line(change: SessionChange) -> str:
+    details = list(change.details[:_DETAILS])
+    if len(change.details) > _DETAILS:
+        details.append(f"and {len(change.details) - _DETAILS} more")
+    told = "; ".join([", ".join(change.what), *(_defused(detail) for detail in details)])
+    return f"- {change.id}: {told}"
+
+
+def _defused(text: str) -> str:
+    return _CLOSING.sub(r"'\1'", _MENTION.sub("@ ", text))
+
+
+def _trailers(trailers: Mapping[str, str | Sequence[str]]) -> Iterable[str]:
+    for token, value in trailers.items():
+        if not _TOKEN.fullmatch(token):
+            raise ValueError(f"{token!r} is no trailer token: it may have letters, digits and hyphens")
+        for one in [value] if isinstance(value, str) else value:
+            # a line feed would end the trailer, and begin another one
+            yield f"{token}: {' '.join(one.split())}".rstrip()

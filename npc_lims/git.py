@@ -1,0 +1,183 @@
+"""git, as far as publishing and comparing need it: the command itself, as every user of it has it."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+import subprocess
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from npc_lims.errors import GitError
+
+__all__ = ["GitFailed", "Repository", "find_repository", "without_credentials"]
+
+_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+(?=@)")
+# git takes these over where it is told to look, as inside a hook: what is meant is the folder that is named
+_LOCATION = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR", "GIT_PREFIX")
+
+# a connection that stands still for a minute is lost
+_PATIENCE = {"GIT_HTTP_LOW_SPEED_LIMIT": "1000", "GIT_HTTP_LOW_SPEED_TIME": "60"}
+
+
+class GitFailed(GitError):
+    """A git command exited with an error.
+
+    Attributes:
+        output: What it said on stderr, without credentials.
+    """
+
+    def __init__(self, command: str, output: str) -> None:
+        self.command = command
+        self.output = output
+        super().__init__(command, output)
+
+    def __str__(self) -> str:
+        said = [line for line in self.output.splitlines() if line.strip() and not line.startswith("hint:")]
+        return f"git {self.command} failed: {' / '.join(said) or 'it gave no reason'}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Repository:
+    """A checkout.
+
+    Attributes:
+        root: The folder that holds everything that is checked out.
+    """
+
+    root: Path
+
+    def run(self, *args: str, stdin: bytes | None = None, env: dict[str, str] | None = None) -> bytes:
+        """What the command printed.
+
+        Raises:
+            GitFailed: It exited with an error.
+        """
+        return _run(self.root, args, stdin, env)
+
+    def line(self, *args: str) -> str:
+        """What the command printed, as one line of text."""
+        return self.run(*args).decode("utf-8", "surrogateescape").strip()
+
+    def commit_of(self, ref: str) -> str:
+        """The full id of the commit that *ref* names.
+
+        Raises:
+            GitError: There is none.
+        """
+        commit = self.find_commit(ref)
+        if commit is not None:
+            return commit
+        if self.is_shallow():
+            remedy = "this is a shallow clone: git fetch --unshallow brings all commits"
+        else:
+            remedy = "git fetch brings what others have pushed; git branch --all lists the branches"
+        raise GitError(f"{ref}: no such commit, branch or tag in {self.root}; {remedy}")
+
+    def find_commit(self, ref: str) -> str | None:
+        """As `commit_of`; None if there is none."""
+        try:
+            # a ref that begins with a dash would be taken for an option
+            return self.line("rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}")
+        except GitFailed:
+            return None
+
+    def is_shallow(self) -> bool:
+        return self.line("rev-parse", "--is-shallow-repository") == "true"
+
+    def merge_base(self, one: str, other: str) -> str | None:
+        """The newest commit that both come from; None if there is none here."""
+        try:
+            return self.line("merge-base", one, other)
+        except GitFailed:
+            return None
+
+    def list_files(self, commit: str, folder: str) -> dict[str, str]:
+        """Path to blob id of every file beneath *folder* (with forward slashes), in the order of paths."""
+        listing = self.run("ls-tree", "-r", "-z", "--full-tree", commit, "--", f"{folder}/").decode("utf-8", "replace")
+        files = {}
+        for entry in filter(None, listing.split("\0")):
+            facts, path = entry.split("\t", 1)
+            _, kind, blob = facts.split(" ")
+            if kind == "blob":
+                files[path] = blob
+        return files
+
+    def read_file(self, commit: str, path: str) -> bytes | None:
+        """The content of a file as committed; None if there is no such file."""
+        return self.read_files(commit, [path]).get(path)
+
+    def read_files(self, commit: str, paths: Iterable[str]) -> dict[str, bytes]:
+        """Contents by path, of those that are files in *commit*, by one process."""
+        wanted = list(paths)
+        if not wanted:
+            return {}
+        request = "".join(f"{commit}:{path}\n" for path in wanted).encode()
+        answers = _batch(self.run("cat-file", "--batch", stdin=request))
+        return {path: content for path, content in zip(wanted, answers) if content is not None}
+
+    def is_unfinished(self) -> str | None:
+        """What is under way in the checkout, such as a merge; None if nothing is."""
+        folder = Path(self.line("rev-parse", "--absolute-git-dir"))
+        marks = {
+            "MERGE_HEAD": "a merge",
+            "CHERRY_PICK_HEAD": "a cherry-pick",
+            "REVERT_HEAD": "a revert",
+            "rebase-merge": "a rebase",
+            "rebase-apply": "a rebase",
+            "BISECT_LOG": "a bisection",
+        }
+        return next((name for mark, name in marks.items() if (folder / mark).exists()), None)
+
+
+def find_repository(start: Path) -> Repository:
+    """The repository in which *start* lies, whether *start* exists yet or not.
+
+    Raises:
+        GitError: There is none, or no git on this machine.
+    """
+    folder = start.absolute()
+    while not folder.is_dir():
+        folder = folder.parent
+    try:
+        root = _run(folder, ("rev-parse", "--show-toplevel"))
+    except GitFailed as error:
+        raise GitError(f"{start}: not in a git checkout ({error}); clone the repository and work there") from None
+    return Repository(Path(root.decode("utf-8", "surrogateescape").strip()))
+
+
+def without_credentials(text: str) -> str:
+    """*text* with the user and password of every address in it taken out."""
+    return _CREDENTIALS.sub("***", text)
+
+
+def _run(folder: Path, args: tuple[str, ...], stdin: bytes | None = None, env: dict[str, str] | None = None) -> bytes:
+    environ = {name: value for name, value in os.environ.items() if name not in _LOCATION}
+    # messages are matched, so they must be in English; nobody is there to type a password
+    environ.update({"LC_ALL": "C", "LANGUAGE": "", "GIT_TERMINAL_PROMPT": "0", **_PATIENCE, **(env or {})})
+    try:
+        done = subprocess.run(
+            ["git", *args], cwd=folder, input=stdin or b"", capture_output=True, env=environ, check=False
+        )
+    except FileNotFoundError:
+        raise GitError("there is no git on this machine's PATH: install it") from None
+    if done.returncode:
+        output = without_credentials(done.stderr.decode("utf-8", "replace")).strip()
+        raise GitFailed(without_credentials(" ".join(args[:2])), output)
+    return done.stdout
+
+
+def _batch(output: bytes) -> Iterator[bytes | None]:
+    """The answers of `git cat-file --batch`, in order; None for what is missing or no file."""
+    position = 0
+    while position < len(output):
+        end = output.index(b"\n", position)
+        header = output[position:end].split(b" ")
+        position = end + 1
+        if len(header) < 3 or not header[-1].isdigit():
+            yield None  # "<name> missing"
+            continue
+        size = int(header[-1])
+        yield output[position : position + size] if header[-2] == b"blob" else None
+        position += size + 1

@@ -1,0 +1,200 @@
+"""What one look at the sources saw, as a file: so that the job that looks need not be the job that writes.
+
+A file holds observations, which sessions they are about, and when they were made. It is applied to whatever
+state there is by then (`npc_lims.sync.apply`); applying it twice changes nothing the second time.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pydantic
+
+from npc_lims.errors import NpcLimsError, SourceError
+from npc_lims.model import SECTIONS, CodeOcean, S3Facts, Tracked, Training
+from npc_lims.problems import Problem
+from npc_lims.scope import EVERYTHING, Scope
+from npc_lims.sources.observation import Facts, Found, Observation
+from npc_lims.state.files import write_atomically
+
+__all__ = ["SUFFIX", "Observed", "file_name", "gather", "read_observed", "read_observed_folder", "write_observed"]
+
+FORMAT = 1
+SUFFIX = ".observed.json"
+_FACTS: Mapping[str, type[Facts]] = {"tracked": Tracked, "training": Training, "codeocean": CodeOcean, "s3": S3Facts}
+# Sources that each shard reads whole; of the others it reads its share.
+_READ_WHOLE = ("tracked", "training")
+
+
+@dataclasses.dataclass(frozen=True)
+class Observed:
+    """One look at the sources.
+
+    Attributes:
+        observations: At most one of each source.
+        scope: Sessions that may change by it.
+        at: When it began.
+        allow_removals: The breaker is not to stop it.
+    """
+
+    observations: tuple[Observation, ...]
+    scope: Scope
+    at: datetime.datetime
+    allow_removals: bool = False
+
+    @property
+    def failures(self) -> tuple[SourceError, ...]:
+        return tuple(one.failure for one in self.observations if one.failure is not None)
+
+
+def file_name(scope: Scope) -> str:
+    """The name of a file in a folder where those of several shards meet."""
+    shards = "all" if scope.shards is None else f"{'-'.join(map(str, sorted(scope.shards)))}-of-{scope.of}"
+    return shards + SUFFIX
+
+
+def write_observed(path: Path, observed: Observed) -> None:
+    write_atomically(path, json.dumps(_as_json(observed), ensure_ascii=False, separators=(",", ":")).encode())
+
+
+def read_observed(path: Path) -> Observed:
+    """
+    Raises:
+        NpcLimsError: The file is damaged, or of another version.
+    """
+    remedy = "observe again with this version of npc_lims"
+    try:
+        data = json.loads(path.read_bytes())
+        if not isinstance(data, dict) or data.get("format") != FORMAT:
+            raise NpcLimsError(f"{path}: not a file of observations that this version reads; {remedy}")
+        return _from_json(data)
+    except OSError as error:
+        raise NpcLimsError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except (ValueError, KeyError, TypeError, AttributeError, pydantic.ValidationError) as error:
+        raise NpcLimsError(f"{path}: damaged ({' '.join(str(error).split())[:200]}); {remedy}") from None
+
+
+def read_observed_folder(folder: Path) -> list[Observed]:
+    """Everything in *folder* and the folders in it, by name; the shards of one look as one (see `gather`).
+
+    Raises:
+        NpcLimsError: There is nothing, or a file is damaged.
+    """
+    paths = sorted(folder.rglob(f"*{SUFFIX}"), key=lambda path: path.name)
+    if not paths:
+        raise NpcLimsError(f"{folder}: holds no observations (*{SUFFIX}); npc-lims observe --out {folder} makes them")
+    return gather(read_observed(path) for path in paths)
+
+
+def gather(parts: Iterable[Observed]) -> list[Observed]:
+    """The same looks with the shards of each made into one, in the order in which they began."""
+    looks: dict[Any, list[Observed]] = {}
+    for number, part in enumerate(parts):
+        is_shard = part.scope.shards is not None
+        key = (part.scope.of, part.scope.sessions, part.allow_removals) if is_shard else number
+        looks.setdefault(key, []).append(part)
+    return sorted((_as_one(look) for look in looks.values()), key=lambda look: look.at)
+
+
+def _as_one(parts: Sequence[Observed]) -> Observed:
+    if len(parts) == 1:
+        return parts[0]
+    first = parts[0]
+    shards = frozenset(number for part in parts for number in part.scope.shards or ())
+    if len(shards) != sum(len(part.scope.shards or ()) for part in parts):
+        raise NpcLimsError("two files hold the observations of one shard; gather those of one run only")
+    sources = [
+        source for source in SECTIONS if any(one.source == source for part in parts for one in part.observations)
+    ]
+    return Observed(
+        observations=tuple(_merge_source(source, parts) for source in sources),
+        scope=dataclasses.replace(first.scope, shards=shards),
+        at=min(part.at for part in parts),
+        allow_removals=first.allow_removals,
+    )
+
+
+def _merge_source(source: str, parts: Sequence[Observed]) -> Observation:
+    """What all shards saw of one source: no more certain than the least certain of them."""
+    seen = [(one, part.scope) for part in parts for one in part.observations if one.source == source]
+    ones = [one for one, _ in seen]
+    has_all = len(ones) == len(parts)
+    same_version = all(one.versions == ones[0].versions and one.unchanged == ones[0].unchanged for one in ones)
+    counts: dict[str, int] = {}
+    for one in ones[:1] if source in _READ_WHOLE else ones:
+        for name, count in one.counts.items():
+            counts[name] = counts.get(name, 0) + count
+    return Observation(
+        source=source,
+        facts={id_: found for one, scope in seen for id_, found in one.facts.items() if id_ in scope},
+        complete=has_all and all(one.complete for one in ones),
+        unchanged=has_all and all(one.unchanged for one in ones),
+        problems=tuple(dict.fromkeys(problem for one in ones for problem in one.problems)),
+        versions=ones[0].versions if same_version else {},
+        counts=counts,
+        failure=next((one.failure for one in ones if one.failure is not None), None),
+    )
+
+
+# --- as JSON --------------------------------------------------------------------------------------
+
+
+def _as_json(observed: Observed) -> dict[str, Any]:
+    scope = observed.scope
+    return {
+        "format": FORMAT,
+        "at": observed.at.astimezone(datetime.timezone.utc).isoformat(),
+        "sessions": None if scope.sessions is None else sorted(scope.sessions),
+        "shards": None if scope.shards is None else sorted(scope.shards),
+        "of": scope.of,
+        "allow_removals": observed.allow_removals,
+        "observations": [_observation_as_json(one) for one in observed.observations],
+    }
+
+
+def _observation_as_json(one: Observation) -> dict[str, Any]:
+    return {
+        "source": one.source,
+        "facts": {id_: found if found is False else found.model_dump() for id_, found in one.facts.items()},
+        "complete": one.complete,
+        "unchanged": one.unchanged,
+        "problems": [dataclasses.asdict(problem) for problem in one.problems],
+        "versions": dict(one.versions),
+        "counts": dict(one.counts),
+        "failure": None if one.failure is None else one.failure.reason,
+    }
+
+
+def _from_json(data: Mapping[str, Any]) -> Observed:
+    at = datetime.datetime.fromisoformat(data["at"])
+    if at.tzinfo is None:
+        raise ValueError("the time has no zone")
+    sessions, shards = data["sessions"], data["shards"]
+    scope = EVERYTHING
+    if sessions is not None or shards is not None:
+        scope = Scope(
+            None if sessions is None else frozenset(sessions), None if shards is None else frozenset(shards), data["of"]
+        )
+    return Observed(tuple(map(_observation, data["observations"])), scope, at, bool(data["allow_removals"]))
+
+
+def _observation(data: Mapping[str, Any]) -> Observation:
+    source = data["source"]
+    facts: dict[str, Found] = {
+        id_: False if found is False else _FACTS[source].model_validate(found) for id_, found in data["facts"].items()
+    }
+    return Observation(
+        source=source,
+        facts=facts,
+        complete=bool(data["complete"]),
+        unchanged=bool(data["unchanged"]),
+        problems=tuple(Problem(**problem) for problem in data["problems"]),
+        versions=dict(data["versions"]),
+        counts=dict(data["counts"]),
+        failure=None if data["failure"] is None else SourceError(source, str(data["failure"])),
+    )

@@ -1,0 +1,109 @@
+"""What an edit of tracked_sessions.yaml will do to state, before any source is asked. Pure."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from npc_lims.errors import SyncRefused
+from npc_lims.model import Record, Tracked
+from npc_lims.reconcile import check_breaker, reconcile
+from npc_lims.review.report import Chapter, Group
+from npc_lims.sources.observation import Found, Observation
+from npc_lims.state.diff import SessionChange, changes_between
+
+__all__ = ["Preview", "preview"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Preview:
+    """What the next sync will do because of the edit.
+
+    Attributes:
+        base: Where the file is compared with, as people are to read it.
+        appear: Sessions that state will have and has not.
+        change: Sessions that stay tracked, with other facts.
+        go: Sessions that leave state: no training workbook has them.
+        stay: Sessions that cease to be tracked and stay, since a training workbook has them.
+        may_go: Sessions that cease to be tracked, of which nobody knows yet whether a workbook has them.
+        refused: Why the breaker would stop the sync; None if it would not.
+    """
+
+    base: str
+    appear: Sequence[SessionChange]
+    change: Sequence[SessionChange]
+    go: Sequence[SessionChange]
+    stay: Sequence[SessionChange]
+    may_go: Sequence[SessionChange]
+    refused: str | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON."""
+        lists = {name: getattr(self, name) for name in _TITLES}
+        return {
+            "base": self.base,
+            "refused": self.refused,
+            **{name: [change.as_dict() for change in changes] for name, changes in lists.items()},
+        }
+
+    def chapter(self) -> Chapter:
+        found = {title: getattr(self, name) for name, title in _TITLES.items() if getattr(self, name)}
+        groups = tuple(Group(f"{len(changes):,} {title}", changes) for title, changes in found.items())
+        summary = "; ".join(group.title for group in groups) or "no session changes"
+        notes = [f"The breaker would stop the next sync: {self.refused}"] if self.refused else []
+        return Chapter(f"effect on state of tracked_sessions.yaml, compared with {self.base}", summary, notes, groups)
+
+
+_TITLES = {
+    "appear": "will appear",
+    "change": "will change",
+    "go": "will go",
+    "may_go": "will go, unless a training workbook has them (never looked up)",
+    "stay": "will no longer be tracked, and stay: a training workbook has them",
+}
+
+
+def preview(state: Mapping[str, Record], base: Mapping[str, Tracked], now: Mapping[str, Tracked], name: str) -> Preview:
+    """The effect of the edit alone: what *base* would still do to *state* is taken as done.
+
+    Args:
+        state: What is recorded.
+        base: Sessions of the file before the edit.
+        now: Sessions of the file after it.
+        name: Where *base* is from, as people are to read it.
+    """
+    before = _reconciled(state, base)
+    after = _reconciled(before, now)
+    changes = changes_between(before, after)
+    untracked = [change for change in changes if change.id in base and change.id not in now]
+    left = [change for change in untracked if change.id in after]
+    return Preview(
+        base=name,
+        appear=[change for change in changes if change.id not in before],
+        change=[change for change in changes if change.id in before and change.id in now],
+        go=[change for change in untracked if change.id not in after],
+        stay=[change for change in left if after[change.id].training],
+        may_go=[change for change in left if not after[change.id].training],
+        refused=_refusal(before, after),
+    )
+
+
+def _reconciled(records: Mapping[str, Record], tracked: Mapping[str, Tracked]) -> dict[str, Record]:
+    """As a sync would, of which the training workbooks say what they have said before."""
+    known_to_lack: dict[str, Found] = {
+        session_id: False for session_id, record in records.items() if record.training is False
+    }
+    observed: Iterable[Observation] = (
+        Observation("tracked", facts=tracked, complete=True),
+        Observation("training", facts=known_to_lack),
+    )
+    return reconcile(records, observed)
+
+
+def _refusal(before: Mapping[str, Record], after: Mapping[str, Record]) -> str | None:
+    try:
+        check_breaker(before, after)
+    except SyncRefused as error:
+        return str(error)
+    return None

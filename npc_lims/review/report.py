@@ -1,0 +1,208 @@
+"""Changes as people read them: text for a terminal, Markdown for GitHub; and JSON for programs. Pure."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+from npc_lims.session_id import ID_PATTERN
+from npc_lims.state.diff import SessionChange, grouped, headline
+
+__all__ = [
+    "LISTED",
+    "SUMMARY_BYTES",
+    "Chapter",
+    "Format",
+    "Group",
+    "cut",
+    "groups_of",
+    "render_changes",
+    "render_chapters",
+]
+
+LISTED = 30
+"""Sessions of each group that are listed, if nobody asks for another number."""
+SUMMARY_BYTES = 500_000
+"""GitHub drops the summary of a step above 1 MiB without a word; other commands write to the same one."""
+_DETAILS = 8
+
+# Whatever Markdown or GitHub could take for more than text. An underscore inside a word is one.
+_SPECIAL = re.compile(r"[&<|`*\[\]\\~$@#!]|(?<!\w)_|_(?!\w)|:(?=\S)|^[-+=>]")
+_NUMBERED = re.compile(r"^([0-9]+)([.)])")
+
+
+class Format(str, enum.Enum):
+    text = "text"
+    markdown = "markdown"
+    json = "json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Group:
+    """Sessions to which the same happened, under the title that says what."""
+
+    title: str
+    changes: Sequence[SessionChange]
+
+
+@dataclasses.dataclass(frozen=True)
+class Chapter:
+    """What one comparison found.
+
+    Attributes:
+        title: What was compared.
+        summary: All of it in one line, which may quote what people typed.
+        notes: Sentences of ours.
+        groups: The details.
+    """
+
+    title: str
+    summary: str
+    notes: Sequence[str] = ()
+    groups: Sequence[Group] = ()
+
+
+def groups_of(changes: Iterable[SessionChange]) -> tuple[Group, ...]:
+    """Changes by what happened."""
+    return tuple(Group(f"{len(members):,} {name}", members) for name, members in grouped(changes).items())
+
+
+def render_changes(
+    changes: Sequence[SessionChange],
+    style: Format = Format.text,
+    *,
+    title: str = "state",
+    listed: int | None = LISTED,
+    max_bytes: int = SUMMARY_BYTES,
+    see_all: str = "",
+) -> str:
+    """What changed: counts first, then each session by what happened to it.
+
+    Args:
+        title: What the changes are of.
+        listed: Most sessions to list in each group; None for all. JSON always has them all.
+        max_bytes: Most bytes of the text or Markdown, which is cut at the end of a line.
+        see_all: How to see what is not listed, such as a command.
+    """
+    if style is Format.json:
+        return json.dumps({"headline": headline(changes), "changes": [c.as_dict() for c in changes]}, indent=1) + "\n"
+    chapter = Chapter(title, headline(changes), groups=groups_of(changes))
+    return render_chapters([chapter], style, listed=listed, max_bytes=max_bytes, see_all=see_all)
+
+
+def render_chapters(
+    chapters: Iterable[Chapter],
+    style: Format = Format.text,
+    *,
+    listed: int | None = LISTED,
+    max_bytes: int = SUMMARY_BYTES,
+    see_all: str = "",
+) -> str:
+    """Chapters as text or Markdown, of at most *max_bytes* as UTF-8; arguments as of `render_changes`."""
+    render = _text if style is Format.text else _markdown
+    hint = f" ({see_all})" if see_all else ""
+    lines = [line for chapter in chapters for line in render(chapter, listed, hint)]
+    return cut(lines, max_bytes)
+
+
+def cut(lines: Sequence[str], max_bytes: int) -> str:
+    """The lines that fit, and how many do not.
+
+    >>> print(cut(["one", "two", "three"], 40), end="")
+    one
+    two
+    three
+    >>> print(cut(["one", "two " * 20, "three"], 70), end="")
+    one
+    <BLANKLINE>
+    ... cut here: 2 more lines would not fit into 70 bytes
+    """
+    whole = "".join(f"{line}\n" for line in lines)
+    if _size(whole) <= max_bytes:
+        return whole
+    kept, used = [], 0
+    for line in lines:
+        size = _size(line) + 1
+        if used + size + len(_ending(len(lines), max_bytes)) > max_bytes:
+            break
+        kept.append(f"{line}\n")
+        used += size
+    ending = _ending(len(lines) - len(kept), max_bytes)
+    return "".join(kept) + ending if used + len(ending) <= max_bytes else ""
+
+
+def _size(text: str) -> int:
+    # a name given on the command line may hold what is no UTF-8
+    return len(text.encode("utf-8", "surrogatepass"))
+
+
+def _ending(more: int, max_bytes: int) -> str:
+    # after an empty line: one that follows a table would be taken for a row of it
+    return f"\n... cut here: {more:,} more lines would not fit into {max_bytes:,} bytes\n"
+
+
+def _text(chapter: Chapter, listed: int | None, hint: str) -> Iterator[str]:
+    yield f"{chapter.title}: {chapter.summary}"
+    yield from (f"  {note}" for note in chapter.notes)
+    for group in chapter.groups:
+        yield ""
+        yield f"  {group.title}"
+        shown = group.changes[:listed]
+        width = max((len(change.id) for change in shown), default=0)
+        for change in shown:
+            yield f"    {change.id.ljust(width)}  {'; '.join([', '.join(change.what), *_details(change)])}"
+        if len(shown) < len(group.changes):
+            yield f"    {_more(len(group.changes) - len(shown), hint)}"
+    yield ""
+
+
+def _markdown(chapter: Chapter, listed: int | None, hint: str) -> Iterator[str]:
+    yield f"### {_escape(chapter.title)}"
+    yield ""
+    yield _code(chapter.summary)
+    yield ""
+    if chapter.notes:
+        yield from (f"- {_escape(note)}" for note in chapter.notes)
+        yield ""
+    for group in chapter.groups:
+        shown = group.changes[:listed]
+        yield f"#### {_escape(group.title)}"
+        yield ""
+        yield "| session | what |"
+        yield "| --- | --- |"
+        for change in shown:
+            cell = "<br>".join([_escape(", ".join(change.what)), *map(_code, _details(change))])
+            yield f"| {_id(change.id)} | {cell} |"
+        if len(shown) < len(group.changes):
+            yield ""
+            yield _more(len(group.changes) - len(shown), hint)
+        yield ""
+
+
+def _more(number: int, hint: str) -> str:
+    return f"... and {number:,} more{hint}"
+
+
+def _details(change: SessionChange) -> list[str]:
+    details = list(change.details[:_DETAILS])
+    if len(change.details) > _DETAILS:
+        details.append(f"and {len(change.details) - _DETAILS:,} more fields")
+    return details
+
+
+def _id(session_id: str) -> str:
+    return f"`{session_id}`" if ID_PATTERN.fullmatch(session_id) else _code(session_id)
+
+
+def _code(text: str) -> str:
+    """As code: GitHub looks there for no @mentions, issue numbers and emoji."""
+    return f"<code>{_escape(text)}</code>" if text else ""
+
+
+def _escape(text: str) -> str:
+    """*text* as Markdown that shows it as it is, in one line."""
+    escaped = _SPECIAL.sub(lambda match: f"&#{ord(match.group())};", " ".join(text.split()))
+    return _NUMBERED.sub(lambda match: f"{match[1]}&#{ord(match[2])};", escaped)

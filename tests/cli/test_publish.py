@@ -1,0 +1,155 @@
+"""`npc-lims observe` and `npc-lims publish`, as users and workflows run them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from npc_lims.observed import read_observed
+from npc_lims.state.store import read_state, verify_state
+from tests.integration.world import TOKEN, UPLOADED, Cloud, commit_all, run_cli, run_git, write_tracked
+from tests.publishing import clone, subjects_of_commits
+
+
+@pytest.fixture
+def remote(tmp_path: Path) -> Path:
+    """A bare repository whose main branch holds the tracked file of the demo's lab, and no state."""
+    write_tracked(tmp_path / "seed", 2)
+    commit_all(tmp_path / "seed", "tracked sessions")
+    run_git(tmp_path, "clone", "--quiet", "--bare", "seed", "remote.git")
+    return tmp_path / "remote.git"
+
+
+@pytest.fixture
+def checkout(remote: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = clone(remote, tmp_path / "checkout")
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def test_sync_and_publish(cloud: Cloud, checkout: Path, remote: Path) -> None:
+    assert run_cli("sync").code == 0
+    done = run_cli("publish")
+    assert done.code == 0
+    assert done.out.startswith("pushed ")
+    assert "to main" in done.out
+    assert len(subjects_of_commits(remote)) == 2
+    assert verify_state(checkout / "state") == []
+    assert run_git(checkout, "status", "--porcelain") == ""
+    # it has been published: nothing waits any more
+    again = run_cli("publish")
+    assert (again.code, "nothing to publish" in again.out) == (0, True)
+
+
+def test_two_syncs_of_one_source_each_are_published_as_one(cloud: Cloud, checkout: Path, remote: Path) -> None:
+    assert run_cli("sync", "--only", "tracked").code == 0
+    assert run_cli("sync", "--only", "codeocean").code == 0
+    assert run_cli("publish").code == 0
+    assert len(subjects_of_commits(remote)) == 2
+    assert "Npc-Lims-Sources: tracked codeocean" in run_git(remote, "log", "-1", "--format=%B", "main")
+
+
+def test_a_dry_run_keeps_what_waits(cloud: Cloud, checkout: Path, remote: Path) -> None:
+    run_cli("sync")
+    shown = run_cli("publish", "--dry-run")
+    assert shown.out.startswith("would push to main:")
+    assert len(subjects_of_commits(remote)) == 1
+    assert run_cli("publish").out.startswith("pushed ")
+
+
+def test_shards_are_observed_apart_and_published_together(
+    cloud: Cloud, checkout: Path, remote: Path, tmp_path: Path
+) -> None:
+    for shard in ("1/2", "2/2"):
+        assert run_cli("observe", "--out", str(tmp_path / "seen" / shard[0]), "--shard", shard).code == 0
+    # observing writes no state
+    assert not (checkout / "state").exists()
+    summary, failures = tmp_path / "summary.md", tmp_path / "failures.json"
+    done = run_cli(
+        "publish",
+        f"--observed={tmp_path / 'seen'}",
+        f"--summary={summary}",
+        f"--failures={failures}",
+        "--trailer=Npc-Lims-Run=https://example.org/1",
+    )
+    assert done.code == 0, done
+    assert json.loads(failures.read_text()) == []
+    assert "state on main" in summary.read_text()
+    assert "Npc-Lims-Run: https://example.org/1" in run_git(remote, "log", "-1", "--format=%B", "main")
+    # as one sync would have it
+    published = read_state(checkout / "state").records
+    assert run_cli("sync", f"--state={tmp_path / 'alone' / 'state'}", "--tracked=tracked_sessions.yaml").code == 0
+    assert read_state(tmp_path / "alone" / "state").records == published
+    assert run_cli("sync", "--dry-run").out.splitlines()[-1].endswith("nothing changed (dry run)")
+
+
+def test_a_source_that_fails_is_in_the_summary_and_the_rest_is_published(
+    cloud: Cloud, checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CODE_OCEAN_API_TOKEN", "cop_expired")
+    seen = run_cli("observe", "--out", str(tmp_path / "seen"))
+    assert seen.code == 3
+    assert "codeocean failed" in seen.err
+    summary, failures = tmp_path / "summary.md", tmp_path / "failures.json"
+    done = run_cli("publish", f"--observed={tmp_path / 'seen'}", f"--summary={summary}", f"--failures={failures}")
+    assert done.code == 0
+    (failure,) = json.loads(failures.read_text())
+    assert failure["source"] == "codeocean"
+    assert "codeocean failed" in summary.read_text()
+    assert "cop_expired" not in summary.read_text() + failures.read_text() + seen.err
+    assert all(record.codeocean is None for record in read_state(checkout / "state").records.values())
+
+
+def test_only_what_was_edited(cloud: Cloud, checkout: Path, tmp_path: Path) -> None:
+    run_cli("sync")
+    run_cli("publish")
+    tracked = checkout / "tracked_sessions.yaml"
+    text = tracked.read_text()
+    edited = next(id_ for id_ in read_state(checkout / "state").records if f"DRpilot_{id_.replace('-', '')}" in text)
+    path = next(line for line in text.splitlines() if f"DRpilot_{edited.replace('-', '')}" in line)
+    has_keys = path.rstrip().endswith(":")
+    new = f"{path.rstrip() if has_keys else path.rstrip() + ':'}\n        notes: looked at again"
+    tracked.write_text(text.replace(path, new, 1))
+    assert run_cli("observe", "--out", str(tmp_path / "seen"), "--changed").code == 0
+    look = read_observed(tmp_path / "seen" / "all.observed.json")
+    assert look.scope.sessions == {edited}
+    # nothing else was even asked for
+    assert all(set(one.facts) <= {edited} for one in look.observations if one.source in ("codeocean", "s3"))
+
+
+def test_nothing_edited_asks_nobody(cloud: Cloud, checkout: Path, tmp_path: Path) -> None:
+    run_cli("sync")
+    cloud.forget_requests()
+    assert run_cli("observe", "--out", str(tmp_path / "seen"), "--changed").code == 0
+    assert cloud.requests == 0
+    assert read_observed(tmp_path / "seen" / "all.observed.json").scope.sessions == frozenset()
+
+
+def test_no_token_is_in_what_was_seen(cloud: Cloud, checkout: Path, tmp_path: Path) -> None:
+    run_cli("observe", "--out", str(tmp_path / "seen"))
+    content = (tmp_path / "seen" / "all.observed.json").read_text()
+    assert UPLOADED in content
+    assert TOKEN not in content
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["observe"], "--out"),
+        (["observe", "--out", "seen", "--shard", "3/2"], "NUMBER/COUNT"),
+        (["observe", "--out", "seen", "--sessions", "123456_2020-01-01", "--only", "tracked"], "no such session"),
+        (["observe", "--out", "seen", "--only", "fax"], "no such source"),
+        (["publish", "--observed", "nowhere"], "holds no observations"),
+        (["publish", "--trailer", "run"], "KEY=VALUE"),
+        (["publish", "--state", "/"], "not in a git checkout"),
+    ],
+)
+def test_bad_input_is_told(checkout: Path, arguments: list[str], says: str) -> None:
+    (checkout / "seen").mkdir()
+    run_cli("sync", "--only", "tracked")
+    done = run_cli(*arguments)
+    assert done.code == 2
+    assert says in done.err
+    assert "Traceback" not in done.err

@@ -1,0 +1,215 @@
+"""What one look saw, as a file; and the looks of several runners made into one."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from npc_lims.errors import NpcLimsError, SourceError
+from npc_lims.model import SECTIONS
+from npc_lims.observed import Observed, file_name, gather, read_observed, read_observed_folder, write_observed
+from npc_lims.problems import Problem
+from npc_lims.reconcile import reconcile
+from npc_lims.scope import EVERYTHING, Scope, parse_shard, shard_of
+from npc_lims.sources.observation import Observation, failed
+from tests.builders import many_records, no_assets, nothing_on_s3, tracked, training
+from tests.strategies import FACTS, IDS, recorded
+
+NOW = datetime.datetime(2024, 10, 1, 6, 30, tzinfo=datetime.timezone.utc)
+
+
+@st.composite
+def observations(draw: st.DrawFn, source: str) -> Observation:
+    facts = draw(st.dictionaries(st.sampled_from(IDS), st.sampled_from([False, *FACTS[source]])))
+    return Observation(
+        source=source,
+        facts=facts,
+        complete=draw(st.booleans()),
+        problems=tuple(
+            draw(
+                st.lists(
+                    st.builds(Problem, st.text(), st.integers(0), st.integers(0), st.just("warning"), st.text()),
+                    max_size=2,
+                )
+            )
+        ),
+        versions=draw(st.dictionaries(st.text(), st.text(), max_size=2)),
+        counts=draw(st.dictionaries(st.text(), st.integers(0, 10**6), max_size=2)),
+        failure=draw(st.sampled_from([None, SourceError(source, "it was down")])),
+    )
+
+
+@st.composite
+def looks(draw: st.DrawFn) -> Observed:
+    sources = draw(st.lists(st.sampled_from(SECTIONS), unique=True))
+    scope = draw(
+        st.sampled_from([EVERYTHING, Scope(frozenset(IDS[:2])), Scope(None, frozenset([2]), 3), Scope(frozenset())])
+    )
+    return Observed(tuple(draw(observations(source)) for source in sources), scope, NOW, draw(st.booleans()))
+
+
+def as_told(look: Observed) -> tuple[Any, ...]:
+    """A look with its failures as text: exceptions are never equal."""
+    ones = [(*vars(one).values(), str(one.failure)) for one in look.observations]
+    return [one[:-2] + one[-1:] for one in ones], look.scope, look.at, look.allow_removals
+
+
+@given(look=looks())
+def test_a_file_says_what_was_seen(look: Observed, tmp_path_factory: pytest.TempPathFactory) -> None:
+    path = tmp_path_factory.mktemp("observed") / file_name(look.scope)
+    write_observed(path, look)
+    assert as_told(read_observed(path)) == as_told(look)
+
+
+@given(before=recorded(), look=looks())
+def test_a_file_reconciles_as_what_was_seen_does(
+    before: dict[str, Any], look: Observed, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path = tmp_path_factory.mktemp("observed") / "all.observed.json"
+    write_observed(path, look)
+    assert reconcile(before, read_observed(path).observations) == reconcile(before, look.observations)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("", "damaged"),
+        ("[]", "not a file of observations"),
+        ('{"format": 2}', "not a file of observations"),
+        ('{"format": 1}', "damaged"),
+        ('{"format": 1, "at": "2024-10-01T00:00:00", "sessions": null, "shards": null, "of": 1}', "no zone"),
+    ],
+)
+def test_a_damaged_file_is_named(content: str, says: str, tmp_path: Path) -> None:
+    path = tmp_path / "all.observed.json"
+    path.write_text(content)
+    with pytest.raises(NpcLimsError, match=says) as raised:
+        read_observed(path)
+    assert str(path) in str(raised.value)
+    assert "observe again" in str(raised.value)
+
+
+def test_facts_of_another_shape_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "all.observed.json"
+    write_observed(path, Observed((Observation("tracked", {IDS[0]: tracked()}),), EVERYTHING, NOW))
+    data = json.loads(path.read_text())
+    data["observations"][0]["facts"][IDS[0]]["platform"] = "abacus"
+    path.write_text(json.dumps(data))
+    with pytest.raises(NpcLimsError, match="platform"):
+        read_observed(path)
+
+
+def test_a_missing_file_and_an_empty_folder_are_named(tmp_path: Path) -> None:
+    with pytest.raises(NpcLimsError, match=r"nothing\.json: cannot be read"):
+        read_observed(tmp_path / "nothing.json")
+    with pytest.raises(NpcLimsError, match="holds no observations"):
+        read_observed_folder(tmp_path)
+
+
+# --- shards ---------------------------------------------------------------------------------------
+
+
+@given(of=st.integers(1, 300))
+def test_a_subject_is_in_one_shard_and_always_the_same(of: int) -> None:
+    for session_id in IDS:
+        number = shard_of(session_id, of)
+        assert 1 <= number <= of
+        assert [n for n in range(1, of + 1) if session_id in Scope(None, frozenset([n]), of)] == [number]
+    assert shard_of("626791_2022-08-15", of) == shard_of("626791_2023-01-01_1", of)
+
+
+def test_shards_do_not_move_between_machines_and_versions() -> None:
+    assert [shard_of(f"{subject}_2024-01-01", 4) for subject in (626791, 668755, 676909, 702136)] == [4, 1, 3, 3]
+
+
+def test_shards_share_the_subjects_evenly() -> None:
+    numbers = [shard_of(f"{600000 + n}_2024-01-01", 4) for n in range(1000)]
+    assert all(200 < numbers.count(number) < 300 for number in (1, 2, 3, 4))
+
+
+@pytest.mark.parametrize("text", ["", "1", "0/2", "3/2", "-1/2", "1/2/3", "a/b", "1/0"])
+def test_a_shard_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(NpcLimsError, match="NUMBER/COUNT"):
+        parse_shard(text)
+
+
+def look_of_shard(number: int, of: int = 2, **more: Any) -> Observed:
+    """What the runner of one shard sees of twenty sessions."""
+    scope = Scope(None, frozenset([number]), of)
+    mine = [session_id for session_id in many_records(20) if session_id in scope]
+    seen = (
+        Observation(
+            "tracked",
+            {id_: tracked() for id_ in many_records(20)},
+            complete=True,
+            counts={"sessions": 20},
+            versions={"content": "1"},
+        ),
+        Observation("training", unchanged=True, versions={"a": "etag"}, counts={"rows": 5}),
+        Observation("codeocean", {id_: no_assets() for id_ in mine}, counts={"assets": len(mine)}),
+        Observation("s3", {id_: nothing_on_s3(stim=["a.hdf5"]) for id_ in mine}, counts={"stimulus_files": len(mine)}),
+    )
+    return Observed(tuple(more.get(one.source, one) for one in seen), scope, NOW)
+
+
+def test_all_shards_together_are_one_whole_look() -> None:
+    (look,) = gather([look_of_shard(2), look_of_shard(1)])
+    assert look.scope.is_whole
+    assert [one.source for one in look.observations] == list(SECTIONS)
+    by_source = {one.source: one for one in look.observations}
+    assert by_source["tracked"].complete
+    assert by_source["tracked"].counts == {"sessions": 20}
+    assert by_source["training"].unchanged
+    assert by_source["training"].versions == {"a": "etag"}
+    assert by_source["codeocean"].counts == {"assets": 20}
+    assert reconcile({}, look.observations).keys() == many_records(20).keys()
+
+
+def test_of_a_shard_that_is_missing_nothing_changes() -> None:
+    (look,) = gather([look_of_shard(1)])
+    assert not look.scope.is_whole
+    before = many_records(20)
+    after = reconcile(before, look.observations, look.scope)
+    changed = {id_ for id_ in before if after[id_] != before[id_]}
+    assert changed == {id_ for id_ in before if shard_of(id_, 2) == 1}
+
+
+def test_a_source_that_failed_in_one_shard_has_failed() -> None:
+    down = failed(SourceError("codeocean", "it was down"))
+    (look,) = gather([look_of_shard(1), look_of_shard(2, codeocean=down)])
+    by_source = {one.source: one for one in look.observations}
+    assert str(by_source["codeocean"].failure) == "codeocean: it was down"
+    assert set(by_source["codeocean"].facts) == {id_ for id_ in many_records(20) if shard_of(id_, 2) == 1}
+    assert by_source["s3"].failure is None
+
+
+def test_what_changed_between_two_shards_is_read_again_next_time() -> None:
+    newer = Observation("training", {IDS[0]: training()}, complete=True, versions={"a": "newer"})
+    (look,) = gather([look_of_shard(1), look_of_shard(2, training=newer)])
+    merged = next(one for one in look.observations if one.source == "training")
+    assert (merged.versions, merged.unchanged, merged.complete) == ({}, False, False)
+
+
+def test_two_files_of_one_shard_are_refused() -> None:
+    with pytest.raises(NpcLimsError, match="one shard"):
+        gather([look_of_shard(1), look_of_shard(1)])
+
+
+def test_looks_that_are_no_shards_stay_apart_and_come_in_order() -> None:
+    later = Observed((), Scope(frozenset(IDS[:1])), NOW + datetime.timedelta(hours=1))
+    earlier = Observed((), EVERYTHING, NOW)
+    assert gather([later, earlier]) == [earlier, later]
+
+
+def test_a_folder_of_artifacts(tmp_path: Path) -> None:
+    for number in (1, 2):
+        look = look_of_shard(number)
+        write_observed(tmp_path / f"observed-{number}" / file_name(look.scope), look)
+    (look,) = read_observed_folder(tmp_path)
+    assert look.scope.is_whole

@@ -1,0 +1,498 @@
+"""Commits and pushes that never lose: against real remotes, hooks and other publishers."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from npc_lims.errors import GitError, NpcLimsError, StateError, SyncRefused
+from npc_lims.model import CodeOcean, S3Facts
+from npc_lims.observed import Observed, write_observed
+from npc_lims.publish import held, hold
+from npc_lims.scope import EVERYTHING
+from npc_lims.sources.observation import Observation
+from npc_lims.state.store import read_state, session_path
+from tests.builders import no_assets
+from tests.integration.world import commit_all, run_git
+from tests.publishing import (
+    NOON,
+    SESSIONS,
+    clone,
+    look,
+    make_remote,
+    push,
+    state_of,
+    subjects_of_commits,
+    tracked_look,
+    tracked_text,
+    uploaded,
+)
+from tests.servers.fixtures import Serve
+from tests.servers.web import Request, Response, Server
+
+ROOT = Path(__file__).resolve().parents[1]
+FIRST, SECOND, THIRD = SESSIONS[0], SESSIONS[1], SESSIONS[10]
+HOUR = datetime.timedelta(hours=1)
+
+
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_remote(tmp_path_factory.mktemp("publish"))
+
+
+@pytest.fixture
+def remote(made_once: Path, tmp_path: Path) -> Path:
+    run_git(tmp_path, "clone", "--quiet", "--bare", str(made_once), "remote.git")
+    return tmp_path / "remote.git"
+
+
+@pytest.fixture
+def checkout(remote: Path, tmp_path: Path) -> Path:
+    return clone(remote, tmp_path / "checkout")
+
+
+def add_hook(repository: Path, name: str, script: str) -> None:
+    folder = repository / ("hooks" if (repository / "HEAD").exists() else ".git/hooks")
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_text(f"#!/bin/sh\n{script}\n", newline="\n")
+    (folder / name).chmod(0o755)
+
+
+def push_elsewhere(checkout: Path, other: Path) -> None:
+    """Before the next push of *checkout*, what *other* has committed is pushed; the checkout comes second."""
+    mark = checkout.parent / "pushed-elsewhere"
+    add_hook(
+        checkout,
+        "pre-push",
+        f'[ -e "{mark.as_posix()}" ] && exit 0\ntouch "{mark.as_posix()}"\n'
+        # the variables of the push under way would make it a push of this repository
+        f'unset $(git rev-parse --local-env-vars)\ncd "{other.as_posix()}" && git push --quiet origin HEAD:main',
+    )
+
+
+# --- one publisher --------------------------------------------------------------------------------
+
+
+def test_what_was_seen_is_one_commit_of_state_alone(checkout: Path, remote: Path, tmp_path: Path) -> None:
+    before = run_git(checkout, "rev-parse", "HEAD").strip()
+    (checkout / "README.md").write_text("being edited\n")
+    (checkout / "scratch.txt").write_text("mine\n")
+    run_git(checkout, "add", "scratch.txt")
+
+    done = push(checkout, look({FIRST: uploaded(FIRST)}), trailers={"Npc-Lims-Run": "https://example.org/1"})
+
+    assert run_git(remote, "rev-parse", "main", "main^").split() == [done.commit, before]
+    changed = run_git(remote, "diff", "--name-only", "main^", "main").split()
+    assert changed == ["state/sessions.jsonl", f"state/sessions/{FIRST[:6]}/{FIRST}.yaml", "state/sync.yaml"]
+    assert isinstance(state_of(remote, tmp_path / "after")[FIRST].codeocean, CodeOcean)
+    # the user's own files, and what is staged of them, are as they were
+    assert run_git(checkout, "status", "--porcelain").splitlines() == [" M README.md", "A  scratch.txt"]
+    assert run_git(checkout, "rev-parse", "HEAD").strip() == done.commit
+    assert done.attempts == 1
+
+
+def test_the_message_can_be_scanned_and_parsed(checkout: Path, remote: Path) -> None:
+    push(
+        checkout,
+        look({FIRST: uploaded(FIRST), THIRD: uploaded(THIRD)}),
+        trailers={"Npc-Lims-Run": "https://example.org/1"},
+    )
+    message = run_git(remote, "log", "-1", "--format=%B", "main")
+    assert message.splitlines()[0] == f"state: 2 uploaded ({FIRST[:6]}, {THIRD[:6]})"
+    assert FIRST in message
+    trailers = run_git(remote, "log", "-1", "--format=%(trailers:only,unfold)", "main").split("\n")
+    assert "Npc-Lims-Observed: 2024-10-01T12:00:00Z" in trailers
+    assert "Npc-Lims-Sources: codeocean" in trailers
+    assert "Npc-Lims-Sessions: 60" in trailers
+    assert "Npc-Lims-Changed: 2" in trailers
+    assert "Npc-Lims-Run: https://example.org/1" in trailers
+
+
+def test_the_same_again_is_no_commit(checkout: Path, remote: Path) -> None:
+    seen = look({FIRST: uploaded(FIRST)})
+    push(checkout, seen)
+    before = run_git(remote, "rev-parse", "main")
+    done = push(checkout, seen)
+    assert (done.commit, done.message) == (None, "")
+    assert run_git(remote, "rev-parse", "main") == before
+
+
+def test_a_dry_run_shows_the_commit_and_pushes_nothing(checkout: Path, remote: Path) -> None:
+    before = run_git(remote, "rev-parse", "main")
+    done = push(checkout, look({FIRST: uploaded(FIRST)}), dry_run=True)
+    assert done.commit is None
+    assert done.message.startswith("state: 1 uploaded")
+    assert run_git(remote, "rev-parse", "main") == before
+    assert run_git(checkout, "status", "--porcelain") == ""
+
+
+def test_commits_of_the_checkout_are_not_pushed_along(checkout: Path, remote: Path) -> None:
+    (checkout / "README.md").write_text("not for others yet\n")
+    mine = commit_all(checkout, "mine")
+    done = push(checkout, look({FIRST: uploaded(FIRST)}))
+    assert "mine" not in subjects_of_commits(remote)
+    assert run_git(checkout, "rev-parse", "HEAD").strip() == mine
+    assert any("git pull" in note for note in done.notes)
+
+
+def test_a_branch_that_is_not_there_yet_is_made(checkout: Path, remote: Path, tmp_path: Path) -> None:
+    push(checkout, look({FIRST: uploaded(FIRST)}), branch="state")
+    assert state_of(remote, tmp_path / "after", "state")[FIRST].codeocean
+    assert not state_of(remote, tmp_path / "main")[FIRST].codeocean
+    # and from then on it is added to
+    push(checkout, look({SECOND: uploaded(SECOND)}), branch="state")
+    assert len(subjects_of_commits(remote, "state")) == 3
+
+
+def test_the_first_state_of_a_repository(tmp_path: Path) -> None:
+    run_git(tmp_path, "init", "--quiet", "--bare", "--initial-branch=main", "remote.git")
+    checkout = clone(tmp_path / "remote.git", tmp_path / "checkout")
+    (checkout / "tracked_sessions.yaml").write_text(tracked_text([FIRST]))
+    commit_all(checkout, "the tracked file")
+    run_git(checkout, "push", "--quiet", "origin", "HEAD:main")
+    push(checkout, tracked_look(), branch="main")
+    assert state_of(tmp_path / "remote.git", tmp_path / "after").keys() == {FIRST}
+
+
+def test_the_tracked_file_is_read_as_it_is_on_the_branch(checkout: Path, remote: Path, tmp_path: Path) -> None:
+    other = clone(remote, tmp_path / "other")
+    (other / "tracked_sessions.yaml").write_text(tracked_text([*SESSIONS, "712345_2024-05-05"]))
+    commit_all(other, "one more session")
+    run_git(other, "push", "--quiet", "origin", "HEAD:main")
+    # what the look itself saw of it is older
+    push(checkout, tracked_look())
+    assert len(state_of(remote, tmp_path / "after")) == len(SESSIONS) + 1
+
+
+def test_a_tracked_file_with_errors_changes_nothing(checkout: Path, remote: Path, tmp_path: Path) -> None:
+    other = clone(remote, tmp_path / "other")
+    (other / "tracked_sessions.yaml").write_text("ephys: [\n")
+    commit_all(other, "oops")
+    run_git(other, "push", "--quiet", "origin", "HEAD:main")
+    done = push(
+        checkout,
+        Observed((*tracked_look().observations, *look({FIRST: uploaded(FIRST)}).observations), EVERYTHING, NOON),
+    )
+    assert [failure.source for failure in done.failures] == ["tracked"]
+    assert "tracked_sessions.yaml:" in done.failures[0].reason
+    after = state_of(remote, tmp_path / "after")
+    assert len(after) == len(SESSIONS)
+    assert all(record.tracked for record in after.values())
+    assert after[FIRST].codeocean
+
+
+# --- others push, too -----------------------------------------------------------------------------
+
+
+def test_overtaken_it_is_done_again_on_top(checkout: Path, remote: Path, tmp_path: Path) -> None:
+    other = clone(remote, tmp_path / "other")
+    (other / "README.md").write_text("edited meanwhile\n")
+    commit_all(other, "edited meanwhile")
+    push_elsewhere(checkout, other)
+    done = push(checkout, look({FIRST: uploaded(FIRST)}))
+    assert done.attempts == 2
+    assert subjects_of_commits(remote)[:2] == [f"state: 1 uploaded ({FIRST[:6]})", "edited meanwhile"]
+    assert run_git(remote, "log", "--merges", "--format=%H", "main") == ""
+    assert run_git(checkout, "rev-parse", "HEAD").strip() == done.commit
+
+
+def test_overtaken_by_the_same_facts_nothing_is_left_to_push(checkout: Path, remote: Path, tmp_path: Path) -> None:
+    seen = look({FIRST: uploaded(FIRST)})
+    other = clone(remote, tmp_path / "other")
+    push(other, seen, branch="elsewhere")
+    run_git(other, "fetch", "--quiet", "origin", "elsewhere")
+    run_git(other, "reset", "--quiet", "--hard", "FETCH_HEAD")
+    push_elsewhere(checkout, other)
+    done = push(checkout, seen)
+    assert done.commit is None
+    assert len(subjects_of_commits(remote)) == 2
+
+
+def test_a_later_look_is_not_undone_by_an_earlier_one(checkout: Path, remote: Path, tmp_path: Path) -> None:
+    other = clone(remote, tmp_path / "other")
+    push(other, look({FIRST: uploaded(FIRST, "15-00-00")}, at=NOON + HOUR))
+    # begun before, and done after it: it saw the upload of one session, but not yet that of the other
+    push(checkout, look({FIRST: no_assets(), SECOND: uploaded(SECOND)}, {FIRST: ["a.hdf5"]}))
+    after = state_of(remote, tmp_path / "after")
+    first, second = after[FIRST], after[SECOND]
+    assert isinstance(first.codeocean, CodeOcean)
+    assert first.codeocean.raw
+    assert isinstance(first.s3, S3Facts)
+    assert first.s3.stim == ["a.hdf5"]
+    assert second.codeocean
+
+
+def test_a_later_look_replaces_an_earlier_one(checkout: Path, remote: Path, tmp_path: Path) -> None:
+    push(clone(remote, tmp_path / "other"), look({FIRST: uploaded(FIRST)}))
+    push(checkout, look({FIRST: no_assets()}, at=NOON + HOUR))
+    after = state_of(remote, tmp_path / "after")[FIRST].codeocean
+    assert isinstance(after, CodeOcean)
+    assert after.raw is False
+
+
+def test_a_later_look_counts_in_a_shallow_clone_too(checkout: Path, remote: Path, tmp_path: Path) -> None:
+    shallow = clone(remote, tmp_path / "shallow", "--depth=1")
+    for number in range(3):
+        push(checkout, look({SESSIONS[number]: uploaded(SESSIONS[number])}, at=NOON + HOUR))
+    done = push(shallow, look({FIRST: no_assets(), SESSIONS[5]: uploaded(SESSIONS[5])}))
+    assert done.commit
+    after = state_of(remote, tmp_path / "after")
+    assert after[FIRST].status["is_uploaded"] is True
+    assert after[SESSIONS[5]].status["is_uploaded"] is True
+    assert len(subjects_of_commits(remote)) == 5
+
+
+def test_eight_publishers_lose_nothing(remote: Path, tmp_path: Path) -> None:
+    """Forty looks: each uploads a session of its own, and tells of one that several share."""
+    publishers = []
+    for number in range(8):
+        checkout = clone(remote, tmp_path / f"publisher-{number}")
+        files = []
+        for turn in range(5):
+            mine, shared = SESSIONS[number * 5 + turn], SESSIONS[50 + turn]
+            # another field of it each: all of them must be there in the end
+            seen = look({mine: uploaded(mine), shared: uploaded(shared)}, {mine: [f"{number}.hdf5"]})
+            files.append(tmp_path / f"{number}-{turn}.observed.json")
+            write_observed(files[-1], seen)
+        command = [sys.executable, "-m", "tests.publishing", str(checkout), *map(str, files)]
+        publishers.append(
+            subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        )
+    attempts: list[int] = []
+    for publisher in publishers:
+        out, err = publisher.communicate(timeout=150)
+        assert publisher.returncode == 0, err
+        attempts += map(int, out.split())
+    assert len(attempts) == 40
+    assert sum(attempts) > 40, "nobody was ever overtaken: this has tested nothing"
+    after = state_of(remote, tmp_path / "after")
+    for number in range(40):
+        record = after[SESSIONS[number]]
+        assert record.status["is_uploaded"] is True
+        assert isinstance(record.s3, S3Facts)
+        assert record.s3.stim == [f"{number // 5}.hdf5"]
+    assert all(after[SESSIONS[50 + turn]].status["is_uploaded"] is True for turn in range(5))
+    # each change once, in a line
+    assert len(subjects_of_commits(remote)) == 41
+    assert run_git(remote, "log", "--merges", "--format=%H", "main") == ""
+    run_git(remote, "fsck", "--strict")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
+def test_killed_at_any_instant_the_remote_is_whole(remote: Path, tmp_path: Path) -> None:
+    checkout = clone(remote, tmp_path / "checkout")
+    killed = 0
+    for number in range(12):
+        session = SESSIONS[number]
+        file = tmp_path / f"{number}.observed.json"
+        write_observed(file, look({session: uploaded(session)}))
+        before = run_git(remote, "rev-parse", "main").strip()
+        command = [sys.executable, "-m", "tests.publishing", str(checkout), str(file)]
+        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, start_new_session=True) as publisher:
+            # from the imports, which take half a second, to the end
+            time.sleep(random.uniform(0.4, 1.2))
+            if publisher.poll() is None:
+                os.killpg(publisher.pid, signal.SIGKILL)
+                killed += 1
+        after = run_git(remote, "rev-parse", "main").strip()
+        assert after == before or run_git(remote, "rev-parse", "main^").strip() == before
+        run_git(remote, "fsck", "--strict")
+        assert run_git(checkout, "diff", "--name-only", "--", "README.md", "tracked_sessions.yaml") == ""
+    assert killed
+    done = push(checkout, look({session: uploaded(session) for session in SESSIONS[:12]}))
+    assert done.commit or killed < 12
+    records = state_of(remote, tmp_path / "after")
+    assert all(records[session].status["is_uploaded"] is True for session in SESSIONS[:12])
+
+
+# --- what stands in the way -----------------------------------------------------------------------
+
+
+def refusal(checkout: Path, **more: str) -> str:
+    """What publishing says when it cannot; the checkout and its remote stay as they are."""
+    before = run_git(checkout, "status", "--porcelain"), run_git(checkout, "worktree", "list")
+    with pytest.raises(GitError) as raised:
+        push(checkout, look({FIRST: uploaded(FIRST)}), **more)
+    assert (run_git(checkout, "status", "--porcelain"), run_git(checkout, "worktree", "list")) == before
+    return str(raised.value)
+
+
+def test_a_hook_of_the_remote_that_refuses(checkout: Path, remote: Path) -> None:
+    add_hook(remote, "pre-receive", "echo 'commits on Sundays are not taken' >&2; exit 1")
+    said = refusal(checkout)
+    assert "commits on Sundays are not taken" in said
+    assert "a hook of the remote refused" in said
+
+
+def test_a_hook_of_the_checkout_that_refuses(checkout: Path) -> None:
+    add_hook(checkout, "pre-commit", "echo 'no ticket number' >&2; exit 1")
+    said = refusal(checkout)
+    assert "no ticket number" in said
+    assert "Nothing was pushed" in said
+
+
+def test_a_pre_push_hook_that_refuses(checkout: Path) -> None:
+    add_hook(checkout, "pre-push", "echo 'tests have not run' >&2; exit 1")
+    said = refusal(checkout)
+    assert "tests have not run" in said
+    assert "hook" in said
+
+
+def test_a_protected_branch(checkout: Path, remote: Path) -> None:
+    # in GitHub's words
+    add_hook(
+        remote, "pre-receive", "echo 'error: GH006: Protected branch update failed for refs/heads/main.' >&2; exit 1"
+    )
+    said = refusal(checkout)
+    assert "main is protected" in said
+    assert "GitHub App" in said
+
+
+class Refusing(Server):
+    """A git host that takes no token."""
+
+    def answer(self, request: Request) -> Response:
+        if "authorization" in request.headers:
+            return Response(403, {}, b"remote: Permission to lab/state.git denied to somebody.")
+        return Response(401, {"www-authenticate": 'Basic realm="git"'}, b"Invalid username or token.")
+
+
+def test_an_expired_token(checkout: Path, serve: Serve) -> None:
+    server = serve(Refusing())
+    secret = "ghp_5e0c1a77e5ec2e7"
+    for user in ("", f"x-access-token:{secret}@"):
+        address = server.url.replace("http://", f"http://{user}") + "/lab/state.git"
+        run_git(checkout, "remote", "set-url", "origin", address)
+        said = refusal(checkout)
+        assert "it has expired, or may not write" in said
+        assert secret not in said
+
+
+def test_a_remote_that_is_gone(checkout: Path) -> None:
+    run_git(checkout, "remote", "set-url", "origin", str(checkout / "nowhere"))
+    assert "origin could not be read" in refusal(checkout)
+    run_git(checkout, "remote", "remove", "origin")
+    assert "git remote add origin" in refusal(checkout)
+
+
+def test_a_detached_head_needs_a_branch(checkout: Path, remote: Path, tmp_path: Path) -> None:
+    run_git(checkout, "checkout", "--quiet", "--detach")
+    assert "--branch main" in refusal(checkout)
+    # which is all that it needs: so it is in Actions
+    assert push(checkout, look({FIRST: uploaded(FIRST)}), branch="main").commit
+    assert state_of(remote, tmp_path / "after")[FIRST].codeocean
+
+
+def test_a_shallow_clone_publishes(remote: Path, tmp_path: Path) -> None:
+    shallow = clone(remote, tmp_path / "shallow", "--depth=1")
+    assert push(shallow, look({FIRST: uploaded(FIRST)})).commit
+    assert len(subjects_of_commits(remote)) == 2
+    assert state_of(remote, tmp_path / "after")[FIRST].codeocean
+
+
+def test_a_tracked_file_that_is_not_committed(checkout: Path) -> None:
+    (checkout / "tracked_sessions.yaml").write_text(tracked_text(SESSIONS[:-1]))
+    said = refusal(checkout)
+    assert "tracked_sessions.yaml has changes that are not committed" in said
+    assert "then sync and publish" in said
+
+
+def test_a_merge_that_is_under_way(checkout: Path) -> None:
+    run_git(checkout, "checkout", "--quiet", "-b", "side")
+    (checkout / "README.md").write_text("one\n")
+    commit_all(checkout, "one")
+    run_git(checkout, "checkout", "--quiet", "main")
+    (checkout / "README.md").write_text("other\n")
+    commit_all(checkout, "other")
+    with pytest.raises(subprocess.CalledProcessError):
+        run_git(checkout, "merge", "side")
+    assert "a merge is under way" in refusal(checkout)
+
+
+def test_a_repository_without_a_commit_and_no_repository(tmp_path: Path) -> None:
+    run_git(tmp_path, "init", "--quiet", "new")
+    with pytest.raises(GitError, match="no commit yet"):
+        push(tmp_path / "new", look({FIRST: uploaded(FIRST)}), branch="main")
+    (tmp_path / "plain").mkdir()
+    with pytest.raises(GitError, match="not in a git checkout"):
+        push(tmp_path / "plain", look({FIRST: uploaded(FIRST)}), branch="main")
+
+
+def test_a_user_whom_git_does_not_know(checkout: Path, monkeypatch: pytest.MonkeyPatch, remote: Path) -> None:
+    run_git(checkout, "config", "--unset", "user.name")
+    run_git(checkout, "config", "--unset", "user.email")
+    monkeypatch.setenv("GIT_CONFIG_SYSTEM", os.devnull)
+    assert "git config --global user.name" in refusal(checkout)
+    # in Actions nobody has told it
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    push(checkout, look({FIRST: uploaded(FIRST)}))
+    assert run_git(remote, "log", "-1", "--format=%an %ae", "main").startswith("github-actions[bot] ")
+
+
+def test_damaged_state_on_the_branch(checkout: Path, remote: Path) -> None:
+    session_path(checkout / "state", FIRST).write_text("schema: [\n")
+    commit_all(checkout, "damage")
+    run_git(checkout, "push", "--quiet", "origin", "HEAD:main")
+    with pytest.raises(StateError, match=FIRST):
+        push(checkout, look({SECOND: uploaded(SECOND)}))
+    assert subjects_of_commits(remote)[0] == "damage"
+
+
+def test_the_breaker_stops_a_look_that_blanks_everything(checkout: Path, remote: Path) -> None:
+    push(checkout, look({session: uploaded(session) for session in SESSIONS}))
+    gone = Observed((Observation("codeocean", {}, complete=True),), EVERYTHING, NOON + HOUR)
+    with pytest.raises(SyncRefused, match="60"):
+        push(checkout, gone)
+    assert len(subjects_of_commits(remote)) == 2
+    allowed = Observed(gone.observations, EVERYTHING, gone.at, allow_removals=True)
+    assert push(checkout, allowed).commit
+
+
+def test_others_who_always_push_first(checkout: Path, remote: Path) -> None:
+    # what a remote says whose branch has moved between the look at it and the lock on it
+    add_hook(remote, "pre-receive", "echo 'cannot lock ref' >&2; exit 1")
+    said = refusal(checkout, attempts=3)  # type: ignore[arg-type]
+    assert "others pushed first 3 times in a row" in said
+    assert "publish again" in said
+
+
+# --- looks that wait ------------------------------------------------------------------------------
+
+
+def test_looks_wait_in_the_checkout_until_they_are_published(checkout: Path) -> None:
+    state = checkout / "state"
+    later = look({FIRST: uploaded(FIRST)}, at=NOON + HOUR)
+    assert hold(state, later)
+    assert hold(state, look({SECOND: uploaded(SECOND)}))
+    assert [one.observed.at for one in held(state)] == [NOON, NOON + HOUR]
+    assert run_git(checkout, "status", "--porcelain", "--ignored") == ""
+
+
+def test_a_whole_look_takes_the_place_of_those_that_wait(checkout: Path) -> None:
+    state = checkout / "state"
+    hold(state, look({FIRST: uploaded(FIRST)}))
+    whole = Observed(
+        tuple(Observation(source) for source in ("tracked", "training", "codeocean", "s3")), EVERYTHING, NOON
+    )
+    hold(state, whole)
+    assert [one.observed.scope for one in held(state)] == [EVERYTHING]
+
+
+def test_outside_of_git_nothing_waits(tmp_path: Path) -> None:
+    assert not hold(tmp_path / "state", look({FIRST: uploaded(FIRST)}))
+    with pytest.raises(NpcLimsError, match="not in a git checkout"):
+        held(tmp_path / "state")
+
+
+def test_state_as_published_is_what_the_checkout_then_holds(checkout: Path) -> None:
+    push(checkout, look({FIRST: uploaded(FIRST)}))
+    assert read_state(checkout / "state").records[FIRST].status["is_uploaded"] is True
+    assert run_git(checkout, "status", "--porcelain") == ""
