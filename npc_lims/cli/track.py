@@ -1,0 +1,295 @@
+"""`npc-lims track`: changes of tracked_sessions.yaml in place."""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+import re
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, Optional
+
+import typer
+
+from npc_lims.cli.console import err, out
+from npc_lims.cli.places import TRACKED_FILE, checkout
+from npc_lims.cli.track_apply import apply_or_propose, read_text
+from npc_lims.cli.track_import import import_command
+from npc_lims.errors import NpcLimsError
+from npc_lims.session_id import make_session_id, parse_session_id, split_session_id
+from npc_lims.track import Add, Change, Changed, Deduped, Edit, Remove, Touched, dedupe, make_changes
+from npc_lims.track.values import parse_assignment
+
+__all__ = ["track_app"]
+
+_LONGEST_BRANCH = 120
+
+track_app = typer.Typer(
+    help="Add, change and remove sessions in tracked_sessions.yaml: only their own lines, whatever stands around them.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+_TRACKED = typer.Option(None, "--tracked", help="Default: tracked_sessions.yaml of this checkout.")
+_DRY_RUN = typer.Option(False, "--dry-run", help="Show the diff; write nothing.")
+_PR = typer.Option(
+    False,
+    "--pr",
+    help="Open a pull request with the change made on the newest file there, or update the one that is open for it. "
+    "Needs GITHUB_TOKEN; without it the local file is changed.",
+)
+_SET = typer.Option(
+    None,
+    "--set",
+    metavar="KEY=VALUE",
+    help="A key and its value in YAML, such as day=3, is_video=false or concatenate_recordings=[a, b]. Arguments "
+    "of analysis code such as probe_letters_to_skip go into session_kwargs; others: session_kwargs.NAME=VALUE. Repeat.",
+)
+
+
+class Keep(str, enum.Enum):
+    first = "first"
+    last = "last"
+
+
+@track_app.command("add")
+def add_command(
+    path: str = typer.Argument(help="Path of the session's data; its subject and date are read from it."),
+    project: Optional[str] = typer.Option(
+        None, help="Default: that of the subject's other sessions, else the platform's most usual one."
+    ),
+    platform: str = typer.Option("ephys", help="ephys, behavior_with_sync or behavior."),
+    day: Optional[int] = typer.Option(
+        None, help="Day of the experiment: ephys_day for ephys, day for other platforms."
+    ),
+    set_: Optional[list[str]] = _SET,
+    note: Optional[str] = typer.Option(None, help="Anything a reader should know."),
+    issue: Optional[list[str]] = typer.Option(None, metavar="URL", help="Address of an issue. Repeat for several."),
+    tracked: Optional[Path] = _TRACKED,
+    dry_run: bool = _DRY_RUN,
+    pr: bool = _PR,
+) -> None:
+    """List a session.
+
+    Its entry is written as its neighbours are, and goes where its date puts it among its subject's sessions, or else
+    among those of its project.
+
+    Example: npc-lims track add //allen/DRpilot_626791_20220815 --day 1 --set probe_letters_to_skip=DE
+    """
+    given = [parse_assignment(text) for text in set_ or ()]
+    if day is not None:
+        given.append(("ephys_day" if platform == "ephys" else "day", day))
+    if note is not None:
+        given.append(("notes", note))
+    if issue:
+        given.append(("issues", list(issue)))
+    values = _each_once(given)
+    change = Add(path, platform, project, values)
+    command = ["add", path, *_option("--project", project), *_option("--platform", platform, "ephys")]
+    command += [*_option("--day", day), *_options("--set", set_), *_option("--note", note), *_options("--issue", issue)]
+    _change(
+        change, f"add-{_session_id(path, values)}", f"add {_session_id(path, values)}", command, tracked, dry_run, pr
+    )
+
+
+@track_app.command("edit")
+def edit_command(
+    session: str = typer.Argument(help="Session id in any form, or the path of its entry."),
+    set_: Optional[list[str]] = _SET,
+    unset: Optional[list[str]] = typer.Option(None, metavar="KEY", help="A key to remove. Repeat for several."),
+    note: Optional[str] = typer.Option(None, help="Write this as its notes, in the place of any there are."),
+    issue: Optional[list[str]] = typer.Option(None, metavar="URL", help="Add an issue to those it has. Repeat."),
+    tracked: Optional[Path] = _TRACKED,
+    dry_run: bool = _DRY_RUN,
+    pr: bool = _PR,
+) -> None:
+    """Change what is said of a session.
+
+    Only the values that change are touched: comments, quotes and indents stay. Of a session that is listed
+    several times the first entry is changed, which is the one that counts.
+
+    Example: npc-lims track edit 626791_2022-08-15 --set probe_letters_to_skip=EF --unset day
+    """
+    given = [parse_assignment(text) for text in set_ or ()]
+    if note is not None:
+        given.append(("notes", note))
+    if not (given or unset or issue):
+        raise NpcLimsError(f"nothing to change in {session}: say what with --set, --unset, --note or --issue")
+    values = _each_once(given)
+    change = Edit(session, values, tuple(unset or ()), {"issues": list(issue)} if issue else {})
+    keys = sorted({*values, *(unset or ()), *(["issues"] if issue else [])})
+    session_id = _session_id(session)
+    command = ["edit", session, *_options("--set", set_), *_options("--unset", unset)]
+    command += [*_option("--note", note), *_options("--issue", issue)]
+    branch = "-".join(["edit", session_id, *keys])
+    _change(change, branch, f"edit {session_id} ({', '.join(keys)})", command, tracked, dry_run, pr)
+
+
+@track_app.command("remove")
+def remove_command(
+    session: str = typer.Argument(help="Session id in any form, or the path of its entry."),
+    tracked: Optional[Path] = _TRACKED,
+    dry_run: bool = _DRY_RUN,
+    pr: bool = _PR,
+) -> None:
+    """Take a session off the list: its entry, and any that repeats it.
+
+    Comments above an entry stay. So does the line of a project that has no entry left.
+
+    Example: npc-lims track remove 626791_2022-08-15
+    """
+    session_id = _session_id(session)
+    _change(Remove(session), f"remove-{session_id}", f"remove {session_id}", ["remove", session], tracked, dry_run, pr)
+
+
+@track_app.command("dedupe")
+def dedupe_command(
+    keep: Optional[Keep] = typer.Option(
+        None, help="Of entries that differ keep the first, which counts now, or the last."
+    ),
+    tracked: Optional[Path] = _TRACKED,
+    dry_run: bool = _DRY_RUN,
+    pr: bool = _PR,
+) -> None:
+    """Remove entries that repeat another one of their path and say the same.
+
+    Repeats that say something else are shown, and stay unless --keep tells which entry is right.
+
+    Example: npc-lims track dedupe --dry-run
+    """
+    path = checkout() / TRACKED_FILE if tracked is None else tracked
+    name = _name(path, pr)
+    kept: Optional[Literal["first", "last"]] = None if keep is None else keep.value
+    found: list[Deduped] = []
+
+    def change(text: str) -> str:
+        found.append(dedupe(text, name, kept))
+        return found[-1].text
+
+    def tell(text: str) -> list[str]:
+        return [f"- `{repeat.session}`: {repeat.problem}" for repeat in dedupe(text, name, kept).removed]
+
+    command = ["dedupe", *_option("--keep", kept)]
+    apply_or_propose(
+        change,
+        tracked=path,
+        dry_run=dry_run,
+        pr=pr,
+        branch="-".join(["track/dedupe", *command[2:]]),
+        title="track: remove repeated entries",
+        body=_body(command, tell, path) if pr else "",
+    )
+    if found:
+        _tell_repeats(found[-1], dry_run)
+
+
+def _tell_repeats(found: Deduped, dry_run: bool) -> None:
+    console = out()
+    console.print(f"{_count(len(found.removed), 'repeat')} {'would be removed' if dry_run else 'removed'}")
+    for repeat in found.removed:
+        if repeat.differs:
+            console.print(f"  line {repeat.line}: {repeat.problem}", soft_wrap=True)
+    if found.left:
+        console.print(
+            f"{_count(len(found.left), 'repeat')} left, since they differ; choose with --keep first or --keep last:"
+        )
+        for repeat in found.left:
+            console.print(f"  line {repeat.line}: {repeat.problem}", soft_wrap=True)
+
+
+track_app.command("import")(import_command)
+
+
+# ------------------------------------------------------------------------------ in common
+
+
+def _change(
+    change: Change, branch: str, title: str, command: Sequence[str], tracked: Optional[Path], dry_run: bool, pr: bool
+) -> None:
+    path = checkout() / TRACKED_FILE if tracked is None else tracked
+    name = _name(path, pr)
+    made: list[Changed] = []
+
+    def apply(text: str) -> str:
+        made.append(make_changes(text, [change], name))
+        return made[-1].text
+
+    def tell(text: str) -> list[str]:
+        return [line for touched in make_changes(text, [change], name).sessions for line in _told(touched)]
+
+    apply_or_propose(
+        apply,
+        tracked=path,
+        dry_run=dry_run,
+        pr=pr,
+        branch=_branch(branch),
+        title=f"track: {title}",
+        body=_body(command, tell, path) if pr else "",
+    )
+    for note in made[-1].notes if made else ():  # an open pull request may hold the change already
+        err().print(f"npc-lims: {note}")
+
+
+def _name(path: Path, pr: bool) -> str:
+    """The file as messages name it: a pull request changes the one on GitHub, not the copy here."""
+    return TRACKED_FILE if pr else str(path)
+
+
+def _body(command: Sequence[str], tell: Callable[[str], list[str]], path: Path) -> str:
+    """What a reviewer reads: what was asked for, what it comes to, and how to do it again."""
+    try:
+        told = tell(read_text(path))
+    except NpcLimsError:
+        # the local copy may be older than the base branch, where the change is made: what was asked for is told anyway
+        told = []
+    lines = ["What changes in `tracked_sessions.yaml`:", "", *told, ""] if told else []
+    return "\n".join([*lines, "Made by", "", f"    {shlex.join(['npc-lims', 'track', *command])}", ""])
+
+
+def _told(touched: Touched) -> list[str]:
+    fields = [field.replace("`", "'") for field in touched.fields]
+    return [f"- `{touched.session}` {touched.what}", *(f"  - `{field}`" for field in fields)]
+
+
+def _branch(name: str) -> str:
+    """The same for the same edit, so that to make it again updates its pull request."""
+    name = "track/" + re.sub(r"[^A-Za-z0-9_-]+", "_", name)
+    if len(name) <= _LONGEST_BRANCH:
+        return name
+    return f"{name[: _LONGEST_BRANCH - 9]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+def _session_id(session: str, values: Mapping[str, Any] | None = None) -> str:
+    try:
+        session_id = parse_session_id(session)
+    except ValueError:
+        raise NpcLimsError(
+            f"{session!r} names no session: there is no subject (6 or 7 digits) and date (YYYYMMDD) in it"
+        ) from None
+    idx = (values or {}).get("idx")
+    if not isinstance(idx, int):
+        return session_id
+    subject, date, _ = split_session_id(session_id)
+    return make_session_id(subject, date, idx)
+
+
+def _each_once(given: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for key, value in given:
+        if key in values:
+            raise NpcLimsError(f"{key} is given twice: give it once")
+        values[key] = value
+    return values
+
+
+def _option(name: str, value: object, default: object = None) -> list[str]:
+    return [] if value == default else [name, str(value)]
+
+
+def _options(name: str, values: Optional[Sequence[str]]) -> list[str]:
+    return [part for value in values or () for part in (name, value)]
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("" if number == 1 else "s")

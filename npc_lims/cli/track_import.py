@@ -1,0 +1,87 @@
+"""`npc-lims track import`: entries from the workbook in which the lab plans its sessions."""
+
+from __future__ import annotations
+
+import datetime
+import re
+from pathlib import Path
+from typing import Optional
+
+import typer
+
+from npc_lims.cli.places import TRACKED_FILE, checkout
+
+__all__ = ["import_command"]
+
+
+def import_command(
+    workbook: list[Path] = typer.Argument(..., help="The planning workbook (.xlsx), or sheets exported as .csv."),
+    batch: Optional[list[Path]] = typer.Option(
+        None, help="Batch file of `upload_dr_ecephys PATH` lines; repeat it for several."
+    ),
+    project: Optional[str] = typer.Option(
+        None, help="Project of new entries. Default: what workbook or config say, else that of their folder's sessions."
+    ),
+    tracked: Optional[Path] = typer.Option(None, help=f"Default: {TRACKED_FILE} of this checkout."),
+    dry_run: bool = typer.Option(False, "--dry-run", help="Show the difference and change nothing."),
+    pr: bool = typer.Option(
+        False, "--pr", help="Open or update a pull request. Needs GITHUB_TOKEN; without it the local file is changed."
+    ),
+) -> None:
+    """Add and edit sessions as planned in the ephys tracking workbook and uploaded by batch files.
+
+    The workbook wins over the session_config.json of an uploaded folder, which wins over the present
+    entry; what neither says stays. Every conflict is listed, and every session that is skipped. A new
+    session needs the path of an upload.
+
+    Exits with 1 if something in workbook, batch file or configs could not be read (the rest is imported all
+    the same), and with 2 if a whole file could not.
+
+    Example: npc-lims track import tracking.xlsx --batch upload.bat --dry-run
+    """
+    from npc_lims.cli.track_apply import apply_or_propose, read_text
+    from npc_lims.review.report import Format, render_chapters
+    from npc_lims.track.batch import read_batches
+    from npc_lims.track.edits import make_changes
+    from npc_lims.track.import_report import import_chapter
+    from npc_lims.track.planned import join_plans
+    from npc_lims.track.planning import plan_import
+    from npc_lims.track.planning_workbook import read_planning_workbooks
+
+    today = datetime.date.today()
+    planned = read_planning_workbooks(workbook, today)
+    uploads = read_batches(batch or [])
+    sessions, more = join_plans(planned, uploads.uploads)
+    problems = [*planned.problems, *uploads.problems, *more]
+    for problem in problems:
+        typer.echo(str(problem), err=True)
+
+    path = checkout() / TRACKED_FILE if tracked is None else tracked
+    text = read_text(path)
+    plan = plan_import(sessions, text, project=project, file=str(path), today=today)
+    sources = ", ".join(file.name for file in (*workbook, *(batch or [])))
+    chapter = import_chapter(plan, make_changes(text, plan.changes, str(path)), sources)
+    typer.echo(render_chapters([chapter], listed=None), nl=False)
+
+    def change(newest: str) -> str:
+        changes = plan_import(sessions, newest, project=project, file=str(path), today=today).changes
+        return make_changes(newest, changes, str(path)).text
+
+    if plan.changes or pr:
+        apply_or_propose(
+            change,
+            tracked=path,
+            dry_run=dry_run,
+            pr=pr,
+            branch=f"track/import-{_plain(workbook[0].stem)}",
+            title=f"track: import {_plain(workbook[0].name)}",
+            body=render_chapters([chapter], Format.markdown),
+        )
+    if any(problem.is_error for problem in problems):
+        raise typer.Exit(1)
+
+
+def _plain(name: str) -> str:
+    """A file's name as a branch can have it: the same for the same workbook, so that a later import updates its pull
+    request."""
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-.") or "workbook"

@@ -1,0 +1,268 @@
+"""What the lab writes into the cells of its ephys tracking workbook, made sense of.
+
+Each function answers None where a cell says nothing, and raises a ValueError that says what is wrong with it.
+"""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from npc_lims.sources.cells import EXCEL_ERRORS, clean, is_blank, parse_start
+
+__all__ = [
+    "PROBES",
+    "is_written",
+    "parse_day",
+    "parse_days",
+    "parse_depth",
+    "parse_injection",
+    "parse_probes",
+    "parse_subject",
+    "parse_surface",
+    "parse_text",
+    "says_naive",
+    "says_opto",
+    "says_production",
+]
+
+PROBES = "ABCDEF"
+
+_PLANNED_AHEAD = datetime.timedelta(days=366)
+_LONGEST_RANGE = datetime.timedelta(days=31)
+
+# exported numbers may have a decimal
+_SUBJECT = re.compile(r"([0-9]{6,7})(?:\.0)?")
+_NOTHING = frozenset({"", "-", "–", "x", "n/a", "na", "none", "nan", "no"})
+_EVERY = frozenset({"all", "all probes", "all 6", "a-f"})
+_LETTERS = re.compile(r"[a-f](?:[\s,;/&+]*[a-f])*", re.IGNORECASE)
+_DEPTH = re.compile(r"(?P<number>\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?)\s*(?P<unit>um|µm|μm|microns?|mm)?", re.I)
+_DEEPEST = 20_000
+"""Micrometres: more than the length of any probe."""
+
+_DATE = r"(?:\d{4}-\d{1,2}-\d{1,2}|\d{1,2}/\d{1,2}(?:/(?:\d{4}|\d{2}))?)(?![\d/])"
+_DATES = re.compile(rf"(?P<first>{_DATE})(?:\s*(?:-|–|—|to)\s*(?P<last>{_DATE}|\d{{1,2}}(?![\d/])))?", re.ASCII)
+_BETWEEN_DATES = re.compile(r"(?:[\s,;&+]|and\b)*")
+
+_CONTROL = re.compile(r"\b(?:controls?|acsf)\b")
+_SOLVENT = re.compile(r"\bin acsf\b")
+_NOT_PRODUCTION = re.compile(r"\b(?:pilots?|tests?|testing|practice|dev|development|non|not)\b")
+_PRODUCTION = re.compile(r"\b(?:prod|production|standard)\b")
+# every session ends with optotagging, which perturbs nothing
+_OPTO = re.compile(r"opto(?!.?tag)")
+
+
+def parse_text(value: Any) -> str | None:
+    """A cell's text; None for a blank one."""
+    if isinstance(value, str) and value.strip() in EXCEL_ERRORS:
+        raise ValueError(f"{value.strip()} is an Excel error: correct the formula")
+    text = clean(value)
+    return None if text is None else str(text)
+
+
+def parse_subject(value: Any) -> str:
+    """
+    >>> parse_subject(714748.0)
+    '714748'
+    """
+    text = parse_text(value)
+    if text is None:
+        raise ValueError("no mouse (of merged cells only the first counts, and a formula must be saved with its value)")
+    match = _SUBJECT.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{text!r} is no mouse: write its id of 6 or 7 digits")
+    return match[1]
+
+
+def parse_day(value: Any, today: datetime.date, epoch: datetime.datetime) -> datetime.date:
+    """The date of a cell, which may lie ahead: the workbook is where sessions are planned."""
+    if parse_text(value) is None:
+        raise ValueError("no date (of merged cells only the first counts, and a formula must be saved with its value)")
+    try:
+        return parse_start(value, today + _PLANNED_AHEAD, epoch).date()
+    except ValueError:
+        raise ValueError(f"{str(value).strip()!r} is no date of a session: write it as 2024-06-24") from None
+
+
+def parse_days(
+    value: Any, week_of: datetime.date | None, today: datetime.date, epoch: datetime.datetime
+) -> tuple[datetime.date, ...] | None:
+    """The days that a cell lists, in order. Where it names no year, the nearest to *week_of* is meant.
+
+    >>> at = datetime.date(2024, 12, 30)
+    >>> [str(day) for day in parse_days("12/31, 1/2-1/3", at, at, datetime.datetime(1899, 12, 30))]
+    ['2024-12-31', '2025-01-02', '2025-01-03']
+    """
+    text = parse_text(value)
+    if text is None or text.casefold() in _NOTHING:
+        return None
+    if not isinstance(value, str):
+        return (parse_day(value, today, epoch),)
+    try:
+        return tuple(sorted(set(_listed_days(text, week_of))))
+    except _NotDays:
+        pass
+    try:
+        # one date, as an exported sheet has it: with a time, perhaps
+        return (parse_day(value, today, epoch),)
+    except ValueError:
+        raise ValueError(f"{text!r} are no days: list them as '6/24, 6/25, 6/26'") from None
+
+
+class _NotDays(Exception):
+    pass
+
+
+def _listed_days(text: str, week_of: datetime.date | None) -> Iterator[datetime.date]:
+    position = 0
+    while position < len(text):
+        match = _DATES.match(text, position)
+        if match is None:
+            raise _NotDays
+        first = _day(match["first"], week_of)
+        last = match["last"]
+        if last is None:
+            yield first
+        else:
+            if last.isdigit():
+                last = f"{first.month}/{last}"
+            yield from _range(first, _day(last, week_of), match[0])
+        between = _BETWEEN_DATES.match(text, match.end())
+        assert between is not None
+        position = between.end()
+
+
+def _range(first: datetime.date, last: datetime.date, text: str) -> Iterator[datetime.date]:
+    if not first < last <= first + _LONGEST_RANGE:
+        raise ValueError(f"{text!r} is no range of days: list them as '6/24, 6/25, 6/26'")
+    days = [first + datetime.timedelta(days=n) for n in range((last - first).days + 1)]
+    if any(day.weekday() > 4 for day in days):
+        raise ValueError(f"{text!r} spans a weekend, and may or may not mean it: list each day")
+    yield from days
+
+
+def _day(text: str, week_of: datetime.date | None) -> datetime.date:
+    if "-" in text:
+        year, month, day = map(int, text.split("-"))
+        years = [year]
+    else:
+        month, day, *rest = map(int, text.split("/"))
+        if rest:
+            years = [rest[0] + 2000 if rest[0] < 100 else rest[0]]
+        elif week_of is None:
+            raise ValueError(f"{text!r} has no year, and 'week of' is empty: fill it in")
+        else:
+            years = [week_of.year - 1, week_of.year, week_of.year + 1]
+    days = [found for year in years for found in _valid(year, month, day)]
+    if not days:
+        raise ValueError(f"{text!r} is no day in the calendar: correct it (the month comes first)")
+    return days[0] if week_of is None else min(days, key=lambda found: abs(found - week_of))
+
+
+def _valid(year: int, month: int, day: int) -> Iterator[datetime.date]:
+    try:
+        yield datetime.date(year, month, day)
+    except ValueError:
+        return
+
+
+def parse_probes(value: Any) -> frozenset[str] | None:
+    """The probes that a cell names.
+
+    >>> sorted(parse_probes("a, B f")), sorted(parse_probes("none"))
+    (['A', 'B', 'F'], [])
+    """
+    text = parse_text(value)
+    if text is None:
+        return None
+    if text.casefold() in _EVERY:
+        return frozenset(PROBES)
+    if text.casefold() in _NOTHING or text.casefold() == "no probes":
+        return frozenset()
+    if not _LETTERS.fullmatch(text):
+        raise ValueError(f"{text!r} are no probes: write letters such as ABF, all or none")
+    return frozenset(text.upper()) & frozenset(PROBES)
+
+
+def parse_surface(value: Any) -> frozenset[str] | bool | None:
+    """Probes whose surface channels were recorded, or whether any were.
+
+    >>> parse_surface("yes"), parse_surface("no"), sorted(parse_surface("F"))
+    (True, False, ['F'])
+    """
+    text = parse_text(value)
+    if text is None:
+        return None
+    folded = text.casefold()
+    if folded in ("true", "yes", "y", "1"):
+        return True
+    if folded in ("false", "n", "0"):
+        return False
+    try:
+        # a lone F is a probe, whatever else it may stand for
+        return parse_probes(text) or False
+    except ValueError:
+        raise ValueError(f"{text!r} is no surface recording: write letters such as ABF, yes or no") from None
+
+
+def parse_depth(value: Any, scale: float = 1) -> float | None:
+    """Depth in micrometres; *scale* is the unit of a bare number.
+
+    >>> parse_depth("3,850 um"), parse_depth("3.9 mm"), parse_depth("n/a")
+    (3850.0, 3900.0, None)
+    """
+    text = parse_text(value)
+    if text is None or text.casefold() in _NOTHING:
+        return None
+    match = None if isinstance(value, bool) else _DEPTH.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{text!r} is no depth: write micrometres, such as 3200")
+    unit = (match["unit"] or "").casefold()
+    depth = float(match["number"].replace(",", "")) * (1000 if unit == "mm" else 1 if unit else scale)
+    if depth > _DEEPEST:
+        raise ValueError(f"{text!r} is deeper than any probe reaches: write micrometres, such as 3200")
+    return depth
+
+
+def parse_injection(value: Any) -> bool | None:
+    """Whether a substance perturbs: not if it is a control or aCSF.
+
+    >>> [parse_injection(text) for text in ("muscimol in aCSF", "aCSF", "Control (saline)", "none", "")]
+    [True, False, False, False, None]
+    """
+    text = parse_text(value)
+    if text is None:
+        return None
+    folded = " ".join(text.casefold().split())
+    return folded not in _NOTHING and not _CONTROL.search(_SOLVENT.sub("", folded))
+
+
+def says_naive(exp_type: str) -> bool:
+    return "naive" in exp_type.casefold().replace("ï", "i")
+
+
+def says_opto(exp_type: str) -> bool:
+    """
+    >>> says_opto("Opto inactivation"), says_opto("prod, optotagging")
+    (True, False)
+    """
+    return bool(_OPTO.search(exp_type.casefold()))
+
+
+def says_production(exp_type: str) -> bool | None:
+    """None where neither is said: perturbations and the like may be either.
+
+    >>> says_production("prod"), says_production("Task 2 pilot"), says_production("muscimol")
+    (True, False, None)
+    """
+    text = exp_type.casefold().replace("_", " ")
+    # the name of a project, pilot though it was
+    text = text.replace("templetonpilotsession", "").replace("templeton pilot", "")
+    return False if _NOT_PRODUCTION.search(text) else True if _PRODUCTION.search(text) else None
+
+
+def is_written(value: Any) -> bool:
+    """Whether a cell names something: a place in the brain, say, rather than a dash."""
+    return not is_blank(value) and (parse_text(value) or "").casefold() not in _NOTHING

@@ -1,0 +1,122 @@
+"""From a text and what its entries are to say to the new text, parsed again and compared before anyone gets it."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from npc_lims.errors import NpcLimsError, TrackedFileError
+from npc_lims.track.keys import drop_in_brackets, put_keys
+from npc_lims.track.layout import Item, Layout, canonical, layout_of, same_path
+from npc_lims.track.places import New, put_entries
+from npc_lims.track.text import Lines, Splice, splice
+
+__all__ = ["Plan", "Rewritten", "rewrite"]
+
+_BOM = "\ufeff"
+_Entry = tuple[str, str, str]
+"""Place, path and all that is said of an entry, to compare."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What is to be done.
+
+    Attributes:
+        keys: What entries are to say, by their number among the items of the layout; None: they are to go.
+        new: Entries to put in.
+    """
+
+    keys: Mapping[int, Mapping[str, Any] | None]
+    new: Sequence[New] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Rewritten:
+    text: str
+    before: Layout
+    after: Layout
+
+
+def rewrite(text: str, plan: Callable[[Layout], Plan], name: str) -> Rewritten:
+    """Do to *text* what *plan* makes of it.
+
+    Raises:
+        TrackedFileError: The file holds errors in entries that the plan does not touch.
+        NpcLimsError: The outcome is not what was planned.
+    """
+    body = text.lstrip(_BOM)
+    mark = text[: len(text) - len(body)]
+    # a last line that is not ended is ended meanwhile, so that lines can come after it and go
+    is_ended = not body or body[-1] in "\r\n"
+    before = layout_of(body if is_ended else body + Lines(body).break_at(len(body)), name)
+    if before.root is None and not before.is_empty:
+        raise TrackedFileError(before.file.problems)
+    todo = plan(before)
+    _refuse_errors_elsewhere(before, todo)
+    new = splice(before.text, _splices(before, todo))
+    after = layout_of(new, name)
+    _check(before, todo, after)
+    if not is_ended:
+        new = re.sub(r"(\r\n|\r|\n)\Z", "", new)
+    return Rewritten(mark + new, before, after)
+
+
+def _splices(layout: Layout, plan: Plan) -> Iterator[Splice]:
+    dropped: dict[int, set[int]] = {}
+    for number, keys in plan.keys.items():
+        item = layout.items[number]
+        if keys is not None:
+            yield from put_keys(item, keys, layout)
+        elif item.list.flow:
+            dropped.setdefault(id(item.list), set()).add(number)
+        else:
+            yield Splice(item.start, item.end)
+    for numbers in dropped.values():
+        entries = layout.items[min(numbers)].list
+        spans = [(node.start, node.end) for node in entries.items]
+        nodes = {id(layout.items[number].node) for number in numbers}
+        gone = {n for n, node in enumerate(entries.items) if id(node) in nodes}
+        yield from drop_in_brackets(spans, gone, layout.text)
+    yield from put_entries(layout, plan.new)
+
+
+def _refuse_errors_elsewhere(layout: Layout, plan: Plan) -> None:
+    """An error in an entry may be what the change corrects; with others in the file nobody could tell what came out."""
+    if layout.is_empty:
+        return
+    lines = layout.lines
+    paths = {same_path(layout.items[number].path.text) for number in plan.keys}
+    spans = [
+        range(lines.number(item.start), lines.number(max(item.end - 1, item.start)) + 1)
+        for item in layout.items
+        if same_path(item.path.text) in paths
+    ]
+    elsewhere = [error for error in layout.errors() if not any(error.line in span for span in spans)]
+    if elsewhere:
+        raise TrackedFileError(elsewhere)
+
+
+def _check(before: Layout, plan: Plan, after: Layout) -> None:
+    if after.errors():
+        listed = "\n".join(f"  {problem}" for problem in after.errors())
+        raise NpcLimsError(f"nothing is written, since {before.name} would then hold errors:\n{listed}")
+    expected = [_said(item, plan.keys.get(n, item.keys)) for n, item in enumerate(before.items)]
+    found = [_said(item, item.keys) for item in after.items]
+    for new in plan.new:
+        entry = new.place, new.listed.path, canonical(new.keys)
+        if entry in found:
+            found.remove(entry)
+        else:
+            expected.append(entry)
+    if found != [entry for entry in expected if entry is not None]:
+        raise NpcLimsError(
+            f"nothing is written: {before.name} is laid out in a way in which this change cannot be made without "
+            "changing other entries (an anchor, or an unusual indentation): edit it by hand"
+        )
+
+
+def _said(item: Item, keys: Mapping[str, Any] | None) -> _Entry | None:
+    return None if keys is None else (item.place, item.path.text, canonical(keys))
