@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from npc_lims.cli import checks, demo, doctor, sessions, sync
+from npc_lims.cli import alert, checks, demo, diff, dispatch, doctor, observe, publish, sessions, sync, track
 
 __all__ = ["app"]
 
@@ -16,10 +16,17 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command("sync")(sync.sync_command)
+app.command("observe")(observe.observe_command)
+app.command("publish")(publish.publish_command)
 app.command("sessions")(sessions.sessions_command)
 app.command("show")(sessions.show_command)
 app.command("validate")(checks.validate_command)
 app.command("verify")(checks.verify_command)
+app.command("diff")(diff.diff_command)
+app.command("preview")(diff.preview_command)
+app.add_typer(track.track_app, name="track")
+app.command("dispatch")(dispatch.dispatch_command)
+app.command("alert")(alert.alert_command)
 app.command("doctor")(doctor.doctor_command)
 app.command("demo")(demo.demo_command)
 

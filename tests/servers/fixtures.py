@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Protocol, TypeVar
 
 import pytest
 
+from tests.servers.github_api import GitHubApiServer
+from tests.servers.github_hub import Hub, make_hub
+from tests.servers.github_schema import DESCRIPTION, assert_published_schema
 from tests.servers.s3 import SeaweedS3
 from tests.servers.web import Server
 
@@ -31,6 +35,17 @@ def serve() -> Iterator[Serve]:
             return server
 
         yield start
+
+
+@pytest.fixture
+def hub(serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    """A repository on GitHub, and the environment of a member; all answers are checked when the test is over."""
+    made = make_hub(serve(GitHubApiServer()), tmp_path / "hub")
+    for name, value in made.env().items():
+        monkeypatch.setenv(name, value)
+    yield made
+    if DESCRIPTION.is_file():  # tests/test_github_server.py says that it is not installed
+        assert_published_schema(made.api.exchanges)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,97 @@
+"""`npc-lims alert`: what the sync workflow's last job does with the results of the others."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Optional
+
+import typer
+
+from npc_lims.cli.console import out
+from npc_lims.errors import NpcLimsError
+from npc_lims.settings import load_settings
+
+if TYPE_CHECKING:
+    from npc_lims.github import Failure
+
+__all__ = ["alert_command"]
+
+_RESULTS = ("success", "failure", "cancelled", "skipped")
+
+
+def alert_command(
+    run: str = typer.Option(..., metavar="URL", help="Address of the run."),
+    result: Optional[list[str]] = typer.Option(
+        None, metavar="JOB=RESULT", help=f"How a job ended, of {', '.join(_RESULTS)}; repeat for each job."
+    ),
+    failure: Optional[list[str]] = typer.Option(
+        None, metavar="SOURCE: REASON", help="A source that could not be asked; repeat for each."
+    ),
+    failures_file: Optional[Path] = typer.Option(
+        None, help='Such failures as JSON: [{"source": ..., "reason": ...}]. A missing file holds none.'
+    ),
+) -> None:
+    """Keep the one issue labelled sync-failure: open it, update it, or close it when every job succeeded.
+
+    A job that was cancelled or skipped says nothing: by itself it neither opens nor closes the issue.
+
+    Example: npc-lims alert --run https://github.com/lab/state/actions/runs/7 --result observe=success
+    """
+    from npc_lims.github import clear_alert, raise_alert
+
+    results = _results(result or [])
+    failures = [*_given(failure or []), *_of_file(failures_file), *_of_jobs(results)]
+    settings = load_settings()
+    if failures:
+        url = raise_alert(settings, failures, run)
+        out().print(f"{', '.join(dict.fromkeys(one.source for one in failures))}: told in {url}", soft_wrap=True)
+    elif results and set(results.values()) == {"success"}:
+        closed = clear_alert(settings, run)
+        out().print(f"all succeeded: closed {closed}" if closed else "all succeeded", soft_wrap=True)
+    else:
+        out().print("no job failed, and not all of them succeeded: nothing is changed")
+
+
+def _results(values: list[str]) -> dict[str, str]:
+    results = {}
+    for value in values:
+        name, _, said = value.partition("=")
+        if not name or said not in _RESULTS:
+            raise NpcLimsError(f"--result {value}: it must be JOB=RESULT, with a result of {', '.join(_RESULTS)}")
+        results[name] = said
+    return results
+
+
+def _given(values: list[str]) -> list[Failure]:
+    from npc_lims.github import Failure
+
+    failures = []
+    for value in values:
+        source, colon, reason = value.partition(":")
+        if not (source.strip() and colon and reason.strip()):
+            raise NpcLimsError(f"--failure {value!r}: it must be SOURCE: REASON")
+        failures.append(Failure(source.strip(), reason.strip()))
+    return failures
+
+
+def _of_file(path: Optional[Path]) -> list[Failure]:
+    """What a file lists; nothing if there is none, as after a job that died before it could write one."""
+    from npc_lims.github import Failure
+
+    if path is None or not path.exists():
+        return []
+    try:
+        read = json.loads(path.read_text(encoding="utf-8"))
+        return [Failure(str(item["source"]), str(item["reason"])) for item in read]
+    except OSError as error:
+        raise NpcLimsError(f"{path} cannot be read: {error.strerror}") from None
+    except (ValueError, TypeError, KeyError):
+        raise NpcLimsError(f'{path}: it must be a JSON list of {{"source": ..., "reason": ...}}') from None
+
+
+def _of_jobs(results: dict[str, str]) -> list[Failure]:
+    from npc_lims.github import Failure
+
+    reason = "The job failed; its log tells why."
+    return [Failure(f"job {name}", reason) for name, said in results.items() if said == "failure"]

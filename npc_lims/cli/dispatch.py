@@ -1,0 +1,54 @@
+"""`npc-lims dispatch`: start the sync workflow on GitHub, and watch it."""
+
+from __future__ import annotations
+
+from typing import Optional
+
+import typer
+
+from npc_lims.cli.console import err, out
+from npc_lims.cli.options import ONLY_HELP, SESSIONS_HELP, session_ids_of, sources_of
+from npc_lims.settings import load_settings
+
+__all__ = ["dispatch_command"]
+
+RUN_FAILED = 3
+# Seconds that GitHub takes at most, on its busy days, to list a run that it has accepted.
+_APPEARS_WITHIN = 120.0
+
+
+def dispatch_command(
+    only: Optional[list[str]] = typer.Option(None, help=ONLY_HELP),
+    sessions: Optional[list[str]] = typer.Option(None, help=SESSIONS_HELP),
+    full: bool = typer.Option(False, "--full", help="Read again also what has not changed."),
+    ref: Optional[str] = typer.Option(None, metavar="BRANCH", help="Branch to sync. Default: NPC_LIMS_REF."),
+    wait: bool = typer.Option(False, "--wait", help="Follow the run to its end."),
+    timeout: float = typer.Option(3600, min=0, metavar="SECONDS", help="Follow it no longer than this."),
+    poll: float = typer.Option(5, min=0.01, metavar="SECONDS", help="Look at it as often as this."),
+) -> None:
+    """Start the sync workflow on GitHub, and print the address of its run.
+
+    Exits with 0 if it was started, and with --wait if it succeeded; 2 if it cannot be started, is not listed or is not
+    over in time; 3 with --wait if it did not succeed.
+
+    Example: npc-lims dispatch --only codeocean,s3 --wait
+    """
+    from npc_lims.cli.run_view import watching
+    from npc_lims.github import dispatch_sync, find_run, follow_run
+
+    settings = load_settings()
+    sources = sources_of(only) if only else []
+    request = dispatch_sync(
+        settings, sources=sources, sessions=sorted(session_ids_of(sessions) or ()), full=full, ref=ref
+    )
+    run = find_run(settings, request, poll=poll, patience=min(timeout, _APPEARS_WITHIN))
+    out().print(run.url, soft_wrap=True)
+    if not wait:
+        return
+    with watching(err()) as watch:
+        run = follow_run(settings, run.id, poll=poll, patience=timeout, on_change=watch)
+    if run.conclusion != "success":
+        failed = [job.name for job in run.jobs if job.conclusion not in ("success", "skipped", None)]
+        which = f" ({', '.join(failed)})" if failed else ""
+        err().print(f"npc-lims: error: the run ended with {run.conclusion}{which}; its log tells why: {run.url}")
+        raise typer.Exit(RUN_FAILED)

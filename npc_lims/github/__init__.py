@@ -1,0 +1,22 @@
+"""What is asked of GitHub: pull requests, runs of the sync workflow, and the issue that tells of failures."""
+
+from __future__ import annotations
+
+from npc_lims.github.alert import Failure, clear_alert, raise_alert
+from npc_lims.github.dispatch import Job, Run, Step, dispatch_sync, find_run, follow_run
+from npc_lims.github.propose import Proposal, Proposed, propose
+
+__all__ = [
+    "Failure",
+    "Job",
+    "Proposal",
+    "Proposed",
+    "Run",
+    "Step",
+    "clear_alert",
+    "dispatch_sync",
+    "find_run",
+    "follow_run",
+    "propose",
+    "raise_alert",
+]
