@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import loopback_guard
+
 pytest_plugins = ["tests.servers.fixtures", "tests.integration.fixtures"]
 
 # Whatever the machine or the person who runs the tests has set must not reach them.
@@ -43,6 +45,14 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.
     clear_caches()
     yield
     clear_caches()
+
+
+@pytest.fixture(autouse=True)
+def nothing_reaches_outside() -> Iterator[None]:
+    """Fails a test that tried another machine's address, also where the code under test made light of the error."""
+    loopback_guard.attempts.clear()
+    yield
+    assert not loopback_guard.attempts, f"tried to reach outside: {loopback_guard.attempts}"
 
 
 @pytest.fixture(scope="session")

@@ -250,6 +250,7 @@ def test_a_later_look_counts_in_a_shallow_clone_too(checkout: Path, remote: Path
     assert len(subjects_of_commits(remote)) == 5
 
 
+@pytest.mark.slow
 def test_eight_publishers_lose_nothing(remote: Path, tmp_path: Path) -> None:
     """Forty looks: each uploads a session of its own, and tells of one that several share."""
     publishers = []
@@ -286,6 +287,7 @@ def test_eight_publishers_lose_nothing(remote: Path, tmp_path: Path) -> None:
     run_git(remote, "fsck", "--strict")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
 def test_killed_at_any_instant_the_remote_is_whole(remote: Path, tmp_path: Path) -> None:
     checkout = clone(remote, tmp_path / "checkout")

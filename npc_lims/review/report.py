@@ -30,8 +30,9 @@ SUMMARY_BYTES = 500_000
 _DETAILS = 8
 
 # Whatever Markdown or GitHub could take for more than text. An underscore inside a word is one.
-_SPECIAL = re.compile(r"[&<|`*\[\]\\~$@#!]|(?<!\w)_|_(?!\w)|:(?=\S)|^[-+=>]")
-_NUMBERED = re.compile(r"^([0-9]+)([.)])")
+_SPECIAL = re.compile(r"[&<|`*\[\]\\~$@#!]|(?<!\w)_|_(?!\w)|:(?=\S)")
+# What makes a line a list or a quotation where it begins one.
+_LEADING = re.compile(r"^([0-9]*)([-+=>.)])")
 
 
 class Format(str, enum.Enum):
@@ -199,10 +200,14 @@ def _id(session_id: str) -> str:
 
 def _code(text: str) -> str:
     """As code: GitHub looks there for no @mentions, issue numbers and emoji."""
-    return f"<code>{_escape(text)}</code>" if text else ""
+    return f"<code>{_escape_within(text)}</code>" if text else ""
 
 
 def _escape(text: str) -> str:
     """*text* as Markdown that shows it as it is, in one line."""
-    escaped = _SPECIAL.sub(lambda match: f"&#{ord(match.group())};", " ".join(text.split()))
-    return _NUMBERED.sub(lambda match: f"{match[1]}&#{ord(match[2])};", escaped)
+    return _LEADING.sub(lambda match: f"{match[1]}&#{ord(match[2])};", _escape_within(text))
+
+
+def _escape_within(text: str) -> str:
+    """The same for text that something stands before."""
+    return _SPECIAL.sub(lambda match: f"&#{ord(match.group())};", " ".join(text.split()))

