@@ -93,6 +93,45 @@ class Repository:
         except GitFailed:
             return None
 
+    def fork_point(self, ref: str) -> str:
+        """The newest commit that *ref* and HEAD both come from.
+
+        Raises:
+            GitError: There is no such ref, or nothing in common.
+        """
+        base = self.merge_base(self.commit_of(ref), "HEAD")
+        if base is None:
+            raise GitError(
+                f"{ref} and HEAD have no commit in common here: git fetch --unshallow brings the history "
+                "(in a workflow: fetch-depth: 0)"
+            )
+        return base
+
+    def path_of(self, path: Path) -> str:
+        """Where *path* is in the repository, with forward slashes.
+
+        Raises:
+            GitError: It is elsewhere.
+        """
+        try:
+            return path.resolve().relative_to(self.root.resolve()).as_posix()
+        except ValueError:
+            raise GitError(f"{path}: not in the checkout {self.root}") from None
+
+    def changed_since(self, base: str, folder: str) -> dict[str, str]:
+        """Path to `added`, `changed` or `removed` of the files under *folder* that are not as in *base*: in HEAD,
+        in the index or on disk."""
+        words = {"A": "added", "D": "removed"}
+        found: dict[str, str] = {}
+        for commits in ([base, "HEAD"], [base]):
+            answer = self.run("diff", "--name-status", "--no-renames", "-z", *commits, "--", folder)
+            letters_and_paths = answer.decode("utf-8", "replace").split("\0")
+            for letter, path in zip(letters_and_paths[::2], letters_and_paths[1::2]):
+                found[path] = words.get(letter, "changed")
+        untracked = self.run("ls-files", "--others", "--exclude-standard", "-z", "--", folder)
+        found.update((path, "added") for path in untracked.decode("utf-8", "replace").split("\0") if path)
+        return dict(sorted(found.items()))
+
     def list_files(self, commit: str, folder: str) -> dict[str, str]:
         """Path to blob id of every file beneath *folder* (with forward slashes), in the order of paths."""
         listing = self.run("ls-tree", "-r", "-z", "--full-tree", commit, "--", f"{folder}/").decode("utf-8", "replace")

@@ -118,7 +118,7 @@ def _is_whole(observed: Observed) -> bool:
 
 def _waiting_folder(repository: Repository, state: Path) -> Path:
     git_folder = Path(repository.line("rev-parse", "--absolute-git-dir"))
-    return git_folder / "npc-lims" / "-".join(_inside(repository, state).parts)
+    return git_folder / "npc-lims" / "-".join(Path(repository.path_of(state)).parts)
 
 
 # --- publishing -----------------------------------------------------------------------------------
@@ -151,7 +151,7 @@ def publish(
         SyncRefused: The breaker; nothing was pushed.
     """
     repository = find_repository(state)
-    inside = _inside(repository, state)
+    inside = Path(repository.path_of(state))
     target = branch or _current_branch(repository)
     _check_checkout(repository, inside.parent / TRACKED_FILE)
     identity = _identity(repository)
@@ -199,11 +199,6 @@ def _trailers(result: SyncResult, observed: Sequence[Observed]) -> dict[str, str
 
 
 # --- the checkout ---------------------------------------------------------------------------------
-
-
-def _inside(repository: Repository, state: Path) -> Path:
-    """Where the state folder lies in the repository."""
-    return state.resolve().relative_to(repository.root.resolve())
 
 
 def _current_branch(repository: Repository) -> str:

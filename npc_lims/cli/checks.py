@@ -40,12 +40,13 @@ def validate_command(
     Example: npc-lims validate tracked_sessions.yaml --base origin/main
     """
     from npc_lims.errors import TrackedFileError
+    from npc_lims.review.report import counted
     from npc_lims.sources.tracked import read_tracked
 
     path = _default_file() if file is None else file
     try:
         tracked = read_tracked(path)
-        problems, sessions = tracked.problems, f"{_count(len(tracked.sessions), 'session')}, "
+        problems, sessions = tracked.problems, f"{counted(len(tracked.sessions), 'session')}, "
     except TrackedFileError as error:
         problems, sessions = error.problems, ""
     new, known = (list(problems), []) if base is None else _compared(path, problems, base)
@@ -54,7 +55,7 @@ def validate_command(
         typer.echo(problem.as_github_annotation() if format is Format.github else str(problem))
     errors = sum(problem.is_error for problem in problems)
     warnings = sum(not problem.is_error for problem in new)
-    told = f"{_count(errors, 'error')}, {_count(warnings, 'warning' if base is None else 'new warning')}"
+    told = f"{counted(errors, 'error')}, {counted(warnings, 'warning' if base is None else 'new warning')}"
     more = "" if base is None else f", {len(known) - len(known_errors)} known"
     typer.echo(f"{path}: {sessions}{told}{more}", err=True)
     if errors or (base is not None and warnings):
@@ -74,6 +75,7 @@ def verify_command(
 
     Example: npc-lims verify --since origin/main
     """
+    from npc_lims.review.report import counted
     from npc_lims.state.snapshot import SNAPSHOT
     from npc_lims.state.store import verify_state
     from npc_lims.state.sync_file import read_sync_file
@@ -88,11 +90,11 @@ def verify_command(
     for problem in problems:
         typer.echo(problem.as_github_annotation() if format is Format.github else problem.message)
     if edited or problems:
-        typer.echo(f"{folder}: {_count(len(edited) + len(problems), 'problem')}", err=True)
+        typer.echo(f"{folder}: {counted(len(edited) + len(problems), 'problem')}", err=True)
         raise typer.Exit(1)
     read_sync_file(folder)
     count = (folder / SNAPSHOT).read_bytes().count(b"\n")
-    typer.echo(f"{folder}: {_count(count, 'session')}, all files and the snapshot agree")
+    typer.echo(f"{folder}: {counted(count, 'session')}, all files and the snapshot agree")
 
 
 def _default_file() -> Path:
@@ -105,14 +107,14 @@ def _compared(path: Path, problems: Sequence[Problem], base: str) -> tuple[list[
     """New and known problems. *base* is a file, or a commit that has one at the path of *path*."""
     from npc_lims.git import find_repository
     from npc_lims.review.baseline import split_known
-    from npc_lims.review.compare import decode_tracked, path_in
+    from npc_lims.review.tracked import decode_tracked
 
     content: Optional[bytes]
     if Path(base).is_file():
         content = Path(base).read_bytes()
     else:
         repository = find_repository(path)
-        content = repository.read_file(repository.commit_of(base), path_in(repository, path))
+        content = repository.read_file(repository.commit_of(base), repository.path_of(path))
     if content is None:
         typer.echo(f"npc-lims: {base} has no {path.name}: all of it counts as new", err=True)
         return list(problems), []
@@ -128,19 +130,19 @@ def _known_error(problem: Problem) -> Problem:
 def _hand_edits(folder: Path, since: str) -> list[Problem]:
     """Files of a state folder that are not as they were, each with the reason why that is refused."""
     from npc_lims.git import find_repository
-    from npc_lims.review.compare import files_changed_since, fork_point, path_in
+    from npc_lims.state.files import TEMPORARY
 
     repository = find_repository(folder)
-    base = fork_point(repository, since)
-    inside = path_in(repository, folder)
+    base = repository.fork_point(since)
+    inside = repository.path_of(folder)
     reason = (
         "by hand: state is what the sync saw, and the next sync undoes it. Correct a fact where it comes from "
         "(tracked: tracked_sessions.yaml; training: the workbook; codeocean, s3: Code Ocean), or open an issue "
         f"'Report a wrong fact'. To undo: git restore --source={base[:10]} --staged --worktree -- {inside}"
     )
-    changed = files_changed_since(repository, base, inside)
-    return [Problem(path, 1, 1, "error", f"{how} {reason}") for path, how in changed.items()]
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" + ("" if number == 1 else "s")
+    changed = repository.changed_since(base, inside)
+    return [
+        Problem(path, 1, 1, "error", f"{how} {reason}")
+        for path, how in changed.items()
+        if not path.rpartition("/")[2].startswith(TEMPORARY)
+    ]

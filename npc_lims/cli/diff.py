@@ -15,23 +15,18 @@ import typer
 from npc_lims.cli.places import TRACKED_FILE, checkout
 from npc_lims.errors import GitError, NpcLimsError, TrackedFileError
 from npc_lims.git import Repository, find_repository
-from npc_lims.review.compare import (
+from npc_lims.review.preview import Preview, preview
+from npc_lims.review.report import LISTED, SUMMARY_BYTES, Format, render_chapters
+from npc_lims.review.states import (
     WORKING_TREE,
     StateDiff,
-    TrackedDiff,
     Version,
     compare_states,
-    compare_tracked,
-    decode_tracked,
-    fork_point,
-    path_in,
     state_at_commit,
     state_in_folder,
     state_on_github,
-    tracked_on_github,
 )
-from npc_lims.review.preview import Preview, preview
-from npc_lims.review.report import LISTED, SUMMARY_BYTES, Format, render_chapters
+from npc_lims.review.tracked import TrackedDiff, compare_tracked, decode_tracked, tracked_on_github
 from npc_lims.settings import Settings, load_settings
 
 __all__ = ["diff_command", "preview_command"]
@@ -109,7 +104,7 @@ def preview_command(
         raise typer.Exit(1) from None
     commit = repository.commit_of(base) if base is not None else _default_base(repository)
     name = _name(base or "", commit)
-    content = repository.read_file(commit, path_in(repository, home / TRACKED_FILE))
+    content = repository.read_file(commit, repository.path_of(home / TRACKED_FILE))
     before = decode_tracked(content or b"", name)
     if content is not None and any(problem.is_error for problem in before.problems):
         typer.echo(f"{name}: its {TRACKED_FILE} holds errors: compared is what can be read of it", err=True)
@@ -158,7 +153,7 @@ def _sides_on_github(ref_a: Optional[str], ref_b: Optional[str]) -> tuple[Side, 
 def _at_commit(repository: Repository, home: Path, ref: str) -> Side:
     commit = repository.commit_of(ref)
     name = _name(ref, commit)
-    folder, tracked = (path_in(repository, home / part) for part in ("state", TRACKED_FILE))
+    folder, tracked = (repository.path_of(home / part) for part in ("state", TRACKED_FILE))
     return Side(
         name,
         lambda: state_at_commit(repository, commit, folder, name),
@@ -186,7 +181,7 @@ def _on_github(settings: Settings, ref: str) -> Side:
 def _default_base(repository: Repository) -> str:
     for name in ("origin/HEAD", "origin/main"):
         if repository.find_commit(name) is not None:
-            return fork_point(repository, name)
+            return repository.fork_point(name)
     return repository.commit_of("HEAD")
 
 

@@ -17,6 +17,7 @@ __all__ = [
     "Chapter",
     "Format",
     "Group",
+    "counted",
     "cut",
     "groups_of",
     "render_changes",
@@ -211,3 +212,11 @@ def _escape(text: str) -> str:
 def _escape_within(text: str) -> str:
     """The same for text that something stands before."""
     return _SPECIAL.sub(lambda match: f"&#{ord(match.group())};", " ".join(text.split()))
+
+
+def counted(number: int, noun: str) -> str:
+    """
+    >>> counted(1, "session"), counted(2500, "session")
+    ('1 session', '2,500 sessions')
+    """
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")

@@ -240,11 +240,7 @@ def _change(
     session_id: str, old: Mapping[str, Any], new: Mapping[str, Any], fields: tuple[FieldChange, ...]
 ) -> SessionChange:
     what = list(_gained(_status(old), _status(new)))
-    what += [
-        f"no longer {word}"
-        for flag, word in _FLAG_WORDS.items()
-        if _status(old).get(flag) is True and _status(new).get(flag) is not True
-    ]
+    what += _lost(old, new)
     what += _of_assets(fields)
     if any(_is_edit(field) for field in fields):
         what.append("edited")
@@ -257,6 +253,15 @@ def _change(
         first = [name for name in moved if old.get(name) is None]
         what = [f"{name} first seen" for name in first] or [f"{name} facts changed" for name in moved]
     return SessionChange(session_id, tuple(what or ["status recomputed"]), tuple(_details(fields)), fields)
+
+
+def _lost(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
+    # of a session that is not tracked any more nobody knows its platform, and with it what applies to it
+    is_untracked = bool(old.get("tracked")) and not new.get("tracked")
+    for flag, word in _FLAG_WORDS.items():
+        is_told = flag in _status(new) or not is_untracked
+        if is_told and _status(old).get(flag) is True and _status(new).get(flag) is not True:
+            yield f"no longer {word}"
 
 
 def _details(fields: tuple[FieldChange, ...]) -> Iterator[str]:

@@ -99,6 +99,15 @@ def test_every_flag_has_its_words() -> None:
         assert lost == (f"no longer {gained[0]}",)
 
 
+def test_what_does_not_apply_to_an_untracked_session_is_not_lost() -> None:
+    before = record(codeocean=no_assets(raw=asset(), sorted=asset("s")), training=training())
+    assert before.status["is_sorted"] is True
+    after = record(tracked=False, codeocean=before.codeocean, training=training())
+    assert "is_sorted" not in after.status
+    assert not [word for word in change(before, after).what if word.startswith("no longer")]
+    assert change(before, after).details == ("no longer in tracked_sessions.yaml",)
+
+
 def test_a_flag_that_becomes_known_as_false_is_no_news() -> None:
     before = record(codeocean=CodeOcean())
     assert change(before, record(codeocean=no_assets())).what == ("codeocean facts changed",)

@@ -68,7 +68,7 @@ def stripped(text: str) -> str:
     return text.removesuffix("\n").removesuffix("\r")
 
 
-def check(file: File, path: str, new: str, keys: Keys | None) -> None:
+def assert_only_its_lines_change(file: File, path: str, new: str, keys: Keys | None) -> None:
     """*new* is the text of *file* but for the entry of *path*, which says *keys*, or is gone."""
     before, after = file.around(path)
     if keys is None:
@@ -102,7 +102,7 @@ def test_an_edit_touches_its_entry_alone_and_does_what_was_asked(
     file, path, put, drop = given
     change = Edit(path, put, drop)
     new = apply_changes(file.text, [change])
-    check(file, path, new, edited(file.entries[path], put, drop))
+    assert_only_its_lines_change(file, path, new, edited(file.entries[path], put, drop))
     assert apply_changes(new, [change]) == new
 
 
@@ -124,7 +124,7 @@ def test_a_value_and_back_again_is_the_same_text_but_for_quotes(file: File, data
 @given(files(), st.data())
 def test_a_removal_takes_the_own_lines_alone(file: File, data: st.DataObject) -> None:
     path = data.draw(st.sampled_from(sorted(file.entries)))
-    check(file, path, apply_changes(file.text, [Remove(path)]), None)
+    assert_only_its_lines_change(file, path, apply_changes(file.text, [Remove(path)]), None)
 
 
 @quick
@@ -154,12 +154,12 @@ def test_several_changes_at_once_are_those_changes_one_by_one(file: File, data: 
 # ----------------------------------------------------------------------------- the real file
 
 
-@functools.cache
+@functools.lru_cache(maxsize=1)
 def real() -> File:
     return real_file()
 
 
-def check_real(file: File, path: str) -> None:
+def assert_others_stay(file: File, path: str) -> None:
     """Every kind of change of one entry leaves the others alone."""
     text = file.text
     others = {other: keys for other, keys in said(text).items() if other != path}
@@ -187,7 +187,7 @@ def check_real(file: File, path: str) -> None:
     assert apply_changes(new, [Remove("899999_2024-01-01")]) == text
 
 
-@functools.cache
+@functools.lru_cache(maxsize=1)
 def excerpts() -> list[tuple[File, str]]:
     """Of each entry a file of it and its neighbours, of which none repeats it."""
     made = [
@@ -200,7 +200,7 @@ def excerpts() -> list[tuple[File, str]]:
 @settings(max_examples=3, deadline=None)
 @given(st.data())
 def test_any_entry_of_the_real_file(data: st.DataObject) -> None:
-    check_real(*data.draw(st.sampled_from(excerpts())))
+    assert_others_stay(*data.draw(st.sampled_from(excerpts())))
 
 
 @needs_real
@@ -208,7 +208,7 @@ def test_any_entry_of_the_real_file(data: st.DataObject) -> None:
 def test_every_entry_of_the_real_file() -> None:
     assert len(excerpts()) > 400
     for file, path in excerpts():
-        check_real(file, path)
+        assert_others_stay(file, path)
 
 
 @needs_real

@@ -11,23 +11,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npc_lims.errors import GitError, NoRemoteState, StateError
+from npc_lims.errors import NoRemoteState, StateError
 from npc_lims.git import Repository
 from npc_lims.model import Record
-from npc_lims.review.compare import (
+from npc_lims.review.states import (
     StateDiff,
-    TrackedDiff,
     Version,
     compare_states,
-    compare_tracked,
-    files_changed_since,
-    fork_point,
-    path_in,
     state_at_commit,
     state_in_folder,
     state_on_github,
-    tracked_on_github,
 )
+from npc_lims.review.tracked import TrackedDiff, compare_tracked, tracked_on_github
 from npc_lims.settings import Settings, load_settings
 from npc_lims.state.snapshot import SNAPSHOT
 from npc_lims.state.store import read_state, session_path, write_state
@@ -337,49 +332,3 @@ def test_no_file_is_too_odd_to_compare(text: str) -> None:
 
 
 # --- places in a repository
-
-
-def test_the_path_of_a_file(repository: Repository, tmp_path: Path) -> None:
-    assert path_in(repository, repository.root / "state" / "sync.yaml") == "state/sync.yaml"
-    with pytest.raises(GitError, match="not in the checkout"):
-        path_in(repository, tmp_path / "elsewhere")
-
-
-def test_the_fork_point(repository: Repository) -> None:
-    start = repository.commit_of("HEAD")
-    run_git(repository.root, "switch", "--quiet", "--create", "mine")
-    commit_all(repository.root, "mine")
-    run_git(repository.root, "switch", "--quiet", "main")
-    commit_all(repository.root, "theirs")
-    assert fork_point(repository, "mine") == start
-    run_git(repository.root, "switch", "--quiet", "--orphan", "other")
-    commit_all(repository.root, "unrelated")
-    with pytest.raises(GitError, match="no commit in common"):
-        fork_point(repository, "main")
-    with pytest.raises(GitError, match="no such commit"):
-        fork_point(repository, "nowhere")
-
-
-def test_files_that_are_not_as_they_were(repository: Repository) -> None:
-    folder = repository.root / "state"
-    (folder).mkdir()
-    for name in ("kept", "edited", "removed", "restored", "é removed"):
-        (folder / name).write_text(name)
-    base = commit_all(repository.root)
-    assert files_changed_since(repository, base, "state") == {}
-    (folder / "restored").write_text("for one commit")
-    (folder / "é removed").unlink()
-    commit_all(repository.root)
-    (folder / "restored").write_text("restored")
-    (folder / "edited").write_text("?")
-    (folder / "removed").unlink()
-    (folder / "added").write_text("?")
-    (folder / ".tmp-1").write_text("half")
-    (repository.root / "elsewhere").write_text("?")
-    assert files_changed_since(repository, base, "state") == {
-        "state/added": "added",
-        "state/edited": "changed",
-        "state/removed": "removed",
-        "state/restored": "changed",
-        "state/é removed": "removed",
-    }

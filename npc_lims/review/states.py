@@ -1,4 +1,4 @@
-"""What two versions of `state/` and of tracked_sessions.yaml say: of commits, of a checkout or on GitHub."""
+"""What two versions of `state/` say: of commits, of a checkout or on GitHub."""
 
 from __future__ import annotations
 
@@ -10,46 +10,36 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from npc_lims.errors import GitError, NoRemoteState, StateError
+from npc_lims.errors import NoRemoteState, StateError
 from npc_lims.git import Repository
-from npc_lims.model import Tracked
-from npc_lims.problems import Problem
-from npc_lims.review.report import Chapter, groups_of
+from npc_lims.review.report import Chapter, counted, groups_of
 from npc_lims.rows import SCHEMA
 from npc_lims.session_id import ID_PATTERN
 from npc_lims.settings import Settings
-from npc_lims.sources.tracked import TrackedFile, parse_tracked
-from npc_lims.state.diff import SessionChange, compare_sessions, headline, one_line
+from npc_lims.state.diff import SessionChange, compare_sessions, headline
 from npc_lims.state.files import TEMPORARY
 from npc_lims.state.remote import fetch_file, fetch_snapshot, read_cached_snapshot
 from npc_lims.state.snapshot import SNAPSHOT, digest_of, line_id, split_lines
 from npc_lims.state.store import parse_record
-from npc_lims.state.sync_file import SYNC_FILE
 
 __all__ = [
+    "TRACKED_FILE",
     "WORKING_TREE",
     "StateDiff",
-    "TrackedDiff",
     "Version",
+    "check_ref",
     "compare_states",
-    "compare_tracked",
-    "decode_tracked",
-    "files_changed_since",
-    "fork_point",
-    "path_in",
     "state_at_commit",
     "state_in_folder",
     "state_on_github",
-    "tracked_on_github",
 ]
 
-TRACKED = "tracked_sessions.yaml"
+TRACKED_FILE = "tracked_sessions.yaml"
 WORKING_TREE = "working tree"
 Facts = Mapping[str, Any]
 """A session as plain data: the content of its file."""
 
 _SCHEMA_LINE = re.compile(rb"^schema: *([0-9]+) *$", re.MULTILINE)
-_EDITS_NAMED = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,97 +94,14 @@ class StateDiff:
     def chapter(self) -> Chapter:
         notes = []
         if self.format_only:
-            notes.append(f"format only: {_count(len(self.format_only), 'file')}, which say what they said")
+            notes.append(f"format only: {counted(len(self.format_only), 'file')}, which say what they said")
         for schemas, count in Counter(self.schema_only.values()).items():
-            notes.append(f"schema {schemas} only: {_count(count, 'file')}, whose facts are the same")
+            notes.append(f"schema {schemas} only: {counted(count, 'file')}, whose facts are the same")
         if self.others:
             notes.append(f"other files that differ: {', '.join(self.others[:10])}{' ...' * (len(self.others) > 10)}")
         told = headline(self.changes)
-        summary = f"{_count(len(self.changes), 'session')} changed: {told}" if self.changes else "no facts changed"
+        summary = f"{counted(len(self.changes), 'session')} changed: {told}" if self.changes else "no facts changed"
         return Chapter(f"state, {self.before} -> {self.after}", summary, notes, groups_of(self.changes))
-
-
-@dataclasses.dataclass(frozen=True)
-class TrackedDiff:
-    """How two versions of tracked_sessions.yaml differ.
-
-    Attributes:
-        before: Name of the one version.
-        after: Name of the other.
-        changes: Sessions that are new, removed or edited.
-        summary: All of them in one line.
-        notes: What else is to be known of the two files.
-    """
-
-    before: str
-    after: str
-    changes: Sequence[SessionChange]
-    summary: str
-    notes: Sequence[str]
-
-    def as_dict(self) -> dict[str, Any]:
-        """As JSON."""
-        return {
-            "before": self.before,
-            "after": self.after,
-            "summary": self.summary,
-            "changes": [change.as_dict() for change in self.changes],
-            "notes": list(self.notes),
-        }
-
-    def chapter(self) -> Chapter:
-        title = f"tracked_sessions.yaml, {self.before} -> {self.after}"
-        return Chapter(title, self.summary, self.notes, groups_of(self.changes))
-
-
-# --- places in a repository
-
-
-def path_in(repository: Repository, path: Path) -> str:
-    """Where *path* is in the repository, with forward slashes.
-
-    Raises:
-        GitError: It is elsewhere.
-    """
-    try:
-        return path.resolve().relative_to(repository.root.resolve()).as_posix()
-    except ValueError:
-        raise GitError(f"{path}: not in the checkout {repository.root}") from None
-
-
-def fork_point(repository: Repository, ref: str) -> str:
-    """The newest commit that *ref* and HEAD both come from.
-
-    Raises:
-        GitError: There is no such ref, or nothing in common.
-    """
-    base = repository.merge_base(repository.commit_of(ref), "HEAD")
-    if base is None:
-        raise GitError(
-            f"{ref} and HEAD have no commit in common here: git fetch --unshallow brings the history "
-            "(in a workflow: fetch-depth: 0)"
-        )
-    return base
-
-
-def files_changed_since(repository: Repository, base: str, folder: str) -> dict[str, str]:
-    """Path to `added`, `changed` or `removed` of the files under *folder* that are not as in *base*: in HEAD, in
-    the index or on disk."""
-    words = {"A": "added", "D": "removed"}
-    found: dict[str, str] = {}
-    for commits in ([base, "HEAD"], [base]):
-        answer = repository.run("diff", "--name-status", "--no-renames", "-z", *commits, "--", folder)
-        letters_and_paths = answer.decode("utf-8", "replace").split("\0")
-        for letter, path in zip(letters_and_paths[::2], letters_and_paths[1::2]):
-            found[path] = words.get(letter, "changed")
-    untracked = repository.run("ls-files", "--others", "--exclude-standard", "-z", "--", folder)
-    for path in filter(None, untracked.decode("utf-8", "replace").split("\0")):
-        if not path.rpartition("/")[2].startswith(TEMPORARY):
-            found[path] = "added"
-    return dict(sorted(found.items()))
-
-
-# --- versions of state
 
 
 def state_at_commit(repository: Repository, commit: str, folder: str, name: str) -> Version:
@@ -252,7 +159,7 @@ def state_on_github(settings: Settings, ref: str) -> Version:
     try:
         lines = {line_id(line): line for line in fetch_snapshot(at_ref, read_cached_snapshot(at_ref))}
     except NoRemoteState:
-        _check_ref(at_ref, TRACKED)
+        check_ref(at_ref, TRACKED_FILE)
         lines = {}
 
     def read(ids: Iterable[str]) -> dict[str, Facts]:
@@ -261,12 +168,12 @@ def state_on_github(settings: Settings, ref: str) -> Version:
     return Version(name, dict(lines), {}, read)
 
 
-def _check_ref(settings: Settings, path: str) -> None:
+def check_ref(settings: Settings, path: str) -> None:
     """GitHub answers alike for a file and for a ref that does not exist: another file tells them apart."""
     if fetch_file(settings, path) is None:
         raise NoRemoteState(
-            f"{settings.repo} has neither state nor {TRACKED} at {settings.ref}: check the name of the branch, tag "
-            "or commit (main~1 is none to GitHub), NPC_LIMS_REPO, and GITHUB_TOKEN if the repository is private"
+            f"{settings.repo} has neither state nor {TRACKED_FILE} at {settings.ref}: check the name of the branch, "
+            "tag or commit (main~1 is none to GitHub), NPC_LIMS_REPO, and GITHUB_TOKEN if the repository is private"
         )
 
 
@@ -363,101 +270,3 @@ def _parse(content: bytes, path: Path) -> Facts:
     if not isinstance(facts, dict):
         raise StateError(f"{path}: not a session")
     return facts
-
-
-# --- versions of tracked_sessions.yaml
-
-
-def tracked_on_github(settings: Settings, ref: str) -> bytes | None:
-    """The file published at a branch, tag or commit; None if there is none.
-
-    Raises:
-        As `state_on_github`.
-    """
-    at_ref = settings.model_copy(update={"ref": ref})
-    content = fetch_file(at_ref, TRACKED)
-    if content is None:
-        _check_ref(at_ref, f"state/{SYNC_FILE}")
-    return content
-
-
-def decode_tracked(content: bytes, file: str) -> TrackedFile:
-    """What can be read of a file, whatever is in it; every problem is told as one of *file*."""
-    try:
-        return parse_tracked(content.decode("utf-8-sig"), file)
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        problem = Problem(file, line, 1, "error", "not UTF-8: save the file as UTF-8")
-        parsed = parse_tracked(content.decode("utf-8-sig", "replace"), file)
-        return dataclasses.replace(parsed, problems=(problem, *parsed.problems))
-
-
-def compare_tracked(before: bytes | None, after: bytes | None, names: tuple[str, str]) -> TrackedDiff:
-    """What an edit of the file means. A file that holds errors is compared as far as it can be read.
-
-    Args:
-        before: The content of the one version, None if it is not there.
-        after: The content of the other.
-        names: Where the two are, as people are to read it.
-    """
-    if before == after:
-        return TrackedDiff(*names, [], "nothing changed" if after is not None else "no such file", [])
-    old, new = (_sessions(content, name) for content, name in zip((before, after), names))
-    notes = [note for _, note in (old, new) if note]
-    changes = compare_sessions(
-        {session_id: {"tracked": entry.model_dump()} for session_id, entry in old[0].items()},
-        {session_id: {"tracked": entry.model_dump()} for session_id, entry in new[0].items()},
-    )
-    paths = tuple({entry.allen_path: session_id for session_id, entry in side[0].items()} for side in (old, new))
-    described = []
-    for change in changes:
-        if change.id not in old[0]:
-            change = _described(change, new[0][change.id], "was", paths[0])
-        elif change.id not in new[0]:
-            change = _described(change, old[0][change.id], "now", paths[1])
-        described.append(change)
-    return TrackedDiff(*names, described, _summary(described), notes)
-
-
-def _sessions(content: bytes | None, name: str) -> tuple[Mapping[str, Tracked], str]:
-    """Sessions of a file, and what is wrong with it."""
-    if content is None:
-        return {}, f"{name}: there is no such file"
-    file = decode_tracked(content, name)
-    errors = sum(problem.is_error for problem in file.problems)
-    if not errors:
-        return file.sessions, ""
-    return file.sessions, f"{name}: {_count(errors, 'error')} (see npc-lims validate); compared is what can be read"
-
-
-def _described(change: SessionChange, entry: Tracked, verb: str, other: Mapping[str, str]) -> SessionChange:
-    """A session that came or went, with what is said of it. *other* has the paths on the side where it is not."""
-    details = [f"{entry.platform}, {entry.project}, day {entry.experiment_day}"]
-    if entry.allen_path in other:
-        details.append(f"{verb} {other[entry.allen_path]}")
-    details += [f"{name} {value}" for name, value in entry.session_kwargs.items()]
-    return dataclasses.replace(change, details=tuple(one_line(detail) for detail in details))
-
-
-def _summary(changes: Sequence[SessionChange]) -> str:
-    """Counts of what came and went, and the edits in words: those that say the same together."""
-    if not changes:
-        return "comments, layout or repeated entries only: no session changes"
-    parts = []
-    for sign, word in (("+", "new"), ("-", "removed")):
-        count = sum(change.group == word for change in changes)
-        if count:
-            parts.append(f"{sign}{_count(count, 'session')}")
-    alike: dict[tuple[str, ...], list[str]] = {}
-    for change in changes:
-        if change.group not in ("new", "removed"):
-            alike.setdefault(change.details, []).append(change.id)
-    edits = sorted(alike.items(), key=lambda item: -len(item[1]))
-    for details, ids in edits[:_EDITS_NAMED]:
-        parts.append(f"{ids[0] if len(ids) == 1 else _count(len(ids), 'session')}: {'; '.join(details)}")
-    more = sum(len(ids) for _, ids in edits[_EDITS_NAMED:])
-    return "; ".join([*parts, f"{more:,} more edited"] if more else parts)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")

@@ -1,0 +1,145 @@
+"""What two versions of tracked_sessions.yaml say."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from npc_lims.model import Tracked
+from npc_lims.problems import Problem
+from npc_lims.review.report import Chapter, counted, groups_of
+from npc_lims.review.states import TRACKED_FILE, check_ref
+from npc_lims.settings import Settings
+from npc_lims.sources.tracked import TrackedFile, parse_tracked
+from npc_lims.state.diff import SessionChange, compare_sessions, one_line
+from npc_lims.state.remote import fetch_file
+from npc_lims.state.sync_file import SYNC_FILE
+
+__all__ = ["TrackedDiff", "compare_tracked", "decode_tracked", "tracked_on_github"]
+
+_EDITS_NAMED = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class TrackedDiff:
+    """How two versions of tracked_sessions.yaml differ.
+
+    Attributes:
+        before: Name of the one version.
+        after: Name of the other.
+        changes: Sessions that are new, removed or edited.
+        summary: All of them in one line.
+        notes: What else is to be known of the two files.
+    """
+
+    before: str
+    after: str
+    changes: Sequence[SessionChange]
+    summary: str
+    notes: Sequence[str]
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON."""
+        return {
+            "before": self.before,
+            "after": self.after,
+            "summary": self.summary,
+            "changes": [change.as_dict() for change in self.changes],
+            "notes": list(self.notes),
+        }
+
+    def chapter(self) -> Chapter:
+        title = f"tracked_sessions.yaml, {self.before} -> {self.after}"
+        return Chapter(title, self.summary, self.notes, groups_of(self.changes))
+
+
+def tracked_on_github(settings: Settings, ref: str) -> bytes | None:
+    """The file published at a branch, tag or commit; None if there is none.
+
+    Raises:
+        As `state_on_github`.
+    """
+    at_ref = settings.model_copy(update={"ref": ref})
+    content = fetch_file(at_ref, TRACKED_FILE)
+    if content is None:
+        check_ref(at_ref, f"state/{SYNC_FILE}")
+    return content
+
+
+def decode_tracked(content: bytes, file: str) -> TrackedFile:
+    """What can be read of a file, whatever is in it; every problem is told as one of *file*."""
+    try:
+        return parse_tracked(content.decode("utf-8-sig"), file)
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        problem = Problem(file, line, 1, "error", "not UTF-8: save the file as UTF-8")
+        parsed = parse_tracked(content.decode("utf-8-sig", "replace"), file)
+        return dataclasses.replace(parsed, problems=(problem, *parsed.problems))
+
+
+def compare_tracked(before: bytes | None, after: bytes | None, names: tuple[str, str]) -> TrackedDiff:
+    """What an edit of the file means. A file that holds errors is compared as far as it can be read.
+
+    Args:
+        before: The content of the one version, None if it is not there.
+        after: The content of the other.
+        names: Where the two are, as people are to read it.
+    """
+    if before == after:
+        return TrackedDiff(*names, [], "nothing changed" if after is not None else "no such file", [])
+    old, new = (_sessions(content, name) for content, name in zip((before, after), names))
+    notes = [note for _, note in (old, new) if note]
+    changes = compare_sessions(
+        {session_id: {"tracked": entry.model_dump()} for session_id, entry in old[0].items()},
+        {session_id: {"tracked": entry.model_dump()} for session_id, entry in new[0].items()},
+    )
+    paths = tuple({entry.allen_path: session_id for session_id, entry in side[0].items()} for side in (old, new))
+    described = []
+    for change in changes:
+        if change.id not in old[0]:
+            change = _described(change, new[0][change.id], "was", paths[0])
+        elif change.id not in new[0]:
+            change = _described(change, old[0][change.id], "now", paths[1])
+        described.append(change)
+    return TrackedDiff(*names, described, _summary(described), notes)
+
+
+def _sessions(content: bytes | None, name: str) -> tuple[Mapping[str, Tracked], str]:
+    """Sessions of a file, and what is wrong with it."""
+    if content is None:
+        return {}, f"{name}: there is no such file"
+    file = decode_tracked(content, name)
+    errors = sum(problem.is_error for problem in file.problems)
+    if not errors:
+        return file.sessions, ""
+    return file.sessions, f"{name}: {counted(errors, 'error')} (see npc-lims validate); compared is what can be read"
+
+
+def _described(change: SessionChange, entry: Tracked, verb: str, other: Mapping[str, str]) -> SessionChange:
+    """A session that came or went, with what is said of it. *other* has the paths on the side where it is not."""
+    details = [f"{entry.platform}, {entry.project}, day {entry.experiment_day}"]
+    if entry.allen_path in other:
+        details.append(f"{verb} {other[entry.allen_path]}")
+    details += [f"{name} {value}" for name, value in entry.session_kwargs.items()]
+    return dataclasses.replace(change, details=tuple(one_line(detail) for detail in details))
+
+
+def _summary(changes: Sequence[SessionChange]) -> str:
+    """Counts of what came and went, and the edits in words: those that say the same together."""
+    if not changes:
+        return "comments, layout or repeated entries only: no session changes"
+    parts = []
+    for sign, word in (("+", "new"), ("-", "removed")):
+        count = sum(change.group == word for change in changes)
+        if count:
+            parts.append(f"{sign}{counted(count, 'session')}")
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for change in changes:
+        if change.group not in ("new", "removed"):
+            alike.setdefault(change.details, []).append(change.id)
+    edits = sorted(alike.items(), key=lambda item: -len(item[1]))
+    for details, ids in edits[:_EDITS_NAMED]:
+        parts.append(f"{ids[0] if len(ids) == 1 else counted(len(ids), 'session')}: {'; '.join(details)}")
+    more = sum(len(ids) for _, ids in edits[_EDITS_NAMED:])
+    return "; ".join([*parts, f"{more:,} more edited"] if more else parts)

@@ -1,0 +1,121 @@
+"""git, as far as publishing and comparing need it: on real repositories."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from npc_lims.errors import GitError
+from npc_lims.git import GitFailed, Repository, find_repository, without_credentials
+from tests.integration.world import commit_all, run_git
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Repository:
+    """A repository with an empty commit."""
+    root = tmp_path / "repository"
+    root.mkdir()
+    commit_all(root, "nothing")
+    return Repository(root)
+
+
+def test_the_repository_of_a_folder_that_is_not_there_yet(repository: Repository, tmp_path: Path) -> None:
+    assert find_repository(repository.root / "state" / "new").root.resolve() == repository.root.resolve()
+    with pytest.raises(GitError, match=r"plain: not in a git checkout.*clone the repository"):
+        find_repository(tmp_path / "plain")
+
+
+def test_commits_by_any_name(repository: Repository) -> None:
+    commit = run_git(repository.root, "rev-parse", "HEAD").strip()
+    run_git(repository.root, "tag", "v1")
+    for ref in ("HEAD", "main", "v1", commit[:8], commit):
+        assert repository.commit_of(ref) == commit
+    for ref in ("nowhere", "--all", "-x", "main..main", "HEAD^{tree}", "", "HEAD~5"):
+        with pytest.raises(GitError, match="no such commit, branch or tag"):
+            repository.commit_of(ref)
+
+
+def test_a_shallow_clone_tells_the_way_to_what_it_lacks(repository: Repository, tmp_path: Path) -> None:
+    commit_all(repository.root, "one more")
+    run_git(tmp_path, "clone", "--quiet", "--depth=1", repository.root.as_uri(), "shallow")
+    shallow = Repository(tmp_path / "shallow")
+    assert shallow.is_shallow() and not repository.is_shallow()
+    with pytest.raises(GitError, match="--unshallow"):
+        shallow.commit_of("HEAD~1")
+
+
+def test_files_of_a_commit(repository: Repository) -> None:
+    folder = repository.root / "state" / "é"
+    folder.mkdir(parents=True)
+    contents = {"state/é/a b.yaml": b"x\n\0y", "state/empty": b"", "README": b"r"}
+    for path, content in contents.items():
+        (repository.root / path).write_bytes(content)
+    commit = commit_all(repository.root)
+    (repository.root / "README").write_text("edited since")
+    assert list(repository.list_files(commit, "state")) == ["state/empty", "state/é/a b.yaml"]
+    assert repository.read_files(commit, [*contents, "nowhere", "state"]) == contents
+    assert repository.read_file(commit, "nowhere") is None
+    assert repository.read_files(commit, []) == {}
+
+
+def test_what_is_under_way_is_named(repository: Repository) -> None:
+    assert repository.is_unfinished() is None
+    run_git(repository.root, "bisect", "start")
+    assert repository.is_unfinished() == "a bisection"
+
+
+def test_a_command_that_fails_says_so_in_gits_words(repository: Repository) -> None:
+    with pytest.raises(GitFailed, match=r"git checkout nowhere failed: error: pathspec 'nowhere' did not match"):
+        repository.run("checkout", "nowhere")
+
+
+def test_credentials_are_taken_out() -> None:
+    said = "fatal: unable to access 'https://x-access-token:ghp_secret@example.org/a.git/': 403"
+    assert without_credentials(said) == "fatal: unable to access 'https://***@example.org/a.git/': 403"
+    assert without_credentials("mail somebody@example.org") == "mail somebody@example.org"
+
+
+def test_the_path_of_a_file(repository: Repository, tmp_path: Path) -> None:
+    assert repository.path_of(repository.root / "state" / "sync.yaml") == "state/sync.yaml"
+    with pytest.raises(GitError, match="not in the checkout"):
+        repository.path_of(tmp_path / "elsewhere")
+
+
+def test_the_fork_point(repository: Repository) -> None:
+    start = repository.commit_of("HEAD")
+    run_git(repository.root, "switch", "--quiet", "--create", "mine")
+    commit_all(repository.root, "mine")
+    run_git(repository.root, "switch", "--quiet", "main")
+    commit_all(repository.root, "theirs")
+    assert repository.fork_point("mine") == start
+    run_git(repository.root, "switch", "--quiet", "--orphan", "other")
+    commit_all(repository.root, "unrelated")
+    with pytest.raises(GitError, match="no commit in common"):
+        repository.fork_point("main")
+    with pytest.raises(GitError, match="no such commit"):
+        repository.fork_point("nowhere")
+
+
+def test_files_that_are_not_as_they_were(repository: Repository) -> None:
+    folder = repository.root / "state"
+    (folder).mkdir()
+    for name in ("kept", "edited", "removed", "restored", "é removed"):
+        (folder / name).write_text(name)
+    base = commit_all(repository.root)
+    assert repository.changed_since(base, "state") == {}
+    (folder / "restored").write_text("for one commit")
+    (folder / "é removed").unlink()
+    commit_all(repository.root)
+    (folder / "restored").write_text("restored")
+    (folder / "edited").write_text("?")
+    (folder / "removed").unlink()
+    (folder / "added").write_text("?")
+    (repository.root / "elsewhere").write_text("?")
+    assert repository.changed_since(base, "state") == {
+        "state/added": "added",
+        "state/edited": "changed",
+        "state/removed": "removed",
+        "state/restored": "changed",
+        "state/é removed": "removed",
+    }
