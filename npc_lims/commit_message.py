@@ -21,27 +21,30 @@ _CLOSING = re.compile(r"\b(close[sd]?|fix(?:e[sd])?|resolve[sd]?)(?=:?\s)", re.I
 _TOKEN = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*")
 
 
-def commit_message(changes: Sequence[SessionChange], trailers: Mapping[str, str | Sequence[str]]) -> str:
+def commit_message(
+    changes: Sequence[SessionChange], trailers: Mapping[str, str | Sequence[str]], failed: Sequence[str] = ()
+) -> str:
     """The whole message.
 
     Args:
+        failed: Sources that could not be asked: what there is to say if no session changed.
         trailers: Token (letters, digits and hyphens) to value; for several lines of one token, several values.
 
     Raises:
         ValueError: A token is none that git reads as one.
     """
-    blocks = [commit_subject(changes), commit_body(changes), "\n".join(_trailers(trailers))]
+    blocks = [commit_subject(changes, failed), commit_body(changes), "\n".join(_trailers(trailers))]
     return "\n\n".join(block for block in blocks if block) + "\n"
 
 
-def commit_subject(changes: Sequence[SessionChange]) -> str:
+def commit_subject(changes: Sequence[SessionChange], failed: Sequence[str] = ()) -> str:
     """One line of at most 72 characters.
 
     >>> commit_subject([SessionChange("726088_2024-06-24", ("sorted",)), SessionChange("728916_2024-06-25", ("new",))])
     'state: 1 new, 1 sorted (726088, 728916)'
     """
     if not changes:
-        return "state: no session changed"
+        return f"state: no session changed{'; failed: ' + ', '.join(failed) if failed else ''}"
     counts = word_counts(changes)
     subjects = sorted({subject_of(change.id) for change in changes})
     where = ", ".join(subjects) if len(subjects) <= _SUBJECTS_NAMED else f"{len(subjects):,} subjects"

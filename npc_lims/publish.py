@@ -111,9 +111,12 @@ def held(state: Path) -> list[Waiting]:
 
 
 def _is_whole(observed: Observed) -> bool:
-    """Whether it saw all that there is to see: nothing then is left of those before it."""
-    asked = {one.source for one in observed.observations}
-    return observed.scope.is_whole and asked == set(SECTIONS) and not observed.failures
+    """Whether it saw all that there is to see: nothing then is left of those before it.
+
+    What is as it was when it was last recorded is no news to the state that it was recorded in, and to no other.
+    """
+    seen = {one.source for one in observed.observations if not one.unchanged}
+    return observed.scope.is_whole and seen == set(SECTIONS) and not observed.failures
 
 
 def _waiting_folder(repository: Repository, state: Path) -> Path:
@@ -164,7 +167,8 @@ def publish(
             tree.run("add", "--all", "--", inside.as_posix())
             if not tree.run("diff", "--cached", "--name-only"):
                 return _published(None, target, "", result, attempt, ())
-            message = commit_message(result.changes, {**_trailers(result, observed), **(trailers or {})})
+            failed = list(dict.fromkeys(failure.source for failure in result.failures))
+            message = commit_message(result.changes, {**_trailers(result, observed), **(trailers or {})}, failed)
             if dry_run:
                 return _published(None, target, message, result, attempt, ())
             commit = _commit(tree, message, identity)

@@ -488,6 +488,14 @@ def test_a_whole_look_takes_the_place_of_those_that_wait(checkout: Path) -> None
     assert [one.observed.scope for one in held(state)] == [EVERYTHING]
 
 
+def test_a_look_at_what_is_unchanged_leaves_those_that_saw_the_change(checkout: Path) -> None:
+    state = checkout / "state"
+    hold(state, look({FIRST: uploaded(FIRST)}))
+    seen = (Observation("tracked", unchanged=True), *map(Observation, ("training", "codeocean", "s3")))
+    hold(state, Observed(seen, EVERYTHING, NOON + HOUR))
+    assert [one.observed.at for one in held(state)] == [NOON, NOON + HOUR]
+
+
 def test_outside_of_git_nothing_waits(tmp_path: Path) -> None:
     assert not hold(tmp_path / "state", look({FIRST: uploaded(FIRST)}))
     with pytest.raises(NpcLimsError, match="not in a git checkout"):

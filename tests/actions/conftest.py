@@ -23,7 +23,7 @@ from tests.servers.github_api import GitHubApiServer
 
 ROOT = Path(__file__).resolve().parents[2]
 NAME = "AllenInstitute/npc_lims"
-ROLE = "arn:aws:iam::467914378000:role/npc-lims-sync"
+ROLE = "arn:aws:iam::123456789012:role/npc-lims-sync"
 BOT = "github-actions[bot]"
 TRACKED = "tracked_sessions.yaml"
 NO_SESSIONS = b"# Nothing is tracked yet.\nephys:\nbehavior_with_sync:\nbehavior:\n"
