@@ -13,12 +13,17 @@ from npc_lims.errors import GitError
 
 __all__ = ["GitFailed", "Repository", "find_repository", "without_credentials"]
 
-_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+(?=@)")
+# up to the last @ of a word: a password may hold whatever it likes
+_CREDENTIALS = re.compile(r"(?<=://)\S+(?=@)")
+_QUERY = re.compile(r"(?<=://)([^\s?']+)\?[^\s']+")
 # git takes these over where it is told to look, as inside a hook: what is meant is the folder that is named
 _LOCATION = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR", "GIT_PREFIX")
 
 # a connection that stands still for a minute is lost
 _PATIENCE = {"GIT_HTTP_LOW_SPEED_LIMIT": "1000", "GIT_HTTP_LOW_SPEED_TIME": "60"}
+# what git tells of its work holds passwords
+_QUIET = {"GIT_TRACE": "0", "GIT_TRACE_CURL": "0", "GIT_TRACE_PACKET": "0", "GIT_CURL_VERBOSE": "0"}
+_COMMIT_ID = re.compile(r"[0-9a-f]{40,64}")
 
 
 class GitFailed(GitError):
@@ -58,7 +63,7 @@ class Repository:
 
     def line(self, *args: str) -> str:
         """What the command printed, as one line of text."""
-        return self.run(*args).decode("utf-8", "surrogateescape").strip()
+        return os.fsdecode(self.run(*args)).rstrip("\r\n")
 
     def commit_of(self, ref: str) -> str:
         """The full id of the commit that *ref* names.
@@ -79,9 +84,16 @@ class Repository:
         """As `commit_of`; None if there is none."""
         try:
             # a ref that begins with a dash would be taken for an option
-            return self.line("rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}")
+            found = self.line("rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}")
         except GitFailed:
             return None
+        # ^HEAD is answered, too: with all that is not HEAD
+        return found if _COMMIT_ID.fullmatch(found) else None
+
+    @property
+    def git_folder(self) -> Path:
+        """The folder of git that all worktrees of the repository share."""
+        return Path(self.line("rev-parse", "--path-format=absolute", "--git-common-dir"))
 
     def is_shallow(self) -> bool:
         return self.line("rev-parse", "--is-shallow-repository") == "true"
@@ -123,18 +135,18 @@ class Repository:
         in the index or on disk."""
         words = {"A": "added", "D": "removed"}
         found: dict[str, str] = {}
-        for commits in ([base, "HEAD"], [base]):
-            answer = self.run("diff", "--name-status", "--no-renames", "-z", *commits, "--", folder)
-            letters_and_paths = answer.decode("utf-8", "replace").split("\0")
+        for versions in ([base, "HEAD"], ["--cached", base], [base]):
+            answer = self.run("diff", "--name-status", "--no-renames", "-z", *versions, "--", folder)
+            letters_and_paths = os.fsdecode(answer).split("\0")
             for letter, path in zip(letters_and_paths[::2], letters_and_paths[1::2]):
                 found[path] = words.get(letter, "changed")
         untracked = self.run("ls-files", "--others", "--exclude-standard", "-z", "--", folder)
-        found.update((path, "added") for path in untracked.decode("utf-8", "replace").split("\0") if path)
+        found.update((path, "added") for path in os.fsdecode(untracked).split("\0") if path)
         return dict(sorted(found.items()))
 
     def list_files(self, commit: str, folder: str) -> dict[str, str]:
         """Path to blob id of every file beneath *folder* (with forward slashes), in the order of paths."""
-        listing = self.run("ls-tree", "-r", "-z", "--full-tree", commit, "--", f"{folder}/").decode("utf-8", "replace")
+        listing = os.fsdecode(self.run("ls-tree", "-r", "-z", "--full-tree", commit, "--", f"{folder}/"))
         files = {}
         for entry in filter(None, listing.split("\0")):
             facts, path = entry.split("\t", 1)
@@ -152,7 +164,7 @@ class Repository:
         wanted = list(paths)
         if not wanted:
             return {}
-        request = "".join(f"{commit}:{path}\n" for path in wanted).encode()
+        request = os.fsencode("".join(f"{commit}:{path}\n" for path in wanted))
         answers = _batch(self.run("cat-file", "--batch", stdin=request))
         return {path: content for path, content in zip(wanted, answers) if content is not None}
 
@@ -183,23 +195,25 @@ def find_repository(start: Path) -> Repository:
         root = _run(folder, ("rev-parse", "--show-toplevel"))
     except GitFailed as error:
         raise GitError(f"{start}: not in a git checkout ({error}); clone the repository and work there") from None
-    return Repository(Path(root.decode("utf-8", "surrogateescape").strip()))
+    return Repository(Path(os.fsdecode(root).rstrip("\r\n")))
 
 
 def without_credentials(text: str) -> str:
     """*text* with the user and password of every address in it taken out."""
-    return _CREDENTIALS.sub("***", text)
+    return _QUERY.sub(r"\1?***", _CREDENTIALS.sub("***", text))
 
 
 def _run(folder: Path, args: tuple[str, ...], stdin: bytes | None = None, env: dict[str, str] | None = None) -> bytes:
     environ = {name: value for name, value in os.environ.items() if name not in _LOCATION}
     # messages are matched, so they must be in English; nobody is there to type a password
-    environ.update({"LC_ALL": "C", "LANGUAGE": "", "GIT_TERMINAL_PROMPT": "0", **_PATIENCE, **(env or {})})
+    environ.update({"LC_ALL": "C", "LANGUAGE": "", "GIT_TERMINAL_PROMPT": "0", **_PATIENCE, **_QUIET, **(env or {})})
     try:
         done = subprocess.run(
             ["git", *args], cwd=folder, input=stdin or b"", capture_output=True, env=environ, check=False
         )
     except FileNotFoundError:
+        if not folder.is_dir():
+            raise GitError(f"{folder}: there is no such folder") from None
         raise GitError("there is no git on this machine's PATH: install it") from None
     if done.returncode:
         output = without_credentials(done.stderr.decode("utf-8", "replace")).strip()

@@ -13,12 +13,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pydantic
-
 from npc_lims.errors import NpcLimsError, SourceError
 from npc_lims.model import SECTIONS, CodeOcean, S3Facts, Tracked, Training
 from npc_lims.problems import Problem
 from npc_lims.scope import EVERYTHING, Scope
+from npc_lims.session_id import parse_session_id
 from npc_lims.sources.observation import Facts, Found, Observation
 from npc_lims.state.files import write_atomically
 
@@ -75,7 +74,7 @@ def read_observed(path: Path) -> Observed:
         return _from_json(data)
     except OSError as error:
         raise NpcLimsError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except (ValueError, KeyError, TypeError, AttributeError, pydantic.ValidationError) as error:
+    except (ArithmeticError, AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
         raise NpcLimsError(f"{path}: damaged ({' '.join(str(error).split())[:200]}); {remedy}") from None
 
 
@@ -174,11 +173,13 @@ def _from_json(data: Mapping[str, Any]) -> Observed:
     at = datetime.datetime.fromisoformat(data["at"])
     if at.tzinfo is None:
         raise ValueError("the time has no zone")
-    sessions, shards = data["sessions"], data["shards"]
+    sessions, shards, of = data["sessions"], data["shards"], data["of"]
+    if not (isinstance(of, int) and 1 <= of <= 9999 and all(1 <= number <= of for number in shards or ())):
+        raise ValueError(f"there are no shards {shards} of {of}")
     scope = EVERYTHING
     if sessions is not None or shards is not None:
         scope = Scope(
-            None if sessions is None else frozenset(sessions), None if shards is None else frozenset(shards), data["of"]
+            None if sessions is None else frozenset(sessions), None if shards is None else frozenset(shards), of
         )
     return Observed(tuple(map(_observation, data["observations"])), scope, at, bool(data["allow_removals"]))
 
@@ -186,8 +187,11 @@ def _from_json(data: Mapping[str, Any]) -> Observed:
 def _observation(data: Mapping[str, Any]) -> Observation:
     source = data["source"]
     facts: dict[str, Found] = {
-        id_: False if found is False else _FACTS[source].model_validate(found) for id_, found in data["facts"].items()
+        parse_session_id(id_): False if found is False else _FACTS[source].model_validate(found)
+        for id_, found in data["facts"].items()
     }
+    if not all(isinstance(version, str) for version in data["versions"].values()):
+        raise ValueError("a version is no text")
     return Observation(
         source=source,
         facts=facts,

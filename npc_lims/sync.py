@@ -36,7 +36,8 @@ class SyncOptions:
         tracked: The tracked sessions file.
         sources: Sources to ask, of `model.SECTIONS`.
         sessions: Ids that may change; None for all.
-        changed: Only sessions of which the tracked file says something else than is recorded.
+        changed: Only sessions of which the tracked file says something else than is recorded, and those that Code
+            Ocean or S3 were never asked about.
         shard: Number, from 1, and count: only sessions whose subjects are in that share.
         full: Read again also what is recorded as unchanged.
         dry_run: Write nothing.
@@ -202,6 +203,8 @@ def _with_observation(observed: Observed, new: Observation) -> Observed:
 
 
 def _observe(settings: Settings, options: SyncOptions, recorded: _Recorded, reporter: Reporter) -> Observed:
+    if options.changed and "tracked" not in options.sources:
+        raise NpcLimsError("--changed tells by the tracked file which sessions are meant: ask that source, too")
     began = datetime.datetime.now(datetime.timezone.utc)
     look = _Look(settings, options, recorded, reporter)
     for source in SECTIONS:
@@ -276,18 +279,21 @@ class _Look:
 
 
 def _edited(previous: Mapping[str, Record], tracked: Observation, scope: Scope) -> frozenset[str]:
-    """Sessions of which the tracked file says something else than is recorded."""
+    """Sessions of which the tracked file says something else than is recorded, or that nobody was asked about yet."""
     after = reconcile(previous, [tracked], scope)
-    changed = {id_ for id_, record in after.items() if id_ not in previous or record.tracked != previous[id_].tracked}
-    return frozenset(changed | (previous.keys() - after.keys()))
+    changed = {
+        id_
+        for id_, record in after.items()
+        if id_ not in previous
+        or record.tracked != previous[id_].tracked
+        or (record.tracked and None in (record.codeocean, record.s3))
+    }
+    return frozenset(id_ for id_ in changed | (previous.keys() - after.keys()) if id_ in scope)
 
 
 def _apply(state: Path, recorded: _Recorded, observed: Sequence[Observed], *, dry_run: bool) -> SyncResult:
     before = recorded.loaded.records
-    seen = [
-        dataclasses.replace(one, observations=tuple(_as_of(recorded, observation) for observation in one.observations))
-        for one in observed
-    ]
+    seen = [_as_of(recorded, one) for one in observed]
     after = before
     for one in seen:
         after = reconcile(after, one.observations, None if one.scope.is_whole else one.scope)
@@ -297,14 +303,13 @@ def _apply(state: Path, recorded: _Recorded, observed: Sequence[Observed], *, dr
     return SyncResult(before, after, tuple(seen), written)
 
 
-def _as_of(recorded: _Recorded, observation: Observation) -> Observation:
-    """An observation as far as it holds for the state that is there now.
+def _as_of(recorded: _Recorded, observed: Observed) -> Observed:
+    """A look as far as it holds for the state that is there now.
 
     That what is asked is as it was when last recorded tells something of no other record than that one.
     """
-    if observation.unchanged and recorded.versions(observation.source) != observation.versions:
-        return dataclasses.replace(observation, unchanged=False, versions={})
-    return observation
+    holds = (one for one in observed.observations if not one.unchanged or recorded.versions(one.source) == one.versions)
+    return dataclasses.replace(observed, observations=tuple(holds))
 
 
 def _ask(source: str, step: Callable[[], Observation]) -> Observation:

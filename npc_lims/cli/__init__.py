@@ -33,6 +33,10 @@ def main() -> None:
         _complain(error, 4)
     except NpcLimsError as error:
         _complain(error, 2)
+    except OSError as error:
+        # a disk that is full, a file that may not be written, a folder where a file should be
+        where = f"{error.filename}: " if error.filename else ""
+        _complain(f"{where}{error.strerror or error}", 2)
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
@@ -41,6 +45,6 @@ def _show_warning(message: Warning | str, category: type[Warning], *_: object, *
     print(f"npc-lims: warning: {kind}{message}", file=sys.stderr)
 
 
-def _complain(error: Exception, code: int) -> None:
+def _complain(error: Exception | str, code: int) -> None:
     print(f"npc-lims: error: {error}", file=sys.stderr)
     sys.exit(code)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Optional
@@ -75,6 +76,7 @@ def verify_command(
 
     Example: npc-lims verify --since origin/main
     """
+    from npc_lims.errors import StateError
     from npc_lims.review.report import counted
     from npc_lims.state.snapshot import SNAPSHOT
     from npc_lims.state.store import verify_state
@@ -86,13 +88,17 @@ def verify_command(
         typer.echo(edit.as_github_annotation() if format is Format.github else str(edit))
     if len(edited) > _MOST_LISTED:
         typer.echo(f"... and {len(edited) - _MOST_LISTED:,} more files edited by hand")
-    problems = [Problem(str(folder), 1, 1, "error", text) for text in verify_state(folder)]
+    wrong = verify_state(folder)
+    try:
+        read_sync_file(folder)
+    except StateError as error:
+        wrong.append(str(error))
+    problems = [Problem(str(folder), 1, 1, "error", text) for text in wrong]
     for problem in problems:
         typer.echo(problem.as_github_annotation() if format is Format.github else problem.message)
     if edited or problems:
         typer.echo(f"{folder}: {counted(len(edited) + len(problems), 'problem')}", err=True)
         raise typer.Exit(1)
-    read_sync_file(folder)
     count = (folder / SNAPSHOT).read_bytes().count(b"\n")
     typer.echo(f"{folder}: {counted(count, 'session')}, all files and the snapshot agree")
 
@@ -135,12 +141,15 @@ def _hand_edits(folder: Path, since: str) -> list[Problem]:
     repository = find_repository(folder)
     base = repository.fork_point(since)
     inside = repository.path_of(folder)
+    changed = repository.changed_since(base, inside)
+    quoted = shlex.quote(inside)
     reason = (
         "by hand: state is what the sync saw, and the next sync undoes it. Correct a fact where it comes from "
         "(tracked: tracked_sessions.yaml; training: the workbook; codeocean, s3: Code Ocean), or open an issue "
-        f"'Report a wrong fact'. To undo: git restore --source={base[:10]} --staged --worktree -- {inside}"
+        f"'Report a wrong fact'. To undo: git restore --source={base[:10]} --staged --worktree -- {quoted}"
     )
-    changed = repository.changed_since(base, inside)
+    if any(how == "added" for how in changed.values()):
+        reason += f" && git clean -f -d -- {quoted}"
     return [
         Problem(path, 1, 1, "error", f"{how} {reason}")
         for path, how in changed.items()

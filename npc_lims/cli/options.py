@@ -13,7 +13,7 @@ __all__ = ["CHANGED_HELP", "ONLY_HELP", "SESSIONS_HELP", "session_ids_of", "sour
 
 ONLY_HELP = f"Sources to ask, of {', '.join(SECTIONS)}; repeat or separate by commas."
 SESSIONS_HELP = "Sessions that may change, by any form of their ids; repeat or separate by commas."
-CHANGED_HELP = "Only sessions of which the tracked file says something else than is recorded."
+CHANGED_HELP = "Only sessions whose entry in the tracked file says something new, or that were never asked about."
 
 
 def tracked_beside(folder: Path) -> Path:

@@ -14,7 +14,7 @@ from npc_lims.cli.places import checkout
 
 if TYPE_CHECKING:
     from npc_lims.errors import SourceError
-    from npc_lims.publish import Published
+    from npc_lims.publishing.publish import Published
 
 __all__ = ["publish_command"]
 
@@ -25,31 +25,35 @@ def publish_command(
         None, help="Folder with what `npc-lims observe` saw. Default: what syncs in this checkout saw."
     ),
     state: Optional[Path] = typer.Option(None, help="State folder of a checkout. Default: that of this one."),
-    trailer: Optional[list[str]] = typer.Option(None, help="KEY=VALUE for the end of the commit message; repeat."),
-    dry_run: bool = typer.Option(False, "--dry-run", help="Show the commit that would be made; push nothing."),
+    trailer: Optional[list[str]] = typer.Option(None, help="KEY=VALUE for the end of commit messages; repeat."),
+    dry_run: bool = typer.Option(False, "--dry-run", help="Show the commits that would be made; push nothing."),
     summary: Optional[Path] = typer.Option(None, help="Append what changed to this file, as Markdown."),
     failures: Optional[Path] = typer.Option(None, help="Write the sources that failed to this file, as JSON."),
 ) -> None:
-    """Apply what was seen to the newest state on the remote's branch, and push that as one commit.
+    """Apply what was seen to the newest state on the remote's branch, and push that: a commit for each sync.
 
     If others push first it is applied to what they pushed, and so on; nothing is merged or forced. Only files
-    of the state folder are in the commit.
+    of the state folder are in the commits.
 
     Exits with 0 if it was pushed, or if there is nothing to push; 2 if it cannot be; 4 if the breaker refuses.
 
     Example: npc-lims sync && npc-lims publish --branch main
     """
     from npc_lims.observed import read_observed_folder
-    from npc_lims.publish import held, publish
+    from npc_lims.publishing.held import held
+    from npc_lims.publishing.publish import publish
     from npc_lims.settings import load_settings
 
     settings = load_settings()
     folder = (state or checkout() / "state").absolute()
     waiting = [] if observed is not None else held(folder)
     looks = read_observed_folder(observed) if observed is not None else [one.observed for one in waiting]
+    if summary is not None:
+        summary.open("a").close()  # if it cannot be written, now is the time to say so
     # at once: whoever wants to know of them wants to even if nothing can be published
     _write_failures(failures, [failure for look in looks for failure in look.failures])
     if not looks:
+        _check_clean(folder)
         out().print("nothing to publish: no sync in this checkout waits for it (npc-lims sync)")
         return
     done = publish(
@@ -70,6 +74,23 @@ def publish_command(
             file.write(_as_markdown(done))
 
 
+def _check_clean(folder: Path) -> None:
+    """
+    Raises:
+        GitError: State has changes of which nobody knows any more what was seen.
+    """
+    from npc_lims.errors import GitError
+    from npc_lims.git import find_repository
+
+    repository = find_repository(folder)
+    inside = repository.path_of(folder)
+    if repository.run("status", "--porcelain", "--", inside):
+        raise GitError(
+            f"{folder} has changes, but no sync in this checkout waits to be published. Take them back "
+            f"(git restore --staged --worktree {inside}; git clean -f {inside}), then npc-lims sync and publish"
+        )
+
+
 def _write_failures(path: Optional[Path], failed: Sequence[SourceError]) -> None:
     if path is not None:
         path.write_text(json.dumps([{"source": one.source, "reason": one.reason} for one in failed], indent=1))
@@ -77,25 +98,30 @@ def _write_failures(path: Optional[Path], failed: Sequence[SourceError]) -> None
 
 def _trailers(values: Optional[list[str]]) -> dict[str, str]:
     from npc_lims.errors import NpcLimsError
+    from npc_lims.publishing.message import TOKEN_PATTERN
 
     trailers = {}
     for value in values or []:
         key, found, text = value.partition("=")
-        if not (found and key.strip()):
-            raise NpcLimsError(f"--trailer {value}: expected KEY=VALUE, such as Run=https://example.org/1")
+        if not (found and TOKEN_PATTERN.fullmatch(key.strip())):
+            raise NpcLimsError(
+                f"--trailer {value}: expected KEY=VALUE, such as Run=https://example.org/1; "
+                "a key has letters, digits and hyphens"
+            )
         trailers[key.strip()] = text.strip()
     return trailers
 
 
 def _print(done: Published, dry_run: bool) -> None:
     console = out()
-    if done.message and dry_run:
-        console.print(f"would push to {done.branch}:\n\n{done.message}", soft_wrap=True)
+    messages = "\n".join(done.messages)
+    if messages and dry_run:
+        console.print(f"would push to {done.branch}:\n\n{messages}", soft_wrap=True)
     elif done.commit is None:
         console.print(f"nothing to publish: {done.branch} says the same already")
     else:
         tries = f" at the {done.attempts}. attempt" if done.attempts > 1 else ""
-        console.print(f"pushed {done.commit[:10]} to {done.branch}{tries}\n\n{done.message}", soft_wrap=True)
+        console.print(f"pushed {done.commit[:10]} to {done.branch}{tries}\n\n{messages}", soft_wrap=True)
     for note in done.notes:
         console.print(note, soft_wrap=True)
 
@@ -103,7 +129,8 @@ def _print(done: Published, dry_run: bool) -> None:
 def _as_markdown(done: Published) -> str:
     from npc_lims.review.report import Chapter, Format, groups_of, render_chapters
 
-    summary = done.message.partition("\n")[0] if done.commit else "nothing to add to what is there"
+    subjects = [message.partition("\n")[0] for message in done.messages]
+    summary = "; ".join(subjects) or "nothing to add to what is there"
     notes = [f"{one.source} failed, what is recorded of it stays: {one.reason}" for one in done.failures]
     if done.commit is not None:
         notes.insert(0, f"commit {done.commit[:10]}")

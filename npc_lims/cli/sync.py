@@ -21,9 +21,11 @@ from npc_lims.cli.options import (
 )
 from npc_lims.cli.places import checkout
 from npc_lims.cli.progress import reporter
-from npc_lims.publish import hold
+from npc_lims.errors import GitError, NpcLimsError
+from npc_lims.observed import Observed
+from npc_lims.publishing.held import Waiting, hold, replace_older
 from npc_lims.settings import load_settings
-from npc_lims.sync import SyncOptions, SyncResult, sync
+from npc_lims.sync import SyncOptions, SyncResult, apply, observe
 
 __all__ = ["sync_command"]
 
@@ -65,10 +67,18 @@ def sync_command(
         allow_removals=allow_removals,
     )
     with reporter(err()) as report:
-        result = sync(settings, options, report)
-    if result.written:
-        for observed in result.observed:
-            hold(folder, observed)
+        observed = observe(settings, options, report)
+    # before a file is written: also what a sync saw that is killed can be published
+    waiting = None if dry_run else _hold(folder, observed)
+    try:
+        result = apply(folder, [observed], dry_run=dry_run)
+    except NpcLimsError:
+        _forget(waiting)
+        raise
+    if not result.written:
+        _forget(waiting)
+    elif waiting is not None:
+        replace_older(waiting)
     if as_json:
         json.dump(_as_json(result, options), sys.stdout, indent=1)
         sys.stdout.write("\n")
@@ -76,6 +86,21 @@ def sync_command(
         _print(result, options)
     if result.failures:
         raise typer.Exit(SOURCE_FAILED)
+
+
+def _hold(folder: Path, observed: Observed) -> Optional[Waiting]:
+    try:
+        return hold(folder, observed)
+    except GitError as error:
+        # where there is no git nobody means to publish
+        if any((parent / ".git").exists() for parent in folder.absolute().parents):
+            err().print(f"npc-lims: warning: what this sync saw cannot be kept for npc-lims publish: {error}")
+        return None
+
+
+def _forget(waiting: Optional[Waiting]) -> None:
+    if waiting is not None:
+        waiting.path.unlink(missing_ok=True)
 
 
 def _as_json(result: SyncResult, options: SyncOptions) -> dict[str, object]:

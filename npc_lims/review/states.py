@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -39,7 +40,7 @@ WORKING_TREE = "working tree"
 Facts = Mapping[str, Any]
 """A session as plain data: the content of its file."""
 
-_SCHEMA_LINE = re.compile(rb"^schema: *([0-9]+) *$", re.MULTILINE)
+_SCHEMA_LINE = re.compile(rb"^schema: *([0-9]{1,9}) *$", re.MULTILINE)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,8 +129,8 @@ def state_in_folder(repository: Repository, folder: Path) -> Version:
     folder = folder.absolute()
     found = [path for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.startswith(TEMPORARY)]
     # git itself computes the ids, since it may be told to convert line ends
-    request = "".join(f"{path.as_posix()}\n" for path in found)
-    blobs = repository.run("hash-object", "--stdin-paths", stdin=request.encode()).decode().split()
+    request = os.fsencode("".join(f"{path.as_posix()}\n" for path in found))
+    blobs = repository.run("hash-object", "--stdin-paths", stdin=request).decode().split()
     sessions: dict[str, object] = {}
     others: dict[str, object] = {}
     for path, blob in zip(found, blobs):
@@ -248,7 +249,7 @@ def _facts_of_line(line: bytes, name: str) -> tuple[Facts, object]:
     """Facts and digest."""
     try:
         facts = json.loads(line)
-    except ValueError:
+    except (RecursionError, ValueError):
         facts = None
     if not isinstance(facts, dict):
         raise StateError(f"{name}: the line of {line_id(line)} in {SNAPSHOT} is damaged; sync again")
@@ -265,7 +266,7 @@ def _parse(content: bytes, path: Path) -> Facts:
     try:
         data = ruamel.yaml.YAML(typ="safe", pure=True).load(content)
         facts = json.loads(json.dumps(data, default=str))
-    except (ruamel.yaml.error.YAMLError, ValueError, TypeError) as error:
+    except (ruamel.yaml.error.YAMLError, RecursionError, ValueError, TypeError) as error:
         raise StateError(f"{path}: not readable as YAML ({' '.join(str(error).split())[:200]})") from None
     if not isinstance(facts, dict):
         raise StateError(f"{path}: not a session")

@@ -59,7 +59,9 @@ def observe_tracked(path: Path | str, previous: Mapping[str, str] | None = None,
         TrackedFileError: The file cannot be read, or holds errors.
     """
     text = _read_text(Path(path), str(path))
-    versions = {"content": f"{PARSER}-{hashlib.sha256(text.encode()).hexdigest()}"}
+    # a checkout may convert line ends, which say nothing
+    digest = hashlib.sha256(text.replace("\r\n", "\n").encode()).hexdigest()
+    versions = {"content": f"{PARSER}-{digest}"}
     if not full and previous is not None and dict(previous) == versions:
         return Observation(source="tracked", unchanged=True, versions=versions)
     file = _checked(parse_tracked(text, str(path)))

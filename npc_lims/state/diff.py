@@ -311,7 +311,7 @@ def _of_assets(fields: Iterable[FieldChange]) -> list[str]:
 def _of_training(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     was, now = old.get("training"), new.get("training")
     if was and now:
-        return ["training row changed"] if any(field_changes(was, now)) else []
+        return [] if _is_same(was, now) else ["training row changed"]
     if was or now:
         return ["training row added" if now else "training row gone"]
     return []

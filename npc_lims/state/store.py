@@ -24,7 +24,7 @@ import pydantic
 from npc_lims.errors import StateError
 from npc_lims.model import Record
 from npc_lims.rows import SCHEMA
-from npc_lims.session_id import subject_of
+from npc_lims.session_id import ID_PATTERN, subject_of
 from npc_lims.state.files import TEMPORARY, write_atomically
 from npc_lims.state.render import render_yaml
 from npc_lims.state.snapshot import SNAPSHOT, digest_of, line_id, make_line, newest_first, parse_line, split_lines
@@ -120,7 +120,7 @@ def parse_record(content: bytes, path: Path) -> Record:
     remedy = "restore it (git checkout) or delete it and sync again"
     try:
         data = ruamel.yaml.YAML(typ="safe", pure=True).load(content)
-    except (ruamel.yaml.error.YAMLError, ValueError) as error:
+    except (ruamel.yaml.error.YAMLError, RecursionError, ValueError) as error:
         raise StateError(f"{path}: not readable as YAML ({' '.join(str(error).split())[:200]}); {remedy}") from None
     if isinstance(data, dict) and data.get("schema") != SCHEMA:
         raise StateError(
@@ -210,8 +210,11 @@ def _verify_lines(snapshot: Path, lines: Iterable[bytes], found: list[str]) -> d
         try:
             data = parse_line(line)
             record = _record_of_line(data)
-        except (ValueError, StateError, pydantic.ValidationError) as error:
+        except (RecursionError, ValueError, StateError, pydantic.ValidationError) as error:
             found.append(f"{where}: not a session ({' '.join(str(error).split())[:120]})")
+            continue
+        if not ID_PATTERN.fullmatch(record.id):
+            found.append(f"{where}: {record.id!r} is no session id")
             continue
         if record.id in by_id:
             found.append(f"{where}: {record.id} is here for the second time")
@@ -259,7 +262,7 @@ def _mirrored_record(line: bytes, content: bytes) -> Record | None:
     try:
         data = parse_line(line)
         return _record_of_line(data) if data["digest"] == digest_of(content) else None
-    except (ValueError, StateError, pydantic.ValidationError):
+    except (RecursionError, ValueError, StateError, pydantic.ValidationError):
         return None
 
 

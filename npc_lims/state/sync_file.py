@@ -76,7 +76,7 @@ def read_sync_file(folder: Path) -> SyncFile:
         return SyncFile.model_validate(ruamel.yaml.YAML(typ="safe", pure=True).load(path.read_bytes()))
     except FileNotFoundError:
         return SyncFile()
-    except (ruamel.yaml.error.YAMLError, pydantic.ValidationError, ValueError) as error:
+    except (ruamel.yaml.error.YAMLError, pydantic.ValidationError, RecursionError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise StateError(
             f"{path}: damaged ({reason}); restore it (git checkout), or delete it and sync --full"
@@ -115,13 +115,16 @@ def next_sync_file(
 
 
 def _next_source(old: SourceSync, observation: Observation, stamp: str, whole: bool) -> SourceSync:
+    # what was read of some sessions, or in part, is recorded beside what was read of the others before
+    is_mixed = (observation.complete or bool(observation.facts)) and dict(observation.versions) != old.versions
+    kept = old.model_copy(update={"versions": {}}) if is_mixed else old
     if observation.failure is not None:
         failure = Failure(at=stamp, reason=observation.failure.reason)
         if old.failure is not None and old.failure.reason == failure.reason:
             failure = old.failure
-        return old.model_copy(update={"failure": failure})
+        return kept.model_copy(update={"failure": failure})
     if not whole:
-        return old
+        return kept
     return SourceSync(
         last_complete=stamp,
         counts=dict(observation.counts) or old.counts,

@@ -394,13 +394,30 @@ def test_the_remedy_that_is_named_is_one(branch: Path) -> None:
     change_a_status_everywhere(branch)
     commit_all(branch.parent)
     run_git(branch.parent, "switch", "--quiet", "mine")
+    (branch / "untracked.txt").write_text("?")
     done = run_cli("verify", "--since", "main")
     assert done.code == 1, done
-    remedy = done.out.splitlines()[0].partition("To undo: git ")[2]
-    run_git(branch.parent, *remedy.split())
+    remedy = done.out.splitlines()[0].partition("To undo: ")[2]
+    for command in remedy.split(" && "):
+        run_git(branch.parent, *command.split()[1:])
     commit_all(branch.parent)
     done = run_cli("verify", "--since", "main")
     assert done.code == 0, done
+
+
+def test_an_edit_that_is_only_staged_is_one(branch: Path) -> None:
+    edit_a_file(branch)
+    run_git(branch.parent, "add", "--all")
+    run_git(branch.parent, "restore", "--source=HEAD", "--worktree", "state")
+    done = run_cli("verify", "--since", "main")
+    assert done.code == 1, done
+
+
+def test_a_damaged_sync_file_is_a_problem(branch: Path) -> None:
+    (branch / "sync.yaml").write_text("sources: [\n")
+    done = run_cli("verify")
+    assert done.code == 1, done
+    assert "sync.yaml: damaged" in done.out
 
 
 def test_many_edits_are_cut(branch: Path) -> None:

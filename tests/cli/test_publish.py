@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from npc_lims.observed import read_observed
+from npc_lims.publishing.held import held
 from npc_lims.state.store import read_state, verify_state
 from tests.integration.world import TOKEN, UPLOADED, Cloud, commit_all, run_cli, run_git, write_tracked
-from tests.publishing import clone, subjects_of_commits
+from tests.publishing.repositories import clone, subjects_of_commits
 
 
 @pytest.fixture
@@ -43,12 +44,50 @@ def test_sync_and_publish(cloud: Cloud, checkout: Path, remote: Path) -> None:
     assert (again.code, "nothing to publish" in again.out) == (0, True)
 
 
-def test_two_syncs_of_one_source_each_are_published_as_one(cloud: Cloud, checkout: Path, remote: Path) -> None:
+def test_two_syncs_are_two_commits_of_one_push(cloud: Cloud, checkout: Path, remote: Path) -> None:
     assert run_cli("sync", "--only", "tracked").code == 0
     assert run_cli("sync", "--only", "codeocean").code == 0
     assert run_cli("publish").code == 0
+    sources = run_git(remote, "log", "--format=%(trailers:key=Npc-Lims-Sources,valueonly)", "main").split()
+    assert sources == ["codeocean", "tracked"]
+    assert run_git(checkout, "status", "--porcelain") == ""
+
+
+def test_a_sync_that_was_killed_after_writing_can_be_published(cloud: Cloud, checkout: Path, remote: Path) -> None:
+    run_cli("sync", "--only", "tracked")
+    (waiting,) = held(checkout / "state")
+    assert waiting.observed.observations[0].source == "tracked"
+    # as if it had been killed before it wrote all
+    for path in list((checkout / "state" / "sessions").rglob("*.yaml"))[::2]:
+        path.unlink()
+    assert run_cli("publish").out.startswith("pushed ")
     assert len(subjects_of_commits(remote)) == 2
-    assert "Npc-Lims-Sources: tracked codeocean" in run_git(remote, "log", "-1", "--format=%B", "main")
+
+
+def test_state_that_no_sync_accounts_for_is_told(cloud: Cloud, checkout: Path) -> None:
+    run_cli("sync")
+    for waiting in held(checkout / "state"):
+        waiting.path.unlink()
+    done = run_cli("publish")
+    assert done.code == 2
+    assert "git restore" in done.err and "npc-lims sync" in done.err
+
+
+def test_a_refused_sync_leaves_nothing_to_publish(cloud: Cloud, checkout: Path) -> None:
+    run_cli("sync")
+    run_cli("publish")
+    (checkout / "tracked_sessions.yaml").write_text("ephys:\n")
+    refused = run_cli("sync")
+    assert refused.code == 4
+    assert held(checkout / "state") == []
+
+
+def test_a_summary_that_cannot_be_written_stops_before_the_push(cloud: Cloud, checkout: Path, remote: Path) -> None:
+    run_cli("sync")
+    done = run_cli("publish", "--summary", "nowhere/summary.md")
+    assert done.code == 2
+    assert "summary.md" in done.err and "Traceback" not in done.err
+    assert len(subjects_of_commits(remote)) == 1
 
 
 def test_a_dry_run_keeps_what_waits(cloud: Cloud, checkout: Path, remote: Path) -> None:
@@ -143,6 +182,9 @@ def test_no_token_is_in_what_was_seen(cloud: Cloud, checkout: Path, tmp_path: Pa
         (["observe", "--out", "seen", "--only", "fax"], "no such source"),
         (["publish", "--observed", "nowhere"], "holds no observations"),
         (["publish", "--trailer", "run"], "KEY=VALUE"),
+        (["publish", "--trailer", "bad key=1"], "letters, digits and hyphens"),
+        (["observe", "--out", "tracked_sessions.yaml", "--only", "tracked"], "tracked_sessions.yaml"),
+        (["observe", "--out", "seen", "--changed", "--only", "s3"], "--changed tells by the tracked file"),
         (["publish", "--state", "/"], "not in a git checkout"),
     ],
 )

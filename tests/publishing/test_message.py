@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npc_lims.commit_message import commit_body, commit_message, commit_subject
+from npc_lims.publishing.message import commit_body, commit_message, commit_subject
 from npc_lims.state.diff import SessionChange
 from tests.builders import session_ids
 

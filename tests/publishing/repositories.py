@@ -1,6 +1,6 @@
 """Repositories to publish to and from, and looks to publish: for the tests, and as a publisher in a process of its own.
 
-`python -m tests.publishing CHECKOUT FILE...` publishes the looks in these files, one after the other.
+`python -m tests.publishing.repositories CHECKOUT FILE...` publishes the looks in these files, one after the other.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 from npc_lims.model import CodeOcean, Record
 from npc_lims.observed import Observed, read_observed
-from npc_lims.publish import Published, publish
+from npc_lims.publishing.publish import Published, publish
 from npc_lims.scope import EVERYTHING, Scope
 from npc_lims.settings import Settings
 from npc_lims.sources.observation import Observation

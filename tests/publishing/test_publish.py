@@ -10,19 +10,20 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from npc_lims.errors import GitError, NpcLimsError, StateError, SyncRefused
 from npc_lims.model import CodeOcean, S3Facts
 from npc_lims.observed import Observed, write_observed
-from npc_lims.publish import held, hold
+from npc_lims.publishing.held import held, hold, replace_older
 from npc_lims.scope import EVERYTHING
 from npc_lims.sources.observation import Observation
 from npc_lims.state.store import read_state, session_path
 from tests.builders import no_assets
 from tests.integration.world import commit_all, run_git
-from tests.publishing import (
+from tests.publishing.repositories import (
     NOON,
     SESSIONS,
     clone,
@@ -38,7 +39,7 @@ from tests.publishing import (
 from tests.servers.fixtures import Serve
 from tests.servers.web import Request, Response, Server
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 FIRST, SECOND, THIRD = SESSIONS[0], SESSIONS[1], SESSIONS[10]
 HOUR = datetime.timedelta(hours=1)
 
@@ -121,7 +122,7 @@ def test_the_same_again_is_no_commit(checkout: Path, remote: Path) -> None:
     push(checkout, seen)
     before = run_git(remote, "rev-parse", "main")
     done = push(checkout, seen)
-    assert (done.commit, done.message) == (None, "")
+    assert (done.commit, done.messages) == (None, ())
     assert run_git(remote, "rev-parse", "main") == before
 
 
@@ -129,7 +130,7 @@ def test_a_dry_run_shows_the_commit_and_pushes_nothing(checkout: Path, remote: P
     before = run_git(remote, "rev-parse", "main")
     done = push(checkout, look({FIRST: uploaded(FIRST)}), dry_run=True)
     assert done.commit is None
-    assert done.message.startswith("state: 1 uploaded")
+    assert done.messages[0].startswith("state: 1 uploaded")
     assert run_git(remote, "rev-parse", "main") == before
     assert run_git(checkout, "status", "--porcelain") == ""
 
@@ -263,7 +264,7 @@ def test_eight_publishers_lose_nothing(remote: Path, tmp_path: Path) -> None:
             seen = look({mine: uploaded(mine), shared: uploaded(shared)}, {mine: [f"{number}.hdf5"]})
             files.append(tmp_path / f"{number}-{turn}.observed.json")
             write_observed(files[-1], seen)
-        command = [sys.executable, "-m", "tests.publishing", str(checkout), *map(str, files)]
+        command = [sys.executable, "-m", "tests.publishing.repositories", str(checkout), *map(str, files)]
         publishers.append(
             subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         )
@@ -297,7 +298,7 @@ def test_killed_at_any_instant_the_remote_is_whole(remote: Path, tmp_path: Path)
         file = tmp_path / f"{number}.observed.json"
         write_observed(file, look({session: uploaded(session)}))
         before = run_git(remote, "rev-parse", "main").strip()
-        command = [sys.executable, "-m", "tests.publishing", str(checkout), str(file)]
+        command = [sys.executable, "-m", "tests.publishing.repositories", str(checkout), str(file)]
         with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, start_new_session=True) as publisher:
             # from the imports, which take half a second, to the end
             time.sleep(random.uniform(0.4, 1.2))
@@ -318,7 +319,7 @@ def test_killed_at_any_instant_the_remote_is_whole(remote: Path, tmp_path: Path)
 # --- what stands in the way -----------------------------------------------------------------------
 
 
-def refusal(checkout: Path, **more: str) -> str:
+def refusal(checkout: Path, **more: Any) -> str:
     """What publishing says when it cannot; the checkout and its remote stay as they are."""
     before = run_git(checkout, "status", "--porcelain"), run_git(checkout, "worktree", "list")
     with pytest.raises(GitError) as raised:
@@ -458,12 +459,59 @@ def test_the_breaker_stops_a_look_that_blanks_everything(checkout: Path, remote:
     assert push(checkout, allowed).commit
 
 
-def test_others_who_always_push_first(checkout: Path, remote: Path) -> None:
-    # what a remote says whose branch has moved between the look at it and the lock on it
-    add_hook(remote, "pre-receive", "echo 'cannot lock ref' >&2; exit 1")
-    said = refusal(checkout, attempts=3)  # type: ignore[arg-type]
+def test_others_who_always_push_first(checkout: Path, remote: Path, tmp_path: Path) -> None:
+    other = clone(remote, tmp_path / "other")
+    add_hook(
+        checkout,
+        "pre-push",
+        f'unset $(git rev-parse --local-env-vars)\ncd "{other.as_posix()}"\n'
+        "git commit --quiet --allow-empty --message=first && git push --quiet origin HEAD:main",
+    )
+    said = refusal(checkout, attempts=3)
     assert "others pushed first 3 times in a row" in said
     assert "publish again" in said
+    assert subjects_of_commits(remote)[0] == "first"
+
+
+def test_a_lock_that_nobody_holds(checkout: Path, remote: Path) -> None:
+    (remote / "refs" / "heads" / "main.lock").write_text("")
+    said = refusal(checkout)
+    assert "main.lock" in said
+    assert "nobody else has pushed" in said
+
+
+def test_a_branch_that_the_remote_cannot_have(checkout: Path, remote: Path) -> None:
+    # main is a branch, so it cannot be a folder of branches
+    assert "cannot lock ref" in refusal(checkout, branch="main/state")
+    for name in ("a..b", "-x", "ma in", ""):
+        assert "not a name that a branch can have" in refusal(checkout, branch=name)
+
+
+def test_a_tag_of_the_same_name_is_another_thing(checkout: Path, remote: Path) -> None:
+    run_git(checkout, "tag", "main")
+    run_git(remote, "tag", "main")
+    done = push(checkout, look({FIRST: uploaded(FIRST)}))
+    assert done.branch == "main"
+    assert run_git(remote, "rev-parse", "refs/heads/main").strip() == done.commit
+    assert run_git(remote, "for-each-ref", "--format=%(refname)").split() == ["refs/heads/main", "refs/tags/main"]
+    assert push(checkout, look({SECOND: uploaded(SECOND)}), branch="refs/heads/main").branch == "main"
+
+
+def test_settings_of_the_users_git(checkout: Path, remote: Path) -> None:
+    for name, value in {"push.followTags": "true", "merge.autoStash": "true", "color.ui": "always"}.items():
+        run_git(checkout, "config", name, value)
+    run_git(checkout, "tag", "--annotate", "mine", "--message=not for others")
+    (checkout / "README.md").write_text("staged\n")
+    run_git(checkout, "add", "README.md")
+    push(checkout, look({FIRST: uploaded(FIRST)}))
+    assert run_git(remote, "tag") == ""
+    assert run_git(checkout, "status", "--porcelain").splitlines() == ["M  README.md"]
+
+
+def test_a_hook_that_adds_files_is_refused(checkout: Path, remote: Path) -> None:
+    add_hook(checkout, "pre-commit", "echo mine > added.txt; git add added.txt")
+    assert "added added.txt to the commit" in refusal(checkout)
+    assert len(subjects_of_commits(remote)) == 1
 
 
 # --- looks that wait ------------------------------------------------------------------------------
@@ -472,8 +520,8 @@ def test_others_who_always_push_first(checkout: Path, remote: Path) -> None:
 def test_looks_wait_in_the_checkout_until_they_are_published(checkout: Path) -> None:
     state = checkout / "state"
     later = look({FIRST: uploaded(FIRST)}, at=NOON + HOUR)
-    assert hold(state, later)
-    assert hold(state, look({SECOND: uploaded(SECOND)}))
+    hold(state, later)
+    hold(state, look({SECOND: uploaded(SECOND)}))
     assert [one.observed.at for one in held(state)] == [NOON, NOON + HOUR]
     assert run_git(checkout, "status", "--porcelain", "--ignored") == ""
 
@@ -484,7 +532,7 @@ def test_a_whole_look_takes_the_place_of_those_that_wait(checkout: Path) -> None
     whole = Observed(
         tuple(Observation(source) for source in ("tracked", "training", "codeocean", "s3")), EVERYTHING, NOON
     )
-    hold(state, whole)
+    replace_older(hold(state, whole))
     assert [one.observed.scope for one in held(state)] == [EVERYTHING]
 
 
@@ -492,12 +540,13 @@ def test_a_look_at_what_is_unchanged_leaves_those_that_saw_the_change(checkout: 
     state = checkout / "state"
     hold(state, look({FIRST: uploaded(FIRST)}))
     seen = (Observation("tracked", unchanged=True), *map(Observation, ("training", "codeocean", "s3")))
-    hold(state, Observed(seen, EVERYTHING, NOON + HOUR))
+    replace_older(hold(state, Observed(seen, EVERYTHING, NOON + HOUR)))
     assert [one.observed.at for one in held(state)] == [NOON, NOON + HOUR]
 
 
 def test_outside_of_git_nothing_waits(tmp_path: Path) -> None:
-    assert not hold(tmp_path / "state", look({FIRST: uploaded(FIRST)}))
+    with pytest.raises(GitError, match="not in a git checkout"):
+        hold(tmp_path / "state", look({FIRST: uploaded(FIRST)}))
     with pytest.raises(NpcLimsError, match="not in a git checkout"):
         held(tmp_path / "state")
 

@@ -15,6 +15,7 @@ from typing import Any
 from npc_lims.git import GitFailed, Repository
 from npc_lims.model import SECTIONS, Record
 from npc_lims.observed import Observed
+from npc_lims.reconcile import DISCOVERING
 from npc_lims.sources.observation import Found
 from npc_lims.state.snapshot import SNAPSHOT, line_id, split_lines
 
@@ -34,7 +35,7 @@ def seen_later(repository: Repository, head: str, state: str, at: datetime.datet
         state: Path of the state folder within the repository, with forward slashes.
     """
     later: dict[str, frozenset[str]] = {}
-    for commit in _commits_since(repository, head, state, at):
+    for commit in _commits_since(repository, head, at):
         for session_id, sections in _changed_sections(repository, commit, state):
             later[session_id] = later.get(session_id, frozenset()) | sections
     return later
@@ -46,25 +47,38 @@ def with_later(observed: Observed, later: Later, recorded: Mapping[str, Record])
         return observed
     observations = []
     for one in observed.observations:
+        named = [session_id for session_id, sections in later.items() if one.source in sections]
+        if not named:
+            observations.append(one)
+            continue
         facts: dict[str, Found] = dict(one.facts)
-        for session_id, sections in later.items():
-            if one.source in sections:
-                record = recorded.get(session_id)
-                # of a session that the later look removed there is nothing
-                facts[session_id] = (getattr(record, one.source) if record is not None else None) or False
-        observations.append(dataclasses.replace(one, facts=facts))
+        for session_id in named:
+            found = _recorded_fact(recorded.get(session_id), one.source)
+            if found is not None:
+                facts[session_id] = found
+        # a mixture of two looks is of no version
+        observations.append(dataclasses.replace(one, facts=facts, versions={}, unchanged=False))
     return dataclasses.replace(observed, observations=tuple(observations))
 
 
-def _commits_since(repository: Repository, head: str, state: str, at: datetime.datetime) -> Iterator[str]:
-    """Commits of state that were observed after *at*: they were made after it, too."""
+def _recorded_fact(record: Record | None, source: str) -> Found | None:
+    if record is None:
+        # a later look removed it, as neither of the places that make sessions known has it
+        return False if source in DISCOVERING else None
+    found: Found | None = getattr(record, source)
+    return found
+
+
+def _commits_since(repository: Repository, head: str, at: datetime.datetime) -> Iterator[str]:
+    """Commits of state that were observed after *at*, among the newest thousand.
+
+    By what they say themselves: the dates of commits are those of anybody's clock.
+    """
     listing = repository.run(
         "log",
-        f"--since={at.isoformat()}",
+        "--max-count=1000",
         f"--format=%H %(trailers:key={OBSERVED_TRAILER},valueonly,separator=%x20)",
         head,
-        "--",
-        state,
     ).decode("utf-8", "replace")
     for line in listing.splitlines():
         commit, _, told = line.partition(" ")

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from npc_lims.session_id import subject_of
 from npc_lims.state.diff import GROUPS, SessionChange, grouped, word_counts
 
-__all__ = ["commit_body", "commit_message", "commit_subject"]
+__all__ = ["TOKEN_PATTERN", "commit_body", "commit_message", "commit_subject"]
 
 _WIDTH = 72
 _SUBJECTS_NAMED = 4
@@ -18,7 +18,7 @@ _DETAILS = 6
 # What people typed in a note must not notify anyone, nor close an issue as the commit reaches the default branch.
 _MENTION = re.compile(r"(?<!\w)@(?=\w)")
 _CLOSING = re.compile(r"\b(close[sd]?|fix(?:e[sd])?|resolve[sd]?)(?=:?\s)", re.IGNORECASE)
-_TOKEN = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*")
+TOKEN_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*")
 
 
 def commit_message(
@@ -92,7 +92,7 @@ def _defused(text: str) -> str:
 
 def _trailers(trailers: Mapping[str, str | Sequence[str]]) -> Iterable[str]:
     for token, value in trailers.items():
-        if not _TOKEN.fullmatch(token):
+        if not TOKEN_PATTERN.fullmatch(token):
             raise ValueError(f"{token!r} is no trailer token: it may have letters, digits and hyphens")
         for one in [value] if isinstance(value, str) else value:
             # a line feed would end the trailer, and begin another one

@@ -1,0 +1,1 @@
+"""Commit what syncs saw, and push it, safely against everybody else who does."""

@@ -1,0 +1,257 @@
+"""A branch of the remote: its newest commit, a place to make the next one, and the push."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import os
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from npc_lims.errors import GitError
+from npc_lims.git import GitFailed, Repository
+
+__all__ = [
+    "REMOTE",
+    "catch_up",
+    "check_checkout",
+    "commit",
+    "explained",
+    "identity",
+    "newest",
+    "push",
+    "target_branch",
+    "worktree",
+]
+
+REMOTE = "origin"
+# What a push says when somebody else was quicker: the commit is made again on top of theirs.
+_OVERTAKEN = re.compile(
+    r"\((fetch first|non-fast-forward|stale info|reference already exists|failed to lock)"
+    r"|cannot lock ref|incorrect old value|failed to update ref"
+)
+_NO_ACCESS = re.compile(
+    r"Authentication failed|could not read (Username|Password)|Invalid username or (password|token)"
+    r"|Permission to \S+ denied|returned error: 40[13]|Permission denied \(publickey|Repository not found"
+)
+_RULES = re.compile(r"protected branch|GH006|GH013|rule violations|Cannot update this protected ref", re.IGNORECASE)
+_BOT = ("github-actions[bot]", "41898282+github-actions[bot]@users.noreply.github.com")
+_BRANCHES = "refs/heads/"
+# Seconds: publishing takes a few.
+_LEFTOVER_AFTER = 3600
+
+
+def target_branch(repository: Repository, branch: str | None) -> str:
+    """The branch to push to: *branch*, else the one that is checked out.
+
+    Raises:
+        GitError: It cannot be the name of one, or none is checked out.
+    """
+    if branch is None:
+        branch = _checked_out(repository)
+        if branch is None:
+            raise GitError(
+                f"{repository.root}: HEAD is detached, no branch is checked out; say where to push: --branch main"
+            )
+    name = branch[len(_BRANCHES) :] if branch.startswith(_BRANCHES) else branch
+    try:
+        repository.run("check-ref-format", "--branch", name)
+    except GitFailed:
+        raise GitError(f"--branch {branch}: not a name that a branch can have") from None
+    return name
+
+
+def check_checkout(repository: Repository, tracked: Path) -> None:
+    """
+    Raises:
+        GitError: The checkout is in no condition to publish from.
+    """
+    unfinished = repository.is_unfinished()
+    if unfinished:
+        raise GitError(f"{repository.root}: {unfinished} is under way; finish or abort it, then publish")
+    if repository.find_commit("HEAD") is None:
+        raise GitError(f"{repository.root}: there is no commit yet; commit and push the repository first")
+    if REMOTE not in repository.line("remote").splitlines():
+        raise GitError(f"{repository.root}: there is no remote {REMOTE} to push to; git remote add {REMOTE} ADDRESS")
+    if repository.run("status", "--porcelain", "--untracked-files=no", "--", tracked.as_posix()):
+        raise GitError(
+            f"{repository.root / tracked} has changes that are not committed, and state is published for the file "
+            "as it is committed: commit and push it (or stash it), then sync and publish"
+        )
+
+
+def identity(repository: Repository) -> Mapping[str, str]:
+    """Environment variables that tell git who commits, where it does not know itself.
+
+    Raises:
+        GitError: Nobody does.
+    """
+    try:
+        for who in ("COMMITTER", "AUTHOR"):
+            # what git would guess from the name of the machine is no identity
+            repository.line("-c", "user.useConfigOnly=true", "var", f"GIT_{who}_IDENT")
+        return {}
+    except GitFailed:
+        pass
+    name, email = (os.environ.get(f"GIT_COMMITTER_{what}") for what in ("NAME", "EMAIL"))
+    if not (name and email):
+        if os.environ.get("GITHUB_ACTIONS") != "true":
+            raise GitError("git does not know who commits: git config --global user.name 'Your Name' and user.email")
+        name, email = _BOT
+    return {
+        f"GIT_{who}_{what}": value
+        for who in ("AUTHOR", "COMMITTER")
+        for what, value in (("NAME", name), ("EMAIL", email))
+    }
+
+
+@contextlib.contextmanager
+def worktree(repository: Repository) -> Iterator[Repository]:
+    """A second set of files of the repository, which goes when it is done with."""
+    trees = repository.git_folder / "npc-lims" / "trees"
+    trees.mkdir(parents=True, exist_ok=True)
+    _remove_leftovers(trees)
+    folder = Path(tempfile.mkdtemp(dir=trees))
+    repository.run("worktree", "prune")
+    try:
+        repository.run("worktree", "add", "--quiet", "--detach", "--force", str(folder / "tree"), "HEAD")
+        yield Repository(folder / "tree")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        repository.run("worktree", "prune")
+
+
+def _remove_leftovers(trees: Path) -> None:
+    """Those of publishers that were killed. A young one may be of another that is at it now."""
+    for folder in trees.iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - folder.stat().st_mtime > _LEFTOVER_AFTER:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def newest(tree: Repository, branch: str, since: datetime.datetime) -> str | None:
+    """The remote's newest commit of *branch*; None if it has no such branch.
+
+    In a shallow clone only what was committed after *since* comes with it.
+
+    Raises:
+        GitError: The remote could not be read.
+    """
+    try:
+        if not tree.line("ls-remote", "--heads", REMOTE, f"{_BRANCHES}{branch}"):
+            return None
+        _fetch(tree, branch, since)
+        return tree.commit_of("FETCH_HEAD")
+    except GitFailed as error:
+        raise explained(error, branch, f"{REMOTE} could not be read") from None
+
+
+def _fetch(tree: Repository, branch: str, since: datetime.datetime) -> None:
+    fetch = ("fetch", "--quiet", "--no-tags")
+    ref = f"{_BRANCHES}{branch}"
+    if not tree.is_shallow():
+        tree.run(*fetch, REMOTE, ref)
+        return
+    try:
+        tree.run(*fetch, f"--shallow-since={since.isoformat()}", REMOTE, ref)
+        # and the commit before these, which tells what they changed
+        tree.run(*fetch, "--deepen=1", REMOTE, ref)
+    except GitFailed as error:
+        if "shallow.lock" in error.output:
+            raise GitError(
+                f"{tree.root}: another git command is fetching into this shallow clone; publish again when it is done"
+            ) from None
+        # there is none after *since*
+        tree.run(*fetch, "--depth=1", REMOTE, ref)
+
+
+def commit(tree: Repository, folder: str, message: str, who: Mapping[str, str]) -> str:
+    """Commit what is staged below *folder*. The id.
+
+    Raises:
+        GitError: A hook or a setting refused it, or added something to it.
+    """
+    kept = "Nothing was pushed; what was seen is kept: mend that, and publish again"
+    try:
+        tree.run("commit", "--quiet", "--cleanup=verbatim", "--file=-", stdin=message.encode(), env=dict(who))
+    except GitFailed as error:
+        raise GitError(f"the commit was refused, by a hook or a setting of this checkout: {error}. {kept}") from None
+    changed = tree.run("diff", "--name-only", "-z", "HEAD^", "HEAD").decode("utf-8", "replace").split("\0")
+    others = [path for path in changed if path and not path.startswith(f"{folder}/")]
+    if others:
+        raise GitError(f"a hook of this checkout added {', '.join(others[:3])} to the commit. {kept}")
+    return tree.commit_of("HEAD")
+
+
+def push(tree: Repository, branch: str) -> GitFailed | None:
+    """Push the worktree's commits. What git said if somebody else was, or may have been, quicker.
+
+    Raises:
+        GitError: The remote refused, or could not be reached.
+    """
+    try:
+        tree.run("push", "--no-follow-tags", REMOTE, f"HEAD:{_BRANCHES}{branch}")
+        return None
+    except GitFailed as error:
+        if _OVERTAKEN.search(error.output):
+            return error
+        raise explained(error, branch, "nothing was pushed") from None
+
+
+def explained(error: GitFailed, branch: str, what: str) -> GitError:
+    """What git said, what it means, and what to do."""
+    said = error.output
+    if _NO_ACCESS.search(said):
+        remedy = (
+            "the token or key was refused: it has expired, or may not write to this repository; in Actions the job "
+            "needs 'permissions: contents: write'"
+        )
+    elif _RULES.search(said):
+        remedy = (
+            f"{branch} is protected, and this identity may not push to it: let a GitHub App that the rules exempt do "
+            "it (docs/github.md), or publish to another branch: --branch state"
+        )
+    elif "hook declined" in said:
+        remedy = "a hook of the remote refused the commit: do what it says above"
+    elif "shallow" in said:
+        remedy = "this is a shallow clone that the remote does not take commits from: git fetch --unshallow"
+    elif _OVERTAKEN.search(said):
+        remedy = "nobody else has pushed: mend what git says of the remote, and publish again; what was seen is kept"
+    else:
+        remedy = "what was seen is kept: publish again once the remote answers"
+    return GitError(f"{REMOTE}/{branch}: {what}: {error}; {remedy}")
+
+
+def catch_up(repository: Repository, folder: str, branch: str, published: str) -> tuple[str, ...]:
+    """Move the checkout on to what was published, if it stands on that branch and nothing in it is in the way.
+
+    Returns:
+        What its user has to do, if anything.
+    """
+    if _checked_out(repository) != branch or repository.commit_of("HEAD") == published:
+        return ()
+    has_state = (repository.root / folder).exists()
+    try:
+        if has_state:
+            # its files are those of the commit by now: git sees that once they are staged
+            repository.run("add", "--all", "--", folder)
+        repository.run("merge", "--quiet", "--no-autostash", "--ff-only", published)
+    except GitFailed:
+        if has_state:
+            repository.run("reset", "--quiet", "--", folder)
+        remedy = f"git add {folder} && git restore --staged --worktree {folder} && git pull"
+        return (f"this checkout is behind what was published: {remedy}",)
+    return ()
+
+
+def _checked_out(repository: Repository) -> str | None:
+    try:
+        # the short name would be another one where a tag has it too
+        name = repository.line("symbolic-ref", "--quiet", "HEAD")
+    except GitFailed:
+        return None
+    return name[len(_BRANCHES) :] if name.startswith(_BRANCHES) else name
