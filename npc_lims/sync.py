@@ -39,6 +39,7 @@ class SyncOptions:
         changed: Only sessions of which the tracked file says something else than is recorded, and those that Code
             Ocean or S3 were never asked about.
         shard: Number, from 1, and count: only sessions whose subjects are in that share.
+        skip_unknown: A session of *sessions* that nobody knows is left out, and no error.
         full: Read again also what is recorded as unchanged.
         dry_run: Write nothing.
         allow_removals: Go on where the breaker would refuse.
@@ -50,6 +51,7 @@ class SyncOptions:
     sessions: Collection[str] | None = None
     changed: bool = False
     shard: tuple[int, int] | None = None
+    skip_unknown: bool = False
     full: bool = False
     dry_run: bool = False
     allow_removals: bool = False
@@ -210,7 +212,7 @@ def _observe(settings: Settings, options: SyncOptions, recorded: _Recorded, repo
     for source in SECTIONS:
         if source in options.sources and not look.is_over:
             look.at(source)
-    if options.sessions is not None:
+    if options.sessions is not None and not options.skip_unknown:
         _check_known(options.sessions, {*recorded.loaded.records, *look.known()})
     return Observed(tuple(look.observations), look.scope, began, options.allow_removals)
 

@@ -17,7 +17,8 @@ def arguments(event: str, payload: Mapping[str, Any]) -> list[str]:
     if event == "push":
         return ["--changed"]
     if event == "repository_dispatch":
-        return [f"--sessions={payload['client_payload'].get('session', '')}"]
+        # a pipeline may be done before its session is tracked: then there is nothing to look at yet
+        return [f"--sessions={session_of(payload.get('client_payload'))}", "--skip-unknown"]
     if event == "schedule":
         # the schedule with a day of the week is that of the sync that reads everything again
         return [] if payload["schedule"].split()[-1] == "*" else ["--full"]
@@ -25,6 +26,13 @@ def arguments(event: str, payload: Mapping[str, Any]) -> list[str]:
     chosen = {"--only": inputs.get("sources"), "--sessions": inputs.get("sessions")}
     full = str(inputs.get("full")).lower() == "true"
     return [f"{option}={value}" for option, value in chosen.items() if value] + ["--full"] * full
+
+
+def session_of(sent: object) -> str:
+    session = sent.get("session") if isinstance(sent, dict) else None
+    if not (isinstance(session, str) and session.strip()):
+        sys.exit(f'session-changed came with {json.dumps(sent)[:200]}; send {{"session": "714748_2024-06-24"}}')
+    return session
 
 
 if __name__ == "__main__":

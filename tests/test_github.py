@@ -16,7 +16,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from npc_lims.errors import GitHubError, MissingCredentials, NpcLimsError
-from npc_lims.github import Failure, Proposal, Proposed, Run, clear_alert, dispatch_sync, find_run, follow_run
+from npc_lims.github import Cleared, Failure, Proposal, Proposed, Run, clear_alert, dispatch_sync, find_run, follow_run
 from npc_lims.github import propose as propose_with
 from npc_lims.github import raise_alert as raise_with
 from npc_lims.github.alert import LABEL, _body, _read, _Record
@@ -592,7 +592,9 @@ def test_an_issue_lasts_as_long_as_the_failure(workflow_hub: Hub) -> None:
     assert issue.comments == [], "the same source fails: nobody is notified anew"
     raise_alert(hub, S3, CODEOCEAN, run=3)
     assert [comment.body for comment in issue.comments] == [f"Now fails: s3, codeocean. Before: s3. See {run_url(3)}"]
-    assert clear_alert(hub.settings(ROBOT), run_url(4)) == url
+    assert clear_alert(hub.settings(ROBOT), run_url(4), ["s3", "tracked"]) == Cleared(url, ("codeocean",))
+    assert issue.state == "open", "nobody has asked Code Ocean since"
+    assert clear_alert(hub.settings(ROBOT), run_url(4), ["s3", "codeocean"]) == Cleared(url)
     assert (issue.state, issue.state_reason) == ("closed", "completed")
     assert issue.comments[-1].body == f"A sync succeeded: {run_url(4)}"
     assert len(hub.issues) == 1
@@ -600,14 +602,14 @@ def test_an_issue_lasts_as_long_as_the_failure(workflow_hub: Hub) -> None:
 
 def test_a_failure_after_a_success_is_a_new_issue(workflow_hub: Hub) -> None:
     raise_alert(workflow_hub, S3)
-    clear_alert(workflow_hub.settings(ROBOT), run_url(2))
+    clear_alert(workflow_hub.settings(ROBOT), run_url(2), ["s3"])
     raise_alert(workflow_hub, S3, run=3)
     assert [issue.state for issue in workflow_hub.issues] == ["closed", "open"]
     assert "Failed runs: 1" in (workflow_hub.issues[1].body or "")
 
 
 def test_a_success_without_an_issue_writes_nothing(workflow_hub: Hub) -> None:
-    assert clear_alert(workflow_hub.settings(ROBOT), run_url(1)) is None
+    assert clear_alert(workflow_hub.settings(ROBOT), run_url(1), ["s3"]) == Cleared(None)
     assert workflow_hub.writes == []
 
 
@@ -652,7 +654,7 @@ def test_what_people_write_is_left_alone(workflow_hub: Hub) -> None:
     theirs = dataclasses.replace(workflow_hub.issues[0], id=7, number=2, body="I noticed this", comments=[])
     workflow_hub.repo.issues[2] = theirs
     raise_alert(workflow_hub, S3, run=2)
-    clear_alert(workflow_hub.settings(ROBOT), run_url(3))
+    clear_alert(workflow_hub.settings(ROBOT), run_url(3), ["s3"])
     assert [issue.state for issue in workflow_hub.issues] == ["closed", "open"]
     assert (theirs.body, theirs.comments) == ("I noticed this", [])
 

@@ -28,27 +28,29 @@ def alert_command(
     failure: Optional[list[str]] = typer.Option(
         None, metavar="SOURCE: REASON", help="A source that could not be asked; repeat for each."
     ),
-    failures_file: Optional[Path] = typer.Option(
-        None, help='Such failures as JSON: [{"source": ..., "reason": ...}]. A missing file holds none.'
+    outcome: Optional[Path] = typer.Option(
+        None, help="What npc-lims publish --outcome wrote. A missing file says nothing, as after a job that died."
     ),
 ) -> None:
-    """Keep the one issue labelled sync-failure: open it, update it, or close it when every job succeeded.
+    """Keep the one issue labelled sync-failure: open it, update it, or close it.
 
-    A job that was cancelled or skipped says nothing: by itself it neither opens nor closes the issue.
+    It is closed by a run in which every job succeeded, and every source that the issue names has answered. A job
+    that was skipped says nothing; one that was cancelled, while the run went on, was stopped by its time limit.
 
     Example: npc-lims alert --run https://github.com/lab/state/actions/runs/7 --result observe=success
     """
     from npc_lims.github import clear_alert, raise_alert
 
     results = _results(result or [])
-    failures = [*_given(failure or []), *_of_file(failures_file), *_of_jobs(results)]
+    answered, failed = _of_outcome(outcome)
+    failures = [*_given(failure or []), *failed, *_of_jobs(results)]
     settings = load_settings()
     if failures:
         url = raise_alert(settings, failures, run)
         out().print(f"{', '.join(dict.fromkeys(one.source for one in failures))}: told in {url}", soft_wrap=True)
     elif results and set(results.values()) == {"success"}:
-        closed = clear_alert(settings, run)
-        out().print(f"all succeeded: closed {closed}" if closed else "all succeeded", soft_wrap=True)
+        cleared = clear_alert(settings, run, {*answered, *(_job(name) for name in results)})
+        out().print(f"all succeeded{cleared}", soft_wrap=True)
     else:
         out().print("no job failed, and not all of them succeeded: nothing is changed")
 
@@ -75,23 +77,31 @@ def _given(values: list[str]) -> list[Failure]:
     return failures
 
 
-def _of_file(path: Optional[Path]) -> list[Failure]:
-    """What a file lists; nothing if there is none, as after a job that died before it could write one."""
+def _of_outcome(path: Optional[Path]) -> tuple[list[str], list[Failure]]:
+    """Sources that answered, and those that failed."""
     from npc_lims.github import Failure
 
     if path is None or not path.exists():
-        return []
+        return [], []
     try:
         read = json.loads(path.read_text(encoding="utf-8"))
-        return [Failure(str(item["source"]), str(item["reason"])) for item in read]
+        failed = [Failure(str(item["source"]), str(item["reason"])) for item in read["failed"]]
+        return [str(source) for source in read["answered"]], failed
     except OSError as error:
         raise NpcLimsError(f"{path} cannot be read: {error.strerror}") from None
     except (ValueError, TypeError, KeyError):
-        raise NpcLimsError(f'{path}: it must be a JSON list of {{"source": ..., "reason": ...}}') from None
+        raise NpcLimsError(f"{path}: not what npc-lims publish --outcome writes") from None
 
 
 def _of_jobs(results: dict[str, str]) -> list[Failure]:
     from npc_lims.github import Failure
 
-    reason = "The job failed; its log tells why."
-    return [Failure(f"job {name}", reason) for name, said in results.items() if said == "failure"]
+    reasons = {
+        "failure": "The job failed; its log tells why.",
+        "cancelled": "The job was stopped, most likely by its time limit.",
+    }
+    return [Failure(_job(name), reasons[said]) for name, said in results.items() if said in reasons]
+
+
+def _job(name: str) -> str:
+    return f"job {name}"

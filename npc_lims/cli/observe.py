@@ -26,6 +26,9 @@ def observe_command(
     sessions: Optional[list[str]] = typer.Option(None, help=SESSIONS_HELP),
     changed: bool = typer.Option(False, "--changed", help=CHANGED_HELP),
     shard: str = typer.Option("1/1", help="NUMBER/COUNT: only that share of the subjects, for several runners."),
+    skip_unknown: bool = typer.Option(
+        False, "--skip-unknown", help="Leave out those of --sessions that nobody knows yet, rather than refuse."
+    ),
     full: bool = typer.Option(False, "--full", help="Read again also what has not changed."),
     allow_removals: bool = typer.Option(False, "--allow-removals", help="Go on where the breaker would refuse."),
 ) -> None:
@@ -51,6 +54,7 @@ def observe_command(
         sessions=session_ids_of(sessions),
         changed=changed,
         shard=None if of == 1 else (number, of),
+        skip_unknown=skip_unknown,
         full=full,
         allow_removals=allow_removals,
     )

@@ -14,6 +14,7 @@ from npc_lims.cli.places import checkout
 
 if TYPE_CHECKING:
     from npc_lims.errors import SourceError
+    from npc_lims.observed import Observed
     from npc_lims.publishing.publish import Published
 
 __all__ = ["publish_command"]
@@ -28,7 +29,9 @@ def publish_command(
     trailer: Optional[list[str]] = typer.Option(None, help="KEY=VALUE for the end of commit messages; repeat."),
     dry_run: bool = typer.Option(False, "--dry-run", help="Show the commits that would be made; push nothing."),
     summary: Optional[Path] = typer.Option(None, help="Append what changed to this file, as Markdown."),
-    failures: Optional[Path] = typer.Option(None, help="Write the sources that failed to this file, as JSON."),
+    outcome: Optional[Path] = typer.Option(
+        None, help="Write which sources answered and which failed to this file, as JSON, for npc-lims alert."
+    ),
 ) -> None:
     """Apply what was seen to the newest state on the remote's branch, and push that: a commit for each sync.
 
@@ -50,8 +53,8 @@ def publish_command(
     looks = read_observed_folder(observed) if observed is not None else [one.observed for one in waiting]
     if summary is not None:
         summary.open("a").close()  # if it cannot be written, now is the time to say so
-    # at once: whoever wants to know of them wants to even if nothing can be published
-    _write_failures(failures, [failure for look in looks for failure in look.failures])
+    # at once: whoever wants to know wants to even if nothing can be published
+    _write_outcome(outcome, looks, ())
     if not looks:
         _check_clean(folder)
         out().print("nothing to publish: no sync in this checkout waits for it (npc-lims sync)")
@@ -64,7 +67,7 @@ def publish_command(
         dry_run=dry_run,
         backoff=settings.backoff,
     )
-    _write_failures(failures, done.failures)
+    _write_outcome(outcome, looks, done.failures)
     if not dry_run:
         for one in waiting:
             one.path.unlink(missing_ok=True)
@@ -91,9 +94,17 @@ def _check_clean(folder: Path) -> None:
         )
 
 
-def _write_failures(path: Optional[Path], failed: Sequence[SourceError]) -> None:
-    if path is not None:
-        path.write_text(json.dumps([{"source": one.source, "reason": one.reason} for one in failed], indent=1))
+def _write_outcome(path: Optional[Path], looks: Sequence[Observed], failures: Sequence[SourceError]) -> None:
+    if path is None:
+        return
+    # what a look saw of the tracked file is read again where it is published
+    failed = {one.source: one.reason for look in looks for one in (*look.failures, *failures)}
+    asked = dict.fromkeys(one.source for look in looks for one in look.observations)
+    told = {
+        "answered": [source for source in asked if source not in failed],
+        "failed": [{"source": source, "reason": reason} for source, reason in failed.items()],
+    }
+    path.write_text(json.dumps(told, indent=1), encoding="utf-8")
 
 
 def _trailers(values: Optional[list[str]]) -> dict[str, str]:

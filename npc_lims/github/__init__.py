@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from npc_lims.github.alert import Failure, clear_alert, raise_alert
+from npc_lims.github.alert import Cleared, Failure, clear_alert, raise_alert
 from npc_lims.github.dispatch import Job, Run, Step, dispatch_sync, find_run, follow_run
-from npc_lims.github.propose import Proposal, Proposed, propose
+from npc_lims.github.propose import Proposal, Proposed, Revised, propose
 
 __all__ = [
+    "Cleared",
     "Failure",
     "Job",
     "Proposal",
     "Proposed",
+    "Revised",
     "Run",
     "Step",
     "clear_alert",

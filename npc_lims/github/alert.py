@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
@@ -13,14 +13,14 @@ from npc_lims.errors import GitHubError
 from npc_lims.github.client import Client, Json
 from npc_lims.settings import Settings
 
-__all__ = ["LABEL", "Failure", "clear_alert", "raise_alert"]
+__all__ = ["LABEL", "Cleared", "Failure", "clear_alert", "raise_alert"]
 
 LABEL = "sync-failure"
 _NEEDS = "issues: write"
 _TITLE = "The sync fails"
 _INTRODUCTION = (
     "The facts below could not be brought up to date; what was recorded of them stays. "
-    "The sync workflow rewrites this issue at each failed run, and closes it at the next success."
+    "The sync workflow rewrites this issue at each failed run, and closes it when all of it has answered."
 )
 # GitHub takes bodies of 65,536 characters.
 _MOST_FAILURES, _MOST_RUNS, _LONGEST_NAME, _LONGEST_REASON = 20, 20, 80, 700
@@ -78,13 +78,38 @@ def raise_alert(settings: Settings, failures: Sequence[Failure], run_url: str, *
     return str(issues[0]["html_url"])
 
 
-def clear_alert(settings: Settings, run_url: str) -> str | None:
-    """Close the open issue, if there is one: its address. Raises as `raise_alert`."""
+@dataclasses.dataclass(frozen=True)
+class Cleared:
+    """What came of a success.
+
+    Attributes:
+        url: Address of the issue; None if there is none open.
+        waits_for: What the issue names and was not asked this time: it stays open until it has answered.
+    """
+
+    url: str | None
+    waits_for: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        if self.url is None:
+            return ""
+        if self.waits_for:
+            return f"; {self.url} stays open until it is known of {', '.join(self.waits_for)}"
+        return f": closed {self.url}"
+
+
+def clear_alert(settings: Settings, run_url: str, answered: Collection[str]) -> Cleared:
+    """Close the open issue, if there is one and all that it names (sources and jobs) is among *answered*.
+
+    Raises as `raise_alert`.
+    """
     client = Client(settings, _NEEDS)
     issues = _open_issues(client)
-    for issue in reversed(issues):
-        _close(client, issue, f"A sync succeeded: {run_url}", "completed")
-    return str(issues[0]["html_url"]) if issues else None
+    waits_for = [name for issue in issues for name in _read(issue).failures if name not in answered]
+    if not waits_for:
+        for issue in reversed(issues):
+            _close(client, issue, f"A sync succeeded: {run_url}", "completed")
+    return Cleared(str(issues[0]["html_url"]) if issues else None, tuple(dict.fromkeys(waits_for)))
 
 
 def _open_issues(client: Client) -> list[Json]:

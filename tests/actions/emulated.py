@@ -112,8 +112,13 @@ def checkout(step: Step, inputs: Inputs) -> dict[str, str]:
     machine.mask(authorization)
     header = f"http.{machine.repo.url}/.extraheader"
     depth = inputs.get("fetch-depth", "1")
-    step.git(folder, "init", "--quiet", "--initial-branch=main")
-    step.git(folder, "remote", "add", "origin", f"{machine.repo.url}/{machine.repo.name}")
+    if (folder / ".git").is_dir():
+        # of the same repository, from a step before: what was made there since goes
+        step.git(folder, "clean", "-ffdx", "--quiet")
+        step.git(folder, "reset", "--hard", "--quiet", "HEAD")
+    else:
+        step.git(folder, "init", "--quiet", "--initial-branch=main")
+        step.git(folder, "remote", "add", "origin", f"{machine.repo.url}/{machine.repo.name}")
     step.git(folder, "config", "--local", "gc.auto", "0")
     step.git(folder, "config", "--local", header, f"AUTHORIZATION: basic {authorization}")
     tags = [] if inputs.get("fetch-tags") == "true" else ["--no-tags"]

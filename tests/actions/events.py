@@ -49,7 +49,8 @@ def push(repo: Remote, before: str, ref: str = "refs/heads/main") -> Event:
 
 def schedule(repo: Remote, cron: str) -> Event:
     """A tick of one of the workflow's schedules."""
-    return Event("schedule", "refs/heads/main", repo.head(), {**_common(repo), "schedule": cron})
+    # the one event whose payload does not tell of the repository
+    return Event("schedule", "refs/heads/main", repo.head(), {"schedule": cron})
 
 
 def workflow_dispatch(repo: Remote, workflow: str, **inputs: str) -> Event:

@@ -50,7 +50,7 @@ def test_from_an_empty_repository_to_a_sync_after_something_happened(lab: Lab) -
     assert all(path.startswith("state/") for path in lab.remote.changed("main~1", "main"))
     assert len(lab.remote.files(below="state/sessions/")) == 19
     assert f"| `{UPLOADED}` | new |" in run.summary
-    assert run.concurrency == {"group": "state-main", "cancel-in-progress": False}
+    assert run.concurrency == {"group": "state-main", "cancel-in-progress": False, "queue": "max"}
 
     # a push syncs the sessions that it changed; those of the workbooks come with the next tick
     assert tick(lab).expect()
@@ -151,7 +151,12 @@ def test_a_session_changed_says_a_pipeline(synced_lab: Lab) -> None:
     assert changed_since(lab, before) == {session_file(UPLOADED)}
     with pytest.raises(NotTriggered):
         lab.run("sync", repository_dispatch(lab.remote, "session-vanished", {"session": UPLOADED}))
+    # one that is done before its session is tracked is no failure
+    lab.run("sync", repository_dispatch(lab.remote, "session-changed", {"session": "999999_2024-01-01"})).expect()
+    assert alerts(lab, "open") == []
     before = lab.remote.head()
+    run = lab.run("sync", repository_dispatch(lab.remote, "session-changed", {"session": 7}))
+    assert "session-changed came with" in run.expect("failure").log
     run = lab.run("sync", repository_dispatch(lab.remote, "session-changed", {"session": "$(touch x)"}))
     assert run.expect("failure").job("commit").result != "cancelled"
     assert "$(touch x)" in run.log

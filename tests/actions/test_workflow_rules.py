@@ -68,9 +68,19 @@ def test_scripts_are_short_and_hold_no_expression(path: Path) -> None:
 def test_only_a_job_that_pushes_keeps_credentials(path: Path) -> None:
     for key, job in parse(path.read_bytes())["jobs"].items():
         pushes = job["permissions"].get("contents") == "write"
-        for step in job["steps"]:
-            if step.get("uses", "").startswith("actions/checkout@"):
-                assert step["with"]["persist-credentials"] is pushes, key
+        checkouts = [step for step in job["steps"] if step.get("uses", "").startswith("actions/checkout@")]
+        kept = [step["with"]["persist-credentials"] for step in checkouts]
+        # a job that pushes installs what it needs from a checkout before the one with credentials
+        assert kept == ([False, True] if pushes else [False] * len(kept)), key
+
+
+def test_nothing_is_installed_where_there_are_credentials() -> None:
+    for path in WORKFLOWS:
+        for key, job in parse(path.read_bytes())["jobs"].items():
+            keeps = [step.get("with", {}).get("persist-credentials") is True for step in job["steps"]]
+            installs = ["pip install" in step.get("run", "") for step in job["steps"]]
+            if any(keeps):
+                assert not any(installs[keeps.index(True) :]), f"{path.name}: {key}"
 
 
 def test_secrets_are_in_environments_and_pull_requests_have_none() -> None:

@@ -32,33 +32,37 @@ def test_a_failed_job_opens_the_issue_and_success_closes_it(hub: Hub) -> None:
 
 
 def test_sources_that_failed_are_told_though_all_jobs_succeeded(hub: Hub, tmp_path: Path) -> None:
-    kept = tmp_path / "failures.json"
-    kept.write_text(json.dumps([{"source": "s3", "reason": "no answer within 30 s"}]))
-    done = alert(*FINE, "--failure", "codeocean: the token was refused: 401", "--failures-file", str(kept))
+    outcome = tmp_path / "outcome.json"
+    outcome.write_text(json.dumps({"answered": [], "failed": [{"source": "s3", "reason": "no answer within 30 s"}]}))
+    done = alert(*FINE, "--failure", "codeocean: the token was refused: 401", "--outcome", str(outcome))
     assert done.code == 0, done
     (issue,) = hub.issues
     for words in ("**codeocean**", "the token was refused: 401", "**s3**", "no answer within 30 s"):
         assert words in (issue.body or "")
     assert done.out.startswith("codeocean, s3: told in https://github.com/")
+    # a run that asked only one of them does not close it, one that asked both does
+    for answered, state in ((["s3", "tracked"], "open"), ([], "open"), (["s3", "codeocean"], "closed")):
+        outcome.write_text(json.dumps({"answered": answered, "failed": []}))
+        done = alert(*FINE, "--outcome", str(outcome))
+        assert (done.code, issue.state) == (0, state)
+        assert ("stays open until it is known of codeocean" in done.out) is (state == "open")
 
 
 def test_a_file_that_a_dead_job_never_wrote_is_no_mistake(hub: Hub, tmp_path: Path) -> None:
-    done = alert("--result", "observe=failure", "--failures-file", str(tmp_path / "none.json"))
+    done = alert("--result", "observe=failure", "--outcome", str(tmp_path / "none.json"))
     assert (done.code, len(hub.issues)) == (0, 1)
 
 
 @pytest.mark.parametrize(
     "results",
     [
-        ("observe=cancelled",),
         ("observe=skipped",),
         ("observe=success", "commit=skipped"),
-        ("observe=success", "commit=cancelled"),
         (),
     ],
 )
 @pytest.mark.parametrize("is_open", [True, False])
-def test_what_was_cancelled_or_skipped_changes_nothing(hub: Hub, results: tuple[str, ...], is_open: bool) -> None:
+def test_what_was_skipped_changes_nothing(hub: Hub, results: tuple[str, ...], is_open: bool) -> None:
     if is_open:
         alert("--result", "observe=failure")
     before = [(issue.state, issue.body) for issue in hub.issues]
@@ -86,13 +90,20 @@ def test_mistakes_are_told(hub: Hub, options: tuple[str, ...], said: str) -> Non
     assert hub.api.requests == []
 
 
-@pytest.mark.parametrize("content", ["{", "[1]", '[{"source": "s3"}]', "7", '{"source": "s3"}'])
+def test_a_job_that_was_stopped_while_the_run_went_on_is_told(hub: Hub) -> None:
+    done = alert("--result", "observe=cancelled", "--result", "commit=success")
+    assert done.code == 0, done
+    (issue,) = hub.issues
+    assert "most likely by its time limit" in (issue.body or "")
+
+
+@pytest.mark.parametrize("content", ["{", "[1]", '{"failed": [{"source": "s3"}]}', "7", '{"failed": []}'])
 def test_a_damaged_file_is_told(hub: Hub, tmp_path: Path, content: str) -> None:
-    kept = tmp_path / "failures.json"
-    kept.write_text(content)
-    done = alert("--failures-file", str(kept))
+    outcome = tmp_path / "outcome.json"
+    outcome.write_text(content)
+    done = alert("--outcome", str(outcome))
     assert done.code == 2, done
-    assert "failures.json: it must be a JSON list" in done.err
+    assert "outcome.json: not what npc-lims publish --outcome writes" in done.err
 
 
 def test_a_token_is_needed_and_never_shown(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -105,16 +105,16 @@ def test_shards_are_observed_apart_and_published_together(
         assert run_cli("observe", "--out", str(tmp_path / "seen" / shard[0]), "--shard", shard).code == 0
     # observing writes no state
     assert not (checkout / "state").exists()
-    summary, failures = tmp_path / "summary.md", tmp_path / "failures.json"
+    summary, outcome = tmp_path / "summary.md", tmp_path / "outcome.json"
     done = run_cli(
         "publish",
         f"--observed={tmp_path / 'seen'}",
         f"--summary={summary}",
-        f"--failures={failures}",
+        f"--outcome={outcome}",
         "--trailer=Npc-Lims-Run=https://example.org/1",
     )
     assert done.code == 0, done
-    assert json.loads(failures.read_text()) == []
+    assert json.loads(outcome.read_text()) == {"answered": ["tracked", "training", "codeocean", "s3"], "failed": []}
     assert "state on main" in summary.read_text()
     assert "Npc-Lims-Run: https://example.org/1" in run_git(remote, "log", "-1", "--format=%B", "main")
     # as one sync would have it
@@ -131,13 +131,14 @@ def test_a_source_that_fails_is_in_the_summary_and_the_rest_is_published(
     seen = run_cli("observe", "--out", str(tmp_path / "seen"))
     assert seen.code == 3
     assert "codeocean failed" in seen.err
-    summary, failures = tmp_path / "summary.md", tmp_path / "failures.json"
-    done = run_cli("publish", f"--observed={tmp_path / 'seen'}", f"--summary={summary}", f"--failures={failures}")
+    summary, outcome = tmp_path / "summary.md", tmp_path / "outcome.json"
+    done = run_cli("publish", f"--observed={tmp_path / 'seen'}", f"--summary={summary}", f"--outcome={outcome}")
     assert done.code == 0
-    (failure,) = json.loads(failures.read_text())
-    assert failure["source"] == "codeocean"
+    told = json.loads(outcome.read_text())
+    assert [failure["source"] for failure in told["failed"]] == ["codeocean"]
+    assert told["answered"] == ["tracked", "training", "s3"]
     assert "codeocean failed" in summary.read_text()
-    assert "cop_expired" not in summary.read_text() + failures.read_text() + seen.err
+    assert "cop_expired" not in summary.read_text() + outcome.read_text() + seen.err
     assert all(record.codeocean is None for record in read_state(checkout / "state").records.values())
 
 
@@ -164,6 +165,15 @@ def test_nothing_edited_asks_nobody(cloud: Cloud, checkout: Path, tmp_path: Path
     assert run_cli("observe", "--out", str(tmp_path / "seen"), "--changed").code == 0
     assert cloud.requests == 0
     assert read_observed(tmp_path / "seen" / "all.observed.json").scope.sessions == frozenset()
+
+
+def test_a_session_that_nobody_knows_yet_can_be_left_out(cloud: Cloud, checkout: Path, tmp_path: Path) -> None:
+    run_cli("sync")
+    options = ("observe", "--out", str(tmp_path / "seen"), "--sessions", f"123456_2020-01-01,{UPLOADED}")
+    assert run_cli(*options).code == 2
+    assert run_cli(*options, "--skip-unknown").code == 0
+    look = read_observed(tmp_path / "seen" / "all.observed.json")
+    assert {id_ for one in look.observations if one.source == "s3" for id_ in one.facts} == {UPLOADED}
 
 
 def test_no_token_is_in_what_was_seen(cloud: Cloud, checkout: Path, tmp_path: Path) -> None:

