@@ -16,7 +16,18 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from npc_lims.errors import GitHubError, MissingCredentials, NpcLimsError
-from npc_lims.github import Cleared, Failure, Proposal, Proposed, Run, clear_alert, dispatch_sync, find_run, follow_run
+from npc_lims.github import (
+    Cleared,
+    Failure,
+    Proposal,
+    Proposed,
+    Revised,
+    Run,
+    clear_alert,
+    dispatch_sync,
+    find_run,
+    follow_run,
+)
 from npc_lims.github import propose as propose_with
 from npc_lims.github import raise_alert as raise_with
 from npc_lims.github.alert import LABEL, _body, _read, _Record
@@ -38,11 +49,19 @@ def day_2(text: str) -> str:
     return text.replace("ephys_day: 1", "ephys_day: 2")
 
 
-PROPOSAL = Proposal(BRANCH, "626791: day 1 -> 2", "It was the second day.", FILE, day_2)
+BODY = "It was the second day."
 
 
-def propose(hub: Hub, login: str = MEMBER, settings: Settings | None = None, **changes: Any) -> Proposed:
-    return propose_with(settings or hub.settings(login), dataclasses.replace(PROPOSAL, **changes))
+def propose(
+    hub: Hub,
+    login: str = MEMBER,
+    settings: Settings | None = None,
+    change: Callable[[str], str] = day_2,
+    body: str = BODY,
+    **more: Any,
+) -> Proposed:
+    proposal = Proposal(BRANCH, "626791: day 1 -> 2", FILE, lambda text: Revised(change(text), body))
+    return propose_with(settings or hub.settings(login), dataclasses.replace(proposal, **more))
 
 
 def message_of(hub: Hub, login: str = MEMBER, **changes: Any) -> str:
@@ -128,6 +147,33 @@ def test_what_is_there_already_needs_no_pull_request(hub: Hub) -> None:
     hub.api.reset()
     assert propose(hub) == Proposed(f"https://github.com/{NAME}", None, BRANCH, is_new=False, is_changed=False)
     assert (hub.writes, hub.pulls, hub.git.branch(BRANCH)) == ([], [], None)
+
+
+@pytest.mark.parametrize("login", [MEMBER, STRANGER, ROBOT])
+def test_what_is_there_already_while_a_pull_request_says_otherwise_is_told(hub: Hub, login: str) -> None:
+    """Whoever sets a value back to what the base says would find the value of before merged some day."""
+    propose(hub, login)
+    hub.api.reset()
+    said = message_of(hub, login, change=lambda text: text)
+    assert said == (
+        f"main of {NAME} says so already, but pull request #1 still proposes what was asked for before: "
+        f"close it: https://github.com/{NAME}/pull/1"
+    )
+    assert hub.writes == []
+    hub.pulls[0].state = "closed"
+    assert propose(hub, login, change=lambda text: text).number is None
+
+
+def test_the_body_tells_of_the_newest_text(hub: Hub) -> None:
+    def revise(text: str) -> Revised:
+        return Revised(day_2(text), f"{len(text)} characters before")
+
+    proposal = Proposal(BRANCH, "t", FILE, revise)
+    propose_with(hub.settings(), proposal)
+    assert hub.pulls[0].body == f"{len(TRACKED)} characters before"
+    hub.commit({FILE: TRACKED + "# more\n"})
+    propose_with(hub.settings(), proposal)
+    assert hub.pulls[0].body == f"{len(TRACKED) + 7} characters before"
 
 
 def test_a_file_in_a_folder_keeps_its_mode(hub: Hub) -> None:
@@ -276,7 +322,10 @@ def test_the_base_itself_is_no_branch_to_propose_from(hub: Hub) -> None:
         ({"path": "no/where.yaml"}, "no such file"),
         ({"path": ".github"}, "no such file"),
         ({"base": "nowhere"}, "there is no branch nowhere"),
-        ({"branch": "not..valid"}, "not a valid ref name"),
+        ({"branch": "not..valid"}, "git lets no branch have the name 'not..valid': name another with --branch"),
+        ({"branch": "../pulls/1"}, "git lets no branch have the name"),
+        ({"branch": "b.lock"}, "git lets no branch have the name"),
+        ({"base": "a b"}, "git lets no branch have the name 'a b': name another with --base"),
     ],
 )
 def test_what_is_not_there_is_told(hub: Hub, changes: dict[str, Any], said: str) -> None:

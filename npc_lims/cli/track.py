@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import enum
-import hashlib
-import re
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Optional
 
 import typer
 
 from npc_lims.cli.console import err, out
-from npc_lims.cli.places import TRACKED_FILE, checkout
-from npc_lims.cli.track_apply import apply_or_propose, read_text
+from npc_lims.cli.places import TRACKED_FILE
+from npc_lims.cli.track_apply import MAX_BODY, Target, apply_or_propose, branch_name, code
 from npc_lims.cli.track_import import import_command
 from npc_lims.errors import NpcLimsError
+from npc_lims.github.propose import Revised
+from npc_lims.review.report import cut
 from npc_lims.session_id import make_session_id, parse_session_id, split_session_id
 from npc_lims.track import Add, Change, Changed, Deduped, Edit, Remove, Touched, dedupe, make_changes
-from npc_lims.track.values import parse_assignment
+from npc_lims.track.values import parse_assignment, parse_issue, parse_note, parse_path
 
 __all__ = ["track_app"]
-
-_LONGEST_BRANCH = 120
 
 track_app = typer.Typer(
     help="Add, change and remove sessions in tracked_sessions.yaml: only their own lines, whatever stands around them.",
@@ -39,6 +37,13 @@ _PR = typer.Option(
     help="Open a pull request with the change made on the newest file there, or update the one that is open for it. "
     "Needs GITHUB_TOKEN; without it the local file is changed.",
 )
+_BRANCH = typer.Option(
+    None,
+    "--branch",
+    help="Branch of the pull request. Default: one named after the change, so that the same again "
+    "updates its pull request.",
+)
+_BASE = typer.Option(None, "--base", help="Branch that the pull request is to change. Default: that of the repository.")
 _SET = typer.Option(
     None,
     "--set",
@@ -69,6 +74,8 @@ def add_command(
     tracked: Optional[Path] = _TRACKED,
     dry_run: bool = _DRY_RUN,
     pr: bool = _PR,
+    branch: Optional[str] = _BRANCH,
+    base: Optional[str] = _BASE,
 ) -> None:
     """List a session.
 
@@ -77,20 +84,20 @@ def add_command(
 
     Example: npc-lims track add //allen/DRpilot_626791_20220815 --day 1 --set probe_letters_to_skip=DE
     """
+    path, issues = parse_path(path), [parse_issue(text) for text in issue or ()]
     given = [parse_assignment(text) for text in set_ or ()]
     if day is not None:
         given.append(("ephys_day" if platform == "ephys" else "day", day))
     if note is not None:
-        given.append(("notes", note))
-    if issue:
-        given.append(("issues", list(issue)))
+        given.append(("notes", parse_note(note)))
+    if issues:
+        given.append(("issues", issues))
     values = _each_once(given)
-    change = Add(path, platform, project, values)
+    change, session_id = Add(path, platform, project, values), _session_id(path, values)
     command = ["add", path, *_option("--project", project), *_option("--platform", platform, "ephys")]
     command += [*_option("--day", day), *_options("--set", set_), *_option("--note", note), *_options("--issue", issue)]
-    _change(
-        change, f"add-{_session_id(path, values)}", f"add {_session_id(path, values)}", command, tracked, dry_run, pr
-    )
+    target = Target(tracked, dry_run, pr, branch, base)
+    _change(change, f"add-{session_id}", f"add {session_id}", command, target)
 
 
 @track_app.command("edit")
@@ -103,6 +110,8 @@ def edit_command(
     tracked: Optional[Path] = _TRACKED,
     dry_run: bool = _DRY_RUN,
     pr: bool = _PR,
+    branch: Optional[str] = _BRANCH,
+    base: Optional[str] = _BASE,
 ) -> None:
     """Change what is said of a session.
 
@@ -111,19 +120,20 @@ def edit_command(
 
     Example: npc-lims track edit 626791_2022-08-15 --set probe_letters_to_skip=EF --unset day
     """
+    issues = [parse_issue(text) for text in issue or ()]
     given = [parse_assignment(text) for text in set_ or ()]
     if note is not None:
-        given.append(("notes", note))
+        given.append(("notes", parse_note(note)))
     if not (given or unset or issue):
         raise NpcLimsError(f"nothing to change in {session}: say what with --set, --unset, --note or --issue")
     values = _each_once(given)
-    change = Edit(session, values, tuple(unset or ()), {"issues": list(issue)} if issue else {})
+    change = Edit(session, values, tuple(unset or ()), {"issues": issues} if issues else {})
     keys = sorted({*values, *(unset or ()), *(["issues"] if issue else [])})
     session_id = _session_id(session)
     command = ["edit", session, *_options("--set", set_), *_options("--unset", unset)]
     command += [*_option("--note", note), *_options("--issue", issue)]
-    branch = "-".join(["edit", session_id, *keys])
-    _change(change, branch, f"edit {session_id} ({', '.join(keys)})", command, tracked, dry_run, pr)
+    name, title = "-".join(["edit", session_id, *keys]), f"edit {session_id} ({', '.join(keys)})"
+    _change(change, name, title, command, Target(tracked, dry_run, pr, branch, base))
 
 
 @track_app.command("remove")
@@ -132,6 +142,8 @@ def remove_command(
     tracked: Optional[Path] = _TRACKED,
     dry_run: bool = _DRY_RUN,
     pr: bool = _PR,
+    branch: Optional[str] = _BRANCH,
+    base: Optional[str] = _BASE,
 ) -> None:
     """Take a session off the list: its entry, and any that repeats it.
 
@@ -140,7 +152,8 @@ def remove_command(
     Example: npc-lims track remove 626791_2022-08-15
     """
     session_id = _session_id(session)
-    _change(Remove(session), f"remove-{session_id}", f"remove {session_id}", ["remove", session], tracked, dry_run, pr)
+    target = Target(tracked, dry_run, pr, branch, base)
+    _change(Remove(session), f"remove-{session_id}", f"remove {session_id}", ["remove", session], target)
 
 
 @track_app.command("dedupe")
@@ -151,6 +164,8 @@ def dedupe_command(
     tracked: Optional[Path] = _TRACKED,
     dry_run: bool = _DRY_RUN,
     pr: bool = _PR,
+    branch: Optional[str] = _BRANCH,
+    base: Optional[str] = _BASE,
 ) -> None:
     """Remove entries that repeat another one of their path and say the same.
 
@@ -158,30 +173,22 @@ def dedupe_command(
 
     Example: npc-lims track dedupe --dry-run
     """
-    path = checkout() / TRACKED_FILE if tracked is None else tracked
-    name = _name(path, pr)
     kept: Optional[Literal["first", "last"]] = None if keep is None else keep.value
+    command = ["dedupe", *_option("--keep", kept)]
     found: list[Deduped] = []
 
-    def change(text: str) -> str:
+    def change(text: str, name: str) -> Revised:
         found.append(dedupe(text, name, kept))
-        return found[-1].text
+        told = [f"- {code(repeat.session)}: {code(repeat.problem)}" for repeat in found[-1].removed]
+        return Revised(found[-1].text, _body(command, told))
 
-    def tell(text: str) -> list[str]:
-        return [f"- `{repeat.session}`: {repeat.problem}" for repeat in dedupe(text, name, kept).removed]
-
-    command = ["dedupe", *_option("--keep", kept)]
     apply_or_propose(
         change,
-        tracked=path,
-        dry_run=dry_run,
-        pr=pr,
-        branch="-".join(["track/dedupe", *command[2:]]),
+        Target(tracked, dry_run, pr, branch, base),
+        branch=branch_name("-".join(["dedupe", *command[2:]])),
         title="track: remove repeated entries",
-        body=_body(command, tell, path) if pr else "",
+        tell=lambda: _tell_repeats(found[-1], dry_run),
     )
-    if found:
-        _tell_repeats(found[-1], dry_run)
 
 
 def _tell_repeats(found: Deduped, dry_run: bool) -> None:
@@ -204,60 +211,30 @@ track_app.command("import")(import_command)
 # ------------------------------------------------------------------------------ in common
 
 
-def _change(
-    change: Change, branch: str, title: str, command: Sequence[str], tracked: Optional[Path], dry_run: bool, pr: bool
-) -> None:
-    path = checkout() / TRACKED_FILE if tracked is None else tracked
-    name = _name(path, pr)
+def _change(change: Change, branch: str, title: str, command: Sequence[str], target: Target) -> None:
     made: list[Changed] = []
 
-    def apply(text: str) -> str:
+    def revise(text: str, name: str) -> Revised:
         made.append(make_changes(text, [change], name))
-        return made[-1].text
+        told = [line for touched in made[-1].sessions for line in _told(touched)]
+        return Revised(made[-1].text, _body(command, told + [f"- {code(note)}" for note in made[-1].notes]))
 
-    def tell(text: str) -> list[str]:
-        return [line for touched in make_changes(text, [change], name).sessions for line in _told(touched)]
+    def tell() -> None:
+        for note in made[-1].notes:
+            err().print(f"npc-lims: {note}")
 
-    apply_or_propose(
-        apply,
-        tracked=path,
-        dry_run=dry_run,
-        pr=pr,
-        branch=_branch(branch),
-        title=f"track: {title}",
-        body=_body(command, tell, path) if pr else "",
-    )
-    for note in made[-1].notes if made else ():  # an open pull request may hold the change already
-        err().print(f"npc-lims: {note}")
+    apply_or_propose(revise, target, branch=branch_name(branch), title=f"track: {title}", tell=tell)
 
 
-def _name(path: Path, pr: bool) -> str:
-    """The file as messages name it: a pull request changes the one on GitHub, not the copy here."""
-    return TRACKED_FILE if pr else str(path)
-
-
-def _body(command: Sequence[str], tell: Callable[[str], list[str]], path: Path) -> str:
-    """What a reviewer reads: what was asked for, what it comes to, and how to do it again."""
-    try:
-        told = tell(read_text(path))
-    except NpcLimsError:
-        # the local copy may be older than the base branch, where the change is made: what was asked for is told anyway
-        told = []
-    lines = ["What changes in `tracked_sessions.yaml`:", "", *told, ""] if told else []
-    return "\n".join([*lines, "Made by", "", f"    {shlex.join(['npc-lims', 'track', *command])}", ""])
+def _body(command: Sequence[str], told: Sequence[str]) -> str:
+    """What a reviewer reads: what changes, and how to do it again."""
+    # each line of an argument is indented: one that is not would end the block of code
+    made_by = "\n".join(f"    {line}" for line in shlex.join(["npc-lims", "track", *command]).splitlines())
+    return f"What changes in {code(TRACKED_FILE)}:\n\n{cut(told, MAX_BODY)}\nMade by\n\n{made_by}\n"
 
 
 def _told(touched: Touched) -> list[str]:
-    fields = [field.replace("`", "'") for field in touched.fields]
-    return [f"- `{touched.session}` {touched.what}", *(f"  - `{field}`" for field in fields)]
-
-
-def _branch(name: str) -> str:
-    """The same for the same edit, so that to make it again updates its pull request."""
-    name = "track/" + re.sub(r"[^A-Za-z0-9_-]+", "_", name)
-    if len(name) <= _LONGEST_BRANCH:
-        return name
-    return f"{name[: _LONGEST_BRANCH - 9]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    return [f"- {code(touched.session)} {touched.what}", *(f"  - {code(field)}" for field in touched.fields)]
 
 
 def _session_id(session: str, values: Mapping[str, Any] | None = None) -> str:
@@ -265,7 +242,8 @@ def _session_id(session: str, values: Mapping[str, Any] | None = None) -> str:
         session_id = parse_session_id(session)
     except ValueError:
         raise NpcLimsError(
-            f"{session!r} names no session: there is no subject (6 or 7 digits) and date (YYYYMMDD) in it"
+            f"{session!r} names no session: there is no subject (6 or 7 digits) in it with a date that a session can "
+            "have (YYYYMMDD)"
         ) from None
     idx = (values or {}).get("idx")
     if not isinstance(idx, int):

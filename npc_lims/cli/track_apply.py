@@ -2,58 +2,122 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
+import hashlib
 import io
+import os
+import re
 import shlex
 from collections.abc import Callable
 from pathlib import Path
+from typing import Optional
+from urllib.parse import quote
 
 from npc_lims.cli.console import out
+from npc_lims.cli.places import TRACKED_FILE, checkout
 from npc_lims.errors import NpcLimsError
+from npc_lims.github.propose import Revised
 from npc_lims.settings import Settings, load_settings
 from npc_lims.state.files import write_atomically
 
-__all__ = ["apply_or_propose", "read_text"]
+__all__ = ["MAX_BODY", "Target", "apply_or_propose", "branch_name", "code"]
 
+MAX_BODY = 50_000
+"""Bytes of what the body of a pull request tells of a change; GitHub refuses bodies of more than 65,536 characters."""
 _MOST_LINES = 60
+_LONGEST_BRANCH = 120
 _STYLES = {"+": "green", "-": "red", "@": "cyan"}
 
 
-def apply_or_propose(
-    change: Callable[[str], str], *, tracked: Path, dry_run: bool, pr: bool, branch: str, title: str, body: str
-) -> None:
-    """Print the diff that *change* makes and write nothing (*dry_run*); or open or update a pull request (*pr*);
-    or change the file, and tell how to go on with git.
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """Which file is changed, and what becomes of the change.
 
-    A pull request is made on the base branch's newest file, whatever *tracked* holds. Without a
-    token there can be none: then the file is changed as without *pr*.
+    Attributes:
+        tracked: Default: the file of this checkout.
+        dry_run: Print the diff and write nothing.
+        pr: Open or update a pull request.
+        branch: Of the pull request; default: one that the same change always has.
+        base: Branch to change by it; default: that of the repository.
+    """
+
+    tracked: Optional[Path]
+    dry_run: bool
+    pr: bool
+    branch: Optional[str]
+    base: Optional[str]
+
+
+def apply_or_propose(
+    change: Callable[[str, str], Revised], target: Target, *, branch: str, title: str, tell: Callable[[], None]
+) -> None:
+    """Print the diff that a change makes and write nothing; or open or update a pull request; or change the file, and
+    tell how to go on with git.
+
+    A pull request is made on the base branch's newest file: the one here need not be there, and is not looked at.
+    Without a token there can be none: then the file here is changed.
+
+    Args:
+        change: Revises the text of the file, which messages are to call by the name given with it. May be called
+            more than once: the last call counts.
+        branch: Of the pull request, if *target* names none.
+        tell: Called once it is sure what the change made of the file: prints what is to be known of that.
 
     Raises:
         NpcLimsError: The file cannot be read or changed as asked; it is as it was.
     """
     settings = load_settings()
-    if pr and not dry_run and settings.github_token is not None:
-        _propose(settings, change, branch, title, body)
+    branch = target.branch or branch
+    if target.pr and not target.dry_run and settings.github_token is not None:
+        _propose(settings, change, target.base, branch, title, tell)
         return
-    old = read_text(tracked)
-    new = change(old)
+    tracked = checkout() / TRACKED_FILE if target.tracked is None else target.tracked
+    old = _read_text(tracked)
+    new = change(old, str(tracked)).text
     if new == old:
+        tell()
         out().print(f"{tracked}: nothing to change, it says so already", soft_wrap=True)
         return
-    _print_diff(old, new, tracked.name, None if dry_run else _MOST_LINES)
-    if dry_run:
+    if not target.dry_run:
+        _refuse_read_only(tracked)
+    _print_diff(old, new, tracked.name, None if target.dry_run else _MOST_LINES)
+    tell()
+    if target.dry_run:
         return
-    if read_text(tracked) != old:
+    if _read_text(tracked) != old:
         raise NpcLimsError(f"{tracked}: changed by somebody else meanwhile; nothing is written, give the command again")
     _write(tracked, new)
-    if pr:
+    if target.pr:
         out().print(
             "\nGITHUB_TOKEN is not set, so no pull request was opened; the file here is changed.", soft_wrap=True
         )
-    _print_next_steps(settings, tracked, branch, title)
+    _print_next_steps(settings, tracked, target.base, branch, title)
 
 
-def read_text(path: Path) -> str:
+def branch_name(name: str) -> str:
+    """The branch of a change, the same for the same *name*, so that to make it again updates its pull request.
+
+    >>> branch_name("import-tracking v2..xlsx.lock")
+    'track/import-tracking_v2_xlsx_lock'
+    """
+    # no dots: git refuses some, such as two in a row or .lock at the end
+    name = "track/" + re.sub(r"[^A-Za-z0-9_-]+", "_", name)
+    if len(name) <= _LONGEST_BRANCH:
+        return name
+    return f"{name[: _LONGEST_BRANCH - 9]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+def code(text: str) -> str:
+    """*text* as code in a line of Markdown, where nothing in it means anything.
+
+    >>> code("a `b`\\nc")
+    "`a 'b' c`"
+    """
+    return f"`{' '.join(text.replace('`', chr(39)).split())}`"
+
+
+def _read_text(path: Path) -> str:
     """The file with its byte order mark and its line breaks as they are.
 
     Raises:
@@ -70,6 +134,12 @@ def read_text(path: Path) -> str:
         raise NpcLimsError(f"{path}:{line}: not UTF-8; npc-lims validate tells where, save the file as UTF-8") from None
 
 
+def _refuse_read_only(path: Path) -> None:
+    """A file is written by putting another in its place, which its own mode would not hinder."""
+    if not (path.stat().st_mode & 0o222 and os.access(path, os.W_OK)):
+        raise NpcLimsError(f"{path}: is read-only, so nothing is written; make it writable, or propose with --pr")
+
+
 def _write(path: Path, text: str) -> None:
     path = path.resolve()  # of a link, the file behind it
     mode = path.stat().st_mode
@@ -81,11 +151,19 @@ def _write(path: Path, text: str) -> None:
         raise NpcLimsError(f"{path}: cannot be written: {error.strerror or error}") from None
 
 
-def _propose(settings: Settings, change: Callable[[str], str], branch: str, title: str, body: str) -> None:
+def _propose(
+    settings: Settings,
+    change: Callable[[str, str], Revised],
+    base: str | None,
+    branch: str,
+    title: str,
+    tell: Callable[[], None],
+) -> None:
     from npc_lims.github import Proposal, propose
 
-    proposal = Proposal(branch=branch, title=title, body=body, path="tracked_sessions.yaml", change=change)
+    proposal = Proposal(branch, title, TRACKED_FILE, lambda text: change(text, TRACKED_FILE), base)
     proposed = propose(settings, proposal)
+    tell()
     if proposed.number is None:
         said = f"nothing to change: {proposed.url} says so already"
     else:
@@ -110,14 +188,15 @@ def _lines(text: str) -> list[str]:
     return io.StringIO(text, newline="\n").readlines()
 
 
-def _print_next_steps(settings: Settings, tracked: Path, branch: str, title: str) -> None:
+def _print_next_steps(settings: Settings, tracked: Path, base: str | None, branch: str, title: str) -> None:
     console = out()
     console.print("\nTo propose this change:")
     for command in (
-        f"git switch -c {branch}",
+        f"git switch -c {shlex.quote(branch)}",
         f"git add {shlex.quote(str(tracked))}",
-        f'git commit -m "{title}"',
-        f"git push -u origin {branch}",
+        f'git commit -m {shlex.quote(title)}',
+        f"git push -u origin {shlex.quote(branch)}",
     ):
         console.print(f"  {command}", soft_wrap=True)
-    console.print(f"and open https://github.com/{settings.repo}/compare/{branch}?expand=1", soft_wrap=True)
+    compared = quote(branch) if base is None else f"{quote(base)}...{quote(branch)}"
+    console.print(f"and open https://github.com/{settings.repo}/compare/{compared}?expand=1", soft_wrap=True)

@@ -9,7 +9,7 @@ from typing import Optional
 
 import typer
 
-from npc_lims.cli.places import TRACKED_FILE, checkout
+from npc_lims.cli.places import TRACKED_FILE
 
 __all__ = ["import_command"]
 
@@ -27,6 +27,10 @@ def import_command(
     pr: bool = typer.Option(
         False, "--pr", help="Open or update a pull request. Needs GITHUB_TOKEN; without it the local file is changed."
     ),
+    branch: Optional[str] = typer.Option(None, help="Branch of the pull request. Default: named after the workbook."),
+    base: Optional[str] = typer.Option(
+        None, help="Branch that the pull request is to change. Default: that of the repository."
+    ),
 ) -> None:
     """Add and edit sessions as planned in the ephys tracking workbook and uploaded by batch files.
 
@@ -39,11 +43,13 @@ def import_command(
 
     Example: npc-lims track import tracking.xlsx --batch upload.bat --dry-run
     """
-    from npc_lims.cli.track_apply import apply_or_propose, read_text
-    from npc_lims.review.report import Format, render_chapters
+    from npc_lims.cli.track_apply import MAX_BODY, Target, apply_or_propose, branch_name
+    from npc_lims.github.propose import Revised
+    from npc_lims.review.report import Chapter, Format, render_chapters
     from npc_lims.track.batch import read_batches
     from npc_lims.track.edits import make_changes
     from npc_lims.track.import_report import import_chapter
+    from npc_lims.track.layout import is_blank
     from npc_lims.track.planned import join_plans
     from npc_lims.track.planning import plan_import
     from npc_lims.track.planning_workbook import read_planning_workbooks
@@ -56,32 +62,28 @@ def import_command(
     for problem in problems:
         typer.echo(str(problem), err=True)
 
-    path = checkout() / TRACKED_FILE if tracked is None else tracked
-    text = read_text(path)
-    plan = plan_import(sessions, text, project=project, file=str(path), today=today)
     sources = ", ".join(file.name for file in (*workbook, *(batch or [])))
-    chapter = import_chapter(plan, make_changes(text, plan.changes, str(path)), sources)
-    typer.echo(render_chapters([chapter], listed=None), nl=False)
+    found: list[Chapter] = []
 
-    def change(newest: str) -> str:
-        changes = plan_import(sessions, newest, project=project, file=str(path), today=today).changes
-        return make_changes(newest, changes, str(path)).text
+    def change(text: str, name: str) -> Revised:
+        # to readers of the file it is an error that nothing is in it; here it is something to begin from
+        listed = "ephys:\n" if is_blank(text) else text
+        plan = plan_import(sessions, listed, project=project, file=name, today=today)
+        changed = make_changes(text, plan.changes, name)
+        found.append(import_chapter(plan, changed, sources))
+        return Revised(changed.text, render_chapters(found[-1:], Format.markdown, max_bytes=MAX_BODY))
 
-    if plan.changes or pr:
-        apply_or_propose(
-            change,
-            tracked=path,
-            dry_run=dry_run,
-            pr=pr,
-            branch=f"track/import-{_plain(workbook[0].stem)}",
-            title=f"track: import {_plain(workbook[0].name)}",
-            body=render_chapters([chapter], Format.markdown),
-        )
+    apply_or_propose(
+        change,
+        Target(tracked, dry_run, pr, branch, base),
+        branch=branch_name(f"import-{_plain(workbook[0].stem)}"),
+        title=f"track: import {_plain(workbook[0].name)}",
+        tell=lambda: typer.echo(render_chapters(found[-1:], listed=None), nl=False),
+    )
     if any(problem.is_error for problem in problems):
         raise typer.Exit(1)
 
 
 def _plain(name: str) -> str:
-    """A file's name as a branch can have it: the same for the same workbook, so that a later import updates its pull
-    request."""
+    """A file's name without what a shell or a heading could take for something else."""
     return re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-.") or "workbook"

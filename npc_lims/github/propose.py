@@ -5,15 +5,16 @@ from __future__ import annotations
 import base64
 import dataclasses
 import hashlib
+import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from npc_lims.errors import GitHubError
 from npc_lims.github.client import Client, Json
 from npc_lims.settings import Settings
 
-__all__ = ["TRAILER", "Proposal", "Proposed", "propose"]
+__all__ = ["TRAILER", "Proposal", "Proposed", "Revised", "propose"]
 
 TRAILER = "Npc-Lims-Edit"
 """Marks commits made here, with the name of their branch: a branch that has others is somebody's."""
@@ -24,6 +25,21 @@ _ROUNDS = 4
 # Looks at a fork that GitHub is still making, per attempt of the settings; seconds of the longest wait between two.
 _FORK_LOOKS = 3
 _FORK_WAIT = 10.0
+# What git refuses in the name of a branch; in an address some of it would lead elsewhere.
+_NO_NAME = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(/|$)|[./]$|^[./-]|^@?$")
+
+
+@dataclasses.dataclass(frozen=True)
+class Revised:
+    """What a change made of a file.
+
+    Attributes:
+        text: All of it, changed.
+        body: What a reader of the pull request should know of the change, in Markdown.
+    """
+
+    text: str
+    body: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,17 +49,15 @@ class Proposal:
     Attributes:
         branch: Name of the branch, which is the identity of the edit: the same one again updates its pull request.
         title: Of the pull request and of the commit.
-        body: Of the pull request, in Markdown.
         path: The file, from the root of the repository.
-        change: The file's new text, made from its newest text on the base branch. May be called more than once.
+        change: Revises the file's newest text on the base branch. May be called more than once: the last call counts.
         base: Branch to change. Default: that of the repository.
     """
 
     branch: str
     title: str
-    body: str
     path: str
-    change: Callable[[str], str]
+    change: Callable[[str], Revised]
     base: str | None = None
 
 
@@ -102,23 +116,30 @@ def propose(settings: Settings, proposal: Proposal) -> Proposed:
 
     Raises:
         MissingCredentials: There is no token.
-        GitHubError: GitHub refused; the branch is somebody else's; the file is missing or no text.
+        GitHubError: GitHub refused; the branch is somebody else's; the file is missing or no text; or the base
+            branch holds the change already, while the pull request of an earlier one is open.
     """
+    for name, option in ((proposal.branch, "--branch"), (proposal.base, "--base")):
+        if name is not None and _NO_NAME.search(name):
+            raise GitHubError(f"git lets no branch have the name {name!r}: name another with {option}")
     client = Client(settings, _NEEDS)
     upstream = client.ask(f"looking at {settings.repo}", "GET", f"/repos/{settings.repo}")
     base_name = proposal.base or str(upstream["default_branch"])
     if proposal.branch == base_name:
-        raise GitHubError(f"{proposal.branch} is the branch to change: the proposal needs one of its own")
+        raise GitHubError(
+            f"{proposal.branch} is the branch to change: the proposal needs one of its own, name it with --branch"
+        )
     place: _Place | None = None
     for _ in range(_ROUNDS):
         base = _read_base(client, settings.repo, base_name, proposal.path)
-        text = proposal.change(base.text)
-        if text == base.text:
+        revised = proposal.change(base.text)
+        if revised.text == base.text:
+            _refuse_left_open(client, upstream, proposal.branch, base_name)
             return Proposed(str(upstream["html_url"]), None, proposal.branch, is_new=False, is_changed=False)
         if place is None:
             place = _writable_place(client, upstream)
         try:
-            return _bring_about(client, place, proposal, base, text.encode())
+            return _bring_about(client, place, proposal, base, revised)
         except _Moved:
             continue
     raise GitHubError(f"{proposal.branch} of {settings.repo} keeps being changed by others meanwhile; try again")
@@ -151,10 +172,26 @@ def _entry(client: Client, doing: str, repo: str, tree: str, name: str, kind: st
     raise GitHubError(f"{doing}: there is no such file in that branch", 404)
 
 
+def _refuse_left_open(client: Client, upstream: Json, branch: str, base: str) -> None:
+    """GitHubError if a change that is not needed has a pull request: that proposes what is not wanted any more."""
+    name, login = str(upstream["full_name"]), client.login()
+    repo = name if _may_push(upstream, login) else f"{login}/{upstream['name']}"
+    for pull in _open_pulls(client, _Place(name, repo, login), branch):
+        if pull["base"]["ref"] == base:
+            raise GitHubError(
+                f"{base} of {name} says so already, but pull request #{pull['number']} still proposes what was "
+                f"asked for before: close it: {pull['html_url']}"
+            )
+
+
+def _may_push(upstream: Json, login: str | None) -> bool:
+    # what an app may do is not told in `permissions`: it is left to GitHub to refuse
+    return login is None or bool(upstream.get("permissions", {}).get("push"))
+
+
 def _writable_place(client: Client, upstream: Json) -> _Place:
     name, login = str(upstream["full_name"]), client.login()
-    # what an app may do is not told in `permissions`: it is left to GitHub to refuse
-    if login is None or upstream.get("permissions", {}).get("push"):
+    if _may_push(upstream, login):
         return _Place(name, name, login)
     fork = client.find("looking for a fork of yours", f"/repos/{login}/{upstream['name']}")
     if fork is None or (fork.get("parent") or {}).get("full_name") != name:
@@ -177,7 +214,8 @@ def _wait_for(client: Client, fork: Json) -> None:
     raise GitHubError(f"the fork {name} is still being made by GitHub; try again in a few minutes")
 
 
-def _bring_about(client: Client, place: _Place, proposal: Proposal, base: _Base, content: bytes) -> Proposed:
+def _bring_about(client: Client, place: _Place, proposal: Proposal, base: _Base, revised: Revised) -> Proposed:
+    content = revised.text.encode()
     doing = f"proposing {proposal.branch} to {place.upstream}"
     seen = _head(client, place, proposal.branch)
     pull = _open_pull(client, place, proposal.branch, base.branch) if seen else None
@@ -186,8 +224,8 @@ def _bring_about(client: Client, place: _Place, proposal: Proposal, base: _Base,
         commit = _commit_with_base(client, place, proposal, base, content)
         _point(client, place, proposal.branch, commit, seen)
     if pull is None:
-        return _open(client, place, proposal, base.branch, doing)
-    wanted = {"title": proposal.title, "body": proposal.body}
+        return _open(client, place, proposal, base.branch, revised.body)
+    wanted = {"title": proposal.title, "body": revised.body}
     # GitHub gives texts back with the line ends of the web
     is_said = all((pull[name] or "").replace("\r\n", "\n") == text for name, text in wanted.items())
     if not is_said:
@@ -204,18 +242,24 @@ def _head(client: Client, place: _Place, branch: str) -> str | None:
 
 def _open_pull(client: Client, place: _Place, branch: str, base: str) -> Json | None:
     """The open pull request of the branch; GitHubError if it is somebody else's, or for another base."""
-    doing = f"looking for the pull request of {branch}"
-    path, head = f"/repos/{place.upstream}/pulls", f"{place.owner}:{branch}"
-    for pull in client.every(doing, path, {"state": "open", "head": head}):
+    for pull in _open_pulls(client, place, branch):
         user = pull["user"] or {"login": "ghost", "type": "User"}
         is_mine = user["login"] == place.login if place.login else user["type"] == "Bot"
         named = f"{branch} is the branch of pull request #{pull['number']}"
         if not is_mine:
-            raise GitHubError(f"{named} by {user['login']}; comment there, or name another branch: {pull['html_url']}")
+            raise GitHubError(
+                f"{named} by {user['login']}; comment there, or name another branch with --branch: {pull['html_url']}"
+            )
         if pull["base"]["ref"] != base:
             raise GitHubError(f"{named}, which is for {pull['base']['ref']}, not {base}; close it first")
         return pull
     return None
+
+
+def _open_pulls(client: Client, place: _Place, branch: str) -> Iterator[Json]:
+    doing = f"looking for the pull request of {branch}"
+    path, head = f"/repos/{place.upstream}/pulls", f"{place.owner}:{branch}"
+    yield from client.every(doing, path, {"state": "open", "head": head})
 
 
 def _check_ours(client: Client, place: _Place, proposal: Proposal, base: _Base, content: bytes) -> bool:
@@ -224,14 +268,18 @@ def _check_ours(client: Client, place: _Place, proposal: Proposal, base: _Base, 
     path = f"/repos/{place.upstream}/compare/{base.commit}...{_quoted(f'{place.owner}:{proposal.branch}')}"
     compared = client.find(f"comparing {branch} with {base.branch}", path)
     if compared is None:
-        raise GitHubError(f"{branch} has nothing in common with {base.branch}: name another branch, or delete that one")
+        raise GitHubError(
+            f"{branch} has nothing in common with {base.branch}: name another with --branch, or delete that one"
+        )
     commits = compared["commits"]
     mark = f"{TRAILER}: {proposal.branch}"
     messages = {item["sha"]: item["commit"]["message"].splitlines() for item in commits}
     strange = [f"{sha[:7]} {lines[0]!r}" for sha, lines in messages.items() if mark not in lines]
     if strange or compared["total_commits"] > len(commits):
         what = strange[0] if strange else f"{compared['total_commits']} of them"
-        raise GitHubError(f"{branch} has commits of somebody else ({what}): name another branch, or delete that one")
+        raise GitHubError(
+            f"{branch} has commits of somebody else ({what}): name another with --branch, or delete that one"
+        )
     files = [(item["filename"], item["sha"]) for item in compared["files"]]
     return (compared["ahead_by"], compared["behind_by"], files) == (1, 0, [(proposal.path, _blob_sha(content))])
 
@@ -276,10 +324,11 @@ def _point(client: Client, place: _Place, branch: str, commit: str, seen: str | 
         raise
 
 
-def _open(client: Client, place: _Place, proposal: Proposal, base: str, doing: str) -> Proposed:
+def _open(client: Client, place: _Place, proposal: Proposal, base: str, body: str) -> Proposed:
+    doing = f"proposing {proposal.branch} to {place.upstream}"
     wanted: dict[str, Any] = {
         "title": proposal.title,
-        "body": proposal.body,
+        "body": body,
         "head": f"{place.owner}:{proposal.branch}",
         "base": base,
     }

@@ -15,6 +15,7 @@ from npc_lims.errors import SourceError
 from npc_lims.problems import Problem, Severity
 from npc_lims.session_id import day_of, parse_session_id
 from npc_lims.sources.tracked_schema import ENTRY_KEYS, KNOWN_KWARGS, PLATFORMS, Entry, SessionKwargs
+from npc_lims.track.layout import same_path
 from npc_lims.track.planning_cells import parse_probes
 
 __all__ = ["CONFIG", "Upload", "Uploads", "read_batches"]
@@ -35,7 +36,11 @@ _QUOTED = re.compile(r"""(?P<quote>["'])(?P<path>.*?)(?P=quote)""")
 _SESSION = r"[0-9]{6,7}_20[0-9]{2}-?[0-9]{2}-?[0-9]{2}"
 _UNQUOTED = re.compile(rf".*?{_SESSION}\S*")
 _WHOLE = re.compile(r"/|[A-Za-z]:/")
-_OPTIONS = re.compile(r"\s+(?:--?[A-Za-z]|[>|&])")
+# what joins commands (`&&`, `|`, `;`) counts neither in quotes nor behind a caret, nor in `2>&1`
+_ONE_COMMAND = re.compile(r"""(?:"[^"]*"|(?<!\S)'[^']*'|[<>]&|\^.|[^&|;])+""")
+_REDIRECTION = re.compile(r"""(?:(?<!\S)\d)?[<>]+\s*(?:"[^"]*"|\S+)""")
+_OPTIONS_FIRST = re.compile(r"""(?:--?[A-Za-z][\w-]*(?:=(?:"[^"]*"|\S*))?(?:\s+|$))+""")
+_OPTIONS = re.compile(r"\s+--?[A-Za-z]")
 
 # `folder` repeats the path; `idx` is part of a session's id, which an import never changes
 _IGNORED = frozenset({"folder", "idx"})
@@ -82,9 +87,11 @@ def read_batches(files: Iterable[Path]) -> Uploads:
     for file in files:
         unreachable: list[str] = []
         for line, path in _paths(_read(file), file.name, problems):
+            if same_path(path) in uploads:
+                continue
             upload = _upload(path, file.name, line, problems, unreachable)
             if upload is not None:
-                uploads.setdefault(path.casefold(), upload)
+                uploads[same_path(path)] = upload
         if unreachable:
             message = (
                 f"{len(unreachable)} folder(s) cannot be seen from this machine, so {CONFIG} was not looked for "
@@ -123,34 +130,38 @@ def _paths(text: str, name: str, problems: list[Problem]) -> Iterable[tuple[int,
         problems.append(Problem(name, number, 0, severity, message))
 
     for number, line in enumerate(text.splitlines(), start=1):
-        line = line.strip()
-        if not line or _COMMENT.match(line):
-            continue
-        command = _COMMAND.fullmatch(line)
-        if command is None:
-            report("warning", f"no upload_dr_ecephys command: {line[:80]!r} is passed over")
-            continue
-        path, others = _path(command["rest"] or "")
-        if not path:
-            report("error", "upload_dr_ecephys without a path; skipped: give the session's folder")
-        elif not _WHOLE.match(path):
-            report("error", f"{path!r} is not the whole path of a folder; skipped: give all of it")
-        elif re.search(_SESSION, others):
-            report("error", "several sessions in one line; skipped: give each a line of its own")
-        else:
-            yield number, path
+        for said in filter(None, map(str.strip, _ONE_COMMAND.findall(line))):
+            if _COMMENT.match(said):
+                # to the end of the line, whatever it joins
+                break
+            command = _COMMAND.fullmatch(said)
+            if command is None:
+                report("warning", f"no upload_dr_ecephys command: {said[:80]!r} is passed over")
+                continue
+            path, others = _path(command["rest"] or "")
+            if not path:
+                report("error", "upload_dr_ecephys without a path; skipped: give the session's folder")
+            elif not _WHOLE.match(path):
+                report("error", f"{path!r} is not the whole path of a folder; skipped: give all of it, before options")
+            elif re.search(_SESSION, others):
+                report("error", "several sessions in one command; skipped: give each a line of its own")
+            else:
+                yield number, path
 
 
 def _path(rest: str) -> tuple[str, str]:
-    """The path among the arguments, with slashes and empty if there is none, and the other arguments."""
+    """The path among the arguments, with slashes and empty if there is none, and the arguments behind it."""
+    rest = _REDIRECTION.sub(" ", rest).strip()
+    first = _OPTIONS_FIRST.match(rest)
+    rest = rest[first.end() :] if first else rest
     quoted = _QUOTED.match(rest)
     if quoted:
         path, others = quoted["path"], rest[quoted.end() :]
     else:
-        arguments = _OPTIONS.split(f" {rest}", maxsplit=1)[0].strip()
+        arguments = _OPTIONS.split(rest, maxsplit=1)[0]
         known = _UNQUOTED.match(arguments)
         path = known[0] if known else arguments
-        others = arguments[len(path) :]
+        others = rest[len(path) :]
     return path.strip().replace("\\", "/").rstrip("/"), others
 
 

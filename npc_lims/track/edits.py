@@ -14,7 +14,7 @@ from npc_lims.sources.tracked_schema import PLATFORMS
 from npc_lims.track.layout import Item, Layout, canonical, same_path
 from npc_lims.track.places import New, project_of
 from npc_lims.track.rewrite import Plan, rewrite
-from npc_lims.track.summary import Touched, new_warnings, shifted_ids, touched
+from npc_lims.track.summary import Touched, new_warnings, shifted_days, shifted_ids, touched
 from npc_lims.track.values import checked_entry, edited_keys
 
 __all__ = ["FILE", "Add", "Change", "Changed", "Edit", "Remove", "apply_changes", "make_changes"]
@@ -97,7 +97,11 @@ def make_changes(text: str, changes: Sequence[Change], file: str = FILE) -> Chan
     """As `apply_changes`, and tells what changed."""
     planner = _Planner()
     done = rewrite(text, lambda layout: planner.plan(layout, changes), file)
-    notes = [*planner.notes, *shifted_ids(done.before, done.after)]
+    notes = [
+        *planner.notes,
+        *shifted_ids(done.before, done.after),
+        *shifted_days(done.before, done.after, planner.paths),
+    ]
     notes += [str(problem) for problem in new_warnings(done.before, done.after)]
     return Changed(done.text, tuple(touched(done.before, done.after, planner.paths)), tuple(notes))
 
@@ -184,6 +188,11 @@ def _path_of(layout: Layout, session: str) -> str:
             f"{session!r} names no session: give an id such as 626791_2022-08-15, or the path of its entry"
         ) from None
     found = layout.file.sessions.get(session_id)
+    if found is not None and "/" in same_path(session):
+        raise NpcLimsError(
+            f"{session} is the path of no entry in {layout.name}; {session_id} is listed there in line "
+            f"{layout.file.lines[session_id]} as {found.allen_path}: give that path, or the id"
+        )
     if found is not None:
         return found.allen_path
     known = list(layout.file.sessions)

@@ -25,6 +25,7 @@ __all__ = [
     "canonical",
     "colon_end",
     "dash_column",
+    "is_blank",
     "layout_of",
     "own_end",
     "pair_end",
@@ -110,6 +111,12 @@ def layout_of(text: str, name: str) -> Layout:
     lines = Lines(text)
     items = tuple(_items(root, lines, listed))
     return Layout(name, text, lines, root, items, parse_tracked(text, name), is_empty)
+
+
+def is_blank(text: str) -> bool:
+    """Whether nothing is in a file, comments apart."""
+    report = Report("")
+    return compose(text, report) is None and not report.problems
 
 
 def _items(root: Node | None, lines: Lines, listed: dict[int, Listed]) -> Iterator[Item]:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from npc_lims.sources.cells import EXCEL_ERRORS, clean, is_blank, parse_start
+from npc_lims.sources.cells import EXCEL_ERRORS, clean, parse_start
 
 __all__ = [
     "PROBES",
@@ -18,6 +18,7 @@ __all__ = [
     "parse_day",
     "parse_days",
     "parse_depth",
+    "parse_experiment",
     "parse_injection",
     "parse_probes",
     "parse_subject",
@@ -41,17 +42,37 @@ _LETTERS = re.compile(r"[a-f](?:[\s,;/&+]*[a-f])*", re.IGNORECASE)
 _DEPTH = re.compile(r"(?P<number>\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?)\s*(?P<unit>um|µm|μm|microns?|mm)?", re.I)
 _DEEPEST = 20_000
 """Micrometres: more than the length of any probe."""
+_SHALLOWEST = 100
+"""A bare number below it was most likely meant as millimetres."""
 
 _DATE = r"(?:\d{4}-\d{1,2}-\d{1,2}|\d{1,2}/\d{1,2}(?:/(?:\d{4}|\d{2}))?)(?![\d/])"
 _DATES = re.compile(rf"(?P<first>{_DATE})(?:\s*(?:-|–|—|to)\s*(?P<last>{_DATE}|\d{{1,2}}(?![\d/])))?", re.ASCII)
 _BETWEEN_DATES = re.compile(r"(?:[\s,;&+]|and\b)*")
 
-_CONTROL = re.compile(r"\b(?:controls?|acsf)\b")
-_SOLVENT = re.compile(r"\bin acsf\b")
-_NOT_PRODUCTION = re.compile(r"\b(?:pilots?|tests?|testing|practice|dev|development|non|not)\b")
+_NOT_DONE = re.compile(
+    r"n|0|false|uninjected|(?:no|not|non|none|nothing|without)"
+    r"(?:[ -](?:any )?(?:inject\w*|infus\w*|substances?|drugs?|probes?|insert\w*|record\w*))?"
+)
+_UNCLEAR = re.compile(
+    r"\?|\b(?:tb[acd]|to be \w+|todo|unknown|unsure|unclear|maybe|perhaps|possibly|probably|pending|later|see notes?)\b"
+)
+_DENIED = re.compile(r"\b(?:no|not|none|nothing|never|without|cancel\w*|abort\w*|fail\w*|skipped)\b|\bw/o\b")
+
+_WORD = re.compile(r"[^\W\d_]{3,}")
+_CONTROL = re.compile(r"\bcontrols?\b")
+_ACSF = re.compile(r"\bacsf\b")
+_SOLVENT = re.compile(r"\b(?:dissolved )?in (?:[\w.%]+ )?acsf\b")
+# words that name no substance
+_BESIDE = re.compile(r"\b(?:only|alone|just|sterile|fresh|inject\w*|infus\w*|yes|true)\b")
+_TOGETHER = re.compile(r"[+&,;/]|\b(?:and|or|then|with|vs)\b")
+
+_PILOT = re.compile(r"\b(?:pilots?|tests?|testing|practice|dev|development)\b")
 _PRODUCTION = re.compile(r"\b(?:prod|production|standard)\b")
+_NAIVE = re.compile(r"naive")
 # every session ends with optotagging, which perturbs nothing
 _OPTO = re.compile(r"opto(?!.?tag)")
+_NOT_BEFORE = re.compile(r"(?:\b(?:no|not|non|without)|\bw/o)[\s-]*(?:(?:a|an|any|for|context)[\s-]+)*$")
+_NOT_AFTER = re.compile(r"\s*[:=]\s*(?:no|n|false|0)\b")
 
 
 def parse_text(value: Any) -> str | None:
@@ -221,13 +242,15 @@ def parse_depth(value: Any, scale: float = 1) -> float | None:
         raise ValueError(f"{text!r} is no depth: write micrometres, such as 3200")
     unit = (match["unit"] or "").casefold()
     depth = float(match["number"].replace(",", "")) * (1000 if unit == "mm" else 1 if unit else scale)
+    if not unit and 0 < depth < _SHALLOWEST:
+        raise ValueError(f"{text!r} may be millimetres or micrometres: write its unit, as in '3.9 mm' or '3900 um'")
     if depth > _DEEPEST:
         raise ValueError(f"{text!r} is deeper than any probe reaches: write micrometres, such as 3200")
     return depth
 
 
 def parse_injection(value: Any) -> bool | None:
-    """Whether a substance perturbs: not if it is a control or aCSF.
+    """Whether a substance perturbs: not if it is a control or aCSF, or was not injected.
 
     >>> [parse_injection(text) for text in ("muscimol in aCSF", "aCSF", "Control (saline)", "none", "")]
     [True, False, False, False, None]
@@ -235,20 +258,44 @@ def parse_injection(value: Any) -> bool | None:
     text = parse_text(value)
     if text is None:
         return None
-    folded = " ".join(text.casefold().split())
-    return folded not in _NOTHING and not _CONTROL.search(_SOLVENT.sub("", folded))
+    folded = " ".join(text.casefold().split()).rstrip(".!")
+    if _is_nothing(folded):
+        return False
+    dissolved = _SOLVENT.sub("", folded)
+    if _UNCLEAR.search(folded) or _DENIED.search(folded) or not _WORD.search(_BESIDE.sub("", dissolved)):
+        raise ValueError(f"{text!r} leaves open what was injected: write a substance, aCSF, control or none")
+    if not _CONTROL.search(dissolved) and not _ACSF.search(dissolved):
+        return True
+    parts = (part for part in _TOGETHER.split(dissolved) if not _CONTROL.search(part))
+    if any(_WORD.search(_BESIDE.sub("", _ACSF.sub("", part))) for part in parts):
+        raise ValueError(
+            f"{text!r} names a control beside something else: write one, or 'muscimol in aCSF' of a solution"
+        )
+    return False
+
+
+def parse_experiment(value: Any) -> str | None:
+    """The type of an experiment, if it is settled."""
+    text = parse_text(value)
+    if text is not None and _UNCLEAR.search(text.casefold()):
+        raise ValueError(f"{text!r} leaves the experiment open: write what is certain, such as prod or pilot")
+    return text
 
 
 def says_naive(exp_type: str) -> bool:
-    return "naive" in exp_type.casefold().replace("ï", "i")
+    """
+    >>> says_naive("context-naive"), says_naive("not naive")
+    (True, False)
+    """
+    return bool(_says(_NAIVE, exp_type))
 
 
 def says_opto(exp_type: str) -> bool:
     """
-    >>> says_opto("Opto inactivation"), says_opto("prod, optotagging")
-    (True, False)
+    >>> says_opto("Opto inactivation"), says_opto("prod, optotagging"), says_opto("no opto")
+    (True, False, False)
     """
-    return bool(_OPTO.search(exp_type.casefold()))
+    return bool(_says(_OPTO, exp_type))
 
 
 def says_production(exp_type: str) -> bool | None:
@@ -257,12 +304,32 @@ def says_production(exp_type: str) -> bool | None:
     >>> says_production("prod"), says_production("Task 2 pilot"), says_production("muscimol")
     (True, False, None)
     """
-    text = exp_type.casefold().replace("_", " ")
     # the name of a project, pilot though it was
-    text = text.replace("templetonpilotsession", "").replace("templeton pilot", "")
-    return False if _NOT_PRODUCTION.search(text) else True if _PRODUCTION.search(text) else None
+    text = re.sub("templetonpilotsession|templeton[ _]pilot", "", exp_type.casefold())
+    return False if _says(_PILOT, text) else _says(_PRODUCTION, text)
+
+
+def _says(word: re.Pattern[str], text: str) -> bool | None:
+    """Whether a word is there; False where all it says is that something is not so, None where it is missing."""
+    text = text.casefold().replace("ï", "i").replace("_", " ")
+    said = [
+        not _NOT_BEFORE.search(text, 0, match.start()) and not _NOT_AFTER.match(text, match.end())
+        for match in word.finditer(text)
+    ]
+    return any(said) if said else None
 
 
 def is_written(value: Any) -> bool:
     """Whether a cell names something: a place in the brain, say, rather than a dash."""
-    return not is_blank(value) and (parse_text(value) or "").casefold() not in _NOTHING
+    text = parse_text(value)
+    folded = " ".join((text or "").casefold().split()).rstrip(".!")
+    if _is_nothing(folded):
+        return False
+    # a place may be doubtful ('VISp?'), though a probe was there
+    if _DENIED.search(folded) or not re.search(r"\w", _UNCLEAR.sub("", folded)):
+        raise ValueError(f"{text!r} leaves open whether anything was there: write a place or none")
+    return True
+
+
+def _is_nothing(folded: str) -> bool:
+    return folded in _NOTHING or _NOT_DONE.fullmatch(folded) is not None

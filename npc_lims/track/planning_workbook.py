@@ -28,6 +28,7 @@ from npc_lims.track.planning_cells import (
     parse_day,
     parse_days,
     parse_depth,
+    parse_experiment,
     parse_injection,
     parse_probes,
     parse_subject,
@@ -204,7 +205,12 @@ class _Parsing:
                 found = ", ".join(sheets) or "none"
                 raise _failure(name, f"has no sheet by_mouse or by_session_* (found: {found}): is it the right one?")
             for title, (kind, sheet) in sheets.items():
-                if kind is not None:
+                if kind is None:
+                    continue
+                if sheet.sheet_state != "visible":
+                    message = "sheet is hidden, and so passed over: show it in Excel if it counts, or else delete it"
+                    self.report(f"{name}[{title}]", 0, message, "warning")
+                else:
                     self._sheet(f"{name}[{title}]", kind, sheet, reader.wb.epoch)
 
     def _sheet(self, name: str, kind: str, sheet: Any, epoch: datetime.datetime) -> None:
@@ -263,7 +269,7 @@ class _Parsing:
             Mouse(
                 subject,
                 project=row.read(("project",), parse_text),
-                exp_type=row.read(("exp_type", "experiment_type"), parse_text),
+                exp_type=row.read(("exp_type", "experiment_type"), parse_experiment),
                 days=row.read(_DAYS, lambda value: parse_days(value, week_of, self.today, row.epoch) or ()),
             )
         )
@@ -273,11 +279,14 @@ class _Parsing:
         date = row.read(_DATE, lambda value: parse_day(value, self.today, row.epoch))
         if subject is None or date is None:
             return
+        before = len(self.problems)
         recorded = row.read(_PROBES, parse_probes)
         depths, unreadable = self._depths(row)
         if recorded is None:
             placed = {letter for letter in PROBES if row.read((f"{letter.lower()}_loc",), is_written)}
-            recorded = frozenset(placed | {letter for letter, depth in depths.items() if depth > 0}) or None
+            # one cell that cannot be read leaves open whether its probe is another of them
+            if len(self.problems) == before:
+                recorded = frozenset(placed | {letter for letter, depth in depths.items() if depth > 0}) or None
         counted = PROBES if recorded is None else recorded
         is_deep = any(depths[letter] > DEEP_UM for letter in depths if letter in counted)
         known = is_deep or (any(letter in counted for letter in depths) and not unreadable & set(counted))

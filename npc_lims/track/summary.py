@@ -8,11 +8,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 from npc_lims.problems import Problem
+from npc_lims.session_id import subject_of
 from npc_lims.sources.tracked_nodes import shorten
 from npc_lims.track.layout import Layout, canonical, same_path
 from npc_lims.track.style import inline
 
-__all__ = ["Touched", "new_warnings", "shifted_ids", "touched"]
+__all__ = ["Touched", "new_warnings", "shifted_days", "shifted_ids", "touched"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,6 +93,25 @@ def shifted_ids(before: Layout, after: Layout) -> list[str]:
         f"{session} becomes {new[path]}, as the sessions of its day are counted anew"
         for path, session in _ids(before).items()
         if new.get(path, session) != session
+    ]
+
+
+def shifted_days(before: Layout, after: Layout, paths: Iterable[str]) -> list[str]:
+    """Sessions other than those of *paths* whose experiment_day is another now, subject by subject.
+
+    One that says no day has its place among the dates of its subject for a day.
+    """
+    changed = set(map(same_path, paths))
+    was = {same_path(tracked.allen_path): tracked.experiment_day for tracked in before.file.sessions.values()}
+    shifts: dict[str, list[str]] = {}
+    for session, tracked in after.file.sessions.items():
+        path, day = same_path(tracked.allen_path), tracked.experiment_day
+        if path in was and path not in changed and was[path] != day:
+            shifts.setdefault(subject_of(session), []).append(f"{session} ({was[path]} -> {day})")
+    return [
+        f"experiment_day changes of {', '.join(sessions)}: with no day of their own, the sessions of subject {subject} "
+        "are numbered by their dates"
+        for subject, sessions in shifts.items()
     ]
 
 

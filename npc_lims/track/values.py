@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import difflib
+import re
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -14,7 +16,7 @@ from npc_lims.sources.tracked_schema import ENTRY_KEYS, KNOWN_KWARGS, Entry, Ses
 from npc_lims.track.layout import layout_of
 from npc_lims.track.style import inline
 
-__all__ = ["checked_entry", "edited_keys", "parse_assignment", "where"]
+__all__ = ["checked_entry", "edited_keys", "parse_assignment", "parse_issue", "parse_note", "parse_path", "where"]
 
 KWARGS = "session_kwargs"
 
@@ -22,6 +24,8 @@ _TEXTS = frozenset(
     name for model in (Entry, SessionKwargs) for name, field in model.model_fields.items() if field.annotation is str
 )
 """Keys whose value is any text: what a shell hands over is meant as it stands, colons and all."""
+
+_ADDRESS = re.compile(r"https?://[^\s/]+(/\S*)?")
 
 
 # -------------------------------------------------------------------------- the command line
@@ -46,17 +50,47 @@ def parse_assignment(assignment: str) -> tuple[str, Any]:
     node = compose(text, report)
     if key.rpartition(".")[2] in _TEXTS and not (text[0] in "\"'" and node is not None):
         return key, text
+    quoted = shlex.quote(f"{key}={inline(text)}")  # for the shell, which takes quotes away
     if node is None and not report.problems:
-        raise NpcLimsError(
-            f"--set {assignment}: YAML reads {text!r} as a comment; quote the value: {key}={inline(text)}"
-        )
+        raise NpcLimsError(f"--set {assignment}: YAML reads {text!r} as a comment; quote the value: --set {quoted}")
     value = None if node is None else to_plain(node, report)
     if report.problems:
         raise NpcLimsError(
             f"--set {assignment}: no YAML value ({report.problems[0].message}); "
-            f"for a text with such characters write {key}={inline(text)}"
+            f"for a text with such characters write --set {quoted}"
         )
     return key, value
+
+
+def parse_path(text: str) -> str:
+    """A path as entries have it.
+
+    >>> parse_path("\\\\\\\\allen\\\\DRpilot_626791_20220815\\\\")
+    '//allen/DRpilot_626791_20220815'
+    """
+    path = text.strip().replace("\\", "/").rstrip("/")
+    if "/" not in path:
+        raise NpcLimsError(f"{text!r} is no path, since it has no slash: give that of the session's folder, whole")
+    return path
+
+
+def parse_note(text: str) -> str:
+    if not text.strip():
+        raise NpcLimsError(
+            "--note says nothing: write what a reader should know; track edit --unset notes removes notes"
+        )
+    return text
+
+
+def parse_issue(text: str) -> str:
+    """The address of an issue.
+
+    >>> parse_issue("https://github.com/owner/name/issues/1")
+    'https://github.com/owner/name/issues/1'
+    """
+    if not _ADDRESS.fullmatch(text):
+        raise NpcLimsError(f"--issue {text}: no address; give it whole, such as https://github.com/owner/name/issues/1")
+    return text
 
 
 # ------------------------------------------------------------------------------------- keys

@@ -43,13 +43,13 @@ def test_add(file: Path) -> None:
     )
     assert "+        ephys_day: 3" in done.out
     assert "git switch -c track/add-626791_2022-08-17\n" in done.out
-    assert 'git commit -m "track: add 626791_2022-08-17"\n' in done.out
+    assert "git commit -m 'track: add 626791_2022-08-17'\n" in done.out
 
 
 def test_add_to_another_platform(file: Path) -> None:
-    done = run_cli("track", "add", "x_626791_20220817", "--platform", "behavior", "--project", "Q", "--day", "2")
+    done = run_cli("track", "add", "//x/626791_20220817", "--platform", "behavior", "--project", "Q", "--day", "2")
     assert done.code == 0, done
-    assert file.read_text() == FILE + "behavior:\n  Q:\n    - x_626791_20220817:\n        day: 2\n"
+    assert file.read_text() == FILE + "behavior:\n  Q:\n    - //x/626791_20220817:\n        day: 2\n"
 
 
 def test_edit(file: Path) -> None:
@@ -64,20 +64,20 @@ def test_edit(file: Path) -> None:
         "--note",
         "#5: see",
         "--issue",
-        "u",
+        "http://u",
     )
     assert done.code == 0, done
     assert "track/edit-626791_2022-08-15-day-is_video-issues-notes\n" in done.out
     assert file.read_text() == FILE.replace(
         "        day: 1 # one\n",
-        '        notes: "#5: see"\n        issues:\n          - u\n'
+        '        notes: "#5: see"\n        issues:\n          - http://u\n'
         "        session_kwargs:\n            is_video: false\n",
     )
-    again = run_cli("track", "edit", "626791_20220815", "--issue", "u")
+    again = run_cli("track", "edit", "626791_20220815", "--issue", "http://u")
     assert again.code == 0
     assert "nothing to change" in again.out
-    assert run_cli("track", "edit", "626791_20220815", "--issue", "w").code == 0
-    assert "          - u\n          - w\n" in file.read_text()
+    assert run_cli("track", "edit", "626791_20220815", "--issue", "https://w").code == 0
+    assert "          - http://u\n          - https://w\n" in file.read_text()
 
 
 def test_remove(file: Path) -> None:
@@ -88,7 +88,7 @@ def test_remove(file: Path) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    [("add", "x_700000_20220101"), ("edit", B, "--set", "day=2"), ("remove", B), ("dedupe", "--keep", "first")],
+    [("add", "/x_700000_20220101"), ("edit", B, "--set", "day=2"), ("remove", B), ("dedupe", "--keep", "first")],
 )
 def test_a_dry_run_writes_nothing(file: Path, command: tuple[str, ...]) -> None:
     file.write_text(FILE + f"    - {A}\n")
@@ -123,6 +123,9 @@ def test_a_pull_request_is_made_on_the_newest_file_there(hub: Hub, file: Path) -
     (pull,) = hub.pulls
     assert pull.title == "track: edit 626791_2022-08-15 (day, probe_letters_to_skip)"
     assert pull.body == (
+        "What changes in `tracked_sessions.yaml`:\n\n"
+        "- `626791_2022-08-15` edited\n"
+        "  - `probe_letters_to_skip nothing -> DE`\n\n"
         "Made by\n\n    npc-lims track edit 626791_2022-08-15 --set probe_letters_to_skip=DE --unset day\n"
     )
     assert "pull request is up to date" in run_cli(*command).out
@@ -131,8 +134,9 @@ def test_a_pull_request_is_made_on_the_newest_file_there(hub: Hub, file: Path) -
     assert len(hub.pulls) == 1
 
 
-def test_the_pull_request_tells_what_changes_field_by_field(hub: Hub, file: Path) -> None:
-    file.write_text(TRACKED)
+def test_the_pull_request_tells_what_changes_there_field_by_field(hub: Hub, file: Path) -> None:
+    """Not what the change would be of the copy here, which says something else."""
+    file.write_text(TRACKED.replace("ephys_day: 1", "ephys_day: 7"))
     done = run_cli("track", "edit", "626791_2022-08-15", "--set", "ephys_day=2", "--note", "a `b`", "--pr")
     assert done.code == 0, done
     (pull,) = hub.pulls
@@ -143,7 +147,79 @@ def test_the_pull_request_tells_what_changes_field_by_field(hub: Hub, file: Path
         "  - `notes nothing -> \"a 'b'\"`\n\n"
         "Made by\n\n    npc-lims track edit 626791_2022-08-15 --set ephys_day=2 --note 'a `b`'\n"
     )
-    assert file.read_text() == TRACKED
+    assert "ephys_day: 7" in file.read_text()
+
+
+def test_a_pull_request_needs_no_file_here(hub: Hub, elsewhere: Path) -> None:
+    assert not list(elsewhere.iterdir())
+    done = run_cli("track", "add", "//x/700000_20220101", "--pr", "--branch", "mine/one.two")
+    assert (done.code, done.out) == (0, "pull request opened: https://github.com/lab/state/pull/1\n")
+    assert hub.text("tracked_sessions.yaml", "mine/one.two").count("    - //x/700000_20220101\n") == 1
+    assert not list(elsewhere.iterdir())
+
+
+def test_a_pull_request_for_another_base(hub: Hub, file: Path) -> None:
+    hub.git.move_ref("refs/heads/other", hub.git.branch("main") or "", "0" * 40)
+    hub.commit({"tracked_sessions.yaml": TRACKED.replace("ephys_day: 1", "ephys_day: 5")}, "other")
+    done = run_cli("track", "edit", "626791_2022-08-15", "--set", "ephys_day=2", "--pr", "--base", "other")
+    assert done.code == 0, done
+    assert "`ephys_day 5 -> 2`" in (hub.pulls[0].body or "")
+    done = run_cli("track", "edit", "626791_2022-08-15", "--set", "ephys_day=2", "--pr", "--base", "none")
+    assert done.code == 2
+    assert "there is no branch none; name another with --base" in done.err
+
+
+def test_a_value_set_back_names_the_pull_request_that_is_open(hub: Hub, file: Path) -> None:
+    assert run_cli("track", "edit", "626791_2022-08-15", "--set", "ephys_day=3", "--pr").code == 0
+    done = run_cli("track", "edit", "626791_2022-08-15", "--set", "ephys_day=1", "--pr")
+    assert done.code == 2
+    assert "pull request #1 still proposes what was asked for before: close it: https://github.com/" in done.err
+
+
+def test_a_note_of_several_lines_stays_code_in_the_pull_request(hub: Hub, file: Path) -> None:
+    done = run_cli(
+        "track", "edit", "626791_2022-08-15", "--note", "one\n\n@everyone ![x](http://e.org)\r# `two`", "--pr"
+    )
+    assert done.code == 0, done
+    body = hub.pulls[0].body or ""
+    told, _, made_by = body.partition("Made by\n\n")
+    assert made_by and all(line.startswith("    ") for line in made_by.splitlines())
+    assert [line for line in told.splitlines() if "everyone" in line] == [
+        "  - `notes nothing -> \"one\\n\\n@everyone ![x](http://e.org)\\r# 'two'\"`"
+    ]
+
+
+def test_the_pull_request_tells_what_changes_besides(hub: Hub, file: Path) -> None:
+    hub.commit({"tracked_sessions.yaml": TRACKED.replace(":\n        ephys_day: 1", "")})
+    done = run_cli("track", "add", "//x/626791_20220801", "--pr")
+    assert done.code == 0, done
+    assert "npc-lims: experiment_day changes of 626791_2022-08-15 (1 -> 2)" in done.err
+    assert "\n- `experiment_day changes of 626791_2022-08-15 (1 -> 2)" in (hub.pulls[0].body or "")
+
+
+def test_a_path_is_written_with_slashes(file: Path) -> None:
+    done = run_cli("track", "add", r"\\allen\DRpilot_626791_20220817" + "\\")
+    assert done.code == 0, done
+    assert file.read_text() == FILE + "    - //allen/DRpilot_626791_20220817\n"
+
+
+def test_the_next_steps_are_for_the_branches_that_are_named(file: Path) -> None:
+    done = run_cli("track", "remove", A, "--branch", "fix#1", "--base", "dev")
+    assert done.code == 0, done
+    assert "git switch -c 'fix#1'\n" in done.out
+    assert "/compare/dev...fix%231?expand=1" in done.out
+
+
+def test_a_read_only_file_is_left_alone(file: Path) -> None:
+    file.chmod(0o444)
+    try:
+        assert run_cli("track", "remove", A, "--dry-run").code == 0
+        done = run_cli("track", "remove", A)
+    finally:
+        file.chmod(0o644)
+    assert done.code == 2
+    assert "is read-only, so nothing is written" in done.err
+    assert file.read_bytes() == FILE.encode()
 
 
 def test_a_proposal_of_what_the_base_says_already(hub: Hub, file: Path) -> None:
@@ -222,16 +298,23 @@ def test_another_file(file: Path) -> None:
     [
         (["add", A], "is listed already, in line 3 of"),
         (["add", "//allen/foo"], "names no session"),
-        (["add", "x_626791_20220817", "--platform", "ephyss"], "there is no platform 'ephyss'"),
-        (["add", "x_626791_20220817", "--platform", "behavior"], "name one with --project"),
-        (["add", "x_626791_20220817", "--day", "0"], "ephys_day must be 1 or more"),
-        (["add", "x_626791_20220817", "--day", "x"], "--day"),
-        (["add", "x_626791_20220817", "--day", "1", "--set", "ephys_day=2"], "ephys_day is given twice"),
+        (["add", "//x/626791_20220817", "--platform", "ephyss"], "there is no platform 'ephyss'"),
+        (["add", "//x/626791_20220817", "--platform", "behavior"], "name one with --project"),
+        (["add", "//x/626791_20220817", "--day", "0"], "ephys_day must be 1 or more"),
+        (["add", "//x/626791_20220817", "--day", "x"], "--day"),
+        (["add", "//x/626791_20220817", "--day", "1", "--set", "ephys_day=2"], "ephys_day is given twice"),
         (["edit", A], "nothing to change in"),
         (["edit", A, "--set", "day"], "write KEY=VALUE"),
         (["edit", A, "--set", "day="], "--unset day to remove the key"),
-        (["edit", A, "--set", "day=[1"], "no YAML value"),
-        (["edit", A, "--set", "day=# 1"], "reads '# 1' as a comment"),
+        (["edit", A, "--set", "session_kwargs.k=[a,b"], """write --set 'session_kwargs.k="[a,b"'"""),
+        (["edit", A, "--set", "day=# 1"], """reads '# 1' as a comment; quote the value: --set 'day="# 1"'"""),
+        (["edit", A, "--note", " "], "--unset notes"),
+        (["edit", A, "--issue", "not a url"], "--issue not a url: no address"),
+        (["add", "//x/626791_20220817", "--note", ""], "--note says nothing"),
+        (["add", "//x/626791_20220817", "--issue", "#5"], "--issue #5: no address"),
+        (["add", "DRpilot_626791_20220817"], "'DRpilot_626791_20220817' is no path, since it has no slash"),
+        (["add", "//x/626791_20301231"], "with a date that a session can have"),
+        (["remove", A.replace("allen", "elsewhere")], f"626791_2022-08-15 is listed there in line 3 as {A}"),
         (["edit", A, "--set", "day=one"], "day must be a whole number, not the text 'one'"),
         (["edit", A, "--set", "probe_letters=A"], "did you mean 'probe_letters_to_skip'"),
         (["edit", A, "--unset", "probe_letters"], "did you mean 'probe_letters_to_skip'"),

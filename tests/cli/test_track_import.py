@@ -9,6 +9,7 @@ import pytest
 
 from npc_lims.sources.tracked import read_tracked
 from tests.integration.world import Done, run_cli
+from tests.servers.github_hub import Hub
 from tests.track.books import MOUSE, ROOT, plan_book, session_row, uploaded, write_batch
 
 DAY = datetime.datetime(2024, 6, 24)
@@ -142,3 +143,48 @@ def test_a_tracked_file_with_errors_is_exit_2_and_stays(folder: Path, book: Path
     assert done.code == 2, done
     assert "tracked_sessions.yaml:5:20: error: ephys_day must be a whole number" in done.err
     assert (folder / "tracked_sessions.yaml").read_bytes() == broken.encode()
+
+
+def test_a_pull_request_tells_of_the_newest_file_whatever_is_here(
+    hub: Hub, folder: Path, book: Path, batch: Path
+) -> None:
+    """The file here has all of it already, or errors, or is not there."""
+    tracked = folder / "tracked_sessions.yaml"
+    assert run(book, "--batch", batch).code == 0
+    done = run(book, "--batch", batch, "--pr")
+    assert done.code == 0, done
+    assert "tracking.xlsx, upload.bat: 2 added, 1 conflict, 1 skipped" in done.out
+    assert done.out.endswith("pull request opened: https://github.com/lab/state/pull/1\n")
+    (pull,) = hub.pulls
+    assert "2 added, 1 conflict, 1 skipped" in (pull.body or "")
+    at = hub.git.branch("track/import-tracking")
+    for prepare in (lambda: tracked.write_text("ephys: 1\n"), tracked.unlink):
+        prepare()
+        done = run(book, "--batch", batch, "--pr")
+        assert done.code == 0, done
+        assert "pull request is up to date" in done.out
+    assert hub.git.branch("track/import-tracking") == at
+
+
+@pytest.mark.parametrize("name", ["a..b.xlsx", "track.lock.xlsx", "..xlsx", "-é~^:?.xlsx"])
+def test_a_workbook_of_any_name_has_a_branch(hub: Hub, folder: Path, book: Path, batch: Path, name: str) -> None:
+    done = run(book.rename(folder / name).resolve(), "--batch", batch, "--pr")
+    assert done.code == 0, done
+    assert "pull request opened" in done.out
+
+
+def test_a_workbook_of_many_sessions_still_fits_into_a_body(hub: Hub, folder: Path, batch: Path) -> None:
+    rows = [session_row(714748, DAY + datetime.timedelta(n), probes_in_brain="A") for n in range(200)]
+    done = run(plan_book(folder, *rows), "--batch", batch, "--pr")
+    assert done.code == 0, done
+    assert len(hub.pulls[0].body or "") < 65_536
+
+
+@pytest.mark.parametrize("text", ["", "# nothing yet\n", "\ufeff"])
+def test_a_file_that_nothing_is_in_yet(folder: Path, book: Path, batch: Path, text: str) -> None:
+    tracked = folder / "tracked_sessions.yaml"
+    tracked.write_text(text, encoding="utf-8")
+    done = run(book, "--batch", batch, "--project", "DynamicRouting")
+    assert done.code == 0, done
+    assert tracked.read_text(encoding="utf-8").startswith(f"{text}ephys:\n  DynamicRouting:\n")
+    assert len(read_tracked(tracked).sessions) == 2

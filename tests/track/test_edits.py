@@ -227,6 +227,12 @@ def test_values_that_no_key_may_have(put: dict[str, Any], words: str) -> None:
             "626791_2022-08-14 is not listed in f.yaml; near it are 626791_2022-08-15",
         ),
         (Edit("nothing", {"day": 1}), "'nothing' names no session"),
+        (
+            Remove("//elsewhere/DRpilot_626791_20220815"),
+            f"is the path of no entry in f.yaml; 626791_2022-08-15 is listed there in line 4 as {A}: give that path",
+        ),
+        (Edit("\\\\elsewhere\\626791_20220816", {"day": 2}), f"as {B}: give that path, or the id"),
+        (Remove("//elsewhere/626791_20220801"), "626791_2022-08-01 is not listed in f.yaml"),
         (Edit(A, unset=("dya",)), "did you mean 'day'"),
         (Edit(A, {"day": 1}, ("day",)), "day is both to be set and to be removed"),
         (Remove("700000_2022-08-14"), "700000_2022-08-14 is not listed"),
@@ -337,7 +343,7 @@ def test_all_repeats_of_a_path_are_removed_and_that_is_told() -> None:
     text = f"ephys:\n  P:\n    - {A}\n    - {B}\n    - {A.upper()}: {{day: 1}}\n"
     done = make_changes(text, [Remove("626791_2022-08-15")])
     assert done.text == f"ephys:\n  P:\n    - {B}\n"
-    assert done.notes == ("626791_2022-08-15 is listed 2 times, in lines 3, 5: all are removed",)
+    assert done.notes[0] == "626791_2022-08-15 is listed 2 times, in lines 3, 5: all are removed"
 
 
 def test_of_repeats_the_one_that_counts_is_edited_and_that_is_told() -> None:
@@ -351,6 +357,21 @@ def test_ids_that_shift_are_told() -> None:
     first, second = "//x/2022-09-20_13-21-35_628801", "//x/2022-09-20_14-10-18_628801"
     done = make_changes(f"ephys:\n  P:\n  - {first}\n  - {second}\n", [Remove(first)])
     assert done.notes == ("628801_2022-09-20_1 becomes 628801_2022-09-20, as the sessions of its day are counted anew",)
+
+
+def test_days_of_other_sessions_that_shift_are_told() -> None:
+    text = f"ephys:\n  P:\n    - {A}\n    - {C}\n    - {D}: {{day: 9}}\n    - {OTHER}\n"
+    told = (
+        "experiment_day changes of 626791_2022-08-17 (2 -> {0}): with no day of their own, the sessions of "
+        "subject 626791 are numbered by their dates"
+    )
+    added = make_changes(text, [Add(B)])
+    assert added.notes == (told.format(3),)
+    assert make_changes(text, [Remove(A)]).notes == (told.format(1),)
+    assert make_changes(added.text, [Remove(B), Edit(D, unset=("day",))]).notes == (
+        told.format(2).replace("(2 ->", "(3 ->"),
+    )
+    assert make_changes(text, [Remove(D), Edit(A, {"day": 4})]).notes == ()
 
 
 def test_entries_in_brackets() -> None:

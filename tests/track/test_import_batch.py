@@ -45,6 +45,11 @@ def messages(read: Uploads, severity: str) -> list[str]:
         f'"C:\\Program Files\\env\\upload_dr_ecephys.exe" {PATH} recording1 recording2',
         f"upload_dr_ecephys {PATH} && echo done",
         f"upload_dr_ecephys {PATH} > log.txt",
+        f"upload_dr_ecephys {PATH} > {SESSION}.log 2>&1",
+        f"upload_dr_ecephys {PATH}>>logs/714748_20240624.log",
+        f"upload_dr_ecephys --chronic {PATH}",
+        f'upload_dr_ecephys -f --config="a b" "{PATH}" --force',
+        f"upload_dr_ecephys {PATH} & rem && upload_dr_ecephys {PATH}_later",
         "upload_dr_ecephys " + PATH.replace("/", "\\"),
         'upload_dr_ecephys "' + PATH.replace("/", "\\") + '\\"',
     ],
@@ -90,8 +95,61 @@ def test_lines_without_upload_are_noted_and_bad_paths_are_problems(tmp_path: Pat
     wrong = messages(read, "error")
     assert "upload.bat:2: upload_dr_ecephys without a path" in wrong[0]
     assert "'DRpilot_714748_20240624' is not the whole path" in wrong[1]
-    assert "several sessions in one line" in wrong[2]
+    assert "several sessions in one command" in wrong[2]
     assert "no subject and date in '//allen/DRpilot'" in wrong[3]
+
+
+@pytest.mark.parametrize("joint", [" && ", "&&", " & ", ";", " || ", " | "])
+@pytest.mark.parametrize("quote", ["", '"'])
+def test_every_command_of_a_line_is_read(tmp_path: Path, joint: str, quote: str) -> None:
+    both = [PATH, f"{PATH[:-1]}5"]
+    line = joint.join(f"upload_dr_ecephys {quote}{path}{quote}" for path in both)
+    assert paths(tmp_path, line, f"rem {line}", f"# {line}") == both
+
+
+def test_what_joins_commands_may_be_part_of_a_path(tmp_path: Path) -> None:
+    path = "//allen/this & that; too/714748_20240624"
+    assert paths(tmp_path, f'upload_dr_ecephys "{path}" --force', f"upload_dr_ecephys '{path}_2'") == [
+        path,
+        f"{path}_2",
+    ]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"upload_dr_ecephys {PATH} --force {PATH[:-1]}5",
+        f"upload_dr_ecephys {PATH} > log.txt {PATH[:-1]}5",
+        f'upload_dr_ecephys "{PATH} && upload_dr_ecephys "{PATH[:-1]}5"',
+    ],
+)
+def test_a_second_session_does_not_vanish_behind_an_option(tmp_path: Path, line: str) -> None:
+    read = read_batches([write_batch(tmp_path, line)])
+    assert read.uploads == ()
+    (complaint,) = messages(read, "error")
+    assert "several sessions in one command" in complaint
+
+
+def test_an_option_with_a_value_of_its_own_stands_behind_the_path(tmp_path: Path) -> None:
+    read = read_batches([write_batch(tmp_path, f"upload_dr_ecephys --jobs 4 {PATH}", "upload_dr_ecephys --chronic")])
+    assert read.uploads == ()
+    first, second = messages(read, "error")
+    assert "is not the whole path of a folder; skipped: give all of it, before options" in first
+    assert "without a path" in second
+
+
+def test_other_commands_of_a_line_are_noted(tmp_path: Path) -> None:
+    read = read_batches([write_batch(tmp_path, f"net use z: && upload_dr_ecephys {PATH}")])
+    assert len(read.uploads) == 1
+    assert "'net use z:' is passed over" in messages(read, "warning")[0]
+
+
+def test_a_folder_in_two_spellings_is_complained_of_once(tmp_path: Path) -> None:
+    path = uploaded(tmp_path, SESSION, {"ephys_day": 0})
+    other = path.replace("/", "\\").replace("DRpilot", "drPILOT")
+    read = read_batches([write_batch(tmp_path, *(f"upload_dr_ecephys {said}" for said in (path, f"{path}/", other)))])
+    assert len(read.uploads) == 1
+    assert [problem.severity for problem in read.problems] == ["error"]
 
 
 def test_several_batch_files_are_one_list_of_uploads(tmp_path: Path) -> None:

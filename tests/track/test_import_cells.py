@@ -13,6 +13,7 @@ from npc_lims.track.planning_cells import (
     parse_day,
     parse_days,
     parse_depth,
+    parse_experiment,
     parse_injection,
     parse_probes,
     parse_subject,
@@ -184,20 +185,66 @@ def test_depths_are_micrometres(cell: object, scale: float, expected: float | No
     assert parse_depth(cell, scale) == expected
 
 
-@pytest.mark.parametrize("cell", ["deep", -3900, True, 39000, "3,85"])
+@pytest.mark.parametrize("cell", ["deep", -3900, True, 39000, "3,85", "TBD", "?"])
 def test_what_is_no_depth_is_refused(cell: object) -> None:
     with pytest.raises(ValueError):
         parse_depth(cell)
 
 
-@pytest.mark.parametrize("cell", ["Muscimol", "muscimol in aCSF", "saline", "uncontrolled release"])
+@pytest.mark.parametrize("cell", [3.9, "3.9", "99", 0.5])
+def test_a_small_depth_without_unit_may_be_millimetres(cell: object) -> None:
+    with pytest.raises(ValueError, match="millimetres or micrometres: write its unit"):
+        parse_depth(cell)
+    assert parse_depth(f"{cell} um") == float(str(cell))
+    assert parse_depth(0) == 0
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        *("Muscimol", "muscimol in aCSF", "Muscimol (1 ug/ul, dissolved in sterile aCSF)", "saline"),
+        *("uncontrolled release", "muscimol + TTX", "muscimol injection"),
+    ],
+)
 def test_a_substance_perturbs(cell: str) -> None:
     assert parse_injection(cell) is True
 
 
-@pytest.mark.parametrize("cell", ["aCSF", "ACSF only", "Control", "saline control", "none", "n/a", "-"])
-def test_a_control_perturbs_nothing(cell: str) -> None:
+@pytest.mark.parametrize(
+    "cell",
+    [
+        *("aCSF", "ACSF only", "aCSF injection, 500 nl", "Control", "saline control", "control + aCSF"),
+        *("none", "None.", "n/a", "-", "N", "0", 0, False, "not injected", "No injection", "no  injections"),
+    ],
+)
+def test_a_control_perturbs_nothing(cell: object) -> None:
     assert parse_injection(cell) is False
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        *("TBD", "tba", "?", "??", "unknown", "muscimol?", "to be decided", "maybe muscimol", "see notes"),
+        *("yes", True, "y", 1, 3.5, "injected", "in aCSF", "muscimol not injected", "no aCSF", "cancelled"),
+    ],
+)
+def test_an_injection_that_is_not_settled_is_refused(cell: object) -> None:
+    with pytest.raises(ValueError, match="leaves open what was injected: write a substance, aCSF, control or none"):
+        parse_injection(cell)
+
+
+@pytest.mark.parametrize("control", ["aCSF", "control"])
+@pytest.mark.parametrize("joint", [" + ", "+", " and ", ", ", "/", " & ", " or ", " then "])
+def test_a_control_beside_another_substance_is_refused(control: str, joint: str) -> None:
+    for cell in (f"Muscimol{joint}{control}", f"{control}{joint}Muscimol"):
+        with pytest.raises(ValueError, match="names a control beside something else: write one"):
+            parse_injection(cell)
+
+
+def test_acsf_beside_another_substance_is_refused_however_it_is_written() -> None:
+    for cell in ("muscimol aCSF", "muscimol (aCSF)", "aCSF -> muscimol"):
+        with pytest.raises(ValueError, match="names a control beside something else"):
+            parse_injection(cell)
 
 
 def test_no_substance_says_nothing() -> None:
@@ -208,14 +255,48 @@ def test_no_substance_says_nothing() -> None:
 def test_experiment_types() -> None:
     assert says_naive("context-Naïve") and not says_naive("prod")
     assert says_opto("prod (opto)") and not says_opto("opto-tagging")
-    for text in ("pilot", "test rig", "not production", "DEV", "prod_test"):
+    for text in ("pilot", "test rig", "not production", "DEV", "prod_test", "non-standard"):
         assert says_production(text) is False, text
-    for text in ("Production", "standard", "templeton pilot prod"):
+    for text in (
+        "Production",
+        "standard",
+        "templeton pilot prod",
+        "prod, not naive",
+        "prod, non-opto",
+        "prod, no pilot",
+    ):
         assert says_production(text) is True, text
-    for text in ("muscimol", "naive", "templeton pilot", "latest"):
+    for text in ("muscimol", "naive", "templeton pilot", "latest", "no opto", "not a test"):
         assert says_production(text) is None, text
 
 
+@pytest.mark.parametrize(
+    "negated", ["no {}", "not {}", "non-{}", "non{}", "without {}", "no_{}", "prod (not {})", "{}: no"]
+)
+def test_what_is_denied_is_not_said(negated: str) -> None:
+    assert not says_opto(negated.format("opto"))
+    assert not says_naive(negated.format("Naïve"))
+    assert says_opto(f"{negated.format('naive')}, opto")
+    assert says_naive(f"{negated.format('opto')}, context naive")
+
+
+def test_the_context_may_stand_between() -> None:
+    assert not says_naive("not context-naive")
+    assert says_opto("opto, no optotagging")
+
+
+def test_an_experiment_that_is_not_settled_is_refused() -> None:
+    assert (parse_experiment(" prod, no opto "), parse_experiment(None)) == ("prod, no opto", None)
+    for cell in ("TBD", "?", "naive?", "opto, maybe"):
+        with pytest.raises(ValueError, match="leaves the experiment open"):
+            parse_experiment(cell)
+
+
 def test_cells_with_nothing_written() -> None:
-    assert [is_written(cell) for cell in (None, " ", "X", "n/a", "VISp", 3)] == [False] * 4 + [True] * 2
+    nothing = (None, " ", "X", "n/a", 0, "not inserted", "No probe")
+    assert not any(is_written(cell) for cell in nothing)
+    assert all(is_written(cell) for cell in ("VISp", 3, "VISp?"))
+    for cell in ("?", "TBD", "unknown", "VISp, not inserted"):
+        with pytest.raises(ValueError, match="leaves open whether anything was there"):
+            is_written(cell)
     assert parse_text(3.0) == "3"

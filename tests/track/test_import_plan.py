@@ -334,6 +334,16 @@ def test_a_session_on_another_day_than_those_recorded_is_told(tmp_path: Path) ->
     assert all("none of the days recorded in by_mouse" in problem.message for problem in problems)
 
 
+def test_cells_that_are_not_settled_change_nothing_that_is_tracked(tmp_path: Path) -> None:
+    flags = ("is_deep_insertion", "is_injection_perturbation", "is_opto_perturbation", "is_context_naive")
+    said = "\n            ".join(f"{name}: true" for name in flags)
+    text = TRACKED.replace("probe_letters_to_skip: DE # not inserted", said)
+    row = session_row(714748, DAY, a_depth=3.9, injection_substance="aCSF + muscimol")
+    sessions, problems = joined(plan_book(tmp_path, row, mice=[[714748, "DR", "TBD", DAY, "6/24"]]))
+    assert plan(text, *sessions).changes == ()
+    assert [problem.is_error for problem in problems] == [True] * 3
+
+
 def test_rows_of_one_session_in_two_sheets_add_to_each_other_and_differences_are_told(tmp_path: Path) -> None:
     book = write_book(
         tmp_path / "tracking.xlsx",

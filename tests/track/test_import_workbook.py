@@ -183,6 +183,45 @@ def test_a_depth_that_cannot_be_read_leaves_open_whether_it_is_deep(tmp_path: Pa
     assert book.sessions[0].is_deep is None
 
 
+@pytest.mark.parametrize(
+    ("cells", "words"),
+    [
+        ({"probes_in_brain": "A?"}, "are no probes"),
+        ({"b_loc": "TBD"}, "leaves open whether anything was there"),
+        ({"b_depth": 3.9}, "b depth: '3.9' may be millimetres or micrometres"),
+    ],
+)
+def test_a_cell_that_leaves_a_probe_open_leaves_open_which_were_recorded(
+    tmp_path: Path, cells: dict[str, Any], words: str
+) -> None:
+    book = read(plan_book(tmp_path, session_row(714748, DAY, a_loc="B2", **cells)))
+    assert_problem(book, 2, words)
+    assert (book.sessions[0].recorded, book.sessions[0].is_deep) == (None, None)
+
+
+def test_an_injection_or_experiment_that_is_not_settled_says_nothing_but_is_told(tmp_path: Path) -> None:
+    mouse = [714748, "DR", "TBD", DAY, "6/24"]
+    book = read(plan_book(tmp_path, session_row(714748, DAY, injection_substance="aCSF + muscimol"), mice=[mouse]))
+    assert [(problem.file, problem.line, problem.severity) for problem in book.problems] == [
+        ("tracking.xlsx[by_mouse]", 2, "error"),
+        (SHEET, 2, "error"),
+    ]
+    assert (book.mice[0].exp_type, book.sessions[0].is_injection) == (None, None)
+
+
+@pytest.mark.parametrize("state", ["hidden", "veryHidden"])
+def test_hidden_sheets_are_passed_over_and_named(tmp_path: Path, state: str) -> None:
+    path = plan_book(tmp_path, session_row(714748, DAY))
+    book = openpyxl.load_workbook(path)
+    old = book.copy_worksheet(book["by_session_prod"])
+    old.title, old.sheet_state = "by_session_old", state
+    book["todo"].sheet_state = state
+    book.save(path)
+    found = read(path)
+    assert [row.where.sheet for row in found.sessions] == [SHEET]
+    assert_problem(found, 0, "sheet is hidden", sheet="tracking.xlsx[by_session_old]", severity="warning")
+
+
 def test_days_that_cannot_be_read_are_told(tmp_path: Path) -> None:
     book = read(plan_book(tmp_path, mice=[[714748, "DR", "prod", None, "6/24"]]))
     assert_problem(book, 2, "'week of' is empty", sheet="tracking.xlsx[by_mouse]")
