@@ -1,6 +1,6 @@
 """Measure npc_lims, side by side with the tool in use today where that can do the same. See README.md.
 
-Usage: python benchmarks/run.py [--old PYTHON] [--sizes 500 10000 100000] [--only import,reads,sync]
+Usage: python benchmarks/run.py [--old PYTHON] [--sizes 500 10000 100000] [--only import,reads,sync,publishing]
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from benchmarks import publishing
 from benchmarks.child import Child, run_code, run_python
 from benchmarks.world import SCRATCH, TASK, World
 from npc_lims.model import SECTIONS
@@ -31,7 +32,7 @@ from tests.servers.raw_github import none_match
 from tests.servers.s3 import SeaweedS3
 from tests.servers.web import Request, Response, Server
 
-PARTS = ("import", "reads", "sync")
+PARTS = ("import", "reads", "sync", "publishing")
 LATENCY = 0.05
 
 Runs = list[dict[str, Any]]
@@ -327,6 +328,9 @@ def _measure(parts: list[str], arguments: argparse.Namespace, folder: Path) -> I
             yield from measure_reads(size, folder)
     if "sync" in parts:
         yield from measure_sync(arguments.sync_size, folder)
+    if "publishing" in parts:
+        for what, result in publishing.measure(folder / "publishing", arguments.sync_size):
+            yield Row(what, result)
 
 
 if __name__ == "__main__":

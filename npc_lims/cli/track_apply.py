@@ -194,7 +194,7 @@ def _print_next_steps(settings: Settings, tracked: Path, base: str | None, branc
     for command in (
         f"git switch -c {shlex.quote(branch)}",
         f"git add {shlex.quote(str(tracked))}",
-        f'git commit -m {shlex.quote(title)}',
+        f"git commit -m {shlex.quote(title)}",
         f"git push -u origin {shlex.quote(branch)}",
     ):
         console.print(f"  {command}", soft_wrap=True)
