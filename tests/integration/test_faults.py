@@ -148,6 +148,7 @@ def test_pages_of_another_shape_cost_no_fact(cloud: Cloud, synced: Path, answer:
 S3_FAULTS = {**COMMON, "expired token": EXPIRED}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", S3_FAULTS.values(), ids=S3_FAULTS.keys())
 def test_broken_s3_costs_no_fact(cloud: Cloud, synced: Path, fault: Fault) -> None:
     cloud.s3_proxy.rule = always(fault)

@@ -39,6 +39,7 @@ def kill_a_writer(server: subprocess.Popen[str], day: int, after: float) -> None
     assert server.stdout.readline() == "gone\n"
 
 
+@pytest.mark.slow
 def test_a_killed_writer_costs_nothing(tmp_path: Path) -> None:
     folder = tmp_path / "state"
     write_state(folder, read_state(folder), world(0))
