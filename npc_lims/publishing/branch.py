@@ -9,6 +9,7 @@ import re
 import shutil
 import tempfile
 import time
+import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -133,7 +134,7 @@ def _remove_leftovers(trees: Path) -> None:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
-def newest(tree: Repository, branch: str, since: datetime.datetime) -> str | None:
+def newest(repository: Repository, branch: str, since: datetime.datetime) -> str | None:
     """The remote's newest commit of *branch*; None if it has no such branch.
 
     In a shallow clone only what was committed after *since* comes with it.
@@ -141,32 +142,36 @@ def newest(tree: Repository, branch: str, since: datetime.datetime) -> str | Non
     Raises:
         GitError: The remote could not be read.
     """
+    # of this fetch alone: publishers in one checkout share FETCH_HEAD
+    kept = f"refs/npc-lims/{uuid.uuid4().hex}"
     try:
-        if not tree.line("ls-remote", "--heads", REMOTE, f"{_BRANCHES}{branch}"):
+        if not repository.line("ls-remote", "--heads", REMOTE, f"{_BRANCHES}{branch}"):
             return None
-        _fetch(tree, branch, since)
-        return tree.commit_of("FETCH_HEAD")
+        _fetch(repository, f"+{_BRANCHES}{branch}:{kept}", since)
+        found = repository.commit_of(kept)
+        repository.run("update-ref", "-d", kept)
+        return found
     except GitFailed as error:
         raise explained(error, branch, f"{REMOTE} could not be read") from None
 
 
-def _fetch(tree: Repository, branch: str, since: datetime.datetime) -> None:
+def _fetch(repository: Repository, refs: str, since: datetime.datetime) -> None:
     fetch = ("fetch", "--quiet", "--no-tags")
-    ref = f"{_BRANCHES}{branch}"
-    if not tree.is_shallow():
-        tree.run(*fetch, REMOTE, ref)
+    if not repository.is_shallow():
+        repository.run(*fetch, REMOTE, refs)
         return
     try:
-        tree.run(*fetch, f"--shallow-since={since.isoformat()}", REMOTE, ref)
+        repository.run(*fetch, f"--shallow-since={since.isoformat()}", REMOTE, refs)
         # and the commit before these, which tells what they changed
-        tree.run(*fetch, "--deepen=1", REMOTE, ref)
+        repository.run(*fetch, "--deepen=1", REMOTE, refs)
     except GitFailed as error:
         if "shallow.lock" in error.output:
             raise GitError(
-                f"{tree.root}: another git command is fetching into this shallow clone; publish again when it is done"
+                f"{repository.root}: another git command is fetching into this shallow clone; publish again when it "
+                "is done"
             ) from None
         # there is none after *since*
-        tree.run(*fetch, "--depth=1", REMOTE, ref)
+        repository.run(*fetch, "--depth=1", REMOTE, refs)
 
 
 def commit(tree: Repository, folder: str, message: str, who: Mapping[str, str]) -> str:
@@ -187,14 +192,14 @@ def commit(tree: Repository, folder: str, message: str, who: Mapping[str, str]) 
     return tree.commit_of("HEAD")
 
 
-def push(tree: Repository, branch: str) -> GitFailed | None:
-    """Push the worktree's commits. What git said if somebody else was, or may have been, quicker.
+def push(repository: Repository, branch: str, newest: str) -> GitFailed | None:
+    """Push the commit *newest* and those before it. What git said if somebody else was, or may have been, quicker.
 
     Raises:
         GitError: The remote refused, or could not be reached.
     """
     try:
-        tree.run("push", "--no-follow-tags", REMOTE, f"HEAD:{_BRANCHES}{branch}")
+        repository.run("push", "--no-follow-tags", REMOTE, f"{newest}:{_BRANCHES}{branch}")
         return None
     except GitFailed as error:
         if _OVERTAKEN.search(error.output):

@@ -103,16 +103,17 @@ def publish(
     last, stuck = "", 0
     with worktree(repository) as tree:
         for attempt in range(1, attempts + 1):
-            parent = newest(tree, target, since) or start
+            # what talks to the remote runs in the checkout: its address may be a path from there
+            parent = newest(repository, target, since) or start
             made = job.commits(tree, parent)
             done = Published(None, target, made.messages, made.changes, made.failures, attempt)
             if dry_run:
                 return done
             if not made.messages:
                 return dataclasses.replace(done, notes=catch_up(repository, inside, target, parent))
-            refusal = push(tree, target)
+            pushed = tree.commit_of("HEAD")
+            refusal = push(repository, target, pushed)
             if refusal is None:
-                pushed = tree.commit_of("HEAD")
                 return dataclasses.replace(done, commit=pushed, notes=catch_up(repository, inside, target, pushed))
             stuck = stuck + 1 if parent == last else 0
             _give_up_if_stuck(refusal, target, stuck)

@@ -379,6 +379,15 @@ def test_an_expired_token(checkout: Path, serve: Serve) -> None:
         assert secret not in said
 
 
+def test_a_remote_that_is_a_path_from_the_checkout(checkout: Path, remote: Path) -> None:
+    run_git(checkout, "remote", "set-url", "origin", "../remote.git")
+    assert push(checkout, look({FIRST: uploaded(FIRST)})).commit
+    assert len(subjects_of_commits(remote)) == 2
+    # nothing is left behind
+    assert run_git(checkout, "for-each-ref", "--format=%(refname)", "refs/npc-lims") == ""
+    assert len(run_git(checkout, "worktree", "list").splitlines()) == 1
+
+
 def test_a_remote_that_is_gone(checkout: Path) -> None:
     run_git(checkout, "remote", "set-url", "origin", str(checkout / "nowhere"))
     assert "origin could not be read" in refusal(checkout)
