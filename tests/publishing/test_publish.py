@@ -63,7 +63,7 @@ def checkout(remote: Path, tmp_path: Path) -> Path:
 def add_hook(repository: Path, name: str, script: str) -> None:
     folder = repository / ("hooks" if (repository / "HEAD").exists() else ".git/hooks")
     folder.mkdir(exist_ok=True)
-    (folder / name).write_text(f"#!/bin/sh\n{script}\n", newline="\n")
+    (folder / name).write_bytes(f"#!/bin/sh\n{script}\n".encode())
     (folder / name).chmod(0o755)
 
 
