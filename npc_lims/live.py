@@ -20,6 +20,7 @@ from npc_lims.model import CodeOcean, Record
 from npc_lims.notice import notify
 from npc_lims.reconcile import reconcile, reconcile_session
 from npc_lims.session_id import split_session_id
+from npc_lims.sources import TRACKED_FILE
 from npc_lims.sources.codeocean import AssetClient, observe_codeocean, open_client
 from npc_lims.sources.objects import StoreOpener, open_store
 from npc_lims.sources.observation import Observation
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
 __all__ = ["all_sessions", "complete", "find_session", "say_once"]
 
-TRACKED_FILE = "tracked_sessions.yaml"
 
 _found: Memo[Record] = Memo(size=4096, seconds=600)
 _not_found: Memo[list[str]] = Memo(size=4096, seconds=60)

@@ -11,8 +11,9 @@ from typing import Optional
 
 import typer
 
-from npc_lims.cli.places import TRACKED_FILE, checkout
+from npc_lims.cli.places import checkout
 from npc_lims.problems import Problem
+from npc_lims.sources import TRACKED_FILE
 
 __all__ = ["validate_command", "verify_command"]
 

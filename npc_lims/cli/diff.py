@@ -12,7 +12,7 @@ from typing import Any, Optional, Union
 
 import typer
 
-from npc_lims.cli.places import TRACKED_FILE, checkout
+from npc_lims.cli.places import checkout
 from npc_lims.errors import GitError, NpcLimsError, TrackedFileError
 from npc_lims.git import Repository, find_repository
 from npc_lims.review.preview import Preview, preview
@@ -28,6 +28,7 @@ from npc_lims.review.states import (
 )
 from npc_lims.review.tracked import TrackedDiff, compare_tracked, decode_tracked, tracked_on_github
 from npc_lims.settings import Settings, load_settings
+from npc_lims.sources import TRACKED_FILE
 
 __all__ = ["diff_command", "preview_command"]
 

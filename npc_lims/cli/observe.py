@@ -8,12 +8,18 @@ from typing import Optional
 import typer
 
 from npc_lims.cli.console import err, out
-from npc_lims.cli.options import CHANGED_HELP, ONLY_HELP, SESSIONS_HELP, session_ids_of, sources_of, tracked_beside
+from npc_lims.cli.options import (
+    CHANGED_HELP,
+    ONLY_HELP,
+    SESSIONS_HELP,
+    SOURCE_FAILED,
+    session_ids_of,
+    sources_of,
+    tracked_beside,
+)
 from npc_lims.cli.places import checkout
 
 __all__ = ["observe_command"]
-
-SOURCE_FAILED = 3
 
 
 def observe_command(

@@ -5,11 +5,23 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Optional
 
-from npc_lims.cli.places import TRACKED_FILE, checkout
+from npc_lims.cli.places import checkout
 from npc_lims.errors import NpcLimsError
 from npc_lims.model import SECTIONS
+from npc_lims.sources import TRACKED_FILE
 
-__all__ = ["CHANGED_HELP", "ONLY_HELP", "SESSIONS_HELP", "session_ids_of", "sources_of", "tracked_beside"]
+__all__ = [
+    "CHANGED_HELP",
+    "ONLY_HELP",
+    "SESSIONS_HELP",
+    "SOURCE_FAILED",
+    "session_ids_of",
+    "sources_of",
+    "tracked_beside",
+]
+
+SOURCE_FAILED = 3
+"""Exit code of a command that went on without a source."""
 
 ONLY_HELP = f"Sources to ask, of {', '.join(SECTIONS)}; repeat or separate by commas."
 SESSIONS_HELP = "Sessions that may change, by any form of their ids; repeat or separate by commas."

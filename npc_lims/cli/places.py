@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Optional
 
 from npc_lims.settings import Settings, load_settings
+from npc_lims.sources import TRACKED_FILE
 
-__all__ = ["TRACKED_FILE", "checkout", "reading_settings"]
-
-TRACKED_FILE = "tracked_sessions.yaml"
+__all__ = ["checkout", "reading_settings"]
 
 
 def checkout(start: Optional[Path] = None) -> Path:

@@ -15,6 +15,7 @@ from npc_lims.cli.options import (
     CHANGED_HELP,
     ONLY_HELP,
     SESSIONS_HELP,
+    SOURCE_FAILED,
     session_ids_of,
     sources_of,
     tracked_beside,
@@ -30,7 +31,6 @@ from npc_lims.sync import SyncOptions, SyncResult, apply, observe
 __all__ = ["sync_command"]
 
 _MOST_LISTED = 30
-SOURCE_FAILED = 3
 
 
 def sync_command(

@@ -11,13 +11,13 @@ from typing import Any, Literal, Optional
 import typer
 
 from npc_lims.cli.console import err, out
-from npc_lims.cli.places import TRACKED_FILE
 from npc_lims.cli.track_apply import MAX_BODY, Target, apply_or_propose, branch_name, code
 from npc_lims.cli.track_import import import_command
 from npc_lims.errors import NpcLimsError
 from npc_lims.github.propose import Revised
-from npc_lims.review.report import cut
+from npc_lims.review.report import counted, cut
 from npc_lims.session_id import make_session_id, parse_session_id, split_session_id
+from npc_lims.sources import TRACKED_FILE
 from npc_lims.track import Add, Change, Changed, Deduped, Edit, Remove, Touched, dedupe, make_changes
 from npc_lims.track.values import parse_assignment, parse_issue, parse_note, parse_path
 
@@ -193,13 +193,13 @@ def dedupe_command(
 
 def _tell_repeats(found: Deduped, dry_run: bool) -> None:
     console = out()
-    console.print(f"{_count(len(found.removed), 'repeat')} {'would be removed' if dry_run else 'removed'}")
+    console.print(f"{counted(len(found.removed), 'repeat')} {'would be removed' if dry_run else 'removed'}")
     for repeat in found.removed:
         if repeat.differs:
             console.print(f"  line {repeat.line}: {repeat.problem}", soft_wrap=True)
     if found.left:
         console.print(
-            f"{_count(len(found.left), 'repeat')} left, since they differ; choose with --keep first or --keep last:"
+            f"{counted(len(found.left), 'repeat')} left, since they differ; choose with --keep first or --keep last:"
         )
         for repeat in found.left:
             console.print(f"  line {repeat.line}: {repeat.problem}", soft_wrap=True)
@@ -267,7 +267,3 @@ def _option(name: str, value: object, default: object = None) -> list[str]:
 
 def _options(name: str, values: Optional[Sequence[str]]) -> list[str]:
     return [part for value in values or () for part in (name, value)]
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" + ("" if number == 1 else "s")

@@ -15,10 +15,11 @@ from typing import Optional
 from urllib.parse import quote
 
 from npc_lims.cli.console import out
-from npc_lims.cli.places import TRACKED_FILE, checkout
+from npc_lims.cli.places import checkout
 from npc_lims.errors import NpcLimsError
 from npc_lims.github.propose import Revised
 from npc_lims.settings import Settings, load_settings
+from npc_lims.sources import TRACKED_FILE
 from npc_lims.state.files import write_atomically
 
 __all__ = ["MAX_BODY", "Target", "apply_or_propose", "branch_name", "code"]

@@ -9,7 +9,7 @@ from typing import Optional
 
 import typer
 
-from npc_lims.cli.places import TRACKED_FILE
+from npc_lims.sources import TRACKED_FILE
 
 __all__ = ["import_command"]
 

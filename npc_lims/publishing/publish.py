@@ -31,6 +31,7 @@ from npc_lims.publishing.branch import (
 )
 from npc_lims.publishing.later import OBSERVED_TRAILER, seen_later, with_later
 from npc_lims.publishing.message import commit_message
+from npc_lims.sources import TRACKED_FILE
 from npc_lims.state.diff import SessionChange, changes_between
 from npc_lims.state.store import read_state
 from npc_lims.state.sync_file import read_sync_file
@@ -38,7 +39,6 @@ from npc_lims.sync import SyncResult, apply
 
 __all__ = ["Published", "publish"]
 
-TRACKED_FILE = "tracked_sessions.yaml"
 _LONGEST_WAIT = 30.0
 # A lock that somebody holds is gone at the next try, and the branch has moved.
 _STUCK_AFTER = 3

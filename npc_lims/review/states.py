@@ -17,6 +17,7 @@ from npc_lims.review.report import Chapter, counted, groups_of
 from npc_lims.rows import SCHEMA
 from npc_lims.session_id import ID_PATTERN
 from npc_lims.settings import Settings
+from npc_lims.sources import TRACKED_FILE
 from npc_lims.state.diff import SessionChange, compare_sessions, headline
 from npc_lims.state.files import TEMPORARY
 from npc_lims.state.remote import fetch_file, fetch_snapshot, read_cached_snapshot
@@ -24,7 +25,6 @@ from npc_lims.state.snapshot import SNAPSHOT, digest_of, line_id, split_lines
 from npc_lims.state.store import parse_record
 
 __all__ = [
-    "TRACKED_FILE",
     "WORKING_TREE",
     "StateDiff",
     "Version",
@@ -35,7 +35,6 @@ __all__ = [
     "state_on_github",
 ]
 
-TRACKED_FILE = "tracked_sessions.yaml"
 WORKING_TREE = "working tree"
 Facts = Mapping[str, Any]
 """A session as plain data: the content of its file."""

@@ -9,8 +9,9 @@ from typing import Any
 from npc_lims.model import Tracked
 from npc_lims.problems import Problem
 from npc_lims.review.report import Chapter, counted, groups_of
-from npc_lims.review.states import TRACKED_FILE, check_ref
+from npc_lims.review.states import check_ref
 from npc_lims.settings import Settings
+from npc_lims.sources import TRACKED_FILE
 from npc_lims.sources.tracked import TrackedFile, parse_tracked
 from npc_lims.state.diff import SessionChange, compare_sessions, one_line
 from npc_lims.state.remote import fetch_file
