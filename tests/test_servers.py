@@ -28,7 +28,7 @@ from codeocean.error import Error
 
 from tests.servers.asset_search import Asset, search
 from tests.servers.codeocean import CodeOceanServer, asset_id, make_asset
-from tests.servers.faults import Delay, FaultyProxy, MalformedJson, Refuse, Reset, Status, Truncate
+from tests.servers.faults import Delay, FaultyProxy, Lose, MalformedJson, Refuse, Reset, Status, Truncate
 from tests.servers.fixtures import Serve
 from tests.servers.raw_github import RawGitHubServer
 from tests.servers.s3 import SeaweedS3
@@ -218,7 +218,7 @@ def test_broken_json_is_400_and_unknown_paths_are_404(serve: Serve) -> None:
     with requests.Session() as session:
         session.auth = ("cop_test", "")
         assert session.post(f"{server.url}/api/v1/data_assets/search", data=b"{").status_code == 400
-        for method, path in [("GET", "/"), ("GET", "/api/v2/data_assets/x"), ("POST", "/api/v1/data_assets")]:
+        for method, path in [("GET", "/"), ("GET", "/api/v2/data_assets/x"), ("POST", "/api/v1/data_assets/x")]:
             answer = session.request(method, server.url + path)
             assert (answer.status_code, answer.json()) == (404, {"message": "Not found"})
 
@@ -650,6 +650,21 @@ def test_delays_make_clients_time_out_and_do_not_hold_up_the_stop(serve: Serve) 
         assert requests.get(proxy.url).status_code == 503
         started = time.monotonic()
     assert time.monotonic() - started < 2
+
+
+def test_lost_answers_are_those_of_requests_that_took_effect(serve: Serve) -> None:
+    upstream = serve(Echo())
+    with FaultyProxy(upstream.url) as proxy:
+        proxy.plan(Lose(), Lose(instead=Status(504)), Lose(60))
+        with pytest.raises(requests.ConnectionError):
+            requests.post(proxy.url, data=b"first")
+        assert requests.post(proxy.url, data=b"second").status_code == 504
+        with pytest.raises(requests.ReadTimeout):
+            requests.post(proxy.url, data=b"third", timeout=0.2)
+        assert requests.post(proxy.url, data=b"fourth").text == "fourth"
+        started = time.monotonic()
+    assert time.monotonic() - started < 2
+    assert [request.body for request in upstream.requests] == [b"first", b"second", b"third", b"fourth"]
 
 
 def test_latency_is_added_to_every_request(serve: Serve) -> None:

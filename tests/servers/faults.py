@@ -97,6 +97,22 @@ class Status(Fault):
 
 
 @dataclass(frozen=True)
+class Lose(Fault):
+    """The request is forwarded and takes effect, but its answer is lost: after `seconds` comes `instead`.
+
+    That is a reset without a byte, or say `Status(504)`; more `seconds` than the client's patience are a timeout.
+    """
+
+    seconds: float = 0
+    instead: Refuse | Status = Refuse()
+
+    def apply(self, proxy: FaultyProxy, request: Request) -> Response | None:
+        proxy.forward(request)
+        proxy.pause(self.seconds)
+        return self.instead.apply(proxy, request)
+
+
+@dataclass(frozen=True)
 class MalformedJson(Fault):
     """A 200 whose JSON breaks off in the middle, its Content-Length honest; nothing is forwarded."""
 
