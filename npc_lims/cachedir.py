@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import json
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from npc_lims.settings import Settings
 
-__all__ = ["cache_dir"]
+__all__ = ["cache_dir", "load_copy", "save_copy"]
 
 
 def cache_dir(settings: Settings) -> Path:
@@ -18,3 +22,35 @@ def cache_dir(settings: Settings) -> Path:
     import platformdirs
 
     return Path(platformdirs.user_cache_dir("npc_lims", appauthor=False))
+
+
+def load_copy(path: Path, address: str, version: str) -> bytes | None:
+    """What `save_copy` kept under that address and version; None if it kept another, or what it kept is damaged."""
+    try:
+        header, newline, content = path.read_bytes().partition(b"\n")
+    except OSError:
+        return None
+    return content if header + newline == _header(address, version, content) else None
+
+
+def save_copy(path: Path, address: str, version: str, content: bytes) -> None:
+    """Keep *content* in place of what *path* kept before."""
+    # a cache that cannot be written costs the next process some time, and this one nothing
+    with contextlib.suppress(OSError):
+        # for the user alone: the workbooks hold more than what is published
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as stream:
+            temporary = Path(stream.name)
+            try:
+                stream.write(_header(address, version, content) + content)
+                stream.close()  # an open file cannot be renamed on Windows
+                temporary.replace(path)
+            except BaseException:
+                stream.close()
+                temporary.unlink()
+                raise
+
+
+def _header(address: str, version: str, content: bytes) -> bytes:
+    """First line of a kept copy: what it is a copy of, and the digest that shows damage."""
+    return json.dumps([address, version, hashlib.sha256(content).hexdigest()]).encode() + b"\n"

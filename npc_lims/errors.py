@@ -4,7 +4,16 @@ NpcLimsError
 ├── SettingsError           an environment variable or .env entry makes no sense
 ├── MissingCredentials      (also KeyError) a token or key is needed and none is set
 ├── NoSessionInfo           (also ValueError) no such session is known
-├── TrackedFileError        tracked_sessions.yaml holds errors; carries them
+├── NoSessionData           (also FileNotFoundError, ValueError) the session has no such asset or file
+│   └── SessionIndexError   (also IndexError) the day has fewer recordings than the index asks for
+├── AssetError              (also ValueError) a data asset is there, and of no use as it is
+│   ├── NoAssetLocation     (also RuntimeError) its files are in no S3 bucket that Code Ocean names
+│   └── AmbiguousAsset      more than one, and nothing tells which is meant
+├── MissingDependency       (also ImportError) an optional package is not installed
+├── ComputationError        Code Ocean did not start, or did not give, what it was asked for
+├── InputFileError          a file that people edit holds errors; carries them
+│   ├── TrackedFileError    tracked_sessions.yaml
+│   └── PipelinesError      pipelines.yaml
 ├── SourceError             one external system could not be asked; carries which one
 ├── StateError              a file under state/ is missing, damaged or of another schema
 ├── GitError                git refused, or the checkout is not in a condition to publish from
@@ -16,7 +25,8 @@ NpcLimsError
 NpcLimsWarning              (a UserWarning)
 ├── StaleStateWarning       GitHub could not be asked: a kept copy answers, and its age is told
 ├── LiveStateWarning        there is no state to read: the sources themselves answer
-└── UnknownStatusWarning    a filter leaves out sessions whose status was never observed
+├── UnknownStatusWarning    a filter leaves out sessions whose status was never observed
+└── AmbiguousAssetWarning   there are several assets of one kind for a session: the newest is used
 """
 
 from __future__ import annotations
@@ -29,15 +39,25 @@ if TYPE_CHECKING:
     from npc_lims.problems import Problem
 
 __all__ = [
+    "AmbiguousAsset",
+    "AmbiguousAssetWarning",
+    "AssetError",
+    "ComputationError",
     "GitError",
     "GitHubError",
+    "InputFileError",
     "LiveStateWarning",
     "MissingCredentials",
+    "MissingDependency",
+    "NoAssetLocation",
     "NoRemoteState",
+    "NoSessionData",
     "NoSessionInfo",
     "NpcLimsError",
     "NpcLimsWarning",
+    "PipelinesError",
     "RemoteStateError",
+    "SessionIndexError",
     "SettingsError",
     "SourceError",
     "StaleStateWarning",
@@ -67,8 +87,39 @@ class NoSessionInfo(NpcLimsError, ValueError):
     """No session of that id is known; the message offers the nearest ones."""
 
 
-class TrackedFileError(NpcLimsError):
-    """tracked_sessions.yaml could not be used.
+class NoSessionData(NpcLimsError, FileNotFoundError, ValueError):
+    """A session has no asset, folder or file of the kind asked for; the message names the places searched."""
+
+    # OSError keeps its own text for errors that come with a number
+    __str__ = Exception.__str__
+
+
+class SessionIndexError(NoSessionData, IndexError):
+    """A subject has fewer recordings on that day than the index of the session asks for."""
+
+
+class AssetError(NpcLimsError, ValueError):
+    """A data asset exists and cannot be used: archived, failed, or kept where it cannot be read."""
+
+
+class NoAssetLocation(AssetError, RuntimeError):
+    """Code Ocean names no S3 bucket for the files of a data asset."""
+
+
+class AmbiguousAsset(AssetError):
+    """Several data assets could be meant, and nothing tells which of them is."""
+
+
+class MissingDependency(NpcLimsError, ImportError):
+    """A package that is installed by an extra of npc_lims is needed; the message names the extra."""
+
+
+class ComputationError(NpcLimsError):
+    """Code Ocean refused to run something, or could not be asked about a run; the message has its reason."""
+
+
+class InputFileError(NpcLimsError):
+    """A file that people edit could not be used.
 
     Attributes:
         problems: Every problem found, errors and warnings, in file order.
@@ -80,6 +131,14 @@ class TrackedFileError(NpcLimsError):
 
     def __str__(self) -> str:
         return "\n".join(str(problem) for problem in self.problems if problem.is_error)
+
+
+class TrackedFileError(InputFileError):
+    """tracked_sessions.yaml could not be used; `problems` tells why."""
+
+
+class PipelinesError(InputFileError):
+    """pipelines.yaml could not be used; `problems` tells why."""
 
 
 class SourceError(NpcLimsError):
@@ -148,3 +207,7 @@ class LiveStateWarning(NpcLimsWarning):
 
 class UnknownStatusWarning(NpcLimsWarning):
     """A filter asks for a status that was never observed for some sessions: these are left out."""
+
+
+class AmbiguousAssetWarning(NpcLimsWarning):
+    """There are several data assets of one kind for a session: the newest is used, and the others are named."""

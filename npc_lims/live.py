@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from npc_lims.errors import (
     LiveStateWarning,
@@ -15,14 +14,16 @@ from npc_lims.errors import (
     SourceError,
     TrackedFileError,
 )
+from npc_lims.live_assets import RememberingClient
 from npc_lims.memo import Memo
 from npc_lims.model import CodeOcean, Record
 from npc_lims.notice import notify
+from npc_lims.paths.listing import store_of
 from npc_lims.reconcile import reconcile, reconcile_session
 from npc_lims.session_id import split_session_id
 from npc_lims.sources import TRACKED_FILE
-from npc_lims.sources.codeocean import AssetClient, observe_codeocean, open_client
-from npc_lims.sources.objects import StoreOpener, open_store
+from npc_lims.sources.codeocean import observe_codeocean
+from npc_lims.sources.objects import StoreOpener
 from npc_lims.sources.observation import Observation
 from npc_lims.sources.s3 import observe_s3
 from npc_lims.state.remote import fetch_file
@@ -35,7 +36,6 @@ __all__ = ["all_sessions", "complete", "find_session", "say_once"]
 
 _found: Memo[Record] = Memo(size=4096, seconds=600)
 _not_found: Memo[list[str]] = Memo(size=4096, seconds=60)
-_searches: Memo[list[list[dict[str, Any]]]] = Memo(size=256, seconds=600)
 _tracked: Memo[Observation] = Memo(size=2, seconds=600)
 _tracked_failed: Memo[RemoteStateError] = Memo(size=16, seconds=60)
 _told: Memo[bool] = Memo(size=16, seconds=24 * 3600)
@@ -164,21 +164,6 @@ def _unknown(record: Record, flags: Collection[str]) -> list[str]:
     return [flag for flag in flags if record.status.get(flag, False) is None]
 
 
-class _RememberingClient:
-    """Searches that were made already are answered from memory: sessions of one subject cost one search."""
-
-    def __init__(self, client: AssetClient, domain: str) -> None:
-        self._client = client
-        self._domain = domain
-
-    def search(self, **params: Any) -> Iterator[list[dict[str, Any]]]:
-        question = (self._domain, json.dumps(params, sort_keys=True))
-        return iter(_searches.get_or(question, lambda: list(self._client.search(**params))))
-
-    def get(self, asset_id: str) -> dict[str, Any] | None:
-        return self._client.get(asset_id)
-
-
 def _ask_tracked(settings: Settings) -> Observation:
     """The tracked sessions file that is published beside the state."""
     place = (settings.raw_url, settings.repo, settings.ref)
@@ -207,17 +192,18 @@ def _fetch_tracked(settings: Settings) -> Observation:
 def _ask_training(settings: Settings) -> Observation:
     from npc_lims.sources.spreadsheets import observe_training
 
-    store = open_store(settings) if settings.training.startswith("s3://") else None
+    store = store_of(settings) if settings.training.startswith("s3://") else None
     return observe_training(settings, store, {})
 
 
 def _ask_codeocean(settings: Settings, records: Mapping[str, Record], only: Collection[str]) -> Observation:
-    client = _RememberingClient(open_client(settings), str(settings.mirror or settings.codeocean_domain))
-    return observe_codeocean(settings, client, StoreOpener(settings), records, only, by_subject=len(only) == 1)
+    return observe_codeocean(
+        settings, RememberingClient(settings), StoreOpener(settings), records, only, by_subject=len(only) == 1
+    )
 
 
 def _ask_s3(settings: Settings, records: Mapping[str, Record], only: Collection[str]) -> Observation:
-    return observe_s3(settings, open_store(settings), records, only)
+    return observe_s3(settings, store_of(settings), records, only)
 
 
 def flags_of_all(settings: Settings, records: Mapping[str, Record]) -> Iterator[Record]:

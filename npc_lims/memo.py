@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Hashable
+from concurrent.futures import Future
 from typing import Generic, TypeVar
 
 import cachetools
@@ -25,6 +26,7 @@ class Memo(Generic[V]):
 
     def __init__(self, size: int, seconds: float) -> None:
         self._answers: cachetools.TTLCache[Hashable, V] = cachetools.TTLCache(size, seconds)
+        self._asking: dict[Hashable, Future[V]] = {}
         self._lock = threading.RLock()
         _all.append(self)
 
@@ -42,9 +44,44 @@ class Memo(Generic[V]):
         answer = self.get(question)
         return self.put(question, ask()) if answer is None else answer
 
+    def get_once(self, question: Hashable, ask: Callable[[], V], keep: Callable[[V], bool] = lambda _: True) -> V:
+        """As `get_or`, but threads that want the same wait for the one that asks, and share its answer or its error.
+
+        Args:
+            keep: Whether an answer holds; if not, the next who wants it asks again.
+        """
+        with self._lock:
+            answer = self._answers.get(question)
+            if answer is not None:
+                return answer
+            asking = self._asking.get(question)
+            if asking is None:
+                mine = self._asking[question] = Future()
+        if asking is not None:
+            return asking.result()
+        try:
+            answer = ask()
+        except BaseException as error:
+            self._arrived(question, mine)
+            mine.set_exception(error)
+            raise
+        if self._arrived(question, mine) and keep(answer):
+            self.put(question, answer)
+        mine.set_result(answer)
+        return answer
+
+    def _arrived(self, question: Hashable, mine: Future[V]) -> bool:
+        """Whether what was asked is still to be kept: not if everything was forgotten meanwhile."""
+        with self._lock:
+            if self._asking.get(question) is not mine:
+                return False
+            del self._asking[question]
+            return True
+
     def clear(self) -> None:
         with self._lock:
             self._answers.clear()
+            self._asking.clear()
 
 
 def clear_caches() -> None:

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["SessionInfo"]
 
-_DATA_REPO = "s3://aind-scratch-data/dynamic-routing/DynamicRoutingTask/Data"
-
 
 def _none() -> None:
     return None
@@ -331,7 +329,7 @@ class SessionInfo:
     @property
     def cloud_path(self) -> upath.UPath | None:
         """Raw data folder in the cloud; for behavior files that were never uploaded, their synced copy; or None."""
-        import upath
+        from npc_lims.paths.s3_paths import named_path
 
         synced = self._synced_path()
         raw = self._asset("raw")
@@ -339,30 +337,38 @@ class SessionInfo:
             _ = self.raw_asset_id  # looked up live
             raw = self._asset("raw")
         if raw:
-            location = raw.get("location") or f"s3://{self._own_settings.codeocean_bucket}/{raw['id']}"
-            return upath.UPath(location)
-        return None if synced is None else upath.UPath(synced)
+            from npc_lims.model import Asset
+            from npc_lims.sources.s3 import asset_uri
+
+            uri = asset_uri(Asset.model_validate(raw), self._own_settings.codeocean_bucket)
+            return named_path(self._own_settings, uri)
+        return None if synced is None else named_path(self._own_settings, synced)
 
     def _synced_path(self) -> str | None:
         path = allen_path_of(self.record)
-        return path.replace(DATA_REPO_ISILON, _DATA_REPO) if path.startswith(f"{DATA_REPO_ISILON}/") else None
+        if not path.startswith(f"{DATA_REPO_ISILON}/"):
+            return None
+        return path.replace(DATA_REPO_ISILON, self._own_settings.stim_root)
 
     @property
     def raw_data_paths(self) -> tuple[upath.UPath, ...] | None:
-        """Files at the top of the raw data folder and all entries one level down (for a folder named
-        `ecephys*` inside, two), listed now; None if there is no raw data.
+        """What `get_raw_data_paths_from_s3` gives for the session; None if there is no raw data.
 
         Raises:
+            NoSessionData: Nothing of the raw data has arrived on S3.
+            AssetError: The raw data are not on S3.
             MissingCredentials: There is no way to ask; the message names the variable to set.
             SourceError: The listing failed.
+            MissingDependency: s3fs is not installed.
         """
         if self.raw_asset_id is None:
             return None
-        from npc_lims.paths import list_raw_data_paths
+        from npc_lims.model import Asset
+        from npc_lims.paths.raw import raw_data_paths
 
         raw = self._asset("raw")
         assert raw, "a session with a raw asset id has a raw asset"
-        return list_raw_data_paths(self._own_settings, raw)
+        return raw_data_paths(self._own_settings, self._session_id, Asset.model_validate(raw))
 
 
 def _has_training(settings: Settings, subject: str) -> bool:

@@ -52,7 +52,7 @@ def get_session_info(session: None, ttl_seconds: float | None = None, **filters:
 
 
 @overload
-def get_session_info(session: Session, ttl_seconds: float | None = None) -> SessionInfo: ...
+def get_session_info(session: Session, ttl_seconds: float | None = None, **filters: Any) -> SessionInfo: ...
 
 
 def get_session_info(
@@ -65,20 +65,19 @@ def get_session_info(
         ttl_seconds: How old the kept copy of the state may be; by default what NPC_LIMS_TTL says.
         **filters: Values that a session must have: `is_ephys=True`, `project="DynamicRouting"`,
             `subject=626791`, any status. A status that is unknown matches only None; a warning tells how
-            many sessions are left out for that.
+            many sessions are left out for that. They choose among all sessions: beside a session they say
+            nothing, as callers pass one set of them for both.
 
     Raises:
         NoSessionInfo: No such session, neither in state nor in the sources that could be asked.
         TypeError: A filter of another name; the message lists them.
         RemoteStateError: There is no state to read and no source to ask.
     """
-    _check_filters(filters)
     settings = settings_for_reading()
-    if session is None:
-        return select_sessions(settings, filters, ttl_seconds)
-    if filters:
-        raise TypeError("filters choose among all sessions: give either a session or filters")
-    return select_session(settings, session, ttl_seconds)
+    if session is not None:
+        return select_session(settings, session, ttl_seconds)
+    _check_filters(filters)
+    return select_sessions(settings, filters, ttl_seconds)
 
 
 def select_sessions(

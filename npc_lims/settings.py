@@ -101,6 +101,9 @@ class Settings(pydantic.BaseModel):
     codeocean_bucket: str = pydantic.Field(
         "codeocean-s3datasetsbucket-1u41qdg42ur9", validation_alias=_env("NPC_LIMS_CODEOCEAN_BUCKET")
     )
+    pypi_url: str = pydantic.Field(
+        "https://pypi.org/pypi/npc_sessions/json", validation_alias=_env("NPC_LIMS_PYPI_URL")
+    )
     # patience
     timeout: float = pydantic.Field(30, validation_alias=_env("NPC_LIMS_TIMEOUT"), gt=0)
     attempts: int = pydantic.Field(5, validation_alias=_env("NPC_LIMS_ATTEMPTS"), ge=1, le=20)
@@ -112,7 +115,7 @@ class Settings(pydantic.BaseModel):
     def _split_columns(cls, value: Any) -> Any:
         return tuple(name.strip() for name in value.split(",") if name.strip()) if isinstance(value, str) else value
 
-    @pydantic.field_validator("codeocean_domain", "raw_url", "github_api_url")
+    @pydantic.field_validator("codeocean_domain", "raw_url", "github_api_url", "pypi_url")
     @classmethod
     def _check_url(cls, value: str) -> str:
         parts = urllib.parse.urlsplit(value)

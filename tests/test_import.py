@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import json
 import pkgutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -43,10 +45,30 @@ def test_public_names_are_those_of_all() -> None:
     assert {"SessionInfo", "get_session_info", "get_session_issues", "get_session_kwargs"} <= set(npc_lims.__all__)
 
 
-@pytest.mark.parametrize("name", npc_lims.__all__)
-def test_every_public_name_loads_alone(name: str) -> None:
-    told = in_a_new_process(f"import npc_lims; print(npc_lims.{name}.__module__)")
-    assert told.startswith("npc_lims")
+def test_every_public_name_loads_alone() -> None:
+    """Each is the first to be asked for, in one process that forgets the others."""
+    code = (
+        "import sys\n"
+        f"for name in {npc_lims.__all__!r}:\n"
+        "    for loaded in [m for m in sys.modules if m.split('.')[0] == 'npc_lims']:\n"
+        "        del sys.modules[loaded]\n"
+        "    import npc_lims\n"
+        "    getattr(npc_lims, name)\n"
+        "print('fine')\n"
+    )
+    assert in_a_new_process(code) == "fine\n"
+
+
+def test_type_checkers_read_the_same_names() -> None:
+    stub = ast.parse(Path(npc_lims.__file__).with_suffix(".pyi").read_text(encoding="utf-8"))
+    homes = {
+        alias.asname: node.module
+        for node in stub.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+        if alias.asname == alias.name
+    }
+    assert homes == npc_lims._HOMES  # type: ignore[attr-defined]
 
 
 def test_names_can_be_imported_all_at_once() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -80,3 +81,56 @@ def test_many_threads(make: Callable[..., Memo[int]]) -> None:
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda n: kept.get_or(n % 20, lambda: n % 20), range(2000)))
     assert answers == [n % 20 for n in range(2000)]
+
+
+def test_threads_that_want_the_same_ask_once(make: Callable[..., Memo[int]]) -> None:
+    kept = make()
+    asked: list[int] = []
+    everyone = threading.Barrier(8)
+
+    def ask() -> int:
+        asked.append(1)
+        time.sleep(0.05)
+        return 7
+
+    def want(_: int) -> int:
+        everyone.wait()
+        return kept.get_once("a", ask)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(want, range(8))) == [7] * 8
+    assert len(asked) == 1
+    assert kept.get("a") == 7
+
+
+def test_threads_that_wait_share_the_error_and_the_next_asks_again(make: Callable[..., Memo[int]]) -> None:
+    kept = make()
+    asked: list[int] = []
+    everyone = threading.Barrier(4)
+
+    def fail() -> int:
+        asked.append(1)
+        time.sleep(0.05)
+        raise ValueError("no")
+
+    def want(_: int) -> str:
+        everyone.wait()
+        with pytest.raises(ValueError, match="no"):
+            kept.get_once("a", fail)
+        return "raised"
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(want, range(4))) == ["raised"] * 4
+    assert len(asked) == 1
+    assert kept.get_once("a", lambda: 5) == 5
+
+
+def test_what_was_forgotten_while_it_was_asked_for_is_not_kept(make: Callable[..., Memo[int]]) -> None:
+    kept = make()
+
+    def ask() -> int:
+        clear_caches()
+        return 1
+
+    assert kept.get_once("a", ask) == 1
+    assert kept.get("a") is None

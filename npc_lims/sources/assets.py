@@ -15,7 +15,7 @@ from npc_lims.model import PROCESSES, Asset, CodeOcean, Record, Tracked
 from npc_lims.session_id import make_session_id, split_session_id
 from npc_lims.sources.observation import Found
 
-__all__ = ["SEARCHED_NAMES", "DataAsset", "errored_output", "select_facts"]
+__all__ = ["SEARCHED_NAMES", "DataAsset", "errored_output", "recordings_of_day", "select_facts"]
 
 SEARCHED_NAMES = re.compile(
     r"(?P<platform>ecephys|behavior|SmartSPIM)_(?P<subject>[0-9]{6,7})"
@@ -155,11 +155,9 @@ def _select(
     subject, date, index = split_session_id(session_id)
     before = records[session_id].codeocean
     judged = _Judged(before if isinstance(before, CodeOcean) else None, verdict)
-    is_ephys = _is_ephys(records[session_id]) or _looks_like_ephys(records[session_id], day)
-    if not is_ephys and any(_is_ephys(other) for other in _others_of_day(session_id, records)):
-        # the ecephys recordings of that day are theirs, whatever their number
-        day = [asset for asset in day if asset.platform == "behavior"]
-    group = _recording(day, index, is_ephys)
+    day, is_ephys = _countable(session_id, records, day)
+    recordings = _by_recording(day, is_ephys)
+    group = recordings[index] if index < len(recordings) else []
     facts: dict[str, Any] = {
         "raw": _newest_raw(group) or (index == 0 and is_ephys and _newest_raw(day, "behavior")),
         "sorted": judged.newest_good(group, "sorted"),
@@ -173,7 +171,7 @@ def _select(
     second = make_session_id(subject, date, 1)
     if is_ephys and index == 0 and not _is_ephys(records.get(second)):
         # a second recording of the day that nobody lists as an ephys session is the one of surface channels
-        surface = _recording(day, 1, is_ephys)
+        surface = recordings[1] if len(recordings) > 1 else []
         facts["surface"] = _newest_raw(surface, "ecephys")
         facts["surface_sorted"] = judged.newest_good(surface, "surface_sorted")
     if not any(facts.values()) and None not in facts.values() and not judged.errored:
@@ -199,16 +197,34 @@ def _others_of_day(session_id: str, records: Mapping[str, Record]) -> Iterator[R
             yield records[other]
 
 
-def _recording(day: Sequence[DataAsset], index: int, is_ephys: bool) -> list[DataAsset]:
-    """Assets of the recording at *index* of the day, by start time.
+def recordings_of_day(
+    session_id: str, records: Mapping[str, Record], day: Sequence[DataAsset]
+) -> list[list[DataAsset]]:
+    """Assets of each recording that counts for the index of the session, by start time.
 
-    For ephys only ecephys assets are counted, so that a behavior asset never shifts the index.
+    Args:
+        session_id: The session.
+        records: What is known of it and of the others of its day: the platform decides what counts.
+        day: Assets of its subject and day, without imaging.
     """
+    return _by_recording(*_countable(session_id, records, day))
+
+
+def _countable(
+    session_id: str, records: Mapping[str, Record], day: Sequence[DataAsset]
+) -> tuple[Sequence[DataAsset], bool]:
+    """Assets of the day that may be the session's, and whether it is an ephys session."""
+    is_ephys = _is_ephys(records[session_id]) or _looks_like_ephys(records[session_id], day)
+    if not is_ephys and any(_is_ephys(other) for other in _others_of_day(session_id, records)):
+        # the ecephys recordings of that day are theirs, whatever their number
+        day = [asset for asset in day if asset.platform == "behavior"]
+    return day, is_ephys
+
+
+def _by_recording(day: Sequence[DataAsset], is_ephys: bool) -> list[list[DataAsset]]:
+    """For ephys only ecephys assets are counted, so that a behavior asset never shifts the index."""
     counted = [asset for asset in day if asset.platform == "ecephys"] if is_ephys else day
-    starts = sorted({asset.start for asset in counted})
-    if index >= len(starts):
-        return []
-    return [asset for asset in day if asset.start == starts[index]]
+    return [[asset for asset in day if asset.start == start] for start in sorted({asset.start for asset in counted})]
 
 
 def _newest(assets: Sequence[DataAsset]) -> Union[Asset, bool]:

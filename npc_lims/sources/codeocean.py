@@ -23,7 +23,18 @@ from npc_lims.sources.observation import Found, Observation
 if TYPE_CHECKING:
     from npc_lims.settings import Settings
 
-__all__ = ["AssetClient", "CodeOceanClient", "MirrorClient", "fetch_assets", "observe_codeocean", "open_client"]
+__all__ = [
+    "AssetClient",
+    "CodeOceanClient",
+    "Judge",
+    "MirrorClient",
+    "error_message",
+    "fetch_assets",
+    "observe_codeocean",
+    "open_client",
+    "read_asset",
+    "subject_searches",
+]
 
 SOURCE = "codeocean"
 PAGE = 1000
@@ -107,7 +118,7 @@ class CodeOceanClient:
                     "'data assets: read'; make a new one and set CODE_OCEAN_API_TOKEN",
                 )
             if response.status_code != 200:
-                raise SourceError(SOURCE, f"{path} answered {response.status_code}: {_message(response)}")
+                raise SourceError(SOURCE, f"{path} answered {response.status_code}: {error_message(response)}")
             content = response.json()
             if method == "POST" and not _is_page(content):
                 raise ValueError("no results and has_more in the page")
@@ -167,7 +178,7 @@ def observe_codeocean(
     subjects = sorted({subject_of(session_id) for session_id in wanted})
     assets = fetch_assets(client, subjects, by_subject=by_subject, progress=progress)
     _check_vanished(client, assets, [records[session_id] for session_id in wanted])
-    judge = _Judge(settings, store)
+    judge = Judge(settings, store)
     facts: dict[str, Found] = select_facts(wanted, records, assets, judge, settings.s3_workers)
     counts = {"assets": sum(map(len, assets.values()))}
     return Observation(source=SOURCE, facts=facts, counts=counts, failure=judge.failure)
@@ -187,14 +198,14 @@ def fetch_assets(
     wanted = set(subjects)
     found: dict[str, dict[str, DataAsset]] = {}
     seen = 0
-    for params in _subject_searches(subjects) if by_subject else [{}]:
+    for params in subject_searches(subjects) if by_subject else [{}]:
         for page in client.search(**params):
             seen += len(page)
             for raw in page:
                 match = SEARCHED_NAMES.match(str(raw.get("name")))
                 if match is None or match["subject"] not in wanted:
                     continue
-                asset = _read_asset(raw)
+                asset = read_asset(raw)
                 if asset.is_usable:
                     # pages may overlap while assets are being added: an id counts once
                     found.setdefault(match["subject"], {})[asset.id] = asset
@@ -202,14 +213,15 @@ def fetch_assets(
     return {subject: list(assets.values()) for subject, assets in found.items()}
 
 
-def _subject_searches(subjects: Collection[str]) -> Iterator[dict[str, str]]:
+def subject_searches(subjects: Collection[str]) -> Iterator[dict[str, str]]:
     """By metadata, and by any word: old assets have no metadata, and their subject stands in a tag."""
     for subject in subjects:
         yield {"query": f"subject id: {subject}"}
         yield {"query": subject}
 
 
-def _read_asset(raw: dict[str, Any]) -> DataAsset:
+def read_asset(raw: dict[str, Any]) -> DataAsset:
+    """What the API sent, as an asset. SourceError if it is none."""
     try:
         return DataAsset.model_validate(raw)
     except pydantic.ValidationError as error:
@@ -234,7 +246,7 @@ def _check_vanished(client: AssetClient, assets: Mapping[str, list[DataAsset]], 
     step = -(-len(vanished) // _ASKED_AGAIN) or 1
     for asset_id, name in list(vanished.items())[::step]:
         raw = client.get(asset_id)
-        if raw is None or not _read_asset(raw).is_usable or raw.get("name") != name:
+        if raw is None or not read_asset(raw).is_usable or raw.get("name") != name:
             continue
         archived = client.search(query=f'name:"{name}"', archived=True)
         if not any(item.get("id") == asset_id for page in archived for item in page):
@@ -243,7 +255,7 @@ def _check_vanished(client: AssetClient, assets: Mapping[str, list[DataAsset]], 
             )
 
 
-class _Judge:
+class Judge:
     """Tells good sorting results from errored ones; reads the `output` file of each once."""
 
     def __init__(self, settings: Settings, store: Callable[[], ObjectStore]) -> None:
@@ -273,7 +285,8 @@ def _is_page(content: Any) -> bool:
     )
 
 
-def _message(response: Any) -> str:
+def error_message(response: Any) -> str:
+    """What the API says of a request that it refused: at most 200 characters."""
     try:
         return str(response.json().get("message", ""))[:200]
     except (ValueError, AttributeError):

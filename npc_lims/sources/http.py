@@ -68,7 +68,8 @@ def request(
         try:
             response = session.request(method, url, timeout=patience.timeout, allow_redirects=False, **more)
             if response.status_code not in _PASSING:
-                _check_whole(response)
+                if not more.get("stream"):  # then nothing has been read yet: *parse* has to see to it
+                    _check_whole(response)
                 return parse(response)
             why = f"answered {response.status_code} {response.reason}".strip()
             asked = retry_after_seconds(response.headers.get("Retry-After"))

@@ -10,7 +10,7 @@ import dataclasses
 import hashlib
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -44,7 +44,7 @@ class Folder:
 
 
 class ObjectStore(Protocol):
-    """Read access to buckets. Every method raises `SourceError` when it cannot give a whole answer."""
+    """Access to buckets. Every method raises `SourceError` when it cannot give a whole answer."""
 
     def list_folder(self, bucket: str, prefix: str) -> Folder:
         """What stands directly below *prefix* (which ends with a slash, or is empty)."""
@@ -60,6 +60,9 @@ class ObjectStore(Protocol):
 
     def read(self, bucket: str, key: str, limit: int) -> bytes | None:
         """Content of the object, or None when there is none of that key. Over *limit* bytes is a `SourceError`."""
+
+    def write(self, bucket: str, key: str, content: bytes) -> None:
+        """Make *content* the object. No sync and no read of anything does this."""
 
 
 def split_s3_uri(uri: str) -> tuple[str, str]:
@@ -119,7 +122,7 @@ class S3Store:
             region_name=settings.aws_default_region,
             profile_name=settings.aws_profile,
         )
-        return session.client(
+        client = session.client(
             "s3",
             endpoint_url=settings.aws_endpoint_url,
             config=config.Config(
@@ -129,6 +132,8 @@ class S3Store:
                 max_pool_connections=settings.s3_workers,
             ),
         )
+        client.meta.events.register("needs-retry.s3", _again_after_429(settings.attempts, settings.backoff))
+        return client
 
     def list_folder(self, bucket: str, prefix: str) -> Folder:
         folders: list[str] = []
@@ -181,6 +186,13 @@ class S3Store:
             raise SourceError("s3", f"s3://{bucket}/{key} broke off after {len(content)} bytes; try again")
         return content
 
+    def write(self, bucket: str, key: str, content: bytes) -> None:
+        name = f"s3://{bucket}/{key}"
+        with _S3Errors(name, "write") as missing:
+            _always_sent(self._client.put_object(Bucket=bucket, Key=key, Body=content), "ETag", name)
+        if missing:
+            raise SourceError("s3", f"{name}: there is nothing that could hold it: check the bucket settings")
+
 
 class MirrorStore:
     """A folder whose `<bucket>/<key>` files stand for the objects of buckets. What it has not got is not there."""
@@ -232,6 +244,22 @@ class MirrorStore:
             return path.read_bytes()
         return None
 
+    def write(self, bucket: str, key: str, content: bytes) -> None:
+        path = self._root / bucket / key
+        with _FileErrors(path, "write"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+
+
+def _again_after_429(most: int, backoff: float) -> Callable[..., float | None]:
+    """What asks again after a bare 429, such as a proxy sends: botocore, in many of its versions, does not."""
+
+    def wait(response: Any, attempts: int, **_: Any) -> float | None:
+        is_429 = response is not None and response[0].status_code == 429
+        return min(backoff * 2 ** (attempts - 1), 20.0) if is_429 and attempts < most else None
+
+    return wait
+
 
 def _always_sent(answer: Mapping[str, Any], field: str, name: str) -> Any:
     """What every answer of S3 holds: without it the answer is another server's, such as a login page."""
@@ -258,15 +286,16 @@ def _plain(secret: Any) -> str | None:
 class _FileErrors:
     """Turn what the file system raises into a `SourceError` naming the path."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, doing: str = "read") -> None:
         self._path = path
+        self._doing = doing
 
     def __enter__(self) -> None:
         return None
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         if isinstance(error, OSError):
-            raise SourceError("s3", f"cannot read {self._path}: {error.strerror}") from error
+            raise SourceError("s3", f"cannot {self._doing} {self._path}: {error.strerror}") from error
 
 
 class _S3Errors:
@@ -275,8 +304,9 @@ class _S3Errors:
     As a context value it gives a list that is non-empty when the object does not exist.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, doing: str = "read") -> None:
         self._name = name
+        self._doing = doing
         self._missing: list[bool] = []
 
     def __enter__(self) -> list[bool]:
@@ -312,7 +342,7 @@ class _S3Errors:
         elif code in ("InvalidAccessKeyId", "SignatureDoesNotMatch"):
             advice = "the AWS credentials are wrong: check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
         elif code in ("AccessDenied", "403"):
-            advice = "access denied: these AWS credentials may not read it"
+            advice = f"access denied: these AWS credentials may not {self._doing} it"
         elif code == "NoSuchBucket":
             advice = "there is no such bucket: check the bucket settings"
         else:

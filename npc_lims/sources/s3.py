@@ -16,18 +16,17 @@ from typing import TYPE_CHECKING, Callable, Optional, TypeVar
 
 from npc_lims.errors import SourceError
 from npc_lims.model import Asset, CodeOcean, RawListing, Record, S3Facts, Tracked
-from npc_lims.session_id import day_of, make_session_id, split_session_id, subject_of
+from npc_lims.session_id import day_of, make_session_id, subject_of
+from npc_lims.sources.file_names import RIG_METADATA_FILENAMES, SESSION_METADATA_FILENAMES, VIDEO_SUFFIXES
 from npc_lims.sources.objects import ObjectInfo, ObjectStore, split_s3_uri
 from npc_lims.sources.observation import Found, Observation
 
 if TYPE_CHECKING:
     from npc_lims.settings import Settings
 
-__all__ = ["METADATA_NAMES", "VIDEO_SUFFIXES", "list_raw_folder", "observe_s3"]
+__all__ = ["asset_uri", "list_raw_folder", "observe_s3", "raw_root", "tissuecyte_files_of_day"]
 
 SOURCE = "s3"
-METADATA_NAMES = frozenset({"session.json", "acquisition.json", "rig.json", "instrument.json"})
-VIDEO_SUFFIXES = (".mp4", ".avi", ".wmv", ".mov")
 
 _STIM_FILE = re.compile(r".+_(?P<date>[0-9]{8})_[0-9]{6}\.hdf5$")
 _CACHED_SESSION = re.compile(r"(?P<subject>[0-9]{6,7})_(?P<date>20[0-9]{2}-[0-9]{2}-[0-9]{2})(?:_(?P<idx>[0-9]+))?\.")
@@ -129,11 +128,16 @@ def list_raw_folder(store: ObjectStore, raw: Asset, codeocean_bucket: str) -> Ra
     return RawListing(
         asset=raw.id,
         ecephys=sorted(name for name in top if name.startswith("ecephys")),
-        metadata=sorted(name for name in top if name in METADATA_NAMES),
+        metadata=sorted(name for name in top if name in SESSION_METADATA_FILENAMES | RIG_METADATA_FILENAMES),
         sync=sorted(str(path) for path in paths if path.suffix == ".h5"),
         videos=sorted(str(path) for path in paths if path.suffix.lower() in VIDEO_SUFFIXES),
         settings_xml=sorted(str(path) for path in paths if path.name == "settings.xml"),
     )
+
+
+def asset_uri(asset: Asset, codeocean_bucket: str) -> str:
+    """Address of an asset's files: where Code Ocean says, else in the bucket of Code Ocean itself."""
+    return asset.location or f"s3://{codeocean_bucket}/{asset.id}"
 
 
 def raw_root(asset: Asset, codeocean_bucket: str) -> tuple[str, str]:
@@ -142,7 +146,7 @@ def raw_root(asset: Asset, codeocean_bucket: str) -> tuple[str, str]:
     Raises:
         SourceError: The asset is not on S3.
     """
-    location = asset.location or f"s3://{codeocean_bucket}/{asset.id}"
+    location = asset_uri(asset, codeocean_bucket)
     try:
         bucket, prefix = split_s3_uri(location)
     except ValueError:
@@ -225,8 +229,16 @@ def _tissuecyte_of_day(files: Mapping[str, list[str]] | None, record: Record) ->
     if not isinstance(record.tracked, Tracked):
         return []
     day = record.tracked.experiment_day
-    of_subject = files.get(split_session_id(record.id)[0], [])
-    return [name for name in of_subject if (match := _TISSUECYTE_FILE.match(name)) and int(match["day"]) == day]
+    return tissuecyte_files_of_day(files.get(subject_of(record.id), []), day)
+
+
+def tissuecyte_files_of_day(names: Iterable[str], day: int) -> list[str]:
+    """Those of a subject's tissuecyte files that are of its *day*-th experiment.
+
+    >>> tissuecyte_files_of_day(["Probe_A1_channels_626791_warped_processed_new_sorting.csv"], 11)
+    []
+    """
+    return [name for name in names if (match := _TISSUECYTE_FILE.match(name)) and int(match["day"]) == day]
 
 
 # --- the shared repositories, each as names by session id, day or subject -------------------------

@@ -13,12 +13,11 @@ import hashlib
 import itertools
 import json
 import os
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from npc_lims.cachedir import cache_dir
+from npc_lims.cachedir import cache_dir, load_copy, save_copy
 from npc_lims.errors import SourceError
 from npc_lims.model import Training
 from npc_lims.problems import Problem
@@ -31,7 +30,15 @@ if TYPE_CHECKING:
     from npc_lims.settings import Settings
     from npc_lims.sources.workbook import TrainingRow, Workbook
 
-__all__ = ["WORKBOOKS", "check_workbooks", "merge_workbooks", "observe_training"]
+__all__ = [
+    "WORKBOOKS",
+    "Origin",
+    "as_training",
+    "check_workbooks",
+    "merge_workbooks",
+    "observe_training",
+    "open_origin",
+]
 
 SOURCE = "training"
 WORKBOOKS = ("DynamicRoutingTraining.xlsx", "DynamicRoutingTrainingNSB.xlsx")
@@ -67,8 +74,8 @@ def observe_training(
     """
     if today is None:
         today = datetime.datetime.now(datetime.timezone.utc).date()
-    with _as_training():
-        origin = _origin(settings, store)
+    with as_training():
+        origin = open_origin(settings, store)
         versions = {name: origin.version(name) for name in WORKBOOKS}
         versions["columns"] = _fingerprint(settings.training_columns)
         if not full and all(previous.get(key) == version for key, version in versions.items()):
@@ -91,8 +98,8 @@ def check_workbooks(settings: Settings, store: ObjectStore | None) -> tuple[str,
     Raises:
         SourceError, MissingCredentials: As `observe_training`.
     """
-    with _as_training():
-        origin = _origin(settings, store)
+    with as_training():
+        origin = open_origin(settings, store)
         for name in WORKBOOKS:
             origin.version(name)
     return WORKBOOKS
@@ -154,7 +161,7 @@ def _fingerprint(columns: Sequence[str]) -> str:
 
 
 @contextlib.contextmanager
-def _as_training() -> Iterator[None]:
+def as_training() -> Iterator[None]:
     """Failures of the object store are failures of this source."""
     try:
         yield
@@ -164,8 +171,14 @@ def _as_training() -> Iterator[None]:
         raise SourceError(SOURCE, error.reason) from error
 
 
-class _Origin(Protocol):
+class Origin(Protocol):
     """Where the workbooks are."""
+
+    address: str
+    """Of the folder: what a name is appended to, to address a file in it."""
+
+    def names(self) -> tuple[str, ...]:
+        """All files in the folder, in no order."""
 
     def version(self, name: str) -> str:
         """A marker that changes whenever the content does."""
@@ -174,7 +187,8 @@ class _Origin(Protocol):
         """Content and its version, which is *version* unless it changed meanwhile."""
 
 
-def _origin(settings: Settings, store: ObjectStore | None) -> _Origin:
+def open_origin(settings: Settings, store: ObjectStore | None) -> Origin:
+    """The folder or bucket that the settings name; *store* as in `observe_training`."""
     if settings.training.startswith("s3://"):
         try:
             bucket, prefix = split_s3_uri(settings.training)
@@ -196,6 +210,14 @@ class _LocalFolder:
             # where such a server is mounted at all, it is mounted as //server/share
             folder = folder.replace("\\", "/")
         self._folder = Path(folder).expanduser()
+        self.address = f"{self._folder}{os.sep}"
+
+    def names(self) -> tuple[str, ...]:
+        try:
+            with os.scandir(self._folder) as entries:
+                return tuple(entry.name for entry in entries if entry.is_file())
+        except OSError as error:
+            raise SourceError(SOURCE, f"cannot list {self._folder}: {error.strerror} (NPC_LIMS_TRAINING)") from error
 
     def version(self, name: str) -> str:
         try:
@@ -229,56 +251,31 @@ class _Bucket:
         self._bucket = bucket
         self._prefix = prefix.rstrip("/") + "/" if prefix.strip("/") else ""
         self._cache = cache
+        self.address = f"s3://{bucket}/{self._prefix}"
+
+    def names(self) -> tuple[str, ...]:
+        return self._store.list_folder(self._bucket, self._prefix).files
 
     def version(self, name: str) -> str:
         found = self._store.head(self._bucket, self._prefix + name)
         if found is None:
-            raise _missing(name, f"s3://{self._bucket}/{self._prefix}")
+            raise _missing(name, self.address)
         return found.etag
 
     def fetch(self, name: str, version: str, fresh: bool) -> tuple[bytes, str]:
-        content = None if fresh else self._load(name, version)
+        content = None if fresh else load_copy(self._cache / name, self.address + name, version)
         return (content, version) if content is not None else self._download(name, version)
 
     def _download(self, name: str, version: str) -> tuple[bytes, str]:
         from npc_lims.sources.xlsx import MAX_FILE_SIZE
 
-        folder = f"s3://{self._bucket}/{self._prefix}"
         for _ in range(_FETCHES):
             content = self._store.read(self._bucket, self._prefix + name, MAX_FILE_SIZE)
             if content is None:
-                raise _missing(name, folder)
+                raise _missing(name, self.address)
             # content under the version of another content would be believed as long as the cache lives
             version, before = self.version(name), version
             if version == before:
-                self._save(name, version, content)
+                save_copy(self._cache / name, self.address + name, version, content)
                 return content, version
-        raise SourceError(SOURCE, f"{folder}{name} keeps changing while it is read; try again")
-
-    def _header(self, name: str, version: str, content: bytes) -> bytes:
-        """First line of a cache file: what it is a copy of, and the digest that shows damage."""
-        uri = f"s3://{self._bucket}/{self._prefix}{name}"
-        return json.dumps([uri, version, hashlib.sha256(content).hexdigest()]).encode() + b"\n"
-
-    def _load(self, name: str, version: str) -> bytes | None:
-        try:
-            header, newline, content = (self._cache / name).read_bytes().partition(b"\n")
-        except OSError:
-            return None
-        return content if header + newline == self._header(name, version, content) else None
-
-    def _save(self, name: str, version: str, content: bytes) -> None:
-        # a cache that cannot be written costs the next sync a download, and this one nothing
-        with contextlib.suppress(OSError):
-            # for the user alone: the workbooks hold more than what is published
-            self._cache.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=self._cache, prefix=f".{name}.", delete=False) as stream:
-                temporary = Path(stream.name)
-                try:
-                    stream.write(self._header(name, version, content) + content)
-                    stream.close()  # an open file cannot be renamed on Windows
-                    temporary.replace(self._cache / name)
-                except BaseException:
-                    stream.close()
-                    temporary.unlink()
-                    raise
+        raise SourceError(SOURCE, f"{self.address}{name} keeps changing while it is read; try again")

@@ -81,6 +81,7 @@ _kept_lines: Memo[Lines] = Memo(size=2, seconds=24 * 3600)
 # Where nothing can be kept on disk (a home that cannot be written), memory has to do.
 _unkept: Memo[tuple[float, Lines]] = Memo(size=2, seconds=24 * 3600)
 _single: Memo[tuple[float, dict[str, Any]]] = Memo(size=256, seconds=24 * 3600)  # with the time it was read
+_own_files: Memo[dict[str, Any]] = Memo(size=256, seconds=3600)
 _asked: Memo[bool] = Memo(size=64, seconds=3600)
 _warned: Memo[bool] = Memo(size=64, seconds=24 * 3600)
 # After GitHub failed, it is left alone for this long: a loop over ids must not ask a thousand times.
@@ -177,12 +178,19 @@ def _lines_of_files(folder: Path) -> list[bytes]:
 
 
 def _read_own_file(folder: Path, session_id: str) -> dict[str, Any] | None:
-    from npc_lims.state.store import read_record
+    from npc_lims.state.store import read_record, session_path
 
+    # reading YAML takes thirty milliseconds, and every path of a session begins with this
+    question = _version(session_path(folder, session_id))
+    kept = None if question is None else _own_files.get(question)
+    if kept is not None:
+        return kept
     record = read_record(folder, session_id)
     if record is None and not folder.is_dir():
         raise StateError(f"there is no state folder {folder}: check NPC_LIMS_STATE or --state, or run npc-lims sync")
-    return None if record is None else record.as_dict()
+    if record is None:
+        return None
+    return record.as_dict() if question is None else _own_files.put(question, record.as_dict())
 
 
 def _fetch_own_file(settings: Settings, session_id: str) -> dict[str, Any] | None:

@@ -529,8 +529,11 @@ def test_near_matches_are_offered(folder: Path) -> None:
 def test_an_unknown_filter_names_the_known_ones(folder: Path) -> None:
     with pytest.raises(TypeError, match=r"is_emphys.*known are.*is_ephys"):
         npc_lims.get_session_info(is_emphys=True)
-    with pytest.raises(TypeError, match="either"):
-        npc_lims.get_session_info(ONE, is_ephys=True)
+
+
+def test_filters_say_nothing_beside_a_session(folder: Path) -> None:
+    # callers pass what they know of sessions along, for one as for all
+    assert npc_lims.get_session_info(ONE, is_ephys=False, is_opto=True) == npc_lims.get_session_info(ONE)
 
 
 def test_filters_choose(folder: Path) -> None:

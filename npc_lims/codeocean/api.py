@@ -1,0 +1,151 @@
+"""Requests to Code Ocean's REST API: those that may be sent again, and those that start something."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from npc_lims.errors import ComputationError, MissingCredentials, SourceError
+from npc_lims.sources.codeocean import SOURCE, error_message
+
+if TYPE_CHECKING:
+    import requests
+
+    from npc_lims.settings import Settings
+
+__all__ = ["ask", "checked_id", "download", "start"]
+
+
+def checked_id(text: object, of_what: str) -> str:
+    """*text* in the one way to write a UUID, which may be a part of an address.
+
+    Raises:
+        ComputationError: It is none.
+    """
+    try:
+        return str(uuid.UUID(str(text)))
+    except ValueError:
+        raise ComputationError(
+            f"{str(text)!r} is not the id of a {of_what}: one looks like 4cf0be83-2245-4bb1-a55c-a78201b14bfe"
+        ) from None
+
+
+def ask(settings: Settings, method: str, path: str, what: str, **more: Any) -> dict[str, Any]:
+    """The answer to a request that changes nothing, or nothing more when it is sent again.
+
+    Args:
+        path: Below `/api/v1/`.
+        what: What is being done, for messages.
+        **more: As `requests` takes them: `json`, `params`.
+
+    Raises:
+        MissingCredentials: There is no token.
+        ComputationError: Code Ocean refuses, or has no such thing.
+        SourceError: The token is refused, or no answer came.
+    """
+    from npc_lims.sources.http import GaveUp, Patience, request
+
+    session, url = _open(settings), f"{settings.codeocean_domain}/api/v1/{path}"
+    patience = Patience(settings.attempts, settings.timeout, settings.backoff)
+    try:
+        answer: dict[str, Any] = request(
+            session, method, url, patience, parse=lambda response: _content(response, what), **more
+        )
+        return answer
+    except GaveUp as error:
+        raise SourceError(SOURCE, f"{what}: {url} {error}") from None
+
+
+def start(settings: Settings, path: str, body: dict[str, Any], what: str) -> dict[str, Any]:
+    """The answer to a POST that starts something: sent once, unless Code Ocean says that it is too busy.
+
+    Raises:
+        MissingCredentials: There is no token.
+        ComputationError: Code Ocean refuses, or nobody knows whether it has started.
+        SourceError: The token is refused, or Code Ocean stays too busy.
+    """
+    import requests
+
+    from npc_lims.sources.http import Patience, retry_after_seconds
+
+    session, url = _open(settings), f"{settings.codeocean_domain}/api/v1/{path}"
+    patience = Patience(settings.attempts, settings.timeout, settings.backoff)
+    for attempt in range(2, settings.attempts + 2):
+        try:
+            response = session.post(url, json=body, timeout=settings.timeout, allow_redirects=False)
+            if response.status_code != 429:
+                return _outcome(response, what)
+        except (requests.RequestException, ValueError) as error:
+            raise _in_doubt(what, f"no whole answer came ({type(error).__name__})") from None
+        asked = retry_after_seconds(response.headers.get("Retry-After"))
+        if attempt > settings.attempts or (asked or 0.0) > patience.longest:
+            break
+        time.sleep(patience.wait_before(attempt) if asked is None else asked)
+    raise SourceError(SOURCE, f"{what}: Code Ocean is too busy ({error_message(response)}); nothing was started")
+
+
+def download(settings: Settings, url: str, what: str) -> bytes:
+    """A file from an address that is signed: it gets no token, and stands in no message.
+
+    Raises:
+        SourceError: It could not be read.
+    """
+    import requests
+
+    from npc_lims.sources.http import GaveUp, Patience, request
+
+    def content(response: requests.Response) -> bytes:
+        if response.status_code != 200:
+            raise SourceError(SOURCE, f"{what}: the file's address answered {response.status_code}")
+        return response.content
+
+    patience = Patience(settings.attempts, settings.timeout, settings.backoff)
+    try:
+        found: bytes = request(requests.Session(), "GET", url, patience, parse=content)
+        return found
+    except GaveUp as error:
+        raise SourceError(SOURCE, f"{what}: the file's address {error}") from None
+
+
+def _open(settings: Settings) -> requests.Session:
+    if settings.codeocean_token is None:
+        raise MissingCredentials(
+            "no Code Ocean token: set CODE_OCEAN_API_TOKEN (in the environment or .env; made under Account, Access "
+            "Tokens, with the scopes for computations and data assets)"
+        )
+    import requests
+
+    session = requests.Session()
+    session.auth = (settings.codeocean_token.get_secret_value(), "")
+    return session
+
+
+def _outcome(response: requests.Response, what: str) -> dict[str, Any]:
+    if response.status_code >= 500:
+        raise _in_doubt(what, f"Code Ocean answered {response.status_code}")
+    return _content(response, what)
+
+
+def _in_doubt(what: str, reason: str) -> ComputationError:
+    return ComputationError(
+        f"{what}: {reason}; it may have been started all the same: look for it in Code Ocean before trying again"
+    )
+
+
+def _content(response: requests.Response, what: str) -> dict[str, Any]:
+    status = response.status_code
+    if status in (401, 403):
+        raise SourceError(
+            SOURCE,
+            f"{what}: the token was refused ({status}: {error_message(response)}): it has expired, or lacks the scope "
+            "or permission for that; make a new one and set CODE_OCEAN_API_TOKEN",
+        )
+    if not 200 <= status < 300:
+        raise ComputationError(f"{what}: Code Ocean answered {status}: {error_message(response)}")
+    if not response.content:
+        return {}
+    content = response.json()
+    if not isinstance(content, dict):
+        raise ValueError("the answer is not an object")
+    return content

@@ -1,0 +1,51 @@
+"""The official SDK's client, for what npc_lims has no function for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from npc_lims.errors import MissingCredentials
+from npc_lims.memo import Memo
+from npc_lims.read_settings import settings_for_reading
+
+if TYPE_CHECKING:
+    from codeocean import CodeOcean
+
+    from npc_lims.settings import Settings
+
+__all__ = ["get_codeocean_client"]
+
+_clients: Memo[CodeOcean] = Memo(size=8, seconds=24 * 3600)
+
+
+def get_codeocean_client() -> CodeOcean:
+    """The SDK's client for CODE_OCEAN_DOMAIN, with the token of the environment or `.env`.
+
+    Reads are tried again as often as NPC_LIMS_ATTEMPTS says, what starts or makes something never is.
+
+    Raises:
+        MissingCredentials: There is no token.
+    """
+    settings = settings_for_reading()
+    if settings.codeocean_token is None:
+        raise MissingCredentials(
+            "no Code Ocean token: set CODE_OCEAN_API_TOKEN (in the environment or .env), or any variable to a value "
+            "that begins with cop_"
+        )
+    question = (settings.codeocean_domain, settings.codeocean_token, settings.attempts, settings.backoff)
+    return _clients.get_or(question, lambda: _make(settings))
+
+
+def _make(settings: Settings) -> CodeOcean:
+    from codeocean import CodeOcean
+    from urllib3.util import Retry
+
+    assert settings.codeocean_token is not None
+    retries = Retry(
+        total=settings.attempts - 1,
+        backoff_factor=settings.backoff,
+        status_forcelist=(408, 425, 429, 500, 502, 503, 504),
+        allowed_methods=("GET", "HEAD"),
+        raise_on_status=False,  # the SDK has an error of its own, with Code Ocean's reason
+    )
+    return CodeOcean(settings.codeocean_domain, settings.codeocean_token.get_secret_value(), retries=retries)

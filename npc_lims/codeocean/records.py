@@ -1,0 +1,53 @@
+"""What the API sends, as objects of the official SDK."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from npc_lims.errors import SourceError
+from npc_lims.memo import Memo
+
+if TYPE_CHECKING:
+    from codeocean.computation import Computation
+    from codeocean.data_asset import DataAsset
+
+__all__ = ["as_computation", "as_data_asset"]
+
+# Fields that the SDK requires, and that records of older services lack.
+_MAY_LACK = {"owner": "", "run_time": 0, "last_used": 0}
+
+# Making one takes over a millisecond. The question is the whole record, so that an answer is never out of date.
+_assets: Memo[DataAsset] = Memo(size=4096, seconds=600)
+
+
+def as_data_asset(raw: Mapping[str, Any]) -> DataAsset:
+    """The SDK's object. SourceError if the record lacks what makes a data asset."""
+    from codeocean.data_asset import DataAsset
+
+    def build() -> DataAsset:
+        built: DataAsset = _build(DataAsset, raw, "data asset")
+        return built
+
+    return _assets.get_or(json.dumps(raw, sort_keys=True), build)
+
+
+def as_computation(raw: Mapping[str, Any]) -> Computation:
+    """The SDK's object. SourceError if the record lacks what makes a computation."""
+    from codeocean.computation import Computation
+
+    built: Computation = _build(Computation, raw, "computation")
+    return built
+
+
+def _build(kind: Any, raw: Mapping[str, Any], name: str) -> Any:
+    # a field that is sent as null is one that is not sent
+    fields = {**_MAY_LACK, **{field: value for field, value in raw.items() if value is not None}}
+    try:
+        return kind.from_dict(fields)
+    except KeyError as error:
+        reason = f"it has no {error.args[0]}"
+    except (ValueError, TypeError, AttributeError) as error:
+        reason = str(error)
+    raise SourceError("codeocean", f"{name} {raw.get('id')} is not as the API describes one: {reason}")

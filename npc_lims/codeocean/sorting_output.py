@@ -1,0 +1,72 @@
+"""The log of a session's sorting run, which stands beside the results."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from npc_lims.errors import AssetError, NoAssetLocation, NoSessionData
+from npc_lims.lookup import checked_session_id, find_sorted
+from npc_lims.memo import Memo
+from npc_lims.read_settings import settings_for_reading
+
+if TYPE_CHECKING:
+    import npc_session
+
+    from npc_lims.settings import Settings
+
+__all__ = ["get_skipped_probes", "get_sorting_output_text"]
+
+# What the pipeline writes when it gives up a probe, and what heads the part on each probe.
+_SKIPPED = "Skipping further processing for this recording"
+_HEADING = "PREPROCESSING"
+_LIMIT = 64 * 2**20
+
+_texts: Memo[str] = Memo(size=16, seconds=600)
+
+
+def get_sorting_output_text(session_id: str | npc_session.SessionRecord) -> str:
+    """The file `output` of the session's sorting result.
+
+    Raises:
+        NoSessionData: There is no sorting result, or no such file with it.
+        NoAssetLocation: The result is not on S3.
+        MissingCredentials, SourceError: S3 (or Code Ocean, where state has no sorting result) cannot be asked.
+    """
+    settings = settings_for_reading()
+    asset, _ = find_sorted(settings, session_id)
+    location = asset.location or f"s3://{settings.codeocean_bucket}/{asset.id}"
+    question = (settings.aws_endpoint_url, str(settings.mirror), location)
+    return _texts.get_or(question, lambda: _read(settings, checked_session_id(session_id), asset.name, location))
+
+
+def _read(settings: Settings, session_id: str, name: str, location: str) -> str:
+    from npc_lims.sources.objects import open_store, split_s3_uri
+
+    try:
+        bucket, prefix = split_s3_uri(location)
+    except ValueError:
+        raise NoAssetLocation(f"the files of {name} are at {location}: npc_lims reads S3 only") from None
+    content = open_store(settings).read(bucket, f"{prefix}/output".lstrip("/"), _LIMIT)
+    if content is None:
+        raise NoSessionData(f"{session_id}: the sorting result {name} has no file {location}/output")
+    return content.decode("utf-8", "replace")
+
+
+def get_skipped_probes(session_id: str | npc_session.SessionRecord) -> str:
+    """Letters of the probes that the sorting pipeline gave up, in the order of its log; empty if it gave up none.
+
+    Raises:
+        As `get_sorting_output_text`; AssetError if the log does not tell which probe it gave up.
+    """
+    import npc_session
+
+    *given_up, _ = get_sorting_output_text(session_id).split(_SKIPPED)
+    letters = ""
+    for part in given_up:
+        letter = npc_session.extract_probe_letter(part.rpartition(_HEADING)[2])
+        if letter is None:
+            raise AssetError(
+                f"{checked_session_id(session_id)}: the log of its sorting says {_SKIPPED!r}, and names no probe before"
+            )
+        letters += letter
+    return letters

@@ -1,0 +1,131 @@
+"""SQLite databases in memory: filled once, then only read, by as many threads as there are."""
+
+from __future__ import annotations
+
+import sqlite3
+import tempfile
+import threading
+from collections.abc import Iterable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+__all__ = ["SharedConnection", "SharedCursor", "load_image", "make_image", "quoted"]
+
+
+class SharedConnection(sqlite3.Connection):
+    """A database in memory whose rows are dicts, and which threads may share.
+
+    Python keeps prepared statements for a connection, and two threads may be handed the same one. So
+    that this cannot happen, everything that touches a statement takes turns.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(":memory:", isolation_level=None, check_same_thread=False)
+        self.turn = threading.RLock()
+        self.closed = False
+        self.row_factory = _as_dict
+
+    def cursor(self, factory: Any = None) -> Any:
+        make: Any = SharedCursor if factory is None else factory
+        return super().cursor(make)
+
+    def execute(self, sql: str, parameters: Any = ()) -> Any:
+        return self.cursor().execute(sql, parameters)
+
+    def executemany(self, sql: str, parameters: Iterable[Any]) -> Any:
+        return self.cursor().executemany(sql, parameters)
+
+    def executescript(self, sql_script: str) -> Any:
+        return self.cursor().executescript(sql_script)
+
+    def seal(self) -> None:
+        """Refuse every write from now on."""
+        self.execute("PRAGMA query_only = ON")
+
+    def close(self) -> None:
+        with self.turn:
+            self.closed = True
+            super().close()
+
+    def __del__(self) -> None:
+        # whoever held it last is done with it; left to Python, that would be a warning since 3.13
+        self.close()
+
+
+class SharedCursor(sqlite3.Cursor):
+    """A cursor each of whose steps waits for its turn on the connection."""
+
+    def __init__(self, connection: SharedConnection) -> None:
+        super().__init__(connection)
+        self._turn = connection.turn
+
+    def execute(self, sql: str, parameters: Any = ()) -> SharedCursor:
+        with self._turn:
+            super().execute(sql, parameters)
+        return self
+
+    def executemany(self, sql: str, parameters: Iterable[Any]) -> SharedCursor:
+        with self._turn:
+            super().executemany(sql, parameters)
+        return self
+
+    def executescript(self, sql_script: str) -> SharedCursor:
+        with self._turn:
+            super().executescript(sql_script)
+        return self
+
+    def fetchone(self) -> Any:
+        with self._turn:
+            return super().fetchone()
+
+    def fetchmany(self, size: int | None = None) -> list[Any]:
+        with self._turn:
+            return super().fetchmany(self.arraysize if size is None else size)
+
+    def fetchall(self) -> list[Any]:
+        with self._turn:
+            return super().fetchall()
+
+    def __next__(self) -> Any:
+        with self._turn:
+            return super().__next__()
+
+
+def _as_dict(cursor: sqlite3.Cursor, row: tuple[Any, ...]) -> dict[str, Any]:
+    return {column[0]: value for column, value in zip(cursor.description, row)}
+
+
+def quoted(name: str) -> str:
+    """*name* as an identifier in SQL, whatever it holds.
+
+    >>> quoted('mice"; DROP TABLE mice')
+    '"mice""; DROP TABLE mice"'
+    """
+    return '"' + name.replace('"', '""') + '"'
+
+
+def load_image(content: bytes) -> SharedConnection:
+    """The database that a file of *content* holds, to be read only.
+
+    Raises:
+        sqlite3.DatabaseError: It is no SQLite database.
+    """
+    database = SharedConnection()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "image.sqlite"
+        path.write_bytes(content)
+        # immutable: no other process has it, and a database in WAL mode may then be opened as well
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro&immutable=1", uri=True)) as source:
+            source.backup(database)
+    database.seal()
+    return database
+
+
+def make_image(database: sqlite3.Connection) -> bytes:
+    """The file that holds all of *database*."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "image.sqlite"
+        with closing(sqlite3.connect(path)) as target:
+            database.backup(target)
+        return path.read_bytes()

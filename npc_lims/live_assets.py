@@ -1,0 +1,184 @@
+"""Data assets as Code Ocean has them now: asked for once, and kept in memory for a while."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from npc_lims.errors import NoSessionData
+from npc_lims.memo import Memo
+from npc_lims.model import CodeOcean
+from npc_lims.session_id import split_session_id, subject_of
+from npc_lims.sources.assets import SEARCHED_NAMES, DataAsset, recordings_of_day, select_facts
+from npc_lims.sources.codeocean import Judge, fetch_assets, open_client, read_asset, subject_searches
+from npc_lims.sources.objects import StoreOpener
+
+if TYPE_CHECKING:
+    from npc_lims.model import Record
+    from npc_lims.settings import Settings
+
+__all__ = [
+    "RememberingClient",
+    "SessionAssets",
+    "asset_record",
+    "assets_of_session",
+    "records_of_subject",
+    "unusable_assets",
+]
+
+_searches: Memo[list[list[dict[str, Any]]]] = Memo(size=256, seconds=600)
+_records: Memo[dict[str, Any]] = Memo(size=4096, seconds=600)
+_sessions: Memo[SessionAssets] = Memo(size=1024, seconds=600)
+
+
+class RememberingClient:
+    """Searches that were made already are answered from memory: sessions of one subject cost one search.
+
+    Args:
+        settings: Where to ask. Asking for the first time raises MissingCredentials if there is no token.
+        ttl_hash: Answers given to another one do not count.
+    """
+
+    def __init__(self, settings: Settings, ttl_hash: int | None = None) -> None:
+        self._settings = settings
+        self._ttl_hash = ttl_hash
+
+    def search(self, **params: Any) -> Iterator[list[dict[str, Any]]]:
+        question = (_place(self._settings), self._ttl_hash, json.dumps(params, sort_keys=True))
+        return iter(_searches.get_once(question, lambda: self._search(params)))
+
+    def _search(self, params: Mapping[str, Any]) -> list[list[dict[str, Any]]]:
+        pages = list(open_client(self._settings).search(**params))
+        for page in pages:
+            for raw in page:
+                _keep_record(self._settings, raw)
+        return pages
+
+    def get(self, asset_id: str) -> dict[str, Any] | None:
+        return open_client(self._settings).get(asset_id)
+
+
+def _place(settings: Settings) -> str:
+    """Where data assets are asked for."""
+    return str(settings.mirror or settings.codeocean_domain)
+
+
+def _keep_record(settings: Settings, raw: dict[str, Any]) -> None:
+    if _holds(raw):
+        _records.put((_place(settings), raw.get("id")), raw)
+
+
+def _holds(raw: dict[str, Any]) -> bool:
+    """Until an asset is ready it will change, and somebody may be waiting for that."""
+    return raw.get("state") == "ready"
+
+
+def asset_record(settings: Settings, asset_id: str) -> dict[str, Any]:
+    """What Code Ocean says of one data asset: one request, or none if a search has brought it already.
+
+    Raises:
+        NoSessionData: There is none of that id.
+        MissingCredentials, SourceError: Code Ocean cannot be asked.
+    """
+
+    def ask() -> dict[str, Any]:
+        raw = open_client(settings).get(asset_id)
+        if raw is None:
+            raise NoSessionData(f"there is no data asset {asset_id} in {_place(settings)}, or the token may not see it")
+        return raw
+
+    return _records.get_once((_place(settings), asset_id), ask, keep=_holds)
+
+
+def records_of_subject(
+    settings: Settings, subject: str, *, archived: bool = False, ttl_hash: int | None = None
+) -> list[dict[str, Any]]:
+    """What Code Ocean says of each data asset that names a subject, in whatever state, the oldest first.
+
+    Raises:
+        MissingCredentials, SourceError: Code Ocean cannot be asked.
+    """
+    client = RememberingClient(settings, ttl_hash)
+    only: dict[str, bool] = {"archived": True} if archived else {}
+    found: dict[str, dict[str, Any]] = {}
+    for query in subject_searches([subject]):
+        for page in client.search(**query, **only):
+            found.update((str(raw.get("id")), raw) for raw in page if _names(raw, subject))
+    return sorted(found.values(), key=lambda raw: (raw.get("created") or 0, str(raw.get("id"))))
+
+
+def _names(raw: Mapping[str, Any], subject: str) -> bool:
+    """Whether an asset is about the subject: a mirror gives those of all."""
+    named = (
+        raw.get("name"),
+        raw.get("description"),
+        *(raw.get("tags") or ()),
+        *(raw.get("custom_metadata") or {}).values(),
+    )
+    word = re.compile(rf"(?<![0-9]){subject}(?![0-9])")
+    return any(word.search(str(text)) for text in named)
+
+
+@dataclasses.dataclass(frozen=True)
+class SessionAssets:
+    """The usable data assets of one session, as Code Ocean has them now.
+
+    Attributes:
+        facts: Those that count, as state would record them; None if there is none.
+        recordings: Those of each recording of its day, by start time.
+    """
+
+    facts: CodeOcean | None
+    recordings: Sequence[Sequence[DataAsset]]
+
+
+def assets_of_session(
+    settings: Settings, session_id: str, records: Mapping[str, Record], *, judged: bool
+) -> SessionAssets:
+    """Data assets of a session, by searching for its subject.
+
+    Args:
+        records: What is known of the session, and of the others of its day.
+        judged: Whether it matters which sorting results are errored: their logs are on S3. If not, `facts` leave
+            those open which are not recorded.
+
+    Raises:
+        MissingCredentials: There is no token.
+        SourceError: Code Ocean could not be asked, or a log could not be read.
+    """
+    question = (_place(settings), session_id, judged)
+    return _sessions.get_once(question, lambda: _assets_of_session(settings, session_id, records, judged))
+
+
+def _assets_of_session(
+    settings: Settings, session_id: str, records: Mapping[str, Record], judged: bool
+) -> SessionAssets:
+    subject, date, _ = split_session_id(session_id)
+    assets = fetch_assets(RememberingClient(settings), [subject], by_subject=True)
+    judge = Judge(settings, StoreOpener(settings))
+    fact = select_facts([session_id], records, assets, judge if judged else _leave_open)[session_id]
+    if judge.failure is not None:
+        raise judge.failure
+    day = [one for one in assets.get(subject, ()) if one.platform != "SmartSPIM" and one.start[0] == date]
+    facts = fact if isinstance(fact, CodeOcean) else None
+    return SessionAssets(facts, recordings_of_day(session_id, records, day))
+
+
+def _leave_open(asset: DataAsset) -> None:
+    """The verdict on a sorting result that nobody asks about."""
+
+
+def unusable_assets(settings: Settings, session_id: str) -> list[DataAsset]:
+    """Assets of the session's subject that are there and not usable: archived, failed, or still being made."""
+    subject = subject_of(session_id)
+    found: list[DataAsset] = []
+    for archived in (False, True):
+        for raw in records_of_subject(settings, subject, archived=archived):
+            match = SEARCHED_NAMES.match(str(raw.get("name")))
+            if match is not None and match["subject"] == subject:
+                asset = read_asset({**raw, "archived": archived})
+                found += [] if asset.is_usable else [asset]
+    return found

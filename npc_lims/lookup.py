@@ -1,0 +1,281 @@
+"""Which data asset of a session is meant: from state where it has it, else asked of Code Ocean now."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from npc_lims.errors import (
+    AmbiguousAsset,
+    AmbiguousAssetWarning,
+    AssetError,
+    MissingCredentials,
+    NoSessionData,
+    NoSessionInfo,
+    NpcLimsError,
+    RemoteStateError,
+    SessionIndexError,
+    SourceError,
+)
+from npc_lims.notice import notify
+from npc_lims.session_id import day_of, make_session_id, parse_session_id, split_session_id
+from npc_lims.state.reader import read_one
+
+if TYPE_CHECKING:
+    from npc_lims.live_assets import SessionAssets
+    from npc_lims.model import Asset, Record
+    from npc_lims.settings import Settings
+    from npc_lims.sources.assets import DataAsset
+
+__all__ = [
+    "checked_session_id",
+    "find_asset",
+    "find_sorted",
+    "live_assets",
+    "recorded_fact",
+    "recorded_section",
+    "state_place",
+]
+
+# What the second recording of a day is called in the record of the first, where it has none of its own.
+_OF_SURFACE = {"raw": "surface", "sorted": "surface_sorted"}
+_SORTED = ("sorted", "surface_sorted")
+_NAMES = {"surface": "surface-channel raw", "surface_sorted": "surface-channel sorted"}
+_SESSIONS_OF_A_DAY = 4
+
+
+def checked_session_id(session: Any) -> str:
+    """The written form of any id, path, asset name, record or SessionInfo.
+
+    Raises:
+        NoSessionInfo: There is no subject and date in it.
+    """
+    try:
+        return parse_session_id(session)
+    except ValueError:
+        raise NoSessionInfo(
+            f"{str(session)!r} is not a session: an id such as 626791_2022-08-15, or any path or asset name "
+            "that holds a subject and a date, is"
+        ) from None
+
+
+def recorded_section(settings: Settings, session_id: str, section: str) -> dict[str, Any] | None:
+    """A section of the session as recorded; None if state cannot be read, lacks the session, or says nothing there."""
+    return (_recorded(settings, session_id) or {}).get(section) or None
+
+
+def _recorded(settings: Settings, session_id: str) -> dict[str, Any] | None:
+    try:
+        return read_one(settings, session_id)
+    except RemoteStateError:
+        return None
+
+
+def state_place(settings: Settings) -> str:
+    """Where state is read, for messages."""
+    return str(settings.state) if settings.state is not None else f"{settings.repo} at {settings.ref}"
+
+
+def find_asset(settings: Settings, session: Any, kind: str) -> Asset:
+    """The newest usable data asset of that kind (a name of `model.CodeOcean`: `raw`, `sorted`, `dlc_eye`, ...).
+
+    What state has is taken from there. What it has not may be newer than state, and is asked of Code Ocean.
+
+    Raises:
+        NoSessionInfo: *session* has no subject and date in it.
+        NoSessionData: There is none, neither in state nor in Code Ocean.
+        SessionIndexError: The day has fewer recordings than the index of the session asks for.
+        AssetError: It is archived, or there are several and no way to choose.
+        MissingCredentials, SourceError: State does not have it, and Code Ocean cannot be asked.
+    """
+    session_id = checked_session_id(session)
+    fact = recorded_fact(settings, session_id, kind)
+    if fact:
+        return _as_asset(fact)
+    found = _ask_code_ocean(settings, session_id, kind, fact)
+    asset = _fact_of(found, kind)
+    if asset:
+        _check_choice(session_id, kind, asset, found)
+        return asset
+    raise _nothing(settings, session_id, kind, found)
+
+
+def find_sorted(settings: Settings, session: Any) -> tuple[Asset, str]:
+    """The newest good sorting result and an empty text; if all are errored, the newest of them and why it is errored.
+
+    Raises:
+        As `find_asset`.
+    """
+    session_id = checked_session_id(session)
+    fact = recorded_fact(settings, session_id, "sorted")
+    if fact:
+        return _as_asset(fact), ""
+    found = _ask_code_ocean(settings, session_id, "sorted", fact)
+    asset = _fact_of(found, "sorted")
+    if asset:
+        return asset, ""
+    for errored, reason in _errored(session_id, "sorted", found):
+        return errored.as_fact(), reason
+    raise _nothing(settings, session_id, "sorted", found)
+
+
+def live_assets(settings: Settings, session_id: str, *, judged: bool = False) -> SessionAssets:
+    """The usable data assets of a session, as Code Ocean has them now.
+
+    Args:
+        judged: Whether it matters which sorting results are errored.
+
+    Raises:
+        MissingCredentials, SourceError: Code Ocean cannot be asked.
+    """
+    from npc_lims.live_assets import assets_of_session
+
+    return assets_of_session(settings, session_id, _records_of_day(settings, session_id), judged=judged)
+
+
+def _records_of_day(settings: Settings, session_id: str) -> dict[str, Record]:
+    """What state has of the session and of the others of its day, which decide how recordings are counted."""
+    from npc_lims.model import Record
+
+    subject, date, _ = split_session_id(session_id)
+    records = {session_id: Record(id=session_id)}
+    for other in {session_id, *(make_session_id(subject, date, idx) for idx in range(_SESSIONS_OF_A_DAY))}:
+        recorded = _recorded(settings, other)
+        if recorded is not None:
+            records[other] = Record.model_validate(recorded)
+    return records
+
+
+def recorded_fact(settings: Settings, session_id: str, kind: str) -> Any:
+    """What state says: an asset as plain data, False for none, None if it does not know."""
+    record = _recorded(settings, session_id)
+    if record is None and split_session_id(session_id)[2] == 1 and kind in _OF_SURFACE:
+        record, kind = _recorded(settings, day_of(session_id)), _OF_SURFACE[kind]
+    section = (record or {}).get("codeocean")
+    return section.get(kind) if isinstance(section, Mapping) else section
+
+
+def _as_asset(fact: Mapping[str, Any]) -> Asset:
+    from npc_lims.model import Asset
+
+    return Asset.model_validate(fact)
+
+
+def _fact_of(found: SessionAssets, kind: str) -> Asset | None:
+    return getattr(found.facts, kind) or None if found.facts is not None else None
+
+
+def _ask_code_ocean(settings: Settings, session_id: str, kind: str, fact: Any) -> SessionAssets:
+    try:
+        return live_assets(settings, session_id, judged=kind in _SORTED)
+    except (MissingCredentials, SourceError) as error:
+        if fact is not False:
+            raise _with_unread_state(settings, session_id, error) from None
+        raise NoSessionData(
+            f"{_lack(session_id, kind)}: state ({state_place(settings)}) has none; "
+            f"whether there is one by now could not be asked: {error}"
+        ) from None
+
+
+def _with_unread_state(settings: Settings, session_id: str, error: NpcLimsError) -> NpcLimsError:
+    """*error*, with why state could not answer before Code Ocean was asked, if it could not be read."""
+    try:
+        read_one(settings, session_id)
+    except RemoteStateError as unread:
+        if isinstance(error, SourceError):
+            return SourceError(error.source, f"{error.reason}; it was asked because of this: {unread}")
+        return MissingCredentials(f"{error}; it is needed because of this: {unread}")
+    return error
+
+
+def _lack(session_id: str, kind: str) -> str:
+    return f"{session_id} has no {_NAMES.get(kind, kind)} data asset"
+
+
+def _recording(session_id: str, kind: str, found: SessionAssets) -> Sequence[DataAsset]:
+    """Assets of the recording that the session, or the kind, is about."""
+    index = 1 if kind in _OF_SURFACE.values() else split_session_id(session_id)[2]
+    return found.recordings[index] if index < len(found.recordings) else ()
+
+
+def _is_of_kind(asset: DataAsset, kind: str) -> bool:
+    if kind in ("raw", "surface"):
+        return asset.is_raw and asset.platform != "SmartSPIM"
+    if kind in _SORTED:
+        return asset.is_sorted
+    return asset.platform == "SmartSPIM" if kind == "smartspim" else kind in asset.process
+
+
+def _check_choice(session_id: str, kind: str, chosen: Asset, found: SessionAssets) -> None:
+    """Raw data is uploaded once, and more than one of it is a mistake; a newer result replaces an older one."""
+    if kind not in ("raw", "surface"):
+        return
+    platform = chosen.name.partition("_")[0]
+    rivals = [one for one in _recording(session_id, kind, found) if one.is_raw and one.platform == platform]
+    others = [one for one in rivals if one.id != chosen.id]
+    if not others:
+        return
+    names = ", ".join(map(_named, others))
+    if any(one.as_fact().created == chosen.created for one in others):
+        raise AmbiguousAsset(
+            f"{session_id} has several {_NAMES.get(kind, kind)} data assets made in the same second: {_named(chosen)}, "
+            f"{names}; archive those that are not meant"
+        )
+    notify(
+        f"{session_id} has several {_NAMES.get(kind, kind)} data assets: the newest, {_named(chosen)}, is used; "
+        f"also there: {names}",
+        AmbiguousAssetWarning,
+    )
+
+
+def _named(asset: Asset | DataAsset) -> str:
+    return f"{asset.name} ({asset.id})"
+
+
+def _errored(session_id: str, kind: str, found: SessionAssets) -> list[tuple[DataAsset, str]]:
+    """Sorting results that are of no use, the newest first, each with the reason."""
+    if kind not in _SORTED or found.facts is None:
+        return []
+    reasons = found.facts.errored
+    errored = [(one, reasons[one.id]) for one in _recording(session_id, kind, found) if one.id in reasons]
+    return sorted(errored, key=lambda pair: (pair[0].created, pair[0].id), reverse=True)
+
+
+def _nothing(settings: Settings, session_id: str, kind: str, found: SessionAssets) -> NpcLimsError:
+    place = settings.mirror or settings.codeocean_domain
+    message = f"{_lack(session_id, kind)}: state ({state_place(settings)}) names none, and {place} has none"
+    errored = _errored(session_id, kind, found)
+    if errored:
+        reasons = "; ".join(f"{_named(asset)}: {reason}" for asset, reason in errored)
+        return NoSessionData(f"{message} that is good; errored: {reasons}")
+    unusable = _unusable(settings, session_id, kind, found)
+    if unusable is not None and unusable.archived:
+        return AssetError(
+            f"{session_id}: its {_NAMES.get(kind, kind)} data asset {_named(unusable)} is archived in Code Ocean; "
+            "unarchive it there to use it"
+        )
+    if unusable is not None:
+        return NoSessionData(f"{message} that is ready: {_named(unusable)} is in state {unusable.state}")
+    index, count = split_session_id(session_id)[2], len(found.recordings)
+    if kind != "smartspim" and index >= max(count, 1):
+        return SessionIndexError(f"{message}: of that day it has {count} recording{'' if count == 1 else 's'}")
+    return NoSessionData(message)
+
+
+def _unusable(settings: Settings, session_id: str, kind: str, found: SessionAssets) -> DataAsset | None:
+    """The newest asset of that kind that is there and of no use."""
+    from npc_lims.live_assets import unusable_assets
+
+    own = {one.start for one in _recording(session_id, kind, found)}
+    others = {one.start for recording in found.recordings for one in recording} - own
+    date = split_session_id(session_id)[1]
+
+    def is_meant(asset: DataAsset) -> bool:
+        if kind == "smartspim":
+            return True
+        if kind in _OF_SURFACE.values() and not found.recordings:
+            return False  # the first of the day is the session's own
+        return asset.start in own if own else asset.start[0] == date and asset.start not in others
+
+    candidates = [one for one in unusable_assets(settings, session_id) if _is_of_kind(one, kind) and is_meant(one)]
+    return max(candidates, key=lambda one: (one.created, one.id), default=None)

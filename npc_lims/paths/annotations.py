@@ -1,0 +1,97 @@
+"""Where each channel of the probes is in the brain: files made in the IBL alignment GUI, or from tissuecyte."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from npc_lims.errors import NoSessionData
+from npc_lims.lookup import checked_session_id, recorded_section
+from npc_lims.paths.listing import folder_below, folder_uri, list_files, list_folder
+from npc_lims.paths.s3_paths import s3_path
+from npc_lims.read_settings import settings_for_reading
+from npc_lims.session_id import subject_of
+from npc_lims.session_info import SessionInfo
+
+if TYPE_CHECKING:
+    import upath
+
+    from npc_lims.sessions import Session
+    from npc_lims.settings import Settings
+
+__all__ = ["get_ibl_annotation_files_from_s3", "get_tissuecyte_annotation_files_from_s3"]
+
+
+def get_tissuecyte_annotation_files_from_s3(session: Session) -> tuple[upath.UPath, ...]:
+    """For each probe of the session, the file (.csv) with CCF coordinates of its channels, made from tissuecyte.
+
+    A `SessionInfo` says itself which experiment day it is.
+
+    Raises:
+        NoSessionInfo: No such session.
+        NoSessionData: There are no such files of the subject, or none of that day.
+        MissingCredentials: There are no AWS credentials.
+        SourceError: The listing failed.
+        MissingDependency: s3fs is not installed.
+    """
+    settings = settings_for_reading()
+    session_id = checked_session_id(session)
+    subject = subject_of(session_id)
+    folder = f"{settings.tissuecyte_root}/{subject}"
+    names = _recorded_names(settings, session, session_id) or _listed_names(settings, session, session_id, folder)
+    root = s3_path(settings, folder)
+    return tuple(root / name for name in names)
+
+
+def _recorded_names(settings: Settings, session: Session, session_id: str) -> list[str]:
+    names = (recorded_section(settings, session_id, "s3") or {}).get("tissuecyte_annotations") or []
+    return _of_day(names, session.experiment_day) if isinstance(session, SessionInfo) else names
+
+
+def _listed_names(settings: Settings, session: Session, session_id: str, folder: str) -> list[str]:
+    day = _experiment_day(session, session_id)
+    files = list_folder(settings, *folder_below(folder)).files
+    if not files:
+        raise NoSessionData(f"{session_id}: no tissuecyte annotations have been uploaded: there is nothing in {folder}")
+    names = _of_day(files, day)
+    if not names:
+        raise NoSessionData(
+            f"{session_id}: there are tissuecyte annotations in {folder}, but none of experiment day {day}: check the "
+            "day in tracked_sessions.yaml"
+        )
+    return names
+
+
+def _experiment_day(session: Session, session_id: str) -> int | None:
+    if isinstance(session, SessionInfo):
+        return session.experiment_day
+    from npc_lims.sessions import get_session_info
+
+    return get_session_info(session_id).experiment_day
+
+
+def _of_day(names: Any, day: int | None) -> list[str]:
+    from npc_lims.sources.s3 import tissuecyte_files_of_day
+
+    return [] if day is None else tissuecyte_files_of_day(names, day)
+
+
+def get_ibl_annotation_files_from_s3(session: Session) -> tuple[upath.UPath, ...]:
+    """For each probe annotated in the IBL alignment GUI, the file (.json) with CCF coordinates of its channels.
+
+    Empty if there are none.
+
+    Raises:
+        NoSessionInfo: *session* has no subject and date in it.
+        MissingCredentials: There are no AWS credentials.
+        SourceError: The listing failed.
+        MissingDependency: s3fs is not installed.
+    """
+    settings = settings_for_reading()
+    session_id = checked_session_id(session)
+    bucket, prefix = folder_below(settings.ibl_root, subject_of(session_id))
+    # not followed by a digit: the index of a session is no part of the time in the name of a recording
+    wanted = re.compile(rf"[^/]*{re.escape(session_id)}(?![0-9])[^/]*/[^/]+/ccf_channel_results\.json")
+    keys = [file.key for file in list_files(settings, bucket, prefix)]
+    folder = s3_path(settings, folder_uri(bucket, prefix))
+    return tuple(folder / key[len(prefix) :] for key in keys if wanted.fullmatch(key[len(prefix) :]))

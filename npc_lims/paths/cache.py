@@ -1,0 +1,243 @@
+"""The caches that npc_sessions writes: NWB files, and tables of their components."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, Callable, Literal, get_args
+
+from npc_lims.errors import NoSessionData, SourceError
+from npc_lims.lookup import checked_session_id
+from npc_lims.memo import Memo
+from npc_lims.paths.listing import folder_below, list_folder, store_of
+from npc_lims.paths.s3_paths import s3_path
+from npc_lims.read_settings import settings_for_reading
+
+if TYPE_CHECKING:
+    import upath
+
+    from npc_lims.sessions import Session
+    from npc_lims.settings import Settings
+
+__all__ = [
+    "CACHED_FILE_EXTENSIONS",
+    "NWBComponentStr",
+    "get_all_cache_paths",
+    "get_cache_file_suffix",
+    "get_cache_path",
+    "get_current_cache_version",
+    "get_nwb_path",
+]
+
+NWBComponentStr = Literal[
+    "session",
+    "subject",
+    "epochs",
+    "trials",
+    "performance",
+    "vis_rf_mapping",
+    "aud_rf_mapping",
+    "optotagging",
+    "invalid_times",
+    "devices",
+    "electrode_groups",
+    "electrodes",
+    "units",
+    "spike_amplitudes",
+    "spike_times",
+    "licks",
+    "running_speed",
+]
+"""Components of an NWB file that are cached."""
+
+_ZARR: tuple[NWBComponentStr, ...] = ("spike_times", "licks", "running_speed")
+CACHED_FILE_EXTENSIONS: dict[str, str] = {
+    component: ".zarr" if component in _ZARR else ".parquet" for component in get_args(NWBComponentStr)
+}
+"""The suffix that the file of each component has."""
+
+# Of these each session has a store of its own, beside the one of all sessions.
+_ZARR_BY_SESSION = ("spike_times",)
+_ANY = "any"
+
+_current: Memo[str] = Memo(size=4, seconds=600)
+
+
+def get_cache_file_suffix(nwb_component: NWBComponentStr) -> str:
+    """The suffix that the file of a component has.
+
+    >>> get_cache_file_suffix("units"), get_cache_file_suffix("spike_times")
+    ('.parquet', '.zarr')
+
+    Raises:
+        ValueError: There is no such component; the message lists them.
+    """
+    suffix = CACHED_FILE_EXTENSIONS.get(nwb_component)
+    if suffix is None:
+        raise ValueError(f"nwb_component must be one of {', '.join(CACHED_FILE_EXTENSIONS)}; not {nwb_component!r}")
+    return suffix
+
+
+def get_current_cache_version() -> str:
+    """The version of the newest release of npc_sessions, such as `v0.0.300`: what it writes is cached under that.
+
+    Raises:
+        SourceError: PyPI cannot be asked.
+    """
+    settings = settings_for_reading()
+    return _current.get_or(settings.pypi_url, lambda: _ask_current(settings))
+
+
+def _ask_current(settings: Settings) -> str:
+    from npc_lims.sources.pypi import newest_release
+
+    try:
+        return _version_name(newest_release(settings))
+    except SourceError as error:
+        raise SourceError(
+            error.source,
+            f"{error.reason}; the version of the cache cannot be told without it: give `version`, such as "
+            f"version='v0.0.300' or version='{_ANY}'",
+        ) from None
+
+
+def get_cache_path(
+    nwb_component: NWBComponentStr,
+    session_id: Session | None = None,
+    version: str | None = None,
+    consolidated: bool = True,
+) -> upath.UPath:
+    """Where a component is cached. Only for version `any` is it certain that something is there.
+
+    Args:
+        session_id: The session whose file is meant; None for that of all sessions.
+        version: Of npc_sessions, such as `v0.0.300`; None for its newest release; `any` for the newest version that
+            has the file.
+        consolidated: Without a session: the one file of all sessions, or the folder with a file of each.
+
+    Raises:
+        ValueError: There is no such component, or no file of it for each session.
+        NoSessionInfo: *session_id* has no subject and date in it.
+        NoSessionData: No version has the file.
+        MissingCredentials: There are no AWS credentials.
+        SourceError: PyPI cannot be asked, or a listing failed.
+        MissingDependency: s3fs is not installed.
+    """
+    suffix = get_cache_file_suffix(nwb_component)
+    if session_id is not None:
+        if suffix == ".zarr" and nwb_component not in _ZARR_BY_SESSION:
+            raise ValueError(f"{nwb_component} is not cached for each session; leave out session_id")
+        below, is_folder = f"{nwb_component}/{checked_session_id(session_id)}{suffix}", suffix == ".zarr"
+    elif consolidated:
+        below, is_folder = f"consolidated/{nwb_component}{suffix}", suffix == ".zarr"
+    else:
+        below, is_folder = nwb_component, True
+    settings = settings_for_reading()
+    return _version_path(settings, settings.parquet_root, version, below, is_folder)
+
+
+def get_all_cache_paths(nwb_component: NWBComponentStr, version: str | None = None) -> tuple[upath.UPath, ...]:
+    """The files of a component for each session that has one.
+
+    Args:
+        version: As of `get_cache_path`.
+
+    Raises:
+        NoSessionData: That version has no folder of the component.
+        ValueError, MissingCredentials, SourceError, MissingDependency: As `get_cache_path`.
+    """
+    folder = get_cache_path(nwb_component, version=version, consolidated=False)
+    settings = settings_for_reading()
+    names = list_folder(settings, *folder_below(str(folder))).names
+    if not names:
+        raise NoSessionData(f"{nwb_component} is not cached in that version: there is nothing in {folder}")
+    suffix = get_cache_file_suffix(nwb_component)
+    return tuple(folder / name for name in sorted(names) if name.endswith(suffix))
+
+
+def get_nwb_path(session_id: Session, version: str | None = None, zarr: bool = True) -> upath.UPath:
+    """Where the NWB file of a session is cached. Only for version `any` is it certain that it is there.
+
+    Args:
+        version: As of `get_cache_path`.
+        zarr: In the format of zarr, or in that of HDF5.
+
+    Raises as `get_cache_path`.
+    """
+    settings = settings_for_reading()
+    name = f"{checked_session_id(session_id)}.nwb{'.zarr' if zarr else ''}"
+    return _version_path(settings, settings.nwb_root, version, name, is_folder=zarr)
+
+
+# --- versions
+
+
+def _version_path(settings: Settings, root: str, version: str | None, below: str, is_folder: bool) -> upath.UPath:
+    """`<root>/<version>/<below>`."""
+    if version is None:
+        version = get_current_cache_version()
+    elif version.lower() == _ANY:
+        version = _newest_version(settings, root, below, is_folder)
+    else:
+        version = _version_name(version)
+    return s3_path(settings, f"{root}/{version}/{below}")
+
+
+def _newest_version(settings: Settings, root: str, below: str, is_folder: bool) -> str:
+    bucket, prefix = folder_below(root)
+    store = store_of(settings)
+
+    def has_it(version: str) -> bool:
+        key = f"{prefix}{version}/{below}"
+        return store.has_any(bucket, f"{key}/") if is_folder else store.head(bucket, key) is not None
+
+    versions = sorted(list_folder(settings, bucket, prefix).folders, key=_version_order, reverse=True)
+    found = _first(versions, has_it, settings.s3_workers)
+    if found is None:
+        raise NoSessionData(f"no version of the cache has {below}: looked in the {len(versions)} folders of {root}")
+    return found
+
+
+def _first(versions: list[str], is_wanted: Callable[[str], bool], workers: int) -> str | None:
+    """The first wanted one: the newest is asked about alone, since it mostly is, and the others side by side."""
+    for batch in _batches(versions, workers):
+        with ThreadPoolExecutor(len(batch)) as pool:
+            for version, is_it in zip(batch, pool.map(is_wanted, batch)):
+                if is_it:
+                    return version
+    return None
+
+
+def _batches(versions: list[str], size: int) -> Iterator[list[str]]:
+    if versions:
+        yield versions[:1]
+    for start in range(1, len(versions), size):
+        yield versions[start : start + size]
+
+
+def _version_name(version: str) -> str:
+    """How the folder of a version is called; a name that is no version stands for itself.
+
+    >>> _version_name("0.0.300"), _version_name("test")
+    ('v0.0.300', 'test')
+    """
+    import packaging.version
+
+    try:
+        return f"v{packaging.version.Version(version)}"
+    except packaging.version.InvalidVersion:
+        return version
+
+
+def _version_order(name: str) -> tuple[bool, Any, str]:
+    """By which the newest version is the greatest; before all of them folders that are no versions, by name.
+
+    >>> sorted(["v0.0.9", "test", "v0.0.10"], key=_version_order)
+    ['test', 'v0.0.9', 'v0.0.10']
+    """
+    import packaging.version
+
+    try:
+        return True, packaging.version.Version(name), name
+    except packaging.version.InvalidVersion:
+        return False, packaging.version.Version("0"), name

@@ -1,0 +1,285 @@
+"""Raw data of a session: its folder, and what is looked for in there.
+
+Two layouts are known. In the old one the folders of recordings (`ecephys_clipped`, `ecephys_compressed`)
+stand beside `behavior` and the videos; in the new one they stand in a folder `ecephys`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, NamedTuple
+
+from npc_lims.errors import NoSessionData
+from npc_lims.lookup import checked_session_id, find_asset, recorded_section
+from npc_lims.paths.asset_folders import asset_folder, asset_path
+from npc_lims.paths.listing import folder_uri, list_folder, list_folders
+from npc_lims.paths.s3_paths import s3_path
+from npc_lims.read_settings import settings_for_reading
+from npc_lims.session_id import day_of
+from npc_lims.sources.file_names import VIDEO_SUFFIXES
+
+if TYPE_CHECKING:
+    import upath
+
+    from npc_lims.model import Asset
+    from npc_lims.sessions import Session
+    from npc_lims.settings import Settings
+    from npc_lims.sources.objects import Folder
+
+__all__ = [
+    "get_behavior_video_path_from_s3",
+    "get_eye_video_path_from_s3",
+    "get_face_video_path_from_s3",
+    "get_h5_sync_from_s3",
+    "get_raw_data_paths_from_s3",
+    "get_raw_data_root",
+    "get_recording_dirs_experiment_path_from_s3",
+    "get_settings_xml_path_from_s3",
+    "get_surface_channel_root",
+    "raw_data_paths",
+]
+
+
+class Entry(NamedTuple):
+    """A file or folder of the raw data."""
+
+    name: str
+    """Path below the raw data folder."""
+    is_folder: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Raw:
+    """The raw data folder of a session."""
+
+    settings: Settings
+    session_id: str
+    asset: Asset
+    bucket: str
+    prefix: str
+    """Ends with a slash, unless the folder is the whole bucket."""
+
+    @property
+    def uri(self) -> str:
+        return folder_uri(self.bucket, self.prefix)
+
+    def paths(self, *names: str) -> tuple[upath.UPath, ...]:
+        """Paths of what has these names below the folder."""
+        root = s3_path(self.settings, self.uri)
+        return tuple(root / name for name in names)
+
+    def below(self, folders: Iterable[str]) -> list[Entry]:
+        """The entries of these folders, folder by folder."""
+        wanted = list(folders)
+        found = list_folders(self.settings, self.bucket, [f"{self.prefix}{folder}/" for folder in wanted])
+        return [
+            Entry(f"{folder}/{name}", is_folder)
+            for folder, listed in zip(wanted, found)
+            for name, is_folder in _by_name(listed)
+        ]
+
+
+def _by_name(listed: Folder) -> list[tuple[str, bool]]:
+    return sorted([*((name, True) for name in listed.folders), *((name, False) for name in listed.files)])
+
+
+# --- folders
+
+
+def get_raw_data_root(session: Session) -> upath.UPath:
+    """The folder with the raw data of a session.
+
+    Raises:
+        NoSessionInfo: *session* has no subject and date in it.
+        NoSessionData: There is no raw data asset.
+        AssetError: There is one that cannot be used.
+        MissingCredentials, SourceError: State does not have it, and Code Ocean cannot be asked.
+        MissingDependency: s3fs is not installed.
+    """
+    settings = settings_for_reading()
+    return asset_path(settings, find_asset(settings, session, "raw"))
+
+
+def get_surface_channel_root(session: Session) -> upath.UPath:
+    """The folder with the recording of surface channels that was made on the day of the session.
+
+    Raises:
+        NoSessionData: There is none that is a recording of its own.
+        NoSessionInfo, AssetError, MissingCredentials, SourceError, MissingDependency: As `get_raw_data_root`.
+    """
+    settings = settings_for_reading()
+    return asset_path(settings, find_asset(settings, day_of(checked_session_id(session)), "surface"))
+
+
+def get_raw_data_paths_from_s3(session: Session) -> tuple[upath.UPath, ...]:
+    """What stands in the folders at the top of the raw data, then the files at the top, then what stands in folders
+    named `ecephys*` one level down.
+
+    Raises:
+        NoSessionData: There is no raw data asset, or nothing of it has arrived on S3.
+        SourceError: A listing failed.
+        NoSessionInfo, AssetError, MissingCredentials, MissingDependency: As `get_raw_data_root`.
+    """
+    settings = settings_for_reading()
+    session_id = checked_session_id(session)
+    return raw_data_paths(settings, session_id, find_asset(settings, session_id, "raw"))
+
+
+def raw_data_paths(settings: Settings, session_id: str, asset: Asset) -> tuple[upath.UPath, ...]:
+    """`get_raw_data_paths_from_s3` for a raw asset that is known. Raises as it does."""
+    raw = Raw(settings, session_id, asset, *asset_folder(settings, asset))
+    return raw.paths(*(entry.name for entry in _list_entries(raw)))
+
+
+# --- files
+
+
+def get_h5_sync_from_s3(session: Session) -> upath.UPath:
+    """The file with the sync data (.h5). Of several, the first in the order of `get_raw_data_paths_from_s3`.
+
+    Raises as that does.
+    """
+    return _find_file(session, "sync file (.h5)", "sync", lambda path: path.suffix == ".h5")
+
+
+def get_behavior_video_path_from_s3(session: Session) -> upath.UPath:
+    """The video of the camera at the side. Raises as `get_raw_data_paths_from_s3`."""
+    return _find_video(session, "Behavior")
+
+
+def get_eye_video_path_from_s3(session: Session) -> upath.UPath:
+    """The video of the eye. Raises as `get_raw_data_paths_from_s3`."""
+    return _find_video(session, "Eye")
+
+
+def get_face_video_path_from_s3(session: Session) -> upath.UPath:
+    """The video of the face. Raises as `get_raw_data_paths_from_s3`."""
+    return _find_video(session, "Face")
+
+
+def _find_video(session: Session, camera: str) -> upath.UPath:
+    def is_wanted(path: PurePosixPath) -> bool:
+        return camera in path.stem and path.suffix.lower() in VIDEO_SUFFIXES
+
+    return _find_file(session, f"{camera.lower()} video", "videos", is_wanted)
+
+
+def _find_file(session: Session, what: str, recorded: str, is_wanted: Callable[[PurePosixPath], bool]) -> upath.UPath:
+    """The first wanted file among those that state has recorded under that name, else among those that are there."""
+    raw = _find_raw(session)
+
+    def names() -> Iterator[str]:
+        # a sync looks into more folders than callers have always been given files of
+        yield from filter(_is_listed, _recorded_names(raw, recorded))
+        yield from (entry.name for entry in _list_entries(raw) if not entry.is_folder)
+
+    return _first_path(raw, what, (name for name in names() if is_wanted(PurePosixPath(name))))
+
+
+def get_settings_xml_path_from_s3(session: Session) -> upath.UPath:
+    """The settings.xml of Open Ephys. Of several, that of the first recording.
+
+    Raises as `get_raw_data_paths_from_s3`.
+    """
+    raw = _find_raw(session)
+
+    def names() -> Iterator[str]:
+        yield from _recorded_names(raw, "settings_xml")
+        entries = _list_entries(raw)
+        inside = raw.below(entry.name for entry in entries if entry.is_folder and _holds_settings(entry.name))
+        for name, is_folder in (*entries, *inside):
+            if not is_folder and PurePosixPath(name).name == "settings.xml":
+                yield name
+
+    return _first_path(raw, "settings.xml", names())
+
+
+def get_recording_dirs_experiment_path_from_s3(session: Session) -> tuple[upath.UPath, ...]:
+    """For each `Record Node` folder with recordings in the format of Open Ephys, the first
+    `experiment*/recording*` inside.
+
+    Raises as `get_raw_data_paths_from_s3`.
+    """
+    raw = _find_raw(session)
+    nodes = [
+        entry.name
+        for entry in _list_entries(raw)
+        if entry.is_folder and "Record Node" in entry.name and "zarr" not in entry.name
+    ]
+    experiments = raw.below([entry.name for entry in raw.below(nodes) if entry.is_folder])
+    first: dict[str, str] = {}
+    for name, is_folder in experiments:
+        node, _, recording = name.rsplit("/", 2)
+        if is_folder and recording.startswith("recording"):
+            first.setdefault(node, name)
+    without = sorted(set(nodes) - set(first))
+    if without or not nodes:
+        place = f"{raw.uri}/{without[0]}" if without else f"the Record Node folders of {raw.uri}"
+        raise NoSessionData(f"{raw.session_id} has no experiment*/recording* folder in {place}")
+    return raw.paths(*(first[node] for node in nodes))
+
+
+# --- looking
+
+
+def _find_raw(session: Session) -> Raw:
+    settings = settings_for_reading()
+    session_id = checked_session_id(session)
+    asset = find_asset(settings, session_id, "raw")
+    return Raw(settings, session_id, asset, *asset_folder(settings, asset))
+
+
+def _list_entries(raw: Raw) -> list[Entry]:
+    top = list_folder(raw.settings, raw.bucket, raw.prefix)
+    inside = raw.below(top.folders)
+    recordings = [entry.name for entry in inside if entry.is_folder and _holds_recordings(entry.name)]
+    entries = [*inside, *(Entry(name, is_folder=False) for name in top.files), *raw.below(recordings)]
+    if not entries:
+        raise NoSessionData(
+            f"{raw.session_id}: an upload was started ({raw.asset.name} is registered), but no files have arrived: "
+            f"there is nothing in {raw.uri}"
+        )
+    return entries
+
+
+def _recorded_names(raw: Raw, name: str) -> list[str]:
+    """What state has of the listing, in the order of `_list_entries`; nothing if it is of another asset."""
+    section = recorded_section(raw.settings, raw.session_id, "s3")
+    listing = (section or {}).get("raw") or {}
+    if listing.get("asset") != raw.asset.id:
+        return []
+    return sorted(listing.get(name) or (), key=_order)
+
+
+def _order(name: str) -> tuple[int, tuple[str, ...]]:
+    parts = PurePosixPath(name).parts
+    return {2: 0, 1: 1}.get(len(parts), 2), parts
+
+
+def _is_listed(name: str) -> bool:
+    """Whether a file of that name would be among `_list_entries`."""
+    folders = PurePosixPath(name).parts[:-1]
+    return len(folders) < 2 or (len(folders) == 2 and _holds_recordings(folders[1]))
+
+
+def _holds_recordings(name: str) -> bool:
+    return "ecephys" in PurePosixPath(name).stem and not _is_zarr(name)
+
+
+def _holds_settings(name: str) -> bool:
+    """Whether a sync, too, looks into a folder of that name."""
+    return PurePosixPath(name).name.startswith(("ecephys", "Record Node")) and not _is_zarr(name)
+
+
+def _is_zarr(name: str) -> bool:
+    # such a folder holds one object for each chunk: never to be looked into
+    return ".zarr" in PurePosixPath(name).suffix
+
+
+def _first_path(raw: Raw, what: str, names: Iterator[str]) -> upath.UPath:
+    name = next(names, None)
+    if name is None:
+        raise NoSessionData(f"{raw.session_id} has no {what} in its raw data: looked in {raw.uri}")
+    return raw.paths(name)[0]

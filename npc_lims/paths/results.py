@@ -1,0 +1,191 @@
+"""What processing made of a session: the files of its result assets."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from npc_lims.errors import AssetError, NoSessionData, NpcLimsWarning
+from npc_lims.lookup import checked_session_id, find_asset, find_sorted
+from npc_lims.notice import notify
+from npc_lims.paths.asset_folders import asset_folder
+from npc_lims.paths.listing import folder_uri, list_folder, list_folders
+from npc_lims.paths.s3_paths import s3_path
+from npc_lims.read_settings import settings_for_reading
+from npc_lims.session_id import day_of
+from npc_lims.sources.file_names import CAMERA_POSITIONS
+
+if TYPE_CHECKING:
+    import upath
+
+    from npc_lims.model import Asset
+    from npc_lims.sessions import Session
+    from npc_lims.settings import Settings
+
+__all__ = [
+    "get_LFP_subsampling_paths_from_s3",
+    "get_dlc_eye_s3_paths",
+    "get_dlc_face_s3_paths",
+    "get_dlc_side_s3_paths",
+    "get_facemap_s3_paths",
+    "get_lpfaceparts_camera_predictions_s3_paths",
+    "get_lpfaceparts_s3_dir_paths",
+    "get_sorted_data_paths_from_s3",
+]
+
+
+def get_sorted_data_paths_from_s3(
+    session: Session | None = None, sorted_data_asset_id: str | None = None
+) -> tuple[upath.UPath, ...]:
+    """What stands at the top of a sorting result: the newest good one of a session, or the one of the given asset id.
+
+    Where all results of a session are errored, it is the newest of them, with a warning.
+
+    Raises:
+        ValueError: Neither a session nor an asset id is given.
+        NoSessionInfo: *session* has no subject and date in it.
+        NoSessionData: There is no such asset, or there are no files of it.
+        AssetError: There is one that cannot be used.
+        MissingCredentials, SourceError: State does not have it, and Code Ocean cannot be asked; or a listing failed.
+        MissingDependency: s3fs is not installed.
+    """
+    settings = settings_for_reading()
+    if sorted_data_asset_id is not None:
+        return _top_paths(settings, f"asset {sorted_data_asset_id}", _asset_of_id(settings, str(sorted_data_asset_id)))
+    if session is None:
+        raise ValueError("give either a session or the id of a sorted data asset")
+    session_id = checked_session_id(session)
+    asset, reason = find_sorted(settings, session_id)
+    if reason:
+        notify(
+            f"{session_id} has no sorting result without errors: the paths are those of {asset.name} ({reason})",
+            NpcLimsWarning,
+        )
+    return _top_paths(settings, session_id, asset)
+
+
+def get_dlc_eye_s3_paths(session: Session) -> tuple[upath.UPath, ...]:
+    """What stands at the top of the DeepLabCut result for the eye. Raises as `get_sorted_data_paths_from_s3`."""
+    return _paths_of(session, "dlc_eye")
+
+
+def get_dlc_side_s3_paths(session: Session) -> tuple[upath.UPath, ...]:
+    """What stands at the top of the DeepLabCut result for the side. Raises as `get_sorted_data_paths_from_s3`."""
+    return _paths_of(session, "dlc_side")
+
+
+def get_dlc_face_s3_paths(session: Session) -> tuple[upath.UPath, ...]:
+    """What stands at the top of the DeepLabCut result for the face. Raises as `get_sorted_data_paths_from_s3`."""
+    return _paths_of(session, "dlc_face")
+
+
+def get_facemap_s3_paths(session: Session) -> tuple[upath.UPath, ...]:
+    """What stands at the top of the Facemap result. Raises as `get_sorted_data_paths_from_s3`."""
+    return _paths_of(session, "facemap")
+
+
+def get_LFP_subsampling_paths_from_s3(session: Session) -> tuple[upath.UPath, ...]:  # noqa: N802  # its name for ever
+    """What stands at the top of the subsampled LFP. Raises as `get_sorted_data_paths_from_s3`."""
+    return _paths_of(session, "LFP_Subsampled")
+
+
+def get_lpfaceparts_s3_dir_paths(session: Session, enforce_gamma_encoding: bool = False) -> tuple[upath.UPath, ...]:
+    """What stands in the folder of the session in its Lightning Pose result for face parts.
+
+    Args:
+        enforce_gamma_encoding: Refuse a result that was not made from gamma-encoded videos.
+
+    Raises:
+        AssetError: It was not made from gamma-encoded videos, and that is asked for; or it cannot be used.
+        NoSessionInfo, NoSessionData, MissingCredentials, SourceError, MissingDependency: As
+            `get_sorted_data_paths_from_s3`.
+    """
+    settings = settings_for_reading()
+    uri, bucket, prefix = _lpfaceparts_folder(settings, session, enforce_gamma_encoding)
+    root = s3_path(settings, uri)
+    return tuple(root / name for name in sorted(list_folder(settings, bucket, prefix).names))
+
+
+def get_lpfaceparts_camera_predictions_s3_paths(
+    session: Session, camera: str, enforce_gamma_encoding: bool = False
+) -> tuple[upath.UPath, ...]:
+    """The predictions (.csv) of Lightning Pose for the videos of a camera, `side` or `face`.
+
+    Raises:
+        ValueError: There is no such camera.
+        NoSessionInfo, NoSessionData, AssetError, MissingCredentials, SourceError, MissingDependency: As
+            `get_lpfaceparts_s3_dir_paths`.
+    """
+    if camera not in CAMERA_POSITIONS:
+        raise ValueError(f"camera must be {' or '.join(CAMERA_POSITIONS)}, not {camera!r}")
+    settings = settings_for_reading()
+    session_id = checked_session_id(session)
+    uri, bucket, prefix = _lpfaceparts_folder(settings, session_id, enforce_gamma_encoding)
+    if camera not in list_folder(settings, bucket, prefix).folders:
+        raise NoSessionData(f"{session_id} has no folder {camera} in its LPFaceParts result: looked in {uri}")
+    videos = list_folder(settings, bucket, f"{prefix}{camera}/").folders
+    found = list_folders(settings, bucket, [f"{prefix}{camera}/{video}/" for video in videos])
+    root = s3_path(settings, uri)
+    paths = tuple(
+        root / camera / video / name
+        for video, listed in zip(videos, found)
+        for name in listed.files
+        if fnmatchcase(name, f"*_{day_of(session_id)}_*.csv")
+    )
+    if not paths:
+        raise NoSessionData(
+            f"{session_id} has no predictions (.csv) in its LPFaceParts result: looked in {uri}/{camera}"
+        )
+    return paths
+
+
+def _lpfaceparts_folder(settings: Settings, session: Session, enforce_gamma_encoding: bool) -> tuple[str, str, str]:
+    """Address, bucket and prefix of the folder that is named after the recording."""
+    session_id = checked_session_id(session)
+    asset = find_asset(settings, session_id, "LPFaceParts")
+    if enforce_gamma_encoding:
+        _check_gamma_encoding(session_id, asset)
+    bucket, prefix = asset_folder(settings, asset)
+    # named after the recording, whose name has a time where the session has an index
+    name = next((name for name in list_folder(settings, bucket, prefix).folders if day_of(session_id) in name), None)
+    if name is None:
+        raise NoSessionData(
+            f"{session_id}: its LPFaceParts result {asset.name} has no folder named after it: looked in "
+            f"{folder_uri(bucket, prefix)}"
+        )
+    return folder_uri(bucket, f"{prefix}{name}/"), bucket, f"{prefix}{name}/"
+
+
+def _check_gamma_encoding(session_id: str, asset: Asset) -> None:
+    from npc_lims.codeocean.session_assets import is_lighting_pose_gamma_encoded
+    from npc_lims.codeocean.subject_assets import get_data_asset
+
+    if not is_lighting_pose_gamma_encoded(get_data_asset(asset.id)):
+        raise AssetError(
+            f"{session_id}: its LPFaceParts result {asset.name} ({asset.id}) was not made from gamma-encoded videos; "
+            "run it again on the result of GammaEncoding, or do without enforce_gamma_encoding"
+        )
+
+
+def _paths_of(session: Session, kind: str) -> tuple[upath.UPath, ...]:
+    settings = settings_for_reading()
+    session_id = checked_session_id(session)
+    return _top_paths(settings, session_id, find_asset(settings, session_id, kind))
+
+
+def _top_paths(settings: Settings, whose: str, asset: Asset) -> tuple[upath.UPath, ...]:
+    bucket, prefix = asset_folder(settings, asset)
+    names = sorted(list_folder(settings, bucket, prefix).names)
+    if not names:
+        raise NoSessionData(
+            f"{whose}: there are no files of the data asset {asset.name} in {folder_uri(bucket, prefix)}"
+        )
+    root = s3_path(settings, folder_uri(bucket, prefix))
+    return tuple(root / name for name in names)
+
+
+def _asset_of_id(settings: Settings, asset_id: str) -> Asset:
+    from npc_lims.live_assets import asset_record
+    from npc_lims.sources.assets import DataAsset
+
+    return DataAsset.model_validate(asset_record(settings, asset_id)).as_fact()

@@ -1,0 +1,101 @@
+"""Stimulus files of a session, from the copy of the rigs' data on S3."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from npc_lims.errors import NoSessionData
+from npc_lims.lookup import checked_session_id
+from npc_lims.paths.listing import folder_below, folder_uri, list_files
+from npc_lims.paths.s3_paths import s3_path
+from npc_lims.read_settings import settings_for_reading
+from npc_lims.session_id import split_session_id
+
+if TYPE_CHECKING:
+    import npc_session
+    import upath
+
+    from npc_lims.sessions import Session
+
+__all__ = ["StimFile", "get_hdf5_stim_files_from_s3"]
+
+_TASK = "DynamicRouting"
+
+
+@dataclasses.dataclass(frozen=True)
+class StimFile:
+    """A file that a stimulus script wrote.
+
+    Attributes:
+        path: `<script>_<subject>_<yyyymmdd>_<hhmmss>.hdf5`
+        session: The session that it is of.
+        listed_size: Its size in bytes, if whoever made this object has seen it.
+    """
+
+    path: upath.UPath
+    session: npc_session.SessionRecord
+    listed_size: int | None = dataclasses.field(default=None, repr=False, compare=False)
+
+    @property
+    def name(self) -> str:
+        """The script, such as `DynamicRouting1`."""
+        return self.path.stem.split("_")[0]
+
+    @property
+    def date(self) -> npc_session.DateRecord:
+        """YYYY-MM-DD"""
+        return self.session.date
+
+    @property
+    def time(self) -> str | None:
+        """HH:MM:SS, when the script was started; None if the name of the file does not say."""
+        import npc_session
+
+        return npc_session.extract_isoformat_time(self.path.stem)
+
+    @functools.cached_property
+    def size(self) -> int:
+        """In bytes. Where nobody has seen it yet, the file is asked."""
+        return int(self.path.stat().st_size) if self.listed_size is None else self.listed_size
+
+
+def get_hdf5_stim_files_from_s3(session: Session) -> tuple[StimFile, ...]:
+    """The stimulus files of a session's day, without empty ones, and of several of the task only the largest.
+
+    Raises:
+        NoSessionInfo: *session* has no subject and date in it.
+        NoSessionData: There are no files of the subject at all.
+        MissingCredentials: There are no AWS credentials.
+        SourceError: The listing failed.
+        MissingDependency: s3fs is not installed.
+    """
+    import npc_session
+
+    settings = settings_for_reading()
+    session_id = checked_session_id(session)
+    subject, date, _ = split_session_id(session_id)
+    bucket, prefix = folder_below(settings.stim_root, subject)
+    files = list_files(settings, bucket, prefix)
+    if not files:
+        raise NoSessionData(
+            f"{session_id}: there are no stimulus files of its subject in {folder_uri(bucket, prefix)}; those of "
+            "sessions that were run by NSB may be on lims2"
+        )
+    sizes = {file.key[len(prefix) :]: file.size for file in files if file.size > 0}
+    record = npc_session.SessionRecord(session_id)
+    folder = s3_path(settings, folder_uri(bucket, prefix))
+    found = [StimFile(folder / name, record, sizes[name]) for name in _of_day(list(sizes), subject, date)]
+    of_task = [file for file in found if _TASK in file.name]
+    largest = max(of_task, key=lambda file: file.size, default=None)
+    return tuple(file for file in found if file is largest or file not in of_task)
+
+
+def _of_day(names: list[str], subject: str, date: str) -> list[str]:
+    """Names of that day; those of a script that was tried without naming the mouse come last."""
+    day = date.replace("-", "")
+    patterns = (f"*_{subject}_{day}_??????.hdf5", f"*_test_{day}_??????.hdf5")
+    top = [name for name in names if "/" not in name]
+    return [name for pattern in patterns for name in top if fnmatchcase(name, pattern)]

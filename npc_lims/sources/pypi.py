@@ -1,0 +1,63 @@
+"""PyPI: which release of a package is the newest."""
+
+from __future__ import annotations
+
+import urllib.parse
+from typing import TYPE_CHECKING, Any
+
+from npc_lims.errors import SourceError
+
+if TYPE_CHECKING:
+    from npc_lims.settings import Settings
+
+__all__ = ["newest_release"]
+
+SOURCE = "pypi"
+# PyPI sends on to the spelling of the name that it prefers.
+_MOST_REDIRECTS = 3
+
+
+def newest_release(settings: Settings) -> str:
+    """The version of the newest release of npc_sessions, such as `0.0.300`.
+
+    Raises:
+        SourceError: It cannot be asked, or does not say.
+    """
+    import requests
+
+    from npc_lims.sources.http import GaveUp, Patience, request
+
+    patience = Patience(settings.attempts, settings.timeout, settings.backoff)
+    url = settings.pypi_url
+    with requests.Session() as session:
+        try:
+            for _ in range(_MOST_REDIRECTS):
+                answer = request(session, "GET", url, patience, parse=_version_or_place)
+                if "version" in answer:
+                    return str(answer["version"])
+                url = _same_host(url, answer["place"])
+        except GaveUp as error:
+            raise SourceError(SOURCE, f"{url} {error}") from None
+    raise SourceError(SOURCE, f"{url} sends on and on; check NPC_LIMS_PYPI_URL")
+
+
+def _version_or_place(response: Any) -> dict[str, str]:
+    """The version, or where to ask instead."""
+    if response.is_redirect:
+        return {"place": response.headers["Location"]}
+    if response.status_code != 200:
+        raise SourceError(SOURCE, f"{response.url} answered {response.status_code}; check NPC_LIMS_PYPI_URL")
+    content = response.json()
+    info = content.get("info") if isinstance(content, dict) else None
+    version = info.get("version") if isinstance(info, dict) else None
+    if not isinstance(version, str):
+        raise ValueError("no info.version in it")
+    return {"version": version}
+
+
+def _same_host(url: str, place: str) -> str:
+    there = urllib.parse.urljoin(url, place)
+    before, after = urllib.parse.urlsplit(url), urllib.parse.urlsplit(there)
+    if (before.scheme, before.netloc) != (after.scheme, after.netloc):
+        raise SourceError(SOURCE, f"{url} sends on to {after.netloc}, which is not followed; check NPC_LIMS_PYPI_URL")
+    return there

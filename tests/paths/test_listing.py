@@ -1,0 +1,65 @@
+"""Listings that are kept: one for each folder and place, shared by threads, and no error among them."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from npc_lims import errors
+from npc_lims.paths.listing import list_files, list_folder, list_folders
+from npc_lims.settings import Settings, load_settings
+from tests.integration.world import Cloud
+from tests.paths.asked import OLD_ROOT, listings
+from tests.servers.faults import Delay, Status
+
+BUCKET, PREFIX = "aind-ephys-data", f"{OLD_ROOT.rpartition('/')[2]}/"
+
+
+@pytest.fixture
+def settings(cloud: Cloud, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Settings:
+    monkeypatch.setenv("NPC_LIMS_ATTEMPTS", "1")
+    return load_settings(folder=tmp_path)
+
+
+def test_folders_side_by_side_in_the_order_they_were_asked_for(cloud: Cloud, settings: Settings) -> None:
+    names = ["behavior_videos", "behavior", "nothing"]
+    found = list_folders(settings, BUCKET, [f"{PREFIX}{name}/" for name in names])
+    assert [len(folder.files) for folder in found] == [3, 1, 0]
+    assert list_folders(settings, BUCKET, []) == []
+    assert cloud.s3_proxy.count == 3
+
+
+def test_names_are_in_order(settings: Settings) -> None:
+    assert list(list_folder(settings, BUCKET, PREFIX).folders) == [
+        "behavior",
+        "behavior_videos",
+        "ecephys_clipped",
+        "ecephys_compressed",
+    ]
+
+
+def test_who_waits_for_a_listing_that_fails_is_told_and_the_next_one_asks_again(
+    cloud: Cloud, settings: Settings
+) -> None:
+    cloud.s3_proxy.plan(Delay(0.2, Status(503)))
+    with ThreadPoolExecutor(4) as pool:
+        asked = [pool.submit(list_folder, settings, BUCKET, PREFIX) for _ in range(4)]
+        failures = [future.exception() for future in asked]
+    assert {type(failure) for failure in failures} == {errors.SourceError}
+    assert len(listings(cloud)) == 1
+    assert list_folder(settings, BUCKET, PREFIX).files
+    assert len(listings(cloud)) == 2
+
+
+def test_another_place_is_another_answer(
+    cloud: Cloud, settings: Settings, demo_state: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    cloud.change(**{f"{BUCKET}/{PREFIX}more.json": b"{}"})
+    monkeypatch.setenv("NPC_LIMS_MIRROR", str(demo_state.parent / "mirror"))
+    mirror = load_settings(folder=tmp_path)
+    assert "more.json" in list_folder(settings, BUCKET, PREFIX).files
+    assert "more.json" not in list_folder(mirror, BUCKET, PREFIX).files
+    assert len(list_files(settings, BUCKET, PREFIX)) == len(list_files(mirror, BUCKET, PREFIX)) + 1
+    assert len(listings(cloud)) == 2
