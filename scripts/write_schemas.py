@@ -6,10 +6,17 @@ import json
 from pathlib import Path
 
 from npc_lims.model import session_schema
+from npc_lims.processing.pipelines_schema import pipelines_schema
+from npc_lims.processing.runs import runs_schema
 from npc_lims.sources.tracked_schema import tracked_schema
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "schemas"
-SCHEMAS = {"session.schema.json": session_schema, "tracked_sessions.schema.json": tracked_schema}
+SCHEMAS = {
+    "pipelines.schema.json": pipelines_schema,
+    "runs.schema.json": runs_schema,
+    "session.schema.json": session_schema,
+    "tracked_sessions.schema.json": tracked_schema,
+}
 
 
 def render(name: str) -> str:

@@ -10,7 +10,7 @@ import io
 import sys
 import warnings
 
-from npc_lims.errors import NpcLimsError, NpcLimsWarning, SyncRefused, TrackedFileError
+from npc_lims.errors import InputFileError, NpcLimsError, NpcLimsWarning, SyncRefused
 
 __all__ = ["main"]
 
@@ -26,7 +26,7 @@ def main() -> None:
     warnings.showwarning = _show_warning
     try:
         app(prog_name="npc-lims")
-    except TrackedFileError as error:
+    except InputFileError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
     except SyncRefused as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from npc_lims.cli import alert, checks, demo, diff, dispatch, doctor, observe, publish, sessions, sync, track
+from npc_lims.cli import alert, checks, demo, diff, dispatch, doctor, observe, process, publish, sessions, sync, track
 
 __all__ = ["app"]
 
@@ -25,6 +25,7 @@ app.command("verify")(checks.verify_command)
 app.command("diff")(diff.diff_command)
 app.command("preview")(diff.preview_command)
 app.add_typer(track.track_app, name="track")
+app.add_typer(process.process_app, name="process")
 app.command("dispatch")(dispatch.dispatch_command)
 app.command("alert")(alert.alert_command)
 app.command("doctor")(doctor.doctor_command)

@@ -19,6 +19,16 @@ __all__ = ["validate_command", "verify_command"]
 
 _MOST_LISTED = 30
 
+_EDITED = (
+    "by hand: state is what the sync saw, and the next sync undoes it. Correct a fact where it comes from "
+    "(tracked: tracked_sessions.yaml; training: the workbook; codeocean, s3: Code Ocean), or open an issue "
+    "'Report a wrong fact'."
+)
+_RUN_EDITED = (
+    "by hand: runs are recorded as they are started and end, and one that is changed here is started twice or lost. "
+    "To have a session run once more: npc-lims process run PROCESS --sessions SESSION --again."
+)
+
 
 class Format(str, enum.Enum):
     text = "text"
@@ -35,7 +45,8 @@ def validate_command(
         None, help="File, commit, branch or tag: warnings that are there already are only counted, new ones fail."
     ),
 ) -> None:
-    """Check a tracked sessions file: every problem with its line, as `file:line:col: severity: message`.
+    """Check a tracked sessions file, and the pipelines.yaml beside it if there is one: every problem with its line,
+    as `file:line:col: severity: message`.
 
     Exits with 1 if there are errors; warnings alone are listed and accepted, or with --base refused if new.
 
@@ -53,14 +64,14 @@ def validate_command(
         problems, sessions = error.problems, ""
     new, known = (list(problems), []) if base is None else _compared(path, problems, base)
     known_errors = [_known_error(problem) for problem in known if problem.is_error]
-    for problem in sorted([*new, *known_errors]):
-        typer.echo(problem.as_github_annotation() if format is Format.github else str(problem))
+    _tell(sorted([*new, *known_errors]), format)
     errors = sum(problem.is_error for problem in problems)
     warnings = sum(not problem.is_error for problem in new)
     told = f"{counted(errors, 'error')}, {counted(warnings, 'warning' if base is None else 'new warning')}"
     more = "" if base is None else f", {len(known) - len(known_errors)} known"
     typer.echo(f"{path}: {sessions}{told}{more}", err=True)
-    if errors or (base is not None and warnings):
+    are_pipelines_good = _check_pipelines(path.parent, format)
+    if errors or (base is not None and warnings) or not are_pipelines_good:
         raise typer.Exit(1)
 
 
@@ -71,13 +82,14 @@ def verify_command(
     ),
     format: Format = _FORMAT,
 ) -> None:
-    """Check that the snapshot and the session files say the same, and that every file parses.
+    """Check that the snapshot and the session files say the same, and that every file parses, those of runs as well.
 
     Exits with 1 if anything is wrong.
 
     Example: npc-lims verify --since origin/main
     """
     from npc_lims.errors import StateError
+    from npc_lims.processing.runs import verify_runs
     from npc_lims.review.report import counted
     from npc_lims.state.snapshot import SNAPSHOT
     from npc_lims.state.store import verify_state
@@ -94,6 +106,7 @@ def verify_command(
         read_sync_file(folder)
     except StateError as error:
         wrong.append(str(error))
+    wrong += verify_runs(folder)
     problems = [Problem(str(folder), 1, 1, "error", text) for text in wrong]
     for problem in problems:
         typer.echo(problem.as_github_annotation() if format is Format.github else problem.message)
@@ -102,6 +115,32 @@ def verify_command(
         raise typer.Exit(1)
     count = (folder / SNAPSHOT).read_bytes().count(b"\n")
     typer.echo(f"{folder}: {counted(count, 'session')}, all files and the snapshot agree")
+
+
+def _tell(problems: Sequence[Problem], format: Format) -> None:
+    for problem in problems:
+        typer.echo(problem.as_github_annotation() if format is Format.github else str(problem))
+
+
+def _check_pipelines(folder: Path, format: Format) -> bool:
+    """Whether the pipelines.yaml of *folder* can be used; true if there is none. Its problems are told."""
+    from npc_lims.errors import PipelinesError
+    from npc_lims.processing.pipelines import PIPELINES_FILE, read_pipelines
+    from npc_lims.review.report import counted
+
+    path = folder / PIPELINES_FILE
+    if not path.exists():
+        return True
+    try:
+        count = len(read_pipelines(path))
+        told = f"{count:,} process{'' if count == 1 else 'es'}, 0 errors"
+        problems: Sequence[Problem] = ()
+    except PipelinesError as error:
+        problems = error.problems
+        told = counted(len(problems), "error")
+    _tell(problems, format)
+    typer.echo(f"{path}: {told}", err=True)
+    return not problems
 
 
 def _default_file() -> Path:
@@ -137,6 +176,7 @@ def _known_error(problem: Problem) -> Problem:
 def _hand_edits(folder: Path, since: str) -> list[Problem]:
     """Files of a state folder that are not as they were, each with the reason why that is refused."""
     from npc_lims.git import find_repository
+    from npc_lims.processing.runs import RUNS
     from npc_lims.state.files import TEMPORARY
 
     repository = find_repository(folder)
@@ -144,15 +184,11 @@ def _hand_edits(folder: Path, since: str) -> list[Problem]:
     inside = repository.path_of(folder)
     changed = repository.changed_since(base, inside)
     quoted = shlex.quote(inside)
-    reason = (
-        "by hand: state is what the sync saw, and the next sync undoes it. Correct a fact where it comes from "
-        "(tracked: tracked_sessions.yaml; training: the workbook; codeocean, s3: Code Ocean), or open an issue "
-        f"'Report a wrong fact'. To undo: git restore --source={base[:10]} --staged --worktree -- {quoted}"
-    )
+    undo = f"To undo: git restore --source={base[:10]} --staged --worktree -- {quoted}"
     if any(how == "added" for how in changed.values()):
-        reason += f" && git clean -f -d -- {quoted}"
+        undo += f" && git clean -f -d -- {quoted}"
     return [
-        Problem(path, 1, 1, "error", f"{how} {reason}")
+        Problem(path, 1, 1, "error", f"{how} {_RUN_EDITED if path.startswith(f'{inside}/{RUNS}/') else _EDITED} {undo}")
         for path, how in changed.items()
         if not path.rpartition("/")[2].startswith(TEMPORARY)
     ]

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from npc_lims.session_id import subject_of
 from npc_lims.state.diff import GROUPS, SessionChange, grouped, word_counts
 
-__all__ = ["TOKEN_PATTERN", "commit_body", "commit_message", "commit_subject"]
+__all__ = ["TOKEN_PATTERN", "commit_body", "commit_message", "commit_subject", "defused", "trailer_lines"]
 
 _WIDTH = 72
 _SUBJECTS_NAMED = 4
@@ -33,7 +33,7 @@ def commit_message(
     Raises:
         ValueError: A token is none that git reads as one.
     """
-    blocks = [commit_subject(changes, failed), commit_body(changes), "\n".join(_trailers(trailers))]
+    blocks = [commit_subject(changes, failed), commit_body(changes), "\n".join(trailer_lines(trailers))]
     return "\n\n".join(block for block in blocks if block) + "\n"
 
 
@@ -82,15 +82,21 @@ def _line(change: SessionChange) -> str:
     details = list(change.details[:_DETAILS])
     if len(change.details) > _DETAILS:
         details.append(f"and {len(change.details) - _DETAILS} more")
-    told = "; ".join([", ".join(change.what), *(_defused(detail) for detail in details)])
+    told = "; ".join([", ".join(change.what), *(defused(detail) for detail in details)])
     return f"- {change.id}: {told}"
 
 
-def _defused(text: str) -> str:
+def defused(text: str) -> str:
+    """*text* without what would notify people or close issues."""
     return _CLOSING.sub(r"'\1'", _MENTION.sub("@ ", text))
 
 
-def _trailers(trailers: Mapping[str, str | Sequence[str]]) -> Iterable[str]:
+def trailer_lines(trailers: Mapping[str, str | Sequence[str]]) -> Iterable[str]:
+    """The trailers, a line each.
+
+    Raises:
+        ValueError: A token is none that git reads as one.
+    """
     for token, value in trailers.items():
         if not TOKEN_PATTERN.fullmatch(token):
             raise ValueError(f"{token!r} is no trailer token: it may have letters, digits and hyphens")

@@ -9,28 +9,16 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import random
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from npc_lims.errors import GitError, SourceError
-from npc_lims.git import GitFailed, Repository, find_repository
+from npc_lims.errors import SourceError
+from npc_lims.git import Repository, find_repository
 from npc_lims.observed import Observed
-from npc_lims.publishing.branch import (
-    REMOTE,
-    catch_up,
-    check_checkout,
-    commit,
-    explained,
-    identity,
-    newest,
-    push,
-    target_branch,
-    worktree,
-)
+from npc_lims.publishing.branch import catch_up, check_checkout, commit, identity, target_branch
 from npc_lims.publishing.later import OBSERVED_TRAILER, seen_later, with_later
 from npc_lims.publishing.message import commit_message
+from npc_lims.publishing.race import push_to_newest
 from npc_lims.sources import TRACKED_FILE
 from npc_lims.state.diff import SessionChange, changes_between
 from npc_lims.state.store import read_state
@@ -38,10 +26,6 @@ from npc_lims.state.sync_file import read_sync_file
 from npc_lims.sync import SyncResult, apply
 
 __all__ = ["Published", "publish"]
-
-_LONGEST_WAIT = 30.0
-# A lock that somebody holds is gone at the next try, and the branch has moved.
-_STUCK_AFTER = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,36 +82,19 @@ def publish(
     target = target_branch(repository, branch)
     check_checkout(repository, Path(inside).parent / TRACKED_FILE)
     job = _Job(inside, observed, trailers or {}, identity(repository))
-    start = repository.commit_of("HEAD")
+
+    def make(tree: Repository, parent: str) -> tuple[_Made, bool]:
+        made = job.commits(tree, parent)
+        return made, bool(made.messages) and not dry_run
+
     since = min(one.at for one in observed)
-    last, stuck = "", 0
-    with worktree(repository) as tree:
-        for attempt in range(1, attempts + 1):
-            # what talks to the remote runs in the checkout: its address may be a path from there
-            parent = newest(repository, target, since) or start
-            made = job.commits(tree, parent)
-            done = Published(None, target, made.messages, made.changes, made.failures, attempt)
-            if dry_run:
-                return done
-            if not made.messages:
-                return dataclasses.replace(done, notes=catch_up(repository, inside, target, parent))
-            pushed = tree.commit_of("HEAD")
-            refusal = push(repository, target, pushed)
-            if refusal is None:
-                return dataclasses.replace(done, commit=pushed, notes=catch_up(repository, inside, target, pushed))
-            stuck = stuck + 1 if parent == last else 0
-            _give_up_if_stuck(refusal, target, stuck)
-            last = parent
-            time.sleep(random.uniform(0, min(backoff * 2**attempt, _LONGEST_WAIT)))
-    raise GitError(
-        f"{REMOTE}/{target}: others pushed first {attempts} times in a row; nothing was pushed. What was seen is "
-        "kept: publish again"
-    )
-
-
-def _give_up_if_stuck(refusal: GitFailed, target: str, stuck: int) -> None:
-    if stuck >= _STUCK_AFTER:
-        raise explained(refusal, target, "nothing was pushed")
+    pushed = push_to_newest(repository, target, make, since=since, attempts=attempts, backoff=backoff)
+    made = pushed.made
+    done = Published(pushed.commit, target, made.messages, made.changes, made.failures, pushed.attempts)
+    if dry_run:
+        return done
+    notes = catch_up(repository, inside, target, pushed.commit or pushed.parent)
+    return dataclasses.replace(done, notes=notes)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -147,8 +114,7 @@ class _Job:
     who: Mapping[str, str]
 
     def commits(self, tree: Repository, parent: str) -> _Made:
-        """Commit each look that adds something to what *parent* holds."""
-        tree.run("checkout", "--quiet", "--force", "--detach", parent)
+        """Commit each look that adds something to what *parent* holds, which is checked out in *tree*."""
         folder = tree.root / self.inside
         tracked = folder.parent / TRACKED_FILE
         results = []

@@ -30,7 +30,8 @@ def steps_of(path: Path) -> Iterator[Mapping[str, Any]]:
 
 
 def test_the_workflows_are_there() -> None:
-    assert [path.name for path in WORKFLOWS] == ["publish.yml", "pull-request.yml", "sync.yml", "test.yml"]
+    names = ["process.yml", "publish.yml", "pull-request.yml", "sync.yml", "test.yml"]
+    assert [path.name for path in WORKFLOWS] == names
 
 
 @each_workflow
@@ -97,6 +98,12 @@ def test_who_may_write_is_not_who_sees_the_cloud() -> None:
     jobs = parse((GITHUB / "workflows" / "sync.yml").read_bytes())["jobs"]
     assert {key for key, job in jobs.items() if job["permissions"].get("contents") == "write"} == {"commit"}
     assert {key for key, job in jobs.items() if "CODE_OCEAN" in str(job) or "aws-actions" in str(job)} == {"observe"}
+
+
+def test_who_may_push_may_not_start_anything() -> None:
+    jobs = parse((GITHUB / "workflows" / "process.yml").read_bytes())["jobs"]
+    assert {key for key, job in jobs.items() if job["permissions"].get("contents") == "write"} == {"claim", "record"}
+    assert {key for key, job in jobs.items() if "CODE_OCEAN" in str(job)} == {"act"}
 
 
 @pytest.mark.slow

@@ -1,0 +1,98 @@
+"""`npc-lims process collect`: what became of runs; and `record`, its half for a workflow that may push."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Optional
+
+import typer
+
+from npc_lims.cli.console import out
+from npc_lims.cli.process_places import NAMES, PIPELINES, STATE, chosen_processes, state_folder
+from npc_lims.cli.process_recording import BRANCH, BY, PUBLISH, SUMMARY, Recorder, by_process
+from npc_lims.cli.process_steps import follow, report
+
+if TYPE_CHECKING:
+    from npc_lims.processing.runs import Update
+
+__all__ = ["collect_command", "record_command"]
+
+
+def collect_command(
+    names: Optional[list[str]] = NAMES,
+    wait: float = typer.Option(0, min=0, help="Seconds to wait for data assets that are being made."),
+    into: Optional[Path] = typer.Option(
+        None, "--out", help="Write what is to be recorded to this file alone, for `npc-lims process record`."
+    ),
+    publish: bool = PUBLISH,
+    branch: Optional[str] = BRANCH,
+    by: str = BY,
+    state: Optional[Path] = STATE,
+    pipelines: Optional[Path] = PIPELINES,
+    summary: Optional[Path] = SUMMARY,
+) -> None:
+    """Ask Code Ocean what became of runs. Of good results data assets are made and shared; errors are recorded.
+
+    Nothing is started. What is done already is found, and not done again.
+
+    Exits with 0 if all could be asked; 2 on bad input; 3 if Code Ocean failed for something (the rest was done).
+
+    Example: npc-lims process collect --wait 600 --publish
+    """
+    from npc_lims.errors import NpcLimsError
+    from npc_lims.processing.collect import collect
+    from npc_lims.processing.runs import write_updates
+    from npc_lims.processing.service import RunService
+    from npc_lims.settings import load_settings
+
+    if into is not None and publish:
+        raise NpcLimsError("--out and --publish: either a file, or the branch")
+    settings = load_settings()
+    folder = state_folder(state)
+    processes = chosen_processes(names, pipelines, folder)
+    service = RunService(settings)
+    recorder = Recorder(settings, folder, publish, branch, by)
+    happened: list[tuple[str, Update]] = []
+
+    def keep(process: str, update: Update) -> None:
+        happened.append((process, update))
+        if into is not None:
+            # at once: what is in the file counts, however this ends
+            write_updates(into, by_process(happened))
+        elif not publish:
+            recorder.keep(process, update)
+
+    if into is not None:
+        write_updates(into, {})
+    recorded = recorder.read(processes)
+    jobs = (
+        (one.name, collect(service, one, recorded.runs[one.name], recorded.records, wait=wait)) for one in processes
+    )
+    try:
+        outcome = follow(jobs, keep)
+    finally:
+        if publish:
+            recorder.record(by_process(happened))
+    report(outcome, "no run to ask about", summary)
+
+
+def record_command(
+    files: list[Path] = typer.Argument(
+        ..., metavar="FILE", help="Files of `process start` and `process collect`, or folders of such."
+    ),
+    publish: bool = PUBLISH,
+    branch: Optional[str] = BRANCH,
+    by: str = BY,
+    state: Optional[Path] = STATE,
+) -> None:
+    """Record what happened to runs, as files tell it. In any order, and more than once, if need be.
+
+    Example: npc-lims process record started.json collected.json --publish
+    """
+    from npc_lims.processing.runs import read_updates
+    from npc_lims.settings import load_settings
+
+    paths = [path for file in files for path in (sorted(file.glob("*.json")) if file.is_dir() else [file])]
+    happened = [(process, update) for path in paths for process, some in read_updates(path).items() for update in some]
+    Recorder(load_settings(), state_folder(state), publish, branch, by).record(by_process(happened))
+    out().print(f"{len(happened):,} updates of runs" if happened else "nothing happened to any run")

@@ -1,0 +1,183 @@
+"""`npc-lims process run`, and its two halves for a workflow: `claim`, which may push, and `start`, which may start."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Optional
+
+import typer
+
+from npc_lims.cli.console import out
+from npc_lims.cli.options import session_ids_of
+from npc_lims.cli.process_places import NAMES, PIPELINES, SESSIONS, STATE, chosen_processes, state_folder
+from npc_lims.cli.process_recording import BRANCH, BY, LIMIT, PUBLISH, SUMMARY, Recorder, Wanted, by_process
+from npc_lims.cli.process_steps import follow, report
+
+if TYPE_CHECKING:
+    from npc_lims.processing.pipelines import Process
+    from npc_lims.processing.plan import Decision
+    from npc_lims.processing.runs import Update
+
+__all__ = ["claim_command", "run_command", "start_command"]
+
+_NOTHING = "nothing to start (npc-lims process plan tells why)"
+
+
+def run_command(
+    names: Optional[list[str]] = NAMES,
+    limit: Optional[int] = LIMIT,
+    sessions: Optional[list[str]] = SESSIONS,
+    dry_run: bool = typer.Option(False, "--dry-run", help="Show what would be started; ask, start and write nothing."),
+    again: bool = typer.Option(
+        False, "--again", help="With --sessions: also what is done, was captured, or has used up its tries."
+    ),
+    publish: bool = PUBLISH,
+    branch: Optional[str] = BRANCH,
+    by: str = BY,
+    state: Optional[Path] = STATE,
+    pipelines: Optional[Path] = PIPELINES,
+    summary: Optional[Path] = SUMMARY,
+) -> None:
+    """Start what `npc-lims process plan` shows, up to the limits.
+
+    Each run is claimed in state before it is started, and recorded as soon as it is. One whose record was lost is
+    found again, by its name or by what it runs on, before it would be started a second time.
+
+    Exits with 0 if all was started; 2 on bad input; 3 if Code Ocean failed for something (the rest was done).
+
+    Example: npc-lims process run dlc_eye --limit 3 --publish
+    """
+    from npc_lims.processing.service import RunService
+    from npc_lims.processing.start import start
+    from npc_lims.settings import load_settings
+
+    settings = load_settings()
+    folder = state_folder(state)
+    processes = chosen_processes(names, pipelines, folder)
+    wanted = Wanted(processes, session_ids_of(sessions), limit, again)
+    if dry_run:
+        _print_plan(folder, wanted)
+        return
+    service = RunService(settings)  # without a token nothing is claimed
+    recorder = Recorder(settings, folder, publish, branch, by)
+    claimed = recorder.claim(wanted)
+    happened: list[tuple[str, Update]] = []
+    jobs = (
+        (name, start(service, process, claims.made, claims.before, claimed.records))
+        for name, process, claims in ((one.name, one, claimed.claims[one.name]) for one in processes)
+    )
+    try:
+        outcome = follow(jobs, (lambda *what: happened.append(what)) if publish else recorder.keep)
+    finally:
+        # also what was done before it was stopped
+        recorder.record(by_process(happened))
+    report(outcome, _NOTHING, summary)
+
+
+def claim_command(
+    names: Optional[list[str]] = NAMES,
+    into: Path = typer.Option(..., "--out", help="File for the claims, for `npc-lims process start`."),
+    limit: Optional[int] = LIMIT,
+    sessions: Optional[list[str]] = SESSIONS,
+    none: bool = typer.Option(False, "--none", help="Claim nothing: only make the file."),
+    publish: bool = PUBLISH,
+    branch: Optional[str] = BRANCH,
+    by: str = BY,
+    state: Optional[Path] = STATE,
+    pipelines: Optional[Path] = PIPELINES,
+) -> None:
+    """Record a claim for each run that is to be started, and start nothing: the half of a run that may push.
+
+    Example: npc-lims process claim --publish --out claims.json
+    """
+    from npc_lims.processing.runs import write_updates
+    from npc_lims.settings import load_settings
+
+    folder = state_folder(state)
+    processes = [] if none else chosen_processes(names or None, pipelines, folder)
+    recorder = Recorder(load_settings(), folder, publish, branch, by)
+    claimed = recorder.claim(Wanted(processes, session_ids_of(sessions), limit))
+    write_updates(into, {name: claims.made for name, claims in claimed.claims.items() if claims.made})
+    for name, claims in claimed.claims.items():
+        for run in claims.made:
+            out().print(f"{name}: {run.session} claimed, try {run.attempt}")
+    count = sum(len(claims.made) for claims in claimed.claims.values())
+    out().print(f"{into}: {count:,} claims" if count else f"{into}: nothing to start")
+
+
+def start_command(
+    claims_file: Path = typer.Option(..., "--claims", help="File of `npc-lims process claim`."),
+    into: Path = typer.Option(..., "--out", help="File for what came of them, for `npc-lims process record`."),
+    state: Optional[Path] = STATE,
+    pipelines: Optional[Path] = PIPELINES,
+    summary: Optional[Path] = SUMMARY,
+) -> None:
+    """Start what was claimed, and write nothing but a file: the half of a run that has Code Ocean's token.
+
+    Exits as `npc-lims process run`.
+
+    Example: npc-lims process start --claims claims.json --out started.json
+    """
+    from npc_lims.processing.runs import Run, read_runs, read_updates, write_updates
+    from npc_lims.processing.service import RunService
+    from npc_lims.processing.start import start
+    from npc_lims.settings import load_settings
+    from npc_lims.state.store import read_state
+
+    claims = read_updates(claims_file)
+    folder = state_folder(state)
+    # also of those that nothing is claimed for: somebody may have lost a claim
+    processes = chosen_processes(None, pipelines, folder)
+    _check_known(claims, processes, claims_file)
+    service = RunService(load_settings())
+    records = read_state(folder).records
+    happened: list[tuple[str, Update]] = []
+
+    def keep(process: str, update: Update) -> None:
+        # at once: what is in the file counts, however this ends
+        happened.append((process, update))
+        write_updates(into, by_process(happened))
+
+    def claimed(process: Process) -> list[Run]:
+        return [one for one in claims.get(process.name, ()) if isinstance(one, Run)]
+
+    write_updates(into, {})
+    jobs = ((one.name, start(service, one, claimed(one), read_runs(folder, one.name), records)) for one in processes)
+    report(follow(jobs, keep), _NOTHING, summary)
+
+
+def _check_known(claimed: Iterable[str], processes: Sequence[Process], file: Path) -> None:
+    from npc_lims.errors import NpcLimsError
+
+    unknown = sorted(set(claimed) - {process.name for process in processes})
+    if unknown:
+        raise NpcLimsError(f"{file}: claims of {', '.join(unknown)}, which pipelines.yaml does not have: claim again")
+
+
+def _print_plan(folder: Path, wanted: Wanted) -> None:
+    import datetime
+
+    from rich.table import Table
+
+    from npc_lims.processing.plan import RUN, plan
+    from npc_lims.processing.runs import read_runs
+    from npc_lims.state.store import read_state
+
+    records = read_state(folder).records
+    now = datetime.datetime.now(datetime.timezone.utc)
+    chosen: list[tuple[str, Decision]] = []
+    for process in wanted.processes:
+        runs = read_runs(folder, process.name)
+        decisions = plan(
+            process, records, runs, now=now, limit=wanted.limit, sessions=wanted.sessions, again=wanted.again
+        )
+        chosen += [(process.name, one) for one in decisions if one.verdict == RUN]
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("process", "session", "try", "input", "why"):
+        table.add_column(title, no_wrap=title != "why")
+    for name, one in chosen:
+        table.add_row(name, one.session, str(one.attempt), one.input.name if one.input else "", one.reason)
+    if chosen:
+        out().print(table)
+    out().print(f"{len(chosen):,} would be started (dry run)" if chosen else _NOTHING)

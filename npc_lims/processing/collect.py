@@ -1,0 +1,234 @@
+"""What became of runs: which go on, which errored and why; of the good ones a data asset is made, and shared.
+
+It may be killed anywhere, and be done twice: a run that has its data asset already is given no other.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from npc_lims.codeocean.judgement import is_finished, why_errored
+from npc_lims.errors import ComputationError, SourceError
+from npc_lims.model import Asset, Record
+from npc_lims.processing.matching import find_started, place_of, recorded_elsewhere, request_of
+from npc_lims.processing.naming import asset_metadata, asset_name, asset_tags, input_of
+from npc_lims.processing.pipelines import AssetRecipe, Process
+from npc_lims.processing.runs import Run, RunAsset, instant, settled
+from npc_lims.processing.service import (
+    Busy,
+    Computation,
+    MadeAsset,
+    NotAllowed,
+    Refused,
+    RunService,
+    Unconfirmed,
+)
+from npc_lims.processing.start import LOOKS, Step, adopted
+from npc_lims.session_id import subject_of
+
+__all__ = ["collect"]
+
+GIVE_UP_AFTER = 3
+"""So many runs in a row that Code Ocean could not be asked about: then it is down, and no one else is asked about."""
+POLL = 10.0
+"""Seconds between two looks at data assets that are being made."""
+READY, FAILED = "ready", "failed"
+
+
+def collect(
+    service: RunService,
+    process: Process,
+    runs: Sequence[Run],
+    records: Mapping[str, Record],
+    *,
+    wait: float = 0,
+    poll: float = POLL,
+) -> Iterator[Step]:
+    """Look at each recorded run that there is something left to do about, and do it. Starts nothing.
+
+    A step is to be recorded before the next one is asked for. A run that something fails for stays as it is: its step
+    tells of the failure, and the others go on.
+
+    Args:
+        service: Code Ocean.
+        process: Whose runs these are.
+        runs: What is recorded of it.
+        records: All sessions.
+        wait: Seconds to wait until the data assets are ready that are being made. Those that are not are shared by
+            another time.
+        poll: Seconds between two looks at them.
+
+    Raises:
+        ComputationError: Code Ocean refuses the token, or cannot be asked at all.
+    """
+    yield from _Collector(service, process, runs, records).steps(wait, poll)
+
+
+class _Collector:
+    def __init__(
+        self, service: RunService, process: Process, runs: Sequence[Run], records: Mapping[str, Record]
+    ) -> None:
+        self._service = service
+        self._process = process
+        self._runs = runs
+        self._records = records
+        self._now = {run.key: run for run in runs if not settled(run, process)}
+        """What there is something left to do about, as it is by now."""
+        self._failed_in_a_row = 0
+        self._computations: list[Computation] | None = None
+        self._found: set[str] = set()
+
+    def steps(self, wait: float, poll: float) -> Iterator[Step]:
+        deadline = time.monotonic() + wait
+        for run in list(self._now.values()):
+            yield from self._guarded(run, self._look_at)
+        while True:
+            making = [run for run in self._now.values() if run.outcome == "succeeded" and run.asset is not None]
+            for run in making:
+                yield from self._guarded(run, self._finish)
+            making = [run for run in making if run.key in self._now]
+            left = deadline - time.monotonic()
+            if not making or left <= 0:
+                break
+            time.sleep(min(poll, left))
+        for run in making:
+            yield Step(run, "not ready", "its data asset is still being made")
+
+    def _guarded(self, run: Run, look: Callable[[Run], Iterator[Step]]) -> Iterator[Step]:
+        """The steps of one run, whose failure is its own."""
+        try:
+            for step in look(run):
+                if isinstance(step.update, Run):
+                    self._now[run.key] = step.update
+                if step.is_last:
+                    del self._now[run.key]
+                yield step
+            self._failed_in_a_row = 0
+        except NotAllowed:
+            raise
+        except (ComputationError, SourceError) as error:
+            self._failed_in_a_row += 1
+            self._now.pop(run.key, None)
+            yield Step(run, "not known", failure=str(error))
+            if self._failed_in_a_row >= GIVE_UP_AFTER:
+                raise ComputationError(
+                    f"Code Ocean failed for {GIVE_UP_AFTER} runs in a row, the others were left alone: {error}"
+                ) from None
+
+    # -- how it went
+
+    def _look_at(self, run: Run) -> Iterator[Step]:
+        if run.computation is None:
+            found = self._find(run)
+            if found is None:
+                yield Step(run, "claimed", "not known to be started", is_last=True)
+                return
+            run = adopted(run, found)
+            yield Step(run, "found", "it had been started, and that was not recorded", run)
+        if run.outcome is None:
+            computation = self._service.get(str(run.computation))
+            if computation is None:
+                yield _errored(run, "Code Ocean has no such computation any more")
+                return
+            if not is_finished(computation):
+                yield Step(run, "running", f"{computation.state} since {run.started or 'a while'}", is_last=True)
+                return
+            reason = self._judge(computation)
+            if reason:
+                yield _errored(run, reason)
+                return
+            run = adopted(run, computation).model_copy(update={"outcome": "succeeded"})
+        if self._process.asset is None:
+            yield Step(run, "succeeded", "", run, is_last=True)
+        elif run.asset is None:
+            yield from self._capture(run, self._process.asset)
+
+    def _find(self, run: Run) -> Computation | None:
+        if self._computations is None:
+            self._computations = self._service.list_runs(place_of(self._process))
+        asked = request_of(self._process, run, self._records.get(run.session))
+        taken = recorded_elsewhere(self._runs, run) | self._found
+        found = find_started(self._process, run, asked, self._computations, taken=taken)
+        if found is not None:
+            self._found.add(found.id)
+        return found
+
+    def _judge(self, computation: Computation) -> str:
+        """Why it is of no use; empty if it is good."""
+
+        def names() -> list[str]:
+            found = self._service.list_results(computation.id)
+            # one that makes its data assets itself need not leave anything else
+            return found if self._process.asset is not None else [*found, "its data assets"]
+
+        leaves_nothing = self._process.asset is None and computation.has_results is False
+        seen = computation.model_copy(update={"has_results": None}) if leaves_nothing else computation
+        return why_errored(seen, names, lambda: self._service.read_output(computation.id))
+
+    # -- what is made of it
+
+    def _capture(self, run: Run, recipe: AssetRecipe) -> Iterator[Step]:
+        """Find the data asset of a good run, or make it."""
+        computation_id, subject = str(run.computation), subject_of(run.session)
+        name = self._asset_name(run, recipe)
+        made, failure = self._service.find_asset_of(computation_id, name, subject), ""
+        what = "captured" if made is None else "found"
+        if made is None:
+            tags, metadata = asset_tags(recipe, run.session), asset_metadata(recipe, run.session)
+            try:
+                made = self._service.make_asset(computation_id, name, tags, metadata)
+            except Unconfirmed as error:
+                failure = f"Code Ocean was asked for its data asset, and {error}; it is looked for the next time"
+                made = self._look_again(computation_id, name, subject)
+            except (Busy, Refused) as error:
+                failure = f"Code Ocean refused to make its data asset {name}: {error}"
+        if made is None:
+            yield Step(run, "not captured", "it ran well", run, failure, is_last=True)
+            return
+        run = run.model_copy(update={"asset": RunAsset(id=made.id, name=made.name)})
+        yield Step(run, what, f"data asset {made.name}", run)
+
+    def _look_again(self, computation_id: str, name: str, subject: str) -> MadeAsset | None:
+        for look in range(LOOKS):
+            time.sleep(self._service.patience.wait_before(look + 2))
+            made = self._service.find_asset_of(computation_id, name, subject)
+            if made is not None:
+                return made
+        return None
+
+    def _asset_name(self, run: Run, recipe: AssetRecipe) -> str:
+        record = self._records.get(run.session)
+        asset = None if record is None else input_of(self._process, record)
+        name = asset.name if isinstance(asset, Asset) and asset.id == run.input else None
+        if name is None:
+            # the session has another input by now; that of the run is known to Code Ocean
+            found = self._service.get_asset(run.input)
+            if found is None:
+                raise ComputationError(f"its input {run.input} is gone from Code Ocean: there is nothing to name it by")
+            name = found.name
+        try:
+            return asset_name(recipe, run.session, name, instant(str(run.started)))
+        except ValueError as error:
+            raise ComputationError(str(error)) from None
+
+    def _finish(self, run: Run) -> Iterator[Step]:
+        """Share a data asset that is ready."""
+        assert run.asset is not None
+        made = self._service.get_asset(run.asset.id)
+        if made is None:
+            yield _errored(run, "Code Ocean has no such data asset any more")
+        elif made.state == FAILED:
+            yield _errored(run, f"its data asset failed: {made.failure_reason or 'Code Ocean gives no reason'}")
+        elif made.state == READY:
+            if self._process.asset is not None and self._process.asset.share == "none":
+                yield Step(run, "ready", f"data asset {made.name}", is_last=True)
+                return
+            self._service.share(made.id)
+            shared = run.model_copy(update={"shared": True})
+            yield Step(shared, "shared", f"data asset {made.name}", shared, is_last=True)
+
+
+def _errored(run: Run, reason: str) -> Step:
+    errored = run.model_copy(update={"outcome": "errored", "reason": " ".join(reason.split())})
+    return Step(errored, "errored", errored.reason, errored, is_last=True)

@@ -1,0 +1,364 @@
+"""pipelines.yaml: what is run on Code Ocean, for which sessions, and what becomes of it.
+
+The file is `{processes: {name: entry}}`; `pipelines_schema` has the keys of an entry.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+from npc_lims.errors import NpcLimsError, PipelinesError
+from npc_lims.model import PROCESSES
+from npc_lims.problems import Problem
+from npc_lims.processing.pipelines_entries import Listed, nearest, node_at, read_entries
+from npc_lims.processing.pipelines_schema import FACTS, FLAGS, Result
+from npc_lims.processing.templates import fill, names_in
+from npc_lims.sources.assets import SEARCHED_NAMES
+from npc_lims.sources.tracked_nodes import Report, ScalarNode, compose
+
+__all__ = [
+    "ASSET_NAMES",
+    "PARAMETER_NAMES",
+    "PIPELINES_FILE",
+    "AssetRecipe",
+    "Attachment",
+    "Limits",
+    "Process",
+    "choose_processes",
+    "parse_pipelines",
+    "read_pipelines",
+]
+
+PIPELINES_FILE = "pipelines.yaml"
+
+MAX_BYTES = 1_000_000
+"""A larger file is not this one, whatever its name."""
+
+ASSET_NAMES = ("recording", "session", "subject", "created")
+"""Names that are filled into the name of an asset."""
+
+PARAMETER_NAMES = ("input.id", "input.name", "raw.id", "raw.name", "session", "subject", "recording")
+"""Names that are filled into parameters."""
+
+_EXAMPLE = {
+    "recording": "ecephys_626791_2022-08-15_13-07-32",
+    "session": "626791_2022-08-15",
+    "subject": "626791",
+    "created": "2026-11-22_10-00-00",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Attachment:
+    """A data asset that every run of a process is given.
+
+    Attributes:
+        asset: Its id.
+        mount: Name of the folder in which the run finds it.
+    """
+
+    asset: str
+    mount: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    """
+    Attributes:
+        running: Runs that may be going at once.
+        tries: How often it is tried with one input.
+    """
+
+    running: int
+    tries: int
+
+
+@dataclasses.dataclass(frozen=True)
+class AssetRecipe:
+    """The data asset that a good result is made into.
+
+    Attributes:
+        name: Its name, with names of `ASSET_NAMES` in braces.
+        tags: Its tags, but for the subject.
+        metadata: Its custom metadata, but for the subject id.
+        share: Who may see it, besides its owner.
+    """
+
+    name: str
+    tags: tuple[str, ...]
+    metadata: Mapping[str, str]
+    share: Literal["everyone", "none"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Process:
+    """What is run, for which sessions, and what becomes of it.
+
+    Attributes:
+        name: As it stands in the file.
+        capsule: Id of the capsule that is run; None for a pipeline.
+        pipeline: Id of the pipeline that is run; None for a capsule.
+        input: Fact of the codeocean section that holds the asset which a run is about: `raw`, `sorted` ...
+        mount: Folder in which the run finds its input; None for the asset's own.
+        attach: More assets, the same for every run.
+        parameters: Named parameters, with names of `PARAMETER_NAMES` in braces.
+        done: Status flag that says, where it is true, that nothing is left to do.
+        needs: Status flags that must be true.
+        limits: How much may be started.
+        asset: What becomes of a good result; None where the run makes its assets itself.
+        result: Fact of the codeocean section that its result becomes; None if there is no such fact.
+    """
+
+    name: str
+    capsule: str | None
+    pipeline: str | None
+    input: str
+    mount: str | None
+    attach: tuple[Attachment, ...]
+    parameters: Mapping[str, str]
+    done: str
+    needs: tuple[str, ...]
+    limits: Limits
+    asset: AssetRecipe | None
+    result: str | None
+
+
+def read_pipelines(path: Path | str) -> dict[str, Process]:
+    """The processes of a file by their names, in file order.
+
+    Raises:
+        PipelinesError: The file cannot be read, or holds errors; all of them are in it.
+    """
+    processes, problems = parse_pipelines(_read_text(Path(path), str(path)), str(path))
+    if any(problem.is_error for problem in problems):
+        raise PipelinesError(problems)
+    return processes
+
+
+def parse_pipelines(text: str, file: str = PIPELINES_FILE) -> tuple[dict[str, Process], tuple[Problem, ...]]:
+    """Processes and problems of the text of a file. Where there are errors, the processes that could be read.
+
+    Args:
+        text: The whole file.
+        file: Its name, as problems are to show it.
+    """
+    report = Report(file)
+    root = compose(text, report)
+    if root is None:
+        if not report.problems:
+            report.add(1, 1, "error", "the file is empty: write 'processes:' and the processes below it")
+        return {}, report.problems
+    listed = read_entries(root, report)
+    every = {one.name.text: one for one in listed}
+    for one in listed:
+        _check_choice(one, report)
+        _check_flags(one, report)
+        _check_input(one, every, report)
+        _check_parameters(one, report)
+        _check_asset(one, report)
+    _report_circles(listed, every, report)
+    _report_collisions(listed, report)
+    return {name: _process(one, every) for name, one in every.items()}, report.problems
+
+
+def choose_processes(every: Mapping[str, Process], names: Sequence[str] | None) -> list[Process]:
+    """The processes that a user names; all of them if none is named.
+
+    Raises:
+        NpcLimsError: There is none of that name; the message has the names that there are.
+    """
+    for name in names or ():
+        if name not in every:
+            raise NpcLimsError(f"no such process: {name}{nearest(name, every)}; there are {', '.join(every)}")
+    return [every[name] for name in dict.fromkeys(names)] if names else list(every.values())
+
+
+def _read_text(path: Path, name: str) -> str:
+    def unreadable(message: str, line: int = 0, column: int = 0) -> PipelinesError:
+        return PipelinesError([Problem(name, line, column, "error", message)])
+
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise unreadable(f"there is no such file: {PIPELINES_FILE} says what is run, see docs/processing.md") from None
+    except OSError as error:
+        if path.is_dir():
+            raise unreadable("a folder: give the path of the file in it") from None
+        raise unreadable(f"cannot be read: {error.strerror or error}") from error
+    if len(content) > MAX_BYTES:
+        raise unreadable(f"larger than {MAX_BYTES // 10**6} MB: this cannot be a list of processes")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = error.object[: error.start]
+        column = len(before[before.rfind(b"\n") + 1 :].decode("utf-8-sig")) + 1
+        raise unreadable(
+            f"the byte 0x{error.object[error.start]:02x} is not UTF-8: save the file as UTF-8",
+            before.count(b"\n") + 1,
+            column,
+        ) from None
+
+
+# --- values ---------------------------------------------------------------------------------------
+
+
+def _process(one: Listed, every: Mapping[str, Listed]) -> Process:
+    entry = one.entry
+    recipe = entry.asset
+    return Process(
+        name=one.name.text,
+        capsule=entry.capsule,
+        pipeline=entry.pipeline,
+        input=_input_fact(one, every) or entry.input,
+        mount=entry.mount,
+        attach=tuple(Attachment(attached.asset, attached.mount) for attached in entry.attach),
+        parameters=dict(entry.parameters),
+        done=entry.done,
+        needs=tuple(entry.needs),
+        limits=Limits(entry.limits.running, entry.limits.tries),
+        asset=AssetRecipe(recipe.name, tuple(recipe.tags), dict(recipe.metadata), recipe.share)
+        if isinstance(recipe, Result)
+        else None,
+        result=_result_fact(one),
+    )
+
+
+def _result_fact(one: Listed) -> str | None:
+    if one.entry.result is not None:
+        return str(one.entry.result)
+    return one.name.text if one.name.text in FACTS else None
+
+
+def _input_fact(one: Listed, every: Mapping[str, Listed]) -> str | None:
+    """The fact of the codeocean section that holds the input: by the name of a process, or by its own."""
+    name = one.entry.input
+    if name in every:
+        return _result_fact(every[name])
+    return name if name in ("raw", *FACTS) else None
+
+
+# --- checks ---------------------------------------------------------------------------------------
+
+
+def _check_choice(one: Listed, report: Report) -> None:
+    both = one.entry.capsule is not None and one.entry.pipeline is not None
+    if both:
+        report.error(node_at(one.node, ["pipeline"]), f"{one.name.text} names a capsule and a pipeline: keep one")
+    elif one.entry.capsule is None and one.entry.pipeline is None:
+        report.error(one.node, f"{one.name.text} lacks 'capsule' or 'pipeline', the id of what is run: add one")
+
+
+def _check_flags(one: Listed, report: Report) -> None:
+    where: list[tuple[str | int, ...]] = [("done",), *(("needs", n) for n in range(len(one.entry.needs)))]
+    for path, flag in zip(where, (one.entry.done, *one.entry.needs)):
+        if flag not in FLAGS:
+            near = nearest(flag, FLAGS)
+            report.error(node_at(one.node, path), f"unknown status flag {flag!r}{near}: there are {', '.join(FLAGS)}")
+    if one.entry.result is not None and one.entry.result not in FACTS:
+        near = nearest(one.entry.result, FACTS)
+        report.error(
+            node_at(one.node, ["result"]),
+            f"unknown result {one.entry.result!r}{near}: those that are recorded are {', '.join(FACTS)}",
+        )
+
+
+def _check_input(one: Listed, every: Mapping[str, Listed], report: Report) -> None:
+    name = one.entry.input
+    if _input_fact(one, every) is not None:
+        return
+    node = node_at(one.node, ["input"])
+    if name in every:
+        report.error(node, f"nobody records the results of {name}: give it a 'result', one of {', '.join(FACTS)}")
+        return
+    known = list(dict.fromkeys(("raw", *FACTS, *every)))
+    report.error(node, f"nothing makes the input {name!r}{nearest(name, known)}: there are {', '.join(known)}")
+
+
+def _check_parameters(one: Listed, report: Report) -> None:
+    for name, template in one.entry.parameters.items():
+        _check_template(template, PARAMETER_NAMES, node_at(one.node, ["parameters", name]), report)
+
+
+def _check_template(template: str, known: Sequence[str], node: object, report: Report) -> bool:
+    assert isinstance(node, ScalarNode)
+    try:
+        unknown = [name for name in names_in(template) if name not in known]
+    except ValueError as error:
+        report.error(node, f"{error}, in {template!r}")
+        return False
+    for name in unknown:
+        listed = ", ".join(f"{{{one}}}" for one in known)
+        report.error(node, f"nothing to fill in for {{{name}}}{nearest(name, known)}: there are {listed}")
+    return not unknown
+
+
+def _check_asset(one: Listed, report: Report) -> None:
+    recipe = one.entry.asset
+    if not isinstance(recipe, Result):
+        return
+    node = node_at(one.node, ["asset", "name"])
+    if _check_template(recipe.name, ASSET_NAMES, node, report):
+        for wrong in _wrong_with_name(recipe.name, _result_fact(one)):
+            report.error(node, wrong)
+    if "raw" in recipe.tags or recipe.metadata.get("data level") == "raw data":
+        report.error(
+            node_at(one.node, ["asset"]),
+            "an asset with the tag raw, or the data level raw data, is taken for raw data: remove it",
+        )
+
+
+def _wrong_with_name(template: str, result: str | None) -> Iterator[str]:
+    """Why the sync would not take an asset of that name for the result."""
+    names = names_in(template)
+    if "created" not in names:
+        yield "two tries would give their assets the same name: add {created}"
+    example = fill(template, _EXAMPLE)
+    match = SEARCHED_NAMES.match(example)
+    if match is None or match["platform"] != "ecephys" or "recording" not in names:
+        yield "the sync finds an asset by the recording at the beginning of its name: begin it with {recording}_"
+        return
+    rest = match["rest"] or ""
+    facts = {*(["sorted"] if "_sorted" in rest else []), *(fact for fact in PROCESSES if fact in rest)}
+    wanted = {result} - {None}
+    if facts != wanted:
+        taken = f"for {' and for '.join(sorted(facts))}" if facts else "for no result that is recorded"
+        should = f"such as {{recording}}_{result}_{{created}}" if result else "without these words"
+        yield f"the sync would take {example!r} {taken}: write a name {should}"
+
+
+def _report_circles(listed: Iterable[Listed], every: Mapping[str, Listed], report: Report) -> None:
+    makers = {fact: one for one in listed if (fact := _result_fact(one)) is not None}
+    reported: set[str] = set()
+    for start in listed:
+        names = [start.name.text]
+        maker = makers.get(_input_fact(start, every) or "")
+        while maker is not None and maker.name.text not in names:
+            names.append(maker.name.text)
+            maker = makers.get(_input_fact(maker, every) or "")
+        if maker is start and start.name.text not in reported:
+            reported.update(names)
+            told = " needs ".join([*names, names[0]])
+            report.error(node_at(start.node, ["input"]), f"inputs go in a circle: {told}; let one begin with raw")
+
+
+def _report_collisions(listed: Iterable[Listed], report: Report) -> None:
+    first_result: dict[str, Listed] = {}
+    first_name: dict[str, Listed] = {}
+    for one in listed:
+        result = _result_fact(one)
+        if result is not None and first_result.setdefault(result, one) is not one:
+            before = first_result[result].name
+            report.error(
+                one.name, f"{one.name.text} makes {result}, as {before.text} in line {before.line} does: keep one"
+            )
+        recipe = one.entry.asset
+        if isinstance(recipe, Result) and first_name.setdefault(recipe.name, one) is not one:
+            before = first_name[recipe.name].name
+            report.error(
+                node_at(one.node, ["asset", "name"]),
+                f"assets of {before.text} in line {before.line} have this name too: let each name its process",
+            )

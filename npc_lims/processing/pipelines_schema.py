@@ -1,0 +1,126 @@
+"""What pipelines.yaml may say: the models that check it, and the JSON Schema for editors.
+
+To write the committed schema anew:
+
+    python scripts/write_schemas.py
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal, Union
+
+import pydantic
+
+from npc_lims.model import PROCESSES
+from npc_lims.rows import FLAG_NAMES
+
+__all__ = ["FACTS", "FLAGS", "PROCESS_NAME", "Entry", "pipelines_schema"]
+
+PROCESS_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+"""Names of processes: they become names of files, of runs and of assets."""
+
+FACTS = ("sorted", *PROCESSES)
+"""Results of which the newest is recorded in the codeocean section of a session."""
+
+FLAGS = tuple(name for name in FLAG_NAMES if name.startswith("is_"))
+"""Status flags that are true or false."""
+
+ABSENT: Any = None
+"""Default of a key that may be left out. Its type does not allow null: a key without a value is a slip."""
+
+Id = Annotated[str, pydantic.Field(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
+Mount = Annotated[str, pydantic.Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+Count = Annotated[int, pydantic.Field(ge=1)]
+Text = Annotated[str, pydantic.Field(min_length=1)]
+Flag = Annotated[str, pydantic.Field(json_schema_extra={"enum": list(FLAGS)})]
+
+
+class _Checked(pydantic.BaseModel):
+    # strict: "6" is no number and 0 is no text, which is what a typing mistake looks like
+    model_config = pydantic.ConfigDict(strict=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class Attached(_Checked):
+    asset: Id
+    """Id of the data asset."""
+    mount: Mount
+    """Name of the folder in which the run finds it."""
+
+
+class Limits(_Checked):
+    running: Count = 6
+    """Runs of this process that may be going at once."""
+    tries: Count = 2
+    """How often it is tried with one input; a new input asset starts anew."""
+
+
+class Result(_Checked):
+    name: Text
+    """Name of the asset: {recording}, {session}, {subject} and {created} (start of the run, UTC) are filled in."""
+    tags: list[Text] = []
+    """Its tags; the subject is always added."""
+    metadata: dict[Text, Text] = {}
+    """Its custom metadata; the subject id is always added."""
+    share: Literal["everyone", "none"] = "everyone"
+    """Who may see it, besides its owner."""
+
+
+class Entry(_Checked):
+    """One process: what is run, for which sessions, and what becomes of its result."""
+
+    capsule: Id = ABSENT
+    """Id of the capsule to run. Either this or pipeline."""
+    pipeline: Id = ABSENT
+    """Id of the pipeline to run. Either this or capsule."""
+    input: Text
+    """Asset that a session's run is about: raw, a result that is recorded (such as sorted), or another process."""
+    mount: Mount = ABSENT
+    """Name of the folder in which the run finds its input. Default: the asset's own."""
+    attach: list[Attached] = []
+    """More data assets, the same for every run."""
+    parameters: dict[Text, str] = {}
+    """Named parameters of the run: {input.id}, {input.name}, {raw.id}, {raw.name}, {session}, {subject} and
+    {recording} are filled in."""
+    done: Flag
+    """Status flag that says, where it is true, that nothing is left to do."""
+    needs: list[Flag] = []
+    """Status flags that must be true before it can run."""
+    limits: Limits = pydantic.Field(default_factory=Limits)
+    """How much may be started."""
+    asset: Union[Result, Literal["none"]]
+    """The data asset that a good result is made into; none where the run makes its assets itself."""
+    result: Annotated[str, pydantic.Field(json_schema_extra={"enum": list(FACTS)})] = ABSENT
+    """The fact of the codeocean section that its result becomes, if it is not named as the process is."""
+
+
+def pipelines_schema() -> dict[str, Any]:
+    """The JSON Schema of pipelines.yaml, by which editors complete and check it as typed."""
+    entry = _without_defaults(Entry.model_json_schema(ref_template="#/$defs/{model}"))
+    entry["oneOf"] = [{"required": ["capsule"]}, {"required": ["pipeline"]}]
+    defs = {**entry.pop("$defs"), "Process": entry}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "pipelines.yaml",
+        "description": "What is run on Code Ocean, for which sessions, and what becomes of it.",
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["processes"],
+        "properties": {
+            "processes": {
+                "description": "Each process by its name.",
+                "type": "object",
+                "minProperties": 1,
+                "propertyNames": {"pattern": f"^{PROCESS_NAME.pattern}$"},
+                "additionalProperties": {"$ref": "#/$defs/Process"},
+            }
+        },
+        "$defs": dict(sorted(defs.items())),
+    }
+
+
+def _without_defaults(schema: Any) -> Any:
+    """Drop `default: null`: a key that is left out has no value, not null."""
+    if isinstance(schema, dict):
+        return {k: _without_defaults(v) for k, v in schema.items() if not (k == "default" and v is None)}
+    return [_without_defaults(v) for v in schema] if isinstance(schema, list) else schema

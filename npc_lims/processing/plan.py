@@ -1,0 +1,225 @@
+"""Which sessions a process would run for, and why not for the others. Pure: from what is recorded alone."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import secrets
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Literal
+
+from npc_lims.errors import NoSessionInfo, NpcLimsError
+from npc_lims.model import Asset, CodeOcean, Record
+from npc_lims.processing.naming import input_of, names_raw
+from npc_lims.processing.pipelines import Process
+from npc_lims.processing.runs import Run, instant, stamp
+from npc_lims.state.snapshot import newest_first
+
+__all__ = [
+    "CAPTURED",
+    "CLAIM_LIFETIME",
+    "DONE",
+    "FAILED",
+    "NOT_READY",
+    "RUN",
+    "RUNNING",
+    "VERDICTS",
+    "WAITING",
+    "Decision",
+    "Verdict",
+    "count_running",
+    "make_claims",
+    "plan",
+]
+
+CLAIM_LIFETIME = datetime.timedelta(hours=1)
+"""A claim by which nothing was started for so long may be taken over: whoever made it is gone."""
+
+Verdict = Literal["would run", "running", "waiting", "captured", "done", "not ready", "failed"]
+RUN: Verdict = "would run"
+RUNNING: Verdict = "running"
+WAITING: Verdict = "waiting"
+"""Ready, but for the limits."""
+CAPTURED: Verdict = "captured"
+"""It ran well, and the state has not seen the result yet."""
+DONE: Verdict = "done"
+NOT_READY: Verdict = "not ready"
+FAILED: Verdict = "failed"
+"""All tries with this input errored."""
+VERDICTS: tuple[Verdict, ...] = (RUN, RUNNING, WAITING, CAPTURED, DONE, NOT_READY, FAILED)
+
+
+@dataclasses.dataclass(frozen=True)
+class Decision:
+    """What is to be done for one session.
+
+    Attributes:
+        session: Its id.
+        verdict: One of `VERDICTS`.
+        reason: Why, in words that many sessions share.
+        input: The asset that the run would be about, where there is one.
+        attempt: Which try with this input it would be.
+        run: The recorded run that decided; of a claim that is taken over, that claim.
+    """
+
+    session: str
+    verdict: Verdict
+    reason: str
+    input: Asset | None = None
+    attempt: int = 1
+    run: Run | None = None
+
+
+def plan(
+    process: Process,
+    records: Mapping[str, Record],
+    runs: Iterable[Run],
+    *,
+    now: datetime.datetime,
+    limit: int | None = None,
+    sessions: Collection[str] | None = None,
+    again: bool = False,
+) -> tuple[Decision, ...]:
+    """One decision for each session, the newest session first.
+
+    Args:
+        process: What would be run.
+        records: All sessions.
+        runs: What is recorded of the process.
+        now: The present moment, to tell claims that nobody keeps any more.
+        limit: At most so many that would run, whatever the process allows.
+        sessions: Only these.
+        again: Run these sessions although it is done, its result is captured, or its tries are used up.
+
+    Raises:
+        NoSessionInfo: One of *sessions* is not in *records*.
+        NpcLimsError: *again* without *sessions*.
+    """
+    if again and sessions is None:
+        raise NpcLimsError("running again needs the sessions that are meant: a process is never run again for all")
+    unknown = sorted(set(sessions or ()) - records.keys())
+    if unknown:
+        raise NoSessionInfo(f"the state has no session {', '.join(unknown)}: check the id, or sync first")
+    runs = tuple(runs)
+    by_session: dict[str, list[Run]] = {}
+    for run in runs:
+        by_session.setdefault(run.session, []).append(run)
+    room = max(0, process.limits.running - count_running(runs, now))
+    wanted = records if sessions is None else frozenset(sessions)
+    ordered = [_decide(process, records[id_], by_session.get(id_, ()), now, again) for id_ in newest_first(wanted)]
+    return tuple(_within_limits(process, ordered, room, limit))
+
+
+def count_running(runs: Iterable[Run], now: datetime.datetime) -> int:
+    """Runs that are going, or may be: claims that nobody keeps any more are not counted."""
+    return sum(run.is_open and not _is_abandoned(run, now) for run in runs)
+
+
+def make_claims(
+    decisions: Iterable[Decision],
+    *,
+    now: datetime.datetime,
+    by: str = "",
+    token: Callable[[], str] = lambda: secrets.token_hex(6),
+) -> tuple[Run, ...]:
+    """A claim for each session that would run."""
+    return tuple(
+        Run(
+            session=decision.session,
+            input=decision.input.id,
+            attempt=decision.attempt,
+            claim=token(),
+            claimed=stamp(now),
+            by=by,
+        )
+        for decision in decisions
+        if decision.verdict == RUN and decision.input is not None
+    )
+
+
+def _within_limits(process: Process, decisions: Iterable[Decision], room: int, limit: int | None) -> Iterator[Decision]:
+    left = room if limit is None else min(room, limit)
+    is_asked = limit is not None and limit < room
+    why = f"{limit} at once were asked for" if is_asked else f"at most {process.limits.running} run at once"
+    for decision in decisions:
+        if decision.verdict == RUN and left <= 0:
+            yield dataclasses.replace(decision, verdict=WAITING, reason=why)
+            continue
+        left -= decision.verdict == RUN
+        yield decision
+
+
+def _is_abandoned(run: Run, now: datetime.datetime) -> bool:
+    return run.is_claim and now - instant(run.claimed) >= CLAIM_LIFETIME
+
+
+def _decide(process: Process, record: Record, runs: Sequence[Run], now: datetime.datetime, again: bool) -> Decision:
+    """As if there were no limits."""
+    going = next((run for run in runs if run.is_open and not _is_abandoned(run, now)), None)
+    if going is not None:
+        reason = "claimed, not known to be started yet" if going.is_claim else "running"
+        return Decision(record.id, RUNNING, reason, attempt=going.attempt, run=going)
+    done = record.status.get(process.done, "n/a")
+    if done is True and not again:
+        return Decision(record.id, DONE, f"{process.done} is true")
+    if done == "n/a":
+        return Decision(record.id, NOT_READY, f"{process.done} does not apply")
+    asset = input_of(process, record)
+    if not isinstance(asset, Asset):
+        return Decision(record.id, NOT_READY, _no_asset(process.input, asset))
+    missing = _what_is_missing(process, record)
+    if done is None and not again:
+        missing = f"{process.done} is not known"
+    if missing:
+        return Decision(record.id, NOT_READY, missing, asset)
+    return _by_tries(process, record, asset, [run for run in runs if run.input == asset.id], again)
+
+
+def _no_asset(kind: str, fact: bool | None) -> str:
+    return f"the {kind} asset is not known" if fact is None else f"there is no {kind} asset"
+
+
+def _what_is_missing(process: Process, record: Record) -> str:
+    """The first thing, besides its input, that a run could not do without; empty if all is there."""
+    for flag in process.needs:
+        value = record.status.get(flag, "n/a")
+        if value is not True:
+            told: dict[object, str] = {None: "is not known", False: "is false"}
+            return f"{flag} {told.get(value, 'does not apply')}"
+    if names_raw(process):
+        raw = record.codeocean.raw if isinstance(record.codeocean, CodeOcean) else None
+        if not isinstance(raw, Asset):
+            return _no_asset("raw", raw)
+    return ""
+
+
+def _by_tries(process: Process, record: Record, asset: Asset, tries: Sequence[Run], again: bool) -> Decision:
+    """The decision by what came of the runs with this input so far."""
+    if not tries:
+        return Decision(record.id, RUN, "ready", asset)
+    tries = sorted(tries, key=lambda run: run.attempt)
+    last = tries[-1]
+    if last.is_open:
+        return Decision(record.id, RUN, "a claim that nobody keeps is taken over", asset, last.attempt, last)
+    failures = [why for why in (_why_failed(run, record) for run in tries) if why]
+    attempt = last.attempt + 1
+    if again:
+        return Decision(record.id, RUN, "again, as asked", asset, attempt, last)
+    if not _why_failed(last, record):
+        if last.asset is None and process.asset is not None:
+            reason = "it ran well; its result is to be captured"
+        else:
+            reason = "its result is not in the state yet"
+        return Decision(record.id, CAPTURED, reason, asset, last.attempt, last)
+    if len(failures) >= process.limits.tries:
+        # whatever number of tries was, the last reason is the one to look at
+        return Decision(record.id, FAILED, failures[-1], asset, last.attempt, last)
+    return Decision(record.id, RUN, f"try {attempt}, after: {failures[-1]}", asset, attempt, last)
+
+
+def _why_failed(run: Run, record: Record) -> str:
+    """Why a run that ended came to nothing; empty if it did not."""
+    if run.outcome == "errored":
+        return run.reason
+    errored = record.codeocean.errored if isinstance(record.codeocean, CodeOcean) else {}
+    return errored.get(run.asset.id, "") if run.asset is not None else ""

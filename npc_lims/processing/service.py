@@ -1,0 +1,473 @@
+"""Code Ocean, as far as running things needs it: the one module of this room that talks to it, and that writes there.
+
+What has an effect is sent once: an answer that is lost says nothing of whether it took effect, so whoever asked has to
+look. What only reads, or may be said twice, is tried again as everywhere.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Optional, TypeVar
+
+import pydantic
+
+from npc_lims.errors import ComputationError, MissingCredentials
+from npc_lims.sources.codeocean import CodeOceanClient
+from npc_lims.sources.http import GaveUp, Patience, request
+
+if TYPE_CHECKING:
+    import requests
+
+    from npc_lims.settings import Settings
+
+__all__ = [
+    "Busy",
+    "Computation",
+    "MadeAsset",
+    "NotAllowed",
+    "Place",
+    "Refused",
+    "RunRequest",
+    "RunService",
+    "Unconfirmed",
+]
+
+OUTPUT_LIMIT = 64 * 2**20
+"""Bytes of an `output` file that are read at most: of a longer one its end, which tells how it went."""
+_CHUNK = 2**20
+_SCOPES = "the scopes 'computations: read and write' and 'data assets: read and write'"
+
+
+class Unconfirmed(Exception):
+    """Something was asked for once, and no answer says whether it was done; the message says what came instead."""
+
+
+class Busy(Exception):
+    """Code Ocean takes no more runs now; nothing was started."""
+
+
+class Refused(Exception):
+    """Code Ocean refused this one request, for the reason in the message; nothing was done."""
+
+
+class NotAllowed(ComputationError):
+    """The token is refused, whatever is asked."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """Whose run it is: `kind` is `capsule` or `pipeline`."""
+
+    kind: str
+    id: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.id}"
+
+
+@dataclasses.dataclass(frozen=True)
+class RunRequest:
+    """What is to run, and on what.
+
+    Attributes:
+        place: The capsule or pipeline.
+        assets: Id of each data asset to attach, and where it is mounted; None for where it usually is.
+        parameters: By name.
+    """
+
+    place: Place
+    assets: tuple[tuple[str, Optional[str]], ...]
+    parameters: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """The body of `POST computations`."""
+        assets = [{"id": id_} if mount is None else {"id": id_, "mount": mount} for id_, mount in self.assets]
+        named = [{"param_name": name, "value": value} for name, value in self.parameters.items()]
+        body: dict[str, Any] = {f"{self.place.kind}_id": self.place.id, "data_assets": assets}
+        return {**body, "named_parameters": named} if named else body
+
+
+class _Read(pydantic.BaseModel):
+    """Something that the API sends: of its fields those that matter here."""
+
+    model_config = pydantic.ConfigDict(frozen=True, extra="ignore")
+
+
+class _Attached(_Read):
+    id: str
+
+
+class _Parameter(_Read):
+    value: Optional[str] = None
+
+
+class Computation(_Read):
+    """A run, as Code Ocean tells of it."""
+
+    id: str = pydantic.Field(pattern=r"^[0-9A-Za-z][0-9A-Za-z-]*$")
+    name: str
+    created: int
+    """Seconds since 1970."""
+    state: str
+    end_status: Optional[str] = None
+    has_results: Optional[bool] = None
+    cloud_workstation: Optional[bool] = None
+    data_assets: Optional[tuple[_Attached, ...]] = None
+    parameters: Optional[tuple[_Parameter, ...]] = None
+
+    @property
+    def began(self) -> datetime.datetime:
+        return datetime.datetime.fromtimestamp(self.created, datetime.timezone.utc)
+
+    def answers(self, asked: RunRequest) -> bool:
+        """Whether it is a run of just what *asked* is for, whoever started it. Only of runs of the same place."""
+        attached = {asset.id for asset in self.data_assets or ()}
+        values = {parameter.value for parameter in self.parameters or ()}
+        return (
+            not self.cloud_workstation
+            and attached.issuperset(id_ for id_, _ in asked.assets)
+            and values.issuperset(asked.parameters.values())
+        )
+
+
+class MadeAsset(_Read):
+    """A data asset that was made from the result of a run."""
+
+    id: str = pydantic.Field(pattern=r"^[0-9A-Za-z][0-9A-Za-z-]*$")
+    name: str
+    state: str
+    failure_reason: Optional[str] = None
+
+
+_T = TypeVar("_T")
+_Made = TypeVar("_Made", Computation, MadeAsset)
+
+
+class RunService:
+    """Runs, their results and the data assets made of them.
+
+    Raises:
+        MissingCredentials: No token is set.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        if settings.codeocean_token is None:
+            raise MissingCredentials(
+                "no Code Ocean token: set CODE_OCEAN_API_TOKEN (in the environment or .env; made under Account, "
+                f"Access Tokens, with {_SCOPES})"
+            )
+        import requests
+
+        self._session = requests.Session()
+        self._session.auth = (settings.codeocean_token.get_secret_value(), "")
+        self._base = f"{settings.codeocean_domain}/api/v1/"
+        self._patience = Patience(settings.attempts, settings.timeout, settings.backoff)
+        self._assets = CodeOceanClient(settings)
+
+    @property
+    def patience(self) -> Patience:
+        """How long it waits for an answer, and how often it asks."""
+        return self._patience
+
+    # -- runs
+
+    def start(self, asked: RunRequest) -> Computation:
+        """Start a run.
+
+        Raises:
+            Unconfirmed: It may have been started, or not.
+            Busy: Nothing was started: too much is running.
+            Refused: Nothing was started, and would not be if asked again.
+            ComputationError: Nothing may be started there with this token.
+        """
+        return self._send_once("computations", asked.as_json(), Computation, str(asked.place))
+
+    def rename(self, computation_id: str, name: str) -> None:
+        """Give a run its name.
+
+        Raises:
+            ComputationError: Code Ocean does not do it.
+        """
+        self._tell("PATCH", f"computations/{computation_id}", params={"name": name})
+
+    def get(self, computation_id: str) -> Computation | None:
+        """A run as it is now; None if Code Ocean has none of this id.
+
+        Raises:
+            ComputationError: It cannot be asked.
+        """
+        return self._find("GET", f"computations/{computation_id}", _computation)
+
+    def list_runs(self, place: Place) -> list[Computation]:
+        """Every run of a capsule or pipeline.
+
+        Raises:
+            ComputationError: It cannot be asked, or has no such capsule or pipeline.
+        """
+        found = self._find("GET", f"{place.kind}s/{place.id}/computations", _computations)
+        if found is None:
+            raise ComputationError(
+                f"Code Ocean has no {place}, or not for this token: correct its id in pipelines.yaml, or have it shared"
+            )
+        return found
+
+    def stop(self, computation_id: str) -> None:
+        """Stop a run and forget it: also one that is gone already.
+
+        Raises:
+            ComputationError: Code Ocean does not do it.
+        """
+        self._tell("DELETE", f"computations/{computation_id}", may_be_gone=True)
+
+    # -- results
+
+    def list_results(self, computation_id: str) -> list[str]:
+        """Names of the files and folders at the top of the results; none if there are no results.
+
+        Raises:
+            ComputationError: It cannot be asked.
+        """
+        path = f"computations/{computation_id}/results"
+        return self._find("POST", path, _names, json={"path": ""}) or []
+
+    def read_output(self, computation_id: str, limit: int = OUTPUT_LIMIT) -> bytes | None:
+        """The file `output` of the results, or the last *limit* bytes of it; None if there is none.
+
+        Raises:
+            ComputationError: It cannot be had.
+        """
+        path = f"computations/{computation_id}/results/urls"
+        url = self._find("GET", path, _download_url, params={"path": "output"})
+        return None if url is None else self._download(url, limit)
+
+    def _download(self, url: str, limit: int) -> bytes | None:
+        """The address is good by itself: the token must not go to where it leads, nor the address into a message."""
+        import requests
+
+        def parse(response: requests.Response) -> bytes | None:
+            with response:
+                if response.status_code == 416:
+                    return b""  # nothing has no last bytes
+                if response.status_code == 404:
+                    return None
+                if response.status_code not in (200, 206):
+                    raise ComputationError(f"{about} answered {response.status_code}")
+                return _last_bytes(response, limit)
+
+        about = "Code Ocean: the file `output` of a run"
+        # a session of its own, which has no token; nor may one be taken from a .netrc
+        with requests.Session() as plain:
+            plain.auth = _no_credentials
+            headers = {"Range": f"bytes=-{limit}", "Accept-Encoding": "identity"}
+            try:
+                found: bytes | None = request(
+                    plain, "GET", url, self._patience, parse=parse, headers=headers, stream=True
+                )
+            except GaveUp as error:
+                raise ComputationError(f"{about} {error}") from None
+        return found
+
+    # -- data assets
+
+    def make_asset(self, computation_id: str, name: str, tags: Sequence[str], metadata: Mapping[str, str]) -> MadeAsset:
+        """Make a data asset of the result of a run.
+
+        Raises:
+            Unconfirmed: It may have been made, or not.
+            Busy: It was not made: Code Ocean asks to wait.
+            Refused: It was not made, and would not be if asked again.
+            ComputationError: Nothing may be made with this token.
+        """
+        body = {
+            "name": name,
+            "mount": name,
+            "tags": list(tags),
+            "custom_metadata": dict(metadata),
+            "source": {"computation": {"id": computation_id}},
+        }
+        return self._send_once("data_assets", body, MadeAsset, "data assets")
+
+    def find_asset_of(self, computation_id: str, name: str, subject: str) -> MadeAsset | None:
+        """The data asset that was made of a run, if there is one: by its name, else among those of the subject.
+
+        Raises:
+            SourceError: It cannot be searched.
+            ComputationError: What it has is not as the API describes it.
+        """
+        # by its name it is found at once; made by somebody else, from the same run, it has another one
+        searches: tuple[dict[str, str], ...] = ({"query": f'name:"{name}"'}, {"query": subject})
+        for params in searches:
+            for page in self._assets.search(**params):
+                for asset in page:
+                    if _is_made_of(asset, computation_id, name):
+                        return _found_asset(asset)
+        return None
+
+    def get_asset(self, asset_id: str) -> MadeAsset | None:
+        """A data asset as it is now; None if there is none of this id.
+
+        Raises:
+            ComputationError: It cannot be asked.
+        """
+        return self._find("GET", f"data_assets/{asset_id}", _asset)
+
+    def share(self, asset_id: str) -> None:
+        """Let everyone see a data asset.
+
+        Raises:
+            ComputationError: Code Ocean does not do it.
+        """
+        self._tell("POST", f"data_assets/{asset_id}/permissions", json={"everyone": "viewer"})
+
+    # -- how
+
+    def _send_once(self, path: str, body: Mapping[str, Any], made: type[_Made], about: str) -> _Made:
+        import requests
+
+        try:
+            response = self._session.post(
+                self._base + path, json=body, timeout=self._patience.timeout, allow_redirects=False
+            )
+        except requests.Timeout:
+            raise Unconfirmed(f"gave no answer within {self._patience.timeout:g} s") from None
+        except requests.RequestException as error:
+            raise Unconfirmed(f"could not be reached or broke off ({type(error).__name__})") from None
+        status = response.status_code
+        if status == 429:
+            raise Busy(_said(response))
+        if status >= 500 or status == 408:
+            raise Unconfirmed(f"answered {status} {response.reason}".strip())
+        if status in (400, 409, 413, 422):
+            raise Refused(_said(response))
+        if not 200 <= status < 300:
+            raise _refusal(response, about)
+        try:
+            return _parsed(made, response.json())
+        except ValueError:
+            raise Unconfirmed("sent an answer that cannot be read") from None
+
+    def _find(self, method: str, path: str, parse: Callable[[Any], _T], **more: Any) -> _T | None:
+        """What *parse* makes of the content; None if there is nothing."""
+
+        def read(response: requests.Response) -> _T | None:
+            if response.status_code == 404:
+                return None
+            if response.status_code != 200:
+                raise _refusal(response, path)
+            return parse(response.json())
+
+        found: _T | None = self._request(method, path, read, more)
+        return found
+
+    def _tell(self, method: str, path: str, *, may_be_gone: bool = False, **more: Any) -> None:
+        """Ask for something that may be asked for twice."""
+
+        def read(response: requests.Response) -> None:
+            allowed = (200, 204, 404) if may_be_gone else (200, 204)
+            if response.status_code not in allowed:
+                raise _refusal(response, path)
+
+        self._request(method, path, read, more)
+
+    def _request(self, method: str, path: str, read: Callable[[requests.Response], Any], more: dict[str, Any]) -> Any:
+        try:
+            return request(self._session, method, self._base + path, self._patience, parse=read, **more)
+        except GaveUp as error:
+            raise ComputationError(f"Code Ocean: {path} {error}") from None
+
+
+def _refusal(response: requests.Response, about: str) -> ComputationError:
+    if response.status_code == 401:
+        return NotAllowed(
+            "Code Ocean refused the token (401): it has expired; make a new one and set CODE_OCEAN_API_TOKEN"
+        )
+    if response.status_code == 403:
+        return ComputationError(
+            f"Code Ocean: {about}: not allowed with this token (403): it needs {_SCOPES}, and its owner the right "
+            "to do this"
+        )
+    return ComputationError(f"Code Ocean: {about} answered {response.status_code}: {_said(response)}")
+
+
+def _is_made_of(asset: Mapping[str, Any], computation_id: str, name: str) -> bool:
+    provenance = asset.get("provenance")
+    if isinstance(provenance, dict):
+        return provenance.get("computation") == computation_id
+    return asset.get("name") == name
+
+
+def _parsed(made: type[_Made], content: Any) -> _Made:
+    """
+    Raises:
+        ValueError: It is not as the API describes it; the message is one line.
+    """
+    try:
+        return made.model_validate(content)
+    except pydantic.ValidationError as error:
+        details = error.errors(include_input=False, include_url=False)
+        raise ValueError("; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in details)) from None
+
+
+def _computation(content: Any) -> Computation:
+    return _parsed(Computation, content)
+
+
+def _found_asset(content: Mapping[str, Any]) -> MadeAsset:
+    try:
+        return _asset(content)
+    except ValueError as error:
+        about = f"Code Ocean: data asset {content.get('id')}"
+        raise ComputationError(f"{about} is not as the API describes it: {error}") from None
+
+
+def _asset(content: Any) -> MadeAsset:
+    return _parsed(MadeAsset, content)
+
+
+def _computations(content: Any) -> list[Computation]:
+    if not isinstance(content, list):
+        raise ValueError("not a list of runs")
+    return [_computation(item) for item in content]
+
+
+def _names(content: Any) -> list[str]:
+    try:
+        return [str(item["name"]) for item in content["items"]]
+    except (KeyError, TypeError):
+        raise ValueError("not a list of files") from None
+
+
+def _download_url(content: Any) -> str:
+    try:
+        return str(content["download_url"])
+    except (KeyError, TypeError):
+        raise ValueError("no address of the file") from None
+
+
+def _last_bytes(response: requests.Response, limit: int) -> bytes:
+    """The last *limit* bytes: also where more comes than was asked for. Never more than twice that in memory."""
+    kept, seen = bytearray(), 0
+    for chunk in response.iter_content(min(_CHUNK, limit)):
+        kept += chunk
+        seen += len(chunk)
+        if len(kept) > 2 * limit:
+            del kept[:-limit]
+    declared = response.headers.get("Content-Length", "")
+    if declared.isdecimal() and seen < int(declared):
+        raise ValueError(f"broke off after {seen} of {declared} bytes")
+    return bytes(kept[-limit:])
+
+
+def _no_credentials(prepared: requests.PreparedRequest) -> requests.PreparedRequest:
+    return prepared
+
+
+def _said(response: requests.Response) -> str:
+    """The reason in an answer, in one line."""
+    try:
+        said = response.json()["message"]
+    except (KeyError, TypeError, ValueError):
+        said = response.reason
+    return " ".join(str(said).split())[:200] or f"status {response.status_code}"

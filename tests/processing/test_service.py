@@ -1,0 +1,255 @@
+"""What is asked of Code Ocean, how often, and what is made of its answers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from npc_lims.errors import ComputationError, MissingCredentials, SourceError
+from npc_lims.processing.service import (
+    Busy,
+    Computation,
+    NotAllowed,
+    Place,
+    Refused,
+    RunRequest,
+    RunService,
+    Unconfirmed,
+)
+from npc_lims.settings import Settings
+from tests.processing.rig import CAPSULE, MAKE, SESSIONS, TOKEN, Rig, posts, raw_name
+from tests.servers.codeocean import asset_id
+from tests.servers.faults import Fault, Lose, MalformedJson, Refuse, Reset, Status, Truncate
+
+REAL = Path(__file__).resolve().parents[3] / "shared" / "real"
+RAW = asset_id(raw_name(SESSIONS[0]))
+HERE = Place("capsule", CAPSULE)
+ASKED = RunRequest(HERE, ((RAW, "ecephys"),), {"mode": "all"})
+GONE = "00000000-0000-0000-0000-000000000000"
+
+
+def finished(rig: Rig, **files: Any) -> str:
+    """A run that is over, with these results."""
+    id_ = rig.server.add_computation(capsule_id=CAPSULE)
+    rig.server.finish(id_, files=files)
+    return id_
+
+
+def test_a_token_is_needed() -> None:
+    with pytest.raises(MissingCredentials, match=r"CODE_OCEAN_API_TOKEN.*computations: read and write"):
+        RunService(Settings())
+
+
+def test_a_run_is_started_with_its_assets_and_parameters(rig: Rig) -> None:
+    begun = rig.service().start(ASKED)
+    (run,) = rig.server.computations
+    assert run["id"] == begun.id
+    assert {"id": RAW, "mount": "ecephys"} in run["data_assets"]
+    assert run["parameters"] == [{"param_name": "mode", "value": "all"}]
+    assert begun.answers(ASKED)
+    assert begun.began.timestamp() == run["created"]
+
+
+def test_a_mount_that_is_not_given_is_left_to_code_ocean(rig: Rig) -> None:
+    rig.service().start(RunRequest(Place("pipeline", CAPSULE), ((RAW, None),)))
+    body = json.loads(posts(rig.proxy.requests)[0].body)
+    assert body == {"pipeline_id": CAPSULE, "data_assets": [{"id": RAW}]}
+
+
+@pytest.mark.parametrize(
+    ("fault", "says"),
+    [
+        (Lose(), "broke off"),
+        (Lose(instead=Status(502)), "502"),
+        (Lose(instead=Status(504)), "504"),
+        (Lose(3), "no answer within 0.3 s"),
+        (Reset(), "broke off"),
+        (Truncate(), "(broke off|cannot be read)"),
+        (Refuse(), "broke off"),
+        (Status(500), "500"),
+        (MalformedJson(), "cannot be read"),
+    ],
+)
+def test_what_starts_a_run_is_sent_once_whatever_comes_back(fault: Fault, says: str, rig: Rig) -> None:
+    rig.proxy.plan(fault)
+    with pytest.raises(Unconfirmed, match=says):
+        rig.service(NPC_LIMS_TIMEOUT="0.3").start(ASKED)
+    assert len(posts(rig.proxy.requests)) == 1
+    assert len(rig.server.computations) <= 1
+
+
+def test_nobody_listening_is_not_confirmed_either(rig: Rig) -> None:
+    service = rig.service()
+    rig.proxy.stop()
+    with pytest.raises(Unconfirmed):
+        service.start(ASKED)
+    rig.proxy.start()
+
+
+def test_refusals_differ(rig: Rig) -> None:
+    service = rig.service()
+    rig.server.busy = True
+    with pytest.raises(Busy, match="Too many requests"):
+        service.start(ASKED)
+    rig.server.busy = False
+    with pytest.raises(Refused, match=f"there is no data asset {GONE}"):
+        service.start(RunRequest(HERE, ((GONE, None),)))
+    rig.server.capsules = {}
+    with pytest.raises(ComputationError, match=f"capsule {CAPSULE} answered 404"):
+        service.start(ASKED)
+    with pytest.raises(ComputationError, match=f"has no capsule {CAPSULE}.*pipelines.yaml"):
+        service.list_runs(HERE)
+    rig.proxy.plan(Status(403), Status(302, {"Location": "https://elsewhere.example.org"}))
+    with pytest.raises(ComputationError, match="computations: read and write"):
+        service.start(ASKED)
+    with pytest.raises(ComputationError, match="answered 302"):
+        service.start(ASKED)
+    rig.server.token = "cop_another"
+    with pytest.raises(NotAllowed, match="expired"):
+        service.start(ASKED)
+    assert rig.server.computations == ()
+
+
+def test_runs_are_listed_found_renamed_and_stopped(rig: Rig) -> None:
+    service = rig.service()
+    begun = service.start(ASKED)
+    rig.proxy.plan(Refuse(), Status(503))  # what may be said twice is
+    service.rename(begun.id, "npc_lims dlc_eye & more")
+    assert [(one.id, one.name) for one in service.list_runs(HERE)] == [(begun.id, "npc_lims dlc_eye & more")]
+    found = service.get(begun.id)
+    assert found is not None and found.state == "initializing"
+    service.stop(begun.id)
+    service.stop(begun.id)
+    assert service.get(begun.id) is None
+
+
+@pytest.mark.parametrize("body", [b"{}", b'[{"id": "1"}]', b"<html>", b'[{"id": "../x", "name": "", "created": 1}]'])
+def test_answers_that_make_no_sense_are_told_as_such(body: bytes, rig: Rig) -> None:
+    rig.proxy.plan(*[Status(200, {"content-type": "application/json"}, body)] * 3)
+    with pytest.raises(ComputationError, match=r"cannot be read.*3 times"):
+        rig.service().list_runs(HERE)
+    rig.proxy.plan(*[Status(200, {"content-type": "application/json"}, body)] * 3)
+    with pytest.raises(ComputationError) as caught:
+        rig.service().list_runs(HERE)
+    assert "\n" not in str(caught.value)
+
+
+def test_results_and_output(rig: Rig) -> None:
+    service = rig.service()
+    id_ = finished(rig, output=b"All is well.", nwb={"a.nwb": b"x"})
+    assert sorted(service.list_results(id_)) == ["nwb", "output"]
+    assert service.read_output(id_) == b"All is well."
+    assert service.read_output(finished(rig, other=b"x")) is None
+    assert service.read_output(finished(rig, output=b"")) == b""
+    without = finished(rig)
+    assert service.list_results(without) == []
+    assert service.read_output(without) is None
+
+
+def test_the_token_does_not_go_to_where_files_are(rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login someone password secret\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    assert rig.service().read_output(finished(rig, output=b"log")) == b"log"
+    (download,) = [one for one in rig.proxy.requests if one.path.startswith("/files/")]
+    assert "authorization" not in download.headers
+
+
+def test_a_huge_output_is_read_to_a_limit_and_from_its_end(rig: Rig) -> None:
+    id_ = finished(rig, output=b"0123456789" * 100_000 + b"Out of memory.")
+    found = rig.service().read_output(id_, limit=1000)
+    assert found is not None
+    assert len(found) == 1000
+    assert found.endswith(b"9Out of memory.")
+
+
+def test_a_download_that_fails_tells_neither_token_nor_address(rig: Rig) -> None:
+    id_ = finished(rig, output=b"log" * 10_000)
+    rig.proxy.rule = lambda request: Truncate() if request.path.startswith("/files/") else None
+    with pytest.raises(ComputationError, match=r"`output`.*3 times") as caught:
+        rig.service().read_output(id_)
+    rig.proxy.rule = lambda request: Status(403) if request.path.startswith("/files/") else None
+    with pytest.raises(ComputationError, match="`output` of a run answered 403") as refused:
+        rig.service().read_output(id_)
+    for text in (str(caught.value), str(refused.value)):
+        assert "Signature" not in text and "http" not in text and TOKEN not in text
+
+
+def test_data_assets_are_made_found_and_shared(rig: Rig) -> None:
+    service = rig.service()
+    id_, other = finished(rig, nwb=b"x"), finished(rig, nwb=b"y")
+    assert service.find_asset_of(id_, "made", "700000") is None
+    made = service.make_asset(id_, "made", ["700000"], {"data level": "derived data", "subject id": "700000"})
+    assert made.state == "draft"
+    for name in ("made", "by another name"):
+        found = service.find_asset_of(id_, name, "700000")
+        assert found is not None and found.id == made.id
+    # the same name is not enough: it tells of another run
+    assert service.find_asset_of(other, "made", "700000") is None
+    ready = service.get_asset(made.id)
+    assert ready is not None and ready.state == "ready"
+    service.share(made.id)
+    assert rig.server.permissions(made.id)["everyone"] == "viewer"
+    assert service.get_asset(GONE) is None
+
+
+def test_a_data_asset_is_asked_for_once(rig: Rig) -> None:
+    id_ = finished(rig, nwb=b"x")
+    rig.proxy.plan(Lose())
+    with pytest.raises(Unconfirmed):
+        rig.service().make_asset(id_, "made", [], {})
+    assert len(posts(rig.proxy.requests, MAKE)) == 1
+    with pytest.raises(Refused, match=f"no computation {GONE}"):
+        rig.service().make_asset(GONE, "made", [], {})
+
+
+def test_an_asset_that_is_not_as_described_is_told(rig: Rig) -> None:
+    odd = {"id": "a/b", "name": "made", "state": "ready"}
+    page = json.dumps({"has_more": False, "results": [odd]}).encode()
+    rig.proxy.plan(Status(200, {"content-type": "application/json"}, page))
+    with pytest.raises(ComputationError, match="a/b is not as the API describes it"):
+        rig.service().find_asset_of("1", "made", "700000")
+    rig.proxy.plan(*[Status(500)] * 3)
+    with pytest.raises(SourceError, match="500"):
+        rig.service().find_asset_of("1", "made", "700000")
+
+
+def test_no_message_holds_the_token(rig: Rig) -> None:
+    service = rig.service()
+    said = []
+    for fault in (Refuse(), Status(401), Status(403), Status(404), Status(418), MalformedJson(), Truncate()):
+        rig.proxy.plan(*[fault] * 3)
+        with pytest.raises(Exception) as caught:
+            service.list_runs(HERE)
+        said.append(str(caught.value))
+        rig.proxy.reset()
+    assert all(said)
+    assert not any(TOKEN in text for text in said)
+    assert TOKEN not in repr(vars(service))
+
+
+@pytest.mark.parametrize("name", ["computations.json", "computations-errored.json"])
+def test_real_records_are_read(name: str) -> None:
+    if not (REAL / name).is_file():
+        pytest.skip("real records are not on this machine")
+    records = json.loads((REAL / name).read_bytes())
+    runs = [Computation.model_validate(record) for record in records.values()]
+    assert {run.state for run in runs} <= {"initializing", "running", "finalizing", "completed", "failed"}
+    # each is a run of what it ran on, and of nothing else
+    for run, record in zip(runs, records.values()):
+        asked = RunRequest(HERE, tuple((asset["id"], None) for asset in record.get("data_assets") or ()))
+        assert run.answers(asked)
+        assert not run.answers(RunRequest(HERE, ((GONE, None),)))
+
+
+def test_somebody_at_work_on_the_data_is_no_run() -> None:
+    run = Computation.model_validate(
+        {"id": "1", "name": "n", "created": 1, "state": "running", "data_assets": [{"id": RAW}]}
+    )
+    asked = RunRequest(HERE, ((RAW, None),))
+    assert run.answers(asked)
+    assert not run.model_copy(update={"cloud_workstation": True}).answers(asked)
