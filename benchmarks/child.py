@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Child", "run_code", "run_python"]
+__all__ = ["Child", "Runs", "alternate", "median", "run_code", "run_python"]
+
+Runs = list[dict[str, Any]]
 
 # Peak memory as the kernel counts it for this program. The maxrss of getrusage also counts the parent's
 # memory at the moment of the fork.
@@ -88,3 +91,16 @@ def run_code(code: str, env: Mapping[str, str] | None = None, python: str = sys.
     child = run_python(python, ["-c", timed], env)
     result: dict[str, Any] = json.loads(child.output.splitlines()[-1])
     return {**result, "wall": child.wall * 1000}
+
+
+def median(runs: Runs, name: str) -> float:
+    return statistics.median(float(run[name]) for run in runs)
+
+
+def alternate(count: int, *ways: Callable[[], dict[str, Any]]) -> list[Runs]:
+    """Each way *count* times, in turns, so that whatever else the machine does falls on all of them."""
+    runs: list[Runs] = [[] for _ in ways]
+    for _ in range(count):
+        for way, results in zip(ways, runs):
+            results.append(way())
+    return runs

@@ -1,6 +1,6 @@
 """Measure npc_lims, side by side with the tool in use today where that can do the same. See README.md.
 
-Usage: python benchmarks/run.py [--old PYTHON] [--sizes 500 10000 100000] [--only import,reads,sync,publishing]
+Usage: python benchmarks/run.py [--old PYTHON] [--sizes 500 10000 100000] [--only import,reads,sync,publishing,getters]
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import gzip
 import hashlib
 import json
 import shutil
-import statistics
 import sys
 import tempfile
 import time
@@ -22,8 +21,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks import publishing
-from benchmarks.child import Child, run_code, run_python
+from benchmarks import getters, publishing
+from benchmarks.child import Child, Runs, alternate, median, run_code, run_python
 from benchmarks.world import SCRATCH, TASK, World
 from npc_lims.model import SECTIONS
 from tests.servers.codeocean import CodeOceanServer
@@ -32,10 +31,8 @@ from tests.servers.raw_github import none_match
 from tests.servers.s3 import SeaweedS3
 from tests.servers.web import Request, Response, Server
 
-PARTS = ("import", "reads", "sync", "publishing")
+PARTS = ("import", "reads", "sync", "publishing", "getters")
 LATENCY = 0.05
-
-Runs = list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -64,19 +61,6 @@ class SnapshotServer(Server):
         if none_match(request.headers.get("if-none-match", ""), self._etag):
             return Response(304, {"etag": self._etag})
         return Response(200, {"etag": self._etag, "content-encoding": "gzip"}, self._body)
-
-
-def median(runs: Runs, name: str) -> float:
-    return statistics.median(float(run[name]) for run in runs)
-
-
-def alternate(count: int, *ways: Callable[[], dict[str, Any]]) -> list[Runs]:
-    """Each way *count* times, in turns, so that whatever else the machine does falls on all of them."""
-    runs: list[Runs] = [[] for _ in ways]
-    for _ in range(count):
-        for way, results in zip(ways, runs):
-            results.append(way())
-    return runs
 
 
 # --- import and the tracked file ------------------------------------------------------------------
@@ -330,6 +314,9 @@ def _measure(parts: list[str], arguments: argparse.Namespace, folder: Path) -> I
         yield from measure_sync(arguments.sync_size, folder)
     if "publishing" in parts:
         for what, result in publishing.measure(folder / "publishing", arguments.sync_size):
+            yield Row(what, result)
+    if "getters" in parts:
+        for what, result in getters.measure(folder / "getters", arguments.old, LATENCY):
             yield Row(what, result)
 
 

@@ -22,7 +22,17 @@ from npc_lims.sources.observation import Found, Observation
 from npc_lims.state.snapshot import digest_of, make_line, newest_first
 from npc_lims.state.store import Loaded, write_state
 
-__all__ = ["SCRATCH", "TASK", "Session", "World"]
+__all__ = [
+    "CACHE_VERSION",
+    "RAW_BUCKET",
+    "RESULT_BUCKET",
+    "SCRATCH",
+    "TASK",
+    "Session",
+    "World",
+    "asset_id",
+    "make_asset",
+]
 
 SCRATCH = "aind-scratch-data"
 RAW_BUCKET = "aind-ephys-data"
@@ -143,8 +153,8 @@ class World:
 
     def assets(self) -> list[dict[str, Any]]:
         """Data assets of the tracked sessions, and as many that are of no concern to npc_lims."""
-        own = [_asset(name) for session in self.tracked for name in (session.asset_name, *session.results.values())]
-        return own + [_asset(name.replace("ecephys", "multiplane-ophys", 1)) for name in (a["name"] for a in own)]
+        own = [make_asset(name) for session in self.tracked for name in (session.asset_name, *session.results.values())]
+        return own + [make_asset(name.replace("ecephys", "multiplane-ophys", 1)) for name in (a["name"] for a in own)]
 
     def objects(self) -> Iterator[tuple[str, str]]:
         """Bucket and key of every object but the workbooks. Only their existence matters."""
@@ -152,7 +162,7 @@ class World:
             yield SCRATCH, f"{TASK}/Data/{session.subject}/{session.stimulus_file}"
         for session in self.tracked:
             yield from ((RAW_BUCKET, f"{session.asset_name}/{name}") for name in RAW_FILES)
-            yield RESULT_BUCKET, f"{_asset_id(session.results['sorted'])}/output"
+            yield RESULT_BUCKET, f"{asset_id(session.results['sorted'])}/output"
             folder = f"dynamic-routing/ibl-gui-output/{session.subject}/{session.asset_name}"
             yield from ((SCRATCH, f"{folder}/{probe}/ccf_channel_results.json") for probe in PROBES)
             cache = "dynamic-routing/cache"
@@ -194,22 +204,22 @@ def _session(number: int) -> Session:
     return Session(number, 600_000 + subject, row + 1, start)
 
 
-def _asset_id(name: str) -> str:
+def asset_id(name: str) -> str:
     return str(uuid.uuid5(uuid.NAMESPACE_URL, name))
 
 
-def _asset(name: str) -> dict[str, Any]:
+def make_asset(name: str) -> dict[str, Any]:
     """A data asset as the API gives it: raw data in a bucket, or a result."""
     modality, subject, *rest = name.split("_")
     is_raw = len(rest) == 2
     level = "raw" if is_raw else "derived"
     bucket = {"bucket": RAW_BUCKET, "prefix": name} if is_raw else {"bucket": "", "prefix": ""}
     return {
-        "id": _asset_id(name),
+        "id": asset_id(name),
         "created": int(_created(name).timestamp()),
         "name": name,
         "mount": name,
-        "owner": _asset_id("owner"),
+        "owner": asset_id("owner"),
         "last_used": 0,
         "state": "ready",
         "type": "dataset" if is_raw else "result",
@@ -245,7 +255,7 @@ def _training(session: Session) -> Training:
 
 
 def _fact(name: str, location: str | None = None) -> Asset:
-    return Asset(id=_asset_id(name), name=name, created=f"{_created(name):%Y-%m-%dT%H:%M:%SZ}", location=location)
+    return Asset(id=asset_id(name), name=name, created=f"{_created(name):%Y-%m-%dT%H:%M:%SZ}", location=location)
 
 
 def _codeocean(session: Session) -> CodeOcean:
@@ -269,7 +279,7 @@ def _s3(session: Session) -> S3Facts:
 
 def _listing(session: Session) -> RawListing:
     return RawListing(
-        asset=_asset_id(session.asset_name),
+        asset=asset_id(session.asset_name),
         ecephys=["ecephys_clipped", "ecephys_compressed"],
         metadata=["rig.json", "session.json"],
         sync=["behavior/sync.h5"],
