@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests import loopback_guard
@@ -18,6 +19,13 @@ _OURS = ("NPC_LIMS_", "AWS_", "CODE_OCEAN_", "GITHUB_")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--slow", action="store_true", help="run also the tests marked slow")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # with --slow, properties are tried as often as hypothesis thinks right
+    hypothesis.settings.register_profile("quick", max_examples=30)
+    if not config.getoption("--slow"):
+        hypothesis.settings.load_profile("quick")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

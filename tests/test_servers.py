@@ -348,6 +348,7 @@ def test_assets_can_be_replaced_while_clients_search(serve: Serve) -> None:
     assert len(server.assets) == 50 and names(server, limit=1) == ["new_0"]
 
 
+@pytest.mark.slow
 def test_paging_through_ten_thousand_assets_finds_each_once() -> None:
     assets = [make_asset(f"ecephys_{600_000 + n}_2023-01-01_00-00-00") for n in range(10_000)]
     params: dict[str, Any] = {"limit": 1000, "sort_field": "created", "sort_order": "asc", "query": "tag:raw"}

@@ -54,6 +54,7 @@ def test_a_refused_token_is_told(cloud: Cloud, github: GitHub, elsewhere: Path) 
     assert "refused" in done.out
 
 
+@pytest.mark.slow
 def test_services_that_are_down_are_told(
     cloud: Cloud, github: GitHub, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -67,6 +68,7 @@ def test_services_that_are_down_are_told(
     assert "Traceback" not in done.err
 
 
+@pytest.mark.slow
 def test_a_missing_workbook_is_told(cloud: Cloud, github: GitHub, elsewhere: Path) -> None:
     cloud.change_workbook("DynamicRoutingTrainingNSB.xlsx", None)
     done = run_cli("doctor", "--json")

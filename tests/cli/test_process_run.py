@@ -187,6 +187,7 @@ def test_two_at_once_in_one_folder_start_each_session_once(rig_env: Rig, folder:
 # --- on a branch ----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_run_and_collect_on_a_branch(
     rig_env: Rig, remote: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -227,6 +228,7 @@ def test_two_checkouts_that_publish_at_once_claim_each_session_once(rig_env: Rig
     assert [run.session for run in runs_on(remote, tmp_path / "look")] == sorted(SESSIONS)
 
 
+@pytest.mark.slow
 def test_what_was_started_is_found_again_if_it_could_not_be_pushed(
     rig_env: Rig, remote: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -257,6 +259,7 @@ def test_a_branch_that_cannot_be_pushed_to_starts_nothing(
 # --- the halves -----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_claim_start_collect_and_record(
     rig_env: Rig, remote: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

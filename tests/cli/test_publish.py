@@ -44,6 +44,7 @@ def test_sync_and_publish(cloud: Cloud, checkout: Path, remote: Path) -> None:
     assert (again.code, "nothing to publish" in again.out) == (0, True)
 
 
+@pytest.mark.slow
 def test_two_syncs_are_two_commits_of_one_push(cloud: Cloud, checkout: Path, remote: Path) -> None:
     assert run_cli("sync", "--only", "tracked").code == 0
     assert run_cli("sync", "--only", "codeocean").code == 0
@@ -64,6 +65,7 @@ def test_a_sync_that_was_killed_after_writing_can_be_published(cloud: Cloud, che
     assert len(subjects_of_commits(remote)) == 2
 
 
+@pytest.mark.slow
 def test_state_that_no_sync_accounts_for_is_told(cloud: Cloud, checkout: Path) -> None:
     run_cli("sync")
     for waiting in held(checkout / "state"):
@@ -73,6 +75,7 @@ def test_state_that_no_sync_accounts_for_is_told(cloud: Cloud, checkout: Path) -
     assert "git restore" in done.err and "npc-lims sync" in done.err
 
 
+@pytest.mark.slow
 def test_a_refused_sync_leaves_nothing_to_publish(cloud: Cloud, checkout: Path) -> None:
     run_cli("sync")
     run_cli("publish")
@@ -82,6 +85,7 @@ def test_a_refused_sync_leaves_nothing_to_publish(cloud: Cloud, checkout: Path) 
     assert held(checkout / "state") == []
 
 
+@pytest.mark.slow
 def test_a_summary_that_cannot_be_written_stops_before_the_push(cloud: Cloud, checkout: Path, remote: Path) -> None:
     run_cli("sync")
     done = run_cli("publish", "--summary", "nowhere/summary.md")
@@ -90,6 +94,7 @@ def test_a_summary_that_cannot_be_written_stops_before_the_push(cloud: Cloud, ch
     assert len(subjects_of_commits(remote)) == 1
 
 
+@pytest.mark.slow
 def test_a_dry_run_keeps_what_waits(cloud: Cloud, checkout: Path, remote: Path) -> None:
     run_cli("sync")
     shown = run_cli("publish", "--dry-run")
@@ -98,6 +103,7 @@ def test_a_dry_run_keeps_what_waits(cloud: Cloud, checkout: Path, remote: Path) 
     assert run_cli("publish").out.startswith("pushed ")
 
 
+@pytest.mark.slow
 def test_shards_are_observed_apart_and_published_together(
     cloud: Cloud, checkout: Path, remote: Path, tmp_path: Path
 ) -> None:
@@ -124,6 +130,7 @@ def test_shards_are_observed_apart_and_published_together(
     assert run_cli("sync", "--dry-run").out.splitlines()[-1].endswith("nothing changed (dry run)")
 
 
+@pytest.mark.slow
 def test_a_source_that_fails_is_in_the_summary_and_the_rest_is_published(
     cloud: Cloud, checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -142,6 +149,7 @@ def test_a_source_that_fails_is_in_the_summary_and_the_rest_is_published(
     assert all(record.codeocean is None for record in read_state(checkout / "state").records.values())
 
 
+@pytest.mark.slow
 def test_only_what_was_edited(cloud: Cloud, checkout: Path, tmp_path: Path) -> None:
     run_cli("sync")
     run_cli("publish")
@@ -159,6 +167,7 @@ def test_only_what_was_edited(cloud: Cloud, checkout: Path, tmp_path: Path) -> N
     assert all(set(one.facts) <= {edited} for one in look.observations if one.source in ("codeocean", "s3"))
 
 
+@pytest.mark.slow
 def test_nothing_edited_asks_nobody(cloud: Cloud, checkout: Path, tmp_path: Path) -> None:
     run_cli("sync")
     cloud.forget_requests()
@@ -167,6 +176,7 @@ def test_nothing_edited_asks_nobody(cloud: Cloud, checkout: Path, tmp_path: Path
     assert read_observed(tmp_path / "seen" / "all.observed.json").scope.sessions == frozenset()
 
 
+@pytest.mark.slow
 def test_a_session_that_nobody_knows_yet_can_be_left_out(cloud: Cloud, checkout: Path, tmp_path: Path) -> None:
     run_cli("sync")
     options = ("observe", "--out", str(tmp_path / "seen"), "--sessions", f"123456_2020-01-01,{UPLOADED}")

@@ -36,6 +36,7 @@ def session_count(folder: Path) -> int:
     return len(list((folder / "state" / "sessions").rglob("*.yaml")))
 
 
+@pytest.mark.slow
 def test_an_emptied_world_of_sessions_is_refused(cloud: Cloud, synced: Path) -> None:
     (synced / "tracked_sessions.yaml").write_text("ephys:\nbehavior:\n")
     for name in WORKBOOKS:
@@ -71,12 +72,14 @@ def test_an_emptied_code_ocean_is_refused(cloud: Cloud, synced: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_emptied_workbooks_are_refused(cloud: Cloud, synced: Path) -> None:
     for name in WORKBOOKS:
         cloud.change_workbook(name, emptied(workbook(2, name)))
     assert_refused(synced)
 
 
+@pytest.mark.slow
 def test_emptied_buckets_are_refused(cloud: Cloud, synced: Path) -> None:
     kept = {f"aind-scratch-data/dynamic-routing/DynamicRoutingTask/{name}": workbook(2, name) for name in WORKBOOKS}
     try:
@@ -87,6 +90,7 @@ def test_emptied_buckets_are_refused(cloud: Cloud, synced: Path) -> None:
     assert done.code == 4, done
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("more", [["--dry-run"], ["--json"]])
 def test_a_refused_sync_prints_no_result(cloud: Cloud, synced: Path, more: list[str]) -> None:
     cloud.codeocean.assets = []

@@ -379,6 +379,7 @@ for n in range(15):
 """
 
 
+@pytest.mark.slow
 def test_many_processes_share_one_cache(github: GitHub) -> None:
     """Eight at once fetch, revalidate, write and read the same file; the copy is thrown away under them."""
     count = len(npc_lims.get_session_info())
@@ -428,6 +429,7 @@ def test_without_a_token_none_is_sent(github: GitHub) -> None:
     assert "authorization" not in github.proxy.requests[0].headers
 
 
+@pytest.mark.slow
 def test_a_failure_does_not_tell_the_token(github: GitHub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GITHUB_TOKEN", GITHUB_TOKEN)
     github.proxy.rule = lambda request: Status(401)

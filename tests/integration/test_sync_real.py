@@ -97,6 +97,7 @@ def test_full_sync_of_an_unchanged_world_leaves_git_status_clean(cloud: Cloud, s
     assert run_git(synced, "status", "--porcelain") == ""
 
 
+@pytest.mark.slow
 def test_requests_of_an_unchanged_world_do_not_grow_with_sessions(cloud: Cloud, synced: Path) -> None:
     """Two hundred more sessions, tracked, with assets and files, cost no request more once they are recorded."""
     run_sync(synced)
@@ -176,6 +177,7 @@ def test_a_day_changes_exactly_three_sessions(cloud: Cloud, tmp_path: Path) -> N
     }
 
 
+@pytest.mark.slow
 def test_only_the_folder_of_a_new_upload_is_listed(cloud: Cloud, tmp_path: Path) -> None:
     cloud.load(1)
     write_tracked(tmp_path, 1)
@@ -200,6 +202,7 @@ def test_full_lists_every_raw_folder_again(cloud: Cloud, synced: Path) -> None:
     assert "behavior-videos/Nose_20241024T111536.mp4" in record
 
 
+@pytest.mark.slow
 def test_sessions_limits_what_may_change(cloud: Cloud, tmp_path: Path) -> None:
     cloud.load(1)
     write_tracked(tmp_path, 1)
@@ -216,6 +219,7 @@ def test_sessions_limits_what_may_change(cloud: Cloud, tmp_path: Path) -> None:
     assert facts_of(tmp_path / "state") == facts_of(complete / "state")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("session_id", ["901001_2024-03-13", "901004_2024-06-04", A_SESSION, "901005_2024-10-28"])
 def test_one_session_asked_for_alone_is_seen_as_in_a_sync_of_all(
     cloud: Cloud, tmp_path: Path, synced: Path, session_id: str

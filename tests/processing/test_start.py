@@ -372,6 +372,7 @@ def test_killed_between_start_and_record(rig: Rig, state: Path) -> None:
     assert len(posts(rig.proxy.requests)) == 3
 
 
+@pytest.mark.slow
 def test_killed_between_start_and_record_and_found_only_after_it_has_ended(rig: Rig, state: Path) -> None:
     kill_at(rig, state, "started")
     (going,) = rig.going()
@@ -381,6 +382,7 @@ def test_killed_between_start_and_record_and_found_only_after_it_has_ended(rig: 
     assert len(posts(rig.proxy.requests)) == 3
 
 
+@pytest.mark.slow
 def test_killed_before_it_had_a_name(rig: Rig, state: Path) -> None:
     rig.proxy.rule = lambda request: Status(400) if request.method == "PATCH" else None
     kill_at(rig, state, "started")
@@ -393,6 +395,7 @@ def test_killed_before_it_had_a_name(rig: Rig, state: Path) -> None:
     assert rig.recorded()[THIRD] == going["id"]
 
 
+@pytest.mark.slow
 def test_killed_between_claim_and_start(rig: Rig, state: Path) -> None:
     kill_at(rig, state, "claimed")
     assert rig.going() == []

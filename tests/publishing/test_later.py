@@ -63,6 +63,7 @@ def is_uploaded(remote: Path, folder: Path, session: str) -> object:
 # --- what later looks saw -------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_each_of_two_looks_counts_from_its_own_time(checkout: Path, remote: Path, tmp_path: Path) -> None:
     early, late = look({FIRST: no_assets()}), look({SECOND: uploaded(SECOND)}, at=NOON + 2 * HOUR)
     push(clone(remote, tmp_path / "other"), early, late)
@@ -72,6 +73,7 @@ def test_each_of_two_looks_counts_from_its_own_time(checkout: Path, remote: Path
     assert is_uploaded(remote, tmp_path / "b", SECOND) is True
 
 
+@pytest.mark.slow
 def test_commits_of_people_with_wrong_clocks_hide_nothing(checkout: Path, remote: Path, tmp_path: Path) -> None:
     other = clone(remote, tmp_path / "other")
     push(other, look({FIRST: uploaded(FIRST)}, at=NOON + HOUR))
@@ -82,6 +84,7 @@ def test_commits_of_people_with_wrong_clocks_hide_nothing(checkout: Path, remote
     assert is_uploaded(remote, tmp_path / "after", FIRST) is True
 
 
+@pytest.mark.slow
 def test_a_source_that_was_asked_about_everything_later_is_left_as_it_is(
     checkout: Path, remote: Path, tmp_path: Path
 ) -> None:

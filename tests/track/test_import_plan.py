@@ -457,6 +457,7 @@ MEANT = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not REAL.is_file(), reason=f"the lab's own file is not at {REAL}")
 def test_an_import_leaves_every_other_line_of_a_real_file_as_it_was(tmp_path: Path) -> None:
     text = REAL.read_bytes().decode()

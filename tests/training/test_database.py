@@ -241,6 +241,7 @@ def test_update_of_a_folder(folder: Folder) -> None:
     assert rows_in_file(folder.path / "DynamicRoutingTrainingNSB.sqlite", "659250")
 
 
+@pytest.mark.slow
 def test_any_workbook_to_any_place(lab: Lab, folder: Folder, tmp_path: Path) -> None:
     made = excel_to_sqlite(str(folder.path / OTHER), str(tmp_path / "one.sqlite"))
     assert made.name == "one.sqlite"
