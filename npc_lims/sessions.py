@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Union, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from npc_lims.errors import (
     NoRemoteState,
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import npc_session
 
     from npc_lims.settings import Settings
+    from npc_lims.types import Session
 
 __all__ = [
     "SessionInfo",
@@ -34,8 +35,6 @@ __all__ = [
     "select_sessions",
     "state_origin",
 ]
-
-Session = Union[str, "npc_session.SessionRecord", SessionInfo]
 
 # Seconds: the snapshot that a session was not found in need not be asked for again to name those near to it.
 _JUST_READ = 60.0

@@ -6,12 +6,15 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Optional, Protocol, TypedDict, Union
 
 if TYPE_CHECKING:
+    import npc_session
     from typing_extensions import Self
 
 __all__ = [
     "FileContents",
+    "HasSessionId",
     "JobID",
     "RecordDB",
+    "Session",
     "SessionFilterKwargs",
     "SessionID",
     "SupportsDB",
@@ -20,13 +23,23 @@ __all__ = [
     "SupportsToNWB",
 ]
 
-SessionID = Union[str, "npc_session.SessionRecord"]  # type: ignore[name-defined]  # noqa: F821
+SessionID = Union[str, "npc_session.SessionRecord"]
 """A session's id, as text or as a record."""
 JobID = str
 """A Code Ocean computation's id."""
 FileContents = dict[Literal["ephys", "behavior_with_sync", "behavior"], dict[str, list[Any]]]
 """tracked_sessions.yaml as plain data: platform, then project, then entries."""
 
+
+class HasSessionId(Protocol):
+    """Something that knows which session it is of, such as a `SessionInfo`."""
+
+    @property
+    def id(self) -> Any: ...
+
+
+Session = Union[SessionID, HasSessionId]
+"""What functions take for a session: any id, path or asset name that holds a subject and a date, or a `SessionInfo`."""
 Cell = Optional[Union[str, int, float]]
 """What a column of a database row holds."""
 

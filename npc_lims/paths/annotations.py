@@ -16,8 +16,8 @@ from npc_lims.session_info import SessionInfo
 if TYPE_CHECKING:
     import upath
 
-    from npc_lims.sessions import Session
     from npc_lims.settings import Settings
+    from npc_lims.types import Session
 
 __all__ = ["get_ibl_annotation_files_from_s3", "get_tissuecyte_annotation_files_from_s3"]
 

@@ -16,8 +16,8 @@ from npc_lims.read_settings import settings_for_reading
 if TYPE_CHECKING:
     import upath
 
-    from npc_lims.sessions import Session
     from npc_lims.settings import Settings
+    from npc_lims.types import Session
 
 __all__ = [
     "CACHED_FILE_EXTENSIONS",

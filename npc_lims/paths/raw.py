@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     import upath
 
     from npc_lims.model import Asset
-    from npc_lims.sessions import Session
     from npc_lims.settings import Settings
     from npc_lims.sources.objects import Folder
+    from npc_lims.types import Session
 
 __all__ = [
     "get_behavior_video_path_from_s3",

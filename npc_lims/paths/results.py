@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     import upath
 
     from npc_lims.model import Asset
-    from npc_lims.sessions import Session
     from npc_lims.settings import Settings
+    from npc_lims.types import Session
 
 __all__ = [
     "get_LFP_subsampling_paths_from_s3",

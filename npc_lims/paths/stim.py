@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import npc_session
     import upath
 
-    from npc_lims.sessions import Session
+    from npc_lims.types import Session
 
 __all__ = ["StimFile", "get_hdf5_stim_files_from_s3"]
 
