@@ -100,6 +100,15 @@ def test_what_state_has_needs_no_token(settings: Settings) -> None:
 # --- from Code Ocean
 
 
+def test_what_the_published_state_has_not_is_asked_for(cloud: Cloud, github: GitHub) -> None:
+    settings = load_settings()
+    for _ in range(2):  # state is read from the session's own file, then from the snapshot
+        with pytest.raises(npc_lims.NoSessionData, match=f"{ONLY_ERRORED} has no surface-channel raw data asset"):
+            find_asset(settings, ONLY_ERRORED, "surface")
+        npc_lims.clear_caches()
+    assert github.paths == [f"state/sessions/901002/{ONLY_ERRORED}.yaml", "state/sessions.jsonl"]
+
+
 def test_what_state_has_not_is_searched_for_once(settings: Settings, cloud: Cloud) -> None:
     add(cloud, RAW, f"{RAW}_dlc_eye_2024-01-03_12-00-00")
     assert find_asset(settings, DAY, "raw").id == asset_id(RAW)

@@ -130,7 +130,14 @@ def read_one(settings: Settings, session_id: str, ttl: float | None = None) -> d
             _single.put(question, (time.monotonic(), found))
             return found
     line = read_snapshot(settings, ttl).lines.find(session_id)
-    return None if line is None else parse_line(line)
+    return None if line is None else _facts_of(line)
+
+
+def _facts_of(line: bytes) -> dict[str, Any]:
+    """What a line says of its session: as the session's own file does, without the digest of that."""
+    facts = parse_line(line)
+    del facts["digest"]
+    return facts
 
 
 def origin_of_state(settings: Settings) -> Origin:
