@@ -44,12 +44,18 @@ def get_data_asset_s3_path(asset_id: str | uuid.UUID | DataAsset) -> upath.UPath
     Ocean's own bucket, whether it exists or not.
 
     Raises:
+        NoSessionData: It is no id of a data asset.
         NoAssetLocation: The files are in another cloud.
         MissingDependency: s3fs is not installed.
     """
+    from npc_lims.codeocean.subject_assets import checked_asset_id
+
     settings = settings_for_reading()
-    own = f"s3://{settings.codeocean_bucket}/{getattr(asset_id, 'id', asset_id)}"
-    return s3_path(settings, _source_uri(asset_id) or own)
+    uri = _source_uri(asset_id)
+    if uri is None:
+        # of any other text the path would be that of the whole bucket, or of nothing that is ever there
+        uri = f"s3://{settings.codeocean_bucket}/{checked_asset_id(getattr(asset_id, 'id', asset_id))}"
+    return s3_path(settings, uri)
 
 
 def _source_uri(asset: Any) -> str | None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from codeocean.data_asset import DataAsset
 
 __all__ = [
+    "checked_asset_id",
     "get_data_asset",
     "get_latest_data_asset",
     "get_sessions_with_data_assets",
@@ -77,13 +78,21 @@ def get_data_asset(asset: str | uuid.UUID | DataAsset) -> DataAsset:
         return asset
     from npc_lims.live_assets import asset_record
 
+    return as_data_asset(asset_record(settings_for_reading(), checked_asset_id(asset)))
+
+
+def checked_asset_id(asset_id: object) -> str:
+    """The id of a data asset in the one way to write it.
+
+    Raises:
+        NoSessionData: It is no id.
+    """
     try:
-        asset_id = str(uuid.UUID(str(asset)))
+        return str(uuid.UUID(str(asset_id)))
     except ValueError:
         raise NoSessionData(
-            f"{str(asset)!r} is not the id of a data asset: one looks like 83636983-f80d-42d6-a075-09b60c6abd5e"
+            f"{str(asset_id)!r} is not the id of a data asset: one looks like 83636983-f80d-42d6-a075-09b60c6abd5e"
         ) from None
-    return as_data_asset(asset_record(settings_for_reading(), asset_id))
 
 
 def get_latest_data_asset(data_assets: Sequence[DataAsset]) -> DataAsset:

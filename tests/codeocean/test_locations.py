@@ -75,6 +75,12 @@ def test_by_id_alone_nothing_is_asked(proxy: FaultyProxy) -> None:
     assert proxy.count == 0
 
 
+@pytest.mark.parametrize("bad", ["", None, "..", RAW, 1])
+def test_what_is_no_id_names_no_folder(bad: Any) -> None:
+    with pytest.raises(npc_lims.NoSessionData, match="is not the id of a data asset: one looks like"):
+        get_data_asset_s3_path(bad)
+
+
 def test_files_of_raw_data_are_where_it_was_uploaded() -> None:
     assert path_of(get_data_asset_s3_path(asset("aws"))) == "s3://some-bucket/folder/a"
 
@@ -89,4 +95,4 @@ def test_assets_as_state_has_them() -> None:
 
 def test_another_bucket_of_code_ocean(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NPC_LIMS_CODEOCEAN_BUCKET", "elsewhere")
-    assert path_of(get_data_asset_s3_path("1")) == "s3://elsewhere/1"
+    assert path_of(get_data_asset_s3_path(asset_id(RAW))) == f"s3://elsewhere/{asset_id(RAW)}"
