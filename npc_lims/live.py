@@ -23,7 +23,6 @@ from npc_lims.reconcile import reconcile, reconcile_session
 from npc_lims.session_id import split_session_id
 from npc_lims.sources import TRACKED_FILE
 from npc_lims.sources.codeocean import observe_codeocean
-from npc_lims.sources.objects import StoreOpener
 from npc_lims.sources.observation import Observation
 from npc_lims.sources.s3 import observe_s3
 from npc_lims.state.remote import fetch_file
@@ -198,7 +197,7 @@ def _ask_training(settings: Settings) -> Observation:
 
 def _ask_codeocean(settings: Settings, records: Mapping[str, Record], only: Collection[str]) -> Observation:
     return observe_codeocean(
-        settings, RememberingClient(settings), StoreOpener(settings), records, only, by_subject=len(only) == 1
+        settings, RememberingClient(settings), lambda: store_of(settings), records, only, by_subject=len(only) == 1
     )
 
 

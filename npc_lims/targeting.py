@@ -11,9 +11,10 @@ from npc_lims.embedded import SharedConnection, load_image
 from npc_lims.errors import NoSessionData, RemoteStateError, SourceError
 from npc_lims.lookup import checked_session_id
 from npc_lims.memo import Memo
+from npc_lims.paths.listing import store_of
 from npc_lims.paths.s3_paths import named_path
 from npc_lims.settings import load_settings
-from npc_lims.sources.objects import open_store, split_s3_uri
+from npc_lims.sources.objects import split_s3_uri
 from npc_lims.state.remote import fetch_file
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ def _row(session_day: str) -> dict[str, Any]:
 
 
 def _fetch_database(settings: Settings) -> SharedConnection:
-    content = open_store(settings).read(*split_s3_uri(DATABASE), MAX_DATABASE)
+    content = store_of(settings).read(*split_s3_uri(DATABASE), MAX_DATABASE)
     if content is None:
         raise SourceError("s3", f"there is no {DATABASE}")
     try:

@@ -40,13 +40,14 @@ def get_sorting_output_text(session_id: str | npc_session.SessionRecord) -> str:
 
 
 def _read(settings: Settings, session_id: str, name: str, location: str) -> str:
-    from npc_lims.sources.objects import open_store, split_s3_uri
+    from npc_lims.paths.listing import store_of
+    from npc_lims.sources.objects import split_s3_uri
 
     try:
         bucket, prefix = split_s3_uri(location)
     except ValueError:
         raise NoAssetLocation(f"the files of {name} are at {location}: npc_lims reads S3 only") from None
-    content = open_store(settings).read(bucket, f"{prefix}/output".lstrip("/"), _LIMIT)
+    content = store_of(settings).read(bucket, f"{prefix}/output".lstrip("/"), _LIMIT)
     if content is None:
         raise NoSessionData(f"{session_id}: the sorting result {name} has no file {location}/output")
     return content.decode("utf-8", "replace")

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, overload
 
 from npc_lims.errors import NoSessionData
 from npc_lims.memo import Memo
+from npc_lims.paths.listing import store_of
 from npc_lims.paths.s3_paths import s3_path
 from npc_lims.settings import load_settings
-from npc_lims.sources.objects import open_store, split_s3_uri
+from npc_lims.sources.objects import split_s3_uri
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -87,7 +88,7 @@ def _place(settings: Settings, *more: str) -> tuple[str | None, ...]:
 
 def _list(settings: Settings, folder: str) -> tuple[str, ...]:
     bucket, root = split_s3_uri(settings.stim_root)
-    found = open_store(settings).list_folder(bucket, f"{root}/{folder}")
+    found = store_of(settings).list_folder(bucket, f"{root}/{folder}")
     return found.names if folder else found.folders
 
 
@@ -95,7 +96,7 @@ def _list_whole(settings: Settings) -> dict[str, list[str]]:
     """Names in each folder: whole pages take fewer requests than a listing of each subject's folder."""
     bucket, root = split_s3_uri(settings.stim_root)
     folders: dict[str, list[str]] = {}
-    for item in open_store(settings).list_all(bucket, f"{root}/"):
+    for item in store_of(settings).list_all(bucket, f"{root}/"):
         folder, _, rest = item.key[len(root) + 1 :].partition("/")
         name = rest.partition("/")[0]
         if name:

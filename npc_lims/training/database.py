@@ -11,11 +11,12 @@ from npc_lims.cachedir import cache_dir, load_copy, save_copy
 from npc_lims.embedded import SharedConnection, load_image, make_image
 from npc_lims.errors import SourceError
 from npc_lims.memo import Memo
+from npc_lims.paths.listing import store_of
 from npc_lims.paths.s3_paths import named_path
 from npc_lims.settings import load_settings
-from npc_lims.sources.objects import open_store, split_s3_uri
-from npc_lims.sources.spreadsheets import WORKBOOKS, as_training, open_origin
-from npc_lims.training.workbooks import list_workbooks, sqlite_name
+from npc_lims.sources.objects import split_s3_uri
+from npc_lims.sources.spreadsheets import WORKBOOKS, as_training
+from npc_lims.training.workbooks import list_workbooks, origin_of_workbooks, sqlite_name
 
 if TYPE_CHECKING:
     import os
@@ -107,7 +108,7 @@ def _look(settings: Settings, place: tuple[Any, ...]) -> tuple[str, SharedConnec
     """The workbook's version now, and its database: in memory, as kept on disk, or built anew."""
     name = place[-1]
     with as_training():
-        origin = open_origin(settings, None)
+        origin = origin_of_workbooks(settings)
         version = origin.version(name)
         path, address = cache_dir(settings) / "training" / sqlite_name(name), f"{origin.address}{name}"
         database = _kept(place, version)
@@ -138,7 +139,7 @@ def _read(settings: Settings, address: str) -> bytes:
 
     if address.startswith("s3://"):
         with as_training():
-            content = open_store(settings).read(*split_s3_uri(address), MAX_FILE_SIZE)
+            content = store_of(settings).read(*split_s3_uri(address), MAX_FILE_SIZE)
         if content is None:
             raise SourceError("training", f"there is no {address}")
         return content
@@ -154,7 +155,7 @@ def _write(settings: Settings, address: str, content: bytes) -> upath.UPath:
 
     if address.startswith("s3://"):
         with as_training():
-            open_store(settings).write(*split_s3_uri(address), content)
+            store_of(settings).write(*split_s3_uri(address), content)
     else:
         try:
             write_atomically(Path(address), content)

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from npc_lims.errors import SourceError
+from npc_lims.paths.listing import store_of
 from npc_lims.paths.s3_paths import named_path, s3_path
 from npc_lims.settings import load_settings
-from npc_lims.sources.spreadsheets import as_training, open_origin
+from npc_lims.sources.spreadsheets import Origin, as_training, open_origin
 
 if TYPE_CHECKING:
     import upath
@@ -19,6 +20,7 @@ __all__ = [
     "get_training_spreadsheet_paths",
     "get_training_sqlite_paths",
     "list_workbooks",
+    "origin_of_workbooks",
     "sqlite_name",
 ]
 
@@ -46,11 +48,16 @@ def get_training_sqlite_paths() -> tuple[upath.UPath, ...]:
 def list_workbooks(settings: Settings) -> dict[str, str]:
     """Addresses of the workbooks by their file names, in the order of names."""
     with as_training():
-        origin = open_origin(settings, None)
+        origin = origin_of_workbooks(settings)
         names = sorted(name for name in origin.names() if name.startswith(_PREFIX) and name.endswith(_SUFFIX))
     if not names:
         raise SourceError("training", f"there is no {_PREFIX}*{_SUFFIX} in {origin.address} (NPC_LIMS_TRAINING)")
     return {name: f"{origin.address}{name}" for name in names}
+
+
+def origin_of_workbooks(settings: Settings) -> Origin:
+    """The folder or bucket with the workbooks, the bucket opened once with all others."""
+    return open_origin(settings, store_of(settings) if settings.training.startswith("s3://") else None)
 
 
 def sqlite_name(workbook: str) -> str:

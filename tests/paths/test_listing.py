@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
+import boto3
 import pytest
 
+import npc_lims
 from npc_lims import errors
 from npc_lims.paths.listing import list_files, list_folder, list_folders
 from npc_lims.settings import Settings, load_settings
 from tests.integration.world import Cloud
-from tests.paths.asked import OLD_ROOT, listings
+from tests.paths.asked import NEW, OLD, OLD_ROOT, listings
 from tests.servers.faults import Delay, Status
 
 BUCKET, PREFIX = "aind-ephys-data", f"{OLD_ROOT.rpartition('/')[2]}/"
@@ -63,3 +66,20 @@ def test_another_place_is_another_answer(
     assert "more.json" not in list_folder(mirror, BUCKET, PREFIX).files
     assert len(list_files(settings, BUCKET, PREFIX)) == len(list_files(mirror, BUCKET, PREFIX)) + 1
     assert len(listings(cloud)) == 2
+
+
+def test_s3_is_opened_once_whatever_is_asked(live: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = []
+    client = boto3.Session.client
+
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        opened.append(args[1])
+        return client(*args, **kwargs)
+
+    monkeypatch.setattr(boto3.Session, "client", counted)
+    for session in (OLD, NEW):
+        assert npc_lims.get_sorted_data_paths_from_s3(session)
+        assert npc_lims.get_skipped_probes(session) == ""
+        assert npc_lims.get_session_info(session).is_sorted
+    assert npc_lims.get_subjects_from_training_db()
+    assert opened == ["s3"], "each takes a fifth of a second"
