@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future
@@ -22,12 +23,15 @@ class Memo(Generic[V]):
     Args:
         size: Answers kept at most; the least used go first.
         seconds: How long an answer holds.
+        forks: Whether a forked process may go on with the answers; not if they hold connections, on which parent and
+            child would read each other's.
     """
 
-    def __init__(self, size: int, seconds: float) -> None:
+    def __init__(self, size: int, seconds: float, *, forks: bool = True) -> None:
         self._answers: cachetools.TTLCache[Hashable, V] = cachetools.TTLCache(size, seconds)
         self._asking: dict[Hashable, Future[V]] = {}
         self._lock = threading.RLock()
+        self._forks = forks
         _all.append(self)
 
     def get(self, question: Hashable) -> V | None:
@@ -82,6 +86,22 @@ class Memo(Generic[V]):
         with self._lock:
             self._answers.clear()
             self._asking.clear()
+
+    def after_fork(self) -> None:
+        """In the new process nobody asks, and nobody holds the lock: the threads that did are not in it."""
+        self._lock = threading.RLock()
+        self._asking.clear()
+        if not self._forks:
+            self._answers.clear()
+
+
+def _after_fork() -> None:
+    for memo in _all:
+        memo.after_fork()
+
+
+if hasattr(os, "register_at_fork"):  # Windows has no fork
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def clear_caches() -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -134,3 +137,31 @@ def test_what_was_forgotten_while_it_was_asked_for_is_not_kept(make: Callable[..
 
     assert kept.get_once("a", ask) == 1
     assert kept.get("a") is None
+
+
+FORKED = """
+import os, threading
+from npc_lims.memo import Memo
+kept, connections = Memo(9, 60), Memo(9, 60, forks=False)
+kept.put("known", 1), connections.put("known", 1)
+asked, answer = threading.Event(), threading.Event()
+def ask():
+    asked.set()
+    answer.wait()
+    return 2
+threading.Thread(target=kept.get_once, args=("unknown", ask)).start()
+asked.wait()
+child = os.fork()
+if child == 0:
+    found = kept.get_once("known", int), connections.get_once("known", int), kept.get_once("unknown", lambda: 3)
+    os._exit(0 if found == (1, 0, 3) else 1)
+answer.set()
+assert os.waitpid(child, 0)[1] == 0
+assert connections.get("known") == 1 and kept.get_once("unknown", int) == 2
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on Windows")
+def test_a_forked_process_waits_for_no_thread_of_its_parent() -> None:
+    # without warnings: since 3.12 Python warns of every fork beside a thread
+    subprocess.run([sys.executable, "-W", "ignore", "-c", FORKED], check=True, timeout=20)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["get_codeocean_client"]
 
-_clients: Memo[CodeOcean] = Memo(size=8, seconds=24 * 3600)
+_clients: Memo[CodeOcean] = Memo(size=8, seconds=24 * 3600, forks=False)
 
 
 def get_codeocean_client() -> CodeOcean:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["folder_below", "folder_uri", "list_files", "list_folder", "list_folders", "store_of"]
 
 _LIFETIME = 600.0
-_stores: Memo[ObjectStore] = Memo(size=4, seconds=_LIFETIME)
+_stores: Memo[ObjectStore] = Memo(size=4, seconds=_LIFETIME, forks=False)
 _folders: Memo[Folder] = Memo(size=4096, seconds=_LIFETIME)
 # A subject has hundreds of files.
 _files: Memo[tuple[ObjectInfo, ...]] = Memo(size=256, seconds=_LIFETIME)
