@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from npc_lims.codeocean.records import as_data_asset
 from npc_lims.codeocean.subject_assets import get_data_asset
 from npc_lims.errors import AssetError, NoSessionData, NpcLimsWarning, SessionIndexError
-from npc_lims.lookup import checked_session_id, find_asset, find_sorted, live_assets, recorded_fact
+from npc_lims.lookup import checked_session_id, find_asset, find_sorted, live_assets, recorded_fact, recorded_section
 from npc_lims.notice import notify
 from npc_lims.read_settings import settings_for_reading
 from npc_lims.session_id import day_of, split_session_id, subject_of
@@ -142,7 +142,7 @@ get_codoecean_session_id = get_codeocean_session_id
 
 def _recording_name(settings: Settings, session_id: str) -> str:
     recorded = recorded_fact(settings, session_id, "raw")
-    if recorded:
+    if recorded and _tells_recording(settings, session_id, recorded["name"]):
         return _first_four(recorded["name"])
     recordings = live_assets(settings, session_id).recordings
     index = split_session_id(session_id)[2]
@@ -156,6 +156,12 @@ def _recording_name(settings: Settings, session_id: str) -> str:
         )
     # a behavior asset of the same start is a part of the recording
     return _first_four(max(asset.name for asset in recordings[index]))
+
+
+def _tells_recording(settings: Settings, session_id: str, raw_name: str) -> bool:
+    """Whether the session's raw asset has the name of its recording: not if behavior stands in for lost ephys data."""
+    tracked = recorded_section(settings, session_id, "tracked") or {}
+    return raw_name.startswith("ecephys") or tracked.get("platform") != "ephys"
 
 
 def _first_four(name: str) -> str:

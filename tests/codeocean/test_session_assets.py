@@ -25,7 +25,7 @@ from npc_lims.codeocean.sorting_output import get_skipped_probes, get_sorting_ou
 from npc_lims.codeocean.subject_assets import get_data_asset
 from npc_lims.lookup import recorded_fact
 from npc_lims.read_settings import settings_for_reading
-from tests.integration.world import Cloud
+from tests.integration.world import Cloud, run_sync
 from tests.servers.codeocean import asset_id, make_asset
 
 SESSION = "901001_2024-03-13"
@@ -164,6 +164,21 @@ def test_the_name_of_a_recording_that_state_does_not_have(cloud: Cloud) -> None:
         get_codeocean_session_id(f"{NEW}_1")
     with pytest.raises(npc_lims.SessionIndexError):
         get_session_data_assets(f"{NEW}_1")
+
+
+def test_behavior_data_that_stand_in_for_lost_ephys_data_name_no_recording(
+    cloud: Cloud, synced: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    behavior, sorting = NAME.replace("ecephys", "behavior"), f"{NAME}_sorted_2024-03-15_17-45-17"
+    cloud.codeocean.assets = [make_asset(behavior), make_asset(sorting)]
+    run_sync(synced, sources=("codeocean",), allow_removals=True)
+    npc_lims.clear_caches()
+    for state in (synced / "state", synced / "empty"):
+        state.mkdir(exist_ok=True)
+        monkeypatch.setenv("NPC_LIMS_STATE", str(state))
+        assert get_session_raw_data_asset(SESSION).name == behavior
+        assert get_codeocean_session_id(SESSION) == NAME
+        assert [one.name for one in get_session_data_assets(SESSION)] == [sorting]
 
 
 def test_no_recording_has_no_name() -> None:
