@@ -200,7 +200,7 @@ def _recording(session_id: str, kind: str, found: SessionAssets) -> Sequence[Dat
 
 def _is_of_kind(asset: DataAsset, kind: str) -> bool:
     if kind in ("raw", "surface"):
-        return asset.is_raw and asset.platform != "SmartSPIM"
+        return asset.is_raw and asset.platform in (("ecephys", "behavior") if kind == "raw" else ("ecephys",))
     if kind in _SORTED:
         return asset.is_sorted
     return asset.platform == "SmartSPIM" if kind == "smartspim" else kind in asset.process
@@ -266,16 +266,20 @@ def _unusable(settings: Settings, session_id: str, kind: str, found: SessionAsse
     """The newest asset of that kind that is there and of no use."""
     from npc_lims.live_assets import unusable_assets
 
-    own = {one.start for one in _recording(session_id, kind, found)}
-    others = {one.start for recording in found.recordings for one in recording} - own
-    date = split_session_id(session_id)[1]
-
-    def is_meant(asset: DataAsset) -> bool:
-        if kind == "smartspim":
-            return True
-        if kind in _OF_SURFACE.values() and not found.recordings:
-            return False  # the first of the day is the session's own
-        return asset.start in own if own else asset.start[0] == date and asset.start not in others
-
-    candidates = [one for one in unusable_assets(settings, session_id) if _is_of_kind(one, kind) and is_meant(one)]
+    candidates = [one for one in unusable_assets(settings, session_id) if _is_of_kind(one, kind)]
+    if kind != "smartspim":
+        start = _start(session_id, kind, found, candidates)
+        candidates = [one for one in candidates if one.start == start]
     return max(candidates, key=lambda one: (one.created, one.id), default=None)
+
+
+def _start(session_id: str, kind: str, found: SessionAssets, candidates: Sequence[DataAsset]) -> tuple[str, str] | None:
+    """When the recording started that the session, or the kind, is about, or would be if *candidates* were of use."""
+    recording = _recording(session_id, kind, found)
+    if recording:
+        return recording[0].start
+    _, date, index = split_session_id(session_id)
+    starts = {one.start for group in (candidates, *found.recordings) for one in group if one.start[0] == date}
+    ordered = sorted(starts)
+    index = 1 if kind in _OF_SURFACE.values() else index
+    return ordered[index] if index < len(ordered) else None

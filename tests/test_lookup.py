@@ -354,3 +354,20 @@ def test_a_mirror_answers_as_the_service_does(
         find_asset(settings, ONLY_ERRORED, "sorted")
     with pytest.raises(npc_lims.NoSessionData, match=rf"{DAY} has no raw data asset: .*mirror has none"):
         find_asset(settings, DAY, "raw")
+
+
+def test_an_archived_recording_is_not_taken_for_another_of_its_day(settings: Settings, cloud: Cloud) -> None:
+    later = f"ecephys_{DAY}_13-00-00"
+    add(cloud, RAW, archived=True)
+    add(cloud, later)
+    with pytest.raises(npc_lims.NoSessionData, match="has no surface-channel raw data asset"):
+        find_asset(settings, DAY, "surface")
+    npc_lims.clear_caches()
+    cloud.codeocean.assets = [{**one, "archived": one["archived"] or one["name"] == later} for one in _all(cloud)]
+    for kind, name in (("raw", RAW), ("surface", later)):
+        with pytest.raises(npc_lims.AssetError, match=f"data asset {name} .* is archived in Code Ocean"):
+            find_asset(settings, DAY, kind)
+
+
+def _all(cloud: Cloud) -> list[dict[str, Any]]:
+    return [{"archived": False, **one} for one in cloud.codeocean.assets]
