@@ -146,7 +146,7 @@ def assets_of_session(
             those open which are not recorded.
 
     Raises:
-        MissingCredentials: There is no token.
+        MissingCredentials: There is no token, or a log has to be read and there are no AWS credentials.
         SourceError: Code Ocean could not be asked, or a log could not be read.
     """
     question = (_place(settings), session_id, judged)
@@ -161,7 +161,7 @@ def _assets_of_session(
     judge = Judge(settings, lambda: store_of(settings))
     fact = select_facts([session_id], records, assets, judge if judged else _leave_open)[session_id]
     if judge.failure is not None:
-        raise judge.failure
+        raise judge.lacking or judge.failure
     day = [one for one in assets.get(subject, ()) if one.platform != "SmartSPIM" and one.start[0] == date]
     facts = fact if isinstance(fact, CodeOcean) else None
     return SessionAssets(facts, recordings_of_day(session_id, records, day))

@@ -371,3 +371,15 @@ def test_an_archived_recording_is_not_taken_for_another_of_its_day(settings: Set
 
 def _all(cloud: Cloud) -> list[dict[str, Any]]:
     return [{"archived": False, **one} for one in cloud.codeocean.assets]
+
+
+def test_a_log_that_cannot_be_read_for_want_of_credentials(
+    settings: Settings, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(cloud, RAW, SORTED)
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    without = settings.model_copy(update={"aws_access_key_id": None, "aws_secret_access_key": None})
+    with pytest.raises(npc_lims.MissingCredentials, match="no AWS credentials: set AWS_ACCESS_KEY_ID"):
+        find_sorted(without, DAY)
+    assert find_asset(without, DAY, "raw").name == RAW

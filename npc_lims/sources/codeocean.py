@@ -262,6 +262,7 @@ class Judge:
         self._settings = settings
         self._store = store
         self.failure: SourceError | None = None  # the last one, of whichever thread
+        self.lacking: MissingCredentials | None = None  # what it was for want of
 
     def __call__(self, asset: DataAsset) -> str | None:
         """Why *asset* is errored, empty if it is good, None if that cannot be told now."""
@@ -271,6 +272,7 @@ class Judge:
             output = self._store().read(bucket, f"{prefix}/output", _OUTPUT_LIMIT)
         except (SourceError, MissingCredentials, ValueError) as error:
             reason = error.reason if isinstance(error, SourceError) else str(error)
+            self.lacking = error if isinstance(error, MissingCredentials) else None
             self.failure = SourceError(SOURCE, f"cannot judge the sorting result {asset.name}: {reason}")
             return None
         return errored_output(output)
