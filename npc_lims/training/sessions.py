@@ -64,7 +64,8 @@ def get_sessions_from_training_db() -> dict[int, tuple[dict[str, Any], ...]]:
         for name, (_, database) in zip(WORKBOOKS, found):
             kept.update(_sessions_of(database, nsb="NSB" in name))
         _sessions.put(question, kept)
-    return dict(kept)
+    # callers may change the rows that they get
+    return {subject: tuple(map(dict, rows)) for subject, rows in kept.items()}
 
 
 def get_session_id_from_db_row(subject: int | str, row: dict[str, Any]) -> npc_session.SessionRecord:

@@ -99,3 +99,9 @@ def test_columns_that_name_a_start(column: str) -> None:
 def test_rows_of_no_session(row: dict[str, str]) -> None:
     with pytest.raises(NoSessionInfo, match=r"subject 366122 and start time .* are no session"):
         get_session_id_from_db_row(366122, row)
+
+
+def test_rows_are_the_callers_own(folder: Folder) -> None:
+    subject, (first, *_) = next((subject, rows) for subject, rows in get_sessions_from_training_db().items() if rows)
+    first.clear()
+    assert get_sessions_from_training_db()[subject][0]["ID"] == 1
