@@ -18,11 +18,11 @@ from npc_lims.live_assets import RememberingClient
 from npc_lims.memo import Memo
 from npc_lims.model import CodeOcean, Record
 from npc_lims.notice import notify
-from npc_lims.paths.listing import store_of
 from npc_lims.reconcile import reconcile, reconcile_session
 from npc_lims.session_id import split_session_id
 from npc_lims.sources import TRACKED_FILE
 from npc_lims.sources.codeocean import observe_codeocean
+from npc_lims.sources.listing import store_of
 from npc_lims.sources.observation import Observation
 from npc_lims.sources.s3 import observe_s3
 from npc_lims.state.remote import fetch_file

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from npc_lims.errors import NoSessionData
 from npc_lims.memo import Memo
 from npc_lims.model import CodeOcean
-from npc_lims.paths.listing import store_of
 from npc_lims.session_id import split_session_id, subject_of
 from npc_lims.sources.assets import SEARCHED_NAMES, DataAsset, recordings_of_day, select_facts
 from npc_lims.sources.codeocean import Judge, fetch_assets, open_client, read_asset, subject_searches
+from npc_lims.sources.listing import store_of
 
 if TYPE_CHECKING:
     from npc_lims.model import Record

@@ -11,9 +11,9 @@ from npc_lims.embedded import SharedConnection, load_image
 from npc_lims.errors import NoSessionData, RemoteStateError, SourceError
 from npc_lims.lookup import checked_session_id
 from npc_lims.memo import Memo
-from npc_lims.paths.listing import store_of
-from npc_lims.paths.s3_paths import named_path
+from npc_lims.s3_paths import named_path
 from npc_lims.settings import load_settings
+from npc_lims.sources.listing import store_of
 from npc_lims.sources.objects import split_s3_uri
 from npc_lims.state.remote import fetch_file
 

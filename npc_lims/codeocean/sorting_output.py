@@ -40,7 +40,7 @@ def get_sorting_output_text(session_id: str | npc_session.SessionRecord) -> str:
 
 
 def _read(settings: Settings, session_id: str, name: str, location: str) -> str:
-    from npc_lims.paths.listing import store_of
+    from npc_lims.sources.listing import store_of
     from npc_lims.sources.objects import split_s3_uri
 
     try:

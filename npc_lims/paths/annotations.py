@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from npc_lims.errors import NoSessionData
 from npc_lims.lookup import checked_session_id, recorded_section
-from npc_lims.paths.listing import folder_below, folder_uri, list_files, list_folder
-from npc_lims.paths.s3_paths import s3_path
 from npc_lims.read_settings import settings_for_reading
+from npc_lims.s3_paths import s3_path
 from npc_lims.session_id import subject_of
 from npc_lims.session_info import SessionInfo
+from npc_lims.sources.listing import folder_below, folder_uri, list_files, list_folder
 
 if TYPE_CHECKING:
     import upath

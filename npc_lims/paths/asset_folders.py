@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from npc_lims.errors import AssetError, SourceError
-from npc_lims.paths.s3_paths import named_path, s3_path
+from npc_lims.s3_paths import named_path, s3_path
 
 if TYPE_CHECKING:
     import upath

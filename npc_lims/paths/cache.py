@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Callable, Literal, get_args
 from npc_lims.errors import NoSessionData, SourceError
 from npc_lims.lookup import checked_session_id
 from npc_lims.memo import Memo
-from npc_lims.paths.listing import folder_below, list_folder, store_of
-from npc_lims.paths.s3_paths import s3_path
 from npc_lims.read_settings import settings_for_reading
+from npc_lims.s3_paths import s3_path
+from npc_lims.sources.listing import folder_below, list_folder, store_of
 
 if TYPE_CHECKING:
     import upath

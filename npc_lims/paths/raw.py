@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from npc_lims.errors import NoSessionData
 from npc_lims.lookup import checked_session_id, find_asset, recorded_section
 from npc_lims.paths.asset_folders import asset_folder, asset_path
-from npc_lims.paths.listing import folder_uri, list_folder, list_folders
-from npc_lims.paths.s3_paths import s3_path
 from npc_lims.read_settings import settings_for_reading
+from npc_lims.s3_paths import s3_path
 from npc_lims.session_id import day_of
 from npc_lims.sources.file_names import VIDEO_SUFFIXES
+from npc_lims.sources.listing import folder_uri, list_folder, list_folders
 
 if TYPE_CHECKING:
     import upath

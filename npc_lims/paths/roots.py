@@ -43,7 +43,7 @@ def __getattr__(name: str) -> upath.UPath:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import upath
 
-    from npc_lims.paths.s3_paths import named_path
+    from npc_lims.s3_paths import named_path
     from npc_lims.settings import Settings, load_settings
 
     if name == "DR_DATA_REPO_ISILON":

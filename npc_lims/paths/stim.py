@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from npc_lims.errors import NoSessionData
 from npc_lims.lookup import checked_session_id
-from npc_lims.paths.listing import folder_below, folder_uri, list_files
-from npc_lims.paths.s3_paths import s3_path
 from npc_lims.read_settings import settings_for_reading
+from npc_lims.s3_paths import s3_path
 from npc_lims.session_id import split_session_id
+from npc_lims.sources.listing import folder_below, folder_uri, list_files
 
 if TYPE_CHECKING:
     import npc_session

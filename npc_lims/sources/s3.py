@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Callable, Optional, TypeVar
 
 from npc_lims.errors import SourceError
 from npc_lims.model import Asset, CodeOcean, RawListing, Record, S3Facts, Tracked
+from npc_lims.problems import Problem
 from npc_lims.session_id import day_of, make_session_id, subject_of
 from npc_lims.sources.file_names import RIG_METADATA_FILENAMES, SESSION_METADATA_FILENAMES, VIDEO_SUFFIXES
 from npc_lims.sources.objects import ObjectInfo, ObjectStore, split_s3_uri
@@ -68,7 +69,8 @@ def observe_s3(
         full: List also raw folders whose listing is recorded and whose asset is the same.
         progress: Told how many listings are done, of how many.
 
-    A listing that fails leaves its facts null; `failure` then tells the first reason.
+    A listing that fails leaves its facts null; `failure` then tells the first reason. Raw data in another cloud are
+    left null too, and are a problem of their own: they cannot be listed today or tomorrow.
 
     Raises:
         SourceError: Not one listing succeeded.
@@ -82,6 +84,10 @@ def observe_s3(
         for session_id in wanted
         if (raw := _raw_asset(records[session_id])) and (full or not _listed(records[session_id], raw))
     }
+    elsewhere = {
+        id_: raw for id_, raw in to_list.items() if not asset_uri(raw, settings.codeocean_bucket).startswith("s3:")
+    }
+    to_list = {session_id: raw for session_id, raw in to_list.items() if session_id not in elsewhere}
     with ThreadPoolExecutor(settings.s3_workers) as pool:
         jobs: list[Future[object]] = []
         done = itertools.count(1)
@@ -115,9 +121,15 @@ def observe_s3(
     return Observation(
         source=SOURCE,
         facts=facts,
+        problems=tuple(_not_on_s3(session_id, raw) for session_id, raw in elsewhere.items()),
         counts={} if failures else _counts(facts.values()),
         failure=_summary(failures),
     )
+
+
+def _not_on_s3(session_id: str, raw: Asset) -> Problem:
+    message = f"the raw data {raw.name} are not on S3 but at {raw.location}, and are not listed"
+    return Problem(session_id, 0, 0, "warning", message)
 
 
 def list_raw_folder(store: ObjectStore, raw: Asset, codeocean_bucket: str) -> RawListing:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, overload
 
 from npc_lims.errors import NoSessionData
 from npc_lims.memo import Memo
-from npc_lims.paths.listing import store_of
-from npc_lims.paths.s3_paths import s3_path
+from npc_lims.s3_paths import s3_path
 from npc_lims.settings import load_settings
+from npc_lims.sources.listing import store_of
 from npc_lims.sources.objects import split_s3_uri
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from npc_lims.cachedir import cache_dir, load_copy, save_copy
 from npc_lims.embedded import SharedConnection, load_image, make_image
 from npc_lims.errors import SourceError
 from npc_lims.memo import Memo
-from npc_lims.paths.listing import store_of
-from npc_lims.paths.s3_paths import named_path
+from npc_lims.s3_paths import named_path
 from npc_lims.settings import load_settings
+from npc_lims.sources.listing import store_of
 from npc_lims.sources.objects import split_s3_uri
 from npc_lims.sources.spreadsheets import WORKBOOKS, as_training
 from npc_lims.training.workbooks import list_workbooks, origin_of_workbooks, sqlite_name

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from npc_lims.errors import SourceError
-from npc_lims.paths.listing import store_of
-from npc_lims.paths.s3_paths import named_path, s3_path
+from npc_lims.s3_paths import named_path, s3_path
 from npc_lims.settings import load_settings
+from npc_lims.sources.listing import store_of
 from npc_lims.sources.spreadsheets import Origin, as_training, open_origin
 
 if TYPE_CHECKING:

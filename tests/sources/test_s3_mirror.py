@@ -171,6 +171,18 @@ def test_an_asset_that_is_not_on_s3_is_a_failure(world: World) -> None:
         list_raw_folder(world.store(), asset(location="gs://bucket/a"), "results")
 
 
+def test_raw_data_in_another_cloud_cost_no_other_fact(world: World) -> None:
+    world.has(f"{STIM}/626791/DynamicRouting1_626791_20220815_130000.hdf5")
+    elsewhere = record(codeocean=no_assets(raw=asset(location="gs://bucket/a")))
+    seen = world.look(elsewhere)
+    assert seen.failure is None
+    [problem] = seen.problems
+    assert "are not on S3 but at gs://bucket/a" in str(problem)
+    facts = seen.facts[SESSION]
+    assert isinstance(facts, S3Facts)
+    assert (facts.raw, facts.stim) == (None, ["DynamicRouting1_626791_20220815_130000.hdf5"])
+
+
 @pytest.mark.parametrize(
     ("codeocean", "raw"), [(None, None), (False, False), (no_assets(), False), (no_assets(raw=None), None)]
 )
