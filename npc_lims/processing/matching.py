@@ -10,6 +10,7 @@ import datetime
 from collections.abc import Collection, Iterable, Sequence
 
 from npc_lims.codeocean.judgement import is_finished
+from npc_lims.errors import NoSessionData
 from npc_lims.model import Asset, Record
 from npc_lims.processing.naming import input_of, parameters_of
 from npc_lims.processing.pipelines import Process
@@ -39,7 +40,7 @@ def request_of(process: Process, run: Run, record: Record | None) -> RunRequest 
         return None
     try:
         parameters = parameters_of(process, record, asset)
-    except KeyError:
+    except NoSessionData:
         return None  # the raw asset that a parameter names is gone
     inputs = [] if _is_told_its_input(process) else [(asset.id, process.mount)]
     attached = [(one.asset, one.mount) for one in process.attach]

@@ -54,6 +54,8 @@ class _Started:
     asked: RunRequest
     computation: Computation
     at: float
+    before: frozenset[str] | None = None
+    """If the answer was lost: ids of the computations that were there before we asked."""
 
 
 def adopted(run: Run, computation: Computation) -> Run:
@@ -102,6 +104,7 @@ class _Starter:
         self._found: set[str] = set()
         """Those that stand for a claim by now."""
         self._started: list[_Started] = []
+        self._going = {run.key for run in self._recorded if run.is_open and run.computation is not None}
 
     def steps(self, claims: Sequence[Run], same_second: float) -> Iterator[Step]:
         ours = {run.key for run in claims}
@@ -143,6 +146,11 @@ class _Starter:
             gone = f"the {self._process.input} asset is another one by now"
             yield Step(run, "not started", gone, Withdrawn(run.key, run.claim))
             return
+        if len(self._going) >= self._process.limits.running:
+            # when it was claimed, nobody knew that what others had lost is going
+            full = f"at most {self._process.limits.running} run at once"
+            yield Step(run, "not started", full, Withdrawn(run.key, run.claim))
+            return
         try:
             computation = self._service.start(asked)
         except Unconfirmed as error:
@@ -159,12 +167,14 @@ class _Starter:
         begun = time.monotonic()
         told = self._name(run, computation)
         self._found.add(computation.id)
+        self._going.add(run.key)
         self._started.append(_Started(run, asked, computation, begun))
         yield Step(run, "started", told, adopted(run, computation))
 
     def _look_again(self, run: Run, asked: RunRequest, why: str) -> Iterator[Step]:
         """Whether it began although no answer said so."""
         patience = self._service.patience
+        before = frozenset(one.id for one in self._computations)
         for look in range(LOOKS):
             time.sleep(patience.wait_before(look + 2))
             try:
@@ -176,7 +186,7 @@ class _Starter:
             if found is not None:
                 begun = time.monotonic()
                 yield self._adopt(run, found)
-                self._started.append(_Started(run, asked, found, begun))
+                self._started.append(_Started(run, asked, found, begun, before))
                 return
         failure = f"Code Ocean was asked to start it, and {why}"
         yield Step(run, "not confirmed", "it is looked for again before it is started again", failure=failure)
@@ -191,14 +201,24 @@ class _Starter:
         for one in self._started:
             others = recorded_elsewhere(self._recorded, one.run) | (self._found - {one.computation.id})
             same = [it for it in self._computations if it.id not in others and it.answers(one.asked)]
-            elder = next((it for it in elder_first(same) if not is_finished(it)), None)
-            ours = next((it for it in same if it.id == one.computation.id), None)
-            if elder is None or ours is None or is_finished(ours) or elder.id == ours.id:
+            going = [it for it in elder_first(same) if not is_finished(it)]
+            if not going:
                 continue
-            self._service.stop(ours.id)
-            self._found.add(elder.id)
-            detail = f"another had been started as well ({ours.id}): that one was stopped"
-            yield Step(one.run, "found", detail, adopted(one.run, elder))
+            elder, *younger = going
+            for it in younger:
+                if _is_ours(it, one):
+                    self._service.stop(it.id)
+            if elder.id != one.computation.id and self._is_over(one, younger):
+                self._found.add(elder.id)
+                detail = f"another had been started as well ({one.computation.id}): that one was stopped"
+                yield Step(one.run, "found", detail, adopted(one.run, elder))
+
+    def _is_over(self, one: _Started, stopped: Sequence[Computation]) -> bool:
+        """Whether what we began was stopped: by us just now, or by the other side. Not if it came to an end."""
+        if any(it.id == one.computation.id for it in stopped):
+            return True
+        listed = any(it.id == one.computation.id for it in self._computations)
+        return not listed and self._service.get(one.computation.id) is None
 
     def _request(self, run: Run) -> RunRequest | None:
         return request_of(self._process, run, self._records.get(run.session))
@@ -211,6 +231,8 @@ class _Starter:
 
     def _adopt(self, run: Run, computation: Computation) -> Step:
         self._found.add(computation.id)
+        if not is_finished(computation):
+            self._going.add(run.key)
         told = "" if is_finished(computation) else self._name(run, computation)
         return Step(run, "found", told or "it had been started before", adopted(run, computation))
 
@@ -224,6 +246,14 @@ class _Starter:
             # it is recorded next, and then needs none
             return f"it could not be named: {error}"
         return ""
+
+
+def _is_ours(computation: Computation, started: _Started) -> bool:
+    """Whether we began it. Where the answer was lost, that is what came since we asked and nobody has named."""
+    if computation.id == started.computation.id:
+        return True
+    is_new = started.before is not None and computation.id not in started.before
+    return is_new and computation.name.startswith(NAMED_BY_NOBODY)
 
 
 class _Doubtful(Exception):

@@ -22,6 +22,7 @@ from npc_lims.processing.pipelines import Limits
 from npc_lims.processing.plan import CLAIM_LIFETIME
 from npc_lims.processing.record import locked, record
 from npc_lims.processing.runs import Run, apply_updates, read_runs, stamp
+from tests import builders
 from tests.processing.rig import (
     CAPSULE,
     SESSIONS,
@@ -120,6 +121,19 @@ def test_a_claim_for_an_input_that_is_replaced_is_given_back(rig: Rig) -> None:
     assert whats(steps) == ["not started", "started", "started"]
     assert "another one by now" in steps[0].detail
     assert sorted(run.session for run in rig.runs) == [FIRST, SECOND]
+
+
+def test_a_claim_whose_parameters_name_a_raw_asset_that_is_gone_is_given_back(rig: Rig) -> None:
+    """As with LPFaceParts, whose input is another asset: that is still there."""
+    made = builders.asset(f"{raw_name(THIRD)}_GammaEncoding_2024-04-01_10-00-00")
+    facts = {"raw": builders.asset(raw_name(THIRD)), "GammaEncoding": made}
+    rig.process = dispatcher("LPFaceParts", input="GammaEncoding", done="is_LPFaceParts")
+    rig.records = {THIRD: builders.record(THIRD, codeocean=builders.no_assets(**facts))}
+    claims = rig.claim()
+    rig.records = {THIRD: builders.record(THIRD, codeocean=builders.no_assets(GammaEncoding=made))}
+    assert whats(rig.start(claims)) == ["not started"]
+    assert rig.runs == ()
+    assert not posts(rig.proxy.requests)
 
 
 # --- answers that are lost ------------------------------------------------------------------------
@@ -288,6 +302,20 @@ def test_the_limit_counts_what_is_going(rig: Rig) -> None:
     assert len(rig.going()) == 2
 
 
+def test_the_limit_holds_where_claims_were_lost_that_are_going(rig: Rig) -> None:
+    rig.process = process(limits=Limits(1, 2))
+    start_by_hand(rig, FIRST)
+    claimed = now() - LATER
+    rig.runs = (rig.claim(now=claimed, sessions=[FIRST], limit=1)[0],)
+    # the claim of the first is so old that it does not count
+    steps = rig.run()
+    assert whats(steps) == ["found", "not started"]
+    assert steps[1].detail == "at most 1 run at once"
+    assert list(rig.recorded()) == [FIRST]
+    assert len(rig.going()) == 1
+    assert len(rig.runs) == 1
+
+
 def test_two_that_start_at_the_same_instant_agree_on_one(serve: Serve) -> None:
     rig = make_rig(serve, same_second=1.5)
     others = [dataclasses.replace(rig) for _ in range(3)]
@@ -318,6 +346,39 @@ def test_of_two_in_one_second_the_ids_decide(serve: Serve) -> None:
     (going,) = rig.going()
     assert {one.recorded()[THIRD] for one in others} == {going["id"]}
     assert len([each for each in writes(rig.proxy.requests) if each.startswith("DELETE")]) == 1
+
+
+def test_the_one_whose_answer_is_lost_is_stopped_where_another_was_quicker(rig: Rig) -> None:
+    name = "npc_lims dlc_eye of somebody else"
+    elder = []
+
+    def another(request: Request) -> Fault | None:
+        if request.path != START or elder:
+            return None
+        rig.server.clock = lambda: time.time() - 5
+        elder.append(start_by_hand(rig, THIRD, name=name))
+        rig.server.clock = time.time
+        return Lose()
+
+    rig.proxy.rule = another
+    rig.run(limit=1)
+    assert [one["id"] for one in rig.going()] == elder
+    assert rig.recorded() == {THIRD: elder[0]}
+
+
+def test_of_two_at_once_one_that_the_other_side_has_stopped_is_not_recorded(rig: Rig) -> None:
+    elder = []
+
+    def stop(request: Request) -> None:
+        if request.method == "PATCH" and not elder:
+            (ours,) = rig.going()
+            rig.server.clock = lambda: time.time() - 5
+            elder.append(start_by_hand(rig, THIRD))
+            rig.server._runs.delete(ours["id"])
+
+    rig.proxy.rule = stop
+    rig.run(limit=1)
+    assert rig.recorded() == {THIRD: elder[0]}
 
 
 # --- in a state folder ----------------------------------------------------------------------------
