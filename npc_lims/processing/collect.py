@@ -30,7 +30,7 @@ from npc_lims.session_id import subject_of
 __all__ = ["collect"]
 
 GIVE_UP_AFTER = 3
-"""So many runs in a row that Code Ocean could not be asked about: then it is down, and no one else is asked about."""
+"""After so many runs in a row that failed, Code Ocean is asked for another thing: if that fails too, it is down."""
 POLL = 10.0
 """Seconds between two looks at data assets that are being made."""
 READY, FAILED = "ready", "failed"
@@ -73,11 +73,17 @@ class _Collector:
         self._process = process
         self._runs = runs
         self._records = records
-        self._now = {run.key: run for run in runs if not settled(run, process)}
+        self._now = {run.key: run for run in runs if not settled(run, process) or self._is_unseen(run)}
         """What there is something left to do about, as it is by now."""
         self._failed_in_a_row = 0
         self._computations: list[Computation] | None = None
         self._found: set[str] = set()
+
+    def _is_unseen(self, run: Run) -> bool:
+        """Its data asset, which nobody is to be shown, may still fail: until a sync has seen it, it is looked at."""
+        record = self._records.get(run.session)
+        is_made = run.outcome == "succeeded" and run.asset is not None and not run.shared
+        return is_made and record is not None and record.status.get(self._process.done) is not True
 
     def steps(self, wait: float, poll: float) -> Iterator[Step]:
         deadline = time.monotonic() + wait
@@ -112,9 +118,19 @@ class _Collector:
             self._now.pop(run.key, None)
             yield Step(run, "not known", failure=str(error))
             if self._failed_in_a_row >= GIVE_UP_AFTER:
-                raise ComputationError(
-                    f"Code Ocean failed for {GIVE_UP_AFTER} runs in a row, the others were left alone: {error}"
-                ) from None
+                self._check_answers(error)
+
+    def _check_answers(self, failed: Exception) -> None:
+        """Go on where only these runs fail, which they may do for ever: the others must not wait for them."""
+        try:
+            self._service.list_runs(place_of(self._process))
+        except NotAllowed:
+            raise
+        except ComputationError:
+            raise ComputationError(
+                f"Code Ocean failed for {GIVE_UP_AFTER} runs in a row, the others were left alone: {failed}"
+            ) from None
+        self._failed_in_a_row = 0
 
     # -- how it went
 

@@ -11,7 +11,21 @@ from npc_lims.errors import ComputationError
 from npc_lims.processing.collect import collect
 from npc_lims.processing.pipelines import AssetRecipe
 from npc_lims.processing.runs import Run
-from tests.processing.rig import CAPSULE, MAKE, RECIPE, SESSIONS, TOKEN, Rig, dispatcher, posts, process, whats, writes
+from tests.processing.rig import (
+    CAPSULE,
+    MAKE,
+    RECIPE,
+    SESSIONS,
+    TOKEN,
+    Rig,
+    dispatcher,
+    posts,
+    process,
+    raw_name,
+    sessions,
+    whats,
+    writes,
+)
 from tests.servers.codeocean import make_asset
 from tests.servers.faults import Fault, Lose, Refuse, Status
 from tests.servers.web import Request
@@ -211,7 +225,23 @@ def test_one_that_is_nobody_elses_business_is_not_shared(rig: Rig, one: str) -> 
     rig.server.finish(one, files=GOOD)
     assert whats(rig.collect()) == ["captured", "ready"]
     assert not [request for request in rig.proxy.requests if "permissions" in request.path]
+    # until a sync has seen it
+    assert whats(rig.collect()) == ["ready"]
+    record = rig.records[THIRD]
+    rig.records = {**rig.records, THIRD: record.model_copy(update={"status": {**record.status, "is_dlc_eye": True}})}
     assert rig.collect() == []
+
+
+def test_one_that_is_nobody_elses_business_may_fail_later(rig: Rig, one: str) -> None:
+    rig.process = process(asset=AssetRecipe(RECIPE.name, (), {}, "none"))
+    rig.server.finish(one, files=GOOD)
+    rig.server.draft_reads = None
+    assert whats(rig.collect()) == ["captured", "not ready"]
+    asset = only(rig).asset
+    assert asset is not None
+    rig.server.settle(asset.id, "disk full")
+    assert whats(rig.collect()) == ["errored"]
+    assert only(rig).reason == "its data asset failed: disk full"
 
 
 def test_a_data_asset_that_was_deleted_is_told(rig: Rig, one: str) -> None:
@@ -268,6 +298,21 @@ def test_when_it_is_down_it_is_left_alone_soon(rig: Rig) -> None:
     finally:
         rig.proxy.start()
     assert rig.runs == before
+
+
+def test_runs_that_fail_for_ever_do_not_keep_the_others_waiting(rig: Rig) -> None:
+    ids = (*SESSIONS, "700000_2024-03-04")
+    rig.server.assets = [make_asset(raw_name(id_)) for id_ in ids]
+    rig.records = sessions(ids)
+    rig.started(4)
+    for run in rig.runs:
+        rig.server.finish(str(run.computation), files=GOOD)
+    last = rig.runs[-1]
+    broken = [str(run.computation) for run in rig.runs[:-1]]
+    rig.proxy.rule = lambda request: Status(500) if request.path.rpartition("/")[2] in broken else None
+    steps = rig.collect()
+    assert whats(steps) == ["not known"] * 3 + ["captured", "shared"]
+    assert steps[-1].run.session == last.session
 
 
 def test_a_token_that_expires_midway_loses_nothing(rig: Rig) -> None:
