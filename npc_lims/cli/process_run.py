@@ -97,7 +97,9 @@ def claim_command(
     folder = state_folder(state)
     processes = [] if none else chosen_processes(names or None, pipelines, folder)
     recorder = Recorder(load_settings(), folder, publish, branch, by)
-    claimed = recorder.claim(Wanted(processes, session_ids_of(sessions), limit))
+    wanted = Wanted(processes, session_ids_of(sessions), limit)
+    write_updates(into, {})  # claims that cannot be handed on would stand for an hour
+    claimed = recorder.claim(wanted)
     write_updates(into, {name: claims.made for name, claims in claimed.claims.items() if claims.made})
     for name, claims in claimed.claims.items():
         for run in claims.made:

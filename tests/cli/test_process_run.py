@@ -142,6 +142,7 @@ def test_without_a_token_nothing_is_claimed(folder: Path, monkeypatch: pytest.Mo
         (["run", "--again"], "sessions"),
         (["run", "--limit", "0"], "--limit"),
         (["collect", "--out", "x.json", "--publish"], "either a file, or the branch"),
+        (["claim", "--out", "pipelines.yaml/claims.json"], "pipelines.yaml"),
         (["start", "--claims", "none.json", "--out", "x.json"], "none.json"),
         (["record", "none.json"], "none.json"),
         (["run", "--publish"], "not in a git checkout"),
