@@ -106,8 +106,8 @@ def checkout(step: Step, inputs: Inputs) -> dict[str, str]:
         if is_commit
         else ref.replace("refs/pull", "refs/remotes/pull")
     )
-    # a run is about one commit, however far its branch has gone since then
-    source = machine.event.sha if ref == machine.event.ref else ref
+    # a run is about one commit, however far its branch has gone since then; unless it asks for the branch by name
+    source = ref if "ref" in inputs else machine.event.sha
     authorization = base64.b64encode(f"x-access-token:{token}".encode()).decode()
     machine.mask(authorization)
     header = f"http.{machine.repo.url}/.extraheader"

@@ -102,6 +102,14 @@ def test_from_claims_to_shared_results(lab: Lab) -> None:
     assert lab.remote.head() == head, "nothing had happened, so there was nothing to commit"
 
 
+def test_one_that_had_to_wait_for_another_sees_what_that_recorded(lab: Lab) -> None:
+    waiting = schedule(lab.remote, CRON)
+    lab.tick()
+    lab.finish()
+    lab.run(waiting)
+    assert all(run.shared for run in lab.recorded())
+
+
 def test_who_pushes_has_no_token_and_who_starts_may_not_push(lab: Lab) -> None:
     claim, act, record = lab.by_hand(process="dlc_eye").expect().jobs
     assert claim.permissions == record.permissions == {"contents": "write"}
