@@ -69,18 +69,19 @@ class Recorder:
 
     def read(self, processes: Sequence[Process]) -> Read:
         """What is recorded there, where it records."""
-        found: list[Read] = []
 
-        def look(folder: Path) -> list[Recorded]:
+        def look(folder: Path) -> Read:
             from npc_lims.processing.runs import read_runs
             from npc_lims.state.store import read_state
 
             runs = {process.name: read_runs(folder, process.name) for process in processes}
-            found.append(Read(runs, read_state(folder).records))
-            return []
+            return Read(runs, read_state(folder).records)
 
-        self._change(look, "")
-        return found[-1]
+        if not self.publish:
+            return look(self.state)
+        from npc_lims.publishing.runs import look_at_newest
+
+        return look_at_newest(self.state, look, self.branch)
 
     def claim(self, wanted: Wanted) -> Claimed:
         """Record a claim for each run that is to be started, before anything is."""

@@ -11,7 +11,7 @@ import typer
 from npc_lims.cli.console import out
 from npc_lims.cli.options import session_ids_of
 from npc_lims.cli.process_places import NAMES, PIPELINES, SESSIONS, STATE, chosen_processes, state_folder
-from npc_lims.cli.process_recording import BRANCH, BY, LIMIT, PUBLISH, SUMMARY, Recorder, Wanted, by_process
+from npc_lims.cli.process_recording import BRANCH, BY, LIMIT, PUBLISH, SUMMARY, Read, Recorder, Wanted, by_process
 from npc_lims.cli.process_steps import follow, report
 
 if TYPE_CHECKING:
@@ -56,11 +56,11 @@ def run_command(
     folder = state_folder(state)
     processes = chosen_processes(names, pipelines, folder)
     wanted = Wanted(processes, session_ids_of(sessions), limit, again)
+    recorder = Recorder(settings, folder, publish, branch, by)
     if dry_run:
-        _print_plan(folder, wanted)
+        _print_plan(recorder.read(processes), wanted)
         return
     service = RunService(settings)  # without a token nothing is claimed
-    recorder = Recorder(settings, folder, publish, branch, by)
     claimed = recorder.claim(wanted)
     happened: list[tuple[str, Update]] = []
     jobs = (
@@ -157,22 +157,24 @@ def _check_known(claimed: Iterable[str], processes: Sequence[Process], file: Pat
         raise NpcLimsError(f"{file}: claims of {', '.join(unknown)}, which pipelines.yaml does not have: claim again")
 
 
-def _print_plan(folder: Path, wanted: Wanted) -> None:
+def _print_plan(recorded: Read, wanted: Wanted) -> None:
     import datetime
 
     from rich.table import Table
 
     from npc_lims.processing.plan import RUN, plan
-    from npc_lims.processing.runs import read_runs
-    from npc_lims.state.store import read_state
 
-    records = read_state(folder).records
     now = datetime.datetime.now(datetime.timezone.utc)
     chosen: list[tuple[str, Decision]] = []
     for process in wanted.processes:
-        runs = read_runs(folder, process.name)
         decisions = plan(
-            process, records, runs, now=now, limit=wanted.limit, sessions=wanted.sessions, again=wanted.again
+            process,
+            recorded.records,
+            recorded.runs[process.name],
+            now=now,
+            limit=wanted.limit,
+            sessions=wanted.sessions,
+            again=wanted.again,
         )
         chosen += [(process.name, one) for one in decisions if one.verdict == RUN]
     table = Table(box=None, pad_edge=False, header_style="bold")

@@ -231,22 +231,30 @@ def explained(error: GitFailed, branch: str, what: str) -> GitError:
     return GitError(f"{REMOTE}/{branch}: {what}: {error}; {remedy}")
 
 
-def catch_up(repository: Repository, folder: str, branch: str, published: str) -> tuple[str, ...]:
+def catch_up(repository: Repository, folder: str | None, branch: str, published: str) -> tuple[str, ...]:
     """Move the checkout on to what was published, if it stands on that branch and nothing in it is in the way.
+
+    Args:
+        repository: The checkout.
+        folder: A folder in it whose files are those that were published; None if there is none.
+        branch: The branch that was published on.
+        published: Its newest commit.
 
     Returns:
         What its user has to do, if anything.
     """
     if _checked_out(repository) != branch or repository.commit_of("HEAD") == published:
         return ()
-    has_state = (repository.root / folder).exists()
+    is_written = folder is not None and (repository.root / folder).exists()
     try:
-        if has_state:
+        if folder is not None and is_written:
             # its files are those of the commit by now: git sees that once they are staged
             repository.run("add", "--all", "--", folder)
         repository.run("merge", "--quiet", "--no-autostash", "--ff-only", published)
     except GitFailed:
-        if has_state:
+        if folder is None:
+            return ("this checkout is behind what was published: commit or stash what has changed in it, and git pull",)
+        if is_written:
             repository.run("reset", "--quiet", "--", folder)
         remedy = f"git add {folder} && git restore --staged --worktree {folder} && git pull"
         return (f"this checkout is behind what was published: {remedy}",)

@@ -12,17 +12,20 @@ import dataclasses
 import datetime
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from npc_lims.git import Repository, find_repository
 from npc_lims.processing.pipelines import PIPELINES_FILE
 from npc_lims.processing.record import Recorded
 from npc_lims.processing.runs import Run
-from npc_lims.publishing.branch import catch_up, check_checkout, commit, identity, target_branch
+from npc_lims.publishing.branch import catch_up, check_checkout, commit, identity, newest, target_branch, worktree
 from npc_lims.publishing.message import defused, trailer_lines
 from npc_lims.publishing.race import push_to_newest
 from npc_lims.session_id import subject_of
 
-__all__ = ["Change", "PublishedRuns", "publish_runs", "runs_message"]
+__all__ = ["Change", "PublishedRuns", "look_at_newest", "publish_runs", "runs_message"]
+
+_T = TypeVar("_T")
 
 Change = Callable[[Path], Sequence[Recorded]]
 """Records something in a state folder, and tells what. It may be called several times, each time with the newest state:
@@ -49,6 +52,21 @@ class PublishedRuns:
     notes: tuple[str, ...] = ()
 
 
+def look_at_newest(state: Path, look: Callable[[Path], _T], branch: str | None = None) -> _T:
+    """What *look* finds in the state folder of the remote's *branch*. Nothing is changed, here or there.
+
+    Raises:
+        GitError: `publish_runs` could not publish from this checkout either, or the remote cannot be asked.
+    """
+    repository, inside, target = _place(state, branch)
+    identity(repository)
+    with worktree(repository) as tree:
+        since = datetime.datetime.now(datetime.timezone.utc)
+        commit = newest(repository, target, since) or repository.commit_of("HEAD")
+        tree.run("checkout", "--quiet", "--force", "--detach", commit)
+        return look(tree.root / inside)
+
+
 def publish_runs(
     state: Path,
     change: Change,
@@ -71,11 +89,7 @@ def publish_runs(
     Raises:
         GitError: The checkout is in no condition to publish from, or the remote refused. Nothing was pushed.
     """
-    repository = find_repository(state)
-    inside = repository.path_of(state)
-    target = target_branch(repository, branch)
-    # claims are made as that file says, and whoever looks at the commit must find it so
-    check_checkout(repository, Path(inside).parent / PIPELINES_FILE)
+    repository, inside, target = _place(state, branch)
     who = identity(repository)
 
     def make(tree: Repository, parent: str) -> tuple[None, bool]:
@@ -89,8 +103,19 @@ def publish_runs(
     # of a shallow clone, no more than the newest commit is needed
     since = datetime.datetime.now(datetime.timezone.utc)
     pushed = push_to_newest(repository, target, make, since=since, attempts=attempts, backoff=backoff)
-    notes = catch_up(repository, inside, target, pushed.commit or pushed.parent)
+    # nothing was written to the state folder here: what differs in it is its user's
+    notes = catch_up(repository, None, target, pushed.commit or pushed.parent)
     return PublishedRuns(pushed.commit, target, pushed.attempts, notes)
+
+
+def _place(state: Path, branch: str | None) -> tuple[Repository, str, str]:
+    """The checkout, where the state folder lies in it, and the branch to publish on."""
+    repository = find_repository(state)
+    inside = repository.path_of(state)
+    target = target_branch(repository, branch)
+    # claims are made as that file says, and whoever looks at the commit must find it so
+    check_checkout(repository, Path(inside).parent / PIPELINES_FILE)
+    return repository, inside, target
 
 
 # --- the message ----------------------------------------------------------------------------------

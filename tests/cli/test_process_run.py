@@ -210,6 +210,32 @@ def test_run_and_collect_on_a_branch(
     assert run_git(Path.cwd(), "status", "--porcelain") == ""
 
 
+def test_a_dry_run_shows_what_the_branch_leaves_to_start_and_changes_nothing(
+    rig_env: Rig, remote: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = clone(remote, tmp_path / "first"), clone(remote, tmp_path / "second")
+    monkeypatch.chdir(first)
+    expect(run_cli("process", "run", "--publish", "--limit", "2"), 0, "2 started")
+    monkeypatch.chdir(second)
+    before = run_git(second, "rev-parse", "HEAD")
+    expect(run_cli("process", "run", "--publish", "--dry-run"), 0, "1 would be started", SESSIONS[0])
+    assert run_git(second, "rev-parse", "HEAD") == before
+    assert runs_of(second) == ()
+
+
+def test_what_a_user_has_changed_in_the_state_is_not_staged(
+    rig_env: Rig, remote: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkout = clone(remote, tmp_path / "checkout")
+    monkeypatch.chdir(checkout)
+    changed = next((checkout / "state" / "sessions").rglob("*.yaml"))
+    changed.write_bytes(changed.read_bytes() + b"# mine\n")
+    expect(run_cli("process", "run", "--publish"), 0, "3 started")
+    assert len(runs_of(checkout)) == 3
+    assert run_git(checkout, "diff", "--cached", "--name-only") == ""
+    assert run_git(checkout, "diff", "--name-only").strip() == changed.relative_to(checkout).as_posix()
+
+
 def test_two_checkouts_that_publish_at_once_claim_each_session_once(rig_env: Rig, remote: Path, tmp_path: Path) -> None:
     from npc_lims.cli.process_recording import Recorder, Wanted
 
