@@ -30,7 +30,9 @@ def run_command(
     sessions: Optional[list[str]] = SESSIONS,
     dry_run: bool = typer.Option(False, "--dry-run", help="Show what would be started; ask, start and write nothing."),
     again: bool = typer.Option(
-        False, "--again", help="With --sessions: also what is done, was captured, or has used up its tries."
+        False,
+        "--again",
+        help="With a process and --sessions: also what is done, was captured, or has used up its tries.",
     ),
     publish: bool = PUBLISH,
     branch: Optional[str] = BRANCH,
@@ -52,6 +54,10 @@ def run_command(
     from npc_lims.processing.start import start
     from npc_lims.settings import load_settings
 
+    if again and not names:
+        raise NpcLimsError(
+            "--again needs the process that is meant: npc-lims process run PROCESS --sessions ... --again"
+        )
     settings = load_settings()
     folder = state_folder(state)
     processes = chosen_processes(names, pipelines, folder)

@@ -319,7 +319,7 @@ class RunService:
         Raises:
             ComputationError: Code Ocean does not do it.
         """
-        self._tell("POST", f"data_assets/{asset_id}/permissions", json={"everyone": "viewer"})
+        self._tell("POST", f"data_assets/{asset_id}/permissions", json={"everyone": "viewer", "share_assets": True})
 
     # -- how
 

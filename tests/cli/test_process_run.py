@@ -139,7 +139,8 @@ def test_without_a_token_nothing_is_claimed(folder: Path, monkeypatch: pytest.Mo
     [
         (["run", "dlc_ey"], "dlc_ey"),
         (["run", "--sessions", "900000_2024-01-01"], "900000_2024-01-01"),
-        (["run", "--again"], "sessions"),
+        (["run", "--again"], "needs the process that is meant"),
+        (["run", "dlc_eye", "--again"], "sessions"),
         (["run", "--limit", "0"], "--limit"),
         (["collect", "--out", "x.json", "--publish"], "either a file, or the branch"),
         (["claim", "--out", "pipelines.yaml/claims.json"], "pipelines.yaml"),
