@@ -13,6 +13,7 @@ from npc_lims.cli.options import session_ids_of
 from npc_lims.cli.process_places import NAMES, PIPELINES, SESSIONS, STATE, chosen_processes, state_folder
 from npc_lims.cli.process_recording import BRANCH, BY, LIMIT, PUBLISH, SUMMARY, Read, Recorder, Wanted, by_process
 from npc_lims.cli.process_steps import follow, report
+from npc_lims.errors import NpcLimsError
 
 if TYPE_CHECKING:
     from npc_lims.processing.pipelines import Process
@@ -156,7 +157,6 @@ def start_command(
 
 
 def _check_known(claimed: Iterable[str], processes: Sequence[Process], file: Path) -> None:
-    from npc_lims.errors import NpcLimsError
 
     unknown = sorted(set(claimed) - {process.name for process in processes})
     if unknown:
