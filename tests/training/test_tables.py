@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import re
-import time
 import warnings
 from typing import Any
 
@@ -159,15 +158,5 @@ def test_a_sheet_that_breaks_off_is_named() -> None:
 def test_what_openpyxl_warns_of_is_not_passed_on() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        build({"626791": [["start time"], [START]]})
-
-
-def test_twenty_sheets_of_three_hundred_rows_take_no_time_to_speak_of() -> None:
-    row = [START, "B2", "stage 1", 12, 1.5]
-    content = save(
-        make_book({str(600000 + n): [["start time", "rig", "task", "hits", "d'"], *[row] * 100] for n in range(20)})
-    )
-    before = time.process_time()
-    made = build_database(content, NAME)
-    assert time.process_time() - before < 5
-    assert len(names(made)) == 21
+        made = build({"626791": [["start time"], [START]]})
+    assert made is not None
