@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -53,6 +54,17 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.
     clear_caches()
     yield
     clear_caches()
+    _forget_s3_connections()
+
+
+def _forget_s3_connections() -> None:
+    """s3fs keeps its connections as long as the process lives, to whatever service the environment named at first."""
+    if "s3fs" in sys.modules:
+        import fsspec.config
+        import s3fs
+
+        s3fs.S3FileSystem.clear_instance_cache()
+        fsspec.config.conf.pop("s3", None)
 
 
 @pytest.fixture(autouse=True)
