@@ -22,7 +22,7 @@ from npc_lims.reconcile import reconcile, reconcile_session
 from npc_lims.session_id import split_session_id
 from npc_lims.sources import TRACKED_FILE
 from npc_lims.sources.codeocean import observe_codeocean
-from npc_lims.sources.listing import store_of
+from npc_lims.sources.listing import RememberingStore, store_of
 from npc_lims.sources.observation import Observation
 from npc_lims.sources.s3 import observe_s3
 from npc_lims.state.remote import fetch_file
@@ -122,9 +122,13 @@ def _is_known(record: Record) -> bool:
     """
     if split_session_id(record.id)[2] and not (record.tracked or record.training):
         return False
-    section = record.codeocean
-    assets = section.model_dump(exclude={"smartspim"}) if isinstance(section, CodeOcean) else {}
-    return bool(record.tracked or record.training or any(assets.values()))
+    if record.tracked or record.training:
+        return True
+    if not isinstance(record.codeocean, CodeOcean):
+        return False
+    assets = record.codeocean.model_dump(exclude={"smartspim"})
+    # raw data that could not be looked into are there
+    return assets["raw"] is None or any(assets.values())
 
 
 def all_sessions(settings: Settings, why: NpcLimsError) -> Mapping[str, Record]:
@@ -197,12 +201,17 @@ def _ask_training(settings: Settings) -> Observation:
 
 def _ask_codeocean(settings: Settings, records: Mapping[str, Record], only: Collection[str]) -> Observation:
     return observe_codeocean(
-        settings, RememberingClient(settings), lambda: store_of(settings), records, only, by_subject=len(only) == 1
+        settings,
+        RememberingClient(settings),
+        lambda: RememberingStore(settings),
+        records,
+        only,
+        by_subject=len(only) == 1,
     )
 
 
 def _ask_s3(settings: Settings, records: Mapping[str, Record], only: Collection[str]) -> Observation:
-    return observe_s3(settings, store_of(settings), records, only)
+    return observe_s3(settings, RememberingStore(settings), records, only)
 
 
 def flags_of_all(settings: Settings, records: Mapping[str, Record]) -> Iterator[Record]:

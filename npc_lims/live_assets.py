@@ -6,15 +6,16 @@ import dataclasses
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from npc_lims.errors import NoSessionData
 from npc_lims.memo import Memo
 from npc_lims.model import CodeOcean
 from npc_lims.session_id import split_session_id, subject_of
 from npc_lims.sources.assets import SEARCHED_NAMES, DataAsset, recordings_of_day, select_facts
-from npc_lims.sources.codeocean import Judge, fetch_assets, open_client, read_asset, subject_searches
-from npc_lims.sources.listing import store_of
+from npc_lims.sources.codeocean import fetch_assets, open_client, read_asset, subject_searches
+from npc_lims.sources.judge import Judge
+from npc_lims.sources.listing import RememberingStore
 
 if TYPE_CHECKING:
     from npc_lims.model import Record
@@ -28,6 +29,8 @@ __all__ = [
     "records_of_subject",
     "unusable_assets",
 ]
+
+Judged = Literal["raw", "sorted", "nothing"]
 
 _searches: Memo[list[list[dict[str, Any]]]] = Memo(size=256, seconds=600)
 _records: Memo[dict[str, Any]] = Memo(size=4096, seconds=600)
@@ -129,46 +132,49 @@ class SessionAssets:
     Attributes:
         facts: Those that count, as state would record them; None if there is none.
         recordings: Those of each recording of its day, by start time.
+        passed_over: Raw data that are not the session's own, and why.
     """
 
     facts: CodeOcean | None
     recordings: Sequence[Sequence[DataAsset]]
+    passed_over: Sequence[str] = ()
 
 
 def assets_of_session(
-    settings: Settings, session_id: str, records: Mapping[str, Record], *, judged: bool
+    settings: Settings, session_id: str, records: Mapping[str, Record], *, judged: Judged
 ) -> SessionAssets:
     """Data assets of a session, by searching for its subject.
 
     Args:
         records: What is known of the session, and of the others of its day.
-        judged: Whether it matters which sorting results are errored: their logs are on S3. If not, `facts` leave
-            those open which are not recorded.
+        judged: Which assets it matters of whether they count, by their files on S3. `facts` leave the others open,
+            unless that is recorded.
 
     Raises:
-        MissingCredentials: There is no token, or a log has to be read and there are no AWS credentials.
-        SourceError: Code Ocean could not be asked, or a log could not be read.
+        MissingCredentials: There is no token, or files have to be looked at and there are no AWS credentials.
+        SourceError: Code Ocean could not be asked, or files could not be looked at.
     """
     question = (_place(settings), session_id, judged)
     return _sessions.get_once(question, lambda: _assets_of_session(settings, session_id, records, judged))
 
 
 def _assets_of_session(
-    settings: Settings, session_id: str, records: Mapping[str, Record], judged: bool
+    settings: Settings, session_id: str, records: Mapping[str, Record], judged: Judged
 ) -> SessionAssets:
     subject, date, _ = split_session_id(session_id)
     assets = fetch_assets(RememberingClient(settings), [subject], by_subject=True)
-    judge = Judge(settings, lambda: store_of(settings))
-    fact = select_facts([session_id], records, assets, judge if judged else _leave_open)[session_id]
+    judge = Judge(settings, lambda: RememberingStore(settings))
+
+    def verdict(asset: DataAsset) -> str | None:
+        return judge(asset) if judged == ("sorted" if asset.is_sorted else "raw") else None
+
+    fact = select_facts([session_id], records, assets, verdict)[session_id]
     if judge.failure is not None:
         raise judge.lacking or judge.failure
     day = [one for one in assets.get(subject, ()) if one.platform != "SmartSPIM" and one.start[0] == date]
     facts = fact if isinstance(fact, CodeOcean) else None
-    return SessionAssets(facts, recordings_of_day(session_id, records, day))
-
-
-def _leave_open(asset: DataAsset) -> None:
-    """The verdict on a sorting result that nobody asks about."""
+    passed_over = [problem.message for problem in judge.passed_over()]
+    return SessionAssets(facts, recordings_of_day(session_id, records, day), passed_over)
 
 
 def unusable_assets(settings: Settings, session_id: str) -> list[DataAsset]:

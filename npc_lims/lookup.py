@@ -22,7 +22,7 @@ from npc_lims.session_id import day_of, make_session_id, parse_session_id, split
 from npc_lims.state.reader import read_one
 
 if TYPE_CHECKING:
-    from npc_lims.live_assets import SessionAssets
+    from npc_lims.live_assets import Judged, SessionAssets
     from npc_lims.model import Asset, Record
     from npc_lims.settings import Settings
     from npc_lims.sources.assets import DataAsset
@@ -119,11 +119,11 @@ def find_sorted(settings: Settings, session: Any) -> tuple[Asset, str]:
     raise _nothing(settings, session_id, "sorted", found)
 
 
-def live_assets(settings: Settings, session_id: str, *, judged: bool = False) -> SessionAssets:
+def live_assets(settings: Settings, session_id: str, *, judged: Judged = "nothing") -> SessionAssets:
     """The usable data assets of a session, as Code Ocean has them now.
 
     Args:
-        judged: Whether it matters which sorting results are errored.
+        judged: Which assets it matters of whether they count, by their files on S3.
 
     Raises:
         MissingCredentials, SourceError: Code Ocean cannot be asked.
@@ -167,7 +167,8 @@ def _fact_of(found: SessionAssets, kind: str) -> Asset | None:
 
 def _ask_code_ocean(settings: Settings, session_id: str, kind: str, fact: Any) -> SessionAssets:
     try:
-        return live_assets(settings, session_id, judged=kind in _SORTED)
+        judged: Judged = "sorted" if kind in _SORTED else "raw" if kind == "raw" else "nothing"
+        return live_assets(settings, session_id, judged=judged)
     except (MissingCredentials, SourceError) as error:
         if fact is not False:
             raise _with_unread_state(settings, session_id, error) from None
@@ -248,6 +249,8 @@ def _nothing(settings: Settings, session_id: str, kind: str, found: SessionAsset
     if errored:
         reasons = "; ".join(f"{_named(asset)}: {reason}" for asset, reason in errored)
         return NoSessionData(f"{message} that is good; errored: {reasons}")
+    if found.passed_over:
+        return NoSessionData(f"{message} of its own: {'; '.join(found.passed_over)}")
     unusable = _unusable(settings, session_id, kind, found)
     if unusable is not None and unusable.archived:
         return AssetError(

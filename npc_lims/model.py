@@ -130,6 +130,8 @@ class RawListing(Model):
     """Id of the raw asset whose folder was listed: the listing holds until the asset changes."""
     ecephys: list[str] = []
     """Top-level entries whose names begin with `ecephys`."""
+    behavior: list[str] = []
+    """Top-level entries whose names begin with `behavior`: the main recording of a session has some."""
     metadata: list[str] = []
     """session.json, acquisition.json, rig.json, instrument.json: those that exist."""
     sync: list[str] = []

@@ -17,6 +17,7 @@ from npc_lims.lookup import (
     recorded_section,
     state_place,
 )
+from npc_lims.memo import clear_caches
 from npc_lims.settings import Settings, load_settings
 from tests.integration.world import Cloud, GitHub, run_sync, write_tracked
 from tests.servers.codeocean import asset_id, make_asset
@@ -28,6 +29,7 @@ BEING_SORTED = "901002_2024-05-16"
 MOUSE = 654321
 """A subject that state has never heard of."""
 DAY = f"{MOUSE}_2024-01-02"
+LOST = f"{MOUSE}_2024-01-03"
 RAW = f"ecephys_{DAY}_10-00-00"
 SORTED = f"{RAW}_sorted_2024-01-05_12-00-00"
 
@@ -112,10 +114,11 @@ def test_what_the_published_state_has_not_is_asked_for(cloud: Cloud, github: Git
 def test_what_state_has_not_is_searched_for_once(settings: Settings, cloud: Cloud) -> None:
     add(cloud, RAW, f"{RAW}_dlc_eye_2024-01-03_12-00-00")
     assert find_asset(settings, DAY, "raw").id == asset_id(RAW)
-    assert cloud.requests == 2, "by metadata, and by any word"
+    assert cloud.codeocean_proxy.count == 2, "by metadata, and by any word"
+    assert cloud.s3_proxy.count == 1, "whether it is the main recording"
     assert find_asset(settings, DAY, "dlc_eye").name.endswith("_dlc_eye_2024-01-03_12-00-00")
     assert find_asset(settings, DAY, "raw").id == asset_id(RAW)
-    assert cloud.requests == 2
+    assert cloud.requests == 3
 
 
 def test_threads_that_ask_together_search_once(settings: Settings, cloud: Cloud) -> None:
@@ -127,7 +130,7 @@ def test_threads_that_ask_together_search_once(settings: Settings, cloud: Cloud)
     finally:
         cloud.codeocean_proxy.latency = 0
     assert set(found) == {asset_id(RAW)}
-    assert cloud.requests == 2
+    assert cloud.requests == 3
 
 
 def test_a_no_of_state_may_be_out_of_date(settings: Settings, cloud: Cloud) -> None:
@@ -307,10 +310,26 @@ def test_a_result_of_just_now_is_judged_by_its_log(settings: Settings, cloud: Cl
     assert (cloud.codeocean_proxy.count, cloud.s3_proxy.count) == (2, 2)
 
 
-def test_looking_for_raw_data_judges_nothing(settings: Settings, cloud: Cloud) -> None:
+def test_looking_for_raw_data_reads_no_log(settings: Settings, cloud: Cloud) -> None:
     add(cloud, RAW, SORTED)
     assert find_asset(settings, DAY, "raw").id == asset_id(RAW)
-    assert cloud.s3_proxy.count == 0
+    assert [request.path for request in cloud.s3_proxy.requests if "output" in request.path] == []
+    assert cloud.s3_proxy.count == 1
+
+
+def test_what_a_recording_of_surface_channels_alone_is_good_for(settings: Settings, cloud: Cloud) -> None:
+    """The main recording was lost."""
+    name = f"ecephys_{LOST}_10-00-00"
+    add(cloud, name)
+    cloud.s3.put("aind-ephys-data", f"{name}/ecephys_compressed/x.dat")
+    with pytest.raises(npc_lims.NoSessionData) as raised:
+        find_asset(settings, LOST, "raw")
+    why = f"{name} ({asset_id(name)}) holds no folder 'behavior' or 'behavior-videos'"
+    assert f"has none of its own: {why}" in str(raised.value)
+    cloud.s3_proxy.rule = lambda request: Status(503)
+    clear_caches()
+    with pytest.raises(npc_lims.SourceError, match=f"cannot look into the raw data {name}"):
+        find_asset(settings, LOST, "raw")
 
 
 def test_a_log_that_cannot_be_read_is_no_verdict(settings: Settings, cloud: Cloud) -> None:
@@ -382,4 +401,5 @@ def test_a_log_that_cannot_be_read_for_want_of_credentials(
     without = settings.model_copy(update={"aws_access_key_id": None, "aws_secret_access_key": None})
     with pytest.raises(npc_lims.MissingCredentials, match="no AWS credentials: set AWS_ACCESS_KEY_ID"):
         find_sorted(without, DAY)
-    assert find_asset(without, DAY, "raw").name == RAW
+    with pytest.raises(npc_lims.MissingCredentials, match="no AWS credentials: set AWS_ACCESS_KEY_ID"):
+        find_asset(without, DAY, "raw")

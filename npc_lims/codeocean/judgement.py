@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from npc_lims.sources.assets import errored_output
+from npc_lims.sources.judge import errored_output
 
 __all__ = ["RunState", "is_finished", "why_errored"]
 

@@ -381,9 +381,10 @@ def _raw_files(session: Session, name: str) -> list[str]:
     """Files of a raw asset, relative to its prefix, in the old or the new layout."""
     new = session.layout == "new"
     time = f"{session.begin:%Y%m%d}T" + name.rpartition("_")[2].replace("-", "")
-    files = ["data_description.json", "subject.json", f"behavior/{time}.h5"]
+    files = ["data_description.json", "subject.json"]
     files += ["acquisition.json", "instrument.json"] if new else ["session.json", "rig.json"]
-    if name == session.asset_name:  # no cameras at the surface
+    if name == session.asset_name:  # no task and no cameras at the surface
+        files += [f"behavior/{time}.h5"]
         videos = "behavior-videos" if new else "behavior_videos"
         files += [f"{videos}/{camera}_{time}.mp4" for camera in ("Behavior", "Eye", "Face")]
     if session.modality == "ecephys":

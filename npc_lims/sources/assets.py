@@ -5,17 +5,17 @@ from __future__ import annotations
 import datetime
 import functools
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Optional, Union
 
 import pydantic
 
-from npc_lims.model import PROCESSES, Asset, CodeOcean, Record, Tracked
+from npc_lims.model import PROCESSES, Asset, CodeOcean, Record, S3Facts, Tracked
 from npc_lims.session_id import make_session_id, split_session_id
 from npc_lims.sources.observation import Found
 
-__all__ = ["SEARCHED_NAMES", "DataAsset", "errored_output", "recordings_of_day", "select_facts"]
+__all__ = ["SEARCHED_NAMES", "DataAsset", "Verdict", "equal_rivals", "recordings_of_day", "select_facts"]
 
 SEARCHED_NAMES = re.compile(
     r"(?P<platform>ecephys|behavior|SmartSPIM)_(?P<subject>[0-9]{6,7})"
@@ -26,9 +26,9 @@ SEARCHED_NAMES = re.compile(
 # A sorting run that failed leaves this many files, or fewer: logs and settings, no units.
 _FILES_OF_FAILED_SORTING = 6
 _SESSIONS_OF_A_DAY = 4
-_ERROR_MARKS = ("Out of memory.", "Command error:", "Traceback (most recent call last)")
 
 Verdict = Callable[["DataAsset"], Optional[str]]
+"""Why an asset does not count, by its files: empty if it does, None if that cannot be told now."""
 
 
 class SourceBucket(pydantic.BaseModel):
@@ -81,6 +81,11 @@ class DataAsset(pydantic.BaseModel):
         return match["date"], match["time"]
 
     @property
+    def day(self) -> str:
+        """Subject and date, as in the id of a session."""
+        return f"{self.match['subject']}_{self.match['date']}"
+
+    @property
     def process(self) -> str:
         """What follows the session in the name: empty for raw data."""
         return self.match["rest"] or ""
@@ -100,16 +105,6 @@ class DataAsset(pydantic.BaseModel):
         return Asset(id=self.id, name=self.name, created=f"{created:%Y-%m-%dT%H:%M:%SZ}", location=self.location)
 
 
-def errored_output(output: bytes | None) -> str:
-    """The first mark of failure in the log of a run, or an empty string.
-
-    >>> errored_output(b"... Out of memory.")
-    'Out of memory.'
-    """
-    text = (output or b"").decode("utf-8", "replace")
-    return next((mark for mark in _ERROR_MARKS if mark in text), "")
-
-
 def select_facts(
     wanted: Collection[str],
     records: Mapping[str, Record],
@@ -123,7 +118,7 @@ def select_facts(
         wanted: Session ids.
         records: What is known of them: the platform decides how recordings of a day are counted.
         assets: Usable assets by subject.
-        verdict: Why a sorting result is errored, empty if good, None if it cannot be told now.
+        verdict: Asked of sorting results, and of the ecephys raw data of ephys sessions.
         workers: Threads that may ask for verdicts at once: each one waits for a file to be read.
     """
     by_day: dict[tuple[str, str], list[DataAsset]] = {}
@@ -153,19 +148,22 @@ def _select(
     if not day and not imaging:
         return False
     subject, date, index = split_session_id(session_id)
-    before = records[session_id].codeocean
-    judged = _Judged(before if isinstance(before, CodeOcean) else None, verdict)
+    judged = _Judged(records[session_id], verdict)
     day, is_ephys = _countable(session_id, records, day)
     recordings = _by_recording(day, is_ephys)
     group = recordings[index] if index < len(recordings) else []
     facts: dict[str, Any] = {
-        "raw": _newest_raw(group) or (index == 0 and is_ephys and _newest_raw(day, "behavior")),
+        "raw": _newest_raw(group),
         "sorted": judged.newest_good(group, "sorted"),
         "smartspim": _newest(imaging),
         # whether the session is ephys decides if it can have one
         "surface": None if records[session_id].tracked is None and not is_ephys else False,
         "surface_sorted": None if records[session_id].tracked is None and not is_ephys else False,
     }
+    if is_ephys and (index == 0 or _is_ephys(records[session_id])):
+        facts["raw"] = judged.newest_main(group)
+        if facts["raw"] is False:
+            facts["raw"] = _newest_raw(group if index else day, "behavior")
     for process in PROCESSES:
         facts[process] = _newest([asset for asset in group if process in asset.process])
     second = make_session_id(subject, date, 1)
@@ -174,7 +172,7 @@ def _select(
         surface = recordings[1] if len(recordings) > 1 else []
         facts["surface"] = _newest_raw(surface, "ecephys")
         facts["surface_sorted"] = judged.newest_good(surface, "surface_sorted")
-    if not any(facts.values()) and None not in facts.values() and not judged.errored:
+    if not any(facts.values()) and None not in facts.values() and not judged.errored and not judged.passed_over:
         return False
     return CodeOcean(**facts, errored=dict(sorted(judged.errored.items())))
 
@@ -242,17 +240,50 @@ def _newest_raw(group: Sequence[DataAsset], *platforms: str) -> Union[Asset, boo
     return False
 
 
-class _Judged:
-    """Sorting results with the verdicts that are recorded, so that none is judged twice."""
+def _newest_first(assets: Iterable[DataAsset]) -> list[DataAsset]:
+    return sorted(assets, key=lambda asset: (asset.created, asset.id), reverse=True)
 
-    def __init__(self, before: CodeOcean | None, verdict: Verdict) -> None:
-        self._before = before
+
+def equal_rivals(assets: Iterable[DataAsset]) -> Iterator[list[DataAsset]]:
+    """Raw assets of one recording between which nothing but their ids decides: made in the same second, the newest."""
+    of_recording: dict[tuple[str, str, str], list[DataAsset]] = {}
+    for asset in assets:
+        if asset.is_raw and not asset.process:
+            of_recording.setdefault((asset.platform, *asset.start), []).append(asset)
+    for group in of_recording.values():
+        newest = _newest_first(group)
+        rivals = [asset for asset in newest if asset.created == newest[0].created]
+        if len(rivals) > 1:
+            yield rivals
+
+
+class _Judged:
+    """Assets with the verdicts that are recorded, so that none is judged twice."""
+
+    def __init__(self, before: Record, verdict: Verdict) -> None:
+        self._before = before.codeocean if isinstance(before.codeocean, CodeOcean) else None
+        self._listing = before.s3.raw if isinstance(before.s3, S3Facts) else None
         self._verdict = verdict
         self.errored: dict[str, str] = {}
+        self.passed_over = 0  # raw data that are not the session's own
+
+    def newest_main(self, group: Sequence[DataAsset]) -> Union[Asset, bool, None]:
+        """The newest ecephys raw data that hold the main recording, not one of surface channels alone."""
+        for asset in _newest_first(asset for asset in group if asset.is_raw and asset.platform == "ecephys"):
+            # files may still be arriving: only what was found there is settled
+            is_settled = self._listing and self._listing.asset == asset.id and self._listing.behavior
+            reason = "" if is_settled else self._verdict(asset)
+            if reason is None:
+                return None
+            if not reason:
+                return asset.as_fact()
+            self.passed_over += 1
+        return False
 
     def newest_good(self, group: Sequence[DataAsset], kind: str) -> Union[Asset, bool, None]:
+        """The newest sorting result that is not errored."""
         candidates = [asset for asset in group if asset.is_sorted]
-        for asset in sorted(candidates, key=lambda asset: (asset.created, asset.id), reverse=True):
+        for asset in _newest_first(candidates):
             reason = self._judge(asset, kind)
             if reason is None:
                 self._keep_recorded(candidates)

@@ -1,13 +1,14 @@
 """Code Ocean: the data assets of all sessions, fetched by pages.
 
-What the assets mean for a session is decided in `npc_lims.sources.assets`; here is how they are
-asked for, and how a sorting result is judged by its `output` file.
+Here is how they are asked for. What they mean for a session is decided in `npc_lims.sources.assets`, and whether one
+counts, by its files, in `npc_lims.sources.judge`.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Collection, Container, Iterator, Mapping
+from collections.abc import Collection, Container, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Protocol
 
@@ -15,9 +16,11 @@ import pydantic
 
 from npc_lims.errors import MissingCredentials, SourceError
 from npc_lims.model import Asset, CodeOcean, Record
+from npc_lims.problems import Problem
 from npc_lims.session_id import subject_of
-from npc_lims.sources.assets import SEARCHED_NAMES, DataAsset, errored_output, select_facts
-from npc_lims.sources.objects import ObjectStore, split_s3_uri
+from npc_lims.sources.assets import SEARCHED_NAMES, DataAsset, equal_rivals, select_facts
+from npc_lims.sources.judge import Judge
+from npc_lims.sources.objects import ObjectStore
 from npc_lims.sources.observation import Found, Observation
 
 if TYPE_CHECKING:
@@ -26,7 +29,6 @@ if TYPE_CHECKING:
 __all__ = [
     "AssetClient",
     "CodeOceanClient",
-    "Judge",
     "MirrorClient",
     "error_message",
     "fetch_assets",
@@ -41,8 +43,6 @@ PAGE = 1000
 _MOST_PAGES = 10_000
 # Assets that vanished since the last sync and are asked for by id before their loss is believed.
 _ASKED_AGAIN = 20
-# An `output` file is the log of a run: one that is larger than this is not one.
-_OUTPUT_LIMIT = 64 * 2**20
 
 Progress = Callable[[int], None]
 
@@ -168,7 +168,7 @@ def observe_codeocean(
     Args:
         by_subject: Search for the subjects of these sessions instead of paging through all assets: quick, but it
             finds only assets that name their subject in metadata, tags or description. Not for what is recorded.
-        store: Opens the buckets: called only if there is a new sorting result to judge.
+        store: Opens the buckets: called only if there is a new asset to judge by its files.
         progress: Told how many assets have been seen, after each page.
 
     Raises:
@@ -181,7 +181,14 @@ def observe_codeocean(
     judge = Judge(settings, store)
     facts: dict[str, Found] = select_facts(wanted, records, assets, judge, settings.s3_workers)
     counts = {"assets": sum(map(len, assets.values()))}
-    return Observation(source=SOURCE, facts=facts, counts=counts, failure=judge.failure)
+    problems = (*map(_undecided, equal_rivals(itertools.chain(*assets.values()))), *judge.passed_over())
+    return Observation(source=SOURCE, facts=facts, problems=problems, counts=counts, failure=judge.failure)
+
+
+def _undecided(rivals: Sequence[DataAsset]) -> Problem:
+    named = ", ".join(f"{asset.name} ({asset.id})" for asset in rivals)
+    message = f"raw data assets made in the same second: {named}; the first is used; archive those that are not meant"
+    return Problem(rivals[0].day, 0, 0, "warning", message)
 
 
 def fetch_assets(
@@ -253,29 +260,6 @@ def _check_vanished(client: AssetClient, assets: Mapping[str, list[DataAsset]], 
             raise SourceError(
                 SOURCE, f"the search left out {name} ({asset_id}), which is there: its answer is not whole; not used"
             )
-
-
-class Judge:
-    """Tells good sorting results from errored ones; reads the `output` file of each once."""
-
-    def __init__(self, settings: Settings, store: Callable[[], ObjectStore]) -> None:
-        self._settings = settings
-        self._store = store
-        self.failure: SourceError | None = None  # the last one, of whichever thread
-        self.lacking: MissingCredentials | None = None  # what it was for want of
-
-    def __call__(self, asset: DataAsset) -> str | None:
-        """Why *asset* is errored, empty if it is good, None if that cannot be told now."""
-        location = asset.location or f"s3://{self._settings.codeocean_bucket}/{asset.id}"
-        try:
-            bucket, prefix = split_s3_uri(location)
-            output = self._store().read(bucket, f"{prefix}/output", _OUTPUT_LIMIT)
-        except (SourceError, MissingCredentials, ValueError) as error:
-            reason = error.reason if isinstance(error, SourceError) else str(error)
-            self.lacking = error if isinstance(error, MissingCredentials) else None
-            self.failure = SourceError(SOURCE, f"cannot judge the sorting result {asset.name}: {reason}")
-            return None
-        return errored_output(output)
 
 
 def _is_page(content: Any) -> bool:

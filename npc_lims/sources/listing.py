@@ -13,7 +13,7 @@ from npc_lims.sources.objects import Folder, ObjectInfo, ObjectStore, open_store
 if TYPE_CHECKING:
     from npc_lims.settings import Settings
 
-__all__ = ["folder_below", "folder_uri", "list_files", "list_folder", "list_folders", "store_of"]
+__all__ = ["RememberingStore", "folder_below", "folder_uri", "list_files", "list_folder", "list_folders", "store_of"]
 
 _LIFETIME = 600.0
 _stores: Memo[ObjectStore] = Memo(size=4, seconds=_LIFETIME, forks=False)
@@ -54,6 +54,22 @@ def folder_uri(bucket: str, prefix: str) -> str:
 def store_of(settings: Settings) -> ObjectStore:
     """The buckets, opened once: making a client of S3 takes longer than asking it."""
     return _stores.get_once(_place_of(settings), lambda: open_store(settings))
+
+
+class RememberingStore:
+    """An `ObjectStore` that lists a folder once, for all who list it: `list_folder`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        store = store_of(settings)
+        self.list_all = store.list_all
+        self.has_any = store.has_any
+        self.head = store.head
+        self.read = store.read
+        self.write = store.write
+
+    def list_folder(self, bucket: str, prefix: str) -> Folder:
+        return list_folder(self._settings, bucket, prefix)
 
 
 def list_folder(settings: Settings, bucket: str, prefix: str) -> Folder:

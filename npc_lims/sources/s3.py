@@ -140,6 +140,7 @@ def list_raw_folder(store: ObjectStore, raw: Asset, codeocean_bucket: str) -> Ra
     return RawListing(
         asset=raw.id,
         ecephys=sorted(name for name in top if name.startswith("ecephys")),
+        behavior=sorted(name for name in top if name.startswith("behavior")),
         metadata=sorted(name for name in top if name in SESSION_METADATA_FILENAMES | RIG_METADATA_FILENAMES),
         sync=sorted(str(path) for path in paths if path.suffix == ".h5"),
         videos=sorted(str(path) for path in paths if path.suffix.lower() in VIDEO_SUFFIXES),

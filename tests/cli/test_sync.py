@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from npc_lims.demo.world import write_world
+from npc_lims.state.store import read_record
 from tests.integration.world import ADDED, SORTED, UPLOADED, Done, facts_of, files_of, run_cli
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -312,3 +313,20 @@ def test_a_session_that_moves_to_a_workbook_that_is_missing_stays(world: Path) -
     (world / "mirror/s3/aind-scratch-data/dynamic-routing/DynamicRoutingTask/DynamicRoutingTrainingNSB.xlsx").unlink()
     assert sync().code == 3
     assert (world / "state" / "sessions" / "901005" / "901005_2024-10-30.yaml").is_file()
+
+
+def test_a_recording_of_surface_channels_alone_is_no_upload(world: Path) -> None:
+    """The main recording of the session was lost: what is there has no behavior beside it."""
+    folder = next((world / "mirror" / "s3").glob("*/ecephys_901001_2024-03-11_*"))
+    for behavior in folder.glob("behavior*"):
+        shutil.rmtree(behavior)
+    for words in (" sessions; ", " sessions; nothing changed"):
+        done = sync()
+        assert done.code == 0, done
+        assert words in done.out
+        assert f"901001_2024-03-11:0:0: warning: {folder.name} (" in " ".join(done.out.split())
+        assert "holds no folder 'behavior' or 'behavior-videos'" in " ".join(done.out.split())
+        record = read_record(world / "state", "901001_2024-03-11")
+        assert record is not None
+        assert record.status["is_uploaded"] is False
+        assert "raw_asset_id" not in record.status

@@ -73,7 +73,7 @@ def test_what_state_has_is_one_request(cloud: Cloud, get: Any, kind: str) -> Non
 def test_what_a_search_finds_is_not_asked_for_again(cloud: Cloud) -> None:
     add(cloud, RAW)
     assert get_session_raw_data_asset(NEW).id == asset_id(RAW)
-    assert cloud.requests == 2
+    assert cloud.codeocean_proxy.count == 2
 
 
 def test_the_surface_recording_whatever_the_index() -> None:

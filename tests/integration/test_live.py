@@ -285,9 +285,9 @@ def test_looking_up_what_code_ocean_knows_needs_no_aws_key(
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     info = npc_lims.get_session_info("901001_2024-03-11")
     assert info.is_dlc_eye is True
-    assert info.raw_asset_id is not None
-    with pytest.raises(npc_lims.MissingCredentials, match="AWS_ACCESS_KEY_ID"):
-        _ = info.is_uploaded
+    for flag in ("is_uploaded", "raw_asset_id"):  # only its files tell that it is the main recording
+        with pytest.raises(npc_lims.MissingCredentials, match="AWS_ACCESS_KEY_ID"):
+            getattr(info, flag)
 
 
 def test_a_failing_service_is_named(cloud: Cloud, tracked_only: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -330,6 +330,7 @@ def test_a_session_uploaded_just_now_is_found(first_day: GitHub, cloud: Cloud) -
     new = make_asset("ecephys_901003_2024-10-25_11-02-03")
     cloud.codeocean.assets = [*cloud.codeocean.assets, new]
     cloud.change(**{f"aind-ephys-data/{new['name']}/ecephys_compressed/x.zarr/.zattrs": b"{}"})
+    cloud.change(**{f"aind-ephys-data/{new['name']}/behavior/x.h5": b"x"})
     info = npc_lims.get_session_info("901003_2024-10-25")
     assert info.raw_asset_id == new["id"]
     assert info.is_ephys is True

@@ -252,7 +252,8 @@ def test_only_asks_the_sources_named(cloud: Cloud, tmp_path: Path) -> None:
     assert records[A_SESSION]["status"]["is_annotated"] is None
     read = {request.path for request in cloud.s3_proxy.requests}
     assert read
-    assert all(path.endswith("/output") for path in read), "S3 is asked only to judge sorting results"
+    looked = [request for request in cloud.s3_proxy.requests if not request.path.endswith("/output")]
+    assert all("prefix=ecephys_" in request.path for request in looked), "S3 is asked only to judge assets"
 
 
 def test_dry_run_shows_everything_and_writes_nothing(cloud: Cloud, tmp_path: Path) -> None:

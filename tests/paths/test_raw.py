@@ -78,7 +78,7 @@ def take(cloud: Cloud, root: str, *names: str) -> None:
 def test_raw_data_root(either: Cloud) -> None:
     assert str(get_raw_data_root(OLD)) == OLD_ROOT
     assert str(get_raw_data_root(NEW)) == NEW_ROOT, "not that of the archived asset of the same name"
-    assert either.s3_proxy.count == 0
+    assert either.s3_proxy.count <= 2, "of each, at most, whether it is the main recording"
 
 
 @pytest.mark.parametrize("spelling", ["901001_20240311", "DRpilot_901001_20240311", OLD_ROOT, Path(f"a/{OLD}.nwb")])
@@ -335,8 +335,9 @@ def test_a_file_that_arrived_after_the_sync_is_found(recorded: Cloud) -> None:
     with pytest.raises(errors.NoSessionData, match="no eye video"):
         get_eye_video_path_from_s3(session)
     npc_lims.clear_caches()
-    put(recorded, root, "behavior_videos/Eye_20240606T102525.mp4")
-    assert str(get_eye_video_path_from_s3(session)) == f"{root}/behavior_videos/Eye_20240606T102525.mp4"
+    # in a folder that is there: the server would keep another one when its file is gone
+    put(recorded, root, "behavior/Eye_20240606T102525.mp4")
+    assert str(get_eye_video_path_from_s3(session)) == f"{root}/behavior/Eye_20240606T102525.mp4"
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from npc_lims.model import PROCESSES, Asset, CodeOcean, Record
 from npc_lims.reconcile import reconcile_session
-from npc_lims.sources.assets import SEARCHED_NAMES, DataAsset, errored_output, select_facts
+from npc_lims.sources.assets import SEARCHED_NAMES, DataAsset, equal_rivals, select_facts
+from npc_lims.sources.judge import errored_output
 from npc_lims.sources.observation import Found, Observation
 from tests.builders import (
     LATER_NAME,
@@ -40,9 +41,10 @@ class Verdicts:
     def __init__(self, **said: str | None) -> None:
         self.said = said
         self.asked: list[str] = []
+        self.asked_of_raw: list[str] = []
 
     def __call__(self, one: DataAsset) -> str | None:
-        self.asked.append(one.name)
+        (self.asked if one.is_sorted else self.asked_of_raw).append(one.name)
         return self.said.get(one.name, "")
 
 
@@ -407,6 +409,80 @@ def test_a_training_row_of_the_day_takes_no_surface_recording() -> None:
     trained = record(SECOND, tracked=False, training=training())
     assert name_of(found(*day, others=(trained,)).surface) == LATER_NAME
     assert select_facts([SECOND], by_id(record(), trained), {"626791": day}, Verdicts()) == {SECOND: False}
+
+
+# --- raw data that are not the session's own -----------------------------------------------------
+
+NOT_MAIN = Verdicts(**{RAW_NAME: "no behavior"}).said
+
+
+def test_a_recording_of_surface_channels_is_not_the_sessions_own() -> None:
+    assert found(data_asset(), verdict=Verdicts(**NOT_MAIN)).raw is False
+    facts = found(data_asset(), data_asset(SORTED_NAME), verdict=Verdicts(**NOT_MAIN))
+    assert (facts.raw, name_of(facts.sorted), facts.surface) == (False, SORTED_NAME, False)
+
+
+def test_an_upload_with_the_main_recording_counts_though_a_newer_one_has_none() -> None:
+    class OnlyTheNewest(Verdicts):
+        def __call__(self, one: DataAsset) -> str | None:
+            super().__call__(one)
+            return "no behavior" if one.created == 9 else ""
+
+    verdict = OnlyTheNewest()
+    facts = found(data_asset(id="old", created=7), data_asset(id="new", created=9), verdict=verdict)
+    assert isinstance(facts.raw, Asset)
+    assert (facts.raw.id, verdict.asked_of_raw) == ("old", [RAW_NAME] * 2)
+
+
+def test_behavior_data_of_the_day_stand_in_for_a_lost_main_recording() -> None:
+    assert name_of(found(data_asset(), data_asset(BEHAVIOR_NAME), verdict=Verdicts(**NOT_MAIN)).raw) == BEHAVIOR_NAME
+
+
+def test_raw_data_that_cannot_be_looked_into_keep_what_is_recorded() -> None:
+    unsure = Verdicts(**{RAW_NAME: None})
+    assert found(data_asset(), data_asset(BEHAVIOR_NAME), verdict=unsure).raw is None
+    before = record(codeocean=found(data_asset()))
+    after = reconcile_session(
+        SESSION, before, [Observation("codeocean", {SESSION: facts_of(data_asset(), session=before, verdict=unsure)})]
+    )
+    assert after is before
+
+
+def test_what_has_arrived_is_not_looked_for_again() -> None:
+    verdict = Verdicts()
+    seen = record(s3={"raw": {"asset": data_asset().id, "behavior": ["behavior"]}})
+    assert name_of(found(data_asset(), session=seen, verdict=verdict).raw) == RAW_NAME
+    assert verdict.asked_of_raw == []
+    for listing in ({"asset": data_asset().id, "ecephys": ["ecephys"]}, {"asset": "older", "behavior": ["behavior"]}):
+        verdict = Verdicts()
+        found(data_asset(), session=record(s3={"raw": listing}), verdict=verdict)
+        assert verdict.asked_of_raw == [RAW_NAME]
+
+
+@pytest.mark.parametrize(
+    "session", [record(tracked=tracked("behavior_with_sync")), record(tracked=False, training=training())]
+)
+def test_only_ephys_sessions_need_a_main_recording(session: Record) -> None:
+    assert name_of(found(data_asset(), session=session, verdict=Verdicts(**NOT_MAIN)).raw) == RAW_NAME
+
+
+def test_a_second_session_of_the_day_needs_one_if_it_is_listed() -> None:
+    verdict = Verdicts(**{LATER_NAME: "no behavior"})
+    assets = (data_asset(), data_asset(LATER_NAME), data_asset(SURFACE_SORTED_NAME))
+    assert found(*assets, session=record(SECOND), verdict=verdict).raw is False
+    assert name_of(found(*assets, session=record(SECOND, tracked=None), verdict=verdict).raw) == LATER_NAME
+
+
+def test_rivals_are_raw_data_of_one_recording_and_one_second() -> None:
+    def ids(*assets: DataAsset) -> list[list[str]]:
+        return [[one.id for one in group] for group in equal_rivals(assets)]
+
+    def raw(name: str, number: int, **more: Any) -> DataAsset:
+        return data_asset(name, id=str(number), created=7, **more)
+
+    assert ids(raw(RAW_NAME, 1), raw(RAW_NAME, 2), data_asset(id="3", created=6)) == [["2", "1"]]
+    assert ids(raw(RAW_NAME, 1), raw(RAW_NAME, 2), data_asset(id="3", created=8)) == []
+    assert ids(raw(RAW_NAME, 1), raw(LATER_NAME, 2), raw(RAW_NAME, 3, **NOT_RAW), raw(SMARTSPIM_NAME, 4)) == []
 
 
 # --- any assets ----------------------------------------------------------------------------------

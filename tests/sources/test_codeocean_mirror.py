@@ -200,7 +200,8 @@ def test_the_output_is_read_once(lab: Lab, output: bytes) -> None:
 def test_without_a_new_result_no_bucket_is_opened(lab: Lab) -> None:
     lab.holds(make_asset(RAW_NAME))
     client = open_client(lab.settings)
-    seen = observe_codeocean(lab.settings, client, lambda: pytest.fail("no bucket is needed"), by_id(record()))
+    known = record(s3={"raw": {"asset": asset_id(RAW_NAME), "behavior": ["behavior"]}})
+    seen = observe_codeocean(lab.settings, client, lambda: pytest.fail("no bucket is needed"), by_id(known))
     assert isinstance(seen.facts[SESSION], CodeOcean)
 
 
@@ -209,13 +210,56 @@ def test_a_bucket_that_cannot_be_read_leaves_the_result_unknown(lab: Lab, error:
     def closed() -> MirrorStore:
         raise error
 
-    lab.holds(make_asset(RAW_NAME), make_asset(SORTED_NAME))
-    seen = observe_codeocean(lab.settings, open_client(lab.settings), closed, by_id(record()))
+    for name, what in ((SORTED_NAME, "judge the sorting result"), (RAW_NAME, "look into the raw data")):
+        lab.holds(make_asset(name))
+        seen = observe_codeocean(lab.settings, open_client(lab.settings), closed, by_id(record()))
+        facts = seen.facts[SESSION]
+        assert isinstance(facts, CodeOcean)
+        assert (facts.raw, facts.sorted) == ((False, None) if name == SORTED_NAME else (None, False))
+        assert seen.failure is not None
+        assert (seen.failure.source, f"cannot {what} {name}: " in seen.failure.reason) == ("codeocean", True)
+
+
+@pytest.mark.parametrize("place", ["", "aind-ephys-data"])
+def test_raw_data_without_behavior_are_not_the_sessions_own(lab: Lab, place: str) -> None:
+    source = {"source_bucket": {"origin": "aws", "bucket": place, "prefix": RAW_NAME}} if place else {}
+    root = f"s3/{place}/{RAW_NAME}" if place else f"s3/codeocean-s3datasetsbucket-1u41qdg42ur9/{asset_id(RAW_NAME)}"
+    lab.holds({**make_asset(RAW_NAME), "source_bucket": None, **source}, make_asset(SORTED_NAME))
+    for folder, counts in ({"": True, "ecephys_compressed": False, "behavior": True}).items():
+        if folder:
+            put(lab.root, f"{root}/{folder}/x.json")
+        seen = lab.look(by_id(record()))
+        facts = seen.facts[SESSION]
+        assert isinstance(facts, CodeOcean)
+        assert (bool(facts.raw), len(seen.problems)) == (counts, 0 if counts else 1)
+        for problem in seen.problems:
+            assert str(problem) == (
+                f"{SESSION}:0:0: warning: {RAW_NAME} ({asset_id(RAW_NAME)}) holds no folder 'behavior' or "
+                "'behavior-videos', as the main recording of a session has: "
+                "it is not used as the session's own raw data"
+            )
+
+
+def test_raw_data_elsewhere_cannot_be_looked_into(lab: Lab) -> None:
+    elsewhere = {"origin": "gcp", "bucket": "lab", "prefix": RAW_NAME}
+    lab.holds({**make_asset(RAW_NAME), "source_bucket": elsewhere})
+    assert isinstance(lab.facts(by_id(record())).raw, Asset)
+
+
+def test_two_uploads_of_one_second_are_a_problem(lab: Lab) -> None:
+    twin = {**make_asset(RAW_NAME), "id": "0"}
+    lab.holds(twin, make_asset(RAW_NAME))
+    seen = lab.look(by_id(record()))
+    (problem,) = seen.problems
+    assert (problem.file, problem.severity) == (SESSION, "warning")
+    assert problem.message == (
+        f"raw data assets made in the same second: {RAW_NAME} ({asset_id(RAW_NAME)}), {RAW_NAME} (0); "
+        "the first is used; archive those that are not meant"
+    )
     facts = seen.facts[SESSION]
     assert isinstance(facts, CodeOcean)
-    assert (isinstance(facts.raw, Asset), facts.sorted) == (True, None)
-    assert seen.failure is not None
-    assert (seen.failure.source, SORTED_NAME in seen.failure.reason) == ("codeocean", True)
+    assert isinstance(facts.raw, Asset)
+    assert facts.raw.id == asset_id(RAW_NAME)
 
 
 # --- assets that are gone ------------------------------------------------------------------------

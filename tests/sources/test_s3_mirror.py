@@ -123,6 +123,7 @@ def test_the_old_layout(world: World) -> None:
     assert list_raw_folder(world.store(), RAW, "unused") == RawListing(
         asset=RAW.id,
         ecephys=["ecephys_clipped", "ecephys_compressed"],
+        behavior=["behavior", "behavior_videos"],
         metadata=["rig.json", "session.json"],
         sync=["behavior/626791.h5"],
         videos=["behavior_videos/Eye_1.mp4", "behavior_videos/Side_1.MP4"],

@@ -1,0 +1,81 @@
+"""Whether a data asset counts, by what stands among its files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from npc_lims.errors import MissingCredentials, SourceError
+from npc_lims.problems import Problem
+from npc_lims.sources.assets import DataAsset
+from npc_lims.sources.objects import ObjectStore, split_s3_uri
+
+if TYPE_CHECKING:
+    from npc_lims.settings import Settings
+
+__all__ = ["Judge", "errored_output"]
+
+# An `output` file is the log of a run: one that is larger than this is not one.
+_OUTPUT_LIMIT = 64 * 2**20
+_ERROR_MARKS = ("Out of memory.", "Command error:", "Traceback (most recent call last)")
+
+
+def errored_output(output: bytes | None) -> str:
+    """The first mark of failure in the log of a run, or an empty string.
+
+    >>> errored_output(b"... Out of memory.")
+    'Out of memory.'
+    """
+    text = (output or b"").decode("utf-8", "replace")
+    return next((mark for mark in _ERROR_MARKS if mark in text), "")
+
+
+class Judge:
+    """Tells sorting results that are good from errored ones, and main recordings from those of surface channels.
+
+    A `Verdict`, safe to ask from several threads.
+    """
+
+    def __init__(self, settings: Settings, store: Callable[[], ObjectStore]) -> None:
+        self._settings = settings
+        self._store = store
+        self._passed_over: dict[str, Problem] = {}
+        self.failure: SourceError | None = None  # the last one, of whichever thread
+        self.lacking: MissingCredentials | None = None  # what it was for want of
+
+    def __call__(self, asset: DataAsset) -> str | None:
+        """Why *asset* does not count, empty if it does, None if that cannot be told now."""
+        judge = self._judge_sorting if asset.is_sorted else self._judge_recording
+        try:
+            return judge(asset, asset.location or f"s3://{self._settings.codeocean_bucket}/{asset.id}")
+        except (SourceError, MissingCredentials, ValueError) as error:
+            reason = error.reason if isinstance(error, SourceError) else str(error)
+            self.lacking = error if isinstance(error, MissingCredentials) else None
+            what = "judge the sorting result" if asset.is_sorted else "look into the raw data"
+            self.failure = SourceError("codeocean", f"cannot {what} {asset.name}: {reason}")
+            return None
+
+    def passed_over(self) -> tuple[Problem, ...]:
+        """Recordings that do not count, and should not be there."""
+        return tuple(problem for _, problem in sorted(self._passed_over.items()))
+
+    def _judge_sorting(self, asset: DataAsset, location: str) -> str:
+        bucket, prefix = split_s3_uri(location)
+        return errored_output(self._store().read(bucket, f"{prefix}/output", _OUTPUT_LIMIT))
+
+    def _judge_recording(self, asset: DataAsset, location: str) -> str:
+        """A recording of surface channels alone has no behavior beside it.
+
+        If the main recording of the day was lost it is the first one there, and nothing else tells it from that.
+        """
+        if not location.startswith("s3:"):
+            return ""  # not to be looked into
+        bucket, prefix = split_s3_uri(location)
+        top = self._store().list_folder(bucket, f"{prefix}/" if prefix else "")
+        has_arrived = any(name.startswith("ecephys") for name in top.names)
+        if not has_arrived or any(name.startswith("behavior") for name in top.folders):
+            return ""
+        reason = "no folder 'behavior' or 'behavior-videos', as the main recording of a session has"
+        message = f"{asset.name} ({asset.id}) holds {reason}: it is not used as the session's own raw data"
+        self._passed_over[asset.id] = Problem(asset.day, 0, 0, "warning", message)
+        return reason
