@@ -515,6 +515,7 @@ def test_listings_are_paged_and_grouped_by_delimiter(s3: SeaweedS3) -> None:
     assert [item["Prefix"] for item in inside["CommonPrefixes"]] == [f"{folders[0]}/video/"]
 
 
+@pytest.mark.slow
 def test_a_page_holds_no_more_than_a_thousand_keys(s3: SeaweedS3) -> None:
     keys = sorted(f"many/{n}" for n in range(1005))
     s3.put_many("aind-ephys-data", keys)
@@ -555,6 +556,7 @@ def test_clear_leaves_no_bucket(s3: SeaweedS3) -> None:
     assert [item["Key"] for item in s3.client().list_objects_v2(Bucket="first")["Contents"]] == ["new"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for the process in /proc")
 def test_the_service_ends_with_its_context_even_on_failure() -> None:
     with pytest.raises(ZeroDivisionError), SeaweedS3() as server:
@@ -721,6 +723,7 @@ def test_signed_s3_requests_pass_the_proxy(s3: SeaweedS3, serve: Serve) -> None:
     assert proxy.count == 8
 
 
+@pytest.mark.slow
 def test_boto3_retries_what_the_proxy_breaks(s3: SeaweedS3, serve: Serve) -> None:
     s3.put("here", "key", b"content")
     proxy = serve(FaultyProxy(s3.endpoint))

@@ -255,7 +255,7 @@ def _recorded_names(raw: Raw, name: str) -> list[str]:
 
 def _order(name: str) -> tuple[int, tuple[str, ...]]:
     parts = PurePosixPath(name).parts
-    return {2: 0, 1: 1}.get(len(parts), 2), parts
+    return {2: 0, 1: 1}.get(len(parts), len(parts)), parts
 
 
 def _is_listed(name: str) -> bool:

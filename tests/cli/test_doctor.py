@@ -16,6 +16,7 @@ def findings(done: Done) -> dict[str, bool]:
     return {finding["name"]: finding["ok"] for finding in json.loads(done.out)}
 
 
+@pytest.mark.slow
 def test_all_is_well_with_real_services(cloud: Cloud, github: GitHub, elsewhere: Path) -> None:
     done = run_cli("doctor", "--json")
     assert done.code == 0, done
@@ -76,6 +77,7 @@ def test_a_missing_workbook_is_told(cloud: Cloud, github: GitHub, elsewhere: Pat
     assert [name for name, ok in findings(done).items() if not ok] == ["training workbooks"]
 
 
+@pytest.mark.slow
 def test_github_tokens_are_checked_and_never_shown(
     cloud: Cloud, github: GitHub, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -155,6 +155,7 @@ def test_mistakes_are_told_and_nothing_is_started(arguments: list[str], says: st
     assert runs_of(folder) == ()
 
 
+@pytest.mark.slow
 def test_code_ocean_failing_is_exit_3_and_what_was_done_is_recorded(rig_env: Rig, folder: Path, tmp_path: Path) -> None:
     answers = iter([None, Status(401)])
     rig_env.proxy.rule = lambda request: next(answers, None) if request.method == "POST" else None
@@ -211,6 +212,7 @@ def test_run_and_collect_on_a_branch(
     assert run_git(Path.cwd(), "status", "--porcelain") == ""
 
 
+@pytest.mark.slow
 def test_a_dry_run_shows_what_the_branch_leaves_to_start_and_changes_nothing(
     rig_env: Rig, remote: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -224,6 +226,7 @@ def test_a_dry_run_shows_what_the_branch_leaves_to_start_and_changes_nothing(
     assert runs_of(second) == ()
 
 
+@pytest.mark.slow
 def test_what_a_user_has_changed_in_the_state_is_not_staged(
     rig_env: Rig, remote: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

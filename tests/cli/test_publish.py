@@ -30,6 +30,7 @@ def checkout(remote: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
     return folder
 
 
+@pytest.mark.slow
 def test_sync_and_publish(cloud: Cloud, checkout: Path, remote: Path) -> None:
     assert run_cli("sync").code == 0
     done = run_cli("publish")

@@ -437,6 +437,7 @@ def test_one_repository_that_cannot_be_listed_costs_no_fact(cloud: Cloud, synced
     assert any(folder in request.path for request in cloud.s3_proxy.requests), "the fault was met"
 
 
+@pytest.mark.slow
 def test_the_rest_is_written_when_one_source_fails(cloud: Cloud, tmp_path: Path) -> None:
     """An upload is seen although the stimulus files cannot be listed."""
     cloud.load(1)
@@ -451,6 +452,7 @@ def test_the_rest_is_written_when_one_source_fails(cloud: Cloud, tmp_path: Path)
     assert set(json.loads(done.out)["failures"]) == {"s3"}
 
 
+@pytest.mark.slow
 def test_a_raw_folder_that_cannot_be_listed_is_unknown_and_found_by_the_next_sync(cloud: Cloud, tmp_path: Path) -> None:
     cloud.load(1)
     write_tracked(tmp_path, 1)

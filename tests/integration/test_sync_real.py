@@ -134,6 +134,7 @@ def test_unchanged_workbooks_are_not_downloaded(cloud: Cloud, synced: Path) -> N
     assert downloads(cloud) == []
 
 
+@pytest.mark.slow
 def test_a_changed_workbook_alone_is_downloaded_again(cloud: Cloud, synced: Path) -> None:
     run_sync(synced, full=True)  # fills this machine's cache of workbooks
     assert downloads(cloud) == sorted(WORKBOOKS)
@@ -192,6 +193,7 @@ def test_only_the_folder_of_a_new_upload_is_listed(cloud: Cloud, tmp_path: Path)
     assert listed == {"ecephys_901003_2024-10-24_11-15-36"}
 
 
+@pytest.mark.slow
 def test_full_lists_every_raw_folder_again(cloud: Cloud, synced: Path) -> None:
     """Files that arrive late in a folder that is recorded as complete are seen by a full sync alone."""
     late = "aind-ephys-data/ecephys_901003_2024-10-24_11-15-36/behavior-videos/Nose_20241024T111536.mp4"
@@ -256,6 +258,7 @@ def test_only_asks_the_sources_named(cloud: Cloud, tmp_path: Path) -> None:
     assert all("prefix=ecephys_" in request.path for request in looked), "S3 is asked only to judge assets"
 
 
+@pytest.mark.slow
 def test_dry_run_shows_everything_and_writes_nothing(cloud: Cloud, tmp_path: Path) -> None:
     cloud.load(1)
     write_tracked(tmp_path, 1)

@@ -8,7 +8,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import npc_lims
@@ -373,6 +373,7 @@ Files = st.sets(st.tuples(st.sampled_from(FOLDERS), st.sampled_from(NAMES)), min
 
 @settings(max_examples=12, deadline=None)
 @given(files=Files)
+@example(files={(f"ecephys/{NODE}", "settings.xml"), (NODE, "settings.xml")})
 def test_what_a_sync_records_gives_the_file_that_a_listing_gives(
     tmp_path_factory: pytest.TempPathFactory, files: set[tuple[str, str]]
 ) -> None:

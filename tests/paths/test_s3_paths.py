@@ -68,6 +68,7 @@ def test_paths_open_with_what_the_environment_says(with_a_sync_file: Cloud, tmp_
     assert read_elsewhere(tmp_path, dict(os.environ)) == EXPECTED
 
 
+@pytest.mark.slow
 def test_paths_open_with_what_a_dotenv_says(with_a_sync_file: Cloud, tmp_path: Path) -> None:
     """The process itself has no variable of AWS."""
     ours = {name: value for name, value in os.environ.items() if name.startswith(SETS)}
@@ -76,6 +77,7 @@ def test_paths_open_with_what_a_dotenv_says(with_a_sync_file: Cloud, tmp_path: P
     assert read_elsewhere(tmp_path, others) == EXPECTED
 
 
+@pytest.mark.slow
 def test_paths_open_with_credentials_and_endpoint_from_different_places(
     with_a_sync_file: Cloud, tmp_path: Path
 ) -> None:

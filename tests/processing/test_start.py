@@ -334,6 +334,7 @@ def test_two_that_start_at_the_same_instant_agree_on_one(serve: Serve) -> None:
         one.assert_one_each()
 
 
+@pytest.mark.slow
 def test_of_two_in_one_second_the_ids_decide(serve: Serve) -> None:
     """Time enough passes for both to see both, and both decide alike."""
     rig = make_rig(serve, same_second=1.5)

@@ -239,6 +239,7 @@ def test_a_later_look_replaces_an_earlier_one(checkout: Path, remote: Path, tmp_
     assert after.raw is False
 
 
+@pytest.mark.slow
 def test_a_later_look_counts_in_a_shallow_clone_too(checkout: Path, remote: Path, tmp_path: Path) -> None:
     shallow = clone(remote, tmp_path / "shallow", "--depth=1")
     for number in range(3):

@@ -138,6 +138,7 @@ def test_what_is_added_and_removed_leaves_no_trace(file: File, data: st.DataObje
     assert apply_changes(new, [Remove(path)]) == file.text
 
 
+@pytest.mark.slow
 @quick
 @given(files(), st.data())
 def test_several_changes_at_once_are_those_changes_one_by_one(file: File, data: st.DataObject) -> None:

@@ -122,6 +122,7 @@ def test_who_closes_it_closes_it_for_himself(lab: Lab) -> None:
     assert database.execute('SELECT * FROM "626791"').fetchone() == FIRST
 
 
+@pytest.mark.slow
 def test_sixteen_threads_that_ask_first_get_one_database(lab: Lab) -> None:
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
