@@ -1,4 +1,4 @@
-"""What the sync workflow's alert job runs: `npc-lims alert`, for this repository and run."""
+"""What the alert job of a workflow runs: `npc-lims alert`, for this repository and run."""
 
 from __future__ import annotations
 

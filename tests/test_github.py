@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from npc_lims.errors import GitHubError, MissingCredentials, NpcLimsError
 from npc_lims.github import (
+    ALERTS,
     Cleared,
     Failure,
     Proposal,
@@ -30,7 +31,7 @@ from npc_lims.github import (
 )
 from npc_lims.github import propose as propose_with
 from npc_lims.github import raise_alert as raise_with
-from npc_lims.github.alert import LABEL, _body, _read, _Record
+from npc_lims.github.alert import _body, _read, _Record
 from npc_lims.github.client import Client
 from npc_lims.github.dispatch import WORKFLOW
 from npc_lims.github.propose import TRAILER
@@ -610,6 +611,7 @@ def test_a_sync_that_cannot_be_started_is_told(hub: Hub) -> None:
 # -- the issue that tells of failures --------------------------------------------------------------
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=timezone.utc)
+SYNC, PROCESS = ALERTS["sync"], ALERTS["process"]
 S3, CODEOCEAN = Failure("s3", "no answer within 30 s"), Failure("codeocean", "CODE_OCEAN_API_TOKEN was refused")
 
 
@@ -618,7 +620,7 @@ def run_url(number: int) -> str:
 
 
 def raise_alert(hub: Hub, *failures: Failure, run: int = 1) -> str:
-    return raise_with(hub.settings(ROBOT), failures, run_url(run), now=NOON + timedelta(hours=run))
+    return raise_with(hub.settings(ROBOT), SYNC, failures, run_url(run), now=NOON + timedelta(hours=run))
 
 
 @pytest.fixture
@@ -632,7 +634,7 @@ def test_an_issue_lasts_as_long_as_the_failure(workflow_hub: Hub) -> None:
     hub = workflow_hub
     url = raise_alert(hub, S3, run=1)
     (issue,) = hub.issues
-    assert (issue.labels, issue.user, url) == ([LABEL], ROBOT, f"https://github.com/{NAME}/issues/1")
+    assert (issue.labels, issue.user, url) == (["sync-failure"], ROBOT, f"https://github.com/{NAME}/issues/1")
     assert issue.body is not None
     for words in (S3.reason, run_url(1), "First failed: 2026-11-22 13:00 UTC", "Failed runs: 1"):
         assert words in issue.body
@@ -644,24 +646,33 @@ def test_an_issue_lasts_as_long_as_the_failure(workflow_hub: Hub) -> None:
     assert issue.comments == [], "the same source fails: nobody is notified anew"
     raise_alert(hub, S3, CODEOCEAN, run=3)
     assert [comment.body for comment in issue.comments] == [f"Now fails: s3, codeocean. Before: s3. See {run_url(3)}"]
-    assert clear_alert(hub.settings(ROBOT), run_url(4), ["s3", "tracked"]) == Cleared(url, ("codeocean",))
+    assert clear_alert(hub.settings(ROBOT), SYNC, run_url(4), ["s3", "tracked"]) == Cleared(url, ("codeocean",))
     assert issue.state == "open", "nobody has asked Code Ocean since"
-    assert clear_alert(hub.settings(ROBOT), run_url(4), ["s3", "codeocean"]) == Cleared(url)
+    assert clear_alert(hub.settings(ROBOT), SYNC, run_url(4), ["s3", "codeocean"]) == Cleared(url)
     assert (issue.state, issue.state_reason) == ("closed", "completed")
-    assert issue.comments[-1].body == f"A sync succeeded: {run_url(4)}"
+    assert issue.comments[-1].body == f"A run succeeded: {run_url(4)}"
     assert len(hub.issues) == 1
+
+
+def test_each_workflow_has_an_issue_of_its_own(workflow_hub: Hub) -> None:
+    raise_alert(workflow_hub, S3)
+    settings = workflow_hub.settings(ROBOT)
+    url = raise_with(settings, PROCESS, [Failure("job record", "It failed.")], run_url(2))
+    assert [issue.labels for issue in workflow_hub.issues] == [["sync-failure"], ["process-failure"]]
+    assert clear_alert(settings, PROCESS, run_url(3), ["job record"]) == Cleared(url)
+    assert [issue.state for issue in workflow_hub.issues] == ["open", "closed"]
 
 
 def test_a_failure_after_a_success_is_a_new_issue(workflow_hub: Hub) -> None:
     raise_alert(workflow_hub, S3)
-    clear_alert(workflow_hub.settings(ROBOT), run_url(2), ["s3"])
+    clear_alert(workflow_hub.settings(ROBOT), SYNC, run_url(2), ["s3"])
     raise_alert(workflow_hub, S3, run=3)
     assert [issue.state for issue in workflow_hub.issues] == ["closed", "open"]
     assert "Failed runs: 1" in (workflow_hub.issues[1].body or "")
 
 
 def test_a_success_without_an_issue_writes_nothing(workflow_hub: Hub) -> None:
-    assert clear_alert(workflow_hub.settings(ROBOT), run_url(1), ["s3"]) == Cleared(None)
+    assert clear_alert(workflow_hub.settings(ROBOT), SYNC, run_url(1), ["s3"]) == Cleared(None)
     assert workflow_hub.writes == []
 
 
@@ -695,7 +706,7 @@ def test_two_runs_that_fail_at_once_leave_one_issue(workflow_hub: Hub, serve: Se
         lambda: raise_alert(hub, S3, run=1),
         1,
     ).model_copy(update={"github_token": hub.settings(ROBOT).github_token})
-    url = raise_with(settings, [S3], run_url(2))
+    url = raise_with(settings, SYNC, [S3], run_url(2))
     assert url.endswith("/issues/1")
     assert [issue.state for issue in hub.issues] == ["open", "closed"]
 
@@ -706,7 +717,7 @@ def test_what_people_write_is_left_alone(workflow_hub: Hub) -> None:
     theirs = dataclasses.replace(workflow_hub.issues[0], id=7, number=2, body="I noticed this", comments=[])
     workflow_hub.repo.issues[2] = theirs
     raise_alert(workflow_hub, S3, run=2)
-    clear_alert(workflow_hub.settings(ROBOT), run_url(3), ["s3"])
+    clear_alert(workflow_hub.settings(ROBOT), SYNC, run_url(3), ["s3"])
     assert [issue.state for issue in workflow_hub.issues] == ["closed", "open"]
     assert (theirs.body, theirs.comments) == ("I noticed this", [])
 
@@ -733,7 +744,7 @@ def test_the_body_always_fits(workflow_hub: Hub) -> None:
 @example({"-->": "<!-- npc-lims-alert {} -->"}, 3)
 def test_an_issue_remembers_whatever_the_reasons_say(failures: dict[str, str], count: int) -> None:
     record = _Record("2026-11-22 12:00 UTC", "2026-11-22 13:00 UTC", count, failures, (run_url(1), run_url(2)))
-    read = _read({"body": _body(record)})
+    read = _read({"body": _body(SYNC, record)})
     assert read == dataclasses.replace(record, failures=dict.fromkeys(failures, ""))
 
 

@@ -1,4 +1,4 @@
-"""`npc-lims alert`: what the sync workflow's last job does with the results of the others."""
+"""`npc-lims alert`: what the last job of a workflow does with the results of the others."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ _RESULTS = ("success", "failure", "cancelled", "skipped")
 
 def alert_command(
     run: str = typer.Option(..., metavar="URL", help="Address of the run."),
+    workflow: str = typer.Option("sync", metavar="NAME", help="Whose issue it is: sync or process."),
     result: Optional[list[str]] = typer.Option(
         None, metavar="JOB=RESULT", help=f"How a job ended, of {', '.join(_RESULTS)}; repeat for each job."
     ),
@@ -32,24 +33,27 @@ def alert_command(
         None, help="What npc-lims publish --outcome wrote. A missing file says nothing, as after a job that died."
     ),
 ) -> None:
-    """Keep the one issue labelled sync-failure: open it, update it, or close it.
+    """Keep the one issue labelled sync-failure, or process-failure: open it, update it, or close it.
 
     It is closed by a run in which every job succeeded, and every source that the issue names has answered. A job
     that was skipped says nothing; one that was cancelled, while the run went on, was stopped by its time limit.
 
     Example: npc-lims alert --run https://github.com/lab/state/actions/runs/7 --result observe=success
     """
-    from npc_lims.github import clear_alert, raise_alert
+    from npc_lims.github import ALERTS, clear_alert, raise_alert
 
+    alert = ALERTS.get(workflow)
+    if alert is None:
+        raise NpcLimsError(f"--workflow {workflow}: there is {' and '.join(ALERTS)}")
     results = _results(result or [])
     answered, failed = _of_outcome(outcome)
     failures = [*_given(failure or []), *failed, *_of_jobs(results)]
     settings = load_settings()
     if failures:
-        url = raise_alert(settings, failures, run)
+        url = raise_alert(settings, alert, failures, run)
         out().print(f"{', '.join(dict.fromkeys(one.source for one in failures))}: told in {url}", soft_wrap=True)
     elif results and set(results.values()) == {"success"}:
-        cleared = clear_alert(settings, run, {*answered, *(_job(name) for name in results)})
+        cleared = clear_alert(settings, alert, run, {*answered, *(_job(name) for name in results)})
         out().print(f"all succeeded{cleared}", soft_wrap=True)
     else:
         out().print("no job failed, and not all of them succeeded: nothing is changed")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from npc_lims.github.alert import Cleared, Failure, clear_alert, raise_alert
+from npc_lims.github.alert import ALERTS, Alert, Cleared, Failure, clear_alert, raise_alert
 from npc_lims.github.dispatch import Job, Run, Step, dispatch_sync, find_run, follow_run
 from npc_lims.github.propose import Proposal, Proposed, Revised, propose
 
 __all__ = [
+    "ALERTS",
+    "Alert",
     "Cleared",
     "Failure",
     "Job",

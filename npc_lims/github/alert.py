@@ -1,4 +1,4 @@
-"""The issue that says that syncs fail: one at most, kept up to date while it lasts, closed at the next success."""
+"""The issue that says that a workflow fails: one at most of each, kept up to date while it lasts, closed at success."""
 
 from __future__ import annotations
 
@@ -13,19 +13,42 @@ from npc_lims.errors import GitHubError
 from npc_lims.github.client import Client, Json
 from npc_lims.settings import Settings
 
-__all__ = ["LABEL", "Cleared", "Failure", "clear_alert", "raise_alert"]
+__all__ = ["ALERTS", "Alert", "Cleared", "Failure", "clear_alert", "raise_alert"]
 
-LABEL = "sync-failure"
 _NEEDS = "issues: write"
-_TITLE = "The sync fails"
-_INTRODUCTION = (
-    "The facts below could not be brought up to date; what was recorded of them stays. "
-    "The sync workflow rewrites this issue at each failed run, and closes it when all of it has answered."
-)
 # GitHub takes bodies of 65,536 characters.
 _MOST_FAILURES, _MOST_RUNS, _LONGEST_NAME, _LONGEST_REASON = 20, 20, 80, 700
 # The record in the body is for the next run; an issue without one was written by a person, and is left alone.
 _RECORD = re.compile(r"<!-- npc-lims-alert (\{.*\}) -->")
+
+
+@dataclasses.dataclass(frozen=True)
+class Alert:
+    """What the issue of a workflow looks like; it is known by its label."""
+
+    label: str
+    description: str
+    title: str
+    introduction: str
+
+
+ALERTS = {
+    "sync": Alert(
+        label="sync-failure",
+        description="A sync fails: opened and closed by the sync workflow",
+        title="The sync fails",
+        introduction="The facts below could not be brought up to date; what was recorded of them stays. "
+        "The sync workflow rewrites this issue at each failed run, and closes it when all of it has answered.",
+    ),
+    "process": Alert(
+        label="process-failure",
+        description="Processing fails: opened and closed by the process workflow",
+        title="Processing fails",
+        introduction="Computations may not have been started, or their results not collected; what was recorded stays. "
+        "The process workflow rewrites this issue at each failed run, and closes it at one in which all jobs succeed.",
+    ),
+}
+"""The alerts there are, by the name of the workflow."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +70,9 @@ class _Record:
     runs: tuple[str, ...]
 
 
-def raise_alert(settings: Settings, failures: Sequence[Failure], run_url: str, *, now: datetime | None = None) -> str:
+def raise_alert(
+    settings: Settings, alert: Alert, failures: Sequence[Failure], run_url: str, *, now: datetime | None = None
+) -> str:
     """Tell of a failed run: the address of the one open issue, opened or updated.
 
     A comment is written, and so people are notified, only when something else fails than before.
@@ -63,15 +88,15 @@ def raise_alert(settings: Settings, failures: Sequence[Failure], run_url: str, *
         source = _cut(failure.source, _LONGEST_NAME)
         before = f"{reasons[source]}\n" if source in reasons else ""
         reasons[source] = _cut(before + failure.reason, _LONGEST_REASON)
-    issues = _open_issues(client)
+    issues = _open_issues(client, alert)
     if not issues:
-        _ensure_label(client)
-        body = _body(_Record(moment, moment, 1, reasons, (run_url,)))
-        wanted = {"title": _TITLE, "body": body, "labels": [LABEL]}
+        _ensure_label(client, alert)
+        body = _body(alert, _Record(moment, moment, 1, reasons, (run_url,)))
+        wanted = {"title": alert.title, "body": body, "labels": [alert.label]}
         issue = client.ask("opening an issue", "POST", f"/repos/{settings.repo}/issues", wanted)
-        issues = _open_issues(client) or [issue]  # another run may have opened one in the same moment
+        issues = _open_issues(client, alert) or [issue]  # another run may have opened one in the same moment
     else:
-        _update(client, issues[0], moment, reasons, run_url)
+        _update(client, alert, issues[0], moment, reasons, run_url)
     for other in issues[1:]:
         text = f"The same as #{issues[0]['number']}, which stays open."
         _close(client, other, text, "duplicate")
@@ -98,51 +123,51 @@ class Cleared:
         return f": closed {self.url}"
 
 
-def clear_alert(settings: Settings, run_url: str, answered: Collection[str]) -> Cleared:
+def clear_alert(settings: Settings, alert: Alert, run_url: str, answered: Collection[str]) -> Cleared:
     """Close the open issue, if there is one and all that it names (sources and jobs) is among *answered*.
 
     Raises as `raise_alert`.
     """
     client = Client(settings, _NEEDS)
-    issues = _open_issues(client)
+    issues = _open_issues(client, alert)
     waits_for = [name for issue in issues for name in _read(issue).failures if name not in answered]
     if not waits_for:
         for issue in reversed(issues):
-            _close(client, issue, f"A sync succeeded: {run_url}", "completed")
+            _close(client, issue, f"A run succeeded: {run_url}", "completed")
     return Cleared(str(issues[0]["html_url"]) if issues else None, tuple(dict.fromkeys(waits_for)))
 
 
-def _open_issues(client: Client) -> list[Json]:
+def _open_issues(client: Client, alert: Alert) -> list[Json]:
     """Those that were opened here, the oldest first."""
     path = f"/repos/{client.settings.repo}/issues"
     found = client.every(
-        f"looking for issues labelled {LABEL}", path, {"state": "open", "labels": LABEL, "direction": "asc"}
+        f"looking for issues labelled {alert.label}", path, {"state": "open", "labels": alert.label, "direction": "asc"}
     )
     ours = [item for item in found if "pull_request" not in item and _RECORD.search(item["body"] or "")]
     return sorted(ours, key=lambda item: int(item["number"]))
 
 
-def _ensure_label(client: Client) -> None:
+def _ensure_label(client: Client, alert: Alert) -> None:
     labels = f"/repos/{client.settings.repo}/labels"
-    doing = f"looking for the label {LABEL}"
-    if client.find(doing, f"{labels}/{LABEL}") is not None:
+    doing = f"looking for the label {alert.label}"
+    if client.find(doing, f"{labels}/{alert.label}") is not None:
         return
-    about = {"name": LABEL, "color": "d73a4a", "description": "A sync fails: opened and closed by the sync workflow"}
+    about = {"name": alert.label, "color": "d73a4a", "description": alert.description}
     try:
-        client.ask(f"making the label {LABEL}", "POST", labels, about)
+        client.ask(f"making the label {alert.label}", "POST", labels, about)
     except GitHubError as error:
         if error.status != 422 or "already_exists" not in str(error):
             raise
 
 
-def _update(client: Client, issue: Json, moment: str, reasons: Mapping[str, str], run_url: str) -> None:
+def _update(client: Client, alert: Alert, issue: Json, moment: str, reasons: Mapping[str, str], run_url: str) -> None:
     before = _read(issue)
     # a run that is repeated is the same run
     is_new_run = run_url not in before.runs
     runs = (run_url, *before.runs)[:_MOST_RUNS] if is_new_run else before.runs
     after = _Record(before.first, moment, before.count + is_new_run, reasons, runs)
     path = f"/repos/{client.settings.repo}/issues/{issue['number']}"
-    client.ask(f"updating issue #{issue['number']}", "PATCH", path, {"body": _body(after)})
+    client.ask(f"updating issue #{issue['number']}", "PATCH", path, {"body": _body(alert, after)})
     if set(after.failures) != set(before.failures):
         text = f"Now fails: {_names(after.failures)}. Before: {_names(before.failures)}. See {run_url}"
         client.ask(f"commenting on issue #{issue['number']}", "POST", f"{path}/comments", {"body": text})
@@ -170,12 +195,12 @@ def _read(issue: Json) -> _Record:
         return _Record(str(issue["created_at"]), str(issue["updated_at"]), 1, {}, ())
 
 
-def _body(record: _Record) -> str:
+def _body(alert: Alert, record: _Record) -> str:
     kept = {**dataclasses.asdict(record), "failures": list(record.failures)}
     # neither the end of the comment nor anything that a reader of HTML would take for a tag
     hidden = json.dumps(kept).replace("<", "\\u003c").replace(">", "\\u003e")
     parts = [
-        _INTRODUCTION,
+        alert.introduction,
         f"First failed: {record.first}  \nLast failed: {record.last}  \nFailed runs: {record.count}",
         *(f"**{source}**\n{_fenced(reason)}" for source, reason in record.failures.items()),
         "Runs, the newest first:\n" + "\n".join(f"- {url}" for url in record.runs),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -73,18 +73,29 @@ class Lab:
         return push(self.remote, before)
 
 
-def start_lab(folder: Path, remote: Remote, cloud: Cloud, api: GitHubApiServer) -> Lab:
-    """A lab of these servers, at the first stage of the cloud."""
-    if sys.platform != "linux":
-        pytest.skip("the rehearsed jobs run on Linux")
-    cloud.load(1)
+def tokens_of(api: GitHubApiServer, remote: Remote) -> Callable[[str, Mapping[str, str]], None]:
+    """Puts the repository on GitHub, and makes the token of each job known there."""
     api.add_repo(NAME, remote.folder, permissions={BOT: "push"})
-    keys = cloud.s3.env()
 
     def add_token(token: str, permissions: Mapping[str, str]) -> None:
         areas = {scope.replace("-", "_") for scope, access in permissions.items() if access == "write"}
         api.add_token(token, BOT, may_write=areas)
 
+    return add_token
+
+
+def alerts(api: GitHubApiServer, state: str, workflow: str = "sync") -> list[str]:
+    """Titles of the issues that tell of failures of a workflow."""
+    issues = api.records.repos[NAME].issues.values()
+    return [issue.title for issue in issues if issue.state == state and f"{workflow}-failure" in issue.labels]
+
+
+def start_lab(folder: Path, remote: Remote, cloud: Cloud, api: GitHubApiServer) -> Lab:
+    """A lab of these servers, at the first stage of the cloud."""
+    if sys.platform != "linux":
+        pytest.skip("the rehearsed jobs run on Linux")
+    cloud.load(1)
+    keys = cloud.s3.env()
     world = World(
         folder,
         vars={"AWS_ROLE": ROLE, "CODE_OCEAN_DOMAIN": cloud.codeocean_proxy.url},
@@ -97,7 +108,7 @@ def start_lab(folder: Path, remote: Remote, cloud: Cloud, api: GitHubApiServer) 
             "NPC_LIMS_TIMEOUT": "10",
         },
         api_url=api.url,
-        on_token=add_token,
+        on_token=tokens_of(api, remote),
     )
     return Lab(remote, api, cloud, world)
 

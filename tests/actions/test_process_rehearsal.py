@@ -11,7 +11,7 @@ import pytest
 
 from npc_lims.processing.runs import Run as Recorded
 from npc_lims.processing.runs import parse_runs
-from tests.actions.conftest import NAME, ROOT
+from tests.actions.conftest import NAME, ROOT, alerts, tokens_of
 from tests.actions.events import Event, schedule, workflow_dispatch
 from tests.actions.remote import Remote
 from tests.actions.runner import run_workflow
@@ -21,6 +21,7 @@ from tests.processing.rig import SESSIONS, TOKEN, Rig, make_rig, posts, write_se
 from tests.servers.codeocean_files import Files
 from tests.servers.faults import Lose, Status
 from tests.servers.fixtures import Serve
+from tests.servers.github_api import GitHubApiServer
 
 pytestmark = pytest.mark.slow
 
@@ -35,6 +36,7 @@ class Lab:
     remote: Remote
     rig: Rig
     world: World
+    api: GitHubApiServer
 
     def run(self, event: Event) -> Run:
         run = run_workflow(self.remote, ".github/workflows/process.yml", event, self.world)
@@ -64,14 +66,16 @@ def lab(code: Mapping[str, bytes], serve: Serve, tmp_path: Path) -> Lab:
         path.relative_to(state.parent).as_posix(): path.read_bytes() for path in state.rglob("*") if path.is_file()
     }
     remote = serve(Remote(tmp_path / "remote", NAME, {**code, **files}))
-    rig = make_rig(serve)
+    rig, api = make_rig(serve), serve(GitHubApiServer())
     world = World(
         tmp_path / "world",
         vars={"CODE_OCEAN_DOMAIN": rig.proxy.url, "NPC_LIMS_PROCESS": "true"},
         environments={"process": Environment(secrets={"CODE_OCEAN_API_TOKEN": TOKEN}), "publish": Environment()},
         env={"NPC_LIMS_ATTEMPTS": "2", "NPC_LIMS_BACKOFF": "0.01", "NPC_LIMS_TIMEOUT": "10"},
+        api_url=api.url,
+        on_token=tokens_of(api, remote),
     )
-    return Lab(remote, rig, world)
+    return Lab(remote, rig, world, api)
 
 
 def secrets_of(job: JobRun) -> set[str]:
@@ -80,7 +84,7 @@ def secrets_of(job: JobRun) -> set[str]:
 
 def test_from_claims_to_shared_results(lab: Lab) -> None:
     run = lab.by_hand(process="dlc_eye, facemap", limit="2").expect()
-    assert list(run.results) == ["claim", "start and collect", "record"]
+    assert list(run.results) == ["claim", "start and collect", "record", "alert"]
     assert run.name == "process dlc_eye, facemap"
     assert run.concurrency == {"group": "state-main", "cancel-in-progress": False, "queue": "max"}
     assert [one.session for one in lab.recorded()] == list(SESSIONS[1:])
@@ -111,10 +115,11 @@ def test_one_that_had_to_wait_for_another_sees_what_that_recorded(lab: Lab) -> N
 
 
 def test_who_pushes_has_no_token_and_who_starts_may_not_push(lab: Lab) -> None:
-    claim, act, record = lab.by_hand(process="dlc_eye").expect().jobs
+    claim, act, record, alert = lab.by_hand(process="dlc_eye").expect().jobs
+    assert alert.permissions == {"contents": "read", "issues": "write"}
     assert claim.permissions == record.permissions == {"contents": "write"}
     assert act.permissions == {"contents": "read"}
-    assert secrets_of(claim) == secrets_of(record) == set()
+    assert secrets_of(claim) == secrets_of(record) == secrets_of(alert) == set()
     assert secrets_of(act) == {"CODE_OCEAN_API_TOKEN"}
 
 
@@ -131,13 +136,16 @@ def test_an_answer_that_is_lost_and_a_failure_leave_a_record(lab: Lab) -> None:
     faults = iter([Lose(), None, Status(401)])
     lab.rig.proxy.rule = lambda request: next(faults, None) if posts([request]) else None
     run = lab.by_hand(process="dlc_eye").expect("failure")
-    assert [job.result for job in run.jobs] == ["success", "failure", "success"]
+    assert [job.result for job in run.jobs] == ["success", "failure", "success", "success"]
+    assert alerts(lab.api, "open", "process") == ["Processing fails"]
     assert "Code Ocean refused the token (401)" in run.log
     # two are going and recorded, the third was given back
     assert sorted(one["id"] for one in lab.rig.going()) == sorted(str(one.computation) for one in lab.recorded())
     assert len(lab.recorded()) == 2
     lab.rig.proxy.rule = None
     lab.by_hand(process="dlc_eye").expect()
+    assert alerts(lab.api, "open", "process") == []
+    assert len(alerts(lab.api, "closed", "process")) == 1
     lab.rig.runs = lab.recorded()
     lab.rig.assert_one_each()
 
@@ -145,7 +153,8 @@ def test_an_answer_that_is_lost_and_a_failure_leave_a_record(lab: Lab) -> None:
 def test_what_was_lost_between_two_jobs_is_found_again(lab: Lab) -> None:
     lab.remote.protect("main", "nobody")
     run = lab.by_hand(process="dlc_eye").expect("failure")
-    assert [job.result for job in run.jobs] == ["failure", "skipped", "skipped"]
+    assert [job.result for job in run.jobs] == ["failure", "skipped", "skipped", "success"]
+    assert len(alerts(lab.api, "open", "process")) == 1
     assert writes(lab.rig.proxy.requests) == []
 
 

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from tests.actions.conftest import ROOT, FirstSync, Lab, tracked
+from tests.actions.conftest import ROOT, FirstSync, Lab, alerts, tracked
 from tests.actions.events import NotTriggered, push, repository_dispatch, schedule, workflow_dispatch
 from tests.actions.workflow import parse
 from tests.actions.world import App, Environment, JobRun, Run
@@ -32,12 +32,6 @@ def tick(lab: Lab, cron: str = LIGHT) -> Run:
 def changed_since(lab: Lab, commit: str) -> set[str]:
     """The files that differ, but those that tell of all sessions or of the sync."""
     return set(lab.remote.changed(commit, lab.remote.head())) - GENERATED
-
-
-def alerts(lab: Lab, state: str) -> list[str]:
-    """Titles of issues that say that syncs fail."""
-    issues = lab.api.records.repos[lab.remote.name].issues.values()
-    return [issue.title for issue in issues if issue.state == state and "sync-failure" in issue.labels]
 
 
 def test_from_an_empty_repository_to_a_sync_after_something_happened(lab: Lab) -> None:
@@ -66,7 +60,7 @@ def test_from_an_empty_repository_to_a_sync_after_something_happened(lab: Lab) -
     for session in (UPLOADED, SORTED, ADDED):
         assert session in lab.remote.log()[0]
         assert f"`{session}`" in run.summary
-    assert alerts(lab, "open") == alerts(lab, "closed") == []
+    assert alerts(lab.api, "open") == alerts(lab.api, "closed") == []
 
 
 def test_each_job_has_the_secrets_and_rights_of_its_part_alone(first_sync: FirstSync) -> None:
@@ -115,13 +109,13 @@ def test_a_source_that_fails_opens_an_issue_and_the_next_success_closes_it(synce
         with down(lab.cloud.codeocean_proxy):
             run = tick(lab).expect("failure")
         assert [job.result for job in run.jobs] == ["failure", "success", "success"]
-        assert len(alerts(lab, "open")) == 1
+        assert len(alerts(lab.api, "open")) == 1
     # what the other sources said is committed: the new session is in a workbook, and its files are on S3
     assert session_file(ADDED) in changed_since(lab, before)
     assert b"is_sorted: false" in lab.remote.read(session_file(SORTED))
     tick(lab).expect()
-    assert alerts(lab, "open") == []
-    assert len(alerts(lab, "closed")) == 1
+    assert alerts(lab.api, "open") == []
+    assert len(alerts(lab.api, "closed")) == 1
     assert b"is_sorted: true" in lab.remote.read(session_file(SORTED))
 
 
@@ -129,7 +123,7 @@ def test_a_run_that_fails_before_any_source_is_asked_is_told_too(synced_lab: Lab
     synced_lab.world = dataclasses.replace(synced_lab.world, roles={})
     run = tick(synced_lab).expect("failure")
     assert "Not authorized to perform sts:AssumeRoleWithWebIdentity" in run.log
-    assert len(alerts(synced_lab, "open")) == 1
+    assert len(alerts(synced_lab.api, "open")) == 1
 
 
 @pytest.mark.parametrize(("value", "paused"), [("true", True), ("until Monday", True), ("false", False)])
@@ -153,7 +147,7 @@ def test_a_session_changed_says_a_pipeline(synced_lab: Lab) -> None:
         lab.run("sync", repository_dispatch(lab.remote, "session-vanished", {"session": UPLOADED}))
     # one that is done before its session is tracked is no failure
     lab.run("sync", repository_dispatch(lab.remote, "session-changed", {"session": "999999_2024-01-01"})).expect()
-    assert alerts(lab, "open") == []
+    assert alerts(lab.api, "open") == []
     before = lab.remote.head()
     run = lab.run("sync", repository_dispatch(lab.remote, "session-changed", {"session": 7}))
     assert "session-changed came with" in run.expect("failure").log

@@ -53,6 +53,14 @@ def test_a_file_that_a_dead_job_never_wrote_is_no_mistake(hub: Hub, tmp_path: Pa
     assert (done.code, len(hub.issues)) == (0, 1)
 
 
+def test_processing_has_an_issue_of_its_own(hub: Hub) -> None:
+    alert("--result", "observe=failure")
+    assert alert("--workflow", "process", "--result", "start and collect=failure").code == 0
+    assert [issue.title for issue in hub.issues] == ["The sync fails", "Processing fails"]
+    alert("--workflow", "process", "--result", "start and collect=success")
+    assert [issue.state for issue in hub.issues] == ["open", "closed"]
+
+
 @pytest.mark.parametrize(
     "results",
     [
@@ -77,6 +85,7 @@ def test_what_was_skipped_changes_nothing(hub: Hub, results: tuple[str, ...], is
     ("options", "said"),
     [
         (("--result", "observe"), "must be JOB=RESULT"),
+        (("--workflow", "test", *FINE), "--workflow test: there is sync and process"),
         (("--result", "observe=fine"), "success, failure, cancelled, skipped"),
         (("--result", "=success"), "must be JOB=RESULT"),
         (("--failure", "codeocean"), "must be SOURCE: REASON"),
