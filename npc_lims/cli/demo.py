@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.resources
 import os
 import subprocess
 import sys
@@ -31,7 +32,7 @@ print(npc_lims.state_origin())
 def demo_command(
     folder: Optional[Path] = typer.Argument(None, help="An empty or new folder. Default: a temporary one."),
 ) -> None:
-    """Run the whole loop on sample data: sync, commit, a day goes by, sync again, look at the diff, ask.
+    """Run the whole loop on sample data: sync, commit, a day goes by, sync again, look at the diff, plan, ask.
 
     Needs git; no credentials and no network. Everything in it is invented.
 
@@ -44,6 +45,8 @@ def demo_command(
     repository.mkdir()
     _say(f"An invented lab, in {folder}")
     write_world(world, 1)
+    pipelines = importlib.resources.files("npc_lims.demo") / "pipelines.yaml"
+    (repository / "pipelines.yaml").write_bytes(pipelines.read_bytes())
     _git(repository, "init", "--quiet", "--initial-branch=main")
 
     _say("Day 1: npc-lims sync --mirror ../world/mirror")
@@ -59,6 +62,9 @@ def demo_command(
     _git(repository, "--no-pager", "diff", "--cached", "--stat", "--", "state/sessions")
     _git(repository, "--no-pager", "diff", "--cached", "--unified=1", "--", "state/sessions/901002")
     _commit(repository, "state: 1 uploaded, 1 sorted, 1 new")
+
+    _say("What is to be run on Code Ocean: npc-lims process plan")
+    _run([sys.executable, "-m", "npc_lims", "process", "plan"], repository, {})
 
     _say("And what a scientist asks, through the library")
     out().print(_QUERY, style="dim")

@@ -28,7 +28,15 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.Com
 def test_the_demo_runs_the_whole_loop(demo: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
     _, done = demo
     assert done.returncode == 0, done.stderr
-    for words in ("1 uploaded", "1 sorted", "1 new", "waiting for sorting", "+  is_sorted: true", "SessionInfo(id="):
+    for words in (
+        "1 uploaded",
+        "1 sorted",
+        "1 new",
+        "waiting for sorting",
+        "+  is_sorted: true",
+        "would run",
+        "SessionInfo(id=",
+    ):
         assert words in done.stdout
     assert "Traceback" not in done.stderr
 
@@ -47,6 +55,15 @@ def test_the_demo_leaves_a_clean_repository_of_two_commits(
 def test_the_demos_state_verifies(demo: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
     folder, _ = demo
     assert run_cli("verify", "--state", str(folder / "repository" / "state")).code == 0
+
+
+def test_the_demos_pipelines_are_valid(
+    demo: tuple[Path, subprocess.CompletedProcess[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, _ = demo
+    monkeypatch.chdir(folder / "repository")
+    done = run_cli("validate")
+    assert (done.code, "pipelines.yaml: 2 processes, 0 errors" in done.err) == (0, True), done
 
 
 def test_a_folder_that_is_not_empty_is_refused(tmp_path: Path) -> None:
