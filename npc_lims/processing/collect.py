@@ -202,8 +202,18 @@ class _Collector:
         if made is None:
             yield Step(run, "not captured", "it ran well", run, failure, is_last=True)
             return
-        run = run.model_copy(update={"asset": RunAsset(id=made.id, name=made.name)})
-        yield Step(run, what, f"data asset {made.name}", run)
+        first = made if what == "found" else self._first_of(computation_id, made, subject)
+        if first.id != made.id:
+            failure = f"somebody else made one of this run at the same time, which is used; delete data asset {made.id}"
+        run = run.model_copy(update={"asset": RunAsset(id=first.id, name=first.name)})
+        yield Step(run, what, f"data asset {first.name}", run, failure)
+
+    def _first_of(self, computation_id: str, made: MadeAsset, subject: str) -> MadeAsset:
+        """Of those that several made of one run at once, the one that all of them take: the eldest."""
+        try:
+            return self._service.find_asset_of(computation_id, made.name, subject) or made
+        except (ComputationError, SourceError):
+            return made  # not to be lost for that: it is made, and has to be recorded
 
     def _look_again(self, computation_id: str, name: str, subject: str) -> MadeAsset | None:
         for look in range(LOOKS):

@@ -292,6 +292,8 @@ class RunService:
     def find_asset_of(self, computation_id: str, name: str, subject: str) -> MadeAsset | None:
         """The data asset that was made of a run, if there is one: by its name, else among those of the subject.
 
+        Of several, the eldest; of those made in one second, the ids decide.
+
         Raises:
             SourceError: It cannot be searched.
             ComputationError: What it has is not as the API describes it.
@@ -299,10 +301,14 @@ class RunService:
         # by its name it is found at once; made by somebody else, from the same run, it has another one
         searches: tuple[dict[str, str], ...] = ({"query": f'name:"{name}"'}, {"query": subject})
         for params in searches:
-            for page in self._assets.search(**params):
-                for asset in page:
-                    if _is_made_of(asset, computation_id, name):
-                        return _found_asset(asset)
+            made = [
+                asset
+                for page in self._assets.search(**params)
+                for asset in page
+                if _is_made_of(asset, computation_id, name)
+            ]
+            if made:
+                return _found_asset(min(made, key=lambda asset: (asset.get("created") or 0, str(asset.get("id")))))
         return None
 
     def get_asset(self, asset_id: str) -> MadeAsset | None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -10,7 +13,7 @@ import pytest
 from npc_lims.errors import ComputationError
 from npc_lims.processing.collect import collect
 from npc_lims.processing.pipelines import AssetRecipe
-from npc_lims.processing.runs import Run
+from npc_lims.processing.runs import Run, RunAsset
 from tests.processing.rig import (
     CAPSULE,
     MAKE,
@@ -64,6 +67,35 @@ def test_a_run_that_is_going_is_left_alone(rig: Rig, one: str) -> None:
         assert rig.runs == before
         rig.server.advance()
     assert writes(rig.proxy.requests) == []
+
+
+def test_two_that_collect_at_the_same_instant_agree_on_one_data_asset(rig: Rig, one: str) -> None:
+    rig.server.finish(one, files=GOOD)
+    others = [dataclasses.replace(rig) for _ in range(2)]
+    barrier = threading.Barrier(2)
+    rig.proxy.rule = lambda request: barrier.wait(5) and None if request.path == MAKE else None
+    with ThreadPoolExecutor(2) as pool:
+        steps = [step for some in pool.map(lambda each: each.collect(), others) for step in some]
+    made = [asset for asset in rig.server.assets if (asset.get("provenance") or {}).get("computation") == one]
+    assert len(made) == 2, "both made one: that is what is to be mended"
+    first, second = sorted(made, key=lambda asset: (asset["created"], asset["id"]))
+    assert [only(each).asset for each in others] == [RunAsset(id=first["id"], name=first["name"])] * 2
+    (told,) = [step.failure for step in steps if step.failure]
+    assert told.endswith(f"which is used; delete data asset {second['id']}")
+
+
+def test_an_asset_that_was_made_is_recorded_whatever_comes_next(rig: Rig, one: str) -> None:
+    rig.server.finish(one, files=GOOD)
+
+    def after_it_was_made(request: Request) -> Fault | None:
+        return Status(503) if posts(rig.proxy.requests, MAKE) and request.path != MAKE else None
+
+    rig.proxy.rule = after_it_was_made
+    assert whats(rig.collect()) == ["captured", "not known"]
+    assert only(rig).asset is not None
+    rig.proxy.rule = None
+    assert whats(rig.collect()) == ["shared"]
+    assert len(posts(rig.proxy.requests, MAKE)) == 1
 
 
 def test_a_good_result_becomes_a_data_asset_that_everyone_sees(rig: Rig, one: str) -> None:
