@@ -106,6 +106,7 @@ class CodeOcean(Model):
     """The data assets of a session that matter, the newest usable one of each kind."""
 
     raw: AssetFact = None
+    """Raw data. Of an ephys session, those of the main recording: behavior stands beside their `ecephys*`."""
     sorted: AssetFact = None
     dlc_eye: AssetFact = None
     dlc_side: AssetFact = None
