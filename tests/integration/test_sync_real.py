@@ -112,7 +112,8 @@ def test_requests_of_an_unchanged_world_do_not_grow_with_sessions(cloud: Cloud, 
     tracked.write_text(tracked.read_text().replace("  DynamicRouting:\n", "  DynamicRouting:\n" + "".join(paths), 1))
     new = [make_asset(f"ecephys_902001_{date}_10-00-00") for date in dates]
     cloud.codeocean.assets = [*cloud.codeocean.assets, *new]
-    cloud.s3.put_many("aind-ephys-data", [f"{asset['name']}/ecephys_compressed/a" for asset in new])
+    keys = [f"{asset['name']}/{folder}/a" for asset in new for folder in ("behavior", "ecephys_compressed")]
+    cloud.s3.put_many("aind-ephys-data", keys)
     try:
         cloud.forget_requests()
         assert len(run_sync(synced).changes) == 200
@@ -122,8 +123,7 @@ def test_requests_of_an_unchanged_world_do_not_grow_with_sessions(cloud: Cloud, 
         assert cloud.requests == few
     finally:
         client = cloud.s3.client()
-        keys = [{"Key": f"{asset['name']}/ecephys_compressed/a"} for asset in new]
-        client.delete_objects(Bucket="aind-ephys-data", Delete={"Objects": keys})
+        client.delete_objects(Bucket="aind-ephys-data", Delete={"Objects": [{"Key": key} for key in keys]})
 
 
 # --- workbooks
