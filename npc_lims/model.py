@@ -132,7 +132,7 @@ class RawListing(Model):
     ecephys: list[str] = []
     """Top-level entries whose names begin with `ecephys`."""
     behavior: list[str] = []
-    """Top-level entries whose names begin with `behavior`: the main recording of a session has some."""
+    """Top-level folders whose names begin with `behavior`: the main recording of a session has some."""
     metadata: list[str] = []
     """session.json, acquisition.json, rig.json, instrument.json: those that exist."""
     sync: list[str] = []

@@ -134,14 +134,15 @@ def _not_on_s3(session_id: str, raw: Asset) -> Problem:
 
 def list_raw_folder(store: ObjectStore, raw: Asset, codeocean_bucket: str) -> RawListing:
     """The raw data folder, its folders, and what is in `ecephys*` and `Record Node*` folders among these."""
-    names = list(_walk(store, *raw_root(raw, codeocean_bucket)))
-    paths = [PurePosixPath(name) for name in names]
-    top = [name for name in names if "/" not in name]
+    bucket, root = raw_root(raw, codeocean_bucket)
+    top = store.list_folder(bucket, root)
+    below = (name for folder in top.folders for name in _walk_recording(store, bucket, root, folder))
+    paths = [PurePosixPath(name) for name in (*top.names, *below)]
     return RawListing(
         asset=raw.id,
-        ecephys=sorted(name for name in top if name.startswith("ecephys")),
-        behavior=sorted(name for name in top if name.startswith("behavior")),
-        metadata=sorted(name for name in top if name in SESSION_METADATA_FILENAMES | RIG_METADATA_FILENAMES),
+        ecephys=sorted(name for name in top.names if name.startswith("ecephys")),
+        behavior=sorted(name for name in top.folders if name.startswith("behavior")),
+        metadata=sorted(name for name in top.names if name in SESSION_METADATA_FILENAMES | RIG_METADATA_FILENAMES),
         sync=sorted(str(path) for path in paths if path.suffix == ".h5"),
         videos=sorted(str(path) for path in paths if path.suffix.lower() in VIDEO_SUFFIXES),
         settings_xml=sorted(str(path) for path in paths if path.name == "settings.xml"),
@@ -167,15 +168,8 @@ def raw_root(asset: Asset, codeocean_bucket: str) -> tuple[str, str]:
     return bucket, f"{prefix}/" if prefix else ""
 
 
-def _walk(store: ObjectStore, bucket: str, root: str) -> Iterator[str]:
-    """Paths below *root*: its entries, those of its folders, and of the folders among these that hold recordings."""
-    top = store.list_folder(bucket, root)
-    yield from top.names
-    for name in top.folders:
-        yield from _walk_recording(store, bucket, root, name)
-
-
 def _walk_recording(store: ObjectStore, bucket: str, root: str, folder: str) -> Iterator[str]:
+    """Paths of what *folder* holds, and of what the folders in it hold that are of a recording."""
     inside = store.list_folder(bucket, f"{root}{folder}/")
     yield from (f"{folder}/{name}" for name in inside.names)
     for name in inside.folders:

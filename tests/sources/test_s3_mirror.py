@@ -113,6 +113,7 @@ def test_the_old_layout(world: World) -> None:
         f"{ROOT}/session.json",
         f"{ROOT}/rig.json",
         f"{ROOT}/subject.json",
+        f"{ROOT}/behavior.json",
         f"{ROOT}/behavior/626791.h5",
         f"{ROOT}/behavior_videos/Eye_1.mp4",
         f"{ROOT}/behavior_videos/Side_1.MP4",
