@@ -267,6 +267,7 @@ class _Look:
             self.known(),
             self._only(),
             lambda done: self._reporter.progress("codeocean", done, None),
+            full=self._options.full,
         )
 
     def _s3(self) -> Observation:

@@ -111,6 +111,8 @@ def select_facts(
     assets: Mapping[str, Sequence[DataAsset]],
     verdict: Verdict,
     workers: int = 1,
+    *,
+    full: bool = False,
 ) -> dict[str, Found]:
     """What the assets say of each wanted session; false for one that has none at all.
 
@@ -120,6 +122,7 @@ def select_facts(
         assets: Usable assets by subject.
         verdict: Asked of sorting results, and of the ecephys raw data of ephys sessions.
         workers: Threads that may ask for verdicts at once: each one waits for a file to be read.
+        full: Ask also of raw data in which the main recording was found before.
     """
     by_day: dict[tuple[str, str], list[DataAsset]] = {}
     imaging: dict[str, list[DataAsset]] = {}
@@ -132,7 +135,8 @@ def select_facts(
 
     def select(session_id: str) -> Found:
         subject, date, _ = split_session_id(session_id)
-        return _select(session_id, records, by_day.get((subject, date), []), imaging.get(subject, []), verdict)
+        judged = _Judged(records[session_id], verdict, full=full)
+        return _select(session_id, records, by_day.get((subject, date), []), imaging.get(subject, []), judged)
 
     with ThreadPoolExecutor(workers) as pool:
         return dict(zip(wanted, pool.map(select, wanted)))
@@ -143,12 +147,11 @@ def _select(
     records: Mapping[str, Record],
     day: Sequence[DataAsset],
     imaging: Sequence[DataAsset],
-    verdict: Verdict,
+    judged: _Judged,
 ) -> Found:
     if not day and not imaging:
         return False
     subject, date, index = split_session_id(session_id)
-    judged = _Judged(records[session_id], verdict)
     day, is_ephys = _countable(session_id, records, day)
     recordings = _by_recording(day, is_ephys)
     group = recordings[index] if index < len(recordings) else []
@@ -260,9 +263,9 @@ def equal_rivals(assets: Iterable[DataAsset]) -> Iterator[list[DataAsset]]:
 class _Judged:
     """Assets with the verdicts that are recorded, so that none is judged twice."""
 
-    def __init__(self, before: Record, verdict: Verdict) -> None:
+    def __init__(self, before: Record, verdict: Verdict, *, full: bool) -> None:
         self._before = before.codeocean if isinstance(before.codeocean, CodeOcean) else None
-        self._listing = before.s3.raw if isinstance(before.s3, S3Facts) else None
+        self._listing = before.s3.raw if isinstance(before.s3, S3Facts) and not full else None
         self._verdict = verdict
         self.errored: dict[str, str] = {}
         self.passed_over = 0  # raw data that are not the session's own

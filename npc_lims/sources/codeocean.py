@@ -162,12 +162,14 @@ def observe_codeocean(
     progress: Progress = lambda done: None,
     *,
     by_subject: bool = False,
+    full: bool = False,
 ) -> Observation:
     """Facts for every session of *records*, or for those of *only*.
 
     Args:
         by_subject: Search for the subjects of these sessions instead of paging through all assets: quick, but it
             finds only assets that name their subject in metadata, tags or description. Not for what is recorded.
+        full: Look also into raw data in which the main recording was found before.
         store: Opens the buckets: called only if there is a new asset to judge by its files.
         progress: Told how many assets have been seen, after each page.
 
@@ -179,7 +181,7 @@ def observe_codeocean(
     assets = fetch_assets(client, subjects, by_subject=by_subject, progress=progress)
     _check_vanished(client, assets, [records[session_id] for session_id in wanted])
     judge = Judge(settings, store)
-    facts: dict[str, Found] = select_facts(wanted, records, assets, judge, settings.s3_workers)
+    facts: dict[str, Found] = select_facts(wanted, records, assets, judge, settings.s3_workers, full=full)
     counts = {"assets": sum(map(len, assets.values()))}
     problems = (*map(_undecided, equal_rivals(itertools.chain(*assets.values()))), *judge.passed_over())
     return Observation(source=SOURCE, facts=facts, problems=problems, counts=counts, failure=judge.failure)

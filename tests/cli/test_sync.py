@@ -315,6 +315,19 @@ def test_a_session_that_moves_to_a_workbook_that_is_missing_stays(world: Path) -
     assert (world / "state" / "sessions" / "901005" / "901005_2024-10-30.yaml").is_file()
 
 
+def test_full_looks_again_for_the_main_recording(world: Path) -> None:
+    """Its files were deleted since: nothing is left for the sync after that to find."""
+    sync()
+    for behavior in next((world / "mirror" / "s3").glob("*/ecephys_901001_2024-03-11_*")).glob("behavior*"):
+        shutil.rmtree(behavior)
+    assert " sessions; nothing changed" in sync().out
+    assert " sessions; nothing changed" not in sync("--full").out
+    record = read_record(world / "state", "901001_2024-03-11")
+    assert record is not None
+    assert record.status["is_uploaded"] is False
+    assert " sessions; nothing changed" in sync().out
+
+
 def test_a_recording_of_surface_channels_alone_is_no_upload(world: Path) -> None:
     """The main recording of the session was lost: what is there has no behavior beside it."""
     folder = next((world / "mirror" / "s3").glob("*/ecephys_901001_2024-03-11_*"))
