@@ -132,12 +132,12 @@ class SessionAssets:
     Attributes:
         facts: Those that count, as state would record them; None if there is none.
         recordings: Those of each recording of its day, by start time.
-        passed_over: Raw data that are not the session's own, and why.
+        passed_over: Raw data that are not the session's own: asset id to the reason.
     """
 
     facts: CodeOcean | None
     recordings: Sequence[Sequence[DataAsset]]
-    passed_over: Sequence[str] = ()
+    passed_over: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 def assets_of_session(
@@ -173,7 +173,7 @@ def _assets_of_session(
         raise judge.lacking or judge.failure
     day = [one for one in assets.get(subject, ()) if one.platform != "SmartSPIM" and one.start[0] == date]
     facts = fact if isinstance(fact, CodeOcean) else None
-    passed_over = [problem.message for problem in judge.passed_over()]
+    passed_over = {asset_id: problem.message for asset_id, problem in judge.passed_over().items()}
     return SessionAssets(facts, recordings_of_day(session_id, records, day), passed_over)
 
 

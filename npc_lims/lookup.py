@@ -213,7 +213,7 @@ def _check_choice(session_id: str, kind: str, chosen: Asset, found: SessionAsset
         return
     platform = chosen.name.partition("_")[0]
     rivals = [one for one in _recording(session_id, kind, found) if one.is_raw and one.platform == platform]
-    others = [one for one in rivals if one.id != chosen.id]
+    others = [one for one in rivals if one.id != chosen.id and one.id not in found.passed_over]
     if not others:
         return
     names = ", ".join(map(_named, others))
@@ -250,7 +250,7 @@ def _nothing(settings: Settings, session_id: str, kind: str, found: SessionAsset
         reasons = "; ".join(f"{_named(asset)}: {reason}" for asset, reason in errored)
         return NoSessionData(f"{message} that is good; errored: {reasons}")
     if found.passed_over:
-        return NoSessionData(f"{message} of its own: {'; '.join(found.passed_over)}")
+        return NoSessionData(f"{message} of its own: {'; '.join(found.passed_over.values())}")
     unusable = _unusable(settings, session_id, kind, found)
     if unusable is not None and unusable.archived:
         return AssetError(

@@ -332,6 +332,16 @@ def test_what_a_recording_of_surface_channels_alone_is_good_for(settings: Settin
         find_asset(settings, LOST, "raw")
 
 
+def test_files_choose_between_two_uploads_of_one_second(settings: Settings, cloud: Cloud) -> None:
+    name = f"ecephys_{MOUSE}_2024-01-04_10-00-00"
+    for number, folders in enumerate((("behavior", "ecephys"), ("ecephys",))):
+        source = {"origin": "aws", "bucket": "aind-ephys-data", "prefix": f"{number}/{name}"}
+        add(cloud, name, id=str(number), created=7, source_bucket=source)
+        for folder in folders:
+            cloud.s3.put("aind-ephys-data", f"{number}/{name}/{folder}/x")
+    assert find_asset(settings, f"{MOUSE}_2024-01-04", "raw").id == "0"
+
+
 def test_a_log_that_cannot_be_read_is_no_verdict(settings: Settings, cloud: Cloud) -> None:
     add(cloud, RAW, SORTED)
     cloud.s3_proxy.rule = lambda request: Status(503)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import functools
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Optional, Union
 
@@ -247,17 +247,24 @@ def _newest_first(assets: Iterable[DataAsset]) -> list[DataAsset]:
     return sorted(assets, key=lambda asset: (asset.created, asset.id), reverse=True)
 
 
-def equal_rivals(assets: Iterable[DataAsset]) -> Iterator[list[DataAsset]]:
-    """Raw assets of one recording between which nothing but their ids decides: made in the same second, the newest."""
-    of_recording: dict[tuple[str, str, str], list[DataAsset]] = {}
+def equal_rivals(
+    facts: Iterable[Found], assets: Iterable[DataAsset], passed_over: Container[str]
+) -> Iterator[list[DataAsset]]:
+    """Raw assets between which nothing but their ids decides, being made in the same second: first the one in *facts*.
+
+    Args:
+        assets: Those that the facts were selected from.
+        passed_over: Ids of those among them that do not count.
+    """
+    sections = [section for section in facts if isinstance(section, CodeOcean)]
+    chosen = {fact.id for one in sections for fact in (one.raw, one.surface) if isinstance(fact, Asset)}
+    made: dict[tuple[str, int], list[DataAsset]] = {}
     for asset in assets:
-        if asset.is_raw and not asset.process:
-            of_recording.setdefault((asset.platform, *asset.start), []).append(asset)
-    for group in of_recording.values():
-        newest = _newest_first(group)
-        rivals = [asset for asset in newest if asset.created == newest[0].created]
-        if len(rivals) > 1:
-            yield rivals
+        if asset.is_raw and not asset.process and asset.id not in passed_over:
+            made.setdefault((asset.name, asset.created), []).append(asset)
+    for group in made.values():
+        if len(group) > 1 and any(asset.id in chosen for asset in group):
+            yield _newest_first(group)
 
 
 class _Judged:

@@ -183,7 +183,9 @@ def observe_codeocean(
     judge = Judge(settings, store)
     facts: dict[str, Found] = select_facts(wanted, records, assets, judge, settings.s3_workers, full=full)
     counts = {"assets": sum(map(len, assets.values()))}
-    problems = (*map(_undecided, equal_rivals(itertools.chain(*assets.values()))), *judge.passed_over())
+    passed_over = judge.passed_over()
+    rivals = equal_rivals(facts.values(), itertools.chain(*assets.values()), passed_over)
+    problems = (*map(_undecided, rivals), *passed_over.values())
     return Observation(source=SOURCE, facts=facts, problems=problems, counts=counts, failure=judge.failure)
 
 

@@ -55,9 +55,9 @@ class Judge:
             self.failure = SourceError("codeocean", f"cannot {what} {asset.name}: {reason}")
             return None
 
-    def passed_over(self) -> tuple[Problem, ...]:
-        """Recordings that do not count, and should not be there."""
-        return tuple(problem for _, problem in sorted(self._passed_over.items()))
+    def passed_over(self) -> dict[str, Problem]:
+        """Recordings that do not count, and should not be there, by the ids of their assets."""
+        return dict(sorted(self._passed_over.items()))
 
     def _judge_sorting(self, asset: DataAsset, location: str) -> str:
         bucket, prefix = split_s3_uri(location)

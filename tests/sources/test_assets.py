@@ -474,8 +474,14 @@ def test_a_second_session_of_the_day_needs_one_if_it_is_listed() -> None:
 
 
 def test_rivals_are_raw_data_of_one_recording_and_one_second() -> None:
-    def ids(*assets: DataAsset) -> list[list[str]]:
-        return [[one.id for one in group] for group in equal_rivals(assets)]
+    def ids(*assets: DataAsset, passed_over: tuple[str, ...] = ()) -> list[list[str]]:
+        facts = select_facts(
+            [SESSION],
+            by_id(record()),
+            {"626791": assets},
+            lambda one: "no behavior" if one.id in passed_over else "",
+        )
+        return [[one.id for one in group] for group in equal_rivals(facts.values(), assets, passed_over)]
 
     def raw(name: str, number: int, **more: Any) -> DataAsset:
         return data_asset(name, id=str(number), created=7, **more)
@@ -483,6 +489,15 @@ def test_rivals_are_raw_data_of_one_recording_and_one_second() -> None:
     assert ids(raw(RAW_NAME, 1), raw(RAW_NAME, 2), data_asset(id="3", created=6)) == [["2", "1"]]
     assert ids(raw(RAW_NAME, 1), raw(RAW_NAME, 2), data_asset(id="3", created=8)) == []
     assert ids(raw(RAW_NAME, 1), raw(LATER_NAME, 2), raw(RAW_NAME, 3, **NOT_RAW), raw(SMARTSPIM_NAME, 4)) == []
+    assert ids(raw(RAW_NAME, 1), raw(LATER_NAME, 2), raw(LATER_NAME, 3)) == [["3", "2"]], "of surface channels"
+    both = (raw(RAW_NAME, 1), raw(RAW_NAME, 2))
+    assert ids(*both, passed_over=("2",)) == [], "files have decided"
+    assert ids(*both, raw(RAW_NAME, 3), passed_over=("3",)) == [["2", "1"]]
+    beside = (raw(BEHAVIOR_NAME, 1), raw(BEHAVIOR_NAME, 2))
+    assert ids(raw(RAW_NAME, 5), *beside) == [], "nobody uses them"
+    assert ids(*beside) == [["2", "1"]]
+    other_day = [raw(RAW_NAME.replace("2022-08-15", "2022-08-16"), number) for number in (1, 2)]
+    assert ids(raw(RAW_NAME, 3), *other_day) == [], "of no session that is asked about"
 
 
 # --- any assets ----------------------------------------------------------------------------------
