@@ -126,7 +126,7 @@ def _is_known(record: Record) -> bool:
         return True
     if not isinstance(record.codeocean, CodeOcean):
         return False
-    assets = record.codeocean.model_dump(exclude={"smartspim"})
+    assets = record.codeocean.model_dump(exclude={"smartspim", "surface", "surface_sorted"})
     # raw data that could not be looked into are there
     return assets["raw"] is None or any(assets.values())
 

@@ -30,7 +30,7 @@ __all__ = [
     "unusable_assets",
 ]
 
-Judged = Literal["raw", "sorted", "nothing"]
+Judged = Literal["raw", "sorted"]
 
 _searches: Memo[list[list[dict[str, Any]]]] = Memo(size=256, seconds=600)
 _records: Memo[dict[str, Any]] = Memo(size=4096, seconds=600)
@@ -141,7 +141,7 @@ class SessionAssets:
 
 
 def assets_of_session(
-    settings: Settings, session_id: str, records: Mapping[str, Record], *, judged: Judged
+    settings: Settings, session_id: str, records: Mapping[str, Record], *, judged: tuple[Judged, ...]
 ) -> SessionAssets:
     """Data assets of a session, by searching for its subject.
 
@@ -159,14 +159,14 @@ def assets_of_session(
 
 
 def _assets_of_session(
-    settings: Settings, session_id: str, records: Mapping[str, Record], judged: Judged
+    settings: Settings, session_id: str, records: Mapping[str, Record], judged: tuple[Judged, ...]
 ) -> SessionAssets:
     subject, date, _ = split_session_id(session_id)
     assets = fetch_assets(RememberingClient(settings), [subject], by_subject=True)
     judge = Judge(settings, lambda: RememberingStore(settings))
 
     def verdict(asset: DataAsset) -> str | None:
-        return judge(asset) if judged == ("sorted" if asset.is_sorted else "raw") else None
+        return judge(asset) if ("sorted" if asset.is_sorted else "raw") in judged else None
 
     fact = select_facts([session_id], records, assets, verdict)[session_id]
     if judge.failure is not None:

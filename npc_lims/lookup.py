@@ -42,6 +42,13 @@ _OF_SURFACE = {"raw": "surface", "sorted": "surface_sorted"}
 _SORTED = ("sorted", "surface_sorted")
 _NAMES = {"surface": "surface-channel raw", "surface_sorted": "surface-channel sorted"}
 _SESSIONS_OF_A_DAY = 4
+_DECIDED_BY: Mapping[str, tuple[Judged, ...]] = {
+    "raw": ("raw",),
+    "surface": ("raw",),
+    "sorted": ("sorted",),
+    "surface_sorted": ("raw", "sorted"),
+}
+"""Assets whose files decide which one of a kind counts, if any."""
 
 
 def checked_session_id(session: Any) -> str:
@@ -119,7 +126,7 @@ def find_sorted(settings: Settings, session: Any) -> tuple[Asset, str]:
     raise _nothing(settings, session_id, "sorted", found)
 
 
-def live_assets(settings: Settings, session_id: str, *, judged: Judged = "nothing") -> SessionAssets:
+def live_assets(settings: Settings, session_id: str, *, judged: tuple[Judged, ...] = ()) -> SessionAssets:
     """The usable data assets of a session, as Code Ocean has them now.
 
     Args:
@@ -151,8 +158,15 @@ def recorded_fact(settings: Settings, session_id: str, kind: str) -> Any:
     record = _recorded(settings, session_id)
     if record is None and split_session_id(session_id)[2] == 1 and kind in _OF_SURFACE:
         record, kind = _recorded(settings, day_of(session_id)), _OF_SURFACE[kind]
+        if not _has_main(record):
+            return None  # where the main recording was lost, that of surface channels may be the first of the day
     section = (record or {}).get("codeocean")
     return section.get(kind) if isinstance(section, Mapping) else section
+
+
+def _has_main(record: Mapping[str, Any] | None) -> bool:
+    raw = ((record or {}).get("codeocean") or {}).get("raw") or {}
+    return str(raw.get("name")).startswith("ecephys")
 
 
 def _as_asset(fact: Mapping[str, Any]) -> Asset:
@@ -167,8 +181,10 @@ def _fact_of(found: SessionAssets, kind: str) -> Asset | None:
 
 def _ask_code_ocean(settings: Settings, session_id: str, kind: str, fact: Any) -> SessionAssets:
     try:
-        judged: Judged = "sorted" if kind in _SORTED else "raw" if kind == "raw" else "nothing"
-        return live_assets(settings, session_id, judged=judged)
+        found = live_assets(settings, session_id)
+        if found.facts is not None and getattr(found.facts, kind) is None:
+            found = live_assets(settings, session_id, judged=_DECIDED_BY[kind])
+        return found
     except (MissingCredentials, SourceError) as error:
         if fact is not False:
             raise _with_unread_state(settings, session_id, error) from None
@@ -249,7 +265,7 @@ def _nothing(settings: Settings, session_id: str, kind: str, found: SessionAsset
     if errored:
         reasons = "; ".join(f"{_named(asset)}: {reason}" for asset, reason in errored)
         return NoSessionData(f"{message} that is good; errored: {reasons}")
-    if found.passed_over:
+    if kind == "raw" and found.passed_over:
         return NoSessionData(f"{message} of its own: {'; '.join(found.passed_over.values())}")
     unusable = _unusable(settings, session_id, kind, found)
     if unusable is not None and unusable.archived:

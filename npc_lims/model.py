@@ -116,7 +116,8 @@ class CodeOcean(Model):
     LPFaceParts: AssetFact = None
     LFP_Subsampled: AssetFact = None
     surface: AssetFact = None
-    """Raw asset of the surface-channel recording: index 1 of the day of an ephys session of index 0."""
+    """Raw asset of the surface-channel recording: index 1 of the day of an ephys session of index 0, or the only one
+    if that has no behavior beside it: then the main recording was lost."""
     surface_sorted: AssetFact = None
     smartspim: AssetFact = None
     """Newest SmartSPIM asset of the subject."""

@@ -107,7 +107,8 @@ def is_LPFaceParts(record: Record) -> Value:
 
 
 def is_surface_channels(record: Record) -> Value:
-    """A separate recording of surface channels exists: a raw asset at index 1 of the day, or
+    """A separate recording of surface channels exists: a raw asset at index 1 of the day, or of the only one if the
+    main recording was lost; or
     `session_kwargs.probe_letters_with_surface_channel_recording`. Applies to ephys sessions of index 0."""
     if not _is_ephys(record):
         return _does_not_apply(record)

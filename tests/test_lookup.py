@@ -326,6 +326,11 @@ def test_what_a_recording_of_surface_channels_alone_is_good_for(settings: Settin
         find_asset(settings, LOST, "raw")
     why = f"{name} ({asset_id(name)}) holds no folder 'behavior' or 'behavior-videos'"
     assert f"has none of its own: {why}" in str(raised.value)
+    assert find_asset(settings, LOST, "surface").name == name
+    with pytest.raises(npc_lims.SessionIndexError):
+        find_asset(settings, f"{LOST}_1", "raw")
+    with pytest.raises(npc_lims.NoSessionInfo):
+        npc_lims.get_session_info(LOST)
     cloud.s3_proxy.rule = lambda request: Status(503)
     clear_caches()
     with pytest.raises(npc_lims.SourceError, match=f"cannot look into the raw data {name}"):

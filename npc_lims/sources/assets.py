@@ -163,9 +163,10 @@ def _select(
         "surface": None if records[session_id].tracked is None and not is_ephys else False,
         "surface_sorted": None if records[session_id].tracked is None and not is_ephys else False,
     }
+    main: Union[Asset, bool, None] = False
     if is_ephys and (index == 0 or _is_ephys(records[session_id])):
-        facts["raw"] = judged.newest_main(group)
-        if facts["raw"] is False:
+        facts["raw"] = main = judged.newest_main(group)
+        if main is False:
             facts["raw"] = _newest_raw(group if index else day, "behavior")
     for process in PROCESSES:
         facts[process] = _newest([asset for asset in group if process in asset.process])
@@ -175,6 +176,10 @@ def _select(
         surface = recordings[1] if len(recordings) > 1 else []
         facts["surface"] = _newest_raw(surface, "ecephys")
         facts["surface_sorted"] = judged.newest_good(surface, "surface_sorted")
+        if not surface and not main:
+            # the only one may be that, if the main one was lost; while it cannot be looked into that is unknown
+            facts["surface"] = None if main is None else next(iter(judged.passed_over), False)
+            facts["surface_sorted"] = facts["surface"] and facts["sorted"]
     if not any(facts.values()) and None not in facts.values() and not judged.errored and not judged.passed_over:
         return False
     return CodeOcean(**facts, errored=dict(sorted(judged.errored.items())))
@@ -275,7 +280,7 @@ class _Judged:
         self._listing = before.s3.raw if isinstance(before.s3, S3Facts) and not full else None
         self._verdict = verdict
         self.errored: dict[str, str] = {}
-        self.passed_over = 0  # raw data that are not the session's own
+        self.passed_over: list[Asset] = []  # raw data that are not the session's own, the newest first
 
     def newest_main(self, group: Sequence[DataAsset]) -> Union[Asset, bool, None]:
         """The newest ecephys raw data that hold the main recording, not one of surface channels alone."""
@@ -287,7 +292,7 @@ class _Judged:
                 return None
             if not reason:
                 return asset.as_fact()
-            self.passed_over += 1
+            self.passed_over.append(asset.as_fact())
         return False
 
     def newest_good(self, group: Sequence[DataAsset], kind: str) -> Union[Asset, bool, None]:

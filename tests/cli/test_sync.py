@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 
 from npc_lims.demo.world import write_world
+from npc_lims.errors import SessionIndexError
+from npc_lims.lookup import find_asset
+from npc_lims.settings import Settings
 from npc_lims.state.store import read_record
 from tests.integration.world import ADDED, SORTED, UPLOADED, Done, facts_of, files_of, run_cli
 
@@ -343,3 +346,8 @@ def test_a_recording_of_surface_channels_alone_is_no_upload(world: Path) -> None
         assert record is not None
         assert record.status["is_uploaded"] is False
         assert "raw_asset_id" not in record.status
+        assert record.status["is_surface_channels"] is True
+    settings = Settings(state=world / "state", mirror=world / "mirror")
+    assert find_asset(settings, "901001_2024-03-11", "surface").name == folder.name
+    with pytest.raises(SessionIndexError):
+        find_asset(settings, "901001_2024-03-11_1", "raw")

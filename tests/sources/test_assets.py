@@ -417,9 +417,12 @@ NOT_MAIN = Verdicts(**{RAW_NAME: "no behavior"}).said
 
 
 def test_a_recording_of_surface_channels_is_not_the_sessions_own() -> None:
-    assert found(data_asset(), verdict=Verdicts(**NOT_MAIN)).raw is False
+    facts = found(data_asset(), verdict=Verdicts(**NOT_MAIN))
+    assert (facts.raw, name_of(facts.surface), facts.surface_sorted) == (False, RAW_NAME, False)
     facts = found(data_asset(), data_asset(SORTED_NAME), verdict=Verdicts(**NOT_MAIN))
-    assert (facts.raw, name_of(facts.sorted), facts.surface) == (False, SORTED_NAME, False)
+    assert (facts.raw, name_of(facts.sorted), name_of(facts.surface_sorted)) == (False, SORTED_NAME, SORTED_NAME)
+    facts = found(data_asset(), data_asset(LATER_NAME), verdict=Verdicts(**NOT_MAIN))
+    assert (facts.raw, name_of(facts.surface)) == (False, LATER_NAME)
 
 
 def test_an_upload_with_the_main_recording_counts_though_a_newer_one_has_none() -> None:
@@ -440,12 +443,12 @@ def test_behavior_data_of_the_day_stand_in_for_a_lost_main_recording() -> None:
 
 def test_raw_data_that_cannot_be_looked_into_keep_what_is_recorded() -> None:
     unsure = Verdicts(**{RAW_NAME: None})
-    assert found(data_asset(), data_asset(BEHAVIOR_NAME), verdict=unsure).raw is None
-    before = record(codeocean=found(data_asset()))
-    after = reconcile_session(
-        SESSION, before, [Observation("codeocean", {SESSION: facts_of(data_asset(), session=before, verdict=unsure)})]
-    )
-    assert after is before
+    facts = found(data_asset(), data_asset(BEHAVIOR_NAME), verdict=unsure)
+    assert (facts.raw, facts.surface, facts.surface_sorted) == (None, None, None)
+    for verdict in (Verdicts(), Verdicts(**NOT_MAIN)):
+        before = record(codeocean=found(data_asset(), data_asset(SORTED_NAME), verdict=verdict))
+        seen = facts_of(data_asset(), data_asset(SORTED_NAME), session=before, verdict=unsure)
+        assert reconcile_session(SESSION, before, [Observation("codeocean", {SESSION: seen})]) is before
 
 
 def test_what_has_arrived_is_not_looked_for_again() -> None:
