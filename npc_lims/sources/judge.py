@@ -40,8 +40,8 @@ class Judge:
         self._settings = settings
         self._store = store
         self._passed_over: dict[str, Problem] = {}
-        self.failure: SourceError | None = None  # the last one, of whichever thread
-        self.lacking: MissingCredentials | None = None  # what it was for want of
+        self._failures: dict[tuple[str, str], SourceError] = {}
+        self.lacking: MissingCredentials | None = None  # what one of them was for want of
 
     def __call__(self, asset: DataAsset) -> str | None:
         """Why *asset* does not count, empty if it does, None if that cannot be told now."""
@@ -50,10 +50,15 @@ class Judge:
             return judge(asset, asset.location or f"s3://{self._settings.codeocean_bucket}/{asset.id}")
         except (SourceError, MissingCredentials, ValueError) as error:
             reason = error.reason if isinstance(error, SourceError) else str(error)
-            self.lacking = error if isinstance(error, MissingCredentials) else None
+            self.lacking = error if isinstance(error, MissingCredentials) else self.lacking
             what = "judge the sorting result" if asset.is_sorted else "look into the raw data"
-            self.failure = SourceError("codeocean", f"cannot {what} {asset.name}: {reason}")
+            self._failures[asset.name, asset.id] = SourceError("codeocean", f"cannot {what} {asset.name}: {reason}")
             return None
+
+    @property
+    def failure(self) -> SourceError | None:
+        """Why an asset could not be judged: the same one of several, whichever thread met it first."""
+        return self._failures[min(self._failures)] if self._failures else None
 
     def passed_over(self) -> dict[str, Problem]:
         """Recordings that do not count, and should not be there, by the ids of their assets."""

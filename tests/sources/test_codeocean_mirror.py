@@ -14,9 +14,22 @@ from npc_lims.model import Asset, CodeOcean, Record
 from npc_lims.reconcile import reconcile
 from npc_lims.settings import Settings
 from npc_lims.sources.codeocean import CodeOceanClient, MirrorClient, fetch_assets, observe_codeocean, open_client
+from npc_lims.sources.judge import Judge
 from npc_lims.sources.objects import MirrorStore
 from npc_lims.sources.observation import Observation
-from tests.builders import LATER_NAME, RAW_NAME, SECOND, SESSION, SORTED_NAME, asset, by_id, no_assets, put, record
+from tests.builders import (
+    LATER_NAME,
+    RAW_NAME,
+    SECOND,
+    SESSION,
+    SORTED_NAME,
+    asset,
+    by_id,
+    data_asset,
+    no_assets,
+    put,
+    record,
+)
 from tests.servers.codeocean import asset_id, make_asset
 
 OTHER = "668755_2023-08-31"
@@ -218,6 +231,18 @@ def test_a_bucket_that_cannot_be_read_leaves_the_result_unknown(lab: Lab, error:
         assert (facts.raw, facts.sorted) == ((False, None) if name == SORTED_NAME else (None, False))
         assert seen.failure is not None
         assert (seen.failure.source, f"cannot {what} {name}: " in seen.failure.reason) == ("codeocean", True)
+
+
+def test_of_several_failures_the_same_one_is_told_whatever_the_order(lab: Lab) -> None:
+    """Else each sync of a broken night would record another one."""
+
+    def closed() -> MirrorStore:
+        raise SourceError("s3", "closed")
+
+    for names in ((RAW_NAME, LATER_NAME), (LATER_NAME, RAW_NAME)):
+        judge = Judge(lab.settings, closed)
+        assert [judge(data_asset(name)) for name in names] == [None, None]
+        assert str(judge.failure) == f"codeocean: cannot look into the raw data {RAW_NAME}: closed"
 
 
 @pytest.mark.parametrize("place", ["", "aind-ephys-data"])
