@@ -149,19 +149,22 @@ class S3Store:
                 yield ObjectInfo(item["Key"], int(item["Size"]), str(item["ETag"]).strip('"'))
 
     def has_any(self, bucket: str, prefix: str) -> bool:
-        with _S3Errors(f"s3://{bucket}/{prefix}"):
+        with _S3Errors(f"s3://{bucket}/{prefix}") as missing:
             page = self._client.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1)
             _always_sent(page, "IsTruncated", f"s3://{bucket}/{prefix}")
-            return bool(page.get("Contents"))
-        return False
+        if missing:
+            raise _no_listing(bucket, prefix)
+        return bool(page.get("Contents"))
 
     def _pages(self, bucket: str, prefix: str, **more: str) -> Iterator[dict[str, Any]]:
         paginator = self._client.get_paginator("list_objects_v2")
-        with _S3Errors(f"s3://{bucket}/{prefix}"):
+        with _S3Errors(f"s3://{bucket}/{prefix}") as missing:
             for page in paginator.paginate(Bucket=bucket, Prefix=prefix, **more):
                 # any well-formed page of another server would otherwise be an empty folder
                 _always_sent(page, "IsTruncated", f"s3://{bucket}/{prefix}")
                 yield page
+        if missing:
+            raise _no_listing(bucket, prefix)
 
     def head(self, bucket: str, key: str) -> ObjectInfo | None:
         with _S3Errors(f"s3://{bucket}/{key}") as missing:
@@ -266,6 +269,12 @@ def _always_sent(answer: Mapping[str, Any], field: str, name: str) -> Any:
     if field not in answer:
         raise SourceError("s3", f"{name}: what answers is not S3 (no {field}); check AWS_ENDPOINT_URL and proxies")
     return answer[field]
+
+
+def _no_listing(bucket: str, prefix: str) -> SourceError:
+    """What a 404 to a listing means: an empty folder is a page without entries, and a bucket that is not there has a
+    code of its own."""
+    return SourceError("s3", f"s3://{bucket}/{prefix}: 404 to a listing is no answer of S3; check AWS_ENDPOINT_URL")
 
 
 def _unless_missing(error: OSError) -> None:

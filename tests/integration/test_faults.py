@@ -145,7 +145,7 @@ def test_pages_of_another_shape_cost_no_fact(cloud: Cloud, synced: Path, answer:
     assert "cannot be read" in reasons["codeocean"]
 
 
-S3_FAULTS = {**COMMON, "expired token": EXPIRED}
+S3_FAULTS = {**COMMON, "404": Status(404), "expired token": EXPIRED}
 
 
 @pytest.mark.slow
