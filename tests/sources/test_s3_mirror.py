@@ -199,7 +199,7 @@ def test_without_a_raw_asset_there_is_no_folder(world: World, codeocean: object,
 
 
 def test_an_unchanged_world_is_not_listed_again(world: World) -> None:
-    world.has(f"{ROOT}/session.json", f"{ROOT}/ecephys_compressed/a")
+    world.has(f"{ROOT}/session.json", f"{ROOT}/behavior/a", f"{ROOT}/ecephys_compressed/a")
     records = reconcile(by_id(UPLOADED), [world.look(UPLOADED)])
     again = world.store()
     after = reconcile(records, [world.look(*records.values(), store=again)])
@@ -209,7 +209,7 @@ def test_an_unchanged_world_is_not_listed_again(world: World) -> None:
 
 
 def test_requests_do_not_grow_with_sessions(world: World) -> None:
-    listed = listing(asset=RAW.id, ecephys=["ecephys_compressed"])
+    listed = listing(asset=RAW.id, ecephys=["ecephys_compressed"], behavior=["behavior"])
     records = [
         record(f"626791_2022-08-{day:02d}", codeocean=no_assets(raw=RAW), s3=nothing_on_s3(raw=listed))
         for day in range(1, 29)
@@ -220,7 +220,7 @@ def test_requests_do_not_grow_with_sessions(world: World) -> None:
 
 
 def test_full_lists_all_again(world: World) -> None:
-    world.has(f"{ROOT}/session.json", f"{ROOT}/ecephys_compressed/a")
+    world.has(f"{ROOT}/session.json", f"{ROOT}/behavior/a", f"{ROOT}/ecephys_compressed/a")
     records = reconcile(by_id(UPLOADED), [world.look(UPLOADED)])
     world.has(f"{ROOT}/rig.json")
     assert world.facts(records[SESSION]).raw == records[SESSION].s3.raw  # type: ignore[union-attr]
@@ -245,6 +245,28 @@ def test_an_upload_without_ephys_yet_is_listed_until_it_is_there(world: World) -
     world.has(f"{ROOT}/ecephys_compressed/a")
     records = reconcile(records, [world.look(*records.values())])
     assert records[SESSION].status["is_uploaded"] is True
+
+
+def test_an_upload_without_behavior_yet_is_listed_until_it_is_there(world: World) -> None:
+    """So is what was recorded before it was noted whether there is any."""
+    world.has(f"{ROOT}/ecephys_compressed/a")
+    records = reconcile(by_id(UPLOADED), [world.look(UPLOADED)])
+    assert records[SESSION].status["is_video"] is False
+    world.has(f"{ROOT}/behavior/a.h5", f"{ROOT}/behavior-videos/a.mp4")
+    records = reconcile(records, [world.look(*records.values())])
+    assert records[SESSION].status["is_video"] is True
+    store = world.store()
+    world.look(*records.values(), store=store)
+    assert store.raw_listings() == []
+
+
+def test_only_an_ephys_session_waits_for_behavior(world: World) -> None:
+    world.has(f"{ROOT}/ecephys_compressed/a")
+    other = record(tracked=tracked("behavior_with_sync"), codeocean=no_assets(raw=RAW))
+    records = reconcile(by_id(other), [world.look(other)])
+    store = world.store()
+    world.look(*records.values(), store=store)
+    assert store.raw_listings() == []
 
 
 def test_a_behavior_upload_is_listed_once(world: World) -> None:
