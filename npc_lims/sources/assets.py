@@ -163,14 +163,15 @@ def _select(
         "surface": None if records[session_id].tracked is None and not is_ephys else False,
         "surface_sorted": None if records[session_id].tracked is None and not is_ephys else False,
     }
+    second = make_session_id(subject, date, 1)
     main: Union[Asset, bool, None] = False
     if is_ephys and (index == 0 or _is_ephys(records[session_id])):
         facts["raw"] = main = judged.newest_main(group)
         if main is False:
-            facts["raw"] = _newest_raw(group if index else day, "behavior")
+            taken = {one[0].start for one in recordings[1:]} if _is_ephys(records.get(second)) else set()
+            facts["raw"] = _newest_raw(group if index else [one for one in day if one.start not in taken], "behavior")
     for process in PROCESSES:
         facts[process] = _newest([asset for asset in group if process in asset.process])
-    second = make_session_id(subject, date, 1)
     if is_ephys and index == 0 and not _is_ephys(records.get(second)):
         # a second recording of the day that nobody lists as an ephys session is the one of surface channels
         surface = recordings[1] if len(recordings) > 1 else []

@@ -441,6 +441,13 @@ def test_behavior_data_of_the_day_stand_in_for_a_lost_main_recording() -> None:
     assert name_of(found(data_asset(), data_asset(BEHAVIOR_NAME), verdict=Verdicts(**NOT_MAIN)).raw) == BEHAVIOR_NAME
 
 
+def test_behavior_data_of_another_session_do_not_stand_in() -> None:
+    day = (data_asset(), data_asset(LATER_NAME), data_asset(LATER_NAME.replace("ecephys", "behavior")))
+    assert found(*day, others=(record(SECOND),), verdict=Verdicts(**NOT_MAIN)).raw is False
+    day = (*day, data_asset(BEHAVIOR_NAME))
+    assert name_of(found(*day, others=(record(SECOND),), verdict=Verdicts(**NOT_MAIN)).raw) == BEHAVIOR_NAME
+
+
 def test_raw_data_that_cannot_be_looked_into_keep_what_is_recorded() -> None:
     unsure = Verdicts(**{RAW_NAME: None})
     facts = found(data_asset(), data_asset(BEHAVIOR_NAME), verdict=unsure)
