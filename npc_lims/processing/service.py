@@ -138,6 +138,8 @@ class MadeAsset(_Read):
     id: str = pydantic.Field(pattern=r"^[0-9A-Za-z][0-9A-Za-z-]*$")
     name: str
     state: str
+    created: Optional[int] = None
+    """Seconds since 1970."""
     failure_reason: Optional[str] = None
 
 
@@ -302,13 +304,13 @@ class RunService:
         searches: tuple[dict[str, str], ...] = ({"query": f'name:"{name}"'}, {"query": subject})
         for params in searches:
             made = [
-                asset
+                _found_asset(asset)
                 for page in self._assets.search(**params)
                 for asset in page
                 if _is_made_of(asset, computation_id, name)
             ]
             if made:
-                return _found_asset(min(made, key=lambda asset: (asset.get("created") or 0, str(asset.get("id")))))
+                return min(made, key=lambda asset: (asset.created or 0, asset.id))
         return None
 
     def get_asset(self, asset_id: str) -> MadeAsset | None:
@@ -399,9 +401,9 @@ def _refusal(response: requests.Response, about: str) -> ComputationError:
 
 def _is_made_of(asset: Mapping[str, Any], computation_id: str, name: str) -> bool:
     provenance = asset.get("provenance")
-    if isinstance(provenance, dict):
-        return provenance.get("computation") == computation_id
-    return asset.get("name") == name
+    told = provenance.get("computation") if isinstance(provenance, dict) else None
+    # one of which it is not told is known by its name, that holds the second in which the run began
+    return bool(told == computation_id if told else asset.get("name") == name)
 
 
 def _parsed(made: type[_Made], content: Any) -> _Made:

@@ -21,13 +21,14 @@ from npc_lims.processing.service import (
 )
 from npc_lims.settings import Settings
 from tests.processing.rig import CAPSULE, MAKE, SESSIONS, TOKEN, Rig, posts, raw_name
-from tests.servers.codeocean import asset_id
+from tests.servers.codeocean import asset_id, make_asset
 from tests.servers.faults import Fault, Lose, MalformedJson, Refuse, Reset, Status, Truncate
 
 REAL = Path(__file__).resolve().parents[3] / "shared" / "real"
 RAW = asset_id(raw_name(SESSIONS[0]))
 HERE = Place("capsule", CAPSULE)
 ASKED = RunRequest(HERE, ((RAW, "ecephys"),), {"mode": "all"})
+NAME = f"{raw_name(SESSIONS[0])}_dlc_eye_2026-11-22_12-00-00"
 GONE = "00000000-0000-0000-0000-000000000000"
 
 
@@ -197,6 +198,15 @@ def test_data_assets_are_made_found_and_shared(rig: Rig) -> None:
     assert service.get_asset(GONE) is None
 
 
+@pytest.mark.parametrize("provenance", [None, {}, {"computation": None}, {"computation": ""}])
+def test_an_asset_that_does_not_tell_its_run_is_known_by_its_name(rig: Rig, provenance: object) -> None:
+    asset = make_asset(NAME, provenance=provenance)
+    rig.server.assets = (*rig.server.assets, asset)
+    found = rig.service().find_asset_of(GONE, NAME, "700000")
+    assert found is not None and found.id == asset["id"]
+    assert rig.service().find_asset_of(GONE, f"{NAME}_again", "700000") is None
+
+
 def test_a_data_asset_is_asked_for_once(rig: Rig) -> None:
     id_ = finished(rig, nwb=b"x")
     rig.proxy.plan(Lose())
@@ -208,11 +218,12 @@ def test_a_data_asset_is_asked_for_once(rig: Rig) -> None:
 
 
 def test_an_asset_that_is_not_as_described_is_told(rig: Rig) -> None:
-    odd = {"id": "a/b", "name": "made", "state": "ready"}
-    page = json.dumps({"has_more": False, "results": [odd]}).encode()
-    rig.proxy.plan(Status(200, {"content-type": "application/json"}, page))
-    with pytest.raises(ComputationError, match="a/b is not as the API describes it"):
-        rig.service().find_asset_of("1", "made", "700000")
+    good = {"id": "a", "name": "made", "state": "ready", "created": 1}
+    for odd, words in (({"id": "a/b"}, "a/b is not as"), ({"id": "b", "created": "soon"}, "b is not as .* created")):
+        page = json.dumps({"has_more": False, "results": [good, {**good, **odd}]}).encode()
+        rig.proxy.plan(Status(200, {"content-type": "application/json"}, page))
+        with pytest.raises(ComputationError, match=words):
+            rig.service().find_asset_of("1", "made", "700000")
     rig.proxy.plan(*[Status(500)] * 3)
     with pytest.raises(SourceError, match="500"):
         rig.service().find_asset_of("1", "made", "700000")
