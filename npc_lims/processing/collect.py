@@ -24,7 +24,7 @@ from npc_lims.processing.service import (
     RunService,
     Unconfirmed,
 )
-from npc_lims.processing.start import LOOKS, Step, adopted
+from npc_lims.processing.start import LOOKS, SAME_SECOND, Step, adopted
 from npc_lims.session_id import subject_of
 
 __all__ = ["collect"]
@@ -44,6 +44,7 @@ def collect(
     *,
     wait: float = 0,
     poll: float = POLL,
+    same_second: float = SAME_SECOND,
 ) -> Iterator[Step]:
     """Look at each recorded run that there is something left to do about, and do it. Starts nothing.
 
@@ -58,21 +59,28 @@ def collect(
         wait: Seconds to wait until the data assets are ready that are being made. Those that are not are shared by
             another time.
         poll: Seconds between two looks at them.
+        same_second: Seconds to wait after one was made before looking whether others made one of the same run.
 
     Raises:
         ComputationError: Code Ocean refuses the token, or cannot be asked at all.
     """
-    yield from _Collector(service, process, runs, records).steps(wait, poll)
+    yield from _Collector(service, process, runs, records, same_second).steps(wait, poll)
 
 
 class _Collector:
     def __init__(
-        self, service: RunService, process: Process, runs: Sequence[Run], records: Mapping[str, Record]
+        self,
+        service: RunService,
+        process: Process,
+        runs: Sequence[Run],
+        records: Mapping[str, Record],
+        same_second: float,
     ) -> None:
         self._service = service
         self._process = process
         self._runs = runs
         self._records = records
+        self._same_second = same_second
         self._now = {run.key: run for run in runs if not settled(run, process) or self._is_unseen(run)}
         """What there is something left to do about, as it is by now."""
         self._failed_in_a_row = 0
@@ -210,6 +218,8 @@ class _Collector:
 
     def _first_of(self, computation_id: str, made: MadeAsset, subject: str) -> MadeAsset:
         """Of those that several made of one run at once, the one that all of them take: the eldest."""
+        # of two made in one second the ids decide: each side must see both
+        time.sleep(self._same_second)
         try:
             return self._service.find_asset_of(computation_id, made.name, subject) or made
         except (ComputationError, SourceError):

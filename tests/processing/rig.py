@@ -127,7 +127,8 @@ class Rig:
         return self.start(self.claim(**more), before)
 
     def collect(self, **more: Any) -> list[Step]:
-        return self._follow(collect(self.service(), self.process, self.runs, self.records, poll=0.05, **more))
+        values: dict[str, Any] = {"poll": 0.05, "same_second": self.same_second, **more}
+        return self._follow(collect(self.service(), self.process, self.runs, self.records, **values))
 
     def _follow(self, steps: Iterable[Step]) -> list[Step]:
         done = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -30,7 +31,7 @@ from tests.processing.rig import (
     writes,
 )
 from tests.servers.codeocean import make_asset
-from tests.servers.faults import Fault, Lose, Refuse, Status
+from tests.servers.faults import Delay, Fault, Lose, Refuse, Status
 from tests.servers.web import Request
 
 FIRST, SECOND, THIRD = SESSIONS
@@ -71,9 +72,15 @@ def test_a_run_that_is_going_is_left_alone(rig: Rig, one: str) -> None:
 
 def test_two_that_collect_at_the_same_instant_agree_on_one_data_asset(rig: Rig, one: str) -> None:
     rig.server.finish(one, files=GOOD)
-    others = [dataclasses.replace(rig) for _ in range(2)]
+    others = [dataclasses.replace(rig, same_second=1) for _ in range(2)]
     barrier = threading.Barrier(2)
-    rig.proxy.rule = lambda request: barrier.wait(5) and None if request.path == MAKE else None
+    now = time.time()
+    rig.server.clock = lambda: now
+
+    def second_makes_its_own_when_first_has_made_one(request: Request) -> Fault | None:
+        return Delay(0.3) if request.path == MAKE and barrier.wait(5) else None
+
+    rig.proxy.rule = second_makes_its_own_when_first_has_made_one
     with ThreadPoolExecutor(2) as pool:
         steps = [step for some in pool.map(lambda each: each.collect(), others) for step in some]
     made = [asset for asset in rig.server.assets if (asset.get("provenance") or {}).get("computation") == one]
@@ -200,7 +207,7 @@ def test_one_that_was_not_made_is_made_by_the_next(rig: Rig, one: str) -> None:
 def test_one_that_was_made_and_not_recorded_is_found(rig: Rig, one: str) -> None:
     rig.server.finish(one, files=GOOD)
     # killed as soon as it was made
-    for step in collect(rig.service(), rig.process, rig.runs, rig.records):
+    for step in collect(rig.service(), rig.process, rig.runs, rig.records, same_second=0):
         assert step.what == "captured"
         break
     assert whats(rig.collect()) == ["found", "shared"]
@@ -326,7 +333,7 @@ def test_when_it_is_down_it_is_left_alone_soon(rig: Rig) -> None:
     try:
         steps = []
         with pytest.raises(ComputationError, match="3 runs in a row"):
-            steps.extend(collect(service, rig.process, rig.runs, rig.records))
+            steps.extend(collect(service, rig.process, rig.runs, rig.records, same_second=0))
     finally:
         rig.proxy.start()
     assert rig.runs == before
