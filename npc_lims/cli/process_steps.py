@@ -107,7 +107,8 @@ def _print(outcome: Outcome, nothing: str) -> None:
             about = _about(step)
             table.add_row(process, step.run.session, str(step.run.attempt), step.what, about, style=_style(step))
         console.print(table)
-    console.print(_counted(outcome) or nothing, soft_wrap=True)
+    if told := _told_in_all(outcome, nothing):
+        console.print(told, soft_wrap=True)
     for failure in dict.fromkeys(outcome.failures):
         err().print(f"npc-lims: {failure}")
 
@@ -121,14 +122,16 @@ def _about(step: Step) -> str:
     return step.detail or (f"computation {computation}" if computation else "")
 
 
-def _counted(outcome: Outcome) -> str:
-    """How often what happened: "2 started, 1 found"."""
+def _told_in_all(outcome: Outcome, nothing: str) -> str:
+    """How often what happened: "2 started, 1 found". Of what failed at once, that there is *nothing* is not known."""
     counts = Counter(step.what for _, step in outcome.steps)
-    return ", ".join(f"{count:,} {what}" for what, count in counts.most_common())
+    counted = ", ".join(f"{count:,} {what}" for what, count in counts.most_common())
+    return counted or ("" if outcome.failures else nothing)
 
 
 def _as_markdown(outcome: Outcome, nothing: str) -> str:
-    lines = [f"**{_counted(outcome) or nothing}**", ""]
+    told = _told_in_all(outcome, nothing)
+    lines = [f"**{told}**", ""] if told else []
     if outcome.steps:
         lines += ["| process | session | try | what | about |", "| --- | --- | --- | --- | --- |"]
         lines += [

@@ -168,7 +168,9 @@ def test_code_ocean_failing_is_exit_3_and_what_was_done_is_recorded(rig_env: Rig
     assert "Code Ocean refused the token (401)" in text
     finish(rig_env)
     rig_env.server.token = "cop_another"
-    expect(run_cli("process", "collect"), 3, "expired")
+    done = run_cli("process", "collect", "--summary", str(summary))
+    expect(done, 3, "expired")
+    assert "no run to ask about" not in done.out + summary.read_text()
     assert runs_of(folder)[0].outcome is None
 
 
