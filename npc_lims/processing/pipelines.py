@@ -14,7 +14,7 @@ from npc_lims.errors import NpcLimsError, PipelinesError
 from npc_lims.model import PROCESSES
 from npc_lims.problems import Problem
 from npc_lims.processing.pipelines_entries import Listed, nearest, node_at, read_entries
-from npc_lims.processing.pipelines_schema import FACTS, FLAGS, Result
+from npc_lims.processing.pipelines_schema import FACTS, FLAGS, FOLDER_NAME, Result
 from npc_lims.processing.templates import fill, names_in
 from npc_lims.sources.assets import SEARCHED_NAMES
 from npc_lims.sources.tracked_nodes import Report, ScalarNode, compose
@@ -317,6 +317,9 @@ def _wrong_with_name(template: str, result: str | None) -> Iterator[str]:
     if "created" not in names:
         yield "two tries would give their assets the same name: add {created}"
     example = fill(template, _EXAMPLE)
+    if not FOLDER_NAME.fullmatch(example):
+        yield "an asset is mounted, and searched for, by its name: use letters, digits, '.', '_' and '-' only"
+        return
     match = SEARCHED_NAMES.match(example)
     if match is None or match["platform"] != "ecephys" or "recording" not in names:
         yield "the sync finds an asset by the recording at the beginning of its name: begin it with {recording}_"

@@ -15,10 +15,13 @@ import pydantic
 from npc_lims.model import PROCESSES
 from npc_lims.rows import FLAG_NAMES
 
-__all__ = ["FACTS", "FLAGS", "PROCESS_NAME", "Entry", "pipelines_schema"]
+__all__ = ["FACTS", "FLAGS", "FOLDER_NAME", "PROCESS_NAME", "Entry", "pipelines_schema"]
 
 PROCESS_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 """Names of processes: they become names of files, of runs and of assets."""
+
+FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+"""Names of the folders in which a run finds its assets."""
 
 FACTS = ("sorted", *PROCESSES)
 """Results of which the newest is recorded in the codeocean section of a session."""
@@ -30,7 +33,7 @@ ABSENT: Any = None
 """Default of a key that may be left out. Its type does not allow null: a key without a value is a slip."""
 
 Id = Annotated[str, pydantic.Field(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
-Mount = Annotated[str, pydantic.Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+Mount = Annotated[str, pydantic.Field(pattern=f"^{FOLDER_NAME.pattern}$")]
 Count = Annotated[int, pydantic.Field(ge=1)]
 Text = Annotated[str, pydantic.Field(min_length=1)]
 Flag = Annotated[str, pydantic.Field(json_schema_extra={"enum": list(FLAGS)})]

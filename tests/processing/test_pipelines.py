@@ -296,6 +296,18 @@ MISTAKES = {
         with_line("{recording}", "{session}", FULL),
         "p.yaml:17:13: error: the sync finds an asset by the recording at the beginning of its name",
     ),
+    "an asset name with a space": (
+        with_line("_{created}", "_{created} 2", FULL),
+        "p.yaml:17:13: error: an asset is mounted, and searched for, by its name: use letters, digits",
+    ),
+    "an asset name that ends a search": (
+        with_line("_{created}", '_{created}\\"', FULL),
+        "p.yaml:17:13: error: an asset is mounted, and searched for, by its name: use letters, digits",
+    ),
+    "an asset name that is a path": (
+        with_line("_{created}", "_{created}/a", FULL),
+        "p.yaml:17:13: error: an asset is mounted, and searched for, by its name: use letters, digits",
+    ),
     "an asset name that tells no result": (
         with_line("}_sorted", "}_spikes", FULL),
         "for no result that is recorded: write a name such as {recording}_sorted_{created}",
