@@ -157,6 +157,7 @@ def parse_pipelines(text: str, file: str = PIPELINES_FILE) -> tuple[dict[str, Pr
         _check_choice(one, report)
         _check_flags(one, report)
         _check_input(one, every, report)
+        _check_folders(one, report)
         _check_parameters(one, report)
         _check_asset(one, report)
     _report_circles(listed, every, report)
@@ -276,6 +277,15 @@ def _check_input(one: Listed, every: Mapping[str, Listed], report: Report) -> No
         return
     known = list(dict.fromkeys(("raw", *FACTS, *every)))
     report.error(node, f"nothing makes the input {name!r}{nearest(name, known)}: there are {', '.join(known)}")
+
+
+def _check_folders(one: Listed, report: Report) -> None:
+    taken = {one.entry.mount: "the input"}
+    for number, attached in enumerate(one.entry.attach):
+        before = taken.setdefault(attached.mount, f"attach[{number}]")
+        if before != f"attach[{number}]":
+            node = node_at(one.node, ["attach", number, "mount"])
+            report.error(node, f"{before} is in the folder {attached.mount} already: give this another")
 
 
 def _check_parameters(one: Listed, report: Report) -> None:

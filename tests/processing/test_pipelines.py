@@ -263,6 +263,14 @@ MISTAKES = {
         MINIMAL + f"    attach: [{{asset: {OTHER}}}]\n",
         "p.yaml:7:14: error: attach[0] lacks 'mount': add it",
     ),
+    "two attached in one folder": (
+        MINIMAL + f"    attach: [{{asset: {OTHER}, mount: a}}, {{asset: {CAPSULE}, mount: a}}]\n",
+        "p.yaml:7:124: error: attach[0] is in the folder a already: give this another",
+    ),
+    "one attached in the folder of the input": (
+        with_line("mount: models", "mount: ecephys", FULL),
+        "p.yaml:8:14: error: the input is in the folder ecephys already: give this another",
+    ),
     "a mount that is a path": (
         MINIMAL + "    mount: ../data\n",
         "p.yaml:7:12: error: mount must be a name of letters, digits, '.', '_' and '-', not the text '../data'",
