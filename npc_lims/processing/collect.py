@@ -203,8 +203,9 @@ class _Collector:
             try:
                 made = self._service.make_asset(computation_id, name, tags, metadata)
             except Unconfirmed as error:
-                failure = f"Code Ocean was asked for its data asset, and {error}; it is looked for the next time"
                 made = self._look_again(computation_id, name, subject)
+                if made is None:
+                    failure = f"Code Ocean was asked for its data asset, and {error}; it is looked for the next time"
             except (Busy, Refused) as error:
                 failure = f"Code Ocean refused to make its data asset {name}: {error}"
         if made is None:

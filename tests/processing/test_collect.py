@@ -188,7 +188,8 @@ def test_nothing_is_started_and_nothing_asked_without_runs(rig: Rig) -> None:
 def test_a_data_asset_whose_answer_is_lost_is_found(fault: Fault, rig: Rig, one: str) -> None:
     rig.server.finish(one, files=GOOD)
     rig.proxy.rule = lambda request: fault if request.path == MAKE else None
-    assert whats(rig.collect()) == ["captured", "shared"]
+    steps = rig.collect()
+    assert [(step.what, step.failure) for step in steps] == [("captured", ""), ("shared", "")]
     assert len(rig.server.assets) == 4
 
 
