@@ -95,4 +95,5 @@ def record_command(
     paths = [path for file in files for path in (sorted(file.glob("*.json")) if file.is_dir() else [file])]
     happened = [(process, update) for path in paths for process, some in read_updates(path).items() for update in some]
     Recorder(load_settings(), state_folder(state), publish, branch, by).record(by_process(happened))
-    out().print(f"{len(happened):,} updates of runs" if happened else "nothing happened to any run")
+    count = f"{len(happened):,} update{'s' if len(happened) > 1 else ''} of runs"
+    out().print(count if happened else "nothing happened to any run")

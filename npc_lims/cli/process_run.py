@@ -47,7 +47,8 @@ def run_command(
     Each run is claimed in state before it is started, and recorded as soon as it is. One whose record was lost is
     found again, by its name or by what it runs on, before it would be started a second time.
 
-    Exits with 0 if all was started; 2 on bad input; 3 if Code Ocean failed for something (the rest was done).
+    Exits with 0 if all was started that Code Ocean takes (it may be busy, or refuse one: the table tells); 2 on bad
+    input; 3 if Code Ocean failed for something (the rest was done).
 
     Example: npc-lims process run dlc_eye --limit 3 --publish
     """
@@ -112,7 +113,7 @@ def claim_command(
         for run in claims.made:
             out().print(f"{name}: {run.session} claimed, try {run.attempt}")
     count = sum(len(claims.made) for claims in claimed.claims.values())
-    out().print(f"{into}: {count:,} claims" if count else f"{into}: nothing to start")
+    out().print(f"{into}: {count:,} claim{'s' if count > 1 else ''}" if count else f"{into}: nothing to start")
 
 
 def start_command(

@@ -459,7 +459,7 @@ def test_the_examples_in_the_docs_are_right() -> None:
     assert problems == ()
     assert list(processes) == ["sorting"]
     (run,) = parse_runs(runs.encode(), Path("dlc_eye.yaml"))
-    assert run.reason == "Out of memory."
+    assert run.reason == "its output says 'Out of memory.'"
 
 
 def test_the_docs_name_every_key() -> None:
