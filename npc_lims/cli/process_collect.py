@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Optional
 
@@ -13,14 +15,16 @@ from npc_lims.cli.process_recording import BRANCH, BY, PUBLISH, SUMMARY, Recorde
 from npc_lims.cli.process_steps import follow, report
 
 if TYPE_CHECKING:
+    from npc_lims.processing.pipelines import Process
     from npc_lims.processing.runs import Update
+    from npc_lims.processing.start import Step
 
 __all__ = ["collect_command", "record_command"]
 
 
 def collect_command(
     names: Optional[list[str]] = NAMES,
-    wait: float = typer.Option(0, min=0, help="Seconds to wait for data assets that are being made."),
+    wait: float = typer.Option(0, min=0, help="Seconds to wait in all for data assets that are being made."),
     into: Optional[Path] = typer.Option(
         None, "--out", help="Write what is to be recorded to this file alone, for `npc-lims process record`."
     ),
@@ -65,9 +69,13 @@ def collect_command(
     if into is not None:
         write_updates(into, {})
     recorded = recorder.read(processes)
-    jobs = (
-        (one.name, collect(service, one, recorded.runs[one.name], recorded.records, wait=wait)) for one in processes
-    )
+    deadline = time.monotonic() + wait
+
+    def look(process: Process) -> Iterator[Step]:
+        left = max(0.0, deadline - time.monotonic())
+        return collect(service, process, recorded.runs[process.name], recorded.records, wait=left)
+
+    jobs = ((one.name, look(one)) for one in processes)
     try:
         outcome = follow(jobs, keep)
     finally:

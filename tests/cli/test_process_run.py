@@ -111,6 +111,20 @@ def test_run_and_collect_in_a_folder(rig_env: Rig, folder: Path) -> None:
     assert len(posts(rig_env.proxy.requests)) == 3
 
 
+@pytest.mark.slow
+def test_all_processes_together_wait_no_longer_than_is_said(rig_env: Rig, folder: Path) -> None:
+    second = PIPELINES.removeprefix("processes:\n").replace("dlc_eye", "dlc_side").replace("4cf0", "4cf1")
+    (folder / "pipelines.yaml").write_text(PIPELINES + second)
+    run_cli("process", "run", "--limit", "1")
+    finish(rig_env)
+    rig_env.server.draft_reads = None
+    rig_env.proxy.reset()
+    expect(run_cli("process", "collect", "--wait", "3"), 0, "2 not ready")
+    # the first has used up all of it: the second looks once
+    asked = [request.path for request in rig_env.proxy.requests if request.method == "GET"]
+    assert asked.count(f"/api/v1/data_assets/{rig_env.server.assets[-1]['id']}") == 1
+
+
 def test_nothing_is_asked_or_written_by_what_only_looks(rig_env: Rig, folder: Path) -> None:
     before = sorted(folder.rglob("*"))
     expect(run_cli("process", "run", "--dry-run"), 0, "3 would be started (dry run)", SESSIONS[0])
