@@ -158,6 +158,16 @@ def test_what_was_lost_between_two_jobs_is_found_again(lab: Lab) -> None:
     assert writes(lab.rig.proxy.requests) == []
 
 
+def test_a_job_that_could_do_nothing_leaves_nothing_to_record(lab: Lab) -> None:
+    lab.world = dataclasses.replace(lab.world, environments={"process": Environment(), "publish": Environment()})
+    run = lab.by_hand(process="dlc_eye").expect("failure")
+    assert [job.result for job in run.jobs] == ["success", "failure", "success", "success"]
+    assert "no Code Ocean token: set CODE_OCEAN_API_TOKEN" in run.log
+    (body,) = [issue.body or "" for issue in lab.api.records.repos[NAME].issues.values()]
+    assert "job start and collect" in body
+    assert "job record" not in body
+
+
 def test_names_and_sessions_are_taken_as_such(lab: Lab) -> None:
     before = lab.remote.head()
     for inputs in ({"process": "--help"}, {"process": "$(touch x)"}, {"sessions": "--publish"}, {"limit": "many"}):
