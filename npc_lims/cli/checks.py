@@ -89,7 +89,7 @@ def verify_command(
     Example: npc-lims verify --since origin/main
     """
     from npc_lims.errors import StateError
-    from npc_lims.processing.runs import verify_runs
+    from npc_lims.processing.runs_file import verify_runs
     from npc_lims.review.report import counted
     from npc_lims.state.snapshot import SNAPSHOT
     from npc_lims.state.store import verify_state
@@ -176,7 +176,7 @@ def _known_error(problem: Problem) -> Problem:
 def _hand_edits(folder: Path, since: str) -> list[Problem]:
     """Files of a state folder that are not as they were, each with the reason why that is refused."""
     from npc_lims.git import find_repository
-    from npc_lims.processing.runs import RUNS
+    from npc_lims.processing.runs_file import RUNS
     from npc_lims.state.files import TEMPORARY
 
     repository = find_repository(folder)

@@ -45,8 +45,8 @@ def collect_command(
     """
     from npc_lims.errors import NpcLimsError
     from npc_lims.processing.collect import collect
-    from npc_lims.processing.runs import write_updates
     from npc_lims.processing.service import RunService
+    from npc_lims.processing.updates import write_updates
     from npc_lims.settings import load_settings
 
     if into is not None and publish:
@@ -97,7 +97,7 @@ def record_command(
 
     Example: npc-lims process record started.json collected.json --publish
     """
-    from npc_lims.processing.runs import read_updates
+    from npc_lims.processing.updates import read_updates
     from npc_lims.settings import load_settings
 
     paths = [path for file in files for path in (sorted(file.glob("*.json")) if file.is_dir() else [file])]

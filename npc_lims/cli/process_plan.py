@@ -42,7 +42,7 @@ def plan_command(
     Example: npc-lims process plan dlc_eye --sessions 626791_2022-08-15
     """
     from npc_lims.processing.plan import plan
-    from npc_lims.processing.runs import read_runs
+    from npc_lims.processing.runs_file import read_runs
     from npc_lims.state.store import read_state
 
     folder = state_folder(state)
@@ -76,7 +76,7 @@ def runs_command(
 
     Example: npc-lims process runs dlc_eye
     """
-    from npc_lims.processing.runs import read_runs, recorded_processes
+    from npc_lims.processing.runs_file import read_runs, recorded_processes
 
     folder = state_folder(state)
     recorded = recorded_processes(folder)

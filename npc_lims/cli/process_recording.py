@@ -71,7 +71,7 @@ class Recorder:
         """What is recorded there, where it records."""
 
         def look(folder: Path) -> Read:
-            from npc_lims.processing.runs import read_runs
+            from npc_lims.processing.runs_file import read_runs
             from npc_lims.state.store import read_state
 
             runs = {process.name: read_runs(folder, process.name) for process in processes}

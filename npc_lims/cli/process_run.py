@@ -99,7 +99,7 @@ def claim_command(
 
     Example: npc-lims process claim --publish --out claims.json
     """
-    from npc_lims.processing.runs import write_updates
+    from npc_lims.processing.updates import write_updates
     from npc_lims.settings import load_settings
 
     folder = state_folder(state)
@@ -129,9 +129,11 @@ def start_command(
 
     Example: npc-lims process start --claims claims.json --out started.json
     """
-    from npc_lims.processing.runs import Run, read_runs, read_updates, write_updates
+    from npc_lims.processing.runs import Run
+    from npc_lims.processing.runs_file import read_runs
     from npc_lims.processing.service import RunService
     from npc_lims.processing.start import start
+    from npc_lims.processing.updates import read_updates, write_updates
     from npc_lims.settings import load_settings
     from npc_lims.state.store import read_state
 

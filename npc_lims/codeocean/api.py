@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from npc_lims.settings import Settings
 
-__all__ = ["ask", "checked_id", "download", "start"]
+__all__ = ["ask", "checked_id", "start"]
 
 
 def checked_id(text: object, of_what: str) -> str:
@@ -47,7 +47,7 @@ def ask(settings: Settings, method: str, path: str, what: str, **more: Any) -> d
     from npc_lims.sources.http import GaveUp, Patience, request
 
     session, url = _open(settings), f"{settings.codeocean_domain}/api/v1/{path}"
-    patience = Patience(settings.attempts, settings.timeout, settings.backoff)
+    patience = Patience.of(settings)
     try:
         answer: dict[str, Any] = request(
             session, method, url, patience, parse=lambda response: _content(response, what), **more
@@ -70,7 +70,7 @@ def start(settings: Settings, path: str, body: dict[str, Any], what: str) -> dic
     from npc_lims.sources.http import Patience, retry_after_seconds
 
     session, url = _open(settings), f"{settings.codeocean_domain}/api/v1/{path}"
-    patience = Patience(settings.attempts, settings.timeout, settings.backoff)
+    patience = Patience.of(settings)
     for attempt in range(2, settings.attempts + 2):
         try:
             response = session.post(url, json=body, timeout=settings.timeout, allow_redirects=False)
@@ -83,29 +83,6 @@ def start(settings: Settings, path: str, body: dict[str, Any], what: str) -> dic
             break
         time.sleep(patience.wait_before(attempt) if asked is None else asked)
     raise SourceError(SOURCE, f"{what}: Code Ocean is too busy ({error_message(response)}); nothing was started")
-
-
-def download(settings: Settings, url: str, what: str) -> bytes:
-    """A file from an address that is signed: it gets no token, and stands in no message.
-
-    Raises:
-        SourceError: It could not be read.
-    """
-    import requests
-
-    from npc_lims.sources.http import GaveUp, Patience, request
-
-    def content(response: requests.Response) -> bytes:
-        if response.status_code != 200:
-            raise SourceError(SOURCE, f"{what}: the file's address answered {response.status_code}")
-        return response.content
-
-    patience = Patience(settings.attempts, settings.timeout, settings.backoff)
-    try:
-        found: bytes = request(requests.Session(), "GET", url, patience, parse=content)
-        return found
-    except GaveUp as error:
-        raise SourceError(SOURCE, f"{what}: the file's address {error}") from None
 
 
 def _open(settings: Settings) -> requests.Session:

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from npc_lims.codeocean.api import ask, checked_id, download, start
+from npc_lims.codeocean.api import ask, checked_id, start
 from npc_lims.codeocean.judgement import is_finished, why_errored
 from npc_lims.codeocean.records import as_computation, as_data_asset
 from npc_lims.errors import SourceError
@@ -158,13 +158,20 @@ def _why_errored(computation: Computation) -> str:
     return why_errored(computation, lambda: get_result_names(computation.id), lambda: _read_output(computation.id))
 
 
-def _read_output(job_id: str) -> bytes:
+def _read_output(job_id: str) -> bytes | None:
+    from npc_lims.codeocean.result_file import read_end
+    from npc_lims.sources.http import GaveUp, Patience
+    from npc_lims.sources.judge import OUTPUT_LIMIT
+
     settings, what = settings_for_reading(), f"reading the output of the run {job_id}"
     path = f"computations/{checked_id(job_id, 'computation')}/results/urls"
     url = ask(settings, "GET", path, what, params={"path": "output"}).get("download_url")
     if not isinstance(url, str):
         raise SourceError("codeocean", f"{what}: the answer holds no download_url")
-    return download(settings, url, what)
+    try:
+        return read_end(url, Patience.of(settings), OUTPUT_LIMIT)
+    except GaveUp as error:
+        raise SourceError("codeocean", f"{what}: the file's address {error}") from None
 
 
 def _without_nulls(fields: dict[str, Any]) -> dict[str, Any]:

@@ -19,7 +19,6 @@ __all__ = ["get_skipped_probes", "get_sorting_output_text"]
 # What the pipeline writes when it gives up a probe, and what heads the part on each probe.
 _SKIPPED = "Skipping further processing for this recording"
 _HEADING = "PREPROCESSING"
-_LIMIT = 64 * 2**20
 
 _texts: Memo[str] = Memo(size=16, seconds=600)
 
@@ -32,14 +31,17 @@ def get_sorting_output_text(session_id: str | npc_session.SessionRecord) -> str:
         NoAssetLocation: The result is not on S3.
         MissingCredentials, SourceError: S3 (or Code Ocean, where state has no sorting result) cannot be asked.
     """
+    from npc_lims.sources.s3 import asset_uri
+
     settings = settings_for_reading()
     asset, _ = find_sorted(settings, session_id)
-    location = asset.location or f"s3://{settings.codeocean_bucket}/{asset.id}"
+    location = asset_uri(asset, settings.codeocean_bucket)
     question = (settings.aws_endpoint_url, str(settings.mirror), location)
     return _texts.get_or(question, lambda: _read(settings, checked_session_id(session_id), asset.name, location))
 
 
 def _read(settings: Settings, session_id: str, name: str, location: str) -> str:
+    from npc_lims.sources.judge import OUTPUT_LIMIT
     from npc_lims.sources.listing import store_of
     from npc_lims.sources.objects import split_s3_uri
 
@@ -47,7 +49,7 @@ def _read(settings: Settings, session_id: str, name: str, location: str) -> str:
         bucket, prefix = split_s3_uri(location)
     except ValueError:
         raise NoAssetLocation(f"the files of {name} are at {location}: npc_lims reads S3 only") from None
-    content = store_of(settings).read(bucket, f"{prefix}/output".lstrip("/"), _LIMIT)
+    content = store_of(settings).read(bucket, f"{prefix}/output".lstrip("/"), OUTPUT_LIMIT)
     if content is None:
         raise NoSessionData(f"{session_id}: the sorting result {name} has no file {location}/output")
     return content.decode("utf-8", "replace")

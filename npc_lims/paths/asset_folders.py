@@ -35,9 +35,9 @@ def asset_folder(settings: Settings, asset: Asset) -> tuple[str, str]:
     Raises:
         AssetError: They are not on S3.
     """
-    from npc_lims.sources.s3 import raw_root
+    from npc_lims.sources.s3 import asset_root
 
     try:
-        return raw_root(asset, settings.codeocean_bucket)
+        return asset_root(asset, settings.codeocean_bucket)
     except SourceError as error:
         raise AssetError(f"{error.reason}, which cannot be listed") from None

@@ -15,15 +15,8 @@ from npc_lims.processing.matching import find_started, place_of, recorded_elsewh
 from npc_lims.processing.naming import asset_metadata, asset_name, asset_tags, input_of
 from npc_lims.processing.pipelines import AssetRecipe, Process
 from npc_lims.processing.runs import Run, RunAsset, instant, settled
-from npc_lims.processing.service import (
-    Busy,
-    Computation,
-    MadeAsset,
-    NotAllowed,
-    Refused,
-    RunService,
-    Unconfirmed,
-)
+from npc_lims.processing.service import Busy, NotAllowed, Refused, RunService, Unconfirmed
+from npc_lims.processing.service_records import Computation, MadeAsset
 from npc_lims.processing.start import LOOKS, SAME_SECOND, Step, adopted
 from npc_lims.session_id import subject_of
 

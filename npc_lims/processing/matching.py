@@ -15,7 +15,7 @@ from npc_lims.model import Asset, Record
 from npc_lims.processing.naming import input_of, parameters_of
 from npc_lims.processing.pipelines import Process
 from npc_lims.processing.runs import Run, instant
-from npc_lims.processing.service import Computation, Place, RunRequest
+from npc_lims.processing.service_records import Computation, Place, RunRequest
 
 __all__ = ["elder_first", "find_started", "place_of", "recorded_elsewhere", "request_of"]
 

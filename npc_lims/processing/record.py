@@ -14,7 +14,9 @@ from npc_lims.errors import StateError
 from npc_lims.model import Record
 from npc_lims.processing.pipelines import Process
 from npc_lims.processing.plan import make_claims, plan
-from npc_lims.processing.runs import Run, Updates, apply_updates, read_runs, write_runs
+from npc_lims.processing.runs import Run, Updates
+from npc_lims.processing.runs_file import read_runs, write_runs
+from npc_lims.processing.updates import apply_updates
 
 __all__ = ["Claims", "Recorded", "claim", "locked", "record"]
 

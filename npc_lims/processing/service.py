@@ -6,37 +6,34 @@ look. What only reads, or may be said twice, is tried again as everywhere.
 
 from __future__ import annotations
 
-import dataclasses
-import datetime
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Optional, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import pydantic
-
+from npc_lims.codeocean.result_file import read_end
 from npc_lims.errors import ComputationError, MissingCredentials
+from npc_lims.processing.service_records import (
+    Computation,
+    MadeAsset,
+    Place,
+    RunRequest,
+    as_computation,
+    as_computations,
+    as_download_url,
+    as_made_asset,
+    as_names,
+    parsed,
+)
 from npc_lims.sources.codeocean import CodeOceanClient
 from npc_lims.sources.http import GaveUp, Patience, request
+from npc_lims.sources.judge import OUTPUT_LIMIT
 
 if TYPE_CHECKING:
     import requests
 
     from npc_lims.settings import Settings
 
-__all__ = [
-    "Busy",
-    "Computation",
-    "MadeAsset",
-    "NotAllowed",
-    "Place",
-    "Refused",
-    "RunRequest",
-    "RunService",
-    "Unconfirmed",
-]
+__all__ = ["Busy", "NotAllowed", "Refused", "RunService", "Unconfirmed"]
 
-OUTPUT_LIMIT = 64 * 2**20
-"""Bytes of an `output` file that are read at most: of a longer one its end, which tells how it went."""
-_CHUNK = 2**20
 _SCOPES = "the scopes 'computations: read and write' and 'data assets: read and write'"
 
 
@@ -54,93 +51,6 @@ class Refused(Exception):
 
 class NotAllowed(ComputationError):
     """The token is refused, whatever is asked."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Place:
-    """Whose run it is: `kind` is `capsule` or `pipeline`."""
-
-    kind: str
-    id: str
-
-    def __str__(self) -> str:
-        return f"{self.kind} {self.id}"
-
-
-@dataclasses.dataclass(frozen=True)
-class RunRequest:
-    """What is to run, and on what.
-
-    Attributes:
-        place: The capsule or pipeline.
-        assets: Id of each data asset to attach, and where it is mounted; None for where it usually is.
-        parameters: By name.
-    """
-
-    place: Place
-    assets: tuple[tuple[str, Optional[str]], ...]
-    parameters: Mapping[str, str] = dataclasses.field(default_factory=dict)
-
-    def as_json(self) -> dict[str, Any]:
-        """The body of `POST computations`."""
-        assets = [{"id": id_} if mount is None else {"id": id_, "mount": mount} for id_, mount in self.assets]
-        named = [{"param_name": name, "value": value} for name, value in self.parameters.items()]
-        body: dict[str, Any] = {f"{self.place.kind}_id": self.place.id, "data_assets": assets}
-        return {**body, "named_parameters": named} if named else body
-
-
-class _Read(pydantic.BaseModel):
-    """Something that the API sends: of its fields those that matter here."""
-
-    model_config = pydantic.ConfigDict(frozen=True, extra="ignore")
-
-
-class _Attached(_Read):
-    id: str
-
-
-class _Parameter(_Read):
-    value: Optional[str] = None
-
-
-class Computation(_Read):
-    """A run, as Code Ocean tells of it."""
-
-    id: str = pydantic.Field(pattern=r"^[0-9A-Za-z][0-9A-Za-z-]*$")
-    name: str
-    created: int
-    """Seconds since 1970."""
-    state: str
-    end_status: Optional[str] = None
-    has_results: Optional[bool] = None
-    cloud_workstation: Optional[bool] = None
-    data_assets: Optional[tuple[_Attached, ...]] = None
-    parameters: Optional[tuple[_Parameter, ...]] = None
-
-    @property
-    def began(self) -> datetime.datetime:
-        return datetime.datetime.fromtimestamp(self.created, datetime.timezone.utc)
-
-    def answers(self, asked: RunRequest) -> bool:
-        """Whether it is a run of just what *asked* is for, whoever started it. Only of runs of the same place."""
-        attached = {asset.id for asset in self.data_assets or ()}
-        values = {parameter.value for parameter in self.parameters or ()}
-        return (
-            not self.cloud_workstation
-            and attached.issuperset(id_ for id_, _ in asked.assets)
-            and values.issuperset(asked.parameters.values())
-        )
-
-
-class MadeAsset(_Read):
-    """A data asset that was made from the result of a run."""
-
-    id: str = pydantic.Field(pattern=r"^[0-9A-Za-z][0-9A-Za-z-]*$")
-    name: str
-    state: str
-    created: Optional[int] = None
-    """Seconds since 1970."""
-    failure_reason: Optional[str] = None
 
 
 _T = TypeVar("_T")
@@ -165,7 +75,7 @@ class RunService:
         self._session = requests.Session()
         self._session.auth = (settings.codeocean_token.get_secret_value(), "")
         self._base = f"{settings.codeocean_domain}/api/v1/"
-        self._patience = Patience(settings.attempts, settings.timeout, settings.backoff)
+        self._patience = Patience.of(settings)
         self._assets = CodeOceanClient(settings)
 
     @property
@@ -200,7 +110,7 @@ class RunService:
         Raises:
             ComputationError: It cannot be asked.
         """
-        return self._find("GET", f"computations/{computation_id}", _computation)
+        return self._find("GET", f"computations/{computation_id}", as_computation)
 
     def list_runs(self, place: Place) -> list[Computation]:
         """Every run of a capsule or pipeline.
@@ -208,7 +118,7 @@ class RunService:
         Raises:
             ComputationError: It cannot be asked, or has no such capsule or pipeline.
         """
-        found = self._find("GET", f"{place.kind}s/{place.id}/computations", _computations)
+        found = self._find("GET", f"{place.kind}s/{place.id}/computations", as_computations)
         if found is None:
             raise ComputationError(
                 f"Code Ocean has no {place}, or not for this token: correct its id in pipelines.yaml, or have it shared"
@@ -232,7 +142,7 @@ class RunService:
             ComputationError: It cannot be asked.
         """
         path = f"computations/{computation_id}/results"
-        return self._find("POST", path, _names, json={"path": ""}) or []
+        return self._find("POST", path, as_names, json={"path": ""}) or []
 
     def read_output(self, computation_id: str, limit: int = OUTPUT_LIMIT) -> bytes | None:
         """The file `output` of the results, or the last *limit* bytes of it; None if there is none.
@@ -241,35 +151,11 @@ class RunService:
             ComputationError: It cannot be had.
         """
         path = f"computations/{computation_id}/results/urls"
-        url = self._find("GET", path, _download_url, params={"path": "output"})
-        return None if url is None else self._download(url, limit)
-
-    def _download(self, url: str, limit: int) -> bytes | None:
-        """The address is good by itself: the token must not go to where it leads, nor the address into a message."""
-        import requests
-
-        def parse(response: requests.Response) -> bytes | None:
-            with response:
-                if response.status_code == 416:
-                    return b""  # nothing has no last bytes
-                if response.status_code == 404:
-                    return None
-                if response.status_code not in (200, 206):
-                    raise ComputationError(f"{about} answered {response.status_code}")
-                return _last_bytes(response, limit)
-
-        about = "Code Ocean: the file `output` of a run"
-        # a session of its own, which has no token; nor may one be taken from a .netrc
-        with requests.Session() as plain:
-            plain.auth = _no_credentials
-            headers = {"Range": f"bytes=-{limit}", "Accept-Encoding": "identity"}
-            try:
-                found: bytes | None = request(
-                    plain, "GET", url, self._patience, parse=parse, headers=headers, stream=True
-                )
-            except GaveUp as error:
-                raise ComputationError(f"{about} {error}") from None
-        return found
+        url = self._find("GET", path, as_download_url, params={"path": "output"})
+        try:
+            return None if url is None else read_end(url, self._patience, limit)
+        except GaveUp as error:
+            raise ComputationError(f"Code Ocean: the file `output` of a run {error}") from None
 
     # -- data assets
 
@@ -319,7 +205,7 @@ class RunService:
         Raises:
             ComputationError: It cannot be asked.
         """
-        return self._find("GET", f"data_assets/{asset_id}", _asset)
+        return self._find("GET", f"data_assets/{asset_id}", as_made_asset)
 
     def share(self, asset_id: str) -> None:
         """Let everyone see a data asset.
@@ -352,7 +238,7 @@ class RunService:
         if not 200 <= status < 300:
             raise _refusal(response, about)
         try:
-            return _parsed(made, response.json())
+            return parsed(made, response.json())
         except ValueError:
             raise Unconfirmed("sent an answer that cannot be read") from None
 
@@ -406,70 +292,12 @@ def _is_made_of(asset: Mapping[str, Any], computation_id: str, name: str) -> boo
     return bool(told == computation_id if told else asset.get("name") == name)
 
 
-def _parsed(made: type[_Made], content: Any) -> _Made:
-    """
-    Raises:
-        ValueError: It is not as the API describes it; the message is one line.
-    """
-    try:
-        return made.model_validate(content)
-    except pydantic.ValidationError as error:
-        details = error.errors(include_input=False, include_url=False)
-        raise ValueError("; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in details)) from None
-
-
-def _computation(content: Any) -> Computation:
-    return _parsed(Computation, content)
-
-
 def _found_asset(content: Mapping[str, Any]) -> MadeAsset:
     try:
-        return _asset(content)
+        return as_made_asset(content)
     except ValueError as error:
         about = f"Code Ocean: data asset {content.get('id')}"
         raise ComputationError(f"{about} is not as the API describes it: {error}") from None
-
-
-def _asset(content: Any) -> MadeAsset:
-    return _parsed(MadeAsset, content)
-
-
-def _computations(content: Any) -> list[Computation]:
-    if not isinstance(content, list):
-        raise ValueError("not a list of runs")
-    return [_computation(item) for item in content]
-
-
-def _names(content: Any) -> list[str]:
-    try:
-        return [str(item["name"]) for item in content["items"]]
-    except (KeyError, TypeError):
-        raise ValueError("not a list of files") from None
-
-
-def _download_url(content: Any) -> str:
-    try:
-        return str(content["download_url"])
-    except (KeyError, TypeError):
-        raise ValueError("no address of the file") from None
-
-
-def _last_bytes(response: requests.Response, limit: int) -> bytes:
-    """The last *limit* bytes: also where more comes than was asked for. Never more than twice that in memory."""
-    kept, seen = bytearray(), 0
-    for chunk in response.iter_content(min(_CHUNK, limit)):
-        kept += chunk
-        seen += len(chunk)
-        if len(kept) > 2 * limit:
-            del kept[:-limit]
-    declared = response.headers.get("Content-Length", "")
-    if declared.isdecimal() and seen < int(declared):
-        raise ValueError(f"broke off after {seen} of {declared} bytes")
-    return bytes(kept[-limit:])
-
-
-def _no_credentials(prepared: requests.PreparedRequest) -> requests.PreparedRequest:
-    return prepared
 
 
 def _said(response: requests.Response) -> str:

@@ -12,7 +12,8 @@ from npc_lims.model import Record
 from npc_lims.processing.matching import elder_first, find_started, place_of, recorded_elsewhere, request_of
 from npc_lims.processing.pipelines import Process
 from npc_lims.processing.runs import Run, Update, Withdrawn, instant, stamp
-from npc_lims.processing.service import Busy, Computation, Refused, RunRequest, RunService, Unconfirmed
+from npc_lims.processing.service import Busy, Refused, RunService, Unconfirmed
+from npc_lims.processing.service_records import Computation, RunRequest
 
 __all__ = ["Step", "adopted", "start"]
 

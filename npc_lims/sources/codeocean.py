@@ -84,7 +84,7 @@ class CodeOceanClient:
         self._session = requests.Session()
         self._session.auth = (settings.codeocean_token.get_secret_value(), "")
         self._base = f"{settings.codeocean_domain}/api/v1/"
-        self._patience = Patience(settings.attempts, settings.timeout, settings.backoff)
+        self._patience = Patience.of(settings)
 
     def search(self, **params: Any) -> Iterator[list[dict[str, Any]]]:
         seen: set[str] = set()

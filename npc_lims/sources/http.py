@@ -7,9 +7,12 @@ import email.utils
 import random
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import requests
+
+if TYPE_CHECKING:
+    from npc_lims.settings import Settings
 
 __all__ = ["GaveUp", "Patience", "request", "retry_after_seconds"]
 
@@ -36,6 +39,11 @@ class Patience:
         self.timeout = timeout
         self.longest = longest
         self._backoff = backoff
+
+    @classmethod
+    def of(cls, settings: Settings) -> Patience:
+        """What NPC_LIMS_ATTEMPTS, NPC_LIMS_TIMEOUT and NPC_LIMS_BACKOFF say."""
+        return cls(settings.attempts, settings.timeout, settings.backoff)
 
     def wait_before(self, attempt: int) -> float:
         """Seconds before *attempt* (2, 3, ...): a random part of the doubling wait, so that clients spread out."""

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING
 from npc_lims.errors import MissingCredentials, SourceError
 from npc_lims.problems import Problem
 from npc_lims.sources.assets import DataAsset
-from npc_lims.sources.objects import ObjectStore, split_s3_uri
+from npc_lims.sources.objects import ObjectStore
+from npc_lims.sources.s3 import asset_root, asset_uri
 
 if TYPE_CHECKING:
     from npc_lims.settings import Settings
 
-__all__ = ["Judge", "errored_output"]
+__all__ = ["OUTPUT_LIMIT", "Judge", "errored_output"]
 
-# An `output` file is the log of a run: one that is larger than this is not one.
-_OUTPUT_LIMIT = 64 * 2**20
+OUTPUT_LIMIT = 64 * 2**20
+"""Bytes of an `output` file, the log of a run, that are read at most."""
 _ERROR_MARKS = ("Out of memory.", "Command error:", "Traceback (most recent call last)")
 
 
@@ -47,8 +48,8 @@ class Judge:
         """Why *asset* does not count, empty if it does, None if that cannot be told now."""
         judge = self._judge_sorting if asset.is_sorted else self._judge_recording
         try:
-            return judge(asset, asset.location or f"s3://{self._settings.codeocean_bucket}/{asset.id}")
-        except (SourceError, MissingCredentials, ValueError) as error:
+            return judge(asset)
+        except (SourceError, MissingCredentials) as error:
             reason = error.reason if isinstance(error, SourceError) else str(error)
             self.lacking = error if isinstance(error, MissingCredentials) else self.lacking
             what = "judge the sorting result" if asset.is_sorted else "look into the raw data"
@@ -64,19 +65,19 @@ class Judge:
         """Recordings that do not count, and should not be there, by the ids of their assets."""
         return dict(sorted(self._passed_over.items()))
 
-    def _judge_sorting(self, asset: DataAsset, location: str) -> str:
-        bucket, prefix = split_s3_uri(location)
-        return errored_output(self._store().read(bucket, f"{prefix}/output", _OUTPUT_LIMIT))
+    def _judge_sorting(self, asset: DataAsset) -> str:
+        bucket, root = asset_root(asset.as_fact(), self._settings.codeocean_bucket)
+        return errored_output(self._store().read(bucket, f"{root}output", OUTPUT_LIMIT))
 
-    def _judge_recording(self, asset: DataAsset, location: str) -> str:
+    def _judge_recording(self, asset: DataAsset) -> str:
         """A recording of surface channels alone has no behavior beside it.
 
         If the main recording of the day was lost it is the first one there, and nothing else tells it from that.
         """
-        if not location.startswith("s3:"):
+        fact, codeocean_bucket = asset.as_fact(), self._settings.codeocean_bucket
+        if not asset_uri(fact, codeocean_bucket).startswith("s3:"):
             return ""  # not to be looked into
-        bucket, prefix = split_s3_uri(location)
-        top = self._store().list_folder(bucket, f"{prefix}/" if prefix else "")
+        top = self._store().list_folder(*asset_root(fact, codeocean_bucket))
         has_arrived = any(name.startswith("ecephys") for name in top.names)
         if not has_arrived or any(name.startswith("behavior") for name in top.folders):
             return ""

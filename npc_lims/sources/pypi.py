@@ -27,7 +27,7 @@ def newest_release(settings: Settings) -> str:
 
     from npc_lims.sources.http import GaveUp, Patience, request
 
-    patience = Patience(settings.attempts, settings.timeout, settings.backoff)
+    patience = Patience.of(settings)
     url = settings.pypi_url
     with requests.Session() as session:
         try:

@@ -25,7 +25,7 @@ from npc_lims.sources.observation import Found, Observation
 if TYPE_CHECKING:
     from npc_lims.settings import Settings
 
-__all__ = ["asset_uri", "list_raw_folder", "observe_s3", "raw_root", "tissuecyte_files_of_day"]
+__all__ = ["asset_root", "asset_uri", "list_raw_folder", "observe_s3", "tissuecyte_files_of_day"]
 
 SOURCE = "s3"
 
@@ -134,7 +134,7 @@ def _not_on_s3(session_id: str, raw: Asset) -> Problem:
 
 def list_raw_folder(store: ObjectStore, raw: Asset, codeocean_bucket: str) -> RawListing:
     """The raw data folder, its folders, and what is in `ecephys*` and `Record Node*` folders among these."""
-    bucket, root = raw_root(raw, codeocean_bucket)
+    bucket, root = asset_root(raw, codeocean_bucket)
     top = store.list_folder(bucket, root)
     below = (name for folder in top.folders for name in _walk_recording(store, bucket, root, folder))
     paths = [PurePosixPath(name) for name in (*top.names, *below)]
@@ -154,7 +154,7 @@ def asset_uri(asset: Asset, codeocean_bucket: str) -> str:
     return asset.location or f"s3://{codeocean_bucket}/{asset.id}"
 
 
-def raw_root(asset: Asset, codeocean_bucket: str) -> tuple[str, str]:
+def asset_root(asset: Asset, codeocean_bucket: str) -> tuple[str, str]:
     """Bucket and prefix (ending with a slash) of an asset's files.
 
     Raises:

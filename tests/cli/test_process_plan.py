@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from npc_lims.demo.world import write_world
-from npc_lims.processing.runs import Run, RunAsset, read_runs, stamp, write_runs
+from npc_lims.processing.runs import Run, RunAsset, stamp
+from npc_lims.processing.runs_file import read_runs, write_runs
 from npc_lims.settings import Settings
 from npc_lims.state.store import read_record
 from npc_lims.sync import SyncOptions, sync

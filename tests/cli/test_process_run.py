@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from npc_lims.errors import NpcLimsError
-from npc_lims.processing.runs import Run, read_runs
+from npc_lims.processing.runs import Run
+from npc_lims.processing.runs_file import read_runs
 from npc_lims.publishing.runs import publish_runs
 from npc_lims.settings import load_settings
 from tests.integration.world import Done, commit_all, run_cli, run_git

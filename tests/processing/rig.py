@@ -19,9 +19,10 @@ from npc_lims.processing.collect import collect
 from npc_lims.processing.pipelines import AssetRecipe, Limits, Process
 from npc_lims.processing.plan import make_claims, plan
 from npc_lims.processing.record import claim, record
-from npc_lims.processing.runs import Run, apply_updates
+from npc_lims.processing.runs import Run
 from npc_lims.processing.service import RunService
 from npc_lims.processing.start import Step, start
+from npc_lims.processing.updates import apply_updates
 from npc_lims.settings import Settings, load_settings
 from npc_lims.state.store import read_state, write_state
 from tests import builders

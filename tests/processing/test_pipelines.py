@@ -24,7 +24,7 @@ from npc_lims.processing.pipelines import (
     read_pipelines,
 )
 from npc_lims.processing.pipelines_schema import Entry, pipelines_schema
-from npc_lims.processing.runs import parse_runs
+from npc_lims.processing.runs_file import parse_runs
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SCHEMA = jsonschema.Draft202012Validator(pipelines_schema())

@@ -28,7 +28,8 @@ from npc_lims.processing.plan import (
     make_claims,
     plan,
 )
-from npc_lims.processing.runs import Run, RunAsset, apply_updates, stamp
+from npc_lims.processing.runs import Run, RunAsset, stamp
+from npc_lims.processing.updates import apply_updates
 from npc_lims.status import compute_status
 from tests.builders import (
     RAW_NAME,

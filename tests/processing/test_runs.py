@@ -17,27 +17,18 @@ from hypothesis import strategies as st
 
 from npc_lims.errors import NpcLimsError, StateError
 from npc_lims.processing.pipelines import AssetRecipe, Limits, Process
-from npc_lims.processing.runs import (
-    Run,
-    RunAsset,
-    Update,
-    Withdrawn,
-    advance,
-    apply_updates,
-    instant,
+from npc_lims.processing.runs import Run, RunAsset, Update, Withdrawn, advance, instant, settled, stamp
+from npc_lims.processing.runs_file import (
     parse_runs,
     read_runs,
-    read_updates,
     recorded_processes,
     render_runs,
     runs_path,
     runs_schema,
-    settled,
-    stamp,
     verify_runs,
     write_runs,
-    write_updates,
 )
+from npc_lims.processing.updates import apply_updates, read_updates, write_updates
 
 SCHEMA = jsonschema.Draft202012Validator(runs_schema())
 SESSION = "626791_2022-08-15"

@@ -21,7 +21,9 @@ from npc_lims.processing.matching import request_of
 from npc_lims.processing.pipelines import Limits
 from npc_lims.processing.plan import CLAIM_LIFETIME
 from npc_lims.processing.record import locked, record
-from npc_lims.processing.runs import Run, apply_updates, read_runs, stamp
+from npc_lims.processing.runs import Run, stamp
+from npc_lims.processing.runs_file import read_runs
+from npc_lims.processing.updates import apply_updates
 from tests import builders
 from tests.processing.rig import (
     CAPSULE,

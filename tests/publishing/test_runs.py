@@ -11,7 +11,8 @@ import pytest
 
 from npc_lims.errors import GitError, StateError
 from npc_lims.processing.record import Recorded, record
-from npc_lims.processing.runs import Run, RunAsset, Withdrawn, read_runs, stamp
+from npc_lims.processing.runs import Run, RunAsset, Withdrawn, stamp
+from npc_lims.processing.runs_file import read_runs
 from npc_lims.publishing.runs import PublishedRuns, publish_runs, runs_message
 from tests.integration.world import run_git
 from tests.publishing.repositories import SESSIONS, clone, make_remote, subjects_of_commits

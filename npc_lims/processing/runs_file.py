@@ -1,0 +1,191 @@
+"""`state/runs/<process>.yaml`: what was run for which session, one file a process."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Literal
+
+import pydantic
+
+from npc_lims.errors import StateError
+from npc_lims.model import Model
+from npc_lims.processing.pipelines_schema import PROCESS_NAME
+from npc_lims.processing.runs import Run, in_order
+from npc_lims.state.files import TEMPORARY, write_atomically
+from npc_lims.state.render import render_yaml
+
+__all__ = [
+    "RUNS",
+    "parse_runs",
+    "read_runs",
+    "recorded_processes",
+    "render_runs",
+    "runs_path",
+    "runs_schema",
+    "verify_runs",
+    "write_runs",
+]
+
+RUNS = "runs"
+"""The folder of these files, in that of the state."""
+
+SCHEMA = 1
+_REMEDY = "restore it (git checkout)"
+
+
+class _RunsFile(Model):
+    """`state/runs/<process>.yaml`."""
+
+    schema_: Literal[1] = pydantic.Field(alias="schema")
+    process: str = pydantic.Field(pattern=f"^{PROCESS_NAME.pattern}$")
+    runs: list[Run]
+
+
+def runs_path(state: Path, process: str) -> Path:
+    """The file of a process, whether it exists or not."""
+    return state / RUNS / f"{process}.yaml"
+
+
+def read_runs(state: Path, process: str) -> tuple[Run, ...]:
+    """What is recorded of a process: nothing if there is no file.
+
+    Raises:
+        StateError: The file is damaged, or of another schema.
+    """
+    path = runs_path(state, process)
+    try:
+        return parse_runs(path.read_bytes(), path)
+    except FileNotFoundError:
+        return ()
+
+
+def parse_runs(content: bytes, path: Path) -> tuple[Run, ...]:
+    """The runs in the *content* of a file; *path* is for the message, and must fit the process.
+
+    Raises:
+        StateError: It is not YAML, of another schema or process, or what it says makes no sense.
+    """
+    runs = _as_rendered(content, path.stem)
+    if runs is None:
+        runs = _parse_yaml(content, path)
+    twice = next((key for key, count in Counter(run.key for run in runs).items() if count > 1), None)
+    if twice is not None:
+        raise StateError(f"{path}: try {twice[2]} of {twice[0]} is there twice; {_REMEDY}")
+    return runs
+
+
+def _as_rendered(content: bytes, process: str) -> tuple[Run, ...] | None:
+    """The runs of a file that `render_runs` made, read 14 times faster than YAML is; None for any other."""
+    entries: list[dict[str, Any]] = []
+    try:
+        for line in content.decode().split("\n")[3:-1]:
+            if line.startswith("- "):
+                entries.append({})
+            key, _, value = line[2:].partition(":")
+            if key.startswith("  "):
+                entries[-1]["asset"][key.strip()] = _scalar(value[1:])
+            else:
+                entries[-1][key] = _scalar(value[1:]) if value else {}
+        runs = tuple(map(Run.model_validate, entries))
+    except (IndexError, KeyError, TypeError, ValueError):
+        return None
+    # whatever was misread above is not written back as it stood
+    return runs if render_runs(process, runs) == content else None
+
+
+def _scalar(text: str) -> Any:
+    if text.isdigit():
+        return int(text)
+    return json.loads(text) if text.startswith('"') or text in ("null", "true", "false") else text
+
+
+def _parse_yaml(content: bytes, path: Path) -> tuple[Run, ...]:
+    import ruamel.yaml
+
+    try:
+        data = ruamel.yaml.YAML(typ="safe", pure=True).load(content)
+    except (ruamel.yaml.error.YAMLError, RecursionError, ValueError) as error:
+        raise StateError(f"{path}: not readable as YAML ({' '.join(str(error).split())[:200]}); {_REMEDY}") from None
+    if isinstance(data, dict) and data.get("schema") != SCHEMA:
+        found = data.get("schema")
+        raise StateError(f"{path}: schema {found!r}, this version reads {SCHEMA}; upgrade npc_lims, or {_REMEDY}")
+    try:
+        file = _RunsFile.model_validate(data)
+    except pydantic.ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"])) or "top level"
+        raise StateError(f"{path}: {where}: {first['msg']}; {_REMEDY}") from None
+    if file.process != path.stem:
+        raise StateError(f"{path}: holds the runs of {file.process}; {_REMEDY}")
+    return tuple(file.runs)
+
+
+def render_runs(process: str, runs: Iterable[Run]) -> bytes:
+    """The file of these runs: the same for the same runs, in whatever order they are given."""
+    data = {"schema": SCHEMA, "process": process, "runs": [run.as_dict() for run in in_order(runs)]}
+    return render_yaml(data).encode()
+
+
+def write_runs(state: Path, process: str, runs: Iterable[Run]) -> bool:
+    """Make the file hold *runs*; without any, there is no file. Whether anything changed."""
+    path = runs_path(state, process)
+    runs = tuple(runs)
+    before = path.read_bytes() if path.is_file() else None
+    after = render_runs(process, runs) if runs else None
+    if before == after:
+        return False
+    if after is None:
+        path.unlink()
+    else:
+        write_atomically(path, after)
+    return True
+
+
+def recorded_processes(state: Path) -> list[str]:
+    """The processes that have a file in *state*, by name."""
+    return sorted(path.stem for path in (state / RUNS).glob("*.yaml") if not path.name.startswith(TEMPORARY))
+
+
+def verify_runs(state: Path) -> list[str]:
+    """What is wrong with the files of runs, in sentences that name the file; empty when all is well.
+
+    Runs of sessions that the state does not have are welcome: sessions go when nobody lists them any more.
+    """
+    folder = state / RUNS
+    found: list[str] = []
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if path.name.startswith(TEMPORARY):
+            continue
+        if not (path.is_file() and path.suffix == ".yaml" and PROCESS_NAME.fullmatch(path.stem)):
+            found.append(f"{path}: not the runs of a process; its name is <process>.yaml")
+            continue
+        try:
+            found += _verify_file(path)
+        except StateError as error:
+            found.append(str(error))
+    return found
+
+
+def _verify_file(path: Path) -> list[str]:
+    content = path.read_bytes()
+    runs = parse_runs(content, path)
+    found = []
+    if content != render_runs(path.stem, runs):
+        found.append(f"{path}: not written as npc-lims writes it; {_REMEDY}")
+    owners: dict[str, Run] = {}
+    for run in runs:
+        if run.computation is not None and owners.setdefault(run.computation, run) is not run:
+            other = owners[run.computation]
+            found.append(f"{path}: the computation {run.computation} is recorded for {other.session} and {run.session}")
+    return found
+
+
+def runs_schema() -> dict[str, Any]:
+    """The JSON Schema of `state/runs/<process>.yaml`."""
+    schema = _RunsFile.model_json_schema(by_alias=True)
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    schema["title"] = "npc_lims runs"
+    return schema
