@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -334,3 +335,16 @@ def test_sharing(codeocean: CodeOceanServer, proxy: FaultyProxy) -> None:
 def test_sharing_what_is_not_there(proxy: FaultyProxy) -> None:
     with pytest.raises(npc_lims.ComputationError, match=f"sharing the data asset {UNKNOWN}: Code Ocean answered 404"):
         set_asset_viewable_for_everyone(UNKNOWN)
+
+
+def test_the_address_of_a_log_gets_no_credentials_of_anybody(
+    codeocean: CodeOceanServer, proxy: FaultyProxy, run: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login someone password secret\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    codeocean.finish(run, files={"nwb": {"a.nwb": b"x"}, "output": b"x" * 1000 + b"Out of memory."})
+    assert is_computation_errored(run)
+    (download,) = [one for one in proxy.requests if one.path.startswith("/files/")]
+    assert "authorization" not in download.headers
