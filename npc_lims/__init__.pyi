@@ -60,6 +60,8 @@ from npc_lims.errors import (
     ComputationError as ComputationError,
     GitError as GitError,
     GitHubError as GitHubError,
+    HistoryError as HistoryError,
+    HistoryWarning as HistoryWarning,
     InputFileError as InputFileError,
     LiveStateWarning as LiveStateWarning,
     MissingCredentials as MissingCredentials,
@@ -81,8 +83,17 @@ from npc_lims.errors import (
     TrackedFileError as TrackedFileError,
     UnknownStatusWarning as UnknownStatusWarning,
 )
+from npc_lims.history.life import (
+    get_session_history as get_session_history,
+)
+from npc_lims.history.transitions import (
+    Transition as Transition,
+)
 from npc_lims.memo import (
     clear_caches as clear_caches,
+)
+from npc_lims.past_session_info import (
+    PastSessionInfo as PastSessionInfo,
 )
 from npc_lims.paths.annotations import (
     get_ibl_annotation_files_from_s3 as get_ibl_annotation_files_from_s3,
@@ -131,8 +142,14 @@ from npc_lims.paths.stim import (
     StimFile as StimFile,
     get_hdf5_stim_files_from_s3 as get_hdf5_stim_files_from_s3,
 )
+from npc_lims.records import (
+    to_records as to_records,
+)
 from npc_lims.session_info import (
     SessionInfo as SessionInfo,
+)
+from npc_lims.session_list import (
+    Sessions as Sessions,
 )
 from npc_lims.sessions import (
     get_session_info as get_session_info,

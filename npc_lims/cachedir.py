@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from npc_lims.settings import Settings
 
-__all__ = ["cache_dir", "load_copy", "save_copy"]
+__all__ = ["cache_dir", "keep_within", "load_copy", "save_copy"]
 
 
 def cache_dir(settings: Settings) -> Path:
@@ -54,3 +54,22 @@ def save_copy(path: Path, address: str, version: str, content: bytes) -> None:
 def _header(address: str, version: str, content: bytes) -> bytes:
     """First line of a kept copy: what it is a copy of, and the digest that shows damage."""
     return json.dumps([address, version, hashlib.sha256(content).hexdigest()]).encode() + b"\n"
+
+
+def keep_within(folder: Path, files: int, size: int) -> None:
+    """Delete those files of *folder* that were used least lately, until it holds no more than *files* and *size* bytes.
+
+    The one used last stays, however large it is.
+    """
+    found = []
+    with contextlib.suppress(OSError):
+        for path in folder.iterdir():
+            with contextlib.suppress(OSError):  # another process deletes, too
+                stat = path.stat()
+                found.append((stat.st_mtime, stat.st_size, path))
+    total = 0
+    for number, (_, length, path) in enumerate(sorted(found, reverse=True), 1):
+        total += length
+        if number > 1 and (number > files or total > size):
+            with contextlib.suppress(OSError):
+                path.unlink()

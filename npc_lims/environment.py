@@ -9,13 +9,15 @@ from pathlib import Path
 
 from npc_lims.errors import SettingsError
 
-__all__ = ["DOTENV", "RAW_URL", "REF", "REPO", "TTL", "Environment", "read_environment"]
+__all__ = ["DOTENV", "NO_PAGES", "RAW_URL", "REF", "REPO", "TTL", "Environment", "read_environment"]
 
 DOTENV = ".env"
 REPO = "AllenInstitute/npc_lims"
 REF = "main"
 RAW_URL = "https://raw.githubusercontent.com"
 TTL = 600.0
+NO_PAGES = "off"
+"""What NPC_LIMS_PAGES_URL says where there is no site: a variable set to nothing is not set."""
 
 
 @dataclasses.dataclass(frozen=True, repr=False)

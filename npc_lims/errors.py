@@ -18,6 +18,7 @@ NpcLimsError
 ├── StateError              a file under state/ is missing, damaged or of another schema
 ├── GitError                git refused, or the checkout is not in a condition to publish from
 ├── GitHubError             GitHub refused a request, or could not be reached
+├── HistoryError            no state is known for the date, tag, branch or commit that is asked of
 ├── RemoteStateError        the published state could not be fetched
 │   └── NoRemoteState       GitHub answered, and there is no state at that address
 └── SyncRefused             a sync would remove or blank too much at once
@@ -26,7 +27,8 @@ NpcLimsWarning              (a UserWarning)
 ├── StaleStateWarning       GitHub could not be asked: a kept copy answers, and its age is told
 ├── LiveStateWarning        there is no state to read: the sources themselves answer
 ├── UnknownStatusWarning    a filter leaves out sessions whose status was never observed
-└── AmbiguousAssetWarning   there are several assets of one kind for a session: the newest is used
+├── AmbiguousAssetWarning   there are several assets of one kind for a session: the newest is used
+└── HistoryWarning          the history as told is not all of it: a damaged version, a shallow clone
 """
 
 from __future__ import annotations
@@ -45,6 +47,8 @@ __all__ = [
     "ComputationError",
     "GitError",
     "GitHubError",
+    "HistoryError",
+    "HistoryWarning",
     "InputFileError",
     "LiveStateWarning",
     "MissingCredentials",
@@ -181,8 +185,18 @@ class GitHubError(NpcLimsError):
         return str(self.args[0])
 
 
+class HistoryError(NpcLimsError):
+    """There is no state at that date, tag, branch or commit, or it cannot be told; the message says where it begins."""
+
+
 class RemoteStateError(NpcLimsError):
-    """The published state could not be fetched and no cached copy could stand in for it."""
+    """The published state could not be fetched and no cached copy could stand in for it.
+
+    Attributes:
+        retry_after: Seconds for which the server asks to be left alone; None if it does not say.
+    """
+
+    retry_after: float | None = None
 
 
 class NoRemoteState(RemoteStateError):
@@ -211,3 +225,7 @@ class UnknownStatusWarning(NpcLimsWarning):
 
 class AmbiguousAssetWarning(NpcLimsWarning):
     """There are several data assets of one kind for a session: the newest is used, and the others are named."""
+
+
+class HistoryWarning(NpcLimsWarning):
+    """The history is not all that happened: it passes over a damaged version, or the clone does not have all of it."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import re
 import subprocess
-from collections.abc import Iterable, Iterator
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import IO
 
 from npc_lims.errors import GitError
 
@@ -60,6 +63,27 @@ class Repository:
             GitFailed: It exited with an error.
         """
         return _run(self.root, args, stdin, env)
+
+    @contextlib.contextmanager
+    def printing(self, *args: str) -> Iterator[IO[bytes]]:
+        """What the command prints, while it does: for what may be too much to hold. It ends with the block.
+
+        Raises:
+            GitFailed: It exited with an error; at the end of the block, if all that it printed was read.
+        """
+        with tempfile.TemporaryFile() as said, _start(self.root, args, said) as process:
+            assert process.stdout is not None, "it is a pipe"
+            try:
+                yield process.stdout
+                is_whole = not process.stdout.read(1)
+            except BaseException:
+                process.kill()
+                raise
+            if not is_whole:
+                process.kill()
+            elif process.wait():
+                said.seek(0)
+                raise _failed(args, said.read())
 
     def line(self, *args: str) -> str:
         """What the command printed, as one line of text."""
@@ -168,6 +192,14 @@ class Repository:
         answers = _batch(self.run("cat-file", "--batch", stdin=request))
         return {path: content for path, content in zip(wanted, answers) if content is not None}
 
+    def read_blobs(self, blobs: Iterable[str]) -> dict[str, bytes]:
+        """Contents by blob id, of those that there are, by one process."""
+        wanted = list(dict.fromkeys(blobs))
+        if not wanted:
+            return {}
+        answers = _batch(self.run("cat-file", "--batch", "--buffer", stdin="".join(f"{b}\n" for b in wanted).encode()))
+        return {blob: content for blob, content in zip(wanted, answers) if content is not None}
+
     def is_unfinished(self) -> str | None:
         """What is under way in the checkout, such as a merge; None if nothing is."""
         folder = Path(self.line("rev-parse", "--absolute-git-dir"))
@@ -204,21 +236,46 @@ def without_credentials(text: str) -> str:
 
 
 def _run(folder: Path, args: tuple[str, ...], stdin: bytes | None = None, env: dict[str, str] | None = None) -> bytes:
-    environ = {name: value for name, value in os.environ.items() if name not in _LOCATION}
-    # messages are matched, so they must be in English; nobody is there to type a password
-    environ.update({"LC_ALL": "C", "LANGUAGE": "", "GIT_TERMINAL_PROMPT": "0", **_PATIENCE, **_QUIET, **(env or {})})
-    try:
+    with _naming_what_lacks(folder):
         done = subprocess.run(
-            ["git", *args], cwd=folder, input=stdin or b"", capture_output=True, env=environ, check=False
+            ["git", *args], cwd=folder, input=stdin or b"", capture_output=True, env=_environment(env), check=False
         )
+    if done.returncode:
+        raise _failed(args, done.stderr)
+    return done.stdout
+
+
+def _start(folder: Path, args: tuple[str, ...], stderr: IO[bytes]) -> subprocess.Popen[bytes]:
+    with _naming_what_lacks(folder):
+        return subprocess.Popen(
+            ["git", *args],
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            env=_environment(None),
+        )
+
+
+@contextlib.contextmanager
+def _naming_what_lacks(folder: Path) -> Iterator[None]:
+    try:
+        yield
     except FileNotFoundError:
         if not folder.is_dir():
             raise GitError(f"{folder}: there is no such folder") from None
         raise GitError("there is no git on this machine's PATH: install it") from None
-    if done.returncode:
-        output = without_credentials(done.stderr.decode("utf-8", "replace")).strip()
-        raise GitFailed(without_credentials(" ".join(args[:2])), output)
-    return done.stdout
+
+
+def _environment(env: Mapping[str, str] | None) -> dict[str, str]:
+    environ = {name: value for name, value in os.environ.items() if name not in _LOCATION}
+    # messages are matched, so they must be in English; nobody is there to type a password
+    return {**environ, "LC_ALL": "C", "LANGUAGE": "", "GIT_TERMINAL_PROMPT": "0", **_PATIENCE, **_QUIET, **(env or {})}
+
+
+def _failed(args: tuple[str, ...], stderr: bytes) -> GitFailed:
+    output = without_credentials(stderr.decode("utf-8", "replace")).strip()
+    return GitFailed(without_credentials(" ".join(args[:2])), output)
 
 
 def _batch(output: bytes) -> Iterator[bytes | None]:

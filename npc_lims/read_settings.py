@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from npc_lims.environment import RAW_URL, REF, REPO, TTL, Environment, read_environment
+from npc_lims.environment import NO_PAGES, RAW_URL, REF, REPO, TTL, Environment, read_environment
 
 if TYPE_CHECKING:
     from npc_lims.settings import Settings
@@ -18,10 +18,12 @@ if TYPE_CHECKING:
 __all__ = ["settings_for_reading"]
 
 # Values that mean what they say, whatever `Settings` would check: all others are left to it.
+_ADDRESS = r"(https://|http://127\.0\.0\.1:)[A-Za-z0-9._/:-]*[A-Za-z0-9]"
 _PLAIN = {
     "NPC_LIMS_REPO": re.compile(r"[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+"),
     "NPC_LIMS_REF": re.compile(r"[^\n]+"),
-    "NPC_LIMS_RAW_URL": re.compile(r"(https://|http://127\.0\.0\.1:)[A-Za-z0-9._/:-]*[A-Za-z0-9]"),
+    "NPC_LIMS_RAW_URL": re.compile(_ADDRESS),
+    "NPC_LIMS_PAGES_URL": re.compile(f"{NO_PAGES}|{_ADDRESS}"),
     "NPC_LIMS_TTL": re.compile(r"[0-9]{1,12}(\.[0-9]{1,9})?"),
 }
 
@@ -52,6 +54,7 @@ class _ReadSettings:
         self.repo = values.get("NPC_LIMS_REPO", REPO)
         self.ref = values.get("NPC_LIMS_REF", REF)
         self.raw_url = values.get("NPC_LIMS_RAW_URL", RAW_URL)
+        self.pages_url = values.get("NPC_LIMS_PAGES_URL")
         self.ttl = float(values.get("NPC_LIMS_TTL", TTL))
         self.state = _path(values.get("NPC_LIMS_STATE"))
         self.cache_dir = _path(values.get("NPC_LIMS_CACHE_DIR"))

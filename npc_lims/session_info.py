@@ -18,9 +18,11 @@ from npc_lims.state.snapshot import line_id, parse_line
 if TYPE_CHECKING:
     import npc_session
     import upath
+    from typing_extensions import Self
 
     from npc_lims.model import Platform
     from npc_lims.settings import Settings
+    from npc_lims.state.reader import Lines
 
 __all__ = ["SessionInfo"]
 
@@ -53,7 +55,7 @@ class SessionInfo:
     issues: list[str] = dataclasses.field(default_factory=list)
 
     @classmethod
-    def from_line(cls, line: bytes, settings: Settings) -> SessionInfo:
+    def from_line(cls, line: bytes, settings: Settings) -> Self:
         """The session of a line of the snapshot. Nothing is parsed until a fact is asked for."""
         info = object.__new__(cls)
         info.__dict__["_line"] = line
@@ -133,6 +135,12 @@ class SessionInfo:
         fields = ("id", "subject", "date", "idx", "project", "is_ephys", "is_sync", "allen_path")
         return f"SessionInfo({', '.join(f'{name}={getattr(self, name)!r}' for name in fields)})"
 
+    def _repr_html_(self) -> str:
+        """What notebooks show: what is recorded, with links. Nothing is looked up for it."""
+        from npc_lims.session_html import places_of, render_session
+
+        return render_session(self.peek(), places_of(self._own_settings))
+
     # --- training workbooks
 
     @property
@@ -168,7 +176,15 @@ class SessionInfo:
         if "templeton" in project or "dynamicrouting" in project:
             return "templeton" in project
         subject = split_session_id(self._session_id)[0]
-        return not _has_training(self._own_settings, subject)
+        lines = self._all_lines()
+        return lines is None or not _has_training(lines, subject)
+
+    def _all_lines(self) -> Lines | None:
+        """All sessions of the same state; None if there is none."""
+        try:
+            return read_snapshot(self._own_settings).lines
+        except RemoteStateError:
+            return None
 
     # --- status
 
@@ -189,6 +205,9 @@ class SessionInfo:
         self.__dict__["_data"] = record.as_dict()
         return record.status.get(name, False)
 
+    def _is(self, name: str) -> bool:
+        return bool(self._flag(name))
+
     @property
     def _own_settings(self) -> Settings:
         settings = self.__dict__.get("_settings")
@@ -201,7 +220,7 @@ class SessionInfo:
     @property
     def is_uploaded(self) -> bool:
         """Code Ocean has a raw asset; for ephys its folder on S3 also has an `ecephys*` entry."""
-        return bool(self._flag("is_uploaded"))
+        return self._is("is_uploaded")
 
     @property
     def raw_asset_id(self) -> str | None:
@@ -211,33 +230,33 @@ class SessionInfo:
     @property
     def is_session_json(self) -> bool:
         """session.json or acquisition.json is in the raw folder."""
-        return bool(self._flag("is_session_json"))
+        return self._is("is_session_json")
 
     @property
     def is_rig_json(self) -> bool:
         """rig.json or instrument.json is in the raw folder."""
-        return bool(self._flag("is_rig_json"))
+        return self._is("is_rig_json")
 
     @property
     def is_video(self) -> bool:
         """`session_kwargs.is_video` where it is given, else whether the raw folder holds videos."""
-        return bool(self._flag("is_video"))
+        return self._is("is_video")
 
     @property
     def is_sorted(self) -> bool:
         """A spike-sorting result without errors exists."""
-        return bool(self._flag("is_sorted"))
+        return self._is("is_sorted")
 
     @property
     def is_annotated(self) -> bool:
         """CCF coordinates of the probes exist, from the IBL GUI or from tissuecyte."""
-        return bool(self._flag("is_annotated"))
+        return self._is("is_annotated")
 
     def is_dlc(self, camera: Literal["eye", "side", "face"]) -> bool:
         """A DeepLabCut result exists for that camera."""
         if camera not in ("eye", "side", "face"):
             raise ValueError(f"camera must be eye, side or face, not {camera!r}")
-        return bool(self._flag(f"is_dlc_{camera}"))
+        return self._is(f"is_dlc_{camera}")
 
     @property
     def is_dlc_eye(self) -> bool:
@@ -254,22 +273,22 @@ class SessionInfo:
     @property
     def is_facemap(self) -> bool:
         """A Facemap result exists."""
-        return bool(self._flag("is_facemap"))
+        return self._is("is_facemap")
 
     @property
     def is_gamma_encoding(self) -> bool:
         """A GammaEncoding result exists."""
-        return bool(self._flag("is_gamma_encoding"))
+        return self._is("is_gamma_encoding")
 
     @property
     def is_LPFaceParts(self) -> bool:
         """A Lightning Pose result for face parts exists."""
-        return bool(self._flag("is_LPFaceParts"))
+        return self._is("is_LPFaceParts")
 
     @property
     def is_surface_channels(self) -> bool:
         """Surface channels were recorded separately."""
-        return bool(self._flag("is_surface_channels"))
+        return self._is("is_surface_channels")
 
     @property
     def is_surface_channels_sorted(self) -> bool:
@@ -279,7 +298,7 @@ class SessionInfo:
             ValueError: There is no such recording.
         """
         self._needs_surface_channels()
-        return bool(self._flag("is_surface_channels_sorted"))
+        return self._is("is_surface_channels_sorted")
 
     @property
     def surface_channels_id(self) -> npc_session.AINDSessionRecord:
@@ -303,22 +322,22 @@ class SessionInfo:
     @property
     def is_production(self) -> bool:
         """`session_kwargs.is_production`, true unless it says otherwise."""
-        return bool(self._flag("is_production"))
+        return self._is("is_production")
 
     @property
     def is_imaged(self) -> bool:
         """The subject's brain was imaged."""
-        return bool(self._flag("is_imaged"))
+        return self._is("is_imaged")
 
     @property
     def is_parquet_cached(self) -> bool:
         """The component cache holds the session."""
-        return bool(self._flag("is_parquet_cached"))
+        return self._is("is_parquet_cached")
 
     @property
     def is_nwb_cached(self) -> bool:
         """The NWB cache holds the session."""
-        return bool(self._flag("is_nwb_cached"))
+        return self._is("is_nwb_cached")
 
     # --- places
 
@@ -371,12 +390,8 @@ class SessionInfo:
         return raw_data_paths(self._own_settings, self._session_id, Asset.model_validate(raw))
 
 
-def _has_training(settings: Settings, subject: str) -> bool:
+def _has_training(lines: Lines, subject: str) -> bool:
     """Whether state has a row of a training workbook for any session of the subject."""
-    try:
-        lines = read_snapshot(settings).lines
-    except RemoteStateError:
-        return False
     of_subject = (lines.find(session_id) for session_id in lines.ids() if session_id.startswith(f"{subject}_"))
     return any(line is not None and json.loads(line)["training"] for line in of_subject)
 

@@ -18,13 +18,15 @@ from npc_lims.read_settings import settings_for_reading
 from npc_lims.rows import COLUMNS, FLAG_NAMES, session_row
 from npc_lims.session_id import parse_session_id, split_session_id
 from npc_lims.session_info import SessionInfo
+from npc_lims.session_list import Sessions
 from npc_lims.state.reader import Origin, origin_of_state, read_one, read_snapshot
 
 if TYPE_CHECKING:
     import npc_session
 
+    from npc_lims.past_session_info import PastSessionInfo
     from npc_lims.settings import Settings
-    from npc_lims.types import Session
+    from npc_lims.types import At, Session
 
 __all__ = [
     "SessionInfo",
@@ -43,25 +45,47 @@ FILTERS = (*(name for name in COLUMNS if name != "not_applicable"), "is_templeto
 
 
 @overload
-def get_session_info(*, ttl_seconds: float | None = None, **filters: Any) -> tuple[SessionInfo, ...]: ...
+def get_session_info(*, ttl_seconds: float | None = None, at: None = None, **filters: Any) -> Sessions[SessionInfo]: ...
 
 
 @overload
-def get_session_info(session: None, ttl_seconds: float | None = None, **filters: Any) -> tuple[SessionInfo, ...]: ...
+def get_session_info(
+    session: None, ttl_seconds: float | None = None, *, at: None = None, **filters: Any
+) -> Sessions[SessionInfo]: ...
 
 
 @overload
-def get_session_info(session: Session, ttl_seconds: float | None = None, **filters: Any) -> SessionInfo: ...
+def get_session_info(
+    session: Session, ttl_seconds: float | None = None, *, at: None = None, **filters: Any
+) -> SessionInfo: ...
+
+
+@overload
+def get_session_info(*, ttl_seconds: float | None = None, at: At, **filters: Any) -> Sessions[PastSessionInfo]: ...
+
+
+@overload
+def get_session_info(
+    session: None, ttl_seconds: float | None = None, *, at: At, **filters: Any
+) -> Sessions[PastSessionInfo]: ...
+
+
+@overload
+def get_session_info(
+    session: Session, ttl_seconds: float | None = None, *, at: At, **filters: Any
+) -> PastSessionInfo: ...
 
 
 def get_session_info(
-    session: Session | None = None, ttl_seconds: float | None = None, **filters: Any
-) -> tuple[SessionInfo, ...] | SessionInfo:
+    session: Session | None = None, ttl_seconds: float | None = None, *, at: At | None = None, **filters: Any
+) -> Sessions[SessionInfo] | SessionInfo:
     """One session, or all that match the filters, the newest first.
 
     Args:
         session: Any id, path, asset name or record of a session. None for all sessions.
         ttl_seconds: How old the kept copy of the state may be; by default what NPC_LIMS_TTL says.
+        at: State as it was then, see `npc_lims.history.at`: a date (the end of that day, UTC), a time, a tag, a
+            branch or a commit. Nothing of the past is looked up live: a status that was unknown is None.
         **filters: Values that a session must have: `is_ephys=True`, `project="DynamicRouting"`,
             `subject=626791`, any status. A status that is unknown matches only None; a warning tells how
             many sessions are left out for that. They choose among all sessions: beside a session they say
@@ -71,20 +95,21 @@ def get_session_info(
         NoSessionInfo: No such session, neither in state nor in the sources that could be asked.
         TypeError: A filter of another name; the message lists them.
         RemoteStateError: There is no state to read and no source to ask.
+        HistoryError: There is no state at *at*. Other errors of reading the past: as `snapshot_at`.
     """
     settings = settings_for_reading()
     if session is not None:
-        return select_session(settings, session, ttl_seconds)
+        return select_session(settings, session, ttl_seconds, at)
     _check_filters(filters)
-    return select_sessions(settings, filters, ttl_seconds)
+    return select_sessions(settings, filters, ttl_seconds, at)
 
 
 def select_sessions(
-    settings: Settings, filters: Mapping[str, Any] | None = None, ttl: float | None = None
-) -> tuple[SessionInfo, ...]:
+    settings: Settings, filters: Mapping[str, Any] | None = None, ttl: float | None = None, at: At | None = None
+) -> Sessions[SessionInfo]:
     """All sessions that match, under settings that somebody else has made."""
-    sessions = _every_session(settings, ttl, needs=filters or ())
-    return tuple(_matching(sessions, filters) if filters else sessions)
+    sessions = _every_session(settings, ttl, filters or ()) if at is None else _every_past_session(settings, at)
+    return Sessions(_matching(sessions, filters) if filters else sessions)
 
 
 def _check_filters(filters: Mapping[str, Any]) -> None:
@@ -137,6 +162,14 @@ def _every_session(settings: Settings, ttl: float | None = None, needs: Iterable
     return [SessionInfo.from_line(line, settings) for line in lines]
 
 
+def _every_past_session(settings: Settings, at: At) -> Iterable[SessionInfo]:
+    from npc_lims.history.at import snapshot_at
+    from npc_lims.past_session_info import PastSessionInfo
+
+    past = snapshot_at(settings, at)
+    return [PastSessionInfo.of_commit(line, settings, past.origin) for line in past.lines.all]
+
+
 def _live_sessions(settings: Settings, why: NpcLimsError, needs: Iterable[str]) -> Iterable[SessionInfo]:
     from npc_lims.live import all_sessions, flags_of_all
     from npc_lims.state.snapshot import newest_first
@@ -147,7 +180,7 @@ def _live_sessions(settings: Settings, why: NpcLimsError, needs: Iterable[str]) 
     return [SessionInfo.from_record(records[session_id].as_dict(), settings) for session_id in newest_first(records)]
 
 
-def select_session(settings: Settings, session: Session, ttl: float | None = None) -> SessionInfo:
+def select_session(settings: Settings, session: Session, ttl: float | None = None, at: At | None = None) -> SessionInfo:
     """One session, under settings that somebody else has made. Raises as `get_session_info`."""
     try:
         session_id = parse_session_id(session)
@@ -156,6 +189,8 @@ def select_session(settings: Settings, session: Session, ttl: float | None = Non
             f"{str(session)!r} is not a session: an id such as 626791_2022-08-15, or any path or asset name "
             "that holds a subject and a date, is"
         ) from None
+    if at is not None:
+        return _past_session(settings, session_id, at)
     unread: NpcLimsError | None = None
     try:
         record = read_one(settings, session_id, ttl)
@@ -174,6 +209,17 @@ def select_session(settings: Settings, session: Session, ttl: float | None = Non
         raise RemoteStateError("; ".join([str(unread), *reasons])) from unread
     known = [] if unread is not None else read_snapshot(settings, max(ttl or 0.0, _JUST_READ)).lines.ids()
     raise NoSessionInfo(_not_found(session_id, known, reasons))
+
+
+def _past_session(settings: Settings, session_id: str, at: At) -> SessionInfo:
+    from npc_lims.history.at import snapshot_at
+    from npc_lims.past_session_info import PastSessionInfo
+
+    past = snapshot_at(settings, at)
+    line = past.lines.find(session_id)
+    if line is None:
+        raise NoSessionInfo(f"{past.origin}: {_not_found(session_id, past.lines.ids(), [])}")
+    return PastSessionInfo.of_commit(line, settings, past.origin)
 
 
 def _not_found(session_id: str, ids: list[str], reasons: list[str]) -> str:

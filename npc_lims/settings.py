@@ -15,7 +15,7 @@ from typing import Any, Optional
 import pydantic
 from pydantic import SecretStr
 
-from npc_lims.environment import DOTENV, RAW_URL, REF, REPO, TTL, Environment, read_environment
+from npc_lims.environment import DOTENV, NO_PAGES, RAW_URL, REF, REPO, TTL, Environment, read_environment
 from npc_lims.errors import SettingsError
 
 __all__ = ["DOTENV", "Settings", "load_settings", "make_settings"]
@@ -61,6 +61,7 @@ class Settings(pydantic.BaseModel):
     repo: str = pydantic.Field(REPO, validation_alias=_env("NPC_LIMS_REPO"), pattern=r"^[\w.-]+/[\w.-]+$")
     ref: str = pydantic.Field(REF, validation_alias=_env("NPC_LIMS_REF"), min_length=1)
     raw_url: str = pydantic.Field(RAW_URL, validation_alias=_env("NPC_LIMS_RAW_URL"))
+    pages_url: Optional[str] = pydantic.Field(None, validation_alias=_env("NPC_LIMS_PAGES_URL"))
     state: Optional[Path] = pydantic.Field(None, validation_alias=_env("NPC_LIMS_STATE"))
     cache_dir: Optional[Path] = pydantic.Field(None, validation_alias=_env("NPC_LIMS_CACHE_DIR"))
     ttl: float = pydantic.Field(TTL, validation_alias=_env("NPC_LIMS_TTL"), ge=0)
@@ -123,6 +124,11 @@ class Settings(pydantic.BaseModel):
         if not (parts.hostname and (parts.scheme == "https" or local)):
             raise ValueError("must begin with https:// (a token travels with each request)")
         return _without_credentials(value).rstrip("/")
+
+    @pydantic.field_validator("pages_url")
+    @classmethod
+    def _check_pages(cls, value: Optional[str]) -> Optional[str]:
+        return value if value is None or value == NO_PAGES else cls._check_url(value)
 
     @pydantic.field_validator("aws_endpoint_url")
     @classmethod

@@ -6,10 +6,13 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Optional, Protocol, TypedDict, Union
 
 if TYPE_CHECKING:
+    import datetime
+
     import npc_session
     from typing_extensions import Self
 
 __all__ = [
+    "At",
     "FileContents",
     "HasSessionId",
     "JobID",
@@ -40,6 +43,8 @@ class HasSessionId(Protocol):
 
 Session = Union[SessionID, HasSessionId]
 """What functions take for a session: any id, path or asset name that holds a subject and a date, or a `SessionInfo`."""
+At = Union[str, "datetime.date"]
+"""What functions take for a point of the past: a date, a time, or the name of a tag, branch or commit."""
 Cell = Optional[Union[str, int, float]]
 """What a column of a database row holds."""
 

@@ -20,7 +20,7 @@ import requests
 
 from tests.servers.github_api import GitHubApiServer
 from tests.servers.github_contents import RULES
-from tests.servers.github_git import GitRepo, init_bare
+from tests.servers.github_git import GitRepo, Signature, init_bare
 from tests.servers.github_hub import MEMBER, NAME, ROBOT, STRANGER, TOKENS, TRACKED, Hub
 from tests.servers.github_records import Run
 from tests.servers.github_schema import DESCRIPTION, NODE, assert_published_schema
@@ -65,6 +65,49 @@ def test_pygithub_reads_a_repository(hub: Hub) -> None:
     assert repo.get_branch("main").commit.sha == hub.git.branch("main")
     assert [commit.commit.message for commit in repo.get_commits()] == ["x"]
     assert repo.get_commit("main").files[0].status == "added"
+
+
+def test_pygithub_lists_commits_of_a_path_and_a_time_in_pages(hub: Hub) -> None:
+    """Each commit of the hub bears the same date: those of this test have dates of their own."""
+    git, shas = hub.git, [hub.git.branch("main") or ""]
+    for day in (1, 2, 3, 4):
+        who = Signature("Sync", "sync@example.org", f"2027-03-0{day}T12:00:00Z")
+        path = "state/one" if day % 2 else "other"
+        tree = git.write_tree(shas[-1], [("100644", git.write_blob(str(day).encode()), path)])
+        shas.append(git.write_commit(tree, [shas[-1]], f"day {day}", who, who))
+    git.move_ref("refs/heads/main", shas[-1], shas[0])
+    git.move_ref("refs/tags/v1", shas[2], "0" * 40)
+    repo = client(hub).get_repo(NAME)
+
+    def messages(**query: Any) -> list[str]:
+        return [commit.commit.message for commit in repo.get_commits(**query)]
+
+    noon = datetime(2027, 3, 3, 12, tzinfo=timezone.utc)
+    assert messages(path="state") == messages(path="state/one") == ["day 3", "day 1"]
+    assert messages(until=noon) == ["day 3", "day 2", "day 1", "x"]
+    assert messages(until=noon.replace(hour=11), path="state") == ["day 1"]
+    assert messages(since=noon) == ["day 4", "day 3"]
+    assert messages(sha="v1") == ["day 2", "day 1", "x"]
+    assert messages(until=datetime(2020, 1, 1, tzinfo=timezone.utc)) == []
+    one = send(hub, "GET", f"/repos/{NAME}/commits?path=state&per_page=1")
+    assert [commit["sha"] for commit in one.json()] == [shas[3]]
+    assert one.links["last"]["url"].endswith("/commits?path=state&per_page=1&page=2")
+    assert [commit["sha"] for commit in requests.get(one.links["next"]["url"], timeout=10).json()] == [shas[1]]
+    assert send(hub, "GET", f"/repos/{NAME}/commits?sha=none").status_code == 404
+    for name in ("v1", "tags/v1", shas[2][:7], "heads/main", "main"):
+        found = send(hub, "GET", f"/repos/{NAME}/commits/{name}").json()["sha"]
+        assert found == (shas[4] if "main" in name else shas[2])
+
+
+def test_a_commit_tells_of_its_files_in_pages(hub: Hub) -> None:
+    hub.commit({f"folder/{number:03}": "x" for number in range(301)})
+    address = f"/repos/{NAME}/commits/main"
+    whole = send(hub, "GET", address)
+    assert len(whole.json()["files"]) == 300 and whole.links["last"]["url"].endswith("page=2")
+    assert [file["filename"] for file in send(hub, "GET", f"{address}?page=2").json()["files"]] == ["folder/300"]
+    small = send(hub, "GET", f"{address}?per_page=1")
+    assert (len(small.json()["files"]), small.json()["sha"]) == (1, whole.json()["sha"])
+    assert len(list(client(hub).get_repo(NAME).get_commit("main").files)) == 301
 
 
 def test_pygithub_reads_files_of_every_size_and_folders(hub: Hub) -> None:

@@ -63,7 +63,7 @@ def test_a_function_takes_what_it_took(name: str) -> None:
     if name == "get_session_info":
         # seconds that an answer is kept: by default as the setting says (600 too); filters bear another name
         assert before == ["session=None", "ttl_seconds=600", "**session_filter_kwargs"]
-        assert parameters == ["session=None", "ttl_seconds=None", "**filters"]
+        assert parameters == ["session=None", "ttl_seconds=None", "at=None", "**filters"]
         return
     assert parameters[: len(before)] == before
     assert all("=" in parameter or parameter.startswith("**") for parameter in parameters[len(before) :])

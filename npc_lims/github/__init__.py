@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from npc_lims.github.alert import ALERTS, Alert, Cleared, Failure, clear_alert, raise_alert
-from npc_lims.github.dispatch import Job, Run, Step, dispatch_sync, find_run, follow_run
+from npc_lims.github.dispatch import (
+    Job,
+    Run,
+    Step,
+    dispatch_sync,
+    find_run,
+    find_running,
+    follow_run,
+    look_at_run,
+)
 from npc_lims.github.propose import Proposal, Proposed, Revised, propose
 
 __all__ = [
@@ -20,7 +29,9 @@ __all__ = [
     "clear_alert",
     "dispatch_sync",
     "find_run",
+    "find_running",
     "follow_run",
+    "look_at_run",
     "propose",
     "raise_alert",
 ]

@@ -12,10 +12,21 @@ from npc_lims.errors import GitHubError
 from npc_lims.github.client import LONGEST_WAIT, Client, Json
 from npc_lims.settings import Settings
 
-__all__ = ["WORKFLOW", "Job", "Run", "Step", "dispatch_sync", "find_run", "follow_run"]
+__all__ = [
+    "WORKFLOW",
+    "Job",
+    "Run",
+    "Step",
+    "dispatch_sync",
+    "find_run",
+    "find_running",
+    "follow_run",
+    "look_at_run",
+]
 
 WORKFLOW = "sync.yml"
 _NEEDS = "actions: write"
+_NEEDS_TO_LOOK = "actions: read"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,6 +116,25 @@ def find_run(settings: Settings, request: str, *, poll: float, patience: float) 
             hint = f"see the Actions tab of {settings.repo}; run-name in {WORKFLOW} must hold inputs.request"
             raise GitHubError(f"GitHub took request {request}, but lists no run of it after {patience:g} s: {hint}")
         time.sleep(min(poll, left))
+
+
+def find_running(settings: Settings) -> Run | None:
+    """The newest run of the sync workflow, of NPC_LIMS_REF, that is not over; None if there is none.
+
+    Raises:
+        MissingCredentials: There is no token.
+        GitHubError: GitHub refused, or could not be reached.
+    """
+    path = f"/repos/{settings.repo}/actions/workflows/{WORKFLOW}/runs"
+    doing = f"looking for runs of {WORKFLOW}"
+    listed = Client(settings, _NEEDS_TO_LOOK).ask(doing, "GET", path, query={"branch": settings.ref, "per_page": 20})
+    runs = (_run(item) for item in listed["workflow_runs"])
+    return next((run for run in runs if not run.is_over), None)
+
+
+def look_at_run(settings: Settings, run_id: int) -> Run:
+    """A run as it is now, with its jobs. Raises as `find_running`."""
+    return _look(Client(settings, _NEEDS_TO_LOOK), settings.repo, run_id, LONGEST_WAIT)
 
 
 def follow_run(

@@ -20,16 +20,17 @@ from npc_lims.settings import Settings
 from npc_lims.sources import TRACKED_FILE
 from npc_lims.state.diff import SessionChange, compare_sessions, headline
 from npc_lims.state.files import TEMPORARY
-from npc_lims.state.remote import fetch_file, fetch_snapshot, read_cached_snapshot
+from npc_lims.state.remote import check_ref, fetch_snapshot, read_cached_snapshot
 from npc_lims.state.snapshot import SNAPSHOT, digest_of, line_id, split_lines
 from npc_lims.state.store import parse_record
 
 __all__ = [
     "WORKING_TREE",
+    "Facts",
     "StateDiff",
     "Version",
-    "check_ref",
     "compare_states",
+    "parse_facts",
     "state_at_commit",
     "state_in_folder",
     "state_on_github",
@@ -168,15 +169,6 @@ def state_on_github(settings: Settings, ref: str) -> Version:
     return Version(name, dict(lines), {}, read)
 
 
-def check_ref(settings: Settings, path: str) -> None:
-    """GitHub answers alike for a file and for a ref that does not exist: another file tells them apart."""
-    if fetch_file(settings, path) is None:
-        raise NoRemoteState(
-            f"{settings.repo} has neither state nor {TRACKED_FILE} at {settings.ref}: check the name of the branch, "
-            "tag or commit (main~1 is none to GitHub), NPC_LIMS_REPO, and GITHUB_TOKEN if the repository is private"
-        )
-
-
 def compare_states(before: Version, after: Version) -> StateDiff:
     """Reads only the files that differ.
 
@@ -239,7 +231,7 @@ def _facts(content: bytes, line: bytes | None, path: Path, name: str) -> Facts:
     except StateError:
         pass  # the file is the truth
     try:
-        return _parse(content, path)
+        return parse_facts(content, path)
     except StateError as error:
         raise StateError(f"{name}: {error}") from None
 
@@ -255,7 +247,12 @@ def _facts_of_line(line: bytes, name: str) -> tuple[Facts, object]:
     return facts, facts.pop("digest", None)
 
 
-def _parse(content: bytes, path: Path) -> Facts:
+def parse_facts(content: bytes, path: Path) -> Facts:
+    """Facts of a session file of whatever schema.
+
+    Raises:
+        StateError: It is damaged, or the file of another session than *path* says.
+    """
     schema = _SCHEMA_LINE.search(content)
     if schema is None or int(schema[1]) == SCHEMA:
         return parse_record(content, path).as_dict()

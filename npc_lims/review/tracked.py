@@ -9,12 +9,11 @@ from typing import Any
 from npc_lims.model import Tracked
 from npc_lims.problems import Problem
 from npc_lims.review.report import Chapter, counted, groups_of
-from npc_lims.review.states import check_ref
 from npc_lims.settings import Settings
 from npc_lims.sources import TRACKED_FILE
 from npc_lims.sources.tracked import TrackedFile, parse_tracked
 from npc_lims.state.diff import SessionChange, compare_sessions, one_line
-from npc_lims.state.remote import fetch_file
+from npc_lims.state.remote import check_ref, fetch_file
 from npc_lims.state.sync_file import SYNC_FILE
 
 __all__ = ["TrackedDiff", "compare_tracked", "decode_tracked", "tracked_on_github"]

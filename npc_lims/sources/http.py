@@ -21,7 +21,15 @@ _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
 class GaveUp(Exception):
-    """No usable answer came; the message says what came instead. Never holds a header or a token."""
+    """No usable answer came; the message says what came instead. Never holds a header or a token.
+
+    Attributes:
+        retry_after: Seconds that the last answer asks to wait; None if it does not say.
+    """
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        self.retry_after = retry_after
+        super().__init__(message)
 
 
 class Patience:
@@ -69,10 +77,11 @@ def request(
         GaveUp: The attempts are used up, or the server asks for a longer wait than there is patience.
     """
     why, wait = "", 0.0
+    asked: float | None = None
     for attempt in range(1, patience.attempts + 1):
         if attempt > 1:
             time.sleep(wait)
-        wait = patience.wait_before(attempt + 1)
+        wait, asked = patience.wait_before(attempt + 1), None
         try:
             response = session.request(method, url, timeout=patience.timeout, allow_redirects=False, **more)
             if response.status_code not in _PASSING:
@@ -83,7 +92,7 @@ def request(
             asked = retry_after_seconds(response.headers.get("Retry-After"))
             if asked is not None:
                 if asked > patience.longest:
-                    raise GaveUp(f"{why} and asks to wait {asked:.0f} s; try again later")
+                    raise GaveUp(f"{why} and asks to wait {asked:.0f} s; try again later", asked)
                 # exactly what was asked is when every client comes back: spread out after it
                 wait = asked + random.uniform(0, min(1.0, wait))
         except requests.Timeout:
@@ -94,7 +103,7 @@ def request(
                 why = f"sent an answer that cannot be read ({error})"
         except ValueError as error:
             why = f"sent an answer that cannot be read ({error})"
-    raise GaveUp(f"{why}, {patience.attempts} times" if patience.attempts > 1 else why)
+    raise GaveUp(f"{why}, {patience.attempts} times" if patience.attempts > 1 else why, asked)
 
 
 def _check_whole(response: requests.Response) -> None:

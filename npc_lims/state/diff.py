@@ -258,9 +258,10 @@ def _change(
 def _lost(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
     # of a session that is not tracked any more nobody knows its platform, and with it what applies to it
     is_untracked = bool(old.get("tracked")) and not new.get("tracked")
+    was, now = _status(old), _status(new)
     for flag, word in _FLAG_WORDS.items():
-        is_told = flag in _status(new) or not is_untracked
-        if is_told and _status(old).get(flag) is True and _status(new).get(flag) is not True:
+        is_told = flag in now or not is_untracked
+        if is_told and was.get(flag) is True and now.get(flag) is not True:
             yield f"no longer {word}"
 
 

@@ -3,22 +3,26 @@
 1. the folder that NPC_LIMS_STATE names: no network
 2. the snapshot kept on disk, while it is younger than NPC_LIMS_TTL
 3. raw GitHub, asked whether it has a newer one
-4. the kept snapshot, however old, when GitHub cannot answer
+4. its mirror, the status site, when raw GitHub refuses or cannot be reached
+5. the kept snapshot, however old, when neither has a newer one
 """
 
 from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from npc_lims.errors import RemoteStateError, StaleStateWarning, StateError
+from npc_lims.errors import NoRemoteState, RemoteStateError, StaleStateWarning, StateError
 from npc_lims.memo import Memo
 from npc_lims.notice import notify
-from npc_lims.state.remote import cached_snapshot_path, fetch_file, fetch_snapshot, read_cached_snapshot
+from npc_lims.state.mirror import fetch_mirror, mirror_path, mirror_url
+from npc_lims.state.remote import cached_snapshot_path, fetch_file, fetch_snapshot, read_cached_snapshot, read_kept
 from npc_lims.state.snapshot import SNAPSHOT, checked_lines, line_id, parse_line
 
 if TYPE_CHECKING:
@@ -33,29 +37,40 @@ class Origin:
 
     Attributes:
         kind: `folder` (on this machine), `cache` (kept copy, young enough), `github` (fetched or
-            confirmed just now), `stale cache` (GitHub could not answer), `live` (there is no state).
+            confirmed just now), `mirror` (the status site, since raw GitHub could not answer),
+            `stale cache` (neither could), `live` (there is no state), `past` (state as it was).
         place: The folder, or the address of the snapshot.
-        commit: Commit of the folder's checkout, where it is in one.
-        age: Seconds since GitHub last confirmed it; None for a folder.
+        commit: Commit of the folder's checkout, where it is in one; of the past, that which was asked of.
+        age: Seconds since GitHub last confirmed it, for the mirror since it was published there; None for a folder,
+            for the past, and where the mirror does not tell.
+        when: For the past, when that was committed: UTC, `YYYY-MM-DDTHH:MM:SSZ`.
     """
 
-    kind: Literal["folder", "cache", "github", "stale cache", "live"]
+    kind: Literal["folder", "cache", "github", "mirror", "stale cache", "live", "past"]
     place: str
     commit: str | None = None
     age: float | None = None
+    when: str | None = None
 
     def __str__(self) -> str:
         more = f" at commit {self.commit[:10]}" if self.commit else ""
+        if self.when is not None:
+            more += f" of {self.when}"
         if self.age is not None:
             more += f", {describe_age(self.age)} old"
         return f"{self.kind}: {self.place}{more}"
 
 
 class Lines:
-    """All sessions, the newest first, as lines that are parsed when they are looked at."""
+    """All sessions, the newest first, as lines that are parsed when they are looked at.
 
-    def __init__(self, lines: list[bytes]) -> None:
+    Attributes:
+        published: When a mirror had them first, in seconds since 1970, if it tells.
+    """
+
+    def __init__(self, lines: list[bytes], published: float | None = None) -> None:
         self.all = lines
+        self.published = published
 
     def ids(self) -> list[str]:
         return list(self._by_id)
@@ -84,8 +99,10 @@ _single: Memo[tuple[float, dict[str, Any]]] = Memo(size=256, seconds=24 * 3600) 
 _own_files: Memo[dict[str, Any]] = Memo(size=256, seconds=3600)
 _asked: Memo[bool] = Memo(size=64, seconds=3600)
 _warned: Memo[bool] = Memo(size=64, seconds=24 * 3600)
-# After GitHub failed, it is left alone for this long: a loop over ids must not ask a thousand times.
-_failed: Memo[RemoteStateError] = Memo(size=16, seconds=60)
+# After a server failed, it is left alone until then: a loop over ids must not ask a thousand times.
+_failed: Memo[tuple[float, RemoteStateError]] = Memo(size=16, seconds=3600)
+_LEFT_ALONE = 60.0
+_LEFT_ALONE_AT_MOST = 1800.0
 _loading = threading.Lock()
 
 
@@ -122,8 +139,8 @@ def read_one(settings: Settings, session_id: str, ttl: float | None = None) -> d
     kept = _single.get(question)
     if kept is not None and time.monotonic() - kept[0] < (settings.ttl if ttl is None else ttl):
         return kept[1]
-    nothing_kept = not path.exists() and _unkept.get(str(path)) is None
-    if nothing_kept and _asked.get(str(path)) is None and _failed.get(str(path)) is None:
+    nothing_kept = not any(kept.exists() or _unkept.get(str(kept)) for kept in (path, mirror_path(settings)))
+    if nothing_kept and _asked.get(str(path)) is None and _failure(path) is None:
         _asked.put(str(path), True)
         found = _fetch_own_file(settings, session_id)
         if found is not None:
@@ -208,7 +225,7 @@ def _fetch_own_file(settings: Settings, session_id: str) -> dict[str, Any] | Non
         content = fetch_file(settings, path.as_posix())
         return None if content is None else parse_record(content, path).as_dict()
     except RemoteStateError as error:
-        _failed.put(str(cached_snapshot_path(settings)), error)
+        _leave_alone(cached_snapshot_path(settings), error)
     except StateError:
         pass  # damaged there: the snapshot, asked next, may still have it
     return None
@@ -217,34 +234,99 @@ def _fetch_own_file(settings: Settings, session_id: str) -> dict[str, Any] | Non
 def _read_published(settings: Settings, ttl: float) -> Snapshot:
     path = cached_snapshot_path(settings)
     place = f"{settings.raw_url}/{settings.repo}/{settings.ref}"
-    age = _age(path)
-    if age is not None and age < ttl and (lines := _read_kept(settings, path)) is not None:
-        return Snapshot(lines, Origin("cache", place, age=age))
-    unkept = _unkept.get(str(path)) if age is None else None
-    if unkept is not None and time.monotonic() - unkept[0] < ttl:
-        return Snapshot(unkept[1], Origin("cache", place, age=time.monotonic() - unkept[0]))
-    failure = _failed.get(str(path))
-    if failure is None:
+    kept = _kept(path, ttl)
+    if kept is not None:
+        return Snapshot(kept[1], Origin("cache", place, age=kept[0]))
+    mirror = mirror_url(settings)
+    mirrored = None if mirror is None else _kept(mirror_path(settings), ttl)
+    if mirror is not None and mirrored is not None:
+        return _of_mirror(mirror, mirrored[1])
+    try:
+        lines = _ask(path, lambda: Lines(fetch_snapshot(settings, read_cached_snapshot(settings))))
+        return Snapshot(lines, Origin("github", place, age=0.0))
+    except RemoteStateError as error:
+        failure = error
+    kept = _kept(path)
+    if mirror is not None and not isinstance(failure, NoRemoteState):
         try:
-            fetched = Lines(fetch_snapshot(settings, read_cached_snapshot(settings)))
-            question = _version(path)
-            if question is not None:
-                _kept_lines.put(question, fetched)
-            else:
-                _unkept.put(str(path), (time.monotonic(), fetched))
-            return Snapshot(fetched, Origin("github", place, age=0.0))
+            snapshot = _of_mirror(mirror, _ask_mirror(settings, mirror, None if kept is None else kept[0]))
+            _warn_once(path, f"{failure}; using {snapshot.origin}")
+            return snapshot
         except RemoteStateError as error:
-            failure = _failed.put(str(path), error)
-    lines = _read_kept(settings, path)
-    if lines is None and unkept is not None:
-        age, lines = time.monotonic() - unkept[0], unkept[1]
-    if lines is None:
+            failure = _joined(failure, error)
+        mirrored = _kept(mirror_path(settings))
+        # what the mirror had was newer when it was kept, unless raw GitHub has confirmed the other one since
+        if mirrored is not None and (kept is None or mirrored[0] < kept[0]):
+            kept, place = mirrored, mirror
+    if kept is None:
         raise failure
-    age = age or 0.0
+    _warn_once(path, f"{failure}; using the copy of {place} that is {describe_age(kept[0])} old")
+    return Snapshot(kept[1], Origin("stale cache", place, age=kept[0]))
+
+
+def _ask_mirror(settings: Settings, mirror: str, kept_age: float | None) -> Lines:
+    path = mirror_path(settings)
+
+    def ask() -> Lines:
+        cached = fetch_mirror(settings, mirror, read_kept(path), kept_age)
+        return Lines(cached.lines, cached.published)
+
+    return _ask(path, ask)
+
+
+def _of_mirror(mirror: str, lines: Lines) -> Snapshot:
+    age = None if lines.published is None else max(0.0, time.time() - lines.published)
+    return Snapshot(lines, Origin("mirror", mirror, age=age))
+
+
+def _kept(path: Path, ttl: float = math.inf) -> tuple[float, Lines] | None:
+    """What is kept of a server's answer, on disk or in memory, and how many seconds ago it was last confirmed."""
+    age = _age(path)
+    if age is not None and age < ttl and (lines := _read_kept(path)) is not None:
+        return age, lines
+    unkept = _unkept.get(str(path)) if age is None else None
+    if unkept is None or time.monotonic() - unkept[0] >= ttl:
+        return None
+    return time.monotonic() - unkept[0], unkept[1]
+
+
+def _ask(path: Path, ask: Callable[[], Lines]) -> Lines:
+    """What *ask* gets from a server and keeps at *path*, unless the server is to be left alone."""
+    failure = _failure(path)
+    if failure is not None:
+        raise failure
+    try:
+        lines = ask()
+    except RemoteStateError as error:
+        raise _leave_alone(path, error) from None
+    question = _version(path)
+    if question is not None:
+        _kept_lines.put(question, lines)
+    else:
+        _unkept.put(str(path), (time.monotonic(), lines))
+    return lines
+
+
+def _leave_alone(path: Path, failure: RemoteStateError) -> RemoteStateError:
+    asked = min(max(failure.retry_after or 0.0, _LEFT_ALONE), _LEFT_ALONE_AT_MOST)
+    _failed.put(str(path), (time.monotonic() + asked, failure))
+    return failure
+
+
+def _failure(path: Path) -> RemoteStateError | None:
+    """Why a server is left alone for now."""
+    failed = _failed.get(str(path))
+    return failed[1] if failed is not None and time.monotonic() < failed[0] else None
+
+
+def _joined(failure: RemoteStateError, other: RemoteStateError) -> RemoteStateError:
+    return RemoteStateError(f"{failure}; nor is there a newer mirror: {other}")
+
+
+def _warn_once(path: Path, message: str) -> None:
     if _warned.get(str(path)) is None:
         _warned.put(str(path), True)
-        notify(f"{failure}; using the copy of {place} that is {describe_age(age)} old", StaleStateWarning)
-    return Snapshot(lines, Origin("stale cache", place, age=age))
+        notify(message, StaleStateWarning)
 
 
 def _age(path: Path) -> float | None:
@@ -264,13 +346,13 @@ def _version(path: Path) -> tuple[str, int, int, int] | None:
     return str(path), stat.st_ino, stat.st_size, stat.st_mtime_ns
 
 
-def _read_kept(settings: Settings, path: Path) -> Lines | None:
+def _read_kept(path: Path) -> Lines | None:
     question = _version(path)
     lines = None if question is None else _kept_lines.get(question)
     if lines is not None or question is None:
         return lines
-    cached = read_cached_snapshot(settings)
-    return None if cached is None else _kept_lines.put(question, Lines(cached.lines))
+    cached = read_kept(path)
+    return None if cached is None else _kept_lines.put(question, Lines(cached.lines, cached.published))
 
 
 def _commit_of(folder: Path) -> str | None:

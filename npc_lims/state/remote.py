@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -9,22 +10,41 @@ import time
 import urllib.parse
 import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Callable, Optional
 
 from npc_lims.cachedir import cache_dir
 from npc_lims.errors import NoRemoteState, RemoteStateError
+from npc_lims.sources import TRACKED_FILE
 from npc_lims.state.files import write_atomically
 from npc_lims.state.snapshot import SNAPSHOT, checked_lines, split_lines
 
 if TYPE_CHECKING:
+    import requests
+
     from npc_lims.settings import Settings
 
-__all__ = ["CachedSnapshot", "cached_snapshot_path", "fetch_file", "fetch_snapshot", "read_cached_snapshot"]
+__all__ = [
+    "CachedSnapshot",
+    "Fetched",
+    "cached_snapshot_path",
+    "check_ref",
+    "check_snapshot",
+    "fetch",
+    "fetch_file",
+    "fetch_snapshot",
+    "keep_snapshot",
+    "read_cached_snapshot",
+    "read_kept",
+]
 
 # A person waits for this answer, and a stale copy or a live query can stand in for it.
 _ATTEMPTS = 2
 _TIMEOUT = 10.0
 _LONGEST_WAIT = 2.0
+
+Check = Optional[Callable[[bytes], None]]
+"""Raises ValueError for a content that is not what was asked for."""
+Authorize = Callable[["requests.PreparedRequest"], "requests.PreparedRequest"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,13 +53,24 @@ class CachedSnapshot:
 
     Attributes:
         lines: Its lines.
-        etag: As GitHub sent it: the key of asking whether it is still the same.
-        age: Seconds since GitHub last said that it is the present one.
+        etag: As the server sent it: the key of asking whether it is still the same.
+        age: Seconds since the server last said that it is the present one.
+        published: When the server had it first, in seconds since 1970; None if it does not say.
     """
 
     lines: list[bytes]
     etag: str
     age: float
+    published: float | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Fetched:
+    """One file as it was sent, with its ETag and the time of its last change, if that was told."""
+
+    content: bytes
+    etag: str
+    published: float | None
 
 
 def cached_snapshot_path(settings: Settings) -> Path:
@@ -50,7 +81,11 @@ def cached_snapshot_path(settings: Settings) -> Path:
 
 def read_cached_snapshot(settings: Settings) -> CachedSnapshot | None:
     """The kept snapshot, or None if there is none. A damaged one is as good as none."""
-    path = cached_snapshot_path(settings)
+    return read_kept(cached_snapshot_path(settings))
+
+
+def read_kept(path: Path) -> CachedSnapshot | None:
+    """The snapshot that `keep_snapshot` wrote to *path*, or None."""
     try:
         with open(path, "rb") as file:
             checked = os.fstat(file.fileno()).st_mtime
@@ -58,9 +93,29 @@ def read_cached_snapshot(settings: Settings) -> CachedSnapshot | None:
         meta = json.loads(head)
         if meta["crc32"] != zlib.crc32(content):
             return None
-        return CachedSnapshot(split_lines(content), str(meta["etag"]), max(0.0, time.time() - checked))
-    except (OSError, ValueError, KeyError, TypeError):
+        published = meta.get("published")
+        return CachedSnapshot(
+            split_lines(content),
+            str(meta["etag"]),
+            max(0.0, time.time() - checked),
+            None if published is None else float(published),
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
+
+
+def keep_snapshot(path: Path, fetched: Fetched | None, cached: CachedSnapshot | None) -> list[bytes]:
+    """The lines of an answer, kept at *path* for the next time; None is the answer that *cached* is the present one."""
+    if fetched is None:
+        assert cached is not None, "the server answered 304 to a request without If-None-Match"
+        with contextlib.suppress(OSError):
+            os.utime(path)
+        return cached.lines
+    head = {"etag": fetched.etag, "crc32": zlib.crc32(fetched.content), "published": fetched.published}
+    # that an answer cannot be kept (read-only home, full disk) costs the next caller a request
+    with contextlib.suppress(OSError):
+        write_atomically(path, json.dumps(head).encode() + b"\n" + fetched.content)
+    return split_lines(fetched.content)
 
 
 def fetch_snapshot(settings: Settings, cached: CachedSnapshot | None) -> list[bytes]:
@@ -70,76 +125,111 @@ def fetch_snapshot(settings: Settings, cached: CachedSnapshot | None) -> list[by
         NoRemoteState: The repository or ref has no snapshot.
         RemoteStateError: GitHub refused (429), failed or could not be reached.
     """
-    etag = cached.etag if cached is not None else None
-    answer = _fetch(settings, f"state/{SNAPSHOT}", etag, check=_check_snapshot)
-    path = cached_snapshot_path(settings)
-    try:
-        if answer is None:
-            assert cached is not None, "GitHub answered 304 to a request without If-None-Match"
-            os.utime(path)
-            return cached.lines
-        content, new_etag = answer
-        lines = split_lines(content)
-        head = json.dumps({"etag": new_etag, "crc32": zlib.crc32(content)}).encode()
-        write_atomically(path, head + b"\n" + content)
-    except OSError:
-        # the answer is here; that it cannot be kept (read-only home, full disk) costs the next caller a request
-        return cached.lines if answer is None and cached is not None else lines
-    return lines
+    headers = {"If-None-Match": cached.etag} if cached is not None and cached.etag else {}
+    fetched = _fetch_raw(settings, f"state/{SNAPSHOT}", settings.ref, headers, check_snapshot)
+    return keep_snapshot(cached_snapshot_path(settings), fetched, cached)
 
 
-def _check_snapshot(content: bytes) -> None:
+def check_snapshot(content: bytes) -> None:
     """Refuse what is no snapshot, and an empty one: no lab publishes that it has no sessions."""
     if not checked_lines(content):
         raise ValueError("empty")
 
 
-def fetch_file(settings: Settings, path: str) -> bytes | None:
+def fetch_file(settings: Settings, path: str, ref: str | None = None, check: Check = None) -> bytes | None:
     """One file of the published repository, or None when it has none at that path.
+
+    Args:
+        ref: Branch, tag or commit; None for what NPC_LIMS_REF says.
+        check: What it must be.
 
     Raises:
         RemoteStateError: GitHub refused (429), failed or could not be reached.
     """
     try:
-        answer = _fetch(settings, path, None)
+        fetched = _fetch_raw(settings, path, settings.ref if ref is None else ref, {}, check)
     except NoRemoteState:
         return None
-    return None if answer is None else answer[0]
+    return None if fetched is None else fetched.content
 
 
-def _fetch(settings: Settings, path: str, etag: str | None, check: object = None) -> tuple[bytes, str] | None:
-    """Content and ETag, or None where it still has the *etag* given."""
-    import requests
+def check_ref(settings: Settings, path: str) -> None:
+    """GitHub answers alike for a file and for a ref that does not exist: another file tells them apart.
 
-    from npc_lims.sources.http import GaveUp, Patience, request
+    Raises:
+        NoRemoteState: There is no such file, either.
+        RemoteStateError: GitHub could not be asked.
+    """
+    if fetch_file(settings, path) is None:
+        raise NoRemoteState(
+            f"{settings.repo} has neither state nor {TRACKED_FILE} at {settings.ref}: check the name of the branch, "
+            "tag or commit (main~1 is none to GitHub), NPC_LIMS_REPO, and GITHUB_TOKEN if the repository is private"
+        )
 
-    url = f"{settings.raw_url}/{settings.repo}/{urllib.parse.quote(settings.ref)}/{path}"
-    headers = {"If-None-Match": etag} if etag else {}
+
+def _fetch_raw(settings: Settings, path: str, ref: str, headers: dict[str, str], check: Check) -> Fetched | None:
+    url = f"{settings.raw_url}/{settings.repo}/{urllib.parse.quote(ref)}/{path}"
 
     def authorize(prepared: requests.PreparedRequest) -> requests.PreparedRequest:
         if settings.github_token is not None:
             prepared.headers["Authorization"] = f"Bearer {settings.github_token.get_secret_value()}"
         return prepared
 
-    def parse(response: requests.Response) -> tuple[bytes, str] | None:
-        if response.status_code == 304 and etag:
+    try:
+        return fetch(settings, url, headers, authorize, check)
+    except NoRemoteState as error:
+        raise NoRemoteState(f"{error}: check NPC_LIMS_REPO and NPC_LIMS_REF") from None
+
+
+def fetch(
+    settings: Settings, url: str, headers: dict[str, str], authorize: Authorize, check: Check = None
+) -> Fetched | None:
+    """What is at *url*; None where the server says that it is as *headers* say.
+
+    Args:
+        authorize: Adds a token, where one belongs. That there is one also keeps requests from sending what a
+            .netrc says.
+
+    Raises:
+        NoRemoteState: There is nothing.
+        RemoteStateError: The server refused (429), failed or could not be reached.
+    """
+    import requests
+
+    from npc_lims.sources.http import GaveUp, Patience, request
+
+    def parse(response: requests.Response) -> Fetched | None:
+        if response.status_code == 304 and headers:
             return None
         if response.status_code == 404:
-            raise NoRemoteState(f"there is nothing at {url}: check NPC_LIMS_REPO and NPC_LIMS_REF")
+            raise NoRemoteState(f"there is nothing at {url}")
         if response.status_code != 200:
             raise RemoteStateError(f"{url} answered {response.status_code} {response.reason}")
-        if callable(check):
+        if check is not None:
             check(response.content)
-        return response.content, response.headers.get("ETag", "")
+        changed = _seconds(response.headers.get("Last-Modified"))
+        return Fetched(response.content, response.headers.get("ETag", ""), changed)
 
     patience = Patience(
         min(_ATTEMPTS, settings.attempts), min(_TIMEOUT, settings.timeout), settings.backoff, _LONGEST_WAIT
     )
     try:
         with requests.Session() as session:
-            result: tuple[bytes, str] | None = request(
+            fetched: Fetched | None = request(
                 session, "GET", url, patience, parse=parse, headers=headers, auth=authorize
             )
-            return result
+            return fetched
     except GaveUp as error:
-        raise RemoteStateError(f"{url} {error}") from None
+        failure = RemoteStateError(f"{url} {error}")
+        failure.retry_after = error.retry_after
+        raise failure from None
+
+
+def _seconds(date: str | None) -> float | None:
+    """An HTTP date in seconds since 1970; None if it is none."""
+    import email.utils
+
+    try:
+        return None if date is None else email.utils.parsedate_to_datetime(date).timestamp()
+    except (TypeError, ValueError, OverflowError):
+        return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -49,7 +50,24 @@ def hub(serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
 
 
 @pytest.fixture(scope="session")
-def s3_server() -> Iterator[SeaweedS3]:
+def services_parsed_once() -> Iterator[None]:
+    """botocore parses megabytes of JSON for each session of boto3, which is most of what a client costs: here it
+    does so once for each worker."""
+    from botocore.loaders import JSONFileLoader
+
+    load = JSONFileLoader.load_file
+
+    @functools.cache
+    def load_once(path: str) -> object:
+        return load(JSONFileLoader(), path)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(JSONFileLoader, "load_file", lambda loader, path: load_once(path))
+        yield
+
+
+@pytest.fixture(scope="session")
+def s3_server(services_parsed_once: None) -> Iterator[SeaweedS3]:
     """One S3 service for all tests; a test that looks at whole buckets takes `s3` instead."""
     with SeaweedS3() as server:
         yield server

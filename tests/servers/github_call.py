@@ -117,20 +117,33 @@ class Call:
             raise invalid(resource, name, "missing_field")
         return value
 
-    def page(self, items: Sequence[T], render: Callable[[T], Json], key: str | None = None) -> Response:
+    def cut(self, items: Sequence[T], size: int = 30) -> Sequence[T]:
+        """The items of the page asked for, of `size` where none is asked for."""
+        size, number, _ = self._page(items, size)
+        return items[(number - 1) * size : number * size]
+
+    def page(self, items: Sequence[T], render: Callable[[T], Json], key: str | None = None, size: int = 30) -> Response:
         """The page asked for, and where the others are; below `key`, beside the count, where the API has it so."""
-        size = min(max(int(self.query.get("per_page") or 30), 1), 100)
-        number = max(int(self.query.get("page") or 1), 1)
-        last = max(-(-len(items) // size), 1)
-        shown = [render(item) for item in items[(number - 1) * size : number * size]]
+        shown = [render(item) for item in self.cut(items, size)]
+        body = {"total_count": len(items), key: shown} if key else shown
+        return answer(body, 200, **self.links(items, size))
+
+    def links(self, items: Sequence[T], size: int = 30) -> dict[str, str]:
+        """The header that tells where other pages are, if there are any."""
+        _, number, last = self._page(items, size)
         to = {"prev": number - 1, "next": number + 1, "last": last, "first": 1}
         links = [
             f'<{self.base}{self.request.path.partition("?")[0]}?{urlencode({**self.query, "page": n})}>; rel="{name}"'
             for name, n in to.items()
             if (n < number if name in ("prev", "first") else n > number) and 1 <= n <= last
         ]
-        body = {"total_count": len(items), key: shown} if key else shown
-        return answer(body, 200, **({"link": ", ".join(links)} if links else {}))
+        return {"link": ", ".join(links)} if links else {}
+
+    def _page(self, items: Sequence[T], size: int) -> tuple[int, int, int]:
+        """Items a page, number of the page asked for, number of the last one."""
+        asked = int(self.query.get("per_page") or 0)
+        size = min(max(asked, 1), 100) if asked else size
+        return size, max(int(self.query.get("page") or 1), 1), max(-(-len(items) // size), 1)
 
 
 Handler = Callable[[Call], Response]

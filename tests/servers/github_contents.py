@@ -6,6 +6,7 @@ import base64
 import binascii
 import re
 from collections.abc import Iterable
+from datetime import datetime, timezone
 
 from tests.servers.github_call import Call, Refused, Routes, answer, invalid
 from tests.servers.github_git import NO_OBJECT, Commit, GitError, GitRepo, Signature, clone_bare, iso
@@ -16,6 +17,8 @@ from tests.servers.web import Response
 ROUTES = Routes()
 R = "/repos/{owner}/{repo}"
 RULES = "Repository rule violations found\n\nChanges must be made through a pull request.\n\n"
+_BOUNDS = {"since": "max", "until": "min"}
+_FILES, _FILES_A_PAGE = 3000, 300
 _BAD_REF = re.compile(r"[~^:?*\[\\\s]|\.\.|@\{|//|/$|\.$|\.lock$")
 
 
@@ -338,22 +341,34 @@ def list_commits(call: Call) -> Response:
     sha = git.resolve(start)
     if sha is None:
         raise Refused(404, "Not Found")
-    path = call.query.get("path")
-    if path:
-        shas = git.git("rev-list", sha, "--", path).decode().split()
-        return call.page(shas, lambda one: call.write.commit(call.repo, git.commit(one)))
-    return call.page(git.log(sha), lambda commit: call.write.commit(call.repo, commit))
+    # both bounds belong to what is asked for
+    bounds = [f"--{kind}-age={_seconds(call.query[name])}" for name, kind in _BOUNDS.items() if name in call.query]
+    path = call.query.get("path", "").strip("/")
+    shas = git.git("--literal-pathspecs", "rev-list", *bounds, sha, "--", *([path] if path else [])).decode().split()
+    return call.page(shas, lambda one: call.write.commit(call.repo, git.commit(one)))
+
+
+def _seconds(time: str) -> int:
+    """Seconds since 1970 of a time that a query holds; whatever GitHub makes of one that is none, it is no refusal."""
+    try:
+        moment = datetime.fromisoformat(time.replace("Z", "+00:00"))
+    except ValueError:
+        return 0
+    return int((moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp())
 
 
 @ROUTES.on("GET", f"{R}/commits/{{ref}}")
 def get_commit(call: Call) -> Response:
+    """A commit with a page of the files that it changed: 300 where no number is asked for."""
     git = ready(call)
     sha = git.resolve(call.params["ref"])
     if sha is None:
         raise Refused(422, f"No commit found for SHA: {call.params['ref']}")
     commit = git.commit(sha)
     parent = commit.parents[0] if commit.parents else git.write_tree(None, [])
-    return answer(call.write.commit(call.repo, commit, git.changed_files(parent, sha)))
+    files = git.changed_files(parent, sha)[:_FILES]
+    shown = call.cut(files, _FILES_A_PAGE)
+    return answer(call.write.commit(call.repo, commit, shown), 200, **call.links(files, _FILES_A_PAGE))
 
 
 @ROUTES.on("GET", f"{R}/compare/{{basehead}}")

@@ -116,8 +116,10 @@ class GitRepo:
         return found[1] if found else None
 
     def resolve(self, name: str) -> str | None:
-        """The commit that a branch, a tag, or a sha (7 digits at least) names."""
+        """The commit that a branch, a tag, or a sha (7 digits at least) names; also `heads/...` and `tags/...`."""
         names = [name] if name.startswith("refs/") else [f"refs/heads/{name}", f"refs/tags/{name}"]
+        if name.startswith(("heads/", "tags/")):
+            names.append(f"refs/{name}")
         if 7 <= len(name) <= 40 and set(name) <= set("0123456789abcdef"):
             names.append(name)
         for full in names:

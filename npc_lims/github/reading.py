@@ -1,0 +1,120 @@
+"""Questions to GitHub's REST API, for which a public repository needs no token."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import time
+import urllib.parse
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any, Union
+
+from npc_lims.errors import GitHubError
+
+if TYPE_CHECKING:
+    import requests
+
+    from npc_lims.settings import Settings
+
+__all__ = ["Answer", "ask_github"]
+
+# A person waits for this answer.
+_ATTEMPTS = 2
+_TIMEOUT = 10.0
+_LONGEST_WAIT = 2.0
+_LAST_PAGE = re.compile(r'<[^>]*[?&]page=([0-9]{1,9})[^>]*>; rel="last"')
+
+
+@dataclasses.dataclass(frozen=True)
+class Answer:
+    """What GitHub answered.
+
+    Attributes:
+        body: The JSON.
+        last_page: Number of the last page of a list; 1 where there are no more.
+    """
+
+    body: Any
+    last_page: int
+
+
+def ask_github(settings: Settings, doing: str, path: str, query: Mapping[str, Union[str, int]] | None = None) -> Answer:
+    """The answer to a GET, with GITHUB_TOKEN if there is one.
+
+    Args:
+        doing: What it is for (`reading commits of lab/state`): errors begin with it.
+        path: Below the address of the API, quoted.
+
+    Raises:
+        GitHubError: GitHub refused, or could not be reached.
+    """
+    import requests
+
+    from npc_lims.sources.http import GaveUp, Patience, request
+
+    url = f"{settings.github_api_url}{path}" + (f"?{urllib.parse.urlencode(query)}" if query else "")
+    patience = Patience(
+        min(_ATTEMPTS, settings.attempts), min(_TIMEOUT, settings.timeout), settings.backoff, _LONGEST_WAIT
+    )
+
+    def authorize(prepared: requests.PreparedRequest) -> requests.PreparedRequest:
+        # called in any case, so that requests does not send what a .netrc says
+        if settings.github_token is not None:
+            prepared.headers["Authorization"] = f"Bearer {settings.github_token.get_secret_value()}"
+        return prepared
+
+    def parse(response: requests.Response) -> Answer:
+        if response.status_code != 200:
+            raise GitHubError(f"{doing}: {_refusal(settings, response)}", response.status_code)
+        last = _LAST_PAGE.search(response.headers.get("Link", ""))
+        return Answer(response.json(), int(last[1]) if last else 1)
+
+    headers = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
+    try:
+        with requests.Session() as session:
+            answer: Answer = request(session, "GET", url, patience, parse=parse, headers=headers, auth=authorize)
+            return answer
+    except GaveUp as error:
+        hint = "; GITHUB_TOKEN raises the limit" if "429" in str(error) and settings.github_token is None else ""
+        raise GitHubError(f"{doing}: {settings.github_api_url} {error}{hint}") from None
+
+
+def _refusal(settings: Settings, response: requests.Response) -> str:
+    """What GitHub said, and what can be done about it."""
+    try:
+        said = str(response.json()["message"]).strip().rstrip(".")
+    except (ValueError, KeyError, TypeError):
+        said = response.reason
+    return f"GitHub answered {response.status_code} ({said}); {_remedy(settings, response)}"
+
+
+def _remedy(settings: Settings, response: requests.Response) -> str:
+    has_token = settings.github_token is not None
+    status = response.status_code
+    if status == 403 and _is_limit(response):
+        more = "" if has_token else ", or set GITHUB_TOKEN: 5,000 requests an hour in place of 60"
+        return f"the limit of requests is used up: try again {_when(response)}{more}"
+    if status == 401:
+        return "GITHUB_TOKEN has expired or is wrong: make a new one, or unset it to read a public repository"
+    if status in (301, 302, 307, 308):
+        return f"{settings.repo} has moved: set NPC_LIMS_REPO to its new name"
+    if status in (403, 404):
+        hidden = "hidden from GITHUB_TOKEN" if has_token else "private: set GITHUB_TOKEN"
+        return f"check NPC_LIMS_REPO ({settings.repo}): it may be named otherwise, or {hidden}"
+    return "check the name of the branch, tag or commit"
+
+
+def _is_limit(response: requests.Response) -> bool:
+    return response.headers.get("X-RateLimit-Remaining") == "0" or "rate limit" in response.text.lower()
+
+
+def _when(response: requests.Response) -> str:
+    reset = response.headers.get("X-RateLimit-Reset", "")
+    asked = response.headers.get("Retry-After", "")
+    if asked.isdecimal():
+        return f"in {asked} s"
+    if not reset.isdecimal():
+        return "later"
+    then = datetime.fromtimestamp(int(reset), timezone.utc)
+    return f"after {then:%H:%M:%S} UTC ({max(0.0, int(reset) - time.time()):.0f} s from now)"

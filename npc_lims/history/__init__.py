@@ -1,0 +1,1 @@
+"""What happened to sessions, as the commits of state tell it."""

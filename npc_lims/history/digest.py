@@ -1,0 +1,119 @@
+"""What happened to all sessions since some day, put together for people and for programs. Pure."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from npc_lims.history.commits import Commit
+from npc_lims.history.transitions import Transition
+from npc_lims.review.report import Chapter, counted, groups_of
+from npc_lims.state.diff import FieldChange, SessionChange, headline
+
+__all__ = ["Digest", "digest_of"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Digest:
+    """What happened.
+
+    Attributes:
+        since: As it was asked for.
+        transitions: The oldest first.
+        begins: Date of the oldest commit of a shallow clone, if that may be why there is no more.
+    """
+
+    since: str
+    transitions: Sequence[Transition]
+    begins: str | None = None
+
+    @property
+    def commits(self) -> list[Commit]:
+        """The commits that changed sessions, the oldest first."""
+        return list({one.commit.sha: one.commit for one in self.transitions}.values())
+
+    @property
+    def changes(self) -> list[SessionChange]:
+        """What happened to each session in all of these commits together, in id order.
+
+        That it was there when the history begins did not happen then.
+        """
+        by_session: dict[str, list[Transition]] = {}
+        for one in self.transitions:
+            if not one.is_first:
+                by_session.setdefault(one.session, []).append(one)
+        return [_together(by_session[session]) for session in sorted(by_session)]
+
+    def chapter(self) -> Chapter:
+        """The digest as the reports of other comparisons are made."""
+        changes = self.changes
+        summary = (
+            f"{counted(len(changes), 'session')} changed: {headline(changes)}" if changes else "no session changed"
+        )
+        return Chapter(f"state since {self.since}", summary, list(self._notes()), groups_of(changes))
+
+    def _notes(self) -> Iterable[str]:
+        commits = self.commits
+        if commits:
+            yield f"{counted(len(commits), 'commit')}, {_span(commits)}"
+        recorded = [one for one in self.transitions if one.is_first]
+        if recorded:
+            where = f"{recorded[0].commit.when[:10]}, when history begins"
+            yield f"{counted(len(recorded), 'session')} recorded on {where}"
+        editors = sorted({editor.author for one in self.transitions for editor in one.editors if not one.is_first})
+        if editors:
+            yield f"tracked_sessions.yaml edited by {', '.join(editors)}"
+        if self.begins is not None:
+            yield f"a shallow clone, whose history begins {self.begins}: git fetch --unshallow brings all of it"
+
+    def as_dict(self, address_of: Callable[[str], str | None] = lambda sha: None) -> dict[str, Any]:
+        """As JSON.
+
+        Args:
+            address_of: The address at which people can look at a commit.
+        """
+        changes = self.changes
+        return {
+            "since": self.since,
+            "shallow_since": self.begins,
+            "headline": headline(changes),
+            "commits": [{**commit.as_dict(), "address": address_of(commit.sha)} for commit in self.commits],
+            "changes": [change.as_dict() for change in changes],
+            "transitions": [_brief(one) for one in self.transitions],
+        }
+
+
+def digest_of(transitions: Iterable[Transition], since: str, begins: str | None = None) -> Digest:
+    return Digest(since, tuple(transitions), begins)
+
+
+def _together(transitions: Sequence[Transition]) -> SessionChange:
+    """All that happened to one session, as one change: also what was lost and came back."""
+    changes = [one.change for one in transitions]
+    return SessionChange(
+        changes[0].id,
+        tuple(dict.fromkeys(word for change in changes for word in change.what)),
+        tuple(dict.fromkeys(detail for change in changes for detail in change.details)),
+        tuple(_fields(changes)),
+    )
+
+
+def _fields(changes: Sequence[SessionChange]) -> Iterable[FieldChange]:
+    """Each value that differed on the way, as it was before and as it is after."""
+    last: dict[str, FieldChange] = {}
+    for field in (field for change in changes for field in change.fields):
+        first = last.get(field.field, field)
+        last[field.field] = FieldChange(field.field, first.before, field.after)
+    return last.values()
+
+
+def _span(commits: Sequence[Commit]) -> str:
+    first, last = commits[0].when[:10], commits[-1].when[:10]
+    return first if first == last else f"{first} to {last}"
+
+
+def _brief(transition: Transition) -> dict[str, Any]:
+    """A transition as JSON, whose commit stands elsewhere in full."""
+    told = transition.as_dict()
+    return {**told, "commit": transition.commit.sha}

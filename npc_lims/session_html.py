@@ -1,0 +1,177 @@
+"""Sessions as HTML, for notebooks: what is recorded, with links; nothing is looked up.
+
+Everything that state says is escaped, as people type it. Colours are those of the notebook, light or dark.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import html
+import re
+import urllib.parse
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from npc_lims.links import Links, web_address
+from npc_lims.rows import FLAG_NAMES, session_row
+from npc_lims.state.mirror import site_url
+
+if TYPE_CHECKING:
+    from npc_lims.settings import Settings
+
+__all__ = ["Places", "places_of", "render_session", "render_sessions"]
+
+_STYLE = """\
+<style>
+.npc-lims-sessions { overflow-x: auto; }
+.npc-lims-sessions table { border-collapse: collapse; margin: 0; }
+.npc-lims-sessions th, .npc-lims-sessions td {
+  padding: 0.1em 0.7em 0.1em 0; text-align: left; vertical-align: top; border: 0;
+  border-bottom: 1px solid rgba(128, 128, 128, 0.35); background: none;
+}
+.npc-lims-sessions th { font-weight: 600; }
+.npc-lims-sessions thead th, .npc-lims-sessions .id { white-space: nowrap; }
+.npc-lims-sessions .more, .npc-lims-sessions .no { opacity: 0.7; }
+.npc-lims-sessions .note { white-space: pre-wrap; max-width: 50em; }
+</style>"""
+_MARKS: dict[Any, tuple[str, str, str]] = {
+    True: ("✓", "yes", "yes"),
+    False: ("·", "no", "no"),
+    None: ("?", "unknown", "never observed"),
+    "n/a": ("–", "no", "does not apply"),
+}
+_SHOWN_FLAGS = ("is_uploaded", "is_sorted", "is_annotated", "is_video", "is_nwb_cached")
+_SHOWN_ASSETS = ("raw", "sorted")
+_ISSUE = re.compile(r"/(?:issues|pull)/([0-9]+)(?:[#?].*)?\Z")
+
+
+@dataclasses.dataclass(frozen=True)
+class Places:
+    """Where what is shown is looked at.
+
+    Attributes:
+        links: Pages of GitHub and Code Ocean.
+        site: Address of the status site, if there is one.
+    """
+
+    links: Links
+    site: str | None = None
+
+    def session(self, session: str) -> str | None:
+        """The page of a session on the site, else its file on GitHub."""
+        if self.site is None:
+            return self.links.state_file(session)
+        return f"{self.site}/session.html?{urllib.parse.urlencode({'id': session})}"
+
+    def asset(self, asset: Mapping[str, Any]) -> str | None:
+        return self.links.asset(asset)["codeocean"]
+
+
+def places_of(settings: Settings) -> Places:
+    """Where state under these settings is shown. A folder may be of any repository: it has no pages that we know."""
+    is_published = settings.state is None
+    links = Links(
+        settings.repo if is_published else None,
+        branch=settings.ref,
+        codeocean=settings.codeocean_domain,
+        codeocean_bucket=settings.codeocean_bucket,
+    )
+    return Places(links, site_url(settings) if is_published else None)
+
+
+def render_sessions(records: Sequence[Mapping[str, Any]], more: int, places: Places | None) -> str:
+    """A table with a row for each session, and a line that tells of those that are not shown.
+
+    Args:
+        records: The sessions to show, as plain data.
+        more: How many there are besides.
+        places: None makes no links.
+    """
+    names = ["session", "project", "platform", "day", "rig", *(_heading(flag) for flag in _SHOWN_FLAGS), "links"]
+    head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in names)
+    body = "\n".join(_row(record, places) for record in records)
+    count = len(records) + more
+    told = f"{count:,} session{'' if count == 1 else 's'}" + (f", {more:,} of which are not shown" if more else "")
+    table = f"<table><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table>\n" if records else ""
+    return f'<div class="npc-lims-sessions">{_STYLE}\n{table}<p class="more">{told}</p></div>'
+
+
+def render_session(record: Mapping[str, Any], places: Places | None) -> str:
+    """A table of what is known of one session."""
+    row = session_row(record)
+    facts = {
+        "project": html.escape(row["project"]),
+        "platform": html.escape(row["platform"]),
+        "experiment day": "" if row["experiment_day"] is None else str(row["experiment_day"]),
+        "rig": html.escape(row["rig"]),
+        "task": html.escape(row["task_version"]),
+        "path": f"<code>{html.escape(row['allen_path'])}</code>",
+        **{meaning: _flags(row, value) for value, (_, _, meaning) in _MARKS.items()},
+        "data assets": ", ".join(_asset_links(record, None, places)),
+        "issues": ", ".join(_issue_links(record)),
+        "notes": _notes(record),
+    }
+    title = _linked(row["id"], places.session(row["id"]) if places else None)
+    rows = "\n".join(f'<tr><th scope="row">{name}</th><td>{value}</td></tr>' for name, value in facts.items() if value)
+    return f'<div class="npc-lims-sessions">{_STYLE}\n<strong>{title}</strong>\n<table>\n{rows}\n</table></div>'
+
+
+def _row(record: Mapping[str, Any], places: Places | None) -> str:
+    row = session_row(record)
+    cells = [
+        f'<span class="id">{_linked(row["id"], places.session(row["id"]) if places else None)}</span>',
+        html.escape(row["project"]),
+        html.escape(row["platform"].replace("behavior_with_sync", "sync")),
+        "" if row["experiment_day"] is None else str(row["experiment_day"]),
+        "" if row["rig"] == "unknown" else html.escape(row["rig"]),
+        *(_mark(row, flag) for flag in _SHOWN_FLAGS),
+        ", ".join([*_asset_links(record, _SHOWN_ASSETS, places), *_issue_links(record)]),
+    ]
+    return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+
+
+def _mark(row: Mapping[str, Any], flag: str) -> str:
+    mark, style, meaning = _MARKS["n/a" if flag in row["not_applicable"] else row[flag]]
+    said = f"{_heading(flag)}: {meaning}"
+    return f'<span class="{style}" role="img" aria-label="{said}" title="{said}">{mark}</span>'
+
+
+def _flags(row: Mapping[str, Any], value: object) -> str:
+    """Names of the flags that have that value."""
+    shown = [flag for flag in FLAG_NAMES if flag != "raw_asset_id"]
+    if value == "n/a":
+        return ", ".join(_heading(flag) for flag in shown if flag in row["not_applicable"])
+    return ", ".join(_heading(flag) for flag in shown if row[flag] is value and flag not in row["not_applicable"])
+
+
+def _heading(flag: str) -> str:
+    return flag.replace("is_", "", 1).replace("_", " ")
+
+
+def _asset_links(record: Mapping[str, Any], kinds: Iterable[str] | None, places: Places | None) -> list[str]:
+    assets = record["codeocean"] or {}
+    found = []
+    for kind in assets if kinds is None else kinds:
+        asset = assets.get(kind)
+        if isinstance(asset, Mapping) and "id" in asset:
+            found.append(_linked(kind, places.asset(asset) if places else None))
+    return found
+
+
+def _issue_links(record: Mapping[str, Any]) -> list[str]:
+    found = []
+    for issue in (record["tracked"] or {}).get("issues") or ():
+        number = _ISSUE.search(str(issue))
+        found.append(_linked(f"#{number[1]}" if number else str(issue), web_address(issue)))
+    return found
+
+
+def _notes(record: Mapping[str, Any]) -> str:
+    notes = (record["tracked"] or {}).get("notes")
+    return f'<div class="note">{html.escape(str(notes))}</div>' if notes else ""
+
+
+def _linked(text: str, address: str | None) -> str:
+    if address is None:
+        return html.escape(text)
+    return f'<a href="{html.escape(address)}" target="_blank" rel="noopener noreferrer">{html.escape(text)}</a>'
