@@ -23,8 +23,9 @@ from tests.actions.machine import ActionFailed, Machine
 from tests.actions.world import Annotation, StepRun
 
 Inputs = Mapping[str, str]
-THIS_PACKAGE = ("npc_lims", "_editable_impl_npc_lims")
-"""Beginnings of the names of what installs this package where the tests run."""
+UNSEEN = ("npc_lims", "_editable_impl_npc_lims", "ruff")
+"""Beginnings of the names of what installs this package where the tests run, and of what is a program, not a module:
+whoever finds it there looks for it on the PATH."""
 
 
 @dataclass(frozen=True)
@@ -152,7 +153,7 @@ def setup_python(step: Step, inputs: Inputs) -> dict[str, str]:
     seen = folder / "seen"
     seen.mkdir()
     for each in Path(sysconfig.get_path("purelib")).iterdir():
-        if not each.name.startswith(THIS_PACKAGE):
+        if not each.name.startswith(UNSEEN):
             (seen / each.name).symlink_to(each)
     (packages / "rehearsal.pth").write_text(f"{seen}\nimport loopback_guard\n")
     settings = {
@@ -305,6 +306,44 @@ def _distributions(folder: Path) -> list[Path]:
     return files
 
 
+# -- Pages -------------------------------------------------------------------------------------------
+
+
+def configure_pages(step: Step, inputs: Inputs) -> dict[str, str]:
+    """Where the site of the repository is."""
+    if "pages" not in step.machine.record.permissions:
+        raise ActionFailed("Get Pages site failed: Resource not accessible by integration")
+    owner, name = step.machine.repo.name.split("/")
+    host = f"{owner.lower()}.github.io"
+    origin = f"https://{host}"
+    return {"base_url": f"{origin}/{name}", "origin": origin, "host": host, "base_path": f"/{name}"}
+
+
+def upload_pages_artifact(step: Step, inputs: Inputs) -> dict[str, str]:
+    """Keeps a folder as the artifact that is deployed, without hidden files."""
+    folder = step.inside(inputs.get("path", "_site/"))
+    if not folder.is_dir():
+        raise ActionFailed(f"tar: {folder}: Cannot open: No such file or directory")
+    name = inputs.get("name", "github-pages")
+    target = step.machine.world.folder / f"run{step.machine.run.id}" / "artifacts" / name
+    shutil.copytree(folder, target, ignore=shutil.ignore_patterns(".[!.]*"))
+    step.machine.run.artifacts[name] = target
+    return {"artifact_id": str(len(step.machine.run.artifacts))}
+
+
+def deploy_pages(step: Step, inputs: Inputs) -> dict[str, str]:
+    """Puts that artifact in place of the site."""
+    step.need("pages", "id-token")
+    if not step.machine.record.environment:
+        raise ActionFailed("Missing environment. Ensure your workflow's deployment job has an environment.")
+    run, name = step.machine.run, inputs.get("artifact_name", "github-pages")
+    if name not in run.artifacts:
+        raise ActionFailed(f'No artifacts named "{name}" were found for this workflow run')
+    run.deployed = run.artifacts[name]
+    owner, repository = step.machine.repo.name.split("/")
+    return {"page_url": f"https://{owner.lower()}.github.io/{repository}/"}
+
+
 @dataclass(frozen=True)
 class Action:
     """The names of its inputs, and what it does."""
@@ -354,5 +393,8 @@ ACTIONS = {
         "user password repository-url packages-dir verify-metadata skip-existing verbose print-hash attestations",
         publish_to_pypi,
     ),
+    "actions/configure-pages": Action("static_site_generator generator_config_file token enablement", configure_pages),
+    "actions/upload-pages-artifact": Action("name path retention-days", upload_pages_artifact),
+    "actions/deploy-pages": Action("token timeout error_count reporting_interval artifact_name preview", deploy_pages),
 }
 """Each action with the inputs that it declares. `permission-*` of create-github-app-token are too many to list."""

@@ -11,7 +11,7 @@ from tests.actions.remote import NOTHING, Remote
 
 DEFAULT_TYPES = {"pull_request": ("opened", "synchronize", "reopened")}
 """Activity types that start a workflow which names none; other events: all."""
-KNOWN_EVENTS = ("push", "pull_request", "schedule", "workflow_dispatch", "repository_dispatch")
+KNOWN_EVENTS = ("push", "pull_request", "schedule", "workflow_dispatch", "repository_dispatch", "workflow_run")
 
 
 class NotTriggered(Exception):
@@ -65,6 +65,13 @@ def repository_dispatch(repo: Remote, event_type: str, client_payload: Mapping[s
     return Event("repository_dispatch", "refs/heads/main", repo.head(), payload, action=event_type)
 
 
+def workflow_run(repo: Remote, workflow: str, conclusion: str = "success", branch: str = "main") -> Event:
+    """A run of another workflow has ended. Whatever that was about, this one is about the newest commit of main."""
+    about = {"name": workflow, "conclusion": conclusion, "status": "completed", "head_branch": branch}
+    payload = {**_common(repo), "action": "completed", "workflow_run": about, "workflow": {"name": workflow}}
+    return Event("workflow_run", "refs/heads/main", repo.head(), payload, action="completed", base=branch)
+
+
 def pull_request(repo: Remote, number: int, branch: str, action: str = "opened", from_fork: bool = False) -> Event:
     """A pull request of `branch` into main; its merge commit is made in the repository, as GitHub does."""
     base, head = repo.head(), repo.head(branch)
@@ -115,6 +122,8 @@ def check_trigger(on: Any, event: Event) -> dict[str, Any]:
     filters: Any = asked[event.name] or {}
     if event.name == "schedule":
         _check_schedule(filters, event)
+    elif event.name == "workflow_run":
+        _check_workflow_run(filters, event)
     elif event.name == "workflow_dispatch":
         return _inputs(filters.get("inputs") or {}, event.inputs)
     else:
@@ -129,6 +138,18 @@ def _check_schedule(schedules: list[Mapping[str, str]], event: Event) -> None:
             raise ValueError(f"schedule: {cron!r} has not five fields")
     if event.payload["schedule"] not in crons:
         raise NotTriggered(f"the workflow is scheduled at {crons}, not at {event.payload['schedule']!r}")
+
+
+def _check_workflow_run(filters: Mapping[str, Any], event: Event) -> None:
+    if unknown := set(filters) - {"workflows", "types", "branches", "branches-ignore"}:
+        raise ValueError(f"on: workflow_run: unknown {sorted(unknown)}")
+    name = event.payload["workflow_run"]["name"]
+    if name not in filters["workflows"]:
+        raise NotTriggered(f"the workflow follows {filters['workflows']}, not {name!r}")
+    if event.action not in filters.get("types", [event.action]):
+        raise NotTriggered(f"workflow_run asks for the types {filters['types']}, not for {event.action!r}")
+    branches = {f"branches{kind}": filters.get(f"branches{kind}") for kind in ("", "-ignore")}
+    _check_ref(branches, f"refs/heads/{event.base}")
 
 
 def _check_filters(filters: Mapping[str, Any], event: Event) -> None:

@@ -128,8 +128,10 @@ class _Workflow:
         name = fill_text(job.get("name", key), Scope(contexts))
         record = JobRun(key, name if named else leg_name(name, leg), matrix=leg)
         record.permissions = permissions_of(self.workflow, job, self.event.from_fork)
-        environment = fill(job.get("environment", ""), Scope(contexts))
-        record.environment = environment["name"] if isinstance(environment, dict) else as_text(environment)
+        environment = job.get("environment", "")
+        # its address may come from a step, and is for people only
+        environment = environment["name"] if isinstance(environment, dict) else environment
+        record.environment = as_text(fill(environment, Scope(contexts)))
         self.run.jobs.append(record)
         return record
 

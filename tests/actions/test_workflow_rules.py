@@ -30,7 +30,7 @@ def steps_of(path: Path) -> Iterator[Mapping[str, Any]]:
 
 
 def test_the_workflows_are_there() -> None:
-    names = ["process.yml", "publish.yml", "pull-request.yml", "sync.yml", "test.yml"]
+    names = ["pages.yml", "process.yml", "publish.yml", "pull-request.yml", "sync.yml", "test.yml"]
     assert [path.name for path in WORKFLOWS] == names
 
 

@@ -115,6 +115,8 @@ class Run:
     artifacts: dict[str, Path] = field(default_factory=dict)
     published: list[Path] = field(default_factory=list)
     """Files that were sent to PyPI."""
+    deployed: Path | None = None
+    """What GitHub Pages serves then."""
     masks: set[str] = field(default_factory=set)
     """What the log hides."""
 

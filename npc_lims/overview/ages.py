@@ -1,0 +1,62 @@
+"""How long ago each source last answered, and whether that is too long."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from typing import TYPE_CHECKING
+
+from npc_lims.model import SECTIONS
+from npc_lims.overview.moments import moment_of
+
+if TYPE_CHECKING:
+    from npc_lims.state.sync_file import SyncFile
+
+__all__ = ["LATE_AFTER", "SourceAge", "source_ages"]
+
+LATE_AFTER = datetime.timedelta(hours=48)
+"""Two periods. Syncs run four times a day, but in an unchanged world their times are recorded once a day."""
+
+
+@dataclasses.dataclass(frozen=True)
+class SourceAge:
+    """When one source last answered whole.
+
+    Attributes:
+        name: Name of the source, which is that of its section.
+        last_complete: UTC, `YYYY-MM-DDTHH:MM:SSZ`; None if it never has.
+        age: Time since then.
+        is_late: It has never answered, or not for two periods.
+        failure: Why the last sync could not ask it; None if it could.
+        failing_since: UTC time of the first sync that failed for that reason.
+    """
+
+    name: str
+    last_complete: str | None
+    age: datetime.timedelta | None
+    is_late: bool
+    failure: str | None = None
+    failing_since: str | None = None
+
+
+def source_ages(sync_file: SyncFile, now: datetime.datetime) -> list[SourceAge]:
+    """One for each source, in the order of the sections; a source that the file does not have has never answered."""
+    return [_age(name, sync_file, now) for name in SECTIONS]
+
+
+def _age(name: str, sync_file: SyncFile, now: datetime.datetime) -> SourceAge:
+    source = sync_file.sources.get(name)
+    if source is None:
+        return SourceAge(name, None, None, is_late=True)
+    failure = source.failure
+    last = moment_of(source.last_complete)
+    # a clock that is wrong here or there makes no negative age
+    age = None if last is None else max(now - last, datetime.timedelta(0))
+    return SourceAge(
+        name,
+        source.last_complete,
+        age,
+        is_late=age is None or age > LATE_AFTER,
+        failure=None if failure is None else failure.reason,
+        failing_since=None if failure is None else failure.at,
+    )

@@ -1,0 +1,93 @@
+"""Facts that disappeared, as the history tells it, and have not come back."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from typing import TYPE_CHECKING
+
+from npc_lims.overview.moments import moment_of
+
+if TYPE_CHECKING:
+    from npc_lims.history.commits import Commit
+    from npc_lims.history.transitions import Transition
+
+__all__ = ["LOOK_BACK", "Loss", "Past"]
+
+LOOK_BACK = datetime.timedelta(days=30)
+"""What disappeared before that is no news."""
+_NO_LONGER = "no longer "
+_GONE = " gone"
+
+
+@dataclasses.dataclass(frozen=True)
+class Loss:
+    """What one session has lost.
+
+    Attributes:
+        what: In the words of `SessionChange.what`.
+        commit: The last one that took something away.
+        editors: Names of those who had edited the session's entry before.
+    """
+
+    session: str
+    what: tuple[str, ...]
+    commit: Commit
+    editors: tuple[str, ...]
+
+
+class Past:
+    """What the history tells, one transition after the other, the oldest first. Only what its answers need is kept.
+
+    Attributes:
+        first_seen: Session id to flag to when it was first seen to turn from no to yes. That a flag was yes from the
+            beginning, or since its source was first asked, tells no date.
+    """
+
+    def __init__(self, now: datetime.datetime) -> None:
+        self._since = now - LOOK_BACK
+        self._lost: dict[str, dict[str, Transition]] = {}
+        self.first_seen: dict[str, dict[str, datetime.datetime]] = {}
+
+    def add(self, transition: Transition) -> None:
+        when = moment_of(transition.commit.when)
+        if when is None:
+            return
+        for field in transition.change.fields:
+            if field.field.startswith("status.") and field.before is False and field.after is True:
+                flag = field.field[len("status.") :]
+                self.first_seen.setdefault(transition.session, {}).setdefault(flag, when)
+        lost = self._lost.setdefault(transition.session, {})
+        for word in transition.change.what:
+            if word == "new":
+                lost.clear()
+            elif word == "removed" or word.startswith(_NO_LONGER) or word.endswith(_GONE):
+                lost[word] = transition
+            else:
+                # what came back is not missing any more
+                lost.pop(f"{_NO_LONGER}{word}", None)
+                for ending in (" first seen", " facts changed", " added"):
+                    if word.endswith(ending):
+                        self._forget_gone(lost, word[: -len(ending)])
+        if not lost:
+            del self._lost[transition.session]
+
+    @staticmethod
+    def _forget_gone(lost: dict[str, Transition], name: str) -> None:
+        for word in (f"{name}{_GONE}", f"{name} facts{_GONE}"):
+            lost.pop(word, None)
+
+    def losses(self) -> list[Loss]:
+        """What is missing since less than `LOOK_BACK`, the last first."""
+        found = []
+        for session, words in self._lost.items():
+            recent = {word: one for word, one in words.items() if self._is_recent(one.commit)}
+            if recent:
+                last = max(recent.values(), key=lambda one: one.commit.when)
+                editors = dict.fromkeys(commit.author for one in recent.values() for commit in one.editors)
+                found.append(Loss(session, tuple(recent), last.commit, tuple(editors)))
+        return sorted(sorted(found, key=lambda loss: loss.session), key=lambda loss: loss.commit.when, reverse=True)
+
+    def _is_recent(self, commit: Commit) -> bool:
+        when = moment_of(commit.when)
+        return when is not None and when >= self._since

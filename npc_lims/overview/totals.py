@@ -1,0 +1,191 @@
+"""How many sessions there are, how far they get, and when they were recorded."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from npc_lims.rows import FLAG_NAMES, platform_of, project_of
+from npc_lims.session_id import split_session_id
+
+__all__ = [
+    "FUNNEL",
+    "LABELS",
+    "STATUS_FLAGS",
+    "Month",
+    "Step",
+    "Totals",
+    "count_sessions",
+    "funnel",
+    "is_recording",
+    "months",
+    "status_symbol",
+]
+
+LABELS: dict[str, str] = {
+    "is_uploaded": "uploaded",
+    "is_session_json": "session.json",
+    "is_rig_json": "rig.json",
+    "is_video": "video",
+    "is_sorted": "sorted",
+    "is_annotated": "annotated",
+    "is_dlc_eye": "DLC eye",
+    "is_dlc_side": "DLC side",
+    "is_dlc_face": "DLC face",
+    "is_facemap": "Facemap",
+    "is_gamma_encoding": "gamma encoding",
+    "is_LPFaceParts": "LP face parts",
+    "is_surface_channels": "surface channels",
+    "is_surface_channels_sorted": "surface channels sorted",
+    "is_production": "production",
+    "is_imaged": "imaged",
+    "is_parquet_cached": "parquet cached",
+    "is_nwb_cached": "NWB cached",
+}
+"""Each flag that is a yes or a no, and what it is called where people read it."""
+
+STATUS_FLAGS = tuple(name for name in FLAG_NAMES if name in LABELS)
+
+FUNNEL = (
+    "is_uploaded",
+    "is_sorted",
+    "is_annotated",
+    "is_dlc_eye",
+    "is_dlc_side",
+    "is_dlc_face",
+    "is_facemap",
+    "is_gamma_encoding",
+    "is_LPFaceParts",
+    "is_parquet_cached",
+    "is_nwb_cached",
+)
+"""The steps of a session's life, in their order."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Totals:
+    """How many there are.
+
+    Attributes:
+        tracked: Sessions in tracked_sessions.yaml.
+        untracked: All others: a training workbook has them, or nobody has asked yet.
+        by_platform: Platform to sessions, the commonest first.
+        by_project: Project to sessions, likewise.
+    """
+
+    sessions: int
+    subjects: int
+    tracked: int
+    untracked: int
+    by_platform: Mapping[str, int]
+    by_project: Mapping[str, int]
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """How many sessions took a step: of those that it applies to, each is a yes, a no or unknown."""
+
+    flag: str
+    applies: int
+    yes: int
+    no: int
+    unknown: int
+
+    @property
+    def label(self) -> str:
+        return LABELS[self.flag]
+
+
+@dataclasses.dataclass(frozen=True)
+class Month:
+    """The sessions recorded in one month (`YYYY-MM`), and how many of them are ephys, uploaded and sorted by now."""
+
+    month: str
+    sessions: int
+    ephys: int
+    uploaded: int
+    sorted: int
+
+
+def count_sessions(records: Iterable[Mapping[str, Any]]) -> Totals:
+    """Counts of all sessions, given as plain data: lines of the snapshot, or what their files say."""
+    platforms: Counter[str] = Counter()
+    projects: Counter[str] = Counter()
+    subjects = set()
+    tracked = 0
+    for record in records:
+        platforms[platform_of(record)] += 1
+        projects[project_of(record)] += 1
+        subjects.add(split_session_id(record["id"])[0])
+        tracked += bool(record["tracked"])
+    sessions = sum(platforms.values())
+    return Totals(
+        sessions, len(subjects), tracked, sessions - tracked, _commonest_first(platforms), _commonest_first(projects)
+    )
+
+
+def is_recording(record: Mapping[str, Any]) -> bool:
+    """Whether a session is to go all the way: ephys or behavior with sync, and for production.
+
+    Training in a box is uploaded and processed by exception only: among thousands of those the others would be lost.
+    """
+    return platform_of(record) in ("ephys", "behavior_with_sync") and record["status"].get("is_production") is not False
+
+
+def funnel(records: Iterable[Mapping[str, Any]]) -> list[Step]:
+    """How many took each step of `FUNNEL`, of the sessions that are to go all the way (`is_recording`)."""
+    statuses = [record["status"] for record in records if is_recording(record)]
+    return [_step(flag, statuses) for flag in FUNNEL]
+
+
+def _step(flag: str, statuses: Iterable[Mapping[str, Any]]) -> Step:
+    counts = Counter(status_symbol(status, flag) for status in statuses)
+    yes, no, unknown = counts["y"], counts["n"], counts["?"]
+    return Step(flag, yes + no + unknown, yes, no, unknown)
+
+
+def months(records: Iterable[Mapping[str, Any]]) -> list[Month]:
+    """One for each month from the first session to the last, those without any included."""
+    found: dict[str, Counter[str]] = {}
+    for record in records:
+        counts = found.setdefault(split_session_id(record["id"])[1][:7], Counter())
+        counts["sessions"] += 1
+        counts["ephys"] += platform_of(record) == "ephys"
+        counts["uploaded"] += record["status"].get("is_uploaded") is True
+        counts["sorted"] += record["status"].get("is_sorted") is True
+    if not found:
+        return []
+    names = _months_between(min(found), max(found))
+    empty: Counter[str] = Counter()
+    return [_month(name, found.get(name, empty)) for name in names]
+
+
+def _month(name: str, counts: Counter[str]) -> Month:
+    return Month(name, counts["sessions"], counts["ephys"], counts["uploaded"], counts["sorted"])
+
+
+def _months_between(first: str, last: str) -> list[str]:
+    """
+    >>> _months_between("2023-11", "2024-02")
+    ['2023-11', '2023-12', '2024-01', '2024-02']
+    """
+    begin, end = (int(name[:4]) * 12 + int(name[5:]) - 1 for name in (first, last))
+    return [f"{number // 12:04d}-{number % 12 + 1:02d}" for number in range(begin, end + 1)]
+
+
+def status_symbol(status: Mapping[str, Any], flag: str) -> str:
+    """Yes, no, unknown or does not apply, as one character.
+
+    >>> [status_symbol({"is_sorted": True, "is_video": None}, flag) for flag in ("is_sorted", "is_video", "is_facemap")]
+    ['y', '?', '-']
+    """
+    if flag not in status:
+        return "-"
+    value = status[flag]
+    return "?" if value is None else "y" if value else "n"
+
+
+def _commonest_first(counts: Counter[str]) -> dict[str, int]:
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))

@@ -1,0 +1,115 @@
+"""A web server for one site, for the person at this machine alone."""
+
+from __future__ import annotations
+
+import gzip
+import http.server
+import sys
+import urllib.parse
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+__all__ = ["MIME_TYPES", "SiteServer"]
+
+MIME_TYPES = {
+    ".atom": "application/atom+xml; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".json": "application/json; charset=utf-8",
+    ".jsonl": "application/x-ndjson; charset=utf-8",
+    ".md": "text/plain; charset=utf-8",
+    ".mjs": "text/javascript; charset=utf-8",
+    ".png": "image/png",
+    ".svg": "image/svg+xml; charset=utf-8",
+    ".txt": "text/plain; charset=utf-8",
+    ".woff2": "font/woff2",
+}
+"""Said here, and not looked up: on Windows, programs that were installed decide what a .js is, and browsers refuse
+modules that are called plain text."""
+_UNKNOWN = "application/octet-stream"
+_WORTH_PACKING = 1_000
+_LOCAL = ("127.0.0.1", "localhost")
+
+
+class SiteServer(http.server.ThreadingHTTPServer):
+    """Serves *folder* at 127.0.0.1. Port 0 takes a free one; `address` tells which."""
+
+    daemon_threads = True
+
+    def __init__(self, folder: Path, port: int = 0) -> None:
+        self.folder = folder.resolve()
+        super().__init__(("127.0.0.1", port), _Handler)
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}/"
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Nothing of browsers that go away in the middle of an answer."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    server: SiteServer
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        self._answer(with_content=True)
+
+    def do_HEAD(self) -> None:
+        self._answer(with_content=False)
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+        """Nothing: who looks at a site does not read along."""
+
+    def _answer(self, with_content: bool) -> None:
+        if self.headers.get("Host", "").rsplit(":", 1)[0] not in _LOCAL:
+            # a page of another site may have given this machine a name of its own
+            self._send(
+                HTTPStatus.FORBIDDEN, "text/plain; charset=utf-8", b"not asked for by its address\n", with_content
+            )
+            return
+        path = self._find(urllib.parse.urlsplit(self.path).path)
+        status = HTTPStatus.OK
+        if path is None:
+            path, status = self.server.folder / "404.html", HTTPStatus.NOT_FOUND
+        try:
+            content = path.read_bytes()
+        except OSError:
+            self._send(HTTPStatus.NOT_FOUND, "text/plain; charset=utf-8", b"there is no such page\n", with_content)
+            return
+        self._send(status, MIME_TYPES.get(path.suffix.lower(), _UNKNOWN), content, with_content)
+
+    def _find(self, quoted: str) -> Path | None:
+        """The file that is asked for, if the site has it."""
+        try:
+            path = (self.server.folder / urllib.parse.unquote(quoted).lstrip("/\\")).resolve()
+            if path.is_dir():
+                path = path / "index.html"
+            # also by a symbolic link nothing else of this machine is shown
+            return path if path.is_file() and self.server.folder in path.parents else None
+        except (OSError, ValueError):  # a name that no file can have
+            return None
+
+    def _send(self, status: HTTPStatus, kind: str, content: bytes, with_content: bool) -> None:
+        self.send_response(status)
+        if "charset" in kind and len(content) >= _WORTH_PACKING and self._takes_gzip():
+            content = gzip.compress(content, compresslevel=6, mtime=0)
+            self.send_header("Content-Encoding", "gzip")
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(content)))
+        self.send_header("Vary", "Accept-Encoding")
+        self.send_header("Cache-Control", "no-cache")
+        self.send_header("X-Content-Type-Options", "nosniff")
+        self.end_headers()
+        if with_content:
+            self.wfile.write(content)
+
+    def _takes_gzip(self) -> bool:
+        asked = (part.strip().lower().replace(" ", "") for part in self.headers.get("Accept-Encoding", "").split(","))
+        return any(
+            part == "gzip" or (part.startswith("gzip;q=") and part[len("gzip;q=") :].strip("0.")) for part in asked
+        )

@@ -1,0 +1,126 @@
+// The columns of the list: their names, widths, how a cell looks, and what CSV says.
+
+import { h, link, webAddress } from "./dom.js";
+import { sessionPage, subjectPage } from "./ids.js";
+import { mark, VALUES } from "./marks.js";
+
+/**
+ * @typedef {import("./listing.js").Listing} Listing
+ * @typedef {{
+ *   name: string, label: string, css: string, width: number,
+ *   fill: (cell: HTMLTableCellElement, i: number) => void,
+ *   text: (i: number) => string | number | null,
+ * }} Column `width` in rem
+ */
+
+/** Not shown unless asked for: the session's id tells them. */
+const UNUSUAL = ["subject"];
+
+/**
+ * @param {Listing} list
+ * @returns {Column[]}
+ */
+export function columnsOf(list) {
+  /** @type {Column[]} */
+  const columns = [
+    {
+      name: "id",
+      label: "Session",
+      css: "pinned",
+      width: 13.2,
+      fill: (cell, i) => cell.append(h("a", { href: sessionPage(list.id[i]), tabindex: "-1" }, list.id[i])),
+      text: (i) => list.id[i],
+    },
+    {
+      name: "subject",
+      label: "Subject",
+      css: "",
+      width: 6,
+      fill: (cell, i) => cell.append(h("a", { href: subjectPage(list.subject[i]), tabindex: "-1" }, list.subject[i])),
+      text: (i) => list.subject[i],
+    },
+    { ...plain("date", "Date", 7, (i) => list.date[i]), css: "whole" },
+    plain("project", "Project", 10.5, coded(list.project)),
+    plain("platform", "Platform", 11, coded(list.platform)),
+    { ...plain("experiment_day", "Day", 3.8, (i) => list.experiment_day[i]), css: "number" },
+    plain("rig", "Rig", 6.8, coded(list.rig)),
+    plain("task_version", "Task version", 13, coded(list.task_version)),
+    ...list.flags.map((flag) => flagColumn(list, flag)),
+    {
+      name: "notes",
+      label: "Notes and issues",
+      css: "notes-cell",
+      width: 14,
+      fill: (cell, i) => fillNotes(cell, list.notes[i], list.issues[i]),
+      text: (i) => [list.notes[i], ...(list.issues[i] ?? [])].filter(Boolean).join(" ") || null,
+    },
+  ];
+  return columns;
+}
+
+/** @param {Column[]} columns */
+export function usual(columns) {
+  return columns.filter(({ name }) => !UNUSUAL.includes(name));
+}
+
+/**
+ * @param {import("./listing.js").Coded} column
+ * @returns {(i: number) => string}
+ */
+function coded({ values, index }) {
+  return (i) => values[index[i]];
+}
+
+/**
+ * @param {string} name
+ * @param {string} label
+ * @param {number} width
+ * @param {(i: number) => string | number | null} text
+ * @returns {Column}
+ */
+function plain(name, label, width, text) {
+  const fill = (/** @type {HTMLTableCellElement} */ cell, /** @type {number} */ i) => {
+    const value = text(i);
+    cell.textContent = value === null ? "" : String(value);
+    cell.title = cell.textContent.length > width * 1.6 ? cell.textContent : "";
+    cell.classList.toggle("quiet", value === "unknown");
+  };
+  return { name, label, css: "", width, fill, text };
+}
+
+/**
+ * @param {Listing} list
+ * @param {string} flag
+ * @returns {Column}
+ */
+function flagColumn(list, flag) {
+  const status = list.status[flag];
+  return {
+    name: flag,
+    label: list.labels[flag] ?? flag,
+    css: "flag",
+    width: 1.8,
+    fill: (cell, i) => {
+      cell.append(mark(status[i]));
+      cell.classList.toggle("u-back", status[i] === "?");
+    },
+    text: (i) => VALUES[/** @type {import("./marks.js").Value} */ (status[i])].word,
+  };
+}
+
+/**
+ * @param {HTMLTableCellElement} cell
+ * @param {string | undefined} notes
+ * @param {string[] | undefined} issues
+ */
+function fillNotes(cell, notes, issues) {
+  for (const issue of issues ?? []) {
+    const number = /\/issues\/([0-9]+)/.exec(issue);
+    const text = webAddress(issue) ? (number ? `#${number[1]}` : "issue") : issue;
+    cell.append(link(issue, text, { tabindex: "-1" }), " ");
+  }
+  if (notes) {
+    cell.append(notes);
+    cell.title = notes;
+  }
+}

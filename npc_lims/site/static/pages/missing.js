@@ -1,0 +1,5 @@
+// The page for addresses that lead nowhere.
+
+import { start } from "../shell.js";
+
+start();

@@ -1,0 +1,285 @@
+// One session: how far it is, what each source says of it, where its files are, and how it came to be so.
+
+import { DataError, failure, load } from "../data.js";
+import { byId, copyButton, h, link, show, webAddress } from "../dom.js";
+import { EXPLANATIONS, SOURCES } from "../explanations.js";
+import { assetTable, facts, section } from "../facts.js";
+import { parts, sessionIn, sessionPage, subjectPage } from "../ids.js";
+import { legend, mark } from "../marks.js";
+import { explainUnknown } from "../missing.js";
+import { foot, start } from "../shell.js";
+import { ago, time } from "../time.js";
+import { listAddress } from "../view.js";
+
+start();
+const asked = (new URLSearchParams(location.search).get("id") ?? "").trim();
+try {
+  await run();
+} catch (error) {
+  show(byId("content"), failure(error));
+}
+
+async function run() {
+  const id = sessionIn(asked);
+  const data = id ? await subjectOf(id) : null;
+  const session = data?.sessions.find((/** @type {any} */ one) => one.id === id);
+  if (!session) {
+    await explainUnknown("session", id ?? asked);
+    return;
+  }
+  foot(data);
+  draw(session, data.sessions);
+}
+
+/**
+ * @param {string} id
+ * @returns {Promise<any>} null if there is no such subject
+ */
+async function subjectOf(id) {
+  try {
+    return await load(`subjects/${parts(id).subject}.json`);
+  } catch (error) {
+    if (error instanceof DataError && error.status === 404) {
+      return null;
+    }
+    throw error;
+  }
+}
+
+/**
+ * @param {any} session
+ * @param {any[]} siblings all sessions of the subject
+ */
+function draw(session, siblings) {
+  const { subject } = parts(session.id);
+  document.title = `${session.id} · npc_lims`;
+  byId("title").replaceChildren(
+    "Session ",
+    h("span", { class: "id" }, session.id),
+    copyButton(session.id, "the id") ?? "",
+  );
+  byId("title").parentElement.append(
+    actions(session),
+    h(
+      "nav",
+      { class: "crumbs neighbours", "aria-label": "Sessions of the subject" },
+      h("a", { href: subjectPage(subject) }, `All of subject ${subject}`),
+      neighbours(session, siblings),
+    ),
+  );
+  show(
+    byId("content"),
+    glance(session),
+    h(
+      "div",
+      { class: "grid thirds" },
+      h("div", { class: "stack" }, statuses(session), codeocean(session), plainSection(session, "s3")),
+      h(
+        "div",
+        { class: "stack" },
+        notes(session),
+        timeline(session),
+        plainSection(session, "tracked"),
+        plainSection(session, "training"),
+      ),
+    ),
+  );
+}
+
+/**
+ * @param {any} session
+ * @param {any[]} siblings
+ */
+function neighbours(session, siblings) {
+  const ids = siblings.map(({ id }) => id).sort();
+  const at = ids.indexOf(session.id);
+  return [
+    at > 0
+      ? h(
+          "a",
+          { href: sessionPage(ids[at - 1]), rel: "prev" },
+          `← ${ids[at - 1].slice(parts(session.id).subject.length + 1)}`,
+        )
+      : null,
+    at < ids.length - 1
+      ? h(
+          "a",
+          { href: sessionPage(ids[at + 1]), rel: "next" },
+          `${ids[at + 1].slice(parts(session.id).subject.length + 1)} →`,
+        )
+      : null,
+  ];
+}
+
+/** @param {any} session */
+function actions({ links }) {
+  const button = (/** @type {string | null} */ address, /** @type {string} */ text, css = "") =>
+    webAddress(address) ? link(address, text, { class: `button ${css}` }) : null;
+  return h(
+    "div",
+    { class: "actions no-print" },
+    button(links.edit, "Suggest an edit", "first"),
+    button(links.new_issue, "Report a wrong fact"),
+  );
+}
+
+/** @param {any} session */
+function glance(session) {
+  const { subject, date } = parts(session.id);
+  /** @type {[string, any][]} */
+  const values = [
+    ["Subject", h("a", { href: subjectPage(subject) }, subject)],
+    ["Date", date],
+    ["Project", h("a", { href: listAddress({ project: [session.project] }) }, session.project)],
+    ["Platform", session.platform],
+    ["Experiment day", session.experiment_day ?? "–"],
+    ["Rig", session.rig],
+    ["Task version", session.task_version],
+    [
+      "Folder",
+      h("span", null, h("span", { class: "code" }, session.allen_path), copyButton(session.allen_path, "the folder")),
+    ],
+  ];
+  return h(
+    "dl",
+    { class: "glance" },
+    values.map(([name, value]) => h("div", null, h("dt", null, name), h("dd", null, value))),
+  );
+}
+
+/** @param {any} session */
+function statuses({ status }) {
+  return h(
+    "section",
+    { class: "panel long", "aria-labelledby": "status" },
+    h("div", { class: "row" }, h("h2", { id: "status" }, "Status"), legend()),
+    h(
+      "table",
+      { class: "plain status" },
+      h("caption", { class: "hidden" }, "Status flags and what a yes means"),
+      h(
+        "thead",
+        null,
+        h(
+          "tr",
+          null,
+          ["Status", "What a yes says"].map((name) => h("th", { scope: "col" }, name)),
+        ),
+      ),
+      h(
+        "tbody",
+        null,
+        status.map((/** @type {any} */ one) =>
+          h(
+            "tr",
+            null,
+            h("th", { scope: "row" }, mark(one.value), " ", one.label),
+            h("td", { class: "why" }, explain(one)),
+          ),
+        ),
+      ),
+    ),
+  );
+}
+
+/** @param {any} status */
+function explain({ flag, value }) {
+  const { yes = "", applies = "" } = EXPLANATIONS[flag] ?? {};
+  return value === "-" && applies ? `Applies to ${applies}.` : yes;
+}
+
+/** @param {any} session */
+function codeocean({ facts: recorded, links }) {
+  return h(
+    "section",
+    { class: "panel long", "aria-labelledby": "codeocean" },
+    h("h2", { id: "codeocean" }, SOURCES.codeocean),
+    section(recorded.codeocean, (assets) => assetTable(assets, links.assets ?? {})),
+  );
+}
+
+/**
+ * @param {any} session
+ * @param {string} name
+ */
+function plainSection({ facts: recorded, links }, name) {
+  const inTracked =
+    name === "tracked" && links.tracked_line
+      ? h("p", { class: "quiet more" }, `Line ${links.tracked_line} of tracked_sessions.yaml`)
+      : null;
+  return h(
+    "section",
+    { class: "panel", "aria-labelledby": name },
+    h("h2", { id: name }, SOURCES[name]),
+    section(recorded[name], name === "training" ? cells : facts),
+    inTracked,
+  );
+}
+
+/** @param {Record<string, any>} row of a workbook: a cell without anything is empty, it was read */
+function cells(row) {
+  return facts(Object.fromEntries(Object.entries(row).map(([name, value]) => [name, value ?? "–"])));
+}
+
+/** @param {any} session */
+function notes({ notes, issues, links }) {
+  return h(
+    "section",
+    { class: "panel", "aria-labelledby": "notes" },
+    h("h2", { id: "notes" }, "Notes and issues"),
+    notes ? h("p", { class: "notes" }, notes) : h("p", { class: "quiet" }, "No notes."),
+    h(
+      "ul",
+      { class: "links" },
+      issues.map((/** @type {string} */ issue) => h("li", null, link(issue, issueName(issue)))),
+      links.state_file ? h("li", null, link(links.state_file, "State file")) : null,
+      links.state_history ? h("li", null, link(links.state_history, "Its history on GitHub")) : null,
+    ),
+  );
+}
+
+/** @param {string} issue */
+function issueName(issue) {
+  const number = /\/(?:issues|pull)\/([0-9]+)/.exec(issue);
+  return webAddress(issue) && number ? `Issue #${number[1]}` : issue;
+}
+
+/** @param {any} session */
+function timeline({ timeline }) {
+  return h(
+    "section",
+    { class: "panel long", "aria-labelledby": "timeline" },
+    h("h2", { id: "timeline" }, "Timeline"),
+    timeline.length
+      ? h("ol", { class: "timeline" }, timeline.map(event))
+      : h("p", { class: "quiet" }, "Nothing is recorded: the timeline is read from the commits of the state folder."),
+  );
+}
+
+/** @param {any} event */
+function event({ when, what, details, commit, commit_url: address, run_url: run, editors }) {
+  return h(
+    "li",
+    null,
+    h("h3", null, time(when), h("span", { class: "quiet" }, `, ${ago(when)}`)),
+    h("p", { class: "what" }, what.join(", ")),
+    h(
+      "ul",
+      { class: "details" },
+      details.map((/** @type {string} */ detail) => h("li", null, detail)),
+    ),
+    h(
+      "ul",
+      { class: "details" },
+      editors.map((/** @type {any} */ editor) =>
+        h("li", null, "edited by ", editor.name, ": ", link(editor.url, editor.subject)),
+      ),
+    ),
+    h(
+      "p",
+      { class: "links" },
+      h("span", null, "commit ", link(address, h("span", { class: "code" }, commit.slice(0, 10)))),
+      run ? link(run, "workflow run") : null,
+    ),
+  );
+}

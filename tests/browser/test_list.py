@@ -1,0 +1,305 @@
+"""The list of sessions: filters, order, columns, its address, keyboard, paper, CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.browser.conftest import LAB, Site, Visitor, drawn, until
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+MANY = 10_000
+
+
+@pytest.fixture(scope="module")
+def facts(lab: Site) -> dict[str, Any]:
+    data: dict[str, Any] = lab.data("sessions.json")
+    assert data["count"] == LAB
+    return data
+
+
+def where(facts: dict[str, Any], **statuses: str) -> list[str]:
+    """Ids of the sessions whose flags have one of these values, as the file says."""
+    return [
+        id_
+        for place, id_ in enumerate(facts["id"])
+        if all(facts["status"][flag][place] in values for flag, values in statuses.items())
+    ]
+
+
+def count(page: Page) -> int:
+    found = re.match(r"[\d,]+", page.locator(".count").inner_text())
+    assert found
+    return int(found[0].replace(",", ""))
+
+
+def ids(page: Page) -> list[str]:
+    """Of the rows that are in the table."""
+    return page.locator("tbody.rows th a").all_inner_texts()
+
+
+def query(page: Page) -> str:
+    return page.url.partition("?")[2]
+
+
+def tick(page: Page, choice: str, key: str) -> None:
+    """A box of a sheet: a value, a column, or a flag and its value."""
+    summary = page.locator("summary", has_text=choice)
+    if summary.locator("..").get_attribute("open") is None:
+        summary.click()
+    page.locator(f'.choice[open] [data-key="{key}"]').click()
+
+
+def test_all_sessions_are_told_and_few_are_drawn(visitor: Visitor, lab: Site, facts: dict[str, Any]) -> None:
+    page = visitor.open(f"{lab.address}sessions.html")
+    assert count(page) == LAB
+    assert page.locator("table.list").get_attribute("aria-rowcount") == str(LAB + 1)
+    assert ids(page) == facts["id"][: len(ids(page))]
+    assert 20 < len(ids(page)) < 80
+    page.locator(".region").evaluate("region => region.scrollTop = region.scrollHeight")
+    until(page, "(id) => document.querySelector('tbody.rows tr:last-child a').textContent === id", facts["id"][-1])
+    assert page.locator("tbody.rows tr").last.get_attribute("aria-rowindex") == str(LAB + 1)
+    assert len(ids(page)) < 80
+
+
+def test_filters_add_up_and_stand_in_the_address(visitor: Visitor, lab: Site, facts: dict[str, Any]) -> None:
+    page = visitor.open(f"{lab.address}sessions.html")
+    tick(page, "Platform", "ephys")
+    tick(page, "Status", "is_annotated:n")
+    expected = where(facts, is_annotated="n")
+    assert count(page) == len(expected) > 0
+    assert ids(page) == expected[: len(ids(page))]
+    assert query(page) == "platform=ephys&is=annotated:no"
+    tick(page, "Status", "is_annotated:?")
+    assert count(page) == len(where(facts, is_annotated="n?")) > len(expected)
+    assert query(page) == "platform=ephys&is=annotated:no,annotated:unknown"
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Clear all").click()
+    assert count(page) == LAB
+    assert query(page) == ""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("value", "name"), [("y", "yes"), ("n", "no"), ("?", "unknown"), ("-", "na")])
+def test_each_value_of_a_status(visitor: Visitor, lab: Site, facts: dict[str, Any], value: str, name: str) -> None:
+    page = visitor.open(f"{lab.address}sessions.html?is=annotated:{name}")
+    assert count(page) == len(where(facts, is_annotated=value)) > 0
+    assert (
+        page.locator("tbody.rows tr").first.locator("td.flag").nth(5).locator(".mark").get_attribute("aria-label")
+        == ({"y": "yes", "n": "no", "?": "unknown", "-": "does not apply"}[value])
+    )
+
+
+def test_typing_filters_and_leaves_one_entry_in_the_history(visitor: Visitor, lab: Site, facts: dict[str, Any]) -> None:
+    page = visitor.open(f"{lab.address}sessions.html")
+    before = page.evaluate("history.length")
+    wanted = facts["id"][100]
+    page.get_by_label("Search").press_sequentially(wanted)
+    assert ids(page)[0] == wanted
+    page.wait_for_url(f"**/sessions.html?q={wanted}")
+    assert page.evaluate("history.length") == before
+    subject, date = wanted.split("_")[:2]
+    page.get_by_label("Search").fill("")
+    page.get_by_label("Subject").fill(subject)
+    page.get_by_label("From").fill(date)
+    page.get_by_label("To").fill(date)
+    assert wanted in ids(page)
+    page.wait_for_url(f"**/sessions.html?subject={subject}&from={date}&to={date}")
+
+
+def test_a_shared_address_shows_the_same(visitor: Visitor, lab: Site) -> None:
+    page = visitor.open(f"{lab.address}sessions.html")
+    tick(page, "Status", "is_uploaded:y")
+    tick(page, "Columns", "subject")
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Rig", exact=True).click()
+    page.get_by_role("button", name="Rig", exact=True).click()
+    shared = page.url
+    other = visitor.open(shared)
+    assert other.locator("table.list").inner_text() == page.locator("table.list").inner_text()
+    assert other.locator("[aria-sort]").get_attribute("aria-sort") == "descending"
+    assert other.locator("[aria-sort]").inner_text().startswith("Rig")
+    assert count(other) == count(page)
+
+
+def test_back_and_forward(visitor: Visitor, lab: Site) -> None:
+    page = visitor.open(f"{lab.address}sessions.html")
+    page.get_by_role("link", name="Uploaded, not sorted").click()
+    chosen = count(page)
+    page.get_by_label("Search").fill("stage")
+    page.get_by_role("button", name="uploaded: yes").click()
+    assert count(page) != chosen
+    page.go_back()
+    assert page.get_by_label("Search").input_value() == "stage"
+    assert "is=uploaded:yes,sorted:no" in page.url
+    page.go_back()
+    assert count(page) == LAB
+    page.go_forward()
+    assert "is=uploaded:yes" in page.url
+    page.locator("tbody.rows th a").first.click()
+    page.wait_for_url("**/session.html?id=*")
+    page.go_back()
+    drawn(page)
+    assert page.get_by_label("Search").input_value() == "stage"
+
+
+def test_order_is_told_and_turned(visitor: Visitor, lab: Site, facts: dict[str, Any]) -> None:
+    page = visitor.open(f"{lab.address}sessions.html")
+    heading = page.get_by_role("columnheader", name="Session", exact=True)
+    assert heading.get_attribute("aria-sort") is None
+    heading.get_by_role("button").click()
+    assert heading.get_attribute("aria-sort") == "ascending"
+    by_subject = sorted(facts["id"], key=lambda id_: (int(id_.split("_")[0]), id_))
+    assert ids(page)[:10] == by_subject[:10]
+    page.keyboard.press("Enter")
+    assert heading.get_attribute("aria-sort") == "descending"
+    assert ids(page)[0] == by_subject[-1]
+    assert query(page) == "sort=-id"
+
+
+def test_keyboard_in_the_table(visitor: Visitor, lab: Site, facts: dict[str, Any]) -> None:
+    page = visitor.open(f"{lab.address}sessions.html")
+    page.locator(".region").focus()
+
+    def at() -> str:
+        return str(page.evaluate("document.activeElement.textContent"))
+
+    for key, expected in (("ArrowDown", 0), ("ArrowDown", 1), ("End", LAB - 1), ("ArrowUp", LAB - 2), ("Home", 0)):
+        page.keyboard.press(key)
+        assert at() == facts["id"][expected]
+    page.keyboard.press("PageDown")
+    one_page = facts["id"].index(at())
+    assert 5 < one_page < 60
+    page.keyboard.press("PageUp")
+    assert at() == facts["id"][0]
+    for _ in range(40):
+        page.keyboard.press("ArrowDown")
+    assert at() == facts["id"][40]
+    assert page.locator('tbody.rows a[tabindex="0"]').count() == 1
+    # scrolled away by the wheel, the keyboard stays in the table
+    page.locator(".region").evaluate("region => region.scrollTop = 0")
+    until(page, "document.activeElement.className === 'region'")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**/session.html?id={facts['id'][0]}")
+
+
+def test_csv_is_what_is_shown(visitor: Visitor, lab: Site, facts: dict[str, Any]) -> None:
+    page = visitor.open(
+        f"{lab.address}sessions.html?is=annotated:unknown&columns=id,subject,date,is_annotated,notes&sort=id"
+    )
+    with page.expect_download() as started:
+        page.get_by_role("button", name="CSV").click()
+    assert started.value.suggested_filename == "sessions.csv"
+    text = started.value.path().read_bytes().decode("utf-8-sig")
+    assert text.count("\r\n") == text.count("\n")
+    rows = list(csv.DictReader(io.StringIO(text, newline="")))
+    expected = where(facts, is_annotated="?")
+    assert [row["id"] for row in rows] == sorted(expected)
+    assert {row["is_annotated"] for row in rows} == {"unknown"}
+    assert rows[0] == {
+        "id": rows[0]["id"],
+        "subject": rows[0]["id"].split("_")[0],
+        "date": rows[0]["id"].split("_")[1],
+        "is_annotated": "unknown",
+        "notes": rows[0]["notes"],
+    }
+
+
+@pytest.mark.slow
+def test_columns_are_chosen(visitor: Visitor, lab: Site) -> None:
+    page = visitor.open(f"{lab.address}sessions.html?columns=rig,is_sorted")
+    assert page.locator("table.list thead .name").all_inner_texts() == ["Session", "Rig", "sorted"]
+    page.locator("summary", has_text="Columns").click()
+    page.locator('[data-key="rig"]').uncheck()
+    assert page.locator("table.list thead .name").all_inner_texts() == ["Session", "sorted"]
+    page.get_by_role("button", name="The usual columns").click()
+    assert "columns" not in query(page)
+
+
+@pytest.mark.slow
+def test_an_address_that_is_not_understood_says_so(visitor: Visitor, lab: Site) -> None:
+    page = visitor.open(f"{lab.address}sessions.html?is=sored:no,uploaded:yes")
+    assert "is=sored:no" in page.get_by_role("alert").inner_text()
+    assert page.locator(".chips").inner_text().startswith("uploaded: yes")
+
+
+@pytest.mark.slow
+def test_no_session_matches(visitor: Visitor, lab: Site) -> None:
+    page = visitor.open(f"{lab.address}sessions.html?q=nosuchword")
+    assert "No session matches" in page.locator(".empty").inner_text()
+    assert not page.locator(".region").is_visible()
+    assert page.get_by_role("button", name="CSV").is_disabled()
+
+
+@pytest.mark.slow
+def test_the_count_is_said_when_typing_pauses(visitor: Visitor, lab: Site) -> None:
+    page = visitor.open(f"{lab.address}sessions.html")
+    page.get_by_label("Search").fill("nosuchword")
+    until(page, "document.querySelector('[role=status]').textContent === '0 sessions shown'")
+
+
+@pytest.mark.slow
+def test_all_rows_are_printed(visitor: Visitor, lab: Site) -> None:
+    page = visitor.open(f"{lab.address}sessions.html?platform=ephys")
+    some = len(ids(page))
+    page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    page.emulate_media(media="print")
+    assert len(ids(page)) == count(page) > some
+    assert page.locator(".top").is_hidden()
+    assert page.locator("table.list").bounding_box()["width"] < 1280  # type: ignore[index]
+    page.emulate_media(media="screen")
+    page.evaluate("window.dispatchEvent(new Event('afterprint'))")
+    assert len(ids(page)) == some
+
+
+@pytest.mark.slow
+def test_paper(visitor: Visitor, lab: Site) -> None:
+    page = visitor.open(f"{lab.address}sessions.html")
+    pages = page.pdf(format="A4", landscape=True).count(b"/Type /Page\n")
+    assert pages >= LAB // 60
+    assert len(ids(page)) < 80
+
+
+def many(site: Site) -> None:
+    """Ten thousand sessions: those of the site over and over, each of another subject."""
+    data = site.data("sessions.json")
+    once = data["count"]
+    times = -(-MANY // once)
+
+    def repeated(values: Any) -> Any:
+        return (values * times)[:MANY]
+
+    data["id"] = [f"{600000 + place // once}{id_[6:]}" for place, id_ in enumerate(repeated(data["id"]))]
+    data["experiment_day"] = repeated(data["experiment_day"])
+    data["status"] = {flag: repeated(values) for flag, values in data["status"].items()}
+    for name in ("project", "platform", "rig", "task_version"):
+        data[name]["index"] = repeated(data[name]["index"])
+    data["count"] = MANY
+    site.write("sessions.json", data)
+
+
+@pytest.mark.slow
+def test_ten_thousand_sessions_answer_at_once(visitor: Visitor, own: Site) -> None:
+    many(own)
+    page = visitor.open(f"{own.address}sessions.html")
+    assert count(page) == MANY
+    took = page.evaluate(
+        """() => {
+          const input = document.querySelector("#filter-search");
+          return [..."stage 5 ori", ..."626791_2022"].map((letter, n, all) => {
+            input.value = all.slice(0, n + 1).join("");
+            const start = performance.now();
+            input.dispatchEvent(new Event("input"));
+            document.querySelector("table").getBoundingClientRect(); // what the browser lays out counts, too
+            return performance.now() - start;
+          });
+        }"""
+    )
+    assert sorted(took)[len(took) // 2] < 50, took

@@ -1,0 +1,26 @@
+"""Transitions as the history has them, made of what changed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from npc_lims.history.commits import Commit
+from npc_lims.history.transitions import Transition
+from npc_lims.state.diff import ABSENT, FieldChange, SessionChange
+from tests.builders import SESSION
+
+
+def commit(when: str, author: str = "Sync", **more: Any) -> Commit:
+    return Commit(sha=f"{abs(hash(when)) % 16**40:040x}", when=when, author=author, subject="state: 1 sorted", **more)
+
+
+def happened(
+    when: str, *what: str, session: str = SESSION, editors: tuple[str, ...] = (), **flags: tuple[object, object]
+) -> Transition:
+    """What happened to a session at a time; flags by name, as what they were and what they became."""
+    fields = tuple(FieldChange(f"status.{name}", before, after) for name, (before, after) in flags.items())
+    change = SessionChange(session, what, fields=fields)
+    return Transition(session, commit(when), change, tuple(commit(when, author) for author in editors))
+
+
+__all__ = ["ABSENT", "commit", "happened"]

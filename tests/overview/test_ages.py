@@ -1,0 +1,49 @@
+"""When a source is late."""
+
+from __future__ import annotations
+
+import datetime
+
+import pytest
+
+from npc_lims.overview.ages import source_ages
+from npc_lims.state.sync_file import Failure, SourceSync, SyncFile
+
+NOW = datetime.datetime(2026, 11, 23, 12, tzinfo=datetime.timezone.utc)
+
+
+@pytest.mark.parametrize(
+    ("last", "is_late"),
+    [
+        ("2026-11-23T11:59:59Z", False),
+        # in an unchanged world the time is recorded once a day
+        ("2026-11-22T12:00:00Z", False),
+        ("2026-11-21T12:00:00Z", False),
+        ("2026-11-21T11:59:59Z", True),
+        ("2022-01-01T00:00:00Z", True),
+        # by a clock that is wrong, here or there
+        ("2026-11-24T00:00:00Z", False),
+        (None, True),
+        # the form of a time, and none
+        ("2026-13-01T00:00:00Z", True),
+    ],
+)
+def test_late_is_older_than_two_periods(last: str | None, is_late: bool) -> None:
+    ages = {age.name: age for age in source_ages(SyncFile(sources={"s3": SourceSync(last_complete=last)}), NOW)}
+    assert ages["s3"].is_late is is_late
+    assert ages["s3"].last_complete == last
+    assert ages["s3"].age is None or ages["s3"].age >= datetime.timedelta(0)
+
+
+def test_a_source_that_was_never_asked_is_late() -> None:
+    ages = source_ages(SyncFile(), NOW)
+    assert [age.name for age in ages] == ["tracked", "training", "codeocean", "s3"]
+    assert all(age.is_late and age.age is None and age.failure is None for age in ages)
+
+
+def test_a_failure_is_told_with_its_beginning() -> None:
+    failing = SourceSync(
+        last_complete="2026-11-23T06:00:00Z", failure=Failure(at="2026-11-23T07:00:00Z", reason="HTTP 401")
+    )
+    (age,) = (age for age in source_ages(SyncFile(sources={"codeocean": failing}), NOW) if age.name == "codeocean")
+    assert (age.failure, age.failing_since, age.is_late) == ("HTTP 401", "2026-11-23T07:00:00Z", False)

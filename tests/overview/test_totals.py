@@ -1,0 +1,103 @@
+"""Counts of sessions, the funnel and the months."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from npc_lims.model import Record
+from npc_lims.overview.totals import (
+    FUNNEL,
+    LABELS,
+    STATUS_FLAGS,
+    count_sessions,
+    funnel,
+    is_recording,
+    months,
+    status_symbol,
+)
+from npc_lims.rows import FLAG_NAMES
+from tests.builders import SECOND, asset, listing, no_assets, nothing_on_s3, record, tracked, training
+from tests.strategies import recorded
+
+ALL = st.builds(lambda found: [one.as_dict() for one in found.values()], recorded())
+
+
+def plain(*records: Record) -> list[Mapping[str, Any]]:
+    return [one.as_dict() for one in records]
+
+
+def test_every_flag_has_a_label() -> None:
+    assert set(LABELS) == set(FLAG_NAMES) - {"raw_asset_id"}
+    assert set(FUNNEL) <= set(STATUS_FLAGS)
+    assert list(STATUS_FLAGS) == [name for name in FLAG_NAMES if name != "raw_asset_id"]
+
+
+def test_counts() -> None:
+    found = count_sessions(
+        plain(
+            record(),
+            record(SECOND, tracked=tracked("behavior_with_sync")),
+            record("668755_2023-08-31", tracked=False, training=training()),
+            record("668755_2023-09-01", tracked=tracked("ephys", project="TempletonPilotSession")),
+        )
+    )
+    assert (found.sessions, found.subjects, found.tracked, found.untracked) == (4, 2, 3, 1)
+    assert dict(found.by_platform) == {"ephys": 2, "behavior": 1, "behavior_with_sync": 1}
+    assert list(found.by_project.items()) == [("DynamicRouting", 3), ("TempletonPilotSession", 1)]
+
+
+def test_nothing_is_counted_of_nothing() -> None:
+    assert count_sessions([]).sessions == 0
+    assert months([]) == []
+    assert {step.applies for step in funnel([])} == {0}
+
+
+def test_the_funnel_is_of_recordings() -> None:
+    """Training in a box, and what is not for production, would hide how far recordings get."""
+    uploaded = no_assets(raw=asset())
+    there = nothing_on_s3(raw=listing(ecephys=["ecephys_clipped"]))
+    records = plain(
+        record(codeocean=uploaded, s3=there),
+        record(SECOND),
+        record("668755_2023-08-31", tracked=tracked(session_kwargs={"is_production": False})),
+        record("668755_2023-09-01", tracked=False, training=training(), codeocean=no_assets()),
+    )
+    assert [is_recording(one) for one in records] == [True, True, False, False]
+    steps = {step.flag: step for step in funnel(records)}
+    assert (steps["is_uploaded"].yes, steps["is_uploaded"].no, steps["is_uploaded"].unknown) == (1, 0, 1)
+    assert (steps["is_sorted"].applies, steps["is_sorted"].no) == (2, 1)
+    assert steps["is_sorted"].label == "sorted"
+
+
+def test_months_have_no_gaps() -> None:
+    found = months(plain(record("626791_2023-11-30"), record("626791_2024-02-01"), record("626792_2024-02-29")))
+    assert [(one.month, one.sessions, one.ephys) for one in found] == [
+        ("2023-11", 1, 1),
+        ("2023-12", 0, 0),
+        ("2024-01", 0, 0),
+        ("2024-02", 2, 2),
+    ]
+
+
+@given(ALL)
+def test_every_session_is_counted_once(records: list[Mapping[str, Any]]) -> None:
+    found = count_sessions(records)
+    assert found.sessions == len(records) == found.tracked + found.untracked
+    assert sum(found.by_platform.values()) == sum(found.by_project.values()) == len(records)
+    by_month = months(records)
+    assert sum(one.sessions for one in by_month) == len(records)
+    assert all(one.ephys <= one.sessions and one.sorted <= one.sessions for one in by_month)
+    for step in funnel(records):
+        assert step.applies == step.yes + step.no + step.unknown <= len(records)
+
+
+@given(ALL, st.sampled_from(STATUS_FLAGS))
+def test_a_symbol_says_what_the_status_says(records: list[Mapping[str, Any]], flag: str) -> None:
+    for one in records:
+        said = status_symbol(one["status"], flag)
+        assert (said == "-") == (flag not in one["status"])
+        assert (said == "y") == (one["status"].get(flag) is True)

@@ -1,0 +1,46 @@
+"""Sites of the demo's state, made once."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from npc_lims.settings import Settings
+from npc_lims.site.build import Built, SiteOptions, build_site
+from tests.integration.world import commit_all
+from tests.site.lab import NOW
+
+
+def build(state: Path, out: Path, **options: Any) -> Built:
+    """A site as the lab would have it at its last sync."""
+    return build_site(Settings(), SiteOptions(out, state, **options), NOW)
+
+
+@pytest.fixture(scope="session")
+def demo_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkout with the demo's two days, a commit each; to be copied, never changed."""
+    from npc_lims.demo.world import write_world
+    from npc_lims.sync import SyncOptions, sync
+
+    folder = tmp_path_factory.mktemp("site-demo")
+    repository = folder / "repository"
+    repository.mkdir()
+    for day, message in ((1, "state: first sync"), (2, "state: 1 uploaded, 1 sorted, 1 new")):
+        shutil.rmtree(folder / "world", ignore_errors=True)
+        write_world(folder / "world", day)
+        tracked = Path(shutil.copy(folder / "world" / "tracked_sessions.yaml", repository))
+        settings = Settings(mirror=folder / "world" / "mirror", cache_dir=folder / "cache")
+        sync(settings, SyncOptions(state=repository / "state", tracked=tracked))
+        commit_all(repository, message)
+    return repository
+
+
+@pytest.fixture(scope="session")
+def demo_site(demo_repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The site of it, as if it was on GitHub; to be read, never changed."""
+    out = tmp_path_factory.mktemp("sites") / "demo"
+    build(demo_repository / "state", out, repository="AllenInstitute/npc_lims")
+    return out

@@ -1,0 +1,159 @@
+"""What the files below `data/` look like, as JSON Schemas: the pages are written against these."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from npc_lims.overview.totals import FUNNEL, STATUS_FLAGS
+from npc_lims.session_id import ID_PATTERN
+from npc_lims.state.diff import GROUPS
+
+Schema = dict[str, Any]
+
+TIME: Schema = {"type": "string", "pattern": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$"}
+URL: Schema = {"type": "string", "pattern": "^https?://[^/]"}
+TEXT: Schema = {"type": "string"}
+COUNT: Schema = {"type": "integer", "minimum": 0}
+SHA: Schema = {"type": "string", "pattern": "^[0-9a-f]{40}$"}
+SESSION: Schema = {
+    "type": "string",
+    "pattern": f"^{ID_PATTERN.pattern.replace('?P<subject>', '').replace('?P<date>', '').replace('?P<idx>', '')}$",
+}
+FLAG: Schema = {"enum": list(STATUS_FLAGS)}
+
+
+def maybe(schema: Schema) -> Schema:
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
+def listed(schema: Schema, **more: Any) -> Schema:
+    return {"type": "array", "items": schema, **more}
+
+
+def counts_by(names: Schema) -> Schema:
+    return {"type": "object", "propertyNames": names, "additionalProperties": COUNT}
+
+
+def exactly(**fields: Schema) -> Schema:
+    """An object with these fields, all of them and no others."""
+    return {"type": "object", "properties": fields, "required": list(fields), "additionalProperties": False}
+
+
+EVENT: dict[str, Schema] = {
+    "when": TIME,
+    "group": {"enum": list(GROUPS)},
+    "what": listed(TEXT),
+    "details": listed(TEXT),
+    "commit": SHA,
+    "commit_url": maybe(URL),
+}
+HEAD: dict[str, Schema] = {"format": {"const": 1}, "made": TIME}
+
+OVERVIEW = exactly(
+    **HEAD,
+    version=TEXT,
+    repository=maybe(TEXT),
+    branch=TEXT,
+    commit=maybe(SHA),
+    commit_url=maybe(URL),
+    history_begins=maybe(TIME),
+    shallow={"type": "boolean"},
+    totals=exactly(
+        sessions=COUNT,
+        subjects=COUNT,
+        tracked=COUNT,
+        untracked=COUNT,
+        by_platform=counts_by({"enum": ["ephys", "behavior_with_sync", "behavior"]}),
+        by_project=counts_by(TEXT),
+    ),
+    sources=listed(
+        exactly(
+            name=TEXT,
+            last_complete=maybe(TIME),
+            late_after_hours=COUNT,
+            failure=maybe(exactly(at=TIME, reason=TEXT)),
+            counts=counts_by(TEXT),
+        )
+    ),
+    funnel=listed(exactly(flag={"enum": list(FUNNEL)}, label=TEXT, applies=COUNT, yes=COUNT, no=COUNT, unknown=COUNT)),
+    months=listed(
+        exactly(
+            month={"type": "string", "pattern": "^20[0-9]{2}-[01][0-9]$"},
+            sessions=COUNT,
+            ephys=COUNT,
+            uploaded=COUNT,
+            sorted=COUNT,
+        )
+    ),
+    attention=listed(
+        exactly(
+            kind={"enum": ["late", "lost", "runs", "errored", "stalled", "untracked", "warnings"]},
+            title=TEXT,
+            remedy=TEXT,
+            total={"type": "integer", "minimum": 1},
+            items=listed(exactly(session=maybe(SESSION), text=TEXT, since=maybe(TIME), link=maybe(URL)), maxItems=200),
+        )
+    ),
+    recent=listed(exactly(session=SESSION, **EVENT, editors=listed(exactly(name=TEXT, url=maybe(URL)))), maxItems=100),
+)
+
+COLUMN = exactly(values=listed(TEXT, uniqueItems=True), index=listed(COUNT))
+BY_PLACE = {"type": "string", "pattern": "^(0|[1-9][0-9]*)$"}
+
+SESSIONS = exactly(
+    **HEAD,
+    count=COUNT,
+    flags=listed(FLAG, uniqueItems=True),
+    labels={"type": "object", "propertyNames": FLAG, "additionalProperties": TEXT},
+    id=listed(SESSION, uniqueItems=True),
+    project=COLUMN,
+    platform=COLUMN,
+    rig=COLUMN,
+    task_version=COLUMN,
+    experiment_day=listed(maybe({"type": "integer"})),
+    status={
+        "type": "object",
+        "propertyNames": FLAG,
+        "additionalProperties": {"type": "string", "pattern": r"^[yn?-]*$"},
+    },
+    notes={"type": "object", "propertyNames": BY_PLACE, "additionalProperties": {"type": "string", "minLength": 1}},
+    issues={"type": "object", "propertyNames": BY_PLACE, "additionalProperties": listed(URL, minItems=1)},
+)
+
+SECTION: Schema = {"anyOf": [{"type": "object"}, {"const": False}, {"type": "null"}]}
+
+SUBJECT = exactly(
+    **HEAD,
+    subject={"type": "string", "pattern": "^[0-9]{6,7}$"},
+    sessions=listed(
+        exactly(
+            id=SESSION,
+            project=TEXT,
+            platform=TEXT,
+            experiment_day=maybe({"type": "integer"}),
+            rig=TEXT,
+            task_version=TEXT,
+            allen_path=TEXT,
+            status=listed(exactly(flag=FLAG, label=TEXT, value={"enum": ["y", "n", "?", "-"]})),
+            notes=TEXT,
+            issues=listed(URL),
+            facts=exactly(tracked=SECTION, training=SECTION, codeocean=SECTION, s3=SECTION),
+            links=exactly(
+                state_file=maybe(URL),
+                state_history=maybe(URL),
+                edit=maybe(URL),
+                tracked_line=maybe({"type": "integer", "minimum": 1}),
+                assets={"type": "object", "additionalProperties": exactly(codeocean=URL, s3=maybe(URL))},
+                new_issue=maybe(URL),
+            ),
+            timeline=listed(
+                exactly(
+                    **EVENT,
+                    run_url=maybe(URL),
+                    editors=listed(exactly(name=TEXT, subject=TEXT, url=maybe(URL))),
+                )
+            ),
+        ),
+        minItems=1,
+    ),
+)
