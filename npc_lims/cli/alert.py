@@ -33,12 +33,18 @@ def alert_command(
         None, help="What npc-lims publish --outcome wrote. A missing file says nothing, as after a job that died."
     ),
 ) -> None:
-    """Keep the one issue labelled sync-failure, or process-failure: open it, update it, or close it.
+    """Keep the issue that tells of a failing workflow.
 
-    It is closed by a run in which every job succeeded, and every source that the issue names has answered. A job
-    that was skipped says nothing; one that was cancelled, while the run went on, was stopped by its time limit.
+    There is one, labelled sync-failure or process-failure. It is opened, updated, or closed: by a run in which every
+    job succeeded, and every source that the issue names has answered. A job that was skipped says nothing; one that was
+    cancelled, while the run went on, was stopped by its time limit.
 
-    Example: npc-lims alert --run https://github.com/lab/state/actions/runs/7 --result observe=success
+    Reads the results that it is given; writes that issue of NPC_LIMS_REPO. Needs GITHUB_TOKEN (issues: write).
+
+    \b
+    Examples:
+      npc-lims alert --run https://github.com/lab/state/actions/runs/7 --result observe=success
+      npc-lims alert --run https://github.com/lab/state/actions/runs/7 --failure "s3: timed out"
     """
     from npc_lims.github import ALERTS, clear_alert, raise_alert
 

@@ -11,6 +11,9 @@ from typing import Optional
 
 import typer
 
+from npc_lims.cli.console import note
+from npc_lims.cli.exit_codes import ExitCode
+from npc_lims.cli.lists import csv_option, json_option, one_style, print_csv, print_json
 from npc_lims.cli.places import checkout
 from npc_lims.problems import Problem
 from npc_lims.sources import TRACKED_FILE
@@ -35,7 +38,10 @@ class Format(str, enum.Enum):
     github = "github"
 
 
+_COLUMNS = ("file", "line", "column", "severity", "message")
 _FORMAT = typer.Option(Format.text, help="text, or github for annotations on the lines of a pull request.")
+_JSON = json_option("an array of problems")
+_CSV = csv_option(_COLUMNS)
 
 
 def validate_command(
@@ -44,14 +50,25 @@ def validate_command(
     base: Optional[str] = typer.Option(
         None, help="File, commit, branch or tag: warnings that are there already are only counted, new ones fail."
     ),
+    as_json: bool = _JSON,
+    as_csv: bool = _CSV,
 ) -> None:
-    """Check a tracked sessions file, and the pipelines.yaml beside it if there is one: every problem with its line,
-    as `file:line:col: severity: message`.
+    """Check tracked_sessions.yaml and pipelines.yaml.
 
-    Exits with 1 if there are errors; warnings alone are listed and accepted, or with --base refused if new.
+    Each problem is told as `file:line:col: severity: message`. pipelines.yaml is checked if it stands beside the file.
 
-    Example: npc-lims validate tracked_sessions.yaml --base origin/main
+    Reads these files, and with --base the version to compare with; writes nothing. Needs no credentials.
+
+    Exits with 0 if there is no error; warnings are listed and accepted. With 1 if there are errors, or with --base
+    warnings that are new.
+
+    \b
+    Examples:
+      npc-lims validate
+      npc-lims validate tracked_sessions.yaml --base origin/main
+      npc-lims validate --csv
     """
+    one_style(json=as_json, csv=as_csv, format=format is not Format.text)
     from npc_lims.errors import TrackedFileError
     from npc_lims.review.report import counted
     from npc_lims.sources.tracked import read_tracked
@@ -64,15 +81,18 @@ def validate_command(
         problems, sessions = error.problems, ""
     new, known = (list(problems), []) if base is None else _compared(path, problems, base)
     known_errors = [_known_error(problem) for problem in known if problem.is_error]
-    _tell(sorted([*new, *known_errors]), format)
+    wrong, told_of_pipelines = _check_pipelines(path.parent)
+    listed = [*sorted([*new, *known_errors]), *wrong]
+    _tell(listed, format, as_json, as_csv)
     errors = sum(problem.is_error for problem in problems)
     warnings = sum(not problem.is_error for problem in new)
     told = f"{counted(errors, 'error')}, {counted(warnings, 'warning' if base is None else 'new warning')}"
     more = "" if base is None else f", {len(known) - len(known_errors)} known"
     typer.echo(f"{path}: {sessions}{told}{more}", err=True)
-    are_pipelines_good = _check_pipelines(path.parent, format)
-    if errors or (base is not None and warnings) or not are_pipelines_good:
-        raise typer.Exit(1)
+    if told_of_pipelines:
+        typer.echo(told_of_pipelines, err=True)
+    if errors or wrong or (base is not None and warnings):
+        raise typer.Exit(ExitCode.PROBLEMS)
 
 
 def verify_command(
@@ -81,12 +101,23 @@ def verify_command(
         None, help="Commit, branch or tag: refuse whatever was edited in the folder since this one left it."
     ),
     format: Format = _FORMAT,
+    as_json: bool = _JSON,
+    as_csv: bool = _CSV,
 ) -> None:
-    """Check that the snapshot and the session files say the same, and that every file parses, those of runs as well.
+    """Check that a state folder is whole.
 
-    Exits with 1 if anything is wrong.
+    Every file must parse, those of runs as well, and the snapshot must say what they say. With --since none of them may
+    have been edited by hand.
 
-    Example: npc-lims verify --since origin/main
+    Reads the state folder, and with --since its history in git; writes nothing. Needs no credentials.
+
+    Exits with 0 if all is well; with 1 if anything is wrong.
+
+    \b
+    Examples:
+      npc-lims verify
+      npc-lims verify --state state --json
+      npc-lims verify --since origin/main --format github
     """
     from npc_lims.errors import StateError
     from npc_lims.processing.runs_file import verify_runs
@@ -95,12 +126,9 @@ def verify_command(
     from npc_lims.state.store import verify_state
     from npc_lims.state.sync_file import read_sync_file
 
+    one_style(json=as_json, csv=as_csv, format=format is not Format.text)
     folder = checkout() / "state" if state is None else state
     edited = [] if since is None else _hand_edits(folder, since)
-    for edit in edited[:_MOST_LISTED]:
-        typer.echo(edit.as_github_annotation() if format is Format.github else str(edit))
-    if len(edited) > _MOST_LISTED:
-        typer.echo(f"... and {len(edited) - _MOST_LISTED:,} more files edited by hand")
     wrong = verify_state(folder)
     try:
         read_sync_file(folder)
@@ -108,39 +136,46 @@ def verify_command(
         wrong.append(str(error))
     wrong += verify_runs(folder)
     problems = [Problem(str(folder), 1, 1, "error", text) for text in wrong]
-    for problem in problems:
-        typer.echo(problem.as_github_annotation() if format is Format.github else problem.message)
+    if as_json or as_csv:
+        _tell([*edited, *problems], format, as_json, as_csv)
+    else:
+        _tell(edited[:_MOST_LISTED], format)
+        if len(edited) > _MOST_LISTED:
+            typer.echo(f"... and {len(edited) - _MOST_LISTED:,} more files edited by hand (--json lists them all)")
+        for problem in problems:
+            typer.echo(problem.as_github_annotation() if format is Format.github else problem.message)
     if edited or problems:
         typer.echo(f"{folder}: {counted(len(edited) + len(problems), 'problem')}", err=True)
-        raise typer.Exit(1)
+        raise typer.Exit(ExitCode.PROBLEMS)
     count = (folder / SNAPSHOT).read_bytes().count(b"\n")
-    typer.echo(f"{folder}: {counted(count, 'session')}, all files and the snapshot agree")
+    typer.echo(f"{folder}: {counted(count, 'session')}, all files and the snapshot agree", err=as_json or as_csv)
 
 
-def _tell(problems: Sequence[Problem], format: Format) -> None:
-    for problem in problems:
-        typer.echo(problem.as_github_annotation() if format is Format.github else str(problem))
+def _tell(problems: Sequence[Problem], format: Format, as_json: bool = False, as_csv: bool = False) -> None:
+    rows = [dataclasses.asdict(problem) for problem in problems]
+    if as_json:
+        print_json(rows)
+    elif as_csv:
+        print_csv(_COLUMNS, rows)
+    else:
+        for problem in problems:
+            typer.echo(problem.as_github_annotation() if format is Format.github else str(problem))
 
 
-def _check_pipelines(folder: Path, format: Format) -> bool:
-    """Whether the pipelines.yaml of *folder* can be used; true if there is none. Its problems are told."""
+def _check_pipelines(folder: Path) -> tuple[Sequence[Problem], str]:
+    """Why the pipelines.yaml of *folder* cannot be used, and that in a line; nothing if there is none."""
     from npc_lims.errors import PipelinesError
     from npc_lims.processing.pipelines import PIPELINES_FILE, read_pipelines
     from npc_lims.review.report import counted
 
     path = folder / PIPELINES_FILE
     if not path.exists():
-        return True
+        return (), ""
     try:
         count = len(read_pipelines(path))
-        told = f"{count:,} process{'' if count == 1 else 'es'}, 0 errors"
-        problems: Sequence[Problem] = ()
     except PipelinesError as error:
-        problems = error.problems
-        told = counted(len(problems), "error")
-    _tell(problems, format)
-    typer.echo(f"{path}: {told}", err=True)
-    return not problems
+        return error.problems, f"{path}: {counted(len(error.problems), 'error')}"
+    return (), f"{path}: {count:,} process{'' if count == 1 else 'es'}, 0 errors"
 
 
 def _default_file() -> Path:
@@ -162,7 +197,7 @@ def _compared(path: Path, problems: Sequence[Problem], base: str) -> tuple[list[
         repository = find_repository(path)
         content = repository.read_file(repository.commit_of(base), repository.path_of(path))
     if content is None:
-        typer.echo(f"npc-lims: {base} has no {path.name}: all of it counts as new", err=True)
+        note(f"{base} has no {path.name}: all of it counts as new")
         return list(problems), []
     text = path.read_bytes().decode("utf-8-sig", "replace") if path.is_file() else ""
     known = decode_tracked(content, base).problems

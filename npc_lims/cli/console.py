@@ -1,4 +1,4 @@
-"""Where commands print, and how a value looks in a table."""
+"""Where commands print, how errors and warnings look, and how a value looks in a table."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
-__all__ = ["err", "out", "symbol"]
+__all__ = ["can_print", "complain", "err", "note", "out", "symbol", "warn"]
 
 _PIPE_WIDTH = 200
 _SYMBOLS = {True: ("✓", "y", "green"), False: ("·", "n", "dim"), None: ("?", "?", "yellow"), "n/a": ("–", "-", "dim")}
@@ -23,11 +23,38 @@ def err() -> Console:
     return Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
+def complain(message: str) -> None:
+    """Print an error: what was found, and at its end what to do."""
+    _tell("error", "bold red", message)
+
+
+def warn(message: str) -> None:
+    """Print a warning: the command goes on."""
+    _tell("warning", "bold yellow", message)
+
+
+def note(message: str) -> None:
+    """Print what is good to know, and no reason to worry."""
+    _tell("note", "bold", message)
+
+
+def _tell(kind: str, style: str, message: str) -> None:
+    from rich.text import Text
+
+    err().print(Text.assemble((f"npc-lims: {kind}:", style), f" {message}"))
+
+
 def symbol(value: Any) -> tuple[str, str]:
     """Yes, no, unknown or does not apply, as one character that the terminal's encoding has, and its style."""
     fancy, plain, style = _SYMBOLS[value if value in (True, False, None) or value == "n/a" else True]
+    # all or none of them: a row in which some marks are letters and some are not is hard to read
+    return (fancy if can_print("".join(mark for mark, _, _ in _SYMBOLS.values())) else plain), style
+
+
+def can_print(text: str) -> bool:
+    """Whether the encoding of standard output, such as a code page of Windows, has every character of *text*."""
     try:
-        fancy.encode(sys.stdout.encoding or "ascii")
+        text.encode(sys.stdout.encoding or "ascii")
     except (UnicodeEncodeError, LookupError):
-        return plain, style
-    return fancy, style
+        return False
+    return True

@@ -32,11 +32,16 @@ print(npc_lims.state_origin())
 def demo_command(
     folder: Optional[Path] = typer.Argument(None, help="An empty or new folder. Default: a temporary one."),
 ) -> None:
-    """Run the whole loop on sample data: sync, commit, a day goes by, sync again, look at the diff, plan, ask.
+    """Run the whole loop on sample data, without a network.
 
-    Needs git; no credentials and no network. Everything in it is invented.
+    That is: sync, commit, a day goes by, sync again, look at the diff, plan, ask. Everything in it is invented.
 
-    Example: npc-lims demo my-demo
+    Reads nothing; writes a folder with a repository and a mirror of all sources. Needs git, and no credentials.
+
+    \b
+    Examples:
+      npc-lims demo
+      npc-lims demo my-demo
     """
     from npc_lims.demo.world import write_world
 

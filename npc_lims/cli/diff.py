@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Optional, Union
 
 import typer
 
+from npc_lims.cli.console import complain, note, warn
+from npc_lims.cli.exit_codes import ExitCode
+from npc_lims.cli.lists import csv_option, json_option, one_style, print_csv, print_json
 from npc_lims.cli.places import checkout
 from npc_lims.errors import GitError, NpcLimsError, TrackedFileError
 from npc_lims.git import Repository, find_repository
@@ -32,7 +34,10 @@ from npc_lims.sources import TRACKED_FILE
 
 __all__ = ["diff_command", "preview_command"]
 
-_FORMAT = typer.Option(Format.text, help="markdown is for pull requests and job summaries; json holds everything.")
+_COLUMNS = ("of", "group", "id", "what", "details")
+_FORMAT = typer.Option(Format.text, help="markdown is for pull requests and job summaries; json is --json.")
+_JSON = json_option("an object that holds everything")
+_CSV = csv_option(_COLUMNS)
 _LIMIT = typer.Option(LISTED, min=0, help="Most sessions to list of each kind of change; 0 for all.")
 
 
@@ -64,20 +69,32 @@ def diff_command(
     format: Format = _FORMAT,
     limit: int = _LIMIT,
     github: bool = typer.Option(False, "--github", help="The refs are those of NPC_LIMS_REPO on GitHub."),
+    as_json: bool = _JSON,
+    as_csv: bool = _CSV,
 ) -> None:
-    """Tell what changed between two versions, session by session: counts first, then each field.
+    """Tell what changed between two versions, session by session.
 
-    Outside of a checkout, refs are those on GitHub. Exits with 0 if the two could be compared.
+    Counts come first, then each field. Outside of a checkout, refs are those on GitHub.
 
-    Example: npc-lims diff HEAD~5 HEAD --what state
+    Reads state/ and tracked_sessions.yaml of both versions; writes nothing. Needs no credentials; on GitHub
+    GITHUB_TOKEN raises the limit of requests.
+
+    Exits with 0 if the two could be compared, whether they differ or not.
+
+    \b
+    Examples:
+      npc-lims diff
+      npc-lims diff HEAD~5 HEAD --what state
+      npc-lims diff v1.0.0 main --github --format markdown
     """
+    chosen = _chosen(format, as_json, as_csv)
     old, new = _sides(ref_a, ref_b, github)
     found: dict[str, Union[StateDiff, TrackedDiff]] = {}
     if what is not What.state:
         found["tracked"] = compare_tracked(old.tracked(), new.tracked(), (old.name, new.name))
     if what is not What.tracked:
         found["state"] = compare_states(old.state(), new.state())
-    _print(found, format, limit)
+    _print(found, chosen, limit, as_csv)
 
 
 def preview_command(
@@ -86,38 +103,60 @@ def preview_command(
     ),
     format: Format = _FORMAT,
     limit: int = _LIMIT,
+    as_json: bool = _JSON,
+    as_csv: bool = _CSV,
 ) -> None:
-    """Tell what the edits of tracked_sessions.yaml since BASE will do to state: what appears, changes or goes.
+    """Tell what edits of tracked_sessions.yaml will do to state.
 
-    Exits with 1 if the file holds errors.
+    Told is which sessions will appear, change or go, by the edits since BASE.
 
-    Example: npc-lims preview origin/main --format markdown
+    Reads the file as it is and as it was at BASE, and the state folder; writes nothing. Needs no credentials.
+
+    Exits with 0 if it could be told; with 1 if the file holds errors.
+
+    \b
+    Examples:
+      npc-lims preview
+      npc-lims preview origin/main --format markdown
     """
     from npc_lims.sources.tracked import read_tracked
     from npc_lims.state.store import read_state
 
+    chosen = _chosen(format, as_json, as_csv)
     home = checkout()
     repository = find_repository(home)
     try:
         now = read_tracked(home / TRACKED_FILE)
     except TrackedFileError as error:
-        typer.echo(f"{error}\nnpc-lims validate tells all; there is no preview of a file that holds errors", err=True)
-        raise typer.Exit(1) from None
+        typer.echo(str(error), err=True)
+        complain("there is no preview of a file that holds errors; npc-lims validate tells all, correct them first")
+        raise typer.Exit(ExitCode.PROBLEMS) from None
     commit = repository.commit_of(base) if base is not None else _default_base(repository)
     name = _name(base or "", commit)
     content = repository.read_file(commit, repository.path_of(home / TRACKED_FILE))
     before = decode_tracked(content or b"", name)
     if content is not None and any(problem.is_error for problem in before.problems):
-        typer.echo(f"{name}: its {TRACKED_FILE} holds errors: compared is what can be read of it", err=True)
+        warn(f"{name}: its {TRACKED_FILE} holds errors; compared is what can be read of it")
     records = read_state(home / "state").records
-    _print({"preview": preview(records, before.sessions, now.sessions, name)}, format, limit)
+    _print({"preview": preview(records, before.sessions, now.sessions, name)}, chosen, limit, as_csv)
 
 
-def _print(found: dict[str, Any], format: Format, limit: int) -> None:
+def _chosen(format: Format, as_json: bool, as_csv: bool) -> Format:
+    """
+    Raises:
+        NpcLimsError: Two of them are given that exclude each other.
+    """
+    one_style(json=as_json, csv=as_csv, format=format is not Format.text)
+    return Format.json if as_json else format
+
+
+def _print(found: dict[str, Any], format: Format, limit: int, as_csv: bool) -> None:
     parts: dict[str, Union[StateDiff, TrackedDiff, Preview]] = found
     if format is Format.json:
-        json.dump({name: part.as_dict() for name, part in parts.items()}, sys.stdout, indent=1)
-        sys.stdout.write("\n")
+        print_json({name: part.as_dict() for name, part in parts.items()})
+        return
+    if as_csv:
+        print_csv(_COLUMNS, (row for name, part in parts.items() for row in _rows(name, part)))
         return
     text = render_chapters(
         [part.chapter() for part in parts.values()],
@@ -129,6 +168,16 @@ def _print(found: dict[str, Any], format: Format, limit: int) -> None:
     typer.echo(text, nl=False)
 
 
+def _rows(name: str, part: Union[StateDiff, TrackedDiff, Preview]) -> Iterator[dict[str, Any]]:
+    told = part.as_dict()
+    if not isinstance(part, Preview):
+        yield from ({"of": name, **change} for change in told["changes"])
+        return
+    for fate, changes in told.items():
+        if isinstance(changes, list):
+            yield from ({**change, "of": name, "group": fate} for change in changes)
+
+
 def _sides(ref_a: Optional[str], ref_b: Optional[str], github: bool) -> tuple[Side, Side]:
     if github:
         return _sides_on_github(ref_a, ref_b)
@@ -138,7 +187,7 @@ def _sides(ref_a: Optional[str], ref_b: Optional[str], github: bool) -> tuple[Si
     except GitError as error:
         if ref_a is None:
             raise NpcLimsError(f"{error}; or name one or two refs on GitHub") from None
-        typer.echo(f"npc-lims: {home} is in no git checkout: the refs are those on GitHub", err=True)
+        note(f"{home} is in no git checkout: the refs are those on GitHub")
         return _sides_on_github(ref_a, ref_b)
     before = _at_commit(repository, home, ref_a or "HEAD")
     return before, _on_disk(repository, home) if ref_b is None else _at_commit(repository, home, ref_b)

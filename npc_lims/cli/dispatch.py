@@ -6,13 +6,13 @@ from typing import Optional
 
 import typer
 
-from npc_lims.cli.console import err, out
+from npc_lims.cli.console import complain, err, out
+from npc_lims.cli.exit_codes import ExitCode
 from npc_lims.cli.options import ONLY_HELP, SESSIONS_HELP, session_ids_of, sources_of
 from npc_lims.settings import load_settings
 
 __all__ = ["dispatch_command"]
 
-RUN_FAILED = 3
 # Seconds that GitHub takes at most, on its busy days, to list a run that it has accepted.
 _APPEARS_WITHIN = 120.0
 
@@ -26,12 +26,21 @@ def dispatch_command(
     timeout: float = typer.Option(3600, min=0, metavar="SECONDS", help="Follow it no longer than this."),
     poll: float = typer.Option(5, min=0.01, metavar="SECONDS", help="Look at it as often as this."),
 ) -> None:
-    """Start the sync workflow on GitHub, and print the address of its run.
+    """Start the sync workflow on GitHub.
+
+    Printed is the address of its run.
+
+    Reads nothing here: the workflow reads the branch on GitHub, and writes state there. Needs GITHUB_TOKEN (actions:
+    write).
 
     Exits with 0 if it was started, and with --wait if it succeeded; 2 if it cannot be started, is not listed or is not
     over in time; 3 with --wait if it did not succeed.
 
-    Example: npc-lims dispatch --only codeocean,s3 --wait
+    \b
+    Examples:
+      npc-lims dispatch
+      npc-lims dispatch --only codeocean,s3 --wait
+      npc-lims dispatch --sessions 626791_2022-08-15 --full
     """
     from npc_lims.cli.run_view import watching
     from npc_lims.github import dispatch_sync, find_run, follow_run
@@ -50,5 +59,5 @@ def dispatch_command(
     if run.conclusion != "success":
         failed = [job.name for job in run.jobs if job.conclusion not in ("success", "skipped", None)]
         which = f" ({', '.join(failed)})" if failed else ""
-        err().print(f"npc-lims: error: the run ended with {run.conclusion}{which}; its log tells why: {run.url}")
-        raise typer.Exit(RUN_FAILED)
+        complain(f"the run ended with {run.conclusion}{which}; its log tells why: {run.url}")
+        raise typer.Exit(ExitCode.INCOMPLETE)

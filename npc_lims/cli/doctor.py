@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Callable, Optional
@@ -12,11 +10,15 @@ from typing import Callable, Optional
 import typer
 
 from npc_lims.cli.console import out
+from npc_lims.cli.exit_codes import ExitCode
+from npc_lims.cli.lists import csv_option, json_option, one_style, print_csv, print_json
 from npc_lims.cli.places import reading_settings
 from npc_lims.errors import NpcLimsError, SourceError
 from npc_lims.settings import Settings
 
 __all__ = ["doctor_command"]
+
+_COLUMNS = ("name", "ok", "detail")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,23 +33,34 @@ class Finding:
 def doctor_command(
     state: Optional[Path] = typer.Option(None, help="Check this state folder. Default: as other commands read."),
     mirror: Optional[Path] = typer.Option(None, help="Check this mirror in place of the cloud."),
-    as_json: bool = typer.Option(False, "--json", help="Print the findings as JSON."),
+    as_json: bool = json_option("an array of findings"),
+    as_csv: bool = csv_option(_COLUMNS),
 ) -> None:
-    """Check each credential and service: reachable, allowed, or what to set. Exits with 1 if any fails.
+    """Check each credential and service: it works, or what to do.
 
-    Example: npc-lims doctor
+    Reads a little of each source, and the state; writes nothing. Needs whatever is to be checked: AWS keys,
+    CODE_OCEAN_API_TOKEN and GITHUB_TOKEN. What is missing is told.
+
+    Exits with 0 if everything works; with 1 if anything fails.
+
+    \b
+    Examples:
+      npc-lims doctor
+      npc-lims doctor --json
     """
+    one_style(json=as_json, csv=as_csv)
     settings = reading_settings(state)
     if mirror is not None:
         settings = settings.model_copy(update={"mirror": mirror})
     findings = list(_findings(settings))
     if as_json:
-        json.dump([dataclasses.asdict(finding) for finding in findings], sys.stdout, indent=1)
-        sys.stdout.write("\n")
+        print_json([dataclasses.asdict(finding) for finding in findings])
+    elif as_csv:
+        print_csv(_COLUMNS, map(dataclasses.asdict, findings))
     else:
         _print(findings)
     if not all(finding.ok for finding in findings):
-        raise typer.Exit(1)
+        raise typer.Exit(ExitCode.PROBLEMS)
 
 
 def _findings(settings: Settings) -> Iterator[Finding]:

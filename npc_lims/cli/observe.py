@@ -7,12 +7,12 @@ from typing import Optional
 
 import typer
 
-from npc_lims.cli.console import err, out
+from npc_lims.cli.console import complain, err, out
+from npc_lims.cli.exit_codes import ExitCode
 from npc_lims.cli.options import (
     CHANGED_HELP,
     ONLY_HELP,
     SESSIONS_HELP,
-    SOURCE_FAILED,
     session_ids_of,
     sources_of,
     tracked_beside,
@@ -38,11 +38,21 @@ def observe_command(
     full: bool = typer.Option(False, "--full", help="Read again also what has not changed."),
     allow_removals: bool = typer.Option(False, "--allow-removals", help="Go on where the breaker would refuse."),
 ) -> None:
-    """Ask the sources as a sync does, and write what they say to a file for `npc-lims publish --observed`.
+    """Ask the sources, and write what they say to a file.
 
-    Exits with 0 if complete; 2 on bad input; 3 if a source failed (what the others say is written).
+    It is the half of a sync that needs credentials, for a job that may not push; `npc-lims publish --observed` is the
+    other half.
 
-    Example: npc-lims observe --out observed --shard 1/4
+    Reads tracked_sessions.yaml, the state folder, the training workbooks, Code Ocean and S3. Writes one file into the
+    folder --out. Needs AWS keys and CODE_OCEAN_API_TOKEN, unless --only leaves out what needs them.
+
+    Exits with 0 if complete; 2 on bad input; 3 if a source failed (what the others say is written); 4 if the breaker
+    refuses.
+
+    \b
+    Examples:
+      npc-lims observe --out observed
+      npc-lims observe --out observed --shard 1/4
     """
     from npc_lims.cli.progress import reporter
     from npc_lims.observed import file_name, write_observed
@@ -71,6 +81,6 @@ def observe_command(
     sources = ", ".join(one.source for one in observed.observations if one.failure is None)
     out().print(f"{path}: what {sources or 'no source'} said")
     for failure in observed.failures:
-        err().print(f"npc-lims: {failure.source} failed, what is recorded of it stays: {failure.reason}")
+        complain(f"{failure.source} failed, what is recorded of it stays: {failure.reason}")
     if observed.failures:
-        raise typer.Exit(SOURCE_FAILED)
+        raise typer.Exit(ExitCode.INCOMPLETE)

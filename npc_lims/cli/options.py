@@ -14,14 +14,10 @@ __all__ = [
     "CHANGED_HELP",
     "ONLY_HELP",
     "SESSIONS_HELP",
-    "SOURCE_FAILED",
     "session_ids_of",
     "sources_of",
     "tracked_beside",
 ]
-
-SOURCE_FAILED = 3
-"""Exit code of a command that went on without a source."""
 
 ONLY_HELP = f"Sources to ask, of {', '.join(SECTIONS)}; repeat or separate by commas."
 SESSIONS_HELP = "Sessions that may change, by any form of their ids; repeat or separate by commas."

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Optional
+from typing import TYPE_CHECKING, Optional
 
-from npc_lims.settings import Settings, load_settings
 from npc_lims.sources import TRACKED_FILE
 
-__all__ = ["checkout", "reading_settings"]
+if TYPE_CHECKING:
+    from npc_lims.settings import Settings
+
+__all__ = ["checkout", "reading_settings", "state_folder"]
 
 
 def checkout(start: Optional[Path] = None) -> Path:
@@ -22,9 +24,17 @@ def checkout(start: Optional[Path] = None) -> Path:
     return start
 
 
+def state_folder(settings: Settings, state: Optional[Path]) -> Optional[Path]:
+    """The folder to read state from: `--state`, else NPC_LIMS_STATE, else that of the checkout one stands in."""
+    if state is not None or settings.state is not None:
+        return state or settings.state
+    here = checkout() / "state"
+    return here if here.is_dir() else None
+
+
 def reading_settings(state: Optional[Path]) -> Settings:
-    """Settings for a command that reads state: `--state`, else NPC_LIMS_STATE, else the checkout one stands in."""
+    """Settings for a command that reads state, from the folder that is meant or, without one, from GitHub."""
+    from npc_lims.settings import load_settings  # not for completion, which has no time for it
+
     settings = load_settings()
-    if state is None and settings.state is None and (checkout() / "state").is_dir():
-        state = checkout() / "state"
-    return settings if state is None else settings.model_copy(update={"state": state})
+    return settings.model_copy(update={"state": state_folder(settings, state)})

@@ -9,7 +9,10 @@ from npc_lims.cli import process_collect, process_plan, process_run
 __all__ = ["process_app"]
 
 process_app = typer.Typer(
-    help="Run capsules and pipelines of Code Ocean for sessions, as pipelines.yaml says.",
+    help="Run capsules and pipelines of Code Ocean for sessions.\n\nWhat is run, and for which, says pipelines.yaml."
+    "\n\n\b\nExamples:\n  npc-lims process plan"
+    "\n  npc-lims process run --dry-run"
+    "\n  npc-lims process collect --wait 600",
     no_args_is_help=True,
     rich_markup_mode=None,
 )

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Optional
 import typer
 
 from npc_lims.cli.console import out
+from npc_lims.cli.lists import one_style
 from npc_lims.cli.process_places import NAMES, PIPELINES, STATE, chosen_processes, state_folder
 from npc_lims.cli.process_recording import BRANCH, BY, PUBLISH, SUMMARY, Recorder, by_process
-from npc_lims.cli.process_steps import follow, report
+from npc_lims.cli.process_steps import STEPS_CSV, STEPS_JSON, follow, report
 
 if TYPE_CHECKING:
     from npc_lims.processing.pipelines import Process
@@ -34,14 +35,24 @@ def collect_command(
     state: Optional[Path] = STATE,
     pipelines: Optional[Path] = PIPELINES,
     summary: Optional[Path] = SUMMARY,
+    as_json: bool = STEPS_JSON,
+    as_csv: bool = STEPS_CSV,
 ) -> None:
-    """Ask Code Ocean what became of runs. Of good results data assets are made and shared; errors are recorded.
+    """Ask what became of runs, and make data assets of good results.
 
-    Nothing is started. What is done already is found, and not done again.
+    They are shared as pipelines.yaml says; errors are recorded. Nothing is started. What is done already is found, and
+    not done again.
+
+    Reads pipelines.yaml, the state folder and Code Ocean. Writes data assets, and what became of each run: into the
+    state folder, to the file --out, or with --publish to a branch. Needs CODE_OCEAN_API_TOKEN.
 
     Exits with 0 if all could be asked; 2 on bad input; 3 if Code Ocean failed for something (the rest was done).
 
-    Example: npc-lims process collect --wait 600 --publish
+    \b
+    Examples:
+      npc-lims process collect
+      npc-lims process collect dlc_eye --json
+      npc-lims process collect --wait 600 --publish
     """
     from npc_lims.errors import NpcLimsError
     from npc_lims.processing.collect import collect
@@ -49,8 +60,9 @@ def collect_command(
     from npc_lims.processing.updates import write_updates
     from npc_lims.settings import load_settings
 
+    one_style(json=as_json, csv=as_csv)
     if into is not None and publish:
-        raise NpcLimsError("--out and --publish: either a file, or the branch")
+        raise NpcLimsError("--out and --publish: either a file, or the branch; give one of them")
     settings = load_settings()
     folder = state_folder(state)
     processes = chosen_processes(names, pipelines, folder)
@@ -81,7 +93,7 @@ def collect_command(
     finally:
         if publish:
             recorder.record(by_process(happened))
-    report(outcome, "no run to ask about", summary)
+    report(outcome, "no run to ask about", summary, as_json=as_json, as_csv=as_csv)
 
 
 def record_command(
@@ -93,9 +105,17 @@ def record_command(
     by: str = BY,
     state: Optional[Path] = STATE,
 ) -> None:
-    """Record what happened to runs, as files tell it. In any order, and more than once, if need be.
+    """Record what happened to runs, as files tell it.
 
-    Example: npc-lims process record started.json collected.json --publish
+    In any order, and more than once, if need be.
+
+    Reads the files; writes the runs of the state folder, or with --publish those on a branch. Needs no credentials, but
+    with --publish the right to push.
+
+    \b
+    Examples:
+      npc-lims process record started.json
+      npc-lims process record started.json collected.json --publish
     """
     from npc_lims.processing.updates import read_updates
     from npc_lims.settings import load_settings

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import datetime
-import json
-import sys
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional
 
 import typer
 
 from npc_lims.cli.console import out
+from npc_lims.cli.lists import csv_option, json_option, one_style, print_csv, print_json
 from npc_lims.cli.options import session_ids_of
 from npc_lims.cli.process_places import NAMES, PIPELINES, SESSIONS, STATE, chosen_processes, state_folder
 from npc_lims.errors import NpcLimsError
@@ -21,7 +20,13 @@ if TYPE_CHECKING:
     from npc_lims.processing.plan import Decision, Verdict
     from npc_lims.processing.runs import Run
 
-__all__ = ["plan_command", "runs_command"]
+__all__ = ["PLAN_COLUMNS", "plan_command", "plan_rows", "runs_command"]
+
+PLAN_COLUMNS = ("process", "session", "verdict", "reason", "input.id", "input.name", "try", "run.computation")
+_RUN_COLUMNS = (
+    *("process", "session", "input", "try", "claim", "claimed", "by", "computation", "started", "outcome", "reason"),
+    *("asset.id", "asset.name", "shared"),
+)
 
 _GAP = "  "
 _STYLES = {"would run": "green", "running": "cyan", "failed": "red", "waiting": "yellow"}
@@ -35,16 +40,24 @@ def plan_command(
     pipelines: Optional[Path] = PIPELINES,
     sessions: Optional[list[str]] = SESSIONS,
     all_: bool = typer.Option(False, "--all", help="A line for every session, not only for those that would run."),
-    as_json: bool = typer.Option(False, "--json", help="Print a JSON array of all decisions."),
+    as_json: bool = json_option("an array of all decisions"),
+    as_csv: bool = csv_option(PLAN_COLUMNS),
 ) -> None:
-    """Show which sessions would run, and why the others would not. From state alone: nothing is asked or started.
+    """Show which sessions would run, and why others would not.
 
-    Example: npc-lims process plan dlc_eye --sessions 626791_2022-08-15
+    Reads pipelines.yaml and the state folder; writes nothing, asks nobody and starts nothing. Needs no credentials.
+
+    \b
+    Examples:
+      npc-lims process plan
+      npc-lims process plan dlc_eye --sessions 626791_2022-08-15
+      npc-lims process plan --csv
     """
     from npc_lims.processing.plan import plan
     from npc_lims.processing.runs_file import read_runs
     from npc_lims.state.store import read_state
 
+    one_style(json=as_json, csv=as_csv)
     folder = state_folder(state)
     processes = chosen_processes(names, pipelines, folder)
     only = session_ids_of(sessions)
@@ -54,9 +67,9 @@ def plan_command(
         process.name: plan(process, records, read_runs(folder, process.name), now=now, sessions=only)
         for process in processes
     }
-    if as_json:
-        decisions = [_as_json(name, decision) for name, some in plans.items() for decision in some]
-        _print_json(decisions)
+    if as_json or as_csv:
+        rows = plan_rows((name, decision) for name, some in plans.items() for decision in some)
+        print_json(list(rows)) if as_json else print_csv(PLAN_COLUMNS, rows)
         return
     _print_summary(plans)
     if all_ or only is not None:
@@ -70,14 +83,22 @@ def runs_command(
     name: Optional[str] = typer.Argument(None, metavar="PROCESS", help="Name of a process. Default: all with runs."),
     state: Optional[Path] = STATE,
     sessions: Optional[list[str]] = SESSIONS,
-    as_json: bool = typer.Option(False, "--json", help="Print a JSON array of all that is recorded."),
+    as_json: bool = json_option("an array of runs"),
+    as_csv: bool = csv_option(_RUN_COLUMNS),
 ) -> None:
-    """List the runs that are recorded: what was started, and what came of it.
+    """List the runs that are recorded, and what came of them.
 
-    Example: npc-lims process runs dlc_eye
+    Reads the state folder; writes nothing and asks nobody. Needs no credentials.
+
+    \b
+    Examples:
+      npc-lims process runs
+      npc-lims process runs dlc_eye --sessions 626791_2022-08-15
+      npc-lims process runs --csv
     """
     from npc_lims.processing.runs_file import read_runs, recorded_processes
 
+    one_style(json=as_json, csv=as_csv)
     folder = state_folder(state)
     recorded = recorded_processes(folder)
     if name is not None and name not in recorded:
@@ -90,8 +111,12 @@ def runs_command(
         for run in read_runs(folder, process)
         if only is None or run.session in only
     ]
+    # the file of runs leaves out what is empty; programs find every name
+    rows = ({"process": process, "by": None, "reason": None, **run.as_dict()} for process, run in runs)
     if as_json:
-        _print_json([{"process": process, **run.as_dict()} for process, run in runs])
+        print_json(list(rows))
+    elif as_csv:
+        print_csv(_RUN_COLUMNS, rows)
     else:
         _print_runs(runs)
 
@@ -102,15 +127,15 @@ def _offer(name: str, known: Iterable[str]) -> str:
     return nearest(name, known)
 
 
-# --- as JSON --------------------------------------------------------------------------------------
+# --- as JSON and CSV ------------------------------------------------------------------------------
 
 
-def _print_json(data: object) -> None:
-    json.dump(data, sys.stdout, indent=1)
-    sys.stdout.write("\n")
+def plan_rows(decisions: Iterable[tuple[str, Decision]]) -> Iterator[dict[str, Any]]:
+    """Decisions about a process as `--json` and `--csv` give them."""
+    return (_as_row(process, decision) for process, decision in decisions)
 
 
-def _as_json(process: str, decision: Decision) -> dict[str, Any]:
+def _as_row(process: str, decision: Decision) -> dict[str, Any]:
     return {
         "process": process,
         "session": decision.session,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Optional
 
 import typer
 
-from npc_lims.cli.console import out
+from npc_lims.cli.console import err
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -140,9 +140,9 @@ class Recorder:
         done = publish_runs(self.state, change, self.branch, trailers=trailers, backoff=self.settings.backoff)
         if done.commit is not None:
             tries = f" at the {done.attempts}. attempt" if done.attempts > 1 else ""
-            out().print(f"pushed {what} to {done.branch}{tries}: {done.commit[:10]}")
+            err().print(f"pushed {what} to {done.branch}{tries}: {done.commit[:10]}")
         for note in done.notes:
-            out().print(note, soft_wrap=True)
+            err().print(note)
 
     @property
     def _locks(self) -> Path:

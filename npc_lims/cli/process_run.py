@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Optional
 import typer
 
 from npc_lims.cli.console import out
+from npc_lims.cli.lists import one_style, print_csv, print_json
 from npc_lims.cli.options import session_ids_of
 from npc_lims.cli.process_places import NAMES, PIPELINES, SESSIONS, STATE, chosen_processes, state_folder
+from npc_lims.cli.process_plan import PLAN_COLUMNS, plan_rows
 from npc_lims.cli.process_recording import BRANCH, BY, LIMIT, PUBLISH, SUMMARY, Read, Recorder, Wanted, by_process
-from npc_lims.cli.process_steps import follow, report
+from npc_lims.cli.process_steps import STEPS_CSV, STEPS_JSON, follow, report
 from npc_lims.errors import NpcLimsError
 
 if TYPE_CHECKING:
@@ -41,21 +43,32 @@ def run_command(
     state: Optional[Path] = STATE,
     pipelines: Optional[Path] = PIPELINES,
     summary: Optional[Path] = SUMMARY,
+    as_json: bool = STEPS_JSON,
+    as_csv: bool = STEPS_CSV,
 ) -> None:
     """Start what `npc-lims process plan` shows, up to the limits.
 
     Each run is claimed in state before it is started, and recorded as soon as it is. One whose record was lost is
-    found again, by its name or by what it runs on, before it would be started a second time.
+    found again, by its name or by what it runs on, before it would be started a second time. With --dry-run, --json
+    and --csv print what `process plan` prints, of what would be started.
+
+    Reads pipelines.yaml and the state folder. Starts computations on Code Ocean, and writes what was started: into the
+    state folder, or with --publish to a branch. Needs CODE_OCEAN_API_TOKEN, but not with --dry-run.
 
     Exits with 0 if all was started that Code Ocean takes (it may be busy, or refuse one: the table tells); 2 on bad
     input; 3 if Code Ocean failed for something (the rest was done).
 
-    Example: npc-lims process run dlc_eye --limit 3 --publish
+    \b
+    Examples:
+      npc-lims process run --dry-run
+      npc-lims process run dlc_eye --limit 3 --publish
+      npc-lims process run dlc_eye --sessions 626791_2022-08-15 --again
     """
     from npc_lims.processing.service import RunService
     from npc_lims.processing.start import start
     from npc_lims.settings import load_settings
 
+    one_style(json=as_json, csv=as_csv)
     if again and not names:
         raise NpcLimsError(
             "--again needs the process that is meant: npc-lims process run PROCESS --sessions ... --again"
@@ -66,7 +79,7 @@ def run_command(
     wanted = Wanted(processes, session_ids_of(sessions), limit, again)
     recorder = Recorder(settings, folder, publish, branch, by)
     if dry_run:
-        _print_plan(recorder.read(processes), wanted)
+        _tell_plan(_plan(recorder.read(processes), wanted), as_json, as_csv)
         return
     service = RunService(settings)  # without a token nothing is claimed
     claimed = recorder.claim(wanted)
@@ -80,7 +93,7 @@ def run_command(
     finally:
         # also what was done before it was stopped
         recorder.record(by_process(happened))
-    report(outcome, _NOTHING, summary)
+    report(outcome, _NOTHING, summary, as_json=as_json, as_csv=as_csv)
 
 
 def claim_command(
@@ -95,9 +108,17 @@ def claim_command(
     state: Optional[Path] = STATE,
     pipelines: Optional[Path] = PIPELINES,
 ) -> None:
-    """Record a claim for each run that is to be started, and start nothing: the half of a run that may push.
+    """Record a claim for each run that is to be started.
 
-    Example: npc-lims process claim --publish --out claims.json
+    Nothing is started: it is the half of `npc-lims process run` that may push.
+
+    Reads pipelines.yaml and the state folder. Writes claims: into the state folder, or with --publish to a branch; and
+    the file --out. Needs no credentials, but with --publish the right to push.
+
+    \b
+    Examples:
+      npc-lims process claim --out claims.json
+      npc-lims process claim dlc_eye --limit 3 --publish --out claims.json
     """
     from npc_lims.processing.updates import write_updates
     from npc_lims.settings import load_settings
@@ -122,12 +143,21 @@ def start_command(
     state: Optional[Path] = STATE,
     pipelines: Optional[Path] = PIPELINES,
     summary: Optional[Path] = SUMMARY,
+    as_json: bool = STEPS_JSON,
+    as_csv: bool = STEPS_CSV,
 ) -> None:
-    """Start what was claimed, and write nothing but a file: the half of a run that has Code Ocean's token.
+    """Start what was claimed.
+
+    It is the half of `npc-lims process run` that has Code Ocean's token.
+
+    Reads the file --claims, pipelines.yaml and the state folder. Starts computations on Code Ocean, and writes nothing
+    but the file --out. Needs CODE_OCEAN_API_TOKEN.
 
     Exits as `npc-lims process run`.
 
-    Example: npc-lims process start --claims claims.json --out started.json
+    \b
+    Examples:
+      npc-lims process start --claims claims.json --out started.json
     """
     from npc_lims.processing.runs import Run
     from npc_lims.processing.runs_file import read_runs
@@ -137,6 +167,7 @@ def start_command(
     from npc_lims.settings import load_settings
     from npc_lims.state.store import read_state
 
+    one_style(json=as_json, csv=as_csv)
     claims = read_updates(claims_file)
     folder = state_folder(state)
     # also of those that nothing is claimed for: somebody may have lost a claim
@@ -156,7 +187,7 @@ def start_command(
 
     write_updates(into, {})
     jobs = ((one.name, start(service, one, claimed(one), read_runs(folder, one.name), records)) for one in processes)
-    report(follow(jobs, keep), _NOTHING, summary)
+    report(follow(jobs, keep), _NOTHING, summary, as_json=as_json, as_csv=as_csv)
 
 
 def _check_known(claimed: Iterable[str], processes: Sequence[Process], file: Path) -> None:
@@ -166,10 +197,9 @@ def _check_known(claimed: Iterable[str], processes: Sequence[Process], file: Pat
         raise NpcLimsError(f"{file}: claims of {', '.join(unknown)}, which pipelines.yaml does not have: claim again")
 
 
-def _print_plan(recorded: Read, wanted: Wanted) -> None:
+def _plan(recorded: Read, wanted: Wanted) -> list[tuple[str, Decision]]:
+    """What would be started, by process."""
     import datetime
-
-    from rich.table import Table
 
     from npc_lims.processing.plan import RUN, plan
 
@@ -186,6 +216,18 @@ def _print_plan(recorded: Read, wanted: Wanted) -> None:
             again=wanted.again,
         )
         chosen += [(process.name, one) for one in decisions if one.verdict == RUN]
+    return chosen
+
+
+def _tell_plan(chosen: Sequence[tuple[str, Decision]], as_json: bool, as_csv: bool) -> None:
+    if as_json:
+        print_json(list(plan_rows(chosen)))
+        return
+    if as_csv:
+        print_csv(PLAN_COLUMNS, plan_rows(chosen))
+        return
+    from rich.table import Table
+
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("process", "session", "try", "input", "why"):
         table.add_column(title, no_wrap=title != "why")

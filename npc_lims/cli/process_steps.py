@@ -11,18 +11,23 @@ from typing import TYPE_CHECKING, Callable, Optional
 
 import typer
 
-from npc_lims.cli.console import err, out
-from npc_lims.cli.options import SOURCE_FAILED
+from npc_lims.cli.console import complain, err, out
+from npc_lims.cli.exit_codes import ExitCode
+from npc_lims.cli.lists import csv_option, json_option, print_csv, print_json
 from npc_lims.errors import ComputationError, SourceError
 
 if TYPE_CHECKING:
     from npc_lims.processing.runs import Update
     from npc_lims.processing.start import Step
 
-__all__ = ["Outcome", "follow", "report"]
+__all__ = ["STEPS_CSV", "STEPS_JSON", "Outcome", "follow", "report"]
 
 Keep = Callable[[str, "Update"], None]
 """Records what happened to a run of a process."""
+
+_COLUMNS = ("process", "session", "try", "what", "about", "failure")
+STEPS_JSON = json_option("an array of what was done")
+STEPS_CSV = csv_option(_COLUMNS)
 
 _STYLES = {
     "started": "green",
@@ -80,18 +85,27 @@ def _told() -> Iterator[Callable[[str], None]]:
         yield status.update
 
 
-def report(outcome: Outcome, nothing: str, summary: Optional[Path] = None) -> None:
+def report(
+    outcome: Outcome, nothing: str, summary: Optional[Path] = None, *, as_json: bool = False, as_csv: bool = False
+) -> None:
     """Print what was done, *nothing* if that is nothing; append it to *summary* as Markdown.
 
     Raises:
         typer.Exit: Something could not be done.
     """
-    _print(outcome, nothing)
+    if as_json:
+        print_json([_as_row(process, step) for process, step in outcome.steps])
+    elif as_csv:
+        print_csv(_COLUMNS, (_as_row(process, step) for process, step in outcome.steps))
+    else:
+        _print(outcome, nothing)
+    for failure in dict.fromkeys(outcome.failures):
+        complain(failure)
     if summary is not None:
         with summary.open("a", encoding="utf-8") as file:
             file.write(_as_markdown(outcome, nothing))
     if outcome.failures:
-        raise typer.Exit(SOURCE_FAILED)
+        raise typer.Exit(ExitCode.INCOMPLETE)
 
 
 def _print(outcome: Outcome, nothing: str) -> None:
@@ -109,8 +123,17 @@ def _print(outcome: Outcome, nothing: str) -> None:
         console.print(table)
     if told := _told_in_all(outcome, nothing):
         console.print(told, soft_wrap=True)
-    for failure in dict.fromkeys(outcome.failures):
-        err().print(f"npc-lims: {failure}")
+
+
+def _as_row(process: str, step: Step) -> dict[str, object]:
+    return {
+        "process": process,
+        "session": step.run.session,
+        "try": step.run.attempt,
+        "what": step.what,
+        "about": _about(step),
+        "failure": step.failure or None,
+    }
 
 
 def _style(step: Step) -> str:

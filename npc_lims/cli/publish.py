@@ -33,14 +33,21 @@ def publish_command(
         None, help="Write which sources answered and which failed to this file, as JSON, for npc-lims alert."
     ),
 ) -> None:
-    """Apply what was seen to the newest state on the remote's branch, and push that: a commit for each sync.
+    """Commit and push what syncs saw.
 
-    If others push first it is applied to what they pushed, and so on; nothing is merged or forced. Only files
-    of the state folder are in the commits.
+    It is applied to the newest state on the remote's branch, a commit for each sync. If others push first it is applied
+    to what they pushed, and so on; nothing is merged or forced. Only files of the state folder are in the commits.
+
+    Reads what syncs saw, and the remote's branch. Writes commits there, and nothing in the working tree. Needs the
+    right to push, as git has it.
 
     Exits with 0 if it was pushed, or if there is nothing to push; 2 if it cannot be; 4 if the breaker refuses.
 
-    Example: npc-lims sync && npc-lims publish --branch main
+    \b
+    Examples:
+      npc-lims publish
+      npc-lims publish --branch main --dry-run
+      npc-lims publish --observed observed --trailer Run=https://github.com/lab/state/actions/runs/7
     """
     from npc_lims.observed import read_observed_folder
     from npc_lims.publishing.held import held

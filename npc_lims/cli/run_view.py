@@ -20,9 +20,9 @@ _STYLES = {"success": "green", "failure": "bold red", "timed_out": "bold red", "
 
 
 @contextlib.contextmanager
-def watching(console: Console) -> Iterator[Callable[[Run], None]]:
-    """What is to be told of each look at the run."""
-    if not console.is_terminal:
+def watching(console: Console, *, by_line: bool = False) -> Iterator[Callable[[Run], None]]:
+    """What is to be told of each look at the run; by line also on a terminal where other things are printed."""
+    if by_line or not console.is_terminal:
         yield _Lines(console)
         return
     from rich.live import Live

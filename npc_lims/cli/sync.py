@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import Optional
 
 import typer
 
-from npc_lims.cli.console import err, out
+from npc_lims.cli.console import complain, err, out, warn
+from npc_lims.cli.exit_codes import ExitCode
+from npc_lims.cli.lists import csv_option, json_option, one_style, print_csv, print_json
 from npc_lims.cli.options import (
     CHANGED_HELP,
     ONLY_HELP,
     SESSIONS_HELP,
-    SOURCE_FAILED,
     session_ids_of,
     sources_of,
     tracked_beside,
@@ -31,6 +30,7 @@ from npc_lims.sync import SyncOptions, SyncResult, apply, observe
 __all__ = ["sync_command"]
 
 _MOST_LISTED = 30
+_COLUMNS = ("id", "what", "details")
 
 
 def sync_command(
@@ -43,15 +43,25 @@ def sync_command(
     mirror: Optional[Path] = typer.Option(None, help="Read DIR/s3/<bucket>/<key> and DIR/codeocean, not the cloud."),
     dry_run: bool = typer.Option(False, "--dry-run", help="Show what would change; write nothing."),
     allow_removals: bool = typer.Option(False, "--allow-removals", help="Go on where the breaker would refuse."),
-    as_json: bool = typer.Option(False, "--json", help="Print what changed as JSON."),
+    as_json: bool = json_option("an object with what changed, failed and was written"),
+    as_csv: bool = csv_option(_COLUMNS),
 ) -> None:
     """Ask the sources, and write what changed to the state folder.
+
+    Reads tracked_sessions.yaml, the training workbooks, Code Ocean and S3. Writes files of the state folder whose facts
+    changed, and keeps what was seen for `npc-lims publish`. Needs AWS keys and CODE_OCEAN_API_TOKEN, unless --only or
+    --mirror leaves out what needs them.
 
     Exits with 0 if complete; 2 on bad input; 3 if a source failed (the rest is written); 4 if it would
     remove or blank more than 10 sessions and 5 % of them.
 
-    Example: npc-lims sync --only tracked,training --dry-run
+    \b
+    Examples:
+      npc-lims sync
+      npc-lims sync --only tracked,training --dry-run
+      npc-lims sync --sessions 626791_2022-08-15 --json
     """
+    one_style(json=as_json, csv=as_csv)
     settings = load_settings()
     if mirror is not None:
         settings = settings.model_copy(update={"mirror": mirror})
@@ -80,12 +90,15 @@ def sync_command(
     elif waiting is not None:
         replace_older(waiting)
     if as_json:
-        json.dump(_as_json(result, options), sys.stdout, indent=1)
-        sys.stdout.write("\n")
+        print_json(_as_json(result, options))
+    elif as_csv:
+        print_csv(_COLUMNS, (change.as_dict() for change in result.changes))
     else:
         _print(result, options)
+    for failure in result.failures:
+        complain(f"{failure.source} failed, what is recorded of it stays: {failure.reason}")
     if result.failures:
-        raise typer.Exit(SOURCE_FAILED)
+        raise typer.Exit(ExitCode.INCOMPLETE)
 
 
 def _hold(folder: Path, observed: Observed) -> Optional[Waiting]:
@@ -94,7 +107,7 @@ def _hold(folder: Path, observed: Observed) -> Optional[Waiting]:
     except GitError as error:
         # where there is no git nobody means to publish
         if any((parent / ".git").exists() for parent in folder.absolute().parents):
-            err().print(f"npc-lims: warning: what this sync saw cannot be kept for npc-lims publish: {error}")
+            warn(f"what this sync saw cannot be kept for npc-lims publish: {error}")
         return None
 
 
@@ -144,5 +157,3 @@ def _print(result: SyncResult, options: SyncOptions) -> None:
         console.print(table)
         if len(changes) > _MOST_LISTED:
             console.print(f"... and {len(changes) - _MOST_LISTED} more (--json lists them all)")
-    for failure in result.failures:
-        err().print(f"npc-lims: {failure.source} failed, what is recorded of it stays: {failure.reason}")

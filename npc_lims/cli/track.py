@@ -10,7 +10,8 @@ from typing import Any, Literal, Optional
 
 import typer
 
-from npc_lims.cli.console import err, out
+from npc_lims.cli.console import note, out
+from npc_lims.cli.lists import csv_option, json_option, one_style, print_csv, print_json
 from npc_lims.cli.track_apply import MAX_BODY, Target, apply_or_propose, branch_name, code
 from npc_lims.cli.track_import import import_command
 from npc_lims.errors import NpcLimsError
@@ -24,11 +25,14 @@ from npc_lims.track.values import parse_assignment, parse_issue, parse_note, par
 __all__ = ["track_app"]
 
 track_app = typer.Typer(
-    help="Add, change and remove sessions in tracked_sessions.yaml: only their own lines, whatever stands around them.",
+    help="Add, change and remove sessions in tracked_sessions.yaml.\n\nOnly their own lines change."
+    "\n\n\b\nExamples:\n  npc-lims track add //allen/DRpilot_626791_20220815 --dry-run"
+    "\n  npc-lims track edit 626791_2022-08-15 --set day=3 --pr",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
 
+_REPEAT_COLUMNS = ("id", "line", "is_removed", "differs", "problem")
 _TRACKED = typer.Option(None, "--tracked", help="Default: tracked_sessions.yaml of this checkout.")
 _DRY_RUN = typer.Option(False, "--dry-run", help="Show the diff; write nothing.")
 _PR = typer.Option(
@@ -82,7 +86,13 @@ def add_command(
     Its entry is written as its neighbours are, and goes where its date puts it among its subject's sessions, or else
     among those of its project.
 
-    Example: npc-lims track add //allen/DRpilot_626791_20220815 --day 1 --set probe_letters_to_skip=DE
+    Reads tracked_sessions.yaml. Writes that file, or with --pr a pull request. Needs no credentials, but with --pr
+    GITHUB_TOKEN.
+
+    \b
+    Examples:
+      npc-lims track add //allen/DRpilot_626791_20220815 --day 1 --dry-run
+      npc-lims track add //allen/DRpilot_626791_20220815 --set probe_letters_to_skip=DE --pr
     """
     path, issues = parse_path(path), [parse_issue(text) for text in issue or ()]
     given = [parse_assignment(text) for text in set_ or ()]
@@ -118,7 +128,13 @@ def edit_command(
     Only the values that change are touched: comments, quotes and indents stay. Of a session that is listed
     several times the first entry is changed, which is the one that counts.
 
-    Example: npc-lims track edit 626791_2022-08-15 --set probe_letters_to_skip=EF --unset day
+    Reads tracked_sessions.yaml. Writes that file, or with --pr a pull request. Needs no credentials, but with --pr
+    GITHUB_TOKEN.
+
+    \b
+    Examples:
+      npc-lims track edit 626791_2022-08-15 --set probe_letters_to_skip=EF --unset day
+      npc-lims track edit 626791_2022-08-15 --note "no video" --pr
     """
     issues = [parse_issue(text) for text in issue or ()]
     given = [parse_assignment(text) for text in set_ or ()]
@@ -145,11 +161,18 @@ def remove_command(
     branch: Optional[str] = _BRANCH,
     base: Optional[str] = _BASE,
 ) -> None:
-    """Take a session off the list: its entry, and any that repeats it.
+    """Take a session off the list.
 
-    Comments above an entry stay. So does the line of a project that has no entry left.
+    That is its entry, and any that repeats it. Comments above an entry stay. So does the line of a project that has no
+    entry left.
 
-    Example: npc-lims track remove 626791_2022-08-15
+    Reads tracked_sessions.yaml. Writes that file, or with --pr a pull request. Needs no credentials, but with --pr
+    GITHUB_TOKEN.
+
+    \b
+    Examples:
+      npc-lims track remove 626791_2022-08-15 --dry-run
+      npc-lims track remove 626791_2022-08-15 --pr
     """
     session_id = _session_id(session)
     target = Target(tracked, dry_run, pr, branch, base)
@@ -166,13 +189,23 @@ def dedupe_command(
     pr: bool = _PR,
     branch: Optional[str] = _BRANCH,
     base: Optional[str] = _BASE,
+    as_json: bool = json_option("an array of repeats"),
+    as_csv: bool = csv_option(_REPEAT_COLUMNS),
 ) -> None:
-    """Remove entries that repeat another one of their path and say the same.
+    """Remove entries that repeat another one.
 
-    Repeats that say something else are shown, and stay unless --keep tells which entry is right.
+    They have its path and say the same. Repeats that say something else are shown, and stay unless --keep tells which
+    entry is right.
 
-    Example: npc-lims track dedupe --dry-run
+    Reads tracked_sessions.yaml. Writes that file, or with --pr a pull request. Needs no credentials, but with --pr
+    GITHUB_TOKEN.
+
+    \b
+    Examples:
+      npc-lims track dedupe --dry-run
+      npc-lims track dedupe --keep last --pr
     """
+    one_style(json=as_json, csv=as_csv)
     kept: Optional[Literal["first", "last"]] = None if keep is None else keep.value
     command = ["dedupe", *_option("--keep", kept)]
     found: list[Deduped] = []
@@ -182,13 +215,29 @@ def dedupe_command(
         told = [f"- {code(repeat.session)}: {code(repeat.problem)}" for repeat in found[-1].removed]
         return Revised(found[-1].text, _body(command, told))
 
+    def tell() -> None:
+        if as_json:
+            print_json(_repeat_rows(found[-1]))
+        elif as_csv:
+            print_csv(_REPEAT_COLUMNS, _repeat_rows(found[-1]))
+        else:
+            _tell_repeats(found[-1], dry_run)
+
     apply_or_propose(
         change,
-        Target(tracked, dry_run, pr, branch, base),
+        Target(tracked, dry_run, pr, branch, base, is_listed=as_json or as_csv),
         branch=branch_name("-".join(["dedupe", *command[2:]])),
         title="track: remove repeated entries",
-        tell=lambda: _tell_repeats(found[-1], dry_run),
+        tell=tell,
     )
+
+
+def _repeat_rows(found: Deduped) -> list[dict[str, Any]]:
+    return [
+        dict(zip(_REPEAT_COLUMNS, (one.session, one.line, is_removed, one.differs, one.problem)))
+        for repeats, is_removed in ((found.removed, True), (found.left, False))
+        for one in repeats
+    ]
 
 
 def _tell_repeats(found: Deduped, dry_run: bool) -> None:
@@ -220,8 +269,8 @@ def _change(change: Change, branch: str, title: str, command: Sequence[str], tar
         return Revised(made[-1].text, _body(command, told + [f"- {code(note)}" for note in made[-1].notes]))
 
     def tell() -> None:
-        for note in made[-1].notes:
-            err().print(f"npc-lims: {note}")
+        for one in made[-1].notes:
+            note(one)
 
     apply_or_propose(revise, target, branch=branch_name(branch), title=f"track: {title}", tell=tell)
 

@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Optional
 from urllib.parse import quote
 
-from npc_lims.cli.console import out
+from rich.console import Console
+
+from npc_lims.cli.console import err, out
 from npc_lims.cli.places import checkout
 from npc_lims.errors import NpcLimsError
 from npc_lims.github.propose import Revised
@@ -41,6 +43,7 @@ class Target:
         pr: Open or update a pull request.
         branch: Of the pull request; default: one that the same change always has.
         base: Branch to change by it; default: that of the repository.
+        is_listed: Standard output is for a list alone: whatever else is told goes to standard error.
     """
 
     tracked: Optional[Path]
@@ -48,6 +51,12 @@ class Target:
     pr: bool
     branch: Optional[str]
     base: Optional[str]
+    is_listed: bool = False
+
+    @property
+    def console(self) -> Console:
+        """Where it is told what becomes of the change."""
+        return err() if self.is_listed else out()
 
 
 def apply_or_propose(
@@ -71,18 +80,18 @@ def apply_or_propose(
     settings = load_settings()
     branch = target.branch or branch
     if target.pr and not target.dry_run and settings.github_token is not None:
-        _propose(settings, change, target.base, branch, title, tell)
+        _propose(settings, change, target, branch, title, tell)
         return
     tracked = checkout() / TRACKED_FILE if target.tracked is None else target.tracked
     old = _read_text(tracked)
     new = change(old, str(tracked)).text
     if new == old:
         tell()
-        out().print(f"{tracked}: nothing to change, it says so already", soft_wrap=True)
+        target.console.print(f"{tracked}: nothing to change, it says so already", soft_wrap=True)
         return
     if not target.dry_run:
         _refuse_read_only(tracked)
-    _print_diff(old, new, tracked.name, None if target.dry_run else _MOST_LINES)
+    _print_diff(target.console, old, new, tracked.name, None if target.dry_run else _MOST_LINES)
     tell()
     if target.dry_run:
         return
@@ -90,10 +99,10 @@ def apply_or_propose(
         raise NpcLimsError(f"{tracked}: changed by somebody else meanwhile; nothing is written, give the command again")
     _write(tracked, new)
     if target.pr:
-        out().print(
+        target.console.print(
             "\nGITHUB_TOKEN is not set, so no pull request was opened; the file here is changed.", soft_wrap=True
         )
-    _print_next_steps(settings, tracked, target.base, branch, title)
+    _print_next_steps(settings, tracked, target, branch, title)
 
 
 def branch_name(name: str) -> str:
@@ -155,14 +164,14 @@ def _write(path: Path, text: str) -> None:
 def _propose(
     settings: Settings,
     change: Callable[[str, str], Revised],
-    base: str | None,
+    target: Target,
     branch: str,
     title: str,
     tell: Callable[[], None],
 ) -> None:
     from npc_lims.github import Proposal, propose
 
-    proposal = Proposal(branch, title, TRACKED_FILE, lambda text: change(text, TRACKED_FILE), base)
+    proposal = Proposal(branch, title, TRACKED_FILE, lambda text: change(text, TRACKED_FILE), target.base)
     proposed = propose(settings, proposal)
     tell()
     if proposed.number is None:
@@ -170,11 +179,10 @@ def _propose(
     else:
         what = "opened" if proposed.is_new else "updated" if proposed.is_changed else "is up to date"
         said = f"pull request {what}: {proposed.url}"
-    out().print(said, soft_wrap=True)
+    target.console.print(said, soft_wrap=True)
 
 
-def _print_diff(old: str, new: str, name: str, most: int | None) -> None:
-    console = out()
+def _print_diff(console: Console, old: str, new: str, name: str, most: int | None) -> None:
     lines = list(difflib.unified_diff(_lines(old), _lines(new), f"a/{name}", f"b/{name}"))
     for number, line in enumerate(lines[:most]):
         style = "bold" if number < 2 else _STYLES.get(line[:1])
@@ -189,8 +197,8 @@ def _lines(text: str) -> list[str]:
     return io.StringIO(text, newline="\n").readlines()
 
 
-def _print_next_steps(settings: Settings, tracked: Path, base: str | None, branch: str, title: str) -> None:
-    console = out()
+def _print_next_steps(settings: Settings, tracked: Path, target: Target, branch: str, title: str) -> None:
+    console, base = target.console, target.base
     console.print("\nTo propose this change:")
     for command in (
         f"git switch -c {shlex.quote(branch)}",

@@ -90,13 +90,6 @@ def test_the_version() -> None:
     assert done.out == f"npc-lims {npc_lims.__version__}\n"
 
 
-@pytest.mark.parametrize("command", ["sync", "sessions", "show", "validate", "verify", "doctor", "demo"])
-def test_every_command_has_help_with_an_example(command: str) -> None:
-    done = run_cli(command, "--help")
-    assert done.code == 0
-    assert f"Example: npc-lims {command}" in done.out
-
-
 def test_an_unknown_command_is_exit_2() -> None:
     done = run_cli("synch")
     assert done.code == 2

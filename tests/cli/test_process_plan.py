@@ -203,9 +203,10 @@ def test_every_mistake_of_the_file_is_told_with_its_line(folder: Path) -> None:
     path.write_text(path.read_text().replace("input: raw", "inputs: raw", 2))
     done = run_cli("process", "plan")
     assert done.code == 2
-    lines = done.err.splitlines()
+    *lines, last = done.err.splitlines()
     assert len(lines) == 4
     assert all(line.startswith(f"{path}:") for line in lines)
+    assert last == f"npc-lims: error: {path}: 4 errors, listed above; correct them and give the command again"
     assert "error: unknown key 'inputs' (did you mean 'input'?)" in done.err
 
 

@@ -5,15 +5,22 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
+from hypothesis import strategies
+from rich.cells import cell_len
+from rich.console import Console
 
+from npc_lims.cli.sessions_table import render_table
 from npc_lims.rows import COLUMNS, FLAG_NAMES
-from tests.integration.world import ADDED, Done, GitHub, run_cli
+from tests.integration.world import ADDED, Done, GitHub, commit_all, run_cli, run_git
 
 # Named by the people who use the JSON: none of these may go.
 PROMISED = ("id", "subject", "date", "idx", "project", "platform", "is_ephys", "is_sync", "allen_path")
@@ -104,8 +111,87 @@ def test_the_table(from_state: Path) -> None:
     lines = done.out.splitlines()
     assert lines[0].split()[:3] == ["session", "project", "platform"]
     assert len([line for line in lines if line.startswith("901")]) == 17
-    assert "17 sessions" in lines[-1]
+    assert "never observed" in lines[-2]
+    assert lines[-1] == "17 sessions"
     assert "no session matches" in sessions(from_state, "--subject", "1").out
+
+
+def table(rows: list[dict[str, Any]], width: int, *columns: str, colours: Any = None) -> list[str]:
+    """On a terminal of that width."""
+    console = Console(file=io.StringIO(), width=width, force_terminal=True, color_system=colours)
+    return render_table(rows, console, columns).splitlines()
+
+
+@pytest.mark.parametrize("width", [40, 41, 50, 64, 80, 100, 120, 150, 300])
+def test_the_table_fits_the_terminal(from_state: Path, width: int) -> None:
+    lines = table(rows(from_state), width)
+    assert max(map(cell_len, lines)) <= width
+    head = lines[0].split()
+    assert {"session", "up", "sort", "annot"} <= set(head), "what people ask for most is there in any case"
+    assert (len(head) == 17) == (width >= 150), "all that there is room for"
+    assert all(line.startswith("901") for line in lines[1:30])
+    assert ("wider terminal" in " ".join(lines[30:])) == (len(head) < 17)
+
+
+@hypothesis.given(text=strategies.text(max_size=60), width=strategies.integers(40, 300), chosen=strategies.booleans())
+def test_whatever_stands_in_a_cell_the_table_fits(text: str, width: int, chosen: bool) -> None:
+    row: dict[str, Any] = dict.fromkeys(COLUMNS)
+    row.update(id="626791_2022-08-15_1", project=text, platform="ephys", rig=text, not_applicable=[])
+    lines = table([row], width, *(("project", "id", "rig") if chosen else ()))
+    assert lines[2].startswith(("✓ yes", "y yes", "1 session")), "one line for each session, whatever it holds"
+    assert max(map(cell_len, lines)) <= width
+    assert all(line.isprintable() for line in lines)
+
+
+def test_a_terminal_gets_colours_unless_it_wants_none(from_state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    row = [next(row for row in rows(from_state) if row["is_sorted"])]
+    assert "\x1b[32m" in "".join(table(row, 120, colours="standard"))
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b[32m" not in "".join(table(row, 120, colours="standard"))
+    assert "\x1b" not in render_table(row, Console(file=io.StringIO()))
+
+
+def test_ten_thousand_rows_take_a_moment(from_state: Path) -> None:
+    many = rows(from_state) * 345
+    began = time.process_time()
+    assert len(table(many, 150, colours="standard")) == len(many) + 3
+    assert time.process_time() - began < 2
+
+
+# --- choosing
+
+
+def test_a_flag_has_three_answers(tmp_path: Path, demo_state: Path, elsewhere: Path) -> None:
+    """Of those that it applies to, each session is in exactly one of the three lists."""
+    lines = [json.loads(line) for line in (demo_state / "sessions.jsonl").read_text().splitlines()]
+    for line in lines[::3]:
+        line["status"].update({"is_sorted": None} if "is_sorted" in line["status"] else {})
+    (tmp_path / "state").mkdir()
+    text = "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines)
+    (tmp_path / "state" / "sessions.jsonl").write_text(text)
+    state = tmp_path / "state"
+    parts = [set(ids(state, option, "sorted")) for option in ("--is", "--missing", "--unknown")]
+    assert all(parts)
+    assert sum(map(len, parts)) == len(set.union(*parts))
+    assert set.union(*parts) == {row["id"] for row in rows(state) if "is_sorted" not in row["not_applicable"]}
+    done = sessions(state, "--is", "sorted")
+    assert f"{len(parts[2])} sessions are left out, as is_sorted was never observed" in done.err
+    done = sessions(state, "--is", "sorted", "--subject", "901006")
+    assert done.err == "", "those that are not meant for other reasons are no loss"
+
+
+def test_columns_order_and_number_can_be_chosen(from_state: Path) -> None:
+    found = rows(from_state, "--columns", "session,rig,SORTED", "--sort", "-day", "--limit", "3")
+    assert [list(row) for row in found] == [["id", "rig", "is_sorted"]] * 3
+    days = [row["experiment_day"] for row in rows(from_state, "--sort", "-day")]
+    known = [day for day in days if day is not None]
+    assert days == sorted(known, reverse=True) + [None] * (len(days) - len(known))
+    assert [row["experiment_day"] for row in rows(from_state, "--sort", "experiment_day")][: len(known)] == known[::-1]
+    done = sessions(from_state, "--columns", "id,raw_asset_id", "--csv", "--limit", "1")
+    assert done.out.splitlines()[0] == "id,raw_asset_id"
+    lines = sessions(from_state, "--columns", "rig,id,is_surface_channels_sorted,not_applicable").out.splitlines()
+    assert lines[0].split() == ["rig", "session", "surface_channels_sorted", "not_applicable"]
 
 
 def test_never_observed_is_not_no(tmp_path: Path, elsewhere: Path) -> None:
@@ -130,6 +216,14 @@ def test_never_observed_is_not_no(tmp_path: Path, elsewhere: Path) -> None:
         (["--is", "uploded"], "no such flag"),
         (["--missing", "everything"], "no such flag"),
         (["--colour"], "No such option"),
+        (["--columns", "colour"], "no such column"),
+        (["--columns", ","], "names no column"),
+        (["--sort", "-colour"], "no such column"),
+        (["--limit", "0"], "--limit"),
+        (["--json", "--csv"], "exclude each other"),
+        (["--interval", "9"], "--watch"),
+        (["--watch", "--csv"], "leave out --csv"),
+        (["--at", "2024-06-31"], "no day of the calendar"),
     ],
 )
 def test_mistakes_are_exit_2_and_one_message(from_state: Path, arguments: list[str], words: str) -> None:
@@ -177,6 +271,48 @@ def test_show_of_no_session_is_one_message(from_state: Path, asked: str, words: 
     assert done.code == 2, done
     assert words in done.err
     assert "Traceback" not in done.err
+
+
+# --- the past
+
+
+@pytest.fixture
+def two_days(demo_state: Path, tmp_path: Path) -> Path:
+    """A checkout in which the newest session was added by the second commit."""
+    repository = tmp_path / "repository"
+    shutil.copytree(demo_state, repository / "state")
+    snapshot = repository / "state" / "sessions.jsonl"
+    whole = snapshot.read_bytes()
+    snapshot.write_bytes(whole.partition(b"\n")[2])
+    commit_all(repository)
+    run_git(repository, "tag", "before")
+    snapshot.write_bytes(whole)
+    commit_all(repository)
+    return repository
+
+
+def test_state_as_it_was(two_days: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(two_days)
+    commit = run_git(two_days, "rev-parse", "before").strip()
+    for at in ("before", commit, commit[:9]):
+        done = run_cli("sessions", "--at", at)
+        assert done.code == 0, done
+        assert ADDED not in done.out
+        assert done.out.splitlines()[-1] == "28 sessions"
+        assert f"as of commit {commit[:10]} of 20" in done.out.splitlines()[-2]
+    assert ADDED in run_cli("sessions").out
+    assert len(json.loads(run_cli("sessions", "--at", "before", "--ephys", "--json").out)) == 16
+
+
+def test_a_session_as_it_was(two_days: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(two_days)
+    done = run_cli("show", "901001_2024-03-13", "--at", "before")
+    assert done.code == 0, done
+    assert "as of commit" in done.out
+    assert run_cli("show", ADDED).code == 0
+    done = run_cli("show", ADDED, "--at", "before")
+    assert done.code == 2, done
+    assert f"no session {ADDED}" in done.err
 
 
 # --- where state comes from
@@ -227,7 +363,7 @@ def test_a_reader_that_goes_away_is_no_reason_to_complain(from_state: Path) -> N
     assert told == ""
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
+@pytest.mark.parametrize("encoding", ["ascii", "cp437", "cp1252", "utf-8"])
 def test_the_table_in_any_encoding(from_state: Path, encoding: str) -> None:
     import os
 
@@ -236,3 +372,7 @@ def test_the_table_in_any_encoding(from_state: Path, encoding: str) -> None:
     done = subprocess.run(command, capture_output=True, env=environment, check=False)
     assert done.returncode == 0, done.stderr
     assert b"901001_2024-03-11" in done.stdout
+    legend = done.stdout.decode(encoding).splitlines()[-2]
+    expected = "✓ yes  · no  ? never observed  – does not apply"
+    assert legend == (expected if encoding == "utf-8" else "y yes  n no  ? never observed  - does not apply")
+    assert b"\x1b" not in done.stdout

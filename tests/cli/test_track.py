@@ -193,7 +193,7 @@ def test_the_pull_request_tells_what_changes_besides(hub: Hub, file: Path) -> No
     hub.commit({"tracked_sessions.yaml": TRACKED.replace(":\n        ephys_day: 1", "")})
     done = run_cli("track", "add", "//x/626791_20220801", "--pr")
     assert done.code == 0, done
-    assert "npc-lims: experiment_day changes of 626791_2022-08-15 (1 -> 2)" in done.err
+    assert "npc-lims: note: experiment_day changes of 626791_2022-08-15 (1 -> 2)" in done.err
     assert "\n- `experiment_day changes of 626791_2022-08-15 (1 -> 2)" in (hub.pulls[0].body or "")
 
 
@@ -357,13 +357,6 @@ def test_a_folder_that_may_not_be_written(file: Path) -> None:
     assert done.code == 2
     assert "cannot be written" in done.err
     assert file.read_text() == FILE
-
-
-@pytest.mark.parametrize("command", ["add", "edit", "remove", "dedupe", "import"])
-def test_every_command_has_help_with_an_example(command: str) -> None:
-    done = run_cli("track", command, "--help")
-    assert done.code == 0
-    assert f"Example: npc-lims track {command}" in done.out
 
 
 def test_as_a_process(file: Path) -> None:

@@ -1,0 +1,92 @@
+"""What a shell offers behind `npc-lims` for sessions, subjects, projects, flags and columns.
+
+A shell asks at each press of the tab key. So only what is at hand is read (the state folder, or the kept copy of
+what is published), nothing is checked that takes time, and whatever is wrong offers nothing: the command itself
+will tell.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Optional
+
+import typer
+
+from npc_lims.rows import COLUMNS, FLAG_NAMES
+
+__all__ = [
+    "complete_column",
+    "complete_columns",
+    "complete_flag",
+    "complete_project",
+    "complete_session",
+    "complete_subject",
+]
+
+# An enormous list is no help, and takes the shell a while to lay out.
+_MOST = 500
+_PROJECT = re.compile(rb'"project":"([^"\\]+)"')
+
+
+def complete_session(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Ids of sessions, the newest first."""
+    return _beginning(incomplete, _ids(ctx))
+
+
+def complete_subject(ctx: typer.Context, incomplete: str) -> list[str]:
+    return _beginning(incomplete, (session_id.partition("_")[0] for session_id in _ids(ctx)))
+
+
+def complete_project(ctx: typer.Context, incomplete: str) -> list[str]:
+    # found without parsing ten thousand lines, which takes too long
+    found = {match.decode(errors="replace") for line in _lines(ctx) for match in _PROJECT.findall(line)}
+    return _beginning(incomplete, sorted(found))
+
+
+def complete_flag(incomplete: str) -> list[str]:
+    """Flags with `is_` or without, as the word begins."""
+    return _beginning(incomplete, [*(name.replace("is_", "", 1) for name in FLAG_NAMES), *FLAG_NAMES])
+
+
+def complete_column(incomplete: str) -> list[str]:
+    return _beginning(incomplete, COLUMNS)
+
+
+def complete_columns(incomplete: str) -> list[str]:
+    """The column behind the last comma."""
+    before, comma, last = incomplete.rpartition(",")
+    left = [name for name in COLUMNS if name not in before.split(",")]
+    return [f"{before}{comma}{name}" for name in _beginning(last, left)]
+
+
+def _beginning(incomplete: str, words: Iterable[str]) -> list[str]:
+    return [word for word in dict.fromkeys(words) if word.startswith(incomplete)][:_MOST]
+
+
+def _ids(ctx: typer.Context) -> list[str]:
+    from npc_lims.state.snapshot import line_id
+
+    return [line_id(line) for line in _lines(ctx)]
+
+
+def _lines(ctx: typer.Context) -> list[bytes]:
+    try:
+        return _lines_at_hand(ctx.params.get("state"))
+    except Exception:
+        return []  # half a command line has no place for a message
+
+
+def _lines_at_hand(state: Optional[Any]) -> list[bytes]:
+    from npc_lims.cli.places import state_folder
+    from npc_lims.read_settings import settings_for_reading
+    from npc_lims.state.remote import read_cached_snapshot
+    from npc_lims.state.snapshot import SNAPSHOT, checked_lines
+
+    settings = settings_for_reading()
+    folder = state_folder(settings, None if state is None else Path(state))
+    if folder is not None:
+        return checked_lines((folder / SNAPSHOT).read_bytes())
+    kept = read_cached_snapshot(settings)
+    return [] if kept is None else kept.lines

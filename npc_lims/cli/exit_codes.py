@@ -1,0 +1,31 @@
+"""Every exit code of `npc-lims`, and what it means."""
+
+from __future__ import annotations
+
+import enum
+
+__all__ = ["MEANINGS", "ExitCode"]
+
+
+class ExitCode(enum.IntEnum):
+    """What a script may act on."""
+
+    DONE = 0
+    PROBLEMS = 1
+    MISTAKE = 2
+    INCOMPLETE = 3
+    REFUSED = 4
+    STOPPED = 130
+    UNREAD = 141
+
+
+MEANINGS = {
+    ExitCode.DONE: "Done.",
+    ExitCode.PROBLEMS: "A check found problems. They are listed.",
+    ExitCode.MISTAKE: "Bad input or usage: nothing was done, unless the message says so.",
+    ExitCode.INCOMPLETE: "A source could not be asked, and the rest was done; or a run that was waited for failed.",
+    ExitCode.REFUSED: "Refused by the breaker: a sync would remove or blank too many sessions.",
+    ExitCode.STOPPED: "Stopped by Ctrl-C.",
+    ExitCode.UNREAD: "Whoever read the output went away, as `head` does.",
+}
+"""The same in a sentence, for `--help` and the documentation."""

@@ -1,0 +1,110 @@
+"""What is told of an error and of a warning, and the exit code.
+
+All in one style, on stderr: a line begins with `npc-lims: error:`, so that logs can be searched, says what was found
+and ends with what to do.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from typing import Any, cast
+
+import typer
+
+from npc_lims.cli.console import complain, warn
+from npc_lims.cli.exit_codes import ExitCode
+from npc_lims.errors import InputFileError, NpcLimsError, NpcLimsWarning, SyncRefused
+
+__all__ = ["show_warning", "tell"]
+
+# typer has a copy of click inside, older releases of it depend on click: the classes are got at through one that it
+# has always exported
+_UsageError, _ClickException = cast("tuple[type[Exception], ...]", typer.BadParameter.__mro__[1:3])
+
+
+def tell(error: BaseException) -> int:
+    """Print what went wrong.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        BaseException: The error itself: it is none that a user can do anything about.
+    """
+    if _is_unread(error):
+        _print_nothing_more()
+        return ExitCode.UNREAD
+    if isinstance(error, (KeyboardInterrupt, typer.Abort)):
+        complain("stopped by Ctrl-C; to go on, give the command again")
+        return ExitCode.STOPPED
+    message = _message(error)
+    if message is None:
+        raise error
+    complain(message)
+    return ExitCode.REFUSED if isinstance(error, SyncRefused) else ExitCode.MISTAKE
+
+
+def show_warning(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
+    """Warnings in the style of errors, without the line of source that Python shows."""
+    kind = "" if issubclass(category, NpcLimsWarning) else f"{category.__name__}: "
+    warn(f"{kind}{message}")
+
+
+def _message(error: BaseException) -> str | None:
+    """What was found, and what to do. None if nobody planned for it."""
+    if isinstance(error, InputFileError):
+        return _of_file(error)
+    if isinstance(error, NpcLimsError):
+        return str(error)
+    if isinstance(error, _ClickException):
+        return _of_usage(error)
+    if isinstance(error, OSError):
+        # a disk that is full, a file that may not be written, a folder where a file should be
+        where = f"{error.filename}: " if error.filename else ""
+        return f"{where}{error.strerror or error}; check that path, who may write there, and the space on its disk"
+    return None
+
+
+def _of_file(error: InputFileError) -> str:
+    """The problems, as compilers list them, are printed before."""
+    problems = [problem for problem in error.problems if problem.is_error]
+    print(error, file=sys.stderr)
+    files = ", ".join(dict.fromkeys(problem.file for problem in problems))
+    count = f"{len(problems):,} error{'' if len(problems) == 1 else 's'}"
+    return f"{files}: {count}, listed above; correct them and give the command again"
+
+
+def _of_usage(error: Any) -> str:
+    """A sentence of typer's with the nearest thing that there is, and the help to look at."""
+    if type(error).__name__ == "NoArgsIsHelpError":
+        print(error.format_message(), file=sys.stderr)
+        return "which of these commands is missing; name one"
+    possible = getattr(error, "possibilities", None) or ()
+    said = error.message if possible else error.format_message()
+    said = " ".join(said.split()).rstrip(".")
+    if possible:
+        said = f"{said}. Did you mean {' or '.join(sorted(possible))}?"
+    context = getattr(error, "ctx", None)
+    told = said if said.endswith("?") else f"{said}."
+    return f"{told} See {'npc-lims' if context is None else context.command_path} --help"
+
+
+def _is_unread(error: BaseException) -> bool:
+    """Whether nobody reads the output any more."""
+    # typer and rich make an exit of 1 of it, which says something else here
+    cause = error.__context__ if isinstance(error, SystemExit) else error
+    if isinstance(cause, BrokenPipeError):
+        return True
+    # what Windows says of a pipe without a reader
+    return os.name == "nt" and isinstance(cause, OSError) and cause.errno == errno.EINVAL and cause.filename is None
+
+
+def _print_nothing_more() -> None:
+    """What is still to be written as Python ends goes nowhere."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.__stdout__, sys.__stderr__):
+        if stream is not None:
+            os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)

@@ -1,0 +1,182 @@
+"""`npc-lims site`: the pages that show where every session stands."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import re
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Optional
+
+import typer
+from rich.console import Console
+
+from npc_lims.cli.console import err, note
+from npc_lims.cli.places import checkout
+from npc_lims.errors import NpcLimsError
+
+if TYPE_CHECKING:
+    from npc_lims.site.build import Built, Progress
+
+__all__ = ["site_app"]
+
+site_app = typer.Typer(
+    help="Make the site that shows every session, or look at it."
+    "\n\n\b\nExamples:\n  npc-lims site serve --open"
+    "\n  npc-lims site build public",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+_STATE = typer.Option(None, help="State folder. Default: that of this checkout.")
+_NO_HISTORY = typer.Option(False, "--no-history", help="Do not read the commits: quicker, and without timelines.")
+_REPOSITORY = typer.Option(
+    None,
+    metavar="OWNER/NAME",
+    help="Repository on GitHub that links go to. Default: NPC_LIMS_REPO, unless the checkout was never pushed.",
+)
+_BASE_URL = typer.Option(None, help="Address that the site will have: sessions in its feed are then links.")
+_REPOSITORY_NAME = re.compile(r"[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+")
+_SECONDS_BETWEEN_LINES = 5.0
+
+
+@site_app.command("build")
+def build_command(
+    out: Path = typer.Argument(..., help="Folder that becomes the site: new, empty, or a site, which is replaced."),
+    state: Optional[Path] = _STATE,
+    no_history: bool = _NO_HISTORY,
+    repository: Optional[str] = _REPOSITORY,
+    base_url: Optional[str] = _BASE_URL,
+) -> None:
+    """Write the site as static files that any web server can serve.
+
+    Whatever fails, the folder holds the site of before. The timelines begin where the checkout's commits do; without
+    any, or outside of a checkout, there are none.
+
+    Reads the state folder, the tracked file beside it, and the commits of the checkout that it is in. Writes the one
+    folder. Needs no credentials and no network.
+
+    \b
+    Examples:
+      npc-lims site build public
+      npc-lims site build public --no-history --repository our-lab/our_sessions
+    """
+    _tell(_build(out, state, no_history, repository, base_url))
+
+
+@site_app.command("serve")
+def serve_command(
+    site: Optional[Path] = typer.Argument(
+        None, help="A site made before. Default: one made now, for as long as it is served."
+    ),
+    port: int = typer.Option(8000, min=0, max=65535, help="Port of 127.0.0.1; 0 for any that is free."),
+    open_: bool = typer.Option(False, "--open", help="Open it in the browser."),
+    state: Optional[Path] = _STATE,
+    no_history: bool = _NO_HISTORY,
+    repository: Optional[str] = _REPOSITORY,
+) -> None:
+    """Show the site on this machine alone, until Ctrl-C.
+
+    Reads what `npc-lims site build` reads, unless a site is named. Writes a temporary folder, which goes with it. Needs
+    no credentials and no network.
+
+    \b
+    Examples:
+      npc-lims site serve --open
+      npc-lims site serve public --port 8001
+    """
+    from npc_lims.site.folder import is_site
+
+    with contextlib.ExitStack() as stack:
+        if site is None:
+            site = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="npc-lims-site-"))) / "site"
+            _tell(_build(site, state, no_history, repository, None))
+        elif not is_site(site):
+            raise NpcLimsError(
+                f"{site} is no site: npc-lims site build {site} makes one; or name none, and one is made now"
+            )
+        _serve(site, port, open_)
+
+
+def _build(
+    out: Path, state: Optional[Path], no_history: bool, repository: Optional[str], base_url: Optional[str]
+) -> Built:
+    from npc_lims.links import web_address
+    from npc_lims.settings import load_settings
+    from npc_lims.site.build import SiteOptions, build_site
+
+    settings = load_settings()
+    if repository is not None and not _REPOSITORY_NAME.fullmatch(repository):
+        raise NpcLimsError(f"--repository {repository}: not a repository such as {settings.repo}")
+    if base_url is not None and web_address(base_url) is None:
+        raise NpcLimsError(f"--base-url {base_url}: not an address such as https://example.org/sessions/")
+    folder = state or settings.state or checkout() / "state"
+    options = SiteOptions(out, folder, repository, not no_history, base_url)
+    with _progress(err()) as progress:
+        return build_site(settings, options, datetime.datetime.now(datetime.timezone.utc), progress)
+
+
+def _tell(built: Built) -> None:
+    from npc_lims.review.report import counted
+
+    events = "" if built.events is None else f", {counted(built.events, 'event')}"
+    size = f"{counted(built.files, 'file')}, {built.size / 1e6:.1f} MB"
+    typer.echo(f"{built.folder}: {counted(built.sessions, 'session')}{events}; {size}", err=True)
+    if built.is_shallow:
+        note(
+            "this is a shallow clone, so the timelines begin late: git fetch --unshallow brings all commits (in a "
+            "workflow: fetch-depth: 0)"
+        )
+
+
+def _serve(site: Path, port: int, open_: bool) -> None:
+    from npc_lims.site.serve import SiteServer
+
+    try:
+        server = SiteServer(site, port)
+    except OSError as error:
+        raise NpcLimsError(
+            f"port {port} of 127.0.0.1 cannot be had ({error.strerror or error}): --port 0 takes one that is free"
+        ) from None
+    with server:
+        typer.echo(f"{server.address}  (Ctrl-C ends it)")
+        if open_:
+            import webbrowser
+
+            webbrowser.open(server.address)
+        with contextlib.suppress(KeyboardInterrupt):
+            server.serve_forever()
+
+
+@contextlib.contextmanager
+def _progress(console: Console) -> Iterator[Progress]:
+    """A bar on a terminal; elsewhere a line now and then."""
+    if not console.is_terminal:
+        yield _lines(console)
+        return
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    with Progress(
+        TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=console, transient=True
+    ) as bar:
+        task = bar.add_task("", total=None)
+
+        def tell(what: str, done: int, total: Optional[int]) -> None:
+            bar.update(task, description=what, completed=done, total=total)
+
+        yield tell
+
+
+def _lines(console: Console) -> Progress:
+    last = time.monotonic()
+
+    def tell(what: str, done: int, total: Optional[int]) -> None:
+        nonlocal last
+        if time.monotonic() - last >= _SECONDS_BETWEEN_LINES:
+            last = time.monotonic()
+            console.print(f"{what}: {done:,} of {total:,}" if total else what)
+
+    return tell

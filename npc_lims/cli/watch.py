@@ -1,0 +1,216 @@
+"""`npc-lims sessions --watch`: each session that changes, as it does, until the sync that is running is over."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import json
+import sys
+import time
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Callable, Optional
+
+from rich.text import Text
+
+from npc_lims.cli.console import complain, err, note, out, warn
+from npc_lims.cli.exit_codes import ExitCode
+from npc_lims.cli.run_view import watching
+from npc_lims.cli.selection import Selection
+from npc_lims.environment import RAW_URL
+from npc_lims.errors import GitHubError, NpcLimsError
+from npc_lims.rows import session_row
+from npc_lims.state.diff import SessionChange, compare_sessions, headline, one_line
+from npc_lims.state.reader import Lines, Snapshot, describe_age, read_snapshot
+from npc_lims.state.snapshot import parse_line
+
+if TYPE_CHECKING:
+    from npc_lims.github import Run
+    from npc_lims.settings import Settings
+
+__all__ = ["Place", "changes_between_lines", "place_to_watch", "watch_sessions"]
+
+_STYLES = {**dict.fromkeys(("removed", "lost"), "red"), **dict.fromkeys(("new", "uploaded", "sorted"), "green")}
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """What is looked at, and how often.
+
+    Attributes:
+        name: What it is, as people are to read it.
+        look: All sessions now.
+        interval: Seconds between two looks, unless the user says otherwise.
+        least: Seconds that must lie between them, whatever the user says.
+        has_runs: Whether it changes by runs that can be followed.
+    """
+
+    name: str
+    look: Callable[[], Snapshot]
+    interval: float
+    least: float = 0.0
+    has_runs: bool = False
+
+
+def watch_sessions(settings: Settings, selection: Selection, interval: Optional[float], *, as_json: bool) -> int:
+    """Print changes until the run of the sync is over, or Ctrl-C.
+
+    Returns:
+        The exit code: that of a run that did not succeed, too.
+
+    Raises:
+        NpcLimsError: The state cannot be read, to begin with. Later failures are told, and it goes on.
+    """
+    place = place_to_watch(settings)
+    seconds = place.interval if interval is None else interval
+    if seconds < place.least:
+        note(f"looking every {place.least:g} s: more often is more than GitHub answers")
+        seconds = place.least
+    sessions = place.look().lines
+    note(f"{len(sessions.all):,} sessions in {place.name}; looking every {seconds:g} s, Ctrl-C ends it")
+    watch = _Watch(settings, place, selection, sessions, as_json)
+    began = time.monotonic()
+    run = None
+    try:
+        with watching(err(), by_line=True) as tell_run:
+            run = watch.until_over(seconds, tell_run)
+    except KeyboardInterrupt:
+        pass  # how it is meant to end where there is no run
+    took = describe_age(time.monotonic() - began)
+    watch.end(run)
+    note(f"{len(watch.seen):,} change{'' if len(watch.seen) == 1 else 's'} in {took}: {headline(watch.seen)}")
+    if run is not None and run.conclusion != "success":
+        complain(f"the run ended with {run.conclusion}; its log tells why: {run.url}")
+        return ExitCode.INCOMPLETE
+    return ExitCode.DONE
+
+
+def changes_between_lines(before: Lines, after: Lines, selection: Selection) -> list[SessionChange]:
+    """Sessions that differ and were meant before, or are now."""
+    ids = {*before.ids(), *after.ids()}
+    differing = [session_id for session_id in ids if before.find(session_id) != after.find(session_id)]
+    old, new = _facts(before, differing), _facts(after, differing)
+    meant = {
+        session_id
+        for facts in (old, new)
+        for session_id, session in facts.items()
+        if selection.judge(session_row(session))
+    }
+    return [change for change in compare_sessions(old, new) if change.id in meant]
+
+
+class _Watch:
+    def __init__(self, settings: Settings, place: Place, selection: Selection, sessions: Lines, as_json: bool) -> None:
+        self._settings = settings
+        self._place = place
+        self._selection = selection
+        self._sessions = sessions
+        self._print = _print_object if as_json else _print_line
+        self._as_json = as_json
+        self._run: Optional[Run] = None
+        self._complaint = ""
+        self.seen: list[SessionChange] = []
+
+    def until_over(self, interval: float, tell_run: Callable[[Run], None]) -> Run:
+        """Look again and again. The run, once it is over and what it made has been seen."""
+        while True:
+            # the run first: what a run that is over has made is there to be seen
+            if self._place.has_runs:
+                self._look_at_run(tell_run)
+            over = self._run if self._run is not None and self._run.is_over else None
+            is_seen = self._look()
+            if over is not None and is_seen:
+                return over
+            time.sleep(interval)
+
+    def end(self, run: Optional[Run]) -> None:
+        if self._as_json:
+            reason = "stopped" if run is None else "run over"
+            _write({"event": "end", "seen": _now(), "reason": reason, "changes": len(self.seen)})
+
+    def _look_at_run(self, tell: Callable[[Run], None]) -> None:
+        from npc_lims.github import find_running, look_at_run
+
+        try:
+            found = find_running(self._settings) if self._run is None else self._run
+            run = None if found is None else look_at_run(self._settings, found.id)
+        except GitHubError as error:
+            self._complain(str(error))
+            return
+        if run is None or run == self._run:
+            return
+        if self._as_json:
+            told = {"id": run.id, "url": run.url, "status": run.status, "conclusion": run.conclusion}
+            _write({"event": "run", "seen": _now(), **told})
+        else:
+            if self._run is None:
+                note(f"following {run.url}")
+            tell(run)
+        self._run = run
+
+    def _look(self) -> bool:
+        """Whether the state could be read."""
+        try:
+            sessions = self._place.look().lines
+            found = changes_between_lines(self._sessions, sessions, self._selection)
+        except NpcLimsError as error:
+            self._complain(str(error))
+            return False
+        self._complaint = ""
+        self._sessions = sessions
+        for change in found:
+            self.seen.append(change)
+            self._print(change)
+        return True
+
+    def _complain(self, message: str) -> None:
+        """Once, however many looks fail for the same reason."""
+        if message != self._complaint:
+            self._complaint = message
+            warn(f"{message}; looking on")
+
+
+def place_to_watch(settings: Settings) -> Place:
+    if settings.state is not None:
+        return Place(str(settings.state), lambda: read_snapshot(settings), 2.0)
+    name = f"{settings.ref} of {settings.repo}"
+    always = settings.model_copy(update={"ttl": 0.0})
+    if settings.github_token is None:
+        # raw GitHub keeps files for five minutes, and answers some 60 requests an hour to everybody behind one address
+        return Place(name, lambda: read_snapshot(always), 120.0, 75.0 if settings.raw_url == RAW_URL else 0.0)
+    from npc_lims.history.at import snapshot_at
+
+    # by its commit, a file is what it is now: of a branch raw GitHub may know it as it was before
+    # four requests each time, of the thousands an hour that a token has
+    least = 3.0 if settings.raw_url == RAW_URL else 0.0
+    return Place(name, lambda: snapshot_at(always, settings.ref), 15.0, least, has_runs=True)
+
+
+def _facts(lines: Lines, ids: Iterable[str]) -> dict[str, dict[str, Any]]:
+    found = {}
+    for session_id in ids:
+        line = lines.find(session_id)
+        if line is not None:
+            found[session_id] = parse_line(line)
+            del found[session_id]["digest"]
+    return found
+
+
+def _now() -> str:
+    return f"{datetime.datetime.now(datetime.timezone.utc):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _print_line(change: SessionChange) -> None:
+    words = Text(", ".join(change.what), _STYLES.get(change.group, ""))
+    details = "; ".join(one_line(detail) for detail in change.details)
+    line = Text.assemble((f"{datetime.datetime.now():%H:%M:%S}  ", "dim"), (f"{change.id}  ", "bold"), words)
+    out().print(line + Text(f": {details}" if details else "", "dim"), soft_wrap=True)
+    sys.stdout.flush()
+
+
+def _print_object(change: SessionChange) -> None:
+    _write({"event": "change", "seen": _now(), **change.as_dict()})
+
+
+def _write(told: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(told) + "\n")
+    sys.stdout.flush()

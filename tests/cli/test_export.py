@@ -1,0 +1,79 @@
+"""`npc-lims export`."""
+
+from __future__ import annotations
+
+import sqlite3
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from npc_lims.history.tables import TABLES
+from tests.history.lives import write_lives
+from tests.history.past import run_git
+from tests.integration.world import run_cli
+
+pytestmark = pytest.mark.filterwarnings("default::npc_lims.errors.HistoryWarning")
+
+
+@pytest.fixture(scope="module")
+def lives(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("lives") / "checkout"
+    write_lives(path)
+    return path
+
+
+def test_a_database(lives: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = run_cli("export", "--state", str(lives / "state"))
+    assert done.code == 0, done
+    assert done.out == ("npc-lims.sqlite: 3 sessions, 9 commits, 9 transitions, 14 fields, 5 assets, 4 edits\n")
+    with closing(sqlite3.connect("npc-lims.sqlite")) as database:
+        assert database.execute("SELECT count(*) FROM transitions").fetchall() == [(9,)]
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+def test_a_folder(lives: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    monkeypatch.chdir(lives)
+    done = run_cli("export", str(tmp_path / "tables"), "--format", kind)
+    assert done.code == 0, done
+    assert {path.name for path in (tmp_path / "tables").iterdir()} == {f"{name}.{kind}" for name in TABLES}
+
+
+def test_the_demo(published_once: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(published_once)
+    done = run_cli("export", str(tmp_path / "x.sqlite"))
+    assert done.code == 0, done
+    with closing(sqlite3.connect(tmp_path / "x.sqlite")) as database:
+        (count,) = database.execute("SELECT count(*) FROM sessions WHERE is_recorded").fetchone()
+        assert count == len(list((published_once / "state" / "sessions").rglob("*.yaml")))
+        assert database.execute("SELECT DISTINCT what FROM transitions").fetchall() == [
+            ('["recorded when history begins"]',)
+        ]
+
+
+def test_a_shallow_clone_says_so(lives: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_git(tmp_path, "clone", "--quiet", "--depth=2", lives.as_uri(), "shallow")
+    monkeypatch.chdir(tmp_path / "shallow")
+    assert "whose history begins 2024-06-01" in run_cli("export", str(tmp_path / "x.sqlite")).err
+
+
+def test_parquet_without_pyarrow(lives: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    monkeypatch.chdir(lives)
+    done = run_cli("export", str(tmp_path / "x"), "--format", "parquet")
+    assert done.code == 2, done
+    assert 'pip install "npc_lims[parquet]"' in done.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_mistakes_are_one_message(lives: Path, elsewhere: Path) -> None:
+    done = run_cli("export")
+    assert done.code == 2, done
+    assert "git clone https://github.com/AllenInstitute/npc_lims" in done.err
+    (elsewhere / "notes.txt").write_text("mine")
+    done = run_cli("export", "notes.txt", "--state", str(lives / "state"))
+    assert done.code == 2, done
+    assert "no export of npc-lims" in done.err
+    assert (elsewhere / "notes.txt").read_text() == "mine"

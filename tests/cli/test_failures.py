@@ -1,0 +1,128 @@
+"""How errors and warnings look, and which exit code they are; what happens as a reader goes away, or on Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import pytest
+
+from npc_lims import errors
+from npc_lims.cli.exit_codes import MEANINGS, ExitCode
+from npc_lims.cli.failures import show_warning, tell
+from npc_lims.problems import Problem
+from tests.integration.world import run_cli
+from tests.servers.faults import Delay, FaultyProxy
+from tests.servers.fixtures import Serve
+
+COMMAND = [sys.executable, "-m", "npc_lims"]
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "told"),
+    [
+        (errors.NpcLimsError("no x; give one"), 2, "npc-lims: error: no x; give one\n"),
+        (errors.SourceError("s3", "timed out; try again"), 2, "npc-lims: error: s3: timed out; try again\n"),
+        (errors.SyncRefused("it would remove 12; look first"), 4, "npc-lims: error: it would remove 12; look first\n"),
+        (
+            errors.TrackedFileError(
+                [Problem("a.yaml", 3, 5, "warning", "odd"), Problem("a.yaml", 4, 7, "error", "bad")]
+            ),
+            2,
+            """a.yaml:4:7: error: bad
+npc-lims: error: a.yaml: 1 error, listed above; correct them and give the command again
+""",
+        ),
+        (
+            PermissionError(13, "Permission denied", "s/a"),
+            2,
+            """npc-lims: error: s/a: Permission denied; check that path, who may write there, and the space on its disk
+""",
+        ),
+        (KeyboardInterrupt(), 130, "npc-lims: error: stopped by Ctrl-C; to go on, give the command again\n"),
+    ],
+)
+def test_an_error_is_a_line_that_ends_with_what_to_do(
+    error: BaseException, code: int, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert tell(error) == code
+    shown = capsys.readouterr()
+    assert (shown.out, shown.err) == ("", told)
+
+
+def test_a_mistake_of_ours_is_not_hidden() -> None:
+    with pytest.raises(ZeroDivisionError):
+        tell(ZeroDivisionError())
+
+
+def test_a_long_error_stays_one_line(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    tell(errors.NpcLimsError("[bold]much[/bold] " * 40 + "; do :smile: this"))
+    assert capsys.readouterr().err == f"npc-lims: error: {'[bold]much[/bold] ' * 40}; do :smile: this\n"
+
+
+def test_a_warning_looks_alike(capsys: pytest.CaptureFixture[str]) -> None:
+    show_warning("an old copy; try later", errors.StaleStateWarning, "x.py", 1)
+    show_warning("gone soon", DeprecationWarning, "x.py", 1)
+    told = "npc-lims: warning: an old copy; try later\nnpc-lims: warning: DeprecationWarning: gone soon\n"
+    assert capsys.readouterr().err == told
+    assert warnings.showwarning is not show_warning
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("sync --dry-rnu", "No such option: --dry-rnu. Did you mean --dry-run? See npc-lims sync --help"),
+        ("process plna", "No such command 'plna'. Did you mean 'plan'? See npc-lims process --help"),
+        ("process record", "Missing argument 'FILE'. See npc-lims process record --help"),
+        ("alert", "Missing option '--run'. See npc-lims alert --help"),
+        ("sync --state", "Option '--state' requires an argument. See npc-lims "),
+        ("diff --limit -1", "Invalid value for '--limit'"),
+        ("validate a b", "(b). See npc-lims validate --help"),
+    ],
+)
+def test_mistakes_in_usage_look_alike(arguments: str, words: str, elsewhere: Path) -> None:
+    done = run_cli(*arguments.split())
+    assert (done.code, done.out) == (ExitCode.MISTAKE, "")
+    assert done.err.startswith("npc-lims: error: ")
+    assert done.err.count("\n") == 1
+    assert words in done.err
+
+
+def test_every_exit_code_has_its_meaning() -> None:
+    assert list(MEANINGS) == list(ExitCode)
+    told = run_cli("--help").out
+    assert all(f"  {int(code)} " in told for code in ExitCode)
+
+
+@pytest.mark.parametrize("arguments", ["sessions", "validate --csv"])
+def test_a_reader_that_goes_away_is_told_nothing(arguments: str, demo_state: Path, elsewhere: Path) -> None:
+    (elsewhere / "tracked_sessions.yaml").write_text("ephys: [1]\n")
+    more = ["--state", str(demo_state)] if arguments.startswith("sessions") else []
+    process = subprocess.Popen([*COMMAND, *arguments.split(), *more], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None and process.stderr is not None
+    process.stdout.close()
+    told = process.stderr.read().decode()
+    process.stderr.close()
+    assert process.wait() == ExitCode.UNREAD
+    assert "Traceback" not in told and "error:" not in told
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no signal for Ctrl-C to one process")
+def test_ctrl_c_is_one_line(serve: Serve, elsewhere: Path) -> None:
+    """While it waits for an answer of GitHub's."""
+    proxy = serve(FaultyProxy("http://127.0.0.1:9"))
+    proxy.plan(Delay(30))
+    environment = {**os.environ, "NPC_LIMS_RAW_URL": proxy.url}
+    process = subprocess.Popen([*COMMAND, "sessions"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
+    while not proxy.requests:
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    out, told = process.communicate(timeout=20)
+    assert (process.returncode, out) == (ExitCode.STOPPED, b"")
+    assert told == b"npc-lims: error: stopped by Ctrl-C; to go on, give the command again\n"

@@ -1,0 +1,206 @@
+"""`npc-lims` without a command."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import os
+import re
+import time
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from npc_lims.cli.home import print_home
+from npc_lims.cli.home_facts import Home, Suggestion, gather
+from npc_lims.overview.attention import Item, Matter
+from npc_lims.overview.totals import Totals
+from npc_lims.settings import load_settings
+from npc_lims.state.reader import Origin
+from tests.integration.world import GitHub, down, run_cli, run_git
+
+NOW = datetime(2026, 11, 23, 12, 0, tzinfo=timezone.utc)
+
+
+@pytest.fixture
+def facts(demo_state: Path, elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    monkeypatch.setenv("NPC_LIMS_STATE", str(demo_state))
+    done = run_cli("--json")
+    assert done.code == 0, done
+    found: dict[str, Any] = json.loads(done.out)
+    return found
+
+
+def test_it_tells_where_one_is(demo_state: Path, elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NPC_LIMS_STATE", str(demo_state))
+    done = run_cli()
+    assert done.code == 0, done
+    assert f"State  folder: {demo_state}" in done.out
+    assert re.search(r"^Asked  tracked \d+ \w+ ago, training \d+ \w+ ago, codeocean", done.out, re.MULTILINE)
+    assert "29 sessions of 6 subjects, 20 tracked: 17 ephys, 10 behavior, 2 sync" in done.out
+    assert "Projects: 25 DynamicRouting, 4 TempletonPilotSession" in done.out
+    assert "uploaded 14 of 18, sorted 10 of 16" in done.out
+    assert "Needs attention" in done.out
+    assert "1 session with errored sorting results, and no good one" in done.out
+    assert "\x1b" not in done.out
+    suggested = done.out.partition("\nNext\n")[2].splitlines()
+    assert suggested[0].startswith("  npc-lims show 901002_2024-05-14  ")
+    assert len(suggested) == 3
+
+
+def test_json_has_the_same(facts: dict[str, Any], demo_state: Path) -> None:
+    assert list(facts) == ["state", "troubles", "sources", "totals", "steps", "attention", "next"]
+    assert (facts["state"]["kind"], facts["state"]["place"]) == ("folder", str(demo_state))
+    assert [source["name"] for source in facts["sources"]] == ["tracked", "training", "codeocean", "s3"]
+    assert facts["totals"]["sessions"] == 29
+    assert {matter["kind"] for matter in facts["attention"]} >= {"errored", "stalled"}
+    assert len(facts["next"]) == 3
+
+
+def test_each_command_that_it_names_can_be_given(facts: dict[str, Any]) -> None:
+    for suggestion in facts["next"]:
+        assert run_cli(*suggestion["command"].split()[1:]).code == 0, suggestion
+
+
+def test_help_is_as_ever(elsewhere: Path) -> None:
+    done = run_cli("--help")
+    assert done.code == 0
+    assert "sessions" in done.out
+    assert "Usage: npc-lims [OPTIONS]" in done.out
+
+
+def test_json_belongs_behind_a_command(demo_state: Path) -> None:
+    done = run_cli("--json", "sessions", "--state", str(demo_state))
+    assert done.code == 2
+    assert "behind the command" in done.err
+
+
+# --- situations
+
+
+def home(**variables: str) -> Home:
+    return gather(load_settings({**os.environ, **variables}), NOW)
+
+
+def commands(found: Home) -> list[str]:
+    return [suggestion.command for suggestion in found.suggestions]
+
+
+def test_without_state_it_says_how_to_get_one(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NPC_LIMS_RAW_URL", "http://127.0.0.1:9")
+    done = run_cli()
+    assert done.code == 0, done
+    assert "There is no state to read" in done.out
+    assert "could not be reached" in done.out
+    assert commands(home()) == ["npc-lims demo", "npc-lims doctor", "npc-lims --help"]
+    (elsewhere / "tracked_sessions.yaml").touch()
+    assert commands(home())[0] == "npc-lims sync"
+
+
+def test_a_folder_that_is_not_there_is_told(elsewhere: Path) -> None:
+    found = home(NPC_LIMS_STATE="nowhere")
+    assert found.origin is None
+    assert "there is no state folder nowhere" in found.troubles[0]
+
+
+def test_a_source_that_is_late_comes_first(state: Path, elsewhere: Path) -> None:
+    sync = state / "sync.yaml"
+    sync.write_text(sync.read_text().replace('last_complete: "20', 'last_complete: "19'))
+    found = home(NPC_LIMS_STATE=str(state))
+    assert all(age.is_late for age in found.ages)
+    assert found.matters[0].kind == "late"
+    assert commands(found)[0] == "npc-lims doctor"
+
+
+def test_a_damaged_file_of_times_is_a_trouble_and_no_end(state: Path, elsewhere: Path) -> None:
+    (state / "sync.yaml").write_text("sources: [")
+    found = home(NPC_LIMS_STATE=str(state))
+    assert "sync.yaml: damaged" in found.troubles[0]
+    assert found.totals is not None
+    assert found.totals.sessions == 29
+
+
+def test_a_state_without_sessions_is_no_reason_to_fail(tmp_path: Path, elsewhere: Path) -> None:
+    empty = tmp_path / "state"
+    empty.mkdir()
+    found = home(NPC_LIMS_STATE=str(empty))
+    assert found.totals is not None
+    assert found.totals.sessions == 0
+    assert "npc-lims sessions --ephys" in commands(found)
+
+
+# --- published state
+
+
+def test_published_state_costs_two_requests_and_then_none(github: GitHub, elsewhere: Path) -> None:
+    done = run_cli()
+    assert done.code == 0, done
+    assert "State  github: " in done.out
+    assert "Asked  tracked" in done.out
+    assert github.paths == ["state/sessions.jsonl", "state/sync.yaml"]
+    assert run_cli().code == 0
+    assert len(github.paths) == 2
+
+
+@pytest.mark.filterwarnings("always::npc_lims.errors.StaleStateWarning")
+def test_offline_the_kept_copy_answers_at_once(
+    github: GitHub, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run_cli().code == 0
+    monkeypatch.setenv("NPC_LIMS_TTL", "0")
+    with down(github.proxy):
+        began = time.monotonic()
+        done = run_cli()
+        assert time.monotonic() - began < 3
+    assert done.code == 0, done
+    assert "stale cache" in done.out
+    assert "29 sessions" in done.out
+    assert "Asked  tracked" in done.out
+
+
+def test_a_repository_without_times_says_nothing_of_them(github: GitHub, elsewhere: Path, tmp_path: Path) -> None:
+    repository = github.fork(tmp_path / "fork")
+    run_git(repository, "rm", "--quiet", "state/sync.yaml")
+    run_git(repository, "commit", "--quiet", "--message=no times")
+    done = run_cli()
+    assert done.code == 0, done
+    assert "Asked" not in done.out
+    assert "29 sessions" in done.out
+
+
+# --- how it looks
+
+
+def shown(found: Home, width: int = 80) -> str:
+    console = Console(file=io.StringIO(), width=width, highlight=False, markup=False)
+    print_home(found, console)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+@pytest.mark.parametrize("width", [40, 80, 300])
+def test_it_fits_the_terminal(demo_state: Path, elsewhere: Path, width: int) -> None:
+    lines = shown(home(NPC_LIMS_STATE=str(demo_state)), width).splitlines()
+    told = [line for line in lines if not line.startswith("State") and "npc-lims" not in line]
+    assert max(map(len, told)) <= width, "but for paths and commands, which are copied"
+
+
+def test_when_all_is_well_it_says_so() -> None:
+    found = Home(Origin("folder", "state"), (), totals=Totals(1, 1, 1, 0, {"ephys": 1}, {"p\x1b[31m": 1}))
+    found = dataclasses.replace(found, suggestions=(Suggestion("npc-lims --help", "see all commands"),))
+    text = shown(found)
+    assert "Nothing needs attention" in text
+    assert "1 session of 1 subject, 1 tracked: 1 ephys" in text
+    assert "\x1b" not in text, "what people type moves no cursor"
+
+
+def test_a_long_list_is_cut(elsewhere: Path) -> None:
+    matter = Matter("errored", "9 sessions", "Look.", tuple(Item(f"s{number}", "text") for number in range(9)))
+    found = Home(Origin("folder", "state"), (), totals=Totals(9, 1, 1, 0, {}, {}), matters=(matter,) * 7)
+    text = shown(dataclasses.replace(found, suggestions=(Suggestion("npc-lims --help", "see all"),)))
+    assert text.count("s0; s1; s2; 6 more") == 5
+    assert "and 2 more, which npc-lims --json has" in text

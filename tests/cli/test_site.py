@@ -1,0 +1,112 @@
+"""`npc-lims site`."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from npc_lims.site.folder import is_site
+from tests.integration.world import commit_all, run_cli, run_git
+
+
+def test_build(demo_state: Path, elsewhere: Path) -> None:
+    done = run_cli("site", "build", "public", "--state", str(demo_state))
+    assert done.code == 0, done
+    assert re.fullmatch(r"public: 29 sessions; [0-9]+ files, [0-9.]+ MB\n", done.err), done.err
+    assert done.out == ""
+    assert is_site(elsewhere / "public")
+    overview = json.loads((elsewhere / "public/data/overview.json").read_bytes())
+    assert overview["repository"] == "AllenInstitute/npc_lims"
+    assert not (elsewhere / "public" / "feed.atom").exists(), "without history there is nothing to tell"
+
+
+def test_build_in_a_checkout(state: Path) -> None:
+    folder = state.parent
+    commit_all(folder)
+    run_git(folder, "remote", "add", "origin", "https://github.com/our-lab/our_sessions")
+    options = ("--repository", "our-lab/our_sessions", "--base-url", "https://example.org/sessions/")
+    done = run_cli("site", "build", str(folder / "public"), "--state", str(state), *options)
+    assert done.code == 0, done
+    assert "29 sessions, 29 events" in done.err
+    overview = json.loads((folder / "public/data/overview.json").read_bytes())
+    assert overview["commit_url"].startswith("https://github.com/our-lab/our_sessions/commit/")
+    assert "https://example.org/sessions/" in (folder / "public" / "feed.atom").read_text(encoding="utf-8")
+    # once more over the first
+    assert run_cli("site", "build", str(folder / "public"), "--state", str(state), "--no-history").code == 0
+    assert not (folder / "public" / "feed.atom").exists()
+
+
+def test_a_shallow_clone_is_told(state: Path, tmp_path: Path) -> None:
+    commit_all(state.parent)
+    commit_all(state.parent, "another")
+    run_git(tmp_path, "clone", "--quiet", "--depth=1", state.parent.as_uri(), "clone")
+    done = run_cli("site", "build", str(tmp_path / "public"), "--state", str(tmp_path / "clone" / "state"))
+    assert done.code == 0
+    assert "shallow clone" in done.err
+    assert "git fetch --unshallow" in done.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("build", "public"), ("there is no state folder", "npc-lims sync")),
+        (("build", "public", "--repository", "npc_lims"), ("--repository npc_lims", "AllenInstitute/npc_lims")),
+        (("build", "public", "--repository", "a/b?c"), ("--repository a/b?c",)),
+        (("build", "public", "--base-url", "javascript:x"), ("--base-url javascript:x", "https://")),
+        (("build", "mine"), ("mine is a folder with other things than a site", "name a new folder")),
+        (("serve", "mine"), ("mine is no site", "npc-lims site build mine")),
+        (("serve", "nothing"), ("nothing is no site",)),
+        (("build",), ("Missing argument",)),
+    ],
+)
+def test_mistakes(arguments: tuple[str, ...], words: tuple[str, ...], elsewhere: Path) -> None:
+    (elsewhere / "mine").mkdir()
+    (elsewhere / "mine" / "notes.txt").write_text("mine", encoding="utf-8")
+    done = run_cli("site", *arguments)
+    assert done.code == 2
+    for word in words:
+        assert word in done.err
+    assert "Traceback" not in done.err
+    assert sorted(path.name for path in elsewhere.iterdir()) == ["mine"]
+
+
+def test_a_port_that_is_taken(demo_state: Path, elsewhere: Path) -> None:
+    run_cli("site", "build", "public", "--state", str(demo_state))
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = run_cli("site", "serve", "public", "--port", str(port))
+    assert done.code == 2
+    assert f"port {port} of 127.0.0.1 cannot be had" in done.err
+    assert "--port 0" in done.err
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is sent in another way there")
+def test_serve_until_ctrl_c(demo_state: Path, tmp_path: Path) -> None:
+    """In a process of its own, since it goes on until it is stopped."""
+    environment = {**os.environ, "TMPDIR": str(tmp_path), "PYTHONUNBUFFERED": "1"}
+    command = [sys.executable, "-m", "npc_lims", "site", "serve", "--port", "0", "--state", str(demo_state)]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, text=True
+    ) as process:
+        assert process.stdout is not None
+        address = process.stdout.readline().split()[0]
+        with urllib.request.urlopen(f"{address}data/overview.json", timeout=10) as answer:
+            assert json.load(answer)["totals"]["sessions"] == 29
+        assert len(list(tmp_path.iterdir())) == 1
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=20)
+    assert process.returncode == 0, said
+    assert "Traceback" not in said
+    assert list(tmp_path.iterdir()) == [], "what was made for it is gone"
