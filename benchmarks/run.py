@@ -1,6 +1,6 @@
 """Measure npc_lims, side by side with the tool in use today where that can do the same. See README.md.
 
-Usage: python benchmarks/run.py [--old PYTHON] [--sizes 500 10000 100000] [--only import,reads,sync,publishing,getters]
+Usage: python benchmarks/run.py [--old PYTHON] [--sizes 500 10000 100000] [--only import,reads,history]
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks import getters, publishing
+from benchmarks import getters, history, publishing
 from benchmarks.child import Child, Runs, alternate, median, run_code, run_python
 from benchmarks.world import SCRATCH, TASK, World
 from npc_lims.model import SECTIONS
@@ -31,7 +31,7 @@ from tests.servers.raw_github import none_match
 from tests.servers.s3 import SeaweedS3
 from tests.servers.web import Request, Response, Server
 
-PARTS = ("import", "reads", "sync", "publishing", "getters")
+PARTS = ("import", "reads", "sync", "publishing", "history", "getters")
 LATENCY = 0.05
 
 
@@ -315,6 +315,9 @@ def _measure(parts: list[str], arguments: argparse.Namespace, folder: Path) -> I
     if "publishing" in parts:
         for what, result in publishing.measure(folder / "publishing", arguments.sync_size):
             yield Row(what, result)
+    if "history" in parts:
+        for what, result, aim, ok in history.measure(folder / "history", arguments.sync_size):
+            yield Row(what, result, aim, ok)
     if "getters" in parts:
         for what, result in getters.measure(folder / "getters", arguments.old, LATENCY):
             yield Row(what, result)

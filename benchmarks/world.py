@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime
 import io
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ __all__ = [
     "RAW_BUCKET",
     "RESULT_BUCKET",
     "SCRATCH",
+    "SESSIONS_OF_A_SUBJECT",
     "TASK",
     "Session",
     "World",
@@ -113,10 +114,10 @@ class Session:
 
 
 class World:
-    """The lab with *size* sessions."""
+    """The lab with *size* sessions, or with those given."""
 
-    def __init__(self, size: int) -> None:
-        self.sessions = [_session(number) for number in range(size)]
+    def __init__(self, size: int = 0, sessions: Sequence[Session] = ()) -> None:
+        self.sessions = [*(_session(number) for number in range(size)), *sessions]
         self.tracked = [session for session in self.sessions if session.is_tracked]
 
     # --- what the sources see
@@ -281,6 +282,7 @@ def _listing(session: Session) -> RawListing:
     return RawListing(
         asset=asset_id(session.asset_name),
         ecephys=["ecephys_clipped", "ecephys_compressed"],
+        behavior=["behavior", "behavior_videos"],
         metadata=["rig.json", "session.json"],
         sync=["behavior/sync.h5"],
         videos=[name for name in RAW_FILES if name.endswith(".mp4")],

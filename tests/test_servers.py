@@ -30,6 +30,7 @@ from tests.servers.asset_search import Asset, search
 from tests.servers.codeocean import CodeOceanServer, asset_id, make_asset
 from tests.servers.faults import Delay, FaultyProxy, Lose, MalformedJson, Refuse, Reset, Status, Truncate
 from tests.servers.fixtures import Serve
+from tests.servers.pages import PagesServer
 from tests.servers.raw_github import RawGitHubServer
 from tests.servers.s3 import SeaweedS3
 from tests.servers.web import Request, Response, Server
@@ -487,6 +488,30 @@ def test_a_private_repository_is_404_to_strangers(serve: Serve, repo: Path) -> N
 
 
 # -- S3 --------------------------------------------------------------------------------------------
+
+
+def test_pages_sends_validators_and_minds_those_of_the_client(serve: Serve) -> None:
+    server = serve(PagesServer({"index.html": b"<h1>site</h1>", "data/a.json": b"{}"}, deployed=1717243200.5))
+    first = requests.get(f"{server.url}/data/a.json", timeout=10)
+    assert (first.content, first.headers["last-modified"]) == (b"{}", "Sat, 01 Jun 2024 12:00:00 GMT")
+    assert (first.headers["content-type"], first.headers["etag"][:2]) == ("application/json; charset=utf-8", "W/")
+    plain = requests.get(server.url, headers={"accept-encoding": "identity"}, timeout=10)
+    assert (plain.content, plain.headers["etag"][:1]) == (b"<h1>site</h1>", '"')
+
+    def status(**headers: str) -> int:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return requests.get(f"{server.url}/data/a.json", headers=named, timeout=10).status_code
+
+    assert status(if_none_match=first.headers["etag"]) == 304
+    assert status(if_modified_since="Sat, 01 Jun 2024 12:00:00 GMT") == 304
+    assert status(if_modified_since="Sat, 01 Jun 2024 11:59:59 GMT") == 200
+    assert status(if_modified_since="tomorrow") == 200
+    assert status(if_none_match='"other"', if_modified_since="Sat, 01 Jun 2024 12:00:00 GMT") == 200, "the ETag wins"
+    server.deploy({"data/a.json": b"{}"}, 1717243260)
+    assert status(if_none_match=first.headers["etag"]) == 200, "each deployment has ETags of its own"
+    missing = requests.get(f"{server.url}/none", timeout=10)
+    assert (missing.status_code, "html" in missing.headers["content-type"]) == (404, True)
+    assert requests.post(server.url, timeout=10).status_code == 405
 
 
 def test_boto3_reads_the_environment_and_finds_what_was_put(s3: SeaweedS3) -> None:

@@ -41,6 +41,8 @@ def test_defaults(tmp_path: Path) -> None:
         ("NPC_LIMS_REF", "a-branch", "ref", "a-branch"),
         ("NPC_LIMS_RAW_URL", "http://127.0.0.1:8000/", "raw_url", "http://127.0.0.1:8000"),
         ("GITHUB_API_URL", "http://localhost:8000", "github_api_url", "http://localhost:8000"),
+        ("NPC_LIMS_PAGES_URL", "https://lab.org/site/", "pages_url", "https://lab.org/site"),
+        ("NPC_LIMS_PAGES_URL", "off", "pages_url", "off"),
         ("NPC_LIMS_STATE", "some/state", "state", Path("some/state")),
         ("NPC_LIMS_CACHE_DIR", "some/cache", "cache_dir", Path("some/cache")),
         ("NPC_LIMS_TTL", "0", "ttl", 0),

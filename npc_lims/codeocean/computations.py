@@ -84,8 +84,7 @@ def is_computation_finished(job_id_or_response: str | Computation) -> bool:
 def is_computation_errored(job_id_or_response: str | Computation) -> bool:
     """Whether a run has finished and is of no use, as `npc_lims.codeocean.judgement.why_errored` tells.
 
-    Raises:
-        As `get_job_status`.
+    Raises as `get_job_status`.
     """
     return bool(_why_errored(_as_computation(job_id_or_response)))
 
@@ -93,8 +92,7 @@ def is_computation_errored(job_id_or_response: str | Computation) -> bool:
 def get_result_names(job_id: str) -> list[str]:
     """Names of the files and folders at the top of a run's results, in order.
 
-    Raises:
-        As `get_job_status`; ComputationError too if it has no results.
+    Raises as `get_job_status`; ComputationError too if it has no results.
     """
     path = f"computations/{checked_id(job_id, 'computation')}/results"
     what = f"listing the results of the run {job_id}"

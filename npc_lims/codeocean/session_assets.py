@@ -35,7 +35,11 @@ def get_session_raw_data_asset(session: str | npc_session.SessionRecord) -> Data
     """The raw data of a session: of the ecephys platform if it has that, else of the behavior platform.
 
     Raises:
-        As `npc_lims.lookup.find_asset`.
+        NoSessionInfo: *session* has no subject and date in it.
+        NoSessionData: There is none, neither in state nor in Code Ocean.
+        SessionIndexError: The day has fewer recordings than the index of the session asks for.
+        AssetError: It is archived, or there are several and no way to choose.
+        MissingCredentials, SourceError: Code Ocean must be asked, and cannot be.
     """
     return get_data_asset(find_asset(settings_for_reading(), session, "raw").id)
 
@@ -43,8 +47,7 @@ def get_session_raw_data_asset(session: str | npc_session.SessionRecord) -> Data
 def get_session_sorted_data_asset(session: str | npc_session.SessionRecord) -> DataAsset:
     """The newest good sorting result of a session. Where all are errored, the newest one, with a warning.
 
-    Raises:
-        As `npc_lims.lookup.find_asset`.
+    Raises as `get_session_raw_data_asset`.
     """
     asset, reason = find_sorted(settings_for_reading(), session)
     if reason:
@@ -58,8 +61,7 @@ def get_session_sorted_data_asset(session: str | npc_session.SessionRecord) -> D
 def get_surface_channel_raw_data_asset(session: str | npc_session.SessionRecord) -> DataAsset:
     """The raw data of the surface-channel recording of an ephys session's day.
 
-    Raises:
-        As `npc_lims.lookup.find_asset`.
+    Raises as `get_session_raw_data_asset`.
     """
     return get_data_asset(find_asset(settings_for_reading(), day_of(checked_session_id(session)), "surface").id)
 
@@ -69,8 +71,7 @@ def get_session_capsule_pipeline_data_asset(session: str | npc_session.SessionRe
 
     For `sorted`, as `get_session_sorted_data_asset`.
 
-    Raises:
-        As `npc_lims.lookup.find_asset`.
+    Raises as `get_session_raw_data_asset`.
     """
     from npc_lims.model import PROCESSES
 

@@ -58,8 +58,7 @@ def _read(settings: Settings, session_id: str, name: str, location: str) -> str:
 def get_skipped_probes(session_id: str | npc_session.SessionRecord) -> str:
     """Letters of the probes that the sorting pipeline gave up, in the order of its log; empty if it gave up none.
 
-    Raises:
-        As `get_sorting_output_text`; AssetError if the log does not tell which probe it gave up.
+    Raises as `get_sorting_output_text`; AssetError if the log does not tell which probe it gave up.
     """
     import npc_session
 

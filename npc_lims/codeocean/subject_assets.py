@@ -42,8 +42,7 @@ def get_subject_data_assets(subject: str | int, ttl_hash: int | None = None) -> 
 def get_sessions_with_data_assets(subject: str | int) -> tuple[npc_session.SessionRecord, ...]:
     """The days of a subject that data assets are named after, the first one first.
 
-    Raises:
-        As `get_subject_data_assets`.
+    Raises as `get_subject_data_assets`.
     """
     import npc_session
 

@@ -66,8 +66,9 @@ _current: Memo[str] = Memo(size=4, seconds=600)
 def get_cache_file_suffix(nwb_component: NWBComponentStr) -> str:
     """The suffix that the file of a component has.
 
-    >>> get_cache_file_suffix("units"), get_cache_file_suffix("spike_times")
-    ('.parquet', '.zarr')
+    Examples:
+        >>> get_cache_file_suffix("units"), get_cache_file_suffix("spike_times")
+        ('.parquet', '.zarr')
 
     Raises:
         ValueError: There is no such component; the message lists them.

@@ -71,8 +71,9 @@ def get_sessions_from_training_db() -> dict[int, tuple[dict[str, Any], ...]]:
 def get_session_id_from_db_row(subject: int | str, row: dict[str, Any]) -> npc_session.SessionRecord:
     """The session that a row of a subject's sheet is of, by its first column that names a start date or time.
 
-    >>> get_session_id_from_db_row(366122, {"start_time": "2023-01-30 12:56:27"})
-    '366122_2023-01-30'
+    Examples:
+        >>> get_session_id_from_db_row(366122, {"start_time": "2023-01-30 12:56:27"})
+        '366122_2023-01-30'
 
     Raises:
         NoSessionInfo: The row has no such column, or no date in it.

@@ -18,7 +18,7 @@ from tests.servers.s3 import SeaweedS3
 
 
 @pytest.fixture(scope="session")
-def running_cloud() -> Iterator[Cloud]:
+def running_cloud(services_parsed_once: None) -> Iterator[Cloud]:
     """Its own S3 service: that of the fixture `s3` is emptied by the tests that use it."""
     with SeaweedS3() as s3, Cloud(s3).running() as cloud:
         yield cloud
