@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -454,7 +455,7 @@ def test_the_shipped_file_names_its_schema_for_editors() -> None:
 
 def test_the_examples_in_the_docs_are_right() -> None:
     text = (ROOT / "docs" / "processing.md").read_text(encoding="utf-8")
-    pipelines, runs = (part.partition("```")[0] for part in text.split("```yaml\n")[1:])
+    pipelines, runs = re.findall(r"```yaml[^\n]*\n(.*?)```", text, re.DOTALL)
     processes, problems = parse_pipelines(pipelines)
     assert problems == ()
     assert list(processes) == ["sorting"]
