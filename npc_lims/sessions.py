@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, overload
 
@@ -16,10 +15,11 @@ from npc_lims.errors import (
 from npc_lims.notice import notify
 from npc_lims.read_settings import settings_for_reading
 from npc_lims.rows import COLUMNS, FLAG_NAMES, session_row
-from npc_lims.session_id import parse_session_id, split_session_id
+from npc_lims.session_id import parse_session_id
 from npc_lims.session_info import SessionInfo
 from npc_lims.session_list import Sessions
 from npc_lims.state.reader import Origin, origin_of_state, read_one, read_snapshot
+from npc_lims.which_session import near_to, which_session
 
 if TYPE_CHECKING:
     import npc_session
@@ -182,13 +182,7 @@ def _live_sessions(settings: Settings, why: NpcLimsError, needs: Iterable[str]) 
 
 def select_session(settings: Settings, session: Session, ttl: float | None = None, at: At | None = None) -> SessionInfo:
     """One session, under settings that somebody else has made. Raises as `get_session_info`."""
-    try:
-        session_id = parse_session_id(session)
-    except ValueError:
-        raise NoSessionInfo(
-            f"{str(session)!r} is not a session: an id such as 626791_2022-08-15, or any path or asset name "
-            "that holds a subject and a date, is"
-        ) from None
+    session_id = which_session(session)
     if at is not None:
         return _past_session(settings, session_id, at)
     unread: NpcLimsError | None = None
@@ -223,13 +217,7 @@ def _past_session(settings: Settings, session_id: str, at: At) -> SessionInfo:
 
 
 def _not_found(session_id: str, ids: list[str], reasons: list[str]) -> str:
-    subject = split_session_id(session_id)[0]
-    # of the same subject, else mistyped in a digit or two; what is further away is no help
-    near = [other for other in ids if other.startswith(subject)][:3]
-    near = near or difflib.get_close_matches(session_id, ids, 3, cutoff=0.9)
-    message = f"no session {session_id}"
-    if near:
-        message += f"; near to it: {', '.join(near)}"
+    message = f"no session {session_id}{near_to(session_id, ids)}"
     if reasons:
         message += f". It may be too new for state, and could not be looked up live: {'; '.join(reasons)}"
     return message

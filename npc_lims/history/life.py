@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +15,7 @@ from npc_lims.history.read import read_history
 from npc_lims.history.transitions import IN_TRACKED, IN_TRAINING, Transition
 from npc_lims.notice import notify
 from npc_lims.read_settings import settings_for_reading
-from npc_lims.session_id import parse_session_id, subject_of
+from npc_lims.which_session import near_to, which_session
 
 if TYPE_CHECKING:
     from npc_lims.settings import Settings
@@ -110,13 +109,7 @@ UNSHALLOW = "git fetch --unshallow brings all of it"
 
 def read_life(settings: Settings, session: Session) -> Life:
     """The life of a session, under settings that somebody else has made. Raises as `get_session_history`."""
-    try:
-        session_id = parse_session_id(session)
-    except ValueError:
-        raise NoSessionInfo(
-            f"{str(session)!r} is not a session: an id such as 626791_2022-08-15, or any path or asset name "
-            "that holds a subject and a date, is"
-        ) from None
+    session_id = which_session(session)
     if settings.state is None:
         return _published_life(settings, session_id)
     return _local_life(repository_of(settings.state), settings.state, session_id)
@@ -166,10 +159,7 @@ def shallow_since(repository: Repository) -> str | None:
 
 
 def _not_found(session_id: str, ids: Iterable[str], place: str) -> str:
-    known = sorted(ids)
-    near = [other for other in known if subject_of(other) == subject_of(session_id)][:3]
-    near = near or difflib.get_close_matches(session_id, known, 3, cutoff=0.9)
-    return f"no commit of {place} has a session {session_id}" + (f"; near to it: {', '.join(near)}" if near else "")
+    return f"no commit of {place} has a session {session_id}{near_to(session_id, sorted(ids))}"
 
 
 def _steps(transition: Transition) -> Iterator[Step]:
