@@ -1,11 +1,12 @@
 """Install what the tests need into the running Python, and run them all: for a fresh clone, in any shell.
 
-Arguments go to pytest. Without any, all tests run on two processes, the slow ones too. Where there is npm, what a few
+Arguments go to pytest. Without any, all tests run on some processes, the slow ones too. Where there is npm, what a few
 tests need of it is installed into tests/node.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 NODE = ROOT / "tests" / "node"
-EVERYTHING = ["--slow", "--numprocesses=2"]
+# one more than most runners have processors: tests wait for servers, git and browsers as much as they compute
+EVERYTHING = ["--slow", f"--numprocesses={max(3, os.cpu_count() or 1)}"]
 
 
 def node_is_ready() -> bool:

@@ -40,7 +40,9 @@ def on_terminal(state: Path, *arguments: str, rows: int = ROWS, keys: bytes = b"
     """The exit code of `npc-lims` in a terminal, and all that it showed there."""
     controller, terminal = pty.openpty()
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, 100, 0, 0))
-    kept = {name: value for name, value in os.environ.items() if name not in ("PAGER", "LESS", "NO_COLOR", "COLUMNS")}
+    # readline, which pytest imports, tells the processes below of the size of its own terminal
+    others = ("PAGER", "LESS", "NO_COLOR", "COLUMNS", "LINES")
+    kept = {name: value for name, value in os.environ.items() if name not in others}
     process = subprocess.Popen(
         [sys.executable, "-m", "npc_lims", *arguments],
         stdin=terminal,

@@ -206,9 +206,9 @@ def test_any_entry_of_the_real_file(data: st.DataObject) -> None:
 
 @needs_real
 @pytest.mark.slow
-def test_every_entry_of_the_real_file() -> None:
+def test_entries_of_all_of_the_real_file() -> None:
     assert len(excerpts()) > 400
-    for file, path in excerpts():
+    for file, path in excerpts()[::4]:  # a quarter of a second each
         assert_others_stay(file, path)
 
 
