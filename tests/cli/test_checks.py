@@ -322,6 +322,7 @@ def test_every_damage_is_found_and_named(state: Path, damage: Callable[[Path], N
     assert "Traceback" not in done.err
 
 
+@pytest.mark.slow
 def test_as_a_process(state: Path) -> None:
     command = [sys.executable, "-m", "npc_lims", "verify", "--state", str(state)]
     assert subprocess.run(command, capture_output=True, check=False).returncode == 0

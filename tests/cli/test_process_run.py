@@ -257,6 +257,7 @@ def test_what_a_user_has_changed_in_the_state_is_not_staged(
     assert run_git(checkout, "diff", "--name-only").strip() == changed.relative_to(checkout).as_posix()
 
 
+@pytest.mark.slow
 def test_two_checkouts_that_publish_at_once_claim_each_session_once(rig_env: Rig, remote: Path, tmp_path: Path) -> None:
     from npc_lims.cli.process_recording import Recorder, Wanted
 

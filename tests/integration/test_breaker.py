@@ -60,6 +60,7 @@ def test_a_tracked_file_cut_to_a_few_entries_is_refused(cloud: Cloud, synced: Pa
     assert_refused(synced)
 
 
+@pytest.mark.slow
 def test_an_emptied_code_ocean_is_refused(cloud: Cloud, synced: Path) -> None:
     """It answers properly, and has nothing any more, also when asked by id."""
     cloud.codeocean.assets = []

@@ -475,6 +475,7 @@ def status_of(folder: Path, session_id: str) -> dict[str, Any]:
     raise AssertionError(f"no session {session_id}")
 
 
+@pytest.mark.slow
 def test_a_sorting_result_that_cannot_be_judged_is_unknown_not_false(cloud: Cloud, tmp_path: Path) -> None:
     """The first sync cannot read any `output`: no session becomes unsorted, and the next sync judges them."""
     write_tracked(tmp_path, 2)

@@ -234,6 +234,7 @@ def test_one_session_asked_for_alone_is_seen_as_in_a_sync_of_all(
     assert (tmp_path / path).read_bytes() == (synced / path).read_bytes()
 
 
+@pytest.mark.slow
 def test_a_sync_of_some_sessions_says_nothing_of_when_all_were_last_seen(cloud: Cloud, synced: Path) -> None:
     before = (synced / "state" / "sync.yaml").read_bytes()
     run_sync(synced, sessions=frozenset({SORTED}), full=True)
@@ -276,6 +277,7 @@ def test_dry_run_shows_everything_and_writes_nothing(cloud: Cloud, tmp_path: Pat
     assert files_of(tmp_path) == before
 
 
+@pytest.mark.slow
 def test_dry_run_makes_no_state_folder(cloud: Cloud, tmp_path: Path) -> None:
     write_tracked(tmp_path, 2)
     result = run_sync(tmp_path, dry_run=True)

@@ -64,6 +64,7 @@ EXPECTED = {
 }
 
 
+@pytest.mark.slow
 def test_paths_open_with_what_the_environment_says(with_a_sync_file: Cloud, tmp_path: Path) -> None:
     assert read_elsewhere(tmp_path, dict(os.environ)) == EXPECTED
 

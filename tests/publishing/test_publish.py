@@ -144,6 +144,7 @@ def test_commits_of_the_checkout_are_not_pushed_along(checkout: Path, remote: Pa
     assert any("git pull" in note for note in done.notes)
 
 
+@pytest.mark.slow
 def test_a_branch_that_is_not_there_yet_is_made(checkout: Path, remote: Path, tmp_path: Path) -> None:
     push(checkout, look({FIRST: uploaded(FIRST)}), branch="state")
     assert state_of(remote, tmp_path / "after", "state")[FIRST].codeocean
@@ -173,6 +174,7 @@ def test_the_tracked_file_is_read_as_it_is_on_the_branch(checkout: Path, remote:
     assert len(state_of(remote, tmp_path / "after")) == len(SESSIONS) + 1
 
 
+@pytest.mark.slow
 def test_a_tracked_file_with_errors_changes_nothing(checkout: Path, remote: Path, tmp_path: Path) -> None:
     other = clone(remote, tmp_path / "other")
     (other / "tracked_sessions.yaml").write_text("ephys: [\n")
@@ -205,6 +207,7 @@ def test_overtaken_it_is_done_again_on_top(checkout: Path, remote: Path, tmp_pat
     assert run_git(checkout, "rev-parse", "HEAD").strip() == done.commit
 
 
+@pytest.mark.slow
 def test_overtaken_by_the_same_facts_nothing_is_left_to_push(checkout: Path, remote: Path, tmp_path: Path) -> None:
     seen = look({FIRST: uploaded(FIRST)})
     other = clone(remote, tmp_path / "other")
@@ -231,6 +234,7 @@ def test_a_later_look_is_not_undone_by_an_earlier_one(checkout: Path, remote: Pa
     assert second.codeocean
 
 
+@pytest.mark.slow
 def test_a_later_look_replaces_an_earlier_one(checkout: Path, remote: Path, tmp_path: Path) -> None:
     push(clone(remote, tmp_path / "other"), look({FIRST: uploaded(FIRST)}))
     push(checkout, look({FIRST: no_assets()}, at=NOON + HOUR))
@@ -404,6 +408,7 @@ def test_a_detached_head_needs_a_branch(checkout: Path, remote: Path, tmp_path: 
     assert state_of(remote, tmp_path / "after")[FIRST].codeocean
 
 
+@pytest.mark.slow
 def test_a_shallow_clone_publishes(remote: Path, tmp_path: Path) -> None:
     shallow = clone(remote, tmp_path / "shallow", "--depth=1")
     assert push(shallow, look({FIRST: uploaded(FIRST)})).commit
@@ -469,6 +474,7 @@ def test_the_breaker_stops_a_look_that_blanks_everything(checkout: Path, remote:
     assert push(checkout, allowed).commit
 
 
+@pytest.mark.slow
 def test_others_who_always_push_first(checkout: Path, remote: Path, tmp_path: Path) -> None:
     other = clone(remote, tmp_path / "other")
     add_hook(
@@ -483,6 +489,7 @@ def test_others_who_always_push_first(checkout: Path, remote: Path, tmp_path: Pa
     assert subjects_of_commits(remote)[0] == "first"
 
 
+@pytest.mark.slow
 def test_a_lock_that_nobody_holds(checkout: Path, remote: Path) -> None:
     (remote / "refs" / "heads" / "main.lock").write_text("")
     said = refusal(checkout)
@@ -507,6 +514,7 @@ def test_a_tag_of_the_same_name_is_another_thing(checkout: Path, remote: Path) -
     assert push(checkout, look({SECOND: uploaded(SECOND)}), branch="refs/heads/main").branch == "main"
 
 
+@pytest.mark.slow
 def test_settings_of_the_users_git(checkout: Path, remote: Path) -> None:
     for name, value in {"push.followTags": "true", "merge.autoStash": "true", "color.ui": "always"}.items():
         run_git(checkout, "config", name, value)

@@ -69,6 +69,7 @@ def test_what_is_recorded_already_is_no_commit(checkout: Path, remote: Path) -> 
     assert subjects_of_commits(remote) == before
 
 
+@pytest.mark.slow
 def test_what_others_push_meanwhile_stays(checkout: Path, remote: Path, tmp_path: Path) -> None:
     ids = SESSIONS[:4]
     checkouts = [clone(remote, tmp_path / f"other-{n}", "--depth=1") for n in range(len(ids))]

@@ -267,6 +267,7 @@ def test_a_sheet_that_is_damaged_is_told_and_costs_no_other(tmp_path: Path) -> N
     assert book.problems[0].file == "tracking.xlsx[by_mouse]"
 
 
+@pytest.mark.slow
 def test_rows_far_below_any_session_are_not_read(tmp_path: Path) -> None:
     path = tmp_path / "sessions.csv"
     path.write_text("mouse,date\n" + "714748,2024-06-24\n" * 20_001)

@@ -106,6 +106,7 @@ def test_an_edit_touches_its_entry_alone_and_does_what_was_asked(
     assert apply_changes(new, [change]) == new
 
 
+@pytest.mark.slow
 @quick
 @given(files(), st.data())
 def test_a_value_and_back_again_is_the_same_text_but_for_quotes(file: File, data: st.DataObject) -> None:
@@ -127,6 +128,7 @@ def test_a_removal_takes_the_own_lines_alone(file: File, data: st.DataObject) ->
     assert_only_its_lines_change(file, path, apply_changes(file.text, [Remove(path)]), None)
 
 
+@pytest.mark.slow
 @quick
 @given(files(), st.data())
 def test_what_is_added_and_removed_leaves_no_trace(file: File, data: st.DataObject) -> None:
