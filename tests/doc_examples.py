@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import doctest
+import functools
 import io
 import json
 import os
@@ -235,11 +236,17 @@ def _npc_lims_commands(line: str) -> Iterator[list[str]]:
             yield words[1:end]
 
 
-def parse_command(arguments: list[str], place: str) -> None:
-    """Check that the command, its options and arguments exist, without running it."""
+@functools.cache
+def npc_lims_command() -> Any:
+    """All commands, as click has them: made once, not for each of the hundreds that the pages name."""
     from npc_lims.cli.app import app
 
-    command: Any = typer.main.get_command(app)
+    return typer.main.get_command(app)
+
+
+def parse_command(arguments: list[str], place: str) -> None:
+    """Check that the command, its options and arguments exist, without running it."""
+    command = npc_lims_command()
     context: Any = None
     name, rest = "npc-lims", list(arguments)
     try:
@@ -272,9 +279,7 @@ def unknown_in(mention: str) -> list[str]:
     Arguments may be anything, such as `SESSION`; `add|edit` is either of two commands, and an option of a group that of
     any command in it.
     """
-    from npc_lims.cli.app import app
-
-    commands: list[Any] = [typer.main.get_command(app)]
+    commands = [npc_lims_command()]
     options = {"--help", "--install-completion", "--show-completion"}
     unknown: list[str] = []
     for word in shlex.split(mention)[1:]:
