@@ -393,4 +393,6 @@ def check_policy(content: Mapping[str, Any], example: Example) -> None:
             asked = statement["Condition"]["StringEquals"]
             assert asked["token.actions.githubusercontent.com:aud"] == "sts.amazonaws.com", example.place
             subject = asked["token.actions.githubusercontent.com:sub"]
-            assert re.fullmatch(r"repo:[\w.-]+/[\w.-]+:(environment:\w+|ref:refs/heads/\w+)", subject), example.place
+            # newer repositories have their numbers in it
+            repository = r"repo:[\w.-]+(@\d+)?/[\w.-]+(@\d+)?"
+            assert re.fullmatch(rf"{repository}:(environment:\w+|ref:refs/heads/\w+)", subject), example.place

@@ -217,6 +217,13 @@ def test_a_wrong_example_is_found(block: str, reason: str, reader: Reader) -> No
         reader.follow(example)
 
 
+@pytest.mark.parametrize("repository", ["lab/state", "our-lab@123456/our_sessions@456789"])
+def test_a_policy_that_trusts_one_environment_is_right(repository: str, reader: Reader) -> None:
+    policy = TRUSTS_ALL_REPOSITORIES.replace("lab/*", f"{repository}:environment:sync")
+    (example,) = examples(f'```json title="trust-policy.json"\n{policy}\n```\n', "page.md")
+    reader.follow(example)
+
+
 @pytest.mark.parametrize(
     ("mention", "unknown"),
     [
