@@ -76,7 +76,7 @@ def demo_command(
     _run([sys.executable, "-c", _QUERY], repository, {"NPC_LIMS_STATE": str(repository / "state")})
 
     _say(f"Look around: cd {repository}")
-    out().print("  npc-lims sessions --ephys\n  npc-lims show 901002_2024-05-15\n  npc-lims verify")
+    out().print("  npc-lims\n  npc-lims site serve --open\n  npc-lims sync --mirror ../world/mirror")
 
 
 def _prepare(folder: Optional[Path]) -> Path:

@@ -52,6 +52,17 @@ def test_the_demo_leaves_a_clean_repository_of_two_commits(
     assert len(changed) == 3
 
 
+def test_the_demo_ends_with_what_to_do_next(
+    demo: tuple[Path, subprocess.CompletedProcess[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, done = demo
+    *_, place, home, site, sync = done.stdout.splitlines()
+    assert place.endswith(f"cd {folder / 'repository'}")
+    assert (home, site) == ("  npc-lims", "  npc-lims site serve --open")
+    monkeypatch.chdir(folder / "repository")
+    assert run_cli(*sync.split()[1:], "--dry-run").code == 0
+
+
 def test_the_demos_state_verifies(demo: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
     folder, _ = demo
     assert run_cli("verify", "--state", str(folder / "repository" / "state")).code == 0
