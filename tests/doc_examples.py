@@ -36,6 +36,7 @@ _TITLE = re.compile(r'title="([^"]*)"')
 _FENCE = re.compile(r"^[ >]*(```|~~~)")
 _MARKER = re.compile(r"<!--\s*(?P<kind>not run|exit code):\s*(?P<text>.+?)\s*-->")
 _FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+_IN_HTML = re.compile(r'(?:src|srcset|href)="([^"]*)"')
 _IDENTITY = ("-c", "user.name=reader", "-c", "user.email=reader@example.org", "-c", "commit.gpgsign=false")
 _TEXT = {"text", "mermaid"}
 """Languages of blocks that are no examples."""
@@ -271,6 +272,29 @@ def mentions(text: str) -> list[str]:
     """Commands of ours that stand in the text of a page, not in its blocks."""
     inline = (child for token in MarkdownIt("commonmark").enable("table").parse(text) for child in token.children or ())
     return [token.content for token in inline if token.type == "code_inline" and token.content.startswith("npc-lims ")]
+
+
+def broken_links(page: Path) -> list[str]:
+    """Addresses of files and headings of the repository, in the order of the page, that are not there."""
+    tokens = MarkdownIt("commonmark").parse(page.read_text(encoding="utf-8"))
+    inline = [child for token in tokens for child in token.children or ()]
+    found = [str(token.attrs.get("href") or token.attrs.get("src") or "") for token in inline]
+    found += [address for token in tokens for address in _IN_HTML.findall(token.content) if token.type == "html_block"]
+    return [
+        address
+        for address in found
+        if address and not re.match(r"https?:|mailto:", address) and not _leads(page, address)
+    ]
+
+
+def _leads(page: Path, address: str) -> bool:
+    path, _, anchor = address.partition("#")
+    target = page.parent / path if path else page
+    if not anchor:
+        return target.exists()
+    tokens = MarkdownIt("commonmark").parse(target.read_text(encoding="utf-8")) if target.is_file() else []
+    titles = (title.content for opening, title in zip(tokens, tokens[1:]) if opening.type == "heading_open")
+    return anchor in (re.sub(r"\s+", "-", re.sub(r"[^\w\s-]", "", title.lower()).strip()) for title in titles)
 
 
 def unknown_in(mention: str) -> list[str]:

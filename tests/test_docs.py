@@ -19,7 +19,7 @@ import pytest
 import npc_lims
 from npc_lims import errors
 from npc_lims.settings import Settings
-from tests.doc_examples import Example, Reader, examples, mentions, unknown_in
+from tests.doc_examples import Example, Reader, broken_links, examples, mentions, unknown_in
 from tests.integration.world import commit_all, run_git, write_tracked
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -99,6 +99,23 @@ def test_what_is_not_run_says_why(capsys: pytest.CaptureFixture[str]) -> None:
 def test_commands_in_the_text_are_there(page: Path) -> None:
     wrong = {mention: unknown_in(mention) for mention in mentions(page.read_text(encoding="utf-8"))}
     assert {mention: unknown for mention, unknown in wrong.items() if unknown} == {}
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
+def test_links_of_pages_outside_of_docs_lead_somewhere(page: str) -> None:
+    # those within docs/ are checked where the pages are built
+    assert broken_links(ROOT / page) == []
+
+
+def test_a_broken_link_is_found(tmp_path: Path) -> None:
+    (tmp_path / "there.md").write_text("# A page\n\n## `Set it` up\n", encoding="utf-8")
+    page = tmp_path / "page.md"
+    page.write_text(
+        "[a](there.md) [b](there.md#set-it-up) [c](https://example.org) [d](gone.md) [e](there.md#gone)\n\n"
+        '<img src="gone.png" alt="">\n',
+        encoding="utf-8",
+    )
+    assert broken_links(page) == ["gone.md", "there.md#gone", "gone.png"]
 
 
 # --- lists that are complete
