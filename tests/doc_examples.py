@@ -32,6 +32,7 @@ from markdown_it import MarkdownIt
 
 from npc_lims.settings import Settings, load_settings
 
+_ROOT = Path(__file__).resolve().parent.parent
 _TITLE = re.compile(r'title="([^"]*)"')
 _FENCE = re.compile(r"^[ >]*(```|~~~)")
 _MARKER = re.compile(r"<!--\s*(?P<kind>not run|exit code):\s*(?P<text>.+?)\s*-->")
@@ -396,7 +397,11 @@ def check_workflow(example: Example) -> None:
     steps = content if isinstance(content, list) else _steps(content)
     for step in steps:
         assert "uses" in step or "run" in step, f"{example.place}: a step runs or uses something: {step}"
+        unknown = {name for name in step.get("env", {}) if name.startswith("NPC_LIMS_")} - settings_names()
+        assert not unknown, f"{example.place}: no such settings: {unknown}"
         for line in str(step.get("run", "")).splitlines():
+            scripts = [word for word in line.split() if word.startswith("scripts/")]
+            assert all((_ROOT / script).is_file() for script in scripts), f"{example.place}: {line}"
             for arguments in _npc_lims_commands(line):
                 parse_command(arguments, example.place)
 

@@ -222,6 +222,8 @@ def test_a_block_that_is_not_seen_is_an_error() -> None:
         ('```yaml title="tracked_sessions.yaml"\nephis:\n```\n', "ephis"),
         ('```yaml title="pipelines.yaml"\nprocesses: 1\n```\n', "processes"),
         ("```ini\nNPC_LIMS_NOSUCH=1\n```\n", "no such settings"),
+        ('```yaml title=".github/w.yml"\n- run: x\n  env:\n    NPC_LIMS_NOSUCH: 1\n```\n', "no such settings"),
+        ('```yaml title=".github/w.yml"\n- run: python scripts/nosuch.py\n```\n', "scripts/nosuch.py"),
         (
             f'```json title="trust-policy.json"\n{TRUSTS_ALL_REPOSITORIES}\n```\n',
             "page.md:1",
