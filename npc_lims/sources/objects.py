@@ -332,6 +332,9 @@ class _S3Errors:
             ) from error
         if isinstance(error, exceptions.ProfileNotFound):
             raise MissingCredentials(f"{_one_line(error)}: check AWS_PROFILE and ~/.aws") from error
+        if isinstance(error, (exceptions.SSOError, exceptions.TokenRetrievalError)):
+            reason = _one_line(error)
+            raise SourceError("s3", f"no single sign-on ({reason}): aws sso login --profile PROFILE") from error
         if isinstance(error, (exceptions.BotoCoreError, exceptions.HTTPClientError, OSError)):
             raise SourceError("s3", f"{self._name}: {_one_line(error)}") from error
         if isinstance(error, RecursionError):

@@ -111,3 +111,18 @@ def test_a_mirror_without_a_folder_is_a_failure_of_the_source(tmp_path: Path) ->
 def test_the_mirror_of_the_settings_is_opened(tmp_path: Path) -> None:
     put(tmp_path / "s3", "s3://data/a.txt", content=b"12")
     assert open_store(Settings(mirror=tmp_path)).read("data", "a.txt", limit=9) == b"12"
+
+
+def test_a_single_sign_on_that_has_run_out_is_told_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tmp_path / "config"
+    config.write_text(
+        "[profile npc]\nsso_session = nobodys\nsso_account_id = 123456789012\nsso_role_name = read\n"
+        "[sso-session nobodys]\nsso_start_url = https://lab.example.org/start\nsso_region = us-west-2\n",
+        encoding="utf-8",
+    )
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
+    store = open_store(Settings(aws_profile="npc", aws_default_region="us-west-2"))
+    with pytest.raises(SourceError, match=r"no single sign-on \(.*Token.*\): aws sso login --profile"):
+        store.has_any("bucket", "")
