@@ -37,6 +37,8 @@ class Edits:
         self._repository = repository
         self._path = path
         self._waiting: dict[str, list[Logged]] = {}
+        self._taken: dict[str, tuple[Commit, ...]] = {}
+        self._taken_at = ""
         self._brought_by = functools.lru_cache(64)(self._read_merge)
 
     def add(self, logged: Logged, before: bytes, after: bytes) -> None:
@@ -44,10 +46,19 @@ class Edits:
         for day in days_edited(before, after):
             self._waiting.setdefault(day, []).append(logged)
 
-    def take(self, session_id: str) -> tuple[Commit, ...]:
-        """The commits that edited the entries of the session's day since they were last taken, the oldest first."""
+    def take(self, session_id: str, at: Commit) -> tuple[Commit, ...]:
+        """The commits that edited the entries of the session's day since they were last taken, the oldest first.
+
+        Args:
+            at: For which commit: the sessions of a day that it changed are all given the same.
+        """
         day = day_of(session_id)
-        return tuple(commit for logged in self._waiting.pop(day, ()) for commit in self._editors(logged, day))
+        if at.sha != self._taken_at:
+            self._taken, self._taken_at = {}, at.sha
+        if day not in self._taken:
+            waiting = self._waiting.pop(day, ())
+            self._taken[day] = tuple(commit for logged in waiting for commit in self._editors(logged, day))
+        return self._taken[day]
 
     def _editors(self, logged: Logged, day: str) -> Sequence[Commit]:
         """Of a merge those whose edits it brought: who merged them did not write them."""

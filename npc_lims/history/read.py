@@ -155,7 +155,7 @@ class _History:
         old, new = self._facts(part, blobs)
         begins = bool(new.keys() - old.keys()) and self._is_beginning(part.logged)
         for change in changes_of(old, new, begins=begins):
-            editors = self._edits.take(change.id) if _is_of_tracking(change) else ()
+            editors = self._edits.take(change.id, part.logged.commit) if _is_of_tracking(change) else ()
             created = created_assets(old.get(change.id), new.get(change.id))
             yield Transition(change.id, part.logged.commit, change, editors, created)
 

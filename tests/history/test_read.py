@@ -79,6 +79,22 @@ def test_who_edited_the_entry(lives: Repository) -> None:
     }, "a merge is not who edited; layout and comments are no edit"
 
 
+def test_who_edited_is_told_of_each_session_of_the_day(tmp_path: Path) -> None:
+    ids = [ONE, f"{ONE}_1"]
+    listed = {"tracked_sessions.yaml": b"ephys:\n  A:\n  - DRpilot_626791_20220815\n  - DRpilot_626791_20220815_1\n"}
+    recorded = {**listed, **state_files(*map(builders.record, ids))}
+    listing = Step("listed", "2024-01-01T00:00:00", listed, author="Ann")
+    write_history(tmp_path / "r", [listing, Step("state: both", "2024-01-02T00:00:00", recorded, ["listed"])])
+    everything = read(Repository(tmp_path / "r"))
+    assert [(one.session, [editor.author for editor in one.editors]) for one in everything] == [
+        (session, ["Ann"]) for session in ids
+    ]
+    for session in ids:
+        assert read(Repository(tmp_path / "r"), session=session) == [
+            one for one in everything if one.session == session
+        ]
+
+
 def test_damaged_versions_are_passed_over(lives: Repository) -> None:
     with pytest.warns(HistoryWarning) as caught:
         found = list(read_history(lives))
