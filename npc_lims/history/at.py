@@ -8,9 +8,10 @@
 State at a moment is that of the last commit of the branch that changed it until then: of HEAD in a checkout, of
 NPC_LIMS_REF on GitHub. A tag or branch that is called like a date is asked for as `tags/2024-06-01` or `heads/...`.
 
-A commit never changes, so what it holds is kept for ever. So is which commit a moment means, once the moment is over by
-more than an hour. A commit that is pushed later than that, with a date before it, is not seen any more: a sync pushes
-what it commits at once, and what nobody could read at that time was not the state then.
+A commit never changes, so what it holds is kept for ever. So is which commit a moment means on GitHub, once the moment
+is over by more than an hour. A commit that is pushed later than that, with a date before it, is not seen any more: a
+sync pushes what it commits at once, and what nobody could read at that time was not the state then. A checkout is
+asked again, since a pull brings what was committed before.
 """
 
 from __future__ import annotations

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -43,7 +42,8 @@ def snapshot_of_checkout(settings: Settings, state: Path, asked: Asked) -> Snaps
     folder = repository.path_of(state)
     found = _find(repository, folder, asked)
     _settled.put((where, found.sha), found)
-    is_settled = asked.is_settled(time.time()) if isinstance(asked, Moment) else found.sha.startswith(asked)
+    # HEAD moves, and with it the commit that a moment means: a pull brings older ones, a checkout those of a branch
+    is_settled = isinstance(asked, str) and found.sha.startswith(asked)
     (_settled if is_settled else _passing).put((where, asked), found)
 
     def read() -> Snapshot:

@@ -18,6 +18,7 @@ import pytest
 
 import npc_lims
 from npc_lims.cachedir import keep_within
+from npc_lims.history import at_checkout
 from npc_lims.history.at import snapshot_at
 from npc_lims.history.moments import Moment, parse_at
 from npc_lims.settings import load_settings
@@ -397,6 +398,19 @@ def test_a_branch_that_moves_is_followed(tmp_path: Path, monkeypatch: pytest.Mon
     npc_lims.clear_caches()
     assert commit_at("main") == commits["two"]
     assert commit_at("main~1") == commits["one"]
+
+
+def test_a_date_is_of_the_head_of_now(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = [
+        Step("one", "2024-01-01T00:00:00", state_files(first)),
+        Step("two", "2024-02-01T00:00:00", state_files(second), ["one"]),
+    ]
+    commits = write_history(tmp_path / "checkout", steps)
+    monkeypatch.setenv("NPC_LIMS_STATE", str(tmp_path / "checkout" / "state"))
+    for name in ("one", "two", "one"):
+        run_git(tmp_path / "checkout", "update-ref", "refs/heads/main", commits[name])
+        at_checkout._passing.clear()  # as a few seconds do
+        assert commit_at("2024-03-01") == commits[name], "a pull brings what was committed before"
 
 
 def test_a_moment_is_settled_an_hour_after_it() -> None:
