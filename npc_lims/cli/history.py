@@ -17,6 +17,7 @@ from npc_lims.cli.places import reading_settings
 from npc_lims.errors import NpcLimsError
 from npc_lims.review.report import LISTED, SUMMARY_BYTES, render_chapters
 from npc_lims.review.report import Format as ReportFormat
+from npc_lims.state.diff import one_line
 
 if TYPE_CHECKING:
     from npc_lims.git import Repository
@@ -159,7 +160,7 @@ def _print_life(life: Life, links: Links) -> None:
     firsts = {step.name: step for step in reversed(life.steps)}
     for step in sorted(firsts.values(), key=life.steps.index):
         when = f"before {step.commit.when[:10]}" if step.when is None else step.when[:10]
-        made = f", made {step.created[:10]}" if step.created and step.created[:10] != when else ""
+        made = f", made {one_line(step.created[:10])}" if step.created and step.created[:10] != when else ""
         console.print(f"  {step.name:<24}{when}{made}")
     for one in life.transitions:
         console.print()
@@ -175,7 +176,7 @@ def _counted(life: Life) -> str:
 
 def _lines(one: Transition, links: Links) -> Iterator[str]:
     yield from one.change.details
-    yield from (f"{kind} made {created}" for kind, created in one.created)
+    yield from (one_line(f"{kind} made {created}") for kind, created in one.created)
     for editor in one.editors:
         yield f"edited by {editor.author}, {editor.when[:10]}: {editor.subject} ({_place(editor.sha, links)})"
     yield _place(one.commit.sha, links)

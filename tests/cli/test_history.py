@@ -58,6 +58,18 @@ def test_addresses_where_the_commits_are_published(
     assert f"  https://github.com/lab/state/commit/{commit}" in run_cli("history", TWO).out.splitlines()
 
 
+def test_a_date_from_elsewhere_moves_no_cursor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = builders.asset(created="2024\x1b[2J\n::error::x")
+    record = builders.record(ONE, codeocean=builders.no_assets(raw=raw))
+    uploaded = record.model_copy(update={"status": {"is_uploaded": True}})
+    write_history(tmp_path / "r", [Step("a", "2024-01-01T00:00:00", state_files(uploaded))])
+    run_git(tmp_path / "r", "reset", "--quiet", "--hard")
+    monkeypatch.chdir(tmp_path / "r")
+    lines = run_cli("history", ONE).out.splitlines()
+    assert "  raw made 2024\\x1b[2J ::error::x" in lines
+    assert "  uploaded                before 2024-01-01, made 2024\\x1b[2J :" in lines
+
+
 def test_one_life_as_json_and_csv(here: Path) -> None:
     told = json.loads(run_cli("history", ONE, "--json").out)
     assert [step["name"] for step in told["steps"]] == ["tracked", "sorted", "sorted again"]
