@@ -11,9 +11,10 @@ from npc_lims.history.moments import Asked, Moment, Point, iso_time
 from npc_lims.history.schemas import check_schema
 from npc_lims.history.versions import Reader
 from npc_lims.memo import Memo
-from npc_lims.session_id import ID_PATTERN, subject_of
+from npc_lims.session_id import ID_PATTERN
 from npc_lims.state.reader import Lines, Origin, Snapshot
 from npc_lims.state.snapshot import SNAPSHOT, checked_lines, digest_of, make_line, newest_first
+from npc_lims.state.store import session_path
 
 if TYPE_CHECKING:
     from npc_lims.settings import Settings
@@ -108,7 +109,7 @@ def _lines_of_files(repository: Repository, folder: str, point: Point, repo: str
     files = {}
     for path in repository.list_files(point.sha, folder):
         session_id = PurePosixPath(path).stem
-        if ID_PATTERN.fullmatch(session_id) and path == f"{folder}/sessions/{subject_of(session_id)}/{session_id}.yaml":
+        if ID_PATTERN.fullmatch(session_id) and path == session_path(Path(folder), session_id).as_posix():
             files[session_id] = path
     contents = repository.read_files(point.sha, files.values())
     reader = Reader()

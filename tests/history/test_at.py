@@ -431,6 +431,19 @@ def test_the_state_folder_may_have_any_name(tmp_path: Path, monkeypatch: pytest.
     assert ids("2024-04-01") == [ONE]
 
 
+def test_the_state_folder_may_be_the_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    inside = {path.partition("/")[2]: content for path, content in state_files(first, second).items()}
+    steps = [
+        Step("begin", "2024-02-01T00:00:00", inside),
+        Step("files", "2024-03-01T00:00:00", without("sessions.jsonl", inside), ["begin"]),
+    ]
+    commits = write_history(tmp_path / "checkout", steps)
+    monkeypatch.setenv("NPC_LIMS_STATE", str(tmp_path / "checkout"))
+    for day, name in (("2024-02-01", "begin"), ("2024-03-01", "files")):
+        assert commit_at(day) == commits[name]
+        assert {str(info.id) for info in npc_lims.get_session_info(at=day)} == {ONE, TWO}
+
+
 # --- what a checkout cannot tell
 
 
