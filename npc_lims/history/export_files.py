@@ -57,11 +57,12 @@ class JSONFiles:
 
 
 class CSVFiles:
-    """UTF-8, a line of names and then a line for each row; an empty cell is null."""
+    """UTF-8 as RFC 4180 has it, a line of names and then a line for each row; an empty cell is null."""
 
     def __init__(self, folder: Path) -> None:
         self._files = {table: (folder / f"{table}.csv").open("w", encoding="utf-8", newline="") for table in TABLES}
-        self._writers = {table: csv.writer(file, lineterminator="\n") for table, file in self._files.items()}
+        # Python before 3.13 quotes a carriage return only where it is of the line's end
+        self._writers = {table: csv.writer(file, lineterminator="\r\n") for table, file in self._files.items()}
         for table, writer in self._writers.items():
             writer.writerow([column.name for column in TABLES[table].columns])
 

@@ -220,6 +220,14 @@ def test_a_repository_without_a_commit(tmp_path: Path) -> None:
         export_history(Repository(tmp_path / "r"), tmp_path / "out")
 
 
+@pytest.mark.parametrize("notes", ["a\rb", "a\nb\r\n", 'a,"b"', "=1+1", "a\x85b\u2028c", "\ufeffa"])
+def test_a_cell_may_hold_what_ends_lines(tmp_path: Path, notes: str) -> None:
+    record = builders.record(tracked=builders.tracked(notes=notes))
+    write_history(tmp_path / "r", [Step("a", "2024-01-01T00:00:00", state_files(record))])
+    export_history(Repository(tmp_path / "r"), tmp_path / "csv", Format.csv)
+    assert [row["notes"] for row in from_csv(tmp_path / "csv")["sessions"]] == [notes]
+
+
 def test_halves_of_characters_do_no_harm(tmp_path: Path) -> None:
     record = builders.record(tracked=builders.tracked(notes="a\ud800b \0 ü"))
     path = f"state/sessions/626791/{record.id}.yaml"
