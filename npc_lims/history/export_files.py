@@ -27,11 +27,11 @@ def check_replaceable(folder: Path) -> None:
         return
     if not folder.is_dir():
         raise NpcLimsError(f"{folder}: a file; name the folder that the tables are to be in")
-    ours = {f"{table}{suffix}" for table in TABLES for suffix in _SUFFIXES}
-    others = sorted({path.name for path in folder.iterdir()} - ours)
-    if others:
+    found = {path.name for path in folder.iterdir()}
+    # an export has all tables: a folder with a sessions.csv alone is somebody else's
+    if found and not any(found == {f"{table}{suffix}" for table in TABLES} for suffix in _SUFFIXES):
         raise NpcLimsError(
-            f"{folder}: holds {others[0]}, which is no table of npc-lims: name another folder, which is replaced whole"
+            f"{folder}: holds {min(found)}, and is no export of npc-lims: name another folder, which is replaced whole"
         )
 
 

@@ -28,6 +28,8 @@ def check_replaceable(path: Path) -> None:
         raise NpcLimsError(f"{path}: a folder; name the file that the database is to be")
     if not path.exists():
         return
+    if not path.is_file():
+        raise NpcLimsError(f"{path}: a device or a pipe; name the file that the database is to be")
     with path.open("rb") as file:
         head = file.read(_AT.stop)
     if head and not (head.startswith(_HEAD) and head[_AT] == _APPLICATION.to_bytes(4, "big")):

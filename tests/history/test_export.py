@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
 import sqlite3
 from contextlib import closing
@@ -190,6 +191,24 @@ def test_nothing_else_is_replaced(lives: Repository, tmp_path: Path, kind: Forma
         with pytest.raises(NpcLimsError, match=re.escape(str(tmp_path / name))):
             export_history(lives, tmp_path / name, kind)
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize("names", [["sessions.csv"], ["about.jsonl", "commits.jsonl", "sessions.jsonl"]])
+def test_a_folder_that_holds_less_than_an_export_is_none(lives: Repository, tmp_path: Path, names: list[str]) -> None:
+    for name in names:
+        (tmp_path / name).write_text("mine")
+    with pytest.raises(NpcLimsError, match=rf"holds {names[0]}, and is no export"):
+        export_history(lives, tmp_path, Format.csv)
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no such files")
+def test_what_is_no_file_is_not_replaced(lives: Repository, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "null").symlink_to(os.devnull)
+    for name in ("pipe", "null"):
+        with pytest.raises(NpcLimsError, match=f"{name}: a device or a pipe"):
+            export_history(lives, tmp_path / name)
 
 
 @pytest.mark.parametrize("kind", list(Format))
