@@ -154,6 +154,7 @@ def _replacing(out: Path, kind: Format) -> Iterator[_Sink]:
     """Tables beside *out*, which take its place when all is written."""
     is_file = kind is Format.sqlite
     (export_sqlite if is_file else export_files).check_replaceable(out)
+    out = out.resolve()  # a link stays one, and "." has a name
     out.parent.mkdir(parents=True, exist_ok=True)
     beside = out.parent / f"{TEMPORARY}{uuid.uuid4().hex}"
     try:

@@ -174,6 +174,32 @@ def test_a_second_export_replaces_the_first(lives: Repository, tmp_path: Path, k
     assert [path.name for path in out.parent.iterdir()] == ["out"], "nothing is left beside it"
 
 
+@pytest.mark.parametrize("kind", [Format.sqlite, Format.csv])
+def test_a_link_stays_one(lives: Repository, tmp_path: Path, kind: Format) -> None:
+    (tmp_path / "kept").mkdir()
+    place = tmp_path / "kept" / "out"
+    export_history(Repository(make(tmp_path / "r")), place, kind)
+    try:
+        (tmp_path / "link").symlink_to(place)
+    except OSError:
+        pytest.skip("no links here")
+    done = export_history(lives, tmp_path / "link", kind)
+    assert (done.place, (tmp_path / "link").is_symlink()) == (tmp_path / "link", True)
+    read = from_sqlite if kind is Format.sqlite else from_csv
+    assert {name: len(rows) for name, rows in read(place).items()} == done.counts
+    assert sorted(path.name for path in tmp_path.rglob(".*")) == [".git"], "nothing is left beside it"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows renames no working directory")
+def test_the_working_directory_may_be_the_place(
+    lives: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "out").mkdir()
+    monkeypatch.chdir(tmp_path / "out")
+    export_history(lives, Path(), Format.csv)
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {f"{name}.csv" for name in TABLES}
+
+
 def make(path: Path) -> Path:
     write_history(path, [Step("a", "2024-01-01T00:00:00", state_files(one))])
     return path
