@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from npc_lims.errors import GitError, HistoryError, HistoryWarning, NoSessionInfo
 from npc_lims.git import Repository, find_repository
 from npc_lims.history.commits import Commit, commits_of
+from npc_lims.history.moments import iso_time
 from npc_lims.history.published import published_history
 from npc_lims.history.read import read_history
 from npc_lims.history.transitions import IN_TRACKED, IN_TRAINING, Transition
@@ -154,8 +155,8 @@ def shallow_since(repository: Repository) -> str | None:
     """Date of the oldest commit of a shallow clone; None if the clone has all commits."""
     if not repository.is_shallow():
         return None
-    oldest = commits_of(repository, "HEAD")[0]
-    return repository.line("show", "--no-patch", "--format=%cs", oldest)
+    seconds = repository.line("rev-list", "--no-walk", "--timestamp", commits_of(repository, "HEAD")[0])
+    return iso_time(int(seconds.split()[0]))[:10]
 
 
 def _not_found(session_id: str, ids: Iterable[str], place: str) -> str:

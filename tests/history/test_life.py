@@ -9,11 +9,11 @@ import pytest
 
 from npc_lims.errors import GitHubError, HistoryError, HistoryWarning, NoSessionInfo, RemoteStateError
 from npc_lims.git import Repository
-from npc_lims.history.life import Life, get_session_history, read_life
+from npc_lims.history.life import Life, get_session_history, read_life, shallow_since
 from npc_lims.history.transitions import RECORDED
 from npc_lims.settings import Settings, load_settings
 from tests.history.lives import ONE, RUN, THREE, TWO
-from tests.history.past import run_git
+from tests.history.past import Step, run_git, write_history
 from tests.servers.faults import FaultyProxy, Status
 from tests.servers.fixtures import Serve
 from tests.servers.github_api import GitHubApiServer
@@ -75,6 +75,16 @@ def test_no_such_session(lives: Repository) -> None:
 def test_a_folder_in_no_checkout_has_no_past(tmp_path: Path) -> None:
     with pytest.raises(HistoryError, match="only what is committed has a past"):
         read_life(Settings(state=tmp_path), ONE)
+
+
+def test_a_shallow_clone_begins_on_a_day_of_utc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_history(tmp_path / "r", [Step("a", "2024-01-01T00:00:00", {"x": b"x"})])
+    monkeypatch.setenv("GIT_AUTHOR_DATE", "2024-06-01T00:00:00+14:00")
+    monkeypatch.setenv("GIT_COMMITTER_DATE", "2024-06-01T00:00:00+14:00")
+    who = ("-c", "user.name=A", "-c", "user.email=a@example.org")
+    Repository(tmp_path / "r").run(*who, "commit", "--quiet", "--allow-empty", "--no-verify", "--message=b")
+    run_git(tmp_path, "clone", "--quiet", "--depth=1", (tmp_path / "r").as_uri(), "shallow")
+    assert shallow_since(Repository(tmp_path / "shallow")) == "2024-05-31"
 
 
 def test_a_shallow_clone_says_so(lives: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
