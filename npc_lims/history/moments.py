@@ -21,6 +21,7 @@ _TIME = re.compile(
     r"(?P<zone>Z|[+-][0-9]{2}:[0-9]{2})?"
 )
 _SETTLED_AFTER = 3600.0
+_LATEST = datetime.datetime(9999, 12, 31, 23, 59, 59, tzinfo=datetime.timezone.utc).timestamp()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,12 +105,12 @@ def _of_time(text: str, moment: datetime.datetime, now: float) -> Moment:
 
 
 def iso_time(seconds: float) -> str:
-    """Seconds since 1970 as UTC.
+    """Seconds since 1970 as UTC. A later time than calendars have, which git takes from whoever commits, is their last.
 
-    >>> iso_time(1717243200)
-    '2024-06-01T12:00:00Z'
+    >>> iso_time(1717243200), iso_time(10**14)
+    ('2024-06-01T12:00:00Z', '9999-12-31T23:59:59Z')
     """
-    return f"{datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc):%Y-%m-%dT%H:%M:%SZ}"
+    return f"{datetime.datetime.fromtimestamp(min(seconds, _LATEST), datetime.timezone.utc):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _clock(now: float) -> str:

@@ -283,6 +283,16 @@ def test_authors_and_subjects_may_hold_anything(tmp_path: Path) -> None:
     assert found.commit.run is None
 
 
+def test_a_date_that_no_calendar_has(tmp_path: Path) -> None:
+    write_history(tmp_path / "r", [Step("a", "2024-01-01T00:00:00", state_files(one))])
+    commit = run_git(tmp_path / "r", "cat-file", "commit", "HEAD")
+    begin, _, rest = commit.partition("committer Sync <sync@example.org> ")
+    late = f"{begin}committer Sync <sync@example.org> {10**14}{rest[rest.index(' ') :]}\n"
+    sha = run_git(tmp_path / "r", "hash-object", "-t", "commit", "-w", "--literally", "--stdin", stdin=late.encode())
+    (found,) = read(Repository(tmp_path / "r"), ref=sha)
+    assert found.commit.when == "9999-12-31T23:59:59Z"
+
+
 # --- random histories
 
 
