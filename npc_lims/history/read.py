@@ -221,8 +221,7 @@ class _History:
     def _is_beginning(self, logged: Logged) -> bool:
         """Whether the state that the history tells of begins with this commit; asked of the first that adds any."""
         if self._beginning is None:
-            parent = logged.parents[:1]
-            had_some = parent and self._repository.run("ls-tree", "--full-tree", *parent, "--", f"{self._sessions}/")
+            had_some = any(self._last_state(parent) for parent in logged.parents[:1])
             self._beginning = "" if had_some else logged.commit.sha
         return self._beginning == logged.commit.sha
 

@@ -57,6 +57,18 @@ def test_what_is_there_when_history_begins_is_not_new(lives: Repository) -> None
     assert dict(second.created) == {"raw": "2022-08-15T13:07:32Z"}
 
 
+def test_what_comes_after_all_sessions_went_is_new(tmp_path: Path) -> None:
+    steps = [
+        Step("begin", "2024-01-01T00:00:00", state_files(one)),
+        Step("all went", "2024-01-02T00:00:00", {"x": b"x"}, ["begin"]),
+        Step("another", "2024-01-03T00:00:00", state_files(two), ["all went"]),
+    ]
+    write_history(tmp_path / "r", steps)
+    everything = read(Repository(tmp_path / "r"))
+    assert [one.change.what for one in everything] == [(RECORDED,), ("removed",), ("new",)]
+    assert read(Repository(tmp_path / "r"), session=TWO) == everything[-1:]
+
+
 def test_commits_are_told_with_their_run(lives: Repository) -> None:
     found = next(one for one in read(lives) if one.commit.subject == "state: edited")
     assert found.commit.when == "2024-01-05T09:00:00Z"
