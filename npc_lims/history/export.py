@@ -6,12 +6,13 @@ import contextlib
 import dataclasses
 import enum
 import shutil
+import sqlite3
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
-from npc_lims.errors import StateError
+from npc_lims.errors import NpcLimsError, StateError
 from npc_lims.git import Repository
 from npc_lims.history import export_files, export_sqlite
 from npc_lims.history.commits import commits_of
@@ -89,7 +90,7 @@ def export_history(
         folder: Path of the state folder in the repository, with forward slashes.
 
     Raises:
-        NpcLimsError: Something else is at *out*.
+        NpcLimsError: Something else is at *out*, or SQLite cannot write there.
         MissingDependency: Parquet, without pyarrow.
         GitError, StateError: There is no commit, or the state of HEAD is damaged.
     """
@@ -166,6 +167,8 @@ def _replacing(out: Path, kind: Format) -> Iterator[_Sink]:
             _swap(beside, out)
         else:
             beside.replace(out)
+    except sqlite3.OperationalError as error:
+        raise NpcLimsError(f"{out}: {error}; check who may write there, and the space on its disk") from None
     finally:
         if beside.is_dir():
             shutil.rmtree(beside, ignore_errors=True)

@@ -252,6 +252,14 @@ def test_what_fails_leaves_what_was_there(tmp_path: Path, kind: Format) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "r", "s"]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="there no folder can be that deep")
+def test_what_sqlite_cannot_write_is_told(lives: Repository, tmp_path: Path) -> None:
+    place = tmp_path.joinpath(*["x" * 200] * 3, "out")  # it takes 512 bytes
+    with pytest.raises(NpcLimsError, match=r"out: unable to open database file; check who may write there"):
+        export_history(lives, place)
+    assert list(place.parent.iterdir()) == []
+
+
 def test_state_of_another_schema_is_refused(tmp_path: Path) -> None:
     newer = {path: content.replace(b"schema: 1", b"schema: 2") for path, content in state_files(one).items()}
     write_history(tmp_path / "r", [Step("a", "2024-01-01T00:00:00", newer)])
