@@ -21,6 +21,8 @@ _CREDENTIALS = re.compile(r"(?<=://)\S+(?=@)")
 _QUERY = re.compile(r"(?<=://)([^\s?']+)\?[^\s']+")
 # git takes these over where it is told to look, as inside a hook: what is meant is the folder that is named
 _LOCATION = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR", "GIT_PREFIX")
+# and these say how every path is to be read, as editors set them: here each path says so for itself
+_PATHSPECS = ("GIT_LITERAL_PATHSPECS", "GIT_GLOB_PATHSPECS", "GIT_NOGLOB_PATHSPECS", "GIT_ICASE_PATHSPECS")
 
 # a connection that stands still for a minute is lost
 _PATIENCE = {"GIT_HTTP_LOW_SPEED_LIMIT": "1000", "GIT_HTTP_LOW_SPEED_TIME": "60"}
@@ -268,7 +270,7 @@ def _naming_what_lacks(folder: Path) -> Iterator[None]:
 
 
 def _environment(env: Mapping[str, str] | None) -> dict[str, str]:
-    environ = {name: value for name, value in os.environ.items() if name not in _LOCATION}
+    environ = {name: value for name, value in os.environ.items() if name not in (*_LOCATION, *_PATHSPECS)}
     # messages are matched, so they must be in English; nobody is there to type a password
     return {**environ, "LC_ALL": "C", "LANGUAGE": "", "GIT_TERMINAL_PROMPT": "0", **_PATIENCE, **_QUIET, **(env or {})}
 

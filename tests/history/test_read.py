@@ -352,6 +352,12 @@ def test_folding_transitions_gives_the_final_state(workplace: Path, days: list[d
     assert found == days[-1]
 
 
+@pytest.mark.parametrize("name", ["GIT_LITERAL_PATHSPECS", "GIT_GLOB_PATHSPECS", "GIT_ICASE_PATHSPECS"])
+def test_nor_does_how_others_write_paths(lives: Repository, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "1")
+    assert [one.session for one in read(lives, session=ONE)] == [ONE] * 4
+
+
 def test_settings_of_the_user_say_nothing(lives: Repository, tmp_path: Path) -> None:
     run_git(tmp_path, "clone", "--quiet", str(lives.root), "clone")
     said = {
