@@ -27,8 +27,9 @@ __all__ = ["snapshot_of_github"]
 _FOLDER = "state"
 _ABBREVIATED = re.compile(r"[0-9a-f]{4,64}")
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
-# what no branch, tag or commit is called (git check-ref-format), but git reads as a way to walk from one
-_NOT_A_NAME = re.compile(r"[~^:?*\[\\\x00-\x20\x7f]|\.\.|@\{|^[-/]|//|/$|\.$")
+# what no branch, tag or commit is called (git check-ref-format), but git reads as a way to walk from one; nor can
+# bytes that are no text be asked for
+_NOT_A_NAME = re.compile(r"[~^:?*\[\\\x00-\x20\x7f\ud800-\udfff]|\.\.|@\{|^[-/]|//|/$|\.$")
 _CLONE = "let NPC_LIMS_STATE name its state folder"
 
 _snapshots: Memo[Snapshot] = Memo(size=4, seconds=24 * 3600)

@@ -627,7 +627,9 @@ def test_no_such_name_on_github(github: Hub, name: str) -> None:
     assert github.asked == (1, 0)
 
 
-@pytest.mark.parametrize("name", ["main~1", "HEAD^", "../../user", "a b", "main@{1}", "/etc", "-x", "a?b", "a:b"])
+@pytest.mark.parametrize(
+    "name", ["main~1", "HEAD^", "../../user", "a b", "main@{1}", "/etc", "-x", "a?b", "a:b", "caf\udce9"]
+)
 def test_what_no_name_can_be_is_not_asked_for(github: Hub, name: str) -> None:
     with pytest.raises(npc_lims.HistoryError, match=r"no branch, tag or commit.*need a clone"):
         commit_at(name)
