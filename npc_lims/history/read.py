@@ -104,6 +104,9 @@ class _History:
 
     def read(self, tip: str, base: str | None) -> Iterator[Transition]:
         numbers = {sha: n for n, sha in enumerate(commits_of(self._repository, _between(base, tip)), 1)}
+        if base is not None and numbers:
+            # of a commit that was merged git would leave out the merge: what counts is where the branch was before
+            base = self._repository.find_commit(f"{next(iter(numbers))}^")
         # edits since the last commit of state count for the next one, which may be the first that is asked for
         start = None if base is None else self._last_state(base)
         logged = log_changes(self._repository, [_between(start, tip)], [self._wanted, self._tracked])

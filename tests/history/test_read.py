@@ -163,6 +163,21 @@ def test_since(lives: Repository, since: str, first: str | None) -> None:
     assert (found[0].commit.subject if found else None) == first
 
 
+def test_since_a_commit_that_was_merged_tells_of_the_merge(tmp_path: Path) -> None:
+    begin = state_files(one)
+    both = state_files(one, two)
+    steps = [
+        Step("begin", "2024-01-01T00:00:00", begin),
+        Step("side", "2024-01-02T00:00:00", both, ["begin"], "side"),
+        Step("merge", "2024-01-03T00:00:00", both, ["begin", "side"]),
+        Step("removed", "2024-01-04T00:00:00", begin, ["merge"]),
+    ]
+    commits = write_history(tmp_path / "r", steps)
+    found = read(Repository(tmp_path / "r"), since=commits["side"])
+    assert told(found) == [("merge", TWO, ("new",)), ("removed", TWO, ("removed",))]
+    assert read(Repository(tmp_path / "r"), since=commits["merge"]) == found[1:]
+
+
 @pytest.mark.parametrize("since", ["2024-13-01", "yesterday", "7x", "", "-7d", "^HEAD", "--all"])
 def test_since_what(lives: Repository, since: str) -> None:
     with pytest.raises(NpcLimsError, match=r"--since"):
