@@ -13,6 +13,7 @@ from typing import Any
 
 from npc_lims.errors import StateError
 from npc_lims.rows import SCHEMA
+from npc_lims.session_id import ID_PATTERN
 
 __all__ = [
     "SNAPSHOT",
@@ -27,6 +28,7 @@ __all__ = [
 
 SNAPSHOT = "sessions.jsonl"
 _HEAD = b'{"id":"'
+_FIELDS = frozenset(("id", "digest", "schema", "tracked", "training", "codeocean", "s3", "status"))
 
 
 def make_line(record: Mapping[str, Any], digest: str) -> bytes:
@@ -38,16 +40,26 @@ def make_line(record: Mapping[str, Any], digest: str) -> bytes:
 def parse_line(line: bytes) -> dict[str, Any]:
     """
     Raises:
-        ValueError: The line is not one of a snapshot.
-        StateError: It is of another schema.
+        StateError: The line is not one of a snapshot, or of another schema.
     """
-    data = json.loads(line)
-    if not (isinstance(data, dict) and "id" in data and "digest" in data):
-        raise ValueError("not a line of a session snapshot")
-    if data.get("schema") != SCHEMA:
-        found = data.get("schema")
-        raise StateError(f"{data['id']}: state of schema {found!r}, this version reads {SCHEMA}; upgrade npc_lims")
+    try:
+        data = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise _damaged(line, error) from None
+    if isinstance(data, dict) and data.get("schema", SCHEMA) != SCHEMA:
+        found = data["schema"]
+        raise StateError(f"{data.get('id')}: state of schema {found!r}, this version reads {SCHEMA}; upgrade npc_lims")
+    if not isinstance(data, dict) or not ID_PATTERN.fullmatch(str(data.get("id"))):
+        raise _damaged(line, "its id is not one of a session")
+    if not data.keys() >= _FIELDS:
+        raise _damaged(line, f"without {', '.join(sorted(_FIELDS - data.keys()))}")
     return data
+
+
+def _damaged(line: bytes, reason: object) -> StateError:
+    # its beginning tells more of a line that is none than its id would
+    head = ascii(line[:40].decode(errors="replace"))
+    return StateError(f"the line {head}... of {SNAPSHOT} is damaged ({reason}); run npc-lims sync to make it anew")
 
 
 def line_id(line: bytes) -> str:

@@ -116,6 +116,17 @@ def test_a_source_that_is_late_comes_first(state: Path, elsewhere: Path) -> None
     assert commands(found)[0] == "npc-lims doctor"
 
 
+def test_a_spoiled_line_is_a_trouble_and_no_traceback(state: Path, elsewhere: Path) -> None:
+    snapshot = state / "sessions.jsonl"
+    snapshot.write_bytes(snapshot.read_bytes().replace(b'"tracked":', b'"tracked":,', 1))
+    found = home(NPC_LIMS_STATE=str(state))
+    assert found.origin is None
+    assert "is damaged" in found.troubles[0]
+    done = run_cli("sessions", "--state", str(state))
+    assert done.code == 2
+    assert done.err.endswith("run npc-lims sync to make it anew\n")
+
+
 def test_a_damaged_file_of_times_is_a_trouble_and_no_end(state: Path, elsewhere: Path) -> None:
     (state / "sync.yaml").write_text("sources: [")
     found = home(NPC_LIMS_STATE=str(state))

@@ -192,6 +192,7 @@ def test_runs_and_their_workflow(tmp_path: Path) -> None:
 
 
 NAN_ROW = b'{"nsb":false,"row":1,"start_time":"","hits":NaN}'
+SECTIONS = b'"schema":1,"tracked":false,"codeocean":false,"s3":false,"status":{}'
 
 
 # --- what nobody should write
@@ -248,7 +249,7 @@ def test_pages_hold_nothing_of_state(demo_site: Path) -> None:
         (b'{"id":"626791_2022-08-15","digest":"","schema":1,"tracked":7,"status":{}}', "is damaged"),
         (b'{"id":"626791_2022-08-15","digest":"","schema":9}', "schema 9"),
         (b'{"id":"626791_2022-08-15","digest":"","schema":1,"status":{"is_sorted":NaN}}', "is damaged"),
-        (b'{"id":"626791_2022-08-15","digest":"","schema":1,"training":' + NAN_ROW + b"}", "NaN is no number"),
+        (b'{"id":"626791_2022-08-15","digest":"",' + SECTIONS + b',"training":' + NAN_ROW + b"}", "NaN is no number"),
         (b'{"id":"626791_2022-08-15",}', "is damaged"),
         (b"<html>", "not a line of a session snapshot"),
     ],

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from npc_lims.errors import StateError
 from npc_lims.state.snapshot import digest_of, line_id, make_line, newest_first, parse_line, split_lines
 from tests.builders import SESSION, record, session_ids, tracked
 
@@ -46,8 +47,24 @@ def test_a_snapshot_that_breaks_off_is_refused(content: bytes) -> None:
 def test_what_is_no_line_is_refused(line: bytes) -> None:
     with pytest.raises(ValueError, match="not a line of a session snapshot"):
         line_id(line)
-    with pytest.raises(ValueError, match=r"."):
+    with pytest.raises(StateError, match=r"is damaged .*; run npc-lims sync"):
         parse_line(line)
+
+
+@pytest.mark.parametrize(
+    ("written", "instead"),
+    [
+        ('"schema"', ',"schema"'),
+        ('"tracked":', '"taken":'),
+        ("626791_", "x_"),
+        ('"schema":1', '"schema":' + "[" * 99999),
+    ],
+)
+def test_a_line_that_somebody_spoiled_is_told_by_its_beginning(written: str, instead: str) -> None:
+    line = make_line(record().as_dict(), "abc").decode()
+    assert written in line
+    with pytest.raises(StateError, match=r"the line '\{\"id\":.* is damaged .*; run npc-lims sync"):
+        parse_line(line.replace(written, instead).encode())
 
 
 def test_newest_first_then_by_subject_and_index() -> None:
