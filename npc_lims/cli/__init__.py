@@ -6,16 +6,24 @@ Exit codes are in `exit_codes.py`, what is told of an error in `failures.py`, ho
 from __future__ import annotations
 
 import io
+import os
 import sys
 import warnings
+
+from npc_lims.cli.exit_codes import ExitCode
 
 __all__ = ["main"]
 
 
 def main() -> None:
     """Entry point: whatever goes wrong is told in one style and is the exit code. A mistake is never a traceback."""
-    from npc_lims.cli.failures import show_warning, tell
-
+    # closed streams (`>&-`) are None in Python; what is printed there goes nowhere
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
+    try:
+        from npc_lims.cli.failures import show_warning, tell
+    except KeyboardInterrupt:
+        sys.exit(ExitCode.STOPPED)  # half of what the command needs is imported, and nothing that could tell of it
     for stream in (sys.stdout, sys.stderr):
         # the encoding of a Windows pipe lacks many a character: better a question mark than a traceback
         if isinstance(stream, io.TextIOWrapper):
@@ -30,7 +38,6 @@ def main() -> None:
 
 def _run() -> int:
     from npc_lims.cli.app import app
-    from npc_lims.cli.exit_codes import ExitCode
 
     # not "standalone", in which typer tells of mistakes in a style of its own; what it returns is an exit code
     code = app(prog_name="npc-lims", standalone_mode=False)

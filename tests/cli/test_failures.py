@@ -112,6 +112,25 @@ def test_a_reader_that_goes_away_is_told_nothing(arguments: str, demo_state: Pat
     assert "Traceback" not in told and "error:" not in told
 
 
+@pytest.mark.skipif(os.name == "nt", reason="closed by a POSIX shell")
+def test_closed_streams_are_no_traceback(demo_state: Path, elsewhere: Path) -> None:
+    for closing, flag, code in ((">&-", "sorted", ExitCode.DONE), (">&- 2>&-", "none", ExitCode.MISTAKE)):
+        command = [*COMMAND, "sessions", "--state", str(demo_state), "--is", flag]
+        done = subprocess.run(["sh", "-c", f'"$@" {closing}', "sh", *command], capture_output=True, text=True)
+        assert (done.returncode, done.stdout) == (code, "")
+        assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no signal for Ctrl-C to one process")
+def test_ctrl_c_while_it_begins_is_no_traceback(elsewhere: Path) -> None:
+    # a module of typer's that is imported early: what a slow disk takes seconds for
+    waiting = "import os, signal\nclass Finder:\n    def find_spec(self, name, *_):\n"
+    waiting += "        if name == 'typer.main': os.kill(os.getpid(), signal.SIGINT)\n"
+    waiting += "import sys\nsys.meta_path.insert(0, Finder())\nfrom npc_lims.cli import main\nmain()"
+    done = subprocess.run([sys.executable, "-c", waiting], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (ExitCode.STOPPED, "", "")
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no signal for Ctrl-C to one process")
 def test_ctrl_c_is_one_line(serve: Serve, elsewhere: Path) -> None:
