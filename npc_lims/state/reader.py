@@ -197,6 +197,8 @@ def _lines_of_files(folder: Path) -> list[bytes]:
     from npc_lims.state.snapshot import make_line, newest_first
     from npc_lims.state.store import read_state
 
+    if not (folder / "sessions").is_dir():  # a mistyped folder must not pass for a lab without sessions
+        raise StateError(f"there is no state in {folder}: check NPC_LIMS_STATE or --state, or run npc-lims sync")
     records = read_state(folder).records
     return [make_line(records[session_id].as_dict(), "") for session_id in newest_first(records)]
 

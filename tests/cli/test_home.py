@@ -107,6 +107,14 @@ def test_a_folder_that_is_not_there_is_told(elsewhere: Path) -> None:
     assert "there is no state folder nowhere" in found.troubles[0]
 
 
+def test_a_folder_of_something_else_is_no_empty_state(tmp_path: Path, elsewhere: Path) -> None:
+    (tmp_path / "letters").mkdir()
+    found = home(NPC_LIMS_STATE=str(tmp_path))
+    assert found.origin is None
+    assert f"there is no state in {tmp_path}: check" in found.troubles[0]
+    assert run_cli("sessions", "--state", "").code == 2, "an empty name is the working directory"
+
+
 def test_a_source_that_is_late_comes_first(state: Path, elsewhere: Path) -> None:
     sync = state / "sync.yaml"
     sync.write_text(sync.read_text().replace('last_complete: "20', 'last_complete: "19'))
@@ -138,6 +146,7 @@ def test_a_damaged_file_of_times_is_a_trouble_and_no_end(state: Path, elsewhere:
 def test_a_state_without_sessions_is_no_reason_to_fail(tmp_path: Path, elsewhere: Path) -> None:
     empty = tmp_path / "state"
     empty.mkdir()
+    (empty / "sessions.jsonl").touch()
     found = home(NPC_LIMS_STATE=str(empty))
     assert found.totals is not None
     assert found.totals.sessions == 0
