@@ -10,9 +10,28 @@ from typing import Any, Optional
 from npc_lims.errors import NpcLimsError
 from npc_lims.rows import COLUMNS, FLAG_NAMES
 
-__all__ = ["Selection", "applies", "column_named", "columns_named", "flag_named", "select", "sorted_rows"]
+__all__ = ["HEADINGS", "Selection", "applies", "column_named", "columns_named", "flag_named", "select", "sorted_rows"]
 
-_HEADINGS = {"session": "id", "day": "experiment_day"}
+HEADINGS = {
+    "id": "session",
+    "project": "project",
+    "platform": "platform",
+    "experiment_day": "day",
+    "rig": "rig",
+    "is_uploaded": "up",
+    "is_sorted": "sort",
+    "is_annotated": "annot",
+    "is_video": "video",
+    "is_dlc_eye": "eye",
+    "is_dlc_side": "side",
+    "is_dlc_face": "face",
+    "is_facemap": "fmap",
+    "is_gamma_encoding": "gamma",
+    "is_LPFaceParts": "lp",
+    "is_surface_channels": "surf",
+    "is_nwb_cached": "nwb",
+}
+"""Columns of the table when none are asked for, in their order; most of their names are too long for a heading."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,11 +95,14 @@ def select(
     """The selection that options mean.
 
     Raises:
-        NpcLimsError: One of them is no flag or no date.
+        NpcLimsError: One of them is no flag or no date, or names nothing.
     """
+    for option, value in (("--project", project), ("--subject", subject)):
+        if value == "":  # of a variable that a script did not set: no reason to list all
+            raise NpcLimsError(f"{option} is empty: name one, or leave {option} out")
     flags = [tuple(flag_named(name) for name in names or ()) for names in (is_, missing, unknown)]
     first, last = _date("--since", since), _date("--until", until)
-    return Selection(ephys, project or None, subject or None, first, last, *flags)
+    return Selection(ephys, project, subject, first, last, *flags)
 
 
 def applies(row: dict[str, Any], flag: str) -> bool:
@@ -105,7 +127,7 @@ def columns_named(names: str) -> tuple[str, ...]:
 
 def column_named(option: str, name: str) -> str:
     """The column that a user means by its name, its heading in the table, or a flag in any spelling."""
-    known = {**{_plain(column): column for column in COLUMNS}, **_HEADINGS}
+    known = {**{heading: column for column, heading in HEADINGS.items()}, **{_plain(one): one for one in COLUMNS}}
     if _plain(name) not in known:
         raise NpcLimsError(f"{option} {name}: no such column; there are {', '.join(COLUMNS)}")
     return known[_plain(name)]
@@ -113,7 +135,7 @@ def column_named(option: str, name: str) -> str:
 
 def sorted_rows(rows: Iterable[dict[str, Any]], by: str) -> list[dict[str, Any]]:
     """Rows by a column, or in the opposite order by `-column`; those without a value come last either way."""
-    column, descending = column_named("--sort", by.removeprefix("-")), by.startswith("-")
+    column, descending = column_named("--sort", by), by.startswith("-")
     rows = list(rows)
     known = [row for row in rows if row[column] is not None]
     known.sort(key=lambda row: row[column], reverse=descending)

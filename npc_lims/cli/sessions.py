@@ -61,7 +61,7 @@ def sessions_command(
     no_pager: bool = typer.Option(False, "--no-pager", help="Do not page a table that is longer than the screen."),
     watch: bool = typer.Option(False, "--watch", help="Print sessions as they change, until the running sync ends."),
     interval: Optional[float] = typer.Option(
-        None, min=0.05, metavar="SECONDS", help="With --watch: look for news as often as this."
+        None, metavar="SECONDS", help="With --watch: look for news as often as this."
     ),
 ) -> None:
     """List sessions, the newest first.
@@ -89,9 +89,9 @@ def sessions_command(
         raise typer.Exit(watch_sessions(settings, selection, interval, as_json=as_json))
     if interval is not None:
         raise NpcLimsError("--interval is for --watch: add that, or leave it out")
-    names = columns_named(columns) if columns else ()
+    names = () if columns is None else columns_named(columns)
     rows = _chosen(_rows(settings, selection, at), selection)
-    rows = (sorted_rows(rows, sort) if sort else rows)[:limit]
+    rows = (rows if sort is None else sorted_rows(rows, sort))[:limit]
     if as_json:
         print_json([{name: row[name] for name in names or COLUMNS} for row in rows])
     elif as_csv:
@@ -113,7 +113,7 @@ def as_of(settings: Settings, at: Optional[str]) -> list[str]:
 
 
 def _refuse(**options: Any) -> None:
-    given = [f"--{name}" for name, value in options.items() if value]
+    given = [f"--{name}" for name, value in options.items() if value not in (None, False)]
     if given:
         raise NpcLimsError(f"--watch prints changes as they come: leave out {', '.join(given)}")
 

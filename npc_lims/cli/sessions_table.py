@@ -16,32 +16,12 @@ from rich.console import Console
 from rich.text import Text
 
 from npc_lims.cli.console import can_print, symbol
-from npc_lims.cli.selection import applies
+from npc_lims.cli.selection import HEADINGS, applies
 from npc_lims.rows import FLAG_NAMES
 from npc_lims.state.diff import one_line
 
 __all__ = ["render_table"]
 
-_HEADINGS = {
-    "id": "session",
-    "project": "project",
-    "platform": "platform",
-    "experiment_day": "day",
-    "rig": "rig",
-    "is_uploaded": "up",
-    "is_sorted": "sort",
-    "is_annotated": "annot",
-    "is_video": "video",
-    "is_dlc_eye": "eye",
-    "is_dlc_side": "side",
-    "is_dlc_face": "face",
-    "is_facemap": "fmap",
-    "is_gamma_encoding": "gamma",
-    "is_LPFaceParts": "lp",
-    "is_surface_channels": "surf",
-    "is_nwb_cached": "nwb",
-}
-"""Columns of the table when none are asked for, in their order; most of their names are too long for a heading."""
 _ASKED_FIRST = ("id", "is_uploaded", "is_sorted", "is_annotated")
 _GAP = "  "
 # Of a project or rig, unless it was asked for: that much tells it from others.
@@ -71,7 +51,7 @@ def render_table(
         columns: Columns to show, the most important first. Default: those that people ask for most.
         notes: Lines to stand below it.
     """
-    names = tuple(columns) or tuple(_HEADINGS)
+    names = tuple(columns) or tuple(HEADINGS)
     room = console.width if console.is_terminal else sys.maxsize  # in a pipe nothing is cut that was asked for
     longest = room if columns else _LONGEST_TEXT
     shown = _fitting([_column(name, rows, longest) for name in names], () if columns else _ASKED_FIRST, room)
@@ -91,7 +71,7 @@ def render_table(
 
 
 def _column(name: str, rows: Sequence[dict[str, Any]], longest: int) -> _Column:
-    heading = _HEADINGS.get(name, name.replace("is_", "", 1))
+    heading = HEADINGS.get(name, name.replace("is_", "", 1))
     if name in _MARKED:
         return _Column(name, heading, len(heading), [row[name] if applies(row, name) else "n/a" for row in rows])
     cells = [_cut(_text(name, row[name]), longest) for row in rows]

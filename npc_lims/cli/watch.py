@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 __all__ = ["Place", "changes_between_lines", "place_to_watch", "watch_sessions"]
 
 _STYLES = {**dict.fromkeys(("removed", "lost"), "red"), **dict.fromkeys(("new", "uploaded", "sorted"), "green")}
+# Seconds: nobody sees more than twenty looks a second, and nobody waits for longer than a day.
+_SHORTEST, _LONGEST = 0.05, 86400.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,6 +64,8 @@ def watch_sessions(settings: Settings, selection: Selection, interval: Optional[
     """
     place = place_to_watch(settings)
     seconds = place.interval if interval is None else interval
+    if not _SHORTEST <= seconds <= _LONGEST:  # nor nan or inf, which are floats, too
+        raise NpcLimsError(f"--interval {seconds:g}: give seconds from {_SHORTEST:g} to {_LONGEST:g}")
     if seconds < place.least:
         note(f"looking every {place.least:g} s: more often is more than GitHub answers")
         seconds = place.least

@@ -184,6 +184,7 @@ def test_a_flag_has_three_answers(tmp_path: Path, demo_state: Path, elsewhere: P
 def test_columns_order_and_number_can_be_chosen(from_state: Path) -> None:
     found = rows(from_state, "--columns", "session,rig,SORTED", "--sort", "-day", "--limit", "3")
     assert [list(row) for row in found] == [["id", "rig", "is_sorted"]] * 3
+    assert rows(from_state, "--sort", "-nwb", "--limit", "1")[0]["is_nwb_cached"] is True, "a heading of the table"
     days = [row["experiment_day"] for row in rows(from_state, "--sort", "-day")]
     known = [day for day in days if day is not None]
     assert days == sorted(known, reverse=True) + [None] * (len(days) - len(known))
@@ -218,11 +219,20 @@ def test_never_observed_is_not_no(tmp_path: Path, elsewhere: Path) -> None:
         (["--colour"], "No such option"),
         (["--columns", "colour"], "no such column"),
         (["--columns", ","], "names no column"),
-        (["--sort", "-colour"], "no such column"),
+        (["--sort", "-colour"], "--sort -colour: no such column"),
+        (["--sort", ""], "no such column"),
+        (["--columns", ""], "names no column"),
+        (["--project", ""], "--project is empty"),
+        (["--subject", ""], "--subject is empty"),
         (["--limit", "0"], "--limit"),
         (["--json", "--csv"], "exclude each other"),
         (["--interval", "9"], "--watch"),
+        *(
+            (["--watch", "--interval", value], "seconds from 0.05 to 86400")
+            for value in ("0", "-1", "inf", "nan", "1e9")
+        ),
         (["--watch", "--csv"], "leave out --csv"),
+        (["--watch", "--columns", ""], "leave out --columns"),
         (["--at", "2024-06-31"], "no day of the calendar"),
     ],
 )
