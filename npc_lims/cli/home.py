@@ -87,9 +87,9 @@ def _print_matters(home: Home, console: Console) -> None:
 
 
 def _named(matter: Matter) -> Iterator[str]:
-    """The first cases: sessions by their ids, others by what is told of them."""
+    """The first cases: sessions by their ids, others by what is told of them, and since when."""
     for item in matter.items[:_SHOWN_ITEMS]:
-        yield item.session or one_line(item.text)
+        yield item.session or one_line(item.text) + (f" ({item.since[:10]})" if item.since else "")
     if len(matter.items) > _SHOWN_ITEMS:
         yield f"{len(matter.items) - _SHOWN_ITEMS:,} more"
 

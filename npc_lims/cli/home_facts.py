@@ -166,7 +166,10 @@ def _with_state(
     if records:
         wanted.append(Suggestion(f"npc-lims show {records[0]['id']}", "see everything that is known of a session"))
     wanted.append(Suggestion("npc-lims --help", "see all commands"))
-    return tuple({suggestion.command: suggestion for suggestion in wanted}.values())[:_SUGGESTIONS]
+    first: dict[str, Suggestion] = {}
+    for suggestion in wanted:
+        first.setdefault(suggestion.command, suggestion)  # the more important reason
+    return tuple(first.values())[:_SUGGESTIONS]
 
 
 def _about(matter: Matter, is_folder: bool) -> Optional[Suggestion]:

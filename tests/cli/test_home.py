@@ -122,6 +122,8 @@ def test_a_source_that_is_late_comes_first(state: Path, elsewhere: Path) -> None
     assert all(age.is_late for age in found.ages)
     assert found.matters[0].kind == "late"
     assert commands(found)[0] == "npc-lims doctor"
+    assert found.suggestions[0].why == "find out why a source did not answer", "not what else it is good for"
+    assert re.search(r"tracked last answered \(19\d\d-\d\d-\d\d\)", shown(found, 200))
 
 
 def test_a_spoiled_line_is_a_trouble_and_no_traceback(state: Path, elsewhere: Path) -> None:
