@@ -14,6 +14,7 @@ from npc_lims.cli.places import reading_settings
 from npc_lims.cli.selection import applies
 from npc_lims.cli.sessions import AT_HELP, STATE_HELP, as_of
 from npc_lims.rows import FLAG_NAMES, session_row
+from npc_lims.state.diff import one_line
 
 if TYPE_CHECKING:
     from npc_lims.session_info import SessionInfo
@@ -51,22 +52,20 @@ def show_command(
 
 
 def _print_session(info: SessionInfo, notes: list[str]) -> None:
-    from rich.table import Table
     from rich.text import Text
 
     from npc_lims.state.render import render_yaml
 
     record, row = info.record, session_row(info.record)
     console = out()
-    console.print(Text(row["id"], "bold"), f"{row['project']}, {row['platform']}")
+    console.print(Text(row["id"], "bold"), f"{one_line(row['project'])}, {row['platform']}")
     for note in notes:
-        console.print(note, style="dim")
-    table = Table(box=None, show_header=False, pad_edge=False)
+        console.print(note, style="dim", soft_wrap=True)
     for flag in FLAG_NAMES:
         if applies(row, flag):
             value = row[flag]
-            table.add_row(Text(*symbol(value)), flag, value if isinstance(value, str) else "")
-    console.print(table)
+            told = f"  {flag:26}  {value}" if isinstance(value, str) else f"  {flag}"
+            console.print(Text.assemble(symbol(value), told), soft_wrap=True)
     if row["not_applicable"]:
         console.print(f"does not apply: {', '.join(row['not_applicable'])}", style="dim")
     for name in ("tracked", "training", "codeocean", "s3"):
@@ -78,4 +77,4 @@ def _print_session(info: SessionInfo, notes: list[str]) -> None:
         else:
             console.print(Text(name, "bold"))
             for line in render_yaml(section).splitlines():
-                console.print(f"  {line}")
+                console.print(f"  {line}", soft_wrap=True)  # a path is copied in one piece

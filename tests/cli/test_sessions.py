@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -259,6 +260,15 @@ def test_show_tells_every_section(from_state: Path) -> None:
     for words in ("901001_2024-03-13", "DynamicRouting", "tracked", "training", "codeocean", "s3", "is_sorted"):
         assert words in done.out
     assert "ecephys_901001_2024-03-13_15-41-09" in done.out, "the surface recording"
+
+
+def test_show_breaks_no_line_that_is_copied(state: Path, elsewhere: Path) -> None:
+    notes = "a word " * 60 + "and the end"
+    path = state / "sessions" / "901001" / "901001_2024-03-13.yaml"
+    path.write_text(re.sub("notes: .*", f"notes: {notes}", path.read_text()))
+    lines = run_cli("show", "901001_2024-03-13", "--state", str(state)).out.splitlines()
+    assert f"  notes: {notes}" in lines
+    assert all(line == line.rstrip() for line in lines)
 
 
 def test_show_json_is_the_row_and_the_sections(from_state: Path) -> None:
