@@ -41,7 +41,9 @@ def note(message: str) -> None:
 def _tell(kind: str, style: str, message: str) -> None:
     from rich.text import Text
 
-    err().print(Text.assemble((f"npc-lims: {kind}:", style), f" {message}"))
+    # it may quote what people typed, or what a server answered, which must not move the cursor
+    shown = "".join(char if char.isprintable() or char == "\n" else ascii(char)[1:-1] for char in message)
+    err().print(Text.assemble((f"npc-lims: {kind}:", style), f" {shown}"))
 
 
 def symbol(value: Any) -> tuple[str, str]:

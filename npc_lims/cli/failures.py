@@ -62,8 +62,9 @@ def _message(error: BaseException) -> str | None:
         return _of_usage(error)
     if isinstance(error, OSError):
         # a disk that is full, a file that may not be written, a folder where a file should be
-        where = f"{error.filename}: " if error.filename else ""
-        return f"{where}{error.strerror or error}; check that path, who may write there, and the space on its disk"
+        if error.filename is None:
+            return f"{error.strerror or error}; check where the output goes, and the space on its disk"
+        return f"{error.filename}: {error.strerror}; check that path, who may write there, and the space on its disk"
     return None
 
 

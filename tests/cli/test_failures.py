@@ -27,6 +27,7 @@ COMMAND = [sys.executable, "-m", "npc_lims"]
     [
         (errors.NpcLimsError("no x; give one"), 2, "npc-lims: error: no x; give one\n"),
         (errors.SourceError("s3", "timed out; try again"), 2, "npc-lims: error: s3: timed out; try again\n"),
+        (errors.NpcLimsError("a\x1b[2J\u202eb, 日本 é\ntwo"), 2, "npc-lims: error: a\\x1b[2J\\u202eb, 日本 é\ntwo\n"),
         (errors.SyncRefused("it would remove 12; look first"), 4, "npc-lims: error: it would remove 12; look first\n"),
         (
             errors.TrackedFileError(
@@ -42,6 +43,11 @@ npc-lims: error: a.yaml: 1 error, listed above; correct them and give the comman
             2,
             """npc-lims: error: s/a: Permission denied; check that path, who may write there, and the space on its disk
 """,
+        ),
+        (
+            OSError(28, "No space left on device"),
+            2,
+            "npc-lims: error: No space left on device; check where the output goes, and the space on its disk\n",
         ),
         (KeyboardInterrupt(), 130, "npc-lims: error: stopped by Ctrl-C; to go on, give the command again\n"),
     ],
