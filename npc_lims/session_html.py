@@ -102,7 +102,7 @@ def render_session(record: Mapping[str, Any], places: Places | None) -> str:
     facts = {
         "project": html.escape(row["project"]),
         "platform": html.escape(row["platform"]),
-        "experiment day": "" if row["experiment_day"] is None else str(row["experiment_day"]),
+        "experiment day": _day(row),
         "rig": html.escape(row["rig"]),
         "task": html.escape(row["task_version"]),
         "path": f"<code>{html.escape(row['allen_path'])}</code>",
@@ -122,12 +122,16 @@ def _row(record: Mapping[str, Any], places: Places | None) -> str:
         f'<span class="id">{_linked(row["id"], places.session(row["id"]) if places else None)}</span>',
         html.escape(row["project"]),
         html.escape(row["platform"].replace("behavior_with_sync", "sync")),
-        "" if row["experiment_day"] is None else str(row["experiment_day"]),
+        _day(row),
         "" if row["rig"] == "unknown" else html.escape(row["rig"]),
         *(_mark(row, flag) for flag in _SHOWN_FLAGS),
         ", ".join([*_asset_links(record, _SHOWN_ASSETS, places), *_issue_links(record)]),
     ]
     return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+
+
+def _day(row: Mapping[str, Any]) -> str:
+    return "" if row["experiment_day"] is None else html.escape(str(row["experiment_day"]))
 
 
 def _mark(row: Mapping[str, Any], flag: str) -> str:

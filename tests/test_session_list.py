@@ -177,6 +177,7 @@ def test_whatever_people_type_stays_text(records: list[dict[str, Any]], text: st
     typed = copy.deepcopy(plain)
     typed["tracked"].update(project=text or "p", notes=text or "n", issues=[text], allen_path=text)
     typed["training"].update(rig_name=text or "r", task_version=text or "t")
+    typed["tracked"]["experiment_day"] = text  # of a line that no sync wrote
     for render in (lambda one: render_session(one, PLACES), lambda one: render_sessions([one], 0, PLACES)):
         shown = Page(render(typed))
         wanted = [tag for tag in Page(render(plain)).tags if tag != "a"]
