@@ -78,8 +78,9 @@ def session_row(record: Mapping[str, Any]) -> dict[str, Any]:
         "is_sync": platform in ("ephys", "behavior_with_sync"),
         "allen_path": allen_path_of(record),
         "experiment_day": tracked.get("experiment_day"),
-        "rig": training.get("rig_name") or "unknown",
-        "task_version": training.get("task_version") or "unknown",
+        # a cell of a workbook may hold a number
+        "rig": str(training.get("rig_name") or "unknown"),
+        "task_version": str(training.get("task_version") or "unknown"),
         **{name: status.get(name, None if name == "raw_asset_id" else False) for name in FLAG_NAMES},
         "not_applicable": [name for name in FLAG_NAMES if name not in status],
     }

@@ -162,12 +162,12 @@ class SessionInfo:
     @property
     def rig(self) -> str:
         """From the training workbook (`NP2`, `B2`, `BEH.E`), else `unknown`. Not always the computer's AIBS_RIG_ID."""
-        return self.training_info.get("rig_name") or "unknown"
+        return str(self.training_info.get("rig_name") or "unknown")
 
     @property
     def task_version(self) -> str:
         """From the training workbook (`stage 5 ori AMN moving timeouts repeats`), else `unknown`."""
-        return self.training_info.get("task_version") or "unknown"
+        return str(self.training_info.get("task_version") or "unknown")
 
     @property
     def is_templeton(self) -> bool:

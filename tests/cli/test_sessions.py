@@ -262,6 +262,13 @@ def test_show_tells_every_section(from_state: Path) -> None:
     assert "ecephys_901001_2024-03-13_15-41-09" in done.out, "the surface recording"
 
 
+def test_a_rig_that_is_a_number_is_text_as_others(state: Path, elsewhere: Path) -> None:
+    """A cell of a workbook may hold one; sessions are sorted all the same."""
+    path = state / "sessions.jsonl"
+    path.write_bytes(path.read_bytes().replace(b'"rig_name":"NP2"', b'"rig_name":2', 1))
+    assert {row["rig"] for row in rows(state, "--sort", "rig")} >= {"2", "NP2"}
+
+
 def test_show_breaks_no_line_that_is_copied(state: Path, elsewhere: Path) -> None:
     notes = "a word " * 60 + "and the end"
     path = state / "sessions" / "901001" / "901001_2024-03-13.yaml"
