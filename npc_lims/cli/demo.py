@@ -118,4 +118,4 @@ def _run(command: list[str], folder: Path, variables: dict[str, str]) -> None:
 
 
 def _say(text: str) -> None:
-    out().print(f"\n== {text}", style="bold")
+    out().print(f"\n== {text}", style="bold", soft_wrap=True)  # a folder is copied in one piece
