@@ -218,6 +218,8 @@ def shown(done: Done, folder: Path) -> str:
             text = text.replace(commit, f"<HEAD~{number}>").replace(commit[:10], f"<HEAD~{number}>")
     text = text.replace(npc_lims.__version__, "<VERSION>")
     text = re.sub(r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", "<ID>", text)
+    # of a site, which a line more in its pages changes
+    text = re.sub(r"(files, )[0-9.]+ MB", r"\1<SIZE>", text)
     text = re.sub(r"http://127\.0\.0\.1:[0-9]+", "<SERVER>", text)
     return "".join(f"{line.rstrip()}\n" for line in text.splitlines()) + f"[exit {done.code}]\n"
 
