@@ -16,7 +16,7 @@ from typing import Any
 __all__ = ["render_yaml"]
 
 # Plain only when it begins with a letter or a slash and holds nothing that YAML could give a meaning.
-_PLAIN = re.compile(r"[A-Za-z/][A-Za-z0-9_./,'()+*@ -]*(?:(?::(?=[^ ])|[A-Za-z0-9_./,'()+*@ -])*)")
+_PLAIN = re.compile(r"[A-Za-z/](?:[A-Za-z0-9_./,'()+*@ -]|:(?=[^ ]))*")
 # Words that some reader takes for a boolean, null or number.
 _WORDS = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "inf"})
 # Safe though they begin with a digit, and better to read and grep without quotes. The hyphens make them so:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -164,6 +165,12 @@ def test_people_can_read_it() -> None:
         "  - 2\n"
         "- []\n"
     )
+
+
+def test_a_long_note_takes_no_longer_for_its_last_character() -> None:
+    started = time.monotonic()
+    render_yaml({"notes": "word " * 20_000 + "#"})
+    assert time.monotonic() - started < 5  # 400 s, where each character was tried in two ways
 
 
 def test_long_strings_are_not_folded() -> None:
