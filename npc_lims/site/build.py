@@ -145,8 +145,7 @@ def _write(
     _copy_static(folder)
     (folder / ".nojekyll").write_bytes(b"")
     (folder / SNAPSHOT).write_bytes(known.snapshot)
-    if commit is not None:
-        (folder / FEED).write_bytes(_feed(story, options.base_url))
+    (folder / FEED).write_bytes(_feed(story, options.base_url))  # always: every page links to it
     overview = {
         "format": data.FORMAT,
         "made": made,
