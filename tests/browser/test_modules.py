@@ -73,12 +73,22 @@ def test_an_address_is_a_view_and_a_view_is_an_address(page: Page, query: str) -
         ("?is=sorted:maybe", "is=sorted:maybe"),
         ("?sort=colour", "sort=colour"),
         ("?from=yesterday", "from=yesterday"),
+        ("?from=2024-99-99", "from=2024-99-99"),
+        ("?to=2024-02-30", "to=2024-02-30"),
+        ("?q=a&q=b", "q=b"),
+        ("?columns=colour", "columns=colour"),
         ("?columns=id,colour", "columns=colour"),
         ("?proiect=DynamicRouting", "proiect=DynamicRouting"),
     ],
 )
 def test_what_an_address_says_that_is_not_known_is_told(page: Page, query: str, problem: str) -> None:
     assert run(page, "view", VIEW, query)["problems"] == [problem]
+
+
+@pytest.mark.parametrize("query", ["?from=2024-99-99", "?to=2024-02-30", "?columns=colour", "?sort=colour"])
+def test_what_is_not_known_changes_nothing(page: Page, query: str) -> None:
+    """A day that no calendar has would filter, and no field would show it."""
+    assert run(page, "view", "m.writeView(a)", run(page, "view", VIEW, query)["view"]) == ""
 
 
 def test_flags_are_known_with_and_without_is(page: Page) -> None:

@@ -17,6 +17,8 @@ import { FACETS } from "./listing.js";
 
 const DAY = /^[0-9]{4}-[0-9]{2}-[0-9]{2}$/;
 const NAMES = ["q", "subject", "from", "to", ...FACETS, "is", "sort", "columns"];
+/** Those that may stand in an address more than once. */
+const MANY = [...FACETS, "is"];
 export const USUAL_SORT = "-date";
 
 /**
@@ -53,15 +55,15 @@ export function readView(query, flags, columns) {
   /** @type {string[]} */
   const problems = [];
   for (const name of new Set(asked.keys())) {
-    if (!NAMES.includes(name)) {
-      problems.push(`${name}=${asked.get(name)}`);
-    }
+    const values = asked.getAll(name);
+    const known = !NAMES.includes(name) ? 0 : MANY.includes(name) ? values.length : 1;
+    problems.push(...values.slice(known).map((value) => `${name}=${value}`));
   }
   view.q = asked.get("q") ?? "";
   view.subject = asked.get("subject") ?? "";
   for (const end of /** @type {const} */ (["from", "to"])) {
     const day = asked.get(end) ?? "";
-    if (day === "" || DAY.test(day)) {
+    if (day === "" || isDay(day)) {
       view[end] = day;
     } else {
       problems.push(`${end}=${day}`);
@@ -81,6 +83,12 @@ export function readView(query, flags, columns) {
   }
   readColumns(asked.get("columns"), columns, view, problems);
   return { view, problems };
+}
+
+/** @param {string} text one that no calendar has would filter, and no field would show it */
+function isDay(text) {
+  const when = new Date(`${text}T00:00:00Z`);
+  return DAY.test(text) && !Number.isNaN(when.getTime()) && when.toISOString().startsWith(text);
 }
 
 /**
@@ -118,7 +126,8 @@ function readColumns(asked, columns, view, problems) {
   const names = asked.split(",").filter(Boolean);
   const unknown = names.filter((name) => !columns.includes(name));
   problems.push(...unknown.map((name) => `columns=${name}`));
-  view.columns = columns.filter((name) => names.includes(name));
+  // with nothing but unknown ones it asks for none of these: the usual
+  view.columns = names.length && unknown.length === names.length ? null : columns.filter((name) => names.includes(name));
 }
 
 /**
