@@ -88,7 +88,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         try:
             path = (self.server.folder / urllib.parse.unquote(quoted).lstrip("/\\")).resolve()
             if path.is_dir():
-                path = path / "index.html"
+                path = (path / "index.html").resolve()
             # also by a symbolic link nothing else of this machine is shown
             return path if path.is_file() and self.server.folder in path.parents else None
         except (OSError, ValueError):  # a name that no file can have

@@ -102,12 +102,13 @@ def test_nothing_else_is_shown(server: SiteServer, path: str) -> None:
 
 
 def test_no_link_leads_out(server: SiteServer) -> None:
-    link = server.folder / "link.txt"
+    (server.folder / "docs").mkdir()
     try:
-        link.symlink_to(server.folder.parent / "secret.txt")
+        for name in ("link.txt", "docs/index.html"):
+            (server.folder / name).symlink_to(server.folder.parent / "secret.txt")
     except OSError:
         pytest.skip("this user may make no links")
-    assert ask(server, "/link.txt")[0] == 404
+    assert [ask(server, path)[0] for path in ("/link.txt", "/docs/index.html", "/docs/")] == [404] * 3
 
 
 @pytest.mark.parametrize(
