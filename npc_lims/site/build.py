@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import html
 import importlib.resources
 import itertools
+import re
+import urllib.parse
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -142,7 +145,7 @@ def _write(
     transitions = story.taken_down(_transitions(checkout, tell))
     found = matters(known.records, known.sync_file, known.runs, problems, transitions, now, story.links)
     tell("writing", 0, None)
-    _copy_static(folder)
+    _copy_static(folder, options.base_url)
     (folder / ".nojekyll").write_bytes(b"")
     (folder / SNAPSHOT).write_bytes(known.snapshot)
     (folder / FEED).write_bytes(_feed(story, options.base_url))  # always: every page links to it
@@ -217,13 +220,19 @@ def _write_json(path: Path, content: Mapping[str, Any]) -> None:
     path.write_bytes(data.as_json(content))
 
 
-def _copy_static(folder: Path) -> None:
+def _copy_static(folder: Path, base_url: str | None) -> None:
     """The pages to the top, where their addresses are short; what they load below `static/`."""
     source = importlib.resources.files("npc_lims.site").joinpath("static")
     for name, content in _files(source, ""):
         path = folder / name if name.endswith(".html") and "/" not in name else folder / "static" / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+        path.write_bytes(_rooted(content, base_url) if name == "404.html" and base_url else content)
+
+
+def _rooted(page: bytes, base_url: str) -> bytes:
+    """The page with addresses from the root of the host: for a deep one that leads nowhere it is shown as it is."""
+    root = html.escape(urllib.parse.urlsplit(base_url).path.rstrip("/")).encode() + b"/"
+    return re.sub(rb'(?:href|src)="(?=\w)', lambda found: found.group() + root, page)
 
 
 def _files(folder: Traversable, prefix: str) -> Iterator[tuple[str, bytes]]:

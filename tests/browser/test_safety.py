@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.browser.conftest import Site, Visitor, addresses, drawn, until
+from tests.browser.conftest import Site, Visitor, addresses, drawn, served, until
+from tests.site.conftest import build
 
 HOSTILE = '</script><script>alert(1)</script><img src="https://evil.example/x" onerror=alert(2)>{{7*7}}\u2028\u202e'
 BAD_ADDRESS = "javascript:alert(3)"
@@ -275,6 +276,19 @@ def test_a_lost_address(visitor: Visitor, demo: Site) -> None:
     assert page.locator("h1").inner_text() == "There is no such page"
     page.get_by_role("link", name="list of sessions").click()
     page.wait_for_url("**/sessions.html")
+
+
+@pytest.mark.slow
+def test_a_lost_address_below_folders(visitor: Visitor, demo_repository: Path, tmp_path: Path) -> None:
+    """GitHub Pages shows 404.html for an address of any depth: all that it loads and leads to is at the top."""
+    visitor.expected = ["status of 404"]
+    build(demo_repository / "state", tmp_path / "site", base_url="https://example.org/")
+    with served(tmp_path / "site") as site:
+        page = visitor.open(f"{site.address}sessions/626791/nothing")
+        assert page.locator(".top").evaluate("top => getComputedStyle(top).display") == "flex"
+        page.locator("#find").fill("probe")
+        page.locator("#find").press("Enter")
+        page.wait_for_url(f"{site.address}sessions.html?q=probe")
 
 
 def test_what_is_vendored_is_named_with_its_digest(demo: Site) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -162,6 +163,15 @@ def test_outside_of_a_checkout(demo_state: Path, tmp_path: Path) -> None:
     assert (built.events, built.sessions) == (None, 29)
     assert built.size == sum(path.stat().st_size for path in (tmp_path / "site").rglob("*") if path.is_file())
     check_formats(tmp_path / "site")
+
+
+def test_the_page_for_what_is_not_there_leads_to_the_site_from_everywhere(demo_state: Path, tmp_path: Path) -> None:
+    build(demo_state, tmp_path / "site", base_url="https://lab.example/a&b")
+    page = (tmp_path / "site" / "404.html").read_text(encoding="utf-8")
+    places = set(re.findall(r'(?:href|src)="([^"]*)"', page))
+    assert {place for place in places if not place.startswith("/a&amp;b/")} == {"#main"}
+    assert "/a&amp;b/static/pages/missing.js" in places
+    assert 'href="static/' in (tmp_path / "site" / "index.html").read_text(encoding="utf-8")
 
 
 def test_a_shallow_clone_is_told(demo_repository: Path, tmp_path: Path) -> None:

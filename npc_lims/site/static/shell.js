@@ -11,7 +11,9 @@ export function start() {
   const find = /** @type {HTMLFormElement | null} */ (document.getElementById("find-form"));
   find?.addEventListener("submit", (event) => {
     event.preventDefault();
-    location.assign(pageFor(/** @type {HTMLInputElement} */ (byId("find")).value));
+    const page = pageFor(/** @type {HTMLInputElement} */ (byId("find")).value);
+    // from the top of the site: the page for what is not there is shown at addresses of whatever depth
+    location.assign(new URL(`../${page}`, import.meta.url));
   });
   const button = /** @type {HTMLButtonElement} */ (byId("theme"));
   const system = matchMedia("(prefers-color-scheme: dark)");
