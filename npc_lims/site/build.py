@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Optional
 
 import npc_lims
+from npc_lims.errors import NpcLimsError
 from npc_lims.history.feed import ENTRIES, FEED, render_feed
 from npc_lims.history.read import read_history
 from npc_lims.links import Links
@@ -120,6 +121,9 @@ def build_site(
         GitError: The history could not be read.
     """
     tell = progress or _tell_nobody
+    out, state = options.out.resolve(), options.state.resolve()
+    if state in out.parents or out in state.parents:
+        raise NpcLimsError(f"{options.out} is in the state folder {options.state}, or holds it: name another folder")
     with replaced(options.out) as folder:
         tell("reading state", 0, None)
         known = gather(options.state)

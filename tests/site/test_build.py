@@ -15,7 +15,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from npc_lims.errors import StateError
+from npc_lims.errors import NpcLimsError, StateError
 from npc_lims.model import Record
 from npc_lims.overview.totals import STATUS_FLAGS
 from npc_lims.processing.runs import Run
@@ -172,6 +172,17 @@ def test_the_page_for_what_is_not_there_leads_to_the_site_from_everywhere(demo_s
     assert {place for place in places if not place.startswith("/a&amp;b/")} == {"#main"}
     assert "/a&amp;b/static/pages/missing.js" in places
     assert 'href="static/' in (tmp_path / "site" / "index.html").read_text(encoding="utf-8")
+
+
+def test_state_and_site_keep_apart(demo_state: Path, tmp_path: Path) -> None:
+    """A site is replaced whole, with whatever is in it; and what is in the state folder is committed."""
+    build(demo_state, tmp_path / "site")
+    state = Path(shutil.copytree(demo_state, tmp_path / "site" / "state"))
+    before = contents(tmp_path / "site")
+    for out in (tmp_path / "site", state / "site", tmp_path / "site/state/../state/deep/er"):
+        with pytest.raises(NpcLimsError, match="name another folder"):
+            build(state, out)
+    assert contents(tmp_path / "site") == before
 
 
 def test_a_shallow_clone_is_told(demo_repository: Path, tmp_path: Path) -> None:
