@@ -130,6 +130,8 @@ def _tell(built: Built) -> None:
             "this is a shallow clone, so the timelines begin late: git fetch --unshallow brings all commits (in a "
             "workflow: fetch-depth: 0)"
         )
+    if built.no_checkout is not None:
+        note(f"without timelines: {built.no_checkout}")
 
 
 def _serve(site: Path, port: int, open_: bool) -> None:

@@ -72,6 +72,7 @@ class Built:
         files: How many files it has.
         size: Their bytes together.
         is_shallow: The checkout does not have all commits, so the history begins late.
+        no_checkout: Why no history could be read, in git's words; None if it was read, or not wanted.
     """
 
     folder: Path
@@ -80,6 +81,7 @@ class Built:
     files: int
     size: int
     is_shallow: bool = False
+    no_checkout: str | None = None
 
 
 @dataclasses.dataclass
@@ -131,7 +133,8 @@ def build_site(
         written = [path for path in folder.rglob("*") if path.is_file()]
         size = sum(path.stat().st_size for path in written)
     is_shallow = events is not None and known.checkout is not None and known.checkout.is_shallow
-    return Built(options.out, len(known.records), events, len(written), size, is_shallow)
+    no_checkout = known.no_checkout if options.with_history else None
+    return Built(options.out, len(known.records), events, len(written), size, is_shallow, no_checkout)
 
 
 def _tell_nobody(what: str, done: int, total: int | None) -> None: ...

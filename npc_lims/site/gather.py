@@ -59,7 +59,8 @@ class Known:
         records: All sessions as plain data, the newest first.
         runs: What is recorded of each process.
         tracked: The tracked file beside the folder, if it is there.
-        checkout: None if the folder is in none.
+        checkout: None if the folder is in none, or git does not say so.
+        no_checkout: Why there is none, in git's words; None if there is one.
     """
 
     snapshot: bytes
@@ -68,6 +69,7 @@ class Known:
     runs: Mapping[str, Sequence[Run]]
     tracked: TrackedFile | None
     checkout: Checkout | None
+    no_checkout: str | None = None
 
 
 def gather(state: Path) -> Known:
@@ -83,13 +85,15 @@ def gather(state: Path) -> Known:
     except FileNotFoundError:
         raise StateError(f"{state / SNAPSHOT}: missing; run npc-lims sync to make it") from None
     tracked = state.absolute().parent / TRACKED_FILE
+    checkout, no_checkout = _find_checkout(state)
     return Known(
         snapshot,
         _records(state / SNAPSHOT, snapshot),
         read_sync_file(state),
         {process: read_runs(state, process) for process in recorded_processes(state)},
         decode_tracked(tracked.read_bytes(), TRACKED_FILE) if tracked.is_file() else None,
-        _find_checkout(state),
+        checkout,
+        no_checkout,
     )
 
 
@@ -125,15 +129,17 @@ def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is no number")
 
 
-def _find_checkout(state: Path) -> Checkout | None:
+def _find_checkout(state: Path) -> tuple[Checkout | None, str | None]:
+    """The checkout, or why there is none."""
     try:
         repository = find_repository(state)
-    except GitError:
-        return None
-    return Checkout(
+    except GitError as error:
+        return None, str(error)
+    checkout = Checkout(
         repository,
         repository.path_of(state),
         repository.find_commit("HEAD"),
         repository.is_shallow(),
         bool(repository.line("remote")),
     )
+    return checkout, None
