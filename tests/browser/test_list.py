@@ -128,6 +128,16 @@ def test_a_shared_address_shows_the_same(visitor: Visitor, lab: Site) -> None:
     assert count(other) == count(page)
 
 
+@pytest.mark.slow
+def test_names_of_steps_stand_on_their_columns(visitor: Visitor, lab: Site) -> None:
+    """However long they are they end above the first row: hanging from the top each stood at another height."""
+    page = visitor.open(f"{lab.address}sessions.html")
+    ends = page.locator("thead .flag .name").evaluate_all(
+        "all => all.map(one => Math.round(one.getBoundingClientRect().bottom))"
+    )
+    assert max(ends) - min(ends) <= 1
+
+
 def test_back_and_forward(visitor: Visitor, lab: Site) -> None:
     page = visitor.open(f"{lab.address}sessions.html")
     page.get_by_role("link", name="Uploaded, not sorted").click()

@@ -116,3 +116,11 @@ def test_an_unknown_subject_offers_near_ones(visitor: Visitor, demo: Site) -> No
     page = visitor.open(f"{demo.address}subject.html?id=90101")
     page.wait_for_selector(".near")
     assert "901001" in page.locator(".near a").all_inner_texts()
+
+
+@pytest.mark.slow
+def test_nested_facts_have_room_on_a_phone(visitor: Visitor, demo: Site) -> None:
+    """Side by side, each file name had a column a few letters wide."""
+    page = visitor.open(f"{demo.address}session.html?id={UPLOADED}", viewport={"width": 360, "height": 740})
+    widths = page.locator(".facts .facts dd").evaluate_all("all => all.map(one => one.clientWidth)")
+    assert min(widths) >= 150
