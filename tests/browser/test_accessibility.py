@@ -164,6 +164,20 @@ def test_a_phone_scrolls_one_way(visitor: Visitor, demo: Site, path: str) -> Non
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("width", [320, 360, 480, 640, 800, 1280])
+def test_filters_do_not_lie_on_one_another(visitor: Visitor, lab: Site, width: int) -> None:
+    """Also where half the window is seen twice as large."""
+    page = visitor.open(f"{lab.address}sessions.html", viewport={"width": width, "height": 740})
+    page.locator(".filters input").first.wait_for()
+    boxes = page.locator(".filters input, .filters summary, .filters button").evaluate_all(
+        "all => all.map(one => one.getBoundingClientRect()).map(({left, right, top}) => [top, left, right])"
+    )
+    assert all(right <= width for _, _, right in boxes)
+    for (top, _, right), (next_top, left, _) in zip(sorted(boxes), sorted(boxes)[1:]):
+        assert top != next_top or right <= left
+
+
+@pytest.mark.slow
 def test_who_wants_less_motion_gets_none(visitor: Visitor, demo: Site) -> None:
     page = visitor.open(f"{demo.address}index.html", reduced_motion="reduce")
     assert page.locator(".top a").first.evaluate("link => getComputedStyle(link).transitionDuration") == "0s"
