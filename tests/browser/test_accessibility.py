@@ -178,6 +178,27 @@ def test_filters_do_not_lie_on_one_another(visitor: Visitor, lab: Site, width: i
 
 
 @pytest.mark.slow
+def test_a_word_without_end_scrolls_no_page(visitor: Visitor, own: Site) -> None:
+    word = "x" * 2_000
+    overview, subject = own.data("overview.json"), own.data("subjects/901001.json")
+    overview["totals"]["by_project"][word] = 1
+    for session in subject["sessions"]:
+        session.update(project=word, notes=word, issues=[f"https://github.com/{word}"], rig=word)
+    own.write("overview.json", overview)
+    own.write("subjects/901001.json", subject)
+    visitor.expected = ["status of 404"]
+    for path in (
+        PAGES["overview"],
+        PAGES["session"],
+        PAGES["subject"],
+        *(f"{page}={word}" for page in ("sessions.html?project", "session.html?id", "subject.html?id")),
+    ):
+        for width in (360, 1280):
+            page = visitor.open(own.address + path, viewport={"width": width, "height": 740})
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, path
+
+
+@pytest.mark.slow
 def test_who_wants_less_motion_gets_none(visitor: Visitor, demo: Site) -> None:
     page = visitor.open(f"{demo.address}index.html", reduced_motion="reduce")
     assert page.locator(".top a").first.evaluate("link => getComputedStyle(link).transitionDuration") == "0s"
