@@ -119,6 +119,7 @@ def test_a_walk_with_the_keyboard(visitor: Visitor, lab: Site) -> None:
     assert page.evaluate("document.activeElement.closest('tbody') === null"), "the table is one stop"
 
 
+@pytest.mark.slow
 def test_a_sheet_by_keyboard(visitor: Visitor, lab: Site) -> None:
     page = visitor.open(f"{lab.address}sessions.html")
     page.locator("summary", has_text="Platform").focus()

@@ -159,6 +159,7 @@ def test_back_and_forward(visitor: Visitor, lab: Site) -> None:
     assert page.get_by_label("Search").input_value() == "stage"
 
 
+@pytest.mark.slow
 def test_order_is_told_and_turned(visitor: Visitor, lab: Site, facts: dict[str, Any]) -> None:
     page = visitor.open(f"{lab.address}sessions.html")
     heading = page.get_by_role("columnheader", name="Session", exact=True)

@@ -161,6 +161,7 @@ def test_search_field(visitor: Visitor, demo: Site) -> None:
     assert page.locator("h1").inner_text().startswith("Session 901001_2024-03-11")
 
 
+@pytest.mark.slow
 def test_colours_are_remembered(visitor: Visitor, demo: Site) -> None:
     page = visitor.open(f"{demo.address}index.html", color_scheme="light")
     back = "getComputedStyle(document.documentElement).backgroundColor"
