@@ -11,15 +11,15 @@ from npc_lims.errors import (
     AssetError,
     MissingCredentials,
     NoSessionData,
-    NoSessionInfo,
     NpcLimsError,
     RemoteStateError,
     SessionIndexError,
     SourceError,
 )
 from npc_lims.notice import notify
-from npc_lims.session_id import day_of, make_session_id, parse_session_id, split_session_id
+from npc_lims.session_id import day_of, make_session_id, split_session_id
 from npc_lims.state.reader import read_one
+from npc_lims.which_session import which_session
 
 if TYPE_CHECKING:
     from npc_lims.live_assets import Judged, SessionAssets
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from npc_lims.sources.assets import DataAsset
 
 __all__ = [
-    "checked_session_id",
     "find_asset",
     "find_sorted",
     "live_assets",
@@ -49,21 +48,6 @@ _DECIDED_BY: Mapping[str, tuple[Judged, ...]] = {
     "surface_sorted": ("raw", "sorted"),
 }
 """Assets whose files decide which one of a kind counts, if any."""
-
-
-def checked_session_id(session: Any) -> str:
-    """The written form of any id, path, asset name, record or SessionInfo.
-
-    Raises:
-        NoSessionInfo: There is no subject and date in it.
-    """
-    try:
-        return parse_session_id(session)
-    except ValueError:
-        raise NoSessionInfo(
-            f"{str(session)!r} is not a session: an id such as 626791_2022-08-15, or any path or asset name "
-            "that holds a subject and a date, is"
-        ) from None
 
 
 def recorded_section(settings: Settings, session_id: str, section: str) -> dict[str, Any] | None:
@@ -95,7 +79,7 @@ def find_asset(settings: Settings, session: Any, kind: str) -> Asset:
         AssetError: It is archived, or there are several and no way to choose.
         MissingCredentials, SourceError: State does not have it, and Code Ocean cannot be asked.
     """
-    session_id = checked_session_id(session)
+    session_id = which_session(session)
     fact = recorded_fact(settings, session_id, kind)
     if fact:
         return _as_asset(fact)
@@ -113,7 +97,7 @@ def find_sorted(settings: Settings, session: Any) -> tuple[Asset, str]:
     Raises:
         As `find_asset`.
     """
-    session_id = checked_session_id(session)
+    session_id = which_session(session)
     fact = recorded_fact(settings, session_id, "sorted")
     if fact:
         return _as_asset(fact), ""

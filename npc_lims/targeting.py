@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from npc_lims.embedded import SharedConnection, load_image
 from npc_lims.errors import NoSessionData, RemoteStateError, SourceError
-from npc_lims.lookup import checked_session_id
 from npc_lims.memo import Memo
 from npc_lims.s3_paths import named_path
 from npc_lims.settings import load_settings
 from npc_lims.sources.listing import store_of
 from npc_lims.sources.objects import split_s3_uri
 from npc_lims.state.remote import fetch_file
+from npc_lims.which_session import which_session
 
 if TYPE_CHECKING:
     import npc_session
@@ -91,7 +91,7 @@ def get_probe_insertion_metadata(session: str | npc_session.SessionRecord) -> di
     """
     import npc_session
 
-    record = npc_session.SessionRecord(checked_session_id(session))
+    record = npc_session.SessionRecord(which_session(session))
     row = _row(f"{record.subject}_{record.date}")
     probes: dict[str, Any] = dict.fromkeys(LETTERS)
     for column, hole in row.items():

@@ -27,8 +27,8 @@ def which_session(session: Session) -> str:
         return parse_session_id(session)
     except ValueError:
         raise NoSessionInfo(
-            f"{str(session)!r} is not a session: an id such as 626791_2022-08-15, or any path or asset name "
-            "that holds a subject and a date, is"
+            f"{str(session)!r} is not a session: give an id such as 626791_2022-08-15, or any path or asset name "
+            "that holds a subject and a date"
         ) from None
 
 

@@ -10,7 +10,6 @@ import pytest
 
 import npc_lims
 from npc_lims.lookup import (
-    checked_session_id,
     find_asset,
     find_sorted,
     recorded_fact,
@@ -19,6 +18,7 @@ from npc_lims.lookup import (
 )
 from npc_lims.memo import clear_caches
 from npc_lims.settings import Settings, load_settings
+from npc_lims.which_session import which_session
 from tests.integration.world import Cloud, GitHub, run_sync, write_tracked
 from tests.servers.codeocean import asset_id, make_asset
 from tests.servers.faults import Status
@@ -51,12 +51,14 @@ def add(cloud: Cloud, *names: str, **overrides: Any) -> None:
 
 @pytest.mark.parametrize("session", [WITH_SURFACE, "901001_20240313", f"s3://bucket/ecephys_{WITH_SURFACE}_13-22-17"])
 def test_whatever_names_a_session_is_its_id(session: str) -> None:
-    assert checked_session_id(session) == WITH_SURFACE
+    assert which_session(session) == WITH_SURFACE
 
 
 def test_what_names_no_session_is_said_to_name_none() -> None:
-    with pytest.raises(npc_lims.NoSessionInfo, match="'nonsense' is not a session: an id such as 626791_2022-08-15"):
-        checked_session_id("nonsense")
+    with pytest.raises(
+        npc_lims.NoSessionInfo, match="'nonsense' is not a session: give an id such as 626791_2022-08-15"
+    ):
+        which_session("nonsense")
 
 
 def test_sections_as_recorded(settings: Settings) -> None:

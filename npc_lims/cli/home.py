@@ -68,7 +68,7 @@ def _print_steps(home: Home, console: Console) -> None:
     """How many got how far; steps that nobody knows anything of are left out."""
     told = [f"{step.label} {step.yes:,} of {step.applies:,}" for step in home.steps if step.yes or step.no]
     if told:
-        console.print(f"Of those to go all the way: {', '.join(told)}")
+        console.print(f"Recordings for production: {', '.join(told)}")
 
 
 def _print_matters(home: Home, console: Console) -> None:

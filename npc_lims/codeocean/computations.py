@@ -13,9 +13,9 @@ from npc_lims.codeocean.api import ask, checked_id, start
 from npc_lims.codeocean.judgement import is_finished, why_errored
 from npc_lims.codeocean.records import as_computation, as_data_asset
 from npc_lims.errors import SourceError
-from npc_lims.lookup import checked_session_id
 from npc_lims.read_settings import settings_for_reading
 from npc_lims.session_id import subject_of
+from npc_lims.which_session import which_session
 
 if TYPE_CHECKING:
     import npc_session
@@ -116,7 +116,7 @@ def create_session_data_asset(
         ComputationError: Code Ocean refuses, or nobody knows whether the asset is being made.
         SourceError: The token is refused, or Code Ocean could not be asked.
     """
-    subject = subject_of(checked_session_id(session))
+    subject = subject_of(which_session(session))
     computation = get_job_status(computation_id)
     if not is_finished(computation) or _why_errored(computation):
         return None

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from npc_lims.errors import AssetError, NoAssetLocation, NoSessionData
-from npc_lims.lookup import checked_session_id, find_sorted
+from npc_lims.lookup import find_sorted
 from npc_lims.memo import Memo
 from npc_lims.read_settings import settings_for_reading
+from npc_lims.which_session import which_session
 
 if TYPE_CHECKING:
     import npc_session
@@ -37,7 +38,7 @@ def get_sorting_output_text(session_id: str | npc_session.SessionRecord) -> str:
     asset, _ = find_sorted(settings, session_id)
     location = asset_uri(asset, settings.codeocean_bucket)
     question = (settings.aws_endpoint_url, str(settings.mirror), location)
-    return _texts.get_or(question, lambda: _read(settings, checked_session_id(session_id), asset.name, location))
+    return _texts.get_or(question, lambda: _read(settings, which_session(session_id), asset.name, location))
 
 
 def _read(settings: Settings, session_id: str, name: str, location: str) -> str:
@@ -68,7 +69,7 @@ def get_skipped_probes(session_id: str | npc_session.SessionRecord) -> str:
         letter = npc_session.extract_probe_letter(part.rpartition(_HEADING)[2])
         if letter is None:
             raise AssetError(
-                f"{checked_session_id(session_id)}: the log of its sorting says {_SKIPPED!r}, and names no probe before"
+                f"{which_session(session_id)}: the log of its sorting says {_SKIPPED!r}, and names no probe before"
             )
         letters += letter
     return letters

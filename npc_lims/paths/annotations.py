@@ -6,12 +6,13 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from npc_lims.errors import NoSessionData
-from npc_lims.lookup import checked_session_id, recorded_section
+from npc_lims.lookup import recorded_section
 from npc_lims.read_settings import settings_for_reading
 from npc_lims.s3_paths import s3_path
 from npc_lims.session_id import subject_of
 from npc_lims.session_info import SessionInfo
 from npc_lims.sources.listing import folder_below, folder_uri, list_files, list_folder
+from npc_lims.which_session import which_session
 
 if TYPE_CHECKING:
     import upath
@@ -35,7 +36,7 @@ def get_tissuecyte_annotation_files_from_s3(session: Session) -> tuple[upath.UPa
         MissingDependency: s3fs is not installed.
     """
     settings = settings_for_reading()
-    session_id = checked_session_id(session)
+    session_id = which_session(session)
     subject = subject_of(session_id)
     folder = f"{settings.tissuecyte_root}/{subject}"
     names = _recorded_names(settings, session, session_id) or _listed_names(settings, session, session_id, folder)
@@ -88,7 +89,7 @@ def get_ibl_annotation_files_from_s3(session: Session) -> tuple[upath.UPath, ...
         MissingDependency: s3fs is not installed.
     """
     settings = settings_for_reading()
-    session_id = checked_session_id(session)
+    session_id = which_session(session)
     bucket, prefix = folder_below(settings.ibl_root, subject_of(session_id))
     # not followed by a digit: the index of a session is no part of the time in the name of a recording
     wanted = re.compile(rf"[^/]*{re.escape(session_id)}(?![0-9])[^/]*/[^/]+/ccf_channel_results\.json")

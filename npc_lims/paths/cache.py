@@ -7,11 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Callable, Literal, get_args
 
 from npc_lims.errors import NoSessionData, SourceError
-from npc_lims.lookup import checked_session_id
 from npc_lims.memo import Memo
 from npc_lims.read_settings import settings_for_reading
 from npc_lims.s3_paths import s3_path
 from npc_lims.sources.listing import folder_below, list_folder, store_of
+from npc_lims.which_session import which_session
 
 if TYPE_CHECKING:
     import upath
@@ -128,7 +128,7 @@ def get_cache_path(
     if session_id is not None:
         if suffix == ".zarr" and nwb_component not in _ZARR_BY_SESSION:
             raise ValueError(f"{nwb_component} is not cached for each session; leave out session_id")
-        below, is_folder = f"{nwb_component}/{checked_session_id(session_id)}{suffix}", suffix == ".zarr"
+        below, is_folder = f"{nwb_component}/{which_session(session_id)}{suffix}", suffix == ".zarr"
     elif consolidated:
         below, is_folder = f"consolidated/{nwb_component}{suffix}", suffix == ".zarr"
     else:
@@ -166,7 +166,7 @@ def get_nwb_path(session_id: Session, version: str | None = None, zarr: bool = T
     Raises as `get_cache_path`.
     """
     settings = settings_for_reading()
-    name = f"{checked_session_id(session_id)}.nwb{'.zarr' if zarr else ''}"
+    name = f"{which_session(session_id)}.nwb{'.zarr' if zarr else ''}"
     return _version_path(settings, settings.nwb_root, version, name, is_folder=zarr)
 
 

@@ -12,13 +12,14 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
 
 from npc_lims.errors import NoSessionData
-from npc_lims.lookup import checked_session_id, find_asset, recorded_section
+from npc_lims.lookup import find_asset, recorded_section
 from npc_lims.paths.asset_folders import asset_folder, asset_path
 from npc_lims.read_settings import settings_for_reading
 from npc_lims.s3_paths import s3_path
 from npc_lims.session_id import day_of
 from npc_lims.sources.file_names import VIDEO_SUFFIXES
 from npc_lims.sources.listing import folder_uri, list_folder, list_folders
+from npc_lims.which_session import which_session
 
 if TYPE_CHECKING:
     import upath
@@ -110,7 +111,7 @@ def get_surface_channel_root(session: Session) -> upath.UPath:
         NoSessionInfo, AssetError, MissingCredentials, SourceError, MissingDependency: As `get_raw_data_root`.
     """
     settings = settings_for_reading()
-    return asset_path(settings, find_asset(settings, day_of(checked_session_id(session)), "surface"))
+    return asset_path(settings, find_asset(settings, day_of(which_session(session)), "surface"))
 
 
 def get_raw_data_paths_from_s3(session: Session) -> tuple[upath.UPath, ...]:
@@ -123,7 +124,7 @@ def get_raw_data_paths_from_s3(session: Session) -> tuple[upath.UPath, ...]:
         NoSessionInfo, AssetError, MissingCredentials, MissingDependency: As `get_raw_data_root`.
     """
     settings = settings_for_reading()
-    session_id = checked_session_id(session)
+    session_id = which_session(session)
     return raw_data_paths(settings, session_id, find_asset(settings, session_id, "raw"))
 
 
@@ -226,7 +227,7 @@ def get_recording_dirs_experiment_path_from_s3(session: Session) -> tuple[upath.
 
 def _find_raw(session: Session) -> Raw:
     settings = settings_for_reading()
-    session_id = checked_session_id(session)
+    session_id = which_session(session)
     asset = find_asset(settings, session_id, "raw")
     return Raw(settings, session_id, asset, *asset_folder(settings, asset))
 

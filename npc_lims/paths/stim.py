@@ -8,11 +8,11 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from npc_lims.errors import NoSessionData
-from npc_lims.lookup import checked_session_id
 from npc_lims.read_settings import settings_for_reading
 from npc_lims.s3_paths import s3_path
 from npc_lims.session_id import split_session_id
 from npc_lims.sources.listing import folder_below, folder_uri, list_files
+from npc_lims.which_session import which_session
 
 if TYPE_CHECKING:
     import npc_session
@@ -75,7 +75,7 @@ def get_hdf5_stim_files_from_s3(session: Session) -> tuple[StimFile, ...]:
     import npc_session
 
     settings = settings_for_reading()
-    session_id = checked_session_id(session)
+    session_id = which_session(session)
     subject, date, _ = split_session_id(session_id)
     bucket, prefix = folder_below(settings.stim_root, subject)
     files = list_files(settings, bucket, prefix)
