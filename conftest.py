@@ -24,7 +24,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     # with --slow, properties are tried as often as hypothesis thinks right
-    hypothesis.settings.register_profile("quick", max_examples=20)
+    hypothesis.settings.register_profile("quick", max_examples=10)
     if not config.getoption("--slow"):
         hypothesis.settings.load_profile("quick")
 

@@ -25,6 +25,8 @@ from tests.integration.world import commit_all, run_git, write_tracked
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
+FIRST = (ROOT / "README.md", DOCS / "quickstart.md", DOCS / "how-to" / "add-a-session.md")
+"""Pages that people come to first: their examples are tried by every run of the tests."""
 
 NOT_RUN_AT_MOST = 25
 """Who writes one more example that is not run has thought about it."""
@@ -76,7 +78,9 @@ def reader(checkout_once: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     return Reader(folder / "repository")
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name_of)
+@pytest.mark.parametrize(
+    "page", [page if page in FIRST else pytest.param(page, marks=pytest.mark.slow) for page in PAGES], ids=name_of
+)
 def test_examples_are_as_the_page_says(page: Path, reader: Reader) -> None:
     for example in examples_of(page):
         reader.follow(example)

@@ -39,7 +39,7 @@ COMMANDS = {command.path: command for command in reference.walk()}
 LEAVES = [path for path, command in COMMANDS.items() if not command.is_group]
 
 RUNS = {
-    "npc-lims": ["--version", "sessoins", "sessions --ephis"],
+    "npc-lims": ["", "--version", "sessoins", "sessions --ephis"],
     "npc-lims alert": [
         "--run https://github.com/lab/state/actions/runs/7 --result observe=failure",
         "--run https://github.com/lab/state/actions/runs/8 --result observe=success",
@@ -221,6 +221,7 @@ def shown(done: Done, folder: Path) -> str:
     # of a site, which a line more in its pages changes
     text = re.sub(r"(files, )[0-9.]+ MB", r"\1<SIZE>", text)
     text = re.sub(r"http://127\.0\.0\.1:[0-9]+", "<SERVER>", text)
+    text = re.sub(r"\b[0-9]+ (?:s|min) ago", "<AGE> ago", text)
     return "".join(f"{line.rstrip()}\n" for line in text.splitlines()) + f"[exit {done.code}]\n"
 
 

@@ -138,6 +138,7 @@ JSON_ANSWERS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("answer", JSON_ANSWERS.values(), ids=JSON_ANSWERS.keys())
 def test_pages_of_another_shape_cost_no_fact(cloud: Cloud, synced: Path, answer: object) -> None:
     cloud.codeocean_proxy.rule = always(Status(200, {}, json.dumps(answer).encode()))
@@ -189,6 +190,7 @@ PASSING = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", PASSING.values(), ids=PASSING.keys())
 @pytest.mark.parametrize("service", ["codeocean_proxy", "s3_proxy"])
 def test_one_bad_answer_is_asked_for_again(
@@ -263,6 +265,7 @@ SECOND_PAGES: dict[str, Any] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("second", SECOND_PAGES.values(), ids=SECOND_PAGES.keys())
 def test_half_a_search_is_no_search(cloud: Cloud, synced: Path, second: Any) -> None:
     cloud.codeocean_proxy.rule = paged(second)
@@ -427,6 +430,7 @@ def rule_for(text: str, fault: Fault) -> Callable[[Request], Fault | None]:
     return lambda request: fault if text in request.path else None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "folder",
     ["DynamicRoutingTask%2FData", "ibl-gui-output", "tissuecyte_cloud_processed", "nwb_components", "cache%2Fnwb%2F"],

@@ -464,6 +464,7 @@ def test_damaged_state_on_the_branch(checkout: Path, remote: Path) -> None:
     assert subjects_of_commits(remote)[0] == "damage"
 
 
+@pytest.mark.slow
 def test_the_breaker_stops_a_look_that_blanks_everything(checkout: Path, remote: Path) -> None:
     push(checkout, look({session: uploaded(session) for session in SESSIONS}))
     gone = Observed((Observation("codeocean", {}, complete=True),), EVERYTHING, NOON + HOUR)
@@ -504,6 +505,7 @@ def test_a_branch_that_the_remote_cannot_have(checkout: Path, remote: Path) -> N
         assert "not a name that a branch can have" in refusal(checkout, branch=name)
 
 
+@pytest.mark.slow
 def test_a_tag_of_the_same_name_is_another_thing(checkout: Path, remote: Path) -> None:
     run_git(checkout, "tag", "main")
     run_git(remote, "tag", "main")
@@ -526,6 +528,7 @@ def test_settings_of_the_users_git(checkout: Path, remote: Path) -> None:
     assert run_git(checkout, "status", "--porcelain").splitlines() == ["M  README.md"]
 
 
+@pytest.mark.slow
 def test_a_hook_that_adds_files_is_refused(checkout: Path, remote: Path) -> None:
     add_hook(checkout, "pre-commit", "echo mine > added.txt; git add added.txt")
     assert "added added.txt to the commit" in refusal(checkout)
@@ -544,6 +547,7 @@ def test_looks_wait_in_the_checkout_until_they_are_published(checkout: Path) -> 
     assert run_git(checkout, "status", "--porcelain", "--ignored") == ""
 
 
+@pytest.mark.slow
 def test_a_whole_look_takes_the_place_of_those_that_wait(checkout: Path) -> None:
     state = checkout / "state"
     hold(state, look({FIRST: uploaded(FIRST)}))
@@ -569,6 +573,7 @@ def test_outside_of_git_nothing_waits(tmp_path: Path) -> None:
         held(tmp_path / "state")
 
 
+@pytest.mark.slow
 def test_state_as_published_is_what_the_checkout_then_holds(checkout: Path) -> None:
     push(checkout, look({FIRST: uploaded(FIRST)}))
     assert read_state(checkout / "state").records[FIRST].status["is_uploaded"] is True
