@@ -133,6 +133,7 @@ class S3Store:
             ),
         )
         client.meta.events.register("needs-retry.s3", _again_after_429(settings.attempts, settings.backoff))
+        client.meta.events.register("before-call.s3.HeadBucket", _without_redirects)
         return client
 
     def list_folder(self, bucket: str, prefix: str) -> Folder:
@@ -254,6 +255,11 @@ class MirrorStore:
             path.write_bytes(content)
 
 
+def _without_redirects(context: dict[str, Any], **_: Any) -> None:
+    """Botocore asks where the bucket of a redirected request is, and asks again, without end, if that is redirected."""
+    context["s3_redirect"]["redirected"] = True
+
+
 def _again_after_429(most: int, backoff: float) -> Callable[..., float | None]:
     """What asks again after a bare 429, such as a proxy sends: botocore, in many of its versions, does not."""
 
@@ -337,9 +343,6 @@ class _S3Errors:
             raise SourceError("s3", f"no single sign-on ({reason}): aws sso login --profile PROFILE") from error
         if isinstance(error, (exceptions.BotoCoreError, exceptions.HTTPClientError, OSError)):
             raise SourceError("s3", f"{self._name}: {_one_line(error)}") from error
-        if isinstance(error, RecursionError):
-            # botocore asks where the bucket is, and follows that redirect in the same way, without end
-            raise SourceError("s3", f"{self._name}: redirected without end; check AWS_ENDPOINT_URL") from None
         return False
 
     def _client_error(self, error: Any) -> bool:
@@ -355,6 +358,8 @@ class _S3Errors:
             advice = "the AWS credentials are wrong: check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
         elif code in ("AccessDenied", "403"):
             advice = f"access denied: these AWS credentials may not {self._doing} it"
+        elif code in ("301", "302", "307", "308"):
+            advice = f"redirected ({code}) to another address; check AWS_ENDPOINT_URL"
         elif code == "NoSuchBucket":
             advice = "there is no such bucket: check the bucket settings"
         else:

@@ -11,6 +11,8 @@ from npc_lims.errors import SourceError
 from npc_lims.settings import Settings
 from npc_lims.sources.objects import Folder, MirrorStore, ObjectInfo, open_store, split_s3_uri
 from tests.builders import put
+from tests.servers.faults import FaultyProxy, Status
+from tests.servers.fixtures import Serve
 
 
 @pytest.fixture
@@ -126,3 +128,17 @@ def test_a_single_sign_on_that_has_run_out_is_told_with_what_to_do(
     store = open_store(Settings(aws_profile="npc", aws_default_region="us-west-2"))
     with pytest.raises(SourceError, match=r"no single sign-on \(.*Token.*\): aws sso login --profile"):
         store.has_any("bucket", "")
+
+
+def test_a_service_that_redirects_everything_is_asked_twice(serve: Serve) -> None:
+    """Once for the folder, and once, by botocore, for where the bucket is."""
+    elsewhere = serve(FaultyProxy("http://127.0.0.1:9", rule=lambda _: Status(302, {"Location": "http://127.0.0.1:9"})))
+    settings = Settings(
+        aws_access_key_id="id",
+        aws_secret_access_key="key",
+        aws_default_region="us-west-2",
+        aws_endpoint_url=elsewhere.url,
+    )
+    with pytest.raises(SourceError, match=r"redirected \(302\) to another address; check AWS_ENDPOINT_URL"):
+        open_store(settings).list_folder("data", "a/")
+    assert elsewhere.count == 2
