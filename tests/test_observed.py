@@ -67,6 +67,7 @@ def test_a_file_says_what_was_seen(look: Observed, tmp_path_factory: pytest.Temp
     assert as_told(read_observed(path)) == as_told(look)
 
 
+@pytest.mark.slow
 @given(before=recorded(), look=looks())
 def test_a_file_reconciles_as_what_was_seen_does(
     before: dict[str, Any], look: Observed, tmp_path_factory: pytest.TempPathFactory

@@ -14,6 +14,9 @@ from tests.browser.conftest import Site, Visitor
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
+pytestmark = pytest.mark.slow
+
+
 NODE = Path(__file__).resolve().parent.parent / "node"
 AXE = NODE / "node_modules" / "axe-core" / "axe.min.js"
 TSC = NODE / "node_modules" / "typescript" / "bin" / "tsc"
@@ -60,7 +63,6 @@ def test_axe_finds_nothing(visitor: Visitor, demo: Site, name: str) -> None:
 
 
 @needs_axe
-@pytest.mark.slow
 @pytest.mark.parametrize("name", PAGES)
 def test_axe_finds_nothing_in_any_colours_and_width(visitor: Visitor, demo: Site, name: str) -> None:
     page = inspected(visitor, demo.address + PAGES[name])
@@ -73,7 +75,6 @@ def test_axe_finds_nothing_in_any_colours_and_width(visitor: Visitor, demo: Site
 
 
 @needs_axe
-@pytest.mark.slow
 @pytest.mark.parametrize("choice", ["Status", "Platform", "Columns"])
 def test_axe_finds_nothing_in_an_open_sheet(visitor: Visitor, lab: Site, choice: str) -> None:
     page = inspected(visitor, f"{lab.address}sessions.html")
@@ -119,7 +120,6 @@ def test_a_walk_with_the_keyboard(visitor: Visitor, lab: Site) -> None:
     assert page.evaluate("document.activeElement.closest('tbody') === null"), "the table is one stop"
 
 
-@pytest.mark.slow
 def test_a_sheet_by_keyboard(visitor: Visitor, lab: Site) -> None:
     page = visitor.open(f"{lab.address}sessions.html")
     page.locator("summary", has_text="Platform").focus()
@@ -133,7 +133,6 @@ def test_a_sheet_by_keyboard(visitor: Visitor, lab: Site) -> None:
     assert page.locator("details[open]").count() == 0
 
 
-@pytest.mark.slow
 def test_a_chip_taken_away_leaves_the_keyboard_somewhere(visitor: Visitor, lab: Site) -> None:
     page = visitor.open(f"{lab.address}sessions.html?is=uploaded:yes,sorted:no")
     page.get_by_role("button", name="uploaded: yes").press("Enter")
@@ -142,7 +141,6 @@ def test_a_chip_taken_away_leaves_the_keyboard_somewhere(visitor: Visitor, lab: 
     assert page.evaluate("document.activeElement.id") == "filter-search"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("path", [PAGES["overview"], PAGES["list"], PAGES["session"], PAGES["subject"]])
 def test_headings_are_in_order_and_landmarks_are_there(visitor: Visitor, demo: Site, path: str) -> None:
     page = visitor.open(demo.address + path)
@@ -157,14 +155,12 @@ def test_headings_are_in_order_and_landmarks_are_there(visitor: Visitor, demo: S
         assert page.get_by_role(landmark).first.is_visible()  # type: ignore[arg-type]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("path", [PAGES["overview"], PAGES["list"], PAGES["session"], PAGES["subject"]])
 def test_a_phone_scrolls_one_way(visitor: Visitor, demo: Site, path: str) -> None:
     page = visitor.open(demo.address + path, **NARROW)
     assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("width", [320, 360, 480, 640, 800, 1280])
 def test_filters_do_not_lie_on_one_another(visitor: Visitor, lab: Site, width: int) -> None:
     """Also where half the window is seen twice as large."""
@@ -178,7 +174,6 @@ def test_filters_do_not_lie_on_one_another(visitor: Visitor, lab: Site, width: i
         assert top != next_top or right <= left
 
 
-@pytest.mark.slow
 def test_a_word_without_end_scrolls_no_page(visitor: Visitor, own: Site) -> None:
     word = "x" * 2_000
     overview, subject = own.data("overview.json"), own.data("subjects/901001.json")
@@ -199,13 +194,11 @@ def test_a_word_without_end_scrolls_no_page(visitor: Visitor, own: Site) -> None
             assert page.evaluate("document.documentElement.scrollWidth") <= width, path
 
 
-@pytest.mark.slow
 def test_who_wants_less_motion_gets_none(visitor: Visitor, demo: Site) -> None:
     page = visitor.open(f"{demo.address}index.html", reduced_motion="reduce")
     assert page.locator(".top a").first.evaluate("link => getComputedStyle(link).transitionDuration") == "0s"
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(
     not TSC.is_file() or not shutil.which("node"), reason="typescript is not installed (npm ci in tests/node)"
 )

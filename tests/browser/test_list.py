@@ -14,6 +14,9 @@ from tests.browser.conftest import LAB, Site, Visitor, drawn, until
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
+pytestmark = pytest.mark.slow
+
+
 MANY = 10_000
 
 
@@ -85,7 +88,6 @@ def test_filters_add_up_and_stand_in_the_address(visitor: Visitor, lab: Site, fa
     assert query(page) == ""
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("value", "name"), [("y", "yes"), ("n", "no"), ("?", "unknown"), ("-", "na")])
 def test_each_value_of_a_status(visitor: Visitor, lab: Site, facts: dict[str, Any], value: str, name: str) -> None:
     page = visitor.open(f"{lab.address}sessions.html?is=annotated:{name}")
@@ -128,7 +130,6 @@ def test_a_shared_address_shows_the_same(visitor: Visitor, lab: Site) -> None:
     assert count(other) == count(page)
 
 
-@pytest.mark.slow
 def test_names_of_steps_stand_on_their_columns(visitor: Visitor, lab: Site) -> None:
     """However long they are they end above the first row: hanging from the top each stood at another height."""
     page = visitor.open(f"{lab.address}sessions.html")
@@ -159,7 +160,6 @@ def test_back_and_forward(visitor: Visitor, lab: Site) -> None:
     assert page.get_by_label("Search").input_value() == "stage"
 
 
-@pytest.mark.slow
 def test_order_is_told_and_turned(visitor: Visitor, lab: Site, facts: dict[str, Any]) -> None:
     page = visitor.open(f"{lab.address}sessions.html")
     heading = page.get_by_role("columnheader", name="Session", exact=True)
@@ -223,7 +223,6 @@ def test_csv_is_what_is_shown(visitor: Visitor, lab: Site, facts: dict[str, Any]
     }
 
 
-@pytest.mark.slow
 def test_columns_are_chosen(visitor: Visitor, lab: Site) -> None:
     page = visitor.open(f"{lab.address}sessions.html?columns=rig,is_sorted")
     assert page.locator("table.list thead .name").all_inner_texts() == ["Session", "Rig", "sorted"]
@@ -234,14 +233,12 @@ def test_columns_are_chosen(visitor: Visitor, lab: Site) -> None:
     assert "columns" not in query(page)
 
 
-@pytest.mark.slow
 def test_an_address_that_is_not_understood_says_so(visitor: Visitor, lab: Site) -> None:
     page = visitor.open(f"{lab.address}sessions.html?is=sored:no,uploaded:yes")
     assert "is=sored:no" in page.get_by_role("alert").inner_text()
     assert page.locator(".chips").inner_text().startswith("uploaded: yes")
 
 
-@pytest.mark.slow
 def test_no_session_matches(visitor: Visitor, lab: Site) -> None:
     page = visitor.open(f"{lab.address}sessions.html?q=nosuchword")
     assert "No session matches" in page.locator(".empty").inner_text()
@@ -249,14 +246,12 @@ def test_no_session_matches(visitor: Visitor, lab: Site) -> None:
     assert page.get_by_role("button", name="CSV").is_disabled()
 
 
-@pytest.mark.slow
 def test_the_count_is_said_when_typing_pauses(visitor: Visitor, lab: Site) -> None:
     page = visitor.open(f"{lab.address}sessions.html")
     page.get_by_label("Search").fill("nosuchword")
     until(page, "document.querySelector('[role=status]').textContent === '0 sessions shown'")
 
 
-@pytest.mark.slow
 def test_all_rows_are_printed(visitor: Visitor, lab: Site) -> None:
     page = visitor.open(f"{lab.address}sessions.html?platform=ephys")
     some = len(ids(page))
@@ -270,7 +265,6 @@ def test_all_rows_are_printed(visitor: Visitor, lab: Site) -> None:
     assert len(ids(page)) == some
 
 
-@pytest.mark.slow
 def test_paper(visitor: Visitor, lab: Site) -> None:
     page = visitor.open(f"{lab.address}sessions.html")
     pages = page.pdf(format="A4", landscape=True).count(b"/Type /Page\n")
@@ -296,7 +290,6 @@ def many(site: Site) -> None:
     site.write("sessions.json", data)
 
 
-@pytest.mark.slow
 def test_ten_thousand_sessions_answer_at_once(visitor: Visitor, own: Site) -> None:
     many(own)
     page = visitor.open(f"{own.address}sessions.html")

@@ -10,6 +10,8 @@ import pytest
 
 from tests.browser.conftest import Site, Visitor, drawn, until
 
+pytestmark = pytest.mark.slow
+
 
 def shown(text: str) -> int:
     found = re.match(r"[\d,]+", text)
@@ -29,7 +31,6 @@ def test_each_step_leads_to_the_sessions_that_lack_it(visitor: Visitor, lab: Sit
         drawn(page)
 
 
-@pytest.mark.slow
 def test_platforms_and_months_lead_to_their_sessions(visitor: Visitor, lab: Site) -> None:
     data = lab.data("overview.json")
     page = visitor.open(f"{lab.address}index.html")
@@ -46,7 +47,6 @@ def test_platforms_and_months_lead_to_their_sessions(visitor: Visitor, lab: Site
     assert shown(page.locator(".count").inner_text()) == month["sessions"]
 
 
-@pytest.mark.slow
 def test_the_chart_stacks_parts_in_their_whole(visitor: Visitor, lab: Site) -> None:
     months = lab.data("overview.json")["months"]
     page = visitor.open(f"{lab.address}index.html")
@@ -126,7 +126,6 @@ def test_what_needs_attention(visitor: Visitor, own: Site) -> None:
     assert page.locator(".matter[open]").count() == 5
 
 
-@pytest.mark.slow
 def test_what_happened(visitor: Visitor, demo: Site) -> None:
     events = demo.data("overview.json")["recent"]
     page = visitor.open(f"{demo.address}index.html")
@@ -135,7 +134,6 @@ def test_what_happened(visitor: Visitor, demo: Site) -> None:
     assert page.locator(".events a[rel=noopener]").first.get_attribute("href") == events[0]["commit_url"]
 
 
-@pytest.mark.slow
 def test_a_state_without_sessions(visitor: Visitor, own: Site) -> None:
     data = own.data("overview.json")
     data["totals"] = {"sessions": 0, "subjects": 0, "tracked": 0, "untracked": 0, "by_platform": {}, "by_project": {}}
@@ -151,7 +149,6 @@ def test_a_state_without_sessions(visitor: Visitor, own: Site) -> None:
     assert "Nothing at the moment" in page.inner_text("main")
 
 
-@pytest.mark.slow
 def test_search_field(visitor: Visitor, demo: Site) -> None:
     page = visitor.open(f"{demo.address}index.html")
     page.get_by_role("searchbox").fill("ecephys_901001_2024-03-11_13-10-05")
@@ -161,7 +158,6 @@ def test_search_field(visitor: Visitor, demo: Site) -> None:
     assert page.locator("h1").inner_text().startswith("Session 901001_2024-03-11")
 
 
-@pytest.mark.slow
 def test_colours_are_remembered(visitor: Visitor, demo: Site) -> None:
     page = visitor.open(f"{demo.address}index.html", color_scheme="light")
     back = "getComputedStyle(document.documentElement).backgroundColor"

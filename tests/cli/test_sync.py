@@ -170,6 +170,7 @@ def test_some_sessions_by_any_form_of_their_ids(world: Path) -> None:
     assert [change["id"] for change in json.loads(done.out)["changes"]] == [SORTED, UPLOADED]
 
 
+@pytest.mark.slow
 def test_as_a_process(world: Path) -> None:
     run = [sys.executable, "-m", "npc_lims", "sync", "--mirror", "mirror"]
     done = subprocess.run(run, capture_output=True, text=True, check=False)

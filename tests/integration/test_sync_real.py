@@ -50,6 +50,7 @@ def downloads(cloud: Cloud) -> list[str]:
 # --- the same as from a mirror
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", [1, 2])
 def test_servers_and_mirror_give_the_same_bytes(
     cloud: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: int

@@ -338,6 +338,7 @@ def test_updates_of_one_time_may_come_in_any_order(before: list[Run], news: list
     assert apply_updates(before, [*news, *news]) == after
 
 
+@pytest.mark.slow
 @given(FEW.map(unique), NEWS)
 def test_updates_may_come_twice(before: list[Run], news: list[Update]) -> None:
     after = apply_updates(before, news)

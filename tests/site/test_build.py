@@ -323,6 +323,7 @@ def check_size(site: Path, sessions: int) -> None:
     assert (site / "data" / "overview.json").stat().st_size < 200_000
 
 
+@pytest.mark.slow
 def test_a_lab_where_sessions_stand_everywhere(tmp_path: Path) -> None:
     write_lab(tmp_path / "state", 400)
     build(tmp_path / "state", tmp_path / "site")

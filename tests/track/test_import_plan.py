@@ -426,6 +426,7 @@ values = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(workbook=values, config=values, at_least=letters, days=st.lists(st.integers(24, 26), unique=True))
 def test_whatever_is_said_a_second_import_changes_nothing(

@@ -94,6 +94,7 @@ def edits(draw: st.DrawFn) -> tuple[File, str, Keys, tuple[str, ...]]:
     return file, path, put, tuple(sorted(drop - set(put)))
 
 
+@pytest.mark.slow
 @quick
 @given(edits())
 def test_an_edit_touches_its_entry_alone_and_does_what_was_asked(
