@@ -238,7 +238,7 @@ def _npc_lims_commands(line: str) -> Iterator[list[str]]:
             yield words[1:end]
 
 
-@functools.cache
+@functools.lru_cache(maxsize=1)
 def npc_lims_command() -> Any:
     """All commands, as click has them: made once, not for each of the hundreds that the pages name."""
     from npc_lims.cli.app import app

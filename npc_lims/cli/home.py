@@ -12,6 +12,7 @@ from rich.text import Text
 from npc_lims.cli.console import out
 from npc_lims.cli.lists import print_json
 from npc_lims.cli.places import reading_settings
+from npc_lims.review.report import counted
 from npc_lims.state.diff import one_line
 from npc_lims.state.reader import describe_age
 
@@ -48,7 +49,7 @@ def print_home(home: Home, console: Console) -> None:
     if home.totals is not None:
         totals = home.totals
         console.print(
-            f"\n{_counted(totals.sessions, 'session')} of {_counted(totals.subjects, 'subject')}, "
+            f"\n{counted(totals.sessions, 'session')} of {counted(totals.subjects, 'subject')}, "
             f"{totals.tracked:,} tracked: {_counts(totals.by_platform)}"
         )
         console.print(f"Projects: {_counts(totals.by_project)}")
@@ -109,10 +110,6 @@ def _age(age: SourceAge) -> Text:
     if age.failure is not None:
         return Text(f"{told} (failed since)", "yellow")
     return Text(f"{told} (late)" if age.is_late else told, "yellow" if age.is_late else "")
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _counts(counts: Mapping[str, int]) -> str:

@@ -57,7 +57,7 @@ def services_parsed_once() -> Iterator[None]:
 
     load = JSONFileLoader.load_file
 
-    @functools.cache
+    @functools.lru_cache(maxsize=100)
     def load_once(path: str) -> object:
         return load(JSONFileLoader(), path)
 
