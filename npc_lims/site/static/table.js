@@ -276,6 +276,8 @@ export class Table {
   /** @param {boolean} all */
   print(all) {
     this.isPrinting = all;
+    // rows on paper are lower than on the screen: what was measured there holds no longer
+    this.rowHeight = 0;
     this.draw();
   }
 }
