@@ -22,6 +22,7 @@ from npc_lims.rows import session_row
 from npc_lims.state.diff import SessionChange, compare_sessions, headline, one_line
 from npc_lims.state.reader import Lines, Snapshot, describe_age, read_snapshot
 from npc_lims.state.snapshot import parse_line
+from npc_lims.utc import utc_text
 
 if TYPE_CHECKING:
     from npc_lims.github import Run
@@ -200,7 +201,7 @@ def _facts(lines: Lines, ids: Iterable[str]) -> dict[str, dict[str, Any]]:
 
 
 def _now() -> str:
-    return f"{datetime.datetime.now(datetime.timezone.utc):%Y-%m-%dT%H:%M:%SZ}"
+    return utc_text(time.time())
 
 
 def _print_line(change: SessionChange) -> None:

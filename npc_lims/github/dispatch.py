@@ -11,6 +11,7 @@ from datetime import datetime
 from npc_lims.errors import GitHubError
 from npc_lims.github.client import LONGEST_WAIT, Client, Json
 from npc_lims.settings import Settings
+from npc_lims.utc import utc_time
 
 __all__ = [
     "WORKFLOW",
@@ -190,5 +191,4 @@ def _step_values(item: Json) -> tuple[str, str, str | None, datetime | None, dat
 
 
 def _time(text: str | None) -> datetime | None:
-    # Python 3.9 and 3.10 do not know Z
-    return datetime.fromisoformat(text.replace("Z", "+00:00")) if text else None
+    return utc_time(text) if text else None

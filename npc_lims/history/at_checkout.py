@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from npc_lims.errors import GitError, HistoryError, StateError
 from npc_lims.git import Repository, find_repository
-from npc_lims.history.moments import Asked, Moment, Point, iso_time
+from npc_lims.history.moments import Asked, Moment, Point
 from npc_lims.history.schemas import check_schema
 from npc_lims.history.versions import Reader
 from npc_lims.memo import Memo
@@ -15,6 +15,7 @@ from npc_lims.session_id import ID_PATTERN
 from npc_lims.state.reader import Lines, Origin, Snapshot
 from npc_lims.state.snapshot import SNAPSHOT, checked_lines, digest_of, make_line, newest_first
 from npc_lims.state.store import session_path
+from npc_lims.utc import utc_text
 
 if TYPE_CHECKING:
     from npc_lims.settings import Settings
@@ -78,7 +79,7 @@ def _find_moment(repository: Repository, folder: str, moment: Moment) -> Point:
 
 def _points(repository: Repository, *arguments: str) -> list[Point]:
     listed = repository.run("--literal-pathspecs", "rev-list", "--timestamp", *arguments).decode().splitlines()
-    return [Point(sha, iso_time(int(seconds))) for seconds, sha in (line.split() for line in listed)]
+    return [Point(sha, utc_text(int(seconds))) for seconds, sha in (line.split() for line in listed)]
 
 
 def _begin(repository: Repository, folder: str) -> str:

@@ -6,18 +6,18 @@ import re
 import threading
 import time
 import urllib.parse
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from npc_lims.errors import GitHubError, HistoryError, RemoteStateError, StateError
 from npc_lims.github.reading import Answer, ask_github
 from npc_lims.history.kept import load_point, load_snapshot, save_point, save_snapshot
-from npc_lims.history.moments import Asked, Moment, Point, iso_time
+from npc_lims.history.moments import Asked, Moment, Point
 from npc_lims.history.schemas import check_schema
 from npc_lims.memo import Memo
 from npc_lims.state.reader import Lines, Origin, Snapshot
 from npc_lims.state.remote import check_snapshot, fetch_file
 from npc_lims.state.snapshot import SNAPSHOT, checked_lines
+from npc_lims.utc import utc_text, utc_time
 
 if TYPE_CHECKING:
     from npc_lims.settings import Settings
@@ -97,7 +97,7 @@ def _ask_name(settings: Settings, name: str) -> Point:
 
 def _ask_moment(settings: Settings, moment: Moment) -> Point:
     # GitHub knows no times before 1970
-    listed = _ask_list(settings, until=iso_time(max(moment.last, 0))).body
+    listed = _ask_list(settings, until=utc_text(max(moment.last, 0))).body
     if not listed:
         raise HistoryError(f"there is no state at {moment.text}: {_begin(settings)}")
     return _point(settings, listed[0])
@@ -136,9 +136,8 @@ def _begin(settings: Settings) -> str:
 def _point(settings: Settings, commit: Any) -> Point:
     try:
         sha, when = commit["sha"], commit["commit"]["committer"]["date"]
-        seconds = datetime.fromisoformat(when.replace("Z", "+00:00")).timestamp()
         if _COMMIT.fullmatch(sha):
-            return Point(sha, iso_time(seconds))
+            return Point(sha, utc_text(utc_time(when)))
     except (KeyError, TypeError, AttributeError, ValueError):
         pass
     raise _unreadable(settings)

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import IO, Any
 
 from npc_lims.git import Repository
-from npc_lims.history.moments import iso_time
 from npc_lims.links import web_address
+from npc_lims.utc import utc_text
 
 __all__ = [
     "RUN_TRAILER",
@@ -144,7 +144,7 @@ def _parse(parts: Iterator[str]) -> Iterator[Logged]:
 
 def _logged(head: Sequence[str], changed: Sequence[Changed]) -> Logged:
     sha, parents, seconds, author, subject, run = (printable(part) for part in head)
-    commit = Commit(sha, iso_time(int(seconds)), author, subject, web_address(run))
+    commit = Commit(sha, utc_text(int(seconds)), author, subject, web_address(run))
     return Logged(commit, tuple(parents.split()), changed)
 
 

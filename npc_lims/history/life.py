@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 from npc_lims.errors import GitError, HistoryError, HistoryWarning, NoSessionInfo
 from npc_lims.git import Repository, find_repository
 from npc_lims.history.commits import Commit, commits_of
-from npc_lims.history.moments import iso_time
 from npc_lims.history.published import published_history
 from npc_lims.history.read import read_history
 from npc_lims.history.transitions import IN_TRACKED, IN_TRAINING, Transition
 from npc_lims.notice import notify
 from npc_lims.read_settings import settings_for_reading
+from npc_lims.utc import utc_text
 from npc_lims.which_session import near_to, which_session
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ def shallow_since(repository: Repository) -> str | None:
     if not repository.is_shallow():
         return None
     seconds = repository.line("rev-list", "--no-walk", "--timestamp", commits_of(repository, "HEAD")[0])
-    return iso_time(int(seconds.split()[0]))[:10]
+    return utc_text(int(seconds.split()[0]))[:10]
 
 
 def _not_found(session_id: str, ids: Iterable[str], place: str) -> str:

@@ -13,7 +13,7 @@ from npc_lims.errors import HistoryError
 if TYPE_CHECKING:
     from npc_lims.types import At
 
-__all__ = ["Asked", "Moment", "Point", "iso_time", "parse_at"]
+__all__ = ["Asked", "Moment", "Point", "parse_at"]
 
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{8}")
 _TIME = re.compile(
@@ -21,7 +21,6 @@ _TIME = re.compile(
     r"(?P<zone>Z|[+-][0-9]{2}:[0-9]{2})?"
 )
 _SETTLED_AFTER = 3600.0
-_LATEST = datetime.datetime(9999, 12, 31, 23, 59, 59, tzinfo=datetime.timezone.utc).timestamp()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,15 +101,6 @@ def _of_time(text: str, moment: datetime.datetime, now: float) -> Moment:
         hint = "" if has_zone else "; a time that names no zone is UTC"
         raise HistoryError(f"{text} is still to come: it is {_clock(now)} (UTC){hint}")
     return Moment(text, last)
-
-
-def iso_time(seconds: float) -> str:
-    """Seconds since 1970 as UTC. A later time than calendars have, which git takes from whoever commits, is their last.
-
-    >>> iso_time(1717243200), iso_time(10**14)
-    ('2024-06-01T12:00:00Z', '9999-12-31T23:59:59Z')
-    """
-    return f"{datetime.datetime.fromtimestamp(min(seconds, _LATEST), datetime.timezone.utc):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _clock(now: float) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 from npc_lims.errors import GitHubError, HistoryWarning, RemoteStateError, StateError
 from npc_lims.github.reading import ask_github
 from npc_lims.history.commits import RUN_TRAILER, Commit, printable
-from npc_lims.history.moments import iso_time
 from npc_lims.history.transitions import Transition, changes_of, created_assets, passed_over
 from npc_lims.history.versions import Reader, Version
 from npc_lims.links import web_address
 from npc_lims.notice import notify
 from npc_lims.state.remote import fetch_file
 from npc_lims.state.store import session_path
+from npc_lims.utc import utc_text, utc_time
 
 if TYPE_CHECKING:
     from npc_lims.settings import Settings
@@ -79,9 +78,7 @@ def _commit(settings: Settings, answer: Any) -> tuple[Commit, tuple[str, ...]]:
         sha, told = str(answer["sha"]), answer["commit"]
         message = str(told["message"])
         run = _TRAILER.search(message)
-        when = iso_time(
-            datetime.datetime.fromisoformat(str(told["committer"]["date"]).replace("Z", "+00:00")).timestamp()
-        )
+        when = utc_text(utc_time(str(told["committer"]["date"])))
         subject = printable(message.partition("\n")[0])
         author = printable(str(told["author"]["name"]))
         parents = tuple(str(parent["sha"]) for parent in answer["parents"])

@@ -8,12 +8,13 @@ import re
 from npc_lims.errors import GitError, NpcLimsError
 from npc_lims.git import Repository
 from npc_lims.history.commits import newest_before
+from npc_lims.utc import utc_time
 
-__all__ = ["moment_of", "start_of"]
+__all__ = ["beginning", "start_of"]
 
 _AGE = re.compile(r"([0-9]{1,5})\s*([hdw])")
 _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
-# fromisoformat of Python 3.9 takes no Z, and that of 3.11 takes 20240601 and 2024-W22 too
+# Python 3.11 takes 20240601 and 2024-W22, too, of which the one may be a commit
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2})?(?:Z|[+-][0-9]{2}:[0-9]{2})?)?")
 
 
@@ -23,7 +24,7 @@ def start_of(repository: Repository, tip: str, since: str, now: datetime.datetim
     Raises:
         NpcLimsError: It is none of what can be meant.
     """
-    moment = moment_of(since, now)
+    moment = beginning(since, now)
     if moment is not None:
         return newest_before(repository, tip, moment)
     try:
@@ -34,10 +35,10 @@ def start_of(repository: Repository, tip: str, since: str, now: datetime.datetim
         ) from None
 
 
-def moment_of(since: str, now: datetime.datetime | None = None) -> datetime.datetime | None:
+def beginning(since: str, now: datetime.datetime | None = None) -> datetime.datetime | None:
     """The moment that an age or a date means (UTC where it does not say); None if *since* is neither.
 
-    >>> moment_of("7d", datetime.datetime(2024, 6, 8)), moment_of("2024-06-01"), moment_of("main")
+    >>> beginning("7d", datetime.datetime(2024, 6, 8)), beginning("2024-06-01"), beginning("main")
     (datetime.datetime(2024, 6, 1, 0, 0), datetime.datetime(2024, 6, 1, 0, 0, tzinfo=datetime.timezone.utc), None)
 
     Raises:
@@ -49,8 +50,7 @@ def moment_of(since: str, now: datetime.datetime | None = None) -> datetime.date
             now = datetime.datetime.now(datetime.timezone.utc) if now is None else now
             return now - datetime.timedelta(**{_UNITS[age[2]]: int(age[1])})
         if _DATE.fullmatch(since.strip()):
-            found = datetime.datetime.fromisoformat(since.strip().replace("Z", "+00:00"))
-            return found if found.tzinfo is not None else found.replace(tzinfo=datetime.timezone.utc)
+            return utc_time(since)
     except (ValueError, OverflowError) as error:
         raise NpcLimsError(f"--since {since}: no date in the calendar ({error}); write it as 2024-06-01") from None
     return None

@@ -17,6 +17,7 @@ from npc_lims.overview.stalls import Stall, Waiting, find_stalls
 from npc_lims.review.report import counted
 from npc_lims.session_id import split_session_id
 from npc_lims.state.snapshot import newest_first
+from npc_lims.utc import utc_text
 
 if TYPE_CHECKING:
     from npc_lims.history.transitions import Transition
@@ -254,7 +255,7 @@ def _stalled_together(stalls: Sequence[Stall]) -> Matter:
 
 
 def _waiting(wait: Waiting, text: str) -> Item:
-    return Item(wait.session, text, f"{wait.since:%Y-%m-%dT%H:%M:%SZ}")
+    return Item(wait.session, text, utc_text(wait.since))
 
 
 def _untracked(sessions: Sequence[Mapping[str, Any]]) -> Iterable[Matter]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime
 
+from npc_lims.utc import utc_time
+
 __all__ = ["midnight_of", "moment_of"]
 
 
@@ -16,10 +18,9 @@ def moment_of(text: str | None) -> datetime.datetime | None:
     (None, None)
     """
     try:
-        moment = datetime.datetime.fromisoformat((text or "").replace("Z", "+00:00"))
+        return None if text is None else utc_time(text)
     except ValueError:
         return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=datetime.timezone.utc)
 
 
 def midnight_of(date: str) -> datetime.datetime | None:

@@ -14,11 +14,12 @@ from npc_lims.model import Asset, Record
 from npc_lims.processing.matching import find_started, place_of, recorded_elsewhere, request_of
 from npc_lims.processing.naming import asset_metadata, asset_name, asset_tags, input_of
 from npc_lims.processing.pipelines import AssetRecipe, Process
-from npc_lims.processing.runs import Run, RunAsset, instant, settled
+from npc_lims.processing.runs import Run, RunAsset, settled
 from npc_lims.processing.service import Busy, NotAllowed, Refused, RunService, Unconfirmed
 from npc_lims.processing.service_records import Computation, MadeAsset
 from npc_lims.processing.start import LOOKS, SAME_SECOND, Step, adopted
 from npc_lims.session_id import subject_of
+from npc_lims.utc import utc_time
 
 __all__ = ["collect"]
 
@@ -238,7 +239,7 @@ class _Collector:
                 raise ComputationError(f"its input {run.input} is gone from Code Ocean: there is nothing to name it by")
             name = found.name
         try:
-            return asset_name(recipe, run.session, name, instant(str(run.started)))
+            return asset_name(recipe, run.session, name, utc_time(str(run.started)))
         except ValueError as error:
             raise ComputationError(str(error)) from None
 

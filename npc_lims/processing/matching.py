@@ -14,8 +14,9 @@ from npc_lims.errors import NoSessionData
 from npc_lims.model import Asset, Record
 from npc_lims.processing.naming import input_of, parameters_of
 from npc_lims.processing.pipelines import Process
-from npc_lims.processing.runs import Run, instant
+from npc_lims.processing.runs import Run
 from npc_lims.processing.service_records import Computation, Place, RunRequest
+from npc_lims.utc import utc_time
 
 __all__ = ["elder_first", "find_started", "place_of", "recorded_elsewhere", "request_of"]
 
@@ -83,7 +84,7 @@ def find_started(
         return _best(named)
     if asked is None:
         return None
-    earliest = min(since or instant(run.claimed), instant(run.claimed)) - CLOCKS_DIFFER
+    earliest = min(since or utc_time(run.claimed), utc_time(run.claimed)) - CLOCKS_DIFFER
     return _best([one for one in free if one.answers(asked) and _may_be_it(one, earliest)])
 
 

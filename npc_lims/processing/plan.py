@@ -12,8 +12,9 @@ from npc_lims.errors import NoSessionInfo, NpcLimsError
 from npc_lims.model import Asset, CodeOcean, Record
 from npc_lims.processing.naming import input_of, names_raw
 from npc_lims.processing.pipelines import Process
-from npc_lims.processing.runs import Run, instant, stamp
+from npc_lims.processing.runs import Run
 from npc_lims.state.snapshot import newest_first
+from npc_lims.utc import utc_text, utc_time
 
 __all__ = [
     "CAPTURED",
@@ -129,7 +130,7 @@ def make_claims(
             input=decision.input.id,
             attempt=decision.attempt,
             claim=token(),
-            claimed=stamp(now),
+            claimed=utc_text(now),
             by=by,
         )
         for decision in decisions
@@ -150,7 +151,7 @@ def _within_limits(process: Process, decisions: Iterable[Decision], room: int, l
 
 
 def _is_abandoned(run: Run, now: datetime.datetime) -> bool:
-    return run.is_claim and now - instant(run.claimed) >= CLAIM_LIFETIME
+    return run.is_claim and now - utc_time(run.claimed) >= CLAIM_LIFETIME
 
 
 def _decide(process: Process, record: Record, runs: Sequence[Run], now: datetime.datetime, again: bool) -> Decision:

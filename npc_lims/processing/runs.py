@@ -6,7 +6,6 @@ A run is first claimed, then started, then ends; what it made is captured as a d
 from __future__ import annotations
 
 import dataclasses
-import datetime
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal, Optional, Union
 
@@ -15,6 +14,7 @@ import pydantic
 from npc_lims.model import Model
 from npc_lims.processing.pipelines import Process
 from npc_lims.session_id import split_session_id
+from npc_lims.utc import utc_text, utc_time
 
 __all__ = [
     "Key",
@@ -25,9 +25,7 @@ __all__ = [
     "Withdrawn",
     "advance",
     "in_order",
-    "instant",
     "settled",
-    "stamp",
 ]
 
 Key = tuple[str, str, int]
@@ -35,20 +33,6 @@ Key = tuple[str, str, int]
 
 Id = Annotated[str, pydantic.Field(pattern=r"^[0-9A-Za-z][0-9A-Za-z-]*$")]
 Time = Annotated[str, pydantic.Field(pattern=r"^20[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$")]
-
-
-def stamp(moment: datetime.datetime) -> str:
-    """A moment as runs hold it.
-
-    >>> stamp(datetime.datetime(2026, 11, 22, 10, tzinfo=datetime.timezone.utc))
-    '2026-11-22T10:00:00Z'
-    """
-    return f"{moment.astimezone(datetime.timezone.utc):%Y-%m-%dT%H:%M:%SZ}"
-
-
-def instant(text: str) -> datetime.datetime:
-    """The moment that `stamp` wrote."""
-    return datetime.datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=datetime.timezone.utc)
 
 
 class RunAsset(Model):
@@ -93,8 +77,8 @@ class Run(Model):
     @pydantic.field_validator("claimed", "started")
     @classmethod
     def _is_a_time(cls, value: Optional[str]) -> Optional[str]:
-        if value is not None:
-            instant(value)
+        if value is not None and utc_text(utc_time(value)) != value:
+            raise ValueError(f"{value!r} is not written as YYYY-MM-DDTHH:MM:SSZ")
         return value
 
     @pydantic.model_validator(mode="after")

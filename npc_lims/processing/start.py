@@ -11,9 +11,10 @@ from npc_lims.errors import ComputationError
 from npc_lims.model import Record
 from npc_lims.processing.matching import elder_first, find_started, place_of, recorded_elsewhere, request_of
 from npc_lims.processing.pipelines import Process
-from npc_lims.processing.runs import Run, Update, Withdrawn, instant, stamp
+from npc_lims.processing.runs import Run, Update, Withdrawn
 from npc_lims.processing.service import Busy, Refused, RunService, Unconfirmed
 from npc_lims.processing.service_records import Computation, RunRequest
+from npc_lims.utc import utc_text, utc_time
 
 __all__ = ["Step", "adopted", "start"]
 
@@ -61,7 +62,7 @@ class _Started:
 
 def adopted(run: Run, computation: Computation) -> Run:
     """*run*, which *computation* is."""
-    return run.model_copy(update={"computation": computation.id, "started": stamp(computation.began)})
+    return run.model_copy(update={"computation": computation.id, "started": utc_text(computation.began)})
 
 
 def start(
@@ -227,7 +228,7 @@ class _Starter:
     def _find(self, run: Run, asked: RunRequest | None) -> Computation | None:
         taken = recorded_elsewhere(self._recorded, run) | self._found
         # the claim that this one took over was older
-        same = (instant(one.claimed) for one in self._recorded if one.key == run.key)
+        same = (utc_time(one.claimed) for one in self._recorded if one.key == run.key)
         return find_started(self._process, run, asked, self._computations, taken=taken, since=min(same, default=None))
 
     def _adopt(self, run: Run, computation: Computation) -> Step:

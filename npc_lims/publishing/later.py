@@ -18,6 +18,7 @@ from npc_lims.observed import Observed
 from npc_lims.reconcile import DISCOVERING
 from npc_lims.sources.observation import Found
 from npc_lims.state.snapshot import SNAPSHOT, line_id, split_lines
+from npc_lims.utc import utc_time
 
 __all__ = ["OBSERVED_TRAILER", "Later", "seen_later", "with_later"]
 
@@ -83,10 +84,10 @@ def _commits_since(repository: Repository, head: str, at: datetime.datetime) -> 
     for line in listing.splitlines():
         commit, _, told = line.partition(" ")
         try:
-            when = datetime.datetime.fromisoformat(told.strip().replace("Z", "+00:00"))
+            when = utc_time(told)
         except ValueError:
             continue  # made by hand, or by something else: nobody says when it was seen
-        if when.tzinfo is not None and when > at:
+        if when > at:
             yield commit
 
 

@@ -8,7 +8,6 @@ and whatever goes wrong, the checkout stays as it was.
 from __future__ import annotations
 
 import dataclasses
-import datetime
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from npc_lims.state.diff import SessionChange, changes_between
 from npc_lims.state.store import read_state
 from npc_lims.state.sync_file import read_sync_file
 from npc_lims.sync import SyncResult, apply
+from npc_lims.utc import utc_text
 
 __all__ = ["Published", "publish"]
 
@@ -146,7 +146,7 @@ class _Job:
         failed = list(dict.fromkeys(failure.source for failure in result.failures))
         trailers = {
             "Npc-Lims-Version": __version__,
-            OBSERVED_TRAILER: _stamp(look.at),
+            OBSERVED_TRAILER: utc_text(look.at),
             "Npc-Lims-Sources": " ".join(one.source for one in result.observations if one.failure is None),
             "Npc-Lims-Sessions": str(len(result.after)),
             "Npc-Lims-Changed": str(len(result.changes)),
@@ -162,10 +162,6 @@ def _without_older(look: Observed, last_complete: Mapping[str, str | None]) -> O
     kept = (
         one
         for one in look.observations
-        if one.source == "tracked" or (last_complete.get(one.source) or "") <= _stamp(look.at)
+        if one.source == "tracked" or (last_complete.get(one.source) or "") <= utc_text(look.at)
     )
     return dataclasses.replace(look, observations=tuple(kept))
-
-
-def _stamp(at: datetime.datetime) -> str:
-    return f"{at.astimezone(datetime.timezone.utc):%Y-%m-%dT%H:%M:%SZ}"

@@ -26,6 +26,7 @@ from npc_lims.site.folder import replaced
 from npc_lims.site.gather import Checkout, Known, gather
 from npc_lims.sources import TRACKED_FILE
 from npc_lims.state.snapshot import SNAPSHOT
+from npc_lims.utc import utc_text
 
 if TYPE_CHECKING:
     from importlib.abc import Traversable
@@ -144,7 +145,7 @@ def _write(
     folder: Path, known: Known, settings: Settings, options: SiteOptions, now: datetime.datetime, tell: Progress
 ) -> int | None:
     """Everything; how many events there are, if the history was read."""
-    made = f"{now.astimezone(datetime.timezone.utc):%Y-%m-%dT%H:%M:%SZ}"
+    made = utc_text(now)
     checkout = known.checkout if options.with_history else None
     commit = None if checkout is None else checkout.commit
     story = _Story(_links(known, settings, options))

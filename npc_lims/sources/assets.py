@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import functools
 import re
 from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
@@ -14,6 +13,7 @@ import pydantic
 from npc_lims.model import PROCESSES, Asset, CodeOcean, Record, S3Facts, Tracked
 from npc_lims.session_id import make_session_id, split_session_id
 from npc_lims.sources.observation import Found
+from npc_lims.utc import utc_text
 
 __all__ = ["SEARCHED_NAMES", "DataAsset", "Verdict", "equal_rivals", "recordings_of_day", "select_facts"]
 
@@ -101,8 +101,7 @@ class DataAsset(pydantic.BaseModel):
         return (self.custom_metadata or {}).get("data level") == "raw data" or "raw" in (self.tags or ())
 
     def as_fact(self) -> Asset:
-        created = datetime.datetime.fromtimestamp(self.created, datetime.timezone.utc)
-        return Asset(id=self.id, name=self.name, created=f"{created:%Y-%m-%dT%H:%M:%SZ}", location=self.location)
+        return Asset(id=self.id, name=self.name, created=utc_text(self.created), location=self.location)
 
 
 def select_facts(

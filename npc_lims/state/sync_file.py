@@ -18,6 +18,7 @@ from npc_lims.model import SECTIONS, Model
 from npc_lims.sources.observation import Observation
 from npc_lims.state.files import write_atomically
 from npc_lims.state.render import render_yaml
+from npc_lims.utc import utc_text, utc_time
 
 __all__ = ["SYNC_FILE", "Failure", "SourceSync", "SyncFile", "next_sync_file", "read_sync_file", "write_sync_file"]
 
@@ -103,7 +104,7 @@ def next_sync_file(
         snapshot: Digest of the snapshot as it is now.
         whole: Every session was asked about; a sync of some sessions says nothing of when all were last seen.
     """
-    stamp = f"{now.astimezone(datetime.timezone.utc):%Y-%m-%dT%H:%M:%SZ}"
+    stamp = utc_text(now)
     sources = dict(before.sources)
     for observation in observed:
         old = before.sources.get(observation.source, SourceSync())
@@ -149,8 +150,7 @@ def _without_times(content: SyncFile) -> Mapping[str, Any]:
 def _is_stale(before: SyncFile, after: SyncFile, now: datetime.datetime) -> bool:
     """Whether a time that would change is a day old; that of a source that was not asked does not change."""
     for name, source in before.sources.items():
-        if source.last_complete is not None and source.last_complete != after.sources[name].last_complete:
-            then = datetime.datetime.fromisoformat(source.last_complete.replace("Z", "+00:00"))
-            if now - then >= _REWRITE_AFTER:
-                return True
+        last = source.last_complete
+        if last is not None and last != after.sources[name].last_complete and now - utc_time(last) >= _REWRITE_AFTER:
+            return True
     return False

@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 
 from npc_lims.demo.world import write_world
-from npc_lims.processing.runs import Run, RunAsset, stamp
+from npc_lims.processing.runs import Run, RunAsset
 from npc_lims.processing.runs_file import read_runs, write_runs
 from npc_lims.settings import Settings
 from npc_lims.state.store import read_record
 from npc_lims.sync import SyncOptions, sync
+from npc_lims.utc import utc_text
 from tests.integration.world import Done, commit_all, run_cli, run_git
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -334,11 +335,11 @@ def test_pipelines_are_validated_beside_the_tracked_file(folder: Path) -> None:
 
 def test_a_claim_of_now_is_kept_by_its_owner(folder: Path) -> None:
     now = datetime.datetime.now(datetime.timezone.utc)
-    fresh = run_for(folder, claimed=stamp(now))
+    fresh = run_for(folder, claimed=utc_text(now))
     write_runs(folder / "state", "dlc_eye", [fresh])
     (one,) = decisions("dlc_eye", "--sessions", NEWEST)
     assert (one["verdict"], one["reason"]) == ("running", "claimed, not known to be started yet")
-    stale = run_for(folder, claimed=stamp(now - datetime.timedelta(hours=2)))
+    stale = run_for(folder, claimed=utc_text(now - datetime.timedelta(hours=2)))
     write_runs(folder / "state", "dlc_eye", [stale])
     (one,) = decisions("dlc_eye", "--sessions", NEWEST)
     assert (one["verdict"], one["try"], one["run"]["claim"]) == ("would run", 1, "5f1c")

@@ -28,9 +28,10 @@ from npc_lims.processing.plan import (
     make_claims,
     plan,
 )
-from npc_lims.processing.runs import Run, RunAsset, stamp
+from npc_lims.processing.runs import Run, RunAsset
 from npc_lims.processing.updates import apply_updates
 from npc_lims.status import compute_status
+from npc_lims.utc import utc_text
 from tests.builders import (
     RAW_NAME,
     SESSION,
@@ -73,7 +74,7 @@ def ready(session_id: str = SESSION, **more: Any) -> Record:
 
 
 def run_of(session: str = SESSION, attempt: int = 1, **more: Any) -> Run:
-    fields = {"session": session, "input": RAW.id, "attempt": attempt, "claim": "a", "claimed": stamp(NOW)}
+    fields = {"session": session, "input": RAW.id, "attempt": attempt, "claim": "a", "claimed": utc_text(NOW)}
     return Run.model_validate({**fields, **more})
 
 
@@ -90,7 +91,7 @@ def decide(one: Record, *runs: Run, **options: Any) -> Decision:
     return decision
 
 
-AGES_AGO = stamp(NOW - datetime.timedelta(days=2))
+AGES_AGO = utc_text(NOW - datetime.timedelta(days=2))
 MADE = RunAsset(id="made", name="x")
 
 DECISIONS = [

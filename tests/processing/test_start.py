@@ -21,9 +21,10 @@ from npc_lims.processing.matching import request_of
 from npc_lims.processing.pipelines import Limits
 from npc_lims.processing.plan import CLAIM_LIFETIME
 from npc_lims.processing.record import locked, record
-from npc_lims.processing.runs import Run, stamp
+from npc_lims.processing.runs import Run
 from npc_lims.processing.runs_file import read_runs
 from npc_lims.processing.updates import apply_updates
+from npc_lims.utc import utc_text
 from tests import builders
 from tests.processing.rig import (
     CAPSULE,
@@ -482,7 +483,7 @@ def test_a_lock_keeps_others_out_and_goes_with_its_process(tmp_path: Path) -> No
 
 def test_what_two_record_at_once_is_all_recorded(state: Path, tmp_path: Path) -> None:
     def one(session: str) -> Run:
-        return Run(session=session, input="a-1", attempt=1, claim=f"c{session[-1]}", claimed=stamp(now()))
+        return Run(session=session, input="a-1", attempt=1, claim=f"c{session[-1]}", claimed=utc_text(now()))
 
     def write(session: str) -> None:
         with locked(state, tmp_path / "locks"):
@@ -496,7 +497,7 @@ def test_what_two_record_at_once_is_all_recorded(state: Path, tmp_path: Path) ->
 
 def test_a_request_is_of_the_input_that_was_claimed() -> None:
     records = sessions([FIRST])
-    run = Run(session=FIRST, input=asset_id(raw_name(FIRST)), attempt=1, claim="c", claimed=stamp(now()))
+    run = Run(session=FIRST, input=asset_id(raw_name(FIRST)), attempt=1, claim="c", claimed=utc_text(now()))
     asked = request_of(process(mount="ecephys"), run, records[FIRST])
     assert asked is not None
     assert asked.assets == ((asset_id(raw_name(FIRST)), "ecephys"),)

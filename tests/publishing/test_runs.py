@@ -11,13 +11,14 @@ import pytest
 
 from npc_lims.errors import GitError, StateError
 from npc_lims.processing.record import Recorded, record
-from npc_lims.processing.runs import Run, RunAsset, Withdrawn, stamp
+from npc_lims.processing.runs import Run, RunAsset, Withdrawn
 from npc_lims.processing.runs_file import read_runs
 from npc_lims.publishing.runs import PublishedRuns, publish_runs, runs_message
+from npc_lims.utc import utc_text
 from tests.integration.world import run_git
 from tests.publishing.repositories import SESSIONS, clone, make_remote, subjects_of_commits
 
-NOW = stamp(datetime.datetime(2026, 11, 22, 10, tzinfo=datetime.timezone.utc))
+NOW = utc_text(datetime.datetime(2026, 11, 22, 10, tzinfo=datetime.timezone.utc))
 
 
 @pytest.fixture(scope="session")
