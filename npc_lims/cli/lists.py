@@ -57,10 +57,18 @@ def print_csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None
     if isinstance(sys.stdout, io.TextIOWrapper):
         # in the code page of a Windows pipe a name could become another one
         sys.stdout.reconfigure(encoding="utf-8")
-    writer = csv.writer(sys.stdout, lineterminator="\n")
+    # Python before 3.13 quotes a carriage return only where it is of the line's end
+    writer = csv.writer(_Lines(), lineterminator="\r\n")
     writer.writerow(columns)
     for row in rows:
         writer.writerow([_cell(_at(row, column)) for column in columns])
+
+
+class _Lines:
+    """Standard output, with lines that end as those of other commands do."""
+
+    def write(self, line: str) -> int:
+        return sys.stdout.write(line[: -len("\r\n")] + "\n")
 
 
 def _at(row: Mapping[str, Any], column: str) -> Any:

@@ -167,6 +167,10 @@ def _replacing(out: Path, kind: Format) -> Iterator[_Sink]:
             _swap(beside, out)
         else:
             beside.replace(out)
+    except OverflowError as error:
+        raise StateError(
+            f"state holds a number that no table takes ({error}); npc-lims export --format jsonl takes any"
+        ) from None
     except sqlite3.OperationalError as error:
         raise NpcLimsError(f"{out}: {error}; check who may write there, and the space on its disk") from None
     finally:

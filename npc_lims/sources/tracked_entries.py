@@ -309,6 +309,7 @@ def _wanted(detail: Any) -> str:
         "model_type": "a mapping",
         "string_pattern_mismatch": "probe letters A to F such as DE",
         "greater_than_equal": f"{detail.get('ctx', {}).get('ge')} or more",
+        "less_than_equal": f"{detail.get('ctx', {}).get('le')} or less",
     }
     return kinds.get(detail["type"]) or str(detail["msg"])
 

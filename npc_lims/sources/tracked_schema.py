@@ -19,8 +19,9 @@ PLATFORMS = {
     "behavior": "Sessions in a behavior box. Only those that need configuration or have issues.",
 }
 
-Day = Annotated[int, pydantic.Field(ge=1)]
-Index = Annotated[int, pydantic.Field(ge=0)]
+# no subject lives for so many days, and tables that take state have no number for a slip of twenty digits
+Day = Annotated[int, pydantic.Field(ge=1, le=9_999)]
+Index = Annotated[int, pydantic.Field(ge=0, le=9_999)]
 Letters = Annotated[str, pydantic.Field(pattern="^[A-F]*$")]
 Probes = Union[list[Letters], Letters]
 

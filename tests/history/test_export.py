@@ -252,6 +252,21 @@ def test_what_fails_leaves_what_was_there(tmp_path: Path, kind: Format) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "r", "s"]
 
 
+@pytest.mark.parametrize("kind", [Format.sqlite, Format.parquet])
+def test_a_number_that_no_table_takes_is_told(tmp_path: Path, kind: Format) -> None:
+    if kind is Format.parquet:
+        pytest.importorskip("pyarrow")
+    [(path, content), snapshot] = state_files(one).items()
+    slip = content.replace(b"experiment_day: 1", b"experiment_day: 99999999999999999999")
+    assert slip != content
+    write_history(tmp_path / "r", [Step("a", "2024-01-01T00:00:00", {path: slip, **dict([snapshot])})])
+    with pytest.raises(StateError, match=r"a number that no table takes .*--format jsonl takes any"):
+        export_history(Repository(tmp_path / "r"), tmp_path / "out", kind)
+    assert not (tmp_path / "out").exists()
+    export_history(Repository(tmp_path / "r"), tmp_path / "lines", Format.jsonl)
+    assert "99999999999999999999" in (tmp_path / "lines" / "sessions.jsonl").read_text("utf-8")
+
+
 @pytest.mark.skipif(os.name == "nt", reason="there no folder can be that deep")
 def test_what_sqlite_cannot_write_is_told(lives: Repository, tmp_path: Path) -> None:
     place = tmp_path.joinpath(*["x" * 200] * 3, "out")  # it takes 512 bytes

@@ -379,6 +379,7 @@ def test_tomorrow_is_allowed_since_it_is_tomorrow_elsewhere() -> None:
         ("day: 1.5", "14: error: day must be a whole number, not the number 1.5"),
         ("day: true", "14: error: day must be a whole number, not true"),
         ("day: 0", "14: error: day must be 1 or more, not the integer 0"),
+        ("day: 99999999999999999999", "14: error: day must be 9999 or less, not the integer 99999999999999999999"),
         ("ephys_day: -1", "20: error: ephys_day must be 1 or more, not the integer -1"),
         ("idx: -1", "14: error: idx must be 0 or more, not the integer -1"),
         ("day:", "9: error: day has no value: write it, or remove the key"),
