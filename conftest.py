@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +24,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # what a shell starts in the background ignores Ctrl-C, as does all that it starts, and tests send that to programs
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     # with --slow, properties are tried as often as hypothesis thinks right
     hypothesis.settings.register_profile("quick", max_examples=10)
     if not config.getoption("--slow"):

@@ -148,6 +148,9 @@ def test_ctrl_c_is_one_line(serve: Serve, elsewhere: Path) -> None:
     while not proxy.requests:
         assert process.poll() is None
     process.send_signal(signal.SIGINT)
-    out, told = process.communicate(timeout=20)
+    try:
+        out, told = process.communicate(timeout=20)
+    finally:
+        process.kill()
     assert (process.returncode, out) == (ExitCode.STOPPED, b"")
     assert told == b"npc-lims: error: stopped by Ctrl-C; to go on, give the command again\n"

@@ -111,7 +111,10 @@ def test_serve_until_ctrl_c(demo_state: Path, tmp_path: Path) -> None:
             assert json.load(answer)["totals"]["sessions"] == 29
         assert len(list(tmp_path.iterdir())) == 1
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=20)
+        try:
+            _, said = process.communicate(timeout=20)
+        finally:
+            process.kill()
     assert process.returncode == 0, said
     assert "Traceback" not in said
     assert list(tmp_path.iterdir()) == [], "what was made for it is gone"

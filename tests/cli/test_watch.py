@@ -143,7 +143,10 @@ def test_a_folder_is_watched_until_somebody_stops_it(state: Path, elsewhere: Pat
     replace(snapshot, sorted_now(snapshot.read_bytes()))
     assert f"{UPLOADED}  sorted: sorted nothing -> ecephys_901003_sorted" in process.stdout.readline()
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=20)
+    try:
+        out, err = process.communicate(timeout=20)
+    finally:
+        process.kill()
     assert (process.returncode, out) == (0, "")
     assert "1 change in" in err
     assert "1 sorted" in err
