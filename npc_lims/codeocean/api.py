@@ -6,8 +6,9 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from npc_lims.errors import ComputationError, MissingCredentials, SourceError
-from npc_lims.sources.codeocean import SOURCE, error_message
+from npc_lims.errors import ComputationError, SourceError
+from npc_lims.sources.codeocean import SOURCE
+from npc_lims.sources.codeocean_http import RUN_SCOPES, api_address, open_session, reason_of
 
 if TYPE_CHECKING:
     import requests
@@ -46,7 +47,7 @@ def ask(settings: Settings, method: str, path: str, what: str, **more: Any) -> d
     """
     from npc_lims.sources.http import GaveUp, Patience, request
 
-    session, url = _open(settings), f"{settings.codeocean_domain}/api/v1/{path}"
+    session, url = open_session(settings, RUN_SCOPES), api_address(settings, path)
     patience = Patience.of(settings)
     try:
         answer: dict[str, Any] = request(
@@ -69,7 +70,7 @@ def start(settings: Settings, path: str, body: dict[str, Any], what: str) -> dic
 
     from npc_lims.sources.http import Patience, retry_after_seconds
 
-    session, url = _open(settings), f"{settings.codeocean_domain}/api/v1/{path}"
+    session, url = open_session(settings, RUN_SCOPES), api_address(settings, path)
     patience = Patience.of(settings)
     for attempt in range(2, settings.attempts + 2):
         try:
@@ -82,20 +83,7 @@ def start(settings: Settings, path: str, body: dict[str, Any], what: str) -> dic
         if attempt > settings.attempts or (asked or 0.0) > patience.longest:
             break
         time.sleep(patience.wait_before(attempt) if asked is None else asked)
-    raise SourceError(SOURCE, f"{what}: Code Ocean is too busy ({error_message(response)}); nothing was started")
-
-
-def _open(settings: Settings) -> requests.Session:
-    if settings.codeocean_token is None:
-        raise MissingCredentials(
-            "no Code Ocean token: set CODE_OCEAN_API_TOKEN (in the environment or .env; made under Account, Access "
-            "Tokens, with the scopes for computations and data assets)"
-        )
-    import requests
-
-    session = requests.Session()
-    session.auth = (settings.codeocean_token.get_secret_value(), "")
-    return session
+    raise SourceError(SOURCE, f"{what}: Code Ocean is too busy ({reason_of(response)}); nothing was started")
 
 
 def _outcome(response: requests.Response, what: str) -> dict[str, Any]:
@@ -115,11 +103,11 @@ def _content(response: requests.Response, what: str) -> dict[str, Any]:
     if status in (401, 403):
         raise SourceError(
             SOURCE,
-            f"{what}: the token was refused ({status}: {error_message(response)}): it has expired, or lacks the scope "
+            f"{what}: the token was refused ({status}: {reason_of(response)}): it has expired, or lacks the scope "
             "or permission for that; make a new one and set CODE_OCEAN_API_TOKEN",
         )
     if not 200 <= status < 300:
-        raise ComputationError(f"{what}: Code Ocean answered {status}: {error_message(response)}")
+        raise ComputationError(f"{what}: Code Ocean answered {status}: {reason_of(response)}")
     if not response.content:
         return {}
     content = response.json()

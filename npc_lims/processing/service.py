@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from npc_lims.codeocean.result_file import read_end
-from npc_lims.errors import ComputationError, MissingCredentials
+from npc_lims.errors import ComputationError
 from npc_lims.processing.service_records import (
     Computation,
     MadeAsset,
@@ -24,6 +24,7 @@ from npc_lims.processing.service_records import (
     parsed,
 )
 from npc_lims.sources.codeocean import CodeOceanClient
+from npc_lims.sources.codeocean_http import RUN_SCOPES, api_address, open_session, reason_of
 from npc_lims.sources.http import GaveUp, Patience, request
 from npc_lims.sources.judge import OUTPUT_LIMIT
 
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
     from npc_lims.settings import Settings
 
 __all__ = ["Busy", "NotAllowed", "Refused", "RunService", "Unconfirmed"]
-
-_SCOPES = "the scopes 'computations: read and write' and 'data assets: read and write'"
 
 
 class Unconfirmed(Exception):
@@ -65,16 +64,8 @@ class RunService:
     """
 
     def __init__(self, settings: Settings) -> None:
-        if settings.codeocean_token is None:
-            raise MissingCredentials(
-                "no Code Ocean token: set CODE_OCEAN_API_TOKEN (in the environment or .env; made under Account, "
-                f"Access Tokens, with {_SCOPES})"
-            )
-        import requests
-
-        self._session = requests.Session()
-        self._session.auth = (settings.codeocean_token.get_secret_value(), "")
-        self._base = f"{settings.codeocean_domain}/api/v1/"
+        self._session = open_session(settings, RUN_SCOPES)
+        self._base = api_address(settings)
         self._patience = Patience.of(settings)
         self._assets = CodeOceanClient(settings)
 
@@ -230,11 +221,11 @@ class RunService:
             raise Unconfirmed(f"could not be reached or broke off ({type(error).__name__})") from None
         status = response.status_code
         if status == 429:
-            raise Busy(_said(response))
+            raise Busy(reason_of(response))
         if status >= 500 or status == 408:
             raise Unconfirmed(f"answered {status} {response.reason}".strip())
         if status in (400, 409, 413, 422):
-            raise Refused(_said(response))
+            raise Refused(reason_of(response))
         if not 200 <= status < 300:
             raise _refusal(response, about)
         try:
@@ -279,10 +270,10 @@ def _refusal(response: requests.Response, about: str) -> ComputationError:
         )
     if response.status_code == 403:
         return ComputationError(
-            f"Code Ocean: {about}: not allowed with this token (403): it needs {_SCOPES}, and its owner the right "
+            f"Code Ocean: {about}: not allowed with this token (403): it needs {RUN_SCOPES}, and its owner the right "
             "to do this"
         )
-    return ComputationError(f"Code Ocean: {about} answered {response.status_code}: {_said(response)}")
+    return ComputationError(f"Code Ocean: {about} answered {response.status_code}: {reason_of(response)}")
 
 
 def _is_made_of(asset: Mapping[str, Any], computation_id: str, name: str) -> bool:
@@ -298,12 +289,3 @@ def _found_asset(content: Mapping[str, Any]) -> MadeAsset:
     except ValueError as error:
         about = f"Code Ocean: data asset {content.get('id')}"
         raise ComputationError(f"{about} is not as the API describes it: {error}") from None
-
-
-def _said(response: requests.Response) -> str:
-    """The reason in an answer, in one line."""
-    try:
-        said = response.json()["message"]
-    except (KeyError, TypeError, ValueError):
-        said = response.reason
-    return " ".join(str(said).split())[:200] or f"status {response.status_code}"

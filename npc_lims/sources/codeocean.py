@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any, Callable, Protocol
 
 import pydantic
 
-from npc_lims.errors import MissingCredentials, SourceError
+from npc_lims.errors import SourceError
 from npc_lims.model import Asset, CodeOcean, Record
 from npc_lims.problems import Problem
 from npc_lims.session_id import subject_of
 from npc_lims.sources.assets import SEARCHED_NAMES, DataAsset, equal_rivals, select_facts
+from npc_lims.sources.codeocean_http import READ_SCOPE, api_address, open_session, reason_of
 from npc_lims.sources.judge import Judge
 from npc_lims.sources.objects import ObjectStore
 from npc_lims.sources.observation import Found, Observation
@@ -30,7 +31,6 @@ __all__ = [
     "AssetClient",
     "CodeOceanClient",
     "MirrorClient",
-    "error_message",
     "fetch_assets",
     "observe_codeocean",
     "open_client",
@@ -72,18 +72,10 @@ class CodeOceanClient:
     """The REST API of a Code Ocean domain, as far as it only reads."""
 
     def __init__(self, settings: Settings) -> None:
-        if settings.codeocean_token is None:
-            raise MissingCredentials(
-                "no Code Ocean token: set CODE_OCEAN_API_TOKEN (in the environment or .env; "
-                "made under Account, Access Tokens, with the scope 'data assets: read')"
-            )
-        import requests
-
         from npc_lims.sources.http import Patience
 
-        self._session = requests.Session()
-        self._session.auth = (settings.codeocean_token.get_secret_value(), "")
-        self._base = f"{settings.codeocean_domain}/api/v1/"
+        self._session = open_session(settings, READ_SCOPE)
+        self._base = api_address(settings)
         self._patience = Patience.of(settings)
 
     def search(self, **params: Any) -> Iterator[list[dict[str, Any]]]:
@@ -118,7 +110,7 @@ class CodeOceanClient:
                     "'data assets: read'; make a new one and set CODE_OCEAN_API_TOKEN",
                 )
             if response.status_code != 200:
-                raise SourceError(SOURCE, f"{path} answered {response.status_code}: {error_message(response)}")
+                raise SourceError(SOURCE, f"{path} answered {response.status_code}: {reason_of(response)}")
             content = response.json()
             if method == "POST" and not _is_page(content):
                 raise ValueError("no results and has_more in the page")
@@ -273,11 +265,3 @@ def _is_page(content: Any) -> bool:
         and isinstance(content.get("has_more"), bool)
         and all(isinstance(item, dict) for item in content["results"])
     )
-
-
-def error_message(response: Any) -> str:
-    """What the API says of a request that it refused: at most 200 characters."""
-    try:
-        return str(response.json().get("message", ""))[:200]
-    except (ValueError, AttributeError):
-        return str(response.reason)

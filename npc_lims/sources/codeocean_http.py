@@ -1,0 +1,51 @@
+"""Code Ocean's REST API: who is asking, and what it says when it refuses."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from npc_lims.errors import MissingCredentials
+
+if TYPE_CHECKING:
+    import requests
+
+    from npc_lims.settings import Settings
+
+__all__ = ["READ_SCOPE", "RUN_SCOPES", "api_address", "open_session", "reason_of"]
+
+READ_SCOPE = "the scope 'data assets: read'"
+RUN_SCOPES = "the scopes 'computations: read and write' and 'data assets: read and write'"
+
+
+def api_address(settings: Settings, path: str = "") -> str:
+    return f"{settings.codeocean_domain}/api/v1/{path}"
+
+
+def open_session(settings: Settings, scopes: str) -> requests.Session:
+    """Connections that carry the token.
+
+    Args:
+        scopes: What a token needs for what is to be asked, for the message.
+
+    Raises:
+        MissingCredentials: There is no token.
+    """
+    if settings.codeocean_token is None:
+        raise MissingCredentials(
+            "no Code Ocean token: set CODE_OCEAN_API_TOKEN (in the environment or .env; made under Account, "
+            f"Access Tokens, with {scopes})"
+        )
+    import requests
+
+    session = requests.Session()
+    session.auth = (settings.codeocean_token.get_secret_value(), "")
+    return session
+
+
+def reason_of(response: requests.Response) -> str:
+    """Why a request was refused, in one line of at most 200 characters."""
+    try:
+        said = response.json()["message"]
+    except (KeyError, TypeError, ValueError):
+        said = response.reason
+    return " ".join(str(said or "").split())[:200] or f"status {response.status_code}"
