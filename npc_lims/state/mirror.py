@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from npc_lims.cachedir import cache_dir
 from npc_lims.environment import NO_PAGES, RAW_URL, REF
 from npc_lims.errors import RemoteStateError
-from npc_lims.state.remote import CachedSnapshot, check_snapshot, fetch, keep_snapshot
+from npc_lims.state.remote import CachedSnapshot, Fetched, Moved, check_snapshot, fetch, keep_snapshot
 from npc_lims.state.snapshot import SNAPSHOT
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["fetch_mirror", "mirror_path", "mirror_url", "site_url"]
 
+# From github.io to a lab's own domain is one.
+_MOST_MOVES = 3
 # Seconds from the checkout that a site is built from to its deployment, at most.
 _BUILDING = 900.0
 
@@ -73,13 +75,25 @@ def fetch_mirror(settings: Settings, url: str, cached: CachedSnapshot | None, ke
         headers = {"If-None-Match": cached.etag}
     elif since is not None:
         headers = {"If-Modified-Since": email.utils.formatdate(since, usegmt=True)}
-    fetched = fetch(settings, url, headers, _without_token, check_snapshot)
+    fetched = _fetch(settings, url, headers)
     if fetched is None and "If-None-Match" not in headers:
         raise older
     published = cached.published if fetched is None and cached is not None else fetched.published if fetched else None
     if since is not None and (published is None or published < since):
         raise older
     return CachedSnapshot(keep_snapshot(mirror_path(settings), fetched, cached), "", 0.0, published)
+
+
+def _fetch(settings: Settings, url: str, headers: dict[str, str]) -> Fetched | None:
+    """What is at *url*, or where that leads: a site of GitHub Pages may have a domain of its own."""
+    for _ in range(_MOST_MOVES):
+        try:
+            return fetch(settings, url, headers, _without_token, check_snapshot)
+        except Moved as error:
+            if url.startswith("https:") and not error.address.startswith("https:"):
+                raise  # what is read there could be anybody's
+            url = error.address
+    return fetch(settings, url, headers, _without_token, check_snapshot)
 
 
 def _without_token(prepared: requests.PreparedRequest) -> requests.PreparedRequest:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CachedSnapshot",
     "Fetched",
+    "Moved",
     "cached_snapshot_path",
     "check_ref",
     "check_snapshot",
@@ -71,6 +72,18 @@ class Fetched:
     content: bytes
     etag: str
     published: float | None
+
+
+class Moved(RemoteStateError):
+    """What was asked for is at another address.
+
+    Attributes:
+        address: That address.
+    """
+
+    def __init__(self, url: str, answer: str, address: str) -> None:
+        self.address = address
+        super().__init__(f"{url} answered {answer}: it is at {address}")
 
 
 def cached_snapshot_path(settings: Settings) -> Path:
@@ -192,6 +205,7 @@ def fetch(
 
     Raises:
         NoRemoteState: There is nothing.
+        Moved: It is elsewhere, where no token goes by itself.
         RemoteStateError: The server refused (429), failed or could not be reached.
     """
     import requests
@@ -203,8 +217,11 @@ def fetch(
             return None
         if response.status_code == 404:
             raise NoRemoteState(f"there is nothing at {url}")
+        answer = f"{response.status_code} {response.reason}"
+        if response.is_redirect:
+            raise Moved(url, answer, urllib.parse.urljoin(url, response.headers["Location"]))
         if response.status_code != 200:
-            raise RemoteStateError(f"{url} answered {response.status_code} {response.reason}")
+            raise RemoteStateError(f"{url} answered {answer}")
         if check is not None:
             check(response.content)
         changed = _seconds(response.headers.get("Last-Modified"))

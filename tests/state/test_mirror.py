@@ -295,11 +295,19 @@ def test_a_mirror_without_a_date_is_better_than_nothing_and_than_no_copy(
     assert has_copy or origin.age is None
 
 
+@pytest.mark.usefixtures("refused")
+def test_a_site_with_a_domain_of_its_own_is_found_there(site: Site, serve: Serve) -> None:
+    moved = serve(PagesServer({"data/sessions.jsonl": site.snapshot}, time.time() - HOUR))
+    site.proxy.rule = lambda request: Status(301, {"location": f"{moved.url}/data/sessions.jsonl"})
+    assert read_from_mirror() == ids_of(site.snapshot)
+    let_age(HOUR)
+    assert read_from_mirror() == ids_of(site.snapshot), "and is asked there whether it is still the same"
+
+
 # --- where it fails, too
 
 FAULTS = {
     "404": (Status(404), "there is nothing at"),
-    "moved": (Status(301, {"location": "https://example.org"}), "answered 301"),
     "page": (Status(200, {}, b"<html>\n"), "cannot be read"),
     "empty": (Status(200, {}, b""), "cannot be read"),
     "short": (Truncate(9), "broke off"),
@@ -319,6 +327,14 @@ def test_a_mirror_that_fails_is_told_beside_raw_github(
         with pytest.raises(npc_lims.RemoteStateError, match=message):
             read()
     assert site.proxy.count == 1, "it is left alone, too"
+
+
+@pytest.mark.usefixtures("refused")
+def test_a_mirror_that_leads_to_itself_is_left_after_some_steps(site: Site) -> None:
+    site.proxy.rule = lambda request: Status(301, {"location": "/sessions.jsonl"})
+    with pytest.raises(npc_lims.RemoteStateError, match=r"answered 301 .*: it is at http://.*/sessions.jsonl"):
+        read()
+    assert site.proxy.count == 4
 
 
 @pytest.mark.parametrize("has_copy", [True, False])
