@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -45,14 +45,12 @@ def print_home(home: Home, console: Console) -> None:
     for trouble in home.troubles:
         console.print(Text(trouble, "yellow"), soft_wrap=True)
     if home.ages:
-        console.print(Text.assemble(("Asked  ", "bold"), Text(", ").join(map(_age, home.ages))))
+        _print_parts(console, Text("Asked  ", "bold"), map(_age, home.ages))
     if home.totals is not None:
         totals = home.totals
-        console.print(
-            f"\n{counted(totals.sessions, 'session')} of {counted(totals.subjects, 'subject')}, "
-            f"{totals.tracked:,} tracked: {_counts(totals.by_platform)}"
-        )
-        console.print(f"Projects: {_counts(totals.by_project)}")
+        told = f"\n{counted(totals.sessions, 'session')} of {counted(totals.subjects, 'subject')}, "
+        _print_parts(console, f"{told}{totals.tracked:,} tracked: ", _counts(totals.by_platform))
+        _print_parts(console, "Projects: ", _counts(totals.by_project))
         _print_steps(home, console)
     _print_matters(home, console)
     console.print(Text("\nNext", "bold"))
@@ -69,7 +67,7 @@ def _print_steps(home: Home, console: Console) -> None:
     """How many got how far; steps that nobody knows anything of are left out."""
     told = [f"{step.label} {step.yes:,} of {step.applies:,}" for step in home.steps if step.yes or step.no]
     if told:
-        console.print(f"Recordings for production: {', '.join(told)}")
+        _print_parts(console, "Recordings for production: ", told)
 
 
 def _print_matters(home: Home, console: Console) -> None:
@@ -95,6 +93,20 @@ def _named(matter: Matter) -> Iterator[str]:
         yield f"{len(matter.items) - _SHOWN_ITEMS:,} more"
 
 
+def _print_parts(console: Console, head: Text | str, parts: Iterable[Text | str]) -> None:
+    """A list of phrases, of which none is broken at the end of a line."""
+    lines = [Text.assemble(head)]
+    left = list(parts)
+    while left:
+        phrase = Text.assemble(left.pop(0), "," if left else "")
+        if lines[-1].cell_len + phrase.cell_len > console.width and len(lines[-1]) > len("  "):
+            lines.append(Text("  "))
+        lines[-1].append_text(phrase).append(" ")
+    for line in lines:
+        line.rstrip()
+        console.print(line, soft_wrap=True)
+
+
 def _print_hanging(console: Console, head: tuple[str, str], text: str, style: str = "") -> None:
     """Text whose further lines stand below its beginning."""
     indent = len(head[0])
@@ -112,6 +124,6 @@ def _age(age: SourceAge) -> Text:
     return Text(f"{told} (late)" if age.is_late else told, "yellow" if age.is_late else "")
 
 
-def _counts(counts: Mapping[str, int]) -> str:
+def _counts(counts: Mapping[str, int]) -> list[str]:
     names = {name: one_line(name).replace("behavior_with_sync", "sync") for name in counts}
-    return ", ".join(f"{count:,} {names[name]}" for name, count in counts.items())
+    return [f"{count:,} {names[name]}" for name, count in counts.items()]
