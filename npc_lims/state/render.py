@@ -19,10 +19,13 @@ __all__ = ["render_yaml"]
 _PLAIN = re.compile(r"[A-Za-z/](?:[A-Za-z0-9_./,'()+*@ -]|:(?=[^ ]))*")
 # Words that some reader takes for a boolean, null or number.
 _WORDS = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "inf"})
+# JSON escapes what is below a space; YAML also wants these escaped inside double quotes.
+_NOT_PRINTABLE = "\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff\ud800-\udfff"
+# What turns the direction of writing: with it a line of a diff says to who reviews it what no program reads there.
+_TURNING = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
+_ESCAPED = re.compile(f"[{_NOT_PRINTABLE}{_TURNING}]")
 # Safe though they begin with a digit, and better to read and grep without quotes. The hyphens make them so:
 # 668759_20230711 is an integer to YAML 1.1.
-# JSON escapes what is below a space; YAML also wants these escaped inside double quotes.
-_NOT_PRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff\ud800-\udfff]")
 _SESSION_ID = re.compile(r"[0-9]{6,7}_[0-9]{4}-[0-9]{2}-[0-9]{2}(?:_[0-9]+)?")
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -83,7 +86,7 @@ def _scalar(value: Any) -> str:
 
 
 def _quoted(text: str) -> str:
-    return _NOT_PRINTABLE.sub(lambda match: f"\\u{ord(match.group()):04x}", json.dumps(text, ensure_ascii=False))
+    return _ESCAPED.sub(lambda match: f"\\u{ord(match.group()):04x}", json.dumps(text, ensure_ascii=False))
 
 
 def _is_plain(text: str) -> bool:

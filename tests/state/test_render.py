@@ -86,6 +86,8 @@ TRAPS = (
     "\x85",
     "\u2028",
     "\ufeff",
+    "\u202egnp.exe",
+    "\u2066a\u2069 \u200f\u061c",
     "é",
     "😀",
     "http://a.b/c?d=e#f",
@@ -165,6 +167,11 @@ def test_people_can_read_it() -> None:
         "  - 2\n"
         "- []\n"
     )
+
+
+@pytest.mark.parametrize("turning", "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+def test_no_line_turns_the_direction_of_writing(turning: str) -> None:
+    assert render_yaml({"notes": f"a{turning}b"}) == f'notes: "a\\u{ord(turning):04x}b"\n'
 
 
 def test_a_long_note_takes_no_longer_for_its_last_character() -> None:
