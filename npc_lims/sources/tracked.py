@@ -9,6 +9,8 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import hashlib
+import re
+import unicodedata
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,10 @@ __all__ = ["TrackedFile", "observe_tracked", "parse_tracked", "read_tracked", "t
 
 MAX_BYTES = 20_000_000
 """A larger file is not the list of sessions, whatever its name."""
+
+_SPACES = "\u00a0\u2007\u202f"
+# Not the joiners, which some scripts and emoji need.
+_UNSEEN = re.compile(f"[{_SPACES}\u00ad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,6 +137,7 @@ def parse_tracked(text: str, file: str = "tracked_sessions.yaml", *, today: date
     root = compose(text, report)
     if root is None and not report.problems:
         report.add(1, 1, "error", "the file is empty: it must begin with a platform such as 'ephys:'")
+    _warn_of_unseen(text, report)
     entries = [] if root is None else list(read_entries(root, report, today or datetime.date.today()))
     entries = _first_of_each_path(entries, report)
     sessions, lines = {}, {}
@@ -144,6 +151,18 @@ def parse_tracked(text: str, file: str = "tracked_sessions.yaml", *, today: date
             sessions[session] = _tracked(entry, places)
             lines[session] = entry.node.line
     return TrackedFile(sessions, report.problems, lines)
+
+
+def _warn_of_unseen(text: str, report: Report) -> None:
+    """Characters that come along when one copies from a chat or a web page, and make a path that is nowhere."""
+    for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), 1):
+        found = _UNSEEN.search(line)
+        if found is not None:
+            name = unicodedata.name(found[0], "a character without a name").lower()
+            what = f"U+{ord(found[0]):04X} ({name}), which nobody sees" + (
+                " as what it is" if found[0] in _SPACES else ""
+            )
+            report.add(number, found.start() + 1, "warning", f"here stands {what}: replace it by a space, or delete it")
 
 
 def _tracked(entry: Listed, places: _Places) -> Tracked:

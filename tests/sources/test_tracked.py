@@ -576,6 +576,24 @@ def test_all_problems_are_found_in_one_pass_and_sorted() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("text", "column", "name"),
+    [
+        ("//x/626791_20220815\u200b", 26, "U+200B (zero width space), which nobody sees:"),
+        ("//x/a\u00a0b/626791_20220815", 12, "U+00A0 (no-break space), which nobody sees as what it is:"),
+        ("//x/\u202e/626791_20220815 # \u202e", 11, "U+202E (right-to-left override), which nobody sees:"),
+    ],
+)
+def test_what_nobody_sees_is_told(text: str, column: int, name: str) -> None:
+    assert problems(listing("//x/626792_20220815", text)) == [
+        f"f:4:{column}: warning: here stands {name} replace it by a space, or delete it"
+    ]
+
+
+def test_a_byte_order_mark_and_joined_emoji_are_no_slip() -> None:
+    assert problems("\ufeff" + listing("//x/626792_20220815:\n        notes: \U0001f469\u200d\U0001f52c")) == []
+
+
 # ------------------------------------------------------------------------------------- any text
 
 
