@@ -30,6 +30,8 @@ MIME_TYPES = {
 modules that are called plain text."""
 _UNKNOWN = "application/octet-stream"
 _WORTH_PACKING = 1_000
+_INDEX = "index.html"
+_SLASHES = "/\\"
 _LOCAL = ("127.0.0.1", "localhost")
 
 
@@ -72,7 +74,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 HTTPStatus.FORBIDDEN, "text/plain; charset=utf-8", b"not asked for by its address\n", with_content
             )
             return
-        path = self._find(urllib.parse.urlsplit(self.path).path)
+        asked = urllib.parse.urlsplit(self.path)
+        path = self._find(asked.path)
+        if path is not None and path.name == _INDEX and asked.path and not asked.path.endswith(("/", _INDEX)):
+            # one slash in front: two would name another host
+            self._lead_to(asked._replace(scheme="", netloc="", path=f"/{asked.path.strip(_SLASHES)}/").geturl())
+            return
         status = HTTPStatus.OK
         if path is None:
             path, status = self.server.folder / "404.html", HTTPStatus.NOT_FOUND
@@ -86,13 +93,20 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def _find(self, quoted: str) -> Path | None:
         """The file that is asked for, if the site has it."""
         try:
-            path = (self.server.folder / urllib.parse.unquote(quoted).lstrip("/\\")).resolve()
+            path = (self.server.folder / urllib.parse.unquote(quoted).lstrip(_SLASHES)).resolve()
             if path.is_dir():
-                path = (path / "index.html").resolve()
+                path = (path / _INDEX).resolve()
             # also by a symbolic link nothing else of this machine is shown
             return path if path.is_file() and self.server.folder in path.parents else None
         except (OSError, ValueError):  # a name that no file can have
             return None
+
+    def _lead_to(self, folder: str) -> None:
+        """Relative links of a page that stands for a folder begin in it."""
+        self.send_response(HTTPStatus.MOVED_PERMANENTLY)
+        self.send_header("Location", folder)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
 
     def _send(self, status: HTTPStatus, kind: str, content: bytes, with_content: bool) -> None:
         self.send_response(status)

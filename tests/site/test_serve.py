@@ -29,6 +29,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SiteServer]:
         "static/p.png": b"\x89PNG" * 1000,
         "static/unknown": b"?",
         "data/overview.json": b"{}",
+        "guide/index.html": b"<!doctype html><title>guide</title>",
     }
     for name, content in files.items():
         path = folder / "site" / name
@@ -99,6 +100,22 @@ def test_what_a_file_is(server: SiteServer, path: str, kind: str) -> None:
 def test_nothing_else_is_shown(server: SiteServer, path: str) -> None:
     status, _, content = ask(server, path)
     assert (status, content) == (404, b"<!doctype html><title>nothing</title>")
+
+
+@pytest.mark.parametrize(
+    ("path", "leads_to"),
+    [("/guide", "/guide/"), ("/guide?a=b", "/guide/?a=b"), ("/%2Fguide", "/%2Fguide/"), ("/\\guide", "/guide/")],
+)
+def test_a_folder_is_shown_below_its_own_name(server: SiteServer, path: str, leads_to: str) -> None:
+    status, headers, _ = ask(server, path)
+    assert (status, headers["Location"]) == (301, leads_to)
+    assert ask(server, "/guide/")[0] == ask(server, "/guide/index.html")[0] == ask(server, "/?a=b")[0] == 200
+
+
+@pytest.mark.parametrize("path", ["//guide", "///guide", "/.//guide", "//example.org/guide", "//example.org/.."])
+def test_nobody_is_led_to_another_host(server: SiteServer, path: str) -> None:
+    """Two slashes begin the name of one."""
+    assert not (ask(server, path)[1]["Location"] or "/").startswith(("//", "/\\", "http"))
 
 
 def test_no_link_leads_out(server: SiteServer) -> None:
