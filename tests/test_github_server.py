@@ -42,7 +42,7 @@ def send(hub: Hub, method: str, path: str, body: Any = None, login: str | None =
     """One request without any client's help."""
     if login:
         headers["authorization"] = f"Bearer {TOKENS[login]}"
-    return requests.request(method, hub.api.url + path, json=body, headers=headers, timeout=10)
+    return requests.request(method, hub.api.url + path, json=body, headers=headers, timeout=60)
 
 
 def put_branch(hub: Hub, name: str, files: dict[str, str | None], git: GitRepo | None = None) -> str:
@@ -92,7 +92,7 @@ def test_pygithub_lists_commits_of_a_path_and_a_time_in_pages(hub: Hub) -> None:
     one = send(hub, "GET", f"/repos/{NAME}/commits?path=state&per_page=1")
     assert [commit["sha"] for commit in one.json()] == [shas[3]]
     assert one.links["last"]["url"].endswith("/commits?path=state&per_page=1&page=2")
-    assert [commit["sha"] for commit in requests.get(one.links["next"]["url"], timeout=10).json()] == [shas[1]]
+    assert [commit["sha"] for commit in requests.get(one.links["next"]["url"], timeout=60).json()] == [shas[1]]
     assert send(hub, "GET", f"/repos/{NAME}/commits?sha=none").status_code == 404
     for name in ("v1", "tags/v1", shas[2][:7], "heads/main", "main"):
         found = send(hub, "GET", f"/repos/{NAME}/commits/{name}").json()["sha"]
@@ -466,9 +466,9 @@ def test_the_limit_comes_back_at_its_hour(tmp_path: Path) -> None:
     with GitHubApiServer(now=lambda: clock[0]) as api:
         api.add_repo("lab/empty", init_bare(tmp_path / "empty.git").path)
         api.limit(None, remaining=0, reset_in=10)
-        assert requests.get(f"{api.url}/repos/lab/empty", timeout=10).status_code == 403
+        assert requests.get(f"{api.url}/repos/lab/empty", timeout=60).status_code == 403
         clock[0] = clock[0].replace(second=11)
-        answer = requests.get(f"{api.url}/repos/lab/empty", timeout=10)
+        answer = requests.get(f"{api.url}/repos/lab/empty", timeout=60)
         assert (answer.status_code, answer.json()["created_at"]) == (200, "2026-11-22T12:00:00Z")
 
 
@@ -499,7 +499,7 @@ def test_lists_have_pages(hub: Hub) -> None:
     assert [issue["title"] for issue in page.json()] == ["t3", "t4", "t5"]
     assert set(page.links) == {"prev", "next", "last", "first"}
     assert page.links["next"]["url"].startswith(hub.api.url)
-    assert [issue["title"] for issue in requests.get(page.links["next"]["url"], timeout=10).json()] == ["t6"]
+    assert [issue["title"] for issue in requests.get(page.links["next"]["url"], timeout=60).json()] == ["t6"]
     listed = github.Github(base_url=hub.api.url, per_page=2, retry=None, seconds_between_requests=None)
     assert listed.get_repo(NAME).get_issues().totalCount == 7
 
@@ -507,7 +507,7 @@ def test_lists_have_pages(hub: Hub) -> None:
 @pytest.mark.parametrize("body", [b"{", b"[]"])
 def test_a_body_that_is_no_object_is_refused(hub: Hub, body: bytes) -> None:
     headers = {"authorization": f"token {TOKENS[MEMBER]}"}
-    answer = requests.post(f"{hub.api.url}/repos/{NAME}/issues", data=body, headers=headers, timeout=10)
+    answer = requests.post(f"{hub.api.url}/repos/{NAME}/issues", data=body, headers=headers, timeout=60)
     assert answer.status_code == 400
     assert set(answer.json()) == {"message", "documentation_url", "status"}
 

@@ -164,4 +164,4 @@ assert connections.get("known") == 1 and kept.get_once("unknown", int) == 2
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on Windows")
 def test_a_forked_process_waits_for_no_thread_of_its_parent() -> None:
     # without warnings: since 3.12 Python warns of every fork beside a thread
-    subprocess.run([sys.executable, "-W", "ignore", "-c", FORKED], check=True, timeout=20)
+    subprocess.run([sys.executable, "-W", "ignore", "-c", FORKED], check=True, timeout=60)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 LAB = 2_000
 """Sessions of the invented lab: enough for every value of every status."""
-PATIENCE = 10.0
+PATIENCE = 30.0
 """Seconds after which what did not happen will not."""
 
 

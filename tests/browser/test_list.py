@@ -266,9 +266,10 @@ def test_all_rows_are_printed(visitor: Visitor, lab: Site) -> None:
 
 
 def test_paper(visitor: Visitor, lab: Site) -> None:
-    page = visitor.open(f"{lab.address}sessions.html")
+    page = visitor.open(f"{lab.address}sessions.html?platform=behavior&q=2026-0")
+    found = count(page)
     pages = page.pdf(format="A4", landscape=True).count(b"/Type /Page\n")
-    assert pages >= LAB // 60
+    assert pages >= found // 60 >= 3
     assert len(ids(page)) < 80
 
 
@@ -290,20 +291,12 @@ def many(site: Site) -> None:
     site.write("sessions.json", data)
 
 
-def test_ten_thousand_sessions_answer_at_once(visitor: Visitor, own: Site) -> None:
+def test_of_ten_thousand_sessions_those_in_sight_are_drawn(visitor: Visitor, own: Site) -> None:
     many(own)
     page = visitor.open(f"{own.address}sessions.html")
     assert count(page) == MANY
-    took = page.evaluate(
-        """() => {
-          const input = document.querySelector("#filter-search");
-          return [..."stage 5 ori", ..."626791_2022"].map((letter, n, all) => {
-            input.value = all.slice(0, n + 1).join("");
-            const start = performance.now();
-            input.dispatchEvent(new Event("input"));
-            document.querySelector("table").getBoundingClientRect(); // what the browser lays out counts, too
-            return performance.now() - start;
-          });
-        }"""
-    )
-    assert sorted(took)[len(took) // 2] < 50, took
+    assert 10 < len(ids(page)) < 100
+    page.get_by_label("Search").fill("stage 5 ori")
+    until(page, "!document.querySelector('.count').textContent.startsWith('10,000')")
+    assert 100 < count(page) < MANY
+    assert 10 < len(ids(page)) < 100

@@ -149,7 +149,7 @@ def test_ctrl_c_is_one_line(serve: Serve, elsewhere: Path) -> None:
         assert process.poll() is None
     process.send_signal(signal.SIGINT)
     try:
-        out, told = process.communicate(timeout=20)
+        out, told = process.communicate(timeout=60)
     finally:
         process.kill()
     assert (process.returncode, out) == (ExitCode.STOPPED, b"")

@@ -9,7 +9,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -151,13 +150,6 @@ def test_a_terminal_gets_colours_unless_it_wants_none(from_state: Path, monkeypa
     monkeypatch.setenv("NO_COLOR", "1")
     assert "\x1b[32m" not in "".join(table(row, 120, colours="standard"))
     assert "\x1b" not in render_table(row, Console(file=io.StringIO()))
-
-
-def test_ten_thousand_rows_take_a_moment(from_state: Path) -> None:
-    many = rows(from_state) * 345
-    began = time.process_time()
-    assert len(table(many, 150, colours="standard")) == len(many) + 3
-    assert time.process_time() - began < 2
 
 
 # --- choosing

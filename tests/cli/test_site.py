@@ -107,12 +107,12 @@ def test_serve_until_ctrl_c(demo_state: Path, tmp_path: Path) -> None:
     ) as process:
         assert process.stdout is not None
         address = process.stdout.readline().split()[0]
-        with urllib.request.urlopen(f"{address}data/overview.json", timeout=10) as answer:
+        with urllib.request.urlopen(f"{address}data/overview.json", timeout=60) as answer:
             assert json.load(answer)["totals"]["sessions"] == 29
         assert len(list(tmp_path.iterdir())) == 1
         process.send_signal(signal.SIGINT)
         try:
-            _, said = process.communicate(timeout=20)
+            _, said = process.communicate(timeout=60)
         finally:
             process.kill()
     assert process.returncode == 0, said

@@ -144,7 +144,7 @@ def test_a_folder_is_watched_until_somebody_stops_it(state: Path, elsewhere: Pat
     assert f"{UPLOADED}  sorted: sorted nothing -> ecephys_901003_sorted" in process.stdout.readline()
     process.send_signal(signal.SIGINT)
     try:
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=60)
     finally:
         process.kill()
     assert (process.returncode, out) == (0, "")

@@ -99,10 +99,11 @@ def test_after_its_lifetime_the_etag_goes_back_as_it_came_and_the_age_is_renewed
     before = ids(npc_lims.get_session_info())
     let_it_age()
     (path,) = cached_files()
+    aged = path.stat().st_mtime
     etag = json.loads(path.read_bytes().partition(b"\n")[0])["etag"]
     assert ids(npc_lims.get_session_info()) == before
     assert github.proxy.requests[-1].headers["if-none-match"] == etag
-    assert time.time() - path.stat().st_mtime < 60
+    assert path.stat().st_mtime > aged + 60
     npc_lims.clear_caches()
     npc_lims.get_session_info()
     assert github.paths == [SNAPSHOT] * 2
@@ -482,7 +483,7 @@ def test_origins_of_published_state(github: GitHub) -> None:
     origin = npc_lims.state_origin()
     assert origin.kind == "cache"
     assert origin.age is not None
-    assert origin.age < 60
+    assert origin.age < 600, "its lifetime"
     assert origin.place.endswith("/lab/state/main")
     let_it_age()
     assert npc_lims.state_origin().kind == "github"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,7 +25,7 @@ from npc_lims.review.tracked import TrackedDiff, compare_tracked, tracked_on_git
 from npc_lims.settings import Settings, load_settings
 from npc_lims.state.snapshot import SNAPSHOT
 from npc_lims.state.store import read_state, session_path, write_state
-from tests.builders import SECOND, SESSION, asset, by_id, many_records, no_assets, record, session_ids, tracked
+from tests.builders import SECOND, SESSION, asset, by_id, no_assets, record, tracked
 from tests.integration.world import GitHub, commit_all, run_git
 
 SORTED = {"codeocean": no_assets(raw=asset(), sorted=asset("s"))}
@@ -166,20 +165,6 @@ def test_a_file_that_was_damaged_all_along_is_not_read(repository: Repository) -
     commit_all(repository.root)
     session_path(repository.root / "state", SECOND).unlink()
     assert ids(compare_states(at(repository, "HEAD"), on_disk(repository))) == {SECOND: ("removed",)}
-
-
-@pytest.mark.slow
-def test_five_thousand_changed_sessions_take_seconds(repository: Repository) -> None:
-    folder = repository.root / "state"
-    records = many_records(5000, **UPLOADED)
-    write_state(folder, read_state(folder), records)
-    commit_all(repository.root)
-    write_state(folder, read_state(folder), many_records(5000, **SORTED))
-    commit_all(repository.root)
-    start = time.monotonic()
-    found = compare_states(at(repository, "HEAD~1"), at(repository, "HEAD"))
-    assert time.monotonic() - start < 10, "parsing the YAML takes 50 s"
-    assert list(ids(found)) == session_ids(5000)
 
 
 # --- on GitHub

@@ -6,7 +6,6 @@ import collections
 import datetime
 import json
 import re
-import time
 from pathlib import Path
 from typing import Any
 
@@ -750,9 +749,7 @@ def test_schema_and_reader_refuse(text: str) -> None:
 
 @needs_real
 def test_real_file_loads_with_its_mistakes_listed() -> None:
-    start = time.perf_counter()
     file = read_tracked(REAL)
-    assert time.perf_counter() - start < 2  # 0.3 s alone; the machine may be busy
     assert len(file.sessions) == 398
     kinds = collections.Counter(
         next(

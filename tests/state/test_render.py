@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -174,10 +173,10 @@ def test_no_line_turns_the_direction_of_writing(turning: str) -> None:
     assert render_yaml({"notes": f"a{turning}b"}) == f'notes: "a\\u{ord(turning):04x}b"\n'
 
 
-def test_a_long_note_takes_no_longer_for_its_last_character() -> None:
-    started = time.monotonic()
-    render_yaml({"notes": "word " * 20_000 + "#"})
-    assert time.monotonic() - started < 5  # 400 s, where each character was tried in two ways
+def test_a_long_note_may_end_in_any_character() -> None:
+    """Where each character was tried in two ways, this would not end."""
+    note = "word " * 200_000 + "#"
+    assert render_yaml({"notes": note}) == f'notes: "{note}"\n'
 
 
 def test_long_strings_are_not_folded() -> None:

@@ -211,7 +211,7 @@ def test_any_entry_of_the_real_file(data: st.DataObject) -> None:
 @pytest.mark.slow
 def test_entries_of_all_of_the_real_file() -> None:
     assert len(excerpts()) > 400
-    for file, path in excerpts()[::4]:  # a quarter of a second each
+    for file, path in excerpts()[::11]:  # more than half a second each
         assert_others_stay(file, path)
 
 
