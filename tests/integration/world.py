@@ -223,9 +223,15 @@ def run_cli(*arguments: str) -> Done:
 def run_git(folder: Path, *arguments: str) -> str:
     """What git prints, in *folder*, whatever the developer's own settings and hooks are."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    identity = ("-c", "user.name=tests", "-c", "user.email=tests@example.org", "-c", "commit.gpgsign=false")
+    # git tidies up in the background after a large commit: files vanish below whoever copies the repository
+    settings = ("user.name=tests", "user.email=tests@example.org", "commit.gpgsign=false", "gc.auto=0")
     done = subprocess.run(
-        ["git", *identity, *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=True
+        ["git", *(word for setting in settings for word in ("-c", setting)), *arguments],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return done.stdout
 
