@@ -365,8 +365,8 @@ ACTIONS = {
         setup_python,
     ),
     "actions/setup-node": Action(
-        "always-auth node-version node-version-file architecture check-latest registry-url scope token cache "
-        "cache-dependency-path mirror mirror-token",
+        "node-version node-version-file architecture check-latest registry-url scope token cache "
+        "package-manager-cache cache-dependency-path mirror mirror-token",
         setup_node,
     ),
     "actions/upload-artifact": Action(
