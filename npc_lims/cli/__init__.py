@@ -5,10 +5,14 @@ Exit codes are in `exit_codes.py`, what is told of an error in `failures.py`, ho
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
+import signal
 import sys
+import threading
 import warnings
+from collections.abc import Iterator
 
 from npc_lims.cli.exit_codes import ExitCode
 
@@ -30,10 +34,29 @@ def main() -> None:
             stream.reconfigure(errors="replace")
     warnings.showwarning = show_warning
     try:
-        code = _run()
+        with _ended_as_by_ctrl_c():
+            code = _run()
     except BaseException as error:
         code = tell(error)
     sys.exit(code)
+
+
+@contextlib.contextmanager
+def _ended_as_by_ctrl_c() -> Iterator[None]:
+    """SIGTERM, too, lets what is half done be cleaned up: a folder beside the one that it replaces, a worktree."""
+
+    def end(signum: int, frame: object) -> None:
+        signal.signal(signum, signal.SIG_DFL)  # whoever says it twice wants it now
+        sys.exit(ExitCode.ENDED)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield  # no other one hears of signals
+        return
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _run() -> int:

@@ -17,6 +17,7 @@ class ExitCode(enum.IntEnum):
     REFUSED = 4
     STOPPED = 130
     UNREAD = 141
+    ENDED = 143
 
 
 MEANINGS = {
@@ -27,5 +28,6 @@ MEANINGS = {
     ExitCode.REFUSED: "Refused by the breaker: a sync would remove or blank too many sessions.",
     ExitCode.STOPPED: "Stopped by Ctrl-C.",
     ExitCode.UNREAD: "Whoever read the output went away, as `head` does.",
+    ExitCode.ENDED: "Ended by somebody else (SIGTERM): `timeout`, `kill`, a job that is cancelled.",
 }
 """The same in a sentence, for `--help` and the documentation."""

@@ -39,6 +39,9 @@ def tell(error: BaseException) -> int:
     if isinstance(error, (KeyboardInterrupt, typer.Abort)):
         complain("stopped by Ctrl-C; to go on, give the command again")
         return ExitCode.STOPPED
+    if isinstance(error, SystemExit) and error.code == ExitCode.ENDED:
+        complain("ended by SIGTERM; to go on, give the command again")
+        return ExitCode.ENDED
     message = _message(error)
     if message is None:
         raise error

@@ -139,7 +139,16 @@ def test_ctrl_c_while_it_begins_is_no_traceback(elsewhere: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no signal for Ctrl-C to one process")
-def test_ctrl_c_is_one_line(serve: Serve, elsewhere: Path) -> None:
+@pytest.mark.parametrize(
+    ("sent", "code", "words"),
+    [
+        (signal.SIGINT, ExitCode.STOPPED, b"stopped by Ctrl-C"),
+        (signal.SIGTERM, ExitCode.ENDED, b"ended by SIGTERM"),
+    ],
+)
+def test_being_stopped_is_one_line(
+    serve: Serve, elsewhere: Path, sent: signal.Signals, code: ExitCode, words: bytes
+) -> None:
     """While it waits for an answer of GitHub's."""
     proxy = serve(FaultyProxy("http://127.0.0.1:9"))
     proxy.plan(Delay(30))
@@ -147,10 +156,10 @@ def test_ctrl_c_is_one_line(serve: Serve, elsewhere: Path) -> None:
     process = subprocess.Popen([*COMMAND, "sessions"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
     while not proxy.requests:
         assert process.poll() is None
-    process.send_signal(signal.SIGINT)
+    process.send_signal(sent)
     try:
         out, told = process.communicate(timeout=60)
     finally:
         process.kill()
-    assert (process.returncode, out) == (ExitCode.STOPPED, b"")
-    assert told == b"npc-lims: error: stopped by Ctrl-C; to go on, give the command again\n"
+    assert (process.returncode, out) == (code, b"")
+    assert told == b"npc-lims: error: " + words + b"; to go on, give the command again\n"

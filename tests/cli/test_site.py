@@ -98,7 +98,8 @@ def test_a_port_that_is_taken(demo_state: Path, elsewhere: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is sent in another way there")
-def test_serve_until_ctrl_c(demo_state: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, 143)])
+def test_serve_until_it_is_stopped(demo_state: Path, tmp_path: Path, sent: signal.Signals, code: int) -> None:
     """In a process of its own, since it goes on until it is stopped."""
     environment = {**os.environ, "TMPDIR": str(tmp_path), "PYTHONUNBUFFERED": "1"}
     command = [sys.executable, "-m", "npc_lims", "site", "serve", "--port", "0", "--state", str(demo_state)]
@@ -110,11 +111,11 @@ def test_serve_until_ctrl_c(demo_state: Path, tmp_path: Path) -> None:
         with urllib.request.urlopen(f"{address}data/overview.json", timeout=60) as answer:
             assert json.load(answer)["totals"]["sessions"] == 29
         assert len(list(tmp_path.iterdir())) == 1
-        process.send_signal(signal.SIGINT)
+        process.send_signal(sent)
         try:
             _, said = process.communicate(timeout=60)
         finally:
             process.kill()
-    assert process.returncode == 0, said
+    assert process.returncode == code, said
     assert "Traceback" not in said
     assert list(tmp_path.iterdir()) == [], "what was made for it is gone"
