@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -339,7 +340,8 @@ def fold(state: dict[str, Any], transitions: list[Transition], firsts: Mapping[s
             if field.after is ABSENT:
                 place.pop(name, None)
             else:
-                place[name] = field.after
+                # one value may be that of several sessions, and only one of them changes later
+                place[name] = copy.deepcopy(field.after)
 
 
 @pytest.fixture(scope="module")
