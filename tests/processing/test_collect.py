@@ -31,7 +31,7 @@ from tests.processing.rig import (
     writes,
 )
 from tests.servers.codeocean import make_asset
-from tests.servers.faults import Delay, Fault, Lose, Refuse, Status
+from tests.servers.faults import Fault, Lose, Refuse, Status
 from tests.servers.web import Request
 
 FIRST, SECOND, THIRD = SESSIONS
@@ -72,18 +72,26 @@ def test_a_run_that_is_going_is_left_alone(rig: Rig, one: str) -> None:
 
 def test_two_that_collect_at_the_same_instant_agree_on_one_data_asset(rig: Rig, one: str) -> None:
     rig.server.finish(one, files=GOOD)
-    others = [dataclasses.replace(rig, same_second=1) for _ in range(2)]
+    others = [dataclasses.replace(rig) for _ in range(2)]
     barrier = threading.Barrier(2)
     now = time.time()
     rig.server.clock = lambda: now
 
-    def second_makes_its_own_when_first_has_made_one(request: Request) -> Fault | None:
-        return Delay(0.3) if request.path == MAKE and barrier.wait(5) else None
+    def made_of_it() -> list[Any]:
+        return [asset for asset in rig.server.assets if (asset.get("provenance") or {}).get("computation") == one]
 
-    rig.proxy.rule = second_makes_its_own_when_first_has_made_one
+    def together(request: Request) -> None:
+        # nobody makes one before both have seen that there is none, nor looks again before both have made one
+        if request.path == MAKE:
+            barrier.wait(60)
+            return
+        while len(made_of_it()) == 1:
+            time.sleep(0.01)
+
+    rig.proxy.rule = together
     with ThreadPoolExecutor(2) as pool:
         steps = [step for some in pool.map(lambda each: each.collect(), others) for step in some]
-    made = [asset for asset in rig.server.assets if (asset.get("provenance") or {}).get("computation") == one]
+    made = made_of_it()
     assert len(made) == 2, "both made one: that is what is to be mended"
     first, second = sorted(made, key=lambda asset: (asset["created"], asset["id"]))
     assert [only(each).asset for each in others] == [RunAsset(id=first["id"], name=first["name"])] * 2
