@@ -327,7 +327,7 @@ def test_two_that_start_at_the_same_instant_agree_on_one(serve: Serve) -> None:
     def together(request: Request) -> None:
         # nobody starts anything before everybody has seen that there is nothing
         if request.method == "POST" and len(posts(rig.proxy.requests)) <= len(others):
-            barrier.wait(5)
+            barrier.wait(60)
 
     rig.proxy.rule = together
     with ThreadPoolExecutor(len(others)) as pool:
@@ -344,7 +344,7 @@ def test_of_two_in_one_second_the_ids_decide(serve: Serve) -> None:
     rig.server.clock = lambda: 1_800_000_000.0
     others = [dataclasses.replace(rig) for _ in range(2)]
     barrier = threading.Barrier(2)
-    rig.proxy.rule = lambda request: barrier.wait(5) and None if request.path == START else None
+    rig.proxy.rule = lambda request: barrier.wait(60) and None if request.path == START else None
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(lambda one: one.run(limit=1), others))
     (going,) = rig.going()
