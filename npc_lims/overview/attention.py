@@ -207,7 +207,7 @@ def _errored(sessions: Sequence[Mapping[str, Any]]) -> list[Matter]:
     """Sorting results that errored, of sessions that have no good one."""
     items = []
     for record in sessions:
-        errored = (record["codeocean"] or {}).get("errored") or {}
+        errored = (record["codeocean"] or {}).get("errored")
         if (
             errored
             and record["status"].get("is_sorted") is not True
@@ -272,7 +272,7 @@ def _untracked(sessions: Sequence[Mapping[str, Any]]) -> Iterable[Matter]:
     uploaded, on_rig = [], []
     for record in sessions:
         training = record["training"]
-        if record["tracked"] is not False or not training or training.get("ignore") in (1, True, "1"):
+        if record["tracked"] is not False or not training or training.get("ignore") in (1, "1"):
             continue
         subject, date, _ = split_session_id(record["id"])
         raw = (record["codeocean"] or {}).get("raw")

@@ -147,11 +147,12 @@ def _stall(
         seen = first_seen.get(record["id"], {})
         value = record["status"].get(step.flag)
         ready = _ready(step, record, seen)
-        done = _done(step, record, seen) if value is True else None
-        if value is True and (ready is None or done is None):
-            undated += 1
-        elif value is True and ready is not None and done is not None:
-            taken.append(max(done - ready, datetime.timedelta(0)))
+        if value is True:
+            done = _happened(step.flag, record, seen)
+            if ready is None or done is None:
+                undated += 1
+            else:
+                taken.append(max(done - ready, datetime.timedelta(0)))
         elif value is False and ready is not None and _is_ready(step, record):
             waiting.append((record, Waiting(record["id"], ready)))
     if len(taken) < LEAST_EXAMPLES:
@@ -175,10 +176,6 @@ def _ready(step: Step, record: Mapping[str, Any], seen: Mapping[str, datetime.da
     if not step.after:
         return midnight_of(split_session_id(record["id"])[1])
     return _happened(step.after, record, seen)
-
-
-def _done(step: Step, record: Mapping[str, Any], seen: Mapping[str, datetime.datetime]) -> datetime.datetime | None:
-    return _happened(step.flag, record, seen)
 
 
 def _happened(flag: str, record: Mapping[str, Any], seen: Mapping[str, datetime.datetime]) -> datetime.datetime | None:

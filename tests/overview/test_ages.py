@@ -32,7 +32,12 @@ def test_late_is_older_than_two_periods(last: str | None, is_late: bool) -> None
     ages = {age.name: age for age in source_ages(SyncFile(sources={"s3": SourceSync(last_complete=last)}), NOW)}
     assert ages["s3"].is_late is is_late
     assert ages["s3"].last_complete == last
-    assert ages["s3"].age is None or ages["s3"].age >= datetime.timedelta(0)
+
+
+@pytest.mark.parametrize(("last", "hours"), [("2026-11-23T09:00:00Z", 3), ("2026-11-24T00:00:00Z", 0)])
+def test_an_age_is_never_negative(last: str, hours: int) -> None:
+    ages = {age.name: age for age in source_ages(SyncFile(sources={"s3": SourceSync(last_complete=last)}), NOW)}
+    assert ages["s3"].age == datetime.timedelta(hours=hours)
 
 
 def test_a_source_that_was_never_asked_is_late() -> None:

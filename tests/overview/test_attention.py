@@ -123,6 +123,17 @@ def test_the_last_run_counts() -> None:
     assert (item.session, item.text, item.link) == (SESSION, "try 2: exit code 1", "https://example.org/run/7")
 
 
+def test_a_run_counts_from_when_it_started_else_from_its_claim() -> None:
+    """The claim of the first is younger than that of the second, which waited less to be started."""
+    first = run(attempt=1, claimed="2026-11-03T10:00:00Z", started="2026-11-03T11:00:00Z")
+    second = run(attempt=2, claimed="2026-11-02T10:00:00Z", started="2026-11-05T11:00:00Z", reason="exit code 1")
+    third = run(attempt=3, claimed="2026-11-04T10:00:00Z", reason="exit code 2")
+    (matter,) = found(record(codeocean=None), runs={"dlc_eye": [second, first, third]})
+    assert [(item.text, item.since) for item in matter.items] == [("try 2: exit code 1", "2026-11-05T11:00:00Z")]
+    (matter,) = found(record(codeocean=None), runs={"dlc_eye": [third, first]})
+    assert [(item.text, item.since) for item in matter.items] == [("try 3: exit code 2", "2026-11-04T10:00:00Z")]
+
+
 @pytest.mark.parametrize(
     ("runs", "facts"),
     [
@@ -226,7 +237,8 @@ def test_what_was_uploaded_should_be_tracked_and_ephys_first() -> None:
     ids=["after", "same day", "habituation", "in a box", "no recordings yet", "to be ignored", "never looked up"],
 )
 def test_on_an_ephys_rig_since_recordings_began(session: str, rig: str, more: dict[str, Any], is_told: bool) -> None:
-    matter = found(record(SESSION), untracked(session, rig, **more))
+    later = record(f"{SESSION.split('_')[0]}_2022-08-20")
+    matter = found(record(SESSION), later, untracked(session, rig, **more))
     assert [sessions_of(one) for one in matter if one.kind == "untracked"] == ([[session]] if is_told else [])
 
 
@@ -248,6 +260,7 @@ def test_problems_of_the_tracked_file() -> None:
     (matter,) = found(problems=problems[:1])
     assert matter.title == "1 warning in tracked_sessions.yaml"
     assert matter.items[0].link is None
+    assert "no sync reads the file" not in matter.remedy, "warnings stop nobody"
 
 
 # --- all of it

@@ -66,6 +66,22 @@ def test_only_a_no_that_became_a_yes_has_a_date() -> None:
     assert past.first_seen == {SESSION: {"is_sorted": datetime.datetime(2026, 11, 2, tzinfo=datetime.timezone.utc)}}
 
 
+def test_a_no_that_became_unknown_has_no_date() -> None:
+    past = Past(NOW)
+    past.add(happened("2026-11-02T00:00:00Z", "edited", is_sorted=(False, None), is_video=(False, ABSENT)))
+    assert past.first_seen == {}
+
+
+def test_the_commit_of_the_last_loss_is_told_and_of_one_commit_the_ids_decide() -> None:
+    past = Past(NOW)
+    for session in (SECOND, SESSION):
+        past.add(happened("2026-11-19T00:00:00Z", "no longer sorted", session=session))
+        past.add(happened("2026-11-20T00:00:00Z", "no longer annotated", session=session))
+    assert [(loss.session, loss.what, loss.commit.when) for loss in past.losses()] == [
+        (session, ("no longer sorted", "no longer annotated"), "2026-11-20T00:00:00Z") for session in (SESSION, SECOND)
+    ]
+
+
 WORDS = ("sorted", "no longer sorted", "edited", "removed", "new", "s3 facts gone", "s3 first seen")
 
 

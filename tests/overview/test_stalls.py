@@ -97,6 +97,21 @@ def test_a_step_that_most_do_without_is_not_usual() -> None:
     without = [uploaded(20 + number) for number in range(10)]
     assert len(stalls(*others, *without)["is_sorted"].waiting) == 10
     assert "is_sorted" not in stalls(*others, *without, uploaded(40))
+    undated = record(session(41), codeocean=no_assets(sorted=asset("sorted")), s3=nothing_on_s3())
+    assert len(stalls(*others, undated, *without, uploaded(40))["is_sorted"].waiting) == 11, "that one took it, too"
+
+
+def test_only_what_is_ready_for_a_step_waits_for_it() -> None:
+    """A raw asset has a date, but without recordings in its folder on S3 the session is not uploaded."""
+    others = [sorted_after(number, 1) for number in range(10)]
+    empty = record(session(20), codeocean=uploaded(20).codeocean, s3=nothing_on_s3(raw=listing()))
+    assert empty.status["is_uploaded"] is False
+    assert "is_sorted" not in stalls(*others, empty)
+
+
+def test_a_step_that_was_taken_before_it_could_be_took_no_time() -> None:
+    stall = stalls(*(sorted_after(number, -1) for number in range(10)), uploaded(20))["is_sorted"]
+    assert (stall.usual, stall.most) == (0 * DAY, 0 * DAY)
 
 
 def test_unknown_is_no_wait() -> None:

@@ -46,7 +46,7 @@ def test_counts() -> None:
         )
     )
     assert (found.sessions, found.subjects, found.tracked, found.untracked) == (4, 2, 3, 1)
-    assert dict(found.by_platform) == {"ephys": 2, "behavior": 1, "behavior_with_sync": 1}
+    assert list(found.by_platform.items()) == [("ephys", 2), ("behavior", 1), ("behavior_with_sync", 1)]
     assert list(found.by_project.items()) == [("DynamicRouting", 3), ("TempletonPilotSession", 1)]
 
 
@@ -81,6 +81,15 @@ def test_months_have_no_gaps() -> None:
         ("2024-01", 0, 0),
         ("2024-02", 2, 2),
     ]
+
+
+def test_a_month_tells_what_was_uploaded_and_sorted() -> None:
+    there = nothing_on_s3(raw=listing(ecephys=["ecephys_clipped"]))
+    uploaded = record("626791_2024-02-01", codeocean=no_assets(raw=asset()), s3=there)
+    sorted_too = record("626791_2024-02-02", codeocean=no_assets(raw=asset(), sorted=asset("sorted")), s3=there)
+    neither = [record(f"626791_2024-02-0{day}", codeocean=no_assets(), s3=there) for day in (3, 4, 5)]
+    (month,) = months(plain(uploaded, sorted_too, *neither))
+    assert (month.sessions, month.ephys, month.uploaded, month.sorted) == (5, 5, 2, 1)
 
 
 @given(ALL)
