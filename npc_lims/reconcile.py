@@ -72,7 +72,7 @@ def reconcile_session(session_id: str, before: Record | None, observed: Iterable
         new = _merge(recorded, observation, session_id)
         if not _is_same(new, recorded):
             sections[observation.source] = new
-    if not sections and before is not None:
+    if not sections:
         # still computed anew: a newer version may know better rules
         status = compute_status(old)
         return old if status == old.status else old.model_copy(update={"status": status})
@@ -85,9 +85,7 @@ def _merge(recorded: Found | None, observation: Observation, session_id: str) ->
     if found is None:
         nothing_there = observation.complete or (observation.unchanged and recorded is None)
         return False if nothing_there else recorded
-    if not recorded or not found:
-        return found
-    if not isinstance(found, (CodeOcean, S3Facts)):
+    if not recorded or not isinstance(found, (CodeOcean, S3Facts)):
         # in what people edit, a key that is not there was not given: there is nothing to keep
         return found
     # null inside a section is "not observed": what is recorded there stays

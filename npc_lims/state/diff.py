@@ -274,7 +274,7 @@ def _details(fields: tuple[FieldChange, ...]) -> Iterator[str]:
         section = _section(field)
         if field.field == "tracked":
             yield from _of_tracking(field)
-        elif field.field == "schema" or (field.field == "tracked.experiment_day" and follows):
+        elif field.field == "tracked.experiment_day" and follows:
             continue
         elif "." in field.field and (section != "status" or only_status):
             yield show_field(field)
@@ -347,7 +347,7 @@ def _is_nested(a: Any, b: Any) -> bool:
 
 
 def _text(value: Any, section: str) -> str:
-    if value is ABSENT or (value is None and section not in _OBSERVED):
+    if value is None and section not in _OBSERVED:
         return "(none)"
     if section in _OBSERVED and (value is None or value is False or value == []):
         return "?" if value is None else "no" if section == "status" else "nothing"

@@ -89,6 +89,11 @@ def test_kinds_of_change(before: dict[str, Any], after: dict[str, Any], what: tu
     assert change(record(**before), record(**after)).what == what
 
 
+@pytest.mark.parametrize("section", [{"training": False}, {"codeocean": no_assets()}, {"s3": nothing_on_s3()}])
+def test_a_section_that_is_first_seen_needs_no_details(section: dict[str, Any]) -> None:
+    assert change(record(), record(**section)).details == ()
+
+
 def test_every_flag_has_its_words() -> None:
     before = record(codeocean=no_assets()).model_copy(update={"status": {}})
     for name in set(FLAGS) - {"raw_asset_id"}:
@@ -210,6 +215,8 @@ def test_a_field_that_is_absent_is_not_null() -> None:
         (FieldChange("s3.nwb_cache", [], ["v1", "v2"]), "s3.nwb_cache nothing -> v1, v2"),
         (FieldChange("s3.raw", None, {"asset": "1"}), "s3.raw ? -> found"),
         (FieldChange("training.hits", 3, None), "training.hits 3 -> (none)"),
+        (FieldChange("tracked.issues", ["a", "b"], []), "issues a, b -> (none)"),
+        (FieldChange("tracked.day", ABSENT, 4), "day (none) -> 4"),
         (FieldChange("tracked.notes", "", "a\n- b | c"), 'notes "" -> a - b | c'),
     ],
 )
