@@ -73,6 +73,8 @@ def test_a_session_of_which_nothing_is_known_is_unknown_but_in_production() -> N
         ({"codeocean": WITH_RAW, "tracked": False}, None),
         ({"codeocean": WITH_RAW, "tracked": None}, None),
         ({"codeocean": WITH_RAW, "tracked": None, "training": training()}, None),
+        ({"codeocean": no_assets(), "tracked": None, "training": training()}, False),
+        ({"codeocean": no_assets(raw=asset("behavior_626791_2022-08-15_13-07-32")), "tracked": False}, True),
     ],
 )
 def test_is_uploaded(sections: dict[str, Any], expected: object) -> None:
@@ -267,6 +269,10 @@ def test_is_production(entry: object, expected: bool) -> None:
 def test_is_imaged(smartspim: object, tissuecyte: bool | None, expected: bool | None) -> None:
     made = record(codeocean=no_assets(smartspim=smartspim), s3=nothing_on_s3(tissuecyte_subject=tissuecyte))
     assert flag("is_imaged", made) is expected
+
+
+def test_nothing_on_s3_is_no_image() -> None:
+    assert flag("is_imaged", record(codeocean=no_assets(smartspim=False), s3=False)) is False
 
 
 @pytest.mark.parametrize(("name", "field"), [("is_parquet_cached", "parquet_cache"), ("is_nwb_cached", "nwb_cache")])

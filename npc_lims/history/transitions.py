@@ -55,7 +55,7 @@ class Transition:
         }
 
 
-def changes_of(before: Mapping[str, Facts], after: Mapping[str, Facts], *, begins: bool = False) -> list[SessionChange]:
+def changes_of(before: Mapping[str, Facts], after: Mapping[str, Facts], *, begins: bool) -> list[SessionChange]:
     """What changed between two versions of some sessions, in id order; of a new one, what made it known.
 
     Args:

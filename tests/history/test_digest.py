@@ -51,6 +51,8 @@ def test_a_digest_as_text(transitions: list[Transition]) -> None:
     assert "  2 sessions recorded on 2024-01-02, when history begins\n" in text
     assert "  tracked_sessions.yaml edited by Bob Jones, Cleo\n" in text
     assert f"    {ONE}  edited, sorted, re-processed; notes (none) -> {NOTE}" in text
+    text = render_chapters([digest_of(transitions[-1:], "2024-06-02").chapter()])
+    assert "  1 commit, 2024-06-02\n" in text
 
 
 def test_a_digest_as_markdown(transitions: list[Transition]) -> None:
@@ -64,6 +66,10 @@ def test_a_digest_as_json(transitions: list[Transition]) -> None:
     assert [one["session"] for one in told["transitions"]] == [one.session for one in transitions]
     assert {one["commit"] for one in told["transitions"]} == {commit["sha"] for commit in told["commits"]}
     assert told["commits"][0]["address"].startswith("https://example.org/")
+    ids = [one["id"] for one in told["changes"]]
+    assert ids == sorted({ONE, TWO, THREE})
+    assert digest_of(reversed(transitions), "7d").as_dict()["headline"] == told["headline"]
+    assert [change.id for change in digest_of(reversed(transitions), "7d").changes] == ids
 
 
 def test_nothing_happened() -> None:

@@ -402,6 +402,10 @@ def test_surface_recordings_are_unknown_while_the_platform_is() -> None:
 def test_a_session_that_nobody_lists_is_what_its_assets_are(not_tracked: Literal[False] | None) -> None:
     facts = found(data_asset(), data_asset(LATER_NAME), session=record(tracked=not_tracked))
     assert (name_of(facts.raw), name_of(facts.surface), facts.surface_sorted) == (RAW_NAME, LATER_NAME, False)
+    without_behavior = Verdicts(**{RAW_NAME: "no behavior"})
+    assert found(data_asset(), session=record(tracked=not_tracked), verdict=without_behavior).raw is False
+    behavior = found(data_asset(BEHAVIOR_NAME), session=record(tracked=not_tracked))
+    assert (name_of(behavior.raw), behavior.surface) == (BEHAVIOR_NAME, None if not_tracked is None else False)
 
 
 def test_a_training_row_of_the_day_takes_no_surface_recording() -> None:
