@@ -158,7 +158,9 @@ def labs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _commit(folder: Path, message: str, when: str) -> None:
     """Commit everything as if it were some other day."""
     commit_all(folder, message)
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    environment = {
+        name: value for name, value in os.environ.items() if not re.match("GIT_(?!CONFIG_(GLOBAL|NOSYSTEM))", name)
+    }
     identity = ("-c", "user.name=tests", "-c", "user.email=tests@example.org", "-c", "commit.gpgsign=false")
     command = ["git", *identity, "commit", "--quiet", "--amend", "--no-edit", f"--date={when}"]
     subprocess.run(command, cwd=folder, env={**environment, "GIT_COMMITTER_DATE": when}, check=True)

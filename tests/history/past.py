@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import os
+import re
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -70,7 +71,9 @@ def write_history(path: Path, steps: Sequence[Step], *, bare: bool = False) -> d
 
 def run_git(folder: Path, *arguments: str, stdin: bytes = b"") -> str:
     """What git prints, in *folder*, whatever the developer's own settings are."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    environment = {
+        name: value for name, value in os.environ.items() if not re.match("GIT_(?!CONFIG_(GLOBAL|NOSYSTEM))", name)
+    }
     done = subprocess.run(
         ["git", *arguments], cwd=folder, env=environment, input=stdin, capture_output=True, check=True
     )

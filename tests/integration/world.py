@@ -8,6 +8,7 @@ import functools
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -222,7 +223,9 @@ def run_cli(*arguments: str) -> Done:
 
 def run_git(folder: Path, *arguments: str) -> str:
     """What git prints, in *folder*, whatever the developer's own settings and hooks are."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    environment = {
+        name: value for name, value in os.environ.items() if not re.match("GIT_(?!CONFIG_(GLOBAL|NOSYSTEM))", name)
+    }
     # git tidies up in the background after a large commit: files vanish below whoever copies the repository
     settings = ("user.name=tests", "user.email=tests@example.org", "commit.gpgsign=false", "gc.auto=0")
     done = subprocess.run(
