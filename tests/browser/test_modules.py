@@ -104,9 +104,11 @@ def test_flags_are_known_with_and_without_is(page: Page) -> None:
     [
         ({}, [0, 1, 2, 3]),
         ({"q": "probe"}, [1]),
+        ({"q": "PROBE c"}, [1]),
         ({"q": " 700001  _1 "}, [0]),
         ({"subject": "7000, 626"}, [0, 1, 2]),
         ({"from": "2022-08-16", "to": "2024-03-01"}, [2]),
+        ({"from": "2022-08-16", "to": "2022-08-16"}, [2]),
         ({"project": ["b"]}, [0, 2]),
         ({"project": ["b"], "platform": ["ephys"]}, [0]),
         ({"rig": ["no such rig"]}, []),
@@ -148,6 +150,13 @@ def test_counts_of_a_facet_disregard_its_own_filter(page: Page) -> None:
     asked = f"""m.countFacet((await import('./static/listing.js')).listing({LIST}),
         {{...(await import('./static/view.js')).everything(), ...a}}, 'project', [0, 1, 2, 3])"""
     assert run(page, "filters", asked, {"project": ["a"], "platform": ["ephys"]}) == [1, 2]
+
+
+def test_counts_of_a_status_disregard_its_own_filter(page: Page) -> None:
+    asked = f"""m.countStatuses((await import('./static/listing.js')).listing({LIST}),
+        {{...(await import('./static/view.js')).everything(), ...a}}, [0, 1, 2, 3])"""
+    counts = run(page, "filters", asked, {"is": {"is_sorted": ["y"]}})
+    assert counts == {"is_sorted": {"y": 1, "n": 1, "?": 1, "-": 1}, "is_video": {"y": 1, "n": 0, "?": 0, "-": 0}}
 
 
 # -- CSV -------------------------------------------------------------------------------------------
@@ -222,6 +231,20 @@ IDS = ["626791_2022-08-15", "626791_2022-08-17", "626791_2024-08-15", "626719_20
 )
 def test_near_ids(page: Page, wanted: str, first: str) -> None:
     assert run(page, "ids", "m.near(a[0], a[1])", [wanted, IDS])[0] == first
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "slips"),
+    [
+        ("626791", "626791", 0),
+        ("626791", "626719", 1),
+        ("626791", "62679", 1),
+        ("626791", "700001", 3),
+        ("1", "12345", 3),
+    ],
+)
+def test_neighbours_that_are_swapped_are_one_slip(page: Page, a: str, b: str, slips: int) -> None:
+    assert run(page, "ids", "m.slips(a[0], a[1], 2)", [a, b]) == slips
 
 
 def test_nothing_is_near_to_nonsense(page: Page) -> None:
