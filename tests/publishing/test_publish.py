@@ -297,26 +297,27 @@ def test_eight_publishers_lose_nothing(remote: Path, tmp_path: Path) -> None:
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
 def test_killed_at_any_instant_the_remote_is_whole(remote: Path, tmp_path: Path) -> None:
     checkout = clone(remote, tmp_path / "checkout")
-    killed = 0
+    killed, whole_run = 0, 60.0  # the first one comes to its end, and tells how long that takes here
     for number in range(12):
         session = SESSIONS[number]
         file = tmp_path / f"{number}.observed.json"
         write_observed(file, look({session: uploaded(session)}))
         before = run_git(remote, "rev-parse", "main").strip()
         command = [sys.executable, "-m", "tests.publishing.repositories", str(checkout), str(file)]
+        began = time.monotonic()
         with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, start_new_session=True) as publisher:
-            # from the imports, which take half a second, to the end
-            time.sleep(random.uniform(0.4, 1.2))
-            if publisher.poll() is None:
+            try:
+                publisher.wait(random.uniform(0.3, 1.0) * whole_run if number else 60.0)
+            except subprocess.TimeoutExpired:
                 os.killpg(publisher.pid, signal.SIGKILL)
                 killed += 1
+        whole_run = whole_run if number else time.monotonic() - began
         after = run_git(remote, "rev-parse", "main").strip()
         assert after == before or run_git(remote, "rev-parse", "main^").strip() == before
         run_git(remote, "fsck", "--strict")
         assert run_git(checkout, "diff", "--name-only", "--", "README.md", "tracked_sessions.yaml") == ""
     assert killed
-    done = push(checkout, look({session: uploaded(session) for session in SESSIONS[:12]}))
-    assert done.commit or killed < 12
+    push(checkout, look({session: uploaded(session) for session in SESSIONS[:12]}))
     records = state_of(remote, tmp_path / "after")
     assert all(records[session].status["is_uploaded"] is True for session in SESSIONS[:12])
 
