@@ -124,3 +124,12 @@ def test_nested_facts_have_room_on_a_phone(visitor: Visitor, demo: Site) -> None
     page = visitor.open(f"{demo.address}session.html?id={UPLOADED}", viewport={"width": 360, "height": 740})
     widths = page.locator(".facts .facts dd").evaluate_all("all => all.map(one => one.clientWidth)")
     assert min(widths) >= 150
+
+
+@pytest.mark.slow
+def test_a_subject_fits_on_paper(visitor: Visitor, demo: Site) -> None:
+    """Upright paper of A4 is 794 wide, and margins take 76: from DLC eye on, statuses and notes were cut off."""
+    page = visitor.open(f"{demo.address}subject.html?id=901002", viewport={"width": 718, "height": 1000})
+    page.emulate_media(media="print")
+    assert page.locator(".scroll").evaluate("scroll => scroll.scrollWidth <= scroll.clientWidth")
+    assert page.locator("table.matrix td.note").last.inner_text().startswith("recording")
