@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from npc_lims.errors import GitError, HistoryError, HistoryWarning, NoSessionInfo
 from npc_lims.git import Repository, find_repository
-from npc_lims.history.commits import Commit, commits_of
+from npc_lims.history.commits import Commit, commits_of, literal
 from npc_lims.history.published import published_history
 from npc_lims.history.read import read_history
 from npc_lims.history.transitions import IN_TRACKED, IN_TRAINING, Transition
 from npc_lims.notice import notify
 from npc_lims.read_settings import settings_for_reading
+from npc_lims.state.snapshot import SNAPSHOT
 from npc_lims.utc import utc_text
 from npc_lims.which_session import near_to, which_session
 
@@ -120,14 +121,27 @@ def repository_of(state: Path) -> Repository:
     """The checkout that holds a state folder.
 
     Raises:
-        HistoryError: It is in none.
+        HistoryError: It is in none, or no state folder, neither on disk nor in any commit.
     """
     try:
-        return find_repository(state)
+        repository = find_repository(state)
     except GitError as error:
         raise HistoryError(
             f"{error}: only what is committed has a past; without NPC_LIMS_STATE or --state GitHub is asked"
         ) from None
+    # a mistyped folder must not pass for a lab in which nothing happened
+    on_disk = (state / SNAPSHOT, state / "sessions")
+    if not any(path.exists() for path in on_disk) and not _was_committed(repository, repository.path_of(on_disk[1])):
+        raise HistoryError(
+            f"there is no state in {state}, nor in any commit: check NPC_LIMS_STATE or --state, or run npc-lims sync"
+        )
+    return repository
+
+
+def _was_committed(repository: Repository, folder: str) -> bool:
+    return repository.find_commit("HEAD") is not None and bool(
+        repository.line("rev-list", "-1", "HEAD", "--", literal(folder))
+    )
 
 
 def _local_life(repository: Repository, state: Path, session_id: str) -> Life:

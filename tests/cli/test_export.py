@@ -77,3 +77,17 @@ def test_mistakes_are_one_message(lives: Path, elsewhere: Path) -> None:
     assert done.code == 2, done
     assert "no export of npc-lims" in done.err
     assert (elsewhere / "notes.txt").read_text() == "mine"
+
+
+def test_a_folder_that_never_held_state_replaces_no_export(
+    lives: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(lives)
+    database = tmp_path / "x.sqlite"
+    assert run_cli("export", str(database)).code == 0
+    before = database.read_bytes()
+    for mistyped in ("stat", "."):
+        done = run_cli("export", str(database), "--state", mistyped)
+        assert done.code == 2, done
+        assert f"there is no state in {mistyped}, nor in any commit: check NPC_LIMS_STATE or --state" in done.err
+    assert database.read_bytes() == before

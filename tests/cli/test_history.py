@@ -133,6 +133,8 @@ def test_a_shallow_clone(lives: Path, tmp_path: Path, monkeypatch: pytest.Monkey
         (["--since", "2024-02-30"], "no date in the calendar"),
         (["--since", "7d", "--format", "atom", "--base-url", "javascript:x"], "javascript:x: not an address"),
         (["--since", "7d", "--state", "/nowhere/state"], "not in a git checkout"),
+        (["--since", "7d", "--state", "stat"], "there is no state in stat, nor in any commit"),
+        ([ONE, "--state", "stat"], "there is no state in stat, nor in any commit"),
     ],
 )  # fmt: skip
 def test_mistakes_are_one_message(here: Path, arguments: list[str], words: str) -> None:
