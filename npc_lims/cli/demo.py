@@ -75,7 +75,8 @@ def demo_command(
     out().print(_QUERY, style="dim")
     _run([sys.executable, "-c", _QUERY], repository, {"NPC_LIMS_STATE": str(repository / "state")})
 
-    _say(f"Look around: cd {repository}")
+    # no shell takes the folder in two words, and every one takes the quotes
+    _say(f'Look around: cd "{repository}"')
     out().print("  npc-lims\n  npc-lims site serve --open\n  npc-lims sync --mirror ../world/mirror")
 
 

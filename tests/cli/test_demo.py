@@ -57,9 +57,10 @@ def test_the_demo_ends_with_what_to_do_next(
 ) -> None:
     folder, done = demo
     *_, place, home, site, sync = done.stdout.splitlines()
-    assert place.endswith(f"cd {folder / 'repository'}")
+    repository = folder / "repository"
+    assert place.endswith(f'cd "{repository}"')  # a shell takes it, whatever the folder is called
     assert (home, site) == ("  npc-lims", "  npc-lims site serve --open")
-    monkeypatch.chdir(folder / "repository")
+    monkeypatch.chdir(repository)
     assert run_cli(*sync.split()[1:], "--dry-run").code == 0
 
 
