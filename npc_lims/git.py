@@ -100,7 +100,9 @@ class Repository:
         commit = self.find_commit(ref)
         if commit is not None:
             return commit
-        if self.is_shallow():
+        if self.find_commit("HEAD") is None:
+            remedy = "nothing is committed here yet: git add and git commit make the first one"
+        elif self.is_shallow():
             remedy = "this is a shallow clone: git fetch --unshallow brings all commits"
         else:
             remedy = "git fetch brings what others have pushed; git branch --all lists the branches"
