@@ -42,7 +42,10 @@ def _pager() -> Optional[list[str]]:
     if wanted is None:
         found = shutil.which("less")
         return None if found is None else [found]
-    command = shlex.split(wanted, posix=os.name != "nt")
+    try:
+        command = shlex.split(wanted, posix=os.name != "nt")
+    except ValueError:  # a quote without its other half: no such program, which is told
+        command = [wanted]
     return command if command and command != ["cat"] else None
 
 

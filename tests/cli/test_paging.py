@@ -103,8 +103,9 @@ def test_colours_stay_away_where_nobody_wants_them(demo_state: Path) -> None:
     assert "901001_2024-03-11" in shown
 
 
-def test_a_pager_that_is_not_there_is_told(demo_state: Path) -> None:
-    code, shown = on_terminal(demo_state, "sessions", PAGER="no-such-pager -x")
+@pytest.mark.parametrize("variable", ["no-such-pager -x", "'no-such-pager"])
+def test_a_pager_that_is_not_there_is_told(demo_state: Path, variable: str) -> None:
+    code, shown = on_terminal(demo_state, "sessions", PAGER=variable)
     assert code == 0
     assert "no-such-pager could not be started; check PAGER, or use --no-pager" in shown
     assert "29 sessions" in shown
