@@ -95,8 +95,10 @@ def serve_command(
             site = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="npc-lims-site-"))) / "site"
             _tell(_build(site, state, no_history, repository, None))
         elif not is_site(site):
+            # one is not made where other things are
+            place = "public" if site.exists() else site
             raise NpcLimsError(
-                f"{site} is no site: npc-lims site build {site} makes one; or name none, and one is made now"
+                f"{site} is no site: npc-lims site build {place} makes one; or name none, and one is made now"
             )
         _serve(site, port, open_)
 
