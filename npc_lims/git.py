@@ -106,7 +106,7 @@ class Repository:
             remedy = "this is a shallow clone: git fetch --unshallow brings all commits"
         else:
             remedy = "git fetch brings what others have pushed; git branch --all lists the branches"
-        raise GitError(f"{ref}: no such commit, branch or tag in {self.root}; {remedy}")
+        raise GitError(f"{ref or repr(ref)}: no such commit, branch or tag in {self.root}; {remedy}")
 
     def find_commit(self, ref: str) -> str | None:
         """As `commit_of`; None if there is none."""

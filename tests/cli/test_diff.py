@@ -146,6 +146,9 @@ def test_a_broken_tracked_file_is_compared_as_far_as_it_can_be(clone: Path) -> N
         (["--what", "code"], "code"),
         (["--github"], "name one or two refs"),
         (["--", "--output=x"], "--output=x: no such commit"),
+        ([""], "a ref without a name"),
+        (["HEAD", ""], "a ref without a name"),
+        (["", "--github"], "a ref without a name"),
     ],
 )
 def test_mistakes_are_one_message(clone: Path, arguments: list[str], words: str) -> None:
@@ -253,7 +256,7 @@ def test_a_base_without_the_file(clone: Path) -> None:
     assert done.code == 0, done
 
 
-@pytest.mark.parametrize("arguments", [["nowhere"], ["--format", "xml"]])
+@pytest.mark.parametrize("arguments", [["nowhere"], [""], ["--format", "xml"]])
 def test_mistakes_of_preview(clone: Path, arguments: list[str]) -> None:
     done = run_cli("preview", *arguments)
     assert done.code == 2, done
