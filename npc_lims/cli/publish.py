@@ -94,11 +94,16 @@ def _check_clean(folder: Path) -> None:
 
     repository = find_repository(folder)
     inside = repository.path_of(folder)
-    if repository.run("status", "--porcelain", "--", inside):
-        raise GitError(
-            f"{folder} has changes, but no sync in this checkout waits to be published. Take them back "
-            f"(git restore --staged --worktree {inside}; git clean -f {inside}), then npc-lims sync and publish"
+    if not repository.run("status", "--porcelain", "--", inside):
+        return
+    if repository.find_commit("HEAD") is None:
+        remedy = "Nothing is committed here yet: git add and git commit make the first one, git push publishes it"
+    else:
+        remedy = (
+            f"Take them back (git restore --staged --worktree {inside}; git clean -f {inside}), "
+            "then npc-lims sync and publish"
         )
+    raise GitError(f"{folder} has changes, but no sync in this checkout waits to be published. {remedy}")
 
 
 def _write_outcome(path: Optional[Path], looks: Sequence[Observed], failures: Sequence[SourceError]) -> None:

@@ -66,6 +66,17 @@ def test_a_sync_that_was_killed_after_writing_can_be_published(cloud: Cloud, che
     assert len(subjects_of_commits(remote)) == 2
 
 
+def test_before_the_first_commit_there_is_nothing_to_take_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "sessions.jsonl").touch()
+    run_git(tmp_path, "init", "--quiet")
+    monkeypatch.chdir(tmp_path)
+    done = run_cli("publish")
+    assert done.code == 2
+    assert done.err.endswith("git add and git commit make the first one, git push publishes it\n")
+    assert "restore" not in done.err
+
+
 @pytest.mark.slow
 def test_state_that_no_sync_accounts_for_is_told(cloud: Cloud, checkout: Path) -> None:
     run_cli("sync")
