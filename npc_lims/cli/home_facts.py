@@ -43,6 +43,13 @@ class Suggestion:
     why: str
 
 
+_FIRST_STEPS = (
+    Suggestion("npc-lims demo", "see how all of it works, on sample data: no credentials, no network"),
+    Suggestion("npc-lims doctor", "find out which services can be reached, and what to set for the others"),
+    Suggestion("npc-lims --help", "see all commands"),
+)
+
+
 @dataclasses.dataclass(frozen=True)
 class Home:
     """What there is to tell.
@@ -89,9 +96,13 @@ def gather(settings: Settings, now: datetime.datetime) -> Home:
         snapshot = read_snapshot(hurried)
         # of a folder, with its commit; what is published would be asked for a second time
         origin = snapshot.origin if settings.state is None else origin_of_state(hurried)
-        records = [parse_line(line) for line in snapshot.lines.all]
     except (RemoteStateError, StateError) as error:
-        return Home(None, (str(error),), suggestions=_without_state(settings))
+        return Home(None, (str(error),), suggestions=_without_state())
+    try:
+        records = [parse_line(line) for line in snapshot.lines.all]
+    except StateError as error:
+        # it tells its own remedy: a newer version of state is read by a newer npc_lims, and not made by a sync
+        return Home(None, (str(error),), suggestions=_FIRST_STEPS)
     troubles: list[str] = []
     sync_file, runs = SyncFile(), {}
     try:
@@ -134,16 +145,11 @@ def _runs(state: Path) -> dict[str, tuple[Run, ...]]:
     return {process: read_runs(state, process) for process in recorded_processes(state)}
 
 
-def _without_state(settings: Settings) -> tuple[Suggestion, ...]:
-    found = []
-    if (checkout() / TRACKED_FILE).is_file():
-        found.append(Suggestion("npc-lims sync", f"make a state from {TRACKED_FILE} of this checkout"))
-    found += [
-        Suggestion("npc-lims demo", "see how all of it works, on sample data: no credentials, no network"),
-        Suggestion("npc-lims doctor", "find out which services can be reached, and what to set for the others"),
-        Suggestion("npc-lims --help", "see all commands"),
-    ]
-    return tuple(found[:_SUGGESTIONS])
+def _without_state() -> tuple[Suggestion, ...]:
+    if not (checkout() / TRACKED_FILE).is_file():
+        return _FIRST_STEPS
+    sync = Suggestion("npc-lims sync", f"make a state from {TRACKED_FILE} of this checkout")
+    return (sync, *_FIRST_STEPS)[:_SUGGESTIONS]
 
 
 def _with_state(

@@ -136,6 +136,15 @@ def test_a_spoiled_line_is_a_trouble_and_no_traceback(state: Path, elsewhere: Pa
     assert done.err.endswith("run npc-lims sync to make it anew\n")
 
 
+def test_state_of_a_newer_schema_is_not_what_a_sync_mends(state: Path, elsewhere: Path) -> None:
+    (elsewhere / "tracked_sessions.yaml").touch()
+    snapshot = state / "sessions.jsonl"
+    snapshot.write_bytes(snapshot.read_bytes().replace(b'"schema":1', b'"schema":2', 1))
+    found = home(NPC_LIMS_STATE=str(state))
+    assert "state of schema 2, this version reads 1; upgrade npc_lims" in found.troubles[0]
+    assert commands(found) == ["npc-lims demo", "npc-lims doctor", "npc-lims --help"]
+
+
 def test_a_damaged_file_of_times_is_a_trouble_and_no_end(state: Path, elsewhere: Path) -> None:
     (state / "sync.yaml").write_text("sources: [")
     found = home(NPC_LIMS_STATE=str(state))
