@@ -14,8 +14,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 NODE = ROOT / "tests" / "node"
-# one more than most runners have processors: tests wait for servers, git and browsers as much as they compute
-EVERYTHING = ["--slow", f"--numprocesses={max(3, os.cpu_count() or 1)}"]
+# twice as many as small runners have processors: tests wait for servers, git and browsers as much as they compute
+EVERYTHING = ["--slow", f"--numprocesses={max(4, os.cpu_count() or 1)}"]
 
 
 def node_is_ready() -> bool:
