@@ -12,6 +12,7 @@ import hypothesis
 import pytest
 
 from tests import loopback_guard
+from tests.git_environment import NO_SETTINGS
 
 pytest_plugins = ["tests.servers.fixtures", "tests.integration.fixtures"]
 
@@ -27,8 +28,8 @@ def pytest_configure(config: pytest.Config) -> None:
     # what a shell starts in the background ignores Ctrl-C, as does all that it starts, and tests send that to programs
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    # hooks, signatures and the like that this machine asks of every repository; fixtures of modules use git, too
-    os.environ.update(GIT_CONFIG_GLOBAL=os.devnull, GIT_CONFIG_NOSYSTEM="1")
+    # for git of the code that is tested, too, and not of a test's own: fixtures of modules use it
+    os.environ.update(NO_SETTINGS)
     # with --slow, properties are tried as often as hypothesis thinks right
     hypothesis.settings.register_profile("quick", max_examples=10)
     if not config.getoption("--slow"):

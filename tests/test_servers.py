@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import hashlib
 import http.client
-import os
 import socket
 import subprocess
 import threading
@@ -26,6 +25,7 @@ from codeocean.components import SearchFilter, SearchFilterRange, SortOrder
 from codeocean.data_asset import DataAssetSearchOrigin, DataAssetSearchParams, DataAssetSortBy, DataAssetType
 from codeocean.error import Error
 
+from tests.git_environment import plain_environment
 from tests.servers.asset_search import Asset, search
 from tests.servers.codeocean import CodeOceanServer, asset_id, make_asset
 from tests.servers.faults import Delay, FaultyProxy, Lose, MalformedJson, Refuse, Reset, Status, Truncate
@@ -364,10 +364,9 @@ def test_paging_through_ten_thousand_assets_finds_each_once() -> None:
 
 def git(folder: Path, *arguments: str) -> str:
     settings = ["-c", "user.name=Test", "-c", "user.email=test@example.org", "-c", "init.defaultBranch=main"]
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    clean.update(GIT_CONFIG_GLOBAL=os.devnull, GIT_CONFIG_NOSYSTEM="1")
     command = ["git", *settings, *arguments]
-    return subprocess.run(command, cwd=folder, env=clean, check=True, capture_output=True, text=True).stdout.strip()
+    done = subprocess.run(command, cwd=folder, env=plain_environment(), check=True, capture_output=True, text=True)
+    return done.stdout.strip()
 
 
 @pytest.fixture

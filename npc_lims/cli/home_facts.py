@@ -43,10 +43,11 @@ class Suggestion:
     why: str
 
 
+_HELP = Suggestion("npc-lims --help", "see all commands")
 _FIRST_STEPS = (
     Suggestion("npc-lims demo", "see how all of it works, on sample data: no credentials, no network"),
     Suggestion("npc-lims doctor", "find out which services can be reached, and what to set for the others"),
-    Suggestion("npc-lims --help", "see all commands"),
+    _HELP,
 )
 
 
@@ -171,7 +172,7 @@ def _with_state(
         wanted.append(Suggestion("npc-lims history --since 7d", "see what happened in the last days"))
     if records:
         wanted.append(Suggestion(f"npc-lims show {records[0]['id']}", "see everything that is known of a session"))
-    wanted.append(Suggestion("npc-lims --help", "see all commands"))
+    wanted.append(_HELP)
     first: dict[str, Suggestion] = {}
     for suggestion in wanted:
         first.setdefault(suggestion.command, suggestion)  # the more important reason

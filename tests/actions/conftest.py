@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 
 from tests.actions.events import Event, push, schedule
-from tests.actions.remote import Remote, plain_environment
+from tests.actions.remote import Remote
 from tests.actions.runner import run_workflow
 from tests.actions.workflow import parse
 from tests.actions.world import Environment, Role, Run, World
+from tests.git_environment import plain_environment
 from tests.integration.world import TOKEN, Cloud, files_of_world
 from tests.servers.fixtures import Serve
 from tests.servers.github_api import GitHubApiServer

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import base64
 import binascii
-import os
 import re
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from tests.git_environment import plain_environment
 from tests.servers.web import Request, Response, Server
 
 BOT = "github-actions[bot]"
@@ -179,12 +179,6 @@ exit 1
 
 
 PERSON = {"NAME": "Lab", "EMAIL": "lab@example.org"}
-
-
-def plain_environment() -> dict[str, str]:
-    """This process's variables without git's, and none of the settings of the machine or of the person."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    return {**kept, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
 
 
 def _token(authorization: str) -> str | None:

@@ -23,10 +23,11 @@ from tests.actions.events import (
     workflow_dispatch,
 )
 from tests.actions.expressions import ExpressionError
-from tests.actions.remote import NOTHING, Remote, plain_environment
+from tests.actions.remote import NOTHING, Remote
 from tests.actions.runner import run_workflow
 from tests.actions.workflow import WorkflowError, legs_of
 from tests.actions.world import App, Environment, JobRun, Role, Run, World
+from tests.git_environment import plain_environment
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the rehearsed jobs run on Linux")
 

@@ -26,6 +26,7 @@ from npc_lims.processing.updates import write_updates
 from npc_lims.settings import Settings
 from npc_lims.sync import SyncOptions, sync
 from scripts import write_cli_reference as reference
+from tests.git_environment import plain_environment
 from tests.integration.world import Done, commit_all, run_cli, run_git
 from tests.processing.rig import SESSIONS, TOKEN, make_rig, raw_name, write_sessions
 from tests.servers.codeocean import asset_id
@@ -158,12 +159,9 @@ def labs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _commit(folder: Path, message: str, when: str) -> None:
     """Commit everything as if it were some other day."""
     commit_all(folder, message)
-    environment = {
-        name: value for name, value in os.environ.items() if not re.match("GIT_(?!CONFIG_(GLOBAL|NOSYSTEM))", name)
-    }
     identity = ("-c", "user.name=tests", "-c", "user.email=tests@example.org", "-c", "commit.gpgsign=false")
     command = ["git", *identity, "commit", "--quiet", "--amend", "--no-edit", f"--date={when}"]
-    subprocess.run(command, cwd=folder, env={**environment, "GIT_COMMITTER_DATE": when}, check=True)
+    subprocess.run(command, cwd=folder, env={**plain_environment(), "GIT_COMMITTER_DATE": when}, check=True)
 
 
 def _write_processing(folder: Path) -> None:

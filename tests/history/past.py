@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import os
-import re
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,6 +11,7 @@ from pathlib import Path
 from npc_lims.model import Record
 from npc_lims.state.render import render_yaml
 from npc_lims.state.snapshot import digest_of, make_line, newest_first
+from tests.git_environment import plain_environment
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,11 +70,8 @@ def write_history(path: Path, steps: Sequence[Step], *, bare: bool = False) -> d
 
 def run_git(folder: Path, *arguments: str, stdin: bytes = b"") -> str:
     """What git prints, in *folder*, whatever the developer's own settings are."""
-    environment = {
-        name: value for name, value in os.environ.items() if not re.match("GIT_(?!CONFIG_(GLOBAL|NOSYSTEM))", name)
-    }
     done = subprocess.run(
-        ["git", *arguments], cwd=folder, env=environment, input=stdin, capture_output=True, check=True
+        ["git", *arguments], cwd=folder, env=plain_environment(), input=stdin, capture_output=True, check=True
     )
     return done.stdout.decode().strip()
 

@@ -8,7 +8,6 @@ import functools
 import io
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from unittest import mock
 from npc_lims.demo.world import world_files
 from npc_lims.settings import load_settings
 from npc_lims.sync import SyncOptions, SyncResult, sync
+from tests.git_environment import plain_environment
 from tests.servers.codeocean import CodeOceanServer
 from tests.servers.faults import FaultyProxy
 from tests.servers.raw_github import RawGitHubServer
@@ -223,15 +223,12 @@ def run_cli(*arguments: str) -> Done:
 
 def run_git(folder: Path, *arguments: str) -> str:
     """What git prints, in *folder*, whatever the developer's own settings and hooks are."""
-    environment = {
-        name: value for name, value in os.environ.items() if not re.match("GIT_(?!CONFIG_(GLOBAL|NOSYSTEM))", name)
-    }
     # git tidies up in the background after a large commit: files vanish below whoever copies the repository
     settings = ("user.name=tests", "user.email=tests@example.org", "commit.gpgsign=false", "gc.auto=0")
     done = subprocess.run(
         ["git", *(word for setting in settings for word in ("-c", setting)), *arguments],
         cwd=folder,
-        env=environment,
+        env=plain_environment(),
         capture_output=True,
         text=True,
         check=True,

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from tests.git_environment import plain_environment
+
 NO_OBJECT = "0" * 40
 _RECORD = "%H%x00%T%x00%P%x00%an%x00%ae%x00%aI%x00%cn%x00%ce%x00%cI%x00%B%x01"
 
@@ -73,8 +75,7 @@ class GitRepo:
 
     def git(self, *arguments: str, stdin: bytes | None = None, env: dict[str, str] | None = None) -> bytes:
         """What git prints. GitError where it fails."""
-        # Inside a git hook GIT_DIR and its kin point at another repository.
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+        environment = plain_environment()
         if self._objects:
             environment["GIT_ALTERNATE_OBJECT_DIRECTORIES"] = self._objects
         command = ["git", "-C", str(self.path), *arguments]
@@ -245,8 +246,7 @@ def init_bare(path: Path) -> GitRepo:
 def clone_bare(source: Path, path: Path, *, shares: bool) -> GitRepo:
     """A bare clone; if it `shares`, it sees every object of `source`, later ones too, as forks on GitHub do."""
     command = ["git", "clone", "--quiet", "--bare", *(["--shared"] if shares else []), str(source), str(path)]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    subprocess.run(command, env=environment, check=True, capture_output=True)
+    subprocess.run(command, env=plain_environment(), check=True, capture_output=True)
     return GitRepo(path)
 
 

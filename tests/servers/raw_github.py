@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import os
 import re
 import subprocess
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from tests.git_environment import plain_environment
 from tests.servers.web import Request, Response, Server
 
 # What a commit may be called in an address besides a branch or tag: names such as main~1 mean nothing there.
@@ -81,10 +81,8 @@ class RawGitHubServer(Server):
         return None
 
     def _git(self, *arguments: str) -> bytes | None:
-        # Inside a git hook GIT_DIR and its kin point at another repository.
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
         command = ["git", "-C", str(self.repo_dir), *arguments]
-        done = subprocess.run(command, env=environment, capture_output=True, check=False)
+        done = subprocess.run(command, env=plain_environment(), capture_output=True, check=False)
         return done.stdout if done.returncode == 0 else None
 
 
