@@ -65,6 +65,7 @@ _NAMES = {
         "AmbiguousAssetWarning",
         "AssetError",
         "ComputationError",
+        "FutureTimestampWarning",
         "GitError",
         "GitHubError",
         "HistoryError",

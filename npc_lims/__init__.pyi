@@ -58,6 +58,7 @@ from npc_lims.errors import (
     AmbiguousAssetWarning as AmbiguousAssetWarning,
     AssetError as AssetError,
     ComputationError as ComputationError,
+    FutureTimestampWarning as FutureTimestampWarning,
     GitError as GitError,
     GitHubError as GitHubError,
     HistoryError as HistoryError,

@@ -28,6 +28,7 @@ NpcLimsWarning              (a UserWarning)
 ├── LiveStateWarning        there is no state to read: the sources themselves answer
 ├── UnknownStatusWarning    a filter leaves out sessions whose status was never observed
 ├── AmbiguousAssetWarning   there are several assets of one kind for a session: the newest is used
+├── FutureTimestampWarning  a timestamp lies in the future by this machine's clock: it is ignored
 └── HistoryWarning          the history as told is not all of it: a damaged version, a shallow clone
 """
 
@@ -45,6 +46,7 @@ __all__ = [
     "AmbiguousAssetWarning",
     "AssetError",
     "ComputationError",
+    "FutureTimestampWarning",
     "GitError",
     "GitHubError",
     "HistoryError",
@@ -225,6 +227,10 @@ class UnknownStatusWarning(NpcLimsWarning):
 
 class AmbiguousAssetWarning(NpcLimsWarning):
     """There are several data assets of one kind for a session: the newest is used, and the others are named."""
+
+
+class FutureTimestampWarning(NpcLimsWarning):
+    """A timestamp is more than ten minutes in the future: it is ignored, and the warning names where it stands."""
 
 
 class HistoryWarning(NpcLimsWarning):

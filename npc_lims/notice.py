@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 import warnings
 
-from npc_lims.errors import NpcLimsWarning
+from npc_lims.errors import FutureTimestampWarning, NpcLimsWarning
 
-__all__ = ["notify"]
+__all__ = ["notify", "warn_future_timestamp"]
 
 
 def notify(message: str, category: type[NpcLimsWarning]) -> None:
@@ -16,3 +16,17 @@ def notify(message: str, category: type[NpcLimsWarning]) -> None:
     while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[0] == "npc_lims":
         level, frame = level + 1, frame.f_back
     warnings.warn(message, category, stacklevel=level)
+
+
+def warn_future_timestamp(where: str, timestamp: str) -> None:
+    """Warn that *timestamp* is ignored.
+
+    Args:
+        where: The file and key, commit or ref that has it.
+        timestamp: As it is to be shown.
+    """
+    notify(
+        f"{where}: {timestamp} is more than ten minutes in the future and is ignored; correct the clock of the machine "
+        "that wrote it, or of this one",
+        FutureTimestampWarning,
+    )
