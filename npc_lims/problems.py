@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Literal
 
+from npc_lims.utils.text import single_line
+
 __all__ = ["Problem", "Severity"]
 
 Severity = Literal["error", "warning"]
@@ -27,6 +29,11 @@ class Problem:
     column: int
     severity: Severity
     message: str
+
+    def __post_init__(self) -> None:
+        # both may quote the file
+        object.__setattr__(self, "file", single_line(self.file))
+        object.__setattr__(self, "message", single_line(self.message))
 
     @property
     def is_error(self) -> bool:

@@ -65,9 +65,7 @@ def test_errors_survive_a_process_pool(error: errors.NpcLimsError) -> None:
 
 def test_problem_as_annotation_escapes_what_github_would_read_otherwise() -> None:
     problem = Problem("a,b:c.xlsx[626791]", 2, 0, "warning", "50 %\r\nof: it, all")
-    assert problem.as_github_annotation() == (
-        "::warning file=a%2Cb%3Ac.xlsx[626791],line=2,col=0::50 %25%0D%0Aof: it, all"
-    )
+    assert problem.as_github_annotation() == ("::warning file=a%2Cb%3Ac.xlsx[626791],line=2,col=0::50 %25 of: it, all")
 
 
 def test_problems_sort_by_place() -> None:

@@ -7,6 +7,8 @@ from typing import Any
 
 from rich.console import Console
 
+from npc_lims.utils.text import single_line
+
 __all__ = ["can_print", "complain", "err", "note", "out", "symbol", "warn"]
 
 _PIPE_WIDTH = 200
@@ -41,9 +43,8 @@ def note(message: str) -> None:
 def _tell(kind: str, style: str, message: str) -> None:
     from rich.text import Text
 
-    # it may quote what people typed, or what a server answered, which must not move the cursor
-    shown = "".join(char if char.isprintable() or char == "\n" else ascii(char)[1:-1] for char in message)
-    err().print(Text.assemble((f"npc-lims: {kind}:", style), f" {shown}"))
+    # it may quote what people typed, or what a server answered
+    err().print(Text.assemble((f"npc-lims: {kind}:", style), f" {single_line(message)}"))
 
 
 def symbol(value: Any) -> tuple[str, str]:

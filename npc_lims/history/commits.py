@@ -11,6 +11,7 @@ from typing import IO, Any
 from npc_lims.git import Repository
 from npc_lims.links import web_address
 from npc_lims.utc import utc_text
+from npc_lims.utils.text import single_line
 
 __all__ = [
     "RUN_TRAILER",
@@ -154,5 +155,4 @@ def _blob(sha: str) -> str | None:
 
 def printable(text: str) -> str:
     """*text* as one line that every encoding and terminal can take: whoever commits may write what they like."""
-    text = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-    return "".join(char if char.isprintable() else "\ufffd" for char in " ".join(text.split()))
+    return single_line(text.encode("utf-8", "surrogateescape").decode("utf-8", "replace"))

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from npc_lims.model import SECTIONS, Record
+from npc_lims.utils.text import single_line
 
 __all__ = [
     "ABSENT",
@@ -221,13 +222,8 @@ def show_field(change: FieldChange) -> str:
 
 
 def one_line(text: str) -> str:
-    """Cut to what fits, and without what would begin a line, move the cursor or turn the direction of writing.
-
-    >>> one_line("a\\n::error::b\\x1b[2J")
-    'a ::error::b\\\\x1b[2J'
-    """
-    text = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in " ".join(text.split()))
-    return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 3] + "..."
+    """*text* as one printable line, cut to what fits beside others."""
+    return single_line(text, _LONGEST_VALUE)
 
 
 def _group_of(word: str) -> str:

@@ -101,8 +101,8 @@ def _refuse_errors_elsewhere(layout: Layout, plan: Plan) -> None:
 
 def _check(before: Layout, plan: Plan, after: Layout) -> None:
     if after.errors():
-        listed = "\n".join(f"  {problem}" for problem in after.errors())
-        raise NpcLimsError(f"nothing is written, since {before.name} would then hold errors:\n{listed}")
+        listed = "; ".join(str(problem) for problem in after.errors())
+        raise NpcLimsError(f"nothing is written, since {before.name} would then hold errors: {listed}")
     expected = [_said(item, plan.keys.get(n, item.keys)) for n, item in enumerate(before.items)]
     found = [_said(item, item.keys) for item in after.items]
     for new in plan.new:

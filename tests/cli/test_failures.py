@@ -27,7 +27,7 @@ COMMAND = [sys.executable, "-m", "npc_lims"]
     [
         (errors.NpcLimsError("no x; give one"), 2, "npc-lims: error: no x; give one\n"),
         (errors.SourceError("s3", "timed out; try again"), 2, "npc-lims: error: s3: timed out; try again\n"),
-        (errors.NpcLimsError("a\x1b[2J\u202eb, 日本 é\ntwo"), 2, "npc-lims: error: a\\x1b[2J\\u202eb, 日本 é\ntwo\n"),
+        (errors.NpcLimsError("a\x1b[2J\u202eb, 日本 é\ntwo"), 2, "npc-lims: error: a\\x1b[2J\\u202eb, 日本 é two\n"),
         (errors.SyncRefused("it would remove 12; look first"), 4, "npc-lims: error: it would remove 12; look first\n"),
         (
             errors.TrackedFileError(

@@ -306,8 +306,8 @@ def test_authors_and_subjects_may_hold_anything(tmp_path: Path) -> None:
     ]
     write_history(tmp_path / "r", steps)
     (found,) = read(Repository(tmp_path / "r"))
-    assert found.commit.subject == "a\ufffd[2Jb \ufffd c"
-    assert found.commit.author == "A \ufffd B"
+    assert found.commit.subject == "a\\x1b[2Jb \\u202e c"
+    assert found.commit.author == "A \\x07 B"
     assert found.commit.run is None
 
 
