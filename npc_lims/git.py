@@ -13,21 +13,27 @@ from pathlib import Path
 from typing import IO
 
 from npc_lims.errors import GitError
+from npc_lims.utils.redaction import redact
 
-__all__ = ["GitFailed", "Repository", "find_repository", "without_credentials"]
+__all__ = ["GitFailed", "Repository", "find_repository"]
 
-# up to the last @ of a word: a password may hold whatever it likes
-_CREDENTIALS = re.compile(r"(?<=://)\S+(?=@)")
-_QUERY = re.compile(r"(?<=://)([^\s?']+)\?[^\s']+")
-# git takes these over where it is told to look, as inside a hook: what is meant is the folder that is named
-_LOCATION = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR", "GIT_PREFIX")
-# and these say how every path is to be read, as editors set them: here each path says so for itself
-_PATHSPECS = ("GIT_LITERAL_PATHSPECS", "GIT_GLOB_PATHSPECS", "GIT_NOGLOB_PATHSPECS", "GIT_ICASE_PATHSPECS")
+# Variables that do not reach git, since they change which repository is meant, what is read or what is printed.
+_REMOVED = re.compile(
+    "GIT_(?:"
+    # which repository and which of its objects, as inside a hook: the folder that is named is meant
+    "DIR|WORK_TREE|IMPLICIT_WORK_TREE|INDEX_FILE|OBJECT_DIRECTORY|ALTERNATE_OBJECT_DIRECTORIES|COMMON_DIR|PREFIX"
+    "|NAMESPACE|SHALLOW_FILE|GRAFT_FILE|REPLACE_REF_BASE|NO_REPLACE_OBJECTS|ATTR_SOURCE|QUARANTINE_PATH"
+    # how paths are read, as editors set it: here each path says so for itself
+    "|(?:LITERAL|GLOB|NOGLOB|ICASE)_PATHSPECS"
+    # traces, which hold credentials: git looks only whether GIT_CURL_VERBOSE is set, so it cannot be set to 0
+    "|TRACE.*|CURL_VERBOSE|REDACT_COOKIES|TRANSPORT_HELPER_DEBUG|TRANSLOOP_DEBUG"
+    # what is printed, which is parsed
+    "|EXTERNAL_DIFF|DIFF_OPTS|PAGER_IN_USE|NOTES_REF|NOTES_DISPLAY_REF|MERGE_VERBOSITY"
+    ")"
+)
 
 # a connection that stands still for a minute is lost
 _PATIENCE = {"GIT_HTTP_LOW_SPEED_LIMIT": "1000", "GIT_HTTP_LOW_SPEED_TIME": "60"}
-# what git tells of its work holds passwords
-_QUIET = {"GIT_TRACE": "0", "GIT_TRACE_CURL": "0", "GIT_TRACE_PACKET": "0", "GIT_CURL_VERBOSE": "0"}
 _COMMIT_ID = re.compile(r"[0-9a-f]{40,64}")
 
 
@@ -35,13 +41,13 @@ class GitFailed(GitError):
     """A git command exited with an error.
 
     Attributes:
-        output: What it said on stderr, without credentials.
+        output: Its stderr, without secrets.
     """
 
     def __init__(self, command: str, output: str) -> None:
-        self.command = command
-        self.output = output
-        super().__init__(command, output)
+        self.command = redact(command)
+        self.output = redact(output)
+        super().__init__(self.command, self.output)
 
     def __str__(self) -> str:
         said = [line for line in self.output.splitlines() if line.strip() and not line.startswith("hint:")]
@@ -234,11 +240,6 @@ def find_repository(start: Path) -> Repository:
     return Repository(Path(os.fsdecode(root).rstrip("\r\n")))
 
 
-def without_credentials(text: str) -> str:
-    """*text* with the user and password of every address in it taken out."""
-    return _QUERY.sub(r"\1?***", _CREDENTIALS.sub("***", text))
-
-
 def _run(folder: Path, args: tuple[str, ...], stdin: bytes | None = None, env: dict[str, str] | None = None) -> bytes:
     with _naming_what_lacks(folder):
         done = subprocess.run(
@@ -272,14 +273,13 @@ def _naming_what_lacks(folder: Path) -> Iterator[None]:
 
 
 def _environment(env: Mapping[str, str] | None) -> dict[str, str]:
-    environ = {name: value for name, value in os.environ.items() if name not in (*_LOCATION, *_PATHSPECS)}
+    environ = {name: value for name, value in os.environ.items() if not _REMOVED.fullmatch(name)}
     # messages are matched, so they must be in English; nobody is there to type a password
-    return {**environ, "LC_ALL": "C", "LANGUAGE": "", "GIT_TERMINAL_PROMPT": "0", **_PATIENCE, **_QUIET, **(env or {})}
+    return {**environ, "LC_ALL": "C", "LANGUAGE": "", "GIT_TERMINAL_PROMPT": "0", **_PATIENCE, **(env or {})}
 
 
 def _failed(args: tuple[str, ...], stderr: bytes) -> GitFailed:
-    output = without_credentials(stderr.decode("utf-8", "replace")).strip()
-    return GitFailed(without_credentials(" ".join(args[:2])), output)
+    return GitFailed(" ".join(args[:2]), stderr.decode("utf-8", "replace").strip())
 
 
 def _batch(output: bytes) -> Iterator[bytes | None]:

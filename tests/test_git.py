@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from npc_lims.errors import GitError
-from npc_lims.git import GitFailed, Repository, find_repository, without_credentials
+from npc_lims.git import GitFailed, Repository, find_repository
 from tests.integration.world import commit_all, run_git
+from tests.servers.web import Request, Response, Server
 
 
 @pytest.fixture
@@ -70,10 +71,57 @@ def test_a_command_that_fails_says_so_in_gits_words(repository: Repository) -> N
         repository.run("checkout", "nowhere")
 
 
-def test_credentials_are_taken_out() -> None:
-    said = "fatal: unable to access 'https://x-access-token:ghp_secret@example.org/a.git/': 403"
-    assert without_credentials(said) == "fatal: unable to access 'https://***@example.org/a.git/': 403"
-    assert without_credentials("mail somebody@example.org") == "mail somebody@example.org"
+class _Refusing(Server):
+    """Sets a cookie, and refuses whatever is asked."""
+
+    def answer(self, request: Request) -> Response:
+        return Response(403, {"set-cookie": "session=cookie-secret"}, b"no")
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {},
+        {"GIT_CURL_VERBOSE": "0"},
+        {"GIT_CURL_VERBOSE": "1", "GIT_TRACE_REDACT": "0", "GIT_REDACT_COOKIES": "none"},
+        {"GIT_TRACE_CURL": "1", "GIT_TRACE_REDACT": "0", "GIT_TRACE": "2", "GIT_TRACE2_EVENT": "2"},
+    ],
+    ids=lambda variables: "+".join(variables) or "none",
+)
+def test_no_secret_is_in_what_a_failing_command_says(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with _Refusing() as server:
+        address = server.url.replace("://", "://user-secret:pass-secret@")
+        run_git(repository.root, "config", "http.extraHeader", "Authorization: Basic header-secret")
+        with pytest.raises(GitFailed) as caught:
+            repository.run("fetch", address)
+    assert "secret" not in f"{caught.value} {caught.value.output} {caught.value!r}"
+    assert server.requests
+    assert "Send header" not in caught.value.output
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"GIT_NO_REPLACE_OBJECTS": "1", "GIT_DIR": "/nowhere", "GIT_ALTERNATE_OBJECT_DIRECTORIES": "/nowhere"},
+        {"GIT_NAMESPACE": "other", "GIT_SHALLOW_FILE": "/nowhere", "GIT_GRAFT_FILE": "/nowhere"},
+        {"GIT_EXTERNAL_DIFF": "false", "GIT_PAGER_IN_USE": "1", "GIT_DIFF_OPTS": "--unified=0", "GIT_ATTR_SOURCE": "x"},
+    ],
+)
+def test_the_folder_alone_says_which_repository_is_meant(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]
+) -> None:
+    (repository.root / "a").write_text("1\n")
+    commit = commit_all(repository.root)
+    (repository.root / "a").write_text("2\n")
+    expected = repository.run("diff")
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert repository.find_commit("HEAD") == commit
+    assert repository.run("diff") == expected
 
 
 def test_the_path_of_a_file(repository: Repository, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from npc_lims.errors import NoRemoteState, RemoteStateError, StaleStateWarning, StateError
+from npc_lims.errors import GitError, NoRemoteState, RemoteStateError, StaleStateWarning, StateError
 from npc_lims.memo import Memo
 from npc_lims.notice import notify
 from npc_lims.state.mirror import fetch_mirror, mirror_path, mirror_url
@@ -358,12 +358,9 @@ def _read_kept(path: Path) -> Lines | None:
 
 
 def _commit_of(folder: Path) -> str | None:
-    import subprocess
+    from npc_lims.git import Repository
 
     try:
-        done = subprocess.run(
-            ["git", "-C", str(folder), "rev-parse", "--verify", "HEAD"], capture_output=True, text=True, timeout=10
-        )
-    except (OSError, subprocess.TimeoutExpired):
+        return Repository(folder).find_commit("HEAD")
+    except GitError:
         return None
-    return done.stdout.strip() or None if done.returncode == 0 else None

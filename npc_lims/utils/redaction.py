@@ -1,0 +1,96 @@
+"""Secrets taken out of text that leaves the process: messages of libraries and servers, output of git, tracebacks."""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+import threading
+import urllib.parse
+from collections.abc import Iterator
+
+__all__ = ["SECRET_VARIABLES", "redact", "register_secret"]
+
+SECRET_VARIABLES = (
+    "CODE_OCEAN_API_TOKEN",
+    "GITHUB_TOKEN",
+    "GH_TOKEN",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_SECURITY_TOKEN",
+    "ACTIONS_RUNTIME_TOKEN",
+    "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
+)
+"""Variables whose values are redacted wherever they are set."""
+
+_MASK = "***"
+# A shorter value may be a word of the message: redacting it would garble the text and tell the secret.
+_MIN_LENGTH = 8
+_MAX_SECRETS = 1000
+
+_PATTERNS = (
+    # a header, to the end of its line: traces of git and curl, reprs of requests
+    (
+        re.compile(
+            r"(?i)\b((?:proxy-)?authorization|(?:set-)?cookie2?|x-amz-security-token|x-api-key|private-token)"
+            r"""(["']?\s*[:=]\s*)[^\r\n]+"""
+        ),
+        rf"\1\2{_MASK}",
+    ),
+    (re.compile(r"(?i)\b(bearer|aws4-hmac-sha256)\s+[^\s\"']{8,}"), rf"\1 {_MASK}"),
+    # user and password of a URL, up to the last @ of the word: a password may hold anything. Keys of S3 have no user.
+    (re.compile(r"(?i)\b(?!s3:|file:)([a-z][a-z0-9+.-]*://)[^\s'\"<>]+@"), rf"\1{_MASK}@"),
+    (re.compile(r"(?<![\w/])(\\\\|//)[^\s\\/@'\"]+:[^\s\\/@'\"]+@"), rf"\1{_MASK}@"),
+    # the query of a URL, and in a path alone those parameters that authorize
+    (re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://[^\s?'\"<>]+)\?[^\s'\"<>]+"), rf"\1?{_MASK}"),
+    (
+        re.compile(r"(?i)([?&][\w.%-]*(?:token|signature|credential|secret|password|api_?key)[\w.%-]*=)[^&\s'\"<>]+"),
+        rf"\1{_MASK}",
+    ),
+    # tokens that are known by their form
+    (
+        re.compile(r"\b(?:gh[a-z]_[A-Za-z0-9]{16,}|github_pat_\w{16,}|cop_[A-Za-z0-9]{16,}|A[KS]IA[A-Z0-9]{16})"),
+        _MASK,
+    ),
+)
+
+_lock = threading.Lock()
+_registered: set[str] = set()
+
+
+def register_secret(value: str | None) -> None:
+    """Redact *value* from now on. One of fewer than eight characters is ignored."""
+    if value is not None and len(value.strip()) >= _MIN_LENGTH:
+        with _lock:
+            if len(_registered) >= _MAX_SECRETS:  # tokens of a session are renewed: a long process does not grow
+                _registered.clear()
+            _registered.add(value)
+
+
+def redact(text: str) -> str:
+    """Return *text* without registered secrets, those of the environment, and what looks like one.
+
+    >>> redact("GET https://me:pw@example.org/a?sig=1 Authorization: Basic abc")
+    'GET https://***@example.org/a?*** Authorization: ***'
+    """
+    for secret in sorted(_known_forms(), key=len, reverse=True):
+        text = text.replace(secret, _MASK)
+    for pattern, replacement in _PATTERNS:
+        text = pattern.sub(replacement, text)
+    return text
+
+
+def _known_forms() -> set[str]:
+    """Every form in which a known secret may be quoted."""
+    with _lock:
+        secrets = set(_registered)
+    secrets.update(os.environ.get(name, "") for name in SECRET_VARIABLES)
+    return {form for secret in secrets for form in _forms(secret) if len(form) >= _MIN_LENGTH}
+
+
+def _forms(secret: str) -> Iterator[str]:
+    # one with a line feed is quoted in pieces, or as its repr
+    yield from (secret, *secret.split(), repr(secret)[1:-1], urllib.parse.quote(secret, safe=""))
+    for pair in (f"{secret}:", f":{secret}", secret):  # as a user or password of basic authentication
+        yield base64.b64encode(pair.encode("utf-8", "replace")).decode().rstrip("=")
