@@ -136,7 +136,20 @@ class InputFileError(NpcLimsError):
         super().__init__(problems)  # what a process pool makes it from on the other side
 
     def __str__(self) -> str:
-        return "\n".join(str(problem) for problem in self.problems if problem.is_error)
+        return "\n".join(map(str, self.errors))
+
+    @property
+    def errors(self) -> tuple[Problem, ...]:
+        """The problems that make the file unusable; the others are warnings."""
+        return tuple(problem for problem in self.problems if problem.is_error)
+
+    @property
+    def summary(self) -> str:
+        """The first error and the number of the others, in one line: `line 24: ...; and 2 more errors`."""
+        first, *more = self.errors
+        where = f"line {first.line}: " if first.line else ""
+        others = f"; and {len(more):,} more error{'' if len(more) == 1 else 's'}" if more else ""
+        return f"{where}{' '.join(first.message.split())}{others} (npc-lims validate)"
 
 
 class TrackedFileError(InputFileError):

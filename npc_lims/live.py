@@ -100,7 +100,7 @@ def find_session(settings: Settings, session_id: str) -> tuple[Record | None, li
         except NoRemoteState:
             return  # a repository without the file does not list the session either
         except TrackedFileError as error:
-            reasons.append(f"{TRACKED_FILE}: {error.problems[0]}")
+            reasons.append(f"{TRACKED_FILE}: {error.errors[0]}")
         except (MissingCredentials, SourceError, RemoteStateError) as error:
             reasons.append(str(error))
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from npc_lims.errors import MissingCredentials, NpcLimsError, SourceError, TrackedFileError
+from npc_lims.errors import InputFileError, MissingCredentials, NpcLimsError, SourceError
 from npc_lims.model import SECTIONS, Record
 from npc_lims.observed import Observed
 from npc_lims.reconcile import check_breaker, reconcile
@@ -25,6 +25,9 @@ from npc_lims.state.store import Loaded, read_state, snapshot_digest, write_stat
 from npc_lims.state.sync_file import SyncFile, next_sync_file, read_sync_file, write_sync_file
 
 __all__ = ["Reporter", "SilentReporter", "SyncOptions", "SyncResult", "apply", "observe", "sync"]
+
+_LISTING = ("tracked", "training")
+"""Sources that say which sessions there are."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -147,7 +150,6 @@ def sync(settings: Settings, options: SyncOptions, reporter: Reporter | None = N
     """Run one sync: `observe`, and `apply` what was seen.
 
     Raises:
-        TrackedFileError: The tracked sessions file holds errors; nothing was asked or written.
         StateError: The state folder is damaged; nothing was written.
         SyncRefused: The breaker; nothing was written.
     """
@@ -160,7 +162,6 @@ def observe(settings: Settings, options: SyncOptions, reporter: Reporter | None 
     """Ask each source in turn, and write nothing. One that fails gives a failed observation and stops no other.
 
     Raises:
-        TrackedFileError: The tracked sessions file holds errors; nothing was asked.
         StateError: The state folder is damaged.
         NpcLimsError: A session of `options.sessions` is not known.
     """
@@ -186,16 +187,9 @@ def apply(
     """
     recorded = _read(state)
     if tracked is not None:
-        again = _ask("tracked", lambda: _observe_committed(tracked, recorded))
+        again = _ask("tracked", lambda: observe_tracked(tracked, recorded.versions("tracked")))
         observed = [_with_observation(one, again) for one in observed]
     return _apply(state, recorded, observed, dry_run=dry_run)
-
-
-def _observe_committed(tracked: Path, recorded: _Recorded) -> Observation:
-    try:
-        return observe_tracked(tracked, recorded.versions("tracked"))
-    except TrackedFileError as error:
-        raise SourceError("tracked", " ".join(str(error).split("\n", 1)[0].split())) from None
 
 
 def _with_observation(observed: Observed, new: Observation) -> Observed:
@@ -213,7 +207,9 @@ def _observe(settings: Settings, options: SyncOptions, recorded: _Recorded, repo
         if source in options.sources and not look.is_over:
             look.at(source)
     if options.sessions is not None and not options.skip_unknown:
-        _check_known(options.sessions, {*recorded.loaded.records, *look.known()})
+        # those of other shards are for the runners that have these
+        meant = [session for session in options.sessions if session in options.scope]
+        _check_known(meant, {*recorded.loaded.records, *look.known()}, look.observations)
     return Observed(tuple(look.observations), look.scope, began, options.allow_removals)
 
 
@@ -241,7 +237,7 @@ class _Look:
         observation = _ask(source, steps[source])
         self.observations.append(observation)
         self._reporter.finished(source, observation)
-        if source == "tracked" and self._options.changed:
+        if source == "tracked" and self._options.changed and observation.failure is None:
             edited = _edited(self._recorded.loaded.records, observation, self.scope)
             self.scope = dataclasses.replace(self.scope, sessions=edited)
 
@@ -318,20 +314,22 @@ def _as_of(recorded: _Recorded, observed: Observed) -> Observed:
 def _ask(source: str, step: Callable[[], Observation]) -> Observation:
     try:
         return step()
-    except TrackedFileError:
-        raise  # a mistake in a file of this repository is bad input, not an outage
+    except InputFileError as error:
+        return Observation(source, problems=error.problems, failure=SourceError(source, error.summary))
     except SourceError as error:
         return failed(SourceError(source, error.reason))
     except MissingCredentials as error:
         return failed(SourceError(source, str(error)))
 
 
-def _check_known(sessions: Collection[str], known: Collection[str]) -> None:
+def _check_known(sessions: Collection[str], known: Collection[str], observations: Sequence[Observation]) -> None:
     unknown = sorted(set(sessions) - set(known))
     if unknown:
+        failures = [one.failure for one in observations if one.failure is not None and one.source in _LISTING]
+        unread = f"; not all of these could be read: {'; '.join(map(str, failures))}" if failures else ""
         raise NpcLimsError(
             f"no such session: {', '.join(unknown)}; a session is known once it is in tracked_sessions.yaml "
-            "or in a training workbook"
+            f"or in a training workbook{unread}"
         )
 
 

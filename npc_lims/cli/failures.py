@@ -9,7 +9,8 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from typing import Any, cast
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, cast
 
 import typer
 
@@ -17,7 +18,11 @@ from npc_lims.cli.console import complain, warn
 from npc_lims.cli.exit_codes import ExitCode
 from npc_lims.errors import InputFileError, NpcLimsError, NpcLimsWarning, SyncRefused
 
-__all__ = ["show_warning", "tell"]
+if TYPE_CHECKING:
+    from npc_lims.problems import Problem
+    from npc_lims.sources.observation import Observation
+
+__all__ = ["report_failed_sources", "show_warning", "tell"]
 
 # typer has a copy of click inside, older releases of it depend on click: the classes are got at through one that it
 # has always exported
@@ -49,6 +54,14 @@ def tell(error: BaseException) -> int:
     return ExitCode.REFUSED if isinstance(error, SyncRefused) else ExitCode.MISTAKE
 
 
+def report_failed_sources(observations: Iterable[Observation]) -> None:
+    """Print why each source failed, after the errors in its file if there are any."""
+    for one in observations:
+        if one.failure is not None:
+            _list_problems([problem for problem in one.problems if problem.is_error])
+            complain(f"{one.source} failed, what is recorded of it stays: {one.failure.reason}")
+
+
 def show_warning(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
     """Warnings in the style of errors, without the line of source that Python shows."""
     kind = "" if issubclass(category, NpcLimsWarning) else f"{category.__name__}: "
@@ -73,11 +86,16 @@ def _message(error: BaseException) -> str | None:
 
 def _of_file(error: InputFileError) -> str:
     """The problems, as compilers list them, are printed before."""
-    problems = [problem for problem in error.problems if problem.is_error]
-    print(error, file=sys.stderr)
+    problems = error.errors
+    _list_problems(problems)
     files = ", ".join(dict.fromkeys(problem.file for problem in problems))
     count = f"{len(problems):,} error{'' if len(problems) == 1 else 's'}"
     return f"{files}: {count}, listed above; correct them and give the command again"
+
+
+def _list_problems(problems: Sequence[Problem]) -> None:
+    for problem in problems:
+        print(problem, file=sys.stderr)
 
 
 def _of_usage(error: Any) -> str:

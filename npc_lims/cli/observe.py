@@ -7,8 +7,9 @@ from typing import Optional
 
 import typer
 
-from npc_lims.cli.console import complain, err, out
+from npc_lims.cli.console import err, out
 from npc_lims.cli.exit_codes import ExitCode
+from npc_lims.cli.failures import report_failed_sources
 from npc_lims.cli.options import (
     CHANGED_HELP,
     ONLY_HELP,
@@ -27,7 +28,9 @@ def observe_command(
     state: Optional[Path] = typer.Option(
         None, help="State folder, which is only read. Default: that of this checkout."
     ),
-    tracked: Optional[Path] = typer.Option(None, help="Default: tracked_sessions.yaml beside the state folder."),
+    tracked: Optional[Path] = typer.Option(
+        None, exists=True, help="Default: tracked_sessions.yaml beside the state folder."
+    ),
     only: Optional[list[str]] = typer.Option(None, help=ONLY_HELP),
     sessions: Optional[list[str]] = typer.Option(None, help=SESSIONS_HELP),
     changed: bool = typer.Option(False, "--changed", help=CHANGED_HELP),
@@ -46,7 +49,8 @@ def observe_command(
     Reads tracked_sessions.yaml, the state folder, the training workbooks, Code Ocean and S3. Writes one file into the
     folder --out. Needs AWS keys and CODE_OCEAN_API_TOKEN, unless --only leaves out what needs them.
 
-    Exits with 0 if complete; 2 on bad input; 3 if a source failed (what the others say is written); 4 if the breaker
+    Exits with 0 if complete; 2 on bad input; 3 if a source failed, such as a tracked file
+    with errors (what the others say is written); 4 if the breaker
     refuses.
 
     \b
@@ -80,7 +84,6 @@ def observe_command(
     write_observed(path, observed)
     sources = ", ".join(one.source for one in observed.observations if one.failure is None)
     out().print(f"{path}: what {sources or 'no source'} said")
-    for failure in observed.failures:
-        complain(f"{failure.source} failed, what is recorded of it stays: {failure.reason}")
+    report_failed_sources(observed.observations)
     if observed.failures:
         raise typer.Exit(ExitCode.INCOMPLETE)

@@ -25,9 +25,19 @@ CHANGED_HELP = "Only sessions whose entry in the tracked file says something new
 
 
 def tracked_beside(folder: Path) -> Path:
-    """The tracked file that belongs to a state folder."""
+    """The tracked file that belongs to a state folder.
+
+    Raises:
+        NpcLimsError: There is neither: a sync would begin a state where nobody wants one.
+    """
     beside = folder.resolve().parent / TRACKED_FILE
-    return beside if beside.is_file() else checkout() / TRACKED_FILE
+    found = beside if beside.is_file() else checkout() / TRACKED_FILE
+    if not found.exists() and not folder.exists():
+        raise NpcLimsError(
+            f"{found}: there is no such file, and no state folder {folder}: "
+            "run this in a checkout that has them, or give --state and --tracked"
+        )
+    return found
 
 
 def sources_of(only: Optional[list[str]]) -> list[str]:

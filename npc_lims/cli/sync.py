@@ -8,8 +8,9 @@ from typing import Optional
 
 import typer
 
-from npc_lims.cli.console import complain, err, out, warn
+from npc_lims.cli.console import err, out, warn
 from npc_lims.cli.exit_codes import ExitCode
+from npc_lims.cli.failures import report_failed_sources
 from npc_lims.cli.lists import csv_option, json_option, one_style, print_csv, print_json
 from npc_lims.cli.options import (
     CHANGED_HELP,
@@ -35,7 +36,9 @@ _COLUMNS = ("id", "what", "details")
 
 def sync_command(
     state: Optional[Path] = typer.Option(None, help="State folder. Default: state/ of this checkout."),
-    tracked: Optional[Path] = typer.Option(None, help="Default: tracked_sessions.yaml beside the state folder."),
+    tracked: Optional[Path] = typer.Option(
+        None, exists=True, help="Default: tracked_sessions.yaml beside the state folder."
+    ),
     only: Optional[list[str]] = typer.Option(None, help=ONLY_HELP),
     sessions: Optional[list[str]] = typer.Option(None, help=SESSIONS_HELP),
     changed: bool = typer.Option(False, "--changed", help=CHANGED_HELP),
@@ -52,7 +55,8 @@ def sync_command(
     changed, and keeps what was seen for `npc-lims publish`. Needs AWS keys and CODE_OCEAN_API_TOKEN, unless --only or
     --mirror leaves out what needs them.
 
-    Exits with 0 if complete; 2 on bad input; 3 if a source failed (the rest is written); 4 if it would
+    Exits with 0 if complete; 2 on bad input; 3 if a source failed, such as a tracked file with errors
+    (the rest is written); 4 if it would
     remove or blank more than 10 sessions and 5 % of them.
 
     \b
@@ -95,8 +99,7 @@ def sync_command(
         print_csv(_COLUMNS, (change.as_dict() for change in result.changes))
     else:
         _print(result, options)
-    for failure in result.failures:
-        complain(f"{failure.source} failed, what is recorded of it stays: {failure.reason}")
+    report_failed_sources(result.observations)
     if result.failures:
         raise typer.Exit(ExitCode.INCOMPLETE)
 

@@ -13,8 +13,10 @@ import pytest
 from npc_lims.demo.world import write_world
 from npc_lims.errors import SessionIndexError
 from npc_lims.lookup import find_asset
+from npc_lims.observed import read_observed_folder
 from npc_lims.settings import Settings
 from npc_lims.state.store import read_record
+from npc_lims.state.sync_file import read_sync_file
 from tests.integration.world import ADDED, SORTED, UPLOADED, Done, facts_of, files_of, run_cli
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -141,13 +143,70 @@ def test_mistakes_are_exit_2_and_one_message(world: Path, arguments: list[str], 
     assert files_of(world) == before
 
 
-def test_errors_in_the_tracked_file_are_exit_2_with_their_lines(world: Path) -> None:
+def test_errors_in_the_tracked_file_fail_that_source_alone(world: Path) -> None:
+    sync()
+    before = read_record(world / "state", UPLOADED)
+    write_world(world, 2)
     path = world / "tracked_sessions.yaml"
-    path.write_text("ephys:\n  P:\n    - //allen/DRpilot_901001_20240311:\n        days: 1\n")
+    path.write_text(path.read_text() + "    - //allen/DRpilot_909909_20240311:\n        days: 1\n    - rubbish\n")
+    end = len(path.read_text().splitlines())
     done = sync()
+    assert done.code == 3, done
+    # each error with its position, and the first one as the reason
+    assert f"tracked_sessions.yaml:{end - 1}:9: error: unknown key 'days'" in done.err
+    assert f"tracked_sessions.yaml:{end}:7: error: " in done.err
+    assert f"npc-lims: error: tracked failed, what is recorded of it stays: line {end - 1}: unknown" in done.err
+    assert "; and 1 more error (npc-lims validate)" in done.err
+    # what the other sources have is written; what the last valid file said stays
+    after = read_record(world / "state", UPLOADED)
+    assert before is not None
+    assert after is not None
+    assert (after.tracked, after.codeocean != before.codeocean) == (before.tracked, True)
+    failure = read_sync_file(world / "state").sources["tracked"].failure
+    assert failure is not None
+    assert failure.reason.startswith(f"line {end - 1}: unknown key")
+
+
+def test_of_a_broken_file_no_entry_tells_which_changed_so_all_sessions_are_asked_about(
+    world: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As at a push of one."""
+    sync()
+    (world / "tracked_sessions.yaml").write_text("ephys: [")
+    monkeypatch.setenv("NPC_LIMS_MIRROR", "mirror")
+    done = run_cli("observe", "--changed", "--out", str(tmp_path / "seen"))
+    assert done.code == 3, done
+    (observed,) = read_observed_folder(tmp_path / "seen")
+    assert [one.source for one in observed.observations] == ["tracked", "training", "codeocean", "s3"]
+    assert observed.scope.is_whole
+    assert [failure.source for failure in observed.failures] == ["tracked"]
+
+
+def test_an_unknown_session_names_what_could_not_be_read(world: Path) -> None:
+    (world / "tracked_sessions.yaml").write_text("ephys: [")
+    done = sync("--sessions", "123456_2020-01-01")
     assert done.code == 2, done
-    assert "tracked_sessions.yaml:4:9: error:" in done.err
-    assert not (world / "state").exists()
+    assert "no such session: 123456_2020-01-01; " in done.err
+    assert "not all of these could be read: tracked: line 1: " in done.err
+
+
+@pytest.mark.parametrize("shard", ["1/2", "2/2"])
+def test_a_new_session_of_another_shard_is_no_mistake(
+    world: Path, shard: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("NPC_LIMS_MIRROR", "mirror")
+    done = run_cli("observe", "--sessions", UPLOADED, "--shard", shard, "--out", str(tmp_path / "seen"))
+    assert done.code == 0, done
+
+
+def test_where_there_is_neither_file_nor_state_nothing_is_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = run_cli("sync")
+    assert done.code == 2, done
+    assert "there is no such file, and no state folder" in done.err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_damaged_state_is_exit_2_and_names_the_file(world: Path) -> None:
