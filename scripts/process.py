@@ -31,7 +31,7 @@ def arguments(command: str, environ: Mapping[str, str]) -> tuple[list[str], list
     """Options for a command, before and after those that it is called with."""
     if command in ("start", "collect"):
         return [f"--summary={environ['GITHUB_STEP_SUMMARY']}"], []
-    here = ["--publish", f"--branch={environ['GITHUB_REF_NAME']}", f"--by={RUN.format_map(environ)}"]
+    here = ["--publish", f"--branch={environ['GITHUB_REF']}", f"--by={RUN.format_map(environ)}"]
     if command == "record":
         return here, []
     payload = json.loads(Path(environ["GITHUB_EVENT_PATH"]).read_text(encoding="utf-8"))

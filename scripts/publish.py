@@ -11,7 +11,7 @@ RUN = "{GITHUB_SERVER_URL}/{GITHUB_REPOSITORY}/actions/runs/{GITHUB_RUN_ID}"
 
 if __name__ == "__main__":
     of_this_run = [
-        f"--branch={os.environ['GITHUB_REF_NAME']}",
+        f"--branch={os.environ['GITHUB_REF']}",
         f"--summary={os.environ['GITHUB_STEP_SUMMARY']}",
         f"--trailer=Npc-Lims-Run={RUN.format_map(os.environ)}",
     ]

@@ -191,6 +191,20 @@ def test_commits_that_come_between_stay(synced_lab: Lab) -> None:
     assert session_file(SORTED) in changed_since(lab, between)
 
 
+def test_a_queued_run_builds_on_what_the_run_before_it_published(synced_lab: Lab) -> None:
+    """Here everything is changed and changed back meanwhile, so that to the commit of its event nothing is new."""
+    lab = synced_lab
+    first = {path: lab.remote.read(path) for path in lab.remote.files(below="state/sessions/")}
+    queued = schedule(lab.remote, LIGHT)
+    lab.cloud.load(2)
+    tick(lab).expect()
+    assert {path: lab.remote.read(path) for path in lab.remote.files(below="state/sessions/")} != first
+    lab.cloud.load(1)
+    run = lab.run("sync", queued).expect()
+    assert {path: lab.remote.read(path) for path in lab.remote.files(below="state/sessions/")} == first
+    assert "all files and the snapshot agree" in run.log
+
+
 def test_a_protected_main_takes_the_commit_of_an_app(lab: Lab) -> None:
     lab.remote.protect("main", "state-writer[bot]")
     event = lab.push_tracked(tracked(1))
