@@ -64,6 +64,7 @@ _NAMES = {
         "AmbiguousAsset",
         "AmbiguousAssetWarning",
         "AssetError",
+        "CacheWarning",
         "ComputationError",
         "FutureTimestampWarning",
         "GitError",

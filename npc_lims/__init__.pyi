@@ -57,6 +57,7 @@ from npc_lims.errors import (
     AmbiguousAsset as AmbiguousAsset,
     AmbiguousAssetWarning as AmbiguousAssetWarning,
     AssetError as AssetError,
+    CacheWarning as CacheWarning,
     ComputationError as ComputationError,
     FutureTimestampWarning as FutureTimestampWarning,
     GitError as GitError,

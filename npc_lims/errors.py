@@ -24,10 +24,11 @@ NpcLimsError
 └── SyncRefused             a sync would remove or blank too much at once
 
 NpcLimsWarning              (a UserWarning)
-├── StaleStateWarning       GitHub could not be asked: a kept copy answers, and its age is told
+├── StaleStateWarning       sources were last read completely too long ago, or a cached snapshot stands in for GitHub
 ├── LiveStateWarning        there is no state to read: the sources themselves answer
 ├── UnknownStatusWarning    a filter leaves out sessions whose status was never observed
 ├── AmbiguousAssetWarning   there are several assets of one kind for a session: the newest is used
+├── CacheWarning            a file of the cache on disk is not the user's own: it is ignored
 ├── FutureTimestampWarning  a timestamp lies in the future by this machine's clock: it is ignored
 └── HistoryWarning          the history as told is not all of it: a damaged version, a shallow clone
 """
@@ -45,6 +46,7 @@ __all__ = [
     "AmbiguousAsset",
     "AmbiguousAssetWarning",
     "AssetError",
+    "CacheWarning",
     "ComputationError",
     "FutureTimestampWarning",
     "GitError",
@@ -227,7 +229,11 @@ class NpcLimsWarning(UserWarning):
 
 
 class StaleStateWarning(NpcLimsWarning):
-    """GitHub could not be asked: the answer comes from a kept copy, and the warning tells its age."""
+    """State may be out of date.
+
+    A source was last read completely more than two sync periods ago (the warning names each), or GitHub is unavailable
+    and a cached snapshot or the mirror answers (the warning says how old it is).
+    """
 
 
 class LiveStateWarning(NpcLimsWarning):
@@ -240,6 +246,10 @@ class UnknownStatusWarning(NpcLimsWarning):
 
 class AmbiguousAssetWarning(NpcLimsWarning):
     """There are several data assets of one kind for a session: the newest is used, and the others are named."""
+
+
+class CacheWarning(NpcLimsWarning):
+    """A file or folder of the cache on disk belongs to another user, or is a symbolic link: it is ignored."""
 
 
 class FutureTimestampWarning(NpcLimsWarning):

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from npc_lims.cachedir import cache_dir, keep_within, load_copy, save_copy
+from npc_lims.cachedir import cache_dir, keep_within, load_copy, save_copy, touch_entry
 from npc_lims.history.moments import Point
 
 if TYPE_CHECKING:
@@ -48,8 +46,7 @@ def save_point(settings: Settings, place: str, name: str, point: Point) -> None:
 def _load(path: Path, address: str, version: str) -> bytes | None:
     content = load_copy(path, address, version)
     if content is not None:
-        with contextlib.suppress(OSError):
-            os.utime(path)  # used now: others go first
+        touch_entry(path)  # used now: others go first
     return content
 
 

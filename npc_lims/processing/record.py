@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
+from npc_lims.cachedir import entry_stat, prepare_folder
 from npc_lims.errors import StateError
 from npc_lims.model import Record
 from npc_lims.processing.pipelines import Process
@@ -99,11 +100,14 @@ def locked(state: Path, locks: Path, patience: float = LONGEST_WAIT) -> Iterator
         patience: Seconds to wait for it.
 
     Raises:
-        StateError: Somebody else has it for longer.
+        StateError: Somebody else has it for longer, or may put files there.
     """
-    locks.mkdir(parents=True, exist_ok=True)
-    name = hashlib.sha256(str(state.resolve()).encode()).hexdigest()[:32]
-    connection = sqlite3.connect(locks / f"{name}.lock", timeout=patience, isolation_level=None)
+    path = locks / f"{hashlib.sha256(str(state.resolve()).encode()).hexdigest()[:32]}.lock"
+    if prepare_folder(locks):
+        path.touch(mode=0o600)
+    if entry_stat(path) is None:
+        raise StateError(f"{path}: cannot be used as a lock; delete it, or let NPC_LIMS_CACHE_DIR name another folder")
+    connection = sqlite3.connect(path, timeout=patience, isolation_level=None)
     try:
         try:
             connection.execute("BEGIN EXCLUSIVE")

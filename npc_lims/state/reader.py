@@ -12,12 +12,14 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
+import os
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from npc_lims.cachedir import entry_stat
 from npc_lims.errors import GitError, NoRemoteState, RemoteStateError, StaleStateWarning, StateError
 from npc_lims.memo import Memo
 from npc_lims.notice import notify
@@ -139,7 +141,7 @@ def read_one(settings: Settings, session_id: str, ttl: float | None = None) -> d
     kept = _single.get(question)
     if kept is not None and time.monotonic() - kept[0] < (settings.ttl if ttl is None else ttl):
         return kept[1]
-    nothing_kept = not any(kept.exists() or _unkept.get(str(kept)) for kept in (path, mirror_path(settings)))
+    nothing_kept = not any(entry_stat(kept) or _unkept.get(str(kept)) for kept in (path, mirror_path(settings)))
     if nothing_kept and _asked.get(str(path)) is None and _failure(path) is None:
         _asked.put(str(path), True)
         found = _fetch_own_file(settings, session_id)
@@ -207,7 +209,8 @@ def _read_own_file(folder: Path, session_id: str) -> dict[str, Any] | None:
     from npc_lims.state.store import read_record, session_path
 
     # reading YAML takes thirty milliseconds, and every path of a session begins with this
-    question = _version(session_path(folder, session_id))
+    path = session_path(folder, session_id)
+    question = _version(path, _status(path))
     kept = None if question is None else _own_files.get(question)
     if kept is not None:
         return kept
@@ -284,12 +287,13 @@ def _of_mirror(mirror: str, lines: Lines) -> Snapshot:
 def _kept(path: Path, ttl: float = math.inf) -> tuple[float, Lines] | None:
     """What is kept of a server's answer, on disk or in memory, and how many seconds ago it was last confirmed."""
     age = _age(path)
-    if age is not None and age < ttl and (lines := _read_kept(path)) is not None:
-        return age, lines
-    unkept = _unkept.get(str(path)) if age is None else None
-    if unkept is None or time.monotonic() - unkept[0] >= ttl:
-        return None
-    return time.monotonic() - unkept[0], unkept[1]
+    unkept = _unkept.get(str(path))
+    if unkept is not None and (age is None or time.monotonic() - unkept[0] < age):
+        age, lines = time.monotonic() - unkept[0], unkept[1]
+        return (age, lines) if age < ttl else None
+    if age is not None and age < ttl and (kept := _read_kept(path)) is not None:
+        return age, kept
+    return None
 
 
 def _ask(path: Path, ask: Callable[[], Lines]) -> Lines:
@@ -301,10 +305,10 @@ def _ask(path: Path, ask: Callable[[], Lines]) -> Lines:
         lines = ask()
     except RemoteStateError as error:
         raise _leave_alone(path, error) from None
-    question = _version(path)
+    question, age = _version(path, entry_stat(path)), _age(path)
     if question is not None:
         _kept_lines.put(question, lines)
-    else:
+    if age is None or age >= _LEFT_ALONE:  # not written
         _unkept.put(str(path), (time.monotonic(), lines))
     return lines
 
@@ -332,24 +336,25 @@ def _warn_once(path: Path, message: str) -> None:
 
 
 def _age(path: Path) -> float | None:
-    try:
-        # a time in the future, by a clock that was wrong then or is now, makes the copy as doubtful as an old one
-        return abs(time.time() - path.stat().st_mtime)
-    except OSError:
-        return None
+    status = entry_stat(path)
+    # a time in the future, by a clock that was wrong then or is now, makes the copy as doubtful as an old one
+    return None if status is None else abs(time.time() - status.st_mtime)
 
 
-def _version(path: Path) -> tuple[str, int, int, int] | None:
-    """What tells one content of the kept file from another."""
+def _version(path: Path, status: os.stat_result | None) -> tuple[str, int, int, int] | None:
+    """What tells one content of a file from another."""
+    return None if status is None else (str(path), status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+def _status(path: Path) -> os.stat_result | None:
     try:
-        stat = path.stat()
+        return path.stat()
     except OSError:
         return None
-    return str(path), stat.st_ino, stat.st_size, stat.st_mtime_ns
 
 
 def _read_kept(path: Path) -> Lines | None:
-    question = _version(path)
+    question = _version(path, entry_stat(path))
     lines = None if question is None else _kept_lines.get(question)
     if lines is not None or question is None:
         return lines

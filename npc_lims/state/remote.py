@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
-import os
 import time
 import urllib.parse
 import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable, Optional
 
-from npc_lims.cachedir import cache_dir
+from npc_lims.cachedir import cache_dir, entry_stat, read_entry, touch_entry, write_entry
 from npc_lims.errors import NoRemoteState, RemoteStateError
 from npc_lims.sources import TRACKED_FILE
-from npc_lims.state.files import write_atomically
 from npc_lims.state.snapshot import SNAPSHOT, checked_lines, split_lines
 
 if TYPE_CHECKING:
@@ -99,10 +96,11 @@ def read_cached_snapshot(settings: Settings) -> CachedSnapshot | None:
 
 def read_kept(path: Path) -> CachedSnapshot | None:
     """The snapshot that `keep_snapshot` wrote to *path*, or None."""
+    status = entry_stat(path)
+    if status is None:
+        return None
     try:
-        with open(path, "rb") as file:
-            checked = os.fstat(file.fileno()).st_mtime
-            head, _, content = file.read().partition(b"\n")
+        head, _, content = (read_entry(path) or b"").partition(b"\n")
         meta = json.loads(head)
         if meta["crc32"] != zlib.crc32(content):
             return None
@@ -110,10 +108,10 @@ def read_kept(path: Path) -> CachedSnapshot | None:
         return CachedSnapshot(
             split_lines(content),
             str(meta["etag"]),
-            max(0.0, time.time() - checked),
+            max(0.0, time.time() - status.st_mtime),
             None if published is None else float(published),
         )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
@@ -121,13 +119,10 @@ def keep_snapshot(path: Path, fetched: Fetched | None, cached: CachedSnapshot | 
     """The lines of an answer, kept at *path* for the next time; None is the answer that *cached* is the present one."""
     if fetched is None:
         assert cached is not None, "the server answered 304 to a request without If-None-Match"
-        with contextlib.suppress(OSError):
-            os.utime(path)
+        touch_entry(path)
         return cached.lines
     head = {"etag": fetched.etag, "crc32": zlib.crc32(fetched.content), "published": fetched.published}
-    # that an answer cannot be kept (read-only home, full disk) costs the next caller a request
-    with contextlib.suppress(OSError):
-        write_atomically(path, json.dumps(head).encode() + b"\n" + fetched.content)
+    write_entry(path, json.dumps(head).encode() + b"\n" + fetched.content)
     return split_lines(fetched.content)
 
 
