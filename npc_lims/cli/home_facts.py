@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import math
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional
@@ -23,6 +24,7 @@ from npc_lims.state.reader import Origin, origin_of_state, read_snapshot
 from npc_lims.state.remote import cached_snapshot_path, fetch_file
 from npc_lims.state.snapshot import parse_line
 from npc_lims.state.sync_file import SYNC_FILE, SyncFile, read_sync_file
+from npc_lims.utils.timestamps import is_future
 
 if TYPE_CHECKING:
     from npc_lims.processing.runs import Run
@@ -127,9 +129,9 @@ def _sync_file(settings: Settings, origin: Origin) -> SyncFile:
         return read_sync_file(settings.state)
     folder = cached_snapshot_path(settings).with_suffix(".sync")
     path = folder / SYNC_FILE
-    if origin.kind in ("stale cache", "mirror") or (
-        path.is_file() and time.time() - path.stat().st_mtime < settings.ttl
-    ):
+    validated = path.stat().st_mtime if path.is_file() else -math.inf
+    is_fresh = time.time() - validated < settings.ttl and not is_future(validated)
+    if origin.kind in ("stale cache", "mirror") or is_fresh:
         return read_sync_file(folder)
     content = fetch_file(settings, f"state/{SYNC_FILE}")
     if content is None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from npc_lims.model import SECTIONS
 from npc_lims.overview.moments import moment_of
+from npc_lims.utils.timestamps import is_future
 
 if TYPE_CHECKING:
     from npc_lims.state.sync_file import SyncFile
@@ -50,11 +51,13 @@ def _age(name: str, sync_file: SyncFile, now: datetime.datetime) -> SourceAge:
         return SourceAge(name, None, None, is_late=True)
     failure = source.failure
     last = moment_of(source.last_complete)
-    # a clock that is wrong here or there makes no negative age
+    if last is not None and is_future(last, now):
+        last = None  # by a clock that is wrong: nothing says how old it is
+    # clocks that are a few minutes apart make no negative age
     age = None if last is None else max(now - last, datetime.timedelta(0))
     return SourceAge(
         name,
-        source.last_complete,
+        None if last is None else source.last_complete,
         age,
         is_late=age is None or age > LATE_AFTER,
         failure=None if failure is None else failure.reason,

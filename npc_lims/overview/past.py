@@ -7,6 +7,7 @@ import datetime
 from typing import TYPE_CHECKING
 
 from npc_lims.overview.moments import moment_of
+from npc_lims.utils.timestamps import is_future
 
 if TYPE_CHECKING:
     from npc_lims.history.commits import Commit
@@ -41,10 +42,11 @@ class Past:
 
     Attributes:
         first_seen: Session id to flag to when it was first seen to turn from no to yes. That a flag was yes from the
-            beginning, or since its source was first asked, tells no date.
+            beginning, or since its source was first asked, tells no date; nor does a commit of the future.
     """
 
     def __init__(self, now: datetime.datetime) -> None:
+        self._now = now
         self._since = now - LOOK_BACK
         self._lost: dict[str, dict[str, Transition]] = {}
         self.first_seen: dict[str, dict[str, datetime.datetime]] = {}
@@ -54,7 +56,8 @@ class Past:
         if when is None:
             return
         for field in transition.change.fields:
-            if field.field.startswith("status.") and field.before is False and field.after is True:
+            is_first = field.field.startswith("status.") and field.before is False and field.after is True
+            if is_first and not is_future(when, self._now):
                 flag = field.field[len("status.") :]
                 self.first_seen.setdefault(transition.session, {}).setdefault(flag, when)
         lost = self._lost.setdefault(transition.session, {})

@@ -12,10 +12,13 @@ import pydantic
 
 from npc_lims.errors import StateError
 from npc_lims.model import Model
+from npc_lims.notice import warn_future_timestamp
 from npc_lims.processing.pipelines_schema import PROCESS_NAME
 from npc_lims.processing.runs import Run, in_order
 from npc_lims.state.files import TEMPORARY, write_atomically
 from npc_lims.state.render import render_yaml
+from npc_lims.utc import utc_time
+from npc_lims.utils.timestamps import is_future
 
 __all__ = [
     "RUNS",
@@ -34,6 +37,7 @@ RUNS = "runs"
 
 SCHEMA = 1
 _REMEDY = "restore it (git checkout)"
+_LONG_AGO = "2000-01-01T00:00:00Z"
 
 
 class _RunsFile(Model):
@@ -50,16 +54,26 @@ def runs_path(state: Path, process: str) -> Path:
 
 
 def read_runs(state: Path, process: str) -> tuple[Run, ...]:
-    """What is recorded of a process: nothing if there is no file.
+    """Return what is recorded of a process: nothing if there is no file.
+
+    A claim from the future is warned of and counts as expired: it would block its session until then.
 
     Raises:
         StateError: The file is damaged, or of another schema.
     """
     path = runs_path(state, process)
     try:
-        return parse_runs(path.read_bytes(), path)
+        runs = parse_runs(path.read_bytes(), path)
     except FileNotFoundError:
         return ()
+    return tuple(_expired_if_future(run, path) for run in runs)
+
+
+def _expired_if_future(run: Run, path: Path) -> Run:
+    if not (run.is_claim and is_future(utc_time(run.claimed))):
+        return run
+    warn_future_timestamp(f"{path}: the claim of {run.session}, try {run.attempt}", run.claimed)
+    return run.model_copy(update={"claimed": _LONG_AGO})
 
 
 def parse_runs(content: bytes, path: Path) -> tuple[Run, ...]:

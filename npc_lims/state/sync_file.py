@@ -9,16 +9,18 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Optional
+from typing import Annotated, Any, Optional
 
 import pydantic
 
 from npc_lims.errors import StateError
 from npc_lims.model import SECTIONS, Model
+from npc_lims.notice import warn_future_timestamp
 from npc_lims.sources.observation import Observation
 from npc_lims.state.files import write_atomically
 from npc_lims.state.render import render_yaml
 from npc_lims.utc import utc_text, utc_time
+from npc_lims.utils.timestamps import is_future
 
 __all__ = ["SYNC_FILE", "Failure", "SourceSync", "SyncFile", "next_sync_file", "read_sync_file", "write_sync_file"]
 
@@ -26,15 +28,25 @@ SYNC_FILE = "sync.yaml"
 _REWRITE_AFTER = datetime.timedelta(days=1)
 
 
+def _check_time(text: str) -> str:
+    if utc_text(utc_time(text)) != text:
+        raise ValueError("a time is written YYYY-MM-DDTHH:MM:SSZ")
+    return text
+
+
+Time = Annotated[str, pydantic.AfterValidator(_check_time)]
+
+
 class Failure(Model):
-    at: str
+    at: Optional[Time]
+    """UTC time of the first sync that failed for this reason; null if that is not known."""
     reason: str
 
 
 class SourceSync(Model):
     """What is known of one source."""
 
-    last_complete: Optional[str] = pydantic.Field(None, pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}Z$")
+    last_complete: Optional[Time] = None
     """UTC time of the last sync in which the source answered whole; null if it never has."""
     counts: dict[str, int] = pydantic.Field(default_factory=dict)
     versions: dict[str, str] = pydantic.Field(default_factory=dict)
@@ -65,23 +77,43 @@ class SyncFile(Model):
         return value
 
 
-def read_sync_file(folder: Path) -> SyncFile:
-    """
+def read_sync_file(folder: Path, name: str | None = None) -> SyncFile:
+    """Return the content of the file in *folder*; nothing is known if there is none.
+
+    A timestamp in the future is ignored with a warning.
+
+    Args:
+        name: The file in messages; its path if not given.
+
     Raises:
         StateError: The file is damaged.
     """
     import ruamel.yaml
 
     path = folder / SYNC_FILE
+    name = str(path) if name is None else name
     try:
-        return SyncFile.model_validate(ruamel.yaml.YAML(typ="safe", pure=True).load(path.read_bytes()))
+        content = SyncFile.model_validate(ruamel.yaml.YAML(typ="safe", pure=True).load(path.read_bytes()))
     except FileNotFoundError:
         return SyncFile()
     except (ruamel.yaml.error.YAMLError, pydantic.ValidationError, RecursionError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise StateError(
-            f"{path}: damaged ({reason}); restore it (git checkout), or delete it and sync --full"
+            f"{name}: damaged ({reason}); restore it (git checkout), or delete it and sync --full"
         ) from None
+    sources = {source: _without_future(one, f"{name}: sources.{source}") for source, one in content.sources.items()}
+    return content if sources == content.sources else content.model_copy(update={"sources": sources})
+
+
+def _without_future(source: SourceSync, where: str) -> SourceSync:
+    failure = source.failure
+    if source.last_complete is not None and is_future(utc_time(source.last_complete)):
+        warn_future_timestamp(f"{where}.last_complete", source.last_complete)
+        source = source.model_copy(update={"last_complete": None})
+    if failure is not None and failure.at is not None and is_future(utc_time(failure.at)):
+        warn_future_timestamp(f"{where}.failure.at", failure.at)
+        source = source.model_copy(update={"failure": failure.model_copy(update={"at": None})})
+    return source
 
 
 def write_sync_file(folder: Path, content: SyncFile) -> Path:
@@ -121,13 +153,13 @@ def _next_source(old: SourceSync, observation: Observation, stamp: str, whole: b
     kept = old.model_copy(update={"versions": {}}) if is_mixed else old
     if observation.failure is not None:
         failure = Failure(at=stamp, reason=observation.failure.reason)
-        if old.failure is not None and old.failure.reason == failure.reason:
+        if old.failure is not None and old.failure.at is not None and old.failure.reason == failure.reason:
             failure = old.failure
         return kept.model_copy(update={"failure": failure})
     if not whole:
         return kept
     return SourceSync(
-        last_complete=stamp,
+        last_complete=max(stamp, old.last_complete or ""),
         counts=dict(observation.counts) or old.counts,
         versions=dict(observation.versions),
     )
@@ -143,7 +175,7 @@ def _without_times(content: SyncFile) -> Mapping[str, Any]:
         # that it has been complete once is a fact, when is a time
         source["last_complete"] = source["last_complete"] is not None
         if source["failure"]:
-            source["failure"].pop("at")
+            source["failure"]["at"] = source["failure"]["at"] is not None
     return data
 
 

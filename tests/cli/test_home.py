@@ -20,6 +20,7 @@ from npc_lims.overview.attention import Item, Matter
 from npc_lims.overview.totals import Totals
 from npc_lims.settings import load_settings
 from npc_lims.state.reader import Origin
+from npc_lims.state.remote import cached_snapshot_path
 from tests.integration.world import GitHub, down, run_cli, run_git
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=timezone.utc)
@@ -174,6 +175,14 @@ def test_published_state_costs_two_requests_and_then_none(github: GitHub, elsewh
     assert github.paths == ["state/sessions.jsonl", "state/sync.yaml"]
     assert run_cli().code == 0
     assert len(github.paths) == 2
+
+
+def test_a_kept_file_of_the_future_is_not_fresh(github: GitHub, elsewhere: Path) -> None:
+    assert run_cli().code == 0
+    (kept,) = cached_snapshot_path(load_settings()).with_suffix(".sync").iterdir()
+    os.utime(kept, (4e9, 4e9))
+    assert run_cli().code == 0
+    assert github.paths[2:] == ["state/sync.yaml"]
 
 
 @pytest.mark.filterwarnings("always::npc_lims.errors.StaleStateWarning")

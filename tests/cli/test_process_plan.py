@@ -21,7 +21,7 @@ from tests.integration.world import Done, commit_all, run_cli, run_git
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 NEWEST = "901003_2024-10-24"
-TODAY = "2026-11-22T10:00:00Z"
+TODAY = "2024-11-22T10:00:00Z"
 
 
 @pytest.fixture
@@ -217,7 +217,7 @@ def test_every_mistake_of_the_file_is_told_with_its_line(folder: Path) -> None:
 def test_runs_are_listed_with_what_came_of_them(folder: Path) -> None:
     state = folder / "state"
     assert run_cli("process", "runs").out == "no runs are recorded\n"
-    made = RunAsset(id="a", name="ecephys_901003_2024-10-24_11-15-36_dlc_eye_2026-11-22_10-00-00")
+    made = RunAsset(id="a", name="ecephys_901003_2024-10-24_11-15-36_dlc_eye_2024-11-22_10-00-00")
     started = {"computation": "1c90", "started": TODAY}
     write_runs(
         state,
@@ -233,10 +233,10 @@ def test_runs_are_listed_with_what_came_of_them(folder: Path) -> None:
     assert done.code == 0, done
     assert done.out.splitlines() == [
         "process  session            try  since                 state    about",
-        "dlc_eye  901002_2024-05-16  1    2026-11-22T10:00:00Z  claimed  not known to be started",
-        "dlc_eye  901003_2024-10-24  1    2026-11-22T10:00:00Z  errored  Out of memory.",
-        f"dlc_eye  901003_2024-10-24  2    2026-11-22T10:00:00Z  shared   {made.name}",
-        "sorting  901003_2024-10-24  1    2026-11-22T10:00:00Z  running  1c90",
+        "dlc_eye  901002_2024-05-16  1    2024-11-22T10:00:00Z  claimed  not known to be started",
+        "dlc_eye  901003_2024-10-24  1    2024-11-22T10:00:00Z  errored  Out of memory.",
+        f"dlc_eye  901003_2024-10-24  2    2024-11-22T10:00:00Z  shared   {made.name}",
+        "sorting  901003_2024-10-24  1    2024-11-22T10:00:00Z  running  1c90",
         "4 runs: 1 claimed, 1 errored, 1 running, 1 shared",
     ]
     data = json.loads(run_cli("process", "runs", "dlc_eye", "--json", "--sessions", NEWEST).out)

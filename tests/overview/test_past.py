@@ -66,6 +66,14 @@ def test_only_a_no_that_became_a_yes_has_a_date() -> None:
     assert past.first_seen == {SESSION: {"is_sorted": datetime.datetime(2026, 11, 2, tzinfo=datetime.timezone.utc)}}
 
 
+def test_a_commit_of_the_future_tells_no_date_and_its_loss_is_told() -> None:
+    past = Past(NOW)
+    past.add(happened("2099-01-01T00:00:00Z", "sorted", is_sorted=(False, True)))
+    assert past.first_seen == {}
+    past.add(happened("2099-01-01T00:00:00Z", "no longer sorted", is_sorted=(True, False)))
+    assert [loss.what for loss in past.losses()] == [("no longer sorted",)]
+
+
 def test_a_no_that_became_unknown_has_no_date() -> None:
     past = Past(NOW)
     past.add(happened("2026-11-02T00:00:00Z", "edited", is_sorted=(False, None), is_video=(False, ABSENT)))

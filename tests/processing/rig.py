@@ -34,7 +34,7 @@ from tests.servers.web import Request
 TOKEN = "cop_5e0c1a77e5ec2e7"
 CAPSULE = "4cf0be83-2245-4bb1-a55c-a78201b14bfe"
 DISPATCHER = "e8eb341f-96e6-4036-84c2-d4ad5558d96a"
-NOON = datetime.datetime(2026, 11, 22, 12, tzinfo=datetime.timezone.utc)
+NOON = datetime.datetime(2024, 11, 22, 12, tzinfo=datetime.timezone.utc)
 DAYS = ("2024-03-01", "2024-03-02", "2024-03-03")
 SESSIONS = tuple(f"700000_{day}" for day in DAYS)
 RECIPE = AssetRecipe("{recording}_dlc_eye_{created}", ("derived",), {"data level": "derived data"}, "everyone")

@@ -45,7 +45,7 @@ from tests.builders import (
     tracked,
 )
 
-NOW = datetime.datetime(2026, 11, 22, 12, tzinfo=datetime.timezone.utc)
+NOW = datetime.datetime(2024, 11, 22, 12, tzinfo=datetime.timezone.utc)
 RECIPE = AssetRecipe("{recording}_dlc_eye_{created}", ("derived", "ephys"), {"data level": "derived data"}, "everyone")
 PROCESS = Process(
     name="dlc_eye",
@@ -337,7 +337,7 @@ def test_parameters_that_name_the_raw_asset_need_one(raw: bool | None, words: st
 
 def test_the_asset_of_a_result_is_named_by_recording_and_start() -> None:
     name = asset_name(RECIPE, SESSION, f"{RAW_NAME}_GammaEncoding_2024-01-02_03-04-05", NOW)
-    assert name == f"{RAW_NAME}_dlc_eye_2026-11-22_12-00-00"
+    assert name == f"{RAW_NAME}_dlc_eye_2024-11-22_12-00-00"
     assert asset_tags(RECIPE, SESSION) == ["derived", "ephys", "626791"]
     assert asset_metadata(RECIPE, SESSION) == {"data level": "derived data", "subject id": "626791"}
 

@@ -15,8 +15,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npc_lims.errors import NpcLimsError, StateError
+from npc_lims.errors import FutureTimestampWarning, NpcLimsError, StateError
 from npc_lims.processing.pipelines import AssetRecipe, Limits, Process
+from npc_lims.processing.plan import count_running
 from npc_lims.processing.runs import Run, RunAsset, Update, Withdrawn, advance, settled
 from npc_lims.processing.runs_file import (
     parse_runs,
@@ -35,8 +36,8 @@ SCHEMA = jsonschema.Draft202012Validator(runs_schema())
 SESSION = "626791_2022-08-15"
 INPUT = "83636983-f80d-42d6-a075-09b60c6abd5e"
 COMPUTATION = "1c900aa5-8bf8-4f3d-a9a4-1d9d5b1c6b0e"
-NOON = "2026-11-22T12:00:00Z"
-LATER = "2026-11-22T13:00:00Z"
+NOON = "2024-11-22T12:00:00Z"
+LATER = "2024-11-22T13:00:00Z"
 ASSET = RunAsset(id="7a1f0b1e-0000-4000-8000-000000000001", name="ecephys_626791_2022-08-15_13-07-32_dlc_eye")
 
 
@@ -70,7 +71,7 @@ def test_a_run_goes_on_step_by_step() -> None:
         ({"attempt": 0}, "greater than or equal to 1"),
         ({"claim": "a b"}, "String should match pattern"),
         ({"claimed": "yesterday"}, "String should match pattern"),
-        ({"claimed": "2026-13-22T12:00:00Z"}, "month must be in 1..12"),
+        ({"claimed": "2024-13-22T12:00:00Z"}, "month must be in 1..12"),
         ({"started": LATER}, "it has started, and names no computation"),
         ({"outcome": "succeeded"}, "it succeeded, and names no computation"),
         ({"outcome": "errored"}, "it errored, and there is no reason"),
@@ -91,7 +92,7 @@ def test_the_name_tells_process_session_input_try_and_claim() -> None:
 
 def test_times_are_utc_and_whole_seconds() -> None:
     zone = datetime.timezone(datetime.timedelta(hours=-8))
-    moment = datetime.datetime(2026, 11, 22, 4, 0, 0, 999, tzinfo=zone)
+    moment = datetime.datetime(2024, 11, 22, 4, 0, 0, 999, tzinfo=zone)
     assert utc_text(moment) == NOON
     assert utc_time(NOON) == moment.replace(microsecond=0)
 
@@ -126,10 +127,10 @@ runs:
   input: 83636983-f80d-42d6-a075-09b60c6abd5e
   try: 1
   claim: "5f1c0c2d9a3e"
-  claimed: "2026-11-22T12:00:00Z"
+  claimed: "2024-11-22T12:00:00Z"
   by: https://github.com/lab/state/actions/runs/7
   computation: 1c900aa5-8bf8-4f3d-a9a4-1d9d5b1c6b0e
-  started: "2026-11-22T13:00:00Z"
+  started: "2024-11-22T13:00:00Z"
   outcome: errored
   reason: Out of memory.
   asset: null
@@ -138,7 +139,7 @@ runs:
   input: 83636983-f80d-42d6-a075-09b60c6abd5e
   try: 2
   claim: "5f1c0c2d9a3e"
-  claimed: "2026-11-22T12:00:00Z"
+  claimed: "2024-11-22T12:00:00Z"
   computation: null
   started: null
   outcome: null
@@ -168,9 +169,22 @@ def test_a_file_is_written_only_if_it_changes_and_goes_with_its_last_run(tmp_pat
     assert recorded_processes(tmp_path) == []
 
 
+def test_a_claim_of_the_future_has_expired(tmp_path: Path) -> None:
+    """It would else block its session until then, and win over the claim that takes over."""
+    late, going = claim(claimed="2099-01-01T00:00:00Z"), started(attempt=2, claimed="2099-01-01T00:00:00Z")
+    write_runs(tmp_path, "dlc_eye", [late, going])
+    with pytest.warns(FutureTimestampWarning, match=f"dlc_eye.yaml: the claim of {SESSION}, try 1: 2099-01-01T00"):
+        expired, still_going = read_runs(tmp_path, "dlc_eye")
+    assert count_running([expired, still_going], utc_time(NOON)) == 1
+    assert still_going == going
+    taken_over = claim(claim="0b5e", claimed=NOON)
+    assert apply_updates([expired], [taken_over]) == (taken_over,)
+    assert verify_runs(tmp_path) == []
+
+
 SESSIONS = ("626791_2022-08-15", "626791_2022-08-15_1", "626791_2022-08-16")
 TEXTS = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), max_size=12)
-STAMPS = st.sampled_from([NOON, LATER, "2026-11-23T00:00:00Z"])
+STAMPS = st.sampled_from([NOON, LATER, "2024-11-23T00:00:00Z"])
 IDS = st.sampled_from(["a", "1e5", "12", INPUT, COMPUTATION])
 
 

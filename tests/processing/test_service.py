@@ -20,7 +20,7 @@ REAL = Path(__file__).resolve().parents[3] / "shared" / "real"
 RAW = asset_id(raw_name(SESSIONS[0]))
 HERE = Place("capsule", CAPSULE)
 ASKED = RunRequest(HERE, ((RAW, "ecephys"),), {"mode": "all"})
-NAME = f"{raw_name(SESSIONS[0])}_dlc_eye_2026-11-22_12-00-00"
+NAME = f"{raw_name(SESSIONS[0])}_dlc_eye_2024-11-22_12-00-00"
 GONE = "00000000-0000-0000-0000-000000000000"
 
 

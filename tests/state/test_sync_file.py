@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from npc_lims.errors import SourceError, StateError
+from npc_lims.errors import FutureTimestampWarning, SourceError, StateError
 from npc_lims.sources.observation import Observation, failed
 from npc_lims.state.sync_file import (
     SYNC_FILE,
@@ -137,6 +137,32 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert read_sync_file(tmp_path) == made
 
 
+FUTURE = "2099-01-01T00:00:00Z"
+
+
+def test_times_in_the_future_are_ignored_with_a_warning_until_the_next_answer(tmp_path: Path) -> None:
+    """A clock that was wrong once would else hide every later sync: the file would seem to be up to date until then."""
+    failing = SourceSync(last_complete=FUTURE, counts={"rows": 5}, failure=Failure(at=FUTURE, reason="timed out"))
+    write_sync_file(tmp_path, SyncFile(sources={"training": failing}))
+    with pytest.warns(FutureTimestampWarning) as warned:
+        before = read_sync_file(tmp_path)
+    where = tmp_path / SYNC_FILE
+    assert [str(one.message).partition(" is more")[0] for one in warned] == [
+        f"{where}: sources.training.last_complete: {FUTURE}",
+        f"{where}: sources.training.failure.at: {FUTURE}",
+    ]
+    assert before.sources["training"] == SourceSync(counts={"rows": 5}, failure=Failure(at=None, reason="timed out"))
+    again = next_sync_file(before, [down()], NOON).sources["training"]
+    assert (again.last_complete, again.failure) == (None, Failure(at=STAMP, reason="timed out"))
+    assert next_sync_file(before, [seen()], NOON).sources["training"].last_complete == STAMP
+
+
+def test_an_older_observation_does_not_turn_the_time_back() -> None:
+    before = after_first(seen(counts={"rows": 5}))
+    made = next_sync_file(before, [seen(counts={"rows": 6})], NOON - datetime.timedelta(minutes=5))
+    assert made.sources["training"] == SourceSync(last_complete=STAMP, counts={"rows": 6})
+
+
 def test_no_file_is_an_empty_one(tmp_path: Path) -> None:
     assert read_sync_file(tmp_path) == SyncFile()
 
@@ -150,6 +176,9 @@ def test_no_file_is_an_empty_one(tmp_path: Path) -> None:
         b"\xff\xfe\x00",
         b"sources: {training: {rows: 5}}",
         b"sources: {training: {last_complete: yesterday}}",
+        b"sources: {training: {last_complete: '2024-13-01T00:00:00Z'}}",
+        b"sources: {training: {last_complete: '2024-01-01T99:00:00Z'}}",
+        b"sources: {training: {failure: {at: yesterday, reason: timed out}}}",
         b"sources: {elsewhere: {}}",
     ],
 )
