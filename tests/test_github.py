@@ -6,31 +6,22 @@ import dataclasses
 import re
 import threading
 from collections.abc import Callable
-from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
 
 from npc_lims.errors import GitHubError, MissingCredentials, NpcLimsError
 from npc_lims.github import (
-    ALERTS,
-    Cleared,
-    Failure,
     Proposal,
     Proposed,
     Revised,
     Run,
-    clear_alert,
     dispatch_sync,
     find_run,
     follow_run,
 )
 from npc_lims.github import propose as propose_with
-from npc_lims.github import raise_alert as raise_with
-from npc_lims.github.alert import _body, _read, _Record
 from npc_lims.github.client import Client
 from npc_lims.github.dispatch import WORKFLOW
 from npc_lims.github.propose import TRAILER
@@ -603,152 +594,6 @@ def test_a_sync_that_cannot_be_started_is_told(hub: Hub) -> None:
     hub.commit({".github/workflows/sync.yml": FILES[".github/workflows/sync.yml"].replace("full:", "fully:")})
     with pytest.raises(GitHubError, match=r"Unexpected inputs provided: \[\"full\"\]"):
         dispatch_sync(hub.settings())
-
-
-# -- the issue that tells of failures --------------------------------------------------------------
-
-NOON = datetime(2026, 11, 22, 12, 0, tzinfo=timezone.utc)
-SYNC, PROCESS = ALERTS["sync"], ALERTS["process"]
-S3, CODEOCEAN = Failure("s3", "no answer within 30 s"), Failure("codeocean", "CODE_OCEAN_API_TOKEN was refused")
-
-
-def run_url(number: int) -> str:
-    return f"https://github.com/{NAME}/actions/runs/{number}"
-
-
-def raise_alert(hub: Hub, *failures: Failure, run: int = 1) -> str:
-    return raise_with(hub.settings(ROBOT), SYNC, failures, run_url(run), now=NOON + timedelta(hours=run))
-
-
-@pytest.fixture
-def workflow_hub(hub: Hub) -> Hub:
-    """As the alert job has it: its token writes issues, and nothing else."""
-    hub.api.add_token(TOKENS[ROBOT], ROBOT, may_write={"issues"})
-    return hub
-
-
-def test_an_issue_lasts_as_long_as_the_failure(workflow_hub: Hub) -> None:
-    hub = workflow_hub
-    url = raise_alert(hub, S3, run=1)
-    (issue,) = hub.issues
-    assert (issue.labels, issue.user, url) == (["sync-failure"], ROBOT, f"https://github.com/{NAME}/issues/1")
-    assert issue.body is not None
-    for words in (S3.reason, run_url(1), "First failed: 2026-11-22 13:00 UTC", "Failed runs: 1"):
-        assert words in issue.body
-    assert raise_alert(hub, Failure("s3", "reset by peer"), run=2) == url
-    for words in ("reset by peer", run_url(1), run_url(2), "First failed: 2026-11-22 13:00 UTC", "Failed runs: 2"):
-        assert words in issue.body
-    assert "Last failed: 2026-11-22 14:00 UTC" in issue.body
-    assert S3.reason not in issue.body
-    assert issue.comments == [], "the same source fails: nobody is notified anew"
-    raise_alert(hub, S3, CODEOCEAN, run=3)
-    assert [comment.body for comment in issue.comments] == [f"Now fails: s3, codeocean. Before: s3. See {run_url(3)}"]
-    assert clear_alert(hub.settings(ROBOT), SYNC, run_url(4), ["s3", "tracked"]) == Cleared(url, ("codeocean",))
-    assert issue.state == "open", "nobody has asked Code Ocean since"
-    assert clear_alert(hub.settings(ROBOT), SYNC, run_url(4), ["s3", "codeocean"]) == Cleared(url)
-    assert (issue.state, issue.state_reason) == ("closed", "completed")
-    assert issue.comments[-1].body == f"A run succeeded: {run_url(4)}"
-    assert len(hub.issues) == 1
-
-
-def test_each_workflow_has_an_issue_of_its_own(workflow_hub: Hub) -> None:
-    raise_alert(workflow_hub, S3)
-    settings = workflow_hub.settings(ROBOT)
-    url = raise_with(settings, PROCESS, [Failure("job record", "It failed.")], run_url(2))
-    assert [issue.labels for issue in workflow_hub.issues] == [["sync-failure"], ["process-failure"]]
-    assert clear_alert(settings, PROCESS, run_url(3), ["job record"]) == Cleared(url)
-    assert [issue.state for issue in workflow_hub.issues] == ["open", "closed"]
-
-
-def test_a_failure_after_a_success_is_a_new_issue(workflow_hub: Hub) -> None:
-    raise_alert(workflow_hub, S3)
-    clear_alert(workflow_hub.settings(ROBOT), SYNC, run_url(2), ["s3"])
-    raise_alert(workflow_hub, S3, run=3)
-    assert [issue.state for issue in workflow_hub.issues] == ["closed", "open"]
-    assert "Failed runs: 1" in (workflow_hub.issues[1].body or "")
-
-
-def test_a_success_without_an_issue_writes_nothing(workflow_hub: Hub) -> None:
-    assert clear_alert(workflow_hub.settings(ROBOT), SYNC, run_url(1), ["s3"]) == Cleared(None)
-    assert workflow_hub.writes == []
-
-
-def test_a_run_that_is_repeated_counts_once(workflow_hub: Hub) -> None:
-    for _ in range(2):
-        raise_alert(workflow_hub, S3, run=7)
-    body = workflow_hub.issues[0].body or ""
-    assert "Failed runs: 1" in body
-    assert body.count(f"- {run_url(7)}") == 1
-
-
-def test_of_two_open_issues_the_oldest_stays(workflow_hub: Hub) -> None:
-    hub = workflow_hub
-    raise_alert(hub, S3, run=1)
-    oldest = hub.issues[0]
-    oldest.state = "closed"
-    raise_alert(hub, S3, run=2)
-    oldest.state = "open"
-    raise_alert(hub, S3, run=3)
-    assert [(issue.state, issue.state_reason) for issue in hub.issues] == [("open", None), ("closed", "duplicate")]
-    assert hub.issues[1].comments[-1].body == "The same as #1, which stays open."
-    assert run_url(3) in (oldest.body or "")
-
-
-def test_two_runs_that_fail_at_once_leave_one_issue(workflow_hub: Hub, serve: Serve) -> None:
-    hub = workflow_hub
-    settings = meddle(
-        hub,
-        serve,
-        lambda r: r.method == "POST" and r.path.endswith("/issues"),
-        lambda: raise_alert(hub, S3, run=1),
-        1,
-    ).model_copy(update={"github_token": hub.settings(ROBOT).github_token})
-    url = raise_with(settings, SYNC, [S3], run_url(2))
-    assert url.endswith("/issues/1")
-    assert [issue.state for issue in hub.issues] == ["open", "closed"]
-
-
-def test_what_people_write_is_left_alone(workflow_hub: Hub) -> None:
-    """A person may use the label too; only what was written here is rewritten or closed."""
-    raise_alert(workflow_hub, S3)
-    theirs = dataclasses.replace(workflow_hub.issues[0], id=7, number=2, body="I noticed this", comments=[])
-    workflow_hub.repo.issues[2] = theirs
-    raise_alert(workflow_hub, S3, run=2)
-    clear_alert(workflow_hub.settings(ROBOT), SYNC, run_url(3), ["s3"])
-    assert [issue.state for issue in workflow_hub.issues] == ["closed", "open"]
-    assert (theirs.body, theirs.comments) == ("I noticed this", [])
-
-
-def test_an_issue_whose_record_was_edited_goes_on(workflow_hub: Hub) -> None:
-    raise_alert(workflow_hub, S3, run=1)
-    (issue,) = workflow_hub.issues
-    issue.body = "<!-- npc-lims-alert {broken} -->"
-    raise_alert(workflow_hub, S3, run=2)
-    assert "Failed runs: 2" in (issue.body or "")
-    assert len(workflow_hub.issues) == 1
-
-
-def test_the_body_always_fits(workflow_hub: Hub) -> None:
-    failures = [Failure(f"source {n}", "`" * 5000) for n in range(200)]
-    for run in range(25):
-        raise_alert(workflow_hub, *failures, run=run)
-    (issue,) = workflow_hub.issues
-    assert len(issue.body or "") < 65536
-    assert "Failed runs: 25" in (issue.body or "")
-
-
-@given(st.dictionaries(st.text(min_size=1, max_size=20), st.text(max_size=60), max_size=5), st.integers(1, 10**6))
-@example({"-->": "<!-- npc-lims-alert {} -->"}, 3)
-def test_an_issue_remembers_whatever_the_reasons_say(failures: dict[str, str], count: int) -> None:
-    record = _Record("2026-11-22 12:00 UTC", "2026-11-22 13:00 UTC", count, failures, (run_url(1), run_url(2)))
-    read = _read({"body": _body(SYNC, record)})
-    assert read == dataclasses.replace(record, failures=dict.fromkeys(failures, ""))
-
-
-def test_a_token_that_may_not_write_issues_is_told(hub: Hub) -> None:
-    hub.api.add_token(TOKENS[ROBOT], ROBOT, may_write={"contents"})
-    with pytest.raises(GitHubError, match=f"must allow issues: write for {NAME}"):
-        raise_alert(hub, S3)
 
 
 def _secret(token: str) -> Any:

@@ -1,8 +1,7 @@
-"""`npc-lims alert`: what the last job of a workflow does with the results of the others."""
+"""`npc-lims alert`: the issue about a failing workflow. Workflows run the same by scripts/alert.py."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Optional
 
@@ -13,7 +12,7 @@ from npc_lims.errors import NpcLimsError
 from npc_lims.settings import load_settings
 
 if TYPE_CHECKING:
-    from npc_lims.github import Failure
+    from npc_lims.github.alert import Failure, RunReport
 
 __all__ = ["alert_command"]
 
@@ -30,14 +29,16 @@ def alert_command(
         None, metavar="SOURCE: REASON", help="A source that could not be asked; repeat for each."
     ),
     outcome: Optional[Path] = typer.Option(
-        None, help="What npc-lims publish --outcome wrote. A missing file says nothing, as after a job that died."
+        None,
+        help="Written by npc-lims observe or publish --outcome. A missing file says nothing, as after a job that died.",
     ),
 ) -> None:
-    """Keep the issue that tells of a failing workflow.
+    """Open, update or close the issue about a failing workflow.
 
     There is one, labelled sync-failure or process-failure. It is opened, updated, or closed: by a run in which every
-    job succeeded, and every source that the issue names has answered. A job that was skipped says nothing; one that was
-    cancelled, while the run went on, was stopped by its time limit.
+    job succeeded, and every source that the issue names has answered. A run about some of the sessions or sources, as
+    its --outcome says, closes nothing. A job that was skipped says nothing; one that was cancelled, while the run went
+    on, was stopped by its time limit.
 
     Reads the results that it is given; writes that issue of NPC_LIMS_REPO. Needs GITHUB_TOKEN (issues: write).
 
@@ -46,23 +47,18 @@ def alert_command(
       npc-lims alert --run https://github.com/lab/state/actions/runs/7 --result observe=success
       npc-lims alert --run https://github.com/lab/state/actions/runs/7 --failure "s3: timed out"
     """
-    from npc_lims.github import ALERTS, clear_alert, raise_alert
+    from npc_lims.github.alert import ALERTS, NEEDS, RunReport, update_alert
+    from npc_lims.github.client import Client
 
     alert = ALERTS.get(workflow)
     if alert is None:
         raise NpcLimsError(f"--workflow {workflow}: there is {' and '.join(ALERTS)}")
     results = _results(result or [])
-    answered, failed = _of_outcome(outcome)
-    failures = [*_given(failure or []), *failed, *_of_jobs(results)]
-    settings = load_settings()
-    if failures:
-        url = raise_alert(settings, alert, failures, run)
-        out().print(f"{', '.join(dict.fromkeys(one.source for one in failures))}: told in {url}", soft_wrap=True)
-    elif results and set(results.values()) == {"success"}:
-        cleared = clear_alert(settings, alert, run, {*answered, *(_job(name) for name in results)})
-        out().print(f"all succeeded{cleared}", soft_wrap=True)
-    else:
-        out().print("no job failed, and not all of them succeeded: nothing is changed")
+    given = _given(failure or [])
+    found = _outcome_of(outcome)
+    report = RunReport([*given, *found.failures], found.answered, found.is_complete)
+    done = update_alert(Client(load_settings(), NEEDS), alert, results, report, run)
+    out().print(done, soft_wrap=True)
 
 
 def _results(values: list[str]) -> dict[str, str]:
@@ -76,7 +72,7 @@ def _results(values: list[str]) -> dict[str, str]:
 
 
 def _given(values: list[str]) -> list[Failure]:
-    from npc_lims.github import Failure
+    from npc_lims.github.alert import Failure
 
     failures = []
     for value in values:
@@ -87,31 +83,14 @@ def _given(values: list[str]) -> list[Failure]:
     return failures
 
 
-def _of_outcome(path: Optional[Path]) -> tuple[list[str], list[Failure]]:
-    """Sources that answered, and those that failed."""
-    from npc_lims.github import Failure
+def _outcome_of(path: Optional[Path]) -> RunReport:
+    from npc_lims.github.alert import RunReport, parse_outcome
 
     if path is None or not path.exists():
-        return [], []
+        return RunReport((), (), True)
     try:
-        read = json.loads(path.read_text(encoding="utf-8"))
-        failed = [Failure(str(item["source"]), str(item["reason"])) for item in read["failed"]]
-        return [str(source) for source in read["answered"]], failed
+        return parse_outcome(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise NpcLimsError(f"{path} cannot be read: {error.strerror}") from None
-    except (ValueError, TypeError, KeyError):
+    except ValueError:
         raise NpcLimsError(f"{path}: not what npc-lims publish --outcome writes") from None
-
-
-def _of_jobs(results: dict[str, str]) -> list[Failure]:
-    from npc_lims.github import Failure
-
-    reasons = {
-        "failure": "The job failed; its log tells why.",
-        "cancelled": "The job was stopped, most likely by its time limit.",
-    }
-    return [Failure(_job(name), reasons[said]) for name, said in results.items() if said in reasons]
-
-
-def _job(name: str) -> str:
-    return f"job {name}"

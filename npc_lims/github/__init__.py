@@ -1,8 +1,11 @@
-"""What is asked of GitHub: pull requests, runs of the sync workflow, and the issue that tells of failures."""
+"""What is asked of GitHub: pull requests, runs of the sync workflow, and the issues about failures.
+
+Importing this takes the standard library alone, as `alert` runs where nothing is installed.
+"""
 
 from __future__ import annotations
 
-from npc_lims.github.alert import ALERTS, Alert, Cleared, Failure, clear_alert, raise_alert
+from npc_lims.github.alert import ALERTS, Alert, Cleared, Failure, RunReport, clear_alert, raise_alert, update_alert
 from npc_lims.github.dispatch import (
     Job,
     Run,
@@ -25,6 +28,7 @@ __all__ = [
     "Proposed",
     "Revised",
     "Run",
+    "RunReport",
     "Step",
     "clear_alert",
     "dispatch_sync",
@@ -34,4 +38,5 @@ __all__ = [
     "look_at_run",
     "propose",
     "raise_alert",
+    "update_alert",
 ]

@@ -1,30 +1,54 @@
-"""The issue that says that a workflow fails: one at most of each, kept up to date while it lasts, closed at success."""
+"""The issue about a failing workflow: at most one of each kind, updated while it lasts, closed on recovery.
+
+Standard library alone, so that a job can run it from a checkout in which nothing is installed (scripts/alert.py,
+scripts/watchdog.py): the issue must be opened most of all when packages or artifacts cannot be had.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, Protocol
 
 from npc_lims.errors import GitHubError
-from npc_lims.github.client import Client, Json
-from npc_lims.settings import Settings
+from npc_lims.utils.text import single_line
 
-__all__ = ["ALERTS", "Alert", "Cleared", "Failure", "clear_alert", "raise_alert"]
+__all__ = [
+    "ALERTS",
+    "NEEDS",
+    "STALE",
+    "Alert",
+    "Cleared",
+    "Failure",
+    "IssueClient",
+    "Raised",
+    "RunReport",
+    "clear_alert",
+    "job_failures",
+    "job_name",
+    "parse_outcome",
+    "raise_alert",
+    "update_alert",
+]
 
-_NEEDS = "issues: write"
-# GitHub takes bodies of 65,536 characters.
-_MOST_FAILURES, _MOST_RUNS, _LONGEST_NAME, _LONGEST_REASON = 20, 20, 80, 700
+NEEDS = "issues: write"
+"""What the token must allow."""
+
+# GitHub takes bodies of 65,536 characters. The record has shorter reasons, as its JSON may take six characters for one.
+_MAX_FAILURES, _MAX_RUNS, _MAX_NAME, _MAX_REASON, _MAX_RECORDED = 20, 20, 80, 700, 200
+_MAX_OUTCOME = 100_000
 # The record in the body is for the next run; an issue without one was written by a person, and is left alone.
 _RECORD = re.compile(r"<!-- npc-lims-alert (\{.*\}) -->")
+# A name stands outside of code fences: nothing in it may be a mention, a link or another sign of Markdown.
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9 _.-]+")
 
 
 @dataclasses.dataclass(frozen=True)
 class Alert:
-    """What the issue of a workflow looks like; it is known by its label."""
+    """The appearance of an issue, which is known by its label."""
 
     label: str
     description: str
@@ -38,17 +62,26 @@ ALERTS = {
         description="A sync fails: opened and closed by the sync workflow",
         title="The sync fails",
         introduction="The facts below could not be brought up to date; what was recorded of them stays. "
-        "The sync workflow rewrites this issue at each failed run, and closes it when all of it has answered.",
+        "The sync workflow rewrites this issue at each failed run, and closes it after a complete sync.",
     ),
     "process": Alert(
         label="process-failure",
         description="Processing fails: opened and closed by the process workflow",
         title="Processing fails",
         introduction="Computations may not have been started, or their results not collected; what was recorded stays. "
-        "The process workflow rewrites this issue at each failed run, and closes it at one in which all jobs succeed.",
+        "The process workflow rewrites this issue at each failed run, and closes it after a complete run.",
     ),
 }
-"""The alerts there are, by the name of the workflow."""
+"""The issues about failed runs, by the name of the workflow."""
+
+STALE = Alert(
+    label="state-stale",
+    description="The state is stale: opened and closed by the watchdog workflow",
+    title="The state is stale",
+    introduction="The committed state is older than it should be, whether or not a sync has failed. "
+    "The watchdog workflow rewrites this issue while that lasts, and closes it when the state is fresh again.",
+)
+"""The issue about state that is older than it should be, whether or not a run has failed."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,48 +92,46 @@ class Failure:
     reason: str
 
 
+class IssueClient(Protocol):
+    """What is needed of a client of GitHub's API; each method raises GitHubError."""
+
+    @property
+    def repo(self) -> str: ...
+
+    def ask(self, doing: str, method: str, path: str, body: dict[str, Any] | None = None) -> Any: ...
+
+    def find(self, doing: str, path: str) -> Any: ...
+
+    def every(self, doing: str, path: str, query: Mapping[str, str | int]) -> Iterator[dict[str, Any]]: ...
+
+
 @dataclasses.dataclass(frozen=True)
-class _Record:
-    """What an issue says, and remembers."""
+class RunReport:
+    """How a run of a workflow went.
 
-    first: str
-    last: str
-    count: int
-    failures: Mapping[str, str]
-    runs: tuple[str, ...]
-
-
-def raise_alert(
-    settings: Settings, alert: Alert, failures: Sequence[Failure], run_url: str, *, now: datetime | None = None
-) -> str:
-    """Tell of a failed run: the address of the one open issue, opened or updated.
-
-    A comment is written, and so people are notified, only when something else fails than before.
-
-    Raises:
-        MissingCredentials: There is no token.
-        GitHubError: GitHub refused.
+    Attributes:
+        failures: Sources and jobs that failed.
+        answered: Names of sources that answered and of jobs that succeeded.
+        is_complete: It did all that a scheduled run does. A run about some sessions or sources closes no issue, and
+            removes no row of one.
     """
-    client = Client(settings, _NEEDS)
-    moment = f"{now or datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC"
-    reasons: dict[str, str] = {}
-    for failure in failures[:_MOST_FAILURES]:
-        source = _cut(failure.source, _LONGEST_NAME)
-        before = f"{reasons[source]}\n" if source in reasons else ""
-        reasons[source] = _cut(before + failure.reason, _LONGEST_REASON)
-    issues = _open_issues(client, alert)
-    if not issues:
-        _ensure_label(client, alert)
-        body = _body(alert, _Record(moment, moment, 1, reasons, (run_url,)))
-        wanted = {"title": alert.title, "body": body, "labels": [alert.label]}
-        issue = client.ask("opening an issue", "POST", f"/repos/{settings.repo}/issues", wanted)
-        issues = _open_issues(client, alert) or [issue]  # another run may have opened one in the same moment
-    else:
-        _update(client, alert, issues[0], moment, reasons, run_url)
-    for other in issues[1:]:
-        text = f"The same as #{issues[0]['number']}, which stays open."
-        _close(client, other, text, "duplicate")
-    return str(issues[0]["html_url"])
+
+    failures: Sequence[Failure]
+    answered: Collection[str]
+    is_complete: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Raised:
+    """An issue after a failed run.
+
+    Attributes:
+        url: Its address.
+        is_new: It was opened now, rather than updated.
+    """
+
+    url: str
+    is_new: bool
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,7 +140,7 @@ class Cleared:
 
     Attributes:
         url: Address of the issue; None if there is none open.
-        waits_for: What the issue names and was not asked this time: it stays open until it has answered.
+        waits_for: What the issue names and was not queried this time: it stays open until it has answered.
     """
 
     url: str | None
@@ -123,32 +154,156 @@ class Cleared:
         return f": closed {self.url}"
 
 
-def clear_alert(settings: Settings, alert: Alert, run_url: str, answered: Collection[str]) -> Cleared:
+@dataclasses.dataclass(frozen=True)
+class _Record:
+    """What an issue says, and remembers."""
+
+    first: str
+    last: str
+    count: int
+    failures: Mapping[str, str]
+    runs: tuple[str, ...]
+
+
+# -- the report of a run -----------------------------------------------------------------------------
+
+
+def job_name(job: str) -> str:
+    """The name of a job among those of sources."""
+    return f"job {job}"
+
+
+def job_failures(results: Mapping[str, str]) -> list[Failure]:
+    """Jobs that failed, of all that are given with their results."""
+    reasons = {
+        "failure": "The job failed; its log tells why.",
+        "cancelled": "The job was stopped, most likely by its time limit.",
+    }
+    return [Failure(job_name(job), reasons[result]) for job, result in results.items() if result in reasons]
+
+
+def parse_outcome(text: str) -> RunReport:
+    """Read what `npc-lims observe` and `publish` write with `--outcome`.
+
+    Raises:
+        ValueError: It is something else.
+    """
+    if len(text) > _MAX_OUTCOME:
+        raise ValueError(f"longer than {_MAX_OUTCOME:,} characters")
+    try:
+        read = json.loads(text)
+        failures = [Failure(str(item["source"]), str(item["reason"])) for item in read["failed"]]
+        return RunReport(failures, [str(source) for source in read["answered"]], read.get("complete", True) is True)
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
+        raise ValueError(f"no outcome of a run: {type(error).__name__}") from None
+
+
+def update_alert(client: IssueClient, alert: Alert, results: Mapping[str, str], report: RunReport, run_url: str) -> str:
+    """Open, update or close the issue after a run. What was done, in a line for the log.
+
+    Args:
+        results: How the jobs ended, by name. A job that was skipped says nothing.
+        report: What is known of the sources.
+
+    Raises:
+        GitHubError: GitHub refused.
+    """
+    failures = [*report.failures, *job_failures(results)]
+    if failures:
+        raised = raise_alert(client, alert, failures, run_url, replaces=report.is_complete)
+        return f"{', '.join(dict.fromkeys(_name(one.source) for one in failures))}: reported in {raised.url}"
+    if not results or set(results.values()) != {"success"}:
+        return "no job failed, and not all of them succeeded: nothing is changed"
+    if not report.is_complete:
+        return "all succeeded; this run was about a part of the sessions or sources, so no issue is closed"
+    answered = {*report.answered, *map(job_name, results)}
+    return f"all succeeded{clear_alert(client, alert, run_url, answered)}"
+
+
+# -- the issue ---------------------------------------------------------------------------------------
+
+
+def raise_alert(
+    client: IssueClient,
+    alert: Alert,
+    failures: Iterable[Failure],
+    run_url: str,
+    *,
+    replaces: bool = True,
+    now: datetime | None = None,
+) -> Raised:
+    """Report a failed run in the one open issue, which is opened or updated.
+
+    A comment is written, and so people are notified, only when something else fails than before.
+
+    Args:
+        replaces: The run was complete: what the issue said before and did not fail now is removed.
+
+    Raises:
+        GitHubError: GitHub refused.
+    """
+    moment = f"{now or datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC"
+    reasons = _reasons(failures)
+    issues = _open_issues(client, alert)
+    is_new = not issues
+    if is_new:
+        _ensure_label(client, alert)
+        body = _body(alert, _Record(moment, moment, 1, reasons, (run_url,)))
+        wanted = {"title": alert.title, "body": body, "labels": [alert.label]}
+        issue = client.ask("opening an issue", "POST", f"/repos/{client.repo}/issues", wanted)
+        issues = _open_issues(client, alert) or [issue]  # another run may have opened one in the same moment
+        is_new = issues[0]["number"] == issue["number"]
+    else:
+        _update(client, alert, issues[0], moment, reasons, run_url, replaces)
+    for other in issues[1:]:
+        text = f"The same as #{issues[0]['number']}, which stays open."
+        _close(client, other, text, "duplicate")
+    return Raised(str(issues[0]["html_url"]), is_new)
+
+
+def clear_alert(client: IssueClient, alert: Alert, run_url: str, answered: Collection[str]) -> Cleared:
     """Close the open issue, if there is one and all that it names (sources and jobs) is among *answered*.
 
     Raises as `raise_alert`.
     """
-    client = Client(settings, _NEEDS)
     issues = _open_issues(client, alert)
-    waits_for = [name for issue in issues for name in _read(issue).failures if name not in answered]
+    names = set(map(_name, answered))
+    waits_for = [name for issue in issues for name in _read(issue).failures if name not in names]
     if not waits_for:
         for issue in reversed(issues):
             _close(client, issue, f"A run succeeded: {run_url}", "completed")
     return Cleared(str(issues[0]["html_url"]) if issues else None, tuple(dict.fromkeys(waits_for)))
 
 
-def _open_issues(client: Client, alert: Alert) -> list[Json]:
+def _reasons(failures: Iterable[Failure]) -> dict[str, str]:
+    """Reasons by name, a line each; all of it made harmless, as it may quote servers, files and people."""
+    reasons: dict[str, str] = {}
+    for failure in failures:
+        name = _name(failure.source)
+        if name not in reasons and len(reasons) == _MAX_FAILURES:
+            break
+        before = f"{reasons[name]}\n" if name in reasons else ""
+        reasons[name] = _cut(before + single_line(failure.reason, _MAX_REASON), _MAX_REASON)
+    return reasons
+
+
+def _name(source: str) -> str:
+    return _NOT_IN_NAMES.sub("-", single_line(source))[:_MAX_NAME].strip() or "unknown"
+
+
+def _open_issues(client: IssueClient, alert: Alert) -> list[dict[str, Any]]:
     """Those that were opened here, the oldest first."""
-    path = f"/repos/{client.settings.repo}/issues"
     found = client.every(
-        f"looking for issues labelled {alert.label}", path, {"state": "open", "labels": alert.label, "direction": "asc"}
+        f"looking for issues labelled {alert.label}",
+        f"/repos/{client.repo}/issues",
+        {"state": "open", "labels": alert.label, "direction": "asc"},
     )
     ours = [item for item in found if "pull_request" not in item and _RECORD.search(item["body"] or "")]
     return sorted(ours, key=lambda item: int(item["number"]))
 
 
-def _ensure_label(client: Client, alert: Alert) -> None:
-    labels = f"/repos/{client.settings.repo}/labels"
+def _ensure_label(client: IssueClient, alert: Alert) -> None:
+    labels = f"/repos/{client.repo}/labels"
     doing = f"looking for the label {alert.label}"
     if client.find(doing, f"{labels}/{alert.label}") is not None:
         return
@@ -160,26 +315,36 @@ def _ensure_label(client: Client, alert: Alert) -> None:
             raise
 
 
-def _update(client: Client, alert: Alert, issue: Json, moment: str, reasons: Mapping[str, str], run_url: str) -> None:
+def _update(
+    client: IssueClient,
+    alert: Alert,
+    issue: Mapping[str, Any],
+    moment: str,
+    reasons: Mapping[str, str],
+    run_url: str,
+    replaces: bool,
+) -> None:
     before = _read(issue)
     # a run that is repeated is the same run
     is_new_run = run_url not in before.runs
-    runs = (run_url, *before.runs)[:_MOST_RUNS] if is_new_run else before.runs
-    after = _Record(before.first, moment, before.count + is_new_run, reasons, runs)
-    path = f"/repos/{client.settings.repo}/issues/{issue['number']}"
+    runs = (run_url, *before.runs)[:_MAX_RUNS] if is_new_run else before.runs
+    merged = dict(reasons) if replaces else {**before.failures, **reasons}
+    failures = dict(list(merged.items())[:_MAX_FAILURES])
+    after = _Record(before.first, moment, before.count + is_new_run, failures, runs)
+    path = f"/repos/{client.repo}/issues/{issue['number']}"
     client.ask(f"updating issue #{issue['number']}", "PATCH", path, {"body": _body(alert, after)})
     if set(after.failures) != set(before.failures):
         text = f"Now fails: {_names(after.failures)}. Before: {_names(before.failures)}. See {run_url}"
         client.ask(f"commenting on issue #{issue['number']}", "POST", f"{path}/comments", {"body": text})
 
 
-def _close(client: Client, issue: Json, comment: str, reason: str) -> None:
-    doing, path = f"closing issue #{issue['number']}", f"/repos/{client.settings.repo}/issues/{issue['number']}"
+def _close(client: IssueClient, issue: Mapping[str, Any], comment: str, reason: str) -> None:
+    doing, path = f"closing issue #{issue['number']}", f"/repos/{client.repo}/issues/{issue['number']}"
     client.ask(doing, "POST", f"{path}/comments", {"body": comment})
     client.ask(doing, "PATCH", path, {"state": "closed", "state_reason": reason})
 
 
-def _read(issue: Json) -> _Record:
+def _read(issue: Mapping[str, Any]) -> _Record:
     """What the issue remembers; from its own dates where somebody has edited that away."""
     found = _RECORD.findall(issue["body"] or "")
     try:
@@ -188,17 +353,18 @@ def _read(issue: Json) -> _Record:
             first=str(read["first"]),
             last=str(read["last"]),
             count=int(read["count"]),
-            failures={str(name): "" for name in read["failures"]},
+            failures={str(name): str(reason) for name, reason in read["failures"].items()},
             runs=tuple(map(str, read["runs"])),
         )
-    except (LookupError, ValueError, TypeError):
+    except (AttributeError, LookupError, RecursionError, TypeError, ValueError):
         return _Record(str(issue["created_at"]), str(issue["updated_at"]), 1, {}, ())
 
 
 def _body(alert: Alert, record: _Record) -> str:
-    kept = {**dataclasses.asdict(record), "failures": list(record.failures)}
+    recorded = {name: _cut(reason, _MAX_RECORDED) for name, reason in record.failures.items()}
     # neither the end of the comment nor anything that a reader of HTML would take for a tag
-    hidden = json.dumps(kept).replace("<", "\\u003c").replace(">", "\\u003e")
+    hidden = json.dumps({**dataclasses.asdict(record), "failures": recorded}, ensure_ascii=False)
+    hidden = hidden.replace("<", "\\u003c").replace(">", "\\u003e")
     parts = [
         alert.introduction,
         f"First failed: {record.first}  \nLast failed: {record.last}  \nFailed runs: {record.count}",
@@ -217,7 +383,7 @@ def _fenced(text: str) -> str:
 
 
 def _cut(text: str, longest: int) -> str:
-    return text if len(text) <= longest else f"{text[:longest]} ..."
+    return text if len(text) <= longest else f"{text[: longest - 4]} ..."
 
 
 def _names(failures: Mapping[str, str]) -> str:

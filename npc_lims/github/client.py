@@ -12,10 +12,11 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Union
 
 from npc_lims.errors import GitHubError, MissingCredentials
-from npc_lims.settings import Settings
 
 if TYPE_CHECKING:
     import github
+
+    from npc_lims.settings import Settings
 
 __all__ = ["LONGEST_WAIT", "Client", "Json"]
 
@@ -65,6 +66,11 @@ class Client:
             seconds_between_requests=None,
             seconds_between_writes=None,
         ).requester
+
+    @property
+    def repo(self) -> str:
+        """OWNER/NAME."""
+        return self.settings.repo
 
     def ask(
         self,

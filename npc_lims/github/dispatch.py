@@ -7,11 +7,14 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from npc_lims.errors import GitHubError
 from npc_lims.github.client import LONGEST_WAIT, Client, Json
-from npc_lims.settings import Settings
 from npc_lims.utc import utc_time
+
+if TYPE_CHECKING:
+    from npc_lims.settings import Settings
 
 __all__ = [
     "WORKFLOW",

@@ -8,11 +8,13 @@ import hashlib
 import re
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from npc_lims.errors import GitHubError
 from npc_lims.github.client import Client, Json
-from npc_lims.settings import Settings
+
+if TYPE_CHECKING:
+    from npc_lims.settings import Settings
 
 __all__ = ["TRAILER", "Proposal", "Proposed", "Revised", "propose"]
 

@@ -39,7 +39,7 @@ def test_sources_that_failed_are_told_though_all_jobs_succeeded(hub: Hub, tmp_pa
     (issue,) = hub.issues
     for words in ("**codeocean**", "the token was refused: 401", "**s3**", "no answer within 30 s"):
         assert words in (issue.body or "")
-    assert done.out.startswith("codeocean, s3: told in https://github.com/")
+    assert done.out.startswith("codeocean, s3: reported in https://github.com/")
     # a run that asked only one of them does not close it, one that asked both does
     for answered, state in ((["s3", "tracked"], "open"), ([], "open"), (["s3", "codeocean"], "closed")):
         outcome.write_text(json.dumps({"answered": answered, "failed": []}))
