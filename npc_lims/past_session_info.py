@@ -1,4 +1,4 @@
-"""`PastSessionInfo`: one session, as state knew it at a commit."""
+"""Sessions that answer from what is recorded alone, now or at a commit."""
 
 from __future__ import annotations
 
@@ -13,30 +13,11 @@ if TYPE_CHECKING:
     from npc_lims.settings import Settings
     from npc_lims.state.reader import Lines, Origin
 
-__all__ = ["PastSessionInfo"]
+__all__ = ["PastSessionInfo", "RecordedSessionInfo"]
 
 
-class PastSessionInfo(SessionInfo):
-    """One session as state knew it at a commit.
-
-    It answers from that commit alone: nothing is looked up live, and a status that was not known then is None. Its
-    places are those that were recorded then; `raw_data_paths` lists what is in that folder now, since S3 has no past.
-    Path getters of the package that are given it answer for the present. It is equal to the `SessionInfo` of the same
-    session at any other time, and hashes alike. A pickle keeps the commit, and reads it where it arrives.
-    """
-
-    @classmethod
-    def of_commit(cls, line: bytes, settings: Settings, origin: Origin) -> Self:
-        """The session of a line of the snapshot at the commit that *origin* names."""
-        info = cls.from_line(line, settings)
-        info.__dict__["_commit"] = origin.commit
-        return info
-
-    @property
-    def commit(self) -> str:
-        """The commit that it is as of."""
-        commit: str = self.__dict__["_commit"]
-        return commit
+class RecordedSessionInfo(SessionInfo):
+    """A session as recorded: no status is looked up live, and one that was never observed is None."""
 
     def _flag(self, name: str) -> Any:
         return self.record["status"].get(name, False)
@@ -44,25 +25,9 @@ class PastSessionInfo(SessionInfo):
     def _is(self, name: str) -> Any:
         return self._flag(name)
 
-    def _all_lines(self) -> Lines:
-        from npc_lims.history.at import snapshot_at
-
-        return snapshot_at(self._own_settings, self.commit).lines
-
     def _needs_surface_channels(self) -> None:
         if self.is_surface_channels is not None:
             super()._needs_surface_channels()
-
-    @property
-    def surface_channels_id(self) -> npc_session.AINDSessionRecord:
-        """As of a `SessionInfo`.
-
-        Raises:
-            ValueError: There was no such recording, it had no asset of its own, or neither was known.
-        """
-        if self.is_surface_channels is None:
-            raise ValueError(f"{self._session_id}: commit {self.commit[:10]} does not know of surface channels")
-        return super().surface_channels_id
 
     if TYPE_CHECKING:
         # what was never observed is asked for in the present, and stays unknown in the past
@@ -86,3 +51,42 @@ class PastSessionInfo(SessionInfo):
         is_nwb_cached: bool | None  # type: ignore[assignment]
 
         def is_dlc(self, camera: Literal["eye", "side", "face"]) -> bool | None: ...  # type: ignore[override]
+
+
+class PastSessionInfo(RecordedSessionInfo):
+    """One session as state knew it at a commit.
+
+    It answers from that commit alone: nothing is looked up live, and a status that was not known then is None. Its
+    places are those that were recorded then; `raw_data_paths` lists what is in that folder now, since S3 has no past.
+    Path getters of the package that are given it answer for the present. It is equal to the `SessionInfo` of the same
+    session at any other time, and hashes alike. A pickle keeps the commit, and reads it where it arrives.
+    """
+
+    @classmethod
+    def of_commit(cls, line: bytes, settings: Settings, origin: Origin) -> Self:
+        """The session of a line of the snapshot at the commit that *origin* names."""
+        info = cls.from_line(line, settings)
+        info.__dict__["_commit"] = origin.commit
+        return info
+
+    @property
+    def commit(self) -> str:
+        """The commit that it is as of."""
+        commit: str = self.__dict__["_commit"]
+        return commit
+
+    def _all_lines(self) -> Lines:
+        from npc_lims.history.at import snapshot_at
+
+        return snapshot_at(self._own_settings, self.commit).lines
+
+    @property
+    def surface_channels_id(self) -> npc_session.AINDSessionRecord:
+        """As of a `SessionInfo`.
+
+        Raises:
+            ValueError: There was no such recording, it had no asset of its own, or neither was known.
+        """
+        if self.is_surface_channels is None:
+            raise ValueError(f"{self._session_id}: commit {self.commit[:10]} does not know of surface channels")
+        return super().surface_channels_id

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Callable, Literal
 
 from npc_lims.errors import RemoteStateError
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from npc_lims.settings import Settings
     from npc_lims.state.reader import Lines
 
-__all__ = ["SessionInfo"]
+__all__ = ["PUBLIC_ATTRIBUTES", "SessionInfo"]
 
 
 def _none() -> None:
@@ -76,6 +76,10 @@ class SessionInfo:
             self.__dict__[name] = value
             return value
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def __dir__(self) -> Iterable[str]:
+        # fields are no class attributes, and not yet in an object that holds just its line
+        return {*super().__dir__(), *_FIELDS}
 
     def __getstate__(self) -> dict[str, Any]:
         # settings hold tokens, which must not travel with a pickle: where it arrives it finds that place's own
@@ -388,6 +392,13 @@ class SessionInfo:
         raw = self._asset("raw")
         assert raw, "a session with a raw asset id has a raw asset"
         return raw_data_paths(self._own_settings, self._session_id, Asset.model_validate(raw))
+
+
+PUBLIC_ATTRIBUTES = (
+    *(field.name for field in dataclasses.fields(SessionInfo)),
+    *(name for name, value in vars(SessionInfo).items() if isinstance(value, property) and not name.startswith("_")),
+)
+"""Names of a session's attributes: its fields and properties."""
 
 
 def _has_training(lines: Lines, subject: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, overload
 
 from npc_lims.errors import (
@@ -10,12 +10,9 @@ from npc_lims.errors import (
     NoSessionInfo,
     NpcLimsError,
     RemoteStateError,
-    UnknownStatusWarning,
 )
-from npc_lims.notice import notify
 from npc_lims.read_settings import settings_for_reading
-from npc_lims.rows import COLUMNS, FLAG_NAMES, session_row
-from npc_lims.session_id import parse_session_id
+from npc_lims.session_filters import SessionFilters, needs_flags
 from npc_lims.session_info import SessionInfo
 from npc_lims.session_list import Sessions
 from npc_lims.state.reader import Origin, origin_of_state, read_one, read_snapshot
@@ -40,8 +37,6 @@ __all__ = [
 
 # Seconds: the snapshot that a session was not found in need not be asked for again to name those near to it.
 _JUST_READ = 60.0
-
-FILTERS = (*(name for name in COLUMNS if name != "not_applicable"), "is_templeton")
 
 
 @overload
@@ -86,72 +81,31 @@ def get_session_info(
         ttl_seconds: How old the kept copy of the state may be; by default what NPC_LIMS_TTL says.
         at: State as it was then, see `npc_lims.history.at`: a date (the end of that day, UTC), a time, a tag, a
             branch or a commit. Nothing of the past is looked up live: a status that was unknown is None.
-        **filters: Values that a session must have: `is_ephys=True`, `project="DynamicRouting"`,
-            `subject=626791`, any status. A status that is unknown matches only None; a warning tells how
-            many sessions are left out for that. They choose among all sessions: beside a session they say
-            nothing, as callers pass one set of them for both.
+        **filters: Values that attributes of a session must have, of any public attribute or column:
+            `is_ephys=True`, `rig=["NP2", "NP3"]` (any of them), `issues=[]` (without issues); the rule is in
+            docs/how-to/python.md. A status that is unknown matches only None; a warning reports how many
+            sessions are left out for that. Ignored when `session` is given.
 
     Raises:
         NoSessionInfo: No such session, neither in state nor in the sources that could be asked.
-        TypeError: A filter of another name; the message lists them.
+        TypeError: A filter of another name; the message suggests the nearest ones.
+        ValueError: A filter's value that no session can have, such as `date="June"`.
         RemoteStateError: There is no state to read and no source to ask.
         HistoryError: There is no state at *at*. Other errors of reading the past: as `snapshot_at`.
     """
     settings = settings_for_reading()
     if session is not None:
         return select_session(settings, session, ttl_seconds, at)
-    _check_filters(filters)
     return select_sessions(settings, filters, ttl_seconds, at)
 
 
 def select_sessions(
     settings: Settings, filters: Mapping[str, Any] | None = None, ttl: float | None = None, at: At | None = None
 ) -> Sessions[SessionInfo]:
-    """All sessions that match, under settings that somebody else has made."""
+    """All sessions that match, under settings that somebody else has made. Raises as `get_session_info`."""
+    chosen = SessionFilters(filters or {})
     sessions = _every_session(settings, ttl, filters or ()) if at is None else _every_past_session(settings, at)
-    return Sessions(_matching(sessions, filters) if filters else sessions)
-
-
-def _check_filters(filters: Mapping[str, Any]) -> None:
-    unknown = [name for name in filters if name not in FILTERS]
-    if unknown:
-        raise TypeError(f"unknown filter {', '.join(unknown)}; known are: {', '.join(FILTERS)}")
-
-
-def _matching(sessions: Iterable[SessionInfo], filters: Mapping[str, Any]) -> Iterator[SessionInfo]:
-    unknown = 0
-    wanted = {name: _as_in_a_row(name, value) for name, value in filters.items()}
-    prefix = f"{wanted.get('subject', '')}_" if "subject" in wanted else ""
-    for info in sessions:
-        if not info._session_id.startswith(prefix):
-            continue  # told without parsing its line
-        row = session_row(info.peek())
-        row["subject"] = str(row["subject"])
-        if "is_templeton" in wanted:
-            row["is_templeton"] = info.is_templeton
-        differing = [name for name, value in wanted.items() if row[name] != value]
-        if not differing:
-            yield info
-        elif all(name in FLAG_NAMES and row[name] is None for name in differing):
-            unknown += 1
-    if unknown:
-        flags = ", ".join(name for name in wanted if name in FLAG_NAMES)
-        notify(
-            f"{unknown} sessions are left out: {flags} was never observed for them (None as value finds them)",
-            UnknownStatusWarning,
-        )
-
-
-def _as_in_a_row(name: str, value: Any) -> Any:
-    """The value of a filter, in whatever form a caller has it, as the rows of sessions have it."""
-    if name == "id":
-        return parse_session_id(value)
-    if name in ("subject", "allen_path"):
-        return str(value)
-    if name == "date":
-        text = str(value)
-        return f"{text[:4]}-{text[4:6]}-{text[6:]}" if len(text) == 8 and text.isdecimal() else text
-    return value
+    return Sessions(chosen.select(sessions) if filters else sessions)
 
 
 def _every_session(settings: Settings, ttl: float | None = None, needs: Iterable[str] = ()) -> Iterable[SessionInfo]:
@@ -175,7 +129,7 @@ def _live_sessions(settings: Settings, why: NpcLimsError, needs: Iterable[str]) 
     from npc_lims.state.snapshot import newest_first
 
     records = all_sessions(settings, why)
-    if any(name in FLAG_NAMES for name in needs):
+    if needs_flags(needs):
         records = {record.id: record for record in flags_of_all(settings, records)}
     return [SessionInfo.from_record(records[session_id].as_dict(), settings) for session_id in newest_first(records)]
 

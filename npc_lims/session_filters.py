@@ -1,0 +1,236 @@
+"""Filters of `get_session_info()`: values that attributes of a session must have.
+
+docs/how-to/python.md has the rule for all attributes. Nothing is looked up to decide: values are those recorded, and
+only `raw_data_paths` lists folders on S3, of the sessions that match all other filters.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import difflib
+import functools
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Callable
+
+from npc_lims.errors import UnknownStatusWarning
+from npc_lims.notice import notify
+from npc_lims.past_session_info import RecordedSessionInfo
+from npc_lims.rows import COLUMNS, FLAG_NAMES, session_row
+from npc_lims.session_id import make_session_id, split_session_id
+from npc_lims.session_info import PUBLIC_ATTRIBUTES, SessionInfo
+from npc_lims.which_session import which_session
+
+__all__ = ["FILTERS", "SessionFilters", "needs_flags"]
+
+_COLUMNS = tuple(name for name in COLUMNS if name != "not_applicable")
+# the more a value costs the later it is asked for: those of the id need no parsing, raw_data_paths lists a folder
+FILTERS = (*_COLUMNS, *sorted(set(PUBLIC_ATTRIBUTES) - set(_COLUMNS) - {"raw_data_paths"}), "raw_data_paths")
+"""Names of all filters."""
+
+_OF_ID = ("id", "subject", "date", "idx")
+_OF_FLAGS = ("cloud_path", "raw_data_paths", "status", "surface_channels_id")
+_DATE = re.compile(r"(\d{4})-?(\d{2})-?(\d{2})")
+_NEAREST = 3
+
+
+def needs_flags(names: Iterable[str]) -> bool:
+    """Whether any of these filters depends on a status flag."""
+    return any(name in FLAG_NAMES or name in _OF_FLAGS for name in names)
+
+
+class SessionFilters:
+    """Checked filters, by which sessions are selected.
+
+    Args:
+        filters: Values by attribute.
+
+    Raises:
+        TypeError: There is no such attribute; the message suggests the nearest ones.
+        ValueError: No session can have such a value: `date="June"`.
+    """
+
+    def __init__(self, filters: Mapping[str, Any]) -> None:
+        unknown = [name for name in filters if name not in FILTERS]
+        if unknown:
+            raise TypeError(_unknown(unknown))
+        self._filters = [_Filter.of(name, filters[name]) for name in sorted(filters, key=FILTERS.index)]
+
+    def select(self, sessions: Iterable[SessionInfo]) -> Iterator[SessionInfo]:
+        """Yield those that match all filters; warn of those left out only because a status was never observed."""
+        undecided = 0
+        for info in sessions:
+            matches = self._matches(_Values(info))
+            if matches:
+                yield info
+            undecided += matches is None
+        if undecided:
+            flags = ", ".join(wanted.name for wanted in self._filters if wanted.name in FLAG_NAMES)
+            notify(
+                f"{undecided} sessions are left out: {flags} was never observed for them (None as value finds them)",
+                UnknownStatusWarning,
+            )
+
+    def _matches(self, values: _Values) -> bool | None:
+        """Whether a session matches; None if only a status that was never observed could tell."""
+        found: bool | None = True
+        for wanted in self._filters:
+            value = values[wanted.name]
+            if not wanted.matches(value):
+                if not (wanted.accepted and values.is_unobserved(wanted.name)):
+                    return False
+                found = None
+        return found
+
+
+class _Values:
+    """Values of a session's attributes, as recorded. Its line is parsed if more than its id is asked for."""
+
+    def __init__(self, info: SessionInfo) -> None:
+        self._info = info
+
+    def __getitem__(self, name: str) -> Any:
+        if name in _OF_ID:
+            return self._of_id[name]
+        if name in COLUMNS:
+            return self._row[name]
+        try:
+            return getattr(self._recorded, name)
+        except ValueError:  # the id of surface channels that were not recorded
+            return None
+
+    def is_unobserved(self, name: str) -> bool:
+        """Whether it is a status that applies and was never observed."""
+        return name in FLAG_NAMES and self._row[name] is None and name not in self._row["not_applicable"]
+
+    @functools.cached_property
+    def _of_id(self) -> dict[str, Any]:
+        subject, date, idx = split_session_id(self._info._session_id)
+        return {"id": make_session_id(subject, date, idx), "subject": subject, "date": date, "idx": idx}
+
+    @functools.cached_property
+    def _row(self) -> dict[str, Any]:
+        return session_row(self._record)
+
+    @functools.cached_property
+    def _record(self) -> Mapping[str, Any]:
+        return self._info.peek()
+
+    @functools.cached_property
+    def _recorded(self) -> SessionInfo:
+        if isinstance(self._info, RecordedSessionInfo):
+            return self._info
+        return RecordedSessionInfo.from_record(self._record, self._info._own_settings)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Filter:
+    name: str
+    accepted: frozenset[Any] | tuple[Any, ...]
+
+    @classmethod
+    def of(cls, name: str, value: Any) -> _Filter:
+        convert = _CONVERT.get(name, _flag if name.startswith("is_") else _same)
+        values = tuple(value) if _is_collection(value) and name not in _LISTS else (value,)
+        try:
+            accepted = tuple(convert(one) for one in values)
+        except ValueError as error:
+            raise ValueError(f"filter {name}: {error}") from None
+        # a set, so that thousands of ids cost no more than one
+        return cls(name, frozenset(accepted) if name in _OF_ID else accepted)
+
+    def matches(self, value: Any) -> bool:
+        return (_CONVERT[self.name](value) if self.name in _SPELLED else value) in self.accepted
+
+
+def _is_collection(value: Any) -> bool:
+    return isinstance(value, Iterable) and not isinstance(value, (str, bytes, Mapping, os.PathLike))
+
+
+def _unknown(names: list[str]) -> str:
+    near = dict.fromkeys(close for name in names for close in difflib.get_close_matches(name, FILTERS, _NEAREST))
+    suggestion = f": did you mean {' or '.join(near)}? Known are" if near else "; known are"
+    return f"unknown filter {', '.join(names)}{suggestion}: {', '.join(FILTERS)}"
+
+
+def _same(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        raise ValueError(f"{value!r} is a dict, and values of sessions are not")
+    return value
+
+
+def _dict(value: Any) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{value!r} is not a dict")
+    return dict(value)
+
+
+def _flag(value: Any) -> Any:
+    if not (value is None or value in (True, False)):
+        raise ValueError(f"{value!r} is neither True, False nor None")
+    return value
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, str):
+        raise ValueError(f"{value!r} is text: give a number, or None")
+    return value
+
+
+def _subject(value: Any) -> str:
+    if not re.fullmatch(r"[0-9]+", str(value)):
+        raise ValueError(f"{value!r} is not a subject such as 626791")
+    return str(value)
+
+
+def _date(value: Any) -> str:
+    text = value.date().isoformat() if isinstance(value, datetime.datetime) else str(value)
+    match = _DATE.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{value!r} is not a date such as 2024-06-01")
+    return "-".join(match.groups())
+
+
+def _path(value: Any) -> str | None:
+    if value is None:
+        return None
+    # pathlib makes one slash of the two in s3://
+    text = re.sub(r"^([a-z][a-z0-9]+):/+", r"\1://", str(value).replace("\\", "/"))
+    return text.rstrip("/")
+
+
+def _paths(value: Any) -> list[str | None] | None:
+    return None if value is None else sorted(map(_path, _items(value)), key=str)
+
+
+def _texts(value: Any) -> list[str]:
+    return sorted(map(str, _items(value)))
+
+
+def _items(value: Any) -> Iterable[Any]:
+    if not _is_collection(value):
+        raise ValueError(f"{value!r} is not a list: it is compared with all that a session has")
+    items: Iterable[Any] = value
+    return items
+
+
+_LISTS = ("issues", "raw_data_paths")
+_SPELLED = (*_LISTS, "allen_path", "cloud_path")
+"""Attributes whose own values are converted, too."""
+
+_CONVERT: dict[str, Callable[[Any], Any]] = {
+    "id": which_session,
+    "subject": _subject,
+    "date": _date,
+    "idx": _number,
+    "experiment_day": _number,
+    "behavior_day": _number,
+    "allen_path": _path,
+    "cloud_path": _path,
+    "issues": _texts,
+    "raw_data_paths": _paths,
+    **dict.fromkeys(("record", "session_kwargs", "status", "training_info"), _dict),
+}
+"""The form in which values of a filter are compared."""
