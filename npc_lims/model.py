@@ -50,7 +50,7 @@ class Lean(Model):
     def _without_defaults(self, handler: pydantic.SerializerFunctionWrapHandler) -> dict[str, Any]:
         data: dict[str, Any] = handler(self)
         fields = type(self).model_fields
-        return {k: v for k, v in data.items() if fields[k].is_required() or v != fields[k].default}
+        return {k: v for k, v in data.items() if k not in fields or fields[k].is_required() or v != fields[k].default}
 
 
 class Tracked(Lean):
@@ -71,7 +71,7 @@ class Tracked(Lean):
     issues: list[str] = []
 
 
-class Training(pydantic.BaseModel):
+class Training(Lean):
     """A session's row in a training workbook: three fixed facts, then the allowed columns by slugged name."""
 
     model_config = pydantic.ConfigDict(extra="allow", frozen=True)
@@ -83,6 +83,9 @@ class Training(pydantic.BaseModel):
     """1 for the first row below the header: the `behavior_day` of the session."""
     start_time: str
     """`YYYY-MM-DD HH:MM:SS`, local time of the rig."""
+    other_rows: list[Training] = []
+    """Further rows of the day that are no sessions, since an ephys session of that day is tracked; in order of their
+    start times. Left out where there are none."""
 
 
 class Asset(Lean):

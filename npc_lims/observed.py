@@ -120,7 +120,13 @@ def _as_one(parts: Sequence[Observed]) -> Observed:
 
 def _merge_source(source: str, parts: Sequence[Observed]) -> Observation:
     """What all shards saw of one source: no more certain than the least certain of them."""
-    seen = [(one, part.scope) for part in parts for one in part.observations if one.source == source]
+    # of the sessions of its share, all: which training row is whose is decided among those of a day
+    seen = [
+        (one, dataclasses.replace(part.scope, sessions=None))
+        for part in parts
+        for one in part.observations
+        if one.source == source
+    ]
     ones = [one for one, _ in seen]
     has_all = len(ones) == len(parts)
     same_version = all(one.versions == ones[0].versions and one.unchanged == ones[0].unchanged for one in ones)
@@ -130,7 +136,7 @@ def _merge_source(source: str, parts: Sequence[Observed]) -> Observation:
             counts[name] = counts.get(name, 0) + count
     return Observation(
         source=source,
-        facts={id_: found for one, scope in seen for id_, found in one.facts.items() if id_ in scope},
+        facts={id_: found for one, share in seen for id_, found in one.facts.items() if id_ in share},
         complete=has_all and all(one.complete for one in ones),
         unchanged=has_all and all(one.unchanged for one in ones),
         problems=tuple(dict.fromkeys(problem for one in ones for problem in one.problems)),

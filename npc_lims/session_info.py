@@ -154,7 +154,7 @@ class SessionInfo:
         training = self.record["training"]
         if not training:
             return {}
-        columns = {name: value for name, value in training.items() if name not in ("nsb", "row")}
+        columns = {name: value for name, value in training.items() if name not in ("nsb", "row", "other_rows")}
         text = {name: "" if value is None else str(value) for name, value in columns.items()}
         return {"ID": training["row"], **text, "nsb": training["nsb"]}
 

@@ -11,7 +11,8 @@ from typing import Protocol
 from npc_lims.errors import InputFileError, MissingCredentials, NpcLimsError, SourceError
 from npc_lims.model import SECTIONS, Record
 from npc_lims.observed import Observed
-from npc_lims.reconcile import check_breaker, reconcile
+from npc_lims.reconcile import check_breaker
+from npc_lims.recording_days import reconcile_days, report_other_rows
 from npc_lims.scope import Scope
 from npc_lims.settings import Settings
 from npc_lims.sources.codeocean import observe_codeocean, open_client
@@ -210,7 +211,8 @@ def _observe(settings: Settings, options: SyncOptions, recorded: _Recorded, repo
         # those of other shards are for the runners that have these
         meant = [session for session in options.sessions if session in options.scope]
         _check_known(meant, {*recorded.loaded.records, *look.known()}, look.observations)
-    return Observed(tuple(look.observations), look.scope, began, options.allow_removals)
+    observations = report_other_rows(recorded.loaded.records, look.known(), look.observations)
+    return Observed(observations, look.scope, began, options.allow_removals)
 
 
 class _Look:
@@ -243,7 +245,7 @@ class _Look:
 
     def known(self) -> Mapping[str, Record]:
         """What is known by now: each source builds on what those before it have seen."""
-        return reconcile(self._recorded.loaded.records, self.observations, self._only())
+        return reconcile_days(self._recorded.loaded.records, self.observations, self._only())
 
     def _only(self) -> Scope | None:
         return None if self.scope.is_whole else self.scope
@@ -279,12 +281,12 @@ class _Look:
 
 def _edited(previous: Mapping[str, Record], tracked: Observation, scope: Scope) -> frozenset[str]:
     """Sessions of which the tracked file says something else than is recorded, or that nobody was asked about yet."""
-    after = reconcile(previous, [tracked], scope)
+    after = reconcile_days(previous, [tracked], scope)
     changed = {
         id_
         for id_, record in after.items()
         if id_ not in previous
-        or record.tracked != previous[id_].tracked
+        or (record.tracked, record.training) != (previous[id_].tracked, previous[id_].training)
         or (record.tracked and None in (record.codeocean, record.s3))
     }
     return frozenset(id_ for id_ in changed | (previous.keys() - after.keys()) if id_ in scope)
@@ -295,7 +297,7 @@ def _apply(state: Path, recorded: _Recorded, observed: Sequence[Observed], *, dr
     seen = [_as_of(recorded, one) for one in observed]
     after = before
     for one in seen:
-        after = reconcile(after, one.observations, None if one.scope.is_whole else one.scope)
+        after = reconcile_days(after, one.observations, None if one.scope.is_whole else one.scope)
     if not any(one.allow_removals for one in seen):
         check_breaker(before, after)
     written = () if dry_run else _write(state, recorded, after, seen)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from npc_lims.errors import SyncRefused
 from npc_lims.model import Record, Tracked
-from npc_lims.reconcile import check_breaker, reconcile
+from npc_lims.reconcile import check_breaker
+from npc_lims.recording_days import reconcile_days
 from npc_lims.review.report import Chapter, Group
 from npc_lims.sources.observation import Found, Observation
 from npc_lims.state.diff import SessionChange, changes_between
@@ -24,7 +25,8 @@ class Preview:
         base: Where the file is compared with, as people are to read it.
         appear: Sessions that state will have and has not.
         change: Sessions that stay tracked, with other facts.
-        go: Sessions that leave state: no training workbook has them.
+        go: Sessions that leave state: no training workbook has them, or their row is no session on a day on which an
+            ephys session is tracked now.
         stay: Sessions that cease to be tracked and stay, since a training workbook has them.
         may_go: Sessions that cease to be tracked, of which nobody knows yet whether a workbook has them.
         refused: Why the breaker would stop the sync; None if it would not.
@@ -82,7 +84,7 @@ def preview(state: Mapping[str, Record], base: Mapping[str, Tracked], now: Mappi
         base=name,
         appear=[change for change in changes if change.id not in before],
         change=[change for change in changes if change.id in before and change.id in now],
-        go=[change for change in untracked if change.id not in after],
+        go=[change for change in changes if change.id not in after],
         stay=[change for change in left if after[change.id].training],
         may_go=[change for change in left if not after[change.id].training],
         refused=_refusal(before, after),
@@ -94,11 +96,11 @@ def _reconciled(records: Mapping[str, Record], tracked: Mapping[str, Tracked]) -
     known_to_lack: dict[str, Found] = {
         session_id: False for session_id, record in records.items() if record.training is False
     }
-    observed: Iterable[Observation] = (
+    observed = (
         Observation("tracked", facts=tracked, complete=True),
         Observation("training", facts=known_to_lack),
     )
-    return reconcile(records, observed)
+    return reconcile_days(records, observed)
 
 
 def _refusal(before: Mapping[str, Record], after: Mapping[str, Record]) -> str | None:

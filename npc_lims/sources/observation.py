@@ -31,6 +31,8 @@ class Observation:
         problems: Mistakes in the input that were stepped over.
         versions: Markers (ETags) of what was read, so that the next sync can skip what is unchanged.
         counts: Numbers worth recording with the sync, such as rows or assets seen.
+        lines: Session id to the line, or the row of a sheet, that the fact was read from. Not kept in files of
+            observations: only for the messages of whoever reads the source.
         failure: Why the source could not be asked, in part or at all. What facts there are still hold.
     """
 
@@ -41,6 +43,7 @@ class Observation:
     problems: tuple[Problem, ...] = ()
     versions: Mapping[str, str] = dataclasses.field(default_factory=dict)
     counts: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    lines: Mapping[str, int] = dataclasses.field(default_factory=dict, repr=False, compare=False)
     failure: SourceError | None = None
 
 

@@ -123,7 +123,7 @@ def merge_workbooks(workbooks: Sequence[Workbook]) -> Observation:
             if kept_row is not row:
                 message = f"the session is in {kept.name} too, row {kept_row.line}, and that one counts"
                 problems.append(_problem(workbook, row, message))
-    facts = {}
+    facts, lines = {}, {}
     # sorted by subject and start: one subject's sessions of one day are neighbours
     by_day = itertools.groupby(sorted(sessions), key=lambda key: (key[0], key[1].date()))
     for (subject, day), group in by_day:
@@ -136,11 +136,13 @@ def merge_workbooks(workbooks: Sequence[Workbook]) -> Observation:
             fixed = {"nsb": workbook.nsb, "row": row.row, "start_time": start.isoformat(sep=" ")}
             session_id = make_session_id(subject, day.isoformat(), idx)
             facts[session_id] = Training.model_validate({**fixed, **row.columns})
+            lines[session_id] = row.line
     return Observation(
         source=SOURCE,
         facts=facts,
         complete=not damaged,
         problems=tuple(problems),
+        lines=lines,
         counts={
             "rows": len(facts),
             "subjects": len({subject for subject, _ in sessions}),

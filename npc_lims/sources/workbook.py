@@ -35,7 +35,7 @@ START_TIME = "start_time"
 IGNORE = "ignore"
 _SUBJECT_COLUMNS = ("mouse_id", "subject_id", "subject", "mouse", "id")
 # the fixed facts of model.Training, which a column may not stand in for
-_RESERVED = frozenset({"nsb", "row", START_TIME})
+_RESERVED = frozenset({"nsb", "row", START_TIME, "other_rows"})
 _SUBJECT = re.compile(r"[0-9]{6,7}")
 # digits of another count, or the name a spreadsheet gives to a copied sheet
 _ALMOST_SUBJECT = re.compile(r"[0-9]+|[0-9]{6,7} ?\([0-9]+\)")

@@ -1,0 +1,229 @@
+"""Training rows on days with a recording: which row belongs to which session. Pure.
+
+A row of a training workbook is a session of its own. Not on a day with a tracked ephys session: there the rows belong
+to the tracked sessions, each to the one whose recording started closest to it, and a row that is left over is no
+session. So the second session of such a day is never one that a row has made, and the index 1 is free for the
+recording of surface channels.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+
+from npc_lims.model import Asset, CodeOcean, Record, Tracked, Training
+from npc_lims.problems import Problem
+from npc_lims.reconcile import Records, reconcile, reconcile_session
+from npc_lims.session_id import day_of, split_session_id, subject_of
+from npc_lims.sources.assets import SEARCHED_NAMES
+from npc_lims.sources.observation import Found, Observation
+
+__all__ = [
+    "assign_rows",
+    "is_recording_day",
+    "reconcile_days",
+    "recording_start",
+    "report_other_rows",
+    "start_of_session",
+]
+
+_WORKBOOKS = {False: "DynamicRoutingTraining.xlsx", True: "DynamicRoutingTrainingNSB.xlsx"}
+
+
+def reconcile_days(
+    previous: Records, observed: Sequence[Observation], only: Container[str] | None = None
+) -> dict[str, Record]:
+    """`reconcile`, with each training row given to the session that it belongs to."""
+    return reconcile(previous, assign_rows(previous, observed), only)
+
+
+def assign_rows(previous: Records, observed: Sequence[Observation]) -> tuple[Observation, ...]:
+    """Return *observed* with the training rows of recording days given to the sessions that they belong to.
+
+    Recorded rows take part, so that this also holds where an unchanged workbook was not read, or could not be: the
+    rows that are no sessions are recorded with the one that is (`Training.other_rows`).
+    """
+    facts: dict[str, Found] = {}
+    for ids in _days(previous, observed):
+        drafts = {session_id: reconcile_session(session_id, previous.get(session_id), observed) for session_id in ids}
+        # a session goes when the tracked file, too, says that it does not have it
+        goes = {session_id for session_id in ids if _is_answered("tracked", session_id, observed)}
+        facts.update(_facts_of_day(drafts, goes))
+    if not facts:
+        return tuple(observed)
+    training = next((one for one in observed if one.source == "training"), Observation("training"))
+    others = [one for one in observed if one.source != "training"]
+    return (*others, dataclasses.replace(training, facts={**training.facts, **facts}))
+
+
+def _days(previous: Records, observed: Sequence[Observation]) -> Iterator[list[str]]:
+    """Ids of each day that may have more rows or recordings than one, in the order of their indexes."""
+    ids = set(previous)
+    for one in observed:
+        if one.source in ("tracked", "training"):
+            ids.update(session_id for session_id, found in one.facts.items() if found)
+    days = {day_of(session_id) for session_id in ids if session_id.count("_") > 1}
+    days.update(day_of(record.id) for record in previous.values() if record.training and record.training.other_rows)
+    found: dict[str, list[str]] = {day: [] for day in sorted(days)}
+    for session_id in ids:
+        day = session_id if session_id.count("_") == 1 else day_of(session_id)
+        if day in found:
+            found[day].append(session_id)
+    for of_day in found.values():
+        yield sorted(of_day, key=_index)
+
+
+def _facts_of_day(drafts: Mapping[str, Record], goes: Container[str]) -> Iterator[tuple[str, Found]]:
+    """Training facts that differ from those of *drafts*.
+
+    Args:
+        drafts: The sessions of the day in the order of their indexes, with each row where its workbook has it.
+        goes: Those that may lose their only row.
+    """
+    rows = _rows(drafts.values())
+    if is_recording_day(drafts.values()):
+        assigned = _assign(rows, {id_: draft for id_, draft in drafts.items() if draft.tracked})
+    elif any(draft.training and draft.training.other_rows for draft in drafts.values()):
+        day = day_of(next(iter(drafts)))
+        assigned = {f"{day}_{number}" if number else day: row for number, row in enumerate(rows)}
+    else:
+        return
+    for session_id in {**drafts, **assigned}:
+        row = assigned.get(session_id)
+        draft = drafts.get(session_id)
+        before = draft.training if draft is not None else None
+        if row is not None:
+            if row != before:
+                yield session_id, row
+        elif before and (session_id in goes or (draft is not None and draft.tracked)):
+            yield session_id, False
+
+
+def is_recording_day(sessions: Iterable[Record]) -> bool:
+    """Whether one of the sessions of a day is a tracked ephys session."""
+    return any(isinstance(one.tracked, Tracked) and one.tracked.platform == "ephys" for one in sessions)
+
+
+def _rows(sessions: Iterable[Record]) -> list[Training]:
+    """All rows of a day, by start time: two of one start time are one, as in the workbooks."""
+    found: dict[str, Training] = {}
+    for session in sessions:
+        if session.training:
+            for row in (session.training.model_copy(update={"other_rows": []}), *session.training.other_rows):
+                found.setdefault(row.start_time, row)
+    return [found[start] for start in sorted(found)]
+
+
+def _assign(rows: Sequence[Training], sessions: Mapping[str, Record]) -> dict[str, Training]:
+    """Give each session the row that is closest to the start of its recording, and the first of them what is left.
+
+    Where a start is not known yet, the first row that is left belongs to the session. A row without a time of day is
+    the last to be given.
+    """
+    starts = {id_: start for id_, one in sessions.items() if (start := recording_start(one)) is not None}
+    times = {number: time for number, row in enumerate(rows) if (time := _time(row.start_time)) is not None}
+    pairs = sorted(
+        (abs(start - time), session_id, number)
+        for session_id, start in starts.items()
+        for number, time in times.items()
+    )
+    given: dict[str, int] = {}
+    for _, session_id, number in pairs:
+        if session_id not in given and number not in given.values():
+            given[session_id] = number
+    left = sorted(set(range(len(rows))) - set(given.values()), key=lambda number: (number not in times, number))
+    for session_id in sessions:
+        if session_id not in given and left:
+            given[session_id] = left.pop(0)
+    assigned = {session_id: rows[number] for session_id, number in given.items()}
+    if left:
+        first = next(id_ for id_, one in sessions.items() if is_recording_day([one]))
+        assigned[first] = assigned[first].model_copy(update={"other_rows": [rows[number] for number in sorted(left)]})
+    return assigned
+
+
+def recording_start(record: Record) -> datetime.datetime | None:
+    """Return when the recording of a tracked session started: by its raw data, else by its path, else None.
+
+    Before the upload only a path that has a time of day in it tells.
+    """
+    raw = record.codeocean.raw if isinstance(record.codeocean, CodeOcean) else None
+    if isinstance(raw, Asset):
+        match = SEARCHED_NAMES.match(raw.name)
+        if match is not None:
+            return datetime.datetime.strptime(f"{match['date']} {match['time']}", "%Y-%m-%d %H-%M-%S")
+    if not isinstance(record.tracked, Tracked):
+        return None
+    import npc_session
+
+    text = npc_session.parsing.extract_isoformat_datetime(record.tracked.allen_path)
+    return None if text is None else datetime.datetime.fromisoformat(text)
+
+
+def report_other_rows(before: Records, after: Records, observed: Sequence[Observation]) -> tuple[Observation, ...]:
+    """Return *observed* with a warning for each row that is no session, where that was read or decided just now."""
+    read = next((one for one in observed if one.source == "training" and one.facts), None)
+    problems = tuple(
+        _problem(record, row, _line(read, day_of(record.id), row.start_time))
+        for record in after.values()
+        if record.training and (read is not None or record.id not in before or before[record.id] is not record)
+        for row in record.training.other_rows
+    )
+    if not problems:
+        return tuple(observed)
+    # the tracked file decides, too: without the workbooks being queried it alone may make a row one that is no session
+    source = min((one.source for one in observed), key=lambda name: ("training", "tracked", name).index(name))
+    return tuple(_with_problems(one, problems) if one.source == source else one for one in observed)
+
+
+def _with_problems(observation: Observation, problems: tuple[Problem, ...]) -> Observation:
+    counts = dict(observation.counts)
+    if "problems" in counts:
+        counts["problems"] += len(problems)
+    return dataclasses.replace(observation, problems=(*observation.problems, *problems), counts=counts)
+
+
+def _problem(record: Record, row: Training, line: int) -> Problem:
+    assert record.training, "other rows are recorded with the row of a session"
+    return Problem(
+        f"{_WORKBOOKS[row.nsb]}[{subject_of(record.id)}]",
+        line,
+        0,
+        "warning",
+        f"row {row.row} below the header ({row.start_time}) is no session: {record.id} is a tracked ephys session, and "
+        f"row {record.training.row} ({record.training.start_time}) belongs to it; if it is right that this row is no "
+        "session, mark it to be ignored",
+    )
+
+
+def _line(read: Observation | None, day: str, start: str) -> int:
+    """The row of the sheet as Excel shows it; 0 where the workbook was not read just now."""
+    if read is not None:
+        for session_id, line in read.lines.items():
+            fact = read.facts.get(session_id)
+            if isinstance(fact, Training) and fact.start_time == start and day_of(session_id) == day:
+                return line
+    return 0
+
+
+def start_of_session(record: Record) -> datetime.datetime | None:
+    """Return when a session started: its recording if it is tracked, else what its training row says, or None."""
+    start = recording_start(record)
+    if start is None and record.training:
+        start = datetime.datetime.fromisoformat(record.training.start_time)
+    return start
+
+
+def _time(start: str) -> datetime.datetime | None:
+    """The start time of a row; None if it has no time of day."""
+    time = datetime.datetime.fromisoformat(start)
+    return None if time.time() == datetime.time(0) else time
+
+
+def _index(session_id: str) -> int:
+    return split_session_id(session_id)[2]
+
+
+def _is_answered(source: str, session_id: str, observed: Iterable[Observation]) -> bool:
+    return any(one.source == source and (one.complete or one.unchanged or session_id in one.facts) for one in observed)
