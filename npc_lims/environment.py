@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from npc_lims.errors import SettingsError
+from npc_lims.utils.redaction import SECRET_VARIABLES, register_secret
 
 __all__ = ["DOTENV", "NO_PAGES", "RAW_URL", "REF", "REPO", "TTL", "Environment", "read_environment"]
 
@@ -16,6 +17,8 @@ REPO = "AllenInstitute/npc_lims"
 REF = "main"
 RAW_URL = "https://raw.githubusercontent.com"
 TTL = 600.0
+TOKEN_PREFIX = "cop_"
+"""How values of Code Ocean access tokens begin: labs keep them under names of their own."""
 NO_PAGES = "off"
 """What NPC_LIMS_PAGES_URL says where there is no site: a variable set to nothing is not set."""
 
@@ -47,6 +50,9 @@ def read_environment(environ: Mapping[str, str] | None = None, folder: Path | No
             raise SettingsError(f"cannot read {dotenv_path}: {error}; save it as UTF-8") from None
         values.update({k: v for k, v in found.items() if v is not None})
     values.update(environ)
+    for name, value in values.items():
+        if name in SECRET_VARIABLES or value.lower().startswith(TOKEN_PREFIX):
+            register_secret(value)
     # a variable set to nothing is not set
     return Environment({name: value for name, value in values.items() if value != ""}, dotenv_path)
 

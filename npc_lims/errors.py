@@ -37,6 +37,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from npc_lims.utils.redaction import safe_text
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -77,7 +79,11 @@ __all__ = [
 
 
 class NpcLimsError(Exception):
-    """Base of every error raised on purpose by this package."""
+    """Base of every error raised on purpose by this package. Its message is one line and holds no known secret."""
+
+    def __str__(self) -> str:
+        # not super(): KeyError and OSError, which some also are, make a text of their own of their arguments
+        return safe_text(Exception.__str__(self))
 
 
 class SettingsError(NpcLimsError):
@@ -87,9 +93,6 @@ class SettingsError(NpcLimsError):
 class MissingCredentials(NpcLimsError, KeyError):
     """A service needs credentials and none were found; the message names the variable to set."""
 
-    # KeyError prints the repr of its argument, which would quote the whole sentence.
-    __str__ = Exception.__str__
-
 
 class NoSessionInfo(NpcLimsError, ValueError):
     """No session of that id is known; the message offers the nearest ones."""
@@ -97,9 +100,6 @@ class NoSessionInfo(NpcLimsError, ValueError):
 
 class NoSessionData(NpcLimsError, FileNotFoundError, ValueError):
     """A session has no asset, folder or file of the kind asked for; the message names the places searched."""
-
-    # OSError keeps its own text for errors that come with a number
-    __str__ = Exception.__str__
 
 
 class SessionIndexError(NoSessionData, IndexError):
@@ -172,8 +172,8 @@ class SourceError(NpcLimsError):
 
     def __init__(self, source: str, reason: str) -> None:
         self.source = source
-        self.reason = reason
-        super().__init__(source, reason)  # what a process pool makes it from on the other side
+        self.reason = safe_text(reason)
+        super().__init__(source, self.reason)  # what a process pool makes it from on the other side
 
     def __str__(self) -> str:
         return f"{self.source}: {self.reason}"
@@ -199,7 +199,7 @@ class GitHubError(NpcLimsError):
         super().__init__(message, status)  # what a process pool makes it from on the other side
 
     def __str__(self) -> str:
-        return str(self.args[0])
+        return safe_text(self.args[0])
 
 
 class HistoryError(NpcLimsError):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from npc_lims.errors import GitError
-from npc_lims.utils.redaction import redact
+from npc_lims.utils.redaction import redact, safe_text
 
 __all__ = ["GitFailed", "Repository", "find_repository"]
 
@@ -51,7 +51,7 @@ class GitFailed(GitError):
 
     def __str__(self) -> str:
         said = [line for line in self.output.splitlines() if line.strip() and not line.startswith("hint:")]
-        return f"git {self.command} failed: {' / '.join(said) or 'it gave no reason'}"
+        return safe_text(f"git {self.command} failed: {' / '.join(said) or 'it gave no reason'}")
 
 
 @dataclasses.dataclass(frozen=True)

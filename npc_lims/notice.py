@@ -6,6 +6,7 @@ import sys
 import warnings
 
 from npc_lims.errors import FutureTimestampWarning, NpcLimsWarning
+from npc_lims.utils.redaction import safe_text
 
 __all__ = ["notify", "warn_future_timestamp"]
 
@@ -15,7 +16,7 @@ def notify(message: str, category: type[NpcLimsWarning]) -> None:
     level, frame = 2, sys._getframe(1)
     while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[0] == "npc_lims":
         level, frame = level + 1, frame.f_back
-    warnings.warn(message, category, stacklevel=level)
+    warnings.warn(safe_text(message), category, stacklevel=level)
 
 
 def warn_future_timestamp(where: str, timestamp: str) -> None:

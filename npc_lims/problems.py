@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Literal
 
+from npc_lims.utils.redaction import safe_text
 from npc_lims.utils.text import single_line
 
 __all__ = ["Problem", "Severity"]
@@ -33,7 +34,7 @@ class Problem:
     def __post_init__(self) -> None:
         # both may quote the file
         object.__setattr__(self, "file", single_line(self.file))
-        object.__setattr__(self, "message", single_line(self.message))
+        object.__setattr__(self, "message", safe_text(self.message))
 
     @property
     def is_error(self) -> bool:

@@ -19,11 +19,14 @@ __all__ = ["settings_for_reading"]
 
 # Values that mean what they say, whatever `Settings` would check: all others are left to it.
 _ADDRESS = r"(https://|http://127\.0\.0\.1:)[A-Za-z0-9._/:-]*[A-Za-z0-9]"
+_FOLDER = r"(?!.*://)[^@\n]+"
 _PLAIN = {
-    "NPC_LIMS_REPO": re.compile(r"[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+"),
-    "NPC_LIMS_REF": re.compile(r"[^\n]+"),
+    "NPC_LIMS_REPO": re.compile(r"(?!.*\.\.)[A-Za-z0-9_-][A-Za-z0-9_.-]*/[A-Za-z0-9_-][A-Za-z0-9_.-]*"),
+    "NPC_LIMS_REF": re.compile(r"(?!.*(\.\.|/\./))[A-Za-z0-9_-][A-Za-z0-9_./@#+=-]*(?<!/\.)"),
     "NPC_LIMS_RAW_URL": re.compile(_ADDRESS),
     "NPC_LIMS_PAGES_URL": re.compile(f"{NO_PAGES}|{_ADDRESS}"),
+    "NPC_LIMS_STATE": re.compile(_FOLDER),
+    "NPC_LIMS_CACHE_DIR": re.compile(_FOLDER),
     "NPC_LIMS_TTL": re.compile(r"[0-9]{1,12}(\.[0-9]{1,9})?"),
 }
 

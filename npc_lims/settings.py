@@ -15,20 +15,46 @@ from typing import Any, Optional
 import pydantic
 from pydantic import SecretStr
 
-from npc_lims.environment import DOTENV, NO_PAGES, RAW_URL, REF, REPO, TTL, Environment, read_environment
+from npc_lims.environment import DOTENV, NO_PAGES, RAW_URL, REF, REPO, TOKEN_PREFIX, TTL, Environment, read_environment
 from npc_lims.errors import SettingsError
 
 __all__ = ["DOTENV", "Settings", "load_settings", "make_settings"]
 
-# Values of Code Ocean access tokens begin so: labs keep them under names of their own.
-_TOKEN_PREFIX = "cop_"
+
+# The server of a path such as \\server\share, and a port as WebDAV shares have one: \\server@SSL@8443\folder.
+_SERVER = re.compile(r"[\\/]{2}(?:[?.][\\/]UNC[\\/])?([^\\/@]*)(@[^\\/]*)?", re.IGNORECASE)
+_WEBDAV_PORT = re.compile(r"(@SSL)?(@[0-9]{1,5})?", re.IGNORECASE)
 
 
-def _without_credentials(url: str) -> str:
-    """*url* if it holds no user and password: addresses are printed, and recorded with failures."""
-    if "@" in urllib.parse.urlsplit(url).netloc:
+def _address(value: str) -> urllib.parse.SplitResult:
+    """Return the parts of a URL that holds no secret: addresses are printed, and recorded with failures.
+
+    Raises:
+        ValueError: It holds a user, a password, a query, a fragment or characters that no URL has.
+    """
+    if not value.isprintable() or (" " in value and not value.startswith("s3://")):
+        raise ValueError("holds spaces or control characters; copy it again")
+    try:
+        parts = urllib.parse.urlsplit(value)
+        parts.port  # noqa: B018  # raises for one that is no number
+    except ValueError:
+        # the message of urllib would quote it
+        raise ValueError("is not a valid address; copy it again") from None
+    if "@" in parts.netloc:
         raise ValueError("must not hold a user or password; tokens have variables of their own")
-    return url
+    if "?" in value or "#" in value:
+        raise ValueError("must not hold a query or fragment (from ? or # on); tokens have variables of their own")
+    return parts
+
+
+def _folder(value: str) -> str:
+    """Return the path of a folder that holds no secret. Raises as `_address`."""
+    if "://" in value:
+        raise ValueError("must be a folder, not an address")
+    server = _SERVER.match(value)
+    if server is not None and not _WEBDAV_PORT.fullmatch(server[2] or ""):
+        raise ValueError("must not hold a user or password; connect the share first (net use)")
+    return value
 
 
 def _env(*names: str) -> Any:
@@ -100,7 +126,9 @@ class Settings(pydantic.BaseModel):
         "s3://aind-scratch-data/dynamic-routing/cache/nwb", validation_alias=_env("NPC_LIMS_NWB_ROOT")
     )
     codeocean_bucket: str = pydantic.Field(
-        "codeocean-s3datasetsbucket-1u41qdg42ur9", validation_alias=_env("NPC_LIMS_CODEOCEAN_BUCKET")
+        "codeocean-s3datasetsbucket-1u41qdg42ur9",
+        validation_alias=_env("NPC_LIMS_CODEOCEAN_BUCKET"),
+        pattern=r"^[^\s@?#/]+$",
     )
     pypi_url: str = pydantic.Field(
         "https://pypi.org/pypi/npc_sessions/json", validation_alias=_env("NPC_LIMS_PYPI_URL")
@@ -119,11 +147,11 @@ class Settings(pydantic.BaseModel):
     @pydantic.field_validator("codeocean_domain", "raw_url", "github_api_url", "pypi_url")
     @classmethod
     def _check_url(cls, value: str) -> str:
-        parts = urllib.parse.urlsplit(value)
+        parts = _address(value)
         local = parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost", "::1")
         if not (parts.hostname and (parts.scheme == "https" or local)):
             raise ValueError("must begin with https:// (a token travels with each request)")
-        return _without_credentials(value).rstrip("/")
+        return value.rstrip("/")
 
     @pydantic.field_validator("pages_url")
     @classmethod
@@ -135,11 +163,38 @@ class Settings(pydantic.BaseModel):
     def _check_endpoint(cls, value: Optional[str]) -> Optional[str]:
         if value is None:
             return None
-        if urllib.parse.urlsplit(value).scheme not in ("http", "https") or not urllib.parse.urlsplit(value).hostname:
+        parts = _address(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError("must be an address such as https://s3.example.org")
-        return _without_credentials(value)
+        return value
 
-    @pydantic.field_validator("codeocean_token", "github_token")
+    @pydantic.field_validator("state", "cache_dir", "mirror", mode="before")
+    @classmethod
+    def _check_folder(cls, value: Any) -> Any:
+        return _folder(value) if isinstance(value, str) else value
+
+    @pydantic.field_validator("training")
+    @classmethod
+    def _check_training(cls, value: str) -> str:
+        if "://" not in value:
+            return _folder(value)
+        if _address(value).scheme != "s3":
+            raise ValueError("must be a folder, or an address such as s3://bucket/folder/")
+        return value
+
+    @pydantic.field_validator("repo", "ref")
+    @classmethod
+    def _check_name(cls, value: str) -> str:
+        # they are parts of the path of a URL, in which such a part means another repository
+        if ".." in value or "." in value.split("/"):
+            raise ValueError("must not hold .. (nor a part that is . alone)")
+        if not value.isprintable():
+            raise ValueError("holds control characters")
+        return value
+
+    @pydantic.field_validator(
+        "codeocean_token", "github_token", "aws_access_key_id", "aws_secret_access_key", "aws_session_token"
+    )
     @classmethod
     def _check_token(cls, value: Optional[SecretStr]) -> Optional[SecretStr]:
         token = "" if value is None else value.get_secret_value()
@@ -151,7 +206,8 @@ class Settings(pydantic.BaseModel):
     @classmethod
     def _check_s3_root(cls, value: str) -> str:
         value = value.rstrip("/")
-        if not re.match(r"s3://[^/]", value):
+        parts = _address(value)
+        if parts.scheme != "s3" or not parts.netloc:
             raise ValueError("must be an address such as s3://bucket/folder")
         return value
 
@@ -171,7 +227,7 @@ def make_settings(environment: Environment) -> Settings:
     values = {name: value for name, value in environment.values.items() if name not in Settings.model_fields}
     if "CODE_OCEAN_API_TOKEN" not in values:
         for value in values.values():
-            if value.lower().startswith(_TOKEN_PREFIX):
+            if value.lower().startswith(TOKEN_PREFIX):
                 values["CODE_OCEAN_API_TOKEN"] = value
                 break
     try:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from npc_lims.errors import SettingsError
+from npc_lims.read_settings import settings_for_reading
 from npc_lims.settings import Settings, load_settings
 
 TOKEN = "cop_" + "a" * 20
@@ -79,11 +80,104 @@ def test_the_more_special_variable_wins(tmp_path: Path) -> None:
         ("NPC_LIMS_RAW_URL", "http://127.0.0.1.elsewhere.org"),
         ("NPC_LIMS_RAW_URL", "http://localhost.elsewhere.org"),
         ("GITHUB_API_URL", "http://localhost@elsewhere.org"),
+        ("CODE_OCEAN_DOMAIN", "https://host.org:port"),
+        ("NPC_LIMS_REF", "../../other/repo/main"),
+        ("NPC_LIMS_REF", "a/./b"),
+        ("NPC_LIMS_REF", "main..x"),
+        ("NPC_LIMS_REF", "a\nb"),
+        ("NPC_LIMS_REPO", "../a"),
+        ("NPC_LIMS_TRAINING", "gs://bucket/folder"),
+        ("NPC_LIMS_CODEOCEAN_BUCKET", "a/b"),
     ],
 )
 def test_an_unusable_value_names_its_variable(tmp_path: Path, variable: str, value: str) -> None:
     with pytest.raises(SettingsError, match=rf"unusable settings \(environment\): {variable}: \w"):
         load(tmp_path, **{variable: value})
+
+
+@pytest.mark.parametrize("value", ["a\rb", "a\nb", "a b", "tok\u00e9n", " \t", "a\x00b"], ids=ascii)
+@pytest.mark.parametrize(
+    "variable",
+    ["CODE_OCEAN_API_TOKEN", "GITHUB_TOKEN", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"],
+)
+def test_a_secret_that_no_header_can_hold_is_refused_without_being_shown(
+    tmp_path: Path, variable: str, value: str
+) -> None:
+    with pytest.raises(SettingsError, match=rf"{variable}: holds characters that no token has") as caught:
+        load(tmp_path, **{variable: f"hunter2{value}"})
+    assert "hunter2" not in f"{caught.value!r} {caught.value}"
+
+
+_URLS = (
+    "https://user:hunter2@host.org/a",
+    "https://hunter2@host.org",
+    "https://host.org/a?sig=hunter2",
+    "https://host.org/a#hunter2",
+    "https://host.org/\nhunter2",
+    "https://user:hunter2\u2100@host.org/",  # what urllib quotes in the message of its error
+    "https://[hunter2/",
+)
+_S3_URLS = tuple(url.replace("https", "s3", 1) for url in _URLS)
+_SHARES = (
+    r"\\user:hunter2@server\share",
+    "//user:hunter2@server/share",
+    r"\\hunter2@server\share",
+    r"\\?\UNC\user:hunter2@server\share",
+    "https://user:hunter2@host.org/a",
+)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        *(
+            (variable, url)
+            for variable in (
+                "CODE_OCEAN_DOMAIN",
+                "GITHUB_API_URL",
+                "NPC_LIMS_RAW_URL",
+                "NPC_LIMS_PAGES_URL",
+                "NPC_LIMS_PYPI_URL",
+                "AWS_ENDPOINT_URL",
+                "AWS_ENDPOINT_URL_S3",
+            )
+            for url in _URLS
+        ),
+        *((variable, url) for variable in ("NPC_LIMS_TRAINING", "NPC_LIMS_STIM_ROOT") for url in _S3_URLS),
+        *(
+            (variable, share)
+            for variable in ("NPC_LIMS_TRAINING", "NPC_LIMS_STATE", "NPC_LIMS_CACHE_DIR", "NPC_LIMS_MIRROR")
+            for share in _SHARES
+        ),
+    ],
+)
+def test_an_address_holds_no_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=f"{variable}: ") as caught:
+        load(tmp_path, **{variable: value})
+    assert "hunter2" not in f"{caught.value!r} {caught.value}"
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(SettingsError) as again:
+        settings_for_reading().training  # noqa: B018
+    assert str(again.value) == str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("NPC_LIMS_TRAINING", r"\\server\share\training"),
+        ("NPC_LIMS_TRAINING", r"\\server@SSL@8443\DavWWWRoot\training"),
+        ("NPC_LIMS_TRAINING", "//allen/programs/a@b"),
+        ("NPC_LIMS_TRAINING", "/home/someone@lab.org/training"),
+        ("NPC_LIMS_TRAINING", "s3://bucket/a folder/a@b/"),
+        ("NPC_LIMS_STATE", "C:\\Users\\me@lab.org\\state"),
+        ("NPC_LIMS_REF", "feature/a.b@x"),
+        ("NPC_LIMS_REPO", "lab/.github"),
+    ],
+)
+def test_what_only_looks_like_a_secret_is_taken(tmp_path: Path, variable: str, value: str) -> None:
+    name = variable[len("NPC_LIMS_") :].lower()
+    assert str(getattr(load(tmp_path, **{variable: value}), name)) == value
 
 
 def test_all_unusable_values_are_named_at_once_and_none_is_shown(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
-from npc_lims.utils.text import single_line
+from npc_lims.utils.redaction import safe_text
 
 __all__ = ["can_print", "complain", "err", "note", "out", "symbol", "warn"]
 
@@ -44,7 +44,7 @@ def _tell(kind: str, style: str, message: str) -> None:
     from rich.text import Text
 
     # it may quote what people typed, or what a server answered
-    err().print(Text.assemble((f"npc-lims: {kind}:", style), f" {single_line(message)}"))
+    err().print(Text.assemble((f"npc-lims: {kind}:", style), f" {safe_text(message)}"))
 
 
 def symbol(value: Any) -> tuple[str, str]:

@@ -15,6 +15,7 @@ from npc_lims.cli.lists import csv_option, json_option, one_style, print_csv, pr
 from npc_lims.cli.places import reading_settings
 from npc_lims.errors import NpcLimsError, SourceError
 from npc_lims.settings import Settings
+from npc_lims.utils.ca_bundle import ca_bundle_failure
 
 __all__ = ["doctor_command"]
 
@@ -97,15 +98,14 @@ def _github(settings: Settings) -> str:
     if settings.github_token is None:
         return "GITHUB_TOKEN is not set: reading works without, at 60 requests an hour"
     import github
-    import requests
 
     auth = github.Auth.Token(settings.github_token.get_secret_value())
     try:
         limit = github.Github(auth=auth, base_url=settings.github_api_url, retry=None).get_rate_limit()
     except github.GithubException as error:
         raise SourceError("github", f"GITHUB_TOKEN was refused ({error.status}): make a new one") from None
-    except requests.RequestException as error:
-        reason = type(error).__name__
+    except OSError as error:  # those of requests, and that of a missing CA bundle
+        reason = ca_bundle_failure(error) or type(error).__name__
         raise SourceError("github", f"{settings.github_api_url} could not be reached ({reason})") from None
     return f"{settings.github_api_url} accepts it: {limit.resources.core.remaining} requests left"
 

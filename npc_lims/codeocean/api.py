@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from npc_lims.errors import ComputationError, SourceError
 from npc_lims.sources.codeocean import SOURCE
 from npc_lims.sources.codeocean_http import RUN_SCOPES, api_address, open_session, reason_of
+from npc_lims.utils.ca_bundle import ca_bundle_failure
 
 if TYPE_CHECKING:
     import requests
@@ -66,8 +67,6 @@ def start(settings: Settings, path: str, body: dict[str, Any], what: str) -> dic
         ComputationError: Code Ocean refuses, or nobody knows whether it has started.
         SourceError: The token is refused, or Code Ocean stays too busy.
     """
-    import requests
-
     from npc_lims.sources.http import Patience, retry_after_seconds
 
     session, url = open_session(settings, RUN_SCOPES), api_address(settings, path)
@@ -77,7 +76,10 @@ def start(settings: Settings, path: str, body: dict[str, Any], what: str) -> dic
             response = session.post(url, json=body, timeout=settings.timeout, allow_redirects=False)
             if response.status_code != 429:
                 return _outcome(response, what)
-        except (requests.RequestException, ValueError) as error:
+        except (OSError, ValueError) as error:
+            bundle = ca_bundle_failure(error)
+            if bundle is not None:  # no connection was made
+                raise SourceError(SOURCE, f"{what}: {url} could not be reached: {bundle}") from None
             raise _in_doubt(what, f"no whole answer came ({type(error).__name__})") from None
         asked = retry_after_seconds(response.headers.get("Retry-After"))
         if attempt > settings.attempts or (asked or 0.0) > patience.longest:

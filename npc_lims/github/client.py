@@ -12,6 +12,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Union
 
 from npc_lims.errors import GitHubError, MissingCredentials
+from npc_lims.utils.ca_bundle import ca_bundle_failure
 
 if TYPE_CHECKING:
     import github
@@ -92,7 +93,6 @@ class Client:
             GitHubError: GitHub refused, or could not be reached.
         """
         import github
-        import requests
 
         attempts = self.settings.attempts
         for attempt in range(1, attempts + 1):
@@ -105,8 +105,9 @@ class Client:
                 wait = _wait_asked(error)
                 if wait is None or wait > longest or attempt == attempts:
                     raise GitHubError(self._explain(doing, error, wait), error.status) from None
-            except requests.RequestException as error:
-                why = f"{self.settings.github_api_url} could not be reached ({type(error).__name__})"
+            except OSError as error:  # those of requests, and that of a missing CA bundle
+                reason = ca_bundle_failure(error) or type(error).__name__
+                why = f"{self.settings.github_api_url} could not be reached ({reason})"
                 raise GitHubError(f"{doing}: {why}; check GITHUB_API_URL and the network, and try again") from None
             except ValueError:
                 why = f"{self.settings.github_api_url} sent an answer that cannot be read"

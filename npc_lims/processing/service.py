@@ -27,6 +27,7 @@ from npc_lims.sources.codeocean import CodeOceanClient
 from npc_lims.sources.codeocean_http import RUN_SCOPES, api_address, open_session, reason_of
 from npc_lims.sources.http import GaveUp, Patience, request
 from npc_lims.sources.judge import OUTPUT_LIMIT
+from npc_lims.utils.ca_bundle import ca_bundle_failure
 
 if TYPE_CHECKING:
     import requests
@@ -217,7 +218,10 @@ class RunService:
             )
         except requests.Timeout:
             raise Unconfirmed(f"gave no answer within {self._patience.timeout:g} s") from None
-        except requests.RequestException as error:
+        except OSError as error:
+            bundle = ca_bundle_failure(error)
+            if bundle is not None:  # no connection was made
+                raise ComputationError(f"Code Ocean: {about}: could not be reached: {bundle}") from None
             raise Unconfirmed(f"could not be reached or broke off ({type(error).__name__})") from None
         status = response.status_code
         if status == 429:

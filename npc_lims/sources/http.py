@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import requests
 
+from npc_lims.utils.ca_bundle import ca_bundle_failure
+from npc_lims.utils.redaction import safe_text
+
 if TYPE_CHECKING:
     from npc_lims.settings import Settings
 
@@ -21,7 +24,7 @@ _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
 class GaveUp(Exception):
-    """No usable answer came; the message says what came instead. Never holds a header or a token.
+    """No usable answer came; the message says in one line what came instead. Never holds a header or a token.
 
     Attributes:
         retry_after: Seconds that the last answer asks to wait; None if it does not say.
@@ -29,7 +32,7 @@ class GaveUp(Exception):
 
     def __init__(self, message: str, retry_after: float | None = None) -> None:
         self.retry_after = retry_after
-        super().__init__(message)
+        super().__init__(safe_text(message))
 
 
 class Patience:
@@ -83,7 +86,7 @@ def request(
             time.sleep(wait)
         wait, asked = patience.wait_before(attempt + 1), None
         try:
-            response = session.request(method, url, timeout=patience.timeout, allow_redirects=False, **more)
+            response = _send(session, method, url, patience, more)
             if response.status_code not in _PASSING:
                 if not more.get("stream"):  # then nothing has been read yet: *parse* has to see to it
                     _check_whole(response)
@@ -104,6 +107,19 @@ def request(
         except ValueError as error:
             why = f"sent an answer that cannot be read ({error})"
     raise GaveUp(f"{why}, {patience.attempts} times" if patience.attempts > 1 else why, asked)
+
+
+def _send(
+    session: requests.Session, method: str, url: str, patience: Patience, more: dict[str, Any]
+) -> requests.Response:
+    try:
+        return session.request(method, url, timeout=patience.timeout, allow_redirects=False, **more)
+    except OSError as error:  # requests raises none of its own kind for a CA bundle that does not exist
+        bundle = ca_bundle_failure(error)
+        if bundle is None and isinstance(error, requests.RequestException):
+            raise
+        # trying again would not help
+        raise GaveUp(f"could not be reached: {bundle or error}") from None
 
 
 def _check_whole(response: requests.Response) -> None:

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from npc_lims.errors import MissingCredentials, SourceError
+from npc_lims.utils.ca_bundle import AWS_BUNDLE, ca_bundle_failure
+from npc_lims.utils.redaction import register_secret
 
 if TYPE_CHECKING:
     from npc_lims.settings import Settings
@@ -110,18 +112,22 @@ class S3Store:
         import boto3
         import botocore.config
 
+        _check_keys(settings)
         with _S3Errors("S3"):
             self._client: Any = self._open(boto3, botocore.config, settings)
 
     @staticmethod
     def _open(boto3: Any, config: Any, settings: Settings) -> Any:
+        has_keys = settings.aws_access_key_id is not None
         session = boto3.Session(
             aws_access_key_id=_plain(settings.aws_access_key_id),
             aws_secret_access_key=_plain(settings.aws_secret_access_key),
-            aws_session_token=_plain(settings.aws_session_token),
+            # one that is left over from other keys would replace those of ~/.aws
+            aws_session_token=_plain(settings.aws_session_token) if has_keys else None,
             region_name=settings.aws_default_region,
             profile_name=settings.aws_profile,
         )
+        _register_credentials(session)
         client = session.client(
             "s3",
             endpoint_url=settings.aws_endpoint_url,
@@ -134,6 +140,7 @@ class S3Store:
         )
         client.meta.events.register("needs-retry.s3", _again_after_429(settings.attempts, settings.backoff))
         client.meta.events.register("before-call.s3.HeadBucket", _without_redirects)
+        client.meta.events.register("before-send.s3", _register_session_token)
         return client
 
     def list_folder(self, bucket: str, prefix: str) -> Folder:
@@ -294,6 +301,47 @@ def _check_size(name: str, size: int, limit: int) -> None:
         raise SourceError("s3", f"{name} is larger than the {limit} bytes that are read of such a file")
 
 
+def _check_keys(settings: Settings) -> None:
+    """Refuse half of a key pair, with which botocore fails in ways that do not say so.
+
+    Raises:
+        MissingCredentials: One of key id and secret is set, and the other is not.
+    """
+    pair = {
+        "AWS_ACCESS_KEY_ID": settings.aws_access_key_id,
+        "AWS_SECRET_ACCESS_KEY": settings.aws_secret_access_key,
+    }
+    missing = [name for name, value in pair.items() if value is None]
+    if len(missing) == 1:
+        (given,) = pair.keys() - missing
+        raise MissingCredentials(
+            f"{missing[0]} is not set or empty, although {given} is set: set both, or neither to use ~/.aws"
+        )
+
+
+def _register_credentials(session: Any) -> None:
+    """Have the secrets that boto3 found redacted, such as those of a profile.
+
+    Raises:
+        MissingCredentials: The profile has an empty key id or secret.
+    """
+    from botocore.credentials import RefreshableCredentials
+
+    found = session.get_credentials()
+    if found is None or isinstance(found, RefreshableCredentials):
+        return  # those are known as soon as they are sent
+    for name, value in (("aws_access_key_id", found.access_key), ("aws_secret_access_key", found.secret_key)):
+        if not value:
+            raise MissingCredentials(f"{name} is empty in ~/.aws (profile {session.profile_name}): set it")
+    register_secret(found.secret_key)
+    register_secret(found.token)
+
+
+def _register_session_token(request: Any, **_: Any) -> None:
+    token = request.headers.get("X-Amz-Security-Token")
+    register_secret(token.decode() if isinstance(token, bytes) else token)
+
+
 def _plain(secret: Any) -> str | None:
     return None if secret is None else str(secret.get_secret_value())
 
@@ -332,17 +380,18 @@ class _S3Errors:
 
         if isinstance(error, exceptions.ClientError):
             return self._client_error(error)
-        if isinstance(error, (exceptions.NoCredentialsError, exceptions.PartialCredentialsError)):
+        # from None: what these say may quote a header with its token, which a traceback would show
+        if isinstance(error, exceptions.NoCredentialsError):
             raise MissingCredentials(
                 "no AWS credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (or AWS_PROFILE, or ~/.aws)"
-            ) from error
-        if isinstance(error, exceptions.ProfileNotFound):
-            raise MissingCredentials(f"{_one_line(error)}: check AWS_PROFILE and ~/.aws") from error
+            ) from None
+        if isinstance(error, (exceptions.PartialCredentialsError, exceptions.ProfileNotFound)):
+            raise MissingCredentials(f"{error}: check AWS_PROFILE and ~/.aws") from None
         if isinstance(error, (exceptions.SSOError, exceptions.TokenRetrievalError)):
-            reason = _one_line(error)
-            raise SourceError("s3", f"no single sign-on ({reason}): aws sso login --profile PROFILE") from error
+            raise SourceError("s3", f"no single sign-on ({error}): aws sso login --profile PROFILE") from None
         if isinstance(error, (exceptions.BotoCoreError, exceptions.HTTPClientError, OSError)):
-            raise SourceError("s3", f"{self._name}: {_one_line(error)}") from error
+            reason = ca_bundle_failure(_cause(error), AWS_BUNDLE) or error
+            raise SourceError("s3", f"{self._name}: {reason}") from None
         return False
 
     def _client_error(self, error: Any) -> bool:
@@ -364,8 +413,10 @@ class _S3Errors:
             advice = "there is no such bucket: check the bucket settings"
         else:
             advice = f"{code} {details.get('Message', '')}".strip()
-        raise SourceError("s3", f"{self._name}: {advice}") from error
+        raise SourceError("s3", f"{self._name}: {advice}") from None
 
 
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())
+def _cause(error: BaseException) -> BaseException:
+    """What botocore wrapped in an error of its own."""
+    wrapped = getattr(error, "kwargs", {}).get("error")
+    return wrapped if isinstance(wrapped, BaseException) else error

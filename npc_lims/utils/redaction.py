@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import base64
+import functools
 import os
 import re
 import threading
 import urllib.parse
 from collections.abc import Iterator
 
-__all__ = ["SECRET_VARIABLES", "redact", "register_secret"]
+from npc_lims.utils.text import single_line
+
+__all__ = ["SECRET_VARIABLES", "redact", "register_secret", "safe_text"]
 
 SECRET_VARIABLES = (
     "CODE_OCEAN_API_TOKEN",
@@ -24,36 +27,11 @@ SECRET_VARIABLES = (
 )
 """Variables whose values are redacted wherever they are set."""
 
+_MAX_TEXT = 4000
 _MASK = "***"
 # A shorter value may be a word of the message: redacting it would garble the text and tell the secret.
 _MIN_LENGTH = 8
 _MAX_SECRETS = 1000
-
-_PATTERNS = (
-    # a header, to the end of its line: traces of git and curl, reprs of requests
-    (
-        re.compile(
-            r"(?i)\b((?:proxy-)?authorization|(?:set-)?cookie2?|x-amz-security-token|x-api-key|private-token)"
-            r"""(["']?\s*[:=]\s*)[^\r\n]+"""
-        ),
-        rf"\1\2{_MASK}",
-    ),
-    (re.compile(r"(?i)\b(bearer|aws4-hmac-sha256)\s+[^\s\"']{8,}"), rf"\1 {_MASK}"),
-    # user and password of a URL, up to the last @ of the word: a password may hold anything. Keys of S3 have no user.
-    (re.compile(r"(?i)\b(?!s3:|file:)([a-z][a-z0-9+.-]*://)[^\s'\"<>]+@"), rf"\1{_MASK}@"),
-    (re.compile(r"(?<![\w/])(\\\\|//)[^\s\\/@'\"]+:[^\s\\/@'\"]+@"), rf"\1{_MASK}@"),
-    # the query of a URL, and in a path alone those parameters that authorize
-    (re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://[^\s?'\"<>]+)\?[^\s'\"<>]+"), rf"\1?{_MASK}"),
-    (
-        re.compile(r"(?i)([?&][\w.%-]*(?:token|signature|credential|secret|password|api_?key)[\w.%-]*=)[^&\s'\"<>]+"),
-        rf"\1{_MASK}",
-    ),
-    # tokens that are known by their form
-    (
-        re.compile(r"\b(?:gh[a-z]_[A-Za-z0-9]{16,}|github_pat_\w{16,}|cop_[A-Za-z0-9]{16,}|A[KS]IA[A-Z0-9]{16})"),
-        _MASK,
-    ),
-)
 
 _lock = threading.Lock()
 _registered: set[str] = set()
@@ -76,9 +54,47 @@ def redact(text: str) -> str:
     """
     for secret in sorted(_known_forms(), key=len, reverse=True):
         text = text.replace(secret, _MASK)
-    for pattern, replacement in _PATTERNS:
+    for pattern, replacement in _patterns():
         text = pattern.sub(replacement, text)
     return text
+
+
+def safe_text(text: object, max_length: int = _MAX_TEXT) -> str:
+    """Return *text* as a message may show it: redacted, on one line, of at most *max_length* characters."""
+    # redaction first: a secret with a line feed in it would not be found any more
+    return single_line(redact(str(text)), max_length)
+
+
+@functools.cache
+def _patterns() -> tuple[tuple[re.Pattern[str], str], ...]:
+    """What looks like a secret, and how it is shown. Compiled when it is first needed, which in most reads is never."""
+    return (
+        # a header, to the end of its line: traces of git and curl, reprs of requests
+        (
+            re.compile(
+                r"(?i)\b((?:proxy-)?authorization|(?:set-)?cookie2?|x-amz-security-token|x-api-key|private-token)"
+                r"""(["']?\s*[:=]\s*)[^\r\n]+"""
+            ),
+            rf"\1\2{_MASK}",
+        ),
+        (re.compile(r"(?i)\b(bearer|aws4-hmac-sha256)\s+[^\s\"']{8,}"), rf"\1 {_MASK}"),
+        # user and password of a URL, up to the last @ of the word, as a password may hold anything; S3 has no users
+        (re.compile(r"(?i)\b(?!s3:|file:)([a-z][a-z0-9+.-]*://)[^\s'\"<>]+@"), rf"\1{_MASK}@"),
+        (re.compile(r"(?<![\w/])(\\\\|//)[^\s\\/@'\"]+:[^\s\\/@'\"]+@"), rf"\1{_MASK}@"),
+        # the query of a URL, and in a path alone those parameters that authorize
+        (re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://[^\s?'\"<>]+)\?[^\s'\"<>]+"), rf"\1?{_MASK}"),
+        (
+            re.compile(
+                r"(?i)([?&][\w.%-]*(?:token|signature|credential|secret|password|api_?key)[\w.%-]*=)[^&\s'\"<>]+"
+            ),
+            rf"\1{_MASK}",
+        ),
+        # tokens that are known by their form
+        (
+            re.compile(r"\b(?:gh[a-z]_[A-Za-z0-9]{16,}|github_pat_\w{16,}|cop_[A-Za-z0-9]{16,}|A[KS]IA[A-Z0-9]{16})"),
+            _MASK,
+        ),
+    )
 
 
 def _known_forms() -> set[str]:

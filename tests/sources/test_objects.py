@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import os
+import sys
+import traceback
 from pathlib import Path
 
 import pytest
 
-from npc_lims.errors import SourceError
-from npc_lims.settings import Settings
+from npc_lims.errors import MissingCredentials, SourceError
+from npc_lims.settings import Settings, load_settings
 from npc_lims.sources.objects import Folder, MirrorStore, ObjectInfo, open_store, split_s3_uri
 from tests.builders import put
 from tests.servers.faults import FaultyProxy, Status
 from tests.servers.fixtures import Serve
+from tests.servers.web import Request, Response, Server
 
 
 @pytest.fixture
@@ -142,3 +147,78 @@ def test_a_service_that_redirects_everything_is_asked_twice(serve: Serve) -> Non
     with pytest.raises(SourceError, match=r"redirected \(302\) to another address; check AWS_ENDPOINT_URL"):
         open_store(settings).list_folder("data", "a/")
     assert elsewhere.count == 2
+
+
+class _Denying(Server):
+    def answer(self, request: Request) -> Response:
+        return Response(403, {}, b"")
+
+
+_KEYS = {"AWS_ACCESS_KEY_ID": "AKIAINVENTEDKEYID000", "AWS_SECRET_ACCESS_KEY": "an-invented/secret+key"}
+
+
+@pytest.fixture
+def aws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder in place of ~/.aws: `config` and `credentials` are files that tests may write."""
+    for name in list(os.environ):
+        if name.startswith("AWS_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    return tmp_path
+
+
+@pytest.mark.parametrize("empty", [False, True])
+@pytest.mark.parametrize("missing", _KEYS)
+def test_half_of_a_key_pair_names_the_other_half(
+    aws: Path, monkeypatch: pytest.MonkeyPatch, missing: str, empty: bool
+) -> None:
+    for name, value in _KEYS.items():
+        if name != missing:
+            monkeypatch.setenv(name, value)
+        elif empty:
+            monkeypatch.setenv(name, "")
+    with pytest.raises(MissingCredentials, match=f"^{missing} is not set or empty, although AWS_"):
+        open_store(load_settings(folder=aws))
+
+
+@pytest.mark.parametrize(
+    ("profile", "expected"),
+    [
+        ("aws_access_key_id = AKIAINVENTEDKEYID000", "aws_secret_access_key"),
+        ("aws_access_key_id = AKIAINVENTEDKEYID000\naws_secret_access_key =", "aws_secret_access_key"),
+        ("aws_access_key_id =\naws_secret_access_key = an-invented/secret+key", "aws_access_key_id"),
+    ],
+)
+def test_half_of_a_key_pair_of_a_profile(aws: Path, profile: str, expected: str) -> None:
+    (aws / "credentials").write_text(f"[default]\n{profile}\n")
+    with pytest.raises(MissingCredentials, match=expected):
+        open_store(load_settings(folder=aws)).has_any("bucket", "")
+
+
+def test_a_session_token_that_is_left_over_does_not_stand_in_the_way_of_a_profile(
+    aws: Path, monkeypatch: pytest.MonkeyPatch, serve: Serve
+) -> None:
+    server = serve(_Denying())
+    keys = "aws_access_key_id = AKIAINVENTEDKEYID000\naws_secret_access_key = a\n"
+    (aws / "credentials").write_text(f"[default]\n{keys}")
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "a-token-of-yesterday")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
+    with pytest.raises(SourceError, match="access denied"):
+        open_store(load_settings(folder=aws)).has_any("bucket", "")
+    assert "a-token-of-yesterday" not in str(server.requests)
+
+
+def test_a_secret_that_a_library_quotes_is_redacted(aws: Path, monkeypatch: pytest.MonkeyPatch, serve: Serve) -> None:
+    token = "an-invented-\rsession-token"  # which no header may hold
+    found = {"Version": 1, "AccessKeyId": "AKIAINVENTEDKEYID000", "SecretAccessKey": "x" * 40, "SessionToken": token}
+    (aws / "answer.json").write_text(json.dumps({**found, "Expiration": "2099-01-01T00:00:00Z"}))
+    print_it = f"{sys.executable} -c \"print(open(r'{aws / 'answer.json'}').read())\""
+    (aws / "config").write_text(f"[default]\ncredential_process = {print_it}\n")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", serve(_Denying()).url)
+    with pytest.raises(SourceError, match="Invalid header value") as caught:
+        open_store(load_settings(folder=aws)).has_any("bucket", "")
+    shown = "".join(traceback.format_exception(type(caught.value), caught.value, caught.value.__traceback__))
+    assert "session-token" not in shown
+    assert "an-invented-" not in shown

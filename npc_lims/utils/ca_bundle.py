@@ -1,0 +1,51 @@
+"""The CA bundle that a variable names, where it is why no connection could be secured."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+__all__ = ["AWS_BUNDLE", "HTTP_BUNDLE", "ca_bundle_failure"]
+
+HTTP_BUNDLE = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+"""Variables in which requests looks for a bundle, by precedence."""
+AWS_BUNDLE = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE")
+"""Those of boto3."""
+
+# In messages of OpenSSL: a handshake may also break off.
+_OF_CERTIFICATES = re.compile(r"certificate|x509|\bpem\b", re.IGNORECASE)
+
+
+def ca_bundle_failure(error: BaseException, variables: tuple[str, ...] = HTTP_BUNDLE) -> str | None:
+    """Return what is wrong with the CA bundle of the first of *variables* that is set, and what to do.
+
+    None if none is set, or if *error* has another cause.
+    """
+    import ssl
+
+    variable = next((name for name in variables if os.environ.get(name)), None)
+    if variable is None:
+        return None
+    bundle = os.environ[variable]
+    reasons = list(_causes(error))
+    # requests raises a bare OSError for a missing bundle, the others what opening the file gives
+    is_file = any(isinstance(one, (FileNotFoundError, PermissionError, IsADirectoryError)) for one in reasons)
+    is_tls = any(isinstance(one, ssl.SSLError) and _OF_CERTIFICATES.search(str(one)) for one in reasons)
+    if not (is_file or is_tls or any(bundle in str(one) for one in reasons)):
+        return None
+    if not Path(bundle).exists():
+        return f"{variable} names a CA bundle that does not exist ({bundle}); correct or unset {variable}"
+    if not os.access(bundle, os.R_OK):
+        return f"{variable} names a CA bundle that may not be read ({bundle}); correct or unset {variable}"
+    return f"no certificate was accepted with the CA bundle {bundle}; correct or unset {variable}"
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """The error and what it was raised from, the nearest first."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or error.__context__

@@ -1,0 +1,105 @@
+"""A CA bundle that cannot be used is named, in whichever client it is met."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from npc_lims.codeocean.api import start
+from npc_lims.errors import GitHubError, NpcLimsError, RemoteStateError, SourceError
+from npc_lims.github.client import Client
+from npc_lims.github.reading import ask_github
+from npc_lims.settings import Settings
+from npc_lims.sources.codeocean import CodeOceanClient
+from npc_lims.sources.objects import S3Store
+from npc_lims.state.remote import fetch_snapshot
+from tests.servers.fixtures import Serve
+from tests.servers.web import Request, Response, Server
+
+
+class _Plain(Server):
+    """A server that takes connections and knows nothing of TLS."""
+
+    def answer(self, request: Request) -> Response:
+        return Response(200, {}, b"")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Read:
+    """A request of one client, and the error that it raises."""
+
+    variable: str
+    run: Callable[[Settings], object]
+    error: type[NpcLimsError]
+
+
+_READS = {
+    "code ocean": _Read("REQUESTS_CA_BUNDLE", lambda s: CodeOceanClient(s).get("x"), SourceError),
+    "code ocean start": _Read("CURL_CA_BUNDLE", lambda s: start(s, "computations", {}, "run"), SourceError),
+    "raw github": _Read("CURL_CA_BUNDLE", lambda s: fetch_snapshot(s, None), RemoteStateError),
+    "github": _Read("REQUESTS_CA_BUNDLE", lambda s: Client(s, "contents: read").ask("read", "GET", "/x"), GitHubError),
+    "github reading": _Read("REQUESTS_CA_BUNDLE", lambda s: ask_github(s, "reading", "/x"), GitHubError),
+    "s3": _Read("AWS_CA_BUNDLE", lambda s: S3Store(s).has_any("bucket", ""), SourceError),
+    "s3 as requests": _Read("REQUESTS_CA_BUNDLE", lambda s: S3Store(s).has_any("bucket", ""), SourceError),
+}
+
+
+@pytest.fixture
+def settings(serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Every client goes to a server that is there, as if by https."""
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "AWS_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+    address = serve(_Plain()).url.replace("http://", "https://")
+    secret = SecretStr("an-invented-secret")
+    return Settings(
+        codeocean_domain=address,
+        codeocean_token=secret,
+        github_api_url=address,
+        github_token=secret,
+        raw_url=address,
+        aws_endpoint_url=address,
+        aws_access_key_id=secret,
+        aws_secret_access_key=secret,
+        aws_default_region="us-west-2",
+        cache_dir=tmp_path / "cache",
+        attempts=2,
+        backoff=0,
+        timeout=5,
+    )
+
+
+@pytest.mark.parametrize("read", _READS.values(), ids=_READS)
+@pytest.mark.parametrize("kind", ["missing", "no bundle"])
+def test_the_variable_is_named(
+    read: _Read, kind: str, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = tmp_path / "bundle.pem"
+    if kind == "no bundle":
+        bundle.write_text("not a certificate")
+    monkeypatch.setenv(read.variable, str(bundle))
+
+    with pytest.raises(read.error) as caught:
+        read.run(settings)
+
+    expected = "does not exist" if kind == "missing" else "no certificate was accepted"
+    assert expected in str(caught.value)
+    assert str(bundle) in str(caught.value)
+    assert f"correct or unset {read.variable}" in str(caught.value)
+
+
+@pytest.mark.parametrize("read", _READS.values(), ids=_READS)
+def test_a_bundle_is_not_blamed_for_a_connection_that_breaks_off(
+    read: _Read, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import certifi
+
+    monkeypatch.setenv(read.variable, certifi.where())
+
+    with pytest.raises(NpcLimsError) as caught:
+        read.run(settings)
+
+    assert read.variable not in str(caught.value)
