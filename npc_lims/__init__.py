@@ -204,20 +204,15 @@ __all__ = sorted(_HOMES)
 
 
 def __getattr__(name: str) -> object:
-    if name not in _HOMES:
-        raise AttributeError(_no_such(name))
-    value = getattr(importlib.import_module(_HOMES[name]), name)
-    globals()[name] = value  # the next access finds it without coming here
-    return value
-
-
-def _no_such(name: str) -> str:
-    message = f"module {__name__!r} has no attribute {name!r}"
+    if name in _HOMES:
+        value = getattr(importlib.import_module(_HOMES[name]), name)
+        globals()[name] = value  # the next access finds it without coming here
+        return value
     if name.startswith("_"):
-        return message
-    from npc_lims.retired import RETIRED
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from npc_lims.old_modules import load
 
-    return f"{message}: use {RETIRED[name]} (docs/migration.md)" if name in RETIRED else message
+    return load(name, __name__)
 
 
 def __dir__() -> list[str]:

@@ -7,8 +7,21 @@ __all__ = ["RETIRED"]
 _RUN = "`npc-lims process run`, which records runs in state/runs, or npc_lims.run_capsule_or_pipeline for a single one"
 _RECORDS = "`npc-lims process runs`: runs are recorded in state/runs/<process>.yaml"
 
+_EXAMPLES = (
+    "EXAMPLE_JOB_STATUS",
+    "EXAMPLE_JOB_STATUS_BAD_RESULT",
+    "EXAMPLE_JOB_STATUS_FAIL",
+    "EXAMPLE_JOB_STATUS_INIT",
+    "EXAMPLE_JOB_STATUS_NO_RESULTS",
+    "EXAMPLE_JOB_STATUS_RUNNING",
+)
+
 RETIRED = {
+    **dict.fromkeys(_EXAMPLES, "an example of your own, of codeocean.computation.Computation"),
     "ModelCapsuleMappingError": "npc_lims.PipelinesError: processes and their capsules stand in pipelines.yaml",
+    "ResultItemAPI": "dict[str, Any]",
+    "RunCapsuleResponseAPI": "codeocean.computation.Computation",
+    "SessionFileEntry": "npc_lims.FileContents, the type of the whole file",
     "add_sessions_to_queue": "`npc-lims process plan`: what is to run follows from state, and nothing is queued",
     "add_to_computation_queue": _RUN,
     "add_to_json": _RUN,

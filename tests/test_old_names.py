@@ -5,19 +5,35 @@ names_0_1_203.json lists the names of that release that are its own, and the par
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import json
+import pickle
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
+import npc_session
 import pytest
+import upath
 
 import npc_lims
 from npc_lims.retired import RETIRED
 
+PROBE = """\
+import json, socket, sys
+opened = []
+sys.addaudithook(lambda event, arguments: opened.append(event) if event.startswith("socket.") else None)
+import MODULES
+print(json.dumps([sorted(sys.modules), opened]))
+"""
+HEAVY = {"boto3", "botocore", "codeocean", "openpyxl", "requests", "ruamel", "typer", "upath"}
+
 NAMES: dict[str, Any] = json.loads(Path(__file__).with_name("names_0_1_203.json").read_text(encoding="utf-8"))
 ALL = sorted([*NAMES["functions"], *NAMES["classes"], *NAMES["constants"], *NAMES["aliases"]])
+MODULES: dict[str, list[str]] = NAMES["modules"]
 MIGRATION = Path(npc_lims.__file__).parent.parent / "docs" / "migration.md"
 
 
@@ -67,3 +83,113 @@ def test_a_function_takes_what_it_took(name: str) -> None:
         return
     assert parameters[: len(before)] == before
     assert all("=" in parameter or parameter.startswith("**") for parameter in parameters[len(before) :])
+
+
+# --- modules
+
+
+def test_the_lists_of_modules_and_of_names_agree() -> None:
+    listed = {name for names in MODULES.values() for name in names}
+    assert listed == {*ALL, *NAMES["sdk"]}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_has_its_names_where_they_were(module: str) -> None:
+    found = importlib.import_module(module)
+    for name in MODULES[module]:
+        if name in RETIRED:
+            with pytest.raises(
+                AttributeError, match=f"module '{module}'.*{name}.*{re.escape(RETIRED[name])}.*migration"
+            ):
+                getattr(found, name)
+            with pytest.raises(ImportError, match=name):
+                exec(f"from {module} import {name}", {})
+        elif name in NAMES["sdk"]:
+            assert getattr(found, name).__module__.startswith("codeocean.")
+        else:
+            assert same(getattr(found, name), getattr(npc_lims, name)), name
+            exec(f"from {module} import {name}", {})
+
+
+def same(one: object, other: object) -> bool:
+    return one is other or (one == other and type(one) is type(other))
+
+
+@pytest.mark.parametrize("package", sorted({module.rpartition(".")[0] for module in MODULES} - {"npc_lims"}))
+def test_a_package_passes_on_the_names_of_its_modules(package: str) -> None:
+    found = importlib.import_module(package)
+    for module, names in MODULES.items():
+        if module.startswith(f"{package}."):
+            for name in set(names) - set(RETIRED):
+                assert same(getattr(found, name), getattr(npc_lims, name)), name
+
+
+def run(code: str) -> str:
+    command = [sys.executable, "-W", "error", "-c", code]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def test_modules_are_there_after_importing_the_package() -> None:
+    """As 0.1.203 had them, also by the short name: `npc_lims.paths.s3`, `npc_lims.s3`."""
+    paths = []
+    for module, names in MODULES.items():
+        name = next(name for name in names if name not in RETIRED)
+        paths += [f"{module}.{name}", f"npc_lims.{module.rpartition('.')[2]}.{name}"]
+    code = (
+        f"for path in {paths!r}:\n"
+        "    for loaded in [m for m in sys.modules if m.split('.')[0] == 'npc_lims']:\n"
+        "        del sys.modules[loaded]\n"
+        "    import npc_lims\n"
+        "    eval(path)\n"
+        "print('fine')\n"
+    )
+    assert run(f"import sys\n{code}") == "fine\n"
+
+
+def test_to_import_modules_is_light() -> None:
+    loaded, opened = json.loads(run(PROBE.replace("MODULES", ", ".join(MODULES))))
+    assert set(MODULES) <= set(loaded)
+    assert {name.partition(".")[0] for name in loaded} & HEAVY == set()
+    assert opened == []
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_lists_its_names(module: str) -> None:
+    found = importlib.import_module(module)
+    assert set(MODULES[module]) - set(RETIRED) - set(NAMES["sdk"]) <= set(dir(found))
+    names: dict[str, Any] = {}
+    exec(f"from {module} import *", names)
+    if module != "npc_lims.paths.cache":  # one of this version, with a list of its own
+        assert set(MODULES[module]) - set(RETIRED) - set(NAMES["sdk"]) <= set(names)
+    for unknown in ("nosuch", "_private", "__path__"):
+        if not hasattr(sys.modules[module], unknown):
+            with pytest.raises(AttributeError, match=f"module '{module}' has no attribute '{unknown}'"):
+                getattr(found, unknown)
+
+
+def test_an_uploader_catches_an_unknown_session(demo_state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from npc_lims.exceptions import NoSessionInfo
+
+    monkeypatch.setenv("NPC_LIMS_STATE", str(demo_state))
+    with pytest.raises(NoSessionInfo):
+        npc_lims.get_session_info("900000_2020-01-01")
+
+
+def test_a_pickle_of_0_1_203_loads() -> None:
+    """Its class was `npc_lims.status.tracked_sessions.SessionInfo`, with the fields as attributes."""
+    info = npc_lims.SessionInfo(
+        id=npc_session.SessionRecord("901001_2024-03-12"),
+        project="DynamicRouting",
+        is_ephys=True,
+        is_sync=True,
+        allen_path=upath.UPath("//allen/x"),
+        experiment_day=2,
+    )
+    here, there = (
+        f"c{module}\nSessionInfo\n" for module in ("npc_lims.session_info", "npc_lims.status.tracked_sessions")
+    )
+    pickled = pickle.dumps(info, protocol=0)
+    assert here.encode() in pickled
+    old = pickle.loads(pickled.replace(here.encode(), there.encode()))
+    assert type(old) is npc_lims.SessionInfo
+    assert (old, old.experiment_day, old.allen_path) == (info, 2, upath.UPath("//allen/x"))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Callable, Literal, get_args
 
 from npc_lims.errors import NoSessionData, SourceError
 from npc_lims.memo import Memo
+from npc_lims.old_modules import forward
 from npc_lims.read_settings import settings_for_reading
 from npc_lims.s3_paths import s3_path
 from npc_lims.sources.listing import folder_below, list_folder, store_of
@@ -28,6 +29,7 @@ __all__ = [
     "get_current_cache_version",
     "get_nwb_path",
 ]
+_, __getattr__, __dir__ = forward(__name__)  # 0.1 had constants here, too
 
 NWBComponentStr = Literal[
     "session",
