@@ -45,9 +45,9 @@ _HAS_OWNERS = hasattr(os, "geteuid")
 _warned: Memo[bool] = Memo(size=64, seconds=24 * 3600)
 
 
-def cache_dir(settings: Settings) -> Path:
+def cache_dir(settings: Settings | None) -> Path:
     """`NPC_LIMS_CACHE_DIR`, else the user's cache folder on this platform. It may not exist yet."""
-    if settings.cache_dir is not None:
+    if settings is not None and settings.cache_dir is not None:
         return settings.cache_dir
     import platformdirs
 

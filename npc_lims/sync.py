@@ -8,8 +8,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from npc_lims.errors import InputFileError, MissingCredentials, NpcLimsError, SourceError
+from npc_lims.errors import InputFileError, NpcLimsError, NpcLimsWarning, SourceError
 from npc_lims.model import SECTIONS, Record
+from npc_lims.notice import notify
 from npc_lims.observed import Observed
 from npc_lims.reconcile import check_breaker
 from npc_lims.recording_days import reconcile_days, report_other_rows
@@ -24,6 +25,7 @@ from npc_lims.sources.tracked import observe_tracked
 from npc_lims.state.diff import SessionChange, changes_between
 from npc_lims.state.store import Loaded, read_state, snapshot_digest, write_state
 from npc_lims.state.sync_file import SyncFile, next_sync_file, read_sync_file, write_sync_file
+from npc_lims.unexpected import describe_unexpected, source_failure
 
 __all__ = ["Reporter", "SilentReporter", "SyncOptions", "SyncResult", "apply", "observe", "sync"]
 
@@ -118,6 +120,32 @@ class SilentReporter:
 
     def finished(self, source: str, observation: Observation) -> None:
         """Says nothing."""
+
+
+class _GuardedReporter:
+    """Calls another reporter until it raises: then a warning says so, and progress is not reported any more."""
+
+    def __init__(self, reporter: Reporter, settings: Settings) -> None:
+        self._reporter: Reporter = reporter
+        self._settings = settings
+
+    def started(self, source: str) -> None:
+        self._call(lambda reporter: reporter.started(source))
+
+    def progress(self, source: str, done: int, total: int | None) -> None:
+        self._call(lambda reporter: reporter.progress(source, done, total))
+
+    def finished(self, source: str, observation: Observation) -> None:
+        self._call(lambda reporter: reporter.finished(source, observation))
+
+    def _call(self, report: Callable[[Reporter], None]) -> None:
+        try:
+            report(self._reporter)
+        except BrokenPipeError:
+            raise  # nobody reads the output any more
+        except Exception as error:
+            self._reporter = SilentReporter()
+            notify(f"progress is not shown: {describe_unexpected(error, self._settings)}", NpcLimsWarning)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -222,7 +250,7 @@ class _Look:
         self._settings = settings
         self._options = options
         self._recorded = recorded
-        self._reporter = reporter
+        self._reporter = _GuardedReporter(reporter, settings)
         # the buckets are opened by the first source that needs them, and by none if none does
         self._store = StoreOpener(settings)
         self.scope = options.scope
@@ -236,7 +264,7 @@ class _Look:
     def at(self, source: str) -> None:
         steps = {"tracked": self._tracked, "training": self._training, "codeocean": self._codeocean, "s3": self._s3}
         self._reporter.started(source)
-        observation = _ask(source, steps[source])
+        observation = _ask(source, steps[source], self._settings)
         self.observations.append(observation)
         self._reporter.finished(source, observation)
         if source == "tracked" and self._options.changed and observation.failure is None:
@@ -313,15 +341,14 @@ def _as_of(recorded: _Recorded, observed: Observed) -> Observed:
     return dataclasses.replace(observed, observations=tuple(holds))
 
 
-def _ask(source: str, step: Callable[[], Observation]) -> Observation:
+def _ask(source: str, step: Callable[[], Observation], settings: Settings | None = None) -> Observation:
+    """Return what *step* observes. Whatever it raises is a failure of its source alone."""
     try:
         return step()
     except InputFileError as error:
         return Observation(source, problems=error.problems, failure=SourceError(source, error.summary))
-    except SourceError as error:
-        return failed(SourceError(source, error.reason))
-    except MissingCredentials as error:
-        return failed(SourceError(source, str(error)))
+    except Exception as error:
+        return failed(source_failure(source, error, settings))
 
 
 def _check_known(sessions: Collection[str], known: Collection[str], observations: Sequence[Observation]) -> None:

@@ -13,8 +13,9 @@ from npc_lims.cli.console import out
 from npc_lims.cli.exit_codes import ExitCode
 from npc_lims.cli.lists import csv_option, json_option, one_style, print_csv, print_json
 from npc_lims.cli.places import reading_settings
-from npc_lims.errors import NpcLimsError, SourceError
+from npc_lims.errors import SourceError
 from npc_lims.settings import Settings
+from npc_lims.unexpected import source_failure
 from npc_lims.utils.ca_bundle import ca_bundle_failure
 
 __all__ = ["doctor_command"]
@@ -65,10 +66,10 @@ def doctor_command(
 
 
 def _findings(settings: Settings) -> Iterator[Finding]:
-    yield _check("state", lambda: _state(settings))
-    yield _check("github token", lambda: _github(settings))
-    yield _check("code ocean", lambda: _codeocean(settings))
-    yield _check("training workbooks", lambda: _training(settings))
+    yield _check("state", lambda: _state(settings), settings)
+    yield _check("github token", lambda: _github(settings), settings)
+    yield _check("code ocean", lambda: _codeocean(settings), settings)
+    yield _check("training workbooks", lambda: _training(settings), settings)
     for name, root in (
         ("stimulus files", settings.stim_root),
         ("IBL annotations", settings.ibl_root),
@@ -77,14 +78,14 @@ def _findings(settings: Settings) -> Iterator[Finding]:
         ("NWB cache", settings.nwb_root),
         ("sorting results", f"s3://{settings.codeocean_bucket}"),
     ):
-        yield _check(name, lambda root=root: _bucket(settings, root))  # type: ignore[misc]
+        yield _check(name, lambda root=root: _bucket(settings, root), settings)  # type: ignore[misc]
 
 
-def _check(name: str, check: Callable[[], str]) -> Finding:
+def _check(name: str, check: Callable[[], str], settings: Settings) -> Finding:
     try:
         return Finding(name, True, check())
-    except NpcLimsError as error:
-        return Finding(name, False, error.reason if isinstance(error, SourceError) else str(error))
+    except Exception as error:  # one that nobody planned for must not hide what the other checks find
+        return Finding(name, False, source_failure(name, error, settings).reason)
 
 
 def _state(settings: Settings) -> str:

@@ -17,6 +17,7 @@ import typer
 from npc_lims.cli.console import complain, warn
 from npc_lims.cli.exit_codes import ExitCode
 from npc_lims.errors import InputFileError, NpcLimsError, NpcLimsWarning, SyncRefused
+from npc_lims.unexpected import describe_unexpected
 
 if TYPE_CHECKING:
     from npc_lims.problems import Problem
@@ -29,6 +30,10 @@ __all__ = ["report_failed_sources", "show_warning", "tell"]
 _UsageError, _ClickException = cast("tuple[type[Exception], ...]", typer.BadParameter.__mro__[1:3])
 
 
+_OF_NETWORK = (ConnectionError, TimeoutError)
+_ISSUES = "https://github.com/AllenInstitute/npc_lims/issues"
+
+
 def tell(error: BaseException) -> int:
     """Print what went wrong.
 
@@ -36,7 +41,7 @@ def tell(error: BaseException) -> int:
         The exit code.
 
     Raises:
-        BaseException: The error itself: it is none that a user can do anything about.
+        BaseException: The error itself: it is an exit, not an error.
     """
     if _is_unread(error):
         _print_nothing_more()
@@ -47,9 +52,12 @@ def tell(error: BaseException) -> int:
     if isinstance(error, SystemExit) and error.code == ExitCode.ENDED:
         complain("ended by SIGTERM; to go on, give the command again")
         return ExitCode.ENDED
+    if not isinstance(error, Exception):
+        raise error
     message = _message(error)
     if message is None:
-        raise error
+        complain(f"{describe_unexpected(error)}; report it with that file: {_ISSUES}")
+        return ExitCode.UNEXPECTED
     complain(message)
     return ExitCode.REFUSED if isinstance(error, SyncRefused) else ExitCode.MISTAKE
 
@@ -76,7 +84,7 @@ def _message(error: BaseException) -> str | None:
         return str(error)
     if isinstance(error, _ClickException):
         return _of_usage(error)
-    if isinstance(error, OSError):
+    if isinstance(error, OSError) and error.errno is not None and not isinstance(error, _OF_NETWORK):
         # a disk that is full, a file that may not be written, a folder where a file should be
         if error.filename is None:
             return f"{error.strerror or error}; check where the output goes, and the space on its disk"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -60,9 +61,26 @@ def test_an_error_is_a_line_that_ends_with_what_to_do(
     assert (shown.out, shown.err) == ("", told)
 
 
-def test_a_mistake_of_ours_is_not_hidden() -> None:
-    with pytest.raises(ZeroDivisionError):
-        tell(ZeroDivisionError())
+def test_a_mistake_of_ours_names_the_file_with_its_details(capsys: pytest.CaptureFixture[str]) -> None:
+    assert tell(ZeroDivisionError()) == ExitCode.UNEXPECTED
+    shown = re.fullmatch(
+        r"npc-lims: error: unexpected ZeroDivisionError; details in (.*); report it with that file: https://.*\n",
+        capsys.readouterr().err,
+    )
+    assert shown is not None
+    assert "ZeroDivisionError" in Path(shown[1]).read_text()
+
+
+def test_the_network_is_not_taken_for_the_disk(capsys: pytest.CaptureFixture[str]) -> None:
+    assert tell(ConnectionResetError(104, "Connection reset by peer")) == ExitCode.UNEXPECTED
+    assert tell(OSError("Could not find a suitable TLS CA certificate bundle")) == ExitCode.UNEXPECTED
+    assert "disk" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("passing", [SystemExit(3), GeneratorExit()])
+def test_exits_pass(passing: BaseException) -> None:
+    with pytest.raises(type(passing)):
+        tell(passing)
 
 
 def test_a_long_error_stays_one_line(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
