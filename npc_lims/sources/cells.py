@@ -9,10 +9,22 @@ from typing import Any
 
 from npc_lims.model import Scalar
 
-__all__ = ["EARLIEST", "EXCEL_ERRORS", "clean", "is_blank", "parse_flag", "parse_start", "slug"]
+__all__ = [
+    "EARLIEST",
+    "EXCEL_ERRORS",
+    "EXCLUSION_COLUMNS",
+    "clean",
+    "is_blank",
+    "parse_flag",
+    "parse_start",
+    "slug",
+]
 
 EARLIEST = datetime.date(2016, 1, 1)
 """No session of these workbooks is older; it also tells serial dates from other numbers."""
+
+EXCLUSION_COLUMNS = ("ignore", "nolicks", "no_licks")
+"""Slugged names of the columns that exclude a row of a subject's sheet: one that says yes (`parse_flag`) is enough."""
 
 EXCEL_ERRORS = frozenset(
     (

@@ -25,6 +25,7 @@ from npc_lims.session_id import make_session_id
 from npc_lims.sources.cells import slug
 from npc_lims.sources.objects import ObjectStore, open_store, split_s3_uri
 from npc_lims.sources.observation import Observation
+from npc_lims.utils.text import single_line
 
 if TYPE_CHECKING:
     from npc_lims.settings import Settings
@@ -44,8 +45,11 @@ SOURCE = "training"
 WORKBOOKS = ("DynamicRoutingTraining.xlsx", "DynamicRoutingTrainingNSB.xlsx")
 """Both must be there: facts from one alone would turn off the sessions of the other."""
 
-PARSER = 1
+PARSER = 2
 """Raise it when the same workbooks come to give other facts: it makes the next sync parse them again."""
+
+_NAMED = 3
+"""How many sheets that cannot be read a failure names."""
 
 _FETCHES = 3
 """How often a workbook that changes while it is fetched is fetched anew."""
@@ -59,7 +63,10 @@ def observe_training(
     full: bool = False,
     today: datetime.date | None = None,
 ) -> Observation:
-    """What both workbooks say of every session.
+    """Return what both workbooks say of every session.
+
+    A sheet that cannot be read makes the observation incomplete, with a `failure` that names it: nothing is said of
+    its subject, and the facts of all other sheets hold. What people typed wrong inside a sheet is a problem instead.
 
     Args:
         store: Where `s3://` addresses are read; by default what the settings say. A folder needs none.
@@ -87,9 +94,9 @@ def observe_training(
             content, versions[name] = origin.fetch(name, versions[name], fresh=full)
             workbooks.append(parse_workbook(content, name, settings.training_columns, today))
     observation = merge_workbooks(workbooks)
-    # a workbook that was not read whole has no version, so that the next sync tries again
-    damaged = {workbook.name for workbook in workbooks if workbook.damaged}
-    return dataclasses.replace(observation, versions={k: v for k, v in versions.items() if k not in damaged})
+    # a workbook that was not read completely has no version, so that the next sync tries again
+    partial = {workbook.name for workbook in workbooks if workbook.unreadable}
+    return dataclasses.replace(observation, versions={k: v for k, v in versions.items() if k not in partial})
 
 
 def check_workbooks(settings: Settings, store: ObjectStore | None) -> tuple[str, ...]:
@@ -110,14 +117,15 @@ def merge_workbooks(workbooks: Sequence[Workbook]) -> Observation:
 
     Sessions of a subject on one day get their index by start time, across workbooks. One start time in
     two workbooks is one session, told by the NSB workbook: a subject's sheet there has always replaced
-    the other one. A subject with a damaged sheet has no facts, and the observation is not complete.
+    the other one. A subject with a sheet that cannot be read has no facts, and the observation is not complete.
     """
-    damaged = frozenset[str]().union(*(workbook.damaged for workbook in workbooks))
+    unreadable = {f"{workbook.name}[{sheet.title}]": sheet for workbook in workbooks for sheet in workbook.unreadable}
+    unknown = {sheet.subject for sheet in unreadable.values()}
     problems = [problem for workbook in workbooks for problem in workbook.problems]
     sessions: dict[tuple[str, datetime.datetime], tuple[Workbook, TrainingRow]] = {}
     for workbook in sorted(workbooks, key=lambda workbook: not workbook.nsb):
         for row in workbook.rows:
-            if row.subject in damaged:
+            if row.subject in unknown:
                 continue
             kept, kept_row = sessions.setdefault((row.subject, row.start), (workbook, row))
             if kept_row is not row:
@@ -140,7 +148,7 @@ def merge_workbooks(workbooks: Sequence[Workbook]) -> Observation:
     return Observation(
         source=SOURCE,
         facts=facts,
-        complete=not damaged,
+        complete=not unreadable,
         problems=tuple(problems),
         lines=lines,
         counts={
@@ -149,6 +157,19 @@ def merge_workbooks(workbooks: Sequence[Workbook]) -> Observation:
             "problems": len(problems),
             "ignored": sum(workbook.ignored for workbook in workbooks),
         },
+        failure=_failure({where: sheet.reason for where, sheet in unreadable.items()}),
+    )
+
+
+def _failure(reasons: Mapping[str, str]) -> SourceError | None:
+    """The first few sheets that cannot be read, and how many there are."""
+    if not reasons:
+        return None
+    named = "; ".join(f"{single_line(where)}: {reason}" for where, reason in itertools.islice(reasons.items(), _NAMED))
+    more = f"; and {len(reasons) - _NAMED} more" if len(reasons) > _NAMED else ""
+    count = "a sheet" if len(reasons) == 1 else f"{len(reasons)} sheets"
+    return SourceError(
+        SOURCE, f"{count} cannot be read: {named}{more} (open the workbook in Excel, repair the sheet and save it)"
     )
 
 

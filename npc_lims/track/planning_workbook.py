@@ -6,22 +6,19 @@ nothing beside it. What cannot be opened at all is a `SourceError`.
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import dataclasses
 import datetime
 import io
 import re
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 from npc_lims.errors import SourceError
 from npc_lims.problems import Problem
 from npc_lims.sources.cells import is_blank, slug
-from npc_lims.sources.workbook import MAX_ROWS
-from npc_lims.sources.xlsx import MAX_FILE_SIZE, one_line, open_xlsx
+from npc_lims.sources.xlsx import MAX_FILE_SIZE, MAX_ROWS, PartError, Row, Sheet, open_xlsx
 from npc_lims.track.planning_cells import (
     PROBES,
     is_written,
@@ -57,7 +54,6 @@ _UNIT = re.compile(r"_(um|µm|μm|microns?|mm)$")
 _EXCEL_EPOCH = datetime.datetime(1899, 12, 30)
 
 T = TypeVar("T")
-Row = tuple[int, Sequence[Any]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -160,12 +156,12 @@ def _read(path: Path) -> bytes:
 class _Columns:
     """Where each column is, whatever the case, spaces and units of its name."""
 
-    def __init__(self, cells: Sequence[Any]) -> None:
+    def __init__(self, cells: Mapping[int, Any]) -> None:
         self.index: dict[str, int] = {}
         self.scale: dict[str, float] = {}
         self.twice: list[str] = []
-        for i, cell in enumerate(cells):
-            name = re.sub(r"_+", "_", slug("" if cell is None else str(cell).replace("\n", " "))).strip("_")
+        for i, cell in sorted(cells.items()):
+            name = re.sub(r"_+", "_", slug(str(cell).replace("\n", " "))).strip("_")
             unit = _UNIT.search(name)
             name = _UNIT.sub("", name)
             if name in self.index:
@@ -192,34 +188,29 @@ class _Parsing:
         self.kinds: set[str] = set()
 
     def workbook(self, content: bytes, name: str) -> None:
-        with warnings.catch_warnings(), contextlib.ExitStack() as stack:
-            # openpyxl warns of what it steps over (a date out of range, an unknown extension)
-            warnings.simplefilter("ignore")
-            try:
-                reader = open_xlsx(content, name)
-            except SourceError as error:
-                raise SourceError("workbook", error.reason) from error
-            stack.callback(reader.archive.close)
-            sheets = {sheet.title: (_kind(sheet.title), sheet) for sheet in reader.wb.worksheets}
-            if not any(kind for kind, _ in sheets.values()):
-                found = ", ".join(sheets) or "none"
-                raise _failure(name, f"has no sheet by_mouse or by_session_* (found: {found}): is it the right one?")
-            for title, (kind, sheet) in sheets.items():
-                if kind is None:
-                    continue
-                if sheet.sheet_state != "visible":
-                    message = "sheet is hidden, and so passed over: show it in Excel if it counts, or else delete it"
-                    self.report(f"{name}[{title}]", 0, message, "warning")
-                else:
-                    self._sheet(f"{name}[{title}]", kind, sheet, reader.wb.epoch)
-
-    def _sheet(self, name: str, kind: str, sheet: Any, epoch: datetime.datetime) -> None:
-        # the size that a sheet declares may be wrong, or be that of the largest sheet possible
-        sheet.reset_dimensions()
         try:
-            rows = self._filled(name, enumerate(sheet.iter_rows(values_only=True), start=1))
-        except Exception as error:  # malformed XML, an impossible cell: whatever openpyxl trips over
-            self.report(name, 0, f"sheet cannot be read ({one_line(error)}): open and save the workbook again")
+            with open_xlsx(content, name) as book:
+                sheets = [sheet for sheet in book.sheets if sheet.kind == "worksheet"]
+                if not any(_kind(sheet.title) for sheet in sheets):
+                    found = ", ".join(sheet.title for sheet in sheets) or "none"
+                    message = f"has no sheet by_mouse or by_session_* (found: {found}): is it the right one?"
+                    raise _failure(name, message)
+                for sheet in sheets:
+                    self._sheet(f"{name}[{sheet.title}]", _kind(sheet.title), sheet, book.epoch)
+        except SourceError as error:
+            raise SourceError("workbook", error.reason) from error
+
+    def _sheet(self, name: str, kind: str | None, sheet: Sheet, epoch: datetime.datetime) -> None:
+        if kind is None:
+            return
+        if sheet.is_hidden:
+            message = "sheet is hidden, and so passed over: show it in Excel if it counts, or else delete it"
+            self.report(name, 0, message, "warning")
+            return
+        try:
+            rows = self._limited(name, sheet.rows())
+        except PartError as error:
+            self.report(name, 0, f"sheet cannot be read: {error}; open and save the workbook again")
             return
         header = _header(rows, kind)
         if header is None:
@@ -230,7 +221,7 @@ class _Parsing:
         self._rows(name, kind, header, rows, epoch)
 
     def exported(self, content: bytes, name: str) -> None:
-        rows = self._filled(name, _csv_rows(_decode(content, name), name))
+        rows = self._limited(name, _csv_rows(_decode(content, name), name))
         kinds = [kind for kind in (BY_MOUSE, BY_SESSION) if _header(rows, kind)]
         if not kinds:
             found = _shown(rows[0][1]) if rows else "nothing"
@@ -317,16 +308,15 @@ class _Parsing:
                 unreadable.add(letter)
         return depths, unreadable
 
-    def _filled(self, name: str, rows: Iterable[Row]) -> list[Row]:
-        """Rows that hold anything at all."""
-        filled: list[Row] = []
+    def _limited(self, name: str, rows: Iterable[Row]) -> list[Row]:
+        """The rows down to the last that is read."""
+        found: list[Row] = []
         for line, cells in rows:
             if line > MAX_ROWS:
-                self.report(name, line, f"rows below {MAX_ROWS} are not read: delete them, even empty ones")
+                self.report(name, line, f"rows below {MAX_ROWS} are not read: delete them")
                 break
-            if not all(map(is_blank, cells)):
-                filled.append((line, cells))
-        return filled
+            found.append((line, cells))
+        return found
 
     def report(self, name: str, line: int, message: str, severity: Any = "error", column: int = 0) -> None:
         self.problems.append(Problem(name, line, column, severity, message))
@@ -338,7 +328,7 @@ class _Cells:
 
     name: str
     line: int
-    cells: Sequence[Any]
+    cells: Mapping[int, Any]
     columns: _Columns
     epoch: datetime.datetime
     parsing: _Parsing
@@ -346,9 +336,7 @@ class _Cells:
     def cell(self, names: Iterable[str]) -> Any:
         """What stands there; None if there is no such column."""
         column = self.columns.find(names)
-        index = len(self.cells) if column is None else self.columns.index[column]
-        # rows are only as wide as their last cell
-        return self.cells[index] if index < len(self.cells) else None
+        return None if column is None else self.cells.get(self.columns.index[column])
 
     def read(self, names: Iterable[str], parse: Callable[[Any], T]) -> T | None:
         """The cell's meaning; None if there is no such column, or it cannot be read (which is reported)."""
@@ -380,8 +368,8 @@ def _header(rows: Iterable[Row], kind: str) -> Row | None:
     return None
 
 
-def _shown(cells: Sequence[Any]) -> str:
-    return ", ".join(repr(str(cell).strip()) for cell in cells if not is_blank(cell))[:200]
+def _shown(cells: Mapping[int, Any]) -> str:
+    return ", ".join(repr(str(cell).strip()) for _, cell in sorted(cells.items()))[:200]
 
 
 def _decode(content: bytes, name: str) -> str:
@@ -396,14 +384,16 @@ def _decode(content: bytes, name: str) -> str:
 
 
 def _csv_rows(text: str, name: str) -> Iterator[Row]:
-    """Rows with the line that each begins on; separated by what separates most names in the first line."""
+    """Rows that hold anything, with the line that each begins on; separated by what is most frequent in the first."""
     first = next((line for line in text.splitlines() if line.strip()), "")
     delimiter = max(",;\t", key=first.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     line = 1
     try:
         for cells in reader:
-            yield line, cells
+            filled = {i: cell for i, cell in enumerate(cells) if not is_blank(cell)}
+            if filled:
+                yield line, filled
             line = reader.line_num + 1
     except csv.Error as error:
         raise _failure(name, f"is no .csv file from line {line} on ({error}): export the sheet again") from error

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["download_training_dbs", "excel_to_sqlite", "get_training_db", "open_training_db", "update_training_dbs"]
 
-FORMAT = 1
+FORMAT = 2
 """Raise it when the same workbook comes to give another database: it makes kept ones be built again."""
 
 # within its lifetime, a workbook that was asked about is not asked about again

@@ -9,19 +9,18 @@ from npc_lims.embedded import quoted
 from npc_lims.errors import NoSessionInfo, SourceError
 from npc_lims.memo import Memo
 from npc_lims.settings import load_settings
+from npc_lims.sources.cells import EXCLUSION_COLUMNS, parse_flag
 from npc_lims.sources.spreadsheets import WORKBOOKS
 from npc_lims.training.database import open_training_db
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     import npc_session
 
 __all__ = ["get_session_id_from_db_row", "get_sessions_from_training_db", "get_subjects_from_training_db"]
 
 ALL_MICE = "all_mice"
-EXCLUDING = ("ignore", "noLicks", "no_licks")
-"""Columns that leave a row out where they say 1: the first of them that a sheet has counts."""
 
 _sessions: Memo[dict[int, tuple[dict[str, Any], ...]]] = Memo(size=2, seconds=24 * 3600)
 
@@ -46,7 +45,7 @@ def get_subjects_from_training_db(nsb: bool = False) -> dict[npc_session.Subject
 
 
 def get_sessions_from_training_db() -> dict[int, tuple[dict[str, Any], ...]]:
-    """The rows of every subject's sheet that have a start time and are not to be ignored, of both workbooks.
+    """The rows of every subject's sheet that have a start time and that no column excludes, of both workbooks.
 
     Each has `nsb` besides: whether it is of the NSB team's workbook. That one's sheet counts where
     both have one of the subject.
@@ -95,11 +94,12 @@ def _sessions_of(database: sqlite3.Connection, nsb: bool) -> Iterator[tuple[int,
         subject = _subject(table)
         if subject is None:
             continue
-        columns = _columns(database, table)
-        excluding = next((column for column in map(str.lower, EXCLUDING) if column in columns), None)
-        unless = "" if excluding is None else f" WHERE {quoted(excluding)} != '1'"
-        rows = database.execute(f"SELECT * FROM {quoted(table)}{unless} ORDER BY ID")  # noqa: S608
-        yield subject, tuple({**row, "nsb": nsb} for row in rows if row.get("start_time"))
+        rows = database.execute(f"SELECT * FROM {quoted(table)} ORDER BY ID")  # noqa: S608
+        yield subject, tuple({**row, "nsb": nsb} for row in rows if row.get("start_time") and not _is_excluded(row))
+
+
+def _is_excluded(row: Mapping[str, Any]) -> bool:
+    return any(parse_flag(row.get(column)) for column in EXCLUSION_COLUMNS)
 
 
 def _columns(database: sqlite3.Connection, table: str) -> frozenset[str]:

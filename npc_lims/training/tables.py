@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from npc_lims.embedded import SharedConnection, quoted
-from npc_lims.errors import NpcLimsWarning, SourceError
+from npc_lims.errors import NpcLimsWarning
 from npc_lims.notice import notify
-from npc_lims.sources.cells import is_blank, slug
-from npc_lims.sources.workbook import MAX_CELLS, MAX_ROWS
-from npc_lims.sources.xlsx import failure, open_xlsx
+from npc_lims.sources.cells import slug
+from npc_lims.sources.xlsx import MAX_ROWS, PartError, Row, Sheet, failure, open_xlsx
 
 __all__ = ["ID", "build_database"]
 
@@ -35,14 +32,11 @@ def build_database(content: bytes, name: str) -> SharedConnection:
     """
     database = SharedConnection()
     building = _Building(name, database)
-    with warnings.catch_warnings(), contextlib.ExitStack() as stack:
-        # openpyxl warns of what it steps over (a date out of range, an unknown extension)
-        warnings.simplefilter("ignore")
-        reader = open_xlsx(content, name)
-        stack.callback(reader.archive.close)
+    with open_xlsx(content, name) as book:
         database.execute("BEGIN")
-        for sheet in reader.wb.worksheets:
-            building.add(sheet)
+        for sheet in book.sheets:
+            if sheet.kind == "worksheet":
+                building.add(sheet)
         database.execute("COMMIT")
     for message in building.left_out:
         notify(f"{name}{message}", NpcLimsWarning)
@@ -57,26 +51,19 @@ class _Building:
         self.left_out: list[str] = []
         self._name = name
         self._database = database
-        self._cells = 0
         self._sheet = ""
         self._tables: dict[str, str] = {}
 
-    def add(self, sheet: Any) -> None:
+    def add(self, sheet: Sheet) -> None:
         self._sheet = sheet.title
         try:
             rows = self._rows(sheet)
-            header = next((cells for cells in rows if not all(map(is_blank, cells))), ())
+            line, header = next(rows, (0, {}))
             columns = _columns(header)
             if columns and self._is_new(slug(self._sheet)):
-                self._fill(slug(self._sheet), columns, rows)
-        except SourceError:
-            raise
-        except Exception as error:  # malformed XML, an impossible cell, a string that does not exist
-            kind = type(error).__name__
-            raise failure(
-                self._name,
-                f"has a sheet {self._sheet!r} that cannot be read ({kind}): open and save the workbook again",
-            ) from error
+                self._fill(slug(self._sheet), columns, ((number - line, cells) for number, cells in rows))
+        except PartError as error:
+            raise failure(self._name, f"has a sheet {self._sheet!r} that cannot be read: {error}") from None
 
     def _is_new(self, table: str) -> bool:
         """Whether a table can have that name; if not, this is noted."""
@@ -92,7 +79,7 @@ class _Building:
     def _leave_out(self, message: str) -> None:
         self.left_out.append(f"[{self._sheet}]: {message}")
 
-    def _fill(self, table: str, columns: dict[str, int], rows: Iterator[Sequence[Any]]) -> None:
+    def _fill(self, table: str, columns: dict[str, int], rows: Iterator[Row]) -> None:
         if len(columns) > MAX_COLUMNS:
             raise failure(self._name, f"has a sheet {self._sheet!r} of {len(columns)} columns, as no real workbook")
         definitions = "".join(f", {quoted(column)} TEXT" for column in columns)
@@ -102,37 +89,30 @@ class _Building:
         insert = f"INSERT INTO {quoted(table)} VALUES ({places})"  # noqa: S608
         self._database.executemany(insert, _numbered(rows, tuple(columns.values())))
 
-    def _rows(self, sheet: Any) -> Iterator[Sequence[Any]]:
-        # the size that a sheet declares may be wrong, or be that of the largest sheet possible
-        sheet.reset_dimensions()
-        for line, cells in enumerate(sheet.iter_rows(values_only=True), start=1):
+    def _rows(self, sheet: Sheet) -> Iterator[Row]:
+        for line, cells in sheet.rows():
             if line > MAX_ROWS:
-                self._leave_out(f"rows below {MAX_ROWS} are not read: delete them, even empty ones")
+                self._leave_out(f"rows below {MAX_ROWS} are left out: delete them")
                 return
-            self._cells += len(cells)
-            if self._cells > MAX_CELLS:
-                raise failure(self._name, f"has more cells than any real workbook ({MAX_CELLS}); it was not read")
-            yield cells
+            yield line, cells
 
 
-def _columns(header: Iterable[Any]) -> dict[str, int]:
-    """Slugged names of the columns that have one, with their places. The key of the table is no other's name."""
+def _columns(header: Mapping[int, Any]) -> dict[str, int]:
+    """Slugged names of the columns that have one, with their indexes. The key of the table is no other's name."""
     columns: dict[str, int] = {}
-    for index, cell in enumerate(header):
-        name = "" if cell is None else slug(str(cell))
+    for index, cell in sorted(header.items()):
+        name = slug(str(cell))
         if name and name != ID.lower():
             columns.setdefault(name, index)
     return columns
 
 
-def _numbered(rows: Iterable[Sequence[Any]], indexes: Sequence[int]) -> Iterator[tuple[Any, ...]]:
+def _numbered(rows: Iterable[Row], indexes: Sequence[int]) -> Iterator[tuple[Any, ...]]:
+    """The rows with the blank ones between them, each with its number."""
     written = 0
-    for number, cells in enumerate(rows, start=1):
-        if all(map(is_blank, cells)):
-            continue  # until something follows: a sheet may be formatted far below its last row
+    for number, cells in rows:
         yield from ((blank, *([""] * len(indexes))) for blank in range(written + 1, number))
-        # rows are only as wide as their last cell
-        yield (number, *[_text(cells[index]) if index < len(cells) else "" for index in indexes])
+        yield (number, *[_text(cells.get(index)) for index in indexes])
         written = number
 
 

@@ -284,18 +284,34 @@ class TestFailures:
         with pytest.raises(SourceError, match="NPC_LIMS_TRAINING"):
             world.observe(settings=settings)
 
-    def test_a_damaged_sheet_keeps_its_subject_and_is_read_again(self, world: World) -> None:
+    def test_an_unreadable_sheet_keeps_its_subject_and_is_read_again(self, world: World) -> None:
         world.write(OTHER, {"626791": [HEADER, row(7)], "626792": [HEADER, row(7)]})
         world.write(NSB, {"626791": [HEADER, row(8)]})
         path = world.folder / OTHER
         path.write_bytes(replace_in(path.read_bytes(), SHEET_2, b"<v>1</v>", b"<v>one</v>"))
         seen = world.observe()
         assert not seen.complete
+        assert seen.failure is not None
+        assert seen.failure.reason == (
+            f"a sheet cannot be read: {OTHER}[626791]: cell C2 holds no number where one is expected "
+            "(open the workbook in Excel, repair the sheet and save it)"
+        )
         assert list(seen.facts) == ["626792_2023-03-07"]
         assert [found.file for found in seen.problems] == [f"{OTHER}[626791]"]
         assert sorted(seen.versions) == [NSB, "columns"]
         again = world.observe(seen)
         assert (again.facts, world.store.reads) == (seen.facts, [])
+
+    def test_a_failure_names_the_first_sheets_and_how_many_there_are(self, world: World) -> None:
+        world.write(OTHER, {str(626790 + n): [["hits"], [1]] for n in range(4)})
+        world.write(NSB, {"659250": [["hits"], [1]]})
+        seen = world.observe()
+        assert seen.failure is not None
+        assert seen.failure.reason.startswith(f"5 sheets cannot be read: {OTHER}[626790]: its header (row 1) has no")
+        assert "[626792]" in seen.failure.reason
+        assert "[626793]" not in seen.failure.reason
+        assert "; and 2 more (" in seen.failure.reason
+        assert len(seen.problems) == 5
 
 
 class TestLocalFolder:
@@ -384,12 +400,12 @@ class TestMerging:
 
     def test_problems_of_both_are_told(self, world: World) -> None:
         world.write(OTHER, {"626791": [HEADER, ["?"]], "1234": []})
-        world.write(NSB, {"659250": [["hits"], [1]]})
+        world.write(NSB, {"659250": [HEADER, ["noon"]]})
         seen = world.observe()
         assert [(found.file, found.line) for found in seen.problems] == [
             (f"{OTHER}[626791]", 2),
             (f"{OTHER}[1234]", 0),
-            (f"{NSB}[659250]", 1),
+            (f"{NSB}[659250]", 2),
         ]
         assert (seen.complete, seen.counts["problems"]) == (True, 3)
 

@@ -8,6 +8,8 @@ import npc_session
 import pytest
 
 from npc_lims.errors import NoSessionInfo, SourceError
+from npc_lims.settings import load_settings
+from npc_lims.sources.spreadsheets import observe_training
 from npc_lims.training.sessions import (
     get_session_id_from_db_row,
     get_sessions_from_training_db,
@@ -57,12 +59,25 @@ def test_sessions_of_both_workbooks(folder: Folder) -> None:
 def test_columns_that_leave_rows_out(folder: Folder, column: str) -> None:
     rows = [[START + datetime.timedelta(days=n), value] for n, value in enumerate((0, 1, None, "1", " 1 ", True, 2))]
     folder.upload(OTHER, {"626791": [["start time", column], *rows]})
-    assert [row["ID"] for row in get_sessions_from_training_db()[626791]] == [1, 3, 6, 7]
+    assert [row["ID"] for row in get_sessions_from_training_db()[626791]] == [1, 3, 7]
 
 
-def test_of_several_such_columns_the_first_counts(folder: Folder) -> None:
-    folder.upload(OTHER, {"626791": [["start time", "no licks", "ignore"], [START, 1, 0], [START, 0, 1]]})
-    assert [row["ID"] for row in get_sessions_from_training_db()[626791]] == [1]
+def test_of_several_such_columns_any_excludes_a_row(folder: Folder) -> None:
+    rows = [[START + datetime.timedelta(days=n), *flags] for n, flags in enumerate([(1, 0), (0, 1), (None, 0), (1, 1)])]
+    folder.upload(OTHER, {"626791": [["start time", "no licks", "ignore"], *rows]})
+    assert [row["ID"] for row in get_sessions_from_training_db()[626791]] == [3]
+
+
+@pytest.mark.parametrize("column", ["ignore", "noLicks", "no_licks", "No-Licks "])
+def test_a_sync_excludes_the_same_rows(folder: Folder, column: str) -> None:
+    cells = (0, 1, None, "1", " 1 ", True, 2, "x", "no", 1.0, "TRUE")
+    rows = [[START + datetime.timedelta(days=n), value] for n, value in enumerate(cells)]
+    folder.upload(OTHER, {"626791": [["start time", column], *rows]})
+    observation = observe_training(load_settings(), None, {}, full=True)
+    synced = {name for name in observation.facts if name.startswith("626791")}
+    of_database = {f"626791_{row['start_time'][:10]}" for row in get_sessions_from_training_db()[626791]}
+    assert synced == of_database
+    assert len(synced) == 4
 
 
 def test_sheets_that_are_no_subjects_and_subjects_without_sessions(folder: Folder) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import re
-import warnings
 from typing import Any
 
 import pytest
@@ -13,10 +12,11 @@ from hypothesis import strategies as st
 
 from npc_lims.embedded import SharedConnection, quoted
 from npc_lims.errors import NpcLimsWarning, SourceError
+from npc_lims.sources import xlsx
 from npc_lims.sources.cells import slug
 from npc_lims.training import tables
 from npc_lims.training.tables import build_database
-from tests.sources.test_workbook import Rows, make_book, replace_in, save
+from tests.sources.test_workbook import Rows, make_book, replace_in, rewrite, save
 
 NAME = "DynamicRoutingTraining.xlsx"
 START = datetime.datetime(2023, 3, 7, 12, 56, 27)
@@ -126,13 +126,13 @@ def test_sheets_that_cannot_be_tables_are_told_of_and_left_out() -> None:
 
 def test_rows_far_below_are_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tables, "MAX_ROWS", 4)
-    with pytest.warns(NpcLimsWarning, match=re.escape(f"{NAME}[626791]: rows below 4 are not read: delete them")):
+    with pytest.warns(NpcLimsWarning, match=re.escape(f"{NAME}[626791]: rows below 4 are left out: delete them")):
         made = build({"626791": [["a"], [1], [2], [3], [4], [5]]})
     assert [row["a"] for row in rows(made, "626791")] == ["1", "2", "3"]
 
 
 def test_a_workbook_of_too_many_cells_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tables, "MAX_CELLS", 10)
+    monkeypatch.setattr(xlsx, "MAX_CELLS", 10)
     with pytest.raises(SourceError, match="more cells than any real workbook"):
         build({"626791": [["a", "b", "c"]] * 4})
 
@@ -155,8 +155,10 @@ def test_a_sheet_that_breaks_off_is_named() -> None:
         build_database(broken, NAME)
 
 
-def test_what_openpyxl_warns_of_is_not_passed_on() -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        made = build({"626791": [["start time"], [START]]})
-    assert made is not None
+def test_a_sheet_that_is_lost_is_named_and_a_macro_module_is_not_one() -> None:
+    whole = save(make_book({"626791": [["a"], [1]]}))
+    module = replace_in(whole, "xl/workbook.xml", b"</sheets>", b'<sheet name="Module1" sheetId="9"/></sheets>')
+    assert names(build_database(module, NAME)) == ["all_mice", "626791"]
+    lost = rewrite(whole, lambda name, data: None if name == "xl/worksheets/sheet2.xml" else data)
+    with pytest.raises(SourceError, match="sheet '626791' that cannot be read: its part is missing"):
+        build_database(lost, NAME)
