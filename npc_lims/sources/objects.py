@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from npc_lims.errors import MissingCredentials, SourceError
+from npc_lims.errors import MissingCredentials, NpcLimsError, SourceError
+from npc_lims.sources.s3_pages import ListingCheck, check_answer
 from npc_lims.utils.ca_bundle import AWS_BUNDLE, ca_bundle_failure
 from npc_lims.utils.redaction import register_secret
 
@@ -141,12 +142,13 @@ class S3Store:
         client.meta.events.register("needs-retry.s3", _again_after_429(settings.attempts, settings.backoff))
         client.meta.events.register("before-call.s3.HeadBucket", _without_redirects)
         client.meta.events.register("before-send.s3", _register_session_token)
+        client.meta.events.register("after-call.s3", check_answer)
         return client
 
     def list_folder(self, bucket: str, prefix: str) -> Folder:
         folders: list[str] = []
         files: list[str] = []
-        for page in self._pages(bucket, prefix, Delimiter="/"):
+        for page in self._pages(bucket, prefix, "/"):
             folders += [p["Prefix"][len(prefix) : -1] for p in page.get("CommonPrefixes", ())]
             files += [o["Key"][len(prefix) :] for o in page.get("Contents", ()) if o["Key"] != prefix]
         return Folder(tuple(folders), tuple(files))
@@ -157,22 +159,27 @@ class S3Store:
                 yield ObjectInfo(item["Key"], int(item["Size"]), str(item["ETag"]).strip('"'))
 
     def has_any(self, bucket: str, prefix: str) -> bool:
-        with _S3Errors(f"s3://{bucket}/{prefix}") as missing:
-            page = self._client.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1)
-            _always_sent(page, "IsTruncated", f"s3://{bucket}/{prefix}")
-        if missing:
-            raise _no_listing(bucket, prefix)
+        page = self._page(bucket, prefix, MaxKeys=1)
+        ListingCheck(bucket, prefix).add(page)
         return bool(page.get("Contents"))
 
-    def _pages(self, bucket: str, prefix: str, **more: str) -> Iterator[dict[str, Any]]:
-        paginator = self._client.get_paginator("list_objects_v2")
+    def _pages(self, bucket: str, prefix: str, delimiter: str = "") -> Iterator[dict[str, Any]]:
+        check = ListingCheck(bucket, prefix, delimiter)
+        request: dict[str, Any] = {"Delimiter": delimiter} if delimiter else {}
+        while True:
+            page = self._page(bucket, prefix, **request)
+            token = check.add(page)
+            yield page
+            if token is None:
+                return
+            request["ContinuationToken"] = token
+
+    def _page(self, bucket: str, prefix: str, **request: Any) -> dict[str, Any]:
         with _S3Errors(f"s3://{bucket}/{prefix}") as missing:
-            for page in paginator.paginate(Bucket=bucket, Prefix=prefix, **more):
-                # any well-formed page of another server would otherwise be an empty folder
-                _always_sent(page, "IsTruncated", f"s3://{bucket}/{prefix}")
-                yield page
+            page: dict[str, Any] = self._client.list_objects_v2(Bucket=bucket, Prefix=prefix, **request)
         if missing:
             raise _no_listing(bucket, prefix)
+        return page
 
     def head(self, bucket: str, key: str) -> ObjectInfo | None:
         with _S3Errors(f"s3://{bucket}/{key}") as missing:
@@ -181,7 +188,10 @@ class S3Store:
             return None
         name = f"s3://{bucket}/{key}"
         etag = str(_always_sent(answer, "ETag", name)).strip('"')
-        return ObjectInfo(key, int(_always_sent(answer, "ContentLength", name)), etag)
+        size = int(_always_sent(answer, "ContentLength", name))
+        if size < 0:
+            raise SourceError("s3", f"{name}: its header declares {size} bytes; check AWS_ENDPOINT_URL and proxies")
+        return ObjectInfo(key, size, etag)
 
     def read(self, bucket: str, key: str, limit: int) -> bytes | None:
         with _S3Errors(f"s3://{bucket}/{key}") as missing:
@@ -193,8 +203,9 @@ class S3Store:
         if missing:
             return None
         _check_size(f"s3://{bucket}/{key}", len(content), limit)
-        if len(content) < min(declared, limit):
-            raise SourceError("s3", f"s3://{bucket}/{key} broke off after {len(content)} bytes; try again")
+        if len(content) != declared:
+            found = f"has {len(content)} bytes where its header declares {declared}"
+            raise SourceError("s3", f"s3://{bucket}/{key} {found}; try again")
         return content
 
     def write(self, bucket: str, key: str, content: bytes) -> None:
@@ -361,6 +372,10 @@ class _FileErrors:
             raise SourceError("s3", f"cannot {self._doing} {self._path}: {error.strerror}") from error
 
 
+# What botocore lets through where a value is not of its kind: a size that is no number, a date before the year 1.
+_UNREADABLE = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+
+
 class _S3Errors:
     """Turn what botocore raises into a typed error that says what to do.
 
@@ -377,7 +392,10 @@ class _S3Errors:
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> bool:
         from botocore import exceptions
+        from botocore.parsers import ResponseParserError
 
+        if error is None or isinstance(error, NpcLimsError):
+            return False
         if isinstance(error, exceptions.ClientError):
             return self._client_error(error)
         # from None: what these say may quote a header with its token, which a traceback would show
@@ -392,6 +410,9 @@ class _S3Errors:
         if isinstance(error, (exceptions.BotoCoreError, exceptions.HTTPClientError, OSError)):
             reason = ca_bundle_failure(_cause(error), AWS_BUNDLE) or error
             raise SourceError("s3", f"{self._name}: {reason}") from None
+        if isinstance(error, (ResponseParserError, *_UNREADABLE)):
+            advice = "check AWS_ENDPOINT_URL and proxies"
+            raise SourceError("s3", f"{self._name}: the answer cannot be read ({error}); {advice}") from None
         return False
 
     def _client_error(self, error: Any) -> bool:

@@ -29,15 +29,19 @@ __all__ = ["asset_root", "asset_uri", "list_raw_folder", "observe_s3", "tissuecy
 
 SOURCE = "s3"
 
-_STIM_FILE = re.compile(r".+_(?P<date>[0-9]{8})_[0-9]{6}\.hdf5$")
-_CACHED_SESSION = re.compile(r"(?P<subject>[0-9]{6,7})_(?P<date>20[0-9]{2}-[0-9]{2}-[0-9]{2})(?:_(?P<idx>[0-9]+))?\.")
+_STIM_FILE = re.compile(r".+_(?P<date>[0-9]{8})_[0-9]{6}\.hdf5\Z")
+_CACHED_SESSION = re.compile(
+    r"(?P<subject>[0-9]{6,7})_(?P<date>20[0-9]{2}-[0-9]{2}-[0-9]{2})(?:_(?P<idx>[0-9]{1,2}))?\."
+)
 _ANY_DATE = re.compile(r"(?P<date>20[0-9]{2}-[0-9]{2}-[0-9]{2})")
 _TISSUECYTE_FILE = re.compile(
-    r"Probe_.*?(?P<day>[0-9]+)_channels_(?P<subject>[0-9]+)_warped_processed_new_sorting\.csv$"
+    r"Probe_.*?(?P<day>[0-9]+)_channels_(?P<subject>[0-9]+)_warped_processed_new_sorting\.csv\Z"
 )
 
 # The folders of so few subjects are listed one by one: fewer requests than the thousands of files of all.
 _SUBJECTS_BY_ONE = 20
+# Recordings are two or three folders deep.
+_MAX_DEPTH = 10
 
 Progress = Callable[[int, int], None]
 T = TypeVar("T")
@@ -170,6 +174,8 @@ def asset_root(asset: Asset, codeocean_bucket: str) -> tuple[str, str]:
 
 def _walk_recording(store: ObjectStore, bucket: str, root: str, folder: str) -> Iterator[str]:
     """Paths of what *folder* holds, and of what the folders in it hold that are of a recording."""
+    if folder.count("/") > _MAX_DEPTH:
+        raise SourceError(SOURCE, f"s3://{bucket}/{root}{folder}/ is nested deeper than any recording; check it")
     inside = store.list_folder(bucket, f"{root}{folder}/")
     yield from (f"{folder}/{name}" for name in inside.names)
     for name in inside.folders:

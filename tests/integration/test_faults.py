@@ -164,6 +164,33 @@ def test_broken_s3_costs_no_fact(cloud: Cloud, synced: Path, fault: Fault) -> No
     assert_next_sync_clears(synced)
 
 
+@dataclasses.dataclass(frozen=True)
+class _Rewrite(Fault):
+    """The real answer with a text replaced, its length told anew."""
+
+    old: bytes
+    new: bytes
+
+    def apply(self, proxy: FaultyProxy, request: Request) -> Any:
+        real = proxy.forward(request)
+        return dataclasses.replace(real, body=real.body.replace(self.old, self.new))
+
+
+INCONSISTENT_LISTINGS: dict[str, Fault] = {
+    "truncated without a token": _Rewrite(b"<IsTruncated>false<", b"<IsTruncated>true<"),
+    "of another prefix": _Rewrite(b"<Prefix>", b"<Prefix>x"),
+    "keys of another prefix": _Rewrite(b"<Key>", b"<Key>x"),
+    "without a count": _Rewrite(b"KeyCount>", b"Count>"),
+    "under another root": _Rewrite(b"ListBucketResult", b"Listing"),
+}
+
+
+@pytest.mark.parametrize("fault", INCONSISTENT_LISTINGS.values(), ids=INCONSISTENT_LISTINGS.keys())
+def test_an_inconsistent_listing_costs_no_fact(cloud: Cloud, synced: Path, fault: Fault) -> None:
+    cloud.s3_proxy.rule = lambda request: fault if "list-type=2" in request.path else None
+    assert_everything_kept(cloud, synced, {"s3"}, "--only", "s3", "--full")
+
+
 def test_services_that_are_down_cost_no_fact(cloud: Cloud, synced: Path) -> None:
     with down(cloud.codeocean_proxy, cloud.s3_proxy):
         assert_everything_kept(cloud, synced, {"training", "codeocean", "s3"})
