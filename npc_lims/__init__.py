@@ -84,6 +84,7 @@ _NAMES = {
         "PipelinesError",
         "RemoteStateError",
         "SessionIndexError",
+        "SessionUnavailable",
         "SettingsError",
         "SourceError",
         "StaleStateWarning",

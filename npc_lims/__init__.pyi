@@ -77,6 +77,7 @@ from npc_lims.errors import (
     PipelinesError as PipelinesError,
     RemoteStateError as RemoteStateError,
     SessionIndexError as SessionIndexError,
+    SessionUnavailable as SessionUnavailable,
     SettingsError as SettingsError,
     SourceError as SourceError,
     StaleStateWarning as StaleStateWarning,

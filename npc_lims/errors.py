@@ -20,7 +20,8 @@ NpcLimsError
 ├── GitHubError             GitHub refused a request, or could not be reached
 ├── HistoryError            no state is known for the date, tag, branch or commit that is asked of
 ├── RemoteStateError        the published state could not be fetched
-│   └── NoRemoteState       GitHub answered, and there is no state at that address
+│   ├── NoRemoteState       GitHub answered, and there is no state at that address
+│   └── SessionUnavailable  (also ValueError) nor could all sources be queried for the session
 └── SyncRefused             a sync would remove or blank too much at once
 
 NpcLimsWarning              (a UserWarning)
@@ -68,6 +69,7 @@ __all__ = [
     "PipelinesError",
     "RemoteStateError",
     "SessionIndexError",
+    "SessionUnavailable",
     "SettingsError",
     "SourceError",
     "StaleStateWarning",
@@ -218,6 +220,10 @@ class RemoteStateError(NpcLimsError):
 
 class NoRemoteState(RemoteStateError):
     """The address of the published state answers that nothing is there."""
+
+
+class SessionUnavailable(RemoteStateError, ValueError):
+    """Neither the published state nor every source could be queried, so that a session may exist or not."""
 
 
 class SyncRefused(NpcLimsError):

@@ -151,8 +151,8 @@ def _is_collection(value: Any) -> bool:
 
 def _unknown(names: list[str]) -> str:
     near = dict.fromkeys(close for name in names for close in difflib.get_close_matches(name, FILTERS, _NEAREST))
-    suggestion = f": did you mean {' or '.join(near)}? Known are" if near else "; known are"
-    return f"unknown filter {', '.join(names)}{suggestion}: {', '.join(FILTERS)}"
+    suggestion = f" (did you mean {' or '.join(near)}?)" if near else ""
+    return f"unknown filter {', '.join(names)}{suggestion}; known are: {', '.join(FILTERS)}"
 
 
 def _same(value: Any) -> Any:

@@ -10,6 +10,7 @@ from npc_lims.errors import (
     NoSessionInfo,
     NpcLimsError,
     RemoteStateError,
+    SessionUnavailable,
 )
 from npc_lims.read_settings import settings_for_reading
 from npc_lims.session_filters import SessionFilters, needs_flags
@@ -88,6 +89,7 @@ def get_session_info(
 
     Raises:
         NoSessionInfo: No such session, neither in state nor in the sources that could be asked.
+        SessionUnavailable: State could not be read, nor every source queried for the session; also a ValueError.
         TypeError: A filter of another name; the message suggests the nearest ones.
         ValueError: A filter's value that no session can have, such as `date="June"`.
         RemoteStateError: There is no state to read and no source to ask.
@@ -154,7 +156,7 @@ def select_session(settings: Settings, session: Session, ttl: float | None = Non
             say_once(settings, f"{unread}; asking the sources instead, which is slow")
         return SessionInfo.from_record(found.as_dict(), settings)
     if unread is not None and (reasons or not isinstance(unread, NoRemoteState)):
-        raise RemoteStateError("; ".join([str(unread), *reasons])) from unread
+        raise SessionUnavailable("; ".join([str(unread), *reasons])) from unread
     known = [] if unread is not None else read_snapshot(settings, max(ttl or 0.0, _JUST_READ)).lines.ids()
     raise NoSessionInfo(_not_found(session_id, known, reasons))
 

@@ -29,6 +29,8 @@ def test_every_error_is_one_of_ours_and_public() -> None:
         (errors.MissingCredentials, KeyError),
         (errors.NoSessionInfo, ValueError),
         (errors.NoRemoteState, errors.RemoteStateError),
+        (errors.SessionUnavailable, errors.RemoteStateError),
+        (errors.SessionUnavailable, ValueError),
     ],
 )
 def test_errors_are_what_callers_catch_already(kind: type[Exception], base: type[Exception]) -> None:

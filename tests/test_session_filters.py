@@ -265,7 +265,9 @@ def test_raw_data_paths_are_listed_for_what_other_filters_leave(cloud: Cloud, se
     ],
 )
 def test_an_unknown_name_is_a_type_error_with_the_nearest(name: str, suggested: str, sessions: Any) -> None:
-    with pytest.raises(TypeError, match=rf"^unknown filter {name}: did you mean .*\b{suggested}\b.*\? Known are: id,"):
+    with pytest.raises(
+        TypeError, match=rf"^unknown filter {name} \(did you mean .*\b{suggested}\b.*\?\); known are: id,"
+    ):
         npc_lims.get_session_info(**{name: True})
     with pytest.raises(TypeError, match=suggested):
         npc_lims.to_records(**{name: True})

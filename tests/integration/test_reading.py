@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import json
 import os
 import pickle
@@ -281,6 +282,47 @@ def test_no_state_and_no_credentials_says_both(github: GitHub, monkeypatch: pyte
         npc_lims.get_session_info()
     assert "there is nothing at" in str(raised.value)
     assert "AWS_ACCESS_KEY_ID" in str(raised.value)
+
+
+UNKNOWN = "999999_2020-01-01"
+OTHERS: dict[str, Any] = {
+    "camera": "side",
+    "nwb_component": "units",
+    "process_name": "dlc_eye",
+    "row": {"start_time": ""},
+    "subject": 999999,
+    "version": "v0.0.0",
+}
+RAISED_BY_0_1 = (ValueError, FileNotFoundError, npc_lims.MissingCredentials, ImportError)
+OTHER_FUNCTIONS = {"create_session_data_asset", "get_cache_path", "get_nwb_path", "get_session_history"}
+"""The first sends something, the next two name a path whether it is there or not, the last is new."""
+
+
+def functions_of_sessions() -> list[str]:
+    named = [name for name in npc_lims.__all__ if inspect.isfunction(getattr(npc_lims, name))]
+    parameters = {name: set(inspect.signature(getattr(npc_lims, name)).parameters) for name in named}
+    return [name for name in named if parameters[name] & {"session", "session_id"} and name not in OTHER_FUNCTIONS]
+
+
+@pytest.mark.parametrize("status", [404, 503])
+@pytest.mark.parametrize("name", functions_of_sessions())
+def test_an_unknown_session_without_state_or_credentials_raises_what_0_1_did(
+    name: str, status: int, github: GitHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NPC_LIMS_ATTEMPTS", "1")
+    github.proxy.rule = lambda request: Status(status)
+    function = getattr(npc_lims, name)
+    arguments = {
+        parameter: UNKNOWN if parameter in ("session", "session_id") else OTHERS[parameter]
+        for parameter in inspect.signature(function).parameters
+        if parameter in ("session", "session_id") or parameter in OTHERS
+    }
+    with pytest.raises(RAISED_BY_0_1) as raised:
+        function(**arguments)
+    if name in ("get_session_info", "get_session_issues", "get_session_kwargs", "asset_exists"):
+        assert raised.type is npc_lims.SessionUnavailable, "and no NoSessionInfo: it may exist"
+        assert "CODE_OCEAN_API_TOKEN" in str(raised.value)
+        assert {404: "there is nothing at", 503: "503"}[status] in str(raised.value)
 
 
 # --- the kept copy is damaged

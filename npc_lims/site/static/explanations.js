@@ -1,4 +1,4 @@
-// What a yes of each flag says, and to which sessions the flag applies. How they are computed: npc_lims/status.py.
+// What a yes of each flag says, and to which sessions the flag applies. How they are computed: npc_lims/status/.
 
 /** @type {Record<string, {yes: string, applies?: string}>} */
 export const EXPLANATIONS = {
