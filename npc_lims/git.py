@@ -124,6 +124,14 @@ class Repository:
         # ^HEAD is answered, too: with all that is not HEAD
         return found if _COMMIT_ID.fullmatch(found) else None
 
+    def has_ref(self, name: str) -> bool:
+        """Return True if there is a ref of that full name, such as `refs/tags/v1`."""
+        try:
+            self.run("show-ref", "--verify", "--quiet", "--", name)
+        except GitFailed:
+            return False
+        return True
+
     @property
     def git_folder(self) -> Path:
         """The folder of git that all worktrees of the repository share."""

@@ -11,7 +11,9 @@ import datetime
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, Optional, Union
+
+import pydantic
 
 from npc_lims.errors import NpcLimsError, SourceError
 from npc_lims.model import SECTIONS, CodeOcean, S3Facts, Tracked, Training
@@ -20,8 +22,20 @@ from npc_lims.scope import EVERYTHING, Scope
 from npc_lims.session_id import parse_session_id
 from npc_lims.sources.observation import Facts, Found, Observation
 from npc_lims.state.files import write_atomically
+from npc_lims.utc import utc_text
+from npc_lims.utils.text import single_line
+from npc_lims.utils.timestamps import is_future
 
-__all__ = ["SUFFIX", "Observed", "file_name", "gather", "read_observed", "read_observed_folder", "write_observed"]
+__all__ = [
+    "SUFFIX",
+    "Observed",
+    "check_time",
+    "file_name",
+    "gather",
+    "read_observed",
+    "read_observed_folder",
+    "write_observed",
+]
 
 FORMAT = 1
 SUFFIX = ".observed.json"
@@ -62,20 +76,40 @@ def write_observed(path: Path, observed: Observed) -> None:
 
 
 def read_observed(path: Path) -> Observed:
-    """
+    """Return what `write_observed` wrote to *path*.
+
     Raises:
-        NpcLimsError: The file is damaged, or of another version.
+        NpcLimsError: The file is damaged, of another version, or from the future.
     """
-    remedy = "observe again with this version of npc_lims"
+    remedy = "delete it, and observe again with this version of npc_lims"
     try:
-        data = json.loads(path.read_bytes())
+        data = json.loads(path.read_bytes(), object_pairs_hook=_unique)
         if not isinstance(data, dict) or data.get("format") != FORMAT:
             raise NpcLimsError(f"{path}: not a file of observations that this version reads; {remedy}")
-        return _from_json(data)
+        _check_values(data)
+        observed = _from_file(_File.model_validate(data))
     except OSError as error:
         raise NpcLimsError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except (ArithmeticError, AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
-        raise NpcLimsError(f"{path}: damaged ({' '.join(str(error).split())[:200]}); {remedy}") from None
+    except pydantic.ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise NpcLimsError(f"{path}: damaged ({single_line(f'{where}: ' + first['msg'], 200)}); {remedy}") from None
+    except (ArithmeticError, RecursionError, ValueError) as error:
+        raise NpcLimsError(f"{path}: damaged ({single_line(error, 200)}); {remedy}") from None
+    check_time(observed.at, str(path), "delete the file, and observe again (npc-lims sync)")
+    return observed
+
+
+def check_time(at: datetime.datetime, where: str, remedy: str = "observe again") -> None:
+    """
+    Raises:
+        NpcLimsError: What was observed at *at* is from the future: nothing newer could ever replace it.
+    """
+    if is_future(at):
+        raise NpcLimsError(
+            f"{where}: observed at {utc_text(at)}, which is more than ten minutes in the future; nothing is published. "
+            f"Correct the clock of the machine that observed, or of this one, {remedy}"
+        )
 
 
 def read_observed_folder(folder: Path) -> list[Observed]:
@@ -175,36 +209,122 @@ def _observation_as_json(one: Observation) -> dict[str, Any]:
     }
 
 
-def _from_json(data: Mapping[str, Any]) -> Observed:
-    at = datetime.datetime.fromisoformat(data["at"])
+MAX_DEPTH = 64
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    data = dict(pairs)
+    if len(data) != len(pairs):
+        raise ValueError("a key is there twice")
+    return data
+
+
+def _check_values(data: Any) -> None:
+    """
+    Raises:
+        ValueError: It nests too deep, or holds what no file of state can: numbers that are not finite, text that is not
+            Unicode.
+    """
+    level = [data]
+    for _ in range(MAX_DEPTH):
+        level = [
+            value
+            for one in level
+            if isinstance(one, (dict, list))
+            for value in (one.values() if isinstance(one, dict) else one)
+        ]
+        if not level:
+            break
+    else:
+        raise ValueError(f"nested deeper than {MAX_DEPTH} levels")
+    json.dumps(data, ensure_ascii=False, allow_nan=False).encode()
+
+
+def _check_id(text: str) -> str:
+    if len(text) > 40 or parse_session_id(text) != text:
+        raise ValueError(f"{text[:40]!r} is not a session id such as 626791_2022-08-15")
+    return text
+
+
+def _parse_at(text: object) -> datetime.datetime:
+    at = datetime.datetime.fromisoformat(text if isinstance(text, str) else "")
     if at.tzinfo is None:
         raise ValueError("the time has no zone")
-    sessions, shards, of = data["sessions"], data["shards"], data["of"]
-    if not (isinstance(of, int) and 1 <= of <= 9999 and all(1 <= number <= of for number in shards or ())):
-        raise ValueError(f"there are no shards {shards} of {of}")
+    at = at.astimezone(datetime.timezone.utc)
+    if at.year < 2000:
+        raise ValueError("the time is before 2000: the clock was wrong")
+    return at
+
+
+Id = Annotated[str, pydantic.AfterValidator(_check_id)]
+Number = Annotated[int, pydantic.Field(ge=0)]
+Count = Annotated[int, pydantic.Field(ge=0, le=10**12)]
+
+
+class _Strict(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(strict=True, extra="forbid")
+
+
+class _Problem(_Strict):
+    file: str
+    line: Number
+    column: Number
+    severity: Literal["error", "warning"]
+    message: str
+
+
+class _Section(_Strict):
+    """One observation."""
+
+    source: Literal["tracked", "training", "codeocean", "s3"]
+    facts: dict[Id, Union[Literal[False], dict[str, Any]]]
+    complete: bool
+    unchanged: bool
+    problems: list[_Problem]
+    versions: dict[str, str]
+    counts: dict[str, Count]
+    failure: Optional[str]
+
+
+class _File(_Strict):
+    format: Literal[1]
+    at: Annotated[datetime.datetime, pydantic.BeforeValidator(_parse_at)]
+    sessions: Optional[list[Id]]
+    shards: Optional[list[Number]]
+    of: Annotated[int, pydantic.Field(ge=1, le=9999)]
+    allow_removals: bool
+    observations: list[_Section]
+
+
+def _from_file(file: _File) -> Observed:
+    if file.shards is not None and not (file.shards and set(file.shards) <= set(range(1, file.of + 1))):
+        raise ValueError(f"there are no shards {file.shards[:5]} of {file.of}")
+    if len({section.source for section in file.observations}) != len(file.observations):
+        raise ValueError("two observations of one source")
     scope = EVERYTHING
-    if sessions is not None or shards is not None:
+    if file.sessions is not None or file.shards is not None:
         scope = Scope(
-            None if sessions is None else frozenset(sessions), None if shards is None else frozenset(shards), of
+            None if file.sessions is None else frozenset(file.sessions),
+            None if file.shards is None else frozenset(file.shards),
+            file.of,
         )
-    return Observed(tuple(map(_observation, data["observations"])), scope, at, bool(data["allow_removals"]))
+    return Observed(tuple(map(_observation, file.observations)), scope, file.at, file.allow_removals)
 
 
-def _observation(data: Mapping[str, Any]) -> Observation:
-    source = data["source"]
+def _observation(section: _Section) -> Observation:
+    model = _FACTS[section.source]
     facts: dict[str, Found] = {
-        parse_session_id(id_): False if found is False else _FACTS[source].model_validate(found)
-        for id_, found in data["facts"].items()
+        id_: False if found is False else model.model_validate(found, strict=True)
+        for id_, found in section.facts.items()
     }
-    if not all(isinstance(version, str) for version in data["versions"].values()):
-        raise ValueError("a version is no text")
+    failure = None if section.failure is None else SourceError(section.source, single_line(section.failure))
     return Observation(
-        source=source,
+        source=section.source,
         facts=facts,
-        complete=bool(data["complete"]),
-        unchanged=bool(data["unchanged"]),
-        problems=tuple(Problem(**problem) for problem in data["problems"]),
-        versions=dict(data["versions"]),
-        counts=dict(data["counts"]),
-        failure=None if data["failure"] is None else SourceError(source, str(data["failure"])),
+        complete=section.complete,
+        unchanged=section.unchanged,
+        problems=tuple(Problem(**problem.model_dump()) for problem in section.problems),
+        versions=section.versions,
+        counts=section.counts,
+        failure=failure,
     )

@@ -32,6 +32,11 @@ __all__ = ["Reporter", "SilentReporter", "SyncOptions", "SyncResult", "apply", "
 _LISTING = ("tracked", "training")
 """Sources that say which sessions there are."""
 
+_UNCHANGED_SINCE_OTHER = (
+    "observed as unchanged since a version that is not the recorded one: others published meanwhile, or state was "
+    "edited; observe again (npc-lims sync)"
+)
+
 
 @dataclasses.dataclass(frozen=True)
 class SyncOptions:
@@ -168,9 +173,9 @@ class _Recorded:
         return recorded.versions if recorded is not None and self.loaded.records else {}
 
 
-def _read(folder: Path) -> _Recorded:
+def _read(folder: Path, name: str | None = None) -> _Recorded:
     loaded = read_state(folder)
-    sync_file = read_sync_file(folder)
+    sync_file = read_sync_file(folder, name)
     is_trusted = loaded.is_intact and loaded.snapshot == sync_file.snapshot
     return _Recorded(loaded, sync_file, sync_file if is_trusted else sync_file.without_versions())
 
@@ -198,7 +203,12 @@ def observe(settings: Settings, options: SyncOptions, reporter: Reporter | None 
 
 
 def apply(
-    state: Path, observed: Sequence[Observed], *, tracked: Path | None = None, dry_run: bool = False
+    state: Path,
+    observed: Sequence[Observed],
+    *,
+    tracked: Path | None = None,
+    dry_run: bool = False,
+    sync_file: str | None = None,
 ) -> SyncResult:
     """Reconcile what was seen with what the folder *state* holds, and write what changed.
 
@@ -209,12 +219,13 @@ def apply(
         tracked: The tracked sessions file that belongs to this state. It is read again in place of what a look
             saw of it, so that a state and the file committed with it never disagree; if it holds errors, what is
             recorded of it stays.
+        sync_file: The name of sync.yaml in messages; its path if not given.
 
     Raises:
         StateError: The state folder is damaged; nothing was written.
         SyncRefused: The breaker; nothing was written.
     """
-    recorded = _read(state)
+    recorded = _read(state, sync_file)
     if tracked is not None:
         again = _ask("tracked", lambda: observe_tracked(tracked, recorded.versions("tracked")))
         observed = [_with_observation(one, again) for one in observed]
@@ -335,10 +346,18 @@ def _apply(state: Path, recorded: _Recorded, observed: Sequence[Observed], *, dr
 def _as_of(recorded: _Recorded, observed: Observed) -> Observed:
     """A look as far as it holds for the state that is there now.
 
-    That what is asked is as it was when last recorded tells something of no other record than that one.
+    That a source is as it was when last recorded says nothing about any other record: there it was not observed, and
+    what is recorded may be outdated.
     """
-    holds = (one for one in observed.observations if not one.unchanged or recorded.versions(one.source) == one.versions)
-    return dataclasses.replace(observed, observations=tuple(holds))
+
+    def holds(one: Observation) -> bool:
+        return bool(one.versions) and one.versions.items() <= recorded.versions(one.source).items()
+
+    observations = (
+        failed(SourceError(one.source, _UNCHANGED_SINCE_OTHER)) if one.unchanged and not holds(one) else one
+        for one in observed.observations
+    )
+    return dataclasses.replace(observed, observations=tuple(observations))
 
 
 def _ask(source: str, step: Callable[[], Observation], settings: Settings | None = None) -> Observation:

@@ -96,6 +96,165 @@ def test_a_damaged_file_is_named(content: str, says: str, tmp_path: Path) -> Non
     assert "observe again" in str(raised.value)
 
 
+def good() -> dict[str, Any]:
+    """The content of a file that is read."""
+    section = {
+        "source": "training",
+        "facts": {IDS[0]: False},
+        "complete": True,
+        "unchanged": False,
+        "problems": [{"file": "a.xlsx[1]", "line": 1, "column": 0, "severity": "warning", "message": "no rig"}],
+        "versions": {"a.xlsx": "etag"},
+        "counts": {"rows": 1},
+        "failure": "down",
+    }
+    scope = {"sessions": None, "shards": None, "of": 1, "allow_removals": False}
+    return {"format": 1, "at": "2024-10-01T00:00:00+00:00", **scope, "observations": [section]}
+
+
+def spoiled(key: str, value: Any) -> str:
+    """The text of that file with one value replaced; *key* is a path of keys."""
+    data = good()
+    *path, last = key.split(".")
+    within: Any = data
+    for name in path:
+        within = within[int(name)] if isinstance(within, list) else within[name]
+    within[last] = value
+    return json.dumps(data)
+
+
+def nested(levels: int) -> Any:
+    value: Any = 1
+    for _ in range(levels):
+        value = {"more": [value]}
+    return value
+
+
+SECTION = "observations.0"
+TRACKED = {"platform": "ephys", "project": "x", "allen_path": "//a", "experiment_day": 1}
+SPOILED = [
+    ("at", "2099-01-01T00:00:00+00:00"),
+    ("at", "9999-12-31T23:59:59-14:00"),
+    ("at", "0001-01-01T00:00:00+14:00"),
+    ("at", "1970-01-01T00:00:00+00:00"),
+    ("at", "2024-10-01T00:00:00"),
+    ("at", "soon\n::error::owned"),
+    ("at", 1727740800),
+    ("at", None),
+    ("format", "1"),
+    ("sessions", ["626791_2022-08-15", "\n::error::owned"]),
+    ("sessions", ["626791_2022-02-30"]),
+    ("sessions", "626791_2022-08-15"),
+    ("sessions", [7]),
+    ("sessions", [f"626791_2022-08-15_{'1' * 250}"]),
+    ("shards", []),
+    ("shards", [2]),
+    ("shards", [True]),
+    ("shards", "1"),
+    ("of", 0),
+    ("of", 10**6),
+    ("of", 1.0),
+    ("of", True),
+    ("allow_removals", "no"),
+    ("allow_removals", 1),
+    ("observations", {}),
+    ("observations", [good()["observations"][0]] * 2),
+    ("observations", [7]),
+    (f"{SECTION}.source", "fax"),
+    (f"{SECTION}.source", ["training"]),
+    (f"{SECTION}.source", {}),
+    (f"{SECTION}.source", "\ud800"),
+    (f"{SECTION}.complete", "yes"),
+    (f"{SECTION}.complete", None),
+    (f"{SECTION}.unchanged", 0),
+    (f"{SECTION}.facts", []),
+    (f"{SECTION}.facts", {"nobody": False}),
+    (f"{SECTION}.facts", {"DRpilot_626791_20220815": False}),
+    (f"{SECTION}.facts", {IDS[0]: True}),
+    (f"{SECTION}.facts", {IDS[0]: None}),
+    (f"{SECTION}.facts", {IDS[0]: []}),
+    (f"{SECTION}.facts", {IDS[0]: {"nsb": True, "row": 1, "start_time": "x", "rig_name": nested(1)}}),
+    (f"{SECTION}.facts", {IDS[0]: {"nsb": True, "row": True, "start_time": "x"}}),
+    (f"{SECTION}.facts", {IDS[0]: {"nsb": True, "row": 1, "start_time": "\udcff"}}),
+    (f"{SECTION}.problems", [7]),
+    (f"{SECTION}.problems", [{"file": "a", "line": -1, "column": 0, "severity": "warning", "message": "b"}]),
+    (f"{SECTION}.problems", [{"file": "a", "line": 1, "column": 0, "severity": "fatal", "message": "b"}]),
+    (f"{SECTION}.problems", [{"file": "a", "line": 1, "column": 0, "severity": "error", "message": "\ud800"}]),
+    (f"{SECTION}.problems", [{"file": "a", "line": 1, "column": 0, "severity": "error", "message": "b", "more": 1}]),
+    (f"{SECTION}.versions", {"a.xlsx": None}),
+    (f"{SECTION}.versions", {"a.xlsx": 7}),
+    (f"{SECTION}.versions", {"a.xlsx": "\ud800"}),
+    (f"{SECTION}.versions", [1]),
+    *((f"{SECTION}.counts", {"rows": count}) for count in (-1, 1.0, 1.5, True, "1", None, 10**13, [1])),
+    *((f"{SECTION}.counts", {"rows": count}) for count in (float("inf"), float("-inf"), float("nan"))),
+    (f"{SECTION}.failure", 7),
+    (f"{SECTION}.failure", {"reason": "down"}),
+    (f"{SECTION}.failure", "\ud800"),
+    (f"{SECTION}.more", 1),
+    ("more", 1),
+    ("more", nested(40)),
+]
+
+
+@pytest.mark.parametrize(("key", "value"), SPOILED, ids=[f"{key}-{n}" for n, (key, _) in enumerate(SPOILED)])
+def test_a_value_that_no_observation_has_is_one_line_that_names_the_file(key: str, value: Any, tmp_path: Path) -> None:
+    path = tmp_path / "all.observed.json"
+    path.write_text(spoiled(key, value))
+    with pytest.raises(NpcLimsError) as raised:
+        read_observed(path)
+    message = str(raised.value)
+    assert message.startswith(f"{path}: ")
+    assert message.isprintable()
+    assert "observe again" in message
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        json.dumps(good()).replace('"rows": 1', '"rows": 1e999').encode(),
+        json.dumps(good()).replace('"rows": 1', '"rows": 1, "rows": 2').encode(),
+        json.dumps(good()).replace('"rows": 1', f'"rows": {"9" * 5000}').encode(),
+        json.dumps(good()).encode()[:-1],
+        json.dumps(good()).encode() + b"{}",
+        json.dumps(good()).replace("no rig", "n\x1b").encode().replace(b"\\u001b", b"\x1b"),
+        b"\xff\xfe\x00",
+        b"[" * 100_000,
+        b'{"format":' * 50_000,
+        json.dumps(good()).replace("no rig", "RIG").encode().replace(b"RIG", b"\xed\xa0\x80"),
+        b"",
+    ],
+    ids=["inf", "twice", "huge", "cut", "more", "control", "bytes", "deep list", "deep", "surrogate", "empty"],
+)
+def test_text_that_is_no_observation_is_one_line_that_names_the_file(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "all.observed.json"
+    path.write_bytes(content)
+    with pytest.raises(NpcLimsError) as raised:
+        read_observed(path)
+    assert str(raised.value).startswith(f"{path}: damaged (")
+    assert str(raised.value).isprintable()
+
+
+def test_deep_values_of_a_tracked_entry_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "all.observed.json"
+    for levels, is_read in ((8, True), (30, False)):
+        data = good()
+        entry = {**TRACKED, "session_kwargs": nested(levels)}
+        data["observations"][0].update(source="tracked", facts={IDS[0]: entry})
+        path.write_text(json.dumps(data))
+        if is_read:
+            assert read_observed(path).observations[0].facts
+        else:
+            with pytest.raises(NpcLimsError, match="nested deeper than"):
+                read_observed(path)
+
+
+def test_what_failed_is_told_on_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "all.observed.json"
+    path.write_text(spoiled(f"{SECTION}.failure", "down\n::error::owned\x1b[2J"))
+    (failure,) = read_observed(path).failures
+    assert failure.reason == "down ::error::owned\\x1b[2J"
+
+
 def test_facts_of_another_shape_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "all.observed.json"
     write_observed(path, Observed((Observation("tracked", {IDS[0]: tracked()}),), EVERYTHING, NOW))

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Optional
 
 import typer
 
-from npc_lims.cli.console import out
+from npc_lims.cli.console import complain, note, out
+from npc_lims.cli.exit_codes import ExitCode
 from npc_lims.cli.places import checkout
 
 if TYPE_CHECKING:
@@ -41,7 +42,8 @@ def publish_command(
     Reads what syncs saw, and the remote's branch. Writes commits there, and nothing in the working tree. Needs the
     right to push, as git has it.
 
-    Exits with 0 if it was pushed, or if there is nothing to push; 2 if it cannot be; 4 if the breaker refuses.
+    Exits with 0 if it was pushed, or if there is nothing to push; 2 if it cannot be; 3 if some of it could not be
+    applied (the rest is pushed); 4 if the breaker refuses.
 
     \b
     Examples:
@@ -75,13 +77,21 @@ def publish_command(
         backoff=settings.backoff,
     )
     _write_outcome(outcome, looks, done.failures)
+    kept = [one.path for one, is_applied in zip(waiting, done.applied) if not is_applied]
     if not dry_run:
         for one in waiting:
-            one.path.unlink(missing_ok=True)
+            if one.path not in kept:
+                one.path.unlink(missing_ok=True)
     _print(done, dry_run)
     if summary is not None:
         with summary.open("a", encoding="utf-8") as file:
             file.write(_as_markdown(done))
+    for failure in done.unapplied:
+        complain(f"{failure.source} could not be applied, what is recorded of it stays: {failure.reason}")
+    for path in kept:
+        note(f"{path} is kept until all of it is applied; to give it up, delete the file")
+    if done.unapplied:
+        raise typer.Exit(ExitCode.INCOMPLETE)
 
 
 def _check_clean(folder: Path) -> None:
@@ -141,12 +151,23 @@ def _print(done: Published, dry_run: bool) -> None:
     if messages and dry_run:
         console.print(f"would push to {done.branch}:\n\n{messages}", soft_wrap=True)
     elif done.commit is None:
-        console.print(f"nothing to publish: {done.branch} says the same already")
+        same = "" if done.dropped or done.unapplied else f": {done.branch} says the same already"
+        console.print(f"nothing to publish{same}")
     else:
         tries = f" at the {done.attempts}. attempt" if done.attempts > 1 else ""
         console.print(f"pushed {done.commit[:10]} to {done.branch}{tries}\n\n{messages}", soft_wrap=True)
-    for note in done.notes:
-        console.print(note, soft_wrap=True)
+    for one in (*_dropped(done), *done.notes):
+        console.print(one, soft_wrap=True)
+
+
+def _dropped(done: Published) -> list[str]:
+    """Observations that were dropped, as newer ones are published, in lines."""
+    from npc_lims.review.report import counted
+
+    return [
+        f"{source}: {counted(count, 'observation')} dropped, as newer ones are on {done.branch} already"
+        for source, count in done.dropped.items()
+    ]
 
 
 def _as_markdown(done: Published) -> str:
@@ -155,6 +176,7 @@ def _as_markdown(done: Published) -> str:
     subjects = [message.partition("\n")[0] for message in done.messages]
     summary = "; ".join(subjects) or "nothing to add to what is there"
     notes = [f"{one.source} failed, what is recorded of it stays: {one.reason}" for one in done.failures]
+    notes += _dropped(done)
     if done.commit is not None:
         notes.insert(0, f"commit {done.commit[:10]}")
     chapter = Chapter(f"state on {done.branch}", summary, tuple(notes), groups_of(done.changes))

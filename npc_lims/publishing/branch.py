@@ -25,6 +25,7 @@ __all__ = [
     "identity",
     "newest",
     "push",
+    "stage",
     "target_branch",
     "worktree",
 ]
@@ -59,11 +60,20 @@ def target_branch(repository: Repository, branch: str | None) -> str:
                 f"{repository.root}: HEAD is detached, no branch is checked out; say where to push: --branch main"
             )
     name = branch[len(_BRANCHES) :] if branch.startswith(_BRANCHES) else branch
+    if name.startswith("refs/"):
+        raise _not_a_branch(branch)
     try:
-        repository.run("check-ref-format", "--branch", name)
+        # what git expands, such as @{-1}, is the name of another one
+        is_name = repository.line("check-ref-format", "--branch", name) == name
     except GitFailed:
-        raise GitError(f"--branch {branch}: not a name that a branch can have") from None
+        is_name = False
+    if not is_name:
+        raise GitError(f"--branch {branch}: not a name that a branch can have")
     return name
+
+
+def _not_a_branch(name: str) -> GitError:
+    return GitError(f"--branch {name}: a tag, or another ref that is no branch; publish to a branch: --branch main")
 
 
 def check_checkout(repository: Repository, tracked: Path) -> None:
@@ -135,17 +145,23 @@ def _remove_leftovers(trees: Path) -> None:
 
 
 def newest(repository: Repository, branch: str, since: datetime.datetime) -> str | None:
-    """The remote's newest commit of *branch*; None if it has no such branch.
+    """The remote's newest commit of *branch*; None if it has no such branch, and the name is not that of a tag.
 
     In a shallow clone only what was committed after *since* comes with it.
 
     Raises:
-        GitError: The remote could not be read.
+        GitError: The remote could not be read, or *branch* is a tag.
     """
     # of this fetch alone: publishers in one checkout share FETCH_HEAD
     kept = f"refs/npc-lims/{uuid.uuid4().hex}"
     try:
-        if not repository.line("ls-remote", "--heads", REMOTE, f"{_BRANCHES}{branch}"):
+        others = [f"refs/tags/{branch}", f"refs/{branch}"]
+        listed = repository.line("ls-remote", REMOTE, f"{_BRANCHES}{branch}", *others)
+        # a pattern names the end of a ref
+        refs = [line.partition("\t")[2] for line in listed.splitlines()]
+        if f"{_BRANCHES}{branch}" not in refs:
+            if any(ref in refs or repository.has_ref(ref) for ref in others):
+                raise _not_a_branch(branch)
             return None
         _fetch(repository, f"+{_BRANCHES}{branch}:{kept}", since)
         found = repository.commit_of(kept)
@@ -172,6 +188,12 @@ def _fetch(repository: Repository, refs: str, since: datetime.datetime) -> None:
             ) from None
         # there is none after *since*
         repository.run(*fetch, "--depth=1", REMOTE, refs)
+
+
+def stage(tree: Repository, folder: str) -> bool:
+    """Stage everything in *folder*, whatever rules ignore. Return True if it is not as it is committed."""
+    tree.run("add", "--all", "--force", "--", folder)
+    return bool(tree.run("diff", "--cached", "--name-only"))
 
 
 def commit(tree: Repository, folder: str, message: str, who: Mapping[str, str]) -> str:

@@ -1,7 +1,7 @@
-"""What others published that was seen later than a look of ours: it is not to be undone by that look.
+"""Keep newer observations that are already published when an older one is applied.
 
-Two syncs may overlap. Whoever pushes last is not always who looked last; for each section of each session the
-later look counts.
+Two syncs may overlap, and whoever pushes last is not always who observed last: for each section of each session the
+newest observation counts.
 """
 
 from __future__ import annotations
@@ -14,57 +14,84 @@ from typing import Any
 
 from npc_lims.git import GitFailed, Repository
 from npc_lims.model import SECTIONS, Record
+from npc_lims.notice import warn_future_timestamp
 from npc_lims.observed import Observed
 from npc_lims.reconcile import DISCOVERING
 from npc_lims.sources.observation import Found
 from npc_lims.state.snapshot import SNAPSHOT, line_id, split_lines
-from npc_lims.utc import utc_time
+from npc_lims.utc import utc_text, utc_time
+from npc_lims.utils.text import single_line
+from npc_lims.utils.timestamps import is_future
 
-__all__ = ["OBSERVED_TRAILER", "Later", "seen_later", "with_later"]
+__all__ = ["OBSERVED_TRAILER", "Dropped", "Newer", "keep_complete", "keep_newer", "newer_changes"]
 
 OBSERVED_TRAILER = "Npc-Lims-Observed"
 """The trailer of a commit of state that tells when its looks began."""
 
-Later = Mapping[str, frozenset[str]]
-"""Session id to the sections that a later look changed."""
+Newer = Mapping[str, frozenset[str]]
+"""Session id to the sections that a newer observation changed."""
+
+Dropped = Mapping[str, int]
+"""Source to the number of its sections that were dropped, as a newer observation is published."""
 
 
-def seen_later(repository: Repository, head: str, state: str, at: datetime.datetime) -> Later:
-    """What the commits up to *head* changed that were observed after *at*.
+def newer_changes(repository: Repository, head: str, state: str, at: datetime.datetime) -> Newer:
+    """Return what the commits up to *head* changed that were observed after *at*.
 
     Args:
         state: Path of the state folder within the repository, with forward slashes.
     """
-    later: dict[str, frozenset[str]] = {}
+    newer: dict[str, frozenset[str]] = {}
     for commit in _commits_since(repository, head, at):
         for session_id, sections in _changed_sections(repository, commit, state):
-            later[session_id] = later.get(session_id, frozenset()) | sections
-    return later
+            newer[session_id] = newer.get(session_id, frozenset()) | sections
+    return newer
 
 
-def with_later(observed: Observed, later: Later, recorded: Mapping[str, Record]) -> Observed:
-    """*observed* as if it had seen what is *recorded*, wherever a later look has changed it."""
-    if not later:
-        return observed
+def keep_newer(observed: Observed, newer: Newer, recorded: Mapping[str, Record]) -> tuple[Observed, Dropped]:
+    """Return *observed* with what is *recorded* in place of its own wherever a newer observation has changed it.
+
+    What it says of these sections is dropped, unless it is the same.
+    """
     observations = []
+    dropped: dict[str, int] = {}
     for one in observed.observations:
-        named = [session_id for session_id, sections in later.items() if one.source in sections]
-        if not named:
+        named = [session_id for session_id, sections in newer.items() if one.source in sections]
+        # one that is unchanged has no facts that could undo anything
+        if one.unchanged or not named:
             observations.append(one)
             continue
         facts: dict[str, Found] = dict(one.facts)
         for session_id in named:
             found = _recorded_fact(recorded.get(session_id), one.source)
+            own = facts.get(session_id, False if one.complete else None)
             if found is not None:
+                if own not in (None, found) and session_id in observed.scope:
+                    dropped[one.source] = dropped.get(one.source, 0) + 1
                 facts[session_id] = found
-        # a mixture of two looks is of no version
-        observations.append(dataclasses.replace(one, facts=facts, versions={}, unchanged=False))
-    return dataclasses.replace(observed, observations=tuple(observations))
+        # a mixture of two observations is of no version
+        observations.append(dataclasses.replace(one, facts=facts, versions={}))
+    return dataclasses.replace(observed, observations=tuple(observations)), dropped
+
+
+def keep_complete(observed: Observed, last_complete: Mapping[str, str | None]) -> tuple[Observed, Dropped]:
+    """Return *observed* without the sources that were queried in full after it.
+
+    The tracked file stays: it is read again as it is in the commit.
+    """
+    kept = []
+    dropped = {}
+    for one in observed.observations:
+        if one.source == "tracked" or (last_complete.get(one.source) or "") <= utc_text(observed.at):
+            kept.append(one)
+        elif one.facts or one.complete:
+            dropped[one.source] = len(one.facts)
+    return dataclasses.replace(observed, observations=tuple(kept)), dropped
 
 
 def _recorded_fact(record: Record | None, source: str) -> Found | None:
     if record is None:
-        # a later look removed it, as neither of the places that make sessions known has it
+        # a newer observation removed it: neither of the sources that make sessions known has it
         return False if source in DISCOVERING else None
     found: Found | None = getattr(record, source)
     return found
@@ -73,7 +100,8 @@ def _recorded_fact(record: Record | None, source: str) -> Found | None:
 def _commits_since(repository: Repository, head: str, at: datetime.datetime) -> Iterator[str]:
     """Commits of state that were observed after *at*, among the newest thousand.
 
-    By what they say themselves: the dates of commits are those of anybody's clock.
+    By what they say themselves: the dates of commits are those of anybody's clock. One that says that it was observed
+    in the future is ignored with a warning.
     """
     listing = repository.run(
         "log",
@@ -87,7 +115,9 @@ def _commits_since(repository: Repository, head: str, at: datetime.datetime) -> 
             when = utc_time(told)
         except ValueError:
             continue  # made by hand, or by something else: nobody says when it was seen
-        if when > at:
+        if is_future(when):
+            warn_future_timestamp(f"commit {commit[:10]}: {OBSERVED_TRAILER}", single_line(told, 40))
+        elif when > at:
             yield commit
 
 

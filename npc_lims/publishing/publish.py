@@ -8,20 +8,22 @@ and whatever goes wrong, the checkout stays as it was.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from npc_lims.errors import SourceError
 from npc_lims.git import Repository, find_repository
-from npc_lims.observed import Observed
-from npc_lims.publishing.branch import catch_up, check_checkout, commit, identity, target_branch
-from npc_lims.publishing.later import OBSERVED_TRAILER, seen_later, with_later
+from npc_lims.observed import Observed, check_time
+from npc_lims.publishing.branch import REMOTE, catch_up, check_checkout, commit, identity, stage, target_branch
+from npc_lims.publishing.later import OBSERVED_TRAILER, Dropped, keep_complete, keep_newer, newer_changes
 from npc_lims.publishing.message import commit_message
 from npc_lims.publishing.race import push_to_newest
+from npc_lims.publishing.verification import verify_commit, verify_sessions
 from npc_lims.sources import TRACKED_FILE
 from npc_lims.state.diff import SessionChange, changes_between
 from npc_lims.state.store import read_state
-from npc_lims.state.sync_file import read_sync_file
+from npc_lims.state.sync_file import SYNC_FILE, SyncFile, read_sync_file
 from npc_lims.sync import SyncResult, apply
 from npc_lims.utc import utc_text
 
@@ -37,7 +39,11 @@ class Published:
         branch: Where.
         messages: Those of its commits, or of those that it would make; of looks that add nothing there is none.
         changes: Sessions that changed by all of them.
-        failures: Sources that could not be asked when the looks were made.
+        failures: Sources that could not be asked when the looks were made, or not be applied.
+        unapplied: Those of the failures that arose now: what was observed could not be applied to what is published.
+        applied: For each look whether nothing of it is left to apply: what is dropped as newer observations are
+            published is done with.
+        dropped: Number of sections, by source, that were dropped for that reason.
         attempts: Pushes it took.
         notes: What the user should know of the checkout.
     """
@@ -47,6 +53,9 @@ class Published:
     messages: tuple[str, ...]
     changes: tuple[SessionChange, ...]
     failures: tuple[SourceError, ...]
+    unapplied: tuple[SourceError, ...]
+    applied: tuple[bool, ...]
+    dropped: Dropped
     attempts: int
     notes: tuple[str, ...] = ()
 
@@ -74,14 +83,17 @@ def publish(
 
     Raises:
         GitError: The checkout is in no condition to publish from, or the remote refused.
-        StateError: The state on the branch is damaged.
+        NpcLimsError: An observation is from the future; nothing was pushed.
+        StateError: The state on the branch is damaged, or what would be pushed does not verify; nothing was pushed.
         SyncRefused: The breaker; nothing was pushed.
     """
+    for one in observed:
+        check_time(one.at, "observations")
     repository = find_repository(state)
     inside = repository.path_of(state)
     target = target_branch(repository, branch)
     check_checkout(repository, Path(inside).parent / TRACKED_FILE)
-    job = _Job(inside, observed, trailers or {}, identity(repository))
+    job = _Job(inside, f"{REMOTE}/{target}:{inside}/{SYNC_FILE}", observed, trailers or {}, identity(repository))
 
     def make(tree: Repository, parent: str) -> tuple[_Made, bool]:
         made = job.commits(tree, parent)
@@ -89,8 +101,8 @@ def publish(
 
     since = min(one.at for one in observed)
     pushed = push_to_newest(repository, target, make, since=since, attempts=attempts, backoff=backoff)
-    made = pushed.made
-    done = Published(pushed.commit, target, made.messages, made.changes, made.failures, pushed.attempts)
+    made = {field.name: getattr(pushed.made, field.name) for field in dataclasses.fields(pushed.made)}
+    done = Published(commit=pushed.commit, branch=target, attempts=pushed.attempts, **made)
     if dry_run:
         return done
     notes = catch_up(repository, inside, target, pushed.commit or pushed.parent)
@@ -99,16 +111,30 @@ def publish(
 
 @dataclasses.dataclass(frozen=True)
 class _Made:
+    """Fields of `Published` that are known before the push."""
+
     messages: tuple[str, ...]
     changes: tuple[SessionChange, ...]
     failures: tuple[SourceError, ...]
+    unapplied: tuple[SourceError, ...]
+    applied: tuple[bool, ...]
+    dropped: Dropped
 
 
 @dataclasses.dataclass(frozen=True)
 class _Job:
-    """What is to be published, on top of whatever commit."""
+    """What is to be published, on top of whatever commit.
+
+    Attributes:
+        inside: Path of the state folder within the repository.
+        sync_file: Name of sync.yaml in messages.
+        observed: Looks at the sources.
+        trailers: More lines for the ends of the commit messages.
+        who: Variables that tell git who commits.
+    """
 
     inside: str
+    sync_file: str
     observed: Sequence[Observed]
     trailers: Mapping[str, str]
     who: Mapping[str, str]
@@ -119,26 +145,40 @@ class _Job:
         tracked = folder.parent / TRACKED_FILE
         results = []
         messages = []
-        for look in self._up_to_date(tree, parent):
-            result = apply(folder, [look], tracked=tracked if tracked.is_file() else None)
+        looks, dropped = self._up_to_date(tree, parent)
+        for look in looks:
+            result = apply(folder, [look], tracked=tracked if tracked.is_file() else None, sync_file=self.sync_file)
             results.append(result)
-            tree.run("add", "--all", "--", self.inside)
-            if tree.run("diff", "--cached", "--name-only"):
+            if stage(tree, self.inside):
                 messages.append(self._message(look, result))
-                commit(tree, self.inside, messages[-1], self.who)
+                verify_commit(tree, commit(tree, self.inside, messages[-1], self.who), self.inside, verify_sessions)
+        last = _last_complete(read_sync_file(folder, self.sync_file))
+        unapplied = [_unapplied(look, result, last) for look, result in zip(self.observed, results)]
+        known = [_known_failures(look, result) for look, result in zip(self.observed, results)]
         return _Made(
             tuple(messages),
             tuple(changes_between(results[0].before, results[-1].after)),
-            tuple(dict.fromkeys(failure for result in results for failure in result.failures)),
+            _flat([*known, *unapplied]),
+            _flat(unapplied),
+            tuple(not some for some in unapplied),
+            dropped,
         )
 
-    def _up_to_date(self, tree: Repository, parent: str) -> list[Observed]:
-        """The looks, with what others saw later and published already in place of what these saw of it."""
+    def _up_to_date(self, tree: Repository, parent: str) -> tuple[list[Observed], Dropped]:
+        """The looks, with newer observations that are published already in place of theirs, and what that drops."""
         folder = tree.root / self.inside
-        later = [seen_later(tree, parent, self.inside, one.at) for one in self.observed]
-        recorded = read_state(folder).records if any(later) else {}
-        last = {name: one.last_complete for name, one in read_sync_file(folder).sources.items()}
-        return [_without_older(with_later(one, than, recorded), last) for one, than in zip(self.observed, later)]
+        newer = [newer_changes(tree, parent, self.inside, one.at) for one in self.observed]
+        recorded = read_state(folder).records if any(newer) else {}
+        last = _last_complete(read_sync_file(folder, self.sync_file))
+        looks: list[Observed] = []
+        dropped: Counter[str] = Counter()
+        for one, than in zip(self.observed, newer):
+            look, whole = keep_complete(one, last)
+            look, sections = keep_newer(look, than, recorded)
+            looks.append(look)
+            dropped.update(whole)
+            dropped.update(sections)
+        return looks, dropped
 
     def _message(self, look: Observed, result: SyncResult) -> str:
         from npc_lims import __version__
@@ -154,14 +194,29 @@ class _Job:
         return commit_message(result.changes, {**trailers, **self.trailers}, failed)
 
 
-def _without_older(look: Observed, last_complete: Mapping[str, str | None]) -> Observed:
-    """*look* without the sources that were asked about everything later than it.
+def _last_complete(sync_file: SyncFile) -> Mapping[str, str | None]:
+    return {name: source.last_complete for name, source in sync_file.sources.items()}
 
-    The tracked file stays: it is read again as it is in the commit.
+
+def _known_failures(look: Observed, result: SyncResult) -> list[SourceError]:
+    """Failures of sources that had failed when the look was made."""
+    known = {one.source for one in look.failures}
+    return [failure for failure in result.failures if failure.source in known]
+
+
+def _unapplied(look: Observed, result: SyncResult, last_complete: Mapping[str, str | None]) -> list[SourceError]:
+    """Failures of sources that had been observed, unless a newer observation takes the place of that by now.
+
+    The tracked file is not as it was observed but as it is in the commit.
     """
-    kept = (
-        one
-        for one in look.observations
-        if one.source == "tracked" or (last_complete.get(one.source) or "") <= utc_text(look.at)
-    )
-    return dataclasses.replace(look, observations=tuple(kept))
+    known = {one.source for one in look.failures}
+    return [
+        failure
+        for failure in result.failures
+        if failure.source not in known
+        and (failure.source == "tracked" or (last_complete.get(failure.source) or "") <= utc_text(look.at))
+    ]
+
+
+def _flat(failures: Iterable[Iterable[SourceError]]) -> tuple[SourceError, ...]:
+    return tuple(dict.fromkeys(failure for some in failures for failure in some))

@@ -18,9 +18,20 @@ from npc_lims.git import Repository, find_repository
 from npc_lims.processing.pipelines import PIPELINES_FILE
 from npc_lims.processing.record import Recorded
 from npc_lims.processing.runs import Run
-from npc_lims.publishing.branch import catch_up, check_checkout, commit, identity, newest, target_branch, worktree
+from npc_lims.processing.runs_file import RUNS, verify_runs
+from npc_lims.publishing.branch import (
+    catch_up,
+    check_checkout,
+    commit,
+    identity,
+    newest,
+    stage,
+    target_branch,
+    worktree,
+)
 from npc_lims.publishing.message import defused, trailer_lines
 from npc_lims.publishing.race import push_to_newest
+from npc_lims.publishing.verification import verify_commit
 from npc_lims.session_id import subject_of
 
 __all__ = ["Change", "PublishedRuns", "look_at_newest", "publish_runs", "runs_message"]
@@ -88,16 +99,16 @@ def publish_runs(
 
     Raises:
         GitError: The checkout is in no condition to publish from, or the remote refused. Nothing was pushed.
+        StateError: What would be pushed does not verify. Nothing was pushed.
     """
     repository, inside, target = _place(state, branch)
     who = identity(repository)
 
     def make(tree: Repository, parent: str) -> tuple[None, bool]:
         recorded = change(tree.root / inside)
-        tree.run("add", "--all", "--", inside)
-        if not tree.run("diff", "--cached", "--name-only"):
+        if not stage(tree, inside):
             return None, False
-        commit(tree, inside, runs_message(recorded, trailers), who)
+        verify_commit(tree, commit(tree, inside, runs_message(recorded, trailers), who), inside, verify_runs, RUNS)
         return None, True
 
     # of a shallow clone, no more than the newest commit is needed

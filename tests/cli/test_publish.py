@@ -2,16 +2,35 @@
 
 from __future__ import annotations
 
+import datetime
 import json
+import tempfile
 from pathlib import Path
 
 import pytest
 
-from npc_lims.observed import read_observed
-from npc_lims.publishing.held import held
+from npc_lims.errors import SourceError
+from npc_lims.observed import Observed, read_observed, write_observed
+from npc_lims.publishing.held import held, hold
+from npc_lims.scope import EVERYTHING
+from npc_lims.sources.observation import Observation
 from npc_lims.state.store import read_state, verify_state
+from npc_lims.state.sync_file import read_sync_file
+from tests.builders import no_assets, training
 from tests.integration.world import TOKEN, UPLOADED, Cloud, commit_all, run_cli, run_git, write_tracked
-from tests.publishing.repositories import clone, subjects_of_commits
+from tests.publishing.repositories import (
+    NOON,
+    SESSIONS,
+    clone,
+    look,
+    make_remote,
+    push,
+    subjects_of_commits,
+    uploaded,
+)
+
+FIRST, SECOND = SESSIONS[:2]
+HOUR = datetime.timedelta(hours=1)
 
 
 @pytest.fixture
@@ -227,3 +246,133 @@ def test_bad_input_is_told(checkout: Path, arguments: list[str], says: str) -> N
     assert done.code == 2
     assert says in done.err
     assert "Traceback" not in done.err
+
+
+# --- observations that are not applied ------------------------------------------------------------
+
+
+@pytest.fixture
+def sessions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A checkout of a repository with state, and no sources to query."""
+    remote = make_remote(tmp_path / "published")
+    folder = clone(remote, tmp_path / "sessions")
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def others_publish(checkout: Path, *looks: Observed) -> None:
+    remote = run_git(checkout, "remote", "get-url", "origin").strip()
+    with tempfile.TemporaryDirectory() as folder:
+        push(clone(Path(remote.removeprefix("file://")), Path(folder, "other")), *looks)
+
+
+def pending(checkout: Path) -> list[Path]:
+    return [one.path for one in held(checkout / "state")]
+
+
+def test_observations_from_the_future_are_refused_and_kept(sessions: Path) -> None:
+    hold(sessions / "state", look({FIRST: uploaded(FIRST)}))
+    ahead = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(days=1)
+    path = hold(sessions / "state", look({SECOND: uploaded(SECOND)}, at=ahead)).path
+    for options in ([], ["--dry-run"]):
+        done = run_cli("publish", *options)
+        assert done.code == 2
+        assert str(path) in done.err and "Correct the clock" in done.err and "delete the file" in done.err
+    assert len(list(path.parent.iterdir())) == 2
+    assert run_git(sessions, "rev-list", "--count", "origin/main").strip() == "1"
+    # as the message says
+    path.unlink()
+    assert run_cli("publish").out.startswith("pushed ")
+    assert pending(sessions) == []
+
+
+def test_observations_that_newer_ones_replace_are_counted_and_done_with(sessions: Path) -> None:
+    others_publish(sessions, look({FIRST: uploaded(FIRST), SECOND: uploaded(SECOND)}, at=NOON + HOUR))
+    hold(sessions / "state", look({FIRST: no_assets(), SECOND: no_assets()}))
+    shown = run_cli("publish", "--dry-run")
+    assert len(pending(sessions)) == 1
+    done = run_cli("publish")
+    assert done.code == shown.code == 0
+    for out in (done.out, shown.out):
+        assert "codeocean: 2 observations dropped, as newer ones are on main already" in out
+        assert "says the same already" not in out
+    assert pending(sessions) == []
+
+
+def test_a_whole_source_that_a_newer_one_replaces_is_counted(sessions: Path, tmp_path: Path) -> None:
+    def rows(at: datetime.datetime, hits: int) -> Observed:
+        seen = Observation("training", {FIRST: training(hits=hits)}, complete=True, versions={"book": str(hits)})
+        return Observed((seen,), EVERYTHING, at)
+
+    others_publish(sessions, rows(NOON + HOUR, 2))
+    hold(sessions / "state", rows(NOON, 1))
+    summary = tmp_path / "summary.md"
+    done = run_cli("publish", f"--summary={summary}")
+    assert (done.code, pending(sessions)) == (0, [])
+    assert "training: 1 observation dropped" in done.out and "says the same already" not in done.out
+    assert "training: 1 observation dropped" in summary.read_text()
+
+
+def test_what_is_published_already_says_the_same(sessions: Path) -> None:
+    seen = look({FIRST: uploaded(FIRST)}, at=NOON + HOUR)
+    others_publish(sessions, seen)
+    hold(sessions / "state", seen)
+    done = run_cli("publish")
+    assert (done.code, done.out) == (0, "nothing to publish: main says the same already\n")
+    assert pending(sessions) == []
+
+
+def test_what_could_not_be_applied_is_a_failure_and_kept_until_it_is_replaced(sessions: Path, tmp_path: Path) -> None:
+    """A workbook that was changed and changed back: unchanged here, and not what others published meanwhile."""
+    version_one = Observation("training", {FIRST: training(hits=1)}, complete=True, versions={"book": "one"})
+    version_two = Observation("training", {FIRST: training(hits=2)}, complete=True, versions={"book": "two"})
+    others_publish(sessions, Observed((version_two,), EVERYTHING, NOON))
+    unchanged = Observation("training", unchanged=True, versions={"book": "one"})
+    codeocean = Observation("codeocean", {FIRST: uploaded(FIRST)})
+    (path,) = (hold(sessions / "state", Observed((unchanged, codeocean), EVERYTHING, NOON + HOUR)).path,)
+
+    outcome = tmp_path / "outcome.json"
+    done = run_cli("publish", f"--outcome={outcome}")
+    assert done.code == 3
+    assert done.out.startswith("pushed ")
+    assert "training could not be applied" in done.err and "observe again" in done.err
+    assert str(path) in done.err and "delete the file" in done.err
+    assert [failure["source"] for failure in json.loads(outcome.read_text())["failed"]] == ["training"]
+    assert pending(sessions) == [path]
+    assert read_sync_file(sessions / "state").sources["training"].failure is not None
+
+    again = run_cli("publish")
+    assert (again.code, "says the same already" in again.out, pending(sessions)) == (3, False, [path])
+
+    hold(sessions / "state", Observed((version_one,), EVERYTHING, NOON + 2 * HOUR))
+    assert run_cli("publish").code == 0
+    assert pending(sessions) == []
+    assert read_state(sessions / "state").records[FIRST].training == training(hits=1)
+
+
+def test_a_commit_that_does_not_verify_keeps_the_observations(sessions: Path) -> None:
+    hold(sessions / "state", look({FIRST: uploaded(FIRST)}))
+    hook = sessions / ".git" / "hooks" / "pre-commit"
+    hook.write_bytes(b"#!/bin/sh\nfor f in state/sessions/*/*.yaml; do echo '# mine' >> $f; done; git add state\n")
+    hook.chmod(0o755)
+    done = run_cli("publish")
+    assert done.code == 2
+    assert "would not verify: state/sessions/" in done.err and "Nothing was pushed" in done.err
+    assert len(done.err.splitlines()) == 1
+    assert len(pending(sessions)) == 1
+    hook.unlink()
+    assert run_cli("publish").out.startswith("pushed ")
+
+
+def test_an_observation_file_cannot_write_a_line_of_a_log(sessions: Path, tmp_path: Path) -> None:
+    seen = tmp_path / "seen" / "all.observed.json"
+    failure = SourceError("codeocean", "down\n::error::owned\x1b[2J")
+    write_observed(seen, Observed((Observation("codeocean", failure=failure),), EVERYTHING, NOON))
+    summary = tmp_path / "summary.md"
+    done = run_cli("publish", f"--observed={seen.parent}", f"--summary={summary}")
+    seen.write_text(seen.read_text().replace('"source":"codeocean"', r'"source":"\n::error::owned\u001b[2J"'))
+    refused = run_cli("publish", f"--observed={seen.parent}")
+    assert (done.code, refused.code) == (0, 2)
+    text = done.out + done.err + refused.err + summary.read_text() + (sessions / "state" / "sync.yaml").read_text()
+    assert not [line for line in text.splitlines() if line.lstrip().startswith("::")]
+    assert "\x1b" not in text

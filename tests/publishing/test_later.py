@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from npc_lims.errors import FutureTimestampWarning, NpcLimsError
 from npc_lims.git import Repository
 from npc_lims.model import CodeOcean
 from npc_lims.observed import Observed
-from npc_lims.publishing.later import with_later
+from npc_lims.publishing.later import keep_newer
 from npc_lims.scope import EVERYTHING, Scope
 from npc_lims.settings import Settings
 from npc_lims.sources.observation import Observation
@@ -91,21 +92,76 @@ def test_a_source_that_was_asked_about_everything_later_is_left_as_it_is(
     """Also where that look changed nothing, and so left no trace in any session."""
     push(clone(remote, tmp_path / "other"), rows("new", NOON + HOUR, hits=2))
     done = push(checkout, rows("old", NOON, hits=1))
-    assert done.commit is None
+    assert (done.commit, done.dropped, done.applied) == (None, {"training": 1}, (True,))
     after = clone(remote, tmp_path / "after") / "state"
     assert versions(after) == {"book": "new"}
 
 
 def test_a_session_that_is_gone_is_not_known_to_have_nothing() -> None:
     seen = look({SESSION: uploaded(SESSION)})
-    (observation,) = with_later(seen, {SESSION: frozenset({"tracked", "codeocean"})}, {}).observations
+    (observation,) = keep_newer(seen, {SESSION: frozenset({"tracked", "codeocean"})}, {})[0].observations
     assert isinstance(observation.facts[SESSION], CodeOcean)
     unknown = {SESSION: record(SESSION)}
-    (observation,) = with_later(seen, {SESSION: frozenset({"codeocean"})}, unknown).observations
+    (observation,) = keep_newer(seen, {SESSION: frozenset({"codeocean"})}, unknown)[0].observations
     assert isinstance(observation.facts[SESSION], CodeOcean)
     gone = Observed((Observation("tracked", {SESSION: tracked()}),), EVERYTHING, NOON)
-    (observation,) = with_later(gone, {SESSION: frozenset({"tracked"})}, {}).observations
+    (observation,) = keep_newer(gone, {SESSION: frozenset({"tracked"})}, {})[0].observations
     assert observation.facts[SESSION] is False
+
+
+def test_only_what_differs_is_dropped_and_counted() -> None:
+    newer = {session: frozenset({"codeocean"}) for session in (FIRST, SECOND, THIRD)}
+    recorded = {
+        FIRST: record(FIRST, codeocean=no_assets()),
+        SECOND: record(SECOND, codeocean=uploaded(SECOND)),
+        THIRD: record(THIRD, codeocean=uploaded(THIRD)),
+    }
+    seen = look({session: uploaded(session) for session in (FIRST, SECOND)})
+    assert keep_newer(seen, newer, recorded)[1] == {"codeocean": 1}
+    # one that has everything says of THIRD that there is nothing
+    whole = Observed((Observation("codeocean", {FIRST: no_assets()}, complete=True),), EVERYTHING, NOON)
+    assert keep_newer(whole, newer, recorded)[1] == {"codeocean": 2}
+    assert keep_newer(rows("one", NOON), newer, recorded)[1] == {}
+
+
+# --- clocks that are ahead ------------------------------------------------------------------------
+
+
+def publish_from_the_future(checkout: Path) -> str:
+    """What a publisher in 2099 leaves behind. The commit."""
+    push(checkout, look({FIRST: no_assets()}, at=NOON), rows("one", NOON))
+    sync_file = checkout / "state" / "sync.yaml"
+    sync_file.write_text(sync_file.read_text().replace("2024-10-01T12:00:00Z", "2099-01-01T00:00:00Z"))
+    message = run_git(checkout, "log", "-1", "--format=%B").replace("2024-10-01T12:00:00Z", "2099-01-01T00:00:00Z")
+    run_git(checkout, "commit", "--quiet", "--all", "--amend", f"--message={message}")
+    run_git(checkout, "push", "--quiet", "--force", "origin", "HEAD:main")
+    return run_git(checkout, "rev-parse", "HEAD").strip()
+
+
+def test_a_publisher_with_a_clock_in_2099_hides_nothing(checkout: Path, remote: Path, tmp_path: Path) -> None:
+    commit = publish_from_the_future(clone(remote, tmp_path / "other"))
+    with pytest.warns(FutureTimestampWarning) as warned:
+        done = push(checkout, rows("two", NOON + HOUR, hits=2), look({FIRST: uploaded(FIRST)}, at=NOON + HOUR))
+    where = {str(one.message).partition(": 2099")[0] for one in warned}
+    assert where == {
+        f"commit {commit[:10]}: Npc-Lims-Observed",
+        "origin/main:state/sync.yaml: sources.training.last_complete",
+    }
+    assert done.commit is not None
+    assert (done.dropped, done.applied) == ({}, (True, True))
+    assert is_uploaded(remote, tmp_path / "after", FIRST) is True
+    synced = read_sync_file(tmp_path / "after" / "state").sources["training"]
+    assert (synced.last_complete, synced.versions) == ("2024-10-01T13:00:00Z", {"book": "two"})
+
+
+def test_observations_from_the_future_are_not_published(checkout: Path, remote: Path) -> None:
+    before = run_git(remote, "rev-parse", "main")
+    ahead = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(minutes=11)
+    with pytest.raises(NpcLimsError, match=r"in the future.*Correct the clock.*observe again"):
+        push(checkout, look({FIRST: uploaded(FIRST)}), look({SECOND: uploaded(SECOND)}, at=ahead))
+    assert run_git(remote, "rev-parse", "main") == before
+    a_little = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(minutes=9)
+    assert push(checkout, look({SECOND: uploaded(SECOND)}, at=a_little)).commit is not None
 
 
 # --- what sync.yaml may say -----------------------------------------------------------------------
@@ -120,13 +176,26 @@ def test_what_was_read_of_some_sessions_is_of_no_version(tmp_path: Path) -> None
     assert versions(state) == {}
 
 
-def test_an_unchanged_workbook_of_another_version_says_nothing(tmp_path: Path) -> None:
+def test_unchanged_since_another_version_is_a_failure_and_not_an_answer(tmp_path: Path) -> None:
+    """A workbook that was changed and changed back meanwhile: what is recorded is outdated, and nobody would say so."""
     state = tmp_path / "state"
     apply(state, [rows("one", NOON)])
-    before = (state / "sync.yaml").read_bytes()
     unchanged = Observation("training", unchanged=True, versions={"book": "two"})
-    apply(state, [Observed((unchanged,), EVERYTHING, NOON + HOUR)])
-    assert (state / "sync.yaml").read_bytes() == before
+    result = apply(state, [Observed((unchanged,), EVERYTHING, NOON + HOUR)])
+    assert ["observe again" in failure.reason for failure in result.failures] == [True]
+    training = read_sync_file(state).sources["training"]
+    assert (training.last_complete, training.versions) == ("2024-10-01T12:00:00Z", {"book": "one"})
+    assert training.failure is not None
+    apply(state, [rows("two", NOON + 2 * HOUR)])
+    assert read_sync_file(state).sources["training"].failure is None
+
+
+@pytest.mark.parametrize("versions", [{}, {"book": "one", "other": "one"}])
+def test_unchanged_since_no_recorded_version_is_a_failure(versions: dict[str, str], tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    apply(state, [rows("one", NOON)])
+    unchanged = Observation("training", unchanged=True, versions=versions)
+    assert apply(state, [Observed((unchanged,), EVERYTHING, NOON + HOUR)]).failures
 
 
 def test_an_edit_that_is_taken_back_is_seen(tmp_path: Path) -> None:

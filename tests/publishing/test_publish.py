@@ -21,7 +21,7 @@ from npc_lims.publishing.held import held, hold, replace_older
 from npc_lims.scope import EVERYTHING
 from npc_lims.sources.observation import Observation
 from npc_lims.state.store import read_state, session_path
-from tests.builders import no_assets
+from tests.builders import no_assets, training
 from tests.integration.world import commit_all, run_git
 from tests.publishing.repositories import (
     NOON,
@@ -42,6 +42,7 @@ from tests.servers.web import Request, Response, Server
 ROOT = Path(__file__).resolve().parents[2]
 FIRST, SECOND, THIRD = SESSIONS[0], SESSIONS[1], SESSIONS[10]
 HOUR = datetime.timedelta(hours=1)
+FILE = session_path(Path("state"), FIRST).as_posix()
 
 
 @pytest.fixture(scope="session")
@@ -517,6 +518,23 @@ def test_a_tag_of_the_same_name_is_another_thing(checkout: Path, remote: Path) -
     assert push(checkout, look({SECOND: uploaded(SECOND)}), branch="refs/heads/main").branch == "main"
 
 
+@pytest.mark.parametrize("branch", ["v1.2", "tags/v1.2", "refs/tags/v1.2", "refs/remotes/origin/main", "@{-1}"])
+@pytest.mark.parametrize("where", ["remote", "checkout"])
+def test_a_tag_is_not_published_to(where: str, branch: str, checkout: Path, remote: Path) -> None:
+    run_git(remote if where == "remote" else checkout, "tag", "--annotate", "--message=a release", "v1.2", "HEAD")
+    run_git(checkout, "checkout", "--quiet", "-b", "mine")
+    run_git(checkout, "checkout", "--quiet", "main")
+    before = run_git(remote, "for-each-ref")
+    says = "not a name that a branch can have" if branch == "@{-1}" else "a tag, or another ref that is no branch"
+    assert f"--branch {branch}: {says}" in refusal(checkout, branch=branch)
+    assert run_git(remote, "for-each-ref") == before
+
+
+def test_a_tag_that_is_like_a_branch_to_a_pattern_is_none(checkout: Path, remote: Path) -> None:
+    run_git(remote, "tag", "x/refs/tags/v2")
+    assert push(checkout, look({FIRST: uploaded(FIRST)}), branch="v2").commit is not None
+
+
 @pytest.mark.slow
 def test_settings_of_the_users_git(checkout: Path, remote: Path) -> None:
     for name, value in {"push.followTags": "true", "merge.autoStash": "true", "color.ui": "always"}.items():
@@ -534,6 +552,53 @@ def test_a_hook_that_adds_files_is_refused(checkout: Path, remote: Path) -> None
     add_hook(checkout, "pre-commit", "echo mine > added.txt; git add added.txt")
     assert "added added.txt to the commit" in refusal(checkout)
     assert len(subjects_of_commits(remote)) == 1
+
+
+# --- what is committed is verified ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("script", "says"),
+    [
+        (f"echo '# mine' >> {FILE}; git add {FILE}", f"{FILE}: does not say what the snapshot says"),
+        (f"git rm --quiet --force {FILE}", f"{FILE}: in the snapshot, but there is no such file"),
+        ("echo nonsense >> state/sync.yaml; git add state", "state/sync.yaml: damaged"),
+        (
+            f"sed -i.bak s/ecephys_/other_/ {FILE} && git add {FILE}",
+            f"{FILE}: does not say what the snapshot says",
+        ),
+        ("printf '{}' >> state/sessions.jsonl; git add state", "state/sessions.jsonl"),
+    ],
+)
+def test_a_commit_that_would_not_verify_is_not_pushed(script: str, says: str, checkout: Path, remote: Path) -> None:
+    add_hook(checkout, "pre-commit", script)
+    before = run_git(remote, "rev-parse", "main")
+    for dry_run in (True, False):
+        with pytest.raises(StateError) as raised:
+            push(checkout, look({FIRST: uploaded(FIRST)}), dry_run=dry_run)
+        assert says in str(raised.value)
+        assert "Nothing was pushed" in str(raised.value)
+    assert run_git(remote, "rev-parse", "main") == before
+    assert run_git(checkout, "worktree", "list").count("\n") == 1
+
+
+def test_a_filter_of_git_changes_nothing_that_is_published(checkout: Path, remote: Path) -> None:
+    """A commit is read as git has it: the files on disk look as they should."""
+    (checkout / ".git" / "info" / "attributes").write_text("state/sessions/** filter=rename\n")
+    run_git(checkout, "config", "filter.rename.clean", "sed s/ecephys_/other_/")
+    run_git(checkout, "config", "filter.rename.smudge", "sed s/other_/ecephys_/")
+    with pytest.raises(StateError, match="would not verify: state"):
+        push(checkout, look({FIRST: uploaded(FIRST)}))
+    assert len(subjects_of_commits(remote)) == 1
+
+
+def test_rules_of_what_git_ignores_keep_nothing_back(checkout: Path, remote: Path, tmp_path: Path) -> None:
+    new = session_path(Path("state"), "999999_2024-01-01").as_posix()
+    (checkout / ".git" / "info" / "exclude").write_text("*.yaml\n*.jsonl\n")
+    seen = Observation("training", {"999999_2024-01-01": training()})
+    push(checkout, Observed((seen,), EVERYTHING, NOON))
+    assert new in run_git(remote, "ls-tree", "-r", "--name-only", "main").splitlines()
+    assert state_of(remote, tmp_path / "after")["999999_2024-01-01"].training
 
 
 # --- looks that wait ------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from npc_lims.utc import utc_text
 from tests.integration.world import run_git
 from tests.publishing.repositories import SESSIONS, clone, make_remote, subjects_of_commits
 
-NOW = utc_text(datetime.datetime(2026, 11, 22, 10, tzinfo=datetime.timezone.utc))
+NOW = utc_text(datetime.datetime(2024, 11, 22, 10, tzinfo=datetime.timezone.utc))
 
 
 @pytest.fixture(scope="session")
@@ -105,6 +105,22 @@ def test_damaged_runs_are_told_and_left(checkout: Path, remote: Path) -> None:
     with pytest.raises(StateError, match=r"dlc_eye\.yaml"):
         push(checkout, run())
     assert subjects_of_commits(remote)[0] == "damage"
+
+
+def test_a_commit_that_would_not_verify_is_not_pushed(checkout: Path, remote: Path) -> None:
+    hook = checkout / ".git" / "hooks" / "pre-commit"
+    hook.write_bytes(b"#!/bin/sh\necho nonsense >> state/runs/dlc_eye.yaml && git add state\n")
+    hook.chmod(0o755)
+    with pytest.raises(StateError, match=r"would not verify: state/runs/dlc_eye\.yaml.*Nothing was pushed"):
+        push(checkout, run())
+    assert len(subjects_of_commits(remote)) == 1
+
+
+def test_rules_of_what_git_ignores_keep_no_claim_back(checkout: Path, remote: Path) -> None:
+    """A run would be started by a claim that nobody else sees."""
+    (checkout / ".git" / "info" / "exclude").write_text("runs/\n")
+    assert push(checkout, run()).commit is not None
+    assert run_git(remote, "diff", "--name-only", "main^", "main").split() == ["state/runs/dlc_eye.yaml"]
 
 
 # --- the message ----------------------------------------------------------------------------------
