@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Callable, Optional
@@ -67,6 +68,7 @@ def doctor_command(
 
 def _findings(settings: Settings) -> Iterator[Finding]:
     yield _check("state", lambda: _state(settings), settings)
+    yield _check("last sync", lambda: _last_sync(settings), settings)
     yield _check("github token", lambda: _github(settings), settings)
     yield _check("code ocean", lambda: _codeocean(settings), settings)
     yield _check("training workbooks", lambda: _training(settings), settings)
@@ -93,6 +95,22 @@ def _state(settings: Settings) -> str:
 
     count = len(read_snapshot(settings).lines.all)
     return f"{count} sessions, {origin_of_state(settings)}"
+
+
+def _last_sync(settings: Settings) -> str:
+    """Whether every source answered completely; a SourceError says which did not, and since when."""
+    from npc_lims.cli.home_facts import recorded_sync
+    from npc_lims.overview.ages import source_ages
+    from npc_lims.state.reader import origin_of_state
+
+    sync_file = recorded_sync(settings, origin_of_state(settings))
+    if not sync_file.sources:
+        return "not recorded"
+    ages = source_ages(sync_file, datetime.datetime.now(datetime.timezone.utc))
+    failed = [f"{age.name} failed since {age.failing_since}: {age.failure}" for age in ages if age.failure is not None]
+    if failed:
+        raise SourceError("last sync", "; ".join(failed))
+    return "every source answered completely"
 
 
 def _github(settings: Settings) -> str:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from npc_lims.processing.runs import Run
     from npc_lims.settings import Settings
 
-__all__ = ["Home", "Suggestion", "gather"]
+__all__ = ["Home", "Suggestion", "gather", "recorded_sync"]
 
 # Seconds. Offline, whoever only wants to know where they are should not wait longer.
 _TIMEOUT = 3.0
@@ -109,7 +109,7 @@ def gather(settings: Settings, now: datetime.datetime) -> Home:
     troubles: list[str] = []
     sync_file, runs = SyncFile(), {}
     try:
-        sync_file = _sync_file(hurried, origin)
+        sync_file = recorded_sync(hurried, origin)
         runs = {} if settings.state is None else _runs(settings.state)
     except NpcLimsError as error:
         troubles.append(str(error))
@@ -123,7 +123,7 @@ def gather(settings: Settings, now: datetime.datetime) -> Home:
     return Home(origin, tuple(troubles), ages, count_sessions(records), steps, found, suggestions)
 
 
-def _sync_file(settings: Settings, origin: Origin) -> SyncFile:
+def recorded_sync(settings: Settings, origin: Origin) -> SyncFile:
     """When sources were asked: of the folder, else as published, kept as long as the snapshot is."""
     if settings.state is not None:
         return read_sync_file(settings.state)
