@@ -19,6 +19,8 @@ RAW_URL = "https://raw.githubusercontent.com"
 TTL = 600.0
 TOKEN_PREFIX = "cop_"
 """How values of Code Ocean access tokens begin: labs keep them under names of their own."""
+FOLDERS = ("NPC_LIMS_STATE", "NPC_LIMS_CACHE_DIR", "NPC_LIMS_MIRROR", "NPC_LIMS_TRAINING")
+"""Variables that name a local folder, or may: a relative one of a `.env` is relative to the folder of that."""
 NO_PAGES = "off"
 """What NPC_LIMS_PAGES_URL says where there is no site: a variable set to nothing is not set."""
 
@@ -37,7 +39,10 @@ class Environment:
 
 
 def read_environment(environ: Mapping[str, str] | None = None, folder: Path | None = None) -> Environment:
-    """*environ* (default: the process's) over the nearest `.env` at or above *folder* (default: the working one)."""
+    """*environ* (default: the process's) over the nearest `.env` at or above *folder* (default: the working one).
+
+    Folders of the `.env` are absolute, wherever below it a command is started.
+    """
     environ = os.environ if environ is None else environ
     values: dict[str, str] = {}
     dotenv_path = _find_dotenv(Path.cwd() if folder is None else folder)
@@ -49,6 +54,9 @@ def read_environment(environ: Mapping[str, str] | None = None, folder: Path | No
         except (OSError, UnicodeDecodeError) as error:
             raise SettingsError(f"cannot read {dotenv_path}: {error}; save it as UTF-8") from None
         values.update({k: v for k, v in found.items() if v is not None})
+        for name in FOLDERS:
+            if values.get(name) and "://" not in values[name]:
+                values[name] = str(dotenv_path.parent / values[name])
     values.update(environ)
     for name, value in values.items():
         if name in SECRET_VARIABLES or value.lower().startswith(TOKEN_PREFIX):

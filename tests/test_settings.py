@@ -200,6 +200,31 @@ def test_the_nearest_dotenv_is_read(tmp_path: Path) -> None:
     assert (settings.ref, settings.ttl) == ("near", 600)
 
 
+@pytest.mark.parametrize("name", ["state", "cache_dir", "mirror", "training"])
+def test_folders_of_a_dotenv_are_relative_to_it(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    variable = f"NPC_LIMS_{name.upper()}"
+    below = tmp_path / "a" / "b"
+    below.mkdir(parents=True)
+    monkeypatch.chdir(below)
+    absolute = str(tmp_path / "elsewhere")
+    for value, expected in (
+        ("data", str(tmp_path / "data")),
+        ("../data", str(tmp_path / "../data")),
+        (absolute, absolute),
+    ):
+        dotenv(tmp_path, f"{variable}='{value}'\n")
+        assert str(getattr(load_settings({}), name)) == expected
+        assert str(getattr(load_settings({variable: "data"}), name)) == "data", "of the environment: as it stands"
+    monkeypatch.delenv(variable, raising=False)
+    dotenv(tmp_path, f"{variable}=data\n")
+    assert str(getattr(settings_for_reading(), name)) == str(tmp_path / "data")
+
+
+def test_an_address_in_a_dotenv_stays_one(tmp_path: Path) -> None:
+    dotenv(tmp_path, "NPC_LIMS_TRAINING=s3://lab/training/\n")
+    assert load_settings({}, tmp_path).training == "s3://lab/training/"
+
+
 def test_the_environment_wins_over_dotenv(tmp_path: Path) -> None:
     dotenv(tmp_path, "NPC_LIMS_REF=file\nNPC_LIMS_REPO=file/file\n")
     settings = load(tmp_path, NPC_LIMS_REF="environment")

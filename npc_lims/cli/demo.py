@@ -13,11 +13,17 @@ from typing import Optional
 import typer
 
 from npc_lims.cli.console import out
+from npc_lims.environment import DOTENV
 from npc_lims.errors import NpcLimsError
 
 __all__ = ["demo_command"]
 
 _IDENTITY = ("-c", "user.name=npc-lims demo", "-c", "user.email=demo@example.org", "-c", "commit.gpgsign=false")
+_DOTENV = """\
+# written by npc-lims demo: answers come from this folder and from sample data, without a network
+NPC_LIMS_STATE=state
+NPC_LIMS_MIRROR=../world/mirror
+"""
 _QUERY = """\
 import npc_lims
 
@@ -52,6 +58,8 @@ def demo_command(
     write_world(world, 1)
     pipelines = importlib.resources.files("npc_lims.demo") / "pipelines.yaml"
     (repository / "pipelines.yaml").write_bytes(pipelines.read_bytes())
+    (repository / DOTENV).write_text(_DOTENV, encoding="utf-8")
+    (repository / ".gitignore").write_text(f"{DOTENV}\n", encoding="utf-8")
     _git(repository, "init", "--quiet", "--initial-branch=main")
 
     _say("Day 1: npc-lims sync --mirror ../world/mirror")
@@ -69,11 +77,11 @@ def demo_command(
     _commit(repository, "state: 1 uploaded, 1 sorted, 1 new")
 
     _say("What is to be run on Code Ocean: npc-lims process plan")
-    _run([sys.executable, "-m", "npc_lims", "process", "plan"], repository, {})
+    _run([sys.executable, "-m", "npc_lims", "process", "plan"], repository)
 
-    _say("And what a scientist asks, through the library")
-    out().print(_QUERY, style="dim")
-    _run([sys.executable, "-c", _QUERY], repository, {"NPC_LIMS_STATE": str(repository / "state")})
+    _say(f"And what a scientist asks, through the library. {DOTENV} names the state and the sources that answer here")
+    out().print(f"{_DOTENV}\n{_QUERY}", style="dim")
+    _run([sys.executable, "-c", _QUERY], repository)
 
     # no shell takes the folder in two words, and every one takes the quotes
     _say(f'Look around: cd "{repository}"')
@@ -95,7 +103,7 @@ def _sync(repository: Path, world: Path) -> None:
     tracked.write_bytes((world / "tracked_sessions.yaml").read_bytes())
     command = [sys.executable, "-m", "npc_lims", "sync", "--mirror", str(world / "mirror"), "--state", "state"]
     # settings of the lab that runs the demo, such as other buckets, would not fit the sample data
-    _run(command, repository, {})
+    _run(command, repository)
 
 
 def _commit(repository: Path, message: str) -> None:
@@ -104,14 +112,14 @@ def _commit(repository: Path, message: str) -> None:
 
 
 def _git(repository: Path, *arguments: str) -> None:
-    _run(["git", *_IDENTITY, *arguments], repository, {})
+    _run(["git", *_IDENTITY, *arguments], repository)
 
 
-def _run(command: list[str], folder: Path, variables: dict[str, str]) -> None:
+def _run(command: list[str], folder: Path) -> None:
     sys.stdout.flush()
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("NPC_LIMS_", "GIT_"))}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("NPC_LIMS_", "GIT_"))}
     try:
-        done = subprocess.run(command, cwd=folder, env={**kept, **variables}, check=False)
+        done = subprocess.run(command, cwd=folder, env=environment, check=False)
     except FileNotFoundError:
         raise NpcLimsError(f"{command[0]} is not installed: the demo needs it") from None
     if done.returncode:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +13,8 @@ import pytest
 
 import npc_lims
 from tests.integration.world import run_cli, run_git
+
+ROOT = Path(npc_lims.__file__).parent.parent
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +66,64 @@ def test_the_demo_ends_with_what_to_do_next(
     assert (home, site) == ("  npc-lims", "  npc-lims site serve --open")
     monkeypatch.chdir(repository)
     assert run_cli(*sync.split()[1:], "--dry-run").code == 0
+
+
+def in_the_demo(repository: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    """Run Python there as a user would who has set nothing."""
+    mine = ("AWS_", "CODE_OCEAN", "GITHUB", "NPC_LIMS_")
+    home = str(repository.parent.parent / "home")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(mine)}
+    environment.update({"HOME": home, "USERPROFILE": home, "AWS_EC2_METADATA_DISABLED": "true"})
+    return subprocess.run(
+        [sys.executable, *command], cwd=repository, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+def test_the_python_examples_of_the_readme_work_in_the_demo(
+    demo: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    blocks = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(encoding="utf-8"), re.M | re.S)
+    assert len(blocks) >= 2
+    page = tmp_path / "readme.txt"
+    page.write_text("".join(blocks), encoding="utf-8")
+    done = in_the_demo(demo[0] / "repository", "-m", "doctest", str(page))
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_the_demo_is_found_from_below_and_when_it_was_moved(
+    demo: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    moved = Path(shutil.copytree(demo[0], tmp_path / "moved" / "demo"))
+    done = in_the_demo(moved / "repository" / "state", "-c", "import npc_lims; print(npc_lims.state_origin())")
+    assert done.stdout.startswith(f"folder: {moved / 'repository' / 'state'}")
+
+
+def test_git_ignores_the_demos_dotenv(demo: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+    repository = demo[0] / "repository"
+    assert run_git(repository, "check-ignore", ".env").strip() == ".env"
+    assert ".env" not in run_git(repository, "ls-files").splitlines()
+    assert ".env names the state" in demo[1].stdout
+    assert "NPC_LIMS_STATE=state" in demo[1].stdout
+
+
+def test_the_demos_dotenv_leaves_commands_as_they_are(
+    demo: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    """Sync without options, publish to a remote, build the site: all of them in the checkout."""
+    folder = Path(shutil.copytree(demo[0], tmp_path / "demo"))
+    repository = folder / "repository"
+    run_git(folder, "init", "--quiet", "--bare", "--initial-branch=main", "remote.git")
+    run_git(repository, "remote", "add", "origin", "../remote.git")
+    run_git(repository, "push", "--quiet", "--set-upstream", "origin", "main")
+    run_git(repository, "config", "user.name", "reader")
+    run_git(repository, "config", "user.email", "reader@example.org")
+    done = in_the_demo(repository, "-m", "npc_lims", "sync")
+    assert (done.returncode, "95 assets" in done.stderr) == (0, True), done
+    assert run_git(repository, "status", "--porcelain", "state/sessions") == ""
+    done = in_the_demo(repository, "-m", "npc_lims", "publish")
+    assert done.returncode == 0, done
+    done = in_the_demo(repository, "-m", "npc_lims", "site", "build", "../site")
+    assert (done.returncode, (folder / "site" / "index.html").is_file()) == (0, True), done
 
 
 def test_the_demos_state_verifies(demo: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
