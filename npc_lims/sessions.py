@@ -218,7 +218,8 @@ def get_session_kwargs(
 
 
 def state_origin() -> Origin:
-    """Where answers come from now: which folder or repository, with its commit or the age of the copy."""
+    """Where answers come from now: which folder or repository, with its commit or the age of the copy, and how long ago
+    each source was last read completely."""
     settings = settings_for_reading()
     try:
         return origin_of_state(settings)

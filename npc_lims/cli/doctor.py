@@ -14,7 +14,7 @@ from npc_lims.cli.console import out
 from npc_lims.cli.exit_codes import ExitCode
 from npc_lims.cli.lists import csv_option, json_option, one_style, print_csv, print_json
 from npc_lims.cli.places import reading_settings
-from npc_lims.errors import SourceError
+from npc_lims.errors import SourceError, StateError
 from npc_lims.settings import Settings
 from npc_lims.unexpected import source_failure
 from npc_lims.utils.ca_bundle import ca_bundle_failure
@@ -91,10 +91,13 @@ def _check(name: str, check: Callable[[], str], settings: Settings) -> Finding:
 
 
 def _state(settings: Settings) -> str:
-    from npc_lims.state.reader import origin_of_state, read_snapshot
+    from npc_lims.state.reader import origin_of_state, read_snapshot, staleness
 
-    count = len(read_snapshot(settings).lines.all)
-    return f"{count} sessions, {origin_of_state(settings)}"
+    count = len(read_snapshot(settings, warn_stale=False).lines.all)
+    origin = origin_of_state(settings)
+    if stale := staleness(settings, origin):
+        raise StateError(f"{count} sessions, {origin}; {stale}")
+    return f"{count} sessions, {origin}"
 
 
 def _last_sync(settings: Settings) -> str:

@@ -14,7 +14,7 @@ from npc_lims.cli.lists import print_json
 from npc_lims.cli.places import reading_settings
 from npc_lims.review.report import counted
 from npc_lims.state.diff import one_line
-from npc_lims.state.reader import describe_age
+from npc_lims.state.sync_times import describe_age
 
 if TYPE_CHECKING:
     from npc_lims.cli.home_facts import Home

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import math
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional
 
@@ -20,11 +18,9 @@ from npc_lims.overview.attention import Matter, matters
 from npc_lims.overview.stalls import STEPS
 from npc_lims.overview.totals import LABELS, Step, Totals, count_sessions, funnel
 from npc_lims.sources import TRACKED_FILE
-from npc_lims.state.reader import Origin, origin_of_state, read_snapshot
-from npc_lims.state.remote import cached_snapshot_path, fetch_file
+from npc_lims.state.reader import Origin, origin_of_state, read_snapshot, sync_copy
 from npc_lims.state.snapshot import parse_line
-from npc_lims.state.sync_file import SYNC_FILE, SyncFile, read_sync_file
-from npc_lims.utils.timestamps import is_future
+from npc_lims.state.sync_file import SyncFile, parse_sync_file, read_sync_file
 
 if TYPE_CHECKING:
     from npc_lims.processing.runs import Run
@@ -81,8 +77,11 @@ class Home:
             {**dataclasses.asdict(age), "age": None if age.age is None else round(age.age.total_seconds())}
             for age in self.ages
         ]
+        origin = None if self.origin is None else dataclasses.asdict(self.origin)
+        if origin is not None:
+            del origin["source_ages"]  # which are those below
         return {
-            "state": None if self.origin is None else dataclasses.asdict(self.origin),
+            "state": origin,
             "troubles": list(self.troubles),
             "sources": ages,
             "totals": None if self.totals is None else dataclasses.asdict(self.totals),
@@ -96,7 +95,7 @@ def gather(settings: Settings, now: datetime.datetime) -> Home:
     """Everything, of the state that *settings* name. What cannot be read is among its troubles."""
     hurried = settings.model_copy(update={"timeout": min(settings.timeout, _TIMEOUT), "attempts": 1})
     try:
-        snapshot = read_snapshot(hurried)
+        snapshot = read_snapshot(hurried, warn_stale=False)
         # of a folder, with its commit; what is published would be asked for a second time
         origin = snapshot.origin if settings.state is None else origin_of_state(hurried)
     except (RemoteStateError, StateError) as error:
@@ -124,22 +123,11 @@ def gather(settings: Settings, now: datetime.datetime) -> Home:
 
 
 def recorded_sync(settings: Settings, origin: Origin) -> SyncFile:
-    """When sources were asked: of the folder, else as published, kept as long as the snapshot is."""
+    """When sources were queried: of the folder, else as published, cached as long as the snapshot is."""
     if settings.state is not None:
         return read_sync_file(settings.state)
-    folder = cached_snapshot_path(settings).with_suffix(".sync")
-    path = folder / SYNC_FILE
-    validated = path.stat().st_mtime if path.is_file() else -math.inf
-    is_fresh = time.time() - validated < settings.ttl and not is_future(validated)
-    if origin.kind in ("stale cache", "mirror") or is_fresh:
-        return read_sync_file(folder)
-    content = fetch_file(settings, f"state/{SYNC_FILE}")
-    if content is None:
-        return SyncFile()
-    from npc_lims.state.files import write_atomically
-
-    write_atomically(path, content)
-    return read_sync_file(folder)
+    copy = sync_copy(settings, origin, settings.ttl)
+    return SyncFile() if copy is None or not copy.content else parse_sync_file(copy.content, origin.place)
 
 
 def _runs(state: Path) -> dict[str, tuple[Run, ...]]:

@@ -20,8 +20,9 @@ from npc_lims.environment import RAW_URL
 from npc_lims.errors import GitHubError, NpcLimsError
 from npc_lims.rows import session_row
 from npc_lims.state.diff import SessionChange, compare_sessions, headline, one_line
-from npc_lims.state.reader import Lines, Snapshot, describe_age, read_snapshot
+from npc_lims.state.reader import Lines, Snapshot, read_snapshot
 from npc_lims.state.snapshot import parse_line
+from npc_lims.state.sync_times import describe_age
 from npc_lims.utc import utc_text
 
 if TYPE_CHECKING:

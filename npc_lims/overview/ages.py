@@ -7,16 +7,14 @@ import datetime
 from typing import TYPE_CHECKING
 
 from npc_lims.model import SECTIONS
-from npc_lims.overview.moments import moment_of
-from npc_lims.utils.timestamps import is_future
+from npc_lims.state.sync_times import STALE_AFTER, age_of
 
 if TYPE_CHECKING:
     from npc_lims.state.sync_file import SyncFile
 
 __all__ = ["LATE_AFTER", "SourceAge", "source_ages"]
 
-LATE_AFTER = datetime.timedelta(hours=48)
-"""Two periods. Syncs run four times a day, but in an unchanged world their times are recorded once a day."""
+LATE_AFTER = STALE_AFTER
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +24,7 @@ class SourceAge:
     Attributes:
         name: Name of the source, which is that of its section.
         last_complete: UTC, `YYYY-MM-DDTHH:MM:SSZ`; None if it never has.
-        age: Time since then.
+        age: Time since then; None also if it lies in the future, which says nothing.
         is_late: It has never answered, or not for two periods.
         failure: Why the last sync could not ask it; None if it could.
         failing_since: UTC time of the first sync that failed for that reason.
@@ -50,14 +48,10 @@ def _age(name: str, sync_file: SyncFile, now: datetime.datetime) -> SourceAge:
     if source is None:
         return SourceAge(name, None, None, is_late=True)
     failure = source.failure
-    last = moment_of(source.last_complete)
-    if last is not None and is_future(last, now):
-        last = None  # by a clock that is wrong: nothing says how old it is
-    # clocks that are a few minutes apart make no negative age
-    age = None if last is None else max(now - last, datetime.timedelta(0))
+    age = age_of(source.last_complete, now)
     return SourceAge(
         name,
-        None if last is None else source.last_complete,
+        None if age is None else source.last_complete,
         age,
         is_late=age is None or age > LATE_AFTER,
         failure=None if failure is None else failure.reason,

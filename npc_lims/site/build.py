@@ -26,6 +26,7 @@ from npc_lims.site.folder import replaced
 from npc_lims.site.gather import Checkout, Known, gather
 from npc_lims.sources import TRACKED_FILE
 from npc_lims.state.snapshot import SNAPSHOT
+from npc_lims.state.sync_file import SYNC_FILE
 from npc_lims.utc import utc_text
 
 if TYPE_CHECKING:
@@ -156,6 +157,8 @@ def _write(
     _copy_static(folder, options.base_url)
     (folder / ".nojekyll").write_bytes(b"")
     (folder / SNAPSHOT).write_bytes(known.snapshot)
+    if known.sync_content:
+        (folder / SYNC_FILE).write_bytes(known.sync_content)
     (folder / FEED).write_bytes(_feed(story, options.base_url))  # always: every page links to it
     overview = {
         "format": data.FORMAT,

@@ -17,6 +17,7 @@ from npc_lims.processing.runs_file import read_runs, recorded_processes
 from npc_lims.review.tracked import decode_tracked
 from npc_lims.session_id import ID_PATTERN
 from npc_lims.sources import TRACKED_FILE
+from npc_lims.state.freshness import read_sync_copy
 from npc_lims.state.snapshot import SNAPSHOT, checked_lines, line_id, parse_line
 from npc_lims.state.sync_file import SyncFile, read_sync_file
 
@@ -56,6 +57,7 @@ class Known:
 
     Attributes:
         snapshot: `sessions.jsonl` as it is.
+        sync_content: `sync.yaml` as it is, empty if there is none.
         records: All sessions as plain data, the newest first.
         runs: What is recorded of each process.
         tracked: The tracked file beside the folder, if it is there.
@@ -66,6 +68,7 @@ class Known:
     snapshot: bytes
     records: Sequence[Mapping[str, Any]]
     sync_file: SyncFile
+    sync_content: bytes
     runs: Mapping[str, Sequence[Run]]
     tracked: TrackedFile | None
     checkout: Checkout | None
@@ -90,6 +93,7 @@ def gather(state: Path) -> Known:
         snapshot,
         _records(state / SNAPSHOT, snapshot),
         read_sync_file(state),
+        read_sync_copy(state).content,
         {process: read_runs(state, process) for process in recorded_processes(state)},
         decode_tracked(tracked.read_bytes(), TRACKED_FILE) if tracked.is_file() else None,
         checkout,

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 
 from npc_lims.cachedir import cache_dir
 from npc_lims.environment import NO_PAGES, RAW_URL, REF
-from npc_lims.errors import RemoteStateError
-from npc_lims.state.remote import CachedSnapshot, Fetched, Moved, check_snapshot, fetch, keep_snapshot
+from npc_lims.errors import NoRemoteState, RemoteStateError
+from npc_lims.state.freshness import SYNC_FILE
+from npc_lims.state.remote import CachedSnapshot, Check, Fetched, Moved, check_snapshot, fetch, keep_snapshot
 from npc_lims.state.snapshot import SNAPSHOT
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from npc_lims.settings import Settings
 
-__all__ = ["fetch_mirror", "mirror_path", "mirror_url", "site_url"]
+__all__ = ["fetch_mirror", "fetch_mirrored_sync_file", "mirror_path", "mirror_url", "site_url"]
 
 # From github.io to a lab's own domain is one.
 _MOST_MOVES = 3
@@ -84,16 +85,35 @@ def fetch_mirror(settings: Settings, url: str, cached: CachedSnapshot | None, ke
     return CachedSnapshot(keep_snapshot(mirror_path(settings), fetched, cached), "", 0.0, published)
 
 
-def _fetch(settings: Settings, url: str, headers: dict[str, str]) -> Fetched | None:
+def fetch_mirrored_sync_file(settings: Settings, url: str) -> bytes | None:
+    """Return the `sync.yaml` that the site has beside the mirror at *url*; None if it has none.
+
+    Raises:
+        RemoteStateError: The site could not be queried, or has something else there.
+    """
+    try:
+        fetched = _fetch(settings, urllib.parse.urljoin(url, SYNC_FILE), {}, _check_sync_file)
+    except NoRemoteState:
+        return None
+    return None if fetched is None else fetched.content
+
+
+def _fetch(settings: Settings, url: str, headers: dict[str, str], check: Check = check_snapshot) -> Fetched | None:
     """What is at *url*, or where that leads: a site of GitHub Pages may have a domain of its own."""
     for _ in range(_MOST_MOVES):
         try:
-            return fetch(settings, url, headers, _without_token, check_snapshot)
+            return fetch(settings, url, headers, _without_token, check)
         except Moved as error:
             if url.startswith("https:") and not error.address.startswith("https:"):
                 raise  # what is read there could be anybody's
             url = error.address
-    return fetch(settings, url, headers, _without_token, check_snapshot)
+    return fetch(settings, url, headers, _without_token, check)
+
+
+def _check_sync_file(content: bytes) -> None:
+    """Refuse a page, which some sites send for whatever they have not got."""
+    if not content.startswith(b"schema:"):
+        raise ValueError(f"not a {SYNC_FILE}")
 
 
 def _without_token(prepared: requests.PreparedRequest) -> requests.PreparedRequest:

@@ -15,7 +15,7 @@ import math
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -23,14 +23,27 @@ from npc_lims.cachedir import entry_stat
 from npc_lims.errors import GitError, NoRemoteState, RemoteStateError, StaleStateWarning, StateError
 from npc_lims.memo import Memo
 from npc_lims.notice import notify
-from npc_lims.state.mirror import fetch_mirror, mirror_path, mirror_url
+from npc_lims.state.freshness import (
+    SYNC_FILE,
+    SyncCopy,
+    describe_staleness,
+    fetch_daily,
+    fetch_sync_copy,
+    load_sync_copy,
+    read_sync_copy,
+    source_ages,
+    sync_copy_path,
+    warn_if_stale,
+)
+from npc_lims.state.mirror import fetch_mirror, fetch_mirrored_sync_file, mirror_path, mirror_url
 from npc_lims.state.remote import cached_snapshot_path, fetch_file, fetch_snapshot, read_cached_snapshot, read_kept
 from npc_lims.state.snapshot import SNAPSHOT, checked_lines, line_id, parse_line
+from npc_lims.state.sync_times import describe_age
 
 if TYPE_CHECKING:
     from npc_lims.settings import Settings
 
-__all__ = ["Origin", "Snapshot", "origin_of_state", "read_one", "read_snapshot"]
+__all__ = ["Origin", "Snapshot", "origin_of_state", "read_one", "read_snapshot", "staleness", "sync_copy"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +59,8 @@ class Origin:
         age: Seconds since GitHub last confirmed it, for the mirror since it was published there; None for a folder,
             for the past, and where the mirror does not tell.
         when: For the past, when that was committed: UTC, `YYYY-MM-DDTHH:MM:SSZ`.
+        source_ages: Of `state_origin()`: seconds since each source was last read completely, by name, as `sync.yaml`
+            says (the published one is fetched once a day); None for one that never was. Empty where nothing says so.
     """
 
     kind: Literal["folder", "cache", "github", "mirror", "stale cache", "live", "past"]
@@ -53,6 +68,7 @@ class Origin:
     commit: str | None = None
     age: float | None = None
     when: str | None = None
+    source_ages: Mapping[str, float | None] = dataclasses.field(default_factory=dict, hash=False)
 
     def __str__(self) -> str:
         more = f" at commit {self.commit[:10]}" if self.commit else ""
@@ -108,11 +124,12 @@ _LEFT_ALONE_AT_MOST = 1800.0
 _loading = threading.Lock()
 
 
-def read_snapshot(settings: Settings, ttl: float | None = None) -> Snapshot:
+def read_snapshot(settings: Settings, ttl: float | None = None, *, warn_stale: bool = True) -> Snapshot:
     """All sessions.
 
     Args:
         ttl: Seconds that a kept snapshot is good for; None for the setting.
+        warn_stale: Warn of sources that are out of date; not for those who report that themselves.
 
     Raises:
         StateError: The folder that NPC_LIMS_STATE names is missing or damaged.
@@ -121,8 +138,12 @@ def read_snapshot(settings: Settings, ttl: float | None = None) -> Snapshot:
     """
     with _loading:  # threads that ask together cost one request
         if settings.state is not None:
-            return _read_folder(settings.state)
-        return _read_published(settings, settings.ttl if ttl is None else ttl)
+            snapshot = _read_folder(settings.state)
+        else:
+            snapshot = _read_published(settings, settings.ttl if ttl is None else ttl)
+    if warn_stale:
+        _warn_if_stale(settings, snapshot.origin)
+    return snapshot
 
 
 def read_one(settings: Settings, session_id: str, ttl: float | None = None) -> dict[str, Any] | None:
@@ -135,7 +156,9 @@ def read_one(settings: Settings, session_id: str, ttl: float | None = None) -> d
         As `read_snapshot`.
     """
     if settings.state is not None:
-        return _read_own_file(settings.state, session_id)
+        record = _read_own_file(settings.state, session_id)
+        _warn_if_stale(settings, Origin("folder", str(settings.state)))
+        return record
     path = cached_snapshot_path(settings)
     question = (str(path), session_id)
     kept = _single.get(question)
@@ -161,21 +184,54 @@ def _facts_of(line: bytes) -> dict[str, Any]:
 
 def origin_of_state(settings: Settings) -> Origin:
     """Where the next answer comes from: reads the state if it has not been read yet."""
+    origin = read_snapshot(settings, warn_stale=False).origin
+    commit = None if settings.state is None else _commit_of(settings.state)
+    return dataclasses.replace(origin, commit=commit, source_ages=source_ages(_load_sync_copy(settings, origin)))
+
+
+def sync_copy(settings: Settings, origin: Origin, max_age: float) -> SyncCopy | None:
+    """Return the `sync.yaml` beside the state of *origin*, at most *max_age* seconds old unless GitHub is unavailable.
+
+    Raises:
+        RemoteStateError: It could not be fetched.
+    """
+    copy = _load_sync_copy(settings, origin)
+    if settings.state is not None or origin.kind in ("stale cache", "mirror"):
+        return copy
+    if copy is not None and 0 <= time.time() - copy.checked < max_age:
+        return copy
+    return fetch_sync_copy(_sync_copy_path(settings, origin), lambda: fetch_file(settings, f"state/{SYNC_FILE}"))
+
+
+def _load_sync_copy(settings: Settings, origin: Origin) -> SyncCopy | None:
+    return read_sync_copy(settings.state) if settings.state else load_sync_copy(_sync_copy_path(settings, origin))
+
+
+def _sync_copy_path(settings: Settings, origin: Origin) -> Path:
+    is_mirror = origin.kind == "mirror"
+    return sync_copy_path(mirror_path(settings) if is_mirror else cached_snapshot_path(settings))
+
+
+def staleness(settings: Settings, origin: Origin) -> str:
+    """Return which sources of the state of *origin* are out of date, and what to do; empty if none is known to be."""
+    message = describe_staleness(_load_sync_copy(settings, origin), _where(settings))
+    return f"{message}; {_remedy(settings)}" if message else ""
+
+
+def _warn_if_stale(settings: Settings, origin: Origin) -> None:
+    key = _sync_copy_path(settings, origin) if settings.state is None else settings.state / SYNC_FILE
+    warn_if_stale(key, _where(settings), _remedy(settings), lambda: _load_sync_copy(settings, origin))
+
+
+def _where(settings: Settings) -> str:
+    is_folder = settings.state is not None
+    return str(settings.state) if is_folder else f"{settings.raw_url}/{settings.repo}/{settings.ref}/state"
+
+
+def _remedy(settings: Settings) -> str:
     if settings.state is not None:
-        snapshot = read_snapshot(settings)
-        return dataclasses.replace(snapshot.origin, commit=_commit_of(settings.state))
-    return read_snapshot(settings).origin
-
-
-def describe_age(seconds: float) -> str:
-    """
-    >>> describe_age(42), describe_age(5000), describe_age(300_000)
-    ('42 s', '83 min', '3 days')
-    """
-    for unit, length in (("days", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.0f} {unit}"
-    return f"{seconds:.0f} s"
+        return "pull the newest commits, or run npc-lims sync"
+    return f"check that the sync workflow of {settings.repo} runs: GitHub drops schedules, and disables some"
 
 
 def _read_folder(folder: Path) -> Snapshot:
@@ -248,6 +304,8 @@ def _read_published(settings: Settings, ttl: float) -> Snapshot:
         return _of_mirror(mirror, mirrored[1])
     try:
         lines = _ask(path, lambda: Lines(fetch_snapshot(settings, read_cached_snapshot(settings))))
+        once = settings.model_copy(update={"attempts": 1})
+        fetch_daily(sync_copy_path(path), lambda: fetch_file(once, f"state/{SYNC_FILE}"))
         return Snapshot(lines, Origin("github", place, age=0.0))
     except RemoteStateError as error:
         failure = error
@@ -274,6 +332,8 @@ def _ask_mirror(settings: Settings, mirror: str, kept_age: float | None) -> Line
 
     def ask() -> Lines:
         cached = fetch_mirror(settings, mirror, read_kept(path), kept_age)
+        once = settings.model_copy(update={"attempts": 1})
+        fetch_daily(sync_copy_path(path), lambda: fetch_mirrored_sync_file(once, mirror))
         return Lines(cached.lines, cached.published)
 
     return _ask(path, ask)

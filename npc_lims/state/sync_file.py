@@ -18,13 +18,22 @@ from npc_lims.model import SECTIONS, Model
 from npc_lims.notice import warn_future_timestamp
 from npc_lims.sources.observation import Observation
 from npc_lims.state.files import write_atomically
+from npc_lims.state.freshness import SYNC_FILE
 from npc_lims.state.render import render_yaml
 from npc_lims.utc import utc_text, utc_time
 from npc_lims.utils.timestamps import is_future
 
-__all__ = ["SYNC_FILE", "Failure", "SourceSync", "SyncFile", "next_sync_file", "read_sync_file", "write_sync_file"]
+__all__ = [
+    "SYNC_FILE",
+    "Failure",
+    "SourceSync",
+    "SyncFile",
+    "next_sync_file",
+    "parse_sync_file",
+    "read_sync_file",
+    "write_sync_file",
+]
 
-SYNC_FILE = "sync.yaml"
 _REWRITE_AFTER = datetime.timedelta(days=1)
 
 
@@ -88,21 +97,26 @@ def read_sync_file(folder: Path, name: str | None = None) -> SyncFile:
     Raises:
         StateError: The file is damaged.
     """
-    import ruamel.yaml
-
     path = folder / SYNC_FILE
-    name = str(path) if name is None else name
     try:
-        content = SyncFile.model_validate(ruamel.yaml.YAML(typ="safe", pure=True).load(path.read_bytes()))
+        return parse_sync_file(path.read_bytes(), str(path) if name is None else name)
     except FileNotFoundError:
         return SyncFile()
+
+
+def parse_sync_file(content: bytes, name: str) -> SyncFile:
+    """Do as `read_sync_file` with the content of a file called *name*."""
+    import ruamel.yaml
+
+    try:
+        found = SyncFile.model_validate(ruamel.yaml.YAML(typ="safe", pure=True).load(content))
     except (ruamel.yaml.error.YAMLError, pydantic.ValidationError, RecursionError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise StateError(
             f"{name}: damaged ({reason}); restore it (git checkout), or delete it and sync --full"
         ) from None
-    sources = {source: _without_future(one, f"{name}: sources.{source}") for source, one in content.sources.items()}
-    return content if sources == content.sources else content.model_copy(update={"sources": sources})
+    sources = {source: _without_future(one, f"{name}: sources.{source}") for source, one in found.sources.items()}
+    return found if sources == found.sources else found.model_copy(update={"sources": sources})
 
 
 def _without_future(source: SourceSync, where: str) -> SourceSync:

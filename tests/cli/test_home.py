@@ -19,6 +19,7 @@ from npc_lims.cli.home_facts import Home, Suggestion, gather
 from npc_lims.overview.attention import Item, Matter
 from npc_lims.overview.totals import Totals
 from npc_lims.settings import load_settings
+from npc_lims.state.freshness import sync_copy_path
 from npc_lims.state.reader import Origin
 from npc_lims.state.remote import cached_snapshot_path
 from tests.integration.world import GitHub, down, run_cli, run_git
@@ -172,17 +173,18 @@ def test_published_state_costs_two_requests_and_then_none(github: GitHub, elsewh
     assert done.code == 0, done
     assert "State  github: " in done.out
     assert "Asked  tracked" in done.out
-    assert github.paths == ["state/sessions.jsonl", "state/sync.yaml"]
+    asked = [request.path.partition("/main/")[2] for request in github.proxy.requests]
+    assert asked == ["state/sessions.jsonl", "state/sync.yaml"]
     assert run_cli().code == 0
-    assert len(github.paths) == 2
+    assert github.proxy.count == 2
 
 
 def test_a_kept_file_of_the_future_is_not_fresh(github: GitHub, elsewhere: Path) -> None:
     assert run_cli().code == 0
-    (kept,) = cached_snapshot_path(load_settings()).with_suffix(".sync").iterdir()
-    os.utime(kept, (4e9, 4e9))
+    path = sync_copy_path(cached_snapshot_path(load_settings()))
+    path.write_bytes(re.sub(rb'"checked": [0-9.]+', b'"checked": 4e9', path.read_bytes()))
     assert run_cli().code == 0
-    assert github.paths[2:] == ["state/sync.yaml"]
+    assert [request.path.partition("/main/")[2] for request in github.proxy.requests[2:]] == ["state/sync.yaml"]
 
 
 @pytest.mark.filterwarnings("always::npc_lims.errors.StaleStateWarning")

@@ -194,7 +194,7 @@ def test_published_state_is_asked_whether_it_is_new(github: GitHub, elsewhere: P
     assert (change["id"], change["what"]) == (UPLOADED, ["sorted"])
     assert (end["reason"], end["changes"]) == ("stopped", 1)
     assert "looking every 0.05 s" in done.err
-    assert all("if-none-match" in request.headers for request in github.proxy.requests[1:])
+    assert all("if-none-match" in request.headers for request in github.requests[1:])
 
 
 @pytest.mark.filterwarnings("always::npc_lims.errors.StaleStateWarning")

@@ -103,7 +103,7 @@ def test_after_its_lifetime_the_etag_goes_back_as_it_came_and_the_age_is_renewed
     aged = path.stat().st_mtime
     etag = json.loads(path.read_bytes().partition(b"\n")[0])["etag"]
     assert ids(npc_lims.get_session_info()) == before
-    assert github.proxy.requests[-1].headers["if-none-match"] == etag
+    assert github.requests[-1].headers["if-none-match"] == etag
     assert path.stat().st_mtime > aged + 60
     npc_lims.clear_caches()
     npc_lims.get_session_info()
@@ -115,8 +115,8 @@ def test_a_weak_etag_of_a_compressed_answer_is_good_as_well(github: GitHub) -> N
     before = ids(npc_lims.get_session_info())
     let_it_age()
     assert ids(npc_lims.get_session_info()) == before
-    assert github.proxy.requests[-1].headers["if-none-match"].startswith('W/"')
-    assert "gzip" in github.proxy.requests[-1].headers["accept-encoding"]
+    assert github.requests[-1].headers["if-none-match"].startswith('W/"')
+    assert "gzip" in github.requests[-1].headers["accept-encoding"]
     assert npc_lims.state_origin().kind == "cache"
 
 
@@ -167,7 +167,7 @@ def test_a_lifetime_of_nothing_revalidates_each_time(github: GitHub, monkeypatch
     npc_lims.get_session_info()
     npc_lims.get_session_info()
     assert github.paths == [SNAPSHOT] * 2
-    assert "if-none-match" in github.proxy.requests[1].headers
+    assert "if-none-match" in github.requests[1].headers
 
 
 def test_each_repository_and_ref_has_a_copy_of_its_own(github: GitHub, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -175,7 +175,7 @@ def test_each_repository_and_ref_has_a_copy_of_its_own(github: GitHub, monkeypat
     monkeypatch.setenv("NPC_LIMS_REF", "refs/heads/main")
     npc_lims.get_session_info()
     assert len(cached_files()) == 2
-    assert github.proxy.count == 2
+    assert len(github.requests) == 2
 
 
 # --- GitHub fails
@@ -208,11 +208,11 @@ def test_a_failing_github_means_an_old_copy_and_one_warning(github: GitHub, faul
         assert ids(npc_lims.get_session_info()) == before
     assert len(caught) == 1
     assert caught[0].filename == __file__, "the warning points at who asked"
-    asked = github.proxy.count
+    asked = len(github.requests)
     assert asked <= 2
     for session_id in before:
         assert npc_lims.get_session_info(session_id).id == session_id
-    assert github.proxy.count == asked, "GitHub is left alone"
+    assert len(github.requests) == asked, "GitHub is left alone"
     assert npc_lims.get_session_info(UPLOADED).is_sorted is False
     origin = npc_lims.state_origin()
     assert origin.kind == "stale cache"
@@ -232,7 +232,7 @@ def test_a_failing_github_without_a_copy_says_so_and_is_left_alone(github: GitHu
     for _ in range(3):
         with pytest.raises(npc_lims.RemoteStateError, match="503"):
             npc_lims.get_session_info()
-    assert github.proxy.requests[0].path.endswith(SNAPSHOT)
+    assert github.requests[0].path.endswith(SNAPSHOT)
     asked = len([path for path in github.paths if path == SNAPSHOT])
     assert asked <= 2
 
@@ -380,7 +380,7 @@ def test_a_damaged_copy_is_fetched_again(github: GitHub, damage: Any, old: bool)
         os.utime(cached_files()[0], (0, 0))
     assert ids(npc_lims.get_session_info()) == before
     assert npc_lims.get_session_info(ONE).id == ONE
-    assert "if-none-match" not in github.proxy.requests[-1].headers, "there is nothing to compare with"
+    assert "if-none-match" not in github.requests[-1].headers, "there is nothing to compare with"
     if damage is not _folder:
         npc_lims.clear_caches()
         npc_lims.get_session_info()
@@ -469,7 +469,7 @@ def test_the_token_does_not_follow_a_redirect(github: GitHub, cloud: Cloud, monk
 
 def test_without_a_token_none_is_sent(github: GitHub) -> None:
     npc_lims.get_session_info()
-    assert "authorization" not in github.proxy.requests[0].headers
+    assert "authorization" not in github.requests[0].headers
 
 
 @pytest.mark.slow

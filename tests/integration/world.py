@@ -25,7 +25,7 @@ from tests.servers.codeocean import CodeOceanServer
 from tests.servers.faults import FaultyProxy
 from tests.servers.raw_github import RawGitHubServer
 from tests.servers.s3 import SeaweedS3
-from tests.servers.web import Server
+from tests.servers.web import Request, Server
 
 TOKEN = "cop_5e0c1a77e5ec2e7"
 """Recognisable: tests look for it where it must never be."""
@@ -121,14 +121,24 @@ class GitHub:
     proxy: FaultyProxy
 
     @property
+    def requests(self) -> list[Request]:
+        """What was asked for, in order, but for the daily check of freshness."""
+        return without_checks(self.proxy)
+
+    @property
     def paths(self) -> list[str]:
-        """What was asked for, in order, below the repository and ref."""
-        return [request.path.partition("/main/")[2] for request in self.proxy.requests]
+        """What was asked for, in order, below the repository and ref, but for the daily check of freshness."""
+        return [request.path.partition("/main/")[2] for request in self.requests]
 
     def fork(self, folder: Path) -> Path:
         """Serve a copy of the repository, which a test may change."""
         self.raw.repo_dir = Path(shutil.copytree(self.raw.repo_dir, folder))
         return self.raw.repo_dir
+
+
+def without_checks(server: Server) -> list[Request]:
+    """What a server was asked for, in order, but for the daily check of freshness."""
+    return [request for request in server.requests if not request.path.endswith("/sync.yaml")]
 
 
 def cached_files(cache: Path | None = None) -> list[Path]:
