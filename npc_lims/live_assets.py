@@ -8,12 +8,13 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from npc_lims.errors import NoSessionData
+from npc_lims.errors import NoSessionData, SourceError
 from npc_lims.memo import Memo
 from npc_lims.model import CodeOcean
 from npc_lims.session_id import split_session_id, subject_of
-from npc_lims.sources.assets import SEARCHED_NAMES, DataAsset, recordings_of_day, select_facts
-from npc_lims.sources.codeocean import fetch_assets, open_client, read_asset, subject_searches
+from npc_lims.sources.asset_model import SEARCHED_NAMES, DataAsset, asset_texts, read_asset
+from npc_lims.sources.assets import recordings_of_day, select_facts
+from npc_lims.sources.codeocean import fetch_assets, open_client, subject_searches
 from npc_lims.sources.judge import Judge
 from npc_lims.sources.listing import RememberingStore
 
@@ -110,19 +111,13 @@ def records_of_subject(
     for query in subject_searches([subject]):
         for page in client.search(**query, **only):
             found.update((str(raw.get("id")), raw) for raw in page if _names(raw, subject))
-    return sorted(found.values(), key=lambda raw: (raw.get("created") or 0, str(raw.get("id"))))
+    return sorted(found.values(), key=lambda raw: (read_asset(raw).created, str(raw["id"])))
 
 
 def _names(raw: Mapping[str, Any], subject: str) -> bool:
     """Whether an asset is about the subject: a mirror gives those of all."""
-    named = (
-        raw.get("name"),
-        raw.get("description"),
-        *(raw.get("tags") or ()),
-        *(raw.get("custom_metadata") or {}).values(),
-    )
     word = re.compile(rf"(?<![0-9]){subject}(?![0-9])")
-    return any(word.search(str(text)) for text in named)
+    return any(word.search(text) for text in asset_texts(raw))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -162,7 +157,11 @@ def _assets_of_session(
     settings: Settings, session_id: str, records: Mapping[str, Record], judged: tuple[Judged, ...]
 ) -> SessionAssets:
     subject, date, _ = split_session_id(session_id)
-    assets = fetch_assets(RememberingClient(settings), [subject], by_subject=True)
+    found = fetch_assets(RememberingClient(settings), [subject], by_subject=True)
+    for invalid in found.invalid:
+        if invalid.may_belong_to(session_id):
+            raise SourceError("codeocean", f"{invalid}; correct it in Code Ocean, or archive it")
+    assets = found.assets
     judge = Judge(settings, lambda: RememberingStore(settings))
 
     def verdict(asset: DataAsset) -> str | None:

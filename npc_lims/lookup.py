@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from npc_lims.live_assets import Judged, SessionAssets
     from npc_lims.model import Asset, Record
     from npc_lims.settings import Settings
-    from npc_lims.sources.assets import DataAsset
+    from npc_lims.sources.asset_model import DataAsset
 
 __all__ = [
     "find_asset",

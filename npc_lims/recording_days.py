@@ -16,7 +16,7 @@ from npc_lims.model import Asset, CodeOcean, Record, Tracked, Training
 from npc_lims.problems import Problem
 from npc_lims.reconcile import Records, reconcile, reconcile_session
 from npc_lims.session_id import day_of, split_session_id, subject_of
-from npc_lims.sources.assets import SEARCHED_NAMES
+from npc_lims.sources.asset_model import SEARCHED_NAMES
 from npc_lims.sources.observation import Found, Observation
 
 __all__ = [

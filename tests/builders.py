@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from npc_lims.model import Asset, CodeOcean, RawListing, Record, S3Facts, Tracked, Training
-from npc_lims.sources.assets import DataAsset
+from npc_lims.sources.asset_model import DataAsset
 from npc_lims.sources.observation import Observation
 from npc_lims.status import compute_status
 from tests.servers.codeocean import asset_id, make_asset

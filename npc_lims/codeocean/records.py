@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from npc_lims.errors import SourceError
 from npc_lims.memo import Memo
+from npc_lims.sources.asset_model import read_asset
 
 if TYPE_CHECKING:
     from codeocean.computation import Computation
@@ -27,10 +28,15 @@ def as_data_asset(raw: Mapping[str, Any]) -> DataAsset:
     from codeocean.data_asset import DataAsset
 
     def build() -> DataAsset:
+        read_asset(raw)  # the SDK takes values of any kind
         built: DataAsset = _build(DataAsset, raw, "data asset")
         return built
 
-    return _assets.get_or(json.dumps(raw, sort_keys=True), build)
+    try:
+        question = json.dumps(raw, sort_keys=True)
+    except RecursionError:
+        raise SourceError("codeocean", f"data asset {raw.get('id')} is nested too deeply to be one") from None
+    return _assets.get_or(question, build)
 
 
 def as_computation(raw: Mapping[str, Any]) -> Computation:

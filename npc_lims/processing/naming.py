@@ -9,7 +9,7 @@ from npc_lims.model import Asset, CodeOcean, Record
 from npc_lims.processing.pipelines import AssetRecipe, Process
 from npc_lims.processing.templates import fill, names_in
 from npc_lims.session_id import subject_of
-from npc_lims.sources.assets import SEARCHED_NAMES
+from npc_lims.sources.asset_model import SEARCHED_NAMES
 
 __all__ = ["asset_metadata", "asset_name", "asset_tags", "input_of", "names_raw", "parameters_of", "recording_of"]
 

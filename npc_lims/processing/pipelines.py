@@ -16,7 +16,7 @@ from npc_lims.problems import Problem
 from npc_lims.processing.pipelines_entries import Listed, nearest, node_at, read_entries
 from npc_lims.processing.pipelines_schema import FACTS, FLAGS, FOLDER_NAME, Result
 from npc_lims.processing.templates import fill, names_in
-from npc_lims.sources.assets import SEARCHED_NAMES
+from npc_lims.sources.asset_model import SEARCHED_NAMES
 from npc_lims.sources.tracked_nodes import Report, ScalarNode, compose
 
 __all__ = [

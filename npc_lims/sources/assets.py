@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-import functools
-import re
 from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Optional, Union
 
-import pydantic
-
 from npc_lims.model import PROCESSES, Asset, CodeOcean, Record, S3Facts, Tracked
 from npc_lims.session_id import make_session_id, split_session_id
+from npc_lims.sources.asset_model import DataAsset
 from npc_lims.sources.observation import Found
-from npc_lims.utc import utc_text
 
-__all__ = ["SEARCHED_NAMES", "DataAsset", "Verdict", "equal_rivals", "recordings_of_day", "select_facts"]
-
-SEARCHED_NAMES = re.compile(
-    r"(?P<platform>ecephys|behavior|SmartSPIM)_(?P<subject>[0-9]{6,7})"
-    r"_(?P<date>[0-9]{4}-[0-9]{2}-[0-9]{2})_(?P<time>[0-9]{2}-[0-9]{2}-[0-9]{2})(?P<rest>_.*)?$"
-)
-"""Names of the assets that sessions are made of: `<platform>_<subject>_<date>_<time>[_<process>_<date>_<time>]`."""
+__all__ = ["Verdict", "equal_rivals", "recordings_of_day", "select_facts"]
 
 # A sorting run that failed leaves this many files, or fewer: logs and settings, no units.
 _FILES_OF_FAILED_SORTING = 6
@@ -29,79 +19,6 @@ _SESSIONS_OF_A_DAY = 4
 
 Verdict = Callable[["DataAsset"], Optional[str]]
 """Why an asset does not count, by its files: empty if it does, None if that cannot be told now."""
-
-
-class SourceBucket(pydantic.BaseModel):
-    origin: str = "aws"
-    bucket: Optional[str] = None
-    prefix: Optional[str] = None
-
-
-class DataAsset(pydantic.BaseModel):
-    """The fields of the API's data asset that are used here; the rest is ignored."""
-
-    id: str
-    name: str
-    created: int
-    state: str
-    type: str
-    files: Optional[int] = None
-    tags: Optional[list[str]] = None
-    custom_metadata: Optional[dict[str, Any]] = None
-    source_bucket: Optional[SourceBucket] = None
-    archived: bool = False
-
-    @property
-    def is_usable(self) -> bool:
-        return self.state == "ready" and not self.archived
-
-    @property
-    def location(self) -> str | None:
-        source = self.source_bucket
-        if source is None or not source.bucket:
-            return None
-        scheme = "gs" if source.origin == "gcp" else "s3"
-        return f"{scheme}://{source.bucket}/{source.prefix or ''}".rstrip("/")
-
-    @functools.cached_property
-    def match(self) -> re.Match[str]:
-        """The parts of the name; asked for several times of each of many thousand assets."""
-        match = SEARCHED_NAMES.match(self.name)
-        assert match is not None, f"{self.name} was let through by the search"
-        return match
-
-    @property
-    def platform(self) -> str:
-        return self.match["platform"]
-
-    @property
-    def start(self) -> tuple[str, str]:
-        """Date and time of the recording that it belongs to."""
-        match = self.match
-        return match["date"], match["time"]
-
-    @property
-    def day(self) -> str:
-        """Subject and date, as in the id of a session."""
-        return f"{self.match['subject']}_{self.match['date']}"
-
-    @property
-    def process(self) -> str:
-        """What follows the session in the name: empty for raw data."""
-        return self.match["rest"] or ""
-
-    @property
-    def is_sorted(self) -> bool:
-        return self.platform == "ecephys" and "_sorted" in self.process
-
-    @property
-    def is_raw(self) -> bool:
-        if self.is_sorted:
-            return False
-        return (self.custom_metadata or {}).get("data level") == "raw data" or "raw" in (self.tags or ())
-
-    def as_fact(self) -> Asset:
-        return Asset(id=self.id, name=self.name, created=utc_text(self.created), location=self.location)
 
 
 def select_facts(

@@ -6,19 +6,20 @@ counts, by its files, in `npc_lims.sources.judge`.
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
+import urllib.parse
 from collections.abc import Collection, Container, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Protocol
 
-import pydantic
-
 from npc_lims.errors import SourceError
 from npc_lims.model import Asset, CodeOcean, Record
 from npc_lims.problems import Problem
-from npc_lims.session_id import subject_of
-from npc_lims.sources.assets import SEARCHED_NAMES, DataAsset, equal_rivals, select_facts
+from npc_lims.session_id import day_of, subject_of
+from npc_lims.sources.asset_model import DataAsset, InvalidAsset, read_session_asset
+from npc_lims.sources.assets import equal_rivals, select_facts
 from npc_lims.sources.codeocean_http import READ_SCOPE, api_address, open_session, reason_of
 from npc_lims.sources.judge import Judge
 from npc_lims.sources.objects import ObjectStore
@@ -30,19 +31,21 @@ if TYPE_CHECKING:
 __all__ = [
     "AssetClient",
     "CodeOceanClient",
+    "FoundAssets",
     "MirrorClient",
     "fetch_assets",
     "observe_codeocean",
     "open_client",
-    "read_asset",
     "subject_searches",
 ]
 
 SOURCE = "codeocean"
 PAGE = 1000
-_MOST_PAGES = 10_000
+# Of 1,000 assets each, and none without a new one: no domain comes near two million.
+_MAX_PAGES = 2_000
 # Assets that vanished since the last sync and are asked for by id before their loss is believed.
 _ASKED_AGAIN = 20
+_MAX_REPORTED = 50
 
 Progress = Callable[[int], None]
 
@@ -79,28 +82,39 @@ class CodeOceanClient:
         self._patience = Patience.of(settings)
 
     def search(self, **params: Any) -> Iterator[list[dict[str, Any]]]:
+        tokens: set[str] = set()
         seen: set[str] = set()
         body = {"limit": PAGE, "sort_field": "created", "sort_order": "asc", "archived": False, **params}
-        for _ in range(_MOST_PAGES):
-            page = self._ask("POST", "data_assets/search", json=body)
+        for _ in range(_MAX_PAGES):
+            page = self._ask("POST", "data_assets/search", parse=_parse_page, json=body)
+            before = len(seen)
+            seen.update(asset_id for item in page["results"] if isinstance(asset_id := item.get("id"), str))
             yield page["results"]
             if not page["has_more"]:
                 return
             token = page.get("next_token")
-            if not token or token in seen:
+            if not token or not isinstance(token, str) or token in tokens:
                 raise SourceError(SOURCE, "the search says there is more but gives no way to it; nothing was used")
-            seen.add(token)
+            if len(seen) == before:
+                raise SourceError(SOURCE, "a page of the search holds nothing new and is not the last; not used")
+            tokens.add(token)
             body["next_token"] = token
-        raise SourceError(SOURCE, f"the search did not end within {_MOST_PAGES} pages")
+        raise SourceError(SOURCE, f"the search did not end within {_MAX_PAGES} pages; nothing was used")
 
     def get(self, asset_id: str) -> dict[str, Any] | None:
-        found: dict[str, Any] | None = self._ask("GET", f"data_assets/{asset_id}")
+        def parse(content: Any) -> dict[str, Any]:
+            if not isinstance(content, dict) or content.get("id") != asset_id:
+                raise ValueError("it is not the data asset that was asked for")
+            return content
+
+        path = f"data_assets/{urllib.parse.quote(asset_id, safe='')}"
+        found: dict[str, Any] | None = self._ask("GET", path, parse=parse)
         return found
 
-    def _ask(self, method: str, path: str, **more: Any) -> Any:
+    def _ask(self, method: str, path: str, *, parse: Callable[[Any], Any], **more: Any) -> Any:
         from npc_lims.sources.http import GaveUp, request
 
-        def parse(response: Any) -> Any:
+        def read(response: Any) -> Any:
             if response.status_code == 404 and method == "GET":
                 return None
             if response.status_code in (401, 403):
@@ -111,13 +125,10 @@ class CodeOceanClient:
                 )
             if response.status_code != 200:
                 raise SourceError(SOURCE, f"{path} answered {response.status_code}: {reason_of(response)}")
-            content = response.json()
-            if method == "POST" and not _is_page(content):
-                raise ValueError("no results and has_more in the page")
-            return content
+            return parse(response.json())
 
         try:
-            return request(self._session, method, self._base + path, self._patience, parse=parse, **more)
+            return request(self._session, method, self._base + path, self._patience, parse=read, **more)
         except GaveUp as error:
             raise SourceError(SOURCE, f"{self._base}{path} {error}") from None
 
@@ -128,7 +139,7 @@ class MirrorClient:
     def __init__(self, path: Path) -> None:
         try:
             assets = json.loads(path.read_bytes())
-        except (OSError, ValueError) as error:
+        except (OSError, RecursionError, ValueError) as error:
             raise SourceError(SOURCE, f"cannot read {path}: {error}") from None
         if isinstance(assets, dict):
             # a saved answer of the API is as good as its list, if it is the whole answer
@@ -139,7 +150,8 @@ class MirrorClient:
 
     def search(self, **params: Any) -> Iterator[list[dict[str, Any]]]:
         archived = bool(params.get("archived", False))
-        yield [asset for asset in self._assets if bool(asset.get("archived", False)) == archived]
+        # what is neither true nor false is left to whoever validates the asset
+        yield [asset for asset in self._assets if (asset.get("archived") is True) == archived]
 
     def get(self, asset_id: str) -> dict[str, Any] | None:
         return next((asset for asset in self._assets if asset.get("id") == asset_id), None)
@@ -165,20 +177,73 @@ def observe_codeocean(
         store: Opens the buckets: called only if there is a new asset to judge by its files.
         progress: Told how many assets have been seen, after each page.
 
+    An invalid asset is skipped and reported, and there are no facts for the sessions that it may belong to: what is
+    recorded of them stays. If nothing tells whose it is, the others' facts hold, but nothing counts as absent.
+
     Raises:
-        SourceError: A page could not be had for good: there is no half result.
+        SourceError: A page could not be had for good, or the search is incomplete: there is no half result.
     """
     wanted = sorted(records if only is None else [session_id for session_id in records if session_id in only])
     subjects = sorted({subject_of(session_id) for session_id in wanted})
-    assets = fetch_assets(client, subjects, by_subject=by_subject, progress=progress)
-    _check_vanished(client, assets, [records[session_id] for session_id in wanted])
+    recorded = {asset.id for session_id in wanted for asset in _recorded_assets(records[session_id])}
+    found = fetch_assets(client, subjects, recorded, by_subject=by_subject, progress=progress)
+    sure = _without_doubtful(wanted, records, found.invalid)
+    vanished = _check_vanished(client, found, [records[session_id] for session_id in sure])
+    sure = _without_doubtful(sure, records, vanished)
+    invalid = [*found.invalid, *vanished]
     judge = Judge(settings, store)
-    facts: dict[str, Found] = select_facts(wanted, records, assets, judge, settings.s3_workers, full=full)
-    counts = {"assets": sum(map(len, assets.values()))}
+    facts: Mapping[str, Found] = select_facts(sure, records, found.assets, judge, settings.s3_workers, full=full)
     passed_over = judge.passed_over()
-    rivals = equal_rivals(facts.values(), itertools.chain(*assets.values()), passed_over)
-    problems = (*map(_undecided, rivals), *passed_over.values())
-    return Observation(source=SOURCE, facts=facts, problems=problems, counts=counts, failure=judge.failure)
+    rivals = equal_rivals(facts.values(), itertools.chain(*found.assets.values()), passed_over)
+    if any(not one.days and not one.subjects and one.id not in recorded for one in invalid):
+        facts = _without_absences(facts)
+    return Observation(
+        source=SOURCE,
+        facts=facts,
+        problems=(*map(_undecided, rivals), *passed_over.values(), *map(_as_problem, invalid[:_MAX_REPORTED])),
+        counts={"assets": sum(map(len, found.assets.values()))},
+        failure=_failure_of(invalid, judge.failure),
+    )
+
+
+def _without_doubtful(
+    wanted: Collection[str], records: Mapping[str, Record], invalid: Collection[InvalidAsset]
+) -> list[str]:
+    """Return *wanted* without the sessions that one of the invalid assets may belong to, as far as that is told."""
+    days = frozenset[str]().union(*(one.days for one in invalid))
+    subjects = frozenset[str]().union(*(one.subjects for one in invalid))
+    ids = {one.id for one in invalid if one.id}
+    return [
+        session_id
+        for session_id in wanted
+        if day_of(session_id) not in days
+        and subject_of(session_id) not in subjects
+        and not (ids and any(asset.id in ids for asset in _recorded_assets(records[session_id])))
+    ]
+
+
+def _without_absences(facts: Mapping[str, Found]) -> dict[str, Found]:
+    """Return what was found, with null (not observed) in place of every false."""
+    return {
+        session_id: fact.model_copy(
+            update={name: None for name in CodeOcean.model_fields if getattr(fact, name) is False}
+        )
+        for session_id, fact in facts.items()
+        if isinstance(fact, CodeOcean)
+    }
+
+
+def _as_problem(invalid: InvalidAsset) -> Problem:
+    about = next(iter(sorted(invalid.days or invalid.subjects)), "Code Ocean")
+    return Problem(about, 0, 0, "warning", f"{invalid}; it is skipped: correct it in Code Ocean, or archive it")
+
+
+def _failure_of(invalid: Sequence[InvalidAsset], other: SourceError | None) -> SourceError | None:
+    if not invalid:
+        return other
+    more = f" (and {len(invalid) - 1} more are invalid)" if len(invalid) > 1 else ""
+    reason = f"{invalid[0]}{more}; what is recorded of the sessions that it may belong to stays"
+    return SourceError(SOURCE, f"{reason}; {other.reason}" if other is not None else reason)
 
 
 def _undecided(rivals: Sequence[DataAsset]) -> Problem:
@@ -187,33 +252,63 @@ def _undecided(rivals: Sequence[DataAsset]) -> Problem:
     return Problem(rivals[0].day, 0, 0, "warning", message)
 
 
+@dataclasses.dataclass(frozen=True)
+class FoundAssets:
+    """Data assets that a search gave.
+
+    Attributes:
+        assets: Usable assets (ready, not archived) by subject.
+        invalid: Those that are not as the API describes them, in the order of their names.
+    """
+
+    assets: Mapping[str, Sequence[DataAsset]]
+    invalid: Sequence[InvalidAsset]
+
+
 def fetch_assets(
     client: AssetClient,
     subjects: Collection[str],
+    recorded: Container[str] = (),
     *,
     by_subject: bool = False,
     progress: Progress = lambda done: None,
-) -> dict[str, list[DataAsset]]:
-    """Usable assets (ready, not archived) by subject.
+) -> FoundAssets:
+    """Search for the assets of subjects: one search by pages of 1000, or two for each subject.
 
-    One search by pages of 1000, or two for each subject.
+    Args:
+        recorded: Ids of assets that are recorded for sessions of these subjects.
     """
     wanted = set(subjects)
-    found: dict[str, dict[str, DataAsset]] = {}
+    found: dict[str, DataAsset] = {}
+    invalid: dict[InvalidAsset, None] = {}
     seen = 0
     for params in subject_searches(subjects) if by_subject else [{}]:
         for page in client.search(**params):
             seen += len(page)
             for raw in page:
-                match = SEARCHED_NAMES.match(str(raw.get("name")))
-                if match is None or match["subject"] not in wanted:
-                    continue
-                asset = read_asset(raw)
-                if asset.is_usable:
-                    # pages may overlap while assets are being added: an id counts once
-                    found.setdefault(match["subject"], {})[asset.id] = asset
+                asset = read_session_asset(raw, wanted, recorded)
+                if isinstance(asset, InvalidAsset):
+                    invalid[asset] = None
+                # pages may overlap while assets are being added: an id counts once
+                elif asset is not None and found.setdefault(asset.id, asset) != asset:
+                    invalid[_contradicted(asset)] = None
             progress(seen)
-    return {subject: list(assets.values()) for subject, assets in found.items()}
+    invalid_ids = {one.id for one in invalid}
+    by_subjects: dict[str, list[DataAsset]] = {}
+    for asset in found.values():
+        if asset.id in invalid_ids:
+            invalid[_contradicted(asset)] = None
+        elif asset.is_usable:
+            by_subjects.setdefault(asset.match["subject"], []).append(asset)
+    return FoundAssets(by_subjects, sorted(invalid, key=lambda one: (one.label, one.reason)))
+
+
+def _contradicted(asset: DataAsset) -> InvalidAsset:
+    reason = "id: the search gives different assets of this id"
+    label = f"{asset.name} ({asset.id})"
+    if asset.platform == "SmartSPIM":
+        return InvalidAsset(label, reason, asset.id, subjects=frozenset([asset.match["subject"]]))
+    return InvalidAsset(label, reason, asset.id, days=frozenset([asset.day]))
 
 
 def subject_searches(subjects: Collection[str]) -> Iterator[dict[str, str]]:
@@ -223,39 +318,45 @@ def subject_searches(subjects: Collection[str]) -> Iterator[dict[str, str]]:
         yield {"query": subject}
 
 
-def read_asset(raw: dict[str, Any]) -> DataAsset:
-    """What the API sent, as an asset. SourceError if it is none."""
-    try:
-        return DataAsset.model_validate(raw)
-    except pydantic.ValidationError as error:
-        details = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise SourceError(SOURCE, f"data asset {raw.get('id')} is not as the API describes it: {details}") from None
+def _recorded_assets(record: Record) -> Iterator[Asset]:
+    if isinstance(record.codeocean, CodeOcean):
+        facts = (getattr(record.codeocean, name) for name in CodeOcean.model_fields)
+        yield from (fact for fact in facts if isinstance(fact, Asset))
 
 
-def _check_vanished(client: AssetClient, assets: Mapping[str, list[DataAsset]], records: Collection[Record]) -> None:
-    """Believe that a recorded asset is gone only when asking for it says so.
+def _check_vanished(client: AssetClient, found: FoundAssets, records: Collection[Record]) -> list[InvalidAsset]:
+    """Believe that a recorded asset is gone only when asking for it says so; return those that are invalid instead.
 
     A search that leaves assets out looks just like assets that were deleted.
     """
-    present = {asset.id for group in assets.values() for asset in group}
-    vanished: dict[str, str] = {}
-    for record in records:
-        if isinstance(record.codeocean, CodeOcean):
-            for name in CodeOcean.model_fields:
-                fact = getattr(record.codeocean, name)
-                if isinstance(fact, Asset) and fact.id not in present:
-                    vanished[fact.id] = fact.name
+    present = {asset.id for group in found.assets.values() for asset in group}
+    present.update(one.id for one in found.invalid)
+    vanished = {
+        asset.id: asset.name for record in records for asset in _recorded_assets(record) if asset.id not in present
+    }
+    subjects = {subject_of(record.id) for record in records}
+    invalid: list[InvalidAsset] = []
     # spread over all of them: an answer that broke off lacks what comes late in it
     step = -(-len(vanished) // _ASKED_AGAIN) or 1
     for asset_id, name in list(vanished.items())[::step]:
         raw = client.get(asset_id)
-        if raw is None or not read_asset(raw).is_usable or raw.get("name") != name:
+        asset = None if raw is None else read_session_asset(raw, subjects, vanished)
+        if isinstance(asset, InvalidAsset):
+            invalid.append(asset)
+        if not isinstance(asset, DataAsset) or not asset.is_usable or asset.name != name:
             continue
         archived = client.search(query=f'name:"{name}"', archived=True)
         if not any(item.get("id") == asset_id for page in archived for item in page):
             raise SourceError(
                 SOURCE, f"the search left out {name} ({asset_id}), which is there: its answer is not whole; not used"
             )
+    return invalid
+
+
+def _parse_page(content: Any) -> Any:
+    if not _is_page(content):
+        raise ValueError("no results and has_more in the page")
+    return content
 
 
 def _is_page(content: Any) -> bool:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from npc_lims.errors import MissingCredentials, SourceError
 from npc_lims.problems import Problem
-from npc_lims.sources.assets import DataAsset
+from npc_lims.sources.asset_model import DataAsset
 from npc_lims.sources.objects import ObjectStore
 from npc_lims.sources.s3 import asset_root, asset_uri
 

@@ -344,6 +344,28 @@ def test_an_archived_asset_is_gone(cloud: Cloud, synced: Path) -> None:
     assert [change["what"] for change in json.loads(done.out)["changes"]] == [["no longer sorted"]]
 
 
+@pytest.mark.parametrize(
+    ("fields", "what"),
+    [({"created": None}, "created"), ({"created": 10**18}, "created"), ({"name": "\ud800"}, "name"), ({"id": 7}, "id")],
+)
+def test_an_invalid_asset_costs_no_fact_and_is_reported(
+    cloud: Cloud, synced: Path, fields: dict[str, Any], what: str
+) -> None:
+    assets = [
+        {**one, **fields} if one["name"].startswith(f"ecephys_{UPLOADED}") else one for one in cloud.codeocean.assets
+    ]
+    cloud.codeocean_proxy.rule = always(Status(200, {}, json.dumps({"has_more": False, "results": assets}).encode()))
+    before = load_complete(synced)
+    reasons = assert_everything_kept(cloud, synced, {"codeocean"}, *ALONE)
+    assert f"is not as the API describes it: {what}: " in reasons["codeocean"]
+    assert load_complete(synced) == before, "the source was not read whole"
+
+
+def load_complete(folder: Path) -> object:
+    content = ruamel.yaml.YAML(typ="safe", pure=True).load((folder / "state" / "sync.yaml").read_bytes())
+    return content["sources"]["codeocean"]["last_complete"]
+
+
 def test_an_asset_without_a_name_field_fails_the_source(cloud: Cloud, synced: Path) -> None:
     """What the API never gives is not guessed at."""
     broken = [{k: v for k, v in a.items() if k != "state"} for a in cloud.codeocean.assets]

@@ -1,0 +1,279 @@
+"""Data assets as Code Ocean sends them: what is valid, and which sessions an invalid one may belong to. Pure.
+
+An invalid asset is skipped and reported. The sessions that it may belong to are told, in this order, by its name (its
+subject and day; only its subject where there is no such day or for imaging), by the id of an asset that is recorded, by
+a subject in its other texts. If nothing tells, it may belong to any session.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import functools
+import re
+from collections.abc import Container, Iterator, Mapping
+from typing import Annotated, Any, Literal, Optional
+
+import pydantic
+
+from npc_lims.errors import SourceError
+from npc_lims.model import Asset
+from npc_lims.session_id import day_of, subject_of
+from npc_lims.utc import utc_text
+from npc_lims.utils.text import single_line
+from npc_lims.utils.timestamps import is_future
+
+__all__ = [
+    "LATEST_SECOND",
+    "SEARCHED_NAMES",
+    "DataAsset",
+    "InvalidAsset",
+    "Line",
+    "asset_texts",
+    "read_asset",
+    "read_session_asset",
+]
+
+SEARCHED_NAMES = re.compile(
+    r"(?P<platform>ecephys|behavior|SmartSPIM)_(?P<subject>[0-9]{6,7})"
+    r"_(?P<date>[0-9]{4}-[0-9]{2}-[0-9]{2})_(?P<time>[0-9]{2}-[0-9]{2}-[0-9]{2})(?P<rest>_.*)?\Z"
+)
+"""Names of the assets that sessions are made of: `<platform>_<subject>_<date>_<time>[_<process>_<date>_<time>]`."""
+
+LATEST_SECOND = 253_402_300_799
+"""The last second of the year 9999, since 1970."""
+
+_MOMENT = re.compile(r"_([0-9]{4}-[0-9]{2}-[0-9]{2})_([0-9]{2}-[0-9]{2}-[0-9]{2})(?![^_])")
+_SUBJECT = re.compile(r"(?<![0-9])[0-9]{6,7}(?![0-9])")
+_SUBJECT_KEY = "subject id"
+
+
+def _check_line(text: str) -> str:
+    if not text.isprintable() or text != text.strip():
+        raise ValueError("a text on one line, without control characters and space around it, is expected")
+    return text
+
+
+_Text = Annotated[str, pydantic.Field(max_length=1024), pydantic.AfterValidator(_check_line)]
+Line = Annotated[_Text, pydantic.Field(min_length=1)]
+"""A text on one line, not empty: no control characters, lone surrogates or space around it."""
+AssetId = Annotated[str, pydantic.Field(pattern=r"^[0-9A-Za-z][0-9A-Za-z_.-]{0,199}$")]
+
+
+class _Strict(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(strict=True)
+
+
+class SourceBucket(_Strict):
+    origin: str = "aws"
+    bucket: Optional[_Text] = None
+    prefix: Optional[_Text] = None
+
+
+class DataAsset(_Strict):
+    """The fields of the API's data asset that are used here; the rest is ignored."""
+
+    id: AssetId
+    name: Line
+    created: int = pydantic.Field(ge=0, le=LATEST_SECOND)
+    """Seconds since 1970."""
+    state: Literal["draft", "ready", "failed"]
+    type: str
+    files: Optional[int] = pydantic.Field(None, ge=0)
+    tags: Optional[list[str]] = None
+    custom_metadata: Optional[dict[str, Any]] = None
+    source_bucket: Optional[SourceBucket] = None
+    archived: bool = False
+
+    @property
+    def is_usable(self) -> bool:
+        return self.state == "ready" and not self.archived
+
+    @property
+    def location(self) -> str | None:
+        source = self.source_bucket
+        if source is None or not source.bucket:
+            return None
+        scheme = "gs" if source.origin == "gcp" else "s3"
+        return f"{scheme}://{source.bucket}/{source.prefix or ''}".rstrip("/")
+
+    @functools.cached_property
+    def match(self) -> re.Match[str]:
+        """The parts of the name; asked for several times of each of many thousand assets."""
+        match = SEARCHED_NAMES.match(self.name)
+        assert match is not None, f"{self.name} was let through by the search"
+        return match
+
+    @property
+    def platform(self) -> str:
+        return self.match["platform"]
+
+    @property
+    def start(self) -> tuple[str, str]:
+        """Date and time of the recording that it belongs to."""
+        match = self.match
+        return match["date"], match["time"]
+
+    @property
+    def day(self) -> str:
+        """Subject and date, as in the id of a session."""
+        return f"{self.match['subject']}_{self.match['date']}"
+
+    @property
+    def process(self) -> str:
+        """What follows the session in the name: empty for raw data."""
+        return self.match["rest"] or ""
+
+    @property
+    def is_sorted(self) -> bool:
+        return self.platform == "ecephys" and "_sorted" in self.process
+
+    @property
+    def is_raw(self) -> bool:
+        if self.is_sorted:
+            return False
+        return (self.custom_metadata or {}).get("data level") == "raw data" or "raw" in (self.tags or ())
+
+    def as_fact(self) -> Asset:
+        return Asset(id=self.id, name=self.name, created=utc_text(self.created), location=self.location)
+
+
+@dataclasses.dataclass(frozen=True)
+class InvalidAsset:
+    """A data asset that is not as the API describes one.
+
+    Attributes:
+        label: Its name and id, as far as it has them, on one line.
+        reason: What is wrong with it, on one line.
+        id: Its id; empty if that is no text.
+        days: Sessions that it may belong to, by subject and date (`626791_2022-08-15`).
+        subjects: Subjects to any of whose sessions it may belong.
+    """
+
+    label: str
+    reason: str
+    id: str
+    days: frozenset[str] = frozenset()
+    subjects: frozenset[str] = frozenset()
+
+    def may_belong_to(self, session_id: str) -> bool:
+        """Whether it may be that session's, as far as it tells by itself."""
+        is_told = bool(self.days or self.subjects)
+        return not is_told or day_of(session_id) in self.days or subject_of(session_id) in self.subjects
+
+    def __str__(self) -> str:
+        return f"data asset {self.label} is not as the API describes it: {self.reason}"
+
+
+def read_asset(raw: Mapping[str, Any]) -> DataAsset:
+    """Return a data asset, of whatever name.
+
+    Raises:
+        SourceError: It is not as the API describes it.
+    """
+    try:
+        return _validate(raw)
+    except ValueError as error:
+        raise SourceError("codeocean", str(InvalidAsset(_label(raw), str(error), ""))) from None
+
+
+def read_session_asset(
+    raw: Mapping[str, Any], subjects: Container[str], recorded: Container[str] = ()
+) -> DataAsset | InvalidAsset | None:
+    """Return an asset of one of *subjects*, in whatever state; None for one that is about something else.
+
+    Args:
+        recorded: Ids of assets that are recorded: one of these may not become another thing by a damaged name.
+    """
+    name = raw.get("name")
+    match = SEARCHED_NAMES.match(_cleaned(name))
+    if match is None:
+        return _read_other(raw, subjects, recorded)
+    if match["subject"] not in subjects:
+        return None
+    try:
+        asset = _validate(raw)
+        for date, time in _MOMENT.findall(asset.name):
+            _check_moment(date, time)
+        return asset
+    except ValueError as error:
+        if _is_unusable(raw):
+            return None
+        subject, date = match["subject"], match["date"]
+        invalid = InvalidAsset(_label(raw), str(error), _id_of(raw))
+        if match["platform"] == "SmartSPIM" or not _is_moment(date, "00-00-00"):
+            return dataclasses.replace(invalid, subjects=frozenset([subject]))
+        return dataclasses.replace(invalid, days=frozenset([f"{subject}_{date}"]))
+
+
+def _read_other(raw: Mapping[str, Any], subjects: Container[str], recorded: Container[str]) -> InvalidAsset | None:
+    """Return an asset whose name is not that of a session's: invalid if it is no proper name at all."""
+    name = raw.get("name")
+    if (isinstance(name, str) and name.strip() and name.isprintable()) or _is_unusable(raw):
+        return None
+    has_name = bool(_cleaned(name))
+    invalid = InvalidAsset(_label(raw), "name: a text on one line is expected", _id_of(raw))
+    named = {text for one in asset_texts(raw) for text in _SUBJECT.findall(one)}
+    of_subjects = frozenset(subject for subject in named if subject in subjects)
+    if of_subjects or invalid.id in recorded:
+        return dataclasses.replace(invalid, subjects=of_subjects)
+    metadata = raw.get("custom_metadata")
+    subject = metadata.get(_SUBJECT_KEY) if isinstance(metadata, dict) else None
+    is_of_another = isinstance(subject, (str, int)) and _SUBJECT.fullmatch(str(subject)) is not None
+    return None if has_name or is_of_another else invalid
+
+
+def asset_texts(raw: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the texts of an asset that may name a subject; of fields that are not as described what can be read."""
+    for field in ("name", "description", "mount", "tags", "custom_metadata", "source_bucket"):
+        value = raw.get(field)
+        values = value if isinstance(value, list) else value.values() if isinstance(value, dict) else (value,)
+        yield from (str(one) for one in values if isinstance(one, (str, int)))
+
+
+def _validate(raw: Mapping[str, Any]) -> DataAsset:
+    try:
+        asset = DataAsset.model_validate(raw)
+    except pydantic.ValidationError as error:
+        details = error.errors(include_input=False, include_url=False)
+        text = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in details[:5])
+        raise ValueError(single_line(text, 300)) from None
+    if is_future(asset.created):
+        raise ValueError(f"created: {utc_text(asset.created)} is in the future")
+    return asset
+
+
+def _check_moment(date: str, time: str) -> None:
+    if not _is_moment(date, time):
+        raise ValueError(f"name: there is no time {date}_{time}")
+
+
+def _is_moment(date: str, time: str) -> bool:
+    try:
+        datetime.datetime(*map(int, f"{date}-{time}".split("-")))  # type: ignore[arg-type]
+    except ValueError:
+        return False
+    return True
+
+
+def _is_unusable(raw: Mapping[str, Any]) -> bool:
+    """Whether an asset says that it is not ready, or archived: what else is wrong with it does not matter then."""
+    return raw.get("state") in ("draft", "failed") or raw.get("archived") is True
+
+
+def _cleaned(name: object) -> str:
+    """Return a name without what cannot be seen in it; an empty text for what is no text."""
+    if not isinstance(name, str):
+        return ""
+    return (name if name.isprintable() else "".join(char for char in name if char.isprintable())).strip()
+
+
+def _id_of(raw: Mapping[str, Any]) -> str:
+    found = raw.get("id")
+    return found if isinstance(found, str) else ""
+
+
+def _label(raw: Mapping[str, Any]) -> str:
+    name, asset_id = raw.get("name"), raw.get("id")
+    shown = single_line(name, 200) if isinstance(name, str) and name.strip() else "without a name"
+    return f"{shown} ({single_line(asset_id, 100) if isinstance(asset_id, (str, int)) else 'without an id'})"
