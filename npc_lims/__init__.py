@@ -83,6 +83,7 @@ _NAMES = {
         "NpcLimsWarning",
         "PipelinesError",
         "RemoteStateError",
+        "SelectionError",
         "SessionIndexError",
         "SessionUnavailable",
         "SettingsError",

@@ -76,6 +76,7 @@ from npc_lims.errors import (
     NpcLimsWarning as NpcLimsWarning,
     PipelinesError as PipelinesError,
     RemoteStateError as RemoteStateError,
+    SelectionError as SelectionError,
     SessionIndexError as SessionIndexError,
     SessionUnavailable as SessionUnavailable,
     SettingsError as SettingsError,

@@ -10,7 +10,17 @@ from pathlib import Path
 from npc_lims.errors import SettingsError
 from npc_lims.utils.redaction import SECRET_VARIABLES, register_secret
 
-__all__ = ["DOTENV", "NO_PAGES", "RAW_URL", "REF", "REPO", "TTL", "Environment", "read_environment"]
+__all__ = [
+    "DOTENV",
+    "NO_PAGES",
+    "RAW_URL",
+    "REF",
+    "REPO",
+    "TTL",
+    "Environment",
+    "in_github_actions",
+    "read_environment",
+]
 
 DOTENV = ".env"
 REPO = "AllenInstitute/npc_lims"
@@ -63,6 +73,11 @@ def read_environment(environ: Mapping[str, str] | None = None, folder: Path | No
             register_secret(value)
     # a variable set to nothing is not set
     return Environment({name: value for name, value in values.items() if value != ""}, dotenv_path)
+
+
+def in_github_actions() -> bool:
+    """Return True in a step of a workflow: errors become annotations, and remedies name what is set on GitHub."""
+    return os.environ.get("GITHUB_ACTIONS") == "true"
 
 
 def _find_dotenv(folder: Path) -> Path | None:

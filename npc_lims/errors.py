@@ -22,6 +22,7 @@ NpcLimsError
 ├── RemoteStateError        the published state could not be fetched
 │   ├── NoRemoteState       GitHub answered, and there is no state at that address
 │   └── SessionUnavailable  (also ValueError) nor could all sources be queried for the session
+├── SelectionError          an option names a source, session or process that cannot be
 └── SyncRefused             a sync would remove or blank too much at once
 
 NpcLimsWarning              (a UserWarning)
@@ -68,6 +69,7 @@ __all__ = [
     "NpcLimsWarning",
     "PipelinesError",
     "RemoteStateError",
+    "SelectionError",
     "SessionIndexError",
     "SessionUnavailable",
     "SettingsError",
@@ -224,6 +226,10 @@ class NoRemoteState(RemoteStateError):
 
 class SessionUnavailable(RemoteStateError, ValueError):
     """Neither the published state nor every source could be queried, so that a session may exist or not."""
+
+
+class SelectionError(NpcLimsError):
+    """An option or argument names a source, session or process that cannot be: whoever named it is to correct it."""
 
 
 class SyncRefused(NpcLimsError):

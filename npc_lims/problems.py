@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Literal
 
 from npc_lims.utils.redaction import safe_text
 from npc_lims.utils.text import single_line
 
-__all__ = ["Problem", "Severity"]
+__all__ = ["Problem", "Severity", "workflow_command"]
 
 Severity = Literal["error", "warning"]
 
@@ -44,11 +46,24 @@ class Problem:
         return f"{self.file}:{self.line}:{self.column}: {self.severity}: {self.message}"
 
     def as_github_annotation(self) -> str:
-        """The problem as a workflow command, which GitHub shows on the line of the pull request."""
-        return (
-            f"::{self.severity} file={_escape_property(self.file)},line={self.line},col={self.column}"
-            f"::{_escape_data(self.message)}"
-        )
+        """The problem as a workflow command, which GitHub shows on the line of the file."""
+        place = {"file": _in_repository(self.file), "line": str(self.line), "col": str(self.column)}
+        return workflow_command(self.severity, self.message, place)
+
+
+def workflow_command(name: str, message: str, properties: Mapping[str, str] | None = None) -> str:
+    """Return the line that makes *message* an annotation of a run of GitHub Actions (`::error file=a.yaml::b`)."""
+    given = ",".join(f"{key}={_escape_property(value)}" for key, value in (properties or {}).items())
+    return f"::{name}{' ' if given else ''}{given}::{_escape_data(message)}"
+
+
+def _in_repository(file: str) -> str:
+    """*file* relative to the checkout that it lies in, as GitHub names it; as it is if it lies in none."""
+    if "://" in file:
+        return file
+    path = Path(file).resolve()
+    root = next((parent for parent in path.parents if (parent / ".git").exists()), None)
+    return file if root is None else path.relative_to(root).as_posix()
 
 
 def _escape_data(text: str) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from npc_lims.errors import InputFileError, NpcLimsError, NpcLimsWarning, SourceError
+from npc_lims.errors import InputFileError, NoSessionInfo, NpcLimsError, NpcLimsWarning, SourceError
 from npc_lims.model import SECTIONS, Record
 from npc_lims.notice import notify
 from npc_lims.observed import Observed
@@ -197,7 +197,7 @@ def observe(settings: Settings, options: SyncOptions, reporter: Reporter | None 
 
     Raises:
         StateError: The state folder is damaged.
-        NpcLimsError: A session of `options.sessions` is not known.
+        NoSessionInfo: A session of `options.sessions` is not known.
     """
     return _observe(settings, options, _read(options.state), reporter or SilentReporter())
 
@@ -375,7 +375,7 @@ def _check_known(sessions: Collection[str], known: Collection[str], observations
     if unknown:
         failures = [one.failure for one in observations if one.failure is not None and one.source in _LISTING]
         unread = f"; not all of these could be read: {'; '.join(map(str, failures))}" if failures else ""
-        raise NpcLimsError(
+        raise NoSessionInfo(
             f"no such session: {', '.join(unknown)}; a session is known once it is in tracked_sessions.yaml "
             f"or in a training workbook{unread}"
         )

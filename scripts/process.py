@@ -12,9 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from npc_lims.cli import main
-
-RUN = "{GITHUB_SERVER_URL}/{GITHUB_REPOSITORY}/actions/runs/{GITHUB_RUN_ID}"
+from github_job import run_command, run_url, set_output
 
 
 def wanted(inputs: Mapping[str, Any]) -> list[str]:
@@ -27,18 +25,27 @@ def wanted(inputs: Mapping[str, Any]) -> list[str]:
     return [*(f"{option}={value}" for option, value in chosen.items() if value), "--", *names]
 
 
-def arguments(command: str, environ: Mapping[str, str]) -> tuple[list[str], list[str]]:
+def is_complete(inputs: Mapping[str, Any]) -> bool:
+    """Whether nobody selected anything: the run does all that a scheduled one does."""
+    return wanted(inputs) == ["--"]
+
+
+def arguments(command: str, environ: Mapping[str, str], inputs: Mapping[str, Any]) -> tuple[list[str], list[str]]:
     """Options for a command, before and after those that it is called with."""
     if command in ("start", "collect"):
         return [f"--summary={environ['GITHUB_STEP_SUMMARY']}"], []
-    here = ["--publish", f"--branch={environ['GITHUB_REF']}", f"--by={RUN.format_map(environ)}"]
-    if command == "record":
-        return here, []
-    payload = json.loads(Path(environ["GITHUB_EVENT_PATH"]).read_text(encoding="utf-8"))
-    return here, wanted(payload.get("inputs") or {})
+    here = ["--publish", f"--branch={environ['GITHUB_REF']}", f"--by={run_url(environ)}"]
+    return here, wanted(inputs) if command == "claim" else []
+
+
+def main(command: str, more: list[str]) -> int:
+    payload = json.loads(Path(os.environ["GITHUB_EVENT_PATH"]).read_text(encoding="utf-8"))
+    inputs = payload.get("inputs") or {}
+    before, after = arguments(command, os.environ, inputs)
+    if command == "claim":
+        set_output("outcome", json.dumps({"answered": [], "failed": [], "complete": is_complete(inputs)}))
+    return run_command(["process", command, *before, *more, *after], is_request=not is_complete(inputs))
 
 
 if __name__ == "__main__":
-    before, after = arguments(sys.argv[1], os.environ)
-    sys.argv[1:] = ["process", sys.argv[1], *before, *sys.argv[2:], *after]
-    main()
+    sys.exit(main(sys.argv[1], sys.argv[2:]))

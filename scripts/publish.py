@@ -5,15 +5,13 @@ from __future__ import annotations
 import os
 import sys
 
-from npc_lims.cli import main
-
-RUN = "{GITHUB_SERVER_URL}/{GITHUB_REPOSITORY}/actions/runs/{GITHUB_RUN_ID}"
+from github_job import outcome_file, run_command, run_url
 
 if __name__ == "__main__":
     of_this_run = [
         f"--branch={os.environ['GITHUB_REF']}",
         f"--summary={os.environ['GITHUB_STEP_SUMMARY']}",
-        f"--trailer=Npc-Lims-Run={RUN.format_map(os.environ)}",
+        f"--trailer=Npc-Lims-Run={run_url()}",
+        f"--outcome={outcome_file()}",
     ]
-    sys.argv[1:1] = ["publish", *of_this_run]
-    main()
+    sys.exit(run_command(["publish", *of_this_run, *sys.argv[1:]]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import pickle
+from pathlib import Path
 
 import pytest
 
@@ -68,6 +69,21 @@ def test_errors_survive_a_process_pool(error: errors.NpcLimsError) -> None:
 def test_problem_as_annotation_escapes_what_github_would_read_otherwise() -> None:
     problem = Problem("a,b:c.xlsx[626791]", 2, 0, "warning", "50 %\r\nof: it, all")
     assert problem.as_github_annotation() == ("::warning file=a%2Cb%3Ac.xlsx[626791],line=2,col=0::50 %25 of: it, all")
+
+
+def test_an_annotation_names_its_file_as_the_repository_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def file_of(name: object) -> str:
+        return Problem(str(name), 1, 1, "error", "bad").as_github_annotation().split("file=")[1].split(",")[0]
+
+    inside = tmp_path / "checkout" / "lab"
+    inside.mkdir(parents=True)
+    (tmp_path / "checkout" / ".git").mkdir()
+    monkeypatch.chdir(inside)
+    for name in (inside / "a.yaml", "a.yaml", "../lab/a.yaml", "./a.yaml"):
+        assert file_of(name) == "lab/a.yaml"
+    # what lies in no checkout is named as it is
+    assert file_of("s3://bucket/a.xlsx[626791]") == "s3%3A//bucket/a.xlsx[626791]"
+    assert file_of(tmp_path / "a.yaml") == str(tmp_path / "a.yaml")
 
 
 def test_problems_sort_by_place() -> None:

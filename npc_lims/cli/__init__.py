@@ -37,7 +37,7 @@ def main() -> None:
         with _ended_as_by_ctrl_c():
             code = _run()
     except BaseException as error:
-        code = tell(error)
+        sys.exit(tell(error))  # its context is the error, for scripts that run a command in their process
     sys.exit(code)
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 from rich.console import Console
 
+from npc_lims.environment import in_github_actions
+from npc_lims.problems import Problem, workflow_command
 from npc_lims.utils.redaction import safe_text
 
-__all__ = ["can_print", "complain", "err", "note", "out", "symbol", "warn"]
+__all__ = ["can_print", "complain", "err", "list_problems", "note", "out", "symbol", "warn"]
 
 _PIPE_WIDTH = 200
 _SYMBOLS = {True: ("✓", "y", "green"), False: ("·", "n", "dim"), None: ("?", "?", "yellow"), "n/a": ("–", "-", "dim")}
@@ -25,9 +28,22 @@ def err() -> Console:
     return Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
-def complain(message: str) -> None:
-    """Print an error: what was found, and at its end what to do."""
-    _tell("error", "bold red", message)
+def complain(message: str, *, annotate: bool = True) -> None:
+    """Print an error: what was found, and at its end what to do.
+
+    Args:
+        annotate: In GitHub Actions it is an annotation of the run; not if it only sums up others.
+    """
+    if annotate and in_github_actions():
+        err().print(workflow_command("error", safe_text(message), {"title": "npc-lims"}))
+    else:
+        _tell("error", "bold red", message)
+
+
+def list_problems(problems: Iterable[Problem]) -> None:
+    """Print problems as compilers list them, in GitHub Actions as annotations of their files."""
+    for problem in problems:
+        print(problem.as_github_annotation() if in_github_actions() else problem, file=sys.stderr)
 
 
 def warn(message: str) -> None:

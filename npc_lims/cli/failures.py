@@ -9,21 +9,20 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, cast
 
 import typer
 
-from npc_lims.cli.console import complain, warn
+from npc_lims.cli.console import complain, list_problems, warn
 from npc_lims.cli.exit_codes import ExitCode
-from npc_lims.errors import InputFileError, NpcLimsError, NpcLimsWarning, SyncRefused
+from npc_lims.errors import InputFileError, NoSessionInfo, NpcLimsError, NpcLimsWarning, SelectionError, SyncRefused
 from npc_lims.unexpected import describe_unexpected
 
 if TYPE_CHECKING:
-    from npc_lims.problems import Problem
     from npc_lims.sources.observation import Observation
 
-__all__ = ["report_failed_sources", "show_warning", "tell"]
+__all__ = ["is_selection_mistake", "report_failed_sources", "show_warning", "tell"]
 
 # typer has a copy of click inside, older releases of it depend on click: the classes are got at through one that it
 # has always exported
@@ -58,16 +57,23 @@ def tell(error: BaseException) -> int:
     if message is None:
         complain(f"{describe_unexpected(error)}; report it with that file: {_ISSUES}")
         return ExitCode.UNEXPECTED
-    complain(message)
+    complain(message, annotate=not isinstance(error, InputFileError))
     return ExitCode.REFUSED if isinstance(error, SyncRefused) else ExitCode.MISTAKE
+
+
+def is_selection_mistake(error: BaseException | None) -> bool:
+    """Return True if a command was refused for an option or argument: whoever gave it is to correct it."""
+    return isinstance(error, (SelectionError, NoSessionInfo, _UsageError))
 
 
 def report_failed_sources(observations: Iterable[Observation]) -> None:
     """Print why each source failed, after the errors in its file if there are any."""
     for one in observations:
         if one.failure is not None:
-            _list_problems([problem for problem in one.problems if problem.is_error])
-            complain(f"{one.source} failed, what is recorded of it stays: {one.failure.reason}")
+            errors = [problem for problem in one.problems if problem.is_error]
+            list_problems(errors)
+            message = f"{one.source} failed, what is recorded of it stays: {one.failure.reason}"
+            complain(message, annotate=not errors)
 
 
 def show_warning(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
@@ -95,15 +101,10 @@ def _message(error: BaseException) -> str | None:
 def _of_file(error: InputFileError) -> str:
     """The problems, as compilers list them, are printed before."""
     problems = error.errors
-    _list_problems(problems)
+    list_problems(problems)
     files = ", ".join(dict.fromkeys(problem.file for problem in problems))
     count = f"{len(problems):,} error{'' if len(problems) == 1 else 's'}"
     return f"{files}: {count}, listed above; correct them and give the command again"
-
-
-def _list_problems(problems: Sequence[Problem]) -> None:
-    for problem in problems:
-        print(problem, file=sys.stderr)
 
 
 def _of_usage(error: Any) -> str:

@@ -18,6 +18,7 @@ from npc_lims.cli.options import (
     sources_of,
     tracked_beside,
 )
+from npc_lims.cli.outcome import OUTCOME_HELP, write_outcome
 from npc_lims.cli.places import checkout
 
 __all__ = ["observe_command"]
@@ -40,6 +41,7 @@ def observe_command(
     ),
     full: bool = typer.Option(False, "--full", help="Read again also what has not changed."),
     allow_removals: bool = typer.Option(False, "--allow-removals", help="Go on where the breaker would refuse."),
+    outcome: Optional[Path] = typer.Option(None, help=OUTCOME_HELP),
 ) -> None:
     """Ask the sources, and write what they say to a file.
 
@@ -82,6 +84,7 @@ def observe_command(
         observed = observe(settings, options, report)
     path = into / file_name(observed.scope)
     write_observed(path, observed)
+    write_outcome(outcome, [observed], observed.failures)
     sources = ", ".join(one.source for one in observed.observations if one.failure is None)
     out().print(f"{path}: what {sources or 'no source'} said")
     report_failed_sources(observed.observations)

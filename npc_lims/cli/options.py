@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Optional
 
 from npc_lims.cli.places import checkout
-from npc_lims.errors import NpcLimsError
+from npc_lims.errors import NpcLimsError, SelectionError
 from npc_lims.model import SECTIONS
 from npc_lims.sources import TRACKED_FILE
 
@@ -43,32 +43,32 @@ def tracked_beside(folder: Path) -> Path:
 def sources_of(only: Optional[list[str]]) -> list[str]:
     """
     Raises:
-        NpcLimsError: One of these is no source.
+        SelectionError: One of these is no source.
     """
     chosen = _split(only)
     unknown = [name for name in chosen if name not in SECTIONS]
     if unknown:
-        raise NpcLimsError(f"--only {','.join(unknown)}: no such source; there are {', '.join(SECTIONS)}")
+        raise SelectionError(f"--only {','.join(unknown)}: no such source; there are {', '.join(SECTIONS)}")
     return [name for name in SECTIONS if name in chosen] if chosen else list(SECTIONS)
 
 
 def session_ids_of(values: Optional[list[str]]) -> Optional[frozenset[str]]:
     """
     Raises:
-        NpcLimsError: One of these is no session id, or there are none.
+        SelectionError: One of these is no session id, or there are none.
     """
     from npc_lims.session_id import parse_session_id
 
     if values is None:
         return None
     if not _split(values):
-        raise NpcLimsError("--sessions names no session; leave it out for all of them")
+        raise SelectionError("--sessions names no session; leave it out for all of them")
     ids = []
     for value in _split(values):
         try:
             ids.append(parse_session_id(value))
         except ValueError:
-            raise NpcLimsError(f"--sessions {value}: there is no subject and date in it") from None
+            raise SelectionError(f"--sessions {value}: there is no subject and date in it") from None
     return frozenset(ids)
 
 

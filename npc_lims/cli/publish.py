@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Optional
 
@@ -11,11 +9,10 @@ import typer
 
 from npc_lims.cli.console import complain, note, out
 from npc_lims.cli.exit_codes import ExitCode
+from npc_lims.cli.outcome import OUTCOME_HELP, gaps_of, write_outcome
 from npc_lims.cli.places import checkout
 
 if TYPE_CHECKING:
-    from npc_lims.errors import SourceError
-    from npc_lims.observed import Observed
     from npc_lims.publishing.publish import Published
 
 __all__ = ["publish_command"]
@@ -30,9 +27,7 @@ def publish_command(
     trailer: Optional[list[str]] = typer.Option(None, help="KEY=VALUE for the end of commit messages; repeat."),
     dry_run: bool = typer.Option(False, "--dry-run", help="Show the commits that would be made; push nothing."),
     summary: Optional[Path] = typer.Option(None, help="Append what changed to this file, as Markdown."),
-    outcome: Optional[Path] = typer.Option(
-        None, help="Write which sources answered and which failed to this file, as JSON, for npc-lims alert."
-    ),
+    outcome: Optional[Path] = typer.Option(None, help=OUTCOME_HELP),
 ) -> None:
     """Commit and push what syncs saw.
 
@@ -43,7 +38,8 @@ def publish_command(
     right to push, as git has it.
 
     Exits with 0 if it was pushed, or if there is nothing to push; 2 if it cannot be; 3 if some of it could not be
-    applied (the rest is pushed); 4 if the breaker refuses.
+    applied, or if --observed holds no observation at all or lacks shards (the rest is pushed); 4 if the breaker
+    refuses.
 
     \b
     Examples:
@@ -63,7 +59,7 @@ def publish_command(
     if summary is not None:
         summary.open("a").close()  # if it cannot be written, now is the time to say so
     # at once: whoever wants to know wants to even if nothing can be published
-    _write_outcome(outcome, looks, ())
+    write_outcome(outcome, looks, [failure for look in looks for failure in look.failures])
     if not looks:
         _check_clean(folder)
         out().print("nothing to publish: no sync in this checkout waits for it (npc-lims sync)")
@@ -76,7 +72,8 @@ def publish_command(
         dry_run=dry_run,
         backoff=settings.backoff,
     )
-    _write_outcome(outcome, looks, done.failures)
+    # what was seen of the tracked file was read again where it is published
+    write_outcome(outcome, looks, done.failures)
     kept = [one.path for one, is_applied in zip(waiting, done.applied) if not is_applied]
     if not dry_run:
         for one in waiting:
@@ -90,7 +87,10 @@ def publish_command(
         complain(f"{failure.source} could not be applied, what is recorded of it stays: {failure.reason}")
     for path in kept:
         note(f"{path} is kept until all of it is applied; to give it up, delete the file")
-    if done.unapplied:
+    gaps = gaps_of(looks)
+    for name, reason in gaps.items():
+        complain(f"{name}: {reason}")
+    if done.unapplied or gaps:
         raise typer.Exit(ExitCode.INCOMPLETE)
 
 
@@ -114,19 +114,6 @@ def _check_clean(folder: Path) -> None:
             "then npc-lims sync and publish"
         )
     raise GitError(f"{folder} has changes, but no sync in this checkout waits to be published. {remedy}")
-
-
-def _write_outcome(path: Optional[Path], looks: Sequence[Observed], failures: Sequence[SourceError]) -> None:
-    if path is None:
-        return
-    # what a look saw of the tracked file is read again where it is published
-    failed = {one.source: one.reason for look in looks for one in (*look.failures, *failures)}
-    asked = dict.fromkeys(one.source for look in looks for one in look.observations)
-    told = {
-        "answered": [source for source in asked if source not in failed],
-        "failed": [{"source": source, "reason": reason} for source, reason in failed.items()],
-    }
-    path.write_text(json.dumps(told, indent=1), encoding="utf-8")
 
 
 def _trailers(values: Optional[list[str]]) -> dict[str, str]:

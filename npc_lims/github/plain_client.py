@@ -17,13 +17,18 @@ from typing import IO, Any
 from npc_lims.errors import GitHubError
 from npc_lims.utils.text import single_line
 
-__all__ = ["PlainClient"]
+__all__ = ["PlainClient", "annotate"]
 
 _TIMEOUT = 30.0
 _DEADLINE = 60.0
 _MAX_BYTES = 20_000_000
 _PAGE, _MAX_PAGES = 100, 10
 _RETRYABLE = (429, 500, 502, 503, 504)
+
+
+def annotate(error: GitHubError) -> str:
+    """Return *error* as a workflow command, which GitHub shows on the page of the run."""
+    return f"::error::{single_line(error).replace('%', '%25')}"
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -55,6 +60,12 @@ class PlainClient:
         self._attempts = attempts
         self._delay = delay
         self._opener = urllib.request.build_opener(_NoRedirect)
+
+    @classmethod
+    def of_job(cls, environ: Mapping[str, str]) -> PlainClient:
+        """Return the client of a job of GitHub Actions, by its variables; GITHUB_TOKEN must be among them."""
+        delay = float(environ.get("NPC_LIMS_BACKOFF", "2"))
+        return cls(environ["GITHUB_API_URL"], environ["GITHUB_TOKEN"], environ["GITHUB_REPOSITORY"], delay=delay)
 
     def ask(self, doing: str, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
         """Return the JSON that GitHub answers; None if nothing.

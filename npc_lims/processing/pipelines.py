@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-from npc_lims.errors import NpcLimsError, PipelinesError
+from npc_lims.errors import PipelinesError, SelectionError
 from npc_lims.model import PROCESSES
 from npc_lims.problems import Problem
 from npc_lims.processing.pipelines_entries import Listed, nearest, node_at, read_entries
@@ -169,11 +169,11 @@ def choose_processes(every: Mapping[str, Process], names: Sequence[str] | None) 
     """The processes that a user names; all of them if none is named.
 
     Raises:
-        NpcLimsError: There is none of that name; the message has the names that there are.
+        SelectionError: There is none of that name; the message has the names that there are.
     """
     for name in names or ():
         if name not in every:
-            raise NpcLimsError(f"no such process: {name}{nearest(name, every)}; there are {', '.join(every)}")
+            raise SelectionError(f"no such process: {name}{nearest(name, every)}; there are {', '.join(every)}")
     return [every[name] for name in dict.fromkeys(names)] if names else list(every.values())
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from npc_lims.environment import in_github_actions
 from npc_lims.errors import MissingCredentials
 
 if TYPE_CHECKING:
@@ -31,9 +32,10 @@ def open_session(settings: Settings, scopes: str) -> requests.Session:
         MissingCredentials: There is no token.
     """
     if settings.codeocean_token is None:
+        on_github = "as a secret of this job's environment, under Settings, Environments"
+        where = on_github if in_github_actions() else "in the environment or .env"
         raise MissingCredentials(
-            "no Code Ocean token: set CODE_OCEAN_API_TOKEN (in the environment or .env; made under Account, "
-            f"Access Tokens, with {scopes})"
+            f"no Code Ocean token: set CODE_OCEAN_API_TOKEN ({where}; made under Account, Access Tokens, with {scopes})"
         )
     import requests
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from npc_lims.environment import in_github_actions
 from npc_lims.errors import MissingCredentials, NpcLimsError, SourceError
 from npc_lims.sources.s3_pages import ListingCheck, check_answer
 from npc_lims.utils.ca_bundle import AWS_BUNDLE, ca_bundle_failure
@@ -400,9 +401,7 @@ class _S3Errors:
             return self._client_error(error)
         # from None: what these say may quote a header with its token, which a traceback would show
         if isinstance(error, exceptions.NoCredentialsError):
-            raise MissingCredentials(
-                "no AWS credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (or AWS_PROFILE, or ~/.aws)"
-            ) from None
+            raise MissingCredentials(f"no AWS credentials: {_remedy()}") from None
         if isinstance(error, (exceptions.PartialCredentialsError, exceptions.ProfileNotFound)):
             raise MissingCredentials(f"{error}: check AWS_PROFILE and ~/.aws") from None
         if isinstance(error, (exceptions.SSOError, exceptions.TokenRetrievalError)):
@@ -441,3 +440,12 @@ def _cause(error: BaseException) -> BaseException:
     """What botocore wrapped in an error of its own."""
     wrapped = getattr(error, "kwargs", {}).get("error")
     return wrapped if isinstance(wrapped, BaseException) else error
+
+
+def _remedy() -> str:
+    if in_github_actions():
+        return (
+            "set AWS_ROLE, a variable of the repository, to the ARN of a role that trusts this job; if it is set, "
+            "the step configure-aws-credentials says why it was refused (docs/operations/aws-role.md)"
+        )
+    return "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (or AWS_PROFILE, or ~/.aws)"

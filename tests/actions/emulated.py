@@ -185,6 +185,7 @@ def setup_node(step: Step, inputs: Inputs) -> dict[str, str]:
 
 def upload_artifact(step: Step, inputs: Inputs) -> dict[str, str]:
     """Keep files for later jobs, below what all patterns have in common; hidden ones only where asked for."""
+    _check_service(step)
     run, name = step.machine.run, inputs.get("name", "artifact")
     if wrong := re.search(r'[":<>|*?\r\n\\/]', name):
         raise ActionFailed(f"The artifact name is not valid: {name}. Contains the character {wrong[0]!r}")
@@ -207,6 +208,11 @@ def upload_artifact(step: Step, inputs: Inputs) -> dict[str, str]:
         shutil.copyfile(file, target)  # rights to run a file get lost on GitHub too
     run.artifacts[name] = folder
     return {"artifact-id": str(len(run.artifacts)), "artifact-url": f"{step.machine.repo.url}/artifacts/{name}"}
+
+
+def _check_service(step: Step) -> None:
+    if step.machine.world.artifacts_are_down:
+        raise ActionFailed("Failed to make request after 5 attempts: Request timeout: the artifact service")
 
 
 def _chosen(step: Step, inputs: Inputs) -> tuple[Path, list[Path]]:
@@ -239,6 +245,7 @@ def _files_of(start: Path, pattern: str) -> set[Path]:
 
 def download_artifact(step: Step, inputs: Inputs) -> dict[str, str]:
     """One artifact into the folder, or each into a folder of its name there, or all into one."""
+    _check_service(step)
     artifacts, folder = step.machine.run.artifacts, step.inside(inputs.get("path", "."))
     name = inputs.get("name")
     if name is not None and name not in artifacts:

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from tests.actions.conftest import ROOT, FirstSync, Lab, alerts, tracked
+from tests.actions.conftest import NAME, ROOT, FirstSync, Lab, alerts, tracked
 from tests.actions.events import NotTriggered, push, repository_dispatch, schedule, workflow_dispatch
 from tests.actions.workflow import parse
 from tests.actions.world import App, Environment, JobRun, Run
@@ -119,11 +119,112 @@ def test_a_source_that_fails_opens_an_issue_and_the_next_success_closes_it(synce
     assert b"is_sorted: true" in lab.remote.read(session_file(SORTED))
 
 
-def test_a_run_that_fails_before_any_source_is_asked_is_told_too(synced_lab: Lab) -> None:
-    synced_lab.world = dataclasses.replace(synced_lab.world, roles={})
-    run = tick(synced_lab).expect("failure")
+def body_of_issue(lab: Lab) -> str:
+    (issue,) = lab.api.records.repos[NAME].issues.values()
+    assert issue.state == "open"
+    return issue.body or ""
+
+
+def test_missing_credentials_fail_what_needs_them_and_name_what_is_set_on_github(synced_lab: Lab) -> None:
+    lab = synced_lab
+    lab.world = dataclasses.replace(lab.world, roles={}, environments={"sync": Environment()})
+    run = tick(lab).expect("failure")
     assert "Not authorized to perform sts:AssumeRoleWithWebIdentity" in run.log
-    assert len(alerts(synced_lab.api, "open")) == 1
+    assert [job.result for job in run.jobs] == ["failure", "success", "success"]
+    body = body_of_issue(lab)
+    for words in (
+        "**codeocean**",
+        "set CODE_OCEAN_API_TOKEN (as a secret of this job's environment",
+        "**s3**",
+        "set AWS_ROLE, a variable of the repository",
+    ):
+        assert words in body
+    annotated = [annotation.message for annotation in run.annotations if annotation.level == "error"]
+    assert [message.split(" failed")[0] for message in annotated] == ["training", "codeocean", "s3"]
+
+
+def test_the_issue_is_opened_where_nothing_can_be_installed(synced_lab: Lab) -> None:
+    synced_lab.world = dataclasses.replace(synced_lab.world, env={**synced_lab.world.env, "PIP_PYTHON": "/nowhere"})
+    run = tick(synced_lab).expect("failure")
+    assert [job.result for job in run.jobs] == ["failure", "failure", "success"]
+    assert "**job observe**" in body_of_issue(synced_lab)
+    assert not any("pip" in step.name for step in run.job("alert").steps)
+
+
+def test_without_artifacts_the_issue_has_what_the_observe_job_says(synced_lab: Lab) -> None:
+    lab = synced_lab
+    lab.world = dataclasses.replace(lab.world, artifacts_are_down=True)
+    with down(lab.cloud.codeocean_proxy):
+        run = tick(lab).expect("failure")
+    assert [job.result for job in run.jobs] == ["failure", "failure", "success"]
+    body = body_of_issue(lab)
+    for words in ("**codeocean**", "**job observe**", "**job commit**"):
+        assert words in body
+
+
+def test_a_mistake_in_the_tracked_file_fails_that_source_alone(synced_lab: Lab) -> None:
+    lab = synced_lab
+    lab.cloud.load(2)
+    before = lab.remote.head()
+    text = tracked(1).decode()
+    event = lab.push_tracked(text.replace("        day: 3\n", "        days: 3\n", 1).encode())
+    line = 1 + text[: text.index("        day: 3\n")].count("\n")
+    run = lab.run("sync", event).expect("failure")
+    assert [job.result for job in run.jobs] == ["failure", "success", "success"]
+    # the others are committed, the last valid facts stay
+    assert session_file(UPLOADED) in changed_since(lab, before)
+    assert session_file(SORTED) in changed_since(lab, before)
+    for path in lab.remote.files(below="state/sessions/"):
+        if path in lab.remote.files(before):
+            section = lab.remote.read(path).partition(b"\ntraining:")[0]
+            assert lab.remote.read(path, before).startswith(section)
+    body = body_of_issue(lab)
+    assert "**tracked**" in body
+    assert f"line {line}: unknown key 'days'" in body
+    # an annotation for each problem, on the line of the file
+    (annotation,) = run.annotations
+    assert annotation.place["file"] == "tracked_sessions.yaml"
+    assert annotation.place["line"] == str(line)
+    assert annotation.message.startswith("unknown key 'days'")
+    lab.push_tracked(tracked(2))
+    tick(lab).expect()
+    assert alerts(lab.api, "open") == []
+
+
+def test_a_run_about_a_part_does_not_close_the_issue_of_a_scheduled_one(synced_lab: Lab) -> None:
+    lab = synced_lab
+    with down(lab.cloud.codeocean_proxy):
+        tick(lab).expect("failure")
+    body = body_of_issue(lab)
+    parts = (
+        repository_dispatch(lab.remote, "session-changed", {"session": UPLOADED}),
+        workflow_dispatch(lab.remote, "sync.yml", sessions=SORTED),
+        workflow_dispatch(lab.remote, "sync.yml", sources="tracked,codeocean"),
+        lab.push_tracked(tracked(2)),
+    )
+    for event in parts:
+        lab.run("sync", event).expect()
+        assert body_of_issue(lab) == body
+    lab.run("sync", workflow_dispatch(lab.remote, "sync.yml", request="mine")).expect()
+    assert alerts(lab.api, "open") == []
+
+
+def test_a_request_that_is_refused_is_told_to_whoever_made_it(synced_lab: Lab) -> None:
+    lab = synced_lab
+    before = lab.remote.head()
+    for event, words in (
+        (repository_dispatch(lab.remote, "session-changed", {"session": "2024-01-01"}), "no subject and date in it"),
+        (repository_dispatch(lab.remote, "session-changed", {}), "session-changed came with {}; send"),
+        (workflow_dispatch(lab.remote, "sync.yml", sessions="rubbish"), "no subject and date in it"),
+        (workflow_dispatch(lab.remote, "sync.yml", sessions="999999_2024-01-01"), "no such session"),
+        (workflow_dispatch(lab.remote, "sync.yml", sources="github"), "no such source"),
+    ):
+        run = lab.run("sync", event).expect("failure")
+        assert [job.result for job in run.jobs] == ["failure", "skipped", "skipped"]
+        (annotation,) = run.annotations
+        assert words in annotation.message
+    assert lab.remote.head() == before
+    assert lab.api.records.repos[NAME].issues == {}
 
 
 @pytest.mark.parametrize(("value", "paused"), [("true", True), ("until Monday", True), ("false", False)])
@@ -152,7 +253,7 @@ def test_a_session_changed_says_a_pipeline(synced_lab: Lab) -> None:
     run = lab.run("sync", repository_dispatch(lab.remote, "session-changed", {"session": 7}))
     assert "session-changed came with" in run.expect("failure").log
     run = lab.run("sync", repository_dispatch(lab.remote, "session-changed", {"session": "$(touch x)"}))
-    assert run.expect("failure").job("commit").result != "cancelled"
+    assert run.expect("failure").job("commit").result == "skipped"
     assert "$(touch x)" in run.log
     assert lab.remote.head() == before
 

@@ -54,6 +54,8 @@ class World:
     apps: Mapping[str, App] = field(default_factory=dict)
     api_url: str = "http://127.0.0.1:9"
     """Where GitHub's API is; the default is a port where nobody listens."""
+    artifacts_are_down: bool = False
+    """Whether the service that keeps artifacts fails."""
     on_token: Callable[[str, Mapping[str, str]], None] = nobody
     """Told of each token that is made, and what it allows, so that an API server can take it."""
 

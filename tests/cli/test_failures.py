@@ -83,6 +83,28 @@ def test_exits_pass(passing: BaseException) -> None:
         tell(passing)
 
 
+@pytest.mark.parametrize(
+    ("error", "shown"),
+    [
+        (errors.NpcLimsError("50 % of\n::error::x"), ["::error title=npc-lims::50 %25 of ::error::x"]),
+        (
+            errors.TrackedFileError([Problem("t.yaml", n, 1, "error", "bad") for n in (3, 4)]),
+            [
+                "::error file=t.yaml,line=3,col=1::bad",
+                "::error file=t.yaml,line=4,col=1::bad",
+                "npc-lims: error: t.yaml: 2 errors, listed above; correct them and give the command again",
+            ],
+        ),
+    ],
+)
+def test_in_github_actions_each_error_is_an_annotation(
+    error: Exception, shown: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    tell(error)
+    assert capsys.readouterr().err.splitlines() == shown
+
+
 def test_a_long_error_stays_one_line(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "40")
     tell(errors.NpcLimsError("[bold]much[/bold] " * 40 + "; do :smile: this"))
