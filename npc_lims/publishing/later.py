@@ -141,7 +141,9 @@ def _lines(repository: Repository, commit: str, state: str) -> dict[str, bytes]:
 
 
 def _sections(line: bytes | None) -> dict[str, Any]:
-    if line is None:
-        return {}
-    content = json.loads(line)
+    """The sections of a line of the snapshot; one that somebody damaged has none."""
+    try:
+        content = None if line is None else json.loads(line)
+    except (RecursionError, ValueError):
+        content = None
     return content if isinstance(content, dict) else {}

@@ -151,7 +151,9 @@ class _Job:
             results.append(result)
             if stage(tree, self.inside):
                 messages.append(self._message(look, result))
-                verify_commit(tree, commit(tree, self.inside, messages[-1], self.who), self.inside, verify_sessions)
+                commit(tree, self.inside, messages[-1], self.who)
+        if messages:
+            verify_commit(tree, tree.commit_of("HEAD"), self.inside, verify_sessions)
         last = _last_complete(read_sync_file(folder, self.sync_file))
         unapplied = [_unapplied(look, result, last) for look, result in zip(self.observed, results)]
         known = [_known_failures(look, result) for look, result in zip(self.observed, results)]

@@ -33,6 +33,7 @@ from npc_lims.publishing.message import defused, trailer_lines
 from npc_lims.publishing.race import push_to_newest
 from npc_lims.publishing.verification import verify_commit
 from npc_lims.session_id import subject_of
+from npc_lims.utils.text import single_line
 
 __all__ = ["Change", "PublishedRuns", "look_at_newest", "publish_runs", "runs_message"]
 
@@ -192,7 +193,10 @@ def _subject(happened: Mapping[str, Sequence[tuple[str, str, str]]]) -> str:
 
 def _block(process: str, told: Sequence[tuple[str, str, str]]) -> str:
     lines = [f"{process}:"]
-    lines += [f"- {session}: {what}{': ' if more else ''}{defused(more)}" for session, what, more in told[:_LISTED]]
+    lines += [
+        f"- {session}: {what}{': ' if more else ''}{defused(single_line(more))}"
+        for session, what, more in told[:_LISTED]
+    ]
     if len(told) > _LISTED:
         lines.append(f"- ... and {len(told) - _LISTED:,} more")
     return "\n".join(lines)

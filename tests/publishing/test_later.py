@@ -19,6 +19,7 @@ from npc_lims.sources.tracked import observe_tracked
 from npc_lims.state.store import read_state
 from npc_lims.state.sync_file import read_sync_file
 from npc_lims.sync import SyncOptions, apply, sync
+from npc_lims.utc import utc_text
 from tests.builders import SESSION, no_assets, record, tracked, training
 from tests.integration.world import run_git
 from tests.publishing.repositories import (
@@ -122,6 +123,19 @@ def test_only_what_differs_is_dropped_and_counted() -> None:
     whole = Observed((Observation("codeocean", {FIRST: no_assets()}, complete=True),), EVERYTHING, NOON)
     assert keep_newer(whole, newer, recorded)[1] == {"codeocean": 2}
     assert keep_newer(rows("one", NOON), newer, recorded)[1] == {}
+
+
+@pytest.mark.parametrize("rest", [b",,}", b',"more":' + b"[" * 99_999 + b"}"], ids=["no JSON", "deep"])
+def test_a_snapshot_that_was_damaged_once_is_no_reason_to_fail(checkout: Path, remote: Path, rest: bytes) -> None:
+    other = clone(remote, checkout.parent / "other")
+    snapshot = other / "state" / "sessions.jsonl"
+    content = snapshot.read_bytes()
+    for damaged in (content + b'{"id":"626791_2022-08-15"' + rest + b"\n", content):
+        snapshot.write_bytes(damaged)
+        message = f"state: by hand\n\nNpc-Lims-Observed: {utc_text(NOON + HOUR)}\n"
+        run_git(other, "commit", "--quiet", "--all", f"--message={message}")
+    run_git(other, "push", "--quiet")
+    assert push(checkout, look({FIRST: uploaded(FIRST)})).commit is not None
 
 
 # --- clocks that are ahead ------------------------------------------------------------------------

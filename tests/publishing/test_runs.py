@@ -144,6 +144,11 @@ MADE = GOOD.model_copy(update={"asset": RunAsset(id="d-1", name="a result")})
             (run(computation="b-1", outcome="errored", reason="fixes #1, @someone"),),
             "errored: 'fixes' #1, @ someone",
         ),
+        (
+            (GOING,),
+            (run(computation="b-1", outcome="errored", reason="no\n\n::error::file\x1b[2J"),),
+            r"errored: no ::error::file\x1b[2J",
+        ),
         ((MADE,), (MADE.model_copy(update={"outcome": "errored", "reason": "gone"}),), "errored: gone"),
     ],
 )
