@@ -16,6 +16,8 @@ __all__ = ["Verdict", "equal_rivals", "recordings_of_day", "select_facts"]
 # A sorting run that failed leaves this many files, or fewer: logs and settings, no units.
 _FILES_OF_FAILED_SORTING = 6
 _SESSIONS_OF_A_DAY = 4
+# Of the processes those whose input is what the probes recorded; that of the others are videos.
+_OF_PROBES = ("LFP_Subsampled",)
 
 Verdict = Callable[["DataAsset"], Optional[str]]
 """Why an asset does not count, by its files: empty if it does, None if that cannot be told now."""
@@ -71,35 +73,63 @@ def _select(
     day, is_ephys = _countable(session_id, records, day)
     recordings = _by_recording(day, is_ephys)
     group = recordings[index] if index < len(recordings) else []
-    facts: dict[str, Any] = {
-        "raw": _newest_raw(group),
-        "sorted": judged.newest_good(group, "sorted"),
-        "smartspim": _newest(imaging),
-        # whether the session is ephys decides if it can have one
-        "surface": None if records[session_id].tracked is None and not is_ephys else False,
-        "surface_sorted": None if records[session_id].tracked is None and not is_ephys else False,
-    }
-    second = make_session_id(subject, date, 1)
-    main: Union[Asset, bool, None] = False
+    second_is_ephys = _is_ephys(records.get(make_session_id(subject, date, 1)))
+    # whether the session is ephys decides if it can have one
+    no_surface = None if records[session_id].tracked is None and not is_ephys else False
+    facts: dict[str, Any] = {"smartspim": _newest(imaging), "surface": no_surface, "surface_sorted": no_surface}
+    own = group
     if is_ephys and (index == 0 or _is_ephys(records[session_id])):
         facts["raw"] = main = judged.newest_main(group)
         if main is False:
-            taken = {one[0].start for one in recordings[1:]} if _is_ephys(records.get(second)) else set()
-            facts["raw"] = _newest_raw(group if index else [one for one in day if one.start not in taken], "behavior")
-    for process in PROCESSES:
-        facts[process] = _newest([asset for asset in group if process in asset.process])
-    if is_ephys and index == 0 and not _is_ephys(records.get(second)):
+            taken = {one[0].start for one in recordings[1:]} if second_is_ephys else set()
+            of_day = group if index else [one for one in day if one.start not in taken]
+            facts["raw"] = behavior = _newest_raw(of_day, "behavior")
+            # what was computed from a recording of surface channels alone is no result of the session
+            own = [] if judged.passed_over else group
+            if isinstance(behavior, Asset):
+                own = [*own, *(one for one in of_day if one.name.startswith(behavior.name))]
+    else:
+        facts["raw"] = _newest_raw(group)
+    facts.update(_results(own, judged, is_own=facts["raw"] is not None))
+    if is_ephys and index == 0 and not second_is_ephys:
         # a second recording of the day that nobody lists as an ephys session is the one of surface channels
-        surface = recordings[1] if len(recordings) > 1 else []
-        facts["surface"] = _newest_raw(surface, "ecephys")
-        facts["surface_sorted"] = judged.newest_good(surface, "surface_sorted")
-        if not surface and not main:
-            # the only one may be that, if the main one was lost; while it cannot be looked into that is unknown
-            facts["surface"] = None if main is None else next(iter(judged.passed_over), False)
-            facts["surface_sorted"] = facts["surface"] and facts["sorted"]
+        facts.update(_surface(recordings, judged, main))
     if not any(facts.values()) and None not in facts.values() and not judged.errored and not judged.passed_over:
         return False
     return CodeOcean(**facts, errored=dict(sorted(judged.errored.items())))
+
+
+def _results(own: Sequence[DataAsset], judged: _Judged, *, is_own: bool) -> dict[str, Any]:
+    """What was computed from the session's recording.
+
+    Args:
+        own: Assets of that recording.
+        is_own: False while it cannot be told whether it is one of surface channels alone. Then results that need
+            probes are unknown; those of videos are known, since surface channels are recorded without.
+    """
+    facts: dict[str, Any] = {"sorted": judged.newest_good(own, "sorted") if is_own else judged.undecided(own)}
+    for process in PROCESSES:
+        facts[process] = _newest([asset for asset in own if process in asset.process])
+        if not is_own and facts[process] and (process in _OF_PROBES or judged.was_passed_over(own)):
+            facts[process] = None
+    return facts
+
+
+def _surface(
+    recordings: Sequence[Sequence[DataAsset]], judged: _Judged, main: Union[Asset, bool, None]
+) -> dict[str, Any]:
+    """The recording of surface channels: the second of the day, or the only one if the main one was lost."""
+    if len(recordings) > 1:
+        surface = recordings[1]
+        return {
+            "surface": _newest_raw(surface, "ecephys"),
+            "surface_sorted": judged.newest_good(surface, "surface_sorted"),
+        }
+    if main is None:
+        return {"surface": None, "surface_sorted": None}
+    if main or not judged.passed_over:
+        return {"surface": False, "surface_sorted": False}
+    return {"surface": judged.passed_over[0], "surface_sorted": judged.newest_good(recordings[0], "surface_sorted")}
 
 
 def _is_ephys(record: Record | None) -> bool:
@@ -212,23 +242,29 @@ class _Judged:
             self.passed_over.append(asset.as_fact())
         return False
 
+    def was_passed_over(self, group: Sequence[DataAsset]) -> bool:
+        """Whether the raw data of a recording were found to be of surface channels alone before."""
+        surface = self._before.surface if self._before is not None else None
+        return isinstance(surface, Asset) and any(one.id == surface.id for one in group)
+
     def newest_good(self, group: Sequence[DataAsset], kind: str) -> Union[Asset, bool, None]:
         """The newest sorting result that is not errored."""
         candidates = [asset for asset in group if asset.is_sorted]
         for asset in _newest_first(candidates):
             reason = self._judge(asset, kind)
             if reason is None:
-                self._keep_recorded(candidates)
-                return None
+                return self.undecided(candidates)
             if not reason:
                 return asset.as_fact()
             self.errored[asset.id] = reason
         return False
 
-    def _keep_recorded(self, candidates: Sequence[DataAsset]) -> None:
-        """While a newer result cannot be judged, the verdicts on the older ones stand."""
+    def undecided(self, group: Sequence[DataAsset]) -> Optional[bool]:
+        """The sorting result while that cannot be told: the recorded verdicts on those there are stand."""
+        candidates = [asset for asset in group if asset.is_sorted]
         recorded = {} if self._before is None else self._before.errored
         self.errored.update((asset.id, recorded[asset.id]) for asset in candidates if asset.id in recorded)
+        return None if candidates else False
 
     def _judge(self, asset: DataAsset, kind: str) -> str | None:
         if self._before is not None:

@@ -425,9 +425,35 @@ def test_a_recording_of_surface_channels_is_not_the_sessions_own() -> None:
     facts = found(data_asset(), verdict=Verdicts(**NOT_MAIN))
     assert (facts.raw, name_of(facts.surface), facts.surface_sorted) == (False, RAW_NAME, False)
     facts = found(data_asset(), data_asset(SORTED_NAME), verdict=Verdicts(**NOT_MAIN))
-    assert (facts.raw, name_of(facts.sorted), name_of(facts.surface_sorted)) == (False, SORTED_NAME, SORTED_NAME)
+    assert (facts.raw, facts.sorted, name_of(facts.surface_sorted)) == (False, False, SORTED_NAME)
     facts = found(data_asset(), data_asset(LATER_NAME), verdict=Verdicts(**NOT_MAIN))
     assert (facts.raw, name_of(facts.surface)) == (False, LATER_NAME)
+
+
+def test_what_was_computed_from_a_recording_of_surface_channels_is_no_result_of_the_session() -> None:
+    results = [data_asset(f"{RAW_NAME}_{process}_2023-07-11_09-00-00", created=1) for process in ("sorted", *PROCESSES)]
+    facts = found(data_asset(), *results, verdict=Verdicts(**NOT_MAIN))
+    assert {name: getattr(facts, name) for name in PROCESSES} == dict.fromkeys(PROCESSES, False)
+    assert (facts.sorted, name_of(facts.surface_sorted)) == (False, SORTED_NAME)
+    errored = found(data_asset(), *results, verdict=Verdicts(**NOT_MAIN, **{SORTED_NAME: "Out of memory."}))
+    assert (errored.sorted, errored.surface_sorted) == (False, False)
+
+
+@pytest.mark.parametrize("main", ["", "no behavior"])
+def test_while_a_recording_cannot_be_looked_into_its_results_stay_as_recorded(main: str) -> None:
+    results = [data_asset(f"{RAW_NAME}_{process}_2023-07-11_09-00-00", created=1) for process in ("sorted", *PROCESSES)]
+    unsure = Verdicts(**{RAW_NAME: None})
+    facts = found(data_asset(), *results, verdict=unsure)
+    assert (facts.sorted, facts.LFP_Subsampled, name_of(facts.facemap)) == (None, None, results[4].name)
+    before = record(codeocean=found(data_asset(), *results, verdict=Verdicts(**{RAW_NAME: main})))
+    again = facts_of(data_asset(), *results, session=before, verdict=unsure)
+    assert reconcile_session(SESSION, before, [Observation("codeocean", {SESSION: again})]) is before
+
+
+def test_results_of_behavior_data_that_stand_in_are_those_of_the_session() -> None:
+    day = (data_asset(), data_asset(BEHAVIOR_NAME), data_asset(f"{BEHAVIOR_NAME}_dlc_eye_2023-07-11_09-00-00"))
+    facts = found(*day, data_asset(f"{RAW_NAME}_facemap_2023-07-11_09-00-00"), verdict=Verdicts(**NOT_MAIN))
+    assert (name_of(facts.dlc_eye), facts.facemap) == (day[2].name, False)
 
 
 def test_an_upload_with_the_main_recording_counts_though_a_newer_one_has_none() -> None:
