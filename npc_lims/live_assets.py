@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from npc_lims.errors import NoSessionData, SourceError
 from npc_lims.memo import Memo
-from npc_lims.model import CodeOcean
+from npc_lims.model import Asset, CodeOcean
 from npc_lims.session_id import split_session_id, subject_of
 from npc_lims.sources.asset_model import SEARCHED_NAMES, DataAsset, asset_texts, read_asset
 from npc_lims.sources.assets import recordings_of_day, select_facts
@@ -133,6 +133,16 @@ class SessionAssets:
     facts: CodeOcean | None
     recordings: Sequence[Sequence[DataAsset]]
     passed_over: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    @property
+    def is_main_lost(self) -> bool:
+        """The first recording of the day is one of surface channels alone."""
+        raw = self.facts.raw if self.facts is not None else None
+        return bool(self.passed_over) and not (isinstance(raw, Asset) and raw.name.startswith("ecephys"))
+
+    def of_recording(self, index: int) -> Sequence[DataAsset]:
+        """The assets of a recording of the day; none if it has fewer."""
+        return self.recordings[index] if index < len(self.recordings) else ()
 
 
 def assets_of_session(

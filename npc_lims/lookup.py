@@ -38,16 +38,17 @@ __all__ = [
 
 # What the second recording of a day is called in the record of the first, where it has none of its own.
 _OF_SURFACE = {"raw": "surface", "sorted": "surface_sorted"}
+_OF_NO_MAIN = (*_OF_SURFACE.values(), "smartspim")
 _SORTED = ("sorted", "surface_sorted")
 _NAMES = {"surface": "surface-channel raw", "surface_sorted": "surface-channel sorted"}
 _SESSIONS_OF_A_DAY = 4
 _DECIDED_BY: Mapping[str, tuple[Judged, ...]] = {
     "raw": ("raw",),
     "surface": ("raw",),
-    "sorted": ("sorted",),
+    "sorted": ("raw", "sorted"),
     "surface_sorted": ("raw", "sorted"),
 }
-"""Assets whose files decide which one of a kind counts, if any."""
+"""Assets whose files decide which one of a kind counts, if any: for results of processes, the raw data alone."""
 
 
 def recorded_section(settings: Settings, session_id: str, section: str) -> dict[str, Any] | None:
@@ -166,8 +167,8 @@ def _fact_of(found: SessionAssets, kind: str) -> Asset | None:
 def _ask_code_ocean(settings: Settings, session_id: str, kind: str, fact: Any) -> SessionAssets:
     try:
         found = live_assets(settings, session_id)
-        if found.facts is not None and getattr(found.facts, kind) is None:
-            found = live_assets(settings, session_id, judged=_DECIDED_BY[kind])
+        if found.facts is not None and None in (getattr(found.facts, kind), found.facts.raw) and kind != "smartspim":
+            found = live_assets(settings, session_id, judged=_DECIDED_BY.get(kind, ("raw",)))
         return found
     except (MissingCredentials, SourceError) as error:
         if fact is not False:
@@ -195,8 +196,10 @@ def _lack(session_id: str, kind: str) -> str:
 
 def _recording(session_id: str, kind: str, found: SessionAssets) -> Sequence[DataAsset]:
     """Assets of the recording that the session, or the kind, is about."""
-    index = 1 if kind in _OF_SURFACE.values() else split_session_id(session_id)[2]
-    return found.recordings[index] if index < len(found.recordings) else ()
+    index = split_session_id(session_id)[2]
+    if kind in _OF_SURFACE.values():
+        return found.of_recording(0 if found.is_main_lost and len(found.recordings) == 1 else 1)
+    return () if found.is_main_lost and index == 0 else found.of_recording(index)
 
 
 def _is_of_kind(asset: DataAsset, kind: str) -> bool:
@@ -249,7 +252,7 @@ def _nothing(settings: Settings, session_id: str, kind: str, found: SessionAsset
     if errored:
         reasons = "; ".join(f"{_named(asset)}: {reason}" for asset, reason in errored)
         return NoSessionData(f"{message} that is good; errored: {reasons}")
-    if kind == "raw" and found.passed_over:
+    if kind not in _OF_NO_MAIN and found.passed_over:
         return NoSessionData(f"{message} of its own: {'; '.join(found.passed_over.values())}")
     unusable = _unusable(settings, session_id, kind, found)
     if unusable is not None and unusable.archived:

@@ -309,7 +309,7 @@ def test_a_result_of_just_now_is_judged_by_its_log(settings: Settings, cloud: Cl
     cloud.forget_requests()
     assert find_sorted(settings, DAY)[0].id == asset_id(good)
     assert find_asset(settings, DAY, "sorted").id == asset_id(good)
-    assert (cloud.codeocean_proxy.count, cloud.s3_proxy.count) == (2, 2)
+    assert (cloud.codeocean_proxy.count, cloud.s3_proxy.count) == (2, 3), "two logs, and the folder of the raw data"
 
 
 def test_looking_for_raw_data_reads_no_log(settings: Settings, cloud: Cloud) -> None:
@@ -329,6 +329,16 @@ def test_what_a_recording_of_surface_channels_alone_is_good_for(settings: Settin
     why = f"{name} ({asset_id(name)}) holds no folder 'behavior' or 'behavior-videos'"
     assert f"has none of its own: {why}" in str(raised.value)
     assert find_asset(settings, LOST, "surface").name == name
+    for result in ("sorted", "dlc_eye", "LFP_Subsampled"):
+        add(cloud, f"{name}_{result}_2024-01-03_12-00-00")
+    clear_caches()
+    for kind in ("sorted", "dlc_eye", "LFP_Subsampled"):
+        with pytest.raises(npc_lims.NoSessionData) as raised:
+            find_asset(settings, LOST, kind)
+        assert f"has none of its own: {why}" in str(raised.value)
+    assert find_asset(settings, LOST, "surface_sorted").name.startswith(f"{name}_sorted")
+    with pytest.raises(npc_lims.NoSessionData, match="has none of its own"):
+        find_sorted(settings, LOST)
     with pytest.raises(npc_lims.SessionIndexError):
         find_asset(settings, f"{LOST}_1", "raw")
     with pytest.raises(npc_lims.NoSessionInfo):
@@ -351,8 +361,15 @@ def test_files_choose_between_two_uploads_of_one_second(settings: Settings, clou
 
 def test_a_log_that_cannot_be_read_is_no_verdict(settings: Settings, cloud: Cloud) -> None:
     add(cloud, RAW, SORTED)
-    cloud.s3_proxy.rule = lambda request: Status(503)
+    cloud.s3_proxy.rule = lambda request: Status(503) if request.path.endswith("output") else None
     with pytest.raises(npc_lims.SourceError, match="cannot judge the sorting result"):
+        find_asset(settings, DAY, "sorted")
+
+
+def test_raw_data_that_cannot_be_looked_into_leave_open_whose_a_sorting_is(settings: Settings, cloud: Cloud) -> None:
+    add(cloud, RAW, SORTED)
+    cloud.s3_proxy.rule = lambda request: Status(503)
+    with pytest.raises(npc_lims.SourceError, match=f"cannot look into the raw data {RAW}"):
         find_asset(settings, DAY, "sorted")
 
 
