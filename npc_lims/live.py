@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from npc_lims.errors import (
+    InputFileError,
     LiveStateWarning,
     MissingCredentials,
     NoRemoteState,
@@ -15,11 +17,13 @@ from npc_lims.errors import (
     TrackedFileError,
 )
 from npc_lims.live_assets import RememberingClient
+from npc_lims.lookup import recorded_day
 from npc_lims.memo import Memo
-from npc_lims.model import CodeOcean, Record
+from npc_lims.model import CodeOcean, Record, Tracked
 from npc_lims.notice import notify
-from npc_lims.reconcile import reconcile, reconcile_session
-from npc_lims.session_id import split_session_id
+from npc_lims.reconcile import reconcile_session
+from npc_lims.recording_days import assign_rows, reconcile_days, recording_start
+from npc_lims.session_id import day_of, split_session_id, subject_of
 from npc_lims.sources import TRACKED_FILE
 from npc_lims.sources.codeocean import observe_codeocean
 from npc_lims.sources.listing import RememberingStore, store_of
@@ -28,16 +32,28 @@ from npc_lims.sources.s3 import observe_s3
 from npc_lims.state.remote import fetch_file
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from npc_lims.settings import Settings
 
-__all__ = ["all_sessions", "complete", "find_session", "say_once"]
+__all__ = [
+    "all_sessions",
+    "complete",
+    "find_session",
+    "flags_of_all",
+    "has_training",
+    "records_of_day",
+    "say_once",
+]
 
 
 _found: Memo[Record] = Memo(size=4096, seconds=600)
+_partly: Memo[tuple[Record, list[str]]] = Memo(size=4096, seconds=60)  # while a source could not be queried
 _not_found: Memo[list[str]] = Memo(size=4096, seconds=60)
 _tracked: Memo[Observation] = Memo(size=2, seconds=600)
-_tracked_failed: Memo[RemoteStateError] = Memo(size=16, seconds=60)
-_told: Memo[bool] = Memo(size=16, seconds=24 * 3600)
+_training: Memo[Observation] = Memo(size=2, seconds=600)
+_unread: Memo[NpcLimsError] = Memo(size=16, seconds=60)
+_told: Memo[bool] = Memo(size=1024, seconds=24 * 3600)
 _everything: Memo[Mapping[str, Record]] = Memo(size=2, seconds=600)
 
 
@@ -48,27 +64,35 @@ def complete(settings: Settings, record: Record, flags: Collection[str]) -> Reco
         MissingCredentials: A source that must be asked needs a token or key; the message names the variable.
         SourceError: A source could not be asked.
     """
-    question = (settings.codeocean_domain, str(settings.mirror), record.id, tuple(sorted(flags)))
+    question = (_sources_of(settings), record.id, tuple(sorted(flags)))
     return _found.get_or(question, lambda: _complete(settings, record, flags))
 
 
 def _complete(settings: Settings, record: Record, flags: Collection[str]) -> Record:
     refused: list[NpcLimsError] = []
+    day = records_of_day(settings, record.id)
     for ask in (_ask_codeocean, _ask_s3):
         if not _unknown(record, flags):
             break
+        records = {**day, record.id: record}
         try:
-            observation = ask(settings, {record.id: record}, {record.id})
+            observation = ask(settings, records, {record.id})
         except (MissingCredentials, SourceError) as error:
             # S3 alone may still know: what matters is whether the flags are known in the end
             refused.append(error)
             continue
         refused += [] if observation.failure is None else [observation.failure]
-        record = reconcile_session(record.id, record, [observation])
+        record = reconcile_session(record.id, record, assign_rows(records, [observation]))
     unknown = _unknown(record, flags)
     if unknown:
         raise _refusal(refused, f"{record.id}: {', '.join(unknown)} cannot be told from any source")
     return record
+
+
+def _sources_of(settings: Settings) -> tuple[str, ...]:
+    """Where answers come from: with another one of these they may be others."""
+    places = (settings.state, settings.raw_url, settings.repo, settings.ref, settings.training)
+    return tuple(map(str, (*places, settings.codeocean_domain, settings.mirror)))
 
 
 def _refusal(refused: Sequence[NpcLimsError], otherwise: str) -> NpcLimsError:
@@ -80,39 +104,90 @@ def _refusal(refused: Sequence[NpcLimsError], otherwise: str) -> NpcLimsError:
 
 
 def find_session(settings: Settings, session_id: str) -> tuple[Record | None, list[str]]:
-    """A session that state does not have, from the places where it may already be, and why some could not be asked."""
-    question = (settings.codeocean_domain, str(settings.mirror), session_id)
+    """A session that state does not have, from the sources as they are now, and why some could not be queried."""
+    beside = _beside(settings)
+    question = (_sources_of(settings), session_id, beside and _version_of(beside))
     kept = _found.get(question)
     if kept is not None:
         return kept, []
+    partly = _partly.get(question)
+    if partly is not None:
+        return partly
     missing = _not_found.get(question)
     if missing is not None:
         return None, missing
-    observations: list[Observation] = []
-    reasons: list[str] = []
-
-    def so_far() -> Record:
-        return reconcile_session(session_id, Record(id=session_id), observations)
-
-    def attempt(ask: Callable[[], Observation]) -> None:
-        try:
-            observations.append(ask())
-        except NoRemoteState:
-            return  # a repository without the file does not list the session either
-        except TrackedFileError as error:
-            reasons.append(f"{TRACKED_FILE}: {error.errors[0]}")
-        except (MissingCredentials, SourceError, RemoteStateError) as error:
-            reasons.append(str(error))
-
-    if settings.state is None:  # a folder was named so that GitHub is not asked
-        attempt(lambda: _ask_tracked(settings))
-    attempt(lambda: _ask_codeocean(settings, {session_id: so_far()}, {session_id}))
-    if not _is_known(so_far()):
-        attempt(lambda: _ask_training(settings))
-    record = so_far()
+    previous = _recorded_day(settings, session_id) or {}
+    observations, reasons = _listing_of_day(settings, session_id)
+    records = reconcile_days(previous, observations)
+    records[session_id] = reconcile_session(session_id, None, assign_rows(previous, observations))
+    tracked = {one.id for one in records.values() if isinstance(one.tracked, Tracked)}
+    try:
+        # the start of each recording of the day decides which training row is whose
+        observations.append(_ask_codeocean(settings, records, {session_id, *tracked}))
+    except (MissingCredentials, SourceError) as error:
+        reasons.append(str(error))
+    record = reconcile_session(session_id, None, assign_rows(previous, observations))
     if not _is_known(record):
         return None, _not_found.put(question, reasons)
-    return _found.put(question, record), reasons
+    return _partly.put(question, (record, reasons)) if reasons else (_found.put(question, record), [])
+
+
+def records_of_day(settings: Settings, session_id: str) -> dict[str, Record]:
+    """Return the sessions of a day by id, as recorded; without state, as far as the sources can be queried."""
+    recorded = _recorded_day(settings, session_id)
+    if recorded is not None:
+        return recorded
+    observations, _ = _listing_of_day(settings, session_id)
+    return reconcile_days({}, observations)
+
+
+def _recorded_day(settings: Settings, session_id: str) -> dict[str, Record] | None:
+    """What state has of a day; None if it cannot be read."""
+    try:
+        found = recorded_day(settings, session_id)
+    except RemoteStateError:
+        return None
+    records = {id_: Record.model_validate(record) for id_, record in found.items()}
+    # an earlier version may have recorded a training row as a session that is none
+    said = {id_: one.tracked for id_, one in records.items() if one.tracked is not None}
+    return reconcile_days(records, [Observation("tracked", facts=said)])
+
+
+def _listing_of_day(settings: Settings, session_id: str) -> tuple[list[Observation], list[str]]:
+    """What the sources that make sessions known have of a day now, and why one of them could not be queried."""
+    observations: list[Observation] = []
+    reasons: list[str] = []
+    day = day_of(session_id)
+    for ask in (_ask_tracked, _ask_training):
+        try:
+            observation = ask(settings)
+        except NoRemoteState:
+            continue  # a repository without the file does not list the session either
+        except InputFileError as error:
+            reasons.append(f"{TRACKED_FILE}: {error.problems[0]}")
+        except (MissingCredentials, SourceError, RemoteStateError) as error:
+            reasons.append(str(error))
+        else:
+            facts = {
+                id_: found for id_, found in observation.facts.items() if id_.startswith(day) and day_of(id_) == day
+            }
+            observations.append(dataclasses.replace(observation, facts=facts))
+            reasons += [] if observation.failure is None else [str(observation.failure)]
+    return observations, reasons
+
+
+def has_training(settings: Settings, subject: str) -> bool:
+    """Return whether the workbooks have a row of the subject now.
+
+    Raises:
+        MissingCredentials, SourceError: They cannot be read.
+    """
+    observation = _ask_training(settings)
+    if any(id_.startswith(f"{subject}_") for id_ in observation.facts):
+        return True
+    if observation.failure is not None:
+        raise observation.failure
+    return False
 
 
 def _is_known(record: Record) -> bool:
@@ -137,7 +212,7 @@ def all_sessions(settings: Settings, why: NpcLimsError) -> Mapping[str, Record]:
     Raises:
         NpcLimsError: *why* there is no state, if neither place could be asked either.
     """
-    return _everything.get_or((settings.raw_url, settings.repo, settings.ref), lambda: _all_sessions(settings, why))
+    return _everything.get_or(_sources_of(settings), lambda: _all_sessions(settings, why))
 
 
 def _all_sessions(settings: Settings, why: NpcLimsError) -> Mapping[str, Record]:
@@ -146,20 +221,32 @@ def _all_sessions(settings: Settings, why: NpcLimsError) -> Mapping[str, Record]
     for ask in (_ask_tracked, _ask_training):
         try:
             observations.append(ask(settings))
-        except (MissingCredentials, SourceError, RemoteStateError, TrackedFileError) as error:
+        except (MissingCredentials, SourceError, RemoteStateError, InputFileError) as error:
             reasons.append(str(error))
     if not observations:
         raise RemoteStateError("; ".join([str(why), "and the sources cannot be asked instead", *reasons])) from why
+    records = reconcile_days({}, observations)
+    undecided = {one.id for one in records.values() if one.training and one.training.other_rows} & {
+        one.id for one in records.values() if recording_start(one) is None
+    }
+    if undecided:
+        try:
+            observations.append(_ask_codeocean(settings, records, undecided))
+        except (MissingCredentials, SourceError) as error:
+            reasons.append(f"which training row belongs to {', '.join(sorted(undecided))}: {error}")
+        else:
+            records = reconcile_days({}, observations)
+    reasons += [str(one.failure) for one in observations if one.failure is not None]
     left_out = f"; left out: {'; '.join(reasons)}" if reasons else ""
     say_once(settings, f"{why}; asking the sources instead, which is slow{left_out}")
-    return reconcile({}, observations)
+    return records
 
 
-def say_once(settings: Settings, message: str) -> None:
-    """Warn that there is no state to read, once for each place where it should be."""
-    place = (settings.raw_url, settings.repo, settings.ref)
-    if _told.get(place) is None:
-        _told.put(place, True)
+def say_once(settings: Settings, message: str, about: str = "") -> None:
+    """Warn once for each place where state should be, and what it is *about*: nothing means that there is none."""
+    question = (settings.raw_url, settings.repo, settings.ref, about)
+    if _told.get(question) is None:
+        _told.put(question, True)
         notify(message, LiveStateWarning)
 
 
@@ -168,16 +255,44 @@ def _unknown(record: Record, flags: Collection[str]) -> list[str]:
 
 
 def _ask_tracked(settings: Settings) -> Observation:
-    """The tracked sessions file that is published beside the state."""
-    place = (settings.raw_url, settings.repo, settings.ref)
-    failure = _tracked_failed.get(place)
+    """The tracked sessions file beside the state: in the checkout of the folder, or published."""
+    path = _beside(settings)
+    if path is not None:
+        return _ask_once(_tracked, (str(path), _version_of(path)), lambda: _read_beside(path))
+    return _ask_once(_tracked, _sources_of(settings), lambda: _fetch_tracked(settings))
+
+
+def _ask_once(kept: Memo[Observation], question: tuple[object, ...], ask: Callable[[], Observation]) -> Observation:
+    """What *ask* gives, or raises: a loop over ids must not ask, and wait, a thousand times."""
+    failure = _unread.get((id(kept), question))
     if failure is not None:
-        raise failure  # a loop over ids must not ask, and wait, a thousand times
+        raise failure
     try:
-        return _tracked.get_or(place, lambda: _fetch_tracked(settings))
-    except RemoteStateError as error:
-        _tracked_failed.put(place, error)
+        return kept.get_or(question, ask)
+    except NpcLimsError as error:
+        _unread.put((id(kept), question), error)
         raise
+
+
+def _beside(settings: Settings) -> Path | None:
+    """The tracked file of the checkout, where a folder is read."""
+    return None if settings.state is None else settings.state.parent / TRACKED_FILE
+
+
+def _version_of(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns
+
+
+def _read_beside(path: Path) -> Observation:
+    from npc_lims.sources.tracked import observe_tracked
+
+    if not path.is_file():
+        raise NoRemoteState(f"there is no {path}")
+    return observe_tracked(path)
 
 
 def _fetch_tracked(settings: Settings) -> Observation:
@@ -195,18 +310,25 @@ def _fetch_tracked(settings: Settings) -> Observation:
 def _ask_training(settings: Settings) -> Observation:
     from npc_lims.sources.spreadsheets import observe_training
 
-    store = store_of(settings) if settings.training.startswith("s3://") else None
-    return observe_training(settings, store, {})
+    def ask() -> Observation:
+        store = store_of(settings) if settings.training.startswith("s3://") else None
+        return observe_training(settings, store, {})
+
+    return _ask_once(_training, (*_sources_of(settings), settings.training_columns), ask)
 
 
 def _ask_codeocean(settings: Settings, records: Mapping[str, Record], only: Collection[str]) -> Observation:
+    # where nobody can tell whether a session is tracked, its assets tell what it is, whether it has a row or not
+    records = {
+        id_: one.model_copy(update={"training": None} if one.tracked is None else {}) for id_, one in records.items()
+    }
     return observe_codeocean(
         settings,
         RememberingClient(settings),
         lambda: RememberingStore(settings),
         records,
         only,
-        by_subject=len(only) == 1,
+        by_subject=len(set(map(subject_of, only))) == 1,
     )
 
 
@@ -222,5 +344,5 @@ def flags_of_all(settings: Settings, records: Mapping[str, Record]) -> Iterator[
     """
     observations: list[Observation] = []
     for ask in (_ask_codeocean, _ask_s3):
-        observations.append(ask(settings, reconcile(records, observations), set(records)))
-    return iter(reconcile(records, observations).values())
+        observations.append(ask(settings, reconcile_days(records, observations), set(records)))
+    return iter(reconcile_days(records, observations).values())

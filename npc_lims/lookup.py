@@ -126,27 +126,41 @@ def live_assets(settings: Settings, session_id: str, *, judged: tuple[Judged, ..
 
 
 def _records_of_day(settings: Settings, session_id: str) -> dict[str, Record]:
-    """What state has of the session and of the others of its day, which decide how recordings are counted."""
+    """The session and the others of its day, which decide how recordings are counted."""
+    from npc_lims.live import records_of_day
     from npc_lims.model import Record
 
-    subject, date, _ = split_session_id(session_id)
-    records = {session_id: Record(id=session_id)}
-    for other in {session_id, *(make_session_id(subject, date, idx) for idx in range(_SESSIONS_OF_A_DAY))}:
-        recorded = _recorded(settings, other)
-        if recorded is not None:
-            records[other] = Record.model_validate(recorded)
-    return records
+    return {session_id: Record(id=session_id), **records_of_day(settings, session_id)}
+
+
+def recorded_day(settings: Settings, session_id: str) -> dict[str, dict[str, Any]]:
+    """What state has of the session and of the others of its day, by id.
+
+    Raises:
+        RemoteStateError: State cannot be read.
+    """
+    subject, date, index = split_session_id(session_id)
+    ids = [make_session_id(subject, date, number) for number in sorted({index, *range(_SESSIONS_OF_A_DAY)})]
+    found = ((one, read_one(settings, one)) for one in ids)
+    return {one: record for one, record in found if record is not None}
 
 
 def recorded_fact(settings: Settings, session_id: str, kind: str) -> Any:
     """What state says: an asset as plain data, False for none, None if it does not know."""
     record = _recorded(settings, session_id)
-    if record is None and split_session_id(session_id)[2] == 1 and kind in _OF_SURFACE:
-        record, kind = _recorded(settings, day_of(session_id)), _OF_SURFACE[kind]
-        if not _has_main(record):
-            return None  # where the main recording was lost, that of surface channels may be the first of the day
+    if split_session_id(session_id)[2] and not (record or {}).get("tracked"):
+        main = _recorded(settings, day_of(session_id))
+        if record is None or _is_tracked_ephys(main):
+            # a training row of that day is no session: see `recording_days`
+            if split_session_id(session_id)[2] != 1 or kind not in _OF_SURFACE or not _has_main(main):
+                return None  # where the main recording was lost, that of surface channels may be the first of the day
+            record, kind = main, _OF_SURFACE[kind]
     section = (record or {}).get("codeocean")
     return section.get(kind) if isinstance(section, Mapping) else section
+
+
+def _is_tracked_ephys(record: Mapping[str, Any] | None) -> bool:
+    return ((record or {}).get("tracked") or {}).get("platform") == "ephys"
 
 
 def _has_main(record: Mapping[str, Any] | None) -> bool:

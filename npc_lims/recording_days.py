@@ -144,20 +144,26 @@ def _assign(rows: Sequence[Training], sessions: Mapping[str, Record]) -> dict[st
 
 
 def recording_start(record: Record) -> datetime.datetime | None:
-    """Return when the recording of a tracked session started: by its raw data, else by its path, else None.
+    """Return when the recording of a tracked session started; None if nothing tells.
 
-    Before the upload only a path that has a time of day in it tells.
+    The name of the raw data tells, else the path if it has a time of day in it. Where the main recording was lost, that
+    of the surface channels, which was made soon after it, is the closest there is.
     """
-    raw = record.codeocean.raw if isinstance(record.codeocean, CodeOcean) else None
-    if isinstance(raw, Asset):
-        match = SEARCHED_NAMES.match(raw.name)
-        if match is not None:
-            return datetime.datetime.strptime(f"{match['date']} {match['time']}", "%Y-%m-%d %H-%M-%S")
-    if not isinstance(record.tracked, Tracked):
+    assets = record.codeocean if isinstance(record.codeocean, CodeOcean) else CodeOcean()
+    return _start_of(assets.raw) or _time_in_path(record.tracked) or _start_of(assets.surface)
+
+
+def _start_of(asset: Asset | bool | None) -> datetime.datetime | None:
+    match = SEARCHED_NAMES.match(asset.name) if isinstance(asset, Asset) else None
+    return match and datetime.datetime.strptime(f"{match['date']} {match['time']}", "%Y-%m-%d %H-%M-%S")
+
+
+def _time_in_path(tracked: Tracked | bool | None) -> datetime.datetime | None:
+    if not isinstance(tracked, Tracked):
         return None
     import npc_session
 
-    text = npc_session.parsing.extract_isoformat_datetime(record.tracked.allen_path)
+    text = npc_session.parsing.extract_isoformat_datetime(tracked.allen_path)
     return None if text is None else datetime.datetime.fromisoformat(text)
 
 

@@ -91,7 +91,9 @@ def platform_of(record: Mapping[str, Any]) -> str:
     if record["tracked"]:
         return str(record["tracked"]["platform"])
     raw = (record["codeocean"] or {}).get("raw") or {}
-    return "ephys" if not record["training"] and raw.get("name", "").startswith("ecephys") else "behavior"
+    # a row of a workbook says that it is a training session only where it is known that it is not tracked
+    is_open = record["tracked"] is None or not record["training"]
+    return "ephys" if is_open and raw.get("name", "").startswith("ecephys") else "behavior"
 
 
 def project_of(record: Mapping[str, Any]) -> str:

@@ -179,9 +179,15 @@ class SessionInfo:
         project = self.project.lower()
         if "templeton" in project or "dynamicrouting" in project:
             return "templeton" in project
+        if self.record["training"]:
+            return False
         subject = split_session_id(self._session_id)[0]
         lines = self._all_lines()
-        return lines is None or not _has_training(lines, subject)
+        if lines is not None:
+            return not _has_training(lines, subject)
+        from npc_lims.live import has_training
+
+        return not has_training(self._own_settings, subject)
 
     def _all_lines(self) -> Lines | None:
         """All sessions of the same state; None if there is none."""

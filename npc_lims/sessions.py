@@ -152,8 +152,13 @@ def select_session(settings: Settings, session: Session, ttl: float | None = Non
 
     found, reasons = find_session(settings, session_id)
     if found is not None:
+        left_out = f"; left out: {'; '.join(reasons)}" if reasons else ""
         if unread is not None:
-            say_once(settings, f"{unread}; asking the sources instead, which is slow")
+            say_once(settings, f"{unread}; asking the sources instead, which is slow{left_out}")
+        elif reasons:
+            say_once(
+                settings, f"{session_id} is not in state yet, and was looked up in the sources{left_out}", session_id
+            )
         return SessionInfo.from_record(found.as_dict(), settings)
     if unread is not None and (reasons or not isinstance(unread, NoRemoteState)):
         raise SessionUnavailable("; ".join([str(unread), *reasons])) from unread

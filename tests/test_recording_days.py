@@ -17,7 +17,7 @@ from npc_lims.session_info import SessionInfo
 from npc_lims.settings import load_settings
 from npc_lims.sources.observation import Observation
 from npc_lims.state.store import read_state, write_state
-from tests.builders import SECOND, SESSION, asset, by_id, no_assets, observation, record, tracked, training
+from tests.builders import LATER_NAME, SECOND, SESSION, asset, by_id, no_assets, observation, record, tracked, training
 from tests.strategies import looks, recorded
 
 THIRD = f"{SESSION}_2"
@@ -152,6 +152,7 @@ def test_without_an_ephys_session_each_row_is_a_session(platform: str) -> None:
         (PATH.format("13-00-00"), None, "2022-08-15 13:00:00"),
         (PATH.format("13-00-00"), UPLOADED, "2022-08-15 13:07:32"),
         (PATH.format("13-00-00"), no_assets(), "2022-08-15 13:00:00"),
+        ("//allen/DRpilot_626791_20220815", no_assets(surface=asset(LATER_NAME)), "2022-08-15 15:00:00"),
     ],
 )
 def test_when_a_recording_started(path: str, assets: Any, start: str | None) -> None:

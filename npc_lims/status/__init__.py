@@ -185,12 +185,12 @@ FLAGS: dict[str, Callable[[Record], Value]] = {
 def _platform(record: Record) -> Optional[str]:
     """As tracked; of a session that nobody lists (yet), as its raw asset is named; else behavior.
 
-    None when tracked_sessions.yaml was never read and there is nothing else to go by.
+    While tracked_sessions.yaml was never read, the raw asset tells; None when there is none.
     """
     if isinstance(record.tracked, Tracked):
         return record.tracked.platform
     raw = _asset(record, "raw")
-    if not record.training and isinstance(raw, Asset):
+    if (record.tracked is None or not record.training) and isinstance(raw, Asset):
         return "ephys" if raw.name.startswith("ecephys") else "behavior"
     return None if record.tracked is None else "behavior"
 

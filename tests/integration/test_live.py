@@ -11,7 +11,20 @@ import pytest
 
 import npc_lims
 from npc_lims.demo import lab
-from tests.integration.world import ADDED, SORTED, UPLOADED, Cloud, GitHub, commit_all, run_sync, write_tracked
+from npc_lims.demo.world import write_world
+from npc_lims.settings import load_settings
+from npc_lims.sync import SyncOptions, sync
+from tests.integration.world import (
+    ADDED,
+    SORTED,
+    UPLOADED,
+    Cloud,
+    GitHub,
+    commit_all,
+    run_cli,
+    run_sync,
+    write_tracked,
+)
 from tests.servers.codeocean import make_asset
 from tests.servers.faults import Status
 
@@ -398,3 +411,52 @@ def test_a_recording_of_surface_channels_is_no_session(
     monkeypatch.setenv("NPC_LIMS_STATE", str(synced / "state"))
     with pytest.raises(npc_lims.NoSessionInfo):
         npc_lims.get_session_info("901001_2024-03-13_1")
+
+
+# --- sessions that the tracked file of a checkout lists, and state does not yet
+
+
+@pytest.fixture
+def edited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A checkout with the state of the first day and the tracked file of the second, and no credentials."""
+    for name in list(os.environ):
+        if name.startswith(("AWS_", "CODE_OCEAN")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    write_world(tmp_path, 1)
+    settings = load_settings({"NPC_LIMS_MIRROR": str(tmp_path / "mirror")}, tmp_path)
+    sync(settings, SyncOptions(tmp_path / "state", tmp_path / "tracked_sessions.yaml"))
+    write_tracked(tmp_path, 2)
+    monkeypatch.setenv("NPC_LIMS_STATE", str(tmp_path / "state"))
+    return tmp_path
+
+
+def test_a_session_that_the_checkout_tracks_needs_no_credentials(edited: Path) -> None:
+    with pytest.warns(npc_lims.LiveStateWarning, match=f"{ADDED} is not in state yet.*AWS_ACCESS_KEY_ID"):
+        info = npc_lims.get_session_info(ADDED)
+    assert (info.is_ephys, info.project, info.experiment_day) == (True, "DynamicRouting", 1)
+    assert info.session_kwargs == {"probe_letters_to_skip": "C"}
+    with pytest.raises(npc_lims.MissingCredentials, match="CODE_OCEAN_API_TOKEN"):
+        _ = info.is_uploaded
+    done = run_cli("show", ADDED, "--state", str(edited / "state"))
+    assert done.code == 0, done
+    assert f"{ADDED} DynamicRouting, ephys" in done.out
+
+
+def test_what_the_checkout_does_not_track_may_be_too_new(edited: Path) -> None:
+    with pytest.raises(npc_lims.NoSessionInfo, match="may be too new for state, and could not be looked up live"):
+        npc_lims.get_session_info("901005_2024-11-05")
+    (edited / "tracked_sessions.yaml").write_text("ephys: [\n")
+    with pytest.raises(npc_lims.NoSessionInfo, match=r"tracked_sessions\.yaml:2:1: error"):
+        npc_lims.get_session_info("901005_2024-11-05")
+
+
+def test_an_edit_of_the_checkout_is_seen_at_once(edited: Path) -> None:
+    path = edited / "tracked_sessions.yaml"
+    text = path.read_text()
+    write_tracked(edited, 1)
+    with pytest.raises(npc_lims.NoSessionInfo):
+        npc_lims.get_session_info(ADDED)
+    path.write_text(text)
+    with pytest.warns(npc_lims.LiveStateWarning):
+        assert npc_lims.get_session_info(ADDED).is_ephys is True
