@@ -111,14 +111,23 @@ def _commits_since(repository: Repository, head: str, at: datetime.datetime) -> 
     ).decode("utf-8", "replace")
     for line in listing.splitlines():
         commit, _, told = line.partition(" ")
-        try:
-            when = utc_time(told)
-        except ValueError:
-            continue  # made by hand, or by something else: nobody says when it was seen
-        if is_future(when):
-            warn_future_timestamp(f"commit {commit[:10]}: {OBSERVED_TRAILER}", single_line(told, 40))
-        elif when > at:
+        if any(when > at for when in _times(told, f"commit {commit[:10]}: {OBSERVED_TRAILER}")):
             yield commit
+
+
+def _times(told: str, where: str) -> list[datetime.datetime]:
+    """The times that the trailers of a commit name: several of one that was squashed, none of one made by hand."""
+    found = []
+    for text in told.split():
+        try:
+            when = utc_time(text)
+        except ValueError:
+            continue
+        if is_future(when):
+            warn_future_timestamp(where, single_line(text, 40))
+        else:
+            found.append(when)
+    return found
 
 
 def _changed_sections(repository: Repository, commit: str, state: str) -> Iterator[tuple[str, frozenset[str]]]:

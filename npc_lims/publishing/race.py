@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import os
 import random
 import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from npc_lims.errors import GitError
+from npc_lims.errors import GitError, StateError
 from npc_lims.git import Repository
 from npc_lims.publishing.branch import REMOTE, explained, newest, push, worktree
 
@@ -60,6 +61,7 @@ def push_to_newest(
 
     Raises:
         GitError: The remote refused, or could not be asked, or others were always quicker. Nothing was pushed.
+        StateError: As *make*, with the names of files as they are on the branch.
     """
     start = repository.commit_of("HEAD")
     last, stuck = "", 0
@@ -68,7 +70,11 @@ def push_to_newest(
             # what talks to the remote runs in the checkout: its address may be a path from there
             parent = newest(repository, target, since) or start
             tree.run("checkout", "--quiet", "--force", "--detach", parent)
-            made, is_to_push = make(tree, parent)
+            try:
+                made, is_to_push = make(tree, parent)
+            except StateError as error:
+                # the worktree is gone by the time that anybody looks for its files
+                raise StateError(str(error).replace(f"{tree.root}{os.sep}", f"{REMOTE}/{target}:")) from None
             if not is_to_push:
                 return Pushed(made, None, parent, attempt)
             pushed = tree.commit_of("HEAD")

@@ -125,6 +125,15 @@ def test_only_what_differs_is_dropped_and_counted() -> None:
     assert keep_newer(rows("one", NOON), newer, recorded)[1] == {}
 
 
+def test_of_commits_that_were_squashed_the_newest_time_counts(checkout: Path, remote: Path, tmp_path: Path) -> None:
+    other = clone(remote, tmp_path / "other")
+    push(other, look({FIRST: uploaded(FIRST)}, at=NOON + HOUR))
+    observed = f"Npc-Lims-Observed: {utc_text(NOON)}\nNpc-Lims-Observed: {utc_text(NOON + HOUR)}\n"
+    run_git(other, "commit", "--quiet", "--amend", f"--message=squashed\n\n{observed}")
+    run_git(other, "push", "--quiet", "--force", "origin", "HEAD:main")
+    assert push(checkout, look({FIRST: no_assets()}, at=NOON + HOUR / 2)).dropped == {"codeocean": 1}
+
+
 @pytest.mark.parametrize("rest", [b",,}", b',"more":' + b"[" * 99_999 + b"}"], ids=["no JSON", "deep"])
 def test_a_snapshot_that_was_damaged_once_is_no_reason_to_fail(checkout: Path, remote: Path, rest: bytes) -> None:
     other = clone(remote, checkout.parent / "other")
