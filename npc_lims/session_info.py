@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import json
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Callable, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from npc_lims.errors import RemoteStateError
 from npc_lims.memo import Memo
-from npc_lims.rows import DATA_REPO_ISILON, allen_path_of, platform_of, project_of
+from npc_lims.rows import DATA_REPO_ISILON, allen_path_of
+from npc_lims.session_fields import FIELDS, record_of
 from npc_lims.session_id import split_session_id
 from npc_lims.state.reader import read_snapshot
 from npc_lims.state.snapshot import line_id, parse_line
@@ -20,15 +20,10 @@ if TYPE_CHECKING:
     import upath
     from typing_extensions import Self
 
-    from npc_lims.model import Platform
     from npc_lims.settings import Settings
     from npc_lims.state.reader import Lines
 
 __all__ = ["PUBLIC_ATTRIBUTES", "SessionInfo"]
-
-
-def _none() -> None:
-    return None
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -48,7 +43,7 @@ class SessionInfo:
     is_sync: bool
     """The session has sync data, implying more than a behavior box."""
     allen_path: upath.UPath
-    experiment_day: int | None = dataclasses.field(default_factory=_none)
+    experiment_day: int | None = dataclasses.field(default_factory=type(None))
     """Ephys or opto experiment day, from 1 for each subject; None for sessions that are not tracked."""
     session_kwargs: dict[str, Any] = dataclasses.field(default_factory=dict)
     notes: str = dataclasses.field(default_factory=str)
@@ -71,15 +66,15 @@ class SessionInfo:
 
     def __getattr__(self, name: str) -> Any:
         # called only for what is not there yet: the fields of an object that holds just its line
-        if name in _FIELDS and ("_line" in self.__dict__ or "_data" in self.__dict__):
-            value = _FIELDS[name](self.record)
+        if name in FIELDS and ("_line" in self.__dict__ or "_data" in self.__dict__):
+            value = FIELDS[name](self.record)
             self.__dict__[name] = value
             return value
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def __dir__(self) -> Iterable[str]:
         # fields are no class attributes, and not yet in an object that holds just its line
-        return {*super().__dir__(), *_FIELDS}
+        return {*super().__dir__(), *FIELDS}
 
     def __getstate__(self) -> dict[str, Any]:
         # settings hold tokens, which must not travel with a pickle: where it arrives it finds that place's own
@@ -93,7 +88,7 @@ class SessionInfo:
             line = self.__dict__.get("_line")
             if line is not None:
                 return _parse(line)
-            data = self.__dict__["_data"] = _record_by_hand(self)
+            data = self.__dict__["_data"] = record_of(self)
         return data
 
     def peek(self) -> Mapping[str, Any]:
@@ -249,7 +244,10 @@ class SessionInfo:
 
     @property
     def is_video(self) -> bool:
-        """`session_kwargs.is_video` where it is given, else whether the raw folder holds videos."""
+        """`session_kwargs.is_video` where it is given, else whether the raw folder holds videos.
+
+        False until the session is uploaded: what is on the rig's computer is not known here.
+        """
         return self._is("is_video")
 
     @property
@@ -419,55 +417,6 @@ _parsed: Memo[dict[str, Any]] = Memo(size=1024, seconds=3600)
 
 def _parse(line: bytes) -> dict[str, Any]:
     return _parsed.get_or(line, lambda: parse_line(line))
-
-
-def _parse_record_id(record: Mapping[str, Any]) -> npc_session.SessionRecord:
-    import npc_session
-
-    return npc_session.SessionRecord(record["id"])
-
-
-def _allen_upath(record: Mapping[str, Any]) -> upath.UPath:
-    import upath
-
-    return upath.UPath(allen_path_of(record))
-
-
-def _tracked(name: str, default: Callable[[], Any]) -> Callable[[Mapping[str, Any]], Any]:
-    # a copy: objects made from one line share what it was parsed to, and callers may change what they are given
-    return lambda record: copy.deepcopy((record["tracked"] or {}).get(name)) or default()
-
-
-_FIELDS: dict[str, Callable[[Mapping[str, Any]], Any]] = {
-    "id": _parse_record_id,
-    "project": project_of,
-    "is_ephys": lambda record: platform_of(record) == "ephys",
-    "is_sync": lambda record: platform_of(record) in ("ephys", "behavior_with_sync"),
-    "allen_path": _allen_upath,
-    "experiment_day": _tracked("experiment_day", _none),
-    "session_kwargs": _tracked("session_kwargs", dict),
-    "notes": _tracked("notes", str),
-    "issues": _tracked("issues", list),
-}
-
-
-def _record_by_hand(info: SessionInfo) -> dict[str, Any]:
-    """The record behind a SessionInfo that somebody constructed: what it says of itself, and nothing more."""
-    from npc_lims.model import Record, Tracked
-    from npc_lims.reconcile import reconcile_session
-
-    platform: Platform = "ephys" if info.is_ephys else "behavior_with_sync" if info.is_sync else "behavior"
-    tracked = Tracked(
-        platform=platform,
-        project=info.project,
-        allen_path=str(info.allen_path),
-        experiment_day=info.experiment_day or 1,
-        session_kwargs=dict(info.session_kwargs),
-        notes=info.notes,
-        issues=list(info.issues),
-    )
-    record: Record = reconcile_session(str(info.id), Record(id=str(info.id), tracked=tracked), ())
-    return record.as_dict()
 
 
 def _without_digest(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ names_0_1_203.json lists the names of that release that are its own, and the par
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import inspect
 import json
@@ -193,3 +194,52 @@ def test_a_pickle_of_0_1_203_loads() -> None:
     old = pickle.loads(pickled.replace(here.encode(), there.encode()))
     assert type(old) is npc_lims.SessionInfo
     assert (old, old.experiment_day, old.allen_path) == (info, 2, upath.UPath("//allen/x"))
+
+
+# --- what callers do with sessions
+
+
+@pytest.fixture
+def info(demo_state: Path, monkeypatch: pytest.MonkeyPatch) -> npc_lims.SessionInfo:
+    monkeypatch.setenv("NPC_LIMS_STATE", str(demo_state))
+    return npc_lims.get_session_info()[0]
+
+
+def test_a_session_is_a_frozen_dataclass(info: npc_lims.SessionInfo) -> None:
+    """Dashboards show `dataclasses.asdict(info)` as JSON."""
+    plain = dataclasses.asdict(info)
+    assert list(plain) == [
+        "id",
+        "project",
+        "is_ephys",
+        "is_sync",
+        "allen_path",
+        "experiment_day",
+        "session_kwargs",
+        "notes",
+        "issues",
+    ]
+    assert json.loads(json.dumps(plain, default=str))["allen_path"] == info.allen_path.as_posix()
+    assert npc_lims.SessionInfo(*dataclasses.astuple(info)) == info == npc_lims.SessionInfo(**plain)
+    assert dataclasses.replace(info, notes="other").notes == "other"
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        info.notes = "other"  # type: ignore[misc]
+
+
+def test_a_session_stands_for_its_id(info: npc_lims.SessionInfo) -> None:
+    assert hash(info) == hash(info.id)
+    assert {info, dataclasses.replace(info, project="other")} == {info}
+    assert (info.id.with_idx(1).idx, info.subject.id, info.date.year) == (1, int(info.subject), int(info.date[:4]))
+    assert info.id == f"{info.subject}_{info.date}"
+
+
+def test_sessions_are_a_tuple_newest_first(info: npc_lims.SessionInfo) -> None:
+    every = npc_lims.get_session_info()
+    assert every[0] == info
+    assert [str(one.date) for one in every] == sorted((str(one.date) for one in every), reverse=True)
+    assert npc_lims.get_session_info(info) == npc_lims.get_session_info(session=info.id) == info
+    issues, kwargs = npc_lims.get_session_issues(), npc_lims.get_session_kwargs()
+    assert issues == {one.id: one.issues for one in every if one.issues}
+    assert kwargs == {one.id: one.session_kwargs for one in every}
+    unknown = "900000_2020-01-01"
+    assert (npc_lims.get_session_issues(unknown), npc_lims.get_session_kwargs(unknown)) == ([], {})
