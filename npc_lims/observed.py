@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import json
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Optional, Union
@@ -83,7 +84,7 @@ def read_observed(path: Path) -> Observed:
     """
     remedy = "delete it, and observe again with this version of npc_lims"
     try:
-        data = json.loads(path.read_bytes(), object_pairs_hook=_unique)
+        data = json.loads(_read(path), object_pairs_hook=_unique)
         if not isinstance(data, dict) or data.get("format") != FORMAT:
             raise NpcLimsError(f"{path}: not a file of observations that this version reads; {remedy}")
         _check_values(data)
@@ -98,6 +99,17 @@ def read_observed(path: Path) -> Observed:
         raise NpcLimsError(f"{path}: damaged ({single_line(error, 200)}); {remedy}") from None
     check_time(observed.at, str(path), "delete the file, and observe again (npc-lims sync)")
     return observed
+
+
+def _read(path: Path) -> bytes:
+    """
+    Raises:
+        ValueError: It is larger than any observations are.
+    """
+    with path.open("rb") as file:
+        if os.fstat(file.fileno()).st_size > _MAX_BYTES:
+            raise ValueError(f"larger than {_MAX_BYTES >> 20} MiB")
+        return file.read()
 
 
 def check_time(at: datetime.datetime, where: str, remedy: str = "observe again") -> None:
@@ -209,7 +221,9 @@ def _observation_as_json(one: Observation) -> dict[str, Any]:
     }
 
 
-MAX_DEPTH = 64
+_MAX_DEPTH = 64
+# Ten thousand sessions take about 30.
+_MAX_BYTES = 512 << 20
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -226,7 +240,7 @@ def _check_values(data: Any) -> None:
             Unicode.
     """
     level = [data]
-    for _ in range(MAX_DEPTH):
+    for _ in range(_MAX_DEPTH):
         level = [
             value
             for one in level
@@ -236,7 +250,7 @@ def _check_values(data: Any) -> None:
         if not level:
             break
     else:
-        raise ValueError(f"nested deeper than {MAX_DEPTH} levels")
+        raise ValueError(f"nested deeper than {_MAX_DEPTH} levels")
     json.dumps(data, ensure_ascii=False, allow_nan=False).encode()
 
 

@@ -234,6 +234,14 @@ def test_text_that_is_no_observation_is_one_line_that_names_the_file(content: by
     assert str(raised.value).isprintable()
 
 
+def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "all.observed.json"
+    with path.open("wb") as file:
+        file.truncate(600 << 20)
+    with pytest.raises(NpcLimsError, match=r"damaged \(larger than 512 MiB\)"):
+        read_observed(path)
+
+
 def test_deep_values_of_a_tracked_entry_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "all.observed.json"
     for levels, is_read in ((8, True), (30, False)):
