@@ -27,7 +27,7 @@ def read_computation_queue(source: Path) -> dict[str, Computation | None]:
         queue = json.loads(source.read_text(encoding="utf-8"))
     except OSError as error:
         raise _unusable(source, f"cannot be read: {error.strerror or error}") from None
-    except ValueError as error:
+    except (RecursionError, ValueError) as error:
         raise _unusable(source, f"is not JSON: {error}", getattr(error, "lineno", 0)) from None
     if not isinstance(queue, dict):
         raise _unusable(source, "is not a queue: an object with a computation, or null, for each session is")

@@ -22,7 +22,7 @@ def check_schema(lines: Sequence[bytes], point: Point, repo: str) -> None:
     if not lines:
         return
     facts = json.loads(lines[0])
-    found = facts.get("schema")
+    found = facts.get("schema") if isinstance(facts, dict) else None
     if found == SCHEMA:
         return
     if isinstance(found, int) and found > SCHEMA:

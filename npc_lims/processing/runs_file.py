@@ -19,6 +19,7 @@ from npc_lims.state.files import TEMPORARY, write_atomically
 from npc_lims.state.render import render_yaml
 from npc_lims.utc import utc_time
 from npc_lims.utils.timestamps import is_future
+from npc_lims.utils.yaml_reader import load_yaml
 
 __all__ = [
     "RUNS",
@@ -117,12 +118,10 @@ def _scalar(text: str) -> Any:
 
 
 def _parse_yaml(content: bytes, path: Path) -> tuple[Run, ...]:
-    import ruamel.yaml
-
     try:
-        data = ruamel.yaml.YAML(typ="safe", pure=True).load(content)
-    except (ruamel.yaml.error.YAMLError, RecursionError, ValueError) as error:
-        raise StateError(f"{path}: not readable as YAML ({' '.join(str(error).split())[:200]}); {_REMEDY}") from None
+        data = load_yaml(content)
+    except ValueError as error:
+        raise StateError(f"{path}: not readable as YAML ({error}); {_REMEDY}") from None
     if isinstance(data, dict) and data.get("schema") != SCHEMA:
         found = data.get("schema")
         raise StateError(f"{path}: schema {found!r}, this version reads {SCHEMA}; upgrade npc_lims, or {_REMEDY}")

@@ -23,6 +23,8 @@ from npc_lims.state.files import TEMPORARY
 from npc_lims.state.remote import check_ref, fetch_snapshot, read_cached_snapshot
 from npc_lims.state.snapshot import SNAPSHOT, digest_of, line_id, split_lines
 from npc_lims.state.store import parse_record
+from npc_lims.utils.text import single_line
+from npc_lims.utils.yaml_reader import load_yaml
 
 __all__ = [
     "WORKING_TREE",
@@ -257,13 +259,10 @@ def parse_facts(content: bytes, path: Path) -> Facts:
     if schema is None or int(schema[1]) == SCHEMA:
         return parse_record(content, path).as_dict()
     # of another version: what it means is not known here, but that it says the same can be seen
-    import ruamel.yaml
-
     try:
-        data = ruamel.yaml.YAML(typ="safe", pure=True).load(content)
-        facts = json.loads(json.dumps(data, default=str))
-    except (ruamel.yaml.error.YAMLError, RecursionError, ValueError, TypeError) as error:
-        raise StateError(f"{path}: not readable as YAML ({' '.join(str(error).split())[:200]})") from None
+        facts = json.loads(json.dumps(load_yaml(content), default=str))
+    except (RecursionError, ValueError, TypeError) as error:
+        raise StateError(f"{path}: not readable as YAML ({single_line(error, 200)})") from None
     if not isinstance(facts, dict):
         raise StateError(f"{path}: not a session")
     return facts

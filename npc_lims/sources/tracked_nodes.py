@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
+import sys
 from collections.abc import Iterator
 from typing import Any, NoReturn, Union
 
@@ -119,6 +120,7 @@ Node = Union[ScalarNode, ListNode, MapNode]
 
 # ------------------------------------------------------------------ values of plain scalars
 
+_LONG_ESCAPE = re.compile(r"\\U([0-9a-fA-F]{8})")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _NULL = re.compile(r"|~|null|Null|NULL")
 _BOOL = re.compile(r"true|True|TRUE|false|False|FALSE")
@@ -241,22 +243,24 @@ class _Composer:
         return self._root
 
     def _events(self, text: str) -> Iterator[Any]:
-        line = 1
+        read = 0  # characters, those of the last event included
         try:
             for event in YAML(typ="safe", pure=True).parse(text):
-                line = event.start_mark.line + 1
+                read = event.end_mark.index
                 yield event
         except MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
-            line, column = (line, 1) if mark is None else (mark.line + 1, mark.column + 1)
+            line, column = _position(text, read) if mark is None else (mark.line + 1, mark.column + 1)
             self._syntax(line, column, str(error.problem or error.context))
         except ReaderError as error:
-            before = text[: error.position]
-            column = len(before) - (before.rfind("\n") + 1) + 1
-            self._syntax(before.count("\n") + 1, column, "a control character that YAML does not allow")
-        except (ValueError, IndexError, AssertionError, NotImplementedError) as error:
+            self._syntax(*_position(text, error.position), "a control character that YAML does not allow")
+        except Exception as error:
             # some malformed escapes and directives leave the scanner as whatever broke there
-            self._syntax(line, 1, f"something malformed here or soon after ({error or type(error).__name__})")
+            escape = next((one for one in _LONG_ESCAPE.finditer(text, read) if int(one[1], 16) > sys.maxunicode), None)
+            if escape is not None:
+                self._syntax(*_position(text, escape.start()), f"{escape[0]} is no character: Unicode ends at 10ffff")
+            what = f"something malformed here or soon after ({error or type(error).__name__})"
+            self._syntax(*_position(text, read), what)
 
     def _syntax(self, line: int, column: int, what: str) -> NoReturn:
         hint = next((hint for sign, hint in _SYNTAX_HINTS.items() if sign in what), "")
@@ -355,6 +359,12 @@ _SYNTAX_HINTS = {
     "found unexpected end of stream": "; a quote is opened and never closed",
     "cannot start any token": "; quote a text that begins with such a character",
 }
+
+
+def _position(text: str, index: int) -> tuple[int, int]:
+    """Line and column, both from 1, of a character."""
+    line_start = text.rfind("\n", 0, index) + 1
+    return text.count("\n", 0, index) + 1, index - line_start + 1
 
 
 def _size(node: Node) -> int:

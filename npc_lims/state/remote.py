@@ -111,7 +111,7 @@ def read_kept(path: Path) -> CachedSnapshot | None:
             max(0.0, time.time() - status.st_mtime),
             None if published is None else float(published),
         )
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
 

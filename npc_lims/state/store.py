@@ -29,6 +29,7 @@ from npc_lims.state.files import TEMPORARY, write_atomically
 from npc_lims.state.render import render_yaml
 from npc_lims.state.snapshot import SNAPSHOT, digest_of, line_id, make_line, newest_first, parse_line, split_lines
 from npc_lims.status import compute_status
+from npc_lims.utils.yaml_reader import load_yaml
 
 __all__ = ["Loaded", "parse_record", "read_record", "read_state", "session_path", "verify_state", "write_state"]
 
@@ -115,13 +116,11 @@ def parse_record(content: bytes, path: Path) -> Record:
     Raises:
         StateError: It is not YAML, not a session, of another schema, or of another id than its name says.
     """
-    import ruamel.yaml
-
     remedy = "restore it (git checkout) or delete it and sync again"
     try:
-        data = ruamel.yaml.YAML(typ="safe", pure=True).load(content)
-    except (ruamel.yaml.error.YAMLError, RecursionError, ValueError) as error:
-        raise StateError(f"{path}: not readable as YAML ({' '.join(str(error).split())[:200]}); {remedy}") from None
+        data = load_yaml(content)
+    except ValueError as error:
+        raise StateError(f"{path}: not readable as YAML ({error}); {remedy}") from None
     if isinstance(data, dict) and data.get("schema") != SCHEMA:
         raise StateError(
             f"{path}: schema {data.get('schema')!r}, this version reads {SCHEMA}; upgrade npc_lims, or {remedy}"

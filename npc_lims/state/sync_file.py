@@ -21,7 +21,9 @@ from npc_lims.state.files import write_atomically
 from npc_lims.state.freshness import SYNC_FILE
 from npc_lims.state.render import render_yaml
 from npc_lims.utc import utc_text, utc_time
+from npc_lims.utils.text import single_line
 from npc_lims.utils.timestamps import is_future
+from npc_lims.utils.yaml_reader import load_yaml
 
 __all__ = [
     "SYNC_FILE",
@@ -106,12 +108,10 @@ def read_sync_file(folder: Path, name: str | None = None) -> SyncFile:
 
 def parse_sync_file(content: bytes, name: str) -> SyncFile:
     """Do as `read_sync_file` with the content of a file called *name*."""
-    import ruamel.yaml
-
     try:
-        found = SyncFile.model_validate(ruamel.yaml.YAML(typ="safe", pure=True).load(content))
-    except (ruamel.yaml.error.YAMLError, pydantic.ValidationError, RecursionError, ValueError) as error:
-        reason = " ".join(str(error).split())[:200]
+        found = SyncFile.model_validate(load_yaml(content))
+    except ValueError as error:  # pydantic's is one
+        reason = single_line(error, 200)
         raise StateError(
             f"{name}: damaged ({reason}); restore it (git checkout), or delete it and sync --full"
         ) from None

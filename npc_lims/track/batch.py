@@ -202,7 +202,7 @@ def _config(folder: Path, problems: list[Problem], unreachable: list[str]) -> di
     except json.JSONDecodeError as error:
         report("error", f"is broken JSON ({error.msg}); passed over: correct it", error.lineno, error.colno)
         return {}
-    except (UnicodeDecodeError, RecursionError):
+    except (RecursionError, ValueError):  # of the encoding, or of a number with thousands of digits
         report("error", "is no JSON in UTF-8; passed over: correct it")
         return {}
     if not isinstance(said, dict):

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from npc_lims.errors import TrackedFileError
+from npc_lims.processing.pipelines import parse_pipelines
 from npc_lims.sources.tracked import (
     TrackedFile,
     observe_tracked,
@@ -530,7 +531,7 @@ def test_a_key_beside_session_kwargs_is_ignored() -> None:
         (listing("@a"), "3:7: .*; quote a text that begins with such a character"),
         ("ephys:\n  P: []\n Q: []\n", "3:2: .*; check that this line is indented like its neighbours"),
         ("ephys: \x07", "1:8: a control character that YAML does not allow"),
-        ('a: "\\U00110000"', "1:1: something malformed here or soon after .*"),
+        ('a: "\\U00110000"', r"1:5: \\U00110000 is no character: Unicode ends at 10ffff"),
     ],
 )
 def test_syntax_errors(text: str, problem: str) -> None:
@@ -620,6 +621,62 @@ def mutated(draw: st.DrawFn) -> str:
             new = draw(st.sampled_from(list(" :-[]{}&*!'\"#\t\n0_x"))) if kind == "put" else ""
             lines[n] = lines[n][:at] + new + lines[n][at + (kind == "cut") :]
     return "".join(lines)
+
+
+# What YAML gives a meaning, and what leaves its scanner as an exception of some kind.
+HOSTILE = (
+    *(
+        '"\\Uffffffff"',
+        '"\\U00110000"',
+        '"\\Uffff',
+        '"\\ud800"',
+        '"\\x"',
+        "\0",
+        "\t",
+        "\x85",
+        "\u2028",
+        "\ud800",
+        "\ufffe",
+    ),
+    *("%YAML 1.1\n---\n", "%YAML 9.9\n", "%YAML a.b\n", "%TAG ! x\n", "%TAG\n", "---\n", "...\n"),
+    *("!!int ", "!!python/object:os.system ", "!<x> ", "!", '!!binary "="', "&a ", "*a", "&a *a", "<<: ", "<<: *a\n"),
+    *("? ", "- - - ", "{", "}", "[", "]", "[" * 1000, "{a: " * 1000, "- " * 1000, "|9\n", "|-0\n", ">+\n"),
+    *("9" * 100_000, "0x" + "f" * 5000, "1e999", ".nan", "-.inf", "1:" * 5000, "a" * 10_000, "idx: 1" + "0" * 250),
+)
+
+
+@st.composite
+def harmed(draw: st.DrawFn) -> str:
+    text = draw(mutated())
+    for hostile in draw(st.lists(st.sampled_from(HOSTILE), min_size=1, max_size=3)):
+        at = draw(st.integers(0, len(text)))
+        text = text[:at] + hostile + text[at + draw(st.integers(0, 20)) :]
+    return text
+
+
+@settings(deadline=None, max_examples=300)
+@given(harmed())
+def test_hostile_text_gives_problems_with_positions(text: str) -> None:
+    for found in (parse(text).problems, parse_pipelines(text)[1]):
+        assert all(problem.line >= 1 and problem.column >= 1 for problem in found)
+        assert all(str(problem).isprintable() for problem in found)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "column"),
+    [
+        ('ephys:\n  a:\n    - //x/DRpilot_626792_20220815:\n        notes: "\\Uffffffff"\n', 4, 17),
+        ('ephys:\n  a:\n    - b: "é \\U00110000 and more"\n', 3, 13),
+        ("ephys:\n  a:\n  - b\n  - [[" + "[" * 10_000, 4, 22),
+        ("ephys:\n  a: &a [*a]\n", 2, 10),
+        ("%YAML a.b\n---\nephys:\n", 1, 7),
+        ("ephys:\n  a:\n    - x\0y\n", 3, 8),
+        ("ephys:\n\ta:\n", 2, 1),
+    ],
+)
+def test_what_breaks_a_parser_has_its_position(text: str, line: int, column: int) -> None:
+    for found in (parse(text).problems, parse_pipelines(text)[1]):
+        assert (found[0].line, found[0].column, found[0].severity) == (line, column, "error")
 
 
 @settings(deadline=None, max_examples=500)
