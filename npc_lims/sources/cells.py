@@ -70,7 +70,8 @@ def slug(name: str) -> str:
     ('dprime_same_modality', 'start_time', 'rig_name_old')
     """
     # a spreadsheet turns the apostrophe into a typographic one while people type
-    name = name.strip().lower().replace("\u2019", "'").replace("d'", "dprime")
+    # and people break the line within a heading, or paste one with spaces that are none
+    name = " ".join(name.split()).lower().replace("\u2019", "'").replace("d'", "dprime")
     return re.sub(r"[- ]+", "_", re.sub(r"[^\w _-]+", "", name))
 
 

@@ -21,6 +21,9 @@ from npc_lims.sources.xlsx import PartError, Row, Sheet, Xlsx, failure, open_xls
 
 __all__ = ["TrainingRow", "UnreadableSheet", "Workbook", "parse_workbook"]
 
+MAX_PROBLEMS = 100
+"""Problems of a sheet that are listed: somebody may have filled a column down to the last row there is."""
+
 ALL_MICE = "all_mice"
 START_TIME = "start_time"
 _SUBJECT_COLUMNS = ("mouse_id", "subject_id", "subject", "mouse", "id")
@@ -147,19 +150,23 @@ class _Parsing:
         self.ignored = 0
         self.unreadable: list[UnreadableSheet] = []
         self.sheet = ""
+        self._reported = 0
         self._seen: dict[tuple[str, datetime.datetime], tuple[str, int]] = {}
 
     def parse(self, book: Xlsx) -> Workbook:
         recognised = False
         for sheet in book.sheets:
-            self.sheet = sheet.title
-            title = sheet.title.strip()
+            # what nobody sees is no part of a subject's id, and has no place in a message
+            self.sheet = "".join(character if character.isprintable() else " " for character in sheet.title)
+            title = "".join(filter(str.isprintable, sheet.title)).strip()
             subject = title if _SUBJECT.fullmatch(title) else ""
-            if not subject and slug(title) != ALL_MICE:
+            if not subject and slug(sheet.title) != ALL_MICE:
                 if _ALMOST_SUBJECT.fullmatch(title):
-                    self._report(0, 0, "sheet name is no subject id of 6 or 7 digits; skipped: rename or delete it")
+                    self._add_problem(
+                        0, 0, "sheet name is no subject id of 6 or 7 digits; skipped: rename or delete it"
+                    )
             elif sheet.kind not in ("worksheet", ""):
-                self._report(0, 0, f"is a {sheet.kind}, not a sheet with rows; skipped: rename it")
+                self._add_problem(0, 0, f"is a {sheet.kind}, not a sheet with rows; skipped: rename it")
             else:
                 recognised = True
                 self._parse_sheet(subject, sheet)
@@ -177,18 +184,26 @@ class _Parsing:
         )
 
     def _report(self, line: int, column: int, message: str) -> None:
+        self._reported += 1
+        if self._reported <= MAX_PROBLEMS:
+            self._add_problem(line, column, message)
+
+    def _add_problem(self, line: int, column: int, message: str) -> None:
         self.problems.append(Problem(f"{self.name}[{self.sheet}]", line, column, "warning", message))
 
     def _parse_sheet(self, subject: str, sheet: Sheet) -> None:
         """Parse one sheet, so that one that cannot be read costs no other."""
+        self._reported = 0
         try:
             if subject:
                 self._parse_subject(subject, sheet.rows())
             else:
                 self._parse_all_mice(sheet.rows())
         except PartError as error:
-            self.unreadable.append(UnreadableSheet(sheet.title, subject, str(error)))
-            self._report(0, 0, f"sheet cannot be read: {error}")
+            self.unreadable.append(UnreadableSheet(self.sheet, subject, str(error)))
+            self._add_problem(0, 0, f"sheet cannot be read: {error}")
+        if self._reported > MAX_PROBLEMS:
+            self._add_problem(0, 0, f"{self._reported - MAX_PROBLEMS} more problems in this sheet are not listed")
 
     def _header(self, rows: Iterator[Row]) -> tuple[int, _Columns] | None:
         """The first row that is not blank; None (reported) for an empty sheet."""

@@ -31,7 +31,7 @@ from npc_lims.sources.xlsx_parts import (
 )
 from npc_lims.utils.text import single_line
 
-__all__ = ["MAX_FILE_SIZE", "MAX_ROWS", "PartError", "Row", "Sheet", "Xlsx", "failure", "open_xlsx"]
+__all__ = ["MAX_CELLS", "MAX_FILE_SIZE", "MAX_ROWS", "PartError", "Row", "Sheet", "Xlsx", "failure", "open_xlsx"]
 
 MAX_FILE_SIZE = 32 * 2**20
 """Bytes. A thousand subjects with two hundred sessions each take 13 MiB."""

@@ -11,7 +11,7 @@ import dataclasses
 import datetime
 import functools
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Sized
 from typing import Any, BinaryIO, Callable, Optional
 from xml.parsers import expat
 
@@ -39,12 +39,21 @@ LAST_ROW = 1_048_576
 LAST_COLUMN = 16_384
 """Rows and columns of a sheet, as the format defines them: XFD1048576 is its last cell."""
 
-_CHUNK = 2**16
+MAX_ENTRIES = 100_000
+"""Sheets, relationships or number formats of a file. Excel has at most a few thousand of each."""
+MAX_TITLE = 255
+"""Characters of the title of a sheet: 31 in Excel, more elsewhere."""
+MAX_CODE = 255
+"""Characters of a number format that count, as in Excel."""
+
+# bytes; a token that is longer is scanned again with each chunk, so that small chunks would make that slow
+_CHUNK = 2**20
 _ROW_NUMBER = re.compile(r"[1-9][0-9]{0,6}", re.ASCII)
 # as many digits as every 64-bit integer has room for; longer ones lose nothing as a float that Excel kept
 _INTEGER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 _NUMBER = re.compile(
-    r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[-+]?[0-9]{1,6})?|[-+]?(?:inf|nan)", re.ASCII | re.IGNORECASE
+    r"[-+]?(?:[0-9]{1,400}\.?[0-9]{0,400}|\.[0-9]{1,400})(?:e[-+]?[0-9]{1,6})?|[-+]?(?:inf|nan)",
+    re.ASCII | re.IGNORECASE,
 )
 _ESCAPE = re.compile("_x([0-9A-Fa-f]{4})_")
 _BOOLEANS = {"1": True, "true": True, "0": False, "false": False}
@@ -129,7 +138,9 @@ class _Parser:
                 yield
         except expat.ExpatError as error:
             raise PartError(f"malformed XML: {error}") from None
-        except (LookupError, UnicodeError):
+        except PartError:
+            raise
+        except (ValueError, LookupError, TypeError):  # of a codec that the file names
             raise PartError("malformed XML: unknown encoding") from None
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
@@ -172,6 +183,11 @@ class _Parser:
         raise DocumentTypeError("it declares a document type")
 
 
+def _check_count(entries: Sized) -> None:
+    if len(entries) > MAX_ENTRIES:
+        raise PartError(f"it has more than {MAX_ENTRIES} entries of a kind")
+
+
 def _parse(stream: BinaryIO, root: str, element: _Element) -> None:
     for _ in _Parser(root, element).parse(stream):
         pass
@@ -189,6 +205,7 @@ def read_relationships(stream: BinaryIO) -> dict[str, Relationship]:
         kind = attributes.get("Type", "").rpartition("/")[2]
         is_external = attributes.get("TargetMode", "").lower() == "external"
         found[attributes.get("Id", "")] = Relationship(kind, attributes.get("Target", ""), is_external)
+        _check_count(found)
 
     _parse(stream, "Relationships", _Element({"Relationship": _Element(on_start=add)}))
     return found
@@ -202,8 +219,11 @@ def read_workbook(stream: BinaryIO) -> WorkbookPart:
     def add(attributes: dict[str, str]) -> None:
         # the prefix of its namespace is whatever the file declares
         relationship = next((value for name, value in attributes.items() if name.rpartition(":")[2] == "id"), "")
-        is_hidden = attributes.get("state", "visible") != "visible"
-        sheets.append(SheetEntry(attributes.get("name", ""), is_hidden, relationship))
+        title = attributes.get("name", "")
+        if len(title) > MAX_TITLE:
+            raise PartError(f"a sheet has a title of {len(title)} characters")
+        sheets.append(SheetEntry(title, attributes.get("state", "visible") != "visible", relationship))
+        _check_count(sheets)
 
     def set_epoch(attributes: dict[str, str]) -> None:
         is_1904 = attributes.get("date1904", "").strip().lower() in ("1", "true", "on")
@@ -270,7 +290,8 @@ def read_styles(stream: BinaryIO) -> DateFormats:
         return int(text) if _INTEGER.fullmatch(text) else 0
 
     def add_code(attributes: dict[str, str]) -> None:
-        codes[number(attributes)] = attributes.get("formatCode", "")
+        codes[number(attributes)] = attributes.get("formatCode", "")[:MAX_CODE]
+        _check_count(codes)
 
     tree = {
         "numFmts": _Element({"numFmt": _Element(on_start=add_code)}),

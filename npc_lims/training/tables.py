@@ -9,7 +9,7 @@ from npc_lims.embedded import SharedConnection, quoted
 from npc_lims.errors import NpcLimsWarning
 from npc_lims.notice import notify
 from npc_lims.sources.cells import slug
-from npc_lims.sources.xlsx import MAX_ROWS, PartError, Row, Sheet, failure, open_xlsx
+from npc_lims.sources.xlsx import MAX_CELLS, MAX_ROWS, PartError, Row, Sheet, failure, open_xlsx
 
 __all__ = ["ID", "build_database"]
 
@@ -52,6 +52,7 @@ class _Building:
         self._name = name
         self._database = database
         self._sheet = ""
+        self._cells = 0
         self._tables: dict[str, str] = {}
 
     def add(self, sheet: Sheet) -> None:
@@ -87,7 +88,18 @@ class _Building:
         places = ", ".join("?" * (len(columns) + 1))
         # a name cannot be a parameter; it is quoted, and no value is ever part of the text
         insert = f"INSERT INTO {quoted(table)} VALUES ({places})"  # noqa: S608
-        self._database.executemany(insert, _numbered(rows, tuple(columns.values())))
+        self._database.executemany(insert, self._numbered(rows, tuple(columns.values())))
+
+    def _numbered(self, rows: Iterable[Row], indexes: Sequence[int]) -> Iterator[tuple[Any, ...]]:
+        """The rows with the blank ones between them, each with its number."""
+        written = 0
+        for number, cells in rows:
+            self._cells += (number - written) * (len(indexes) + 1)
+            if self._cells > MAX_CELLS:
+                raise failure(self._name, f"has more cells than any real workbook ({MAX_CELLS}); it was not read")
+            yield from ((blank, *([""] * len(indexes))) for blank in range(written + 1, number))
+            yield (number, *[_text(cells.get(index)) for index in indexes])
+            written = number
 
     def _rows(self, sheet: Sheet) -> Iterator[Row]:
         for line, cells in sheet.rows():
@@ -105,15 +117,6 @@ def _columns(header: Mapping[int, Any]) -> dict[str, int]:
         if name and name != ID.lower():
             columns.setdefault(name, index)
     return columns
-
-
-def _numbered(rows: Iterable[Row], indexes: Sequence[int]) -> Iterator[tuple[Any, ...]]:
-    """The rows with the blank ones between them, each with its number."""
-    written = 0
-    for number, cells in rows:
-        yield from ((blank, *([""] * len(indexes))) for blank in range(written + 1, number))
-        yield (number, *[_text(cells.get(index)) for index in indexes])
-        written = number
 
 
 def _text(value: Any) -> str:

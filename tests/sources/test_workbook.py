@@ -377,6 +377,20 @@ class TestSheets:
             "sheet name is no subject id of 6 or 7 digits; skipped: rename or delete it"
         }
 
+    @pytest.mark.parametrize("title", ["626791\u200b", "\u00a0626791 ", "626\u00ad791"])
+    def test_what_nobody_sees_is_no_part_of_a_subject(self, title: str) -> None:
+        book = parse(save(make_book({title: [HEADER, GOOD, ["?"]]})))
+        assert [row.subject for row in book.rows] == ["626791"]
+        assert all(found.file.isprintable() for found in book.problems)
+
+    def test_problems_of_a_sheet_are_listed_up_to_a_number(self) -> None:
+        """Somebody filled a column down to the end of the sheet."""
+        rows = [[None, "B2"]] * 1000
+        book = parse(save(make_book({"626791": [HEADER, GOOD, *rows], "626792": [HEADER, ["?"]]})))
+        assert len(book.rows) == 1
+        assert [found.line for found in book.problems] == [*range(3, 103), 0, 2]
+        assert book.problems[100] == problem(0, 0, "900 more problems in this sheet are not listed")
+
     def test_empty_sheets(self) -> None:
         book = parse(save(make_book({"626791": [], "Sheet1": [], "626792": [HEADER, GOOD], "626793": [HEADER]})))
         assert [row.subject for row in book.rows] == ["626792"]
@@ -657,6 +671,8 @@ class TestProperties:
         ("name", "expected"),
         [
             (" Start  Time ", "start_time"),
+            ("rig\u00a0name", "rig_name"),
+            ("rig\r\nname\u200b", "rig_name"),
             ("d' same modality", "dprime_same_modality"),
             ("D\u2019 other modality go stim", "dprime_other_modality_go_stim"),
             ("pre-test - hits (%)", "pre_test_hits_"),

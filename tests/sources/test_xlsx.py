@@ -11,6 +11,7 @@ import pytest
 from python_calamine import CalamineWorkbook
 
 from npc_lims.errors import SourceError
+from npc_lims.sources import xlsx_parts
 from npc_lims.sources.cells import EXCEL_ERRORS
 from npc_lims.sources.xlsx import PartError, open_xlsx
 from tests.sources.xlsx_files import (
@@ -97,6 +98,14 @@ def test_encodings(encoding: str) -> None:
         for path, content in make_members().items()
     }
     assert read(pack(members)) == EXPECTED
+
+
+@pytest.mark.parametrize("encoding", ["gb2312", "utf-7", "hex", "nothing", "\\\\", "x" * 5000])
+def test_encodings_that_the_parser_does_not_have(encoding: str) -> None:
+    members = make_members()
+    members[SHEET] = members[SHEET].replace('"UTF-8"', f'"{encoding}"')
+    with pytest.raises(PartError, match="malformed XML"):
+        read(pack(members))
 
 
 def test_without_styles_dates_are_numbers() -> None:
@@ -207,6 +216,7 @@ def test_the_width_of_a_row_costs_nothing() -> None:
         ({"_rels/.rels": ("workbook.xml", "other.xml")}, "is a zip file without a workbook: save it as Excel Workbook"),
         ({WORKBOOK: ("<workbook ", "<office ")}, "cannot be read (xl/workbook.xml: it begins with <office>"),
         ({LINKS: ("sheet3.xml", "sheet2.xml")}, "has two sheets in one part"),
+        ({WORKBOOK: ("626792", "6" * 256)}, "cannot be read (xl/workbook.xml: a sheet has a title of 256 characters)"),
         ({STRINGS: ("</sst>", "")}, "cannot be read (xl/sharedstrings.xml: malformed XML"),
     ],
 )
@@ -227,3 +237,20 @@ def test_a_part_that_is_there_twice_cannot_be_read() -> None:
         archive.writestr(SHEET.replace("sheet2", "SHEET2"), "<worksheet><sheetData/></worksheet>")
     with pytest.raises(PartError, match="the file has 2 parts of this name"):
         read(stream.getvalue())
+
+
+@pytest.mark.parametrize(
+    ("path", "entry"),
+    [
+        (WORKBOOK, '<sheet name="x" sheetId="9" r:id=""/>'),
+        (LINKS, '<Relationship Id="rId{}" Type="x/theme" Target="t.xml"/>'),
+        (STYLES, '<numFmts><numFmt numFmtId="{}" formatCode="0"/></numFmts>'),
+    ],
+)
+def test_more_entries_than_any_file_has(path: str, entry: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(xlsx_parts, "MAX_ENTRIES", 1000)
+    members = make_members()
+    end = {WORKBOOK: "</sheets>", LINKS: "</Relationships>", STYLES: "</styleSheet>"}[path]
+    members[path] = members[path].replace(end, "".join(entry.format(n) for n in range(1000, 2001)) + end)
+    with pytest.raises(SourceError, match="it has more than 1000 entries of a kind"):
+        read(pack(members))

@@ -137,6 +137,14 @@ def test_a_workbook_of_too_many_cells_is_refused(monkeypatch: pytest.MonkeyPatch
         build({"626791": [["a", "b", "c"]] * 4})
 
 
+def test_blank_rows_count_as_cells(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A small file may have a stray cell far below in each of thousands of sheets."""
+    monkeypatch.setattr(tables, "MAX_CELLS", 200)
+    assert len(rows(build({"626791": [["a"], *[[]] * 90, [1]]}), "626791")) == 91
+    with pytest.raises(SourceError, match="more cells than any real workbook"):
+        build({"626791": [["a"], *[[]] * 100, [1]]})
+
+
 def test_a_sheet_of_too_many_columns_is_refused() -> None:
     with pytest.raises(SourceError, match=f"{NAME} has a sheet '626791' of 901 columns"):
         build({"626791": [[f"c{n}" for n in range(901)]]})
