@@ -123,7 +123,9 @@ def find_session(settings: Settings, session_id: str) -> tuple[Record | None, li
     tracked = {one.id for one in records.values() if isinstance(one.tracked, Tracked)}
     try:
         # the start of each recording of the day decides which training row is whose
-        observations.append(_ask_codeocean(settings, records, {session_id, *tracked}))
+        observation = _ask_codeocean(settings, records, {session_id, *tracked})
+        observations.append(observation)
+        reasons += [] if observation.failure is None else [str(observation.failure)]
     except (MissingCredentials, SourceError) as error:
         reasons.append(str(error))
     record = reconcile_session(session_id, None, assign_rows(previous, observations))

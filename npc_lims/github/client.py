@@ -12,6 +12,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Union
 
 from npc_lims.errors import GitHubError, MissingCredentials
+from npc_lims.github.paging import iterate_items
 from npc_lims.utils.ca_bundle import ca_bundle_failure
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ Query = Mapping[str, Union[str, int]]
 LONGEST_WAIT = 60.0
 """Seconds. Whoever is asked to wait longer is told, rather than kept."""
 
-_PAGE = 100
 # What GitHub's own guide says to wait where a secondary limit is hit and no time is told.
 _UNTOLD_WAIT = 60.0
 
@@ -92,6 +92,18 @@ class Client:
         Raises:
             GitHubError: GitHub refused, or could not be reached.
         """
+        return self._ask(doing, method, path, body, query, longest)[1]
+
+    def _ask(
+        self,
+        doing: str,
+        method: str,
+        path: str,
+        body: Json | None = None,
+        query: Query | None = None,
+        longest: float = LONGEST_WAIT,
+    ) -> tuple[dict[str, Any], Any]:
+        """Return the headers, in lower case, and the JSON."""
         import github
 
         attempts = self.settings.attempts
@@ -100,7 +112,7 @@ class Client:
                 headers, answer = self._requester.requestJsonAndCheck(method, path, dict(query or {}), input=body)
                 if answer is not None and "json" not in headers.get("content-type", ""):
                     raise ValueError("a page of somebody else's")
-                return answer
+                return headers, answer
             except github.GithubException as error:
                 wait = _wait_asked(error)
                 if wait is None or wait > longest or attempt == attempts:
@@ -109,7 +121,7 @@ class Client:
                 reason = ca_bundle_failure(error) or type(error).__name__
                 why = f"{self.settings.github_api_url} could not be reached ({reason})"
                 raise GitHubError(f"{doing}: {why}; check GITHUB_API_URL and the network, and try again") from None
-            except ValueError:
+            except (RecursionError, ValueError):
                 why = f"{self.settings.github_api_url} sent an answer that cannot be read"
                 raise GitHubError(f"{doing}: {why}; check GITHUB_API_URL, and try again") from None
             time.sleep(wait)
@@ -126,14 +138,12 @@ class Client:
 
     def every(self, doing: str, path: str, query: Query | None = None, key: str | None = None) -> Iterator[Json]:
         """Every item of a list, however many pages it has; below *key* where the API has it so. Raises as `ask`."""
-        number = 1
-        while True:
-            answer = self.ask(doing, "GET", path, query={**(query or {}), "per_page": _PAGE, "page": number})
-            items = answer[key] if key else answer
-            yield from items
-            if len(items) < _PAGE:
-                return
-            number += 1
+
+        def fetch(target: str) -> tuple[str, Any]:
+            headers, answer = self._ask(doing, "GET", target)
+            return str(headers.get("link", "")), answer
+
+        return iterate_items(doing, self.settings.github_api_url, path, query or {}, fetch, key)
 
     def login(self) -> str | None:
         """Whose token it is; None for that of a workflow or an app, which is nobody's."""

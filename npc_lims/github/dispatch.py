@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from npc_lims.errors import GitHubError
 from npc_lims.github.client import LONGEST_WAIT, Client, Json
+from npc_lims.github.paging import items_of
 from npc_lims.utc import utc_time
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def find_run(settings: Settings, request: str, *, poll: float, patience: float) 
     while True:
         # it is among the newest ones: no clock is trusted, ours or theirs
         listed = client.ask(doing, "GET", path, query={"event": "workflow_dispatch", "per_page": 50})
-        for item in listed["workflow_runs"]:
+        for item in items_of(doing, listed, "workflow_runs"):
             if request in (item.get("display_title") or "") or request in (item.get("name") or ""):
                 return _run(item)
         left = deadline - time.monotonic()
@@ -132,7 +133,7 @@ def find_running(settings: Settings) -> Run | None:
     path = f"/repos/{settings.repo}/actions/workflows/{WORKFLOW}/runs"
     doing = f"looking for runs of {WORKFLOW}"
     listed = Client(settings, _NEEDS_TO_LOOK).ask(doing, "GET", path, query={"branch": settings.ref, "per_page": 20})
-    runs = (_run(item) for item in listed["workflow_runs"])
+    runs = (_run(item) for item in items_of(doing, listed, "workflow_runs"))
     return next((run for run in runs if not run.is_over), None)
 
 

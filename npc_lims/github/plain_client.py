@@ -9,12 +9,12 @@ import http.client
 import json
 import time
 import urllib.error
-import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Mapping
 from typing import IO, Any
 
 from npc_lims.errors import GitHubError
+from npc_lims.github.paging import iterate_items
 from npc_lims.utils.text import single_line
 
 __all__ = ["PlainClient", "annotate"]
@@ -22,7 +22,6 @@ __all__ = ["PlainClient", "annotate"]
 _TIMEOUT = 30.0
 _DEADLINE = 60.0
 _MAX_BYTES = 20_000_000
-_PAGE, _MAX_PAGES = 100, 10
 _RETRYABLE = (429, 500, 502, 503, 504)
 
 
@@ -73,6 +72,9 @@ class PlainClient:
         Raises:
             GitHubError: GitHub refused, or could not be reached.
         """
+        return self._ask(doing, method, path, body)[1]
+
+    def _ask(self, doing: str, method: str, path: str, body: Mapping[str, Any] | None = None) -> tuple[str, Any]:
         for attempt in range(1, self._attempts + 1):
             try:
                 return self._send(method, path, body)
@@ -100,17 +102,10 @@ class PlainClient:
 
     def every(self, doing: str, path: str, query: Mapping[str, str | int]) -> Iterator[dict[str, Any]]:
         """Yield every item of a list, page by page. Raises as `ask`."""
-        for page in range(1, _MAX_PAGES + 1):
-            asked = urllib.parse.urlencode({**query, "per_page": _PAGE, "page": page})
-            items = self.ask(doing, "GET", f"{path}?{asked}")
-            if not isinstance(items, list):
-                raise GitHubError(f"{doing}: {self._api_url} sent no list")
-            yield from items
-            if len(items) < _PAGE:
-                return
-        raise GitHubError(f"{doing}: {self._api_url} has more than {_MAX_PAGES * _PAGE:,} items")
+        return iterate_items(doing, self._api_url, path, query, lambda target: self._ask(doing, "GET", target))
 
-    def _send(self, method: str, path: str, body: Mapping[str, Any] | None) -> Any:
+    def _send(self, method: str, path: str, body: Mapping[str, Any] | None) -> tuple[str, Any]:
+        """Return the Link header and the JSON."""
         request = urllib.request.Request(  # noqa: S310 (__init__ has looked at the scheme)
             f"{self._api_url}{path}",
             data=None if body is None else json.dumps(body).encode(),
@@ -124,8 +119,8 @@ class PlainClient:
             },
         )
         with self._opener.open(request, timeout=_TIMEOUT) as response:
-            content = _read(response)
-        return json.loads(content) if content else None
+            content, link = _read(response), response.headers.get("Link", "")
+        return link, json.loads(content) if content else None
 
 
 def _read(response: IO[bytes]) -> bytes:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from npc_lims.errors import GitHubError
 from npc_lims.github.client import Client, Json
+from npc_lims.github.paging import entries_of
 
 if TYPE_CHECKING:
     from npc_lims.settings import Settings
@@ -168,8 +169,8 @@ def _read_base(client: Client, repo: str, branch: str, path: str) -> _Base:
 
 
 def _entry(client: Client, doing: str, repo: str, tree: str, name: str, kind: str) -> Json:
-    for entry in client.ask(doing, "GET", f"/repos/{repo}/git/trees/{tree}")["tree"]:
-        if (entry["path"], entry["type"]) == (name, kind):
+    for entry in entries_of(doing, client.ask(doing, "GET", f"/repos/{repo}/git/trees/{tree}")):
+        if (entry.get("path"), entry.get("type")) == (name, kind):
             return dict(entry)
     raise GitHubError(f"{doing}: there is no such file in that branch", 404)
 

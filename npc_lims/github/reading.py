@@ -32,11 +32,17 @@ class Answer:
 
     Attributes:
         body: The JSON.
-        last_page: Number of the last page of a list; 1 where there are no more.
+        link: The Link header, which names other pages of a list; empty if there is none.
     """
 
     body: Any
-    last_page: int
+    link: str = ""
+
+    @property
+    def last_page(self) -> int:
+        """Number of the last page of a list; 1 where there are no more."""
+        last = _LAST_PAGE.search(self.link)
+        return int(last[1]) if last else 1
 
 
 def ask_github(settings: Settings, doing: str, path: str, query: Mapping[str, Union[str, int]] | None = None) -> Answer:
@@ -67,8 +73,7 @@ def ask_github(settings: Settings, doing: str, path: str, query: Mapping[str, Un
     def parse(response: requests.Response) -> Answer:
         if response.status_code != 200:
             raise GitHubError(f"{doing}: {_refusal(settings, response)}", response.status_code)
-        last = _LAST_PAGE.search(response.headers.get("Link", ""))
-        return Answer(response.json(), int(last[1]) if last else 1)
+        return Answer(response.json(), response.headers.get("Link", ""))
 
     headers = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
     try:

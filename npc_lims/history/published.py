@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from npc_lims.errors import GitHubError, HistoryWarning, RemoteStateError, StateError
+from npc_lims.github.paging import iterate_items
 from npc_lims.github.reading import ask_github
 from npc_lims.history.commits import RUN_TRAILER, Commit, printable
 from npc_lims.history.transitions import Transition, changes_of, created_assets, passed_over
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 __all__ = ["published_history"]
 
 _FOLDER = "state"
-_PAGE = 100
 _TRAILER = re.compile(rf"^{RUN_TRAILER}: *(\S+) *$", re.MULTILINE)
 _COMMIT = re.compile(r"[0-9a-f]{40,64}")
 
@@ -60,17 +60,15 @@ def published_history(settings: Settings, session_id: str) -> Iterator[Transitio
 
 def _commits(settings: Settings, path: str) -> Iterator[tuple[Commit, tuple[str, ...]]]:
     """Commits of the branch that changed a file, and their parents, the newest first."""
-    page = 1
-    while True:
-        query: dict[str, str | int] = {"sha": settings.ref, "path": path, "per_page": _PAGE, "page": page}
-        doing = f"looking for commits of {settings.repo}"
-        answer = ask_github(settings, doing, f"/repos/{settings.repo}/commits", query).body
-        if not isinstance(answer, list):
-            raise _unreadable(settings)
-        yield from (_commit(settings, one) for one in answer)
-        if len(answer) < _PAGE:
-            return
-        page += 1
+    doing = f"looking for commits of {settings.repo}"
+
+    def fetch(target: str) -> tuple[str, Any]:
+        answer = ask_github(settings, doing, target)
+        return answer.link, answer.body
+
+    query = {"sha": settings.ref, "path": path}
+    listed = iterate_items(doing, settings.github_api_url, f"/repos/{settings.repo}/commits", query, fetch)
+    return (_commit(settings, one) for one in listed)
 
 
 def _commit(settings: Settings, answer: Any) -> tuple[Commit, tuple[str, ...]]:

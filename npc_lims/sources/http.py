@@ -104,7 +104,7 @@ def request(
             why = f"could not be reached or broke off ({type(error).__name__})"
             if isinstance(error, requests.JSONDecodeError):  # is both kinds of error
                 why = f"sent an answer that cannot be read ({error})"
-        except ValueError as error:
+        except (RecursionError, ValueError) as error:
             why = f"sent an answer that cannot be read ({error})"
     raise GaveUp(f"{why}, {patience.attempts} times" if patience.attempts > 1 else why, asked)
 

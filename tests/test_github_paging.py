@@ -1,0 +1,169 @@
+"""Lists of GitHub: each is complete, or an error; none goes on for ever, and none leads elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Union
+
+import pytest
+
+from npc_lims.errors import GitHubError
+from npc_lims.github.client import Client
+from npc_lims.github.paging import entries_of, iterate_items
+from npc_lims.github.plain_client import PlainClient
+from npc_lims.history.published import published_history
+from npc_lims.settings import Settings
+from tests.servers.fixtures import Serve
+from tests.servers.web import Request, Response, Server, json_response
+
+API = "https://api.example.org"
+FULL = [{"id": number} for number in range(100)]
+Page = tuple[str, Any]
+
+
+def link(url: str, rel: str = "next") -> str:
+    return f'<{API}/first?page=1>; rel="first", <{url}>; rel="{rel}"'
+
+
+def read(pages: Mapping[str, Page], key: str | None = None) -> list[Any]:
+    """The items of a list whose pages these are, by path; the first one is at `/list`."""
+    asked: list[str] = []
+
+    def fetch(target: str) -> Page:
+        asked.append(target)
+        return pages[target.replace("?state=open&per_page=100&page=1", "")]
+
+    items = list(iterate_items("listing", API, "/list", {"state": "open"}, fetch, key))
+    assert len(asked) == len(set(asked)) == len(pages)
+    return items
+
+
+def test_pages_are_followed_where_the_header_says() -> None:
+    pages: dict[str, Page] = {
+        "/list": (link(f"{API}/repositories/1/list?after=x,y&page=2"), [{"id": 1}]),
+        "/repositories/1/list?after=x,y&page=2": (link(f"{API}/a?page=3"), []),
+        "/a?page=3": (link(f"{API}/list?page=1", "prev"), [{"id": 2}]),
+    }
+    assert read(pages) == [{"id": 1}, {"id": 2}], "also after a page that is not full, or empty"
+
+
+def test_full_pages_without_a_header_are_followed_by_number() -> None:
+    pages: dict[str, Page] = {"/list": ("", FULL), "/list?state=open&per_page=100&page=2": ("", [{"id": 100}])}
+    assert len(read(pages)) == 101
+
+
+def test_items_may_be_below_a_key() -> None:
+    assert read({"/list": ("", {"total_count": 1, "jobs": [{"id": 1}]})}, "jobs") == [{"id": 1}]
+
+
+BROKEN: dict[str, tuple[Page, str]] = {
+    "the first page": (
+        (link(f"{API}/list?state=open&per_page=100&page=1"), [{"id": 2}]),
+        "back to an earlier one",
+    ),
+    "itself": ((link(f"{API}/second"), [{"id": 2}]), "back to an earlier one"),
+    "another host": ((link("https://evil.example.org/second"), [{"id": 2}]), "goes on at https://evil.example.org/sec"),
+    "a host that begins like it": ((link(f"{API}.evil.org/x"), [{"id": 2}]), "goes on at"),
+    "a host in front": ((link("https://api.example.org@evil.org/x"), [{"id": 2}]), "goes on at"),
+    "another scheme": ((link("file:///etc/passwd"), [{"id": 2}]), "goes on at file:///etc/passwd, not at"),
+    "a workflow command": ((link("x\n::error::y"), []), "goes on at x ::error::y, not at"),
+    "the items before": (("", [{"id": 1}]), "repeats the one before"),
+    "an object": (("", {"message": "no"}), "a list was expected"),
+    "nothing": (("", None), "a list was expected"),
+    "texts": (("", ["a"]), "a list was expected"),
+}
+
+
+@pytest.mark.parametrize(("second", "reason"), BROKEN.values(), ids=BROKEN.keys())
+def test_a_second_page_that_is_inconsistent_fails_the_list(second: Page, reason: str) -> None:
+    with pytest.raises(GitHubError, match=reason) as raised:
+        read({"/list": (link(f"{API}/second"), [{"id": 1}]), "/second": second})
+    assert str(raised.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ({"total_count": 3, "jobs": [{"id": 1}]}, "ends after 1 of 3 items"),
+        ({"incomplete_results": True, "jobs": []}, "incomplete_results"),
+        ({"jobs": None}, "a list was expected"),
+        ({}, "a list was expected"),
+        ([1], "a list was expected"),
+    ],
+)
+def test_a_list_below_a_key_that_is_not_complete(body: Any, reason: str) -> None:
+    with pytest.raises(GitHubError, match=reason):
+        read({"/list": ("", body)}, "jobs")
+
+
+def test_a_list_without_end_is_given_up() -> None:
+    def fetch(target: str) -> Page:
+        number = int(target.rpartition("=")[2])
+        return link(f"{API}/list?page={number + 1}"), [{"id": number}]
+
+    with pytest.raises(GitHubError, match="does not end within 1000 pages"):
+        list(iterate_items("listing", API, "/list", {}, fetch))
+
+
+def test_a_truncated_tree_is_incomplete() -> None:
+    assert entries_of("reading", {"tree": [{"path": "a"}], "truncated": False}) == [{"path": "a"}]
+    with pytest.raises(GitHubError, match="truncated tree"):
+        entries_of("reading", {"tree": [{"path": "a"}], "truncated": True})
+    for body in ({}, None, [1], {"tree": None}):
+        with pytest.raises(GitHubError):
+            entries_of("reading", body)
+
+
+class Stuck(Server):
+    """A GitHub that answers every list with the same full page, whichever is asked for."""
+
+    body: Any = FULL
+    headers: Mapping[str, str] = {}
+
+    def answer(self, request: Request) -> Response:
+        made = json_response(self.body)
+        return Response(200, {**made.headers, **self.headers}, made.body)
+
+
+Asked = Union[list[dict[str, Any]], Iterator[Any]]
+
+
+@pytest.mark.parametrize("client", ["package", "plain", "history"])
+@pytest.mark.parametrize("broken", ["repeats", "leads away", "nested", "no list"])
+def test_no_client_goes_on_for_ever(serve: Serve, client: str, broken: str) -> None:
+    server = serve(Stuck())
+    settings = Settings(github_token="ghp_x", github_api_url=server.url, repo="lab/state", attempts=1)
+    if broken == "leads away":
+        server.headers = {"Link": '<https://evil.example.org/x>; rel="next"'}
+    if client == "history":
+        server.body = [_commit(number) for number in range(100)]
+    if broken == "no list":
+        server.body = {"message": "moved"}
+
+    def ask() -> Asked:
+        if client == "package":
+            return Client(settings, "issues: read").every("listing", "/repos/lab/state/issues")
+        if client == "plain":
+            return PlainClient(server.url, "ghp_x", "lab/state", attempts=1).every("listing", "/issues", {})
+        return published_history(settings, "626791_2022-08-15")
+
+    if broken == "nested":
+        server.answer = lambda request: Response(200, {"content-type": "application/json"}, DEEP)  # type: ignore[method-assign]
+    reasons = {
+        "repeats": "repeats the one before",
+        "leads away": "goes on at https://evil.example.org/x",
+        "nested": "(cannot be read|a list was expected)",
+        "no list": "a list was expected",
+    }
+    with pytest.raises(GitHubError, match=reasons[broken]):
+        list(ask())
+    assert len(server.requests) <= 2
+
+
+DEEP = b"[" * 100_000 + b"]" * 100_000
+
+
+def _commit(number: int) -> dict[str, Any]:
+    who = {"name": "a", "date": "2024-11-04T10:00:00Z"}
+    commit = {"message": "Sync", "committer": who, "author": who}
+    return {"sha": f"{number:040x}", "commit": commit, "parents": []}
