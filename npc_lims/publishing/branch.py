@@ -43,6 +43,8 @@ _NO_ACCESS = re.compile(
 _RULES = re.compile(r"protected branch|GH006|GH013|rule violations|Cannot update this protected ref", re.IGNORECASE)
 _BOT = ("github-actions[bot]", "41898282+github-actions[bot]@users.noreply.github.com")
 _BRANCHES = "refs/heads/"
+# Commits that a shallow clone fetches besides those of the time that is asked for.
+_MARGIN = 20
 # Seconds: publishing takes a few.
 _LEFTOVER_AFTER = 3600
 
@@ -147,7 +149,7 @@ def _remove_leftovers(trees: Path) -> None:
 def newest(repository: Repository, branch: str, since: datetime.datetime) -> str | None:
     """The remote's newest commit of *branch*; None if it has no such branch, and the name is not that of a tag.
 
-    In a shallow clone only what was committed after *since* comes with it.
+    In a shallow clone only what was committed after *since* comes with it, and a few commits before that.
 
     Raises:
         GitError: The remote could not be read, or *branch* is a tag.
@@ -178,16 +180,16 @@ def _fetch(repository: Repository, refs: str, since: datetime.datetime) -> None:
         return
     try:
         repository.run(*fetch, f"--shallow-since={since.isoformat()}", REMOTE, refs)
-        # and the commit before these, which tells what they changed
-        repository.run(*fetch, "--deepen=1", REMOTE, refs)
+        # and those before these: the last tells what the next one changed, and clocks of people may be behind
+        repository.run(*fetch, f"--deepen={_MARGIN}", REMOTE, refs)
     except GitFailed as error:
         if "shallow.lock" in error.output:
             raise GitError(
                 f"{repository.root}: another git command is fetching into this shallow clone; publish again when it "
                 "is done"
             ) from None
-        # there is none after *since*
-        repository.run(*fetch, "--depth=1", REMOTE, refs)
+        # there is none after *since*, or the newest one is by such a clock
+        repository.run(*fetch, f"--depth={_MARGIN}", REMOTE, refs)
 
 
 def stage(tree: Repository, folder: str) -> bool:

@@ -76,7 +76,9 @@ def test_each_of_two_looks_counts_from_its_own_time(checkout: Path, remote: Path
 
 
 @pytest.mark.slow
-def test_commits_of_people_with_wrong_clocks_hide_nothing(checkout: Path, remote: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("depth", [(), ("--depth=1",)], ids=["full", "shallow"])
+def test_commits_of_people_with_wrong_clocks_hide_nothing(depth: tuple[str, ...], remote: Path, tmp_path: Path) -> None:
+    checkout = clone(remote, tmp_path / "checkout", *depth)
     other = clone(remote, tmp_path / "other")
     push(other, look({FIRST: uploaded(FIRST)}, at=NOON + HOUR))
     then = {"GIT_COMMITTER_DATE": "2001-01-01T00:00:00Z", "GIT_AUTHOR_DATE": "2001-01-01T00:00:00Z"}

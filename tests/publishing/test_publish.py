@@ -592,6 +592,13 @@ def test_a_filter_of_git_changes_nothing_that_is_published(checkout: Path, remot
     assert len(subjects_of_commits(remote)) == 1
 
 
+def test_a_sparse_checkout_publishes_no_half_of_the_state(checkout: Path, remote: Path) -> None:
+    run_git(checkout, "sparse-checkout", "set", "--no-cone", "/*", f"!/state/sessions/{FIRST[:6]}")
+    with pytest.raises(StateError, match=f"would not verify: {FILE}: not in the snapshot.*sparse checkout"):
+        push(checkout, look({SECOND: uploaded(SECOND)}))
+    assert len(subjects_of_commits(remote)) == 1
+
+
 def test_rules_of_what_git_ignores_keep_nothing_back(checkout: Path, remote: Path, tmp_path: Path) -> None:
     new = session_path(Path("state"), "999999_2024-01-01").as_posix()
     (checkout / ".git" / "info" / "exclude").write_text("*.yaml\n*.jsonl\n")
