@@ -42,6 +42,7 @@ __all__ = [
     "find_session",
     "flags_of_all",
     "has_training",
+    "listed_day",
     "records_of_day",
     "say_once",
 ]
@@ -137,10 +138,13 @@ def find_session(settings: Settings, session_id: str) -> tuple[Record | None, li
 def records_of_day(settings: Settings, session_id: str) -> dict[str, Record]:
     """Return the sessions of a day by id, as recorded; without state, as far as the sources can be queried."""
     recorded = _recorded_day(settings, session_id)
-    if recorded is not None:
-        return recorded
+    return listed_day(settings, session_id) if recorded is None else recorded
+
+
+def listed_day(settings: Settings, session_id: str) -> dict[str, Record]:
+    """Return the sessions of a day by id, as the sources list them now and state has recorded the others."""
     observations, _ = _listing_of_day(settings, session_id)
-    return reconcile_days({}, observations)
+    return reconcile_days(_recorded_day(settings, session_id) or {}, observations)
 
 
 def _recorded_day(settings: Settings, session_id: str) -> dict[str, Record] | None:

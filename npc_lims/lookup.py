@@ -17,7 +17,7 @@ from npc_lims.errors import (
     SourceError,
 )
 from npc_lims.notice import notify
-from npc_lims.session_id import day_of, make_session_id, split_session_id
+from npc_lims.session_id import day_of, ids_of_day, split_session_id
 from npc_lims.state.reader import read_one
 from npc_lims.which_session import which_session
 
@@ -41,7 +41,6 @@ _OF_SURFACE = {"raw": "surface", "sorted": "surface_sorted"}
 _OF_NO_MAIN = (*_OF_SURFACE.values(), "smartspim")
 _SORTED = ("sorted", "surface_sorted")
 _NAMES = {"surface": "surface-channel raw", "surface_sorted": "surface-channel sorted"}
-_SESSIONS_OF_A_DAY = 4
 _DECIDED_BY: Mapping[str, tuple[Judged, ...]] = {
     "raw": ("raw",),
     "surface": ("raw",),
@@ -139,9 +138,7 @@ def recorded_day(settings: Settings, session_id: str) -> dict[str, dict[str, Any
     Raises:
         RemoteStateError: State cannot be read.
     """
-    subject, date, index = split_session_id(session_id)
-    ids = [make_session_id(subject, date, number) for number in sorted({index, *range(_SESSIONS_OF_A_DAY)})]
-    found = ((one, read_one(settings, one)) for one in ids)
+    found = ((one, read_one(settings, one)) for one in ids_of_day(session_id))
     return {one: record for one, record in found if record is not None}
 
 

@@ -150,7 +150,7 @@ class S3Facts(Model):
 
     raw: Union[RawListing, Nothing, None] = None
     stim: Optional[list[str]] = None
-    """File names of the stimulus files (.hdf5) of the session's day."""
+    """File names of the stimulus files (.hdf5) of the session's day; where that has several sessions, of its own."""
     ibl_annotations: Optional[list[str]] = None
     """Probes with CCF coordinates made in the IBL alignment GUI."""
     tissuecyte_annotations: Optional[list[str]] = None

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import re
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
 from npc_lims.model import Asset, CodeOcean, Record, Tracked, Training
@@ -21,13 +22,16 @@ from npc_lims.sources.observation import Found, Observation
 
 __all__ = [
     "assign_rows",
+    "files_of_session",
     "is_recording_day",
     "reconcile_days",
     "recording_start",
     "report_other_rows",
-    "start_of_session",
 ]
 
+_FILE_TIME = re.compile(r"_([0-9]{8}_[0-9]{6})\.hdf5$")
+_CLOCK_SLACK = datetime.timedelta(minutes=1)
+"""How much earlier than the start of its session a file may be named: two clocks and roundings differ."""
 _WORKBOOKS = {False: "DynamicRoutingTraining.xlsx", True: "DynamicRoutingTrainingNSB.xlsx"}
 
 
@@ -213,12 +217,34 @@ def _line(read: Observation | None, day: str, start: str) -> int:
     return 0
 
 
-def start_of_session(record: Record) -> datetime.datetime | None:
-    """Return when a session started: its recording if it is tracked, else what its training row says, or None."""
-    start = recording_start(record)
-    if start is None and record.training:
-        start = datetime.datetime.fromisoformat(record.training.start_time)
-    return start
+def files_of_session(names: Iterable[str], session_id: str, day: Mapping[str, Record]) -> list[str]:
+    """Return those of a day's stimulus files that are of one session.
+
+    Of several sessions of a day each has the files from its start on, until the next one starts; the first has those
+    before it, too. While the start of one of them is unknown, or for what is no session, they are all of the day.
+
+    Args:
+        names: File names ending with `_<yyyymmdd>_<hhmmss>.hdf5`.
+        session_id: The session.
+        day: The sessions of its day by id.
+    """
+    starts = {id_: _start_of_session(one) for id_, one in day.items()} if len(day) > 1 else {}
+    known = sorted((start, id_) for id_, start in starts.items() if start is not None)
+    if session_id not in starts or len(known) < len(starts):
+        return list(names)
+
+    def owner(name: str) -> str:
+        match = _FILE_TIME.search(name)
+        time = datetime.datetime.min if match is None else datetime.datetime.strptime(match[1], "%Y%m%d_%H%M%S")
+        return max((one for one in known if one[0] <= time + _CLOCK_SLACK), default=known[0])[1]
+
+    return [name for name in names if owner(name) == session_id]
+
+
+def _start_of_session(record: Record) -> datetime.datetime | None:
+    """When a session started: its recording if it is tracked, else what its training row says."""
+    start = recording_start(record) if record.tracked else None
+    return datetime.datetime.fromisoformat(record.training.start_time) if start is None and record.training else start
 
 
 def _time(start: str) -> datetime.datetime | None:

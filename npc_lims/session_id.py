@@ -6,9 +6,20 @@ import datetime
 import re
 from typing import Any
 
-__all__ = ["ID_PATTERN", "day_of", "make_session_id", "parse_session_id", "split_session_id", "subject_of"]
+__all__ = [
+    "ID_PATTERN",
+    "day_of",
+    "ids_of_day",
+    "make_session_id",
+    "parse_session_id",
+    "split_session_id",
+    "subject_of",
+]
 
 ID_PATTERN = re.compile(r"(?P<subject>[0-9]{6,7})_(?P<date>20[0-9]{2}-[0-9]{2}-[0-9]{2})(?:_(?P<idx>[1-9][0-9]*))?")
+
+# more than there have ever been
+_SESSIONS_OF_A_DAY = 4
 
 
 def make_session_id(subject: int | str, date: str, idx: int = 0) -> str:
@@ -39,6 +50,16 @@ def day_of(session_id: str) -> str:
     """The id without its index: what all sessions of a subject on one day share."""
     subject, date, _ = split_session_id(session_id)
     return f"{subject}_{date}"
+
+
+def ids_of_day(session_id: str) -> list[str]:
+    """Return the ids that sessions of the subject and day of *session_id* can have: the first few, and its own.
+
+    >>> ids_of_day("626791_2022-08-15_1")
+    ['626791_2022-08-15', '626791_2022-08-15_1', '626791_2022-08-15_2', '626791_2022-08-15_3']
+    """
+    subject, date, index = split_session_id(session_id)
+    return [make_session_id(subject, date, number) for number in sorted({*range(_SESSIONS_OF_A_DAY), index})]
 
 
 def parse_session_id(value: Any) -> str:

@@ -12,7 +12,7 @@ from hypothesis import given
 from npc_lims.history.versions import Reader
 from npc_lims.model import Record, Training
 from npc_lims.reconcile import reconcile
-from npc_lims.recording_days import reconcile_days, recording_start, report_other_rows
+from npc_lims.recording_days import files_of_session, reconcile_days, recording_start, report_other_rows
 from npc_lims.session_info import SessionInfo
 from npc_lims.settings import load_settings
 from npc_lims.sources.observation import Observation
@@ -215,3 +215,28 @@ def test_a_session_file_with_other_rows_is_read_back_everywhere(tmp_path: Path) 
 
 def test_files_of_sessions_without_other_rows_stay_as_they_were() -> None:
     assert set(record(training=TASK).as_dict()["training"]) == {"nsb", "row", "start_time", "rig_name"}
+
+
+# --- stimulus files
+
+FILES = [f"DynamicRouting1_626791_20220815_{time}.hdf5" for time in ("085900", "090000", "132359", "180000")]
+
+
+@pytest.mark.parametrize(
+    ("day", "files"),
+    [
+        ({SESSION: record(tracked=False, training=MORNING)}, {SESSION: FILES}),
+        (
+            {SESSION: record(tracked=False, training=MORNING), SECOND: record(SECOND, tracked=False, training=TASK)},
+            {SESSION: FILES[:2], SECOND: FILES[2:], THIRD: FILES},
+        ),
+        (
+            {SESSION: record(codeocean=UPLOADED), SECOND: record(SECOND, tracked=False, training=EVENING)},
+            {SESSION: FILES[:3], SECOND: FILES[3:]},
+        ),
+        ({SESSION: record(), SECOND: record(SECOND, tracked=False, training=EVENING)}, {SESSION: FILES, SECOND: FILES}),
+    ],
+    ids=["one", "two rows", "a recording and a row", "no start"],
+)
+def test_each_session_of_a_day_has_its_own_files(day: dict[str, Record], files: dict[str, list[str]]) -> None:
+    assert {id_: files_of_session(FILES, id_, day) for id_ in files} == files

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import npc_session
     import upath
 
+    from npc_lims.settings import Settings
     from npc_lims.types import Session
 
 __all__ = ["StimFile", "get_hdf5_stim_files_from_s3"]
@@ -65,6 +66,8 @@ class StimFile:
 def get_hdf5_stim_files_from_s3(session: Session) -> tuple[StimFile, ...]:
     """The stimulus files of a session's day, without empty ones, and of several of the task only the largest.
 
+    Of a day with several sessions, those of the session: from its start on, until the next one starts.
+
     Raises:
         NoSessionInfo: *session* has no subject and date in it.
         NoSessionData: There are no files of the subject at all.
@@ -87,10 +90,24 @@ def get_hdf5_stim_files_from_s3(session: Session) -> tuple[StimFile, ...]:
     sizes = {file.key[len(prefix) :]: file.size for file in files if file.size > 0}
     record = npc_session.SessionRecord(session_id)
     folder = s3_path(settings, folder_uri(bucket, prefix))
-    found = [StimFile(folder / name, record, sizes[name]) for name in _of_day(list(sizes), subject, date)]
+    names = _of_session(settings, session_id, _of_day(list(sizes), subject, date))
+    found = [StimFile(folder / name, record, sizes[name]) for name in names]
     of_task = [file for file in found if _TASK in file.name]
     largest = max(of_task, key=lambda file: file.size, default=None)
     return tuple(file for file in found if file is largest or file not in of_task)
+
+
+def _of_session(settings: Settings, session_id: str, names: list[str]) -> list[str]:
+    """Those files of a day that are of one of its sessions."""
+    if len(names) < 2:
+        return names
+    from npc_lims.live import listed_day, records_of_day
+    from npc_lims.recording_days import files_of_session
+
+    day = records_of_day(settings, session_id)
+    if session_id not in day and sum(name.startswith(_TASK) for name in names) > 1:
+        day = listed_day(settings, session_id)  # it may be newer than state
+    return files_of_session(names, session_id, day)
 
 
 def _of_day(names: list[str], subject: str, date: str) -> list[str]:

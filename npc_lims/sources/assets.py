@@ -7,15 +7,14 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Optional, Union
 
 from npc_lims.model import PROCESSES, Asset, CodeOcean, Record, S3Facts, Tracked
-from npc_lims.session_id import make_session_id, split_session_id
+from npc_lims.session_id import ids_of_day, make_session_id, split_session_id
 from npc_lims.sources.asset_model import DataAsset
 from npc_lims.sources.observation import Found
 
-__all__ = ["Verdict", "equal_rivals", "recordings_of_day", "select_facts"]
+__all__ = ["Verdict", "equal_rivals", "recordings_of_day", "select_facts", "sessions_of_day"]
 
 # A sorting run that failed leaves this many files, or fewer: logs and settings, no units.
 _FILES_OF_FAILED_SORTING = 6
-_SESSIONS_OF_A_DAY = 4
 # Of the processes those whose input is what the probes recorded; that of the others are videos.
 _OF_PROBES = ("LFP_Subsampled",)
 
@@ -141,13 +140,9 @@ def _looks_like_ephys(record: Record, day: Sequence[DataAsset]) -> bool:
     return not record.tracked and not record.training and any(asset.platform == "ecephys" for asset in day)
 
 
-def _others_of_day(session_id: str, records: Mapping[str, Record]) -> Iterator[Record]:
-    """The first sessions of that subject and day, but for the one given: no day has more than a few."""
-    subject, date, _ = split_session_id(session_id)
-    for idx in range(_SESSIONS_OF_A_DAY):
-        other = make_session_id(subject, date, idx)
-        if other != session_id and other in records:
-            yield records[other]
+def sessions_of_day(session_id: str, records: Mapping[str, Record]) -> dict[str, Record]:
+    """The session and the first others of its subject and day: no day has more than a few."""
+    return {one: records[one] for one in ids_of_day(session_id) if one in records}
 
 
 def recordings_of_day(
@@ -168,7 +163,7 @@ def _countable(
 ) -> tuple[Sequence[DataAsset], bool]:
     """Assets of the day that may be the session's, and whether it is an ephys session."""
     is_ephys = _is_ephys(records[session_id]) or _looks_like_ephys(records[session_id], day)
-    if not is_ephys and any(_is_ephys(other) for other in _others_of_day(session_id, records)):
+    if not is_ephys and any(map(_is_ephys, sessions_of_day(session_id, records).values())):
         # the ecephys recordings of that day are theirs, whatever their number
         day = [asset for asset in day if asset.platform == "behavior"]
     return day, is_ephys

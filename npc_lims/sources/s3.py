@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Callable, Optional, TypeVar
 from npc_lims.errors import SourceError
 from npc_lims.model import Asset, CodeOcean, RawListing, Record, S3Facts, Tracked
 from npc_lims.problems import Problem
+from npc_lims.recording_days import files_of_session
 from npc_lims.session_id import day_of, make_session_id, subject_of
+from npc_lims.sources.assets import sessions_of_day
 from npc_lims.sources.file_names import RIG_METADATA_FILENAMES, SESSION_METADATA_FILENAMES, VIDEO_SUFFIXES
 from npc_lims.sources.objects import ObjectInfo, ObjectStore, split_s3_uri
 from npc_lims.sources.observation import Found, Observation
@@ -119,7 +121,7 @@ def observe_s3(
     if failures and len(failures) == len(jobs):
         raise failures[0]
     facts = {
-        session_id: _facts(records[session_id], listed.get(session_id), session_id in to_list, shared)
+        session_id: _facts(session_id, records, listed.get(session_id), session_id in to_list, shared)
         for session_id in wanted
     }
     return Observation(
@@ -201,7 +203,10 @@ def _listed(record: Record, raw: Asset) -> RawListing | None:
     return listing if has_arrived and found_any else None
 
 
-def _facts(record: Record, new: RawListing | None, asked: bool, shared: _Repositories) -> Found:
+def _facts(
+    session_id: str, records: Mapping[str, Record], new: RawListing | None, asked: bool, shared: _Repositories
+) -> Found:
+    record = records[session_id]
     raw_asset = _raw_asset(record)
     if asked:
         raw = new
@@ -211,9 +216,10 @@ def _facts(record: Record, new: RawListing | None, asked: bool, shared: _Reposit
         section = record.codeocean
         raw_is_none = section is False or (isinstance(section, CodeOcean) and section.raw is False)
         raw = False if raw_is_none else None  # type: ignore[assignment]
+    stim = _of(shared.stim, day_of(record.id))
     facts = S3Facts(
         raw=raw,
-        stim=_of(shared.stim, day_of(record.id)),
+        stim=None if stim is None else files_of_session(stim, record.id, sessions_of_day(record.id, records)),
         ibl_annotations=_of(shared.ibl, day_of(record.id)),
         tissuecyte_annotations=_tissuecyte_of_day(shared.tissuecyte, record),
         tissuecyte_subject=None if shared.tissuecyte is None else subject_of(record.id) in shared.tissuecyte,

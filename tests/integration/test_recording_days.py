@@ -17,7 +17,9 @@ import pytest
 
 import npc_lims
 from npc_lims.demo.world import write_world
+from npc_lims.read_settings import settings_for_reading
 from npc_lims.settings import Settings
+from npc_lims.state.reader import read_one
 from npc_lims.sync import SyncOptions, SyncResult, sync
 from tests.integration.world import TASK_BUCKET, TASK_FOLDER, WORKBOOKS, commit_all
 from tests.servers.codeocean import make_asset
@@ -166,6 +168,27 @@ def test_a_sorting_of_the_surface_channels_is_none_of_a_lost_main_recording(anyw
         with pytest.raises(npc_lims.NoSessionData, match="holds no folder 'behavior' or 'behavior-videos'"):
             get(LOST)
     assert "ecephys_901002_2024-05-13_13-30-12" in str(npc_lims.get_surface_channel_root(LOST))
+
+
+def test_two_training_sessions_of_a_day_have_their_own_stimulus_files(anywhere: str, world: Path) -> None:
+    def names(session: str) -> list[str]:
+        return [file.path.name for file in npc_lims.get_hdf5_stim_files_from_s3(session)]
+
+    expected = {
+        TWICE: ["DynamicRouting1_901002_20240510_103304.hdf5"],
+        f"{TWICE}_1": ["DynamicRouting1_901002_20240510_170544.hdf5", "RFMapping_901002_20240510_181000.hdf5"],
+    }
+    assert {session: names(session) for session in expected} == expected
+    if anywhere == "state":
+        for session, files in expected.items():
+            facts = read_one(settings_for_reading(), session)
+            assert facts is not None
+            assert facts["s3"]["stim"] == files
+        for path in (world / "state/sessions/901002").glob(f"{TWICE}*"):
+            path.unlink()
+        (world / "state/sessions.jsonl").unlink()
+        npc_lims.clear_caches()
+        assert {session: names(session) for session in expected} == expected, "not recorded yet"
 
 
 def test_rows_that_are_no_sessions_are_warnings(tmp_path: Path) -> None:
