@@ -6,11 +6,13 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderHook, RenderResult
+from rich.segment import Segment
 
 from npc_lims.environment import in_github_actions
 from npc_lims.problems import Problem, workflow_command
 from npc_lims.utils.redaction import safe_text
+from npc_lims.utils.text import visible
 
 __all__ = ["can_print", "complain", "err", "list_problems", "note", "out", "symbol", "warn"]
 
@@ -20,12 +22,43 @@ _SYMBOLS = {True: ("✓", "y", "green"), False: ("·", "n", "dim"), None: ("?", 
 
 def out() -> Console:
     """Standard output. In a pipe lines are not cut to some terminal's width."""
-    return Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH, highlight=False, markup=False, emoji=False)
+    width = None if sys.stdout.isatty() else _PIPE_WIDTH
+    return _guarded(Console(width=width, highlight=False, markup=False, emoji=False))
 
 
 def err() -> Console:
     """Standard error. Lines are never broken by us: a log is searched by line, a terminal breaks its own."""
-    return Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
+    return _guarded(Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True))
+
+
+def _guarded(console: Console) -> Console:
+    console.push_render_hook(_Guard())
+    return console
+
+
+class _Guard(RenderHook):
+    """Shows whatever is printed without control characters and workflow commands: it may quote anybody's text."""
+
+    def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
+        return [_Visible(one) for one in renderables]
+
+
+class _Visible:
+    """A renderable whose text is `visible`. What rich itself says to the terminal is in segments of another kind."""
+
+    def __init__(self, renderable: ConsoleRenderable) -> None:
+        self._renderable = renderable
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        line = ""  # as far as it is printed: a command begins it
+        for segment in console.render(self._renderable, options):
+            if segment.control:
+                yield segment
+                continue
+            before = "x" if line.strip() else ""
+            text = visible(before + segment.text)[len(before) :]
+            line = (line + segment.text).rpartition("\n")[2]
+            yield segment if text == segment.text else Segment(text, segment.style)
 
 
 def complain(message: str, *, annotate: bool = True) -> None:

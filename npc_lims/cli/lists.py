@@ -41,7 +41,9 @@ def one_style(**chosen: bool) -> None:
 
 def print_json(data: object) -> None:
     """An array or an object. Characters beyond ASCII are escaped, so that it survives any pipe."""
-    json.dump(data, sys.stdout, indent=1)
+    for part in json.JSONEncoder(indent=1).iterencode(data):
+        # a command to the runner of GitHub Actions, wherever it stands; JSON has another way to write it
+        sys.stdout.write(part.replace("##[", "##\\u005b"))
     sys.stdout.write("\n")
 
 

@@ -37,8 +37,9 @@ def get_codeocean_client() -> CodeOcean:
 
 
 def _make(settings: Settings) -> CodeOcean:
-    from codeocean import CodeOcean
     from urllib3.util import Retry
+
+    from npc_lims.codeocean.sdk import MaskedCodeOcean
 
     assert settings.codeocean_token is not None
     retries = Retry(
@@ -48,4 +49,4 @@ def _make(settings: Settings) -> CodeOcean:
         allowed_methods=("GET", "HEAD"),
         raise_on_status=False,  # the SDK has an error of its own, with Code Ocean's reason
     )
-    return CodeOcean(settings.codeocean_domain, settings.codeocean_token.get_secret_value(), retries=retries)
+    return MaskedCodeOcean(settings.codeocean_domain, settings.codeocean_token.get_secret_value(), retries=retries)

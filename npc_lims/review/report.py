@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from npc_lims.session_id import ID_PATTERN
 from npc_lims.state.diff import SessionChange, grouped, headline
+from npc_lims.utils.text import visible
 
 __all__ = [
     "LISTED",
@@ -106,7 +107,7 @@ def render_chapters(
     """Chapters as text or Markdown, of at most *max_bytes* as UTF-8; arguments as of `render_changes`."""
     render = _text if style is Format.text else _markdown
     hint = f" ({see_all})" if see_all else ""
-    lines = [line for chapter in chapters for line in render(chapter, listed, hint)]
+    lines = [visible(line).replace("\n", " ") for chapter in chapters for line in render(chapter, listed, hint)]
     return cut(lines, max_bytes)
 
 

@@ -13,6 +13,7 @@ from markdown_it import MarkdownIt
 
 from npc_lims.review.report import SUMMARY_BYTES, Chapter, Format, Group, cut, render_changes, render_chapters
 from npc_lims.state.diff import SessionChange
+from npc_lims.utils.text import visible
 from tests.builders import session_ids
 
 SORTED = SessionChange("726088_2024-06-24", ("sorted",), ("sorted nothing -> a",))
@@ -145,11 +146,13 @@ def test_no_text_breaks_the_table(one: str, other: str) -> None:
     found = page(render_chapters([chapter], Format.markdown))
     assert found.tags <= {"h3", "h4", "p", "code", "table", "thead", "tr", "th", "tbody", "td", "br", "ul", "li"}
     told = found.cells[1].partition("\n")[2].strip()
-    assert " ".join(told.split()) == " ".join(one.replace("\0", "\ufffd").split())
+    # a bracket is escaped for Markdown already, so that ##[ is no command
+    shown = visible(f"x{' '.join(one.split())}")[1:].replace("##\\[", "##[")
+    assert " ".join(told.split()) == shown
 
 
 def test_a_title_that_is_no_utf_8() -> None:
-    assert "state at \udcff" in render_changes([SORTED], title="state at \udcff", max_bytes=10_000)
+    assert "state at \\udcff" in render_changes([SORTED], title="state at \udcff", max_bytes=10_000)
 
 
 @given(st.lists(texts), st.integers(0, 400), st.sampled_from([Format.text, Format.markdown]))

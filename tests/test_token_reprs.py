@@ -1,0 +1,55 @@
+"""No object that holds a token shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from npc_lims.codeocean.client import get_codeocean_client
+from npc_lims.environment import read_environment
+from npc_lims.github.client import Client
+from npc_lims.github.plain_client import PlainClient
+from npc_lims.processing.service import RunService
+from npc_lims.read_settings import settings_for_reading
+from npc_lims.settings import Settings, load_settings
+from npc_lims.sources.codeocean import CodeOceanClient
+from npc_lims.sources.objects import S3Store, StoreOpener
+
+_TOKEN = "an-invented-secret"
+_HOLDERS: dict[str, Callable[[Settings], object]] = {
+    "settings": lambda settings: settings,
+    "settings for reading": lambda _: settings_for_reading(),
+    "environment": lambda _: read_environment(),
+    "sdk client": lambda _: get_codeocean_client(),
+    "sdk data assets": lambda _: get_codeocean_client().data_assets,
+    "code ocean client": CodeOceanClient,
+    "run service": RunService,
+    "github client": lambda settings: Client(settings, "contents: read"),
+    "plain github client": lambda _: PlainClient("https://api.github.com", _TOKEN, "lab/state"),
+    "s3 store": S3Store,
+    "store opener": StoreOpener,
+}
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
+    monkeypatch.chdir(tmp_path)
+    secrets = (
+        "CODE_OCEAN_API_TOKEN",
+        "GITHUB_TOKEN",
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_SESSION_TOKEN",
+    )
+    for name in secrets:
+        monkeypatch.setenv(name, _TOKEN)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-west-2")
+    return load_settings()
+
+
+@pytest.mark.parametrize("make", _HOLDERS.values(), ids=_HOLDERS)
+def test_the_token_is_not_in_the_repr(settings: Settings, make: Callable[[Settings], object]) -> None:
+    holder = make(settings)
+    assert _TOKEN not in f"{holder!r} {holder} {[holder]!r}"
