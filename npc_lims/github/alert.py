@@ -261,14 +261,19 @@ def raise_alert(
     return Raised(str(issues[0]["html_url"]), is_new)
 
 
-def clear_alert(client: IssueClient, alert: Alert, run_url: str, answered: Collection[str]) -> Cleared:
+def clear_alert(client: IssueClient, alert: Alert, run_url: str, answered: Collection[str] | None = None) -> Cleared:
     """Close the open issue, if there is one and all that it names (sources and jobs) is among *answered*.
 
-    Raises as `raise_alert`.
+    Args:
+        answered: None if nothing can be wrong any more.
+
+    Raises:
+        GitHubError: GitHub refused.
     """
     issues = _open_issues(client, alert)
-    names = set(map(_name, answered))
-    waits_for = [name for issue in issues for name in _read(issue).failures if name not in names]
+    named = [] if answered is None else [name for issue in issues for name in _read(issue).failures]
+    names = set(map(_name, answered or ()))
+    waits_for = [name for name in named if name not in names]
     if not waits_for:
         for issue in reversed(issues):
             _close(client, issue, f"A run succeeded: {run_url}", "completed")

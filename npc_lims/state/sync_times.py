@@ -64,7 +64,7 @@ def parse_sync_times(content: bytes) -> dict[str, SourceTimes]:
     times = SourceTimes()
     for line in lines:
         if not line.startswith(" "):
-            break
+            raise ValueError(f"{line[:40]!r} follows the sources")
         if match := _SOURCE.fullmatch(line):
             times = found[match[1]] = SourceTimes()
         elif line.startswith("    last_complete:"):

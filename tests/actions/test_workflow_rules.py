@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 
+from npc_lims.github.watchdog import PERIOD
 from tests.actions.emulated import ACTIONS
+from tests.actions.expressions import Scope, fill
 from tests.actions.workflow import parse
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,7 +32,7 @@ def steps_of(path: Path) -> Iterator[Mapping[str, Any]]:
 
 
 def test_the_workflows_are_there() -> None:
-    names = ["pages.yml", "process.yml", "publish.yml", "pull-request.yml", "sync.yml", "test.yml"]
+    names = ["pages.yml", "process.yml", "publish.yml", "pull-request.yml", "sync.yml", "test.yml", "watchdog.yml"]
     assert [path.name for path in WORKFLOWS] == names
 
 
@@ -98,6 +100,45 @@ def test_who_may_write_is_not_who_sees_the_cloud() -> None:
     jobs = parse((GITHUB / "workflows" / "sync.yml").read_bytes())["jobs"]
     assert {key for key, job in jobs.items() if job["permissions"].get("contents") == "write"} == {"commit"}
     assert {key for key, job in jobs.items() if "CODE_OCEAN" in str(job) or "aws-actions" in str(job)} == {"observe"}
+
+
+def test_what_writes_issues_needs_no_package_and_no_artifact() -> None:
+    found = 0
+    for path in WORKFLOWS:
+        for key, job in parse(path.read_bytes())["jobs"].items():
+            if job["permissions"].get("issues") == "write":
+                found += 1
+                used = [step["uses"].partition("@")[0] for step in job["steps"] if "uses" in step]
+                assert used == ["actions/checkout"], f"{path.name}: {key}"
+                (script,) = [step["run"] for step in job["steps"] if "run" in step]
+                assert script.startswith("python3 scripts/"), f"{path.name}: {key}"
+    assert found == 3
+
+
+def test_the_watchdog_does_not_wait_for_the_schedule_that_it_watches() -> None:
+    workflows = {path.stem: parse(path.read_bytes()) for path in WORKFLOWS}
+    on = workflows["watchdog"]["on"]
+    assert {"push", "schedule", "workflow_run"} <= set(on)
+    assert set(on["workflow_run"]["workflows"]) - {"sync"} <= set(workflows)
+    # what it takes for the period of the sync is that of its schedule
+    light = workflows["sync"]["on"]["schedule"][0]["cron"].split()[1].split(",")
+    hours = [int(hour) for hour in light]
+    assert {later - earlier for earlier, later in zip(hours, hours[1:])} == {PERIOD.total_seconds() / 3600}
+
+
+@pytest.mark.parametrize(
+    ("event", "group"),
+    [
+        ({"workflow_run": {"conclusion": "skipped"}}, "skipped-7"),
+        ({"workflow_run": {"conclusion": "success"}}, "pages"),
+        ({"workflow_run": {"conclusion": "failure"}}, "pages"),
+        ({}, "pages"),
+    ],
+)
+def test_what_will_do_nothing_replaces_no_build_of_the_site_that_waits(event: Mapping[str, Any], group: str) -> None:
+    concurrency = parse((GITHUB / "workflows" / "pages.yml").read_bytes())["concurrency"]
+    scope = Scope({"github": {"event": event, "run_id": "7"}})
+    assert fill(concurrency, scope) == {"group": group, "cancel-in-progress": False}
 
 
 def test_who_may_push_may_not_start_anything() -> None:
