@@ -7,11 +7,12 @@ only `raw_data_paths` lists folders on S3, of the sessions that match all other 
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import difflib
 import functools
+import numbers
 import os
 import re
+import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Callable
 
@@ -21,6 +22,7 @@ from npc_lims.past_session_info import RecordedSessionInfo
 from npc_lims.rows import COLUMNS, FLAG_NAMES, session_row
 from npc_lims.session_id import make_session_id, split_session_id
 from npc_lims.session_info import PUBLIC_ATTRIBUTES, SessionInfo
+from npc_lims.utils.text import single_line
 from npc_lims.which_session import which_session
 
 __all__ = ["FILTERS", "SessionFilters", "needs_flags"]
@@ -32,8 +34,9 @@ FILTERS = (*_COLUMNS, *sorted(set(PUBLIC_ATTRIBUTES) - set(_COLUMNS) - {"raw_dat
 
 _OF_ID = ("id", "subject", "date", "idx")
 _OF_FLAGS = ("cloud_path", "raw_data_paths", "status", "surface_channels_id")
-_DATE = re.compile(r"(\d{4})-?(\d{2})-?(\d{2})")
+_DATE = re.compile(r"(\d{4})-?(\d{2})-?(\d{2})(?:[ T]\d{2}:.*)?")
 _NEAREST = 3
+_SHOWN = 100
 
 
 def needs_flags(names: Iterable[str]) -> bool:
@@ -132,10 +135,10 @@ class _Filter:
 
     @classmethod
     def of(cls, name: str, value: Any) -> _Filter:
-        convert = _CONVERT.get(name, _flag if name.startswith("is_") else _same)
+        convert: Callable[[Any], Any] = _CONVERT.get(name, _flag if name.startswith("is_") else _text)
         values = tuple(value) if _is_collection(value) and name not in _LISTS else (value,)
         try:
-            accepted = tuple(convert(one) for one in values)
+            accepted = tuple(convert(_known(one)) for one in values)
         except ValueError as error:
             raise ValueError(f"filter {name}: {error}") from None
         # a set, so that thousands of ids cost no more than one
@@ -146,7 +149,19 @@ class _Filter:
 
 
 def _is_collection(value: Any) -> bool:
-    return isinstance(value, Iterable) and not isinstance(value, (str, bytes, Mapping, os.PathLike))
+    try:
+        iter(value)
+    except TypeError:
+        return False
+    return not isinstance(value, (str, bytes, Mapping, os.PathLike))
+
+
+def _known(value: Any) -> Any:
+    """None for what stands for a missing value in tables: NaN, NaT, and NA, which no comparison is true of."""
+    try:
+        return None if value != value else value
+    except (TypeError, ValueError):
+        return None
 
 
 def _unknown(names: list[str]) -> str:
@@ -155,50 +170,58 @@ def _unknown(names: list[str]) -> str:
     return f"unknown filter {', '.join(names)}{suggestion}; known are: {', '.join(FILTERS)}"
 
 
-def _same(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        raise ValueError(f"{value!r} is a dict, and values of sessions are not")
-    return value
+def _text(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    if not isinstance(value, (int, float, uuid.UUID)):  # a workbook may name a rig by a number
+        raise ValueError(f"{_show(value)} is not text")
+    return str(value)
+
+
+def _show(value: Any) -> str:
+    return single_line(repr(value), _SHOWN)
 
 
 def _dict(value: Any) -> dict[str, Any]:
     if not isinstance(value, Mapping):
-        raise ValueError(f"{value!r} is not a dict")
+        raise ValueError(f"{_show(value)} is not a dict")
     return dict(value)
 
 
 def _flag(value: Any) -> Any:
     if not (value is None or value in (True, False)):
-        raise ValueError(f"{value!r} is neither True, False nor None")
+        raise ValueError(f"{_show(value)} is neither True, False nor None")
     return value
 
 
 def _number(value: Any) -> Any:
-    if isinstance(value, str):
-        raise ValueError(f"{value!r} is text: give a number, or None")
+    if not (value is None or isinstance(value, numbers.Real)):
+        raise ValueError(f"{_show(value)} is neither a number nor None")
     return value
 
 
 def _subject(value: Any) -> str:
-    if not re.fullmatch(r"[0-9]+", str(value)):
-        raise ValueError(f"{value!r} is not a subject such as 626791")
-    return str(value)
+    # whole numbers in a column with missing values are floats
+    text = str(int(value) if isinstance(value, float) and value.is_integer() else value)
+    if not re.fullmatch(r"[0-9]+", text):
+        raise ValueError(f"{_show(value)} is not a subject such as 626791")
+    return text
 
 
 def _date(value: Any) -> str:
-    text = value.date().isoformat() if isinstance(value, datetime.datetime) else str(value)
-    match = _DATE.fullmatch(text)
+    match = _DATE.fullmatch(str(value))
     if match is None:
-        raise ValueError(f"{value!r} is not a date such as 2024-06-01")
+        raise ValueError(f"{_show(value)} is not a date such as 2024-06-01")
     return "-".join(match.groups())
 
 
 def _path(value: Any) -> str | None:
     if value is None:
         return None
-    # pathlib makes one slash of the two in s3://
-    text = re.sub(r"^([a-z][a-z0-9]+):/+", r"\1://", str(value).replace("\\", "/"))
-    return text.rstrip("/")
+    text = str(value).replace("\\", "/").rstrip("/")
+    if text.startswith("/"):  # a share of Windows, which Linux mounts with one slash
+        return "/" + text.lstrip("/").casefold()
+    return re.sub(r"^([a-z][a-z0-9]+):/+", r"\1://", text)  # pathlib makes one slash of the two in s3://
 
 
 def _paths(value: Any) -> list[str | None] | None:
@@ -211,7 +234,7 @@ def _texts(value: Any) -> list[str]:
 
 def _items(value: Any) -> Iterable[Any]:
     if not _is_collection(value):
-        raise ValueError(f"{value!r} is not a list: it is compared with all that a session has")
+        raise ValueError(f"{_show(value)} is not a list: it is compared with all that a session has")
     items: Iterable[Any] = value
     return items
 

@@ -193,11 +193,16 @@ def get_session_issues(session: Session) -> list[str]: ...
 
 
 def get_session_issues(session: Session | None = None) -> list[str] | dict[npc_session.SessionRecord, list[str]]:
-    """Issue addresses of one session (empty if it has none or is unknown), or of all that have some, by id."""
+    """Issue addresses of one session (empty if it has none or is unknown), or of all that have some, by id.
+
+    Raises:
+        NoSessionInfo: *session* is not an id. Other errors: as `get_session_info`.
+    """
     if session is None:
         return {info.id: info.issues for info in get_session_info() if info.issues}
+    session_id = which_session(session)
     try:
-        return get_session_info(session).issues
+        return get_session_info(session_id).issues
     except NoSessionInfo:
         return []
 
@@ -213,11 +218,16 @@ def get_session_kwargs(session: Session) -> dict[str, Any]: ...
 def get_session_kwargs(
     session: Session | None = None,
 ) -> dict[str, Any] | dict[npc_session.SessionRecord, dict[str, Any]]:
-    """Configuration of one session (empty if it has none or is unknown), or of all sessions, by id."""
+    """Configuration of one session (empty if it has none or is unknown), or of all sessions, by id.
+
+    Raises:
+        NoSessionInfo: *session* is not an id. Other errors: as `get_session_info`.
+    """
     if session is None:
         return {info.id: info.session_kwargs for info in get_session_info()}
+    session_id = which_session(session)
     try:
-        return get_session_info(session).session_kwargs
+        return get_session_info(session_id).session_kwargs
     except NoSessionInfo:
         return {}
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from npc_lims.errors import NoSessionInfo
 from npc_lims.session_id import parse_session_id, subject_of
+from npc_lims.utils.text import single_line
 
 if TYPE_CHECKING:
     from npc_lims.types import Session
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["near_to", "which_session"]
 
 _NAMED = 3
+_SHOWN = 100
 
 
 def which_session(session: Session) -> str:
@@ -27,8 +29,8 @@ def which_session(session: Session) -> str:
         return parse_session_id(session)
     except ValueError:
         raise NoSessionInfo(
-            f"{str(session)!r} is not a session: give an id such as 626791_2022-08-15, or any path or asset name "
-            "that holds a subject and a date"
+            f"{single_line(session, _SHOWN)!r} is not a session: give an id such as 626791_2022-08-15, or any path or "
+            "asset name that holds a subject and a date; several are found by get_session_info(id=[...])"
         ) from None
 
 

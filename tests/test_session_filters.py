@@ -203,6 +203,35 @@ def test_collections_of_ids_take_every_form(sessions: Sessions[SessionInfo]) -> 
     assert select(id=sessions) == ids(sessions)
 
 
+def test_missing_values_of_a_table_are_none(sessions: Sessions[SessionInfo]) -> None:
+    """pandas makes NaN of None, and floats of whole numbers beside it; its NA is neither equal nor unequal."""
+    nan = float("nan")
+
+    class NA:
+        __hash__ = None  # type: ignore[assignment]
+
+        def __eq__(self, other: object) -> Any:
+            return self
+
+        __ne__ = __eq__
+
+        def __bool__(self) -> bool:
+            raise TypeError("boolean value of NA is ambiguous")
+
+    for missing in (nan, NA()):
+        assert select(experiment_day=[2.0, missing]) == select(experiment_day=[2, None]) != select(experiment_day=2)
+        assert select(raw_asset_id=missing) == select(raw_asset_id=None) != []
+    assert select(subject=[901001.0]) == select(subject=901001) != []
+
+
+def test_a_sequence_without_an_iterator_is_a_collection(sessions: Sessions[SessionInfo]) -> None:
+    class Items:
+        def __getitem__(self, index: int) -> str:
+            return ("NP2", "NP3")[index]
+
+    assert select(rig=Items()) == select(rig=["NP2", "NP3"])
+
+
 # --- however they are spelled
 
 
@@ -215,8 +244,9 @@ def test_collections_of_ids_take_every_form(sessions: Sessions[SessionInfo]) -> 
         lambda path: f"{path}/",
         lambda path: path.replace("/", "\\"),
         lambda path: pathlib.PureWindowsPath(path),
+        lambda path: path.replace("//allen/programs/", "/allen/Programs/"),
     ],
-    ids=["str", "UPath", "Path", "slash", "backslashes", "WindowsPath"],
+    ids=["str", "UPath", "Path", "slash", "backslashes", "WindowsPath", "mounted"],
 )
 @pytest.mark.parametrize("name", ["allen_path", "cloud_path"])
 def test_paths_are_compared_however_they_are_spelled(
@@ -232,7 +262,14 @@ def test_paths_are_compared_however_they_are_spelled(
 
 @pytest.mark.parametrize(
     "date",
-    ["2024-03-12", "20240312", datetime.date(2024, 3, 12), datetime.datetime(2024, 3, 12, 15, 30)],
+    [
+        "2024-03-12",
+        "20240312",
+        20240312,
+        datetime.date(2024, 3, 12),
+        datetime.datetime(2024, 3, 12, 15, 30),
+        "2024-03-12T00:00:00.000000000",
+    ],
     ids=str,
 )
 def test_dates_are_compared_however_they_are_spelled(date: Any, sessions: Sessions[SessionInfo]) -> None:
@@ -289,18 +326,23 @@ def test_private_names_and_methods_are_no_filters(sessions: Sessions[SessionInfo
         ("subject", "abc", "626791"),
         ("subject", None, "626791"),
         ("id", "abc", "626791_2022-08-15"),
-        ("experiment_day", "2", "give a number"),
+        ("experiment_day", "2", "neither a number nor None"),
+        ("idx", {}, "neither a number nor None"),
+        ("rig", b"NP2", "is not text"),
+        ("rig", str, "is not text"),
         ("raw_data_paths", "s3://x", "not a list"),
         ("issues", None, "not a list"),
         ("session_kwargs", "x", "not a dict"),
-        ("rig", {"NP2": 1}, "is a dict"),
+        ("rig", {"NP2": 1}, "is not text"),
+        ("date", "x\n::error::" + "y" * 500, r"'x\\n::error::y{80,90}\.\.\. is not a date"),
     ],
 )
 def test_a_value_that_no_session_can_have_is_an_error(
     name: str, value: Any, expected: str, sessions: Sessions[SessionInfo]
 ) -> None:
-    with pytest.raises(ValueError, match=rf"^filter {name}: .*{expected}"):
+    with pytest.raises(ValueError, match=rf"^filter {name}: .*{expected}") as raised:
         npc_lims.get_session_info(**{name: value})
+    assert "\n" not in str(raised.value)
 
 
 @pytest.mark.parametrize("name", [name for name in FLAG_NAMES if name != "raw_asset_id"])
@@ -313,3 +355,11 @@ def test_flags_may_be_numbers(name: str, sessions: Sessions[SessionInfo]) -> Non
 def test_beside_a_session_filters_are_ignored(sessions: Sessions[SessionInfo]) -> None:
     """Callers pass one set of them for one session and for all."""
     assert npc_lims.get_session_info(SORTED, is_sync=False, nosuch=1).id == SORTED
+
+
+@pytest.mark.parametrize("collect", [list, tuple, set, iter, Sessions])
+def test_several_sessions_are_not_taken_for_the_first(collect: Any, sessions: Sessions[SessionInfo]) -> None:
+    wanted: Any = collect(sessions[:2])
+    for function in (npc_lims.get_session_info, npc_lims.get_raw_data_root, npc_lims.get_session_kwargs):
+        with pytest.raises(npc_lims.NoSessionInfo, match=r"several are found by get_session_info\(id=\[...\]\)"):
+            function(wanted if collect is not iter else iter(sessions[:2]))
