@@ -30,6 +30,7 @@ from npc_lims.sources.listing import RememberingStore, store_of
 from npc_lims.sources.observation import Observation
 from npc_lims.sources.s3 import observe_s3
 from npc_lims.state.remote import fetch_file
+from npc_lims.unexpected import source_boundary
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -293,6 +294,7 @@ def _version_of(path: Path) -> tuple[int, int] | None:
     return status.st_size, status.st_mtime_ns
 
 
+@source_boundary("tracked")
 def _read_beside(path: Path) -> Observation:
     from npc_lims.sources.tracked import observe_tracked
 
@@ -301,6 +303,7 @@ def _read_beside(path: Path) -> Observation:
     return observe_tracked(path)
 
 
+@source_boundary("tracked")
 def _fetch_tracked(settings: Settings) -> Observation:
     from npc_lims.sources.tracked import parse_tracked
 
@@ -316,6 +319,7 @@ def _fetch_tracked(settings: Settings) -> Observation:
 def _ask_training(settings: Settings) -> Observation:
     from npc_lims.sources.spreadsheets import observe_training
 
+    @source_boundary("training")
     def ask() -> Observation:
         store = store_of(settings) if settings.training.startswith("s3://") else None
         return observe_training(settings, store, {})
@@ -323,6 +327,7 @@ def _ask_training(settings: Settings) -> Observation:
     return _ask_once(_training, (*_sources_of(settings), settings.training_columns), ask)
 
 
+@source_boundary("codeocean")
 def _ask_codeocean(settings: Settings, records: Mapping[str, Record], only: Collection[str]) -> Observation:
     # where nobody can tell whether a session is tracked, its assets tell what it is, whether it has a row or not
     records = {
@@ -338,6 +343,7 @@ def _ask_codeocean(settings: Settings, records: Mapping[str, Record], only: Coll
     )
 
 
+@source_boundary("s3")
 def _ask_s3(settings: Settings, records: Mapping[str, Record], only: Collection[str]) -> Observation:
     return observe_s3(settings, RememberingStore(settings), records, only)
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import platform
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +18,7 @@ from npc_lims.utils.text import visible
 if TYPE_CHECKING:
     from npc_lims.settings import Settings
 
-__all__ = ["describe_unexpected", "source_failure"]
+__all__ = ["describe_unexpected", "source_boundary", "source_failure"]
 
 _FOLDER = "failures"
 _MAX_FILES = 50
@@ -33,6 +35,20 @@ def source_failure(source: str, error: Exception, settings: Settings | None = No
     if isinstance(error, OSError) and error.filename is not None:
         return SourceError(source, f"{error.filename}: {error.strerror}; check that path, and who may read it")
     return SourceError(source, describe_unexpected(error, settings))
+
+
+@contextlib.contextmanager
+def source_boundary(source: str) -> Iterator[None]:
+    """Let only errors of this package pass; any other Exception becomes the failure of *source*.
+
+    Also a decorator of functions that query it.
+    """
+    try:
+        yield
+    except NpcLimsError:
+        raise
+    except Exception as error:
+        raise source_failure(source, error) from None
 
 
 def describe_unexpected(error: BaseException, settings: Settings | None = None) -> str:

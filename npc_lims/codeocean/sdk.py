@@ -7,7 +7,7 @@ from codeocean import CodeOcean
 __all__ = ["MaskedCodeOcean"]
 
 
-class MaskedCodeOcean(CodeOcean):
+class MaskedCodeOcean(CodeOcean):  # type: ignore[misc]  # the SDK has no types
     """`CodeOcean`, which as a dataclass would print its token in a notebook or a traceback with local variables."""
 
     def __repr__(self) -> str:

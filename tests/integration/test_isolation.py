@@ -13,9 +13,11 @@ from typing import Any
 
 import pytest
 
+import npc_lims
 from npc_lims.cli.exit_codes import ExitCode
 from npc_lims.demo.world import write_world
 from npc_lims.errors import NpcLimsWarning
+from npc_lims.live import find_session
 from npc_lims.settings import Settings
 from npc_lims.sources.observation import Observation
 from npc_lims.sync import SilentReporter, SyncOptions, SyncResult, sync
@@ -101,6 +103,26 @@ def test_a_source_that_breaks_stops_no_other(tmp_path: Path, clean: SyncResult, 
     if source != "codeocean":
         assert found["codeocean"].failure is None
     assert (tmp_path / "state" / "sessions.jsonl").is_file()
+
+
+@pytest.mark.parametrize("harmed", ["nul in a prefix", "nested json", "nested yaml", "no workbook"])
+def test_a_live_lookup_goes_on_without_a_source_that_breaks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, harmed: str
+) -> None:
+    write_world(tmp_path, 1)
+    source, harm = _HARM[harmed]
+    harm(tmp_path)
+    (tmp_path / "state").mkdir()
+    monkeypatch.setenv("NPC_LIMS_CACHE_DIR", str(tmp_path / "cache"))
+    settings = settings_of(tmp_path).model_copy(update={"state": tmp_path / "state"})
+    npc_lims.clear_caches()
+
+    record, reasons = find_session(settings, "901001_2024-03-11")
+
+    assert record is not None
+    assert bool(record.tracked) == (source != "tracked")
+    assert any(source in reason for reason in reasons)
+    assert all(reason.isprintable() for reason in reasons)
 
 
 class _Raising(SilentReporter):
