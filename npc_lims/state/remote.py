@@ -14,6 +14,7 @@ from npc_lims.cachedir import cache_dir, entry_stat, read_entry, touch_entry, wr
 from npc_lims.errors import NoRemoteState, RemoteStateError
 from npc_lims.sources import TRACKED_FILE
 from npc_lims.state.snapshot import SNAPSHOT, checked_lines, split_lines
+from npc_lims.utils.timestamps import is_future
 
 if TYPE_CHECKING:
     import requests
@@ -238,10 +239,11 @@ def fetch(
 
 
 def _seconds(date: str | None) -> float | None:
-    """An HTTP date in seconds since 1970; None if it is none."""
+    """An HTTP date in seconds since 1970; None if it is none, or in the future: nothing says how old that is."""
     import email.utils
 
     try:
-        return None if date is None else email.utils.parsedate_to_datetime(date).timestamp()
+        seconds = None if date is None else email.utils.parsedate_to_datetime(date).timestamp()
     except (TypeError, ValueError, OverflowError):
         return None
+    return None if seconds is None or is_future(seconds) else seconds

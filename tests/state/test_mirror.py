@@ -262,6 +262,16 @@ def test_a_mirror_that_may_be_older_than_the_kept_copy_is_not(
     assert "if-modified-since" in site.requests[0].headers, "nor is it sent"
 
 
+def test_a_mirror_from_the_future_is_not_newer_than_the_kept_copy(github: GitHub, site: Site) -> None:
+    before = read()
+    let_age(3 * HOUR)
+    site.deploy(-24 * HOUR, without_sorting(site.snapshot))
+    github.proxy.rule = lambda request: REFUSED
+    with pytest.warns(npc_lims.StaleStateWarning, match="nothing newer.*using the copy of .* h old"):
+        assert read() == before
+    assert npc_lims.get_session_info(is_sorted=True) != ()
+
+
 @pytest.mark.usefixtures("refused")
 def test_what_the_mirror_had_gives_way_to_what_raw_github_confirms(github: GitHub, site: Site) -> None:
     site.deploy(HOUR, without_sorting(site.snapshot))
