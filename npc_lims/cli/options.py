@@ -43,9 +43,11 @@ def tracked_beside(folder: Path) -> Path:
 def sources_of(only: Optional[list[str]]) -> list[str]:
     """
     Raises:
-        SelectionError: One of these is no source.
+        SelectionError: One of these is no source, or there are none.
     """
     chosen = _split(only)
+    if only is not None and not chosen:
+        raise SelectionError("--only names no source; leave it out for all of them")
     unknown = [name for name in chosen if name not in SECTIONS]
     if unknown:
         raise SelectionError(f"--only {','.join(unknown)}: no such source; there are {', '.join(SECTIONS)}")

@@ -31,7 +31,7 @@ def write_outcome(path: Optional[Path], observed: Sequence[Observed], failures: 
     """
     if path is None:
         return
-    failed = {**{one.source: one.reason for one in failures}, **gaps_of(observed)}
+    failed = {one.source: one.reason for one in failures}
     queried = dict.fromkeys(one.source for each in observed for one in each.observations)
     outcome = {
         "answered": [source for source in queried if source not in failed],
@@ -46,11 +46,13 @@ def write_outcome(path: Optional[Path], observed: Sequence[Observed], failures: 
     path.write_text(json.dumps(outcome), encoding="utf-8")
 
 
-def gaps_of(observed: Sequence[Observed]) -> dict[str, str]:
-    """Return why observations are none, or not all of a run, although no source failed; by what is missing."""
-    gaps = {}
+def gaps_of(observed: Sequence[Observed]) -> list[SourceError]:
+    """Return what makes *observed* none, or not all, of the observations of a run although no source failed."""
+    from npc_lims.errors import SourceError
+
+    gaps = []
     if not any(each.observations for each in observed):
-        gaps["sources"] = "no source was queried: see the log of npc-lims observe"
+        gaps.append(SourceError("sources", "no source was queried: see the log of npc-lims observe"))
     missing = {
         f"{number}/{each.scope.of}"
         for each in observed
@@ -59,8 +61,9 @@ def gaps_of(observed: Sequence[Observed]) -> dict[str, str]:
         if number not in each.scope.shards
     }
     if missing:
-        gaps["shards"] = (
+        reason = (
             f"no observations of {', '.join(sorted(missing))}: the sessions of these shards were not queried; "
             "see their jobs, and the variable NPC_LIMS_SHARDS"
         )
+        gaps.append(SourceError("shards", reason))
     return gaps

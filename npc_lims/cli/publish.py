@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Optional
 
@@ -13,6 +14,7 @@ from npc_lims.cli.outcome import OUTCOME_HELP, gaps_of, write_outcome
 from npc_lims.cli.places import checkout
 
 if TYPE_CHECKING:
+    from npc_lims.errors import SourceError
     from npc_lims.publishing.publish import Published
 
 __all__ = ["publish_command"]
@@ -59,7 +61,8 @@ def publish_command(
     if summary is not None:
         summary.open("a").close()  # if it cannot be written, now is the time to say so
     # at once: whoever wants to know wants to even if nothing can be published
-    write_outcome(outcome, looks, [failure for look in looks for failure in look.failures])
+    gaps = gaps_of(looks) if observed is not None else []
+    write_outcome(outcome, looks, [*(failure for look in looks for failure in look.failures), *gaps])
     if not looks:
         _check_clean(folder)
         out().print("nothing to publish: no sync in this checkout waits for it (npc-lims sync)")
@@ -73,7 +76,7 @@ def publish_command(
         backoff=settings.backoff,
     )
     # what was seen of the tracked file was read again where it is published
-    write_outcome(outcome, looks, done.failures)
+    write_outcome(outcome, looks, [*done.failures, *gaps])
     kept = [one.path for one, is_applied in zip(waiting, done.applied) if not is_applied]
     if not dry_run:
         for one in waiting:
@@ -83,14 +86,19 @@ def publish_command(
     if summary is not None:
         with summary.open("a", encoding="utf-8") as file:
             file.write(_as_markdown(done))
-    for failure in done.unapplied:
+    _complain([*done.unapplied, *gaps], kept)
+
+
+def _complain(failures: Sequence[SourceError], kept: Sequence[Path]) -> None:
+    """
+    Raises:
+        typer.Exit: Something failed.
+    """
+    for failure in failures:
         complain(f"{failure.source} could not be applied, what is recorded of it stays: {failure.reason}")
     for path in kept:
         note(f"{path} is kept until all of it is applied; to give it up, delete the file")
-    gaps = gaps_of(looks)
-    for name, reason in gaps.items():
-        complain(f"{name}: {reason}")
-    if done.unapplied or gaps:
+    if failures:
         raise typer.Exit(ExitCode.INCOMPLETE)
 
 

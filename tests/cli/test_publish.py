@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from npc_lims.demo.world import write_world
 from npc_lims.errors import SourceError
 from npc_lims.observed import Observed, read_observed, write_observed
 from npc_lims.publishing.held import held, hold
@@ -377,3 +378,50 @@ def test_an_observation_file_cannot_write_a_line_of_a_log(sessions: Path, tmp_pa
     text = done.out + done.err + refused.err + summary.read_text() + (sessions / "state" / "sync.yaml").read_text()
     assert not [line for line in text.splitlines() if line.lstrip().startswith("::")]
     assert "\x1b" not in text
+
+
+def test_observations_of_some_shards_are_published_and_are_no_success(
+    checkout: Path, remote: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where NPC_LIMS_SHARDS names one runner of two: all jobs succeed."""
+    write_world(tmp_path / "world", 2)
+    monkeypatch.setenv("NPC_LIMS_MIRROR", str(tmp_path / "world" / "mirror"))
+    seen, outcome = tmp_path / "seen", tmp_path / "outcome.json"
+    assert run_cli("observe", "--out", str(seen), "--shard", "1/2", f"--outcome={outcome}").code == 0
+    alone = json.loads(outcome.read_text())
+    assert (alone["failed"], alone["complete"]) == ([], False)
+    done = run_cli("publish", f"--observed={seen}", f"--outcome={outcome}")
+    assert done.code == 3, done
+    assert "pushed " in done.out
+    assert "shards could not be applied, what is recorded of it stays: no observations of 2/2" in done.err
+    assert len(subjects_of_commits(remote)) == 2
+    published = json.loads(outcome.read_text())
+    assert [failure["source"] for failure in published["failed"]] == ["shards"]
+    assert published["complete"] is False
+
+
+def test_observations_of_nothing_are_no_success(checkout: Path, tmp_path: Path) -> None:
+    write_observed(
+        tmp_path / "all.observed.json", Observed((), EVERYTHING, datetime.datetime.now(datetime.timezone.utc))
+    )
+    outcome = tmp_path / "outcome.json"
+    done = run_cli("publish", f"--observed={tmp_path}", f"--outcome={outcome}")
+    assert done.code == 3, done
+    assert "sources could not be applied, what is recorded of it stays: no source was queried" in done.err
+    assert json.loads(outcome.read_text()) == {
+        "answered": [],
+        "failed": [
+            {"source": "sources", "reason": "no source was queried: see the log of npc-lims observe"},
+        ],
+        "complete": False,
+    }
+
+
+def test_without_any_credentials_each_source_is_a_failure_of_the_outcome(checkout: Path, tmp_path: Path) -> None:
+    outcome = tmp_path / "outcome.json"
+    done = run_cli("observe", "--out", str(tmp_path / "seen"), f"--outcome={outcome}")
+    assert done.code == 3, done
+    told = json.loads(outcome.read_text())
+    assert (told["answered"], told["complete"]) == (["tracked"], True)
+    assert [failure["source"] for failure in told["failed"]] == ["training", "codeocean", "s3"]
+    assert "\n" not in outcome.read_text(), "it becomes the output of a job"

@@ -126,6 +126,8 @@ def test_a_refused_sync_is_exit_4(world: Path) -> None:
 MISTAKES = {
     "a missing tracked file": (["--tracked", "nowhere.yaml"], "nowhere.yaml"),
     "an unknown source": (["--only", "tracked,github"], "no such source"),
+    "no source": (["--only", ","], "--only names no source"),
+    "no session": (["--sessions", ","], "--sessions names no session"),
     "an id that is none": (["--sessions", "rubbish"], "no subject and date"),
     "a session that nobody knows": (["--sessions", "123456_2020-01-01"], "no such session"),
     "an unknown flag": (["--everything"], "No such option"),
