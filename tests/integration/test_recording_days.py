@@ -264,3 +264,45 @@ def test_state_and_live_lookups_agree_on_every_attribute(
     npc_lims.clear_caches()
     with pytest.warns(npc_lims.LiveStateWarning):
         assert everything(npc_lims.get_session_info()) == recorded
+
+
+GETTERS = (
+    npc_lims.get_raw_data_root,
+    npc_lims.get_raw_data_paths_from_s3,
+    npc_lims.get_h5_sync_from_s3,
+    npc_lims.get_settings_xml_path_from_s3,
+    npc_lims.get_eye_video_path_from_s3,
+    npc_lims.get_recording_dirs_experiment_path_from_s3,
+    npc_lims.get_surface_channel_root,
+    npc_lims.get_sorted_data_paths_from_s3,
+    npc_lims.get_dlc_eye_s3_paths,
+    npc_lims.get_facemap_s3_paths,
+    npc_lims.get_LFP_subsampling_paths_from_s3,
+    npc_lims.get_hdf5_stim_files_from_s3,
+    npc_lims.get_ibl_annotation_files_from_s3,
+    npc_lims.get_tissuecyte_annotation_files_from_s3,
+    npc_lims.get_session_raw_data_asset,
+    npc_lims.get_session_sorted_data_asset,
+    npc_lims.get_session_data_assets,
+    npc_lims.get_session_result_data_assets,
+    npc_lims.get_codeocean_session_id,
+    npc_lims.get_session_issues,
+    npc_lims.get_session_kwargs,
+)
+
+
+@pytest.mark.filterwarnings("ignore::npc_lims.NpcLimsWarning")
+def test_state_and_live_lookups_agree_on_every_path(
+    world: Path, serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def found(sessions: Iterable[str]) -> dict[tuple[str, str], Any]:
+        pairs = ((session, get) for session in sessions for get in GETTERS)
+        return {(session, get.__name__): outcome(functools.partial(get, session)) for session, get in pairs}
+
+    look_at("state", world, serve, tmp_path, monkeypatch)
+    known = [str(info.id) for info in npc_lims.get_session_info()]
+    sessions = [*known, *(f"{session}_1" for session in known if f"{session}_1" not in known and session[-2] != "_")]
+    recorded = found(sessions)
+    look_at("live", world, serve, tmp_path, monkeypatch)
+    npc_lims.clear_caches()
+    assert found(sessions) == recorded
