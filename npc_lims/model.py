@@ -152,7 +152,7 @@ class S3Facts(Model):
     stim: Optional[list[str]] = None
     """File names of the stimulus files (.hdf5) of the session's day; where that has several sessions, of its own."""
     ibl_annotations: Optional[list[str]] = None
-    """Probes with CCF coordinates made in the IBL alignment GUI."""
+    """Probes with CCF coordinates made in the IBL alignment GUI, in folders named after the session's recording."""
     tissuecyte_annotations: Optional[list[str]] = None
     """File names of the tissuecyte-based CCF coordinates for the session's experiment day."""
     tissuecyte_subject: Optional[bool] = None

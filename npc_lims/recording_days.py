@@ -23,12 +23,16 @@ from npc_lims.sources.observation import Found, Observation
 __all__ = [
     "assign_rows",
     "files_of_session",
+    "is_folder_of",
     "is_recording_day",
     "reconcile_days",
     "recording_start",
     "report_other_rows",
 ]
 
+_AFTER_DATE = re.compile(
+    r"20[0-9]{2}-[0-9]{2}-[0-9]{2}_(?:(?P<time>[0-9]{2}-[0-9]{2}-[0-9]{2})(?![0-9])|(?P<number>[0-9]+)(?![0-9-]))"
+)
 _FILE_TIME = re.compile(r"_([0-9]{8}_[0-9]{6})\.hdf5$")
 _CLOCK_SLACK = datetime.timedelta(minutes=1)
 """How much earlier than the start of its session a file may be named: two clocks and roundings differ."""
@@ -239,6 +243,22 @@ def files_of_session(names: Iterable[str], session_id: str, day: Mapping[str, Re
         return max((one for one in known if one[0] <= time + _CLOCK_SLACK), default=known[0])[1]
 
     return [name for name in names if owner(name) == session_id]
+
+
+def is_folder_of(name: str, record: Record) -> bool:
+    """Return whether a folder that is named after a recording of a session's day is of that session.
+
+    A time in the name tells the recording, if that of the session is known, and an index tells the session. Any other
+    folder of the day is of the first session.
+    """
+    match = _AFTER_DATE.search(name)
+    number, time = (match["number"], match["time"]) if match else (None, None)
+    if time is not None:
+        assets = record.codeocean if isinstance(record.codeocean, CodeOcean) else CodeOcean()
+        for asset, is_own in ((assets.raw, True), (assets.surface, False)):
+            if isinstance(asset, Asset) and asset.name.startswith("ecephys"):
+                return asset.name.endswith(time) is is_own
+    return int(number or 0) == _index(record.id)
 
 
 def _start_of_session(record: Record) -> datetime.datetime | None:

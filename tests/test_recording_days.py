@@ -12,12 +12,24 @@ from hypothesis import given
 from npc_lims.history.versions import Reader
 from npc_lims.model import Record, Training
 from npc_lims.reconcile import reconcile
-from npc_lims.recording_days import files_of_session, reconcile_days, recording_start, report_other_rows
+from npc_lims.recording_days import files_of_session, is_folder_of, reconcile_days, recording_start, report_other_rows
 from npc_lims.session_info import SessionInfo
 from npc_lims.settings import load_settings
 from npc_lims.sources.observation import Observation
 from npc_lims.state.store import read_state, write_state
-from tests.builders import LATER_NAME, SECOND, SESSION, asset, by_id, no_assets, observation, record, tracked, training
+from tests.builders import (
+    LATER_NAME,
+    RAW_NAME,
+    SECOND,
+    SESSION,
+    asset,
+    by_id,
+    no_assets,
+    observation,
+    record,
+    tracked,
+    training,
+)
 from tests.strategies import looks, recorded
 
 THIRD = f"{SESSION}_2"
@@ -240,3 +252,23 @@ FILES = [f"DynamicRouting1_626791_20220815_{time}.hdf5" for time in ("085900", "
 )
 def test_each_session_of_a_day_has_its_own_files(day: dict[str, Record], files: dict[str, list[str]]) -> None:
     assert {id_: files_of_session(FILES, id_, day) for id_ in files} == files
+
+
+# --- folders that are named after a recording
+
+OWN, SURFACE_FOLDER, NO_TIME, INDEXED = (RAW_NAME, f"{LATER_NAME}_sorted", SESSION, f"{SESSION}_1")
+
+
+@pytest.mark.parametrize(
+    ("session", "own"),
+    [
+        (record(), [OWN, SURFACE_FOLDER, NO_TIME]),
+        (record(codeocean=no_assets(raw=asset())), [OWN, NO_TIME]),
+        (record(codeocean=no_assets(raw=asset(), surface=asset(LATER_NAME))), [OWN, NO_TIME]),
+        (record(codeocean=no_assets(surface=asset(RAW_NAME))), [SURFACE_FOLDER, NO_TIME]),
+        (record(SECOND, codeocean=no_assets(raw=asset(LATER_NAME))), [SURFACE_FOLDER, INDEXED]),
+        (record(SECOND), [INDEXED]),
+    ],
+)
+def test_folders_of_a_session(session: Record, own: list[str]) -> None:
+    assert [name for name in (OWN, SURFACE_FOLDER, NO_TIME, INDEXED) if is_folder_of(name, session)] == own

@@ -9,7 +9,7 @@ from npc_lims.errors import NoSessionData
 from npc_lims.lookup import recorded_section
 from npc_lims.read_settings import settings_for_reading
 from npc_lims.s3_paths import s3_path
-from npc_lims.session_id import subject_of
+from npc_lims.session_id import day_of, subject_of
 from npc_lims.session_info import SessionInfo
 from npc_lims.sources.listing import folder_below, folder_uri, list_files, list_folder
 from npc_lims.which_session import which_session
@@ -91,8 +91,23 @@ def get_ibl_annotation_files_from_s3(session: Session) -> tuple[upath.UPath, ...
     settings = settings_for_reading()
     session_id = which_session(session)
     bucket, prefix = folder_below(settings.ibl_root, subject_of(session_id))
-    # not followed by a digit: the index of a session is no part of the time in the name of a recording
-    wanted = re.compile(rf"[^/]*{re.escape(session_id)}(?![0-9])[^/]*/[^/]+/ccf_channel_results\.json")
-    keys = [file.key for file in list_files(settings, bucket, prefix)]
+    wanted = re.compile(rf"[^/]*{re.escape(day_of(session_id))}[^/]*/[^/]+/ccf_channel_results\.json")
+    names = [name for file in list_files(settings, bucket, prefix) if wanted.fullmatch(name := file.key[len(prefix) :])]
     folder = s3_path(settings, folder_uri(bucket, prefix))
-    return tuple(folder / key[len(prefix) :] for key in keys if wanted.fullmatch(key[len(prefix) :]))
+    return tuple(folder / name for name in _of_session(settings, session_id, names))
+
+
+def _of_session(settings: Settings, session_id: str, names: list[str]) -> list[str]:
+    """Those files of a day that stand in a folder of the session."""
+    if not names:
+        return []
+    from npc_lims.live import find_session, records_of_day
+    from npc_lims.model import Record
+    from npc_lims.recording_days import is_folder_of
+
+    record = records_of_day(settings, session_id).get(session_id)
+    if (record is None or record.codeocean is None) and len({name.split("/")[0] for name in names}) > 1:
+        # which recording is the session's own is not recorded: Code Ocean tells
+        record = find_session(settings, session_id)[0] or record
+    record = record or Record(id=session_id)
+    return [name for name in names if is_folder_of(name.split("/")[0], record)]

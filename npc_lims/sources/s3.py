@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Callable, Optional, TypeVar
 from npc_lims.errors import SourceError
 from npc_lims.model import Asset, CodeOcean, RawListing, Record, S3Facts, Tracked
 from npc_lims.problems import Problem
-from npc_lims.recording_days import files_of_session
+from npc_lims.recording_days import files_of_session, is_folder_of
 from npc_lims.session_id import day_of, make_session_id, subject_of
 from npc_lims.sources.assets import sessions_of_day
 from npc_lims.sources.file_names import RIG_METADATA_FILENAMES, SESSION_METADATA_FILENAMES, VIDEO_SUFFIXES
@@ -54,7 +54,7 @@ class _Repositories:
     """What the listings of the shared repositories gave; None where one could not be had whole."""
 
     stim: Optional[dict[str, list[str]]] = None
-    ibl: Optional[dict[str, list[str]]] = None
+    ibl: Optional[dict[str, set[tuple[str, str]]]] = None
     tissuecyte: Optional[dict[str, list[str]]] = None
     parquet: Optional[dict[str, list[str]]] = None
     nwb: Optional[dict[str, list[str]]] = None
@@ -220,7 +220,7 @@ def _facts(
     facts = S3Facts(
         raw=raw,
         stim=None if stim is None else files_of_session(stim, record.id, sessions_of_day(record.id, records)),
-        ibl_annotations=_of(shared.ibl, day_of(record.id)),
+        ibl_annotations=_probes_of(shared.ibl, record),
         tissuecyte_annotations=_tissuecyte_of_day(shared.tissuecyte, record),
         tissuecyte_subject=None if shared.tissuecyte is None else subject_of(record.id) in shared.tissuecyte,
         parquet_cache=_of(shared.parquet, record.id),
@@ -241,6 +241,12 @@ def _counts(facts: Iterable[Found]) -> dict[str, int]:
 
 def _of(files: Mapping[str, list[str]] | None, key: str) -> list[str] | None:
     return None if files is None else files.get(key, [])
+
+
+def _probes_of(annotated: Mapping[str, set[tuple[str, str]]] | None, record: Record) -> list[str] | None:
+    if annotated is None:
+        return None
+    return sorted({probe for folder, probe in annotated.get(day_of(record.id), ()) if is_folder_of(folder, record)})
 
 
 def _tissuecyte_of_day(files: Mapping[str, list[str]] | None, record: Record) -> list[str] | None:
@@ -275,13 +281,13 @@ def _list_stim(store: ObjectStore, root: str, subjects: Sequence[str] | None) ->
     return found
 
 
-def _list_ibl(store: ObjectStore, root: str, subjects: Sequence[str] | None) -> dict[str, list[str]]:
-    """Annotated probes by day: `<root>/<subject>/*<date>*/<probe>/ccf_channel_results.json`."""
-    found: dict[str, set[str]] = {}
+def _list_ibl(store: ObjectStore, root: str, subjects: Sequence[str] | None) -> dict[str, set[tuple[str, str]]]:
+    """Folder and probe of annotations by day: `<root>/<subject>/*<date>*/<probe>/ccf_channel_results.json`."""
+    found: dict[str, set[tuple[str, str]]] = {}
     for parts, _ in _list_files(store, root, subjects):
         if len(parts) == 4 and parts[3] == "ccf_channel_results.json" and (match := _ANY_DATE.search(parts[1])):
-            found.setdefault(f"{parts[0]}_{match['date']}", set()).add(parts[2])
-    return {day: sorted(probes) for day, probes in found.items()}
+            found.setdefault(f"{parts[0]}_{match['date']}", set()).add((parts[1], parts[2]))
+    return found
 
 
 def _list_tissuecyte(store: ObjectStore, root: str, subjects: Sequence[str] | None) -> dict[str, list[str]]:
