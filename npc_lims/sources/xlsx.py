@@ -69,7 +69,7 @@ def _check_archive(archive: zipfile.ZipFile, size: int, name: str) -> None:
         raise failure(name, f"would unpack to {unpacked} bytes: a zip bomb, or damaged; it was not read")
     for member in members:
         if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise failure(name, f"packs {single_line(member.filename)!r} in an unusual way; it was not read")
+            raise failure(name, f"packs {_shown(member.filename)!r} in an unusual way; it was not read")
         # zipfile gives no more than the size that the member declares, which the sum above bounds
         with archive.open(member) as stream:
             while stream.read(_CHUNK):
@@ -157,7 +157,7 @@ class Xlsx:
             with self._open(path) as stream:
                 return read(stream)
         except PartError as error:
-            raise failure(self._name, f"cannot be read ({path}: {error}): open and save it again") from None
+            raise failure(self._name, f"cannot be read ({_shown(path)}: {error}): open and save it again") from None
 
     @contextlib.contextmanager
     def _open(self, path: str) -> Iterator[BinaryIO]:
@@ -165,7 +165,9 @@ class Xlsx:
             with self._package.open(path) as stream:
                 yield stream
         except DocumentTypeError:
-            raise failure(self._name, f"declares a document type in {path!r}: an attack; it was not read") from None
+            raise failure(
+                self._name, f"declares a document type in {_shown(path)!r}: an attack; it was not read"
+            ) from None
 
     def _sheet(self, entry: SheetEntry, part: Relationship | None) -> Sheet:
         kind = part.kind if part is not None else "worksheet" if entry.relationship else ""
@@ -200,6 +202,11 @@ class _Package:
         if more:
             raise PartError(f"the file has {len(more) + 1} parts of this name")
         return cast(BinaryIO, self.archive.open(first))
+
+
+def _shown(path: str) -> str:
+    """The path of a part, which the file chose, as a message can have it."""
+    return single_line(path, 100)
 
 
 def _resolve(folder: str, target: str) -> str:

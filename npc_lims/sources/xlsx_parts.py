@@ -202,7 +202,7 @@ def read_relationships(stream: BinaryIO) -> dict[str, Relationship]:
     found: dict[str, Relationship] = {}
 
     def add(attributes: dict[str, str]) -> None:
-        kind = attributes.get("Type", "").rpartition("/")[2]
+        kind = single_line(attributes.get("Type", "").rpartition("/")[2], 40)
         is_external = attributes.get("TargetMode", "").lower() == "external"
         found[attributes.get("Id", "")] = Relationship(kind, attributes.get("Target", ""), is_external)
         _check_count(found)
@@ -331,6 +331,7 @@ class _RowReader:
         self._formats = formats
         self._epoch = epoch
         self._line = 0
+        self._last = 0
         self._cells: dict[int, Any] = {}
         self._column = -1
         self._cell: dict[str, str] = {}
@@ -351,13 +352,16 @@ class _RowReader:
         if number is not None and not _ROW_NUMBER.fullmatch(number):
             raise PartError(f"the row after row {self._line} has no valid number")
         line = self._line + 1 if number is None else int(number)
-        if not self._line < line <= LAST_ROW:
-            raise PartError(f"row {line} comes after row {self._line}")
+        if line > LAST_ROW:
+            raise PartError(f"row {line} is below the last row that a sheet can have")
         self._line = line
         self._column = -1
 
     def _end_row(self) -> None:
         if self._cells:
+            if self._line <= self._last:
+                raise PartError(f"row {self._line} comes after row {self._last}")
+            self._last = self._line
             self.rows.append((self._line, self._cells))
             self._cells = {}
 

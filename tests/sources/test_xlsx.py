@@ -186,7 +186,7 @@ def _with_cell(cell: str) -> bytes:
         ('<c r="2"><v>1</v></c>', "row 2 has a cell with an invalid reference"),
         ('<c r="B2"><v>1</v></c>', "cell B2 is there twice"),
         ('</row><row r="2">', "row 2 comes after row 2"),
-        ('</row><row r="1048577">', "row 1048577 comes after row 2"),
+        ('</row><row r="1048577">', "row 1048577 is below the last row"),
         ('</row><row r="-1">', "the row after row 2 has no valid number"),
         ("<v>", "malformed XML: mismatched tag: line 2, column "),
         ("&secret;", "malformed XML: undefined entity: line 2, column "),

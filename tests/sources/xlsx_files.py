@@ -267,6 +267,7 @@ DECORATIONS: Mapping[str, Decoration] = {
         "</sheetData>",
         "".join(f'<row r="{n}"><c r="A{n}" s="1"/></row>' for n in range(6, 2000)) + "</sheetData>",
     ),
+    "empty rows in disorder": _rewrite(SHEET, "</sheetData>", '<row r="3"/><row r="1"><c r="A1"/></row></sheetData>'),
     "formatted cells far to the right": _rewrite(SHEET, '<row r="2">', '<row r="2"><c r="XFD2" s="2"/>'),
     "formulas with saved values": _resub(SHEET, "<v>", '<f t="shared" ref="A:A" si="x">A1+B2</f><v>'),
     "formula with a saved text": _rewrite(SHEET, "<v>1.25</v>", '<f ca="1">1.25</f><v>1.25</v>'),
