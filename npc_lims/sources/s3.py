@@ -12,7 +12,7 @@ import re
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Callable, Optional, TypeVar
+from typing import TYPE_CHECKING, Any, Callable, Optional, TypeVar
 
 from npc_lims.errors import SourceError
 from npc_lims.model import Asset, CodeOcean, RawListing, Record, S3Facts, Tracked
@@ -104,7 +104,7 @@ def observe_s3(
             future.add_done_callback(lambda _: progress(next(done), len(jobs)))
             return future
 
-        repositories = {
+        repositories: dict[str, Future[Any]] = {
             "stim": submit(_list_stim, store, settings.stim_root, subjects),
             "ibl": submit(_list_ibl, store, settings.ibl_root, subjects),
             "tissuecyte": submit(_list_tissuecyte, store, settings.tissuecyte_root, subjects),
