@@ -89,6 +89,9 @@ class NpcLimsError(Exception):
         # not super(): KeyError and OSError, which some also are, make a text of their own of their arguments
         return safe_text(Exception.__str__(self))
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self)!r})"
+
 
 class SettingsError(NpcLimsError):
     """A setting has a value that cannot be used; the message names the variable."""

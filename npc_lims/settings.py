@@ -21,6 +21,8 @@ from npc_lims.errors import SettingsError
 __all__ = ["DOTENV", "Settings", "load_settings", "make_settings"]
 
 
+_LONGEST = 86_400.0
+"""Seconds. Sockets and sleep() raise OverflowError for a time that is much longer."""
 # The server of a path such as \\server\share, and a port as WebDAV shares have one: \\server@SSL@8443\folder.
 _SERVER = re.compile(r"[\\/]{2}(?:[?.][\\/]UNC[\\/])?([^\\/@]*)(@[^\\/]*)?", re.IGNORECASE)
 _WEBDAV_PORT = re.compile(r"(@SSL)?(@[0-9]{1,5})?", re.IGNORECASE)
@@ -134,9 +136,9 @@ class Settings(pydantic.BaseModel):
         "https://pypi.org/pypi/npc_sessions/json", validation_alias=_env("NPC_LIMS_PYPI_URL")
     )
     # patience
-    timeout: float = pydantic.Field(30, validation_alias=_env("NPC_LIMS_TIMEOUT"), gt=0)
+    timeout: float = pydantic.Field(30, validation_alias=_env("NPC_LIMS_TIMEOUT"), gt=0, le=_LONGEST)
     attempts: int = pydantic.Field(5, validation_alias=_env("NPC_LIMS_ATTEMPTS"), ge=1, le=20)
-    backoff: float = pydantic.Field(1, validation_alias=_env("NPC_LIMS_BACKOFF"), ge=0)
+    backoff: float = pydantic.Field(1, validation_alias=_env("NPC_LIMS_BACKOFF"), ge=0, le=_LONGEST)
     s3_workers: int = pydantic.Field(16, validation_alias=_env("NPC_LIMS_S3_WORKERS"), ge=1, le=64)
 
     @pydantic.field_validator("training_columns", mode="before")

@@ -89,3 +89,24 @@ def test_an_annotation_names_its_file_as_the_repository_does(tmp_path: Path, mon
 def test_problems_sort_by_place() -> None:
     assert sorted([ERROR, WARNING]) == [WARNING, ERROR]
     assert (ERROR.is_error, WARNING.is_error) == (True, False)
+
+
+@pytest.mark.parametrize(
+    "kind", [errors.NpcLimsError, errors.MissingCredentials, errors.NoSessionData, errors.GitHubError]
+)
+def test_a_message_is_one_line_without_secrets(
+    kind: type[errors.NpcLimsError], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GITHUB_TOKEN", "an-invented-token")
+    error = kind("refused an-invented-token\n::error::x\x1b[2J at https://me:pw@host.org/?a=1")
+    expected = "refused *** ::error::x\\x1b[2J at https://***@host.org/?***"
+    assert str(error) == expected
+    assert repr(error) == f"{kind.__name__}({expected!r})"
+    assert str(pickle.loads(pickle.dumps(error))) == expected
+
+
+def test_the_reason_of_a_source_is_one_line_without_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "an-invented\rtoken-of-aws")
+    error = errors.SourceError("s3", "Invalid header value b'an-invented\\rtoken-of-aws'\n##[error]x")
+    assert error.reason == "Invalid header value b'***' ##\\[error]x"
+    assert str(error) == f"s3: {error.reason}"

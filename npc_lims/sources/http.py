@@ -120,6 +120,8 @@ def _send(
             raise
         # trying again would not help
         raise GaveUp(f"could not be reached: {bundle or error}") from None
+    except ValueError as error:  # of urllib3 or http.client, for an address or a header that cannot be sent
+        raise GaveUp(f"cannot be asked ({error})") from None
 
 
 def _check_whole(response: requests.Response) -> None:

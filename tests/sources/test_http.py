@@ -219,3 +219,19 @@ def test_retry_after_is_seconds_or_a_date(value: str | None, seconds: float | No
 def test_any_retry_after_is_a_wait_or_none(value: str) -> None:
     seconds = retry_after_seconds(value, NOW)
     assert seconds is None or seconds >= 0
+
+
+@pytest.mark.parametrize("url", ["http://a..b/", f"http://{'a' * 64}.org/", "http://[::1/", "http://127.0.0.1:99999/"])
+def test_an_address_that_cannot_be_asked_is_one_line(url: str) -> None:
+    with requests.Session() as session, pytest.raises(GaveUp) as caught:
+        request(session, "GET", url, patience(attempts=2))
+    assert "answer" not in str(caught.value)
+    assert str(caught.value).isprintable()
+
+
+def test_a_header_that_cannot_be_sent_is_not_quoted(serve: Serve) -> None:
+    with requests.Session() as session, pytest.raises(GaveUp) as caught:
+        request(
+            session, "GET", serve(Script(OK)).url, patience(), headers={"Authorization": "Bearer an-invented\rsecret"}
+        )
+    assert "invented" not in str(caught.value)
