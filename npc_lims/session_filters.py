@@ -12,7 +12,6 @@ import functools
 import numbers
 import os
 import re
-import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Callable
 
@@ -173,7 +172,7 @@ def _unknown(names: list[str]) -> str:
 def _text(value: Any) -> str | None:
     if value is None or isinstance(value, str):
         return value
-    if not isinstance(value, (int, float, uuid.UUID)):  # a workbook may name a rig by a number
+    if not isinstance(value, (int, float)):  # a workbook may name a rig by a number
         raise ValueError(f"{_show(value)} is not text")
     return str(value)
 

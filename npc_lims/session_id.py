@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import datetime
-import os
 import re
-from collections.abc import Iterable
 from typing import Any
 
 __all__ = [
@@ -71,12 +69,9 @@ def parse_session_id(value: Any) -> str:
     '626791_2022-08-15'
 
     Raises:
-        ValueError: There is no subject or no date in it, or it is a list of ids.
+        ValueError: There is no subject or no date in it.
     """
-    value = getattr(value, "id", value)
-    if isinstance(value, Iterable) and not isinstance(value, (str, bytes, os.PathLike)):
-        raise ValueError("one session at a time")  # the text of a list begins with its first id
-    text = str(value)
+    text = str(getattr(value, "id", value))
     # an id in its written form is by far the commonest and needs no npc_session, which takes 20 ms to import
     if ID_PATTERN.fullmatch(text):
         datetime.date.fromisoformat(split_session_id(text)[1])

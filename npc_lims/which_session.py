@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -25,12 +26,18 @@ def which_session(session: Session) -> str:
     Raises:
         NoSessionInfo: It is none.
     """
+    text = getattr(session, "id", session)
+    if isinstance(text, Iterable) and not isinstance(text, (str, bytes, os.PathLike)):
+        # its text begins with its first id, for which it must not be taken
+        raise NoSessionInfo(
+            f"{single_line(session, _SHOWN)!r} is not a session: give one id; get_session_info(id=[...]) finds several"
+        )
     try:
-        return parse_session_id(session)
+        return parse_session_id(text)
     except ValueError:
         raise NoSessionInfo(
             f"{single_line(session, _SHOWN)!r} is not a session: give an id such as 626791_2022-08-15, or any path or "
-            "asset name that holds a subject and a date; several are found by get_session_info(id=[...])"
+            "asset name that holds a subject and a date"
         ) from None
 
 

@@ -361,5 +361,5 @@ def test_beside_a_session_filters_are_ignored(sessions: Sessions[SessionInfo]) -
 def test_several_sessions_are_not_taken_for_the_first(collect: Any, sessions: Sessions[SessionInfo]) -> None:
     wanted: Any = collect(sessions[:2])
     for function in (npc_lims.get_session_info, npc_lims.get_raw_data_root, npc_lims.get_session_kwargs):
-        with pytest.raises(npc_lims.NoSessionInfo, match=r"several are found by get_session_info\(id=\[...\]\)"):
+        with pytest.raises(npc_lims.NoSessionInfo, match=r"get_session_info\(id=\[...\]\) finds several"):
             function(wanted if collect is not iter else iter(sessions[:2]))

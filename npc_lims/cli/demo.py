@@ -42,7 +42,8 @@ def demo_command(
 
     That is: sync, commit, a day goes by, sync again, look at the diff, plan, ask. Everything in it is invented.
 
-    Reads nothing; writes a folder with a repository and a mirror of all sources. Needs git, and no credentials.
+    Reads nothing; writes a folder with a repository and a mirror of all sources, and a .env that names both: commands
+    and Python answer from them there. Needs git, and no credentials.
 
     \b
     Examples:
