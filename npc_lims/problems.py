@@ -46,8 +46,11 @@ class Problem:
         return f"{self.file}:{self.line}:{self.column}: {self.severity}: {self.message}"
 
     def as_github_annotation(self) -> str:
-        """The problem as a workflow command, which GitHub shows on the line of the file."""
-        place = {"file": _in_repository(self.file), "line": str(self.line), "col": str(self.column)}
+        """The problem as a workflow command, which GitHub shows on the line of the file if it has that file."""
+        file = _in_repository(self.file)
+        if file is None:
+            return workflow_command(self.severity, f"{self.file}:{self.line}:{self.column}: {self.message}")
+        place = {"file": file, "line": str(self.line), "col": str(self.column)}
         return workflow_command(self.severity, self.message, place)
 
 
@@ -57,10 +60,10 @@ def workflow_command(name: str, message: str, properties: Mapping[str, str] | No
     return f"::{name}{' ' if given else ''}{given}::{_escape_data(message)}"
 
 
-def _in_repository(file: str) -> str:
-    """*file* relative to the checkout that it lies in, as GitHub names it; as it is if it lies in none."""
+def _in_repository(file: str) -> str | None:
+    """*file* relative to the checkout that it lies in, as GitHub names it; None if it is no path."""
     if "://" in file:
-        return file
+        return None
     path = Path(file).resolve()
     root = next((parent for parent in path.parents if (parent / ".git").exists()), None)
     return file if root is None else path.relative_to(root).as_posix()

@@ -81,9 +81,10 @@ def test_an_annotation_names_its_file_as_the_repository_does(tmp_path: Path, mon
     monkeypatch.chdir(inside)
     for name in (inside / "a.yaml", "a.yaml", "../lab/a.yaml", "./a.yaml"):
         assert file_of(name) == "lab/a.yaml"
-    # what lies in no checkout is named as it is
-    assert file_of("s3://bucket/a.xlsx[626791]") == "s3%3A//bucket/a.xlsx[626791]"
+    # what lies in no checkout is named as it is, and what is no path in the message
     assert file_of(tmp_path / "a.yaml") == str(tmp_path / "a.yaml")
+    remote = Problem("s3://bucket/a.xlsx[626791]", 1, 1, "error", "bad")
+    assert remote.as_github_annotation() == "::error::s3://bucket/a.xlsx[626791]:1:1: bad"
 
 
 def test_problems_sort_by_place() -> None:

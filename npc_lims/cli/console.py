@@ -68,7 +68,8 @@ def complain(message: str, *, annotate: bool = True) -> None:
         annotate: In GitHub Actions it is an annotation of the run; not if it only sums up others.
     """
     if annotate and in_github_actions():
-        err().print(workflow_command("error", safe_text(message), {"title": "npc-lims"}))
+        # not by a console, which shows commands rather than giving any
+        print(workflow_command("error", safe_text(message), {"title": "npc-lims"}), file=sys.stderr)
     else:
         _tell("error", "bold red", message)
 
