@@ -6,6 +6,8 @@ import datetime
 import re
 from typing import Any
 
+from npc_lims.utils.text import single_line
+
 __all__ = [
     "ID_PATTERN",
     "day_of",
@@ -16,7 +18,7 @@ __all__ = [
     "subject_of",
 ]
 
-ID_PATTERN = re.compile(r"(?P<subject>[0-9]{6,7})_(?P<date>20[0-9]{2}-[0-9]{2}-[0-9]{2})(?:_(?P<idx>[1-9][0-9]*))?")
+ID_PATTERN = re.compile(r"(?P<subject>[0-9]{6,7})_(?P<date>20[0-9]{2}-[0-9]{2}-[0-9]{2})(?:_(?P<idx>[1-9][0-9]?))?")
 
 # more than there have ever been
 _SESSIONS_OF_A_DAY = 4
@@ -78,4 +80,7 @@ def parse_session_id(value: Any) -> str:
         return text
     import npc_session
 
-    return str(npc_session.SessionRecord(text))
+    written = str(npc_session.SessionRecord(text))
+    if not ID_PATTERN.fullmatch(written):  # an index of so many digits names no session, nor a file
+        raise ValueError(f"{single_line(text, 100)!r} has an index above 99")
+    return written

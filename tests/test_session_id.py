@@ -87,3 +87,10 @@ def test_parse_refuses_what_is_no_session(value: object) -> None:
 @given(subjects, dates, st.sampled_from(["", "_13-07-32", "_1", "_surface_channels"]))
 def test_what_parse_gives_is_in_the_written_form(subject: str, date: str, rest: str) -> None:
     assert ID_PATTERN.fullmatch(parse_session_id(f"ecephys_{subject}_{date}{rest}"))
+
+
+@pytest.mark.parametrize("digits", [3, 250, 5000])
+@pytest.mark.parametrize("before", ["626791_2022-08-15", "ecephys_626791_2022-08-15_13-07-32"])
+def test_an_index_of_many_digits_is_no_session(before: str, digits: int) -> None:
+    with pytest.raises(ValueError, match=r"(an index above 99|Exceeds the limit)"):
+        parse_session_id(f"{before}_{'1' * digits}")

@@ -76,7 +76,7 @@ def start(settings: Settings, path: str, body: dict[str, Any], what: str) -> dic
             response = session.post(url, json=body, timeout=settings.timeout, allow_redirects=False)
             if response.status_code != 429:
                 return _outcome(response, what)
-        except (OSError, ValueError) as error:
+        except (OSError, RecursionError, ValueError) as error:
             bundle = ca_bundle_failure(error)
             if bundle is not None:  # no connection was made
                 raise SourceError(SOURCE, f"{what}: {url} could not be reached: {bundle}") from None

@@ -54,6 +54,6 @@ def _build(kind: Any, raw: Mapping[str, Any], name: str) -> Any:
         return kind.from_dict(fields)
     except KeyError as error:
         reason = f"it has no {error.args[0]}"
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ArithmeticError, AttributeError, TypeError, ValueError) as error:
         reason = str(error)
     raise SourceError("codeocean", f"{name} {raw.get('id')} is not as the API describes one: {reason}")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from npc_lims.codeocean.records import as_data_asset
 from npc_lims.errors import NoSessionData
 from npc_lims.read_settings import settings_for_reading
+from npc_lims.session_id import parse_session_id
 
 if TYPE_CHECKING:
     import npc_session
@@ -49,7 +50,7 @@ def get_sessions_with_data_assets(subject: str | int) -> tuple[npc_session.Sessi
     days: set[npc_session.SessionRecord] = set()
     for raw in _records(subject):
         try:
-            days.add(npc_session.SessionRecord(str(raw.get("name"))))
+            days.add(npc_session.SessionRecord(parse_session_id(str(raw.get("name")))))
         except ValueError:
             continue  # named after something else than a session
     return tuple(sorted(days))

@@ -6,12 +6,13 @@ looked at, where nobody expects a refusal.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Union
 
-from npc_lims.errors import GitHubError, MissingCredentials
+from npc_lims.errors import GitHubError, MissingCredentials, NpcLimsError
 from npc_lims.github.paging import iterate_items
 from npc_lims.utils.ca_bundle import ca_bundle_failure
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from npc_lims.settings import Settings
 
-__all__ = ["LONGEST_WAIT", "Client", "Json"]
+__all__ = ["LONGEST_WAIT", "Client", "Json", "answers_of"]
 
 Json = dict[str, Any]
 Query = Mapping[str, Union[str, int]]
@@ -29,6 +30,18 @@ LONGEST_WAIT = 60.0
 
 # What GitHub's own guide says to wait where a secondary limit is hit and no time is told.
 _UNTOLD_WAIT = 60.0
+
+
+@contextlib.contextmanager
+def answers_of(settings: Settings) -> Iterator[None]:
+    """Raise GitHubError where what is done with an answer shows that a field is missing, or of another kind."""
+    try:
+        yield
+    except NpcLimsError:
+        raise
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        found = f"{settings.github_api_url} sent an answer that is not as GitHub's API describes it"
+        raise GitHubError(f"{found} ({type(error).__name__}: {error}); check GITHUB_API_URL") from error
 
 
 class Client:
@@ -121,7 +134,7 @@ class Client:
                 reason = ca_bundle_failure(error) or type(error).__name__
                 why = f"{self.settings.github_api_url} could not be reached ({reason})"
                 raise GitHubError(f"{doing}: {why}; check GITHUB_API_URL and the network, and try again") from None
-            except (RecursionError, ValueError):
+            except (AttributeError, RecursionError, ValueError):  # PyGithub takes every refusal for an object
                 why = f"{self.settings.github_api_url} sent an answer that cannot be read"
                 raise GitHubError(f"{doing}: {why}; check GITHUB_API_URL, and try again") from None
             time.sleep(wait)
@@ -147,8 +160,9 @@ class Client:
 
     def login(self) -> str | None:
         """Whose token it is; None for that of a workflow or an app, which is nobody's."""
-        user = self.find("asking whose GITHUB_TOKEN is", "/user", absent=(403,))
-        return None if user is None else str(user["login"])
+        with answers_of(self.settings):
+            user = self.find("asking whose GITHUB_TOKEN is", "/user", absent=(403,))
+            return None if user is None else str(user["login"])
 
     def _explain(self, doing: str, error: github.GithubException, wait: float | None) -> str:
         return f"{doing}: GitHub answered {error.status} ({_said(error)}); {self._remedy(error, wait)}"

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from npc_lims.errors import GitHubError
-from npc_lims.github.client import LONGEST_WAIT, Client, Json
+from npc_lims.github.client import LONGEST_WAIT, Client, Json, answers_of
 from npc_lims.github.paging import items_of
 from npc_lims.utc import utc_time
 
@@ -113,9 +113,10 @@ def find_run(settings: Settings, request: str, *, poll: float, patience: float) 
     while True:
         # it is among the newest ones: no clock is trusted, ours or theirs
         listed = client.ask(doing, "GET", path, query={"event": "workflow_dispatch", "per_page": 50})
-        for item in items_of(doing, listed, "workflow_runs"):
-            if request in (item.get("display_title") or "") or request in (item.get("name") or ""):
-                return _run(item)
+        with answers_of(settings):
+            for item in items_of(doing, listed, "workflow_runs"):
+                if request in (item.get("display_title") or "") or request in (item.get("name") or ""):
+                    return _run(item)
         left = deadline - time.monotonic()
         if left <= 0:
             hint = f"see the Actions tab of {settings.repo}; run-name in {WORKFLOW} must hold inputs.request"
@@ -133,8 +134,9 @@ def find_running(settings: Settings) -> Run | None:
     path = f"/repos/{settings.repo}/actions/workflows/{WORKFLOW}/runs"
     doing = f"looking for runs of {WORKFLOW}"
     listed = Client(settings, _NEEDS_TO_LOOK).ask(doing, "GET", path, query={"branch": settings.ref, "per_page": 20})
-    runs = (_run(item) for item in items_of(doing, listed, "workflow_runs"))
-    return next((run for run in runs if not run.is_over), None)
+    with answers_of(settings):
+        runs = (_run(item) for item in items_of(doing, listed, "workflow_runs"))
+        return next((run for run in runs if not run.is_over), None)
 
 
 def look_at_run(settings: Settings, run_id: int) -> Run:
@@ -175,10 +177,11 @@ def follow_run(
 
 def _look(client: Client, repo: str, run_id: int, longest: float) -> Run:
     doing, path = f"following the run {run_id}", f"/repos/{repo}/actions/runs/{run_id}"
-    run = _run(client.ask(doing, "GET", path, longest=longest))
-    # after the run itself: of a run that is over, every job is
-    jobs = client.every(doing, f"{path}/jobs", key="jobs")
-    return dataclasses.replace(run, jobs=tuple(_job(job) for job in jobs))
+    with answers_of(client.settings):
+        run = _run(client.ask(doing, "GET", path, longest=longest))
+        # after the run itself: of a run that is over, every job is
+        jobs = client.every(doing, f"{path}/jobs", key="jobs")
+        return dataclasses.replace(run, jobs=tuple(_job(job) for job in jobs))
 
 
 def _run(item: Json) -> Run:

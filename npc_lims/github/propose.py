@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from npc_lims.errors import GitHubError
-from npc_lims.github.client import Client, Json
+from npc_lims.github.client import Client, Json, answers_of
 from npc_lims.github.paging import entries_of
 
 if TYPE_CHECKING:
@@ -122,6 +122,11 @@ def propose(settings: Settings, proposal: Proposal) -> Proposed:
         GitHubError: GitHub refused; the branch is somebody else's; the file is missing or no text; or the base
             branch holds the change already, while the pull request of an earlier one is open.
     """
+    with answers_of(settings):
+        return _propose(settings, proposal)
+
+
+def _propose(settings: Settings, proposal: Proposal) -> Proposed:
     for name, option in ((proposal.branch, "--branch"), (proposal.base, "--base")):
         if name is not None and _NO_NAME.search(name):
             raise GitHubError(f"git lets no branch have the name {name!r}: name another with {option}")

@@ -89,7 +89,7 @@ def _refusal(settings: Settings, response: requests.Response) -> str:
     """What GitHub said, and what can be done about it."""
     try:
         said = str(response.json()["message"]).strip().rstrip(".")
-    except (ValueError, KeyError, TypeError):
+    except (KeyError, RecursionError, TypeError, ValueError):
         said = response.reason
     return f"GitHub answered {response.status_code} ({said}); {_remedy(settings, response)}"
 

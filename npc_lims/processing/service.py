@@ -234,7 +234,7 @@ class RunService:
             raise _refusal(response, about)
         try:
             return parsed(made, response.json())
-        except ValueError:
+        except (RecursionError, ValueError):
             raise Unconfirmed("sent an answer that cannot be read") from None
 
     def _find(self, method: str, path: str, parse: Callable[[Any], _T], **more: Any) -> _T | None:

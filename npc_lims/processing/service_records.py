@@ -9,6 +9,8 @@ from typing import Any, Optional, TypeVar
 
 import pydantic
 
+from npc_lims.sources.asset_model import LATEST_SECOND, Line
+
 __all__ = [
     "Computation",
     "MadeAsset",
@@ -59,7 +61,7 @@ class RunRequest:
 class _Read(pydantic.BaseModel):
     """Something that the API sends: of its fields those that matter here."""
 
-    model_config = pydantic.ConfigDict(frozen=True, extra="ignore")
+    model_config = pydantic.ConfigDict(frozen=True, extra="ignore", strict=True)
 
 
 class _Attached(_Read):
@@ -75,14 +77,14 @@ class Computation(_Read):
 
     id: str = pydantic.Field(pattern=r"^[0-9A-Za-z][0-9A-Za-z-]*$")
     name: str
-    created: int
+    created: int = pydantic.Field(ge=0, le=LATEST_SECOND)
     """Seconds since 1970."""
     state: str
     end_status: Optional[str] = None
     has_results: Optional[bool] = None
     cloud_workstation: Optional[bool] = None
-    data_assets: Optional[tuple[_Attached, ...]] = None
-    parameters: Optional[tuple[_Parameter, ...]] = None
+    data_assets: Optional[tuple[_Attached, ...]] = pydantic.Field(None, strict=False)
+    parameters: Optional[tuple[_Parameter, ...]] = pydantic.Field(None, strict=False)
 
     @property
     def began(self) -> datetime.datetime:
@@ -103,9 +105,9 @@ class MadeAsset(_Read):
     """A data asset that was made from the result of a run."""
 
     id: str = pydantic.Field(pattern=r"^[0-9A-Za-z][0-9A-Za-z-]*$")
-    name: str
+    name: Line
     state: str
-    created: Optional[int] = None
+    created: Optional[int] = pydantic.Field(None, ge=0, le=LATEST_SECOND)
     """Seconds since 1970."""
     failure_reason: Optional[str] = None
 
@@ -136,18 +138,27 @@ def as_made_asset(content: Any) -> MadeAsset:
 def as_computations(content: Any) -> list[Computation]:
     if not isinstance(content, list):
         raise ValueError("not a list of runs")
-    return [as_computation(item) for item in content]
+    runs = [as_computation(item) for item in content]
+    if len({run.id for run in runs}) != len(runs):
+        raise ValueError("a list of runs with one of them twice")
+    return runs
 
 
 def as_names(content: Any) -> list[str]:
     try:
-        return [str(item["name"]) for item in content["items"]]
+        names = [item["name"] for item in content["items"]]
     except (KeyError, TypeError):
         raise ValueError("not a list of files") from None
+    if not all(isinstance(name, str) for name in names):
+        raise ValueError("a list of files without a name")
+    return names
 
 
 def as_download_url(content: Any) -> str:
     try:
-        return str(content["download_url"])
+        url = content["download_url"]
     except (KeyError, TypeError):
-        raise ValueError("no address of the file") from None
+        url = None
+    if not isinstance(url, str):
+        raise ValueError("no address of the file")
+    return url

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from npc_lims.environment import in_github_actions
 from npc_lims.errors import MissingCredentials
+from npc_lims.utils.text import single_line
 
 if TYPE_CHECKING:
     import requests
@@ -48,6 +49,6 @@ def reason_of(response: requests.Response) -> str:
     """Why a request was refused, in one line of at most 200 characters."""
     try:
         said = response.json()["message"]
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, RecursionError, TypeError, ValueError):
         said = response.reason
-    return " ".join(str(said or "").split())[:200] or f"status {response.status_code}"
+    return single_line(said or "", 200) or f"status {response.status_code}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import urllib.parse
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ __all__ = ["newest_release"]
 SOURCE = "pypi"
 # PyPI sends on to the spelling of the name that it prefers.
 _MOST_REDIRECTS = 3
+_VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.!+_-]{0,99}")
 
 
 def newest_release(settings: Settings) -> str:
@@ -50,14 +52,17 @@ def _version_or_place(response: Any) -> dict[str, str]:
     content = response.json()
     info = content.get("info") if isinstance(content, dict) else None
     version = info.get("version") if isinstance(info, dict) else None
-    if not isinstance(version, str):
+    if not isinstance(version, str) or not _VERSION.fullmatch(version):
         raise ValueError("no info.version in it")
     return {"version": version}
 
 
 def _same_host(url: str, place: str) -> str:
-    there = urllib.parse.urljoin(url, place)
-    before, after = urllib.parse.urlsplit(url), urllib.parse.urlsplit(there)
+    try:
+        there = urllib.parse.urljoin(url, place)
+        before, after = urllib.parse.urlsplit(url), urllib.parse.urlsplit(there)
+    except ValueError:  # brackets that hold no IPv6 address
+        raise SourceError(SOURCE, f"{url} sends on to no address ({place}); check NPC_LIMS_PYPI_URL") from None
     if (before.scheme, before.netloc) != (after.scheme, after.netloc):
         raise SourceError(SOURCE, f"{url} sends on to {after.netloc}, which is not followed; check NPC_LIMS_PYPI_URL")
     return there
