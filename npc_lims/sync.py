@@ -294,7 +294,8 @@ class _Look:
 
     def _training(self) -> Observation:
         store = self._store() if self._settings.training.startswith("s3://") else None
-        return observe_training(self._settings, store, self._recorded.versions("training"), full=self._options.full)
+        versions = self._recorded.versions("training")
+        return observe_training(self._settings, store, versions, self.known(), full=self._options.full)
 
     def _codeocean(self) -> Observation:
         return observe_codeocean(

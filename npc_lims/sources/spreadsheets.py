@@ -13,7 +13,7 @@ import hashlib
 import itertools
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -21,10 +21,10 @@ from npc_lims.cachedir import cache_dir, load_copy, save_copy
 from npc_lims.errors import SourceError
 from npc_lims.model import Training
 from npc_lims.problems import Problem
-from npc_lims.session_id import make_session_id
+from npc_lims.session_id import make_session_id, subject_of
 from npc_lims.sources.cells import slug
 from npc_lims.sources.objects import ObjectStore, open_store, split_s3_uri
-from npc_lims.sources.observation import Observation
+from npc_lims.sources.observation import Found, Observation
 from npc_lims.utils.text import single_line
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ def observe_training(
     settings: Settings,
     store: ObjectStore | None,
     previous: Mapping[str, str],
+    recorded: Iterable[str] = (),
     *,
     full: bool = False,
     today: datetime.date | None = None,
@@ -72,6 +73,8 @@ def observe_training(
         store: Where `s3://` addresses are read; by default what the settings say. A folder needs none.
         previous: `versions` of the last observation: when nothing changed since, nothing is read, and
             the answer is an incomplete observation without facts, which keeps all that is recorded.
+        recorded: Ids of known sessions: those that the sheets of their subjects do not have any more are reported as
+            such, even if the sheet of another subject cannot be read.
         full: Fetch and parse whatever *previous* and the cache say.
         today: A session of a later day is a mistake (default: today in UTC, where no rig is ahead).
 
@@ -93,7 +96,7 @@ def observe_training(
         for name in WORKBOOKS:
             content, versions[name] = origin.fetch(name, versions[name], fresh=full)
             workbooks.append(parse_workbook(content, name, settings.training_columns, today))
-    observation = merge_workbooks(workbooks)
+    observation = merge_workbooks(workbooks, recorded)
     # a workbook that was not read completely has no version, so that the next sync tries again
     partial = {workbook.name for workbook in workbooks if workbook.unreadable}
     return dataclasses.replace(observation, versions={k: v for k, v in versions.items() if k not in partial})
@@ -112,7 +115,7 @@ def check_workbooks(settings: Settings, store: ObjectStore | None) -> tuple[str,
     return WORKBOOKS
 
 
-def merge_workbooks(workbooks: Sequence[Workbook]) -> Observation:
+def merge_workbooks(workbooks: Sequence[Workbook], recorded: Iterable[str] = ()) -> Observation:
     """Facts from all workbooks together.
 
     Sessions of a subject on one day get their index by start time, across workbooks. One start time in
@@ -131,7 +134,8 @@ def merge_workbooks(workbooks: Sequence[Workbook]) -> Observation:
             if kept_row is not row:
                 message = f"the session is in {kept.name} too, row {kept_row.line}, and that one counts"
                 problems.append(_problem(workbook, row, message))
-    facts, lines = {}, {}
+    facts: dict[str, Found] = {}
+    lines = {}
     # sorted by subject and start: one subject's sessions of one day are neighbours
     by_day = itertools.groupby(sorted(sessions), key=lambda key: (key[0], key[1].date()))
     for (subject, day), group in by_day:
@@ -145,6 +149,9 @@ def merge_workbooks(workbooks: Sequence[Workbook]) -> Observation:
             session_id = make_session_id(subject, day.isoformat(), idx)
             facts[session_id] = Training.model_validate({**fixed, **row.columns})
             lines[session_id] = row.line
+    rows = len(facts)
+    if unreadable:
+        facts.update((id_, False) for id_ in recorded if id_ not in facts and subject_of(id_) not in unknown)
     return Observation(
         source=SOURCE,
         facts=facts,
@@ -152,7 +159,7 @@ def merge_workbooks(workbooks: Sequence[Workbook]) -> Observation:
         problems=tuple(problems),
         lines=lines,
         counts={
-            "rows": len(facts),
+            "rows": rows,
             "subjects": len({subject for subject, _ in sessions}),
             "problems": len(problems),
             "ignored": sum(workbook.ignored for workbook in workbooks),

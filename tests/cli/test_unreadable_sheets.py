@@ -76,6 +76,22 @@ def test_facts_of_its_subject_stay_and_other_sheets_are_applied(world: World) ->
     assert REASON in world.recorded.failure.reason
 
 
+def test_rows_that_other_sheets_lost_are_gone(world: World) -> None:
+    """A row that has moved up to the index of a deleted one would otherwise be recorded twice."""
+    subject, other = world.rows(BROKEN), world.rows(COMPLETE)
+
+    def change(name: str, data: bytes) -> bytes:
+        if name == BROKEN_SHEET:
+            return data[: len(data) // 2]
+        return re.sub(rb'<row r="2".*?</row>', b"", data, count=1) if name == COMPLETE_SHEET else data
+
+    world.workbook.write_bytes(rewrite(world.content, change))
+    assert world.sync().code == 3
+    assert world.rows(BROKEN) == subject
+    assert len(world.rows(COMPLETE)) == len(other) - 1
+    assert world.sync().code == 3, "until it is repaired"
+
+
 def test_it_fails_until_the_sheet_is_repaired(world: World) -> None:
     """Also where the repaired workbook is the very file that was read before."""
     rows = world.rows(COMPLETE)
