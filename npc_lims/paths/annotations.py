@@ -106,7 +106,7 @@ def _of_session(settings: Settings, session_id: str, names: list[str]) -> list[s
     from npc_lims.recording_days import is_folder_of
 
     record = records_of_day(settings, session_id).get(session_id)
-    if (record is None or record.codeocean is None) and len({name.split("/")[0] for name in names}) > 1:
+    if record is None or record.codeocean is None:
         # which recording is the session's own is not recorded: Code Ocean tells
         record = find_session(settings, session_id)[0] or record
     record = record or Record(id=session_id)

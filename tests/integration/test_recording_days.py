@@ -34,6 +34,14 @@ TWICE = "901002_2024-05-10"
 """Trained in the morning and in the evening, and not recorded."""
 TRAINED = "901006_2024-09-09"
 """In a workbook alone, and uploaded."""
+ADDED_ASSETS = (
+    "behavior_901006_2024-09-09_15-49-02",
+    "ecephys_901004_2024-06-05_09-39-59",
+    "ecephys_901004_2024-06-05_11-02-41",
+    "ecephys_901004_2024-06-05_09-39-59_sorted_2024-06-07_10-00-00",
+    "ecephys_901003_2024-10-16_09-00-00",
+)
+"""Of a training session; of two recordings of a day, one sorted; of a training session that looks like ephys."""
 _TRAINING = f"mirror/s3/{TASK_BUCKET}/{TASK_FOLDER}"
 ADDED_ROWS = {
     "901001": ("2024-03-13 09:12:00", "2024-03-13 18:30:00"),
@@ -62,9 +70,19 @@ def write_rich_world(folder: Path) -> None:
     for name in ("behavior", "behavior_videos"):
         shutil.rmtree(raw / name)
     assets = folder / "mirror/codeocean/data_assets.json"
-    uploaded = make_asset("behavior_901006_2024-09-09_15-49-02")
-    assets.write_text(json.dumps([*json.loads(assets.read_bytes()), uploaded]))
-    (folder / "mirror/s3/aind-behavior-data/behavior_901006_2024-09-09_15-49-02/behavior").mkdir(parents=True)
+    added = [make_asset(name) for name in ADDED_ASSETS]
+    assets.write_text(json.dumps([*json.loads(assets.read_bytes()), *added]))
+    for name in ADDED_ASSETS:
+        bucket = "aind-behavior-data" if name.startswith("behavior") else "aind-ephys-data"
+        for file in ("behavior/sync.h5", "ecephys_compressed/x.dat"):
+            path = folder / "mirror/s3" / bucket / name / file
+            path.parent.mkdir(parents=True)
+            path.write_bytes(b"x")
+    annotated = (
+        folder / "mirror/s3/aind-scratch-data/dynamic-routing/ibl-gui-output/901004" / ADDED_ASSETS[2] / "probeA"
+    )
+    annotated.mkdir(parents=True)
+    (annotated / "ccf_channel_results.json").write_text("{}")
 
 
 def run(folder: Path, **options: Any) -> SyncResult:
@@ -251,6 +269,17 @@ def everything(infos: Iterable[npc_lims.SessionInfo]) -> dict[str, dict[str, Any
     }
 
 
+def test_two_tracked_recordings_of_a_day_have_their_own_assets(anywhere: str) -> None:
+    first, second = "901004_2024-06-05", "901004_2024-06-05_1"
+    for session, name in ((first, ADDED_ASSETS[1]), (second, ADDED_ASSETS[2])):
+        assert npc_lims.get_session_raw_data_asset(session).name == name
+    assert npc_lims.get_session_sorted_data_asset(first).name == ADDED_ASSETS[3]
+    with pytest.raises(npc_lims.NoSessionData):
+        npc_lims.get_session_sorted_data_asset(second)
+    assert npc_lims.get_ibl_annotation_files_from_s3(first) == ()
+    assert len(npc_lims.get_ibl_annotation_files_from_s3(second)) == 1
+
+
 def test_state_and_live_lookups_agree_on_every_attribute(
     world: Path, serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -291,6 +320,7 @@ GETTERS = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::npc_lims.NpcLimsWarning")
 def test_state_and_live_lookups_agree_on_every_path(
     world: Path, serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
