@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from npc_lims.model import Record, Tracked
+from npc_lims.recording_days import reconcile_days
 from npc_lims.review.preview import Preview, preview
+from npc_lims.sources.observation import Observation
 from npc_lims.state.diff import SessionChange
 from tests.builders import SECOND, SESSION, by_id, many_records, record, session_ids, tracked, training
 
@@ -81,3 +83,15 @@ def test_as_json() -> None:
     assert told["refused"] is None
     assert [change["id"] for change in told["appear"]] == [SECOND]
     assert [change["id"] for change in told["go"]] == [SESSION]
+
+
+def test_an_ephys_entry_makes_the_second_row_of_its_day_no_session() -> None:
+    rows = [
+        record(SESSION, tracked=False, training=training()),
+        record(SECOND, tracked=False, training=training(start_time="2022-08-15 18:00:00")),
+    ]
+    added = effect(*rows, base={}, now={SESSION: ENTRY})
+    assert (ids(added.change), ids(added.go)) == ([SESSION], [SECOND])
+    tracked_now = reconcile_days(by_id(*rows), [Observation("tracked", facts={SESSION: ENTRY}, complete=True)])
+    removed = effect(*tracked_now.values())
+    assert (ids(removed.stay), ids(removed.appear)) == ([SESSION], [SECOND])
