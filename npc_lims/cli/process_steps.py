@@ -15,6 +15,7 @@ from npc_lims.cli.console import complain, err, out
 from npc_lims.cli.exit_codes import ExitCode
 from npc_lims.cli.lists import csv_option, json_option, print_csv, print_json
 from npc_lims.errors import ComputationError, SourceError
+from npc_lims.utils.redaction import safe_text
 
 if TYPE_CHECKING:
     from npc_lims.processing.runs import Update
@@ -167,5 +168,5 @@ def _as_markdown(outcome: Outcome, nothing: str) -> str:
 
 
 def _cell(text: str) -> str:
-    """Text that Markdown and HTML have nothing to do with."""
-    return "".join(f"&#{ord(char)};" if char in "|<>&`*_[]\\@#" else char for char in text)
+    """Text that Markdown and HTML have nothing to do with, on one line: it may be a server's."""
+    return "".join(f"&#{ord(char)};" if char in "|<>&`*_[]\\@#" else char for char in safe_text(text))

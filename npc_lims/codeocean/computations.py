@@ -15,6 +15,7 @@ from npc_lims.codeocean.records import as_computation, as_data_asset
 from npc_lims.errors import SourceError
 from npc_lims.read_settings import settings_for_reading
 from npc_lims.session_id import subject_of
+from npc_lims.utils.redaction import safe_text
 from npc_lims.which_session import which_session
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def get_job_status(job_id: str, check_files: bool = False) -> Computation:
     path = f"computations/{checked_id(job_id, 'computation')}"
     computation = as_computation(ask(settings_for_reading(), "GET", path, f"asking about the run {job_id}"))
     if check_files and (reason := _why_errored(computation)):
-        _log.warning("the run %s (%s) is errored: %s", computation.id, computation.name, reason)
+        _log.warning("%s", safe_text(f"the run {computation.id} ({computation.name}) is errored: {reason}"))
     return computation
 
 
