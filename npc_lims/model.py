@@ -7,9 +7,15 @@ can therefore never be mistaken for one that answered "no".
 
 from __future__ import annotations
 
-from typing import Any, Literal, Optional, Union
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional, Union, get_args
 
 import pydantic
+
+from npc_lims.utils.text import single_line
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 __all__ = [
     "PROCESSES",
@@ -24,6 +30,8 @@ __all__ = [
     "Status",
     "Tracked",
     "Training",
+    "describe_invalid_value",
+    "find_invalid_value",
     "session_schema",
 ]
 
@@ -32,7 +40,15 @@ SECTIONS = ("tracked", "training", "codeocean", "s3")
 
 Platform = Literal["ephys", "behavior_with_sync", "behavior"]
 Scalar = Union[bool, int, float, str, None]
-Nothing = Literal[False]
+
+
+def _only_false(value: Any) -> Any:
+    if value is not False:  # 0 equals it
+        raise ValueError(f"is {single_line(repr(value), 60)}, expected false")
+    return value
+
+
+Nothing = Annotated[Literal[False], pydantic.BeforeValidator(_only_false)]
 """Asked, and there is nothing."""
 
 
@@ -163,8 +179,27 @@ class S3Facts(Model):
     """Versions of the NWB cache that hold the session."""
 
 
+def _check_status(status: dict[str, Union[bool, str, None]]) -> dict[str, Union[bool, str, None]]:
+    for name, value in status.items():
+        if name == "raw_asset_id":
+            if isinstance(value, bool):
+                raise ValueError(f"{name} is {value}, expected a text or null")
+        elif isinstance(value, str):
+            raise ValueError(f"{name} is {single_line(repr(value), 60)}, expected true, false or null")
+    return status
+
+
 Status = dict[str, Union[bool, str, None]]
 """Flag to true, false or null (unknown). A flag that does not apply to the session is absent."""
+
+
+_STATUS_SCHEMA = {
+    "type": "object",
+    "properties": {"raw_asset_id": {"type": ["string", "null"]}},
+    "additionalProperties": {"type": ["boolean", "null"]},
+    "default": {},
+    "title": "Status",
+}
 
 
 class Record(Model):
@@ -176,13 +211,54 @@ class Record(Model):
     training: Union[Training, Nothing, None] = None
     codeocean: Union[CodeOcean, Nothing, None] = None
     s3: Union[S3Facts, Nothing, None] = None
-    status: Status = {}
+    status: Annotated[Status, pydantic.AfterValidator(_check_status), pydantic.WithJsonSchema(_STATUS_SCHEMA)] = {}
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
     def as_dict(self) -> dict[str, Any]:
         """The record as plain data in the order of its file: what the YAML and the snapshot both render."""
         return self.model_dump(by_alias=True)
+
+
+def find_invalid_value(data: Mapping[str, Any]) -> Optional[str]:
+    """Return the first value of a record, given as plain data, that is outside the schema: key, value and expectation.
+
+    None if there is none. A key that this version does not know is not one: a newer version may have written it.
+    """
+    try:
+        Record.model_validate(_known(Record, data), strict=True)
+    except pydantic.ValidationError as error:
+        return describe_invalid_value(error.errors(include_url=False)[0], data)
+    return None
+
+
+def _known(model: Any, value: Any) -> Any:
+    """Return *value* without the keys that *model* (or one of its alternatives) refuses."""
+    if isinstance(value, Mapping) and isinstance(model, type) and issubclass(model, Model):
+        fields = {field.alias or name: field.annotation for name, field in model.model_fields.items()}
+        is_open = model.model_config.get("extra") == "allow"
+        return {name: _known(fields.get(name), inside) for name, inside in value.items() if name in fields or is_open}
+    models = [one for one in get_args(model) if isinstance(one, type) and issubclass(one, Model)]
+    return _known(models[0], value) if models else value
+
+
+def describe_invalid_value(error: ErrorDetails, data: Any) -> str:
+    """Return what pydantic found wrong with a value in *data*, on a line."""
+    path: list[str] = []
+    for key in error["loc"]:  # names of models stand between the keys
+        is_key = key in data if isinstance(data, Mapping) else isinstance(data, list) and isinstance(key, int)
+        if is_key:
+            path.append(str(key))
+            data = data[key]
+    where = ".".join(path) or "top level"
+    if error["type"] == "missing":
+        return f"{where}: {error['loc'][-1]} is missing"
+    if error["type"] == "value_error":
+        return f"{where}: {single_line(error['ctx']['error'])}"
+    start = "Input should be "
+    if not error["msg"].startswith(start):
+        return f"{where}: {single_line(error['msg'])}"
+    return f"{where} is {single_line(repr(data), 60)}, expected {single_line(error['msg'][len(start) :])}"
 
 
 def session_schema() -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from npc_lims.session_id import make_session_id, split_session_id
+from npc_lims.session_id import split_session_id
 
 __all__ = ["COLUMNS", "DATA_REPO_ISILON", "FLAG_NAMES", "SCHEMA", "session_row"]
 
@@ -52,6 +52,8 @@ COLUMNS = (
     "not_applicable",
 )
 
+_ABSENT = {name: None if name == "raw_asset_id" else False for name in FLAG_NAMES}
+"""What a flag that does not apply is in a row."""
 TRAINING_PROJECT = "DynamicRouting"
 """Project of the sessions that only a training workbook knows: the workbooks are that project's."""
 DATA_REPO_ISILON = "//allen/programs/mindscope/workgroups/dynamicrouting/DynamicRoutingTask/Data"
@@ -63,12 +65,13 @@ def session_row(record: Mapping[str, Any]) -> dict[str, Any]:
     A flag is true, false or null (unknown); one that does not apply is false, and is named in the
     list `not_applicable`, so that a truth test can never mistake it for a yes.
     """
-    subject, date, idx = split_session_id(record["id"])
+    session_id = record["id"]
+    subject, date, idx = split_session_id(session_id)
     tracked, training = record["tracked"] or {}, record["training"] or {}
     status = record["status"]
     platform = platform_of(record)
     return {
-        "id": make_session_id(subject, date, idx),
+        "id": session_id,
         "subject": int(subject),
         "date": date,
         "idx": idx,
@@ -81,7 +84,8 @@ def session_row(record: Mapping[str, Any]) -> dict[str, Any]:
         # a cell of a workbook may hold a number
         "rig": str(training.get("rig_name") or "unknown"),
         "task_version": str(training.get("task_version") or "unknown"),
-        **{name: status.get(name, None if name == "raw_asset_id" else False) for name in FLAG_NAMES},
+        **_ABSENT,
+        **{name: value for name, value in status.items() if name in _ABSENT},
         "not_applicable": [name for name in FLAG_NAMES if name not in status],
     }
 

@@ -92,6 +92,8 @@ class _Values:
 
     def __init__(self, info: SessionInfo) -> None:
         self._info = info
+        self._parsed: Mapping[str, Any] | None = None
+        self._found: dict[str, Any] | None = None
 
     def __getitem__(self, name: str) -> Any:
         if name in _OF_ID:
@@ -112,13 +114,18 @@ class _Values:
         subject, date, idx = split_session_id(self._info._session_id)
         return {"id": make_session_id(subject, date, idx), "subject": subject, "date": date, "idx": idx}
 
-    @functools.cached_property
+    # not cached_property, whose lock takes longer than the rest before Python 3.12
+    @property
     def _row(self) -> dict[str, Any]:
-        return session_row(self._record)
+        if self._found is None:
+            self._found = session_row(self._record)
+        return self._found
 
-    @functools.cached_property
+    @property
     def _record(self) -> Mapping[str, Any]:
-        return self._info.peek()
+        if self._parsed is None:
+            self._parsed = self._info.peek()
+        return self._parsed
 
     @functools.cached_property
     def _recorded(self) -> SessionInfo:

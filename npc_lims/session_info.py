@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -408,7 +407,7 @@ PUBLIC_ATTRIBUTES = (
 def _has_training(lines: Lines, subject: str) -> bool:
     """Whether state has a row of a training workbook for any session of the subject."""
     of_subject = (lines.find(session_id) for session_id in lines.ids() if session_id.startswith(f"{subject}_"))
-    return any(line is not None and json.loads(line)["training"] for line in of_subject)
+    return any(line is not None and parse_line(line)["training"] for line in of_subject)
 
 
 # A parsed line takes five times the memory of the line: only those looked at last are kept.

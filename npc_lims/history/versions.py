@@ -12,7 +12,7 @@ import functools
 import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Union
+from typing import Any, Optional
 
 import pydantic
 
@@ -151,7 +151,7 @@ def _read_field(section: str, text: str) -> Field:
     ((name, value),) = field.items()
     try:
         adapter = _adapter(section, name)
-        return name, adapter.dump_python(adapter.validate_python(value))
+        return name, adapter.dump_python(adapter.validate_python(value, strict=True))
     except pydantic.ValidationError:
         raise _NotOursError from None
 
@@ -159,7 +159,7 @@ def _read_field(section: str, text: str) -> Field:
 @functools.lru_cache(None)
 def _adapter(section: str, field: str) -> pydantic.TypeAdapter[Any]:
     if section == "status":
-        return pydantic.TypeAdapter(Union[bool, str, None])
+        return pydantic.TypeAdapter(Optional[str] if field == "raw_asset_id" else Optional[bool])
     known = _MODELS[section].model_fields.get(field)
     if known is not None:
         annotation: Any = known.annotation

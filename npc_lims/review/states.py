@@ -21,7 +21,7 @@ from npc_lims.sources import TRACKED_FILE
 from npc_lims.state.diff import SessionChange, compare_sessions, headline
 from npc_lims.state.files import TEMPORARY
 from npc_lims.state.remote import check_ref, fetch_snapshot, read_cached_snapshot
-from npc_lims.state.snapshot import SNAPSHOT, digest_of, line_id, split_lines
+from npc_lims.state.snapshot import SNAPSHOT, digest_of, line_id, parse_line, split_lines
 from npc_lims.state.store import parse_record
 from npc_lims.utils.text import single_line
 from npc_lims.utils.yaml_reader import load_yaml
@@ -246,6 +246,8 @@ def _facts_of_line(line: bytes, name: str) -> tuple[Facts, object]:
         facts = None
     if not isinstance(facts, dict):
         raise StateError(f"{name}: the line of {line_id(line)} in {SNAPSHOT} is damaged; sync again")
+    if facts.get("schema") == SCHEMA:
+        facts = parse_line(line)
     return facts, facts.pop("digest", None)
 
 

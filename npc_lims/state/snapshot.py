@@ -9,14 +9,16 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, cast
 
 from npc_lims.errors import StateError
 from npc_lims.rows import SCHEMA
 from npc_lims.session_id import ID_PATTERN
+from npc_lims.state.line_schema import is_plainly_valid
 
 __all__ = [
     "SNAPSHOT",
+    "check_values",
     "checked_lines",
     "digest_of",
     "line_id",
@@ -28,6 +30,13 @@ __all__ = [
 
 SNAPSHOT = "sessions.jsonl"
 _HEAD = b'{"id":"'
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no number")
+
+
+_decode = json.JSONDecoder(parse_constant=_refuse).raw_decode  # a tenth faster than json.loads
 _FIELDS = frozenset(("id", "digest", "schema", "tracked", "training", "codeocean", "s3", "status"))
 
 
@@ -43,9 +52,20 @@ def parse_line(line: bytes) -> dict[str, Any]:
         StateError: The line is not one of a snapshot, or of another schema.
     """
     try:
-        data = json.loads(line)
+        text = line.decode()
+        data, end = _decode(text)
+        if end != len(text):
+            raise ValueError("more than one value")
     except (ValueError, RecursionError) as error:
         raise _damaged(line, error) from None
+    is_plain = is_plainly_valid(data) and data.keys() >= _FIELDS and data["schema"] == SCHEMA
+    if not (is_plain and ID_PATTERN.fullmatch(str(data["id"]))):
+        _check(line, data)
+    return cast("dict[str, Any]", data)
+
+
+def _check(line: bytes, data: Any) -> None:
+    """Refuse what a line says, unless it is valid though not plainly so."""
     if isinstance(data, dict) and data.get("schema", SCHEMA) != SCHEMA:
         found = data["schema"]
         raise StateError(f"{data.get('id')}: state of schema {found!r}, this version reads {SCHEMA}; upgrade npc_lims")
@@ -53,7 +73,24 @@ def parse_line(line: bytes) -> dict[str, Any]:
         raise _damaged(line, "its id is not one of a session")
     if not data.keys() >= _FIELDS:
         raise _damaged(line, f"without {', '.join(sorted(_FIELDS - data.keys()))}")
-    return data
+    check_values(data)
+
+
+def check_values(record: Mapping[str, Any]) -> None:
+    """Refuse a record (with or without its digest) that holds a value outside the schema.
+
+    Raises:
+        StateError: It names the session, the key, its value and what is expected.
+    """
+    if is_plainly_valid(record):
+        return
+    from npc_lims.model import find_invalid_value
+
+    invalid = find_invalid_value({name: value for name, value in record.items() if name != "digest"})
+    if invalid is not None:
+        raise StateError(
+            f"{record['id']}: {invalid}; restore its state (git checkout, or git revert what edited it), or sync again"
+        )
 
 
 def _damaged(line: bytes, reason: object) -> StateError:

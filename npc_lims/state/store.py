@@ -22,7 +22,7 @@ from typing import Any
 import pydantic
 
 from npc_lims.errors import StateError
-from npc_lims.model import Record
+from npc_lims.model import Record, describe_invalid_value
 from npc_lims.rows import SCHEMA
 from npc_lims.session_id import ID_PATTERN, subject_of
 from npc_lims.state.files import TEMPORARY, write_atomically
@@ -126,11 +126,10 @@ def parse_record(content: bytes, path: Path) -> Record:
             f"{path}: schema {data.get('schema')!r}, this version reads {SCHEMA}; upgrade npc_lims, or {remedy}"
         )
     try:
-        record = Record.model_validate(data)
+        record = Record.model_validate(data, strict=True)
     except pydantic.ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"])) or "top level"
-        raise StateError(f"{path}: {where}: {first['msg']}; {remedy}") from None
+        invalid = describe_invalid_value(error.errors(include_url=False)[0], data)
+        raise StateError(f"{path}: {invalid}; {remedy}") from None
     if record.id != path.stem:
         raise StateError(f"{path}: holds the session {record.id}; {remedy}")
     return record
@@ -266,7 +265,7 @@ def _mirrored_record(line: bytes, content: bytes) -> Record | None:
 
 
 def _record_of_line(data: dict[str, Any]) -> Record:
-    return Record.model_validate({name: value for name, value in data.items() if name != "digest"})
+    return Record.model_validate({name: value for name, value in data.items() if name != "digest"}, strict=True)
 
 
 def _session_files(folder: Path) -> Iterator[tuple[str, Path]]:
