@@ -66,7 +66,7 @@ def read_environment(environ: Mapping[str, str] | None = None, folder: Path | No
         values.update({k: v for k, v in found.items() if v is not None})
         for name in FOLDERS:
             if values.get(name) and "://" not in values[name]:
-                values[name] = str(dotenv_path.parent / values[name])
+                values[name] = os.path.normpath(dotenv_path.parent / values[name])
     values.update(environ)
     for name, value in values.items():
         if name in SECRET_VARIABLES or value.lower().startswith(TOKEN_PREFIX):

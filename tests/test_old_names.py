@@ -14,7 +14,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
 
 import npc_session
 import pytest
@@ -69,7 +69,8 @@ def test_a_retired_name_says_what_to_use(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(set(ALL) - set(RETIRED)))
 def test_a_name_loads(name: str) -> None:
     value = getattr(npc_lims, name)
-    assert inspect.isclass(value) == (name in NAMES["classes"] or name == "JobID")
+    is_class = inspect.isclass(value) and get_origin(value) is None  # Python 3.9 takes dict[...] for one
+    assert is_class == (name in NAMES["classes"] or name == "JobID")
     assert inspect.isfunction(value) == (name in NAMES["functions"])
 
 

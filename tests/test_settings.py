@@ -212,7 +212,7 @@ def test_folders_of_a_dotenv_are_relative_to_it(name: str, tmp_path: Path, monke
     absolute = str(tmp_path / "elsewhere")
     for value, expected in (
         ("data", str(tmp_path / "data")),
-        ("../data", str(tmp_path / "../data")),
+        ("../data", str(tmp_path.parent / "data")),
         (absolute, absolute),
     ):
         dotenv(tmp_path, f"{variable}='{value}'\n")
