@@ -195,7 +195,15 @@ def test_what_people_write_is_left_alone(client: IssueClient, workflow_hub: Hub)
     assert (theirs.body, theirs.comments) == ("I noticed this", [])
 
 
-@pytest.mark.parametrize("record", ["{broken}", '{"failures": []}', "[" * 5000 + "}"])
+RECORDS = [
+    "broken",
+    '"failures": []',
+    '"first": "", "last": "", "failures": {}, "runs": [], "count": 1e999',
+    '"first": ' + "[" * 5000,
+]
+
+
+@pytest.mark.parametrize("record", RECORDS, ids=["no JSON", "incomplete", "infinite", "nested"])
 def test_an_issue_whose_record_was_edited_goes_on(client: IssueClient, workflow_hub: Hub, record: str) -> None:
     fail(client, S3, run=1)
     (issue,) = workflow_hub.issues

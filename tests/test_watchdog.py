@@ -51,11 +51,11 @@ class Desk:
     client: PlainClient
     now: datetime
 
-    def run(self, age: timedelta, conclusion: str | None = "success") -> Run:
+    def run(self, age: timedelta, conclusion: str | None = "success", branch: str = "main") -> Run:
         """A sync that began so long ago; one without a conclusion is going."""
         at = self.now - age
         status = "completed" if conclusion else "in_progress"
-        run = Run(100 + len(self.hub.runs), 1, ".github/workflows/sync.yml", "sync", "sync", "schedule", "main",
+        run = Run(100 + len(self.hub.runs), 1, ".github/workflows/sync.yml", "sync", "sync", "schedule", branch,
                   self.hub.git.branch("main") or "", ROBOT, at, at, status=status, conclusion=conclusion)  # fmt: skip
         self.hub.repo.runs.append(run)
         return run
@@ -134,6 +134,7 @@ def test_runs_that_failed_or_were_skipped_are_no_success(desk: Desk) -> None:
     desk.run(20 * HOUR)
     desk.run(HOUR, "failure")
     desk.run(HOUR, "skipped")
+    desk.run(HOUR, branch="try")
     desk.watch(text_of(synced(desk.now - HOUR)))
     assert "**workflow sync**" in desk.body
 

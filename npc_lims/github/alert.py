@@ -361,7 +361,7 @@ def _read(issue: Mapping[str, Any]) -> _Record:
             failures={str(name): str(reason) for name, reason in read["failures"].items()},
             runs=tuple(map(str, read["runs"])),
         )
-    except (AttributeError, LookupError, RecursionError, TypeError, ValueError):
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError):
         return _Record(str(issue["created_at"]), str(issue["updated_at"]), 1, {}, ())
 
 

@@ -7,6 +7,7 @@ reports it. Standard library alone, as `alert.py`.
 from __future__ import annotations
 
 import datetime
+import urllib.parse
 from collections.abc import Iterator
 
 from npc_lims.errors import GitHubError
@@ -57,7 +58,8 @@ def check_runs(client: IssueClient, now: datetime.datetime, *, paused: bool) -> 
     """
     path = f"/repos/{client.repo}/actions/workflows/{WORKFLOW}"
     try:
-        found = client.ask("looking for the last sync", "GET", f"{path}/runs?status=success&per_page=1")
+        query = urllib.parse.urlencode({"status": "success", "branch": _default_branch(client), "per_page": 1})
+        found = client.ask("looking for the last sync", "GET", f"{path}/runs?{query}")
         finished = [str(run["updated_at"]) for run in found["workflow_runs"]]
         state = str(client.ask("looking at the workflow sync", "GET", path)["state"])
     except GitHubError as error:
@@ -110,12 +112,15 @@ def _start_sync(client: IssueClient) -> str:
         found = client.ask("looking for a sync", "GET", f"{path}/runs?per_page=20")
         if any(run["status"] != "completed" for run in found["workflow_runs"]):
             return "A sync is running or queued, so none was started."
-        branch = client.ask("looking for the default branch", "GET", f"/repos/{client.repo}")["default_branch"]
-        client.ask("starting a sync", "POST", f"{path}/dispatches", {"ref": branch})
+        client.ask("starting a sync", "POST", f"{path}/dispatches", {"ref": _default_branch(client)})
     except (GitHubError, KeyError, TypeError) as error:
         status = error.status if isinstance(error, GitHubError) else None
         return f"A sync could not be started (GitHub answered {status}); start it under Actions, sync, Run workflow."
     return "A sync was started. If it succeeds, the next check closes this issue."
+
+
+def _default_branch(client: IssueClient) -> str:
+    return str(client.ask("looking for the default branch", "GET", f"/repos/{client.repo}")["default_branch"])
 
 
 def _hours(duration: datetime.timedelta) -> str:
