@@ -155,7 +155,8 @@ class SessionInfo:
     @property
     def behavior_day(self) -> int | None:
         """Row of the session in its training sheet; None for Templeton sessions and those without a row."""
-        return None if self.is_templeton else self.training_info.get("ID")
+        row: int | None = self.training_info.get("ID")
+        return None if row is None or self.is_templeton else row
 
     @property
     def rig(self) -> str:

@@ -16,9 +16,10 @@ from npc_lims.model import SECTIONS
 from npc_lims.observed import Observed, file_name, gather, read_observed, read_observed_folder, write_observed
 from npc_lims.problems import Problem
 from npc_lims.reconcile import reconcile
+from npc_lims.recording_days import reconcile_days
 from npc_lims.scope import EVERYTHING, Scope, parse_shard, shard_of
 from npc_lims.sources.observation import Observation, failed
-from tests.builders import many_records, no_assets, nothing_on_s3, tracked, training
+from tests.builders import SECOND, SESSION, many_records, no_assets, nothing_on_s3, tracked, training
 from tests.strategies import FACTS, IDS, recorded
 
 NOW = datetime.datetime(2024, 10, 1, 6, 30, tzinfo=datetime.timezone.utc)
@@ -337,6 +338,22 @@ def test_all_shards_together_are_one_whole_look() -> None:
     assert by_source["training"].versions == {"a": "etag"}
     assert by_source["codeocean"].counts == {"assets": 20}
     assert reconcile({}, look.observations).keys() == many_records(20).keys()
+
+
+def test_shards_of_one_session_keep_the_training_rows_of_its_day() -> None:
+    """Which of them belongs to the session is decided among all rows of the day."""
+    rows = {
+        SESSION: training(start_time="2022-08-15 09:00:00"),
+        SECOND: training(start_time="2022-08-15 13:24:00"),
+    }
+    seen = (
+        Observation("tracked", {SESSION: tracked(allen_path="//allen/2022-08-15_13-07-32_626791")}, complete=True),
+        Observation("training", rows, complete=True),
+    )
+    parts = [Observed(seen, Scope(frozenset([SESSION]), frozenset([number]), 2), NOW) for number in (1, 2)]
+    (look,) = gather(parts)
+    (session,) = reconcile_days({}, look.observations, look.scope).values()
+    assert session.training == rows[SECOND].model_copy(update={"other_rows": [rows[SESSION]]})
 
 
 def test_of_a_shard_that_is_missing_nothing_changes() -> None:
