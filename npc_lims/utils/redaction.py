@@ -80,7 +80,11 @@ def _patterns() -> tuple[tuple[re.Pattern[str], str], ...]:
         (re.compile(r"(?i)\b(bearer|aws4-hmac-sha256)\s+[^\s\"']{8,}"), rf"\1 {_MASK}"),
         # user and password of a URL, up to the last @ of the word, as a password may hold anything; S3 has no users
         (re.compile(r"(?i)\b(?!s3:|file:)([a-z][a-z0-9+.-]*://)[^\s'\"<>]+@"), rf"\1{_MASK}@"),
-        (re.compile(r"(?<![\w/])(\\\\|//)[^\s\\/@'\"]+:[^\s\\/@'\"]+@"), rf"\1{_MASK}@"),
+        # those of a share, and of a URL that was taken for a path
+        (
+            re.compile(r"(?i)(?<![\w/])(\\\\|//|[a-z][a-z0-9+.-]+:/)[^\s\\/@'\"]+:[^\s\\/@'\"]+@"),
+            rf"\1{_MASK}@",
+        ),
         # the query of a URL, and in a path alone those parameters that authorize
         (re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://[^\s?'\"<>]+)\?[^\s'\"<>]+"), rf"\1?{_MASK}"),
         (

@@ -20,6 +20,7 @@ _SECRET = "wJalrXUtnFEMI/K7MDENG+bPxRfiCY"
         ("ssh://git@host.org:22/a", "ssh://***@host.org:22/a"),
         (r"\\user:pw@server\share", r"\\***@server\share"),
         ("//user:pw@server/share", "//***@server/share"),
+        ("https:/user:pw@server/share", "https:/***@server/share"),
         ("https://host.org/a?X-Amz-Signature=ff&b=1 gave up", "https://host.org/a?*** gave up"),
         ("with url: /a?X-Amz-Signature=ff&b=1 (", "with url: /a?X-Amz-Signature=***&b=1 ("),
         ("=> Send header: authorization: Basic eDp5", "=> Send header: authorization: ***"),
@@ -44,6 +45,8 @@ def test_what_looks_like_a_secret(text: str, expected: str) -> None:
         "git@github.com:AllenInstitute/npc_lims.git",
         "the cookie jar; authorization is missing",
         "//allen/programs/mindscope/a@b",
+        "C:/Users/me@lab.org/state",
+        "2024-03-11T12:00:00 a/b:c@d",
         "what? https://example.org/ and why?",
     ],
 )
