@@ -84,8 +84,9 @@ def keep_complete(observed: Observed, last_complete: Mapping[str, str | None]) -
     for one in observed.observations:
         if one.source == "tracked" or (last_complete.get(one.source) or "") <= utc_text(observed.at):
             kept.append(one)
-        elif one.facts or one.complete:
-            dropped[one.source] = len(one.facts)
+        elif one.facts or one.failure is None:
+            # that there is nothing, or nothing new, is an observation, too
+            dropped[one.source] = max(1, len(one.facts))
     return dataclasses.replace(observed, observations=tuple(kept)), dropped
 
 

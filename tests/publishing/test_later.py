@@ -96,6 +96,9 @@ def test_a_source_that_was_asked_about_everything_later_is_left_as_it_is(
     push(clone(remote, tmp_path / "other"), rows("new", NOON + HOUR, hits=2))
     done = push(checkout, rows("old", NOON, hits=1))
     assert (done.commit, done.dropped, done.applied) == (None, {"training": 1}, (True,))
+    unchanged = Observation("training", unchanged=True, versions={"book": "older"})
+    done = push(checkout, Observed((unchanged,), EVERYTHING, NOON))
+    assert (done.commit, done.dropped, done.unapplied) == (None, {"training": 1}, ())
     after = clone(remote, tmp_path / "after") / "state"
     assert versions(after) == {"book": "new"}
 
