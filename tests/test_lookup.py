@@ -353,7 +353,7 @@ def test_files_choose_between_two_uploads_of_one_second(settings: Settings, clou
     name = f"ecephys_{MOUSE}_2024-01-04_10-00-00"
     for number, folders in enumerate((("behavior", "ecephys"), ("ecephys",))):
         source = {"origin": "aws", "bucket": "aind-ephys-data", "prefix": f"{number}/{name}"}
-        add(cloud, name, id=str(number), created=7, source_bucket=source)
+        add(cloud, name, id=str(number), created=1704190000, source_bucket=source)
         for folder in folders:
             cloud.s3.put("aind-ephys-data", f"{number}/{name}/{folder}/x")
     assert find_asset(settings, f"{MOUSE}_2024-01-04", "raw").id == "0"

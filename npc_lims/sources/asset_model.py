@@ -43,6 +43,8 @@ SEARCHED_NAMES = re.compile(
 LATEST_SECOND = 253_402_300_799
 """The last second of the year 9999, since 1970."""
 
+# 2010: an older creation time was not recorded (0), or is not in seconds.
+_EARLIEST = 1_262_304_000
 _MOMENT = re.compile(r"_([0-9]{4}-[0-9]{2}-[0-9]{2})_([0-9]{2}-[0-9]{2}-[0-9]{2})(?![^_])")
 _SUBJECT = re.compile(r"(?<![0-9])[0-9]{6,7}(?![0-9])")
 _SUBJECT_KEY = "subject id"
@@ -238,6 +240,8 @@ def _validate(raw: Mapping[str, Any]) -> DataAsset:
         details = error.errors(include_input=False, include_url=False)
         text = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in details[:5])
         raise ValueError(single_line(text, 300)) from None
+    if asset.created < _EARLIEST:
+        raise ValueError(f"created: {utc_text(asset.created)} is before there was Code Ocean")
     if is_future(asset.created):
         raise ValueError(f"created: {utc_text(asset.created)} is in the future")
     return asset

@@ -47,6 +47,8 @@ INVALID: dict[str, tuple[dict[str, Any], str]] = {
     "created null": ({"created": None}, "created"),
     "created as text": ({"created": "1689066452"}, "created"),
     "created negative": ({"created": -1}, "created"),
+    "created zero": ({"created": 0}, "created: 1970-01-01T00:00:00Z is before"),
+    "created in days": ({"created": 19_554}, "created: .* is before"),
     "created a fraction": ({"created": 1689066452.5}, "created"),
     "created true": ({"created": True}, "created"),
     "created in milliseconds": ({"created": 1_689_066_452_000}, "created"),
@@ -225,7 +227,14 @@ def test_an_asset_that_is_left_out_and_invalid_is_not_gone(tmp_path: Path) -> No
 
 @pytest.mark.parametrize(
     "fields",
-    [{"files": 1}, {"name": LATER_NAME}, {"created": 5}, {"state": "failed"}, {"created": None}, {"tags": ["derived"]}],
+    [
+        {"files": 1},
+        {"name": LATER_NAME},
+        {"created": 1_700_000_000},
+        {"state": "failed"},
+        {"created": None},
+        {"tags": ["derived"]},
+    ],
 )
 @pytest.mark.parametrize("swapped", [False, True])
 def test_two_assets_of_one_id_are_both_doubtful(tmp_path: Path, fields: dict[str, Any], swapped: bool) -> None:
