@@ -156,11 +156,10 @@ class _Parsing:
     def parse(self, book: Xlsx) -> Workbook:
         recognised = False
         for sheet in book.sheets:
-            # what nobody sees is no part of a subject's id, and has no place in a message
-            self.sheet = "".join(character if character.isprintable() else " " for character in sheet.title)
-            title = "".join(filter(str.isprintable, sheet.title)).strip()
+            self.sheet = sheet.title
+            title = sheet.title.strip()
             subject = title if _SUBJECT.fullmatch(title) else ""
-            if not subject and slug(sheet.title) != ALL_MICE:
+            if not subject and slug(title) != ALL_MICE:
                 if _ALMOST_SUBJECT.fullmatch(title):
                     self._add_problem(
                         0, 0, "sheet name is no subject id of 6 or 7 digits; skipped: rename or delete it"

@@ -80,7 +80,12 @@ class Relationship:
 
 @dataclasses.dataclass(frozen=True)
 class SheetEntry:
-    """A sheet as the workbook lists it; `relationship` is empty for one without a part, such as a macro module."""
+    """A sheet as the workbook lists it.
+
+    Attributes:
+        title: Without what nobody sees in it, such as a zero-width space; other spaces are plain ones.
+        relationship: Empty for a sheet without a part, such as a macro module.
+    """
 
     title: str
     is_hidden: bool
@@ -222,6 +227,7 @@ def read_workbook(stream: BinaryIO) -> WorkbookPart:
         title = attributes.get("name", "")
         if len(title) > MAX_TITLE:
             raise PartError(f"a sheet has a title of {len(title)} characters")
+        title = "".join(" " if char.isspace() else char for char in title if char.isprintable() or char.isspace())
         sheets.append(SheetEntry(title, attributes.get("state", "visible") != "visible", relationship))
         _check_count(sheets)
 

@@ -80,6 +80,10 @@ def test_rows_are_counted_from_the_header_on_and_blank_ones_too() -> None:
     ]
 
 
+def test_what_nobody_sees_in_a_title_is_no_part_of_it() -> None:
+    assert names(build({"626\u00ad791\u200b": [["a"]], "old\u00a0mice": [["a"]]})) == ["all_mice", "626791", "old_mice"]
+
+
 def test_headers_that_old_releases_fell_over() -> None:
     made = build({"626791": [["a", None, " ", 7, START, "A", "?!", "id", "b"], list(range(9))]})
     assert rows(made, "626791") == [{"ID": 1, "a": "0", "7": "3", "2023_03_07_125627": "4", "b": "8"}]
