@@ -7,6 +7,7 @@ only `raw_data_paths` lists folders on S3, of the sessions that match all other 
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import difflib
 import functools
 import numbers
@@ -216,9 +217,10 @@ def _subject(value: Any) -> str:
 
 def _date(value: Any) -> str:
     match = _DATE.fullmatch(str(value))
-    if match is None:
-        raise ValueError(f"{_show(value)} is not a date such as 2024-06-01")
-    return "-".join(match.groups())
+    try:
+        return datetime.date(*map(int, match.groups() if match else ())).isoformat()
+    except (TypeError, ValueError):
+        raise ValueError(f"{_show(value)} is not a date such as 2024-06-01") from None
 
 
 def _path(value: Any) -> str | None:

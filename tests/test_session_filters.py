@@ -322,6 +322,8 @@ def test_private_names_and_methods_are_no_filters(sessions: Sessions[SessionInfo
         ("is_ephys", "yes", "neither True, False nor None"),
         ("is_sorted", ["yes", True], "neither True, False nor None"),
         ("date", "June", "2024-06-01"),
+        ("date", "2024-02-30", "2024-06-01"),
+        ("date", "0000-01-01", "2024-06-01"),
         ("date", None, "2024-06-01"),
         ("subject", "abc", "626791"),
         ("subject", None, "626791"),
