@@ -129,7 +129,8 @@ def preview_command(
         now = read_tracked(home / TRACKED_FILE)
     except TrackedFileError as error:
         typer.echo(str(error), err=True)
-        complain("there is no preview of a file that holds errors; npc-lims validate tells all, correct them first")
+        message = "there is no preview of a file that holds errors; npc-lims validate tells all, correct them first"
+        complain(message, annotate=False)  # validate has annotated them
         raise typer.Exit(ExitCode.PROBLEMS) from None
     commit = repository.commit_of(base) if base is not None else _default_base(repository)
     name = _name(base or "", commit)
