@@ -19,8 +19,6 @@ from urllib.parse import unquote
 from npc_lims.errors import SourceError
 from npc_lims.sources.xlsx_parts import (
     DateFormats,
-    DocumentTypeError,
-    PartError,
     Relationship,
     SheetEntry,
     read_relationships,
@@ -29,6 +27,7 @@ from npc_lims.sources.xlsx_parts import (
     read_styles,
     read_workbook,
 )
+from npc_lims.sources.xlsx_xml import DocumentTypeError, PartError
 from npc_lims.utils.text import single_line
 
 __all__ = ["MAX_CELLS", "MAX_FILE_SIZE", "MAX_ROWS", "PartError", "Row", "Sheet", "Xlsx", "failure", "open_xlsx"]

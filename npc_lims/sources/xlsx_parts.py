@@ -1,8 +1,7 @@
 """The XML parts of an .xlsx file, read for what a table consists of: sheets, rows, texts and number formats.
 
-Each reader names the elements that it needs and skips all others unread, so that no decoration (fonts, conditional
-formats, hyperlinks, views) can make a workbook unreadable. Namespaces are not compared: Strict Open XML differs from
-the common form in them, and in dates written as text. Pure.
+All other parts, and all decoration of these (fonts, conditional formats, hyperlinks, views), are skipped. Strict Open
+XML differs from the common form in its namespaces, which are not compared, and in dates written as text. Pure.
 """
 
 from __future__ import annotations
@@ -12,19 +11,17 @@ import datetime
 import functools
 import re
 from collections.abc import Iterator, Mapping, Sequence, Sized
-from typing import Any, BinaryIO, Callable, Optional
-from xml.parsers import expat
+from typing import Any, BinaryIO
 
 from openpyxl.styles.numbers import BUILTIN_FORMATS, is_date_format, is_timedelta_format
 from openpyxl.utils import column_index_from_string, get_column_letter
 from openpyxl.utils.datetime import MAC_EPOCH, WINDOWS_EPOCH, from_excel, from_ISO8601
 
+from npc_lims.sources.xlsx_xml import Element, Parser, PartError, parse
 from npc_lims.utils.text import single_line
 
 __all__ = [
     "DateFormats",
-    "DocumentTypeError",
-    "PartError",
     "Relationship",
     "SheetEntry",
     "WorkbookPart",
@@ -46,8 +43,6 @@ MAX_TITLE = 255
 MAX_CODE = 255
 """Characters of a number format that count, as in Excel."""
 
-# bytes; a token that is longer is scanned again with each chunk, so that small chunks would make that slow
-_CHUNK = 2**20
 _ROW_NUMBER = re.compile(r"[1-9][0-9]{0,6}", re.ASCII)
 # as many digits as every 64-bit integer has room for; longer ones lose nothing as a float that Excel kept
 _INTEGER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
@@ -59,14 +54,6 @@ _ESCAPE = re.compile("_x([0-9A-Fa-f]{4})_")
 _BOOLEANS = {"1": True, "true": True, "0": False, "false": False}
 # East Asian date and time formats, which have no code of their own in the file
 _LOCAL_DATES = (*range(27, 37), *range(50, 59))
-
-
-class PartError(ValueError):
-    """A part cannot be read: says why in a few words, without content that is not for the public."""
-
-
-class DocumentTypeError(PartError):
-    """A part declares a document type, which no spreadsheet program writes: with it come entities."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,102 +87,9 @@ class WorkbookPart:
     epoch: datetime.datetime
 
 
-@dataclasses.dataclass
-class _Element:
-    """An element to be read: those to be read inside it, and what is called at its start and its end.
-
-    `on_text` makes it one that holds text, and is called at its end.
-    """
-
-    children: Mapping[str, _Element] = dataclasses.field(default_factory=dict)
-    on_start: Optional[Callable[[dict[str, str]], None]] = None
-    on_end: Optional[Callable[[], None]] = None
-    on_text: Optional[Callable[[str], None]] = None
-
-
-class _Parser:
-    """Calls the functions of a tree of `_Element` while a part is parsed."""
-
-    def __init__(self, root: str, element: _Element) -> None:
-        self._root = root
-        self._element = _Element({root: element})
-        self._open: list[_Element] = []
-        self._skipped = 0
-        self._text: list[str] = []
-        self._expat = expat.ParserCreate()
-        self._expat.buffer_text = True
-        self._expat.StartElementHandler = self._start
-        self._expat.EndElementHandler = self._end
-        self._expat.CharacterDataHandler = self._characters
-        self._expat.StartDoctypeDeclHandler = self._refuse_document_type
-
-    def parse(self, stream: BinaryIO) -> Iterator[None]:
-        """Parse the whole of *stream*, pausing after each chunk.
-
-        Raises:
-            PartError: It is no well-formed XML, or of another kind.
-        """
-        chunk = None
-        try:
-            while chunk != b"":
-                chunk = stream.read(_CHUNK)
-                self._expat.Parse(chunk, not chunk)
-                yield
-        except expat.ExpatError as error:
-            raise PartError(f"malformed XML: {error}") from None
-        except PartError:
-            raise
-        except (ValueError, LookupError, TypeError):  # of a codec that the file names
-            raise PartError("malformed XML: unknown encoding") from None
-
-    def _start(self, name: str, attributes: dict[str, str]) -> None:
-        if self._skipped:
-            self._skipped += 1
-            return
-        name = name.rpartition(":")[2]
-        child = self._element.children.get(name)
-        if child is None:
-            if not self._open:
-                raise PartError(f"it begins with <{single_line(name, 40)}>, expected <{self._root}>")
-            if name not in ("AlternateContent", "Fallback"):
-                self._skipped = 1
-                return
-            # what programs that know nothing newer are to read in its place: as if it stood there by itself
-            child = self._element
-        elif child.on_start is not None:
-            child.on_start(attributes)
-        self._open.append(self._element)
-        self._element = child
-
-    def _end(self, _: str) -> None:
-        if self._skipped:
-            self._skipped -= 1
-            return
-        element, self._element = self._element, self._open.pop()
-        if element is self._element:
-            return
-        if element.on_text is not None:
-            element.on_text("".join(self._text))
-            self._text.clear()
-        if element.on_end is not None:
-            element.on_end()
-
-    def _characters(self, data: str) -> None:
-        if self._element.on_text is not None and not self._skipped:
-            self._text.append(data)
-
-    def _refuse_document_type(self, *_: object) -> None:
-        raise DocumentTypeError("it declares a document type")
-
-
 def _check_count(entries: Sized) -> None:
     if len(entries) > MAX_ENTRIES:
         raise PartError(f"it has more than {MAX_ENTRIES} entries of a kind")
-
-
-def _parse(stream: BinaryIO, root: str, element: _Element) -> None:
-    for _ in _Parser(root, element).parse(stream):
-        pass
 
 
 def read_relationships(stream: BinaryIO) -> dict[str, Relationship]:
@@ -212,7 +106,7 @@ def read_relationships(stream: BinaryIO) -> dict[str, Relationship]:
         found[attributes.get("Id", "")] = Relationship(kind, attributes.get("Target", ""), is_external)
         _check_count(found)
 
-    _parse(stream, "Relationships", _Element({"Relationship": _Element(on_start=add)}))
+    parse(stream, "Relationships", Element({"Relationship": Element(on_start=add)}))
     return found
 
 
@@ -235,8 +129,8 @@ def read_workbook(stream: BinaryIO) -> WorkbookPart:
         is_1904 = attributes.get("date1904", "").strip().lower() in ("1", "true", "on")
         epochs.append(MAC_EPOCH if is_1904 else WINDOWS_EPOCH)
 
-    tree = {"sheets": _Element({"sheet": _Element(on_start=add)}), "workbookPr": _Element(on_start=set_epoch)}
-    _parse(stream, "workbook", _Element(tree))
+    tree = {"sheets": Element({"sheet": Element(on_start=add)}), "workbookPr": Element(on_start=set_epoch)}
+    parse(stream, "workbook", Element(tree))
     return WorkbookPart(tuple(sheets), epochs[-1])
 
 
@@ -249,14 +143,14 @@ def read_shared_strings(stream: BinaryIO) -> list[str]:
         strings.append(_unescape("".join(runs)))
         runs.clear()
 
-    _parse(stream, "sst", _Element({"si": _Element(_text_runs(runs), on_end=finish)}))
+    parse(stream, "sst", Element({"si": Element(_text_runs(runs), on_end=finish)}))
     return strings
 
 
-def _text_runs(runs: list[str]) -> dict[str, _Element]:
+def _text_runs(runs: list[str]) -> dict[str, Element]:
     """The elements of a text, plain or of several formats: their content is appended to *runs*."""
-    text = _Element(on_text=runs.append)
-    return {"t": text, "r": _Element({"t": text})}
+    text = Element(on_text=runs.append)
+    return {"t": text, "r": Element({"t": text})}
 
 
 def _unescape(text: str) -> str:
@@ -300,10 +194,10 @@ def read_styles(stream: BinaryIO) -> DateFormats:
         _check_count(codes)
 
     tree = {
-        "numFmts": _Element({"numFmt": _Element(on_start=add_code)}),
-        "cellXfs": _Element({"xf": _Element(on_start=lambda attributes: ids.append(number(attributes)))}),
+        "numFmts": Element({"numFmt": Element(on_start=add_code)}),
+        "cellXfs": Element({"xf": Element(on_start=lambda attributes: ids.append(number(attributes)))}),
     }
-    _parse(stream, "styleSheet", _Element(tree))
+    parse(stream, "styleSheet", Element(tree))
     return DateFormats(ids, codes)
 
 
@@ -319,7 +213,7 @@ def read_rows(
         PartError: The sheet cannot be read, or contradicts itself. What was yielded before is then not all of it.
     """
     reader = _RowReader(strings, formats, epoch)
-    parser = _Parser("worksheet", reader.tree)
+    parser = Parser("worksheet", reader.tree)
     for _ in parser.parse(stream):
         yield from reader.rows
         reader.rows.clear()
@@ -343,12 +237,12 @@ class _RowReader:
         self._cell: dict[str, str] = {}
         self._value: str | None = None
         self._runs: list[str] = []
-        value = _Element(on_text=self._set_value)
-        cell = _Element(
-            {"v": value, "is": _Element(_text_runs(self._runs))}, on_start=self._start_cell, on_end=self._end_cell
+        value = Element(on_text=self._set_value)
+        cell = Element(
+            {"v": value, "is": Element(_text_runs(self._runs))}, on_start=self._start_cell, on_end=self._end_cell
         )
-        row = _Element({"c": cell}, on_start=self._start_row, on_end=self._end_row)
-        self.tree = _Element({"sheetData": _Element({"row": row}, on_start=self._start_data)})
+        row = Element({"c": cell}, on_start=self._start_row, on_end=self._end_row)
+        self.tree = Element({"sheetData": Element({"row": row}, on_start=self._start_data)})
 
     def _start_data(self, _: dict[str, str]) -> None:
         self.has_data = True
