@@ -50,7 +50,7 @@ Cell = Optional[Union[str, int, float]]
 
 
 class SessionFilterKwargs(TypedDict, total=False):
-    """Filters of `get_session_info` that type checkers know; it takes every status flag and column."""
+    """Filters of `get_session_info` that type checkers know; it takes every public attribute and column."""
 
     is_ephys: bool
     is_uploaded: bool
