@@ -18,6 +18,7 @@ import pytest
 import npc_lims
 from npc_lims.demo.world import write_world
 from npc_lims.read_settings import settings_for_reading
+from npc_lims.rows import FLAG_NAMES
 from npc_lims.settings import Settings
 from npc_lims.state.reader import read_one
 from npc_lims.sync import SyncOptions, SyncResult, sync
@@ -336,3 +337,19 @@ def test_state_and_live_lookups_agree_on_every_path(
     look_at("live", world, serve, tmp_path, monkeypatch)
     npc_lims.clear_caches()
     assert found(sessions) == recorded
+
+
+@pytest.mark.filterwarnings("ignore::npc_lims.LiveStateWarning")
+def test_filters_find_the_same_sessions_without_state(
+    world: Path, serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def found() -> dict[str, list[str]]:
+        wanted: list[dict[str, Any]] = [{name: True} for name in FLAG_NAMES if name != "raw_asset_id"]
+        wanted += [{"rig": "NP2"}, {"project": "DynamicRouting"}, {"is_templeton": True}, {"behavior_day": 9}]
+        return {str(filters): [str(info.id) for info in npc_lims.get_session_info(**filters)] for filters in wanted}
+
+    look_at("state", world, serve, tmp_path, monkeypatch)
+    recorded = found()
+    look_at("live", world, serve, tmp_path, monkeypatch)
+    npc_lims.clear_caches()
+    assert found() == recorded
