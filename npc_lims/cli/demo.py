@@ -24,6 +24,13 @@ _DOTENV = """\
 NPC_LIMS_STATE=state
 NPC_LIMS_MIRROR=../world/mirror
 """
+_ATTRIBUTES = """\
+# The session files and the snapshot are compared byte by byte.
+state/** text eol=lf
+# Generated from the session files: reviewers never need to see it.
+state/sessions.jsonl linguist-generated=true -diff
+"""
+"""That of the package's own repository: without it git changes the ends of lines on many a Windows machine."""
 _QUERY = """\
 import npc_lims
 
@@ -60,6 +67,7 @@ def demo_command(
     pipelines = importlib.resources.files("npc_lims.demo") / "pipelines.yaml"
     (repository / "pipelines.yaml").write_bytes(pipelines.read_bytes())
     (repository / DOTENV).write_text(_DOTENV, encoding="utf-8")
+    (repository / ".gitattributes").write_bytes(_ATTRIBUTES.encode())
     (repository / ".gitignore").write_text(f"{DOTENV}\n", encoding="utf-8")
     _git(repository, "init", "--quiet", "--initial-branch=main")
 

@@ -17,6 +17,7 @@ from npc_lims.processing.pipelines_schema import PROCESS_NAME
 from npc_lims.processing.runs import Run, in_order
 from npc_lims.state.files import TEMPORARY, write_atomically
 from npc_lims.state.render import render_yaml
+from npc_lims.state.snapshot import with_unix_lines
 from npc_lims.utc import utc_time
 from npc_lims.utils.timestamps import is_future
 from npc_lims.utils.yaml_reader import load_yaml
@@ -186,7 +187,7 @@ def _verify_file(path: Path) -> list[str]:
     content = path.read_bytes()
     runs = parse_runs(content, path)
     found = []
-    if content != render_runs(path.stem, runs):
+    if with_unix_lines(content) != render_runs(path.stem, runs):
         found.append(f"{path}: not written as npc-lims writes it; {_REMEDY}")
     owners: dict[str, Run] = {}
     for run in runs:

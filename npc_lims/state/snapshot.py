@@ -26,6 +26,7 @@ __all__ = [
     "newest_first",
     "parse_line",
     "split_lines",
+    "with_unix_lines",
 ]
 
 SNAPSHOT = "sessions.jsonl"
@@ -116,6 +117,7 @@ def split_lines(content: bytes) -> list[bytes]:
     Raises:
         ValueError: The content breaks off.
     """
+    content = with_unix_lines(content)
     if content and not content.endswith(b"\n"):
         raise ValueError("the snapshot breaks off in the middle of a line")
     return content.split(b"\n")[:-1]
@@ -144,4 +146,10 @@ def newest_first(ids: Iterable[str]) -> list[str]:
 
 
 def digest_of(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
+    """Return the SHA-256 of a file of the state, whichever way its lines end."""
+    return hashlib.sha256(with_unix_lines(content)).hexdigest()
+
+
+def with_unix_lines(content: bytes) -> bytes:
+    """Return the content of a state file as a sync writes it: git may check it out with lines ending in CR LF."""
+    return content.replace(b"\r\n", b"\n") if b"\r" in content else content

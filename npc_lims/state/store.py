@@ -14,7 +14,7 @@ import contextlib
 import dataclasses
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,16 @@ from npc_lims.rows import SCHEMA
 from npc_lims.session_id import ID_PATTERN, subject_of
 from npc_lims.state.files import TEMPORARY, write_atomically
 from npc_lims.state.render import render_yaml
-from npc_lims.state.snapshot import SNAPSHOT, digest_of, line_id, make_line, newest_first, parse_line, split_lines
+from npc_lims.state.snapshot import (
+    SNAPSHOT,
+    digest_of,
+    line_id,
+    make_line,
+    newest_first,
+    parse_line,
+    split_lines,
+    with_unix_lines,
+)
 from npc_lims.status import compute_status
 from npc_lims.utils.yaml_reader import load_yaml
 
@@ -158,7 +167,7 @@ def write_state(folder: Path, loaded: Loaded, records: Mapping[str, Record]) -> 
             paths.append(path)
     content = b"".join(lines[session_id] + b"\n" for session_id in newest_first(lines))
     snapshot = folder / SNAPSHOT
-    if not snapshot.is_file() or snapshot.read_bytes() != content:
+    if not snapshot.is_file() or with_unix_lines(snapshot.read_bytes()) != content:
         write_atomically(snapshot, content)
         paths.append(snapshot)
     return paths
@@ -173,13 +182,15 @@ def verify_state(folder: Path) -> list[str]:
     if not folder.is_dir():
         return [f"{folder}: there is no such folder"]
     try:
-        lines = split_lines((folder / SNAPSHOT).read_bytes())
+        content = (folder / SNAPSHOT).read_bytes()
+        lines = split_lines(content)
     except FileNotFoundError:
         return [f"{folder / SNAPSHOT}: missing; run npc-lims sync to make it"]
     except ValueError as error:
         return [f"{folder / SNAPSHOT}: {error}; run npc-lims sync to make it anew"]
     found: list[str] = []
     by_id = _verify_lines(folder / SNAPSHOT, lines, found)
+    with_carriage_returns = [folder / SNAPSHOT] if content != with_unix_lines(content) else []
     try:
         files = dict(_session_files(folder))
     except StateError as error:
@@ -188,16 +199,28 @@ def verify_state(folder: Path) -> list[str]:
         content = path.read_bytes()
         if session_id not in by_id:
             found.append(f"{path}: not in the snapshot")
-        elif content != by_id[session_id]:
-            found.append(f"{path}: does not say what the snapshot says")
-        else:
+        elif with_unix_lines(content) == by_id[session_id]:
+            if content != by_id[session_id]:
+                with_carriage_returns.append(path)
             continue
+        else:
+            found.append(f"{path}: does not say what the snapshot says")
         try:
             parse_record(content, path)
         except StateError as error:
             found.append(str(error))
     gone = [session_path(folder, session_id) for session_id in by_id if session_id not in files]
-    return found + [f"{path}: in the snapshot, but there is no such file" for path in gone]
+    found += [f"{path}: in the snapshot, but there is no such file" for path in gone]
+    return found + _describe_carriage_returns(folder, with_carriage_returns)
+
+
+def _describe_carriage_returns(folder: Path, paths: Sequence[Path]) -> list[str]:
+    if not paths:
+        return []
+    more = f" and {len(paths) - 1:,} more files" if len(paths) > 1 else ""
+    line = f"{folder.name}/** text eol=lf"
+    remedy = f"let .gitattributes have the line '{line}', delete the files, and check them out again (git checkout)"
+    return [f"{paths[0]}{more}: lines end with CR LF, as git ends them with core.autocrlf; {remedy}"]
 
 
 def _verify_lines(snapshot: Path, lines: Iterable[bytes], found: list[str]) -> dict[str, bytes]:
@@ -241,7 +264,7 @@ def _write_record(folder: Path, record: Record) -> tuple[Path | None, bytes]:
     content = render_yaml(data).encode()
     path = session_path(folder, record.id)
     line = make_line(data, digest_of(content))
-    if path.is_file() and path.read_bytes() == content:
+    if path.is_file() and with_unix_lines(path.read_bytes()) == content:
         return None, line
     write_atomically(path, content)
     return path, line

@@ -29,6 +29,16 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.Com
     return folder, done
 
 
+def test_the_demo_has_the_attributes_of_this_repository(
+    demo: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    repository = demo[0] / "repository"
+    assert (repository / ".gitattributes").read_bytes() == (ROOT / ".gitattributes").read_bytes()
+    run_git(tmp_path, "clone", "--quiet", "--config=core.autocrlf=true", str(repository), "clone")
+    done = run_cli("verify", "--state", str(tmp_path / "clone" / "state"))
+    assert done.code == 0, done
+
+
 def test_the_demo_runs_the_whole_loop(demo: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
     _, done = demo
     assert done.returncode == 0, done.stderr
