@@ -382,6 +382,15 @@ def test_a_limit_that_lasts_is_told_and_not_waited_for(hub: Hub) -> None:
     assert re.search(r"the limit of requests is used up: try again after \d\d:\d\d:\d\d UTC \(1\d\d\d s", said)
 
 
+@pytest.mark.parametrize("digits", [20, 400])
+def test_a_limit_longer_than_calendars_go_is_told(hub: Hub, serve: Serve, digits: int) -> None:
+    for headers in ({"Retry-After": "9" * digits}, {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "9" * digits}):
+        proxy = serve(FaultyProxy(hub.api.url, rule=lambda request, fault=Status(403, headers): fault))
+        said = message_of(hub, settings=hub.settings(github_api_url=proxy.url))
+        # PyGithub itself stumbles over a number that no float holds
+        assert "try again after 23:59:59 UTC" in said or "check GITHUB_API_URL" in said
+
+
 @pytest.mark.parametrize("status", [403, 429])
 def test_a_short_limit_is_waited_for(hub: Hub, status: int) -> None:
     hub.api.slow_down(times=2, retry_after=0, status=status)

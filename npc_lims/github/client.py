@@ -9,11 +9,11 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Union
 
 from npc_lims.errors import GitHubError, MissingCredentials, NpcLimsError
 from npc_lims.github.paging import iterate_items
+from npc_lims.utc import utc_text, utc_time
 from npc_lims.utils.ca_bundle import ca_bundle_failure
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def answers_of(settings: Settings) -> Iterator[None]:
         yield
     except NpcLimsError:
         raise
-    except (AttributeError, LookupError, TypeError, ValueError) as error:
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         found = f"{settings.github_api_url} sent an answer that is not as GitHub's API describes it"
         raise GitHubError(f"{found} ({type(error).__name__}: {error}); check GITHUB_API_URL") from error
 
@@ -169,7 +169,7 @@ class Client:
 
     def _remedy(self, error: github.GithubException, wait: float | None) -> str:
         if wait is not None:
-            then = datetime.fromtimestamp(time.time() + wait, timezone.utc)
+            then = utc_time(utc_text(time.time() + wait))  # which is no later than calendars go
             return f"the limit of requests is used up: try again after {then:%H:%M:%S} UTC ({wait:.0f} s from now)"
         if error.status == 401:
             return "GITHUB_TOKEN has expired or is wrong: make a new one that allows " + self._needs

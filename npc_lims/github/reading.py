@@ -7,10 +7,10 @@ import re
 import time
 import urllib.parse
 from collections.abc import Mapping
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Union
 
 from npc_lims.errors import GitHubError
+from npc_lims.utc import utc_text, utc_time
 
 if TYPE_CHECKING:
     import requests
@@ -121,5 +121,5 @@ def _when(response: requests.Response) -> str:
         return f"in {asked} s"
     if not reset.isdecimal():
         return "later"
-    then = datetime.fromtimestamp(int(reset), timezone.utc)
-    return f"after {then:%H:%M:%S} UTC ({max(0.0, int(reset) - time.time()):.0f} s from now)"
+    then = utc_time(utc_text(float(reset)))  # which is no later than calendars go
+    return f"after {then:%H:%M:%S} UTC ({max(0.0, float(reset) - time.time()):.0f} s from now)"

@@ -664,6 +664,10 @@ def test_a_used_up_limit_is_told_with_its_end(github: Hub, monkeypatch: pytest.M
 
 FAULTS = {
     "429": (Status(429, {"Retry-After": "60"}), "429.*asks to wait 60 s.*GITHUB_TOKEN raises the limit"),
+    "reset": (
+        Status(403, {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "9" * 400}),
+        "limit of requests is used up.* UTC",
+    ),
     "503": (Status(503), "answered 503"),
     "500": (Status(500), "answered 500"),
     "page": (Status(200, {"content-type": "text/html"}, b"<html>"), "cannot be read"),
