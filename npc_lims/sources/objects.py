@@ -369,8 +369,10 @@ class _FileErrors:
         return None
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        if isinstance(error, OSError):
-            raise SourceError("s3", f"cannot {self._doing} {self._path}: {error.strerror}") from error
+        if isinstance(error, (OSError, ValueError)):  # no path may hold a null byte or half a character
+            raise SourceError(
+                "s3", f"cannot {self._doing} {self._path}: {getattr(error, 'strerror', error)}"
+            ) from error
 
 
 # What botocore lets through where a value is not of its kind: a size that is no number, a date before the year 1.
