@@ -55,12 +55,14 @@ def plan_command(
     """
     from npc_lims.processing.plan import plan
     from npc_lims.processing.runs_file import read_runs
+    from npc_lims.state.freshness import warn_if_folder_stale
     from npc_lims.state.store import read_state
 
     one_style(json=as_json, csv=as_csv)
     folder = state_folder(state)
     processes = chosen_processes(names, pipelines, folder)
     only = session_ids_of(sessions)
+    warn_if_folder_stale(folder)
     records = read_state(folder).records
     now = datetime.datetime.now(datetime.timezone.utc)
     plans = {

@@ -165,6 +165,7 @@ def start_command(
     from npc_lims.processing.start import start
     from npc_lims.processing.updates import read_updates, write_updates
     from npc_lims.settings import load_settings
+    from npc_lims.state.freshness import warn_if_folder_stale
     from npc_lims.state.store import read_state
 
     one_style(json=as_json, csv=as_csv)
@@ -174,6 +175,7 @@ def start_command(
     processes = chosen_processes(None, pipelines, folder)
     _check_known(claims, processes, claims_file)
     service = RunService(load_settings())
+    warn_if_folder_stale(folder)
     records = read_state(folder).records
     happened: list[tuple[str, Update]] = []
 

@@ -23,6 +23,7 @@ from npc_lims.notice import notify, warn_future_timestamp
 from npc_lims.state.sync_times import age_of, future_times, parse_sync_times, stale_sources
 
 __all__ = [
+    "FOLDER_REMEDY",
     "SYNC_FILE",
     "SyncCopy",
     "describe_staleness",
@@ -32,10 +33,12 @@ __all__ = [
     "read_sync_copy",
     "source_ages",
     "sync_copy_path",
+    "warn_if_folder_stale",
     "warn_if_stale",
 ]
 
 SYNC_FILE = "sync.yaml"
+FOLDER_REMEDY = "pull the newest commits, or run npc-lims sync"
 _DAY = 24 * 3600.0
 
 _copies: Memo[SyncCopy] = Memo(size=8, seconds=_DAY)  # for a cache that cannot be written
@@ -159,6 +162,11 @@ def warn_if_stale(key: Path, where: str, remedy: str, load: Callable[[], SyncCop
         warn_future_timestamp(f"{where}/{SYNC_FILE}", future)
     if message:
         notify(f"{message}; {remedy}", StaleStateWarning)
+
+
+def warn_if_folder_stale(folder: Path) -> None:
+    """Warn, once a process, of sources that are out of date in a local state folder, which somebody must pull."""
+    warn_if_stale(folder / SYNC_FILE, str(folder), FOLDER_REMEDY, lambda: read_sync_copy(folder))
 
 
 def _future_times(copy: SyncCopy | None) -> str:

@@ -24,6 +24,7 @@ from npc_lims.errors import GitError, NoRemoteState, RemoteStateError, StaleStat
 from npc_lims.memo import Memo
 from npc_lims.notice import notify
 from npc_lims.state.freshness import (
+    FOLDER_REMEDY,
     SYNC_FILE,
     SyncCopy,
     describe_staleness,
@@ -33,6 +34,7 @@ from npc_lims.state.freshness import (
     read_sync_copy,
     source_ages,
     sync_copy_path,
+    warn_if_folder_stale,
     warn_if_stale,
 )
 from npc_lims.state.mirror import fetch_mirror, fetch_mirrored_sync_file, mirror_path, mirror_url
@@ -219,8 +221,11 @@ def staleness(settings: Settings, origin: Origin) -> str:
 
 
 def _warn_if_stale(settings: Settings, origin: Origin) -> None:
-    key = _sync_copy_path(settings, origin) if settings.state is None else settings.state / SYNC_FILE
-    warn_if_stale(key, _where(settings), _remedy(settings), lambda: _load_sync_copy(settings, origin))
+    if settings.state is not None:
+        warn_if_folder_stale(settings.state)
+        return
+    path = _sync_copy_path(settings, origin)
+    warn_if_stale(path, _where(settings), _remedy(settings), lambda: load_sync_copy(path))
 
 
 def _where(settings: Settings) -> str:
@@ -230,7 +235,7 @@ def _where(settings: Settings) -> str:
 
 def _remedy(settings: Settings) -> str:
     if settings.state is not None:
-        return "pull the newest commits, or run npc-lims sync"
+        return FOLDER_REMEDY
     return f"check that the sync workflow of {settings.repo} runs: GitHub drops schedules, and disables some"
 
 

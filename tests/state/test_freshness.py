@@ -341,6 +341,17 @@ def test_commands_tell_it_beside_their_output(demo_state: Path, tmp_path: Path) 
     assert "out of date" not in plain.err
 
 
+@pytest.mark.filterwarnings("always::npc_lims.errors.StaleStateWarning")
+def test_what_is_planned_by_an_old_folder_is_told(demo_state: Path, tmp_path: Path) -> None:
+    shutil.copytree(demo_state, tmp_path / "state")
+    shutil.copy(Path(npc_lims.__file__).parent / "demo" / "pipelines.yaml", tmp_path)
+    answered(tmp_path / "state", codeocean=ago(days=9))
+    arguments = ("--state", str(tmp_path / "state"), "--pipelines", str(tmp_path / "pipelines.yaml"))
+    done = run_cli("process", "plan", *arguments)
+    assert done.code == 0, done
+    assert "codeocean (last read completely 9 days ago" in done.err
+
+
 def test_doctor_reports_it(demo_state: Path, tmp_path: Path) -> None:
     shutil.copytree(demo_state, tmp_path / "state")
     mirror = str(demo_state.parent / "mirror")
