@@ -370,9 +370,8 @@ class _FileErrors:
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         if isinstance(error, (OSError, ValueError)):  # no path may hold a null byte or half a character
-            raise SourceError(
-                "s3", f"cannot {self._doing} {self._path}: {getattr(error, 'strerror', error)}"
-            ) from error
+            reason = getattr(error, "strerror", error)
+            raise SourceError("s3", f"cannot {self._doing} {self._path}: {reason}") from error
 
 
 # What botocore lets through where a value is not of its kind: a size that is no number, a date before the year 1.

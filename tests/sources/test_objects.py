@@ -106,10 +106,9 @@ def test_what_is_no_object_is_none(store: MirrorStore, key: str) -> None:
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows takes half a character")
 @pytest.mark.parametrize("key", ["a\0b", "a\ud800/b"], ids=ascii)
-def test_a_key_that_no_path_may_hold_is_a_failure_of_the_source(store: MirrorStore, key: str) -> None:
-    for read in (lambda: store.read("data", key, 10), lambda: store.list_folder("data", f"{key}/")):
-        with pytest.raises(SourceError, match=r"cannot read .*a\\(x00|ud800)"):
-            read()
+def test_a_prefix_that_no_path_may_hold_is_a_failure_of_the_source(store: MirrorStore, key: str) -> None:
+    with pytest.raises(SourceError, match=r"cannot read .*a\\(x00|ud800)"):
+        store.list_folder("data", f"{key}/")
 
 
 def test_read_up_to_a_limit(store: MirrorStore) -> None:
