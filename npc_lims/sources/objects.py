@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from npc_lims.environment import in_github_actions
 from npc_lims.errors import MissingCredentials, NpcLimsError, SourceError
+from npc_lims.sources.aws_credentials import check_keys, register_credentials, register_session_token
 from npc_lims.sources.s3_pages import ListingCheck, check_answer
 from npc_lims.utils.ca_bundle import AWS_BUNDLE, ca_bundle_failure
-from npc_lims.utils.redaction import register_secret
 
 if TYPE_CHECKING:
     from npc_lims.settings import Settings
@@ -114,7 +114,7 @@ class S3Store:
         import boto3
         import botocore.config
 
-        _check_keys(settings)
+        check_keys(settings)
         with _S3Errors("S3"):
             self._client: Any = self._open(boto3, botocore.config, settings)
 
@@ -129,7 +129,7 @@ class S3Store:
             region_name=settings.aws_default_region,
             profile_name=settings.aws_profile,
         )
-        _register_credentials(session)
+        register_credentials(session)
         client = session.client(
             "s3",
             endpoint_url=settings.aws_endpoint_url,
@@ -142,7 +142,7 @@ class S3Store:
         )
         client.meta.events.register("needs-retry.s3", _again_after_429(settings.attempts, settings.backoff))
         client.meta.events.register("before-call.s3.HeadBucket", _without_redirects)
-        client.meta.events.register("before-send.s3", _register_session_token)
+        client.meta.events.register("before-send.s3", register_session_token)
         client.meta.events.register("after-call.s3", check_answer)
         return client
 
@@ -311,47 +311,6 @@ def _unless_missing(error: OSError) -> None:
 def _check_size(name: str, size: int, limit: int) -> None:
     if size > limit:
         raise SourceError("s3", f"{name} is larger than the {limit} bytes that are read of such a file")
-
-
-def _check_keys(settings: Settings) -> None:
-    """Refuse half of a key pair, with which botocore fails in ways that do not say so.
-
-    Raises:
-        MissingCredentials: One of key id and secret is set, and the other is not.
-    """
-    pair = {
-        "AWS_ACCESS_KEY_ID": settings.aws_access_key_id,
-        "AWS_SECRET_ACCESS_KEY": settings.aws_secret_access_key,
-    }
-    missing = [name for name, value in pair.items() if value is None]
-    if len(missing) == 1:
-        (given,) = pair.keys() - missing
-        raise MissingCredentials(
-            f"{missing[0]} is not set or empty, although {given} is set: set both, or neither to use ~/.aws"
-        )
-
-
-def _register_credentials(session: Any) -> None:
-    """Have the secrets that boto3 found redacted, such as those of a profile.
-
-    Raises:
-        MissingCredentials: The profile has an empty key id or secret.
-    """
-    from botocore.credentials import RefreshableCredentials
-
-    found = session.get_credentials()
-    if found is None or isinstance(found, RefreshableCredentials):
-        return  # those are known as soon as they are sent
-    for name, value in (("aws_access_key_id", found.access_key), ("aws_secret_access_key", found.secret_key)):
-        if not value:
-            raise MissingCredentials(f"{name} is empty in ~/.aws (profile {session.profile_name}): set it")
-    register_secret(found.secret_key)
-    register_secret(found.token)
-
-
-def _register_session_token(request: Any, **_: Any) -> None:
-    token = request.headers.get("X-Amz-Security-Token")
-    register_secret(token.decode() if isinstance(token, bytes) else token)
 
 
 def _plain(secret: Any) -> str | None:

@@ -1,0 +1,55 @@
+"""AWS credentials: a pair of which half is missing is refused, and secrets that boto3 finds are redacted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from npc_lims.errors import MissingCredentials
+from npc_lims.utils.redaction import register_secret
+
+if TYPE_CHECKING:
+    from npc_lims.settings import Settings
+
+__all__ = ["check_keys", "register_credentials", "register_session_token"]
+
+
+def check_keys(settings: Settings) -> None:
+    """Refuse half of a key pair, with which botocore fails in ways that do not say so.
+
+    Raises:
+        MissingCredentials: One of key id and secret is set, and the other is not.
+    """
+    pair = {
+        "AWS_ACCESS_KEY_ID": settings.aws_access_key_id,
+        "AWS_SECRET_ACCESS_KEY": settings.aws_secret_access_key,
+    }
+    missing = [name for name, value in pair.items() if value is None]
+    if len(missing) == 1:
+        (given,) = pair.keys() - missing
+        raise MissingCredentials(
+            f"{missing[0]} is not set or empty, although {given} is set: set both, or neither to use ~/.aws"
+        )
+
+
+def register_credentials(session: Any) -> None:
+    """Have the secrets that boto3 found redacted, such as those of a profile.
+
+    Raises:
+        MissingCredentials: The profile has an empty key id or secret.
+    """
+    from botocore.credentials import RefreshableCredentials
+
+    found = session.get_credentials()
+    if found is None or isinstance(found, RefreshableCredentials):
+        return  # those are known as soon as they are sent
+    for name, value in (("aws_access_key_id", found.access_key), ("aws_secret_access_key", found.secret_key)):
+        if not value:
+            raise MissingCredentials(f"{name} is empty in ~/.aws (profile {session.profile_name}): set it")
+    register_secret(found.secret_key)
+    register_secret(found.token)
+
+
+def register_session_token(request: Any, **_: Any) -> None:
+    """Have the session token of a request redacted: a handler of botocore's `before-send`."""
+    token = request.headers.get("X-Amz-Security-Token")
+    register_secret(token.decode() if isinstance(token, bytes) else token)
