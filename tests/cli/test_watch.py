@@ -45,7 +45,7 @@ class Meanwhile:
     def __init__(self, act: Callable[[], object], *, stop: bool) -> None:
         self.error: Exception | None = None
         self._act, self._stop = act, stop
-        self._is_over = False
+        self._over = threading.Event()
         self._thread = threading.Thread(target=self._run)
 
     def _run(self) -> None:
@@ -54,13 +54,15 @@ class Meanwhile:
             self._act()
         except Exception as error:
             self.error = error
-        if (self._stop or self.error is not None) and not self._is_over:
+        while (self._stop or self.error is not None) and not self._over.is_set():
             _thread.interrupt_main()  # as Ctrl-C does
+            # one that arrives while Python calls a finalizer or a callback of C code is lost there
+            self._over.wait(10)
 
     def watch(self, *arguments: str) -> Done:
         self._thread.start()
         done = run_cli("sessions", *QUICK, *arguments)
-        self._is_over = True
+        self._over.set()
         self._thread.join()
         assert self.error is None, self.error
         return done
