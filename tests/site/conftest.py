@@ -10,13 +10,16 @@ import pytest
 
 from npc_lims.settings import Settings
 from npc_lims.site.build import Built, SiteOptions, build_site
+from npc_lims.state.sync_file import read_sync_file
+from npc_lims.utc import utc_time
 from tests.integration.world import commit_all
 from tests.site.lab import NOW
 
 
 def build(state: Path, out: Path, **options: Any) -> Built:
-    """A site as the lab would have it at its last sync."""
-    return build_site(Settings(), SiteOptions(out, state, **options), NOW)
+    """A site as it is made at the last sync of the lab, or at that of *state* if that was later."""
+    read = (utc_time(source.last_complete) for source in read_sync_file(state).sources.values() if source.last_complete)
+    return build_site(Settings(), SiteOptions(out, state, **options), max([NOW, *read]))
 
 
 @pytest.fixture(scope="session")
