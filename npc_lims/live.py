@@ -22,7 +22,7 @@ from npc_lims.memo import Memo
 from npc_lims.model import CodeOcean, Record, Tracked
 from npc_lims.notice import notify
 from npc_lims.reconcile import reconcile_session
-from npc_lims.recording_days import assign_rows, reconcile_days, recording_start
+from npc_lims.recording_days import assign_rows, reconcile_days, undecided_sessions
 from npc_lims.session_id import day_of, split_session_id, subject_of
 from npc_lims.sources import TRACKED_FILE
 from npc_lims.sources.codeocean import observe_codeocean
@@ -144,8 +144,21 @@ def records_of_day(settings: Settings, session_id: str) -> dict[str, Record]:
 
 def listed_day(settings: Settings, session_id: str) -> dict[str, Record]:
     """Return the sessions of a day by id, as the sources list them now and state has recorded the others."""
+    previous = _recorded_day(settings, session_id) or {}
     observations, _ = _listing_of_day(settings, session_id)
-    return reconcile_days(_recorded_day(settings, session_id) or {}, observations)
+    recordings, _ = _recordings(settings, reconcile_days(previous, observations))
+    return reconcile_days(previous, [*observations, *recordings])
+
+
+def _recordings(settings: Settings, records: Mapping[str, Record]) -> tuple[list[Observation], list[str]]:
+    """What Code Ocean has of undecided sessions, if there are any, and why it could not be queried."""
+    undecided = undecided_sessions(records)
+    if not undecided:
+        return [], []
+    try:
+        return [_ask_codeocean(settings, records, undecided)], []
+    except (MissingCredentials, SourceError) as error:
+        return [], [f"which training row belongs to {', '.join(sorted(undecided))}: {error}"]
 
 
 def _recorded_day(settings: Settings, session_id: str) -> dict[str, Record] | None:
@@ -233,16 +246,11 @@ def _all_sessions(settings: Settings, why: NpcLimsError) -> Mapping[str, Record]
     if not observations:
         raise RemoteStateError("; ".join([str(why), "and the sources cannot be asked instead", *reasons])) from why
     records = reconcile_days({}, observations)
-    undecided = {one.id for one in records.values() if one.training and one.training.other_rows} & {
-        one.id for one in records.values() if recording_start(one) is None
-    }
-    if undecided:
-        try:
-            observations.append(_ask_codeocean(settings, records, undecided))
-        except (MissingCredentials, SourceError) as error:
-            reasons.append(f"which training row belongs to {', '.join(sorted(undecided))}: {error}")
-        else:
-            records = reconcile_days({}, observations)
+    recordings, unread = _recordings(settings, records)
+    if recordings:
+        observations += recordings
+        records = reconcile_days({}, observations)
+    reasons += unread
     reasons += [str(one.failure) for one in observations if one.failure is not None]
     left_out = f"; left out: {'; '.join(reasons)}" if reasons else ""
     say_once(settings, f"{why}; asking the sources instead, which is slow{left_out}")

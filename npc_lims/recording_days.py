@@ -28,6 +28,7 @@ __all__ = [
     "reconcile_days",
     "recording_start",
     "report_other_rows",
+    "undecided_sessions",
 ]
 
 _AFTER_DATE = re.compile(
@@ -154,11 +155,33 @@ def _assign(rows: Sequence[Training], sessions: Mapping[str, Record]) -> dict[st
 def recording_start(record: Record) -> datetime.datetime | None:
     """Return when the recording of a tracked session started; None if nothing tells.
 
-    The name of the raw data tells, else the path if it has a time of day in it. Where the main recording was lost, that
-    of the surface channels, which was made soon after it, is the closest there is.
+    The name of the raw data tells, else the path if it has a time of day in it: for an ephys session before the name of
+    behavior data, which may be of another recording of the day. Where the main recording was lost, that of the surface
+    channels, which was made soon after it, is the closest there is.
     """
     assets = record.codeocean if isinstance(record.codeocean, CodeOcean) else CodeOcean()
-    return _start_of(assets.raw) or _time_in_path(record.tracked) or _start_of(assets.surface)
+    named = [_start_of(assets.raw), _time_in_path(record.tracked)]
+    if isinstance(assets.raw, Asset) and not assets.raw.name.startswith("ecephys") and is_recording_day([record]):
+        named.reverse()
+    return named[0] or named[1] or _start_of(assets.surface)
+
+
+def undecided_sessions(records: Records) -> set[str]:
+    """Return the tracked sessions that share their day with rows or recordings of others, and have no Code Ocean facts.
+
+    The start of their recordings decides which training row and which files are theirs.
+    """
+    days: dict[str, list[Record]] = {}
+    for one in records.values():
+        days.setdefault(day_of(one.id), []).append(one)
+    tracked = {day: [one for one in sessions if one.tracked] for day, sessions in days.items()}
+    return {
+        one.id
+        for day, sessions in days.items()
+        if max(len(tracked[day]), len(_rows(sessions))) > 1
+        for one in tracked[day]
+        if one.codeocean is None
+    }
 
 
 def _start_of(asset: Asset | bool | None) -> datetime.datetime | None:

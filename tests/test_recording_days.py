@@ -55,6 +55,7 @@ def with_others(row: Training, *others: Training) -> Training:
 
 UNCHANGED = Observation("training", unchanged=True)
 FAILED = Observation("training")
+HABITUATION = "behavior_626791_2022-08-15_09-05-12"
 ASSETS = Observation("codeocean", facts={SESSION: UPLOADED})
 
 
@@ -164,6 +165,8 @@ def test_without_an_ephys_session_each_row_is_a_session(platform: str) -> None:
         (PATH.format("13-00-00"), None, "2022-08-15 13:00:00"),
         (PATH.format("13-00-00"), UPLOADED, "2022-08-15 13:07:32"),
         (PATH.format("13-00-00"), no_assets(), "2022-08-15 13:00:00"),
+        (PATH.format("13-00-00"), no_assets(raw=asset(HABITUATION)), "2022-08-15 13:00:00"),
+        ("//allen/DRpilot_626791_20220815", no_assets(raw=asset(HABITUATION)), "2022-08-15 09:05:12"),
         ("//allen/DRpilot_626791_20220815", no_assets(surface=asset(LATER_NAME)), "2022-08-15 15:00:00"),
     ],
 )

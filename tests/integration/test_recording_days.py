@@ -47,6 +47,7 @@ _TRAINING = f"mirror/s3/{TASK_BUCKET}/{TASK_FOLDER}"
 ADDED_ROWS = {
     "901001": ("2024-03-13 09:12:00", "2024-03-13 18:30:00"),
     "901002": ("2024-05-10 17:05:44", "2024-05-13 08:30:00"),
+    "901004": ("2024-06-05 07:00:00",),
 }
 
 
@@ -63,6 +64,15 @@ def add_rows(path: Path) -> None:
 
 def write_rich_world(folder: Path) -> None:
     write_world(folder, 2)
+    tracked = folder / "tracked_sessions.yaml"
+    text = tracked.read_text()
+    for name, without_time in (
+        ("2024-06-05_09-39-59_901004", "DR_901004_20240605"),
+        ("2024-06-05_11-02-41_901004", "DR_901004_20240605_1"),
+    ):
+        assert name in text
+        text = text.replace(name, without_time)
+    tracked.write_text(text)
     add_rows(folder / _TRAINING / WORKBOOKS[0])
     data = folder / _TRAINING / "Data" / "901002"
     for name in ("DynamicRouting1_901002_20240510_170544.hdf5", "RFMapping_901002_20240510_181000.hdf5"):
@@ -217,7 +227,7 @@ def test_rows_that_are_no_sessions_are_warnings(tmp_path: Path) -> None:
     training = next(one for one in result.observations if one.source == "training")
     found = {(one.file, one.line): one.message for one in training.problems if "is no session" in one.message}
     rows = openpyxl.load_workbook(tmp_path / _TRAINING / WORKBOOKS[0])
-    for subject, starts in {"901001": ADDED_ROWS["901001"], "901002": ADDED_ROWS["901002"][1:]}.items():
+    for subject, starts in {**ADDED_ROWS, "901002": ADDED_ROWS["901002"][1:]}.items():
         for start in starts:
             time = datetime.datetime.fromisoformat(start)
             line = next(cell.row for cell in rows[subject]["A"] if cell.value == time)
@@ -270,6 +280,7 @@ def everything(infos: Iterable[npc_lims.SessionInfo]) -> dict[str, dict[str, Any
     }
 
 
+@pytest.mark.filterwarnings("ignore::npc_lims.LiveStateWarning")
 def test_two_tracked_recordings_of_a_day_have_their_own_assets(anywhere: str) -> None:
     first, second = "901004_2024-06-05", "901004_2024-06-05_1"
     for session, name in ((first, ADDED_ASSETS[1]), (second, ADDED_ASSETS[2])):
@@ -279,6 +290,9 @@ def test_two_tracked_recordings_of_a_day_have_their_own_assets(anywhere: str) ->
         npc_lims.get_session_sorted_data_asset(second)
     assert npc_lims.get_ibl_annotation_files_from_s3(first) == ()
     assert len(npc_lims.get_ibl_annotation_files_from_s3(second)) == 1
+    for session, hour in ((first, "09"), (second, "11")):
+        assert npc_lims.get_session_info(session).training_info["start_time"][11:13] == hour
+        assert {one.time[:2] for one in npc_lims.get_hdf5_stim_files_from_s3(session) if one.time} <= {hour, "10"}
 
 
 def test_state_and_live_lookups_agree_on_every_attribute(
