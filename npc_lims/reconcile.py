@@ -12,6 +12,7 @@ from typing import Any
 
 from npc_lims.errors import SyncRefused
 from npc_lims.model import SECTIONS, CodeOcean, Record, S3Facts, Tracked, Training
+from npc_lims.session_id import day_of
 from npc_lims.sources.observation import Found, Observation
 from npc_lims.status import compute_status
 
@@ -137,10 +138,13 @@ def check_breaker(previous: Records, new: Records) -> None:
     if lost <= BREAKER_SESSIONS or lost <= BREAKER_SHARE * len(previous):
         return
     examples = ", ".join((removed + blanked)[:5])
+    days = {day_of(one.id) for one in new.values() if one.training and one.training.other_rows}
+    of_days = sum(day_of(session_id) in days for session_id in removed)
+    rows = f" {of_days} of them are training rows of days with a recording, which make no session any more."
     raise SyncRefused(
         f"refused: this sync would remove {len(removed)} and blank {len(blanked)} of {len(previous)} sessions "
-        f"(such as {examples}). Nothing was written. Check the sources; if it is right, run again with "
-        "--allow-removals"
+        f"(such as {examples}).{rows if of_days else ''} Nothing was written. Check the sources; if it is right, "
+        "run again with --allow-removals"
     )
 
 

@@ -295,6 +295,15 @@ def test_breaker_adds_removed_and_blanked() -> None:
         check_breaker(before, after)
 
 
+def test_breaker_names_training_rows_that_make_no_session_any_more() -> None:
+    """As in the first sync after 0.1 or a pre-release, which recorded them as sessions."""
+    ids = session_ids(20)
+    main = many_records(20, training=training().model_copy(update={"other_rows": [training(row=9)]}))
+    before = {**many_records(20), **{f"{id_}_1": record(id=f"{id_}_1", training=training(row=9)) for id_ in ids}}
+    with pytest.raises(SyncRefused, match=r"remove 20 and.*20 of them are training rows of days with a recording"):
+        check_breaker(before, main)
+
+
 def test_breaker_lets_any_number_of_gains_and_edits_through() -> None:
     before = many_records(100, codeocean=no_assets(raw=asset("a")))
     after = many_records(300, codeocean=no_assets(raw=asset("b"), sorted=asset("c")), training=training())
