@@ -14,7 +14,7 @@ from typing import Annotated, Any, Optional
 import pydantic
 
 from npc_lims.errors import StateError
-from npc_lims.model import SECTIONS, Model
+from npc_lims.model import SECTIONS, Model, describe_invalid_value
 from npc_lims.notice import warn_future_timestamp
 from npc_lims.sources.observation import Observation
 from npc_lims.state.files import write_atomically
@@ -39,13 +39,18 @@ __all__ = [
 _REWRITE_AFTER = datetime.timedelta(days=1)
 
 
+def _unquoted(value: Any) -> Any:
+    """The text of a time that somebody typed without quotes, which makes it a timestamp of YAML."""
+    return utc_text(value) if isinstance(value, datetime.datetime) and value.tzinfo is not None else value
+
+
 def _check_time(text: str) -> str:
     if utc_text(utc_time(text)) != text:
         raise ValueError("a time is written YYYY-MM-DDTHH:MM:SSZ")
     return text
 
 
-Time = Annotated[str, pydantic.AfterValidator(_check_time)]
+Time = Annotated[str, pydantic.BeforeValidator(_unquoted), pydantic.AfterValidator(_check_time)]
 
 
 class Failure(Model):
@@ -109,14 +114,18 @@ def read_sync_file(folder: Path, name: str | None = None) -> SyncFile:
 def parse_sync_file(content: bytes, name: str) -> SyncFile:
     """Do as `read_sync_file` with the content of a file called *name*."""
     try:
-        found = SyncFile.model_validate(load_yaml(content))
-    except ValueError as error:  # pydantic's is one
-        reason = single_line(error, 200)
-        raise StateError(
-            f"{name}: damaged ({reason}); restore it (git checkout), or delete it and sync --full"
-        ) from None
+        data = load_yaml(content)
+        found = SyncFile.model_validate(data)
+    except pydantic.ValidationError as error:
+        raise _damaged(name, describe_invalid_value(error.errors(include_url=False)[0], data)) from None
+    except ValueError as error:
+        raise _damaged(name, single_line(error, 200)) from None
     sources = {source: _without_future(one, f"{name}: sources.{source}") for source, one in found.sources.items()}
     return found if sources == found.sources else found.model_copy(update={"sources": sources})
+
+
+def _damaged(name: str, reason: str) -> StateError:
+    return StateError(f"{name}: damaged ({reason}); restore it (git checkout), or delete it and sync --full")
 
 
 def _without_future(source: SourceSync, where: str) -> SourceSync:

@@ -157,6 +157,23 @@ def test_times_in_the_future_are_ignored_with_a_warning_until_the_next_answer(tm
     assert next_sync_file(before, [seen()], NOON).sources["training"].last_complete == STAMP
 
 
+def test_times_that_somebody_typed_without_quotes_are_times(tmp_path: Path) -> None:
+    made = after_first()
+    path = write_sync_file(tmp_path, made)
+    path.write_text(path.read_text().replace(f'"{STAMP}"', STAMP))
+    assert f": {STAMP}\n" in path.read_text()
+    assert read_sync_file(tmp_path) == made
+    path.write_text(path.read_text().replace(STAMP, FUTURE))
+    with pytest.warns(FutureTimestampWarning, match=rf"sources\.training\.last_complete: {FUTURE}"):
+        assert read_sync_file(tmp_path).sources["training"].last_complete is None
+
+
+def test_a_damaged_value_is_named_by_its_key(tmp_path: Path) -> None:
+    (tmp_path / SYNC_FILE).write_bytes(b"sources: {training: {last_complete: 2024-01-01}}")
+    with pytest.raises(StateError, match=r"\(sources\.training\.last_complete is .*, expected a valid string\)"):
+        read_sync_file(tmp_path)
+
+
 def test_an_older_observation_does_not_turn_the_time_back() -> None:
     before = after_first(seen(counts={"rows": 5}))
     made = next_sync_file(before, [seen(counts={"rows": 6})], NOON - datetime.timedelta(minutes=5))
