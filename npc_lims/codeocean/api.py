@@ -10,6 +10,7 @@ from npc_lims.errors import ComputationError, SourceError
 from npc_lims.sources.codeocean import SOURCE
 from npc_lims.sources.codeocean_http import RUN_SCOPES, api_address, open_session, reason_of
 from npc_lims.utils.ca_bundle import ca_bundle_failure
+from npc_lims.utils.json_answer import parse_json
 
 if TYPE_CHECKING:
     import requests
@@ -112,7 +113,7 @@ def _content(response: requests.Response, what: str) -> dict[str, Any]:
         raise ComputationError(f"{what}: Code Ocean answered {status}: {reason_of(response)}")
     if not response.content:
         return {}
-    content = response.json()
+    content = parse_json(response.content)
     if not isinstance(content, dict):
         raise ValueError("the answer is not an object")
     return content

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Union
 
 from npc_lims.errors import GitHubError
 from npc_lims.utc import utc_text, utc_time
+from npc_lims.utils.json_answer import parse_json
 
 if TYPE_CHECKING:
     import requests
@@ -73,7 +74,7 @@ def ask_github(settings: Settings, doing: str, path: str, query: Mapping[str, Un
     def parse(response: requests.Response) -> Answer:
         if response.status_code != 200:
             raise GitHubError(f"{doing}: {_refusal(settings, response)}", response.status_code)
-        return Answer(response.json(), response.headers.get("Link", ""))
+        return Answer(parse_json(response.content), response.headers.get("Link", ""))
 
     headers = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
     try:
@@ -88,7 +89,7 @@ def ask_github(settings: Settings, doing: str, path: str, query: Mapping[str, Un
 def _refusal(settings: Settings, response: requests.Response) -> str:
     """What GitHub said, and what can be done about it."""
     try:
-        said = str(response.json()["message"]).strip().rstrip(".")
+        said = str(parse_json(response.content)["message"]).strip().rstrip(".")
     except (KeyError, RecursionError, TypeError, ValueError):
         said = response.reason
     return f"GitHub answered {response.status_code} ({said}); {_remedy(settings, response)}"

@@ -28,6 +28,7 @@ from npc_lims.sources.codeocean_http import RUN_SCOPES, api_address, open_sessio
 from npc_lims.sources.http import GaveUp, Patience, request
 from npc_lims.sources.judge import OUTPUT_LIMIT
 from npc_lims.utils.ca_bundle import ca_bundle_failure
+from npc_lims.utils.json_answer import parse_json
 
 if TYPE_CHECKING:
     import requests
@@ -233,7 +234,7 @@ class RunService:
         if not 200 <= status < 300:
             raise _refusal(response, about)
         try:
-            return parsed(made, response.json())
+            return parsed(made, parse_json(response.content))
         except (RecursionError, ValueError):
             raise Unconfirmed("sent an answer that cannot be read") from None
 
@@ -245,7 +246,7 @@ class RunService:
                 return None
             if response.status_code != 200:
                 raise _refusal(response, path)
-            return parse(response.json())
+            return parse(parse_json(response.content))
 
         found: _T | None = self._request(method, path, read, more)
         return found

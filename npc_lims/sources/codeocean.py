@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import json
 import urllib.parse
 from collections.abc import Collection, Container, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -24,6 +23,7 @@ from npc_lims.sources.codeocean_http import READ_SCOPE, api_address, open_sessio
 from npc_lims.sources.judge import Judge
 from npc_lims.sources.objects import ObjectStore
 from npc_lims.sources.observation import Found, Observation
+from npc_lims.utils.json_answer import parse_json
 
 if TYPE_CHECKING:
     from npc_lims.settings import Settings
@@ -125,7 +125,7 @@ class CodeOceanClient:
                 )
             if response.status_code != 200:
                 raise SourceError(SOURCE, f"{path} answered {response.status_code}: {reason_of(response)}")
-            return parse(response.json())
+            return parse(parse_json(response.content))
 
         try:
             return request(self._session, method, self._base + path, self._patience, parse=read, **more)
@@ -138,7 +138,7 @@ class MirrorClient:
 
     def __init__(self, path: Path) -> None:
         try:
-            assets = json.loads(path.read_bytes())
+            assets = parse_json(path.read_bytes())
         except (OSError, RecursionError, ValueError) as error:
             raise SourceError(SOURCE, f"cannot read {path}: {error}") from None
         if isinstance(assets, dict):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from npc_lims.environment import in_github_actions
 from npc_lims.errors import MissingCredentials
+from npc_lims.utils.json_answer import parse_json
 from npc_lims.utils.text import single_line
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def open_session(settings: Settings, scopes: str) -> requests.Session:
 def reason_of(response: requests.Response) -> str:
     """Why a request was refused, in one line of at most 200 characters."""
     try:
-        said = response.json()["message"]
+        said = parse_json(response.content)["message"]
     except (KeyError, RecursionError, TypeError, ValueError):
         said = response.reason
     return single_line(said or "", 200) or f"status {response.status_code}"

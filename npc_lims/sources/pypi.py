@@ -7,6 +7,7 @@ import urllib.parse
 from typing import TYPE_CHECKING, Any
 
 from npc_lims.errors import SourceError
+from npc_lims.utils.json_answer import parse_json
 
 if TYPE_CHECKING:
     from npc_lims.settings import Settings
@@ -49,7 +50,7 @@ def _version_or_place(response: Any) -> dict[str, str]:
         return {"place": response.headers["Location"]}
     if response.status_code != 200:
         raise SourceError(SOURCE, f"{response.url} answered {response.status_code}; check NPC_LIMS_PYPI_URL")
-    content = response.json()
+    content = parse_json(response.content)
     info = content.get("info") if isinstance(content, dict) else None
     version = info.get("version") if isinstance(info, dict) else None
     if not isinstance(version, str) or not _VERSION.fullmatch(version):

@@ -101,3 +101,15 @@ def test_an_asset_that_was_made_is_validated(serve: Serve, fields: dict[str, Any
     server = serve(Answers(lambda number: {**make_asset("a"), "id": ID, **fields}))
     with pytest.raises(ComputationError, match="cannot be read"):
         RunService(settings_of(server)).get_asset(ID)
+
+
+def test_a_page_that_is_not_unicode_is_no_page(serve: Serve) -> None:
+    """Read with replacement characters, a name would be that of no session, and its asset left out."""
+
+    class Damaged(Server):
+        def answer(self, request: Request) -> Response:
+            content = b'{"results": [{"id": "a", "name": "ecephys_62\xff791_2022-08-15_13-07-32"}], "has_more": false}'
+            return Response(body=content, headers={"Content-Type": "application/json"})
+
+    with pytest.raises(SourceError, match="sent an answer that cannot be read"):
+        list(CodeOceanClient(settings_of(serve(Damaged()))).search())
