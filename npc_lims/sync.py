@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from npc_lims.errors import InputFileError, NoSessionInfo, NpcLimsError, NpcLimsWarning, SourceError
+from npc_lims.errors import InputFileError, NoSessionInfo, NpcLimsError, NpcLimsWarning, SourceError, StateError
 from npc_lims.model import SECTIONS, Record
 from npc_lims.notice import notify
 from npc_lims.observed import Observed
@@ -249,8 +249,8 @@ def _observe(settings: Settings, options: SyncOptions, recorded: _Recorded, repo
     if options.sessions is not None and not options.skip_unknown:
         # those of other shards are for the runners that have these
         meant = [session for session in options.sessions if session in options.scope]
-        _check_known(meant, {*recorded.loaded.records, *look.known()}, look.observations)
-    observations = report_other_rows(recorded.loaded.records, look.known(), look.observations)
+        _check_known(meant, {*recorded.loaded.records, *look.known}, look.observations)
+    observations = report_other_rows(recorded.loaded.records, look.known, look.observations)
     return Observed(observations, look.scope, began, options.allow_removals)
 
 
@@ -265,7 +265,8 @@ class _Look:
         # the buckets are opened by the first source that needs them, and by none if none does
         self._store = StoreOpener(settings)
         self.scope = options.scope
-        self.observations: list[Observation] = []
+        self.observations: tuple[Observation, ...] = ()
+        self._reconcile()
 
     @property
     def is_over(self) -> bool:
@@ -275,16 +276,18 @@ class _Look:
     def at(self, source: str) -> None:
         steps = {"tracked": self._tracked, "training": self._training, "codeocean": self._codeocean, "s3": self._s3}
         self._reporter.started(source)
-        observation = _ask(source, steps[source], self._settings)
-        self.observations.append(observation)
+        self.observations = (*self.observations, _ask(source, steps[source], self._settings))
+        self._reconcile()
+        observation = self.observations[-1]
         self._reporter.finished(source, observation)
         if source == "tracked" and self._options.changed and observation.failure is None:
             edited = _edited(self._recorded.loaded.records, observation, self.scope)
             self.scope = dataclasses.replace(self.scope, sessions=edited)
+            self._reconcile()
 
-    def known(self) -> Mapping[str, Record]:
-        """What is known by now: each source builds on what those before it have seen."""
-        return reconcile_days(self._recorded.loaded.records, self.observations, self._only())
+    def _reconcile(self) -> None:
+        before = self._recorded.loaded.records
+        self.observations, self.known = _reconcile_each(before, self.observations, self._only(), self._settings)
 
     def _only(self) -> Scope | None:
         return None if self.scope.is_whole else self.scope
@@ -295,14 +298,14 @@ class _Look:
     def _training(self) -> Observation:
         store = self._store() if self._settings.training.startswith("s3://") else None
         versions = self._recorded.versions("training")
-        return observe_training(self._settings, store, versions, self.known(), full=self._options.full)
+        return observe_training(self._settings, store, versions, self.known, full=self._options.full)
 
     def _codeocean(self) -> Observation:
         return observe_codeocean(
             self._settings,
             open_client(self._settings),
             self._store,
-            self.known(),
+            self.known,
             self._only(),
             lambda done: self._reporter.progress("codeocean", done, None),
             full=self._options.full,
@@ -312,7 +315,7 @@ class _Look:
         return observe_s3(
             self._settings,
             self._store(),
-            self.known(),
+            self.known,
             self._only(),
             full=self._options.full,
             progress=lambda done, total: self._reporter.progress("s3", done, total),
@@ -336,8 +339,10 @@ def _apply(state: Path, recorded: _Recorded, observed: Sequence[Observed], *, dr
     before = recorded.loaded.records
     seen = [_as_of(recorded, one) for one in observed]
     after = before
-    for one in seen:
-        after = reconcile_days(after, one.observations, None if one.scope.is_whole else one.scope)
+    for number, one in enumerate(seen):
+        only = None if one.scope.is_whole else one.scope
+        observations, after = _reconcile_each(after, one.observations, only)
+        seen[number] = dataclasses.replace(one, observations=observations)
     if not any(one.allow_removals for one in seen):
         check_breaker(before, after)
     written = () if dry_run else _write(state, recorded, after, seen)
@@ -369,6 +374,37 @@ def _ask(source: str, step: Callable[[], Observation], settings: Settings | None
         return Observation(source, problems=error.problems, failure=SourceError(source, error.summary))
     except Exception as error:
         return failed(source_failure(source, error, settings))
+
+
+def _reconcile_each(
+    previous: Mapping[str, Record],
+    observed: tuple[Observation, ...],
+    only: Scope | None,
+    settings: Settings | None = None,
+) -> tuple[tuple[Observation, ...], Mapping[str, Record]]:
+    """Return *observed*, and the records that are reconciled with it.
+
+    An observation with facts that cannot be reconciled, such as a start time that is none, fails its source alone.
+
+    Raises:
+        StateError: What is recorded cannot be reconciled.
+    """
+    try:
+        return observed, reconcile_days(previous, observed, only)
+    except Exception:
+        reconcilable: tuple[Observation, ...] = ()
+    try:
+        records = reconcile_days(previous, reconcilable, only)
+    except Exception as error:
+        found = describe_unexpected(error, settings)
+        raise StateError(f"what is recorded cannot be reconciled: {found}; npc-lims verify checks it") from None
+    for one in sorted(observed, key=lambda one: SECTIONS.index(one.source)):
+        try:
+            records = reconcile_days(previous, (*reconcilable, one), only)
+            reconcilable = (*reconcilable, one)
+        except Exception as error:
+            reconcilable = (*reconcilable, failed(source_failure(one.source, error, settings)))
+    return reconcilable, records
 
 
 def _check_known(sessions: Collection[str], known: Collection[str], observations: Sequence[Observation]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import os
 import stat
@@ -16,11 +17,15 @@ import pytest
 import npc_lims
 from npc_lims.cli.exit_codes import ExitCode
 from npc_lims.demo.world import write_world
-from npc_lims.errors import NpcLimsWarning
+from npc_lims.errors import NpcLimsWarning, StateError
 from npc_lims.live import find_session
+from npc_lims.model import Record, Tracked, Training
+from npc_lims.observed import Observed
+from npc_lims.scope import EVERYTHING
 from npc_lims.settings import Settings
 from npc_lims.sources.observation import Observation
-from npc_lims.sync import SilentReporter, SyncOptions, SyncResult, sync
+from npc_lims.state.store import read_state, write_state
+from npc_lims.sync import SilentReporter, SyncOptions, SyncResult, apply, sync
 from npc_lims.unexpected import describe_unexpected, source_failure
 
 _SECRET = "an-invented-secret-of-aws"
@@ -123,6 +128,51 @@ def test_a_live_lookup_goes_on_without_a_source_that_breaks(
     assert bool(record.tracked) == (source != "tracked")
     assert any(source in reason for reason in reasons)
     assert all(reason.isprintable() for reason in reasons)
+
+
+_TRAINED = "901001_2024-03-11"
+
+
+def _row(start: str) -> Training:
+    return Training(nsb=False, row=1, start_time=start)
+
+
+def _observed(*observations: Observation) -> Observed:
+    return Observed(observations, EVERYTHING, datetime.datetime(2026, 11, 1, tzinfo=datetime.timezone.utc))
+
+
+def test_facts_that_cannot_be_reconciled_fail_their_source_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a file of observations that another version, or somebody else, wrote."""
+    monkeypatch.setenv("NPC_LIMS_CACHE_DIR", str(tmp_path / "cache"))
+    entry = Tracked(platform="ephys", project="P", allen_path="//a/b_901001_20240311", experiment_day=1)
+    rows = {_TRAINED: _row("yesterday"), f"{_TRAINED}_1": _row("2024-03-11 10:00:00")}
+
+    result = apply(
+        tmp_path / "state",
+        [_observed(Observation("training", rows), Observation("tracked", {_TRAINED: entry}, complete=True))],
+    )
+
+    (failure,) = result.failures
+    assert failure.source == "training"
+    assert failure.reason.startswith("unexpected ValueError; details in ")
+    assert result.after[_TRAINED].tracked == entry
+    assert not result.after[_TRAINED].training
+
+
+def test_recorded_facts_that_cannot_be_reconciled_are_an_error_of_the_state(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As somebody may have edited them."""
+    monkeypatch.setenv("NPC_LIMS_CACHE_DIR", str(tmp_path / "cache"))
+    entry = Tracked(platform="ephys", project="P", allen_path="//a/b_901001_20240311", experiment_day=1)
+    first = Record(id=_TRAINED, tracked=entry, training=_row("yesterday"))
+    second = Record(id=f"{_TRAINED}_1", tracked=False, training=_row("2024-03-11 10:00:00"))
+    write_state(tmp_path / "state", read_state(tmp_path / "state"), {one.id: one for one in (first, second)})
+
+    with pytest.raises(StateError, match="what is recorded cannot be reconciled: unexpected ValueError; details in "):
+        apply(tmp_path / "state", [_observed(Observation("s3"))])
 
 
 class _Raising(SilentReporter):
