@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from npc_lims.errors import SourceError
+from npc_lims.errors import NpcLimsError, SourceError
 from npc_lims.git import Repository, find_repository
 from npc_lims.observed import Observed, check_time
 from npc_lims.publishing.branch import REMOTE, catch_up, check_checkout, commit, identity, stage, target_branch
@@ -28,6 +28,8 @@ from npc_lims.sync import SyncResult, apply
 from npc_lims.utc import utc_text
 
 __all__ = ["Published", "publish"]
+
+_TRAILERS = ("Npc-Lims-Version", OBSERVED_TRAILER, "Npc-Lims-Sources", "Npc-Lims-Sessions", "Npc-Lims-Changed")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,10 +85,11 @@ def publish(
 
     Raises:
         GitError: The checkout is in no condition to publish from, or the remote refused.
-        NpcLimsError: An observation is from the future; nothing was pushed.
+        NpcLimsError: An observation is from the future, or a trailer is one of ours; nothing was pushed.
         StateError: The state on the branch is damaged, or what would be pushed does not verify; nothing was pushed.
         SyncRefused: The breaker; nothing was pushed.
     """
+    _check_trailers(trailers or {})
     for one in observed:
         check_time(one.at, "observations")
     repository = find_repository(state)
@@ -186,14 +189,25 @@ class _Job:
         from npc_lims import __version__
 
         failed = list(dict.fromkeys(failure.source for failure in result.failures))
-        trailers = {
-            "Npc-Lims-Version": __version__,
-            OBSERVED_TRAILER: utc_text(look.at),
-            "Npc-Lims-Sources": " ".join(one.source for one in result.observations if one.failure is None),
-            "Npc-Lims-Sessions": str(len(result.after)),
-            "Npc-Lims-Changed": str(len(result.changes)),
-        }
-        return commit_message(result.changes, {**trailers, **self.trailers}, failed)
+        values = (
+            __version__,
+            utc_text(look.at),
+            " ".join(one.source for one in result.observations if one.failure is None),
+            str(len(result.after)),
+            str(len(result.changes)),
+        )
+        return commit_message(result.changes, {**dict(zip(_TRAILERS, values)), **self.trailers}, failed)
+
+
+def _check_trailers(trailers: Mapping[str, str]) -> None:
+    """
+    Raises:
+        NpcLimsError: One is written by publishing itself. Which observation is the newest depends on these.
+    """
+    for token in trailers:
+        # git reads their names in any case
+        if token.lower() in map(str.lower, _TRAILERS):
+            raise NpcLimsError(f"--trailer {token}: written by npc-lims itself; choose another key, such as Run")
 
 
 def _last_complete(sync_file: SyncFile) -> Mapping[str, str | None]:

@@ -236,6 +236,7 @@ def test_no_token_is_in_what_was_seen(cloud: Cloud, checkout: Path, tmp_path: Pa
         (["publish", "--observed", "nowhere"], "holds no observations"),
         (["publish", "--trailer", "run"], "KEY=VALUE"),
         (["publish", "--trailer", "bad key=1"], "letters, digits and hyphens"),
+        (["publish", "--trailer", "npc-lims-observed=2099-01-01T00:00:00Z"], "written by npc-lims itself"),
         (["observe", "--out", "tracked_sessions.yaml", "--only", "tracked"], "tracked_sessions.yaml"),
         (["observe", "--out", "seen", "--changed", "--only", "s3"], "--changed tells by the tracked file"),
         (["publish", "--state", "/"], "not in a git checkout"),
