@@ -1,8 +1,9 @@
 """What the alert job of a workflow runs: it opens, updates or closes the issue about failing runs.
 
-`python3 scripts/alert.py WORKFLOW JOB=RESULT...`, where nothing is installed and no artifact is needed: the issue must
-be opened most of all when these cannot be had. OUTCOME is what `npc-lims observe` or `publish` wrote with `--outcome`,
-as an output of its job; without it the results of the jobs are all that is known.
+`python3 scripts/alert.py WORKFLOW "JOB=RESULT ERROR"...`, where nothing is installed and no artifact is needed: the
+issue must be opened most of all when these cannot be had. ERROR and OUTCOME are outputs of a job: with what its command
+ended (`github_job.run_command`), and what `npc-lims observe` or `publish` wrote with `--outcome`. Without them the
+results of the jobs are all that is known.
 """
 
 from __future__ import annotations
@@ -14,11 +15,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from github_job import run_url
+from github_job import run_url, update_issue
 
-from npc_lims.errors import GitHubError
 from npc_lims.github.alert import ALERTS, RunReport, parse_outcome, update_alert
-from npc_lims.github.plain_client import PlainClient, annotate
+from npc_lims.github.plain_client import PlainClient
 
 
 def report_of(outcome: str) -> RunReport:
@@ -30,20 +30,21 @@ def report_of(outcome: str) -> RunReport:
         return RunReport((), (), is_complete=False)
 
 
-def main(arguments: Sequence[str], environ: Mapping[str, str]) -> None:
-    workflow, *results = arguments
-    done = update_alert(
+def main(arguments: Sequence[str], environ: Mapping[str, str]) -> str:
+    workflow, *jobs = arguments
+    results, errors = {}, {}
+    for job in jobs:
+        name, _, ended = job.partition("=")
+        results[name], _, errors[name] = ended.partition(" ")
+    return update_alert(
         PlainClient.of_job(environ),
         ALERTS[workflow],
-        dict(result.split("=", 1) for result in results),
+        results,
         report_of(environ.get("OUTCOME", "")),
         run_url(environ),
+        errors,
     )
-    print(done)
 
 
 if __name__ == "__main__":
-    try:
-        main(sys.argv[1:], os.environ)
-    except GitHubError as error:
-        sys.exit(annotate(error))
+    update_issue(lambda: main(sys.argv[1:], os.environ))

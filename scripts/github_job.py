@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-__all__ = ["outcome_file", "run_command", "run_url", "set_output"]
+__all__ = ["outcome_file", "run_command", "run_url", "set_output", "update_issue"]
+
+_GONE = 410
+"""What GitHub answers where the issues of a repository are disabled."""
 
 
 def run_url(environ: Mapping[str, str] = os.environ) -> str:
@@ -27,14 +30,14 @@ def outcome_file() -> Path:
 
 
 def run_command(arguments: Sequence[str], *, is_request: bool = False) -> int:
-    """Run `npc-lims`, and set the output `outcome` if it wrote one. Its exit code.
+    """Run `npc-lims`. Its exit code. Sets the outputs `outcome`, if it wrote one, and `error`, if it could not go on.
 
     Args:
         is_request: Somebody asked for some sessions, sources or processes. If these are mistyped, the output `rejected`
             is set: that person sees that the run failed, and no issue is opened.
     """
     from npc_lims.cli import main
-    from npc_lims.cli.failures import is_selection_mistake
+    from npc_lims.cli.failures import error_line, is_selection_mistake
 
     sys.argv[1:] = arguments
     try:
@@ -44,6 +47,25 @@ def run_command(arguments: Sequence[str], *, is_request: bool = False) -> int:
     path = outcome_file()
     if path.exists():
         set_output("outcome", path.read_text(encoding="utf-8").strip())
+    if isinstance(error, Exception):
+        set_output("error", error_line(error))
     if is_request and is_selection_mistake(error):
         set_output("rejected", "true")
     return code if isinstance(code, int) else 1
+
+
+def update_issue(update: Callable[[], str]) -> None:
+    """Print what *update* did to an issue. What GitHub refuses is an annotation, and ends the script with exit code 1.
+
+    A repository without issues, as a fork may be, has none to update: that is a warning.
+    """
+    from npc_lims.errors import GitHubError
+    from npc_lims.utils.text import single_line
+
+    try:
+        print(update())
+    except GitHubError as error:
+        message = single_line(error).replace("%", "%25")
+        if error.status != _GONE:
+            sys.exit(f"::error::{message}")
+        print(f"::warning::no issue reports what fails: {message}; enable issues under Settings, General, Features")

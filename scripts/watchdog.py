@@ -13,24 +13,20 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from github_job import run_url
+from github_job import run_url, update_issue
 
-from npc_lims.errors import GitHubError
-from npc_lims.github.plain_client import PlainClient, annotate
+from npc_lims.github.plain_client import PlainClient
 from npc_lims.github.watchdog import watch
 
 SYNC_FILE = Path(__file__).resolve().parent.parent / "state" / "sync.yaml"
 
 
-def main(environ: Mapping[str, str]) -> None:
+def main(environ: Mapping[str, str]) -> str:
     content = SYNC_FILE.read_bytes() if SYNC_FILE.is_file() else None
     now = datetime.datetime.now(datetime.timezone.utc)
     paused = environ.get("PAUSE", "") not in ("", "false")
-    print(watch(PlainClient.of_job(environ), content, run_url(environ), now, paused=paused))
+    return watch(PlainClient.of_job(environ), content, run_url(environ), now, paused=paused)
 
 
 if __name__ == "__main__":
-    try:
-        main(os.environ)
-    except GitHubError as error:
-        sys.exit(annotate(error))
+    update_issue(lambda: main(os.environ))

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 
 import pytest
 from hypothesis import example, given
@@ -37,6 +41,7 @@ from tests.servers.fixtures import Serve
 from tests.servers.github_hub import NAME, ROBOT, TOKENS, Hub
 from tests.servers.web import Request
 
+ROOT = Path(__file__).parent.parent
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=timezone.utc)
 SYNC, PROCESS = ALERTS["sync"], ALERTS["process"]
 S3, CODEOCEAN = Failure("s3", "no answer within 30 s"), Failure("codeocean", "CODE_OCEAN_API_TOKEN was refused")
@@ -304,3 +309,39 @@ def test_an_endless_list_ends(workflow_hub: Hub, serve: Serve) -> None:
 def test_what_is_no_outcome_is_a_value_error(text: str) -> None:
     with pytest.raises(ValueError, match=r"no outcome of a run|longer than"):
         parse_outcome(text)
+
+
+def test_a_job_that_failed_says_with_what(client: IssueClient, workflow_hub: Hub) -> None:
+    errors = {"commit": "origin/main: nothing was pushed: it is protected", "observe": ""}
+    update_alert(client, SYNC, {"observe": "failure", "commit": "failure"}, RunReport((), (), True), run_url(1), errors)
+    body = workflow_hub.issues[0].body or ""
+    assert "The job failed: origin/main: nothing was pushed: it is protected" in body
+    assert "The job failed; see its log." in body
+
+
+@pytest.mark.parametrize(
+    "script", [("alert.py", "sync", "observe=failure no such role", "commit=skipped"), ("watchdog.py",)]
+)
+def test_a_repository_without_issues_is_a_warning(serve: Serve, workflow_hub: Hub, script: tuple[str, ...]) -> None:
+    """By a Python in which nothing is installed."""
+    gone = Status(
+        410, {"Content-Type": "application/json"}, b'{"message": "Issues has been disabled in this repository."}'
+    )
+    proxy = serve(FaultyProxy(workflow_hub.api.url, rule=lambda request: gone if "/issues" in request.path else None))
+    name, *arguments = script
+    environ = {
+        "GITHUB_API_URL": proxy.url,
+        "GITHUB_TOKEN": TOKENS[ROBOT],
+        "GITHUB_REPOSITORY": NAME,
+        "GITHUB_SERVER_URL": "https://github.com",
+        "GITHUB_RUN_ID": "7",
+        "NPC_LIMS_BACKOFF": "0",
+        "PATH": os.environ["PATH"],
+    }
+    command = [sys.executable, "-S", f"scripts/{name}", *arguments]
+    done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[-1].startswith(
+        "::warning::no issue reports what fails: looking for issues labelled "
+    )
+    assert "Issues has been disabled" in done.stdout

@@ -98,6 +98,7 @@ def test_a_schedule_that_is_dropped_opens_one_issue_and_starts_one_sync(desk: De
     for name in (*SECTIONS, "workflow sync"):
         assert f"**{name}**" in desk.body
     assert "more than 48 h ago" in desk.body
+    assert "First found stale: " in desk.body and "Checks: 1" in desk.body
     assert "more than 12 h ago" in desk.body
     assert desk.started == 1
     # it goes on: one issue, and no further run, also once that one has ended
@@ -113,6 +114,7 @@ def test_a_schedule_that_is_dropped_opens_one_issue_and_starts_one_sync(desk: De
     assert "**workflow sync**" not in desk.body
     desk.watch(text_of(synced(desk.now - HOUR)))
     assert desk.states == ["closed"]
+    assert issue.comments[-1].body == f"The state is fresh: {RUN_URL}"
 
 
 def test_one_source_that_fails_for_long_is_named_alone(desk: Desk) -> None:

@@ -18,11 +18,12 @@ from npc_lims.cli.console import complain, list_problems, warn
 from npc_lims.cli.exit_codes import ExitCode
 from npc_lims.errors import InputFileError, NoSessionInfo, NpcLimsError, NpcLimsWarning, SelectionError, SyncRefused
 from npc_lims.unexpected import describe_unexpected
+from npc_lims.utils.redaction import safe_text
 
 if TYPE_CHECKING:
     from npc_lims.sources.observation import Observation
 
-__all__ = ["is_selection_mistake", "report_failed_sources", "show_warning", "tell"]
+__all__ = ["error_line", "is_selection_mistake", "report_failed_sources", "show_warning", "tell"]
 
 # typer has a copy of click inside, older releases of it depend on click: the classes are got at through one that it
 # has always exported
@@ -30,6 +31,7 @@ _UsageError, _ClickException = cast("tuple[type[Exception], ...]", typer.BadPara
 
 
 _OF_NETWORK = (ConnectionError, TimeoutError)
+_MAX_LINE = 700
 _ISSUES = "https://github.com/AllenInstitute/npc_lims/issues"
 
 
@@ -53,12 +55,21 @@ def tell(error: BaseException) -> int:
         return ExitCode.ENDED
     if not isinstance(error, Exception):
         raise error
+    if isinstance(error, InputFileError):
+        list_problems(error.errors)
     message = _message(error)
     if message is None:
         complain(f"{describe_unexpected(error)}; report it with that file: {_ISSUES}")
         return ExitCode.UNEXPECTED
     complain(message, annotate=not isinstance(error, InputFileError))
     return ExitCode.REFUSED if isinstance(error, SyncRefused) else ExitCode.MISTAKE
+
+
+def error_line(error: Exception) -> str:
+    """Return what went wrong, in one line of at most 700 characters: for a report of a run."""
+    if isinstance(error, InputFileError):
+        return safe_text(error.summary, _MAX_LINE)  # with the first mistake, which is not listed there
+    return safe_text(_message(error) or describe_unexpected(error), _MAX_LINE)
 
 
 def is_selection_mistake(error: BaseException | None) -> bool:
@@ -101,7 +112,6 @@ def _message(error: BaseException) -> str | None:
 def _of_file(error: InputFileError) -> str:
     """The problems, as compilers list them, are printed before."""
     problems = error.errors
-    list_problems(problems)
     files = ", ".join(dict.fromkeys(problem.file for problem in problems))
     count = f"{len(problems):,} error{'' if len(problems) == 1 else 's'}"
     return f"{files}: {count}, listed above; correct them and give the command again"

@@ -48,12 +48,21 @@ _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9 _.-]+")
 
 @dataclasses.dataclass(frozen=True)
 class Alert:
-    """The appearance of an issue, which is known by its label."""
+    """The appearance of an issue, which is known by its label.
+
+    Attributes:
+        found: What happened at its first and last time.
+        counted: What is counted.
+        recovery: What happened when it is closed.
+    """
 
     label: str
     description: str
     title: str
     introduction: str
+    found: str = "failed"
+    counted: str = "Failed runs"
+    recovery: str = "A run succeeded"
 
 
 ALERTS = {
@@ -80,6 +89,9 @@ STALE = Alert(
     title="The state is stale",
     introduction="The committed state is older than it should be, whether or not a sync has failed. "
     "The watchdog workflow rewrites this issue while that lasts, and closes it when the state is fresh again.",
+    found="found stale",
+    counted="Checks",
+    recovery="The state is fresh",
 )
 """The issue about state that is older than it should be, whether or not a run has failed."""
 
@@ -173,13 +185,22 @@ def job_name(job: str) -> str:
     return f"job {job}"
 
 
-def job_failures(results: Mapping[str, str]) -> list[Failure]:
-    """Jobs that failed, of all that are given with their results."""
-    reasons = {
-        "failure": "The job failed; its log tells why.",
-        "cancelled": "The job was stopped, most likely by its time limit.",
-    }
-    return [Failure(job_name(job), reasons[result]) for job, result in results.items() if result in reasons]
+def job_failures(results: Mapping[str, str], errors: Mapping[str, str] | None = None) -> list[Failure]:
+    """Jobs that failed, of all that are given with their results.
+
+    Args:
+        errors: With what a job failed, by name, as far as that is known.
+    """
+    failures = []
+    for job, result in results.items():
+        error = (errors or {}).get(job)
+        if result == "failure":
+            failures.append(
+                Failure(job_name(job), f"The job failed: {error}" if error else "The job failed; see its log.")
+            )
+        elif result == "cancelled":
+            failures.append(Failure(job_name(job), "The job was stopped, most likely by its time limit."))
+    return failures
 
 
 def parse_outcome(text: str) -> RunReport:
@@ -198,17 +219,25 @@ def parse_outcome(text: str) -> RunReport:
         raise ValueError(f"no outcome of a run: {type(error).__name__}") from None
 
 
-def update_alert(client: IssueClient, alert: Alert, results: Mapping[str, str], report: RunReport, run_url: str) -> str:
+def update_alert(
+    client: IssueClient,
+    alert: Alert,
+    results: Mapping[str, str],
+    report: RunReport,
+    run_url: str,
+    errors: Mapping[str, str] | None = None,
+) -> str:
     """Open, update or close the issue after a run. What was done, in a line for the log.
 
     Args:
         results: How the jobs ended, by name. A job that was skipped says nothing.
         report: What is known of the sources.
+        errors: With what a job failed, by name, as far as that is known.
 
     Raises:
         GitHubError: GitHub refused.
     """
-    failures = [*report.failures, *job_failures(results)]
+    failures = [*report.failures, *job_failures(results, errors)]
     if failures:
         raised = raise_alert(client, alert, failures, run_url, replaces=report.is_complete)
         return f"{', '.join(dict.fromkeys(_name(one.source) for one in failures))}: reported in {raised.url}"
@@ -276,7 +305,7 @@ def clear_alert(client: IssueClient, alert: Alert, run_url: str, answered: Colle
     waits_for = [name for name in named if name not in names]
     if not waits_for:
         for issue in reversed(issues):
-            _close(client, issue, f"A run succeeded: {run_url}", "completed")
+            _close(client, issue, f"{alert.recovery}: {run_url}", "completed")
     return Cleared(str(issues[0]["html_url"]) if issues else None, tuple(dict.fromkeys(waits_for)))
 
 
@@ -372,7 +401,7 @@ def _body(alert: Alert, record: _Record) -> str:
     hidden = hidden.replace("<", "\\u003c").replace(">", "\\u003e")
     parts = [
         alert.introduction,
-        f"First failed: {record.first}  \nLast failed: {record.last}  \nFailed runs: {record.count}",
+        f"First {alert.found}: {record.first}  \nLast {alert.found}: {record.last}  \n{alert.counted}: {record.count}",
         *(f"**{source}**\n{_fenced(reason)}" for source, reason in record.failures.items()),
         "Runs, the newest first:\n" + "\n".join(f"- {url}" for url in record.runs),
         f"<!-- npc-lims-alert {hidden} -->",

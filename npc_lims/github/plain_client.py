@@ -15,19 +15,16 @@ from typing import IO, Any
 
 from npc_lims.errors import GitHubError
 from npc_lims.github.paging import iterate_items
+from npc_lims.utils.ca_bundle import SSL_BUNDLE, ca_bundle_failure
+from npc_lims.utils.redaction import safe_text
 from npc_lims.utils.text import single_line
 
-__all__ = ["PlainClient", "annotate"]
+__all__ = ["PlainClient"]
 
 _TIMEOUT = 30.0
 _DEADLINE = 60.0
 _MAX_BYTES = 20_000_000
 _RETRYABLE = (429, 500, 502, 503, 504)
-
-
-def annotate(error: GitHubError) -> str:
-    """Return *error* as a workflow command, which GitHub shows on the page of the run."""
-    return f"::error::{single_line(error).replace('%', '%25')}"
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -83,7 +80,8 @@ class PlainClient:
                 if error.code not in _RETRYABLE:
                     raise failure from None
             except (OSError, http.client.HTTPException) as error:
-                reason = single_line(getattr(error, "reason", error) or type(error).__name__, 200)
+                bundle = ca_bundle_failure(error, SSL_BUNDLE)
+                reason = bundle or safe_text(getattr(error, "reason", error) or type(error).__name__, 200)
                 failure = GitHubError(f"{doing}: {self._api_url} could not be reached ({reason})")
             except (ValueError, RecursionError):
                 failure = GitHubError(f"{doing}: {self._api_url} sent an answer that cannot be read")
@@ -139,6 +137,6 @@ def _message_of(error: urllib.error.HTTPError) -> str:
     try:
         said = json.loads(_read(error))
         codes = [str(item.get("code")) for item in said.get("errors", []) if isinstance(item, dict)]
-        return single_line(": ".join([str(said["message"]), *codes]), 300)
+        return safe_text(": ".join([str(said["message"]), *codes]), 300)
     except (AttributeError, KeyError, OSError, RecursionError, TypeError, ValueError):
-        return single_line(error.reason, 100)
+        return safe_text(error.reason, 100)

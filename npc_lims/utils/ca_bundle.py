@@ -7,12 +7,14 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["AWS_BUNDLE", "HTTP_BUNDLE", "ca_bundle_failure"]
+__all__ = ["AWS_BUNDLE", "HTTP_BUNDLE", "SSL_BUNDLE", "ca_bundle_failure"]
 
 HTTP_BUNDLE = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 """Variables in which requests looks for a bundle, by precedence."""
 AWS_BUNDLE = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE")
 """Those of boto3."""
+SSL_BUNDLE = ("SSL_CERT_FILE",)
+"""That of Python's own ssl, which ignores a file that does not exist."""
 
 # In messages of OpenSSL: a handshake may also break off.
 _OF_CERTIFICATES = re.compile(r"certificate|x509|\bpem\b", re.IGNORECASE)

@@ -313,6 +313,7 @@ def test_a_protected_main_takes_the_commit_of_an_app(lab: Lab) -> None:
     run = lab.run("sync", event).expect("failure")
     assert run.job("commit").result == "failure"
     assert "GH013" in run.log
+    assert "main is protected, and this identity may not push to it" in body_of_issue(lab)
     assert lab.remote.head() == before
     key = "-----BEGIN RSA PRIVATE KEY-----\nMIIEpAIBAAKCAQEA\n-----END RSA PRIVATE KEY-----"
     publish = Environment(secrets={"NPC_LIMS_APP_KEY": key})

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Callable
+import datetime
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +17,7 @@ from pydantic import SecretStr
 from npc_lims.codeocean.api import start
 from npc_lims.errors import GitHubError, NpcLimsError, RemoteStateError, SourceError
 from npc_lims.github.client import Client
+from npc_lims.github.plain_client import PlainClient
 from npc_lims.github.reading import ask_github
 from npc_lims.settings import Settings
 from npc_lims.sources.codeocean import CodeOceanClient
@@ -103,3 +109,45 @@ def test_a_bundle_is_not_blamed_for_a_connection_that_breaks_off(
         read.run(settings)
 
     assert read.variable not in str(caught.value)
+
+
+@contextlib.contextmanager
+def _self_signed(folder: Path) -> Iterator[str]:
+    """The address of a server whose certificate nobody vouches for."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = datetime.datetime(2020, 1, 1)
+    certificate = x509.CertificateBuilder(name, name, key.public_key(), 1, now, now.replace(year=2120))
+    encoding = serialization.Encoding.PEM
+    plain = (serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    path = folder / "server.pem"
+    path.write_bytes(
+        key.private_bytes(encoding, *plain) + certificate.sign(key, hashes.SHA256()).public_bytes(encoding)
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(path)
+
+    def refuse() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = server.accept()
+                with contextlib.suppress(OSError), context.wrap_socket(connection, server_side=True):
+                    pass
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=refuse, daemon=True)
+        thread.start()
+        yield f"https://127.0.0.1:{server.getsockname()[1]}"
+        server.shutdown(socket.SHUT_RDWR)
+    thread.join(5)
+
+
+def test_jobs_without_packages_name_the_variable_of_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "nowhere.pem"))
+    with _self_signed(tmp_path) as address, pytest.raises(GitHubError) as caught:
+        PlainClient(address, "an-invented-secret", "lab/state", attempts=1).ask("looking", "GET", "/x")
+    assert "nowhere.pem); correct or unset SSL_CERT_FILE" in str(caught.value)
