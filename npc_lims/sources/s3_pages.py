@@ -22,6 +22,7 @@ _MAX_EMPTY_PAGES = 100
 
 _ROOT = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:<[?!][^>]*>\s*)*<ListBucketResult[\s>]")
 _IS_TRUNCATED = re.compile(rb"<IsTruncated>(?:true|false)</IsTruncated>")
+_ENCODED = re.compile("%[0-9A-Fa-f]{2}")
 # The alias of an access point stands for a bucket of another name.
 _ALIAS_SUFFIX = "-s3alias"
 
@@ -99,6 +100,8 @@ class ListingCheck:
             is_one_level = bool(self._delimiter) and rest.find(self._delimiter) == len(rest) - len(self._delimiter)
             if not self._is_below(name) or not rest or not is_one_level:
                 raise self._inconsistent(f"the common prefix {single_line(name, 200)} does not belong to it")
+        if page.get("EncodingType") != "url" and any(map(_ENCODED.search, keys + folders)):
+            raise self._inconsistent("the keys are encoded, and the listing does not say so (EncodingType)")
         if page["KeyCount"] > len(keys) + len(folders):
             raise self._inconsistent(f"a page of {page['KeyCount']} entries holds {len(keys) + len(folders)}")
         return keys + folders

@@ -92,6 +92,11 @@ def test_pages_are_read_to_the_end(listings: Listings) -> None:
     assert store.list_folder("data", "a/") == Folder(("x",), ("1", "2"))
 
 
+def test_encoded_keys_that_are_declared_are_decoded(listings: Listings) -> None:
+    content = page(entry("a/x%201%2525"), folder("a/%C3%A9/"), Encoding="<EncodingType>url</EncodingType>")
+    assert listings.hold(xml(content)).list_folder("data", "a/") == Folder(("é",), ("x 1%25",))
+
+
 def test_a_page_without_keys_may_come_between(listings: Listings) -> None:
     answers = [xml(page(truncated="true", token="1")), xml(page(entry("a/2")))]
     assert [item.key for item in listings.hold(*answers).list_all("data", "a/")] == ["a/2"]
@@ -116,6 +121,7 @@ BROKEN_PAGES = {
     "no size": (page("<Contents><Key>a/1</Key><ETag>1</ETag></Contents>"), "an object has no Size"),
     "no ETag": (page("<Contents><Key>a/1</Key><Size>1</Size></Contents>"), "an object has no ETag"),
     "an entry less": (page(entry("a/1"), KeyCount="<KeyCount>2</KeyCount>"), "a page of 2 entries holds 1"),
+    "encoded keys that are not declared": (page(entry("a/x%201")), "the keys are encoded"),
     "another prefix": (page(prefix="b/"), r"of another prefix \(b/\)"),
     "another bucket": (page(Name="<Name>other</Name>"), r"of another bucket \(other\)"),
     "no name": (page(Name=""), "not S3 .no Name"),
