@@ -48,6 +48,7 @@ _EARLIEST = 1_262_304_000
 _MOMENT = re.compile(r"_([0-9]{4}-[0-9]{2}-[0-9]{2})_([0-9]{2}-[0-9]{2}-[0-9]{2})(?![^_])")
 _SUBJECT = re.compile(r"(?<![0-9])[0-9]{6,7}(?![0-9])")
 _SUBJECT_KEY = "subject id"
+_LEVEL_KEY = "data level"
 
 
 def _check_line(text: str) -> str:
@@ -68,7 +69,7 @@ class _Strict(pydantic.BaseModel):
 
 class SourceBucket(_Strict):
     origin: str = "aws"
-    bucket: Optional[_Text] = None
+    bucket: Optional[Annotated[str, pydantic.Field(pattern=r"^([0-9A-Za-z][0-9A-Za-z._-]{0,254})?$")]] = None
     prefix: Optional[_Text] = None
 
 
@@ -86,6 +87,14 @@ class DataAsset(_Strict):
     custom_metadata: Optional[dict[str, Any]] = None
     source_bucket: Optional[SourceBucket] = None
     archived: bool = False
+
+    @pydantic.field_validator("custom_metadata")
+    @classmethod
+    def _check_level(cls, metadata: Optional[dict[str, Any]]) -> Optional[dict[str, Any]]:
+        """Refuse a data level that is no text: it may be that of raw data."""
+        if not isinstance((metadata or {}).get(_LEVEL_KEY, ""), str):
+            raise ValueError(f"{_LEVEL_KEY}: a text is expected")
+        return metadata
 
     @property
     def is_usable(self) -> bool:
@@ -134,7 +143,7 @@ class DataAsset(_Strict):
     def is_raw(self) -> bool:
         if self.is_sorted:
             return False
-        return (self.custom_metadata or {}).get("data level") == "raw data" or "raw" in (self.tags or ())
+        return (self.custom_metadata or {}).get(_LEVEL_KEY) == "raw data" or "raw" in (self.tags or ())
 
     def as_fact(self) -> Asset:
         return Asset(id=self.id, name=self.name, created=utc_text(self.created), location=self.location)

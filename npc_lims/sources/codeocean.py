@@ -144,9 +144,9 @@ class MirrorClient:
         if isinstance(assets, dict):
             # a saved answer of the API is as good as its list, if it is the whole answer
             assets = None if assets.get("has_more") else assets.get("results")
-        if not (isinstance(assets, list) and all(isinstance(asset, dict) for asset in assets)):
+        if not isinstance(assets, list):
             raise SourceError(SOURCE, f"{path} is not a list of all data assets")
-        self._assets: list[dict[str, Any]] = assets
+        self._assets = _as_objects(assets)
 
     def search(self, **params: Any) -> Iterator[list[dict[str, Any]]]:
         archived = bool(params.get("archived", False))
@@ -354,15 +354,13 @@ def _check_vanished(client: AssetClient, found: FoundAssets, records: Collection
 
 
 def _parse_page(content: Any) -> Any:
-    if not _is_page(content):
+    if not isinstance(content, dict) or not isinstance(content.get("has_more"), bool):
         raise ValueError("no results and has_more in the page")
-    return content
+    if not isinstance(content.get("results"), list):
+        raise ValueError("the results of the page are no list")
+    return {**content, "results": _as_objects(content["results"])}
 
 
-def _is_page(content: Any) -> bool:
-    return (
-        isinstance(content, dict)
-        and isinstance(content.get("results"), list)
-        and isinstance(content.get("has_more"), bool)
-        and all(isinstance(item, dict) for item in content["results"])
-    )
+def _as_objects(items: list[Any]) -> list[dict[str, Any]]:
+    """Return the items of a page; what is no object stands there as one without fields, an invalid asset."""
+    return [item if isinstance(item, dict) else {} for item in items]

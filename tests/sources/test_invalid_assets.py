@@ -63,6 +63,8 @@ INVALID: dict[str, tuple[dict[str, Any], str]] = {
     "archived a text": ({"archived": "false"}, "archived"),
     "archived a number": ({"archived": 0}, "archived"),
     "metadata a list": ({"custom_metadata": []}, "custom_metadata"),
+    "level null": ({"custom_metadata": {"data level": None}}, "custom_metadata: .*data level: a text is expected"),
+    "level a list": ({"custom_metadata": {"data level": ["raw data"]}}, "custom_metadata: .*data level"),
     "files a text": ({"files": "9"}, "files"),
     "files negative": ({"files": -9}, "files"),
     "files true": ({"files": True}, "files"),
@@ -71,6 +73,7 @@ INVALID: dict[str, tuple[dict[str, Any], str]] = {
     "type a number": ({"type": 1}, "type"),
     "bucket a text": ({"source_bucket": "s3://bucket"}, "source_bucket"),
     "bucket a list": ({"source_bucket": []}, "source_bucket"),
+    "bucket a path": ({"source_bucket": {"bucket": "../x", "prefix": "a"}}, "source_bucket.bucket"),
     "bucket a number": ({"source_bucket": {"bucket": 1}}, "source_bucket.bucket"),
     "prefix with a line feed": ({"source_bucket": {"bucket": "b", "prefix": "a\n::error::b"}}, "source_bucket.prefix"),
     "id null": ({"id": None}, "id"),
@@ -195,6 +198,18 @@ def test_an_invalid_asset_of_something_else_does_not_matter(tmp_path: Path, fiel
     other = {"id": "x", "state": "ready", "tags": ["raw"], **fields}
     found = look(tmp_path, by_id(record()), make_asset(RAW_NAME), other)
     assert (found.failure, found.problems) == (None, ())
+
+
+@pytest.mark.parametrize("broken", [None, "x", 7, [], [{}], {}])
+def test_an_item_that_is_no_asset_costs_no_other(tmp_path: Path, broken: object) -> None:
+    before = by_id(recorded(), record(OTHER))
+    found = look(tmp_path, before, make_asset(RAW_NAME), broken, make_asset(SORTED_NAME), make_asset(OTHER_NAME))
+    assert "data asset without a name (without an id)" in str(found.failure)
+    after = reconcile(before, [found])
+    kept, other = after[SESSION].codeocean, after[OTHER].codeocean
+    assert isinstance(kept, CodeOcean) and isinstance(other, CodeOcean)
+    assert isinstance(kept.sorted, Asset)
+    assert isinstance(other.raw, Asset), "what was found is recorded"
 
 
 def test_a_recorded_asset_whose_name_was_damaged_is_not_gone(tmp_path: Path) -> None:
