@@ -13,6 +13,7 @@ __all__ = [
     "EARLIEST",
     "EXCEL_ERRORS",
     "EXCLUSION_COLUMNS",
+    "UNSAVED",
     "clean",
     "is_blank",
     "parse_flag",
@@ -26,12 +27,18 @@ EARLIEST = datetime.date(2016, 1, 1)
 EXCLUSION_COLUMNS = ("ignore", "nolicks", "no_licks")
 """Slugged names of the columns that exclude a row of a subject's sheet: one that says yes (`parse_flag`) is enough."""
 
+UNSAVED = "#UNSAVED!"
+"""What a formula gives that was saved without its value, as libraries do that do not calculate."""
+
 EXCEL_ERRORS = frozenset(
     (
         *("#NULL!", "#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#N/A", "#GETTING_DATA"),
         *("#SPILL!", "#CALC!", "#FIELD!", "#BLOCKED!", "#CONNECT!", "#BUSY!", "#UNKNOWN!"),
+        "Loading...",  # as Google Sheets exports what it has not calculated yet
+        UNSAVED,
     )
 )
+"""Texts that stand for a value that could not be calculated, or was not saved."""
 
 # Excel itself allows no more characters in a cell, so no genuine value is cut.
 _MAX_TEXT = 32_767
@@ -131,6 +138,8 @@ def parse_start(value: Any, today: datetime.date, epoch: datetime.datetime) -> d
         start = value.replace(tzinfo=None)
     elif isinstance(value, datetime.date):
         start = datetime.datetime(value.year, value.month, value.day)
+    elif isinstance(value, datetime.timedelta) and value >= EARLIEST - epoch.date():
+        start = _start_from_number(value / datetime.timedelta(days=1), today, epoch)  # a date, shown as hours
     elif isinstance(value, (datetime.time, datetime.timedelta)):
         raise ValueError(f"start time {value} has no day: give the date too")
     elif isinstance(value, bool) or not isinstance(value, (int, float, str)):

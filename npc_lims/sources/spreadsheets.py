@@ -45,7 +45,7 @@ SOURCE = "training"
 WORKBOOKS = ("DynamicRoutingTraining.xlsx", "DynamicRoutingTrainingNSB.xlsx")
 """Both must be there: facts from one alone would turn off the sessions of the other."""
 
-PARSER = 2
+PARSER = 3
 """Raise it when the same workbooks come to give other facts: it makes the next sync parse them again."""
 
 _NAMED = 3

@@ -16,7 +16,7 @@ from openpyxl.utils import get_column_letter
 
 from npc_lims.model import Scalar
 from npc_lims.problems import Problem
-from npc_lims.sources.cells import EXCEL_ERRORS, EXCLUSION_COLUMNS, clean, parse_flag, parse_start, slug
+from npc_lims.sources.cells import EXCEL_ERRORS, EXCLUSION_COLUMNS, UNSAVED, clean, parse_flag, parse_start, slug
 from npc_lims.sources.xlsx import PartError, Row, Sheet, Xlsx, failure, open_xlsx
 
 __all__ = ["TrainingRow", "UnreadableSheet", "Workbook", "parse_workbook"]
@@ -112,6 +112,7 @@ class _Columns:
         self.index: dict[str, int] = {}
         self.duplicates: list[tuple[int, int, str]] = []
         self.named: set[int] = set()
+        self.errors = [i for i, cell in sorted(cells.items()) if _is_error(cell)]
         for i, cell in sorted(cells.items()):
             name = slug(str(cell))
             if not name:
@@ -195,7 +196,7 @@ class _Parsing:
         self._reported = 0
         try:
             if subject:
-                self._parse_subject(subject, sheet.rows())
+                self._parse_subject(subject, sheet.rows(with_unsaved=True))
             else:
                 self._parse_all_mice(sheet.rows())
         except PartError as error:
@@ -232,6 +233,8 @@ class _Parsing:
         if header is None:
             return
         header_line, columns = header
+        if columns.errors:
+            raise PartError(f"{_cell_name(header_line, columns.errors[0])}, in its header, is an error: correct it")
         start_column = columns.start_time()
         if start_column is None:
             if next(rows, None) is not None:
@@ -260,7 +263,7 @@ class _Parsing:
         self._report_unnamed(header_line, unnamed)
 
     def _is_excluded(self, line: int, cells: Cells, columns: Mapping[str, int]) -> bool:
-        flags = {name: parse_flag(cells.get(i)) for name, i in columns.items()}
+        flags = {name: parse_flag(_saved_value(line, cells, i)) for name, i in columns.items()}
         is_excluded = any(flags.values())
         for name, flag in flags.items():
             if flag is None and not is_excluded:
@@ -270,10 +273,10 @@ class _Parsing:
 
     def _start(self, subject: str, line: int, cells: Cells, index: int) -> datetime.datetime | None:
         """Start time of a row; None (reported) when it has none that can be used."""
-        value = cells.get(index)
+        value = _saved_value(line, cells, index)
         try:
             if value is None:
-                raise ValueError("no start time (a formula that was saved without its value is empty too)")
+                raise ValueError("no start time")
             start = parse_start(value, self.today, self.epoch)
             here = (self.sheet, line)
             first = self._seen.setdefault((subject, start), here)
@@ -306,6 +309,23 @@ class _Parsing:
             else:
                 self.subjects[subject] = {name: clean(cells.get(i)) for name, i in columns.index.items()}
         self._report_unnamed(header_line, unnamed)
+
+
+def _saved_value(line: int, cells: Cells, index: int) -> Any:
+    """Return a value that decides whether its row is a session.
+
+    Raises:
+        PartError: It is that of a formula, and was not saved: then nothing tells which sessions the sheet has.
+    """
+    value = cells.get(index)
+    if value == UNSAVED:
+        name = _cell_name(line, index)
+        raise PartError(f"{name} is a formula that was saved without its value: open the workbook in Excel and save it")
+    return value
+
+
+def _cell_name(line: int, index: int) -> str:
+    return f"{get_column_letter(index + 1)}{line}"
 
 
 def _is_error(value: Any) -> bool:

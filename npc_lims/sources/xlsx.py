@@ -17,6 +17,7 @@ from typing import Any, BinaryIO, Callable, TypeVar, cast
 from urllib.parse import unquote
 
 from npc_lims.errors import SourceError
+from npc_lims.sources.cells import UNSAVED
 from npc_lims.sources.xlsx_parts import (
     DateFormats,
     Relationship,
@@ -47,6 +48,8 @@ MAX_CELLS = 10_000_000
 MAX_ROWS = 20_000
 """Rows of a sheet for those who keep one entry for every row, blank ones too: a stray cell may be far below."""
 
+# one of any other kind is taken for a worksheet: if it is none, it cannot be read
+_KINDS_WITHOUT_ROWS = frozenset({"chartsheet", "dialogsheet", "xlMacrosheet", "xlIntlMacrosheet"})
 _OLE_MAGIC = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _CHUNK = 2**20
 _REMEDY = "save it as Excel Workbook (.xlsx)"
@@ -89,14 +92,22 @@ class Sheet:
     kind: str
     _read: Callable[[], Iterator[Row]]
 
-    def rows(self) -> Iterator[Row]:
+    def rows(self, *, with_unsaved: bool = False) -> Iterator[Row]:
         """Yield each row that holds anything, as `xlsx_parts.read_rows`.
+
+        Args:
+            with_unsaved: Give `cells.UNSAVED` for a formula that was saved without its value. By default such a cell
+                is empty.
 
         Raises:
             PartError: The sheet is lost, or cannot be read to its end.
             SourceError: It is hostile, or the workbook has more cells than any real one.
         """
-        return self._read()
+        for line, cells in self._read():
+            if not with_unsaved:
+                cells = {i: value for i, value in cells.items() if value != UNSAVED}
+            if cells:
+                yield line, cells
 
 
 class Xlsx:
@@ -169,7 +180,9 @@ class Xlsx:
             ) from None
 
     def _sheet(self, entry: SheetEntry, part: Relationship | None) -> Sheet:
-        kind = part.kind if part is not None else "worksheet" if entry.relationship else ""
+        kind = "worksheet" if part is not None or entry.relationship else ""
+        if part is not None and part.kind in _KINDS_WITHOUT_ROWS:
+            kind = part.kind
         path = "" if part is None else part.target
         return Sheet(entry.title, entry.is_hidden, kind, lambda: self._rows(path))
 

@@ -17,6 +17,7 @@ from openpyxl.styles.numbers import BUILTIN_FORMATS, is_date_format, is_timedelt
 from openpyxl.utils import column_index_from_string, get_column_letter
 from openpyxl.utils.datetime import MAC_EPOCH, WINDOWS_EPOCH, from_excel, from_ISO8601
 
+from npc_lims.sources.cells import UNSAVED
 from npc_lims.sources.xlsx_xml import Element, Parser, PartError, parse
 from npc_lims.utils.text import single_line
 
@@ -119,6 +120,8 @@ def read_workbook(stream: BinaryIO) -> WorkbookPart:
         # the prefix of its namespace is whatever the file declares
         relationship = next((value for name, value in attributes.items() if name.rpartition(":")[2] == "id"), "")
         title = attributes.get("name", "")
+        if not title:
+            raise PartError("a sheet has no title")
         if len(title) > MAX_TITLE:
             raise PartError(f"a sheet has a title of {len(title)} characters")
         title = "".join(" " if char.isspace() else char for char in title if char.isprintable() or char.isspace())
@@ -207,7 +210,7 @@ def read_rows(
     """Yield each row of a sheet that holds anything: its number, and its values by column, from 0.
 
     A value is a bool, int, float, datetime, time, timedelta or a text that is not blank. Formulas give the value that
-    was saved with them. The cost is that of the cells that are there, wherever they are.
+    was saved with them, or `cells.UNSAVED`. The cost is that of the cells that are there, wherever they are.
 
     Raises:
         PartError: The sheet cannot be read, or contradicts itself. What was yielded before is then not all of it.
@@ -236,10 +239,13 @@ class _RowReader:
         self._column = -1
         self._cell: dict[str, str] = {}
         self._value: str | None = None
+        self._is_formula = False
         self._runs: list[str] = []
         value = Element(on_text=self._set_value)
         cell = Element(
-            {"v": value, "is": Element(_text_runs(self._runs))}, on_start=self._start_cell, on_end=self._end_cell
+            {"f": Element(on_start=self._start_formula), "v": value, "is": Element(_text_runs(self._runs))},
+            on_start=self._start_cell,
+            on_end=self._end_cell,
         )
         row = Element({"c": cell}, on_start=self._start_row, on_end=self._end_row)
         self.tree = Element({"sheetData": Element({"row": row}, on_start=self._start_data)})
@@ -279,9 +285,15 @@ class _RowReader:
                 raise PartError(f"row {self._line} has a cell of another row")
         self._cell = attributes
         self._value = None
+        self._is_formula = False
         self._runs.clear()
 
+    def _start_formula(self, _: dict[str, str]) -> None:
+        self._is_formula = True
+
     def _set_value(self, text: str) -> None:
+        if self._value is not None:
+            raise PartError(f"cell {self._name()} has two values")
         self._value = text
 
     def _end_cell(self) -> None:
@@ -305,7 +317,7 @@ class _RowReader:
             return _unescape("".join(self._runs))
         text = self._value
         if not text:
-            return None
+            return UNSAVED if self._is_formula and kind == "n" else None  # an empty text is of type str
         if kind == "n":
             return self._parse_number(text.strip())
         if kind == "s":
