@@ -35,7 +35,10 @@ from npc_lims.unexpected import source_boundary
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from npc_lims.reconcile import Records
     from npc_lims.settings import Settings
+
+    Query = Callable[[Settings], Observation]
 
 __all__ = [
     "all_sessions",
@@ -73,6 +76,8 @@ def complete(settings: Settings, record: Record, flags: Collection[str]) -> Reco
 def _complete(settings: Settings, record: Record, flags: Collection[str]) -> Record:
     refused: list[NpcLimsError] = []
     day = records_of_day(settings, record.id)
+    if record.id not in day:  # it may be newer than state, and so may others of its day
+        day = listed_day(settings, record.id)
     for ask in (_ask_codeocean, _ask_s3):
         if not _unknown(record, flags):
             break
@@ -119,7 +124,7 @@ def find_session(settings: Settings, session_id: str) -> tuple[Record | None, li
     if missing is not None:
         return None, missing
     previous = _recorded_day(settings, session_id) or {}
-    observations, reasons = _listing_of_day(settings, session_id)
+    observations, reasons = _listing_of_day(settings, session_id, _LISTING)
     records = reconcile_days(previous, observations)
     records[session_id] = reconcile_session(session_id, None, assign_rows(previous, observations))
     tracked = {one.id for one in records.values() if isinstance(one.tracked, Tracked)}
@@ -137,15 +142,25 @@ def find_session(settings: Settings, session_id: str) -> tuple[Record | None, li
 
 
 def records_of_day(settings: Settings, session_id: str) -> dict[str, Record]:
-    """Return the sessions of a day by id, as recorded; without state, as far as the sources can be queried."""
+    """Return the sessions of a day by id, as recorded; without state, as far as the sources can be queried.
+
+    If *session_id* is none of those recorded, the tracked file beside the state, which may be newer, is read as well.
+    """
     recorded = _recorded_day(settings, session_id)
-    return listed_day(settings, session_id) if recorded is None else recorded
+    if recorded is None:
+        return listed_day(settings, session_id)
+    if session_id in recorded or _beside(settings) is None:
+        return recorded
+    return _listed_day(settings, session_id, recorded, (_ask_tracked,))
 
 
 def listed_day(settings: Settings, session_id: str) -> dict[str, Record]:
     """Return the sessions of a day by id, as the sources list them now and state has recorded the others."""
-    previous = _recorded_day(settings, session_id) or {}
-    observations, _ = _listing_of_day(settings, session_id)
+    return _listed_day(settings, session_id, _recorded_day(settings, session_id) or {}, _LISTING)
+
+
+def _listed_day(settings: Settings, session_id: str, previous: Records, queries: Sequence[Query]) -> dict[str, Record]:
+    observations, _ = _listing_of_day(settings, session_id, queries)
     recordings, _ = _recordings(settings, reconcile_days(previous, observations))
     return reconcile_days(previous, [*observations, *recordings])
 
@@ -173,12 +188,14 @@ def _recorded_day(settings: Settings, session_id: str) -> dict[str, Record] | No
     return reconcile_days(records, [Observation("tracked", facts=said)])
 
 
-def _listing_of_day(settings: Settings, session_id: str) -> tuple[list[Observation], list[str]]:
-    """What the sources that make sessions known have of a day now, and why one of them could not be queried."""
+def _listing_of_day(
+    settings: Settings, session_id: str, queries: Sequence[Query]
+) -> tuple[list[Observation], list[str]]:
+    """What sources that make sessions known have of a day now, and why one of them could not be queried."""
     observations: list[Observation] = []
     reasons: list[str] = []
     day = day_of(session_id)
-    for ask in (_ask_tracked, _ask_training):
+    for ask in queries:
         try:
             observation = ask(settings)
         except NoRemoteState:
@@ -238,7 +255,7 @@ def all_sessions(settings: Settings, why: NpcLimsError) -> Mapping[str, Record]:
 def _all_sessions(settings: Settings, why: NpcLimsError) -> Mapping[str, Record]:
     observations: list[Observation] = []
     reasons: list[str] = []
-    for ask in (_ask_tracked, _ask_training):
+    for ask in _LISTING:
         try:
             observations.append(ask(settings))
         except (MissingCredentials, SourceError, RemoteStateError, InputFileError) as error:
@@ -354,6 +371,10 @@ def _ask_codeocean(settings: Settings, records: Mapping[str, Record], only: Coll
 @source_boundary("s3")
 def _ask_s3(settings: Settings, records: Mapping[str, Record], only: Collection[str]) -> Observation:
     return observe_s3(settings, RememberingStore(settings), records, only)
+
+
+_LISTING: Sequence[Query] = (_ask_tracked, _ask_training)
+"""Queries of the sources that make sessions known."""
 
 
 def flags_of_all(settings: Settings, records: Mapping[str, Record]) -> Iterator[Record]:

@@ -33,6 +33,8 @@ LOST = "901002_2024-05-13"
 """Only its surface channels are left, and they were sorted."""
 TWICE = "901002_2024-05-10"
 """Trained in the morning and in the evening, and not recorded."""
+SPLIT = ("901004_2024-06-05", "901004_2024-06-05_1")
+"""Two tracked recordings, and three training rows."""
 TRAINED = "901006_2024-09-09"
 """In a workbook alone, and uploaded."""
 ADDED_ASSETS = (
@@ -149,7 +151,8 @@ def look_at(kind: str, world: Path, serve: Serve, tmp_path: Path, monkeypatch: p
             old.replace(tracked, "tracked: false\n").replace(assets, "codeocean: false\ns3: null\nstatus: {}\n")
         )
     elif kind == "state without the day":
-        (world / "state/sessions/901001" / f"{SURFACE}.yaml").unlink()
+        for session in (SURFACE, *SPLIT):
+            (world / "state/sessions" / session[:6] / f"{session}.yaml").unlink()
         (world / "state/sessions.jsonl").unlink()
 
 
@@ -282,7 +285,10 @@ def everything(infos: Iterable[npc_lims.SessionInfo]) -> dict[str, dict[str, Any
 
 @pytest.mark.filterwarnings("ignore::npc_lims.LiveStateWarning")
 def test_two_tracked_recordings_of_a_day_have_their_own_assets(anywhere: str) -> None:
-    first, second = "901004_2024-06-05", "901004_2024-06-05_1"
+    first, second = SPLIT
+    assert not npc_lims.get_session_info(first).is_surface_channels
+    with pytest.raises(npc_lims.NoSessionData):
+        npc_lims.get_surface_channel_root(first)
     for session, name in ((first, ADDED_ASSETS[1]), (second, ADDED_ASSETS[2])):
         assert npc_lims.get_session_raw_data_asset(session).name == name
     assert npc_lims.get_session_sorted_data_asset(first).name == ADDED_ASSETS[3]
