@@ -84,10 +84,13 @@ class CodeOceanClient:
     def search(self, **params: Any) -> Iterator[list[dict[str, Any]]]:
         tokens: set[str] = set()
         seen: set[str] = set()
+        previous: list[dict[str, Any]] = []
         body = {"limit": PAGE, "sort_field": "created", "sort_order": "asc", "archived": False, **params}
         for _ in range(_MAX_PAGES):
             page = self._ask("POST", "data_assets/search", parse=_parse_page, json=body)
-            before = len(seen)
+            if page["results"] and page["results"] == previous:
+                raise SourceError(SOURCE, "a page of the search repeats the one before; nothing was used; try again")
+            before, previous = len(seen), page["results"]
             seen.update(asset_id for item in page["results"] if isinstance(asset_id := item.get("id"), str))
             yield page["results"]
             if not page["has_more"]:

@@ -42,7 +42,8 @@ def page(*ids: object, token: object = None) -> dict[str, Any]:
     ("content", "reason", "requests"),
     [
         (lambda number: page(token=str(number)), "holds nothing new", 1),
-        (lambda number: page("a", token=str(number)), "holds nothing new", 2),
+        (lambda number: page("a", token=str(number)), "repeats the one before", 2),
+        (lambda number: page("a", token=None if number else "1"), "repeats the one before", 2),
         (lambda number: page(str(number % 3), token=str(number)), "holds nothing new", 4),
         (lambda number: page(None, token=str(number)), "holds nothing new", 1),
         (lambda number: page(str(number), token="same"), "gives no way to it", 2),
