@@ -234,7 +234,7 @@ class _Parsing:
             return
         header_line, columns = header
         if columns.errors:
-            raise PartError(f"{_cell_name(header_line, columns.errors[0])}, in its header, is an error: correct it")
+            raise PartError(f"{_cell_name(header_line, columns.errors[0])}, in its header, is an error")
         start_column = columns.start_time()
         if start_column is None:
             if next(rows, None) is not None:
@@ -320,7 +320,7 @@ def _saved_value(line: int, cells: Cells, index: int) -> Any:
     value = cells.get(index)
     if value == UNSAVED:
         name = _cell_name(line, index)
-        raise PartError(f"{name} is a formula that was saved without its value: open the workbook in Excel and save it")
+        raise PartError(f"{name} is a formula that was saved without its value")
     return value
 
 
