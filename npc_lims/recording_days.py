@@ -285,9 +285,15 @@ def is_folder_of(name: str, record: Record) -> bool:
 
 
 def _start_of_session(record: Record) -> datetime.datetime | None:
-    """When a session started: its recording if it is tracked, else what its training row says."""
-    start = recording_start(record) if record.tracked else None
-    return datetime.datetime.fromisoformat(record.training.start_time) if start is None and record.training else start
+    """When a session started: its recording or its training row, whichever was first; for ephys the recording.
+
+    Rows are given to ephys sessions by the time of their recordings, to others in their order.
+    """
+    recording = recording_start(record) if record.tracked else None
+    row = datetime.datetime.fromisoformat(record.training.start_time) if record.training else None
+    if recording is None or row is None or is_recording_day([record]):
+        return recording or row
+    return min(recording, row)
 
 
 def _time(start: str) -> datetime.datetime | None:

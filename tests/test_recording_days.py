@@ -250,8 +250,15 @@ FILES = [f"DynamicRouting1_626791_20220815_{time}.hdf5" for time in ("085900", "
             {SESSION: FILES[:3], SECOND: FILES[3:]},
         ),
         ({SESSION: record(), SECOND: record(SECOND, tracked=False, training=EVENING)}, {SESSION: FILES, SECOND: FILES}),
+        (
+            {
+                SESSION: record(tracked=tracked("behavior", allen_path=PATH.format("20-00-00")), training=MORNING),
+                SECOND: record(SECOND, tracked=False, training=TASK),
+            },
+            {SESSION: FILES[:2], SECOND: FILES[2:]},
+        ),
     ],
-    ids=["one", "two rows", "a recording and a row", "no start"],
+    ids=["one", "two rows", "a recording and a row", "no start", "a row before the path"],
 )
 def test_each_session_of_a_day_has_its_own_files(day: dict[str, Record], files: dict[str, list[str]]) -> None:
     assert {id_: files_of_session(FILES, id_, day) for id_ in files} == files
