@@ -188,7 +188,7 @@ def observe_codeocean(
     """
     wanted = sorted(records if only is None else [session_id for session_id in records if session_id in only])
     subjects = sorted({subject_of(session_id) for session_id in wanted})
-    recorded = {asset.id for session_id in wanted for asset in _recorded_assets(records[session_id])}
+    recorded = {id_ for session_id in wanted for id_ in _recorded_ids(records[session_id])}
     found = fetch_assets(client, subjects, recorded, by_subject=by_subject, progress=progress)
     sure = _without_doubtful(wanted, records, found.invalid)
     vanished = _check_vanished(client, found, [records[session_id] for session_id in sure])
@@ -221,7 +221,7 @@ def _without_doubtful(
         for session_id in wanted
         if day_of(session_id) not in days
         and subject_of(session_id) not in subjects
-        and not (ids and any(asset.id in ids for asset in _recorded_assets(records[session_id])))
+        and not (ids and any(id_ in ids for id_ in _recorded_ids(records[session_id])))
     ]
 
 
@@ -325,6 +325,13 @@ def _recorded_assets(record: Record) -> Iterator[Asset]:
     if isinstance(record.codeocean, CodeOcean):
         facts = (getattr(record.codeocean, name) for name in CodeOcean.model_fields)
         yield from (fact for fact in facts if isinstance(fact, Asset))
+
+
+def _recorded_ids(record: Record) -> Iterator[str]:
+    """Yield the ids of a session's assets, errored results included."""
+    yield from (asset.id for asset in _recorded_assets(record))
+    if isinstance(record.codeocean, CodeOcean):
+        yield from record.codeocean.errored
 
 
 def _check_vanished(client: AssetClient, found: FoundAssets, records: Collection[Record]) -> list[InvalidAsset]:

@@ -212,6 +212,14 @@ def test_an_item_that_is_no_asset_costs_no_other(tmp_path: Path, broken: object)
     assert isinstance(other.raw, Asset), "what was found is recorded"
 
 
+def test_an_errored_result_whose_name_was_damaged_stays_errored(tmp_path: Path) -> None:
+    before = by_id(record(SESSION, codeocean=no_assets(raw=asset(), errored={NEW_ID: "only 6 files"})), record(OTHER))
+    moved = {**make_asset(NEW_SORTED), "name": f"{OTHER_NAME}_sorted_2024-07-11_99-99-99"}
+    found = look(tmp_path, before, make_asset(RAW_NAME), moved, make_asset(OTHER_NAME))
+    assert found.failure is not None
+    assert reconcile(before, [found])[SESSION].codeocean == before[SESSION].codeocean
+
+
 def test_a_recorded_asset_whose_name_was_damaged_is_not_gone(tmp_path: Path) -> None:
     before = by_id(recorded(), record(OTHER))
     for name in (None, "\x00\x01damaged", "\ud800"):
