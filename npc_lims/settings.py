@@ -190,8 +190,8 @@ class Settings(pydantic.BaseModel):
         # they are parts of the path of a URL, in which such a part means another repository
         if ".." in value or "." in value.split("/"):
             raise ValueError("must not hold .. (nor a part that is . alone)")
-        if not value.isprintable():
-            raise ValueError("holds control characters")
+        if not value.isprintable() or re.search(r"[\s:?]", value):
+            raise ValueError("holds spaces, control characters, : or ?, as no branch, tag or commit does")
         return value
 
     @pydantic.field_validator(

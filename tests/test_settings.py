@@ -88,6 +88,8 @@ def test_the_more_special_variable_wins(tmp_path: Path) -> None:
         ("NPC_LIMS_REF", "a/./b"),
         ("NPC_LIMS_REF", "main..x"),
         ("NPC_LIMS_REF", "a\nb"),
+        ("NPC_LIMS_REF", "https://me:pw@example.org"),
+        ("NPC_LIMS_REF", "main?sig=1"),
         ("NPC_LIMS_REPO", "../a"),
         ("NPC_LIMS_TRAINING", "gs://bucket/folder"),
         ("NPC_LIMS_CODEOCEAN_BUCKET", "a/b"),

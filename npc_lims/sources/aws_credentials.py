@@ -10,7 +10,7 @@ from npc_lims.utils.redaction import register_secret
 if TYPE_CHECKING:
     from npc_lims.settings import Settings
 
-__all__ = ["check_keys", "register_credentials", "register_session_token"]
+__all__ = ["check_keys", "register_credentials", "register_session_token", "retrieval_failure"]
 
 
 def check_keys(settings: Settings) -> None:
@@ -35,11 +35,19 @@ def register_credentials(session: Any) -> None:
     """Have the secrets that boto3 found redacted, such as those of a profile.
 
     Raises:
-        MissingCredentials: The profile has an empty key id or secret.
+        MissingCredentials: The profile has an empty key id or secret, or what it names gives no credentials.
+        BotoCoreError: It cannot be used otherwise.
     """
     from botocore.credentials import RefreshableCredentials
+    from botocore.exceptions import BotoCoreError
 
-    found = session.get_credentials()
+    try:
+        found = session.get_credentials()
+    except BotoCoreError:
+        raise
+    except Exception as error:  # whatever botocore meets in the output of a program, or the answer of a server
+        file = error.filename if isinstance(error, OSError) else None
+        raise retrieval_failure(f"{error.strerror}: {file}" if file else type(error).__name__) from None
     if found is None or isinstance(found, RefreshableCredentials):
         return  # those are known as soon as they are sent
     for name, value in (("aws_access_key_id", found.access_key), ("aws_secret_access_key", found.secret_key)):
@@ -47,6 +55,18 @@ def register_credentials(session: Any) -> None:
             raise MissingCredentials(f"{name} is empty in ~/.aws (profile {session.profile_name}): set it")
     register_secret(found.secret_key)
     register_secret(found.token)
+
+
+def retrieval_failure(reason: str) -> MissingCredentials:
+    """Return the error for credentials that a program or server of ~/.aws should have given.
+
+    Args:
+        reason: Without what that printed or answered, in which secrets may be.
+    """
+    return MissingCredentials(
+        f"AWS credentials could not be retrieved ({reason}); check AWS_PROFILE and ~/.aws: "
+        "aws sts get-caller-identity shows more"
+    )
 
 
 def register_session_token(request: Any, **_: Any) -> None:

@@ -16,7 +16,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from npc_lims.environment import in_github_actions
 from npc_lims.errors import MissingCredentials, NpcLimsError, SourceError
-from npc_lims.sources.aws_credentials import check_keys, register_credentials, register_session_token
+from npc_lims.sources.aws_credentials import (
+    check_keys,
+    register_credentials,
+    register_session_token,
+    retrieval_failure,
+)
 from npc_lims.sources.s3_pages import ListingCheck, check_answer
 from npc_lims.utils.ca_bundle import AWS_BUNDLE, ca_bundle_failure
 
@@ -364,6 +369,8 @@ class _S3Errors:
             raise MissingCredentials(f"no AWS credentials: {_remedy()}") from None
         if isinstance(error, (exceptions.PartialCredentialsError, exceptions.ProfileNotFound)):
             raise MissingCredentials(f"{error}: check AWS_PROFILE and ~/.aws") from None
+        if isinstance(error, exceptions.CredentialRetrievalError):
+            raise retrieval_failure(str(error.kwargs.get("provider"))) from None
         if isinstance(error, (exceptions.SSOError, exceptions.TokenRetrievalError)):
             raise SourceError("s3", f"no single sign-on ({error}): aws sso login --profile PROFILE") from None
         if isinstance(error, (exceptions.BotoCoreError, exceptions.HTTPClientError, OSError)):

@@ -35,13 +35,15 @@ def ca_bundle_failure(error: BaseException, variables: tuple[str, ...] = HTTP_BU
     # requests raises a bare OSError for a missing bundle, the others what opening the file gives
     is_file = any(isinstance(one, (FileNotFoundError, PermissionError, IsADirectoryError)) for one in reasons)
     is_tls = any(isinstance(one, ssl.SSLError) and _OF_CERTIFICATES.search(str(one)) for one in reasons)
-    if not (is_file or is_tls or any(bundle in str(one) for one in reasons)):
-        return None
-    if not Path(bundle).exists():
+    is_named = any(bundle in str(one) for one in reasons)
+    is_suspect = is_file or is_tls or is_named
+    if is_suspect and not Path(bundle).exists():
         return f"{variable} names a CA bundle that does not exist ({bundle}); correct or unset {variable}"
-    if not os.access(bundle, os.R_OK):
+    if is_suspect and not os.access(bundle, os.R_OK):
         return f"{variable} names a CA bundle that may not be read ({bundle}); correct or unset {variable}"
-    return f"no certificate was accepted with the CA bundle {bundle}; correct or unset {variable}"
+    if is_tls or is_named:  # a file that is missing is another one
+        return f"no certificate was accepted with the CA bundle {bundle}; correct or unset {variable}"
+    return None
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -229,3 +229,50 @@ def test_a_secret_that_a_library_quotes_is_redacted(aws: Path, monkeypatch: pyte
     shown = "".join(traceback.format_exception(type(caught.value), caught.value, caught.value.__traceback__))
     assert "session-token" not in shown
     assert "an-invented-" not in shown
+
+
+_PROGRAMS = {
+    "it fails": ("import sys; sys.exit('an-invented-secret')", "custom-process"),
+    "no JSON": ("print('an-invented-secret')", "JSONDecodeError"),
+    "a list": ("print([])", "AttributeError"),
+    "no secret": ('print(\'{\\"Version\\": 1, \\"AccessKeyId\\": \\"an-invented-secret\\"}\')', "custom-process"),
+}
+
+
+@pytest.mark.parametrize("program", _PROGRAMS)
+def test_a_program_that_gives_no_credentials_is_blamed_without_its_output(aws: Path, program: str) -> None:
+    code, reason = _PROGRAMS[program]
+    (aws / "config").write_text(f'[default]\ncredential_process = {sys.executable} -c "{code}"\n')
+    with pytest.raises(MissingCredentials) as caught:
+        open_store(load_settings(folder=aws)).has_any("bucket", "")
+    assert str(caught.value).startswith(
+        f"AWS credentials could not be retrieved ({reason}); check AWS_PROFILE and ~/.aws"
+    )
+    assert "an-invented-secret" not in str(caught.value)
+
+
+def test_a_program_that_is_missing_is_named_and_no_ca_bundle(aws: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bundle = aws / "bundle.pem"
+    bundle.write_text("")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))
+    missing = aws / "missing"
+    (aws / "config").write_text(f"[default]\ncredential_process = {missing}\n")
+    with pytest.raises(MissingCredentials, match="could not be retrieved") as caught:
+        open_store(load_settings(folder=aws)).has_any("bucket", "")
+    assert str(missing) in str(caught.value)
+    assert "CA_BUNDLE" not in str(caught.value)
+
+
+def test_a_token_file_that_is_missing_is_named_and_no_ca_bundle(
+    aws: Path, monkeypatch: pytest.MonkeyPatch, serve: Serve
+) -> None:
+    bundle = aws / "bundle.pem"
+    bundle.write_text("")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))
+    monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(aws / "missing"))
+    monkeypatch.setenv("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/reader")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", serve(_Denying()).url)
+    with pytest.raises(SourceError) as caught:
+        open_store(load_settings(folder=aws)).has_any("bucket", "")
+    assert str(aws / "missing") in str(caught.value)
+    assert "CA_BUNDLE" not in str(caught.value)
