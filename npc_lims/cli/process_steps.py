@@ -154,6 +154,8 @@ def _told_in_all(outcome: Outcome, nothing: str) -> str:
 
 
 def _as_markdown(outcome: Outcome, nothing: str) -> str:
+    from npc_lims.review.report import SUMMARY_BYTES, cut
+
     told = _told_in_all(outcome, nothing)
     lines = [f"**{told}**", ""] if told else []
     if outcome.steps:
@@ -164,7 +166,7 @@ def _as_markdown(outcome: Outcome, nothing: str) -> str:
         ]
         lines.append("")
     lines += [f"- {_cell(failure)}" for failure in dict.fromkeys(outcome.failures)]
-    return "\n".join(lines) + "\n"
+    return cut(lines, SUMMARY_BYTES)
 
 
 def _cell(text: str) -> str:

@@ -172,9 +172,17 @@ def read_one(settings: Settings, session_id: str, ttl: float | None = None) -> d
         found = _fetch_own_file(settings, session_id)
         if found is not None:
             _single.put(question, (time.monotonic(), found))
+            _fetch_times(settings, path)
+            _warn_if_stale(settings, Origin("github", _where(settings)))
             return found
     line = read_snapshot(settings, ttl).lines.find(session_id)
     return None if line is None else _facts_of(line)
+
+
+def _fetch_times(settings: Settings, path: Path) -> None:
+    """Fetch the `sync.yaml` beside a published snapshot once a day."""
+    once = settings.model_copy(update={"attempts": 1})
+    fetch_daily(sync_copy_path(path), lambda: fetch_file(once, f"state/{SYNC_FILE}"))
 
 
 def _facts_of(line: bytes) -> dict[str, Any]:
@@ -309,8 +317,7 @@ def _read_published(settings: Settings, ttl: float) -> Snapshot:
         return _of_mirror(mirror, mirrored[1])
     try:
         lines = _ask(path, lambda: Lines(fetch_snapshot(settings, read_cached_snapshot(settings))))
-        once = settings.model_copy(update={"attempts": 1})
-        fetch_daily(sync_copy_path(path), lambda: fetch_file(once, f"state/{SYNC_FILE}"))
+        _fetch_times(settings, path)
         return Snapshot(lines, Origin("github", place, age=0.0))
     except RemoteStateError as error:
         failure = error

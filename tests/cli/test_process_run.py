@@ -9,11 +9,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import typer
 
+from npc_lims.cli.process_steps import Outcome, report
 from npc_lims.errors import NpcLimsError
 from npc_lims.processing.runs import Run
 from npc_lims.processing.runs_file import read_runs
 from npc_lims.publishing.runs import publish_runs
+from npc_lims.review.report import SUMMARY_BYTES
 from npc_lims.settings import load_settings
 from tests.integration.world import Done, commit_all, run_cli, run_git
 from tests.processing.rig import SESSIONS, TOKEN, Rig, make_rig, posts, write_sessions, writes
@@ -356,3 +359,11 @@ def test_a_change_that_fails_leaves_the_branch_alone(remote: Path, tmp_path: Pat
     with pytest.raises(NpcLimsError, match="no"):
         publish_runs(checkout / "state", change)  # type: ignore[arg-type]
     assert subjects(remote) == ["state"]
+
+
+def test_a_summary_stays_below_the_size_that_github_takes(tmp_path: Path) -> None:
+    summary = tmp_path / "summary.md"
+    with pytest.raises(typer.Exit):
+        report(Outcome([], [f"{number}: {'x' * 3900}" for number in range(400)]), "nothing", summary)
+    assert summary.stat().st_size <= SUMMARY_BYTES
+    assert "would not fit" in summary.read_text().splitlines()[-1]

@@ -103,6 +103,19 @@ def test_a_fresh_state_is_no_warning_and_one_request_a_day(github: GitHub, tmp_p
     assert all_paths(github)[6:] == [SNAPSHOT, SYNC]
 
 
+def test_whoever_reads_one_session_at_a_time_is_warned_too(github: GitHub, tmp_path: Path) -> None:
+    publish(github, tmp_path / "fork", s3=ago(days=9))
+    with pytest.warns(npc_lims.StaleStateWarning, match="s3 .last read completely 9 days ago, ") as caught:
+        assert npc_lims.get_session_info(ONE).id == ONE
+    assert len(caught) == 1
+    before = all_paths(github)
+    assert before[1:] == [SYNC]
+    let_age(3600)
+    with pytest.warns(npc_lims.StaleStateWarning):
+        assert npc_lims.get_session_info(ONE).id == ONE
+    assert all_paths(github) == [*before, before[0]], "asked for once a day"
+
+
 def test_what_the_cache_answers_needs_no_check(github: GitHub, tmp_path: Path) -> None:
     publish(github, tmp_path / "fork")
     assert npc_lims.get_session_info()
