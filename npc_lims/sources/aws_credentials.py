@@ -46,8 +46,8 @@ def register_credentials(session: Any) -> None:
     except BotoCoreError:
         raise
     except Exception as error:  # whatever botocore meets in the output of a program, or the answer of a server
-        file = error.filename if isinstance(error, OSError) else None
-        raise retrieval_failure(f"{error.strerror}: {file}" if file else type(error).__name__) from None
+        is_file = isinstance(error, OSError) and error.filename is not None
+        raise retrieval_failure(str(error) if is_file else type(error).__name__) from None
     if found is None or isinstance(found, RefreshableCredentials):
         return  # those are known as soon as they are sent
     for name, value in (("aws_access_key_id", found.access_key), ("aws_secret_access_key", found.secret_key)):
