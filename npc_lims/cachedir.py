@@ -40,6 +40,7 @@ _NESTED = "history"
 """The folder of the cache that has folders in it; all others hold files."""
 _FOLDERS = frozenset({"snapshots", "training", "locks", "failures", _NESTED})
 _PRIVATE = 0o700
+_PRIVATE_FILE = 0o600
 _HAS_OWNERS = hasattr(os, "geteuid")
 
 _warned: Memo[bool] = Memo(size=64, seconds=24 * 3600)
@@ -181,9 +182,11 @@ def _trusted_stat(path: Path, folder: Path, is_kind: Callable[[int], bool]) -> o
 
 
 def _make_private(path: Path, status: os.stat_result) -> None:
-    if _HAS_OWNERS and status.st_uid == os.geteuid() and status.st_mode & 0o077:
+    mode = stat.S_IMODE(status.st_mode)
+    private = mode & (_PRIVATE if stat.S_ISDIR(status.st_mode) else _PRIVATE_FILE)
+    if _HAS_OWNERS and status.st_uid == os.geteuid() and mode != private:
         with contextlib.suppress(OSError):
-            path.chmod(stat.S_IMODE(status.st_mode) & _PRIVATE)
+            path.chmod(private)
 
 
 def _warn_once(path: Path, folder: Path, reason: str) -> None:

@@ -67,7 +67,7 @@ def test_a_cache_of_before_is_made_private(github: GitHub) -> None:
     npc_lims.get_session_info()
     cache = Path(os.environ["NPC_LIMS_CACHE_DIR"])
     for path in [cache, *cache.rglob("*")]:
-        path.chmod(0o777 if path.is_dir() else 0o666)
+        path.chmod(0o777)
     npc_lims.clear_caches()
     assert npc_lims.get_session_info()
     assert oct(stat.S_IMODE(cached_files()[0].stat().st_mode)) == "0o600", "what is read"

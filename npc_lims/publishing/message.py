@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from npc_lims.session_id import subject_of
 from npc_lims.state.diff import GROUPS, SessionChange, grouped, word_counts
+from npc_lims.utils.text import single_line
 
 __all__ = ["TOKEN_PATTERN", "commit_body", "commit_message", "commit_subject", "defused", "trailer_lines"]
 
@@ -102,4 +103,4 @@ def trailer_lines(trailers: Mapping[str, str | Sequence[str]]) -> Iterable[str]:
             raise ValueError(f"{token!r} is no trailer token: it may have letters, digits and hyphens")
         for one in [value] if isinstance(value, str) else value:
             # a line feed would end the trailer, and begin another one
-            yield f"{token}: {' '.join(one.split())}".rstrip()
+            yield f"{token}: {single_line(one)}".rstrip()

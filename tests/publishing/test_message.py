@@ -100,8 +100,8 @@ def test_a_token_that_git_would_not_read(token: str) -> None:
 
 
 def test_a_value_stays_in_its_line() -> None:
-    message = commit_message([NEW], {"Why": "a\nSigned-off-by: somebody\n"})
-    assert trailers_in(message) == ["Why: a Signed-off-by: somebody"]
+    message = commit_message([NEW], {"Why": "a\nSigned-off-by: somebody\x1b[2J\n"})
+    assert trailers_in(message) == [r"Why: a Signed-off-by: somebody\x1b[2J"]
 
 
 @given(changes)
