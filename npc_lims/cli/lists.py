@@ -12,6 +12,7 @@ from typing import Any
 import typer
 
 from npc_lims.errors import NpcLimsError
+from npc_lims.utils.text import visible
 
 __all__ = ["csv_option", "json_option", "one_style", "print_csv", "print_json"]
 
@@ -67,10 +68,14 @@ def print_csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None
 
 
 class _Lines:
-    """Standard output, with lines that end as those of other commands do."""
+    """Standard output, with lines that end as those of other commands do.
+
+    A program gets what is recorded; a terminal gets control characters as escapes, as it would obey them.
+    """
 
     def write(self, line: str) -> int:
-        return sys.stdout.write(line[: -len("\r\n")] + "\n")
+        line = line[: -len("\r\n")]
+        return sys.stdout.write((visible(line) if sys.stdout.isatty() else line) + "\n")
 
 
 def _at(row: Mapping[str, Any], column: str) -> Any:

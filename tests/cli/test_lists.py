@@ -17,3 +17,15 @@ def test_whatever_people_type_is_read_back(capsys: pytest.CaptureFixture[str]) -
     printed = capsys.readouterr().out
     assert [row["notes"] for row in csv.DictReader(io.StringIO(printed, newline=""))] == HARD
     assert printed.startswith("id,notes\n0,")
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_terminal_gets_no_control_characters(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = _Terminal()
+    monkeypatch.setattr("sys.stdout", terminal)
+    print_csv(["notes"], [{"notes": "\x1b[2J\u202ea"}])
+    assert terminal.getvalue() == "notes\n\\x1b[2J\\u202ea\n"
