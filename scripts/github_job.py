@@ -63,7 +63,7 @@ def update_issue(update: Callable[[], str]) -> None:
     from npc_lims.utils.text import single_line
 
     try:
-        print(update())
+        print(single_line(update()))  # it may quote GitHub's answer
     except GitHubError as error:
         message = single_line(error).replace("%", "%25")
         if error.status != _GONE:

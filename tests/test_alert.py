@@ -345,3 +345,10 @@ def test_a_repository_without_issues_is_a_warning(serve: Serve, workflow_hub: Hu
         "::warning::no issue reports what fails: looking for issues labelled "
     )
     assert "Issues has been disabled" in done.stdout
+
+
+def test_what_github_answers_gives_the_runner_no_command() -> None:
+    script = "from github_job import update_issue; update_issue(lambda: 'reported in x\\n::error::y\\x1b[2J##[group]z')"
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "scripts"), str(ROOT)])}
+    done = subprocess.run([sys.executable, "-S", "-c", script], env=environ, capture_output=True, text=True, check=True)
+    assert done.stdout == "reported in x ::error::y\\x1b[2J##\\[group]z\n"
