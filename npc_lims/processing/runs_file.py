@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,6 +30,7 @@ __all__ = [
     "render_runs",
     "runs_path",
     "runs_schema",
+    "verify_run_files",
     "verify_runs",
     "write_runs",
 ]
@@ -169,22 +170,36 @@ def verify_runs(state: Path) -> list[str]:
     Runs of sessions that the state does not have are welcome: sessions go when nobody lists them any more.
     """
     folder = state / RUNS
+    paths = sorted(folder.iterdir()) if folder.is_dir() else []
+    files = {
+        f"{RUNS}/{path.name}": path.read_bytes() if path.is_file() else None
+        for path in paths
+        if not path.name.startswith(TEMPORARY)
+    }
+    return verify_run_files(state, files)
+
+
+def verify_run_files(state: Path, files: Mapping[str, bytes | None]) -> list[str]:
+    """Return the problems of the files of runs as `verify_runs`, given what they hold, wherever they are.
+
+    Args:
+        state: The state folder in messages.
+        files: Content by path in that folder, with forward slashes; None for what is not a file.
+    """
     found: list[str] = []
-    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        if path.name.startswith(TEMPORARY):
-            continue
-        if not (path.is_file() and path.suffix == ".yaml" and PROCESS_NAME.fullmatch(path.stem)):
+    for name, content in files.items():
+        path = state / name
+        if content is None or path != runs_path(state, path.stem) or not PROCESS_NAME.fullmatch(path.stem):
             found.append(f"{path}: not the runs of a process; its name is <process>.yaml")
             continue
         try:
-            found += _verify_file(path)
+            found += _verify_file(path, content)
         except StateError as error:
             found.append(str(error))
     return found
 
 
-def _verify_file(path: Path) -> list[str]:
-    content = path.read_bytes()
+def _verify_file(path: Path, content: bytes) -> list[str]:
     runs = parse_runs(content, path)
     found = []
     if with_unix_lines(content) != render_runs(path.stem, runs):

@@ -18,7 +18,7 @@ from npc_lims.git import Repository, find_repository
 from npc_lims.processing.pipelines import PIPELINES_FILE
 from npc_lims.processing.record import Recorded
 from npc_lims.processing.runs import Run
-from npc_lims.processing.runs_file import RUNS, verify_runs
+from npc_lims.processing.runs_file import RUNS, verify_run_files
 from npc_lims.publishing.branch import (
     catch_up,
     check_checkout,
@@ -109,7 +109,7 @@ def publish_runs(
         recorded = change(tree.root / inside)
         if not stage(tree, inside):
             return None, False
-        verify_commit(tree, commit(tree, inside, runs_message(recorded, trailers), who), inside, verify_runs, RUNS)
+        verify_commit(tree, commit(tree, inside, runs_message(recorded, trailers), who), inside, verify_run_files, RUNS)
         return None, True
 
     # of a shallow clone, no more than the newest commit is needed

@@ -5,20 +5,19 @@ Hooks, filters and sparse checkouts come between the two, and readers get what i
 
 from __future__ import annotations
 
-import os
-import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from npc_lims.errors import StateError
 from npc_lims.git import Repository
-from npc_lims.state.store import verify_state
-from npc_lims.state.sync_file import read_sync_file
+from npc_lims.state.snapshot import SNAPSHOT
+from npc_lims.state.store import check_session_path, verify_contents
+from npc_lims.state.sync_file import SYNC_FILE, parse_sync_file
 
 __all__ = ["verify_commit", "verify_sessions"]
 
-Check = Callable[[Path], Sequence[str]]
-"""Return the problems of a state folder, each with its file."""
+Check = Callable[[Path, Mapping[str, bytes]], Sequence[str]]
+"""Return the problems of a state folder, each with its file, given the contents of files by their paths in it."""
 
 
 def verify_commit(repository: Repository, commit: str, state: str, check: Check, part: str = "") -> None:
@@ -33,12 +32,7 @@ def verify_commit(repository: Repository, commit: str, state: str, check: Check,
     """
     blobs = repository.list_files(commit, f"{state}/{part}" if part else state)
     contents = repository.read_blobs(blobs.values())
-    with tempfile.TemporaryDirectory() as folder:
-        for path, blob in blobs.items():
-            file = Path(folder, path)
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(contents[blob])
-        problems = [problem.replace(f"{folder}{os.sep}", "") for problem in check(Path(folder, state))]
+    problems = check(Path(state), {path[len(state) + 1 :]: contents[blob] for path, blob in blobs.items()})
     if problems:
         more = f" (and {len(problems) - 1:,} more)" if len(problems) > 1 else ""
         raise StateError(
@@ -47,11 +41,19 @@ def verify_commit(repository: Repository, commit: str, state: str, check: Check,
         )
 
 
-def verify_sessions(state: Path) -> list[str]:
+def verify_sessions(folder: Path, files: Mapping[str, bytes]) -> list[str]:
     """Return the problems of session files, snapshot and sync.yaml."""
-    problems = verify_state(state)
+    problems = verify_contents(folder, files.get(SNAPSHOT), _sessions(folder, files))
     try:
-        read_sync_file(state)
+        if SYNC_FILE in files:
+            parse_sync_file(files[SYNC_FILE], str(folder / SYNC_FILE))
     except StateError as error:
         problems.append(str(error))
     return problems
+
+
+def _sessions(folder: Path, files: Mapping[str, bytes]) -> Iterator[tuple[Path, bytes]]:
+    for name, content in files.items():
+        if name.startswith("sessions/"):
+            check_session_path(folder, folder / name)
+            yield folder / name, content

@@ -40,7 +40,17 @@ from npc_lims.state.snapshot import (
 from npc_lims.status import compute_status
 from npc_lims.utils.yaml_reader import load_yaml
 
-__all__ = ["Loaded", "parse_record", "read_record", "read_state", "session_path", "verify_state", "write_state"]
+__all__ = [
+    "Loaded",
+    "check_session_path",
+    "parse_record",
+    "read_record",
+    "read_state",
+    "session_path",
+    "verify_contents",
+    "verify_state",
+    "write_state",
+]
 
 # Waiting for the disk to flush is what takes the time, not computing.
 _WRITERS = 16
@@ -181,35 +191,47 @@ def verify_state(folder: Path) -> list[str]:
     """
     if not folder.is_dir():
         return [f"{folder}: there is no such folder"]
+    snapshot = folder / SNAPSHOT
+    sessions = ((path, path.read_bytes()) for _, path in _session_files(folder))
+    return verify_contents(folder, snapshot.read_bytes() if snapshot.is_file() else None, sessions)
+
+
+def verify_contents(folder: Path, snapshot: bytes | None, sessions: Iterable[tuple[Path, bytes]]) -> list[str]:
+    """Return the problems of a state folder as `verify_state`, given what its files hold, wherever they are.
+
+    Args:
+        folder: The folder in messages.
+        snapshot: Content of the snapshot; None if there is none.
+        sessions: Path and content of each session file. A StateError that they raise is a problem, and ends them.
+    """
+    path = folder / SNAPSHOT
+    if snapshot is None:
+        return [f"{path}: missing; run npc-lims sync to make it"]
     try:
-        content = (folder / SNAPSHOT).read_bytes()
-        lines = split_lines(content)
-    except FileNotFoundError:
-        return [f"{folder / SNAPSHOT}: missing; run npc-lims sync to make it"]
+        lines = split_lines(snapshot)
     except ValueError as error:
-        return [f"{folder / SNAPSHOT}: {error}; run npc-lims sync to make it anew"]
+        return [f"{path}: {error}; run npc-lims sync to make it anew"]
     found: list[str] = []
-    by_id = _verify_lines(folder / SNAPSHOT, lines, found)
-    with_carriage_returns = [folder / SNAPSHOT] if content != with_unix_lines(content) else []
+    by_id = _verify_lines(path, lines, found)
+    with_carriage_returns = [path] if snapshot != with_unix_lines(snapshot) else []
+    ids = set()
     try:
-        files = dict(_session_files(folder))
+        for path, content in sessions:
+            ids.add(path.stem)
+            expected = by_id.get(path.stem)
+            if expected is not None and with_unix_lines(content) == expected:
+                if content != expected:
+                    with_carriage_returns.append(path)
+                continue
+            reason = "not in the snapshot" if expected is None else "does not say what the snapshot says"
+            found.append(f"{path}: {reason}")
+            try:
+                parse_record(content, path)
+            except StateError as error:
+                found.append(str(error))
     except StateError as error:
         return [*found, str(error)]
-    for session_id, path in files.items():
-        content = path.read_bytes()
-        if session_id not in by_id:
-            found.append(f"{path}: not in the snapshot")
-        elif with_unix_lines(content) == by_id[session_id]:
-            if content != by_id[session_id]:
-                with_carriage_returns.append(path)
-            continue
-        else:
-            found.append(f"{path}: does not say what the snapshot says")
-        try:
-            parse_record(content, path)
-        except StateError as error:
-            found.append(str(error))
-    gone = [session_path(folder, session_id) for session_id in by_id if session_id not in files]
+    gone = [session_path(folder, session_id) for session_id in by_id if session_id not in ids]
     found += [f"{path}: in the snapshot, but there is no such file" for path in gone]
     return found + _describe_carriage_returns(folder, with_carriage_returns)
 
@@ -303,13 +325,16 @@ def _session_files(folder: Path) -> Iterator[tuple[str, Path]]:
             if entry.name.startswith(TEMPORARY):
                 continue
             path = Path(entry.path)
-            if not _is_session_file(folder, path):
-                raise StateError(f"{path}: not the file of a session; its name is <subject>/<session id>.yaml")
+            check_session_path(folder, path)
             yield path.stem, path
 
 
-def _is_session_file(folder: Path, path: Path) -> bool:
-    try:
-        return path.suffix == ".yaml" and path == session_path(folder, path.stem)
-    except ValueError:  # its name is no session id
-        return False
+def check_session_path(folder: Path, path: Path) -> None:
+    """
+    Raises:
+        StateError: A session file of the state *folder* cannot have that path.
+    """
+    with contextlib.suppress(ValueError):  # its name is not a session id
+        if path.suffix == ".yaml" and path == session_path(folder, path.stem):
+            return
+    raise StateError(f"{path}: not the file of a session; its name is <subject>/<session id>.yaml")
