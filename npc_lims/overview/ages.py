@@ -12,9 +12,7 @@ from npc_lims.state.sync_times import STALE_AFTER, age_of
 if TYPE_CHECKING:
     from npc_lims.state.sync_file import SyncFile
 
-__all__ = ["LATE_AFTER", "SourceAge", "source_ages"]
-
-LATE_AFTER = STALE_AFTER
+__all__ = ["SourceAge", "source_ages"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +51,7 @@ def _age(name: str, sync_file: SyncFile, now: datetime.datetime) -> SourceAge:
         name,
         None if age is None else source.last_complete,
         age,
-        is_late=age is None or age > LATE_AFTER,
+        is_late=age is None or age > STALE_AFTER,
         failure=None if failure is None else failure.reason,
         failing_since=None if failure is None else failure.at,
     )

@@ -11,12 +11,13 @@ import datetime
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from npc_lims.overview.ages import LATE_AFTER, source_ages
+from npc_lims.overview.ages import source_ages
 from npc_lims.overview.past import LOOK_BACK, Past
 from npc_lims.overview.stalls import Stall, Waiting, find_stalls
 from npc_lims.review.report import counted
 from npc_lims.session_id import split_session_id
 from npc_lims.state.snapshot import newest_first
+from npc_lims.state.sync_times import STALE_AFTER
 from npc_lims.utc import utc_text
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ def matters(
 def _late(sync_file: SyncFile, now: datetime.datetime) -> Iterable[Matter]:
     ages = source_ages(sync_file, now)
     failing = [age for age in ages if age.failure is not None]
-    hours = f"{LATE_AFTER.total_seconds() / 3600:.0f} hours"
+    hours = f"{STALE_AFTER.total_seconds() / 3600:.0f} hours"
     yield Matter(
         "late",
         f"{counted(len(failing), 'source')} could not be asked by the last sync",

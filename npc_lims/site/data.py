@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from npc_lims.links import Links, web_address
 from npc_lims.model import SECTIONS
-from npc_lims.overview.ages import LATE_AFTER, source_ages
+from npc_lims.overview.ages import source_ages
 from npc_lims.overview.attention import Matter
 from npc_lims.overview.totals import LABELS, STATUS_FLAGS, count_sessions, funnel, months, status_symbol
 from npc_lims.rows import allen_path_of, platform_of, project_of
+from npc_lims.state.sync_times import STALE_AFTER
 
 if TYPE_CHECKING:
     import datetime
@@ -86,7 +87,7 @@ def overview_part(records: Sequence[Facts]) -> dict[str, Any]:
 
 def sources_part(sync_file: SyncFile, now: datetime.datetime) -> list[dict[str, Any]]:
     """When each source last answered. Whether that is late is for the page to say: it is looked at later."""
-    hours = int(LATE_AFTER.total_seconds() // 3600)
+    hours = int(STALE_AFTER.total_seconds() // 3600)
     found = []
     for age in source_ages(sync_file, now):
         source = sync_file.sources.get(age.name)
