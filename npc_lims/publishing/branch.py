@@ -9,7 +9,6 @@ import re
 import shutil
 import tempfile
 import time
-import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -124,18 +123,49 @@ def identity(repository: Repository) -> Mapping[str, str]:
 
 @contextlib.contextmanager
 def worktree(repository: Repository) -> Iterator[Repository]:
-    """A second set of files of the repository, which goes when it is done with."""
-    trees = repository.git_folder / "npc-lims" / "trees"
+    """A second set of files of the repository, none of them checked out yet, which goes when it is done with."""
+    git_folder = repository.git_folder
+    trees = git_folder / "npc-lims" / "trees"
     trees.mkdir(parents=True, exist_ok=True)
     _remove_leftovers(trees)
     folder = Path(tempfile.mkdtemp(dir=trees))
-    repository.run("worktree", "prune")
     try:
-        repository.run("worktree", "add", "--quiet", "--detach", "--force", str(folder / "tree"), "HEAD")
+        _add_worktree(repository, git_folder, folder)
         yield Repository(folder / "tree")
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        repository.run("worktree", "prune")
+        _remove_worktree(folder)
+
+
+def _add_worktree(repository: Repository, git_folder: Path, folder: Path) -> None:
+    """Add the worktree `tree` in *folder*.
+
+    `git worktree add` writes a HEAD of zeros first. Who fetches at that instant fails with `bad object`, and so does
+    everybody from then on if it is killed there. So its files, as gitrepository-layout(5) has them, are moved into
+    place at once; only where references are not files (reftable) does git make them.
+    """
+    tree = folder / "tree"
+    if (git_folder / "reftable").is_dir():
+        repository.run("worktree", "add", "--quiet", "--detach", "--force", "--no-checkout", str(tree), "HEAD")
+        return
+    tree.mkdir()
+    made, place = folder / "files of git", _files_of_git(folder)
+    made.mkdir()
+    (tree / ".git").write_text(f"gitdir: {place.as_posix()}\n", encoding="utf-8")
+    (made / "gitdir").write_text(f"{(tree / '.git').as_posix()}\n", encoding="utf-8")
+    (made / "commondir").write_text("../..\n", encoding="utf-8")
+    (made / "HEAD").write_text(f"{repository.commit_of('HEAD')}\n", encoding="utf-8")
+    place.parent.mkdir(exist_ok=True)
+    made.rename(place)
+
+
+def _files_of_git(folder: Path) -> Path:
+    """Where git looks for what it knows of the worktree in *folder*."""
+    return folder.parents[2] / "worktrees" / folder.name
+
+
+def _remove_worktree(folder: Path) -> None:
+    for one in (_files_of_git(folder), folder):
+        shutil.rmtree(one, ignore_errors=True)
 
 
 def _remove_leftovers(trees: Path) -> None:
@@ -143,7 +173,7 @@ def _remove_leftovers(trees: Path) -> None:
     for folder in trees.iterdir():
         with contextlib.suppress(FileNotFoundError):
             if time.time() - folder.stat().st_mtime > _LEFTOVER_AFTER:
-                shutil.rmtree(folder, ignore_errors=True)
+                _remove_worktree(folder)
 
 
 def newest(repository: Repository, branch: str, since: datetime.datetime) -> str | None:
@@ -154,34 +184,32 @@ def newest(repository: Repository, branch: str, since: datetime.datetime) -> str
     Raises:
         GitError: The remote could not be read, or *branch* is a tag.
     """
-    # of this fetch alone: publishers in one checkout share FETCH_HEAD
-    kept = f"refs/npc-lims/{uuid.uuid4().hex}"
     try:
         others = [f"refs/tags/{branch}", f"refs/{branch}"]
         listed = repository.line("ls-remote", REMOTE, f"{_BRANCHES}{branch}", *others)
         # a pattern names the end of a ref
-        refs = [line.partition("\t")[2] for line in listed.splitlines()]
-        if f"{_BRANCHES}{branch}" not in refs:
+        refs = {ref: commit for commit, _, ref in (line.partition("\t") for line in listed.splitlines())}
+        found = refs.get(f"{_BRANCHES}{branch}")
+        if found is None:
             if any(ref in refs or repository.has_ref(ref) for ref in others):
                 raise _not_a_branch(branch)
             return None
-        _fetch(repository, f"+{_BRANCHES}{branch}:{kept}", since)
-        found = repository.commit_of(kept)
-        repository.run("update-ref", "-d", kept)
-        return found
+        _fetch(repository, f"{_BRANCHES}{branch}", since)
+        return repository.commit_of(found)
     except GitFailed as error:
         raise explained(error, branch, f"{REMOTE} could not be read") from None
 
 
-def _fetch(repository: Repository, refs: str, since: datetime.datetime) -> None:
-    fetch = ("fetch", "--quiet", "--no-tags")
+def _fetch(repository: Repository, ref: str, since: datetime.datetime) -> None:
+    # no ref is written: publishers in one checkout share them, and one that is killed leaves their locks
+    fetch = ("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--refmap=")
     if not repository.is_shallow():
-        repository.run(*fetch, REMOTE, refs)
+        repository.run(*fetch, REMOTE, ref)
         return
     try:
-        repository.run(*fetch, f"--shallow-since={since.isoformat()}", REMOTE, refs)
+        repository.run(*fetch, f"--shallow-since={since.isoformat()}", REMOTE, ref)
         # and those before these: the last tells what the next one changed, and clocks of people may be behind
-        repository.run(*fetch, f"--deepen={_MARGIN}", REMOTE, refs)
+        repository.run(*fetch, f"--deepen={_MARGIN}", REMOTE, ref)
     except GitFailed as error:
         if "shallow.lock" in error.output:
             raise GitError(
@@ -189,7 +217,7 @@ def _fetch(repository: Repository, refs: str, since: datetime.datetime) -> None:
                 "is done"
             ) from None
         # there is none after *since*, or the newest one is by such a clock
-        repository.run(*fetch, f"--depth={_MARGIN}", REMOTE, refs)
+        repository.run(*fetch, f"--depth={_MARGIN}", REMOTE, ref)
 
 
 def stage(tree: Repository, folder: str) -> bool:

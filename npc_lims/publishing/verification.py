@@ -1,6 +1,6 @@
 """Verify what a commit holds of the state, as git has it: not the files that it was made from.
 
-Hooks, filters and sparse checkouts come between the two, and readers get what is committed.
+Hooks and filters come between the two, and readers get what is committed.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def verify_commit(repository: Repository, commit: str, state: str, check: Check,
         more = f" (and {len(problems) - 1:,} more)" if len(problems) > 1 else ""
         raise StateError(
             f"the commit would not verify: {problems[0]}{more}. Nothing was pushed, and what was to be published is "
-            "kept. A hook, a filter or a sparse checkout changes what is committed here: correct it, and publish again"
+            "kept. A hook or a filter changes what is committed here: correct it, and publish again"
         )
 
 
