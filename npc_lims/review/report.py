@@ -31,8 +31,8 @@ SUMMARY_BYTES = 500_000
 """GitHub drops the summary of a step above 1 MiB without a word; other commands write to the same one."""
 _DETAILS = 8
 
-# Whatever Markdown or GitHub could take for more than text. An underscore inside a word is one.
-_SPECIAL = re.compile(r"[&<|`*\[\]\\~$@#!]|(?<!\w)_|_(?!\w)|:(?=\S)")
+# Whatever Markdown or GitHub could take for more than text. An underscore between letters or digits is text.
+_SPECIAL = re.compile(r"[&<|`*\[\]\\~$@#!]|(?<![^\W_])_|_(?![^\W_])|:(?=\S)")
 # What makes a line a list or a quotation where it begins one.
 _LEADING = re.compile(r"^([0-9]*)([-+=>.)])")
 

@@ -122,7 +122,7 @@ def test_a_summary_of_everything_is_below_what_github_takes() -> None:
         "<script>alert(1)</script>",
         "a | b",
         "@somebody and #12",
-        "`code` *bold* _soft_ ~~gone~~",
+        "`code` *bold* _soft_ ~~gone~~ __0__ a__b__ c",
         "[link](https://example.org)",
         "![image](https://example.org/a.png)",
         "https://example.org",
