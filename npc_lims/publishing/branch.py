@@ -40,6 +40,7 @@ _NO_ACCESS = re.compile(
     r"|Permission to \S+ denied|returned error: 40[13]|Permission denied \(publickey|Repository not found"
 )
 _RULES = re.compile(r"protected branch|GH006|GH013|rule violations|Cannot update this protected ref", re.IGNORECASE)
+_LOCK = re.compile(r"(?<=')[^']+\.lock(?=')")
 _BOT = ("github-actions[bot]", "41898282+github-actions[bot]@users.noreply.github.com")
 _BRANCHES = "refs/heads/"
 # Commits that a shallow clone fetches besides those of the time that is asked for.
@@ -211,13 +212,18 @@ def _fetch(repository: Repository, ref: str, since: datetime.datetime) -> None:
         # and those before these: the last tells what the next one changed, and clocks of people may be behind
         repository.run(*fetch, f"--deepen={_MARGIN}", REMOTE, ref)
     except GitFailed as error:
-        if "shallow.lock" in error.output:
+        lock = _LOCK.search(error.output)
+        if lock and lock[0].endswith("shallow.lock"):
             raise GitError(
-                f"{repository.root}: another git command is fetching into this shallow clone; publish again when it "
-                "is done"
+                f"{repository.root}: another git command is fetching into this shallow clone: {_unlock(lock[0])}; "
+                "then publish again"
             ) from None
         # there is none after *since*, or the newest one is by such a clock
         repository.run(*fetch, f"--depth={_MARGIN}", REMOTE, ref)
+
+
+def _unlock(lock: str) -> str:
+    return f"wait for the git command that has made {lock}, or remove that file if it was killed"
 
 
 def stage(tree: Repository, folder: str) -> bool:
@@ -303,12 +309,16 @@ def catch_up(repository: Repository, folder: str | None, branch: str, published:
             # its files are those of the commit by now: git sees that once they are staged
             repository.run("add", "--all", "--", folder)
         repository.run("merge", "--quiet", "--no-autostash", "--ff-only", published)
-    except GitFailed:
-        if folder is None:
-            return ("this checkout is behind what was published: commit or stash what has changed in it, and git pull",)
+    except GitFailed as error:
+        remedy = "commit or stash what has changed in it, and git pull"
         if is_written:
-            repository.run("reset", "--quiet", "--", folder)
-        remedy = f"git add {folder} && git restore --staged --worktree {folder} && git pull"
+            # where the index is locked, nothing was staged
+            with contextlib.suppress(GitFailed):
+                repository.run("reset", "--quiet", "--", f"{folder}")
+            remedy = f"git add {folder} && git restore --staged --worktree {folder} && git pull"
+        lock = _LOCK.search(error.output)
+        if lock:
+            remedy = f"{_unlock(lock[0])}; then {remedy}"
         return (f"this checkout is behind what was published: {remedy}",)
     return ()
 

@@ -334,6 +334,40 @@ def test_a_publisher_in_the_same_checkout_always_finds_whole_worktrees(checkout:
     assert "0" * 40 not in heads
 
 
+@pytest.mark.parametrize(
+    "lock",
+    [
+        "index.lock",
+        "HEAD.lock",
+        "ORIG_HEAD.lock",
+        "config.lock",
+        "packed-refs.lock",
+        "refs/heads/main.lock",
+        "refs/remotes/origin/main.lock",
+        "objects/maintenance.lock",
+    ],
+)
+def test_locks_that_a_killed_git_left_keep_nothing_back(
+    lock: str, checkout: Path, remote: Path, tmp_path: Path
+) -> None:
+    (checkout / ".git" / lock).touch()
+    done = push(checkout, look({FIRST: uploaded(FIRST)}))
+    assert done.commit == run_git(remote, "rev-parse", "main").strip()
+    assert state_of(remote, tmp_path / "after")[FIRST].status["is_uploaded"] is True
+    is_behind = run_git(checkout, "rev-parse", "HEAD").strip() != done.commit
+    assert any("behind what was published" in note for note in done.notes) is is_behind
+    if is_behind:
+        assert ".lock" in done.notes[0]
+
+
+def test_the_lock_of_a_killed_fetch_into_a_shallow_clone_is_named(remote: Path, tmp_path: Path) -> None:
+    checkout = clone(remote, tmp_path / "shallow", "--depth=1")
+    (checkout / ".git" / "shallow.lock").touch()
+    with pytest.raises(GitError, match=r"shallow\.lock, or remove that file if it was killed; then publish again"):
+        push(checkout, look({FIRST: uploaded(FIRST)}))
+    assert len(subjects_of_commits(remote)) == 1
+
+
 # --- what stands in the way -----------------------------------------------------------------------
 
 
