@@ -46,7 +46,7 @@ _BRANCHES = "refs/heads/"
 # Commits that a shallow clone fetches besides those of the time that is asked for.
 _MARGIN = 20
 # Seconds: publishing takes a few.
-_LEFTOVER_AFTER = 3600
+_STALE_AFTER = 3600
 
 
 def target_branch(repository: Repository, branch: str | None) -> str:
@@ -124,11 +124,11 @@ def identity(repository: Repository) -> Mapping[str, str]:
 
 @contextlib.contextmanager
 def worktree(repository: Repository) -> Iterator[Repository]:
-    """A second set of files of the repository, none of them checked out yet, which goes when it is done with."""
+    """Add a worktree in which nothing is checked out yet, and remove it at the end of the block."""
     git_folder = repository.git_folder
     trees = git_folder / "npc-lims" / "trees"
     trees.mkdir(parents=True, exist_ok=True)
-    _remove_leftovers(trees)
+    _remove_stale_worktrees(trees)
     folder = Path(tempfile.mkdtemp(dir=trees))
     try:
         _add_worktree(repository, git_folder, folder)
@@ -140,40 +140,40 @@ def worktree(repository: Repository) -> Iterator[Repository]:
 def _add_worktree(repository: Repository, git_folder: Path, folder: Path) -> None:
     """Add the worktree `tree` in *folder*.
 
-    `git worktree add` writes a HEAD of zeros first. Who fetches at that instant fails with `bad object`, and so does
-    everybody from then on if it is killed there. So its files, as gitrepository-layout(5) has them, are moved into
-    place at once; only where references are not files (reftable) does git make them.
+    `git worktree add` first writes a HEAD of zeros. A fetch at that moment fails with `bad object`, and so does every
+    later one if the command is killed there. Therefore git's files of the worktree, as gitrepository-layout(5)
+    describes them, are moved into `.git/worktrees` in one step. With the reftable format, git has to write them.
     """
     tree = folder / "tree"
     if (git_folder / "reftable").is_dir():
         repository.run("worktree", "add", "--quiet", "--detach", "--force", "--no-checkout", str(tree), "HEAD")
         return
     tree.mkdir()
-    made, place = folder / "files of git", _files_of_git(folder)
-    made.mkdir()
-    (tree / ".git").write_text(f"gitdir: {place.as_posix()}\n", encoding="utf-8")
-    (made / "gitdir").write_text(f"{(tree / '.git').as_posix()}\n", encoding="utf-8")
-    (made / "commondir").write_text("../..\n", encoding="utf-8")
-    (made / "HEAD").write_text(f"{repository.commit_of('HEAD')}\n", encoding="utf-8")
-    place.parent.mkdir(exist_ok=True)
-    made.rename(place)
+    new, metadata = folder / "metadata", _metadata_folder(folder)
+    new.mkdir()
+    (tree / ".git").write_text(f"gitdir: {metadata.as_posix()}\n", encoding="utf-8")
+    (new / "gitdir").write_text(f"{(tree / '.git').as_posix()}\n", encoding="utf-8")
+    (new / "commondir").write_text("../..\n", encoding="utf-8")
+    (new / "HEAD").write_text(f"{repository.commit_of('HEAD')}\n", encoding="utf-8")
+    metadata.parent.mkdir(exist_ok=True)
+    new.rename(metadata)
 
 
-def _files_of_git(folder: Path) -> Path:
-    """Where git looks for what it knows of the worktree in *folder*."""
+def _metadata_folder(folder: Path) -> Path:
+    """Return the folder of git's files of the worktree in *folder*, which is in `.git/npc-lims/trees`."""
     return folder.parents[2] / "worktrees" / folder.name
 
 
 def _remove_worktree(folder: Path) -> None:
-    for one in (_files_of_git(folder), folder):
+    for one in (_metadata_folder(folder), folder):
         shutil.rmtree(one, ignore_errors=True)
 
 
-def _remove_leftovers(trees: Path) -> None:
-    """Those of publishers that were killed. A young one may be of another that is at it now."""
+def _remove_stale_worktrees(trees: Path) -> None:
+    """Remove those of publishers that were killed. A recent one may be in use by another publisher."""
     for folder in trees.iterdir():
         with contextlib.suppress(FileNotFoundError):
-            if time.time() - folder.stat().st_mtime > _LEFTOVER_AFTER:
+            if time.time() - folder.stat().st_mtime > _STALE_AFTER:
                 _remove_worktree(folder)
 
 
@@ -202,7 +202,7 @@ def newest(repository: Repository, branch: str, since: datetime.datetime) -> str
 
 
 def _fetch(repository: Repository, ref: str, since: datetime.datetime) -> None:
-    # no ref is written: publishers in one checkout share them, and one that is killed leaves their locks
+    # refs are not updated: publishers in one checkout share them, and a killed one leaves their lock files
     fetch = ("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--refmap=")
     if not repository.is_shallow():
         repository.run(*fetch, REMOTE, ref)
@@ -223,6 +223,7 @@ def _fetch(repository: Repository, ref: str, since: datetime.datetime) -> None:
 
 
 def _unlock(lock: str) -> str:
+    """Return what to do about a lock file."""
     return f"wait for the git command that has made {lock}, or remove that file if it was killed"
 
 
@@ -303,19 +304,19 @@ def catch_up(repository: Repository, folder: str | None, branch: str, published:
     """
     if _checked_out(repository) != branch or repository.commit_of("HEAD") == published:
         return ()
-    is_written = folder is not None and (repository.root / folder).exists()
+    written = folder if folder is not None and (repository.root / folder).exists() else None
     try:
-        if folder is not None and is_written:
+        if written is not None:
             # its files are those of the commit by now: git sees that once they are staged
-            repository.run("add", "--all", "--", folder)
+            repository.run("add", "--all", "--", written)
         repository.run("merge", "--quiet", "--no-autostash", "--ff-only", published)
     except GitFailed as error:
         remedy = "commit or stash what has changed in it, and git pull"
-        if is_written:
-            # where the index is locked, nothing was staged
+        if written is not None:
+            # if the index is locked, nothing was staged
             with contextlib.suppress(GitFailed):
-                repository.run("reset", "--quiet", "--", f"{folder}")
-            remedy = f"git add {folder} && git restore --staged --worktree {folder} && git pull"
+                repository.run("reset", "--quiet", "--", written)
+            remedy = f"git add {written} && git restore --staged --worktree {written} && git pull"
         lock = _LOCK.search(error.output)
         if lock:
             remedy = f"{_unlock(lock[0])}; then {remedy}"

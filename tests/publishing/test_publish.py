@@ -325,7 +325,7 @@ def test_killed_at_any_instant_the_remote_is_whole(remote: Path, tmp_path: Path)
 
 @pytest.mark.skipif(os.name == "nt", reason="the hook is a shell script")
 def test_a_publisher_in_the_same_checkout_always_finds_whole_worktrees(checkout: Path, tmp_path: Path) -> None:
-    """Git writes a HEAD of zeros while it adds a worktree. Killed then, it leaves one that no other fetch gets past."""
+    """Git writes a HEAD of zeros while it adds a worktree. If it is killed then, every later fetch fails."""
     log = tmp_path / "log"
     add_hook(checkout, "reference-transaction", f"cat '{checkout}'/.git/worktrees/*/HEAD >> '{log}'")
     assert push(checkout, look({FIRST: uploaded(FIRST)})).commit
