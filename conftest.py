@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import re
 import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import hypothesis
 import pytest
 
 from tests import loopback_guard
 from tests.git_environment import NO_SETTINGS
 
-pytest_plugins = ["tests.servers.fixtures", "tests.integration.fixtures"]
+pytest_plugins = ["tests.sets", "tests.servers.fixtures", "tests.integration.fixtures"]
 
 # Whatever the machine or the person who runs the tests has set must not reach them.
 _OURS = ("NPC_LIMS_", "AWS_", "CODE_OCEAN_", "GITHUB_")
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--slow", action="store_true", help="run also the tests marked slow")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -30,17 +27,22 @@ def pytest_configure(config: pytest.Config) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     # for git of the code that is tested, too, and not of a test's own: fixtures of modules use it
     os.environ.update(NO_SETTINGS)
-    # with --slow, properties are tried as often as hypothesis thinks right
-    hypothesis.settings.register_profile("quick", max_examples=10)
-    if not config.getoption("--slow"):
-        hypothesis.settings.load_profile("quick")
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if not config.getoption("--slow"):
-        for item in items:
-            if "slow" in item.keywords:
-                item.add_marker(pytest.mark.skip(reason="slow: run with --slow"))
+_numbers = itertools.count()
+
+
+def _own_folder(factory: pytest.TempPathFactory, name: str) -> Path:
+    """A new folder. pytest's own ways to number folders list all of them each time, which is most of a small test."""
+    folder = factory.getbasetemp() / f"{next(_numbers)}-{name}"
+    folder.mkdir(mode=0o700)
+    return folder
+
+
+@pytest.fixture
+def tmp_path(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of the test's own, named after it."""
+    return _own_folder(tmp_path_factory, re.sub(r"\W", "_", request.node.name)[:30])
 
 
 @pytest.fixture(autouse=True)
@@ -51,7 +53,7 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.
     for name, value in list(os.environ.items()):
         if name.startswith(_OURS) or value.startswith("cop_"):
             monkeypatch.delenv(name)
-    home = tmp_path_factory.mktemp("home")
+    home = _own_folder(tmp_path_factory, "home")
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("USERPROFILE", str(home))
     # boto3 would ask the metadata service of a cloud machine for credentials, and wait for it

@@ -351,6 +351,15 @@ def deploy_pages(step: Step, inputs: Inputs) -> dict[str, str]:
     return {"page_url": f"https://{owner.lower()}.github.io/{repository}/"}
 
 
+def upload_to_codecov(step: Step, inputs: Inputs) -> dict[str, str]:
+    """Looks for the report, and for what shows Codecov whose it is."""
+    if inputs.get("use_oidc") == "true":
+        step.need("id-token")
+    if not step.inside(inputs["files"]).is_file():
+        raise ActionFailed(f"No coverage reports found: {inputs['files']}")
+    return {}
+
+
 @dataclass(frozen=True)
 class Action:
     """The names of its inputs, and what it does."""
@@ -402,6 +411,12 @@ ACTIONS = {
     ),
     "actions/configure-pages": Action("static_site_generator generator_config_file token enablement", configure_pages),
     "actions/upload-pages-artifact": Action("name path retention-days", upload_pages_artifact),
+    "codecov/codecov-action": Action(
+        "binary directory disable_search env_vars exclude fail_ci_if_error files flags handle_no_reports_found name "
+        "override_branch override_commit override_pr plugins report_type root_dir slug token url use_oidc verbose "
+        "version working-directory",
+        upload_to_codecov,
+    ),
     "actions/deploy-pages": Action("token timeout error_count reporting_interval artifact_name preview", deploy_pages),
 }
 """Each action with the inputs that it declares. `permission-*` of create-github-app-token are too many to list."""
