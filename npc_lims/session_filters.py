@@ -20,28 +20,29 @@ from npc_lims.errors import UnknownStatusWarning
 from npc_lims.notice import notify
 from npc_lims.past_session_info import RecordedSessionInfo
 from npc_lims.rows import COLUMNS, FLAG_NAMES, session_row
-from npc_lims.session_id import make_session_id, split_session_id
+from npc_lims.session_id import split_session_id
 from npc_lims.session_info import PUBLIC_ATTRIBUTES, SessionInfo
 from npc_lims.utils.text import single_line
 from npc_lims.which_session import which_session
 
-__all__ = ["FILTERS", "SessionFilters", "needs_flags"]
+__all__ = ["FILTERS", "SessionFilters"]
 
 _COLUMNS = tuple(name for name in COLUMNS if name != "not_applicable")
 # the more a value costs the later it is asked for: those of the id need no parsing, raw_data_paths lists a folder
 FILTERS = (*_COLUMNS, *sorted(set(PUBLIC_ATTRIBUTES) - set(_COLUMNS) - {"raw_data_paths"}), "raw_data_paths")
 """Names of all filters."""
 
-_OF_ID = ("id", "subject", "date", "idx")
+_PARTS: Mapping[str, Callable[[str], Any]] = {
+    "id": str,
+    "subject": lambda session_id: session_id.partition("_")[0],
+    "date": lambda session_id: session_id.split("_", 2)[1],
+    "idx": lambda session_id: split_session_id(session_id)[2],
+}
+"""Values of filters that the id alone tells."""
 _OF_FLAGS = ("cloud_path", "raw_data_paths", "status", "surface_channels_id")
 _DATE = re.compile(r"(\d{4})-?(\d{2})-?(\d{2})(?:[ T]\d{2}:.*)?")
 _NEAREST = 3
 _SHOWN = 100
-
-
-def needs_flags(names: Iterable[str]) -> bool:
-    """Whether any of these filters depends on a status flag."""
-    return any(name in FLAG_NAMES or name in _OF_FLAGS for name in names)
 
 
 class SessionFilters:
@@ -59,10 +60,31 @@ class SessionFilters:
         unknown = [name for name in filters if name not in FILTERS]
         if unknown:
             raise TypeError(_unknown(unknown))
-        self._filters = [_Filter.of(name, filters[name]) for name in sorted(filters, key=FILTERS.index)]
+        found = [_Filter.of(name, filters[name]) for name in sorted(filters, key=FILTERS.index)]
+        self._of_id = [wanted for wanted in found if wanted.name in _PARTS]
+        self._filters = [wanted for wanted in found if wanted.name not in _PARTS]
 
-    def select(self, sessions: Iterable[SessionInfo]) -> Iterator[SessionInfo]:
-        """Yield those that match all filters; warn of those left out only because a status was never observed."""
+    @property
+    def has_id_filters(self) -> bool:
+        return bool(self._of_id)
+
+    @property
+    def need_flags(self) -> bool:
+        """Whether any of them depends on a status flag."""
+        return any(wanted.name in FLAG_NAMES or wanted.name in _OF_FLAGS for wanted in self._filters)
+
+    def select_ids(self, ids: Iterable[str]) -> Iterable[str]:
+        """Return the ids that match the filters on parts of it: most sessions need not be looked at for these."""
+        for wanted in self._of_id:
+            part, accepted = _PARTS[wanted.name], wanted.accepted
+            ids = [session_id for session_id in ids if part(session_id) in accepted]
+        return ids
+
+    def select(self, sessions: Iterable[SessionInfo]) -> Iterable[SessionInfo]:
+        """Return those that match all filters on records; warn of those left out for a status never observed."""
+        return self._select(sessions) if self._filters else sessions
+
+    def _select(self, sessions: Iterable[SessionInfo]) -> Iterator[SessionInfo]:
         undecided = 0
         for info in sessions:
             matches = self._matches(_Values(info))
@@ -89,7 +111,7 @@ class SessionFilters:
 
 
 class _Values:
-    """Values of a session's attributes, as recorded. Its line is parsed if more than its id is asked for."""
+    """Values of a session's attributes, as recorded, but for the parts of its id."""
 
     def __init__(self, info: SessionInfo) -> None:
         self._info = info
@@ -97,8 +119,6 @@ class _Values:
         self._found: dict[str, Any] | None = None
 
     def __getitem__(self, name: str) -> Any:
-        if name in _OF_ID:
-            return self._of_id[name]
         if name in COLUMNS:
             return self._row[name]
         try:
@@ -109,11 +129,6 @@ class _Values:
     def is_unobserved(self, name: str) -> bool:
         """Whether it is a status that applies and was never observed."""
         return name in FLAG_NAMES and self._row[name] is None and name not in self._row["not_applicable"]
-
-    @functools.cached_property
-    def _of_id(self) -> dict[str, Any]:
-        subject, date, idx = split_session_id(self._info._session_id)
-        return {"id": make_session_id(subject, date, idx), "subject": subject, "date": date, "idx": idx}
 
     # not cached_property, whose lock takes longer than the rest before Python 3.12
     @property
@@ -149,7 +164,7 @@ class _Filter:
         except ValueError as error:
             raise ValueError(f"filter {name}: {error}") from None
         # a set, so that thousands of ids cost no more than one
-        return cls(name, frozenset(accepted) if name in _OF_ID else accepted)
+        return cls(name, frozenset(accepted) if name in _PARTS else accepted)
 
     def matches(self, value: Any) -> bool:
         return (_CONVERT[self.name](value) if self.name in _SPELLED else value) in self.accepted

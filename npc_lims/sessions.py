@@ -13,7 +13,7 @@ from npc_lims.errors import (
     SessionUnavailable,
 )
 from npc_lims.read_settings import settings_for_reading
-from npc_lims.session_filters import SessionFilters, needs_flags
+from npc_lims.session_filters import SessionFilters
 from npc_lims.session_info import SessionInfo
 from npc_lims.session_list import Sessions
 from npc_lims.state.reader import Origin, origin_of_state, read_one, read_snapshot
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from npc_lims.past_session_info import PastSessionInfo
     from npc_lims.settings import Settings
+    from npc_lims.state.reader import Lines
     from npc_lims.types import At, Session
 
 __all__ = [
@@ -106,34 +107,36 @@ def select_sessions(
 ) -> Sessions[SessionInfo]:
     """All sessions that match, under settings that somebody else has made. Raises as `get_session_info`."""
     chosen = SessionFilters(filters or {})
-    sessions = _every_session(settings, ttl, filters or ()) if at is None else _every_past_session(settings, at)
-    return Sessions(chosen.select(sessions) if filters else sessions)
+    if at is not None:
+        from npc_lims.history.at import snapshot_at
+        from npc_lims.past_session_info import PastSessionInfo
 
-
-def _every_session(settings: Settings, ttl: float | None = None, needs: Iterable[str] = ()) -> Iterable[SessionInfo]:
+        past = snapshot_at(settings, at)
+        lines = _matching(past.lines, chosen)
+        return Sessions(chosen.select(PastSessionInfo.of_commit(line, settings, past.origin) for line in lines))
     try:
-        lines = read_snapshot(settings, ttl).lines.all
+        lines = _matching(read_snapshot(settings, ttl).lines, chosen)
     except RemoteStateError as error:
-        return _live_sessions(settings, error, needs)
-    return [SessionInfo.from_line(line, settings) for line in lines]
+        return Sessions(chosen.select(_live_sessions(settings, error, chosen)))
+    return Sessions(chosen.select([SessionInfo.from_line(line, settings) for line in lines]))
 
 
-def _every_past_session(settings: Settings, at: At) -> Iterable[SessionInfo]:
-    from npc_lims.history.at import snapshot_at
-    from npc_lims.past_session_info import PastSessionInfo
+def _matching(lines: Lines, chosen: SessionFilters) -> Iterable[bytes]:
+    """Return the lines of sessions whose ids match."""
+    if not chosen.has_id_filters:
+        return lines.all
+    return [line for session_id in chosen.select_ids(lines.ids()) if (line := lines.find(session_id)) is not None]
 
-    past = snapshot_at(settings, at)
-    return [PastSessionInfo.of_commit(line, settings, past.origin) for line in past.lines.all]
 
-
-def _live_sessions(settings: Settings, why: NpcLimsError, needs: Iterable[str]) -> Iterable[SessionInfo]:
+def _live_sessions(settings: Settings, why: NpcLimsError, chosen: SessionFilters) -> Iterable[SessionInfo]:
     from npc_lims.live import all_sessions, flags_of_all
     from npc_lims.state.snapshot import newest_first
 
     records = all_sessions(settings, why)
-    if needs_flags(needs):
+    if chosen.need_flags:
         records = {record.id: record for record in flags_of_all(settings, records)}
-    return [SessionInfo.from_record(records[session_id].as_dict(), settings) for session_id in newest_first(records)]
+    found = chosen.select_ids(newest_first(records))
+    return [SessionInfo.from_record(records[session_id].as_dict(), settings) for session_id in found]
 
 
 def select_session(settings: Settings, session: Session, ttl: float | None = None, at: At | None = None) -> SessionInfo:

@@ -16,7 +16,16 @@ from npc_lims.cachedir import cache_dir
 from npc_lims.environment import NO_PAGES, RAW_URL, REF
 from npc_lims.errors import NoRemoteState, RemoteStateError
 from npc_lims.state.freshness import SYNC_FILE
-from npc_lims.state.remote import CachedSnapshot, Check, Fetched, Moved, check_snapshot, fetch, keep_snapshot
+from npc_lims.state.remote import (
+    CachedSnapshot,
+    Check,
+    Fetched,
+    Moved,
+    check_snapshot,
+    fetch,
+    keep_snapshot,
+    snapshot_file,
+)
 from npc_lims.state.snapshot import SNAPSHOT
 
 if TYPE_CHECKING:
@@ -51,8 +60,7 @@ def mirror_url(settings: Settings) -> str | None:
 
 def mirror_path(settings: Settings) -> Path:
     """The file that keeps what the mirror had."""
-    name = urllib.parse.quote(f"{site_url(settings)}/{settings.repo}/{settings.ref}", safe="")
-    return cache_dir(settings) / "snapshots" / f"{name}.mirror.jsonl"
+    return snapshot_file(cache_dir(settings), f"{site_url(settings)}/{settings.repo}/{settings.ref}", ".mirror.jsonl")
 
 
 def fetch_mirror(settings: Settings, url: str, cached: CachedSnapshot | None, kept_age: float | None) -> CachedSnapshot:

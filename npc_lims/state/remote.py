@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import time
 import urllib.parse
@@ -34,6 +35,7 @@ __all__ = [
     "keep_snapshot",
     "read_cached_snapshot",
     "read_kept",
+    "snapshot_file",
 ]
 
 # A person waits for this answer, and a stale copy or a live query can stand in for it.
@@ -86,8 +88,13 @@ class Moved(RemoteStateError):
 
 def cached_snapshot_path(settings: Settings) -> Path:
     """The file that keeps the snapshot of one repository and ref."""
-    name = urllib.parse.quote(f"{settings.raw_url}/{settings.repo}/{settings.ref}", safe="")
-    return cache_dir(settings) / "snapshots" / f"{name}.jsonl"
+    return snapshot_file(cache_dir(settings), f"{settings.raw_url}/{settings.repo}/{settings.ref}", ".jsonl")
+
+
+@functools.lru_cache(maxsize=64)
+def snapshot_file(cache: Path, source: str, suffix: str) -> Path:
+    """Return the file of a cache that holds the snapshot of *source*. Each read needs several, each time."""
+    return cache / "snapshots" / f"{urllib.parse.quote(source, safe='')}{suffix}"
 
 
 def read_cached_snapshot(settings: Settings) -> CachedSnapshot | None:
