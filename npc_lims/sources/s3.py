@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import re
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Callable, Optional, TypeVar
@@ -44,6 +44,7 @@ _TISSUECYTE_FILE = re.compile(
 _SUBJECTS_BY_ONE = 20
 # Recordings are two or three folders deep.
 _MAX_DEPTH = 10
+_KEYS_OF_A_PAGE = 1000
 
 Progress = Callable[[int, int], None]
 T = TypeVar("T")
@@ -142,8 +143,7 @@ def list_raw_folder(store: ObjectStore, raw: Asset, codeocean_bucket: str) -> Ra
     """The raw data folder, its folders, and what is in `ecephys*` and `Record Node*` folders among these."""
     bucket, root = asset_root(raw, codeocean_bucket)
     top = store.list_folder(bucket, root)
-    below = (name for folder in top.folders for name in _walk_recording(store, bucket, root, folder))
-    paths = [PurePosixPath(name) for name in (*top.names, *below)]
+    paths = [PurePosixPath(name) for name in (*top.names, *_list_recording(store, bucket, root, top.folders))]
     return RawListing(
         asset=raw.id,
         ecephys=sorted(name for name in top.names if name.startswith("ecephys")),
@@ -174,16 +174,61 @@ def asset_root(asset: Asset, codeocean_bucket: str) -> tuple[str, str]:
     return bucket, f"{prefix}/" if prefix else ""
 
 
+def _list_recording(store: ObjectStore, bucket: str, root: str, folders: Sequence[str]) -> Iterator[str]:
+    """Yield the paths of what *folders* hold, and of what the recording folders in them hold."""
+    behavior = [folder for folder in folders if folder.startswith("behavior")]
+    listed = _list_small(store, bucket, root, "behavior", behavior) if len(behavior) > 1 else None
+    if listed is not None:
+        yield from listed
+        folders = [folder for folder in folders if folder not in behavior]
+    for folder in folders:
+        yield from _walk_recording(store, bucket, root, folder)
+
+
 def _walk_recording(store: ObjectStore, bucket: str, root: str, folder: str) -> Iterator[str]:
-    """Paths of what *folder* holds, and of what the folders in it hold that are of a recording."""
     if folder.count("/") > _MAX_DEPTH:
         raise SourceError(SOURCE, f"s3://{bucket}/{root}{folder}/ is nested deeper than any recording; check it")
+    name = folder.rpartition("/")[2]
+    if _is_recording(name) and name != "ecephys" and "compressed" not in name:
+        listed = _list_small(store, bucket, root, f"{folder}/", [folder])
+        if listed is not None:
+            yield from listed
+            return
     inside = store.list_folder(bucket, f"{root}{folder}/")
     yield from (f"{folder}/{name}" for name in inside.names)
     for name in inside.folders:
-        # zarr folders hold one object for each chunk: never look into these
-        if name.startswith(("ecephys", "Record Node")) and not name.endswith(".zarr"):
+        if _is_recording(name):
             yield from _walk_recording(store, bucket, root, f"{folder}/{name}")
+
+
+def _is_recording(folder: str) -> bool:
+    # zarr folders hold one object for each chunk: never look into these
+    return folder.startswith(("ecephys", "Record Node")) and not folder.endswith(".zarr")
+
+
+def _list_small(
+    store: ObjectStore, bucket: str, root: str, prefix: str, folders: Sequence[str]
+) -> Collection[str] | None:
+    """Return what `_walk_recording` finds in *folders*, by one request; None if that does not list all of it.
+
+    Args:
+        prefix: What the paths of all *folders* begin with.
+    """
+    keys = [item.key for item in itertools.islice(store.list_all(bucket, f"{root}{prefix}"), _KEYS_OF_A_PAGE)]
+    if len(keys) == _KEYS_OF_A_PAGE:
+        return None
+    paths: dict[str, None] = {}
+    for key in keys:
+        path = key[len(root) :]
+        for folder in folders:
+            parents = f"{folder}/"
+            if path.startswith(parents):
+                for name in filter(None, path[len(parents) :].split("/")):
+                    paths[parents + name] = None
+                    parents += f"{name}/"
+                    if not _is_recording(name):
+                        break
+    return paths
 
 
 def _raw_asset(record: Record) -> Asset | None:

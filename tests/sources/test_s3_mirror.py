@@ -147,6 +147,32 @@ def test_the_new_layout(world: World) -> None:
     assert found.settings_xml == ["ecephys/ecephys_clipped/Record Node 101/settings.xml"]
 
 
+LAYOUTS = {
+    "old": (4, ["behavior/1.h5", "behavior_videos/e.mp4"], ["ecephys_clipped", "ecephys_compressed"]),
+    "new": (5, ["behavior/1.h5", "behavior-videos/e.mp4"], ["ecephys/ecephys_clipped", "ecephys/ecephys_compressed"]),
+}
+
+
+@pytest.mark.parametrize(("requests", "behavior", "ecephys"), LAYOUTS.values(), ids=LAYOUTS.keys())
+def test_a_raw_folder_takes_few_listings(world: World, requests: int, behavior: list[str], ecephys: list[str]) -> None:
+    clipped, compressed = ecephys
+    found = [f"{clipped}/Record Node {number}/settings.xml" for number in (101, 102)]
+    chunks = [f"{compressed}/a.zarr/{number}" for number in range(9)]
+    world.has(*(f"{ROOT}/{path}" for path in ("session.json", *behavior, *found, *chunks)))
+    store = world.store()
+    assert list_raw_folder(store, RAW, "unused").settings_xml == found
+    assert len(store.listed) == requests
+
+
+def test_folders_of_more_than_a_page_are_listed_by_level(world: World) -> None:
+    many = [f"{folder}/frames/{number}.txt" for folder in ("behavior", "ecephys_clipped") for number in range(1000)]
+    found = ["behavior/626791.h5", "behavior_videos/Eye.mp4", "ecephys_clipped/Record Node 101/settings.xml"]
+    unseen = ["behavior/frames/x.h5", "ecephys_clipped/experiment1/settings.xml"]
+    world.has(*(f"{ROOT}/{path}" for path in (*many, *found, *unseen)))
+    listed = list_raw_folder(world.store(), RAW, "unused")
+    assert [*listed.sync, *listed.videos, *listed.settings_xml] == found
+
+
 def test_metadata_below_the_top_is_not_that_of_the_session(world: World) -> None:
     world.has(f"{ROOT}/behavior/session.json")
     assert list_raw_folder(world.store(), RAW, "unused").metadata == []
