@@ -32,7 +32,8 @@ NO_SESSIONS = b"# Nothing is tracked yet.\nephys:\nbehavior_with_sync:\nbehavior
 
 @pytest.fixture(scope="session")
 def code() -> Mapping[str, bytes]:
-    """The files of this repository as they are now, committed or not; no state, and no sessions in the tracked file."""
+    """The files of this repository as they are now, committed or not, as far as jobs use them: no tests, no state, and
+    no sessions in the tracked file."""
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
         cwd=ROOT,
@@ -40,7 +41,7 @@ def code() -> Mapping[str, bytes]:
         capture_output=True,
         check=True,
     )
-    paths = [path for path in listed.stdout.decode().split("\0") if path and not path.startswith("state/")]
+    paths = [path for path in listed.stdout.decode().split("\0") if path and not path.startswith(("state/", "tests/"))]
     files = {path: (ROOT / path).read_bytes() for path in paths if (ROOT / path).is_file()}
     return {**files, TRACKED: NO_SESSIONS}
 

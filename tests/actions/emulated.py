@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tempfile
 import venv
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ Inputs = Mapping[str, str]
 UNSEEN = ("npc_lims", "_editable_impl_npc_lims", "ruff")
 """Beginnings of the names of what installs this package where the tests run, and of what is a program, not a module:
 whoever finds it there looks for it on the PATH."""
+INSTALLED = tempfile.TemporaryDirectory(prefix="installed-")
+"""What pip made of a package in one job, for later jobs (see pip_once.py)."""
 
 
 @dataclass(frozen=True)
@@ -150,6 +153,9 @@ def setup_python(step: Step, inputs: Inputs) -> dict[str, str]:
     python = folder / "bin" / "python"
     packages = folder / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages"
     shutil.copy(loopback_guard.__file__, packages / "loopback_guard.py")
+    (packages / "pip").mkdir()
+    (packages / "pip" / "__init__.py").touch()
+    shutil.copy(Path(__file__).with_name("pip_once.py"), packages / "pip" / "__main__.py")
     seen = folder / "seen"
     seen.mkdir()
     for each in Path(sysconfig.get_path("purelib")).iterdir():
@@ -161,9 +167,9 @@ def setup_python(step: Step, inputs: Inputs) -> dict[str, str]:
         "NO_BUILD_ISOLATION": "0",
         "NO_DEPS": "1",
         "DISABLE_PIP_VERSION_CHECK": "1",
-        "NO_COMPILE": "1",
     }
     machine.env.update({f"PIP_{name}": value for name, value in settings.items()})
+    machine.env["INSTALLED"] = INSTALLED.name
     machine.path.insert(0, str(python.parent))
     version = ".".join(map(str, sys.version_info[:3]))
     return {"python-version": version, "python-path": str(python), "cache-hit": ""}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 import subprocess
 import sys
 import textwrap
@@ -694,6 +695,22 @@ def test_python_of_a_job_installs_the_clone_without_a_network(repo: Remote, rehe
     tools = Path(python).parent
     assert tools == Path(script).parent
     assert said.startswith(f"tiny {tools.parent}")
+
+
+def test_a_second_job_installs_what_pip_made_of_the_same_files(repo: Remote, rehearse: Rehearse) -> None:
+    repo.commit(PACKAGE, "A package")
+    steps = f"""
+        - {{uses: {CHECKOUT}, with: {{persist-credentials: false}}}}
+        - {{uses: actions/setup-python@{PIN}, with: {{python-version: "3.11"}}}}
+        - run: python -m pip install --quiet .
+        - {{name: run, working-directory: .., run: "which tiny-thing; tiny-thing; python -m pip --version; python -m pip list"}}
+        """
+    said = [rehearse.steps(steps).step("run").raw_log.splitlines() for _ in range(2)]
+    for script, tiny, version, *listed in said:
+        assert tiny.startswith(f"tiny {Path(script).parents[1]}")
+        assert re.match(r"pip \d", version), "the real one"
+        assert re.search(r"^tiny-thing +1\.2$", "\n".join(listed), re.MULTILINE)
+    assert said[0] != said[1]
 
 
 def test_nothing_of_a_push_event_is_missing_for_a_new_branch(repo: Remote) -> None:
