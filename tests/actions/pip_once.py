@@ -35,8 +35,8 @@ def install_once(kept: Path) -> int:
         shutil.copytree(kept / "packages", PACKAGES, copy_function=os.link, dirs_exist_ok=True)
         for program in (kept / "programs").iterdir():
             # its first line names the Python of the environment that pip installed into
-            code = program.read_text(encoding="utf-8").partition("\n")[2]
-            (PROGRAMS / program.name).write_text(f"#!{sys.executable}\n{code}", encoding="utf-8")
+            rest = program.read_text(encoding="utf-8").partition("\n")[2]
+            (PROGRAMS / program.name).write_text(f"#!{sys.executable}\n{rest}", encoding="utf-8")
             (PROGRAMS / program.name).chmod(0o755)
         return 0
     before = {*PACKAGES.iterdir(), *PROGRAMS.iterdir()}
@@ -45,8 +45,10 @@ def install_once(kept: Path) -> int:
         for name, folder in (("packages", PACKAGES), ("programs", PROGRAMS)):
             (kept / name).mkdir(parents=True)
             for path in {*folder.iterdir()} - before:
-                copy = shutil.copytree if path.is_dir() else shutil.copy2
-                copy(path, kept / name / path.name)
+                if path.is_dir():
+                    shutil.copytree(path, kept / name / path.name)
+                else:
+                    shutil.copy2(path, kept / name)
     return code
 
 

@@ -703,14 +703,18 @@ def test_a_second_job_installs_what_pip_made_of_the_same_files(repo: Remote, reh
         - {{uses: {CHECKOUT}, with: {{persist-credentials: false}}}}
         - {{uses: actions/setup-python@{PIN}, with: {{python-version: "3.11"}}}}
         - run: python -m pip install --quiet .
-        - {{name: run, working-directory: .., run: "which tiny-thing; tiny-thing; python -m pip --version; python -m pip list"}}
+        - {{name: run, working-directory: .., run: "which tiny-thing; tiny-thing; python -m pip --version"}}
+        - {{name: list, run: "python -m pip list"}}
         """
-    said = [rehearse.steps(steps).step("run").raw_log.splitlines() for _ in range(2)]
-    for script, tiny, version, *listed in said:
+    scripts = set()
+    for _ in range(2):
+        job = rehearse.steps(steps)
+        script, tiny, version = job.step("run").raw_log.splitlines()
         assert tiny.startswith(f"tiny {Path(script).parents[1]}")
-        assert re.match(r"pip \d", version), "the real one"
-        assert re.search(r"^tiny-thing +1\.2$", "\n".join(listed), re.MULTILINE)
-    assert said[0] != said[1]
+        assert version.startswith("pip "), "the real one"
+        assert re.search(r"^tiny-thing +1\.2$", job.step("list").raw_log, re.MULTILINE)
+        scripts.add(script)
+    assert len(scripts) == 2
 
 
 def test_nothing_of_a_push_event_is_missing_for_a_new_branch(repo: Remote) -> None:
