@@ -48,7 +48,7 @@ def tmp_path(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """No settings of the machine, a home and a cache folder of the test's own, and no answers in memory."""
-    from npc_lims.memo import clear_caches
+    from npc_lims.utils.memory_cache import clear_caches
 
     for name, value in list(os.environ.items()):
         if name.startswith(_OURS) or value.startswith("cop_"):
@@ -87,7 +87,7 @@ def nothing_reaches_outside() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def demo_state(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The state folder that a sync of the demo's sample data makes."""
-    from npc_lims.demo.world import write_world
+    from npc_lims.demo.files import write_world
     from npc_lims.settings import Settings
     from npc_lims.sync import SyncOptions, sync
 

@@ -21,9 +21,9 @@ from benchmarks.child import run_code
 from benchmarks.world import World
 from npc_lims.git import Repository
 from npc_lims.model import Asset, Record, Training
-from npc_lims.state.render import render_yaml
 from npc_lims.state.store import session_path
 from npc_lims.status import compute_status
+from npc_lims.utils.yaml_writer import render_yaml
 
 __all__ = ["SYNCS", "measure"]
 

@@ -96,7 +96,7 @@ _NAMES = {
     ),
     "npc_lims.history.life": ("get_session_history",),
     "npc_lims.history.transitions": ("Transition",),
-    "npc_lims.memo": ("clear_caches",),
+    "npc_lims.utils.memory_cache": ("clear_caches",),
     "npc_lims.past_session_info": ("PastSessionInfo",),
     "npc_lims.paths.annotations": (
         "get_ibl_annotation_files_from_s3",
@@ -212,7 +212,7 @@ def __getattr__(name: str) -> object:
         return value
     if name.startswith("_"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from npc_lims.old_modules import load
+    from npc_lims.old_paths import load
 
     return load(name, __name__)
 

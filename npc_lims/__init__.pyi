@@ -93,9 +93,7 @@ from npc_lims.history.life import (
 from npc_lims.history.transitions import (
     Transition as Transition,
 )
-from npc_lims.memo import (
-    clear_caches as clear_caches,
-)
+from npc_lims.utils.memory_cache import clear_caches as clear_caches
 from npc_lims.past_session_info import (
     PastSessionInfo as PastSessionInfo,
 )

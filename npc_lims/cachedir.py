@@ -17,9 +17,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from npc_lims.errors import CacheWarning
-from npc_lims.memo import Memo
-from npc_lims.notice import notify
+from npc_lims.errors import CacheWarning, notify
+from npc_lims.utils.memory_cache import Memo
 
 if TYPE_CHECKING:
     from npc_lims.settings import Settings

@@ -15,12 +15,11 @@ from npc_lims.errors import (
     RemoteStateError,
     SourceError,
     TrackedFileError,
+    notify,
 )
 from npc_lims.live_assets import RememberingClient
 from npc_lims.lookup import recorded_day
-from npc_lims.memo import Memo
 from npc_lims.model import CodeOcean, Record, Tracked
-from npc_lims.notice import notify
 from npc_lims.reconcile import reconcile_session
 from npc_lims.recording_days import assign_rows, reconcile_days, undecided_sessions
 from npc_lims.session_id import day_of, split_session_id, subject_of
@@ -31,6 +30,7 @@ from npc_lims.sources.observation import Observation
 from npc_lims.sources.s3 import observe_s3
 from npc_lims.state.remote import fetch_file
 from npc_lims.unexpected import source_boundary
+from npc_lims.utils.memory_cache import Memo
 
 if TYPE_CHECKING:
     from pathlib import Path

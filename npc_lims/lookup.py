@@ -15,8 +15,8 @@ from npc_lims.errors import (
     RemoteStateError,
     SessionIndexError,
     SourceError,
+    notify,
 )
-from npc_lims.notice import notify
 from npc_lims.session_id import day_of, ids_of_day, split_session_id
 from npc_lims.state.reader import read_one
 from npc_lims.which_session import which_session

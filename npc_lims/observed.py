@@ -16,16 +16,14 @@ from typing import Annotated, Any, Literal, Optional, Union
 
 import pydantic
 
-from npc_lims.errors import NpcLimsError, SourceError
+from npc_lims.errors import NpcLimsError, Problem, SourceError
 from npc_lims.model import SECTIONS, CodeOcean, S3Facts, Tracked, Training
-from npc_lims.problems import Problem
 from npc_lims.scope import EVERYTHING, Scope
 from npc_lims.session_id import parse_session_id
 from npc_lims.sources.observation import Facts, Found, Observation
-from npc_lims.state.files import write_atomically
-from npc_lims.utc import utc_text
+from npc_lims.utils.atomic_write import write_atomically
 from npc_lims.utils.text import single_line
-from npc_lims.utils.timestamps import is_future
+from npc_lims.utils.timestamps import is_future, utc_text
 
 __all__ = [
     "SUFFIX",

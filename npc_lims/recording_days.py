@@ -13,8 +13,8 @@ import datetime
 import re
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
+from npc_lims.errors import Problem
 from npc_lims.model import Asset, CodeOcean, Record, Tracked, Training
-from npc_lims.problems import Problem
 from npc_lims.reconcile import Records, reconcile, reconcile_session
 from npc_lims.session_id import day_of, split_session_id, subject_of
 from npc_lims.sources.asset_model import SEARCHED_NAMES

@@ -16,8 +16,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Callable
 
-from npc_lims.errors import UnknownStatusWarning
-from npc_lims.notice import notify
+from npc_lims.errors import UnknownStatusWarning, notify
 from npc_lims.past_session_info import RecordedSessionInfo
 from npc_lims.rows import COLUMNS, FLAG_NAMES, session_row
 from npc_lims.session_id import split_session_id

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from npc_lims.errors import RemoteStateError
-from npc_lims.memo import Memo
 from npc_lims.rows import DATA_REPO_ISILON, allen_path_of
 from npc_lims.session_fields import FIELDS, record_of
 from npc_lims.session_id import split_session_id
 from npc_lims.state.reader import read_snapshot
 from npc_lims.state.snapshot import line_id, parse_line
+from npc_lims.utils.memory_cache import Memo
 
 if TYPE_CHECKING:
     import npc_session

@@ -8,9 +8,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from npc_lims.errors import InputFileError, NoSessionInfo, NpcLimsError, NpcLimsWarning, SourceError, StateError
+from npc_lims.errors import InputFileError, NoSessionInfo, NpcLimsError, NpcLimsWarning, SourceError, StateError, notify
 from npc_lims.model import SECTIONS, Record
-from npc_lims.notice import notify
 from npc_lims.observed import Observed
 from npc_lims.reconcile import check_breaker
 from npc_lims.recording_days import reconcile_days, report_other_rows

@@ -43,7 +43,7 @@ def examples_of(page: Path) -> list[Example]:
 @pytest.fixture(scope="session")
 def checkout_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a checkout of the demo after two syncs, the world that they saw, and the remote; to be copied."""
-    from npc_lims.demo.world import write_world
+    from npc_lims.demo.files import write_world
     from npc_lims.sync import SyncOptions, sync
 
     folder = tmp_path_factory.mktemp("reader")

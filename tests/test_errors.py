@@ -10,7 +10,7 @@ import pytest
 
 import npc_lims
 from npc_lims import errors
-from npc_lims.problems import Problem
+from npc_lims.errors import Problem
 
 WARNING = Problem("tracked_sessions.yaml", 3, 5, "warning", "listed twice")
 ERROR = Problem("tracked_sessions.yaml", 4, 7, "error", "no subject in '//allen/x'")

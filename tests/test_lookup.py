@@ -16,8 +16,8 @@ from npc_lims.lookup import (
     recorded_section,
     state_place,
 )
-from npc_lims.memo import clear_caches
 from npc_lims.settings import Settings, load_settings
+from npc_lims.utils.memory_cache import clear_caches
 from npc_lims.which_session import which_session
 from tests.integration.world import Cloud, GitHub, run_sync, write_tracked
 from tests.servers.codeocean import asset_id, make_asset

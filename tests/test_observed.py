@@ -11,10 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npc_lims.errors import NpcLimsError, SourceError
+from npc_lims.errors import NpcLimsError, Problem, SourceError
 from npc_lims.model import SECTIONS
 from npc_lims.observed import Observed, file_name, gather, read_observed, read_observed_folder, write_observed
-from npc_lims.problems import Problem
 from npc_lims.reconcile import reconcile
 from npc_lims.recording_days import reconcile_days
 from npc_lims.scope import EVERYTHING, Scope, parse_shard, shard_of

@@ -14,7 +14,7 @@ import jsonschema
 import pytest
 import yaml
 
-from npc_lims.demo.world import STAGES, world_files
+from npc_lims.demo.files import STAGES, world_files
 
 ROOT = Path(__file__).resolve().parent.parent
 SCHEMAS = ROOT / "docs" / "schemas"

@@ -13,13 +13,13 @@ import pytest
 
 from npc_lims import targeting
 from npc_lims.errors import MissingCredentials, NoSessionData, NoSessionInfo, NpcLimsError, SourceError
-from npc_lims.memo import clear_caches
 from npc_lims.targeting import (
     get_probe_insertion_info,
     get_probe_insertion_metadata,
     get_probe_target_db,
     parse_drawings,
 )
+from npc_lims.utils.memory_cache import clear_caches
 from tests.integration.world import commit_all
 from tests.servers.faults import FaultyProxy, Status
 from tests.servers.fixtures import Serve

@@ -12,9 +12,9 @@ from npc_lims.github.plain_client import PlainClient
 from npc_lims.github.watchdog import LAST_RUN_AFTER, check_state, watch
 from npc_lims.model import SECTIONS
 from npc_lims.sources.observation import Observation, failed
-from npc_lims.state.render import render_yaml
 from npc_lims.state.sync_file import SyncFile, next_sync_file
 from npc_lims.state.sync_times import STALE_AFTER
+from npc_lims.utils.yaml_writer import render_yaml
 from tests.servers.faults import FaultyProxy, Status
 from tests.servers.fixtures import Serve
 from tests.servers.github_hub import NAME, ROBOT, TOKENS, Hub

@@ -15,7 +15,7 @@ from npc_lims.cli.console import note
 from npc_lims.cli.exit_codes import ExitCode
 from npc_lims.cli.lists import csv_option, json_option, one_style, print_csv, print_json
 from npc_lims.cli.places import checkout
-from npc_lims.problems import Problem
+from npc_lims.errors import Problem
 from npc_lims.sources import TRACKED_FILE
 
 __all__ = ["validate_command", "verify_command"]
@@ -212,7 +212,7 @@ def _hand_edits(folder: Path, since: str) -> list[Problem]:
     """Files of a state folder that are not as they were, each with the reason why that is refused."""
     from npc_lims.git import find_repository
     from npc_lims.processing.runs_file import RUNS
-    from npc_lims.state.files import TEMPORARY
+    from npc_lims.utils.atomic_write import TEMPORARY
 
     repository = find_repository(folder)
     base = repository.fork_point(since)

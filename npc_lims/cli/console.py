@@ -10,7 +10,7 @@ from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderHook,
 from rich.segment import Segment
 
 from npc_lims.environment import in_github_actions
-from npc_lims.problems import Problem, workflow_command
+from npc_lims.errors import Problem, workflow_command
 from npc_lims.utils.redaction import safe_text
 from npc_lims.utils.text import visible
 

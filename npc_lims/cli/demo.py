@@ -57,7 +57,7 @@ def demo_command(
       npc-lims demo
       npc-lims demo my-demo
     """
-    from npc_lims.demo.world import write_world
+    from npc_lims.demo.files import write_world
 
     folder = _prepare(folder)
     repository, world = folder / "repository", folder / "world"

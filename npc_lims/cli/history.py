@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from npc_lims.history.digest import Digest
     from npc_lims.history.life import Life
     from npc_lims.history.transitions import Transition
-    from npc_lims.links import Links
     from npc_lims.settings import Settings
+    from npc_lims.utils.urls import Links
 
 __all__ = ["history_command"]
 
@@ -139,7 +139,7 @@ def _print_digest(digest: Digest, format: Format, limit: int, links: Links) -> N
 
 def _print_feed(found: Iterator[Transition], links: Links, base_url: Optional[str]) -> None:
     from npc_lims.history.feed import render_feed
-    from npc_lims.links import web_address
+    from npc_lims.utils.urls import web_address
 
     if base_url is not None and web_address(base_url) is None:
         raise NpcLimsError(f"--base-url {base_url}: not an address such as https://example.org/sessions/")
@@ -205,7 +205,7 @@ def _row(one: Transition, links: Links) -> dict[str, Any]:
 def _links(settings: Settings, repository: Optional[Repository] = None) -> Links:
     """Addresses on GitHub; none where the commits are on this machine alone."""
     from npc_lims.history.life import repository_of
-    from npc_lims.links import Links
+    from npc_lims.utils.urls import Links
 
     if repository is None and settings.state is not None:
         repository = repository_of(settings.state)

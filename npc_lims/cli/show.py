@@ -54,7 +54,7 @@ def show_command(
 def _print_session(info: SessionInfo, notes: list[str]) -> None:
     from rich.text import Text
 
-    from npc_lims.state.render import render_yaml
+    from npc_lims.utils.yaml_writer import render_yaml
 
     record, row = info.record, session_row(info.record)
     console = out()

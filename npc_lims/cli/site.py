@@ -106,9 +106,9 @@ def serve_command(
 def _build(
     out: Path, state: Optional[Path], no_history: bool, repository: Optional[str], base_url: Optional[str]
 ) -> Built:
-    from npc_lims.links import web_address
     from npc_lims.settings import load_settings
     from npc_lims.site.build import SiteOptions, build_site
+    from npc_lims.utils.urls import web_address
 
     settings = load_settings()
     if repository is not None and not _REPOSITORY_NAME.fullmatch(repository):

@@ -22,7 +22,7 @@ from npc_lims.errors import NpcLimsError
 from npc_lims.github.propose import Revised
 from npc_lims.settings import Settings, load_settings
 from npc_lims.sources import TRACKED_FILE
-from npc_lims.state.files import write_atomically
+from npc_lims.utils.atomic_write import write_atomically
 
 __all__ = ["MAX_BODY", "Target", "apply_or_propose", "branch_name", "code"]
 

@@ -23,7 +23,7 @@ from npc_lims.state.diff import SessionChange, compare_sessions, headline, one_l
 from npc_lims.state.reader import Lines, Snapshot, read_snapshot
 from npc_lims.state.snapshot import parse_line
 from npc_lims.state.sync_times import describe_age
-from npc_lims.utc import utc_text
+from npc_lims.utils.timestamps import utc_text
 
 if TYPE_CHECKING:
     from npc_lims.github import Run

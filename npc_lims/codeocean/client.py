@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from npc_lims.errors import MissingCredentials
-from npc_lims.memo import Memo
 from npc_lims.read_settings import settings_for_reading
+from npc_lims.utils.memory_cache import Memo
 
 if TYPE_CHECKING:
     from codeocean import CodeOcean

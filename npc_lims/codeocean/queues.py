@@ -6,8 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from npc_lims.codeocean.records import as_computation
-from npc_lims.errors import InputFileError, SourceError
-from npc_lims.problems import Problem
+from npc_lims.errors import InputFileError, Problem, SourceError
 
 if TYPE_CHECKING:
     from pathlib import Path

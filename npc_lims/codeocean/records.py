@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from npc_lims.errors import SourceError
-from npc_lims.memo import Memo
 from npc_lims.sources.asset_model import read_asset
+from npc_lims.utils.memory_cache import Memo
 
 if TYPE_CHECKING:
     from codeocean.computation import Computation

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from npc_lims.codeocean.records import as_data_asset
 from npc_lims.codeocean.subject_assets import get_data_asset
-from npc_lims.errors import AssetError, NoSessionData, NpcLimsWarning, SessionIndexError
+from npc_lims.errors import AssetError, NoSessionData, NpcLimsWarning, SessionIndexError, notify
 from npc_lims.lookup import find_asset, find_sorted, live_assets, recorded_fact, recorded_section
-from npc_lims.notice import notify
 from npc_lims.read_settings import settings_for_reading
 from npc_lims.session_id import day_of, split_session_id, subject_of
 from npc_lims.which_session import which_session

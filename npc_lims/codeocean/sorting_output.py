@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from npc_lims.errors import AssetError, NoAssetLocation, NoSessionData
 from npc_lims.lookup import find_sorted
-from npc_lims.memo import Memo
 from npc_lims.read_settings import settings_for_reading
+from npc_lims.utils.memory_cache import Memo
 from npc_lims.which_session import which_session
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Union
 
 from npc_lims.errors import GitHubError, MissingCredentials, NpcLimsError
 from npc_lims.github.paging import iterate_items
-from npc_lims.utc import utc_text, utc_time
 from npc_lims.utils.ca_bundle import ca_bundle_failure
+from npc_lims.utils.timestamps import utc_text, utc_time
 
 if TYPE_CHECKING:
     import github

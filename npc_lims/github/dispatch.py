@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from npc_lims.errors import GitHubError
 from npc_lims.github.client import LONGEST_WAIT, Client, Json, answers_of
 from npc_lims.github.paging import items_of
-from npc_lims.utc import utc_time
+from npc_lims.utils.timestamps import utc_time
 
 if TYPE_CHECKING:
     from npc_lims.settings import Settings

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Union
 
 from npc_lims.errors import GitHubError
-from npc_lims.utc import utc_text, utc_time
 from npc_lims.utils.json_answer import parse_json
+from npc_lims.utils.timestamps import utc_text, utc_time
 
 if TYPE_CHECKING:
     import requests

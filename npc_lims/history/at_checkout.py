@@ -10,12 +10,12 @@ from npc_lims.git import Repository, find_repository
 from npc_lims.history.moments import Asked, Moment, Point
 from npc_lims.history.schemas import check_schema
 from npc_lims.history.versions import Reader
-from npc_lims.memo import Memo
 from npc_lims.session_id import ID_PATTERN
 from npc_lims.state.reader import Lines, Origin, Snapshot
 from npc_lims.state.snapshot import SNAPSHOT, checked_lines, digest_of, make_line, newest_first
 from npc_lims.state.store import session_path
-from npc_lims.utc import utc_text
+from npc_lims.utils.memory_cache import Memo
+from npc_lims.utils.timestamps import utc_text
 
 if TYPE_CHECKING:
     from npc_lims.settings import Settings

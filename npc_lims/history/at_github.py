@@ -13,11 +13,11 @@ from npc_lims.github.reading import Answer, ask_github
 from npc_lims.history.kept import load_point, load_snapshot, save_point, save_snapshot
 from npc_lims.history.moments import Asked, Moment, Point
 from npc_lims.history.schemas import check_schema
-from npc_lims.memo import Memo
 from npc_lims.state.reader import Lines, Origin, Snapshot
 from npc_lims.state.remote import check_snapshot, fetch_file
 from npc_lims.state.snapshot import SNAPSHOT, checked_lines
-from npc_lims.utc import utc_text, utc_time
+from npc_lims.utils.memory_cache import Memo
+from npc_lims.utils.timestamps import utc_text, utc_time
 
 if TYPE_CHECKING:
     from npc_lims.settings import Settings

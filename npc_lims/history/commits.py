@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import IO, Any
 
 from npc_lims.git import Repository
-from npc_lims.links import web_address
-from npc_lims.utc import utc_text
 from npc_lims.utils.text import single_line
+from npc_lims.utils.timestamps import utc_text
+from npc_lims.utils.urls import web_address
 
 __all__ = [
     "RUN_TRAILER",

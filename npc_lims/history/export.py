@@ -22,9 +22,9 @@ from npc_lims.history.versions import Reader
 from npc_lims.review.states import Facts
 from npc_lims.rows import SCHEMA
 from npc_lims.session_id import ID_PATTERN
-from npc_lims.state.files import TEMPORARY
 from npc_lims.state.snapshot import newest_first
 from npc_lims.state.store import session_path
+from npc_lims.utils.atomic_write import TEMPORARY
 
 __all__ = ["Exported", "Format", "default_place", "export_history"]
 

@@ -7,17 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from npc_lims.errors import GitHubError, HistoryWarning, RemoteStateError, StateError
+from npc_lims.errors import GitHubError, HistoryWarning, RemoteStateError, StateError, notify
 from npc_lims.github.paging import iterate_items
 from npc_lims.github.reading import ask_github
 from npc_lims.history.commits import RUN_TRAILER, Commit, printable
 from npc_lims.history.transitions import Transition, changes_of, created_assets, passed_over
 from npc_lims.history.versions import Reader, Version
-from npc_lims.links import web_address
-from npc_lims.notice import notify
 from npc_lims.state.remote import fetch_file
 from npc_lims.state.store import session_path
-from npc_lims.utc import utc_text, utc_time
+from npc_lims.utils.timestamps import utc_text, utc_time
+from npc_lims.utils.urls import web_address
 
 if TYPE_CHECKING:
     from npc_lims.settings import Settings

@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any
 
-from npc_lims.state.render import render_yaml
+from npc_lims.utils.yaml_writer import render_yaml
 
 __all__ = ["read_rendered"]
 

@@ -8,7 +8,7 @@ import re
 from npc_lims.errors import GitError, NpcLimsError
 from npc_lims.git import Repository
 from npc_lims.history.commits import newest_before
-from npc_lims.utc import utc_time
+from npc_lims.utils.timestamps import utc_time
 
 __all__ = ["beginning", "start_of"]
 

@@ -18,11 +18,11 @@ from npc_lims.review.report import counted
 from npc_lims.session_id import split_session_id
 from npc_lims.state.snapshot import newest_first
 from npc_lims.state.sync_times import STALE_AFTER
-from npc_lims.utc import utc_text
+from npc_lims.utils.timestamps import utc_text
 
 if TYPE_CHECKING:
+    from npc_lims.errors import Problem
     from npc_lims.history.transitions import Transition
-    from npc_lims.problems import Problem
     from npc_lims.processing.runs import Run
     from npc_lims.state.sync_file import SyncFile
 

@@ -6,7 +6,7 @@ import dataclasses
 import datetime
 from typing import TYPE_CHECKING
 
-from npc_lims.overview.moments import moment_of
+from npc_lims.utils.moments import moment_of
 from npc_lims.utils.timestamps import is_future
 
 if TYPE_CHECKING:

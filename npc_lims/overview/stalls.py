@@ -13,9 +13,9 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from npc_lims.overview.moments import midnight_of, moment_of
 from npc_lims.overview.totals import LABELS, is_recording
 from npc_lims.session_id import split_session_id
+from npc_lims.utils.moments import midnight_of, moment_of
 
 __all__ = [
     "LEAST_EXAMPLES",

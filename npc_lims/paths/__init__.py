@@ -1,5 +1,5 @@
 """Where a session's files are: one module for each kind of place."""
 
-from npc_lims.old_modules import forward
+from npc_lims.old_paths import forward
 
 __all__, __getattr__, __dir__ = forward(__name__)  # 0.1 had the functions here, too

@@ -5,9 +5,8 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from npc_lims.errors import AssetError, NoSessionData, NpcLimsWarning
+from npc_lims.errors import AssetError, NoSessionData, NpcLimsWarning, notify
 from npc_lims.lookup import find_asset, find_sorted
-from npc_lims.notice import notify
 from npc_lims.paths.asset_folders import asset_folder
 from npc_lims.read_settings import settings_for_reading
 from npc_lims.s3_paths import s3_path

@@ -19,7 +19,7 @@ from npc_lims.processing.service import Busy, NotAllowed, Refused, RunService, U
 from npc_lims.processing.service_records import Computation, MadeAsset
 from npc_lims.processing.start import LOOKS, SAME_SECOND, Step, adopted
 from npc_lims.session_id import subject_of
-from npc_lims.utc import utc_time
+from npc_lims.utils.timestamps import utc_time
 
 __all__ = ["collect"]
 

@@ -16,7 +16,7 @@ from npc_lims.processing.naming import input_of, parameters_of
 from npc_lims.processing.pipelines import Process
 from npc_lims.processing.runs import Run
 from npc_lims.processing.service_records import Computation, Place, RunRequest
-from npc_lims.utc import utc_time
+from npc_lims.utils.timestamps import utc_time
 
 __all__ = ["elder_first", "find_started", "place_of", "recorded_elsewhere", "request_of"]
 

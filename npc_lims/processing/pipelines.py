@@ -10,9 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-from npc_lims.errors import PipelinesError, SelectionError
+from npc_lims.errors import PipelinesError, Problem, SelectionError
 from npc_lims.model import PROCESSES
-from npc_lims.problems import Problem
 from npc_lims.processing.pipelines_entries import Listed, nearest, node_at, read_entries
 from npc_lims.processing.pipelines_schema import FACTS, FLAGS, FOLDER_NAME, Result
 from npc_lims.processing.templates import fill, names_in

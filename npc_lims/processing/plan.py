@@ -14,7 +14,7 @@ from npc_lims.processing.naming import input_of, names_raw
 from npc_lims.processing.pipelines import Process
 from npc_lims.processing.runs import Run
 from npc_lims.state.snapshot import newest_first
-from npc_lims.utc import utc_text, utc_time
+from npc_lims.utils.timestamps import utc_text, utc_time
 
 __all__ = [
     "CAPTURED",

@@ -14,7 +14,7 @@ import pydantic
 from npc_lims.model import Model
 from npc_lims.processing.pipelines import Process
 from npc_lims.session_id import split_session_id
-from npc_lims.utc import utc_text, utc_time
+from npc_lims.utils.timestamps import utc_text, utc_time
 
 __all__ = [
     "Key",

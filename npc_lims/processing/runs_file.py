@@ -10,17 +10,15 @@ from typing import Any, Literal
 
 import pydantic
 
-from npc_lims.errors import StateError
+from npc_lims.errors import StateError, warn_future_timestamp
 from npc_lims.model import Model
-from npc_lims.notice import warn_future_timestamp
 from npc_lims.processing.pipelines_schema import PROCESS_NAME
 from npc_lims.processing.runs import Run, in_order
-from npc_lims.state.files import TEMPORARY, write_atomically
-from npc_lims.state.render import render_yaml
 from npc_lims.state.snapshot import with_unix_lines
-from npc_lims.utc import utc_time
-from npc_lims.utils.timestamps import is_future
+from npc_lims.utils.atomic_write import TEMPORARY, write_atomically
+from npc_lims.utils.timestamps import is_future, utc_time
 from npc_lims.utils.yaml_reader import load_yaml
+from npc_lims.utils.yaml_writer import render_yaml
 
 __all__ = [
     "RUNS",

@@ -14,7 +14,7 @@ from npc_lims.processing.pipelines import Process
 from npc_lims.processing.runs import Run, Update, Withdrawn
 from npc_lims.processing.service import Busy, Refused, RunService, Unconfirmed
 from npc_lims.processing.service_records import Computation, RunRequest
-from npc_lims.utc import utc_text, utc_time
+from npc_lims.utils.timestamps import utc_text, utc_time
 
 __all__ = ["Step", "adopted", "start"]
 

@@ -12,16 +12,15 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from npc_lims.errors import warn_future_timestamp
 from npc_lims.git import GitFailed, Repository
 from npc_lims.model import SECTIONS, Record
-from npc_lims.notice import warn_future_timestamp
 from npc_lims.observed import Observed
 from npc_lims.reconcile import DISCOVERING
 from npc_lims.sources.observation import Found
 from npc_lims.state.snapshot import SNAPSHOT, line_id, split_lines
-from npc_lims.utc import utc_text, utc_time
 from npc_lims.utils.text import single_line
-from npc_lims.utils.timestamps import is_future
+from npc_lims.utils.timestamps import is_future, utc_text, utc_time
 
 __all__ = ["OBSERVED_TRAILER", "Dropped", "Newer", "keep_complete", "keep_newer", "newer_changes"]
 

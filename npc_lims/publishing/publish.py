@@ -25,7 +25,7 @@ from npc_lims.state.diff import SessionChange, changes_between
 from npc_lims.state.store import read_state
 from npc_lims.state.sync_file import SYNC_FILE, SyncFile, read_sync_file
 from npc_lims.sync import SyncResult, apply
-from npc_lims.utc import utc_text
+from npc_lims.utils.timestamps import utc_text
 
 __all__ = ["Published", "publish"]
 

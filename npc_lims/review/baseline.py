@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from npc_lims.problems import Problem
+from npc_lims.errors import Problem
 
 __all__ = ["split_known"]
 

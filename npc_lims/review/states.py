@@ -19,10 +19,10 @@ from npc_lims.session_id import ID_PATTERN
 from npc_lims.settings import Settings
 from npc_lims.sources import TRACKED_FILE
 from npc_lims.state.diff import SessionChange, compare_sessions, headline
-from npc_lims.state.files import TEMPORARY
 from npc_lims.state.remote import check_ref, fetch_snapshot, read_cached_snapshot
 from npc_lims.state.snapshot import SNAPSHOT, digest_of, line_id, parse_line, split_lines
 from npc_lims.state.store import parse_record
+from npc_lims.utils.atomic_write import TEMPORARY
 from npc_lims.utils.text import single_line
 from npc_lims.utils.yaml_reader import load_yaml
 

@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from npc_lims.errors import Problem
 from npc_lims.model import Tracked
-from npc_lims.problems import Problem
 from npc_lims.review.report import Chapter, counted, groups_of
 from npc_lims.settings import Settings
 from npc_lims.sources import TRACKED_FILE

@@ -18,7 +18,6 @@ import npc_lims
 from npc_lims.errors import NpcLimsError
 from npc_lims.history.feed import ENTRIES, FEED, render_feed
 from npc_lims.history.read import read_history
-from npc_lims.links import Links
 from npc_lims.overview.attention import matters
 from npc_lims.session_id import subject_of
 from npc_lims.site import data
@@ -27,7 +26,8 @@ from npc_lims.site.gather import Checkout, Known, gather
 from npc_lims.sources import TRACKED_FILE
 from npc_lims.state.snapshot import SNAPSHOT
 from npc_lims.state.sync_file import SYNC_FILE
-from npc_lims.utc import utc_text
+from npc_lims.utils.timestamps import utc_text
+from npc_lims.utils.urls import Links
 
 if TYPE_CHECKING:
     from importlib.abc import Traversable

@@ -1,7 +1,7 @@
 """What the pages show, as the files that they fetch. Pure.
 
 Every text is as state has it: the pages show it as text and never as markup. What becomes a link has been through
-`npc_lims.links`.
+`npc_lims.utils.urls`.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from npc_lims.links import Links, web_address
 from npc_lims.model import SECTIONS
 from npc_lims.overview.ages import source_ages
 from npc_lims.overview.attention import Matter
 from npc_lims.overview.totals import LABELS, STATUS_FLAGS, count_sessions, funnel, months, status_symbol
 from npc_lims.rows import allen_path_of, platform_of, project_of
 from npc_lims.state.sync_times import STALE_AFTER
+from npc_lims.utils.urls import Links, web_address
 
 if TYPE_CHECKING:
     import datetime

@@ -19,9 +19,8 @@ import pydantic
 from npc_lims.errors import SourceError
 from npc_lims.model import Asset
 from npc_lims.session_id import day_of, subject_of
-from npc_lims.utc import utc_text
 from npc_lims.utils.text import single_line
-from npc_lims.utils.timestamps import is_future
+from npc_lims.utils.timestamps import is_future, utc_text
 
 __all__ = [
     "LATEST_SECOND",

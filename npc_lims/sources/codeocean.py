@@ -13,9 +13,8 @@ from collections.abc import Collection, Container, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Protocol
 
-from npc_lims.errors import SourceError
+from npc_lims.errors import Problem, SourceError
 from npc_lims.model import Asset, CodeOcean, Record
-from npc_lims.problems import Problem
 from npc_lims.session_id import day_of, subject_of
 from npc_lims.sources.asset_model import DataAsset, InvalidAsset, read_session_asset
 from npc_lims.sources.assets import equal_rivals, select_facts

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from npc_lims.errors import MissingCredentials, SourceError
-from npc_lims.problems import Problem
+from npc_lims.errors import MissingCredentials, Problem, SourceError
 from npc_lims.sources.asset_model import DataAsset
 from npc_lims.sources.objects import ObjectStore
 from npc_lims.sources.s3 import asset_root, asset_uri

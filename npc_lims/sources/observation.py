@@ -6,9 +6,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Literal, Union
 
-from npc_lims.errors import SourceError
+from npc_lims.errors import Problem, SourceError
 from npc_lims.model import CodeOcean, S3Facts, Tracked, Training
-from npc_lims.problems import Problem
 
 __all__ = ["Facts", "Found", "Observation", "failed"]
 

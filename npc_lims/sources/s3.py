@@ -14,9 +14,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Callable, Optional, TypeVar
 
-from npc_lims.errors import SourceError
+from npc_lims.errors import Problem, SourceError
 from npc_lims.model import Asset, CodeOcean, RawListing, Record, S3Facts, Tracked
-from npc_lims.problems import Problem
 from npc_lims.recording_days import files_of_session, is_folder_of
 from npc_lims.session_id import day_of, make_session_id, subject_of
 from npc_lims.sources.assets import sessions_of_day

@@ -18,9 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from npc_lims.cachedir import cache_dir, load_copy, save_copy
-from npc_lims.errors import SourceError
+from npc_lims.errors import Problem, SourceError
 from npc_lims.model import Training
-from npc_lims.problems import Problem
 from npc_lims.session_id import make_session_id, subject_of
 from npc_lims.sources.cells import slug
 from npc_lims.sources.objects import ObjectStore, open_store, split_s3_uri

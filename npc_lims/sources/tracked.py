@@ -15,9 +15,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from npc_lims.errors import TrackedFileError
+from npc_lims.errors import Problem, TrackedFileError
 from npc_lims.model import Tracked
-from npc_lims.problems import Problem
 from npc_lims.session_id import make_session_id
 from npc_lims.sources.observation import Observation
 from npc_lims.sources.tracked_entries import Listed, read_entries

@@ -19,7 +19,7 @@ from ruamel.yaml import events as yaml_events
 from ruamel.yaml.error import MarkedYAMLError
 from ruamel.yaml.reader import ReaderError
 
-from npc_lims.problems import Problem, Severity
+from npc_lims.errors import Problem, Severity
 
 __all__ = [
     "ListNode",

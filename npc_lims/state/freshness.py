@@ -17,10 +17,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from npc_lims.cachedir import entry_stat, read_entry, touch_entry, write_entry
-from npc_lims.errors import RemoteStateError, StaleStateWarning
-from npc_lims.memo import Memo
-from npc_lims.notice import notify, warn_future_timestamp
+from npc_lims.errors import RemoteStateError, StaleStateWarning, notify, warn_future_timestamp
 from npc_lims.state.sync_times import age_of, future_times, parse_sync_times, stale_sources
+from npc_lims.utils.memory_cache import Memo
 
 __all__ = [
     "FOLDER_REMEDY",

@@ -20,9 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from npc_lims.cachedir import entry_stat
-from npc_lims.errors import GitError, NoRemoteState, RemoteStateError, StaleStateWarning, StateError
-from npc_lims.memo import Memo
-from npc_lims.notice import notify
+from npc_lims.errors import GitError, NoRemoteState, RemoteStateError, StaleStateWarning, StateError, notify
 from npc_lims.state.freshness import (
     FOLDER_REMEDY,
     SYNC_FILE,
@@ -41,6 +39,7 @@ from npc_lims.state.mirror import fetch_mirror, fetch_mirrored_sync_file, mirror
 from npc_lims.state.remote import cached_snapshot_path, fetch_file, fetch_snapshot, read_cached_snapshot, read_kept
 from npc_lims.state.snapshot import SNAPSHOT, checked_lines, line_id, parse_line
 from npc_lims.state.sync_times import describe_age
+from npc_lims.utils.memory_cache import Memo
 
 if TYPE_CHECKING:
     from npc_lims.settings import Settings

@@ -25,8 +25,6 @@ from npc_lims.errors import StateError
 from npc_lims.model import Record, describe_invalid_value
 from npc_lims.rows import SCHEMA
 from npc_lims.session_id import ID_PATTERN, subject_of
-from npc_lims.state.files import TEMPORARY, write_atomically
-from npc_lims.state.render import render_yaml
 from npc_lims.state.snapshot import (
     SNAPSHOT,
     digest_of,
@@ -38,7 +36,9 @@ from npc_lims.state.snapshot import (
     with_unix_lines,
 )
 from npc_lims.status import compute_status
+from npc_lims.utils.atomic_write import TEMPORARY, write_atomically
 from npc_lims.utils.yaml_reader import load_yaml
+from npc_lims.utils.yaml_writer import render_yaml
 
 __all__ = [
     "Loaded",

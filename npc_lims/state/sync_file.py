@@ -13,17 +13,15 @@ from typing import Annotated, Any, Optional
 
 import pydantic
 
-from npc_lims.errors import StateError
+from npc_lims.errors import StateError, warn_future_timestamp
 from npc_lims.model import SECTIONS, Model, describe_invalid_value
-from npc_lims.notice import warn_future_timestamp
 from npc_lims.sources.observation import Observation
-from npc_lims.state.files import write_atomically
 from npc_lims.state.freshness import SYNC_FILE
-from npc_lims.state.render import render_yaml
-from npc_lims.utc import utc_text, utc_time
+from npc_lims.utils.atomic_write import write_atomically
 from npc_lims.utils.text import single_line
-from npc_lims.utils.timestamps import is_future
+from npc_lims.utils.timestamps import is_future, utc_text, utc_time
 from npc_lims.utils.yaml_reader import load_yaml
+from npc_lims.utils.yaml_writer import render_yaml
 
 __all__ = [
     "SYNC_FILE",

@@ -12,8 +12,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Optional
 
-from npc_lims.utc import utc_time
-from npc_lims.utils.timestamps import is_future
+from npc_lims.utils.timestamps import is_future, utc_time
 
 __all__ = [
     "STALE_AFTER",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Callable, Optional, Union
 
 from npc_lims.model import PROCESSES, Asset, CodeOcean, RawListing, Record, S3Facts, Status, Tracked
-from npc_lims.old_modules import forward
+from npc_lims.old_paths import forward
 from npc_lims.session_id import split_session_id
 
 __all__ = ["FLAGS", "compute_status"]

@@ -11,8 +11,7 @@ from typing import Any
 
 import pydantic
 
-from npc_lims.errors import SourceError
-from npc_lims.problems import Problem, Severity
+from npc_lims.errors import Problem, Severity, SourceError
 from npc_lims.session_id import day_of, parse_session_id
 from npc_lims.sources.tracked_schema import ENTRY_KEYS, KNOWN_KWARGS, PLATFORMS, Entry, SessionKwargs
 from npc_lims.track.layout import same_path

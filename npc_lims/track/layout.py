@@ -13,7 +13,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from npc_lims.problems import Problem
+from npc_lims.errors import Problem
 from npc_lims.sources.tracked import TrackedFile, parse_tracked
 from npc_lims.sources.tracked_entries import Listed, read_entries
 from npc_lims.sources.tracked_nodes import ListNode, MapNode, Node, Report, ScalarNode, compose, to_plain

@@ -7,7 +7,7 @@ import datetime
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from npc_lims.problems import Problem
+from npc_lims.errors import Problem
 from npc_lims.track.batch import Upload
 from npc_lims.track.planning_cells import PROBES, says_naive, says_opto, says_production
 from npc_lims.track.planning_workbook import Mouse, PlanningWorkbook, SessionRow

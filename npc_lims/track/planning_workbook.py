@@ -15,8 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from npc_lims.errors import SourceError
-from npc_lims.problems import Problem
+from npc_lims.errors import Problem, SourceError
 from npc_lims.sources.cells import is_blank, slug
 from npc_lims.sources.xlsx import MAX_FILE_SIZE, MAX_ROWS, PartError, Row, Sheet, open_xlsx
 from npc_lims.track.planning_cells import (

@@ -8,8 +8,8 @@ from typing import Any
 
 from npc_lims.sources.tracked_nodes import ListNode, MapNode, Node
 from npc_lims.sources.tracked_schema import ENTRY_KEYS, KNOWN_KWARGS
-from npc_lims.state.render import render_yaml
 from npc_lims.track.layout import Item, Layout, dash_column
+from npc_lims.utils.yaml_writer import render_yaml
 
 __all__ = [
     "Style",

@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from npc_lims.cachedir import cache_dir, load_copy, save_copy
-from npc_lims.embedded import SharedConnection, load_image, make_image
 from npc_lims.errors import SourceError
-from npc_lims.memo import Memo
 from npc_lims.s3_paths import named_path
 from npc_lims.settings import load_settings
 from npc_lims.sources.listing import store_of
 from npc_lims.sources.objects import split_s3_uri
 from npc_lims.sources.spreadsheets import WORKBOOKS, as_training
 from npc_lims.training.workbooks import list_workbooks, origin_of_workbooks, sqlite_name
+from npc_lims.utils.memory_cache import Memo
+from npc_lims.utils.sqlite import SharedConnection, load_image, make_image
 
 if TYPE_CHECKING:
     import os
@@ -151,7 +151,7 @@ def _read(settings: Settings, address: str) -> bytes:
 
 
 def _write(settings: Settings, address: str, content: bytes) -> upath.UPath:
-    from npc_lims.state.files import write_atomically
+    from npc_lims.utils.atomic_write import write_atomically
 
     if address.startswith("s3://"):
         with as_training():

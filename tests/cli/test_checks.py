@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from npc_lims.demo.world import write_world
+from npc_lims.demo.files import write_world
 from tests.integration.world import commit_all, run_cli, run_git
 
 BROKEN = """\

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from npc_lims.demo.world import write_world
+from npc_lims.demo.files import write_world
 from npc_lims.state.store import read_state, session_path, write_state
 from tests.builders import many_records
 from tests.integration.world import ADDED, SORTED, UPLOADED, GitHub, commit_all, run_cli, run_git

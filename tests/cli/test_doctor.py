@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from npc_lims.demo.world import write_world
+from npc_lims.demo.files import write_world
 from tests.integration.world import GITHUB_TOKEN, TOKEN, Cloud, Done, GitHub, down, run_cli
 from tests.servers.faults import Status
 

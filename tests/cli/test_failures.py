@@ -15,7 +15,7 @@ import pytest
 from npc_lims import errors
 from npc_lims.cli.exit_codes import MEANINGS, ExitCode
 from npc_lims.cli.failures import show_warning, tell
-from npc_lims.problems import Problem
+from npc_lims.errors import Problem
 from tests.integration.world import run_cli
 from tests.servers.faults import Delay, FaultyProxy
 from tests.servers.fixtures import Serve

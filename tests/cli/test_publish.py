@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from npc_lims.demo.world import write_world
+from npc_lims.demo.files import write_world
 from npc_lims.errors import SourceError
 from npc_lims.observed import Observed, read_observed, write_observed
 from npc_lims.publishing.held import held, hold

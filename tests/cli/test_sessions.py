@@ -190,7 +190,7 @@ def test_columns_order_and_number_can_be_chosen(from_state: Path) -> None:
 
 def test_never_observed_is_not_no(tmp_path: Path, elsewhere: Path) -> None:
     """A state of the tracked file alone: nothing is listed as unsorted, and the reason is told."""
-    from npc_lims.demo.world import write_world
+    from npc_lims.demo.files import write_world
 
     write_world(tmp_path / "world", 1)
     tracked = str(tmp_path / "world" / "tracked_sessions.yaml")

@@ -19,7 +19,7 @@ import pytest
 
 import npc_lims
 from npc_lims.cli.help import SECTIONS
-from npc_lims.demo.world import world_files, write_world
+from npc_lims.demo.files import world_files, write_world
 from npc_lims.processing.runs import Run
 from npc_lims.processing.runs_file import write_runs
 from npc_lims.processing.updates import write_updates

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from npc_lims.demo.world import write_world
+from npc_lims.demo.files import write_world
 from npc_lims.errors import SessionIndexError
 from npc_lims.lookup import find_asset
 from npc_lims.observed import read_observed_folder

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from npc_lims.demo.world import write_world
+from npc_lims.demo.files import write_world
 from npc_lims.state.store import read_state
 from npc_lims.state.sync_file import SourceSync, read_sync_file
 from tests.integration.world import TASK_BUCKET, TASK_FOLDER, WORKBOOKS, Done, run_cli

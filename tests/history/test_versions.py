@@ -14,8 +14,8 @@ from npc_lims.history.rendered import read_rendered
 from npc_lims.history.versions import Reader
 from npc_lims.model import Record
 from npc_lims.state.diff import compare_sessions
-from npc_lims.state.render import render_yaml
 from npc_lims.state.store import parse_record
+from npc_lims.utils.yaml_writer import render_yaml
 from tests import builders
 from tests.strategies import records
 

@@ -16,7 +16,7 @@ import pytest
 
 import npc_lims
 from npc_lims.cli.exit_codes import ExitCode
-from npc_lims.demo.world import write_world
+from npc_lims.demo.files import write_world
 from npc_lims.errors import NpcLimsWarning, StateError
 from npc_lims.live import find_session
 from npc_lims.model import Record, Tracked, Training

@@ -16,7 +16,7 @@ import openpyxl
 import pytest
 
 import npc_lims
-from npc_lims.demo.world import write_world
+from npc_lims.demo.files import write_world
 from npc_lims.read_settings import settings_for_reading
 from npc_lims.rows import FLAG_NAMES
 from npc_lims.settings import Settings

@@ -31,7 +31,7 @@ from npc_lims.processing.plan import (
 from npc_lims.processing.runs import Run, RunAsset
 from npc_lims.processing.updates import apply_updates
 from npc_lims.status import compute_status
-from npc_lims.utc import utc_text
+from npc_lims.utils.timestamps import utc_text
 from tests.builders import (
     RAW_NAME,
     SESSION,

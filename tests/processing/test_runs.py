@@ -30,7 +30,7 @@ from npc_lims.processing.runs_file import (
     write_runs,
 )
 from npc_lims.processing.updates import apply_updates, read_updates, write_updates
-from npc_lims.utc import utc_text, utc_time
+from npc_lims.utils.timestamps import utc_text, utc_time
 
 SCHEMA = jsonschema.Draft202012Validator(runs_schema())
 SESSION = "626791_2022-08-15"

@@ -24,7 +24,7 @@ from npc_lims.processing.record import locked, record
 from npc_lims.processing.runs import Run
 from npc_lims.processing.runs_file import read_runs
 from npc_lims.processing.updates import apply_updates
-from npc_lims.utc import utc_text
+from npc_lims.utils.timestamps import utc_text
 from tests import builders
 from tests.processing.rig import (
     CAPSULE,

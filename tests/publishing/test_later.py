@@ -19,7 +19,7 @@ from npc_lims.sources.tracked import observe_tracked
 from npc_lims.state.store import read_state
 from npc_lims.state.sync_file import read_sync_file
 from npc_lims.sync import SyncOptions, apply, sync
-from npc_lims.utc import utc_text
+from npc_lims.utils.timestamps import utc_text
 from tests.builders import SESSION, no_assets, record, tracked, training
 from tests.integration.world import run_git
 from tests.publishing.repositories import (

@@ -14,7 +14,7 @@ from npc_lims.processing.record import Recorded, record
 from npc_lims.processing.runs import Run, RunAsset, Withdrawn
 from npc_lims.processing.runs_file import read_runs
 from npc_lims.publishing.runs import PublishedRuns, publish_runs, runs_message
-from npc_lims.utc import utc_text
+from npc_lims.utils.timestamps import utc_text
 from tests.integration.world import run_git
 from tests.publishing.repositories import SESSIONS, clone, make_remote, subjects_of_commits
 

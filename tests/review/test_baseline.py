@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npc_lims.problems import Problem, Severity
+from npc_lims.errors import Problem, Severity
 from npc_lims.review.baseline import split_known
 
 TEXT = """\

@@ -11,7 +11,7 @@ import pytest
 from npc_lims.settings import Settings
 from npc_lims.site.build import Built, SiteOptions, build_site
 from npc_lims.state.sync_file import read_sync_file
-from npc_lims.utc import utc_time
+from npc_lims.utils.timestamps import utc_time
 from tests.integration.world import commit_all
 from tests.site.lab import NOW
 
@@ -25,7 +25,7 @@ def build(state: Path, out: Path, **options: Any) -> Built:
 @pytest.fixture(scope="session")
 def demo_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkout with the demo's two days, a commit each; to be copied, never changed."""
-    from npc_lims.demo.world import write_world
+    from npc_lims.demo.files import write_world
     from npc_lims.sync import SyncOptions, sync
 
     folder = tmp_path_factory.mktemp("site-demo")

@@ -17,8 +17,7 @@ from hypothesis import strategies as st
 from openpyxl.chart import BarChart
 from openpyxl.utils.datetime import CALENDAR_MAC_1904
 
-from npc_lims.errors import SourceError
-from npc_lims.problems import Problem
+from npc_lims.errors import Problem, SourceError
 from npc_lims.sources import xlsx
 from npc_lims.sources.cells import clean, parse_flag, parse_start, slug
 from npc_lims.sources.workbook import UnreadableSheet, Workbook, parse_workbook

@@ -18,7 +18,7 @@ import pytest
 import npc_lims
 from npc_lims.state.sync_file import SECTIONS, Failure, SourceSync, SyncFile, write_sync_file
 from npc_lims.state.sync_times import SourceTimes, parse_sync_times
-from npc_lims.utc import utc_text
+from npc_lims.utils.timestamps import utc_text
 from tests.integration.world import GitHub, commit_all, run_cli
 from tests.servers.faults import FaultyProxy, Status
 from tests.servers.fixtures import Serve

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from npc_lims.state.files import TEMPORARY
 from npc_lims.state.snapshot import SNAPSHOT
 from npc_lims.state.store import read_state, verify_state, write_state
 from npc_lims.state.sync_file import read_sync_file
+from npc_lims.utils.atomic_write import TEMPORARY
 from tests.state.writer import SESSIONS, world
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from npc_lims.errors import StateError
 from npc_lims.model import Record
-from npc_lims.state.files import TEMPORARY, write_atomically
 from npc_lims.state.snapshot import SNAPSHOT, digest_of, split_lines
 from npc_lims.state.store import (
     Loaded,
@@ -25,6 +24,7 @@ from npc_lims.state.store import (
     verify_state,
     write_state,
 )
+from npc_lims.utils.atomic_write import TEMPORARY, write_atomically
 from tests.builders import SECOND, SESSION, asset, by_id, many_records, no_assets, record, tracked, training
 
 EMPTY = Loaded({}, {})

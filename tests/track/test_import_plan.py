@@ -12,8 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from npc_lims.errors import TrackedFileError
-from npc_lims.problems import Problem
+from npc_lims.errors import Problem, TrackedFileError
 from npc_lims.review.report import Format, render_chapters
 from npc_lims.sources.tracked import parse_tracked
 from npc_lims.sources.tracked_schema import KNOWN_KWARGS

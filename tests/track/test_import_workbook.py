@@ -10,8 +10,7 @@ from typing import Any
 import openpyxl
 import pytest
 
-from npc_lims.errors import SourceError
-from npc_lims.problems import Problem
+from npc_lims.errors import Problem, SourceError
 from npc_lims.track.planning_workbook import Mouse, PlanningWorkbook, SessionRow, Where, read_planning_workbooks
 from tests.track.books import BY_MOUSE, BY_SESSION, MOUSE, TODAY, plan_book, session_row, write_book
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from npc_lims.memo import clear_caches
+from npc_lims.utils.memory_cache import clear_caches
 from tests.servers.faults import FaultyProxy
 from tests.servers.fixtures import Serve
 from tests.servers.s3 import SeaweedS3

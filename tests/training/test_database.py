@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from npc_lims.errors import MissingCredentials, SourceError
-from npc_lims.memo import clear_caches
 from npc_lims.training.database import download_training_dbs, excel_to_sqlite, get_training_db, update_training_dbs
 from npc_lims.training.workbooks import get_training_spreadsheet_paths, get_training_sqlite_paths
+from npc_lims.utils.memory_cache import clear_caches
 from tests.servers.faults import Status
 from tests.sources.test_workbook import make_book, save
 from tests.training.conftest import BUCKET, FOLDER, HEADER, NSB, OTHER, Folder, Lab, kept_files, row

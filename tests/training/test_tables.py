@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from npc_lims.embedded import SharedConnection, quoted
 from npc_lims.errors import NpcLimsWarning, SourceError
 from npc_lims.sources import xlsx
 from npc_lims.sources.cells import slug
 from npc_lims.training import tables
 from npc_lims.training.tables import build_database
+from npc_lims.utils.sqlite import SharedConnection, quoted
 from tests.sources.test_workbook import Rows, make_book, replace_in, rewrite, save
 
 NAME = "DynamicRoutingTraining.xlsx"

@@ -10,8 +10,7 @@ import importlib
 import sys
 from typing import Any, Callable
 
-import npc_lims
-from npc_lims.retired import RETIRED
+from npc_lims.old_paths.retired import RETIRED
 
 __all__ = ["forward", "load"]
 
@@ -70,10 +69,11 @@ def load(name: str, module: str) -> object:
 def forward(module: str) -> tuple[list[str], Callable[[str], Any], Callable[[], list[str]]]:
     """`__all__`, `__getattr__` and `__dir__` of a module whose names are those of `npc_lims`."""
 
-    public: list[str] = vars(npc_lims)["__all__"]  # which type checkers are not told of
+    package = sys.modules["npc_lims"]
+    public: list[str] = package.__all__
 
     def get(name: str) -> Any:
-        return getattr(npc_lims, name) if name in public else load(name, module)
+        return getattr(package, name) if name in public else load(name, module)
 
     def names() -> list[str]:
         return sorted({*vars(sys.modules[module]), *public})

@@ -12,7 +12,8 @@ import npc_session
 import openpyxl
 import pytest
 
-from npc_lims.demo import lab, world
+from npc_lims.demo import dataset as lab
+from npc_lims.demo import files as world
 
 TASK_FOLDER = "mirror/s3/aind-scratch-data/dynamic-routing/DynamicRoutingTask"
 WORKBOOK = f"{TASK_FOLDER}/DynamicRoutingTraining.xlsx"

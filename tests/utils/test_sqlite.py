@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npc_lims.embedded import SharedConnection, load_image, make_image, quoted
+from npc_lims.utils.sqlite import SharedConnection, load_image, make_image, quoted
 
 ROWS = 500
 

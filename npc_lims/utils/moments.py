@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 
-from npc_lims.utc import utc_time
+from npc_lims.utils.timestamps import utc_time
 
 __all__ = ["midnight_of", "moment_of"]
 

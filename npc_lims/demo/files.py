@@ -27,7 +27,7 @@ from typing import Any
 
 import openpyxl
 
-from npc_lims.demo.lab import MICE, ODD_ASSETS, SESSIONS, STAGES, TRAINING, Mouse, Session, stimulus_file
+from npc_lims.demo.dataset import MICE, ODD_ASSETS, SESSIONS, STAGES, TRAINING, Mouse, Session, stimulus_file
 
 __all__ = ["STAGES", "session_ids", "world_files", "write_world"]
 

@@ -12,8 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from npc_lims import memo
-from npc_lims.memo import Memo, clear_caches
+from npc_lims.utils import memory_cache as memo
+from npc_lims.utils.memory_cache import Memo, clear_caches
 
 
 @pytest.fixture
@@ -154,7 +154,7 @@ def test_what_was_forgotten_while_it_was_asked_for_is_not_kept(make: Callable[..
 
 FORKED = """
 import os, threading
-from npc_lims.memo import Memo
+from npc_lims.utils.memory_cache import Memo
 kept, connections = Memo(9, 60), Memo(9, 60, forks=False)
 kept.put("known", 1), connections.put("known", 1)
 asked, answer = threading.Event(), threading.Event()

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npc_lims.utc import utc_text, utc_time
+from npc_lims.utils.timestamps import utc_text, utc_time
 
 PACIFIC = datetime.timezone(datetime.timedelta(hours=-8))
 

@@ -12,8 +12,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from npc_lims.state.render import render_yaml
 from npc_lims.state.store import parse_record, session_path
+from npc_lims.utils.yaml_writer import render_yaml
 from tests.builders import SESSION, asset, listing, no_assets, nothing_on_s3, record, tracked, training
 
 # what readers of YAML 1.1 or 1.2 take for something else than the string that it is

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npc_lims.links import Links, s3_console, web_address
+from npc_lims.utils.urls import Links, s3_console, web_address
 from tests.builders import SECOND, SESSION, asset
 
 LINKS = Links("AllenInstitute/npc_lims", codeocean_bucket="results")
