@@ -20,9 +20,9 @@ import ruamel.yaml
 from benchmarks.child import run_code
 from benchmarks.world import World
 from npc_lims.git import Repository
-from npc_lims.model import Asset, Record, Training
+from npc_lims.model.flags import compute_status
+from npc_lims.model.record import Asset, Record, Training
 from npc_lims.state.store import session_path
-from npc_lims.status import compute_status
 from npc_lims.utils.yaml_writer import render_yaml
 
 __all__ = ["SYNCS", "measure"]

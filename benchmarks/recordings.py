@@ -22,7 +22,7 @@ from benchmarks.world import (
     asset_id,
     make_asset,
 )
-from npc_lims.model import PROCESSES
+from npc_lims.model.record import PROCESSES
 
 __all__ = ["Recordings"]
 

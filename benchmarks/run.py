@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks import getters, history, publishing
 from benchmarks.child import Child, Runs, alternate, median, run_code, run_python
 from benchmarks.world import SCRATCH, TASK, World
-from npc_lims.model import SECTIONS
+from npc_lims.model.record import SECTIONS
 from npc_lims.state.sync_file import SYNC_FILE
 from tests.servers.codeocean import CodeOceanServer
 from tests.servers.faults import FaultyProxy

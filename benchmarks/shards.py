@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from benchmarks.growing import Kept
-from npc_lims.session_id import split_session_id
+from npc_lims.model.session_id import split_session_id
 from npc_lims.state.snapshot import digest_of, newest_first
 
 __all__ = ["WAYS", "Cut", "Fetch", "Way"]

@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from playwright.sync_api import Browser, CDPSession, sync_playwright
 
-from npc_lims.settings import Settings
+from npc_lims.config.settings import Settings
 from npc_lims.site.build import SiteOptions, build_site
 from tests.browser.chrome import INSTALL, arguments, find_chrome
 from tests.site.lab import NOW, write_lab

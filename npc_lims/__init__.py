@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import importlib
 
+__path__.append(f"{__path__[0]}/old_paths")  # packages of 0.1 that are gone: npc_lims.jobs, npc_lims.status
+
 __version__ = "1.0.0"
 
 _NAMES = {
@@ -186,7 +188,7 @@ _NAMES = {
         "get_training_spreadsheet_paths",
         "get_training_sqlite_paths",
     ),
-    "npc_lims.types": (
+    "npc_lims.model.types": (
         "FileContents",
         "JobID",
         "RecordDB",

@@ -191,7 +191,7 @@ from npc_lims.training.workbooks import (
     get_training_spreadsheet_paths as get_training_spreadsheet_paths,
     get_training_sqlite_paths as get_training_sqlite_paths,
 )
-from npc_lims.types import (
+from npc_lims.model.types import (
     FileContents as FileContents,
     JobID as JobID,
     RecordDB as RecordDB,

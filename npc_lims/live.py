@@ -6,6 +6,8 @@ import dataclasses
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from npc_lims.config.environment import TRACKED_FILE
+from npc_lims.config.error_boundary import source_boundary
 from npc_lims.errors import (
     InputFileError,
     LiveStateWarning,
@@ -19,24 +21,22 @@ from npc_lims.errors import (
 )
 from npc_lims.live_assets import RememberingClient
 from npc_lims.lookup import recorded_day
-from npc_lims.model import CodeOcean, Record, Tracked
-from npc_lims.reconcile import reconcile_session
-from npc_lims.recording_days import assign_rows, reconcile_days, undecided_sessions
-from npc_lims.session_id import day_of, split_session_id, subject_of
-from npc_lims.sources import TRACKED_FILE
+from npc_lims.model.observation import Observation
+from npc_lims.model.reconcile import reconcile_session
+from npc_lims.model.record import CodeOcean, Record, Tracked
+from npc_lims.model.recording_days import assign_rows, reconcile_days, undecided_sessions
+from npc_lims.model.session_id import day_of, split_session_id, subject_of
 from npc_lims.sources.codeocean import observe_codeocean
 from npc_lims.sources.listing import RememberingStore, store_of
-from npc_lims.sources.observation import Observation
 from npc_lims.sources.s3 import observe_s3
 from npc_lims.state.remote import fetch_file
-from npc_lims.unexpected import source_boundary
 from npc_lims.utils.memory_cache import Memo
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from npc_lims.reconcile import Records
-    from npc_lims.settings import Settings
+    from npc_lims.config.settings import Settings
+    from npc_lims.model.reconcile import Records
 
     Query = Callable[[Settings], Observation]
 

@@ -17,15 +17,15 @@ from npc_lims.errors import (
     SourceError,
     notify,
 )
-from npc_lims.session_id import day_of, ids_of_day, split_session_id
+from npc_lims.model.resolve_session_id import which_session
+from npc_lims.model.session_id import day_of, ids_of_day, split_session_id
 from npc_lims.state.reader import read_one
-from npc_lims.which_session import which_session
 
 if TYPE_CHECKING:
+    from npc_lims.config.settings import Settings
     from npc_lims.live_assets import Judged, SessionAssets
-    from npc_lims.model import Asset, Record
-    from npc_lims.settings import Settings
-    from npc_lims.sources.asset_model import DataAsset
+    from npc_lims.model.data_asset import DataAsset
+    from npc_lims.model.record import Asset, Record
 
 __all__ = [
     "find_asset",
@@ -127,7 +127,7 @@ def live_assets(settings: Settings, session_id: str, *, judged: tuple[Judged, ..
 def _records_of_day(settings: Settings, session_id: str) -> dict[str, Record]:
     """The session and the others of its day, which decide how recordings are counted."""
     from npc_lims.live import records_of_day
-    from npc_lims.model import Record
+    from npc_lims.model.record import Record
 
     return {session_id: Record(id=session_id), **records_of_day(settings, session_id)}
 
@@ -166,7 +166,7 @@ def _has_main(record: Mapping[str, Any] | None) -> bool:
 
 
 def _as_asset(fact: Mapping[str, Any]) -> Asset:
-    from npc_lims.model import Asset
+    from npc_lims.model.record import Asset
 
     return Asset.model_validate(fact)
 

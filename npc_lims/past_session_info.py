@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import npc_session
     from typing_extensions import Self
 
-    from npc_lims.settings import Settings
+    from npc_lims.config.settings import Settings
     from npc_lims.state.reader import Lines, Origin
 
 __all__ = ["PastSessionInfo", "RecordedSessionInfo"]

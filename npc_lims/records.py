@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from npc_lims.rows import session_row
+from npc_lims.model.rows import session_row
 from npc_lims.session_info import SessionInfo
 from npc_lims.sessions import get_session_info
 

@@ -11,7 +11,7 @@ from npc_lims.errors import MissingDependency
 if TYPE_CHECKING:
     import upath
 
-    from npc_lims.settings import Settings
+    from npc_lims.config.settings import Settings
 
 __all__ = ["named_path", "s3_path"]
 

@@ -6,13 +6,13 @@ import copy
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Callable
 
-from npc_lims.rows import allen_path_of, platform_of, project_of
+from npc_lims.model.rows import allen_path_of, platform_of, project_of
 
 if TYPE_CHECKING:
     import npc_session
     import upath
 
-    from npc_lims.model import Platform
+    from npc_lims.model.record import Platform
     from npc_lims.session_info import SessionInfo
 
 __all__ = ["FIELDS", "record_of"]
@@ -50,8 +50,8 @@ FIELDS: dict[str, Callable[[Mapping[str, Any]], Any]] = {
 
 def record_of(info: SessionInfo) -> dict[str, Any]:
     """The record behind a SessionInfo that somebody constructed: what it says of itself, and nothing more."""
-    from npc_lims.model import Record, Tracked
-    from npc_lims.reconcile import reconcile_session
+    from npc_lims.model.reconcile import reconcile_session
+    from npc_lims.model.record import Record, Tracked
 
     platform: Platform = "ephys" if info.is_ephys else "behavior_with_sync" if info.is_sync else "behavior"
     tracked = Tracked(

@@ -17,12 +17,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Callable
 
 from npc_lims.errors import UnknownStatusWarning, notify
+from npc_lims.model.resolve_session_id import which_session
+from npc_lims.model.rows import COLUMNS, FLAG_NAMES, session_row
+from npc_lims.model.session_id import split_session_id
 from npc_lims.past_session_info import RecordedSessionInfo
-from npc_lims.rows import COLUMNS, FLAG_NAMES, session_row
-from npc_lims.session_id import split_session_id
 from npc_lims.session_info import PUBLIC_ATTRIBUTES, SessionInfo
 from npc_lims.utils.text import single_line
-from npc_lims.which_session import which_session
 
 __all__ = ["FILTERS", "SessionFilters"]
 

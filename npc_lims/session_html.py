@@ -12,12 +12,12 @@ import urllib.parse
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from npc_lims.rows import FLAG_NAMES, session_row
+from npc_lims.model.rows import FLAG_NAMES, session_row
 from npc_lims.state.mirror import site_url
 from npc_lims.utils.urls import Links, web_address
 
 if TYPE_CHECKING:
-    from npc_lims.settings import Settings
+    from npc_lims.config.settings import Settings
 
 __all__ = ["Places", "places_of", "render_session", "render_sessions"]
 

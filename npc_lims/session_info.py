@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from npc_lims.errors import RemoteStateError
-from npc_lims.rows import DATA_REPO_ISILON, allen_path_of
+from npc_lims.model.rows import DATA_REPO_ISILON, allen_path_of
+from npc_lims.model.session_id import split_session_id
 from npc_lims.session_fields import FIELDS, record_of
-from npc_lims.session_id import split_session_id
 from npc_lims.state.reader import read_snapshot
 from npc_lims.state.snapshot import line_id, parse_line
 from npc_lims.utils.memory_cache import Memo
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import upath
     from typing_extensions import Self
 
-    from npc_lims.settings import Settings
+    from npc_lims.config.settings import Settings
     from npc_lims.state.reader import Lines
 
 __all__ = ["PUBLIC_ATTRIBUTES", "SessionInfo"]
@@ -204,7 +204,7 @@ class SessionInfo:
         if value is not None:
             return value
         from npc_lims.live import complete
-        from npc_lims.model import Record
+        from npc_lims.model.record import Record
 
         record = complete(self._own_settings, Record.model_validate(_without_digest(self.record)), (name,))
         self.__dict__["_data"] = record.as_dict()
@@ -217,7 +217,7 @@ class SessionInfo:
     def _own_settings(self) -> Settings:
         settings = self.__dict__.get("_settings")
         if settings is None:
-            from npc_lims.settings import load_settings
+            from npc_lims.config.settings import load_settings
 
             settings = self.__dict__["_settings"] = load_settings()
         return settings
@@ -364,7 +364,7 @@ class SessionInfo:
             _ = self.raw_asset_id  # looked up live
             raw = self._asset("raw")
         if raw:
-            from npc_lims.model import Asset
+            from npc_lims.model.record import Asset
             from npc_lims.sources.s3 import asset_uri
 
             uri = asset_uri(Asset.model_validate(raw), self._own_settings.codeocean_bucket)
@@ -390,7 +390,7 @@ class SessionInfo:
         """
         if self.raw_asset_id is None:
             return None
-        from npc_lims.model import Asset
+        from npc_lims.model.record import Asset
         from npc_lims.paths.raw import raw_data_paths
 
         raw = self._asset("raw")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, overload
 
+from npc_lims.config.lazy_settings import settings_for_reading
 from npc_lims.errors import (
     NoRemoteState,
     NoSessionInfo,
@@ -12,20 +13,19 @@ from npc_lims.errors import (
     RemoteStateError,
     SessionUnavailable,
 )
-from npc_lims.read_settings import settings_for_reading
+from npc_lims.model.resolve_session_id import near_to, which_session
 from npc_lims.session_filters import SessionFilters
 from npc_lims.session_info import SessionInfo
 from npc_lims.session_list import Sessions
 from npc_lims.state.reader import Origin, origin_of_state, read_one, read_snapshot
-from npc_lims.which_session import near_to, which_session
 
 if TYPE_CHECKING:
     import npc_session
 
+    from npc_lims.config.settings import Settings
+    from npc_lims.model.types import At, Session
     from npc_lims.past_session_info import PastSessionInfo
-    from npc_lims.settings import Settings
     from npc_lims.state.reader import Lines
-    from npc_lims.types import At, Session
 
 __all__ = [
     "SessionInfo",

@@ -8,23 +8,23 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from npc_lims.config.error_boundary import describe_unexpected, source_failure
+from npc_lims.config.settings import Settings
 from npc_lims.errors import InputFileError, NoSessionInfo, NpcLimsError, NpcLimsWarning, SourceError, StateError, notify
-from npc_lims.model import SECTIONS, Record
+from npc_lims.model.observation import Observation, failed
+from npc_lims.model.reconcile import check_breaker
+from npc_lims.model.record import SECTIONS, Record
+from npc_lims.model.recording_days import reconcile_days, report_other_rows
+from npc_lims.model.scope import Scope
 from npc_lims.observed import Observed
-from npc_lims.reconcile import check_breaker
-from npc_lims.recording_days import reconcile_days, report_other_rows
-from npc_lims.scope import Scope
-from npc_lims.settings import Settings
 from npc_lims.sources.codeocean import observe_codeocean, open_client
 from npc_lims.sources.objects import StoreOpener
-from npc_lims.sources.observation import Observation, failed
 from npc_lims.sources.s3 import observe_s3
 from npc_lims.sources.spreadsheets import observe_training
 from npc_lims.sources.tracked import observe_tracked
 from npc_lims.state.diff import SessionChange, changes_between
 from npc_lims.state.store import Loaded, read_state, snapshot_digest, write_state
 from npc_lims.state.sync_file import SyncFile, next_sync_file, read_sync_file, write_sync_file
-from npc_lims.unexpected import describe_unexpected, source_failure
 
 __all__ = ["Reporter", "SilentReporter", "SyncOptions", "SyncResult", "apply", "observe", "sync"]
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from npc_lims.status import FLAGS
+from npc_lims.model.flags import FLAGS
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "reference" / "schemas.md"
@@ -16,7 +16,7 @@ PAGE = ROOT / "docs" / "reference" / "schemas.md"
 FILES: dict[str, tuple[str, tuple[str, ...]]] = {
     "tracked_sessions": ("tracked_sessions.yaml", ()),
     "pipelines": ("pipelines.yaml", ()),
-    "session": ("state/sessions/SUBJECT/SESSION.yaml", ("npc_lims/model.py",)),
+    "session": ("state/sessions/SUBJECT/SESSION.yaml", ("npc_lims/model/record.py",)),
     "runs": ("state/runs/PROCESS.yaml", ("npc_lims/processing/runs.py",)),
 }
 # of fields that need no docstring where they are defined

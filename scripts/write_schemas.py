@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from npc_lims.model import session_schema
+from npc_lims.model.record import session_schema
 from npc_lims.processing.pipelines_schema import pipelines_schema
 from npc_lims.processing.runs_file import runs_schema
 from npc_lims.sources.tracked_schema import tracked_schema

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from npc_lims.model import Asset, CodeOcean, RawListing, Record, S3Facts, Tracked, Training
-from npc_lims.sources.asset_model import DataAsset
-from npc_lims.sources.observation import Observation
-from npc_lims.status import compute_status
+from npc_lims.model.data_asset import DataAsset
+from npc_lims.model.flags import compute_status
+from npc_lims.model.observation import Observation
+from npc_lims.model.record import Asset, CodeOcean, RawListing, Record, S3Facts, Tracked, Training
 from tests.servers.codeocean import asset_id, make_asset
 
 SESSION = "626791_2022-08-15"

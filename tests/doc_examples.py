@@ -30,7 +30,7 @@ import typer.main
 import yaml
 from markdown_it import MarkdownIt
 
-from npc_lims.settings import Settings, load_settings
+from npc_lims.config.settings import Settings, load_settings
 
 _ROOT = Path(__file__).resolve().parent.parent
 _TITLE = re.compile(r'title="([^"]*)"')

@@ -18,7 +18,7 @@ import pytest
 
 import npc_lims
 from npc_lims import errors
-from npc_lims.settings import Settings
+from npc_lims.config.settings import Settings
 from tests.doc_examples import Example, Reader, broken_links, examples, mentions, unknown_in
 from tests.integration.world import commit_all, run_git, write_tracked
 

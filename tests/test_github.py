@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from npc_lims.config.settings import Settings
 from npc_lims.errors import GitHubError, MissingCredentials, NpcLimsError
 from npc_lims.github import (
     Proposal,
@@ -25,7 +26,6 @@ from npc_lims.github import propose as propose_with
 from npc_lims.github.client import Client
 from npc_lims.github.dispatch import WORKFLOW
 from npc_lims.github.propose import TRAILER
-from npc_lims.settings import Settings
 from tests.servers.faults import Fault, FaultyProxy, MalformedJson, Status, Truncate
 from tests.servers.fixtures import Serve
 from tests.servers.github_hub import FILES, MEMBER, NAME, ROBOT, STRANGER, TOKENS, TRACKED, Hub

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import npc_lims
+from npc_lims.config.settings import Settings, load_settings
 from npc_lims.lookup import (
     find_asset,
     find_sorted,
@@ -16,9 +17,8 @@ from npc_lims.lookup import (
     recorded_section,
     state_place,
 )
-from npc_lims.settings import Settings, load_settings
+from npc_lims.model.resolve_session_id import which_session
 from npc_lims.utils.memory_cache import clear_caches
-from npc_lims.which_session import which_session
 from tests.integration.world import Cloud, GitHub, run_sync, write_tracked
 from tests.servers.codeocean import asset_id, make_asset
 from tests.servers.faults import Status

@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from npc_lims.errors import NpcLimsError, Problem, SourceError
-from npc_lims.model import SECTIONS
+from npc_lims.model.observation import Observation, failed
+from npc_lims.model.reconcile import reconcile
+from npc_lims.model.record import SECTIONS
+from npc_lims.model.recording_days import reconcile_days
+from npc_lims.model.scope import EVERYTHING, Scope, parse_shard, shard_of
 from npc_lims.observed import Observed, file_name, gather, read_observed, read_observed_folder, write_observed
-from npc_lims.reconcile import reconcile
-from npc_lims.recording_days import reconcile_days
-from npc_lims.scope import EVERYTHING, Scope, parse_shard, shard_of
-from npc_lims.sources.observation import Observation, failed
 from tests.builders import SECOND, SESSION, many_records, no_assets, nothing_on_s3, tracked, training
 from tests.strategies import FACTS, IDS, recorded
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 import npc_lims
+from npc_lims.config.settings import load_settings
 from npc_lims.session_info import PUBLIC_ATTRIBUTES, SessionInfo
-from npc_lims.settings import load_settings
 
 FIELDS = {field.name for field in dataclasses.fields(SessionInfo)}
 

@@ -13,12 +13,12 @@ import pytest
 import upath
 
 import npc_lims
+from npc_lims.config.settings import load_settings
+from npc_lims.model.rows import COLUMNS, FLAG_NAMES, session_row
 from npc_lims.past_session_info import RecordedSessionInfo
-from npc_lims.rows import COLUMNS, FLAG_NAMES, session_row
 from npc_lims.session_filters import FILTERS
 from npc_lims.session_info import SessionInfo
 from npc_lims.session_list import Sessions
-from npc_lims.settings import load_settings
 from tests.integration.world import SORTED, Cloud, GitHub, commit_all, write_tracked
 
 RECORDED = [name for name in FILTERS if name != "raw_data_paths"]

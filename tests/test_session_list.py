@@ -17,12 +17,12 @@ import pytest
 from hypothesis import strategies
 
 import npc_lims
+from npc_lims.config.settings import load_settings
+from npc_lims.model.rows import COLUMNS, session_row
 from npc_lims.records import to_records
-from npc_lims.rows import COLUMNS, session_row
 from npc_lims.session_html import Places, places_of, render_session, render_sessions
 from npc_lims.session_info import SessionInfo
 from npc_lims.session_list import Sessions
-from npc_lims.settings import load_settings
 from npc_lims.utils.urls import Links
 from tests.integration.world import GitHub
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from npc_lims.codeocean.client import get_codeocean_client
-from npc_lims.environment import read_environment
+from npc_lims.config.environment import read_environment
+from npc_lims.config.lazy_settings import settings_for_reading
+from npc_lims.config.settings import Settings, load_settings
 from npc_lims.github.client import Client
 from npc_lims.github.plain_client import PlainClient
 from npc_lims.processing.service import RunService
-from npc_lims.read_settings import settings_for_reading
-from npc_lims.settings import Settings, load_settings
 from npc_lims.sources.codeocean import CodeOceanClient
 from npc_lims.sources.objects import S3Store, StoreOpener
 

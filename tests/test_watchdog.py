@@ -10,8 +10,8 @@ import pytest
 from npc_lims.errors import SourceError
 from npc_lims.github.plain_client import PlainClient
 from npc_lims.github.watchdog import LAST_RUN_AFTER, check_state, watch
-from npc_lims.model import SECTIONS
-from npc_lims.sources.observation import Observation, failed
+from npc_lims.model.observation import Observation, failed
+from npc_lims.model.record import SECTIONS
 from npc_lims.state.sync_file import SyncFile, next_sync_file
 from npc_lims.state.sync_times import STALE_AFTER
 from npc_lims.utils.yaml_writer import render_yaml

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Optional
 import typer
 
 from npc_lims.cli.console import out
+from npc_lims.config.settings import load_settings
 from npc_lims.errors import NpcLimsError
-from npc_lims.settings import load_settings
 
 if TYPE_CHECKING:
     from npc_lims.github.alert import Failure, RunReport

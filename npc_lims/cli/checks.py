@@ -15,8 +15,8 @@ from npc_lims.cli.console import note
 from npc_lims.cli.exit_codes import ExitCode
 from npc_lims.cli.lists import csv_option, json_option, one_style, print_csv, print_json
 from npc_lims.cli.places import checkout
+from npc_lims.config.environment import TRACKED_FILE
 from npc_lims.errors import Problem
-from npc_lims.sources import TRACKED_FILE
 
 __all__ = ["validate_command", "verify_command"]
 

@@ -14,7 +14,7 @@ from typing import Any, Optional
 
 import typer
 
-from npc_lims.rows import COLUMNS, FLAG_NAMES
+from npc_lims.model.rows import COLUMNS, FLAG_NAMES
 
 __all__ = [
     "complete_column",
@@ -80,7 +80,7 @@ def _lines(ctx: typer.Context) -> list[bytes]:
 
 def _lines_at_hand(state: Optional[Any]) -> list[bytes]:
     from npc_lims.cli.places import state_folder
-    from npc_lims.read_settings import settings_for_reading
+    from npc_lims.config.lazy_settings import settings_for_reading
     from npc_lims.state.remote import read_cached_snapshot
     from npc_lims.state.snapshot import SNAPSHOT, checked_lines
 

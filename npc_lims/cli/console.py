@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderHook, RenderResult
 from rich.segment import Segment
 
-from npc_lims.environment import in_github_actions
+from npc_lims.config.environment import in_github_actions
 from npc_lims.errors import Problem, workflow_command
 from npc_lims.utils.redaction import safe_text
 from npc_lims.utils.text import visible

@@ -13,7 +13,7 @@ from typing import Optional
 import typer
 
 from npc_lims.cli.console import out
-from npc_lims.environment import DOTENV
+from npc_lims.config.environment import DOTENV
 from npc_lims.errors import NpcLimsError
 
 __all__ = ["demo_command"]

@@ -15,6 +15,8 @@ from npc_lims.cli.console import complain, note, warn
 from npc_lims.cli.exit_codes import ExitCode
 from npc_lims.cli.lists import csv_option, json_option, one_style, print_csv, print_json
 from npc_lims.cli.places import checkout
+from npc_lims.config.environment import TRACKED_FILE
+from npc_lims.config.settings import Settings, load_settings
 from npc_lims.errors import GitError, NpcLimsError, TrackedFileError
 from npc_lims.git import Repository, find_repository
 from npc_lims.review.preview import Preview, preview
@@ -29,8 +31,6 @@ from npc_lims.review.states import (
     state_on_github,
 )
 from npc_lims.review.tracked import TrackedDiff, compare_tracked, decode_tracked, tracked_on_github
-from npc_lims.settings import Settings, load_settings
-from npc_lims.sources import TRACKED_FILE
 
 __all__ = ["diff_command", "preview_command"]
 

@@ -9,7 +9,7 @@ import typer
 from npc_lims.cli.console import complain, err, out
 from npc_lims.cli.exit_codes import ExitCode
 from npc_lims.cli.options import ONLY_HELP, SESSIONS_HELP, session_ids_of, sources_of
-from npc_lims.settings import load_settings
+from npc_lims.config.settings import load_settings
 
 __all__ = ["dispatch_command"]
 

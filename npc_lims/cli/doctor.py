@@ -14,9 +14,9 @@ from npc_lims.cli.console import out
 from npc_lims.cli.exit_codes import ExitCode
 from npc_lims.cli.lists import csv_option, json_option, one_style, print_csv, print_json
 from npc_lims.cli.places import reading_settings
+from npc_lims.config.error_boundary import source_failure
+from npc_lims.config.settings import Settings
 from npc_lims.errors import SourceError, StateError
-from npc_lims.settings import Settings
-from npc_lims.unexpected import source_failure
 from npc_lims.utils.ca_bundle import ca_bundle_failure
 
 __all__ = ["doctor_command"]

@@ -16,12 +16,12 @@ import typer
 
 from npc_lims.cli.console import complain, list_problems, warn
 from npc_lims.cli.exit_codes import ExitCode
+from npc_lims.config.error_boundary import describe_unexpected
 from npc_lims.errors import InputFileError, NoSessionInfo, NpcLimsError, NpcLimsWarning, SelectionError, SyncRefused
-from npc_lims.unexpected import describe_unexpected
 from npc_lims.utils.redaction import safe_text
 
 if TYPE_CHECKING:
-    from npc_lims.sources.observation import Observation
+    from npc_lims.model.observation import Observation
 
 __all__ = ["error_line", "is_selection_mistake", "report_failed_sources", "show_warning", "tell"]
 

@@ -61,9 +61,9 @@ def observe_command(
       npc-lims observe --out observed --shard 1/4
     """
     from npc_lims.cli.progress import reporter
+    from npc_lims.config.settings import load_settings
+    from npc_lims.model.scope import parse_shard
     from npc_lims.observed import file_name, write_observed
-    from npc_lims.scope import parse_shard
-    from npc_lims.settings import load_settings
     from npc_lims.sync import SyncOptions, observe
 
     settings = load_settings()

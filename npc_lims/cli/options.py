@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Optional
 
 from npc_lims.cli.places import checkout
+from npc_lims.config.environment import TRACKED_FILE
 from npc_lims.errors import NpcLimsError, SelectionError
-from npc_lims.model import SECTIONS
-from npc_lims.sources import TRACKED_FILE
+from npc_lims.model.record import SECTIONS
 
 __all__ = [
     "CHANGED_HELP",
@@ -59,7 +59,7 @@ def session_ids_of(values: Optional[list[str]]) -> Optional[frozenset[str]]:
     Raises:
         SelectionError: One of these is no session id, or there are none.
     """
-    from npc_lims.session_id import parse_session_id
+    from npc_lims.model.session_id import parse_session_id
 
     if values is None:
         return None

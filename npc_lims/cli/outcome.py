@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Optional
 
-from npc_lims.model import SECTIONS
+from npc_lims.model.record import SECTIONS
 from npc_lims.utils.text import single_line
 
 if TYPE_CHECKING:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Optional
 
-from npc_lims.sources import TRACKED_FILE
+from npc_lims.config.environment import TRACKED_FILE
 
 if TYPE_CHECKING:
-    from npc_lims.settings import Settings
+    from npc_lims.config.settings import Settings
 
 __all__ = ["checkout", "reading_settings", "state_folder"]
 
@@ -34,7 +34,7 @@ def state_folder(settings: Settings, state: Optional[Path]) -> Optional[Path]:
 
 def reading_settings(state: Optional[Path]) -> Settings:
     """Settings for a command that reads state, from the folder that is meant or, without one, from GitHub."""
-    from npc_lims.settings import load_settings  # not for completion, which has no time for it
+    from npc_lims.config.settings import load_settings  # not for completion, which has no time for it
 
     settings = load_settings()
     return settings.model_copy(update={"state": state_folder(settings, state)})

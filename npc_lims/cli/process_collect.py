@@ -54,11 +54,11 @@ def collect_command(
       npc-lims process collect dlc_eye --json
       npc-lims process collect --wait 600 --publish
     """
+    from npc_lims.config.settings import load_settings
     from npc_lims.errors import NpcLimsError
     from npc_lims.processing.collect import collect
     from npc_lims.processing.service import RunService
     from npc_lims.processing.updates import write_updates
-    from npc_lims.settings import load_settings
 
     one_style(json=as_json, csv=as_csv)
     if into is not None and publish:
@@ -117,8 +117,8 @@ def record_command(
       npc-lims process record started.json
       npc-lims process record started.json collected.json --publish
     """
+    from npc_lims.config.settings import load_settings
     from npc_lims.processing.updates import read_updates
-    from npc_lims.settings import load_settings
 
     paths = [path for file in files for path in (sorted(file.glob("*.json")) if file.is_dir() else [file])]
     happened = [(process, update) for path in paths for process, some in read_updates(path).items() for update in some]

@@ -15,12 +15,12 @@ from npc_lims.cli.console import err
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from npc_lims.model import Record
+    from npc_lims.config.settings import Settings
+    from npc_lims.model.record import Record
     from npc_lims.processing.pipelines import Process
     from npc_lims.processing.record import Claims, Recorded
     from npc_lims.processing.runs import Run, Update, Updates
     from npc_lims.publishing.runs import Change
-    from npc_lims.settings import Settings
 
 __all__ = ["BRANCH", "BY", "LIMIT", "PUBLISH", "SUMMARY", "Claimed", "Recorder", "Wanted", "by_process"]
 
@@ -146,7 +146,7 @@ class Recorder:
 
     @property
     def _locks(self) -> Path:
-        from npc_lims.cachedir import cache_dir
+        from npc_lims.config.disk_cache import cache_dir
 
         return cache_dir(self.settings) / "locks"
 

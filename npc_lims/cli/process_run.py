@@ -64,9 +64,9 @@ def run_command(
       npc-lims process run dlc_eye --limit 3 --publish
       npc-lims process run dlc_eye --sessions 626791_2022-08-15 --again
     """
+    from npc_lims.config.settings import load_settings
     from npc_lims.processing.service import RunService
     from npc_lims.processing.start import start
-    from npc_lims.settings import load_settings
 
     one_style(json=as_json, csv=as_csv)
     if again and not names:
@@ -120,8 +120,8 @@ def claim_command(
       npc-lims process claim --out claims.json
       npc-lims process claim dlc_eye --limit 3 --publish --out claims.json
     """
+    from npc_lims.config.settings import load_settings
     from npc_lims.processing.updates import write_updates
-    from npc_lims.settings import load_settings
 
     folder = state_folder(state)
     processes = [] if none else chosen_processes(names or None, pipelines, folder)
@@ -159,12 +159,12 @@ def start_command(
     Examples:
       npc-lims process start --claims claims.json --out started.json
     """
+    from npc_lims.config.settings import load_settings
     from npc_lims.processing.runs import Run
     from npc_lims.processing.runs_file import read_runs
     from npc_lims.processing.service import RunService
     from npc_lims.processing.start import start
     from npc_lims.processing.updates import read_updates, write_updates
-    from npc_lims.settings import load_settings
     from npc_lims.state.freshness import warn_if_folder_stale
     from npc_lims.state.store import read_state
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Optional
 
 from rich.console import Console
 
-from npc_lims.sources.observation import Observation
+from npc_lims.model.observation import Observation
 from npc_lims.sync import Reporter
 
 if TYPE_CHECKING:

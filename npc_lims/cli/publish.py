@@ -49,10 +49,10 @@ def publish_command(
       npc-lims publish --branch main --dry-run
       npc-lims publish --observed observed --trailer Run=https://github.com/lab/state/actions/runs/7
     """
+    from npc_lims.config.settings import load_settings
     from npc_lims.observed import read_observed_folder
     from npc_lims.publishing.held import held
     from npc_lims.publishing.publish import publish
-    from npc_lims.settings import load_settings
 
     settings = load_settings()
     folder = (state or checkout() / "state").absolute()

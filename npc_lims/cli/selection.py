@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Optional
 
 from npc_lims.errors import NpcLimsError
-from npc_lims.rows import COLUMNS, FLAG_NAMES
+from npc_lims.model.rows import COLUMNS, FLAG_NAMES
 
 __all__ = ["HEADINGS", "Selection", "applies", "column_named", "columns_named", "flag_named", "select", "sorted_rows"]
 

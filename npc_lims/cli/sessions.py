@@ -21,10 +21,10 @@ from npc_lims.cli.paging import show_text
 from npc_lims.cli.places import reading_settings
 from npc_lims.cli.selection import Selection, columns_named, select, sorted_rows
 from npc_lims.errors import NpcLimsError
-from npc_lims.rows import COLUMNS, session_row
+from npc_lims.model.rows import COLUMNS, session_row
 
 if TYPE_CHECKING:
-    from npc_lims.settings import Settings
+    from npc_lims.config.settings import Settings
 
 __all__ = ["AT_HELP", "STATE_HELP", "as_of", "sessions_command"]
 

@@ -17,7 +17,7 @@ from rich.text import Text
 
 from npc_lims.cli.console import can_print, symbol
 from npc_lims.cli.selection import HEADINGS, applies
-from npc_lims.rows import FLAG_NAMES
+from npc_lims.model.rows import FLAG_NAMES
 from npc_lims.state.diff import one_line
 
 __all__ = ["render_table"]
@@ -47,7 +47,7 @@ def render_table(
     """The table as text, with such escape codes as *console* takes.
 
     Args:
-        rows: As `npc_lims.rows.session_row` makes them.
+        rows: As `npc_lims.model.rows.session_row` makes them.
         columns: Columns to show, the most important first. Default: those that people ask for most.
         notes: Lines to stand below it.
     """

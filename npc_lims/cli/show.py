@@ -13,7 +13,7 @@ from npc_lims.cli.lists import json_option, print_json
 from npc_lims.cli.places import reading_settings
 from npc_lims.cli.selection import applies
 from npc_lims.cli.sessions import AT_HELP, STATE_HELP, as_of
-from npc_lims.rows import FLAG_NAMES, session_row
+from npc_lims.model.rows import FLAG_NAMES, session_row
 from npc_lims.state.diff import one_line
 
 if TYPE_CHECKING:

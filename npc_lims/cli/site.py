@@ -106,7 +106,7 @@ def serve_command(
 def _build(
     out: Path, state: Optional[Path], no_history: bool, repository: Optional[str], base_url: Optional[str]
 ) -> Built:
-    from npc_lims.settings import load_settings
+    from npc_lims.config.settings import load_settings
     from npc_lims.site.build import SiteOptions, build_site
     from npc_lims.utils.urls import web_address
 

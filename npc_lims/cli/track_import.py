@@ -11,7 +11,7 @@ import typer
 
 from npc_lims.cli.exit_codes import ExitCode
 from npc_lims.cli.lists import csv_option, json_option, one_style, print_csv, print_json
-from npc_lims.sources import TRACKED_FILE
+from npc_lims.config.environment import TRACKED_FILE
 
 if TYPE_CHECKING:
     from npc_lims.track import Changed

@@ -16,9 +16,9 @@ from npc_lims.cli.console import complain, err, note, out, warn
 from npc_lims.cli.exit_codes import ExitCode
 from npc_lims.cli.run_view import watching
 from npc_lims.cli.selection import Selection
-from npc_lims.environment import RAW_URL
+from npc_lims.config.environment import RAW_URL
 from npc_lims.errors import GitHubError, NpcLimsError
-from npc_lims.rows import session_row
+from npc_lims.model.rows import session_row
 from npc_lims.state.diff import SessionChange, compare_sessions, headline, one_line
 from npc_lims.state.reader import Lines, Snapshot, read_snapshot
 from npc_lims.state.snapshot import parse_line
@@ -26,8 +26,8 @@ from npc_lims.state.sync_times import describe_age
 from npc_lims.utils.timestamps import utc_text
 
 if TYPE_CHECKING:
+    from npc_lims.config.settings import Settings
     from npc_lims.github import Run
-    from npc_lims.settings import Settings
 
 __all__ = ["Place", "changes_between_lines", "place_to_watch", "watch_sessions"]
 

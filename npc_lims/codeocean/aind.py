@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from npc_lims.errors import MissingDependency, NoSessionData, SessionIndexError
-from npc_lims.session_id import split_session_id
-from npc_lims.which_session import which_session
+from npc_lims.model.resolve_session_id import which_session
+from npc_lims.model.session_id import split_session_id
 
 if TYPE_CHECKING:
     import npc_session

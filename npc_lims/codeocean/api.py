@@ -15,7 +15,7 @@ from npc_lims.utils.json_answer import parse_json
 if TYPE_CHECKING:
     import requests
 
-    from npc_lims.settings import Settings
+    from npc_lims.config.settings import Settings
 
 __all__ = ["ask", "checked_id", "start"]
 

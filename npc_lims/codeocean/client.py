@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from npc_lims.config.lazy_settings import settings_for_reading
 from npc_lims.errors import MissingCredentials
-from npc_lims.read_settings import settings_for_reading
 from npc_lims.utils.memory_cache import Memo
 
 if TYPE_CHECKING:
     from codeocean import CodeOcean
 
-    from npc_lims.settings import Settings
+    from npc_lims.config.settings import Settings
 
 __all__ = ["get_codeocean_client"]
 

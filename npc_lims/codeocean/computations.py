@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 from npc_lims.codeocean.api import ask, checked_id, start
 from npc_lims.codeocean.judgement import is_finished, why_errored
 from npc_lims.codeocean.records import as_computation, as_data_asset
+from npc_lims.config.lazy_settings import settings_for_reading
 from npc_lims.errors import SourceError
-from npc_lims.read_settings import settings_for_reading
-from npc_lims.session_id import subject_of
+from npc_lims.model.resolve_session_id import which_session
+from npc_lims.model.session_id import subject_of
 from npc_lims.utils.redaction import safe_text
-from npc_lims.which_session import which_session
 
 if TYPE_CHECKING:
     import npc_session

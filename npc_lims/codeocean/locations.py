@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from npc_lims.config.lazy_settings import settings_for_reading
 from npc_lims.errors import NoAssetLocation
-from npc_lims.read_settings import settings_for_reading
 from npc_lims.s3_paths import s3_path
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from npc_lims.errors import SourceError
-from npc_lims.sources.asset_model import read_asset
+from npc_lims.model.data_asset import read_asset
 from npc_lims.utils.memory_cache import Memo
 
 if TYPE_CHECKING:

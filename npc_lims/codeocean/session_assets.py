@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 from npc_lims.codeocean.records import as_data_asset
 from npc_lims.codeocean.subject_assets import get_data_asset
+from npc_lims.config.lazy_settings import settings_for_reading
 from npc_lims.errors import AssetError, NoSessionData, NpcLimsWarning, SessionIndexError, notify
 from npc_lims.lookup import find_asset, find_sorted, live_assets, recorded_fact, recorded_section
-from npc_lims.read_settings import settings_for_reading
-from npc_lims.session_id import day_of, split_session_id, subject_of
-from npc_lims.which_session import which_session
+from npc_lims.model.resolve_session_id import which_session
+from npc_lims.model.session_id import day_of, split_session_id, subject_of
 
 if TYPE_CHECKING:
     import npc_session
     from codeocean.data_asset import DataAsset
 
-    from npc_lims.settings import Settings
+    from npc_lims.config.settings import Settings
 
 __all__ = [
     "get_codeocean_session_id",
@@ -73,7 +73,7 @@ def get_session_capsule_pipeline_data_asset(session: str | npc_session.SessionRe
 
     Raises as `get_session_raw_data_asset`.
     """
-    from npc_lims.model import PROCESSES
+    from npc_lims.model.record import PROCESSES
 
     settings = settings_for_reading()
     if process_name == "sorted":

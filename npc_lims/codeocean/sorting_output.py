@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from npc_lims.config.lazy_settings import settings_for_reading
 from npc_lims.errors import AssetError, NoAssetLocation, NoSessionData
 from npc_lims.lookup import find_sorted
-from npc_lims.read_settings import settings_for_reading
+from npc_lims.model.resolve_session_id import which_session
 from npc_lims.utils.memory_cache import Memo
-from npc_lims.which_session import which_session
 
 if TYPE_CHECKING:
     import npc_session
 
-    from npc_lims.settings import Settings
+    from npc_lims.config.settings import Settings
 
 __all__ = ["get_skipped_probes", "get_sorting_output_text"]
 

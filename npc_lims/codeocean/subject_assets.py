@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from npc_lims.codeocean.records import as_data_asset
+from npc_lims.config.lazy_settings import settings_for_reading
 from npc_lims.errors import NoSessionData
-from npc_lims.read_settings import settings_for_reading
-from npc_lims.session_id import parse_session_id
+from npc_lims.model.session_id import parse_session_id
 
 if TYPE_CHECKING:
     import npc_session

@@ -19,7 +19,7 @@ from npc_lims.utils.timestamps import utc_text, utc_time
 if TYPE_CHECKING:
     import github
 
-    from npc_lims.settings import Settings
+    from npc_lims.config.settings import Settings
 
 __all__ = ["LONGEST_WAIT", "Client", "Json", "answers_of"]
 

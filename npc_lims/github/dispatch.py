@@ -15,7 +15,7 @@ from npc_lims.github.paging import items_of
 from npc_lims.utils.timestamps import utc_time
 
 if TYPE_CHECKING:
-    from npc_lims.settings import Settings
+    from npc_lims.config.settings import Settings
 
 __all__ = [
     "WORKFLOW",

@@ -15,7 +15,7 @@ from npc_lims.github.client import Client, Json, answers_of
 from npc_lims.github.paging import entries_of
 
 if TYPE_CHECKING:
-    from npc_lims.settings import Settings
+    from npc_lims.config.settings import Settings
 
 __all__ = ["TRAILER", "Proposal", "Proposed", "Revised", "propose"]
 

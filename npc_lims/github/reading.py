@@ -16,7 +16,7 @@ from npc_lims.utils.timestamps import utc_text, utc_time
 if TYPE_CHECKING:
     import requests
 
-    from npc_lims.settings import Settings
+    from npc_lims.config.settings import Settings
 
 __all__ = ["Answer", "ask_github"]
 

@@ -24,9 +24,9 @@ from npc_lims.history.at_github import snapshot_of_github
 from npc_lims.history.moments import parse_at
 
 if TYPE_CHECKING:
-    from npc_lims.settings import Settings
+    from npc_lims.config.settings import Settings
+    from npc_lims.model.types import At
     from npc_lims.state.reader import Snapshot
-    from npc_lims.types import At
 
 __all__ = ["snapshot_at"]
 

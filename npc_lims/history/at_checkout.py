@@ -10,7 +10,7 @@ from npc_lims.git import Repository, find_repository
 from npc_lims.history.moments import Asked, Moment, Point
 from npc_lims.history.schemas import check_schema
 from npc_lims.history.versions import Reader
-from npc_lims.session_id import ID_PATTERN
+from npc_lims.model.session_id import ID_PATTERN
 from npc_lims.state.reader import Lines, Origin, Snapshot
 from npc_lims.state.snapshot import SNAPSHOT, checked_lines, digest_of, make_line, newest_first
 from npc_lims.state.store import session_path
@@ -18,7 +18,7 @@ from npc_lims.utils.memory_cache import Memo
 from npc_lims.utils.timestamps import utc_text
 
 if TYPE_CHECKING:
-    from npc_lims.settings import Settings
+    from npc_lims.config.settings import Settings
 
 __all__ = ["snapshot_of_checkout"]
 

@@ -20,7 +20,7 @@ from npc_lims.utils.memory_cache import Memo
 from npc_lims.utils.timestamps import utc_text, utc_time
 
 if TYPE_CHECKING:
-    from npc_lims.settings import Settings
+    from npc_lims.config.settings import Settings
 
 __all__ = ["snapshot_of_github"]
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from npc_lims.git import Repository
 from npc_lims.history.commits import Commit, Logged, log_changes
-from npc_lims.session_id import day_of, parse_session_id
+from npc_lims.model.session_id import day_of, parse_session_id
 
 __all__ = ["Edits", "days_edited"]
 

@@ -7,11 +7,11 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from npc_lims.cachedir import cache_dir, keep_within, load_copy, save_copy, touch_entry
+from npc_lims.config.disk_cache import cache_dir, keep_within, load_copy, save_copy, touch_entry
 from npc_lims.history.moments import Point
 
 if TYPE_CHECKING:
-    from npc_lims.settings import Settings
+    from npc_lims.config.settings import Settings
 
 __all__ = ["load_point", "load_snapshot", "save_point", "save_snapshot"]
 

@@ -7,20 +7,20 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from npc_lims.config.lazy_settings import settings_for_reading
 from npc_lims.errors import GitError, HistoryError, HistoryWarning, NoSessionInfo, notify
 from npc_lims.git import Repository, find_repository
 from npc_lims.history.commits import Commit, commits_of, literal
 from npc_lims.history.published import published_history
 from npc_lims.history.read import read_history
 from npc_lims.history.transitions import IN_TRACKED, IN_TRAINING, Transition
-from npc_lims.read_settings import settings_for_reading
+from npc_lims.model.resolve_session_id import near_to, which_session
 from npc_lims.state.snapshot import SNAPSHOT
 from npc_lims.utils.timestamps import utc_text
-from npc_lims.which_session import near_to, which_session
 
 if TYPE_CHECKING:
-    from npc_lims.settings import Settings
-    from npc_lims.types import Session
+    from npc_lims.config.settings import Settings
+    from npc_lims.model.types import Session
 
 __all__ = ["Life", "Step", "get_session_history", "read_life", "repository_of", "shallow_since"]
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Union
 from npc_lims.errors import HistoryError
 
 if TYPE_CHECKING:
-    from npc_lims.types import At
+    from npc_lims.model.types import At
 
 __all__ = ["Asked", "Moment", "Point", "parse_at"]
 

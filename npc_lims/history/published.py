@@ -19,7 +19,7 @@ from npc_lims.utils.timestamps import utc_text, utc_time
 from npc_lims.utils.urls import web_address
 
 if TYPE_CHECKING:
-    from npc_lims.settings import Settings
+    from npc_lims.config.settings import Settings
 
 __all__ = ["published_history"]
 

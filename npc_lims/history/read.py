@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 
 import cachetools
 
+from npc_lims.config.environment import TRACKED_FILE
 from npc_lims.errors import HistoryWarning, StateError, notify
 from npc_lims.git import Repository
 from npc_lims.history.commits import Changed, Commit, Logged, commits_of, literal, log_changes
@@ -16,9 +17,8 @@ from npc_lims.history.editors import Edits
 from npc_lims.history.since import start_of
 from npc_lims.history.transitions import Transition, changes_of, created_assets, passed_over
 from npc_lims.history.versions import Reader, Version
+from npc_lims.model.session_id import ID_PATTERN, parse_session_id
 from npc_lims.review.states import Facts
-from npc_lims.session_id import ID_PATTERN, parse_session_id
-from npc_lims.sources import TRACKED_FILE
 from npc_lims.state.diff import SessionChange
 
 __all__ = ["Progress", "read_history"]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from npc_lims.errors import StateError
 from npc_lims.history.moments import Point
-from npc_lims.rows import SCHEMA
+from npc_lims.model.rows import SCHEMA
 
 __all__ = ["check_schema"]
 

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 from npc_lims.history.commits import Commit
 from npc_lims.history.transitions import Transition
-from npc_lims.model import SECTIONS
-from npc_lims.rows import COLUMNS, FLAG_NAMES, session_row
-from npc_lims.session_id import split_session_id
+from npc_lims.model.record import SECTIONS
+from npc_lims.model.rows import COLUMNS, FLAG_NAMES, session_row
+from npc_lims.model.session_id import split_session_id
 from npc_lims.state.diff import ABSENT
 
 __all__ = ["TABLES", "Column", "Rows", "Table", "TableRow", "cells"]

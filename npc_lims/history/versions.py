@@ -17,9 +17,9 @@ from typing import Any, Optional
 import pydantic
 
 from npc_lims.history.rendered import read_rendered
-from npc_lims.model import CodeOcean, Lean, S3Facts, Scalar, Tracked, Training
+from npc_lims.model.record import CodeOcean, Lean, S3Facts, Scalar, Tracked, Training
+from npc_lims.model.rows import SCHEMA
 from npc_lims.review.states import Facts, parse_facts
-from npc_lims.rows import SCHEMA
 
 __all__ = ["Reader", "Version"]
 

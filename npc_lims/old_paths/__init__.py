@@ -28,7 +28,7 @@ _MODULES = {
     "status": "npc_lims.status",
     "targeting": "npc_lims.targeting",
     "tracked_sessions": "npc_lims.status.tracked_sessions",
-    "types": "npc_lims.types",
+    "types": "npc_lims.model.types",
 }
 """Modules that `import npc_lims` loaded, by the name under which it and its packages had them."""
 

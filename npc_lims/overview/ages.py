@@ -6,7 +6,7 @@ import dataclasses
 import datetime
 from typing import TYPE_CHECKING
 
-from npc_lims.model import SECTIONS
+from npc_lims.model.record import SECTIONS
 from npc_lims.state.sync_times import STALE_AFTER, age_of
 
 if TYPE_CHECKING:

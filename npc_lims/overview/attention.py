@@ -11,11 +11,11 @@ import datetime
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from npc_lims.model.session_id import split_session_id
 from npc_lims.overview.ages import source_ages
 from npc_lims.overview.past import LOOK_BACK, Past
 from npc_lims.overview.stalls import Stall, Waiting, find_stalls
 from npc_lims.review.report import counted
-from npc_lims.session_id import split_session_id
 from npc_lims.state.snapshot import newest_first
 from npc_lims.state.sync_times import STALE_AFTER
 from npc_lims.utils.timestamps import utc_text

@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from npc_lims.rows import FLAG_NAMES, platform_of, project_of
-from npc_lims.session_id import split_session_id
+from npc_lims.model.rows import FLAG_NAMES, platform_of, project_of
+from npc_lims.model.session_id import split_session_id
 
 __all__ = [
     "FUNNEL",

@@ -5,20 +5,20 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from npc_lims.config.lazy_settings import settings_for_reading
 from npc_lims.errors import NoSessionData
 from npc_lims.lookup import recorded_section
-from npc_lims.read_settings import settings_for_reading
+from npc_lims.model.resolve_session_id import which_session
+from npc_lims.model.session_id import day_of, subject_of
 from npc_lims.s3_paths import s3_path
-from npc_lims.session_id import day_of, subject_of
 from npc_lims.session_info import SessionInfo
 from npc_lims.sources.listing import folder_below, folder_uri, list_files, list_folder
-from npc_lims.which_session import which_session
 
 if TYPE_CHECKING:
     import upath
 
-    from npc_lims.settings import Settings
-    from npc_lims.types import Session
+    from npc_lims.config.settings import Settings
+    from npc_lims.model.types import Session
 
 __all__ = ["get_ibl_annotation_files_from_s3", "get_tissuecyte_annotation_files_from_s3"]
 
@@ -102,8 +102,8 @@ def _of_session(settings: Settings, session_id: str, names: list[str]) -> list[s
     if not names:
         return []
     from npc_lims.live import find_session, records_of_day
-    from npc_lims.model import Record
-    from npc_lims.recording_days import is_folder_of
+    from npc_lims.model.record import Record
+    from npc_lims.model.recording_days import is_folder_of
 
     record = records_of_day(settings, session_id).get(session_id)
     if record is None or record.codeocean is None:

@@ -10,8 +10,8 @@ from npc_lims.s3_paths import named_path, s3_path
 if TYPE_CHECKING:
     import upath
 
-    from npc_lims.model import Asset
-    from npc_lims.settings import Settings
+    from npc_lims.config.settings import Settings
+    from npc_lims.model.record import Asset
 
 __all__ = ["asset_folder", "asset_path"]
 

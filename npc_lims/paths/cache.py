@@ -6,19 +6,19 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Callable, Literal, get_args
 
+from npc_lims.config.lazy_settings import settings_for_reading
 from npc_lims.errors import NoSessionData, SourceError
+from npc_lims.model.resolve_session_id import which_session
 from npc_lims.old_paths import forward
-from npc_lims.read_settings import settings_for_reading
 from npc_lims.s3_paths import s3_path
 from npc_lims.sources.listing import folder_below, list_folder, store_of
 from npc_lims.utils.memory_cache import Memo
-from npc_lims.which_session import which_session
 
 if TYPE_CHECKING:
     import upath
 
-    from npc_lims.settings import Settings
-    from npc_lims.types import Session
+    from npc_lims.config.settings import Settings
+    from npc_lims.model.types import Session
 
 __all__ = [
     "CACHED_FILE_EXTENSIONS",

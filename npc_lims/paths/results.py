@@ -5,22 +5,22 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
+from npc_lims.config.lazy_settings import settings_for_reading
 from npc_lims.errors import AssetError, NoSessionData, NpcLimsWarning, notify
 from npc_lims.lookup import find_asset, find_sorted
+from npc_lims.model.resolve_session_id import which_session
+from npc_lims.model.session_id import day_of
 from npc_lims.paths.asset_folders import asset_folder
-from npc_lims.read_settings import settings_for_reading
 from npc_lims.s3_paths import s3_path
-from npc_lims.session_id import day_of
 from npc_lims.sources.file_names import CAMERA_POSITIONS
 from npc_lims.sources.listing import folder_uri, list_folder, list_folders
-from npc_lims.which_session import which_session
 
 if TYPE_CHECKING:
     import upath
 
-    from npc_lims.model import Asset
-    from npc_lims.settings import Settings
-    from npc_lims.types import Session
+    from npc_lims.config.settings import Settings
+    from npc_lims.model.record import Asset
+    from npc_lims.model.types import Session
 
 __all__ = [
     "get_LFP_subsampling_paths_from_s3",
@@ -187,6 +187,6 @@ def _top_paths(settings: Settings, whose: str, asset: Asset) -> tuple[upath.UPat
 def _asset_of_id(settings: Settings, asset_id: str) -> Asset:
     from npc_lims.codeocean.subject_assets import checked_asset_id
     from npc_lims.live_assets import asset_record
-    from npc_lims.sources.asset_model import read_asset
+    from npc_lims.model.data_asset import read_asset
 
     return read_asset(asset_record(settings, checked_asset_id(asset_id))).as_fact()

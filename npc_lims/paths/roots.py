@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from npc_lims.rows import DATA_REPO_ISILON
+from npc_lims.model.rows import DATA_REPO_ISILON
 
 if TYPE_CHECKING:
     import upath
@@ -43,8 +43,8 @@ def __getattr__(name: str) -> upath.UPath:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import upath
 
+    from npc_lims.config.settings import Settings, load_settings
     from npc_lims.s3_paths import named_path
-    from npc_lims.settings import Settings, load_settings
 
     if name == "DR_DATA_REPO_ISILON":
         return upath.UPath(DATA_REPO_ISILON)

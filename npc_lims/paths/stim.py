@@ -7,19 +7,19 @@ import functools
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
+from npc_lims.config.lazy_settings import settings_for_reading
 from npc_lims.errors import NoSessionData
-from npc_lims.read_settings import settings_for_reading
+from npc_lims.model.resolve_session_id import which_session
+from npc_lims.model.session_id import split_session_id
 from npc_lims.s3_paths import s3_path
-from npc_lims.session_id import split_session_id
 from npc_lims.sources.listing import folder_below, folder_uri, list_files
-from npc_lims.which_session import which_session
 
 if TYPE_CHECKING:
     import npc_session
     import upath
 
-    from npc_lims.settings import Settings
-    from npc_lims.types import Session
+    from npc_lims.config.settings import Settings
+    from npc_lims.model.types import Session
 
 __all__ = ["StimFile", "get_hdf5_stim_files_from_s3"]
 
@@ -102,7 +102,7 @@ def _of_session(settings: Settings, session_id: str, names: list[str]) -> list[s
     if len(names) < 2:
         return names
     from npc_lims.live import listed_day, records_of_day
-    from npc_lims.recording_days import files_of_session
+    from npc_lims.model.recording_days import files_of_session
 
     day = records_of_day(settings, session_id)
     if session_id not in day and sum(name.startswith(_TASK) for name in names) > 1:

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 from npc_lims.codeocean.judgement import is_finished
 from npc_lims.errors import NoSessionData
-from npc_lims.model import Asset, Record
+from npc_lims.model.record import Asset, Record
 from npc_lims.processing.naming import input_of, parameters_of
 from npc_lims.processing.pipelines import Process
 from npc_lims.processing.runs import Run

@@ -5,11 +5,11 @@ from __future__ import annotations
 import datetime
 
 from npc_lims.errors import NoSessionData
-from npc_lims.model import Asset, CodeOcean, Record
+from npc_lims.model.data_asset import SEARCHED_NAMES
+from npc_lims.model.record import Asset, CodeOcean, Record
+from npc_lims.model.session_id import subject_of
 from npc_lims.processing.pipelines import AssetRecipe, Process
 from npc_lims.processing.templates import fill, names_in
-from npc_lims.session_id import subject_of
-from npc_lims.sources.asset_model import SEARCHED_NAMES
 
 __all__ = ["asset_metadata", "asset_name", "asset_tags", "input_of", "names_raw", "parameters_of", "recording_of"]
 

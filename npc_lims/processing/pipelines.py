@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Literal
 
 from npc_lims.errors import PipelinesError, Problem, SelectionError
-from npc_lims.model import PROCESSES
+from npc_lims.model.data_asset import SEARCHED_NAMES
+from npc_lims.model.record import PROCESSES
 from npc_lims.processing.pipelines_entries import Listed, nearest, node_at, read_entries
 from npc_lims.processing.pipelines_schema import FACTS, FLAGS, FOLDER_NAME, Result
 from npc_lims.processing.templates import fill, names_in
-from npc_lims.sources.asset_model import SEARCHED_NAMES
 from npc_lims.sources.tracked_nodes import Report, ScalarNode, compose
 
 __all__ = [

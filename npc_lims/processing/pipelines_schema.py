@@ -12,8 +12,8 @@ from typing import Annotated, Any, Literal, Union
 
 import pydantic
 
-from npc_lims.model import PROCESSES
-from npc_lims.rows import FLAG_NAMES
+from npc_lims.model.record import PROCESSES
+from npc_lims.model.rows import FLAG_NAMES
 
 __all__ = ["FACTS", "FLAGS", "FOLDER_NAME", "PROCESS_NAME", "Entry", "pipelines_schema"]
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from typing import Literal
 
 from npc_lims.errors import NoSessionInfo, NpcLimsError
-from npc_lims.model import Asset, CodeOcean, Record
+from npc_lims.model.record import Asset, CodeOcean, Record
 from npc_lims.processing.naming import input_of, names_raw
 from npc_lims.processing.pipelines import Process
 from npc_lims.processing.runs import Run

@@ -10,9 +10,9 @@ import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
-from npc_lims.cachedir import entry_stat, prepare_folder
+from npc_lims.config.disk_cache import entry_stat, prepare_folder
 from npc_lims.errors import StateError
-from npc_lims.model import Record
+from npc_lims.model.record import Record
 from npc_lims.processing.pipelines import Process
 from npc_lims.processing.plan import make_claims, plan
 from npc_lims.processing.runs import Run, Updates

@@ -11,9 +11,9 @@ from typing import Annotated, Any, Literal, Optional, Union
 
 import pydantic
 
-from npc_lims.model import Model
+from npc_lims.model.record import Model
+from npc_lims.model.session_id import split_session_id
 from npc_lims.processing.pipelines import Process
-from npc_lims.session_id import split_session_id
 from npc_lims.utils.timestamps import utc_text, utc_time
 
 __all__ = [

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import pydantic
 
 from npc_lims.errors import StateError, warn_future_timestamp
-from npc_lims.model import Model
+from npc_lims.model.record import Model
 from npc_lims.processing.pipelines_schema import PROCESS_NAME
 from npc_lims.processing.runs import Run, in_order
 from npc_lims.state.snapshot import with_unix_lines

@@ -9,7 +9,7 @@ from typing import Any, Optional, TypeVar
 
 import pydantic
 
-from npc_lims.sources.asset_model import LATEST_SECOND, Line
+from npc_lims.model.data_asset import LATEST_SECOND, Line
 
 __all__ = [
     "Computation",

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from npc_lims.errors import NpcLimsError
+from npc_lims.model.session_id import split_session_id
 from npc_lims.processing.pipelines_schema import PROCESS_NAME
 from npc_lims.processing.runs import Key, Run, Update, Updates, Withdrawn, in_order
-from npc_lims.session_id import split_session_id
 from npc_lims.utils.atomic_write import write_atomically
 
 __all__ = ["apply_updates", "read_updates", "write_updates"]

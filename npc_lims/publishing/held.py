@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 
 from npc_lims.git import Repository, find_repository
-from npc_lims.model import SECTIONS
+from npc_lims.model.record import SECTIONS
 from npc_lims.observed import SUFFIX, Observed, file_name, read_observed, write_observed
 
 __all__ = ["Waiting", "held", "hold", "replace_older"]

@@ -14,10 +14,10 @@ from typing import Any
 
 from npc_lims.errors import warn_future_timestamp
 from npc_lims.git import GitFailed, Repository
-from npc_lims.model import SECTIONS, Record
+from npc_lims.model.observation import Found
+from npc_lims.model.reconcile import DISCOVERING
+from npc_lims.model.record import SECTIONS, Record
 from npc_lims.observed import Observed
-from npc_lims.reconcile import DISCOVERING
-from npc_lims.sources.observation import Found
 from npc_lims.state.snapshot import SNAPSHOT, line_id, split_lines
 from npc_lims.utils.text import single_line
 from npc_lims.utils.timestamps import is_future, utc_text, utc_time

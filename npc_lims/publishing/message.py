@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from npc_lims.session_id import subject_of
+from npc_lims.model.session_id import subject_of
 from npc_lims.state.diff import GROUPS, SessionChange, grouped, word_counts
 from npc_lims.utils.text import single_line
 

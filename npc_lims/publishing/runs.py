@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from npc_lims.git import Repository, find_repository
+from npc_lims.model.session_id import subject_of
 from npc_lims.processing.pipelines import PIPELINES_FILE
 from npc_lims.processing.record import Recorded
 from npc_lims.processing.runs import Run
@@ -32,7 +33,6 @@ from npc_lims.publishing.branch import (
 from npc_lims.publishing.message import defused, trailer_lines
 from npc_lims.publishing.race import push_to_newest
 from npc_lims.publishing.verification import verify_commit
-from npc_lims.session_id import subject_of
 from npc_lims.utils.text import single_line
 
 __all__ = ["Change", "PublishedRuns", "look_at_newest", "publish_runs", "runs_message"]

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from npc_lims.errors import SyncRefused
-from npc_lims.model import Record, Tracked
-from npc_lims.reconcile import check_breaker
-from npc_lims.recording_days import reconcile_days
+from npc_lims.model.observation import Found, Observation
+from npc_lims.model.reconcile import check_breaker
+from npc_lims.model.record import Record, Tracked
+from npc_lims.model.recording_days import reconcile_days
 from npc_lims.review.report import Chapter, Group
-from npc_lims.sources.observation import Found, Observation
 from npc_lims.state.diff import SessionChange, changes_between
 
 __all__ = ["Preview", "preview"]

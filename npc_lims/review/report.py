@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from npc_lims.session_id import ID_PATTERN
+from npc_lims.model.session_id import ID_PATTERN
 from npc_lims.state.diff import SessionChange, grouped, headline
 from npc_lims.utils.text import visible
 

@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from npc_lims.config.environment import TRACKED_FILE
+from npc_lims.config.settings import Settings
 from npc_lims.errors import NoRemoteState, StateError
 from npc_lims.git import Repository
+from npc_lims.model.rows import SCHEMA
+from npc_lims.model.session_id import ID_PATTERN
 from npc_lims.review.report import Chapter, counted, groups_of
-from npc_lims.rows import SCHEMA
-from npc_lims.session_id import ID_PATTERN
-from npc_lims.settings import Settings
-from npc_lims.sources import TRACKED_FILE
 from npc_lims.state.diff import SessionChange, compare_sessions, headline
 from npc_lims.state.remote import check_ref, fetch_snapshot, read_cached_snapshot
 from npc_lims.state.snapshot import SNAPSHOT, digest_of, line_id, parse_line, split_lines

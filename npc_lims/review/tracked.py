@@ -6,11 +6,11 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from npc_lims.config.environment import TRACKED_FILE
+from npc_lims.config.settings import Settings
 from npc_lims.errors import Problem
-from npc_lims.model import Tracked
+from npc_lims.model.record import Tracked
 from npc_lims.review.report import Chapter, counted, groups_of
-from npc_lims.settings import Settings
-from npc_lims.sources import TRACKED_FILE
 from npc_lims.sources.tracked import TrackedFile, parse_tracked
 from npc_lims.state.diff import SessionChange, compare_sessions, one_line
 from npc_lims.state.remote import check_ref, fetch_file

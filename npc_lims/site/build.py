@@ -15,15 +15,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Optional
 
 import npc_lims
+from npc_lims.config.environment import TRACKED_FILE
 from npc_lims.errors import NpcLimsError
 from npc_lims.history.feed import ENTRIES, FEED, render_feed
 from npc_lims.history.read import read_history
+from npc_lims.model.session_id import subject_of
 from npc_lims.overview.attention import matters
-from npc_lims.session_id import subject_of
 from npc_lims.site import data
 from npc_lims.site.folder import replaced
 from npc_lims.site.gather import Checkout, Known, gather
-from npc_lims.sources import TRACKED_FILE
 from npc_lims.state.snapshot import SNAPSHOT
 from npc_lims.state.sync_file import SYNC_FILE
 from npc_lims.utils.timestamps import utc_text
@@ -32,8 +32,8 @@ from npc_lims.utils.urls import Links
 if TYPE_CHECKING:
     from importlib.abc import Traversable
 
+    from npc_lims.config.settings import Settings
     from npc_lims.history.transitions import Transition
-    from npc_lims.settings import Settings
 
 __all__ = ["Built", "Progress", "SiteOptions", "build_site"]
 

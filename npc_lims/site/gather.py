@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import pydantic
 
+from npc_lims.config.environment import TRACKED_FILE
 from npc_lims.errors import GitError, StateError
 from npc_lims.git import Repository, find_repository
-from npc_lims.model import Record
+from npc_lims.model.record import Record
+from npc_lims.model.session_id import ID_PATTERN
 from npc_lims.processing.runs_file import read_runs, recorded_processes
 from npc_lims.review.tracked import decode_tracked
-from npc_lims.session_id import ID_PATTERN
-from npc_lims.sources import TRACKED_FILE
 from npc_lims.state.freshness import read_sync_copy
 from npc_lims.state.snapshot import SNAPSHOT, checked_lines, line_id, parse_line
 from npc_lims.state.sync_file import SyncFile, read_sync_file

@@ -6,10 +6,10 @@ from collections.abc import Callable, Collection, Container, Iterable, Iterator,
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Optional, Union
 
-from npc_lims.model import PROCESSES, Asset, CodeOcean, Record, S3Facts, Tracked
-from npc_lims.session_id import ids_of_day, make_session_id, split_session_id
-from npc_lims.sources.asset_model import DataAsset
-from npc_lims.sources.observation import Found
+from npc_lims.model.data_asset import DataAsset
+from npc_lims.model.observation import Found
+from npc_lims.model.record import PROCESSES, Asset, CodeOcean, Record, S3Facts, Tracked
+from npc_lims.model.session_id import ids_of_day, make_session_id, split_session_id
 
 __all__ = ["Verdict", "equal_rivals", "recordings_of_day", "select_facts", "sessions_of_day"]
 

@@ -8,7 +8,7 @@ from npc_lims.errors import MissingCredentials
 from npc_lims.utils.redaction import register_secret
 
 if TYPE_CHECKING:
-    from npc_lims.settings import Settings
+    from npc_lims.config.settings import Settings
 
 __all__ = ["check_keys", "register_credentials", "register_session_token", "retrieval_failure"]
 

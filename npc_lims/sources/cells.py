@@ -7,7 +7,7 @@ import math
 import re
 from typing import Any
 
-from npc_lims.model import Scalar
+from npc_lims.model.record import Scalar
 
 __all__ = [
     "EARLIEST",

@@ -14,18 +14,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Protocol
 
 from npc_lims.errors import Problem, SourceError
-from npc_lims.model import Asset, CodeOcean, Record
-from npc_lims.session_id import day_of, subject_of
-from npc_lims.sources.asset_model import DataAsset, InvalidAsset, read_session_asset
+from npc_lims.model.data_asset import DataAsset, InvalidAsset, read_session_asset
+from npc_lims.model.observation import Found, Observation
+from npc_lims.model.record import Asset, CodeOcean, Record
+from npc_lims.model.session_id import day_of, subject_of
 from npc_lims.sources.assets import equal_rivals, select_facts
 from npc_lims.sources.codeocean_http import READ_SCOPE, api_address, open_session, reason_of
 from npc_lims.sources.judge import Judge
 from npc_lims.sources.objects import ObjectStore
-from npc_lims.sources.observation import Found, Observation
 from npc_lims.utils.json_answer import parse_json
 
 if TYPE_CHECKING:
-    from npc_lims.settings import Settings
+    from npc_lims.config.settings import Settings
 
 __all__ = [
     "AssetClient",

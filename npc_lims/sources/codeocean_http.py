@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from npc_lims.environment import in_github_actions
+from npc_lims.config.environment import in_github_actions
 from npc_lims.errors import MissingCredentials
 from npc_lims.utils.json_answer import parse_json
 from npc_lims.utils.text import single_line
@@ -12,7 +12,7 @@ from npc_lims.utils.text import single_line
 if TYPE_CHECKING:
     import requests
 
-    from npc_lims.settings import Settings
+    from npc_lims.config.settings import Settings
 
 __all__ = ["READ_SCOPE", "RUN_SCOPES", "api_address", "open_session", "reason_of"]
 

@@ -15,7 +15,7 @@ from npc_lims.utils.ca_bundle import ca_bundle_failure
 from npc_lims.utils.redaction import safe_text
 
 if TYPE_CHECKING:
-    from npc_lims.settings import Settings
+    from npc_lims.config.settings import Settings
 
 __all__ = ["GaveUp", "Patience", "request", "retry_after_seconds"]
 

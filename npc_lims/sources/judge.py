@@ -6,12 +6,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from npc_lims.errors import MissingCredentials, Problem, SourceError
-from npc_lims.sources.asset_model import DataAsset
+from npc_lims.model.data_asset import DataAsset
 from npc_lims.sources.objects import ObjectStore
 from npc_lims.sources.s3 import asset_root, asset_uri
 
 if TYPE_CHECKING:
-    from npc_lims.settings import Settings
+    from npc_lims.config.settings import Settings
 
 __all__ = ["OUTPUT_LIMIT", "Judge", "errored_output"]
 

@@ -11,7 +11,7 @@ from npc_lims.sources.objects import Folder, ObjectInfo, ObjectStore, open_store
 from npc_lims.utils.memory_cache import Memo
 
 if TYPE_CHECKING:
-    from npc_lims.settings import Settings
+    from npc_lims.config.settings import Settings
 
 __all__ = ["RememberingStore", "folder_below", "folder_uri", "list_files", "list_folder", "list_folders", "store_of"]
 

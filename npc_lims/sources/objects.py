@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from npc_lims.environment import in_github_actions
+from npc_lims.config.environment import in_github_actions
 from npc_lims.errors import MissingCredentials, NpcLimsError, SourceError
 from npc_lims.sources.aws_credentials import (
     check_keys,
@@ -26,7 +26,7 @@ from npc_lims.sources.s3_pages import ListingCheck, check_answer
 from npc_lims.utils.ca_bundle import AWS_BUNDLE, ca_bundle_failure
 
 if TYPE_CHECKING:
-    from npc_lims.settings import Settings
+    from npc_lims.config.settings import Settings
 
 __all__ = ["Folder", "MirrorStore", "ObjectInfo", "ObjectStore", "S3Store", "StoreOpener", "open_store", "split_s3_uri"]
 

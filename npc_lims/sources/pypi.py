@@ -10,7 +10,7 @@ from npc_lims.errors import SourceError
 from npc_lims.utils.json_answer import parse_json
 
 if TYPE_CHECKING:
-    from npc_lims.settings import Settings
+    from npc_lims.config.settings import Settings
 
 __all__ = ["newest_release"]
 

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from npc_lims.errors import Problem, TrackedFileError
-from npc_lims.model import Tracked
-from npc_lims.session_id import make_session_id
-from npc_lims.sources.observation import Observation
+from npc_lims.model.observation import Observation
+from npc_lims.model.record import Tracked
+from npc_lims.model.session_id import make_session_id
 from npc_lims.sources.tracked_entries import Listed, read_entries
 from npc_lims.sources.tracked_nodes import Report, compose, show
 from npc_lims.sources.tracked_schema import tracked_schema

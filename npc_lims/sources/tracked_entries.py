@@ -13,7 +13,7 @@ import npc_session
 import npc_session.parsing
 import pydantic
 
-from npc_lims.model import Platform
+from npc_lims.model.record import Platform
 from npc_lims.sources.tracked_nodes import (
     ListNode,
     MapNode,

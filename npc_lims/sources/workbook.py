@@ -15,7 +15,7 @@ from typing import Any
 from openpyxl.utils import get_column_letter
 
 from npc_lims.errors import Problem
-from npc_lims.model import Scalar
+from npc_lims.model.record import Scalar
 from npc_lims.sources.cells import EXCEL_ERRORS, EXCLUSION_COLUMNS, UNSAVED, clean, parse_flag, parse_start, slug
 from npc_lims.sources.xlsx import PartError, Row, Sheet, Xlsx, failure, open_xlsx
 

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from npc_lims.model import SECTIONS, Record
+from npc_lims.model.record import SECTIONS, Record
 from npc_lims.utils.text import single_line
 
 __all__ = [

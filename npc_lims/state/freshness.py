@@ -16,7 +16,7 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
-from npc_lims.cachedir import entry_stat, read_entry, touch_entry, write_entry
+from npc_lims.config.disk_cache import entry_stat, read_entry, touch_entry, write_entry
 from npc_lims.errors import RemoteStateError, StaleStateWarning, notify, warn_future_timestamp
 from npc_lims.state.sync_times import age_of, future_times, parse_sync_times, stale_sources
 from npc_lims.utils.memory_cache import Memo

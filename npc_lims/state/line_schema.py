@@ -1,8 +1,8 @@
 """A quick test of whether a session's plain data keep to the schema, without pydantic.
 
-It accepts only what is plainly valid: everything else is left to `npc_lims.model.Record`, which has the last word, and
-takes a tenth of a second to import. Keys that this version does not know pass: a newer one may write them in the same
-schema.
+It accepts only what is plainly valid: everything else is left to `npc_lims.model.record.Record`, which has the last
+word, and takes a tenth of a second to import. Keys that this version does not know pass: a newer one may write them in
+the same schema.
 """
 
 from __future__ import annotations

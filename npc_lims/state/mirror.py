@@ -12,8 +12,8 @@ import urllib.parse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from npc_lims.cachedir import cache_dir
-from npc_lims.environment import NO_PAGES, RAW_URL, REF
+from npc_lims.config.disk_cache import cache_dir
+from npc_lims.config.environment import NO_PAGES, RAW_URL, REF
 from npc_lims.errors import NoRemoteState, RemoteStateError
 from npc_lims.state.freshness import SYNC_FILE
 from npc_lims.state.remote import (
@@ -31,7 +31,7 @@ from npc_lims.state.snapshot import SNAPSHOT
 if TYPE_CHECKING:
     import requests
 
-    from npc_lims.settings import Settings
+    from npc_lims.config.settings import Settings
 
 __all__ = ["fetch_mirror", "fetch_mirrored_sync_file", "mirror_path", "mirror_url", "site_url"]
 

@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from npc_lims.cachedir import entry_stat
+from npc_lims.config.disk_cache import entry_stat
 from npc_lims.errors import GitError, NoRemoteState, RemoteStateError, StaleStateWarning, StateError, notify
 from npc_lims.state.freshness import (
     FOLDER_REMEDY,
@@ -42,7 +42,7 @@ from npc_lims.state.sync_times import describe_age
 from npc_lims.utils.memory_cache import Memo
 
 if TYPE_CHECKING:
-    from npc_lims.settings import Settings
+    from npc_lims.config.settings import Settings
 
 __all__ = ["Origin", "Snapshot", "origin_of_state", "read_one", "read_snapshot", "staleness", "sync_copy"]
 

@@ -11,16 +11,16 @@ import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable, Optional
 
-from npc_lims.cachedir import cache_dir, entry_stat, read_entry, touch_entry, write_entry
+from npc_lims.config.disk_cache import cache_dir, entry_stat, read_entry, touch_entry, write_entry
+from npc_lims.config.environment import TRACKED_FILE
 from npc_lims.errors import NoRemoteState, RemoteStateError
-from npc_lims.sources import TRACKED_FILE
 from npc_lims.state.snapshot import SNAPSHOT, checked_lines, split_lines
 from npc_lims.utils.timestamps import is_future
 
 if TYPE_CHECKING:
     import requests
 
-    from npc_lims.settings import Settings
+    from npc_lims.config.settings import Settings
 
 __all__ = [
     "CachedSnapshot",

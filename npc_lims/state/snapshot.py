@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 from npc_lims.errors import StateError
-from npc_lims.rows import SCHEMA
-from npc_lims.session_id import ID_PATTERN
+from npc_lims.model.rows import SCHEMA
+from npc_lims.model.session_id import ID_PATTERN
 from npc_lims.state.line_schema import is_plainly_valid
 
 __all__ = [
@@ -85,7 +85,7 @@ def check_values(record: Mapping[str, Any]) -> None:
     """
     if is_plainly_valid(record):
         return
-    from npc_lims.model import find_invalid_value
+    from npc_lims.model.record import find_invalid_value
 
     invalid = find_invalid_value({name: value for name, value in record.items() if name != "digest"})
     if invalid is not None:

@@ -22,9 +22,10 @@ from typing import Any
 import pydantic
 
 from npc_lims.errors import StateError
-from npc_lims.model import Record, describe_invalid_value
-from npc_lims.rows import SCHEMA
-from npc_lims.session_id import ID_PATTERN, subject_of
+from npc_lims.model.flags import compute_status
+from npc_lims.model.record import Record, describe_invalid_value
+from npc_lims.model.rows import SCHEMA
+from npc_lims.model.session_id import ID_PATTERN, subject_of
 from npc_lims.state.snapshot import (
     SNAPSHOT,
     digest_of,
@@ -35,7 +36,6 @@ from npc_lims.state.snapshot import (
     split_lines,
     with_unix_lines,
 )
-from npc_lims.status import compute_status
 from npc_lims.utils.atomic_write import TEMPORARY, write_atomically
 from npc_lims.utils.yaml_reader import load_yaml
 from npc_lims.utils.yaml_writer import render_yaml

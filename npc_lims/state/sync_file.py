@@ -14,8 +14,8 @@ from typing import Annotated, Any, Optional
 import pydantic
 
 from npc_lims.errors import StateError, warn_future_timestamp
-from npc_lims.model import SECTIONS, Model, describe_invalid_value
-from npc_lims.sources.observation import Observation
+from npc_lims.model.observation import Observation
+from npc_lims.model.record import SECTIONS, Model, describe_invalid_value
 from npc_lims.state.freshness import SYNC_FILE
 from npc_lims.utils.atomic_write import write_atomically
 from npc_lims.utils.text import single_line

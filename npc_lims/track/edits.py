@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Union
 
 from npc_lims.errors import NpcLimsError
-from npc_lims.session_id import make_session_id, parse_session_id, subject_of
+from npc_lims.model.session_id import make_session_id, parse_session_id, subject_of
 from npc_lims.sources.tracked_entries import Listed
 from npc_lims.sources.tracked_schema import PLATFORMS
 from npc_lims.track.layout import Item, Layout, canonical, same_path

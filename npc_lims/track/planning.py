@@ -13,8 +13,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from npc_lims.errors import TrackedFileError
-from npc_lims.model import Tracked
-from npc_lims.session_id import day_of
+from npc_lims.model.record import Tracked
+from npc_lims.model.session_id import day_of
 from npc_lims.sources.tracked import TrackedFile, parse_tracked
 from npc_lims.state.diff import one_line
 from npc_lims.track.edits import Add, Edit

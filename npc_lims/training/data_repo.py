@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, overload
 
+from npc_lims.config.settings import load_settings
 from npc_lims.errors import NoSessionData
 from npc_lims.s3_paths import s3_path
-from npc_lims.settings import load_settings
 from npc_lims.sources.listing import store_of
 from npc_lims.sources.objects import split_s3_uri
 from npc_lims.utils.memory_cache import Memo
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import npc_session
     import upath
 
-    from npc_lims.settings import Settings
+    from npc_lims.config.settings import Settings
 
 __all__ = ["INVALID_SUBJECT_KEYS", "get_sessions_from_data_repo", "get_subject_folders_from_data_repo"]
 

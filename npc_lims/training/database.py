@@ -7,10 +7,10 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from npc_lims.cachedir import cache_dir, load_copy, save_copy
+from npc_lims.config.disk_cache import cache_dir, load_copy, save_copy
+from npc_lims.config.settings import load_settings
 from npc_lims.errors import SourceError
 from npc_lims.s3_paths import named_path
-from npc_lims.settings import load_settings
 from npc_lims.sources.listing import store_of
 from npc_lims.sources.objects import split_s3_uri
 from npc_lims.sources.spreadsheets import WORKBOOKS, as_training
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     import upath
 
-    from npc_lims.settings import Settings
+    from npc_lims.config.settings import Settings
 
 __all__ = ["download_training_dbs", "excel_to_sqlite", "get_training_db", "open_training_db", "update_training_dbs"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sqlite3
 from typing import TYPE_CHECKING, Any
 
+from npc_lims.config.settings import load_settings
 from npc_lims.errors import NoSessionInfo, SourceError
-from npc_lims.settings import load_settings
 from npc_lims.sources.cells import EXCLUSION_COLUMNS, parse_flag
 from npc_lims.sources.spreadsheets import WORKBOOKS
 from npc_lims.training.database import open_training_db

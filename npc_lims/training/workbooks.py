@@ -5,16 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from npc_lims.config.settings import load_settings
 from npc_lims.errors import SourceError
 from npc_lims.s3_paths import named_path, s3_path
-from npc_lims.settings import load_settings
 from npc_lims.sources.listing import store_of
 from npc_lims.sources.spreadsheets import Origin, as_training, open_origin
 
 if TYPE_CHECKING:
     import upath
 
-    from npc_lims.settings import Settings
+    from npc_lims.config.settings import Settings
 
 __all__ = [
     "get_training_spreadsheet_paths",

@@ -12,12 +12,12 @@ import pytest
 import typer
 
 from npc_lims.cli.process_steps import Outcome, report
+from npc_lims.config.settings import load_settings
 from npc_lims.errors import NpcLimsError
 from npc_lims.processing.runs import Run
 from npc_lims.processing.runs_file import read_runs
 from npc_lims.publishing.runs import publish_runs
 from npc_lims.review.report import SUMMARY_BYTES
-from npc_lims.settings import load_settings
 from tests.integration.world import Done, commit_all, run_cli, run_git
 from tests.processing.rig import SESSIONS, TOKEN, Rig, make_rig, posts, write_sessions, writes
 from tests.publishing.repositories import clone

@@ -11,10 +11,10 @@ import pytest
 
 from npc_lims.demo.files import write_world
 from npc_lims.errors import SourceError
+from npc_lims.model.observation import Observation
+from npc_lims.model.scope import EVERYTHING
 from npc_lims.observed import Observed, read_observed, write_observed
 from npc_lims.publishing.held import held, hold
-from npc_lims.scope import EVERYTHING
-from npc_lims.sources.observation import Observation
 from npc_lims.state.store import read_state, verify_state
 from npc_lims.state.sync_file import read_sync_file
 from tests.builders import no_assets, training

@@ -19,7 +19,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from npc_lims.cli.sessions_table import render_table
-from npc_lims.rows import COLUMNS, FLAG_NAMES
+from npc_lims.model.rows import COLUMNS, FLAG_NAMES
 from tests.integration.world import ADDED, Done, GitHub, commit_all, run_cli, run_git
 
 # Named by the people who use the JSON: none of these may go.

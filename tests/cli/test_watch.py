@@ -18,8 +18,8 @@ import pytest
 
 from npc_lims.cli.selection import Selection
 from npc_lims.cli.watch import changes_between_lines, place_to_watch
-from npc_lims.environment import RAW_URL
-from npc_lims.settings import Settings, load_settings
+from npc_lims.config.environment import RAW_URL
+from npc_lims.config.settings import Settings, load_settings
 from npc_lims.state.reader import Lines
 from tests.integration.world import UPLOADED, Done, GitHub, commit_all, down, run_cli
 from tests.servers.fixtures import Serve

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from npc_lims.model import Record
+from npc_lims.model.record import Record
 from tests import builders
 from tests.history.past import Step, state_files, write_history
 

@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from npc_lims.model import Record
+from npc_lims.model.record import Record
 from npc_lims.state.snapshot import digest_of, make_line, newest_first
 from npc_lims.utils.yaml_writer import render_yaml
 from tests.git_environment import plain_environment

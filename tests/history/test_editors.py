@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from npc_lims.history.editors import days_edited
-from npc_lims.session_id import day_of
+from npc_lims.model.session_id import day_of
 from npc_lims.sources.tracked import parse_tracked
 
 REAL = Path(__file__).resolve().parents[3] / "shared" / "real" / "tracked_sessions.yaml"

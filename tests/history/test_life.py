@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from npc_lims.config.settings import Settings, load_settings
 from npc_lims.errors import GitHubError, HistoryError, HistoryWarning, NoSessionInfo, RemoteStateError
 from npc_lims.git import Repository
 from npc_lims.history.life import Life, get_session_history, read_life, shallow_since
 from npc_lims.history.transitions import RECORDED
-from npc_lims.settings import Settings, load_settings
 from tests.history.lives import ONE, RUN, THREE, TWO
 from tests.history.past import Step, run_git, write_history
 from tests.servers.faults import FaultyProxy, Status

@@ -16,7 +16,7 @@ from npc_lims.errors import GitError, HistoryWarning, NpcLimsError
 from npc_lims.git import Repository
 from npc_lims.history.read import read_history
 from npc_lims.history.transitions import RECORDED, Transition
-from npc_lims.model import Record
+from npc_lims.model.record import Record
 from npc_lims.state.diff import ABSENT
 from tests import builders
 from tests.history.lives import NOTE, ONE, RUN, THREE, TWO, one, two

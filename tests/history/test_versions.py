@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from npc_lims.errors import StateError
 from npc_lims.history.rendered import read_rendered
 from npc_lims.history.versions import Reader
-from npc_lims.model import Record
+from npc_lims.model.record import Record
 from npc_lims.state.diff import compare_sessions
 from npc_lims.state.store import parse_record
 from npc_lims.utils.yaml_writer import render_yaml

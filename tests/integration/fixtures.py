@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from npc_lims.settings import load_settings
+from npc_lims.config.settings import load_settings
 from npc_lims.sync import SyncOptions, sync
 from tests.integration.world import Cloud, GitHub, commit_all, write_tracked
 from tests.servers.faults import FaultyProxy

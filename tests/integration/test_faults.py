@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import ruamel.yaml
 
-from npc_lims.settings import load_settings
+from npc_lims.config.settings import load_settings
 from tests.integration.world import (
     TOKEN,
     UPLOADED,

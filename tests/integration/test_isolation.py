@@ -16,17 +16,17 @@ import pytest
 
 import npc_lims
 from npc_lims.cli.exit_codes import ExitCode
+from npc_lims.config.error_boundary import describe_unexpected, source_failure
+from npc_lims.config.settings import Settings
 from npc_lims.demo.files import write_world
 from npc_lims.errors import NpcLimsWarning, StateError
 from npc_lims.live import find_session
-from npc_lims.model import Record, Tracked, Training
+from npc_lims.model.observation import Observation
+from npc_lims.model.record import Record, Tracked, Training
+from npc_lims.model.scope import EVERYTHING
 from npc_lims.observed import Observed
-from npc_lims.scope import EVERYTHING
-from npc_lims.settings import Settings
-from npc_lims.sources.observation import Observation
 from npc_lims.state.store import read_state, write_state
 from npc_lims.sync import SilentReporter, SyncOptions, SyncResult, apply, sync
-from npc_lims.unexpected import describe_unexpected, source_failure
 
 _SECRET = "an-invented-secret-of-aws"
 

@@ -16,10 +16,10 @@ import openpyxl
 import pytest
 
 import npc_lims
+from npc_lims.config.lazy_settings import settings_for_reading
+from npc_lims.config.settings import Settings
 from npc_lims.demo.files import write_world
-from npc_lims.read_settings import settings_for_reading
-from npc_lims.rows import FLAG_NAMES
-from npc_lims.settings import Settings
+from npc_lims.model.rows import FLAG_NAMES
 from npc_lims.state.reader import read_one
 from npc_lims.sync import SyncOptions, SyncResult, sync
 from tests.integration.world import TASK_BUCKET, TASK_FOLDER, WORKBOOKS, commit_all

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+from npc_lims.config.settings import load_settings
 from npc_lims.demo.files import world_files
-from npc_lims.settings import load_settings
 from npc_lims.sync import SyncOptions, SyncResult, sync
 from tests.git_environment import plain_environment
 from tests.servers.codeocean import CodeOceanServer

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from npc_lims.errors import Problem
 from npc_lims.history.transitions import Transition
-from npc_lims.model import SECTIONS, Record
+from npc_lims.model.record import SECTIONS, Record
 from npc_lims.overview.attention import Matter, matters
 from npc_lims.processing.runs import Run
 from npc_lims.state.sync_file import Failure, SourceSync, SyncFile

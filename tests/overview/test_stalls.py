@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npc_lims.model import Record
+from npc_lims.model.record import Record
 from npc_lims.overview.stalls import LEAST_EXAMPLES, PATIENCE, STEPS, Stall, find_stalls
 from npc_lims.overview.totals import STATUS_FLAGS
 from npc_lims.processing.pipelines_schema import FACTS

@@ -8,7 +8,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npc_lims.model import Record
+from npc_lims.model.record import Record
+from npc_lims.model.rows import FLAG_NAMES
 from npc_lims.overview.totals import (
     FUNNEL,
     LABELS,
@@ -19,7 +20,6 @@ from npc_lims.overview.totals import (
     months,
     status_symbol,
 )
-from npc_lims.rows import FLAG_NAMES
 from tests.builders import SECOND, asset, listing, no_assets, nothing_on_s3, record, tracked, training
 from tests.strategies import recorded
 

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from npc_lims.errors import NoSessionData, NoSessionInfo, NpcLimsError
-from npc_lims.model import Record
+from npc_lims.model.flags import compute_status
+from npc_lims.model.record import Record
 from npc_lims.processing.naming import asset_metadata, asset_name, asset_tags, input_of, parameters_of, recording_of
 from npc_lims.processing.pipelines import AssetRecipe, Limits, Process
 from npc_lims.processing.plan import (
@@ -30,7 +31,6 @@ from npc_lims.processing.plan import (
 )
 from npc_lims.processing.runs import Run, RunAsset
 from npc_lims.processing.updates import apply_updates
-from npc_lims.status import compute_status
 from npc_lims.utils.timestamps import utc_text
 from tests.builders import (
     RAW_NAME,

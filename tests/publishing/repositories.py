@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from npc_lims.model import CodeOcean, Record
+from npc_lims.config.settings import Settings
+from npc_lims.model.observation import Observation
+from npc_lims.model.record import CodeOcean, Record
+from npc_lims.model.scope import EVERYTHING, Scope
 from npc_lims.observed import Observed, read_observed
 from npc_lims.publishing.publish import Published, publish
-from npc_lims.scope import EVERYTHING, Scope
-from npc_lims.settings import Settings
-from npc_lims.sources.observation import Observation
 from npc_lims.state.store import read_state, verify_state
 from npc_lims.sync import SyncOptions, sync
 from tests.builders import asset, no_assets, nothing_on_s3, session_ids

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from npc_lims.config.settings import Settings
 from npc_lims.errors import FutureTimestampWarning, NpcLimsError
 from npc_lims.git import Repository
-from npc_lims.model import CodeOcean
+from npc_lims.model.observation import Observation
+from npc_lims.model.record import CodeOcean
+from npc_lims.model.scope import EVERYTHING, Scope
 from npc_lims.observed import Observed
 from npc_lims.publishing.later import keep_newer
-from npc_lims.scope import EVERYTHING, Scope
-from npc_lims.settings import Settings
-from npc_lims.sources.observation import Observation
 from npc_lims.sources.tracked import observe_tracked
 from npc_lims.state.store import read_state
 from npc_lims.state.sync_file import read_sync_file

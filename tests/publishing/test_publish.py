@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 
 from npc_lims.errors import GitError, NpcLimsError, StateError, SyncRefused
-from npc_lims.model import CodeOcean, S3Facts
+from npc_lims.model.observation import Observation
+from npc_lims.model.record import CodeOcean, S3Facts
+from npc_lims.model.scope import EVERYTHING
 from npc_lims.observed import Observed, write_observed
 from npc_lims.publishing.held import held, hold, replace_older
-from npc_lims.scope import EVERYTHING
-from npc_lims.sources.observation import Observation
 from npc_lims.state.store import read_state, session_path
 from tests.builders import no_assets, training
 from tests.integration.world import commit_all, run_git

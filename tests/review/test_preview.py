@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from npc_lims.model import Record, Tracked
-from npc_lims.recording_days import reconcile_days
+from npc_lims.model.observation import Observation
+from npc_lims.model.record import Record, Tracked
+from npc_lims.model.recording_days import reconcile_days
 from npc_lims.review.preview import Preview, preview
-from npc_lims.sources.observation import Observation
 from npc_lims.state.diff import SessionChange
 from tests.builders import SECOND, SESSION, by_id, many_records, record, session_ids, tracked, training
 

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from npc_lims.config.settings import Settings, load_settings
 from npc_lims.errors import NoRemoteState, StateError
 from npc_lims.git import Repository
-from npc_lims.model import Record
+from npc_lims.model.record import Record
 from npc_lims.review.states import (
     StateDiff,
     Version,
@@ -22,7 +23,6 @@ from npc_lims.review.states import (
     state_on_github,
 )
 from npc_lims.review.tracked import TrackedDiff, compare_tracked, tracked_on_github
-from npc_lims.settings import Settings, load_settings
 from npc_lims.state.snapshot import SNAPSHOT
 from npc_lims.state.store import read_state, session_path, write_state
 from tests.builders import SECOND, SESSION, asset, by_id, no_assets, record, tracked

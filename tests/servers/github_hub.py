@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from npc_lims.settings import Settings, load_settings
+from npc_lims.config.settings import Settings, load_settings
 from tests.servers.github_api import GitHubApiServer
 from tests.servers.github_git import NO_OBJECT, GitRepo, Signature, init_bare
 from tests.servers.github_records import Issue, Repo, Run

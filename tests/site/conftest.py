@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from npc_lims.settings import Settings
+from npc_lims.config.settings import Settings
 from npc_lims.site.build import Built, SiteOptions, build_site
 from npc_lims.state.sync_file import read_sync_file
 from npc_lims.utils.timestamps import utc_time

@@ -15,13 +15,13 @@ from typing import Any
 import jsonschema
 import pytest
 
+from npc_lims.config.settings import Settings
 from npc_lims.errors import NpcLimsError, StateError
-from npc_lims.model import Record
+from npc_lims.model.record import Record
+from npc_lims.model.rows import session_row
 from npc_lims.overview.totals import STATUS_FLAGS
 from npc_lims.processing.runs import Run
 from npc_lims.processing.runs_file import write_runs
-from npc_lims.rows import session_row
-from npc_lims.settings import Settings
 from npc_lims.site.build import SiteOptions, build_site
 from npc_lims.state.snapshot import SNAPSHOT, make_line, parse_line, split_lines
 from tests.builders import SESSION, asset, no_assets, record, tracked, training
@@ -355,7 +355,7 @@ def test_a_wheel_has_the_pages_and_they_come_out_of_a_zip(demo_state: Path, tmp_
     code = (
         "import sys, datetime, pathlib; sys.path.insert(0, sys.argv[1])\n"
         "import npc_lims; assert '.whl' in npc_lims.__file__, npc_lims.__file__\n"
-        "from npc_lims.site.build import SiteOptions, build_site; from npc_lims.settings import Settings\n"
+        "from npc_lims.site.build import SiteOptions, build_site; from npc_lims.config.settings import Settings\n"
         "state, out, now = pathlib.Path(sys.argv[2]), pathlib.Path(sys.argv[3]), sys.argv[4]\n"
         "build_site(Settings(), SiteOptions(out, state), datetime.datetime.fromisoformat(now))\n"
     )

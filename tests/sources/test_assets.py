@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npc_lims.model import PROCESSES, Asset, CodeOcean, Record
-from npc_lims.reconcile import reconcile_session
-from npc_lims.sources.asset_model import SEARCHED_NAMES, DataAsset
+from npc_lims.model.data_asset import SEARCHED_NAMES, DataAsset
+from npc_lims.model.observation import Found, Observation
+from npc_lims.model.reconcile import reconcile_session
+from npc_lims.model.record import PROCESSES, Asset, CodeOcean, Record
 from npc_lims.sources.assets import equal_rivals, select_facts
 from npc_lims.sources.judge import errored_output
-from npc_lims.sources.observation import Found, Observation
 from tests.builders import (
     LATER_NAME,
     RAW_NAME,

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
+from npc_lims.config.settings import Settings
 from npc_lims.errors import MissingCredentials, SourceError
-from npc_lims.model import Asset, CodeOcean, Record
-from npc_lims.reconcile import reconcile
-from npc_lims.settings import Settings
+from npc_lims.model.observation import Observation
+from npc_lims.model.reconcile import reconcile
+from npc_lims.model.record import Asset, CodeOcean, Record
 from npc_lims.sources.codeocean import CodeOceanClient, MirrorClient, fetch_assets, observe_codeocean, open_client
 from npc_lims.sources.judge import Judge
 from npc_lims.sources.objects import MirrorStore
-from npc_lims.sources.observation import Observation
 from tests.builders import (
     LATER_NAME,
     RAW_NAME,

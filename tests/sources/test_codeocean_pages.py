@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from npc_lims.config.settings import Settings
 from npc_lims.errors import ComputationError, SourceError
 from npc_lims.processing.service import RunService
 from npc_lims.processing.service_records import Place
-from npc_lims.settings import Settings
 from npc_lims.sources.codeocean import CodeOceanClient
 from tests.servers.codeocean import make_asset
 from tests.servers.fixtures import Serve

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npc_lims.model import CodeOcean, Record
+from npc_lims.model.flags import FLAGS
+from npc_lims.model.record import CodeOcean, Record
 from npc_lims.state.diff import (
     ABSENT,
     GROUPS,
@@ -22,7 +23,6 @@ from npc_lims.state.diff import (
     one_line,
     show_field,
 )
-from npc_lims.status import FLAGS
 from tests.builders import (
     LATER_NAME,
     RAW_NAME,

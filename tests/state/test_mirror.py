@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import npc_lims
-from npc_lims.settings import Settings
+from npc_lims.config.settings import Settings
 from npc_lims.state.mirror import mirror_url, site_url
 from tests.integration.world import GITHUB_TOKEN, UPLOADED, GitHub, cached_files, down, without_checks
 from tests.servers.faults import Fault, FaultyProxy, Reset, Status, Truncate

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from npc_lims.errors import StateError
-from npc_lims.model import Record
+from npc_lims.model.record import Record
 from npc_lims.state.snapshot import SNAPSHOT, digest_of, split_lines
 from npc_lims.state.store import (
     Loaded,

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 
 import npc_lims
-from npc_lims.model import Record, Training, find_invalid_value
+from npc_lims.model.record import Record, Training, find_invalid_value
 from npc_lims.state.line_schema import is_plainly_valid
 from npc_lims.state.snapshot import digest_of, make_line, parse_line
 from npc_lims.utils.yaml_writer import render_yaml

@@ -10,7 +10,7 @@ import os
 import sys
 from pathlib import Path
 
-from npc_lims.model import Record
+from npc_lims.model.record import Record
 from npc_lims.state.store import read_state, write_state
 from npc_lims.state.sync_file import SourceSync, SyncFile, write_sync_file
 from tests.builders import many_records, tracked

@@ -15,11 +15,11 @@ import pytest
 from pydantic import SecretStr
 
 from npc_lims.codeocean.api import start
+from npc_lims.config.settings import Settings
 from npc_lims.errors import GitHubError, NpcLimsError, RemoteStateError, SourceError
 from npc_lims.github.client import Client
 from npc_lims.github.plain_client import PlainClient
 from npc_lims.github.reading import ask_github
-from npc_lims.settings import Settings
 from npc_lims.sources.codeocean import CodeOceanClient
 from npc_lims.sources.objects import S3Store
 from npc_lims.state.remote import fetch_snapshot

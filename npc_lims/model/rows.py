@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from npc_lims.session_id import split_session_id
+from npc_lims.model.session_id import split_session_id
 
 __all__ = ["COLUMNS", "DATA_REPO_ISILON", "FLAG_NAMES", "SCHEMA", "session_row"]
 
@@ -33,7 +33,7 @@ FLAG_NAMES = (
     "is_parquet_cached",
     "is_nwb_cached",
 )
-"""Every status flag, by the names of `npc_lims.status.FLAGS` (which takes longer to import)."""
+"""Every status flag, by the names of `npc_lims.model.flags.FLAGS` (which takes longer to import)."""
 
 COLUMNS = (
     "id",

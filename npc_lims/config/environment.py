@@ -16,6 +16,7 @@ __all__ = [
     "RAW_URL",
     "REF",
     "REPO",
+    "TRACKED_FILE",
     "TTL",
     "Environment",
     "in_github_actions",
@@ -85,3 +86,7 @@ def _find_dotenv(folder: Path) -> Path | None:
         if (parent / DOTENV).is_file():
             return parent / DOTENV
     return None
+
+
+TRACKED_FILE = "tracked_sessions.yaml"
+"""The name of the file of sessions that people list, beside `state/`."""

@@ -14,11 +14,11 @@ import re
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
 from npc_lims.errors import Problem
-from npc_lims.model import Asset, CodeOcean, Record, Tracked, Training
-from npc_lims.reconcile import Records, reconcile, reconcile_session
-from npc_lims.session_id import day_of, split_session_id, subject_of
-from npc_lims.sources.asset_model import SEARCHED_NAMES
-from npc_lims.sources.observation import Found, Observation
+from npc_lims.model.data_asset import SEARCHED_NAMES
+from npc_lims.model.observation import Found, Observation
+from npc_lims.model.reconcile import Records, reconcile, reconcile_session
+from npc_lims.model.record import Asset, CodeOcean, Record, Tracked, Training
+from npc_lims.model.session_id import day_of, split_session_id, subject_of
 
 __all__ = [
     "assign_rows",

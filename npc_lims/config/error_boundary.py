@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from npc_lims.cachedir import cache_dir, keep_within, write_entry
+from npc_lims.config.disk_cache import cache_dir, keep_within, write_entry
 from npc_lims.errors import NpcLimsError, SettingsError, SourceError
 from npc_lims.utils.redaction import redact, safe_text
 from npc_lims.utils.text import visible
 
 if TYPE_CHECKING:
-    from npc_lims.settings import Settings
+    from npc_lims.config.settings import Settings
 
 __all__ = ["describe_unexpected", "source_boundary", "source_failure"]
 
@@ -72,7 +72,7 @@ def describe_unexpected(error: BaseException, settings: Settings | None = None) 
 
 
 def _cache(settings: Settings | None) -> Path:
-    from npc_lims.read_settings import settings_for_reading
+    from npc_lims.config.lazy_settings import settings_for_reading
 
     try:
         return cache_dir(settings_for_reading() if settings is None else settings)

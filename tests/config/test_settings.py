@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from npc_lims.config.lazy_settings import settings_for_reading
+from npc_lims.config.settings import Settings, load_settings
 from npc_lims.errors import SettingsError
-from npc_lims.read_settings import settings_for_reading
-from npc_lims.settings import Settings, load_settings
 
 TOKEN = "cop_" + "a" * 20
 

@@ -8,11 +8,11 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from npc_lims.errors import NoSessionInfo
-from npc_lims.session_id import parse_session_id, subject_of
+from npc_lims.model.session_id import parse_session_id, subject_of
 from npc_lims.utils.text import single_line
 
 if TYPE_CHECKING:
-    from npc_lims.types import Session
+    from npc_lims.model.types import Session
 
 __all__ = ["near_to", "which_session"]
 

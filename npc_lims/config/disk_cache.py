@@ -21,7 +21,7 @@ from npc_lims.errors import CacheWarning, notify
 from npc_lims.utils.memory_cache import Memo
 
 if TYPE_CHECKING:
-    from npc_lims.settings import Settings
+    from npc_lims.config.settings import Settings
 
 __all__ = [
     "cache_dir",

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 from typing import Callable, Optional, Union
 
-from npc_lims.model import PROCESSES, Asset, CodeOcean, RawListing, Record, S3Facts, Status, Tracked
-from npc_lims.old_paths import forward
-from npc_lims.session_id import split_session_id
+from npc_lims.model.record import PROCESSES, Asset, CodeOcean, RawListing, Record, S3Facts, Status, Tracked
+from npc_lims.model.session_id import split_session_id
 
 __all__ = ["FLAGS", "compute_status"]
-_, __getattr__, __dir__ = forward(__name__)  # 0.1 had the sessions here
 
 Value = Union[bool, str, None]
 NOT_APPLICABLE = "n/a"

@@ -10,10 +10,10 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from npc_lims.environment import NO_PAGES, RAW_URL, REF, REPO, TTL, Environment, read_environment
+from npc_lims.config.environment import NO_PAGES, RAW_URL, REF, REPO, TTL, Environment, read_environment
 
 if TYPE_CHECKING:
-    from npc_lims.settings import Settings
+    from npc_lims.config.settings import Settings
 
 __all__ = ["settings_for_reading"]
 
@@ -43,7 +43,7 @@ def settings_for_reading() -> Settings:
     values = environment.values
     if all(pattern.fullmatch(values[name]) for name, pattern in _PLAIN.items() if name in values):
         return cast("Settings", _ReadSettings(environment))
-    from npc_lims.settings import make_settings
+    from npc_lims.config.settings import make_settings
 
     return make_settings(environment)
 
@@ -65,7 +65,7 @@ class _ReadSettings:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
-        from npc_lims.settings import make_settings
+        from npc_lims.config.settings import make_settings
 
         settings = make_settings(self._environment)
         self.__dict__.update({field: getattr(settings, field) for field in type(settings).model_fields})

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 import npc_lims
-from npc_lims.cachedir import keep_within, load_copy, prepare_folder, save_copy
+from npc_lims.config.disk_cache import keep_within, load_copy, prepare_folder, save_copy
+from npc_lims.config.settings import Settings
 from npc_lims.history.kept import load_snapshot, save_snapshot
 from npc_lims.processing.record import locked
-from npc_lims.settings import Settings
 from tests.integration.world import GitHub, cached_files
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has other owners and modes")
@@ -115,7 +115,7 @@ def test_a_snapshot_of_another_user_is_ignored(github: GitHub, what: str) -> Non
 READ = """\
 import os, sys, warnings
 from pathlib import Path
-from npc_lims.cachedir import load_copy  # all of it, as the other user may not be allowed to read the package
+from npc_lims.config.disk_cache import load_copy  # all of it, as the other user may not be allowed to read the package
 os.setgroups([]); os.setgid(65534); os.setuid(65534)
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npc_lims.session_id import (
+from npc_lims.model.session_id import (
     ID_PATTERN,
     day_of,
     make_session_id,

@@ -7,7 +7,7 @@ import hashlib
 import re
 
 from npc_lims.errors import NpcLimsError
-from npc_lims.session_id import subject_of
+from npc_lims.model.session_id import subject_of
 
 __all__ = ["EVERYTHING", "Scope", "parse_shard", "shard_of"]
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Literal, Union
 
 from npc_lims.errors import Problem, SourceError
-from npc_lims.model import CodeOcean, S3Facts, Tracked, Training
+from npc_lims.model.record import CodeOcean, S3Facts, Tracked, Training
 
 __all__ = ["Facts", "Found", "Observation", "failed"]
 

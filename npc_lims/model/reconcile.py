@@ -11,10 +11,10 @@ from collections.abc import Container, Iterable, Mapping
 from typing import Any
 
 from npc_lims.errors import SyncRefused
-from npc_lims.model import SECTIONS, CodeOcean, Record, S3Facts, Tracked, Training
-from npc_lims.session_id import day_of
-from npc_lims.sources.observation import Found, Observation
-from npc_lims.status import compute_status
+from npc_lims.model.flags import compute_status
+from npc_lims.model.observation import Found, Observation
+from npc_lims.model.record import SECTIONS, CodeOcean, Record, S3Facts, Tracked, Training
+from npc_lims.model.session_id import day_of
 
 __all__ = ["DISCOVERING", "check_breaker", "reconcile", "reconcile_session"]
 

@@ -15,7 +15,17 @@ from typing import Any, Optional
 import pydantic
 from pydantic import SecretStr
 
-from npc_lims.environment import DOTENV, NO_PAGES, RAW_URL, REF, REPO, TOKEN_PREFIX, TTL, Environment, read_environment
+from npc_lims.config.environment import (
+    DOTENV,
+    NO_PAGES,
+    RAW_URL,
+    REF,
+    REPO,
+    TOKEN_PREFIX,
+    TTL,
+    Environment,
+    read_environment,
+)
 from npc_lims.errors import SettingsError
 
 __all__ = ["DOTENV", "Settings", "load_settings", "make_settings"]

@@ -9,13 +9,19 @@ from typing import Any
 import pytest
 from hypothesis import given
 
+from npc_lims.config.settings import load_settings
 from npc_lims.history.versions import Reader
-from npc_lims.model import Record, Training
-from npc_lims.reconcile import reconcile
-from npc_lims.recording_days import files_of_session, is_folder_of, reconcile_days, recording_start, report_other_rows
+from npc_lims.model.observation import Observation
+from npc_lims.model.reconcile import reconcile
+from npc_lims.model.record import Record, Training
+from npc_lims.model.recording_days import (
+    files_of_session,
+    is_folder_of,
+    reconcile_days,
+    recording_start,
+    report_other_rows,
+)
 from npc_lims.session_info import SessionInfo
-from npc_lims.settings import load_settings
-from npc_lims.sources.observation import Observation
 from npc_lims.state.store import read_state, write_state
 from tests.builders import (
     LATER_NAME,

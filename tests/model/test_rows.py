@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from npc_lims.model import Record
-from npc_lims.rows import COLUMNS, DATA_REPO_ISILON, FLAG_NAMES, session_row
-from npc_lims.status import FLAGS
+from npc_lims.model.flags import FLAGS
+from npc_lims.model.record import Record
+from npc_lims.model.rows import COLUMNS, DATA_REPO_ISILON, FLAG_NAMES, session_row
 from tests.builders import SECOND, asset, no_assets, record, tracked, training
 
 ON_S3 = asset(location="s3://aind-ephys-data/ecephys_626791_2022-08-15_13-07-32")

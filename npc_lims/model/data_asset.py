@@ -17,8 +17,8 @@ from typing import Annotated, Any, Literal, Optional
 import pydantic
 
 from npc_lims.errors import SourceError
-from npc_lims.model import Asset
-from npc_lims.session_id import day_of, subject_of
+from npc_lims.model.record import Asset
+from npc_lims.model.session_id import day_of, subject_of
 from npc_lims.utils.text import single_line
 from npc_lims.utils.timestamps import is_future, utc_text
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from npc_lims.model import CodeOcean, Record, S3Facts
-from npc_lims.status import FLAGS, compute_status
+from npc_lims.model.flags import FLAGS, compute_status
+from npc_lims.model.record import CodeOcean, Record, S3Facts
 from tests.builders import SECOND, asset, listing, no_assets, nothing_on_s3, record, tracked, training
 
 ABSENT = "absent"
