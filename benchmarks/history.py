@@ -19,7 +19,7 @@ import ruamel.yaml
 
 from benchmarks.child import run_code
 from benchmarks.world import World
-from npc_lims.git import Repository
+from npc_lims.clients.git import Repository
 from npc_lims.model.flags import compute_status
 from npc_lims.model.record import Asset, Record, Training
 from npc_lims.state.store import session_path
@@ -39,7 +39,7 @@ SECONDS_BETWEEN_SYNCS = 6 * 3600
 
 CODE = """
 from pathlib import Path
-from npc_lims.git import Repository
+from npc_lims.clients.git import Repository
 repository = Repository(Path({folder!r}))
 """
 EXPORT = """

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import ruamel.yaml
 
-from npc_lims.git import find_repository
+from npc_lims.clients.git import find_repository
 from npc_lims.model.observation import Observation
 from npc_lims.model.record import Record
 from npc_lims.model.scope import Scope

@@ -14,7 +14,7 @@ __version__ = "1.0.0"
 
 _NAMES = {
     "npc_lims.codeocean.aind": ("get_aind_session",),
-    "npc_lims.codeocean.client": ("get_codeocean_client",),
+    "npc_lims.clients.codeocean_client": ("get_codeocean_client",),
     "npc_lims.codeocean.computations": (
         "create_session_data_asset",
         "get_job_status",

@@ -3,9 +3,7 @@
 from npc_lims.codeocean.aind import (
     get_aind_session as get_aind_session,
 )
-from npc_lims.codeocean.client import (
-    get_codeocean_client as get_codeocean_client,
-)
+from npc_lims.clients.codeocean_client import get_codeocean_client as get_codeocean_client
 from npc_lims.codeocean.computations import (
     create_session_data_asset as create_session_data_asset,
     get_job_status as get_job_status,

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from npc_lims.clients.s3_cached import RememberingStore, store_of
 from npc_lims.config.environment import TRACKED_FILE
 from npc_lims.config.error_boundary import source_boundary
 from npc_lims.errors import (
@@ -27,7 +28,6 @@ from npc_lims.model.record import CodeOcean, Record, Tracked
 from npc_lims.model.recording_days import assign_rows, reconcile_days, undecided_sessions
 from npc_lims.model.session_id import day_of, split_session_id, subject_of
 from npc_lims.sources.codeocean import observe_codeocean
-from npc_lims.sources.listing import RememberingStore, store_of
 from npc_lims.sources.s3 import observe_s3
 from npc_lims.state.remote import fetch_file
 from npc_lims.utils.memory_cache import Memo

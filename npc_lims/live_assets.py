@@ -8,14 +8,15 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+from npc_lims.clients.codeocean_assets import open_client
+from npc_lims.clients.s3_cached import RememberingStore
 from npc_lims.errors import NoSessionData, SourceError
 from npc_lims.model.data_asset import SEARCHED_NAMES, DataAsset, asset_texts, read_asset
 from npc_lims.model.record import Asset, CodeOcean
 from npc_lims.model.session_id import split_session_id, subject_of
 from npc_lims.sources.assets import recordings_of_day, select_facts
-from npc_lims.sources.codeocean import fetch_assets, open_client, subject_searches
+from npc_lims.sources.codeocean import fetch_assets, subject_searches
 from npc_lims.sources.judge import Judge
-from npc_lims.sources.listing import RememberingStore
 from npc_lims.utils.memory_cache import Memo
 
 if TYPE_CHECKING:

@@ -8,6 +8,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from npc_lims.clients.codeocean_assets import open_client
+from npc_lims.clients.s3 import StoreOpener
 from npc_lims.config.error_boundary import describe_unexpected, source_failure
 from npc_lims.config.settings import Settings
 from npc_lims.errors import InputFileError, NoSessionInfo, NpcLimsError, NpcLimsWarning, SourceError, StateError, notify
@@ -17,8 +19,7 @@ from npc_lims.model.record import SECTIONS, Record
 from npc_lims.model.recording_days import reconcile_days, report_other_rows
 from npc_lims.model.scope import Scope
 from npc_lims.observed import Observed
-from npc_lims.sources.codeocean import observe_codeocean, open_client
-from npc_lims.sources.objects import StoreOpener
+from npc_lims.sources.codeocean import observe_codeocean
 from npc_lims.sources.s3 import observe_s3
 from npc_lims.sources.spreadsheets import observe_training
 from npc_lims.sources.tracked import observe_tracked

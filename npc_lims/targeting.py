@@ -7,12 +7,12 @@ import sqlite3
 import threading
 from typing import TYPE_CHECKING, Any
 
+from npc_lims.clients.s3 import split_s3_uri
+from npc_lims.clients.s3_cached import store_of
+from npc_lims.clients.s3_upath import named_path
 from npc_lims.config.settings import load_settings
 from npc_lims.errors import NoSessionData, RemoteStateError, SourceError
 from npc_lims.model.resolve_session_id import which_session
-from npc_lims.s3_paths import named_path
-from npc_lims.sources.listing import store_of
-from npc_lims.sources.objects import split_s3_uri
 from npc_lims.state.remote import fetch_file
 from npc_lims.utils.memory_cache import Memo
 from npc_lims.utils.sqlite import SharedConnection, load_image

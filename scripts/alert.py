@@ -17,8 +17,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from github_job import run_url, update_issue
 
-from npc_lims.github.alert import ALERTS, RunReport, parse_outcome, update_alert
-from npc_lims.github.plain_client import PlainClient
+from npc_lims.clients.github_issues import ALERTS, RunReport, parse_outcome, update_alert
+from npc_lims.clients.github_plain import PlainClient
 
 
 def report_of(outcome: str) -> RunReport:

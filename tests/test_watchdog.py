@@ -7,8 +7,8 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
+from npc_lims.clients.github_plain import PlainClient
 from npc_lims.errors import SourceError
-from npc_lims.github.plain_client import PlainClient
 from npc_lims.github.watchdog import LAST_RUN_AFTER, check_state, watch
 from npc_lims.model.observation import Observation, failed
 from npc_lims.model.record import SECTIONS

@@ -12,7 +12,7 @@ from npc_lims.config.settings import load_settings
 from npc_lims.errors import NpcLimsError
 
 if TYPE_CHECKING:
-    from npc_lims.github.alert import Failure, RunReport
+    from npc_lims.clients.github_issues import Failure, RunReport
 
 __all__ = ["alert_command"]
 
@@ -47,8 +47,8 @@ def alert_command(
       npc-lims alert --run https://github.com/lab/state/actions/runs/7 --result observe=success
       npc-lims alert --run https://github.com/lab/state/actions/runs/7 --failure "s3: timed out"
     """
-    from npc_lims.github.alert import ALERTS, NEEDS, RunReport, update_alert
-    from npc_lims.github.client import Client
+    from npc_lims.clients.github_issues import ALERTS, NEEDS, RunReport, update_alert
+    from npc_lims.clients.github_rest import Client
 
     alert = ALERTS.get(workflow)
     if alert is None:
@@ -72,7 +72,7 @@ def _results(values: list[str]) -> dict[str, str]:
 
 
 def _given(values: list[str]) -> list[Failure]:
-    from npc_lims.github.alert import Failure
+    from npc_lims.clients.github_issues import Failure
 
     failures = []
     for value in values:
@@ -84,7 +84,7 @@ def _given(values: list[str]) -> list[Failure]:
 
 
 def _outcome_of(path: Optional[Path]) -> RunReport:
-    from npc_lims.github.alert import RunReport, parse_outcome
+    from npc_lims.clients.github_issues import RunReport, parse_outcome
 
     if path is None or not path.exists():
         return RunReport((), (), True)

@@ -186,7 +186,7 @@ def _default_file() -> Path:
 
 def _compared(path: Path, problems: Sequence[Problem], base: str) -> tuple[list[Problem], list[Problem]]:
     """New and known problems. *base* is a file, or a commit that has one at the path of *path*."""
-    from npc_lims.git import find_repository
+    from npc_lims.clients.git import find_repository
     from npc_lims.review.baseline import split_known
     from npc_lims.review.tracked import decode_tracked
 
@@ -210,7 +210,7 @@ def _known_error(problem: Problem) -> Problem:
 
 def _hand_edits(folder: Path, since: str) -> list[Problem]:
     """Files of a state folder that are not as they were, each with the reason why that is refused."""
-    from npc_lims.git import find_repository
+    from npc_lims.clients.git import find_repository
     from npc_lims.processing.runs_file import RUNS
     from npc_lims.utils.atomic_write import TEMPORARY
 

@@ -15,10 +15,10 @@ from npc_lims.cli.console import complain, note, warn
 from npc_lims.cli.exit_codes import ExitCode
 from npc_lims.cli.lists import csv_option, json_option, one_style, print_csv, print_json
 from npc_lims.cli.places import checkout
+from npc_lims.clients.git import Repository, find_repository
 from npc_lims.config.environment import TRACKED_FILE
 from npc_lims.config.settings import Settings, load_settings
 from npc_lims.errors import GitError, NpcLimsError, TrackedFileError
-from npc_lims.git import Repository, find_repository
 from npc_lims.review.preview import Preview, preview
 from npc_lims.review.report import LISTED, SUMMARY_BYTES, Format, render_chapters
 from npc_lims.review.states import (

@@ -43,7 +43,7 @@ def dispatch_command(
       npc-lims dispatch --sessions 626791_2022-08-15 --full
     """
     from npc_lims.cli.run_view import watching
-    from npc_lims.github import dispatch_sync, find_run, follow_run
+    from npc_lims.clients.github_actions import dispatch_sync, find_run, follow_run
 
     settings = load_settings()
     sources = sources_of(only) if only else []

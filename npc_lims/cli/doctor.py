@@ -133,14 +133,14 @@ def _github(settings: Settings) -> str:
 
 
 def _codeocean(settings: Settings) -> str:
-    from npc_lims.sources.codeocean import open_client
+    from npc_lims.clients.codeocean_assets import open_client
 
     next(open_client(settings).search(limit=1))
     return f"{settings.mirror or settings.codeocean_domain} answers, data assets can be read"
 
 
 def _training(settings: Settings) -> str:
-    from npc_lims.sources.objects import open_store
+    from npc_lims.clients.s3 import open_store
     from npc_lims.sources.spreadsheets import check_workbooks
 
     store = open_store(settings) if settings.training.startswith("s3://") else None
@@ -148,7 +148,7 @@ def _training(settings: Settings) -> str:
 
 
 def _bucket(settings: Settings, root: str) -> str:
-    from npc_lims.sources.objects import open_store, split_s3_uri
+    from npc_lims.clients.s3 import open_store, split_s3_uri
 
     bucket, prefix = split_s3_uri(root)
     if not open_store(settings).has_any(bucket, f"{prefix}/" if prefix else ""):

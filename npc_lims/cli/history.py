@@ -20,8 +20,8 @@ from npc_lims.review.report import Format as ReportFormat
 from npc_lims.state.diff import one_line
 
 if TYPE_CHECKING:
+    from npc_lims.clients.git import Repository
     from npc_lims.config.settings import Settings
-    from npc_lims.git import Repository
     from npc_lims.history.digest import Digest
     from npc_lims.history.life import Life
     from npc_lims.history.transitions import Transition

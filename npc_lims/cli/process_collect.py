@@ -54,10 +54,10 @@ def collect_command(
       npc-lims process collect dlc_eye --json
       npc-lims process collect --wait 600 --publish
     """
+    from npc_lims.clients.codeocean_runs import RunService
     from npc_lims.config.settings import load_settings
     from npc_lims.errors import NpcLimsError
     from npc_lims.processing.collect import collect
-    from npc_lims.processing.service import RunService
     from npc_lims.processing.updates import write_updates
 
     one_style(json=as_json, csv=as_csv)

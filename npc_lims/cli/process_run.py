@@ -64,8 +64,8 @@ def run_command(
       npc-lims process run dlc_eye --limit 3 --publish
       npc-lims process run dlc_eye --sessions 626791_2022-08-15 --again
     """
+    from npc_lims.clients.codeocean_runs import RunService
     from npc_lims.config.settings import load_settings
-    from npc_lims.processing.service import RunService
     from npc_lims.processing.start import start
 
     one_style(json=as_json, csv=as_csv)
@@ -159,10 +159,10 @@ def start_command(
     Examples:
       npc-lims process start --claims claims.json --out started.json
     """
+    from npc_lims.clients.codeocean_runs import RunService
     from npc_lims.config.settings import load_settings
     from npc_lims.processing.runs import Run
     from npc_lims.processing.runs_file import read_runs
-    from npc_lims.processing.service import RunService
     from npc_lims.processing.start import start
     from npc_lims.processing.updates import read_updates, write_updates
     from npc_lims.state.freshness import warn_if_folder_stale

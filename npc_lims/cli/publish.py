@@ -107,8 +107,8 @@ def _check_clean(folder: Path) -> None:
     Raises:
         GitError: State has changes of which nobody knows any more what was seen.
     """
+    from npc_lims.clients.git import find_repository
     from npc_lims.errors import GitError
-    from npc_lims.git import find_repository
 
     repository = find_repository(folder)
     inside = repository.path_of(folder)
@@ -125,8 +125,8 @@ def _check_clean(folder: Path) -> None:
 
 
 def _trailers(values: Optional[list[str]]) -> dict[str, str]:
+    from npc_lims.clients.git_trailers import TOKEN_PATTERN
     from npc_lims.errors import NpcLimsError
-    from npc_lims.publishing.message import TOKEN_PATTERN
 
     trailers = {}
     for value in values or []:

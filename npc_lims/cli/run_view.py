@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Callable, Optional
 
 from rich.console import Console
 
-from npc_lims.github import Job, Run, Step
+from npc_lims.clients.github_actions import Job, Run, Step
 
 if TYPE_CHECKING:
     from rich.table import Table

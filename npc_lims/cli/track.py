@@ -14,9 +14,9 @@ from npc_lims.cli.console import note, out
 from npc_lims.cli.lists import csv_option, json_option, one_style, print_csv, print_json
 from npc_lims.cli.track_apply import MAX_BODY, Target, apply_or_propose, branch_name, code
 from npc_lims.cli.track_import import import_command
+from npc_lims.clients.github_pull_requests import Revised
 from npc_lims.config.environment import TRACKED_FILE
 from npc_lims.errors import NpcLimsError
-from npc_lims.github.propose import Revised
 from npc_lims.model.session_id import make_session_id, parse_session_id, split_session_id
 from npc_lims.review.report import counted, cut
 from npc_lims.track import Add, Change, Changed, Deduped, Edit, Remove, Touched, dedupe, make_changes

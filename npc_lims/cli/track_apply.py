@@ -18,10 +18,10 @@ from rich.console import Console
 
 from npc_lims.cli.console import err, out
 from npc_lims.cli.places import checkout
+from npc_lims.clients.github_pull_requests import Revised
 from npc_lims.config.environment import TRACKED_FILE
 from npc_lims.config.settings import Settings, load_settings
 from npc_lims.errors import NpcLimsError
-from npc_lims.github.propose import Revised
 from npc_lims.utils.atomic_write import write_atomically
 
 __all__ = ["MAX_BODY", "Target", "apply_or_propose", "branch_name", "code"]
@@ -169,7 +169,7 @@ def _propose(
     title: str,
     tell: Callable[[], None],
 ) -> None:
-    from npc_lims.github import Proposal, propose
+    from npc_lims.clients.github_pull_requests import Proposal, propose
 
     proposal = Proposal(branch, title, TRACKED_FILE, lambda text: change(text, TRACKED_FILE), target.base)
     proposed = propose(settings, proposal)

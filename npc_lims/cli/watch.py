@@ -26,8 +26,8 @@ from npc_lims.state.sync_times import describe_age
 from npc_lims.utils.timestamps import utc_text
 
 if TYPE_CHECKING:
+    from npc_lims.clients.github_actions import Run
     from npc_lims.config.settings import Settings
-    from npc_lims.github import Run
 
 __all__ = ["Place", "changes_between_lines", "place_to_watch", "watch_sessions"]
 
@@ -134,7 +134,7 @@ class _Watch:
             _write({"event": "end", "seen": _now(), "reason": reason, "changes": len(self.seen)})
 
     def _look_at_run(self, tell: Callable[[Run], None]) -> None:
-        from npc_lims.github import find_running, look_at_run
+        from npc_lims.clients.github_actions import find_running, look_at_run
 
         try:
             found = find_running(self._settings) if self._run is None else self._run

@@ -9,9 +9,9 @@ import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from npc_lims.codeocean.api import ask, checked_id, start
+from npc_lims.clients.codeocean_api import ask, checked_id, start
+from npc_lims.clients.codeocean_records import as_computation, as_data_asset
 from npc_lims.codeocean.judgement import is_finished, why_errored
-from npc_lims.codeocean.records import as_computation, as_data_asset
 from npc_lims.config.lazy_settings import settings_for_reading
 from npc_lims.errors import SourceError
 from npc_lims.model.resolve_session_id import which_session
@@ -158,9 +158,9 @@ def _why_errored(computation: Computation) -> str:
 
 
 def _read_output(job_id: str) -> bytes | None:
-    from npc_lims.codeocean.result_file import read_end
-    from npc_lims.sources.http import GaveUp, Patience
-    from npc_lims.sources.judge import OUTPUT_LIMIT
+    from npc_lims.clients.codeocean_limits import OUTPUT_LIMIT
+    from npc_lims.clients.codeocean_result_file import read_end
+    from npc_lims.clients.http import GaveUp, Patience
 
     settings, what = settings_for_reading(), f"reading the output of the run {job_id}"
     path = f"computations/{checked_id(job_id, 'computation')}/results/urls"

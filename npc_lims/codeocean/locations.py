@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from npc_lims.clients.s3_upath import s3_path
 from npc_lims.config.lazy_settings import settings_for_reading
 from npc_lims.errors import NoAssetLocation
-from npc_lims.s3_paths import s3_path
 
 if TYPE_CHECKING:
     import uuid

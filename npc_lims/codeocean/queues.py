@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from npc_lims.codeocean.records import as_computation
+from npc_lims.clients.codeocean_records import as_computation
 from npc_lims.errors import InputFileError, Problem, SourceError
 
 if TYPE_CHECKING:

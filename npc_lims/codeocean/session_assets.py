@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from npc_lims.codeocean.records import as_data_asset
+from npc_lims.clients.codeocean_records import as_data_asset
 from npc_lims.codeocean.subject_assets import get_data_asset
 from npc_lims.config.lazy_settings import settings_for_reading
 from npc_lims.errors import AssetError, NoSessionData, NpcLimsWarning, SessionIndexError, notify

@@ -42,9 +42,9 @@ def get_sorting_output_text(session_id: str | npc_session.SessionRecord) -> str:
 
 
 def _read(settings: Settings, session_id: str, name: str, location: str) -> str:
-    from npc_lims.sources.judge import OUTPUT_LIMIT
-    from npc_lims.sources.listing import store_of
-    from npc_lims.sources.objects import split_s3_uri
+    from npc_lims.clients.codeocean_limits import OUTPUT_LIMIT
+    from npc_lims.clients.s3 import split_s3_uri
+    from npc_lims.clients.s3_cached import store_of
 
     try:
         bucket, prefix = split_s3_uri(location)

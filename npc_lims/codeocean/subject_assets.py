@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from npc_lims.codeocean.records import as_data_asset
+from npc_lims.clients.codeocean_records import as_data_asset
 from npc_lims.config.lazy_settings import settings_for_reading
 from npc_lims.errors import NoSessionData
 from npc_lims.model.session_id import parse_session_id

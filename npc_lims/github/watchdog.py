@@ -10,8 +10,8 @@ import datetime
 import urllib.parse
 from collections.abc import Iterator
 
+from npc_lims.clients.github_issues import STALE, Failure, IssueClient, clear_alert, raise_alert
 from npc_lims.errors import GitHubError
-from npc_lims.github.alert import STALE, Failure, IssueClient, clear_alert, raise_alert
 from npc_lims.state.sync_times import STALE_AFTER, age_of, parse_sync_times
 
 __all__ = ["LAST_RUN_AFTER", "check_runs", "check_state", "watch"]

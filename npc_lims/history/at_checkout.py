@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from npc_lims.clients.git import Repository, find_repository
 from npc_lims.errors import GitError, HistoryError, StateError
-from npc_lims.git import Repository, find_repository
 from npc_lims.history.moments import Asked, Moment, Point
 from npc_lims.history.schemas import check_schema
 from npc_lims.history.versions import Reader

@@ -8,8 +8,8 @@ import time
 import urllib.parse
 from typing import TYPE_CHECKING, Any
 
+from npc_lims.clients.github_reading import Answer, ask_github
 from npc_lims.errors import GitHubError, HistoryError, RemoteStateError, StateError
-from npc_lims.github.reading import Answer, ask_github
 from npc_lims.history.kept import load_point, load_snapshot, save_point, save_snapshot
 from npc_lims.history.moments import Asked, Moment, Point
 from npc_lims.history.schemas import check_schema

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import IO, Any
 
-from npc_lims.git import Repository
+from npc_lims.clients.git import Repository
 from npc_lims.utils.text import single_line
 from npc_lims.utils.timestamps import utc_text
 from npc_lims.utils.urls import web_address

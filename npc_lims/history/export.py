@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
+from npc_lims.clients.git import Repository
 from npc_lims.errors import NpcLimsError, StateError
-from npc_lims.git import Repository
 from npc_lims.history import export_files, export_sqlite
 from npc_lims.history.commits import commits_of
 from npc_lims.history.read import Progress, read_history

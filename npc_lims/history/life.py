@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from npc_lims.clients.git import Repository, find_repository
 from npc_lims.config.lazy_settings import settings_for_reading
 from npc_lims.errors import GitError, HistoryError, HistoryWarning, NoSessionInfo, notify
-from npc_lims.git import Repository, find_repository
 from npc_lims.history.commits import Commit, commits_of, literal
 from npc_lims.history.published import published_history
 from npc_lims.history.read import read_history

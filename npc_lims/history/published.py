@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from npc_lims.clients.github_paging import iterate_items
+from npc_lims.clients.github_reading import ask_github
 from npc_lims.errors import GitHubError, HistoryWarning, RemoteStateError, StateError, notify
-from npc_lims.github.paging import iterate_items
-from npc_lims.github.reading import ask_github
 from npc_lims.history.commits import RUN_TRAILER, Commit, printable
 from npc_lims.history.transitions import Transition, changes_of, created_assets, passed_over
 from npc_lims.history.versions import Reader, Version

@@ -9,9 +9,9 @@ from pathlib import PurePosixPath
 
 import cachetools
 
+from npc_lims.clients.git import Repository
 from npc_lims.config.environment import TRACKED_FILE
 from npc_lims.errors import HistoryWarning, StateError, notify
-from npc_lims.git import Repository
 from npc_lims.history.commits import Changed, Commit, Logged, commits_of, literal, log_changes
 from npc_lims.history.editors import Edits
 from npc_lims.history.since import start_of

@@ -5,8 +5,8 @@ from __future__ import annotations
 import datetime
 import re
 
+from npc_lims.clients.git import Repository
 from npc_lims.errors import GitError, NpcLimsError
-from npc_lims.git import Repository
 from npc_lims.history.commits import newest_before
 from npc_lims.utils.timestamps import utc_time
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from npc_lims.clients.s3_cached import folder_below, folder_uri, list_files, list_folder
+from npc_lims.clients.s3_upath import s3_path
 from npc_lims.config.lazy_settings import settings_for_reading
 from npc_lims.errors import NoSessionData
 from npc_lims.lookup import recorded_section
 from npc_lims.model.resolve_session_id import which_session
 from npc_lims.model.session_id import day_of, subject_of
-from npc_lims.s3_paths import s3_path
 from npc_lims.session_info import SessionInfo
-from npc_lims.sources.listing import folder_below, folder_uri, list_files, list_folder
 
 if TYPE_CHECKING:
     import upath

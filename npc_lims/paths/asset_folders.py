@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from npc_lims.clients.s3_upath import named_path, s3_path
 from npc_lims.errors import AssetError, SourceError
-from npc_lims.s3_paths import named_path, s3_path
 
 if TYPE_CHECKING:
     import upath

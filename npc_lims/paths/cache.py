@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Callable, Literal, get_args
 
+from npc_lims.clients.s3_cached import folder_below, list_folder, store_of
+from npc_lims.clients.s3_upath import s3_path
 from npc_lims.config.lazy_settings import settings_for_reading
 from npc_lims.errors import NoSessionData, SourceError
 from npc_lims.model.resolve_session_id import which_session
 from npc_lims.old_paths import forward
-from npc_lims.s3_paths import s3_path
-from npc_lims.sources.listing import folder_below, list_folder, store_of
 from npc_lims.utils.memory_cache import Memo
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def get_current_cache_version() -> str:
 
 
 def _ask_current(settings: Settings) -> str:
-    from npc_lims.sources.pypi import newest_release
+    from npc_lims.clients.pypi import newest_release
 
     try:
         return _version_name(newest_release(settings))

@@ -11,23 +11,23 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
 
+from npc_lims.clients.s3_cached import folder_uri, list_folder, list_folders
+from npc_lims.clients.s3_upath import s3_path
 from npc_lims.config.lazy_settings import settings_for_reading
 from npc_lims.errors import NoSessionData
 from npc_lims.lookup import find_asset, recorded_section
 from npc_lims.model.resolve_session_id import which_session
 from npc_lims.model.session_id import day_of
 from npc_lims.paths.asset_folders import asset_folder, asset_path
-from npc_lims.s3_paths import s3_path
 from npc_lims.sources.file_names import VIDEO_SUFFIXES
-from npc_lims.sources.listing import folder_uri, list_folder, list_folders
 
 if TYPE_CHECKING:
     import upath
 
+    from npc_lims.clients.s3 import Folder
     from npc_lims.config.settings import Settings
     from npc_lims.model.record import Asset
     from npc_lims.model.types import Session
-    from npc_lims.sources.objects import Folder
 
 __all__ = [
     "get_behavior_video_path_from_s3",

@@ -5,15 +5,15 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
+from npc_lims.clients.s3_cached import folder_uri, list_folder, list_folders
+from npc_lims.clients.s3_upath import s3_path
 from npc_lims.config.lazy_settings import settings_for_reading
 from npc_lims.errors import AssetError, NoSessionData, NpcLimsWarning, notify
 from npc_lims.lookup import find_asset, find_sorted
 from npc_lims.model.resolve_session_id import which_session
 from npc_lims.model.session_id import day_of
 from npc_lims.paths.asset_folders import asset_folder
-from npc_lims.s3_paths import s3_path
 from npc_lims.sources.file_names import CAMERA_POSITIONS
-from npc_lims.sources.listing import folder_uri, list_folder, list_folders
 
 if TYPE_CHECKING:
     import upath

@@ -43,8 +43,8 @@ def __getattr__(name: str) -> upath.UPath:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import upath
 
+    from npc_lims.clients.s3_upath import named_path
     from npc_lims.config.settings import Settings, load_settings
-    from npc_lims.s3_paths import named_path
 
     if name == "DR_DATA_REPO_ISILON":
         return upath.UPath(DATA_REPO_ISILON)

@@ -7,12 +7,12 @@ import functools
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
+from npc_lims.clients.s3_cached import folder_below, folder_uri, list_files
+from npc_lims.clients.s3_upath import s3_path
 from npc_lims.config.lazy_settings import settings_for_reading
 from npc_lims.errors import NoSessionData
 from npc_lims.model.resolve_session_id import which_session
 from npc_lims.model.session_id import split_session_id
-from npc_lims.s3_paths import s3_path
-from npc_lims.sources.listing import folder_below, folder_uri, list_files
 
 if TYPE_CHECKING:
     import npc_session

@@ -8,6 +8,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from npc_lims.clients.codeocean_models import Computation, MadeAsset
+from npc_lims.clients.codeocean_runs import Busy, NotAllowed, Refused, RunService, Unconfirmed
 from npc_lims.codeocean.judgement import is_finished, why_errored
 from npc_lims.errors import ComputationError, SourceError
 from npc_lims.model.record import Asset, Record
@@ -16,8 +18,6 @@ from npc_lims.processing.matching import find_started, place_of, recorded_elsewh
 from npc_lims.processing.naming import asset_metadata, asset_name, asset_tags, input_of
 from npc_lims.processing.pipelines import AssetRecipe, Process
 from npc_lims.processing.runs import Run, RunAsset, settled
-from npc_lims.processing.service import Busy, NotAllowed, Refused, RunService, Unconfirmed
-from npc_lims.processing.service_records import Computation, MadeAsset
 from npc_lims.processing.start import LOOKS, SAME_SECOND, Step, adopted
 from npc_lims.utils.timestamps import utc_time
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from npc_lims.git import Repository, find_repository
+from npc_lims.clients.git import Repository, find_repository
 from npc_lims.model.record import SECTIONS
 from npc_lims.observed import SUFFIX, Observed, file_name, read_observed, write_observed
 

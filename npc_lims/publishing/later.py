@@ -12,8 +12,8 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from npc_lims.clients.git import GitFailed, Repository
 from npc_lims.errors import warn_future_timestamp
-from npc_lims.git import GitFailed, Repository
 from npc_lims.model.observation import Found
 from npc_lims.model.reconcile import DISCOVERING
 from npc_lims.model.record import SECTIONS, Record

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
+from npc_lims.clients.git_trailers import defused, trailer_lines
 from npc_lims.model.session_id import subject_of
 from npc_lims.state.diff import GROUPS, SessionChange, grouped, word_counts
-from npc_lims.utils.text import single_line
 
-__all__ = ["TOKEN_PATTERN", "commit_body", "commit_message", "commit_subject", "defused", "trailer_lines"]
+__all__ = ["commit_body", "commit_message", "commit_subject"]
 
 _WIDTH = 72
 _SUBJECTS_NAMED = 4
 _LISTED = 20
 """Sessions of each group that the body names: who wants all of them asks `npc-lims diff`."""
 _DETAILS = 6
-# What people typed in a note must not notify anyone, nor close an issue as the commit reaches the default branch.
-_MENTION = re.compile(r"(?<!\w)@(?=\w)")
-_CLOSING = re.compile(r"\b(close[sd]?|fix(?:e[sd])?|resolve[sd]?)(?=:?\s)", re.IGNORECASE)
-TOKEN_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*")
 
 
 def commit_message(
@@ -85,22 +80,3 @@ def _line(change: SessionChange) -> str:
         details.append(f"and {len(change.details) - _DETAILS} more")
     told = "; ".join([", ".join(change.what), *(defused(detail) for detail in details)])
     return f"- {change.id}: {told}"
-
-
-def defused(text: str) -> str:
-    """*text* without what would notify people or close issues."""
-    return _CLOSING.sub(r"'\1'", _MENTION.sub("@ ", text))
-
-
-def trailer_lines(trailers: Mapping[str, str | Sequence[str]]) -> Iterable[str]:
-    """The trailers, a line each.
-
-    Raises:
-        ValueError: A token is none that git reads as one.
-    """
-    for token, value in trailers.items():
-        if not TOKEN_PATTERN.fullmatch(token):
-            raise ValueError(f"{token!r} is no trailer token: it may have letters, digits and hyphens")
-        for one in [value] if isinstance(value, str) else value:
-            # a line feed would end the trailer, and begin another one
-            yield f"{token}: {single_line(one)}".rstrip()

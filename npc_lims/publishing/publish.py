@@ -12,14 +12,14 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from npc_lims.clients.git import Repository, find_repository
+from npc_lims.clients.git_branch import REMOTE, catch_up, check_checkout, commit, identity, stage, target_branch
+from npc_lims.clients.git_race import push_to_newest
 from npc_lims.config.environment import TRACKED_FILE
 from npc_lims.errors import NpcLimsError, SourceError
-from npc_lims.git import Repository, find_repository
 from npc_lims.observed import Observed, check_time
-from npc_lims.publishing.branch import REMOTE, catch_up, check_checkout, commit, identity, stage, target_branch
 from npc_lims.publishing.later import OBSERVED_TRAILER, Dropped, keep_complete, keep_newer, newer_changes
 from npc_lims.publishing.message import commit_message
-from npc_lims.publishing.race import push_to_newest
 from npc_lims.publishing.verification import verify_commit, verify_sessions
 from npc_lims.state.diff import SessionChange, changes_between
 from npc_lims.state.store import read_state

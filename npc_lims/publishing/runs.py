@@ -14,13 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from npc_lims.git import Repository, find_repository
-from npc_lims.model.session_id import subject_of
-from npc_lims.processing.pipelines import PIPELINES_FILE
-from npc_lims.processing.record import Recorded
-from npc_lims.processing.runs import Run
-from npc_lims.processing.runs_file import RUNS, verify_run_files
-from npc_lims.publishing.branch import (
+from npc_lims.clients.git import Repository, find_repository
+from npc_lims.clients.git_branch import (
     catch_up,
     check_checkout,
     commit,
@@ -30,8 +25,13 @@ from npc_lims.publishing.branch import (
     target_branch,
     worktree,
 )
-from npc_lims.publishing.message import defused, trailer_lines
-from npc_lims.publishing.race import push_to_newest
+from npc_lims.clients.git_race import push_to_newest
+from npc_lims.clients.git_trailers import defused, trailer_lines
+from npc_lims.model.session_id import subject_of
+from npc_lims.processing.pipelines import PIPELINES_FILE
+from npc_lims.processing.record import Recorded
+from npc_lims.processing.runs import Run
+from npc_lims.processing.runs_file import RUNS, verify_run_files
 from npc_lims.publishing.verification import verify_commit
 from npc_lims.utils.text import single_line
 

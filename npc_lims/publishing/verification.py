@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from npc_lims.clients.git import Repository
 from npc_lims.errors import StateError
-from npc_lims.git import Repository
 from npc_lims.state.snapshot import SNAPSHOT
 from npc_lims.state.store import check_session_path, verify_contents
 from npc_lims.state.sync_file import SYNC_FILE, parse_sync_file

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from npc_lims.clients.git import Repository
 from npc_lims.config.environment import TRACKED_FILE
 from npc_lims.config.settings import Settings
 from npc_lims.errors import NoRemoteState, StateError
-from npc_lims.git import Repository
 from npc_lims.model.rows import SCHEMA
 from npc_lims.model.session_id import ID_PATTERN
 from npc_lims.review.report import Chapter, counted, groups_of

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pydantic
 
+from npc_lims.clients.git import Repository, find_repository
 from npc_lims.config.environment import TRACKED_FILE
 from npc_lims.errors import GitError, StateError
-from npc_lims.git import Repository, find_repository
 from npc_lims.model.record import Record
 from npc_lims.model.session_id import ID_PATTERN
 from npc_lims.processing.runs_file import read_runs, recorded_processes

@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from npc_lims.clients.codeocean_limits import OUTPUT_LIMIT
+from npc_lims.clients.s3 import ObjectStore
 from npc_lims.errors import MissingCredentials, Problem, SourceError
 from npc_lims.model.data_asset import DataAsset
-from npc_lims.sources.objects import ObjectStore
 from npc_lims.sources.s3 import asset_root, asset_uri
 
 if TYPE_CHECKING:
     from npc_lims.config.settings import Settings
 
-__all__ = ["OUTPUT_LIMIT", "Judge", "errored_output"]
+__all__ = ["Judge", "errored_output"]
 
-OUTPUT_LIMIT = 64 * 2**20
-"""Bytes of an `output` file, the log of a run, that are read at most."""
 _ERROR_MARKS = ("Out of memory.", "Command error:", "Traceback (most recent call last)")
 
 

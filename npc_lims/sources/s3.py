@@ -14,6 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Callable, Optional, TypeVar
 
+from npc_lims.clients.s3 import ObjectInfo, ObjectStore, split_s3_uri
 from npc_lims.errors import Problem, SourceError
 from npc_lims.model.observation import Found, Observation
 from npc_lims.model.record import Asset, CodeOcean, RawListing, Record, S3Facts, Tracked
@@ -21,7 +22,6 @@ from npc_lims.model.recording_days import files_of_session, is_folder_of
 from npc_lims.model.session_id import day_of, make_session_id, subject_of
 from npc_lims.sources.assets import sessions_of_day
 from npc_lims.sources.file_names import RIG_METADATA_FILENAMES, SESSION_METADATA_FILENAMES, VIDEO_SUFFIXES
-from npc_lims.sources.objects import ObjectInfo, ObjectStore, split_s3_uri
 
 if TYPE_CHECKING:
     from npc_lims.config.settings import Settings

@@ -17,13 +17,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from npc_lims.clients.s3 import ObjectStore, open_store, split_s3_uri
 from npc_lims.config.disk_cache import cache_dir, load_copy, save_copy
 from npc_lims.errors import Problem, SourceError
 from npc_lims.model.observation import Found, Observation
 from npc_lims.model.record import Training
 from npc_lims.model.session_id import make_session_id, subject_of
 from npc_lims.sources.cells import slug
-from npc_lims.sources.objects import ObjectStore, open_store, split_s3_uri
 from npc_lims.utils.text import single_line
 
 if TYPE_CHECKING:

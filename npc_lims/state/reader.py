@@ -434,7 +434,7 @@ def _read_kept(path: Path) -> Lines | None:
 
 
 def _commit_of(folder: Path) -> str | None:
-    from npc_lims.git import Repository
+    from npc_lims.clients.git import Repository
 
     try:
         return Repository(folder).find_commit("HEAD")

@@ -213,7 +213,7 @@ def fetch(
     """
     import requests
 
-    from npc_lims.sources.http import GaveUp, Patience, request
+    from npc_lims.clients.http import GaveUp, Patience, request
 
     def parse(response: requests.Response) -> Fetched | None:
         if response.status_code == 304 and headers:

@@ -7,12 +7,12 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from npc_lims.clients.s3 import split_s3_uri
+from npc_lims.clients.s3_cached import store_of
+from npc_lims.clients.s3_upath import named_path
 from npc_lims.config.disk_cache import cache_dir, load_copy, save_copy
 from npc_lims.config.settings import load_settings
 from npc_lims.errors import SourceError
-from npc_lims.s3_paths import named_path
-from npc_lims.sources.listing import store_of
-from npc_lims.sources.objects import split_s3_uri
 from npc_lims.sources.spreadsheets import WORKBOOKS, as_training
 from npc_lims.training.workbooks import list_workbooks, origin_of_workbooks, sqlite_name
 from npc_lims.utils.memory_cache import Memo

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from npc_lims.clients.s3_cached import store_of
+from npc_lims.clients.s3_upath import named_path, s3_path
 from npc_lims.config.settings import load_settings
 from npc_lims.errors import SourceError
-from npc_lims.s3_paths import named_path, s3_path
-from npc_lims.sources.listing import store_of
 from npc_lims.sources.spreadsheets import Origin, as_training, open_origin
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from npc_lims.cli.run_view import watching
-from npc_lims.github import Job, Run, Step
+from npc_lims.clients.github_actions import Job, Run, Step
 from tests.integration.world import Done, run_cli
 from tests.servers.github_hub import MEMBER, NAME, TOKENS, Hub
 from tests.servers.github_records import Run as ServedRun

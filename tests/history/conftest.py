@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from npc_lims.git import Repository
+from npc_lims.clients.git import Repository
 from tests.history.lives import write_lives
 
 

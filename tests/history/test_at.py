@@ -17,12 +17,12 @@ import hypothesis.strategies as st
 import pytest
 
 import npc_lims
+from npc_lims.clients.http import GaveUp
 from npc_lims.config.disk_cache import keep_within
 from npc_lims.config.settings import load_settings
 from npc_lims.history import at_checkout
 from npc_lims.history.at import snapshot_at
 from npc_lims.history.moments import Moment, parse_at
-from npc_lims.sources.http import GaveUp
 from tests import builders
 from tests.history.past import Step, run_git, seconds, state_files, write_history
 from tests.servers.codeocean import CodeOceanServer

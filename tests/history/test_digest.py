@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npc_lims.git import Repository
+from npc_lims.clients.git import Repository
 from npc_lims.history.commits import Commit
 from npc_lims.history.digest import digest_of
 from npc_lims.history.feed import render_feed

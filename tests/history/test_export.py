@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
+from npc_lims.clients.git import Repository
 from npc_lims.errors import GitError, NpcLimsError, StateError
-from npc_lims.git import Repository
 from npc_lims.history.export import Format, default_place, export_history
 from npc_lims.history.tables import TABLES
 from npc_lims.utils.yaml_writer import render_yaml

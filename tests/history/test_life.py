@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from npc_lims.clients.git import Repository
 from npc_lims.config.settings import Settings, load_settings
 from npc_lims.errors import GitHubError, HistoryError, HistoryWarning, NoSessionInfo, RemoteStateError
-from npc_lims.git import Repository
 from npc_lims.history.life import Life, get_session_history, read_life, shallow_since
 from npc_lims.history.transitions import RECORDED
 from tests.history.lives import ONE, RUN, THREE, TWO

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from npc_lims.clients.git import Repository
 from npc_lims.errors import GitError, HistoryWarning, NpcLimsError
-from npc_lims.git import Repository
 from npc_lims.history.read import read_history
 from npc_lims.history.transitions import RECORDED, Transition
 from npc_lims.model.record import Record

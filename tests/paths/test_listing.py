@@ -11,8 +11,8 @@ import pytest
 
 import npc_lims
 from npc_lims import errors
+from npc_lims.clients.s3_cached import list_files, list_folder, list_folders
 from npc_lims.config.settings import Settings, load_settings
-from npc_lims.sources.listing import list_files, list_folder, list_folders
 from tests.integration.world import Cloud
 from tests.paths.asked import NEW, OLD, OLD_ROOT, listings
 from tests.servers.faults import Delay, Status

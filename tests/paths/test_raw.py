@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 import npc_lims
 from npc_lims import errors
+from npc_lims.clients.s3 import MirrorStore
 from npc_lims.paths.raw import (
     get_behavior_video_path_from_s3,
     get_eye_video_path_from_s3,
@@ -24,7 +25,6 @@ from npc_lims.paths.raw import (
     get_settings_xml_path_from_s3,
     get_surface_channel_root,
 )
-from npc_lims.sources.objects import MirrorStore
 from npc_lims.sources.s3 import list_raw_folder
 from npc_lims.state.store import Loaded, write_state
 from tests import builders

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from npc_lims.clients.codeocean_runs import RunService
 from npc_lims.config.settings import Settings, load_settings
 from npc_lims.model.record import Record
 from npc_lims.processing.collect import collect
@@ -21,7 +22,6 @@ from npc_lims.processing.pipelines import AssetRecipe, Limits, Process
 from npc_lims.processing.plan import make_claims, plan
 from npc_lims.processing.record import claim, record
 from npc_lims.processing.runs import Run
-from npc_lims.processing.service import RunService
 from npc_lims.processing.start import Step, start
 from npc_lims.processing.updates import apply_updates
 from npc_lims.state.store import read_state, write_state

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from npc_lims.clients.codeocean_models import Computation, Place, RunRequest
+from npc_lims.clients.codeocean_runs import Busy, NotAllowed, Refused, RunService, Unconfirmed
 from npc_lims.config.settings import Settings
 from npc_lims.errors import ComputationError, MissingCredentials, SourceError
-from npc_lims.processing.service import Busy, NotAllowed, Refused, RunService, Unconfirmed
-from npc_lims.processing.service_records import Computation, Place, RunRequest
 from tests.processing.rig import CAPSULE, MAKE, SESSIONS, TOKEN, Rig, posts, raw_name
 from tests.servers.codeocean import asset_id, make_asset
 from tests.servers.faults import Fault, Lose, MalformedJson, Refuse, Reset, Status, Truncate

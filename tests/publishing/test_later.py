@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from npc_lims.clients.git import Repository
 from npc_lims.config.settings import Settings
 from npc_lims.errors import FutureTimestampWarning, NpcLimsError
-from npc_lims.git import Repository
 from npc_lims.model.observation import Observation
 from npc_lims.model.record import CodeOcean
 from npc_lims.model.scope import EVERYTHING, Scope

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from npc_lims.clients.git import Repository
 from npc_lims.config.settings import Settings, load_settings
 from npc_lims.errors import NoRemoteState, StateError
-from npc_lims.git import Repository
 from npc_lims.model.record import Record
 from npc_lims.review.states import (
     StateDiff,

@@ -9,14 +9,15 @@ from typing import Any
 
 import pytest
 
+from npc_lims.clients.codeocean_assets import CodeOceanClient, MirrorClient, open_client
+from npc_lims.clients.s3 import MirrorStore
 from npc_lims.config.settings import Settings
 from npc_lims.errors import MissingCredentials, SourceError
 from npc_lims.model.observation import Observation
 from npc_lims.model.reconcile import reconcile
 from npc_lims.model.record import Asset, CodeOcean, Record
-from npc_lims.sources.codeocean import CodeOceanClient, MirrorClient, fetch_assets, observe_codeocean, open_client
+from npc_lims.sources.codeocean import fetch_assets, observe_codeocean
 from npc_lims.sources.judge import Judge
-from npc_lims.sources.objects import MirrorStore
 from tests.builders import (
     LATER_NAME,
     RAW_NAME,

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
+from npc_lims.clients.codeocean_assets import CodeOceanClient
+from npc_lims.clients.codeocean_models import Place
+from npc_lims.clients.codeocean_runs import RunService
 from npc_lims.config.settings import Settings
 from npc_lims.errors import ComputationError, SourceError
-from npc_lims.processing.service import RunService
-from npc_lims.processing.service_records import Place
-from npc_lims.sources.codeocean import CodeOceanClient
 from tests.servers.codeocean import make_asset
 from tests.servers.fixtures import Serve
 from tests.servers.web import Request, Response, Server, json_response

@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
+from npc_lims.clients.s3 import Folder, MirrorStore, ObjectInfo, ObjectStore
 from npc_lims.config.disk_cache import cache_dir
 from npc_lims.config.settings import Settings
 from npc_lims.errors import MissingCredentials, SourceError
 from npc_lims.model.observation import Observation
 from npc_lims.model.record import Training
 from npc_lims.sources import spreadsheets
-from npc_lims.sources.objects import Folder, MirrorStore, ObjectInfo, ObjectStore
 from npc_lims.sources.spreadsheets import WORKBOOKS, merge_workbooks, observe_training
 from npc_lims.sources.workbook import TrainingRow, Workbook
 from tests.sources.test_workbook import HEADER, SHEET_2, Rows, make_book, replace_in, save

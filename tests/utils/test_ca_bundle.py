@@ -14,14 +14,14 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from npc_lims.codeocean.api import start
+from npc_lims.clients.codeocean_api import start
+from npc_lims.clients.codeocean_assets import CodeOceanClient
+from npc_lims.clients.github_plain import PlainClient
+from npc_lims.clients.github_reading import ask_github
+from npc_lims.clients.github_rest import Client
+from npc_lims.clients.s3 import S3Store
 from npc_lims.config.settings import Settings
 from npc_lims.errors import GitHubError, NpcLimsError, RemoteStateError, SourceError
-from npc_lims.github.client import Client
-from npc_lims.github.plain_client import PlainClient
-from npc_lims.github.reading import ask_github
-from npc_lims.sources.codeocean import CodeOceanClient
-from npc_lims.sources.objects import S3Store
 from npc_lims.state.remote import fetch_snapshot
 from tests.servers.fixtures import Serve
 from tests.servers.web import Request, Response, Server

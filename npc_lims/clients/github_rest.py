@@ -11,8 +11,8 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Union
 
+from npc_lims.clients.github_paging import iterate_items
 from npc_lims.errors import GitHubError, MissingCredentials, NpcLimsError
-from npc_lims.github.paging import iterate_items
 from npc_lims.utils.ca_bundle import ca_bundle_failure
 from npc_lims.utils.timestamps import utc_text, utc_time
 
@@ -201,7 +201,7 @@ def _said(error: github.GithubException) -> str:
 
 def _wait_asked(error: github.GithubException) -> float | None:
     """Seconds until GitHub will answer again, if a limit of requests is why it did not."""
-    from npc_lims.sources.http import retry_after_seconds
+    from npc_lims.clients.http import retry_after_seconds
 
     headers = _headers(error)
     if error.status not in (403, 429):

@@ -9,9 +9,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from npc_lims.clients.s3 import Folder, ObjectStore, open_store
 from npc_lims.config.settings import Settings, load_settings
 from npc_lims.errors import SourceError
-from npc_lims.sources.objects import Folder, ObjectStore, open_store
 from npc_lims.sources.s3 import list_raw_folder
 from tests.builders import asset
 from tests.servers.s3 import SeaweedS3

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from npc_lims.sources.objects import Folder, ObjectInfo, ObjectStore, open_store, split_s3_uri
+from npc_lims.clients.s3 import Folder, ObjectInfo, ObjectStore, open_store, split_s3_uri
 from npc_lims.utils.memory_cache import Memo
 
 if TYPE_CHECKING:

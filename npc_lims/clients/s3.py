@@ -14,15 +14,10 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from npc_lims.clients.aws_credentials import check_keys, register_credentials, register_session_token, retrieval_failure
+from npc_lims.clients.s3_pages import ListingCheck, check_answer
 from npc_lims.config.environment import in_github_actions
 from npc_lims.errors import MissingCredentials, NpcLimsError, SourceError
-from npc_lims.sources.aws_credentials import (
-    check_keys,
-    register_credentials,
-    register_session_token,
-    retrieval_failure,
-)
-from npc_lims.sources.s3_pages import ListingCheck, check_answer
 from npc_lims.utils.ca_bundle import AWS_BUNDLE, ca_bundle_failure
 
 if TYPE_CHECKING:

@@ -15,8 +15,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from npc_lims.errors import GitHubError
-from npc_lims.github.alert import (
+from npc_lims.clients.github_issues import (
     ALERTS,
     NEEDS,
     STALE,
@@ -34,14 +33,15 @@ from npc_lims.github.alert import (
     raise_alert,
     update_alert,
 )
-from npc_lims.github.client import Client
-from npc_lims.github.plain_client import PlainClient
+from npc_lims.clients.github_plain import PlainClient
+from npc_lims.clients.github_rest import Client
+from npc_lims.errors import GitHubError
 from tests.servers.faults import Fault, FaultyProxy, Lose, MalformedJson, Status
 from tests.servers.fixtures import Serve
 from tests.servers.github_hub import NAME, ROBOT, TOKENS, Hub
 from tests.servers.web import Request
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=timezone.utc)
 SYNC, PROCESS = ALERTS["sync"], ALERTS["process"]
 S3, CODEOCEAN = Failure("s3", "no answer within 30 s"), Failure("codeocean", "CODE_OCEAN_API_TOKEN was refused")

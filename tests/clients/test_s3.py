@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from npc_lims.clients.s3 import Folder, MirrorStore, ObjectInfo, open_store, split_s3_uri
 from npc_lims.config.settings import Settings, load_settings
 from npc_lims.errors import MissingCredentials, SourceError
-from npc_lims.sources.objects import Folder, MirrorStore, ObjectInfo, open_store, split_s3_uri
 from tests.builders import put
 from tests.servers.faults import FaultyProxy, Status
 from tests.servers.fixtures import Serve

@@ -58,7 +58,7 @@ def ask_github(settings: Settings, doing: str, path: str, query: Mapping[str, Un
     """
     import requests
 
-    from npc_lims.sources.http import GaveUp, Patience, request
+    from npc_lims.clients.http import GaveUp, Patience, request
 
     url = f"{settings.github_api_url}{path}" + (f"?{urllib.parse.urlencode(query)}" if query else "")
     patience = Patience(

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from npc_lims.clients.git import GitFailed, Repository, find_repository
 from npc_lims.errors import GitError
-from npc_lims.git import GitFailed, Repository, find_repository
 from tests.integration.world import commit_all, run_git
 from tests.servers.web import Request, Response, Server
 

@@ -8,16 +8,16 @@ from pathlib import Path
 import pytest
 
 import npc_lims
+from npc_lims.clients import github_actions as dispatch
+from npc_lims.clients.codeocean_assets import CodeOceanClient
+from npc_lims.clients.codeocean_models import Place, RunRequest
+from npc_lims.clients.codeocean_runs import Refused, RunService, Unconfirmed
+from npc_lims.clients.github_pull_requests import Proposal, propose
+from npc_lims.clients.github_rest import Client
+from npc_lims.clients.pypi import newest_release
 from npc_lims.config.settings import Settings, load_settings
 from npc_lims.errors import NpcLimsError
-from npc_lims.github import dispatch
-from npc_lims.github.client import Client
-from npc_lims.github.propose import Proposal, propose
 from npc_lims.history.published import published_history
-from npc_lims.processing.service import Refused, RunService, Unconfirmed
-from npc_lims.processing.service_records import Place, RunRequest
-from npc_lims.sources.codeocean import CodeOceanClient
-from npc_lims.sources.pypi import newest_release
 from tests.servers.web import Request, Response, Server
 
 pytestmark = pytest.mark.usefixtures("services_parsed_once")

@@ -10,9 +10,9 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from npc_lims.clients.github_paging import entries_of
+from npc_lims.clients.github_rest import Client, Json, answers_of
 from npc_lims.errors import GitHubError
-from npc_lims.github.client import Client, Json, answers_of
-from npc_lims.github.paging import entries_of
 
 if TYPE_CHECKING:
     from npc_lims.config.settings import Settings

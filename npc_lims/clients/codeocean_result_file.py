@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import requests
 
-from npc_lims.sources.http import GaveUp, Patience, request
+from npc_lims.clients.http import GaveUp, Patience, request
 
 __all__ = ["read_end"]
 

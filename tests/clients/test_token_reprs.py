@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from npc_lims.codeocean.client import get_codeocean_client
+from npc_lims.clients.codeocean_assets import CodeOceanClient
+from npc_lims.clients.codeocean_client import get_codeocean_client
+from npc_lims.clients.codeocean_runs import RunService
+from npc_lims.clients.github_plain import PlainClient
+from npc_lims.clients.github_rest import Client
+from npc_lims.clients.s3 import S3Store, StoreOpener
 from npc_lims.config.environment import read_environment
 from npc_lims.config.lazy_settings import settings_for_reading
 from npc_lims.config.settings import Settings, load_settings
-from npc_lims.github.client import Client
-from npc_lims.github.plain_client import PlainClient
-from npc_lims.processing.service import RunService
-from npc_lims.sources.codeocean import CodeOceanClient
-from npc_lims.sources.objects import S3Store, StoreOpener
 
 _TOKEN = "an-invented-secret"
 _HOLDERS: dict[str, Callable[[Settings], object]] = {

@@ -28,7 +28,7 @@ def newest_release(settings: Settings) -> str:
     """
     import requests
 
-    from npc_lims.sources.http import GaveUp, Patience, request
+    from npc_lims.clients.http import GaveUp, Patience, request
 
     patience = Patience.of(settings)
     url = settings.pypi_url

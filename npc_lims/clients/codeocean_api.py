@@ -6,9 +6,9 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
+from npc_lims.clients.codeocean import RUN_SCOPES, api_address, open_session, reason_of
+from npc_lims.clients.codeocean_assets import SOURCE
 from npc_lims.errors import ComputationError, SourceError
-from npc_lims.sources.codeocean import SOURCE
-from npc_lims.sources.codeocean_http import RUN_SCOPES, api_address, open_session, reason_of
 from npc_lims.utils.ca_bundle import ca_bundle_failure
 from npc_lims.utils.json_answer import parse_json
 
@@ -47,7 +47,7 @@ def ask(settings: Settings, method: str, path: str, what: str, **more: Any) -> d
         ComputationError: Code Ocean refuses, or has no such thing.
         SourceError: The token is refused, or no answer came.
     """
-    from npc_lims.sources.http import GaveUp, Patience, request
+    from npc_lims.clients.http import GaveUp, Patience, request
 
     session, url = open_session(settings, RUN_SCOPES), api_address(settings, path)
     patience = Patience.of(settings)
@@ -68,7 +68,7 @@ def start(settings: Settings, path: str, body: dict[str, Any], what: str) -> dic
         ComputationError: Code Ocean refuses, or nobody knows whether it has started.
         SourceError: The token is refused, or Code Ocean stays too busy.
     """
-    from npc_lims.sources.http import Patience, retry_after_seconds
+    from npc_lims.clients.http import Patience, retry_after_seconds
 
     session, url = open_session(settings, RUN_SCOPES), api_address(settings, path)
     patience = Patience.of(settings)

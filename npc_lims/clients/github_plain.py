@@ -13,8 +13,8 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from typing import IO, Any
 
+from npc_lims.clients.github_paging import iterate_items
 from npc_lims.errors import GitHubError
-from npc_lims.github.paging import iterate_items
 from npc_lims.utils.ca_bundle import SSL_BUNDLE, ca_bundle_failure
 from npc_lims.utils.redaction import safe_text
 from npc_lims.utils.text import single_line

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from npc_lims.codeocean.result_file import read_end
-from npc_lims.errors import ComputationError
-from npc_lims.processing.service_records import (
+from npc_lims.clients.codeocean import RUN_SCOPES, api_address, open_session, reason_of
+from npc_lims.clients.codeocean_assets import CodeOceanClient
+from npc_lims.clients.codeocean_limits import OUTPUT_LIMIT
+from npc_lims.clients.codeocean_models import (
     Computation,
     MadeAsset,
     Place,
@@ -23,10 +24,9 @@ from npc_lims.processing.service_records import (
     as_names,
     parsed,
 )
-from npc_lims.sources.codeocean import CodeOceanClient
-from npc_lims.sources.codeocean_http import RUN_SCOPES, api_address, open_session, reason_of
-from npc_lims.sources.http import GaveUp, Patience, request
-from npc_lims.sources.judge import OUTPUT_LIMIT
+from npc_lims.clients.codeocean_result_file import read_end
+from npc_lims.clients.http import GaveUp, Patience, request
+from npc_lims.errors import ComputationError
 from npc_lims.utils.ca_bundle import ca_bundle_failure
 from npc_lims.utils.json_answer import parse_json
 

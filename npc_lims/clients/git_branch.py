@@ -12,8 +12,8 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from npc_lims.clients.git import GitFailed, Repository
 from npc_lims.errors import GitError
-from npc_lims.git import GitFailed, Repository
 
 __all__ = [
     "REMOTE",

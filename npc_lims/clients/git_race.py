@@ -10,9 +10,9 @@ import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+from npc_lims.clients.git import Repository
+from npc_lims.clients.git_branch import REMOTE, explained, newest, push, worktree
 from npc_lims.errors import GitError, StateError
-from npc_lims.git import Repository
-from npc_lims.publishing.branch import REMOTE, explained, newest, push, worktree
 
 __all__ = ["Pushed", "push_to_newest"]
 

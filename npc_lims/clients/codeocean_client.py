@@ -39,7 +39,7 @@ def get_codeocean_client() -> CodeOcean:
 def _make(settings: Settings) -> CodeOcean:
     from urllib3.util import Retry
 
-    from npc_lims.codeocean.sdk import MaskedCodeOcean
+    from npc_lims.clients.codeocean_sdk import MaskedCodeOcean
 
     assert settings.codeocean_token is not None
     retries = Retry(

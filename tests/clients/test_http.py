@@ -11,7 +11,7 @@ import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npc_lims.sources.http import GaveUp, Patience, request, retry_after_seconds
+from npc_lims.clients.http import GaveUp, Patience, request, retry_after_seconds
 from tests.servers.fixtures import Serve
 from tests.servers.web import Request, Response, Server, json_response
 

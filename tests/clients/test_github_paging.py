@@ -7,11 +7,11 @@ from typing import Any, Union
 
 import pytest
 
+from npc_lims.clients.github_paging import entries_of, iterate_items
+from npc_lims.clients.github_plain import PlainClient
+from npc_lims.clients.github_rest import Client
 from npc_lims.config.settings import Settings
 from npc_lims.errors import GitHubError
-from npc_lims.github.client import Client
-from npc_lims.github.paging import entries_of, iterate_items
-from npc_lims.github.plain_client import PlainClient
 from npc_lims.history.published import published_history
 from tests.servers.fixtures import Serve
 from tests.servers.web import Request, Response, Server, json_response

@@ -11,21 +11,12 @@ from typing import Any
 
 import pytest
 
+from npc_lims.clients.github_actions import WORKFLOW, Run, dispatch_sync, find_run, follow_run
+from npc_lims.clients.github_pull_requests import TRAILER, Proposal, Proposed, Revised
+from npc_lims.clients.github_pull_requests import propose as propose_with
+from npc_lims.clients.github_rest import Client
 from npc_lims.config.settings import Settings
 from npc_lims.errors import GitHubError, MissingCredentials, NpcLimsError
-from npc_lims.github import (
-    Proposal,
-    Proposed,
-    Revised,
-    Run,
-    dispatch_sync,
-    find_run,
-    follow_run,
-)
-from npc_lims.github import propose as propose_with
-from npc_lims.github.client import Client
-from npc_lims.github.dispatch import WORKFLOW
-from npc_lims.github.propose import TRAILER
 from tests.servers.faults import Fault, FaultyProxy, MalformedJson, Status, Truncate
 from tests.servers.fixtures import Serve
 from tests.servers.github_hub import FILES, MEMBER, NAME, ROBOT, STRANGER, TOKENS, TRACKED, Hub
@@ -521,7 +512,7 @@ def test_a_run_is_started_with_what_was_asked_for_and_found(hub: Hub) -> None:
 
 
 def test_the_workflow_of_this_repository_takes_what_is_sent(hub: Hub) -> None:
-    ours = Path(__file__).resolve().parent.parent / ".github" / "workflows" / WORKFLOW
+    ours = Path(__file__).resolve().parent.parent.parent / ".github" / "workflows" / WORKFLOW
     hub.commit({f".github/workflows/{WORKFLOW}": ours.read_text(encoding="utf-8")})
     request = dispatch_sync(hub.settings(), sources=["s3"], sessions=["626791_2022-08-15"], full=True)
     assert find_run(hub.settings(), request, poll=0.01, patience=0).id == hub.runs[0].id

@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from npc_lims.clients.github_paging import items_of
+from npc_lims.clients.github_rest import LONGEST_WAIT, Client, Json, answers_of
 from npc_lims.errors import GitHubError
-from npc_lims.github.client import LONGEST_WAIT, Client, Json, answers_of
-from npc_lims.github.paging import items_of
 from npc_lims.utils.timestamps import utc_time
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""One client for each external system: HTTP, Code Ocean, S3, git, GitHub, PyPI."""
