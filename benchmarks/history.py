@@ -55,7 +55,7 @@ result["found"] = len(list(read_history(repository, session={session!r})))
 WEEK = """
 from npc_lims.history.digest import digest_of
 from npc_lims.history.read import read_history
-from npc_lims.review.report import render_chapters
+from npc_lims.state.diff_format import render_chapters
 render_chapters([digest_of(read_history(repository, since={since!r}), "a week").chapter()])
 """
 

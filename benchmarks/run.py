@@ -77,7 +77,7 @@ result["ms"] = (time.perf_counter() - start) * 1000
 assert len(sessions) == {count}
 """
 PARSE_NEW = """
-import time, npc_lims.sources.tracked as tracked
+import time, npc_lims.sources.tracked.parser as tracked
 from pathlib import Path
 start = time.perf_counter()
 sessions = tracked.read_tracked(Path({file!r})).sessions

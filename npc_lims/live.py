@@ -27,8 +27,8 @@ from npc_lims.model.reconcile import reconcile_session
 from npc_lims.model.record import CodeOcean, Record, Tracked
 from npc_lims.model.recording_days import assign_rows, reconcile_days, undecided_sessions
 from npc_lims.model.session_id import day_of, split_session_id, subject_of
-from npc_lims.sources.codeocean import observe_codeocean
-from npc_lims.sources.s3 import observe_s3
+from npc_lims.sources.codeocean.query import observe_codeocean
+from npc_lims.sources.s3.query import observe_s3
 from npc_lims.state.remote import fetch_file
 from npc_lims.utils.memory_cache import Memo
 
@@ -321,7 +321,7 @@ def _version_of(path: Path) -> tuple[int, int] | None:
 
 @source_boundary("tracked")
 def _read_beside(path: Path) -> Observation:
-    from npc_lims.sources.tracked import observe_tracked
+    from npc_lims.sources.tracked.parser import observe_tracked
 
     if not path.is_file():
         raise NoRemoteState(f"there is no {path}")
@@ -330,7 +330,7 @@ def _read_beside(path: Path) -> Observation:
 
 @source_boundary("tracked")
 def _fetch_tracked(settings: Settings) -> Observation:
-    from npc_lims.sources.tracked import parse_tracked
+    from npc_lims.sources.tracked.parser import parse_tracked
 
     content = fetch_file(settings, TRACKED_FILE)
     if content is None:
@@ -342,7 +342,7 @@ def _fetch_tracked(settings: Settings) -> Observation:
 
 
 def _ask_training(settings: Settings) -> Observation:
-    from npc_lims.sources.spreadsheets import observe_training
+    from npc_lims.sources.training.workbooks import observe_training
 
     @source_boundary("training")
     def ask() -> Observation:

@@ -14,9 +14,9 @@ from npc_lims.errors import NoSessionData, SourceError
 from npc_lims.model.data_asset import SEARCHED_NAMES, DataAsset, asset_texts, read_asset
 from npc_lims.model.record import Asset, CodeOcean
 from npc_lims.model.session_id import split_session_id, subject_of
-from npc_lims.sources.assets import recordings_of_day, select_facts
-from npc_lims.sources.codeocean import fetch_assets, subject_searches
-from npc_lims.sources.judge import Judge
+from npc_lims.sources.codeocean.assets import recordings_of_day, select_facts
+from npc_lims.sources.codeocean.query import fetch_assets, subject_searches
+from npc_lims.sources.codeocean.validity import Judge
 from npc_lims.utils.memory_cache import Memo
 
 if TYPE_CHECKING:

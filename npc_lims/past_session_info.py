@@ -76,7 +76,7 @@ class PastSessionInfo(RecordedSessionInfo):
         return commit
 
     def _all_lines(self) -> Lines:
-        from npc_lims.history.at import snapshot_at
+        from npc_lims.state.as_of import snapshot_at
 
         return snapshot_at(self._own_settings, self.commit).lines
 

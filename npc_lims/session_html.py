@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from npc_lims.model.rows import FLAG_NAMES, session_row
-from npc_lims.state.mirror import site_url
+from npc_lims.state.pages_mirror import site_url
 from npc_lims.utils.urls import Links, web_address
 
 if TYPE_CHECKING:

@@ -365,7 +365,7 @@ class SessionInfo:
             raw = self._asset("raw")
         if raw:
             from npc_lims.model.record import Asset
-            from npc_lims.sources.s3 import asset_uri
+            from npc_lims.sources.s3.query import asset_uri
 
             uri = asset_uri(Asset.model_validate(raw), self._own_settings.codeocean_bucket)
             return named_path(self._own_settings, uri)

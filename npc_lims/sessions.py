@@ -81,7 +81,7 @@ def get_session_info(
     Args:
         session: Any id, path, asset name or record of a session. None for all sessions.
         ttl_seconds: How old the kept copy of the state may be; by default what NPC_LIMS_TTL says.
-        at: State as it was then, see `npc_lims.history.at`: a date (the end of that day, UTC), a time, a tag, a
+        at: State as it was then, see `npc_lims.state.as_of`: a date (the end of that day, UTC), a time, a tag, a
             branch or a commit. Nothing of the past is looked up live: a status that was unknown is None.
         **filters: Values that attributes of a session must have, of any public attribute or column:
             `is_ephys=True`, `rig=["NP2", "NP3"]` (any of them), `issues=[]` (without issues); the rule is in
@@ -108,8 +108,8 @@ def select_sessions(
     """All sessions that match, under settings that somebody else has made. Raises as `get_session_info`."""
     chosen = SessionFilters(filters or {})
     if at is not None:
-        from npc_lims.history.at import snapshot_at
         from npc_lims.past_session_info import PastSessionInfo
+        from npc_lims.state.as_of import snapshot_at
 
         past = snapshot_at(settings, at)
         lines = _matching(past.lines, chosen)
@@ -170,8 +170,8 @@ def select_session(settings: Settings, session: Session, ttl: float | None = Non
 
 
 def _past_session(settings: Settings, session_id: str, at: At) -> SessionInfo:
-    from npc_lims.history.at import snapshot_at
     from npc_lims.past_session_info import PastSessionInfo
+    from npc_lims.state.as_of import snapshot_at
 
     past = snapshot_at(settings, at)
     line = past.lines.find(session_id)

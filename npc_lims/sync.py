@@ -19,10 +19,10 @@ from npc_lims.model.record import SECTIONS, Record
 from npc_lims.model.recording_days import reconcile_days, report_other_rows
 from npc_lims.model.scope import Scope
 from npc_lims.observed import Observed
-from npc_lims.sources.codeocean import observe_codeocean
-from npc_lims.sources.s3 import observe_s3
-from npc_lims.sources.spreadsheets import observe_training
-from npc_lims.sources.tracked import observe_tracked
+from npc_lims.sources.codeocean.query import observe_codeocean
+from npc_lims.sources.s3.query import observe_s3
+from npc_lims.sources.tracked.parser import observe_tracked
+from npc_lims.sources.training.workbooks import observe_training
 from npc_lims.state.diff import SessionChange, changes_between
 from npc_lims.state.store import Loaded, read_state, snapshot_digest, write_state
 from npc_lims.state.sync_file import SyncFile, next_sync_file, read_sync_file, write_sync_file

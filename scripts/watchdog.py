@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from github_job import run_url, update_issue
 
 from npc_lims.clients.github_plain import PlainClient
-from npc_lims.github.watchdog import watch
+from npc_lims.state.watchdog import watch
 
 SYNC_FILE = Path(__file__).resolve().parent.parent / "state" / "sync.yaml"
 

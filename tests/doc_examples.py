@@ -369,7 +369,7 @@ def check_yaml(example: Example) -> None:
     """Validate YAML as the file that it stands for."""
     from npc_lims.processing.pipelines import parse_pipelines
     from npc_lims.processing.runs_file import parse_runs
-    from npc_lims.sources.tracked import parse_tracked
+    from npc_lims.sources.tracked.parser import parse_tracked
     from npc_lims.state.store import parse_record
 
     problems: list[str] = []

@@ -70,8 +70,8 @@ def validate_command(
     """
     one_style(json=as_json, csv=as_csv, format=format is not Format.text)
     from npc_lims.errors import TrackedFileError
-    from npc_lims.review.report import counted
-    from npc_lims.sources.tracked import read_tracked
+    from npc_lims.sources.tracked.parser import read_tracked
+    from npc_lims.state.diff_format import counted
 
     path = _default_file() if file is None else file
     try:
@@ -121,7 +121,7 @@ def verify_command(
     """
     from npc_lims.errors import StateError
     from npc_lims.processing.runs_file import verify_runs
-    from npc_lims.review.report import counted
+    from npc_lims.state.diff_format import counted
     from npc_lims.state.snapshot import SNAPSHOT
     from npc_lims.state.store import verify_state
     from npc_lims.state.sync_file import read_sync_file
@@ -166,7 +166,7 @@ def _check_pipelines(folder: Path) -> tuple[Sequence[Problem], str]:
     """Why the pipelines.yaml of *folder* cannot be used, and that in a line; nothing if there is none."""
     from npc_lims.errors import PipelinesError
     from npc_lims.processing.pipelines import PIPELINES_FILE, read_pipelines
-    from npc_lims.review.report import counted
+    from npc_lims.state.diff_format import counted
 
     path = folder / PIPELINES_FILE
     if not path.exists():

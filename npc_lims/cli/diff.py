@@ -20,8 +20,8 @@ from npc_lims.config.environment import TRACKED_FILE
 from npc_lims.config.settings import Settings, load_settings
 from npc_lims.errors import GitError, NpcLimsError, TrackedFileError
 from npc_lims.review.preview import Preview, preview
-from npc_lims.review.report import LISTED, SUMMARY_BYTES, Format, render_chapters
-from npc_lims.review.states import (
+from npc_lims.review.tracked import TrackedDiff, compare_tracked, decode_tracked, tracked_on_github
+from npc_lims.state.compare import (
     WORKING_TREE,
     StateDiff,
     Version,
@@ -30,7 +30,7 @@ from npc_lims.review.states import (
     state_in_folder,
     state_on_github,
 )
-from npc_lims.review.tracked import TrackedDiff, compare_tracked, decode_tracked, tracked_on_github
+from npc_lims.state.diff_format import LISTED, SUMMARY_BYTES, Format, render_chapters
 
 __all__ = ["diff_command", "preview_command"]
 
@@ -119,7 +119,7 @@ def preview_command(
       npc-lims preview
       npc-lims preview origin/main --format markdown
     """
-    from npc_lims.sources.tracked import read_tracked
+    from npc_lims.sources.tracked.parser import read_tracked
     from npc_lims.state.store import read_state
 
     chosen = _chosen(format, as_json, as_csv)

@@ -141,7 +141,7 @@ def _codeocean(settings: Settings) -> str:
 
 def _training(settings: Settings) -> str:
     from npc_lims.clients.s3 import open_store
-    from npc_lims.sources.spreadsheets import check_workbooks
+    from npc_lims.sources.training.workbooks import check_workbooks
 
     store = open_store(settings) if settings.training.startswith("s3://") else None
     return f"{', '.join(check_workbooks(settings, store))} in {settings.training}"

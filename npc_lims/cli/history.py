@@ -15,9 +15,9 @@ from npc_lims.cli.console import note, out
 from npc_lims.cli.lists import csv_option, json_option, one_style, print_csv, print_json
 from npc_lims.cli.places import reading_settings
 from npc_lims.errors import NpcLimsError
-from npc_lims.review.report import LISTED, SUMMARY_BYTES, render_chapters
-from npc_lims.review.report import Format as ReportFormat
 from npc_lims.state.diff import one_line
+from npc_lims.state.diff_format import LISTED, SUMMARY_BYTES, render_chapters
+from npc_lims.state.diff_format import Format as ReportFormat
 
 if TYPE_CHECKING:
     from npc_lims.clients.git import Repository

@@ -12,8 +12,8 @@ from rich.text import Text
 from npc_lims.cli.console import out
 from npc_lims.cli.lists import print_json
 from npc_lims.cli.places import reading_settings
-from npc_lims.review.report import counted
 from npc_lims.state.diff import one_line
+from npc_lims.state.diff_format import counted
 from npc_lims.state.sync_times import describe_age
 
 if TYPE_CHECKING:

@@ -154,7 +154,7 @@ def _told_in_all(outcome: Outcome, nothing: str) -> str:
 
 
 def _as_markdown(outcome: Outcome, nothing: str) -> str:
-    from npc_lims.review.report import SUMMARY_BYTES, cut
+    from npc_lims.state.diff_format import SUMMARY_BYTES, cut
 
     told = _told_in_all(outcome, nothing)
     lines = [f"**{told}**", ""] if told else []

@@ -157,7 +157,7 @@ def _print(done: Published, dry_run: bool) -> None:
 
 def _dropped(done: Published) -> list[str]:
     """Observations that were dropped, as newer ones are published, in lines."""
-    from npc_lims.review.report import counted
+    from npc_lims.state.diff_format import counted
 
     return [
         f"{source}: {counted(count, 'observation')} dropped, as newer ones are on {done.branch} already"
@@ -166,7 +166,7 @@ def _dropped(done: Published) -> list[str]:
 
 
 def _as_markdown(done: Published) -> str:
-    from npc_lims.review.report import Chapter, Format, groups_of, render_chapters
+    from npc_lims.state.diff_format import Chapter, Format, groups_of, render_chapters
 
     subjects = [message.partition("\n")[0] for message in done.messages]
     summary = "; ".join(subjects) or "nothing to add to what is there"

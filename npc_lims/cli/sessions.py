@@ -106,7 +106,7 @@ def as_of(settings: Settings, at: Optional[str]) -> list[str]:
     """What to say below an answer about the past."""
     if at is None:
         return []
-    from npc_lims.history.at import snapshot_at
+    from npc_lims.state.as_of import snapshot_at
 
     origin = snapshot_at(settings, at).origin
     return [f"as of commit {str(origin.commit)[:10]} of {origin.when}, {origin.place}"]

@@ -122,7 +122,7 @@ def _build(
 
 
 def _tell(built: Built) -> None:
-    from npc_lims.review.report import counted
+    from npc_lims.state.diff_format import counted
 
     events = "" if built.events is None else f", {counted(built.events, 'event')}"
     size = f"{counted(built.files, 'file')}, {built.size / 1e6:.1f} MB"

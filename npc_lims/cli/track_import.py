@@ -61,7 +61,7 @@ def import_command(
     """
     from npc_lims.cli.track_apply import MAX_BODY, Target, apply_or_propose, branch_name
     from npc_lims.clients.github_pull_requests import Revised
-    from npc_lims.review.report import Chapter, Format, render_chapters
+    from npc_lims.state.diff_format import Chapter, Format, render_chapters
     from npc_lims.track.batch import read_batches
     from npc_lims.track.edits import make_changes
     from npc_lims.track.import_report import import_chapter

@@ -183,7 +183,7 @@ def place_to_watch(settings: Settings) -> Place:
     if settings.github_token is None:
         # raw GitHub keeps files for five minutes, and answers some 60 requests an hour to everybody behind one address
         return Place(name, lambda: read_snapshot(always), 120.0, 75.0 if settings.raw_url == RAW_URL else 0.0)
-    from npc_lims.history.at import snapshot_at
+    from npc_lims.state.as_of import snapshot_at
 
     # by its commit, a file is what it is now: of a branch raw GitHub may know it as it was before
     # four requests each time, of the thousands an hour that a token has

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from npc_lims.clients.codeocean_api import ask, checked_id, start
 from npc_lims.clients.codeocean_records import as_computation, as_data_asset
-from npc_lims.codeocean.judgement import is_finished, why_errored
 from npc_lims.config.lazy_settings import settings_for_reading
 from npc_lims.errors import SourceError
 from npc_lims.model.resolve_session_id import which_session
 from npc_lims.model.session_id import subject_of
+from npc_lims.sources.codeocean.outcomes import is_finished, why_errored
 from npc_lims.utils.redaction import safe_text
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def is_computation_finished(job_id_or_response: str | Computation) -> bool:
 
 
 def is_computation_errored(job_id_or_response: str | Computation) -> bool:
-    """Whether a run has finished and is of no use, as `npc_lims.codeocean.judgement.why_errored` tells.
+    """Whether a run has finished and is of no use, as `npc_lims.sources.codeocean.outcomes.why_errored` tells.
 
     Raises as `get_job_status`.
     """

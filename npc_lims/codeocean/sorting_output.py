@@ -32,7 +32,7 @@ def get_sorting_output_text(session_id: str | npc_session.SessionRecord) -> str:
         NoAssetLocation: The result is not on S3.
         MissingCredentials, SourceError: S3 (or Code Ocean, where state has no sorting result) cannot be asked.
     """
-    from npc_lims.sources.s3 import asset_uri
+    from npc_lims.sources.s3.query import asset_uri
 
     settings = settings_for_reading()
     asset, _ = find_sorted(settings, session_id)

@@ -8,8 +8,8 @@ from typing import Any
 
 from npc_lims.history.commits import Commit
 from npc_lims.history.transitions import Transition
-from npc_lims.review.report import Chapter, counted, groups_of
 from npc_lims.state.diff import FieldChange, SessionChange, headline
+from npc_lims.state.diff_format import Chapter, counted, groups_of
 
 __all__ = ["Digest", "digest_of"]
 

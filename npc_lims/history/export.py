@@ -18,10 +18,10 @@ from npc_lims.history import export_files, export_sqlite
 from npc_lims.history.commits import commits_of
 from npc_lims.history.read import Progress, read_history
 from npc_lims.history.tables import TABLES, Rows, TableRow
-from npc_lims.history.versions import Reader
 from npc_lims.model.rows import SCHEMA
 from npc_lims.model.session_id import ID_PATTERN
-from npc_lims.review.states import Facts
+from npc_lims.state.compare import Facts
+from npc_lims.state.session_versions import Reader
 from npc_lims.state.snapshot import newest_first
 from npc_lims.state.store import session_path
 from npc_lims.utils.atomic_write import TEMPORARY

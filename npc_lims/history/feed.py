@@ -12,8 +12,8 @@ from xml.sax.saxutils import escape, quoteattr
 
 from npc_lims.history.commits import Commit
 from npc_lims.history.transitions import RECORDED, Transition
-from npc_lims.review.report import counted
 from npc_lims.state.diff import SessionChange, grouped, headline
+from npc_lims.state.diff_format import counted
 
 __all__ = ["ENTRIES", "FEED", "render_feed"]
 

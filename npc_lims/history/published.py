@@ -12,8 +12,8 @@ from npc_lims.clients.github_reading import ask_github
 from npc_lims.errors import GitHubError, HistoryWarning, RemoteStateError, StateError, notify
 from npc_lims.history.commits import RUN_TRAILER, Commit, printable
 from npc_lims.history.transitions import Transition, changes_of, created_assets, passed_over
-from npc_lims.history.versions import Reader, Version
 from npc_lims.state.remote import fetch_file
+from npc_lims.state.session_versions import Reader, Version
 from npc_lims.state.store import session_path
 from npc_lims.utils.timestamps import utc_text, utc_time
 from npc_lims.utils.urls import web_address

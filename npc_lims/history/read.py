@@ -16,10 +16,10 @@ from npc_lims.history.commits import Changed, Commit, Logged, commits_of, litera
 from npc_lims.history.editors import Edits
 from npc_lims.history.since import start_of
 from npc_lims.history.transitions import Transition, changes_of, created_assets, passed_over
-from npc_lims.history.versions import Reader, Version
 from npc_lims.model.session_id import ID_PATTERN, parse_session_id
-from npc_lims.review.states import Facts
+from npc_lims.state.compare import Facts
 from npc_lims.state.diff import SessionChange
+from npc_lims.state.session_versions import Reader, Version
 
 __all__ = ["Progress", "read_history"]
 

@@ -15,7 +15,7 @@ from npc_lims.model.session_id import split_session_id
 from npc_lims.overview.ages import source_ages
 from npc_lims.overview.past import LOOK_BACK, Past
 from npc_lims.overview.stalls import Stall, Waiting, find_stalls
-from npc_lims.review.report import counted
+from npc_lims.state.diff_format import counted
 from npc_lims.state.snapshot import newest_first
 from npc_lims.state.sync_times import STALE_AFTER
 from npc_lims.utils.timestamps import utc_text

@@ -72,7 +72,7 @@ def _experiment_day(session: Session, session_id: str) -> int | None:
 
 
 def _of_day(names: Any, day: int | None) -> list[str]:
-    from npc_lims.sources.s3 import tissuecyte_files_of_day
+    from npc_lims.sources.s3.query import tissuecyte_files_of_day
 
     return [] if day is None else tissuecyte_files_of_day(names, day)
 

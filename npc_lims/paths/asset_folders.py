@@ -22,7 +22,7 @@ def asset_path(settings: Settings, asset: Asset) -> upath.UPath:
     Raises:
         MissingDependency: It is on S3, and s3fs is not installed.
     """
-    from npc_lims.sources.s3 import asset_uri
+    from npc_lims.sources.s3.query import asset_uri
 
     uri = asset_uri(asset, settings.codeocean_bucket)
     # another cloud's paths can be named, and opened by whoever has installed what that takes
@@ -35,7 +35,7 @@ def asset_folder(settings: Settings, asset: Asset) -> tuple[str, str]:
     Raises:
         AssetError: They are not on S3.
     """
-    from npc_lims.sources.s3 import asset_root
+    from npc_lims.sources.s3.query import asset_root
 
     try:
         return asset_root(asset, settings.codeocean_bucket)

@@ -19,7 +19,7 @@ from npc_lims.lookup import find_asset, recorded_section
 from npc_lims.model.resolve_session_id import which_session
 from npc_lims.model.session_id import day_of
 from npc_lims.paths.asset_folders import asset_folder, asset_path
-from npc_lims.sources.file_names import VIDEO_SUFFIXES
+from npc_lims.sources.s3.file_names import VIDEO_SUFFIXES
 
 if TYPE_CHECKING:
     import upath

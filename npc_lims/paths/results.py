@@ -13,7 +13,7 @@ from npc_lims.lookup import find_asset, find_sorted
 from npc_lims.model.resolve_session_id import which_session
 from npc_lims.model.session_id import day_of
 from npc_lims.paths.asset_folders import asset_folder
-from npc_lims.sources.file_names import CAMERA_POSITIONS
+from npc_lims.sources.s3.file_names import CAMERA_POSITIONS
 
 if TYPE_CHECKING:
     import upath

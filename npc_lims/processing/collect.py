@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from npc_lims.clients.codeocean_models import Computation, MadeAsset
 from npc_lims.clients.codeocean_runs import Busy, NotAllowed, Refused, RunService, Unconfirmed
-from npc_lims.codeocean.judgement import is_finished, why_errored
 from npc_lims.errors import ComputationError, SourceError
 from npc_lims.model.record import Asset, Record
 from npc_lims.model.session_id import subject_of
@@ -19,6 +18,7 @@ from npc_lims.processing.naming import asset_metadata, asset_name, asset_tags, i
 from npc_lims.processing.pipelines import AssetRecipe, Process
 from npc_lims.processing.runs import Run, RunAsset, settled
 from npc_lims.processing.start import LOOKS, SAME_SECOND, Step, adopted
+from npc_lims.sources.codeocean.outcomes import is_finished, why_errored
 from npc_lims.utils.timestamps import utc_time
 
 __all__ = ["collect"]

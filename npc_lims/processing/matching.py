@@ -10,12 +10,12 @@ import datetime
 from collections.abc import Collection, Iterable, Sequence
 
 from npc_lims.clients.codeocean_models import Computation, Place, RunRequest
-from npc_lims.codeocean.judgement import is_finished
 from npc_lims.errors import NoSessionData
 from npc_lims.model.record import Asset, Record
 from npc_lims.processing.naming import input_of, parameters_of
 from npc_lims.processing.pipelines import Process
 from npc_lims.processing.runs import Run
+from npc_lims.sources.codeocean.outcomes import is_finished
 from npc_lims.utils.timestamps import utc_time
 
 __all__ = ["elder_first", "find_started", "place_of", "recorded_elsewhere", "request_of"]

@@ -16,7 +16,7 @@ from npc_lims.model.record import PROCESSES
 from npc_lims.processing.pipelines_entries import Listed, nearest, node_at, read_entries
 from npc_lims.processing.pipelines_schema import FACTS, FLAGS, FOLDER_NAME, Result
 from npc_lims.processing.templates import fill, names_in
-from npc_lims.sources.tracked_nodes import Report, ScalarNode, compose
+from npc_lims.sources.tracked.yaml_nodes import Report, ScalarNode, compose
 
 __all__ = [
     "ASSET_NAMES",

@@ -10,7 +10,7 @@ from typing import Any, Optional, Union
 import pydantic
 
 from npc_lims.processing.pipelines_schema import PROCESS_NAME, Attached, Entry, Limits, Result
-from npc_lims.sources.tracked_nodes import ListNode, MapNode, Node, Report, ScalarNode, kind, shorten, to_plain
+from npc_lims.sources.tracked.yaml_nodes import ListNode, MapNode, Node, Report, ScalarNode, kind, shorten, to_plain
 
 __all__ = ["Listed", "nearest", "node_at", "read_entries"]
 

@@ -20,10 +20,10 @@ from npc_lims.errors import NpcLimsError, SourceError
 from npc_lims.observed import Observed, check_time
 from npc_lims.publishing.later import OBSERVED_TRAILER, Dropped, keep_complete, keep_newer, newer_changes
 from npc_lims.publishing.message import commit_message
-from npc_lims.publishing.verification import verify_commit, verify_sessions
 from npc_lims.state.diff import SessionChange, changes_between
 from npc_lims.state.store import read_state
 from npc_lims.state.sync_file import SYNC_FILE, SyncFile, read_sync_file
+from npc_lims.state.verification import verify_commit, verify_sessions
 from npc_lims.sync import SyncResult, apply
 from npc_lims.utils.timestamps import utc_text
 

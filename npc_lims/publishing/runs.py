@@ -32,7 +32,7 @@ from npc_lims.processing.pipelines import PIPELINES_FILE
 from npc_lims.processing.record import Recorded
 from npc_lims.processing.runs import Run
 from npc_lims.processing.runs_file import RUNS, verify_run_files
-from npc_lims.publishing.verification import verify_commit
+from npc_lims.state.verification import verify_commit
 from npc_lims.utils.text import single_line
 
 __all__ = ["Change", "PublishedRuns", "look_at_newest", "publish_runs", "runs_message"]

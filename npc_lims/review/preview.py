@@ -11,8 +11,8 @@ from npc_lims.model.observation import Found, Observation
 from npc_lims.model.reconcile import check_breaker
 from npc_lims.model.record import Record, Tracked
 from npc_lims.model.recording_days import reconcile_days
-from npc_lims.review.report import Chapter, Group
 from npc_lims.state.diff import SessionChange, changes_between
+from npc_lims.state.diff_format import Chapter, Group
 
 __all__ = ["Preview", "preview"]
 

@@ -10,9 +10,9 @@ from npc_lims.config.environment import TRACKED_FILE
 from npc_lims.config.settings import Settings
 from npc_lims.errors import Problem
 from npc_lims.model.record import Tracked
-from npc_lims.review.report import Chapter, counted, groups_of
-from npc_lims.sources.tracked import TrackedFile, parse_tracked
+from npc_lims.sources.tracked.parser import TrackedFile, parse_tracked
 from npc_lims.state.diff import SessionChange, compare_sessions, one_line
+from npc_lims.state.diff_format import Chapter, counted, groups_of
 from npc_lims.state.remote import check_ref, fetch_file
 from npc_lims.state.sync_file import SYNC_FILE
 

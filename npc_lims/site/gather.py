@@ -23,7 +23,7 @@ from npc_lims.state.sync_file import SyncFile, read_sync_file
 
 if TYPE_CHECKING:
     from npc_lims.processing.runs import Run
-    from npc_lims.sources.tracked import TrackedFile
+    from npc_lims.sources.tracked.parser import TrackedFile
 
 __all__ = ["Checkout", "Known", "gather"]
 

@@ -35,7 +35,7 @@ from npc_lims.state.freshness import (
     warn_if_folder_stale,
     warn_if_stale,
 )
-from npc_lims.state.mirror import fetch_mirror, fetch_mirrored_sync_file, mirror_path, mirror_url
+from npc_lims.state.pages_mirror import fetch_mirror, fetch_mirrored_sync_file, mirror_path, mirror_url
 from npc_lims.state.remote import cached_snapshot_path, fetch_file, fetch_snapshot, read_cached_snapshot, read_kept
 from npc_lims.state.snapshot import SNAPSHOT, checked_lines, line_id, parse_line
 from npc_lims.state.sync_times import describe_age

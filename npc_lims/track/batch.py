@@ -13,7 +13,7 @@ import pydantic
 
 from npc_lims.errors import Problem, Severity, SourceError
 from npc_lims.model.session_id import day_of, parse_session_id
-from npc_lims.sources.tracked_schema import ENTRY_KEYS, KNOWN_KWARGS, PLATFORMS, Entry, SessionKwargs
+from npc_lims.sources.tracked.schema import ENTRY_KEYS, KNOWN_KWARGS, PLATFORMS, Entry, SessionKwargs
 from npc_lims.track.layout import same_path
 from npc_lims.track.planning_cells import parse_probes
 

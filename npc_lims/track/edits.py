@@ -9,8 +9,8 @@ from typing import Any, Union
 
 from npc_lims.errors import NpcLimsError
 from npc_lims.model.session_id import make_session_id, parse_session_id, subject_of
-from npc_lims.sources.tracked_entries import Listed
-from npc_lims.sources.tracked_schema import PLATFORMS
+from npc_lims.sources.tracked.entries import Listed
+from npc_lims.sources.tracked.schema import PLATFORMS
 from npc_lims.track.layout import Item, Layout, canonical, same_path
 from npc_lims.track.places import New, project_of
 from npc_lims.track.rewrite import Plan, rewrite

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from npc_lims.review.report import Chapter, Group
 from npc_lims.state.diff import SessionChange
+from npc_lims.state.diff_format import Chapter, Group
 from npc_lims.track.edits import Changed
 from npc_lims.track.planning import ImportPlan
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from npc_lims.errors import NpcLimsError
-from npc_lims.sources.tracked_nodes import ListNode, MapNode, Node, ScalarNode
+from npc_lims.sources.tracked.yaml_nodes import ListNode, MapNode, Node, ScalarNode
 from npc_lims.track.layout import Item, Layout, canonical, colon_end, dash_column, own_end, pair_end, plain_of
 from npc_lims.track.style import (
     Style,

@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from npc_lims.errors import Problem
-from npc_lims.sources.tracked import TrackedFile, parse_tracked
-from npc_lims.sources.tracked_entries import Listed, read_entries
-from npc_lims.sources.tracked_nodes import ListNode, MapNode, Node, Report, ScalarNode, compose, to_plain
+from npc_lims.sources.tracked.entries import Listed, read_entries
+from npc_lims.sources.tracked.parser import TrackedFile, parse_tracked
+from npc_lims.sources.tracked.yaml_nodes import ListNode, MapNode, Node, Report, ScalarNode, compose, to_plain
 from npc_lims.track.text import Lines, indent_of, is_comment
 
 __all__ = [

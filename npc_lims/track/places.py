@@ -18,8 +18,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from npc_lims.errors import NpcLimsError
-from npc_lims.sources.tracked_entries import Listed
-from npc_lims.sources.tracked_nodes import ListNode, MapNode, Node, ScalarNode
+from npc_lims.sources.tracked.entries import Listed
+from npc_lims.sources.tracked.yaml_nodes import ListNode, MapNode, Node, ScalarNode
 from npc_lims.track.keys import in_order
 from npc_lims.track.layout import Item, Layout, colon_end, dash_column, own_end, pair_end
 from npc_lims.track.style import Style, inline, neighbours, style_near, written

@@ -15,7 +15,7 @@ from typing import Any
 from npc_lims.errors import TrackedFileError
 from npc_lims.model.record import Tracked
 from npc_lims.model.session_id import day_of
-from npc_lims.sources.tracked import TrackedFile, parse_tracked
+from npc_lims.sources.tracked.parser import TrackedFile, parse_tracked
 from npc_lims.state.diff import one_line
 from npc_lims.track.edits import Add, Edit
 from npc_lims.track.layout import same_path

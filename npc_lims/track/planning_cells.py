@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from npc_lims.sources.cells import EXCEL_ERRORS, clean, parse_start
+from npc_lims.sources.training.cells import EXCEL_ERRORS, clean, parse_start
 
 __all__ = [
     "PROBES",

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from npc_lims.errors import Problem, SourceError
-from npc_lims.sources.cells import is_blank, slug
-from npc_lims.sources.xlsx import MAX_FILE_SIZE, MAX_ROWS, PartError, Row, Sheet, open_xlsx
+from npc_lims.sources.training.cells import is_blank, slug
+from npc_lims.sources.training.xlsx import MAX_FILE_SIZE, MAX_ROWS, PartError, Row, Sheet, open_xlsx
 from npc_lims.track.planning_cells import (
     PROBES,
     is_written,

@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from npc_lims.sources.tracked_nodes import ListNode, MapNode, Node
-from npc_lims.sources.tracked_schema import ENTRY_KEYS, KNOWN_KWARGS
+from npc_lims.sources.tracked.schema import ENTRY_KEYS, KNOWN_KWARGS
+from npc_lims.sources.tracked.yaml_nodes import ListNode, MapNode, Node
 from npc_lims.track.layout import Item, Layout, dash_column
 from npc_lims.utils.yaml_writer import render_yaml
 

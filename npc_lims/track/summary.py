@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from npc_lims.errors import Problem
 from npc_lims.model.session_id import subject_of
-from npc_lims.sources.tracked_nodes import shorten
+from npc_lims.sources.tracked.yaml_nodes import shorten
 from npc_lims.track.layout import Layout, canonical, same_path
 from npc_lims.track.style import inline
 

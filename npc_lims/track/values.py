@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from npc_lims.errors import NpcLimsError
-from npc_lims.sources.tracked_entries import Listed
-from npc_lims.sources.tracked_nodes import Report, compose, to_plain
-from npc_lims.sources.tracked_schema import ENTRY_KEYS, KNOWN_KWARGS, Entry, SessionKwargs
+from npc_lims.sources.tracked.entries import Listed
+from npc_lims.sources.tracked.schema import ENTRY_KEYS, KNOWN_KWARGS, Entry, SessionKwargs
+from npc_lims.sources.tracked.yaml_nodes import Report, compose, to_plain
 from npc_lims.track.layout import layout_of
 from npc_lims.track.style import inline
 

@@ -13,7 +13,7 @@ from npc_lims.clients.s3_upath import named_path
 from npc_lims.config.disk_cache import cache_dir, load_copy, save_copy
 from npc_lims.config.settings import load_settings
 from npc_lims.errors import SourceError
-from npc_lims.sources.spreadsheets import WORKBOOKS, as_training
+from npc_lims.sources.training.workbooks import WORKBOOKS, as_training
 from npc_lims.training.workbooks import list_workbooks, origin_of_workbooks, sqlite_name
 from npc_lims.utils.memory_cache import Memo
 from npc_lims.utils.sqlite import SharedConnection, load_image, make_image
@@ -135,7 +135,7 @@ def _write_database(settings: Settings, name: str, address: str) -> upath.UPath:
 
 
 def _read(settings: Settings, address: str) -> bytes:
-    from npc_lims.sources.xlsx import MAX_FILE_SIZE
+    from npc_lims.sources.training.xlsx import MAX_FILE_SIZE
 
     if address.startswith("s3://"):
         with as_training():

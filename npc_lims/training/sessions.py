@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from npc_lims.config.settings import load_settings
 from npc_lims.errors import NoSessionInfo, SourceError
-from npc_lims.sources.cells import EXCLUSION_COLUMNS, parse_flag
-from npc_lims.sources.spreadsheets import WORKBOOKS
+from npc_lims.sources.training.cells import EXCLUSION_COLUMNS, parse_flag
+from npc_lims.sources.training.workbooks import WORKBOOKS
 from npc_lims.training.database import open_training_db
 from npc_lims.utils.memory_cache import Memo
 from npc_lims.utils.sqlite import quoted

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from npc_lims.errors import NpcLimsWarning, notify
-from npc_lims.sources.cells import slug
-from npc_lims.sources.xlsx import MAX_CELLS, MAX_ROWS, PartError, Row, Sheet, failure, open_xlsx
+from npc_lims.sources.training.cells import slug
+from npc_lims.sources.training.xlsx import MAX_CELLS, MAX_ROWS, PartError, Row, Sheet, failure, open_xlsx
 from npc_lims.utils.sqlite import SharedConnection, quoted
 
 __all__ = ["ID", "build_database"]

@@ -9,7 +9,7 @@ from npc_lims.clients.s3_cached import store_of
 from npc_lims.clients.s3_upath import named_path, s3_path
 from npc_lims.config.settings import load_settings
 from npc_lims.errors import SourceError
-from npc_lims.sources.spreadsheets import Origin, as_training, open_origin
+from npc_lims.sources.training.workbooks import Origin, as_training, open_origin
 
 if TYPE_CHECKING:
     import upath

@@ -1,4 +1,4 @@
-"""YAML that a program wrote, read back. That of people is read with positions: `npc_lims.sources.tracked_nodes`."""
+"""Read YAML that a program wrote; `npc_lims.sources.tracked.yaml_nodes` reads that of people, with positions."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from npc_lims.github.watchdog import PERIOD
+from npc_lims.state.watchdog import PERIOD
 from tests.actions.emulated import ACTIONS
 from tests.actions.expressions import Scope, fill
 from tests.actions.workflow import parse

@@ -17,7 +17,7 @@ from npc_lims.errors import NpcLimsError
 from npc_lims.processing.runs import Run
 from npc_lims.processing.runs_file import read_runs
 from npc_lims.publishing.runs import publish_runs
-from npc_lims.review.report import SUMMARY_BYTES
+from npc_lims.state.diff_format import SUMMARY_BYTES
 from tests.integration.world import Done, commit_all, run_cli, run_git
 from tests.processing.rig import SESSIONS, TOKEN, Rig, make_rig, posts, write_sessions, writes
 from tests.publishing.repositories import clone

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from npc_lims.sources.tracked import read_tracked
+from npc_lims.sources.tracked.parser import read_tracked
 from tests.integration.world import Done, run_cli
 from tests.servers.github_hub import Hub
 from tests.track.books import MOUSE, ROOT, plan_book, session_row, uploaded, write_batch

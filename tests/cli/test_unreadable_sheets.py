@@ -12,7 +12,7 @@ from npc_lims.demo.files import write_world
 from npc_lims.state.store import read_state
 from npc_lims.state.sync_file import SourceSync, read_sync_file
 from tests.integration.world import TASK_BUCKET, TASK_FOLDER, WORKBOOKS, Done, run_cli
-from tests.sources.test_workbook import rewrite
+from tests.sources.training.test_parser import rewrite
 
 BROKEN, COMPLETE = "901001", "901002"
 """Subjects: the first sheets after `all_mice`."""

@@ -12,7 +12,7 @@ import pytest
 from npc_lims.clients.s3 import Folder, ObjectStore, open_store
 from npc_lims.config.settings import Settings, load_settings
 from npc_lims.errors import SourceError
-from npc_lims.sources.s3 import list_raw_folder
+from npc_lims.sources.s3.query import list_raw_folder
 from tests.builders import asset
 from tests.servers.s3 import SeaweedS3
 from tests.servers.web import Request, Response, Server

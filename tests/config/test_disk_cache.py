@@ -15,8 +15,8 @@ import pytest
 import npc_lims
 from npc_lims.config.disk_cache import keep_within, load_copy, prepare_folder, save_copy
 from npc_lims.config.settings import Settings
-from npc_lims.history.kept import load_snapshot, save_snapshot
 from npc_lims.processing.record import locked
+from npc_lims.state.as_of.cache import load_snapshot, save_snapshot
 from tests.integration.world import GitHub, cached_files
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has other owners and modes")

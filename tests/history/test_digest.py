@@ -19,8 +19,8 @@ from npc_lims.history.digest import digest_of
 from npc_lims.history.feed import render_feed
 from npc_lims.history.read import read_history
 from npc_lims.history.transitions import Transition
-from npc_lims.review.report import Format, render_chapters
 from npc_lims.state.diff import SessionChange
+from npc_lims.state.diff_format import Format, render_chapters
 from tests.history.lives import NOTE, ONE, RUN, THREE, TWO
 
 ATOM = "{http://www.w3.org/2005/Atom}"

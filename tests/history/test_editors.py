@@ -8,7 +8,7 @@ import pytest
 
 from npc_lims.history.editors import days_edited
 from npc_lims.model.session_id import day_of
-from npc_lims.sources.tracked import parse_tracked
+from npc_lims.sources.tracked.parser import parse_tracked
 
 REAL = Path(__file__).resolve().parents[3] / "shared" / "real" / "tracked_sessions.yaml"
 A, B, C = "626791_2022-08-15", "626791_2022-08-16", "668755_2023-08-31"

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 
 from npc_lims.config.settings import load_settings
-from npc_lims.history.versions import Reader
 from npc_lims.model.observation import Observation
 from npc_lims.model.reconcile import reconcile
 from npc_lims.model.record import Record, Training
@@ -22,6 +21,7 @@ from npc_lims.model.recording_days import (
     report_other_rows,
 )
 from npc_lims.session_info import SessionInfo
+from npc_lims.state.session_versions import Reader
 from npc_lims.state.store import read_state, write_state
 from tests.builders import (
     LATER_NAME,

@@ -25,7 +25,7 @@ from npc_lims.paths.raw import (
     get_settings_xml_path_from_s3,
     get_surface_channel_root,
 )
-from npc_lims.sources.s3 import list_raw_folder
+from npc_lims.sources.s3.query import list_raw_folder
 from npc_lims.state.store import Loaded, write_state
 from tests import builders
 from tests.integration.world import Cloud

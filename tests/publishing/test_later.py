@@ -15,7 +15,7 @@ from npc_lims.model.record import CodeOcean
 from npc_lims.model.scope import EVERYTHING, Scope
 from npc_lims.observed import Observed
 from npc_lims.publishing.later import keep_newer
-from npc_lims.sources.tracked import observe_tracked
+from npc_lims.sources.tracked.parser import observe_tracked
 from npc_lims.state.store import read_state
 from npc_lims.state.sync_file import read_sync_file
 from npc_lims.sync import SyncOptions, apply, sync

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from npc_lims.errors import Problem, TrackedFileError
-from npc_lims.review.report import Format, render_chapters
-from npc_lims.sources.tracked import parse_tracked
-from npc_lims.sources.tracked_schema import KNOWN_KWARGS
+from npc_lims.sources.tracked.parser import parse_tracked
+from npc_lims.sources.tracked.schema import KNOWN_KWARGS
+from npc_lims.state.diff_format import Format, render_chapters
 from npc_lims.track.batch import read_batches
 from npc_lims.track.edits import Add, Edit, apply_changes, make_changes
 from npc_lims.track.import_report import import_chapter

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from npc_lims.model.record import Tracked
-from npc_lims.sources.tracked import parse_tracked
+from npc_lims.sources.tracked.parser import parse_tracked
 from npc_lims.track import Add, Edit, Remove, apply_changes, dedupe
 from tests.track.files import ISSUES, LETTERS, REAL, TEXTS, File, Keys, excerpt, files, real_file
 

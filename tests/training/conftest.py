@@ -13,7 +13,7 @@ from npc_lims.utils.memory_cache import clear_caches
 from tests.servers.faults import FaultyProxy
 from tests.servers.fixtures import Serve
 from tests.servers.s3 import SeaweedS3
-from tests.sources.test_workbook import Rows, make_book, save
+from tests.sources.training.test_parser import Rows, make_book, save
 
 OTHER, NSB = "DynamicRoutingTraining.xlsx", "DynamicRoutingTrainingNSB.xlsx"
 BUCKET = "aind-scratch-data"

@@ -17,7 +17,7 @@ from npc_lims.training.database import download_training_dbs, excel_to_sqlite, g
 from npc_lims.training.workbooks import get_training_spreadsheet_paths, get_training_sqlite_paths
 from npc_lims.utils.memory_cache import clear_caches
 from tests.servers.faults import Status
-from tests.sources.test_workbook import make_book, save
+from tests.sources.training.test_parser import make_book, save
 from tests.training.conftest import BUCKET, FOLDER, HEADER, NSB, OTHER, Folder, Lab, kept_files, row
 
 URI = f"s3://{BUCKET}/{FOLDER}"

@@ -9,7 +9,7 @@ import pytest
 
 from npc_lims.config.settings import load_settings
 from npc_lims.errors import NoSessionInfo, SourceError
-from npc_lims.sources.spreadsheets import observe_training
+from npc_lims.sources.training.workbooks import observe_training
 from npc_lims.training.sessions import (
     get_session_id_from_db_row,
     get_sessions_from_training_db,

@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from npc_lims.errors import NpcLimsWarning, SourceError
-from npc_lims.sources import xlsx
-from npc_lims.sources.cells import slug
+from npc_lims.sources.training import xlsx
+from npc_lims.sources.training.cells import slug
 from npc_lims.training import tables
 from npc_lims.training.tables import build_database
 from npc_lims.utils.sqlite import SharedConnection, quoted
-from tests.sources.test_workbook import Rows, make_book, replace_in, rewrite, save
+from tests.sources.training.test_parser import Rows, make_book, replace_in, rewrite, save
 
 NAME = "DynamicRoutingTraining.xlsx"
 START = datetime.datetime(2023, 3, 7, 12, 56, 27)

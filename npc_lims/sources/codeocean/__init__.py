@@ -1,0 +1,1 @@
+"""The source `codeocean`: data assets."""

@@ -1,0 +1,236 @@
+"""Code Ocean: the data assets of all sessions, fetched by pages.
+
+What they mean for a session is decided in `npc_lims.sources.codeocean.assets`, and whether one is valid, by its files,
+in `npc_lims.sources.codeocean.validity`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Collection, Container, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Callable
+
+from npc_lims.clients.codeocean_assets import SOURCE, AssetClient
+from npc_lims.clients.s3 import ObjectStore
+from npc_lims.errors import Problem, SourceError
+from npc_lims.model.data_asset import DataAsset, InvalidAsset, read_session_asset
+from npc_lims.model.observation import Found, Observation
+from npc_lims.model.record import Asset, CodeOcean, Record
+from npc_lims.model.session_id import day_of, subject_of
+from npc_lims.sources.codeocean.assets import equal_rivals, select_facts
+from npc_lims.sources.codeocean.validity import Judge
+
+if TYPE_CHECKING:
+    from npc_lims.config.settings import Settings
+
+__all__ = ["FoundAssets", "fetch_assets", "observe_codeocean", "subject_searches"]
+
+# Assets that vanished since the last sync and are asked for by id before their loss is believed.
+_ASKED_AGAIN = 20
+_MAX_REPORTED = 50
+
+Progress = Callable[[int], None]
+
+
+def observe_codeocean(
+    settings: Settings,
+    client: AssetClient,
+    store: Callable[[], ObjectStore],
+    records: Mapping[str, Record],
+    only: Container[str] | None = None,
+    progress: Progress = lambda done: None,
+    *,
+    by_subject: bool = False,
+    full: bool = False,
+) -> Observation:
+    """Facts for every session of *records*, or for those of *only*.
+
+    Args:
+        by_subject: Search for the subjects of these sessions instead of paging through all assets: quick, but it
+            finds only assets that name their subject in metadata, tags or description. Not for what is recorded.
+        full: Look also into raw data in which the main recording was found before.
+        store: Opens the buckets: called only if there is a new asset to judge by its files.
+        progress: Told how many assets have been seen, after each page.
+
+    An invalid asset is skipped and reported, and there are no facts for the sessions that it may belong to: what is
+    recorded of them stays. If nothing tells whose it is, the others' facts hold, but nothing counts as absent.
+
+    Raises:
+        SourceError: A page could not be had for good, or the search is incomplete: there is no half result.
+    """
+    wanted = sorted(records if only is None else [session_id for session_id in records if session_id in only])
+    subjects = sorted({subject_of(session_id) for session_id in wanted})
+    recorded = {id_ for session_id in wanted for id_ in _recorded_ids(records[session_id])}
+    found = fetch_assets(client, subjects, recorded, by_subject=by_subject, progress=progress)
+    sure = _without_doubtful(wanted, records, found.invalid)
+    vanished = _check_vanished(client, found, [records[session_id] for session_id in sure])
+    sure = _without_doubtful(sure, records, vanished)
+    invalid = [*found.invalid, *vanished]
+    judge = Judge(settings, store)
+    facts: Mapping[str, Found] = select_facts(sure, records, found.assets, judge, settings.s3_workers, full=full)
+    passed_over = judge.passed_over()
+    rivals = equal_rivals(facts.values(), itertools.chain(*found.assets.values()), passed_over)
+    if any(not one.days and not one.subjects and one.id not in recorded for one in invalid):
+        facts = _without_absences(facts)
+    return Observation(
+        source=SOURCE,
+        facts=facts,
+        problems=(*map(_undecided, rivals), *passed_over.values(), *map(_as_problem, invalid[:_MAX_REPORTED])),
+        counts={"assets": sum(map(len, found.assets.values()))},
+        failure=_failure_of(invalid, judge.failure),
+    )
+
+
+def _without_doubtful(
+    wanted: Collection[str], records: Mapping[str, Record], invalid: Collection[InvalidAsset]
+) -> list[str]:
+    """Return *wanted* without the sessions that one of the invalid assets may belong to, as far as that is told."""
+    days = frozenset[str]().union(*(one.days for one in invalid))
+    subjects = frozenset[str]().union(*(one.subjects for one in invalid))
+    ids = {one.id for one in invalid if one.id}
+    return [
+        session_id
+        for session_id in wanted
+        if day_of(session_id) not in days
+        and subject_of(session_id) not in subjects
+        and not (ids and any(id_ in ids for id_ in _recorded_ids(records[session_id])))
+    ]
+
+
+def _without_absences(facts: Mapping[str, Found]) -> dict[str, Found]:
+    """Return what was found, with null (not observed) in place of every false."""
+    return {
+        session_id: fact.model_copy(
+            update={name: None for name in CodeOcean.model_fields if getattr(fact, name) is False}
+        )
+        for session_id, fact in facts.items()
+        if isinstance(fact, CodeOcean)
+    }
+
+
+def _as_problem(invalid: InvalidAsset) -> Problem:
+    about = next(iter(sorted(invalid.days or invalid.subjects)), "Code Ocean")
+    return Problem(about, 0, 0, "warning", f"{invalid}; it is skipped: correct it in Code Ocean, or archive it")
+
+
+def _failure_of(invalid: Sequence[InvalidAsset], other: SourceError | None) -> SourceError | None:
+    if not invalid:
+        return other
+    more = f" (and {len(invalid) - 1} more are invalid)" if len(invalid) > 1 else ""
+    reason = f"{invalid[0]}{more}; what is recorded of the sessions that it may belong to stays"
+    return SourceError(SOURCE, f"{reason}; {other.reason}" if other is not None else reason)
+
+
+def _undecided(rivals: Sequence[DataAsset]) -> Problem:
+    named = ", ".join(f"{asset.name} ({asset.id})" for asset in rivals)
+    message = f"raw data assets made in the same second: {named}; the first is used; archive those that are not meant"
+    return Problem(rivals[0].day, 0, 0, "warning", message)
+
+
+@dataclasses.dataclass(frozen=True)
+class FoundAssets:
+    """Data assets that a search gave.
+
+    Attributes:
+        assets: Usable assets (ready, not archived) by subject.
+        invalid: Those that are not as the API describes them, in the order of their names.
+    """
+
+    assets: Mapping[str, Sequence[DataAsset]]
+    invalid: Sequence[InvalidAsset]
+
+
+def fetch_assets(
+    client: AssetClient,
+    subjects: Collection[str],
+    recorded: Container[str] = (),
+    *,
+    by_subject: bool = False,
+    progress: Progress = lambda done: None,
+) -> FoundAssets:
+    """Search for the assets of subjects: one search by pages of 1000, or two for each subject.
+
+    Args:
+        recorded: Ids of assets that are recorded for sessions of these subjects.
+    """
+    wanted = set(subjects)
+    found: dict[str, DataAsset] = {}
+    invalid: dict[InvalidAsset, None] = {}
+    seen = 0
+    for params in subject_searches(subjects) if by_subject else [{}]:
+        for page in client.search(**params):
+            seen += len(page)
+            for raw in page:
+                asset = read_session_asset(raw, wanted, recorded)
+                if isinstance(asset, InvalidAsset):
+                    invalid[asset] = None
+                # pages may overlap while assets are being added: an id counts once
+                elif asset is not None and found.setdefault(asset.id, asset) != asset:
+                    invalid[_contradicted(asset)] = None
+            progress(seen)
+    invalid_ids = {one.id for one in invalid}
+    by_subjects: dict[str, list[DataAsset]] = {}
+    for asset in found.values():
+        if asset.id in invalid_ids:
+            invalid[_contradicted(asset)] = None
+        elif asset.is_usable:
+            by_subjects.setdefault(asset.match["subject"], []).append(asset)
+    return FoundAssets(by_subjects, sorted(invalid, key=lambda one: (one.label, one.reason)))
+
+
+def _contradicted(asset: DataAsset) -> InvalidAsset:
+    reason = "id: the search gives different assets of this id"
+    label = f"{asset.name} ({asset.id})"
+    if asset.platform == "SmartSPIM":
+        return InvalidAsset(label, reason, asset.id, subjects=frozenset([asset.match["subject"]]))
+    return InvalidAsset(label, reason, asset.id, days=frozenset([asset.day]))
+
+
+def subject_searches(subjects: Collection[str]) -> Iterator[dict[str, str]]:
+    """By metadata, and by any word: old assets have no metadata, and their subject stands in a tag."""
+    for subject in subjects:
+        yield {"query": f"subject id: {subject}"}
+        yield {"query": subject}
+
+
+def _recorded_assets(record: Record) -> Iterator[Asset]:
+    if isinstance(record.codeocean, CodeOcean):
+        facts = (getattr(record.codeocean, name) for name in CodeOcean.model_fields)
+        yield from (fact for fact in facts if isinstance(fact, Asset))
+
+
+def _recorded_ids(record: Record) -> Iterator[str]:
+    """Yield the ids of a session's assets, errored results included."""
+    yield from (asset.id for asset in _recorded_assets(record))
+    if isinstance(record.codeocean, CodeOcean):
+        yield from record.codeocean.errored
+
+
+def _check_vanished(client: AssetClient, found: FoundAssets, records: Collection[Record]) -> list[InvalidAsset]:
+    """Believe that a recorded asset is gone only when asking for it says so; return those that are invalid instead.
+
+    A search that leaves assets out looks just like assets that were deleted.
+    """
+    present = {asset.id for group in found.assets.values() for asset in group}
+    present.update(one.id for one in found.invalid)
+    vanished = {
+        asset.id: asset.name for record in records for asset in _recorded_assets(record) if asset.id not in present
+    }
+    subjects = {subject_of(record.id) for record in records}
+    invalid: list[InvalidAsset] = []
+    # spread over all of them: an answer that broke off lacks what comes late in it
+    step = -(-len(vanished) // _ASKED_AGAIN) or 1
+    for asset_id, name in list(vanished.items())[::step]:
+        raw = client.get(asset_id)
+        asset = None if raw is None else read_session_asset(raw, subjects, vanished)
+        if isinstance(asset, InvalidAsset):
+            invalid.append(asset)
+        if not isinstance(asset, DataAsset) or not asset.is_usable or asset.name != name:
+            continue
+        archived = client.search(query=f'name:"{name}"', archived=True)
+        if not any(item.get("id") == asset_id for page in archived for item in page):
+            raise SourceError(
+                SOURCE, f"the search left out {name} ({asset_id}), which is there: its answer is not whole; not used"
+            )
+    return invalid

@@ -1,0 +1,1 @@
+"""The source `s3`: folders and files of the buckets."""

@@ -1,0 +1,385 @@
+"""S3: what stands in the raw folders, and stimulus files, annotations and caches of all sessions.
+
+Repositories with files of many sessions are listed whole, by pages. Raw folders are listed one by
+one, and only again when the raw asset has changed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import re
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any, Callable, Optional, TypeVar
+
+from npc_lims.clients.s3 import ObjectInfo, ObjectStore, split_s3_uri
+from npc_lims.errors import Problem, SourceError
+from npc_lims.model.observation import Found, Observation
+from npc_lims.model.record import Asset, CodeOcean, RawListing, Record, S3Facts, Tracked
+from npc_lims.model.recording_days import files_of_session, is_folder_of
+from npc_lims.model.session_id import day_of, make_session_id, subject_of
+from npc_lims.sources.codeocean.assets import sessions_of_day
+from npc_lims.sources.s3.file_names import RIG_METADATA_FILENAMES, SESSION_METADATA_FILENAMES, VIDEO_SUFFIXES
+
+if TYPE_CHECKING:
+    from npc_lims.config.settings import Settings
+
+__all__ = ["asset_root", "asset_uri", "list_raw_folder", "observe_s3", "tissuecyte_files_of_day"]
+
+SOURCE = "s3"
+
+_STIM_FILE = re.compile(r".+_(?P<date>[0-9]{8})_[0-9]{6}\.hdf5\Z")
+_CACHED_SESSION = re.compile(
+    r"(?P<subject>[0-9]{6,7})_(?P<date>20[0-9]{2}-[0-9]{2}-[0-9]{2})(?:_(?P<idx>[0-9]{1,2}))?\."
+)
+_ANY_DATE = re.compile(r"(?P<date>20[0-9]{2}-[0-9]{2}-[0-9]{2})")
+_TISSUECYTE_FILE = re.compile(
+    r"Probe_.*?(?P<day>[0-9]+)_channels_(?P<subject>[0-9]+)_warped_processed_new_sorting\.csv\Z"
+)
+
+# The folders of so few subjects are listed one by one: fewer requests than the thousands of files of all.
+_SUBJECTS_BY_ONE = 20
+# Recordings are two or three folders deep.
+_MAX_DEPTH = 10
+_KEYS_OF_A_PAGE = 1000
+
+Progress = Callable[[int, int], None]
+T = TypeVar("T")
+
+
+@dataclasses.dataclass
+class _Repositories:
+    """What the listings of the shared repositories gave; None where one could not be had whole."""
+
+    stim: Optional[dict[str, list[str]]] = None
+    ibl: Optional[dict[str, set[tuple[str, str]]]] = None
+    tissuecyte: Optional[dict[str, list[str]]] = None
+    parquet: Optional[dict[str, list[str]]] = None
+    nwb: Optional[dict[str, list[str]]] = None
+
+
+def observe_s3(
+    settings: Settings,
+    store: ObjectStore,
+    records: Mapping[str, Record],
+    only: Container[str] | None = None,
+    *,
+    full: bool = False,
+    progress: Progress = lambda done, total: None,
+) -> Observation:
+    """Facts for every session of *records* (their Code Ocean section up to date), or those of *only*.
+
+    Args:
+        full: List also raw folders whose listing is recorded and whose asset is the same.
+        progress: Told how many listings are done, of how many.
+
+    A listing that fails leaves its facts null; `failure` then tells the first reason. Raw data in another cloud are
+    left null too, and are a problem of their own: they cannot be listed today or tomorrow.
+
+    Raises:
+        SourceError: Not one listing succeeded.
+        MissingCredentials: There are no AWS credentials.
+    """
+    wanted = sorted(records if only is None else [session_id for session_id in records if session_id in only])
+    of_wanted = sorted({subject_of(session_id) for session_id in wanted})
+    subjects = of_wanted if only is not None and len(of_wanted) <= _SUBJECTS_BY_ONE else None
+    to_list = {
+        session_id: raw
+        for session_id in wanted
+        if (raw := _raw_asset(records[session_id])) and (full or not _listed(records[session_id], raw))
+    }
+    elsewhere = {
+        id_: raw for id_, raw in to_list.items() if not asset_uri(raw, settings.codeocean_bucket).startswith("s3:")
+    }
+    to_list = {session_id: raw for session_id, raw in to_list.items() if session_id not in elsewhere}
+    with ThreadPoolExecutor(settings.s3_workers) as pool:
+        jobs: list[Future[object]] = []
+        done = itertools.count(1)
+
+        def submit(job: Callable[..., T], *args: object) -> Future[T]:
+            future = pool.submit(job, *args)
+            jobs.append(future)  # type: ignore[arg-type]
+            future.add_done_callback(lambda _: progress(next(done), len(jobs)))
+            return future
+
+        repositories: dict[str, Future[Any]] = {
+            "stim": submit(_list_stim, store, settings.stim_root, subjects),
+            "ibl": submit(_list_ibl, store, settings.ibl_root, subjects),
+            "tissuecyte": submit(_list_tissuecyte, store, settings.tissuecyte_root, subjects),
+            "parquet": submit(_list_cache, store, settings.parquet_root, "session/"),
+            "nwb": submit(_list_cache, store, settings.nwb_root, ""),
+        }
+        listings = {
+            session_id: submit(list_raw_folder, store, raw, settings.codeocean_bucket)
+            for session_id, raw in to_list.items()
+        }
+    failures: list[SourceError] = []
+    shared = _Repositories(**{name: _result(future, failures) for name, future in repositories.items()})
+    listed = {session_id: _result(future, failures) for session_id, future in listings.items()}
+    if failures and len(failures) == len(jobs):
+        raise failures[0]
+    facts = {
+        session_id: _facts(session_id, records, listed.get(session_id), session_id in to_list, shared)
+        for session_id in wanted
+    }
+    return Observation(
+        source=SOURCE,
+        facts=facts,
+        problems=tuple(_not_on_s3(session_id, raw) for session_id, raw in elsewhere.items()),
+        counts={} if failures else _counts(facts.values()),
+        failure=_summary(failures),
+    )
+
+
+def _not_on_s3(session_id: str, raw: Asset) -> Problem:
+    message = f"the raw data {raw.name} are not on S3 but at {raw.location}, and are not listed"
+    return Problem(session_id, 0, 0, "warning", message)
+
+
+def list_raw_folder(store: ObjectStore, raw: Asset, codeocean_bucket: str) -> RawListing:
+    """The raw data folder, its folders, and what is in `ecephys*` and `Record Node*` folders among these."""
+    bucket, root = asset_root(raw, codeocean_bucket)
+    top = store.list_folder(bucket, root)
+    paths = [PurePosixPath(name) for name in (*top.names, *_list_recording(store, bucket, root, top.folders))]
+    return RawListing(
+        asset=raw.id,
+        ecephys=sorted(name for name in top.names if name.startswith("ecephys")),
+        behavior=sorted(name for name in top.folders if name.startswith("behavior")),
+        metadata=sorted(name for name in top.names if name in SESSION_METADATA_FILENAMES | RIG_METADATA_FILENAMES),
+        sync=sorted(str(path) for path in paths if path.suffix == ".h5"),
+        videos=sorted(str(path) for path in paths if path.suffix.lower() in VIDEO_SUFFIXES),
+        settings_xml=sorted(str(path) for path in paths if path.name == "settings.xml"),
+    )
+
+
+def asset_uri(asset: Asset, codeocean_bucket: str) -> str:
+    """Address of an asset's files: where Code Ocean says, else in the bucket of Code Ocean itself."""
+    return asset.location or f"s3://{codeocean_bucket}/{asset.id}"
+
+
+def asset_root(asset: Asset, codeocean_bucket: str) -> tuple[str, str]:
+    """Bucket and prefix (ending with a slash) of an asset's files.
+
+    Raises:
+        SourceError: The asset is not on S3.
+    """
+    location = asset_uri(asset, codeocean_bucket)
+    try:
+        bucket, prefix = split_s3_uri(location)
+    except ValueError:
+        raise SourceError(SOURCE, f"the files of {asset.name} are not on S3 but at {location}") from None
+    return bucket, f"{prefix}/" if prefix else ""
+
+
+def _list_recording(store: ObjectStore, bucket: str, root: str, folders: Sequence[str]) -> Iterator[str]:
+    """Yield the paths of what *folders* hold, and of what the recording folders in them hold."""
+    behavior = [folder for folder in folders if folder.startswith("behavior")]
+    listed = _list_small(store, bucket, root, "behavior", behavior) if len(behavior) > 1 else None
+    if listed is not None:
+        yield from listed
+        folders = [folder for folder in folders if folder not in behavior]
+    for folder in folders:
+        yield from _walk_recording(store, bucket, root, folder)
+
+
+def _walk_recording(store: ObjectStore, bucket: str, root: str, folder: str) -> Iterator[str]:
+    if folder.count("/") > _MAX_DEPTH:
+        raise SourceError(SOURCE, f"s3://{bucket}/{root}{folder}/ is nested deeper than any recording; check it")
+    name = folder.rpartition("/")[2]
+    if _is_recording(name) and name != "ecephys" and "compressed" not in name:
+        listed = _list_small(store, bucket, root, f"{folder}/", [folder])
+        if listed is not None:
+            yield from listed
+            return
+    inside = store.list_folder(bucket, f"{root}{folder}/")
+    yield from (f"{folder}/{name}" for name in inside.names)
+    for name in inside.folders:
+        if _is_recording(name):
+            yield from _walk_recording(store, bucket, root, f"{folder}/{name}")
+
+
+def _is_recording(folder: str) -> bool:
+    # zarr folders hold one object for each chunk: never look into these
+    return folder.startswith(("ecephys", "Record Node")) and not folder.endswith(".zarr")
+
+
+def _list_small(
+    store: ObjectStore, bucket: str, root: str, prefix: str, folders: Sequence[str]
+) -> Collection[str] | None:
+    """Return what `_walk_recording` finds in *folders*, by one request; None if that does not list all of it.
+
+    Args:
+        prefix: What the paths of all *folders* begin with.
+    """
+    keys = [item.key for item in itertools.islice(store.list_all(bucket, f"{root}{prefix}"), _KEYS_OF_A_PAGE)]
+    if len(keys) == _KEYS_OF_A_PAGE:
+        return None
+    paths: dict[str, None] = {}
+    for key in keys:
+        path = key[len(root) :]
+        for folder in folders:
+            parents = f"{folder}/"
+            if path.startswith(parents):
+                for name in filter(None, path[len(parents) :].split("/")):
+                    paths[parents + name] = None
+                    parents += f"{name}/"
+                    if not _is_recording(name):
+                        break
+    return paths
+
+
+def _raw_asset(record: Record) -> Asset | None:
+    section = record.codeocean
+    return section.raw if isinstance(section, CodeOcean) and isinstance(section.raw, Asset) else None
+
+
+def _listed(record: Record, raw: Asset) -> RawListing | None:
+    """The recorded listing, if it is of this asset and of a complete upload."""
+    listing = record.s3.raw if isinstance(record.s3, S3Facts) else None
+    if not isinstance(listing, RawListing) or listing.asset != raw.id:
+        return None
+    # an asset may be registered before its files have arrived: then it is listed again
+    is_main = isinstance(record.tracked, Tracked) and record.tracked.platform == "ephys"
+    has_arrived = not raw.name.startswith("ecephys") or (listing.ecephys and (listing.behavior or not is_main))
+    found_any = listing.ecephys or listing.metadata or listing.sync or listing.videos or listing.settings_xml
+    return listing if has_arrived and found_any else None
+
+
+def _facts(
+    session_id: str, records: Mapping[str, Record], new: RawListing | None, asked: bool, shared: _Repositories
+) -> Found:
+    record = records[session_id]
+    raw_asset = _raw_asset(record)
+    if asked:
+        raw = new
+    elif raw_asset is not None:
+        raw = _listed(record, raw_asset)
+    else:
+        section = record.codeocean
+        raw_is_none = section is False or (isinstance(section, CodeOcean) and section.raw is False)
+        raw = False if raw_is_none else None  # type: ignore[assignment]
+    stim = _of(shared.stim, day_of(record.id))
+    facts = S3Facts(
+        raw=raw,
+        stim=None if stim is None else files_of_session(stim, record.id, sessions_of_day(record.id, records)),
+        ibl_annotations=_probes_of(shared.ibl, record),
+        tissuecyte_annotations=_tissuecyte_of_day(shared.tissuecyte, record),
+        tissuecyte_subject=None if shared.tissuecyte is None else subject_of(record.id) in shared.tissuecyte,
+        parquet_cache=_of(shared.parquet, record.id),
+        nwb_cache=_of(shared.nwb, record.id),
+    )
+    found = facts.model_dump()
+    return facts if any(found.values()) or None in found.values() else False
+
+
+def _counts(facts: Iterable[Found]) -> dict[str, int]:
+    """Numbers about the world, not about this look at it: an unchanged world gives the same ones."""
+    found = [fact for fact in facts if isinstance(fact, S3Facts)]
+    return {
+        "raw_folders": sum(isinstance(fact.raw, RawListing) for fact in found),
+        "stimulus_files": sum(len(fact.stim or ()) for fact in found),
+    }
+
+
+def _of(files: Mapping[str, list[str]] | None, key: str) -> list[str] | None:
+    return None if files is None else files.get(key, [])
+
+
+def _probes_of(annotated: Mapping[str, set[tuple[str, str]]] | None, record: Record) -> list[str] | None:
+    if annotated is None:
+        return None
+    return sorted({probe for folder, probe in annotated.get(day_of(record.id), ()) if is_folder_of(folder, record)})
+
+
+def _tissuecyte_of_day(files: Mapping[str, list[str]] | None, record: Record) -> list[str] | None:
+    if files is None or record.tracked is None:
+        return None
+    if not isinstance(record.tracked, Tracked):
+        return []
+    day = record.tracked.experiment_day
+    return tissuecyte_files_of_day(files.get(subject_of(record.id), []), day)
+
+
+def tissuecyte_files_of_day(names: Iterable[str], day: int) -> list[str]:
+    """Those of a subject's tissuecyte files that are of its *day*-th experiment.
+
+    >>> tissuecyte_files_of_day(["Probe_A1_channels_626791_warped_processed_new_sorting.csv"], 11)
+    []
+    """
+    return [name for name in names if (match := _TISSUECYTE_FILE.match(name)) and int(match["day"]) == day]
+
+
+# --- the shared repositories, each as names by session id, day or subject -------------------------
+
+
+def _list_stim(store: ObjectStore, root: str, subjects: Sequence[str] | None) -> dict[str, list[str]]:
+    """Non-empty stimulus files by day: `<root>/<subject>/<task>_<subject>_<yyyymmdd>_<hhmmss>.hdf5`."""
+    found: dict[str, list[str]] = {}
+    for parts, item in _list_files(store, root, subjects):
+        match = _STIM_FILE.match(parts[-1])
+        if match and len(parts) == 2 and item.size > 0:
+            date = match["date"]
+            found.setdefault(f"{parts[0]}_{date[:4]}-{date[4:6]}-{date[6:]}", []).append(parts[-1])
+    return found
+
+
+def _list_ibl(store: ObjectStore, root: str, subjects: Sequence[str] | None) -> dict[str, set[tuple[str, str]]]:
+    """Folder and probe of annotations by day: `<root>/<subject>/*<date>*/<probe>/ccf_channel_results.json`."""
+    found: dict[str, set[tuple[str, str]]] = {}
+    for parts, _ in _list_files(store, root, subjects):
+        if len(parts) == 4 and parts[3] == "ccf_channel_results.json" and (match := _ANY_DATE.search(parts[1])):
+            found.setdefault(f"{parts[0]}_{match['date']}", set()).add((parts[1], parts[2]))
+    return found
+
+
+def _list_tissuecyte(store: ObjectStore, root: str, subjects: Sequence[str] | None) -> dict[str, list[str]]:
+    """Files by subject: `<root>/<subject>/Probe_<probe><day>_channels_<subject>_warped_processed_new_sorting.csv`."""
+    found: dict[str, list[str]] = {}
+    for parts, _ in _list_files(store, root, subjects):
+        match = _TISSUECYTE_FILE.match(parts[-1])
+        if match and len(parts) == 2 and match["subject"] == parts[0]:
+            found.setdefault(parts[0], []).append(parts[-1])
+    return found
+
+
+def _list_cache(store: ObjectStore, root: str, folder: str) -> dict[str, list[str]]:
+    """Cache versions by session id: `<root>/<version>/<folder><session id>.<whatever>`."""
+    bucket, prefix = split_s3_uri(root)
+    found: dict[str, list[str]] = {}
+    for version in sorted(store.list_folder(bucket, f"{prefix}/").folders):
+        for name in store.list_folder(bucket, f"{prefix}/{version}/{folder}").names:
+            match = _CACHED_SESSION.match(name)
+            if match:
+                session_id = make_session_id(match["subject"], match["date"], int(match["idx"] or 0))
+                found.setdefault(session_id, []).append(version)
+    return found
+
+
+def _list_files(
+    store: ObjectStore, root: str, subjects: Sequence[str] | None
+) -> Iterator[tuple[Sequence[str], ObjectInfo]]:
+    """Every file below *root*, its path in parts; only the folders of *subjects* where these are given."""
+    bucket, prefix = split_s3_uri(root)
+    for below in [""] if subjects is None else [f"{subject}/" for subject in subjects]:
+        for item in store.list_all(bucket, f"{prefix}/{below}"):
+            yield item.key[len(prefix) + 1 :].split("/"), item
+
+
+# --- failures -------------------------------------------------------------------------------------
+
+
+def _result(future: Future[T], failures: list[SourceError]) -> T | None:
+    try:
+        return future.result()
+    except SourceError as error:
+        failures.append(error)
+        return None
+
+
+def _summary(failures: Sequence[SourceError]) -> SourceError | None:
+    if not failures:
+        return None
+    more = f" (and {len(failures) - 1} more listings failed)" if len(failures) > 1 else ""
+    return SourceError(SOURCE, failures[0].reason + more)

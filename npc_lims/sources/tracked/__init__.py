@@ -1,0 +1,1 @@
+"""The source `tracked`: entries of `tracked_sessions.yaml`."""

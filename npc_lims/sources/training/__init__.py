@@ -1,0 +1,1 @@
+"""The source `training`: rows of the training workbooks."""

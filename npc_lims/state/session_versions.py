@@ -1,0 +1,190 @@
+"""Versions of a session file, read by their parts: what two versions have in common is not parsed.
+
+A history holds each file many times over, and most of a version stood in the one before it. So a version is cut
+into its sections, a section into its fields, and each field that was not met lately is read and checked for itself.
+Whatever does not look as this package writes it is read as everywhere else (`review.states.parse_facts`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import re
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, Optional
+
+import pydantic
+
+from npc_lims.model.record import CodeOcean, Lean, S3Facts, Scalar, Tracked, Training
+from npc_lims.model.rows import SCHEMA
+from npc_lims.state.compare import Facts, parse_facts
+from npc_lims.state.rendered_versions import read_rendered
+
+__all__ = ["Reader", "Version"]
+
+_SECTION = re.compile(r"\n(?=\S)")
+_FIELD = re.compile(r"\n  (?=[^ \-])")
+_MODELS: Mapping[str, type[pydantic.BaseModel]] = {
+    "tracked": Tracked,
+    "training": Training,
+    "codeocean": CodeOcean,
+    "s3": S3Facts,
+}
+_NAMES = (*_MODELS, "status")
+_KEPT_FIELDS = 50_000
+_KEPT_SECTIONS = 5_000
+
+Field = tuple[str, Any]
+
+
+class _NotOursError(Exception):
+    """The text is not as this package writes it."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Version:
+    """One version of a session file that is whole.
+
+    Attributes:
+        texts: Name of each section to its text, of a file as this package writes it; else nothing.
+        facts: All facts, of any other file.
+    """
+
+    texts: Mapping[str, str]
+    facts: Facts
+
+
+class Reader:
+    """Reads versions, and keeps what it has read of fields that occur again and again."""
+
+    def __init__(self) -> None:
+        self._field: Callable[[str, str], Field] = functools.lru_cache(_KEPT_FIELDS)(_read_field)
+        self._section: Callable[[str, str], Any] = functools.lru_cache(_KEPT_SECTIONS)(self._read_section)
+
+    def read(self, content: bytes, path: str, before: Version | None = None) -> Version:
+        """The version of the session file at *path* that has this content.
+
+        Args:
+            before: A version that is whole: what it has in common with this one is not checked again.
+
+        Raises:
+            StateError: It is damaged.
+        """
+        session_id = path[path.rfind("/") + 1 : -len(".yaml")]
+        try:
+            texts = _sections(content, session_id)
+            known = {} if before is None else before.texts
+            for name in _NAMES:
+                if texts[name] != known.get(name):
+                    self._section(name, texts[name])
+        except _NotOursError:
+            return Version({}, _facts_of_any(content, path))
+        return Version(texts, {})
+
+    def facts(self, version: Version) -> Facts:
+        """Everything that a version says."""
+        if not version.texts:
+            return version.facts
+        session_id = version.texts["id"]
+        return {"schema": SCHEMA, "id": session_id, **self._facts(version, _NAMES)}
+
+    def differing(self, before: Version | None, after: Version) -> tuple[Facts | None, Facts]:
+        """What two versions say, without the sections that they have in common."""
+        if before is None or not (before.texts and after.texts):
+            return None if before is None else self.facts(before), self.facts(after)
+        names = [name for name in _NAMES if before.texts[name] != after.texts[name]]
+        return self._facts(before, names), self._facts(after, names)
+
+    def _facts(self, version: Version, names: Iterable[str]) -> Facts:
+        return {name: self._section(name, version.texts[name]) for name in names}
+
+    def _read_section(self, name: str, text: str) -> Any:
+        head, *fields = _FIELD.split(text)
+        if not fields:
+            return _empty(name, head)
+        if head != f"{name}:":
+            raise _NotOursError
+        found = dict([self._field(name, field) for field in fields])
+        if len(found) != len(fields):
+            raise _NotOursError
+        return found if name == "status" else _with_defaults(name, found)
+
+
+def _facts_of_any(content: bytes, path: str) -> Facts:
+    """Facts of a file that is of another schema, or not in our layout, or damaged."""
+    if not content.startswith(f"schema: {SCHEMA}\n".encode()):
+        facts = read_rendered(content.decode("utf-8", "replace"))
+        if facts is not None and type(facts.get("schema")) is int and facts["schema"] != SCHEMA:
+            return facts  # the quick way to what the other one gives
+    return parse_facts(content, Path(path))
+
+
+def _sections(content: bytes, session_id: str) -> dict[str, str]:
+    try:
+        text = content.decode()
+    except UnicodeDecodeError:
+        raise _NotOursError from None
+    schema, *parts = _SECTION.split(text[:-1])
+    texts = {part[: part.find(":")]: part for part in parts[1:]}
+    is_ours = schema == f"schema: {SCHEMA}" and parts[:1] == [f"id: {session_id}"] and text.endswith("\n")
+    if not is_ours or tuple(texts) != _NAMES or len(parts) != 1 + len(_NAMES):
+        raise _NotOursError
+    return {"id": session_id, **texts}
+
+
+def _empty(name: str, text: str) -> Any:
+    if name == "status":
+        values: dict[str, Any] = {"status: {}": {}}
+    else:
+        values = {f"{name}: false": False, f"{name}: null": None}
+    if text not in values:
+        raise _NotOursError
+    return values[text]
+
+
+def _read_field(section: str, text: str) -> Field:
+    """Name and value of the field of a section, checked by its model."""
+    field = read_rendered(text.replace("\n  ", "\n") + "\n")
+    if field is None or len(field) != 1:
+        raise _NotOursError
+    ((name, value),) = field.items()
+    try:
+        adapter = _adapter(section, name)
+        return name, adapter.dump_python(adapter.validate_python(value, strict=True))
+    except pydantic.ValidationError:
+        raise _NotOursError from None
+
+
+@functools.lru_cache(None)
+def _adapter(section: str, field: str) -> pydantic.TypeAdapter[Any]:
+    if section == "status":
+        return pydantic.TypeAdapter(Optional[str] if field == "raw_asset_id" else Optional[bool])
+    known = _MODELS[section].model_fields.get(field)
+    if known is not None:
+        annotation: Any = known.annotation
+        return pydantic.TypeAdapter(annotation)
+    if _MODELS[section].model_config.get("extra") == "allow":
+        return pydantic.TypeAdapter(Scalar)
+    raise _NotOursError
+
+
+def _with_defaults(section: str, found: dict[str, Any]) -> dict[str, Any]:
+    """*found* with the fields of the model that it lacks; without the defaults that its files leave out."""
+    facts = dict(found)
+    for name, is_required, default in _fields(section):
+        if name in found:
+            if not is_required and issubclass(_MODELS[section], Lean) and found[name] == default:
+                del facts[name]
+        elif is_required:
+            raise _NotOursError
+        elif not issubclass(_MODELS[section], Lean):
+            facts[name] = default
+    return facts
+
+
+@functools.lru_cache(None)
+def _fields(section: str) -> list[tuple[str, bool, Any]]:
+    """Name of each field of a model, whether its files must have it, and what it is without."""
+    fields = _MODELS[section].model_fields.items()
+    return [(name, field.is_required(), field.get_default(call_default_factory=True)) for name, field in fields]
