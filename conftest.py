@@ -89,7 +89,7 @@ def demo_state(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The state folder that a sync of the demo's sample data makes."""
     from npc_lims.config.settings import Settings
     from npc_lims.demo.files import write_world
-    from npc_lims.sync import SyncOptions, sync
+    from npc_lims.sync.run import SyncOptions, sync
 
     folder = tmp_path_factory.mktemp("demo")
     write_world(folder, stage=2)

@@ -96,10 +96,10 @@ _NAMES = {
         "TrackedFileError",
         "UnknownStatusWarning",
     ),
-    "npc_lims.history.life": ("get_session_history",),
+    "npc_lims.history.session_history": ("get_session_history",),
     "npc_lims.history.transitions": ("Transition",),
     "npc_lims.utils.memory_cache": ("clear_caches",),
-    "npc_lims.past_session_info": ("PastSessionInfo",),
+    "npc_lims.sessions.past_info": ("PastSessionInfo",),
     "npc_lims.paths.annotations": (
         "get_ibl_annotation_files_from_s3",
         "get_tissuecyte_annotation_files_from_s3",
@@ -147,10 +147,10 @@ _NAMES = {
         "StimFile",
         "get_hdf5_stim_files_from_s3",
     ),
-    "npc_lims.records": ("to_records",),
-    "npc_lims.session_info": ("SessionInfo",),
-    "npc_lims.session_list": ("Sessions",),
-    "npc_lims.sessions": (
+    "npc_lims.sessions.records": ("to_records",),
+    "npc_lims.sessions.info": ("SessionInfo",),
+    "npc_lims.sessions.collection": ("Sessions",),
+    "npc_lims.sessions.queries": (
         "get_session_info",
         "get_session_issues",
         "get_session_kwargs",
@@ -162,29 +162,29 @@ _NAMES = {
         "SESSION_METADATA_FILENAMES",
         "VIDEO_SUFFIXES",
     ),
-    "npc_lims.targeting": (
+    "npc_lims.metadata.targeting": (
         "S3_PROBE_TARGET_DB_PATH",
         "get_probe_insertion_info",
         "get_probe_insertion_metadata",
         "get_probe_target_db",
     ),
-    "npc_lims.training.data_repo": (
+    "npc_lims.metadata.data_repo": (
         "INVALID_SUBJECT_KEYS",
         "get_sessions_from_data_repo",
         "get_subject_folders_from_data_repo",
     ),
-    "npc_lims.training.database": (
+    "npc_lims.metadata.training_db": (
         "download_training_dbs",
         "excel_to_sqlite",
         "get_training_db",
         "update_training_dbs",
     ),
-    "npc_lims.training.sessions": (
+    "npc_lims.metadata.training_sessions": (
         "get_session_id_from_db_row",
         "get_sessions_from_training_db",
         "get_subjects_from_training_db",
     ),
-    "npc_lims.training.workbooks": (
+    "npc_lims.metadata.training_workbooks": (
         "get_training_spreadsheet_paths",
         "get_training_sqlite_paths",
     ),

@@ -85,16 +85,12 @@ from npc_lims.errors import (
     TrackedFileError as TrackedFileError,
     UnknownStatusWarning as UnknownStatusWarning,
 )
-from npc_lims.history.life import (
-    get_session_history as get_session_history,
-)
+from npc_lims.history.session_history import get_session_history as get_session_history
 from npc_lims.history.transitions import (
     Transition as Transition,
 )
 from npc_lims.utils.memory_cache import clear_caches as clear_caches
-from npc_lims.past_session_info import (
-    PastSessionInfo as PastSessionInfo,
-)
+from npc_lims.sessions.past_info import PastSessionInfo as PastSessionInfo
 from npc_lims.paths.annotations import (
     get_ibl_annotation_files_from_s3 as get_ibl_annotation_files_from_s3,
     get_tissuecyte_annotation_files_from_s3 as get_tissuecyte_annotation_files_from_s3,
@@ -142,16 +138,10 @@ from npc_lims.paths.stim import (
     StimFile as StimFile,
     get_hdf5_stim_files_from_s3 as get_hdf5_stim_files_from_s3,
 )
-from npc_lims.records import (
-    to_records as to_records,
-)
-from npc_lims.session_info import (
-    SessionInfo as SessionInfo,
-)
-from npc_lims.session_list import (
-    Sessions as Sessions,
-)
-from npc_lims.sessions import (
+from npc_lims.sessions.records import to_records as to_records
+from npc_lims.sessions.info import SessionInfo as SessionInfo
+from npc_lims.sessions.collection import Sessions as Sessions
+from npc_lims.sessions.queries import (
     get_session_info as get_session_info,
     get_session_issues as get_session_issues,
     get_session_kwargs as get_session_kwargs,
@@ -163,29 +153,29 @@ from npc_lims.sources.s3.file_names import (
     SESSION_METADATA_FILENAMES as SESSION_METADATA_FILENAMES,
     VIDEO_SUFFIXES as VIDEO_SUFFIXES,
 )
-from npc_lims.targeting import (
+from npc_lims.metadata.targeting import (
     S3_PROBE_TARGET_DB_PATH as S3_PROBE_TARGET_DB_PATH,
     get_probe_insertion_info as get_probe_insertion_info,
     get_probe_insertion_metadata as get_probe_insertion_metadata,
     get_probe_target_db as get_probe_target_db,
 )
-from npc_lims.training.data_repo import (
+from npc_lims.metadata.data_repo import (
     INVALID_SUBJECT_KEYS as INVALID_SUBJECT_KEYS,
     get_sessions_from_data_repo as get_sessions_from_data_repo,
     get_subject_folders_from_data_repo as get_subject_folders_from_data_repo,
 )
-from npc_lims.training.database import (
+from npc_lims.metadata.training_db import (
     download_training_dbs as download_training_dbs,
     excel_to_sqlite as excel_to_sqlite,
     get_training_db as get_training_db,
     update_training_dbs as update_training_dbs,
 )
-from npc_lims.training.sessions import (
+from npc_lims.metadata.training_sessions import (
     get_session_id_from_db_row as get_session_id_from_db_row,
     get_sessions_from_training_db as get_sessions_from_training_db,
     get_subjects_from_training_db as get_subjects_from_training_db,
 )
-from npc_lims.training.workbooks import (
+from npc_lims.metadata.training_workbooks import (
     get_training_spreadsheet_paths as get_training_spreadsheet_paths,
     get_training_sqlite_paths as get_training_sqlite_paths,
 )

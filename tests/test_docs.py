@@ -44,7 +44,7 @@ def examples_of(page: Path) -> list[Example]:
 def checkout_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a checkout of the demo after two syncs, the world that they saw, and the remote; to be copied."""
     from npc_lims.demo.files import write_world
-    from npc_lims.sync import SyncOptions, sync
+    from npc_lims.sync.run import SyncOptions, sync
 
     folder = tmp_path_factory.mktemp("reader")
     repository = folder / "repository"
@@ -168,7 +168,7 @@ def test_settings_are_those_of_the_page() -> None:
 
 
 def test_tables_of_the_export_are_those_of_its_page() -> None:
-    from npc_lims.history.tables import TABLES
+    from npc_lims.history.export.tables import TABLES
 
     text = (DOCS / "how-to" / "export.md").read_text(encoding="utf-8")
     told = dict(re.findall(r"^\| `(\w+)` \| [^|]* \| (.*) \|$", text, re.MULTILINE))

@@ -11,7 +11,7 @@ import pytest
 
 import npc_lims
 from npc_lims.config.settings import load_settings
-from npc_lims.session_info import PUBLIC_ATTRIBUTES, SessionInfo
+from npc_lims.sessions.info import PUBLIC_ATTRIBUTES, SessionInfo
 
 FIELDS = {field.name for field in dataclasses.fields(SessionInfo)}
 

@@ -19,8 +19,6 @@ from npc_lims.clients.git import Repository, find_repository
 from npc_lims.config.environment import TRACKED_FILE
 from npc_lims.config.settings import Settings, load_settings
 from npc_lims.errors import GitError, NpcLimsError, TrackedFileError
-from npc_lims.review.preview import Preview, preview
-from npc_lims.review.tracked import TrackedDiff, compare_tracked, decode_tracked, tracked_on_github
 from npc_lims.state.compare import (
     WORKING_TREE,
     StateDiff,
@@ -31,6 +29,8 @@ from npc_lims.state.compare import (
     state_on_github,
 )
 from npc_lims.state.diff_format import LISTED, SUMMARY_BYTES, Format, render_chapters
+from npc_lims.track.compare import TrackedDiff, compare_tracked, decode_tracked, tracked_on_github
+from npc_lims.track.preview import Preview, preview
 
 __all__ = ["diff_command", "preview_command"]
 

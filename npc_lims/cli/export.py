@@ -13,10 +13,10 @@ import typer
 from npc_lims.cli.console import err, note, out
 from npc_lims.cli.places import reading_settings
 from npc_lims.errors import NpcLimsError
-from npc_lims.history.export import Format, default_place, export_history
+from npc_lims.history.export.build import Format, default_place, export_history
 
 if TYPE_CHECKING:
-    from npc_lims.history.read import Progress
+    from npc_lims.history.walk import Progress
 
 __all__ = ["export_command"]
 
@@ -46,7 +46,7 @@ def export_command(
       npc-lims export sessions.sqlite
       npc-lims export tables --format csv
     """
-    from npc_lims.history.life import UNSHALLOW, repository_of, shallow_since
+    from npc_lims.history.session_history import UNSHALLOW, repository_of, shallow_since
 
     settings = reading_settings(state)
     if settings.state is None:

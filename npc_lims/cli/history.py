@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from npc_lims.clients.git import Repository
     from npc_lims.config.settings import Settings
     from npc_lims.history.digest import Digest
-    from npc_lims.history.life import Life
+    from npc_lims.history.session_history import Life
     from npc_lims.history.transitions import Transition
     from npc_lims.utils.urls import Links
 
@@ -83,7 +83,7 @@ def history_command(
 
 
 def _tell_life(settings: Settings, session: str, as_json: bool, as_csv: bool) -> None:
-    from npc_lims.history.life import read_life
+    from npc_lims.history.session_history import read_life
 
     life = read_life(settings, session)
     links = _links(settings)
@@ -100,8 +100,8 @@ def _tell_digest(
     settings: Settings, since: str, format: Format, limit: int, base_url: Optional[str], as_csv: bool
 ) -> None:
     from npc_lims.history.digest import digest_of
-    from npc_lims.history.life import repository_of, shallow_since
-    from npc_lims.history.read import read_history
+    from npc_lims.history.session_history import repository_of, shallow_since
+    from npc_lims.history.walk import read_history
 
     if settings.state is None:
         raise NpcLimsError(
@@ -138,7 +138,7 @@ def _print_digest(digest: Digest, format: Format, limit: int, links: Links) -> N
 
 
 def _print_feed(found: Iterator[Transition], links: Links, base_url: Optional[str]) -> None:
-    from npc_lims.history.feed import render_feed
+    from npc_lims.history.atom_feed import render_feed
     from npc_lims.utils.urls import web_address
 
     if base_url is not None and web_address(base_url) is None:
@@ -204,7 +204,7 @@ def _row(one: Transition, links: Links) -> dict[str, Any]:
 
 def _links(settings: Settings, repository: Optional[Repository] = None) -> Links:
     """Addresses on GitHub; none where the commits are on this machine alone."""
-    from npc_lims.history.life import repository_of
+    from npc_lims.history.session_history import repository_of
     from npc_lims.utils.urls import Links
 
     if repository is None and settings.state is not None:
@@ -214,7 +214,7 @@ def _links(settings: Settings, repository: Optional[Repository] = None) -> Links
 
 
 def _tell_shallow(begins: Optional[str]) -> None:
-    from npc_lims.history.life import UNSHALLOW
+    from npc_lims.history.session_history import UNSHALLOW
 
     if begins is not None:
         note(f"this is a shallow clone, whose history begins {begins}: {UNSHALLOW}")

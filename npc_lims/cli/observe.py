@@ -63,8 +63,8 @@ def observe_command(
     from npc_lims.cli.progress import reporter
     from npc_lims.config.settings import load_settings
     from npc_lims.model.scope import parse_shard
-    from npc_lims.observed import file_name, write_observed
-    from npc_lims.sync import SyncOptions, observe
+    from npc_lims.sync.observation_file import file_name, write_observed
+    from npc_lims.sync.run import SyncOptions, observe
 
     settings = load_settings()
     folder = state or settings.state or checkout() / "state"

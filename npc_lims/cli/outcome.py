@@ -12,7 +12,7 @@ from npc_lims.utils.text import single_line
 
 if TYPE_CHECKING:
     from npc_lims.errors import SourceError
-    from npc_lims.observed import Observed
+    from npc_lims.sync.observation_file import Observed
 
 __all__ = ["OUTCOME_HELP", "gaps_of", "write_outcome"]
 

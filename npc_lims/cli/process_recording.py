@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from npc_lims.config.settings import Settings
     from npc_lims.model.record import Record
     from npc_lims.processing.pipelines import Process
+    from npc_lims.processing.publish import Change
     from npc_lims.processing.record import Claims, Recorded
     from npc_lims.processing.runs import Run, Update, Updates
-    from npc_lims.publishing.runs import Change
 
 __all__ = ["BRANCH", "BY", "LIMIT", "PUBLISH", "SUMMARY", "Claimed", "Recorder", "Wanted", "by_process"]
 
@@ -79,7 +79,7 @@ class Recorder:
 
         if not self.publish:
             return look(self.state)
-        from npc_lims.publishing.runs import look_at_newest
+        from npc_lims.processing.publish import look_at_newest
 
         return look_at_newest(self.state, look, self.branch)
 
@@ -134,7 +134,7 @@ class Recorder:
             with locked(self.state, self._locks):
                 change(self.state)
             return
-        from npc_lims.publishing.runs import publish_runs
+        from npc_lims.processing.publish import publish_runs
 
         trailers = {"Npc-Lims-Run": self.by} if self.by else {}
         done = publish_runs(self.state, change, self.branch, trailers=trailers, backoff=self.settings.backoff)

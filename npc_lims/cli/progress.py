@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Optional
 from rich.console import Console
 
 from npc_lims.model.observation import Observation
-from npc_lims.sync import Reporter
+from npc_lims.sync.run import Reporter
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID

@@ -15,7 +15,7 @@ from npc_lims.cli.places import checkout
 
 if TYPE_CHECKING:
     from npc_lims.errors import SourceError
-    from npc_lims.publishing.publish import Published
+    from npc_lims.sync.publish import Published
 
 __all__ = ["publish_command"]
 
@@ -50,9 +50,9 @@ def publish_command(
       npc-lims publish --observed observed --trailer Run=https://github.com/lab/state/actions/runs/7
     """
     from npc_lims.config.settings import load_settings
-    from npc_lims.observed import read_observed_folder
-    from npc_lims.publishing.held import held
-    from npc_lims.publishing.publish import publish
+    from npc_lims.sync.observation_file import read_observed_folder
+    from npc_lims.sync.pending import held
+    from npc_lims.sync.publish import publish
 
     settings = load_settings()
     folder = (state or checkout() / "state").absolute()

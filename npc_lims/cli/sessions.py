@@ -119,7 +119,7 @@ def _refuse(**options: Any) -> None:
 
 
 def _rows(settings: Settings, selection: Selection, at: Optional[str]) -> list[dict[str, Any]]:
-    from npc_lims.sessions import select_sessions
+    from npc_lims.sessions.queries import select_sessions
 
     return [session_row(info.peek()) for info in select_sessions(settings, selection.filters, at=at)]
 

@@ -17,7 +17,7 @@ from npc_lims.model.rows import FLAG_NAMES, session_row
 from npc_lims.state.diff import one_line
 
 if TYPE_CHECKING:
-    from npc_lims.session_info import SessionInfo
+    from npc_lims.sessions.info import SessionInfo
 
 __all__ = ["show_command"]
 
@@ -40,7 +40,7 @@ def show_command(
       npc-lims show DRpilot_626791_20220815
       npc-lims show 626791_2022-08-15 --at 2024-06-01
     """
-    from npc_lims.sessions import select_session
+    from npc_lims.sessions.queries import select_session
 
     settings = reading_settings(state)
     info = select_session(settings, session, at=at)

@@ -24,9 +24,9 @@ from npc_lims.cli.places import checkout
 from npc_lims.cli.progress import reporter
 from npc_lims.config.settings import load_settings
 from npc_lims.errors import GitError, NpcLimsError
-from npc_lims.observed import Observed
-from npc_lims.publishing.held import Waiting, hold, replace_older
-from npc_lims.sync import SyncOptions, SyncResult, apply, observe
+from npc_lims.sync.observation_file import Observed
+from npc_lims.sync.pending import Waiting, hold, replace_older
+from npc_lims.sync.run import SyncOptions, SyncResult, apply, observe
 
 __all__ = ["sync_command"]
 

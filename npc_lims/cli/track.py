@@ -20,7 +20,7 @@ from npc_lims.errors import NpcLimsError
 from npc_lims.model.session_id import make_session_id, parse_session_id, split_session_id
 from npc_lims.state.diff_format import counted, cut
 from npc_lims.track import Add, Change, Changed, Deduped, Edit, Remove, Touched, dedupe, make_changes
-from npc_lims.track.values import parse_assignment, parse_issue, parse_note, parse_path
+from npc_lims.track.assignments import parse_assignment, parse_issue, parse_note, parse_path
 
 __all__ = ["track_app"]
 

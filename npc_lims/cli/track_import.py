@@ -15,7 +15,7 @@ from npc_lims.config.environment import TRACKED_FILE
 
 if TYPE_CHECKING:
     from npc_lims.track import Changed
-    from npc_lims.track.planning import ImportPlan
+    from npc_lims.track.planning.changes import ImportPlan
 
 __all__ = ["import_command"]
 
@@ -62,13 +62,13 @@ def import_command(
     from npc_lims.cli.track_apply import MAX_BODY, Target, apply_or_propose, branch_name
     from npc_lims.clients.github_pull_requests import Revised
     from npc_lims.state.diff_format import Chapter, Format, render_chapters
-    from npc_lims.track.batch import read_batches
     from npc_lims.track.edits import make_changes
-    from npc_lims.track.import_report import import_chapter
-    from npc_lims.track.layout import is_blank
-    from npc_lims.track.planned import join_plans
-    from npc_lims.track.planning import plan_import
-    from npc_lims.track.planning_workbook import read_planning_workbooks
+    from npc_lims.track.entry_spans import is_blank
+    from npc_lims.track.planning.batch_files import read_batches
+    from npc_lims.track.planning.changes import plan_import
+    from npc_lims.track.planning.import_report import import_chapter
+    from npc_lims.track.planning.join import join_plans
+    from npc_lims.track.planning.workbook import read_planning_workbooks
 
     one_style(json=as_json, csv=as_csv)
     today = datetime.date.today()

@@ -55,7 +55,7 @@ def asset_exists(session_id: str | npc_session.SessionRecord, process_name: str)
         NoSessionInfo: There is no such session.
         MissingCredentials, SourceError: State does not know, and Code Ocean cannot be asked.
     """
-    from npc_lims.sessions import get_session_info
+    from npc_lims.sessions.queries import get_session_info
 
     status = VIDEO_MAPPING.get(process_name)
     if status is None:

@@ -8,9 +8,9 @@ from npc_lims.clients.codeocean_records import as_data_asset
 from npc_lims.codeocean.subject_assets import get_data_asset
 from npc_lims.config.lazy_settings import settings_for_reading
 from npc_lims.errors import AssetError, NoSessionData, NpcLimsWarning, SessionIndexError, notify
-from npc_lims.lookup import find_asset, find_sorted, live_assets, recorded_fact, recorded_section
 from npc_lims.model.resolve_session_id import which_session
 from npc_lims.model.session_id import day_of, split_session_id, subject_of
+from npc_lims.sessions.find_asset import find_asset, find_sorted, live_assets, recorded_fact, recorded_section
 
 if TYPE_CHECKING:
     import npc_session
@@ -112,7 +112,7 @@ def get_session_result_data_assets(session: str | npc_session.SessionRecord) -> 
 
 
 def _records_of_session(settings: Settings, session_id: str) -> list[dict[str, Any]]:
-    from npc_lims.live_assets import records_of_subject
+    from npc_lims.sessions.live_assets import records_of_subject
 
     try:
         name = _recording_name(settings, session_id)

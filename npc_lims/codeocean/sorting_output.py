@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from npc_lims.config.lazy_settings import settings_for_reading
 from npc_lims.errors import AssetError, NoAssetLocation, NoSessionData
-from npc_lims.lookup import find_sorted
 from npc_lims.model.resolve_session_id import which_session
+from npc_lims.sessions.find_asset import find_sorted
 from npc_lims.utils.memory_cache import Memo
 
 if TYPE_CHECKING:

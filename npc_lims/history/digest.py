@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from npc_lims.history.commits import Commit
+from npc_lims.history.git_log import Commit
 from npc_lims.history.transitions import Transition
 from npc_lims.state.diff import FieldChange, SessionChange, headline
 from npc_lims.state.diff_format import Chapter, counted, groups_of

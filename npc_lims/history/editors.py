@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from npc_lims.clients.git import Repository
-from npc_lims.history.commits import Commit, Logged, log_changes
+from npc_lims.history.git_log import Commit, Logged, log_changes
 from npc_lims.model.session_id import day_of, parse_session_id
 
 __all__ = ["Edits", "days_edited"]

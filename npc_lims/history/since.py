@@ -7,7 +7,7 @@ import re
 
 from npc_lims.clients.git import Repository
 from npc_lims.errors import GitError, NpcLimsError
-from npc_lims.history.commits import newest_before
+from npc_lims.history.git_log import newest_before
 from npc_lims.utils.timestamps import utc_time
 
 __all__ = ["beginning", "start_of"]

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from npc_lims.history.commits import Commit
+from npc_lims.history.git_log import Commit
 from npc_lims.state.diff import SessionChange, compare_sessions
 
 __all__ = ["IN_TRACKED", "IN_TRAINING", "RECORDED", "Transition", "changes_of", "created_assets", "passed_over"]

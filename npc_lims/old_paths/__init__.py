@@ -26,7 +26,7 @@ _MODULES = {
     "s3": "npc_lims.paths.s3",
     "spreadsheets": "npc_lims.metadata.spreadsheets",
     "status": "npc_lims.status",
-    "targeting": "npc_lims.targeting",
+    "targeting": "npc_lims.metadata.targeting",
     "tracked_sessions": "npc_lims.status.tracked_sessions",
     "types": "npc_lims.model.types",
 }

@@ -10,7 +10,7 @@ from npc_lims.utils.moments import moment_of
 from npc_lims.utils.timestamps import is_future
 
 if TYPE_CHECKING:
-    from npc_lims.history.commits import Commit
+    from npc_lims.history.git_log import Commit
     from npc_lims.history.transitions import Transition
 
 __all__ = ["LOOK_BACK", "Loss", "Past"]

@@ -9,10 +9,10 @@ from npc_lims.clients.s3_cached import folder_below, folder_uri, list_files, lis
 from npc_lims.clients.s3_upath import s3_path
 from npc_lims.config.lazy_settings import settings_for_reading
 from npc_lims.errors import NoSessionData
-from npc_lims.lookup import recorded_section
 from npc_lims.model.resolve_session_id import which_session
 from npc_lims.model.session_id import day_of, subject_of
-from npc_lims.session_info import SessionInfo
+from npc_lims.sessions.find_asset import recorded_section
+from npc_lims.sessions.info import SessionInfo
 
 if TYPE_CHECKING:
     import upath
@@ -66,7 +66,7 @@ def _listed_names(settings: Settings, session: Session, session_id: str, folder:
 def _experiment_day(session: Session, session_id: str) -> int | None:
     if isinstance(session, SessionInfo):
         return session.experiment_day
-    from npc_lims.sessions import get_session_info
+    from npc_lims.sessions.queries import get_session_info
 
     return get_session_info(session_id).experiment_day
 
@@ -101,9 +101,9 @@ def _of_session(settings: Settings, session_id: str, names: list[str]) -> list[s
     """Those files of a day that stand in a folder of the session."""
     if not names:
         return []
-    from npc_lims.live import find_session, records_of_day
     from npc_lims.model.record import Record
     from npc_lims.model.recording_days import is_folder_of
+    from npc_lims.sessions.live import find_session, records_of_day
 
     record = records_of_day(settings, session_id).get(session_id)
     if record is None or record.codeocean is None:

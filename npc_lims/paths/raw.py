@@ -6,27 +6,29 @@ stand beside `behavior` and the videos; in the new one they stand in a folder `e
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from npc_lims.clients.s3_cached import folder_uri, list_folder, list_folders
-from npc_lims.clients.s3_upath import s3_path
 from npc_lims.config.lazy_settings import settings_for_reading
 from npc_lims.errors import NoSessionData
-from npc_lims.lookup import find_asset, recorded_section
 from npc_lims.model.resolve_session_id import which_session
 from npc_lims.model.session_id import day_of
-from npc_lims.paths.asset_folders import asset_folder, asset_path
+from npc_lims.sessions.find_asset import find_asset, recorded_section
+from npc_lims.sessions.raw_files import (
+    Raw,
+    _holds_recordings,
+    _is_zarr,
+    _list_entries,
+    asset_folder,
+    asset_path,
+    raw_data_paths,
+)
 from npc_lims.sources.s3.file_names import VIDEO_SUFFIXES
 
 if TYPE_CHECKING:
     import upath
 
-    from npc_lims.clients.s3 import Folder
-    from npc_lims.config.settings import Settings
-    from npc_lims.model.record import Asset
     from npc_lims.model.types import Session
 
 __all__ = [
@@ -39,51 +41,7 @@ __all__ = [
     "get_recording_dirs_experiment_path_from_s3",
     "get_settings_xml_path_from_s3",
     "get_surface_channel_root",
-    "raw_data_paths",
 ]
-
-
-class Entry(NamedTuple):
-    """A file or folder of the raw data."""
-
-    name: str
-    """Path below the raw data folder."""
-    is_folder: bool
-
-
-@dataclasses.dataclass(frozen=True)
-class Raw:
-    """The raw data folder of a session."""
-
-    settings: Settings
-    session_id: str
-    asset: Asset
-    bucket: str
-    prefix: str
-    """Ends with a slash, unless the folder is the whole bucket."""
-
-    @property
-    def uri(self) -> str:
-        return folder_uri(self.bucket, self.prefix)
-
-    def paths(self, *names: str) -> tuple[upath.UPath, ...]:
-        """Paths of what has these names below the folder."""
-        root = s3_path(self.settings, self.uri)
-        return tuple(root / name for name in names)
-
-    def below(self, folders: Iterable[str]) -> list[Entry]:
-        """The entries of these folders, folder by folder."""
-        wanted = list(folders)
-        found = list_folders(self.settings, self.bucket, [f"{self.prefix}{folder}/" for folder in wanted])
-        return [
-            Entry(f"{folder}/{name}", is_folder)
-            for folder, listed in zip(wanted, found)
-            for name, is_folder in _by_name(listed)
-        ]
-
-
-def _by_name(listed: Folder) -> list[tuple[str, bool]]:
-    return sorted([*((name, True) for name in listed.folders), *((name, False) for name in listed.files)])
 
 
 # --- folders
@@ -126,12 +84,6 @@ def get_raw_data_paths_from_s3(session: Session) -> tuple[upath.UPath, ...]:
     settings = settings_for_reading()
     session_id = which_session(session)
     return raw_data_paths(settings, session_id, find_asset(settings, session_id, "raw"))
-
-
-def raw_data_paths(settings: Settings, session_id: str, asset: Asset) -> tuple[upath.UPath, ...]:
-    """`get_raw_data_paths_from_s3` for a raw asset that is known. Raises as it does."""
-    raw = Raw(settings, session_id, asset, *asset_folder(settings, asset))
-    return raw.paths(*(entry.name for entry in _list_entries(raw)))
 
 
 # --- files
@@ -232,19 +184,6 @@ def _find_raw(session: Session) -> Raw:
     return Raw(settings, session_id, asset, *asset_folder(settings, asset))
 
 
-def _list_entries(raw: Raw) -> list[Entry]:
-    top = list_folder(raw.settings, raw.bucket, raw.prefix)
-    inside = raw.below(top.folders)
-    recordings = [entry.name for entry in inside if entry.is_folder and _holds_recordings(entry.name)]
-    entries = [*inside, *(Entry(name, is_folder=False) for name in top.files), *raw.below(recordings)]
-    if not entries:
-        raise NoSessionData(
-            f"{raw.session_id}: an upload was started ({raw.asset.name} is registered), but no files have arrived: "
-            f"there is nothing in {raw.uri}"
-        )
-    return entries
-
-
 def _recorded_names(raw: Raw, name: str) -> list[str]:
     """What state has of the listing, in the order of `_list_entries`; nothing if it is of another asset."""
     section = recorded_section(raw.settings, raw.session_id, "s3")
@@ -265,18 +204,9 @@ def _is_listed(name: str) -> bool:
     return len(folders) < 2 or (len(folders) == 2 and _holds_recordings(folders[1]))
 
 
-def _holds_recordings(name: str) -> bool:
-    return "ecephys" in PurePosixPath(name).stem and not _is_zarr(name)
-
-
 def _holds_settings(name: str) -> bool:
     """Whether a sync, too, looks into a folder of that name."""
     return PurePosixPath(name).name.startswith(("ecephys", "Record Node")) and not _is_zarr(name)
-
-
-def _is_zarr(name: str) -> bool:
-    # such a folder holds one object for each chunk: never to be looked into
-    return ".zarr" in PurePosixPath(name).suffix
 
 
 def _first_path(raw: Raw, what: str, names: Iterator[str]) -> upath.UPath:

@@ -9,10 +9,10 @@ from npc_lims.clients.s3_cached import folder_uri, list_folder, list_folders
 from npc_lims.clients.s3_upath import s3_path
 from npc_lims.config.lazy_settings import settings_for_reading
 from npc_lims.errors import AssetError, NoSessionData, NpcLimsWarning, notify
-from npc_lims.lookup import find_asset, find_sorted
 from npc_lims.model.resolve_session_id import which_session
 from npc_lims.model.session_id import day_of
-from npc_lims.paths.asset_folders import asset_folder
+from npc_lims.sessions.find_asset import find_asset, find_sorted
+from npc_lims.sessions.raw_files import asset_folder
 from npc_lims.sources.s3.file_names import CAMERA_POSITIONS
 
 if TYPE_CHECKING:
@@ -186,7 +186,7 @@ def _top_paths(settings: Settings, whose: str, asset: Asset) -> tuple[upath.UPat
 
 def _asset_of_id(settings: Settings, asset_id: str) -> Asset:
     from npc_lims.codeocean.subject_assets import checked_asset_id
-    from npc_lims.live_assets import asset_record
     from npc_lims.model.data_asset import read_asset
+    from npc_lims.sessions.live_assets import asset_record
 
     return read_asset(asset_record(settings, checked_asset_id(asset_id))).as_fact()

@@ -101,8 +101,8 @@ def _of_session(settings: Settings, session_id: str, names: list[str]) -> list[s
     """Those files of a day that are of one of its sessions."""
     if len(names) < 2:
         return names
-    from npc_lims.live import listed_day, records_of_day
     from npc_lims.model.recording_days import files_of_session
+    from npc_lims.sessions.live import listed_day, records_of_day
 
     day = records_of_day(settings, session_id)
     if session_id not in day and sum(name.startswith(_TASK) for name in names) > 1:

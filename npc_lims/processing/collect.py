@@ -13,8 +13,8 @@ from npc_lims.clients.codeocean_runs import Busy, NotAllowed, Refused, RunServic
 from npc_lims.errors import ComputationError, SourceError
 from npc_lims.model.record import Asset, Record
 from npc_lims.model.session_id import subject_of
-from npc_lims.processing.matching import find_started, place_of, recorded_elsewhere, request_of
-from npc_lims.processing.naming import asset_metadata, asset_name, asset_tags, input_of
+from npc_lims.processing.asset_names import asset_metadata, asset_name, asset_tags, input_of
+from npc_lims.processing.match import find_started, place_of, recorded_elsewhere, request_of
 from npc_lims.processing.pipelines import AssetRecipe, Process
 from npc_lims.processing.runs import Run, RunAsset, settled
 from npc_lims.processing.start import LOOKS, SAME_SECOND, Step, adopted

@@ -10,7 +10,7 @@ from typing import Literal
 
 from npc_lims.errors import NoSessionInfo, NpcLimsError
 from npc_lims.model.record import Asset, CodeOcean, Record
-from npc_lims.processing.naming import input_of, names_raw
+from npc_lims.processing.asset_names import input_of, names_raw
 from npc_lims.processing.pipelines import Process
 from npc_lims.processing.runs import Run
 from npc_lims.state.snapshot import newest_first

@@ -10,7 +10,7 @@ from npc_lims.clients.codeocean_models import Computation, RunRequest
 from npc_lims.clients.codeocean_runs import Busy, Refused, RunService, Unconfirmed
 from npc_lims.errors import ComputationError
 from npc_lims.model.record import Record
-from npc_lims.processing.matching import elder_first, find_started, place_of, recorded_elsewhere, request_of
+from npc_lims.processing.match import elder_first, find_started, place_of, recorded_elsewhere, request_of
 from npc_lims.processing.pipelines import Process
 from npc_lims.processing.runs import Run, Update, Withdrawn
 from npc_lims.sources.codeocean.outcomes import is_finished

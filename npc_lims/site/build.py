@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, Callable, Optional
 import npc_lims
 from npc_lims.config.environment import TRACKED_FILE
 from npc_lims.errors import NpcLimsError
-from npc_lims.history.feed import ENTRIES, FEED, render_feed
-from npc_lims.history.read import read_history
+from npc_lims.history.atom_feed import ENTRIES, FEED, render_feed
+from npc_lims.history.walk import read_history
 from npc_lims.model.session_id import subject_of
 from npc_lims.overview.attention import matters
 from npc_lims.site import data

@@ -16,10 +16,10 @@ from npc_lims.errors import GitError, StateError
 from npc_lims.model.record import Record
 from npc_lims.model.session_id import ID_PATTERN
 from npc_lims.processing.runs_file import read_runs, recorded_processes
-from npc_lims.review.tracked import decode_tracked
 from npc_lims.state.freshness import read_sync_copy
 from npc_lims.state.snapshot import SNAPSHOT, checked_lines, line_id, parse_line
 from npc_lims.state.sync_file import SyncFile, read_sync_file
+from npc_lims.track.compare import decode_tracked
 
 if TYPE_CHECKING:
     from npc_lims.processing.runs import Run

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from npc_lims.track.dedupe import Deduped, Repeat, dedupe
 from npc_lims.track.edits import Add, Change, Changed, Edit, Remove, apply_changes, make_changes
-from npc_lims.track.repeats import Deduped, Repeat, dedupe
 from npc_lims.track.summary import Touched
 
 __all__ = [

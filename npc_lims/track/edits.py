@@ -11,11 +11,11 @@ from npc_lims.errors import NpcLimsError
 from npc_lims.model.session_id import make_session_id, parse_session_id, subject_of
 from npc_lims.sources.tracked.entries import Listed
 from npc_lims.sources.tracked.schema import PLATFORMS
-from npc_lims.track.layout import Item, Layout, canonical, same_path
-from npc_lims.track.places import New, project_of
+from npc_lims.track.assignments import checked_entry, edited_keys
+from npc_lims.track.entry_spans import Item, Layout, canonical, same_path
+from npc_lims.track.insertion import New, project_of
 from npc_lims.track.rewrite import Plan, rewrite
 from npc_lims.track.summary import Touched, new_warnings, shifted_days, shifted_ids, touched
-from npc_lims.track.values import checked_entry, edited_keys
 
 __all__ = ["FILE", "Add", "Change", "Changed", "Edit", "Remove", "apply_changes", "make_changes"]
 

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from npc_lims.errors import NpcLimsError, TrackedFileError
-from npc_lims.track.keys import drop_in_brackets, put_keys
-from npc_lims.track.layout import Item, Layout, canonical, layout_of, same_path
-from npc_lims.track.places import New, put_entries
-from npc_lims.track.text import Lines, Splice, splice
+from npc_lims.track.entry_keys import drop_in_brackets, put_keys
+from npc_lims.track.entry_spans import Item, Layout, canonical, layout_of, same_path
+from npc_lims.track.insertion import New, put_entries
+from npc_lims.track.splice import Lines, Splice, splice
 
 __all__ = ["Plan", "Rewritten", "rewrite"]
 

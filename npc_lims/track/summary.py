@@ -10,8 +10,8 @@ from typing import Any, Literal
 from npc_lims.errors import Problem
 from npc_lims.model.session_id import subject_of
 from npc_lims.sources.tracked.yaml_nodes import shorten
-from npc_lims.track.layout import Layout, canonical, same_path
-from npc_lims.track.style import inline
+from npc_lims.track.entry_spans import Layout, canonical, same_path
+from npc_lims.track.formatting import inline
 
 __all__ = ["Touched", "new_warnings", "shifted_days", "shifted_ids", "touched"]
 

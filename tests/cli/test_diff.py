@@ -19,7 +19,7 @@ TRACKED = "tracked_sessions.yaml"
 def two_days(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository with a commit for each day of the demo's world; to be cloned, never changed."""
     from npc_lims.config.settings import Settings
-    from npc_lims.sync import SyncOptions, sync
+    from npc_lims.sync.run import SyncOptions, sync
 
     folder = tmp_path_factory.mktemp("two_days")
     mirror = tmp_path_factory.mktemp("mirror")

@@ -15,7 +15,7 @@ from npc_lims.demo.files import write_world
 from npc_lims.processing.runs import Run, RunAsset
 from npc_lims.processing.runs_file import read_runs, write_runs
 from npc_lims.state.store import read_record
-from npc_lims.sync import SyncOptions, sync
+from npc_lims.sync.run import SyncOptions, sync
 from npc_lims.utils.timestamps import utc_text
 from tests.integration.world import Done, commit_all, run_cli, run_git
 

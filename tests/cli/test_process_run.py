@@ -14,15 +14,15 @@ import typer
 from npc_lims.cli.process_steps import Outcome, report
 from npc_lims.config.settings import load_settings
 from npc_lims.errors import NpcLimsError
+from npc_lims.processing.publish import publish_runs
 from npc_lims.processing.runs import Run
 from npc_lims.processing.runs_file import read_runs
-from npc_lims.publishing.runs import publish_runs
 from npc_lims.state.diff_format import SUMMARY_BYTES
 from tests.integration.world import Done, commit_all, run_cli, run_git
 from tests.processing.rig import SESSIONS, TOKEN, Rig, make_rig, posts, write_sessions, writes
-from tests.publishing.repositories import clone
 from tests.servers.faults import Status
 from tests.servers.fixtures import Serve
+from tests.sync.repositories import clone
 
 PIPELINES = """\
 processes:

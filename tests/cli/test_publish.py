@@ -13,22 +13,13 @@ from npc_lims.demo.files import write_world
 from npc_lims.errors import SourceError
 from npc_lims.model.observation import Observation
 from npc_lims.model.scope import EVERYTHING
-from npc_lims.observed import Observed, read_observed, write_observed
-from npc_lims.publishing.held import held, hold
 from npc_lims.state.store import read_state, verify_state
 from npc_lims.state.sync_file import read_sync_file
+from npc_lims.sync.observation_file import Observed, read_observed, write_observed
+from npc_lims.sync.pending import held, hold
 from tests.builders import no_assets, training
 from tests.integration.world import TOKEN, UPLOADED, Cloud, commit_all, run_cli, run_git, write_tracked
-from tests.publishing.repositories import (
-    NOON,
-    SESSIONS,
-    clone,
-    look,
-    make_remote,
-    push,
-    subjects_of_commits,
-    uploaded,
-)
+from tests.sync.repositories import NOON, SESSIONS, clone, look, make_remote, push, subjects_of_commits, uploaded
 
 FIRST, SECOND = SESSIONS[:2]
 HOUR = datetime.timedelta(hours=1)

@@ -24,14 +24,14 @@ from npc_lims.demo.files import world_files, write_world
 from npc_lims.processing.runs import Run
 from npc_lims.processing.runs_file import write_runs
 from npc_lims.processing.updates import write_updates
-from npc_lims.sync import SyncOptions, sync
+from npc_lims.sync.run import SyncOptions, sync
 from scripts import write_cli_reference as reference
 from tests.git_environment import plain_environment
 from tests.integration.world import Done, commit_all, run_cli, run_git
 from tests.processing.rig import SESSIONS, TOKEN, make_rig, raw_name, write_sessions
 from tests.servers.codeocean import asset_id
 from tests.servers.fixtures import Serve
-from tests.track.books import plan_book, session_row, uploaded, write_batch
+from tests.track.planning.books import plan_book, session_row, uploaded, write_batch
 
 SNAPSHOTS = Path(__file__).resolve().parent / "snapshots"
 IS_UPDATE = os.environ.get("UPDATE_SNAPSHOTS") == "1"

@@ -13,10 +13,10 @@ import pytest
 from npc_lims.config.settings import Settings
 from npc_lims.demo.files import write_world
 from npc_lims.errors import SessionIndexError
-from npc_lims.lookup import find_asset
-from npc_lims.observed import read_observed_folder
+from npc_lims.sessions.find_asset import find_asset
 from npc_lims.state.store import read_record
 from npc_lims.state.sync_file import read_sync_file
+from npc_lims.sync.observation_file import read_observed_folder
 from tests.integration.world import ADDED, SORTED, UPLOADED, Done, facts_of, files_of, run_cli
 
 ROOT = Path(__file__).resolve().parent.parent.parent

@@ -10,7 +10,7 @@ import pytest
 from npc_lims.sources.tracked.parser import read_tracked
 from tests.integration.world import Done, run_cli
 from tests.servers.github_hub import Hub
-from tests.track.books import MOUSE, ROOT, plan_book, session_row, uploaded, write_batch
+from tests.track.planning.books import MOUSE, ROOT, plan_book, session_row, uploaded, write_batch
 
 DAY = datetime.datetime(2024, 6, 24)
 SESSION = "714748_2024-06-24"

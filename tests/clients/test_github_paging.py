@@ -12,7 +12,7 @@ from npc_lims.clients.github_plain import PlainClient
 from npc_lims.clients.github_rest import Client
 from npc_lims.config.settings import Settings
 from npc_lims.errors import GitHubError
-from npc_lims.history.published import published_history
+from npc_lims.history.github_commits import published_history
 from tests.servers.fixtures import Serve
 from tests.servers.web import Request, Response, Server, json_response
 

@@ -24,7 +24,7 @@ from npc_lims.codeocean.session_assets import (
 from npc_lims.codeocean.sorting_output import get_skipped_probes, get_sorting_output_text
 from npc_lims.codeocean.subject_assets import get_data_asset
 from npc_lims.config.lazy_settings import settings_for_reading
-from npc_lims.lookup import recorded_fact
+from npc_lims.sessions.find_asset import recorded_fact
 from tests.integration.world import Cloud, run_sync
 from tests.servers.codeocean import asset_id, make_asset
 

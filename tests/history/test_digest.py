@@ -14,11 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from npc_lims.clients.git import Repository
-from npc_lims.history.commits import Commit
+from npc_lims.history.atom_feed import render_feed
 from npc_lims.history.digest import digest_of
-from npc_lims.history.feed import render_feed
-from npc_lims.history.read import read_history
+from npc_lims.history.git_log import Commit
 from npc_lims.history.transitions import Transition
+from npc_lims.history.walk import read_history
 from npc_lims.state.diff import SessionChange
 from npc_lims.state.diff_format import Format, render_chapters
 from tests.history.lives import NOTE, ONE, RUN, THREE, TWO

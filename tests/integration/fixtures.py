@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from npc_lims.config.settings import load_settings
-from npc_lims.sync import SyncOptions, sync
+from npc_lims.sync.run import SyncOptions, sync
 from tests.integration.world import Cloud, GitHub, commit_all, write_tracked
 from tests.servers.faults import FaultyProxy
 from tests.servers.fixtures import Serve

@@ -20,13 +20,13 @@ from npc_lims.config.error_boundary import describe_unexpected, source_failure
 from npc_lims.config.settings import Settings
 from npc_lims.demo.files import write_world
 from npc_lims.errors import NpcLimsWarning, StateError
-from npc_lims.live import find_session
 from npc_lims.model.observation import Observation
 from npc_lims.model.record import Record, Tracked, Training
 from npc_lims.model.scope import EVERYTHING
-from npc_lims.observed import Observed
+from npc_lims.sessions.live import find_session
 from npc_lims.state.store import read_state, write_state
-from npc_lims.sync import SilentReporter, SyncOptions, SyncResult, apply, sync
+from npc_lims.sync.observation_file import Observed
+from npc_lims.sync.run import SilentReporter, SyncOptions, SyncResult, apply, sync
 
 _SECRET = "an-invented-secret-of-aws"
 
@@ -247,7 +247,7 @@ def test_a_command_that_breaks_is_one_line(tmp_path: Path) -> None:
     """Here an installed package is damaged: the import of one module raises."""
     write_world(tmp_path, 1)
     broken = "import sys\nclass Finder:\n    def find_spec(self, name, *_):\n"
-    broken += f"        if name == 'npc_lims.sync': raise RuntimeError('damaged {_SECRET}\\n::error::x')\n"
+    broken += f"        if name == 'npc_lims.sync.run': raise RuntimeError('damaged {_SECRET}\\n::error::x')\n"
     broken += "sys.meta_path.insert(0, Finder())\nsys.argv[1:] = ['sync']\nfrom npc_lims.cli import main\nmain()"
     environment = {
         **os.environ,

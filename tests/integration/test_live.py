@@ -13,7 +13,7 @@ import npc_lims
 from npc_lims.config.settings import load_settings
 from npc_lims.demo import dataset as lab
 from npc_lims.demo.files import write_world
-from npc_lims.sync import SyncOptions, sync
+from npc_lims.sync.run import SyncOptions, sync
 from tests.integration.world import (
     ADDED,
     SORTED,

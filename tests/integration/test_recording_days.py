@@ -21,7 +21,7 @@ from npc_lims.config.settings import Settings
 from npc_lims.demo.files import write_world
 from npc_lims.model.rows import FLAG_NAMES
 from npc_lims.state.reader import read_one
-from npc_lims.sync import SyncOptions, SyncResult, sync
+from npc_lims.sync.run import SyncOptions, SyncResult, sync
 from tests.integration.world import TASK_BUCKET, TASK_FOLDER, WORKBOOKS, commit_all
 from tests.servers.codeocean import make_asset
 from tests.servers.fixtures import Serve

@@ -19,7 +19,7 @@ from unittest import mock
 
 from npc_lims.config.settings import load_settings
 from npc_lims.demo.files import world_files
-from npc_lims.sync import SyncOptions, SyncResult, sync
+from npc_lims.sync.run import SyncOptions, SyncResult, sync
 from tests.git_environment import plain_environment
 from tests.servers.codeocean import CodeOceanServer
 from tests.servers.faults import FaultyProxy

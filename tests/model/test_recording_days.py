@@ -20,7 +20,7 @@ from npc_lims.model.recording_days import (
     recording_start,
     report_other_rows,
 )
-from npc_lims.session_info import SessionInfo
+from npc_lims.sessions.info import SessionInfo
 from npc_lims.state.session_versions import Reader
 from npc_lims.state.store import read_state, write_state
 from tests.builders import (

@@ -188,7 +188,7 @@ def test_a_pickle_of_0_1_203_loads() -> None:
         experiment_day=2,
     )
     here, there = (
-        f"c{module}\nSessionInfo\n" for module in ("npc_lims.session_info", "npc_lims.status.tracked_sessions")
+        f"c{module}\nSessionInfo\n" for module in ("npc_lims.sessions.info", "npc_lims.status.tracked_sessions")
     )
     pickled = pickle.dumps(info, protocol=0)
     assert here.encode() in pickled

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from npc_lims.history.commits import Commit
+from npc_lims.history.git_log import Commit
 from npc_lims.history.transitions import Transition
 from npc_lims.state.diff import ABSENT, FieldChange, SessionChange
 from tests.builders import SESSION

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from npc_lims.config.settings import load_settings
-from npc_lims.sync import SyncOptions, sync
+from npc_lims.sync.run import SyncOptions, sync
 from tests.integration.world import Cloud, write_tracked
 
 

@@ -13,7 +13,14 @@ from hypothesis import strategies as st
 from npc_lims.errors import NoSessionData, NoSessionInfo, NpcLimsError
 from npc_lims.model.flags import compute_status
 from npc_lims.model.record import Record
-from npc_lims.processing.naming import asset_metadata, asset_name, asset_tags, input_of, parameters_of, recording_of
+from npc_lims.processing.asset_names import (
+    asset_metadata,
+    asset_name,
+    asset_tags,
+    input_of,
+    parameters_of,
+    recording_of,
+)
 from npc_lims.processing.pipelines import AssetRecipe, Limits, Process
 from npc_lims.processing.plan import (
     CAPTURED,

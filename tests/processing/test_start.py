@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from npc_lims.errors import ComputationError, StateError
-from npc_lims.processing.matching import request_of
+from npc_lims.processing.match import request_of
 from npc_lims.processing.pipelines import Limits
 from npc_lims.processing.plan import CLAIM_LIFETIME
 from npc_lims.processing.record import locked, record

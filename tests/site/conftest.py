@@ -26,7 +26,7 @@ def build(state: Path, out: Path, **options: Any) -> Built:
 def demo_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkout with the demo's two days, a commit each; to be copied, never changed."""
     from npc_lims.demo.files import write_world
-    from npc_lims.sync import SyncOptions, sync
+    from npc_lims.sync.run import SyncOptions, sync
 
     folder = tmp_path_factory.mktemp("site-demo")
     repository = folder / "repository"

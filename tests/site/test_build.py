@@ -299,7 +299,7 @@ def test_no_state(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(not REAL.exists(), reason="the lab's own file is not here")
 def test_the_lab_s_own_file(tmp_path: Path) -> None:
-    from npc_lims.sync import SyncOptions, sync
+    from npc_lims.sync.run import SyncOptions, sync
 
     tracked_file = Path(shutil.copy(REAL, tmp_path))
     options = SyncOptions(state=tmp_path / "state", tracked=tracked_file, sources=("tracked",))

@@ -14,10 +14,10 @@ from npc_lims.clients.git import Repository
 from npc_lims.config.settings import Settings, load_settings
 from npc_lims.errors import NoRemoteState, StateError
 from npc_lims.model.record import Record
-from npc_lims.review.tracked import TrackedDiff, compare_tracked, tracked_on_github
 from npc_lims.state.compare import StateDiff, Version, compare_states, state_at_commit, state_in_folder, state_on_github
 from npc_lims.state.snapshot import SNAPSHOT
 from npc_lims.state.store import read_state, session_path, write_state
+from npc_lims.track.compare import TrackedDiff, compare_tracked, tracked_on_github
 from tests.builders import SECOND, SESSION, asset, by_id, no_assets, record, tracked
 from tests.integration.world import GitHub, commit_all, run_git
 

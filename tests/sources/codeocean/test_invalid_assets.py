@@ -15,11 +15,11 @@ from npc_lims.clients.codeocean_assets import AssetClient, open_client
 from npc_lims.clients.s3 import MirrorStore
 from npc_lims.config.settings import Settings
 from npc_lims.errors import SourceError
-from npc_lims.live_assets import assets_of_session
 from npc_lims.model.data_asset import SEARCHED_NAMES, read_asset
 from npc_lims.model.observation import Observation
 from npc_lims.model.reconcile import reconcile
 from npc_lims.model.record import Asset, CodeOcean, Record
+from npc_lims.sessions.live_assets import assets_of_session
 from npc_lims.sources.codeocean.query import observe_codeocean
 from tests.builders import LATER_NAME, RAW_NAME, SESSION, SORTED_NAME, asset, by_id, no_assets, put, record
 from tests.servers.codeocean import asset_id, make_asset

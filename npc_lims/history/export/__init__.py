@@ -1,0 +1,1 @@
+"""Exports of state and history as tables."""

@@ -1,0 +1,209 @@
+"""One session's life: when it was first tracked, uploaded, sorted, sorted again, and who said what of it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from npc_lims.clients.git import Repository, find_repository
+from npc_lims.config.lazy_settings import settings_for_reading
+from npc_lims.errors import GitError, HistoryError, HistoryWarning, NoSessionInfo, notify
+from npc_lims.history.git_log import Commit, commits_of, literal
+from npc_lims.history.github_commits import published_history
+from npc_lims.history.transitions import IN_TRACKED, IN_TRAINING, Transition
+from npc_lims.history.walk import read_history
+from npc_lims.model.resolve_session_id import near_to, which_session
+from npc_lims.state.snapshot import SNAPSHOT
+from npc_lims.utils.timestamps import utc_text
+
+if TYPE_CHECKING:
+    from npc_lims.config.settings import Settings
+    from npc_lims.model.types import Session
+
+__all__ = ["Life", "Step", "get_session_history", "read_life", "repository_of", "shallow_since"]
+
+_FIRST_OF = ("uploaded", "sorted", "annotated")
+_ASSET_OF = {"uploaded": "raw", "sorted": "sorted", "sorted again": "sorted"}
+_ALREADY = "already "
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """Something that a session came to be.
+
+    Attributes:
+        name: What, such as `tracked`, `sorted`, `sorted again`, `no longer annotated`.
+        when: When a sync recorded it; None if it was so when the history begins.
+        commit: The commit that recorded it.
+        created: When the data asset was made, as Code Ocean says; None if there is none, or it is not known.
+    """
+
+    name: str
+    when: str | None
+    commit: Commit
+    created: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON."""
+        return {"name": self.name, "when": self.when, "created": self.created, "commit": self.commit.sha}
+
+
+@dataclasses.dataclass(frozen=True)
+class Life:
+    """What is known of one session's past.
+
+    Attributes:
+        transitions: Every change of it, the oldest first.
+        place: The folder or the repository on GitHub that was asked.
+        begins: Date of the oldest commit of a shallow clone; None if the history is whole.
+    """
+
+    session: str
+    transitions: tuple[Transition, ...]
+    place: str
+    begins: str | None = None
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """What it came to be, the oldest first."""
+        return tuple(step for transition in self.transitions for step in _steps(transition))
+
+    def as_dict(self, address_of: Callable[[str], str | None] = lambda sha: None) -> dict[str, Any]:
+        """As JSON.
+
+        Args:
+            address_of: The address at which people can look at a commit.
+        """
+        return {
+            "session": self.session,
+            "place": self.place,
+            "shallow_since": self.begins,
+            "steps": [step.as_dict() for step in self.steps],
+            "transitions": [_with_addresses(one.as_dict(), address_of) for one in self.transitions],
+        }
+
+
+def get_session_history(session: Session) -> tuple[Transition, ...]:
+    """Every change of a session that a sync recorded, the oldest first.
+
+    From the checkout that holds the folder named by NPC_LIMS_STATE; without one from GitHub, which takes a request
+    for each change (GITHUB_TOKEN raises the limit of 60 an hour) and does not tell who edited the tracked entry.
+
+    Args:
+        session: Any id, path, asset name or record of a session.
+
+    Raises:
+        NoSessionInfo: The history has no such session; the message names those near to it.
+        HistoryError: NPC_LIMS_STATE is in no checkout.
+        GitHubError, RemoteStateError: GitHub could not be asked.
+    """
+    life = read_life(settings_for_reading(), session)
+    if life.begins is not None:
+        notify(f"{life.place} is a shallow clone, whose history begins {life.begins}: {UNSHALLOW}", HistoryWarning)
+    return life.transitions
+
+
+UNSHALLOW = "git fetch --unshallow brings all of it"
+
+
+def read_life(settings: Settings, session: Session) -> Life:
+    """The life of a session, under settings that somebody else has made. Raises as `get_session_history`."""
+    session_id = which_session(session)
+    if settings.state is None:
+        return _published_life(settings, session_id)
+    return _local_life(repository_of(settings.state), settings.state, session_id)
+
+
+def repository_of(state: Path) -> Repository:
+    """The checkout that holds a state folder.
+
+    Raises:
+        HistoryError: It is in none, or no state folder, neither on disk nor in any commit.
+    """
+    try:
+        repository = find_repository(state)
+    except GitError as error:
+        raise HistoryError(
+            f"{error}: only what is committed has a past; without NPC_LIMS_STATE or --state GitHub is asked"
+        ) from None
+    # a mistyped folder must not pass for a lab in which nothing happened
+    on_disk = (state / SNAPSHOT, state / "sessions")
+    if not any(path.exists() for path in on_disk) and not _was_committed(repository, repository.path_of(on_disk[1])):
+        raise HistoryError(
+            f"there is no state in {state}, nor in any commit: check NPC_LIMS_STATE or --state, or run npc-lims sync"
+        )
+    return repository
+
+
+def _was_committed(repository: Repository, folder: str) -> bool:
+    return repository.find_commit("HEAD") is not None and bool(
+        repository.line("rev-list", "-1", "HEAD", "--", literal(folder))
+    )
+
+
+def _local_life(repository: Repository, state: Path, session_id: str) -> Life:
+    folder = repository.path_of(state)
+    transitions = tuple(read_history(repository, folder=folder, session=session_id))
+    begins = shallow_since(repository)
+    if not transitions:
+        files = repository.list_files("HEAD", f"{folder}/sessions") if repository.find_commit("HEAD") else {}
+        hint = "" if begins is None else f"; this is a shallow clone, whose history begins {begins}: {UNSHALLOW}"
+        raise NoSessionInfo(_not_found(session_id, [Path(path).stem for path in files], str(state)) + hint)
+    return Life(session_id, transitions, str(state), begins)
+
+
+def _published_life(settings: Settings, session_id: str) -> Life:
+    from npc_lims.state.reader import read_snapshot
+
+    transitions = tuple(published_history(settings, session_id))
+    place = f"{settings.repo}@{settings.ref}"
+    if not transitions:
+        raise NoSessionInfo(_not_found(session_id, read_snapshot(settings).lines.ids(), place))
+    return Life(session_id, transitions, place)
+
+
+def shallow_since(repository: Repository) -> str | None:
+    """Date of the oldest commit of a shallow clone; None if the clone has all commits."""
+    if not repository.is_shallow():
+        return None
+    seconds = repository.line("rev-list", "--no-walk", "--timestamp", commits_of(repository, "HEAD")[0])
+    return utc_text(int(seconds.split()[0]))[:10]
+
+
+def _not_found(session_id: str, ids: Iterable[str], place: str) -> str:
+    return f"no commit of {place} has a session {session_id}{near_to(session_id, sorted(ids))}"
+
+
+def _steps(transition: Transition) -> Iterator[Step]:
+    commit, created = transition.commit, dict(transition.created)
+    when = None if transition.is_first else commit.when
+    for name in dict.fromkeys(_names(transition)):
+        yield Step(name, when, commit, created.get(_ASSET_OF.get(name, "")))
+
+
+def _names(transition: Transition) -> Iterator[str]:
+    change = transition.change
+    if not change.fields:
+        known = {IN_TRACKED: "tracked", IN_TRAINING: "in a training workbook"}
+        yield from (known[detail] for detail in change.details if detail in known)
+        already = [detail[len(_ALREADY) :] for detail in change.details if detail.startswith(_ALREADY)]
+        yield from (word for word in (*already, *change.what) if word in (*_FIRST_OF, "removed"))
+    for field in change.fields:
+        is_replaced = isinstance(field.before, Mapping) and isinstance(field.after, Mapping)
+        if field.field == "tracked":
+            yield "tracked" if field.after else "no longer tracked"
+        elif field.field == "training" and field.after:
+            yield "in a training workbook"
+        elif field.field == "codeocean.sorted" and is_replaced:
+            yield "sorted again"
+    for word in change.what:
+        if word in _FIRST_OF or word.startswith("no longer ") or word.endswith(" gone"):
+            yield word
+
+
+def _with_addresses(told: dict[str, Any], address_of: Callable[[str], str | None]) -> dict[str, Any]:
+    for commit in (told["commit"], *told["editors"]):
+        commit["address"] = address_of(commit["sha"])
+    return told

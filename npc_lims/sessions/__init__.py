@@ -1,0 +1,1 @@
+"""Sessions as Python objects: `get_session_info()`, `SessionInfo`, live fallback."""

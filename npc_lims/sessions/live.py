@@ -1,0 +1,389 @@
+"""What state does not know, asked of the sources themselves. Nothing here is ever written to state."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from npc_lims.clients.s3_cached import RememberingStore, store_of
+from npc_lims.config.environment import TRACKED_FILE
+from npc_lims.config.error_boundary import source_boundary
+from npc_lims.errors import (
+    InputFileError,
+    LiveStateWarning,
+    MissingCredentials,
+    NoRemoteState,
+    NpcLimsError,
+    RemoteStateError,
+    SourceError,
+    TrackedFileError,
+    notify,
+)
+from npc_lims.model.observation import Observation
+from npc_lims.model.reconcile import reconcile_session
+from npc_lims.model.record import CodeOcean, Record, Tracked
+from npc_lims.model.recording_days import assign_rows, reconcile_days, undecided_sessions
+from npc_lims.model.session_id import day_of, split_session_id, subject_of
+from npc_lims.sessions.find_asset import recorded_day
+from npc_lims.sessions.live_assets import RememberingClient
+from npc_lims.sources.codeocean.query import observe_codeocean
+from npc_lims.sources.s3.query import observe_s3
+from npc_lims.state.remote import fetch_file
+from npc_lims.utils.memory_cache import Memo
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from npc_lims.config.settings import Settings
+    from npc_lims.model.reconcile import Records
+
+    Query = Callable[[Settings], Observation]
+
+__all__ = [
+    "all_sessions",
+    "complete",
+    "find_session",
+    "flags_of_all",
+    "has_training",
+    "listed_day",
+    "records_of_day",
+    "say_once",
+]
+
+
+_found: Memo[Record] = Memo(size=4096, seconds=600)
+_partly: Memo[tuple[Record, list[str]]] = Memo(size=4096, seconds=60)  # while a source could not be queried
+_not_found: Memo[list[str]] = Memo(size=4096, seconds=60)
+_tracked: Memo[Observation] = Memo(size=2, seconds=600)
+_training: Memo[Observation] = Memo(size=2, seconds=600)
+_unread: Memo[NpcLimsError] = Memo(size=16, seconds=60)
+_told: Memo[bool] = Memo(size=1024, seconds=24 * 3600)
+_everything: Memo[Mapping[str, Record]] = Memo(size=2, seconds=600)
+
+
+def complete(settings: Settings, record: Record, flags: Collection[str]) -> Record:
+    """*record* with *flags* looked up, Code Ocean first, then S3 for what is still not known.
+
+    Raises:
+        MissingCredentials: A source that must be asked needs a token or key; the message names the variable.
+        SourceError: A source could not be asked.
+    """
+    question = (_sources_of(settings), record.id, tuple(sorted(flags)))
+    return _found.get_or(question, lambda: _complete(settings, record, flags))
+
+
+def _complete(settings: Settings, record: Record, flags: Collection[str]) -> Record:
+    refused: list[NpcLimsError] = []
+    day = records_of_day(settings, record.id)
+    if record.id not in day:  # it may be newer than state, and so may others of its day
+        day = listed_day(settings, record.id)
+    for ask in (_ask_codeocean, _ask_s3):
+        if not _unknown(record, flags):
+            break
+        records = {**day, record.id: record}
+        try:
+            observation = ask(settings, records, {record.id})
+        except (MissingCredentials, SourceError) as error:
+            # S3 alone may still know: what matters is whether the flags are known in the end
+            refused.append(error)
+            continue
+        refused += [] if observation.failure is None else [observation.failure]
+        record = reconcile_session(record.id, record, assign_rows(records, [observation]))
+    unknown = _unknown(record, flags)
+    if unknown:
+        raise _refusal(refused, f"{record.id}: {', '.join(unknown)} cannot be told from any source")
+    return record
+
+
+def _sources_of(settings: Settings) -> tuple[str, ...]:
+    """Where answers come from: with another one of these they may be others."""
+    places = (settings.state, settings.raw_url, settings.repo, settings.ref, settings.training)
+    return tuple(map(str, (*places, settings.codeocean_domain, settings.mirror)))
+
+
+def _refusal(refused: Sequence[NpcLimsError], otherwise: str) -> NpcLimsError:
+    """What to raise: of credentials that are missing all are named, since these the caller can set."""
+    missing = [error for error in refused if isinstance(error, MissingCredentials)]
+    if missing:
+        return MissingCredentials("; ".join(map(str, missing)))
+    return refused[0] if refused else SourceError("state", otherwise)
+
+
+def find_session(settings: Settings, session_id: str) -> tuple[Record | None, list[str]]:
+    """A session that state does not have, from the sources as they are now, and why some could not be queried."""
+    beside = _beside(settings)
+    question = (_sources_of(settings), session_id, beside and _version_of(beside))
+    kept = _found.get(question)
+    if kept is not None:
+        return kept, []
+    partly = _partly.get(question)
+    if partly is not None:
+        return partly
+    missing = _not_found.get(question)
+    if missing is not None:
+        return None, missing
+    previous = _recorded_day(settings, session_id) or {}
+    observations, reasons = _listing_of_day(settings, session_id, _LISTING)
+    records = reconcile_days(previous, observations)
+    records[session_id] = reconcile_session(session_id, None, assign_rows(previous, observations))
+    tracked = {one.id for one in records.values() if isinstance(one.tracked, Tracked)}
+    try:
+        # the start of each recording of the day decides which training row is whose
+        observation = _ask_codeocean(settings, records, {session_id, *tracked})
+        observations.append(observation)
+        reasons += [] if observation.failure is None else [str(observation.failure)]
+    except (MissingCredentials, SourceError) as error:
+        reasons.append(str(error))
+    record = reconcile_session(session_id, None, assign_rows(previous, observations))
+    if not _is_known(record):
+        return None, _not_found.put(question, reasons)
+    return _partly.put(question, (record, reasons)) if reasons else (_found.put(question, record), [])
+
+
+def records_of_day(settings: Settings, session_id: str) -> dict[str, Record]:
+    """Return the sessions of a day by id, as recorded; without state, as far as the sources can be queried.
+
+    If *session_id* is none of those recorded, the tracked file beside the state, which may be newer, is read as well.
+    """
+    recorded = _recorded_day(settings, session_id)
+    if recorded is None:
+        return listed_day(settings, session_id)
+    if session_id in recorded or _beside(settings) is None:
+        return recorded
+    return _listed_day(settings, session_id, recorded, (_ask_tracked,))
+
+
+def listed_day(settings: Settings, session_id: str) -> dict[str, Record]:
+    """Return the sessions of a day by id, as the sources list them now and state has recorded the others."""
+    return _listed_day(settings, session_id, _recorded_day(settings, session_id) or {}, _LISTING)
+
+
+def _listed_day(settings: Settings, session_id: str, previous: Records, queries: Sequence[Query]) -> dict[str, Record]:
+    observations, _ = _listing_of_day(settings, session_id, queries)
+    recordings, _ = _recordings(settings, reconcile_days(previous, observations))
+    return reconcile_days(previous, [*observations, *recordings])
+
+
+def _recordings(settings: Settings, records: Mapping[str, Record]) -> tuple[list[Observation], list[str]]:
+    """What Code Ocean has of undecided sessions, if there are any, and why it could not be queried."""
+    undecided = undecided_sessions(records)
+    if not undecided:
+        return [], []
+    try:
+        return [_ask_codeocean(settings, records, undecided)], []
+    except (MissingCredentials, SourceError) as error:
+        return [], [f"which training row belongs to {', '.join(sorted(undecided))}: {error}"]
+
+
+def _recorded_day(settings: Settings, session_id: str) -> dict[str, Record] | None:
+    """What state has of a day; None if it cannot be read."""
+    try:
+        found = recorded_day(settings, session_id)
+    except RemoteStateError:
+        return None
+    records = {id_: Record.model_validate(record) for id_, record in found.items()}
+    # an earlier version may have recorded a training row as a session that is none
+    said = {id_: one.tracked for id_, one in records.items() if one.tracked is not None}
+    return reconcile_days(records, [Observation("tracked", facts=said)])
+
+
+def _listing_of_day(
+    settings: Settings, session_id: str, queries: Sequence[Query]
+) -> tuple[list[Observation], list[str]]:
+    """What sources that make sessions known have of a day now, and why one of them could not be queried."""
+    observations: list[Observation] = []
+    reasons: list[str] = []
+    day = day_of(session_id)
+    for ask in queries:
+        try:
+            observation = ask(settings)
+        except NoRemoteState:
+            continue  # a repository without the file does not list the session either
+        except InputFileError as error:
+            reasons.append(f"{TRACKED_FILE}: {error.problems[0]}")
+        except (MissingCredentials, SourceError, RemoteStateError) as error:
+            reasons.append(str(error))
+        else:
+            facts = {
+                id_: found for id_, found in observation.facts.items() if id_.startswith(day) and day_of(id_) == day
+            }
+            observations.append(dataclasses.replace(observation, facts=facts))
+            reasons += [] if observation.failure is None else [str(observation.failure)]
+    return observations, reasons
+
+
+def has_training(settings: Settings, subject: str) -> bool:
+    """Return whether the workbooks have a row of the subject now.
+
+    Raises:
+        MissingCredentials, SourceError: They cannot be read.
+    """
+    observation = _ask_training(settings)
+    if any(id_.startswith(f"{subject}_") for id_ in observation.facts):
+        return True
+    if observation.failure is not None:
+        raise observation.failure
+    return False
+
+
+def _is_known(record: Record) -> bool:
+    """Whether any source has the session: imaging is of the subject, and says nothing of a day.
+
+    A second recording of a day that nobody lists is one of surface channels, and no session of its own.
+    """
+    if split_session_id(record.id)[2] and not (record.tracked or record.training):
+        return False
+    if record.tracked or record.training:
+        return True
+    if not isinstance(record.codeocean, CodeOcean):
+        return False
+    assets = record.codeocean.model_dump(exclude={"smartspim", "surface", "surface_sorted"})
+    # raw data that could not be looked into are there
+    return assets["raw"] is None or any(assets.values())
+
+
+def all_sessions(settings: Settings, why: NpcLimsError) -> Mapping[str, Record]:
+    """Every session that tracked_sessions.yaml and the workbooks name, their flags not yet known.
+
+    Raises:
+        NpcLimsError: *why* there is no state, if neither place could be asked either.
+    """
+    return _everything.get_or(_sources_of(settings), lambda: _all_sessions(settings, why))
+
+
+def _all_sessions(settings: Settings, why: NpcLimsError) -> Mapping[str, Record]:
+    observations: list[Observation] = []
+    reasons: list[str] = []
+    for ask in _LISTING:
+        try:
+            observations.append(ask(settings))
+        except (MissingCredentials, SourceError, RemoteStateError, InputFileError) as error:
+            reasons.append(str(error))
+    if not observations:
+        raise RemoteStateError("; ".join([str(why), "and the sources cannot be asked instead", *reasons])) from why
+    records = reconcile_days({}, observations)
+    recordings, unread = _recordings(settings, records)
+    if recordings:
+        observations += recordings
+        records = reconcile_days({}, observations)
+    reasons += unread
+    reasons += [str(one.failure) for one in observations if one.failure is not None]
+    left_out = f"; left out: {'; '.join(reasons)}" if reasons else ""
+    say_once(settings, f"{why}; asking the sources instead, which is slow{left_out}")
+    return records
+
+
+def say_once(settings: Settings, message: str, about: str = "") -> None:
+    """Warn once for each place where state should be, and what it is *about*: nothing means that there is none."""
+    question = (settings.raw_url, settings.repo, settings.ref, about)
+    if _told.get(question) is None:
+        _told.put(question, True)
+        notify(message, LiveStateWarning)
+
+
+def _unknown(record: Record, flags: Collection[str]) -> list[str]:
+    return [flag for flag in flags if record.status.get(flag, False) is None]
+
+
+def _ask_tracked(settings: Settings) -> Observation:
+    """The tracked sessions file beside the state: in the checkout of the folder, or published."""
+    path = _beside(settings)
+    if path is not None:
+        return _ask_once(_tracked, (str(path), _version_of(path)), lambda: _read_beside(path))
+    return _ask_once(_tracked, _sources_of(settings), lambda: _fetch_tracked(settings))
+
+
+def _ask_once(kept: Memo[Observation], question: tuple[object, ...], ask: Callable[[], Observation]) -> Observation:
+    """What *ask* gives, or raises: a loop over ids must not ask, and wait, a thousand times."""
+    failure = _unread.get((id(kept), question))
+    if failure is not None:
+        raise failure
+    try:
+        return kept.get_or(question, ask)
+    except NpcLimsError as error:
+        _unread.put((id(kept), question), error)
+        raise
+
+
+def _beside(settings: Settings) -> Path | None:
+    """The tracked file of the checkout, where a folder is read."""
+    return None if settings.state is None else settings.state.parent / TRACKED_FILE
+
+
+def _version_of(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns
+
+
+@source_boundary("tracked")
+def _read_beside(path: Path) -> Observation:
+    from npc_lims.sources.tracked.parser import observe_tracked
+
+    if not path.is_file():
+        raise NoRemoteState(f"there is no {path}")
+    return observe_tracked(path)
+
+
+@source_boundary("tracked")
+def _fetch_tracked(settings: Settings) -> Observation:
+    from npc_lims.sources.tracked.parser import parse_tracked
+
+    content = fetch_file(settings, TRACKED_FILE)
+    if content is None:
+        raise NoRemoteState(f"{settings.repo} has no {TRACKED_FILE} at {settings.ref}")
+    parsed = parse_tracked(content.decode("utf-8", "replace"), TRACKED_FILE)
+    if any(problem.is_error for problem in parsed.problems):
+        raise TrackedFileError(parsed.problems)
+    return Observation(source="tracked", facts=parsed.sessions, complete=True)
+
+
+def _ask_training(settings: Settings) -> Observation:
+    from npc_lims.sources.training.workbooks import observe_training
+
+    @source_boundary("training")
+    def ask() -> Observation:
+        store = store_of(settings) if settings.training.startswith("s3://") else None
+        return observe_training(settings, store, {})
+
+    return _ask_once(_training, (*_sources_of(settings), settings.training_columns), ask)
+
+
+@source_boundary("codeocean")
+def _ask_codeocean(settings: Settings, records: Mapping[str, Record], only: Collection[str]) -> Observation:
+    # where nobody can tell whether a session is tracked, its assets tell what it is, whether it has a row or not
+    records = {
+        id_: one.model_copy(update={"training": None} if one.tracked is None else {}) for id_, one in records.items()
+    }
+    return observe_codeocean(
+        settings,
+        RememberingClient(settings),
+        lambda: RememberingStore(settings),
+        records,
+        only,
+        by_subject=len(set(map(subject_of, only))) == 1,
+    )
+
+
+@source_boundary("s3")
+def _ask_s3(settings: Settings, records: Mapping[str, Record], only: Collection[str]) -> Observation:
+    return observe_s3(settings, RememberingStore(settings), records, only)
+
+
+_LISTING: Sequence[Query] = (_ask_tracked, _ask_training)
+"""Queries of the sources that make sessions known."""
+
+
+def flags_of_all(settings: Settings, records: Mapping[str, Record]) -> Iterator[Record]:
+    """*records* with every flag looked up, each source asked once for all of them.
+
+    Raises:
+        MissingCredentials, SourceError: As `complete`.
+    """
+    observations: list[Observation] = []
+    for ask in (_ask_codeocean, _ask_s3):
+        observations.append(ask(settings, reconcile_days(records, observations), set(records)))
+    return iter(reconcile_days(records, observations).values())

@@ -1,0 +1,245 @@
+"""`get_session_info()`: one session, or all that match, from wherever state is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, overload
+
+from npc_lims.config.lazy_settings import settings_for_reading
+from npc_lims.errors import (
+    NoRemoteState,
+    NoSessionInfo,
+    NpcLimsError,
+    RemoteStateError,
+    SessionUnavailable,
+)
+from npc_lims.model.resolve_session_id import near_to, which_session
+from npc_lims.sessions.collection import Sessions
+from npc_lims.sessions.filters import SessionFilters
+from npc_lims.sessions.info import SessionInfo
+from npc_lims.state.reader import Origin, origin_of_state, read_one, read_snapshot
+
+if TYPE_CHECKING:
+    import npc_session
+
+    from npc_lims.config.settings import Settings
+    from npc_lims.model.types import At, Session
+    from npc_lims.sessions.past_info import PastSessionInfo
+    from npc_lims.state.reader import Lines
+
+__all__ = [
+    "SessionInfo",
+    "get_session_info",
+    "get_session_issues",
+    "get_session_kwargs",
+    "select_session",
+    "select_sessions",
+    "state_origin",
+]
+
+# Seconds: the snapshot that a session was not found in need not be asked for again to name those near to it.
+_JUST_READ = 60.0
+
+
+@overload
+def get_session_info(*, ttl_seconds: float | None = None, at: None = None, **filters: Any) -> Sessions[SessionInfo]: ...
+
+
+@overload
+def get_session_info(
+    session: None, ttl_seconds: float | None = None, *, at: None = None, **filters: Any
+) -> Sessions[SessionInfo]: ...
+
+
+@overload
+def get_session_info(
+    session: Session, ttl_seconds: float | None = None, *, at: None = None, **filters: Any
+) -> SessionInfo: ...
+
+
+@overload
+def get_session_info(*, ttl_seconds: float | None = None, at: At, **filters: Any) -> Sessions[PastSessionInfo]: ...
+
+
+@overload
+def get_session_info(
+    session: None, ttl_seconds: float | None = None, *, at: At, **filters: Any
+) -> Sessions[PastSessionInfo]: ...
+
+
+@overload
+def get_session_info(
+    session: Session, ttl_seconds: float | None = None, *, at: At, **filters: Any
+) -> PastSessionInfo: ...
+
+
+def get_session_info(
+    session: Session | None = None, ttl_seconds: float | None = None, *, at: At | None = None, **filters: Any
+) -> Sessions[SessionInfo] | SessionInfo:
+    """One session, or all that match the filters, the newest first.
+
+    Args:
+        session: Any id, path, asset name or record of a session. None for all sessions.
+        ttl_seconds: How old the kept copy of the state may be; by default what NPC_LIMS_TTL says.
+        at: State as it was then, see `npc_lims.state.as_of`: a date (the end of that day, UTC), a time, a tag, a
+            branch or a commit. Nothing of the past is looked up live: a status that was unknown is None.
+        **filters: Values that attributes of a session must have, of any public attribute or column:
+            `is_ephys=True`, `rig=["NP2", "NP3"]` (any of them), `issues=[]` (without issues); the rule is in
+            docs/how-to/python.md. A status that is unknown matches only None; a warning reports how many
+            sessions are left out for that. Ignored when `session` is given.
+
+    Raises:
+        NoSessionInfo: No such session, neither in state nor in the sources that could be asked.
+        SessionUnavailable: State could not be read, nor every source queried for the session; also a ValueError.
+        TypeError: A filter of another name; the message suggests the nearest ones.
+        ValueError: A filter's value that no session can have, such as `date="June"`.
+        RemoteStateError: There is no state to read and no source to ask.
+        HistoryError: There is no state at *at*. Other errors of reading the past: as `snapshot_at`.
+    """
+    settings = settings_for_reading()
+    if session is not None:
+        return select_session(settings, session, ttl_seconds, at)
+    return select_sessions(settings, filters, ttl_seconds, at)
+
+
+def select_sessions(
+    settings: Settings, filters: Mapping[str, Any] | None = None, ttl: float | None = None, at: At | None = None
+) -> Sessions[SessionInfo]:
+    """All sessions that match, under settings that somebody else has made. Raises as `get_session_info`."""
+    chosen = SessionFilters(filters or {})
+    if at is not None:
+        from npc_lims.sessions.past_info import PastSessionInfo
+        from npc_lims.state.as_of import snapshot_at
+
+        past = snapshot_at(settings, at)
+        lines = _matching(past.lines, chosen)
+        return Sessions(chosen.select(PastSessionInfo.of_commit(line, settings, past.origin) for line in lines))
+    try:
+        lines = _matching(read_snapshot(settings, ttl).lines, chosen)
+    except RemoteStateError as error:
+        return Sessions(chosen.select(_live_sessions(settings, error, chosen)))
+    return Sessions(chosen.select([SessionInfo.from_line(line, settings) for line in lines]))
+
+
+def _matching(lines: Lines, chosen: SessionFilters) -> Iterable[bytes]:
+    """Return the lines of sessions whose ids match."""
+    if not chosen.has_id_filters:
+        return lines.all
+    return [line for session_id in chosen.select_ids(lines.ids()) if (line := lines.find(session_id)) is not None]
+
+
+def _live_sessions(settings: Settings, why: NpcLimsError, chosen: SessionFilters) -> Iterable[SessionInfo]:
+    from npc_lims.sessions.live import all_sessions, flags_of_all
+    from npc_lims.state.snapshot import newest_first
+
+    records = all_sessions(settings, why)
+    if chosen.need_flags:
+        records = {record.id: record for record in flags_of_all(settings, records)}
+    found = chosen.select_ids(newest_first(records))
+    return [SessionInfo.from_record(records[session_id].as_dict(), settings) for session_id in found]
+
+
+def select_session(settings: Settings, session: Session, ttl: float | None = None, at: At | None = None) -> SessionInfo:
+    """One session, under settings that somebody else has made. Raises as `get_session_info`."""
+    session_id = which_session(session)
+    if at is not None:
+        return _past_session(settings, session_id, at)
+    unread: NpcLimsError | None = None
+    try:
+        record = read_one(settings, session_id, ttl)
+    except RemoteStateError as error:
+        record, unread = None, error
+    if record is not None:
+        return SessionInfo.from_record(record, settings)
+    from npc_lims.sessions.live import find_session, say_once
+
+    found, reasons = find_session(settings, session_id)
+    if found is not None:
+        left_out = f"; left out: {'; '.join(reasons)}" if reasons else ""
+        if unread is not None:
+            say_once(settings, f"{unread}; asking the sources instead, which is slow{left_out}")
+        elif reasons:
+            say_once(
+                settings, f"{session_id} is not in state yet, and was looked up in the sources{left_out}", session_id
+            )
+        return SessionInfo.from_record(found.as_dict(), settings)
+    if unread is not None and (reasons or not isinstance(unread, NoRemoteState)):
+        raise SessionUnavailable("; ".join([str(unread), *reasons])) from unread
+    known = [] if unread is not None else read_snapshot(settings, max(ttl or 0.0, _JUST_READ)).lines.ids()
+    raise NoSessionInfo(_not_found(session_id, known, reasons))
+
+
+def _past_session(settings: Settings, session_id: str, at: At) -> SessionInfo:
+    from npc_lims.sessions.past_info import PastSessionInfo
+    from npc_lims.state.as_of import snapshot_at
+
+    past = snapshot_at(settings, at)
+    line = past.lines.find(session_id)
+    if line is None:
+        raise NoSessionInfo(f"{past.origin}: {_not_found(session_id, past.lines.ids(), [])}")
+    return PastSessionInfo.of_commit(line, settings, past.origin)
+
+
+def _not_found(session_id: str, ids: list[str], reasons: list[str]) -> str:
+    message = f"no session {session_id}{near_to(session_id, ids)}"
+    if reasons:
+        message += f". It may be too new for state, and could not be looked up live: {'; '.join(reasons)}"
+    return message
+
+
+@overload
+def get_session_issues(session: None = None) -> dict[npc_session.SessionRecord, list[str]]: ...
+
+
+@overload
+def get_session_issues(session: Session) -> list[str]: ...
+
+
+def get_session_issues(session: Session | None = None) -> list[str] | dict[npc_session.SessionRecord, list[str]]:
+    """Issue addresses of one session (empty if it has none or is unknown), or of all that have some, by id.
+
+    Raises:
+        NoSessionInfo: *session* is not an id. Other errors: as `get_session_info`.
+    """
+    if session is None:
+        return {info.id: info.issues for info in get_session_info() if info.issues}
+    session_id = which_session(session)
+    try:
+        return get_session_info(session_id).issues
+    except NoSessionInfo:
+        return []
+
+
+@overload
+def get_session_kwargs(session: None = None) -> dict[npc_session.SessionRecord, dict[str, Any]]: ...
+
+
+@overload
+def get_session_kwargs(session: Session) -> dict[str, Any]: ...
+
+
+def get_session_kwargs(
+    session: Session | None = None,
+) -> dict[str, Any] | dict[npc_session.SessionRecord, dict[str, Any]]:
+    """Configuration of one session (empty if it has none or is unknown), or of all sessions, by id.
+
+    Raises:
+        NoSessionInfo: *session* is not an id. Other errors: as `get_session_info`.
+    """
+    if session is None:
+        return {info.id: info.session_kwargs for info in get_session_info()}
+    session_id = which_session(session)
+    try:
+        return get_session_info(session_id).session_kwargs
+    except NoSessionInfo:
+        return {}
+
+
+def state_origin() -> Origin:
+    """Where answers come from now: which folder or repository, with its commit or the age of the copy, and how long ago
+    each source was last read completely."""
+    settings = settings_for_reading()
+    try:
+        return origin_of_state(settings)
+    except RemoteStateError as error:
+        return Origin("live", f"the sources themselves ({error})")

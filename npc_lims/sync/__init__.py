@@ -1,0 +1,1 @@
+"""Query the sources, reconcile, write and publish state."""

@@ -1,0 +1,342 @@
+"""What one look at the sources saw, as a file: so that the job that looks need not be the job that writes.
+
+A file holds observations, which sessions they are about, and when they were made. It is applied to whatever
+state there is by then (`npc_lims.sync.run.apply`); applying it twice changes nothing the second time.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, Optional, Union
+
+import pydantic
+
+from npc_lims.errors import NpcLimsError, Problem, SourceError
+from npc_lims.model.observation import Facts, Found, Observation
+from npc_lims.model.record import SECTIONS, CodeOcean, S3Facts, Tracked, Training
+from npc_lims.model.scope import EVERYTHING, Scope
+from npc_lims.model.session_id import parse_session_id
+from npc_lims.utils.atomic_write import write_atomically
+from npc_lims.utils.text import single_line
+from npc_lims.utils.timestamps import is_future, utc_text
+
+__all__ = [
+    "SUFFIX",
+    "Observed",
+    "check_time",
+    "file_name",
+    "gather",
+    "read_observed",
+    "read_observed_folder",
+    "write_observed",
+]
+
+FORMAT = 1
+SUFFIX = ".observed.json"
+_FACTS: Mapping[str, type[Facts]] = {"tracked": Tracked, "training": Training, "codeocean": CodeOcean, "s3": S3Facts}
+# Sources that each shard reads whole; of the others it reads its share.
+_READ_WHOLE = ("tracked", "training")
+
+
+@dataclasses.dataclass(frozen=True)
+class Observed:
+    """One look at the sources.
+
+    Attributes:
+        observations: At most one of each source.
+        scope: Sessions that may change by it.
+        at: When it began.
+        allow_removals: The breaker is not to stop it.
+    """
+
+    observations: tuple[Observation, ...]
+    scope: Scope
+    at: datetime.datetime
+    allow_removals: bool = False
+
+    @property
+    def failures(self) -> tuple[SourceError, ...]:
+        return tuple(one.failure for one in self.observations if one.failure is not None)
+
+
+def file_name(scope: Scope) -> str:
+    """The name of a file in a folder where those of several shards meet."""
+    shards = "all" if scope.shards is None else f"{'-'.join(map(str, sorted(scope.shards)))}-of-{scope.of}"
+    return shards + SUFFIX
+
+
+def write_observed(path: Path, observed: Observed) -> None:
+    write_atomically(path, json.dumps(_as_json(observed), ensure_ascii=False, separators=(",", ":")).encode())
+
+
+def read_observed(path: Path) -> Observed:
+    """Return what `write_observed` wrote to *path*.
+
+    Raises:
+        NpcLimsError: The file is damaged, of another version, or from the future.
+    """
+    remedy = "delete it, and observe again with this version of npc_lims"
+    try:
+        data = json.loads(_read(path), object_pairs_hook=_unique)
+        if not isinstance(data, dict) or data.get("format") != FORMAT:
+            raise NpcLimsError(f"{path}: not a file of observations that this version reads; {remedy}")
+        _check_values(data)
+        observed = _from_file(_File.model_validate(data))
+    except OSError as error:
+        raise NpcLimsError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except pydantic.ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise NpcLimsError(f"{path}: damaged ({single_line(f'{where}: ' + first['msg'], 200)}); {remedy}") from None
+    except (ArithmeticError, RecursionError, ValueError) as error:
+        raise NpcLimsError(f"{path}: damaged ({single_line(error, 200)}); {remedy}") from None
+    check_time(observed.at, str(path), "delete the file, and observe again (npc-lims sync)")
+    return observed
+
+
+def _read(path: Path) -> bytes:
+    """
+    Raises:
+        ValueError: It is larger than any observations are.
+    """
+    with path.open("rb") as file:
+        if os.fstat(file.fileno()).st_size > _MAX_BYTES:
+            raise ValueError(f"larger than {_MAX_BYTES >> 20} MiB")
+        return file.read()
+
+
+def check_time(at: datetime.datetime, where: str, remedy: str = "observe again") -> None:
+    """
+    Raises:
+        NpcLimsError: What was observed at *at* is from the future: nothing newer could ever replace it.
+    """
+    if is_future(at):
+        raise NpcLimsError(
+            f"{where}: observed at {utc_text(at)}, which is more than ten minutes in the future; nothing is published. "
+            f"Correct the clock of the machine that observed, or of this one, {remedy}"
+        )
+
+
+def read_observed_folder(folder: Path) -> list[Observed]:
+    """Everything in *folder* and the folders in it, by name; the shards of one look as one (see `gather`).
+
+    Raises:
+        NpcLimsError: There is nothing, or a file is damaged.
+    """
+    paths = sorted(folder.rglob(f"*{SUFFIX}"), key=lambda path: path.name)
+    if not paths:
+        raise NpcLimsError(f"{folder}: holds no observations (*{SUFFIX}); npc-lims observe --out {folder} makes them")
+    return gather(read_observed(path) for path in paths)
+
+
+def gather(parts: Iterable[Observed]) -> list[Observed]:
+    """The same looks with the shards of each made into one, in the order in which they began."""
+    looks: dict[Any, list[Observed]] = {}
+    for number, part in enumerate(parts):
+        is_shard = part.scope.shards is not None
+        key = (part.scope.of, part.scope.sessions, part.allow_removals) if is_shard else number
+        looks.setdefault(key, []).append(part)
+    return sorted((_as_one(look) for look in looks.values()), key=lambda look: look.at)
+
+
+def _as_one(parts: Sequence[Observed]) -> Observed:
+    if len(parts) == 1:
+        return parts[0]
+    first = parts[0]
+    shards = frozenset(number for part in parts for number in part.scope.shards or ())
+    if len(shards) != sum(len(part.scope.shards or ()) for part in parts):
+        raise NpcLimsError("two files hold the observations of one shard; gather those of one run only")
+    sources = [
+        source for source in SECTIONS if any(one.source == source for part in parts for one in part.observations)
+    ]
+    return Observed(
+        observations=tuple(_merge_source(source, parts) for source in sources),
+        scope=dataclasses.replace(first.scope, shards=shards),
+        at=min(part.at for part in parts),
+        allow_removals=first.allow_removals,
+    )
+
+
+def _merge_source(source: str, parts: Sequence[Observed]) -> Observation:
+    """What all shards saw of one source: no more certain than the least certain of them."""
+    # of the sessions of its share, all: which training row is whose is decided among those of a day
+    seen = [
+        (one, dataclasses.replace(part.scope, sessions=None))
+        for part in parts
+        for one in part.observations
+        if one.source == source
+    ]
+    ones = [one for one, _ in seen]
+    has_all = len(ones) == len(parts)
+    same_version = all(one.versions == ones[0].versions and one.unchanged == ones[0].unchanged for one in ones)
+    counts: dict[str, int] = {}
+    for one in ones[:1] if source in _READ_WHOLE else ones:
+        for name, count in one.counts.items():
+            counts[name] = counts.get(name, 0) + count
+    return Observation(
+        source=source,
+        facts={id_: found for one, share in seen for id_, found in one.facts.items() if id_ in share},
+        complete=has_all and all(one.complete for one in ones),
+        unchanged=has_all and all(one.unchanged for one in ones),
+        problems=tuple(dict.fromkeys(problem for one in ones for problem in one.problems)),
+        versions=ones[0].versions if same_version else {},
+        counts=counts,
+        failure=next((one.failure for one in ones if one.failure is not None), None),
+    )
+
+
+# --- as JSON --------------------------------------------------------------------------------------
+
+
+def _as_json(observed: Observed) -> dict[str, Any]:
+    scope = observed.scope
+    return {
+        "format": FORMAT,
+        "at": observed.at.astimezone(datetime.timezone.utc).isoformat(),
+        "sessions": None if scope.sessions is None else sorted(scope.sessions),
+        "shards": None if scope.shards is None else sorted(scope.shards),
+        "of": scope.of,
+        "allow_removals": observed.allow_removals,
+        "observations": [_observation_as_json(one) for one in observed.observations],
+    }
+
+
+def _observation_as_json(one: Observation) -> dict[str, Any]:
+    return {
+        "source": one.source,
+        "facts": {id_: found if found is False else found.model_dump() for id_, found in one.facts.items()},
+        "complete": one.complete,
+        "unchanged": one.unchanged,
+        "problems": [dataclasses.asdict(problem) for problem in one.problems],
+        "versions": dict(one.versions),
+        "counts": dict(one.counts),
+        "failure": None if one.failure is None else one.failure.reason,
+    }
+
+
+_MAX_DEPTH = 64
+# Ten thousand sessions take about 30.
+_MAX_BYTES = 512 << 20
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    data = dict(pairs)
+    if len(data) != len(pairs):
+        raise ValueError("a key is there twice")
+    return data
+
+
+def _check_values(data: Any) -> None:
+    """
+    Raises:
+        ValueError: It nests too deep, or holds what no file of state can: numbers that are not finite, text that is not
+            Unicode.
+    """
+    level = [data]
+    for _ in range(_MAX_DEPTH):
+        level = [
+            value
+            for one in level
+            if isinstance(one, (dict, list))
+            for value in (one.values() if isinstance(one, dict) else one)
+        ]
+        if not level:
+            break
+    else:
+        raise ValueError(f"nested deeper than {_MAX_DEPTH} levels")
+    json.dumps(data, ensure_ascii=False, allow_nan=False).encode()
+
+
+def _check_id(text: str) -> str:
+    if len(text) > 40 or parse_session_id(text) != text:
+        raise ValueError(f"{text[:40]!r} is not a session id such as 626791_2022-08-15")
+    return text
+
+
+def _parse_at(text: object) -> datetime.datetime:
+    at = datetime.datetime.fromisoformat(text if isinstance(text, str) else "")
+    if at.tzinfo is None:
+        raise ValueError("the time has no zone")
+    at = at.astimezone(datetime.timezone.utc)
+    if at.year < 2000:
+        raise ValueError("the time is before 2000: the clock was wrong")
+    return at
+
+
+Id = Annotated[str, pydantic.AfterValidator(_check_id)]
+Number = Annotated[int, pydantic.Field(ge=0)]
+Count = Annotated[int, pydantic.Field(ge=0, le=10**12)]
+
+
+class _Strict(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(strict=True, extra="forbid")
+
+
+class _Problem(_Strict):
+    file: str
+    line: Number
+    column: Number
+    severity: Literal["error", "warning"]
+    message: str
+
+
+class _Section(_Strict):
+    """One observation."""
+
+    source: Literal["tracked", "training", "codeocean", "s3"]
+    facts: dict[Id, Union[Literal[False], dict[str, Any]]]
+    complete: bool
+    unchanged: bool
+    problems: list[_Problem]
+    versions: dict[str, str]
+    counts: dict[str, Count]
+    failure: Optional[str]
+
+
+class _File(_Strict):
+    format: Literal[1]
+    at: Annotated[datetime.datetime, pydantic.BeforeValidator(_parse_at)]
+    sessions: Optional[list[Id]]
+    shards: Optional[list[Number]]
+    of: Annotated[int, pydantic.Field(ge=1, le=9999)]
+    allow_removals: bool
+    observations: list[_Section]
+
+
+def _from_file(file: _File) -> Observed:
+    if file.shards is not None and not (file.shards and set(file.shards) <= set(range(1, file.of + 1))):
+        raise ValueError(f"there are no shards {file.shards[:5]} of {file.of}")
+    if len({section.source for section in file.observations}) != len(file.observations):
+        raise ValueError("two observations of one source")
+    scope = EVERYTHING
+    if file.sessions is not None or file.shards is not None:
+        scope = Scope(
+            None if file.sessions is None else frozenset(file.sessions),
+            None if file.shards is None else frozenset(file.shards),
+            file.of,
+        )
+    return Observed(tuple(map(_observation, file.observations)), scope, file.at, file.allow_removals)
+
+
+def _observation(section: _Section) -> Observation:
+    model = _FACTS[section.source]
+    facts: dict[str, Found] = {
+        id_: False if found is False else model.model_validate(found, strict=True)
+        for id_, found in section.facts.items()
+    }
+    failure = None if section.failure is None else SourceError(section.source, single_line(section.failure))
+    return Observation(
+        source=section.source,
+        facts=facts,
+        complete=section.complete,
+        unchanged=section.unchanged,
+        problems=tuple(Problem(**problem.model_dump()) for problem in section.problems),
+        versions=section.versions,
+        counts=section.counts,
+        failure=failure,
+    )

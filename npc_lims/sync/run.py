@@ -1,0 +1,432 @@
+"""A sync: observe the sources, reconcile with what is recorded, write what changed."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from npc_lims.clients.codeocean_assets import open_client
+from npc_lims.clients.s3 import StoreOpener
+from npc_lims.config.error_boundary import describe_unexpected, source_failure
+from npc_lims.config.settings import Settings
+from npc_lims.errors import InputFileError, NoSessionInfo, NpcLimsError, NpcLimsWarning, SourceError, StateError, notify
+from npc_lims.model.observation import Observation, failed
+from npc_lims.model.reconcile import check_breaker
+from npc_lims.model.record import SECTIONS, Record
+from npc_lims.model.recording_days import reconcile_days, report_other_rows
+from npc_lims.model.scope import Scope
+from npc_lims.sources.codeocean.query import observe_codeocean
+from npc_lims.sources.s3.query import observe_s3
+from npc_lims.sources.tracked.parser import observe_tracked
+from npc_lims.sources.training.workbooks import observe_training
+from npc_lims.state.diff import SessionChange, changes_between
+from npc_lims.state.store import Loaded, read_state, snapshot_digest, write_state
+from npc_lims.state.sync_file import SyncFile, next_sync_file, read_sync_file, write_sync_file
+from npc_lims.sync.observation_file import Observed
+
+__all__ = ["Reporter", "SilentReporter", "SyncOptions", "SyncResult", "apply", "observe", "sync"]
+
+_LISTING = ("tracked", "training")
+"""Sources that say which sessions there are."""
+
+_UNCHANGED_SINCE_OTHER = (
+    "observed as unchanged since a version that is not the recorded one: others published meanwhile, or state was "
+    "edited; observe again (npc-lims sync)"
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class SyncOptions:
+    """What a sync covers.
+
+    Attributes:
+        state: The state folder, made if it is not there.
+        tracked: The tracked sessions file.
+        sources: Sources to ask, of `model.SECTIONS`.
+        sessions: Ids that may change; None for all.
+        changed: Only sessions of which the tracked file says something else than is recorded, and those that Code
+            Ocean or S3 were never asked about.
+        shard: Number, from 1, and count: only sessions whose subjects are in that share.
+        skip_unknown: A session of *sessions* that nobody knows is left out, and no error.
+        full: Read again also what is recorded as unchanged.
+        dry_run: Write nothing.
+        allow_removals: Go on where the breaker would refuse.
+    """
+
+    state: Path
+    tracked: Path
+    sources: Sequence[str] = SECTIONS
+    sessions: Collection[str] | None = None
+    changed: bool = False
+    shard: tuple[int, int] | None = None
+    skip_unknown: bool = False
+    full: bool = False
+    dry_run: bool = False
+    allow_removals: bool = False
+
+    @property
+    def scope(self) -> Scope:
+        """The sessions that may change, as far as that is known before the tracked file is read."""
+        sessions = None if self.sessions is None else frozenset(self.sessions)
+        if self.shard is None:
+            return Scope(sessions)
+        return Scope(sessions, frozenset([self.shard[0]]), self.shard[1])
+
+
+@dataclasses.dataclass(frozen=True)
+class SyncResult:
+    """What a sync did.
+
+    Attributes:
+        before: Records by session id as they were.
+        after: Records as they are now, or would be after a dry run.
+        observed: The looks it was made of.
+        written: Files that were written or removed.
+    """
+
+    before: Mapping[str, Record]
+    after: Mapping[str, Record]
+    observed: tuple[Observed, ...]
+    written: tuple[Path, ...]
+
+    @property
+    def observations(self) -> tuple[Observation, ...]:
+        """One for each source that was asked, in each look."""
+        return tuple(observation for one in self.observed for observation in one.observations)
+
+    @property
+    def changes(self) -> list[SessionChange]:
+        return changes_between(self.before, self.after)
+
+    @property
+    def failures(self) -> tuple[SourceError, ...]:
+        return tuple(o.failure for o in self.observations if o.failure is not None)
+
+
+class Reporter(Protocol):
+    """Hears how far a sync is. Called from several threads."""
+
+    def started(self, source: str) -> None: ...
+
+    def progress(self, source: str, done: int, total: int | None) -> None: ...
+
+    def finished(self, source: str, observation: Observation) -> None: ...
+
+
+class SilentReporter:
+    def started(self, source: str) -> None:
+        """Says nothing."""
+
+    def progress(self, source: str, done: int, total: int | None) -> None:
+        """Says nothing."""
+
+    def finished(self, source: str, observation: Observation) -> None:
+        """Says nothing."""
+
+
+class _GuardedReporter:
+    """Calls another reporter until it raises: then a warning says so, and progress is not reported any more."""
+
+    def __init__(self, reporter: Reporter, settings: Settings) -> None:
+        self._reporter: Reporter = reporter
+        self._settings = settings
+
+    def started(self, source: str) -> None:
+        self._call(lambda reporter: reporter.started(source))
+
+    def progress(self, source: str, done: int, total: int | None) -> None:
+        self._call(lambda reporter: reporter.progress(source, done, total))
+
+    def finished(self, source: str, observation: Observation) -> None:
+        self._call(lambda reporter: reporter.finished(source, observation))
+
+    def _call(self, report: Callable[[Reporter], None]) -> None:
+        try:
+            report(self._reporter)
+        except BrokenPipeError:
+            raise  # nobody reads the output any more
+        except Exception as error:
+            self._reporter = SilentReporter()
+            notify(f"progress is not shown: {describe_unexpected(error, self._settings)}", NpcLimsWarning)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Recorded:
+    """A state folder as a sync finds it.
+
+    Attributes:
+        sync_file: As it is.
+        last: The same, without versions if they cannot be trusted: what was read last time may be skipped only
+            if all that was recorded of it is still there.
+    """
+
+    loaded: Loaded
+    sync_file: SyncFile
+    last: SyncFile
+
+    def versions(self, source: str) -> Mapping[str, str]:
+        """What was read of a source last time; nothing if the facts that were read then are not there any more."""
+        recorded = self.last.sources.get(source)
+        return recorded.versions if recorded is not None and self.loaded.records else {}
+
+
+def _read(folder: Path, name: str | None = None) -> _Recorded:
+    loaded = read_state(folder)
+    sync_file = read_sync_file(folder, name)
+    is_trusted = loaded.is_intact and loaded.snapshot == sync_file.snapshot
+    return _Recorded(loaded, sync_file, sync_file if is_trusted else sync_file.without_versions())
+
+
+def sync(settings: Settings, options: SyncOptions, reporter: Reporter | None = None) -> SyncResult:
+    """Run one sync: `observe`, and `apply` what was seen.
+
+    Raises:
+        StateError: The state folder is damaged; nothing was written.
+        SyncRefused: The breaker; nothing was written.
+    """
+    recorded = _read(options.state)
+    observed = _observe(settings, options, recorded, reporter or SilentReporter())
+    return _apply(options.state, recorded, [observed], dry_run=options.dry_run)
+
+
+def observe(settings: Settings, options: SyncOptions, reporter: Reporter | None = None) -> Observed:
+    """Ask each source in turn, and write nothing. One that fails gives a failed observation and stops no other.
+
+    Raises:
+        StateError: The state folder is damaged.
+        NoSessionInfo: A session of `options.sessions` is not known.
+    """
+    return _observe(settings, options, _read(options.state), reporter or SilentReporter())
+
+
+def apply(
+    state: Path,
+    observed: Sequence[Observed],
+    *,
+    tracked: Path | None = None,
+    dry_run: bool = False,
+    sync_file: str | None = None,
+) -> SyncResult:
+    """Reconcile what was seen with what the folder *state* holds, and write what changed.
+
+    The folder need not be that of the look: others may have written to it since.
+
+    Args:
+        observed: Looks at the sources, in the order in which they were made.
+        tracked: The tracked sessions file that belongs to this state. It is read again in place of what a look
+            saw of it, so that a state and the file committed with it never disagree; if it holds errors, what is
+            recorded of it stays.
+        sync_file: The name of sync.yaml in messages; its path if not given.
+
+    Raises:
+        StateError: The state folder is damaged; nothing was written.
+        SyncRefused: The breaker; nothing was written.
+    """
+    recorded = _read(state, sync_file)
+    if tracked is not None:
+        again = _ask("tracked", lambda: observe_tracked(tracked, recorded.versions("tracked")))
+        observed = [_with_observation(one, again) for one in observed]
+    return _apply(state, recorded, observed, dry_run=dry_run)
+
+
+def _with_observation(observed: Observed, new: Observation) -> Observed:
+    """*observed* with what it saw of one source replaced, if it saw anything of it."""
+    observations = tuple(new if one.source == new.source else one for one in observed.observations)
+    return dataclasses.replace(observed, observations=observations)
+
+
+def _observe(settings: Settings, options: SyncOptions, recorded: _Recorded, reporter: Reporter) -> Observed:
+    if options.changed and "tracked" not in options.sources:
+        raise NpcLimsError("--changed tells by the tracked file which sessions are meant: ask that source, too")
+    began = datetime.datetime.now(datetime.timezone.utc)
+    look = _Look(settings, options, recorded, reporter)
+    for source in SECTIONS:
+        if source in options.sources and not look.is_over:
+            look.at(source)
+    if options.sessions is not None and not options.skip_unknown:
+        # those of other shards are for the runners that have these
+        meant = [session for session in options.sessions if session in options.scope]
+        _check_known(meant, {*recorded.loaded.records, *look.known}, look.observations)
+    observations = report_other_rows(recorded.loaded.records, look.known, look.observations)
+    return Observed(observations, look.scope, began, options.allow_removals)
+
+
+class _Look:
+    """One look at the sources under way: what has been seen so far, and which sessions it is about."""
+
+    def __init__(self, settings: Settings, options: SyncOptions, recorded: _Recorded, reporter: Reporter) -> None:
+        self._settings = settings
+        self._options = options
+        self._recorded = recorded
+        self._reporter = _GuardedReporter(reporter, settings)
+        # the buckets are opened by the first source that needs them, and by none if none does
+        self._store = StoreOpener(settings)
+        self.scope = options.scope
+        self.observations: tuple[Observation, ...] = ()
+        self._reconcile()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no session is left to ask about."""
+        return self._options.changed and self.scope.sessions == frozenset()
+
+    def at(self, source: str) -> None:
+        steps = {"tracked": self._tracked, "training": self._training, "codeocean": self._codeocean, "s3": self._s3}
+        self._reporter.started(source)
+        self.observations = (*self.observations, _ask(source, steps[source], self._settings))
+        self._reconcile()
+        observation = self.observations[-1]
+        self._reporter.finished(source, observation)
+        if source == "tracked" and self._options.changed and observation.failure is None:
+            edited = _edited(self._recorded.loaded.records, observation, self.scope)
+            self.scope = dataclasses.replace(self.scope, sessions=edited)
+            self._reconcile()
+
+    def _reconcile(self) -> None:
+        before = self._recorded.loaded.records
+        self.observations, self.known = _reconcile_each(before, self.observations, self._only(), self._settings)
+
+    def _only(self) -> Scope | None:
+        return None if self.scope.is_whole else self.scope
+
+    def _tracked(self) -> Observation:
+        return observe_tracked(self._options.tracked, self._recorded.versions("tracked"), full=self._options.full)
+
+    def _training(self) -> Observation:
+        store = self._store() if self._settings.training.startswith("s3://") else None
+        versions = self._recorded.versions("training")
+        return observe_training(self._settings, store, versions, self.known, full=self._options.full)
+
+    def _codeocean(self) -> Observation:
+        return observe_codeocean(
+            self._settings,
+            open_client(self._settings),
+            self._store,
+            self.known,
+            self._only(),
+            lambda done: self._reporter.progress("codeocean", done, None),
+            full=self._options.full,
+        )
+
+    def _s3(self) -> Observation:
+        return observe_s3(
+            self._settings,
+            self._store(),
+            self.known,
+            self._only(),
+            full=self._options.full,
+            progress=lambda done, total: self._reporter.progress("s3", done, total),
+        )
+
+
+def _edited(previous: Mapping[str, Record], tracked: Observation, scope: Scope) -> frozenset[str]:
+    """Sessions of which the tracked file says something else than is recorded, or that nobody was asked about yet."""
+    after = reconcile_days(previous, [tracked], scope)
+    changed = {
+        id_
+        for id_, record in after.items()
+        if id_ not in previous
+        or (record.tracked, record.training) != (previous[id_].tracked, previous[id_].training)
+        or (record.tracked and None in (record.codeocean, record.s3))
+    }
+    return frozenset(id_ for id_ in changed | (previous.keys() - after.keys()) if id_ in scope)
+
+
+def _apply(state: Path, recorded: _Recorded, observed: Sequence[Observed], *, dry_run: bool) -> SyncResult:
+    before = recorded.loaded.records
+    seen = [_as_of(recorded, one) for one in observed]
+    after = before
+    for number, one in enumerate(seen):
+        only = None if one.scope.is_whole else one.scope
+        observations, after = _reconcile_each(after, one.observations, only)
+        seen[number] = dataclasses.replace(one, observations=observations)
+    if not any(one.allow_removals for one in seen):
+        check_breaker(before, after)
+    written = () if dry_run else _write(state, recorded, after, seen)
+    return SyncResult(before, after, tuple(seen), written)
+
+
+def _as_of(recorded: _Recorded, observed: Observed) -> Observed:
+    """A look as far as it holds for the state that is there now.
+
+    That a source is as it was when last recorded says nothing about any other record: there it was not observed, and
+    what is recorded may be outdated.
+    """
+
+    def holds(one: Observation) -> bool:
+        return bool(one.versions) and one.versions.items() <= recorded.versions(one.source).items()
+
+    observations = (
+        failed(SourceError(one.source, _UNCHANGED_SINCE_OTHER)) if one.unchanged and not holds(one) else one
+        for one in observed.observations
+    )
+    return dataclasses.replace(observed, observations=tuple(observations))
+
+
+def _ask(source: str, step: Callable[[], Observation], settings: Settings | None = None) -> Observation:
+    """Return what *step* observes. Whatever it raises is a failure of its source alone."""
+    try:
+        return step()
+    except InputFileError as error:
+        return Observation(source, problems=error.problems, failure=SourceError(source, error.summary))
+    except Exception as error:
+        return failed(source_failure(source, error, settings))
+
+
+def _reconcile_each(
+    previous: Mapping[str, Record],
+    observed: tuple[Observation, ...],
+    only: Scope | None,
+    settings: Settings | None = None,
+) -> tuple[tuple[Observation, ...], Mapping[str, Record]]:
+    """Return *observed*, and the records that are reconciled with it.
+
+    An observation with facts that cannot be reconciled, such as a start time that is none, fails its source alone.
+
+    Raises:
+        StateError: What is recorded cannot be reconciled.
+    """
+    try:
+        return observed, reconcile_days(previous, observed, only)
+    except Exception:
+        reconcilable: tuple[Observation, ...] = ()
+    try:
+        records = reconcile_days(previous, reconcilable, only)
+    except Exception as error:
+        found = describe_unexpected(error, settings)
+        raise StateError(f"what is recorded cannot be reconciled: {found}; npc-lims verify checks it") from None
+    for one in sorted(observed, key=lambda one: SECTIONS.index(one.source)):
+        try:
+            records = reconcile_days(previous, (*reconcilable, one), only)
+            reconcilable = (*reconcilable, one)
+        except Exception as error:
+            reconcilable = (*reconcilable, failed(source_failure(one.source, error, settings)))
+    return reconcilable, records
+
+
+def _check_known(sessions: Collection[str], known: Collection[str], observations: Sequence[Observation]) -> None:
+    unknown = sorted(set(sessions) - set(known))
+    if unknown:
+        failures = [one.failure for one in observations if one.failure is not None and one.source in _LISTING]
+        unread = f"; not all of these could be read: {'; '.join(map(str, failures))}" if failures else ""
+        raise NoSessionInfo(
+            f"no such session: {', '.join(unknown)}; a session is known once it is in tracked_sessions.yaml "
+            f"or in a training workbook{unread}"
+        )
+
+
+def _write(
+    state: Path, recorded: _Recorded, after: Mapping[str, Record], observed: Sequence[Observed]
+) -> tuple[Path, ...]:
+    written = write_state(state, recorded.loaded, after)
+    digest = snapshot_digest(state)
+    new = recorded.last
+    for one in observed:
+        new = next_sync_file(new, one.observations, one.at, whole=one.scope.is_whole, snapshot=digest)
+    # last of all: its ETags say that what they stand for has been written
+    if new != recorded.sync_file:
+        written.append(write_sync_file(state, new))
+    return tuple(written)

@@ -1,0 +1,215 @@
+"""What is asked to be said of a session: where each key belongs, and whether it may have its value."""
+
+from __future__ import annotations
+
+import copy
+import difflib
+import re
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from npc_lims.errors import NpcLimsError
+from npc_lims.sources.tracked.entries import Listed
+from npc_lims.sources.tracked.schema import ENTRY_KEYS, KNOWN_KWARGS, Entry, SessionKwargs
+from npc_lims.sources.tracked.yaml_nodes import Report, compose, to_plain
+from npc_lims.track.entry_spans import layout_of
+from npc_lims.track.formatting import inline
+
+__all__ = ["checked_entry", "edited_keys", "parse_assignment", "parse_issue", "parse_note", "parse_path", "where"]
+
+KWARGS = "session_kwargs"
+
+_TEXTS = frozenset(
+    name for model in (Entry, SessionKwargs) for name, field in model.model_fields.items() if field.annotation is str
+)
+"""Keys whose value is any text: what a shell hands over is meant as it stands, colons and all."""
+
+_ADDRESS = re.compile(r"https?://[^\s/]+(/\S*)?")
+
+
+# -------------------------------------------------------------------------- the command line
+
+
+def parse_assignment(assignment: str) -> tuple[str, Any]:
+    """Key and value of `KEY=VALUE`, the value as YAML.
+
+    >>> parse_assignment("probe_letters_to_skip=DE"), parse_assignment("concatenate_recordings=[a, b]")
+    (('probe_letters_to_skip', 'DE'), ('concatenate_recordings', ['a', 'b']))
+    >>> parse_assignment("notes=stopped: see #5")
+    ('notes', 'stopped: see #5')
+    """
+    key, equals, text = assignment.partition("=")
+    key, text = key.strip(), text.strip()
+    if not equals or not key:
+        raise NpcLimsError(f"--set {assignment}: write KEY=VALUE, such as probe_letters_to_skip=DE")
+    if not text:
+        raise NpcLimsError(f"--set {assignment}: no value; write one after the =, or --unset {key} to remove the key")
+    where(key)
+    report = Report("")
+    node = compose(text, report)
+    if key.rpartition(".")[2] in _TEXTS and not (text[0] in "\"'" and node is not None):
+        return key, text
+    quoted = shlex.quote(f"{key}={inline(text)}")  # for the shell, which takes quotes away
+    if node is None and not report.problems:
+        raise NpcLimsError(f"--set {assignment}: YAML reads {text!r} as a comment; quote the value: --set {quoted}")
+    value = None if node is None else to_plain(node, report)
+    if report.problems:
+        raise NpcLimsError(
+            f"--set {assignment}: no YAML value ({report.problems[0].message}); "
+            f"for a text with such characters write --set {quoted}"
+        )
+    return key, value
+
+
+def parse_path(text: str) -> str:
+    """A path as entries have it.
+
+    >>> parse_path("\\\\\\\\allen\\\\DRpilot_626791_20220815\\\\")
+    '//allen/DRpilot_626791_20220815'
+    """
+    path = text.strip().replace("\\", "/").rstrip("/")
+    if "/" not in path:
+        raise NpcLimsError(f"{text!r} is no path, since it has no slash: give that of the session's folder, whole")
+    return path
+
+
+def parse_note(text: str) -> str:
+    if not text.strip():
+        raise NpcLimsError(
+            "--note says nothing: write what a reader should know; track edit --unset notes removes notes"
+        )
+    return text
+
+
+def parse_issue(text: str) -> str:
+    """The address of an issue.
+
+    >>> parse_issue("https://github.com/owner/name/issues/1")
+    'https://github.com/owner/name/issues/1'
+    """
+    if not _ADDRESS.fullmatch(text):
+        raise NpcLimsError(f"--issue {text}: no address; give it whole, such as https://github.com/owner/name/issues/1")
+    return text
+
+
+# ------------------------------------------------------------------------------------- keys
+
+
+def where(key: str) -> tuple[str, ...]:
+    """Where a key belongs: `(key,)`, or `("session_kwargs", key)`.
+
+    >>> where("notes"), where("is_video"), where("session_kwargs.mine")
+    (('notes',), ('session_kwargs', 'is_video'), ('session_kwargs', 'mine'))
+    """
+    head, dot, name = key.partition(".")
+    if head == KWARGS and dot and name:
+        return KWARGS, name
+    if key in ENTRY_KEYS:
+        return (key,)
+    if key in KNOWN_KWARGS:
+        return KWARGS, key
+    known = tuple(dict.fromkeys((*ENTRY_KEYS, *KNOWN_KWARGS)))
+    near = difflib.get_close_matches(key, known, n=1)
+    hint = f" (did you mean {near[0]!r}?)" if near else ""
+    raise NpcLimsError(
+        f"unknown key {key!r}{hint}: the keys are {', '.join(known)}; "
+        f"for one of your own among the arguments of analysis code write {KWARGS}.{key}"
+    )
+
+
+def edited_keys(
+    keys: Mapping[str, Any],
+    put: Mapping[str, Any],
+    drop: Iterable[str] = (),
+    append: Mapping[str, Sequence[Any]] | None = None,
+) -> dict[str, Any]:
+    """What an entry that says *keys* is to say.
+
+    A key that stands at the wrong level, where it has no effect, is found there: to set it moves it.
+    """
+    new = copy.deepcopy(dict(keys))
+    for key in drop:
+        _drop(new, key)
+    for key, value in put.items():
+        if key in drop:
+            raise NpcLimsError(f"{key} is both to be set and to be removed: leave one out")
+        _put(new, key, _json(value, key))
+    for key, values in (append or {}).items():
+        place = where(key)
+        there = new.get(KWARGS, {}).get(place[1], []) if len(place) == 2 else new.get(key, [])
+        there = there if isinstance(there, list) else [there]
+        _put(new, key, [*there, *(value for value in _json(list(values), key) if value not in there)])
+    return new
+
+
+def _put(keys: dict[str, Any], key: str, value: Any) -> None:
+    place = where(key)
+    if key in ENTRY_KEYS and key in KNOWN_KWARGS and key not in keys and key in _kwargs(keys):
+        place = KWARGS, key  # perturbation_day may stand at either level: where it is, it stays
+    if len(place) == 1:
+        keys[key] = value
+        if key not in KNOWN_KWARGS:
+            _drop_from_kwargs(keys, key)
+        return
+    name = place[1]
+    if not isinstance(keys.get(KWARGS), dict):
+        keys[KWARGS] = {}
+    keys[KWARGS][name] = value
+    if name not in ENTRY_KEYS:
+        keys.pop(name, None)
+
+
+def _drop(keys: dict[str, Any], key: str) -> None:
+    in_kwargs = key.startswith(f"{KWARGS}.")
+    name = key.partition(".")[2] if in_kwargs else key
+    if name not in keys and name not in _kwargs(keys):
+        where(key)  # not there is fine, as long as it could be
+    if not in_kwargs:
+        keys.pop(name, None)
+    _drop_from_kwargs(keys, name)
+
+
+def _drop_from_kwargs(keys: dict[str, Any], name: str) -> None:
+    kwargs = _kwargs(keys)
+    if name in kwargs:
+        del kwargs[name]
+        if not kwargs:
+            del keys[KWARGS]
+
+
+def _kwargs(keys: Mapping[str, Any]) -> dict[str, Any]:
+    kwargs = keys.get(KWARGS)
+    return kwargs if isinstance(kwargs, dict) else {}
+
+
+def _json(value: Any, key: str) -> Any:
+    """*value* as lists, dicts and scalars; an error for what YAML has no plain word for."""
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, Mapping) and all(isinstance(name, str) for name in value):
+        return {name: _json(item, key) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_json(item, key) for item in value]
+    raise NpcLimsError(f"{key} cannot be {value!r}: a value is text, a number, true, false, a list or a mapping")
+
+
+# ----------------------------------------------------------------------------------- values
+
+
+def checked_entry(path: str, keys: Mapping[str, Any]) -> Listed:
+    """The session that an entry is, once the reader of the file has accepted all of it.
+
+    Raises:
+        NpcLimsError: What the reader has against it.
+    """
+    try:
+        entry = inline({path: keys} if keys else path, in_brackets=True)
+    except ValueError:
+        raise NpcLimsError(f"{path}: infinite or undefined numbers cannot be written") from None
+    layout = layout_of(f"ephys: {{x: [{entry}]}}\n", "")
+    if layout.errors():
+        raise NpcLimsError("; ".join(problem.message for problem in layout.errors()))
+    (item,) = layout.items
+    assert item.listed is not None
+    return item.listed

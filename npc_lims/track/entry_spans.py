@@ -1,0 +1,191 @@
+"""Where each entry of tracked_sessions.yaml stands in the text, and which lines are its own.
+
+An entry's own lines go from its dash to the last line of its values, and take along the comments
+right below that are indented deeper than the dash. A comment at the indentation of the dash, or
+an empty line, belongs to no entry.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from npc_lims.errors import Problem
+from npc_lims.sources.tracked.entries import Listed, read_entries
+from npc_lims.sources.tracked.parser import TrackedFile, parse_tracked
+from npc_lims.sources.tracked.yaml_nodes import ListNode, MapNode, Node, Report, ScalarNode, compose, to_plain
+from npc_lims.track.splice import Lines, indent_of, is_comment
+
+__all__ = [
+    "Item",
+    "Layout",
+    "canonical",
+    "colon_end",
+    "dash_column",
+    "is_blank",
+    "layout_of",
+    "own_end",
+    "pair_end",
+    "plain_of",
+    "same_path",
+]
+
+
+@dataclasses.dataclass(frozen=True)
+class Item:
+    """One entry as it stands in the text.
+
+    Attributes:
+        list: The list of its project.
+        node: The whole entry without its dash.
+        said: What stands below or behind the path, if anything.
+        start: Start of the first of its own lines; in a list in brackets, of its first character.
+        end: Start of the line after its own lines; in a list in brackets, the end of its last character.
+        listed: The entry as it is read. None if its path names no session.
+    """
+
+    platform: str
+    project: str
+    list: ListNode
+    node: ScalarNode | MapNode
+    path: ScalarNode
+    said: Node | None
+    start: int
+    end: int
+    listed: Listed | None
+
+    @property
+    def place(self) -> str:
+        return f"{self.platform}/{self.project}"
+
+    @property
+    def keys(self) -> dict[str, Any]:
+        """Keys and values as they are written, wrong and ignored ones too."""
+        return plain_of(self.said) if isinstance(self.said, MapNode) else {}
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """A file, read for editing.
+
+    Attributes:
+        text: The text that offsets count in: without its byte order mark, its last line ended.
+        items: Its entries in file order, repeated ones too.
+        file: Sessions and problems as every reader of the file gets them.
+        is_empty: Nothing is in it, comments apart.
+    """
+
+    name: str
+    text: str
+    lines: Lines
+    root: Node | None
+    items: tuple[Item, ...]
+    file: TrackedFile
+    is_empty: bool
+
+    def platform(self, name: str) -> tuple[ScalarNode, Node] | None:
+        return _pair(self.root, name)
+
+    def project(self, platform: str, name: str) -> tuple[ScalarNode, Node] | None:
+        found = self.platform(platform)
+        return None if found is None else _pair(found[1], name)
+
+    def of_path(self, path: str) -> tuple[Item, ...]:
+        """Its entries, of which the first counts."""
+        return tuple(item for item in self.items if same_path(item.path.text) == same_path(path))
+
+    def errors(self) -> list[Problem]:
+        return [problem for problem in self.file.problems if problem.is_error]
+
+
+def layout_of(text: str, name: str) -> Layout:
+    """*text* must end with a line break and begin with no byte order mark."""
+    report = Report(name)
+    root = compose(text, report)
+    is_empty = root is None and not report.problems
+    entries = () if root is None else read_entries(root, report, datetime.date.today())
+    listed = {id(entry.node): entry for entry in entries}
+    lines = Lines(text)
+    items = tuple(_items(root, lines, listed))
+    return Layout(name, text, lines, root, items, parse_tracked(text, name), is_empty)
+
+
+def is_blank(text: str) -> bool:
+    """Whether nothing is in a file, comments apart."""
+    report = Report("")
+    return compose(text, report) is None and not report.problems
+
+
+def _items(root: Node | None, lines: Lines, listed: dict[int, Listed]) -> Iterator[Item]:
+    for platform, projects in root.pairs if isinstance(root, MapNode) else ():
+        for project, entries in projects.pairs if isinstance(projects, MapNode) else ():
+            for node in entries.items if isinstance(entries, ListNode) else ():
+                assert isinstance(entries, ListNode)
+                path: Node = node
+                said = None
+                if isinstance(node, MapNode) and node.pairs:
+                    path, said = node.pairs[0]
+                if isinstance(path, ScalarNode) and not isinstance(node, ListNode):
+                    start, end = _own_lines(node, entries, lines)
+                    entry = listed.get(id(path))
+                    yield Item(platform.text, project.text, entries, node, path, said, start, end, entry)
+
+
+def _own_lines(node: ScalarNode | MapNode, entries: ListNode, lines: Lines) -> tuple[int, int]:
+    if entries.flow:
+        return node.start, node.end
+    dash = dash_column(entries, lines)
+    start = lines.start(node.start)
+    while start and not (lines.at(start)[:dash].strip() == "" and lines.at(start)[dash : dash + 1] == "-"):
+        start = lines.above(start)
+    return start, own_end(node.end, dash, lines)
+
+
+def dash_column(node: ListNode, lines: Lines) -> int:
+    """Indent of the dashes of a list that is written one item a line."""
+    # not where the node begins, which may be an anchor behind its key
+    line = lines.at(lines.start(node.items[0].start)) if node.items else ""
+    return indent_of(line) if line.lstrip(" ").startswith("-") else node.column - 1
+
+
+def own_end(offset: int, column: int, lines: Lines) -> int:
+    """End of the lines of what ends at *offset*: the comments right below that are indented deeper than *column*."""
+    end = lines.end(max(offset - 1, 0))
+    while end < len(lines.text) and is_comment(lines.at(end)) and indent_of(lines.at(end)) > column:
+        end = lines.end(end)
+    return end
+
+
+def pair_end(key: ScalarNode, value: Node, lines: Lines) -> int:
+    """End of the own lines of a key and its value, written by indentation."""
+    return own_end(max(key.end, value.end), key.column - 1, lines)
+
+
+def colon_end(key: ScalarNode, text: str) -> int | None:
+    """Offset after the colon of a key; None if it is written in a form that has none there."""
+    position = key.end
+    while text[position : position + 1] in (" ", "\t"):
+        position += 1
+    return position + 1 if text[position : position + 1] == ":" else None
+
+
+def _pair(node: Node | None, name: str) -> tuple[ScalarNode, Node] | None:
+    pairs = node.pairs if isinstance(node, MapNode) else []
+    return next(((key, value) for key, value in pairs if key.text == name), None)
+
+
+def plain_of(node: Node) -> Any:
+    return to_plain(node, Report(""))
+
+
+def same_path(path: str) -> str:
+    """What the ways to write a path have in common: it is a folder of a Windows share."""
+    return path.replace("\\", "/").rstrip("/").casefold()
+
+
+def canonical(value: Any) -> str:
+    """Equal for values that are the same. Unlike `==`, it tells 1 from true."""
+    return json.dumps(value, sort_keys=True)

@@ -1,0 +1,1 @@
+"""Entries planned from batch files and workbooks."""

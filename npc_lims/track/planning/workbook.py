@@ -1,0 +1,398 @@
+"""The ephys tracking workbook, in which the lab plans its sessions: read from .xlsx, or from a sheet exported as .csv.
+
+Forgiving, as with all that people type: what cannot be read is reported with sheet and row, and costs
+nothing beside it. What cannot be opened at all is a `SourceError`.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import datetime
+import io
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from npc_lims.errors import Problem, SourceError
+from npc_lims.sources.training.cells import is_blank, slug
+from npc_lims.sources.training.xlsx import MAX_FILE_SIZE, MAX_ROWS, PartError, Row, Sheet, open_xlsx
+from npc_lims.track.planning.cells import (
+    PROBES,
+    is_written,
+    parse_day,
+    parse_days,
+    parse_depth,
+    parse_experiment,
+    parse_injection,
+    parse_probes,
+    parse_subject,
+    parse_surface,
+    parse_text,
+)
+
+__all__ = ["Mouse", "PlanningWorkbook", "SessionRow", "Where", "read_planning_workbooks"]
+
+DEEP_UM = 3800
+"""Micrometres: a probe inserted further is deep."""
+
+BY_MOUSE = "by_mouse"
+BY_SESSION = "by_session"
+_SUBJECT = ("mouse", "mid", "mouse_id", "subject", "subject_id")
+_DATE = ("date", "session_date")
+_DAYS = ("days_recorded",)
+_PROBES = ("probes_in_brain", "probes")
+_SUBSTANCE = ("injection_substance",)
+_SURFACE = ("surface_channel_recording", "surface_channel_recordings")
+_REQUIRED = {BY_MOUSE: {"mouse": _SUBJECT, "days recorded": _DAYS}, BY_SESSION: {"mouse": _SUBJECT, "date": _DATE}}
+_HEADER_WITHIN = 10
+"""Rows, blank ones not counted: a title may stand above the header."""
+
+_UNIT = re.compile(r"_(um|µm|μm|microns?|mm)$")
+_EXCEL_EPOCH = datetime.datetime(1899, 12, 30)
+
+T = TypeVar("T")
+
+
+@dataclasses.dataclass(frozen=True)
+class Mouse:
+    """A row of `by_mouse`.
+
+    Attributes:
+        days: The days recorded, in order; None if they cannot be read.
+    """
+
+    subject: str
+    project: str | None
+    exp_type: str | None
+    days: tuple[datetime.date, ...] | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Where:
+    """A row of a sheet, which is `workbook.xlsx[sheet]` or an exported file."""
+
+    sheet: str
+    row: int
+
+    def __str__(self) -> str:
+        return f"{self.sheet} row {self.row}"
+
+
+@dataclasses.dataclass(frozen=True)
+class SessionRow:
+    """A row of a sheet `by_session_*`; None wherever it does not say.
+
+    Attributes:
+        recorded: Letters of the probes that were recorded.
+        is_deep: One of them was inserted further than `DEEP_UM`.
+        is_injection: A substance was injected that is no control.
+        surface: Letters of the probes whose surface channels were recorded, or whether any were.
+    """
+
+    subject: str
+    date: datetime.date
+    recorded: frozenset[str] | None
+    is_deep: bool | None
+    is_injection: bool | None
+    surface: frozenset[str] | bool | None
+    where: Where
+
+
+@dataclasses.dataclass(frozen=True)
+class PlanningWorkbook:
+    """All that was read, of one workbook or of several exported sheets.
+
+    Attributes:
+        problems: Those that are errors cost a row or a field of it.
+    """
+
+    mice: tuple[Mouse, ...]
+    sessions: tuple[SessionRow, ...]
+    problems: tuple[Problem, ...]
+
+
+def read_planning_workbooks(paths: Iterable[Path], today: datetime.date) -> PlanningWorkbook:
+    """
+    Raises:
+        SourceError: A file cannot be read, is of another kind, or has no sheet of a tracking workbook.
+    """
+    parsing = _Parsing(today)
+    paths = list(paths)
+    for path in paths:
+        content = _read(path)
+        if path.suffix.lower() in (".xlsx", ".xlsm"):
+            parsing.workbook(content, path.name)
+        elif path.suffix.lower() == ".csv":
+            parsing.exported(content, path.name)
+        else:
+            raise _failure(path.name, "is neither .xlsx nor .csv: save it as one of them")
+    if BY_MOUSE not in parsing.kinds:
+        names = ", ".join(path.name for path in paths)
+        parsing.report(names, 0, "no sheet by_mouse: it alone says ephys_day, project and experiment type", "warning")
+    return PlanningWorkbook(tuple(parsing.mice), tuple(parsing.sessions), tuple(parsing.problems))
+
+
+def _failure(name: str, reason: str) -> SourceError:
+    return SourceError("workbook", f"{name} {reason}")
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_FILE_SIZE + 1)
+    except FileNotFoundError:
+        raise SourceError("workbook", f"there is no file {path}: give the path of the workbook") from None
+    except OSError as error:
+        hint = "it is a folder" if path.is_dir() else f"{error.strerror or error}; close it if it is open in Excel"
+        raise SourceError("workbook", f"{path} cannot be read: {hint}") from error
+    if len(content) > MAX_FILE_SIZE:
+        raise _failure(path.name, f"has more than the {MAX_FILE_SIZE} bytes of any real workbook; it was not read")
+    return content
+
+
+class _Columns:
+    """Where each column is, whatever the case, spaces and units of its name."""
+
+    def __init__(self, cells: Mapping[int, Any]) -> None:
+        self.index: dict[str, int] = {}
+        self.scale: dict[str, float] = {}
+        self.twice: list[str] = []
+        for i, cell in sorted(cells.items()):
+            name = re.sub(r"_+", "_", slug(str(cell).replace("\n", " "))).strip("_")
+            unit = _UNIT.search(name)
+            name = _UNIT.sub("", name)
+            if name in self.index:
+                self.twice.append(name)
+            elif name:
+                self.index[name] = i
+                self.scale[name] = 1000 if unit and unit[1] == "mm" else 1
+
+    def find(self, names: Iterable[str]) -> str | None:
+        return next((name for name in names if name in self.index), None)
+
+    def lacks(self, kind: str) -> list[str]:
+        return [shown for shown, names in _REQUIRED[kind].items() if self.find(names) is None]
+
+
+class _Parsing:
+    """What has been gathered so far, of however many files."""
+
+    def __init__(self, today: datetime.date) -> None:
+        self.today = today
+        self.mice: list[Mouse] = []
+        self.sessions: list[SessionRow] = []
+        self.problems: list[Problem] = []
+        self.kinds: set[str] = set()
+
+    def workbook(self, content: bytes, name: str) -> None:
+        try:
+            with open_xlsx(content, name) as book:
+                sheets = [sheet for sheet in book.sheets if sheet.kind == "worksheet"]
+                if not any(_kind(sheet.title) for sheet in sheets):
+                    found = ", ".join(sheet.title for sheet in sheets) or "none"
+                    message = f"has no sheet by_mouse or by_session_* (found: {found}): is it the right one?"
+                    raise _failure(name, message)
+                for sheet in sheets:
+                    self._sheet(f"{name}[{sheet.title}]", _kind(sheet.title), sheet, book.epoch)
+        except SourceError as error:
+            raise SourceError("workbook", error.reason) from error
+
+    def _sheet(self, name: str, kind: str | None, sheet: Sheet, epoch: datetime.datetime) -> None:
+        if kind is None:
+            return
+        if sheet.is_hidden:
+            message = "sheet is hidden, and so passed over: show it in Excel if it counts, or else delete it"
+            self.report(name, 0, message, "warning")
+            return
+        try:
+            rows = self._limited(name, sheet.rows())
+        except PartError as error:
+            self.report(name, 0, f"sheet cannot be read: {error}; open and save the workbook again")
+            return
+        header = _header(rows, kind)
+        if header is None:
+            wanted = ", ".join(f"'{column}'" for column in _REQUIRED[kind])
+            found = _shown(rows[0][1]) if rows else "nothing"
+            self.report(name, rows[0][0] if rows else 0, f"needs columns {wanted}, but has {found}; sheet skipped")
+            return
+        self._rows(name, kind, header, rows, epoch)
+
+    def exported(self, content: bytes, name: str) -> None:
+        rows = self._limited(name, _csv_rows(_decode(content, name), name))
+        kinds = [kind for kind in (BY_MOUSE, BY_SESSION) if _header(rows, kind)]
+        if not kinds:
+            found = _shown(rows[0][1]) if rows else "nothing"
+            raise _failure(
+                name,
+                "is no sheet of a tracking workbook: by_mouse needs columns 'mouse' and 'days recorded', "
+                f"by_session_* 'mouse' and 'date'; found {found}",
+            )
+        header = _header(rows, kinds[0])
+        assert header is not None
+        self._rows(name, kinds[0], header, rows, _EXCEL_EPOCH)
+
+    def _rows(self, name: str, kind: str, header: Row, rows: Iterable[Row], epoch: datetime.datetime) -> None:
+        self.kinds.add(kind)
+        columns = _Columns(header[1])
+        for twice in columns.twice:
+            self.report(name, header[0], f"column {twice!r} is there twice: the first counts", "warning")
+        for line, cells in rows:
+            if line <= header[0]:
+                continue
+            row = _Cells(name, line, cells, columns, epoch, self)
+            if all(is_blank(row.cell(names)) for names in _REQUIRED[kind].values()):
+                wanted = " nor ".join(_REQUIRED[kind])
+                self.report(name, line, f"names neither {wanted}; row skipped", "warning")
+            elif kind == BY_MOUSE:
+                self._mouse(row)
+            else:
+                self._session(row)
+
+    def _mouse(self, row: _Cells) -> None:
+        subject = row.read(_SUBJECT, parse_subject)
+        if subject is None:
+            return
+        week_of = row.read(("week_of",), lambda value: _day_if_any(value, self.today, row.epoch))
+        self.mice.append(
+            Mouse(
+                subject,
+                project=row.read(("project",), parse_text),
+                exp_type=row.read(("exp_type", "experiment_type"), parse_experiment),
+                days=row.read(_DAYS, lambda value: parse_days(value, week_of, self.today, row.epoch) or ()),
+            )
+        )
+
+    def _session(self, row: _Cells) -> None:
+        subject = row.read(_SUBJECT, parse_subject)
+        date = row.read(_DATE, lambda value: parse_day(value, self.today, row.epoch))
+        if subject is None or date is None:
+            return
+        before = len(self.problems)
+        recorded = row.read(_PROBES, parse_probes)
+        depths, unreadable = self._depths(row)
+        if recorded is None:
+            placed = {letter for letter in PROBES if row.read((f"{letter.lower()}_loc",), is_written)}
+            # one cell that cannot be read leaves open whether its probe is another of them
+            if len(self.problems) == before:
+                recorded = frozenset(placed | {letter for letter, depth in depths.items() if depth > 0}) or None
+        counted = PROBES if recorded is None else recorded
+        is_deep = any(depths[letter] > DEEP_UM for letter in depths if letter in counted)
+        known = is_deep or (any(letter in counted for letter in depths) and not unreadable & set(counted))
+        self.sessions.append(
+            SessionRow(
+                subject,
+                date,
+                recorded,
+                is_deep if known else None,
+                is_injection=row.read(_SUBSTANCE, parse_injection),
+                surface=row.read(_SURFACE, parse_surface),
+                where=Where(row.name, row.line),
+            )
+        )
+
+    def _depths(self, row: _Cells) -> tuple[dict[str, float], set[str]]:
+        """Depths by letter, and the letters whose depth cannot be read."""
+        depths: dict[str, float] = {}
+        unreadable: set[str] = set()
+        for letter in PROBES:
+            column = f"{letter.lower()}_depth"
+            scale = row.columns.scale.get(column, 1)
+            before = len(self.problems)
+            depth = row.read((column,), lambda value, scale=scale: parse_depth(value, scale))  # type: ignore[misc]
+            if depth is not None:
+                depths[letter] = depth
+            elif len(self.problems) > before:
+                unreadable.add(letter)
+        return depths, unreadable
+
+    def _limited(self, name: str, rows: Iterable[Row]) -> list[Row]:
+        """The rows down to the last that is read."""
+        found: list[Row] = []
+        for line, cells in rows:
+            if line > MAX_ROWS:
+                self.report(name, line, f"rows below {MAX_ROWS} are not read: delete them")
+                break
+            found.append((line, cells))
+        return found
+
+    def report(self, name: str, line: int, message: str, severity: Any = "error", column: int = 0) -> None:
+        self.problems.append(Problem(name, line, column, severity, message))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Cells:
+    """One row, whose cells are read by the names of their columns."""
+
+    name: str
+    line: int
+    cells: Mapping[int, Any]
+    columns: _Columns
+    epoch: datetime.datetime
+    parsing: _Parsing
+
+    def cell(self, names: Iterable[str]) -> Any:
+        """What stands there; None if there is no such column."""
+        column = self.columns.find(names)
+        return None if column is None else self.cells.get(self.columns.index[column])
+
+    def read(self, names: Iterable[str], parse: Callable[[Any], T]) -> T | None:
+        """The cell's meaning; None if there is no such column, or it cannot be read (which is reported)."""
+        column = self.columns.find(names)
+        if column is None:
+            return None
+        try:
+            return parse(self.cell(names))
+        except ValueError as error:
+            index = self.columns.index[column]
+            self.parsing.report(self.name, self.line, f"{column.replace('_', ' ')}: {error}", column=index + 1)
+            return None
+
+
+def _kind(title: str) -> str | None:
+    name = slug(title)
+    return BY_MOUSE if name == BY_MOUSE else BY_SESSION if name.startswith(BY_SESSION) else None
+
+
+def _day_if_any(value: Any, today: datetime.date, epoch: datetime.datetime) -> datetime.date | None:
+    return None if parse_text(value) is None else parse_day(value, today, epoch)
+
+
+def _header(rows: Iterable[Row], kind: str) -> Row | None:
+    """The first row that has the columns without which a sheet says nothing."""
+    for row, _ in zip(rows, range(_HEADER_WITHIN)):
+        if not _Columns(row[1]).lacks(kind):
+            return row
+    return None
+
+
+def _shown(cells: Mapping[int, Any]) -> str:
+    return ", ".join(repr(str(cell).strip()) for _, cell in sorted(cells.items()))[:200]
+
+
+def _decode(content: bytes, name: str) -> str:
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise _failure(
+            name,
+            f"is not UTF-8 (byte 0x{content[error.start]:02x} in line {line}): save it as 'CSV UTF-8'",
+        ) from None
+
+
+def _csv_rows(text: str, name: str) -> Iterator[Row]:
+    """Rows that hold anything, with the line that each begins on; separated by what is most frequent in the first."""
+    first = next((line for line in text.splitlines() if line.strip()), "")
+    delimiter = max(",;\t", key=first.count)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    line = 1
+    try:
+        for cells in reader:
+            filled = {i: cell for i, cell in enumerate(cells) if not is_blank(cell)}
+            if filled:
+                yield line, filled
+            line = reader.line_num + 1
+    except csv.Error as error:
+        raise _failure(name, f"is no .csv file from line {line} on ({error}): export the sheet again") from error

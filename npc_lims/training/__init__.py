@@ -1,1 +1,0 @@
-"""Training data of all subjects: the workbooks as databases, and the repository of behavior files."""

@@ -1,0 +1,241 @@
+"""What notebooks show of sessions, and the plain rows that feed tables elsewhere."""
+
+from __future__ import annotations
+
+import copy
+import datetime
+import html.parser
+import importlib.util
+import json
+import pickle
+import sys
+from pathlib import Path
+from typing import Any
+
+import hypothesis
+import pytest
+from hypothesis import strategies
+
+import npc_lims
+from npc_lims.config.settings import load_settings
+from npc_lims.model.rows import COLUMNS, session_row
+from npc_lims.sessions.collection import Sessions
+from npc_lims.sessions.html import Places, places_of, render_session, render_sessions
+from npc_lims.sessions.info import SessionInfo
+from npc_lims.sessions.records import to_records
+from npc_lims.utils.urls import Links
+from tests.integration.world import GitHub
+
+HOSTILE = "<script>alert(1)</script> \" ' & </td>"
+PLACES = Places(Links("lab/state"), "https://lab.github.io/state")
+
+
+class Page(html.parser.HTMLParser):
+    """The elements, addresses and text of a piece of HTML; fails where elements are not closed."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.links: list[str] = []
+        self.text = ""
+        self._open: list[str] = []
+        self.feed(text)
+        self.close()
+        assert self._open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self._open.append(tag)
+        assert not any(name.startswith("on") for name, _ in attrs)
+        self.links += [value or "" for name, value in attrs if name in ("href", "src")]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if "style" not in self._open:
+            self.text += data
+
+
+@pytest.fixture
+def sessions(demo_state: Path, monkeypatch: pytest.MonkeyPatch) -> Sessions[SessionInfo]:
+    monkeypatch.setenv("NPC_LIMS_STATE", str(demo_state))
+    return npc_lims.get_session_info()
+
+
+@pytest.fixture(scope="module")
+def records(demo_state: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (demo_state / "sessions.jsonl").read_text().splitlines()]
+
+
+# --- the tuple
+
+
+def test_it_is_a_tuple_as_ever(sessions: Sessions[SessionInfo]) -> None:
+    assert isinstance(sessions, tuple)
+    assert isinstance(npc_lims.get_session_info(is_ephys=True), Sessions)
+    assert sessions == tuple(sessions)
+    assert hash(sessions) == hash(tuple(sessions))
+    first, *_, last = sessions
+    assert (sessions[0], sessions[-1]) == (first, last)
+    assert sorted(sessions, key=str)
+    assert repr(sessions[:1]) == repr((first,)), "outside of notebooks it looks like one"
+
+
+def test_a_part_of_it_is_shown_likewise(sessions: Sessions[SessionInfo]) -> None:
+    assert isinstance(sessions[:5], Sessions)
+    assert sessions[2:8:3] == (sessions[2], sessions[5])
+    assert sessions[:0]._repr_html_().count("<tr") == 0
+
+
+def test_it_travels(sessions: Sessions[SessionInfo]) -> None:
+    for arrived in (pickle.loads(pickle.dumps(sessions)), copy.copy(sessions), copy.deepcopy(sessions)):
+        assert type(arrived) is Sessions
+        assert arrived == sessions
+        assert arrived._repr_html_() == sessions._repr_html_()
+
+
+# --- what notebooks show
+
+
+def test_a_list_shows_the_first_ones_and_how_many_there_are(sessions: Sessions[SessionInfo]) -> None:
+    page = Page(sessions._repr_html_())
+    assert page.tags.count("tr") == 21
+    assert "29 sessions, 9 of which are not shown" in page.text
+    assert str(sessions[0].id) in page.text
+    assert str(sessions[20].id) not in page.text
+    assert "29 sessions" in Page(Sessions(sessions[:1] * 29)._repr_html_()).text
+    assert Page(sessions[:1]._repr_html_()).text.endswith("1 session")
+
+
+def test_a_session_shows_all_that_is_known(sessions: Sessions[SessionInfo]) -> None:
+    info = npc_lims.get_session_info("901001_2024-03-13")
+    page = Page(info._repr_html_())
+    for words in ("901001_2024-03-13", "DynamicRouting", "ephys", "NP2", "uploaded", "sorted", "surface"):
+        assert words in page.text
+    assert any("/data-assets/" in link for link in page.links)
+
+
+def test_a_session_made_by_hand_is_shown(sessions: Sessions[SessionInfo]) -> None:
+    info = sessions[0]
+    made = SessionInfo(
+        id=info.id, project=HOSTILE, is_ephys=True, is_sync=True, allen_path=info.allen_path, notes=HOSTILE
+    )
+    for shown in (made._repr_html_(), Sessions([made])._repr_html_()):
+        assert HOSTILE in Page(shown).text
+
+
+def test_to_look_asks_nobody(github: GitHub, records: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is looked up for a status that is unknown, and nothing heavy is loaded."""
+    monkeypatch.setenv("NPC_LIMS_PAGES_URL", "off")
+    unknown = copy.deepcopy(records[0])
+    unknown["status"].update(dict.fromkeys(unknown["status"]))
+    found = npc_lims.get_session_info()
+    asked = len(github.paths)
+    info = SessionInfo.from_record(unknown, load_settings())
+    for shown in (found, Sessions([info]), info):
+        assert "never observed" in shown._repr_html_() or shown is found
+    assert to_records([info])[0]["is_uploaded"] is None
+    assert len(github.paths) == asked
+    assert "pandas" not in sys.modules
+
+
+def test_published_sessions_have_their_pages(github: GitHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = npc_lims.get_session_info()
+    assert (
+        f"https://github.com/lab/state/blob/main/state/sessions/{found[0].subject}/{found[0].id}.yaml"
+        in Page(found._repr_html_()).links
+    )
+    monkeypatch.setenv("NPC_LIMS_PAGES_URL", "https://lab.github.io/state")
+    (link, *_) = Page(render_sessions([found[0].peek()], 0, places_of(load_settings()))).links
+    assert link == f"https://lab.github.io/state/session.html?id={found[0].id}"
+
+
+def test_a_folder_has_no_pages(sessions: Sessions[SessionInfo]) -> None:
+    assert not any("github.com/AllenInstitute/npc_lims/blob" in link for link in Page(sessions._repr_html_()).links)
+
+
+def test_issues_are_links_if_they_are_addresses(records: list[dict[str, Any]]) -> None:
+    record = copy.deepcopy(next(record for record in records if record["tracked"]))
+    good = "https://github.com/AllenInstitute/npc_lims/issues/12"
+    record["tracked"]["issues"] = [good, "javascript:alert(1)", f'"{HOSTILE}', "https://user@evil.example/issues/1"]
+    for shown in (render_session(record, PLACES), render_sessions([record], 0, PLACES)):
+        page = Page(shown)
+        assert good in page.links
+        assert "#12" in page.text
+        assert all(link.startswith("https://") and "evil" not in link for link in page.links)
+        assert f'"{HOSTILE}' in page.text
+
+
+@hypothesis.given(text=strategies.text(max_size=50))
+@hypothesis.example(HOSTILE)
+@hypothesis.example("\x1b[31m\x00\u202e]]>-->")
+def test_whatever_people_type_stays_text(records: list[dict[str, Any]], text: str) -> None:
+    plain = copy.deepcopy(next(record for record in records if record["tracked"] and record["training"]))
+    plain["tracked"].update(project="p", notes="n", issues=["i"], allen_path="a")
+    plain["training"].update(rig_name="r", task_version="t")
+    typed = copy.deepcopy(plain)
+    typed["tracked"].update(project=text or "p", notes=text or "n", issues=[text], allen_path=text)
+    typed["training"].update(rig_name=text or "r", task_version=text or "t")
+    typed["tracked"]["experiment_day"] = text  # of a line that no sync wrote
+    for render in (lambda one: render_session(one, PLACES), lambda one: render_sessions([one], 0, PLACES)):
+        shown = Page(render(typed))
+        wanted = [tag for tag in Page(render(plain)).tags if tag != "a"]
+        assert [tag for tag in shown.tags if tag not in ("a",)] == wanted or not text
+        assert "script" not in shown.tags
+
+
+# --- rows
+
+
+def test_records_are_the_rows_of_the_command_line(
+    sessions: Sessions[SessionInfo], records: list[dict[str, Any]]
+) -> None:
+    found = to_records()
+    assert found == [session_row(record) for record in records]
+    assert all(tuple(row) == COLUMNS for row in found)
+    assert json.loads(json.dumps(found)) == found
+    assert to_records(sessions[:3]) == found[:3]
+    assert to_records(sessions[1]) == [found[1]]
+    assert to_records(iter(sessions)) == found
+    assert to_records([]) == []
+    ephys = to_records(is_ephys=True, is_sorted=True)
+    assert ephys == [row for row in found if row["is_ephys"] and row["is_sorted"]]
+
+
+def test_records_are_the_callers_own(sessions: Sessions[SessionInfo]) -> None:
+    to_records(sessions)[0]["not_applicable"].append("x")
+    assert "x" not in to_records(sessions)[0]["not_applicable"]
+
+
+def test_filters_and_sessions_exclude_each_other(sessions: Sessions[SessionInfo]) -> None:
+    with pytest.raises(TypeError, match="give either them or sessions"):
+        to_records(sessions, is_ephys=True)
+    with pytest.raises(TypeError, match="unknown filter colour"):
+        to_records(colour="red")
+
+
+def test_every_column_is_of_one_kind(sessions: Sessions[SessionInfo]) -> None:
+    """What pandas and polars make columns of: values of one type, None for what is not known, dates that parse."""
+    found = to_records()
+    for name in COLUMNS:
+        assert len({type(row[name]) for row in found} - {type(None)}) <= 1, name
+    assert all(datetime.date.fromisoformat(row["date"]).isoformat() == row["date"] for row in found)
+
+
+@pytest.mark.skipif(
+    not all(map(importlib.util.find_spec, ("pandas", "polars"))), reason="wants pandas and polars, as nothing else does"
+)
+@pytest.mark.filterwarnings("ignore")  # theirs
+def test_pandas_and_polars_take_them(sessions: Sessions[SessionInfo]) -> None:
+    """As the docstring says."""
+    import pandas
+    import polars
+
+    frame = pandas.DataFrame(to_records()).astype({"date": "datetime64[ns]"})
+    assert list(frame.columns) == list(COLUMNS)
+    assert frame.date.dt.year.max() == 2024
+    assert frame[frame.is_ephys & frame.is_sorted].shape[0] == len(to_records(is_ephys=True, is_sorted=True))
+    table = polars.DataFrame(to_records(), infer_schema_length=None).with_columns(polars.col("date").str.to_date())
+    assert table.schema["date"] == polars.Date
+    assert table.filter(polars.col("is_sorted")).height == len(to_records(is_sorted=True))

@@ -1,0 +1,700 @@
+"""Commits and pushes that never lose: against real remotes, hooks and other publishers."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from npc_lims.errors import GitError, NpcLimsError, StateError, SyncRefused
+from npc_lims.model.observation import Observation
+from npc_lims.model.record import CodeOcean, S3Facts
+from npc_lims.model.scope import EVERYTHING
+from npc_lims.state.store import read_state, session_path
+from npc_lims.sync.observation_file import Observed, write_observed
+from npc_lims.sync.pending import held, hold, replace_older
+from tests.builders import no_assets, training
+from tests.integration.world import commit_all, run_git
+from tests.servers.fixtures import Serve
+from tests.servers.web import Request, Response, Server
+from tests.sync.repositories import (
+    NOON,
+    SESSIONS,
+    clone,
+    look,
+    make_remote,
+    push,
+    state_of,
+    subjects_of_commits,
+    tracked_look,
+    tracked_text,
+    uploaded,
+)
+
+ROOT = Path(__file__).resolve().parents[2]
+FIRST, SECOND, THIRD = SESSIONS[0], SESSIONS[1], SESSIONS[10]
+HOUR = datetime.timedelta(hours=1)
+FILE = session_path(Path("state"), FIRST).as_posix()
+
+
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_remote(tmp_path_factory.mktemp("publish"))
+
+
+@pytest.fixture
+def remote(made_once: Path, tmp_path: Path) -> Path:
+    run_git(tmp_path, "clone", "--quiet", "--bare", str(made_once), "remote.git")
+    return tmp_path / "remote.git"
+
+
+@pytest.fixture
+def checkout(remote: Path, tmp_path: Path) -> Path:
+    return clone(remote, tmp_path / "checkout")
+
+
+def add_hook(repository: Path, name: str, script: str) -> None:
+    folder = repository / ("hooks" if (repository / "HEAD").exists() else ".git/hooks")
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_bytes(f"#!/bin/sh\n{script}\n".encode())
+    (folder / name).chmod(0o755)
+
+
+def push_elsewhere(checkout: Path, other: Path) -> None:
+    """Before the next push of *checkout*, what *other* has committed is pushed; the checkout comes second."""
+    mark = checkout.parent / "pushed-elsewhere"
+    add_hook(
+        checkout,
+        "pre-push",
+        f'[ -e "{mark.as_posix()}" ] && exit 0\ntouch "{mark.as_posix()}"\n'
+        # the variables of the push under way would make it a push of this repository
+        f'unset $(git rev-parse --local-env-vars)\ncd "{other.as_posix()}" && git push --quiet origin HEAD:main',
+    )
+
+
+# --- one publisher --------------------------------------------------------------------------------
+
+
+def test_what_was_seen_is_one_commit_of_state_alone(checkout: Path, remote: Path, tmp_path: Path) -> None:
+    before = run_git(checkout, "rev-parse", "HEAD").strip()
+    (checkout / "README.md").write_text("being edited\n")
+    (checkout / "scratch.txt").write_text("mine\n")
+    run_git(checkout, "add", "scratch.txt")
+
+    done = push(checkout, look({FIRST: uploaded(FIRST)}), trailers={"Npc-Lims-Run": "https://example.org/1"})
+
+    assert run_git(remote, "rev-parse", "main", "main^").split() == [done.commit, before]
+    changed = run_git(remote, "diff", "--name-only", "main^", "main").split()
+    assert changed == ["state/sessions.jsonl", f"state/sessions/{FIRST[:6]}/{FIRST}.yaml", "state/sync.yaml"]
+    assert isinstance(state_of(remote, tmp_path / "after")[FIRST].codeocean, CodeOcean)
+    # the user's own files, and what is staged of them, are as they were
+    assert run_git(checkout, "status", "--porcelain").splitlines() == [" M README.md", "A  scratch.txt"]
+    assert run_git(checkout, "rev-parse", "HEAD").strip() == done.commit
+    assert done.attempts == 1
+
+
+def test_the_message_can_be_scanned_and_parsed(checkout: Path, remote: Path) -> None:
+    push(
+        checkout,
+        look({FIRST: uploaded(FIRST), THIRD: uploaded(THIRD)}),
+        trailers={"Npc-Lims-Run": "https://example.org/1"},
+    )
+    message = run_git(remote, "log", "-1", "--format=%B", "main")
+    assert message.splitlines()[0] == f"state: 2 uploaded ({FIRST[:6]}, {THIRD[:6]})"
+    assert FIRST in message
+    trailers = run_git(remote, "log", "-1", "--format=%(trailers:only,unfold)", "main").split("\n")
+    assert "Npc-Lims-Observed: 2024-10-01T12:00:00Z" in trailers
+    assert "Npc-Lims-Sources: codeocean" in trailers
+    assert "Npc-Lims-Sessions: 60" in trailers
+    assert "Npc-Lims-Changed: 2" in trailers
+    assert "Npc-Lims-Run: https://example.org/1" in trailers
+
+
+def test_the_same_again_is_no_commit(checkout: Path, remote: Path) -> None:
+    seen = look({FIRST: uploaded(FIRST)})
+    push(checkout, seen)
+    before = run_git(remote, "rev-parse", "main")
+    done = push(checkout, seen)
+    assert (done.commit, done.messages) == (None, ())
+    assert run_git(remote, "rev-parse", "main") == before
+
+
+def test_a_dry_run_shows_the_commit_and_pushes_nothing(checkout: Path, remote: Path) -> None:
+    before = run_git(remote, "rev-parse", "main")
+    done = push(checkout, look({FIRST: uploaded(FIRST)}), dry_run=True)
+    assert done.commit is None
+    assert done.messages[0].startswith("state: 1 uploaded")
+    assert run_git(remote, "rev-parse", "main") == before
+    assert run_git(checkout, "status", "--porcelain") == ""
+
+
+def test_commits_of_the_checkout_are_not_pushed_along(checkout: Path, remote: Path) -> None:
+    (checkout / "README.md").write_text("not for others yet\n")
+    mine = commit_all(checkout, "mine")
+    done = push(checkout, look({FIRST: uploaded(FIRST)}))
+    assert "mine" not in subjects_of_commits(remote)
+    assert run_git(checkout, "rev-parse", "HEAD").strip() == mine
+    assert any("git pull" in note for note in done.notes)
+
+
+@pytest.mark.slow
+def test_a_branch_that_is_not_there_yet_is_made(checkout: Path, remote: Path, tmp_path: Path) -> None:
+    push(checkout, look({FIRST: uploaded(FIRST)}), branch="state")
+    assert state_of(remote, tmp_path / "after", "state")[FIRST].codeocean
+    assert not state_of(remote, tmp_path / "main")[FIRST].codeocean
+    # and from then on it is added to
+    push(checkout, look({SECOND: uploaded(SECOND)}), branch="state")
+    assert len(subjects_of_commits(remote, "state")) == 3
+
+
+def test_the_first_state_of_a_repository(tmp_path: Path) -> None:
+    run_git(tmp_path, "init", "--quiet", "--bare", "--initial-branch=main", "remote.git")
+    checkout = clone(tmp_path / "remote.git", tmp_path / "checkout")
+    (checkout / "tracked_sessions.yaml").write_text(tracked_text([FIRST]))
+    commit_all(checkout, "the tracked file")
+    run_git(checkout, "push", "--quiet", "origin", "HEAD:main")
+    push(checkout, tracked_look(), branch="main")
+    assert state_of(tmp_path / "remote.git", tmp_path / "after").keys() == {FIRST}
+
+
+def test_the_tracked_file_is_read_as_it_is_on_the_branch(checkout: Path, remote: Path, tmp_path: Path) -> None:
+    other = clone(remote, tmp_path / "other")
+    (other / "tracked_sessions.yaml").write_text(tracked_text([*SESSIONS, "712345_2024-05-05"]))
+    commit_all(other, "one more session")
+    run_git(other, "push", "--quiet", "origin", "HEAD:main")
+    # what the look itself saw of it is older
+    push(checkout, tracked_look())
+    assert len(state_of(remote, tmp_path / "after")) == len(SESSIONS) + 1
+
+
+@pytest.mark.slow
+def test_a_tracked_file_with_errors_changes_nothing(checkout: Path, remote: Path, tmp_path: Path) -> None:
+    other = clone(remote, tmp_path / "other")
+    (other / "tracked_sessions.yaml").write_text("ephys: [\n")
+    commit_all(other, "oops")
+    run_git(other, "push", "--quiet", "origin", "HEAD:main")
+    done = push(
+        checkout,
+        Observed((*tracked_look().observations, *look({FIRST: uploaded(FIRST)}).observations), EVERYTHING, NOON),
+    )
+    assert [failure.source for failure in done.failures] == ["tracked"]
+    assert done.failures[0].reason.startswith("line ")
+    after = state_of(remote, tmp_path / "after")
+    assert len(after) == len(SESSIONS)
+    assert all(record.tracked for record in after.values())
+    assert after[FIRST].codeocean
+
+
+# --- others push, too -----------------------------------------------------------------------------
+
+
+def test_overtaken_it_is_done_again_on_top(checkout: Path, remote: Path, tmp_path: Path) -> None:
+    other = clone(remote, tmp_path / "other")
+    (other / "README.md").write_text("edited meanwhile\n")
+    commit_all(other, "edited meanwhile")
+    push_elsewhere(checkout, other)
+    done = push(checkout, look({FIRST: uploaded(FIRST)}))
+    assert done.attempts == 2
+    assert subjects_of_commits(remote)[:2] == [f"state: 1 uploaded ({FIRST[:6]})", "edited meanwhile"]
+    assert run_git(remote, "log", "--merges", "--format=%H", "main") == ""
+    assert run_git(checkout, "rev-parse", "HEAD").strip() == done.commit
+
+
+@pytest.mark.slow
+def test_overtaken_by_the_same_facts_nothing_is_left_to_push(checkout: Path, remote: Path, tmp_path: Path) -> None:
+    seen = look({FIRST: uploaded(FIRST)})
+    other = clone(remote, tmp_path / "other")
+    push(other, seen, branch="elsewhere")
+    run_git(other, "fetch", "--quiet", "origin", "elsewhere")
+    run_git(other, "reset", "--quiet", "--hard", "FETCH_HEAD")
+    push_elsewhere(checkout, other)
+    done = push(checkout, seen)
+    assert done.commit is None
+    assert len(subjects_of_commits(remote)) == 2
+
+
+def test_a_later_look_is_not_undone_by_an_earlier_one(checkout: Path, remote: Path, tmp_path: Path) -> None:
+    other = clone(remote, tmp_path / "other")
+    push(other, look({FIRST: uploaded(FIRST, "15-00-00")}, at=NOON + HOUR))
+    # begun before, and done after it: it saw the upload of one session, but not yet that of the other
+    push(checkout, look({FIRST: no_assets(), SECOND: uploaded(SECOND)}, {FIRST: ["a.hdf5"]}))
+    after = state_of(remote, tmp_path / "after")
+    first, second = after[FIRST], after[SECOND]
+    assert isinstance(first.codeocean, CodeOcean)
+    assert first.codeocean.raw
+    assert isinstance(first.s3, S3Facts)
+    assert first.s3.stim == ["a.hdf5"]
+    assert second.codeocean
+
+
+@pytest.mark.slow
+def test_a_later_look_replaces_an_earlier_one(checkout: Path, remote: Path, tmp_path: Path) -> None:
+    push(clone(remote, tmp_path / "other"), look({FIRST: uploaded(FIRST)}))
+    push(checkout, look({FIRST: no_assets()}, at=NOON + HOUR))
+    after = state_of(remote, tmp_path / "after")[FIRST].codeocean
+    assert isinstance(after, CodeOcean)
+    assert after.raw is False
+
+
+@pytest.mark.slow
+def test_a_later_look_counts_in_a_shallow_clone_too(checkout: Path, remote: Path, tmp_path: Path) -> None:
+    shallow = clone(remote, tmp_path / "shallow", "--depth=1")
+    for number in range(3):
+        push(checkout, look({SESSIONS[number]: uploaded(SESSIONS[number])}, at=NOON + HOUR))
+    done = push(shallow, look({FIRST: no_assets(), SESSIONS[5]: uploaded(SESSIONS[5])}))
+    assert done.commit
+    after = state_of(remote, tmp_path / "after")
+    assert after[FIRST].status["is_uploaded"] is True
+    assert after[SESSIONS[5]].status["is_uploaded"] is True
+    assert len(subjects_of_commits(remote)) == 5
+
+
+@pytest.mark.slow
+def test_eight_publishers_lose_nothing(remote: Path, tmp_path: Path) -> None:
+    """Forty looks: each uploads a session of its own, and tells of one that several share."""
+    publishers = []
+    for number in range(8):
+        checkout = clone(remote, tmp_path / f"publisher-{number}")
+        files = []
+        for turn in range(5):
+            mine, shared = SESSIONS[number * 5 + turn], SESSIONS[50 + turn]
+            # another field of it each: all of them must be there in the end
+            seen = look({mine: uploaded(mine), shared: uploaded(shared)}, {mine: [f"{number}.hdf5"]})
+            files.append(tmp_path / f"{number}-{turn}.observed.json")
+            write_observed(files[-1], seen)
+        command = [sys.executable, "-m", "tests.sync.repositories", str(checkout), *map(str, files)]
+        publishers.append(
+            subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        )
+    attempts: list[int] = []
+    for publisher in publishers:
+        out, err = publisher.communicate(timeout=150)
+        assert publisher.returncode == 0, err
+        attempts += map(int, out.split())
+    assert len(attempts) == 40
+    assert sum(attempts) > 40, "nobody was ever overtaken: this has tested nothing"
+    after = state_of(remote, tmp_path / "after")
+    for number in range(40):
+        record = after[SESSIONS[number]]
+        assert record.status["is_uploaded"] is True
+        assert isinstance(record.s3, S3Facts)
+        assert record.s3.stim == [f"{number // 5}.hdf5"]
+    assert all(after[SESSIONS[50 + turn]].status["is_uploaded"] is True for turn in range(5))
+    # each change once, in a line
+    assert len(subjects_of_commits(remote)) == 41
+    assert run_git(remote, "log", "--merges", "--format=%H", "main") == ""
+    run_git(remote, "fsck", "--strict")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
+def test_killed_at_any_instant_the_remote_is_whole(remote: Path, tmp_path: Path) -> None:
+    checkout = clone(remote, tmp_path / "checkout")
+    killed, whole_run = 0, 60.0  # the first one comes to its end, and tells how long that takes here
+    for number in range(12):
+        session = SESSIONS[number]
+        file = tmp_path / f"{number}.observed.json"
+        write_observed(file, look({session: uploaded(session)}))
+        before = run_git(remote, "rev-parse", "main").strip()
+        command = [sys.executable, "-m", "tests.sync.repositories", str(checkout), str(file)]
+        began = time.monotonic()
+        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, start_new_session=True) as publisher:
+            try:
+                publisher.wait(random.uniform(0.3, 1.0) * whole_run if number else 60.0)
+            except subprocess.TimeoutExpired:
+                os.killpg(publisher.pid, signal.SIGKILL)
+                killed += 1
+        whole_run = whole_run if number else time.monotonic() - began
+        after = run_git(remote, "rev-parse", "main").strip()
+        assert after == before or run_git(remote, "rev-parse", "main^").strip() == before
+        run_git(remote, "fsck", "--strict")
+        assert run_git(checkout, "diff", "--name-only", "--", "README.md", "tracked_sessions.yaml") == ""
+    assert killed
+    push(checkout, look({session: uploaded(session) for session in SESSIONS[:12]}))
+    records = state_of(remote, tmp_path / "after")
+    assert all(records[session].status["is_uploaded"] is True for session in SESSIONS[:12])
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the hook is a shell script")
+def test_a_publisher_in_the_same_checkout_always_finds_whole_worktrees(checkout: Path, tmp_path: Path) -> None:
+    """Git writes a HEAD of zeros while it adds a worktree. If it is killed then, every later fetch fails."""
+    log = tmp_path / "log"
+    add_hook(checkout, "reference-transaction", f"cat '{checkout}'/.git/worktrees/*/HEAD >> '{log}'")
+    assert push(checkout, look({FIRST: uploaded(FIRST)})).commit
+    heads = log.read_text().split()
+    assert heads
+    assert "0" * 40 not in heads
+
+
+@pytest.mark.parametrize(
+    "lock",
+    [
+        "index.lock",
+        "HEAD.lock",
+        "ORIG_HEAD.lock",
+        "config.lock",
+        "packed-refs.lock",
+        "refs/heads/main.lock",
+        "refs/remotes/origin/main.lock",
+        "objects/maintenance.lock",
+    ],
+)
+def test_locks_that_a_killed_git_left_keep_nothing_back(
+    lock: str, checkout: Path, remote: Path, tmp_path: Path
+) -> None:
+    (checkout / ".git" / lock).touch()
+    done = push(checkout, look({FIRST: uploaded(FIRST)}))
+    assert done.commit == run_git(remote, "rev-parse", "main").strip()
+    assert state_of(remote, tmp_path / "after")[FIRST].status["is_uploaded"] is True
+    is_behind = run_git(checkout, "rev-parse", "HEAD").strip() != done.commit
+    assert any("behind what was published" in note for note in done.notes) is is_behind
+    if is_behind:
+        assert ".lock" in done.notes[0]
+
+
+def test_the_lock_of_a_killed_fetch_into_a_shallow_clone_is_named(remote: Path, tmp_path: Path) -> None:
+    checkout = clone(remote, tmp_path / "shallow", "--depth=1")
+    (checkout / ".git" / "shallow.lock").touch()
+    with pytest.raises(GitError, match=r"shallow\.lock, or remove that file if it was killed; then publish again"):
+        push(checkout, look({FIRST: uploaded(FIRST)}))
+    assert len(subjects_of_commits(remote)) == 1
+
+
+# --- what stands in the way -----------------------------------------------------------------------
+
+
+def refusal(checkout: Path, **more: Any) -> str:
+    """What publishing says when it cannot; the checkout and its remote stay as they are."""
+    before = run_git(checkout, "status", "--porcelain"), run_git(checkout, "worktree", "list")
+    with pytest.raises(GitError) as raised:
+        push(checkout, look({FIRST: uploaded(FIRST)}), **more)
+    assert (run_git(checkout, "status", "--porcelain"), run_git(checkout, "worktree", "list")) == before
+    return str(raised.value)
+
+
+def test_a_hook_of_the_remote_that_refuses(checkout: Path, remote: Path) -> None:
+    add_hook(remote, "pre-receive", "echo 'commits on Sundays are not taken' >&2; exit 1")
+    said = refusal(checkout)
+    assert "commits on Sundays are not taken" in said
+    assert "a hook of the remote refused" in said
+
+
+def test_a_hook_of_the_checkout_that_refuses(checkout: Path) -> None:
+    add_hook(checkout, "pre-commit", "echo 'no ticket number' >&2; exit 1")
+    said = refusal(checkout)
+    assert "no ticket number" in said
+    assert "Nothing was pushed" in said
+
+
+def test_a_pre_push_hook_that_refuses(checkout: Path) -> None:
+    add_hook(checkout, "pre-push", "echo 'tests have not run' >&2; exit 1")
+    said = refusal(checkout)
+    assert "tests have not run" in said
+    assert "hook" in said
+
+
+def test_a_protected_branch(checkout: Path, remote: Path) -> None:
+    # in GitHub's words
+    add_hook(
+        remote, "pre-receive", "echo 'error: GH006: Protected branch update failed for refs/heads/main.' >&2; exit 1"
+    )
+    said = refusal(checkout)
+    assert "main is protected" in said
+    assert "GitHub App" in said
+
+
+class Refusing(Server):
+    """A git host that takes no token."""
+
+    def answer(self, request: Request) -> Response:
+        if "authorization" in request.headers:
+            return Response(403, {}, b"remote: Permission to lab/state.git denied to somebody.")
+        return Response(401, {"www-authenticate": 'Basic realm="git"'}, b"Invalid username or token.")
+
+
+def test_an_expired_token(checkout: Path, serve: Serve) -> None:
+    server = serve(Refusing())
+    secret = "ghp_5e0c1a77e5ec2e7"
+    for user in ("", f"x-access-token:{secret}@"):
+        address = server.url.replace("http://", f"http://{user}") + "/lab/state.git"
+        run_git(checkout, "remote", "set-url", "origin", address)
+        said = refusal(checkout)
+        assert "it has expired, or may not write" in said
+        assert secret not in said
+
+
+def test_a_remote_that_is_a_path_from_the_checkout(checkout: Path, remote: Path) -> None:
+    run_git(checkout, "remote", "set-url", "origin", "../remote.git")
+    assert push(checkout, look({FIRST: uploaded(FIRST)})).commit
+    assert len(subjects_of_commits(remote)) == 2
+    # nothing is left behind
+    assert run_git(checkout, "for-each-ref", "--format=%(refname)", "refs/npc-lims") == ""
+    assert len(run_git(checkout, "worktree", "list").splitlines()) == 1
+
+
+def test_a_remote_that_is_gone(checkout: Path) -> None:
+    run_git(checkout, "remote", "set-url", "origin", str(checkout / "nowhere"))
+    assert "origin could not be read" in refusal(checkout)
+    run_git(checkout, "remote", "remove", "origin")
+    assert "git remote add origin" in refusal(checkout)
+
+
+def test_a_detached_head_needs_a_branch(checkout: Path, remote: Path, tmp_path: Path) -> None:
+    run_git(checkout, "checkout", "--quiet", "--detach")
+    assert "--branch main" in refusal(checkout)
+    # which is all that it needs: so it is in Actions
+    assert push(checkout, look({FIRST: uploaded(FIRST)}), branch="main").commit
+    assert state_of(remote, tmp_path / "after")[FIRST].codeocean
+
+
+@pytest.mark.slow
+def test_a_shallow_clone_publishes(remote: Path, tmp_path: Path) -> None:
+    shallow = clone(remote, tmp_path / "shallow", "--depth=1")
+    assert push(shallow, look({FIRST: uploaded(FIRST)})).commit
+    assert len(subjects_of_commits(remote)) == 2
+    assert state_of(remote, tmp_path / "after")[FIRST].codeocean
+
+
+def test_a_tracked_file_that_is_not_committed(checkout: Path) -> None:
+    (checkout / "tracked_sessions.yaml").write_text(tracked_text(SESSIONS[:-1]))
+    said = refusal(checkout)
+    assert "tracked_sessions.yaml has changes that are not committed" in said
+    assert "then sync and publish" in said
+
+
+def test_a_merge_that_is_under_way(checkout: Path) -> None:
+    run_git(checkout, "checkout", "--quiet", "-b", "side")
+    (checkout / "README.md").write_text("one\n")
+    commit_all(checkout, "one")
+    run_git(checkout, "checkout", "--quiet", "main")
+    (checkout / "README.md").write_text("other\n")
+    commit_all(checkout, "other")
+    with pytest.raises(subprocess.CalledProcessError):
+        run_git(checkout, "merge", "side")
+    assert "a merge is under way" in refusal(checkout)
+
+
+def test_a_repository_without_a_commit_and_no_repository(tmp_path: Path) -> None:
+    run_git(tmp_path, "init", "--quiet", "new")
+    with pytest.raises(GitError, match="no commit yet"):
+        push(tmp_path / "new", look({FIRST: uploaded(FIRST)}), branch="main")
+    (tmp_path / "plain").mkdir()
+    with pytest.raises(GitError, match="not in a git checkout"):
+        push(tmp_path / "plain", look({FIRST: uploaded(FIRST)}), branch="main")
+
+
+def test_a_user_whom_git_does_not_know(checkout: Path, monkeypatch: pytest.MonkeyPatch, remote: Path) -> None:
+    run_git(checkout, "config", "--unset", "user.name")
+    run_git(checkout, "config", "--unset", "user.email")
+    monkeypatch.setenv("GIT_CONFIG_SYSTEM", os.devnull)
+    assert "git config --global user.name" in refusal(checkout)
+    # in Actions nobody has told it
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    push(checkout, look({FIRST: uploaded(FIRST)}))
+    assert run_git(remote, "log", "-1", "--format=%an %ae", "main").startswith("github-actions[bot] ")
+
+
+def test_damaged_state_on_the_branch(checkout: Path, remote: Path) -> None:
+    session_path(checkout / "state", FIRST).write_text("schema: [\n")
+    commit_all(checkout, "damage")
+    run_git(checkout, "push", "--quiet", "origin", "HEAD:main")
+    with pytest.raises(StateError, match=f"^origin/main:{FILE}: not readable as YAML"):
+        push(checkout, look({SECOND: uploaded(SECOND)}))
+    assert subjects_of_commits(remote)[0] == "damage"
+
+
+@pytest.mark.slow
+def test_the_breaker_stops_a_look_that_blanks_everything(checkout: Path, remote: Path) -> None:
+    push(checkout, look({session: uploaded(session) for session in SESSIONS}))
+    gone = Observed((Observation("codeocean", {}, complete=True),), EVERYTHING, NOON + HOUR)
+    with pytest.raises(SyncRefused, match="60"):
+        push(checkout, gone)
+    assert len(subjects_of_commits(remote)) == 2
+    allowed = Observed(gone.observations, EVERYTHING, gone.at, allow_removals=True)
+    assert push(checkout, allowed).commit
+
+
+@pytest.mark.slow
+def test_others_who_always_push_first(checkout: Path, remote: Path, tmp_path: Path) -> None:
+    other = clone(remote, tmp_path / "other")
+    add_hook(
+        checkout,
+        "pre-push",
+        f'unset $(git rev-parse --local-env-vars)\ncd "{other.as_posix()}"\n'
+        "git commit --quiet --allow-empty --message=first && git push --quiet origin HEAD:main",
+    )
+    said = refusal(checkout, attempts=3)
+    assert "others pushed first 3 times in a row" in said
+    assert "publish again" in said
+    assert subjects_of_commits(remote)[0] == "first"
+
+
+@pytest.mark.slow
+def test_a_lock_that_nobody_holds(checkout: Path, remote: Path) -> None:
+    (remote / "refs" / "heads" / "main.lock").write_text("")
+    said = refusal(checkout)
+    assert "main.lock" in said
+    assert "nobody else has pushed" in said
+
+
+def test_a_branch_that_the_remote_cannot_have(checkout: Path, remote: Path) -> None:
+    # main is a branch, so it cannot be a folder of branches
+    assert "cannot lock ref" in refusal(checkout, branch="main/state")
+    for name in ("a..b", "-x", "ma in", ""):
+        assert "not a name that a branch can have" in refusal(checkout, branch=name)
+
+
+@pytest.mark.slow
+def test_a_tag_of_the_same_name_is_another_thing(checkout: Path, remote: Path) -> None:
+    run_git(checkout, "tag", "main")
+    run_git(remote, "tag", "main")
+    done = push(checkout, look({FIRST: uploaded(FIRST)}))
+    assert done.branch == "main"
+    assert run_git(remote, "rev-parse", "refs/heads/main").strip() == done.commit
+    assert run_git(remote, "for-each-ref", "--format=%(refname)").split() == ["refs/heads/main", "refs/tags/main"]
+    assert push(checkout, look({SECOND: uploaded(SECOND)}), branch="refs/heads/main").branch == "main"
+
+
+@pytest.mark.parametrize("branch", ["v1.2", "tags/v1.2", "refs/tags/v1.2", "refs/remotes/origin/main", "@{-1}"])
+@pytest.mark.parametrize("where", ["remote", "checkout"])
+def test_a_tag_is_not_published_to(where: str, branch: str, checkout: Path, remote: Path) -> None:
+    run_git(remote if where == "remote" else checkout, "tag", "--annotate", "--message=a release", "v1.2", "HEAD")
+    run_git(checkout, "checkout", "--quiet", "-b", "mine")
+    run_git(checkout, "checkout", "--quiet", "main")
+    before = run_git(remote, "for-each-ref")
+    says = "not a name that a branch can have" if branch == "@{-1}" else "a tag, or another ref that is no branch"
+    assert f"--branch {branch}: {says}" in refusal(checkout, branch=branch)
+    assert run_git(remote, "for-each-ref") == before
+
+
+def test_a_tag_that_is_like_a_branch_to_a_pattern_is_none(checkout: Path, remote: Path) -> None:
+    run_git(remote, "tag", "x/refs/tags/v2")
+    assert push(checkout, look({FIRST: uploaded(FIRST)}), branch="v2").commit is not None
+
+
+@pytest.mark.slow
+def test_settings_of_the_users_git(checkout: Path, remote: Path) -> None:
+    for name, value in {"push.followTags": "true", "merge.autoStash": "true", "color.ui": "always"}.items():
+        run_git(checkout, "config", name, value)
+    run_git(checkout, "tag", "--annotate", "mine", "--message=not for others")
+    (checkout / "README.md").write_text("staged\n")
+    run_git(checkout, "add", "README.md")
+    push(checkout, look({FIRST: uploaded(FIRST)}))
+    assert run_git(remote, "tag") == ""
+    assert run_git(checkout, "status", "--porcelain").splitlines() == ["M  README.md"]
+
+
+@pytest.mark.slow
+def test_a_hook_that_adds_files_is_refused(checkout: Path, remote: Path) -> None:
+    add_hook(checkout, "pre-commit", "echo mine > added.txt; git add added.txt")
+    assert "added added.txt to the commit" in refusal(checkout)
+    assert len(subjects_of_commits(remote)) == 1
+
+
+# --- what is committed is verified ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("script", "says"),
+    [
+        (f"echo '# mine' >> {FILE}; git add {FILE}", f"{FILE}: does not say what the snapshot says"),
+        (f"git rm --quiet --force {FILE}", f"{FILE}: in the snapshot, but there is no such file"),
+        ("echo nonsense >> state/sync.yaml; git add state", "state/sync.yaml: damaged"),
+        (
+            f"sed -i.bak s/ecephys_/other_/ {FILE} && git add {FILE}",
+            f"{FILE}: does not say what the snapshot says",
+        ),
+        ("printf '{}' >> state/sessions.jsonl; git add state", "state/sessions.jsonl"),
+    ],
+)
+def test_a_commit_that_would_not_verify_is_not_pushed(script: str, says: str, checkout: Path, remote: Path) -> None:
+    add_hook(checkout, "pre-commit", script)
+    before = run_git(remote, "rev-parse", "main")
+    for dry_run in (True, False):
+        with pytest.raises(StateError) as raised:
+            push(checkout, look({FIRST: uploaded(FIRST)}), dry_run=dry_run)
+        assert says in str(raised.value)
+        assert "Nothing was pushed" in str(raised.value)
+    assert run_git(remote, "rev-parse", "main") == before
+    assert run_git(checkout, "worktree", "list").count("\n") == 1
+
+
+def test_a_filter_of_git_changes_nothing_that_is_published(checkout: Path, remote: Path) -> None:
+    """A commit is read as git has it: the files on disk look as they should."""
+    (checkout / ".git" / "info" / "attributes").write_text("state/sessions/** filter=rename\n")
+    run_git(checkout, "config", "filter.rename.clean", "sed s/ecephys_/other_/")
+    run_git(checkout, "config", "filter.rename.smudge", "sed s/other_/ecephys_/")
+    with pytest.raises(StateError, match="would not verify: state"):
+        push(checkout, look({FIRST: uploaded(FIRST)}))
+    assert len(subjects_of_commits(remote)) == 1
+
+
+def test_a_sparse_checkout_publishes_no_half_of_the_state(checkout: Path, remote: Path, tmp_path: Path) -> None:
+    run_git(checkout, "sparse-checkout", "set", "--no-cone", "/*", f"!/state/sessions/{FIRST[:6]}")
+    assert push(checkout, look({SECOND: uploaded(SECOND)})).commit
+    records = state_of(remote, tmp_path / "after")
+    assert records.keys() == set(SESSIONS)
+    assert records[SECOND].codeocean
+    assert not (checkout / FILE).exists()
+
+
+def test_rules_of_what_git_ignores_keep_nothing_back(checkout: Path, remote: Path, tmp_path: Path) -> None:
+    new = session_path(Path("state"), "999999_2024-01-01").as_posix()
+    (checkout / ".git" / "info" / "exclude").write_text("*.yaml\n*.jsonl\n")
+    seen = Observation("training", {"999999_2024-01-01": training()})
+    push(checkout, Observed((seen,), EVERYTHING, NOON))
+    assert new in run_git(remote, "ls-tree", "-r", "--name-only", "main").splitlines()
+    assert state_of(remote, tmp_path / "after")["999999_2024-01-01"].training
+
+
+# --- looks that wait ------------------------------------------------------------------------------
+
+
+def test_looks_wait_in_the_checkout_until_they_are_published(checkout: Path) -> None:
+    state = checkout / "state"
+    later = look({FIRST: uploaded(FIRST)}, at=NOON + HOUR)
+    hold(state, later)
+    hold(state, look({SECOND: uploaded(SECOND)}))
+    assert [one.observed.at for one in held(state)] == [NOON, NOON + HOUR]
+    assert run_git(checkout, "status", "--porcelain", "--ignored") == ""
+
+
+@pytest.mark.slow
+def test_a_whole_look_takes_the_place_of_those_that_wait(checkout: Path) -> None:
+    state = checkout / "state"
+    hold(state, look({FIRST: uploaded(FIRST)}))
+    whole = Observed(
+        tuple(Observation(source) for source in ("tracked", "training", "codeocean", "s3")), EVERYTHING, NOON
+    )
+    replace_older(hold(state, whole))
+    assert [one.observed.scope for one in held(state)] == [EVERYTHING]
+
+
+def test_a_look_at_what_is_unchanged_leaves_those_that_saw_the_change(checkout: Path) -> None:
+    state = checkout / "state"
+    hold(state, look({FIRST: uploaded(FIRST)}))
+    seen = (Observation("tracked", unchanged=True), *map(Observation, ("training", "codeocean", "s3")))
+    replace_older(hold(state, Observed(seen, EVERYTHING, NOON + HOUR)))
+    assert [one.observed.at for one in held(state)] == [NOON, NOON + HOUR]
+
+
+def test_outside_of_git_nothing_waits(tmp_path: Path) -> None:
+    with pytest.raises(GitError, match="not in a git checkout"):
+        hold(tmp_path / "state", look({FIRST: uploaded(FIRST)}))
+    with pytest.raises(NpcLimsError, match="not in a git checkout"):
+        held(tmp_path / "state")
+
+
+@pytest.mark.slow
+def test_state_as_published_is_what_the_checkout_then_holds(checkout: Path) -> None:
+    push(checkout, look({FIRST: uploaded(FIRST)}))
+    assert read_state(checkout / "state").records[FIRST].status["is_uploaded"] is True
+    assert run_git(checkout, "status", "--porcelain") == ""
