@@ -25,9 +25,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from playwright.sync_api import Browser, CDPSession, sync_playwright
 
 from npc_lims.config.settings import Settings
-from npc_lims.site.build import SiteOptions, build_site
+from npc_lims.dashboard.site.build import SiteOptions, build_site
 from tests.browser.chrome import INSTALL, arguments, find_chrome
-from tests.site.lab import NOW, write_lab
+from tests.dashboard.site.lab import NOW, write_lab
 
 WORK = 1_000.0
 """Milliseconds of main-thread work that a first view may take."""

@@ -20,10 +20,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from playwright.sync_api import Browser, sync_playwright
 
 from npc_lims.config.settings import Settings
-from npc_lims.site.build import SiteOptions, build_site
-from npc_lims.site.serve import SiteServer
+from npc_lims.dashboard.site.build import SiteOptions, build_site
+from npc_lims.dashboard.site.serve import SiteServer
 from tests.browser.chrome import INSTALL, arguments, find_chrome
-from tests.site.lab import write_lab
+from tests.dashboard.site.lab import write_lab
 
 PICTURES_FOLDER = Path(__file__).resolve().parent.parent / "docs" / "images"
 REPOSITORY = "AllenInstitute/npc_lims"

@@ -103,7 +103,7 @@ def _state(settings: Settings) -> str:
 def _last_sync(settings: Settings) -> str:
     """Whether every source answered completely; a SourceError says which did not, and since when."""
     from npc_lims.cli.home_facts import recorded_sync
-    from npc_lims.overview.ages import source_ages
+    from npc_lims.dashboard.ages import source_ages
     from npc_lims.state.reader import origin_of_state
 
     sync_file = recorded_sync(settings, origin_of_state(settings))

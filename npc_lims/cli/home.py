@@ -18,8 +18,8 @@ from npc_lims.state.sync_times import describe_age
 
 if TYPE_CHECKING:
     from npc_lims.cli.home_facts import Home
-    from npc_lims.overview.ages import SourceAge
-    from npc_lims.overview.attention import Matter
+    from npc_lims.dashboard.ages import SourceAge
+    from npc_lims.dashboard.attention import Matter
 
 __all__ = ["print_home", "show_home"]
 

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, Optional
 
 from npc_lims.cli.places import checkout
 from npc_lims.config.environment import TRACKED_FILE
+from npc_lims.dashboard.ages import SourceAge, source_ages
+from npc_lims.dashboard.attention import Matter, matters
+from npc_lims.dashboard.stalls import STEPS
+from npc_lims.dashboard.totals import LABELS, Step, Totals, count_sessions, funnel
 from npc_lims.errors import NpcLimsError, RemoteStateError, StateError
-from npc_lims.overview.ages import SourceAge, source_ages
-from npc_lims.overview.attention import Matter, matters
-from npc_lims.overview.stalls import STEPS
-from npc_lims.overview.totals import LABELS, Step, Totals, count_sessions, funnel
 from npc_lims.state.reader import Origin, origin_of_state, read_snapshot, sync_copy
 from npc_lims.state.snapshot import parse_line
 from npc_lims.state.sync_file import SyncFile, parse_sync_file, read_sync_file

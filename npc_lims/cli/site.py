@@ -19,7 +19,7 @@ from npc_lims.cli.places import checkout
 from npc_lims.errors import NpcLimsError
 
 if TYPE_CHECKING:
-    from npc_lims.site.build import Built, Progress
+    from npc_lims.dashboard.site.build import Built, Progress
 
 __all__ = ["site_app"]
 
@@ -88,7 +88,7 @@ def serve_command(
       npc-lims site serve --open
       npc-lims site serve public --port 8001
     """
-    from npc_lims.site.folder import is_site
+    from npc_lims.dashboard.site.folder import is_site
 
     with contextlib.ExitStack() as stack:
         if site is None:
@@ -107,7 +107,7 @@ def _build(
     out: Path, state: Optional[Path], no_history: bool, repository: Optional[str], base_url: Optional[str]
 ) -> Built:
     from npc_lims.config.settings import load_settings
-    from npc_lims.site.build import SiteOptions, build_site
+    from npc_lims.dashboard.site.build import SiteOptions, build_site
     from npc_lims.utils.urls import web_address
 
     settings = load_settings()
@@ -137,7 +137,7 @@ def _tell(built: Built) -> None:
 
 
 def _serve(site: Path, port: int, open_: bool) -> None:
-    from npc_lims.site.serve import SiteServer
+    from npc_lims.dashboard.site.serve import SiteServer
 
     try:
         server = SiteServer(site, port)

@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from npc_lims.site.serve import SiteServer
+from npc_lims.dashboard.site.serve import SiteServer
 from tests.browser.chrome import INSTALL, arguments, find_chrome
-from tests.site.conftest import build, demo_repository  # noqa: F401
-from tests.site.lab import write_lab
+from tests.dashboard.site.conftest import build, demo_repository  # noqa: F401
+from tests.dashboard.site.lab import write_lab
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page

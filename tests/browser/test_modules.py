@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from npc_lims.overview.totals import STATUS_FLAGS
+from npc_lims.dashboard.totals import STATUS_FLAGS
 from tests.browser.conftest import Site, Visitor
 
 if TYPE_CHECKING:

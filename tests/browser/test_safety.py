@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.browser.conftest import Site, Visitor, addresses, drawn, served, until
-from tests.site.conftest import build
+from tests.dashboard.site.conftest import build
 
 HOSTILE = '</script><script>alert(1)</script><img src="https://evil.example/x" onerror=alert(2)>{{7*7}}\u2028\u202e'
 BAD_ADDRESS = "javascript:alert(3)"

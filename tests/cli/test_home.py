@@ -17,8 +17,8 @@ from rich.console import Console
 from npc_lims.cli.home import print_home
 from npc_lims.cli.home_facts import Home, Suggestion, gather
 from npc_lims.config.settings import load_settings
-from npc_lims.overview.attention import Item, Matter
-from npc_lims.overview.totals import Totals
+from npc_lims.dashboard.attention import Item, Matter
+from npc_lims.dashboard.totals import Totals
 from npc_lims.state.freshness import sync_copy_path
 from npc_lims.state.reader import Origin
 from npc_lims.state.remote import cached_snapshot_path

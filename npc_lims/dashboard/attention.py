@@ -11,10 +11,10 @@ import datetime
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from npc_lims.dashboard.ages import source_ages
+from npc_lims.dashboard.losses import LOOK_BACK, Past
+from npc_lims.dashboard.stalls import Stall, Waiting, find_stalls
 from npc_lims.model.session_id import split_session_id
-from npc_lims.overview.ages import source_ages
-from npc_lims.overview.past import LOOK_BACK, Past
-from npc_lims.overview.stalls import Stall, Waiting, find_stalls
 from npc_lims.state.diff_format import counted
 from npc_lims.state.snapshot import newest_first
 from npc_lims.state.sync_times import STALE_AFTER

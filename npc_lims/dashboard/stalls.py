@@ -13,8 +13,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from npc_lims.dashboard.totals import LABELS, is_recording
 from npc_lims.model.session_id import split_session_id
-from npc_lims.overview.totals import LABELS, is_recording
 from npc_lims.utils.moments import midnight_of, moment_of
 
 __all__ = [

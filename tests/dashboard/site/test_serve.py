@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from npc_lims.site.serve import SiteServer
+from npc_lims.dashboard.site.serve import SiteServer
 
 SCRIPT = b"export const answer = 42;\n" * 100
 

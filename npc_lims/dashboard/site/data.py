@@ -10,11 +10,11 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from npc_lims.dashboard.ages import source_ages
+from npc_lims.dashboard.attention import Matter
+from npc_lims.dashboard.totals import LABELS, STATUS_FLAGS, count_sessions, funnel, months, status_symbol
 from npc_lims.model.record import SECTIONS
 from npc_lims.model.rows import allen_path_of, platform_of, project_of
-from npc_lims.overview.ages import source_ages
-from npc_lims.overview.attention import Matter
-from npc_lims.overview.totals import LABELS, STATUS_FLAGS, count_sessions, funnel, months, status_symbol
 from npc_lims.state.sync_times import STALE_AFTER
 from npc_lims.utils.urls import Links, web_address
 

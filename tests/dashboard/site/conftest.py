@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from npc_lims.config.settings import Settings
-from npc_lims.site.build import Built, SiteOptions, build_site
+from npc_lims.dashboard.site.build import Built, SiteOptions, build_site
 from npc_lims.state.sync_file import read_sync_file
 from npc_lims.utils.timestamps import utc_time
+from tests.dashboard.site.lab import NOW
 from tests.integration.world import commit_all
-from tests.site.lab import NOW
 
 
 def build(state: Path, out: Path, **options: Any) -> Built:

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from npc_lims.dashboard.stalls import LEAST_EXAMPLES, PATIENCE, STEPS, Stall, find_stalls
+from npc_lims.dashboard.totals import STATUS_FLAGS
 from npc_lims.model.record import Record
-from npc_lims.overview.stalls import LEAST_EXAMPLES, PATIENCE, STEPS, Stall, find_stalls
-from npc_lims.overview.totals import STATUS_FLAGS
 from npc_lims.processing.pipelines_schema import FACTS
 from tests.builders import RAW_NAME, asset, listing, no_assets, nothing_on_s3, record, tracked
 from tests.strategies import recorded

@@ -16,21 +16,21 @@ import jsonschema
 import pytest
 
 from npc_lims.config.settings import Settings
+from npc_lims.dashboard.site.build import SiteOptions, build_site
+from npc_lims.dashboard.totals import STATUS_FLAGS
 from npc_lims.errors import NpcLimsError, StateError
 from npc_lims.model.record import Record
 from npc_lims.model.rows import session_row
-from npc_lims.overview.totals import STATUS_FLAGS
 from npc_lims.processing.runs import Run
 from npc_lims.processing.runs_file import write_runs
-from npc_lims.site.build import SiteOptions, build_site
 from npc_lims.state.snapshot import SNAPSHOT, make_line, parse_line, split_lines
 from tests.builders import SESSION, asset, no_assets, record, tracked, training
+from tests.dashboard.site.conftest import build
+from tests.dashboard.site.formats import OVERVIEW, SESSIONS, SUBJECT
+from tests.dashboard.site.lab import AWKWARD, NOW, write_lab
 from tests.integration.world import run_git
-from tests.site.conftest import build
-from tests.site.formats import OVERVIEW, SESSIONS, SUBJECT
-from tests.site.lab import AWKWARD, NOW, write_lab
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 REAL = ROOT.parent / "shared" / "real" / "tracked_sessions.yaml"
 
 
@@ -260,7 +260,7 @@ def test_hostile_values_stay_text(tmp_path: Path) -> None:
 def test_pages_hold_nothing_of_state(demo_site: Path) -> None:
     """So that no value can ever become markup: they are the same for every state."""
     for page in demo_site.glob("*.html"):
-        assert page.read_bytes() == (ROOT / "npc_lims/site/static" / page.name).read_bytes()
+        assert page.read_bytes() == (ROOT / "npc_lims/dashboard/site/static" / page.name).read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -355,7 +355,8 @@ def test_a_wheel_has_the_pages_and_they_come_out_of_a_zip(demo_state: Path, tmp_
     code = (
         "import sys, datetime, pathlib; sys.path.insert(0, sys.argv[1])\n"
         "import npc_lims; assert '.whl' in npc_lims.__file__, npc_lims.__file__\n"
-        "from npc_lims.site.build import SiteOptions, build_site; from npc_lims.config.settings import Settings\n"
+        "from npc_lims.dashboard.site.build import SiteOptions, build_site\n"
+        "from npc_lims.config.settings import Settings\n"
         "state, out, now = pathlib.Path(sys.argv[2]), pathlib.Path(sys.argv[3]), sys.argv[4]\n"
         "build_site(Settings(), SiteOptions(out, state), datetime.datetime.fromisoformat(now))\n"
     )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from npc_lims.dashboard.totals import FUNNEL, STATUS_FLAGS
 from npc_lims.model.session_id import ID_PATTERN
-from npc_lims.overview.totals import FUNNEL, STATUS_FLAGS
 from npc_lims.state.diff import GROUPS
 
 Schema = dict[str, Any]

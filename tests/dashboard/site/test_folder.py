@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from npc_lims.dashboard.site.folder import MARKS, is_site, replaced
 from npc_lims.errors import NpcLimsError
-from npc_lims.site.folder import MARKS, is_site, replaced
 
 
 def write_site(folder: Path, text: str = "old") -> Path:

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from npc_lims.dashboard.attention import Matter, matters
 from npc_lims.errors import Problem
 from npc_lims.history.transitions import Transition
 from npc_lims.model.record import SECTIONS, Record
-from npc_lims.overview.attention import Matter, matters
 from npc_lims.processing.runs import Run
 from npc_lims.state.sync_file import Failure, SourceSync, SyncFile
 from tests.builders import (
@@ -28,7 +28,7 @@ from tests.builders import (
     tracked,
     training,
 )
-from tests.overview.made import happened
+from tests.dashboard.made import happened
 from tests.strategies import recorded
 
 NOW = datetime.datetime(2026, 11, 23, 12, tzinfo=datetime.timezone.utc)

@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any, Callable, Optional
 
 import npc_lims
 from npc_lims.config.environment import TRACKED_FILE
+from npc_lims.dashboard.attention import matters
+from npc_lims.dashboard.site import data
+from npc_lims.dashboard.site.folder import replaced
+from npc_lims.dashboard.site.gather import Checkout, Known, gather
 from npc_lims.errors import NpcLimsError
 from npc_lims.history.atom_feed import ENTRIES, FEED, render_feed
 from npc_lims.history.walk import read_history
 from npc_lims.model.session_id import subject_of
-from npc_lims.overview.attention import matters
-from npc_lims.site import data
-from npc_lims.site.folder import replaced
-from npc_lims.site.gather import Checkout, Known, gather
 from npc_lims.state.snapshot import SNAPSHOT
 from npc_lims.state.sync_file import SYNC_FILE
 from npc_lims.utils.timestamps import utc_text
@@ -233,7 +233,7 @@ def _write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 def _copy_static(folder: Path, base_url: str | None) -> None:
     """The pages to the top, where their addresses are short; what they load below `static/`."""
-    source = importlib.resources.files("npc_lims.site").joinpath("static")
+    source = importlib.resources.files("npc_lims.dashboard.site").joinpath("static")
     for name, content in _files(source, ""):
         path = folder / name if name.endswith(".html") and "/" not in name else folder / "static" / name
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -8,9 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npc_lims.model.record import Record
-from npc_lims.model.rows import FLAG_NAMES
-from npc_lims.overview.totals import (
+from npc_lims.dashboard.totals import (
     FUNNEL,
     LABELS,
     STATUS_FLAGS,
@@ -20,6 +18,8 @@ from npc_lims.overview.totals import (
     months,
     status_symbol,
 )
+from npc_lims.model.record import Record
+from npc_lims.model.rows import FLAG_NAMES
 from tests.builders import SECOND, asset, listing, no_assets, nothing_on_s3, record, tracked, training
 from tests.strategies import recorded
 

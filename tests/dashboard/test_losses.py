@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npc_lims.overview.past import Loss, Past
+from npc_lims.dashboard.losses import Loss, Past
 from tests.builders import SECOND, SESSION
-from tests.overview.made import ABSENT, happened
+from tests.dashboard.made import ABSENT, happened
 
 NOW = datetime.datetime(2026, 11, 23, 12, tzinfo=datetime.timezone.utc)
 

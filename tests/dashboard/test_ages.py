@@ -6,7 +6,7 @@ import datetime
 
 import pytest
 
-from npc_lims.overview.ages import source_ages
+from npc_lims.dashboard.ages import source_ages
 from npc_lims.state.sync_file import Failure, SourceSync, SyncFile
 
 NOW = datetime.datetime(2026, 11, 23, 12, tzinfo=datetime.timezone.utc)

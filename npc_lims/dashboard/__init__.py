@@ -1,0 +1,1 @@
+"""Totals, items that need attention, and the site."""

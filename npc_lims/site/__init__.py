@@ -1,1 +1,0 @@
-"""The site: a folder of static files made from state and its history."""
