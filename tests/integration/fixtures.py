@@ -18,9 +18,9 @@ from tests.servers.s3 import SeaweedS3
 
 
 @pytest.fixture(scope="session")
-def running_cloud(services_parsed_once: None) -> Iterator[Cloud]:
-    """Its own S3 service: that of the fixture `s3` is emptied by the tests that use it."""
-    with SeaweedS3() as s3, Cloud(s3).running() as cloud:
+def running_cloud(s3_server: SeaweedS3) -> Iterator[Cloud]:
+    """Both services; the one of S3 is that of the fixture `s3`, so each test loads what it needs."""
+    with Cloud(s3_server).running() as cloud:
         yield cloud
 
 

@@ -50,6 +50,7 @@ class Cloud:
         self.codeocean = CodeOceanServer([], token=TOKEN)
         self.codeocean_proxy = FaultyProxy("")
         self._objects: dict[str, bytes] = {}
+        self._clearings = -1
         self._client = s3.client()
 
     @contextlib.contextmanager
@@ -67,7 +68,10 @@ class Cloud:
         self.forget_requests()
 
     def put_objects(self, wanted: Mapping[str, bytes]) -> None:
-        """Hold these objects (`<bucket>/<key>`) and no others."""
+        """Hold these objects (`<bucket>/<key>`) and no others, whoever has used the S3 service in between."""
+        if self._clearings != self.s3.clearings:
+            self.s3.clear()
+            self._clearings, self._objects = self.s3.clearings, {}
         new = {name: content for name, content in wanted.items() if self._objects.get(name) != content}
         empty: dict[str, list[str]] = {}
         for name, content in new.items():

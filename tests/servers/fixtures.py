@@ -49,6 +49,12 @@ def hub(serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
         assert_published_schema(made.api.exchanges)
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that empty the S3 service come last: filling it with the demo's world again takes a second."""
+    items.sort(key=lambda item: "s3" in getattr(item, "fixturenames", ()))
+
+
 @pytest.fixture(scope="session")
 def services_parsed_once() -> Iterator[None]:
     """botocore parses megabytes of JSON for each session of boto3, which is most of what a client costs: here it
@@ -68,7 +74,7 @@ def services_parsed_once() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def s3_server(services_parsed_once: None) -> Iterator[SeaweedS3]:
-    """One S3 service for all tests; a test that looks at whole buckets takes `s3` instead."""
+    """One S3 service for all tests of a worker; they take `s3`, or `cloud`."""
     with SeaweedS3() as server:
         yield server
 

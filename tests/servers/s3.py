@@ -60,6 +60,8 @@ class SeaweedS3:
 
     def __init__(self) -> None:
         self.endpoint = ""
+        self.clearings = 0
+        """How often everything was deleted: whoever has put objects there can tell that they are gone."""
         self._process: subprocess.Popen[bytes] | None = None
         self._folder: Path | None = None
         self._ports: dict[str, int] = {}
@@ -157,6 +159,7 @@ class SeaweedS3:
                 # Unlike AWS, SeaweedFS deletes a bucket that holds objects.
                 self._client.delete_bucket(Bucket=bucket["Name"])
             self._buckets.clear()
+            self.clearings += 1
 
     def _ensure(self, bucket: str) -> None:
         with self._lock:
