@@ -1,16 +1,17 @@
-"""AWS credentials: a pair of which half is missing is refused, and secrets that boto3 finds are redacted."""
+"""AWS credentials: found within a deadline, refused if half of a pair is missing, redacted from messages."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Callable
 
 from npc_lims.errors import MissingCredentials
+from npc_lims.utils.deadline import DeadlineExceeded, call_within
 from npc_lims.utils.redaction import register_secret
 
 if TYPE_CHECKING:
     from npc_lims.config.settings import Settings
 
-__all__ = ["check_keys", "register_credentials", "register_session_token", "retrieval_failure"]
+__all__ = ["Credentials", "check_keys", "register_session_token", "retrieval_failure"]
 
 
 def check_keys(settings: Settings) -> None:
@@ -31,30 +32,45 @@ def check_keys(settings: Settings) -> None:
         )
 
 
-def register_credentials(session: Any) -> None:
-    """Have the secrets that boto3 found redacted, such as those of a profile.
+class Credentials:
+    """The credentials that boto3 finds, each retrieval of them within *deadline* seconds.
 
     Raises:
         MissingCredentials: The profile has an empty key id or secret, or what it names gives no credentials.
         BotoCoreError: It cannot be used otherwise.
     """
-    from botocore.credentials import RefreshableCredentials
-    from botocore.exceptions import BotoCoreError
 
-    try:
-        found = session.get_credentials()
-    except BotoCoreError:
-        raise
-    except Exception as error:  # whatever botocore meets in the output of a program, or the answer of a server
-        is_file = isinstance(error, OSError) and error.filename is not None
-        raise retrieval_failure(str(error) if is_file else type(error).__name__) from None
-    if found is None or isinstance(found, RefreshableCredentials):
-        return  # those are known as soon as they are sent
-    for name, value in (("aws_access_key_id", found.access_key), ("aws_secret_access_key", found.secret_key)):
-        if not value:
-            raise MissingCredentials(f"{name} is empty in ~/.aws (profile {session.profile_name}): set it")
-    register_secret(found.secret_key)
-    register_secret(found.token)
+    def __init__(self, session: Any, deadline: float) -> None:
+        from botocore.credentials import RefreshableCredentials
+        from botocore.exceptions import BotoCoreError
+
+        self._deadline = deadline
+        try:
+            found = self._within_deadline(session.get_credentials)
+        except (BotoCoreError, MissingCredentials):
+            raise
+        except Exception as error:  # whatever botocore meets in the output of a program, or the answer of a server
+            is_file = isinstance(error, OSError) and error.filename is not None
+            raise retrieval_failure(str(error) if is_file else type(error).__name__) from None
+        self._refreshable = found if isinstance(found, RefreshableCredentials) else None
+        if found is None or self._refreshable:
+            return  # the latter are redacted as soon as they are sent
+        for name, value in (("aws_access_key_id", found.access_key), ("aws_secret_access_key", found.secret_key)):
+            if not value:
+                raise MissingCredentials(f"{name} is empty in ~/.aws (profile {session.profile_name}): set it")
+        register_secret(found.secret_key)
+        register_secret(found.token)
+
+    def refresh(self) -> None:
+        """Renew credentials that expire soon: botocore would, without a deadline, when it signs a request."""
+        if self._refreshable is not None and self._refreshable.refresh_needed():
+            self._within_deadline(self._refreshable.get_frozen_credentials)
+
+    def _within_deadline(self, retrieve: Callable[[], Any]) -> Any:
+        try:
+            return call_within(self._deadline, retrieve)
+        except DeadlineExceeded:
+            raise retrieval_failure(f"no answer within {self._deadline:g} s") from None
 
 
 def retrieval_failure(reason: str) -> MissingCredentials:

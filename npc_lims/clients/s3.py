@@ -6,6 +6,7 @@ on `DIR/s3/<bucket>/<key>`. This is the only module that imports boto3.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import os
@@ -14,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from npc_lims.clients.aws_credentials import check_keys, register_credentials, register_session_token, retrieval_failure
+from npc_lims.clients.aws_credentials import Credentials, check_keys, register_session_token, retrieval_failure
 from npc_lims.clients.s3_pages import ListingCheck, check_answer
 from npc_lims.config.environment import in_github_actions
 from npc_lims.errors import MissingCredentials, NpcLimsError, SourceError
@@ -54,7 +55,7 @@ class ObjectStore(Protocol):
         """What stands directly below *prefix* (which ends with a slash, or is empty)."""
 
     def list_all(self, bucket: str, prefix: str) -> Iterator[ObjectInfo]:
-        """Every object whose key begins with *prefix*, in key order."""
+        """Yield every object whose key begins with *prefix*, in key order."""
 
     def has_any(self, bucket: str, prefix: str) -> bool:
         """Whether any key begins with *prefix*: one small request, to see whether it may be read at all."""
@@ -104,6 +105,10 @@ def open_store(settings: Settings) -> ObjectStore:
     return S3Store(settings)
 
 
+# A request that is answered at all, and a program that gives credentials, may take as many time-outs as this.
+_DEADLINE_FACTOR = 4
+
+
 class S3Store:
     """S3, or any server that speaks its language (`AWS_ENDPOINT_URL`).
 
@@ -111,17 +116,22 @@ class S3Store:
     """
 
     def __init__(self, settings: Settings) -> None:
-        import boto3
-        import botocore.config
-
         check_keys(settings)
         with _S3Errors("S3"):
-            self._client: Any = self._open(boto3, botocore.config, settings)
+            self._client: Any = self._open(settings)
 
-    @staticmethod
-    def _open(boto3: Any, config: Any, settings: Settings) -> Any:
+    def _open(self, settings: Settings) -> Any:
+        import boto3
+        import botocore.config
+        import botocore.session
+
+        from npc_lims.clients.s3_transport import Transport
+
+        deadline = _DEADLINE_FACTOR * settings.timeout
         has_keys = settings.aws_access_key_id is not None
+        core = botocore.session.Session()
         session = boto3.Session(
+            botocore_session=core,
             aws_access_key_id=_plain(settings.aws_access_key_id),
             aws_secret_access_key=_plain(settings.aws_secret_access_key),
             # one that is left over from other keys would replace those of ~/.aws
@@ -129,11 +139,11 @@ class S3Store:
             region_name=settings.aws_default_region,
             profile_name=settings.aws_profile,
         )
-        register_credentials(session)
-        client = session.client(
+        self._credentials = Credentials(session, deadline)
+        client: Any = session.client(
             "s3",
             endpoint_url=settings.aws_endpoint_url,
-            config=config.Config(
+            config=botocore.config.Config(
                 retries={"mode": "standard", "total_max_attempts": settings.attempts},
                 connect_timeout=settings.timeout,
                 read_timeout=settings.timeout,
@@ -144,7 +154,20 @@ class S3Store:
         client.meta.events.register("before-call.s3.HeadBucket", _without_redirects)
         client.meta.events.register("before-send.s3", register_session_token)
         client.meta.events.register("after-call.s3", check_answer)
+        self._transport = Transport(
+            client.meta.endpoint_url,
+            timeout=settings.timeout,
+            deadline=deadline,
+            ca_bundle=core.get_config_variable("ca_bundle"),
+            connections=settings.s3_workers,
+        )
+        client.meta.events.register("before-send.s3", self._transport)
         return client
+
+    def _send(self, operation: str, **parameters: Any) -> dict[str, Any]:
+        self._credentials.refresh()
+        answer: dict[str, Any] = getattr(self._client, operation)(**parameters)
+        return answer
 
     def list_folder(self, bucket: str, prefix: str) -> Folder:
         folders: list[str] = []
@@ -177,14 +200,14 @@ class S3Store:
 
     def _page(self, bucket: str, prefix: str, **request: Any) -> dict[str, Any]:
         with _S3Errors(f"s3://{bucket}/{prefix}") as missing:
-            page: dict[str, Any] = self._client.list_objects_v2(Bucket=bucket, Prefix=prefix, **request)
+            page = self._send("list_objects_v2", Bucket=bucket, Prefix=prefix, **request)
         if missing:
             raise _no_listing(bucket, prefix)
         return page
 
     def head(self, bucket: str, key: str) -> ObjectInfo | None:
         with _S3Errors(f"s3://{bucket}/{key}") as missing:
-            answer = self._client.head_object(Bucket=bucket, Key=key)
+            answer = self._send("head_object", Bucket=bucket, Key=key)
         if missing:
             return None
         name = f"s3://{bucket}/{key}"
@@ -196,10 +219,9 @@ class S3Store:
 
     def read(self, bucket: str, key: str, limit: int) -> bytes | None:
         with _S3Errors(f"s3://{bucket}/{key}") as missing:
-            answer = self._client.get_object(Bucket=bucket, Key=key)
+            answer = self._send("get_object", Bucket=bucket, Key=key)
             _always_sent(answer, "ETag", f"s3://{bucket}/{key}")
-            # read one byte past the limit: Content-Length is the server's claim, not a fact
-            content: bytes = answer["Body"].read(limit + 1)
+            content = self._transport.bounded(lambda: _read_up_to(answer["Body"], limit), f"s3://{bucket}/{key}")
             declared = int(_always_sent(answer, "ContentLength", f"s3://{bucket}/{key}"))
         if missing:
             return None
@@ -212,7 +234,7 @@ class S3Store:
     def write(self, bucket: str, key: str, content: bytes) -> None:
         name = f"s3://{bucket}/{key}"
         with _S3Errors(name, "write") as missing:
-            _always_sent(self._client.put_object(Bucket=bucket, Key=key, Body=content), "ETag", name)
+            _always_sent(self._send("put_object", Bucket=bucket, Key=key, Body=content), "ETag", name)
         if missing:
             raise SourceError("s3", f"{name}: there is nothing that could hold it: check the bucket settings")
 
@@ -306,6 +328,13 @@ def _unless_missing(error: OSError) -> None:
     """What `os.walk` would step over: a folder that may not be read is not an empty one."""
     if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
         raise error
+
+
+def _read_up_to(body: Any, limit: int) -> bytes:
+    """Return one byte past the limit of what is longer: Content-Length is the server's claim, not a fact."""
+    with contextlib.closing(body):
+        content: bytes = body.read(limit + 1)
+    return content
 
 
 def _check_size(name: str, size: int, limit: int) -> None:

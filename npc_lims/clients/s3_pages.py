@@ -15,7 +15,9 @@ from npc_lims.utils.text import single_line
 
 __all__ = ["ListingCheck", "check_answer"]
 
-# Of 1,000 keys each: no folder that is listed comes near five million objects.
+# Of 1,000 names each: a folder with more entries is none of a session.
+_MAX_FOLDER_PAGES = 100
+# The bound of last resort: who lists everything below a prefix knows how much to expect.
 _MAX_PAGES = 5_000
 # S3 sends a page without keys where many keys in a row were deleted, but not page after page.
 _MAX_EMPTY_PAGES = 100
@@ -116,7 +118,8 @@ class ListingCheck:
         self._seen.update(names)
         if len(self._seen) != before + len(names):
             raise self._inconsistent("the listing repeats keys")
-        if self._pages > _MAX_PAGES or self._empty_pages > _MAX_EMPTY_PAGES:
+        max_pages = _MAX_FOLDER_PAGES if self._delimiter else _MAX_PAGES
+        if self._pages > max_pages or self._empty_pages > _MAX_EMPTY_PAGES:
             raise self._inconsistent(f"the listing does not end (page {self._pages})")
 
     def _next_token(self, page: Mapping[str, Any]) -> str | None:

@@ -7,6 +7,7 @@ one, and only again when the raw asset has changed.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 import re
 from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
@@ -44,6 +45,10 @@ _SUBJECTS_BY_ONE = 20
 # Recordings are two or three folders deep.
 _MAX_DEPTH = 10
 _KEYS_OF_A_PAGE = 1000
+
+# No shared repository has so many objects for each recorded session, beside those of a hundred pages.
+_OBJECTS_PER_SESSION = 500
+_MORE_OBJECTS = 100_000
 
 Progress = Callable[[int, int], None]
 T = TypeVar("T")
@@ -104,10 +109,11 @@ def observe_s3(
             future.add_done_callback(lambda _: progress(next(done), len(jobs)))
             return future
 
+        files = functools.partial(_list_files, store, subjects, _MORE_OBJECTS + _OBJECTS_PER_SESSION * len(records))
         repositories: dict[str, Future[Any]] = {
-            "stim": submit(_list_stim, store, settings.stim_root, subjects),
-            "ibl": submit(_list_ibl, store, settings.ibl_root, subjects),
-            "tissuecyte": submit(_list_tissuecyte, store, settings.tissuecyte_root, subjects),
+            "stim": submit(_list_stim, files(settings.stim_root)),
+            "ibl": submit(_list_ibl, files(settings.ibl_root)),
+            "tissuecyte": submit(_list_tissuecyte, files(settings.tissuecyte_root)),
             "parquet": submit(_list_cache, store, settings.parquet_root, "session/"),
             "nwb": submit(_list_cache, store, settings.nwb_root, ""),
         }
@@ -314,10 +320,10 @@ def tissuecyte_files_of_day(names: Iterable[str], day: int) -> list[str]:
 # --- the shared repositories, each as names by session id, day or subject -------------------------
 
 
-def _list_stim(store: ObjectStore, root: str, subjects: Sequence[str] | None) -> dict[str, list[str]]:
+def _list_stim(files: Iterable[tuple[Sequence[str], ObjectInfo]]) -> dict[str, list[str]]:
     """Non-empty stimulus files by day: `<root>/<subject>/<task>_<subject>_<yyyymmdd>_<hhmmss>.hdf5`."""
     found: dict[str, list[str]] = {}
-    for parts, item in _list_files(store, root, subjects):
+    for parts, item in files:
         match = _STIM_FILE.match(parts[-1])
         if match and len(parts) == 2 and item.size > 0:
             date = match["date"]
@@ -325,19 +331,19 @@ def _list_stim(store: ObjectStore, root: str, subjects: Sequence[str] | None) ->
     return found
 
 
-def _list_ibl(store: ObjectStore, root: str, subjects: Sequence[str] | None) -> dict[str, set[tuple[str, str]]]:
+def _list_ibl(files: Iterable[tuple[Sequence[str], ObjectInfo]]) -> dict[str, set[tuple[str, str]]]:
     """Folder and probe of annotations by day: `<root>/<subject>/*<date>*/<probe>/ccf_channel_results.json`."""
     found: dict[str, set[tuple[str, str]]] = {}
-    for parts, _ in _list_files(store, root, subjects):
+    for parts, _ in files:
         if len(parts) == 4 and parts[3] == "ccf_channel_results.json" and (match := _ANY_DATE.search(parts[1])):
             found.setdefault(f"{parts[0]}_{match['date']}", set()).add((parts[1], parts[2]))
     return found
 
 
-def _list_tissuecyte(store: ObjectStore, root: str, subjects: Sequence[str] | None) -> dict[str, list[str]]:
+def _list_tissuecyte(files: Iterable[tuple[Sequence[str], ObjectInfo]]) -> dict[str, list[str]]:
     """Files by subject: `<root>/<subject>/Probe_<probe><day>_channels_<subject>_warped_processed_new_sorting.csv`."""
     found: dict[str, list[str]] = {}
-    for parts, _ in _list_files(store, root, subjects):
+    for parts, _ in files:
         match = _TISSUECYTE_FILE.match(parts[-1])
         if match and len(parts) == 2 and match["subject"] == parts[0]:
             found.setdefault(parts[0], []).append(parts[-1])
@@ -358,12 +364,21 @@ def _list_cache(store: ObjectStore, root: str, folder: str) -> dict[str, list[st
 
 
 def _list_files(
-    store: ObjectStore, root: str, subjects: Sequence[str] | None
+    store: ObjectStore, subjects: Sequence[str] | None, most: int, root: str
 ) -> Iterator[tuple[Sequence[str], ObjectInfo]]:
-    """Every file below *root*, its path in parts; only the folders of *subjects* where these are given."""
+    """Yield every file below *root*, its path in parts; only of the folders of *subjects* where these are given.
+
+    Raises:
+        SourceError: A listing failed, or there are more than *most* files.
+    """
     bucket, prefix = split_s3_uri(root)
+    count = 0
     for below in [""] if subjects is None else [f"{subject}/" for subject in subjects]:
         for item in store.list_all(bucket, f"{prefix}/{below}"):
+            count += 1
+            if count > most:
+                found = f"{root} has more than {most:,} objects, more than the known sessions account for"
+                raise SourceError(SOURCE, f"{found}; check the bucket settings and AWS_ENDPOINT_URL")
             yield item.key[len(prefix) + 1 :].split("/"), item
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -432,6 +433,23 @@ def test_a_repository_that_fails_is_unknown_there_only(world: World, field: str,
     assert seen.failure is not None
     assert "access denied" in seen.failure.reason
     assert seen.counts == {}
+
+
+def test_a_repository_of_far_more_files_than_sessions_is_unknown(world: World) -> None:
+    """A listing that never ends is given up by what is recorded, not by what a server sends."""
+
+    class Endless(Watched):
+        def list_all(self, bucket: str, prefix: str) -> Iterator[ObjectInfo]:
+            if "ibl-gui-output" not in prefix:
+                return super().list_all(bucket, prefix)
+            return (ObjectInfo(f"{prefix}{number}", 1, "") for number in itertools.count())
+
+    seen = world.look(record(codeocean=False), store=Endless(world.store()))
+    facts = seen.facts[SESSION]
+    assert isinstance(facts, S3Facts)
+    assert (facts.ibl_annotations, facts.stim) == (None, [])
+    assert seen.failure is not None
+    assert "ibl-gui-output has more than 100,500 objects, more than the known" in seen.failure.reason
 
 
 def test_a_raw_folder_that_fails_is_unknown_there_only(world: World) -> None:
