@@ -124,9 +124,9 @@ def runs_command(
 
 
 def _offer(name: str, known: Iterable[str]) -> str:
-    from npc_lims.processing.pipelines_entries import nearest
+    from npc_lims.utils.suggestions import suggestion
 
-    return nearest(name, known)
+    return suggestion(name, known)
 
 
 # --- as JSON and CSV ------------------------------------------------------------------------------

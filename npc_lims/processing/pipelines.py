@@ -13,10 +13,19 @@ from typing import Literal
 from npc_lims.errors import PipelinesError, Problem, SelectionError
 from npc_lims.model.data_asset import SEARCHED_NAMES
 from npc_lims.model.record import PROCESSES
-from npc_lims.processing.pipelines_entries import Listed, nearest, node_at, read_entries
-from npc_lims.processing.pipelines_schema import FACTS, FLAGS, FOLDER_NAME, Result
+from npc_lims.processing.pipelines_schema import (
+    FACTS,
+    FLAGS,
+    FOLDER_NAME,
+    PATTERNS,
+    PROCESS_NAME,
+    ProcessEntry,
+    ResultAsset,
+)
 from npc_lims.processing.templates import fill, names_in
-from npc_lims.sources.tracked.yaml_nodes import Report, ScalarNode, compose
+from npc_lims.sources.tracked.yaml_nodes import MapNode, Node, Report, ScalarNode, compose, kind, shorten, to_plain
+from npc_lims.sources.yaml_validation import node_at, read_edited_text, validate
+from npc_lims.utils.suggestions import suggestion
 
 __all__ = [
     "ASSET_NAMES",
@@ -131,7 +140,9 @@ def read_pipelines(path: Path | str) -> dict[str, Process]:
     Raises:
         PipelinesError: The file cannot be read, or holds errors; all of them are in it.
     """
-    processes, problems = parse_pipelines(_read_text(Path(path), str(path)), str(path))
+    missing = f"{PIPELINES_FILE} says what is run, see docs/processing.md"
+    text = read_edited_text(path, PipelinesError, max_bytes=MAX_BYTES, missing=missing, content="a list of processes")
+    processes, problems = parse_pipelines(text, str(path))
     if any(problem.is_error for problem in problems):
         raise PipelinesError(problems)
     return processes
@@ -150,17 +161,18 @@ def parse_pipelines(text: str, file: str = PIPELINES_FILE) -> tuple[dict[str, Pr
         if not report.problems:
             report.add(1, 1, "error", "the file is empty: write 'processes:' and the processes below it")
         return {}, report.problems
-    listed = read_entries(root, report)
-    every = {one.name.text: one for one in listed}
-    for one in listed:
+    parsed = _read_processes(root, report)
+    every = {one.name.text: one for one in parsed}
+    for one in parsed:
         _check_choice(one, report)
         _check_flags(one, report)
         _check_input(one, every, report)
         _check_folders(one, report)
-        _check_parameters(one, report)
+        for name, template in one.entry.parameters.items():
+            _check_template(template, PARAMETER_NAMES, node_at(one.node, ["parameters", name]), report)
         _check_asset(one, report)
-    _report_circles(listed, every, report)
-    _report_collisions(listed, report)
+    _report_circles(parsed, every, report)
+    _report_collisions(parsed, report)
     return {name: _process(one, every) for name, one in every.items()}, report.problems
 
 
@@ -172,41 +184,83 @@ def choose_processes(every: Mapping[str, Process], names: Sequence[str] | None) 
     """
     for name in names or ():
         if name not in every:
-            raise SelectionError(f"no such process: {name}{nearest(name, every)}; there are {', '.join(every)}")
+            raise SelectionError(f"no such process: {name}{suggestion(name, every)}; there are {', '.join(every)}")
     return [every[name] for name in dict.fromkeys(names)] if names else list(every.values())
 
 
-def _read_text(path: Path, name: str) -> str:
-    def unreadable(message: str, line: int = 0, column: int = 0) -> PipelinesError:
-        return PipelinesError([Problem(name, line, column, "error", message)])
+# --- entries --------------------------------------------------------------------------------------
 
-    try:
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
-    except FileNotFoundError:
-        raise unreadable(f"there is no such file: {PIPELINES_FILE} says what is run, see docs/processing.md") from None
-    except OSError as error:
-        if path.is_dir():
-            raise unreadable("a folder: give the path of the file in it") from None
-        raise unreadable(f"cannot be read: {error.strerror or error}") from error
-    if len(content) > MAX_BYTES:
-        raise unreadable(f"larger than {MAX_BYTES // 10**6} MB: this cannot be a list of processes")
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        before = error.object[: error.start]
-        column = len(before[before.rfind(b"\n") + 1 :].decode("utf-8-sig")) + 1
-        raise unreadable(
-            f"the byte 0x{error.object[error.start]:02x} is not UTF-8: save the file as UTF-8",
-            before.count(b"\n") + 1,
-            column,
-        ) from None
+
+@dataclasses.dataclass(frozen=True)
+class _ParsedProcess:
+    """A process whose values are of the right types: where its name and keys stand, and the values."""
+
+    name: ScalarNode
+    node: MapNode
+    entry: ProcessEntry
+
+    @property
+    def result(self) -> str | None:
+        """The fact of the codeocean section that its result becomes."""
+        if self.entry.result is not None:
+            return str(self.entry.result)
+        return self.name.text if self.name.text in FACTS else None
+
+
+def _read_processes(root: Node, report: Report) -> list[_ParsedProcess]:
+    """The processes that can be used, in file order; the others are reported."""
+    if not isinstance(root, MapNode):
+        report.error(root, f"the file must be a mapping with the key 'processes', not {kind(root)}")
+        return []
+    processes: Node | None = None
+    for key, value in root.pairs:
+        if key.text == "processes":
+            processes = value
+        else:
+            hint = suggestion(key.text, ["processes"])
+            report.error(key, f"unknown key {key.text!r}{hint}: the only key here is 'processes'")
+    if processes is None:
+        if not root.pairs:
+            report.error(root, "there is no process in it: write 'processes:' and the processes below it")
+        elif not any(problem.is_error for problem in report.problems):
+            report.error(root, "lacks 'processes': add it")
+        return []
+    if not isinstance(processes, MapNode) or not processes.pairs:
+        report.error(processes, f"processes must be a mapping of names to processes, not {_found(processes)}")
+        return []
+    parsed = [_read_process(name, node, report) for name, node in processes.pairs]
+    # each name is that of a file, and some systems keep one for both
+    first: dict[str, ScalarNode] = {}
+    for name, _ in processes.pairs:
+        before = first.setdefault(name.text.lower(), name)
+        if before is not name:
+            where = f"{before.text!r} in line {before.line}"
+            report.error(name, f"{name.text!r} differs from {where} by capitals only: rename one")
+    return [process for process in parsed if process is not None]
+
+
+def _read_process(name: ScalarNode, node: Node, report: Report) -> _ParsedProcess | None:
+    if not PROCESS_NAME.fullmatch(name.text):
+        report.error(
+            name,
+            f"{shorten(name.text)!r} is no name of a process: begin with a letter; letters, digits and _ may follow",
+        )
+    if not isinstance(node, MapNode):
+        report.error(node, f"{shorten(name.text)} must be a mapping with keys such as capsule, not {_found(node)}")
+        return None
+    values = to_plain(node, report)
+    entry, _ = validate(values, node, ProcessEntry, report, owner="this process", patterns=PATTERNS)
+    return None if entry is None else _ParsedProcess(name, node, entry)
+
+
+def _found(node: Node) -> str:
+    return "an empty one" if isinstance(node, MapNode) and not node.pairs else kind(node)
 
 
 # --- values ---------------------------------------------------------------------------------------
 
 
-def _process(one: Listed, every: Mapping[str, Listed]) -> Process:
+def _process(one: _ParsedProcess, every: Mapping[str, _ParsedProcess]) -> Process:
     entry = one.entry
     recipe = entry.asset
     return Process(
@@ -221,30 +275,24 @@ def _process(one: Listed, every: Mapping[str, Listed]) -> Process:
         needs=tuple(entry.needs),
         limits=Limits(entry.limits.running, entry.limits.tries),
         asset=AssetRecipe(recipe.name, tuple(recipe.tags), dict(recipe.metadata), recipe.share)
-        if isinstance(recipe, Result)
+        if isinstance(recipe, ResultAsset)
         else None,
-        result=_result_fact(one),
+        result=one.result,
     )
 
 
-def _result_fact(one: Listed) -> str | None:
-    if one.entry.result is not None:
-        return str(one.entry.result)
-    return one.name.text if one.name.text in FACTS else None
-
-
-def _input_fact(one: Listed, every: Mapping[str, Listed]) -> str | None:
+def _input_fact(one: _ParsedProcess, every: Mapping[str, _ParsedProcess]) -> str | None:
     """The fact of the codeocean section that holds the input: by the name of a process, or by its own."""
     name = one.entry.input
     if name in every:
-        return _result_fact(every[name])
+        return every[name].result
     return name if name in ("raw", *FACTS) else None
 
 
 # --- checks ---------------------------------------------------------------------------------------
 
 
-def _check_choice(one: Listed, report: Report) -> None:
+def _check_choice(one: _ParsedProcess, report: Report) -> None:
     both = one.entry.capsule is not None and one.entry.pipeline is not None
     if both:
         report.error(node_at(one.node, ["pipeline"]), f"{one.name.text} names a capsule and a pipeline: keep one")
@@ -252,21 +300,21 @@ def _check_choice(one: Listed, report: Report) -> None:
         report.error(one.node, f"{one.name.text} lacks 'capsule' or 'pipeline', the id of what is run: add one")
 
 
-def _check_flags(one: Listed, report: Report) -> None:
+def _check_flags(one: _ParsedProcess, report: Report) -> None:
     where: list[tuple[str | int, ...]] = [("done",), *(("needs", n) for n in range(len(one.entry.needs)))]
     for path, flag in zip(where, (one.entry.done, *one.entry.needs)):
         if flag not in FLAGS:
-            near = nearest(flag, FLAGS)
+            near = suggestion(flag, FLAGS)
             report.error(node_at(one.node, path), f"unknown status flag {flag!r}{near}: there are {', '.join(FLAGS)}")
     if one.entry.result is not None and one.entry.result not in FACTS:
-        near = nearest(one.entry.result, FACTS)
+        near = suggestion(one.entry.result, FACTS)
         report.error(
             node_at(one.node, ["result"]),
             f"unknown result {one.entry.result!r}{near}: those that are recorded are {', '.join(FACTS)}",
         )
 
 
-def _check_input(one: Listed, every: Mapping[str, Listed], report: Report) -> None:
+def _check_input(one: _ParsedProcess, every: Mapping[str, _ParsedProcess], report: Report) -> None:
     name = one.entry.input
     if _input_fact(one, every) is not None:
         return
@@ -275,21 +323,16 @@ def _check_input(one: Listed, every: Mapping[str, Listed], report: Report) -> No
         report.error(node, f"nobody records the results of {name}: give it a 'result', one of {', '.join(FACTS)}")
         return
     known = list(dict.fromkeys(("raw", *FACTS, *every)))
-    report.error(node, f"nothing makes the input {name!r}{nearest(name, known)}: there are {', '.join(known)}")
+    report.error(node, f"nothing makes the input {name!r}{suggestion(name, known)}: there are {', '.join(known)}")
 
 
-def _check_folders(one: Listed, report: Report) -> None:
+def _check_folders(one: _ParsedProcess, report: Report) -> None:
     taken = {one.entry.mount: "the input"}
     for number, attached in enumerate(one.entry.attach):
         before = taken.setdefault(attached.mount, f"attach[{number}]")
         if before != f"attach[{number}]":
             node = node_at(one.node, ["attach", number, "mount"])
             report.error(node, f"{before} is in the folder {attached.mount} already: give this another")
-
-
-def _check_parameters(one: Listed, report: Report) -> None:
-    for name, template in one.entry.parameters.items():
-        _check_template(template, PARAMETER_NAMES, node_at(one.node, ["parameters", name]), report)
 
 
 def _check_template(template: str, known: Sequence[str], node: object, report: Report) -> bool:
@@ -301,17 +344,17 @@ def _check_template(template: str, known: Sequence[str], node: object, report: R
         return False
     for name in unknown:
         listed = ", ".join(f"{{{one}}}" for one in known)
-        report.error(node, f"nothing to fill in for {{{name}}}{nearest(name, known)}: there are {listed}")
+        report.error(node, f"nothing to fill in for {{{name}}}{suggestion(name, known)}: there are {listed}")
     return not unknown
 
 
-def _check_asset(one: Listed, report: Report) -> None:
+def _check_asset(one: _ParsedProcess, report: Report) -> None:
     recipe = one.entry.asset
-    if not isinstance(recipe, Result):
+    if not isinstance(recipe, ResultAsset):
         return
     node = node_at(one.node, ["asset", "name"])
     if _check_template(recipe.name, ASSET_NAMES, node, report):
-        for wrong in _wrong_with_name(recipe.name, _result_fact(one)):
+        for wrong in _wrong_with_name(recipe.name, one.result):
             report.error(node, wrong)
     if "raw" in recipe.tags or recipe.metadata.get("data level") == "raw data":
         report.error(
@@ -335,17 +378,16 @@ def _wrong_with_name(template: str, result: str | None) -> Iterator[str]:
         return
     rest = match["rest"] or ""
     facts = {*(["sorted"] if "_sorted" in rest else []), *(fact for fact in PROCESSES if fact in rest)}
-    wanted = {result} - {None}
-    if facts != wanted:
+    if facts != {result} - {None}:
         taken = f"for {' and for '.join(sorted(facts))}" if facts else "for no result that is recorded"
         should = f"such as {{recording}}_{result}_{{created}}" if result else "without these words"
         yield f"the sync would take {example!r} {taken}: write a name {should}"
 
 
-def _report_circles(listed: Iterable[Listed], every: Mapping[str, Listed], report: Report) -> None:
-    makers = {fact: one for one in listed if (fact := _result_fact(one)) is not None}
+def _report_circles(parsed: Iterable[_ParsedProcess], every: Mapping[str, _ParsedProcess], report: Report) -> None:
+    makers = {fact: one for one in parsed if (fact := one.result) is not None}
     reported: set[str] = set()
-    for start in listed:
+    for start in parsed:
         names = [start.name.text]
         maker = makers.get(_input_fact(start, every) or "")
         while maker is not None and maker.name.text not in names:
@@ -353,22 +395,22 @@ def _report_circles(listed: Iterable[Listed], every: Mapping[str, Listed], repor
             maker = makers.get(_input_fact(maker, every) or "")
         if maker is start and start.name.text not in reported:
             reported.update(names)
-            told = " needs ".join([*names, names[0]])
-            report.error(node_at(start.node, ["input"]), f"inputs go in a circle: {told}; let one begin with raw")
+            circle = " needs ".join([*names, names[0]])
+            report.error(node_at(start.node, ["input"]), f"inputs go in a circle: {circle}; let one begin with raw")
 
 
-def _report_collisions(listed: Iterable[Listed], report: Report) -> None:
-    first_result: dict[str, Listed] = {}
-    first_name: dict[str, Listed] = {}
-    for one in listed:
-        result = _result_fact(one)
+def _report_collisions(parsed: Iterable[_ParsedProcess], report: Report) -> None:
+    first_result: dict[str, _ParsedProcess] = {}
+    first_name: dict[str, _ParsedProcess] = {}
+    for one in parsed:
+        result = one.result
         if result is not None and first_result.setdefault(result, one) is not one:
             before = first_result[result].name
             report.error(
                 one.name, f"{one.name.text} makes {result}, as {before.text} in line {before.line} does: keep one"
             )
         recipe = one.entry.asset
-        if isinstance(recipe, Result) and first_name.setdefault(recipe.name, one) is not one:
+        if isinstance(recipe, ResultAsset) and first_name.setdefault(recipe.name, one) is not one:
             before = first_name[recipe.name].name
             report.error(
                 node_at(one.node, ["asset", "name"]),

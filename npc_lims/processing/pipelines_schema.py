@@ -14,8 +14,18 @@ import pydantic
 
 from npc_lims.model.record import PROCESSES
 from npc_lims.model.rows import FLAG_NAMES
+from npc_lims.sources.yaml_validation import ABSENT, CheckedModel, editor_schema
 
-__all__ = ["FACTS", "FLAGS", "FOLDER_NAME", "PROCESS_NAME", "Entry", "pipelines_schema"]
+__all__ = [
+    "FACTS",
+    "FLAGS",
+    "FOLDER_NAME",
+    "PATTERNS",
+    "PROCESS_NAME",
+    "ProcessEntry",
+    "ResultAsset",
+    "pipelines_schema",
+]
 
 PROCESS_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 """Names of processes: they become names of files, of runs and of assets."""
@@ -29,47 +39,47 @@ FACTS = ("sorted", *PROCESSES)
 FLAGS = tuple(name for name in FLAG_NAMES if name.startswith("is_"))
 """Status flags that are true or false."""
 
-ABSENT: Any = None
-"""Default of a key that may be left out. Its type does not allow null: a key without a value is a slip."""
+_ID = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
+_FOLDER = f"^{FOLDER_NAME.pattern}$"
+PATTERNS = {
+    _ID: "an id such as 4cf0be83-2245-4bb1-a55c-a78201b14bfe",
+    _FOLDER: "a name of letters, digits, '.', '_' and '-'",
+}
+"""Patterns of texts, and what they expect, for error messages."""
 
-Id = Annotated[str, pydantic.Field(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
-Mount = Annotated[str, pydantic.Field(pattern=f"^{FOLDER_NAME.pattern}$")]
+Id = Annotated[str, pydantic.Field(pattern=_ID)]
+Mount = Annotated[str, pydantic.Field(pattern=_FOLDER)]
 Count = Annotated[int, pydantic.Field(ge=1)]
 Text = Annotated[str, pydantic.Field(min_length=1)]
 Flag = Annotated[str, pydantic.Field(json_schema_extra={"enum": list(FLAGS)})]
 
 
-class _Checked(pydantic.BaseModel):
-    # strict: "6" is no number and 0 is no text, which is what a typing mistake looks like
-    model_config = pydantic.ConfigDict(strict=True, extra="forbid", use_attribute_docstrings=True)
-
-
-class Attached(_Checked):
+class AttachedAsset(CheckedModel):
     asset: Id
     """Id of the data asset."""
     mount: Mount
     """Name of the folder in which the run finds it."""
 
 
-class Limits(_Checked):
+class RunLimits(CheckedModel):
     running: Count = 6
     """Runs of this process that may be going at once."""
     tries: Count = 2
     """How often it is tried with one input; a new input asset starts anew."""
 
 
-class Result(_Checked):
+class ResultAsset(CheckedModel):
     name: Text
     """Name of the asset: {recording}, {session}, {subject} and {created} (start of the run, UTC) are filled in."""
-    tags: list[Text] = []
+    tags: list[Text] = []  # noqa: RUF012 (a model copies its defaults)
     """Its tags; the subject is always added."""
-    metadata: dict[Text, Text] = {}
+    metadata: dict[Text, Text] = {}  # noqa: RUF012
     """Its custom metadata; the subject id is always added."""
     share: Literal["everyone", "none"] = "everyone"
     """Who may see it, besides its owner."""
 
 
-class Entry(_Checked):
+class ProcessEntry(CheckedModel):
     """One process: what is run, for which sessions, and what becomes of its result."""
 
     capsule: Id = ABSENT
@@ -80,18 +90,18 @@ class Entry(_Checked):
     """Asset that a session's run is about: raw, a result that is recorded (such as sorted), or another process."""
     mount: Mount = ABSENT
     """Name of the folder in which the run finds its input. Default: the asset's own."""
-    attach: list[Attached] = []
+    attach: list[AttachedAsset] = []  # noqa: RUF012
     """More data assets, the same for every run."""
-    parameters: dict[Text, str] = {}
+    parameters: dict[Text, str] = {}  # noqa: RUF012
     """Named parameters of the run: {input.id}, {input.name}, {raw.id}, {raw.name}, {session}, {subject} and
     {recording} are filled in."""
     done: Flag
     """Status flag that says, where it is true, that nothing is left to do."""
-    needs: list[Flag] = []
+    needs: list[Flag] = []  # noqa: RUF012
     """Status flags that must be true before it can run."""
-    limits: Limits = pydantic.Field(default_factory=Limits)
+    limits: RunLimits = pydantic.Field(default_factory=RunLimits)
     """How much may be started."""
-    asset: Union[Result, Literal["none"]]
+    asset: Union[ResultAsset, Literal["none"]]
     """The data asset that a good result is made into; none where the run makes its assets itself."""
     result: Annotated[str, pydantic.Field(json_schema_extra={"enum": list(FACTS)})] = ABSENT
     """The fact of the codeocean section that its result becomes, if it is not named as the process is."""
@@ -99,7 +109,7 @@ class Entry(_Checked):
 
 def pipelines_schema() -> dict[str, Any]:
     """The JSON Schema of pipelines.yaml, by which editors complete and check it as typed."""
-    entry = _without_defaults(Entry.model_json_schema(ref_template="#/$defs/{model}"))
+    entry = editor_schema(ProcessEntry)
     entry["oneOf"] = [{"required": ["capsule"]}, {"required": ["pipeline"]}]
     defs = {**entry.pop("$defs"), "Process": entry}
     return {
@@ -120,10 +130,3 @@ def pipelines_schema() -> dict[str, Any]:
         },
         "$defs": dict(sorted(defs.items())),
     }
-
-
-def _without_defaults(schema: Any) -> Any:
-    """Drop `default: null`: a key that is left out has no value, not null."""
-    if isinstance(schema, dict):
-        return {k: _without_defaults(v) for k, v in schema.items() if not (k == "default" and v is None)}
-    return [_without_defaults(v) for v in schema] if isinstance(schema, list) else schema

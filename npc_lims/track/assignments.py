@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import copy
-import difflib
 import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from npc_lims.errors import NpcLimsError
-from npc_lims.sources.tracked.entries import Listed
-from npc_lims.sources.tracked.schema import ENTRY_KEYS, KNOWN_KWARGS, Entry, SessionKwargs
+from npc_lims.sources.tracked.entries import ParsedEntry
+from npc_lims.sources.tracked.schema import ENTRY_KEYS, KNOWN_KWARGS, SessionKwargs, TrackedEntry
 from npc_lims.sources.tracked.yaml_nodes import Report, compose, to_plain
 from npc_lims.track.entry_spans import layout_of
 from npc_lims.track.formatting import inline
+from npc_lims.utils.suggestions import suggestion
 
 __all__ = ["checked_entry", "edited_keys", "parse_assignment", "parse_issue", "parse_note", "parse_path", "where"]
 
 KWARGS = "session_kwargs"
 
 _TEXTS = frozenset(
-    name for model in (Entry, SessionKwargs) for name, field in model.model_fields.items() if field.annotation is str
+    name
+    for model in (TrackedEntry, SessionKwargs)
+    for name, field in model.model_fields.items()
+    if field.annotation is str
 )
 """Keys whose value is any text: what a shell hands over is meant as it stands, colons and all."""
 
@@ -110,10 +113,8 @@ def where(key: str) -> tuple[str, ...]:
     if key in KNOWN_KWARGS:
         return KWARGS, key
     known = tuple(dict.fromkeys((*ENTRY_KEYS, *KNOWN_KWARGS)))
-    near = difflib.get_close_matches(key, known, n=1)
-    hint = f" (did you mean {near[0]!r}?)" if near else ""
     raise NpcLimsError(
-        f"unknown key {key!r}{hint}: the keys are {', '.join(known)}; "
+        f"unknown key {key!r}{suggestion(key, known)}: the keys are {', '.join(known)}; "
         f"for one of your own among the arguments of analysis code write {KWARGS}.{key}"
     )
 
@@ -197,7 +198,7 @@ def _json(value: Any, key: str) -> Any:
 # ----------------------------------------------------------------------------------- values
 
 
-def checked_entry(path: str, keys: Mapping[str, Any]) -> Listed:
+def checked_entry(path: str, keys: Mapping[str, Any]) -> ParsedEntry:
     """The session that an entry is, once the reader of the file has accepted all of it.
 
     Raises:

@@ -85,7 +85,7 @@ def _repeats(layout: Layout) -> Iterator[list[int]]:
 
 
 def _says(item: Item) -> tuple[str, str]:
-    said = {} if item.listed is None else item.listed.said
+    said = {} if item.listed is None else item.listed.values
     return item.place, canonical(said)
 
 

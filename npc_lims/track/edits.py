@@ -9,7 +9,7 @@ from typing import Any, Union
 
 from npc_lims.errors import NpcLimsError
 from npc_lims.model.session_id import make_session_id, parse_session_id, subject_of
-from npc_lims.sources.tracked.entries import Listed
+from npc_lims.sources.tracked.entries import ParsedEntry
 from npc_lims.sources.tracked.schema import PLATFORMS
 from npc_lims.track.assignments import checked_entry, edited_keys
 from npc_lims.track.entry_spans import Item, Layout, canonical, same_path
@@ -170,7 +170,7 @@ class _Planner:
         return numbers
 
 
-def _checked(name: str, path: str, keys: Mapping[str, Any]) -> Listed:
+def _checked(name: str, path: str, keys: Mapping[str, Any]) -> ParsedEntry:
     try:
         return checked_entry(path, keys)
     except NpcLimsError as error:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from npc_lims.errors import Problem
-from npc_lims.sources.tracked.entries import Listed, read_entries
+from npc_lims.sources.tracked.entries import ParsedEntry, read_entries
 from npc_lims.sources.tracked.parser import TrackedFile, parse_tracked
 from npc_lims.sources.tracked.yaml_nodes import ListNode, MapNode, Node, Report, ScalarNode, compose, to_plain
 from npc_lims.track.splice import Lines, indent_of, is_comment
@@ -55,7 +55,7 @@ class Item:
     said: Node | None
     start: int
     end: int
-    listed: Listed | None
+    listed: ParsedEntry | None
 
     @property
     def place(self) -> str:
@@ -119,7 +119,7 @@ def is_blank(text: str) -> bool:
     return compose(text, report) is None and not report.problems
 
 
-def _items(root: Node | None, lines: Lines, listed: dict[int, Listed]) -> Iterator[Item]:
+def _items(root: Node | None, lines: Lines, listed: dict[int, ParsedEntry]) -> Iterator[Item]:
     for platform, projects in root.pairs if isinstance(root, MapNode) else ():
         for project, entries in projects.pairs if isinstance(projects, MapNode) else ():
             for node in entries.items if isinstance(entries, ListNode) else ():

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from npc_lims.errors import NpcLimsError
-from npc_lims.sources.tracked.entries import Listed
+from npc_lims.sources.tracked.entries import ParsedEntry
 from npc_lims.sources.tracked.yaml_nodes import ListNode, MapNode, Node, ScalarNode
 from npc_lims.track.entry_keys import in_order
 from npc_lims.track.entry_spans import Item, Layout, colon_end, dash_column, own_end, pair_end
@@ -37,7 +37,7 @@ class New:
 
     platform: str
     project: str
-    listed: Listed
+    listed: ParsedEntry
     keys: Mapping[str, Any]
 
     @property
@@ -99,7 +99,7 @@ def _place(slots: list[_Slot], new: New, empty: int) -> None:
     slots.insert(n, _Slot(subject, when, at, at, new))
 
 
-def _when(listed: Listed) -> tuple[str, str]:
+def _when(listed: ParsedEntry) -> tuple[str, str]:
     return listed.date, listed.time or ""
 
 

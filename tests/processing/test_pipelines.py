@@ -24,7 +24,7 @@ from npc_lims.processing.pipelines import (
     parse_pipelines,
     read_pipelines,
 )
-from npc_lims.processing.pipelines_schema import Entry, pipelines_schema
+from npc_lims.processing.pipelines_schema import ProcessEntry, pipelines_schema
 from npc_lims.processing.runs_file import parse_runs
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -465,7 +465,7 @@ def test_the_examples_in_the_docs_are_right() -> None:
 
 def test_the_docs_name_every_key() -> None:
     text = (ROOT / "docs" / "processing.md").read_text(encoding="utf-8")
-    for name in Entry.model_fields:
+    for name in ProcessEntry.model_fields:
         assert f"| `{name}" in text or f"`{name}` |" in text, name
 
 

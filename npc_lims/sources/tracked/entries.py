@@ -4,20 +4,30 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import difflib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any, cast
 
 import npc_session
 import npc_session.parsing
-import pydantic
 
 from npc_lims.model.record import Platform
-from npc_lims.sources.tracked.schema import ENTRY_KEYS, KNOWN_KWARGS, PLATFORMS, Entry
-from npc_lims.sources.tracked.yaml_nodes import ListNode, MapNode, Node, Report, ScalarNode, kind, shorten, to_plain
+from npc_lims.sources.tracked.schema import ENTRY_KEYS, KNOWN_KWARGS, PATTERNS, PLATFORMS, TrackedEntry
+from npc_lims.sources.tracked.yaml_nodes import (
+    ListNode,
+    MapNode,
+    Node,
+    Report,
+    ScalarNode,
+    is_null,
+    kind,
+    shorten,
+    to_plain,
+)
+from npc_lims.sources.yaml_validation import validate
+from npc_lims.utils.suggestions import nearest, suggestion
 
-__all__ = ["Listed", "read_entries"]
+__all__ = ["ParsedEntry", "read_entries"]
 
 FIRST_YEAR = 2016
 """Sessions of earlier years are refused by npc_session too."""
@@ -26,14 +36,14 @@ _DATE_LIKE = re.compile(r"(?<![0-9])(20[0-9]{2})[-/]?([0-9]{2})[-/]?([0-9]{2})(?
 
 
 @dataclasses.dataclass(frozen=True)
-class Listed:
+class ParsedEntry:
     """One entry that can be used.
 
     Attributes:
         node: Its path, where it stands.
         idx: Index among the sessions of the day, if the entry or its path says so.
         time: `YYYY-MM-DD HH:MM:SS`, if the path says so.
-        said: Its keys and their values, those with mistakes left out.
+        values: Its keys and their values, those with mistakes left out.
     """
 
     node: ScalarNode
@@ -43,7 +53,7 @@ class Listed:
     date: str
     idx: int | None
     time: str | None
-    said: dict[str, Any]
+    values: dict[str, Any]
 
     @property
     def path(self) -> str:
@@ -54,11 +64,11 @@ class Listed:
         return f"{self.subject}_{self.date}"
 
     @property
-    def place(self) -> str:
+    def group(self) -> str:
         return f"{self.platform}/{self.project}"
 
 
-def read_entries(root: Node, report: Report, today: datetime.date) -> Iterator[Listed]:
+def read_entries(root: Node, report: Report, today: datetime.date) -> Iterator[ParsedEntry]:
     """Every entry below the root that has a subject, a date and a known platform, in file order."""
     if not isinstance(root, MapNode):
         report.error(root, f"the file must be a mapping of platforms ({', '.join(PLATFORMS)}), not {kind(root)}")
@@ -66,25 +76,25 @@ def read_entries(root: Node, report: Report, today: datetime.date) -> Iterator[L
     for platform, projects in root.pairs:
         name = platform.text
         if name not in PLATFORMS:
-            name, hint = _nearest(name, PLATFORMS)
-            known = ", ".join(PLATFORMS)
+            hint, known = suggestion(name, PLATFORMS), ", ".join(PLATFORMS)
             report.error(platform, f"unknown platform {_quote(platform)}{hint}: the platforms are {known}")
-        if name not in PLATFORMS:
+            name = nearest(name, PLATFORMS) or ""
+        if not name:
             continue
         if isinstance(projects, MapNode):
             for project, entries in projects.pairs:
-                _warn_of_trap(project, report)
-                for path, said in _paths(project, entries, report):
-                    entry = _entry(path, said, cast(Platform, name), project.text, report, today)
+                _warn_of_ambiguous_scalar(project, report)
+                for path, below in _paths(project, entries, report):
+                    entry = _entry(path, below, cast(Platform, name), project.text, report, today)
                     if entry is not None:
                         yield entry
-        elif not _is_null(projects):
+        elif not is_null(projects):
             report.error(projects, f"{name} must be a mapping of projects, each with a list, not {kind(projects)}")
 
 
 def _paths(project: ScalarNode, entries: Node, report: Report) -> Iterator[tuple[ScalarNode, Node | None]]:
     """Path of each entry of a project and what stands below it, if anything."""
-    if _is_null(entries):
+    if is_null(entries):
         return
     if not isinstance(entries, ListNode):
         report.error(
@@ -94,7 +104,7 @@ def _paths(project: ScalarNode, entries: Node, report: Report) -> Iterator[tuple
         return
     for item in entries.items:
         if isinstance(item, ScalarNode):
-            if _is_null(item):
+            if is_null(item):
                 report.error(item, "an entry with nothing in it: write a path, or remove the dash")
             else:
                 yield item, None
@@ -122,26 +132,26 @@ def _report_several_keys(item: MapNode, report: Report) -> None:
 
 def _entry(
     path: ScalarNode,
-    said: Node | None,
+    below: Node | None,
     platform: Platform,
     project: str,
     report: Report,
     today: datetime.date,
-) -> Listed | None:
+) -> ParsedEntry | None:
     values: dict[str, Any] = {}
-    if isinstance(said, MapNode):
-        values = _said(said, report)
-    elif said is not None and _is_null(said):
+    if isinstance(below, MapNode):
+        values = _values(below, report)
+    elif below is not None and is_null(below):
         report.error(path, f"nothing after the colon of {_quote(path)}: remove the colon, or write keys below it")
-    elif said is not None:
-        report.error(said, f"keys such as day or session_kwargs must follow the path, not {kind(said)}")
+    elif below is not None:
+        report.error(below, f"keys such as day or session_kwargs must follow the path, not {kind(below)}")
     record = _record(path, report, today)
     if record is None:
         return None
     subject, date, path_idx = record
     time = npc_session.parsing.extract_isoformat_datetime(path.text)
     idx = values.get("idx", path_idx or None)
-    return Listed(path, platform, project, subject, date, idx, time, values)
+    return ParsedEntry(path, platform, project, subject, date, idx, time, values)
 
 
 # ------------------------------------------------------------------------------- the path
@@ -149,7 +159,7 @@ def _entry(
 
 def _record(path: ScalarNode, report: Report, today: datetime.date) -> tuple[str, str, int] | None:
     """Subject, date and index that the path names."""
-    if path.plain and (not isinstance(path.value, str) or path.trap):
+    if path.plain and (not isinstance(path.value, str) or path.ambiguous_as):
         _report_no_text(path, report)
         return None
     try:
@@ -173,7 +183,7 @@ def _record(path: ScalarNode, report: Report, today: datetime.date) -> tuple[str
 
 
 def _report_no_text(path: ScalarNode, report: Report) -> None:
-    read_as = path.trap or kind(path)
+    read_as = path.ambiguous_as or kind(path)
     digits = re.fullmatch(r"([0-9]{6,7})(20[0-9]{6})", path.text.replace("_", ""))
     meant = f'"{digits[1]}_{digits[2]}"' if digits else f'"{shorten(path.text)}"'
     report.error(path, f"{_quote(path)} without quotes is read as {read_as}: write {meant}, or the whole path")
@@ -202,26 +212,27 @@ def _is_date(text: str) -> bool:
     return True
 
 
-# ---------------------------------------------------------------------- what is said below
+# ------------------------------------------------------------------- the keys below a path
 
 
-def _said(node: MapNode, report: Report) -> dict[str, Any]:
+def _values(node: MapNode, report: Report) -> dict[str, Any]:
     """Values of the keys that are right; the others are reported."""
-    nodes: dict[str, Node] = {}
-    for key, value in node.pairs:
-        if key.text in ENTRY_KEYS:
-            nodes[key.text] = value
-        elif key.text in KNOWN_KWARGS:
-            report.warning(key, f"'{key.text}' is ignored here, beside session_kwargs: move it under session_kwargs")
-        else:
-            _, hint = _nearest(key.text, (*ENTRY_KEYS, *KNOWN_KWARGS))
-            report.error(key, f"unknown key {_quote(key)}{hint}: the keys are {', '.join(ENTRY_KEYS)}")
-    kwargs = nodes.get("session_kwargs")
+    pairs = {key.text: (key, value) for key, value in node.pairs}
+    for name in [name for name in pairs if name in KNOWN_KWARGS and name not in ENTRY_KEYS]:
+        key, _ = pairs.pop(name)
+        report.warning(key, f"'{name}' is ignored here, beside session_kwargs: move it under session_kwargs")
+    _, kwargs = pairs.get("session_kwargs", (None, None))
     if isinstance(kwargs, MapNode):
         _check_names(kwargs, report)
-    values = {key: to_plain(value, report) for key, value in nodes.items()}
-    for wrong in _report_wrong_types(values, nodes, report):
-        values.pop(wrong, None)
+    values = {name: to_plain(value, report) for name, (_, value) in pairs.items()}
+    _, wrong = validate(
+        values, node, TrackedEntry, report, owner="this entry", patterns=PATTERNS, also_suggest=KNOWN_KWARGS
+    )
+    for name, (_, value) in pairs.items():
+        if name in ENTRY_KEYS:
+            _warn_of_ambiguous(value, (name,), wrong, report)
+    for path in wrong:
+        values.pop(str(path[0]), None)
     if isinstance(values.get("issues"), str):
         values["issues"] = [values["issues"]]
     return values
@@ -235,123 +246,33 @@ def _check_names(kwargs: MapNode, report: Report) -> None:
             report.warning(key, f"'{key.text}' has no effect under session_kwargs: move it up, beside session_kwargs")
             continue
         # names of one's own are welcome: only what is surely a slip of the pen is worth a word
-        _, hint = _nearest(key.text, KNOWN_KWARGS, cutoff=0.85)
+        hint = suggestion(key.text, KNOWN_KWARGS, cutoff=0.85)
         if hint:
             report.warning(key, f"unknown key {_quote(key)} of session_kwargs{hint}: passed on as it is")
-        _warn_of_trap(key, report)
+        _warn_of_ambiguous_scalar(key, report)
 
 
-def _report_wrong_types(values: dict[str, Any], nodes: dict[str, Node], report: Report) -> set[str]:
-    """Report values that the models refuse; the names of their keys. What is right may still hold traps."""
-    wrong: dict[tuple[str | int, ...], tuple[Node, list[Any]]] = {}
-    try:
-        Entry.model_validate(values)
-    except pydantic.ValidationError as error:
-        for detail in error.errors(include_url=False):
-            where, node = _find(nodes, detail["loc"])
-            wrong.setdefault(where, (node, []))[1].append(detail)
-    for where, (node, details) in wrong.items():
-        # of a list or a text with a wrong item in the list, it is the list that was meant
-        if not any(len(other) > len(where) and other[: len(where)] == where for other in wrong):
-            name = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in where)[1:]
-            report.error(node, f"{name} {_complaint(node, details)}")
-    for key, value in nodes.items():
-        _warn_of_traps(value, (key,), set(wrong), report)
-    return {str(where[0]) for where in wrong}
-
-
-def _find(nodes: dict[str, Node], loc: Iterable[str | int]) -> tuple[tuple[str | int, ...], Node]:
-    """The node that a pydantic location means; names of union branches in it are passed over."""
-    first, *rest = loc
-    where: list[str | int] = [first]
-    node = nodes[str(first)]
-    for part in rest:
-        child: Node | None = None
-        if isinstance(node, MapNode):
-            child = next((value for key, value in node.pairs if key.text == part), None)
-        elif isinstance(node, ListNode) and isinstance(part, int):
-            child = node.items[part]
-        if child is not None:
-            where.append(part)
-            node = child
-    return tuple(where), node
-
-
-def _complaint(node: Node, details: list[Any]) -> str:
-    """What the models say of a value, in words."""
-    if _is_null(node):
-        return "has no value: write it, or remove the key"
-    for detail in details:
-        if detail["type"] == "missing":
-            return f"lacks '{detail['loc'][-1]}': add it"
-        if detail["type"] == "extra_forbidden":
-            return "is not a known key: remove it"
-    wanted = " or ".join(dict.fromkeys(_wanted(detail) for detail in details))
-    return f"must be {wanted}, not {kind(node)}{_remedy(node, wanted)}"
-
-
-def _wanted(detail: Any) -> str:
-    kinds = {
-        "int_type": "a whole number",
-        "float_type": "a number",
-        "bool_type": "true or false",
-        "string_type": "text",
-        "list_type": "a list",
-        "model_type": "a mapping",
-        "string_pattern_mismatch": "probe letters A to F such as DE",
-        "greater_than_equal": f"{detail.get('ctx', {}).get('ge')} or more",
-        "less_than_equal": f"{detail.get('ctx', {}).get('le')} or less",
-    }
-    return kinds.get(detail["type"]) or str(detail["msg"])
-
-
-def _remedy(node: Node, wanted: str) -> str:
-    if not isinstance(node, ScalarNode):
-        return ""
-    if not node.plain and not isinstance(ScalarNode(0, 0, node.text, True).value, str):
-        return ": remove the quotes"
-    if wanted == "true or false" and node.trap in ("true", "false"):
-        return f": write {node.trap}"
-    if wanted == "a list":
-        return f": write [{shorten(node.text)}]"
-    if node.plain and not isinstance(node.value, str) and "text" in wanted:
-        return ": quote it"
-    return ""
-
-
-def _warn_of_traps(node: Node, where: tuple[str | int, ...], wrong: set[Any], report: Report) -> None:
-    if where in wrong:
+def _warn_of_ambiguous(node: Node, path: tuple[str | int, ...], wrong: set[Any], report: Report) -> None:
+    """Warn of scalars that readers of YAML 1.1 take for something else, except in values that are wrong anyway."""
+    if path in wrong:
         return
     if isinstance(node, ScalarNode):
-        _warn_of_trap(node, report)
+        _warn_of_ambiguous_scalar(node, report)
     elif isinstance(node, ListNode):
         for n, item in enumerate(node.items):
-            _warn_of_traps(item, (*where, n), wrong, report)
+            _warn_of_ambiguous(item, (*path, n), wrong, report)
     else:
         for key, value in node.pairs:
-            _warn_of_traps(value, (*where, key.text), wrong, report)
+            _warn_of_ambiguous(value, (*path, key.text), wrong, report)
 
 
-def _warn_of_trap(node: ScalarNode, report: Report) -> None:
-    if node.trap:
+def _warn_of_ambiguous_scalar(node: ScalarNode, report: Report) -> None:
+    if node.ambiguous_as:
         is_text = isinstance(node.value, str)
         here = "text" if is_text else kind(node)
         remedy = "quote it" if is_text else "quote it if it is text, else write it plainly"
-        report.warning(node, f"{_quote(node)} is {here} here but {node.trap} to other YAML readers: {remedy}")
-
-
-# -------------------------------------------------------------------------------- helpers
-
-
-def _is_null(node: Node) -> bool:
-    return isinstance(node, ScalarNode) and node.value is None
+        report.warning(node, f"{_quote(node)} is {here} here but {node.ambiguous_as} to other YAML readers: {remedy}")
 
 
 def _quote(node: ScalarNode) -> str:
     return repr(shorten(node.text))
-
-
-def _nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> tuple[str, str]:
-    """The known name that is most like *name* and the words that offer it; two empty texts if none is."""
-    near = difflib.get_close_matches(name, known, n=1, cutoff=cutoff)
-    return (near[0], f" (did you mean {near[0]!r}?)") if near else ("", "")

@@ -1,7 +1,7 @@
 """tracked_sessions.yaml: the sessions that people list by hand.
 
 The file is `{platform: {project: [entry, ...]}}`; an entry is the path of a session, or a
-one-key mapping from the path to what is to be said of it. `tracked_schema` has its keys.
+one-key mapping from the path to what is to be said of it. `schema` has its keys.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ from npc_lims.errors import Problem, TrackedFileError
 from npc_lims.model.observation import Observation
 from npc_lims.model.record import Tracked
 from npc_lims.model.session_id import make_session_id
-from npc_lims.sources.tracked.entries import Listed, read_entries
+from npc_lims.sources.tracked.entries import ParsedEntry, read_entries
 from npc_lims.sources.tracked.schema import tracked_schema
 from npc_lims.sources.tracked.yaml_nodes import Report, compose, show
+from npc_lims.sources.yaml_validation import read_edited_text
 
 __all__ = ["TrackedFile", "observe_tracked", "parse_tracked", "read_tracked", "tracked_schema"]
 
@@ -30,7 +31,7 @@ MAX_BYTES = 20_000_000
 
 _SPACES = "\u00a0\u2007\u202f"
 # Not the joiners, which some scripts and emoji need.
-_UNSEEN = re.compile(f"[{_SPACES}\u00ad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]")
+_INVISIBLE = re.compile(f"[{_SPACES}\u00ad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,7 +64,7 @@ def observe_tracked(path: Path | str, previous: Mapping[str, str] | None = None,
     Raises:
         TrackedFileError: The file cannot be read, or holds errors.
     """
-    text = _read_text(Path(path), str(path))
+    text = _read_text(path)
     # a checkout may convert line ends, which say nothing
     digest = hashlib.sha256(text.replace("\r\n", "\n").encode()).hexdigest()
     versions = {"content": f"{PARSER}-{digest}"}
@@ -86,7 +87,7 @@ def read_tracked(path: Path | str) -> TrackedFile:
     Raises:
         TrackedFileError: The file cannot be read, or holds errors; all problems are in it.
     """
-    return _checked(parse_tracked(_read_text(Path(path), str(path)), str(path)))
+    return _checked(parse_tracked(_read_text(path), str(path)))
 
 
 def _checked(file: TrackedFile) -> TrackedFile:
@@ -95,33 +96,9 @@ def _checked(file: TrackedFile) -> TrackedFile:
     return file
 
 
-def _read_text(path: Path, name: str) -> str:
-    def unreadable(message: str, line: int = 0, column: int = 0) -> TrackedFileError:
-        return TrackedFileError([Problem(name, line, column, "error", message)])
-
-    try:
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
-    except FileNotFoundError:
-        raise unreadable("there is no such file: give the path of tracked_sessions.yaml") from None
-    except OSError as error:
-        if path.is_dir():
-            raise unreadable("a folder: give the path of the file in it") from None
-        raise unreadable(f"cannot be read: {error.strerror or error}") from error
-    except ValueError as error:  # a null byte in the path
-        raise unreadable(f"cannot be read: {error}") from error
-    if len(content) > MAX_BYTES:
-        raise unreadable(f"larger than {MAX_BYTES // 10**6} MB: this cannot be a list of sessions")
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        before = error.object[: error.start]
-        line_start = before.rfind(b"\n") + 1
-        raise unreadable(
-            f"the byte 0x{error.object[error.start]:02x} is not UTF-8: save the file as UTF-8",
-            before.count(b"\n") + 1,
-            len(before[line_start:].decode("utf-8-sig")) + 1,
-        ) from None
+def _read_text(path: Path | str) -> str:
+    missing = "give the path of tracked_sessions.yaml"
+    return read_edited_text(path, TrackedFileError, max_bytes=MAX_BYTES, missing=missing, content="a list of sessions")
 
 
 def parse_tracked(text: str, file: str = "tracked_sessions.yaml", *, today: datetime.date | None = None) -> TrackedFile:
@@ -136,26 +113,26 @@ def parse_tracked(text: str, file: str = "tracked_sessions.yaml", *, today: date
     root = compose(text, report)
     if root is None and not report.problems:
         report.add(1, 1, "error", "the file is empty: it must begin with a platform such as 'ephys:'")
-    _warn_of_unseen(text, report)
+    _warn_of_invisible(text, report)
     entries = [] if root is None else list(read_entries(root, report, today or datetime.date.today()))
     entries = _first_of_each_path(entries, report)
     sessions, lines = {}, {}
     numbers = _number(entries, report)
-    places = _Places(entries)
+    ranks = _DateRanks(entries)
     _check_days(entries, report)
     for entry in entries:
         idx = numbers.get(id(entry))
         if idx is not None:
             session = make_session_id(entry.subject, entry.date, idx)
-            sessions[session] = _tracked(entry, places)
+            sessions[session] = _tracked(entry, ranks)
             lines[session] = entry.node.line
     return TrackedFile(sessions, report.problems, lines)
 
 
-def _warn_of_unseen(text: str, report: Report) -> None:
+def _warn_of_invisible(text: str, report: Report) -> None:
     """Characters that come along when one copies from a chat or a web page, and make a path that is nowhere."""
     for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), 1):
-        found = _UNSEEN.search(line)
+        found = _INVISIBLE.search(line)
         if found is not None:
             name = unicodedata.name(found[0], "a character without a name").lower()
             what = f"U+{ord(found[0]):04X} ({name}), which nobody sees" + (
@@ -164,56 +141,56 @@ def _warn_of_unseen(text: str, report: Report) -> None:
             report.add(number, found.start() + 1, "warning", f"here stands {what}: replace it by a space, or delete it")
 
 
-def _tracked(entry: Listed, places: _Places) -> Tracked:
-    said = entry.said
+def _tracked(entry: ParsedEntry, ranks: _DateRanks) -> Tracked:
+    values = entry.values
     return Tracked(
         platform=entry.platform,
         project=entry.project,
         allen_path=entry.path,
-        experiment_day=_day(entry) or places.of(entry),
-        day=said.get("day"),
-        ephys_day=said.get("ephys_day"),
-        perturbation_day=said.get("perturbation_day"),
-        insertion_day=said.get("insertion_day"),
-        session_kwargs=said.get("session_kwargs", {}),
-        notes=said.get("notes", ""),
-        issues=said.get("issues", []),
+        experiment_day=_day(entry) or ranks.of(entry),
+        day=values.get("day"),
+        ephys_day=values.get("ephys_day"),
+        perturbation_day=values.get("perturbation_day"),
+        insertion_day=values.get("insertion_day"),
+        session_kwargs=values.get("session_kwargs", {}),
+        notes=values.get("notes", ""),
+        issues=values.get("issues", []),
     )
 
 
-class _Places:
+class _DateRanks:
     """Where each session stands among the dates of its subject, in its platform and project."""
 
-    def __init__(self, entries: list[Listed]) -> None:
+    def __init__(self, entries: list[ParsedEntry]) -> None:
         dates: dict[tuple[str, str, str], set[str]] = {}
         for entry in entries:
             dates.setdefault(self._key(entry), set()).add(entry.date)
         self._dates = {key: sorted(found) for key, found in dates.items()}
 
     @staticmethod
-    def _key(entry: Listed) -> tuple[str, str, str]:
+    def _key(entry: ParsedEntry) -> tuple[str, str, str]:
         return entry.platform, entry.project, entry.subject
 
-    def of(self, entry: Listed) -> int:
+    def of(self, entry: ParsedEntry) -> int:
         return self._dates[self._key(entry)].index(entry.date) + 1
 
 
-def _first_of_each_path(entries: list[Listed], report: Report) -> list[Listed]:
+def _first_of_each_path(entries: list[ParsedEntry], report: Report) -> list[ParsedEntry]:
     """Leave out entries whose path was listed before, saying what they would have changed."""
-    first: dict[str, Listed] = {}
+    first: dict[str, ParsedEntry] = {}
     for entry in entries:
         # the same folder, however its slashes and capitals are written: it is on a Windows share
         path = entry.path.replace("\\", "/").rstrip("/").casefold()
         before = first.setdefault(path, entry)
         if before is entry:
             continue
-        if before.place != entry.place:
+        if before.group != entry.group:
             report.error(
                 entry.node,
-                f"{entry.session} is listed twice, first in line {before.node.line} under {before.place}: keep one",
+                f"{entry.session} is listed twice, first in line {before.node.line} under {before.group}: keep one",
             )
             continue
-        differs = "; ".join(_differences(before.said, entry.said))
+        differs = "; ".join(_differences(before.values, entry.values))
         report.warning(
             entry.node,
             f"{entry.session} is listed twice, first in line {before.node.line}, which counts; "
@@ -228,30 +205,30 @@ def _differences(first: Mapping[str, Any], second: Mapping[str, Any], prefix: st
         if key == "session_kwargs":
             yield from _differences(first.get(key, {}), second.get(key, {}), "session_kwargs.")
             continue
-        ours, theirs = (show(said[key]) if key in said else "nothing" for said in (first, second))
+        ours, theirs = (show(values[key]) if key in values else "nothing" for values in (first, second))
         if key not in first or key not in second or first[key] != second[key]:
             yield f"{prefix}{key} {ours} (counts) vs {theirs}"
 
 
-def _number(entries: list[Listed], report: Report) -> dict[int, int]:
+def _number(entries: list[ParsedEntry], report: Report) -> dict[int, int]:
     """Index among the sessions of a subject and day, by `id(entry)`; none for what cannot be told apart.
 
     The key `idx` wins, then an index that ends the path; the others take what is free, by start time.
     """
-    days: dict[str, list[Listed]] = {}
+    days: dict[str, list[ParsedEntry]] = {}
     for entry in entries:
         days.setdefault(entry.session, []).append(entry)
     numbers: dict[int, int] = {}
     for group in days.values():
-        taken: dict[int, Listed] = {}
-        by_time: list[Listed] = []
+        taken: dict[int, ParsedEntry] = {}
+        by_time: list[ParsedEntry] = []
         for entry in group:
             if entry.idx is None:
-                twin = next((other for other in by_time if not _are_two(entry, other)), None)
-                if twin is None:
+                duplicate = next((other for other in by_time if not _is_distinct(entry, other)), None)
+                if duplicate is None:
                     by_time.append(entry)
                 else:
-                    _report_twin(entry, twin, report)
+                    _report_duplicate(entry, duplicate, report)
             elif entry.idx in taken:
                 line = taken[entry.idx].node.line
                 report.error(entry.node, f"{entry.session} has the idx {entry.idx} in line {line} too: change one")
@@ -264,16 +241,16 @@ def _number(entries: list[Listed], report: Report) -> dict[int, int]:
     return numbers
 
 
-def _are_two(entry: Listed, other: Listed) -> bool:
+def _is_distinct(entry: ParsedEntry, other: ParsedEntry) -> bool:
     """Their paths show that they are two sessions: each names its start, and they differ.
 
     Not across platforms, where one session's recording and behavior file begin at different times.
     """
-    return entry.place == other.place and None not in (entry.time, other.time) and entry.time != other.time
+    return entry.group == other.group and None not in (entry.time, other.time) and entry.time != other.time
 
 
-def _report_twin(entry: Listed, first: Listed, report: Report) -> None:
-    elsewhere = "" if first.place == entry.place else f" under {first.place}"
+def _report_duplicate(entry: ParsedEntry, first: ParsedEntry, report: Report) -> None:
+    elsewhere = "" if first.group == entry.group else f" under {first.group}"
     report.error(
         entry.node,
         f"{entry.session} is listed twice, first in line {first.node.line}{elsewhere} by another path: "
@@ -281,14 +258,14 @@ def _report_twin(entry: Listed, first: Listed, report: Report) -> None:
     )
 
 
-def _check_days(entries: list[Listed], report: Report) -> None:
+def _check_days(entries: list[ParsedEntry], report: Report) -> None:
     """Two dates of a subject with one day number: one of them may be a slip."""
-    seen: dict[tuple[str, str, int], Listed] = {}
+    seen: dict[tuple[str, str, int], ParsedEntry] = {}
     for entry in entries:
         day = _day(entry)
         if day is None:
             continue
-        before = seen.setdefault((entry.place, entry.subject, day), entry)
+        before = seen.setdefault((entry.group, entry.subject, day), entry)
         if before.date != entry.date:
             report.warning(
                 entry.node,
@@ -297,6 +274,6 @@ def _check_days(entries: list[Listed], report: Report) -> None:
             )
 
 
-def _day(entry: Listed) -> int | None:
-    day: int | None = entry.said.get("ephys_day", entry.said.get("day"))
+def _day(entry: ParsedEntry) -> int | None:
+    day: int | None = entry.values.get("ephys_day", entry.values.get("day"))
     return day

@@ -11,7 +11,9 @@ from typing import Annotated, Any, Union
 
 import pydantic
 
-__all__ = ["ENTRY_KEYS", "KNOWN_KWARGS", "PLATFORMS", "Entry", "SessionKwargs", "tracked_schema"]
+from npc_lims.sources.yaml_validation import ABSENT, CheckedModel, editor_schema
+
+__all__ = ["ENTRY_KEYS", "KNOWN_KWARGS", "PATTERNS", "PLATFORMS", "SessionKwargs", "TrackedEntry", "tracked_schema"]
 
 PLATFORMS = {
     "ephys": "Neuropixels recordings, with sync.",
@@ -22,19 +24,14 @@ PLATFORMS = {
 # no subject lives for so many days, and tables that take state have no number for a slip of twenty digits
 Day = Annotated[int, pydantic.Field(ge=1, le=9_999)]
 Index = Annotated[int, pydantic.Field(ge=0, le=9_999)]
-Letters = Annotated[str, pydantic.Field(pattern="^[A-F]*$")]
+_LETTERS = "^[A-F]*$"
+Letters = Annotated[str, pydantic.Field(pattern=_LETTERS)]
 Probes = Union[list[Letters], Letters]
-
-ABSENT: Any = None
-"""Default of a key that may be left out. Its type does not allow null: a key without a value is a slip."""
-
-
-class _Checked(pydantic.BaseModel):
-    # strict: "1" is no day and "False" is not false, which is what a typing mistake looks like
-    model_config = pydantic.ConfigDict(strict=True, extra="forbid", use_attribute_docstrings=True)
+PATTERNS = {_LETTERS: "probe letters A to F such as DE"}
+"""Patterns of texts, and what they expect, for error messages."""
 
 
-class InvalidTime(_Checked):
+class InvalidTime(CheckedModel):
     start_time: float
     """Seconds from the start of the recording."""
     stop_time: float
@@ -43,7 +40,7 @@ class InvalidTime(_Checked):
     """Why the data of this interval cannot be used."""
 
 
-class SessionKwargs(_Checked):
+class SessionKwargs(CheckedModel):
     """Arguments that analysis code is given with the session. Other names than these are allowed."""
 
     model_config = pydantic.ConfigDict(extra="allow")
@@ -92,7 +89,7 @@ class SessionKwargs(_Checked):
     """Rig of the session where it cannot be read from the data, such as NP3."""
 
 
-class Entry(_Checked):
+class TrackedEntry(CheckedModel):
     """What may be said of a session, below its path."""
 
     day: Day = ABSENT
@@ -112,7 +109,7 @@ class Entry(_Checked):
     """Address of an issue, or a list of them. Sessions with issues are passed over by some analyses."""
 
 
-ENTRY_KEYS = tuple(Entry.model_fields)
+ENTRY_KEYS = tuple(TrackedEntry.model_fields)
 KNOWN_KWARGS = tuple(SessionKwargs.model_fields)
 
 # looser than the reader, which also looks for the subject and at the calendar
@@ -121,7 +118,7 @@ _PATH = r"20[12][0-9][-/]?(0[1-9]|1[0-2])[-/]?(0[1-9]|[12][0-9]|3[01])"
 
 def tracked_schema() -> dict[str, Any]:
     """The JSON Schema of tracked_sessions.yaml, by which editors complete and check it as typed."""
-    entry = _without_defaults(Entry.model_json_schema(ref_template="#/$defs/{model}"))
+    entry = editor_schema(TrackedEntry)
     defs = {**entry.pop("$defs"), "Entry": entry}
     for name, known in defs["SessionKwargs"]["properties"].items():
         # readable there, so that a file with this mistake loads; editors strike it through
@@ -154,10 +151,3 @@ def tracked_schema() -> dict[str, Any]:
             **dict(sorted(defs.items())),
         },
     }
-
-
-def _without_defaults(schema: Any) -> Any:
-    """Drop `default: null`: a key that is left out has no value, not null."""
-    if isinstance(schema, dict):
-        return {k: _without_defaults(v) for k, v in schema.items() if not (k == "default" and v is None)}
-    return [_without_defaults(v) for v in schema] if isinstance(schema, list) else schema

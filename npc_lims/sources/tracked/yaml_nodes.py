@@ -1,8 +1,8 @@
 """YAML text to nodes that know where they stand and how they were written.
 
 A YAML loader decides what `NO`, `2023-07-11` or `668759_20230711` are and forgets the text.
-Here nothing is decided early: a scalar keeps its text, and its value follows YAML 1.2's core
-rules, where `trap` tells what readers of the older YAML 1.1 would have made of it.
+Here nothing is decided early: a scalar keeps its text, its value follows YAML 1.2's core rules, and
+`ambiguous_as` is what readers of the older YAML 1.1 make of it.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ __all__ = [
     "Report",
     "ScalarNode",
     "compose",
+    "is_null",
     "kind",
     "shorten",
     "show",
@@ -83,7 +84,11 @@ class ScalarNode:
         return _core(self.text)[1] if self.plain else self.text
 
     @property
-    def trap(self) -> str | None:
+    def unquoted(self) -> ScalarNode:
+        return dataclasses.replace(self, plain=True)
+
+    @property
+    def ambiguous_as(self) -> str | None:
         """What readers of YAML 1.1 take the unquoted text for, if not for `value`."""
         if not self.plain:
             return None
@@ -385,6 +390,10 @@ def to_plain(node: Node, report: Report) -> Any:
         report.error(node, f"{shorten(node.text)} is no number that JSON can hold: quote it, or write a finite one")
         return 0.0  # the file is refused; any finite number will do
     return value
+
+
+def is_null(node: Node) -> bool:
+    return isinstance(node, ScalarNode) and node.value is None
 
 
 def kind(node: Node) -> str:

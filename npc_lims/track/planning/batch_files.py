@@ -13,7 +13,7 @@ import pydantic
 
 from npc_lims.errors import Problem, Severity, SourceError
 from npc_lims.model.session_id import day_of, parse_session_id
-from npc_lims.sources.tracked.schema import ENTRY_KEYS, KNOWN_KWARGS, PLATFORMS, Entry, SessionKwargs
+from npc_lims.sources.tracked.schema import ENTRY_KEYS, KNOWN_KWARGS, PLATFORMS, SessionKwargs, TrackedEntry
 from npc_lims.track.entry_spans import same_path
 from npc_lims.track.planning.cells import parse_probes
 
@@ -244,6 +244,6 @@ def _checked(name: str, value: Any) -> Any:
         value = "".join(sorted(parse_probes(together) or ()))
     if name == "issues" and isinstance(value, str):
         value = [value]
-    model: type[pydantic.BaseModel] = Entry if name in ENTRY_KEYS else SessionKwargs
+    model: type[pydantic.BaseModel] = TrackedEntry if name in ENTRY_KEYS else SessionKwargs
     model.model_validate({name: value})
     return value

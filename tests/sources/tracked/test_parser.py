@@ -449,7 +449,7 @@ def test_keys_of_an_entry(line: str, problem: str) -> None:
         ),
         (
             "invalid_times: [{start_time: 1, stop_time: 2, why: 3}]",
-            "77: error: session_kwargs.invalid_times[0].why is not a known key: remove it",
+            "72: error: unknown key 'why': the keys are start_time, stop_time, reason",
         ),
         (
             "perturbation_day: 0",
