@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING
 
+from npc_lims.clients.http import HttpClient, HttpResponse, RetryPolicy, basic_auth
 from npc_lims.config.environment import in_github_actions
 from npc_lims.errors import MissingCredentials
-from npc_lims.utils.json_answer import parse_json
 from npc_lims.utils.text import single_line
 
 if TYPE_CHECKING:
-    import requests
-
     from npc_lims.config.settings import Settings
 
 __all__ = ["READ_SCOPE", "RUN_SCOPES", "api_address", "open_session", "reason_of"]
@@ -24,7 +23,7 @@ def api_address(settings: Settings, path: str = "") -> str:
     return f"{settings.codeocean_domain}/api/v1/{path}"
 
 
-def open_session(settings: Settings, scopes: str) -> requests.Session:
+def open_session(settings: Settings, scopes: str, attempts: int | None = None) -> HttpClient:
     """Connections that carry the token.
 
     Args:
@@ -39,17 +38,16 @@ def open_session(settings: Settings, scopes: str) -> requests.Session:
         raise MissingCredentials(
             f"no Code Ocean token: set CODE_OCEAN_API_TOKEN ({where}; made under Account, Access Tokens, with {scopes})"
         )
-    import requests
+    policy = RetryPolicy.from_settings(settings)
+    if attempts is not None:
+        policy = dataclasses.replace(policy, attempts=attempts)
+    return HttpClient(policy, basic_auth(settings.codeocean_token.get_secret_value()))
 
-    session = requests.Session()
-    session.auth = (settings.codeocean_token.get_secret_value(), "")
-    return session
 
-
-def reason_of(response: requests.Response) -> str:
+def reason_of(response: HttpResponse) -> str:
     """Why a request was refused, in one line of at most 200 characters."""
     try:
-        said = parse_json(response.content)["message"]
+        said = response.json()["message"]
     except (KeyError, RecursionError, TypeError, ValueError):
         said = response.reason
-    return single_line(said or "", 200) or f"status {response.status_code}"
+    return single_line(said or "", 200) or f"status {response.status}"

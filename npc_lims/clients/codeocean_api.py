@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
 from npc_lims.clients.codeocean import RUN_SCOPES, api_address, open_session, reason_of
 from npc_lims.clients.codeocean_assets import SOURCE
+from npc_lims.clients.http import HttpResponse, RequestFailed
 from npc_lims.errors import ComputationError, SourceError
-from npc_lims.utils.ca_bundle import ca_bundle_failure
-from npc_lims.utils.json_answer import parse_json
 
 if TYPE_CHECKING:
-    import requests
-
     from npc_lims.config.settings import Settings
 
 __all__ = ["ask", "checked_id", "start"]
@@ -47,16 +43,11 @@ def ask(settings: Settings, method: str, path: str, what: str, **more: Any) -> d
         ComputationError: Code Ocean refuses, or has no such thing.
         SourceError: The token is refused, or no answer came.
     """
-    from npc_lims.clients.http import GaveUp, Patience, request
-
-    session, url = open_session(settings, RUN_SCOPES), api_address(settings, path)
-    patience = Patience.of(settings)
+    url = api_address(settings, path)
     try:
-        answer: dict[str, Any] = request(
-            session, method, url, patience, parse=lambda response: _content(response, what), **more
-        )
-        return answer
-    except GaveUp as error:
+        with open_session(settings, RUN_SCOPES) as client:
+            return client.request(method, url, lambda response: _content(response, what), **more)
+    except RequestFailed as error:
         raise SourceError(SOURCE, f"{what}: {url} {error}") from None
 
 
@@ -68,41 +59,27 @@ def start(settings: Settings, path: str, body: dict[str, Any], what: str) -> dic
         ComputationError: Code Ocean refuses, or nobody knows whether it has started.
         SourceError: The token is refused, or Code Ocean stays too busy.
     """
-    from npc_lims.clients.http import Patience, retry_after_seconds
-
-    session, url = open_session(settings, RUN_SCOPES), api_address(settings, path)
-    patience = Patience.of(settings)
-    for attempt in range(2, settings.attempts + 2):
-        try:
-            response = session.post(url, json=body, timeout=settings.timeout, allow_redirects=False)
-            if response.status_code != 429:
-                return _outcome(response, what)
-        except (OSError, RecursionError, ValueError) as error:
-            bundle = ca_bundle_failure(error)
-            if bundle is not None:  # no connection was made
-                raise SourceError(SOURCE, f"{what}: {url} could not be reached: {bundle}") from None
-            raise _in_doubt(what, f"no whole answer came ({type(error).__name__})") from None
-        asked = retry_after_seconds(response.headers.get("Retry-After"))
-        if attempt > settings.attempts or (asked or 0.0) > patience.longest:
-            break
-        time.sleep(patience.wait_before(attempt) if asked is None else asked)
-    raise SourceError(SOURCE, f"{what}: Code Ocean is too busy ({reason_of(response)}); nothing was started")
+    url = api_address(settings, path)
+    try:
+        with open_session(settings, RUN_SCOPES) as client:
+            return client.request(
+                "POST", url, lambda response: _content(response, what), is_idempotent=False, json=body
+            )
+    except RequestFailed as error:
+        response = error.response
+        if response is not None and response.status == 429:
+            message = f"{what}: Code Ocean is too busy ({reason_of(response)}); nothing was started"
+            raise SourceError(SOURCE, message) from None
+        if not error.is_sent:
+            raise SourceError(SOURCE, f"{what}: {url} {error}") from None
+        reason = f"no whole answer came ({error})" if response is None else f"Code Ocean {error}"
+        raise ComputationError(
+            f"{what}: {reason}; it may have been started all the same: look for it in Code Ocean before trying again"
+        ) from None
 
 
-def _outcome(response: requests.Response, what: str) -> dict[str, Any]:
-    if response.status_code >= 500:
-        raise _in_doubt(what, f"Code Ocean answered {response.status_code}")
-    return _content(response, what)
-
-
-def _in_doubt(what: str, reason: str) -> ComputationError:
-    return ComputationError(
-        f"{what}: {reason}; it may have been started all the same: look for it in Code Ocean before trying again"
-    )
-
-
-def _content(response: requests.Response, what: str) -> dict[str, Any]:
-    status = response.status_code
+def _content(response: HttpResponse, what: str) -> dict[str, Any]:
+    status = response.status
     if status in (401, 403):
         raise SourceError(
             SOURCE,
@@ -113,7 +90,7 @@ def _content(response: requests.Response, what: str) -> dict[str, Any]:
         raise ComputationError(f"{what}: Code Ocean answered {status}: {reason_of(response)}")
     if not response.content:
         return {}
-    content = parse_json(response.content)
+    content = response.json()
     if not isinstance(content, dict):
         raise ValueError("the answer is not an object")
     return content

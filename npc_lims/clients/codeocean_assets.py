@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Protocol
 
 from npc_lims.clients.codeocean import READ_SCOPE, api_address, open_session, reason_of
+from npc_lims.clients.http import HttpResponse, RequestFailed, parse_json
 from npc_lims.errors import SourceError
-from npc_lims.utils.json_answer import parse_json
 
 if TYPE_CHECKING:
     from npc_lims.config.settings import Settings
@@ -51,11 +51,8 @@ class CodeOceanClient:
     """The REST API of a Code Ocean domain, as far as it only reads."""
 
     def __init__(self, settings: Settings) -> None:
-        from npc_lims.clients.http import Patience
-
         self._session = open_session(settings, READ_SCOPE)
         self._base = api_address(settings)
-        self._patience = Patience.of(settings)
 
     def search(self, **params: Any) -> Iterator[list[dict[str, Any]]]:
         tokens: set[str] = set()
@@ -91,24 +88,22 @@ class CodeOceanClient:
         return found
 
     def _ask(self, method: str, path: str, *, parse: Callable[[Any], Any], **more: Any) -> Any:
-        from npc_lims.clients.http import GaveUp, request
-
-        def read(response: Any) -> Any:
-            if response.status_code == 404 and method == "GET":
+        def read(response: HttpResponse) -> Any:
+            if response.status == 404 and method == "GET":
                 return None
-            if response.status_code in (401, 403):
+            if response.status in (401, 403):
                 raise SourceError(
                     SOURCE,
-                    f"the token was refused ({response.status_code}): it has expired or lacks the scope "
+                    f"the token was refused ({response.status}): it has expired or lacks the scope "
                     "'data assets: read'; make a new one and set CODE_OCEAN_API_TOKEN",
                 )
-            if response.status_code != 200:
-                raise SourceError(SOURCE, f"{path} answered {response.status_code}: {reason_of(response)}")
-            return parse(parse_json(response.content))
+            if response.status != 200:
+                raise SourceError(SOURCE, f"{path} answered {response.status}: {reason_of(response)}")
+            return parse(response.json())
 
         try:
-            return request(self._session, method, self._base + path, self._patience, parse=read, **more)
-        except GaveUp as error:
+            return self._session.request(method, self._base + path, read, **more)
+        except RequestFailed as error:
             raise SourceError(SOURCE, f"{self._base}{path} {error}") from None
 
 

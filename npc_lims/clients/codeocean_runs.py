@@ -25,14 +25,10 @@ from npc_lims.clients.codeocean_models import (
     parsed,
 )
 from npc_lims.clients.codeocean_result_file import read_end
-from npc_lims.clients.http import GaveUp, Patience, request
+from npc_lims.clients.http import HttpResponse, RequestFailed, RetryPolicy
 from npc_lims.errors import ComputationError
-from npc_lims.utils.ca_bundle import ca_bundle_failure
-from npc_lims.utils.json_answer import parse_json
 
 if TYPE_CHECKING:
-    import requests
-
     from npc_lims.config.settings import Settings
 
 __all__ = ["Busy", "NotAllowed", "Refused", "RunService", "Unconfirmed"]
@@ -66,15 +62,15 @@ class RunService:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._session = open_session(settings, RUN_SCOPES)
+        self._client = open_session(settings, RUN_SCOPES)
+        self._sender = open_session(settings, RUN_SCOPES, attempts=1)
         self._base = api_address(settings)
-        self._patience = Patience.of(settings)
         self._assets = CodeOceanClient(settings)
 
     @property
-    def patience(self) -> Patience:
-        """How long it waits for an answer, and how often it asks."""
-        return self._patience
+    def policy(self) -> RetryPolicy:
+        """How often and how long it tries."""
+        return self._client.policy
 
     # -- runs
 
@@ -146,8 +142,8 @@ class RunService:
         path = f"computations/{computation_id}/results/urls"
         url = self._find("GET", path, as_download_url, params={"path": "output"})
         try:
-            return None if url is None else read_end(url, self._patience, limit)
-        except GaveUp as error:
+            return None if url is None else read_end(url, self.policy, limit)
+        except RequestFailed as error:
             raise ComputationError(f"Code Ocean: the file `output` of a run {error}") from None
 
     # -- data assets
@@ -211,42 +207,32 @@ class RunService:
     # -- how
 
     def _send_once(self, path: str, body: Mapping[str, Any], made: type[_Made], about: str) -> _Made:
-        import requests
+        def read(response: HttpResponse) -> _Made:
+            status = response.status
+            if status in (400, 409, 413, 422):
+                raise Refused(reason_of(response))
+            if not 200 <= status < 300:
+                raise _refusal(response, about)
+            return parsed(made, response.json())
 
         try:
-            response = self._session.post(
-                self._base + path, json=body, timeout=self._patience.timeout, allow_redirects=False
-            )
-        except requests.Timeout:
-            raise Unconfirmed(f"gave no answer within {self._patience.timeout:g} s") from None
-        except OSError as error:
-            bundle = ca_bundle_failure(error)
-            if bundle is not None:  # no connection was made
-                raise ComputationError(f"Code Ocean: {about}: could not be reached: {bundle}") from None
-            raise Unconfirmed(f"could not be reached or broke off ({type(error).__name__})") from None
-        status = response.status_code
-        if status == 429:
-            raise Busy(reason_of(response))
-        if status >= 500 or status == 408:
-            raise Unconfirmed(f"answered {status} {response.reason}".strip())
-        if status in (400, 409, 413, 422):
-            raise Refused(reason_of(response))
-        if not 200 <= status < 300:
-            raise _refusal(response, about)
-        try:
-            return parsed(made, parse_json(response.content))
-        except (RecursionError, ValueError):
-            raise Unconfirmed("sent an answer that cannot be read") from None
+            return self._sender.request("POST", self._base + path, read, is_idempotent=False, json=body)
+        except RequestFailed as error:
+            if error.response is not None and error.response.status == 429:
+                raise Busy(reason_of(error.response)) from None
+            if not error.is_sent:
+                raise ComputationError(f"Code Ocean: {about}: {error}") from None
+            raise Unconfirmed(str(error)) from None
 
     def _find(self, method: str, path: str, parse: Callable[[Any], _T], **more: Any) -> _T | None:
         """What *parse* makes of the content; None if there is nothing."""
 
-        def read(response: requests.Response) -> _T | None:
-            if response.status_code == 404:
+        def read(response: HttpResponse) -> _T | None:
+            if response.status == 404:
                 return None
-            if response.status_code != 200:
+            if response.status != 200:
                 raise _refusal(response, path)
-            return parse(parse_json(response.content))
+            return parse(response.json())
 
         found: _T | None = self._request(method, path, read, more)
         return found
@@ -254,31 +240,31 @@ class RunService:
     def _tell(self, method: str, path: str, *, may_be_gone: bool = False, **more: Any) -> None:
         """Ask for something that may be asked for twice."""
 
-        def read(response: requests.Response) -> None:
+        def read(response: HttpResponse) -> None:
             allowed = (200, 204, 404) if may_be_gone else (200, 204)
-            if response.status_code not in allowed:
+            if response.status not in allowed:
                 raise _refusal(response, path)
 
         self._request(method, path, read, more)
 
-    def _request(self, method: str, path: str, read: Callable[[requests.Response], Any], more: dict[str, Any]) -> Any:
+    def _request(self, method: str, path: str, read: Callable[[HttpResponse], Any], more: dict[str, Any]) -> Any:
         try:
-            return request(self._session, method, self._base + path, self._patience, parse=read, **more)
-        except GaveUp as error:
+            return self._client.request(method, self._base + path, read, **more)
+        except RequestFailed as error:
             raise ComputationError(f"Code Ocean: {path} {error}") from None
 
 
-def _refusal(response: requests.Response, about: str) -> ComputationError:
-    if response.status_code == 401:
+def _refusal(response: HttpResponse, about: str) -> ComputationError:
+    if response.status == 401:
         return NotAllowed(
             "Code Ocean refused the token (401): it has expired; make a new one and set CODE_OCEAN_API_TOKEN"
         )
-    if response.status_code == 403:
+    if response.status == 403:
         return ComputationError(
             f"Code Ocean: {about}: not allowed with this token (403): it needs {RUN_SCOPES}, and its owner the right "
             "to do this"
         )
-    return ComputationError(f"Code Ocean: {about} answered {response.status_code}: {reason_of(response)}")
+    return ComputationError(f"Code Ocean: {about} answered {response.status}: {reason_of(response)}")
 
 
 def _is_made_of(asset: Mapping[str, Any], computation_id: str, name: str) -> bool:

@@ -9,21 +9,15 @@ import urllib.parse
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Union
 
+from npc_lims.clients.http import HttpClient, HttpResponse, RequestFailed, RetryPolicy, bearer_auth
 from npc_lims.errors import GitHubError
-from npc_lims.utils.json_answer import parse_json
 from npc_lims.utils.timestamps import utc_text, utc_time
 
 if TYPE_CHECKING:
-    import requests
-
     from npc_lims.config.settings import Settings
 
 __all__ = ["Answer", "ask_github"]
 
-# A person waits for this answer.
-_ATTEMPTS = 2
-_TIMEOUT = 10.0
-_LONGEST_WAIT = 2.0
 _LAST_PAGE = re.compile(r'<[^>]*[?&]page=([0-9]{1,9})[^>]*>; rel="last"')
 
 
@@ -56,48 +50,36 @@ def ask_github(settings: Settings, doing: str, path: str, query: Mapping[str, Un
     Raises:
         GitHubError: GitHub refused, or could not be reached.
     """
-    import requests
-
-    from npc_lims.clients.http import GaveUp, Patience, request
-
     url = f"{settings.github_api_url}{path}" + (f"?{urllib.parse.urlencode(query)}" if query else "")
-    patience = Patience(
-        min(_ATTEMPTS, settings.attempts), min(_TIMEOUT, settings.timeout), settings.backoff, _LONGEST_WAIT
-    )
+    token = settings.github_token
 
-    def authorize(prepared: requests.PreparedRequest) -> requests.PreparedRequest:
-        # called in any case, so that requests does not send what a .netrc says
-        if settings.github_token is not None:
-            prepared.headers["Authorization"] = f"Bearer {settings.github_token.get_secret_value()}"
-        return prepared
-
-    def parse(response: requests.Response) -> Answer:
-        if response.status_code != 200:
-            raise GitHubError(f"{doing}: {_refusal(settings, response)}", response.status_code)
-        return Answer(parse_json(response.content), response.headers.get("Link", ""))
+    def parse(response: HttpResponse) -> Answer:
+        if response.status != 200:
+            raise GitHubError(f"{doing}: {_refusal(settings, response)}", response.status)
+        return Answer(response.json(), response.headers.get("Link", ""))
 
     headers = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
     try:
-        with requests.Session() as session:
-            answer: Answer = request(session, "GET", url, patience, parse=parse, headers=headers, auth=authorize)
-            return answer
-    except GaveUp as error:
+        auth = bearer_auth(None if token is None else token.get_secret_value())
+        with HttpClient(RetryPolicy.interactive(settings), auth) as client:
+            return client.request("GET", url, parse, headers=headers)
+    except RequestFailed as error:
         hint = "; GITHUB_TOKEN raises the limit" if "429" in str(error) and settings.github_token is None else ""
         raise GitHubError(f"{doing}: {settings.github_api_url} {error}{hint}") from None
 
 
-def _refusal(settings: Settings, response: requests.Response) -> str:
+def _refusal(settings: Settings, response: HttpResponse) -> str:
     """What GitHub said, and what can be done about it."""
     try:
-        said = str(parse_json(response.content)["message"]).strip().rstrip(".")
+        said = str(response.json()["message"]).strip().rstrip(".")
     except (KeyError, RecursionError, TypeError, ValueError):
         said = response.reason
-    return f"GitHub answered {response.status_code} ({said}); {_remedy(settings, response)}"
+    return f"GitHub answered {response.status} ({said}); {_remedy(settings, response)}"
 
 
-def _remedy(settings: Settings, response: requests.Response) -> str:
+def _remedy(settings: Settings, response: HttpResponse) -> str:
     has_token = settings.github_token is not None
-    status = response.status_code
+    status = response.status
     if status == 403 and _is_limit(response):
         more = "" if has_token else ", or set GITHUB_TOKEN: 5,000 requests an hour in place of 60"
         return f"the limit of requests is used up: try again {_when(response)}{more}"
@@ -111,11 +93,11 @@ def _remedy(settings: Settings, response: requests.Response) -> str:
     return "check the name of the branch, tag or commit"
 
 
-def _is_limit(response: requests.Response) -> bool:
-    return response.headers.get("X-RateLimit-Remaining") == "0" or "rate limit" in response.text.lower()
+def _is_limit(response: HttpResponse) -> bool:
+    return response.headers.get("X-RateLimit-Remaining") == "0" or b"rate limit" in response.content.lower()
 
 
-def _when(response: requests.Response) -> str:
+def _when(response: HttpResponse) -> str:
     reset = response.headers.get("X-RateLimit-Reset", "")
     asked = response.headers.get("Retry-After", "")
     if asked.isdecimal():

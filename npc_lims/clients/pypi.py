@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 import urllib.parse
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from npc_lims.clients.http import HttpClient, HttpResponse, RequestFailed, RetryPolicy
 from npc_lims.errors import SourceError
-from npc_lims.utils.json_answer import parse_json
 
 if TYPE_CHECKING:
     from npc_lims.config.settings import Settings
@@ -26,31 +26,26 @@ def newest_release(settings: Settings) -> str:
     Raises:
         SourceError: It cannot be asked, or does not say.
     """
-    import requests
-
-    from npc_lims.clients.http import GaveUp, Patience, request
-
-    patience = Patience.of(settings)
     url = settings.pypi_url
-    with requests.Session() as session:
+    with HttpClient(RetryPolicy.from_settings(settings)) as client:
         try:
             for _ in range(_MOST_REDIRECTS):
-                answer = request(session, "GET", url, patience, parse=_version_or_place)
+                answer = client.request("GET", url, _version_or_place)
                 if "version" in answer:
                     return str(answer["version"])
                 url = _same_host(url, answer["place"])
-        except GaveUp as error:
+        except RequestFailed as error:
             raise SourceError(SOURCE, f"{url} {error}") from None
     raise SourceError(SOURCE, f"{url} sends on and on; check NPC_LIMS_PYPI_URL")
 
 
-def _version_or_place(response: Any) -> dict[str, str]:
+def _version_or_place(response: HttpResponse) -> dict[str, str]:
     """The version, or where to ask instead."""
-    if response.is_redirect:
-        return {"place": response.headers["Location"]}
-    if response.status_code != 200:
-        raise SourceError(SOURCE, f"{response.url} answered {response.status_code}; check NPC_LIMS_PYPI_URL")
-    content = parse_json(response.content)
+    if response.location is not None:
+        return {"place": response.location}
+    if response.status != 200:
+        raise SourceError(SOURCE, f"{response.url} answered {response.status}; check NPC_LIMS_PYPI_URL")
+    content = response.json()
     info = content.get("info") if isinstance(content, dict) else None
     version = info.get("version") if isinstance(info, dict) else None
     if not isinstance(version, str) or not _VERSION.fullmatch(version):

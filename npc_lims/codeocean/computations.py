@@ -160,7 +160,7 @@ def _why_errored(computation: Computation) -> str:
 def _read_output(job_id: str) -> bytes | None:
     from npc_lims.clients.codeocean_limits import OUTPUT_LIMIT
     from npc_lims.clients.codeocean_result_file import read_end
-    from npc_lims.clients.http import GaveUp, Patience
+    from npc_lims.clients.http import RequestFailed, RetryPolicy
 
     settings, what = settings_for_reading(), f"reading the output of the run {job_id}"
     path = f"computations/{checked_id(job_id, 'computation')}/results/urls"
@@ -168,8 +168,8 @@ def _read_output(job_id: str) -> bytes | None:
     if not isinstance(url, str):
         raise SourceError("codeocean", f"{what}: the answer holds no download_url")
     try:
-        return read_end(url, Patience.of(settings), OUTPUT_LIMIT)
-    except GaveUp as error:
+        return read_end(url, RetryPolicy.from_settings(settings), OUTPUT_LIMIT)
+    except RequestFailed as error:
         raise SourceError("codeocean", f"{what}: the file's address {error}") from None
 
 

@@ -222,7 +222,7 @@ class _Collector:
 
     def _look_again(self, computation_id: str, name: str, subject: str) -> MadeAsset | None:
         for look in range(LOOKS):
-            time.sleep(self._service.patience.wait_before(look + 2))
+            time.sleep(self._service.policy.delay(look + 2))
             made = self._service.find_asset_of(computation_id, name, subject)
             if made is not None:
                 return made

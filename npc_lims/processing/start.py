@@ -175,10 +175,10 @@ class _Starter:
 
     def _look_again(self, run: Run, asked: RunRequest, why: str) -> Iterator[Step]:
         """Whether it began although no answer said so."""
-        patience = self._service.patience
+        policy = self._service.policy
         before = frozenset(one.id for one in self._computations)
         for look in range(LOOKS):
-            time.sleep(patience.wait_before(look + 2))
+            time.sleep(policy.delay(look + 2))
             try:
                 self._computations = self._service.list_runs(self._place)
             except ComputationError as error:

@@ -29,8 +29,6 @@ from npc_lims.state.remote import (
 from npc_lims.state.snapshot import SNAPSHOT
 
 if TYPE_CHECKING:
-    import requests
-
     from npc_lims.config.settings import Settings
 
 __all__ = ["fetch_mirror", "fetch_mirrored_sync_file", "mirror_path", "mirror_url", "site_url"]
@@ -110,19 +108,15 @@ def _fetch(settings: Settings, url: str, headers: dict[str, str], check: Check =
     """What is at *url*, or where that leads: a site of GitHub Pages may have a domain of its own."""
     for _ in range(_MOST_MOVES):
         try:
-            return fetch(settings, url, headers, _without_token, check)
+            return fetch(settings, url, headers, check)
         except Moved as error:
             if url.startswith("https:") and not error.address.startswith("https:"):
                 raise  # what is read there could be anybody's
             url = error.address
-    return fetch(settings, url, headers, _without_token, check)
+    return fetch(settings, url, headers, check)
 
 
 def _check_sync_file(content: bytes) -> None:
     """Refuse a page, which some sites send for whatever they have not got."""
     if not content.startswith(b"schema:"):
         raise ValueError(f"not a {SYNC_FILE}")
-
-
-def _without_token(prepared: requests.PreparedRequest) -> requests.PreparedRequest:
-    return prepared

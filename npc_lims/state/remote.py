@@ -11,6 +11,7 @@ import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable, Optional
 
+from npc_lims.clients.http import Auth, HttpClient, HttpResponse, RequestFailed, RetryPolicy, bearer_auth
 from npc_lims.config.disk_cache import cache_dir, entry_stat, read_entry, touch_entry, write_entry
 from npc_lims.config.environment import TRACKED_FILE
 from npc_lims.errors import NoRemoteState, RemoteStateError
@@ -18,8 +19,6 @@ from npc_lims.state.snapshot import SNAPSHOT, checked_lines, split_lines
 from npc_lims.utils.timestamps import is_future
 
 if TYPE_CHECKING:
-    import requests
-
     from npc_lims.config.settings import Settings
 
 __all__ = [
@@ -38,14 +37,8 @@ __all__ = [
     "snapshot_file",
 ]
 
-# A person waits for this answer, and a stale copy or a live query can stand in for it.
-_ATTEMPTS = 2
-_TIMEOUT = 10.0
-_LONGEST_WAIT = 2.0
-
 Check = Optional[Callable[[bytes], None]]
 """Raises ValueError for a content that is not what was asked for."""
-Authorize = Callable[["requests.PreparedRequest"], "requests.PreparedRequest"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -185,61 +178,46 @@ def check_ref(settings: Settings, path: str) -> None:
 
 def _fetch_raw(settings: Settings, path: str, ref: str, headers: dict[str, str], check: Check) -> Fetched | None:
     url = f"{settings.raw_url}/{settings.repo}/{urllib.parse.quote(ref)}/{path}"
-
-    def authorize(prepared: requests.PreparedRequest) -> requests.PreparedRequest:
-        if settings.github_token is not None:
-            prepared.headers["Authorization"] = f"Bearer {settings.github_token.get_secret_value()}"
-        return prepared
-
+    token = settings.github_token
     try:
-        return fetch(settings, url, headers, authorize, check)
+        return fetch(settings, url, headers, check, bearer_auth(None if token is None else token.get_secret_value()))
     except NoRemoteState as error:
         raise NoRemoteState(f"{error}: check NPC_LIMS_REPO and NPC_LIMS_REF") from None
 
 
 def fetch(
-    settings: Settings, url: str, headers: dict[str, str], authorize: Authorize, check: Check = None
+    settings: Settings, url: str, headers: dict[str, str], check: Check = None, auth: Auth | None = None
 ) -> Fetched | None:
     """What is at *url*; None where the server says that it is as *headers* say.
 
     Args:
-        authorize: Adds a token, where one belongs. That there is one also keeps requests from sending what a
-            .netrc says.
+        auth: Adds a token, where one belongs.
 
     Raises:
         NoRemoteState: There is nothing.
         Moved: It is elsewhere, where no token goes by itself.
         RemoteStateError: The server refused (429), failed or could not be reached.
     """
-    import requests
 
-    from npc_lims.clients.http import GaveUp, Patience, request
-
-    def parse(response: requests.Response) -> Fetched | None:
-        if response.status_code == 304 and headers:
+    def parse(response: HttpResponse) -> Fetched | None:
+        if response.status == 304 and headers:
             return None
-        if response.status_code == 404:
+        if response.status == 404:
             raise NoRemoteState(f"there is nothing at {url}")
-        answer = f"{response.status_code} {response.reason}"
-        if response.is_redirect:
-            raise Moved(url, answer, urllib.parse.urljoin(url, response.headers["Location"]))
-        if response.status_code != 200:
+        answer = f"{response.status} {response.reason}"
+        if response.location is not None:
+            raise Moved(url, answer, urllib.parse.urljoin(url, response.location))
+        if response.status != 200:
             raise RemoteStateError(f"{url} answered {answer}")
         if check is not None:
             check(response.content)
         changed = _seconds(response.headers.get("Last-Modified"))
         return Fetched(response.content, response.headers.get("ETag", ""), changed)
 
-    patience = Patience(
-        min(_ATTEMPTS, settings.attempts), min(_TIMEOUT, settings.timeout), settings.backoff, _LONGEST_WAIT
-    )
     try:
-        with requests.Session() as session:
-            fetched: Fetched | None = request(
-                session, "GET", url, patience, parse=parse, headers=headers, auth=authorize
-            )
-            return fetched
-    except GaveUp as error:
+        with HttpClient(RetryPolicy.interactive(settings), auth) as client:
+            return client.request("GET", url, parse, headers=headers)
+    except RequestFailed as error:
         failure = RemoteStateError(f"{url} {error}")
         failure.retry_after = error.retry_after
         raise failure from None

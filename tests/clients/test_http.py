@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
+import gzip
+import socketserver
+import subprocess
+import sys
+import threading
 import time
-from typing import Any
+import zlib
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
-import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npc_lims.clients.http import GaveUp, Patience, request, retry_after_seconds
+from npc_lims.clients.http import HttpClient, HttpResponse, RequestFailed, RetryPolicy, basic_auth, retry_after_seconds
 from tests.servers.fixtures import Serve
 from tests.servers.web import Request, Response, Server, json_response
 
@@ -34,16 +41,20 @@ class Script(Server):
         return answer
 
 
-def patience(attempts: int = 4, timeout: float = 5, backoff: float = 0.001) -> Patience:
-    return Patience(attempts, timeout, backoff)
+def policy(attempts: int = 4, timeout: float = 5, backoff: float = 0.001, deadline: float = 300) -> RetryPolicy:
+    return RetryPolicy(attempts, timeout, backoff, deadline=deadline)
 
 
-def ask(server: Server, patient: Patience | None = None, method: str = "GET", **more: Any) -> Any:
-    with requests.Session() as session:
-        return request(session, method, server.url + "/x", patient or patience(), **more)
+def whole(response: HttpResponse) -> HttpResponse:
+    return response
 
 
-def as_json(response: requests.Response) -> Any:
+def ask(server: Server, retry: RetryPolicy | None = None, method: str = "GET", parse: Any = whole, **more: Any) -> Any:
+    with HttpClient(retry or policy()) as client:
+        return client.request(method, server.url + "/x", parse, **more)
+
+
+def as_json(response: HttpResponse) -> Any:
     return response.json()
 
 
@@ -61,7 +72,7 @@ def test_not_now_is_asked_again(serve: Serve, code: int) -> None:
 @pytest.mark.parametrize("code", [200, 204, 301, 304, 400, 401, 403, 404, 501])
 def test_any_other_status_is_an_answer(serve: Serve, code: int) -> None:
     server = serve(Script(status(code, Location="/elsewhere")))
-    assert ask(server).status_code == code
+    assert ask(server).status == code
     assert len(server.requests) == 1
 
 
@@ -84,7 +95,7 @@ def test_what_breaks_off_or_cannot_be_read_is_asked_again(serve: Serve, broken: 
 
 def test_silence_is_asked_again(serve: Serve) -> None:
     server = serve(Script(status(404), OK, delay=0.5))
-    assert ask(server, patience(timeout=0.1), parse=as_json) == {"ok": True}
+    assert ask(server, policy(timeout=0.1), parse=as_json) == {"ok": True}
     assert len(server.requests) == 2
 
 
@@ -104,27 +115,27 @@ def test_the_request_is_sent_again_as_it_was(serve: Serve) -> None:
 )
 def test_the_last_failure_is_told(serve: Serve, answer: Response | None, why: str) -> None:
     server = serve(Script(answer))
-    with pytest.raises(GaveUp, match=f"^{why}$"):
-        ask(server, patience(attempts=3), parse=as_json)
+    with pytest.raises(RequestFailed, match=f"^{why}$"):
+        ask(server, policy(attempts=3), parse=as_json)
     assert len(server.requests) == 3
 
 
 def test_a_timeout_tells_how_long_was_waited(serve: Serve) -> None:
-    with pytest.raises(GaveUp, match=r"^gave no answer within 0\.05 s$"):
-        ask(serve(Script(status(404), delay=0.5)), patience(attempts=1, timeout=0.05))
+    with pytest.raises(RequestFailed, match=r"^gave no answer within 0\.05 s$"):
+        ask(serve(Script(status(404), delay=0.5)), policy(attempts=1, timeout=0.05))
 
 
 def test_nobody_there(serve: Serve) -> None:
     server = serve(Script(OK))
     server.stop()
-    with pytest.raises(GaveUp, match="could not be reached"):
-        ask(server, patience(attempts=2))
+    with pytest.raises(RequestFailed, match="could not be reached"):
+        ask(server, policy(attempts=2))
 
 
 def test_no_token_in_what_is_told(serve: Serve) -> None:
     server = serve(Script(status(503)))
-    with pytest.raises(GaveUp) as caught:
-        ask(server, auth=("cop_secret", ""), headers={"X-Token": "cop_secret"})
+    with HttpClient(policy(), basic_auth("cop_secret")) as client, pytest.raises(RequestFailed) as caught:
+        client.request("GET", server.url, whole, headers={"X-Token": "cop_secret"})
     assert "cop_secret" not in str(caught.value)
     assert "cop_secret" not in repr(caught.value.__context__)
 
@@ -132,7 +143,7 @@ def test_no_token_in_what_is_told(serve: Serve) -> None:
 def test_an_error_of_the_parser_that_is_no_bad_answer_goes_through(serve: Serve) -> None:
     server = serve(Script(OK))
 
-    def parse(response: requests.Response) -> Any:
+    def parse(response: HttpResponse) -> Any:
         raise LookupError("no such asset")
 
     with pytest.raises(LookupError, match="no such asset"):
@@ -144,7 +155,7 @@ def test_an_error_of_the_parser_that_is_no_bad_answer_goes_through(serve: Serve)
 def test_an_answer_without_a_body_may_declare_one(serve: Serve, method: str, code: int) -> None:
     server = serve(Script(Response(code, {"Content-Length": "10"}, b"0123456789")))
     answer = ask(server, method=method)
-    assert (answer.status_code, answer.headers["Content-Length"]) == (code, "10")
+    assert (answer.status, answer.headers["Content-Length"]) == (code, "10")
     assert len(server.requests) == 1
 
 
@@ -152,9 +163,9 @@ def test_an_answer_without_a_body_may_declare_one(serve: Serve, method: str, cod
 
 
 def test_waits_double_and_are_spread_out() -> None:
-    patient = Patience(attempts=9, timeout=1, backoff=2)
+    retry = RetryPolicy(attempts=9, timeout=1, backoff=2)
     for attempt, longest in ((2, 2), (3, 4), (4, 8), (9, 60)):
-        waits = [patient.wait_before(attempt) for _ in range(50)]
+        waits = [retry.delay(attempt) for _ in range(50)]
         assert all(longest / 2 <= wait <= longest for wait in waits)
         assert len(set(waits)) > 10
 
@@ -185,8 +196,10 @@ def test_no_wait_or_a_nonsensical_one_is_no_wait(serve: Serve, waits: list[float
 
 def test_a_wait_longer_than_a_minute_is_not_waited_for(serve: Serve) -> None:
     server = serve(Script(status(429, Retry_After="3600"), OK))
-    with pytest.raises(GaveUp, match=r"answered 429 Too Many Requests and asks to wait 3600 s; try again later"):
+    why = "answered 429 Too Many Requests and asks to wait 3600 s; try again later"
+    with pytest.raises(RequestFailed, match=why) as caught:
         ask(server)
+    assert caught.value.retry_after == 3600
     assert len(server.requests) == 1
 
 
@@ -223,15 +236,202 @@ def test_any_retry_after_is_a_wait_or_none(value: str) -> None:
 
 @pytest.mark.parametrize("url", ["http://a..b/", f"http://{'a' * 64}.org/", "http://[::1/", "http://127.0.0.1:99999/"])
 def test_an_address_that_cannot_be_asked_is_one_line(url: str) -> None:
-    with requests.Session() as session, pytest.raises(GaveUp) as caught:
-        request(session, "GET", url, patience(attempts=2))
+    with HttpClient(policy(attempts=2)) as client, pytest.raises(RequestFailed) as caught:
+        client.request("GET", url, whole)
     assert "answer" not in str(caught.value)
     assert str(caught.value).isprintable()
 
 
 def test_a_header_that_cannot_be_sent_is_not_quoted(serve: Serve) -> None:
-    with requests.Session() as session, pytest.raises(GaveUp) as caught:
-        request(
-            session, "GET", serve(Script(OK)).url, patience(), headers={"Authorization": "Bearer an-invented\rsecret"}
-        )
+    with pytest.raises(RequestFailed) as caught:
+        ask(serve(Script(OK)), headers={"Authorization": "Bearer an-invented\rsecret"})
     assert "invented" not in str(caught.value)
+
+
+# --- bounds --------------------------------------------------------------------------------------
+
+
+class Trickle(socketserver.ThreadingTCPServer):
+    """Sends the same bytes over and over, after a beginning, to whoever connects."""
+
+    daemon_threads = True
+    allow_reuse_address = True
+
+    def __init__(self, beginning: bytes, again: bytes, pause: float = 0.02) -> None:
+        super().__init__(("127.0.0.1", 0), TrickleHandler)
+        self.beginning, self.again, self.pause = beginning, again, pause
+        self.connections = 0
+
+    def __enter__(self) -> Trickle:
+        threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.shutdown()
+        self.server_close()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+
+class TrickleHandler(socketserver.BaseRequestHandler):
+    server: Trickle
+
+    def handle(self) -> None:
+        self.server.connections += 1
+        self.request.recv(65536)
+        with contextlib.suppress(OSError):
+            self.request.sendall(self.server.beginning)
+            while True:
+                self.request.sendall(self.server.again)
+                time.sleep(self.server.pause)
+
+
+HEAD = b"HTTP/1.1 200 OK\r\n"
+
+
+@pytest.mark.parametrize(
+    ("beginning", "again"),
+    [
+        (b"", b"H"),
+        (HEAD, b"X-Some: thing\r\n"[:1]),
+        (HEAD + b"X-Long: ", b"a"),
+        (HEAD + b"Content-Length: 1000000\r\n\r\n", b"a"),
+        (HEAD + b"\r\n", b"a"),
+        (HEAD + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\na\r\n"),
+        (HEAD + b"Transfer-Encoding: chunked\r\n\r\n", b"0"),
+        (HEAD + b"Transfer-Encoding: chunked\r\n\r\n0\r\n", b"X: y\r\n"),
+        (HEAD + b"Content-Encoding: gzip\r\n\r\n" + gzip.compress(b"a" * 10), b""),
+    ],
+    ids=["status", "header", "long header", "body", "endless body", "chunks", "chunk size", "trailers", "gzip"],
+)
+def test_a_response_without_end_is_given_up_at_the_deadline(beginning: bytes, again: bytes) -> None:
+    retry = policy(attempts=3, timeout=1, deadline=0.4)
+    begun = time.monotonic()
+    with Trickle(beginning, again) as server, pytest.raises(RequestFailed, match=r"no complete answer within 0\.4 s$"):
+        ask(cast("Server", server), retry)
+    assert time.monotonic() - begun < 10
+    assert server.connections == 1, "there is no time left to try again"
+
+
+def test_attempts_share_one_deadline(serve: Serve) -> None:
+    server = serve(Script(status(503)))
+    with pytest.raises(RequestFailed, match=r"^answered 503 Service Unavailable, \d times$"):
+        ask(server, policy(attempts=1000, backoff=0.05, deadline=0.3))
+    assert 1 < len(server.requests) < 20
+
+
+@pytest.mark.parametrize("framing", [b"\r\n", b"Transfer-Encoding: chunked\r\n\r\n"], ids=["plain", "chunks"])
+def test_an_endless_body_is_too_large(framing: bytes) -> None:
+    again = b"10000\r\n" + b"a" * 65536 + b"\r\n"
+    with Trickle(HEAD + framing, again, pause=0) as server, pytest.raises(RequestFailed) as caught:
+        ask(cast("Server", server), max_bytes=2**21)
+    assert str(caught.value) == "sent more than 2 MiB, which is not accepted"
+    assert server.connections == 1, "it would not be shorter another time"
+
+
+def test_a_declared_length_is_not_waited_for() -> None:
+    beginning, why = HEAD + b"Content-Length: 99999999999\r\n\r\n", "sent more than 1 MiB"
+    with Trickle(beginning, b"a") as server, pytest.raises(RequestFailed, match=why):
+        ask(cast("Server", server), policy(deadline=10), max_bytes=2**20)
+
+
+@pytest.mark.parametrize("line", [b"a", b"X: y\r\n"], ids=["chunk size", "trailer"])
+def test_endless_framing_is_too_large(line: bytes) -> None:
+    beginning = HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + (b"" if line == b"a" else b"0\r\n")
+    why = "sent more than|ProtocolError"  # urllib3 may refuse it first
+    with Trickle(beginning, line * 100_000, pause=0) as server, pytest.raises(RequestFailed, match=why):
+        ask(cast("Server", server), policy(deadline=30), max_bytes=2**20)
+
+
+def gzipped(body: bytes) -> Response:
+    return Response(headers={"Content-Encoding": "gzip"}, body=body)
+
+
+@pytest.mark.parametrize("size", [0, 1, 2**16, 2**16 + 1, 3 * 2**20])
+def test_gzip_is_decoded(serve: Serve, size: int) -> None:
+    body = (b"0123456789abcdef" * (size // 16 + 1))[:size]
+    server = serve(Script(gzipped(gzip.compress(body)), gzipped(gzip.compress(body) + gzip.compress(body))))
+    assert ask(server, max_bytes=size).content == body
+    assert ask(server).content == body + body
+    assert server.requests[0].headers["accept-encoding"] == "gzip"
+
+
+@pytest.mark.parametrize(
+    ("broken", "why"),
+    [
+        (gzipped(gzip.compress(b"abcd" * 100)[:-9]), "is a gzip that broke off"),
+        (gzipped(b"abcd"), "is no gzip"),
+        (Response(headers={"Content-Encoding": "br"}, body=b"abcd"), "has the encoding br"),
+    ],
+)
+def test_a_body_that_cannot_be_decoded_is_asked_for_again(serve: Serve, broken: Response, why: str) -> None:
+    assert ask(serve(Script(broken, OK)), parse=as_json) == {"ok": True}
+    with pytest.raises(RequestFailed, match=why):
+        ask(serve(Script(broken)))
+
+
+def test_a_large_gzip_fails_within_bounded_memory(serve: Serve) -> None:
+    compressor = zlib.compressobj(1, wbits=31)
+    megabyte = b"[1234567]," * 100_000
+    body = b"".join([*(compressor.compress(megabyte) for _ in range(200)), compressor.flush()])
+    server = serve(Script(gzipped(body)))
+    code = (
+        "import resource, sys\n"
+        "from npc_lims.clients.http import HttpClient, RequestFailed, RetryPolicy\n"
+        "try:\n"
+        "    HttpClient(RetryPolicy(5, 30, 0)).request('GET', sys.argv[1], lambda response: response.json())\n"
+        "except RequestFailed as error:\n"
+        "    print(error, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)\n"
+    )
+    run = subprocess.run([sys.executable, "-c", code, server.url], capture_output=True, text=True, check=True)
+    message, _, megabytes = run.stdout.strip().rpartition(" ")
+    assert message == "sent more than 64 MiB, which is not accepted"
+    assert int(megabytes) < 400
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("encoded", [False, True])
+def test_the_tail_of_a_body(serve: Serve, encoded: bool) -> None:
+    body = bytes(range(256)) * 5000
+    server = serve(Script(gzipped(gzip.compress(body)) if encoded else Response(body=body)))
+    assert ask(server, tail=1000).content == body[-1000:]
+    assert ask(server, tail=len(body) + 1).content == body
+
+
+def test_a_connection_is_used_again(serve: Serve) -> None:
+    server = serve(Script(status(200), status(204), status(404), OK))
+    with HttpClient(policy()) as client:
+        for _ in range(5):
+            client.request("GET", server.url, whole)
+        assert server._listener is not None
+        assert len(server._listener._open) == 1
+
+
+def test_what_has_an_effect_is_sent_once(serve: Serve) -> None:
+    for answer in (None, status(500), status(503), status(408), Response(body=b"<html>")):
+        server = serve(Script(answer, OK))
+        with pytest.raises(RequestFailed) as caught:
+            ask(server, method="POST", parse=as_json, is_idempotent=False)
+        assert (len(server.requests), caught.value.is_sent) == (1, True)
+
+
+def test_what_has_an_effect_is_sent_again_if_nothing_was_done(serve: Serve) -> None:
+    server = serve(Script(status(429), status(429), OK))
+    assert ask(server, method="POST", parse=as_json, is_idempotent=False) == {"ok": True}
+    assert len(server.requests) == 3
+
+
+def test_no_netrc_is_read(serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login me password invented\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    server = serve(Script(OK))
+    ask(server)
+    assert "authorization" not in server.requests[0].headers
+
+
+def test_a_redirect_tells_where_it_leads(serve: Serve) -> None:
+    server = serve(Script(status(302, Location="/b?c"), status(301), status(200, Location="/b")))
+    assert [ask(server).location for _ in range(3)] == ["/b?c", None, None]

@@ -17,7 +17,6 @@ import hypothesis.strategies as st
 import pytest
 
 import npc_lims
-from npc_lims.clients.http import GaveUp
 from npc_lims.config.disk_cache import keep_within
 from npc_lims.config.settings import load_settings
 from npc_lims.state.as_of import checkout as at_checkout
@@ -745,8 +744,3 @@ def test_a_cache_that_cannot_be_written_costs_requests_and_nothing_else(
     monkeypatch.setenv("NPC_LIMS_CACHE_DIR", str(tmp_path / "file"))
     assert ids("2024-06-15") == ids("2024-06-15") == [TWO, ONE]
     assert github.asked == (1, 1)
-
-
-def test_a_request_that_was_given_up_tells_how_long_to_wait() -> None:
-    assert GaveUp("x").retry_after is None
-    assert GaveUp("x", 7.0).retry_after == 7.0
