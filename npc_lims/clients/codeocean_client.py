@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from npc_lims.config.lazy_settings import settings_for_reading
 from npc_lims.errors import MissingCredentials
-from npc_lims.utils.memory_cache import Memo
+from npc_lims.utils.memory_cache import TTLCache
 
 if TYPE_CHECKING:
     from codeocean import CodeOcean
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["get_codeocean_client"]
 
-_clients: Memo[CodeOcean] = Memo(size=8, seconds=24 * 3600, forks=False)
+_clients: TTLCache[CodeOcean] = TTLCache(maxsize=8, ttl=24 * 3600, survives_fork=False)
 
 
 def get_codeocean_client() -> CodeOcean:
@@ -33,7 +33,7 @@ def get_codeocean_client() -> CodeOcean:
             "that begins with cop_"
         )
     question = (settings.codeocean_domain, settings.codeocean_token, settings.attempts, settings.backoff)
-    return _clients.get_or(question, lambda: _make(settings))
+    return _clients.get_or_load(question, lambda: _make(settings))
 
 
 def _make(settings: Settings) -> CodeOcean:

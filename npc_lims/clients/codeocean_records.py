@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from npc_lims.errors import SourceError
 from npc_lims.model.data_asset import read_asset
-from npc_lims.utils.memory_cache import Memo
+from npc_lims.utils.memory_cache import TTLCache
 
 if TYPE_CHECKING:
     from codeocean.computation import Computation
@@ -20,7 +20,7 @@ __all__ = ["as_computation", "as_data_asset"]
 _MAY_LACK = {"owner": "", "run_time": 0, "last_used": 0}
 
 # Making one takes over a millisecond. The question is the whole record, so that an answer is never out of date.
-_assets: Memo[DataAsset] = Memo(size=4096, seconds=600)
+_assets: TTLCache[DataAsset] = TTLCache(maxsize=4096, ttl=600)
 
 
 def as_data_asset(raw: Mapping[str, Any]) -> DataAsset:
@@ -36,7 +36,7 @@ def as_data_asset(raw: Mapping[str, Any]) -> DataAsset:
         question = json.dumps(raw, sort_keys=True)
     except RecursionError:
         raise SourceError("codeocean", f"data asset {raw.get('id')} is nested too deeply to be one") from None
-    return _assets.get_or(question, build)
+    return _assets.get_or_load(question, build)
 
 
 def as_computation(raw: Mapping[str, Any]) -> Computation:

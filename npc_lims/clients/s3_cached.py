@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from npc_lims.clients.s3 import Folder, ObjectInfo, ObjectStore, open_store, split_s3_uri
-from npc_lims.utils.memory_cache import Memo
+from npc_lims.utils.memory_cache import TTLCache
 
 if TYPE_CHECKING:
     from npc_lims.config.settings import Settings
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 __all__ = ["RememberingStore", "folder_below", "folder_uri", "list_files", "list_folder", "list_folders", "store_of"]
 
 _LIFETIME = 600.0
-_stores: Memo[ObjectStore] = Memo(size=4, seconds=_LIFETIME, forks=False)
-_folders: Memo[Folder] = Memo(size=4096, seconds=_LIFETIME)
+_stores: TTLCache[ObjectStore] = TTLCache(maxsize=4, ttl=_LIFETIME, survives_fork=False)
+_folders: TTLCache[Folder] = TTLCache(maxsize=4096, ttl=_LIFETIME)
 # A subject has hundreds of files.
-_files: Memo[tuple[ObjectInfo, ...]] = Memo(size=256, seconds=_LIFETIME)
+_files: TTLCache[tuple[ObjectInfo, ...]] = TTLCache(maxsize=256, ttl=_LIFETIME)
 
 # What decides which buckets are read, and how: other settings, other answers.
 _place_of = operator.attrgetter(
@@ -53,7 +53,7 @@ def folder_uri(bucket: str, prefix: str) -> str:
 
 def store_of(settings: Settings) -> ObjectStore:
     """The buckets, opened once: making a client of S3 takes longer than asking it."""
-    return _stores.get_once(_place_of(settings), lambda: open_store(settings))
+    return _stores.get_or_load(_place_of(settings), lambda: open_store(settings))
 
 
 class RememberingStore:
@@ -85,7 +85,7 @@ def list_folder(settings: Settings, bucket: str, prefix: str) -> Folder:
         # S3 counts the slash after a folder's name; callers have always had them in the order of the names
         return Folder(tuple(sorted(found.folders)), tuple(sorted(found.files)))
 
-    return _folders.get_once((_place_of(settings), bucket, prefix), ask)
+    return _folders.get_or_load((_place_of(settings), bucket, prefix), ask)
 
 
 def list_folders(settings: Settings, bucket: str, prefixes: Iterable[str]) -> list[Folder]:
@@ -103,4 +103,4 @@ def list_files(settings: Settings, bucket: str, prefix: str) -> tuple[ObjectInfo
     def ask() -> tuple[ObjectInfo, ...]:
         return tuple(store_of(settings).list_all(bucket, prefix))
 
-    return _files.get_once((_place_of(settings), bucket, prefix), ask)
+    return _files.get_or_load((_place_of(settings), bucket, prefix), ask)

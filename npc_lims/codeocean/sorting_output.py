@@ -8,7 +8,7 @@ from npc_lims.config.lazy_settings import settings_for_reading
 from npc_lims.errors import AssetError, NoAssetLocation, NoSessionData
 from npc_lims.model.resolve_session_id import which_session
 from npc_lims.sessions.find_asset import find_sorted
-from npc_lims.utils.memory_cache import Memo
+from npc_lims.utils.memory_cache import TTLCache
 
 if TYPE_CHECKING:
     import npc_session
@@ -21,7 +21,7 @@ __all__ = ["get_skipped_probes", "get_sorting_output_text"]
 _SKIPPED = "Skipping further processing for this recording"
 _HEADING = "PREPROCESSING"
 
-_texts: Memo[str] = Memo(size=16, seconds=600)
+_texts: TTLCache[str] = TTLCache(maxsize=16, ttl=600)
 
 
 def get_sorting_output_text(session_id: str | npc_session.SessionRecord) -> str:
@@ -38,7 +38,7 @@ def get_sorting_output_text(session_id: str | npc_session.SessionRecord) -> str:
     asset, _ = find_sorted(settings, session_id)
     location = asset_uri(asset, settings.codeocean_bucket)
     question = (settings.aws_endpoint_url, str(settings.mirror), location)
-    return _texts.get_or(question, lambda: _read(settings, which_session(session_id), asset.name, location))
+    return _texts.get_or_load(question, lambda: _read(settings, which_session(session_id), asset.name, location))
 
 
 def _read(settings: Settings, session_id: str, name: str, location: str) -> str:

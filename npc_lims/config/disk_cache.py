@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from npc_lims.errors import CacheWarning, notify
-from npc_lims.utils.memory_cache import Memo
+from npc_lims.utils.memory_cache import TTLCache
 
 if TYPE_CHECKING:
     from npc_lims.config.settings import Settings
@@ -42,7 +42,7 @@ _PRIVATE = 0o700
 _PRIVATE_FILE = 0o600
 _HAS_OWNERS = hasattr(os, "geteuid")
 
-_warned: Memo[bool] = Memo(size=64, seconds=24 * 3600)
+_warned: TTLCache[bool] = TTLCache(maxsize=64, ttl=24 * 3600)
 
 
 def cache_dir(settings: Settings | None) -> Path:

@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import PurePosixPath
 
-import cachetools
-
 from npc_lims.clients.git import Repository
 from npc_lims.config.environment import TRACKED_FILE
 from npc_lims.errors import HistoryWarning, StateError, notify
@@ -97,7 +95,7 @@ class _History:
         self._is_shallow = repository.is_shallow()
         self._reader = Reader()
         self._edits = Edits(repository, self._tracked)
-        self._versions: cachetools.LRUCache[str, tuple[str, Version | None]] = cachetools.LRUCache(_KEPT)
+        self._versions: dict[str, tuple[str, Version | None]] = {}  # the least recently changed first
         self._beginning: str | None = None
         self._damaged = 0
 
@@ -188,6 +186,8 @@ class _History:
             return before, None
         after = self._read(commit, file.path, blobs.get(file.after), before)
         self._versions[file.path] = (file.after, after or before)
+        if len(self._versions) > _KEPT:
+            del self._versions[next(iter(self._versions))]
         return before, after or before
 
     def _first_version(self, commit: Commit, file: Changed, blobs: Mapping[str, bytes]) -> Version | None:

@@ -9,7 +9,7 @@ from npc_lims.clients.s3_cached import store_of
 from npc_lims.clients.s3_upath import s3_path
 from npc_lims.config.settings import load_settings
 from npc_lims.errors import NoSessionData
-from npc_lims.utils.memory_cache import Memo
+from npc_lims.utils.memory_cache import TTLCache
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,8 +24,8 @@ __all__ = ["INVALID_SUBJECT_KEYS", "get_sessions_from_data_repo", "get_subject_f
 INVALID_SUBJECT_KEYS = ("test", "366122", "000000", "555555", "retired", "sound")
 """A folder with one of these in its name is no subject's."""
 
-_names: Memo[tuple[str, ...]] = Memo(size=1024, seconds=600)
-_everything: Memo[dict[str, list[str]]] = Memo(size=2, seconds=600)
+_names: TTLCache[tuple[str, ...]] = TTLCache(maxsize=1024, ttl=600)
+_everything: TTLCache[dict[str, list[str]]] = TTLCache(maxsize=2, ttl=600)
 
 
 @overload
@@ -49,7 +49,7 @@ def get_subject_folders_from_data_repo(
     """
     settings = load_settings()
     if subject is None:
-        names = _names.get_or(_place(settings), lambda: _list(settings, ""))
+        names = _names.get_or_load(_place(settings), lambda: _list(settings, ""))
         return {one: s3_path(settings, f"{settings.stim_root}/{name}") for name, one in _subjects(names).items()}
     name = _subject_name(subject)
     _files_of(settings, name)
@@ -78,7 +78,7 @@ def get_sessions_from_data_repo(
     if subject is not None:
         name = _subject_name(subject)
         return _sessions(name, _files_of(settings, name))
-    folders = _everything.get_or(_place(settings), lambda: _list_whole(settings))
+    folders = _everything.get_or_load(_place(settings), lambda: _list_whole(settings))
     return {one: _sessions(name, folders[name]) for name, one in _subjects(folders).items()}
 
 
@@ -105,7 +105,7 @@ def _list_whole(settings: Settings) -> dict[str, list[str]]:
 
 
 def _files_of(settings: Settings, name: str) -> tuple[str, ...]:
-    names = _names.get_or(_place(settings, name), lambda: _list(settings, f"{name}/"))
+    names = _names.get_or_load(_place(settings, name), lambda: _list(settings, f"{name}/"))
     if not names:
         raise NoSessionData(f"there is no folder of subject {name} in {settings.stim_root}")
     return names

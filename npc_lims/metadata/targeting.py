@@ -15,7 +15,7 @@ from npc_lims.errors import NoSessionData, RemoteStateError, SourceError
 from npc_lims.model.resolve_session_id import which_session
 from npc_lims.old_paths import forward
 from npc_lims.state.remote import fetch_file
-from npc_lims.utils.memory_cache import Memo
+from npc_lims.utils.memory_cache import TTLCache
 from npc_lims.utils.sqlite import SharedConnection, load_image
 
 if TYPE_CHECKING:
@@ -41,8 +41,8 @@ LETTERS = "ABCDEF"
 
 _, _get_public, __dir__ = forward(__name__)  # 0.1 had this module, too
 
-_databases: Memo[SharedConnection] = Memo(size=2, seconds=3600)
-_drawings: Memo[dict[str, str]] = Memo(size=2, seconds=3600)
+_databases: TTLCache[SharedConnection] = TTLCache(maxsize=2, ttl=3600)
+_drawings: TTLCache[dict[str, str]] = TTLCache(maxsize=2, ttl=3600)
 _fetching = threading.Lock()
 
 
@@ -139,7 +139,7 @@ def _fetch_database(settings: Settings) -> SharedConnection:
 
 def _drawing_id(session: npc_session.SessionRecord, shield: str) -> str:
     settings = load_settings()
-    drawings = _drawings.get_or(settings.raw_url, lambda: _fetch_drawings(settings))
+    drawings = _drawings.get_or_load(settings.raw_url, lambda: _fetch_drawings(settings))
     if shield not in drawings:
         raise NoSessionData(
             f"{session} has the shield {shield!r}, which is not defined in {SHIELDS_FILE} of "

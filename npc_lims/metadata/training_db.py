@@ -15,7 +15,7 @@ from npc_lims.config.settings import load_settings
 from npc_lims.errors import SourceError
 from npc_lims.metadata.training_workbooks import list_workbooks, origin_of_workbooks, sqlite_name
 from npc_lims.sources.training.workbooks import WORKBOOKS, as_training
-from npc_lims.utils.memory_cache import Memo
+from npc_lims.utils.memory_cache import TTLCache
 from npc_lims.utils.sqlite import SharedConnection, load_image, make_image
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ FORMAT = 2
 """Raise it when the same workbook comes to give another database: it makes kept ones be built again."""
 
 # within its lifetime, a workbook that was asked about is not asked about again
-_versions: Memo[str] = Memo(size=16, seconds=60)
-_databases: Memo[SharedConnection] = Memo(size=4, seconds=24 * 3600)
+_versions: TTLCache[str] = TTLCache(maxsize=16, ttl=60)
+_databases: TTLCache[SharedConnection] = TTLCache(maxsize=4, ttl=24 * 3600)
 _building = threading.Lock()
 
 

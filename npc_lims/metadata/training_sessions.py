@@ -10,7 +10,7 @@ from npc_lims.errors import NoSessionInfo, SourceError
 from npc_lims.metadata.training_db import open_training_db
 from npc_lims.sources.training.cells import EXCLUSION_COLUMNS, parse_flag
 from npc_lims.sources.training.workbooks import WORKBOOKS
-from npc_lims.utils.memory_cache import Memo
+from npc_lims.utils.memory_cache import TTLCache
 from npc_lims.utils.sqlite import quoted
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ __all__ = ["get_session_id_from_db_row", "get_sessions_from_training_db", "get_s
 
 ALL_MICE = "all_mice"
 
-_sessions: Memo[dict[int, tuple[dict[str, Any], ...]]] = Memo(size=2, seconds=24 * 3600)
+_sessions: TTLCache[dict[int, tuple[dict[str, Any], ...]]] = TTLCache(maxsize=2, ttl=24 * 3600)
 
 
 def get_subjects_from_training_db(nsb: bool = False) -> dict[npc_session.SubjectRecord, dict[str, Any]]:

@@ -12,7 +12,7 @@ from npc_lims.config.lazy_settings import settings_for_reading
 from npc_lims.errors import NoSessionData, SourceError
 from npc_lims.model.resolve_session_id import which_session
 from npc_lims.old_paths import forward
-from npc_lims.utils.memory_cache import Memo
+from npc_lims.utils.memory_cache import TTLCache
 
 if TYPE_CHECKING:
     import upath
@@ -62,7 +62,7 @@ CACHED_FILE_EXTENSIONS: dict[str, str] = {
 _ZARR_BY_SESSION = ("spike_times",)
 _ANY = "any"
 
-_current: Memo[str] = Memo(size=4, seconds=600)
+_current: TTLCache[str] = TTLCache(maxsize=4, ttl=600)
 
 
 def get_cache_file_suffix(nwb_component: NWBComponentStr) -> str:
@@ -88,7 +88,7 @@ def get_current_cache_version() -> str:
         SourceError: PyPI cannot be asked.
     """
     settings = settings_for_reading()
-    return _current.get_or(settings.pypi_url, lambda: _ask_current(settings))
+    return _current.get_or_load(settings.pypi_url, lambda: _ask_current(settings))
 
 
 def _ask_current(settings: Settings) -> str:

@@ -12,7 +12,7 @@ from npc_lims.model.session_id import split_session_id
 from npc_lims.sessions.fields import FIELDS, record_of
 from npc_lims.state.reader import read_snapshot
 from npc_lims.state.snapshot import line_id, parse_line
-from npc_lims.utils.memory_cache import Memo
+from npc_lims.utils.memory_cache import TTLCache
 
 if TYPE_CHECKING:
     import npc_session
@@ -412,11 +412,11 @@ def _has_training(lines: Lines, subject: str) -> bool:
 
 
 # A parsed line takes five times the memory of the line: only those looked at last are kept.
-_parsed: Memo[dict[str, Any]] = Memo(size=1024, seconds=3600)
+_parsed: TTLCache[dict[str, Any]] = TTLCache(maxsize=1024, ttl=3600)
 
 
 def _parse(line: bytes) -> dict[str, Any]:
-    return _parsed.get_or(line, lambda: parse_line(line))
+    return _parsed.get_or_load(line, lambda: parse_line(line))
 
 
 def _without_digest(record: Mapping[str, Any]) -> dict[str, Any]:

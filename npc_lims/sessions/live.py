@@ -30,7 +30,7 @@ from npc_lims.sessions.live_assets import RememberingClient
 from npc_lims.sources.codeocean.query import observe_codeocean
 from npc_lims.sources.s3.query import observe_s3
 from npc_lims.state.remote import fetch_file
-from npc_lims.utils.memory_cache import Memo
+from npc_lims.utils.memory_cache import TTLCache
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,14 +52,14 @@ __all__ = [
 ]
 
 
-_found: Memo[Record] = Memo(size=4096, seconds=600)
-_partly: Memo[tuple[Record, list[str]]] = Memo(size=4096, seconds=60)  # while a source could not be queried
-_not_found: Memo[list[str]] = Memo(size=4096, seconds=60)
-_tracked: Memo[Observation] = Memo(size=2, seconds=600)
-_training: Memo[Observation] = Memo(size=2, seconds=600)
-_unread: Memo[NpcLimsError] = Memo(size=16, seconds=60)
-_told: Memo[bool] = Memo(size=1024, seconds=24 * 3600)
-_everything: Memo[Mapping[str, Record]] = Memo(size=2, seconds=600)
+_found: TTLCache[Record] = TTLCache(maxsize=4096, ttl=600)
+_partly: TTLCache[tuple[Record, list[str]]] = TTLCache(maxsize=4096, ttl=60)  # while a source could not be queried
+_not_found: TTLCache[list[str]] = TTLCache(maxsize=4096, ttl=60)
+# a loop over ids must not query, and wait, a thousand times
+_tracked: TTLCache[Observation] = TTLCache(maxsize=2, ttl=600, error_ttl=60)
+_training: TTLCache[Observation] = TTLCache(maxsize=2, ttl=600, error_ttl=60)
+_told: TTLCache[bool] = TTLCache(maxsize=1024, ttl=24 * 3600)
+_everything: TTLCache[Mapping[str, Record]] = TTLCache(maxsize=2, ttl=600)
 
 
 def complete(settings: Settings, record: Record, flags: Collection[str]) -> Record:
@@ -70,7 +70,7 @@ def complete(settings: Settings, record: Record, flags: Collection[str]) -> Reco
         SourceError: A source could not be asked.
     """
     question = (_sources_of(settings), record.id, tuple(sorted(flags)))
-    return _found.get_or(question, lambda: _complete(settings, record, flags))
+    return _found.get_or_load(question, lambda: _complete(settings, record, flags))
 
 
 def _complete(settings: Settings, record: Record, flags: Collection[str]) -> Record:
@@ -249,7 +249,7 @@ def all_sessions(settings: Settings, why: NpcLimsError) -> Mapping[str, Record]:
     Raises:
         NpcLimsError: *why* there is no state, if neither place could be asked either.
     """
-    return _everything.get_or(_sources_of(settings), lambda: _all_sessions(settings, why))
+    return _everything.get_or_load(_sources_of(settings), lambda: _all_sessions(settings, why))
 
 
 def _all_sessions(settings: Settings, why: NpcLimsError) -> Mapping[str, Record]:
@@ -290,20 +290,8 @@ def _ask_tracked(settings: Settings) -> Observation:
     """The tracked sessions file beside the state: in the checkout of the folder, or published."""
     path = _beside(settings)
     if path is not None:
-        return _ask_once(_tracked, (str(path), _version_of(path)), lambda: _read_beside(path))
-    return _ask_once(_tracked, _sources_of(settings), lambda: _fetch_tracked(settings))
-
-
-def _ask_once(kept: Memo[Observation], question: tuple[object, ...], ask: Callable[[], Observation]) -> Observation:
-    """What *ask* gives, or raises: a loop over ids must not ask, and wait, a thousand times."""
-    failure = _unread.get((id(kept), question))
-    if failure is not None:
-        raise failure
-    try:
-        return kept.get_or(question, ask)
-    except NpcLimsError as error:
-        _unread.put((id(kept), question), error)
-        raise
+        return _tracked.get_or_load((str(path), _version_of(path)), lambda: _read_beside(path))
+    return _tracked.get_or_load(_sources_of(settings), lambda: _fetch_tracked(settings))
 
 
 def _beside(settings: Settings) -> Path | None:
@@ -349,7 +337,7 @@ def _ask_training(settings: Settings) -> Observation:
         store = store_of(settings) if settings.training.startswith("s3://") else None
         return observe_training(settings, store, {})
 
-    return _ask_once(_training, (*_sources_of(settings), settings.training_columns), ask)
+    return _training.get_or_load((*_sources_of(settings), settings.training_columns), ask)
 
 
 @source_boundary("codeocean")

@@ -17,7 +17,7 @@ from npc_lims.model.session_id import split_session_id, subject_of
 from npc_lims.sources.codeocean.assets import recordings_of_day, select_facts
 from npc_lims.sources.codeocean.query import fetch_assets, subject_searches
 from npc_lims.sources.codeocean.validity import Judge
-from npc_lims.utils.memory_cache import Memo
+from npc_lims.utils.memory_cache import TTLCache
 
 if TYPE_CHECKING:
     from npc_lims.config.settings import Settings
@@ -34,9 +34,9 @@ __all__ = [
 
 Judged = Literal["raw", "sorted"]
 
-_searches: Memo[list[list[dict[str, Any]]]] = Memo(size=256, seconds=600)
-_records: Memo[dict[str, Any]] = Memo(size=4096, seconds=600)
-_sessions: Memo[SessionAssets] = Memo(size=1024, seconds=600)
+_searches: TTLCache[list[list[dict[str, Any]]]] = TTLCache(maxsize=256, ttl=600)
+_records: TTLCache[dict[str, Any]] = TTLCache(maxsize=4096, ttl=600)
+_sessions: TTLCache[SessionAssets] = TTLCache(maxsize=1024, ttl=600)
 
 
 class RememberingClient:
@@ -53,7 +53,7 @@ class RememberingClient:
 
     def search(self, **params: Any) -> Iterator[list[dict[str, Any]]]:
         question = (_place(self._settings), self._ttl_hash, json.dumps(params, sort_keys=True))
-        return iter(_searches.get_once(question, lambda: self._search(params)))
+        return iter(_searches.get_or_load(question, lambda: self._search(params)))
 
     def _search(self, params: Mapping[str, Any]) -> list[list[dict[str, Any]]]:
         pages = list(open_client(self._settings).search(**params))
@@ -95,7 +95,7 @@ def asset_record(settings: Settings, asset_id: str) -> dict[str, Any]:
             raise NoSessionData(f"there is no data asset {asset_id} in {_place(settings)}, or the token may not see it")
         return raw
 
-    return _records.get_once((_place(settings), asset_id), ask, keep=_holds)
+    return _records.get_or_load((_place(settings), asset_id), ask, keep=_holds)
 
 
 def records_of_subject(
@@ -161,7 +161,7 @@ def assets_of_session(
         SourceError: Code Ocean could not be asked, or files could not be looked at.
     """
     question = (_place(settings), session_id, judged)
-    return _sessions.get_once(question, lambda: _assets_of_session(settings, session_id, records, judged))
+    return _sessions.get_or_load(question, lambda: _assets_of_session(settings, session_id, records, judged))
 
 
 def _assets_of_session(

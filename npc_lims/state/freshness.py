@@ -19,7 +19,7 @@ from pathlib import Path
 from npc_lims.config.disk_cache import entry_stat, read_entry, touch_entry, write_entry
 from npc_lims.errors import RemoteStateError, StaleStateWarning, notify, warn_future_timestamp
 from npc_lims.state.sync_times import age_of, future_times, parse_sync_times, stale_sources
-from npc_lims.utils.memory_cache import Memo
+from npc_lims.utils.memory_cache import TTLCache
 
 __all__ = [
     "FOLDER_REMEDY",
@@ -40,10 +40,10 @@ SYNC_FILE = "sync.yaml"
 FOLDER_REMEDY = "pull the newest commits, or run npc-lims sync"
 _DAY = 24 * 3600.0
 
-_copies: Memo[SyncCopy] = Memo(size=8, seconds=_DAY)  # for a cache that cannot be written
-_attempts: Memo[float] = Memo(size=8, seconds=_DAY)
-_judged: Memo[bool] = Memo(size=64, seconds=3600)
-_warned: Memo[bool] = Memo(size=64, seconds=_DAY)
+_copies: TTLCache[SyncCopy] = TTLCache(maxsize=8, ttl=_DAY)  # for a cache that cannot be written
+_attempts: TTLCache[float] = TTLCache(maxsize=8, ttl=_DAY)
+_judged: TTLCache[bool] = TTLCache(maxsize=64, ttl=3600)
+_warned: TTLCache[bool] = TTLCache(maxsize=64, ttl=_DAY)
 
 
 @dataclasses.dataclass(frozen=True)

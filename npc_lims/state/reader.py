@@ -39,7 +39,7 @@ from npc_lims.state.pages_mirror import fetch_mirror, fetch_mirrored_sync_file, 
 from npc_lims.state.remote import cached_snapshot_path, fetch_file, fetch_snapshot, read_cached_snapshot, read_kept
 from npc_lims.state.snapshot import SNAPSHOT, checked_lines, line_id, parse_line
 from npc_lims.state.sync_times import describe_age
-from npc_lims.utils.memory_cache import Memo
+from npc_lims.utils.memory_cache import TTLCache
 
 if TYPE_CHECKING:
     from npc_lims.config.settings import Settings
@@ -111,15 +111,15 @@ class Snapshot:
     origin: Origin
 
 
-_kept_lines: Memo[Lines] = Memo(size=2, seconds=24 * 3600)
+_kept_lines: TTLCache[Lines] = TTLCache(maxsize=2, ttl=24 * 3600)
 # Where nothing can be kept on disk (a home that cannot be written), memory has to do.
-_unkept: Memo[tuple[float, Lines]] = Memo(size=2, seconds=24 * 3600)
-_single: Memo[tuple[float, dict[str, Any]]] = Memo(size=256, seconds=24 * 3600)  # with the time it was read
-_own_files: Memo[dict[str, Any]] = Memo(size=256, seconds=3600)
-_asked: Memo[bool] = Memo(size=64, seconds=3600)
-_warned: Memo[bool] = Memo(size=64, seconds=24 * 3600)
+_unkept: TTLCache[tuple[float, Lines]] = TTLCache(maxsize=2, ttl=24 * 3600)
+_single: TTLCache[tuple[float, dict[str, Any]]] = TTLCache(maxsize=256, ttl=24 * 3600)  # with the time it was read
+_own_files: TTLCache[dict[str, Any]] = TTLCache(maxsize=256, ttl=3600)
+_asked: TTLCache[bool] = TTLCache(maxsize=64, ttl=3600)
+_warned: TTLCache[bool] = TTLCache(maxsize=64, ttl=24 * 3600)
 # After a server failed, it is left alone until then: a loop over ids must not ask a thousand times.
-_failed: Memo[tuple[float, RemoteStateError]] = Memo(size=16, seconds=3600)
+_failed: TTLCache[tuple[float, RemoteStateError]] = TTLCache(maxsize=16, ttl=3600)
 _LEFT_ALONE = 60.0
 _LEFT_ALONE_AT_MOST = 1800.0
 _loading = threading.Lock()
@@ -252,7 +252,7 @@ def _read_folder(folder: Path) -> Snapshot:
     try:
         stat = path.stat()
         question = (str(path), stat.st_mtime_ns, stat.st_size)
-        return Snapshot(_kept_lines.get_or(question, lambda: Lines(checked_lines(path.read_bytes()))), origin)
+        return Snapshot(_kept_lines.get_or_load(question, lambda: Lines(checked_lines(path.read_bytes()))), origin)
     except (FileNotFoundError, NotADirectoryError):
         pass
     except ValueError as error:

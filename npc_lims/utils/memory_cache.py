@@ -1,103 +1,167 @@
-"""Answers kept in memory: each memo has a bound, most a lifetime, and `clear_caches()` empties them all."""
+"""The cache in memory: every instance is bounded and has a lifetime, and `clear_caches()` empties them all."""
 
 from __future__ import annotations
 
+import math
 import os
 import threading
+import time
+from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from concurrent.futures import Future
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
-import cachetools
-
-__all__ = ["Memo", "clear_caches"]
+__all__ = ["TTLCache", "clear_caches"]
 
 V = TypeVar("V")
 
-_all: list[Memo] = []  # type: ignore[type-arg]  # one for each module that keeps answers
+_MAX_COOLDOWN = 1800.0
+_instances: list[TTLCache] = []  # type: ignore[type-arg]  # a few for each module that caches
 
 
-class Memo(Generic[V]):
-    """A bounded mapping from question to answer, for many threads.
+class _Entry(Generic[V]):
+    """A value or an error, when it was stored (by the monotonic clock), and for how many seconds it is valid."""
+
+    __slots__ = ("error", "lifetime", "stored", "value")
+
+    def __init__(self, lifetime: float, value: V | None = None, error: Exception | None = None) -> None:
+        self.stored = time.monotonic()
+        self.lifetime = lifetime
+        self.value = value
+        self.error = error
+
+    def result(self) -> V:
+        """Return the value, or raise the error."""
+        if self.error is not None:
+            raise self.error
+        return cast("V", self.value)
+
+
+class _Load(Generic[V]):
+    """A call of a loader: whoever has the lock makes it, and the others wait for its outcome."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.outcome: _Entry[V] | None = None
+
+
+class TTLCache(Generic[V]):
+    """A bounded cache with a lifetime, safe for threads, forks and KeyboardInterrupt.
+
+    Each step that changes it is one operation on a dict, and a load is finished only by its outcome: a thread that is
+    interrupted between any two steps leaves nothing behind for which others would wait.
 
     Args:
-        size: Answers kept at most; the least used go first.
-        seconds: How long an answer holds.
-        forks: Whether a forked process may go on with the answers; not if they hold connections, on which parent and
-            child would read each other's.
+        maxsize: Number of entries; the least recently used go first.
+        ttl: Lifetime of an entry, in seconds.
+        error_ttl: Seconds for which an error of a loader is raised again without calling it; longer where its
+            `retry_after` says so, up to half an hour.
+        survives_fork: False for connections, on which a forked process and its parent would read each other's data.
     """
 
-    def __init__(self, size: int, seconds: float, *, forks: bool = True) -> None:
-        self._answers: cachetools.TTLCache[Hashable, V] = cachetools.TTLCache(size, seconds)
-        self._asking: dict[Hashable, Future[V]] = {}
+    def __init__(self, maxsize: int, ttl: float, *, error_ttl: float = 0.0, survives_fork: bool = True) -> None:
+        self._maxsize = maxsize
+        self._ttl = ttl
+        self._error_ttl = error_ttl
+        self._survives_fork = survives_fork
+        self._entries: OrderedDict[Hashable, _Entry[V]] = OrderedDict()
+        self._loads: dict[Hashable, _Load[V]] = {}
         self._lock = threading.RLock()
-        self._forks = forks
-        _all.append(self)
+        _instances.append(self)
 
-    def get(self, question: Hashable) -> V | None:
-        with self._lock:
-            return self._answers.get(question)
+    def get(self, key: Hashable, max_age: float = math.inf) -> V | None:
+        """Return the cached value; None if there is none, or it was put there *max_age* seconds ago."""
+        entry = self._find(key, max_age)
+        return None if entry is None else entry.value
 
-    def put(self, question: Hashable, answer: V) -> V:
-        with self._lock:
-            self._answers[question] = answer
-        return answer
+    def error(self, key: Hashable) -> Exception | None:
+        """Return the cached error of a loader, or None."""
+        entry = self._find(key)
+        return None if entry is None else entry.error
 
-    def get_or(self, question: Hashable, ask: Callable[[], V]) -> V:
-        """The kept answer, else what *ask* gives. Two threads may ask at once; an error is not kept."""
-        answer = self.get(question)
-        return self.put(question, ask()) if answer is None else answer
+    def put(self, key: Hashable, value: V) -> V:
+        """Cache a value, and return it."""
+        self._put(key, _Entry(self._ttl, value))
+        return value
 
-    def get_once(self, question: Hashable, ask: Callable[[], V], keep: Callable[[V], bool] = lambda _: True) -> V:
-        """As `get_or`, but threads that want the same wait for the one that asks, and share its answer or its error.
+    def get_or_load(
+        self,
+        key: Hashable,
+        load: Callable[[], V],
+        *,
+        keep: Callable[[V], bool] = lambda _: True,
+        max_age: float = math.inf,
+    ) -> V:
+        """Return the cached value, else the result of *load*, which is cached.
+
+        Threads that want the same key wait for the one that loads, and share its value or its error. An error is
+        cached for `error_ttl` seconds.
 
         Args:
-            keep: Whether an answer holds; if not, the next who wants it asks again.
+            keep: Whether to cache the value.
+            max_age: Load again after so many seconds.
         """
         with self._lock:
-            answer = self._answers.get(question)
-            if answer is not None:
-                return answer
-            asking = self._asking.get(question)
-            if asking is None:
-                mine = self._asking[question] = Future()
-        if asking is not None:
-            return asking.result()
-        try:
-            answer = ask()
-        except BaseException as error:
-            self._arrived(question, mine)
-            mine.set_exception(error)
-            raise
-        if self._arrived(question, mine) and keep(answer):
-            self.put(question, answer)
-        mine.set_result(answer)
-        return answer
-
-    def _arrived(self, question: Hashable, mine: Future[V]) -> bool:
-        """Whether what was asked is still to be kept: not if everything was forgotten meanwhile."""
-        with self._lock:
-            if self._asking.get(question) is not mine:
-                return False
-            del self._asking[question]
-            return True
+            entry = self._find(key, max_age)
+            if entry is not None:
+                return entry.result()
+            loading = self._loads.get(key)
+            if loading is None or loading.outcome is not None:
+                loading = self._loads[key] = _Load()
+        with loading.lock:
+            outcome = loading.outcome or self._load(key, loading, load, keep)
+        return outcome.result()
 
     def clear(self) -> None:
+        """Forget everything; loads that are running are not cached."""
         with self._lock:
-            self._answers.clear()
-            self._asking.clear()
+            self._entries.clear()
+            self._loads.clear()
 
-    def after_fork(self) -> None:
-        """In the new process nobody asks, and nobody holds the lock: the threads that did are not in it."""
+    def _load(self, key: Hashable, loading: _Load[V], load: Callable[[], V], keep: Callable[[V], bool]) -> _Entry[V]:
+        try:
+            value = load()
+            outcome = _Entry(self._ttl if keep(value) else 0.0, value)
+        except Exception as error:
+            cooldown = min(getattr(error, "retry_after", None) or 0.0, _MAX_COOLDOWN) if self._error_ttl else 0.0
+            outcome = _Entry(max(self._error_ttl, cooldown), error=error)
+        with self._lock:
+            if self._loads.get(key) is loading:
+                if outcome.lifetime:
+                    self._put(key, outcome)
+                del self._loads[key]
+            loading.outcome = outcome
+        return outcome
+
+    def _find(self, key: Hashable, max_age: float = math.inf) -> _Entry[V] | None:
+        with self._lock:
+            entry = self._entries.get(key)
+            if entry is None:
+                return None
+            age = time.monotonic() - entry.stored
+            if age >= entry.lifetime:
+                del self._entries[key]
+                return None
+            self._entries.move_to_end(key)
+            return entry if age < max_age or entry.error is not None else None
+
+    def _put(self, key: Hashable, entry: _Entry[V]) -> None:
+        with self._lock:
+            self._entries[key] = entry
+            self._entries.move_to_end(key)
+            while len(self._entries) > self._maxsize:
+                self._entries.popitem(last=False)
+
+    def _after_fork(self) -> None:
+        """Drop what belongs to threads of the parent: they are not in this process."""
         self._lock = threading.RLock()
-        self._asking.clear()
-        if not self._forks:
-            self._answers.clear()
+        self._loads.clear()
+        if not self._survives_fork:
+            self._entries.clear()
 
 
 def _after_fork() -> None:
-    for memo in _all:
-        memo.after_fork()
+    for cache in _instances:
+        cache._after_fork()
 
 
 if hasattr(os, "register_at_fork"):  # Windows has no fork
@@ -105,6 +169,6 @@ if hasattr(os, "register_at_fork"):  # Windows has no fork
 
 
 def clear_caches() -> None:
-    """Forget every answer kept in memory. The snapshot on disk stays: delete its folder to forget that."""
-    for memo in _all:
-        memo.clear()
+    """Empty every cache in memory. The cache on disk stays: delete its folder to empty that."""
+    for cache in _instances:
+        cache.clear()

@@ -14,7 +14,7 @@ from npc_lims.state.reader import Lines, Origin, Snapshot
 from npc_lims.state.session_versions import Reader
 from npc_lims.state.snapshot import SNAPSHOT, checked_lines, digest_of, make_line, newest_first
 from npc_lims.state.store import session_path
-from npc_lims.utils.memory_cache import Memo
+from npc_lims.utils.memory_cache import TTLCache
 from npc_lims.utils.timestamps import utc_text
 
 if TYPE_CHECKING:
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 __all__ = ["snapshot_of_checkout"]
 
-_snapshots: Memo[Snapshot] = Memo(size=4, seconds=24 * 3600)
-_settled: Memo[Point] = Memo(size=1024, seconds=24 * 3600)
+_snapshots: TTLCache[Snapshot] = TTLCache(maxsize=4, ttl=24 * 3600)
+_settled: TTLCache[Point] = TTLCache(maxsize=1024, ttl=24 * 3600)
 # Branches move, but a loop over ids need not ask git ten thousand times.
-_passing: Memo[Point] = Memo(size=64, seconds=5)
+_passing: TTLCache[Point] = TTLCache(maxsize=64, ttl=5)
 
 
 def snapshot_of_checkout(settings: Settings, state: Path, asked: Asked) -> Snapshot:
@@ -52,7 +52,7 @@ def snapshot_of_checkout(settings: Settings, state: Path, asked: Asked) -> Snaps
         lines = _read(repository, folder, found, settings.repo)
         return Snapshot(Lines(lines), Origin("past", str(state), commit=found.sha, when=found.when))
 
-    return _snapshots.get_once((where, found.sha), read)
+    return _snapshots.get_or_load((where, found.sha), read)
 
 
 def _find(repository: Repository, folder: str, asked: Asked) -> Point:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import threading
 import time
 import urllib.parse
 from typing import TYPE_CHECKING, Any
@@ -16,7 +15,7 @@ from npc_lims.state.as_of.schemas import check_schema
 from npc_lims.state.reader import Lines, Origin, Snapshot
 from npc_lims.state.remote import check_snapshot, fetch_file
 from npc_lims.state.snapshot import SNAPSHOT, checked_lines
-from npc_lims.utils.memory_cache import Memo
+from npc_lims.utils.memory_cache import TTLCache
 from npc_lims.utils.timestamps import utc_text, utc_time
 
 if TYPE_CHECKING:
@@ -32,28 +31,17 @@ _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _NOT_A_NAME = re.compile(r"[~^:?*\[\\\x00-\x20\x7f\ud800-\udfff]|\.\.|@\{|^[-/]|//|/$|\.$")
 _CLONE = "let NPC_LIMS_STATE name its state folder"
 
-_snapshots: Memo[Snapshot] = Memo(size=4, seconds=24 * 3600)
-_settled: Memo[Point] = Memo(size=1024, seconds=24 * 3600)
-_passing: Memo[tuple[float, Point]] = Memo(size=256, seconds=24 * 3600)  # with the time it was asked
-# After GitHub failed, it is left alone for this long: a loop over ids must not ask a thousand times.
-_failed: Memo[Exception] = Memo(size=64, seconds=60)
-_loading = threading.Lock()
+# a loop over ids must not query, and wait for, a failing GitHub a thousand times
+_snapshots: TTLCache[Snapshot] = TTLCache(maxsize=4, ttl=24 * 3600, error_ttl=60)
+_settled: TTLCache[Point] = TTLCache(maxsize=1024, ttl=24 * 3600)
+_passing: TTLCache[Point] = TTLCache(maxsize=256, ttl=24 * 3600, error_ttl=60)
 
 
 def snapshot_of_github(settings: Settings, asked: Asked) -> Snapshot:
     """State of the published repository as it was then. Raises as `snapshot_at`."""
     place = f"{settings.raw_url}/{settings.repo}"
-    question = (place, settings.ref, asked)
-    with _loading:  # threads that ask together cost one request
-        failure = _failed.get(question)
-        if failure is not None:
-            raise failure
-        try:
-            point = _find(settings, place, asked)
-            return _snapshots.get_or((place, point.sha), lambda: _read(settings, place, point))
-        except (HistoryError, GitHubError, RemoteStateError, StateError) as error:
-            _failed.put(question, error)
-            raise
+    point = _find(settings, place, asked)
+    return _snapshots.get_or_load((place, point.sha), lambda: _read(settings, place, point))
 
 
 def _find(settings: Settings, place: str, asked: Asked) -> Point:
@@ -64,16 +52,15 @@ def _find(settings: Settings, place: str, asked: Asked) -> Point:
         known = load_point(settings, place, name)
     if known is not None:
         return _settled.put((place, name), known)
-    passing = _passing.get((place, name))
-    if passing is not None and time.monotonic() - passing[0] < settings.ttl:
-        return passing[1]
+    return _passing.get_or_load((place, name), lambda: _query(settings, place, asked, name), max_age=settings.ttl)
+
+
+def _query(settings: Settings, place: str, asked: Asked, name: str) -> Point:
     now = time.time()
     point = _ask_moment(settings, asked) if isinstance(asked, Moment) else _ask_name(settings, asked)
     names = {point.sha}
     if asked.is_settled(now) if isinstance(asked, Moment) else point.sha.startswith(asked):
         names.add(name)
-    else:
-        _passing.put((place, name), (time.monotonic(), point))
     for settled in names:
         save_point(settings, place, settled, point)
         _settled.put((place, settled), point)
