@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import importlib
 import json
 import pkgutil
 import subprocess
@@ -104,10 +103,3 @@ def test_no_module_needs_another_to_be_imported_first() -> None:
         "print('fine')\n"
     )
     assert in_a_new_process(code) == "fine\n"
-
-
-@pytest.mark.parametrize("name", MODULES)
-def test_every_module_lists_what_is_public(name: str) -> None:
-    module = importlib.import_module(name)
-    for public in getattr(module, "__all__", []):
-        assert hasattr(module, public), f"{name}.__all__ names {public}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -29,116 +28,112 @@ def scope(succeeded: bool = True) -> Scope:
     return Scope(CONTEXTS, status)
 
 
-@pytest.mark.parametrize(
-    ("source", "value"),
-    [
-        ("null", None),
-        ("true", True),
-        ("-2.5e2", -250.0),
-        ("0xff", 255.0),
-        ("711", 711),
-        ("'It''s'", "It's"),
-        ("''", ""),
-        ("github.event_name", "push"),
-        ("GITHUB.Event_Name", "push"),
-        ("github['event_name']", "push"),
-        ("github.event.number", 3),
-        ("github.event.labels[1].name", "data"),
-        ("github.event.labels.*.name", ["bug", "data"]),
-        ("matrix.*.v", [1, 2]),
-        ("github.nothing.at.all", None),
-        ("matrix.os[9]", None),
-        ("matrix.os[0]", "linux"),
-        ("'A' == 'a'", True),
-        ("1 == '1'", True),
-        ("'' == 0", True),
-        ("null == 0", True),
-        ("true == 1", True),
-        ("'true' == true", False),
-        ("'nonsense' == 0", False),
-        ("matrix.os == matrix.os", True),
-        ("matrix.os == github", False),
-        ("1 < 2 == true", True),
-        ("'abc' < 'ABD'", True),
-        ("3 >= '3'", True),
-        ("2 > 'x' || 2 <= 'x'", False),
-        ("1 != 2 && 'both'", "both"),
-        ("vars.PAUSE || 'going'", "going"),
-        ("'' && github.event_name", ""),
-        ("false || null", None),
-        ("!vars.PAUSE", True),
-        ("!(1 == 1)", False),
-        ("!!'x'", True),
-        ("true || false && false", True),
-        ("(true || false) && false", False),
-        ("contains('Hello World', 'WORLD')", True),
-        ("contains(github.event.labels.*.name, 'Data')", True),
-        ("contains(matrix.os, 'windows')", False),
-        ("startsWith('refs/tags/v1', 'REFS/TAGS/')", True),
-        ("endsWith('a.yaml', '.YAML')", True),
-        ("format('{0} of {1} {{x}}', 1, 'two')", "1 of two {x}"),
-        ("join(matrix.os, '+')", "linux+macos"),
-        ("join(matrix.os)", "linux,macos"),
-        ("fromJSON('[1, {\"a\": null}]')[1].a", None),
-        ("fromjson(vars.SHARDS) + 0", ExpressionError),
-        ("fromJSON(vars.SHARDS)", 2),
-        ("toJSON(matrix.one)", '{\n  "v": 1\n}'),
-        ("success() && always()", True),
-    ],
-)
-def test_value(source: str, value: Any) -> None:
-    if value is ExpressionError:
-        with pytest.raises(ExpressionError):
-            evaluate(source, scope())
-    else:
+VALUES = [
+    ("null", None),
+    ("true", True),
+    ("-2.5e2", -250.0),
+    ("0xff", 255.0),
+    ("711", 711),
+    ("'It''s'", "It's"),
+    ("''", ""),
+    ("github.event_name", "push"),
+    ("GITHUB.Event_Name", "push"),
+    ("github['event_name']", "push"),
+    ("github.event.number", 3),
+    ("github.event.labels[1].name", "data"),
+    ("github.event.labels.*.name", ["bug", "data"]),
+    ("matrix.*.v", [1, 2]),
+    ("github.nothing.at.all", None),
+    ("matrix.os[9]", None),
+    ("matrix.os[0]", "linux"),
+    ("'A' == 'a'", True),
+    ("1 == '1'", True),
+    ("'' == 0", True),
+    ("null == 0", True),
+    ("true == 1", True),
+    ("'true' == true", False),
+    ("'nonsense' == 0", False),
+    ("matrix.os == matrix.os", True),
+    ("matrix.os == github", False),
+    ("1 < 2 == true", True),
+    ("'abc' < 'ABD'", True),
+    ("3 >= '3'", True),
+    ("2 > 'x' || 2 <= 'x'", False),
+    ("1 != 2 && 'both'", "both"),
+    ("vars.PAUSE || 'going'", "going"),
+    ("'' && github.event_name", ""),
+    ("false || null", None),
+    ("!vars.PAUSE", True),
+    ("!(1 == 1)", False),
+    ("!!'x'", True),
+    ("true || false && false", True),
+    ("(true || false) && false", False),
+    ("contains('Hello World', 'WORLD')", True),
+    ("contains(github.event.labels.*.name, 'Data')", True),
+    ("contains(matrix.os, 'windows')", False),
+    ("startsWith('refs/tags/v1', 'REFS/TAGS/')", True),
+    ("endsWith('a.yaml', '.YAML')", True),
+    ("format('{0} of {1} {{x}}', 1, 'two')", "1 of two {x}"),
+    ("join(matrix.os, '+')", "linux+macos"),
+    ("join(matrix.os)", "linux,macos"),
+    ("fromJSON('[1, {\"a\": null}]')[1].a", None),
+    ("fromJSON(vars.SHARDS)", 2),
+    ("toJSON(matrix.one)", '{\n  "v": 1\n}'),
+    ("success() && always()", True),
+]
+
+
+def test_values() -> None:
+    for source, value in VALUES:
         found = evaluate(source, scope())
-        assert found == value
-        assert isinstance(found, bool) is isinstance(value, bool)
+        assert found == value, source
+        assert isinstance(found, bool) is isinstance(value, bool), source
 
 
-@pytest.mark.parametrize(
-    ("source", "message"),
-    [
-        ("secrets.TOKEN", "unknown context 'secrets'"),
-        ("nothing()", "unknown function 'nothing'"),
-        ("github.", "expected name"),
-        ("(1", r"expected \)"),
-        ("1 2", "expected end"),
-        ('"double"', "cannot read"),
-        ("'open", "cannot read"),
-        ("", "expected name"),
-        ("format('{1}', 1)", r"no value for '\{1\}'"),
-        ("fromJSON('{')", "no JSON"),
-        ("contains('a')", "arguments"),
-    ],
-)
-def test_what_github_would_not_run_is_refused(source: str, message: str) -> None:
-    with pytest.raises(ExpressionError, match=message):
-        evaluate(source, scope())
+REFUSED = [
+    ("secrets.TOKEN", "unknown context 'secrets'"),
+    ("nothing()", "unknown function 'nothing'"),
+    ("github.", "expected name"),
+    ("(1", r"expected \)"),
+    ("1 2", "expected end"),
+    ('"double"', "cannot read"),
+    ("'open", "cannot read"),
+    ("", "expected name"),
+    ("format('{1}', 1)", r"no value for '\{1\}'"),
+    ("fromJSON('{')", "no JSON"),
+    ("contains('a')", "arguments"),
+    ("fromjson(vars.SHARDS) + 0", "cannot read"),
+]
+
+
+def test_what_github_would_not_run_is_refused() -> None:
+    for source, message in REFUSED:
+        with pytest.raises(ExpressionError, match=message):
+            evaluate(source, scope())
 
 
 def test_and_stops_before_what_would_fail() -> None:
     assert evaluate("vars.PAUSE && fromJSON(vars.PAUSE)", scope()) == ""
 
 
-@pytest.mark.parametrize(
-    ("condition", "succeeded", "runs"),
-    [
-        ("github.event_name == 'push'", True, True),
-        ("github.event_name == 'push'", False, False),
-        ("${{ github.event_name == 'push' }}", True, True),
-        ("always()", False, True),
-        ("${{ !cancelled() }}", False, True),
-        ("failure()", False, True),
-        ("failure()", True, False),
-        ("failure() && github.event_name == 'pull_request'", False, False),
-        ("'always()' == 'x' || true", False, False),
-        (True, True, True),
-        (False, True, False),
-    ],
-)
-def test_condition(condition: Any, succeeded: bool, runs: bool) -> None:
-    assert is_true(condition, scope(succeeded)) is runs
+CONDITIONS = [
+    ("github.event_name == 'push'", True, True),
+    ("github.event_name == 'push'", False, False),
+    ("${{ github.event_name == 'push' }}", True, True),
+    ("always()", False, True),
+    ("${{ !cancelled() }}", False, True),
+    ("failure()", False, True),
+    ("failure()", True, False),
+    ("failure() && github.event_name == 'pull_request'", False, False),
+    ("'always()' == 'x' || true", False, False),
+    (True, True, True),
+    (False, True, False),
+]
+
+
+def test_conditions() -> None:
+    for condition, succeeded, runs in CONDITIONS:
+        assert is_true(condition, scope(succeeded)) is runs, condition
 
 
 def test_a_condition_with_text_beside_it_is_an_error() -> None:
@@ -154,12 +149,9 @@ def test_fill_keeps_types_of_lone_expressions_only() -> None:
         fill("${{ 'open }}", scope())
 
 
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [(None, ""), (True, "true"), (3, "3"), (0.5, "0.5"), (2.0, "2"), (math.nan, "NaN"), ([], "Array"), ({}, "Object")],
-)
-def test_text_of_values(value: Any, text: str) -> None:
-    assert as_text(value) == text
+def test_text_of_values() -> None:
+    values = [None, True, 3, 0.5, 2.0, math.nan, [], {}]
+    assert [as_text(value) for value in values] == ["", "true", "3", "0.5", "2", "NaN", "Array", "Object"]
 
 
 @given(st.text())

@@ -13,10 +13,7 @@ from tests.actions.conftest import NAME, Lab
 from tests.actions.events import NotTriggered, workflow_run
 from tests.actions.world import Run
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(importlib.util.find_spec("mkdocs") is None, reason="the extra docs is not installed"),
-]
+pytestmark = pytest.mark.skipif(importlib.util.find_spec("mkdocs") is None, reason="the extra docs is not installed")
 
 
 @pytest.fixture

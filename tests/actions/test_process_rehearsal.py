@@ -23,8 +23,6 @@ from tests.servers.faults import Lose, Status
 from tests.servers.fixtures import Serve
 from tests.servers.github_api import GitHubApiServer
 
-pytestmark = pytest.mark.slow
-
 (CRON,) = (each["cron"] for each in parse((ROOT / ".github/workflows/process.yml").read_bytes())["on"]["schedule"])
 GOOD: Files = {"nwb": {"a.nwb": b"x"}, "output": b"All is well."}
 

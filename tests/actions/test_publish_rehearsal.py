@@ -12,8 +12,6 @@ from tests.actions.events import NotTriggered, push
 from tests.actions.remote import NOTHING
 from tests.actions.world import Environment, Run
 
-pytestmark = pytest.mark.slow
-
 
 def release(lab: Lab, tag: str) -> Run:
     lab.remote.git("tag", tag, "main")

@@ -11,8 +11,6 @@ from tests.actions.events import pull_request
 from tests.actions.world import Run
 from tests.integration.world import ADDED, UPLOADED
 
-pytestmark = pytest.mark.slow
-
 STATE_FILE = f"state/sessions/{UPLOADED.split('_')[0]}/{UPLOADED}.yaml"
 LAST_ENTRY = b"DRpilot_901003_20241024:\n        day: 4\n"
 TYPO = b"        session_kwargs:\n            probe_leters_to_skip: DE\n"

@@ -14,8 +14,6 @@ from tests.actions.world import App, Environment, JobRun, Run
 from tests.integration.world import ADDED, SORTED, TOKEN, UPLOADED, down
 from tests.servers.s3 import SeaweedS3
 
-pytestmark = pytest.mark.slow
-
 LIGHT, FULL = (each["cron"] for each in parse((ROOT / ".github/workflows/sync.yml").read_bytes())["on"]["schedule"])
 GENERATED = {"state/sessions.jsonl", "state/sync.yaml"}
 

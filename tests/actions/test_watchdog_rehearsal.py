@@ -11,8 +11,6 @@ from tests.actions.events import Event, NotTriggered, push, schedule, workflow_r
 from tests.actions.workflow import parse
 from tests.servers.github_records import Run
 
-pytestmark = pytest.mark.slow
-
 WORKFLOW = parse((ROOT / ".github/workflows/watchdog.yml").read_bytes())
 ((CRON),) = (each["cron"] for each in WORKFLOW["on"]["schedule"])
 SYNC_FILE = "state/sync.yaml"

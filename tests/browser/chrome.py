@@ -9,7 +9,7 @@ from pathlib import Path
 
 __all__ = ["INSTALL", "arguments", "find_chrome"]
 
-INSTALL = "no Chromium or Chrome was found: install one (Debian: apt install chromium; elsewhere Google Chrome or Edge)"
+INSTALL = "Chromium or Chrome is not installed (Debian: apt install chromium; elsewhere Google Chrome or Edge)"
 """Why a test is skipped, and what to do about it."""
 
 _COMMANDS = (

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +12,9 @@ from tests.browser.conftest import Site, Visitor
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-pytestmark = pytest.mark.slow
-
 
 NODE = Path(__file__).resolve().parent.parent / "node"
 AXE = NODE / "node_modules" / "axe-core" / "axe.min.js"
-TSC = NODE / "node_modules" / "typescript" / "bin" / "tsc"
 
 needs_axe = pytest.mark.skipif(not AXE.is_file(), reason="axe-core is not installed (npm ci in tests/node)")
 NARROW: dict[str, Any] = {"viewport": {"width": 360, "height": 740}, "has_touch": True}
@@ -197,13 +192,3 @@ def test_a_word_without_end_scrolls_no_page(visitor: Visitor, own: Site) -> None
 def test_who_wants_less_motion_gets_none(visitor: Visitor, demo: Site) -> None:
     page = visitor.open(f"{demo.address}index.html", reduced_motion="reduce")
     assert page.locator(".top a").first.evaluate("link => getComputedStyle(link).transitionDuration") == "0s"
-
-
-@pytest.mark.skipif(
-    not TSC.is_file() or not shutil.which("node"), reason="typescript is not installed (npm ci in tests/node)"
-)
-def test_types_that_comments_give_are_right() -> None:
-    done = subprocess.run(
-        ["node", str(TSC), "-p", str(NODE / "tsconfig.json")], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout

@@ -14,8 +14,6 @@ from tests.browser.conftest import LAB, Site, Visitor, drawn, until
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-pytestmark = pytest.mark.slow
-
 
 MANY = 10_000
 

@@ -10,8 +10,6 @@ import pytest
 
 from tests.browser.conftest import Site, Visitor, drawn, until
 
-pytestmark = pytest.mark.slow
-
 
 def shown(text: str) -> int:
     found = re.match(r"[\d,]+", text)

@@ -147,7 +147,6 @@ def static_files(site: Site) -> set[str]:
     return {path.relative_to(site.folder).as_posix() for path in site.folder.rglob("*") if path.is_file()}
 
 
-@pytest.mark.slow
 def test_every_link_leads_somewhere(visitor: Visitor, demo: Site) -> None:
     """From the overview on: each page that is linked to is there, and shows what it is asked for."""
     files = static_files(demo)
@@ -216,7 +215,6 @@ def _joined(folder: Path, relative: str) -> str:
     return urllib.parse.urlsplit(urllib.parse.urljoin(f"http://a/{folder.as_posix()}/", relative)).path[1:]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("path", "data"),
     [
@@ -248,7 +246,6 @@ def test_data_that_cannot_be_read(
     assert re.search(said, notice)
 
 
-@pytest.mark.slow
 def test_without_network(visitor: Visitor, own: Site) -> None:
     visitor.expected = ["ERR_FAILED", "preload"]
     page = visitor.open(f"{own.address}404.html")
@@ -260,7 +257,6 @@ def test_without_network(visitor: Visitor, own: Site) -> None:
     assert "npc-lims site serve" in notice.inner_text()
 
 
-@pytest.mark.slow
 def test_without_modules_the_page_says_why(visitor: Visitor, demo: Site, browser: Any) -> None:
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
@@ -269,7 +265,6 @@ def test_without_modules_the_page_says_why(visitor: Visitor, demo: Site, browser
     context.close()
 
 
-@pytest.mark.slow
 def test_a_lost_address(visitor: Visitor, demo: Site) -> None:
     visitor.expected = ["status of 404"]
     page = visitor.open(f"{demo.address}nothing-here")
@@ -278,7 +273,6 @@ def test_a_lost_address(visitor: Visitor, demo: Site) -> None:
     page.wait_for_url("**/sessions.html")
 
 
-@pytest.mark.slow
 def test_a_lost_address_below_folders(visitor: Visitor, demo_repository: Path, tmp_path: Path) -> None:
     """GitHub Pages shows 404.html for an address of any depth: all that it loads and leads to is at the top."""
     visitor.expected = ["status of 404"]

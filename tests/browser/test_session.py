@@ -53,7 +53,6 @@ def test_nothing_there_and_never_observed_are_two_things(visitor: Visitor, own: 
     assert [text.strip() for text in facts] == ["? never observed", "· nothing there"]
 
 
-@pytest.mark.slow
 def test_timeline_from_history(visitor: Visitor, demo: Site) -> None:
     session = demo.data("overview.json")["recent"][0]["session"]
     data = demo.data(f"subjects/{session.split('_')[0]}.json")
@@ -68,7 +67,6 @@ def test_timeline_from_history(visitor: Visitor, demo: Site) -> None:
     assert events.first.get_by_role("link", name=first["commit"][:10]).get_attribute("href") == first["commit_url"]
 
 
-@pytest.mark.slow
 def test_neighbours_and_subject(visitor: Visitor, demo: Site) -> None:
     page = visitor.open(f"{demo.address}session.html?id=901001_2024-03-07")
     page.get_by_role("link", name="2024-03-08 →").click()
@@ -84,7 +82,6 @@ def test_neighbours_and_subject(visitor: Visitor, demo: Site) -> None:
     assert page.locator(".count").inner_text().startswith(f"{len(rows)} of ")
 
 
-@pytest.mark.slow
 def test_other_ways_to_write_an_id(visitor: Visitor, demo: Site) -> None:
     page = visitor.open(f"{demo.address}session.html?id=DRpilot_901001_20240311")
     assert page.locator("h1").inner_text().startswith(f"Session {UPLOADED}")
@@ -100,7 +97,6 @@ def test_an_unknown_session_offers_near_ones(visitor: Visitor, demo: Site, asked
     assert page.get_by_role("link", name="Search for").get_attribute("href") == f"sessions.html?q={asked}"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("page_name", ["session", "subject"])
 @pytest.mark.parametrize("asked", ["", "../overview", "%3Cscript%3Ealert(1)%3C/script%3E", "999999"])
 def test_what_names_nothing(visitor: Visitor, demo: Site, page_name: str, asked: str) -> None:
@@ -110,7 +106,6 @@ def test_what_names_nothing(visitor: Visitor, demo: Site, page_name: str, asked:
     assert page.locator(".notice").is_visible()
 
 
-@pytest.mark.slow
 def test_an_unknown_subject_offers_near_ones(visitor: Visitor, demo: Site) -> None:
     visitor.expected = [NOT_FOUND]
     page = visitor.open(f"{demo.address}subject.html?id=90101")
@@ -118,7 +113,6 @@ def test_an_unknown_subject_offers_near_ones(visitor: Visitor, demo: Site) -> No
     assert "901001" in page.locator(".near a").all_inner_texts()
 
 
-@pytest.mark.slow
 def test_nested_facts_have_room_on_a_phone(visitor: Visitor, demo: Site) -> None:
     """Side by side, each file name had a column a few letters wide."""
     page = visitor.open(f"{demo.address}session.html?id={UPLOADED}", viewport={"width": 360, "height": 740})
@@ -126,7 +120,6 @@ def test_nested_facts_have_room_on_a_phone(visitor: Visitor, demo: Site) -> None
     assert min(widths) >= 150
 
 
-@pytest.mark.slow
 def test_a_subject_fits_on_paper(visitor: Visitor, demo: Site) -> None:
     """Upright paper of A4 is 794 wide, and margins take 76: from DLC eye on, statuses and notes were cut off."""
     page = visitor.open(f"{demo.address}subject.html?id=901002", viewport={"width": 718, "height": 1000})

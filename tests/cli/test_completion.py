@@ -125,7 +125,7 @@ def test_other_shells_are_offered_the_same(
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform == "win32" or shutil.which("bash") is None, reason="there is no bash here")
+@pytest.mark.skipif(sys.platform == "win32" or shutil.which("bash") is None, reason="bash is not installed")
 def test_a_real_bash_completes(demo_state: Path, tmp_path: Path) -> None:
     """The script that typer gives bash is loaded, and its function asked as bash does."""
     script = subprocess.run(

@@ -117,7 +117,7 @@ def test_a_pager_that_is_left_early_is_no_failure(demo_state: Path, tmp_path: Pa
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(shutil.which("less") is None, reason="less is not there")
+@pytest.mark.skipif(shutil.which("less") is None, reason="less is not installed")
 def test_less_shows_colours_and_is_left_by_a_key(demo_state: Path) -> None:
     code, shown = on_terminal(demo_state, "sessions", keys=b"q")
     assert code == 0, shown

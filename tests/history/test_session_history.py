@@ -119,7 +119,7 @@ def github(serve: Serve, bare: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("NPC_LIMS_TIMEOUT", "10")
     yield api, raw
-    if DESCRIPTION.is_file():  # tests/test_github_server.py says that it is not installed
+    if DESCRIPTION.is_file():  # tests/servers/test_github_server.py says that it is not installed
         assert_published_schema(server.exchanges)
 
 

@@ -45,7 +45,7 @@ def hub(serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     for name, value in made.env().items():
         monkeypatch.setenv(name, value)
     yield made
-    if DESCRIPTION.is_file():  # tests/test_github_server.py says that it is not installed
+    if DESCRIPTION.is_file():  # tests/servers/test_github_server.py says that it is not installed
         assert_published_schema(made.api.exchanges)
 
 

@@ -127,7 +127,7 @@ def github(serve: Serve, bare: tuple[Path, dict[str, str]], monkeypatch: pytest.
     for name, value in {**environment, "NPC_LIMS_TIMEOUT": "10"}.items():
         monkeypatch.setenv(name, value)
     yield hub
-    if DESCRIPTION.is_file():  # tests/test_github_server.py says that it is not installed
+    if DESCRIPTION.is_file():  # tests/servers/test_github_server.py says that it is not installed
         assert_published_schema(hub.api_server.exchanges)
 
 

@@ -53,7 +53,7 @@ RESULTS: Files = {
     "nextflow": {"trace.txt": "1\tdone\n", "work": {"a b & ü?.log": b"\x00\xff"}},
     "empty": {},
 }
-REAL = Path(__file__).resolve().parents[2] / "shared" / "real"
+REAL = Path(__file__).resolve().parents[3] / "shared" / "real"
 needs_real = pytest.mark.skipif(not (REAL / "computations.json").is_file(), reason=f"no real records at {REAL}")
 
 

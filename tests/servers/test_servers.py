@@ -347,7 +347,6 @@ def test_assets_can_be_replaced_while_clients_search(serve: Serve) -> None:
     assert len(server.assets) == 50 and names(server, limit=1) == ["new_0"]
 
 
-@pytest.mark.slow
 def test_paging_through_ten_thousand_assets_finds_each_once() -> None:
     assets = [make_asset(f"ecephys_{600_000 + n}_2023-01-01_00-00-00") for n in range(10_000)]
     params: dict[str, Any] = {"limit": 1000, "sort_field": "created", "sort_order": "asc", "query": "tag:raw"}
@@ -537,7 +536,6 @@ def test_listings_are_paged_and_grouped_by_delimiter(s3: SeaweedS3) -> None:
     assert [item["Prefix"] for item in inside["CommonPrefixes"]] == [f"{folders[0]}/video/"]
 
 
-@pytest.mark.slow
 def test_a_page_holds_no_more_than_a_thousand_keys(s3: SeaweedS3) -> None:
     keys = sorted(f"many/{n}" for n in range(1005))
     s3.put_many("aind-ephys-data", keys)
@@ -578,7 +576,6 @@ def test_clear_leaves_no_bucket(s3: SeaweedS3) -> None:
     assert [item["Key"] for item in s3.client().list_objects_v2(Bucket="first")["Contents"]] == ["new"]
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for the process in /proc")
 def test_the_service_ends_with_its_context_even_on_failure() -> None:
     with pytest.raises(ZeroDivisionError), SeaweedS3() as server:
@@ -743,7 +740,6 @@ def test_signed_s3_requests_pass_the_proxy(s3: SeaweedS3, serve: Serve) -> None:
     assert proxy.count == 8
 
 
-@pytest.mark.slow
 def test_boto3_retries_what_the_proxy_breaks(s3: SeaweedS3, serve: Serve) -> None:
     s3.put("here", "key", b"content")
     proxy = serve(FaultyProxy(s3.endpoint))

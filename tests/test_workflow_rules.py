@@ -17,7 +17,7 @@ from tests.actions.emulated import ACTIONS
 from tests.actions.expressions import Scope, fill
 from tests.actions.workflow import parse
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 GITHUB = ROOT / ".github"
 WORKFLOWS = sorted((GITHUB / "workflows").iterdir())
 CHECK = ROOT / "scripts" / "check_workflows.py"
@@ -149,7 +149,8 @@ def test_who_may_push_may_not_start_anything() -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(
-    not NODE_MODULES.exists() or shutil.which("node") is None, reason="npm ci in tests/node was not run"
+    not NODE_MODULES.exists() or shutil.which("node") is None,
+    reason="node, or what tests/node needs of npm, is not installed (npm ci in tests/node)",
 )
 def test_linters_pass_these_workflows_and_find_faults(tmp_path: Path) -> None:
     def lint(folder: Path) -> subprocess.CompletedProcess[str]:

@@ -99,7 +99,6 @@ def test_pygithub_lists_commits_of_a_path_and_a_time_in_pages(hub: Hub) -> None:
         assert found == (shas[4] if "main" in name else shas[2])
 
 
-@pytest.mark.slow
 def test_a_commit_tells_of_its_files_in_pages(hub: Hub) -> None:
     hub.commit({f"folder/{number:03}": "x" for number in range(301)})
     address = f"/repos/{NAME}/commits/main"
