@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from npc_lims.config.settings import Settings
 from npc_lims.model.data_asset import DataAsset
 from npc_lims.model.flags import compute_status
 from npc_lims.model.observation import Observation
 from npc_lims.model.record import Asset, CodeOcean, RawListing, Record, S3Facts, Tracked, Training
+from npc_lims.sources.context import SourceContext
 from tests.servers.codeocean import asset_id, make_asset
 
 SESSION = "626791_2022-08-15"
@@ -88,3 +93,14 @@ def put(root: Path, *addresses: str, content: bytes = b"x") -> None:
         path = root / address.replace("s3://", "")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
+
+
+def context(
+    settings: Settings | None = None, records: Mapping[str, Record] | None = None, **more: Any
+) -> SourceContext:
+    """What a source is given; what is not named must not be needed."""
+    ways: dict[str, Any] = {
+        name: lambda: pytest.fail("not needed: the bucket, Code Ocean or the tracked file")
+        for name in ("tracked", "store", "assets")
+    }
+    return SourceContext(**{"settings": settings or Settings(), "records": records or {}, **ways, **more})

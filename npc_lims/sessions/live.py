@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from npc_lims.clients.s3_cached import RememberingStore, store_of
+from npc_lims.clients.s3_cached import RememberingStore
 from npc_lims.config.environment import TRACKED_FILE
 from npc_lims.config.error_boundary import source_boundary
 from npc_lims.errors import (
@@ -17,18 +17,17 @@ from npc_lims.errors import (
     NpcLimsError,
     RemoteStateError,
     SourceError,
-    TrackedFileError,
     notify,
 )
 from npc_lims.model.observation import Observation
-from npc_lims.model.reconcile import reconcile_session
+from npc_lims.model.reconcile import DISCOVERING, reconcile_session
 from npc_lims.model.record import CodeOcean, Record, Tracked
 from npc_lims.model.recording_days import assign_rows, reconcile_days, undecided_sessions
 from npc_lims.model.session_id import day_of, split_session_id, subject_of
 from npc_lims.sessions.find_asset import recorded_day
 from npc_lims.sessions.live_assets import RememberingClient
-from npc_lims.sources.codeocean.query import observe_codeocean
-from npc_lims.sources.s3.query import observe_s3
+from npc_lims.sources import open_source
+from npc_lims.sources.context import SourceContext
 from npc_lims.state.remote import fetch_file
 from npc_lims.utils.memory_cache import TTLCache
 
@@ -38,7 +37,6 @@ if TYPE_CHECKING:
     from npc_lims.config.settings import Settings
     from npc_lims.model.reconcile import Records
 
-    Query = Callable[[Settings], Observation]
 
 __all__ = [
     "all_sessions",
@@ -56,8 +54,7 @@ _found: TTLCache[Record] = TTLCache(maxsize=4096, ttl=600)
 _partly: TTLCache[tuple[Record, list[str]]] = TTLCache(maxsize=4096, ttl=60)  # while a source could not be queried
 _not_found: TTLCache[list[str]] = TTLCache(maxsize=4096, ttl=60)
 # a loop over ids must not query, and wait, a thousand times
-_tracked: TTLCache[Observation] = TTLCache(maxsize=2, ttl=600, error_ttl=60)
-_training: TTLCache[Observation] = TTLCache(maxsize=2, ttl=600, error_ttl=60)
+_listings: TTLCache[Observation] = TTLCache(maxsize=4, ttl=600, error_ttl=60)
 _told: TTLCache[bool] = TTLCache(maxsize=1024, ttl=24 * 3600)
 _everything: TTLCache[Mapping[str, Record]] = TTLCache(maxsize=2, ttl=600)
 
@@ -78,12 +75,12 @@ def _complete(settings: Settings, record: Record, flags: Collection[str]) -> Rec
     day = records_of_day(settings, record.id)
     if record.id not in day:  # it may be newer than state, and so may others of its day
         day = listed_day(settings, record.id)
-    for ask in (_ask_codeocean, _ask_s3):
+    for source in ("codeocean", "s3"):
         if not _unknown(record, flags):
             break
         records = {**day, record.id: record}
         try:
-            observation = ask(settings, records, {record.id})
+            observation = _query(settings, source, records, {record.id})
         except (MissingCredentials, SourceError) as error:
             # S3 alone may still know: what matters is whether the flags are known in the end
             refused.append(error)
@@ -124,13 +121,13 @@ def find_session(settings: Settings, session_id: str) -> tuple[Record | None, li
     if missing is not None:
         return None, missing
     previous = _recorded_day(settings, session_id) or {}
-    observations, reasons = _listing_of_day(settings, session_id, _LISTING)
+    observations, reasons = _listing_of_day(settings, session_id, DISCOVERING)
     records = reconcile_days(previous, observations)
     records[session_id] = reconcile_session(session_id, None, assign_rows(previous, observations))
     tracked = {one.id for one in records.values() if isinstance(one.tracked, Tracked)}
     try:
         # the start of each recording of the day decides which training row is whose
-        observation = _ask_codeocean(settings, records, {session_id, *tracked})
+        observation = _query(settings, "codeocean", records, {session_id, *tracked})
         observations.append(observation)
         reasons += [] if observation.failure is None else [str(observation.failure)]
     except (MissingCredentials, SourceError) as error:
@@ -151,16 +148,16 @@ def records_of_day(settings: Settings, session_id: str) -> dict[str, Record]:
         return listed_day(settings, session_id)
     if session_id in recorded or _beside(settings) is None:
         return recorded
-    return _listed_day(settings, session_id, recorded, (_ask_tracked,))
+    return _listed_day(settings, session_id, recorded, ("tracked",))
 
 
 def listed_day(settings: Settings, session_id: str) -> dict[str, Record]:
     """Return the sessions of a day by id, as the sources list them now and state has recorded the others."""
-    return _listed_day(settings, session_id, _recorded_day(settings, session_id) or {}, _LISTING)
+    return _listed_day(settings, session_id, _recorded_day(settings, session_id) or {}, DISCOVERING)
 
 
-def _listed_day(settings: Settings, session_id: str, previous: Records, queries: Sequence[Query]) -> dict[str, Record]:
-    observations, _ = _listing_of_day(settings, session_id, queries)
+def _listed_day(settings: Settings, session_id: str, previous: Records, sources: Sequence[str]) -> dict[str, Record]:
+    observations, _ = _listing_of_day(settings, session_id, sources)
     recordings, _ = _recordings(settings, reconcile_days(previous, observations))
     return reconcile_days(previous, [*observations, *recordings])
 
@@ -171,7 +168,7 @@ def _recordings(settings: Settings, records: Mapping[str, Record]) -> tuple[list
     if not undecided:
         return [], []
     try:
-        return [_ask_codeocean(settings, records, undecided)], []
+        return [_query(settings, "codeocean", records, undecided)], []
     except (MissingCredentials, SourceError) as error:
         return [], [f"which training row belongs to {', '.join(sorted(undecided))}: {error}"]
 
@@ -188,16 +185,14 @@ def _recorded_day(settings: Settings, session_id: str) -> dict[str, Record] | No
     return reconcile_days(records, [Observation("tracked", facts=said)])
 
 
-def _listing_of_day(
-    settings: Settings, session_id: str, queries: Sequence[Query]
-) -> tuple[list[Observation], list[str]]:
+def _listing_of_day(settings: Settings, session_id: str, sources: Sequence[str]) -> tuple[list[Observation], list[str]]:
     """What sources that make sessions known have of a day now, and why one of them could not be queried."""
     observations: list[Observation] = []
     reasons: list[str] = []
     day = day_of(session_id)
-    for ask in queries:
+    for source in sources:
         try:
-            observation = ask(settings)
+            observation = _query_listing(settings, source)
         except NoRemoteState:
             continue  # a repository without the file does not list the session either
         except InputFileError as error:
@@ -219,7 +214,7 @@ def has_training(settings: Settings, subject: str) -> bool:
     Raises:
         MissingCredentials, SourceError: They cannot be read.
     """
-    observation = _ask_training(settings)
+    observation = _query_listing(settings, "training")
     if any(id_.startswith(f"{subject}_") for id_ in observation.facts):
         return True
     if observation.failure is not None:
@@ -255,9 +250,9 @@ def all_sessions(settings: Settings, why: NpcLimsError) -> Mapping[str, Record]:
 def _all_sessions(settings: Settings, why: NpcLimsError) -> Mapping[str, Record]:
     observations: list[Observation] = []
     reasons: list[str] = []
-    for ask in _LISTING:
+    for source in DISCOVERING:
         try:
-            observations.append(ask(settings))
+            observations.append(_query_listing(settings, source))
         except (MissingCredentials, SourceError, RemoteStateError, InputFileError) as error:
             reasons.append(str(error))
     if not observations:
@@ -286,12 +281,42 @@ def _unknown(record: Record, flags: Collection[str]) -> list[str]:
     return [flag for flag in flags if record.status.get(flag, False) is None]
 
 
-def _ask_tracked(settings: Settings) -> Observation:
-    """The tracked sessions file beside the state: in the checkout of the folder, or published."""
-    path = _beside(settings)
-    if path is not None:
-        return _tracked.get_or_load((str(path), _version_of(path)), lambda: _read_beside(path))
-    return _tracked.get_or_load(_sources_of(settings), lambda: _fetch_tracked(settings))
+def _query(
+    settings: Settings, source: str, records: Mapping[str, Record] | None = None, only: Collection[str] = ()
+) -> Observation:
+    """Query a source now.
+
+    Args:
+        records: What is known of the sessions, for the sources that need it.
+        only: Ids of those of *records* that are meant.
+
+    Raises:
+        NpcLimsError: It cannot be queried.
+    """
+    if source == "codeocean" and records:
+        # where nobody can tell whether a session is tracked, its assets tell what it is, whether it has a row or not
+        records = {
+            id_: one if one.tracked is not None else one.model_copy(update={"training": None})
+            for id_, one in records.items()
+        }
+    context = SourceContext(
+        settings=settings,
+        tracked=lambda: _tracked_text(settings),
+        store=lambda: RememberingStore(settings),
+        assets=lambda: RememberingClient(settings),
+        records=records or {},
+        scope=only,
+        by_subject=len(set(map(subject_of, only))) == 1,
+    )
+    with source_boundary(source):
+        return open_source(source).observe(context)
+
+
+def _query_listing(settings: Settings, source: str) -> Observation:
+    """Query a source that makes sessions known."""
+    beside = _beside(settings) if source == "tracked" else None
+    key = (source, *_sources_of(settings), settings.training_columns, beside and _version_of(beside))
+    return _listings.get_or_load(key, lambda: _query(settings, source))
 
 
 def _beside(settings: Settings) -> Path | None:
@@ -307,62 +332,19 @@ def _version_of(path: Path) -> tuple[int, int] | None:
     return status.st_size, status.st_mtime_ns
 
 
-@source_boundary("tracked")
-def _read_beside(path: Path) -> Observation:
-    from npc_lims.sources.tracked.parser import observe_tracked
+def _tracked_text(settings: Settings) -> tuple[str, str]:
+    """Return the tracked sessions file beside the state: in the checkout of the folder, or published."""
+    from npc_lims.sources.tracked.parser import tracked_text
 
+    path = _beside(settings)
+    if path is None:
+        content = fetch_file(settings, TRACKED_FILE)
+        if content is None:
+            raise NoRemoteState(f"{settings.repo} has no {TRACKED_FILE} at {settings.ref}")
+        return content.decode("utf-8", "replace"), TRACKED_FILE
     if not path.is_file():
         raise NoRemoteState(f"there is no {path}")
-    return observe_tracked(path)
-
-
-@source_boundary("tracked")
-def _fetch_tracked(settings: Settings) -> Observation:
-    from npc_lims.sources.tracked.parser import parse_tracked
-
-    content = fetch_file(settings, TRACKED_FILE)
-    if content is None:
-        raise NoRemoteState(f"{settings.repo} has no {TRACKED_FILE} at {settings.ref}")
-    parsed = parse_tracked(content.decode("utf-8", "replace"), TRACKED_FILE)
-    if any(problem.is_error for problem in parsed.problems):
-        raise TrackedFileError(parsed.problems)
-    return Observation(source="tracked", facts=parsed.sessions, complete=True)
-
-
-def _ask_training(settings: Settings) -> Observation:
-    from npc_lims.sources.training.workbooks import observe_training
-
-    @source_boundary("training")
-    def ask() -> Observation:
-        store = store_of(settings) if settings.training.startswith("s3://") else None
-        return observe_training(settings, store, {})
-
-    return _training.get_or_load((*_sources_of(settings), settings.training_columns), ask)
-
-
-@source_boundary("codeocean")
-def _ask_codeocean(settings: Settings, records: Mapping[str, Record], only: Collection[str]) -> Observation:
-    # where nobody can tell whether a session is tracked, its assets tell what it is, whether it has a row or not
-    records = {
-        id_: one.model_copy(update={"training": None} if one.tracked is None else {}) for id_, one in records.items()
-    }
-    return observe_codeocean(
-        settings,
-        RememberingClient(settings),
-        lambda: RememberingStore(settings),
-        records,
-        only,
-        by_subject=len(set(map(subject_of, only))) == 1,
-    )
-
-
-@source_boundary("s3")
-def _ask_s3(settings: Settings, records: Mapping[str, Record], only: Collection[str]) -> Observation:
-    return observe_s3(settings, RememberingStore(settings), records, only)
-
-
-_LISTING: Sequence[Query] = (_ask_tracked, _ask_training)
-"""Queries of the sources that make sessions known."""
+    return tracked_text(path)
 
 
 def flags_of_all(settings: Settings, records: Mapping[str, Record]) -> Iterator[Record]:
@@ -372,6 +354,6 @@ def flags_of_all(settings: Settings, records: Mapping[str, Record]) -> Iterator[
         MissingCredentials, SourceError: As `complete`.
     """
     observations: list[Observation] = []
-    for ask in (_ask_codeocean, _ask_s3):
-        observations.append(ask(settings, reconcile_days(records, observations), set(records)))
+    for source in ("codeocean", "s3"):
+        observations.append(_query(settings, source, reconcile_days(records, observations), set(records)))
     return iter(reconcile_days(records, observations).values())

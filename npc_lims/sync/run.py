@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from npc_lims.clients.codeocean_assets import open_client
-from npc_lims.clients.s3 import StoreOpener
+from npc_lims.clients.s3 import Folder, ObjectStore, StoreOpener
 from npc_lims.config.error_boundary import describe_unexpected, source_failure
 from npc_lims.config.settings import Settings
 from npc_lims.errors import InputFileError, NoSessionInfo, NpcLimsError, NpcLimsWarning, SourceError, StateError, notify
@@ -18,10 +18,9 @@ from npc_lims.model.reconcile import check_breaker
 from npc_lims.model.record import SECTIONS, Record
 from npc_lims.model.recording_days import reconcile_days, report_other_rows
 from npc_lims.model.scope import Scope
-from npc_lims.sources.codeocean.query import observe_codeocean
-from npc_lims.sources.s3.query import observe_s3
-from npc_lims.sources.tracked.parser import observe_tracked
-from npc_lims.sources.training.workbooks import observe_training
+from npc_lims.sources import open_source
+from npc_lims.sources.context import SourceContext
+from npc_lims.sources.tracked.parser import observe_text, tracked_text
 from npc_lims.state.diff import SessionChange, changes_between
 from npc_lims.state.store import Loaded, read_state, snapshot_digest, write_state
 from npc_lims.state.sync_file import SyncFile, next_sync_file, read_sync_file, write_sync_file
@@ -227,7 +226,7 @@ def apply(
     """
     recorded = _read(state, sync_file)
     if tracked is not None:
-        again = _ask("tracked", lambda: observe_tracked(tracked, recorded.versions("tracked")))
+        again = _ask("tracked", lambda: observe_text(*tracked_text(tracked), recorded.versions("tracked")))
         observed = [_with_observation(one, again) for one in observed]
     return _apply(state, recorded, observed, dry_run=dry_run)
 
@@ -262,8 +261,7 @@ class _Look:
         self._options = options
         self._recorded = recorded
         self._reporter = _GuardedReporter(reporter, settings)
-        # the buckets are opened by the first source that needs them, and by none if none does
-        self._store = StoreOpener(settings)
+        self._store = _RunStore(settings)
         self.scope = options.scope
         self.observations: tuple[Observation, ...] = ()
         self._reconcile()
@@ -274,9 +272,8 @@ class _Look:
         return self._options.changed and self.scope.sessions == frozenset()
 
     def at(self, source: str) -> None:
-        steps = {"tracked": self._tracked, "training": self._training, "codeocean": self._codeocean, "s3": self._s3}
         self._reporter.started(source)
-        self.observations = (*self.observations, _ask(source, steps[source], self._settings))
+        self.observations = (*self.observations, _ask(source, lambda: self._observe(source), self._settings))
         self._reconcile()
         observation = self.observations[-1]
         self._reporter.finished(source, observation)
@@ -292,34 +289,39 @@ class _Look:
     def _only(self) -> Scope | None:
         return None if self.scope.is_whole else self.scope
 
-    def _tracked(self) -> Observation:
-        return observe_tracked(self._options.tracked, self._recorded.versions("tracked"), full=self._options.full)
-
-    def _training(self) -> Observation:
-        store = self._store() if self._settings.training.startswith("s3://") else None
-        versions = self._recorded.versions("training")
-        return observe_training(self._settings, store, versions, self.known, full=self._options.full)
-
-    def _codeocean(self) -> Observation:
-        return observe_codeocean(
-            self._settings,
-            open_client(self._settings),
-            self._store,
-            self.known,
-            self._only(),
-            lambda done: self._reporter.progress("codeocean", done, None),
+    def _observe(self, source: str) -> Observation:
+        context = SourceContext(
+            settings=self._settings,
+            tracked=lambda: tracked_text(self._options.tracked),
+            store=self._store.open,
+            assets=lambda: open_client(self._settings),
+            records=self.known,
+            scope=self._only(),
+            versions=self._recorded.versions(source),
             full=self._options.full,
+            progress=lambda done, total: self._reporter.progress(source, done, total),
         )
+        return open_source(source).observe(context)
 
-    def _s3(self) -> Observation:
-        return observe_s3(
-            self._settings,
-            self._store(),
-            self.known,
-            self._only(),
-            full=self._options.full,
-            progress=lambda done, total: self._reporter.progress("s3", done, total),
-        )
+
+class _RunStore:
+    """The buckets during one run, opened when first needed. A folder is listed once: two sources look at raw data."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._open = StoreOpener(settings)
+        self._folders: dict[tuple[str, str], Folder] = {}
+
+    def open(self) -> ObjectStore:
+        store = self._open()
+        self.list_all, self.has_any, self.head = store.list_all, store.has_any, store.head
+        self.read, self.write = store.read, store.write
+        return self
+
+    def list_folder(self, bucket: str, prefix: str) -> Folder:
+        found = self._folders.get((bucket, prefix))
+        if found is None:
+            found = self._folders[bucket, prefix] = self._open().list_folder(bucket, prefix)
+        return found
 
 
 def _edited(previous: Mapping[str, Record], tracked: Observation, scope: Scope) -> frozenset[str]:

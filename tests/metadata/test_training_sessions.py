@@ -7,6 +7,7 @@ import datetime
 import npc_session
 import pytest
 
+from npc_lims.clients.s3 import open_store
 from npc_lims.config.settings import load_settings
 from npc_lims.errors import NoSessionInfo, SourceError
 from npc_lims.metadata.training_sessions import (
@@ -14,7 +15,8 @@ from npc_lims.metadata.training_sessions import (
     get_sessions_from_training_db,
     get_subjects_from_training_db,
 )
-from npc_lims.sources.training.workbooks import observe_training
+from npc_lims.sources.training.workbooks import observe
+from tests.builders import context
 from tests.metadata.conftest import HEADER, NSB, OTHER, Folder, Lab, row
 
 START = datetime.datetime(2023, 3, 7, 12, 56, 27)
@@ -73,7 +75,8 @@ def test_a_sync_excludes_the_same_rows(folder: Folder, column: str) -> None:
     cells = (0, 1, None, "1", " 1 ", True, 2, "x", "no", 1.0, "TRUE")
     rows = [[START + datetime.timedelta(days=n), value] for n, value in enumerate(cells)]
     folder.upload(OTHER, {"626791": [["start time", column], *rows]})
-    observation = observe_training(load_settings(), None, {}, full=True)
+    settings = load_settings()
+    observation = observe(context(settings, store=lambda: open_store(settings), full=True))
     synced = {name for name in observation.facts if name.startswith("626791")}
     of_database = {f"626791_{row['start_time'][:10]}" for row in get_sessions_from_training_db()[626791]}
     assert synced == of_database

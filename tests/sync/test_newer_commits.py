@@ -13,7 +13,8 @@ from npc_lims.errors import FutureTimestampWarning, NpcLimsError
 from npc_lims.model.observation import Observation
 from npc_lims.model.record import CodeOcean
 from npc_lims.model.scope import EVERYTHING, Scope
-from npc_lims.sources.tracked.parser import observe_tracked
+from npc_lims.sources.tracked.parser import observe_text
+from npc_lims.sources.tracked.parser import tracked_text as read_text
 from npc_lims.state.store import read_state
 from npc_lims.state.sync_file import read_sync_file
 from npc_lims.sync.newer_commits import keep_newer
@@ -238,6 +239,6 @@ def test_line_ends_are_no_change_of_the_tracked_file(tmp_path: Path) -> None:
 
     file = tmp_path / "tracked_sessions.yaml"
     file.write_bytes(tracked_text([FIRST]).encode())
-    first = observe_tracked(file)
+    first = observe_text(*read_text(file), {})
     file.write_bytes(tracked_text([FIRST]).replace("\n", "\r\n").encode())
-    assert observe_tracked(file, first.versions).unchanged
+    assert observe_text(*read_text(file), first.versions).unchanged

@@ -9,10 +9,9 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections.abc import Collection, Container, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Callable
+from typing import Callable, Optional
 
 from npc_lims.clients.codeocean_assets import SOURCE, AssetClient
-from npc_lims.clients.s3 import ObjectStore
 from npc_lims.errors import Problem, SourceError
 from npc_lims.model.data_asset import DataAsset, InvalidAsset, read_session_asset
 from npc_lims.model.observation import Found, Observation
@@ -20,38 +19,19 @@ from npc_lims.model.record import Asset, CodeOcean, Record
 from npc_lims.model.session_id import day_of, subject_of
 from npc_lims.sources.codeocean.assets import equal_rivals, select_facts
 from npc_lims.sources.codeocean.validity import Judge
+from npc_lims.sources.context import SourceContext, ignore_progress
 
-if TYPE_CHECKING:
-    from npc_lims.config.settings import Settings
-
-__all__ = ["FoundAssets", "fetch_assets", "observe_codeocean", "subject_searches"]
+__all__ = ["FoundAssets", "fetch_assets", "observe", "subject_searches"]
 
 # Assets that vanished since the last sync and are asked for by id before their loss is believed.
 _ASKED_AGAIN = 20
 _MAX_REPORTED = 50
 
-Progress = Callable[[int], None]
+Progress = Callable[[int, Optional[int]], None]
 
 
-def observe_codeocean(
-    settings: Settings,
-    client: AssetClient,
-    store: Callable[[], ObjectStore],
-    records: Mapping[str, Record],
-    only: Container[str] | None = None,
-    progress: Progress = lambda done: None,
-    *,
-    by_subject: bool = False,
-    full: bool = False,
-) -> Observation:
-    """Facts for every session of *records*, or for those of *only*.
-
-    Args:
-        by_subject: Search for the subjects of these sessions instead of paging through all assets: quick, but it
-            finds only assets that name their subject in metadata, tags or description. Not for what is recorded.
-        full: Look also into raw data in which the main recording was found before.
-        store: Opens the buckets: called only if there is a new asset to judge by its files.
-        progress: Told how many assets have been seen, after each page.
+def observe(context: SourceContext) -> Observation:
+    """Return facts for each session of the context, from its data assets and, where these are new, their files.
 
     An invalid asset is skipped and reported, and there are no facts for the sessions that it may belong to: what is
     recorded of them stays. If nothing tells whose it is, the others' facts hold, but nothing counts as absent.
@@ -59,16 +39,18 @@ def observe_codeocean(
     Raises:
         SourceError: A page could not be had for good, or the search is incomplete: there is no half result.
     """
-    wanted = sorted(records if only is None else [session_id for session_id in records if session_id in only])
+    client, records, wanted = context.assets(), context.records, context.wanted
     subjects = sorted({subject_of(session_id) for session_id in wanted})
     recorded = {id_ for session_id in wanted for id_ in _recorded_ids(records[session_id])}
-    found = fetch_assets(client, subjects, recorded, by_subject=by_subject, progress=progress)
+    found = fetch_assets(client, subjects, recorded, by_subject=context.by_subject, progress=context.progress)
     sure = _without_doubtful(wanted, records, found.invalid)
     vanished = _check_vanished(client, found, [records[session_id] for session_id in sure])
     sure = _without_doubtful(sure, records, vanished)
     invalid = [*found.invalid, *vanished]
-    judge = Judge(settings, store)
-    facts: Mapping[str, Found] = select_facts(sure, records, found.assets, judge, settings.s3_workers, full=full)
+    judge = Judge(context.settings, context.store)
+    facts: Mapping[str, Found] = select_facts(
+        sure, records, found.assets, judge, context.settings.s3_workers, full=context.full
+    )
     passed_over = judge.passed_over()
     rivals = equal_rivals(facts.values(), itertools.chain(*found.assets.values()), passed_over)
     if any(not one.days and not one.subjects and one.id not in recorded for one in invalid):
@@ -147,7 +129,7 @@ def fetch_assets(
     recorded: Container[str] = (),
     *,
     by_subject: bool = False,
-    progress: Progress = lambda done: None,
+    progress: Progress = ignore_progress,
 ) -> FoundAssets:
     """Search for the assets of subjects: one search by pages of 1000, or two for each subject.
 
@@ -168,7 +150,7 @@ def fetch_assets(
                 # pages may overlap while assets are being added: an id counts once
                 elif asset is not None and found.setdefault(asset.id, asset) != asset:
                     invalid[_contradicted(asset)] = None
-            progress(seen)
+            progress(seen, None)
     invalid_ids = {one.id for one in invalid}
     by_subjects: dict[str, list[DataAsset]] = {}
     for asset in found.values():

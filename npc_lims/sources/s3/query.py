@@ -10,10 +10,10 @@ import dataclasses
 import functools
 import itertools
 import re
-from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any, Callable, Optional, TypeVar
+from typing import Any, Callable, Optional, TypeVar
 
 from npc_lims.clients.s3 import ObjectInfo, ObjectStore, split_s3_uri
 from npc_lims.errors import Problem, SourceError
@@ -22,12 +22,10 @@ from npc_lims.model.record import Asset, CodeOcean, RawListing, Record, S3Facts,
 from npc_lims.model.recording_days import files_of_session, is_folder_of
 from npc_lims.model.session_id import day_of, make_session_id, subject_of
 from npc_lims.sources.codeocean.assets import sessions_of_day
+from npc_lims.sources.context import SourceContext
 from npc_lims.sources.s3.file_names import RIG_METADATA_FILENAMES, SESSION_METADATA_FILENAMES, VIDEO_SUFFIXES
 
-if TYPE_CHECKING:
-    from npc_lims.config.settings import Settings
-
-__all__ = ["asset_root", "asset_uri", "list_raw_folder", "observe_s3", "tissuecyte_files_of_day"]
+__all__ = ["asset_root", "asset_uri", "list_raw_folder", "observe", "tissuecyte_files_of_day"]
 
 SOURCE = "s3"
 
@@ -50,7 +48,6 @@ _KEYS_OF_A_PAGE = 1000
 _OBJECTS_PER_SESSION = 500
 _MORE_OBJECTS = 100_000
 
-Progress = Callable[[int, int], None]
 T = TypeVar("T")
 
 
@@ -65,20 +62,8 @@ class _Repositories:
     nwb: Optional[dict[str, list[str]]] = None
 
 
-def observe_s3(
-    settings: Settings,
-    store: ObjectStore,
-    records: Mapping[str, Record],
-    only: Container[str] | None = None,
-    *,
-    full: bool = False,
-    progress: Progress = lambda done, total: None,
-) -> Observation:
-    """Facts for every session of *records* (their Code Ocean section up to date), or those of *only*.
-
-    Args:
-        full: List also raw folders whose listing is recorded and whose asset is the same.
-        progress: Told how many listings are done, of how many.
+def observe(context: SourceContext) -> Observation:
+    """Return facts for each session of the context, the Code Ocean sections of which are up to date.
 
     A listing that fails leaves its facts null; `failure` then tells the first reason. Raw data in another cloud are
     left null too, and are a problem of their own: they cannot be listed today or tomorrow.
@@ -87,13 +72,13 @@ def observe_s3(
         SourceError: Not one listing succeeded.
         MissingCredentials: There are no AWS credentials.
     """
-    wanted = sorted(records if only is None else [session_id for session_id in records if session_id in only])
+    settings, store, records, wanted = context.settings, context.store(), context.records, context.wanted
     of_wanted = sorted({subject_of(session_id) for session_id in wanted})
-    subjects = of_wanted if only is not None and len(of_wanted) <= _SUBJECTS_BY_ONE else None
+    subjects = of_wanted if context.scope is not None and len(of_wanted) <= _SUBJECTS_BY_ONE else None
     to_list = {
         session_id: raw
         for session_id in wanted
-        if (raw := _raw_asset(records[session_id])) and (full or not _listed(records[session_id], raw))
+        if (raw := _raw_asset(records[session_id])) and (context.full or not _listed(records[session_id], raw))
     }
     elsewhere = {
         id_: raw for id_, raw in to_list.items() if not asset_uri(raw, settings.codeocean_bucket).startswith("s3:")
@@ -106,7 +91,7 @@ def observe_s3(
         def submit(job: Callable[..., T], *args: object) -> Future[T]:
             future = pool.submit(job, *args)
             jobs.append(future)  # type: ignore[arg-type]
-            future.add_done_callback(lambda _: progress(next(done), len(jobs)))
+            future.add_done_callback(lambda _: context.progress(next(done), len(jobs)))
             return future
 
         files = functools.partial(_list_files, store, subjects, _MORE_OBJECTS + _OBJECTS_PER_SESSION * len(records))

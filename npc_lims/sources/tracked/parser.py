@@ -19,12 +19,13 @@ from npc_lims.errors import Problem, TrackedFileError
 from npc_lims.model.observation import Observation
 from npc_lims.model.record import Tracked
 from npc_lims.model.session_id import make_session_id
+from npc_lims.sources.context import SourceContext
 from npc_lims.sources.tracked.entries import ParsedEntry, read_entries
 from npc_lims.sources.tracked.schema import tracked_schema
 from npc_lims.sources.tracked.yaml_nodes import Report, compose, show
 from npc_lims.sources.yaml_validation import read_edited_text
 
-__all__ = ["TrackedFile", "observe_tracked", "parse_tracked", "read_tracked", "tracked_schema"]
+__all__ = ["TrackedFile", "observe", "observe_text", "parse_tracked", "read_tracked", "tracked_schema", "tracked_text"]
 
 MAX_BYTES = 20_000_000
 """A larger file is not the list of sessions, whatever its name."""
@@ -53,31 +54,36 @@ PARSER = 1
 """Raise it when the same file comes to give other facts: it makes the next sync parse it again."""
 
 
-def observe_tracked(path: Path | str, previous: Mapping[str, str] | None = None, *, full: bool = False) -> Observation:
-    """The sessions of the file as facts. Complete: a session that is not in it is not tracked.
+def observe(context: SourceContext) -> Observation:
+    """Return the sessions of the file as facts. Complete: a session that is not in it is not tracked.
 
-    Args:
-        previous: `versions` of the last observation: a file that is still the same is not parsed, which
-            takes 0.6 ms a session, and the answer keeps all that is recorded.
-        full: Parse it whatever *previous* says.
+    A file of the recorded version is not parsed, which takes 0.6 ms a session: all that is recorded stays.
 
     Raises:
         TrackedFileError: The file cannot be read, or holds errors.
     """
-    text = _read_text(path)
+    return observe_text(*context.tracked(), context.versions, full=context.full)
+
+
+def observe_text(text: str, name: str, versions: Mapping[str, str], *, full: bool = False) -> Observation:
+    """Return what `observe` does, of a file with this text.
+
+    Args:
+        name: The file, for messages.
+    """
     # a checkout may convert line ends, which say nothing
     digest = hashlib.sha256(text.replace("\r\n", "\n").encode()).hexdigest()
-    versions = {"content": f"{PARSER}-{digest}"}
-    if not full and previous is not None and dict(previous) == versions:
-        return Observation(source="tracked", unchanged=True, versions=versions)
-    file = _checked(parse_tracked(text, str(path)))
+    version = {"content": f"{PARSER}-{digest}"}
+    if not full and dict(versions) == version:
+        return Observation(source="tracked", unchanged=True, versions=version)
+    file = _checked(parse_tracked(text, name))
     return Observation(
         source="tracked",
         facts=file.sessions,
         complete=True,
         problems=file.problems,
         counts={"sessions": len(file.sessions), "warnings": len(file.problems)},
-        versions=versions,
+        versions=version,
     )
 
 
@@ -87,7 +93,12 @@ def read_tracked(path: Path | str) -> TrackedFile:
     Raises:
         TrackedFileError: The file cannot be read, or holds errors; all problems are in it.
     """
-    return _checked(parse_tracked(_read_text(path), str(path)))
+    return _checked(parse_tracked(*tracked_text(path)))
+
+
+def tracked_text(path: Path | str) -> tuple[str, str]:
+    """Return the text of a file, and its name for messages: how a `SourceContext` reads one on disk."""
+    return _read_text(path), str(path)
 
 
 def _checked(file: TrackedFile) -> TrackedFile:

@@ -23,6 +23,7 @@ from npc_lims.errors import Problem, SourceError
 from npc_lims.model.observation import Found, Observation
 from npc_lims.model.record import Training
 from npc_lims.model.session_id import make_session_id, subject_of
+from npc_lims.sources.context import SourceContext
 from npc_lims.sources.training.cells import slug
 from npc_lims.utils.text import single_line
 
@@ -36,7 +37,7 @@ __all__ = [
     "as_training",
     "check_workbooks",
     "merge_workbooks",
-    "observe_training",
+    "observe",
     "open_origin",
 ]
 
@@ -54,37 +55,21 @@ _FETCHES = 3
 """How often a workbook that changes while it is fetched is fetched anew."""
 
 
-def observe_training(
-    settings: Settings,
-    store: ObjectStore | None,
-    previous: Mapping[str, str],
-    recorded: Iterable[str] = (),
-    *,
-    full: bool = False,
-    today: datetime.date | None = None,
-) -> Observation:
-    """Return what both workbooks say of every session.
+def observe(context: SourceContext) -> Observation:
+    """Return what both workbooks say of every session; nothing is read if both are of the recorded versions.
 
     A sheet that cannot be read makes the observation incomplete, with a `failure` that names it: nothing is said of
     its subject, and the facts of all other sheets hold. What people typed wrong inside a sheet is a problem instead.
-
-    Args:
-        store: Where `s3://` addresses are read; by default what the settings say. A folder needs none.
-        previous: `versions` of the last observation: when nothing changed since, nothing is read, and
-            the answer is an incomplete observation without facts, which keeps all that is recorded.
-        recorded: Ids of known sessions: those that the sheets of their subjects do not have any more are reported as
-            such, even if the sheet of another subject cannot be read.
-        full: Fetch and parse whatever *previous* and the cache say.
-        today: A session of a later day is a mistake (default: today in UTC, where no rig is ahead).
+    Sessions of `context.records` that the sheets of their subjects do not have any more are reported as such, even if
+    the sheet of another subject cannot be read.
 
     Raises:
         SourceError: A workbook is missing, cannot be fetched or cannot be read.
         MissingCredentials: There are no credentials for S3.
     """
-    if today is None:
-        today = datetime.datetime.now(datetime.timezone.utc).date()
+    settings, previous, full = context.settings, context.versions, context.full
     with as_training():
-        origin = open_origin(settings, store)
+        origin = open_origin(settings, context.store() if settings.training.startswith("s3://") else None)
         versions = {name: origin.version(name) for name in WORKBOOKS}
         versions["columns"] = _fingerprint(settings.training_columns)
         if not full and all(previous.get(key) == version for key, version in versions.items()):
@@ -94,8 +79,8 @@ def observe_training(
         workbooks = []
         for name in WORKBOOKS:
             content, versions[name] = origin.fetch(name, versions[name], fresh=full)
-            workbooks.append(parse_workbook(content, name, settings.training_columns, today))
-    observation = merge_workbooks(workbooks, recorded)
+            workbooks.append(parse_workbook(content, name, settings.training_columns, context.today))
+    observation = merge_workbooks(workbooks, context.records)
     # a workbook that was not read completely has no version, so that the next sync tries again
     partial = {workbook.name for workbook in workbooks if workbook.unreadable}
     return dataclasses.replace(observation, versions={k: v for k, v in versions.items() if k not in partial})
@@ -105,7 +90,7 @@ def check_workbooks(settings: Settings, store: ObjectStore | None) -> tuple[str,
     """Names of the workbooks, each of which is there and may be read: two small requests.
 
     Raises:
-        SourceError, MissingCredentials: As `observe_training`.
+        SourceError, MissingCredentials: As `observe`.
     """
     with as_training():
         origin = open_origin(settings, store)
@@ -217,7 +202,7 @@ class Origin(Protocol):
 
 
 def open_origin(settings: Settings, store: ObjectStore | None) -> Origin:
-    """The folder or bucket that the settings name; *store* as in `observe_training`."""
+    """The folder or bucket that the settings name; without a *store*, that of the settings."""
     if settings.training.startswith("s3://"):
         try:
             bucket, prefix = split_s3_uri(settings.training)

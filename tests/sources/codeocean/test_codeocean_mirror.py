@@ -16,7 +16,7 @@ from npc_lims.errors import MissingCredentials, SourceError
 from npc_lims.model.observation import Observation
 from npc_lims.model.reconcile import reconcile
 from npc_lims.model.record import Asset, CodeOcean, Record
-from npc_lims.sources.codeocean.query import fetch_assets, observe_codeocean
+from npc_lims.sources.codeocean.query import fetch_assets, observe
 from npc_lims.sources.codeocean.validity import Judge
 from tests.builders import (
     LATER_NAME,
@@ -26,6 +26,7 @@ from tests.builders import (
     SORTED_NAME,
     asset,
     by_id,
+    context,
     data_asset,
     no_assets,
     put,
@@ -54,7 +55,8 @@ class Lab:
         return _CountingStore(self.root / "s3", self.reads)
 
     def look(self, records: dict[str, Record], **more: Any) -> Observation:
-        return observe_codeocean(self.settings, open_client(self.settings), self.store, records, **more)
+        assets = lambda: open_client(self.settings)  # noqa: E731
+        return observe(context(self.settings, records, assets=assets, store=self.store, **more))
 
     def facts(self, records: dict[str, Record], **more: Any) -> CodeOcean:
         found = self.look(records, **more).facts[SESSION]
@@ -102,7 +104,7 @@ def test_facts_for_every_session_that_is_known(lab: Lab) -> None:
 
 def test_facts_for_only_those_asked_for(lab: Lab) -> None:
     lab.holds(make_asset(RAW_NAME), make_asset(OTHER_NAME))
-    seen = lab.look(by_id(record(), record(OTHER)), only=[SESSION, "700000_2024-01-01"])
+    seen = lab.look(by_id(record(), record(OTHER)), scope=[SESSION, "700000_2024-01-01"])
     assert list(seen.facts) == [SESSION]
     assert seen.counts == {"assets": 1}
 
@@ -110,7 +112,7 @@ def test_facts_for_only_those_asked_for(lab: Lab) -> None:
 def test_progress_tells_how_many_were_seen(lab: Lab) -> None:
     lab.holds(make_asset(RAW_NAME), make_asset("something else"))
     told: list[int] = []
-    lab.look(by_id(record()), progress=told.append)
+    lab.look(by_id(record()), progress=lambda done, total: told.append(done))
     assert told == [2]
 
 
@@ -143,8 +145,7 @@ def test_subjects_are_asked_for_one_by_one_only_on_request() -> None:
 
     def look(only: list[str] | None, by_subject: bool) -> list[dict[str, Any]]:
         asked.clear()
-        no_bucket = lambda: pytest.fail("no bucket is needed")  # noqa: E731
-        observe_codeocean(Settings(), Asked(), no_bucket, records, only, by_subject=by_subject)
+        observe(context(records=records, assets=Asked, scope=only, by_subject=by_subject))
         return list(asked)
 
     assert {params["query"].split()[-1] for params in look(ids[:2], by_subject=True)} == {"700000", "700001"}
@@ -204,9 +205,8 @@ def test_the_output_is_read_once(lab: Lab, output: bytes) -> None:
 
 def test_without_a_new_result_no_bucket_is_opened(lab: Lab) -> None:
     lab.holds(make_asset(RAW_NAME))
-    client = open_client(lab.settings)
     known = record(s3={"raw": {"asset": asset_id(RAW_NAME), "behavior": ["behavior"]}})
-    seen = observe_codeocean(lab.settings, client, lambda: pytest.fail("no bucket is needed"), by_id(known))
+    seen = observe(context(lab.settings, by_id(known), assets=lambda: open_client(lab.settings)))
     assert isinstance(seen.facts[SESSION], CodeOcean)
 
 
@@ -217,7 +217,8 @@ def test_a_bucket_that_cannot_be_read_leaves_the_result_unknown(lab: Lab, error:
 
     for name, what in ((SORTED_NAME, "judge the sorting result"), (RAW_NAME, "look into the raw data")):
         lab.holds(make_asset(name))
-        seen = observe_codeocean(lab.settings, open_client(lab.settings), closed, by_id(record()))
+        assets = lambda: open_client(lab.settings)  # noqa: E731
+        seen = observe(context(lab.settings, by_id(record()), assets=assets, store=closed))
         facts = seen.facts[SESSION]
         assert isinstance(facts, CodeOcean)
         assert (facts.raw, facts.sorted) == ((False, None) if name == SORTED_NAME else (None, False))
@@ -314,24 +315,16 @@ class Forgetful:
 def test_a_search_that_leaves_out_what_is_there_is_not_believed() -> None:
     client = Forgetful(make_asset(RAW_NAME))
     with pytest.raises(SourceError, match=f"the search left out {RAW_NAME} .* not used"):
-        observe_codeocean(
-            Settings(),
-            client,
-            lambda: pytest.fail("no bucket is needed"),
-            by_id(record(codeocean=no_assets(raw=asset()))),
-        )
+        observe(context(records=by_id(record(codeocean=no_assets(raw=asset()))), assets=lambda: client))
 
 
 def test_an_archived_asset_may_be_left_out_though_it_does_not_say_so_itself() -> None:
     client = Forgetful(archived=(make_asset(RAW_NAME),))
     records = by_id(record(codeocean=no_assets(raw=asset())))
-    assert (
-        observe_codeocean(Settings(), client, lambda: pytest.fail("no bucket is needed"), records).facts[SESSION]
-        is False
-    )
+    assert observe(context(records=records, assets=lambda: client)).facts[SESSION] is False
 
 
 def test_a_session_that_is_not_asked_about_is_not_missed(lab: Lab) -> None:
     lab.holds(make_asset(OTHER_NAME))
     records = by_id(record(codeocean=no_assets(raw=asset())), record(OTHER), record(SECOND))
-    assert list(lab.look(records, only=[OTHER]).facts) == [OTHER]
+    assert list(lab.look(records, scope=[OTHER]).facts) == [OTHER]

@@ -20,8 +20,8 @@ from npc_lims.model.observation import Observation
 from npc_lims.model.reconcile import reconcile
 from npc_lims.model.record import Asset, CodeOcean, Record
 from npc_lims.sessions.live_assets import assets_of_session
-from npc_lims.sources.codeocean.query import observe_codeocean
-from tests.builders import LATER_NAME, RAW_NAME, SESSION, SORTED_NAME, asset, by_id, no_assets, put, record
+from npc_lims.sources.codeocean.query import observe
+from tests.builders import LATER_NAME, RAW_NAME, SESSION, SORTED_NAME, asset, by_id, context, no_assets, put, record
 from tests.servers.codeocean import asset_id, make_asset
 
 NEXT_DAY = "626791_2022-08-16"
@@ -41,7 +41,9 @@ def look(root: Path, records: dict[str, Record], *assets: Any) -> Observation:
     put(root, "codeocean/data_assets.json", content=json.dumps(assets).encode())
     put(root, f"s3/codeocean-s3datasetsbucket-1u41qdg42ur9/{asset_id(RAW_NAME)}/behavior/x.json")
     settings = Settings(mirror=root)
-    return observe_codeocean(settings, open_client(settings), lambda: MirrorStore(root / "s3"), records)
+    return observe(
+        context(settings, records, assets=lambda: open_client(settings), store=lambda: MirrorStore(root / "s3"))
+    )
 
 
 INVALID: dict[str, tuple[dict[str, Any], str]] = {
@@ -244,7 +246,7 @@ class _Forgetful:
 def test_an_asset_that_is_left_out_and_invalid_is_not_gone(tmp_path: Path) -> None:
     before = by_id(recorded(), record(OTHER))
     client: AssetClient = _Forgetful()
-    found = observe_codeocean(Settings(), client, lambda: MirrorStore(tmp_path), before)
+    found = observe(context(records=before, assets=lambda: client, store=lambda: MirrorStore(tmp_path)))
     assert list(found.facts) == [OTHER]
     assert "created" in str(found.failure)
 

@@ -11,12 +11,11 @@ from typing import Any
 import pytest
 
 from npc_lims.clients.s3 import Folder, MirrorStore, ObjectInfo, ObjectStore
-from npc_lims.config.settings import Settings
 from npc_lims.errors import SourceError
 from npc_lims.model.observation import Observation
 from npc_lims.model.reconcile import reconcile
 from npc_lims.model.record import RawListing, Record, S3Facts
-from npc_lims.sources.s3.query import list_raw_folder, observe_s3
+from npc_lims.sources.s3.query import list_raw_folder, observe
 from tests.builders import (
     LATER_NAME,
     RAW_NAME,
@@ -24,6 +23,7 @@ from tests.builders import (
     SESSION,
     asset,
     by_id,
+    context,
     listing,
     no_assets,
     nothing_on_s3,
@@ -93,7 +93,7 @@ class World:
         return Watched(MirrorStore(self.root), *refuses)
 
     def look(self, *records: Record, store: Watched | None = None, **more: Any) -> Observation:
-        return observe_s3(Settings(), store or self.store(), by_id(*records), **more)
+        return observe(context(records=by_id(*records), store=lambda: store or self.store(), **more))
 
     def facts(self, one: Record, **more: Any) -> S3Facts:
         found = self.look(one, **more).facts[one.id]
@@ -310,7 +310,7 @@ def test_a_behavior_upload_is_listed_once(world: World) -> None:
 def test_only_the_sessions_and_subjects_asked_for(world: World) -> None:
     other = record("668755_2023-08-31", codeocean=no_assets(raw=LATER))
     store = world.store()
-    seen = world.look(UPLOADED, other, store=store, only=[SESSION])
+    seen = world.look(UPLOADED, other, store=store, scope=[SESSION])
     assert list(seen.facts) == [SESSION]
     assert not any("668755" in name or LATER_NAME in name for name in store.listed)
     assert f"{STIM}/626791/" in store.listed

@@ -17,7 +17,14 @@ from ruamel.yaml import YAML
 
 from npc_lims.errors import TrackedFileError
 from npc_lims.processing.pipelines import parse_pipelines
-from npc_lims.sources.tracked.parser import TrackedFile, observe_tracked, parse_tracked, read_tracked, tracked_schema
+from npc_lims.sources.tracked.parser import (
+    TrackedFile,
+    observe_text,
+    parse_tracked,
+    read_tracked,
+    tracked_schema,
+    tracked_text,
+)
 
 ROOT = Path(__file__).resolve().parents[3]
 REAL = Path(__file__).resolve().parents[4] / "shared" / "real" / "tracked_sessions.yaml"
@@ -738,7 +745,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
 def test_observation(tmp_path: Path) -> None:
     path = tmp_path / "t.yaml"
     path.write_text(saying("notes: NO"))
-    observation = observe_tracked(path)
+    observation = observe_text(*tracked_text(path), {})
     assert (observation.source, observation.complete, observation.failure) == ("tracked", True, None)
     assert list(observation.facts) == ["626791_2022-08-15"]
     assert dict(observation.counts) == {"sessions": 1, "warnings": 1}

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from npc_lims.clients.s3 import Folder, MirrorStore, ObjectInfo, ObjectStore
+from npc_lims.clients.s3 import Folder, MirrorStore, ObjectInfo, ObjectStore, open_store
 from npc_lims.config.disk_cache import cache_dir
 from npc_lims.config.settings import Settings
 from npc_lims.errors import MissingCredentials, SourceError
@@ -20,7 +20,8 @@ from npc_lims.model.observation import Observation
 from npc_lims.model.record import Training
 from npc_lims.sources.training import workbooks as spreadsheets
 from npc_lims.sources.training.parser import TrainingRow, Workbook
-from npc_lims.sources.training.workbooks import WORKBOOKS, merge_workbooks, observe_training
+from npc_lims.sources.training.workbooks import WORKBOOKS, merge_workbooks, observe
+from tests.builders import context
 from tests.sources.training.test_parser import HEADER, SHEET_2, Rows, make_book, replace_in, save
 
 TODAY = datetime.date(2024, 6, 1)
@@ -92,7 +93,7 @@ class World:
         self.store.reads.clear()
         versions = {} if previous is None else previous.versions
         settings = options.pop("settings", self.settings)
-        return observe_training(settings, self.store, versions, today=TODAY, **options)
+        return observe(context(settings, versions=versions, store=lambda: self.store, today=TODAY, **options))
 
 
 @pytest.fixture
@@ -139,7 +140,8 @@ class TestFetching:
 
     def test_other_versions_beside_ours_do_not_matter(self, world: World) -> None:
         first = world.observe()
-        observe_training(world.settings, world.store, {**first.versions, "more": "x"}, today=TODAY)
+        versions = {**first.versions, "more": "x"}
+        observe(context(world.settings, versions=versions, store=lambda: world.store, today=TODAY))
         assert world.store.reads == [OTHER, NSB]
 
     @pytest.mark.parametrize("changed", WORKBOOKS)
@@ -272,12 +274,11 @@ class TestFailures:
         with pytest.raises(MissingCredentials, match="AWS_ACCESS_KEY_ID"):
             world.observe()
 
-    def test_without_a_store_the_settings_say_where(self, world: World, tmp_path: Path) -> None:
-        settings = world.settings.model_copy(update={"mirror": tmp_path})
-        assert len(observe_training(settings, None, {}, today=TODAY).facts) == 3
+    def test_a_store_that_cannot_be_opened_is_a_failure_of_ours(self, world: World, tmp_path: Path) -> None:
+        assert len(world.observe(settings=world.settings.model_copy(update={"mirror": tmp_path})).facts) == 3
         settings = world.settings.model_copy(update={"mirror": tmp_path / "nowhere"})
         with pytest.raises(SourceError, match="training: there is no folder"):
-            observe_training(settings, None, {}, today=TODAY)
+            observe(context(settings, store=lambda: open_store(settings), today=TODAY))
 
     def test_no_bucket(self, world: World) -> None:
         settings = world.settings.model_copy(update={"training": "s3://"})
@@ -317,7 +318,7 @@ class TestFailures:
 class TestLocalFolder:
     def observe(self, folder: str, previous: Observation | None = None) -> Observation:
         versions = {} if previous is None else previous.versions
-        return observe_training(Settings.model_validate({"training": folder}), None, versions, today=TODAY)
+        return observe(context(Settings.model_validate({"training": folder}), versions=versions, today=TODAY))
 
     def test_folder(self, world: World) -> None:
         first = self.observe(str(world.folder))
@@ -421,6 +422,6 @@ class TestMerging:
         now = datetime.datetime.now(datetime.timezone.utc)
         days = [now - datetime.timedelta(days=1), now + datetime.timedelta(days=2)]
         world.write(OTHER, {"626791": [HEADER, *([day.replace(tzinfo=None)] for day in days)]})
-        seen = observe_training(world.settings, world.store, {})
+        seen = observe(context(world.settings, store=lambda: world.store))
         assert f"626791_{days[0].date()}" in seen.facts
         assert ["in the future" in found.message for found in seen.problems] == [True]

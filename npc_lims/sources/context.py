@@ -1,0 +1,73 @@
+"""What a source is given to observe sessions, by a sync and by a live lookup alike."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from collections.abc import Callable, Container, Mapping
+from typing import TYPE_CHECKING, Optional, Protocol
+
+from npc_lims.model.observation import Observation
+from npc_lims.model.record import Record
+
+if TYPE_CHECKING:
+    from npc_lims.clients.codeocean_assets import AssetClient
+    from npc_lims.clients.s3 import ObjectStore
+    from npc_lims.config.settings import Settings
+
+__all__ = ["Source", "SourceContext", "ignore_progress"]
+
+
+class Source(Protocol):
+    """A module of `npc_lims.sources` that observes one of the four sources."""
+
+    def observe(self, context: SourceContext) -> Observation:
+        """Return the facts of the source.
+
+        Raises:
+            NpcLimsError: It cannot be queried at all; there is no partial answer.
+        """
+
+
+def ignore_progress(done: int, total: Optional[int]) -> None:
+    """Do nothing with the progress of a source."""
+
+
+@dataclasses.dataclass(frozen=True)
+class SourceContext:
+    """Sessions to observe, and the ways to the sources.
+
+    Attributes:
+        settings: Those of the run.
+        tracked: Reads the tracked sessions file: its text, and its name for messages.
+        store: Opens the buckets. Called only if they are needed, as `assets` is.
+        assets: Opens Code Ocean.
+        records: Sessions by id: as recorded, with what other sources have said before.
+        scope: Ids of those of *records* to observe; None for all.
+        versions: Markers of what was read when the source was last recorded: the same is not read again.
+        full: Read everything again, whatever is recorded.
+        by_subject: Search for the subjects of these sessions instead of paging through all assets: quick, but it finds
+            only assets that name their subject in metadata, tags or description. Not for what is recorded.
+        progress: Called with how much has been done, and of how much (None if that is not known).
+        today: Sessions of a later day are mistakes; UTC, where no rig is ahead.
+    """
+
+    settings: Settings
+    tracked: Callable[[], tuple[str, str]]
+    store: Callable[[], ObjectStore]
+    assets: Callable[[], AssetClient]
+    records: Mapping[str, Record] = dataclasses.field(default_factory=dict)
+    scope: Container[str] | None = None
+    versions: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    full: bool = False
+    by_subject: bool = False
+    progress: Callable[[int, Optional[int]], None] = ignore_progress
+    today: datetime.date = dataclasses.field(
+        default_factory=lambda: datetime.datetime.now(datetime.timezone.utc).date()
+    )
+
+    @property
+    def wanted(self) -> list[str]:
+        """Ids of the sessions to observe, in order."""
+        scope = self.scope
+        return sorted(self.records if scope is None else [one for one in self.records if one in scope])
