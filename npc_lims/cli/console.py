@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, Union
 
 from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderHook, RenderResult
 from rich.segment import Segment
@@ -14,7 +14,10 @@ from npc_lims.errors import Problem, workflow_command
 from npc_lims.utils.redaction import safe_text
 from npc_lims.utils.text import visible
 
-__all__ = ["can_print", "complain", "err", "list_problems", "note", "out", "symbol", "warn"]
+__all__ = ["Cell", "can_print", "complain", "err", "list_problems", "note", "out", "print_columns", "symbol", "warn"]
+
+Cell = Union[str, tuple[str, str]]
+"""A text, or a text and its style."""
 
 _PIPE_WIDTH = 200
 _SYMBOLS = {True: ("✓", "y", "green"), False: ("·", "n", "dim"), None: ("?", "?", "yellow"), "n/a": ("–", "-", "dim")}
@@ -95,6 +98,25 @@ def _tell(kind: str, style: str, message: str) -> None:
 
     # it may quote what people typed, or what a server answered
     err().print(Text.assemble((f"npc-lims: {kind}:", style), f" {safe_text(message)}"))
+
+
+def print_columns(head: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
+    """Print rows of cells below a *head*.
+
+    They are laid out here: a Table of rich takes 1.7 ms for a row, which is 17 s for ten thousand.
+    """
+    from rich.text import Text
+
+    cells = [[cell if isinstance(cell, tuple) else (cell, "") for cell in row] for row in rows]
+    columns = zip(head, *([text for text, _ in row] for row in cells))
+    widths = [max(map(len, column)) for column in columns]
+    console = out()
+    for row in [[(title, "bold") for title in head], *cells]:
+        line = Text()
+        for (text, style), width in zip(row, widths):
+            line.append(text, style).append(" " * (width - len(text) + 2))
+        line.rstrip()
+        console.print(line, no_wrap=True, crop=False, overflow="ignore")
 
 
 def symbol(value: Any) -> tuple[str, str]:

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
-import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Optional
+from typing import Optional
 
 import typer
 
-from npc_lims.cli.console import err, note, out
+from npc_lims.cli.console import note, out
 from npc_lims.cli.places import reading_settings
+from npc_lims.cli.progress import progress_bar
 from npc_lims.errors import NpcLimsError
 from npc_lims.history.export.build import Format, default_place, export_history
 
-if TYPE_CHECKING:
-    from npc_lims.history.walk import Progress
-
 __all__ = ["export_command"]
-
-_SECONDS_BETWEEN_LINES = 5.0
 
 
 def export_command(
@@ -56,40 +49,13 @@ def export_command(
         )
     repository = repository_of(settings.state)
     folder = repository.path_of(settings.state)
-    with _progress() as progress:
+    target = default_place(format) if place is None else place
+    with progress_bar() as progress:
         done = export_history(
-            repository, default_place(format) if place is None else place, format, folder=folder, progress=progress
+            repository, target, format, folder=folder, progress=lambda *counts: progress("reading commits", *counts)
         )
     counts = ", ".join(f"{count:,} {table}" for table, count in done.counts.items() if table != "about")
     out().print(f"{done.place}: {counts}", soft_wrap=True)
     begins = shallow_since(repository)
     if begins is not None:
         note(f"this is a shallow clone, whose history begins {begins}: {UNSHALLOW}")
-
-
-@contextlib.contextmanager
-def _progress() -> Iterator[Progress]:
-    """A bar on a terminal; elsewhere a line now and then, which is nothing where it is soon done."""
-    console = err()
-    if not console.is_terminal:
-        yield _lines()
-        return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("reading commits"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
-
-
-def _lines() -> Progress:
-    console = err()
-    last = time.monotonic()
-
-    def tell(done: int, total: int) -> None:
-        nonlocal last
-        if time.monotonic() - last >= _SECONDS_BETWEEN_LINES:
-            last = time.monotonic()
-            console.print(f"export: {done:,} of {total:,} commits")
-
-    return tell

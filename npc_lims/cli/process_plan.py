@@ -1,34 +1,33 @@
-"""`npc-lims process plan` and `runs`: what would be run, and what was. They only read."""
+"""`npc-lims process plan` and `runs`, which only read; and the plan of a dry run."""
 
 from __future__ import annotations
 
 import datetime
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional
 
 import typer
 
-from npc_lims.cli.console import out
+from npc_lims.cli.console import Cell, out, print_columns
 from npc_lims.cli.lists import csv_option, json_option, one_style, print_csv, print_json
 from npc_lims.cli.options import session_ids_of
-from npc_lims.cli.process_places import NAMES, PIPELINES, SESSIONS, STATE, chosen_processes, state_folder
+from npc_lims.cli.process_options import NAMES, PIPELINES, SESSIONS, STATE, chosen_processes, state_folder
 from npc_lims.errors import NpcLimsError
+from npc_lims.state.diff_format import counted
 
 if TYPE_CHECKING:
-    from npc_lims.processing.plan import Decision, Verdict
+    from npc_lims.processing.plan import Decision, PlanRequest, RecordedState, Verdict
     from npc_lims.processing.runs import Run
 
-__all__ = ["PLAN_COLUMNS", "plan_command", "plan_rows", "runs_command"]
+__all__ = ["plan_command", "print_dry_run", "runs_command"]
 
-PLAN_COLUMNS = ("process", "session", "verdict", "reason", "input.id", "input.name", "try", "run.computation")
+_PLAN_COLUMNS = ("process", "session", "verdict", "reason", "input.id", "input.name", "try", "run.computation")
 _RUN_COLUMNS = (
     *("process", "session", "input", "try", "claim", "claimed", "by", "computation", "started", "outcome", "reason"),
     *("asset.id", "asset.name", "shared"),
 )
-
-_GAP = "  "
 _STYLES = {"would run": "green", "running": "cyan", "failed": "red", "waiting": "yellow"}
 
 Plans = Mapping[str, Sequence["Decision"]]
@@ -41,11 +40,11 @@ def plan_command(
     sessions: Optional[list[str]] = SESSIONS,
     all_: bool = typer.Option(False, "--all", help="A line for every session, not only for those that would run."),
     as_json: bool = json_option("an array of all decisions"),
-    as_csv: bool = csv_option(PLAN_COLUMNS),
+    as_csv: bool = csv_option(_PLAN_COLUMNS),
 ) -> None:
     """Show which sessions would run, and why others would not.
 
-    Reads pipelines.yaml and the state folder; writes nothing, asks nobody and starts nothing. Needs no credentials.
+    Reads pipelines.yaml and the state folder; writes nothing, queries nothing and starts nothing. Needs no credentials.
 
     \b
     Examples:
@@ -53,32 +52,50 @@ def plan_command(
       npc-lims process plan dlc_eye --sessions 626791_2022-08-15
       npc-lims process plan --csv
     """
-    from npc_lims.processing.plan import plan
-    from npc_lims.processing.runs_file import read_runs
+    from npc_lims.processing.plan import PlanRequest
+    from npc_lims.processing.record import read_recorded
     from npc_lims.state.freshness import warn_if_folder_stale
-    from npc_lims.state.store import read_state
 
     one_style(json=as_json, csv=as_csv)
     folder = state_folder(state)
-    processes = chosen_processes(names, pipelines, folder)
-    only = session_ids_of(sessions)
+    request = PlanRequest(chosen_processes(names, pipelines, folder), session_ids_of(sessions))
     warn_if_folder_stale(folder)
-    records = read_state(folder).records
-    now = datetime.datetime.now(datetime.timezone.utc)
-    plans = {
-        process.name: plan(process, records, read_runs(folder, process.name), now=now, sessions=only)
-        for process in processes
-    }
+    plans = _plan(request, read_recorded(folder, [one.name for one in request.processes]))
     if as_json or as_csv:
-        rows = plan_rows((name, decision) for name, some in plans.items() for decision in some)
-        print_json(list(rows)) if as_json else print_csv(PLAN_COLUMNS, rows)
+        _print_rows(plans, as_json)
         return
     _print_summary(plans)
-    if all_ or only is not None:
+    out().print()
+    if all_ or request.sessions is not None:
         _print_each(plans)
     else:
         _print_would_run(plans)
         _print_reasons(plans)
+
+
+def print_dry_run(request: PlanRequest, recorded: RecordedState, nothing: str, *, as_json: bool, as_csv: bool) -> None:
+    """Print what would be started; *nothing* if that is nothing."""
+    from npc_lims.processing.plan import RUN
+
+    plans = {
+        name: [one for one in decisions if one.verdict == RUN] for name, decisions in _plan(request, recorded).items()
+    }
+    if as_json or as_csv:
+        _print_rows(plans, as_json)
+        return
+    rows = [
+        [name, one.session, str(one.attempt), one.input.name if one.input else "", one.reason]
+        for name, one in _each(plans)
+    ]
+    if rows:
+        print_columns(["process", "session", "try", "input", "why"], rows)
+    out().print(f"{len(rows):,} would be started (dry run)" if rows else nothing)
+
+
+def _plan(request: PlanRequest, recorded: RecordedState) -> Plans:
+    from npc_lims.processing.plan import plan_all
+
+    return plan_all(request, recorded, datetime.datetime.now(datetime.timezone.utc))
 
 
 def runs_command(
@@ -88,9 +105,9 @@ def runs_command(
     as_json: bool = json_option("an array of runs"),
     as_csv: bool = csv_option(_RUN_COLUMNS),
 ) -> None:
-    """List the runs that are recorded, and what came of them.
+    """List recorded runs and their outcomes.
 
-    Reads the state folder; writes nothing and asks nobody. Needs no credentials.
+    Reads the state folder; writes and queries nothing. Needs no credentials.
 
     \b
     Examples:
@@ -104,8 +121,10 @@ def runs_command(
     folder = state_folder(state)
     recorded = recorded_processes(folder)
     if name is not None and name not in recorded:
-        there = f"there are runs of {', '.join(recorded)}" if recorded else "no runs are recorded at all"
-        raise NpcLimsError(f"{folder}: no runs of {name} are recorded{_offer(name, recorded)}; {there}")
+        from npc_lims.utils.suggestions import suggestion
+
+        others = f"there are runs of {', '.join(recorded)}" if recorded else "no runs are recorded at all"
+        raise NpcLimsError(f"{folder}: no runs of {name} are recorded{suggestion(name, recorded)}; {others}")
     only = session_ids_of(sessions)
     runs = [
         (process, run)
@@ -123,18 +142,13 @@ def runs_command(
         _print_runs(runs)
 
 
-def _offer(name: str, known: Iterable[str]) -> str:
-    from npc_lims.utils.suggestions import suggestion
-
-    return suggestion(name, known)
+def _each(plans: Plans) -> Iterator[tuple[str, Decision]]:
+    return ((name, decision) for name, decisions in plans.items() for decision in decisions)
 
 
-# --- as JSON and CSV ------------------------------------------------------------------------------
-
-
-def plan_rows(decisions: Iterable[tuple[str, Decision]]) -> Iterator[dict[str, Any]]:
-    """Decisions about a process as `--json` and `--csv` give them."""
-    return (_as_row(process, decision) for process, decision in decisions)
+def _print_rows(plans: Plans, as_json: bool) -> None:
+    rows = (_as_row(process, decision) for process, decision in _each(plans))
+    print_json(list(rows)) if as_json else print_csv(_PLAN_COLUMNS, rows)
 
 
 def _as_row(process: str, decision: Decision) -> dict[str, Any]:
@@ -149,98 +163,57 @@ def _as_row(process: str, decision: Decision) -> dict[str, Any]:
     }
 
 
-# --- as text --------------------------------------------------------------------------------------
-
-
-def _print_lines(head: Sequence[str], rows: Iterable[Sequence[tuple[str, str]]]) -> None:
-    """Columns of texts with their styles. Laid out here: rich's Table takes 1.7 ms a row, 17 s for ten thousand."""
-    from rich.text import Text
-
-    rows = list(rows)
-    columns = list(zip(head, *([text for text, _ in row] for row in rows)))
-    widths = [max(map(len, column)) for column in columns]
-    console = out()
-    line = _GAP.join(title.ljust(width) for title, width in zip(head, widths))
-    console.print(Text(line.rstrip(), "bold"), no_wrap=True, crop=False, overflow="ignore")
-    for row in rows:
-        texts = [text.ljust(width) for (text, _), width in zip(row, widths)]
-        told = Text(_GAP.join(texts).rstrip())
-        place = 0
-        for text, (_, style) in zip(texts, row):
-            if style:
-                told.stylize(style, place, place + len(text))
-            place += len(text) + len(_GAP)
-        console.print(told, no_wrap=True, crop=False, overflow="ignore")
+def _styled(verdict: Verdict, text: str = "") -> tuple[str, str]:
+    return text or verdict, _STYLES.get(verdict, "")
 
 
 def _print_summary(plans: Plans) -> None:
     from npc_lims.processing.plan import VERDICTS
 
-    rows = []
+    rows: list[list[Cell]] = []
     for name, decisions in plans.items():
         counts = Counter(decision.verdict for decision in decisions)
-        cells = [(f"{counts[verdict]:,}", _style(verdict, counts[verdict])) for verdict in VERDICTS]
-        rows.append(
-            [(name, ""), *((text.rjust(len(verdict)), style) for (text, style), verdict in zip(cells, VERDICTS))]
-        )
-    _print_lines(["process", *VERDICTS], rows)
-
-
-def _style(verdict: Verdict, count: int = 1) -> str:
-    return _STYLES.get(verdict, "") if count else "dim"
+        texts = {verdict: f"{counts[verdict]:,}".rjust(len(verdict)) for verdict in VERDICTS}
+        rows.append([name, *(_styled(one, text) if counts[one] else (text, "dim") for one, text in texts.items())])
+    print_columns(["process", *VERDICTS], rows)
 
 
 def _print_would_run(plans: Plans) -> None:
     from npc_lims.processing.plan import RUN
 
-    console = out()
-    ready = [(name, one) for name, decisions in plans.items() for one in decisions if one.verdict == RUN]
-    console.print()
-    if not ready:
-        console.print("nothing would run")
-        return
-    _print_lines(
-        ["would run", "for", "input", "why"],
-        (
-            [(name, ""), (one.session, ""), ("" if one.input is None else one.input.name, ""), (one.reason, "")]
-            for name, one in ready
-        ),
-    )
+    rows = [
+        [name, one.session, "" if one.input is None else one.input.name, one.reason]
+        for name, one in _each(plans)
+        if one.verdict == RUN
+    ]
+    if rows:
+        print_columns(["would run", "for", "input", "why"], rows)
+    else:
+        out().print("nothing would run")
 
 
 def _print_reasons(plans: Plans) -> None:
     from npc_lims.processing.plan import RUN, VERDICTS
 
+    order = list(plans)
     counts = Counter(
-        (name, VERDICTS.index(one.verdict), one.reason)
-        for name, decisions in plans.items()
-        for one in decisions
-        if one.verdict != RUN
+        (order.index(name), VERDICTS.index(one.verdict), one.reason) for name, one in _each(plans) if one.verdict != RUN
     )
     if not counts:
         return
-    order = list(plans)
-    grouped = sorted(counts.items(), key=lambda item: (order.index(item[0][0]), item[0][1], -item[1], item[0][2]))
     out().print()
-    _print_lines(
-        ["would not", "sessions", "", "why"],
-        (
-            [(name, ""), (f"{count:,}".rjust(8), ""), (VERDICTS[place], _style(VERDICTS[place])), (reason, "")]
-            for (name, place, reason), count in grouped
-        ),
-    )
+    rows: list[list[Cell]] = [
+        [order[number], f"{count:,}".rjust(8), _styled(VERDICTS[verdict]), reason]
+        for (number, verdict, reason), count in sorted(
+            counts.items(), key=lambda item: (*item[0][:2], -item[1], item[0][2])
+        )
+    ]
+    print_columns(["would not", "sessions", "", "why"], rows)
 
 
 def _print_each(plans: Plans) -> None:
-    out().print()
-    _print_lines(
-        ["session", "process", "verdict", "why"],
-        (
-            [(one.session, ""), (name, ""), (one.verdict, _style(one.verdict)), (one.reason, "")]
-            for name, decisions in plans.items()
-            for one in decisions
-        ),
-    )
+    rows: list[list[Cell]] = [[one.session, name, _styled(one.verdict), one.reason] for name, one in _each(plans)]
+    print_columns(["session", "process", "verdict", "why"], rows)
 
 
 def _print_runs(runs: Sequence[tuple[str, Run]]) -> None:
@@ -248,19 +221,18 @@ def _print_runs(runs: Sequence[tuple[str, Run]]) -> None:
     if not runs:
         console.print("no runs are recorded")
         return
-    rows = []
-    for process, run in runs:
-        state, style, about = _state_of(run)
-        when = run.started or run.claimed
-        rows.append([(process, ""), (run.session, ""), (str(run.attempt), ""), (when, ""), (state, style), (about, "")])
-    _print_lines(["process", "session", "try", "since", "state", "about"], rows)
-    counts = Counter(_state_of(run)[0] for _, run in runs)
-    told = ", ".join(f"{count:,} {state}" for state, count in sorted(counts.items()))
-    console.print(f"{len(runs):,} run{'s' if len(runs) > 1 else ''}: {told}", style="dim")
+    states = [_state_of(run) for _, run in runs]
+    rows: list[list[Cell]] = [
+        [process, run.session, str(run.attempt), run.started or run.claimed, (state, style), about]
+        for (process, run), (state, style, about) in zip(runs, states)
+    ]
+    print_columns(["process", "session", "try", "since", "state", "about"], rows)
+    counts = ", ".join(f"{count:,} {state}" for state, count in sorted(Counter(one for one, _, _ in states).items()))
+    console.print(f"{counted(len(runs), 'run')}: {counts}", style="dim")
 
 
 def _state_of(run: Run) -> tuple[str, str, str]:
-    """How far a run is, the style of that, and what is to be known about it."""
+    """Return the state of a run, its style, and a detail."""
     if run.outcome == "errored":
         return "errored", "red", run.reason
     if run.asset is not None:

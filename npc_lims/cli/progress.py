@@ -1,24 +1,64 @@
-"""How far a sync is: bars on a terminal, plain lines elsewhere."""
+"""Progress on standard error: bars on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
 import contextlib
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Optional
+from typing import TYPE_CHECKING, Callable, Optional
 
 from rich.console import Console
 
-from npc_lims.model.observation import Observation
-from npc_lims.sync.run import Reporter
+from npc_lims.cli.console import err
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-__all__ = ["reporter"]
+    from npc_lims.model.observation import Observation
+    from npc_lims.sync.run import Reporter
+
+__all__ = ["progress_bar", "reporter", "status_line"]
 
 _SECONDS_BETWEEN_LINES = 5.0
 _WHAT = {"codeocean": "assets", "s3": "listings"}
+
+
+@contextlib.contextmanager
+def status_line() -> Iterator[Callable[[str], object]]:
+    """Yield a function that shows what is being done: one changing line on a terminal, lines elsewhere."""
+    console = err()
+    if not console.is_terminal:
+        yield console.print
+        return
+    with console.status("") as status:
+        yield status.update
+
+
+@contextlib.contextmanager
+def progress_bar() -> Iterator[Callable[[str, int, Optional[int]], None]]:
+    """Yield a function of what is being done, how much of it is done, and of how much."""
+    console = err()
+    if not console.is_terminal:
+        yield _lines_now_and_then(console)
+        return
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda what, done, total: bar.update(task, description=what, completed=done, total=total)
+
+
+def _lines_now_and_then(console: Console) -> Callable[[str, int, Optional[int]], None]:
+    last = time.monotonic()
+
+    def show(what: str, done: int, total: Optional[int]) -> None:
+        nonlocal last
+        if time.monotonic() - last >= _SECONDS_BETWEEN_LINES:
+            last = time.monotonic()
+            console.print(f"{what}: {done:,} of {total:,}" if total else what)
+
+    return show
 
 
 @contextlib.contextmanager

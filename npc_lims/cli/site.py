@@ -6,20 +6,18 @@ import contextlib
 import datetime
 import re
 import tempfile
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Optional
 
 import typer
-from rich.console import Console
 
-from npc_lims.cli.console import err, note
+from npc_lims.cli.console import note
 from npc_lims.cli.places import checkout
+from npc_lims.cli.progress import progress_bar
 from npc_lims.errors import NpcLimsError
 
 if TYPE_CHECKING:
-    from npc_lims.dashboard.site.build import Built, Progress
+    from npc_lims.dashboard.site.build import Built
 
 __all__ = ["site_app"]
 
@@ -40,7 +38,6 @@ _REPOSITORY = typer.Option(
 )
 _BASE_URL = typer.Option(None, help="Address that the site will have: sessions in its feed are then links.")
 _REPOSITORY_NAME = re.compile(r"[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+")
-_SECONDS_BETWEEN_LINES = 5.0
 
 
 @site_app.command("build")
@@ -117,7 +114,7 @@ def _build(
         raise NpcLimsError(f"--base-url {base_url}: not an address such as https://example.org/sessions/")
     folder = state or settings.state or checkout() / "state"
     options = SiteOptions(out, folder, repository, not no_history, base_url)
-    with _progress(err()) as progress:
+    with progress_bar() as progress:
         return build_site(settings, options, datetime.datetime.now(datetime.timezone.utc), progress)
 
 
@@ -153,34 +150,3 @@ def _serve(site: Path, port: int, open_: bool) -> None:
             webbrowser.open(server.address)
         with contextlib.suppress(KeyboardInterrupt):
             server.serve_forever()
-
-
-@contextlib.contextmanager
-def _progress(console: Console) -> Iterator[Progress]:
-    """A bar on a terminal; elsewhere a line now and then."""
-    if not console.is_terminal:
-        yield _lines(console)
-        return
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-    with Progress(
-        TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=console, transient=True
-    ) as bar:
-        task = bar.add_task("", total=None)
-
-        def tell(what: str, done: int, total: Optional[int]) -> None:
-            bar.update(task, description=what, completed=done, total=total)
-
-        yield tell
-
-
-def _lines(console: Console) -> Progress:
-    last = time.monotonic()
-
-    def tell(what: str, done: int, total: Optional[int]) -> None:
-        nonlocal last
-        if time.monotonic() - last >= _SECONDS_BETWEEN_LINES:
-            last = time.monotonic()
-            console.print(f"{what}: {done:,} of {total:,}" if total else what)
-
-    return tell

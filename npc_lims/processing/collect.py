@@ -1,6 +1,6 @@
-"""What became of runs: which go on, which errored and why; of the good ones a data asset is made, and shared.
+"""Collect the outcomes of runs, and make and share data assets of the good results.
 
-It may be killed anywhere, and be done twice: a run that has its data asset already is given no other.
+It may be killed anywhere, and repeated: a run that has a data asset gets no second one.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from npc_lims.errors import ComputationError, SourceError
 from npc_lims.model.record import Asset, Record
 from npc_lims.model.session_id import subject_of
 from npc_lims.processing.asset_names import asset_metadata, asset_name, asset_tags, input_of
-from npc_lims.processing.match import find_started, place_of, recorded_elsewhere, request_of
+from npc_lims.processing.match import find_started, recorded_elsewhere, request_of, target_of
 from npc_lims.processing.pipelines import AssetRecipe, Process
-from npc_lims.processing.runs import Run, RunAsset, settled
-from npc_lims.processing.start import LOOKS, SAME_SECOND, Step, adopted
+from npc_lims.processing.runs import Run, RunAsset, RunEvent, settled
+from npc_lims.processing.start import LOOKS, SAME_SECOND, attach
 from npc_lims.sources.codeocean.outcomes import is_finished, why_errored
 from npc_lims.utils.timestamps import utc_time
 
 __all__ = ["collect"]
 
 GIVE_UP_AFTER = 3
-"""After so many runs in a row that failed, Code Ocean is asked for another thing: if that fails too, it is down."""
+"""After so many failures in a row another request is sent: if that fails too, Code Ocean is down."""
 POLL = 10.0
-"""Seconds between two looks at data assets that are being made."""
+"""Seconds between two queries for data assets that are being made."""
 READY, FAILED = "ready", "failed"
 
 
@@ -39,24 +39,23 @@ def collect(
     wait: float = 0,
     poll: float = POLL,
     same_second: float = SAME_SECOND,
-) -> Iterator[Step]:
-    """Look at each recorded run that there is something left to do about, and do it. Starts nothing.
+) -> Iterator[RunEvent]:
+    """Check each recorded run that is not settled, and do what is left to do. Starts nothing.
 
-    A step is to be recorded before the next one is asked for. A run that something fails for stays as it is: its step
-    tells of the failure, and the others go on.
+    Record each event before requesting the next one. A run for which something fails stays as it is: its event has the
+    failure, and the others continue.
 
     Args:
         service: Code Ocean.
-        process: Whose runs these are.
-        runs: What is recorded of it.
+        process: The process.
+        runs: Its recorded runs.
         records: All sessions.
-        wait: Seconds to wait until the data assets are ready that are being made. Those that are not are shared by
-            another time.
-        poll: Seconds between two looks at them.
-        same_second: Seconds to wait after one was made before looking whether others made one of the same run.
+        wait: Seconds to wait for data assets that are being made. Those that are not ready are shared the next time.
+        poll: Seconds between two queries for them.
+        same_second: Seconds to wait after one was made before looking for duplicates of others.
 
     Raises:
-        ComputationError: Code Ocean refuses the token, or cannot be asked at all.
+        ComputationError: Code Ocean refuses the token, or is unavailable.
     """
     yield from _Collector(service, process, runs, records, same_second).steps(wait, poll)
 
@@ -76,18 +75,18 @@ class _Collector:
         self._records = records
         self._same_second = same_second
         self._now = {run.key: run for run in runs if not settled(run, process) or self._is_unseen(run)}
-        """What there is something left to do about, as it is by now."""
+        """Runs that are not settled, as they are now."""
         self._failed_in_a_row = 0
         self._computations: list[Computation] | None = None
         self._found: set[str] = set()
 
     def _is_unseen(self, run: Run) -> bool:
-        """Its data asset, which nobody is to be shown, may still fail: until a sync has seen it, it is looked at."""
+        """Return True if its data asset, which is not shared, was not yet seen by a sync: it may still fail."""
         record = self._records.get(run.session)
         is_made = run.outcome == "succeeded" and run.asset is not None and not run.shared
         return is_made and record is not None and record.status.get(self._process.done) is not True
 
-    def steps(self, wait: float, poll: float) -> Iterator[Step]:
+    def steps(self, wait: float, poll: float) -> Iterator[RunEvent]:
         deadline = time.monotonic() + wait
         for run in list(self._now.values()):
             yield from self._guarded(run, self._look_at)
@@ -101,31 +100,31 @@ class _Collector:
                 break
             time.sleep(min(poll, left))
         for run in making:
-            yield Step(run, "not ready", "its data asset is still being made")
+            yield RunEvent(run, "not ready", "its data asset is still being made")
 
-    def _guarded(self, run: Run, look: Callable[[Run], Iterator[Step]]) -> Iterator[Step]:
-        """The steps of one run, whose failure is its own."""
+    def _guarded(self, run: Run, look: Callable[[Run], Iterator[RunEvent]]) -> Iterator[RunEvent]:
+        """Return the events of one run, whose failures do not affect the others."""
         try:
-            for step in look(run):
-                if isinstance(step.update, Run):
-                    self._now[run.key] = step.update
-                if step.is_last:
+            for event in look(run):
+                if isinstance(event.update, Run):
+                    self._now[run.key] = event.update
+                if event.is_last:
                     del self._now[run.key]
-                yield step
+                yield event
             self._failed_in_a_row = 0
         except NotAllowed:
             raise
         except (ComputationError, SourceError) as error:
             self._failed_in_a_row += 1
             self._now.pop(run.key, None)
-            yield Step(run, "not known", failure=str(error))
+            yield RunEvent(run, "not known", failure=str(error))
             if self._failed_in_a_row >= GIVE_UP_AFTER:
-                self._check_answers(error)
+                self._check_available(error)
 
-    def _check_answers(self, failed: Exception) -> None:
-        """Go on where only these runs fail, which they may do for ever: the others must not wait for them."""
+    def _check_available(self, failed: Exception) -> None:
+        """Continue if only these runs fail, which they may do forever: they must not block the others."""
         try:
-            self._service.list_runs(place_of(self._process))
+            self._service.list_runs(target_of(self._process))
         except NotAllowed:
             raise
         except ComputationError:
@@ -134,60 +133,60 @@ class _Collector:
             ) from None
         self._failed_in_a_row = 0
 
-    # -- how it went
+    # -- outcome
 
-    def _look_at(self, run: Run) -> Iterator[Step]:
+    def _look_at(self, run: Run) -> Iterator[RunEvent]:
         if run.computation is None:
             found = self._find(run)
             if found is None:
-                yield Step(run, "claimed", "not known to be started", is_last=True)
+                yield RunEvent(run, "claimed", "not known to be started", is_last=True)
                 return
-            run = adopted(run, found)
-            yield Step(run, "found", "it had been started, and that was not recorded", run)
+            run = attach(run, found)
+            yield RunEvent(run, "found", "it had been started, and that was not recorded", run)
         if run.outcome is None:
             computation = self._service.get(str(run.computation))
             if computation is None:
                 yield _errored(run, "Code Ocean has no such computation any more")
                 return
             if not is_finished(computation):
-                yield Step(run, "running", f"{computation.state} since {run.started or 'a while'}", is_last=True)
+                yield RunEvent(run, "running", f"{computation.state} since {run.started or 'a while'}", is_last=True)
                 return
-            reason = self._judge(computation)
+            reason = self._why_bad(computation)
             if reason:
                 yield _errored(run, reason)
                 return
-            run = adopted(run, computation).model_copy(update={"outcome": "succeeded"})
+            run = attach(run, computation).model_copy(update={"outcome": "succeeded"})
         if self._process.asset is None:
-            yield Step(run, "succeeded", "", run, is_last=True)
+            yield RunEvent(run, "succeeded", "", run, is_last=True)
         elif run.asset is None:
             yield from self._capture(run, self._process.asset)
 
     def _find(self, run: Run) -> Computation | None:
         if self._computations is None:
-            self._computations = self._service.list_runs(place_of(self._process))
-        asked = request_of(self._process, run, self._records.get(run.session))
+            self._computations = self._service.list_runs(target_of(self._process))
+        request = request_of(self._process, run, self._records.get(run.session))
         taken = recorded_elsewhere(self._runs, run) | self._found
-        found = find_started(self._process, run, asked, self._computations, taken=taken)
+        found = find_started(self._process, run, request, self._computations, taken=taken)
         if found is not None:
             self._found.add(found.id)
         return found
 
-    def _judge(self, computation: Computation) -> str:
-        """Why it is of no use; empty if it is good."""
+    def _why_bad(self, computation: Computation) -> str:
+        """Return why the result is bad; empty if it is good."""
 
         def names() -> list[str]:
             found = self._service.list_results(computation.id)
-            # one that makes its data assets itself need not leave anything else
+            # a capsule that makes its data assets itself need not leave anything else
             return found if self._process.asset is not None else [*found, "its data assets"]
 
         leaves_nothing = self._process.asset is None and computation.has_results is False
         seen = computation.model_copy(update={"has_results": None}) if leaves_nothing else computation
         return why_errored(seen, names, lambda: self._service.read_output(computation.id))
 
-    # -- what is made of it
+    # -- data asset
 
-    def _capture(self, run: Run, recipe: AssetRecipe) -> Iterator[Step]:
-        """Find the data asset of a good run, or make it."""
+    def _capture(self, run: Run, recipe: AssetRecipe) -> Iterator[RunEvent]:
+        """Find the data asset of a good run, or make one."""
         computation_id, subject = str(run.computation), subject_of(run.session)
         name = self._asset_name(run, recipe)
         made, failure = self._service.find_asset_of(computation_id, name, subject), ""
@@ -203,22 +202,22 @@ class _Collector:
             except (Busy, Refused) as error:
                 failure = f"Code Ocean refused to make its data asset {name}: {error}"
         if made is None:
-            yield Step(run, "not captured", "it ran well", run, failure, is_last=True)
+            yield RunEvent(run, "not captured", "it ran well", run, failure, is_last=True)
             return
         first = made if what == "found" else self._first_of(computation_id, made, subject)
         if first.id != made.id:
             failure = f"somebody else made one of this run at the same time, which is used; delete data asset {made.id}"
         run = run.model_copy(update={"asset": RunAsset(id=first.id, name=first.name)})
-        yield Step(run, what, f"data asset {first.name}", run, failure)
+        yield RunEvent(run, what, f"data asset {first.name}", run, failure)
 
     def _first_of(self, computation_id: str, made: MadeAsset, subject: str) -> MadeAsset:
-        """Of those that several made of one run at once, the one that all of them take: the eldest."""
-        # of two made in one second the ids decide: each side must see both
+        """Return the oldest of the data assets that several made of one run at once: all of them use that one."""
+        # of two made in one second, the ids decide: each side must see both
         time.sleep(self._same_second)
         try:
             return self._service.find_asset_of(computation_id, made.name, subject) or made
         except (ComputationError, SourceError):
-            return made  # not to be lost for that: it is made, and has to be recorded
+            return made  # it exists, and has to be recorded
 
     def _look_again(self, computation_id: str, name: str, subject: str) -> MadeAsset | None:
         for look in range(LOOKS):
@@ -243,7 +242,7 @@ class _Collector:
         except ValueError as error:
             raise ComputationError(str(error)) from None
 
-    def _finish(self, run: Run) -> Iterator[Step]:
+    def _finish(self, run: Run) -> Iterator[RunEvent]:
         """Share a data asset that is ready."""
         assert run.asset is not None
         made = self._service.get_asset(run.asset.id)
@@ -253,13 +252,13 @@ class _Collector:
             yield _errored(run, f"its data asset failed: {made.failure_reason or 'Code Ocean gives no reason'}")
         elif made.state == READY:
             if self._process.asset is not None and self._process.asset.share == "none":
-                yield Step(run, "ready", f"data asset {made.name}", is_last=True)
+                yield RunEvent(run, "ready", f"data asset {made.name}", is_last=True)
                 return
             self._service.share(made.id)
             shared = run.model_copy(update={"shared": True})
-            yield Step(shared, "shared", f"data asset {made.name}", shared, is_last=True)
+            yield RunEvent(shared, "shared", f"data asset {made.name}", shared, is_last=True)
 
 
-def _errored(run: Run, reason: str) -> Step:
+def _errored(run: Run, reason: str) -> RunEvent:
     errored = run.model_copy(update={"outcome": "errored", "reason": " ".join(reason.split())})
-    return Step(errored, "errored", errored.reason, errored, is_last=True)
+    return RunEvent(errored, "errored", errored.reason, errored, is_last=True)

@@ -1,4 +1,4 @@
-"""Which sessions a process would run for, and why not for the others. Pure: from what is recorded alone."""
+"""Decide which sessions a process would run for, and why not for the others. Pure: from what is recorded alone."""
 
 from __future__ import annotations
 
@@ -27,14 +27,17 @@ __all__ = [
     "VERDICTS",
     "WAITING",
     "Decision",
+    "PlanRequest",
+    "RecordedState",
     "Verdict",
     "count_running",
     "make_claims",
     "plan",
+    "plan_all",
 ]
 
 CLAIM_LIFETIME = datetime.timedelta(hours=1)
-"""A claim by which nothing was started for so long may be taken over: whoever made it is gone."""
+"""A claim with no started computation expires after this time."""
 
 Verdict = Literal["would run", "running", "waiting", "captured", "done", "not ready", "failed"]
 RUN: Verdict = "would run"
@@ -51,16 +54,34 @@ VERDICTS: tuple[Verdict, ...] = (RUN, RUNNING, WAITING, CAPTURED, DONE, NOT_READ
 
 
 @dataclasses.dataclass(frozen=True)
+class RecordedState:
+    """Sessions by id, and the runs of each process, as recorded."""
+
+    records: Mapping[str, Record]
+    runs: Mapping[str, Sequence[Run]]
+
+
+@dataclasses.dataclass(frozen=True)
+class PlanRequest:
+    """Processes to plan, with arguments of `plan` for all of them."""
+
+    processes: Sequence[Process]
+    sessions: Collection[str] | None = None
+    limit: int | None = None
+    again: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
 class Decision:
-    """What is to be done for one session.
+    """The decision about one session.
 
     Attributes:
         session: Its id.
         verdict: One of `VERDICTS`.
-        reason: Why, in words that many sessions share.
-        input: The asset that the run would be about, where there is one.
-        attempt: Which try with this input it would be.
-        run: The recorded run that decided; of a claim that is taken over, that claim.
+        reason: Reason, in words that many sessions share.
+        input: Input asset of the run, where there is one.
+        attempt: Number of the try with this input.
+        run: The recorded run that decided, such as an expired claim.
     """
 
     session: str
@@ -81,16 +102,16 @@ def plan(
     sessions: Collection[str] | None = None,
     again: bool = False,
 ) -> tuple[Decision, ...]:
-    """One decision for each session, the newest session first.
+    """Return one decision for each session, the newest session first.
 
     Args:
         process: What would be run.
         records: All sessions.
         runs: What is recorded of the process.
-        now: The present moment, to tell claims that nobody keeps any more.
+        now: The present time, by which claims expire.
         limit: At most so many that would run, whatever the process allows.
         sessions: Only these.
-        again: Run these sessions although it is done, its result is captured, or its tries are used up.
+        again: Also run what is done, captured, or has used up its tries.
 
     Raises:
         NoSessionInfo: One of *sessions* is not in *records*.
@@ -111,9 +132,29 @@ def plan(
     return tuple(_within_limits(process, ordered, room, limit))
 
 
+def plan_all(request: PlanRequest, recorded: RecordedState, now: datetime.datetime) -> dict[str, tuple[Decision, ...]]:
+    """Return the decisions of `plan` for each requested process.
+
+    Raises:
+        NpcLimsError: As `plan`.
+    """
+    return {
+        process.name: plan(
+            process,
+            recorded.records,
+            recorded.runs[process.name],
+            now=now,
+            limit=request.limit,
+            sessions=request.sessions,
+            again=request.again,
+        )
+        for process in request.processes
+    }
+
+
 def count_running(runs: Iterable[Run], now: datetime.datetime) -> int:
-    """Runs that are going, or may be: claims that nobody keeps any more are not counted."""
-    return sum(run.is_open and not _is_abandoned(run, now) for run in runs)
+    """Count the runs that are going, or may be; expired claims are not counted."""
+    return sum(run.is_open and not _is_expired(run, now) for run in runs)
 
 
 def make_claims(
@@ -123,7 +164,7 @@ def make_claims(
     by: str = "",
     token: Callable[[], str] = lambda: secrets.token_hex(6),
 ) -> tuple[Run, ...]:
-    """A claim for each session that would run."""
+    """Return a claim for each session that would run."""
     return tuple(
         Run(
             session=decision.session,
@@ -150,13 +191,13 @@ def _within_limits(process: Process, decisions: Iterable[Decision], room: int, l
         yield decision
 
 
-def _is_abandoned(run: Run, now: datetime.datetime) -> bool:
+def _is_expired(run: Run, now: datetime.datetime) -> bool:
     return run.is_claim and now - utc_time(run.claimed) >= CLAIM_LIFETIME
 
 
 def _decide(process: Process, record: Record, runs: Sequence[Run], now: datetime.datetime, again: bool) -> Decision:
-    """As if there were no limits."""
-    going = next((run for run in runs if run.is_open and not _is_abandoned(run, now)), None)
+    """Decide without limits."""
+    going = next((run for run in runs if run.is_open and not _is_expired(run, now)), None)
     if going is not None:
         reason = "claimed, not known to be started yet" if going.is_claim else "running"
         return Decision(record.id, RUNNING, reason, attempt=going.attempt, run=going)
@@ -168,7 +209,7 @@ def _decide(process: Process, record: Record, runs: Sequence[Run], now: datetime
     asset = input_of(process, record)
     if not isinstance(asset, Asset):
         return Decision(record.id, NOT_READY, _no_asset(process.input, asset))
-    missing = _what_is_missing(process, record)
+    missing = _missing_need(process, record)
     if done is None and not again:
         missing = f"{process.done} is not known"
     if missing:
@@ -180,13 +221,13 @@ def _no_asset(kind: str, fact: bool | None) -> str:
     return f"the {kind} asset is not known" if fact is None else f"there is no {kind} asset"
 
 
-def _what_is_missing(process: Process, record: Record) -> str:
-    """The first thing, besides its input, that a run could not do without; empty if all is there."""
+def _missing_need(process: Process, record: Record) -> str:
+    """Return the first thing that a run lacks besides its input; empty if nothing is missing."""
     for flag in process.needs:
         value = record.status.get(flag, "n/a")
         if value is not True:
-            told: dict[object, str] = {None: "is not known", False: "is false"}
-            return f"{flag} {told.get(value, 'does not apply')}"
+            words: dict[object, str] = {None: "is not known", False: "is false"}
+            return f"{flag} {words.get(value, 'does not apply')}"
     if names_raw(process):
         raw = record.codeocean.raw if isinstance(record.codeocean, CodeOcean) else None
         if not isinstance(raw, Asset):
@@ -195,13 +236,13 @@ def _what_is_missing(process: Process, record: Record) -> str:
 
 
 def _by_tries(process: Process, record: Record, asset: Asset, tries: Sequence[Run], again: bool) -> Decision:
-    """The decision by what came of the runs with this input so far."""
+    """Decide by the outcomes of the runs with this input."""
     if not tries:
         return Decision(record.id, RUN, "ready", asset)
     tries = sorted(tries, key=lambda run: run.attempt)
     last = tries[-1]
     if last.is_open:
-        return Decision(record.id, RUN, "a claim that nobody keeps is taken over", asset, last.attempt, last)
+        return Decision(record.id, RUN, "the claim expired", asset, last.attempt, last)
     failures = [why for why in (_why_failed(run, record) for run in tries) if why]
     attempt = last.attempt + 1
     if again:
@@ -213,13 +254,13 @@ def _by_tries(process: Process, record: Record, asset: Asset, tries: Sequence[Ru
             reason = "its result is not in the state yet"
         return Decision(record.id, CAPTURED, reason, asset, last.attempt, last)
     if len(failures) >= process.limits.tries:
-        # whatever number of tries was, the last reason is the one to look at
+        # the last reason is the one to look at
         return Decision(record.id, FAILED, failures[-1], asset, last.attempt, last)
     return Decision(record.id, RUN, f"try {attempt}, after: {failures[-1]}", asset, attempt, last)
 
 
 def _why_failed(run: Run, record: Record) -> str:
-    """Why a run that ended came to nothing; empty if it did not."""
+    """Return why a run that ended failed; empty if it did not."""
     if run.outcome == "errored":
         return run.reason
     errored = record.codeocean.errored if isinstance(record.codeocean, CodeOcean) else {}

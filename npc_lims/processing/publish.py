@@ -29,7 +29,7 @@ from npc_lims.clients.git_race import push_to_newest
 from npc_lims.clients.git_trailers import defused, trailer_lines
 from npc_lims.model.session_id import subject_of
 from npc_lims.processing.pipelines import PIPELINES_FILE
-from npc_lims.processing.record import Recorded
+from npc_lims.processing.record import RunsChange
 from npc_lims.processing.runs import Run
 from npc_lims.processing.runs_file import RUNS, verify_run_files
 from npc_lims.state.verification import verify_commit
@@ -39,7 +39,7 @@ __all__ = ["Change", "PublishedRuns", "look_at_newest", "publish_runs", "runs_me
 
 _T = TypeVar("_T")
 
-Change = Callable[[Path], Sequence[Recorded]]
+Change = Callable[[Path], Sequence[RunsChange]]
 """Records something in a state folder, and tells what. It may be called several times, each time with the newest state:
 what it did to an earlier one is gone then."""
 
@@ -133,7 +133,7 @@ def _place(state: Path, branch: str | None) -> tuple[Repository, str, str]:
 # --- the message ----------------------------------------------------------------------------------
 
 
-def runs_message(recorded: Sequence[Recorded], trailers: Mapping[str, str] | None = None) -> str:
+def runs_message(recorded: Sequence[RunsChange], trailers: Mapping[str, str] | None = None) -> str:
     """What the commit says: a line of at most 72 characters, what happened to which run, trailers. Pure."""
     from npc_lims import __version__
 
@@ -145,12 +145,12 @@ def runs_message(recorded: Sequence[Recorded], trailers: Mapping[str, str] | Non
     return "\n\n".join([_subject(happened), *lines]) + "\n"
 
 
-def _happened(recorded: Recorded) -> list[tuple[str, str, str]]:
+def _happened(recorded: RunsChange) -> list[tuple[str, str, str]]:
     """Session, what happened in a word, and more of it."""
     before = {run.key: run for run in recorded.before}
     after = {run.key: run for run in recorded.after}
     told = [(key, _what(before.get(key), run)) for key, run in after.items() if before.get(key) != run]
-    told += [(key, ("given back", "")) for key in before.keys() - after.keys()]
+    told += [(key, ("released", "")) for key in before.keys() - after.keys()]
     return [(key[0], *what) for key, what in sorted(told)]
 
 

@@ -1,4 +1,4 @@
-"""Write down what happens to runs in a state folder, also where two do so at once."""
+"""Record runs in a state folder, also where several processes do so at once."""
 
 from __future__ import annotations
 
@@ -7,27 +7,25 @@ import dataclasses
 import datetime
 import hashlib
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from npc_lims.config.disk_cache import entry_stat, prepare_folder
 from npc_lims.errors import StateError
-from npc_lims.model.record import Record
-from npc_lims.processing.pipelines import Process
-from npc_lims.processing.plan import make_claims, plan
-from npc_lims.processing.runs import Run, Updates
+from npc_lims.processing.plan import PlanRequest, RecordedState, make_claims, plan_all
+from npc_lims.processing.runs import Run, Updates, apply_updates
 from npc_lims.processing.runs_file import read_runs, write_runs
-from npc_lims.processing.updates import apply_updates
+from npc_lims.state.store import read_state
 
-__all__ = ["Claims", "Recorded", "claim", "locked", "record"]
+__all__ = ["Claims", "RunsChange", "claim", "locked", "read_recorded", "record"]
 
-LONGEST_WAIT = 60.0
+MAX_WAIT = 60.0
 """Seconds: what is done under the lock takes milliseconds."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Recorded:
-    """The runs of a process, before something was recorded and after."""
+class RunsChange:
+    """The runs of a process before and after something was recorded."""
 
     process: str
     before: tuple[Run, ...]
@@ -35,79 +33,77 @@ class Recorded:
 
 
 @dataclasses.dataclass(frozen=True)
-class Claims(Recorded):
-    """Claims that are recorded by now.
+class Claims:
+    """New claims, which are recorded.
 
     Attributes:
-        made: Those that were not recorded before.
+        made: The claims of each process.
+        before: What was recorded before.
+        changes: What recording them changed.
     """
 
-    made: tuple[Run, ...]
+    made: Mapping[str, tuple[Run, ...]]
+    before: RecordedState
+    changes: Sequence[RunsChange]
 
 
-def record(state: Path, updates: Updates) -> list[Recorded]:
+def read_recorded(state: Path, processes: Sequence[str]) -> RecordedState:
+    """Read all sessions of a state folder, and the runs of *processes*.
+
+    Raises:
+        StateError: A file is damaged.
+    """
+    return RecordedState(read_state(state).records, {name: read_runs(state, name) for name in processes})
+
+
+def record(state: Path, updates: Updates) -> list[RunsChange]:
     """Add *updates* to what is recorded in a state folder.
 
     Raises:
         StateError: A file of runs is damaged.
     """
-    done = []
+    changes = []
     for process, some in updates.items():
         before = read_runs(state, process)
         after = apply_updates(before, some)
         write_runs(state, process, after)
-        done.append(Recorded(process, before, after))
-    return done
+        changes.append(RunsChange(process, before, after))
+    return changes
 
 
-def claim(
-    state: Path,
-    processes: Iterable[Process],
-    records: Mapping[str, Record],
-    *,
-    now: datetime.datetime,
-    limit: int | None = None,
-    sessions: Collection[str] | None = None,
-    again: bool = False,
-    by: str = "",
-) -> dict[str, Claims]:
-    """Record a claim for each run that would be started, as `plan` says; by process.
+def claim(state: Path, request: PlanRequest, *, now: datetime.datetime, by: str = "") -> Claims:
+    """Record a claim for each run that would be started, as `plan` says.
 
     Raises:
-        StateError: A file of runs is damaged.
+        StateError: A file is damaged.
         NpcLimsError: As `plan`.
     """
-    claims = {}
-    for process in processes:
-        before = read_runs(state, process.name)
-        decisions = plan(process, records, before, now=now, limit=limit, sessions=sessions, again=again)
-        made = make_claims(decisions, now=now, by=by)
-        after = apply_updates(before, made)
-        claims[process.name] = Claims(process.name, before, after, made)
-        write_runs(state, process.name, after)
-    return claims
+    before = read_recorded(state, [process.name for process in request.processes])
+    plans = plan_all(request, before, now)
+    made = {name: make_claims(decisions, now=now, by=by) for name, decisions in plans.items()}
+    return Claims(made, before, record(state, made))
 
 
 @contextlib.contextmanager
-def locked(state: Path, locks: Path, patience: float = LONGEST_WAIT) -> Iterator[None]:
-    """Keep others on this machine from recording in the same state folder meanwhile.
+def locked(state: Path, locks: Path, max_wait: float = MAX_WAIT) -> Iterator[None]:
+    """Hold the lock of a state folder, so that no other process on this machine records there meanwhile.
 
-    The lock is one of SQLite's, which every platform has, and which goes with the process that holds it.
+    It is a lock of SQLite, which every platform has, and which ends with the process that holds it.
 
     Args:
         state: The state folder.
-        locks: Where locks are kept; made if need be.
-        patience: Seconds to wait for it.
+        locks: Folder of the locks; made if need be.
+        max_wait: Seconds to wait for it.
 
     Raises:
-        StateError: Somebody else has it for longer, or may put files there.
+        StateError: Another process holds it for longer, or other users may write to the folder.
     """
     path = locks / f"{hashlib.sha256(str(state.resolve()).encode()).hexdigest()[:32]}.lock"
     if prepare_folder(locks):
         path.touch(mode=0o600)
     if entry_stat(path) is None:
         raise StateError(f"{path}: cannot be used as a lock; delete it, or let NPC_LIMS_CACHE_DIR name another folder")
-    connection = sqlite3.connect(path, timeout=patience, isolation_level=None)
+    connection = sqlite3.connect(path, timeout=max_wait, isolation_level=None)
     try:
         try:
             connection.execute("BEGIN EXCLUSIVE")

@@ -1,35 +1,47 @@
-"""What a run is, and what can happen to it.
+"""Runs and their updates, in memory and as a file.
 
-A run is first claimed, then started, then ends; what it made is captured as a data asset, and that is shared.
+A run is claimed, started, and ends; its result is captured as a data asset, and that is shared. Each update adds to
+what is recorded and takes nothing back, so updates may be applied late, twice or in any order.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any, Literal, Optional, Union
 
 import pydantic
 
+from npc_lims.errors import NpcLimsError
 from npc_lims.model.record import Model
 from npc_lims.model.session_id import split_session_id
 from npc_lims.processing.pipelines import Process
+from npc_lims.processing.pipelines_schema import PROCESS_NAME
+from npc_lims.utils.atomic_write import write_atomically
 from npc_lims.utils.timestamps import utc_text, utc_time
 
 __all__ = [
-    "Key",
+    "ClaimReleased",
     "Run",
     "RunAsset",
+    "RunEvent",
+    "RunKey",
     "Update",
     "Updates",
-    "Withdrawn",
     "advance",
+    "apply_updates",
     "in_order",
+    "read_updates",
     "settled",
+    "write_updates",
 ]
 
-Key = tuple[str, str, int]
-"""What a run is for: the session, the id of its input, and which try it is."""
+FORMAT = 1
+
+RunKey = tuple[str, str, int]
+"""Session, id of the input, and number of the attempt."""
 
 Id = Annotated[str, pydantic.Field(pattern=r"^[0-9A-Za-z][0-9A-Za-z-]*$")]
 Time = Annotated[str, pydantic.Field(pattern=r"^20[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$")]
@@ -99,7 +111,7 @@ class Run(Model):
         return self
 
     @property
-    def key(self) -> Key:
+    def key(self) -> RunKey:
         return self.session, self.input, self.attempt
 
     @property
@@ -131,16 +143,37 @@ _EXAMPLE = "2026-11-22T10:00:00Z"
 
 
 @dataclasses.dataclass(frozen=True)
-class Withdrawn:
-    """A claim that was given back: nothing was started by it."""
+class ClaimReleased:
+    """A claim that was released: nothing was started by it."""
 
-    key: Key
+    key: RunKey
     claim: str
 
 
-Update = Union[Run, Withdrawn]
+Update = Union[Run, ClaimReleased]
 Updates = Mapping[str, Sequence[Update]]
-"""Process to what happened to its runs."""
+"""Updates by process."""
+
+
+@dataclasses.dataclass(frozen=True)
+class RunEvent:
+    """What happened to one run.
+
+    Attributes:
+        run: The run.
+        what: A word or two, for counting.
+        detail: Details for people.
+        update: What to record at once, if anything.
+        failure: Why it could not be done now, if it could not.
+        is_last: Nothing more is done about the run this time.
+    """
+
+    run: Run
+    what: str
+    detail: str = ""
+    update: Update | None = None
+    failure: str = ""
+    is_last: bool = False
 
 
 def advance(run: Run, **facts: Any) -> Run:
@@ -164,3 +197,107 @@ def settled(run: Run, process: Process) -> bool:
 def in_order(runs: Iterable[Run]) -> list[Run]:
     """As a file has them: by session, then by try."""
     return sorted(runs, key=lambda run: (run.session, run.attempt, run.input))
+
+
+def apply_updates(runs: Iterable[Run], updates: Iterable[Update]) -> tuple[Run, ...]:
+    """Return the recorded runs with *updates* applied, which may come in any order.
+
+    - A run only advances: claimed, started, ended, captured, shared. Of two outcomes errored wins, unless the other
+      is shared.
+    - A recorded computation stays, whatever another claim says. An older one replaces it only if it has the same
+      claim: its owner found that two had started at once, and stopped the newer.
+    - While nothing is known to be started, the later claim takes precedence.
+    - A claim is released if its token is the one recorded, and nothing is known to be started.
+    """
+    updates = tuple(updates)
+    released = {(update.key, update.claim) for update in updates if isinstance(update, ClaimReleased)}
+    versions: dict[RunKey, tuple[list[Run], list[Run]]] = {}
+    for position, some in ((0, runs), (1, updates)):
+        for run in some:
+            if isinstance(run, Run) and not (run.is_claim and (run.key, run.claim) in released):
+                versions.setdefault(run.key, ([], []))[position].append(run)
+    return tuple(in_order(_merge(recorded, news) for recorded, news in versions.values()))
+
+
+def _merge(recorded: Sequence[Run], news: Sequence[Run]) -> Run:
+    """Merge the versions of one run."""
+    every = [*recorded, *news]
+    started = [run for run in every if run.computation is not None]
+    if not started:
+        # an outcome takes precedence over a claim; of two claims, the later one replaced the other
+        return max(every, key=lambda run: (run.outcome is not None, run.claimed, run.claim, _text(run)))
+    known = [run for run in recorded if run.computation is not None]
+    claims, ids = {run.claim for run in known}, {run.computation for run in known}
+    eligible = [run for run in started if not known or run.claim in claims or run.computation in ids]
+    oldest = min(eligible, key=lambda run: (run.started is None, run.started or "", run.computation or ""))
+    same = [run for run in started if run.computation == oldest.computation]
+    return _furthest(same)
+
+
+def _furthest(runs: Sequence[Run]) -> Run:
+    """Merge versions of one computation."""
+    first = min(runs, key=lambda run: (run.claimed, run.claim, run.by))
+    last = min(runs, key=lambda run: (-_progress(run), run.asset.id if run.asset else "", _text(run)))
+    started = min((run.started for run in runs if run.started is not None), default=None)
+    return last.model_copy(update={"claim": first.claim, "claimed": first.claimed, "by": first.by, "started": started})
+
+
+def _progress(run: Run) -> int:
+    if run.shared:
+        return 4
+    if run.outcome == "errored":
+        return 3
+    return (run.outcome is not None) + (run.asset is not None)
+
+
+def _text(run: Run) -> str:
+    return json.dumps(run.as_dict(), sort_keys=True)
+
+
+def write_updates(path: Path, updates: Updates) -> None:
+    """Write updates to a file, for the job that may record them."""
+    data = {
+        "format": FORMAT,
+        "updates": {process: [_update_as_json(update) for update in some] for process, some in updates.items()},
+    }
+    write_atomically(path, json.dumps(data, ensure_ascii=False, indent=1).encode())
+
+
+def read_updates(path: Path) -> dict[str, tuple[Update, ...]]:
+    """Read a file of `write_updates`.
+
+    Raises:
+        NpcLimsError: The file is missing, damaged, or of another version.
+    """
+    try:
+        data = json.loads(path.read_bytes())
+        if not isinstance(data, dict) or data.get("format") != FORMAT:
+            raise NpcLimsError(f"{path}: not a file of runs that this version reads; make it with this version")
+        return {_process_name(process): tuple(map(_update, some)) for process, some in data["updates"].items()}
+    except OSError as error:
+        raise NpcLimsError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
+        raise NpcLimsError(f"{path}: damaged ({' '.join(str(error).split())[:200]})") from None
+
+
+def _update_as_json(update: Update) -> dict[str, Any]:
+    if isinstance(update, ClaimReleased):
+        return {"withdrawn": list(update.key), "claim": update.claim}
+    return update.as_dict()
+
+
+def _update(data: Mapping[str, Any]) -> Update:
+    if "withdrawn" not in data:
+        return Run.model_validate(data)
+    session, input_, attempt = data["withdrawn"]
+    split_session_id(session)
+    if not (isinstance(input_, str) and isinstance(attempt, int)):
+        raise ValueError("a released claim names a session, an input and a try")
+    return ClaimReleased((session, input_, attempt), str(data["claim"]))
+
+
+def _process_name(name: str) -> str:
+    # it becomes the name of a file
+    if not PROCESS_NAME.fullmatch(name):
+        raise ValueError(f"{name!r} is no name of a process")
+    return name

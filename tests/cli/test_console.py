@@ -14,7 +14,8 @@ from rich.text import Text
 
 from npc_lims.cli.console import complain, err, note, out, warn
 from npc_lims.cli.lists import print_json
-from npc_lims.cli.process_steps import Outcome, report
+from npc_lims.cli.process_report import print_report
+from npc_lims.processing.workflow import RunReport
 
 _HOSTILE = "::error file=a::b\n##[error]c\r::warning::d\x1b[2J\x9b\u202e\u2028::e\ud800\x07"
 
@@ -69,7 +70,7 @@ def test_json_says_the_same_without_commands(text: str) -> None:
 def test_a_summary_of_processing_is_one_line_for_each_failure(tmp_path: Path) -> None:
     summary = tmp_path / "summary.md"
     with pytest.raises(typer.Exit):
-        report(Outcome([], [_HOSTILE, "another"]), "nothing", summary)
+        print_report(RunReport([], [_HOSTILE, "another"]), "nothing", summary)
     lines = summary.read_text(encoding="utf-8").rstrip("\n").split("\n")
     assert len(lines) == 2
     assert all(line.isprintable() and line.startswith("- ") for line in lines)

@@ -196,7 +196,7 @@ def test_without_pipelines_the_remedy_is_told(folder: Path) -> None:
     (folder / "pipelines.yaml").unlink()
     done = run_cli("process", "plan")
     assert done.code == 2
-    assert "pipelines.yaml, which says what is run: give its place with --pipelines" in done.err
+    assert "pipelines.yaml, which defines what is run: give its path with --pipelines" in done.err
 
 
 def test_every_mistake_of_the_file_is_told_with_its_line(folder: Path) -> None:

@@ -11,12 +11,15 @@ from pathlib import Path
 import pytest
 import typer
 
-from npc_lims.cli.process_steps import Outcome, report
+from npc_lims.cli.process_report import print_report
 from npc_lims.config.settings import load_settings
 from npc_lims.errors import NpcLimsError
+from npc_lims.processing.plan import PlanRequest
 from npc_lims.processing.publish import publish_runs
+from npc_lims.processing.run_store import RunStore
 from npc_lims.processing.runs import Run
 from npc_lims.processing.runs_file import read_runs
+from npc_lims.processing.workflow import RunReport
 from npc_lims.state.diff_format import SUMMARY_BYTES
 from tests.integration.world import Done, commit_all, run_cli, run_git
 from tests.processing.rig import SESSIONS, TOKEN, Rig, make_rig, posts, write_sessions, writes
@@ -109,7 +112,7 @@ def test_run_and_collect_in_a_folder(rig_env: Rig, folder: Path) -> None:
     finish(rig_env)
     expect(run_cli("process", "collect", "--wait", "1"), 0, "2 shared", "data asset ecephys_")
     assert all(run.shared for run in runs_of(folder))
-    expect(run_cli("process", "collect"), 0, "no run to ask about")
+    expect(run_cli("process", "collect"), 0, "no run to query")
     expect(run_cli("process", "run"), 0, "1 started")
     expect(run_cli("process", "run"), 0, "nothing to start (npc-lims process plan tells why)")
     assert len(posts(rig_env.proxy.requests)) == 3
@@ -157,7 +160,7 @@ def test_without_a_token_nothing_is_claimed(folder: Path, monkeypatch: pytest.Mo
     [
         (["run", "dlc_ey"], "dlc_ey"),
         (["run", "--sessions", "900000_2024-01-01"], "900000_2024-01-01"),
-        (["run", "--again"], "needs the process that is meant"),
+        (["run", "--again"], "needs the process to run"),
         (["run", "dlc_eye", "--again"], "sessions"),
         (["run", "--limit", "0"], "--limit"),
         (["collect", "--out", "x.json", "--publish"], "either a file, or the branch"),
@@ -188,19 +191,17 @@ def test_code_ocean_failing_is_exit_3_and_what_was_done_is_recorded(rig_env: Rig
     rig_env.server.token = "cop_another"
     done = run_cli("process", "collect", "--summary", str(summary))
     expect(done, 3, "expired")
-    assert "no run to ask about" not in done.out + summary.read_text()
+    assert "no run to query" not in done.out + summary.read_text()
     assert runs_of(folder)[0].outcome is None
 
 
 def test_two_at_once_in_one_folder_start_each_session_once(rig_env: Rig, folder: Path) -> None:
-    from npc_lims.cli.process_recording import Recorder, Wanted
-
     barrier = threading.Barrier(4)
 
     def claim(_: int) -> int:
         barrier.wait(10)
-        recorder = Recorder(load_settings(), folder / "state", publish=False)
-        return len(recorder.claim(Wanted([rig_env.process], None, None)).claims["dlc_eye"].made)
+        store = RunStore(load_settings(), folder / "state", publish=False)
+        return len(store.claim(PlanRequest([rig_env.process])).made["dlc_eye"])
 
     with ThreadPoolExecutor(4) as pool:
         assert sorted(pool.map(claim, range(4))) == [0, 0, 0, 3]
@@ -262,16 +263,14 @@ def test_what_a_user_has_changed_in_the_state_is_not_staged(
 
 @pytest.mark.slow
 def test_two_checkouts_that_publish_at_once_claim_each_session_once(rig_env: Rig, remote: Path, tmp_path: Path) -> None:
-    from npc_lims.cli.process_recording import Recorder, Wanted
-
     checkouts = [clone(remote, tmp_path / f"checkout-{n}") for n in range(3)]
     barrier = threading.Barrier(3)
 
     def claim(checkout: Path) -> list[str]:
         barrier.wait(10)
-        recorder = Recorder(load_settings(), checkout / "state", publish=True)
-        claims = recorder.claim(Wanted([rig_env.process], None, 2))
-        return [run.session for run in claims.claims["dlc_eye"].made]
+        store = RunStore(load_settings(), checkout / "state", publish=True)
+        claims = store.claim(PlanRequest([rig_env.process], limit=2))
+        return [run.session for run in claims.made["dlc_eye"]]
 
     with ThreadPoolExecutor(3) as pool:
         claimed = list(pool.map(claim, checkouts))
@@ -364,6 +363,6 @@ def test_a_change_that_fails_leaves_the_branch_alone(remote: Path, tmp_path: Pat
 def test_a_summary_stays_below_the_size_that_github_takes(tmp_path: Path) -> None:
     summary = tmp_path / "summary.md"
     with pytest.raises(typer.Exit):
-        report(Outcome([], [f"{number}: {'x' * 3900}" for number in range(400)]), "nothing", summary)
+        print_report(RunReport([], [f"{number}: {'x' * 3900}" for number in range(400)]), "nothing", summary)
     assert summary.stat().st_size <= SUMMARY_BYTES
     assert "would not fit" in summary.read_text().splitlines()[-1]

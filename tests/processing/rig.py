@@ -19,11 +19,10 @@ from npc_lims.config.settings import Settings, load_settings
 from npc_lims.model.record import Record
 from npc_lims.processing.collect import collect
 from npc_lims.processing.pipelines import AssetRecipe, Limits, Process
-from npc_lims.processing.plan import make_claims, plan
+from npc_lims.processing.plan import PlanRequest, make_claims, plan
 from npc_lims.processing.record import claim, record
-from npc_lims.processing.runs import Run
-from npc_lims.processing.start import Step, start
-from npc_lims.processing.updates import apply_updates
+from npc_lims.processing.runs import Run, RunEvent, apply_updates
+from npc_lims.processing.start import start
 from npc_lims.state.store import read_state, write_state
 from tests import builders
 from tests.servers.codeocean import CodeOceanServer, asset_id, make_asset
@@ -117,21 +116,21 @@ class Rig:
         self.runs = apply_updates(self.runs, claims)
         return claims
 
-    def start(self, claims: Sequence[Run], before: Iterable[Run] = (), **settings: Any) -> list[Step]:
+    def start(self, claims: Sequence[Run], before: Iterable[Run] = (), **settings: Any) -> list[RunEvent]:
         """Start claims, and record what comes of each, also if it ends with an error."""
         service = self.service(**settings)
         return self._follow(start(service, self.process, claims, before, self.records, same_second=self.same_second))
 
-    def run(self, **more: Any) -> list[Step]:
+    def run(self, **more: Any) -> list[RunEvent]:
         """As `npc-lims process run` does."""
         before = self.runs
         return self.start(self.claim(**more), before)
 
-    def collect(self, **more: Any) -> list[Step]:
+    def collect(self, **more: Any) -> list[RunEvent]:
         values: dict[str, Any] = {"poll": 0.05, "same_second": self.same_second, **more}
         return self._follow(collect(self.service(), self.process, self.runs, self.records, **values))
 
-    def _follow(self, steps: Iterable[Step]) -> list[Step]:
+    def _follow(self, steps: Iterable[RunEvent]) -> list[RunEvent]:
         done = []
         for step in steps:
             if step.update is not None:
@@ -186,7 +185,7 @@ def write_sessions(folder: Path, ids: Iterable[str] = SESSIONS) -> Path:
     return state
 
 
-def whats(steps: Iterable[Step]) -> list[str]:
+def whats(steps: Iterable[RunEvent]) -> list[str]:
     return [step.what for step in steps]
 
 
@@ -199,10 +198,10 @@ def main() -> None:
             sys.stdout.flush()
             time.sleep(60)
 
-    chosen, records = process(), read_state(state).records
-    claims = claim(state, [chosen], records, now=datetime.datetime.now(datetime.timezone.utc))["dlc_eye"]
+    chosen, service = process(), RunService(load_settings())
+    claims = claim(state, PlanRequest([chosen]), now=datetime.datetime.now(datetime.timezone.utc))
     wait_at("claimed")
-    for step in start(RunService(load_settings()), chosen, claims.made, claims.before, records):
+    for step in start(service, chosen, claims.made["dlc_eye"], claims.before.runs["dlc_eye"], claims.before.records):
         wait_at("started")
         if step.update is not None:
             record(state, {"dlc_eye": [step.update]})

@@ -36,8 +36,7 @@ from npc_lims.processing.plan import (
     make_claims,
     plan,
 )
-from npc_lims.processing.runs import Run, RunAsset
-from npc_lims.processing.updates import apply_updates
+from npc_lims.processing.runs import Run, RunAsset, apply_updates
 from npc_lims.utils.timestamps import utc_text
 from tests.builders import (
     RAW_NAME,
@@ -125,14 +124,12 @@ DECISIONS = [
     pytest.param(ready(), [run_of(computation="c")], RUNNING, "running", 1, id="running"),
     pytest.param(ready(), [run_of()], RUNNING, "claimed, not known to be started yet", 1, id="claimed"),
     pytest.param(ready(), [run_of(computation="c", claimed=AGES_AGO)], RUNNING, "running", 1, id="running for days"),
-    pytest.param(
-        ready(), [run_of(claimed=AGES_AGO)], RUN, "a claim that nobody keeps is taken over", 1, id="an old claim"
-    ),
+    pytest.param(ready(), [run_of(claimed=AGES_AGO)], RUN, "the claim expired", 1, id="an old claim"),
     pytest.param(
         ready(),
         [errored(), run_of(attempt=2, claimed=AGES_AGO)],
         RUN,
-        "a claim that nobody keeps is taken over",
+        "the claim expired",
         2,
         id="an old claim of the second try",
     ),
@@ -301,7 +298,7 @@ def test_limits_are_kept_and_nothing_is_started_twice(
     assert not going & {one.session for one in starting}
     for one in starting:
         assert one.input is not None
-        # a try that is recorded is only taken up again if it is a claim that nobody keeps
+        # a try that is recorded is only taken up again if it is an expired claim
         recorded = [run for run in runs if run.key == (one.session, one.input.id, one.attempt)]
         assert all(run.is_claim for run in recorded)
         failed = [run for run in runs if run.session == one.session and run.input == one.input.id and run.reason]

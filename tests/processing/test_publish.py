@@ -11,8 +11,8 @@ import pytest
 
 from npc_lims.errors import GitError, StateError
 from npc_lims.processing.publish import PublishedRuns, publish_runs, runs_message
-from npc_lims.processing.record import Recorded, record
-from npc_lims.processing.runs import Run, RunAsset, Withdrawn
+from npc_lims.processing.record import RunsChange, record
+from npc_lims.processing.runs import ClaimReleased, Run, RunAsset
 from npc_lims.processing.runs_file import read_runs
 from npc_lims.utils.timestamps import utc_text
 from tests.integration.world import run_git
@@ -41,8 +41,8 @@ def run(session: str = SESSIONS[0], **more: Any) -> Run:
     return Run.model_validate({"session": session, "input": "a-1", "try": 1, "claim": "c1", "claimed": NOW, **more})
 
 
-def push(checkout: Path, *updates: Run | Withdrawn, **more: Any) -> PublishedRuns:
-    def change(state: Path) -> list[Recorded]:
+def push(checkout: Path, *updates: Run | ClaimReleased, **more: Any) -> PublishedRuns:
+    def change(state: Path) -> list[RunsChange]:
         return record(state, {"dlc_eye": updates})
 
     return publish_runs(checkout / "state", change, **{"backoff": 0.01, **more})
@@ -66,7 +66,7 @@ def test_what_is_recorded_already_is_no_commit(checkout: Path, remote: Path) -> 
     push(checkout, run())
     before = subjects_of_commits(remote)
     assert push(checkout, run()).commit is None
-    assert push(checkout, Withdrawn(("x", "a-1", 1), "c9")).commit is None
+    assert push(checkout, ClaimReleased(("x", "a-1", 1), "c9")).commit is None
     assert subjects_of_commits(remote) == before
 
 
@@ -138,7 +138,7 @@ MADE = GOOD.model_copy(update={"asset": RunAsset(id="d-1", name="a result")})
         ((GOING,), (GOOD,), "succeeded"),
         ((GOING,), (MADE,), "captured: a result"),
         ((MADE,), (MADE.model_copy(update={"shared": True}),), "shared: a result"),
-        ((run(),), (), "given back"),
+        ((run(),), (), "released"),
         (
             (GOING,),
             (run(computation="b-1", outcome="errored", reason="fixes #1, @someone"),),
@@ -153,14 +153,14 @@ MADE = GOOD.model_copy(update={"asset": RunAsset(id="d-1", name="a result")})
     ],
 )
 def test_the_message_says_what_happened_last(before: tuple[Run, ...], after: tuple[Run, ...], says: str) -> None:
-    message = runs_message([Recorded("dlc_eye", before, after)])
+    message = runs_message([RunsChange("dlc_eye", before, after)])
     assert f"- {SESSIONS[0]}: {says}\n" in message
     assert message.partition("\n")[0].startswith("runs: dlc_eye 1 ")
 
 
 def test_the_subject_stays_short_and_the_list_too() -> None:
     processes = ["dlc_eye", "dlc_side", "dlc_face", "GammaEncoding", "LPFaceParts"]
-    recorded = [Recorded(name, (), tuple(run(session) for session in SESSIONS)) for name in processes]
+    recorded = [RunsChange(name, (), tuple(run(session) for session in SESSIONS)) for name in processes]
     lines = runs_message(recorded).splitlines()
     assert lines[0] == f"runs: {5 * len(SESSIONS)} runs of 5 processes (6 subjects)"
     assert lines.count(f"- ... and {len(SESSIONS) - 20} more") == 5

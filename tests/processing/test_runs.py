@@ -18,7 +18,17 @@ from hypothesis import strategies as st
 from npc_lims.errors import FutureTimestampWarning, NpcLimsError, StateError
 from npc_lims.processing.pipelines import AssetRecipe, Limits, Process
 from npc_lims.processing.plan import count_running
-from npc_lims.processing.runs import Run, RunAsset, Update, Withdrawn, advance, settled
+from npc_lims.processing.runs import (
+    ClaimReleased,
+    Run,
+    RunAsset,
+    Update,
+    advance,
+    apply_updates,
+    read_updates,
+    settled,
+    write_updates,
+)
 from npc_lims.processing.runs_file import (
     parse_runs,
     read_runs,
@@ -29,7 +39,6 @@ from npc_lims.processing.runs_file import (
     verify_runs,
     write_runs,
 )
-from npc_lims.processing.updates import apply_updates, read_updates, write_updates
 from npc_lims.utils.timestamps import utc_text, utc_time
 
 SCHEMA = jsonschema.Draft202012Validator(runs_schema())
@@ -292,7 +301,7 @@ def test_any_damage_is_told_or_harmless(place: int, inserted: str, removed: int)
             [claim()],
             claim(claim="b", claimed=LATER),
             [claim(claim="b", claimed=LATER)],
-            id="an old claim is taken over",
+            id="an expired claim is replaced",
         ),
         pytest.param([claim(claimed=LATER)], claim(claim="b"), [claim(claimed=LATER)], id="a claim that is older"),
         pytest.param([started()], claim(claim="b", claimed=LATER), [started()], id="a claim of what is started"),
@@ -314,10 +323,10 @@ def test_any_damage_is_told_or_harmless(place: int, inserted: str, removed: int)
             [started()],
             id="a younger one is not",
         ),
-        pytest.param([claim()], Withdrawn(claim().key, claim().claim), [], id="a claim is given back"),
-        pytest.param([claim()], Withdrawn(claim().key, "b"), [claim()], id="a claim of another is given back"),
-        pytest.param([started()], Withdrawn(claim().key, claim().claim), [started()], id="given back after the start"),
-        pytest.param([], Withdrawn(claim().key, "b"), [], id="nothing is given back"),
+        pytest.param([claim()], ClaimReleased(claim().key, claim().claim), [], id="a claim is released"),
+        pytest.param([claim()], ClaimReleased(claim().key, "b"), [claim()], id="a claim of another is released"),
+        pytest.param([started()], ClaimReleased(claim().key, claim().claim), [started()], id="released too late"),
+        pytest.param([], ClaimReleased(claim().key, "b"), [], id="nothing is released"),
         pytest.param(
             [claim()],
             claim(outcome="errored", reason="Refused."),
@@ -340,8 +349,8 @@ def test_an_update(before: list[Run], update: Update, after: list[Run]) -> None:
 ONE = (SESSION,)
 # few tries of one session, so that they meet
 FEW = st.lists(runs_of(ONE, 1), max_size=5)
-WITHDRAWN = st.builds(Withdrawn, st.tuples(st.just(SESSION), IDS, st.just(1)), IDS)
-NEWS = st.lists(runs_of(ONE, 1) | WITHDRAWN, max_size=5)
+RELEASED = st.builds(ClaimReleased, st.tuples(st.just(SESSION), IDS, st.just(1)), IDS)
+NEWS = st.lists(runs_of(ONE, 1) | RELEASED, max_size=5)
 
 
 @given(FEW.map(unique), NEWS, st.randoms())
@@ -390,7 +399,7 @@ def test_the_steps_of_a_run_end_alike_in_any_order(order: tuple[int, ...]) -> No
 
 def test_updates_are_read_as_they_were_written(tmp_path: Path) -> None:
     updates: dict[str, list[Update]] = {
-        "dlc_eye": [claim(), started(outcome="succeeded", asset=ASSET), Withdrawn(claim().key, "b")],
+        "dlc_eye": [claim(), started(outcome="succeeded", asset=ASSET), ClaimReleased(claim().key, "b")],
         "sorting": [],
     }
     write_updates(tmp_path / "u.json", updates)

@@ -21,9 +21,8 @@ from npc_lims.processing.match import request_of
 from npc_lims.processing.pipelines import Limits
 from npc_lims.processing.plan import CLAIM_LIFETIME
 from npc_lims.processing.record import locked, record
-from npc_lims.processing.runs import Run
+from npc_lims.processing.runs import Run, apply_updates
 from npc_lims.processing.runs_file import read_runs
-from npc_lims.processing.updates import apply_updates
 from npc_lims.utils.timestamps import utc_text
 from tests import builders
 from tests.processing.rig import (
@@ -472,7 +471,7 @@ def test_killed_between_claim_and_start(rig: Rig, state: Path) -> None:
 
 def test_a_lock_keeps_others_out_and_goes_with_its_process(tmp_path: Path) -> None:
     with locked(tmp_path / "state", tmp_path / "locks"):
-        again = locked(tmp_path / "state", tmp_path / "locks", patience=0.05)
+        again = locked(tmp_path / "state", tmp_path / "locks", max_wait=0.05)
         with pytest.raises(StateError, match="another npc-lims is recording there"), again:
             pass
         with locked(tmp_path / "another", tmp_path / "locks"):
