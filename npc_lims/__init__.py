@@ -177,16 +177,14 @@ _NAMES = {
         "download_training_dbs",
         "excel_to_sqlite",
         "get_training_db",
+        "get_training_spreadsheet_paths",
+        "get_training_sqlite_paths",
         "update_training_dbs",
     ),
     "npc_lims.metadata.training_sessions": (
         "get_session_id_from_db_row",
         "get_sessions_from_training_db",
         "get_subjects_from_training_db",
-    ),
-    "npc_lims.metadata.training_workbooks": (
-        "get_training_spreadsheet_paths",
-        "get_training_sqlite_paths",
     ),
     "npc_lims.model.types": (
         "FileContents",

@@ -143,8 +143,7 @@ def _training(settings: Settings) -> str:
     from npc_lims.clients.s3 import open_store
     from npc_lims.sources.training.workbooks import check_workbooks
 
-    store = open_store(settings) if settings.training.startswith("s3://") else None
-    return f"{', '.join(check_workbooks(settings, store))} in {settings.training}"
+    return f"{', '.join(check_workbooks(settings, lambda: open_store(settings)))} in {settings.training}"
 
 
 def _bucket(settings: Settings, root: str) -> str:

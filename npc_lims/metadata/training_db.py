@@ -1,4 +1,4 @@
-"""The database of each training workbook: kept in memory, or written to where it is asked for."""
+"""The training workbooks and their databases: cached in memory and on disk, or written to a folder."""
 
 from __future__ import annotations
 
@@ -9,12 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 from npc_lims.clients.s3 import split_s3_uri
 from npc_lims.clients.s3_cached import store_of
-from npc_lims.clients.s3_upath import named_path
+from npc_lims.clients.s3_upath import named_path, s3_path
 from npc_lims.config.disk_cache import cache_dir, load_copy, save_copy
 from npc_lims.config.settings import load_settings
 from npc_lims.errors import SourceError
-from npc_lims.metadata.training_workbooks import list_workbooks, origin_of_workbooks, sqlite_name
-from npc_lims.sources.training.workbooks import WORKBOOKS, as_training
+from npc_lims.sources.training.workbooks import (
+    WORKBOOKS,
+    WorkbookFolder,
+    as_training,
+    open_folder,
+    read_workbook_file,
+)
 from npc_lims.utils.memory_cache import TTLCache
 from npc_lims.utils.sqlite import SharedConnection, load_image, make_image
 
@@ -27,12 +32,22 @@ if TYPE_CHECKING:
 
     from npc_lims.config.settings import Settings
 
-__all__ = ["download_training_dbs", "excel_to_sqlite", "get_training_db", "open_training_db", "update_training_dbs"]
+__all__ = [
+    "download_training_dbs",
+    "excel_to_sqlite",
+    "get_training_db",
+    "get_training_spreadsheet_paths",
+    "get_training_sqlite_paths",
+    "open_training_db",
+    "update_training_dbs",
+]
+
+_PREFIX, _SUFFIX = "DynamicRoutingTraining", ".xlsx"
 
 FORMAT = 2
-"""Raise it when the same workbook comes to give another database: it makes kept ones be built again."""
+"""Raise it when the same workbook comes to give another database: it invalidates those in the cache."""
 
-# within its lifetime, a workbook that was asked about is not asked about again
+# within its lifetime, the version of a workbook is not queried again
 _versions: TTLCache[str] = TTLCache(maxsize=16, ttl=60)
 _databases: TTLCache[SharedConnection] = TTLCache(maxsize=4, ttl=24 * 3600)
 _building = threading.Lock()
@@ -50,6 +65,34 @@ def get_training_db(nsb: bool = False) -> sqlite3.Connection:
     return open_training_db(load_settings(), WORKBOOKS[bool(nsb)])[1]
 
 
+def get_training_spreadsheet_paths() -> tuple[upath.UPath, ...]:
+    """All training workbooks, by name.
+
+    Raises:
+        SourceError: The folder cannot be listed, or has none.
+        MissingCredentials: There are no credentials for S3.
+        MissingDependency: They are on S3, and s3fs is not installed.
+    """
+    settings = load_settings()
+    addresses = list_workbooks(settings).values()
+    return tuple((s3_path if uri.startswith("s3://") else named_path)(settings, uri) for uri in addresses)
+
+
+def get_training_sqlite_paths() -> tuple[upath.UPath, ...]:
+    """Where `update_training_dbs()` writes: beside each workbook. Raises as `get_training_spreadsheet_paths`."""
+    return tuple(path.with_suffix(".sqlite") for path in get_training_spreadsheet_paths())
+
+
+def list_workbooks(settings: Settings) -> dict[str, str]:
+    """Addresses of the workbooks by their file names, in the order of names."""
+    with as_training():
+        folder = _folder(settings)
+        names = sorted(name for name in folder.names() if name.startswith(_PREFIX) and name.endswith(_SUFFIX))
+    if not names:
+        raise SourceError("training", f"there is no {_PREFIX}*{_SUFFIX} in {folder.address} (NPC_LIMS_TRAINING)")
+    return {name: f"{folder.address}{name}" for name in names}
+
+
 def download_training_dbs(
     save_dir: str | os.PathLike[str] | upath.UPath | None = None, nsb: bool | None = None
 ) -> tuple[upath.UPath, ...]:
@@ -65,7 +108,7 @@ def download_training_dbs(
     settings = load_settings()
     names = [name for name in list_workbooks(settings) if nsb is None or ("NSB" in name) == nsb]
     folder = tempfile.mkdtemp(prefix="npc_lims-") if save_dir is None else str(save_dir).rstrip("/")
-    return tuple(_write_database(settings, name, f"{folder}/{sqlite_name(name)}") for name in names)
+    return tuple(_write_database(settings, name, f"{folder}/{_sqlite_name(name)}") for name in names)
 
 
 def update_training_dbs() -> None:
@@ -76,7 +119,7 @@ def update_training_dbs() -> None:
     """
     settings = load_settings()
     for name, address in list_workbooks(settings).items():
-        _write_database(settings, name, address[: -len(name)] + sqlite_name(name))
+        _write_database(settings, name, address[: -len(name)] + _sqlite_name(name))
 
 
 def excel_to_sqlite(spreadsheet: str | upath.UPath, save_path: str | upath.UPath) -> upath.UPath:
@@ -93,41 +136,45 @@ def excel_to_sqlite(spreadsheet: str | upath.UPath, save_path: str | upath.UPath
 
 
 def open_training_db(settings: Settings, name: str) -> tuple[Hashable, SharedConnection]:
-    """The database of the workbook *name*, and what tells it from the databases of all other contents and places."""
-    place = (settings.training, settings.aws_endpoint_url, str(settings.mirror), name)
-    with _building:  # many threads that ask at once wait for one to build it
-        version = _versions.get(place)
-        kept = None if version is None else _kept(place, version)
-        if version is None or kept is None:
-            version, kept = _look(settings, place)
-            _versions.put(place, version)
-        return (place, version), kept
+    """Return the database of the workbook *name*, and a key of its content: equal for equal contents only."""
+    key = (settings.training, settings.aws_endpoint_url, str(settings.mirror), name)
+    with _building:  # many threads that need it at once wait for one to build it
+        version = _versions.get(key)
+        database = None if version is None else _in_memory(key, version)
+        if version is None or database is None:
+            version, database = _load(settings, key)
+            _versions.put(key, version)
+        return (key, version), database
 
 
-def _look(settings: Settings, place: tuple[Any, ...]) -> tuple[str, SharedConnection]:
-    """The workbook's version now, and its database: in memory, as kept on disk, or built anew."""
-    name = place[-1]
+def _load(settings: Settings, key: tuple[Any, ...]) -> tuple[str, SharedConnection]:
+    """The current version of the workbook, and its database: from memory, from the cache on disk, or built."""
+    name = key[-1]
     with as_training():
-        origin = origin_of_workbooks(settings)
-        version = origin.version(name)
-        path, address = cache_dir(settings) / "training" / sqlite_name(name), f"{origin.address}{name}"
-        database = _kept(place, version)
+        folder = _folder(settings)
+        version = folder.version(name)
+        path, address = cache_dir(settings) / "training" / _sqlite_name(name), f"{folder.address}{name}"
+        database = _in_memory(key, version)
         if database is None:
             image = load_copy(path, address, f"{version} {FORMAT}")
             database = None if image is None else load_image(image)
         if database is None:
             from npc_lims.metadata.training_tables import build_database  # openpyxl takes 0.15 s to import
 
-            content, version = origin.fetch(name, version, fresh=False)
+            content, version = folder.fetch(name, version, fresh=False)
             database = build_database(content, name)
             save_copy(path, address, f"{version} {FORMAT}", make_image(database))
-    return version, _databases.put((place, version), database)
+    return version, _databases.put((key, version), database)
 
 
-def _kept(place: tuple[Any, ...], version: str) -> SharedConnection | None:
+def _in_memory(key: tuple[Any, ...], version: str) -> SharedConnection | None:
     """The database built before, unless somebody closed it."""
-    kept = _databases.get((place, version))
-    return None if kept is None or kept.closed else kept
+    database = _databases.get((key, version))
+    return None if database is None or database.closed else database
+
+
+def _folder(settings: Settings) -> WorkbookFolder:
+    return open_folder(settings, lambda: store_of(settings))
 
 
 def _write_database(settings: Settings, name: str, address: str) -> upath.UPath:
@@ -137,17 +184,13 @@ def _write_database(settings: Settings, name: str, address: str) -> upath.UPath:
 def _read(settings: Settings, address: str) -> bytes:
     from npc_lims.sources.training.xlsx import MAX_FILE_SIZE
 
-    if address.startswith("s3://"):
-        with as_training():
-            content = store_of(settings).read(*split_s3_uri(address), MAX_FILE_SIZE)
-        if content is None:
-            raise SourceError("training", f"there is no {address}")
-        return content
-    try:
-        with open(address, "rb") as file:
-            return file.read(MAX_FILE_SIZE + 1)  # the parser refuses one byte too many
-    except OSError as error:
-        raise SourceError("training", f"cannot read {address}: {error.strerror}") from error
+    if not address.startswith("s3://"):
+        return read_workbook_file(Path(address))
+    with as_training():
+        content = store_of(settings).read(*split_s3_uri(address), MAX_FILE_SIZE)
+    if content is None:
+        raise SourceError("training", f"there is no {address}")
+    return content
 
 
 def _write(settings: Settings, address: str, content: bytes) -> upath.UPath:
@@ -162,3 +205,11 @@ def _write(settings: Settings, address: str, content: bytes) -> upath.UPath:
         except OSError as error:
             raise SourceError("training", f"cannot write {address}: {error.strerror}") from error
     return named_path(settings, address)
+
+
+def _sqlite_name(workbook: str) -> str:
+    """
+    >>> _sqlite_name("DynamicRoutingTrainingNSB.xlsx")
+    'DynamicRoutingTrainingNSB.sqlite'
+    """
+    return str(Path(workbook).with_suffix(".sqlite"))

@@ -13,8 +13,14 @@ from typing import Any
 import pytest
 
 from npc_lims.errors import MissingCredentials, SourceError
-from npc_lims.metadata.training_db import download_training_dbs, excel_to_sqlite, get_training_db, update_training_dbs
-from npc_lims.metadata.training_workbooks import get_training_spreadsheet_paths, get_training_sqlite_paths
+from npc_lims.metadata.training_db import (
+    download_training_dbs,
+    excel_to_sqlite,
+    get_training_db,
+    get_training_spreadsheet_paths,
+    get_training_sqlite_paths,
+    update_training_dbs,
+)
 from npc_lims.utils.memory_cache import clear_caches
 from tests.metadata.conftest import BUCKET, FOLDER, HEADER, NSB, OTHER, Folder, Lab, kept_files, row
 from tests.servers.faults import Status

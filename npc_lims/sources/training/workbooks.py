@@ -6,6 +6,7 @@ subject may be in both; the one that did not change comes from the cache.
 
 from __future__ import annotations
 
+import abc
 import contextlib
 import dataclasses
 import datetime
@@ -13,15 +14,15 @@ import hashlib
 import itertools
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from npc_lims.clients.s3 import ObjectStore, open_store, split_s3_uri
+from npc_lims.clients.s3 import ObjectStore, split_s3_uri
 from npc_lims.config.disk_cache import cache_dir, load_copy, save_copy
 from npc_lims.errors import Problem, SourceError
 from npc_lims.model.observation import Found, Observation
-from npc_lims.model.record import Training
+from npc_lims.model.record import Record, Training
 from npc_lims.model.session_id import make_session_id, subject_of
 from npc_lims.sources.context import SourceContext
 from npc_lims.sources.training.cells import slug
@@ -33,12 +34,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "WORKBOOKS",
-    "Origin",
+    "WorkbookFolder",
     "as_training",
     "check_workbooks",
+    "is_nsb",
     "merge_workbooks",
     "observe",
-    "open_origin",
+    "open_folder",
+    "read_workbook_file",
 ]
 
 SOURCE = "training"
@@ -56,67 +59,100 @@ _FETCHES = 3
 
 
 def observe(context: SourceContext) -> Observation:
-    """Return what both workbooks say of every session; nothing is read if both are of the recorded versions.
+    """Return the rows of both workbooks as facts; nothing is read if both are of the recorded versions.
 
-    A sheet that cannot be read makes the observation incomplete, with a `failure` that names it: nothing is said of
-    its subject, and the facts of all other sheets hold. What people typed wrong inside a sheet is a problem instead.
-    Sessions of `context.records` that the sheets of their subjects do not have any more are reported as such, even if
-    the sheet of another subject cannot be read.
+    A sheet that cannot be read makes the observation incomplete, with a `failure` that names it: there are no facts
+    of its subject, and those of all other sheets hold. So does a workbook that cannot be read at all, if it has been
+    recorded before: there are no facts of the subjects that have recorded rows in it, or have lost a row.
+    Mistakes inside a sheet are problems instead. Sessions of `context.records` that the readable sheets of their
+    subjects lack are reported as such.
 
     Raises:
-        SourceError: A workbook is missing, cannot be fetched or cannot be read.
+        SourceError: A workbook is missing, cannot be fetched or cannot be read, and nothing tells its subjects.
         MissingCredentials: There are no credentials for S3.
     """
-    settings, previous, full = context.settings, context.versions, context.full
+    settings, previous, recorded = context.settings, context.versions, context.records
+    failures: dict[str, SourceError] = {}
+    versions = {"columns": _fingerprint(settings.training_columns)}
+    workbooks = []
     with as_training():
-        origin = open_origin(settings, context.store() if settings.training.startswith("s3://") else None)
-        versions = {name: origin.version(name) for name in WORKBOOKS}
-        versions["columns"] = _fingerprint(settings.training_columns)
-        if not full and all(previous.get(key) == version for key, version in versions.items()):
+        folder = open_folder(settings, context.store)
+        for name in WORKBOOKS:
+            with _collected(failures, name, recorded):
+                versions[name] = folder.version(name)
+        if not context.full and not failures and all(previous.get(key) == found for key, found in versions.items()):
             return Observation(source=SOURCE, unchanged=True, versions=versions)
         from npc_lims.sources.training.parser import parse_workbook  # openpyxl takes 0.15 s to import
 
-        workbooks = []
-        for name in WORKBOOKS:
-            content, versions[name] = origin.fetch(name, versions[name], fresh=full)
-            workbooks.append(parse_workbook(content, name, settings.training_columns, context.today))
-    observation = merge_workbooks(workbooks, context.records)
+        for name in [name for name in WORKBOOKS if name not in failures]:
+            with _collected(failures, name, recorded):
+                content, versions[name] = folder.fetch(name, versions[name], fresh=context.full)
+                workbooks.append(parse_workbook(content, name, settings.training_columns, context.today))
+    observation = merge_workbooks(workbooks, recorded, failures)
     # a workbook that was not read completely has no version, so that the next sync tries again
-    partial = {workbook.name for workbook in workbooks if workbook.unreadable}
+    partial = {*failures, *(workbook.name for workbook in workbooks if workbook.unreadable)}
     return dataclasses.replace(observation, versions={k: v for k, v in versions.items() if k not in partial})
 
 
-def check_workbooks(settings: Settings, store: ObjectStore | None) -> tuple[str, ...]:
-    """Names of the workbooks, each of which is there and may be read: two small requests.
+@contextlib.contextmanager
+def _collected(failures: dict[str, SourceError], name: str, recorded: Mapping[str, Record]) -> Iterator[None]:
+    """Collect the failure of one workbook, if the other can be used without it: its recorded rows tell its subjects."""
+    try:
+        yield
+    except SourceError as error:
+        if failures or not _subjects_in(name, recorded):
+            raise next(iter(failures.values()), error) from error
+        failures[name] = error
+
+
+def _subjects_in(name: str, recorded: Mapping[str, Record]) -> set[str]:
+    """Subjects of the recorded rows of the workbook *name*."""
+    rows = ((session_id, record.training) for session_id, record in recorded.items())
+    return {subject_of(id_) for id_, row in rows if isinstance(row, Training) and row.nsb == is_nsb(name)}
+
+
+def check_workbooks(settings: Settings, store: Callable[[], ObjectStore]) -> tuple[str, ...]:
+    """Return the names of the workbooks, each of which is there and may be read: two small requests.
 
     Raises:
         SourceError, MissingCredentials: As `observe`.
     """
     with as_training():
-        origin = open_origin(settings, store)
+        folder = open_folder(settings, store)
         for name in WORKBOOKS:
-            origin.version(name)
+            folder.version(name)
     return WORKBOOKS
 
 
-def merge_workbooks(workbooks: Sequence[Workbook], recorded: Iterable[str] = ()) -> Observation:
-    """Facts from all workbooks together.
+def merge_workbooks(
+    workbooks: Sequence[Workbook],
+    recorded: Mapping[str, Record] | None = None,
+    failures: Mapping[str, SourceError] | None = None,
+) -> Observation:
+    """Return the facts of all workbooks together.
 
-    Sessions of a subject on one day get their index by start time, across workbooks. One start time in
-    two workbooks is one session, told by the NSB workbook: a subject's sheet there has always replaced
-    the other one. A subject with a sheet that cannot be read has no facts, and the observation is not complete.
+    Sessions of a subject on one day get their index by start time, across workbooks. One start time in two workbooks
+    is one session, and the row of the NSB workbook takes precedence.
+
+    Args:
+        recorded: Known sessions.
+        failures: Why workbooks cannot be read, by their names.
     """
-    unreadable = {f"{workbook.name}[{sheet.title}]": sheet for workbook in workbooks for sheet in workbook.unreadable}
-    unknown = {sheet.subject for sheet in unreadable.values()}
+    recorded, failures = recorded or {}, failures or {}
+    reasons = {
+        f"{workbook.name}[{sheet.title}]": sheet.reason for workbook in workbooks for sheet in workbook.unreadable
+    }
+    unknown = {sheet.subject for workbook in workbooks for sheet in workbook.unreadable}
+    unknown.update(subject for name in failures for subject in _subjects_in(name, recorded))
     problems = [problem for workbook in workbooks for problem in workbook.problems]
     sessions: dict[tuple[str, datetime.datetime], tuple[Workbook, TrainingRow]] = {}
     for workbook in sorted(workbooks, key=lambda workbook: not workbook.nsb):
         for row in workbook.rows:
             if row.subject in unknown:
                 continue
-            kept, kept_row = sessions.setdefault((row.subject, row.start), (workbook, row))
-            if kept_row is not row:
-                message = f"the session is in {kept.name} too, row {kept_row.line}, and that one counts"
+            first, first_row = sessions.setdefault((row.subject, row.start), (workbook, row))
+            if first_row is not row:
+                message = f"the session is in {first.name} too, row {first_row.line}, and that one counts"
                 problems.append(_problem(workbook, row, message))
     facts: dict[str, Found] = {}
     lines = {}
@@ -134,12 +170,18 @@ def merge_workbooks(workbooks: Sequence[Workbook], recorded: Iterable[str] = ())
             facts[session_id] = Training.model_validate({**fixed, **row.columns})
             lines[session_id] = row.line
     rows = len(facts)
-    if unreadable:
-        facts.update((id_, False) for id_ in recorded if id_ not in facts and subject_of(id_) not in unknown)
+    missing = [id_ for id_ in recorded if id_ not in facts and subject_of(id_) not in unknown]
+    if (
+        failures
+    ):  # a row that one workbook lost may have moved to the one that cannot be read: its subject is left alone
+        unknown = {subject_of(id_) for id_ in missing if recorded[id_].training}
+        facts = {id_: fact for id_, fact in facts.items() if subject_of(id_) not in unknown}
+    elif reasons:
+        facts.update(dict.fromkeys(missing, False))
     return Observation(
         source=SOURCE,
         facts=facts,
-        complete=not unreadable,
+        complete=not (reasons or failures),
         problems=tuple(problems),
         lines=lines,
         counts={
@@ -148,24 +190,30 @@ def merge_workbooks(workbooks: Sequence[Workbook], recorded: Iterable[str] = ())
             "problems": len(problems),
             "ignored": sum(workbook.ignored for workbook in workbooks),
         },
-        failure=_failure({where: sheet.reason for where, sheet in unreadable.items()}),
+        failure=_failure(reasons, failures),
     )
 
 
-def _failure(reasons: Mapping[str, str]) -> SourceError | None:
-    """The first few sheets that cannot be read, and how many there are."""
-    if not reasons:
-        return None
-    named = "; ".join(f"{single_line(where)}: {reason}" for where, reason in itertools.islice(reasons.items(), _NAMED))
-    more = f"; and {len(reasons) - _NAMED} more" if len(reasons) > _NAMED else ""
-    count = "a sheet" if len(reasons) == 1 else f"{len(reasons)} sheets"
-    return SourceError(
-        SOURCE, f"{count} cannot be read: {named}{more} (open the workbook in Excel, repair the sheet and save it)"
-    )
+def _failure(sheets: Mapping[str, str], workbooks: Mapping[str, SourceError]) -> SourceError | None:
+    """The workbook, and the first few sheets, that cannot be read."""
+    scope = "of the other workbook, the subjects without recorded rows in this one are updated"
+    reasons = [f"{error.reason}; {scope}" for error in workbooks.values()]
+    if sheets:
+        named = "; ".join(f"{single_line(where)}: {why}" for where, why in itertools.islice(sheets.items(), _NAMED))
+        more = f"; and {len(sheets) - _NAMED} more" if len(sheets) > _NAMED else ""
+        count = "a sheet" if len(sheets) == 1 else f"{len(sheets)} sheets"
+        remedy = "open the workbook in Excel, repair the sheet and save it"
+        reasons.append(f"{count} cannot be read: {named}{more} ({remedy})")
+    return SourceError(SOURCE, "; ".join(reasons)) if reasons else None
 
 
 def _problem(workbook: Workbook, row: TrainingRow, message: str) -> Problem:
     return Problem(f"{workbook.name}[{row.subject}]", row.line, 0, "warning", message)
+
+
+def is_nsb(name: str) -> bool:
+    """Return whether the workbook *name* is that of the NSB team."""
+    return "nsb" in name.lower()
 
 
 def _fingerprint(columns: Sequence[str]) -> str:
@@ -185,38 +233,49 @@ def as_training() -> Iterator[None]:
         raise SourceError(SOURCE, error.reason) from error
 
 
-class Origin(Protocol):
-    """Where the workbooks are."""
-
-    address: str
-    """Of the folder: what a name is appended to, to address a file in it."""
-
-    def names(self) -> tuple[str, ...]:
-        """All files in the folder, in no order."""
-
-    def version(self, name: str) -> str:
-        """A marker that changes whenever the content does."""
-
-    def fetch(self, name: str, version: str, fresh: bool) -> tuple[bytes, str]:
-        """Content and its version, which is *version* unless it changed meanwhile."""
-
-
-def open_origin(settings: Settings, store: ObjectStore | None) -> Origin:
-    """The folder or bucket that the settings name; without a *store*, that of the settings."""
+def open_folder(settings: Settings, store: Callable[[], ObjectStore]) -> WorkbookFolder:
+    """Open the folder or bucket that the settings name; *store* opens the buckets."""
     if settings.training.startswith("s3://"):
         try:
             bucket, prefix = split_s3_uri(settings.training)
         except ValueError as error:
             raise SourceError(SOURCE, f"NPC_LIMS_TRAINING: {error}") from None
-        return _Bucket(store or open_store(settings), bucket, prefix, cache_dir(settings) / SOURCE)
+        return _Bucket(store(), bucket, prefix, cache_dir(settings) / SOURCE)
     return _LocalFolder(settings.training)
 
 
-def _missing(name: str, where: str) -> SourceError:
-    return SourceError(SOURCE, f"there is no {name} in {where}, and both are needed (NPC_LIMS_TRAINING)")
+class WorkbookFolder(abc.ABC):
+    """The folder or bucket with the workbooks; *address* is what a name is appended to."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+
+    @abc.abstractmethod
+    def names(self) -> tuple[str, ...]:
+        """Return the names of all files in the folder, in no order."""
+
+    @abc.abstractmethod
+    def version(self, name: str) -> str:
+        """Return a marker that changes whenever the content does."""
+
+    @abc.abstractmethod
+    def _read(self, name: str) -> bytes: ...
+
+    def fetch(self, name: str, version: str, fresh: bool) -> tuple[bytes, str]:
+        """Return the content and its version, which is *version* unless it changed meanwhile."""
+        for _ in range(_FETCHES):
+            content = self._read(name)
+            # content under the version of another content would be believed as long as a cache lives
+            version, before = self.version(name), version
+            if version == before:
+                return content, version
+        raise SourceError(SOURCE, f"{self.address}{name} keeps changing while it is read; try again")
+
+    def _missing(self, name: str) -> SourceError:
+        return SourceError(SOURCE, f"there is no {name} in {self.address}, and both are needed (NPC_LIMS_TRAINING)")
 
 
-class _LocalFolder:
+class _LocalFolder(WorkbookFolder):
     """A folder, also of a file server (`\\\\server\\share\\...`)."""
 
     def __init__(self, folder: str) -> None:
@@ -224,7 +283,7 @@ class _LocalFolder:
             # where such a server is mounted at all, it is mounted as //server/share
             folder = folder.replace("\\", "/")
         self._folder = Path(folder).expanduser()
-        self.address = f"{self._folder}{os.sep}"
+        super().__init__(f"{self._folder}{os.sep}")
 
     def names(self) -> tuple[str, ...]:
         try:
@@ -237,27 +296,16 @@ class _LocalFolder:
         try:
             status = (self._folder / name).stat()
         except (FileNotFoundError, NotADirectoryError):
-            raise _missing(name, str(self._folder)) from None
+            raise self._missing(name) from None
         except OSError as error:
             raise SourceError(SOURCE, f"cannot read {self._folder / name}: {error.strerror}") from error
         return f"{status.st_size}-{status.st_mtime_ns}"
 
-    def fetch(self, name: str, version: str, fresh: bool) -> tuple[bytes, str]:
-        from npc_lims.sources.training.xlsx import MAX_FILE_SIZE
-
-        for _ in range(_FETCHES):
-            try:
-                with (self._folder / name).open("rb") as stream:
-                    content = stream.read(MAX_FILE_SIZE + 1)  # the parser refuses one byte too many
-            except OSError as error:
-                raise SourceError(SOURCE, f"cannot read {self._folder / name}: {error.strerror}") from error
-            version, before = self.version(name), version
-            if version == before:
-                return content, version
-        raise SourceError(SOURCE, f"{self._folder / name} keeps changing while it is read; try again")
+    def _read(self, name: str) -> bytes:
+        return read_workbook_file(self._folder / name)
 
 
-class _Bucket:
+class _Bucket(WorkbookFolder):
     """A folder in a bucket, with a cache of what was last downloaded: one file for each workbook."""
 
     def __init__(self, store: ObjectStore, bucket: str, prefix: str, cache: Path) -> None:
@@ -265,7 +313,7 @@ class _Bucket:
         self._bucket = bucket
         self._prefix = prefix.rstrip("/") + "/" if prefix.strip("/") else ""
         self._cache = cache
-        self.address = f"s3://{bucket}/{self._prefix}"
+        super().__init__(f"s3://{bucket}/{self._prefix}")
 
     def names(self) -> tuple[str, ...]:
         return self._store.list_folder(self._bucket, self._prefix).files
@@ -273,23 +321,36 @@ class _Bucket:
     def version(self, name: str) -> str:
         found = self._store.head(self._bucket, self._prefix + name)
         if found is None:
-            raise _missing(name, self.address)
+            raise self._missing(name)
         return found.etag
 
     def fetch(self, name: str, version: str, fresh: bool) -> tuple[bytes, str]:
-        content = None if fresh else load_copy(self._cache / name, self.address + name, version)
-        return (content, version) if content is not None else self._download(name, version)
+        path, address = self._cache / name, self.address + name
+        content = None if fresh else load_copy(path, address, version)
+        if content is None:
+            content, version = super().fetch(name, version, fresh)
+            save_copy(path, address, version, content)
+        return content, version
 
-    def _download(self, name: str, version: str) -> tuple[bytes, str]:
+    def _read(self, name: str) -> bytes:
         from npc_lims.sources.training.xlsx import MAX_FILE_SIZE
 
-        for _ in range(_FETCHES):
-            content = self._store.read(self._bucket, self._prefix + name, MAX_FILE_SIZE)
-            if content is None:
-                raise _missing(name, self.address)
-            # content under the version of another content would be believed as long as the cache lives
-            version, before = self.version(name), version
-            if version == before:
-                save_copy(self._cache / name, self.address + name, version, content)
-                return content, version
-        raise SourceError(SOURCE, f"{self.address}{name} keeps changing while it is read; try again")
+        content = self._store.read(self._bucket, self._prefix + name, MAX_FILE_SIZE)
+        if content is None:
+            raise self._missing(name)
+        return content
+
+
+def read_workbook_file(path: Path) -> bytes:
+    """Return the content of a file, cut one byte above what the parser accepts.
+
+    Raises:
+        SourceError: It cannot be read.
+    """
+    from npc_lims.sources.training.xlsx import MAX_FILE_SIZE
+
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_FILE_SIZE + 1)
+    except OSError as error:
+        raise SourceError(SOURCE, f"cannot read {path}: {error.strerror}") from error

@@ -17,7 +17,7 @@ from npc_lims.config.disk_cache import cache_dir
 from npc_lims.config.settings import Settings
 from npc_lims.errors import MissingCredentials, SourceError
 from npc_lims.model.observation import Observation
-from npc_lims.model.record import Training
+from npc_lims.model.record import Record, Training
 from npc_lims.sources.training import workbooks as spreadsheets
 from npc_lims.sources.training.parser import TrainingRow, Workbook
 from npc_lims.sources.training.workbooks import WORKBOOKS, merge_workbooks, observe
@@ -39,6 +39,11 @@ def columns(seen: Observation, session: str) -> dict[str, Any]:
     fact = seen.facts[session]
     assert isinstance(fact, Training)
     return fact.model_dump()
+
+
+def records(seen: Observation) -> dict[str, Record]:
+    """What a sync would have recorded of an observation."""
+    return {id_: Record.model_validate({"id": id_, "training": fact}) for id_, fact in seen.facts.items()}
 
 
 class CountingStore:
@@ -262,6 +267,45 @@ class TestFailures:
         path.write_bytes(path.read_bytes()[:-100])
         with pytest.raises(SourceError, match=f"training: {name} is truncated"):
             world.observe(first)
+
+    @pytest.mark.parametrize(("broken", "intact"), [(NSB, OTHER), (OTHER, NSB)])
+    @pytest.mark.parametrize("damage", ["truncated", "missing"])
+    def test_new_rows_of_the_other_workbook(self, world: World, broken: str, intact: str, damage: str) -> None:
+        subjects = {OTHER: "626791", NSB: "659250"}
+        world.write(broken, {subjects[broken]: [HEADER, row(7), row(8)], "700002": [HEADER, row(1)]})
+        world.write(intact, {subjects[intact]: [HEADER, row(7)], "700003": [HEADER, row(1), row(2)]})
+        first = world.observe()
+        new = {subjects[intact]: [HEADER, row(7), row(9)], "700001": [HEADER, row(3)], "700003": [HEADER, row(1)]}
+        # of a subject that has recorded rows in the broken one, and of one that lost a row, nothing is certain
+        world.write(intact, {**new, subjects[broken]: [HEADER, row(7, 8)]})
+        path = world.folder / broken
+        content = path.read_bytes()
+        if damage == "truncated":
+            path.write_bytes(content[:-100])
+        else:
+            path.unlink()
+        seen = world.observe(first, records=records(first))
+        assert sorted(seen.facts) == [
+            f"{subjects[intact]}_2023-03-07",
+            f"{subjects[intact]}_2023-03-09",
+            "700001_2023-03-03",
+        ]
+        assert not seen.complete
+        assert seen.failure is not None
+        assert broken in seen.failure.reason
+        assert "subjects without recorded rows in this one are updated" in seen.failure.reason
+        assert sorted(seen.versions) == sorted([intact, "columns"])
+        path.write_bytes(content)
+        again = world.observe(seen, records=records(first))
+        assert again.complete
+        assert f"{subjects[broken]}_2023-03-07_1" in again.facts
+
+    def test_two_workbooks_that_cannot_be_read(self, world: World) -> None:
+        first = world.observe()
+        for name in WORKBOOKS:
+            (world.folder / name).write_bytes(b"PK")
+        with pytest.raises(SourceError, match=f"training: {OTHER} is truncated"):
+            world.observe(first, records=records(first))
 
     def test_failures_of_the_store_are_ours(self, world: World) -> None:
         world.store.error = SourceError("s3", "s3://x: access denied")
