@@ -20,7 +20,7 @@ from npc_lims.errors import NpcLimsError
 from npc_lims.history.github_commits import published_history
 from tests.servers.web import Request, Response, Server
 
-pytestmark = pytest.mark.usefixtures("services_parsed_once")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("services_parsed_once")]
 
 ID = "47afe35b-dc1e-5a9b-a1ad-0644c77379dd"
 SESSION = "626791_2022-08-15"

@@ -119,6 +119,7 @@ COMMON: dict[str, Fault] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", COMMON.values(), ids=COMMON.keys())
 def test_broken_code_ocean_costs_no_fact(cloud: Cloud, synced: Path, fault: Fault) -> None:
     cloud.codeocean_proxy.rule = always(fault)
@@ -185,6 +186,7 @@ INCONSISTENT_LISTINGS: dict[str, Fault] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", INCONSISTENT_LISTINGS.values(), ids=INCONSISTENT_LISTINGS.keys())
 def test_an_inconsistent_listing_costs_no_fact(cloud: Cloud, synced: Path, fault: Fault) -> None:
     cloud.s3_proxy.rule = lambda request: fault if "list-type=2" in request.path else None

@@ -200,6 +200,7 @@ def test_a_sheet_that_contradicts_itself_cannot_be_read(cell: str, reason: str) 
     assert "secret" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_the_width_of_a_row_costs_nothing() -> None:
     """A row is as many values as it has cells, wherever they are: here 300,000 in the last column there is."""
     members = make_members()
