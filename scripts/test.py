@@ -38,7 +38,18 @@ def main() -> int:
     processes = max(4 if chosen.all else 2, os.cpu_count() or 1)
     command = [sys.executable, "-m", "pytest", f"--numprocesses={processes}", "--dist=worksteal", *others]
     command += ["--all"] * chosen.all + [*COVERAGE] * chosen.coverage
-    return subprocess.run(command, cwd=ROOT, check=False).returncode
+    return subprocess.run(command, cwd=ROOT, env=environment(), check=False).returncode
+
+
+def environment() -> dict[str, str]:
+    """Return the variables of this process, but with a place for bytecode where none may lie beside the modules.
+
+    The tests start hundreds of processes; without bytecode each of them compiles the package again.
+    """
+    variables = dict(os.environ)
+    if variables.pop("PYTHONDONTWRITEBYTECODE", ""):
+        variables.setdefault("PYTHONPYCACHEPREFIX", str(ROOT / ".pytest_cache" / "bytecode"))
+    return variables
 
 
 def install(extra: str) -> None:
