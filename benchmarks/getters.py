@@ -211,7 +211,7 @@ def measure(folder: Path, old: str | None, latency: float) -> Iterator[tuple[str
             def ask(place: str, code: str) -> Callable[[], dict[str, Any]]:
                 return lambda: bench.ask(code, {"NPC_LIMS_RAW_URL": raw_urls[place]})
 
-            ours = {"from state on GitHub, nothing kept": ask("synced", code)}
+            ours = {"from state on GitHub, empty cache": ask("synced", code)}
             ours.update((name, ask("bare", own)) for name, own in live.items())
             old_way = [] if old is None else [lambda: bench.ask(setup + code, {}, old)]
             found = alternate(REPEAT, *ours.values(), *old_way)

@@ -175,12 +175,12 @@ def measure_reads(size: int, folder: Path) -> Iterator[Row]:
         for runs in (cold, revalidated, warm):
             assert {run["count"] for run in runs} == {size}
         # the snapshot, and once a day sync.yaml
-        yield _read_row(size, "first read, nothing kept", cold, "2 requests", lambda runs: _requests(runs) == 2)
-        yield _read_row(size, "kept copy revalidated (304)", revalidated)
+        yield _read_row(size, "first read, empty cache", cold, "2 requests", lambda runs: _requests(runs) == 2)
+        yield _read_row(size, "cached snapshot revalidated (304)", revalidated)
         aim = "< 150 ms, no request" if size == 10_000 else "no request"
-        yield _read_row(size, "fresh process, valid copy", warm, aim, lambda runs: _is_quick(runs, size))
-        yield _read_row(size, "100 ids in a loop, nothing kept", [ask_one_by_one(cold=True)])
-        yield _read_row(size, "100 ids in a loop, valid copy", [ask_one_by_one(cold=False) for _ in range(3)])
+        yield _read_row(size, "fresh process, valid cache", warm, aim, lambda runs: _is_quick(runs, size))
+        yield _read_row(size, "100 ids in a loop, empty cache", [ask_one_by_one(cold=True)])
+        yield _read_row(size, "100 ids in a loop, valid cache", [ask_one_by_one(cold=False) for _ in range(3)])
         inside = ask(IN_PROCESS.format(id=ids[len(ids) // 2], subject=world.sessions[0].subject))
         assert inside["found"] == len(world.tracked)
         yield Row(

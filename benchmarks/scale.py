@@ -104,9 +104,9 @@ def _snapshot(lines: Mapping[str, bytes]) -> bytes:
 
 READS = {
     "fetch all sessions": "len(npc_lims.get_session_info())",
-    "all sessions, kept on disk": "len(npc_lims.get_session_info())",
-    "filter all, kept on disk": "len(npc_lims.get_session_info(is_ephys=True, is_sorted=True))",
-    "one session, nothing kept": "npc_lims.get_session_info({id!r}).id",
+    "all sessions, cached on disk": "len(npc_lims.get_session_info())",
+    "filter all, cached on disk": "len(npc_lims.get_session_info(is_ephys=True, is_sorted=True))",
+    "one session, empty cache": "npc_lims.get_session_info({id!r}).id",
 }
 
 
@@ -120,7 +120,7 @@ def _reads(lines: Mapping[str, bytes], folder: Path) -> Iterator[Measured]:
     taken: dict[str, list[float]] = {what: [] for what in READS}
     with StateServer(_snapshot(lines), session_file(session), render_yaml(facts).encode()) as server:
         for turn in range(3):
-            caches = {"one session, nothing kept": folder / f"other-cache-{turn}"}
+            caches = {"one session, empty cache": folder / f"other-cache-{turn}"}
             for what, code in READS.items():
                 cache = caches.get(what, folder / f"cache-{turn}")
                 env = {"NPC_LIMS_RAW_URL": server.url, "NPC_LIMS_CACHE_DIR": str(cache), "NPC_LIMS_TTL": "3600"}

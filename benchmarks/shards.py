@@ -86,11 +86,11 @@ class Cut:
         return json.dumps({"format": 1, "shards": shards}, separators=(",", ":")).encode()
 
     def fetch_all(self) -> Fetch:
-        """All sessions, nothing kept: the index and each shard; a single file needs no index."""
+        """All sessions, empty cache: the index and each shard; a single file needs no index."""
         return self._with_index(sum(shard.sent for shard in self.shards.values()), len(self.shards))
 
     def fetch_subject(self, subject: str) -> Fetch:
-        """All sessions of a subject, nothing kept: where the subject does not name the file, every file is needed."""
+        """All sessions of a subject, empty cache: where the subject does not name the file, every file is needed."""
         if self.way.key_of_subject is None:
             return self.fetch_all()
         return Fetch(1, self.shards[self.way.key_of_subject(subject)].sent)
