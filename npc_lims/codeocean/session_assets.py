@@ -10,7 +10,7 @@ from npc_lims.config.lazy_settings import settings_for_reading
 from npc_lims.errors import AssetError, NoSessionData, NpcLimsWarning, SessionIndexError, notify
 from npc_lims.model.resolve_session_id import which_session
 from npc_lims.model.session_id import day_of, split_session_id, subject_of
-from npc_lims.sessions.find_asset import find_asset, find_sorted, live_assets, recorded_fact, recorded_section
+from npc_lims.sessions.find_asset import find_asset, find_sorted, recorded_fact, recorded_section, session_assets
 
 if TYPE_CHECKING:
     import npc_session
@@ -112,7 +112,7 @@ def get_session_result_data_assets(session: str | npc_session.SessionRecord) -> 
 
 
 def _records_of_session(settings: Settings, session_id: str) -> list[dict[str, Any]]:
-    from npc_lims.sessions.live_assets import records_of_subject
+    from npc_lims.sessions.cached_assets import records_of_subject
 
     try:
         name = _recording_name(settings, session_id)
@@ -145,7 +145,7 @@ def _recording_name(settings: Settings, session_id: str) -> str:
     recorded = recorded_fact(settings, session_id, "raw")
     if recorded and _tells_recording(settings, session_id, recorded["name"]):
         return _first_four(recorded["name"])
-    recordings = live_assets(settings, session_id).recordings
+    recordings = session_assets(settings, session_id).recordings
     index = split_session_id(session_id)[2]
     place = settings.mirror or settings.codeocean_domain
     if not recordings:

@@ -57,7 +57,7 @@ def get_sessions_with_data_assets(subject: str | int) -> tuple[npc_session.Sessi
 
 
 def _records(subject: str | int, ttl_hash: int | None = None) -> list[dict[str, Any]]:
-    from npc_lims.sessions.live_assets import records_of_subject
+    from npc_lims.sessions.cached_assets import records_of_subject
 
     text = str(subject)
     if not (text.isascii() and text.isdecimal()):
@@ -76,7 +76,7 @@ def get_data_asset(asset: str | uuid.UUID | DataAsset) -> DataAsset:
 
     if isinstance(asset, DataAsset):
         return asset
-    from npc_lims.sessions.live_assets import asset_record
+    from npc_lims.sessions.cached_assets import asset_record
 
     return as_data_asset(asset_record(settings_for_reading(), checked_asset_id(asset)))
 

@@ -187,6 +187,6 @@ def _top_paths(settings: Settings, whose: str, asset: Asset) -> tuple[upath.UPat
 def _asset_of_id(settings: Settings, asset_id: str) -> Asset:
     from npc_lims.codeocean.subject_assets import checked_asset_id
     from npc_lims.model.data_asset import read_asset
-    from npc_lims.sessions.live_assets import asset_record
+    from npc_lims.sessions.cached_assets import asset_record
 
     return read_asset(asset_record(settings, checked_asset_id(asset_id))).as_fact()

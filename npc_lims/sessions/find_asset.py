@@ -1,9 +1,10 @@
-"""Which data asset of a session is meant: from state where it has it, else asked of Code Ocean now."""
+"""The data asset of a session that is asked for: from state where it has it, else from Code Ocean now."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from npc_lims.errors import (
     AmbiguousAsset,
@@ -18,36 +19,42 @@ from npc_lims.errors import (
     notify,
 )
 from npc_lims.model.resolve_session_id import which_session
-from npc_lims.model.session_id import day_of, ids_of_day, split_session_id
+from npc_lims.model.session_id import day_of, split_session_id, subject_of
 from npc_lims.state.reader import read_one
+from npc_lims.utils.memory_cache import TTLCache
 
 if TYPE_CHECKING:
     from npc_lims.config.settings import Settings
     from npc_lims.model.data_asset import DataAsset
-    from npc_lims.model.record import Asset, Record
-    from npc_lims.sessions.live_assets import Judged, SessionAssets
+    from npc_lims.model.record import Asset, CodeOcean
+    from npc_lims.sources.context import SourceContext
 
 __all__ = [
     "find_asset",
     "find_sorted",
-    "live_assets",
+    "query_session_assets",
     "recorded_fact",
     "recorded_section",
+    "session_assets",
     "state_place",
 ]
+
+Validated = Literal["raw", "sorted"]
+
+_live: TTLCache[SessionAssets] = TTLCache(maxsize=1024, ttl=600)
 
 # What the second recording of a day is called in the record of the first, where it has none of its own.
 _OF_SURFACE = {"raw": "surface", "sorted": "surface_sorted"}
 _OF_NO_MAIN = (*_OF_SURFACE.values(), "smartspim")
 _SORTED = ("sorted", "surface_sorted")
 _NAMES = {"surface": "surface-channel raw", "surface_sorted": "surface-channel sorted"}
-_DECIDED_BY: Mapping[str, tuple[Judged, ...]] = {
+_VALIDATED: Mapping[str, tuple[Validated, ...]] = {
     "raw": ("raw",),
     "surface": ("raw",),
     "sorted": ("raw", "sorted"),
     "surface_sorted": ("raw", "sorted"),
 }
-"""Assets whose files decide which one of a kind counts, if any: for results of processes, the raw data alone."""
+"""Assets whose files decide which one of a kind is valid, if any: for results of processes, the raw data alone."""
 
 
 def recorded_section(settings: Settings, session_id: str, section: str) -> dict[str, Any] | None:
@@ -83,12 +90,12 @@ def find_asset(settings: Settings, session: Any, kind: str) -> Asset:
     fact = recorded_fact(settings, session_id, kind)
     if fact:
         return _as_asset(fact)
-    found = _ask_code_ocean(settings, session_id, kind, fact)
-    asset = _fact_of(found, kind)
+    found = _query_assets(settings, session_id, kind, fact)
+    asset = found.of_kind(kind)
     if asset:
         _check_choice(session_id, kind, asset, found)
         return asset
-    raise _nothing(settings, session_id, kind, found)
+    raise _not_found_error(settings, session_id, kind, found)
 
 
 def find_sorted(settings: Settings, session: Any) -> tuple[Asset, str]:
@@ -101,45 +108,99 @@ def find_sorted(settings: Settings, session: Any) -> tuple[Asset, str]:
     fact = recorded_fact(settings, session_id, "sorted")
     if fact:
         return _as_asset(fact), ""
-    found = _ask_code_ocean(settings, session_id, "sorted", fact)
-    asset = _fact_of(found, "sorted")
+    found = _query_assets(settings, session_id, "sorted", fact)
+    asset = found.of_kind("sorted")
     if asset:
         return asset, ""
     for errored, reason in _errored(session_id, "sorted", found):
         return errored.as_fact(), reason
-    raise _nothing(settings, session_id, "sorted", found)
+    raise _not_found_error(settings, session_id, "sorted", found)
 
 
-def live_assets(settings: Settings, session_id: str, *, judged: tuple[Judged, ...] = ()) -> SessionAssets:
-    """The usable data assets of a session, as Code Ocean has them now.
+@dataclasses.dataclass(frozen=True)
+class SessionAssets:
+    """The usable data assets of one session, as Code Ocean has them now.
+
+    Attributes:
+        facts: Those that count, as state would record them; None if there is none.
+        recordings: Those of each recording of its day, by start time.
+        rejected: Raw data that are not the session's own: asset id to the reason.
+    """
+
+    facts: CodeOcean | None
+    recordings: Sequence[Sequence[DataAsset]]
+    rejected: Mapping[str, str]
+
+    @property
+    def is_main_lost(self) -> bool:
+        """The first recording of the day is one of surface channels alone."""
+        raw = self.of_kind("raw")
+        return bool(self.rejected) and not (raw and raw.name.startswith("ecephys"))
+
+    def of_kind(self, kind: str) -> Asset | None:
+        return getattr(self.facts, kind) or None if self.facts is not None else None
+
+    def of_recording(self, session_id: str, kind: str) -> Sequence[DataAsset]:
+        """Return the assets of the recording that the session, or the kind, is about; none if there is no such one."""
+        index = split_session_id(session_id)[2]
+        if kind in _OF_SURFACE.values():
+            index = 0 if self.is_main_lost and len(self.recordings) == 1 else 1
+        elif self.is_main_lost and index == 0:
+            return ()
+        return self.recordings[index] if index < len(self.recordings) else ()
+
+
+def session_assets(settings: Settings, session_id: str, *, validated: tuple[Validated, ...] = ()) -> SessionAssets:
+    """Return the data assets of a session, by searching for its subject.
 
     Args:
-        judged: Which assets it matters of whether they count, by their files on S3.
+        validated: Kinds of assets that are validated by their files on S3. `facts` leave the others open, unless they
+            are recorded.
 
     Raises:
-        MissingCredentials, SourceError: Code Ocean cannot be asked.
+        MissingCredentials: There is no token, or files have to be looked at and there are no AWS credentials.
+        SourceError: Code Ocean could not be queried, or files could not be looked at.
     """
-    from npc_lims.sessions.live_assets import assets_of_session
 
-    return assets_of_session(settings, session_id, _records_of_day(settings, session_id), judged=judged)
+    def load() -> SessionAssets:
+        from npc_lims.model.record import Record
+        from npc_lims.sessions.live import live_context, records_of_day
+
+        # the others of its day decide how recordings are counted
+        records = {session_id: Record(id=session_id), **records_of_day(settings, session_id)}
+        return query_session_assets(live_context(settings, records, [session_id]), session_id, validated)
+
+    return _live.get_or_load((str(settings.mirror or settings.codeocean_domain), session_id, validated), load)
 
 
-def _records_of_day(settings: Settings, session_id: str) -> dict[str, Record]:
-    """The session and the others of its day, which decide how recordings are counted."""
-    from npc_lims.model.record import Record
-    from npc_lims.sessions.live import records_of_day
+def query_session_assets(
+    context: SourceContext, session_id: str, validated: tuple[Validated, ...] = ()
+) -> SessionAssets:
+    """Return what `session_assets` does, given the session and the others of its day."""
+    from npc_lims.model.record import CodeOcean
+    from npc_lims.sources.codeocean.assets import recordings_of_day, select_facts
+    from npc_lims.sources.codeocean.query import fetch_assets
+    from npc_lims.sources.codeocean.validity import Judge
 
-    return {session_id: Record(id=session_id), **records_of_day(settings, session_id)}
+    subject, date, _ = split_session_id(session_id)
+    found = fetch_assets(context.assets(), [subject], by_subject=True)
+    for invalid in found.invalid:
+        if invalid.may_belong_to(session_id):
+            raise SourceError("codeocean", f"{invalid}; correct it in Code Ocean, or archive it")
+    judge = Judge(context.settings, context.store)
 
+    def validate(asset: DataAsset) -> str | None:
+        return judge(asset) if ("sorted" if asset.is_sorted else "raw") in validated else None
 
-def recorded_day(settings: Settings, session_id: str) -> dict[str, dict[str, Any]]:
-    """What state has of the session and of the others of its day, by id.
-
-    Raises:
-        RemoteStateError: State cannot be read.
-    """
-    found = ((one, read_one(settings, one)) for one in ids_of_day(session_id))
-    return {one: record for one, record in found if record is not None}
+    fact = select_facts([session_id], context.records, found.assets, validate)[session_id]
+    if judge.failure is not None:
+        raise judge.lacking or judge.failure
+    day = [one for one in found.assets.get(subject, ()) if one.platform != "SmartSPIM" and one.start[0] == date]
+    return SessionAssets(
+        facts=fact if isinstance(fact, CodeOcean) else None,
+        recordings=recordings_of_day(session_id, context.records, day),
+        rejected={asset_id: problem.message for asset_id, problem in judge.passed_over().items()},
+    )
 
 
 def recorded_fact(settings: Settings, session_id: str, kind: str) -> Any:
@@ -171,21 +232,17 @@ def _as_asset(fact: Mapping[str, Any]) -> Asset:
     return Asset.model_validate(fact)
 
 
-def _fact_of(found: SessionAssets, kind: str) -> Asset | None:
-    return getattr(found.facts, kind) or None if found.facts is not None else None
-
-
-def _ask_code_ocean(settings: Settings, session_id: str, kind: str, fact: Any) -> SessionAssets:
+def _query_assets(settings: Settings, session_id: str, kind: str, fact: Any) -> SessionAssets:
     try:
-        found = live_assets(settings, session_id)
+        found = session_assets(settings, session_id)
         if found.facts is not None and None in (getattr(found.facts, kind), found.facts.raw) and kind != "smartspim":
-            found = live_assets(settings, session_id, judged=_DECIDED_BY.get(kind, ("raw",)))
+            found = session_assets(settings, session_id, validated=_VALIDATED.get(kind, ("raw",)))
         return found
     except (MissingCredentials, SourceError) as error:
         if fact is not False:
             raise _with_unread_state(settings, session_id, error) from None
         raise NoSessionData(
-            f"{_lack(session_id, kind)}: state ({state_place(settings)}) has none; "
+            f"{_missing_message(session_id, kind)}: state ({state_place(settings)}) has none; "
             f"whether there is one by now could not be asked: {error}"
         ) from None
 
@@ -201,16 +258,8 @@ def _with_unread_state(settings: Settings, session_id: str, error: NpcLimsError)
     return error
 
 
-def _lack(session_id: str, kind: str) -> str:
+def _missing_message(session_id: str, kind: str) -> str:
     return f"{session_id} has no {_NAMES.get(kind, kind)} data asset"
-
-
-def _recording(session_id: str, kind: str, found: SessionAssets) -> Sequence[DataAsset]:
-    """Assets of the recording that the session, or the kind, is about."""
-    index = split_session_id(session_id)[2]
-    if kind in _OF_SURFACE.values():
-        return found.of_recording(0 if found.is_main_lost and len(found.recordings) == 1 else 1)
-    return () if found.is_main_lost and index == 0 else found.of_recording(index)
 
 
 def _is_of_kind(asset: DataAsset, kind: str) -> bool:
@@ -226,8 +275,8 @@ def _check_choice(session_id: str, kind: str, chosen: Asset, found: SessionAsset
     if kind not in ("raw", "surface"):
         return
     platform = chosen.name.partition("_")[0]
-    rivals = [one for one in _recording(session_id, kind, found) if one.is_raw and one.platform == platform]
-    others = [one for one in rivals if one.id != chosen.id and one.id not in found.passed_over]
+    candidates = [one for one in found.of_recording(session_id, kind) if one.is_raw and one.platform == platform]
+    others = [one for one in candidates if one.id != chosen.id and one.id not in found.rejected]
     if not others:
         return
     names = ", ".join(map(_named, others))
@@ -252,20 +301,20 @@ def _errored(session_id: str, kind: str, found: SessionAssets) -> list[tuple[Dat
     if kind not in _SORTED or found.facts is None:
         return []
     reasons = found.facts.errored
-    errored = [(one, reasons[one.id]) for one in _recording(session_id, kind, found) if one.id in reasons]
+    errored = [(one, reasons[one.id]) for one in found.of_recording(session_id, kind) if one.id in reasons]
     return sorted(errored, key=lambda pair: (pair[0].created, pair[0].id), reverse=True)
 
 
-def _nothing(settings: Settings, session_id: str, kind: str, found: SessionAssets) -> NpcLimsError:
+def _not_found_error(settings: Settings, session_id: str, kind: str, found: SessionAssets) -> NpcLimsError:
     place = settings.mirror or settings.codeocean_domain
-    message = f"{_lack(session_id, kind)}: state ({state_place(settings)}) names none, and {place} has none"
+    message = f"{_missing_message(session_id, kind)}: state ({state_place(settings)}) names none, and {place} has none"
     errored = _errored(session_id, kind, found)
     if errored:
         reasons = "; ".join(f"{_named(asset)}: {reason}" for asset, reason in errored)
         return NoSessionData(f"{message} that is good; errored: {reasons}")
-    if kind not in _OF_NO_MAIN and found.passed_over:
-        return NoSessionData(f"{message} of its own: {'; '.join(found.passed_over.values())}")
-    unusable = _unusable(settings, session_id, kind, found)
+    if kind not in _OF_NO_MAIN and found.rejected:
+        return NoSessionData(f"{message} of its own: {'; '.join(found.rejected.values())}")
+    unusable = _newest_unusable(settings, session_id, kind, found)
     if unusable is not None and unusable.archived:
         return AssetError(
             f"{session_id}: its {_NAMES.get(kind, kind)} data asset {_named(unusable)} is archived in Code Ocean; "
@@ -279,11 +328,19 @@ def _nothing(settings: Settings, session_id: str, kind: str, found: SessionAsset
     return NoSessionData(message)
 
 
-def _unusable(settings: Settings, session_id: str, kind: str, found: SessionAssets) -> DataAsset | None:
-    """The newest asset of that kind that is there and of no use."""
-    from npc_lims.sessions.live_assets import unusable_assets
+def _newest_unusable(settings: Settings, session_id: str, kind: str, found: SessionAssets) -> DataAsset | None:
+    """Return the newest asset of that kind that is archived, failed, or still being made."""
+    from npc_lims.model.data_asset import SEARCHED_NAMES, read_asset
+    from npc_lims.sessions.cached_assets import records_of_subject
 
-    candidates = [one for one in unusable_assets(settings, session_id) if _is_of_kind(one, kind)]
+    subject = subject_of(session_id)
+    candidates: list[DataAsset] = []
+    for archived in (False, True):
+        for raw in records_of_subject(settings, subject, archived=archived):
+            match = SEARCHED_NAMES.match(str(raw.get("name")))
+            if match is not None and match["subject"] == subject:
+                asset = read_asset({**raw, "archived": archived})
+                candidates += [] if asset.is_usable or not _is_of_kind(asset, kind) else [asset]
     if kind != "smartspim":
         start = _start(session_id, kind, found, candidates)
         candidates = [one for one in candidates if one.start == start]
@@ -292,7 +349,7 @@ def _unusable(settings: Settings, session_id: str, kind: str, found: SessionAsse
 
 def _start(session_id: str, kind: str, found: SessionAssets, candidates: Sequence[DataAsset]) -> tuple[str, str] | None:
     """When the recording started that the session, or the kind, is about, or would be if *candidates* were of use."""
-    recording = _recording(session_id, kind, found)
+    recording = found.of_recording(session_id, kind)
     if recording:
         return recording[0].start
     _, date, index = split_session_id(session_id)

@@ -1,4 +1,4 @@
-"""What state does not know, asked of the sources themselves. Nothing here is ever written to state."""
+"""Sessions and flags that state does not know, queried from the sources. Nothing here is ever written to state."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from npc_lims.model.observation import Observation
 from npc_lims.model.reconcile import DISCOVERING, reconcile_session
 from npc_lims.model.record import CodeOcean, Record, Tracked
 from npc_lims.model.recording_days import assign_rows, reconcile_days, undecided_sessions
-from npc_lims.model.session_id import day_of, split_session_id, subject_of
-from npc_lims.sessions.find_asset import recorded_day
-from npc_lims.sessions.live_assets import RememberingClient
+from npc_lims.model.session_id import day_of, ids_of_day, split_session_id, subject_of
+from npc_lims.sessions.cached_assets import CachedAssetClient
 from npc_lims.sources import open_source
 from npc_lims.sources.context import SourceContext
+from npc_lims.state.reader import read_one
 from npc_lims.state.remote import fetch_file
 from npc_lims.utils.memory_cache import TTLCache
 
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from npc_lims.config.settings import Settings
     from npc_lims.model.reconcile import Records
 
-
 __all__ = [
     "all_sessions",
     "complete",
@@ -45,33 +44,133 @@ __all__ = [
     "flags_of_all",
     "has_training",
     "listed_day",
+    "live_context",
     "records_of_day",
-    "say_once",
+    "warn_once",
 ]
 
+Answer = tuple["Record | None", "list[str]"]
+"""A session, and why some sources could not be queried for it."""
 
-_found: TTLCache[Record] = TTLCache(maxsize=4096, ttl=600)
-_partly: TTLCache[tuple[Record, list[str]]] = TTLCache(maxsize=4096, ttl=60)  # while a source could not be queried
-_not_found: TTLCache[list[str]] = TTLCache(maxsize=4096, ttl=60)
+_flags: TTLCache[Record] = TTLCache(maxsize=4096, ttl=600)
+_sessions: TTLCache[Answer] = TTLCache(maxsize=4096, ttl=600)
+_partial: TTLCache[Answer] = TTLCache(maxsize=4096, ttl=60)  # no session, or not from all sources
 # a loop over ids must not query, and wait, a thousand times
 _listings: TTLCache[Observation] = TTLCache(maxsize=4, ttl=600, error_ttl=60)
-_told: TTLCache[bool] = TTLCache(maxsize=1024, ttl=24 * 3600)
-_everything: TTLCache[Mapping[str, Record]] = TTLCache(maxsize=2, ttl=600)
+_all: TTLCache[Mapping[str, Record]] = TTLCache(maxsize=2, ttl=600)
+_warned: TTLCache[bool] = TTLCache(maxsize=1024, ttl=24 * 3600)
+
+
+# --- one source
+
+
+def live_context(settings: Settings, records: Records, scope: Collection[str]) -> SourceContext:
+    """Return what sources are given to be queried now: answers are cached, and nothing is taken from state.
+
+    Args:
+        records: What is known of the sessions.
+        scope: Ids of those of *records* that are meant.
+    """
+    return SourceContext(
+        settings=settings,
+        tracked=lambda: _tracked_text(settings),
+        store=lambda: RememberingStore(settings),
+        assets=lambda: CachedAssetClient(settings),
+        records=records,
+        scope=scope,
+        by_subject=len(set(map(subject_of, scope))) == 1,
+    )
+
+
+def _query(settings: Settings, source: str, records: Records, scope: Collection[str]) -> Observation:
+    """
+    Raises:
+        NpcLimsError: The source cannot be queried.
+    """
+    if source == "codeocean":
+        # where nobody can tell whether a session is tracked, its assets tell what it is, whether it has a row or not
+        records = {
+            id_: one if one.tracked is not None else one.model_copy(update={"training": None})
+            for id_, one in records.items()
+        }
+    with source_boundary(source):
+        return open_source(source).observe(live_context(settings, records, scope))
+
+
+def _query_listing(settings: Settings, source: str) -> Observation:
+    """Query a source that makes sessions known. Raises as `_query`."""
+    beside = _beside(settings) if source == "tracked" else None
+    key = (source, *_sources_of(settings), settings.training_columns, beside and _version_of(beside))
+    return _listings.get_or_load(key, lambda: _query(settings, source, {}, ()))
+
+
+def _query_listings(settings: Settings, sources: Sequence[str]) -> tuple[list[Observation], list[NpcLimsError]]:
+    """Return what these sources list, and why some of them could not be queried, in part or at all."""
+    observations: list[Observation] = []
+    failures: list[NpcLimsError] = []
+    for source in sources:
+        try:
+            observations.append(_query_listing(settings, source))
+        except (MissingCredentials, SourceError, RemoteStateError, InputFileError) as error:
+            failures.append(error)
+    failures += [one.failure for one in observations if one.failure is not None]
+    return observations, failures
+
+
+def _tracked_text(settings: Settings) -> tuple[str, str]:
+    """Return the tracked sessions file beside the state: in the checkout of the folder, or published."""
+    from npc_lims.sources.tracked.parser import tracked_text
+
+    path = _beside(settings)
+    if path is None:
+        content = fetch_file(settings, TRACKED_FILE)
+        if content is None:
+            raise NoRemoteState(f"{settings.repo} has no {TRACKED_FILE} at {settings.ref}")
+        return content.decode("utf-8", "replace"), TRACKED_FILE
+    if not path.is_file():
+        raise NoRemoteState(f"there is no {path}")
+    return tracked_text(path)
+
+
+def _beside(settings: Settings) -> Path | None:
+    """The tracked file of the checkout, where a folder is read."""
+    return None if settings.state is None else settings.state.parent / TRACKED_FILE
+
+
+def _version_of(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns
+
+
+def _sources_of(settings: Settings) -> tuple[str, ...]:
+    """Addresses of the sources: a key of caches."""
+    addresses = (settings.state, settings.raw_url, settings.repo, settings.ref, settings.training)
+    return tuple(map(str, (*addresses, settings.codeocean_domain, settings.mirror)))
+
+
+def _reason(error: NpcLimsError) -> str:
+    return f"{TRACKED_FILE}: {error.problems[0]}" if isinstance(error, InputFileError) else str(error)
+
+
+# --- flags of sessions that state has
 
 
 def complete(settings: Settings, record: Record, flags: Collection[str]) -> Record:
-    """*record* with *flags* looked up, Code Ocean first, then S3 for what is still not known.
+    """Return *record* with *flags* looked up, Code Ocean first, then S3 for those still unknown.
 
     Raises:
-        MissingCredentials: A source that must be asked needs a token or key; the message names the variable.
-        SourceError: A source could not be asked.
+        MissingCredentials: A source that is needed wants a token or key; the message names the variable.
+        SourceError: A source could not be queried.
     """
-    question = (_sources_of(settings), record.id, tuple(sorted(flags)))
-    return _found.get_or_load(question, lambda: _complete(settings, record, flags))
+    key = (_sources_of(settings), record.id, tuple(sorted(flags)))
+    return _flags.get_or_load(key, lambda: _complete(settings, record, flags))
 
 
 def _complete(settings: Settings, record: Record, flags: Collection[str]) -> Record:
-    refused: list[NpcLimsError] = []
+    failures: list[NpcLimsError] = []
     day = records_of_day(settings, record.id)
     if record.id not in day:  # it may be newer than state, and so may others of its day
         day = listed_day(settings, record.id)
@@ -83,45 +182,61 @@ def _complete(settings: Settings, record: Record, flags: Collection[str]) -> Rec
             observation = _query(settings, source, records, {record.id})
         except (MissingCredentials, SourceError) as error:
             # S3 alone may still know: what matters is whether the flags are known in the end
-            refused.append(error)
+            failures.append(error)
             continue
-        refused += [] if observation.failure is None else [observation.failure]
+        failures += [] if observation.failure is None else [observation.failure]
         record = reconcile_session(record.id, record, assign_rows(records, [observation]))
     unknown = _unknown(record, flags)
-    if unknown:
-        raise _refusal(refused, f"{record.id}: {', '.join(unknown)} cannot be told from any source")
-    return record
-
-
-def _sources_of(settings: Settings) -> tuple[str, ...]:
-    """Where answers come from: with another one of these they may be others."""
-    places = (settings.state, settings.raw_url, settings.repo, settings.ref, settings.training)
-    return tuple(map(str, (*places, settings.codeocean_domain, settings.mirror)))
-
-
-def _refusal(refused: Sequence[NpcLimsError], otherwise: str) -> NpcLimsError:
-    """What to raise: of credentials that are missing all are named, since these the caller can set."""
-    missing = [error for error in refused if isinstance(error, MissingCredentials)]
+    if not unknown:
+        return record
+    # of missing credentials all are named, since these the caller can set
+    missing = [error for error in failures if isinstance(error, MissingCredentials)]
     if missing:
-        return MissingCredentials("; ".join(map(str, missing)))
-    return refused[0] if refused else SourceError("state", otherwise)
+        raise MissingCredentials("; ".join(map(str, missing)))
+    if failures:
+        raise failures[0]
+    raise SourceError("state", f"{record.id}: {', '.join(unknown)} cannot be told from any source")
 
 
-def find_session(settings: Settings, session_id: str) -> tuple[Record | None, list[str]]:
-    """A session that state does not have, from the sources as they are now, and why some could not be queried."""
+def _unknown(record: Record, flags: Collection[str]) -> list[str]:
+    return [flag for flag in flags if record.status.get(flag, False) is None]
+
+
+def flags_of_all(settings: Settings, records: Records) -> Iterator[Record]:
+    """Return *records* with every flag looked up, each source queried once for all of them.
+
+    Raises:
+        MissingCredentials, SourceError: As `complete`.
+    """
+    observations: list[Observation] = []
+    for source in ("codeocean", "s3"):
+        observations.append(_query(settings, source, reconcile_days(records, observations), set(records)))
+    return iter(reconcile_days(records, observations).values())
+
+
+# --- sessions that state does not have
+
+
+def find_session(settings: Settings, session_id: str) -> Answer:
+    """Return a session that state does not have, and why some sources could not be queried; None if there is none."""
     beside = _beside(settings)
-    question = (_sources_of(settings), session_id, beside and _version_of(beside))
-    kept = _found.get(question)
-    if kept is not None:
-        return kept, []
-    partly = _partly.get(question)
-    if partly is not None:
-        return partly
-    missing = _not_found.get(question)
-    if missing is not None:
-        return None, missing
+    key = (_sources_of(settings), session_id, beside and _version_of(beside))
+    answer = _partial.get(key)
+    if answer is None:
+        answer = _sessions.get_or_load(key, lambda: _find_session(settings, session_id), keep=_is_complete)
+        if not _is_complete(answer):
+            _partial.put(key, answer)
+    return answer
+
+
+def _is_complete(answer: Answer) -> bool:
+    record, reasons = answer
+    return record is not None and not reasons
+
+
+def _find_session(settings: Settings, session_id: str) -> Answer:
     previous = _recorded_day(settings, session_id) or {}
-    observations, reasons = _listing_of_day(settings, session_id, DISCOVERING)
+    observations, reasons = _query_day(settings, session_id, DISCOVERING)
     records = reconcile_days(previous, observations)
     records[session_id] = reconcile_session(session_id, None, assign_rows(previous, observations))
     tracked = {one.id for one in records.values() if isinstance(one.tracked, Tracked)}
@@ -133,9 +248,21 @@ def find_session(settings: Settings, session_id: str) -> tuple[Record | None, li
     except (MissingCredentials, SourceError) as error:
         reasons.append(str(error))
     record = reconcile_session(session_id, None, assign_rows(previous, observations))
-    if not _is_known(record):
-        return None, _not_found.put(question, reasons)
-    return _partly.put(question, (record, reasons)) if reasons else (_found.put(question, record), [])
+    return (record if _is_known(record) else None), reasons
+
+
+def _is_known(record: Record) -> bool:
+    """Whether any source has the session: imaging is of the subject, and says nothing of a day.
+
+    A second recording of a day that nobody lists is one of surface channels, and no session of its own.
+    """
+    if record.tracked or record.training:
+        return True
+    if split_session_id(record.id)[2] or not isinstance(record.codeocean, CodeOcean):
+        return False
+    assets = record.codeocean.model_dump(exclude={"smartspim", "surface", "surface_sorted"})
+    # raw data that could not be looked into are there
+    return assets["raw"] is None or any(assets.values())
 
 
 def records_of_day(settings: Settings, session_id: str) -> dict[str, Record]:
@@ -157,13 +284,27 @@ def listed_day(settings: Settings, session_id: str) -> dict[str, Record]:
 
 
 def _listed_day(settings: Settings, session_id: str, previous: Records, sources: Sequence[str]) -> dict[str, Record]:
-    observations, _ = _listing_of_day(settings, session_id, sources)
-    recordings, _ = _recordings(settings, reconcile_days(previous, observations))
+    observations, _ = _query_day(settings, session_id, sources)
+    recordings, _ = _query_recordings(settings, reconcile_days(previous, observations))
     return reconcile_days(previous, [*observations, *recordings])
 
 
-def _recordings(settings: Settings, records: Mapping[str, Record]) -> tuple[list[Observation], list[str]]:
-    """What Code Ocean has of undecided sessions, if there are any, and why it could not be queried."""
+def _query_day(settings: Settings, session_id: str, sources: Sequence[str]) -> tuple[list[Observation], list[str]]:
+    """Return what sources that make sessions known list of a day, and why some of them could not be queried."""
+    day = day_of(session_id)
+    observations, failures = _query_listings(settings, sources)
+    of_day = [
+        dataclasses.replace(
+            one, facts={id_: fact for id_, fact in one.facts.items() if id_.startswith(day) and day_of(id_) == day}
+        )
+        for one in observations
+    ]
+    # a repository without the file does not list the session either
+    return of_day, [_reason(error) for error in failures if not isinstance(error, NoRemoteState)]
+
+
+def _query_recordings(settings: Settings, records: Records) -> tuple[list[Observation], list[str]]:
+    """Return what Code Ocean has of undecided sessions, if there are any, and why it could not be queried."""
     undecided = undecided_sessions(records)
     if not undecided:
         return [], []
@@ -174,38 +315,15 @@ def _recordings(settings: Settings, records: Mapping[str, Record]) -> tuple[list
 
 
 def _recorded_day(settings: Settings, session_id: str) -> dict[str, Record] | None:
-    """What state has of a day; None if it cannot be read."""
+    """Return what state has of a day; None if it cannot be read."""
     try:
-        found = recorded_day(settings, session_id)
+        found = [read_one(settings, one) for one in ids_of_day(session_id)]
     except RemoteStateError:
         return None
-    records = {id_: Record.model_validate(record) for id_, record in found.items()}
+    records = {one["id"]: Record.model_validate(one) for one in found if one is not None}
     # an earlier version may have recorded a training row as a session that is none
-    said = {id_: one.tracked for id_, one in records.items() if one.tracked is not None}
-    return reconcile_days(records, [Observation("tracked", facts=said)])
-
-
-def _listing_of_day(settings: Settings, session_id: str, sources: Sequence[str]) -> tuple[list[Observation], list[str]]:
-    """What sources that make sessions known have of a day now, and why one of them could not be queried."""
-    observations: list[Observation] = []
-    reasons: list[str] = []
-    day = day_of(session_id)
-    for source in sources:
-        try:
-            observation = _query_listing(settings, source)
-        except NoRemoteState:
-            continue  # a repository without the file does not list the session either
-        except InputFileError as error:
-            reasons.append(f"{TRACKED_FILE}: {error.problems[0]}")
-        except (MissingCredentials, SourceError, RemoteStateError) as error:
-            reasons.append(str(error))
-        else:
-            facts = {
-                id_: found for id_, found in observation.facts.items() if id_.startswith(day) and day_of(id_) == day
-            }
-            observations.append(dataclasses.replace(observation, facts=facts))
-            reasons += [] if observation.failure is None else [str(observation.failure)]
-    return observations, reasons
+    tracked = {id_: one.tracked for id_, one in records.items() if one.tracked is not None}
+    return reconcile_days(records, [Observation("tracked", facts=tracked)])
 
 
 def has_training(settings: Settings, subject: str) -> bool:
@@ -222,138 +340,30 @@ def has_training(settings: Settings, subject: str) -> bool:
     return False
 
 
-def _is_known(record: Record) -> bool:
-    """Whether any source has the session: imaging is of the subject, and says nothing of a day.
-
-    A second recording of a day that nobody lists is one of surface channels, and no session of its own.
-    """
-    if split_session_id(record.id)[2] and not (record.tracked or record.training):
-        return False
-    if record.tracked or record.training:
-        return True
-    if not isinstance(record.codeocean, CodeOcean):
-        return False
-    assets = record.codeocean.model_dump(exclude={"smartspim", "surface", "surface_sorted"})
-    # raw data that could not be looked into are there
-    return assets["raw"] is None or any(assets.values())
-
-
 def all_sessions(settings: Settings, why: NpcLimsError) -> Mapping[str, Record]:
-    """Every session that tracked_sessions.yaml and the workbooks name, their flags not yet known.
+    """Return every session that tracked_sessions.yaml and the workbooks name, their flags not yet known.
 
     Raises:
-        NpcLimsError: *why* there is no state, if neither place could be asked either.
+        NpcLimsError: *why* there is no state, if none of these could be queried either.
     """
-    return _everything.get_or_load(_sources_of(settings), lambda: _all_sessions(settings, why))
+    return _all.get_or_load(_sources_of(settings), lambda: _all_sessions(settings, why))
 
 
 def _all_sessions(settings: Settings, why: NpcLimsError) -> Mapping[str, Record]:
-    observations: list[Observation] = []
-    reasons: list[str] = []
-    for source in DISCOVERING:
-        try:
-            observations.append(_query_listing(settings, source))
-        except (MissingCredentials, SourceError, RemoteStateError, InputFileError) as error:
-            reasons.append(str(error))
+    observations, failures = _query_listings(settings, DISCOVERING)
+    reasons = [str(error) for error in failures]
     if not observations:
-        raise RemoteStateError("; ".join([str(why), "and the sources cannot be asked instead", *reasons])) from why
-    records = reconcile_days({}, observations)
-    recordings, unread = _recordings(settings, records)
-    if recordings:
-        observations += recordings
-        records = reconcile_days({}, observations)
-    reasons += unread
-    reasons += [str(one.failure) for one in observations if one.failure is not None]
+        raise RemoteStateError("; ".join([str(why), "and the sources cannot be queried either", *reasons])) from why
+    recordings, unread = _query_recordings(settings, reconcile_days({}, observations))
+    reasons += unread + [str(one.failure) for one in recordings if one.failure is not None]
     left_out = f"; left out: {'; '.join(reasons)}" if reasons else ""
-    say_once(settings, f"{why}; asking the sources instead, which is slow{left_out}")
-    return records
+    warn_once(settings, f"{why}; querying the sources instead, which is slow{left_out}")
+    return reconcile_days({}, [*observations, *recordings])
 
 
-def say_once(settings: Settings, message: str, about: str = "") -> None:
-    """Warn once for each place where state should be, and what it is *about*: nothing means that there is none."""
-    question = (settings.raw_url, settings.repo, settings.ref, about)
-    if _told.get(question) is None:
-        _told.put(question, True)
+def warn_once(settings: Settings, message: str, about: str = "") -> None:
+    """Warn once for each address of state, and session that it is *about*: none means that there is no state."""
+    key = (settings.raw_url, settings.repo, settings.ref, about)
+    if _warned.get(key) is None:
+        _warned.put(key, True)
         notify(message, LiveStateWarning)
-
-
-def _unknown(record: Record, flags: Collection[str]) -> list[str]:
-    return [flag for flag in flags if record.status.get(flag, False) is None]
-
-
-def _query(
-    settings: Settings, source: str, records: Mapping[str, Record] | None = None, only: Collection[str] = ()
-) -> Observation:
-    """Query a source now.
-
-    Args:
-        records: What is known of the sessions, for the sources that need it.
-        only: Ids of those of *records* that are meant.
-
-    Raises:
-        NpcLimsError: It cannot be queried.
-    """
-    if source == "codeocean" and records:
-        # where nobody can tell whether a session is tracked, its assets tell what it is, whether it has a row or not
-        records = {
-            id_: one if one.tracked is not None else one.model_copy(update={"training": None})
-            for id_, one in records.items()
-        }
-    context = SourceContext(
-        settings=settings,
-        tracked=lambda: _tracked_text(settings),
-        store=lambda: RememberingStore(settings),
-        assets=lambda: RememberingClient(settings),
-        records=records or {},
-        scope=only,
-        by_subject=len(set(map(subject_of, only))) == 1,
-    )
-    with source_boundary(source):
-        return open_source(source).observe(context)
-
-
-def _query_listing(settings: Settings, source: str) -> Observation:
-    """Query a source that makes sessions known."""
-    beside = _beside(settings) if source == "tracked" else None
-    key = (source, *_sources_of(settings), settings.training_columns, beside and _version_of(beside))
-    return _listings.get_or_load(key, lambda: _query(settings, source))
-
-
-def _beside(settings: Settings) -> Path | None:
-    """The tracked file of the checkout, where a folder is read."""
-    return None if settings.state is None else settings.state.parent / TRACKED_FILE
-
-
-def _version_of(path: Path) -> tuple[int, int] | None:
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_size, status.st_mtime_ns
-
-
-def _tracked_text(settings: Settings) -> tuple[str, str]:
-    """Return the tracked sessions file beside the state: in the checkout of the folder, or published."""
-    from npc_lims.sources.tracked.parser import tracked_text
-
-    path = _beside(settings)
-    if path is None:
-        content = fetch_file(settings, TRACKED_FILE)
-        if content is None:
-            raise NoRemoteState(f"{settings.repo} has no {TRACKED_FILE} at {settings.ref}")
-        return content.decode("utf-8", "replace"), TRACKED_FILE
-    if not path.is_file():
-        raise NoRemoteState(f"there is no {path}")
-    return tracked_text(path)
-
-
-def flags_of_all(settings: Settings, records: Mapping[str, Record]) -> Iterator[Record]:
-    """*records* with every flag looked up, each source asked once for all of them.
-
-    Raises:
-        MissingCredentials, SourceError: As `complete`.
-    """
-    observations: list[Observation] = []
-    for source in ("codeocean", "s3"):
-        observations.append(_query(settings, source, reconcile_days(records, observations), set(records)))
-    return iter(reconcile_days(records, observations).values())

@@ -151,15 +151,15 @@ def select_session(settings: Settings, session: Session, ttl: float | None = Non
         record, unread = None, error
     if record is not None:
         return SessionInfo.from_record(record, settings)
-    from npc_lims.sessions.live import find_session, say_once
+    from npc_lims.sessions.live import find_session, warn_once
 
     found, reasons = find_session(settings, session_id)
     if found is not None:
         left_out = f"; left out: {'; '.join(reasons)}" if reasons else ""
         if unread is not None:
-            say_once(settings, f"{unread}; asking the sources instead, which is slow{left_out}")
+            warn_once(settings, f"{unread}; querying the sources instead, which is slow{left_out}")
         elif reasons:
-            say_once(
+            warn_once(
                 settings, f"{session_id} is not in state yet, and was looked up in the sources{left_out}", session_id
             )
         return SessionInfo.from_record(found.as_dict(), settings)

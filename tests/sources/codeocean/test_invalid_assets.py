@@ -19,7 +19,8 @@ from npc_lims.model.data_asset import SEARCHED_NAMES, read_asset
 from npc_lims.model.observation import Observation
 from npc_lims.model.reconcile import reconcile
 from npc_lims.model.record import Asset, CodeOcean, Record
-from npc_lims.sessions.live_assets import assets_of_session
+from npc_lims.sessions.find_asset import query_session_assets
+from npc_lims.sessions.live import live_context
 from npc_lims.sources.codeocean.query import observe
 from tests.builders import LATER_NAME, RAW_NAME, SESSION, SORTED_NAME, asset, by_id, context, no_assets, put, record
 from tests.servers.codeocean import asset_id, make_asset
@@ -289,8 +290,9 @@ def test_a_live_look_up_names_the_invalid_asset_of_its_session(tmp_path: Path) -
     broken = {**make_asset(NEW_SORTED), "created": "\n::error::x"}
     put(tmp_path, "codeocean/data_assets.json", content=json.dumps([make_asset(RAW_NAME), broken]).encode())
     with pytest.raises(SourceError, match=f"data asset {NEW_SORTED} .*: created: .*correct it in Code Ocean"):
-        assets_of_session(settings, SESSION, by_id(record()), judged=())
-    assert assets_of_session(settings, NEXT_DAY, by_id(record(NEXT_DAY)), judged=()).facts is None
+        query_session_assets(live_context(settings, by_id(record()), [SESSION]), SESSION)
+    later = live_context(settings, by_id(record(NEXT_DAY)), [NEXT_DAY])
+    assert query_session_assets(later, NEXT_DAY).facts is None
 
 
 @pytest.mark.parametrize(("fields", "reason"), INVALID.values(), ids=INVALID.keys())
