@@ -187,8 +187,7 @@ def _default_file() -> Path:
 def _compared(path: Path, problems: Sequence[Problem], base: str) -> tuple[list[Problem], list[Problem]]:
     """New and known problems. *base* is a file, or a commit that has one at the path of *path*."""
     from npc_lims.clients.git import find_repository
-    from npc_lims.track.baseline import split_known
-    from npc_lims.track.compare import decode_tracked
+    from npc_lims.track.compare import decode_tracked, split_known
 
     content: Optional[bytes]
     if Path(base).is_file():

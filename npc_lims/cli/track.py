@@ -19,7 +19,7 @@ from npc_lims.config.environment import TRACKED_FILE
 from npc_lims.errors import NpcLimsError
 from npc_lims.model.session_id import make_session_id, parse_session_id, split_session_id
 from npc_lims.state.diff_format import counted, cut
-from npc_lims.track import Add, Change, Changed, Deduped, Edit, Remove, Touched, dedupe, make_changes
+from npc_lims.track import Add, Change, ChangedSession, Deduped, Edit, EditResult, Remove, dedupe, make_changes
 from npc_lims.track.assignments import parse_assignment, parse_issue, parse_note, parse_path
 
 __all__ = ["track_app"]
@@ -261,7 +261,7 @@ track_app.command("import")(import_command)
 
 
 def _change(change: Change, branch: str, title: str, command: Sequence[str], target: Target) -> None:
-    made: list[Changed] = []
+    made: list[EditResult] = []
 
     def revise(text: str, name: str) -> Revised:
         made.append(make_changes(text, [change], name))
@@ -282,7 +282,7 @@ def _body(command: Sequence[str], told: Sequence[str]) -> str:
     return f"What changes in {code(TRACKED_FILE)}:\n\n{cut(told, MAX_BODY)}\nMade by\n\n{made_by}\n"
 
 
-def _told(touched: Touched) -> list[str]:
+def _told(touched: ChangedSession) -> list[str]:
     return [f"- {code(touched.session)} {touched.what}", *(f"  - {code(field)}" for field in touched.fields)]
 
 

@@ -14,7 +14,7 @@ from npc_lims.cli.lists import csv_option, json_option, one_style, print_csv, pr
 from npc_lims.config.environment import TRACKED_FILE
 
 if TYPE_CHECKING:
-    from npc_lims.track import Changed
+    from npc_lims.track import EditResult
     from npc_lims.track.planning.changes import ImportPlan
 
 __all__ = ["import_command"]
@@ -65,8 +65,7 @@ def import_command(
     from npc_lims.track.edits import make_changes
     from npc_lims.track.entry_spans import is_blank
     from npc_lims.track.planning.batch_files import read_batches
-    from npc_lims.track.planning.changes import plan_import
-    from npc_lims.track.planning.import_report import import_chapter
+    from npc_lims.track.planning.changes import import_chapter, plan_import
     from npc_lims.track.planning.join import join_plans
     from npc_lims.track.planning.workbook import read_planning_workbooks
 
@@ -111,7 +110,7 @@ def import_command(
         raise typer.Exit(ExitCode.PROBLEMS)
 
 
-def _rows(plan: ImportPlan, changed: Changed) -> list[dict[str, Any]]:
+def _rows(plan: ImportPlan, changed: EditResult) -> list[dict[str, Any]]:
     """What becomes of each session, and each conflict about one."""
     touched = [(one.what, one.session, list(one.fields)) for one in changed.sessions]
     conflicts = [("conflict", one.session, [one.gist]) for one in plan.conflicts]

@@ -1,20 +1,28 @@
 """Editing of tracked_sessions.yaml in place: text in, text out."""
 
-from __future__ import annotations
-
-from npc_lims.track.dedupe import Deduped, Repeat, dedupe
-from npc_lims.track.edits import Add, Change, Changed, Edit, Remove, apply_changes, make_changes
-from npc_lims.track.summary import Touched
+from npc_lims.track.edits import (
+    Add,
+    Change,
+    Deduped,
+    Duplicate,
+    Edit,
+    EditResult,
+    Remove,
+    apply_changes,
+    dedupe,
+    make_changes,
+)
+from npc_lims.track.summary import ChangedSession
 
 __all__ = [
     "Add",
     "Change",
-    "Changed",
+    "ChangedSession",
     "Deduped",
+    "Duplicate",
     "Edit",
+    "EditResult",
     "Remove",
-    "Repeat",
-    "Touched",
     "apply_changes",
     "dedupe",
     "make_changes",

@@ -1,4 +1,4 @@
-"""What is asked to be said of a session: where each key belongs, and whether it may have its value."""
+"""Keys and values that a user assigns to an entry: parsed, put at their level, and checked."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from npc_lims.track.entry_spans import layout_of
 from npc_lims.track.formatting import inline
 from npc_lims.utils.suggestions import suggestion
 
-__all__ = ["checked_entry", "edited_keys", "parse_assignment", "parse_issue", "parse_note", "parse_path", "where"]
+__all__ = ["checked_entry", "edited_keys", "parse_assignment", "parse_issue", "parse_note", "parse_path"]
 
 KWARGS = "session_kwargs"
 
@@ -48,7 +48,7 @@ def parse_assignment(assignment: str) -> tuple[str, Any]:
         raise NpcLimsError(f"--set {assignment}: write KEY=VALUE, such as probe_letters_to_skip=DE")
     if not text:
         raise NpcLimsError(f"--set {assignment}: no value; write one after the =, or --unset {key} to remove the key")
-    where(key)
+    _key_path(key)
     report = Report("")
     node = compose(text, report)
     if key.rpartition(".")[2] in _TEXTS and not (text[0] in "\"'" and node is not None):
@@ -99,10 +99,10 @@ def parse_issue(text: str) -> str:
 # ------------------------------------------------------------------------------------- keys
 
 
-def where(key: str) -> tuple[str, ...]:
-    """Where a key belongs: `(key,)`, or `("session_kwargs", key)`.
+def _key_path(key: str) -> tuple[str, ...]:
+    """Return the path of a key: `(key,)`, or `("session_kwargs", key)`.
 
-    >>> where("notes"), where("is_video"), where("session_kwargs.mine")
+    >>> _key_path("notes"), _key_path("is_video"), _key_path("session_kwargs.mine")
     (('notes',), ('session_kwargs', 'is_video'), ('session_kwargs', 'mine'))
     """
     head, dot, name = key.partition(".")
@@ -125,10 +125,7 @@ def edited_keys(
     drop: Iterable[str] = (),
     append: Mapping[str, Sequence[Any]] | None = None,
 ) -> dict[str, Any]:
-    """What an entry that says *keys* is to say.
-
-    A key that stands at the wrong level, where it has no effect, is found there: to set it moves it.
-    """
+    """Return the new keys of an entry that has *keys*. A key at the wrong level, without effect, is moved when set."""
     new = copy.deepcopy(dict(keys))
     for key in drop:
         _drop(new, key)
@@ -137,23 +134,23 @@ def edited_keys(
             raise NpcLimsError(f"{key} is both to be set and to be removed: leave one out")
         _put(new, key, _json(value, key))
     for key, values in (append or {}).items():
-        place = where(key)
-        there = new.get(KWARGS, {}).get(place[1], []) if len(place) == 2 else new.get(key, [])
-        there = there if isinstance(there, list) else [there]
-        _put(new, key, [*there, *(value for value in _json(list(values), key) if value not in there)])
+        level, name = (_kwargs(new), key.rpartition(".")[2]) if len(_key_path(key)) == 2 else (new, key)
+        old = level.get(name, [])
+        old = old if isinstance(old, list) else [old]
+        _put(new, key, [*old, *(value for value in _json(list(values), key) if value not in old)])
     return new
 
 
 def _put(keys: dict[str, Any], key: str, value: Any) -> None:
-    place = where(key)
+    path = _key_path(key)
     if key in ENTRY_KEYS and key in KNOWN_KWARGS and key not in keys and key in _kwargs(keys):
-        place = KWARGS, key  # perturbation_day may stand at either level: where it is, it stays
-    if len(place) == 1:
+        path = KWARGS, key  # perturbation_day may stand at either level: where it is, it stays
+    if len(path) == 1:
         keys[key] = value
         if key not in KNOWN_KWARGS:
             _drop_from_kwargs(keys, key)
         return
-    name = place[1]
+    name = path[1]
     if not isinstance(keys.get(KWARGS), dict):
         keys[KWARGS] = {}
     keys[KWARGS][name] = value
@@ -165,7 +162,7 @@ def _drop(keys: dict[str, Any], key: str) -> None:
     in_kwargs = key.startswith(f"{KWARGS}.")
     name = key.partition(".")[2] if in_kwargs else key
     if name not in keys and name not in _kwargs(keys):
-        where(key)  # not there is fine, as long as it could be
+        _key_path(key)  # not there is fine, as long as it could be
     if not in_kwargs:
         keys.pop(name, None)
     _drop_from_kwargs(keys, name)
@@ -185,7 +182,7 @@ def _kwargs(keys: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _json(value: Any, key: str) -> Any:
-    """*value* as lists, dicts and scalars; an error for what YAML has no plain word for."""
+    """Return *value* as lists, dicts and scalars; raise an error if YAML has no plain form of it."""
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, Mapping) and all(isinstance(name, str) for name in value):
@@ -199,10 +196,10 @@ def _json(value: Any, key: str) -> Any:
 
 
 def checked_entry(path: str, keys: Mapping[str, Any]) -> ParsedEntry:
-    """The session that an entry is, once the reader of the file has accepted all of it.
+    """Return the entry as validation of the file parses it.
 
     Raises:
-        NpcLimsError: What the reader has against it.
+        NpcLimsError: Validation finds errors.
     """
     try:
         entry = inline({path: keys} if keys else path, in_brackets=True)
@@ -212,5 +209,5 @@ def checked_entry(path: str, keys: Mapping[str, Any]) -> ParsedEntry:
     if layout.errors():
         raise NpcLimsError("; ".join(problem.message for problem in layout.errors()))
     (item,) = layout.items
-    assert item.listed is not None
-    return item.listed
+    assert item.entry is not None
+    return item.entry

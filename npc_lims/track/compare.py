@@ -1,9 +1,11 @@
-"""What two versions of tracked_sessions.yaml say."""
+"""Two versions of tracked_sessions.yaml compared: sessions that change, and problems that are new."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from npc_lims.config.environment import TRACKED_FILE
@@ -16,9 +18,13 @@ from npc_lims.state.diff_format import Chapter, counted, groups_of
 from npc_lims.state.remote import check_ref, fetch_file
 from npc_lims.state.sync_file import SYNC_FILE
 
-__all__ = ["TrackedDiff", "compare_tracked", "decode_tracked", "tracked_on_github"]
+__all__ = ["TrackedDiff", "compare_tracked", "decode_tracked", "split_known", "tracked_on_github"]
 
 _EDITS_NAMED = 3
+_LINE_BREAK = re.compile(r"\r\n|\r|\n")
+_LINE_NUMBER = re.compile(r"\bline [0-9]+\b")
+# Subject and date, as they stand in every path of a session.
+_SESSION = re.compile(r"[0-9]{6,7}_(?:[0-9]{8}|[0-9]{4}-[0-9]{2}-[0-9]{2})")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,3 +149,38 @@ def _summary(changes: Sequence[SessionChange]) -> str:
         parts.append(f"{ids[0] if len(ids) == 1 else counted(len(ids), 'session')}: {'; '.join(details)}")
     more = sum(len(ids) for _, ids in edits[_EDITS_NAMED:])
     return "; ".join([*parts, f"{more:,} more edited"] if more else parts)
+
+
+# -------------------------------------------------------------------------------- problems
+
+
+def split_known(
+    problems: Iterable[Problem], text: str, base_problems: Iterable[Problem], base_text: str
+) -> tuple[list[Problem], list[Problem]]:
+    """New problems, and known ones: those that the base has too, of the same session and in the same words.
+
+    Where they stand does not count, since a line more at the top moves all of them; how many alike there
+    are does.
+    """
+    lines, base_lines = _LINE_BREAK.split(text), _LINE_BREAK.split(base_text)
+    left = Counter(_key(problem, base_lines) for problem in base_problems)
+    new: list[Problem] = []
+    known: list[Problem] = []
+    for problem in problems:
+        key = _key(problem, lines)
+        (known if left[key] > 0 else new).append(problem)
+        left[key] -= 1
+    return new, known
+
+
+def _key(problem: Problem, lines: Sequence[str]) -> tuple[str, str, str]:
+    return problem.severity, _session_at(lines, problem.line), _LINE_NUMBER.sub("line N", problem.message)
+
+
+def _session_at(lines: Sequence[str], number: int) -> str:
+    """The session named in a line, or in the nearest one above it: the entry that the line belongs to."""
+    for line in reversed(lines[:number]):
+        match = _SESSION.search(line)
+        if match:
+            return match.group()
+    return ""

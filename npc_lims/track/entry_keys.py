@@ -8,7 +8,17 @@ from typing import Any
 
 from npc_lims.errors import NpcLimsError
 from npc_lims.sources.tracked.yaml_nodes import ListNode, MapNode, Node, ScalarNode
-from npc_lims.track.entry_spans import Item, Layout, canonical, colon_end, dash_column, own_end, pair_end, plain_of
+from npc_lims.track.entry_spans import (
+    EntrySpan,
+    Layout,
+    canonical,
+    child,
+    colon_end,
+    dash_column,
+    own_end,
+    pair_end,
+    plain_of,
+)
 from npc_lims.track.formatting import (
     Style,
     inline,
@@ -25,17 +35,17 @@ from npc_lims.track.splice import Splice
 __all__ = ["drop_in_brackets", "in_order", "put_keys"]
 
 
-def put_keys(item: Item, new: Mapping[str, Any], layout: Layout) -> list[Splice]:
-    """The replacements that make an entry say *new* and nothing else."""
+def put_keys(item: EntrySpan, new: Mapping[str, Any], layout: Layout) -> list[Splice]:
+    """Return the replacements that give an entry the keys and values of *new*, and no others."""
     return _KeyWriter(item, layout).put(new)
 
 
-def in_order(keys: Mapping[str, Any], near: Sequence[Item]) -> dict[str, Any]:
+def in_order(keys: Mapping[str, Any], near: Sequence[EntrySpan]) -> dict[str, Any]:
     """The keys of a new entry, and of its session_kwargs, in the order that its neighbours have."""
-    ordered = {key: keys[key] for key in _ordered(keys, [key_names(item.said) for item in near])}
+    ordered = {key: keys[key] for key in _ordered(keys, [key_names(item.below) for item in near])}
     kwargs = ordered.get("session_kwargs")
     if isinstance(kwargs, Mapping):
-        examples = [key_names(_child(item.said, "session_kwargs")) for item in near]
+        examples = [key_names(_at(item, ("session_kwargs",))) for item in near]
         ordered["session_kwargs"] = {key: kwargs[key] for key in _ordered(kwargs, examples)}
     return ordered
 
@@ -47,56 +57,59 @@ def _ordered(keys: Mapping[str, Any], examples: Sequence[Sequence[str]]) -> list
     return order
 
 
-def _child(node: Node | None, name: str) -> Node | None:
-    pairs = node.pairs if isinstance(node, MapNode) else []
-    return next((value for key, value in pairs if key.text == name), None)
+def _at(item: EntrySpan, path: tuple[str, ...]) -> Node | None:
+    node = item.below
+    for name in path:
+        pair = child(node, name)
+        node = pair and pair[1]
+    return node
 
 
 class _KeyWriter:
     """The replacements of one entry, as they are found."""
 
-    def __init__(self, item: Item, layout: Layout) -> None:
+    def __init__(self, item: EntrySpan, layout: Layout) -> None:
         self._item = item
         self._text, self._lines = layout.text, layout.lines
-        self._near = neighbours(layout, item.start, item.place)
+        self._near = neighbours(layout, item.start, item.group)
         self._style: Style = style_near([item, *self._near], layout)
 
     def put(self, new: Mapping[str, Any]) -> list[Splice]:
-        said = self._item.said
+        below = self._item.below
         if canonical(new) == canonical(self._item.keys):
             return []
         if not new:
             return list(self._shrink())
-        if isinstance(said, MapNode) and said.pairs:
-            return list(self._mapping(said, new, ()))
+        if isinstance(below, MapNode) and below.pairs:
+            return list(self._mapping(below, new, ()))
         return list(self._grow(new))
 
     # ------------------------------------------------------------------- the entry itself
 
     def _shrink(self) -> Iterator[Splice]:
-        item, said = self._item, self._item.said
+        item, below = self._item, self._item.below
         if item.list.flow:
             yield Splice(item.start, item.end, self._text[item.path.start : item.path.end])
             return
         colon = self._colon(item.path)
-        if isinstance(said, MapNode) and not said.flow:
+        if isinstance(below, MapNode) and not below.flow:
             yield Splice(item.path.end, colon)
-            for key, value in said.pairs:
+            for key, value in below.pairs:
                 yield Splice(self._lines.start(key.start), pair_end(key, value, self._lines))
         else:
-            yield Splice(item.path.end, max(colon, item.path.end if said is None else said.end))
+            yield Splice(item.path.end, max(colon, item.path.end if below is None else below.end))
 
     def _grow(self, new: Mapping[str, Any]) -> Iterator[Splice]:
-        item, said = self._item, self._item.said
+        item, below = self._item, self._item.below
         new = in_order(new, self._near)
         if item.list.flow:
             path = self._text[item.path.start : item.path.end]
             yield Splice(item.start, item.end, f"{{{path}: {inline(new)}}}")
             return
-        if said is None:
+        if below is None:
             yield Splice(item.path.end, item.path.end, ":")
         else:  # nothing, or something that is no mapping, after the colon
-            yield Splice(self._colon(item.path), max(self._colon(item.path), said.end))
+            yield Splice(self._colon(item.path), max(self._colon(item.path), below.end))
         indent = " " * (item.path.column - 1 + self._style.keys)
         keys = [f"{indent}{line}" for key, value in new.items() for line in written(key, value, self._style)]
         yield Splice(item.end, item.end, self._lines.join(keys, item.end))
@@ -129,7 +142,7 @@ class _KeyWriter:
         old = key_names(node)
         added = {key: value for key, value in new.items() if key not in old}
         order = list(old)
-        examples = [key_names(self._at(item, above)) for item in self._near]
+        examples = [key_names(_at(item, above)) for item in self._near]
         for key in in_order(added, self._near):
             order.insert(key_position(key, order, examples), key)
         last: int | None = None
@@ -157,12 +170,6 @@ class _KeyWriter:
         at = max(key.end, old.end)
         return Splice(at, at, f", {text}")
 
-    def _at(self, item: Item, above: tuple[str, ...]) -> Node | None:
-        node = item.said
-        for name in above:
-            node = _child(node, name)
-        return node
-
     # ----------------------------------------------------------------------------- values
 
     def _value(
@@ -174,15 +181,12 @@ class _KeyWriter:
         elif isinstance(old, ListNode) and in_lines and isinstance(new, list) and new:
             yield from self._list(old, new)
         else:
-            below: list[str] = []
-            if in_brackets:
-                value = inline(new, in_brackets=True)
-            else:
-                value, below = value_lines(key.text, new, self._style)
-            yield from self._replace(key, old, value, below, in_lines)
+            plain: tuple[str, list[str]] = inline(new, in_brackets=True), []
+            value, lines = plain if in_brackets else value_lines(key.text, new, self._style)
+            yield from self._replace(key, old, value, lines, in_lines)
 
-    def _replace(self, key: ScalarNode, old: Node, value: str, below: list[str], was_below: bool) -> Iterator[Splice]:
-        """Put a value, on the line of its key or in the lines below, in the place of one of either kind."""
+    def _replace(self, key: ScalarNode, old: Node, value: str, lines: list[str], was_below: bool) -> Iterator[Splice]:
+        """Replace a value on the line of its key or in lines below it by one of either kind."""
         colon = self._colon(key)
         nothing = old.start == old.end
         if was_below:
@@ -196,8 +200,7 @@ class _KeyWriter:
                 yield Splice(colon, old.end)
             at = self._lines.end(colon if was_below else max(colon, old.end) - 1)
             indent = " " * (key.column - 1)
-            lines = self._lines.join([f"{indent}{line}" for line in below], at)
-            yield Splice(at, at, lines)
+            yield Splice(at, at, self._lines.join([f"{indent}{line}" for line in lines], at))
 
     def _list(self, node: ListNode, new: list[Any]) -> Iterator[Splice]:
         """Make a list of one item a line say *new*: items that stay keep their lines."""

@@ -17,12 +17,13 @@ from npc_lims.errors import Problem
 from npc_lims.sources.tracked.entries import ParsedEntry, read_entries
 from npc_lims.sources.tracked.parser import TrackedFile, parse_tracked
 from npc_lims.sources.tracked.yaml_nodes import ListNode, MapNode, Node, Report, ScalarNode, compose, to_plain
-from npc_lims.track.splice import Lines, indent_of, is_comment
+from npc_lims.track.splice import TextLines, indent_of, is_comment
 
 __all__ = [
-    "Item",
+    "EntrySpan",
     "Layout",
     "canonical",
+    "child",
     "colon_end",
     "dash_column",
     "is_blank",
@@ -35,16 +36,16 @@ __all__ = [
 
 
 @dataclasses.dataclass(frozen=True)
-class Item:
+class EntrySpan:
     """One entry as it stands in the text.
 
     Attributes:
         list: The list of its project.
         node: The whole entry without its dash.
-        said: What stands below or behind the path, if anything.
+        below: The node below or behind the path, if any.
         start: Start of the first of its own lines; in a list in brackets, of its first character.
         end: Start of the line after its own lines; in a list in brackets, the end of its last character.
-        listed: The entry as it is read. None if its path names no session.
+        entry: The parsed entry; None if its path names no session.
     """
 
     platform: str
@@ -52,19 +53,19 @@ class Item:
     list: ListNode
     node: ScalarNode | MapNode
     path: ScalarNode
-    said: Node | None
+    below: Node | None
     start: int
     end: int
-    listed: ParsedEntry | None
+    entry: ParsedEntry | None
 
     @property
-    def place(self) -> str:
+    def group(self) -> str:
         return f"{self.platform}/{self.project}"
 
     @property
     def keys(self) -> dict[str, Any]:
         """Keys and values as they are written, wrong and ignored ones too."""
-        return plain_of(self.said) if isinstance(self.said, MapNode) else {}
+        return plain_of(self.below) if isinstance(self.below, MapNode) else {}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,28 +74,24 @@ class Layout:
 
     Attributes:
         text: The text that offsets count in: without its byte order mark, its last line ended.
-        items: Its entries in file order, repeated ones too.
+        items: Its entries in file order, duplicates included.
         file: Sessions and problems as every reader of the file gets them.
-        is_empty: Nothing is in it, comments apart.
+        is_empty: It has nothing but comments.
     """
 
     name: str
     text: str
-    lines: Lines
+    lines: TextLines
     root: Node | None
-    items: tuple[Item, ...]
+    items: tuple[EntrySpan, ...]
     file: TrackedFile
     is_empty: bool
 
     def platform(self, name: str) -> tuple[ScalarNode, Node] | None:
-        return _pair(self.root, name)
+        return child(self.root, name)
 
-    def project(self, platform: str, name: str) -> tuple[ScalarNode, Node] | None:
-        found = self.platform(platform)
-        return None if found is None else _pair(found[1], name)
-
-    def of_path(self, path: str) -> tuple[Item, ...]:
-        """Its entries, of which the first counts."""
+    def of_path(self, path: str) -> tuple[EntrySpan, ...]:
+        """Return the entries of a path, of which the first takes precedence."""
         return tuple(item for item in self.items if same_path(item.path.text) == same_path(path))
 
     def errors(self) -> list[Problem]:
@@ -107,34 +104,34 @@ def layout_of(text: str, name: str) -> Layout:
     root = compose(text, report)
     is_empty = root is None and not report.problems
     entries = () if root is None else read_entries(root, report, datetime.date.today())
-    listed = {id(entry.node): entry for entry in entries}
-    lines = Lines(text)
-    items = tuple(_items(root, lines, listed))
+    parsed = {id(entry.node): entry for entry in entries}
+    lines = TextLines(text)
+    items = tuple(_items(root, lines, parsed))
     return Layout(name, text, lines, root, items, parse_tracked(text, name), is_empty)
 
 
 def is_blank(text: str) -> bool:
-    """Whether nothing is in a file, comments apart."""
+    """Return whether a file has nothing but comments."""
     report = Report("")
     return compose(text, report) is None and not report.problems
 
 
-def _items(root: Node | None, lines: Lines, listed: dict[int, ParsedEntry]) -> Iterator[Item]:
+def _items(root: Node | None, lines: TextLines, parsed: dict[int, ParsedEntry]) -> Iterator[EntrySpan]:
     for platform, projects in root.pairs if isinstance(root, MapNode) else ():
         for project, entries in projects.pairs if isinstance(projects, MapNode) else ():
             for node in entries.items if isinstance(entries, ListNode) else ():
                 assert isinstance(entries, ListNode)
                 path: Node = node
-                said = None
+                below = None
                 if isinstance(node, MapNode) and node.pairs:
-                    path, said = node.pairs[0]
+                    path, below = node.pairs[0]
                 if isinstance(path, ScalarNode) and not isinstance(node, ListNode):
                     start, end = _own_lines(node, entries, lines)
-                    entry = listed.get(id(path))
-                    yield Item(platform.text, project.text, entries, node, path, said, start, end, entry)
+                    entry = parsed.get(id(path))
+                    yield EntrySpan(platform.text, project.text, entries, node, path, below, start, end, entry)
 
 
-def _own_lines(node: ScalarNode | MapNode, entries: ListNode, lines: Lines) -> tuple[int, int]:
+def _own_lines(node: ScalarNode | MapNode, entries: ListNode, lines: TextLines) -> tuple[int, int]:
     if entries.flow:
         return node.start, node.end
     dash = dash_column(entries, lines)
@@ -144,14 +141,14 @@ def _own_lines(node: ScalarNode | MapNode, entries: ListNode, lines: Lines) -> t
     return start, own_end(node.end, dash, lines)
 
 
-def dash_column(node: ListNode, lines: Lines) -> int:
+def dash_column(node: ListNode, lines: TextLines) -> int:
     """Indent of the dashes of a list that is written one item a line."""
     # not where the node begins, which may be an anchor behind its key
     line = lines.at(lines.start(node.items[0].start)) if node.items else ""
     return indent_of(line) if line.lstrip(" ").startswith("-") else node.column - 1
 
 
-def own_end(offset: int, column: int, lines: Lines) -> int:
+def own_end(offset: int, column: int, lines: TextLines) -> int:
     """End of the lines of what ends at *offset*: the comments right below that are indented deeper than *column*."""
     end = lines.end(max(offset - 1, 0))
     while end < len(lines.text) and is_comment(lines.at(end)) and indent_of(lines.at(end)) > column:
@@ -159,7 +156,7 @@ def own_end(offset: int, column: int, lines: Lines) -> int:
     return end
 
 
-def pair_end(key: ScalarNode, value: Node, lines: Lines) -> int:
+def pair_end(key: ScalarNode, value: Node, lines: TextLines) -> int:
     """End of the own lines of a key and its value, written by indentation."""
     return own_end(max(key.end, value.end), key.column - 1, lines)
 
@@ -172,7 +169,8 @@ def colon_end(key: ScalarNode, text: str) -> int | None:
     return position + 1 if text[position : position + 1] == ":" else None
 
 
-def _pair(node: Node | None, name: str) -> tuple[ScalarNode, Node] | None:
+def child(node: Node | None, name: str) -> tuple[ScalarNode, Node] | None:
+    """Return a key of a mapping, and its value."""
     pairs = node.pairs if isinstance(node, MapNode) else []
     return next(((key, value) for key, value in pairs if key.text == name), None)
 
@@ -182,10 +180,10 @@ def plain_of(node: Node) -> Any:
 
 
 def same_path(path: str) -> str:
-    """What the ways to write a path have in common: it is a folder of a Windows share."""
+    """Return what the ways to write a path have in common: it is a folder of a Windows share."""
     return path.replace("\\", "/").rstrip("/").casefold()
 
 
 def canonical(value: Any) -> str:
-    """Equal for values that are the same. Unlike `==`, it tells 1 from true."""
+    """Return a text that is equal for equal values. Unlike `==`, it tells 1 from true."""
     return json.dumps(value, sort_keys=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 from npc_lims.sources.tracked.schema import ENTRY_KEYS, KNOWN_KWARGS
 from npc_lims.sources.tracked.yaml_nodes import ListNode, MapNode, Node
-from npc_lims.track.entry_spans import Item, Layout, dash_column
+from npc_lims.track.entry_spans import EntrySpan, Layout, child, dash_column
 from npc_lims.utils.yaml_writer import render_yaml
 
 __all__ = [
@@ -107,15 +107,15 @@ def _indented(indent: int, lines: Iterable[str]) -> list[str]:
 # ------------------------------------------------------------------------------ neighbours
 
 
-def neighbours(layout: Layout, position: int, place: str) -> list[Item]:
+def neighbours(layout: Layout, position: int, group: str) -> list[EntrySpan]:
     """Other entries, the nearest first: of the same project before others, above before below."""
     above = [item for item in reversed(layout.items) if item.start < position]
     below = [item for item in layout.items if item.start > position]
     near = above + below
-    return [item for item in near if item.place == place] + [item for item in near if item.place != place]
+    return [item for item in near if item.group == group] + [item for item in near if item.group != group]
 
 
-def style_near(items: Sequence[Item], layout: Layout) -> Style:
+def style_near(items: Sequence[EntrySpan], layout: Layout) -> Style:
     """The style of the nearest entries, each of its traits of the nearest that shows it."""
     found: dict[str, int] = {}
     for item in items:
@@ -128,19 +128,20 @@ def style_near(items: Sequence[Item], layout: Layout) -> Style:
     return Style(**found)
 
 
-def _traits(item: Item, layout: Layout) -> Iterator[tuple[str, int]]:
-    project = layout.project(item.platform, item.project)
+def _traits(item: EntrySpan, layout: Layout) -> Iterator[tuple[str, int]]:
+    platform = layout.platform(item.platform)
+    project = child(platform and platform[1], item.project)
     assert project is not None
     dash = dash_column(item.list, layout.lines) + 1
     yield "dash", dash - project[0].column
     yield "path", item.path.column - dash
-    if isinstance(item.said, MapNode) and item.said.pairs and not item.said.flow:
-        yield "keys", item.said.pairs[0][0].column - item.path.column
-        yield from _traits_below(item.said, layout)
+    if isinstance(item.below, MapNode) and item.below.pairs and not item.below.flow:
+        yield "keys", item.below.pairs[0][0].column - item.path.column
+        yield from _traits_below(item.below, layout)
 
 
-def _traits_below(said: MapNode, layout: Layout) -> Iterator[tuple[str, int]]:
-    for key, value in said.pairs:
+def _traits_below(node: MapNode, layout: Layout) -> Iterator[tuple[str, int]]:
+    for key, value in node.pairs:
         if isinstance(value, MapNode) and value.pairs and not value.flow:
             yield "nested", value.pairs[0][0].column - key.column
             yield from _traits_below(value, layout)

@@ -21,39 +21,39 @@ from npc_lims.errors import NpcLimsError
 from npc_lims.sources.tracked.entries import ParsedEntry
 from npc_lims.sources.tracked.yaml_nodes import ListNode, MapNode, Node, ScalarNode
 from npc_lims.track.entry_keys import in_order
-from npc_lims.track.entry_spans import Item, Layout, colon_end, dash_column, own_end, pair_end
+from npc_lims.track.entry_spans import EntrySpan, Layout, colon_end, dash_column, own_end, pair_end
 from npc_lims.track.formatting import Style, inline, neighbours, style_near, written
 from npc_lims.track.splice import Splice, indent_of, is_comment
 
-__all__ = ["New", "project_of", "put_entries"]
+__all__ = ["NewEntry", "default_project", "put_entries"]
 
 _POINTS_UP = re.compile(r"\s*#[\s!]*\^")
 _RULE = re.compile(r"\s*#\W*")
 
 
 @dataclasses.dataclass(frozen=True)
-class New:
-    """An entry to be added: its session as the reader of the file has it, and its keys."""
+class NewEntry:
+    """An entry to be added, parsed, and its keys."""
 
     platform: str
     project: str
-    listed: ParsedEntry
+    entry: ParsedEntry
     keys: Mapping[str, Any]
 
     @property
-    def place(self) -> str:
+    def group(self) -> str:
         return f"{self.platform}/{self.project}"
 
 
-def project_of(layout: Layout, platform: str, subject: str) -> str:
-    """The project of a session that names none: its subject's, else the platform's most usual one."""
+def default_project(layout: Layout, platform: str, subject: str) -> str:
+    """Return the project of a session without one: its subject's, else the platform's most frequent one."""
     found = layout.platform(platform)
     projects = Counter({key.text: 0 for key, _ in found[1].pairs} if found and isinstance(found[1], MapNode) else {})
     own = set()
     for item in layout.items:
         if item.platform == platform:
             projects[item.project] += 1
-            if item.listed is not None and item.listed.subject == subject:
+            if item.entry is not None and item.entry.subject == subject:
                 own.add(item.project)
     if len(own) == 1:
         return own.pop()
@@ -76,12 +76,12 @@ class _Slot:
     when: tuple[str, str]
     before: int
     after: int
-    new: New | None = None
+    new: NewEntry | None = None
 
 
-def _place(slots: list[_Slot], new: New, empty: int) -> None:
+def _insert(slots: list[_Slot], new: NewEntry, empty: int) -> None:
     """Put a new entry into the order of its project; *empty* is where it goes if that has no entry."""
-    subject, when = new.listed.subject, _when(new.listed)
+    subject, when = new.entry.subject, _when(new.entry)
     own = [n for n, slot in enumerate(slots) if slot.subject == subject]
     dates = [slots[n].when for n in own]
     if len(own) > 1 and all(later > earlier for later, earlier in zip(dates, dates[1:])):
@@ -99,19 +99,19 @@ def _place(slots: list[_Slot], new: New, empty: int) -> None:
     slots.insert(n, _Slot(subject, when, at, at, new))
 
 
-def _when(listed: ParsedEntry) -> tuple[str, str]:
-    return listed.date, listed.time or ""
+def _when(entry: ParsedEntry) -> tuple[str, str]:
+    return entry.date, entry.time or ""
 
 
-def _slots(items: Iterable[Item], layout: Layout) -> list[_Slot]:
+def _slots(items: Iterable[EntrySpan], layout: Layout) -> list[_Slot]:
     return [
-        _Slot(item.listed.subject, _when(item.listed), item.start, _after(item, layout))
+        _Slot(item.entry.subject, _when(item.entry), item.start, _after(item, layout))
         for item in items
-        if item.listed is not None
+        if item.entry is not None
     ]
 
 
-def _after(item: Item, layout: Layout) -> int:
+def _after(item: EntrySpan, layout: Layout) -> int:
     """Where an entry is put in below another: after the comments that point up to it."""
     lines, end = layout.lines, item.end
     if item.list.flow or not _POINTS_UP.match(lines.at(end)):
@@ -125,16 +125,16 @@ def _after(item: Item, layout: Layout) -> int:
 # ----------------------------------------------------------------------------- in the text
 
 
-def put_entries(layout: Layout, new: Sequence[New]) -> Iterator[Splice]:
+def put_entries(layout: Layout, new: Sequence[NewEntry]) -> Iterator[Splice]:
     """The replacements that add entries, with their projects and platforms where these are not there."""
-    by_place: dict[str, dict[str, list[New]]] = {}
+    by_platform: dict[str, dict[str, list[NewEntry]]] = {}
     for entry in new:
-        by_place.setdefault(entry.platform, {}).setdefault(entry.project, []).append(entry)
-    for platform, projects in by_place.items():
+        by_platform.setdefault(entry.platform, {}).setdefault(entry.project, []).append(entry)
+    for platform, projects in by_platform.items():
         yield from _in_platform(layout, platform, projects)
 
 
-def _in_platform(layout: Layout, platform: str, projects: Mapping[str, Sequence[New]]) -> Iterator[Splice]:
+def _in_platform(layout: Layout, platform: str, projects: Mapping[str, Sequence[NewEntry]]) -> Iterator[Splice]:
     found = layout.platform(platform)
     pairs = found[1].pairs if found and isinstance(found[1], MapNode) else []
     there = {key.text: (key, value) for key, value in pairs}
@@ -144,7 +144,7 @@ def _in_platform(layout: Layout, platform: str, projects: Mapping[str, Sequence[
         if project not in there:
             slots: list[_Slot] = []
             for entry in entries:
-                _place(slots, entry, 0)
+                _insert(slots, entry, 0)
             near = neighbours(layout, len(layout.text), f"{platform}/{project}")
             style = style_near(near, layout)
             lines.append(f"{' ' * indent}{inline(project)}:")
@@ -180,12 +180,12 @@ def _project_indent(layout: Layout) -> int:
     return columns[-1] - 1 if columns else 2
 
 
-def _in_project(layout: Layout, key: ScalarNode, entries: Node, new: Sequence[New]) -> Iterator[Splice]:
+def _in_project(layout: Layout, key: ScalarNode, entries: Node, new: Sequence[NewEntry]) -> Iterator[Splice]:
     slots = _slots((item for item in layout.items if item.list is entries), layout)
     is_empty = not isinstance(entries, ListNode) or not entries.items
     end = pair_end(key, entries, layout.lines)
     for entry in new:
-        _place(slots, entry, end)
+        _insert(slots, entry, end)
     if is_empty:
         projects = layout.platform(new[0].platform)
         _refuse_brackets(projects and projects[1], f"{layout.name}: {new[0].platform}")
@@ -195,7 +195,7 @@ def _in_project(layout: Layout, key: ScalarNode, entries: Node, new: Sequence[Ne
         return
     for slot in slots:
         if slot.new is not None:
-            near = neighbours(layout, slot.before, slot.new.place)
+            near = neighbours(layout, slot.before, slot.new.group)
             style = style_near(near, layout)
             dash = key.column - 1 + style.dash
             if isinstance(entries, ListNode) and entries.items:
@@ -211,8 +211,8 @@ def _in_brackets(slots: Sequence[_Slot], layout: Layout) -> Iterator[Splice]:
         if slot.new is None:
             at, is_first = slot.after, False
             continue
-        keys = in_order(slot.new.keys, neighbours(layout, at, slot.new.place))
-        entry = inline({slot.new.listed.path: keys} if keys else slot.new.listed.path, in_brackets=True)
+        keys = in_order(slot.new.keys, neighbours(layout, at, slot.new.group))
+        entry = inline({slot.new.entry.path: keys} if keys else slot.new.entry.path, in_brackets=True)
         yield Splice(at, at, f"{entry}, " if is_first else f", {entry}")
 
 
@@ -223,8 +223,8 @@ def _open_brackets(key: ScalarNode, value: Node, layout: Layout) -> Iterator[Spl
         yield Splice(colon, value.end)
 
 
-def _entry_lines(new: New, style: Style, dash: int, near: Sequence[Item]) -> list[str]:
-    head = f"{' ' * dash}-{' ' * (style.path - 1)}{inline(new.listed.path)}"
+def _entry_lines(new: NewEntry, style: Style, dash: int, near: Sequence[EntrySpan]) -> list[str]:
+    head = f"{' ' * dash}-{' ' * (style.path - 1)}{inline(new.entry.path)}"
     if not new.keys:
         return [head]
     indent = " " * (dash + style.path + style.keys)

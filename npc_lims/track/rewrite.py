@@ -1,4 +1,4 @@
-"""From a text and what its entries are to say to the new text, parsed again and compared before anyone gets it."""
+"""Write changed entries into a text, and check the result: it is parsed again and compared with the plan."""
 
 from __future__ import annotations
 
@@ -9,28 +9,23 @@ from typing import Any
 
 from npc_lims.errors import NpcLimsError, TrackedFileError
 from npc_lims.track.entry_keys import drop_in_brackets, put_keys
-from npc_lims.track.entry_spans import Item, Layout, canonical, layout_of, same_path
-from npc_lims.track.insertion import New, put_entries
-from npc_lims.track.splice import Lines, Splice, splice
+from npc_lims.track.entry_spans import EntrySpan, Layout, canonical, layout_of, same_path
+from npc_lims.track.insertion import NewEntry, put_entries
+from npc_lims.track.splice import Splice, TextLines, splice
 
 __all__ = ["Plan", "Rewritten", "rewrite"]
 
 _BOM = "\ufeff"
 _Entry = tuple[str, str, str]
-"""Place, path and all that is said of an entry, to compare."""
+"""Group, path and keys of an entry, to compare."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """What is to be done.
-
-    Attributes:
-        keys: What entries are to say, by their number among the items of the layout; None: they are to go.
-        new: Entries to put in.
-    """
+    """New keys of entries by their number in the layout (None: remove the entry), and entries to add."""
 
     keys: Mapping[int, Mapping[str, Any] | None]
-    new: Sequence[New] = ()
+    new: Sequence[NewEntry] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +36,7 @@ class Rewritten:
 
 
 def rewrite(text: str, plan: Callable[[Layout], Plan], name: str) -> Rewritten:
-    """Do to *text* what *plan* makes of it.
+    """Return *text* changed as *plan* decides.
 
     Raises:
         TrackedFileError: The file holds errors in entries that the plan does not touch.
@@ -51,7 +46,7 @@ def rewrite(text: str, plan: Callable[[Layout], Plan], name: str) -> Rewritten:
     mark = text[: len(text) - len(body)]
     # a last line that is not ended is ended meanwhile, so that lines can come after it and go
     is_ended = not body or body[-1] in "\r\n"
-    before = layout_of(body if is_ended else body + Lines(body).break_at(len(body)), name)
+    before = layout_of(body if is_ended else body + TextLines(body).break_at(len(body)), name)
     if before.root is None and not before.is_empty:
         raise TrackedFileError(before.file.problems)
     todo = plan(before)
@@ -101,12 +96,12 @@ def _refuse_errors_elsewhere(layout: Layout, plan: Plan) -> None:
 
 def _check(before: Layout, plan: Plan, after: Layout) -> None:
     if after.errors():
-        listed = "; ".join(str(problem) for problem in after.errors())
-        raise NpcLimsError(f"nothing is written, since {before.name} would then hold errors: {listed}")
-    expected = [_said(item, plan.keys.get(n, item.keys)) for n, item in enumerate(before.items)]
-    found = [_said(item, item.keys) for item in after.items]
+        errors = "; ".join(map(str, after.errors()))
+        raise NpcLimsError(f"nothing is written, since {before.name} would then hold errors: {errors}")
+    expected = [_comparable(item, plan.keys.get(n, item.keys)) for n, item in enumerate(before.items)]
+    found = [_comparable(item, item.keys) for item in after.items]
     for new in plan.new:
-        entry = new.place, new.listed.path, canonical(new.keys)
+        entry = new.group, new.entry.path, canonical(new.keys)
         if entry in found:
             found.remove(entry)
         else:
@@ -118,5 +113,5 @@ def _check(before: Layout, plan: Plan, after: Layout) -> None:
         )
 
 
-def _said(item: Item, keys: Mapping[str, Any] | None) -> _Entry | None:
-    return None if keys is None else (item.place, item.path.text, canonical(keys))
+def _comparable(item: EntrySpan, keys: Mapping[str, Any] | None) -> _Entry | None:
+    return None if keys is None else (item.group, item.path.text, canonical(keys))

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from npc_lims.errors import NpcLimsError
 
-__all__ = ["Lines", "Splice", "indent_of", "is_comment", "splice"]
+__all__ = ["Splice", "TextLines", "indent_of", "is_comment", "splice"]
 
 # as YAML 1.2 counts them: a form feed or U+2028 ends no line
 _BREAK = re.compile(r"\r\n|\r|\n")
@@ -37,7 +37,7 @@ def splice(text: str, splices: Iterable[Splice]) -> str:
     return "".join([*pieces, text[position:]])
 
 
-class Lines:
+class TextLines:
     """Where the lines of a text begin and end, and with what line break."""
 
     def __init__(self, text: str) -> None:

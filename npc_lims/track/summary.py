@@ -13,11 +13,11 @@ from npc_lims.sources.tracked.yaml_nodes import shorten
 from npc_lims.track.entry_spans import Layout, canonical, same_path
 from npc_lims.track.formatting import inline
 
-__all__ = ["Touched", "new_warnings", "shifted_days", "shifted_ids", "touched"]
+__all__ = ["ChangedSession", "changed_sessions", "new_warnings", "shifted_days", "shifted_ids"]
 
 
 @dataclasses.dataclass(frozen=True)
-class Touched:
+class ChangedSession:
     """A session that was added, edited or removed.
 
     Attributes:
@@ -36,7 +36,7 @@ class Touched:
         return f"{self.session} {self.what}{fields}"
 
 
-def touched(before: Layout, after: Layout, paths: Iterable[str]) -> Iterator[Touched]:
+def changed_sessions(before: Layout, after: Layout, paths: Iterable[str]) -> Iterator[ChangedSession]:
     """What became of the sessions of *paths*, those that are the same left out."""
     old_ids, new_ids = _ids(before), _ids(after)
     for path in dict.fromkeys(map(same_path, paths)):
@@ -45,11 +45,11 @@ def touched(before: Layout, after: Layout, paths: Iterable[str]) -> Iterator[Tou
         if new and old:
             fields = tuple(_differences(was, now))
             if fields:
-                yield Touched(new_ids[path], "edited", new[0].path.line, fields)
+                yield ChangedSession(new_ids[path], "edited", new[0].path.line, fields)
         elif new:
-            yield Touched(new_ids[path], "added", new[0].path.line, _fields(now))
+            yield ChangedSession(new_ids[path], "added", new[0].path.line, _fields(now))
         elif old:
-            yield Touched(old_ids.get(path, old[0].path.text), "removed", old[0].path.line, _fields(was))
+            yield ChangedSession(old_ids.get(path, old[0].path.text), "removed", old[0].path.line, _fields(was))
 
 
 def _fields(flat: Mapping[str, Any]) -> tuple[str, ...]:
@@ -74,7 +74,7 @@ def _flat(keys: Mapping[str, Any]) -> dict[str, Any]:
     kwargs = keys.get("session_kwargs")
     kwargs = kwargs if isinstance(kwargs, Mapping) else {}
     flat = {name: value for name, value in keys.items() if not (name == "session_kwargs" and kwargs)}
-    # only a name that stands at both levels needs its level said
+    # a name that stands at both levels needs its level
     return {**flat, **{f"session_kwargs.{name}" if name in flat else name: value for name, value in kwargs.items()}}
 
 
@@ -99,7 +99,7 @@ def shifted_ids(before: Layout, after: Layout) -> list[str]:
 def shifted_days(before: Layout, after: Layout, paths: Iterable[str]) -> list[str]:
     """Sessions other than those of *paths* whose experiment_day is another now, subject by subject.
 
-    One that says no day has its place among the dates of its subject for a day.
+    One without a day is numbered by the dates of its subject.
     """
     changed = set(map(same_path, paths))
     was = {same_path(tracked.allen_path): tracked.experiment_day for tracked in before.file.sessions.values()}

@@ -506,7 +506,7 @@ def test_a_second_session_of_a_day() -> None:
 
 def test_what_changed_is_told() -> None:
     done = make_changes(FILE, [Add(D, values={"day": 3}), Edit(A, {"day": 2, "rig": "x"}), Remove(C)])
-    assert [str(touched) for touched in done.sessions] == [
+    assert [str(changed_sessions) for changed_sessions in done.sessions] == [
         "626791_2022-08-18 added: day 3",
         "626791_2022-08-15 edited: day 1 -> 2; rig nothing -> x",
         "626791_2022-08-17 removed: day 3; rig NP3",

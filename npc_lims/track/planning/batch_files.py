@@ -16,6 +16,7 @@ from npc_lims.model.session_id import day_of, parse_session_id
 from npc_lims.sources.tracked.schema import ENTRY_KEYS, KNOWN_KWARGS, PLATFORMS, SessionKwargs, TrackedEntry
 from npc_lims.track.entry_spans import same_path
 from npc_lims.track.planning.cells import parse_probes
+from npc_lims.track.planning.input_files import decode_utf8, read_limited
 
 __all__ = ["CONFIG", "Upload", "Uploads", "read_batches"]
 
@@ -43,7 +44,7 @@ _OPTIONS = re.compile(r"\s+--?[A-Za-z]")
 
 # `folder` repeats the path; `idx` is part of a session's id, which an import never changes
 _IGNORED = frozenset({"folder", "idx"})
-_PLACE = frozenset({"project", "session_type"})
+_GROUP = frozenset({"project", "session_type"})
 _LETTERS = frozenset(name for name in KNOWN_KWARGS if "probe_letters" in name)
 
 
@@ -53,9 +54,8 @@ class Upload:
 
     Attributes:
         session: Subject and date, as `626791_2022-08-15`.
-        path: As an entry of the tracked file names it: with slashes, whichever the batch file has.
-        config: What its `session_config.json` says, by the names that entries and their `session_kwargs` have,
-            and `project`.
+        path: With slashes, whichever the batch file has.
+        config: Values of its `session_config.json` by the keys of entries and of `session_kwargs`, and `project`.
         platform: Of its entry.
         file: The batch file, and `line` the line of it.
     """
@@ -70,14 +70,15 @@ class Upload:
 
 @dataclasses.dataclass(frozen=True)
 class Uploads:
-    """All uploads of some batch files, each path once, and what was stepped over."""
+    """All uploads of some batch files, each path once, and the problems in the files."""
 
     uploads: tuple[Upload, ...]
     problems: tuple[Problem, ...]
 
 
 def read_batches(files: Iterable[Path]) -> Uploads:
-    """
+    """Return the uploads of batch files.
+
     Raises:
         SourceError: A file cannot be read, or is no text.
     """
@@ -101,22 +102,7 @@ def read_batches(files: Iterable[Path]) -> Uploads:
 
 
 def _read(file: Path) -> str:
-    try:
-        with file.open("rb") as stream:
-            content = stream.read(MAX_BYTES + 1)
-    except FileNotFoundError:
-        raise SourceError("batch", f"there is no file {file}: give the path of a batch file") from None
-    except OSError as error:
-        hint = "it is a folder" if file.is_dir() else str(error.strerror or error)
-        raise SourceError("batch", f"{file} cannot be read: {hint}") from error
-    if len(content) > MAX_BYTES:
-        raise SourceError("batch", f"{file.name} has more than {MAX_BYTES} bytes: it is no batch file")
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        found = f"byte 0x{content[error.start]:02x} in line {line}"
-        raise SourceError("batch", f"{file.name} is not UTF-8 ({found}): save it as UTF-8") from None
+    text = decode_utf8(read_limited(file, "batch", MAX_BYTES), file.name, "batch", "UTF-8")
     if "\0" in text:
         raise SourceError("batch", f"{file.name} is no text in UTF-8: save it as UTF-8")
     return text
@@ -129,13 +115,13 @@ def _paths(text: str, name: str, problems: list[Problem]) -> Iterable[tuple[int,
         problems.append(Problem(name, number, 0, severity, message))
 
     for number, line in enumerate(text.splitlines(), start=1):
-        for said in filter(None, map(str.strip, _ONE_COMMAND.findall(line))):
-            if _COMMENT.match(said):
+        for part in filter(None, map(str.strip, _ONE_COMMAND.findall(line))):
+            if _COMMENT.match(part):
                 # to the end of the line, whatever it joins
                 break
-            command = _COMMAND.fullmatch(said)
+            command = _COMMAND.fullmatch(part)
             if command is None:
-                report("warning", f"no upload_dr_ecephys command: {said[:80]!r} is passed over")
+                report("warning", f"no upload_dr_ecephys command: {part[:80]!r} is skipped")
                 continue
             path, others = _path(command["rest"] or "")
             if not path:
@@ -174,14 +160,14 @@ def _upload(path: str, name: str, line: int, problems: list[Problem], unreachabl
         report("error", f"no subject and date in {path!r}; skipped: a path holds <subject>_<YYYYMMDD>")
         return None
     if "surface_channels" in path.rsplit("/", 1)[-1]:
-        report("warning", f"{session}: a recording of surface channels is no session of its own; passed over")
+        report("warning", f"{session}: a recording of surface channels is no session of its own; skipped")
         return None
     values = _config(Path(path), problems, unreachable)
     return Upload(session, path, values, values.pop("session_type", "ephys"), name, line)
 
 
 def _config(folder: Path, problems: list[Problem], unreachable: list[str]) -> dict[str, Any]:
-    """What the folder's config says, by name."""
+    """Return the values of the folder's config."""
     file = folder / CONFIG
 
     def report(severity: Severity, message: str, line: int = 0, column: int = 0) -> None:
@@ -192,35 +178,35 @@ def _config(folder: Path, problems: list[Problem], unreachable: list[str]) -> di
             unreachable.append(folder.as_posix())
             return {}
         with file.open("rb") as stream:
-            said = json.loads(stream.read(MAX_BYTES).decode("utf-8-sig"))
+            values = json.loads(stream.read(MAX_BYTES).decode("utf-8-sig"))
     except FileNotFoundError:
         return {}
     except OSError as error:
-        report("error", f"cannot be read ({error.strerror or error}); passed over")
+        report("error", f"cannot be read ({error.strerror or error}); skipped")
         return {}
     except json.JSONDecodeError as error:
-        report("error", f"is broken JSON ({error.msg}); passed over: correct it", error.lineno, error.colno)
+        report("error", f"is broken JSON ({error.msg}); skipped: correct it", error.lineno, error.colno)
         return {}
     except (RecursionError, ValueError):  # of the encoding, or of a number with thousands of digits
-        report("error", "is no JSON in UTF-8; passed over: correct it")
+        report("error", "is no JSON in UTF-8; skipped: correct it")
         return {}
-    if not isinstance(said, dict):
-        report("error", f"holds {type(said).__name__}, not an object of names and values; passed over")
+    if not isinstance(values, dict):
+        report("error", f"holds {type(values).__name__}, not an object of names and values; skipped")
         return {}
-    return _known(said, report)
+    return _known(values, report)
 
 
-def _known(said: dict[str, Any], report: Callable[[Severity, str], None]) -> dict[str, Any]:
-    """The values that an entry may hold; others are reported. What is null or empty says nothing."""
-    nested = said.pop("session_kwargs", None) or {}
+def _known(config: dict[str, Any], report: Callable[[Severity, str], None]) -> dict[str, Any]:
+    """The values that an entry may hold; others are reported. Null and empty ones count as absent."""
+    nested = config.pop("session_kwargs", None) or {}
     if not isinstance(nested, dict):
         report("error", f"session_kwargs is {nested!r}, not an object of names and values; left out")
         nested = {}
     values: dict[str, Any] = {}
-    for name, value in {**said, **nested}.items():
+    for name, value in {**config, **nested}.items():
         if value is None or value == "" or name in _IGNORED:
             continue
-        if name not in _PLACE and name not in ENTRY_KEYS and name not in KNOWN_KWARGS:
+        if name not in _GROUP and name not in ENTRY_KEYS and name not in KNOWN_KWARGS:
             report("warning", f"{name!r} is no key of an entry; left out")
             continue
         try:
@@ -231,11 +217,12 @@ def _known(said: dict[str, Any], report: Callable[[Severity, str], None]) -> dic
 
 
 def _checked(name: str, value: Any) -> Any:
-    """
+    """Return a value as entries have it.
+
     Raises:
-        ValueError: An entry cannot say this (pydantic.ValidationError is one).
+        ValueError: An entry cannot have it (pydantic.ValidationError is one).
     """
-    if name in _PLACE:
+    if name in _GROUP:
         if not isinstance(value, str) or (name == "session_type" and value not in PLATFORMS):
             raise ValueError
         return value

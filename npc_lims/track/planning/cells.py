@@ -14,7 +14,10 @@ from npc_lims.sources.training.cells import EXCEL_ERRORS, clean, parse_start
 
 __all__ = [
     "PROBES",
-    "is_written",
+    "is_filled",
+    "is_naive",
+    "is_opto",
+    "is_production",
     "parse_day",
     "parse_days",
     "parse_depth",
@@ -24,9 +27,6 @@ __all__ = [
     "parse_subject",
     "parse_surface",
     "parse_text",
-    "says_naive",
-    "says_opto",
-    "says_production",
 ]
 
 PROBES = "ABCDEF"
@@ -282,26 +282,26 @@ def parse_experiment(value: Any) -> str | None:
     return text
 
 
-def says_naive(exp_type: str) -> bool:
+def is_naive(exp_type: str) -> bool:
     """
-    >>> says_naive("context-naive"), says_naive("not naive")
+    >>> is_naive("context-naive"), is_naive("not naive")
     (True, False)
     """
     return bool(_says(_NAIVE, exp_type))
 
 
-def says_opto(exp_type: str) -> bool:
+def is_opto(exp_type: str) -> bool:
     """
-    >>> says_opto("Opto inactivation"), says_opto("prod, optotagging"), says_opto("no opto")
+    >>> is_opto("Opto inactivation"), is_opto("prod, optotagging"), is_opto("no opto")
     (True, False, False)
     """
     return bool(_says(_OPTO, exp_type))
 
 
-def says_production(exp_type: str) -> bool | None:
+def is_production(exp_type: str) -> bool | None:
     """None where neither is said: perturbations and the like may be either.
 
-    >>> says_production("prod"), says_production("Task 2 pilot"), says_production("muscimol")
+    >>> is_production("prod"), is_production("Task 2 pilot"), is_production("muscimol")
     (True, False, None)
     """
     # the name of a project, pilot though it was
@@ -319,7 +319,7 @@ def _says(word: re.Pattern[str], text: str) -> bool | None:
     return any(said) if said else None
 
 
-def is_written(value: Any) -> bool:
+def is_filled(value: Any) -> bool:
     """Whether a cell names something: a place in the brain, say, rather than a dash."""
     text = parse_text(value)
     folded = " ".join((text or "").casefold().split()).rstrip(".!")

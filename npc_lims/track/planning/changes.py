@@ -1,6 +1,6 @@
-"""From what the lab planned and uploaded to changes of the tracked file: pure, and the same again on a newer file.
+"""Changes of the tracked file from what the lab planned and uploaded, and the report of them. Pure.
 
-For each field the workbook wins over `session_config.json`, which wins over what the file has. Fields that
+For each field the workbook takes precedence over `session_config.json`, and that over the file. Fields that
 neither names stay as they are.
 """
 
@@ -16,12 +16,13 @@ from npc_lims.errors import TrackedFileError
 from npc_lims.model.record import Tracked
 from npc_lims.model.session_id import day_of
 from npc_lims.sources.tracked.parser import TrackedFile, parse_tracked
-from npc_lims.state.diff import one_line
-from npc_lims.track.edits import Add, Edit
+from npc_lims.state.diff import SessionChange, one_line
+from npc_lims.state.diff_format import Chapter, Group
+from npc_lims.track.edits import Add, Edit, EditResult
 from npc_lims.track.entry_spans import same_path
 from npc_lims.track.planning.join import PROBES_TO_SKIP, SURFACE_TO_SKIP, PlannedSession
 
-__all__ = ["Conflict", "ImportPlan", "Skipped", "plan_import", "show_value"]
+__all__ = ["Conflict", "ImportPlan", "Skipped", "import_chapter", "plan_import", "show_value"]
 
 _LETTERS = frozenset({PROBES_TO_SKIP, SURFACE_TO_SKIP, "probe_letters_with_surface_channel_recording"})
 _DEFAULTS = {
@@ -43,16 +44,11 @@ _CONFIG = "session_config.json"
 
 @dataclasses.dataclass(frozen=True)
 class Conflict:
-    """Sources that say different things of one field.
-
-    Attributes:
-        said: What each says, the one that wins first.
-        taken: What the entry says after the import.
-    """
+    """Sources with different values of one field: *values* by source in order of precedence, and the value taken."""
 
     session: str
     field: str
-    said: tuple[tuple[str, Any], ...]
+    values: tuple[tuple[str, Any], ...]
     taken: Any
     remedy: str = ""
 
@@ -61,9 +57,9 @@ class Conflict:
 
     @property
     def gist(self) -> str:
-        """All but the session."""
-        said = ", ".join(f"{source} {show_value(value)}" for source, value in self.said)
-        return f"{self.field}: {said}: {show_value(self.taken)} is taken{self.remedy}"
+        """The message without the session."""
+        values = ", ".join(f"{source} {show_value(value)}" for source, value in self.values)
+        return f"{self.field}: {values}: {show_value(self.taken)} is taken{self.remedy}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,9 +98,10 @@ def plan_import(
     file: str = "tracked_sessions.yaml",
     today: datetime.date | None = None,
 ) -> ImportPlan:
-    """
+    """Return the changes that import *sessions* into a tracked file.
+
     Args:
-        project: Where new entries go, whatever workbook and configs say.
+        project: Of new entries, whatever workbook and configs have.
         file: Name of the tracked file, as problems are to show it.
         today: The present day, after which no session can be; taken from the clock if not given.
 
@@ -186,18 +183,18 @@ class _Planning:
 
     def _edit(self, planned: PlannedSession, session: str, entry: Tracked) -> None:
         present = _present(entry)
-        wanted: dict[str, Any] = {}
-        unwanted: list[str] = []
+        to_set: dict[str, Any] = {}
+        to_unset: list[str] = []
         for name, value in self._fields(planned, present, session):
             if _meaning(name, present.get(name)) == _meaning(name, value):
                 continue
             if _is_default(name, value):
-                unwanted.append(name)
+                to_unset.append(name)
             else:
-                wanted[name] = value
-        self._compare_places(planned, session, entry)
-        if wanted or unwanted:
-            self.changes.append(Edit(session, set=wanted, unset=tuple(unwanted)))
+                to_set[name] = value
+        self._compare_position(planned, session, entry)
+        if to_set or to_unset:
+            self.changes.append(Edit(session, set=to_set, unset=tuple(to_unset)))
         else:
             self.unchanged.append(session)
 
@@ -212,36 +209,36 @@ class _Planning:
             if name == "project":
                 continue
             sources = (("workbook", workbook), (_CONFIG, planned.config), ("tracked", present))
-            said = tuple((source, values[name]) for source, values in sources if name in values)
-            if any(_meaning(name, value) != _meaning(name, said[0][1]) for _, value in said):
-                self.conflicts.append(Conflict(session, name, said, said[0][1]))
-            yield name, said[0][1]
+            found = tuple((source, values[name]) for source, values in sources if name in values)
+            if any(_meaning(name, value) != _meaning(name, found[0][1]) for _, value in found):
+                self.conflicts.append(Conflict(session, name, found, found[0][1]))
+            yield name, found[0][1]
 
-    def _compare_places(self, planned: PlannedSession, session: str, entry: Tracked) -> None:
+    def _compare_position(self, planned: PlannedSession, session: str, entry: Tracked) -> None:
         """Where an entry stands and what its path is are no fields: a difference is listed, and the entry stays."""
         remedy = ", since an import moves no entry: correct what is wrong by hand"
         if planned.paths and same_path(entry.allen_path) not in {same_path(path) for path in planned.paths}:
-            said = (("upload", planned.paths[0]), ("tracked", entry.allen_path))
-            self.conflicts.append(Conflict(session, "path", said, entry.allen_path, remedy))
+            paths = (("upload", planned.paths[0]), ("tracked", entry.allen_path))
+            self.conflicts.append(Conflict(session, "path", paths, entry.allen_path, remedy))
         sources = (("--project", self.project), *_projects(planned))
         for source, name in sources:
             if name and self.projects.get(_letters_of(name), name) != entry.project:
-                said = ((source, name), ("tracked", entry.project))
-                self.conflicts.append(Conflict(session, "project", said, entry.project, remedy))
+                projects = ((source, name), ("tracked", entry.project))
+                self.conflicts.append(Conflict(session, "project", projects, entry.project, remedy))
                 break
 
     def _project(self, planned: PlannedSession, path: str) -> str:
         if self.project:
             return self.projects.get(_letters_of(self.project), self.project)
-        said = _projects(planned)
-        names = {source: self.projects.get(_letters_of(name)) for source, name in said}
-        for source, name in said:
+        given = _projects(planned)
+        names = {source: self.projects.get(_letters_of(name)) for source, name in given}
+        for source, name in given:
             found = names[source]
             if found is None:
                 known = ", ".join(sorted(set(self.projects.values())))
                 raise _Skip(f"{source} gives the project {name!r}, which is none of {known}: give --project")
             if len(set(names.values())) > 1:
-                self.conflicts.append(Conflict(planned.id, "project", tuple(said), found))
+                self.conflicts.append(Conflict(planned.id, "project", tuple(given), found))
             return found
         # the lab keeps the sessions of a project together
         beside = self.folders.get(_folder(path), set())
@@ -257,8 +254,8 @@ def _projects(planned: PlannedSession) -> list[tuple[str, str]]:
 
 def _present(entry: Tracked) -> dict[str, Any]:
     """What an entry says, by name."""
-    said = entry.model_dump(include={"day", "ephys_day", "perturbation_day", "insertion_day", "notes", "issues"})
-    present = {name: value for name, value in said.items() if value not in (None, "", [])}
+    values = entry.model_dump(include={"day", "ephys_day", "perturbation_day", "insertion_day", "notes", "issues"})
+    present = {name: value for name, value in values.items() if value not in (None, "", [])}
     if "day" in present:
         # the older name of the same number
         present.setdefault("ephys_day", present["day"])
@@ -266,7 +263,7 @@ def _present(entry: Tracked) -> dict[str, Any]:
 
 
 def _meaning(name: str, value: Any) -> Any:
-    """What a value says, however it is written."""
+    """Return a value in the one form that equal values share."""
     if name in _LETTERS:
         return "".join(sorted({letter for part in value or () for letter in part}))
     return _DEFAULTS.get(name) if value is None else value
@@ -294,3 +291,31 @@ def show_value(value: Any) -> str:
     if isinstance(value, list):
         return "[" + ", ".join(map(show_value, value)) + "]"
     return "none" if value in (None, "") else one_line(str(value))
+
+
+# ---------------------------------------------------------------------------------- report
+
+
+def import_chapter(plan: ImportPlan, changed: EditResult, title: str) -> Chapter:
+    """Return the report of an import, for the terminal and for the pull request; *changed* is the result of *plan*."""
+    added, edited = (
+        [
+            SessionChange(one.session, one.fields or ("nothing but its path",))
+            for one in changed.sessions
+            if one.what == what
+        ]
+        for what in ("added", "edited")
+    )
+    groups = (
+        _group("added", added),
+        _group("edited", edited),
+        _group("conflicts", [SessionChange(conflict.session, (conflict.gist,)) for conflict in plan.conflicts]),
+        _group("skipped", [SessionChange(skip.session, (f"{skip.reason} ({skip.where})",)) for skip in plan.skipped]),
+    )
+    unchanged = _group("unchanged", [SessionChange(session, ()) for session in plan.unchanged])
+    summary = ", ".join(group.title for group in (*groups, unchanged) if group.changes) or "no sessions"
+    return Chapter(title, summary, changed.notes, tuple(group for group in groups if group.changes))
+
+
+def _group(name: str, changes: list[SessionChange]) -> Group:
+    return Group(f"{len(changes)} {name.rstrip('s') if len(changes) == 1 else name}", changes)

@@ -1,4 +1,4 @@
-"""Where the workbook's sessions and the uploads meet: what both say of each session, by the names that entries have."""
+"""Sessions of the planning workbook joined with their uploads, with values by the keys of entries."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 
 from npc_lims.errors import Problem
 from npc_lims.track.planning.batch_files import Upload
-from npc_lims.track.planning.cells import PROBES, says_naive, says_opto, says_production
-from npc_lims.track.planning.workbook import Mouse, PlanningWorkbook, SessionRow
+from npc_lims.track.planning.cells import PROBES, is_naive, is_opto, is_production
+from npc_lims.track.planning.workbook import MouseRow, PlanningWorkbook, SessionRow
 
 __all__ = ["PROBES_TO_SKIP", "SURFACE_TO_SKIP", "PlannedSession", "join_plans"]
 
@@ -20,17 +20,17 @@ SURFACE_TO_SKIP = "surface_recording_probe_letters_to_skip"
 
 @dataclasses.dataclass(frozen=True)
 class PlannedSession:
-    """What is known of one session before the tracked file is looked at.
+    """One session as planned and uploaded.
 
     Attributes:
         id: Subject and date, as `626791_2022-08-15`.
         paths: Of its uploads; none for a session that only the workbook has.
         platform: Of its entry.
-        workbook: What the workbook says, by name; probe letters may be empty, which says that none are skipped.
-        config: What `session_config.json` says, by name.
-        surface_at_least: Probes without a surface recording, where the workbook says no more than that
-            there was one: others may lack it too.
-        where: Where it was found: sheet and row, or file and line of the upload.
+        workbook: Values of the workbook; probe letters may be empty: none are skipped.
+        config: Values of `session_config.json`.
+        surface_at_least: Probes without a surface recording, if the workbook only has that there was one: others
+            may lack it too.
+        where: Sheet and row, or file and line of the upload.
     """
 
     id: str
@@ -45,7 +45,7 @@ class PlannedSession:
 def join_plans(
     workbook: PlanningWorkbook, uploads: Iterable[Upload]
 ) -> tuple[tuple[PlannedSession, ...], tuple[Problem, ...]]:
-    """Every session that has a row or an upload, by date, and where two rows contradict each other."""
+    """Return every session that has a row or an upload, by date, and the problems, such as contradicting rows."""
     problems: list[Problem] = []
     rows: dict[str, SessionRow] = {}
     for row in workbook.sessions:
@@ -54,7 +54,7 @@ def join_plans(
     uploaded: dict[str, list[Upload]] = {}
     for upload in uploads:
         uploaded.setdefault(upload.session, []).append(upload)
-    mice: dict[str, list[Mouse]] = {}
+    mice: dict[str, list[MouseRow]] = {}
     for mouse in workbook.mice:
         mice.setdefault(mouse.subject, []).append(mouse)
     sessions = [
@@ -65,7 +65,7 @@ def join_plans(
 
 
 def _merged(session: str, first: SessionRow, second: SessionRow, problems: list[Problem]) -> SessionRow:
-    """Two rows of a session: each adds what the other does not say."""
+    """Merge two rows of a session: each adds what the other lacks."""
     added: dict[str, Any] = {}
     for name in ("recorded", "is_deep", "is_injection", "surface"):
         ours, theirs = getattr(first, name), getattr(second, name)
@@ -82,20 +82,20 @@ def _planned(
     session: str,
     row: SessionRow | None,
     uploads: list[Upload],
-    mice: Mapping[str, list[Mouse]],
+    mice: Mapping[str, list[MouseRow]],
     problems: list[Problem],
 ) -> PlannedSession:
     subject, date = session.split("_")
-    place = (row.where.sheet, row.where.row) if row else (uploads[0].file, uploads[0].line)
+    source = (row.where.sheet, row.where.row) if row else (uploads[0].file, uploads[0].line)
     of_subject = mice.get(subject, [])
-    said = _said_by_mouse(of_subject, datetime.date.fromisoformat(date))
-    if mice and "ephys_day" not in said and all(mouse.days is not None for mouse in of_subject):
+    values = _values_of_mice(of_subject, datetime.date.fromisoformat(date))
+    if mice and "ephys_day" not in values and all(mouse.days is not None for mouse in of_subject):
         message = f"{session} is none of the days recorded in by_mouse, which so does not say its ephys_day"
-        problems.append(Problem(*place, 0, "warning", message))
+        problems.append(Problem(*source, 0, "warning", message))
     if row:
-        said.update(_said_by_row(row))
+        values.update(_values_of_row(row))
     else:
-        problems.append(Problem(*place, 0, "warning", f"{session} has no row in a sheet by_session_*"))
+        problems.append(Problem(*source, 0, "warning", f"{session} has no row in a sheet by_session_*"))
     at_least = ""
     if row and row.surface is True and row.recorded is not None:
         at_least = _others(row.recorded)
@@ -106,49 +106,49 @@ def _planned(
         session,
         tuple(upload.path for upload in uploads),
         uploads[0].platform if uploads else "ephys",
-        said,
+        values,
         config,
         at_least,
         f"{row.where}" if row else f"{uploads[0].file} line {uploads[0].line}",
     )
 
 
-def _said_by_mouse(rows: list[Mouse], date: datetime.date) -> dict[str, Any]:
-    said: dict[str, Any] = {}
+def _values_of_mice(rows: list[MouseRow], date: datetime.date) -> dict[str, Any]:
+    values: dict[str, Any] = {}
     days = sorted({day for mouse in rows for day in mouse.days or ()})
     # one day that cannot be read leaves the place of every other in doubt
     if date in days and all(mouse.days is not None for mouse in rows):
-        said["ephys_day"] = days.index(date) + 1
+        values["ephys_day"] = days.index(date) + 1
     mouse = next((mouse for mouse in rows if mouse.days and date in mouse.days), rows[0] if rows else None)
     if mouse is None:
-        return said
+        return values
     if mouse.project:
-        said["project"] = mouse.project
+        values["project"] = mouse.project
     if mouse.exp_type:
-        production = says_production(mouse.exp_type)
+        production = is_production(mouse.exp_type)
         if production is not None:
-            said["is_production"] = production
-        said["is_context_naive"] = says_naive(mouse.exp_type)
-    is_opto = says_opto(f"{mouse.exp_type or ''} {mouse.project or ''}")
-    if mouse.exp_type or is_opto:
-        said["is_opto_perturbation"] = is_opto
-    return said
+            values["is_production"] = production
+        values["is_context_naive"] = is_naive(mouse.exp_type)
+    opto = is_opto(f"{mouse.exp_type or ''} {mouse.project or ''}")
+    if mouse.exp_type or opto:
+        values["is_opto_perturbation"] = opto
+    return values
 
 
-def _said_by_row(row: SessionRow) -> dict[str, Any]:
-    said: dict[str, Any] = {}
+def _values_of_row(row: SessionRow) -> dict[str, Any]:
+    values: dict[str, Any] = {}
     if row.recorded is not None:
-        said[PROBES_TO_SKIP] = _others(row.recorded)
+        values[PROBES_TO_SKIP] = _others(row.recorded)
     if row.surface is False:
         # nothing was recorded, so there is nothing to skip
-        said[SURFACE_TO_SKIP] = ""
+        values[SURFACE_TO_SKIP] = ""
     elif isinstance(row.surface, frozenset):
-        said[SURFACE_TO_SKIP] = _others(row.surface)
+        values[SURFACE_TO_SKIP] = _others(row.surface)
     if row.is_deep is not None:
-        said["is_deep_insertion"] = row.is_deep
+        values["is_deep_insertion"] = row.is_deep
     if row.is_injection is not None:
-        said["is_injection_perturbation"] = row.is_injection
-    return said
+        values["is_injection_perturbation"] = row.is_injection
+    return values
 
 
 def _others(letters: frozenset[str]) -> str:

@@ -1,7 +1,7 @@
 """The ephys tracking workbook, in which the lab plans its sessions: read from .xlsx, or from a sheet exported as .csv.
 
-Forgiving, as with all that people type: what cannot be read is reported with sheet and row, and costs
-nothing beside it. What cannot be opened at all is a `SourceError`.
+A cell that cannot be read is reported with sheet and row, and costs nothing beside it. A file that cannot be opened
+is a `SourceError`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from npc_lims.sources.training.cells import is_blank, slug
 from npc_lims.sources.training.xlsx import MAX_FILE_SIZE, MAX_ROWS, PartError, Row, Sheet, open_xlsx
 from npc_lims.track.planning.cells import (
     PROBES,
-    is_written,
+    is_filled,
     parse_day,
     parse_days,
     parse_depth,
@@ -31,8 +31,9 @@ from npc_lims.track.planning.cells import (
     parse_surface,
     parse_text,
 )
+from npc_lims.track.planning.input_files import decode_utf8, read_limited
 
-__all__ = ["Mouse", "PlanningWorkbook", "SessionRow", "Where", "read_planning_workbooks"]
+__all__ = ["MouseRow", "PlanningWorkbook", "RowPosition", "SessionRow", "read_planning_workbooks"]
 
 DEEP_UM = 3800
 """Micrometres: a probe inserted further is deep."""
@@ -56,7 +57,7 @@ T = TypeVar("T")
 
 
 @dataclasses.dataclass(frozen=True)
-class Mouse:
+class MouseRow:
     """A row of `by_mouse`.
 
     Attributes:
@@ -70,7 +71,7 @@ class Mouse:
 
 
 @dataclasses.dataclass(frozen=True)
-class Where:
+class RowPosition:
     """A row of a sheet, which is `workbook.xlsx[sheet]` or an exported file."""
 
     sheet: str
@@ -82,7 +83,7 @@ class Where:
 
 @dataclasses.dataclass(frozen=True)
 class SessionRow:
-    """A row of a sheet `by_session_*`; None wherever it does not say.
+    """A row of a sheet `by_session_*`; None where a cell is empty or missing.
 
     Attributes:
         recorded: Letters of the probes that were recorded.
@@ -97,7 +98,7 @@ class SessionRow:
     is_deep: bool | None
     is_injection: bool | None
     surface: frozenset[str] | bool | None
-    where: Where
+    where: RowPosition
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,20 +109,21 @@ class PlanningWorkbook:
         problems: Those that are errors cost a row or a field of it.
     """
 
-    mice: tuple[Mouse, ...]
+    mice: tuple[MouseRow, ...]
     sessions: tuple[SessionRow, ...]
     problems: tuple[Problem, ...]
 
 
 def read_planning_workbooks(paths: Iterable[Path], today: datetime.date) -> PlanningWorkbook:
-    """
+    """Read one workbook, or sheets exported from it.
+
     Raises:
         SourceError: A file cannot be read, is of another kind, or has no sheet of a tracking workbook.
     """
-    parsing = _Parsing(today)
+    parsing = _PlanningParser(today)
     paths = list(paths)
     for path in paths:
-        content = _read(path)
+        content = read_limited(path, "workbook", MAX_FILE_SIZE)
         if path.suffix.lower() in (".xlsx", ".xlsm"):
             parsing.workbook(content, path.name)
         elif path.suffix.lower() == ".csv":
@@ -138,22 +140,8 @@ def _failure(name: str, reason: str) -> SourceError:
     return SourceError("workbook", f"{name} {reason}")
 
 
-def _read(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            content = file.read(MAX_FILE_SIZE + 1)
-    except FileNotFoundError:
-        raise SourceError("workbook", f"there is no file {path}: give the path of the workbook") from None
-    except OSError as error:
-        hint = "it is a folder" if path.is_dir() else f"{error.strerror or error}; close it if it is open in Excel"
-        raise SourceError("workbook", f"{path} cannot be read: {hint}") from error
-    if len(content) > MAX_FILE_SIZE:
-        raise _failure(path.name, f"has more than the {MAX_FILE_SIZE} bytes of any real workbook; it was not read")
-    return content
-
-
-class _Columns:
-    """Where each column is, whatever the case, spaces and units of its name."""
+class _PlanningColumns:
+    """Indexes of columns by name, whatever its case, spaces and units."""
 
     def __init__(self, cells: Mapping[int, Any]) -> None:
         self.index: dict[str, int] = {}
@@ -176,12 +164,12 @@ class _Columns:
         return [shown for shown, names in _REQUIRED[kind].items() if self.find(names) is None]
 
 
-class _Parsing:
+class _PlanningParser:
     """What has been gathered so far, of however many files."""
 
     def __init__(self, today: datetime.date) -> None:
         self.today = today
-        self.mice: list[Mouse] = []
+        self.mice: list[MouseRow] = []
         self.sessions: list[SessionRow] = []
         self.problems: list[Problem] = []
         self.kinds: set[str] = set()
@@ -203,7 +191,7 @@ class _Parsing:
         if kind is None:
             return
         if sheet.is_hidden:
-            message = "sheet is hidden, and so passed over: show it in Excel if it counts, or else delete it"
+            message = "sheet is hidden, and so skipped: show it in Excel if it counts, or else delete it"
             self.report(name, 0, message, "warning")
             return
         try:
@@ -220,7 +208,7 @@ class _Parsing:
         self._rows(name, kind, header, rows, epoch)
 
     def exported(self, content: bytes, name: str) -> None:
-        rows = self._limited(name, _csv_rows(_decode(content, name), name))
+        rows = self._limited(name, _csv_rows(decode_utf8(content, name, "workbook", "'CSV UTF-8'"), name))
         kinds = [kind for kind in (BY_MOUSE, BY_SESSION) if _header(rows, kind)]
         if not kinds:
             found = _shown(rows[0][1]) if rows else "nothing"
@@ -235,7 +223,7 @@ class _Parsing:
 
     def _rows(self, name: str, kind: str, header: Row, rows: Iterable[Row], epoch: datetime.datetime) -> None:
         self.kinds.add(kind)
-        columns = _Columns(header[1])
+        columns = _PlanningColumns(header[1])
         for twice in columns.twice:
             self.report(name, header[0], f"column {twice!r} is there twice: the first counts", "warning")
         for line, cells in rows:
@@ -256,7 +244,7 @@ class _Parsing:
             return
         week_of = row.read(("week_of",), lambda value: _day_if_any(value, self.today, row.epoch))
         self.mice.append(
-            Mouse(
+            MouseRow(
                 subject,
                 project=row.read(("project",), parse_text),
                 exp_type=row.read(("exp_type", "experiment_type"), parse_experiment),
@@ -273,7 +261,7 @@ class _Parsing:
         recorded = row.read(_PROBES, parse_probes)
         depths, unreadable = self._depths(row)
         if recorded is None:
-            placed = {letter for letter in PROBES if row.read((f"{letter.lower()}_loc",), is_written)}
+            placed = {letter for letter in PROBES if row.read((f"{letter.lower()}_loc",), is_filled)}
             # one cell that cannot be read leaves open whether its probe is another of them
             if len(self.problems) == before:
                 recorded = frozenset(placed | {letter for letter, depth in depths.items() if depth > 0}) or None
@@ -288,7 +276,7 @@ class _Parsing:
                 is_deep if known else None,
                 is_injection=row.read(_SUBSTANCE, parse_injection),
                 surface=row.read(_SURFACE, parse_surface),
-                where=Where(row.name, row.line),
+                where=RowPosition(row.name, row.line),
             )
         )
 
@@ -328,17 +316,17 @@ class _Cells:
     name: str
     line: int
     cells: Mapping[int, Any]
-    columns: _Columns
+    columns: _PlanningColumns
     epoch: datetime.datetime
-    parsing: _Parsing
+    parsing: _PlanningParser
 
     def cell(self, names: Iterable[str]) -> Any:
-        """What stands there; None if there is no such column."""
+        """Return the value of a cell; None if there is no such column."""
         column = self.columns.find(names)
         return None if column is None else self.cells.get(self.columns.index[column])
 
     def read(self, names: Iterable[str], parse: Callable[[Any], T]) -> T | None:
-        """The cell's meaning; None if there is no such column, or it cannot be read (which is reported)."""
+        """Return the parsed cell; None if there is no such column, or (reported) it cannot be parsed."""
         column = self.columns.find(names)
         if column is None:
             return None
@@ -360,26 +348,15 @@ def _day_if_any(value: Any, today: datetime.date, epoch: datetime.datetime) -> d
 
 
 def _header(rows: Iterable[Row], kind: str) -> Row | None:
-    """The first row that has the columns without which a sheet says nothing."""
+    """Return the first row that has the required columns."""
     for row, _ in zip(rows, range(_HEADER_WITHIN)):
-        if not _Columns(row[1]).lacks(kind):
+        if not _PlanningColumns(row[1]).lacks(kind):
             return row
     return None
 
 
 def _shown(cells: Mapping[int, Any]) -> str:
     return ", ".join(repr(str(cell).strip()) for _, cell in sorted(cells.items()))[:200]
-
-
-def _decode(content: bytes, name: str) -> str:
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise _failure(
-            name,
-            f"is not UTF-8 (byte 0x{content[error.start]:02x} in line {line}): save it as 'CSV UTF-8'",
-        ) from None
 
 
 def _csv_rows(text: str, name: str) -> Iterator[Row]:

@@ -90,7 +90,7 @@ def test_lines_without_upload_are_noted_and_bad_paths_are_problems(tmp_path: Pat
     )
     assert read.uploads == ()
     assert [text.split(":")[1] for text in messages(read, "warning")] == ["1", "6", "7"]
-    assert "'@echo off' is passed over" in messages(read, "warning")[0]
+    assert "'@echo off' is skipped" in messages(read, "warning")[0]
     assert "surface channels" in messages(read, "warning")[2]
     wrong = messages(read, "error")
     assert "upload.bat:2: upload_dr_ecephys without a path" in wrong[0]
@@ -141,7 +141,7 @@ def test_an_option_with_a_value_of_its_own_stands_behind_the_path(tmp_path: Path
 def test_other_commands_of_a_line_are_noted(tmp_path: Path) -> None:
     read = read_batches([write_batch(tmp_path, f"net use z: && upload_dr_ecephys {PATH}")])
     assert len(read.uploads) == 1
-    assert "'net use z:' is passed over" in messages(read, "warning")[0]
+    assert "'net use z:' is skipped" in messages(read, "warning")[0]
 
 
 def test_a_folder_in_two_spellings_is_complained_of_once(tmp_path: Path) -> None:

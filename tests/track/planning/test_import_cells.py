@@ -9,7 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from npc_lims.track.planning.cells import (
-    is_written,
+    is_filled,
+    is_naive,
+    is_opto,
+    is_production,
     parse_day,
     parse_days,
     parse_depth,
@@ -19,9 +22,6 @@ from npc_lims.track.planning.cells import (
     parse_subject,
     parse_surface,
     parse_text,
-    says_naive,
-    says_opto,
-    says_production,
 )
 from tests.track.planning.books import TODAY
 
@@ -253,10 +253,10 @@ def test_no_substance_says_nothing() -> None:
 
 
 def test_experiment_types() -> None:
-    assert says_naive("context-Naïve") and not says_naive("prod")
-    assert says_opto("prod (opto)") and not says_opto("opto-tagging")
+    assert is_naive("context-Naïve") and not is_naive("prod")
+    assert is_opto("prod (opto)") and not is_opto("opto-tagging")
     for text in ("pilot", "test rig", "not production", "DEV", "prod_test", "non-standard"):
-        assert says_production(text) is False, text
+        assert is_production(text) is False, text
     for text in (
         "Production",
         "standard",
@@ -265,24 +265,24 @@ def test_experiment_types() -> None:
         "prod, non-opto",
         "prod, no pilot",
     ):
-        assert says_production(text) is True, text
+        assert is_production(text) is True, text
     for text in ("muscimol", "naive", "templeton pilot", "latest", "no opto", "not a test"):
-        assert says_production(text) is None, text
+        assert is_production(text) is None, text
 
 
 @pytest.mark.parametrize(
     "negated", ["no {}", "not {}", "non-{}", "non{}", "without {}", "no_{}", "prod (not {})", "{}: no"]
 )
 def test_what_is_denied_is_not_said(negated: str) -> None:
-    assert not says_opto(negated.format("opto"))
-    assert not says_naive(negated.format("Naïve"))
-    assert says_opto(f"{negated.format('naive')}, opto")
-    assert says_naive(f"{negated.format('opto')}, context naive")
+    assert not is_opto(negated.format("opto"))
+    assert not is_naive(negated.format("Naïve"))
+    assert is_opto(f"{negated.format('naive')}, opto")
+    assert is_naive(f"{negated.format('opto')}, context naive")
 
 
 def test_the_context_may_stand_between() -> None:
-    assert not says_naive("not context-naive")
-    assert says_opto("opto, no optotagging")
+    assert not is_naive("not context-naive")
+    assert is_opto("opto, no optotagging")
 
 
 def test_an_experiment_that_is_not_settled_is_refused() -> None:
@@ -294,9 +294,9 @@ def test_an_experiment_that_is_not_settled_is_refused() -> None:
 
 def test_cells_with_nothing_written() -> None:
     nothing = (None, " ", "X", "n/a", 0, "not inserted", "No probe")
-    assert not any(is_written(cell) for cell in nothing)
-    assert all(is_written(cell) for cell in ("VISp", 3, "VISp?"))
+    assert not any(is_filled(cell) for cell in nothing)
+    assert all(is_filled(cell) for cell in ("VISp", 3, "VISp?"))
     for cell in ("?", "TBD", "unknown", "VISp, not inserted"):
         with pytest.raises(ValueError, match="leaves open whether anything was there"):
-            is_written(cell)
+            is_filled(cell)
     assert parse_text(3.0) == "3"

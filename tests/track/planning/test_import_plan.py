@@ -18,8 +18,7 @@ from npc_lims.sources.tracked.schema import KNOWN_KWARGS
 from npc_lims.state.diff_format import Format, render_chapters
 from npc_lims.track.edits import Add, Edit, apply_changes, make_changes
 from npc_lims.track.planning.batch_files import read_batches
-from npc_lims.track.planning.changes import ImportPlan, plan_import
-from npc_lims.track.planning.import_report import import_chapter
+from npc_lims.track.planning.changes import ImportPlan, import_chapter, plan_import
 from npc_lims.track.planning.join import PlannedSession, join_plans
 from npc_lims.track.planning.workbook import read_planning_workbooks
 from tests.track.planning.books import (

@@ -11,7 +11,13 @@ import openpyxl
 import pytest
 
 from npc_lims.errors import Problem, SourceError
-from npc_lims.track.planning.workbook import Mouse, PlanningWorkbook, SessionRow, Where, read_planning_workbooks
+from npc_lims.track.planning.workbook import (
+    MouseRow,
+    PlanningWorkbook,
+    RowPosition,
+    SessionRow,
+    read_planning_workbooks,
+)
 from tests.track.planning.books import BY_MOUSE, BY_SESSION, MOUSE, TODAY, plan_book, session_row, write_book
 
 DAY = datetime.datetime(2024, 6, 24)
@@ -45,8 +51,10 @@ def assert_problem(
 def test_mice_and_sessions_are_read_and_other_sheets_passed_over(tmp_path: Path) -> None:
     book = read(plan_book(tmp_path, session_row(714748, DAY, probes_in_brain="ABC", notes="went well")))
     days = tuple(datetime.date(2024, 6, day) for day in (24, 25, 26))
-    assert book.mice == (Mouse("714748", "DynamicRouting", "prod", days),)
-    assert book.sessions == (SessionRow("714748", DAY.date(), frozenset("ABC"), None, None, None, Where(SHEET, 2)),)
+    assert book.mice == (MouseRow("714748", "DynamicRouting", "prod", days),)
+    assert book.sessions == (
+        SessionRow("714748", DAY.date(), frozenset("ABC"), None, None, None, RowPosition(SHEET, 2)),
+    )
     assert book.problems == ()
 
 
@@ -113,7 +121,7 @@ def test_titles_above_the_header_and_blank_rows_are_stepped_over(tmp_path: Path)
     sheet["A9000"].font = openpyxl.styles.Font(bold=True)
     book.save(path)
     found = read(path)
-    assert [row.where for row in found.sessions] == [Where(SHEET, 6)]
+    assert [row.where for row in found.sessions] == [RowPosition(SHEET, 6)]
     assert found.problems == ()
 
 
@@ -322,7 +330,7 @@ def test_exported_sheets_are_told_by_their_columns(tmp_path: Path, delimiter: st
     book = read(mice, sessions)
     assert [[str(day) for day in mouse.days or ()] for mouse in book.mice] == [["2024-06-24", "2024-06-25"]]
     assert [(str(row.date), row.recorded, row.where) for row in book.sessions] == [
-        ("2024-06-25", frozenset("AB"), Where("Sessions.CSV", 2))
+        ("2024-06-25", frozenset("AB"), RowPosition("Sessions.CSV", 2))
     ]
     # a cell of two lines and an empty line stand above it
     assert_problem(book, 5, "'bad' is no mouse", sheet="Sessions.CSV")

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from npc_lims.errors import Problem, Severity
-from npc_lims.track.baseline import split_known
+from npc_lims.track.compare import split_known
 
 TEXT = """\
 ephys:
