@@ -95,3 +95,15 @@ def test_a_package_of_another_folder_is_not_this_checkout(
 ) -> None:
     monkeypatch.setattr(script, "ROOT", tmp_path)
     assert not script.is_installed("test")
+
+
+def test_bytecode_has_a_place_where_none_may_lie_beside_modules(
+    script: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PYTHONPYCACHEPREFIX", raising=False)
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    given = script.environment()
+    assert "PYTHONDONTWRITEBYTECODE" not in given
+    assert Path(given["PYTHONPYCACHEPREFIX"]).is_relative_to(ROOT / ".pytest_cache")
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE")
+    assert "PYTHONPYCACHEPREFIX" not in script.environment()

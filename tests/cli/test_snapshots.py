@@ -194,7 +194,10 @@ def folder(request: pytest.FixtureRequest, labs: Path, tmp_path: Path, monkeypat
         serve: Serve = request.getfixturevalue("serve")
         monkeypatch.setenv("CODE_OCEAN_DOMAIN", make_rig(serve).proxy.url)
         monkeypatch.setenv("CODE_OCEAN_API_TOKEN", TOKEN)
-    folder = Path(shutil.copytree(labs / ("processing" if is_processing else "lab"), tmp_path / "lab")).resolve()
+    made = labs / ("processing" if is_processing else "lab")
+    folder = Path(shutil.copytree(made, tmp_path / "lab", ignore=shutil.ignore_patterns("mirror"))).resolve()
+    if not is_processing:
+        shutil.copytree(made / "mirror", folder / "mirror", copy_function=os.link)  # thousands of files, only read
     monkeypatch.chdir(folder)
     if path == "npc-lims track import":
         plan_book(folder, session_row(714748, "6/24/2024"), session_row(714748, "6/26/2024"))
