@@ -7,6 +7,7 @@ can therefore never be mistaken for one that answered "no".
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional, Union, get_args
 
@@ -87,6 +88,21 @@ class Tracked(Lean):
     issues: list[str] = []
 
 
+def _check_start(text: str) -> str:
+    try:
+        datetime.datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"start_time is {single_line(repr(text), 60)}, which no calendar has") from None
+    return text
+
+
+StartTime = Annotated[
+    str,
+    pydantic.Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}$"),
+    pydantic.AfterValidator(_check_start),
+]
+
+
 class Training(Lean):
     """A session's row in a training workbook: three fixed facts, then the allowed columns by slugged name."""
 
@@ -97,7 +113,7 @@ class Training(Lean):
     """The row is in the workbook of the NSB team."""
     row: int
     """1 for the first row below the header: the `behavior_day` of the session."""
-    start_time: str
+    start_time: StartTime
     """`YYYY-MM-DD HH:MM:SS`, local time of the rig."""
     other_rows: list[Training] = []
     """Further rows of the day that are no sessions, since an ephys session of that day is tracked; in order of their

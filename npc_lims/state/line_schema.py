@@ -7,6 +7,7 @@ the same schema.
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -38,7 +39,7 @@ def is_plainly_valid(record: Mapping[str, Any]) -> bool:
             and ((record["codeocean"] and _is_codeocean(record["codeocean"])) or _is_nothing(record["codeocean"]))
             and ((record["s3"] and _is_s3(record["s3"])) or _is_nothing(record["s3"]))
         )
-    except (TypeError, KeyError, AttributeError):  # a text or list where a section should be, or a key is missing
+    except (AttributeError, KeyError, TypeError, ValueError):  # a text or list for a section, a missing key, no time
         return False
 
 
@@ -80,9 +81,14 @@ def _is_training(row: Mapping[str, Any]) -> bool:
     return (
         type(row["nsb"]) is bool
         and type(row["row"]) is int
-        and type(row["start_time"]) is str
+        and _is_time(row["start_time"])
         and _SCALAR.issuperset(map(type, row.values()))
     )
+
+
+def _is_time(text: str) -> bool:
+    has_format = len(text) == 19 and text[4] == text[7] == "-" and text[10] == " " and text[13] == text[16] == ":"
+    return has_format and datetime.datetime.fromisoformat(text) is not None
 
 
 def _is_codeocean(assets: Mapping[str, Any]) -> bool:

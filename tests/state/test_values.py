@@ -170,7 +170,7 @@ def test_the_quick_test_accepts_what_syncs_record(record: Record) -> None:
         assert is_plainly_valid(record.model_copy(update={"training": more}).as_dict())
 
 
-VALUES = (None, True, False, 0, 1, 1.5, "maybe", "", [], ["a"], [1], {}, {"a": 1}, {"a": "b"})
+VALUES = (None, True, False, 0, 1, 1.5, "maybe", "2024-02-30 10:00:00", "", [], ["a"], [1], {}, {"a": 1}, {"a": "b"})
 
 
 def variants(record: dict[str, Any]) -> Iterator[dict[str, Any]]:
