@@ -1,7 +1,7 @@
 """Check that the package keeps its levels, or measure its structure.
 
-    python scripts/check_layout.py                    list what breaks the rules; exit code 1 if anything does
-    python scripts/check_layout.py --measure DIR ...  print a table with a column for each checkout
+python scripts/check_layout.py                    list what breaks the rules; exit code 1 if anything does
+python scripts/check_layout.py --measure DIR ...  print a table with a column for each checkout
 """
 
 from __future__ import annotations
@@ -87,6 +87,19 @@ def find_problems(root: Path) -> Iterator[str]:
     """Yield what breaks the rules about levels, loose modules, names of types and connections."""
     modules = read_modules(root)
     graph = unit_imports(modules)
+    yield from _upward_imports(graph)
+    for cycle in _cycles(graph):
+        yield f"{', '.join(cycle)}: import each other"
+    loose = sorted(path.name for path in (root / PACKAGE).glob("*.py"))
+    if len(loose) > LOOSE:
+        yield f"{PACKAGE}/: {len(loose)} loose modules ({', '.join(loose)}); at most {LOOSE}: move one into a folder"
+    yield from _repeated_classes(modules)
+    for module in sends_requests(modules):
+        if module.unit != "clients":
+            yield f"{module.name}: opens connections; only {PACKAGE}/clients may"
+
+
+def _upward_imports(graph: dict[str, dict[str, list[str]]]) -> Iterator[str]:
     level = {unit: number for number, units in enumerate(LEVELS, 1) for unit in units}
     for unit, targets in sorted(graph.items()):
         if unit not in level:
@@ -95,22 +108,17 @@ def find_problems(root: Path) -> Iterator[str]:
         for target, sources in sorted(targets.items()):
             if level.get(target, 0) > level[unit]:
                 yield f"{', '.join(sorted(set(sources)))}: imports {target}, which is on a higher level than {unit}"
-    for cycle in _cycles(graph):
-        yield f"{', '.join(cycle)}: import each other"
-    loose = sorted(path.name for path in (root / PACKAGE).glob("*.py"))
-    if len(loose) > LOOSE:
-        yield f"{PACKAGE}/: {len(loose)} loose modules ({', '.join(loose)}); at most {LOOSE}: move one into a folder"
+
+
+def _repeated_classes(modules: dict[str, Module]) -> Iterator[str]:
     homes = defaultdict(list)
     for module in modules.values():
         if module.name.startswith(PACKAGE):
             for name in module.classes:
                 homes[name].append(module.name)
-    for name, places in sorted(homes.items()):
-        if len(places) > 1:
-            yield f"class {name}: in {', '.join(places)}; rename all but one"
-    for module in sends_requests(modules):
-        if module.unit != "clients":
-            yield f"{module.name}: opens connections; only {PACKAGE}/clients may"
+    for name, found in sorted(homes.items()):
+        if len(found) > 1:
+            yield f"class {name}: in {', '.join(found)}; rename all but one"
 
 
 def sends_requests(modules: dict[str, Module]) -> list[Module]:
@@ -171,7 +179,7 @@ def measure(root: Path) -> dict[str, str]:
         "modules": f"{len(ours)}",
         "lines": f"{sum(module.lines for module in ours):,}",
         "modules that open connections": f"{len(sends_requests(modules))}",
-        "class names used twice": f"{sum(': in ' in problem for problem in find_problems(root))}",
+        "class names used twice": f"{len(list(_repeated_classes(modules)))}",
     }
 
 
