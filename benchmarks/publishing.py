@@ -11,9 +11,8 @@ from pathlib import Path
 import ruamel.yaml
 
 from npc_lims.clients.git import find_repository
-from npc_lims.model.observation import Observation
+from npc_lims.model.observation import Observation, Scope
 from npc_lims.model.record import Record
-from npc_lims.model.scope import Scope
 from npc_lims.state.compare import compare_states, state_at_commit
 from npc_lims.state.diff_format import render_chapters
 from npc_lims.state.store import read_state, session_path, write_state

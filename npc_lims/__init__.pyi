@@ -147,7 +147,7 @@ from npc_lims.sessions.queries import (
     get_session_kwargs as get_session_kwargs,
     state_origin as state_origin,
 )
-from npc_lims.sources.s3.file_names import (
+from npc_lims.sources.s3.query import (
     CAMERA_POSITIONS as CAMERA_POSITIONS,
     RIG_METADATA_FILENAMES as RIG_METADATA_FILENAMES,
     SESSION_METADATA_FILENAMES as SESSION_METADATA_FILENAMES,

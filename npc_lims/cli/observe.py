@@ -62,7 +62,7 @@ def observe_command(
     """
     from npc_lims.cli.progress import reporter
     from npc_lims.config.settings import load_settings
-    from npc_lims.model.scope import parse_shard
+    from npc_lims.model.observation import parse_shard
     from npc_lims.sync.observation_file import file_name, write_observed
     from npc_lims.sync.run import SyncOptions, observe
 

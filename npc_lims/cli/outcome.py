@@ -40,7 +40,7 @@ def write_outcome(path: Optional[Path], observed: Sequence[Observed], failures: 
             for source, reason in failed.items()
         ],
         "complete": any(
-            each.scope.is_whole and {one.source for one in each.observations} == set(SECTIONS) for each in observed
+            each.scope.is_full and {one.source for one in each.observations} == set(SECTIONS) for each in observed
         ),
     }
     path.write_text(json.dumps(outcome), encoding="utf-8")

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from npc_lims.errors import MissingDependency, NoSessionData, SessionIndexError
-from npc_lims.model.resolve_session_id import which_session
-from npc_lims.model.session_id import split_session_id
+from npc_lims.model.session_id import resolve_session_id, split_session_id
 
 if TYPE_CHECKING:
     import npc_session
@@ -23,7 +22,7 @@ def get_aind_session(session_id: str | npc_session.SessionRecord) -> Any:
         NoSessionData: There is none: nothing was uploaded.
         SessionIndexError: The day has fewer than the index of the session asks for.
     """
-    checked = which_session(session_id)
+    checked = resolve_session_id(session_id)
     try:
         import aind_session
     except ImportError as error:

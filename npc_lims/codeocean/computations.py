@@ -13,8 +13,7 @@ from npc_lims.clients.codeocean_api import ask, checked_id, start
 from npc_lims.clients.codeocean_records import as_computation, as_data_asset
 from npc_lims.config.lazy_settings import settings_for_reading
 from npc_lims.errors import SourceError
-from npc_lims.model.resolve_session_id import which_session
-from npc_lims.model.session_id import subject_of
+from npc_lims.model.session_id import resolve_session_id, subject_of
 from npc_lims.sources.codeocean.outcomes import is_finished, why_errored
 from npc_lims.utils.redaction import safe_text
 
@@ -117,7 +116,7 @@ def create_session_data_asset(
         ComputationError: Code Ocean refuses, or nobody knows whether the asset is being made.
         SourceError: The token is refused, or Code Ocean could not be asked.
     """
-    subject = subject_of(which_session(session))
+    subject = subject_of(resolve_session_id(session))
     computation = get_job_status(computation_id)
     if not is_finished(computation) or _why_errored(computation):
         return None

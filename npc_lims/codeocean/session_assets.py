@@ -8,8 +8,7 @@ from npc_lims.clients.codeocean_records import as_data_asset
 from npc_lims.codeocean.subject_assets import get_data_asset
 from npc_lims.config.lazy_settings import settings_for_reading
 from npc_lims.errors import AssetError, NoSessionData, NpcLimsWarning, SessionIndexError, notify
-from npc_lims.model.resolve_session_id import which_session
-from npc_lims.model.session_id import day_of, split_session_id, subject_of
+from npc_lims.model.session_id import day_of, resolve_session_id, split_session_id, subject_of
 from npc_lims.sessions.find_asset import find_asset, find_sorted, recorded_fact, recorded_section, session_assets
 
 if TYPE_CHECKING:
@@ -52,7 +51,7 @@ def get_session_sorted_data_asset(session: str | npc_session.SessionRecord) -> D
     asset, reason = find_sorted(settings_for_reading(), session)
     if reason:
         notify(
-            f"{which_session(session)} has no sorting result without errors: {asset.name} is used ({reason})",
+            f"{resolve_session_id(session)} has no sorting result without errors: {asset.name} is used ({reason})",
             NpcLimsWarning,
         )
     return get_data_asset(asset.id)
@@ -63,7 +62,7 @@ def get_surface_channel_raw_data_asset(session: str | npc_session.SessionRecord)
 
     Raises as `get_session_raw_data_asset`.
     """
-    return get_data_asset(find_asset(settings_for_reading(), day_of(which_session(session)), "surface").id)
+    return get_data_asset(find_asset(settings_for_reading(), day_of(resolve_session_id(session)), "surface").id)
 
 
 def get_session_capsule_pipeline_data_asset(session: str | npc_session.SessionRecord, process_name: str) -> DataAsset:
@@ -80,7 +79,7 @@ def get_session_capsule_pipeline_data_asset(session: str | npc_session.SessionRe
         return get_session_sorted_data_asset(session)
     if process_name in PROCESSES:
         return get_data_asset(find_asset(settings, session, process_name).id)
-    session_id = which_session(session)
+    session_id = resolve_session_id(session)
     found = [raw for raw in _records_of_session(settings, session_id) if _is_ready_result_of(raw, process_name)]
     if not found:
         raise NoSessionData(
@@ -102,12 +101,12 @@ def get_session_data_assets(session: str | npc_session.SessionRecord) -> tuple[D
         SessionIndexError: The day has fewer recordings than the index of the session asks for.
         MissingCredentials, SourceError: Code Ocean cannot be asked.
     """
-    return tuple(map(as_data_asset, _records_of_session(settings_for_reading(), which_session(session))))
+    return tuple(map(as_data_asset, _records_of_session(settings_for_reading(), resolve_session_id(session))))
 
 
 def get_session_result_data_assets(session: str | npc_session.SessionRecord) -> tuple[DataAsset, ...]:
     """Those of `get_session_data_assets` that a computation has made. Raises as that."""
-    records = _records_of_session(settings_for_reading(), which_session(session))
+    records = _records_of_session(settings_for_reading(), resolve_session_id(session))
     return tuple(as_data_asset(raw) for raw in records if raw.get("type") == "result")
 
 
@@ -135,7 +134,7 @@ def get_codeocean_session_id(session: str | npc_session.SessionRecord) -> str:
         SessionIndexError: There are, of fewer recordings than the index of the session asks for.
         MissingCredentials, SourceError: Code Ocean cannot be asked.
     """
-    return _recording_name(settings_for_reading(), which_session(session))
+    return _recording_name(settings_for_reading(), resolve_session_id(session))
 
 
 get_codoecean_session_id = get_codeocean_session_id

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from npc_lims.config.lazy_settings import settings_for_reading
 from npc_lims.errors import AssetError, NoAssetLocation, NoSessionData
-from npc_lims.model.resolve_session_id import which_session
+from npc_lims.model.session_id import resolve_session_id
 from npc_lims.sessions.find_asset import find_sorted
 from npc_lims.utils.memory_cache import TTLCache
 
@@ -38,7 +38,7 @@ def get_sorting_output_text(session_id: str | npc_session.SessionRecord) -> str:
     asset, _ = find_sorted(settings, session_id)
     location = asset_uri(asset, settings.codeocean_bucket)
     question = (settings.aws_endpoint_url, str(settings.mirror), location)
-    return _texts.get_or_load(question, lambda: _read(settings, which_session(session_id), asset.name, location))
+    return _texts.get_or_load(question, lambda: _read(settings, resolve_session_id(session_id), asset.name, location))
 
 
 def _read(settings: Settings, session_id: str, name: str, location: str) -> str:
@@ -69,7 +69,7 @@ def get_skipped_probes(session_id: str | npc_session.SessionRecord) -> str:
         letter = npc_session.extract_probe_letter(part.rpartition(_HEADING)[2])
         if letter is None:
             raise AssetError(
-                f"{which_session(session_id)}: the log of its sorting says {_SKIPPED!r}, and names no probe before"
+                f"{resolve_session_id(session_id)}: the log of its sorting says {_SKIPPED!r}, and names no probe before"
             )
         letters += letter
     return letters

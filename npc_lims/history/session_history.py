@@ -14,7 +14,7 @@ from npc_lims.history.git_log import Commit, commits_of, literal
 from npc_lims.history.github_commits import published_history
 from npc_lims.history.transitions import IN_TRACKED, IN_TRAINING, Transition
 from npc_lims.history.walk import read_history
-from npc_lims.model.resolve_session_id import near_to, which_session
+from npc_lims.model.session_id import resolve_session_id, suggest_ids
 from npc_lims.state.snapshot import SNAPSHOT
 from npc_lims.utils.timestamps import utc_text
 
@@ -110,7 +110,7 @@ UNSHALLOW = "git fetch --unshallow brings all of it"
 
 def read_life(settings: Settings, session: Session) -> Life:
     """The life of a session, under settings that somebody else has made. Raises as `get_session_history`."""
-    session_id = which_session(session)
+    session_id = resolve_session_id(session)
     if settings.state is None:
         return _published_life(settings, session_id)
     return _local_life(repository_of(settings.state), settings.state, session_id)
@@ -173,7 +173,7 @@ def shallow_since(repository: Repository) -> str | None:
 
 
 def _not_found(session_id: str, ids: Iterable[str], place: str) -> str:
-    return f"no commit of {place} has a session {session_id}{near_to(session_id, sorted(ids))}"
+    return f"no commit of {place} has a session {session_id}{suggest_ids(session_id, sorted(ids))}"
 
 
 def _steps(transition: Transition) -> Iterator[Step]:

@@ -12,7 +12,7 @@ from npc_lims.clients.s3_cached import store_of
 from npc_lims.clients.s3_upath import named_path
 from npc_lims.config.settings import load_settings
 from npc_lims.errors import NoSessionData, RemoteStateError, SourceError
-from npc_lims.model.resolve_session_id import which_session
+from npc_lims.model.session_id import resolve_session_id
 from npc_lims.old_paths import forward
 from npc_lims.state.remote import fetch_file
 from npc_lims.utils.memory_cache import TTLCache
@@ -94,7 +94,7 @@ def get_probe_insertion_metadata(session: str | npc_session.SessionRecord) -> di
     """
     import npc_session
 
-    record = npc_session.SessionRecord(which_session(session))
+    record = npc_session.SessionRecord(resolve_session_id(session))
     row = _row(f"{record.subject}_{record.date}")
     probes: dict[str, Any] = dict.fromkeys(LETTERS)
     for column, hole in row.items():

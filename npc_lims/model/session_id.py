@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import datetime
+import os
 import re
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
+from npc_lims.errors import NoSessionInfo
 from npc_lims.utils.text import single_line
+
+if TYPE_CHECKING:
+    from npc_lims.model.types import Session
 
 __all__ = [
     "ID_PATTERN",
@@ -14,12 +20,16 @@ __all__ = [
     "ids_of_day",
     "make_session_id",
     "parse_session_id",
+    "resolve_session_id",
     "split_session_id",
     "subject_of",
+    "suggest_ids",
 ]
 
 ID_PATTERN = re.compile(r"(?P<subject>[0-9]{6,7})_(?P<date>20[0-9]{2}-[0-9]{2}-[0-9]{2})(?:_(?P<idx>[1-9][0-9]?))?")
 
+_NAMED = 3
+_SHOWN = 100
 # more than there have ever been
 _SESSIONS_OF_A_DAY = 4
 
@@ -84,3 +94,39 @@ def parse_session_id(value: Any) -> str:
     if not ID_PATTERN.fullmatch(written):  # an index of so many digits names no session, nor a file
         raise ValueError(f"{single_line(text, 100)!r} has an index above 99")
     return written
+
+
+def resolve_session_id(session: Session) -> str:
+    """Return the id of a session in its written form, given any form of it.
+
+    Raises:
+        NoSessionInfo: It is none.
+    """
+    text = getattr(session, "id", session)
+    if isinstance(text, Iterable) and not isinstance(text, (str, bytes, os.PathLike)):
+        # its text begins with its first id, for which it must not be taken
+        raise NoSessionInfo(
+            f"{single_line(session, _SHOWN)!r} is not a session: give one id; get_session_info(id=[...]) finds several"
+        )
+    try:
+        return parse_session_id(text)
+    except ValueError:
+        raise NoSessionInfo(
+            f"{single_line(session, _SHOWN)!r} is not a session: give an id such as 626791_2022-08-15, or any path or "
+            "asset name that holds a subject and a date"
+        ) from None
+
+
+def suggest_ids(session_id: str, ids: Iterable[str]) -> str:
+    """Return a clause that names ids similar to one that is not among them; empty if there are none.
+
+    >>> suggest_ids("626791_2022-08-14", ["626791_2022-08-15", "636397_2022-09-26"])
+    '; near to it: 626791_2022-08-15'
+    """
+    import difflib
+
+    known = list(ids)
+    # of the same subject, else mistyped in a digit or two; what is further away is no help
+    near = [other for other in known if subject_of(other) == subject_of(session_id)][:_NAMED]
+    near = near or difflib.get_close_matches(session_id, known, _NAMED, cutoff=0.9)
+    return f"; near to it: {', '.join(near)}" if near else ""

@@ -9,8 +9,7 @@ from npc_lims.clients.s3_cached import folder_below, folder_uri, list_files, lis
 from npc_lims.clients.s3_upath import s3_path
 from npc_lims.config.lazy_settings import settings_for_reading
 from npc_lims.errors import NoSessionData
-from npc_lims.model.resolve_session_id import which_session
-from npc_lims.model.session_id import day_of, subject_of
+from npc_lims.model.session_id import day_of, resolve_session_id, subject_of
 from npc_lims.sessions.find_asset import recorded_section
 from npc_lims.sessions.info import SessionInfo
 
@@ -36,7 +35,7 @@ def get_tissuecyte_annotation_files_from_s3(session: Session) -> tuple[upath.UPa
         MissingDependency: s3fs is not installed.
     """
     settings = settings_for_reading()
-    session_id = which_session(session)
+    session_id = resolve_session_id(session)
     subject = subject_of(session_id)
     folder = f"{settings.tissuecyte_root}/{subject}"
     names = _recorded_names(settings, session, session_id) or _listed_names(settings, session, session_id, folder)
@@ -89,7 +88,7 @@ def get_ibl_annotation_files_from_s3(session: Session) -> tuple[upath.UPath, ...
         MissingDependency: s3fs is not installed.
     """
     settings = settings_for_reading()
-    session_id = which_session(session)
+    session_id = resolve_session_id(session)
     bucket, prefix = folder_below(settings.ibl_root, subject_of(session_id))
     wanted = re.compile(rf"[^/]*{re.escape(day_of(session_id))}[^/]*/[^/]+/ccf_channel_results\.json")
     names = [name for file in list_files(settings, bucket, prefix) if wanted.fullmatch(name := file.key[len(prefix) :])]

@@ -10,7 +10,7 @@ from npc_lims.clients.s3_cached import folder_below, list_folder, store_of
 from npc_lims.clients.s3_upath import s3_path
 from npc_lims.config.lazy_settings import settings_for_reading
 from npc_lims.errors import NoSessionData, SourceError
-from npc_lims.model.resolve_session_id import which_session
+from npc_lims.model.session_id import resolve_session_id
 from npc_lims.old_paths import forward
 from npc_lims.utils.memory_cache import TTLCache
 
@@ -130,7 +130,7 @@ def get_cache_path(
     if session_id is not None:
         if suffix == ".zarr" and nwb_component not in _ZARR_BY_SESSION:
             raise ValueError(f"{nwb_component} is not cached for each session; leave out session_id")
-        below, is_folder = f"{nwb_component}/{which_session(session_id)}{suffix}", suffix == ".zarr"
+        below, is_folder = f"{nwb_component}/{resolve_session_id(session_id)}{suffix}", suffix == ".zarr"
     elif consolidated:
         below, is_folder = f"consolidated/{nwb_component}{suffix}", suffix == ".zarr"
     else:
@@ -168,7 +168,7 @@ def get_nwb_path(session_id: Session, version: str | None = None, zarr: bool = T
     Raises as `get_cache_path`.
     """
     settings = settings_for_reading()
-    name = f"{which_session(session_id)}.nwb{'.zarr' if zarr else ''}"
+    name = f"{resolve_session_id(session_id)}.nwb{'.zarr' if zarr else ''}"
     return _version_path(settings, settings.nwb_root, version, name, is_folder=zarr)
 
 

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 
 from npc_lims.config.lazy_settings import settings_for_reading
 from npc_lims.errors import NoSessionData
-from npc_lims.model.resolve_session_id import which_session
-from npc_lims.model.session_id import day_of
+from npc_lims.model.session_id import day_of, resolve_session_id
 from npc_lims.sessions.find_asset import find_asset, recorded_section
 from npc_lims.sessions.raw_files import (
     Raw,
@@ -24,7 +23,7 @@ from npc_lims.sessions.raw_files import (
     asset_path,
     raw_data_paths,
 )
-from npc_lims.sources.s3.file_names import VIDEO_SUFFIXES
+from npc_lims.sources.s3.query import VIDEO_SUFFIXES
 
 if TYPE_CHECKING:
     import upath
@@ -69,7 +68,7 @@ def get_surface_channel_root(session: Session) -> upath.UPath:
         NoSessionInfo, AssetError, MissingCredentials, SourceError, MissingDependency: As `get_raw_data_root`.
     """
     settings = settings_for_reading()
-    return asset_path(settings, find_asset(settings, day_of(which_session(session)), "surface"))
+    return asset_path(settings, find_asset(settings, day_of(resolve_session_id(session)), "surface"))
 
 
 def get_raw_data_paths_from_s3(session: Session) -> tuple[upath.UPath, ...]:
@@ -82,7 +81,7 @@ def get_raw_data_paths_from_s3(session: Session) -> tuple[upath.UPath, ...]:
         NoSessionInfo, AssetError, MissingCredentials, MissingDependency: As `get_raw_data_root`.
     """
     settings = settings_for_reading()
-    session_id = which_session(session)
+    session_id = resolve_session_id(session)
     return raw_data_paths(settings, session_id, find_asset(settings, session_id, "raw"))
 
 
@@ -179,7 +178,7 @@ def get_recording_dirs_experiment_path_from_s3(session: Session) -> tuple[upath.
 
 def _find_raw(session: Session) -> Raw:
     settings = settings_for_reading()
-    session_id = which_session(session)
+    session_id = resolve_session_id(session)
     asset = find_asset(settings, session_id, "raw")
     return Raw(settings, session_id, asset, *asset_folder(settings, asset))
 

@@ -9,11 +9,10 @@ from npc_lims.clients.s3_cached import folder_uri, list_folder, list_folders
 from npc_lims.clients.s3_upath import s3_path
 from npc_lims.config.lazy_settings import settings_for_reading
 from npc_lims.errors import AssetError, NoSessionData, NpcLimsWarning, notify
-from npc_lims.model.resolve_session_id import which_session
-from npc_lims.model.session_id import day_of
+from npc_lims.model.session_id import day_of, resolve_session_id
 from npc_lims.sessions.find_asset import find_asset, find_sorted
 from npc_lims.sessions.raw_files import asset_folder
-from npc_lims.sources.s3.file_names import CAMERA_POSITIONS
+from npc_lims.sources.s3.query import CAMERA_POSITIONS
 
 if TYPE_CHECKING:
     import upath
@@ -54,7 +53,7 @@ def get_sorted_data_paths_from_s3(
         return _top_paths(settings, f"asset {sorted_data_asset_id}", _asset_of_id(settings, str(sorted_data_asset_id)))
     if session is None:
         raise ValueError("give either a session or the id of a sorted data asset")
-    session_id = which_session(session)
+    session_id = resolve_session_id(session)
     asset, reason = find_sorted(settings, session_id)
     if reason:
         notify(
@@ -119,7 +118,7 @@ def get_lpfaceparts_camera_predictions_s3_paths(
     if camera not in CAMERA_POSITIONS:
         raise ValueError(f"camera must be {' or '.join(CAMERA_POSITIONS)}, not {camera!r}")
     settings = settings_for_reading()
-    session_id = which_session(session)
+    session_id = resolve_session_id(session)
     uri, bucket, prefix = _lpfaceparts_folder(settings, session_id, enforce_gamma_encoding)
     if camera not in list_folder(settings, bucket, prefix).folders:
         raise NoSessionData(f"{session_id} has no folder {camera} in its LPFaceParts result: looked in {uri}")
@@ -141,7 +140,7 @@ def get_lpfaceparts_camera_predictions_s3_paths(
 
 def _lpfaceparts_folder(settings: Settings, session: Session, enforce_gamma_encoding: bool) -> tuple[str, str, str]:
     """Address, bucket and prefix of the folder that is named after the recording."""
-    session_id = which_session(session)
+    session_id = resolve_session_id(session)
     asset = find_asset(settings, session_id, "LPFaceParts")
     if enforce_gamma_encoding:
         _check_gamma_encoding(session_id, asset)
@@ -169,7 +168,7 @@ def _check_gamma_encoding(session_id: str, asset: Asset) -> None:
 
 def _paths_of(session: Session, kind: str) -> tuple[upath.UPath, ...]:
     settings = settings_for_reading()
-    session_id = which_session(session)
+    session_id = resolve_session_id(session)
     return _top_paths(settings, session_id, find_asset(settings, session_id, kind))
 
 

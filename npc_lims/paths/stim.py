@@ -11,8 +11,7 @@ from npc_lims.clients.s3_cached import folder_below, folder_uri, list_files
 from npc_lims.clients.s3_upath import s3_path
 from npc_lims.config.lazy_settings import settings_for_reading
 from npc_lims.errors import NoSessionData
-from npc_lims.model.resolve_session_id import which_session
-from npc_lims.model.session_id import split_session_id
+from npc_lims.model.session_id import resolve_session_id, split_session_id
 
 if TYPE_CHECKING:
     import npc_session
@@ -78,7 +77,7 @@ def get_hdf5_stim_files_from_s3(session: Session) -> tuple[StimFile, ...]:
     import npc_session
 
     settings = settings_for_reading()
-    session_id = which_session(session)
+    session_id = resolve_session_id(session)
     subject, date, _ = split_session_id(session_id)
     bucket, prefix = folder_below(settings.stim_root, subject)
     files = list_files(settings, bucket, prefix)

@@ -17,9 +17,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Callable
 
 from npc_lims.errors import UnknownStatusWarning, notify
-from npc_lims.model.resolve_session_id import which_session
 from npc_lims.model.rows import COLUMNS, FLAG_NAMES, session_row
-from npc_lims.model.session_id import split_session_id
+from npc_lims.model.session_id import resolve_session_id, split_session_id
 from npc_lims.sessions.info import PUBLIC_ATTRIBUTES, SessionInfo
 from npc_lims.sessions.past_info import RecordedSessionInfo
 from npc_lims.utils.text import single_line
@@ -266,7 +265,7 @@ _SPELLED = (*_LISTS, "allen_path", "cloud_path")
 """Attributes whose own values are converted, too."""
 
 _CONVERT: dict[str, Callable[[Any], Any]] = {
-    "id": which_session,
+    "id": resolve_session_id,
     "subject": _subject,
     "date": _date,
     "idx": _number,

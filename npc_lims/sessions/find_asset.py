@@ -18,8 +18,7 @@ from npc_lims.errors import (
     SourceError,
     notify,
 )
-from npc_lims.model.resolve_session_id import which_session
-from npc_lims.model.session_id import day_of, split_session_id, subject_of
+from npc_lims.model.session_id import day_of, resolve_session_id, split_session_id, subject_of
 from npc_lims.state.reader import read_one
 from npc_lims.utils.memory_cache import TTLCache
 
@@ -86,7 +85,7 @@ def find_asset(settings: Settings, session: Any, kind: str) -> Asset:
         AssetError: It is archived, or there are several and no way to choose.
         MissingCredentials, SourceError: State does not have it, and Code Ocean cannot be asked.
     """
-    session_id = which_session(session)
+    session_id = resolve_session_id(session)
     fact = recorded_fact(settings, session_id, kind)
     if fact:
         return _as_asset(fact)
@@ -104,7 +103,7 @@ def find_sorted(settings: Settings, session: Any) -> tuple[Asset, str]:
     Raises:
         As `find_asset`.
     """
-    session_id = which_session(session)
+    session_id = resolve_session_id(session)
     fact = recorded_fact(settings, session_id, "sorted")
     if fact:
         return _as_asset(fact), ""

@@ -13,7 +13,7 @@ from npc_lims.errors import (
     RemoteStateError,
     SessionUnavailable,
 )
-from npc_lims.model.resolve_session_id import near_to, which_session
+from npc_lims.model.session_id import resolve_session_id, suggest_ids
 from npc_lims.sessions.collection import Sessions
 from npc_lims.sessions.filters import SessionFilters
 from npc_lims.sessions.info import SessionInfo
@@ -141,7 +141,7 @@ def _live_sessions(settings: Settings, why: NpcLimsError, chosen: SessionFilters
 
 def select_session(settings: Settings, session: Session, ttl: float | None = None, at: At | None = None) -> SessionInfo:
     """One session, under settings that somebody else has made. Raises as `get_session_info`."""
-    session_id = which_session(session)
+    session_id = resolve_session_id(session)
     if at is not None:
         return _past_session(settings, session_id, at)
     unread: NpcLimsError | None = None
@@ -181,7 +181,7 @@ def _past_session(settings: Settings, session_id: str, at: At) -> SessionInfo:
 
 
 def _not_found(session_id: str, ids: list[str], reasons: list[str]) -> str:
-    message = f"no session {session_id}{near_to(session_id, ids)}"
+    message = f"no session {session_id}{suggest_ids(session_id, ids)}"
     if reasons:
         message += f". It may be too new for state, and could not be looked up live: {'; '.join(reasons)}"
     return message
@@ -203,7 +203,7 @@ def get_session_issues(session: Session | None = None) -> list[str] | dict[npc_s
     """
     if session is None:
         return {info.id: info.issues for info in get_session_info() if info.issues}
-    session_id = which_session(session)
+    session_id = resolve_session_id(session)
     try:
         return get_session_info(session_id).issues
     except NoSessionInfo:
@@ -228,7 +228,7 @@ def get_session_kwargs(
     """
     if session is None:
         return {info.id: info.session_kwargs for info in get_session_info()}
-    session_id = which_session(session)
+    session_id = resolve_session_id(session)
     try:
         return get_session_info(session_id).session_kwargs
     except NoSessionInfo:

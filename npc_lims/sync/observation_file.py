@@ -17,9 +17,8 @@ from typing import Annotated, Any, Literal, Optional, Union
 import pydantic
 
 from npc_lims.errors import NpcLimsError, Problem, SourceError
-from npc_lims.model.observation import Facts, Found, Observation
+from npc_lims.model.observation import EVERYTHING, Facts, Found, Observation, Scope
 from npc_lims.model.record import SECTIONS, CodeOcean, S3Facts, Tracked, Training
-from npc_lims.model.scope import EVERYTHING, Scope
 from npc_lims.model.session_id import parse_session_id
 from npc_lims.utils.atomic_write import write_atomically
 from npc_lims.utils.text import single_line

@@ -59,7 +59,7 @@ def _is_whole(observed: Observed) -> bool:
     What is as it was when it was last recorded is no news to the state that it was recorded in, and to no other.
     """
     seen = {one.source for one in observed.observations if not one.unchanged}
-    return observed.scope.is_whole and seen == set(SECTIONS) and not observed.failures
+    return observed.scope.is_full and seen == set(SECTIONS) and not observed.failures
 
 
 def _folder(repository: Repository, state: Path) -> Path:

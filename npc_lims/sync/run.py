@@ -13,11 +13,10 @@ from npc_lims.clients.s3 import Folder, ObjectStore, StoreOpener
 from npc_lims.config.error_boundary import describe_unexpected, source_failure
 from npc_lims.config.settings import Settings
 from npc_lims.errors import InputFileError, NoSessionInfo, NpcLimsError, NpcLimsWarning, SourceError, StateError, notify
-from npc_lims.model.observation import Observation, failed
+from npc_lims.model.observation import Observation, Scope, failed
 from npc_lims.model.reconcile import check_breaker
 from npc_lims.model.record import SECTIONS, Record
 from npc_lims.model.recording_days import reconcile_days, report_other_rows
-from npc_lims.model.scope import Scope
 from npc_lims.sources import open_source
 from npc_lims.sources.context import SourceContext
 from npc_lims.sources.tracked.parser import observe_text, tracked_text
@@ -287,7 +286,7 @@ class _Look:
         self.observations, self.known = _reconcile_each(before, self.observations, self._only(), self._settings)
 
     def _only(self) -> Scope | None:
-        return None if self.scope.is_whole else self.scope
+        return None if self.scope.is_full else self.scope
 
     def _observe(self, source: str) -> Observation:
         context = SourceContext(
@@ -342,7 +341,7 @@ def _apply(state: Path, recorded: _Recorded, observed: Sequence[Observed], *, dr
     seen = [_as_of(recorded, one) for one in observed]
     after = before
     for number, one in enumerate(seen):
-        only = None if one.scope.is_whole else one.scope
+        only = None if one.scope.is_full else one.scope
         observations, after = _reconcile_each(after, one.observations, only)
         seen[number] = dataclasses.replace(one, observations=observations)
     if not any(one.allow_removals for one in seen):
@@ -427,7 +426,7 @@ def _write(
     digest = snapshot_digest(state)
     new = recorded.last
     for one in observed:
-        new = next_sync_file(new, one.observations, one.at, whole=one.scope.is_whole, snapshot=digest)
+        new = next_sync_file(new, one.observations, one.at, whole=one.scope.is_full, snapshot=digest)
     # last of all: its ETags say that what they stand for has been written
     if new != recorded.sync_file:
         written.append(write_sync_file(state, new))

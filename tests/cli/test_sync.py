@@ -180,7 +180,7 @@ def test_of_a_broken_file_no_entry_tells_which_changed_so_all_sessions_are_asked
     assert done.code == 3, done
     (observed,) = read_observed_folder(tmp_path / "seen")
     assert [one.source for one in observed.observations] == ["tracked", "training", "codeocean", "s3"]
-    assert observed.scope.is_whole
+    assert observed.scope.is_full
     assert [failure.source for failure in observed.failures] == ["tracked"]
 
 

@@ -10,7 +10,7 @@ import pytest
 
 import npc_lims
 from npc_lims.config.settings import Settings, load_settings
-from npc_lims.model.resolve_session_id import which_session
+from npc_lims.model.session_id import resolve_session_id
 from npc_lims.sessions.find_asset import find_asset, find_sorted, recorded_fact, recorded_section, state_place
 from npc_lims.utils.memory_cache import clear_caches
 from tests.integration.world import Cloud, GitHub, run_sync, write_tracked
@@ -45,14 +45,14 @@ def add(cloud: Cloud, *names: str, **overrides: Any) -> None:
 
 @pytest.mark.parametrize("session", [WITH_SURFACE, "901001_20240313", f"s3://bucket/ecephys_{WITH_SURFACE}_13-22-17"])
 def test_whatever_names_a_session_is_its_id(session: str) -> None:
-    assert which_session(session) == WITH_SURFACE
+    assert resolve_session_id(session) == WITH_SURFACE
 
 
 def test_what_names_no_session_is_said_to_name_none() -> None:
     with pytest.raises(
         npc_lims.NoSessionInfo, match="'nonsense' is not a session: give an id such as 626791_2022-08-15"
     ):
-        which_session("nonsense")
+        resolve_session_id("nonsense")
 
 
 def test_sections_as_recorded(settings: Settings) -> None:

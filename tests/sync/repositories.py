@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from npc_lims.config.settings import Settings
-from npc_lims.model.observation import Observation
+from npc_lims.model.observation import EVERYTHING, Observation, Scope
 from npc_lims.model.record import CodeOcean, Record
-from npc_lims.model.scope import EVERYTHING, Scope
 from npc_lims.state.store import read_state, verify_state
 from npc_lims.sync.observation_file import Observed, read_observed
 from npc_lims.sync.publish import Published, publish

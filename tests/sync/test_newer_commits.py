@@ -10,9 +10,8 @@ import pytest
 from npc_lims.clients.git import Repository
 from npc_lims.config.settings import Settings
 from npc_lims.errors import FutureTimestampWarning, NpcLimsError
-from npc_lims.model.observation import Observation
+from npc_lims.model.observation import EVERYTHING, Observation, Scope
 from npc_lims.model.record import CodeOcean
-from npc_lims.model.scope import EVERYTHING, Scope
 from npc_lims.sources.tracked.parser import observe_text
 from npc_lims.sources.tracked.parser import tracked_text as read_text
 from npc_lims.state.store import read_state

@@ -12,11 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from npc_lims.errors import NpcLimsError, Problem, SourceError
-from npc_lims.model.observation import Observation, failed
+from npc_lims.model.observation import EVERYTHING, Observation, Scope, failed, parse_shard, shard_of
 from npc_lims.model.reconcile import reconcile
 from npc_lims.model.record import SECTIONS
 from npc_lims.model.recording_days import reconcile_days
-from npc_lims.model.scope import EVERYTHING, Scope, parse_shard, shard_of
 from npc_lims.sync.observation_file import (
     Observed,
     file_name,
@@ -335,7 +334,7 @@ def look_of_shard(number: int, of: int = 2, **more: Any) -> Observed:
 
 def test_all_shards_together_are_one_whole_look() -> None:
     (look,) = gather([look_of_shard(2), look_of_shard(1)])
-    assert look.scope.is_whole
+    assert look.scope.is_full
     assert [one.source for one in look.observations] == list(SECTIONS)
     by_source = {one.source: one for one in look.observations}
     assert by_source["tracked"].complete
@@ -364,7 +363,7 @@ def test_shards_of_one_session_keep_the_training_rows_of_its_day() -> None:
 
 def test_of_a_shard_that_is_missing_nothing_changes() -> None:
     (look,) = gather([look_of_shard(1)])
-    assert not look.scope.is_whole
+    assert not look.scope.is_full
     before = many_records(20)
     after = reconcile(before, look.observations, look.scope)
     changed = {id_ for id_ in before if after[id_] != before[id_]}
@@ -403,4 +402,4 @@ def test_a_folder_of_artifacts(tmp_path: Path) -> None:
         look = look_of_shard(number)
         write_observed(tmp_path / f"observed-{number}" / file_name(look.scope), look)
     (look,) = read_observed_folder(tmp_path)
-    assert look.scope.is_whole
+    assert look.scope.is_full
