@@ -156,7 +156,7 @@ _NAMES = {
         "get_session_kwargs",
         "state_origin",
     ),
-    "npc_lims.sources.s3.file_names": (
+    "npc_lims.sources.s3.query": (
         "CAMERA_POSITIONS",
         "RIG_METADATA_FILENAMES",
         "SESSION_METADATA_FILENAMES",
