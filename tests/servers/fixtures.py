@@ -12,7 +12,7 @@ from typing import Protocol, TypeVar
 import pytest
 
 from tests.servers.github_api import GitHubApiServer
-from tests.servers.github_hub import Hub, make_hub
+from tests.servers.github_hub import Hub, make_hub, make_repository
 from tests.servers.github_schema import DESCRIPTION, assert_published_schema
 from tests.servers.s3 import SeaweedS3
 from tests.servers.web import Server
@@ -38,10 +38,16 @@ def serve() -> Iterator[Serve]:
         yield start
 
 
+@pytest.fixture(scope="session")
+def hub_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `hub` begins with; to be copied, never changed."""
+    return make_repository(tmp_path_factory.mktemp("hub"))
+
+
 @pytest.fixture
-def hub(serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+def hub(serve: Serve, hub_repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     """A repository on GitHub, and the environment of a member; all answers are checked when the test is over."""
-    made = make_hub(serve(GitHubApiServer()), tmp_path / "hub")
+    made = make_hub(serve(GitHubApiServer()), hub_repository, tmp_path / "hub")
     for name, value in made.env().items():
         monkeypatch.setenv(name, value)
     yield made

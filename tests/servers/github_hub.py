@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,11 +106,21 @@ class Hub:
         return [f"{request.method} {request.path.removeprefix('/repos/')}" for request in sent]
 
 
-def make_hub(api: GitHubApiServer, folder: Path) -> Hub:
-    """A repository in `folder`, served by `api` as `NAME`."""
-    repo = api.add_repo(NAME, init_bare(folder / "state.git").path, permissions={MEMBER: "push", ROBOT: "push"})
+def make_repository(folder: Path) -> Path:
+    """A bare repository with `FILES` on its main branch: to be copied for each hub."""
+    git = init_bare(folder / "state.git")
+    changes: list[tuple[str, str | None, str]] = [
+        ("100644", git.write_blob(text.encode()), path) for path, text in FILES.items()
+    ]
+    commit = git.write_commit(git.write_tree(None, changes), [], "x", SOMEBODY, SOMEBODY)
+    git.move_ref("refs/heads/main", commit, NO_OBJECT)
+    return git.path
+
+
+def make_hub(api: GitHubApiServer, repository: Path, folder: Path) -> Hub:
+    """A copy of `repository` in `folder`, served by `api` as `NAME`."""
+    path = Path(shutil.copytree(repository, folder / repository.name))
+    repo = api.add_repo(NAME, path, permissions={MEMBER: "push", ROBOT: "push"})
     for login, token in TOKENS.items():
         api.add_token(token, login)
-    hub = Hub(api, repo)
-    hub.commit(FILES)
-    return hub
+    return Hub(api, repo)

@@ -47,10 +47,9 @@ def make_remote(folder: Path) -> Path:
 
 def clone(remote: Path, folder: Path, *options: str) -> Path:
     """A checkout of *remote* whose user git knows."""
+    settings = ("user.name=tests", "user.email=tests@example.org", "commit.gpgsign=false")
+    options = (*(f"--config={setting}" for setting in settings), *options)
     run_git(folder.parent, "clone", "--quiet", *options, remote.as_uri(), str(folder))
-    run_git(folder, "config", "user.name", "tests")
-    run_git(folder, "config", "user.email", "tests@example.org")
-    run_git(folder, "config", "commit.gpgsign", "false")
     return folder
 
 
