@@ -147,7 +147,6 @@ _NAMES = {
         "StimFile",
         "get_hdf5_stim_files_from_s3",
     ),
-    "npc_lims.sessions.records": ("to_records",),
     "npc_lims.sessions.info": ("SessionInfo",),
     "npc_lims.sessions.collection": ("Sessions",),
     "npc_lims.sessions.queries": (
@@ -155,6 +154,7 @@ _NAMES = {
         "get_session_issues",
         "get_session_kwargs",
         "state_origin",
+        "to_records",
     ),
     "npc_lims.sources.s3.query": (
         "CAMERA_POSITIONS",

@@ -138,7 +138,7 @@ from npc_lims.paths.stim import (
     StimFile as StimFile,
     get_hdf5_stim_files_from_s3 as get_hdf5_stim_files_from_s3,
 )
-from npc_lims.sessions.records import to_records as to_records
+from npc_lims.sessions.queries import to_records as to_records
 from npc_lims.sessions.info import SessionInfo as SessionInfo
 from npc_lims.sessions.collection import Sessions as Sessions
 from npc_lims.sessions.queries import (

@@ -1,4 +1,4 @@
-"""The fields of a `SessionInfo`, from the record of a session and back."""
+"""The fields of a `SessionInfo`, from the record of a session."""
 
 from __future__ import annotations
 
@@ -12,10 +12,7 @@ if TYPE_CHECKING:
     import npc_session
     import upath
 
-    from npc_lims.model.record import Platform
-    from npc_lims.sessions.info import SessionInfo
-
-__all__ = ["FIELDS", "record_of"]
+__all__ = ["FIELDS"]
 
 
 def _parse_record_id(record: Mapping[str, Any]) -> npc_session.SessionRecord:
@@ -46,22 +43,3 @@ FIELDS: dict[str, Callable[[Mapping[str, Any]], Any]] = {
     "notes": _tracked("notes", str),
     "issues": _tracked("issues", list),
 }
-
-
-def record_of(info: SessionInfo) -> dict[str, Any]:
-    """The record behind a SessionInfo that somebody constructed: what it says of itself, and nothing more."""
-    from npc_lims.model.reconcile import reconcile_session
-    from npc_lims.model.record import Record, Tracked
-
-    platform: Platform = "ephys" if info.is_ephys else "behavior_with_sync" if info.is_sync else "behavior"
-    tracked = Tracked(
-        platform=platform,
-        project=info.project,
-        allen_path=str(info.allen_path),
-        experiment_day=info.experiment_day or 1,
-        session_kwargs=dict(info.session_kwargs),
-        notes=info.notes,
-        issues=list(info.issues),
-    )
-    record: Record = reconcile_session(str(info.id), Record(id=str(info.id), tracked=tracked), ())
-    return record.as_dict()

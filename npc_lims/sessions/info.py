@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from npc_lims.errors import RemoteStateError
 from npc_lims.model.rows import DATA_REPO_ISILON, allen_path_of
 from npc_lims.model.session_id import split_session_id
-from npc_lims.sessions.fields import FIELDS, record_of
+from npc_lims.sessions.fields import FIELDS
 from npc_lims.state.reader import read_snapshot
 from npc_lims.state.snapshot import line_id, parse_line
 from npc_lims.utils.memory_cache import TTLCache
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from npc_lims.config.settings import Settings
+    from npc_lims.model.record import Platform
     from npc_lims.state.reader import Lines
 
 __all__ = ["PUBLIC_ATTRIBUTES", "SessionInfo"]
@@ -87,7 +88,7 @@ class SessionInfo:
             line = self.__dict__.get("_line")
             if line is not None:
                 return _parse(line)
-            data = self.__dict__["_data"] = record_of(self)
+            data = self.__dict__["_data"] = _constructed_record(self)
         return data
 
     def peek(self) -> Mapping[str, Any]:
@@ -421,3 +422,22 @@ def _parse(line: bytes) -> dict[str, Any]:
 
 def _without_digest(record: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in record.items() if name != "digest"}
+
+
+def _constructed_record(info: SessionInfo) -> dict[str, Any]:
+    """Return the record of a `SessionInfo` that somebody constructed: its own fields, and nothing more."""
+    from npc_lims.model.reconcile import reconcile_session
+    from npc_lims.model.record import Record, Tracked
+
+    platform: Platform = "ephys" if info.is_ephys else "behavior_with_sync" if info.is_sync else "behavior"
+    tracked = Tracked(
+        platform=platform,
+        project=info.project,
+        allen_path=str(info.allen_path),
+        experiment_day=info.experiment_day or 1,
+        session_kwargs=dict(info.session_kwargs),
+        notes=info.notes,
+        issues=list(info.issues),
+    )
+    record: Record = reconcile_session(str(info.id), Record(id=str(info.id), tracked=tracked), ())
+    return record.as_dict()

@@ -13,6 +13,7 @@ from npc_lims.errors import (
     RemoteStateError,
     SessionUnavailable,
 )
+from npc_lims.model.rows import session_row
 from npc_lims.model.session_id import resolve_session_id, suggest_ids
 from npc_lims.sessions.collection import Sessions
 from npc_lims.sessions.filters import SessionFilters
@@ -35,6 +36,7 @@ __all__ = [
     "select_session",
     "select_sessions",
     "state_origin",
+    "to_records",
 ]
 
 # Seconds: the snapshot that a session was not found in need not be asked for again to name those near to it.
@@ -233,6 +235,38 @@ def get_session_kwargs(
         return get_session_info(session_id).session_kwargs
     except NoSessionInfo:
         return {}
+
+
+def to_records(sessions: Iterable[SessionInfo] | SessionInfo | None = None, **filters: Any) -> list[dict[str, Any]]:
+    """Sessions as one flat dict each, with the columns of `npc-lims sessions --json`.
+
+        pandas.DataFrame(npc_lims.to_records()).astype({"date": "datetime64[ns]"})
+        polars.DataFrame(npc_lims.to_records(), infer_schema_length=None).with_columns(polars.col("date").str.to_date())
+
+    Values are text, numbers, true, false and None, as recorded: nothing is looked up. A date is text (`2024-06-01`),
+    which sorts, and which every reader of tables parses. A status is None where it was never observed; where it does
+    not apply it is false, and named in the list `not_applicable`.
+
+    Args:
+        sessions: Those to take; None for all that match the filters.
+        **filters: As of `get_session_info`, with `at` and `ttl_seconds`.
+
+    Raises:
+        TypeError: Both sessions and filters, or a filter of another name. Other errors: as `get_session_info`.
+
+    Examples:
+        >>> [row["id"] for row in to_records(project="TempletonPilotSession", is_sorted=True)]
+        ['901004_2024-06-04']
+    """
+    if sessions is None:
+        return _rows(get_session_info(None, **filters))
+    if filters:
+        raise TypeError(f"filters ({', '.join(filters)}) choose among all sessions: give either them or sessions")
+    return _rows([sessions] if isinstance(sessions, SessionInfo) else sessions)
+
+
+def _rows(sessions: Iterable[SessionInfo]) -> list[dict[str, Any]]:
+    return [session_row(info.peek()) for info in sessions]
 
 
 def state_origin() -> Origin:

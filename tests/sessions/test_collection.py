@@ -22,7 +22,7 @@ from npc_lims.model.rows import COLUMNS, session_row
 from npc_lims.sessions.collection import Sessions
 from npc_lims.sessions.html import Places, places_of, render_session, render_sessions
 from npc_lims.sessions.info import SessionInfo
-from npc_lims.sessions.records import to_records
+from npc_lims.sessions.queries import to_records
 from npc_lims.utils.urls import Links
 from tests.integration.world import GitHub
 
