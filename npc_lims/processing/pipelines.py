@@ -1,4 +1,4 @@
-"""pipelines.yaml: what is run on Code Ocean, for which sessions, and what becomes of it.
+"""pipelines.yaml: what is run on Code Ocean, for which sessions, and what its result becomes.
 
 The file is `{processes: {name: entry}}`; `pipelines_schema` has the keys of an entry.
 """
@@ -23,7 +23,7 @@ from npc_lims.processing.pipelines_schema import (
     ResultAsset,
 )
 from npc_lims.processing.templates import fill, names_in
-from npc_lims.sources.tracked.yaml_nodes import MapNode, Node, Report, ScalarNode, compose, kind, shorten, to_plain
+from npc_lims.sources.yaml_nodes import MapNode, Node, Report, ScalarNode, compose, kind, shorten, to_plain
 from npc_lims.sources.yaml_validation import node_at, read_edited_text, validate
 from npc_lims.utils.suggestions import suggestion
 
@@ -61,12 +61,7 @@ _EXAMPLE = {
 
 @dataclasses.dataclass(frozen=True)
 class Attachment:
-    """A data asset that every run of a process is given.
-
-    Attributes:
-        asset: Its id.
-        mount: Name of the folder in which the run finds it.
-    """
+    """A data asset that is attached to every run of a process: its id, and the folder that it is mounted as."""
 
     asset: str
     mount: str
@@ -74,11 +69,7 @@ class Attachment:
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
-    """
-    Attributes:
-        running: Runs that may be going at once.
-        tries: How often it is tried with one input.
-    """
+    """How many runs may be active at once, and how often a process is tried with one input."""
 
     running: int
     tries: int
@@ -86,14 +77,8 @@ class Limits:
 
 @dataclasses.dataclass(frozen=True)
 class AssetRecipe:
-    """The data asset that a good result is made into.
-
-    Attributes:
-        name: Its name, with names of `ASSET_NAMES` in braces.
-        tags: Its tags, but for the subject.
-        metadata: Its custom metadata, but for the subject id.
-        share: Who may see it, besides its owner.
-    """
+    """The data asset that a good result is made into: its name is a template, and the subject is added to its tags and
+    metadata."""
 
     name: str
     tags: tuple[str, ...]
@@ -103,20 +88,11 @@ class AssetRecipe:
 
 @dataclasses.dataclass(frozen=True)
 class Process:
-    """What is run, for which sessions, and what becomes of it.
+    """A process, with the meaning of `pipelines_schema.ProcessEntry`.
 
     Attributes:
-        name: As it stands in the file.
-        capsule: Id of the capsule that is run; None for a pipeline.
-        pipeline: Id of the pipeline that is run; None for a capsule.
-        input: Fact of the codeocean section that holds the asset which a run is about: `raw`, `sorted` ...
-        mount: Folder in which the run finds its input; None for the asset's own.
-        attach: More assets, the same for every run.
-        parameters: Named parameters, with names of `PARAMETER_NAMES` in braces.
-        done: Status flag that says, where it is true, that nothing is left to do.
-        needs: Status flags that must be true.
-        limits: How much may be started.
-        asset: What becomes of a good result; None where the run makes its assets itself.
+        input: Fact of the codeocean section that holds the input asset: `raw`, `sorted` ...
+        asset: None where the run makes its assets itself.
         result: Fact of the codeocean section that its result becomes; None if there is no such fact.
     """
 
@@ -135,7 +111,7 @@ class Process:
 
 
 def read_pipelines(path: Path | str) -> dict[str, Process]:
-    """The processes of a file by their names, in file order.
+    """Return the processes of a file by name, in file order.
 
     Raises:
         PipelinesError: The file cannot be read, or holds errors; all of them are in it.
@@ -149,11 +125,10 @@ def read_pipelines(path: Path | str) -> dict[str, Process]:
 
 
 def parse_pipelines(text: str, file: str = PIPELINES_FILE) -> tuple[dict[str, Process], tuple[Problem, ...]]:
-    """Processes and problems of the text of a file. Where there are errors, the processes that could be read.
+    """Return the processes and problems of a text; of one with errors, the processes that could be read.
 
     Args:
-        text: The whole file.
-        file: Its name, as problems are to show it.
+        file: Its name, for messages.
     """
     report = Report(file)
     root = compose(text, report)
@@ -164,7 +139,11 @@ def parse_pipelines(text: str, file: str = PIPELINES_FILE) -> tuple[dict[str, Pr
     parsed = _read_processes(root, report)
     every = {one.name.text: one for one in parsed}
     for one in parsed:
-        _check_choice(one, report)
+        given = [key for key in ("capsule", "pipeline") if getattr(one.entry, key) is not None]
+        if len(given) > 1:
+            report.error(node_at(one.node, ["pipeline"]), f"{one.name.text} names a capsule and a pipeline: keep one")
+        elif not given:
+            report.error(one.node, f"{one.name.text} lacks 'capsule' or 'pipeline', the id of what is run: add one")
         _check_flags(one, report)
         _check_input(one, every, report)
         _check_folders(one, report)
@@ -177,7 +156,7 @@ def parse_pipelines(text: str, file: str = PIPELINES_FILE) -> tuple[dict[str, Pr
 
 
 def choose_processes(every: Mapping[str, Process], names: Sequence[str] | None) -> list[Process]:
-    """The processes that a user names; all of them if none is named.
+    """Return the processes of these names; all of them without names.
 
     Raises:
         SelectionError: There is none of that name; the message has the names that there are.
@@ -208,7 +187,7 @@ class _ParsedProcess:
 
 
 def _read_processes(root: Node, report: Report) -> list[_ParsedProcess]:
-    """The processes that can be used, in file order; the others are reported."""
+    """Return the valid processes, in file order; the others are reported."""
     if not isinstance(root, MapNode):
         report.error(root, f"the file must be a mapping with the key 'processes', not {kind(root)}")
         return []
@@ -282,7 +261,7 @@ def _process(one: _ParsedProcess, every: Mapping[str, _ParsedProcess]) -> Proces
 
 
 def _input_fact(one: _ParsedProcess, every: Mapping[str, _ParsedProcess]) -> str | None:
-    """The fact of the codeocean section that holds the input: by the name of a process, or by its own."""
+    """Return the fact of the codeocean section that holds the input, which may be given as a process."""
     name = one.entry.input
     if name in every:
         return every[name].result
@@ -292,26 +271,18 @@ def _input_fact(one: _ParsedProcess, every: Mapping[str, _ParsedProcess]) -> str
 # --- checks ---------------------------------------------------------------------------------------
 
 
-def _check_choice(one: _ParsedProcess, report: Report) -> None:
-    both = one.entry.capsule is not None and one.entry.pipeline is not None
-    if both:
-        report.error(node_at(one.node, ["pipeline"]), f"{one.name.text} names a capsule and a pipeline: keep one")
-    elif one.entry.capsule is None and one.entry.pipeline is None:
-        report.error(one.node, f"{one.name.text} lacks 'capsule' or 'pipeline', the id of what is run: add one")
-
-
 def _check_flags(one: _ParsedProcess, report: Report) -> None:
-    where: list[tuple[str | int, ...]] = [("done",), *(("needs", n) for n in range(len(one.entry.needs)))]
-    for path, flag in zip(where, (one.entry.done, *one.entry.needs)):
+    paths: list[tuple[str | int, ...]] = [("done",), *(("needs", n) for n in range(len(one.entry.needs)))]
+    for path, flag in zip(paths, (one.entry.done, *one.entry.needs)):
         if flag not in FLAGS:
-            near = suggestion(flag, FLAGS)
-            report.error(node_at(one.node, path), f"unknown status flag {flag!r}{near}: there are {', '.join(FLAGS)}")
-    if one.entry.result is not None and one.entry.result not in FACTS:
-        near = suggestion(one.entry.result, FACTS)
-        report.error(
-            node_at(one.node, ["result"]),
-            f"unknown result {one.entry.result!r}{near}: those that are recorded are {', '.join(FACTS)}",
+            hint = suggestion(flag, FLAGS)
+            report.error(node_at(one.node, path), f"unknown status flag {flag!r}{hint}: there are {', '.join(FLAGS)}")
+    result = one.entry.result
+    if result is not None and result not in FACTS:
+        message = (
+            f"unknown result {result!r}{suggestion(result, FACTS)}: those that are recorded are {', '.join(FACTS)}"
         )
+        report.error(node_at(one.node, ["result"]), message)
 
 
 def _check_input(one: _ParsedProcess, every: Mapping[str, _ParsedProcess], report: Report) -> None:
@@ -364,7 +335,7 @@ def _check_asset(one: _ParsedProcess, report: Report) -> None:
 
 
 def _wrong_with_name(template: str, result: str | None) -> Iterator[str]:
-    """Why the sync would not take an asset of that name for the result."""
+    """Yield the reasons why the sync would not take an asset of that name for the result."""
     names = names_in(template)
     if "created" not in names:
         yield "two tries would give their assets the same name: add {created}"

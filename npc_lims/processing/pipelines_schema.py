@@ -1,9 +1,4 @@
-"""What pipelines.yaml may say: the models that check it, and the JSON Schema for editors.
-
-To write the committed schema anew:
-
-    python scripts/write_schemas.py
-"""
+"""Models of pipelines.yaml, and its JSON Schema for editors (committed by `python scripts/write_schemas.py`)."""
 
 from __future__ import annotations
 

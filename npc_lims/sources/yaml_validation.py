@@ -10,7 +10,7 @@ from typing import Any, Optional, TypeVar, Union
 import pydantic
 
 from npc_lims.errors import InputFileError, Problem
-from npc_lims.sources.tracked.yaml_nodes import ListNode, MapNode, Node, Report, ScalarNode, is_null, kind, shorten
+from npc_lims.sources.yaml_nodes import ListNode, MapNode, Node, Report, ScalarNode, is_null, kind, shorten
 from npc_lims.utils.suggestions import suggestion
 
 __all__ = ["ABSENT", "CheckedModel", "editor_schema", "node_at", "read_edited_text", "validate"]

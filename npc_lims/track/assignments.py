@@ -11,7 +11,7 @@ from typing import Any
 from npc_lims.errors import NpcLimsError
 from npc_lims.sources.tracked.entries import ParsedEntry
 from npc_lims.sources.tracked.schema import ENTRY_KEYS, KNOWN_KWARGS, SessionKwargs, TrackedEntry
-from npc_lims.sources.tracked.yaml_nodes import Report, compose, to_plain
+from npc_lims.sources.yaml_nodes import Report, compose, to_plain
 from npc_lims.track.entry_spans import layout_of
 from npc_lims.track.formatting import inline
 from npc_lims.utils.suggestions import suggestion

@@ -9,10 +9,10 @@ from typing import Any, Literal, Optional, Union
 
 from npc_lims.errors import NpcLimsError
 from npc_lims.model.session_id import make_session_id, parse_session_id, subject_of
-from npc_lims.sources.tracked.entries import ParsedEntry
+from npc_lims.sources.tracked.entries import ParsedEntry, same_path
 from npc_lims.sources.tracked.schema import PLATFORMS
 from npc_lims.track.assignments import checked_entry, edited_keys
-from npc_lims.track.entry_spans import EntrySpan, Layout, canonical, same_path
+from npc_lims.track.entry_spans import EntrySpan, Layout, canonical
 from npc_lims.track.insertion import NewEntry, default_project
 from npc_lims.track.rewrite import Plan, rewrite
 from npc_lims.track.summary import ChangedSession, changed_sessions, new_warnings, shifted_days, shifted_ids

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from npc_lims.errors import NpcLimsError
-from npc_lims.sources.tracked.yaml_nodes import ListNode, MapNode, Node, ScalarNode
+from npc_lims.sources.yaml_nodes import ListNode, MapNode, Node, ScalarNode
 from npc_lims.track.entry_spans import (
     EntrySpan,
     Layout,

@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from npc_lims.errors import Problem
-from npc_lims.sources.tracked.entries import ParsedEntry, read_entries
+from npc_lims.sources.tracked.entries import ParsedEntry, read_entries, same_path
 from npc_lims.sources.tracked.parser import TrackedFile, parse_tracked
-from npc_lims.sources.tracked.yaml_nodes import ListNode, MapNode, Node, Report, ScalarNode, compose, to_plain
+from npc_lims.sources.yaml_nodes import ListNode, MapNode, Node, Report, ScalarNode, compose, to_plain
 from npc_lims.track.splice import TextLines, indent_of, is_comment
 
 __all__ = [
@@ -31,7 +31,6 @@ __all__ = [
     "own_end",
     "pair_end",
     "plain_of",
-    "same_path",
 ]
 
 
@@ -177,11 +176,6 @@ def child(node: Node | None, name: str) -> tuple[ScalarNode, Node] | None:
 
 def plain_of(node: Node) -> Any:
     return to_plain(node, Report(""))
-
-
-def same_path(path: str) -> str:
-    """Return what the ways to write a path have in common: it is a folder of a Windows share."""
-    return path.replace("\\", "/").rstrip("/").casefold()
 
 
 def canonical(value: Any) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from npc_lims.sources.tracked.schema import ENTRY_KEYS, KNOWN_KWARGS
-from npc_lims.sources.tracked.yaml_nodes import ListNode, MapNode, Node
+from npc_lims.sources.yaml_nodes import ListNode, MapNode, Node
 from npc_lims.track.entry_spans import EntrySpan, Layout, child, dash_column
 from npc_lims.utils.yaml_writer import render_yaml
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from npc_lims.errors import NpcLimsError
 from npc_lims.sources.tracked.entries import ParsedEntry
-from npc_lims.sources.tracked.yaml_nodes import ListNode, MapNode, Node, ScalarNode
+from npc_lims.sources.yaml_nodes import ListNode, MapNode, Node, ScalarNode
 from npc_lims.track.entry_keys import in_order
 from npc_lims.track.entry_spans import EntrySpan, Layout, colon_end, dash_column, own_end, pair_end
 from npc_lims.track.formatting import Style, inline, neighbours, style_near, written

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from npc_lims.errors import NpcLimsError, TrackedFileError
+from npc_lims.sources.tracked.entries import same_path
 from npc_lims.track.entry_keys import drop_in_brackets, put_keys
-from npc_lims.track.entry_spans import EntrySpan, Layout, canonical, layout_of, same_path
+from npc_lims.track.entry_spans import EntrySpan, Layout, canonical, layout_of
 from npc_lims.track.insertion import NewEntry, put_entries
 from npc_lims.track.splice import Splice, TextLines, splice
 

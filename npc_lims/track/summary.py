@@ -9,8 +9,9 @@ from typing import Any, Literal
 
 from npc_lims.errors import Problem
 from npc_lims.model.session_id import subject_of
-from npc_lims.sources.tracked.yaml_nodes import shorten
-from npc_lims.track.entry_spans import Layout, canonical, same_path
+from npc_lims.sources.tracked.entries import same_path
+from npc_lims.sources.yaml_nodes import shorten
+from npc_lims.track.entry_spans import Layout, canonical
 from npc_lims.track.formatting import inline
 
 __all__ = ["ChangedSession", "changed_sessions", "new_warnings", "shifted_days", "shifted_ids"]

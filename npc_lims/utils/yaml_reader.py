@@ -1,4 +1,4 @@
-"""Read YAML that a program wrote; `npc_lims.sources.tracked.yaml_nodes` reads that of people, with positions."""
+"""Read YAML that a program wrote; `npc_lims.sources.yaml_nodes` reads that of people, with positions."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ import npc_session.parsing
 
 from npc_lims.model.record import Platform
 from npc_lims.sources.tracked.schema import ENTRY_KEYS, KNOWN_KWARGS, PATTERNS, PLATFORMS, TrackedEntry
-from npc_lims.sources.tracked.yaml_nodes import (
+from npc_lims.sources.yaml_nodes import (
     ListNode,
     MapNode,
     Node,
@@ -27,7 +27,7 @@ from npc_lims.sources.tracked.yaml_nodes import (
 from npc_lims.sources.yaml_validation import validate
 from npc_lims.utils.suggestions import nearest, suggestion
 
-__all__ = ["ParsedEntry", "read_entries"]
+__all__ = ["ParsedEntry", "read_entries", "same_path"]
 
 FIRST_YEAR = 2016
 """Sessions of earlier years are refused by npc_session too."""
@@ -37,13 +37,13 @@ _DATE_LIKE = re.compile(r"(?<![0-9])(20[0-9]{2})[-/]?([0-9]{2})[-/]?([0-9]{2})(?
 
 @dataclasses.dataclass(frozen=True)
 class ParsedEntry:
-    """One entry that can be used.
+    """An entry that names a session.
 
     Attributes:
-        node: Its path, where it stands.
-        idx: Index among the sessions of the day, if the entry or its path says so.
-        time: `YYYY-MM-DD HH:MM:SS`, if the path says so.
-        values: Its keys and their values, those with mistakes left out.
+        node: Its path, with its position.
+        idx: Index among the sessions of the day, if the entry or its path has one.
+        time: `YYYY-MM-DD HH:MM:SS`, if the path has one.
+        values: Its keys and their values, except wrong ones.
     """
 
     node: ScalarNode
@@ -66,6 +66,11 @@ class ParsedEntry:
     @property
     def group(self) -> str:
         return f"{self.platform}/{self.project}"
+
+
+def same_path(path: str) -> str:
+    """Return a text that is equal for all ways to write a path: it is a folder of a Windows share."""
+    return path.replace("\\", "/").rstrip("/").casefold()
 
 
 def read_entries(root: Node, report: Report, today: datetime.date) -> Iterator[ParsedEntry]:

@@ -1,7 +1,7 @@
 """tracked_sessions.yaml: the sessions that people list by hand.
 
-The file is `{platform: {project: [entry, ...]}}`; an entry is the path of a session, or a
-one-key mapping from the path to what is to be said of it. `schema` has its keys.
+The file is `{platform: {project: [entry, ...]}}`; an entry is the path of a session, or a mapping from the path to
+the keys of `schema`.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from npc_lims.model.observation import Observation
 from npc_lims.model.record import Tracked
 from npc_lims.model.session_id import make_session_id
 from npc_lims.sources.context import SourceContext
-from npc_lims.sources.tracked.entries import ParsedEntry, read_entries
+from npc_lims.sources.tracked.entries import ParsedEntry, read_entries, same_path
 from npc_lims.sources.tracked.schema import tracked_schema
-from npc_lims.sources.tracked.yaml_nodes import Report, compose, show
+from npc_lims.sources.yaml_nodes import Report, compose, show
 from npc_lims.sources.yaml_validation import read_edited_text
 
 __all__ = ["TrackedFile", "observe", "observe_text", "parse_tracked", "read_tracked", "tracked_schema", "tracked_text"]
@@ -37,13 +37,7 @@ _INVISIBLE = re.compile(f"[{_SPACES}\u00ad\u061c\u180e\u200b\u200e\u200f\u202a-\
 
 @dataclasses.dataclass(frozen=True)
 class TrackedFile:
-    """What tracked_sessions.yaml says.
-
-    Attributes:
-        sessions: Session id to what is said of it, in file order. Where there are errors, what could be read.
-        problems: Everything found, by position.
-        lines: Session id to the line of its entry.
-    """
+    """The sessions of the file by id, in file order; its problems, by position; and the line of each entry."""
 
     sessions: Mapping[str, Tracked]
     problems: tuple[Problem, ...]
@@ -98,7 +92,9 @@ def read_tracked(path: Path | str) -> TrackedFile:
 
 def tracked_text(path: Path | str) -> tuple[str, str]:
     """Return the text of a file, and its name for messages: how a `SourceContext` reads one on disk."""
-    return _read_text(path), str(path)
+    missing = "give the path of tracked_sessions.yaml"
+    text = read_edited_text(path, TrackedFileError, max_bytes=MAX_BYTES, missing=missing, content="a list of sessions")
+    return text, str(path)
 
 
 def _checked(file: TrackedFile) -> TrackedFile:
@@ -107,18 +103,12 @@ def _checked(file: TrackedFile) -> TrackedFile:
     return file
 
 
-def _read_text(path: Path | str) -> str:
-    missing = "give the path of tracked_sessions.yaml"
-    return read_edited_text(path, TrackedFileError, max_bytes=MAX_BYTES, missing=missing, content="a list of sessions")
-
-
 def parse_tracked(text: str, file: str = "tracked_sessions.yaml", *, today: datetime.date | None = None) -> TrackedFile:
-    """Sessions and problems of the text of a file. Never raises, whatever the text.
+    """Return the sessions and problems of a text; of one with errors, what could be read. Never raises.
 
     Args:
-        text: The whole file.
-        file: Its name, as problems are to show it.
-        today: The present day, after which no session can be; taken from the clock if not given.
+        file: Its name, for messages.
+        today: Sessions of a later day are mistakes (default: by the clock).
     """
     report = Report(file)
     root = compose(text, report)
@@ -127,72 +117,43 @@ def parse_tracked(text: str, file: str = "tracked_sessions.yaml", *, today: date
     _warn_of_invisible(text, report)
     entries = [] if root is None else list(read_entries(root, report, today or datetime.date.today()))
     entries = _first_of_each_path(entries, report)
-    sessions, lines = {}, {}
     numbers = _number(entries, report)
-    ranks = _DateRanks(entries)
     _check_days(entries, report)
+    dates: dict[tuple[str, str], set[str]] = {}
+    for entry in entries:
+        dates.setdefault((entry.group, entry.subject), set()).add(entry.date)
+    sessions, lines = {}, {}
     for entry in entries:
         idx = numbers.get(id(entry))
         if idx is not None:
             session = make_session_id(entry.subject, entry.date, idx)
-            sessions[session] = _tracked(entry, ranks)
+            rank = sorted(dates[entry.group, entry.subject]).index(entry.date) + 1
+            sessions[session] = Tracked(
+                platform=entry.platform,
+                project=entry.project,
+                allen_path=entry.path,
+                experiment_day=_day(entry) or rank,
+                **{key: value for key, value in entry.values.items() if key in Tracked.model_fields},
+            )
             lines[session] = entry.node.line
     return TrackedFile(sessions, report.problems, lines)
 
 
 def _warn_of_invisible(text: str, report: Report) -> None:
-    """Characters that come along when one copies from a chat or a web page, and make a path that is nowhere."""
+    """Warn of characters that come along when one copies from a chat or a web page, and make a path wrong."""
     for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), 1):
         found = _INVISIBLE.search(line)
         if found is not None:
             name = unicodedata.name(found[0], "a character without a name").lower()
-            what = f"U+{ord(found[0]):04X} ({name}), which nobody sees" + (
-                " as what it is" if found[0] in _SPACES else ""
-            )
+            what = f"U+{ord(found[0]):04X} ({name}), which nobody sees{' as what it is' * (found[0] in _SPACES)}"
             report.add(number, found.start() + 1, "warning", f"here stands {what}: replace it by a space, or delete it")
 
 
-def _tracked(entry: ParsedEntry, ranks: _DateRanks) -> Tracked:
-    values = entry.values
-    return Tracked(
-        platform=entry.platform,
-        project=entry.project,
-        allen_path=entry.path,
-        experiment_day=_day(entry) or ranks.of(entry),
-        day=values.get("day"),
-        ephys_day=values.get("ephys_day"),
-        perturbation_day=values.get("perturbation_day"),
-        insertion_day=values.get("insertion_day"),
-        session_kwargs=values.get("session_kwargs", {}),
-        notes=values.get("notes", ""),
-        issues=values.get("issues", []),
-    )
-
-
-class _DateRanks:
-    """Where each session stands among the dates of its subject, in its platform and project."""
-
-    def __init__(self, entries: list[ParsedEntry]) -> None:
-        dates: dict[tuple[str, str, str], set[str]] = {}
-        for entry in entries:
-            dates.setdefault(self._key(entry), set()).add(entry.date)
-        self._dates = {key: sorted(found) for key, found in dates.items()}
-
-    @staticmethod
-    def _key(entry: ParsedEntry) -> tuple[str, str, str]:
-        return entry.platform, entry.project, entry.subject
-
-    def of(self, entry: ParsedEntry) -> int:
-        return self._dates[self._key(entry)].index(entry.date) + 1
-
-
 def _first_of_each_path(entries: list[ParsedEntry], report: Report) -> list[ParsedEntry]:
-    """Leave out entries whose path was listed before, saying what they would have changed."""
+    """Leave out entries whose path was listed before, and report what they would have changed."""
     first: dict[str, ParsedEntry] = {}
     for entry in entries:
-        # the same folder, however its slashes and capitals are written: it is on a Windows share
-        path = entry.path.replace("\\", "/").rstrip("/").casefold()
-        before = first.setdefault(path, entry)
+        before = first.setdefault(same_path(entry.path), entry)
         if before is entry:
             continue
         if before.group != entry.group:
@@ -211,7 +172,7 @@ def _first_of_each_path(entries: list[ParsedEntry], report: Report) -> list[Pars
 
 
 def _differences(first: Mapping[str, Any], second: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    """What two entries of one path say differently, the first of which counts."""
+    """Describe how two entries of one path differ, of which the first takes precedence."""
     for key in dict.fromkeys((*first, *second)):
         if key == "session_kwargs":
             yield from _differences(first.get(key, {}), second.get(key, {}), "session_kwargs.")
@@ -222,9 +183,9 @@ def _differences(first: Mapping[str, Any], second: Mapping[str, Any], prefix: st
 
 
 def _number(entries: list[ParsedEntry], report: Report) -> dict[int, int]:
-    """Index among the sessions of a subject and day, by `id(entry)`; none for what cannot be told apart.
+    """Return the index of each entry among those of its subject and day, by `id(entry)`; none for duplicates.
 
-    The key `idx` wins, then an index that ends the path; the others take what is free, by start time.
+    The key `idx` takes precedence, then an index at the end of the path; the others take what is free, by start time.
     """
     days: dict[str, list[ParsedEntry]] = {}
     for entry in entries:
@@ -253,7 +214,7 @@ def _number(entries: list[ParsedEntry], report: Report) -> dict[int, int]:
 
 
 def _is_distinct(entry: ParsedEntry, other: ParsedEntry) -> bool:
-    """Their paths show that they are two sessions: each names its start, and they differ.
+    """Return whether their paths have different start times.
 
     Not across platforms, where one session's recording and behavior file begin at different times.
     """
@@ -270,7 +231,7 @@ def _report_duplicate(entry: ParsedEntry, first: ParsedEntry, report: Report) ->
 
 
 def _check_days(entries: list[ParsedEntry], report: Report) -> None:
-    """Two dates of a subject with one day number: one of them may be a slip."""
+    """Warn of two dates of a subject with one day number: one of them may be a mistake."""
     seen: dict[tuple[str, str, int], ParsedEntry] = {}
     for entry in entries:
         day = _day(entry)

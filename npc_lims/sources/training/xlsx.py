@@ -1,7 +1,6 @@
-"""An .xlsx file, opened with care: checked for damage and malice, and read for its rows only.
+"""An .xlsx file: checked for damage and malice, and read for its rows only.
 
-A file that cannot be read completely is a `SourceError` or, where only a sheet is concerned, a `PartError`: never a
-shorter answer.
+A file that cannot be read completely is a `SourceError` or, where only a sheet is concerned, a `PartError`.
 """
 
 from __future__ import annotations
@@ -20,6 +19,8 @@ from npc_lims.errors import SourceError
 from npc_lims.sources.training.cells import UNSAVED
 from npc_lims.sources.training.xlsx_parts import (
     DateFormats,
+    DocumentTypeError,
+    PartError,
     Relationship,
     SheetEntry,
     read_relationships,
@@ -28,7 +29,6 @@ from npc_lims.sources.training.xlsx_parts import (
     read_styles,
     read_workbook,
 )
-from npc_lims.sources.training.xlsx_xml import DocumentTypeError, PartError
 from npc_lims.utils.text import single_line
 
 __all__ = ["MAX_CELLS", "MAX_FILE_SIZE", "MAX_ROWS", "PartError", "Row", "Sheet", "Xlsx", "failure", "open_xlsx"]
@@ -62,7 +62,7 @@ def failure(name: str, reason: str) -> SourceError:
 
 
 def _check_archive(archive: zipfile.ZipFile, size: int, name: str) -> None:
-    """Unpack everything once: sizes and checksums are then facts, and nothing else reads a damaged file."""
+    """Unpack everything once, which proves sizes and checksums."""
     members = archive.infolist()
     unpacked = sum(member.file_size for member in members)
     if len(members) > MAX_MEMBERS:
@@ -80,12 +80,8 @@ def _check_archive(archive: zipfile.ZipFile, size: int, name: str) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class Sheet:
-    """A sheet of a workbook.
-
-    Attributes:
-        kind: `worksheet`, or that of a sheet without rows (`chartsheet`, `dialogsheet`, ...); empty if the workbook
-            names no part for it, as for macro modules of old.
-    """
+    """A sheet of a workbook; *kind* is `worksheet`, one without rows (`chartsheet`, ...), or empty for an old macro
+    module, which has no part."""
 
     title: str
     is_hidden: bool
@@ -93,14 +89,13 @@ class Sheet:
     _read: Callable[[], Iterator[Row]]
 
     def rows(self, *, with_unsaved: bool = False) -> Iterator[Row]:
-        """Yield each row that holds anything, as `xlsx_parts.read_rows`.
+        """Yield each row that is not empty, as `xlsx_parts.read_rows`.
 
         Args:
-            with_unsaved: Give `cells.UNSAVED` for a formula that was saved without its value. By default such a cell
-                is empty.
+            with_unsaved: Keep `cells.UNSAVED`, the value of a formula that was saved without one.
 
         Raises:
-            PartError: The sheet is lost, or cannot be read to its end.
+            PartError: The sheet is missing, or cannot be read to its end.
             SourceError: It is hostile, or the workbook has more cells than any real one.
         """
         for line, cells in self._read():
@@ -111,12 +106,7 @@ class Sheet:
 
 
 class Xlsx:
-    """An open workbook, to be closed by a `with` statement.
-
-    Attributes:
-        sheets: In the order of the workbook.
-        epoch: Day from which its dates are counted.
-    """
+    """An open workbook, to be closed by a `with` statement: its sheets in order, and the day its dates count from."""
 
     def __init__(self, archive: zipfile.ZipFile, name: str) -> None:
         self._name = name
@@ -128,19 +118,18 @@ class Xlsx:
             raise failure(name, f"is a binary workbook (.xlsb): {_REMEDY}")
         if path not in self._package:
             raise failure(name, f"is a zip file without a workbook: {_REMEDY}")
-        workbook = self._read(path, read_workbook)
-        if len(workbook.sheets) > MAX_MEMBERS:
-            raise failure(name, f"has {len(workbook.sheets)} sheets, as no real workbook; it was not read")
+        entries, self.epoch = self._read(path, read_workbook)
+        if len(entries) > MAX_MEMBERS:
+            raise failure(name, f"has {len(entries)} sheets, as no real workbook; it was not read")
         parts = self._relationships(path)
         by_kind = {part.kind: part.target for part in parts.values() if part.target in self._package}
         strings = self._read(by_kind["sharedStrings"], read_shared_strings) if "sharedStrings" in by_kind else []
         formats = self._read(by_kind["styles"], read_styles) if "styles" in by_kind else DateFormats()
         self._parse: Callable[[BinaryIO], Iterator[Row]] = functools.partial(
-            read_rows, strings=strings, formats=formats, epoch=workbook.epoch
+            read_rows, strings=strings, formats=formats, epoch=self.epoch
         )
-        self.epoch = workbook.epoch
-        self.sheets = tuple(self._sheet(entry, parts.get(entry.relationship)) for entry in workbook.sheets)
-        used = [parts[one.relationship].target for one in workbook.sheets if one.relationship in parts]
+        self.sheets = tuple(self._sheet(entry, parts.get(entry.relationship)) for entry in entries)
+        used = [parts[entry.relationship].target for entry in entries if entry.relationship in parts]
         used = [path for path in used if path in self._package]
         if len(used) > len(set(used)):
             raise failure(name, "has two sheets in one part, as no real workbook; it was not read")
@@ -152,7 +141,7 @@ class Xlsx:
         self._package.archive.close()
 
     def _relationships(self, path: str) -> dict[str, Relationship]:
-        """Those of a part, by their ids, each with the path of its target."""
+        """Return the relationships of a part by id, each with the path of its target."""
         folder, name = posixpath.split(path)
         source = posixpath.join(folder, "_rels", f"{name}.rels")
         found = self._read(source, read_relationships) if source in self._package else {}
@@ -162,7 +151,7 @@ class Xlsx:
         }
 
     def _read(self, path: str, read: Callable[[BinaryIO], T]) -> T:
-        """A part that no sheet can do without."""
+        """Read a part that all sheets need."""
         try:
             with self._open(path) as stream:
                 return read(stream)
@@ -198,7 +187,7 @@ class Xlsx:
 
 
 class _Package:
-    """The parts of a file by their paths, whose case does not matter."""
+    """The parts of a file by their paths, regardless of case."""
 
     def __init__(self, archive: zipfile.ZipFile) -> None:
         self.archive = archive
@@ -217,12 +206,12 @@ class _Package:
 
 
 def _shown(path: str) -> str:
-    """The path of a part, which the file chose, as a message can have it."""
+    """Return the path of a part, which the file chose, for a message."""
     return single_line(path, 100)
 
 
 def _resolve(folder: str, target: str) -> str:
-    """The path of a part, as its name or a reference from a part in *folder* gives it.
+    """Return the path of a part from its name, or from a reference in a part in *folder*.
 
     >>> _resolve("xl", "worksheets/Sheet1.xml"), _resolve("xl", "/xl/styles.xml"), _resolve("xl", "..\\\\a.xml")
     ('xl/worksheets/sheet1.xml', 'xl/styles.xml', 'a.xml')

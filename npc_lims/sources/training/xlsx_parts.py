@@ -1,7 +1,7 @@
-"""The XML parts of an .xlsx file, read for what a table consists of: sheets, rows, texts and number formats.
+"""The XML parts of an .xlsx file, read for sheets, rows, texts and number formats. Pure.
 
-All other parts, and all decoration of these (fonts, conditional formats, hyperlinks, views), are skipped. Strict Open
-XML differs from the common form in its namespaces, which are not compared, and in dates written as text. Pure.
+Decoration (fonts, conditional formats, hyperlinks, views) is skipped, whatever it holds. Strict Open XML differs in its
+namespaces, which are not compared, and in dates written as text.
 """
 
 from __future__ import annotations
@@ -11,21 +11,22 @@ import datetime
 import functools
 import re
 from collections.abc import Iterator, Mapping, Sequence, Sized
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Callable, Optional
+from xml.parsers import expat
 
 from openpyxl.styles.numbers import BUILTIN_FORMATS, is_date_format, is_timedelta_format
 from openpyxl.utils import column_index_from_string, get_column_letter
 from openpyxl.utils.datetime import MAC_EPOCH, WINDOWS_EPOCH, from_excel, from_ISO8601
 
 from npc_lims.sources.training.cells import UNSAVED
-from npc_lims.sources.training.xlsx_xml import Element, Parser, PartError, parse
 from npc_lims.utils.text import single_line
 
 __all__ = [
     "DateFormats",
+    "DocumentTypeError",
+    "PartError",
     "Relationship",
     "SheetEntry",
-    "WorkbookPart",
     "read_relationships",
     "read_rows",
     "read_shared_strings",
@@ -33,19 +34,16 @@ __all__ = [
     "read_workbook",
 ]
 
-LAST_ROW = 1_048_576
-LAST_COLUMN = 16_384
-"""Rows and columns of a sheet, as the format defines them: XFD1048576 is its last cell."""
+LAST_ROW, LAST_COLUMN = 1_048_576, 16_384
+"""As the format defines them: XFD1048576 is the last cell."""
 
 MAX_ENTRIES = 100_000
 """Sheets, relationships or number formats of a file. Excel has at most a few thousand of each."""
-MAX_TITLE = 255
-"""Characters of the title of a sheet: 31 in Excel, more elsewhere."""
-MAX_CODE = 255
-"""Characters of a number format that count, as in Excel."""
+MAX_TITLE = MAX_CODE = 255
+"""Characters of the title of a sheet (31 in Excel, more elsewhere), and of a number format."""
 
 _ROW_NUMBER = re.compile(r"[1-9][0-9]{0,6}", re.ASCII)
-# as many digits as every 64-bit integer has room for; longer ones lose nothing as a float that Excel kept
+# longer ones do not fit into 64 bits: Excel has them as floats
 _INTEGER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 _NUMBER = re.compile(
     r"[-+]?(?:[0-9]{1,400}\.?[0-9]{0,400}|\.[0-9]{1,400})(?:e[-+]?[0-9]{1,6})?|[-+]?(?:inf|nan)",
@@ -57,9 +55,113 @@ _BOOLEANS = {"1": True, "true": True, "0": False, "false": False}
 _LOCAL_DATES = (*range(27, 37), *range(50, 59))
 
 
+# bytes; a token that is longer is scanned again with each chunk, so that small chunks would make that slow
+_CHUNK = 2**20
+
+
+class PartError(ValueError):
+    """A part cannot be read: the reason in a few words, without content, which may not be public."""
+
+
+class DocumentTypeError(PartError):
+    """A part declares a document type, which no spreadsheet program writes: with it come entities."""
+
+
+@dataclasses.dataclass
+class Element:
+    """An element to be read: those inside it, and functions to call at its start, at its end, and with its text."""
+
+    children: Mapping[str, Element] = dataclasses.field(default_factory=dict)
+    on_start: Optional[Callable[[dict[str, str]], None]] = None
+    on_end: Optional[Callable[[], None]] = None
+    on_text: Optional[Callable[[str], None]] = None
+
+
+class Parser:
+    """Parser of a part that calls the functions of a tree of `Element` and skips all elements that are not in it.
+
+    Namespaces are not compared. Document types, and with them entities, are refused.
+    """
+
+    def __init__(self, root: str, element: Element) -> None:
+        self._root = root
+        self._element = Element({root: element})
+        self._open: list[Element] = []
+        self._skipped = 0
+        self._text: list[str] = []
+        self._expat = expat.ParserCreate()
+        self._expat.buffer_text = True
+        self._expat.StartElementHandler = self._start
+        self._expat.EndElementHandler = self._end
+        self._expat.CharacterDataHandler = self._characters
+        self._expat.StartDoctypeDeclHandler = self._refuse_document_type
+
+    def parse(self, stream: BinaryIO) -> Iterator[None]:
+        """Parse *stream*, and yield after each chunk. Raises PartError for malformed XML, or a part of another kind."""
+        chunk = None
+        try:
+            while chunk != b"":
+                chunk = stream.read(_CHUNK)
+                self._expat.Parse(chunk, not chunk)
+                yield
+        except expat.ExpatError as error:
+            raise PartError(f"malformed XML: {error}") from None
+        except PartError:
+            raise
+        except (ValueError, LookupError, TypeError):  # of a codec that the file names
+            raise PartError("malformed XML: unknown encoding") from None
+
+    def _start(self, name: str, attributes: dict[str, str]) -> None:
+        if self._skipped:
+            self._skipped += 1
+            return
+        name = name.rpartition(":")[2]
+        child = self._element.children.get(name)
+        if child is None:
+            if not self._open:
+                raise PartError(f"it begins with <{single_line(name, 40)}>, expected <{self._root}>")
+            if name not in ("AlternateContent", "Fallback"):
+                self._skipped = 1
+                return
+            child = self._element  # the content for older programs is read as if it stood there by itself
+        elif child.on_start is not None:
+            child.on_start(attributes)
+        self._open.append(self._element)
+        self._element = child
+
+    def _end(self, _: str) -> None:
+        if self._skipped:
+            self._skipped -= 1
+            return
+        element, self._element = self._element, self._open.pop()
+        if element is self._element:
+            return
+        if element.on_text is not None:
+            element.on_text("".join(self._text))
+            self._text.clear()
+        if element.on_end is not None:
+            element.on_end()
+
+    def _characters(self, data: str) -> None:
+        if self._element.on_text is not None and not self._skipped:
+            self._text.append(data)
+
+    def _refuse_document_type(self, *_: object) -> None:
+        raise DocumentTypeError("it declares a document type")
+
+
+def parse(stream: BinaryIO, root: str, element: Element) -> None:
+    """Parse a whole part, whose outermost element is *root*; raises as `Parser.parse`."""
+    for _ in Parser(root, element).parse(stream):
+        pass
+
+
+# ------------------------------------------------------------------------------- parts
+
+
 @dataclasses.dataclass(frozen=True)
 class Relationship:
-    """What a part refers to. `kind` is the last word of its type, such as `worksheet`."""
+    """A reference of a part to another; `kind` is the last word of its type, such as `worksheet`."""
 
     kind: str
     target: str
@@ -68,24 +170,11 @@ class Relationship:
 
 @dataclasses.dataclass(frozen=True)
 class SheetEntry:
-    """A sheet as the workbook lists it.
-
-    Attributes:
-        title: Without what nobody sees in it, such as a zero-width space; other spaces are plain ones.
-        relationship: Empty for a sheet without a part, such as a macro module.
-    """
+    """A sheet as the workbook lists it; a macro module, which has no part, has no relationship."""
 
     title: str
     is_hidden: bool
     relationship: str
-
-
-@dataclasses.dataclass(frozen=True)
-class WorkbookPart:
-    """The sheets in their order, and the day from which dates are counted."""
-
-    sheets: tuple[SheetEntry, ...]
-    epoch: datetime.datetime
 
 
 def _check_count(entries: Sized) -> None:
@@ -94,11 +183,7 @@ def _check_count(entries: Sized) -> None:
 
 
 def read_relationships(stream: BinaryIO) -> dict[str, Relationship]:
-    """Return the relationships of a part by their ids.
-
-    Raises:
-        PartError: The part cannot be read; likewise of the readers below.
-    """
+    """Return the relationships of a part by id. Raises PartError if it cannot be read, as all readers below."""
     found: dict[str, Relationship] = {}
 
     def add(attributes: dict[str, str]) -> None:
@@ -111,8 +196,8 @@ def read_relationships(stream: BinaryIO) -> dict[str, Relationship]:
     return found
 
 
-def read_workbook(stream: BinaryIO) -> WorkbookPart:
-    """Return the sheets and the date system of a workbook part."""
+def read_workbook(stream: BinaryIO) -> tuple[list[SheetEntry], datetime.datetime]:
+    """Return the sheets in their order, and the day from which dates are counted."""
     sheets: list[SheetEntry] = []
     epochs = [WINDOWS_EPOCH]
 
@@ -134,7 +219,7 @@ def read_workbook(stream: BinaryIO) -> WorkbookPart:
 
     tree = {"sheets": Element({"sheet": Element(on_start=add)}), "workbookPr": Element(on_start=set_epoch)}
     parse(stream, "workbook", Element(tree))
-    return WorkbookPart(tuple(sheets), epochs[-1])
+    return sheets, epochs[-1]
 
 
 def read_shared_strings(stream: BinaryIO) -> list[str]:
@@ -151,22 +236,22 @@ def read_shared_strings(stream: BinaryIO) -> list[str]:
 
 
 def _text_runs(runs: list[str]) -> dict[str, Element]:
-    """The elements of a text, plain or of several formats: their content is appended to *runs*."""
+    """Return the elements of a text, plain or of several formats, whose content is appended to *runs*."""
     text = Element(on_text=runs.append)
     return {"t": text, "r": Element({"t": text})}
 
 
 def _unescape(text: str) -> str:
-    """*text* with `_x000D_` for what XML cannot hold or changes, as the character that it stands for."""
+    """Replace `_x000D_` and the like, for characters that XML cannot hold or changes."""
     if "_x" not in text:
         return text
     text = _ESCAPE.sub(lambda match: chr(int(match[1], 16)), text)
-    # two of them may make one character, and a half alone is none
+    # two halves may make one character; a half alone is none
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 class DateFormats:
-    """Tells by the number of a cell format which numbers are dates, times or durations."""
+    """Number formats: which numbers are dates, times or durations."""
 
     def __init__(self, ids: Sequence[int] = (), codes: Mapping[int, str] | None = None) -> None:
         self._ids = ids
@@ -174,7 +259,7 @@ class DateFormats:
         self._kinds: dict[str, str] = {}
 
     def kind(self, style: str) -> str:
-        """Return `date`, `duration` or nothing; *style* is the attribute of a cell, and may be any text."""
+        """Return `date`, `duration` or an empty text for the style of a cell, which may be any text."""
         if style not in self._kinds:
             index = int(style) if _INTEGER.fullmatch(style) else -1
             code = self._codes.get(self._ids[index]) if 0 <= index < len(self._ids) else None
@@ -207,13 +292,13 @@ def read_styles(stream: BinaryIO) -> DateFormats:
 def read_rows(
     stream: BinaryIO, strings: Sequence[str], formats: DateFormats, epoch: datetime.datetime
 ) -> Iterator[tuple[int, dict[int, Any]]]:
-    """Yield each row of a sheet that holds anything: its number, and its values by column, from 0.
+    """Yield the number of each row that is not empty, and its values by column, from 0.
 
     A value is a bool, int, float, datetime, time, timedelta or a text that is not blank. Formulas give the value that
-    was saved with them, or `cells.UNSAVED`. The cost is that of the cells that are there, wherever they are.
+    was saved with them, or `cells.UNSAVED`.
 
     Raises:
-        PartError: The sheet cannot be read, or contradicts itself. What was yielded before is then not all of it.
+        PartError: The sheet cannot be read, or contradicts itself; what was yielded is incomplete.
     """
     reader = _RowReader(strings, formats, epoch)
     parser = Parser("worksheet", reader.tree)
@@ -225,7 +310,7 @@ def read_rows(
 
 
 class _RowReader:
-    """What has been read of a sheet: `rows` are those that are complete."""
+    """Handlers of the elements of a sheet; `rows` are those that are complete."""
 
     def __init__(self, strings: Sequence[str], formats: DateFormats, epoch: datetime.datetime) -> None:
         self.rows: list[tuple[int, dict[int, Any]]] = []
@@ -233,20 +318,16 @@ class _RowReader:
         self._strings = strings
         self._formats = formats
         self._epoch = epoch
-        self._line = 0
-        self._last = 0
+        self._line = self._last = 0
         self._cells: dict[int, Any] = {}
         self._column = -1
         self._cell: dict[str, str] = {}
         self._value: str | None = None
         self._is_formula = False
         self._runs: list[str] = []
-        value = Element(on_text=self._set_value)
-        cell = Element(
-            {"f": Element(on_start=self._start_formula), "v": value, "is": Element(_text_runs(self._runs))},
-            on_start=self._start_cell,
-            on_end=self._end_cell,
-        )
+        formula, value = Element(on_start=self._start_formula), Element(on_text=self._set_value)
+        parts = {"f": formula, "v": value, "is": Element(_text_runs(self._runs))}
+        cell = Element(parts, on_start=self._start_cell, on_end=self._end_cell)
         row = Element({"c": cell}, on_start=self._start_row, on_end=self._end_row)
         self.tree = Element({"sheetData": Element({"row": row}, on_start=self._start_data)})
 
@@ -321,7 +402,9 @@ class _RowReader:
         if kind == "n":
             return self._parse_number(text.strip())
         if kind == "s":
-            return self._shared(text.strip())
+            if not _INTEGER.fullmatch(text.strip()) or not 0 <= int(text) < len(self._strings):
+                raise PartError(f"a reference to a shared text that does not exist (there are {len(self._strings)})")
+            return self._strings[int(text)]
         if kind == "b":
             return _BOOLEANS[text.strip().lower()]
         if kind == "d":
@@ -329,11 +412,6 @@ class _RowReader:
         if kind in ("str", "e"):
             return _unescape(text)
         raise PartError("a value of an unknown type")
-
-    def _shared(self, text: str) -> str:
-        if not _INTEGER.fullmatch(text) or not 0 <= int(text) < len(self._strings):
-            raise PartError(f"a reference to a shared text that does not exist (there are {len(self._strings)})")
-        return self._strings[int(text)]
 
     def _parse_number(self, text: str) -> Any:
         if not text:

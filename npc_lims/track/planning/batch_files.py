@@ -13,8 +13,8 @@ import pydantic
 
 from npc_lims.errors import Problem, Severity, SourceError
 from npc_lims.model.session_id import day_of, parse_session_id
+from npc_lims.sources.tracked.entries import same_path
 from npc_lims.sources.tracked.schema import ENTRY_KEYS, KNOWN_KWARGS, PLATFORMS, SessionKwargs, TrackedEntry
-from npc_lims.track.entry_spans import same_path
 from npc_lims.track.planning.cells import parse_probes
 from npc_lims.track.planning.input_files import decode_utf8, read_limited
 

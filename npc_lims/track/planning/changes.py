@@ -15,11 +15,11 @@ from typing import Any
 from npc_lims.errors import TrackedFileError
 from npc_lims.model.record import Tracked
 from npc_lims.model.session_id import day_of
+from npc_lims.sources.tracked.entries import same_path
 from npc_lims.sources.tracked.parser import TrackedFile, parse_tracked
 from npc_lims.state.diff import SessionChange, one_line
 from npc_lims.state.diff_format import Chapter, Group
 from npc_lims.track.edits import Add, Edit, EditResult
-from npc_lims.track.entry_spans import same_path
 from npc_lims.track.planning.join import PROBES_TO_SKIP, SURFACE_TO_SKIP, PlannedSession
 
 __all__ = ["Conflict", "ImportPlan", "Skipped", "import_chapter", "plan_import", "show_value"]
