@@ -20,7 +20,7 @@ _COMMANDS = {
     "observe": "observe:observe_command",
     "publish": "publish:publish_command",
     "sessions": "sessions:sessions_command",
-    "show": "show:show_command",
+    "show": "sessions:show_command",
     "history": "history:history_command",
     "validate": "checks:validate_command",
     "verify": "checks:verify_command",

@@ -64,16 +64,16 @@ def _lines_now_and_then(console: Console) -> Callable[[str, int, Optional[int]],
 @contextlib.contextmanager
 def reporter(console: Console) -> Iterator[Reporter]:
     if not console.is_terminal:
-        yield _Lines(console)
+        yield _LineReporter(console)
         return
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[note]}"))
     with Progress(*columns, TimeElapsedColumn(), console=console) as progress:
-        yield _Bars(progress)
+        yield _BarReporter(progress)
 
 
-class _Bars:
+class _BarReporter:
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
         self._tasks: dict[str, TaskID] = {}
@@ -89,7 +89,7 @@ class _Bars:
         self._progress.update(self._tasks[source], completed=1, total=1, note=_summary(observation))
 
 
-class _Lines:
+class _LineReporter:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._last = 0.0

@@ -1,35 +1,51 @@
-"""`npc-lims sessions`."""
+"""`npc-lims sessions` and `npc-lims show`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import dataclasses
+import sys
+import textwrap
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional
 
 import typer
+from rich.cells import cell_len, set_cell_size
+from rich.console import Console
+from rich.text import Text
 
 from npc_lims.cli.completion import (
     complete_column,
     complete_columns,
     complete_flag,
     complete_project,
+    complete_session,
     complete_subject,
 )
-from npc_lims.cli.console import note, out
+from npc_lims.cli.console import can_print, note, out, symbol
+from npc_lims.cli.filters import HEADINGS, Selection, applies, columns_named, select, sorted_rows
 from npc_lims.cli.lists import csv_option, json_option, one_style, print_csv, print_json
 from npc_lims.cli.paging import show_text
 from npc_lims.cli.places import reading_settings
-from npc_lims.cli.selection import Selection, columns_named, select, sorted_rows
 from npc_lims.errors import NpcLimsError
-from npc_lims.model.rows import COLUMNS, session_row
+from npc_lims.model.rows import COLUMNS, FLAG_NAMES, session_row
+from npc_lims.state.diff import one_line
 
 if TYPE_CHECKING:
     from npc_lims.config.settings import Settings
+    from npc_lims.sessions.info import SessionInfo
 
-__all__ = ["AT_HELP", "STATE_HELP", "as_of", "sessions_command"]
+__all__ = ["AT_HELP", "STATE_HELP", "as_of", "render_table", "sessions_command", "show_command"]
 
 STATE_HELP = "Read this state folder. Default: that of this checkout, else GitHub."
 AT_HELP = "State as it was: at the end of a day (YYYY-MM-DD, UTC), or at a tag or commit."
+_ASKED_FIRST = ("id", "is_uploaded", "is_sorted", "is_annotated")
+_GAP = "  "
+# Of a project or rig, unless it was asked for: that much tells it from others.
+_LONGEST_TEXT = 24
+_WIDEST = 200  # lines below the table, where no terminal sets a limit
+_MARKS: dict[Any, str] = {True: "yes", False: "no", None: "never observed", "n/a": "does not apply"}
+_MARKED = ("is_ephys", "is_sync", *(name for name in FLAG_NAMES if name != "raw_asset_id"))
 
 
 def sessions_command(
@@ -97,8 +113,6 @@ def sessions_command(
     elif as_csv:
         print_csv(names or COLUMNS, map(_cells, rows))
     else:
-        from npc_lims.cli.sessions_table import render_table
-
         show_text(render_table(rows, out(), names, as_of(settings, at)), pager=not no_pager)
 
 
@@ -125,14 +139,171 @@ def _rows(settings: Settings, selection: Selection, at: Optional[str]) -> list[d
 
 
 def _chosen(rows: Iterable[dict[str, Any]], selection: Selection) -> list[dict[str, Any]]:
-    judged = [(row, selection.judge(row)) for row in rows]
-    undecided = sum(verdict is None for _, verdict in judged)
+    matched = [(row, selection.matches(row)) for row in rows]
+    undecided = sum(match is None for _, match in matched)
     if undecided:
         names = ", ".join(selection.true + selection.false)
         note(f"{undecided:,} sessions are left out, as {names} was never observed for them; --unknown lists such")
-    return [row for row, verdict in judged if verdict]
+    return [row for row, match in matched if match]
 
 
 def _cells(row: dict[str, Any]) -> dict[str, Any]:
     """A flag that does not apply is an empty cell, as is an unknown one: not_applicable tells which."""
     return {**row, **dict.fromkeys(row["not_applicable"]), "not_applicable": " ".join(row["not_applicable"])}
+
+
+def show_command(
+    session: str = typer.Argument(
+        ..., help="Any id, path or asset name of the session.", autocompletion=complete_session
+    ),
+    state: Optional[Path] = typer.Option(None, help=STATE_HELP),
+    at: Optional[str] = typer.Option(None, metavar="DATE|TAG|SHA", help=AT_HELP),
+    as_json: bool = json_option("an object of all facts"),
+) -> None:
+    """Show everything that is known of one session, by source.
+
+    Reads the state folder of this checkout or what is published on GitHub, as it is or as it was (--at); writes
+    nothing. Needs no credentials: a session that state does not know yet is looked up where there are some.
+
+    \b
+    Examples:
+      npc-lims show DRpilot_626791_20220815
+      npc-lims show 626791_2022-08-15 --at 2024-06-01
+    """
+    from npc_lims.sessions.queries import select_session
+
+    settings = reading_settings(state)
+    info = select_session(settings, session, at=at)
+    if as_json:
+        sections = {name: info.record[name] for name in ("tracked", "training", "codeocean", "s3")}
+        print_json({**session_row(info.record), **sections})
+    else:
+        _print_session(info, as_of(settings, at))
+
+
+def _print_session(info: SessionInfo, notes: list[str]) -> None:
+    from npc_lims.utils.yaml_writer import render_yaml
+
+    record, row = info.record, session_row(info.record)
+    console = out()
+    console.print(Text(row["id"], "bold"), f"{one_line(row['project'])}, {row['platform']}")
+    for text in notes:
+        console.print(text, style="dim", soft_wrap=True)
+    for flag in FLAG_NAMES:
+        if applies(row, flag):
+            value = row[flag]
+            told = f"  {flag:26}  {value}" if isinstance(value, str) else f"  {flag}"
+            console.print(Text.assemble(symbol(value), told), soft_wrap=True)
+    if row["not_applicable"]:
+        console.print(f"does not apply: {', '.join(row['not_applicable'])}", style="dim")
+    for name in ("tracked", "training", "codeocean", "s3"):
+        section = record[name]
+        if section is None:
+            console.print(Text.assemble((name, "bold"), ": never observed"))
+        elif not section:
+            console.print(Text.assemble((name, "bold"), ": nothing there"))
+        else:
+            console.print(Text(name, "bold"))
+            for line in render_yaml(section).splitlines():
+                console.print(f"  {line}", soft_wrap=True)  # a path is copied in one piece
+
+
+# --- the table
+
+
+@dataclasses.dataclass(frozen=True)
+class _Column:
+    """One column: its cells are text, or keys of `_MARKS`."""
+
+    name: str
+    heading: str
+    width: int
+    cells: Sequence[Any]
+
+
+def render_table(
+    rows: Sequence[dict[str, Any]], console: Console, columns: Sequence[str] = (), notes: Sequence[str] = ()
+) -> str:
+    """The table as text, with such escape codes as *console* takes.
+
+    Args:
+        rows: As `npc_lims.model.rows.session_row` makes them.
+        columns: Columns to show, the most important first. Default: those that people ask for most.
+        notes: Lines to stand below it.
+    """
+    names = tuple(columns) or tuple(HEADINGS)
+    room = console.width if console.is_terminal else sys.maxsize  # in a pipe nothing is cut that was asked for
+    longest = room if columns else _LONGEST_TEXT
+    shown = _fitting([_column(name, rows, longest) for name in names], () if columns else _ASKED_FIRST, room)
+    below = []
+    if any(column.name in _MARKED for column in shown) and rows:
+        below.append(_GAP.join(f"{symbol(value)[0]} {words}" for value, words in _MARKS.items()))
+    below += notes
+    count = f"{len(rows):,} session{'' if len(rows) == 1 else 's'}" if rows else "no session matches"
+    hidden = len(names) - len(shown) if rows else 0
+    more = "; more columns in a wider terminal, all with --csv or --json" if hidden else ""
+    below.append(count + more)
+    told = [part for line in below for part in textwrap.wrap(line, min(room, _WIDEST))]
+    head = [_styled(console, _GAP.join(_padded(column.heading, column.width) for column in shown).rstrip(), "bold")]
+    # not by way of the console: it takes a tenth of a millisecond for a line
+    lines = [_GAP.join(cells).rstrip() for cells in zip(*(_rendered(column, console) for column in shown))]
+    return "\n".join([*(head if rows else ()), *lines, *(_styled(console, line, "dim") for line in told), ""])
+
+
+def _column(name: str, rows: Sequence[dict[str, Any]], longest: int) -> _Column:
+    heading = HEADINGS.get(name, name.replace("is_", "", 1))
+    if name in _MARKED:
+        return _Column(name, heading, len(heading), [row[name] if applies(row, name) else "n/a" for row in rows])
+    cells = [_cut(_text(name, row[name]), longest) for row in rows]
+    return _Column(name, _cut(heading, longest), max(map(cell_len, (heading, *cells))), cells)
+
+
+def _text(name: str, value: Any) -> str:
+    if value is None or (name == "rig" and value == "unknown"):
+        return ""
+    if name == "platform":
+        return str(value).replace("behavior_with_sync", "sync")
+    text = " ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return text if text.isascii() and text.isprintable() else one_line(text)
+
+
+def _fitting(columns: Sequence[_Column], first: Sequence[str], width: int) -> list[_Column]:
+    """Those columns for which there is room: the *first* ones in any case, or the first of all."""
+    always = first or [columns[0].name]
+    width += len(_GAP)
+    fitting = set()
+    for column in sorted(columns, key=lambda column: column.name not in always):
+        if column.name in always or column.width + len(_GAP) <= width:
+            width -= column.width + len(_GAP)
+            fitting.add(column.name)
+    return [column for column in columns if column.name in fitting]
+
+
+def _rendered(column: _Column, console: Console) -> list[str]:
+    if column.name not in _MARKED:
+        return [_padded(cell, column.width) for cell in column.cells]
+    marks = {}
+    for value in _MARKS:
+        mark, style = symbol(value)
+        left, right = mark.center(column.width).split(mark)
+        marks[value] = left + _styled(console, mark, style) + right
+    return [marks[cell] for cell in column.cells]
+
+
+def _styled(console: Console, text: str, style: str) -> str:
+    if console.legacy_windows:
+        return text  # such a console takes no escape codes
+    with console.capture() as captured:
+        console.print(Text(text, style), end="", soft_wrap=True)
+    return captured.get()
+
+
+def _padded(text: str, width: int) -> str:
+    return text.ljust(width) if text.isascii() else set_cell_size(text, width)
+
+
+def _cut(text: str, longest: int) -> str:
+    if cell_len(text) <= longest:
+        return text
+    dots = "…" if can_print("…") else "..."
+    return set_cell_size(text, longest - len(dots)) + dots

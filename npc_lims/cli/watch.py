@@ -14,8 +14,8 @@ from rich.text import Text
 
 from npc_lims.cli.console import complain, err, note, out, warn
 from npc_lims.cli.exit_codes import ExitCode
+from npc_lims.cli.filters import Selection
 from npc_lims.cli.run_view import watching
-from npc_lims.cli.selection import Selection
 from npc_lims.config.environment import RAW_URL
 from npc_lims.errors import GitHubError, NpcLimsError
 from npc_lims.model.rows import session_row
@@ -99,7 +99,7 @@ def changes_between_lines(before: Lines, after: Lines, selection: Selection) -> 
         session_id
         for facts in (old, new)
         for session_id, session in facts.items()
-        if selection.judge(session_row(session))
+        if selection.matches(session_row(session))
     }
     return [change for change in compare_sessions(old, new) if change.id in meant]
 

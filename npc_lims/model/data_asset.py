@@ -62,17 +62,17 @@ Line = Annotated[_Text, pydantic.Field(min_length=1)]
 AssetId = Annotated[str, pydantic.Field(pattern=r"^[0-9A-Za-z][0-9A-Za-z_.-]{0,199}$")]
 
 
-class _Strict(pydantic.BaseModel):
+class _ApiModel(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(strict=True)
 
 
-class SourceBucket(_Strict):
+class SourceBucket(_ApiModel):
     origin: str = "aws"
     bucket: Optional[Annotated[str, pydantic.Field(pattern=r"^([0-9A-Za-z][0-9A-Za-z._-]{0,254})?$")]] = None
     prefix: Optional[_Text] = None
 
 
-class DataAsset(_Strict):
+class DataAsset(_ApiModel):
     """The fields of the API's data asset that are used here; the rest is ignored."""
 
     id: AssetId

@@ -18,7 +18,7 @@ from hypothesis import strategies
 from rich.cells import cell_len
 from rich.console import Console
 
-from npc_lims.cli.sessions_table import render_table
+from npc_lims.cli.sessions import render_table
 from npc_lims.model.rows import COLUMNS, FLAG_NAMES
 from tests.integration.world import ADDED, Done, GitHub, commit_all, run_cli, run_git
 

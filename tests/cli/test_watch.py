@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from npc_lims.cli.selection import Selection
+from npc_lims.cli.filters import Selection
 from npc_lims.cli.watch import changes_between_lines, place_to_watch
 from npc_lims.config.environment import RAW_URL
 from npc_lims.config.settings import Settings, load_settings

@@ -63,7 +63,7 @@ class Selection:
         found.update({"subject": self.subject} if self.subject else {})
         return found
 
-    def judge(self, row: dict[str, Any]) -> Optional[bool]:
+    def matches(self, row: dict[str, Any]) -> Optional[bool]:
         """Whether a session is meant; None where only a flag that was never observed could tell."""
         if not self._has_facts(row):
             return False
