@@ -10,8 +10,8 @@ from codeocean.computation import ComputationEndStatus, ComputationState
 
 import npc_lims
 from npc_lims.codeocean.queues import read_computation_queue, serialize_computation
+from tests.real import REAL, needs_real
 
-REAL = sorted(Path(__file__).resolve().parents[3].joinpath("shared", "real").glob("computations*.json"))
 RECORD = {"id": "1", "created": 5, "name": "Run 5", "run_time": 7, "state": "completed", "end_status": "succeeded"}
 
 
@@ -65,8 +65,8 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
         read_computation_queue(tmp_path / "none.json")
 
 
-@pytest.mark.skipif(not REAL, reason="the lab's own queue files are not on this machine")
-@pytest.mark.parametrize("path", REAL, ids=lambda path: path.stem)
+@needs_real
+@pytest.mark.parametrize("path", sorted(REAL.glob("computations*.json")), ids=lambda path: path.stem)
 def test_queue_files_of_the_lab(path: Path) -> None:
     queue = read_computation_queue(path)
     records = json.loads(path.read_text())

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from npc_lims.history.editors import days_edited
 from npc_lims.model.session_id import day_of
 from npc_lims.sources.tracked.parser import parse_tracked
+from tests.real import REAL_TRACKED, needs_real
 
-REAL = Path(__file__).resolve().parents[3] / "shared" / "real" / "tracked_sessions.yaml"
 A, B, C = "626791_2022-08-15", "626791_2022-08-16", "668755_2023-08-31"
 LAST = "    - //allen/Task 2 pilot/DRpilot_626791_20220816"
 TEXT = """\
@@ -97,9 +95,9 @@ def test_whatever_is_in_the_file(content: bytes) -> None:
     days_edited(content, TEXT.encode() + content)
 
 
-@pytest.mark.skipif(not REAL.is_file(), reason="the lab's own file is not here")
+@needs_real
 def test_the_file_of_the_lab() -> None:
-    content = REAL.read_bytes()
+    content = REAL_TRACKED.read_bytes()
     known = parse_tracked(content.decode()).sessions
     assert days_edited(b"", content) == {day_of(session) for session in known}
     for edit in (b"day: 1", b"probe_letters_to_skip: "):

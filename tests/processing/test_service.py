@@ -13,10 +13,10 @@ from npc_lims.clients.codeocean_runs import Busy, NotAllowed, Refused, RunServic
 from npc_lims.config.settings import Settings
 from npc_lims.errors import ComputationError, MissingCredentials, SourceError
 from tests.processing.rig import CAPSULE, MAKE, SESSIONS, TOKEN, Rig, posts, raw_name
+from tests.real import REAL, needs_real
 from tests.servers.codeocean import asset_id, make_asset
 from tests.servers.faults import Fault, Lose, MalformedJson, Refuse, Reset, Status, Truncate
 
-REAL = Path(__file__).resolve().parents[3] / "shared" / "real"
 RAW = asset_id(raw_name(SESSIONS[0]))
 HERE = Place("capsule", CAPSULE)
 ASKED = RunRequest(HERE, ((RAW, "ecephys"),), {"mode": "all"})
@@ -235,10 +235,9 @@ def test_no_message_holds_the_token(rig: Rig) -> None:
     assert TOKEN not in repr(vars(service))
 
 
+@needs_real
 @pytest.mark.parametrize("name", ["computations.json", "computations-errored.json"])
 def test_real_records_are_read(name: str) -> None:
-    if not (REAL / name).is_file():
-        pytest.skip("real records are not on this machine")
     records = json.loads((REAL / name).read_bytes())
     runs = [Computation.model_validate(record) for record in records.values()]
     assert {run.state for run in runs} <= {"initializing", "running", "finalizing", "completed", "failed"}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import codeocean
@@ -38,6 +37,7 @@ from codeocean.models.components import (
     UserRole,
 )
 
+from tests.real import REAL, needs_real
 from tests.servers.codeocean import CodeOceanServer, asset_id, make_asset
 from tests.servers.codeocean_files import Files
 from tests.servers.faults import FaultyProxy, Lose
@@ -53,8 +53,6 @@ RESULTS: Files = {
     "nextflow": {"trace.txt": "1\tdone\n", "work": {"a b & ü?.log": b"\x00\xff"}},
     "empty": {},
 }
-REAL = Path(__file__).resolve().parents[3] / "shared" / "real"
-needs_real = pytest.mark.skipif(not (REAL / "computations.json").is_file(), reason=f"no real records at {REAL}")
 
 
 @pytest.fixture

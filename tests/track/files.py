@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 from typing import Any
 
 from hypothesis import strategies as st
 
-REAL = Path(__file__).resolve().parents[3] / "shared" / "real" / "tracked_sessions.yaml"
+from tests.real import REAL_TRACKED
 
 TEXTS = [
     "plain words",
@@ -164,7 +163,7 @@ def files(draw: st.DrawFn) -> File:
 
 def real_file() -> File:
     """The lab's own file. What an entry says is not told, only which lines are its own."""
-    with REAL.open(encoding="utf-8", newline="") as file:
+    with REAL_TRACKED.open(encoding="utf-8", newline="") as file:
         lines = file.read().splitlines(keepends=True)
     chunks: list[Chunk] = []
     start = 0

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from npc_lims.model.record import Tracked
 from npc_lims.sources.tracked.parser import parse_tracked
 from npc_lims.track import Add, Edit, Remove, apply_changes, dedupe
-from tests.track.files import ISSUES, LETTERS, REAL, TEXTS, File, Keys, excerpt, files, real_file
+from tests.real import REAL_TRACKED, needs_real
+from tests.track.files import ISSUES, LETTERS, TEXTS, File, Keys, excerpt, files, real_file
 
-needs_real = pytest.mark.skipif(not REAL.is_file(), reason=f"the lab's own file is not at {REAL}")
 quick = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 VALUES: dict[str, st.SearchStrategy[Any]] = {
@@ -219,7 +219,7 @@ def test_entries_of_all_of_the_real_file() -> None:
 @pytest.mark.slow
 def test_the_real_file_whole() -> None:
     text = real().text
-    assert text == REAL.read_bytes().decode()
+    assert text == REAL_TRACKED.read_bytes().decode()
     once = [path for path in real().entries if sum(chunk.path == path for chunk in real().chunks) == 1]
     changed, removed, added = once[7], once[200], "//x/DRpilot_854390_20260428"
     new = apply_changes(

@@ -29,9 +29,9 @@ from tests.dashboard.site.conftest import build
 from tests.dashboard.site.formats import OVERVIEW, SESSIONS, SUBJECT
 from tests.dashboard.site.lab import AWKWARD, NOW, write_lab
 from tests.integration.world import run_git
+from tests.real import REAL_TRACKED, needs_real
 
 ROOT = Path(__file__).resolve().parents[3]
-REAL = ROOT.parent / "shared" / "real" / "tracked_sessions.yaml"
 
 
 def read(site: Path, name: str) -> Any:
@@ -297,11 +297,11 @@ def test_no_state(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not REAL.exists(), reason="the lab's own file is not here")
+@needs_real
 def test_the_lab_s_own_file(tmp_path: Path) -> None:
     from npc_lims.sync.run import SyncOptions, sync
 
-    tracked_file = Path(shutil.copy(REAL, tmp_path))
+    tracked_file = Path(shutil.copy(REAL_TRACKED, tmp_path))
     options = SyncOptions(state=tmp_path / "state", tracked=tracked_file, sources=("tracked",))
     sync(Settings(cache_dir=tmp_path / "cache"), options)
     build(tmp_path / "state", tmp_path / "site")

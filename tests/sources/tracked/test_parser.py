@@ -25,13 +25,12 @@ from npc_lims.sources.tracked.parser import (
     tracked_schema,
     tracked_text,
 )
+from tests.real import REAL_TRACKED, needs_real
 
 ROOT = Path(__file__).resolve().parents[3]
-REAL = Path(__file__).resolve().parents[4] / "shared" / "real" / "tracked_sessions.yaml"
 SCHEMA = ROOT / "docs" / "schemas" / "tracked_sessions.schema.json"
 TODAY = datetime.date(2026, 6, 1)
 
-needs_real = pytest.mark.skipif(not REAL.is_file(), reason=f"the lab's own file is not at {REAL}")
 
 PATH = "//allen/DRpilot_626791_20220815"
 
@@ -807,7 +806,7 @@ def test_schema_and_reader_refuse(text: str) -> None:
 
 @needs_real
 def test_real_file_loads_with_its_mistakes_listed() -> None:
-    file = read_tracked(REAL)
+    file = read_tracked(REAL_TRACKED)
     assert len(file.sessions) == 398
     kinds = collections.Counter(
         next(
@@ -824,7 +823,7 @@ def test_real_file_loads_with_its_mistakes_listed() -> None:
 
 @needs_real
 def test_real_file_has_two_sessions_of_one_day() -> None:
-    file = read_tracked(REAL)
+    file = read_tracked(REAL_TRACKED)
     first, second = file.sessions["628801_2022-09-20"], file.sessions["628801_2022-09-20_1"]
     assert "13-21-35" in first.allen_path
     assert "14-10-18" in second.allen_path
@@ -833,4 +832,4 @@ def test_real_file_has_two_sessions_of_one_day() -> None:
 
 @needs_real
 def test_schema_accepts_the_real_file() -> None:
-    assert is_valid(YAML(typ="safe").load(REAL.read_text(encoding="utf-8")))
+    assert is_valid(YAML(typ="safe").load(REAL_TRACKED.read_text(encoding="utf-8")))

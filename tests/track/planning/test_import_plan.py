@@ -21,6 +21,7 @@ from npc_lims.track.planning.batch_files import read_batches
 from npc_lims.track.planning.changes import ImportPlan, import_chapter, plan_import
 from npc_lims.track.planning.join import PlannedSession, join_plans
 from npc_lims.track.planning.workbook import read_planning_workbooks
+from tests.real import REAL_TRACKED, needs_real
 from tests.track.planning.books import (
     BY_MOUSE,
     BY_SESSION,
@@ -449,7 +450,6 @@ def test_whatever_is_said_a_second_import_changes_nothing(
 
 # ------------------------------------------------------------------------- the lab's own file
 
-REAL = Path(__file__).resolve().parents[4] / "shared" / "real" / "tracked_sessions.yaml"
 MEANT = {
     *("session_kwargs", "ephys_day", "probe_letters_to_skip", "is_deep_insertion", "is_context_naive"),
     *("is_injection_perturbation", "is_opto_perturbation", "is_production"),
@@ -457,9 +457,9 @@ MEANT = {
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not REAL.is_file(), reason=f"the lab's own file is not at {REAL}")
+@needs_real
 def test_an_import_leaves_every_other_line_of_a_real_file_as_it_was(tmp_path: Path) -> None:
-    text = REAL.read_bytes().decode()
+    text = REAL_TRACKED.read_bytes().decode()
     tracked = parse_tracked(text, today=TODAY).sessions
     chosen = [session for session in tracked if session.split("_")[0] in ("726088", "840160", "812113")]
     book = plan_book(
