@@ -55,8 +55,11 @@ def select_facts(
         judged = _Judged(records[session_id], verdict, full=full)
         return _select(session_id, records, by_day.get((subject, date), []), imaging.get(subject, []), judged)
 
+    facts: dict[str, Found] = dict.fromkeys(wanted, False)
+    found = [one for one in wanted if split_session_id(one)[:2] in by_day or split_session_id(one)[0] in imaging]
     with ThreadPoolExecutor(workers) as pool:
-        return dict(zip(wanted, pool.map(select, wanted)))
+        facts.update(zip(found, pool.map(select, found)))
+    return facts
 
 
 def _select(
@@ -66,8 +69,6 @@ def _select(
     imaging: Sequence[DataAsset],
     judged: _Judged,
 ) -> Found:
-    if not day and not imaging:
-        return False
     subject, date, index = split_session_id(session_id)
     day, is_ephys = _countable(session_id, records, day)
     recordings = _by_recording(day, is_ephys)

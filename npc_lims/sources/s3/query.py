@@ -259,17 +259,16 @@ def _facts(
         raw_is_none = section is False or (isinstance(section, CodeOcean) and section.raw is False)
         raw = False if raw_is_none else None  # type: ignore[assignment]
     stim = _of(shared.stim, day_of(record.id))
-    facts = S3Facts(
-        raw=raw,
-        stim=None if stim is None else files_of_session(stim, record.id, sessions_of_day(record.id, records)),
-        ibl_annotations=_probes_of(shared.ibl, record),
-        tissuecyte_annotations=_tissuecyte_of_day(shared.tissuecyte, record),
-        tissuecyte_subject=None if shared.tissuecyte is None else subject_of(record.id) in shared.tissuecyte,
-        parquet_cache=_of(shared.parquet, record.id),
-        nwb_cache=_of(shared.nwb, record.id),
-    )
-    found = facts.model_dump()
-    return facts if any(found.values()) or None in found.values() else False
+    facts: dict[str, Any] = {
+        "raw": raw,
+        "stim": None if stim is None else files_of_session(stim, record.id, sessions_of_day(record.id, records)),
+        "ibl_annotations": _probes_of(shared.ibl, record),
+        "tissuecyte_annotations": _tissuecyte_of_day(shared.tissuecyte, record),
+        "tissuecyte_subject": None if shared.tissuecyte is None else subject_of(record.id) in shared.tissuecyte,
+        "parquet_cache": _of(shared.parquet, record.id),
+        "nwb_cache": _of(shared.nwb, record.id),
+    }
+    return S3Facts(**facts) if any(facts.values()) or None in facts.values() else False
 
 
 def _counts(facts: Iterable[Found]) -> dict[str, int]:
