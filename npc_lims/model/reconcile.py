@@ -28,14 +28,15 @@ Records = Mapping[str, Record]
 
 
 def reconcile(
-    previous: Records, observed: Iterable[Observation], only: Container[str] | None = None
+    previous: Records, observed: Iterable[Observation], only: Container[str] | None = None, *, refresh: bool = True
 ) -> dict[str, Record]:
-    """Records by session id, in id order.
+    """Return records by session id, in id order.
 
     Args:
         previous: What is recorded.
         observed: At most one observation of each source, in any order.
         only: Ids that may change; the others stay exactly as they are recorded.
+        refresh: Compute the status of unchanged sessions again: a newer version may have better rules.
     """
     observations = tuple(observed)
     ids = set(previous)
@@ -47,9 +48,9 @@ def reconcile(
         before = previous.get(session_id)
         if only is not None and session_id not in only:
             if before is not None:
-                records[session_id] = reconcile_session(session_id, before, ())
+                records[session_id] = reconcile_session(session_id, before, (), refresh=refresh)
             continue
-        record = reconcile_session(session_id, before, observations)
+        record = reconcile_session(session_id, before, observations, refresh=refresh)
         if not _is_gone(record, observations):
             records[session_id] = record
     return records
@@ -64,8 +65,10 @@ def _is_gone(record: Record, observed: Iterable[Observation]) -> bool:
     return all(getattr(record, source) is False and source in answered for source in DISCOVERING)
 
 
-def reconcile_session(session_id: str, before: Record | None, observed: Iterable[Observation]) -> Record:
-    """One session: *before* itself if nothing about it changed."""
+def reconcile_session(
+    session_id: str, before: Record | None, observed: Iterable[Observation], *, refresh: bool = True
+) -> Record:
+    """Return one session: *before* itself if nothing about it changed."""
     old = before if before is not None else Record(id=session_id)
     sections: dict[str, Any] = {}
     for observation in observed:
@@ -73,8 +76,9 @@ def reconcile_session(session_id: str, before: Record | None, observed: Iterable
         new = _merge(recorded, observation, session_id)
         if not _is_same(new, recorded):
             sections[observation.source] = new
+    if not sections and not refresh and before is not None:
+        return before
     if not sections:
-        # still computed anew: a newer version may know better rules
         status = compute_status(old)
         return old if status == old.status else old.model_copy(update={"status": status})
     record = old.model_copy(update=sections)

@@ -41,10 +41,10 @@ _WORKBOOKS = {False: "DynamicRoutingTraining.xlsx", True: "DynamicRoutingTrainin
 
 
 def reconcile_days(
-    previous: Records, observed: Sequence[Observation], only: Container[str] | None = None
+    previous: Records, observed: Sequence[Observation], only: Container[str] | None = None, *, refresh: bool = True
 ) -> dict[str, Record]:
     """`reconcile`, with each training row given to the session that it belongs to."""
-    return reconcile(previous, assign_rows(previous, observed), only)
+    return reconcile(previous, assign_rows(previous, observed), only, refresh=refresh)
 
 
 def assign_rows(previous: Records, observed: Sequence[Observation]) -> tuple[Observation, ...]:

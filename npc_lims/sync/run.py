@@ -283,7 +283,10 @@ class _Look:
 
     def _reconcile(self) -> None:
         before = self._recorded.loaded.records
-        self.observations, self.known = _reconcile_each(before, self.observations, self._only(), self._settings)
+        # status flags are computed when records are written: no source needs them
+        self.observations, self.known = _reconcile_each(
+            before, self.observations, self._only(), self._settings, refresh=False
+        )
 
     def _only(self) -> Scope | None:
         return None if self.scope.is_full else self.scope
@@ -382,6 +385,8 @@ def _reconcile_each(
     observed: tuple[Observation, ...],
     only: Scope | None,
     settings: Settings | None = None,
+    *,
+    refresh: bool = True,
 ) -> tuple[tuple[Observation, ...], Mapping[str, Record]]:
     """Return *observed*, and the records that are reconciled with it.
 
@@ -391,17 +396,17 @@ def _reconcile_each(
         StateError: What is recorded cannot be reconciled.
     """
     try:
-        return observed, reconcile_days(previous, observed, only)
+        return observed, reconcile_days(previous, observed, only, refresh=refresh)
     except Exception:
         reconcilable: tuple[Observation, ...] = ()
     try:
-        records = reconcile_days(previous, reconcilable, only)
+        records = reconcile_days(previous, reconcilable, only, refresh=refresh)
     except Exception as error:
         found = describe_unexpected(error, settings)
         raise StateError(f"what is recorded cannot be reconciled: {found}; npc-lims verify checks it") from None
     for one in sorted(observed, key=lambda one: SECTIONS.index(one.source)):
         try:
-            records = reconcile_days(previous, (*reconcilable, one), only)
+            records = reconcile_days(previous, (*reconcilable, one), only, refresh=refresh)
             reconcilable = (*reconcilable, one)
         except Exception as error:
             reconcilable = (*reconcilable, failed(source_failure(one.source, error, settings)))
