@@ -15,7 +15,7 @@ import pytest
 from tests import loopback_guard
 from tests.git_environment import NO_SETTINGS
 
-pytest_plugins = ["tests.sets", "tests.servers.fixtures", "tests.integration.fixtures"]
+pytest_plugins = ["tests.sets", "tests.servers.fixtures", "tests.integration.fixtures", "tests.sync.fixtures"]
 
 # Whatever the machine or the person who runs the tests has set must not reach them.
 _OURS = ("NPC_LIMS_", "AWS_", "CODE_OCEAN_", "GITHUB_")

@@ -21,7 +21,7 @@ import pytest
 
 from npc_lims.dashboard.site.serve import SiteServer
 from tests.browser.chrome import INSTALL, arguments, find_chrome
-from tests.dashboard.site.conftest import build, demo_repository  # noqa: F401
+from tests.dashboard.site.conftest import build
 from tests.dashboard.site.lab import write_lab
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def served(folder: Path) -> Iterator[Site]:
 
 
 @pytest.fixture(scope="session")
-def demo(demo_repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:  # noqa: F811
+def demo(demo_repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """The demo's site, with two days of history; to be read, never changed."""
     out = tmp_path_factory.mktemp("browser") / "demo"
     build(demo_repository / "state", out, repository="AllenInstitute/npc_lims")

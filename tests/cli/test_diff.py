@@ -15,27 +15,10 @@ from tests.integration.world import ADDED, SORTED, UPLOADED, GitHub, commit_all,
 TRACKED = "tracked_sessions.yaml"
 
 
-@pytest.fixture(scope="module")
-def two_days(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A repository with a commit for each day of the demo's world; to be cloned, never changed."""
-    from npc_lims.config.settings import Settings
-    from npc_lims.sync.run import SyncOptions, sync
-
-    folder = tmp_path_factory.mktemp("two_days")
-    mirror = tmp_path_factory.mktemp("mirror")
-    for stage in (1, 2):
-        write_world(mirror, stage)
-        (folder / TRACKED).write_bytes((mirror / TRACKED).read_bytes())
-        settings = Settings(mirror=mirror / "mirror", cache_dir=mirror / "cache")
-        sync(settings, SyncOptions(state=folder / "state", tracked=folder / TRACKED))
-        commit_all(folder, f"day {stage}")
-    return folder
-
-
 @pytest.fixture
-def clone(two_days: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A clone of it, as the working directory."""
-    run_git(tmp_path, "clone", "--quiet", str(two_days), "clone")
+def clone(demo_repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A clone of two days of the demo, as the working directory."""
+    run_git(tmp_path, "clone", "--quiet", str(demo_repository), "clone")
     monkeypatch.chdir(tmp_path / "clone")
     return tmp_path / "clone"
 
@@ -104,7 +87,7 @@ def test_json(clone: Path) -> None:
     assert told["tracked"]["summary"] == "+1 session"
 
 
-def test_a_folder_within_a_repository(two_days: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_within_a_repository(demo_repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home = tmp_path / "outer" / "lab"
     write_world(home, 1)
     write_state(home / "state", read_state(home / "state"), many_records(2))
@@ -176,9 +159,9 @@ def test_outside_of_a_checkout_refs_are_those_on_github(github: GitHub, elsewher
     assert "name one or two refs on GitHub" in done.err
 
 
-def test_refs_on_github(github: GitHub, clone: Path, two_days: Path) -> None:
-    github.raw.repo_dir = two_days
-    first, second = run_git(two_days, "rev-list", "--reverse", "HEAD").split()
+def test_refs_on_github(github: GitHub, clone: Path, demo_repository: Path) -> None:
+    github.raw.repo_dir = demo_repository
+    first, second = run_git(demo_repository, "rev-list", "--reverse", "HEAD").split()
     done = run_cli("diff", first, second, "--github", "--what", "state")
     assert done.code == 0, done
     assert "3 sessions changed: 1 new, 1 uploaded, 1 sorted" in done.out

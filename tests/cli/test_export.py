@@ -10,23 +10,15 @@ from pathlib import Path
 import pytest
 
 from npc_lims.history.export.tables import TABLES
-from tests.history.lives import write_lives
 from tests.history.past import run_git
 from tests.integration.world import run_cli
 
 pytestmark = pytest.mark.filterwarnings("default::npc_lims.errors.HistoryWarning")
 
 
-@pytest.fixture(scope="module")
-def lives(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("lives") / "checkout"
-    write_lives(path)
-    return path
-
-
-def test_a_database(lives: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_database(lives_once: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    done = run_cli("export", "--state", str(lives / "state"))
+    done = run_cli("export", "--state", str(lives_once / "state"))
     assert done.code == 0, done
     assert done.out == ("npc-lims.sqlite: 3 sessions, 9 commits, 9 transitions, 14 fields, 5 assets, 4 edits\n")
     with closing(sqlite3.connect("npc-lims.sqlite")) as database:
@@ -34,8 +26,8 @@ def test_a_database(lives: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl"])
-def test_a_folder(lives: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
-    monkeypatch.chdir(lives)
+def test_a_folder(lives_once: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    monkeypatch.chdir(lives_once)
     done = run_cli("export", str(tmp_path / "tables"), "--format", kind)
     assert done.code == 0, done
     assert {path.name for path in (tmp_path / "tables").iterdir()} == {f"{name}.{kind}" for name in TABLES}
@@ -53,36 +45,36 @@ def test_the_demo(published_once: Path, tmp_path: Path, monkeypatch: pytest.Monk
         ]
 
 
-def test_a_shallow_clone_says_so(lives: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run_git(tmp_path, "clone", "--quiet", "--depth=2", lives.as_uri(), "shallow")
+def test_a_shallow_clone_says_so(lives_once: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_git(tmp_path, "clone", "--quiet", "--depth=2", lives_once.as_uri(), "shallow")
     monkeypatch.chdir(tmp_path / "shallow")
     assert "whose history begins 2024-06-01" in run_cli("export", str(tmp_path / "x.sqlite")).err
 
 
-def test_parquet_without_pyarrow(lives: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_parquet_without_pyarrow(lives_once: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    monkeypatch.chdir(lives)
+    monkeypatch.chdir(lives_once)
     done = run_cli("export", str(tmp_path / "x"), "--format", "parquet")
     assert done.code == 2, done
     assert 'pip install "npc_lims[parquet]"' in done.err
     assert list(tmp_path.iterdir()) == []
 
 
-def test_mistakes_are_one_message(lives: Path, elsewhere: Path) -> None:
+def test_mistakes_are_one_message(lives_once: Path, elsewhere: Path) -> None:
     done = run_cli("export")
     assert done.code == 2, done
     assert "git clone https://github.com/AllenInstitute/npc_lims" in done.err
     (elsewhere / "notes.txt").write_text("mine")
-    done = run_cli("export", "notes.txt", "--state", str(lives / "state"))
+    done = run_cli("export", "notes.txt", "--state", str(lives_once / "state"))
     assert done.code == 2, done
     assert "no export of npc-lims" in done.err
     assert (elsewhere / "notes.txt").read_text() == "mine"
 
 
 def test_a_folder_that_never_held_state_replaces_no_export(
-    lives: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    lives_once: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(lives)
+    monkeypatch.chdir(lives_once)
     database = tmp_path / "x.sqlite"
     assert run_cli("export", str(database)).code == 0
     before = database.read_bytes()

@@ -11,26 +11,18 @@ from pathlib import Path
 import pytest
 
 from tests import builders
-from tests.history.lives import ONE, THREE, TWO, write_lives
+from tests.history.lives import ONE, THREE, TWO
 from tests.history.past import Step, run_git, state_files, write_history
 from tests.integration.world import run_cli
 
 pytestmark = pytest.mark.filterwarnings("default::npc_lims.errors.HistoryWarning")
 
 
-@pytest.fixture(scope="module")
-def lives(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """To be cloned, never changed."""
-    path = tmp_path_factory.mktemp("lives") / "checkout"
-    write_lives(path)
-    return path
-
-
 @pytest.fixture
-def here(lives: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def here(lives_once: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The repository as the working directory; nothing here writes to it."""
-    monkeypatch.chdir(lives)
-    return lives
+    monkeypatch.chdir(lives_once)
+    return lives_once
 
 
 def test_one_life(here: Path) -> None:
@@ -49,12 +41,12 @@ def test_one_life(here: Path) -> None:
 
 
 def test_addresses_where_the_commits_are_published(
-    lives: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    lives_once: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NPC_LIMS_REPO", "lab/state")
-    run_git(tmp_path, "clone", "--quiet", str(lives), "clone")
+    run_git(tmp_path, "clone", "--quiet", str(lives_once), "clone")
     monkeypatch.chdir(tmp_path / "clone")
-    commit = run_git(lives, "rev-parse", "HEAD")
+    commit = run_git(lives_once, "rev-parse", "HEAD")
     assert f"  https://github.com/lab/state/commit/{commit}" in run_cli("history", TWO).out.splitlines()
 
 
@@ -110,8 +102,8 @@ def test_lists_are_cut_and_limit_0_lists_all(tmp_path: Path, monkeypatch: pytest
     assert "... and" not in run_cli("history", "--since", "2024-01-01", "--limit", "0").out
 
 
-def test_a_shallow_clone(lives: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run_git(tmp_path, "clone", "--quiet", "--depth=2", lives.as_uri(), "shallow")
+def test_a_shallow_clone(lives_once: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_git(tmp_path, "clone", "--quiet", "--depth=2", lives_once.as_uri(), "shallow")
     monkeypatch.chdir(tmp_path / "shallow")
     done = run_cli("history", ONE)
     assert done.code == 0, done

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from npc_lims.sync.observation_file import Observed, read_observed, write_observ
 from npc_lims.sync.pending import held, hold
 from tests.builders import no_assets, training
 from tests.integration.world import TOKEN, UPLOADED, Cloud, commit_all, run_cli, run_git, write_tracked
-from tests.sync.repositories import NOON, SESSIONS, clone, look, make_remote, push, subjects_of_commits, uploaded
+from tests.sync.repositories import NOON, SESSIONS, clone, look, push, subjects_of_commits, uploaded
 
 FIRST, SECOND = SESSIONS[:2]
 HOUR = datetime.timedelta(hours=1)
@@ -245,10 +246,9 @@ def test_bad_input_is_told(checkout: Path, arguments: list[str], says: str) -> N
 
 
 @pytest.fixture
-def sessions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def sessions(remote_once: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A checkout of a repository with state, and no sources to query."""
-    remote = make_remote(tmp_path / "published")
-    folder = clone(remote, tmp_path / "sessions")
+    folder = clone(Path(shutil.copytree(remote_once, tmp_path / "published.git")), tmp_path / "sessions")
     monkeypatch.chdir(folder)
     return folder
 

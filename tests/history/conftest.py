@@ -7,12 +7,9 @@ from pathlib import Path
 import pytest
 
 from npc_lims.clients.git import Repository
-from tests.history.lives import write_lives
 
 
 @pytest.fixture(scope="session")
-def lives(tmp_path_factory: pytest.TempPathFactory) -> Repository:
+def lives(lives_once: Path) -> Repository:
     """To be read or cloned, never changed."""
-    path: Path = tmp_path_factory.mktemp("lives") / "checkout"
-    write_lives(path)
-    return Repository(path)
+    return Repository(lives_once)

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from npc_lims.config.settings import load_settings
+from npc_lims.config.settings import Settings, load_settings
+from npc_lims.demo.files import write_world
 from npc_lims.sync.run import SyncOptions, sync
+from tests.history.lives import write_lives
 from tests.integration.world import Cloud, GitHub, commit_all, write_tracked
 from tests.servers.faults import FaultyProxy
 from tests.servers.fixtures import Serve
@@ -52,6 +54,27 @@ def synced_once(running_cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) 
 def synced(cloud: Cloud, synced_once: Path, tmp_path: Path) -> Path:
     """A copy of `synced_once` for one test."""
     return Path(shutil.copytree(synced_once, tmp_path / "synced"))
+
+
+@pytest.fixture(scope="session")
+def demo_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkout with the demo's two days, a commit each; to be copied, never changed."""
+    folder = tmp_path_factory.mktemp("two-days")
+    repository = folder / "repository"
+    for stage, message in ((1, "state: first sync"), (2, "state: 1 uploaded, 1 sorted, 1 new")):
+        write_world(folder / "world", stage)
+        settings = Settings(mirror=folder / "world" / "mirror", cache_dir=folder / "cache")
+        sync(settings, SyncOptions(state=repository / "state", tracked=write_tracked(repository, stage)))
+        commit_all(repository, message)
+    return repository
+
+
+@pytest.fixture(scope="session")
+def lives_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The repository of `lives.py`; to be read or cloned, never changed."""
+    folder = tmp_path_factory.mktemp("lives") / "checkout"
+    write_lives(folder)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -16,25 +16,9 @@ from npc_lims.processing.runs import ClaimReleased, Run, RunAsset
 from npc_lims.processing.runs_file import read_runs
 from npc_lims.utils.timestamps import utc_text
 from tests.integration.world import run_git
-from tests.sync.repositories import SESSIONS, clone, make_remote, subjects_of_commits
+from tests.sync.repositories import SESSIONS, clone, subjects_of_commits
 
 NOW = utc_text(datetime.datetime(2024, 11, 22, 10, tzinfo=datetime.timezone.utc))
-
-
-@pytest.fixture(scope="session")
-def made_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_remote(tmp_path_factory.mktemp("runs"))
-
-
-@pytest.fixture
-def remote(made_once: Path, tmp_path: Path) -> Path:
-    run_git(tmp_path, "clone", "--quiet", "--bare", str(made_once), "remote.git")
-    return tmp_path / "remote.git"
-
-
-@pytest.fixture
-def checkout(remote: Path, tmp_path: Path) -> Path:
-    return clone(remote, tmp_path / "checkout")
 
 
 def run(session: str = SESSIONS[0], **more: Any) -> Run:

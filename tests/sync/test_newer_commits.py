@@ -22,20 +22,10 @@ from npc_lims.sync.run import SyncOptions, apply, sync
 from npc_lims.utils.timestamps import utc_text
 from tests.builders import SESSION, no_assets, record, tracked, training
 from tests.integration.world import run_git
-from tests.sync.repositories import NOON, SESSIONS, clone, look, make_remote, push, state_of, tracked_text, uploaded
+from tests.sync.repositories import NOON, SESSIONS, clone, look, push, state_of, tracked_text, uploaded
 
 FIRST, SECOND, THIRD = SESSIONS[:3]
 HOUR = datetime.timedelta(hours=1)
-
-
-@pytest.fixture
-def remote(tmp_path: Path) -> Path:
-    return make_remote(tmp_path / "remote")
-
-
-@pytest.fixture
-def checkout(remote: Path, tmp_path: Path) -> Path:
-    return clone(remote, tmp_path / "checkout")
 
 
 def rows(version: str, at: datetime.datetime, scope: Scope = EVERYTHING, **hits: int) -> Observed:

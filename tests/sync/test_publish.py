@@ -29,7 +29,6 @@ from tests.sync.repositories import (
     SESSIONS,
     clone,
     look,
-    make_remote,
     push,
     state_of,
     subjects_of_commits,
@@ -42,22 +41,6 @@ ROOT = Path(__file__).resolve().parents[2]
 FIRST, SECOND, THIRD = SESSIONS[0], SESSIONS[1], SESSIONS[10]
 HOUR = datetime.timedelta(hours=1)
 FILE = session_path(Path("state"), FIRST).as_posix()
-
-
-@pytest.fixture(scope="session")
-def made_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_remote(tmp_path_factory.mktemp("publish"))
-
-
-@pytest.fixture
-def remote(made_once: Path, tmp_path: Path) -> Path:
-    run_git(tmp_path, "clone", "--quiet", "--bare", str(made_once), "remote.git")
-    return tmp_path / "remote.git"
-
-
-@pytest.fixture
-def checkout(remote: Path, tmp_path: Path) -> Path:
-    return clone(remote, tmp_path / "checkout")
 
 
 def add_hook(repository: Path, name: str, script: str) -> None:

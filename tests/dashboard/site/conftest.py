@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,32 +12,12 @@ from npc_lims.dashboard.site.build import Built, SiteOptions, build_site
 from npc_lims.state.sync_file import read_sync_file
 from npc_lims.utils.timestamps import utc_time
 from tests.dashboard.site.lab import NOW
-from tests.integration.world import commit_all
 
 
 def build(state: Path, out: Path, **options: Any) -> Built:
     """A site as it is made at the last sync of the lab, or at that of *state* if that was later."""
     read = (utc_time(source.last_complete) for source in read_sync_file(state).sources.values() if source.last_complete)
     return build_site(Settings(), SiteOptions(out, state, **options), max([NOW, *read]))
-
-
-@pytest.fixture(scope="session")
-def demo_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkout with the demo's two days, a commit each; to be copied, never changed."""
-    from npc_lims.demo.files import write_world
-    from npc_lims.sync.run import SyncOptions, sync
-
-    folder = tmp_path_factory.mktemp("site-demo")
-    repository = folder / "repository"
-    repository.mkdir()
-    for day, message in ((1, "state: first sync"), (2, "state: 1 uploaded, 1 sorted, 1 new")):
-        shutil.rmtree(folder / "world", ignore_errors=True)
-        write_world(folder / "world", day)
-        tracked = Path(shutil.copy(folder / "world" / "tracked_sessions.yaml", repository))
-        settings = Settings(mirror=folder / "world" / "mirror", cache_dir=folder / "cache")
-        sync(settings, SyncOptions(state=repository / "state", tracked=tracked))
-        commit_all(repository, message)
-    return repository
 
 
 @pytest.fixture(scope="session")
