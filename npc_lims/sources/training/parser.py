@@ -1,7 +1,7 @@
 """One training workbook, parsed. Pure.
 
-What people type is reported with sheet and row, skipped, and never costs the rows beside it: a mistake in the input.
-A sheet that cannot be read at all is different: nothing is known of its subject, and the answer is only a part.
+A mistake in a cell is reported with sheet and row, and costs no other row. A sheet that cannot be read at all is
+`unreadable`: nothing is known of its subject.
 """
 
 from __future__ import annotations
@@ -47,10 +47,9 @@ Cells = Mapping[int, Any]
 
 @dataclasses.dataclass(frozen=True)
 class TrainingRow:
-    """A session's row.
+    """The row of a session in the sheet of its subject.
 
     Attributes:
-        subject: The subject's id: the name of its sheet.
         start: Local time of the rig, to the second; 00:00:00 when only the day is given.
         row: 1 for the first row below the header, counting every row, blank and ignored ones too.
         line: Row number as Excel shows it.
@@ -75,33 +74,25 @@ class UnreadableSheet:
 
 @dataclasses.dataclass(frozen=True)
 class Workbook:
-    """What one training workbook says.
+    """One training workbook: its session rows, and everything that was skipped.
 
     Attributes:
-        name: File name, as problems give it.
-        nsb: It is the workbook of the NSB team.
-        rows: Sessions, in the order of sheets and rows.
-        subjects: The rows of `all_mice` by subject id, every column: for callers, never to be published.
-        problems: Everything that was skipped.
+        name: File name, for problems.
         ignored: How many rows are excluded by one of their columns.
-        unreadable: Nothing is known from this workbook of the subjects of these sheets.
+        unreadable: Sheets whose subjects have no rows here, since they could not be read.
     """
 
     name: str
-    nsb: bool
     rows: tuple[TrainingRow, ...] = ()
-    subjects: Mapping[str, Mapping[str, Scalar]] = dataclasses.field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
     ignored: int = 0
     unreadable: tuple[UnreadableSheet, ...] = ()
 
 
 def parse_workbook(content: bytes, name: str, columns: Sequence[str], today: datetime.date) -> Workbook:
-    """Sessions and subjects of the workbook *name*.
+    """Parse the workbook *name*.
 
     Args:
-        content: The .xlsx file.
-        name: Its file name; `NSB` in it tells whose it is.
         columns: The only columns that may reach `TrainingRow.columns`, in their order there.
         today: A session that starts on a later day is a mistake.
 
@@ -110,16 +101,18 @@ def parse_workbook(content: bytes, name: str, columns: Sequence[str], today: dat
             no sheet of a training workbook.
     """
     with open_xlsx(content, name) as book:
-        return _Parsing(name, columns, today, book.epoch).parse(book)
+        return _TrainingParser(name, columns, today, book.epoch).parse(book)
 
 
-class _Columns:
-    """The header of a sheet: which columns count, and what is wrong with the others."""
+class _TrainingColumns:
+    """The header of a sheet: columns by slugged name, and what is wrong with it."""
 
-    def __init__(self, cells: Cells) -> None:
+    def __init__(self, line: int, cells: Cells) -> None:
+        self.line = line
         self.index: dict[str, int] = {}
         self.duplicates: list[tuple[int, int, str]] = []
         self.named: set[int] = set()
+        self.unnamed: set[int] = set()
         self.errors = [i for i, cell in sorted(cells.items()) if _is_error(cell)]
         for i, cell in sorted(cells.items()):
             name = slug(str(cell))
@@ -132,64 +125,47 @@ class _Columns:
                 self.index[name] = i
 
     def start_time(self) -> int | None:
-        """Index of the start time: the column of that name, else the first that sounds like it."""
-        if START_TIME in self.index:
-            return self.index[START_TIME]
-        for name, i in self.index.items():
-            if "start" in name and ("time" in name or "date" in name):
-                return i
-        return None
-
-    def is_blank(self, cells: Cells) -> bool:
-        """Whether a row has nothing in the columns that have a name."""
-        return self.named.isdisjoint(cells)
+        """Return the index of the start time: the column of that name, else the first with a similar name."""
+        similar = (i for name, i in self.index.items() if "start" in name and ("time" in name or "date" in name))
+        return self.index.get(START_TIME, next(similar, None))
 
 
-class _Parsing:
-    """What has been gathered so far of one workbook."""
+class _TrainingParser:
+    """Collects the rows and problems of one workbook."""
 
     def __init__(self, name: str, columns: Sequence[str], today: datetime.date, epoch: datetime.datetime) -> None:
-        self.name = name
-        self.allowed = tuple(dict.fromkeys(name for name in map(slug, columns) if name not in _RESERVED))
-        self.today = today
-        self.epoch = epoch
-        self.rows: list[TrainingRow] = []
-        self.subjects: dict[str, Mapping[str, Scalar]] = {}
-        self.problems: list[Problem] = []
-        self.ignored = 0
-        self.unreadable: list[UnreadableSheet] = []
-        self.sheet = ""
+        self._name = name
+        self._rows: list[TrainingRow] = []
+        self._problems: list[Problem] = []
+        self._ignored = 0
+        self._unreadable: list[UnreadableSheet] = []
+        self._allowed = tuple(dict.fromkeys(name for name in map(slug, columns) if name not in _RESERVED))
+        self._today = today
+        self._epoch = epoch
+        self._sheet = ""
         self._reported = 0
         self._seen: dict[tuple[str, datetime.datetime], tuple[str, int]] = {}
 
     def parse(self, book: Xlsx) -> Workbook:
         recognised = False
         for sheet in book.sheets:
-            self.sheet = sheet.title
+            self._sheet = sheet.title
             title = sheet.title.strip()
             subject = title if _SUBJECT.fullmatch(title) else ""
             if not subject and slug(title) != ALL_MICE:
                 if _ALMOST_SUBJECT.fullmatch(title):
-                    self._add_problem(
-                        0, 0, "sheet name is no subject id of 6 or 7 digits; skipped: rename or delete it"
-                    )
+                    message = "sheet name is no subject id of 6 or 7 digits; skipped: rename or delete it"
+                    self._add_problem(0, 0, message)
             elif sheet.kind not in ("worksheet", ""):
                 self._add_problem(0, 0, f"is a {sheet.kind}, not a sheet with rows; skipped: rename it")
             else:
                 recognised = True
                 self._parse_sheet(subject, sheet)
         if not recognised:
-            raise failure(self.name, f"is no training workbook: it has no sheet {ALL_MICE} and none of a subject")
-        unknown = {sheet.subject for sheet in self.unreadable}
-        return Workbook(
-            name=self.name,
-            nsb="nsb" in self.name.lower(),
-            rows=tuple(row for row in self.rows if row.subject not in unknown),
-            subjects=self.subjects,
-            problems=tuple(self.problems),
-            ignored=self.ignored,
-            unreadable=tuple(self.unreadable),
-        )
+            raise failure(self._name, f"is no training workbook: it has no sheet {ALL_MICE} and none of a subject")
+        unknown = {sheet.subject for sheet in self._unreadable}
+        rows = tuple(row for row in self._rows if row.subject not in unknown)
+        return Workbook(self._name, rows, tuple(self._problems), self._ignored, tuple(self._unreadable))
 
     def _report(self, line: int, column: int, message: str) -> None:
         self._reported += 1
@@ -197,78 +173,79 @@ class _Parsing:
             self._add_problem(line, column, message)
 
     def _add_problem(self, line: int, column: int, message: str) -> None:
-        self.problems.append(Problem(f"{self.name}[{self.sheet}]", line, column, "warning", message))
+        self._problems.append(Problem(f"{self._name}[{self._sheet}]", line, column, "warning", message))
 
     def _parse_sheet(self, subject: str, sheet: Sheet) -> None:
         """Parse one sheet, so that one that cannot be read costs no other."""
         self._reported = 0
         try:
-            if subject:
-                self._parse_subject(subject, sheet.rows(with_unsaved=True))
-            else:
-                self._parse_all_mice(sheet.rows())
+            rows = sheet.rows(with_unsaved=bool(subject))
+            columns = self._header(rows)
+            if columns is not None and subject:
+                self._parse_subject(subject, columns, rows)
+            elif columns is not None:
+                self._check_all_mice(columns, rows)
+            if columns is not None:
+                self._report_unnamed(columns)
         except PartError as error:
-            self.unreadable.append(UnreadableSheet(self.sheet, subject, str(error)))
+            self._unreadable.append(UnreadableSheet(self._sheet, subject, str(error)))
             self._add_problem(0, 0, f"sheet cannot be read: {error}")
         if self._reported > MAX_PROBLEMS:
             self._add_problem(0, 0, f"{self._reported - MAX_PROBLEMS} more problems in this sheet are not listed")
 
-    def _header(self, rows: Iterator[Row]) -> tuple[int, _Columns] | None:
-        """The first row that is not blank; None (reported) for an empty sheet."""
+    def _header(self, rows: Iterator[Row]) -> _TrainingColumns | None:
+        """Return the first row that is not blank; None (reported) for an empty sheet."""
         for line, cells in rows:
-            columns = _Columns(cells)
+            columns = _TrainingColumns(line, cells)
             for i, first, name in columns.duplicates:
                 # a name that is not allowed stays in the workbook: messages end in public logs
-                quoted = f" {name!r}" if name in self.allowed else ""
+                quoted = f" {name!r}" if name in self._allowed else ""
                 letter, first_letter = get_column_letter(i + 1), get_column_letter(first + 1)
-                self._report(
-                    line,
-                    i + 1,
-                    f"column {letter} has the name{quoted} of column {first_letter}; left out: rename it",
-                )
-            return line, columns
+                message = f"column {letter} has the name{quoted} of column {first_letter}; left out: rename it"
+                self._report(line, i + 1, message)
+            return columns
         self._report(0, 0, "sheet is empty")
         return None
 
-    def _report_unnamed(self, header_line: int, indexes: set[int]) -> None:
-        if indexes:
-            letters = ", ".join(get_column_letter(i + 1) for i in sorted(indexes)[:10])
-            message = f"column {letters} holds values and has no name; left out: name it"
-            self._report(header_line, min(indexes) + 1, message)
+    def _filled(self, columns: _TrainingColumns, rows: Iterator[Row]) -> Iterator[Row]:
+        """Yield the rows with a value in a named column."""
+        for line, cells in rows:
+            columns.unnamed.update(cells.keys() - columns.named)
+            if not columns.named.isdisjoint(cells):
+                yield line, cells
 
-    def _parse_subject(self, subject: str, rows: Iterator[Row]) -> None:
-        header = self._header(rows)
-        if header is None:
-            return
-        header_line, columns = header
+    def _report_unnamed(self, columns: _TrainingColumns) -> None:
+        if columns.unnamed:
+            letters = ", ".join(get_column_letter(i + 1) for i in sorted(columns.unnamed)[:10])
+            message = f"column {letters} holds values and has no name; left out: name it"
+            self._report(columns.line, min(columns.unnamed) + 1, message)
+
+    def _parse_subject(self, subject: str, columns: _TrainingColumns, rows: Iterator[Row]) -> None:
         if columns.errors:
-            raise PartError(f"{_cell_name(header_line, columns.errors[0])}, in its header, is an error")
+            raise PartError(f"{_cell_name(columns.line, columns.errors[0])}, in its header, is an error")
         start_column = columns.start_time()
         if start_column is None:
             if next(rows, None) is not None:
-                lack = f"its header (row {header_line}) has no column 'start time'"
+                lack = f"its header (row {columns.line}) has no column 'start time'"
                 raise PartError(f"{lack}: add one, or rename the sheet")
-            self._report(header_line, 0, "sheet has no column 'start time'; skipped: add one")
+            self._report(columns.line, 0, "sheet has no column 'start time'; skipped: add one")
             return
         excluding = {name: columns.index[name] for name in EXCLUSION_COLUMNS if name in columns.index}
-        wanted = {name: columns.index[name] for name in self.allowed if name in columns.index}
+        allowed = {name: columns.index[name] for name in self._allowed if name in columns.index}
         errors: dict[str, list[int]] = {}
-        unnamed: set[int] = set()
-        for line, cells in rows:
-            unnamed.update(cells.keys() - columns.named)
-            if columns.is_blank(cells) or self._is_excluded(line, cells, excluding):
+        for line, cells in self._filled(columns, rows):
+            if self._is_excluded(line, cells, excluding):
                 continue
-            for name, i in wanted.items():
+            for name, i in allowed.items():
                 if _is_error(cells.get(i)):
                     errors.setdefault(name, []).append(line)
             start = self._start(subject, line, cells, start_column)
             if start is not None:
-                values = {name: clean(cells.get(i)) for name, i in wanted.items()}
-                self.rows.append(TrainingRow(subject, start, line - header_line, line, values))
+                values = {name: clean(cells.get(i)) for name, i in allowed.items()}
+                self._rows.append(TrainingRow(subject, start, line - columns.line, line, values))
         for name, lines in errors.items():
             message = f"{name} holds an Excel error in {len(lines)} row(s), taken as empty: correct the formula"
             self._report(lines[0], columns.index[name] + 1, message)
-        self._report_unnamed(header_line, unnamed)
 
     def _is_excluded(self, line: int, cells: Cells, columns: Mapping[str, int]) -> bool:
         flags = {name: parse_flag(_saved_value(line, cells, i)) for name, i in columns.items()}
@@ -276,17 +253,17 @@ class _Parsing:
         for name, flag in flags.items():
             if flag is None and not is_excluded:
                 self._report(line, columns[name] + 1, f"{name} is neither 1 nor 0, and the row counts: write 1 or 0")
-        self.ignored += is_excluded
+        self._ignored += is_excluded
         return is_excluded
 
     def _start(self, subject: str, line: int, cells: Cells, index: int) -> datetime.datetime | None:
-        """Start time of a row; None (reported) when it has none that can be used."""
+        """Return the start time of a row; None (reported) if it has no valid one."""
         value = _saved_value(line, cells, index)
         try:
             if value is None:
                 raise ValueError("no start time")
-            start = parse_start(value, self.today, self.epoch)
-            here = (self.sheet, line)
+            start = parse_start(value, self._today, self._epoch)
+            here = (self._sheet, line)
             first = self._seen.setdefault((subject, start), here)
             if first != here:
                 raise ValueError(f"start time {start} is that of row {first[1]} of sheet {first[0]!r}")
@@ -295,28 +272,19 @@ class _Parsing:
             return None
         return start
 
-    def _parse_all_mice(self, rows: Iterator[Row]) -> None:
-        header = self._header(rows)
-        if header is None:
-            return
-        header_line, columns = header
+    def _check_all_mice(self, columns: _TrainingColumns, rows: Iterator[Row]) -> None:
         index = next((columns.index[name] for name in _SUBJECT_COLUMNS if name in columns.index), None)
         if index is None:
-            self._report(header_line, 0, "sheet has no column 'mouse id'; skipped: add one")
+            self._report(columns.line, 0, "sheet has no column 'mouse id'; skipped: add one")
             return
-        unnamed: set[int] = set()
-        for line, cells in rows:
-            unnamed.update(cells.keys() - columns.named)
-            if columns.is_blank(cells):
-                continue
+        subjects: set[str] = set()
+        for line, cells in self._filled(columns, rows):
             subject = str(clean(cells.get(index)) or "")
             if not _SUBJECT.fullmatch(subject):
                 self._report(line, index + 1, "mouse id is no number of 6 or 7 digits; row skipped")
-            elif subject in self.subjects:
+            elif subject in subjects:
                 self._report(line, index + 1, f"subject {subject} has a row already; this one is skipped")
-            else:
-                self.subjects[subject] = {name: clean(cells.get(i)) for name, i in columns.index.items()}
-        self._report_unnamed(header_line, unnamed)
+            subjects.add(subject)
 
 
 def _saved_value(line: int, cells: Cells, index: int) -> Any:

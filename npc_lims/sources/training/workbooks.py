@@ -146,7 +146,7 @@ def merge_workbooks(
     unknown.update(subject for name in failures for subject in _subjects_in(name, recorded))
     problems = [problem for workbook in workbooks for problem in workbook.problems]
     sessions: dict[tuple[str, datetime.datetime], tuple[Workbook, TrainingRow]] = {}
-    for workbook in sorted(workbooks, key=lambda workbook: not workbook.nsb):
+    for workbook in sorted(workbooks, key=lambda workbook: not is_nsb(workbook.name)):
         for row in workbook.rows:
             if row.subject in unknown:
                 continue
@@ -165,7 +165,7 @@ def merge_workbooks(
             if len(starts) > 1 and start.time() == datetime.time(0):
                 message = "no time of day, so this is taken for the first of that day's sessions"
                 problems.append(_problem(workbook, row, message))
-            fixed = {"nsb": workbook.nsb, "row": row.row, "start_time": start.isoformat(sep=" ")}
+            fixed = {"nsb": is_nsb(workbook.name), "row": row.row, "start_time": start.isoformat(sep=" ")}
             session_id = make_session_id(subject, day.isoformat(), idx)
             facts[session_id] = Training.model_validate({**fixed, **row.columns})
             lines[session_id] = row.line

@@ -456,10 +456,7 @@ class TestMerging:
 
     def test_order_of_workbooks_does_not_matter(self) -> None:
         start = datetime.datetime(2023, 3, 7)
-        books = [
-            Workbook(name, nsb, (TrainingRow("626791", start, 1, 2, {"rig_name": name}),))
-            for name, nsb in ((OTHER, False), (NSB, True))
-        ]
+        books = [Workbook(name, (TrainingRow("626791", start, 1, 2, {"rig_name": name}),)) for name in WORKBOOKS]
         assert merge_workbooks(books).facts == merge_workbooks(books[::-1]).facts
 
     def test_the_future_begins_after_today(self, world: World) -> None:
