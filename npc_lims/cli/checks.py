@@ -163,7 +163,7 @@ def _tell(problems: Sequence[Problem], format: Format, as_json: bool = False, as
 
 
 def _check_pipelines(folder: Path) -> tuple[Sequence[Problem], str]:
-    """Why the pipelines.yaml of *folder* cannot be used, and that in a line; nothing if there is none."""
+    """Return the problems of the pipelines.yaml of *folder*, and a summary line; nothing if there is none."""
     from npc_lims.errors import PipelinesError
     from npc_lims.processing.pipelines import PIPELINES_FILE, read_pipelines
     from npc_lims.state.diff_format import counted

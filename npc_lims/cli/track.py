@@ -123,7 +123,7 @@ def edit_command(
     branch: Optional[str] = _BRANCH,
     base: Optional[str] = _BASE,
 ) -> None:
-    """Change what is said of a session.
+    """Edit the entry of a session.
 
     Only the values that change are touched: comments, quotes and indents stay. Of a session that is listed
     several times the first entry is changed, which is the one that counts.
@@ -276,7 +276,7 @@ def _change(change: Change, branch: str, title: str, command: Sequence[str], tar
 
 
 def _body(command: Sequence[str], told: Sequence[str]) -> str:
-    """What a reviewer reads: what changes, and how to do it again."""
+    """Return the text for a reviewer: the changes, and the command that makes them."""
     # each line of an argument is indented: one that is not would end the block of code
     made_by = "\n".join(f"    {line}" for line in shlex.join(["npc-lims", "track", *command]).splitlines())
     return f"What changes in {code(TRACKED_FILE)}:\n\n{cut(told, MAX_BODY)}\nMade by\n\n{made_by}\n"

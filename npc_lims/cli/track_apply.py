@@ -1,4 +1,4 @@
-"""What the `track` commands do with a change of the tracked file: show it, write it, or propose it."""
+"""Changes of the tracked file, as the `track` commands show, write or propose them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _STYLES = {"+": "green", "-": "red", "@": "cyan"}
 
 @dataclasses.dataclass(frozen=True)
 class Target:
-    """Which file is changed, and what becomes of the change.
+    """The file to change, and whether to write or propose the change.
 
     Attributes:
         tracked: Default: the file of this checkout.
@@ -55,7 +55,7 @@ class Target:
 
     @property
     def console(self) -> Console:
-        """Where it is told what becomes of the change."""
+        """The console for messages about the change."""
         return err() if self.is_listed else out()
 
 
@@ -106,7 +106,7 @@ def apply_or_propose(
 
 
 def branch_name(name: str) -> str:
-    """The branch of a change, the same for the same *name*, so that to make it again updates its pull request.
+    """Return the branch of a change: equal for equal names, so that a repeated change updates its pull request.
 
     >>> branch_name("import-tracking v2..xlsx.lock")
     'track/import-tracking_v2_xlsx_lock'
@@ -119,7 +119,7 @@ def branch_name(name: str) -> str:
 
 
 def code(text: str) -> str:
-    """*text* as code in a line of Markdown, where nothing in it means anything.
+    """Return *text* as code in a line of Markdown.
 
     >>> code("a `b`\\nc")
     "`a 'b' c`"

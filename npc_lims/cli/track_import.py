@@ -111,7 +111,7 @@ def import_command(
 
 
 def _rows(plan: ImportPlan, changed: EditResult) -> list[dict[str, Any]]:
-    """What becomes of each session, and each conflict about one."""
+    """Return a row for each session, and for each conflict about one."""
     touched = [(one.what, one.session, list(one.fields)) for one in changed.sessions]
     conflicts = [("conflict", one.session, [one.gist]) for one in plan.conflicts]
     skipped = [("skipped", one.session, [f"{one.reason} ({one.where})"]) for one in plan.skipped]

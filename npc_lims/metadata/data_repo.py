@@ -39,7 +39,7 @@ def get_subject_folders_from_data_repo(subject: None = None) -> dict[npc_session
 def get_subject_folders_from_data_repo(
     subject: int | str | None = None,
 ) -> dict[npc_session.SubjectRecord, upath.UPath] | upath.UPath:
-    """The folder of one subject, or those of all, by subject.
+    """Return the folder of one subject, or those of all, by subject.
 
     Raises:
         NoSessionData: There is no folder of that subject.
@@ -69,7 +69,7 @@ def get_sessions_from_data_repo(subject: int | str) -> tuple[npc_session.Session
 def get_sessions_from_data_repo(
     subject: int | str | None = None,
 ) -> tuple[npc_session.SessionRecord, ...] | dict[npc_session.SubjectRecord, tuple[npc_session.SessionRecord, ...]]:
-    """Sessions of which there is a file: of one subject, or of all, by subject; the earliest first.
+    """Return the sessions that have a file, in order: of one subject, or of all, by subject.
 
     Raises:
         NoSessionData, SourceError, MissingCredentials: As `get_subject_folders_from_data_repo`.

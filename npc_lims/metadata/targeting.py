@@ -1,4 +1,4 @@
-"""Where the probes of a session were inserted: the targeting database, and the shields that npc_shields defines."""
+"""Probe insertions of sessions, from the targeting database and the shields that npc_shields defines."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def __getattr__(name: str) -> Any:
 
 
 def get_probe_target_db() -> sqlite3.Connection:
-    """The targeting database, in memory, with dicts as rows: for all callers and threads one, which can only be read.
+    """Return the targeting database in memory, with dicts as rows: read-only, and shared by all callers and threads.
 
     Raises:
         SourceError: It cannot be fetched, or is no database.
@@ -68,7 +68,7 @@ def get_probe_target_db() -> sqlite3.Connection:
 
 
 def get_probe_insertion_info(probe_insertion_default: dict[str, Any], metadata: dict[str, str | int]) -> dict[str, Any]:
-    """*probe_insertion_default* with the letter and hole of each probe, and the implant, of a row of the database.
+    """Return *probe_insertion_default* with the letter and hole of each probe, and the implant, of a database row.
 
     Raises:
         KeyError: One of them lacks a probe or the implant.
@@ -81,7 +81,7 @@ def get_probe_insertion_info(probe_insertion_default: dict[str, Any], metadata: 
 
 
 def get_probe_insertion_metadata(session: str | npc_session.SessionRecord) -> dict[str, Any]:
-    """Shield, hole of each probe and experiment day of a session.
+    """Return the shield, the hole of each probe and the experiment day of a session.
 
     The keys are `shield` (`name` and `drawing_id`), `probes` and `notes` (a value for each letter),
     `session` and `experiment_day`. A probe that was not inserted has None.
@@ -166,7 +166,7 @@ def _fetch_drawings(settings: Settings) -> dict[str, str]:
 
 
 def parse_drawings(content: bytes) -> dict[str, str]:
-    """Drawing ids by the names of shields, of a module that makes each by a call with both as plain values.
+    """Return drawing ids by the names of shields, from a module that makes each by a call with both as plain values.
 
     >>> parse_drawings(b'DR2002 = Shield(name="2002", drawing_id="0283-200-002")')
     {'2002': '0283-200-002'}

@@ -54,7 +54,7 @@ _building = threading.Lock()
 
 
 def get_training_db(nsb: bool = False) -> sqlite3.Connection:
-    """The training workbook, or that of the NSB team, as a database in memory: rows are dicts, values are text.
+    """Return the training workbook, or that of the NSB team, as a database in memory: rows are dicts, values are text.
 
     All callers and threads are given the same connection, until the workbook changes. It can only be read.
 
@@ -66,7 +66,7 @@ def get_training_db(nsb: bool = False) -> sqlite3.Connection:
 
 
 def get_training_spreadsheet_paths() -> tuple[upath.UPath, ...]:
-    """All training workbooks, by name.
+    """Return the paths of all training workbooks, by name.
 
     Raises:
         SourceError: The folder cannot be listed, or has none.
@@ -79,12 +79,12 @@ def get_training_spreadsheet_paths() -> tuple[upath.UPath, ...]:
 
 
 def get_training_sqlite_paths() -> tuple[upath.UPath, ...]:
-    """Where `update_training_dbs()` writes: beside each workbook. Raises as `get_training_spreadsheet_paths`."""
+    """Return the paths that `update_training_dbs()` writes. Raises as `get_training_spreadsheet_paths`."""
     return tuple(path.with_suffix(".sqlite") for path in get_training_spreadsheet_paths())
 
 
 def list_workbooks(settings: Settings) -> dict[str, str]:
-    """Addresses of the workbooks by their file names, in the order of names."""
+    """Return the addresses of the workbooks by file name, in order."""
     with as_training():
         folder = _folder(settings)
         names = sorted(name for name in folder.names() if name.startswith(_PREFIX) and name.endswith(_SUFFIX))

@@ -26,7 +26,7 @@ _sessions: TTLCache[dict[int, tuple[dict[str, Any], ...]]] = TTLCache(maxsize=2,
 
 
 def get_subjects_from_training_db(nsb: bool = False) -> dict[npc_session.SubjectRecord, dict[str, Any]]:
-    """The row of each subject in the sheet `all_mice` of one workbook; of two rows, the first.
+    """Return the row of each subject in the sheet `all_mice` of one workbook; of two rows, the first.
 
     Raises:
         SourceError: The workbook is missing, cannot be fetched or read, or has no such sheet.
@@ -45,7 +45,7 @@ def get_subjects_from_training_db(nsb: bool = False) -> dict[npc_session.Subject
 
 
 def get_sessions_from_training_db() -> dict[int, tuple[dict[str, Any], ...]]:
-    """The rows of every subject's sheet that have a start time and that no column excludes, of both workbooks.
+    """Return the rows with a start time that no column excludes, of the subjects' sheets in both workbooks.
 
     Each has `nsb` besides: whether it is of the NSB team's workbook. That one's sheet counts where
     both have one of the subject.
@@ -68,7 +68,7 @@ def get_sessions_from_training_db() -> dict[int, tuple[dict[str, Any], ...]]:
 
 
 def get_session_id_from_db_row(subject: int | str, row: dict[str, Any]) -> npc_session.SessionRecord:
-    """The session that a row of a subject's sheet is of, by its first column that names a start date or time.
+    """Return the session of a row of a subject's sheet, by its first column that names a start date or time.
 
     Examples:
         >>> get_session_id_from_db_row(366122, {"start_time": "2023-01-30 12:56:27"})

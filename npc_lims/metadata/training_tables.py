@@ -19,7 +19,7 @@ MAX_COLUMNS = 900
 
 
 def build_database(content: bytes, name: str) -> SharedConnection:
-    """The workbook *name* as a database in memory, sealed against writing.
+    """Return the workbook *name* as a read-only database in memory.
 
     A table has the slugged title of its sheet, a column the slugged name of its own; of two that have
     one name the first counts. Values are text: `str()` of the cell, stripped, and '' for an empty one. Sheets
@@ -66,7 +66,7 @@ class _Building:
             raise failure(self._name, f"has a sheet {self._sheet!r} that cannot be read: {error}") from None
 
     def _is_new(self, table: str) -> bool:
-        """Whether a table can have that name; if not, this is noted."""
+        """Return whether a table can have that name; if not, note it."""
         if not table or table.startswith("sqlite_"):
             self._leave_out("its title cannot be the name of a table; left out: rename it")
             return False

@@ -103,7 +103,7 @@ class ProcessEntry(CheckedModel):
 
 
 def pipelines_schema() -> dict[str, Any]:
-    """The JSON Schema of pipelines.yaml, by which editors complete and check it as typed."""
+    """Return the JSON Schema of pipelines.yaml, by which editors complete and check it as typed."""
     entry = editor_schema(ProcessEntry)
     entry["oneOf"] = [{"required": ["capsule"]}, {"required": ["pipeline"]}]
     defs = {**entry.pop("$defs"), "Process": entry}

@@ -11,7 +11,7 @@ _PARTS = re.compile(r"\{\{|\}\}|\{(?P<name>[^{}]*)\}|[{}]")
 
 
 def names_in(template: str) -> list[str]:
-    """The names that stand in braces, in their order.
+    """Return the names in braces, in order.
 
     >>> names_in("{recording}_sorted_{created}")
     ['recording', 'created']
@@ -29,7 +29,7 @@ def names_in(template: str) -> list[str]:
 
 
 def fill(template: str, values: Mapping[str, str]) -> str:
-    """The text with each name replaced by its value.
+    """Return the text with each name replaced by its value.
 
     >>> fill("{{{session}}}", {"session": "626791_2022-08-15"})
     '{626791_2022-08-15}'

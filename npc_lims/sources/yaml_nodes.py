@@ -80,7 +80,7 @@ class ScalarNode:
 
     @property
     def value(self) -> Any:
-        """The value by YAML 1.2's core rules: None, a bool, int, float or str."""
+        """Value by YAML 1.2's core rules: None, a bool, int, float or str."""
         return _core(self.text)[1] if self.plain else self.text
 
     @property
@@ -89,7 +89,7 @@ class ScalarNode:
 
     @property
     def ambiguous_as(self) -> str | None:
-        """What readers of YAML 1.1 take the unquoted text for, if not for `value`."""
+        """Value that readers of YAML 1.1 take the unquoted text for, in words; None if it is the same."""
         if not self.plain:
             return None
         name = _yaml11(self.text)
@@ -167,7 +167,7 @@ def _core(text: str) -> tuple[str, Any]:
 
 
 def _yaml11(text: str) -> str:
-    """What a reader of YAML 1.1 makes of a plain scalar, in the words of `_core` where both agree."""
+    """Name what a reader of YAML 1.1 makes of a plain scalar, as `_core` does where both agree."""
     digits = text.replace("_", "")
     name = "text"
     if _NULL.fullmatch(text) or _BOOL.fullmatch(text) or _NOT_FINITE.fullmatch(text):
@@ -199,7 +199,7 @@ class _UnreadableError(Exception):
 
 
 def compose(text: str, report: Report) -> Node | None:
-    """The one document of *text*, or None when there is none or it cannot be read to its end.
+    """Return the one document of *text*; None if there is none or it cannot be read to its end.
 
     Reported, with the position: syntax errors, explicit tags, merge keys, keys given twice, keys
     that are no plain value, a second document, nesting too deep, aliases that expand too far.
@@ -380,7 +380,7 @@ def _size(node: Node) -> int:
 
 
 def to_plain(node: Node, report: Report) -> Any:
-    """The node as dicts, lists and scalars, with strings as keys. Infinity and NaN are reported."""
+    """Return the node as dicts, lists and scalars, with strings as keys. Infinity and NaN are reported."""
     if isinstance(node, ListNode):
         return [to_plain(item, report) for item in node.items]
     if isinstance(node, MapNode):
@@ -397,7 +397,7 @@ def is_null(node: Node) -> bool:
 
 
 def kind(node: Node) -> str:
-    """What a node is, in words."""
+    """Describe the type and value of a node."""
     if isinstance(node, ListNode):
         return "a list"
     if isinstance(node, MapNode):
@@ -415,7 +415,7 @@ def kind(node: Node) -> str:
 
 
 def show(value: Any) -> str:
-    """A value on one short line, as it would stand in the file."""
+    """Return a value on one short line, as in the file."""
     if isinstance(value, list):
         return shorten(f"[{', '.join(map(show, value[:20]))}]")
     if isinstance(value, dict):

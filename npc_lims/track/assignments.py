@@ -35,7 +35,7 @@ _ADDRESS = re.compile(r"https?://[^\s/]+(/\S*)?")
 
 
 def parse_assignment(assignment: str) -> tuple[str, Any]:
-    """Key and value of `KEY=VALUE`, the value as YAML.
+    """Return the key and value of `KEY=VALUE`, the value parsed as YAML.
 
     >>> parse_assignment("probe_letters_to_skip=DE"), parse_assignment("concatenate_recordings=[a, b]")
     (('probe_letters_to_skip', 'DE'), ('concatenate_recordings', ['a', 'b']))
@@ -66,7 +66,7 @@ def parse_assignment(assignment: str) -> tuple[str, Any]:
 
 
 def parse_path(text: str) -> str:
-    """A path as entries have it.
+    """Return a path as entries have it.
 
     >>> parse_path("\\\\\\\\allen\\\\DRpilot_626791_20220815\\\\")
     '//allen/DRpilot_626791_20220815'
@@ -86,7 +86,7 @@ def parse_note(text: str) -> str:
 
 
 def parse_issue(text: str) -> str:
-    """The address of an issue.
+    """Return the address of an issue.
 
     >>> parse_issue("https://github.com/owner/name/issues/1")
     'https://github.com/owner/name/issues/1'

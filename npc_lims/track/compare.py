@@ -29,7 +29,7 @@ _SESSION = re.compile(r"[0-9]{6,7}_(?:[0-9]{8}|[0-9]{4}-[0-9]{2}-[0-9]{2})")
 
 @dataclasses.dataclass(frozen=True)
 class TrackedDiff:
-    """How two versions of tracked_sessions.yaml differ.
+    """Differences between two versions of tracked_sessions.yaml.
 
     Attributes:
         before: Name of the one version.
@@ -61,7 +61,7 @@ class TrackedDiff:
 
 
 def tracked_on_github(settings: Settings, ref: str) -> bytes | None:
-    """The file published at a branch, tag or commit; None if there is none.
+    """Return the file published at a branch, tag or commit; None if there is none.
 
     Raises:
         As `state_on_github`.
@@ -74,7 +74,7 @@ def tracked_on_github(settings: Settings, ref: str) -> bytes | None:
 
 
 def decode_tracked(content: bytes, file: str) -> TrackedFile:
-    """What can be read of a file, whatever is in it; every problem is told as one of *file*."""
+    """Return what can be read of a file, whatever is in it; problems name it *file*."""
     try:
         return parse_tracked(content.decode("utf-8-sig"), file)
     except UnicodeDecodeError as error:
@@ -85,7 +85,7 @@ def decode_tracked(content: bytes, file: str) -> TrackedFile:
 
 
 def compare_tracked(before: bytes | None, after: bytes | None, names: tuple[str, str]) -> TrackedDiff:
-    """What an edit of the file means. A file that holds errors is compared as far as it can be read.
+    """Compare two versions of the file; one with errors as far as it can be read.
 
     Args:
         before: The content of the one version, None if it is not there.
@@ -157,7 +157,7 @@ def _summary(changes: Sequence[SessionChange]) -> str:
 def split_known(
     problems: Iterable[Problem], text: str, base_problems: Iterable[Problem], base_text: str
 ) -> tuple[list[Problem], list[Problem]]:
-    """New problems, and known ones: those that the base has too, of the same session and in the same words.
+    """Return new problems, and known ones: those that the base has too, of the same session and in the same words.
 
     Where they stand does not count, since a line more at the top moves all of them; how many alike there
     are does.

@@ -41,7 +41,7 @@ def put_keys(item: EntrySpan, new: Mapping[str, Any], layout: Layout) -> list[Sp
 
 
 def in_order(keys: Mapping[str, Any], near: Sequence[EntrySpan]) -> dict[str, Any]:
-    """The keys of a new entry, and of its session_kwargs, in the order that its neighbours have."""
+    """Return the keys of a new entry, and of its session_kwargs, in the order of its neighbours."""
     ordered = {key: keys[key] for key in _ordered(keys, [key_names(item.below) for item in near])}
     kwargs = ordered.get("session_kwargs")
     if isinstance(kwargs, Mapping):

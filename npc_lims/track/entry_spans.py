@@ -1,4 +1,4 @@
-"""Where each entry of tracked_sessions.yaml stands in the text, and which lines are its own.
+"""Positions of the entries of tracked_sessions.yaml in the text, and the lines that belong to each.
 
 An entry's own lines go from its dash to the last line of its values, and take along the comments
 right below that are indented deeper than the dash. A comment at the indentation of the dash, or
@@ -63,7 +63,7 @@ class EntrySpan:
 
     @property
     def keys(self) -> dict[str, Any]:
-        """Keys and values as they are written, wrong and ignored ones too."""
+        """Keys and values as written, wrong and ignored ones included."""
         return plain_of(self.below) if isinstance(self.below, MapNode) else {}
 
 
@@ -98,7 +98,7 @@ class Layout:
 
 
 def layout_of(text: str, name: str) -> Layout:
-    """*text* must end with a line break and begin with no byte order mark."""
+    """Parse *text*, which must end with a line break and begin with no byte order mark."""
     report = Report(name)
     root = compose(text, report)
     is_empty = root is None and not report.problems
@@ -141,14 +141,14 @@ def _own_lines(node: ScalarNode | MapNode, entries: ListNode, lines: TextLines) 
 
 
 def dash_column(node: ListNode, lines: TextLines) -> int:
-    """Indent of the dashes of a list that is written one item a line."""
+    """Return the indent of the dashes of a list that is written one item a line."""
     # not where the node begins, which may be an anchor behind its key
     line = lines.at(lines.start(node.items[0].start)) if node.items else ""
     return indent_of(line) if line.lstrip(" ").startswith("-") else node.column - 1
 
 
 def own_end(offset: int, column: int, lines: TextLines) -> int:
-    """End of the lines of what ends at *offset*: the comments right below that are indented deeper than *column*."""
+    """Return the end of a node's lines, with the comments right below that are indented deeper than *column*."""
     end = lines.end(max(offset - 1, 0))
     while end < len(lines.text) and is_comment(lines.at(end)) and indent_of(lines.at(end)) > column:
         end = lines.end(end)
@@ -156,12 +156,12 @@ def own_end(offset: int, column: int, lines: TextLines) -> int:
 
 
 def pair_end(key: ScalarNode, value: Node, lines: TextLines) -> int:
-    """End of the own lines of a key and its value, written by indentation."""
+    """Return the end of the lines of a key and its value, written by indentation."""
     return own_end(max(key.end, value.end), key.column - 1, lines)
 
 
 def colon_end(key: ScalarNode, text: str) -> int | None:
-    """Offset after the colon of a key; None if it is written in a form that has none there."""
+    """Return the offset after the colon of a key; None if it is written in a form that has none there."""
     position = key.end
     while text[position : position + 1] in (" ", "\t"):
         position += 1

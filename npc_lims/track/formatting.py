@@ -1,4 +1,4 @@
-"""How values are written, and how the neighbours of an entry are: their indents and the order of their keys."""
+"""Rendering of values, and the style of neighbouring entries: indents and the order of keys."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Style:
 
 
 def inline(value: Any, *, in_brackets: bool = False) -> str:
-    """A value on one line, read as the same by every YAML reader.
+    """Return a value on one line, which every YAML reader reads as the same.
 
     >>> inline("NO"), inline("EF"), inline(["a", {"b": True}])
     ('"NO"', 'EF', '[a, {b: true}]')
@@ -72,13 +72,13 @@ def inline(value: Any, *, in_brackets: bool = False) -> str:
 
 
 def written(key: str, value: Any, style: Style) -> list[str]:
-    """The lines of a key and its value, from the key's own column on."""
+    """Return the lines of a key and its value, from the key's own column on."""
     behind, below = value_lines(key, value, style)
     return [f"{inline(key)}: {behind}" if behind else f"{inline(key)}:", *below]
 
 
 def value_lines(key: str, value: Any, style: Style) -> tuple[str, list[str]]:
-    """What stands behind the colon of a key, or else the lines below it, from the key's own column on."""
+    """Return the text behind the colon of a key, or else the lines below it, from the key's own column on."""
     if isinstance(value, Mapping) and value:
         return "", _indented(style.nested, _mapping(value, style))
     if isinstance(value, Sequence) and not isinstance(value, str) and _takes_lines(key, value):
@@ -87,7 +87,7 @@ def value_lines(key: str, value: Any, style: Style) -> tuple[str, list[str]]:
 
 
 def list_item(item: Any, style: Style) -> list[str]:
-    """The lines of an item of a list that is written one item a line, its dash first."""
+    """Return the lines of an item of a list that is written one item a line, its dash first."""
     lines = _mapping(item, style) if isinstance(item, Mapping) and item else [inline(item)]
     return [f"- {lines[0]}", *_indented(2, lines[1:])]
 
@@ -108,7 +108,7 @@ def _indented(indent: int, lines: Iterable[str]) -> list[str]:
 
 
 def neighbours(layout: Layout, position: int, group: str) -> list[EntrySpan]:
-    """Other entries, the nearest first: of the same project before others, above before below."""
+    """Return the other entries, the nearest first: of the same project before others, above before below."""
     above = [item for item in reversed(layout.items) if item.start < position]
     below = [item for item in layout.items if item.start > position]
     near = above + below
@@ -116,7 +116,7 @@ def neighbours(layout: Layout, position: int, group: str) -> list[EntrySpan]:
 
 
 def style_near(items: Sequence[EntrySpan], layout: Layout) -> Style:
-    """The style of the nearest entries, each of its traits of the nearest that shows it."""
+    """Return the style of the nearest entries, each trait from the nearest that shows it."""
     found: dict[str, int] = {}
     for item in items:
         if not item.list.flow:
@@ -153,7 +153,7 @@ def _traits_below(node: MapNode, layout: Layout) -> Iterator[tuple[str, int]]:
 
 
 def key_position(key: str, present: Sequence[str], examples: Iterable[Sequence[str]]) -> int:
-    """Where *key* goes among *present*: where the first example has it that shows, else by the usual order."""
+    """Return the position of *key* among *present*: by the first example that shows it, else by the usual order."""
     for example in examples:
         if key not in example or not any(other in present for other in example if other != key):
             continue
@@ -168,5 +168,5 @@ def key_position(key: str, present: Sequence[str], examples: Iterable[Sequence[s
 
 
 def key_names(node: Node | None) -> list[str]:
-    """Names of the keys of a mapping, in its order."""
+    """Return the names of the keys of a mapping, in order."""
     return [key.text for key, _ in node.pairs] if isinstance(node, MapNode) else []

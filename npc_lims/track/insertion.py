@@ -1,4 +1,4 @@
-"""Where new entries go: under which project, and between which of its entries.
+"""Insertion of new entries: their project, and their position among its entries.
 
 - Beside the entries of the same subject, if the project has any: after the last one that is not
   later, or above the first. Where they stand newest first, the new one does too.
@@ -112,7 +112,7 @@ def _slots(items: Iterable[EntrySpan], layout: Layout) -> list[_Slot]:
 
 
 def _after(item: EntrySpan, layout: Layout) -> int:
-    """Where an entry is put in below another: after the comments that point up to it."""
+    """Return the insertion point below an entry: after the comments that point up to it."""
     lines, end = layout.lines, item.end
     if item.list.flow or not _POINTS_UP.match(lines.at(end)):
         return end
@@ -126,7 +126,7 @@ def _after(item: EntrySpan, layout: Layout) -> int:
 
 
 def put_entries(layout: Layout, new: Sequence[NewEntry]) -> Iterator[Splice]:
-    """The replacements that add entries, with their projects and platforms where these are not there."""
+    """Yield the replacements that add entries, with their projects and platforms where these are missing."""
     by_platform: dict[str, dict[str, list[NewEntry]]] = {}
     for entry in new:
         by_platform.setdefault(entry.platform, {}).setdefault(entry.project, []).append(entry)

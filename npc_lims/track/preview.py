@@ -1,4 +1,4 @@
-"""What an edit of tracked_sessions.yaml will do to state, before any source is asked. Pure."""
+"""Effect of an edit of tracked_sessions.yaml on state, before any source is queried. Pure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["Preview", "preview"]
 
 @dataclasses.dataclass(frozen=True)
 class Preview:
-    """What the next sync will do because of the edit.
+    """Effects of the edit on the next sync.
 
     Attributes:
         base: Where the file is compared with, as people are to read it.
@@ -67,7 +67,7 @@ _TITLES = {
 
 
 def preview(state: Mapping[str, Record], base: Mapping[str, Tracked], now: Mapping[str, Tracked], name: str) -> Preview:
-    """The effect of the edit alone: what *base* would still do to *state* is taken as done.
+    """Return the effect of the edit alone: as if *base* were already applied to *state*.
 
     Args:
         state: What is recorded.

@@ -25,7 +25,7 @@ class Splice:
 
 
 def splice(text: str, splices: Iterable[Splice]) -> str:
-    """*text* with all replacements made. Those at one place are made in the order given."""
+    """Return *text* with all replacements made, those at one offset in the order given."""
     pieces, position = [], 0
     for change in sorted(splices, key=lambda change: (change.start, change.end)):
         if change.start < position:
@@ -38,7 +38,7 @@ def splice(text: str, splices: Iterable[Splice]) -> str:
 
 
 class TextLines:
-    """Where the lines of a text begin and end, and with what line break."""
+    """Offsets of the lines of a text, and their line breaks."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -55,7 +55,7 @@ class TextLines:
         return self._starts[line] if line < len(self._starts) else len(self.text)
 
     def number(self, offset: int) -> int:
-        """1-based number of the line."""
+        """Return the 1-based number of the line."""
         return self._line(offset) + 1
 
     def above(self, start: int) -> int:
@@ -63,17 +63,17 @@ class TextLines:
         return self._starts[self._line(start) - 1]
 
     def at(self, start: int) -> str:
-        """The line that starts at *start*, without its line break."""
+        """Return the line that starts at *start*, without its line break."""
         return self.text[start : self.end(start)].rstrip("\r\n")
 
     def break_at(self, offset: int) -> str:
-        """Line break for a line put in at *offset*: that of the line above, else of the file's first line."""
+        """Return the line break for a line inserted at *offset*: that of the line above, else of the first line."""
         if not self._breaks:
             return "\n"
         return self._breaks[max(self._line(offset) - 1, 0)][1]
 
     def join(self, lines: Iterable[str], offset: int) -> str:
-        """*lines* as they are to stand at *offset*, the start of a line."""
+        """Return *lines* with line breaks, for insertion at *offset*, the start of a line."""
         ending = self.break_at(offset)
         return "".join(f"{line}{ending}" for line in lines)
 

@@ -1,4 +1,4 @@
-"""What a change of tracked_sessions.yaml came to, session by session."""
+"""Summary of a change of tracked_sessions.yaml, session by session."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class ChangedSession:
 
 
 def changed_sessions(before: Layout, after: Layout, paths: Iterable[str]) -> Iterator[ChangedSession]:
-    """What became of the sessions of *paths*, those that are the same left out."""
+    """Yield the sessions of *paths* that changed."""
     old_ids, new_ids = _ids(before), _ids(after)
     for path in dict.fromkeys(map(same_path, paths)):
         old, new = before.of_path(path), after.of_path(path)
@@ -88,7 +88,7 @@ def _ids(layout: Layout) -> dict[str, str]:
 
 
 def shifted_ids(before: Layout, after: Layout) -> list[str]:
-    """Sessions that got another id because of others of the same day."""
+    """Return messages about sessions whose id changed because of others of the same day."""
     new = _ids(after)
     return [
         f"{session} becomes {new[path]}, as the sessions of its day are counted anew"
@@ -98,7 +98,7 @@ def shifted_ids(before: Layout, after: Layout) -> list[str]:
 
 
 def shifted_days(before: Layout, after: Layout, paths: Iterable[str]) -> list[str]:
-    """Sessions other than those of *paths* whose experiment_day is another now, subject by subject.
+    """Return messages about other sessions than those of *paths* whose experiment_day changed, by subject.
 
     One without a day is numbered by the dates of its subject.
     """
@@ -117,7 +117,7 @@ def shifted_days(before: Layout, after: Layout, paths: Iterable[str]) -> list[st
 
 
 def new_warnings(before: Layout, after: Layout) -> list[Problem]:
-    """Problems that were not there before. Lines, which shift, make no difference."""
+    """Return problems that were not there before, whatever their line."""
 
     def gist(problem: Problem) -> str:
         return re.sub(r"\bline [0-9]+", "line", problem.message)

@@ -1,4 +1,4 @@
-"""From the nodes of tracked_sessions.yaml to its entries, each checked on its own."""
+"""Entries of tracked_sessions.yaml, parsed from its nodes and checked one by one."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def same_path(path: str) -> str:
 
 
 def read_entries(root: Node, report: Report, today: datetime.date) -> Iterator[ParsedEntry]:
-    """Every entry below the root that has a subject, a date and a known platform, in file order."""
+    """Yield every entry that has a subject, a date and a known platform, in file order."""
     if not isinstance(root, MapNode):
         report.error(root, f"the file must be a mapping of platforms ({', '.join(PLATFORMS)}), not {kind(root)}")
         return
@@ -195,7 +195,7 @@ def _report_no_text(path: ScalarNode, report: Report) -> None:
 
 
 def _what_is_missing(path: ScalarNode) -> str:
-    """Why npc_session finds no session in a path, in words."""
+    """Return the reason why npc_session finds no session in a path."""
     text = path.text
     like = _DATE_LIKE.search(text)
     if npc_session.parsing.extract_isoformat_date(text):

@@ -85,7 +85,7 @@ class SessionKwargs(CheckedModel):
 
 
 class TrackedEntry(CheckedModel):
-    """What may be said of a session, below its path."""
+    """The keys of a session, below its path."""
 
     day: Day = ABSENT
     """Day of the subject's experiments in this project, from 1."""
@@ -112,7 +112,7 @@ _PATH = r"20[12][0-9][-/]?(0[1-9]|1[0-2])[-/]?(0[1-9]|[12][0-9]|3[01])"
 
 
 def tracked_schema() -> dict[str, Any]:
-    """The JSON Schema of tracked_sessions.yaml, by which editors complete and check it as typed."""
+    """Return the JSON Schema of tracked_sessions.yaml, by which editors complete and check it as typed."""
     entry = editor_schema(TrackedEntry)
     defs = {**entry.pop("$defs"), "Entry": entry}
     for name, known in defs["SessionKwargs"]["properties"].items():

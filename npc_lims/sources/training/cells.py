@@ -71,7 +71,7 @@ _NO = frozenset({"", "0", "0.0", "false", "f", "no", "n"})
 
 
 def slug(name: str) -> str:
-    """The name of a column as facts carry it.
+    """Return the name of a column as facts have it.
 
     >>> slug(" d' same modality"), slug("Start Time"), slug("rig-name (old)")
     ('dprime_same_modality', 'start_time', 'rig_name_old')
@@ -87,7 +87,7 @@ def is_blank(value: Any) -> bool:
 
 
 def clean(value: Any) -> Scalar:
-    """One rendering for one value: integral floats as int, text stripped, dates as ISO text.
+    """Return the canonical form of a value: integral floats as int, text stripped, dates as ISO text.
 
     What says nothing (blank text, an Excel error, NaN, infinity) is None.
 
@@ -113,7 +113,7 @@ def clean(value: Any) -> Scalar:
 
 
 def parse_flag(value: Any) -> bool | None:
-    """Whether a cell says yes; None when it says neither yes nor no.
+    """Return whether a cell is a yes; None if it is neither yes nor no.
 
     >>> parse_flag(1), parse_flag("x"), parse_flag(None), parse_flag("see notes")
     (True, True, False, None)

@@ -224,7 +224,7 @@ def _fingerprint(columns: Sequence[str]) -> str:
 
 @contextlib.contextmanager
 def as_training() -> Iterator[None]:
-    """Failures of the object store are failures of this source."""
+    """Turn failures of the object store into failures of this source."""
     try:
         yield
     except SourceError as error:

@@ -1,4 +1,4 @@
-"""What the lab writes into the cells of its ephys tracking workbook, made sense of.
+"""Parsers of the cells of the lab's ephys tracking workbook.
 
 Each function answers None where a cell says nothing, and raises a ValueError that says what is wrong with it.
 """
@@ -76,7 +76,7 @@ _NOT_AFTER = re.compile(r"\s*[:=]\s*(?:no|n|false|0)\b")
 
 
 def parse_text(value: Any) -> str | None:
-    """A cell's text; None for a blank one."""
+    """Return the text of a cell; None for a blank one."""
     if isinstance(value, str) and value.strip() in EXCEL_ERRORS:
         raise ValueError(f"{value.strip()} is an Excel error: correct the formula")
     text = clean(value)
@@ -98,7 +98,7 @@ def parse_subject(value: Any) -> str:
 
 
 def parse_day(value: Any, today: datetime.date, epoch: datetime.datetime) -> datetime.date:
-    """The date of a cell, which may lie ahead: the workbook is where sessions are planned."""
+    """Return the date of a cell, which may lie ahead: sessions are planned in the workbook."""
     if parse_text(value) is None:
         raise ValueError("no date (of merged cells only the first counts, and a formula must be saved with its value)")
     try:
@@ -110,7 +110,7 @@ def parse_day(value: Any, today: datetime.date, epoch: datetime.datetime) -> dat
 def parse_days(
     value: Any, week_of: datetime.date | None, today: datetime.date, epoch: datetime.datetime
 ) -> tuple[datetime.date, ...] | None:
-    """The days that a cell lists, in order. Where it names no year, the nearest to *week_of* is meant.
+    """Return the days that a cell lists, in order. Where it names no year, the nearest to *week_of* is meant.
 
     >>> at = datetime.date(2024, 12, 30)
     >>> [str(day) for day in parse_days("12/31, 1/2-1/3", at, at, datetime.datetime(1899, 12, 30))]
@@ -190,7 +190,7 @@ def _valid(year: int, month: int, day: int) -> Iterator[datetime.date]:
 
 
 def parse_probes(value: Any) -> frozenset[str] | None:
-    """The probes that a cell names.
+    """Return the probes that a cell names.
 
     >>> sorted(parse_probes("a, B f")), sorted(parse_probes("none"))
     (['A', 'B', 'F'], [])
@@ -208,7 +208,7 @@ def parse_probes(value: Any) -> frozenset[str] | None:
 
 
 def parse_surface(value: Any) -> frozenset[str] | bool | None:
-    """Probes whose surface channels were recorded, or whether any were.
+    """Return the probes whose surface channels were recorded, or whether any were.
 
     >>> parse_surface("yes"), parse_surface("no"), sorted(parse_surface("F"))
     (True, False, ['F'])
@@ -229,7 +229,7 @@ def parse_surface(value: Any) -> frozenset[str] | bool | None:
 
 
 def parse_depth(value: Any, scale: float = 1) -> float | None:
-    """Depth in micrometres; *scale* is the unit of a bare number.
+    """Return a depth in micrometres; *scale* is the unit of a bare number.
 
     >>> parse_depth("3,850 um"), parse_depth("3.9 mm"), parse_depth("n/a")
     (3850.0, 3900.0, None)
@@ -250,7 +250,7 @@ def parse_depth(value: Any, scale: float = 1) -> float | None:
 
 
 def parse_injection(value: Any) -> bool | None:
-    """Whether a substance perturbs: not if it is a control or aCSF, or was not injected.
+    """Return whether a substance perturbs: not if it is a control or aCSF, or was not injected.
 
     >>> [parse_injection(text) for text in ("muscimol in aCSF", "aCSF", "Control (saline)", "none", "")]
     [True, False, False, False, None]
@@ -275,7 +275,7 @@ def parse_injection(value: Any) -> bool | None:
 
 
 def parse_experiment(value: Any) -> str | None:
-    """The type of an experiment, if it is settled."""
+    """Return the type of an experiment, if it is settled."""
     text = parse_text(value)
     if text is not None and _UNCLEAR.search(text.casefold()):
         raise ValueError(f"{text!r} leaves the experiment open: write what is certain, such as prod or pilot")
@@ -287,7 +287,7 @@ def is_naive(exp_type: str) -> bool:
     >>> is_naive("context-naive"), is_naive("not naive")
     (True, False)
     """
-    return bool(_says(_NAIVE, exp_type))
+    return bool(_mentions(_NAIVE, exp_type))
 
 
 def is_opto(exp_type: str) -> bool:
@@ -295,32 +295,32 @@ def is_opto(exp_type: str) -> bool:
     >>> is_opto("Opto inactivation"), is_opto("prod, optotagging"), is_opto("no opto")
     (True, False, False)
     """
-    return bool(_says(_OPTO, exp_type))
+    return bool(_mentions(_OPTO, exp_type))
 
 
 def is_production(exp_type: str) -> bool | None:
-    """None where neither is said: perturbations and the like may be either.
+    """Return whether a type is production or pilot; None for perturbations and the like, which may be either.
 
     >>> is_production("prod"), is_production("Task 2 pilot"), is_production("muscimol")
     (True, False, None)
     """
     # the name of a project, pilot though it was
     text = re.sub("templetonpilotsession|templeton[ _]pilot", "", exp_type.casefold())
-    return False if _says(_PILOT, text) else _says(_PRODUCTION, text)
+    return False if _mentions(_PILOT, text) else _mentions(_PRODUCTION, text)
 
 
-def _says(word: re.Pattern[str], text: str) -> bool | None:
-    """Whether a word is there; False where all it says is that something is not so, None where it is missing."""
+def _mentions(word: re.Pattern[str], text: str) -> bool | None:
+    """Return whether a text has a word; False if it is only negated, None if it is missing."""
     text = text.casefold().replace("ï", "i").replace("_", " ")
-    said = [
+    affirmed = [
         not _NOT_BEFORE.search(text, 0, match.start()) and not _NOT_AFTER.match(text, match.end())
         for match in word.finditer(text)
     ]
-    return any(said) if said else None
+    return any(affirmed) if affirmed else None
 
 
 def is_filled(value: Any) -> bool:
-    """Whether a cell names something: a place in the brain, say, rather than a dash."""
+    """Return whether a cell names something, such as a place in the brain, rather than a dash."""
     text = parse_text(value)
     folded = " ".join((text or "").casefold().split()).rstrip(".!")
     if _is_nothing(folded):

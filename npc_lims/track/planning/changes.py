@@ -73,7 +73,7 @@ class Skipped:
 
 @dataclasses.dataclass(frozen=True)
 class ImportPlan:
-    """What an import does to one text of the tracked file.
+    """The effect of an import on one text of the tracked file.
 
     Attributes:
         changes: For `apply_changes`, the entries to add in order of their dates.
@@ -126,7 +126,7 @@ def plan_import(
 
 
 class _Planning:
-    """What has been decided so far."""
+    """Collects changes, conflicts and skipped sessions."""
 
     def __init__(self, tracked: TrackedFile, project: str | None, today: datetime.date) -> None:
         self.project = project
@@ -215,7 +215,7 @@ class _Planning:
             yield name, found[0][1]
 
     def _compare_position(self, planned: PlannedSession, session: str, entry: Tracked) -> None:
-        """Where an entry stands and what its path is are no fields: a difference is listed, and the entry stays."""
+        """List differences of project and path, which an import does not change."""
         remedy = ", since an import moves no entry: correct what is wrong by hand"
         if planned.paths and same_path(entry.allen_path) not in {same_path(path) for path in planned.paths}:
             paths = (("upload", planned.paths[0]), ("tracked", entry.allen_path))
@@ -253,7 +253,7 @@ def _projects(planned: PlannedSession) -> list[tuple[str, str]]:
 
 
 def _present(entry: Tracked) -> dict[str, Any]:
-    """What an entry says, by name."""
+    """Return the values of an entry by name."""
     values = entry.model_dump(include={"day", "ephys_day", "perturbation_day", "insertion_day", "notes", "issues"})
     present = {name: value for name, value in values.items() if value not in (None, "", [])}
     if "day" in present:

@@ -165,7 +165,7 @@ class _PlanningColumns:
 
 
 class _PlanningParser:
-    """What has been gathered so far, of however many files."""
+    """Collects the rows and problems of several files."""
 
     def __init__(self, today: datetime.date) -> None:
         self.today = today
