@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import datetime
 import enum
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Optional
+from typing import TYPE_CHECKING, Any, Literal, Optional
 
 import typer
 
 from npc_lims.cli.console import note, out
+from npc_lims.cli.exit_codes import ExitCode
 from npc_lims.cli.lists import csv_option, json_option, one_style, print_csv, print_json
 from npc_lims.cli.track_apply import MAX_BODY, Target, apply_or_propose, branch_name, code
-from npc_lims.cli.track_import import import_command
 from npc_lims.clients.github_pull_requests import Revised
 from npc_lims.config.environment import TRACKED_FILE
 from npc_lims.errors import NpcLimsError
@@ -21,6 +23,9 @@ from npc_lims.model.session_id import make_session_id, parse_session_id, split_s
 from npc_lims.state.diff_format import counted, cut
 from npc_lims.track import Add, Change, ChangedSession, Deduped, Edit, EditResult, Remove, dedupe, make_changes
 from npc_lims.track.assignments import parse_assignment, parse_issue, parse_note, parse_path
+
+if TYPE_CHECKING:
+    from npc_lims.track.planning.changes import ImportPlan
 
 __all__ = ["track_app"]
 
@@ -32,7 +37,8 @@ track_app = typer.Typer(
     rich_markup_mode=None,
 )
 
-_REPEAT_COLUMNS = ("id", "line", "is_removed", "differs", "problem")
+_IMPORT_COLUMNS = ("group", "id", "what")
+_DUPLICATE_COLUMNS = ("id", "line", "is_removed", "differs", "problem")
 _TRACKED = typer.Option(None, "--tracked", help="Default: tracked_sessions.yaml of this checkout.")
 _DRY_RUN = typer.Option(False, "--dry-run", help="Show the diff; write nothing.")
 _PR = typer.Option(
@@ -190,7 +196,7 @@ def dedupe_command(
     branch: Optional[str] = _BRANCH,
     base: Optional[str] = _BASE,
     as_json: bool = json_option("an array of repeats"),
-    as_csv: bool = csv_option(_REPEAT_COLUMNS),
+    as_csv: bool = csv_option(_DUPLICATE_COLUMNS),
 ) -> None:
     """Remove entries that repeat another one.
 
@@ -212,35 +218,35 @@ def dedupe_command(
 
     def change(text: str, name: str) -> Revised:
         found.append(dedupe(text, name, kept))
-        told = [f"- {code(repeat.session)}: {code(repeat.problem)}" for repeat in found[-1].removed]
-        return Revised(found[-1].text, _body(command, told))
+        lines = [f"- {code(repeat.session)}: {code(repeat.problem)}" for repeat in found[-1].removed]
+        return Revised(found[-1].text, _body(command, lines))
 
-    def tell() -> None:
+    def report() -> None:
         if as_json:
-            print_json(_repeat_rows(found[-1]))
+            print_json(_duplicate_rows(found[-1]))
         elif as_csv:
-            print_csv(_REPEAT_COLUMNS, _repeat_rows(found[-1]))
+            print_csv(_DUPLICATE_COLUMNS, _duplicate_rows(found[-1]))
         else:
-            _tell_repeats(found[-1], dry_run)
+            _print_duplicates(found[-1], dry_run)
 
     apply_or_propose(
         change,
         Target(tracked, dry_run, pr, branch, base, is_listed=as_json or as_csv),
         branch=branch_name("-".join(["dedupe", *command[2:]])),
         title="track: remove repeated entries",
-        tell=tell,
+        report=report,
     )
 
 
-def _repeat_rows(found: Deduped) -> list[dict[str, Any]]:
+def _duplicate_rows(found: Deduped) -> list[dict[str, Any]]:
     return [
-        dict(zip(_REPEAT_COLUMNS, (one.session, one.line, is_removed, one.differs, one.problem)))
+        dict(zip(_DUPLICATE_COLUMNS, (one.session, one.line, is_removed, one.differs, one.problem)))
         for repeats, is_removed in ((found.removed, True), (found.left, False))
         for one in repeats
     ]
 
 
-def _tell_repeats(found: Deduped, dry_run: bool) -> None:
+def _print_duplicates(found: Deduped, dry_run: bool) -> None:
     console = out()
     console.print(f"{counted(len(found.removed), 'repeat')} {'would be removed' if dry_run else 'removed'}")
     for repeat in found.removed:
@@ -254,7 +260,100 @@ def _tell_repeats(found: Deduped, dry_run: bool) -> None:
             console.print(f"  line {repeat.line}: {repeat.problem}", soft_wrap=True)
 
 
-track_app.command("import")(import_command)
+@track_app.command("import")
+def import_command(
+    workbook: list[Path] = typer.Argument(..., help="The planning workbook (.xlsx), or sheets exported as .csv."),
+    batch: Optional[list[Path]] = typer.Option(
+        None, help="Batch file of `upload_dr_ecephys PATH` lines; repeat it for several."
+    ),
+    project: Optional[str] = typer.Option(
+        None, help="Project of new entries. Default: what workbook or config say, else that of their folder's sessions."
+    ),
+    tracked: Optional[Path] = _TRACKED,
+    dry_run: bool = _DRY_RUN,
+    pr: bool = _PR,
+    branch: Optional[str] = _BRANCH,
+    base: Optional[str] = _BASE,
+    as_json: bool = json_option("an array of what is done with each session"),
+    as_csv: bool = csv_option(_IMPORT_COLUMNS),
+) -> None:
+    """Add and edit sessions as a planning workbook and batch files say.
+
+    The workbook wins over the session_config.json of an uploaded folder, which wins over the present
+    entry; what neither says stays. Every conflict is listed, and every session that is skipped. A new
+    session needs the path of an upload.
+
+    Reads the workbook, batch files, configs of uploaded folders and tracked_sessions.yaml. Writes that file, or with
+    --pr a pull request. Needs no credentials, but with --pr GITHUB_TOKEN.
+
+    Exits with 1 if something in workbook, batch file or configs could not be read (the rest is imported all
+    the same), and with 2 if a whole file could not.
+
+    \b
+    Examples:
+      npc-lims track import tracking.xlsx --batch upload.bat --dry-run
+      npc-lims track import monday.csv tuesday.csv --project DynamicRouting --pr
+    """
+    from npc_lims.state.diff_format import Chapter, Format, render_chapters
+    from npc_lims.track.entry_spans import is_blank
+    from npc_lims.track.planning.batch_files import read_batches
+    from npc_lims.track.planning.changes import import_chapter, plan_import
+    from npc_lims.track.planning.join import join_plans
+    from npc_lims.track.planning.workbook import read_planning_workbooks
+
+    one_style(json=as_json, csv=as_csv)
+    today = datetime.date.today()
+    planned = read_planning_workbooks(workbook, today)
+    uploads = read_batches(batch or [])
+    sessions, more = join_plans(planned, uploads.uploads)
+    problems = [*planned.problems, *uploads.problems, *more]
+    for problem in problems:
+        typer.echo(str(problem), err=True)
+
+    sources = ", ".join(file.name for file in (*workbook, *(batch or [])))
+    found: list[Chapter] = []
+    rows: list[dict[str, Any]] = []
+
+    def change(text: str, name: str) -> Revised:
+        # to readers of the file it is an error that nothing is in it; here it is something to begin from
+        listed = "ephys:\n" if is_blank(text) else text
+        plan = plan_import(sessions, listed, project=project, file=name, today=today)
+        changed = make_changes(text, plan.changes, name)
+        found.append(import_chapter(plan, changed, sources))
+        rows[:] = _import_rows(plan, changed)
+        return Revised(changed.text, render_chapters(found[-1:], Format.markdown, max_bytes=MAX_BODY))
+
+    def report() -> None:
+        if as_json:
+            print_json(rows)
+        elif as_csv:
+            print_csv(_IMPORT_COLUMNS, rows)
+        else:
+            typer.echo(render_chapters(found[-1:], listed=None), nl=False)
+
+    apply_or_propose(
+        change,
+        Target(tracked, dry_run, pr, branch, base, is_listed=as_json or as_csv),
+        branch=branch_name(f"import-{_plain(workbook[0].stem)}"),
+        title=f"track: import {_plain(workbook[0].name)}",
+        report=report,
+    )
+    if any(problem.is_error for problem in problems):
+        raise typer.Exit(ExitCode.PROBLEMS)
+
+
+def _import_rows(plan: ImportPlan, changed: EditResult) -> list[dict[str, Any]]:
+    """Return a row for each session, and for each conflict about one."""
+    touched = [(one.what, one.session, list(one.fields)) for one in changed.sessions]
+    conflicts = [("conflict", one.session, [one.gist]) for one in plan.conflicts]
+    skipped = [("skipped", one.session, [f"{one.reason} ({one.where})"]) for one in plan.skipped]
+    unchanged: list[tuple[str, str, list[str]]] = [("unchanged", session, []) for session in plan.unchanged]
+    return [dict(zip(_IMPORT_COLUMNS, row)) for row in (*touched, *conflicts, *skipped, *unchanged)]
+
+
+def _plain(name: str) -> str:
+    """A file's name without what a shell or a heading could take for something else."""
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-.") or "workbook"
 
 
 # ------------------------------------------------------------------------------ in common
@@ -265,25 +364,25 @@ def _change(change: Change, branch: str, title: str, command: Sequence[str], tar
 
     def revise(text: str, name: str) -> Revised:
         made.append(make_changes(text, [change], name))
-        told = [line for touched in made[-1].sessions for line in _told(touched)]
-        return Revised(made[-1].text, _body(command, told + [f"- {code(note)}" for note in made[-1].notes]))
+        lines = [line for changed in made[-1].sessions for line in _lines_of(changed)]
+        return Revised(made[-1].text, _body(command, lines + [f"- {code(note)}" for note in made[-1].notes]))
 
-    def tell() -> None:
+    def report() -> None:
         for one in made[-1].notes:
             note(one)
 
-    apply_or_propose(revise, target, branch=branch_name(branch), title=f"track: {title}", tell=tell)
+    apply_or_propose(revise, target, branch=branch_name(branch), title=f"track: {title}", report=report)
 
 
-def _body(command: Sequence[str], told: Sequence[str]) -> str:
+def _body(command: Sequence[str], lines: Sequence[str]) -> str:
     """Return the text for a reviewer: the changes, and the command that makes them."""
     # each line of an argument is indented: one that is not would end the block of code
     made_by = "\n".join(f"    {line}" for line in shlex.join(["npc-lims", "track", *command]).splitlines())
-    return f"What changes in {code(TRACKED_FILE)}:\n\n{cut(told, MAX_BODY)}\nMade by\n\n{made_by}\n"
+    return f"What changes in {code(TRACKED_FILE)}:\n\n{cut(lines, MAX_BODY)}\nMade by\n\n{made_by}\n"
 
 
-def _told(touched: ChangedSession) -> list[str]:
-    return [f"- {code(touched.session)} {touched.what}", *(f"  - {code(field)}" for field in touched.fields)]
+def _lines_of(changed: ChangedSession) -> list[str]:
+    return [f"- {code(changed.session)} {changed.what}", *(f"  - {code(field)}" for field in changed.fields)]
 
 
 def _session_id(session: str, values: Mapping[str, Any] | None = None) -> str:

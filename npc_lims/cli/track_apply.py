@@ -27,7 +27,7 @@ from npc_lims.utils.atomic_write import write_atomically
 __all__ = ["MAX_BODY", "Target", "apply_or_propose", "branch_name", "code"]
 
 MAX_BODY = 50_000
-"""Bytes of what the body of a pull request tells of a change; GitHub refuses bodies of more than 65,536 characters."""
+"""Bytes of the list of changes in a pull request; GitHub refuses bodies of more than 65,536 characters."""
 _MOST_LINES = 60
 _LONGEST_BRANCH = 120
 _STYLES = {"+": "green", "-": "red", "@": "cyan"}
@@ -43,7 +43,7 @@ class Target:
         pr: Open or update a pull request.
         branch: Of the pull request; default: one that the same change always has.
         base: Branch to change by it; default: that of the repository.
-        is_listed: Standard output is for a list alone: whatever else is told goes to standard error.
+        is_listed: Standard output is for a list alone: messages go to standard error.
     """
 
     tracked: Optional[Path]
@@ -60,19 +60,18 @@ class Target:
 
 
 def apply_or_propose(
-    change: Callable[[str, str], Revised], target: Target, *, branch: str, title: str, tell: Callable[[], None]
+    change: Callable[[str, str], Revised], target: Target, *, branch: str, title: str, report: Callable[[], None]
 ) -> None:
-    """Print the diff that a change makes and write nothing; or open or update a pull request; or change the file, and
-    tell how to go on with git.
+    """Print the diff of a change and write nothing; or open or update a pull request; or write the file, and print the
+    git commands to go on with.
 
-    A pull request is made on the base branch's newest file: the one here need not be there, and is not looked at.
-    Without a token there can be none: then the file here is changed.
+    A pull request is made on the base branch's newest file, not on the one here. Without a token the file here is
+    changed.
 
     Args:
-        change: Revises the text of the file, which messages are to call by the name given with it. May be called
-            more than once: the last call counts.
+        change: Revises the text of the file of this name. May be called more than once: the last call counts.
         branch: Of the pull request, if *target* names none.
-        tell: Called once it is sure what the change made of the file: prints what is to be known of that.
+        report: Called once the change is made: prints notes about it.
 
     Raises:
         NpcLimsError: The file cannot be read or changed as asked; it is as it was.
@@ -80,19 +79,19 @@ def apply_or_propose(
     settings = load_settings()
     branch = target.branch or branch
     if target.pr and not target.dry_run and settings.github_token is not None:
-        _propose(settings, change, target, branch, title, tell)
+        _propose(settings, change, target, branch, title, report)
         return
     tracked = checkout() / TRACKED_FILE if target.tracked is None else target.tracked
     old = _read_text(tracked)
     new = change(old, str(tracked)).text
     if new == old:
-        tell()
+        report()
         target.console.print(f"{tracked}: nothing to change, it says so already", soft_wrap=True)
         return
     if not target.dry_run:
         _refuse_read_only(tracked)
     _print_diff(target.console, old, new, tracked.name, None if target.dry_run else _MOST_LINES)
-    tell()
+    report()
     if target.dry_run:
         return
     if _read_text(tracked) != old:
@@ -167,19 +166,19 @@ def _propose(
     target: Target,
     branch: str,
     title: str,
-    tell: Callable[[], None],
+    report: Callable[[], None],
 ) -> None:
     from npc_lims.clients.github_pull_requests import Proposal, propose
 
     proposal = Proposal(branch, title, TRACKED_FILE, lambda text: change(text, TRACKED_FILE), target.base)
     proposed = propose(settings, proposal)
-    tell()
+    report()
     if proposed.number is None:
-        said = f"nothing to change: {proposed.url} says so already"
+        message = f"nothing to change: {proposed.url} says so already"
     else:
         what = "opened" if proposed.is_new else "updated" if proposed.is_changed else "is up to date"
-        said = f"pull request {what}: {proposed.url}"
-    target.console.print(said, soft_wrap=True)
+        message = f"pull request {what}: {proposed.url}"
+    target.console.print(message, soft_wrap=True)
 
 
 def _print_diff(console: Console, old: str, new: str, name: str, most: int | None) -> None:

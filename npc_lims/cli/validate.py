@@ -1,4 +1,4 @@
-"""`npc-lims validate` and `npc-lims verify`: what people edit, and what the sync wrote."""
+"""`npc-lims validate` and `npc-lims verify`: checks of edited files, and of the state folder."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ _RUN_EDITED = (
 )
 
 
-class Format(str, enum.Enum):
+class ProblemFormat(str, enum.Enum):
     text = "text"
     github = "github"
 
 
 _COLUMNS = ("file", "line", "column", "severity", "message")
-_FORMAT = typer.Option(Format.text, help="text, or github for annotations on the lines of a pull request.")
+_FORMAT = typer.Option(ProblemFormat.text, help="text, or github for annotations on the lines of a pull request.")
 _JSON = json_option("an array of problems")
 _CSV = csv_option(_COLUMNS)
 
 
 def validate_command(
     file: Optional[Path] = typer.Argument(None, help="Default: tracked_sessions.yaml of this checkout."),
-    format: Format = _FORMAT,
+    format: ProblemFormat = _FORMAT,
     base: Optional[str] = typer.Option(
         None, help="File, commit, branch or tag: warnings that are there already are only counted, new ones fail."
     ),
@@ -55,7 +55,7 @@ def validate_command(
 ) -> None:
     """Check tracked_sessions.yaml and pipelines.yaml.
 
-    Each problem is told as `file:line:col: severity: message`. pipelines.yaml is checked if it stands beside the file.
+    Each problem is reported as `file:line:col: severity: message`. A pipelines.yaml beside the file is checked too.
 
     Reads these files, and with --base the version to compare with; writes nothing. Needs no credentials.
 
@@ -68,7 +68,7 @@ def validate_command(
       npc-lims validate tracked_sessions.yaml --base origin/main
       npc-lims validate --csv
     """
-    one_style(json=as_json, csv=as_csv, format=format is not Format.text)
+    one_style(json=as_json, csv=as_csv, format=format is not ProblemFormat.text)
     from npc_lims.errors import TrackedFileError
     from npc_lims.sources.tracked.parser import read_tracked
     from npc_lims.state.diff_format import counted
@@ -81,17 +81,17 @@ def validate_command(
         problems, sessions = error.problems, ""
     new, known = (list(problems), []) if base is None else _compared(path, problems, base)
     known_errors = [_known_error(problem) for problem in known if problem.is_error]
-    wrong, told_of_pipelines = _check_pipelines(path.parent)
-    listed = [*sorted([*new, *known_errors]), *wrong]
-    _tell(listed, format, as_json, as_csv)
+    pipelines_problems, pipelines_summary = _check_pipelines(path.parent)
+    listed = [*sorted([*new, *known_errors]), *pipelines_problems]
+    _print_problems(listed, format, as_json, as_csv)
     errors = sum(problem.is_error for problem in problems)
     warnings = sum(not problem.is_error for problem in new)
-    told = f"{counted(errors, 'error')}, {counted(warnings, 'warning' if base is None else 'new warning')}"
+    summary = f"{counted(errors, 'error')}, {counted(warnings, 'warning' if base is None else 'new warning')}"
     more = "" if base is None else f", {len(known) - len(known_errors)} known"
-    typer.echo(f"{path}: {sessions}{told}{more}", err=True)
-    if told_of_pipelines:
-        typer.echo(told_of_pipelines, err=True)
-    if errors or wrong or (base is not None and warnings):
+    typer.echo(f"{path}: {sessions}{summary}{more}", err=True)
+    if pipelines_summary:
+        typer.echo(pipelines_summary, err=True)
+    if errors or pipelines_problems or (base is not None and warnings):
         raise typer.Exit(ExitCode.PROBLEMS)
 
 
@@ -100,13 +100,13 @@ def verify_command(
     since: Optional[str] = typer.Option(
         None, help="Commit, branch or tag: refuse whatever was edited in the folder since this one left it."
     ),
-    format: Format = _FORMAT,
+    format: ProblemFormat = _FORMAT,
     as_json: bool = _JSON,
     as_csv: bool = _CSV,
 ) -> None:
-    """Check that a state folder is whole.
+    """Check that snapshot and session files agree.
 
-    Every file must parse, those of runs as well, and the snapshot must say what they say. With --since none of them may
+    Every file must parse, those of runs as well, and the snapshot must match them. With --since none of them may
     have been edited by hand.
 
     Reads the state folder, and with --since its history in git; writes nothing. Needs no credentials.
@@ -126,7 +126,7 @@ def verify_command(
     from npc_lims.state.store import verify_state
     from npc_lims.state.sync_file import read_sync_file
 
-    one_style(json=as_json, csv=as_csv, format=format is not Format.text)
+    one_style(json=as_json, csv=as_csv, format=format is not ProblemFormat.text)
     folder = checkout() / "state" if state is None else state
     edited = [] if since is None else _hand_edits(folder, since)
     wrong = verify_state(folder)
@@ -137,13 +137,13 @@ def verify_command(
     wrong += verify_runs(folder)
     problems = [Problem(str(folder), 1, 1, "error", text) for text in wrong]
     if as_json or as_csv:
-        _tell([*edited, *problems], format, as_json, as_csv)
+        _print_problems([*edited, *problems], format, as_json, as_csv)
     else:
-        _tell(edited[:_MOST_LISTED], format)
+        _print_problems(edited[:_MOST_LISTED], format)
         if len(edited) > _MOST_LISTED:
             typer.echo(f"... and {len(edited) - _MOST_LISTED:,} more files edited by hand (--json lists them all)")
         for problem in problems:
-            typer.echo(problem.as_github_annotation() if format is Format.github else problem.message)
+            typer.echo(problem.as_github_annotation() if format is ProblemFormat.github else problem.message)
     if edited or problems:
         typer.echo(f"{folder}: {counted(len(edited) + len(problems), 'problem')}", err=True)
         raise typer.Exit(ExitCode.PROBLEMS)
@@ -151,7 +151,9 @@ def verify_command(
     typer.echo(f"{folder}: {counted(count, 'session')}, all files and the snapshot agree", err=as_json or as_csv)
 
 
-def _tell(problems: Sequence[Problem], format: Format, as_json: bool = False, as_csv: bool = False) -> None:
+def _print_problems(
+    problems: Sequence[Problem], format: ProblemFormat, as_json: bool = False, as_csv: bool = False
+) -> None:
     rows = [dataclasses.asdict(problem) for problem in problems]
     if as_json:
         print_json(rows)
@@ -159,7 +161,7 @@ def _tell(problems: Sequence[Problem], format: Format, as_json: bool = False, as
         print_csv(_COLUMNS, rows)
     else:
         for problem in problems:
-            typer.echo(problem.as_github_annotation() if format is Format.github else str(problem))
+            typer.echo(problem.as_github_annotation() if format is ProblemFormat.github else str(problem))
 
 
 def _check_pipelines(folder: Path) -> tuple[Sequence[Problem], str]:
@@ -179,13 +181,13 @@ def _check_pipelines(folder: Path) -> tuple[Sequence[Problem], str]:
 
 
 def _default_file() -> Path:
-    """The tracked file of this checkout: by its name alone where one stands, which is how GitHub names it."""
+    """Return the tracked file of this checkout; in its root by name alone, which is how GitHub names it."""
     home = checkout()
     return Path(TRACKED_FILE) if home == Path.cwd() else home / TRACKED_FILE
 
 
 def _compared(path: Path, problems: Sequence[Problem], base: str) -> tuple[list[Problem], list[Problem]]:
-    """New and known problems. *base* is a file, or a commit that has one at the path of *path*."""
+    """Return new and known problems. *base* is a file, or a commit that has one at the path of *path*."""
     from npc_lims.clients.git import find_repository
     from npc_lims.track.compare import decode_tracked, split_known
 
@@ -208,7 +210,7 @@ def _known_error(problem: Problem) -> Problem:
 
 
 def _hand_edits(folder: Path, since: str) -> list[Problem]:
-    """Files of a state folder that are not as they were, each with the reason why that is refused."""
+    """Return a problem for each file of a state folder that was edited by hand."""
     from npc_lims.clients.git import find_repository
     from npc_lims.processing.runs_file import RUNS
     from npc_lims.utils.atomic_write import TEMPORARY
