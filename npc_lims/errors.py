@@ -40,10 +40,11 @@ from __future__ import annotations
 import dataclasses
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from npc_lims.utils.memory_cache import TTLCache
 from npc_lims.utils.redaction import safe_text
 from npc_lims.utils.text import single_line
 
@@ -345,6 +346,9 @@ def _escape_property(text: str) -> str:
     return _escape_data(text).replace(":", "%3A").replace(",", "%2C")
 
 
+_warned: TTLCache[bool] = TTLCache(maxsize=4096, ttl=24 * 3600)
+
+
 def notify(message: str, category: type[NpcLimsWarning]) -> None:
     """Warn as if from the line that called into this package: there a filter finds it."""
     level, frame = 2, sys._getframe(1)
@@ -353,14 +357,22 @@ def notify(message: str, category: type[NpcLimsWarning]) -> None:
     warnings.warn(safe_text(message), category, stacklevel=level)
 
 
+def warn_once(key: Hashable, message: str, category: type[NpcLimsWarning]) -> None:
+    """Do as `notify`, once a day and process for each *key*."""
+    if _warned.get(key) is None:
+        _warned.put(key, True)
+        notify(message, category)
+
+
 def warn_future_timestamp(where: str, timestamp: str) -> None:
-    """Warn that *timestamp* is ignored.
+    """Warn once that *timestamp* is ignored.
 
     Args:
         where: The file and key, commit or ref that has it.
         timestamp: As it is to be shown.
     """
-    notify(
+    warn_once(
+        (where, timestamp),
         f"{where}: {timestamp} is more than ten minutes in the future and is ignored; correct the clock of the machine "
         "that wrote it, or of this one",
         FutureTimestampWarning,

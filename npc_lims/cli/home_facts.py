@@ -18,7 +18,7 @@ from npc_lims.dashboard.attention import Matter, matters
 from npc_lims.dashboard.stalls import STEPS
 from npc_lims.dashboard.totals import LABELS, Step, Totals, count_sessions, funnel
 from npc_lims.errors import NpcLimsError, RemoteStateError, StateError
-from npc_lims.state.reader import Origin, origin_of_state, read_snapshot, sync_copy
+from npc_lims.state.reader import Origin, origin_of_state, read_snapshot, sync_entry
 from npc_lims.state.snapshot import parse_line
 from npc_lims.state.sync_file import SyncFile, parse_sync_file, read_sync_file
 
@@ -126,8 +126,8 @@ def recorded_sync(settings: Settings, origin: Origin) -> SyncFile:
     """When sources were queried: of the folder, else as published, cached as long as the snapshot is."""
     if settings.state is not None:
         return read_sync_file(settings.state)
-    copy = sync_copy(settings, origin, settings.ttl)
-    return SyncFile() if copy is None or not copy.content else parse_sync_file(copy.content, origin.place)
+    entry = sync_entry(settings, origin, settings.ttl)
+    return SyncFile() if entry is None or not entry.content else parse_sync_file(entry.content, origin.place)
 
 
 def _runs(state: Path) -> dict[str, tuple[Run, ...]]:

@@ -20,7 +20,7 @@ from npc_lims.config.environment import RAW_URL
 from npc_lims.errors import GitHubError, NpcLimsError
 from npc_lims.model.rows import session_row
 from npc_lims.state.diff import SessionChange, compare_sessions, headline, one_line
-from npc_lims.state.reader import Lines, Snapshot, read_snapshot
+from npc_lims.state.reader import SessionLines, Snapshot, read_snapshot
 from npc_lims.state.snapshot import parse_line
 from npc_lims.state.sync_times import describe_age
 from npc_lims.utils.timestamps import utc_text
@@ -90,7 +90,7 @@ def watch_sessions(settings: Settings, selection: Selection, interval: Optional[
     return ExitCode.DONE
 
 
-def changes_between_lines(before: Lines, after: Lines, selection: Selection) -> list[SessionChange]:
+def changes_between_lines(before: SessionLines, after: SessionLines, selection: Selection) -> list[SessionChange]:
     """Sessions that differ and were meant before, or are now."""
     ids = {*before.ids(), *after.ids()}
     differing = [session_id for session_id in ids if before.find(session_id) != after.find(session_id)]
@@ -105,7 +105,9 @@ def changes_between_lines(before: Lines, after: Lines, selection: Selection) -> 
 
 
 class _Watch:
-    def __init__(self, settings: Settings, place: Place, selection: Selection, sessions: Lines, as_json: bool) -> None:
+    def __init__(
+        self, settings: Settings, place: Place, selection: Selection, sessions: SessionLines, as_json: bool
+    ) -> None:
         self._settings = settings
         self._place = place
         self._selection = selection
@@ -191,7 +193,7 @@ def place_to_watch(settings: Settings) -> Place:
     return Place(name, lambda: snapshot_at(always, settings.ref), 15.0, least, has_runs=True)
 
 
-def _facts(lines: Lines, ids: Iterable[str]) -> dict[str, dict[str, Any]]:
+def _facts(lines: SessionLines, ids: Iterable[str]) -> dict[str, dict[str, Any]]:
     found = {}
     for session_id in ids:
         line = lines.find(session_id)

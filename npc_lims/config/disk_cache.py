@@ -1,4 +1,7 @@
-"""The cache on disk: what this package can fetch again, in files that are the user's alone.
+"""The cache on disk: copies of what this package can fetch again, in files that are the user's alone.
+
+Each file has a line of JSON with its CacheEntry's fields, and the content. Its modification time is when the copy was
+last found to be current. Where a file cannot be written, memory stands in for it.
 
 Folders have mode 0700 and files 0600. An entry that another user (other than root) owns, or that is reached by a
 symbolic link, is ignored with one warning: whoever can put a file there could otherwise decide what this package
@@ -8,31 +11,35 @@ answers. Windows keeps a user's cache folder from others by itself.
 from __future__ import annotations
 
 import contextlib
-import hashlib
+import dataclasses
 import json
 import os
 import stat
 import tempfile
-from collections.abc import Callable
+import time
+import zlib
+from collections.abc import Callable, Hashable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from npc_lims.errors import CacheWarning, notify
+from npc_lims.errors import CacheWarning, warn_once
 from npc_lims.utils.memory_cache import TTLCache
 
 if TYPE_CHECKING:
     from npc_lims.config.settings import Settings
 
 __all__ = [
+    "CacheEntry",
+    "CacheStatus",
     "cache_dir",
+    "cache_status",
     "entry_stat",
-    "keep_within",
-    "load_copy",
+    "load_entry",
     "prepare_folder",
-    "read_entry",
-    "save_copy",
+    "prune_folder",
+    "store_entry",
     "touch_entry",
-    "write_entry",
+    "write_private_file",
 ]
 
 _NESTED = "history"
@@ -42,7 +49,42 @@ _PRIVATE = 0o700
 _PRIVATE_FILE = 0o600
 _HAS_OWNERS = hasattr(os, "geteuid")
 
-_warned: TTLCache[bool] = TTLCache(maxsize=64, ttl=24 * 3600)
+
+@dataclasses.dataclass(frozen=True)
+class CacheEntry:
+    """A copy of something, such as a file at a URL.
+
+    Attributes:
+        content: The copy.
+        etag: ETag or another version of it.
+        source: What it is a copy of, where the path does not say so.
+        published: When it appeared there, in seconds since 1970; None if that is not known.
+        stored: When it was copied, in seconds since 1970.
+    """
+
+    content: bytes
+    etag: str = ""
+    source: str = ""
+    published: float | None = None
+    stored: float = dataclasses.field(default_factory=time.time)
+
+
+class CacheStatus(NamedTuple):
+    """Status of an entry.
+
+    Attributes:
+        age: Seconds since it was stored or found to be current.
+        key: Changes whenever it is stored or touched.
+        unwritten: The entry, if memory stands in for its file.
+    """
+
+    age: float
+    key: Hashable
+    unwritten: CacheEntry | None = None
+
+
+# what could not be written: when it was stored or touched, and the entry
+_unwritten: TTLCache[tuple[float, CacheEntry | None]] = TTLCache(maxsize=8, ttl=24 * 3600)
 
 
 def cache_dir(settings: Settings | None) -> Path:
@@ -54,27 +96,66 @@ def cache_dir(settings: Settings | None) -> Path:
     return Path(platformdirs.user_cache_dir("npc_lims", appauthor=False))
 
 
-def entry_stat(path: Path) -> os.stat_result | None:
-    """Return the status of the file of a cache, which is made private; None if there is none that can be trusted."""
-    if not _are_trusted(path.parent):
+def cache_status(path: Path) -> CacheStatus | None:
+    """Return the status of an entry; None if there is none that can be trusted."""
+    status, unwritten, now = entry_stat(path), _unwritten.get(path), time.time()
+    # a time in the future, by a clock that was wrong then or is now, makes a copy as doubtful as an old one
+    age = None if status is None else abs(now - status.st_mtime)
+    if unwritten is not None and (age is None or abs(now - unwritten[0]) < age):
+        return CacheStatus(abs(now - unwritten[0]), (path, unwritten[0]), unwritten[1])
+    if status is None or age is None:
         return None
-    return _trusted_stat(path, path.parent, stat.S_ISREG)
+    return CacheStatus(age, (path, status.st_ino, status.st_size, status.st_mtime_ns))
 
 
-def read_entry(path: Path) -> bytes | None:
-    """Return the content of the file of a cache; None if there is none that can be trusted, or it cannot be read."""
-    if entry_stat(path) is None:
+def load_entry(path: Path, source: str | None = None, etag: str | None = None) -> CacheEntry | None:
+    """Return an entry; None if there is none that can be trusted, it is damaged, or a copy of something else."""
+    status = cache_status(path)
+    entry = None if status is None else status.unwritten or _read_entry(path)
+    if entry is None or source not in (None, entry.source) or etag not in (None, entry.etag):
         return None
-    with contextlib.suppress(OSError):
-        return path.read_bytes()
+    return entry
+
+
+def _read_entry(path: Path) -> CacheEntry | None:
+    with contextlib.suppress(OSError, ValueError, TypeError, LookupError, RecursionError):
+        head, _, content = path.read_bytes().partition(b"\n")
+        fields = json.loads(head)
+        if fields["crc32"] == zlib.crc32(content):
+            published = None if fields["published"] is None else float(fields["published"])
+            return CacheEntry(content, str(fields["etag"]), str(fields["source"]), published, float(fields["stored"]))
     return None
 
 
-def write_entry(path: Path, content: bytes) -> bool:
-    """Replace the file of a cache, and return whether that worked.
+def store_entry(path: Path, entry: CacheEntry) -> None:
+    """Replace an entry.
 
     A cache that cannot be written (read-only home, full disk) costs the next process some time, and this one nothing.
     """
+    fields = {"etag": entry.etag, "source": entry.source, "published": entry.published, "stored": entry.stored}
+    head = json.dumps({**fields, "crc32": zlib.crc32(entry.content)})
+    if not write_private_file(path, head.encode() + b"\n" + entry.content):
+        _unwritten.put(path, (time.time(), entry))
+
+
+def touch_entry(path: Path) -> None:
+    """Note that an entry was found to be current now; without one, that it was looked for."""
+    if entry_stat(path) is not None:
+        with contextlib.suppress(OSError):
+            os.utime(path)
+            return
+    elif write_private_file(path, b""):
+        return
+    _unwritten.put(path, (time.time(), load_entry(path)))
+
+
+def entry_stat(path: Path) -> os.stat_result | None:
+    """Return the status of the file of a cache, which is made private; None if there is none that can be trusted."""
+    return _trusted_stat(path, path.parent, stat.S_ISREG) if _are_trusted(path.parent) else None
+
+
+def write_private_file(path: Path, content: bytes) -> bool:
+    """Replace the file of a cache, and return whether that worked."""
     with contextlib.suppress(OSError):
         if not prepare_folder(path.parent):
             return False
@@ -91,13 +172,6 @@ def write_entry(path: Path, content: bytes) -> bool:
                 raise
         return True
     return False
-
-
-def touch_entry(path: Path) -> None:
-    """Set the time of a file of a cache to now, if it is there and can be trusted."""
-    if entry_stat(path) is not None:
-        with contextlib.suppress(OSError):
-            os.utime(path)
 
 
 def prepare_folder(folder: Path) -> bool:
@@ -118,27 +192,8 @@ def prepare_folder(folder: Path) -> bool:
     return _are_trusted(folder)
 
 
-def load_copy(path: Path, address: str, version: str) -> bytes | None:
-    """What `save_copy` kept under that address and version; None if it kept another, or what it kept is damaged."""
-    header, newline, content = (read_entry(path) or b"").partition(b"\n")
-    return content if header + newline == _header(address, version, content) else None
-
-
-def save_copy(path: Path, address: str, version: str, content: bytes) -> None:
-    """Keep *content* in place of what *path* kept before."""
-    write_entry(path, _header(address, version, content) + content)
-
-
-def _header(address: str, version: str, content: bytes) -> bytes:
-    """First line of a kept copy: what it is a copy of, and the digest that shows damage."""
-    return json.dumps([address, version, hashlib.sha256(content).hexdigest()]).encode() + b"\n"
-
-
-def keep_within(folder: Path, files: int, size: int) -> None:
-    """Delete those files of *folder* that were used least lately, until it holds no more than *files* and *size* bytes.
-
-    The one used last stays, however large it is.
-    """
+def prune_folder(folder: Path, files: int, size: int) -> None:
+    """Delete the least recently used files of a folder until it holds at most *files* and *size* bytes, or one file."""
     found = []
     with contextlib.suppress(OSError):
         for path in folder.iterdir() if _are_trusted(folder) else ():
@@ -169,12 +224,12 @@ def _trusted_stat(path: Path, folder: Path, is_kind: Callable[[int], bool]) -> o
     except OSError:
         return None
     if stat.S_ISLNK(status.st_mode):
-        _warn_once(path, folder, "is a symbolic link")
+        _warn_ignored(path, folder, "is a symbolic link")
         return None
     if not is_kind(status.st_mode):
         return None
     if _HAS_OWNERS and status.st_uid not in (os.geteuid(), 0):
-        _warn_once(path, folder, f"belongs to another user (uid {status.st_uid})")
+        _warn_ignored(path, folder, f"belongs to another user (uid {status.st_uid})")
         return None
     _make_private(path, status)
     return status
@@ -188,13 +243,12 @@ def _make_private(path: Path, status: os.stat_result) -> None:
             path.chmod(private)
 
 
-def _warn_once(path: Path, folder: Path, reason: str) -> None:
+def _warn_ignored(path: Path, folder: Path, reason: str) -> None:
     """Warn of what is ignored, once for each cache."""
-    root = str(_folders(folder)[0].parent)
-    if _warned.get(root) is None:
-        _warned.put(root, True)
-        notify(
-            f"{path} {reason}: it is ignored, as is everything like it in this cache; delete it, or let "
-            "NPC_LIMS_CACHE_DIR name another folder",
-            CacheWarning,
-        )
+    root = _folders(folder)[0].parent
+    warn_once(
+        ("cache", root),
+        f"{path} {reason}: it is ignored, as is everything like it in this cache; delete it, or let "
+        "NPC_LIMS_CACHE_DIR name another folder",
+        CacheWarning,
+    )

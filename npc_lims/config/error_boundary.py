@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from npc_lims.config.disk_cache import cache_dir, keep_within, write_entry
+from npc_lims.config.disk_cache import cache_dir, prune_folder, write_private_file
 from npc_lims.errors import NpcLimsError, SettingsError, SourceError
 from npc_lims.utils.redaction import redact, safe_text
 from npc_lims.utils.text import visible
@@ -65,9 +65,9 @@ def describe_unexpected(error: BaseException, settings: Settings | None = None) 
     text = f"Python {platform.python_version()} on {platform.system()}\n\n{visible(redact(lines))}"
     content = text[:_MAX_SIZE].encode()
     path = folder / f"{hashlib.sha256(content).hexdigest()[:12]}.txt"
-    if not write_entry(path, content):
+    if not write_private_file(path, content):
         return f"unexpected {name} ({safe_text(error, 200)}); its details could not be written to {folder}"
-    keep_within(folder, _MAX_FILES, 20 * _MAX_SIZE)
+    prune_folder(folder, _MAX_FILES, 20 * _MAX_SIZE)
     return f"unexpected {name}; details in {path}"
 
 

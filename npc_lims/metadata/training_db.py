@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from npc_lims.clients.s3 import split_s3_uri
 from npc_lims.clients.s3_cached import store_of
 from npc_lims.clients.s3_upath import named_path, s3_path
-from npc_lims.config.disk_cache import cache_dir, load_copy, save_copy
+from npc_lims.config.disk_cache import CacheEntry, cache_dir, load_entry, store_entry
 from npc_lims.config.settings import load_settings
 from npc_lims.errors import SourceError
 from npc_lims.sources.training.workbooks import (
@@ -156,14 +156,14 @@ def _load(settings: Settings, key: tuple[Any, ...]) -> tuple[str, SharedConnecti
         path, address = cache_dir(settings) / "training" / _sqlite_name(name), f"{folder.address}{name}"
         database = _in_memory(key, version)
         if database is None:
-            image = load_copy(path, address, f"{version} {FORMAT}")
-            database = None if image is None else load_image(image)
+            entry = load_entry(path, address, f"{version} {FORMAT}")
+            database = None if entry is None else load_image(entry.content)
         if database is None:
             from npc_lims.metadata.training_tables import build_database  # openpyxl takes 0.15 s to import
 
             content, version = folder.fetch(name, version, fresh=False)
             database = build_database(content, name)
-            save_copy(path, address, f"{version} {FORMAT}", make_image(database))
+            store_entry(path, CacheEntry(make_image(database), f"{version} {FORMAT}", address))
     return version, _databases.put((key, version), database)
 
 

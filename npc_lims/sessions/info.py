@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from npc_lims.config.settings import Settings
     from npc_lims.model.record import Platform
-    from npc_lims.state.reader import Lines
+    from npc_lims.state.reader import SessionLines
 
 __all__ = ["PUBLIC_ATTRIBUTES", "SessionInfo"]
 
@@ -185,7 +185,7 @@ class SessionInfo:
 
         return not has_training(self._own_settings, subject)
 
-    def _all_lines(self) -> Lines | None:
+    def _all_lines(self) -> SessionLines | None:
         """All sessions of the same state; None if there is none."""
         try:
             return read_snapshot(self._own_settings).lines
@@ -406,7 +406,7 @@ PUBLIC_ATTRIBUTES = (
 """Names of a session's attributes: its fields and properties."""
 
 
-def _has_training(lines: Lines, subject: str) -> bool:
+def _has_training(lines: SessionLines, subject: str) -> bool:
     """Whether state has a row of a training workbook for any session of the subject."""
     of_subject = (lines.find(session_id) for session_id in lines.ids() if session_id.startswith(f"{subject}_"))
     return any(line is not None and parse_line(line)["training"] for line in of_subject)

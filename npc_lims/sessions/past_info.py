@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from npc_lims.config.settings import Settings
-    from npc_lims.state.reader import Lines, Origin
+    from npc_lims.state.reader import Origin, SessionLines
 
 __all__ = ["PastSessionInfo", "RecordedSessionInfo"]
 
@@ -75,7 +75,7 @@ class PastSessionInfo(RecordedSessionInfo):
         commit: str = self.__dict__["_commit"]
         return commit
 
-    def _all_lines(self) -> Lines:
+    def _all_lines(self) -> SessionLines:
         from npc_lims.state.as_of import snapshot_at
 
         return snapshot_at(self._own_settings, self.commit).lines

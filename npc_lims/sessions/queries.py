@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from npc_lims.config.settings import Settings
     from npc_lims.model.types import At, Session
     from npc_lims.sessions.past_info import PastSessionInfo
-    from npc_lims.state.reader import Lines
+    from npc_lims.state.reader import SessionLines
 
 __all__ = [
     "SessionInfo",
@@ -123,7 +123,7 @@ def select_sessions(
     return Sessions(chosen.select([SessionInfo.from_line(line, settings) for line in lines]))
 
 
-def _matching(lines: Lines, chosen: SessionFilters) -> Iterable[bytes]:
+def _matching(lines: SessionLines, chosen: SessionFilters) -> Iterable[bytes]:
     """Return the lines of sessions whose ids match."""
     if not chosen.has_id_filters:
         return lines.all

@@ -19,7 +19,7 @@ from npc_lims.model.rows import SCHEMA
 from npc_lims.model.session_id import ID_PATTERN
 from npc_lims.state.diff import SessionChange, compare_sessions, headline
 from npc_lims.state.diff_format import Chapter, counted, groups_of
-from npc_lims.state.remote import check_ref, fetch_snapshot, read_cached_snapshot
+from npc_lims.state.remote import check_ref, fetch_snapshot
 from npc_lims.state.snapshot import SNAPSHOT, digest_of, line_id, parse_line, split_lines
 from npc_lims.state.store import parse_record
 from npc_lims.utils.atomic_write import TEMPORARY
@@ -160,7 +160,7 @@ def state_on_github(settings: Settings, ref: str) -> Version:
     name = f"{settings.repo}@{ref}"
     at_ref = settings.model_copy(update={"ref": ref})
     try:
-        lines = {line_id(line): line for line in fetch_snapshot(at_ref, read_cached_snapshot(at_ref))}
+        lines = {line_id(line): line for line in split_lines(fetch_snapshot(at_ref).content)}
     except NoRemoteState:
         check_ref(at_ref, TRACKED_FILE)
         lines = {}

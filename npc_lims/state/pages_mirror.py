@@ -1,8 +1,8 @@
 """The mirror of the published snapshot: the status site on GitHub Pages carries it, byte for byte.
 
-It is asked where raw GitHub refuses or cannot be reached, and stands for the branch that the site is built from. The
-file bears no date, so the site's does (Last-Modified): when the site was deployed, from a checkout made a little
-earlier. A copy that raw GitHub confirmed after that checkout is at least as new, and is not replaced.
+It is queried when raw GitHub refuses or cannot be reached, for the branch that the site is built from. The file has no
+timestamp, so the time at which the site was deployed (Last-Modified) is used, from a checkout made a little earlier. A
+copy that raw GitHub confirmed after that checkout is at least as new, and is not replaced.
 """
 
 from __future__ import annotations
@@ -12,20 +12,11 @@ import urllib.parse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from npc_lims.config.disk_cache import cache_dir
+from npc_lims.config.disk_cache import CacheEntry, cache_dir, load_entry
 from npc_lims.config.environment import NO_PAGES, RAW_URL, REF
 from npc_lims.errors import NoRemoteState, RemoteStateError
 from npc_lims.state.freshness import SYNC_FILE
-from npc_lims.state.remote import (
-    CachedSnapshot,
-    Check,
-    Fetched,
-    Moved,
-    check_snapshot,
-    fetch,
-    keep_snapshot,
-    snapshot_file,
-)
+from npc_lims.state.remote import Check, Redirected, check_snapshot, fetch_url, snapshot_file, update_entry
 from npc_lims.state.snapshot import SNAPSHOT
 
 if TYPE_CHECKING:
@@ -34,13 +25,13 @@ if TYPE_CHECKING:
 __all__ = ["fetch_mirror", "fetch_mirrored_sync_file", "mirror_path", "mirror_url", "site_url"]
 
 # From github.io to a lab's own domain is one.
-_MOST_MOVES = 3
+_MAX_REDIRECTS = 3
 # Seconds from the checkout that a site is built from to its deployment, at most.
-_BUILDING = 900.0
+_BUILD_SECONDS = 900.0
 
 
 def site_url(settings: Settings) -> str | None:
-    """Address of the repository's status site: NPC_LIMS_PAGES_URL, else where GitHub has it; None if it has none."""
+    """Return the URL of the repository's status site: NPC_LIMS_PAGES_URL, else where GitHub has it, or None."""
     if settings.pages_url is not None:
         return None if settings.pages_url == NO_PAGES else settings.pages_url
     if settings.raw_url != RAW_URL:
@@ -51,29 +42,30 @@ def site_url(settings: Settings) -> str | None:
 
 
 def mirror_url(settings: Settings) -> str | None:
-    """Address of the mirror; None if there is none of what NPC_LIMS_REF says."""
+    """Return the URL of the mirror; None if NPC_LIMS_REF has none."""
     site = site_url(settings)
     return None if site is None or settings.ref != REF else f"{site}/{SNAPSHOT}"
 
 
 def mirror_path(settings: Settings) -> Path:
-    """The file that keeps what the mirror had."""
+    """Return where the cache holds the snapshot of the mirror."""
     return snapshot_file(cache_dir(settings), f"{site_url(settings)}/{settings.repo}/{settings.ref}", ".mirror.jsonl")
 
 
-def fetch_mirror(settings: Settings, url: str, cached: CachedSnapshot | None, kept_age: float | None) -> CachedSnapshot:
-    """The snapshot that the mirror has, kept on disk for the next time.
+def fetch_mirror(settings: Settings, url: str, cached_age: float | None) -> CacheEntry:
+    """Return the snapshot of the mirror, which is cached.
 
     Args:
-        cached: What it had before.
-        kept_age: Seconds since raw GitHub confirmed the copy that is kept of its own; None if none is.
+        cached_age: Seconds since raw GitHub confirmed the cached copy of its own snapshot; None if there is none.
 
     Raises:
-        RemoteStateError: It has none, or none that is newer than that copy; or it could not be asked.
+        RemoteStateError: There is none, or none that is newer than that copy; or the site could not be queried.
     """
     import email.utils
 
-    since = None if kept_age is None else time.time() - kept_age + _BUILDING
+    path = mirror_path(settings)
+    cached = load_entry(path)
+    since = None if cached_age is None else time.time() - cached_age + _BUILD_SECONDS
     older = RemoteStateError(f"{url} has nothing newer than the copy that is kept")
     if since is not None and since > time.time():
         raise older  # whatever it has
@@ -83,12 +75,10 @@ def fetch_mirror(settings: Settings, url: str, cached: CachedSnapshot | None, ke
     elif since is not None:
         headers = {"If-Modified-Since": email.utils.formatdate(since, usegmt=True)}
     fetched = _fetch(settings, url, headers)
-    if fetched is None and "If-None-Match" not in headers:
+    found = fetched or (cached if "If-None-Match" in headers else None)
+    if found is None or (since is not None and (found.published is None or found.published < since)):
         raise older
-    published = cached.published if fetched is None and cached is not None else fetched.published if fetched else None
-    if since is not None and (published is None or published < since):
-        raise older
-    return CachedSnapshot(keep_snapshot(mirror_path(settings), fetched, cached), "", 0.0, published)
+    return update_entry(path, fetched, cached)
 
 
 def fetch_mirrored_sync_file(settings: Settings, url: str) -> bytes | None:
@@ -104,19 +94,19 @@ def fetch_mirrored_sync_file(settings: Settings, url: str) -> bytes | None:
     return None if fetched is None else fetched.content
 
 
-def _fetch(settings: Settings, url: str, headers: dict[str, str], check: Check = check_snapshot) -> Fetched | None:
-    """What is at *url*, or where that leads: a site of GitHub Pages may have a domain of its own."""
-    for _ in range(_MOST_MOVES):
+def _fetch(settings: Settings, url: str, headers: dict[str, str], check: Check = check_snapshot) -> CacheEntry | None:
+    """Return what is at *url*, or where that leads: a site of GitHub Pages may have a domain of its own."""
+    for _ in range(_MAX_REDIRECTS):
         try:
-            return fetch(settings, url, headers, check)
-        except Moved as error:
-            if url.startswith("https:") and not error.address.startswith("https:"):
+            return fetch_url(settings, url, headers, check)
+        except Redirected as error:
+            if url.startswith("https:") and not error.url.startswith("https:"):
                 raise  # what is read there could be anybody's
-            url = error.address
-    return fetch(settings, url, headers, check)
+            url = error.url
+    return fetch_url(settings, url, headers, check)
 
 
 def _check_sync_file(content: bytes) -> None:
-    """Refuse a page, which some sites send for whatever they have not got."""
+    """Raise ValueError for a page, which some sites send for whatever they have not got."""
     if not content.startswith(b"schema:"):
         raise ValueError(f"not a {SYNC_FILE}")

@@ -52,7 +52,7 @@ class TTLCache(Generic[V]):
 
     Args:
         maxsize: Number of entries; the least recently used go first.
-        ttl: Lifetime of an entry, in seconds.
+        ttl: Lifetime of a value, in seconds; with 0 threads share a load, but nothing is cached.
         error_ttl: Seconds for which an error of a loader is raised again without calling it; longer where its
             `retry_after` says so, up to half an hour.
         survives_fork: False for connections, on which a forked process and its parent would read each other's data.
@@ -82,6 +82,10 @@ class TTLCache(Generic[V]):
         """Cache a value, and return it."""
         self._put(key, _Entry(self._ttl, value))
         return value
+
+    def put_error(self, key: Hashable, error: Exception) -> None:
+        """Cache an error as if a loader had raised it."""
+        self._put(key, _Entry(self._error_lifetime(error), error=error))
 
     def get_or_load(
         self,
@@ -122,8 +126,7 @@ class TTLCache(Generic[V]):
             value = load()
             outcome = _Entry(self._ttl if keep(value) else 0.0, value)
         except Exception as error:
-            cooldown = min(getattr(error, "retry_after", None) or 0.0, _MAX_COOLDOWN) if self._error_ttl else 0.0
-            outcome = _Entry(max(self._error_ttl, cooldown), error=error)
+            outcome = _Entry(self._error_lifetime(error), error=error)
         with self._lock:
             if self._loads.get(key) is loading:
                 if outcome.lifetime:
@@ -131,6 +134,10 @@ class TTLCache(Generic[V]):
                 del self._loads[key]
             loading.outcome = outcome
         return outcome
+
+    def _error_lifetime(self, error: Exception) -> float:
+        retry_after = min(getattr(error, "retry_after", None) or 0.0, _MAX_COOLDOWN)
+        return max(self._error_ttl, retry_after) if self._error_ttl else 0.0
 
     def _find(self, key: Hashable, max_age: float = math.inf) -> _Entry[V] | None:
         with self._lock:

@@ -19,7 +19,7 @@ from npc_lims.cli.home_facts import Home, Suggestion, gather
 from npc_lims.config.settings import load_settings
 from npc_lims.dashboard.attention import Item, Matter
 from npc_lims.dashboard.totals import Totals
-from npc_lims.state.freshness import sync_copy_path
+from npc_lims.state.freshness import cached_sync_path
 from npc_lims.state.reader import Origin
 from npc_lims.state.remote import cached_snapshot_path
 from tests.integration.world import GitHub, down, run_cli, run_git
@@ -181,8 +181,8 @@ def test_published_state_costs_two_requests_and_then_none(github: GitHub, elsewh
 
 def test_a_kept_file_of_the_future_is_not_fresh(github: GitHub, elsewhere: Path) -> None:
     assert run_cli().code == 0
-    path = sync_copy_path(cached_snapshot_path(load_settings()))
-    path.write_bytes(re.sub(rb'"checked": [0-9.]+', b'"checked": 4e9', path.read_bytes()))
+    path = cached_sync_path(cached_snapshot_path(load_settings()))
+    path.write_bytes(re.sub(rb'"stored": [0-9.]+', b'"stored": 4e9', path.read_bytes()))
     assert run_cli().code == 0
     assert [request.path.partition("/main/")[2] for request in github.proxy.requests[2:]] == ["state/sync.yaml"]
 

@@ -20,7 +20,7 @@ from npc_lims.cli.filters import Selection
 from npc_lims.cli.watch import changes_between_lines, place_to_watch
 from npc_lims.config.environment import RAW_URL
 from npc_lims.config.settings import Settings, load_settings
-from npc_lims.state.reader import Lines
+from npc_lims.state.reader import SessionLines
 from tests.integration.world import UPLOADED, Done, GitHub, commit_all, down, run_cli
 from tests.servers.fixtures import Serve
 from tests.servers.github_hub import MEMBER, NAME, TOKENS, Hub
@@ -99,8 +99,8 @@ def events(done: Done) -> list[dict[str, Any]]:
 # --- what changed
 
 
-def lines_of(snapshot: bytes) -> Lines:
-    return Lines(snapshot.splitlines())
+def lines_of(snapshot: bytes) -> SessionLines:
+    return SessionLines(snapshot.splitlines())
 
 
 def test_a_change_is_told_if_the_session_is_meant_before_or_after(demo_state: Path) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import npc_lims
-from npc_lims.config.disk_cache import keep_within, load_copy, prepare_folder, save_copy
+from npc_lims.config.disk_cache import CacheEntry, load_entry, prepare_folder, prune_folder, store_entry
 from npc_lims.config.settings import Settings
 from npc_lims.processing.record import locked
 from npc_lims.state.as_of.cache import load_snapshot, save_snapshot
@@ -52,7 +52,9 @@ def is_private(folder: Path) -> bool:
 def test_everything_that_is_cached_is_for_the_user_alone(github: GitHub, tmp_path: Path) -> None:
     settings = Settings(cache_dir=tmp_path / "new" / "cache")
     save_snapshot(settings, "a" * 40, "state", b"{}\n")
-    save_copy(tmp_path / "new" / "cache" / "training" / "book.xlsx", "s3://bucket/book.xlsx", "1", b"content")
+    store_entry(
+        tmp_path / "new" / "cache" / "training" / "book.xlsx", CacheEntry(b"content", "1", "s3://bucket/book.xlsx")
+    )
     with locked(tmp_path, tmp_path / "new" / "cache" / "locks"):
         pass
     assert len(modes(tmp_path / "new" / "cache")) == 8
@@ -80,8 +82,10 @@ def test_a_folder_that_holds_other_things_keeps_its_mode(tmp_path: Path) -> None
     """NPC_LIMS_CACHE_DIR may name a folder that others use as well, such as that for temporary files."""
     tmp_path.chmod(0o777)
     (tmp_path / "of somebody").mkdir()
-    save_copy(tmp_path / "training" / "book", "address", "1", b"content")
-    assert load_copy(tmp_path / "training" / "book", "address", "1") == b"content"
+    store_entry(tmp_path / "training" / "book", CacheEntry(b"content", "1", "address"))
+    entry = load_entry(tmp_path / "training" / "book", "address", "1")
+    assert entry is not None
+    assert entry.content == b"content"
     assert oct(stat.S_IMODE(tmp_path.stat().st_mode)) == "0o777"
     assert is_private(tmp_path / "training")
 
@@ -115,11 +119,12 @@ def test_a_snapshot_of_another_user_is_ignored(github: GitHub, what: str) -> Non
 READ = """\
 import os, sys, warnings
 from pathlib import Path
-from npc_lims.config.disk_cache import load_copy  # all of it, as the other user may not be allowed to read the package
+from npc_lims.config.disk_cache import load_entry  # all of it, as the other user may not be allowed to read the package
 os.setgroups([]); os.setgid(65534); os.setuid(65534)
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
-    print(load_copy(Path(sys.argv[1]), "address", "1"), [str(one.category.__name__) for one in caught])
+    entry = load_entry(Path(sys.argv[1]), "address", "1")
+    print(entry and entry.content, [str(one.category.__name__) for one in caught])
 """
 
 
@@ -135,7 +140,7 @@ def read_as_other(path: Path) -> str:
 def test_another_user_reads_what_is_its_own_or_roots(owner: int, answer: str) -> None:
     with tempfile.TemporaryDirectory() as folder:  # pytest's own are closed to others
         path = Path(folder) / "cache" / "training" / "book"
-        save_copy(path, "address", "1", b"content")
+        store_entry(path, CacheEntry(b"content", "1", "address"))
         for each in (path, path.parent, path.parent.parent, Path(folder)):
             each.chmod(0o755)
             os.chown(each, owner, owner)
@@ -172,7 +177,7 @@ def test_the_past_is_not_read_or_deleted_through_a_link(tmp_path: Path, linked: 
     with pytest.warns(npc_lims.CacheWarning, match="is a symbolic link"):
         assert load_snapshot(settings, "a" * 40, "state") is None
     save_snapshot(settings, "b" * 40, "state", b"{}\n")
-    keep_within(tmp_path / "cache" / "history" / "snapshots", 0, 0)
+    prune_folder(tmp_path / "cache" / "history" / "snapshots", 0, 0)
     assert [path.name for path in (tmp_path / "elsewhere").rglob("*.jsonl")] == ["a" * 40 + ".jsonl"]
 
 

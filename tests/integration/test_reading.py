@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gzip
 import inspect
 import json
 import os
@@ -19,7 +20,7 @@ import pytest
 
 import npc_lims
 from tests.integration.world import ADDED, GITHUB_TOKEN, TOKEN, UPLOADED, Cloud, GitHub, cached_files, commit_all, down
-from tests.servers.faults import Fault, MalformedJson, Refuse, Reset, Status, Truncate
+from tests.servers.faults import Delay, Drip, Fault, MalformedJson, Refuse, Reset, Status, Truncate
 
 ONE = "901001_2024-03-13"
 OTHER = "901001_2024-03-12"
@@ -218,6 +219,31 @@ def test_a_failing_github_means_an_old_copy_and_one_warning(github: GitHub, faul
     assert origin.kind == "stale cache"
     assert origin.age is not None
     assert origin.age > 10_000
+
+
+@pytest.mark.parametrize(
+    ("fault", "why"),
+    [
+        (Drip(), r"gave no complete answer within 0\.4 s"),
+        (Delay(60), r"gave no (complete )?answer within 0\.[24] s"),
+        (Status(200, {"content-encoding": "gzip"}, gzip.compress(bytes(65 * 2**20), 1)), "sent more than 64 MiB"),
+    ],
+    ids=["endless", "silent", "too large"],
+)
+def test_a_read_that_does_not_end_means_an_old_copy(
+    github: GitHub, monkeypatch: pytest.MonkeyPatch, fault: Fault, why: str
+) -> None:
+    before = ids(npc_lims.get_session_info())
+    let_it_age(3 * 3600)
+    monkeypatch.setenv("NPC_LIMS_TIMEOUT", "0.2")
+    github.proxy.rule = lambda request: fault
+    begun = time.monotonic()
+    with pytest.warns(npc_lims.StaleStateWarning, match=f"{why}.*3 h old"):
+        assert ids(npc_lims.get_session_info()) == before
+    assert time.monotonic() - begun < 30
+    npc_lims.clear_caches()
+    with pytest.warns(npc_lims.StaleStateWarning, match="3 h old"):
+        assert npc_lims.get_session_info(ONE).id == ONE
 
 
 def test_an_unreachable_github_means_an_old_copy(github: GitHub) -> None:

@@ -73,6 +73,14 @@ class Truncate(Fault):
 
 
 @dataclass(frozen=True)
+class Drip(Fault):
+    """A 200 whose long body comes byte by byte, without end; nothing is forwarded."""
+
+    def apply(self, proxy: FaultyProxy, request: Request) -> Response | None:
+        return Response(declared=10**7, end="drip")
+
+
+@dataclass(frozen=True)
 class Delay(Fault):
     """The request waits for `seconds`, then is forwarded, or suffers `then`."""
 

@@ -39,14 +39,14 @@ class Response:
     """What a client gets.
 
     `declared` is the Content-Length to promise, the truth when None; `end` is what happens to the connection
-    after the last byte.
+    after the last byte ("drip": one byte more, again and again).
     """
 
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
     declared: int | None = None
-    end: Literal["keep", "close", "reset"] = "keep"
+    end: Literal["keep", "close", "reset", "drip"] = "keep"
 
 
 def json_response(value: object, status: int = 200) -> Response:
@@ -93,9 +93,9 @@ class Server:
         with self._lock:
             self._requests.append(request)
 
-    def pause(self, seconds: float) -> None:
-        """Wait, but never longer than the server lives."""
-        self._stopping.wait(seconds)
+    def pause(self, seconds: float) -> bool:
+        """Wait, but never longer than the server lives; return whether it still does."""
+        return not self._stopping.wait(seconds)
 
     def start(self) -> Self:
         """Listen. A port is chosen at the first start and kept for later ones."""
@@ -229,6 +229,9 @@ class _Handler(BaseHTTPRequestHandler):
         if not bodiless and self.command != "HEAD":
             self.wfile.write(response.body)
         self.wfile.flush()
+        while response.end == "drip" and self.server.owner.pause(0.02):
+            self.wfile.write(b"a")
+            self.wfile.flush()
         if response.end == "reset":
             time.sleep(0.01)  # let the client read what was sent: a reset may overtake it
             self._reset()

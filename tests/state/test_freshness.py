@@ -10,12 +10,12 @@ import shutil
 import subprocess
 import sys
 import time
-import zlib
 from pathlib import Path
 
 import pytest
 
 import npc_lims
+from npc_lims.config.disk_cache import CacheEntry, store_entry
 from npc_lims.state.sync_file import SECTIONS, Failure, SourceSync, SyncFile, write_sync_file
 from npc_lims.state.sync_times import SourceTimes, parse_sync_times
 from npc_lims.utils.timestamps import utc_text
@@ -197,8 +197,7 @@ def test_a_fresh_state_that_was_checked_long_ago_is_not_called_stale(github: Git
     (cached,) = Path(os.environ["NPC_LIMS_CACHE_DIR"]).rglob("*.sync.yaml")
     answered(tmp_path, **{name: ago(hours=67) for name in SECTIONS})
     content = (tmp_path / "sync.yaml").read_bytes()
-    head = {"checked": time.time() - 20 * 3600, "crc32": zlib.crc32(content)}
-    cached.write_bytes(json.dumps(head).encode() + b"\n" + content)
+    store_entry(cached, CacheEntry(content, stored=time.time() - 20 * 3600))
     npc_lims.clear_caches()
     assert npc_lims.get_session_info()
     assert npc_lims.state_origin().source_ages["s3"] == pytest.approx(67 * 3600, abs=60), "told as it is known"

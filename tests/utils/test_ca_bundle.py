@@ -46,7 +46,7 @@ class _Read:
 _READS = {
     "code ocean": _Read("REQUESTS_CA_BUNDLE", lambda s: CodeOceanClient(s).get("x"), SourceError),
     "code ocean start": _Read("CURL_CA_BUNDLE", lambda s: start(s, "computations", {}, "run"), SourceError),
-    "raw github": _Read("CURL_CA_BUNDLE", lambda s: fetch_snapshot(s, None), RemoteStateError),
+    "raw github": _Read("CURL_CA_BUNDLE", lambda s: fetch_snapshot(s), RemoteStateError),
     "github": _Read("REQUESTS_CA_BUNDLE", lambda s: Client(s, "contents: read").ask("read", "GET", "/x"), GitHubError),
     "github reading": _Read("REQUESTS_CA_BUNDLE", lambda s: ask_github(s, "reading", "/x"), GitHubError),
     "s3": _Read("AWS_CA_BUNDLE", lambda s: S3Store(s).has_any("bucket", ""), SourceError),

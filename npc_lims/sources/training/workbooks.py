@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from npc_lims.clients.s3 import ObjectStore, split_s3_uri
-from npc_lims.config.disk_cache import cache_dir, load_copy, save_copy
+from npc_lims.config.disk_cache import CacheEntry, cache_dir, load_entry, store_entry
 from npc_lims.errors import Problem, SourceError
 from npc_lims.model.observation import Found, Observation
 from npc_lims.model.record import Record, Training
@@ -326,10 +326,11 @@ class _Bucket(WorkbookFolder):
 
     def fetch(self, name: str, version: str, fresh: bool) -> tuple[bytes, str]:
         path, address = self._cache / name, self.address + name
-        content = None if fresh else load_copy(path, address, version)
-        if content is None:
-            content, version = super().fetch(name, version, fresh)
-            save_copy(path, address, version, content)
+        cached = None if fresh else load_entry(path, address, version)
+        if cached is not None:
+            return cached.content, version
+        content, version = super().fetch(name, version, fresh)
+        store_entry(path, CacheEntry(content, version, address))
         return content, version
 
     def _read(self, name: str) -> bytes:

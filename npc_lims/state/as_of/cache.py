@@ -1,4 +1,4 @@
-"""What was found of the past, kept on disk: snapshots of commits, which never change, and what commits are called."""
+"""The disk cache of snapshots by commit, which never change, and of commits by name."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from npc_lims.config.disk_cache import cache_dir, keep_within, load_copy, save_copy, touch_entry
+from npc_lims.config.disk_cache import CacheEntry, cache_dir, load_entry, prune_folder, store_entry, touch_entry
 from npc_lims.state.as_of.revision import Point
 
 if TYPE_CHECKING:
@@ -23,39 +23,38 @@ _POINT_BYTES = 4_000_000
 
 
 def load_snapshot(settings: Settings, sha: str, folder: str) -> bytes | None:
-    """The snapshot in *folder* at a commit; None if it is not kept."""
-    return _load(_snapshots(settings) / f"{sha}.jsonl", folder, sha)
+    """Return the cached snapshot in *folder* at a commit, or None."""
+    return _load(_folder(settings, "snapshots") / f"{sha}.jsonl", folder, sha)
 
 
 def save_snapshot(settings: Settings, sha: str, folder: str, content: bytes) -> None:
-    save_copy(_snapshots(settings) / f"{sha}.jsonl", folder, sha, content)
-    keep_within(_snapshots(settings), _SNAPSHOTS, _SNAPSHOT_BYTES)
+    path = _folder(settings, "snapshots") / f"{sha}.jsonl"
+    store_entry(path, CacheEntry(content, sha, folder))
+    prune_folder(path.parent, _SNAPSHOTS, _SNAPSHOT_BYTES)
 
 
 def load_point(settings: Settings, place: str, name: str) -> Point | None:
-    """The commit that was meant by *name* in the repository at *place*; None if it is not kept."""
-    content = _load(_points(settings) / _file_name(place, name), place, name)
+    """Return the cached commit that *name* means in the repository at *place*, or None."""
+    content = _load(_folder(settings, "commits") / _file_name(place, name), place, name)
     return None if content is None else Point(*json.loads(content))
 
 
 def save_point(settings: Settings, place: str, name: str, point: Point) -> None:
-    save_copy(_points(settings) / _file_name(place, name), place, name, json.dumps([point.sha, point.when]).encode())
-    keep_within(_points(settings), _POINTS, _POINT_BYTES)
+    path = _folder(settings, "commits") / _file_name(place, name)
+    store_entry(path, CacheEntry(json.dumps([point.sha, point.when]).encode(), name, place))
+    prune_folder(path.parent, _POINTS, _POINT_BYTES)
 
 
-def _load(path: Path, address: str, version: str) -> bytes | None:
-    content = load_copy(path, address, version)
-    if content is not None:
-        touch_entry(path)  # used now: others go first
-    return content
+def _load(path: Path, source: str, version: str) -> bytes | None:
+    entry = load_entry(path, source, version)
+    if entry is None:
+        return None
+    touch_entry(path)  # used now: others go first
+    return entry.content
 
 
-def _snapshots(settings: Settings) -> Path:
-    return cache_dir(settings) / "history" / "snapshots"
-
-
-def _points(settings: Settings) -> Path:
-    return cache_dir(settings) / "history" / "commits"
+def _folder(settings: Settings, name: str) -> Path:
+    return cache_dir(settings) / "history" / name
 
 
 def _file_name(place: str, name: str) -> str:

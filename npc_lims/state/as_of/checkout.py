@@ -10,7 +10,7 @@ from npc_lims.errors import GitError, HistoryError, StateError
 from npc_lims.model.session_id import ID_PATTERN
 from npc_lims.state.as_of.revision import Asked, Moment, Point
 from npc_lims.state.as_of.schemas import check_schema
-from npc_lims.state.reader import Lines, Origin, Snapshot
+from npc_lims.state.reader import Origin, SessionLines, Snapshot
 from npc_lims.state.session_versions import Reader
 from npc_lims.state.snapshot import SNAPSHOT, checked_lines, digest_of, make_line, newest_first
 from npc_lims.state.store import session_path
@@ -50,7 +50,7 @@ def snapshot_of_checkout(settings: Settings, state: Path, asked: Asked) -> Snaps
 
     def read() -> Snapshot:
         lines = _read(repository, folder, found, settings.repo)
-        return Snapshot(Lines(lines), Origin("past", str(state), commit=found.sha, when=found.when))
+        return Snapshot(SessionLines(lines), Origin("past", str(state), commit=found.sha, when=found.when))
 
     return _snapshots.get_or_load((where, found.sha), read)
 

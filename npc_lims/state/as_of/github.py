@@ -12,7 +12,7 @@ from npc_lims.errors import GitHubError, HistoryError, RemoteStateError, StateEr
 from npc_lims.state.as_of.cache import load_point, load_snapshot, save_point, save_snapshot
 from npc_lims.state.as_of.revision import Asked, Moment, Point
 from npc_lims.state.as_of.schemas import check_schema
-from npc_lims.state.reader import Lines, Origin, Snapshot
+from npc_lims.state.reader import Origin, SessionLines, Snapshot
 from npc_lims.state.remote import check_snapshot, fetch_file
 from npc_lims.state.snapshot import SNAPSHOT, checked_lines
 from npc_lims.utils.memory_cache import TTLCache
@@ -144,7 +144,7 @@ def _read(settings: Settings, place: str, point: Point) -> Snapshot:
         check_schema(lines, point, settings.repo)
     except (ValueError, RecursionError):
         raise StateError(f"{point}: its {SNAPSHOT} is damaged; a clone can read its session files: {_CLONE}") from None
-    return Snapshot(Lines(lines), Origin("past", place, commit=point.sha, when=point.when))
+    return Snapshot(SessionLines(lines), Origin("past", place, commit=point.sha, when=point.when))
 
 
 def _fetch(settings: Settings, point: Point) -> bytes:

@@ -232,7 +232,7 @@ class TestCache:
         world.write(OTHER, {"700000": [HEADER, row(1)]})
         assert "659250_2023-03-09" in world.observe(first).facts
         assert world.store.reads == [OTHER, NSB]
-        assert path.read_bytes() == content
+        assert path.read_bytes().partition(b"\n")[2] == content.partition(b"\n")[2]
 
     def test_a_cache_that_cannot_be_written(self, world: World) -> None:
         world.cache.write_text("a file where the folder should be")

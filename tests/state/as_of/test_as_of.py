@@ -17,7 +17,7 @@ import hypothesis.strategies as st
 import pytest
 
 import npc_lims
-from npc_lims.config.disk_cache import keep_within
+from npc_lims.config.disk_cache import prune_folder
 from npc_lims.config.settings import load_settings
 from npc_lims.state.as_of import checkout as at_checkout
 from npc_lims.state.as_of import snapshot_at
@@ -717,13 +717,13 @@ def test_the_least_used_files_go_first(tmp_path: Path) -> None:
     for number in range(6):
         (tmp_path / str(number)).write_bytes(b"x" * 10)
         os.utime(tmp_path / str(number), (number, number))
-    keep_within(tmp_path, 4, 1000)
+    prune_folder(tmp_path, 4, 1000)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["2", "3", "4", "5"]
-    keep_within(tmp_path, 4, 25)
+    prune_folder(tmp_path, 4, 25)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["4", "5"]
-    keep_within(tmp_path, 4, 5)
+    prune_folder(tmp_path, 4, 5)
     assert [path.name for path in tmp_path.iterdir()] == ["5"]
-    keep_within(tmp_path / "none", 4, 5)
+    prune_folder(tmp_path / "none", 4, 5)
 
 
 def test_what_is_used_counts_as_used(github: Hub) -> None:
