@@ -43,7 +43,7 @@ def main() -> None:
 
 @contextlib.contextmanager
 def _ended_as_by_ctrl_c() -> Iterator[None]:
-    """SIGTERM, too, lets what is half done be cleaned up: a folder beside the one that it replaces, a worktree."""
+    """SIGTERM, too, lets what is half done be cleaned up: such as a temporary folder."""
 
     def end(signum: int, frame: object) -> None:
         signal.signal(signum, signal.SIG_DFL)  # whoever says it twice wants it now

@@ -124,6 +124,10 @@ class Repository:
         # ^HEAD is answered, too: with all that is not HEAD
         return found if _COMMIT_ID.fullmatch(found) else None
 
+    def tree_of(self, commit: str) -> str:
+        """Return the id of the tree of a commit."""
+        return self.line("rev-parse", f"{commit}^{{tree}}")
+
     def has_ref(self, name: str) -> bool:
         """Return True if there is a ref of that full name, such as `refs/tags/v1`."""
         try:
@@ -218,6 +222,57 @@ class Repository:
         answers = _batch(self.run("cat-file", "--batch", "--buffer", stdin="".join(f"{b}\n" for b in wanted).encode()))
         return {blob: content for blob, content in zip(wanted, answers) if content is not None}
 
+    def write_blobs(self, contents: Iterable[bytes]) -> list[str]:
+        """Write blobs as they are, whatever filters the checkout has. Their ids."""
+        with tempfile.TemporaryDirectory() as folder:
+            paths = []
+            for number, content in enumerate(contents):
+                path = Path(folder, str(number))
+                path.write_bytes(content)
+                paths.append(f"{path.as_posix()}\n")
+            answer = self.run("hash-object", "-w", "--no-filters", "--stdin-paths", stdin=os.fsencode("".join(paths)))
+        return answer.decode().split()
+
+    def write_tree(self, base: str, changes: Mapping[str, str | None]) -> str:
+        """Write the tree of the commit *base* with some files changed. Its id.
+
+        Args:
+            changes: Path to the id of the blob that the file is to have; None to remove it.
+        """
+        folders: dict[str, _Entries] = self._read_folders(base, changes)
+        for path, blob in changes.items():
+            _set_entry(folders, path, None if blob is None else f"100644 blob {blob}")
+        # a tree holds the ids of those in it, so the deepest come first
+        by_depth: dict[int, list[str]] = {}
+        for folder in folders:
+            by_depth.setdefault(_depth(folder), []).append(folder)
+        ids: list[str] = []
+        for _, some in sorted(by_depth.items(), reverse=True):
+            listings = ("".join(f"{entry}\t{name}\0" for name, entry in folders[one].items()) for one in some)
+            request = os.fsencode("".join(f"{listing}\0" for listing in listings))
+            ids = self.run("mktree", "--batch", "--missing", "-z", stdin=request).decode().split()
+            for folder, tree in zip(some, ids):
+                if folder:
+                    _set_entry(folders, folder, f"040000 tree {tree}" if folders[folder] else None)
+        return ids[0]
+
+    def _read_folders(self, commit: str, paths: Iterable[str]) -> dict[str, _Entries]:
+        """Return the entries of every folder that is above one of *paths*; none of one that *commit* does not have."""
+        folders = sorted({folder for path in paths for folder in _folders_above(path)})
+        request = os.fsencode("".join(f"{commit}:{folder}\n" for folder in folders))
+        answers = _batch(self.run("cat-file", "--batch", stdin=request), b"tree")
+        id_bytes = len(commit) // 2
+        return {folder: _parse_tree(content or b"", id_bytes) for folder, content in zip(folders, answers)}
+
+    def write_commit(self, tree: str, parent: str, message: str, env: Mapping[str, str]) -> str:
+        """Write a commit, signed if the settings of the checkout say so. Its id."""
+        try:
+            sign = ["-S"] if self.line("config", "--type=bool", "commit.gpgSign") == "true" else []
+        except GitFailed:
+            sign = []  # it is not set
+        answer = self.run("commit-tree", *sign, "-p", parent, "-F", "-", tree, stdin=message.encode(), env=dict(env))
+        return answer.decode().strip()
+
     def is_unfinished(self) -> str | None:
         """What is under way in the checkout, such as a merge; None if nothing is."""
         folder = Path(self.line("rev-parse", "--absolute-git-dir"))
@@ -290,8 +345,42 @@ def _failed(args: tuple[str, ...], stderr: bytes) -> GitFailed:
     return GitFailed(" ".join(args[:2]), stderr.decode("utf-8", "replace").strip())
 
 
-def _batch(output: bytes) -> Iterator[bytes | None]:
-    """The answers of `git cat-file --batch`, in order; None for what is missing or no file."""
+_Entries = dict[str, str]  # name to mode, kind and id, as `git ls-tree` prints them
+
+
+def _folders_above(path: str) -> Iterator[str]:
+    while path:
+        path = path.rpartition("/")[0]
+        yield path
+
+
+def _depth(folder: str) -> int:
+    return folder.count("/") + 1 if folder else 0
+
+
+def _set_entry(folders: Mapping[str, _Entries], path: str, entry: str | None) -> None:
+    folder, _, name = path.rpartition("/")
+    if entry is None:
+        folders[folder].pop(name, None)
+    else:
+        folders[folder][name] = entry
+
+
+def _parse_tree(content: bytes, id_bytes: int) -> _Entries:
+    """Return the entries of a tree object: mode, space, name, null byte and the bytes of an id, for each."""
+    entries: _Entries = {}
+    position = 0
+    while position < len(content):
+        end = content.index(b"\0", position)
+        mode, _, name = content[position:end].partition(b" ")
+        position = end + 1 + id_bytes
+        kind = {b"40000": "tree", b"160000": "commit"}.get(mode, "blob")
+        entries[os.fsdecode(name)] = f"{mode.decode():0>6} {kind} {content[end + 1 : position].hex()}"
+    return entries
+
+
+def _batch(output: bytes, kind: bytes = b"blob") -> Iterator[bytes | None]:
+    """Yield the answers of `git cat-file --batch`, in order; None for what is missing or of another kind."""
     position = 0
     while position < len(output):
         end = output.index(b"\n", position)
@@ -301,5 +390,5 @@ def _batch(output: bytes) -> Iterator[bytes | None]:
             yield None  # "<name> missing"
             continue
         size = int(header[-1])
-        yield output[position : position + size] if header[-2] == b"blob" else None
+        yield output[position : position + size] if header[-2] == kind else None
         position += size + 1

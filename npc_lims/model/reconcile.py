@@ -15,6 +15,7 @@ from npc_lims.model.flags import compute_status
 from npc_lims.model.observation import Found, Observation
 from npc_lims.model.record import SECTIONS, CodeOcean, Record, S3Facts, Tracked, Training
 from npc_lims.model.session_id import day_of
+from npc_lims.utils.lazy_mapping import differing_keys
 
 __all__ = ["DISCOVERING", "check_breaker", "reconcile", "reconcile_session"]
 
@@ -132,11 +133,10 @@ def check_breaker(previous: Records, new: Records) -> None:
     Raises:
         SyncRefused: Too much would go; the message gives numbers, examples and the way on.
     """
-    removed = [session_id for session_id in previous if session_id not in new]
+    differing = [session_id for session_id in differing_keys(previous, new) if session_id in previous]
+    removed = [session_id for session_id in differing if session_id not in new]
     blanked = [
-        session_id
-        for session_id, before in previous.items()
-        if session_id in new and new[session_id] is not before and _lost(before, new[session_id])
+        session_id for session_id in differing if session_id in new and _lost(previous[session_id], new[session_id])
     ]
     lost = len(removed) + len(blanked)
     if lost <= BREAKER_SESSIONS or lost <= BREAKER_SHARE * len(previous):

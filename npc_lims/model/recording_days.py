@@ -19,6 +19,7 @@ from npc_lims.model.observation import Found, Observation
 from npc_lims.model.reconcile import Records, reconcile, reconcile_session
 from npc_lims.model.record import Asset, CodeOcean, Record, Tracked, Training
 from npc_lims.model.session_id import day_of, split_session_id, subject_of
+from npc_lims.utils.lazy_mapping import with_changes
 
 __all__ = [
     "assign_rows",
@@ -26,6 +27,7 @@ __all__ = [
     "is_folder_of",
     "is_recording_day",
     "reconcile_days",
+    "reconcile_scope",
     "recording_start",
     "report_other_rows",
     "undecided_sessions",
@@ -40,11 +42,21 @@ _CLOCK_SLACK = datetime.timedelta(minutes=1)
 _WORKBOOKS = {False: "DynamicRoutingTraining.xlsx", True: "DynamicRoutingTrainingNSB.xlsx"}
 
 
-def reconcile_days(
-    previous: Records, observed: Sequence[Observation], only: Container[str] | None = None, *, refresh: bool = True
-) -> dict[str, Record]:
+def reconcile_days(previous: Records, observed: Sequence[Observation], *, refresh: bool = True) -> dict[str, Record]:
     """`reconcile`, with each training row given to the session that it belongs to."""
-    return reconcile(previous, assign_rows(previous, observed), only, refresh=refresh)
+    return reconcile(previous, assign_rows(previous, observed), refresh=refresh)
+
+
+def reconcile_scope(
+    previous: Records, observed: Sequence[Observation], scope: Container[str], *, refresh: bool = True
+) -> Records:
+    """Do as `reconcile_days` where only sessions in *scope* may change: those of other days are not even parsed."""
+    days = {day_of(session_id) for session_id in previous if session_id in scope}
+    days.update(day_of(session_id) for one in observed for session_id in one.facts if session_id in scope)
+    before = {session_id: previous[session_id] for session_id in previous if day_of(session_id) in days}
+    after = reconcile(before, assign_rows(before, observed), scope, refresh=refresh)
+    changes = {session_id: record for session_id, record in after.items() if before.get(session_id) is not record}
+    return with_changes(previous, changes, before.keys() - after.keys())
 
 
 def assign_rows(previous: Records, observed: Sequence[Observation]) -> tuple[Observation, ...]:

@@ -1,82 +1,41 @@
-"""Put what is recorded of runs onto a branch, whoever else pushes to it: claims before anything is started, and what
-came of them after.
+"""Publish records of runs on a branch, whoever else pushes to it: claims before anything is started, results after.
 
-As with looks at the sources (`npc_lims.sync.publish`), what is pushed is made on the newest state of the branch,
-as often as others push first. So of two that would claim the same session, the one who pushes second sees that the
-other has it.
+As with observations (`npc_lims.sync.run.publish`), commits are made on the newest state of the branch, as often as
+others push first. So of two that would claim the same session, the one who pushes second sees that the other has it.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import datetime
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
 
-from npc_lims.clients.git import Repository, find_repository
-from npc_lims.clients.git_branch import (
-    catch_up,
-    check_checkout,
-    commit,
-    identity,
-    newest,
-    stage,
-    target_branch,
-    worktree,
-)
-from npc_lims.clients.git_race import push_to_newest
+from npc_lims.clients.git_push import Draft, Pushed, find_target, newest_tree, push_commits
 from npc_lims.clients.git_trailers import defused, trailer_lines
 from npc_lims.model.session_id import subject_of
 from npc_lims.processing.pipelines import PIPELINES_FILE
 from npc_lims.processing.record import RunsChange
 from npc_lims.processing.runs import Run
-from npc_lims.processing.runs_file import RUNS, verify_run_files
-from npc_lims.state.verification import verify_commit
+from npc_lims.processing.runs_file import verify_runs
+from npc_lims.state.tree import StateFolder, Tree
 from npc_lims.utils.text import single_line
 
-__all__ = ["Change", "PublishedRuns", "look_at_newest", "publish_runs", "runs_message"]
+__all__ = ["Change", "publish_runs", "read_newest", "runs_message"]
 
-_T = TypeVar("_T")
-
-Change = Callable[[Path], Sequence[RunsChange]]
-"""Records something in a state folder, and tells what. It may be called several times, each time with the newest state:
-what it did to an earlier one is gone then."""
+Change = Callable[[StateFolder], Sequence[RunsChange]]
+"""Records something in a state, and returns it. It may be called several times, each time with the newest state."""
 
 _WIDTH = 72
 _LISTED = 20
 
 
-@dataclasses.dataclass(frozen=True)
-class PublishedRuns:
-    """What publishing did.
-
-    Attributes:
-        commit: What it pushed; None if there was nothing to add to what is there.
-        branch: Where.
-        attempts: Pushes it took.
-        notes: What the user should know of the checkout.
-    """
-
-    commit: str | None
-    branch: str
-    attempts: int
-    notes: tuple[str, ...] = ()
-
-
-def look_at_newest(state: Path, look: Callable[[Path], _T], branch: str | None = None) -> _T:
-    """What *look* finds in the state folder of the remote's *branch*. Nothing is changed, here or there.
+def read_newest(state: Path, branch: str | None = None) -> Tree:
+    """Return the newest state on the remote's *branch*. Nothing is changed, here or there.
 
     Raises:
-        GitError: `publish_runs` could not publish from this checkout either, or the remote cannot be asked.
+        GitError: `publish_runs` could not publish from this checkout either, or the remote cannot be read.
     """
-    repository, inside, target = _place(state, branch)
-    identity(repository)
-    with worktree(repository) as tree:
-        since = datetime.datetime.now(datetime.timezone.utc)
-        commit = newest(repository, target, since) or repository.commit_of("HEAD")
-        tree.run("checkout", "--quiet", "--force", "--detach", commit)
-        return look(tree.root / inside)
+    return newest_tree(find_target(state, branch, PIPELINES_FILE))
 
 
 def publish_runs(
@@ -87,7 +46,7 @@ def publish_runs(
     trailers: Mapping[str, str] | None = None,
     attempts: int = 12,
     backoff: float = 1,
-) -> PublishedRuns:
+) -> Pushed[None]:
     """Make *change* on the state of the remote's *branch*, and push that.
 
     Args:
@@ -102,32 +61,19 @@ def publish_runs(
         GitError: The checkout is in no condition to publish from, or the remote refused. Nothing was pushed.
         StateError: What would be pushed does not verify. Nothing was pushed.
     """
-    repository, inside, target = _place(state, branch)
-    who = identity(repository)
 
-    def make(tree: Repository, parent: str) -> tuple[None, bool]:
-        recorded = change(tree.root / inside)
-        if not stage(tree, inside):
-            return None, False
-        verify_commit(tree, commit(tree, inside, runs_message(recorded, trailers), who), inside, verify_run_files, RUNS)
-        return None, True
+    def make(draft: Draft) -> None:
+        draft.commit(runs_message(change(draft.tree), trailers))
 
+    # claims are made as pipelines.yaml says, and whoever looks at the commit must find it so
+    target = find_target(state, branch, PIPELINES_FILE)
     # of a shallow clone, no more than the newest commit is needed
     since = datetime.datetime.now(datetime.timezone.utc)
-    pushed = push_to_newest(repository, target, make, since=since, attempts=attempts, backoff=backoff)
-    # nothing was written to the state folder here: what differs in it is its user's
-    notes = catch_up(repository, None, target, pushed.commit or pushed.parent)
-    return PublishedRuns(pushed.commit, target, pushed.attempts, notes)
+    return push_commits(target, make, _verify, since=since, attempts=attempts, backoff=backoff)
 
 
-def _place(state: Path, branch: str | None) -> tuple[Repository, str, str]:
-    """The checkout, where the state folder lies in it, and the branch to publish on."""
-    repository = find_repository(state)
-    inside = repository.path_of(state)
-    target = target_branch(repository, branch)
-    # claims are made as that file says, and whoever looks at the commit must find it so
-    check_checkout(repository, Path(inside).parent / PIPELINES_FILE)
-    return repository, inside, target
+def _verify(tree: Tree, changed: Collection[str] | None) -> list[str]:
+    return verify_runs(tree)
 
 
 # --- the message ----------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from npc_lims.processing.plan import PlanRequest, RecordedState, make_claims, pl
 from npc_lims.processing.runs import Run, Updates, apply_updates
 from npc_lims.processing.runs_file import read_runs, write_runs
 from npc_lims.state.store import read_state
+from npc_lims.state.tree import StateFolder
 
 __all__ = ["Claims", "RunsChange", "claim", "locked", "read_recorded", "record"]
 
@@ -47,7 +48,7 @@ class Claims:
     changes: Sequence[RunsChange]
 
 
-def read_recorded(state: Path, processes: Sequence[str]) -> RecordedState:
+def read_recorded(state: StateFolder, processes: Sequence[str]) -> RecordedState:
     """Read all sessions of a state folder, and the runs of *processes*.
 
     Raises:
@@ -56,7 +57,7 @@ def read_recorded(state: Path, processes: Sequence[str]) -> RecordedState:
     return RecordedState(read_state(state).records, {name: read_runs(state, name) for name in processes})
 
 
-def record(state: Path, updates: Updates) -> list[RunsChange]:
+def record(state: StateFolder, updates: Updates) -> list[RunsChange]:
     """Add *updates* to what is recorded in a state folder.
 
     Raises:
@@ -71,7 +72,7 @@ def record(state: Path, updates: Updates) -> list[RunsChange]:
     return changes
 
 
-def claim(state: Path, request: PlanRequest, *, now: datetime.datetime, by: str = "") -> Claims:
+def claim(state: StateFolder, request: PlanRequest, *, now: datetime.datetime, by: str = "") -> Claims:
     """Record a claim for each run that would be started, as `plan` says.
 
     Raises:

@@ -16,6 +16,8 @@ from npc_lims.processing.runs import Update, Updates, write_updates
 
 if TYPE_CHECKING:
     from npc_lims.config.settings import Settings
+    from npc_lims.processing.publish import Change
+    from npc_lims.state.tree import StateFolder
 
 __all__ = ["RecordUpdate", "RunStore"]
 
@@ -45,17 +47,17 @@ class RunStore:
         """Read what is recorded, from where it is recorded."""
         if not self.publish:
             return read_recorded(self.state, processes)
-        from npc_lims.processing.publish import look_at_newest
+        from npc_lims.processing.publish import read_newest
 
-        return look_at_newest(self.state, lambda folder: read_recorded(folder, processes), self.branch)
+        return read_recorded(read_newest(self.state, self.branch), processes)
 
     def claim(self, request: PlanRequest) -> Claims:
         """Record a claim for each run that is to be started."""
         claims: list[Claims] = []
 
-        def change(folder: Path) -> Sequence[RunsChange]:
+        def change(state: StateFolder) -> Sequence[RunsChange]:
             now = datetime.datetime.now(datetime.timezone.utc)
-            claims.append(claim(folder, request, now=now, by=self.by))
+            claims.append(claim(state, request, now=now, by=self.by))
             return claims[-1].changes
 
         self._change(change, "claims")
@@ -64,7 +66,7 @@ class RunStore:
     def record(self, updates: Updates) -> None:
         """Record updates of runs."""
         if any(updates.values()):
-            self._change(lambda folder: record(folder, updates), "runs")
+            self._change(lambda state: record(state, updates), "runs")
 
     @contextlib.contextmanager
     def recording(self, file: Path | None = None) -> Iterator[RecordUpdate]:
@@ -89,7 +91,7 @@ class RunStore:
             if file is None and self.publish:
                 self.record(updates)
 
-    def _change(self, change: Callable[[Path], Sequence[RunsChange]], what: str) -> None:
+    def _change(self, change: Change, what: str) -> None:
         if not self.publish:
             with locked(self.state, cache_dir(self.settings) / "locks"):
                 change(self.state)

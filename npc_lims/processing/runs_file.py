@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from pathlib import Path
+from collections.abc import Iterable
+from pathlib import Path, PurePath
 from typing import Any, Literal
 
 import pydantic
@@ -15,7 +15,7 @@ from npc_lims.model.record import Model
 from npc_lims.processing.pipelines_schema import PROCESS_NAME
 from npc_lims.processing.runs import Run, in_order
 from npc_lims.state.snapshot import with_unix_lines
-from npc_lims.utils.atomic_write import TEMPORARY, write_atomically
+from npc_lims.state.tree import StateFolder, open_tree
 from npc_lims.utils.timestamps import is_future, utc_time
 from npc_lims.utils.yaml_reader import load_yaml
 from npc_lims.utils.yaml_writer import render_yaml
@@ -28,7 +28,6 @@ __all__ = [
     "render_runs",
     "runs_path",
     "runs_schema",
-    "verify_run_files",
     "verify_runs",
     "write_runs",
 ]
@@ -50,11 +49,15 @@ class _RunsFile(Model):
 
 
 def runs_path(state: Path, process: str) -> Path:
-    """The file of a process, whether it exists or not."""
-    return state / RUNS / f"{process}.yaml"
+    """Return the file of a process, whether it exists or not."""
+    return state / _file_name(process)
 
 
-def read_runs(state: Path, process: str) -> tuple[Run, ...]:
+def _file_name(process: str) -> str:
+    return f"{RUNS}/{process}.yaml"
+
+
+def read_runs(state: StateFolder, process: str) -> tuple[Run, ...]:
     """Return what is recorded of a process: nothing if there is no file.
 
     A claim from the future is warned of and counts as expired: it would block its session until then.
@@ -62,22 +65,20 @@ def read_runs(state: Path, process: str) -> tuple[Run, ...]:
     Raises:
         StateError: The file is damaged, or of another schema.
     """
-    path = runs_path(state, process)
-    try:
-        runs = parse_runs(path.read_bytes(), path)
-    except FileNotFoundError:
-        return ()
-    return tuple(_expired_if_future(run, path) for run in runs)
+    tree, name = open_tree(state), _file_name(process)
+    content = tree.read_files([name]).get(name)
+    path = tree.path(name)
+    return () if content is None else tuple(_expired_if_future(run, path) for run in parse_runs(content, path))
 
 
-def _expired_if_future(run: Run, path: Path) -> Run:
+def _expired_if_future(run: Run, path: PurePath) -> Run:
     if not (run.is_claim and is_future(utc_time(run.claimed))):
         return run
     warn_future_timestamp(f"{path}: the claim of {run.session}, try {run.attempt}", run.claimed)
     return run.model_copy(update={"claimed": _LONG_AGO})
 
 
-def parse_runs(content: bytes, path: Path) -> tuple[Run, ...]:
+def parse_runs(content: bytes, path: PurePath) -> tuple[Run, ...]:
     """The runs in the *content* of a file; *path* is for the message, and must fit the process.
 
     Raises:
@@ -117,7 +118,7 @@ def _scalar(text: str) -> Any:
     return json.loads(text) if text.startswith('"') or text in ("null", "true", "false") else text
 
 
-def _parse_yaml(content: bytes, path: Path) -> tuple[Run, ...]:
+def _parse_yaml(content: bytes, path: PurePath) -> tuple[Run, ...]:
     try:
         data = load_yaml(content)
     except ValueError as error:
@@ -142,52 +143,34 @@ def render_runs(process: str, runs: Iterable[Run]) -> bytes:
     return render_yaml(data).encode()
 
 
-def write_runs(state: Path, process: str, runs: Iterable[Run]) -> bool:
-    """Make the file hold *runs*; without any, there is no file. Whether anything changed."""
-    path = runs_path(state, process)
+def write_runs(state: StateFolder, process: str, runs: Iterable[Run]) -> bool:
+    """Make the file hold *runs*; without any, there is no file. Return True if anything changed."""
+    tree, name = open_tree(state), _file_name(process)
     runs = tuple(runs)
-    before = path.read_bytes() if path.is_file() else None
     after = render_runs(process, runs) if runs else None
-    if before == after:
+    if tree.read_files([name]).get(name) == after:
         return False
-    if after is None:
-        path.unlink()
-    else:
-        write_atomically(path, after)
+    tree.write_files({name: after})
     return True
 
 
-def recorded_processes(state: Path) -> list[str]:
-    """The processes that have a file in *state*, by name."""
-    return sorted(path.stem for path in (state / RUNS).glob("*.yaml") if not path.name.startswith(TEMPORARY))
+def recorded_processes(state: StateFolder) -> list[str]:
+    """Return the processes that have a file in *state*, by name."""
+    names = (PurePath(name) for name in open_tree(state).list_files(RUNS))
+    return [name.stem for name in names if name.suffix == ".yaml" and name.parent == PurePath(RUNS)]
 
 
-def verify_runs(state: Path) -> list[str]:
-    """What is wrong with the files of runs, in sentences that name the file; empty when all is well.
+def verify_runs(state: StateFolder) -> list[str]:
+    """Return what is wrong with the files of runs, in sentences that name the file; empty when all is well.
 
     Runs of sessions that the state does not have are welcome: sessions go when nobody lists them any more.
     """
-    folder = state / RUNS
-    paths = sorted(folder.iterdir()) if folder.is_dir() else []
-    files = {
-        f"{RUNS}/{path.name}": path.read_bytes() if path.is_file() else None
-        for path in paths
-        if not path.name.startswith(TEMPORARY)
-    }
-    return verify_run_files(state, files)
-
-
-def verify_run_files(state: Path, files: Mapping[str, bytes | None]) -> list[str]:
-    """Return the problems of the files of runs as `verify_runs`, given what they hold, wherever they are.
-
-    Args:
-        state: The state folder in messages.
-        files: Content by path in that folder, with forward slashes; None for what is not a file.
-    """
+    tree = open_tree(state)
+    names = tree.list_files(RUNS)
     found: list[str] = []
-    for name, content in files.items():
-        path = state / name
-        if content is None or path != runs_path(state, path.stem) or not PROCESS_NAME.fullmatch(path.stem):
+    for name, content in tree.read_files(names).items():
+        path = tree.path(name)
+        if name != _file_name(path.stem) or not PROCESS_NAME.fullmatch(path.stem):
             found.append(f"{path}: not the runs of a process; its name is <process>.yaml")
             continue
         try:
@@ -197,7 +180,7 @@ def verify_run_files(state: Path, files: Mapping[str, bytes | None]) -> list[str
     return found
 
 
-def _verify_file(path: Path, content: bytes) -> list[str]:
+def _verify_file(path: PurePath, content: bytes) -> list[str]:
     runs = parse_runs(content, path)
     found = []
     if with_unix_lines(content) != render_runs(path.stem, runs):

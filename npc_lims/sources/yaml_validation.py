@@ -40,7 +40,13 @@ def _without_null_defaults(schema: Any) -> Any:
 
 
 def read_edited_text(
-    path: Path | str, error: Callable[[list[Problem]], InputFileError], *, max_bytes: int, missing: str, content: str
+    path: Path | str,
+    error: Callable[[list[Problem]], InputFileError],
+    *,
+    max_bytes: int,
+    missing: str,
+    content: str,
+    data: bytes | None = None,
 ) -> str:
     """Return the text of a file, without its byte order mark.
 
@@ -48,6 +54,7 @@ def read_edited_text(
         error: The class of error to raise.
         missing: What to do if there is no such file.
         content: What the file should hold, for the message about one that is larger than *max_bytes*.
+        data: Its content, if that was read already.
 
     Raises:
         InputFileError: It cannot be read, is too large, or is not UTF-8.
@@ -58,8 +65,9 @@ def read_edited_text(
 
     path = Path(path)
     try:
-        with path.open("rb") as file:
-            data = file.read(max_bytes + 1)
+        if data is None:
+            with path.open("rb") as file:
+                data = file.read(max_bytes + 1)
     except FileNotFoundError:
         raise unreadable(f"there is no such file: {missing}") from None
     except OSError as reason:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from npc_lims.model.record import SECTIONS, Record
+from npc_lims.utils.lazy_mapping import differing_keys
 from npc_lims.utils.text import single_line
 
 __all__ = [
@@ -137,11 +138,7 @@ class SessionChange:
 
 def changes_between(before: Mapping[str, Record], after: Mapping[str, Record]) -> list[SessionChange]:
     """Every session that differs, in id order."""
-    ids = [
-        session_id
-        for session_id in {*before, *after}
-        if session_id not in before or session_id not in after or before[session_id] is not after[session_id]
-    ]
+    ids = differing_keys(before, after)
     return compare_sessions(
         {session_id: before[session_id].as_dict() for session_id in ids if session_id in before},
         {session_id: after[session_id].as_dict() for session_id in ids if session_id in after},

@@ -21,6 +21,7 @@ __all__ = [
     "check_values",
     "checked_lines",
     "digest_of",
+    "line_digest",
     "line_id",
     "make_line",
     "newest_first",
@@ -31,6 +32,7 @@ __all__ = [
 
 SNAPSHOT = "sessions.jsonl"
 _HEAD = b'{"id":"'
+_DIGEST = b'","digest":"'
 
 
 def _refuse(constant: str) -> None:
@@ -110,6 +112,13 @@ def line_id(line: bytes) -> str:
     if not line.startswith(_HEAD) or end < 0 or not line.endswith(b"}"):
         raise ValueError("not a line of a session snapshot")
     return line[len(_HEAD) : end].decode()
+
+
+def line_digest(line: bytes) -> str | None:
+    """Return the digest in a line; None if it is not where `make_line` puts it."""
+    start = line.find(b'"', len(_HEAD)) + len(_DIGEST)
+    digest = line[start : start + 64]
+    return digest.decode("ascii", "replace") if line[: start + 66].endswith(b'",') else None
 
 
 def split_lines(content: bytes) -> list[bytes]:

@@ -1,22 +1,17 @@
-"""A `state/` folder on disk.
+"""A state: one YAML file per session, a snapshot of them all, and `sync.yaml`, in a folder or in a git commit.
 
-    sessions/<subject>/<session id>.yaml    the truth, one file a session
+    sessions/<subject>/<session id>.yaml    authoritative, one file per session
     sessions.jsonl                          generated from these, written after them
-    sync.yaml                               what the last syncs saw, written last
+    sync.yaml                               the last answers of the sources, written last
 
-Whatever happens between two writes, the YAML files stand; a snapshot that is behind them is told
-by its digests and made anew by the next sync.
+A stale snapshot, as after an interrupted sync, is detected by its digests; the next sync regenerates it.
 """
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import os
-import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path, PurePath
 from typing import Any
 
 import pydantic
@@ -29,6 +24,7 @@ from npc_lims.model.session_id import ID_PATTERN, subject_of
 from npc_lims.state.snapshot import (
     SNAPSHOT,
     digest_of,
+    line_digest,
     line_id,
     make_line,
     newest_first,
@@ -36,34 +32,34 @@ from npc_lims.state.snapshot import (
     split_lines,
     with_unix_lines,
 )
-from npc_lims.utils.atomic_write import TEMPORARY, write_atomically
+from npc_lims.state.tree import FolderTree, StateFolder, Tree, open_tree
+from npc_lims.utils.lazy_mapping import LazyMapping, differing_keys, with_changes
 from npc_lims.utils.yaml_reader import load_yaml
 from npc_lims.utils.yaml_writer import render_yaml
 
 __all__ = [
     "Loaded",
-    "check_session_path",
     "parse_record",
     "read_record",
     "read_state",
+    "session_id_of",
+    "session_ids",
+    "session_name",
     "session_path",
-    "verify_contents",
+    "snapshot_digest",
     "verify_state",
     "write_state",
 ]
 
-# Waiting for the disk to flush is what takes the time, not computing.
-_WRITERS = 16
-# Seconds: writing one file takes a fraction of one.
-_LEFTOVER_AFTER = 60
+SESSIONS = "sessions"
 
 
 @dataclasses.dataclass(frozen=True)
 class Loaded:
-    """A state folder as read.
+    """A state as read.
 
     Attributes:
-        records: Session id to record.
+        records: Session id to record. Those whose line and file agree are parsed when they are first used.
         lines: Session id to its line of the snapshot, for those whose line and file agree.
         is_intact: All of them agree, and the snapshot has no line without a file. If not, somebody edited
             or deleted files, or a sync was killed: what is recorded may lack what was last observed.
@@ -76,13 +72,41 @@ class Loaded:
     snapshot: str | None = None
 
 
+def session_name(session_id: str) -> str:
+    """Return the name of a session's file in a state."""
+    return f"{SESSIONS}/{subject_of(session_id)}/{session_id}.yaml"
+
+
 def session_path(folder: Path, session_id: str) -> Path:
-    """The file of a session, whether it exists or not."""
-    return folder / "sessions" / subject_of(session_id) / f"{session_id}.yaml"
+    """Return the file of a session, whether it exists or not."""
+    return folder / session_name(session_id)
 
 
-def read_state(folder: Path) -> Loaded:
-    """Every session of *folder*: empty if there is no such folder.
+def session_id_of(name: str) -> str | None:
+    """Return the session that a file of a state is of; None if it is another file."""
+    session_id = name.rpartition("/")[2][: -len(".yaml")]
+    return session_id if ID_PATTERN.fullmatch(session_id) and name == session_name(session_id) else None
+
+
+def session_ids(tree: Tree) -> dict[str, str]:
+    """Return the name of each session file by session id, in the order of names.
+
+    Raises:
+        StateError: Another file is among them.
+    """
+    found = {}
+    for name in tree.list_files(SESSIONS):
+        session_id = session_id_of(name)
+        if session_id is None:
+            if name.count("/") == 1:
+                raise StateError(f"{tree.path(name)}: only folders named by subject belong here")
+            raise StateError(f"{tree.path(name)}: not the file of a session; its name is <subject>/<session id>.yaml")
+        found[session_id] = name
+    return found
+
+
+def read_state(state: StateFolder) -> Loaded:
+    """Read every session: none if there is no such folder.
 
     A file that the snapshot mirrors (same digest) is taken from there, which is 200 times faster
     than reading the YAML.
@@ -90,47 +114,52 @@ def read_state(folder: Path) -> Loaded:
     Raises:
         StateError: A session file is damaged, misplaced or of another schema.
     """
-    if folder.exists() and not folder.is_dir():
-        raise StateError(f"{folder}: not a folder; name a state folder, or one that does not exist yet")
-    mirrored = _read_snapshot(folder)
-    records: dict[str, Record] = {}
+    tree = open_tree(state)
+    names = session_ids(tree)
+    contents = tree.read_files([SNAPSHOT, *names.values()])
+    snapshot = contents.get(SNAPSHOT)
+    mirrored = _lines_by_id(snapshot)
+    names = {session_id: name for session_id, name in names.items() if name in contents}
     lines: dict[str, bytes] = {}
-    for session_id, path in _session_files(folder):
-        content = path.read_bytes()
-        line = mirrored.get(session_id)
-        record = None if line is None else _mirrored_record(line, content)
-        if record is None:
-            record = parse_record(content, path)
-        elif line is not None:
+    parsed: dict[str, Record] = {}
+    for session_id, name in names.items():
+        line, content = mirrored.get(session_id), contents[name]
+        if line is not None and line_digest(line) == digest_of(content):
             lines[session_id] = line
-        records[session_id] = record
+        else:
+            parsed[session_id] = parse_record(content, tree.path(name))
+
+    def read(session_id: str) -> Record:
+        try:
+            return _record_of_line(parse_line(lines[session_id]))
+        except (RecursionError, ValueError, StateError, pydantic.ValidationError):
+            del lines[session_id]  # it is damaged beside its digest
+            return parse_record(contents[names[session_id]], tree.path(names[session_id]))
+
+    records = with_changes(LazyMapping(names, read), parsed, ())
     is_intact = lines.keys() == records.keys() == mirrored.keys()
-    return Loaded(records, lines, is_intact, snapshot_digest(folder))
+    return Loaded(records, lines, is_intact, None if snapshot is None else digest_of(snapshot))
 
 
-def snapshot_digest(folder: Path) -> str | None:
-    """Digest of the snapshot, or None if there is none."""
-    try:
-        return digest_of((folder / SNAPSHOT).read_bytes())
-    except FileNotFoundError:
-        return None
+def snapshot_digest(state: StateFolder) -> str | None:
+    """Return the digest of the snapshot, or None if there is none."""
+    content = open_tree(state).read_files([SNAPSHOT]).get(SNAPSHOT)
+    return None if content is None else digest_of(content)
 
 
-def read_record(folder: Path, session_id: str) -> Record | None:
-    """One session from its own file, or None when there is none.
+def read_record(state: StateFolder, session_id: str) -> Record | None:
+    """Return one session from its own file, or None when there is none.
 
     Raises:
         StateError: The file is damaged.
     """
-    path = session_path(folder, session_id)
-    try:
-        return parse_record(path.read_bytes(), path)
-    except FileNotFoundError:
-        return None
+    tree, name = open_tree(state), session_name(session_id)
+    content = tree.read_files([name]).get(name)
+    return None if content is None else parse_record(content, tree.path(name))
 
 
-def parse_record(content: bytes, path: Path) -> Record:
-    """The record in the *content* of a session file; *path* is for the message and must fit the id.
+def parse_record(content: bytes, path: PurePath) -> Record:
+    """Return the record in the *content* of a session file; *path* is for the message and must fit the id.
 
     Raises:
         StateError: It is not YAML, not a session, of another schema, or of another id than its name says.
@@ -154,57 +183,59 @@ def parse_record(content: bytes, path: Path) -> Record:
     return record
 
 
-def write_state(folder: Path, loaded: Loaded, records: Mapping[str, Record]) -> list[Path]:
-    """Make *folder*, which was read as *loaded*, hold *records*. The files that changed, as paths.
+def write_state(state: StateFolder, loaded: Loaded, records: Mapping[str, Record]) -> list[PurePath]:
+    """Make a state, which was read as *loaded*, hold *records*. Return the paths of the files that changed.
 
-    The order (session files, removals, snapshot) keeps the folder readable at every instant.
+    The order (session files, removals, snapshot) keeps the state readable at every instant.
     """
-    _remove_leftovers(folder)
-    changed = [
-        record
-        for session_id, record in records.items()
-        if session_id not in loaded.lines or loaded.records[session_id] is not record
-    ]
-    with ThreadPoolExecutor(_WRITERS) as pool:
-        written = list(pool.map(lambda record: _write_record(folder, record), changed))
+    tree = open_tree(state)
+    if isinstance(tree, FolderTree):
+        tree.remove_leftovers()
+    differing = differing_keys(loaded.records, records)
+    changed = dict.fromkeys(
+        [session_id for session_id in differing if session_id in records]
+        + [session_id for session_id in records if session_id not in loaded.lines]
+    )
     lines = {session_id: line for session_id, line in loaded.lines.items() if session_id in records}
-    lines.update((record.id, line) for record, (_, line) in zip(changed, written))
-    paths = [path for path, _ in written if path is not None]
-    for session_id in loaded.records:
-        if session_id not in records:
-            path = session_path(folder, session_id)
-            path.unlink()
-            paths.append(path)
-    content = b"".join(lines[session_id] + b"\n" for session_id in newest_first(lines))
-    snapshot = folder / SNAPSHOT
-    if not snapshot.is_file() or with_unix_lines(snapshot.read_bytes()) != content:
-        write_atomically(snapshot, content)
-        paths.append(snapshot)
-    return paths
+    files = {}
+    for session_id in changed:
+        data = records[session_id].as_dict()
+        content = render_yaml(data).encode()
+        files[session_name(session_id)] = content
+        lines[session_id] = make_line(data, digest_of(content))
+    written = _write_differing(tree, files)
+    removed = [session_name(session_id) for session_id in differing if session_id not in records]
+    tree.write_files(dict.fromkeys(removed))
+    snapshot = b"".join(lines[session_id] + b"\n" for session_id in newest_first(lines))
+    return [tree.path(name) for name in (*written, *removed, *_write_differing(tree, {SNAPSHOT: snapshot}))]
 
 
-def verify_state(folder: Path) -> list[str]:
-    """What is wrong with *folder*, in sentences that name the file; empty when all is well.
+def _write_differing(tree: Tree, contents: Mapping[str, bytes]) -> list[str]:
+    """Write the files whose contents are others. Their names."""
+    before = tree.read_files(contents)
+    differing = {
+        name: content
+        for name, content in contents.items()
+        if name not in before or with_unix_lines(before[name]) != content
+    }
+    tree.write_files(differing)
+    return list(differing)
+
+
+def verify_state(state: StateFolder, only: Collection[str] | None = None) -> list[str]:
+    """Return what is wrong with a state, in sentences that name the file; empty when all is well.
 
     Every line of the snapshot must hold a record, and every file must be the rendering of its record: that is
     to say the same, and needs no parsing of YAML.
-    """
-    if not folder.is_dir():
-        return [f"{folder}: there is no such folder"]
-    snapshot = folder / SNAPSHOT
-    sessions = ((path, path.read_bytes()) for _, path in _session_files(folder))
-    return verify_contents(folder, snapshot.read_bytes() if snapshot.is_file() else None, sessions)
-
-
-def verify_contents(folder: Path, snapshot: bytes | None, sessions: Iterable[tuple[Path, bytes]]) -> list[str]:
-    """Return the problems of a state folder as `verify_state`, given what its files hold, wherever they are.
 
     Args:
-        folder: The folder in messages.
-        snapshot: Content of the snapshot; None if there is none.
-        sessions: Path and content of each session file. A StateError that they raise is a problem, and ends them.
+        only: Ids of the sessions whose lines and files are compared; all if not given.
     """
-    path = folder / SNAPSHOT
+    tree = open_tree(state)
+    if isinstance(state, Path) and not state.is_dir():
+        return [f"{state}: there is no such folder"]
+    path = tree.path(SNAPSHOT)
+    snapshot = tree.read_files([SNAPSHOT]).get(SNAPSHOT)
     if snapshot is None:
         return [f"{path}: missing; run npc-lims sync to make it"]
     try:
@@ -212,31 +243,40 @@ def verify_contents(folder: Path, snapshot: bytes | None, sessions: Iterable[tup
     except ValueError as error:
         return [f"{path}: {error}; run npc-lims sync to make it anew"]
     found: list[str] = []
-    by_id = _verify_lines(path, lines, found)
+    by_id = _verify_lines(path, lines, found, only)
+    if only is None:
+        try:
+            names = session_ids(tree)
+        except StateError as error:
+            return [*found, str(error)]
+    else:
+        names = {session_id: session_name(session_id) for session_id in only}
     with_carriage_returns = [path] if snapshot != with_unix_lines(snapshot) else []
-    ids = set()
+    contents = tree.read_files(names.values())
+    for session_id in dict.fromkeys((*names, *(by_id if only is None else ()))):
+        path, expected = tree.path(session_name(session_id)), by_id.get(session_id)
+        content = contents.get(session_name(session_id))
+        if content is not None and content != expected and with_unix_lines(content) == expected:
+            with_carriage_returns.append(path)
+        else:
+            found += _verify_file(path, content, expected)
+    return found + _describe_carriage_returns(tree.path(), with_carriage_returns)
+
+
+def _verify_file(path: PurePath, content: bytes | None, expected: bytes | None) -> list[str]:
+    if content == expected:
+        return []
+    if content is None:
+        return [f"{path}: in the snapshot, but there is no such file"]
+    found = [f"{path}: {'not in the snapshot' if expected is None else 'does not say what the snapshot says'}"]
     try:
-        for path, content in sessions:
-            ids.add(path.stem)
-            expected = by_id.get(path.stem)
-            if expected is not None and with_unix_lines(content) == expected:
-                if content != expected:
-                    with_carriage_returns.append(path)
-                continue
-            reason = "not in the snapshot" if expected is None else "does not say what the snapshot says"
-            found.append(f"{path}: {reason}")
-            try:
-                parse_record(content, path)
-            except StateError as error:
-                found.append(str(error))
+        parse_record(content, path)
     except StateError as error:
-        return [*found, str(error)]
-    gone = [session_path(folder, session_id) for session_id in by_id if session_id not in ids]
-    found += [f"{path}: in the snapshot, but there is no such file" for path in gone]
-    return found + _describe_carriage_returns(folder, with_carriage_returns)
+        found.append(str(error))
+    return found
 
 
-def _describe_carriage_returns(folder: Path, paths: Sequence[Path]) -> list[str]:
+def _describe_carriage_returns(folder: PurePath, paths: Sequence[PurePath]) -> list[str]:
     if not paths:
         return []
     more = f" and {len(paths) - 1:,} more files" if len(paths) > 1 else ""
@@ -245,96 +285,47 @@ def _describe_carriage_returns(folder: Path, paths: Sequence[Path]) -> list[str]
     return [f"{paths[0]}{more}: lines end with CR LF, as git ends them with core.autocrlf; {remedy}"]
 
 
-def _verify_lines(snapshot: Path, lines: Iterable[bytes], found: list[str]) -> dict[str, bytes]:
-    """What the file of each session must hold, by session id; what is wrong with the lines is added to *found*."""
+def _verify_lines(
+    snapshot: PurePath, lines: Iterable[bytes], found: list[str], only: Collection[str] | None
+) -> dict[str, bytes]:
+    """Return the content that the file of each session must have, by id; problems of the lines are added to *found*.
+
+    Of sessions that are not in *only*, no more than the ids are read, and their contents are empty.
+    """
     by_id: dict[str, bytes] = {}
     for number, line in enumerate(lines, 1):
         where = f"{snapshot}:{number}"
         try:
-            data = parse_line(line)
-            record = _record_of_line(data)
+            session_id = line_id(line)
+            data = parse_line(line) if only is None or session_id in only else None
+            record = None if data is None else _record_of_line(data)
         except (RecursionError, ValueError, StateError, pydantic.ValidationError) as error:
             found.append(f"{where}: not a session ({' '.join(str(error).split())[:120]})")
             continue
-        if not ID_PATTERN.fullmatch(record.id):
-            found.append(f"{where}: {record.id!r} is no session id")
+        if not ID_PATTERN.fullmatch(session_id):
+            found.append(f"{where}: {session_id!r} is no session id")
             continue
-        if record.id in by_id:
-            found.append(f"{where}: {record.id} is here for the second time")
-        rendering = render_yaml(record.as_dict()).encode()
-        if data["digest"] != digest_of(rendering):
-            found.append(f"{where}: the digest of {record.id} is not that of what the line says")
-        if record.status != compute_status(record):
-            found.append(f"{where}: the status of {record.id} is not what its sections say")
-        by_id[record.id] = rendering
+        if session_id in by_id:
+            found.append(f"{where}: {session_id} is here for the second time")
+        by_id[session_id] = b""
+        if record is not None and data is not None:
+            by_id[session_id] = rendering = render_yaml(record.as_dict()).encode()
+            if data["digest"] != digest_of(rendering):
+                found.append(f"{where}: the digest of {session_id} is not that of what the line says")
+            if record.status != compute_status(record):
+                found.append(f"{where}: the status of {session_id} is not what its sections say")
     if list(by_id) != newest_first(by_id):
         found.append(f"{snapshot}: the lines are not in order (newest first)")
     return by_id
 
 
-def _remove_leftovers(folder: Path) -> None:
-    """Files that a killed sync was writing. Young ones may be those of another that is at it now."""
-    for path in folder.rglob(f"{TEMPORARY}*"):
-        with contextlib.suppress(FileNotFoundError):
-            if time.time() - path.stat().st_mtime > _LEFTOVER_AFTER:
-                path.unlink()
-
-
-def _write_record(folder: Path, record: Record) -> tuple[Path | None, bytes]:
-    """Write a session file if its bytes differ. Its path if it was written, and its line of the snapshot."""
-    data = record.as_dict()
-    content = render_yaml(data).encode()
-    path = session_path(folder, record.id)
-    line = make_line(data, digest_of(content))
-    if path.is_file() and with_unix_lines(path.read_bytes()) == content:
-        return None, line
-    write_atomically(path, content)
-    return path, line
-
-
-def _read_snapshot(folder: Path) -> dict[str, bytes]:
-    """Lines by session id. A snapshot that is missing or damaged mirrors nothing: the files are the truth."""
+def _lines_by_id(snapshot: bytes | None) -> dict[str, bytes]:
+    """Return lines by session id. A snapshot that is missing or damaged has none: the files are authoritative."""
     try:
-        return {line_id(line): line for line in split_lines((folder / SNAPSHOT).read_bytes())}
-    except (FileNotFoundError, ValueError):
+        return {line_id(line): line for line in split_lines(snapshot or b"")}
+    except ValueError:
         return {}
-
-
-def _mirrored_record(line: bytes, content: bytes) -> Record | None:
-    """The record of *line* if that is the line of a file with this *content*."""
-    try:
-        data = parse_line(line)
-        return _record_of_line(data) if data["digest"] == digest_of(content) else None
-    except (RecursionError, ValueError, StateError, pydantic.ValidationError):
-        return None
 
 
 def _record_of_line(data: dict[str, Any]) -> Record:
     return Record.model_validate({name: value for name, value in data.items() if name != "digest"}, strict=True)
-
-
-def _session_files(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Id and path of every session file, in the order of their paths."""
-    root = folder / "sessions"
-    if not root.is_dir():
-        return
-    for subject in sorted(os.scandir(root), key=lambda entry: entry.name):
-        if not subject.is_dir():
-            raise StateError(f"{subject.path}: only folders named by subject belong here")
-        for entry in sorted(os.scandir(subject.path), key=lambda entry: entry.name):
-            if entry.name.startswith(TEMPORARY):
-                continue
-            path = Path(entry.path)
-            check_session_path(folder, path)
-            yield path.stem, path
-
-
-def check_session_path(folder: Path, path: Path) -> None:
-    """
-    Raises:
-        StateError: A session file of the state *folder* cannot have that path.
-    """
-    with contextlib.suppress(ValueError):  # its name is not a session id
-        if path.suffix == ".yaml" and path == session_path(folder, path.stem):
-            return
-    raise StateError(f"{path}: not the file of a session; its name is <subject>/<session id>.yaml")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterable, Mapping
-from pathlib import Path
+from pathlib import PurePath
 from typing import Annotated, Any, Optional
 
 import pydantic
@@ -17,7 +17,7 @@ from npc_lims.errors import StateError, warn_future_timestamp
 from npc_lims.model.observation import Observation
 from npc_lims.model.record import SECTIONS, Model, describe_invalid_value
 from npc_lims.state.freshness import SYNC_FILE
-from npc_lims.utils.atomic_write import write_atomically
+from npc_lims.state.tree import StateFolder, open_tree
 from npc_lims.utils.text import single_line
 from npc_lims.utils.timestamps import is_future, utc_text, utc_time
 from npc_lims.utils.yaml_reader import load_yaml
@@ -76,6 +76,9 @@ class SyncFile(Model):
     edited, deleted or taken from another commit, or a sync was killed."""
     sources: dict[str, SourceSync] = pydantic.Field(default_factory=dict)
 
+    _in_future: dict[str, str] = pydantic.PrivateAttr(default_factory=dict)
+    """Times of `last_complete` that are in the future by the clock here, which may be the one that is wrong."""
+
     def without_versions(self) -> SyncFile:
         """The same, with everything to be read again."""
         sources = {name: source.model_copy(update={"versions": {}}) for name, source in self.sources.items()}
@@ -91,22 +94,17 @@ class SyncFile(Model):
         return value
 
 
-def read_sync_file(folder: Path, name: str | None = None) -> SyncFile:
-    """Return the content of the file in *folder*; nothing is known if there is none.
+def read_sync_file(state: StateFolder) -> SyncFile:
+    """Return the content of the file in a state; nothing is known if there is none.
 
     A timestamp in the future is ignored with a warning.
-
-    Args:
-        name: The file in messages; its path if not given.
 
     Raises:
         StateError: The file is damaged.
     """
-    path = folder / SYNC_FILE
-    try:
-        return parse_sync_file(path.read_bytes(), str(path) if name is None else name)
-    except FileNotFoundError:
-        return SyncFile()
+    tree = open_tree(state)
+    content = tree.read_files([SYNC_FILE]).get(SYNC_FILE)
+    return SyncFile() if content is None else parse_sync_file(content, str(tree.path(SYNC_FILE)))
 
 
 def parse_sync_file(content: bytes, name: str) -> SyncFile:
@@ -119,7 +117,15 @@ def parse_sync_file(content: bytes, name: str) -> SyncFile:
     except ValueError as error:
         raise _damaged(name, single_line(error, 200)) from None
     sources = {source: _without_future(one, f"{name}: sources.{source}") for source, one in found.sources.items()}
-    return found if sources == found.sources else found.model_copy(update={"sources": sources})
+    if sources == found.sources:
+        return found
+    known = found.model_copy(update={"sources": sources})
+    known._in_future = {
+        source: one.last_complete
+        for source, one in found.sources.items()
+        if one.last_complete is not None and sources[source].last_complete is None
+    }
+    return known
 
 
 def _damaged(name: str, reason: str) -> StateError:
@@ -137,10 +143,14 @@ def _without_future(source: SourceSync, where: str) -> SourceSync:
     return source
 
 
-def write_sync_file(folder: Path, content: SyncFile) -> Path:
-    path = folder / SYNC_FILE
-    write_atomically(path, render_yaml(content.model_dump(by_alias=True)).encode())
-    return path
+def write_sync_file(state: StateFolder, content: SyncFile) -> PurePath:
+    """Write the file; a time in the future stays until its source is read completely. Return its path."""
+    tree = open_tree(state)
+    data = content.model_dump(by_alias=True)
+    for source, last_complete in content._in_future.items():
+        data["sources"][source]["last_complete"] = last_complete
+    tree.write_files({SYNC_FILE: render_yaml(data).encode()})
+    return tree.path(SYNC_FILE)
 
 
 def next_sync_file(
@@ -163,6 +173,9 @@ def next_sync_file(
         old = before.sources.get(observation.source, SourceSync())
         sources[observation.source] = _next_source(old, observation, stamp, whole)
     after = SyncFile(snapshot=snapshot, sources=dict(sorted(sources.items(), key=lambda item: _order(item[0]))))
+    after._in_future = {
+        source: time for source, time in before._in_future.items() if sources[source].last_complete is None
+    }
     if _without_times(after) == _without_times(before) and not _is_stale(before, after, now):
         return before
     return after

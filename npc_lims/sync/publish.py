@@ -1,30 +1,30 @@
-"""Apply looks at the sources to the newest state of a branch, and push that: a commit for each look.
+"""Apply observations to the newest state of a branch, and push that: one commit for each observation run.
 
-A commit is never made from the files of the checkout. What was seen is applied to the newest state of the
-branch, in a worktree of its own, as often as others push first: there is nothing to merge, nothing is forced,
-and whatever goes wrong, the checkout stays as it was.
+A commit is never made from the files of the checkout. Observations are applied to the newest state of the branch, as
+often as others push first: there is nothing to merge, nothing is forced, and whatever goes wrong, the checkout stays
+as it was.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path, PurePosixPath
 
-from npc_lims.clients.git import Repository, find_repository
-from npc_lims.clients.git_branch import REMOTE, catch_up, check_checkout, commit, identity, stage, target_branch
-from npc_lims.clients.git_race import push_to_newest
+from npc_lims.clients.git_push import Draft, PushTarget, find_target, push_commits
 from npc_lims.config.environment import TRACKED_FILE
-from npc_lims.errors import NpcLimsError, SourceError
+from npc_lims.errors import NpcLimsError, SourceError, StateError
+from npc_lims.sources.tracked.parser import tracked_text
 from npc_lims.state.diff import SessionChange, changes_between
-from npc_lims.state.store import read_state
-from npc_lims.state.sync_file import SYNC_FILE, SyncFile, read_sync_file
-from npc_lims.state.verification import verify_commit, verify_sessions
+from npc_lims.state.store import session_id_of, verify_state
+from npc_lims.state.sync_file import SyncFile, read_sync_file
+from npc_lims.state.tree import Tree
 from npc_lims.sync.commit_message import commit_message
 from npc_lims.sync.newer_commits import OBSERVED_TRAILER, Dropped, keep_complete, keep_newer, newer_changes
 from npc_lims.sync.observation_file import Observed, check_time
-from npc_lims.sync.run import SyncResult, apply
+from npc_lims.sync.run import Recorded, SyncResult, apply, read_recorded
 from npc_lims.utils.timestamps import utc_text
 
 __all__ = ["Published", "publish"]
@@ -92,98 +92,93 @@ def publish(
     _check_trailers(trailers or {})
     for one in observed:
         check_time(one.at, "observations")
-    repository = find_repository(state)
-    inside = repository.path_of(state)
-    target = target_branch(repository, branch)
-    check_checkout(repository, Path(inside).parent / TRACKED_FILE)
-    job = _Job(inside, f"{REMOTE}/{target}:{inside}/{SYNC_FILE}", observed, trailers or {}, identity(repository))
-
-    def make(tree: Repository, parent: str) -> tuple[_Made, bool]:
-        made = job.commits(tree, parent)
-        return made, bool(made.messages) and not dry_run
-
+    target = find_target(state, branch, TRACKED_FILE)
+    job = _Job(target, observed, trailers or {})
     since = min(one.at for one in observed)
-    pushed = push_to_newest(repository, target, make, since=since, attempts=attempts, backoff=backoff)
-    made = {field.name: getattr(pushed.made, field.name) for field in dataclasses.fields(pushed.made)}
-    done = Published(commit=pushed.commit, branch=target, attempts=pushed.attempts, **made)
-    if dry_run:
-        return done
-    notes = catch_up(repository, inside, target, pushed.commit or pushed.parent)
-    return dataclasses.replace(done, notes=notes)
+    pushed = push_commits(
+        target,
+        job.make_commits,
+        _verify,
+        since=since,
+        attempts=attempts,
+        backoff=backoff,
+        dry_run=dry_run,
+        is_written=True,
+    )
+    return dataclasses.replace(
+        pushed.made, commit=pushed.commit, branch=pushed.branch, attempts=pushed.attempts, notes=pushed.notes
+    )
 
 
-@dataclasses.dataclass(frozen=True)
-class _Made:
-    """Fields of `Published` that are known before the push."""
-
-    messages: tuple[str, ...]
-    changes: tuple[SessionChange, ...]
-    failures: tuple[SourceError, ...]
-    unapplied: tuple[SourceError, ...]
-    applied: tuple[bool, ...]
-    dropped: Dropped
+def _verify(tree: Tree, changed: Collection[str] | None) -> list[str]:
+    """Return the problems of session files, snapshot and sync.yaml: of the changed sessions, if that is known."""
+    only = None if changed is None else {one for name in changed if (one := session_id_of(name)) is not None}
+    problems = verify_state(tree, only)
+    try:
+        read_sync_file(tree)
+    except StateError as error:
+        problems.append(str(error))
+    return problems
 
 
 @dataclasses.dataclass(frozen=True)
 class _Job:
-    """What is to be published, on top of whatever commit.
+    """Observations to be published, on top of whatever commit.
 
     Attributes:
-        inside: Path of the state folder within the repository.
-        sync_file: Name of sync.yaml in messages.
-        observed: Looks at the sources.
+        target: Where to.
+        observed: Observations, in the order in which they were made.
         trailers: More lines for the ends of the commit messages.
-        who: Variables that tell git who commits.
     """
 
-    inside: str
-    sync_file: str
+    target: PushTarget
     observed: Sequence[Observed]
     trailers: Mapping[str, str]
-    who: Mapping[str, str]
 
-    def commits(self, tree: Repository, parent: str) -> _Made:
-        """Commit each look that adds something to what *parent* holds, which is checked out in *tree*."""
-        folder = tree.root / self.inside
-        tracked = folder.parent / TRACKED_FILE
+    def make_commits(self, draft: Draft) -> Published:
+        """Commit each observation run that adds something to the newest state."""
+        path = (PurePosixPath(self.target.folder).parent / TRACKED_FILE).as_posix()
+        content = draft.read_file(path)
+        tracked = None if content is None else functools.partial(tracked_text, f"{self.target.label}{path}", content)
+        recorded = read_recorded(draft.tree)
+        runs, dropped = self._without_older(draft, recorded)
         results = []
         messages = []
-        looks, dropped = self._up_to_date(tree, parent)
-        for look in looks:
-            result = apply(folder, [look], tracked=tracked if tracked.is_file() else None, sync_file=self.sync_file)
+        for one in runs:
+            result = apply(draft.tree, [one], recorded=recorded, tracked=tracked)
             results.append(result)
-            if stage(tree, self.inside):
-                messages.append(self._message(look, result))
-                commit(tree, self.inside, messages[-1], self.who)
-        if messages:
-            verify_commit(tree, tree.commit_of("HEAD"), self.inside, verify_sessions)
-        last = _last_complete(read_sync_file(folder, self.sync_file))
-        unapplied = [_unapplied(look, result, last) for look, result in zip(self.observed, results)]
-        known = [_known_failures(look, result) for look, result in zip(self.observed, results)]
-        return _Made(
-            tuple(messages),
-            tuple(changes_between(results[0].before, results[-1].after)),
-            _flat([*known, *unapplied]),
-            _flat(unapplied),
-            tuple(not some for some in unapplied),
-            dropped,
+            message = self._message(one, result)
+            if draft.commit(message):
+                messages.append(message)
+            recorded = read_recorded(draft.tree) if len(runs) > 1 else recorded
+        last = _last_complete(read_sync_file(draft.tree))
+        unapplied = [_unapplied(one, result, last) for one, result in zip(self.observed, results)]
+        known = [_known_failures(one, result) for one, result in zip(self.observed, results)]
+        return Published(
+            commit=None,
+            branch=self.target.branch,
+            messages=tuple(messages),
+            changes=tuple(changes_between(results[0].before, results[-1].after)),
+            failures=_flat([*known, *unapplied]),
+            unapplied=_flat(unapplied),
+            applied=tuple(not some for some in unapplied),
+            dropped=dropped,
+            attempts=0,
         )
 
-    def _up_to_date(self, tree: Repository, parent: str) -> tuple[list[Observed], Dropped]:
-        """The looks, with newer observations that are published already in place of theirs, and what that drops."""
-        folder = tree.root / self.inside
-        newer = [newer_changes(tree, parent, self.inside, one.at) for one in self.observed]
-        recorded = read_state(folder).records if any(newer) else {}
-        last = _last_complete(read_sync_file(folder, self.sync_file))
-        looks: list[Observed] = []
+    def _without_older(self, draft: Draft, recorded: Recorded) -> tuple[list[Observed], Dropped]:
+        """Return the observations with newer ones that are published in place of theirs, and what that drops."""
+        last = _last_complete(recorded.sync_file)
+        kept: list[Observed] = []
         dropped: Counter[str] = Counter()
-        for one, than in zip(self.observed, newer):
-            look, whole = keep_complete(one, last)
-            look, sections = keep_newer(look, than, recorded)
-            looks.append(look)
+        for one in self.observed:
+            newer = newer_changes(self.target.repository, draft.parent, self.target.folder, one.at)
+            one, whole = keep_complete(one, last)
+            one, sections = keep_newer(one, newer, recorded.loaded.records)
+            kept.append(one)
             dropped.update(whole)
             dropped.update(sections)
-        return looks, dropped
+        return kept, dropped
 
     def _message(self, look: Observed, result: SyncResult) -> str:
         from npc_lims import __version__

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 from collections.abc import Callable, Collection, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Protocol
 
 from npc_lims.clients.codeocean_assets import open_client
@@ -16,16 +16,27 @@ from npc_lims.errors import InputFileError, NoSessionInfo, NpcLimsError, NpcLims
 from npc_lims.model.observation import Observation, Scope, failed
 from npc_lims.model.reconcile import check_breaker
 from npc_lims.model.record import SECTIONS, Record
-from npc_lims.model.recording_days import reconcile_days, report_other_rows
+from npc_lims.model.recording_days import reconcile_days, reconcile_scope, report_other_rows
 from npc_lims.sources import open_source
 from npc_lims.sources.context import SourceContext
 from npc_lims.sources.tracked.parser import observe_text, tracked_text
 from npc_lims.state.diff import SessionChange, changes_between
 from npc_lims.state.store import Loaded, read_state, snapshot_digest, write_state
 from npc_lims.state.sync_file import SyncFile, next_sync_file, read_sync_file, write_sync_file
+from npc_lims.state.tree import StateFolder
 from npc_lims.sync.observation_file import Observed
 
-__all__ = ["Reporter", "SilentReporter", "SyncOptions", "SyncResult", "apply", "observe", "sync"]
+__all__ = [
+    "Recorded",
+    "Reporter",
+    "SilentReporter",
+    "SyncOptions",
+    "SyncResult",
+    "apply",
+    "observe",
+    "read_recorded",
+    "sync",
+]
 
 _LISTING = ("tracked", "training")
 """Sources that say which sessions there are."""
@@ -88,7 +99,7 @@ class SyncResult:
     before: Mapping[str, Record]
     after: Mapping[str, Record]
     observed: tuple[Observed, ...]
-    written: tuple[Path, ...]
+    written: tuple[PurePath, ...]
 
     @property
     def observations(self) -> tuple[Observation, ...]:
@@ -152,7 +163,7 @@ class _GuardedReporter:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Recorded:
+class Recorded:
     """A state folder as a sync finds it.
 
     Attributes:
@@ -171,11 +182,16 @@ class _Recorded:
         return recorded.versions if recorded is not None and self.loaded.records else {}
 
 
-def _read(folder: Path, name: str | None = None) -> _Recorded:
-    loaded = read_state(folder)
-    sync_file = read_sync_file(folder, name)
+def read_recorded(state: StateFolder) -> Recorded:
+    """Return what is recorded in a state.
+
+    Raises:
+        StateError: It is damaged.
+    """
+    loaded = read_state(state)
+    sync_file = read_sync_file(state)
     is_trusted = loaded.is_intact and loaded.snapshot == sync_file.snapshot
-    return _Recorded(loaded, sync_file, sync_file if is_trusted else sync_file.without_versions())
+    return Recorded(loaded, sync_file, sync_file if is_trusted else sync_file.without_versions())
 
 
 def sync(settings: Settings, options: SyncOptions, reporter: Reporter | None = None) -> SyncResult:
@@ -185,7 +201,7 @@ def sync(settings: Settings, options: SyncOptions, reporter: Reporter | None = N
         StateError: The state folder is damaged; nothing was written.
         SyncRefused: The breaker; nothing was written.
     """
-    recorded = _read(options.state)
+    recorded = read_recorded(options.state)
     observed = _observe(settings, options, recorded, reporter or SilentReporter())
     return _apply(options.state, recorded, [observed], dry_run=options.dry_run)
 
@@ -197,37 +213,37 @@ def observe(settings: Settings, options: SyncOptions, reporter: Reporter | None 
         StateError: The state folder is damaged.
         NoSessionInfo: A session of `options.sessions` is not known.
     """
-    return _observe(settings, options, _read(options.state), reporter or SilentReporter())
+    return _observe(settings, options, read_recorded(options.state), reporter or SilentReporter())
 
 
 def apply(
-    state: Path,
+    state: StateFolder,
     observed: Sequence[Observed],
     *,
-    tracked: Path | None = None,
+    recorded: Recorded | None = None,
+    tracked: Callable[[], tuple[str, str]] | None = None,
     dry_run: bool = False,
-    sync_file: str | None = None,
 ) -> SyncResult:
-    """Reconcile what was seen with what the folder *state* holds, and write what changed.
+    """Reconcile observations with what *state* holds, and write what changed.
 
-    The folder need not be that of the look: others may have written to it since.
+    It need not be the state that they were made for: others may have written to it since.
 
     Args:
-        observed: Looks at the sources, in the order in which they were made.
-        tracked: The tracked sessions file that belongs to this state. It is read again in place of what a look
-            saw of it, so that a state and the file committed with it never disagree; if it holds errors, what is
-            recorded of it stays.
-        sync_file: The name of sync.yaml in messages; its path if not given.
+        observed: Observations, in the order in which they were made.
+        recorded: The content of *state*; read if not given.
+        tracked: Returns text and name of the tracked sessions file that belongs to this state. It takes the place of
+            what was observed of it, so that a state and the file committed with it never disagree; if it holds errors,
+            what is recorded of it stays.
 
     Raises:
-        StateError: The state folder is damaged; nothing was written.
+        StateError: The state is damaged; nothing was written.
         SyncRefused: The breaker; nothing was written.
     """
-    recorded = _read(state, sync_file)
+    known = read_recorded(state) if recorded is None else recorded
     if tracked is not None:
-        again = _ask("tracked", lambda: observe_text(*tracked_text(tracked), recorded.versions("tracked")))
+        again = _ask("tracked", lambda: observe_text(*tracked(), known.versions("tracked")))
         observed = [_with_observation(one, again) for one in observed]
-    return _apply(state, recorded, observed, dry_run=dry_run)
+    return _apply(state, known, observed, dry_run=dry_run)
 
 
 def _with_observation(observed: Observed, new: Observation) -> Observed:
@@ -236,7 +252,7 @@ def _with_observation(observed: Observed, new: Observation) -> Observed:
     return dataclasses.replace(observed, observations=observations)
 
 
-def _observe(settings: Settings, options: SyncOptions, recorded: _Recorded, reporter: Reporter) -> Observed:
+def _observe(settings: Settings, options: SyncOptions, recorded: Recorded, reporter: Reporter) -> Observed:
     if options.changed and "tracked" not in options.sources:
         raise NpcLimsError("--changed tells by the tracked file which sessions are meant: ask that source, too")
     began = datetime.datetime.now(datetime.timezone.utc)
@@ -255,7 +271,7 @@ def _observe(settings: Settings, options: SyncOptions, recorded: _Recorded, repo
 class _Look:
     """One look at the sources under way: what has been seen so far, and which sessions it is about."""
 
-    def __init__(self, settings: Settings, options: SyncOptions, recorded: _Recorded, reporter: Reporter) -> None:
+    def __init__(self, settings: Settings, options: SyncOptions, recorded: Recorded, reporter: Reporter) -> None:
         self._settings = settings
         self._options = options
         self._recorded = recorded
@@ -328,7 +344,7 @@ class _RunStore:
 
 def _edited(previous: Mapping[str, Record], tracked: Observation, scope: Scope) -> frozenset[str]:
     """Sessions of which the tracked file says something else than is recorded, or that nobody was asked about yet."""
-    after = reconcile_days(previous, [tracked], scope)
+    after = reconcile_scope(previous, [tracked], scope)
     changed = {
         id_
         for id_, record in after.items()
@@ -339,7 +355,7 @@ def _edited(previous: Mapping[str, Record], tracked: Observation, scope: Scope) 
     return frozenset(id_ for id_ in changed | (previous.keys() - after.keys()) if id_ in scope)
 
 
-def _apply(state: Path, recorded: _Recorded, observed: Sequence[Observed], *, dry_run: bool) -> SyncResult:
+def _apply(state: StateFolder, recorded: Recorded, observed: Sequence[Observed], *, dry_run: bool) -> SyncResult:
     before = recorded.loaded.records
     seen = [_as_of(recorded, one) for one in observed]
     after = before
@@ -353,7 +369,7 @@ def _apply(state: Path, recorded: _Recorded, observed: Sequence[Observed], *, dr
     return SyncResult(before, after, tuple(seen), written)
 
 
-def _as_of(recorded: _Recorded, observed: Observed) -> Observed:
+def _as_of(recorded: Recorded, observed: Observed) -> Observed:
     """A look as far as it holds for the state that is there now.
 
     That a source is as it was when last recorded says nothing about any other record: there it was not observed, and
@@ -395,18 +411,24 @@ def _reconcile_each(
     Raises:
         StateError: What is recorded cannot be reconciled.
     """
+
+    def reconcile(observations: Sequence[Observation]) -> Mapping[str, Record]:
+        if only is None:
+            return reconcile_days(previous, observations, refresh=refresh)
+        return reconcile_scope(previous, observations, only, refresh=refresh)
+
     try:
-        return observed, reconcile_days(previous, observed, only, refresh=refresh)
+        return observed, reconcile(observed)
     except Exception:
         reconcilable: tuple[Observation, ...] = ()
     try:
-        records = reconcile_days(previous, reconcilable, only, refresh=refresh)
+        records = reconcile(reconcilable)
     except Exception as error:
         found = describe_unexpected(error, settings)
         raise StateError(f"what is recorded cannot be reconciled: {found}; npc-lims verify checks it") from None
     for one in sorted(observed, key=lambda one: SECTIONS.index(one.source)):
         try:
-            records = reconcile_days(previous, (*reconcilable, one), only, refresh=refresh)
+            records = reconcile((*reconcilable, one))
             reconcilable = (*reconcilable, one)
         except Exception as error:
             reconcilable = (*reconcilable, failed(source_failure(one.source, error, settings)))
@@ -425,8 +447,8 @@ def _check_known(sessions: Collection[str], known: Collection[str], observations
 
 
 def _write(
-    state: Path, recorded: _Recorded, after: Mapping[str, Record], observed: Sequence[Observed]
-) -> tuple[Path, ...]:
+    state: StateFolder, recorded: Recorded, after: Mapping[str, Record], observed: Sequence[Observed]
+) -> tuple[PurePath, ...]:
     written = write_state(state, recorded.loaded, after)
     digest = snapshot_digest(state)
     new = recorded.last

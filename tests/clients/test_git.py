@@ -167,3 +167,29 @@ def test_files_that_are_not_as_they_were(repository: Repository) -> None:
         "state/restored": "changed",
         "state/é removed": "removed",
     }
+
+
+def test_a_commit_is_made_without_a_worktree_and_an_index(repository: Repository) -> None:
+    for path in ("README", "state/kept", "state/a/edited", "state/b/removed"):
+        (repository.root / path).parent.mkdir(parents=True, exist_ok=True)
+        (repository.root / path).write_text("old\n")
+    (repository.root / "run.sh").write_text("#!/bin/sh\n")
+    (repository.root / "run.sh").chmod(0o755)
+    parent = commit_all(repository.root)
+    # neither a lock nor a filter is in the way
+    (repository.root / ".git" / "index.lock").touch()
+    (repository.root / ".gitattributes").write_text("* filter=broken\n")
+    run_git(repository.root, "config", "filter.broken.clean", "false")
+
+    contents = {"state/a/edited": b"new\r\n", "state/é/c d": b"new", "state/b/removed": None, "nowhere": None}
+    blobs = dict(zip(["state/a/edited", "state/é/c d"], repository.write_blobs([b"new\r\n", b"new"])))
+    tree = repository.write_tree(parent, {path: blobs.get(path) for path in contents})
+    who = {f"GIT_{who}_{what}": "x@y" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    commit = repository.write_commit(tree, parent, "subject\n\n# body\n", who)
+
+    assert repository.line("log", "-1", "--format=%P %an", commit) == f"{parent} x@y"
+    assert repository.run("log", "-1", "--format=%B", commit) == b"subject\n\n# body\n\n"
+    changed = repository.run("diff", "--name-status", "-z", "--no-renames", parent, commit).decode().split("\0")
+    assert changed == ["M", "state/a/edited", "D", "state/b/removed", "A", "state/é/c d", ""]
+    assert repository.read_files(commit, contents) == {"state/a/edited": b"new\r\n", "state/é/c d": b"new"}
+    run_git(repository.root, "fsck", "--strict")

@@ -17,6 +17,7 @@ from npc_lims.model.recording_days import (
     files_of_session,
     is_folder_of,
     reconcile_days,
+    reconcile_scope,
     recording_start,
     report_other_rows,
 )
@@ -121,11 +122,11 @@ def test_a_row_that_is_gone_is_gone() -> None:
 
 def test_sessions_outside_the_scope_stay_and_their_rows_take_part() -> None:
     before = reconcile_days({}, [listed(), rows(MORNING, TASK)])
-    after = reconcile_days(before, [listed(tracked()), UNCHANGED, ASSETS], only={SESSION})
+    after = reconcile_scope(before, [listed(tracked()), UNCHANGED, ASSETS], {SESSION})
     assert after[SESSION].training == with_others(TASK, MORNING)
     assert after[SECOND] is before[SECOND]
     assert list(reconcile_days(after, [listed(tracked()), UNCHANGED])) == [SESSION]
-    fresh = reconcile_days({}, [listed(tracked()), rows(MORNING, TASK), ASSETS], only={SESSION})
+    fresh = reconcile_scope({}, [listed(tracked()), rows(MORNING, TASK), ASSETS], {SESSION})
     assert fresh[SESSION].training == with_others(TASK, MORNING)
 
 

@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 
+from npc_lims.clients.git_push import Pushed
 from npc_lims.errors import GitError, StateError
-from npc_lims.processing.publish import PublishedRuns, publish_runs, runs_message
+from npc_lims.processing.publish import publish_runs, runs_message
 from npc_lims.processing.record import RunsChange, record
 from npc_lims.processing.runs import ClaimReleased, Run, RunAsset
 from npc_lims.processing.runs_file import read_runs
+from npc_lims.state.tree import StateFolder
 from npc_lims.utils.timestamps import utc_text
 from tests.integration.world import run_git
 from tests.sync.repositories import SESSIONS, clone, subjects_of_commits
@@ -25,8 +27,8 @@ def run(session: str = SESSIONS[0], **more: Any) -> Run:
     return Run.model_validate({"session": session, "input": "a-1", "try": 1, "claim": "c1", "claimed": NOW, **more})
 
 
-def push(checkout: Path, *updates: Run | ClaimReleased, **more: Any) -> PublishedRuns:
-    def change(state: Path) -> list[RunsChange]:
+def push(checkout: Path, *updates: Run | ClaimReleased, **more: Any) -> Pushed[None]:
+    def change(state: StateFolder) -> list[RunsChange]:
         return record(state, {"dlc_eye": updates})
 
     return publish_runs(checkout / "state", change, **{"backoff": 0.01, **more})

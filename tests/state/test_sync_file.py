@@ -203,3 +203,15 @@ def test_a_damaged_file_is_named_with_a_remedy(tmp_path: Path, content: bytes) -
     (tmp_path / SYNC_FILE).write_bytes(content)
     with pytest.raises(StateError, match=r"sync\.yaml: damaged \(.*\(git checkout"):
         read_sync_file(tmp_path)
+
+
+def test_a_time_that_a_slow_clock_takes_for_the_future_stays_until_its_source_is_read(tmp_path: Path) -> None:
+    sources = {"training": SourceSync(last_complete=FUTURE), "s3": SourceSync(last_complete=FUTURE)}
+    write_sync_file(tmp_path, SyncFile(sources=sources))
+    with pytest.warns(FutureTimestampWarning):
+        before = read_sync_file(tmp_path)
+    after = next_sync_file(before, [seen(), down(source="s3")], NOON)
+    assert after.sources["s3"].last_complete is None
+    write_sync_file(tmp_path, after)
+    content = (tmp_path / SYNC_FILE).read_text()
+    assert content.count(f'last_complete: "{FUTURE}"') == content.count(f'last_complete: "{STAMP}"') == 1

@@ -15,7 +15,7 @@ from npc_lims.errors import NpcLimsError, Problem, SourceError
 from npc_lims.model.observation import EVERYTHING, Observation, Scope, failed, parse_shard, shard_of
 from npc_lims.model.reconcile import reconcile
 from npc_lims.model.record import SECTIONS
-from npc_lims.model.recording_days import reconcile_days
+from npc_lims.model.recording_days import reconcile_scope
 from npc_lims.sync.observation_file import (
     Observed,
     file_name,
@@ -357,7 +357,7 @@ def test_shards_of_one_session_keep_the_training_rows_of_its_day() -> None:
     )
     parts = [Observed(seen, Scope(frozenset([SESSION]), frozenset([number]), 2), NOW) for number in (1, 2)]
     (look,) = gather(parts)
-    (session,) = reconcile_days({}, look.observations, look.scope).values()
+    (session,) = reconcile_scope({}, look.observations, look.scope).values()
     assert session.training == rows[SECOND].model_copy(update={"other_rows": [rows[SESSION]]})
 
 

@@ -90,10 +90,15 @@ def read_tracked(path: Path | str) -> TrackedFile:
     return _checked(parse_tracked(*tracked_text(path)))
 
 
-def tracked_text(path: Path | str) -> tuple[str, str]:
-    """Return the text of a file, and its name for messages: how a `SourceContext` reads one on disk."""
+def tracked_text(path: Path | str, data: bytes | None = None) -> tuple[str, str]:
+    """Return the text of a file, and its name for messages, as a `SourceContext` gives them.
+
+    Args:
+        data: Its content, if it is not on disk; *path* is then no more than its name.
+    """
     missing = "give the path of tracked_sessions.yaml"
-    text = read_edited_text(path, TrackedFileError, max_bytes=MAX_BYTES, missing=missing, content="a list of sessions")
+    content = "a list of sessions"
+    text = read_edited_text(path, TrackedFileError, max_bytes=MAX_BYTES, missing=missing, content=content, data=data)
     return text, str(path)
 
 

@@ -1,0 +1,427 @@
+"""Push commits to a branch that others push to as well: they are made again on top of whatever was pushed first.
+
+Commits are written by git's plumbing commands from the blobs of the newest commit: without a worktree or an index, so
+that a publisher that is killed leaves nothing behind, and the costs follow the number of changes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import datetime
+import os
+import random
+import re
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Generic, TypeVar
+
+from npc_lims.clients.git import GitFailed, Repository, find_repository
+from npc_lims.clients.git_tree import CommitTree, commit_changes
+from npc_lims.errors import GitError, StateError
+
+__all__ = ["REMOTE", "Draft", "PushTarget", "Pushed", "find_target", "newest_tree", "push_commits"]
+
+_T = TypeVar("_T")
+
+REMOTE = "origin"
+# What a push says when somebody else was quicker: the commits are made again on top of theirs.
+_NON_FAST_FORWARD = re.compile(
+    r"\((fetch first|non-fast-forward|stale info|reference already exists|failed to lock)"
+    r"|cannot lock ref|incorrect old value|failed to update ref"
+)
+_NO_ACCESS = re.compile(
+    r"Authentication failed|could not read (Username|Password)|Invalid username or (password|token)"
+    r"|Permission to \S+ denied|returned error: 40[13]|Permission denied \(publickey|Repository not found"
+)
+_RULES = re.compile(r"protected branch|GH006|GH013|rule violations|Cannot update this protected ref", re.IGNORECASE)
+_LOCK = re.compile(r"(?<=')[^']+\.lock(?=')")
+_BOT = ("github-actions[bot]", "41898282+github-actions[bot]@users.noreply.github.com")
+_BRANCHES = "refs/heads/"
+# Commits that a shallow clone fetches besides those of the time that is asked for.
+_MARGIN = 20
+# Seconds between two attempts at most.
+_MAX_WAIT = 30.0
+# A lock that somebody holds is gone at the next attempt, and the branch has moved.
+_MAX_REFUSALS = 3
+
+Verify = Callable[[CommitTree, "Collection[str] | None"], Sequence[str]]
+"""Return the problems of a folder of a commit, each with its file; looking only at the named files, if any are."""
+
+
+@dataclasses.dataclass(frozen=True)
+class PushTarget:
+    """A folder of a branch of the remote.
+
+    Attributes:
+        repository: The checkout.
+        folder: Path of the folder in the repository, with forward slashes.
+        branch: The branch.
+        env: Variables that tell git who commits.
+    """
+
+    repository: Repository
+    folder: str
+    branch: str
+    env: Mapping[str, str]
+
+    @property
+    def label(self) -> str:
+        """The text before paths in messages."""
+        return f"{REMOTE}/{self.branch}:"
+
+    def tree(self, commit: str) -> CommitTree:
+        return CommitTree(self.repository, commit, self.folder, self.label)
+
+
+@dataclasses.dataclass(frozen=True)
+class Pushed(Generic[_T]):
+    """What was pushed.
+
+    Attributes:
+        made: The result of the function that made the commits.
+        commit: The newest commit that was pushed; None if nothing was to be pushed.
+        branch: The branch.
+        attempts: Pushes it took.
+        notes: What the user should know of the checkout.
+    """
+
+    made: _T
+    commit: str | None
+    branch: str
+    attempts: int
+    notes: tuple[str, ...] = ()
+
+
+class Draft:
+    """Commits on top of the newest one of a branch, not pushed yet.
+
+    Attributes:
+        tree: The folder as it is in the last commit, with changes that are not committed yet.
+        commits: Their ids, the oldest first.
+    """
+
+    def __init__(self, target: PushTarget, parent: str, verify: Verify) -> None:
+        self._target = target
+        self._verify = verify
+        self.parent = parent
+        self.tree = target.tree(parent)
+        self.commits: list[str] = []
+
+    def read_file(self, path: str) -> bytes | None:
+        """Return the content of a file anywhere in the commit; None if there is no such file."""
+        return self._target.repository.read_file(self.tree.commit, path)
+
+    def commit(self, message: str) -> bool:
+        """Commit the changes of the tree. Return False if there are none.
+
+        Raises:
+            GitError: A hook or a setting refused it, or added something to it.
+            StateError: The commit would not verify.
+        """
+        committed = commit_changes(self.tree, message, self._target.env)
+        if committed is None:
+            return False
+        # what hooks have changed may be anything
+        changed = self.tree.changed_names() if committed.is_as_written else None
+        self.commits.append(committed.id)
+        self.tree = self._target.tree(committed.id)
+        problems = self._verify(CommitTree(self._target.repository, committed.id, self._target.folder), changed)
+        if problems:
+            more = f" (and {len(problems) - 1:,} more)" if len(problems) > 1 else ""
+            raise StateError(
+                f"the commit would not verify: {problems[0]}{more}. Nothing was pushed, and what was to be published "
+                "is kept. If a hook of this checkout changes what is committed, correct it, and publish again"
+            )
+        return True
+
+
+def find_target(state: Path, branch: str | None, committed: str) -> PushTarget:
+    """Return where to push the state folder of a checkout.
+
+    Args:
+        branch: The branch of the remote; the one that is checked out if not given.
+        committed: Name of a file beside the state folder that must not have changes that are not committed.
+
+    Raises:
+        GitError: The checkout is in no condition to publish from.
+    """
+    repository = find_repository(state)
+    folder = repository.path_of(state)
+    target = _target_branch(repository, branch)
+    _check_checkout(repository, PurePosixPath(folder).parent / committed)
+    return PushTarget(repository, folder, target, _identity(repository))
+
+
+def newest_tree(target: PushTarget) -> CommitTree:
+    """Return the newest state on the branch, or that of HEAD if the remote has no such branch.
+
+    Raises:
+        GitError: The remote could not be read.
+    """
+    now = datetime.datetime.now(datetime.timezone.utc)
+    newest = _newest(target.repository, target.branch, now)
+    return target.tree(newest or target.repository.commit_of("HEAD"))
+
+
+def push_commits(
+    target: PushTarget,
+    make: Callable[[Draft], _T],
+    verify: Verify,
+    *,
+    since: datetime.datetime,
+    attempts: int,
+    backoff: float,
+    dry_run: bool = False,
+    is_written: bool = False,
+) -> Pushed[_T]:
+    """Push what *make* commits on top of the newest commit of the branch; of HEAD, if the remote has no such branch.
+
+    Args:
+        make: Makes the commits. It is called again, with a new draft, when others have pushed first.
+        verify: Verifies each commit before it is pushed.
+        since: In a shallow clone, only what was committed after this is fetched of the branch.
+        attempts: Pushes tried at most.
+        backoff: Seconds of the longest first wait between two of them; it doubles.
+        dry_run: Push nothing.
+        is_written: The files of the folder in the checkout are those that are pushed.
+
+    Raises:
+        GitError: The remote refused, or could not be asked, or others were always quicker. Nothing was pushed.
+        StateError: As *make*, or a commit would not verify. Nothing was pushed.
+    """
+    repository, branch = target.repository, target.branch
+    start = repository.commit_of("HEAD")
+    last, refusals = "", 0
+    for attempt in range(1, attempts + 1):
+        parent = _newest(repository, branch, since) or start
+        draft = Draft(target, parent, verify)
+        made = make(draft)
+        if dry_run:
+            return Pushed(made, None, branch, attempt)
+        pushed = draft.commits[-1] if draft.commits else None
+        refusal = None if pushed is None else _push(repository, branch, pushed)
+        if refusal is None:
+            notes = _fast_forward(repository, target.folder if is_written else None, branch, pushed or parent)
+            return Pushed(made, pushed, branch, attempt, notes)
+        refusals = refusals + 1 if parent == last else 0
+        if refusals >= _MAX_REFUSALS:
+            raise _to_git_error(refusal, branch, "nothing was pushed")
+        last = parent
+        time.sleep(random.uniform(0, min(backoff * 2**attempt, _MAX_WAIT)))
+    raise GitError(
+        f"{REMOTE}/{branch}: others pushed first {attempts} times in a row; nothing was pushed. The observations are "
+        "kept: publish again"
+    )
+
+
+def _target_branch(repository: Repository, branch: str | None) -> str:
+    """The branch to push to: *branch*, else the one that is checked out.
+
+    Raises:
+        GitError: It cannot be the name of one, or none is checked out.
+    """
+    if branch is None:
+        branch = _checked_out(repository)
+        if branch is None:
+            raise GitError(
+                f"{repository.root}: HEAD is detached, no branch is checked out; say where to push: --branch main"
+            )
+    name = branch[len(_BRANCHES) :] if branch.startswith(_BRANCHES) else branch
+    if name.startswith("refs/"):
+        raise _not_a_branch(branch)
+    try:
+        # what git expands, such as @{-1}, is the name of another one
+        is_name = repository.line("check-ref-format", "--branch", name) == name
+    except GitFailed:
+        is_name = False
+    if not is_name:
+        raise GitError(f"--branch {branch}: not a name that a branch can have")
+    return name
+
+
+def _not_a_branch(name: str) -> GitError:
+    return GitError(f"--branch {name}: a tag, or another ref that is no branch; publish to a branch: --branch main")
+
+
+def _check_checkout(repository: Repository, committed: PurePosixPath) -> None:
+    """
+    Raises:
+        GitError: The checkout is in no condition to publish from.
+    """
+    unfinished = repository.is_unfinished()
+    if unfinished:
+        raise GitError(f"{repository.root}: {unfinished} is under way; finish or abort it, then publish")
+    if repository.find_commit("HEAD") is None:
+        raise GitError(f"{repository.root}: there is no commit yet; commit and push the repository first")
+    if REMOTE not in repository.line("remote").splitlines():
+        raise GitError(f"{repository.root}: there is no remote {REMOTE} to push to; git remote add {REMOTE} ADDRESS")
+    if repository.run("diff", "--name-only", "HEAD", "--", committed.as_posix()):
+        raise GitError(
+            f"{repository.root / committed} has changes that are not committed, and state is published for the file "
+            "as it is committed: commit and push it (or stash it), then sync and publish"
+        )
+
+
+def _identity(repository: Repository) -> Mapping[str, str]:
+    """Environment variables that tell git who commits, where it does not know itself.
+
+    Raises:
+        GitError: Nobody does.
+    """
+    try:
+        for who in ("COMMITTER", "AUTHOR"):
+            # what git would guess from the name of the machine is no identity
+            repository.line("-c", "user.useConfigOnly=true", "var", f"GIT_{who}_IDENT")
+        return {}
+    except GitFailed:
+        pass
+    name, email = (os.environ.get(f"GIT_COMMITTER_{what}") for what in ("NAME", "EMAIL"))
+    if not (name and email):
+        if os.environ.get("GITHUB_ACTIONS") != "true":
+            raise GitError("git does not know who commits: git config --global user.name 'Your Name' and user.email")
+        name, email = _BOT
+    return {
+        f"GIT_{who}_{what}": value
+        for who in ("AUTHOR", "COMMITTER")
+        for what, value in (("NAME", name), ("EMAIL", email))
+    }
+
+
+def _newest(repository: Repository, branch: str, since: datetime.datetime) -> str | None:
+    """The remote's newest commit of *branch*; None if it has no such branch, and the name is not that of a tag.
+
+    In a shallow clone only what was committed after *since* comes with it, and a few commits before that.
+
+    Raises:
+        GitError: The remote could not be read, or *branch* is a tag.
+    """
+    try:
+        others = [f"refs/tags/{branch}", f"refs/{branch}"]
+        listed = repository.line("ls-remote", REMOTE, f"{_BRANCHES}{branch}", *others)
+        # a pattern names the end of a ref
+        refs = {ref: commit for commit, _, ref in (line.partition("\t") for line in listed.splitlines())}
+        found = refs.get(f"{_BRANCHES}{branch}")
+        if found is None:
+            if any(ref in refs or repository.has_ref(ref) for ref in others):
+                raise _not_a_branch(branch)
+            return None
+        _fetch(repository, f"{_BRANCHES}{branch}", since)
+        return repository.commit_of(found)
+    except GitFailed as error:
+        raise _to_git_error(error, branch, f"{REMOTE} could not be read") from None
+
+
+def _fetch(repository: Repository, ref: str, since: datetime.datetime) -> None:
+    # refs are not updated: publishers in one checkout share them, and a killed one leaves their lock files
+    fetch = ("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--refmap=")
+    if not repository.is_shallow():
+        repository.run(*fetch, REMOTE, ref)
+        return
+    try:
+        repository.run(*fetch, f"--shallow-since={since.isoformat()}", REMOTE, ref)
+        # and those before these: the last tells what the next one changed, and clocks of people may be behind
+        repository.run(*fetch, f"--deepen={_MARGIN}", REMOTE, ref)
+    except GitFailed as error:
+        lock = _LOCK.search(error.output)
+        if lock and lock[0].endswith("shallow.lock"):
+            raise GitError(
+                f"{repository.root}: another git command is fetching into this shallow clone: {_unlock(lock[0])}; "
+                "then publish again"
+            ) from None
+        # there is none after *since*, or the newest one is by such a clock
+        repository.run(*fetch, f"--depth={_MARGIN}", REMOTE, ref)
+
+
+def _unlock(lock: str) -> str:
+    """Return what to do about a lock file."""
+    return f"wait for the git command that has made {lock}, or remove that file if it was killed"
+
+
+def _push(repository: Repository, branch: str, newest: str) -> GitFailed | None:
+    """Push the commit *newest* and those before it. What git said if somebody else was, or may have been, quicker.
+
+    Raises:
+        GitError: The remote refused, or could not be reached.
+    """
+    try:
+        repository.run("push", "--no-follow-tags", REMOTE, f"{newest}:{_BRANCHES}{branch}")
+        return None
+    except GitFailed as error:
+        if _NON_FAST_FORWARD.search(error.output):
+            return error
+        raise _to_git_error(error, branch, "nothing was pushed") from None
+
+
+def _to_git_error(error: GitFailed, branch: str, what: str) -> GitError:
+    """What git said, what it means, and what to do."""
+    said = error.output
+    if _NO_ACCESS.search(said):
+        remedy = (
+            "the token or key was refused: it has expired, or may not write to this repository; in Actions the job "
+            "needs 'permissions: contents: write'"
+        )
+    elif _RULES.search(said):
+        remedy = (
+            f"{branch} is protected, and this identity may not push to it: let a GitHub App that the rules exempt do "
+            "it (docs/github.md), or publish to another branch: --branch state"
+        )
+    elif "hook declined" in said:
+        remedy = "a hook of the remote refused the commit: do what it says above"
+    elif "shallow" in said:
+        remedy = "this is a shallow clone that the remote does not take commits from: git fetch --unshallow"
+    elif _NON_FAST_FORWARD.search(said):
+        remedy = (
+            "nobody else has pushed: correct what git says of the remote, and publish again; the observations are kept"
+        )
+    else:
+        remedy = "the observations are kept: publish again once the remote answers"
+    return GitError(f"{REMOTE}/{branch}: {what}: {error}; {remedy}")
+
+
+def _fast_forward(repository: Repository, folder: str | None, branch: str, published: str) -> tuple[str, ...]:
+    """Move the checkout on to what was published, if it stands on that branch and nothing in it is in the way.
+
+    Args:
+        repository: The checkout.
+        folder: A folder in it whose files are those that were published; None if there is none.
+        branch: The branch that was published on.
+        published: Its newest commit.
+
+    Returns:
+        What its user has to do, if anything.
+    """
+    if _checked_out(repository) != branch or repository.commit_of("HEAD") == published:
+        return ()
+    written = folder if folder is not None and (repository.root / folder).exists() else None
+    merge = ("merge", "--quiet", "--no-autostash", "--ff-only", published)
+    with contextlib.suppress(GitFailed):
+        repository.run(*merge)
+        return ()
+    try:
+        if written is not None:
+            # its files are those of the commit by now: git sees that once they are staged
+            repository.run("add", "--all", "--", written)
+        repository.run(*merge)
+    except GitFailed as error:
+        remedy = "commit or stash what has changed in it, and git pull"
+        if written is not None:
+            # if the index is locked, nothing was staged
+            with contextlib.suppress(GitFailed):
+                repository.run("reset", "--quiet", "--", written)
+            remedy = f"git add {written} && git restore --staged --worktree {written} && git pull"
+        lock = _LOCK.search(error.output)
+        if lock:
+            remedy = f"{_unlock(lock[0])}; then {remedy}"
+        return (f"this checkout is behind what was published: {remedy}",)
+    return ()
+
+
+def _checked_out(repository: Repository) -> str | None:
+    try:
+        # the short name would be another one where a tag has it too
+        name = repository.line("symbolic-ref", "--quiet", "HEAD")
+    except GitFailed:
+        return None
+    return name[len(_BRANCHES) :] if name.startswith(_BRANCHES) else name

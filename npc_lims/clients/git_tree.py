@@ -1,0 +1,164 @@
+"""A folder of a git commit: read, changed in memory, and committed without a worktree or an index."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path, PurePath, PurePosixPath
+
+from npc_lims.clients.git import GitFailed, Repository
+from npc_lims.errors import GitError
+
+__all__ = ["CommitTree", "Committed", "commit_changes"]
+
+_HOOKS = ("pre-commit", "prepare-commit-msg", "commit-msg", "post-commit")
+_KEPT = "Nothing was pushed; the observations are kept: correct that, and publish again"
+
+
+class CommitTree:
+    """Files of a folder of a commit, with changes that are not committed yet.
+
+    Attributes:
+        repository: The repository that has the commit.
+        commit: Its id.
+        folder: Path of the folder in it, with forward slashes.
+        changes: Content by path in the repository of files that were written; None for one that was removed.
+    """
+
+    def __init__(self, repository: Repository, commit: str, folder: str, label: str = "") -> None:
+        """
+        Args:
+            label: Text before the paths in messages, such as `origin/main:`.
+        """
+        self.repository = repository
+        self.commit = commit
+        self.folder = folder
+        self.changes: dict[str, bytes | None] = {}
+        self._label = label
+        self._prefix = f"{folder}/"
+        self._blobs: dict[str, str] | None = None
+        self._contents: dict[str, bytes] = {}
+
+    def path(self, name: str = "") -> PurePath:
+        return PurePosixPath(f"{self._label}{self.folder}") / name
+
+    def list_files(self, folder: str = "") -> list[str]:
+        if self._blobs is None:
+            self._blobs = self.repository.list_files(self.commit, self.folder)
+        paths = (path for path in {*self._blobs, *self.changes} if self.changes.get(path, b"") is not None)
+        start = self._prefix + (f"{folder}/" if folder else "")
+        return sorted(path[len(self._prefix) :] for path in paths if path.startswith(start))
+
+    def read_files(self, names: Iterable[str]) -> dict[str, bytes]:
+        paths = {self._prefix + name: name for name in names}
+        missing = [path for path in paths if path not in self.changes and path not in self._contents]
+        if self._blobs is not None and len(missing) > 1:
+            ids = {path: self._blobs[path] for path in missing if path in self._blobs}
+            contents = self.repository.read_blobs(ids.values())
+            self._contents.update((path, contents[blob]) for path, blob in ids.items())
+        else:
+            self._contents.update(self.repository.read_files(self.commit, missing))
+        found = {name: self.changes.get(path, self._contents.get(path)) for path, name in paths.items()}
+        return {name: content for name, content in found.items() if content is not None}
+
+    def write_files(self, contents: Mapping[str, bytes | None]) -> None:
+        self.changes.update((self._prefix + name, content) for name, content in contents.items())
+
+    def changed_names(self) -> list[str]:
+        """Return the names of the files that were written or removed."""
+        return [path[len(self._prefix) :] for path in self.changes]
+
+
+@dataclasses.dataclass(frozen=True)
+class Committed:
+    """A new commit.
+
+    Attributes:
+        id: Its id.
+        is_as_written: No hook has changed the files in it.
+    """
+
+    id: str
+    is_as_written: bool = True
+
+
+def commit_changes(tree: CommitTree, message: str, env: Mapping[str, str]) -> Committed | None:
+    """Commit the changes of *tree*; None if there are none.
+
+    Args:
+        env: Variables that tell git who commits.
+
+    Raises:
+        GitError: A hook or a setting refused it, or a hook added a file that is not in the folder.
+    """
+    if not tree.changes:
+        return None
+    repository = tree.repository
+    contents = {path: content for path, content in tree.changes.items() if content is not None}
+    blobs = dict(zip(contents, repository.write_blobs(contents.values())))
+    new = repository.write_tree(tree.commit, {path: blobs.get(path) for path in tree.changes})
+    if new == repository.tree_of(tree.commit):
+        return None
+    try:
+        if not _has_hooks(repository):
+            return Committed(repository.write_commit(new, tree.commit, message, env))
+        commit = _commit_with_hooks(tree, new, message, env)
+    except GitFailed as error:
+        raise GitError(f"the commit was refused, by a hook or a setting of this checkout: {error}. {_KEPT}") from None
+    return Committed(commit, repository.tree_of(commit) == new)
+
+
+def _has_hooks(repository: Repository) -> bool:
+    """Return True if git would run a hook while it commits."""
+    folder = Path(repository.line("rev-parse", "--path-format=absolute", "--git-path", "hooks"))
+    if any(os.access(folder / name, os.X_OK) for name in _HOOKS):
+        return True
+    try:
+        return bool(repository.run("config", "--get-regexp", r"^hook\..*\.event$"))
+    except GitFailed:
+        return False  # none is set
+
+
+def _commit_with_hooks(tree: CommitTree, new: str, message: str, env: Mapping[str, str]) -> str:
+    """Commit the tree *new* in a temporary worktree, as hooks read and change the files of one. Return the id.
+
+    Raises:
+        GitFailed: A hook refused it.
+        GitError: A hook added something to it that is not in the folder.
+    """
+    with _temporary_worktree(tree.repository, tree.commit) as worktree:
+        worktree.run("read-tree", "--reset", "-u", new)
+        command = ("commit", "--quiet", "--cleanup=verbatim", "--file=-")
+        worktree.run(*command, stdin=message.encode(), env=dict(env))
+        commit = worktree.commit_of("HEAD")
+    changed = os.fsdecode(tree.repository.run("diff", "--name-only", "-z", tree.commit, commit)).split("\0")
+    others = [path for path in changed if path and not path.startswith(f"{tree.folder}/")]
+    if others:
+        raise GitError(f"a hook of this checkout added {', '.join(others[:3])} to the commit. {_KEPT}")
+    return commit
+
+
+@contextlib.contextmanager
+def _temporary_worktree(repository: Repository, head: str) -> Iterator[Repository]:
+    """Make a worktree outside of the repository, which has no record of it: one that is left there is in no one's way.
+
+    git's own files of a worktree are as gitrepository-layout(5) describes them. In the reftable format git has to
+    write them.
+    """
+    with tempfile.TemporaryDirectory(prefix="npc-lims-") as folder:
+        root, metadata = Path(folder, "tree"), Path(folder, "git")
+        git_folder = repository.git_folder
+        if (git_folder / "reftable").is_dir():
+            repository.run("worktree", "add", "--quiet", "--detach", "--no-checkout", str(root), head)
+            yield Repository(root)
+            repository.run("worktree", "remove", "--force", str(root))
+            return
+        root.mkdir()
+        metadata.mkdir()
+        (root / ".git").write_text(f"gitdir: {metadata.as_posix()}\n", encoding="utf-8")
+        (metadata / "commondir").write_text(f"{git_folder.as_posix()}\n", encoding="utf-8")
+        (metadata / "HEAD").write_text(f"{head}\n", encoding="utf-8")
+        yield Repository(root)

@@ -1,0 +1,68 @@
+"""A mapping of which each value is made when it is first used: of ten thousand sessions, few are looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from typing import Any, Generic, TypeVar
+
+__all__ = ["LazyMapping", "differing_keys", "with_changes"]
+
+_K = TypeVar("_K")
+_V = TypeVar("_V")
+
+
+class _Cell(Generic[_K, _V]):
+    """A value, or how it is made."""
+
+    __slots__ = ("_key", "_make", "_value")
+
+    def __init__(self, value: _V | None, make: Callable[[_K], _V] | None = None, key: _K | None = None) -> None:
+        self._value: Any = value
+        self._make = make
+        self._key: Any = key
+
+    def value(self) -> _V:
+        if self._make is not None:
+            self._value, self._make = self._make(self._key), None
+        made: _V = self._value
+        return made
+
+
+class LazyMapping(Mapping[_K, _V]):
+    """The values of some keys; each is made by a function when it is first used."""
+
+    def __init__(self, keys: Iterable[_K], make: Callable[[_K], _V]) -> None:
+        self._cells: dict[_K, _Cell[_K, _V]] = {key: _Cell(None, make, key) for key in keys}
+
+    def __getitem__(self, key: _K) -> _V:
+        return self._cells[key].value()
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._cells
+
+    def __iter__(self) -> Iterator[_K]:
+        return iter(self._cells)
+
+    def __len__(self) -> int:
+        return len(self._cells)
+
+
+def with_changes(mapping: Mapping[_K, _V], changes: Mapping[_K, _V], removed: Collection[_K]) -> Mapping[_K, _V]:
+    """Return a copy in which some values are others, and some keys are gone. A lazy one shares all other values."""
+    if not isinstance(mapping, LazyMapping):
+        return {key: value for key, value in {**mapping, **changes}.items() if key not in removed}
+    copy = LazyMapping[_K, _V]((), mapping.__getitem__)
+    cells = {**mapping._cells, **{key: _Cell[_K, _V](value) for key, value in changes.items()}}
+    copy._cells = {key: cell for key, cell in cells.items() if key not in removed}
+    return copy
+
+
+def differing_keys(before: Mapping[_K, _V], after: Mapping[_K, _V]) -> list[_K]:
+    """Return the keys that only one of two mappings has, and those whose values are not the same object.
+
+    Values that two lazy mappings share are not made for it.
+    """
+    keys = dict.fromkeys((*before, *after))
+    if isinstance(before, LazyMapping) and isinstance(after, LazyMapping):
+        keys = {key: None for key in keys if before._cells.get(key) is not after._cells.get(key)}
+    return [key for key in keys if key not in before or key not in after or before[key] is not after[key]]
