@@ -43,19 +43,19 @@ def dispatch_command(
       npc-lims dispatch --sessions 626791_2022-08-15 --full
     """
     from npc_lims.cli.run_view import watching
-    from npc_lims.clients.github_actions import dispatch_sync, find_run, follow_run
+    from npc_lims.clients.github_actions import dispatch_sync, find_run, wait_for_run
 
     settings = load_settings()
     sources = sources_of(only) if only else []
     request = dispatch_sync(
         settings, sources=sources, sessions=sorted(session_ids_of(sessions) or ()), full=full, ref=ref
     )
-    run = find_run(settings, request, poll=poll, patience=min(timeout, _APPEARS_WITHIN))
+    run = find_run(settings, request, interval=poll, timeout=min(timeout, _APPEARS_WITHIN))
     out().print(run.url, soft_wrap=True)
     if not wait:
         return
     with watching(err()) as watch:
-        run = follow_run(settings, run.id, poll=poll, patience=timeout, on_change=watch)
+        run = wait_for_run(settings, run.id, interval=poll, timeout=timeout, on_change=watch)
     if run.conclusion != "success":
         failed = [job.name for job in run.jobs if job.conclusion not in ("success", "skipped", None)]
         which = f" ({', '.join(failed)})" if failed else ""

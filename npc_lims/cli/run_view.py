@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Callable, Optional
 
 from rich.console import Console
 
-from npc_lims.clients.github_actions import Job, Run, Step
+from npc_lims.clients.github_actions import JobStep, WorkflowJob, WorkflowRun
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -20,7 +20,7 @@ _STYLES = {"success": "green", "failure": "bold red", "timed_out": "bold red", "
 
 
 @contextlib.contextmanager
-def watching(console: Console, *, by_line: bool = False) -> Iterator[Callable[[Run], None]]:
+def watching(console: Console, *, by_line: bool = False) -> Iterator[Callable[[WorkflowRun], None]]:
     """What is to be told of each look at the run; by line also on a terminal where other things are printed."""
     if by_line or not console.is_terminal:
         yield _Lines(console)
@@ -37,7 +37,7 @@ class _Lines:
         self._console = console
         self._told: set[str] = set()
 
-    def __call__(self, run: Run) -> None:
+    def __call__(self, run: WorkflowRun) -> None:
         for job in run.jobs:
             self._tell(f"{job.name}: {_state(job)}", job)
             for step in job.steps:
@@ -47,7 +47,7 @@ class _Lines:
         if run.is_over:
             self._tell(f"run {run.id}: {run.conclusion}")
 
-    def _tell(self, line: str, step: Optional[Step] = None) -> None:
+    def _tell(self, line: str, step: Optional[JobStep] = None) -> None:
         if line not in self._told:
             self._told.add(line)
             self._console.print(line + (f" ({_took(step)})" if step and step.ended and _took(step) else ""))
@@ -57,9 +57,9 @@ class _LiveTable:
     """Times go on between two looks, so it is drawn anew several times a second."""
 
     def __init__(self) -> None:
-        self._run: Optional[Run] = None
+        self._run: Optional[WorkflowRun] = None
 
-    def __call__(self, run: Run) -> None:
+    def __call__(self, run: WorkflowRun) -> None:
         self._run = run
 
     def render(self) -> Table:
@@ -80,16 +80,16 @@ class _LiveTable:
         return table
 
 
-def _steps_to_show(job: Job) -> tuple[Step, ...]:
+def _steps_to_show(job: WorkflowJob) -> tuple[JobStep, ...]:
     """Those of a job that is under way or went wrong: of the others the one line says enough."""
     return () if job.conclusion in ("success", "skipped") else job.steps
 
 
-def _state(step: Step) -> str:
+def _state(step: JobStep) -> str:
     return step.conclusion or step.status
 
 
-def _took(step: Step) -> str:
+def _took(step: JobStep) -> str:
     """How long it took, or has taken so far; empty if it never began."""
     if step.started is None or step.conclusion == "skipped" or step.status == "queued":
         return ""

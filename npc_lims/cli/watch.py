@@ -26,7 +26,7 @@ from npc_lims.state.sync_times import describe_age
 from npc_lims.utils.timestamps import utc_text
 
 if TYPE_CHECKING:
-    from npc_lims.clients.github_actions import Run
+    from npc_lims.clients.github_actions import WorkflowRun
     from npc_lims.config.settings import Settings
 
 __all__ = ["Place", "changes_between_lines", "place_to_watch", "watch_sessions"]
@@ -114,33 +114,33 @@ class _Watch:
         self._sessions = sessions
         self._print = _print_object if as_json else _print_line
         self._as_json = as_json
-        self._run: Optional[Run] = None
+        self._run: Optional[WorkflowRun] = None
         self._complaint = ""
         self.seen: list[SessionChange] = []
 
-    def until_over(self, interval: float, tell_run: Callable[[Run], None]) -> Run:
+    def until_over(self, interval: float, tell_run: Callable[[WorkflowRun], None]) -> WorkflowRun:
         """Look again and again. The run, once it is over and what it made has been seen."""
         while True:
             # the run first: what a run that is over has made is there to be seen
             if self._place.has_runs:
-                self._look_at_run(tell_run)
+                self._get_run(tell_run)
             over = self._run if self._run is not None and self._run.is_over else None
             is_seen = self._look()
             if over is not None and is_seen:
                 return over
             time.sleep(interval)
 
-    def end(self, run: Optional[Run]) -> None:
+    def end(self, run: Optional[WorkflowRun]) -> None:
         if self._as_json:
             reason = "stopped" if run is None else "run over"
             _write({"event": "end", "seen": _now(), "reason": reason, "changes": len(self.seen)})
 
-    def _look_at_run(self, tell: Callable[[Run], None]) -> None:
-        from npc_lims.clients.github_actions import find_running, look_at_run
+    def _get_run(self, tell: Callable[[WorkflowRun], None]) -> None:
+        from npc_lims.clients.github_actions import find_active_run, get_run
 
         try:
-            found = find_running(self._settings) if self._run is None else self._run
-            run = None if found is None else look_at_run(self._settings, found.id)
+            found = find_active_run(self._settings) if self._run is None else self._run
+            run = None if found is None else get_run(self._settings, found.id)
         except GitHubError as error:
             self._complain(str(error))
             return

@@ -1,48 +1,49 @@
-"""Runs of the sync workflow: to start one, find it, and follow it to its end."""
+"""Runs of the sync workflow: start one, find it, and wait for its end."""
 
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import time
 import uuid
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from npc_lims.clients.github_paging import items_of
-from npc_lims.clients.github_rest import LONGEST_WAIT, Client, Json, answers_of
+from npc_lims.clients.github import MAX_DELAY, GitHubClient, present
 from npc_lims.errors import GitHubError
-from npc_lims.utils.timestamps import utc_time
 
 if TYPE_CHECKING:
+    import github.WorkflowRun
+
     from npc_lims.config.settings import Settings
 
 __all__ = [
     "WORKFLOW",
-    "Job",
-    "Run",
-    "Step",
+    "JobStep",
+    "WorkflowJob",
+    "WorkflowRun",
     "dispatch_sync",
+    "find_active_run",
     "find_run",
-    "find_running",
-    "follow_run",
-    "look_at_run",
+    "get_run",
+    "wait_for_run",
 ]
 
 WORKFLOW = "sync.yml"
 _NEEDS = "actions: write"
-_NEEDS_TO_LOOK = "actions: read"
+_NEEDS_TO_READ = "actions: read"
 
 
 @dataclasses.dataclass(frozen=True)
-class Step:
+class JobStep:
     """One step of a job.
 
     Attributes:
         status: `queued`, `in_progress` or `completed`, as GitHub has it (there are a few more).
         conclusion: `success`, `failure`, `cancelled`, `skipped` ...; None until it is over.
-        started: When; None until then.
-        ended: When; None until then.
+        started: None until then.
+        ended: None until then.
     """
 
     name: str
@@ -53,21 +54,21 @@ class Step:
 
 
 @dataclasses.dataclass(frozen=True)
-class Job(Step):
+class WorkflowJob(JobStep):
     """One job of a run, with its steps so far."""
 
-    steps: tuple[Step, ...]
+    steps: tuple[JobStep, ...]
 
 
 @dataclasses.dataclass(frozen=True)
-class Run:
-    """A run as it was at one look; `status` and `conclusion` are those of `Step`."""
+class WorkflowRun:
+    """A run as it was when it was read; `status` and `conclusion` are those of `JobStep`."""
 
     id: int
     url: str
     status: str
     conclusion: str | None
-    jobs: tuple[Job, ...] = ()
+    jobs: tuple[WorkflowJob, ...] = ()
 
     @property
     def is_over(self) -> bool:
@@ -82,7 +83,7 @@ def dispatch_sync(
     full: bool = False,
     ref: str | None = None,
 ) -> str:
-    """Start the sync workflow of the branch *ref* (default: NPC_LIMS_REF). The request, which `find_run` takes.
+    """Start the sync workflow of the branch *ref* (default: NPC_LIMS_REF). Return an id of the request for `find_run`.
 
     Raises:
         MissingCredentials: There is no token.
@@ -94,108 +95,128 @@ def dispatch_sync(
     for name, values in (("sources", sources), ("sessions", sessions)):
         if values:
             inputs[name] = ",".join(values)
-    doing = f"starting {WORKFLOW} of {ref} of {settings.repo}"
-    path = f"/repos/{settings.repo}/actions/workflows/{WORKFLOW}/dispatches"
-    Client(settings, _NEEDS).ask(doing, "POST", path, {"ref": ref, "inputs": inputs})
+    action = f"starting {WORKFLOW} of {ref} of {settings.repo}"
+    client = GitHubClient(settings, _NEEDS)
+
+    def dispatch() -> bool:
+        workflow = client.repository(settings.repo).get_workflow(WORKFLOW)
+        # PyGithub before 2.9, the last for Python 3.9, does not give the reason of a refusal
+        has_reasons = "throw" in inspect.signature(workflow.create_dispatch).parameters
+        more: dict[str, Any] = {"throw": True} if has_reasons else {}
+        return bool(workflow.create_dispatch(ref, inputs, **more))
+
+    if not client.call(action, dispatch):
+        advice = f"check that the branch has {WORKFLOW} with the inputs {', '.join(inputs)}"
+        raise GitHubError(f"{action}: GitHub refused; {advice}, and that GITHUB_TOKEN allows {_NEEDS}")
     return request
 
 
-def find_run(settings: Settings, request: str, *, poll: float, patience: float) -> Run:
-    """The run that `dispatch_sync` started, once GitHub lists it; looked for every *poll* s, *patience* s at most.
+def find_run(settings: Settings, request: str, *, interval: float, timeout: float) -> WorkflowRun:
+    """Return the run that `dispatch_sync` started, once GitHub lists it.
+
+    Args:
+        interval: Seconds between two requests.
+        timeout: Seconds after which it is given up.
 
     Raises:
         GitHubError: GitHub refused, or lists no such run.
     """
-    client = Client(settings, _NEEDS)
-    doing = f"looking for the run {request}"
-    path = f"/repos/{settings.repo}/actions/workflows/{WORKFLOW}/runs"
-    deadline = time.monotonic() + patience
+    client = GitHubClient(settings, _NEEDS)
+    deadline = time.monotonic() + timeout
     while True:
         # it is among the newest ones: no clock is trusted, ours or theirs
-        listed = client.ask(doing, "GET", path, query={"event": "workflow_dispatch", "per_page": 50})
-        with answers_of(settings):
-            for item in items_of(doing, listed, "workflow_runs"):
-                if request in (item.get("display_title") or "") or request in (item.get("name") or ""):
-                    return _run(item)
+        for run, title in _newest_runs(client, f"looking for the run {request}", event="workflow_dispatch"):
+            if request in title:
+                return run
         left = deadline - time.monotonic()
         if left <= 0:
             hint = f"see the Actions tab of {settings.repo}; run-name in {WORKFLOW} must hold inputs.request"
-            raise GitHubError(f"GitHub took request {request}, but lists no run of it after {patience:g} s: {hint}")
-        time.sleep(min(poll, left))
+            raise GitHubError(f"GitHub took request {request}, but lists no run of it after {timeout:g} s: {hint}")
+        time.sleep(min(interval, left))
 
 
-def find_running(settings: Settings) -> Run | None:
-    """The newest run of the sync workflow, of NPC_LIMS_REF, that is not over; None if there is none.
+def find_active_run(settings: Settings) -> WorkflowRun | None:
+    """Return the newest run of the sync workflow, of NPC_LIMS_REF, that is not over; None if there is none.
 
     Raises:
         MissingCredentials: There is no token.
         GitHubError: GitHub refused, or could not be reached.
     """
-    path = f"/repos/{settings.repo}/actions/workflows/{WORKFLOW}/runs"
-    doing = f"looking for runs of {WORKFLOW}"
-    listed = Client(settings, _NEEDS_TO_LOOK).ask(doing, "GET", path, query={"branch": settings.ref, "per_page": 20})
-    with answers_of(settings):
-        runs = (_run(item) for item in items_of(doing, listed, "workflow_runs"))
-        return next((run for run in runs if not run.is_over), None)
+    client = GitHubClient(settings, _NEEDS_TO_READ)
+    runs = _newest_runs(client, f"looking for runs of {WORKFLOW}", branch=settings.ref)
+    return next((run for run, _ in runs if not run.is_over), None)
 
 
-def look_at_run(settings: Settings, run_id: int) -> Run:
-    """A run as it is now, with its jobs. Raises as `find_running`."""
-    return _look(Client(settings, _NEEDS_TO_LOOK), settings.repo, run_id, LONGEST_WAIT)
+def get_run(settings: Settings, run_id: int) -> WorkflowRun:
+    """Return a run as it is now, with its jobs. Raises as `find_active_run`."""
+    return _read_run(GitHubClient(settings, _NEEDS_TO_READ), run_id, MAX_DELAY)
 
 
-def follow_run(
+def wait_for_run(
     settings: Settings,
     run_id: int,
     *,
-    poll: float,
-    patience: float,
-    on_change: Callable[[Run], None] = lambda run: None,
-) -> Run:
-    """Look at a run every *poll* s until it is over, *patience* s at most; *on_change* gets each look that differs.
+    interval: float,
+    timeout: float,
+    on_change: Callable[[WorkflowRun], None] = lambda run: None,
+) -> WorkflowRun:
+    """Read a run every *interval* s until it is over, for *timeout* s at most.
+
+    Args:
+        on_change: Called with the run each time that it has changed.
 
     Raises:
         GitHubError: GitHub refused, or the run is not over by then.
     """
-    client = Client(settings, _NEEDS)
-    deadline = time.monotonic() + patience
-    seen: Run | None = None
+    client = GitHubClient(settings, _NEEDS)
+    deadline = time.monotonic() + timeout
+    before: WorkflowRun | None = None
     while True:
-        # a run goes on while nobody may look: who follows it has time for limits, too
-        longest = max(deadline - time.monotonic(), LONGEST_WAIT)
-        run = _look(client, settings.repo, run_id, longest)
-        if run != seen:
+        # the run goes on meanwhile, so a limit of requests is waited for as long as the run may take
+        run = _read_run(client, run_id, max(deadline - time.monotonic(), MAX_DELAY))
+        if run != before:
             on_change(run)
-            seen = run
+            before = run
         if run.is_over:
             return run
         left = deadline - time.monotonic()
         if left <= 0:
-            raise GitHubError(f"the run is not over after {patience:g} s, and goes on: {run.url}")
-        time.sleep(min(poll, left))
+            raise GitHubError(f"the run is not over after {timeout:g} s, and goes on: {run.url}")
+        time.sleep(min(interval, left))
 
 
-def _look(client: Client, repo: str, run_id: int, longest: float) -> Run:
-    doing, path = f"following the run {run_id}", f"/repos/{repo}/actions/runs/{run_id}"
-    with answers_of(client.settings):
-        run = _run(client.ask(doing, "GET", path, longest=longest))
-        # after the run itself: of a run that is over, every job is
-        jobs = client.every(doing, f"{path}/jobs", key="jobs")
-        return dataclasses.replace(run, jobs=tuple(_job(job) for job in jobs))
+def _newest_runs(client: GitHubClient, action: str, **query: Any) -> list[tuple[WorkflowRun, str]]:
+    """Return the runs of the first page, each with its title."""
+
+    def read() -> list[tuple[WorkflowRun, str]]:
+        workflow = client.repository(client.settings.repo).get_workflow(WORKFLOW)
+        page = workflow.get_runs(**query).get_page(0)
+        return [(_convert_run(run), f"{run.display_title or ''} {run.name or ''}") for run in page]
+
+    return client.call(action, read)
 
 
-def _run(item: Json) -> Run:
-    return Run(item["id"], item["html_url"], item["status"] or "queued", item["conclusion"])
+def _read_run(client: GitHubClient, run_id: int, max_delay: float) -> WorkflowRun:
+    action = f"following the run {run_id}"
+    repository = client.repository(client.settings.repo)
+
+    def read() -> tuple[github.WorkflowRun.WorkflowRun, WorkflowRun]:
+        found = repository.get_workflow_run(run_id)
+        return found, _convert_run(found)
+
+    served, run = client.call(action, read, max_delay=max_delay)
+    # after the run itself: of a run that is over, every job is
+    jobs = client.list_items(action, served.jobs, _convert_job, is_counted=True, max_delay=max_delay)
+    return dataclasses.replace(run, jobs=tuple(jobs))
 
 
-def _job(item: Json) -> Job:
-    return Job(*_step_values(item), steps=tuple(Step(*_step_values(step)) for step in item.get("steps") or ()))
+def _convert_run(run: github.WorkflowRun.WorkflowRun) -> WorkflowRun:
+    return WorkflowRun(present(run.id), present(run.html_url), run.status or "queued", run.conclusion)
 
 
-def _step_values(item: Json) -> tuple[str, str, str | None, datetime | None, datetime | None]:
-    started, ended = (_time(item.get(name)) for name in ("started_at", "completed_at"))
-    return item["name"], item["status"], item["conclusion"], started, ended
+def _convert_job(job: Any) -> WorkflowJob:
+    return WorkflowJob(*_values(job), steps=tuple(JobStep(*_values(step)) for step in job.steps or ()))
 
 
-def _time(text: str | None) -> datetime | None:
-    return utc_time(text) if text else None
+def _values(item: Any) -> tuple[str, str, str | None, datetime | None, datetime | None]:
+    return present(item.name), present(item.status), item.conclusion, item.started_at, item.completed_at

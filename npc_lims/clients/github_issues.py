@@ -9,21 +9,20 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timezone
-from typing import Any, Protocol
+from typing import Any
 
+from npc_lims.clients.github_rest import RestClient
 from npc_lims.errors import GitHubError
 from npc_lims.utils.text import single_line
 
 __all__ = [
     "ALERTS",
-    "NEEDS",
     "STALE",
     "Alert",
     "Cleared",
     "Failure",
-    "IssueClient",
     "Raised",
     "RunReport",
     "clear_alert",
@@ -33,9 +32,6 @@ __all__ = [
     "raise_alert",
     "update_alert",
 ]
-
-NEEDS = "issues: write"
-"""What the token must allow."""
 
 # GitHub takes bodies of 65,536 characters. The record has shorter reasons, as its JSON may take six characters for one.
 _MAX_FAILURES, _MAX_RUNS, _MAX_NAME, _MAX_REASON, _MAX_RECORDED = 20, 20, 80, 700, 200
@@ -102,19 +98,6 @@ class Failure:
 
     source: str
     reason: str
-
-
-class IssueClient(Protocol):
-    """What is needed of a client of GitHub's API; each method raises GitHubError."""
-
-    @property
-    def repo(self) -> str: ...
-
-    def ask(self, doing: str, method: str, path: str, body: dict[str, Any] | None = None) -> Any: ...
-
-    def find(self, doing: str, path: str) -> Any: ...
-
-    def every(self, doing: str, path: str, query: Mapping[str, str | int]) -> Iterator[dict[str, Any]]: ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -220,7 +203,7 @@ def parse_outcome(text: str) -> RunReport:
 
 
 def update_alert(
-    client: IssueClient,
+    client: RestClient,
     alert: Alert,
     results: Mapping[str, str],
     report: RunReport,
@@ -253,7 +236,7 @@ def update_alert(
 
 
 def raise_alert(
-    client: IssueClient,
+    client: RestClient,
     alert: Alert,
     failures: Iterable[Failure],
     run_url: str,
@@ -279,7 +262,7 @@ def raise_alert(
         _ensure_label(client, alert)
         body = _body(alert, _Record(moment, moment, 1, reasons, (run_url,)))
         wanted = {"title": alert.title, "body": body, "labels": [alert.label]}
-        issue = client.ask("opening an issue", "POST", f"/repos/{client.repo}/issues", wanted)
+        issue = client.request("opening an issue", "POST", f"/repos/{client.repo}/issues", wanted)
         issues = _open_issues(client, alert) or [issue]  # another run may have opened one in the same moment
         is_new = issues[0]["number"] == issue["number"]
     else:
@@ -290,7 +273,7 @@ def raise_alert(
     return Raised(str(issues[0]["html_url"]), is_new)
 
 
-def clear_alert(client: IssueClient, alert: Alert, run_url: str, answered: Collection[str] | None = None) -> Cleared:
+def clear_alert(client: RestClient, alert: Alert, run_url: str, answered: Collection[str] | None = None) -> Cleared:
     """Close the open issue, if there is one and all that it names (sources and jobs) is among *answered*.
 
     Args:
@@ -325,9 +308,9 @@ def _name(source: str) -> str:
     return _NOT_IN_NAMES.sub("-", single_line(source))[:_MAX_NAME].strip() or "unknown"
 
 
-def _open_issues(client: IssueClient, alert: Alert) -> list[dict[str, Any]]:
+def _open_issues(client: RestClient, alert: Alert) -> list[dict[str, Any]]:
     """Those that were opened here, the oldest first."""
-    found = client.every(
+    found = client.list_items(
         f"looking for issues labelled {alert.label}",
         f"/repos/{client.repo}/issues",
         {"state": "open", "labels": alert.label, "direction": "asc"},
@@ -336,21 +319,21 @@ def _open_issues(client: IssueClient, alert: Alert) -> list[dict[str, Any]]:
     return sorted(ours, key=lambda item: int(item["number"]))
 
 
-def _ensure_label(client: IssueClient, alert: Alert) -> None:
+def _ensure_label(client: RestClient, alert: Alert) -> None:
     labels = f"/repos/{client.repo}/labels"
     doing = f"looking for the label {alert.label}"
     if client.find(doing, f"{labels}/{alert.label}") is not None:
         return
     about = {"name": alert.label, "color": "d73a4a", "description": alert.description}
     try:
-        client.ask(f"making the label {alert.label}", "POST", labels, about)
+        client.request(f"making the label {alert.label}", "POST", labels, about)
     except GitHubError as error:
         if error.status != 422 or "already_exists" not in str(error):
             raise
 
 
 def _update(
-    client: IssueClient,
+    client: RestClient,
     alert: Alert,
     issue: Mapping[str, Any],
     moment: str,
@@ -366,16 +349,16 @@ def _update(
     failures = dict(list(merged.items())[:_MAX_FAILURES])
     after = _Record(before.first, moment, before.count + is_new_run, failures, runs)
     path = f"/repos/{client.repo}/issues/{issue['number']}"
-    client.ask(f"updating issue #{issue['number']}", "PATCH", path, {"body": _body(alert, after)})
+    client.request(f"updating issue #{issue['number']}", "PATCH", path, {"body": _body(alert, after)})
     if set(after.failures) != set(before.failures):
         text = f"Now fails: {_names(after.failures)}. Before: {_names(before.failures)}. See {run_url}"
-        client.ask(f"commenting on issue #{issue['number']}", "POST", f"{path}/comments", {"body": text})
+        client.request(f"commenting on issue #{issue['number']}", "POST", f"{path}/comments", {"body": text})
 
 
-def _close(client: IssueClient, issue: Mapping[str, Any], comment: str, reason: str) -> None:
+def _close(client: RestClient, issue: Mapping[str, Any], comment: str, reason: str) -> None:
     doing, path = f"closing issue #{issue['number']}", f"/repos/{client.repo}/issues/{issue['number']}"
-    client.ask(doing, "POST", f"{path}/comments", {"body": comment})
-    client.ask(doing, "PATCH", path, {"state": "closed", "state_reason": reason})
+    client.request(doing, "POST", f"{path}/comments", {"body": comment})
+    client.request(doing, "PATCH", path, {"state": "closed", "state_reason": reason})
 
 
 def _read(issue: Mapping[str, Any]) -> _Record:

@@ -5,16 +5,22 @@ from __future__ import annotations
 import base64
 import dataclasses
 import hashlib
+import itertools
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from npc_lims.clients.github_paging import entries_of
-from npc_lims.clients.github_rest import Client, Json, answers_of
+from npc_lims.clients.github import GitHubClient, present
 from npc_lims.errors import GitHubError
 
 if TYPE_CHECKING:
+    from github.GitCommit import GitCommit
+    from github.GitTree import GitTree
+    from github.GitTreeElement import GitTreeElement
+    from github.PullRequest import PullRequest
+    from github.Repository import Repository
+
     from npc_lims.config.settings import Settings
 
 __all__ = ["TRAILER", "Proposal", "Proposed", "Revised", "propose"]
@@ -23,22 +29,24 @@ TRAILER = "Npc-Lims-Edit"
 """Marks commits made here, with the name of their branch: a branch that has others is somebody's."""
 
 _NEEDS = "contents: write and pull requests: write"
-# Looks at a branch that others keep moving.
+# Attempts to update a branch that others keep moving.
 _ROUNDS = 4
-# Looks at a fork that GitHub is still making, per attempt of the settings; seconds of the longest wait between two.
-_FORK_LOOKS = 3
-_FORK_WAIT = 10.0
-# What git refuses in the name of a branch; in an address some of it would lead elsewhere.
-_NO_NAME = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(/|$)|[./]$|^[./-]|^@?$")
+# Requests for a fork that GitHub is still making, per attempt of the settings; seconds of the longest delay.
+_FORK_REQUESTS = 3
+_MAX_FORK_DELAY = 10.0
+# Commits of one page of a comparison.
+_MAX_COMMITS = 250
+# Refused by git in the name of a branch; in an address some of it would lead elsewhere.
+_INVALID_BRANCH = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(/|$)|[./]$|^[./-]|^@?$")
 
 
 @dataclasses.dataclass(frozen=True)
 class Revised:
-    """What a change made of a file.
+    """A file as a change leaves it.
 
     Attributes:
-        text: All of it, changed.
-        body: What a reader of the pull request should know of the change, in Markdown.
+        text: The whole content.
+        body: Explains the change to readers of the pull request, in Markdown.
     """
 
     text: str
@@ -53,7 +61,7 @@ class Proposal:
         branch: Name of the branch, which is the identity of the edit: the same one again updates its pull request.
         title: Of the pull request and of the commit.
         path: The file, from the root of the repository.
-        change: Revises the file's newest text on the base branch. May be called more than once: the last call counts.
+        change: Revises the file's newest text on the base branch. The last of several calls is used.
         base: Branch to change. Default: that of the repository.
     """
 
@@ -66,14 +74,14 @@ class Proposal:
 
 @dataclasses.dataclass(frozen=True)
 class Proposed:
-    """What became of a proposal.
+    """Outcome of a proposal.
 
     Attributes:
         url: Address of the pull request; of the repository if there is nothing to change.
         number: Of the pull request; None if the base branch has the change already.
         branch: Where the commit is.
         is_new: The pull request was opened now.
-        is_changed: Something was: false if the pull request was there, and said and held all this.
+        is_changed: False if the pull request existed, with this text and this content.
     """
 
     url: str
@@ -88,15 +96,19 @@ class _Base:
     """The newest commit of the base branch, and the file in it."""
 
     branch: str
-    commit: str
-    tree: str
+    commit: GitCommit
+    tree: GitTree
     mode: str
     text: str
 
 
 @dataclasses.dataclass(frozen=True)
-class _Place:
-    """Where the branch goes: the repository itself, or a fork of it."""
+class PushTarget:
+    """The repository of the branch: that of the base, or a fork of it.
+
+    Attributes:
+        login: The user of the token; None for that of a workflow or an app.
+    """
 
     upstream: str
     repo: str
@@ -107,255 +119,278 @@ class _Place:
         return self.repo.partition("/")[0]
 
 
-class _Moved(Exception):
-    """Somebody else was quicker: all has to be looked at again."""
+class _BranchMoved(Exception):
+    """Others changed the branch meanwhile: the proposal starts again from its newest state."""
 
 
 def propose(settings: Settings, proposal: Proposal) -> Proposed:
     """Open a pull request with the change, or update the one that the same edit opened before.
 
     It comes from a branch of the repository, or, without the right to push there, of the user's fork, which is made
-    if need be. The branch is replaced only if all that it has on top of the base is commits made by this function.
+    if need be. The branch is replaced only if all commits that it has on top of the base were made by this function.
 
     Raises:
         MissingCredentials: There is no token.
         GitHubError: GitHub refused; the branch is somebody else's; the file is missing or no text; or the base
             branch holds the change already, while the pull request of an earlier one is open.
     """
-    with answers_of(settings):
-        return _propose(settings, proposal)
-
-
-def _propose(settings: Settings, proposal: Proposal) -> Proposed:
     for name, option in ((proposal.branch, "--branch"), (proposal.base, "--base")):
-        if name is not None and _NO_NAME.search(name):
+        if name is not None and _INVALID_BRANCH.search(name):
             raise GitHubError(f"git lets no branch have the name {name!r}: name another with {option}")
-    client = Client(settings, _NEEDS)
-    upstream = client.ask(f"looking at {settings.repo}", "GET", f"/repos/{settings.repo}")
-    base_name = proposal.base or str(upstream["default_branch"])
-    if proposal.branch == base_name:
-        raise GitHubError(
-            f"{proposal.branch} is the branch to change: the proposal needs one of its own, name it with --branch"
-        )
-    place: _Place | None = None
-    for _ in range(_ROUNDS):
-        base = _read_base(client, settings.repo, base_name, proposal.path)
-        revised = proposal.change(base.text)
-        if revised.text == base.text:
-            _refuse_left_open(client, upstream, proposal.branch, base_name)
-            return Proposed(str(upstream["html_url"]), None, proposal.branch, is_new=False, is_changed=False)
-        if place is None:
-            place = _writable_place(client, upstream)
+    client = GitHubClient(settings, _NEEDS)
+    with client.translated(f"proposing {proposal.branch} to {settings.repo}"):
+        return _Proposing(client, proposal).run()
+
+
+class _Proposing:
+    """One call of `propose`."""
+
+    def __init__(self, client: GitHubClient, proposal: Proposal) -> None:
+        self._client = client
+        self._proposal = proposal
+        self._branch = proposal.branch
+        name = client.settings.repo
+        self._info = client.repository(name)
+        default_branch = client.call(f"looking at {name}", lambda: present(self._info.default_branch))
+        self._name = self._info.full_name
+        self._upstream = client.repository(self._name)
+        self._base_name: str = proposal.base or default_branch
+        if self._branch == self._base_name:
+            raise GitHubError(
+                f"{self._branch} is the branch to change: the proposal needs one of its own, name it with --branch"
+            )
+
+    def run(self) -> Proposed:
+        target: PushTarget | None = None
+        for _ in range(_ROUNDS):
+            base = self._read_base()
+            revised = self._proposal.change(base.text)
+            if revised.text == base.text:
+                self._refuse_open_pull()
+                return Proposed(self._info.html_url, None, self._branch, is_new=False, is_changed=False)
+            if target is None:
+                target = self._find_target()
+            try:
+                return self._update(target, base, revised)
+            except _BranchMoved:
+                continue
+        raise GitHubError(f"{self._branch} of {self._name} keeps being changed by others meanwhile; try again")
+
+    # -- the base
+
+    def _read_base(self) -> _Base:
+        path, branch, repo = self._proposal.path, self._base_name, self._upstream
+        action = f"reading {path} of {branch} of {self._name}"
+        sha = self._head(self._name, branch, action)
+        if sha is None:
+            raise GitHubError(f"{action}: there is no branch {branch}; name another with --base", 404)
+        *folders, name = path.split("/")
+
+        def read() -> tuple[GitCommit, GitTree, str, str]:
+            commit = repo.get_git_commit(sha)
+            root = tree = repo.get_git_tree(present(commit.tree.sha))
+            for folder in folders:
+                tree = repo.get_git_tree(_entry(action, tree, folder, "tree").sha)
+            entry = _entry(action, tree, name, "blob")
+            # The blob and not the Contents API, which gives no file of more than a megabyte as JSON.
+            return commit, root, present(entry.mode), present(repo.get_git_blob(entry.sha).content)
+
+        commit, root, mode, encoded = self._client.call(action, read)
         try:
-            return _bring_about(client, place, proposal, base, revised)
-        except _Moved:
-            continue
-    raise GitHubError(f"{proposal.branch} of {settings.repo} keeps being changed by others meanwhile; try again")
+            text = base64.b64decode(encoded).decode()
+        except UnicodeDecodeError as error:
+            raise GitHubError(f"{action}: it is no UTF-8 text (byte {error.start}); correct it there first") from None
+        return _Base(branch, commit, root, mode, text)
 
+    def _refuse_open_pull(self) -> None:
+        """Raise GitHubError if a change that is not needed has a pull request: it proposes what is not wanted now."""
+        login = self._client.login()
+        repo = self._name if self._may_push(login) else f"{login}/{self._info.name}"
+        for pull in self._open_pulls(PushTarget(self._name, repo, login)):
+            if pull.base.ref == self._base_name:
+                raise GitHubError(
+                    f"{self._base_name} of {self._name} says so already, but pull request #{pull.number} still "
+                    f"proposes what was asked for before: close it: {pull.html_url}"
+                )
 
-def _read_base(client: Client, repo: str, branch: str, path: str) -> _Base:
-    doing = f"reading {path} of {branch} of {repo}"
-    ref = client.find(doing, f"/repos/{repo}/git/ref/heads/{_quoted(branch)}")
-    if ref is None:
-        raise GitHubError(f"{doing}: there is no branch {branch}; name another with --base", 404)
-    sha = ref["object"]["sha"]
-    tree = root = client.ask(doing, "GET", f"/repos/{repo}/git/commits/{sha}")["tree"]["sha"]
-    *folders, name = path.split("/")
-    for folder in folders:
-        tree = _entry(client, doing, repo, tree, folder, "tree")["sha"]
-    entry = _entry(client, doing, repo, tree, name, "blob")
-    # The blob and not the Contents API, which gives no file of more than a megabyte as JSON.
-    content = base64.b64decode(client.ask(doing, "GET", f"/repos/{repo}/git/blobs/{entry['sha']}")["content"])
-    try:
-        text = content.decode()
-    except UnicodeDecodeError as error:
-        raise GitHubError(f"{doing}: it is no UTF-8 text (byte {error.start}); correct it there first") from None
-    return _Base(branch, sha, root, entry["mode"], text)
+    # -- the repository to push to
 
+    def _may_push(self, login: str | None) -> bool:
+        # GitHub does not list the permissions of an app: it refuses the push instead
+        return login is None or bool(self._info.permissions and self._info.permissions.push)
 
-def _entry(client: Client, doing: str, repo: str, tree: str, name: str, kind: str) -> Json:
-    for entry in entries_of(doing, client.ask(doing, "GET", f"/repos/{repo}/git/trees/{tree}")):
-        if (entry.get("path"), entry.get("type")) == (name, kind):
-            return dict(entry)
-    raise GitHubError(f"{doing}: there is no such file in that branch", 404)
+    def _find_target(self) -> PushTarget:
+        client, login = self._client, self._client.login()
+        if self._may_push(login):
+            return PushTarget(self._name, self._name, login)
+        own = client.repository(f"{login}/{self._info.name}")
 
+        def read_fork() -> Repository | None:
+            return own if present(own.default_branch) and own.parent and own.parent.full_name == self._name else None
 
-def _refuse_left_open(client: Client, upstream: Json, branch: str, base: str) -> None:
-    """GitHubError if a change that is not needed has a pull request: that proposes what is not wanted any more."""
-    name, login = str(upstream["full_name"]), client.login()
-    repo = name if _may_push(upstream, login) else f"{login}/{upstream['name']}"
-    for pull in _open_pulls(client, _Place(name, repo, login), branch):
-        if pull["base"]["ref"] == base:
-            raise GitHubError(
-                f"{base} of {name} says so already, but pull request #{pull['number']} still proposes what was "
-                f"asked for before: close it: {pull['html_url']}"
-            )
+        fork = client.find("looking for a fork of yours", read_fork)
+        if fork is None:
+            fork = client.call(f"forking {self._name}", self._upstream.create_fork)
+        self._wait_for(fork)
+        return PushTarget(self._name, fork.full_name, login)
 
+    def _wait_for(self, fork: Repository) -> None:
+        """Wait until the fork has its branches: GitHub answers before it has made them."""
+        settings, delay = self._client.settings, self._client.settings.backoff
+        for attempt in range(settings.attempts * _FORK_REQUESTS):
+            if attempt:
+                time.sleep(delay)
+                delay = min(2 * delay, _MAX_FORK_DELAY)
+            action = f"waiting for the fork {fork.full_name}"
+            if self._head(fork.full_name, fork.default_branch, action, absent=(404, 409)) is not None:
+                return
+        raise GitHubError(f"the fork {fork.full_name} is still being made by GitHub; try again in a few minutes")
 
-def _may_push(upstream: Json, login: str | None) -> bool:
-    # what an app may do is not told in `permissions`: it is left to GitHub to refuse
-    return login is None or bool(upstream.get("permissions", {}).get("push"))
+    # -- the branch and its pull request
 
+    def _update(self, target: PushTarget, base: _Base, revised: Revised) -> Proposed:
+        content = revised.text.encode()
+        head = self._head(target.repo, self._branch, f"looking at {self._branch} of {target.repo}")
+        pull = None if head is None else self._own_pull(target)
+        is_current = head is not None and self._is_current(target, base, content)
+        if not is_current:
+            self._move_branch(target, self._commit(target, base, content), head)
+        if pull is None:
+            return self._open_pull(target, revised.body)
+        # GitHub returns texts with the line ends of the web
+        wanted = (self._proposal.title, revised.body)
+        is_same_text = tuple((text or "").replace("\r\n", "\n") for text in (pull.title, pull.body)) == wanted
+        if not is_same_text:
+            action = f"proposing {self._branch} to {self._name}"
+            self._client.call(action, lambda: pull.edit(title=self._proposal.title, body=revised.body))
+        is_changed = not (is_current and is_same_text)
+        return Proposed(pull.html_url, pull.number, self._branch, is_new=False, is_changed=is_changed)
 
-def _writable_place(client: Client, upstream: Json) -> _Place:
-    name, login = str(upstream["full_name"]), client.login()
-    if _may_push(upstream, login):
-        return _Place(name, name, login)
-    fork = client.find("looking for a fork of yours", f"/repos/{login}/{upstream['name']}")
-    if fork is None or (fork.get("parent") or {}).get("full_name") != name:
-        fork = client.ask(f"forking {name}", "POST", f"/repos/{name}/forks", {})
-    _wait_for(client, fork)
-    return _Place(name, str(fork["full_name"]), login)
+    def _head(self, repo: str, branch: str, action: str, absent: tuple[int, ...] = (404,)) -> str | None:
+        """Return the commit of a branch; None if there is no such branch."""
+        repository = self._client.repository(repo)
+        return self._client.find(action, lambda: present(repository.get_git_ref(f"heads/{branch}").object.sha), absent)
 
-
-def _wait_for(client: Client, fork: Json) -> None:
-    """Until the fork's branches are there: GitHub answers before it has made them."""
-    name, branch = fork["full_name"], fork["default_branch"]
-    wait = client.settings.backoff
-    for look in range(client.settings.attempts * _FORK_LOOKS):
-        if look:
-            time.sleep(wait)
-            wait = min(2 * wait, _FORK_WAIT)
-        doing = f"waiting for the fork {name}"
-        if client.find(doing, f"/repos/{name}/git/ref/heads/{_quoted(branch)}", absent=(404, 409)) is not None:
-            return
-    raise GitHubError(f"the fork {name} is still being made by GitHub; try again in a few minutes")
-
-
-def _bring_about(client: Client, place: _Place, proposal: Proposal, base: _Base, revised: Revised) -> Proposed:
-    content = revised.text.encode()
-    doing = f"proposing {proposal.branch} to {place.upstream}"
-    seen = _head(client, place, proposal.branch)
-    pull = _open_pull(client, place, proposal.branch, base.branch) if seen else None
-    is_current = seen is not None and _check_ours(client, place, proposal, base, content)
-    if not is_current:
-        commit = _commit_with_base(client, place, proposal, base, content)
-        _point(client, place, proposal.branch, commit, seen)
-    if pull is None:
-        return _open(client, place, proposal, base.branch, revised.body)
-    wanted = {"title": proposal.title, "body": revised.body}
-    # GitHub gives texts back with the line ends of the web
-    is_said = all((pull[name] or "").replace("\r\n", "\n") == text for name, text in wanted.items())
-    if not is_said:
-        client.ask(doing, "PATCH", f"/repos/{place.upstream}/pulls/{pull['number']}", wanted)
-    is_changed = not (is_current and is_said)
-    return Proposed(pull["html_url"], pull["number"], proposal.branch, is_new=False, is_changed=is_changed)
-
-
-def _head(client: Client, place: _Place, branch: str) -> str | None:
-    """The commit that the branch is at; None where there is no such branch."""
-    ref = client.find(f"looking at {branch} of {place.repo}", f"/repos/{place.repo}/git/ref/heads/{_quoted(branch)}")
-    return None if ref is None else str(ref["object"]["sha"])
-
-
-def _open_pull(client: Client, place: _Place, branch: str, base: str) -> Json | None:
-    """The open pull request of the branch; GitHubError if it is somebody else's, or for another base."""
-    for pull in _open_pulls(client, place, branch):
-        user = pull["user"] or {"login": "ghost", "type": "User"}
-        is_mine = user["login"] == place.login if place.login else user["type"] == "Bot"
-        named = f"{branch} is the branch of pull request #{pull['number']}"
-        if not is_mine:
-            raise GitHubError(
-                f"{named} by {user['login']}; comment there, or name another branch with --branch: {pull['html_url']}"
-            )
-        if pull["base"]["ref"] != base:
-            raise GitHubError(f"{named}, which is for {pull['base']['ref']}, not {base}; close it first")
-        return pull
-    return None
-
-
-def _open_pulls(client: Client, place: _Place, branch: str) -> Iterator[Json]:
-    doing = f"looking for the pull request of {branch}"
-    path, head = f"/repos/{place.upstream}/pulls", f"{place.owner}:{branch}"
-    yield from client.every(doing, path, {"state": "open", "head": head})
-
-
-def _check_ours(client: Client, place: _Place, proposal: Proposal, base: _Base, content: bytes) -> bool:
-    """Whether the branch is just this change on top of the base. GitHubError if anything in it is not from here."""
-    branch = f"{proposal.branch} of {place.repo}"
-    path = f"/repos/{place.upstream}/compare/{base.commit}...{_quoted(f'{place.owner}:{proposal.branch}')}"
-    compared = client.find(f"comparing {branch} with {base.branch}", path)
-    if compared is None:
-        raise GitHubError(
-            f"{branch} has nothing in common with {base.branch}: name another with --branch, or delete that one"
+    def _open_pulls(self, target: PushTarget) -> list[PullRequest]:
+        head = f"{target.owner}:{self._branch}"
+        action = f"looking for the pull request of {self._branch}"
+        return self._client.list_items(
+            action, lambda: self._upstream.get_pulls(state="open", head=head), lambda pull: pull
         )
-    commits = compared["commits"]
-    mark = f"{TRAILER}: {proposal.branch}"
-    messages = {item["sha"]: item["commit"]["message"].splitlines() for item in commits}
-    strange = [f"{sha[:7]} {lines[0]!r}" for sha, lines in messages.items() if mark not in lines]
-    if strange or compared["total_commits"] > len(commits):
-        what = strange[0] if strange else f"{compared['total_commits']} of them"
-        raise GitHubError(
-            f"{branch} has commits of somebody else ({what}): name another with --branch, or delete that one"
-        )
-    files = [(item["filename"], item["sha"]) for item in compared["files"]]
-    return (compared["ahead_by"], compared["behind_by"], files) == (1, 0, [(proposal.path, _blob_sha(content))])
 
+    def _own_pull(self, target: PushTarget) -> PullRequest | None:
+        """Return the open pull request of the branch; GitHubError if it is somebody else's, or for another base."""
+        for pull in self._open_pulls(target):
+            login, kind = (pull.user.login, pull.user.type) if pull.user else ("ghost", "User")
+            is_mine = login == target.login if target.login else kind == "Bot"
+            named = f"{self._branch} is the branch of pull request #{pull.number}"
+            if not is_mine:
+                advice = "comment there, or name another branch with --branch"
+                raise GitHubError(f"{named} by {login}; {advice}: {pull.html_url}")
+            if pull.base.ref != self._base_name:
+                raise GitHubError(f"{named}, which is for {pull.base.ref}, not {self._base_name}; close it first")
+            return pull
+        return None
 
-def _commit_with_base(client: Client, place: _Place, proposal: Proposal, base: _Base, content: bytes) -> str:
-    """As `_commit`, in a fork that may not have the base commit yet: GitHub lets forks see it, but does not say so."""
-    try:
-        return _commit(client, place, proposal, base, content)
-    except GitHubError as error:
-        if place.repo == place.upstream or error.status not in (404, 422):
+    def _is_current(self, target: PushTarget, base: _Base, content: bytes) -> bool:
+        """Return True if the branch is just this change on top of the base.
+
+        Raises:
+            GitHubError: It has commits that were not made here.
+        """
+        branch = f"{self._branch} of {target.repo}"
+
+        def compare() -> tuple[tuple[Any, ...], dict[str, list[str]], int]:
+            found = self._upstream.compare(base.commit.sha, f"{target.owner}:{self._branch}")
+            files = [(file.filename, file.sha) for file in found.files]
+            commits = itertools.islice(found.commits, _MAX_COMMITS)
+            messages = {commit.sha: commit.commit.message.splitlines() for commit in commits}
+            return (found.ahead_by, found.behind_by, files), messages, present(found.total_commits)
+
+        compared = self._client.find(f"comparing {branch} with {base.branch}", compare)
+        if compared is None:
+            raise GitHubError(
+                f"{branch} has nothing in common with {base.branch}: name another with --branch, or delete that one"
+            )
+        difference, messages, count = compared
+        mark = f"{TRAILER}: {self._branch}"
+        foreign = [f"{sha[:7]} {lines[0]!r}" for sha, lines in messages.items() if mark not in lines]
+        if foreign or count > len(messages):
+            found = foreign[0] if foreign else f"{count} of them"
+            raise GitHubError(
+                f"{branch} has commits of somebody else ({found}): name another with --branch, or delete that one"
+            )
+        return difference == (1, 0, [(self._proposal.path, _blob_sha(content))])
+
+    def _commit(self, target: PushTarget, base: _Base, content: bytes) -> str:
+        """Write the commit. A fork that does not know the base commit is brought up to date first."""
+        try:
+            return self._write_commit(target.repo, base, content)
+        except GitHubError as error:
+            # GitHub lets most forks read commits of the repository that they have not got themselves
+            if target.repo == target.upstream or error.status not in (404, 422):
+                raise
+        fork = self._client.repository(target.repo)
+        action = f"bringing {base.branch} of the fork {target.repo} up to date"
+        self._client.call(action, lambda: fork.merge_upstream(base.branch))
+        return self._write_commit(target.repo, base, content)
+
+    def _write_commit(self, name: str, base: _Base, content: bytes) -> str:
+        from github.InputGitTreeElement import InputGitTreeElement
+
+        repo = self._client.repository(name)
+        message = f"{self._proposal.title}\n\n{TRAILER}: {self._branch}\n"
+
+        def write() -> str:
+            blob = repo.create_git_blob(base64.b64encode(content).decode(), "base64")
+            entry = InputGitTreeElement(self._proposal.path, base.mode, "blob", sha=present(blob.sha))
+            tree = repo.create_git_tree([entry], base.tree)
+            return present(repo.create_git_commit(message, tree, [base.commit]).sha)
+
+        return self._client.call(f"writing a commit to {name}", write)
+
+    def _move_branch(self, target: PushTarget, commit: str, seen: str | None) -> None:
+        """Point the branch at the commit, if it is still at *seen*. _BranchMoved otherwise."""
+        action, repo = f"pushing to {self._branch} of {target.repo}", self._client.repository(target.repo)
+        try:
+            if seen is None:
+                self._client.call(action, lambda: repo.create_git_ref(f"refs/heads/{self._branch}", commit))
+                return
+            # The API cannot be told which commit to replace: a last read leaves others the shortest of moments.
+            ref = self._client.call(action, lambda: repo.get_git_ref(f"heads/{self._branch}"))
+            if self._client.call(action, lambda: present(ref.object.sha)) != seen:
+                raise _BranchMoved
+            self._client.call(action, lambda: ref.edit(commit, force=True))
+        except GitHubError as error:
+            is_gone = error.status == 404 and seen is not None
+            if is_gone or (error.status == 422 and re.search("already exists|does not exist", str(error))):
+                raise _BranchMoved from None
             raise
-    doing = f"bringing {base.branch} of the fork {place.repo} up to date"
-    client.ask(doing, "POST", f"/repos/{place.repo}/merge-upstream", {"branch": base.branch})
-    return _commit(client, place, proposal, base, content)
+
+    def _open_pull(self, target: PushTarget, body: str) -> Proposed:
+        head, title = f"{target.owner}:{self._branch}", self._proposal.title
+
+        def open_pull() -> Proposed:
+            pull = self._upstream.create_pull(self._base_name, head, title=title, body=body)
+            return Proposed(present(pull.html_url), present(pull.number), self._branch, is_new=True, is_changed=True)
+
+        try:
+            return self._client.call(f"proposing {self._branch} to {self._name}", open_pull)
+        except GitHubError as error:
+            if error.status == 422 and "already exists" in str(error):
+                raise _BranchMoved from None
+            raise
 
 
-def _commit(client: Client, place: _Place, proposal: Proposal, base: _Base, content: bytes) -> str:
-    doing, git = f"writing a commit to {place.repo}", f"/repos/{place.repo}/git"
-    encoded = base64.b64encode(content).decode()
-    blob = client.ask(doing, "POST", f"{git}/blobs", {"content": encoded, "encoding": "base64"})["sha"]
-    entry = {"path": proposal.path, "mode": base.mode, "type": "blob", "sha": blob}
-    tree = client.ask(doing, "POST", f"{git}/trees", {"base_tree": base.tree, "tree": [entry]})["sha"]
-    message = f"{proposal.title}\n\n{TRAILER}: {proposal.branch}\n"
-    commit = {"message": message, "tree": tree, "parents": [base.commit]}
-    return str(client.ask(doing, "POST", f"{git}/commits", commit)["sha"])
-
-
-def _point(client: Client, place: _Place, branch: str, commit: str, seen: str | None) -> None:
-    """Point the branch at the commit, if it is still where it was seen. _Moved otherwise."""
-    doing, refs = f"pushing to {branch} of {place.repo}", f"/repos/{place.repo}/git/refs"
-    try:
-        if seen is None:
-            client.ask(doing, "POST", refs, {"ref": f"refs/heads/{branch}", "sha": commit})
-            return
-        # The API cannot be told what is to be replaced: a last look leaves others the shortest of moments.
-        if _head(client, place, branch) != seen:
-            raise _Moved
-        client.ask(doing, "PATCH", f"{refs}/heads/{_quoted(branch)}", {"sha": commit, "force": True})
-    except GitHubError as error:
-        if error.status == 422 and ("already exists" in str(error) or "does not exist" in str(error)):
-            raise _Moved from None
-        raise
-
-
-def _open(client: Client, place: _Place, proposal: Proposal, base: str, body: str) -> Proposed:
-    doing = f"proposing {proposal.branch} to {place.upstream}"
-    wanted: dict[str, Any] = {
-        "title": proposal.title,
-        "body": body,
-        "head": f"{place.owner}:{proposal.branch}",
-        "base": base,
-    }
-    try:
-        pull = client.ask(doing, "POST", f"/repos/{place.upstream}/pulls", wanted)
-    except GitHubError as error:
-        if error.status == 422 and "already exists" in str(error):
-            raise _Moved from None
-        raise
-    return Proposed(pull["html_url"], pull["number"], proposal.branch, is_new=True, is_changed=True)
+def _entry(action: str, tree: GitTree, name: str, kind: str) -> GitTreeElement:
+    if tree.truncated:
+        raise GitHubError(f"{action}: GitHub's answer is incomplete (a truncated tree); use a clone instead")
+    for entry in tree.tree:
+        if (entry.path, entry.type) == (name, kind):
+            return entry
+    raise GitHubError(f"{action}: there is no such file in that branch", 404)
 
 
 def _blob_sha(content: bytes) -> str:
-    """The name that git gives to a file's content."""
+    """Return the name that git gives to a file's content."""
     return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
-
-
-def _quoted(name: str) -> str:
-    """A branch in an address; slashes stay."""
-    from urllib.parse import quote
-
-    return quote(name)

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from npc_lims.clients.github_paging import iterate_items
-from npc_lims.clients.github_reading import ask_github
+from npc_lims.clients.github_get import get_github, list_github
 from npc_lims.errors import GitHubError, HistoryWarning, RemoteStateError, StateError, notify
 from npc_lims.history.git_log import RUN_TRAILER, Commit, printable
 from npc_lims.history.transitions import Transition, changes_of, created_assets, passed_over
@@ -59,14 +58,9 @@ def published_history(settings: Settings, session_id: str) -> Iterator[Transitio
 
 def _commits(settings: Settings, path: str) -> Iterator[tuple[Commit, tuple[str, ...]]]:
     """Commits of the branch that changed a file, and their parents, the newest first."""
-    doing = f"looking for commits of {settings.repo}"
-
-    def fetch(target: str) -> tuple[str, Any]:
-        answer = ask_github(settings, doing, target)
-        return answer.link, answer.body
-
     query = {"sha": settings.ref, "path": path}
-    listed = iterate_items(doing, settings.github_api_url, f"/repos/{settings.repo}/commits", query, fetch)
+    action = f"looking for commits of {settings.repo}"
+    listed = list_github(settings, action, f"/repos/{settings.repo}/commits", query)
     return (_commit(settings, one) for one in listed)
 
 
@@ -101,7 +95,7 @@ def _is_beginning(settings: Settings, parents: tuple[str, ...]) -> bool:
         return True
     path = f"/repos/{settings.repo}/contents/{_FOLDER}/sessions"
     try:
-        ask_github(settings, f"looking into {settings.repo}", path, {"ref": parents[0]})
+        get_github(settings, f"looking into {settings.repo}", path, {"ref": parents[0]})
     except GitHubError as error:
         if error.status == 404:
             return True

@@ -10,7 +10,8 @@ import datetime
 import urllib.parse
 from collections.abc import Iterator
 
-from npc_lims.clients.github_issues import STALE, Failure, IssueClient, clear_alert, raise_alert
+from npc_lims.clients.github_issues import STALE, Failure, clear_alert, raise_alert
+from npc_lims.clients.github_rest import RestClient
 from npc_lims.errors import GitHubError
 from npc_lims.state.sync_times import STALE_AFTER, age_of, parse_sync_times
 
@@ -50,7 +51,7 @@ def check_state(content: bytes | None, now: datetime.datetime) -> Iterator[Failu
             yield Failure(name, f"{what} {since}, more than {_hours(STALE_AFTER)} ago")
 
 
-def check_runs(client: IssueClient, now: datetime.datetime, *, paused: bool) -> Iterator[Failure]:
+def check_runs(client: RestClient, now: datetime.datetime, *, paused: bool) -> Iterator[Failure]:
     """Yield why the workflow sync has not succeeded lately, if it has not.
 
     Args:
@@ -59,9 +60,9 @@ def check_runs(client: IssueClient, now: datetime.datetime, *, paused: bool) -> 
     path = f"/repos/{client.repo}/actions/workflows/{WORKFLOW}"
     try:
         query = urllib.parse.urlencode({"status": "success", "branch": _default_branch(client), "per_page": 1})
-        found = client.ask("looking for the last sync", "GET", f"{path}/runs?{query}")
+        found = client.request("looking for the last sync", "GET", f"{path}/runs?{query}")
         finished = [str(run["updated_at"]) for run in found["workflow_runs"]]
-        state = str(client.ask("looking at the workflow sync", "GET", path)["state"])
+        state = str(client.request("looking at the workflow sync", "GET", path)["state"])
     except GitHubError as error:
         yield Failure("workflow sync", f"its runs are not known: {error}")
         return
@@ -79,7 +80,7 @@ def check_runs(client: IssueClient, now: datetime.datetime, *, paused: bool) -> 
         yield Failure("workflow sync", "the variable NPC_LIMS_PAUSE stops it: unset it, or set it to false")
 
 
-def watch(client: IssueClient, content: bytes | None, run_url: str, now: datetime.datetime, *, paused: bool) -> str:
+def watch(client: RestClient, content: bytes | None, run_url: str, now: datetime.datetime, *, paused: bool) -> str:
     """Open, update or close the issue about stale state. What was done, in a line for the log.
 
     When the issue is opened a sync is started, once: a later check of the same issue starts none.
@@ -101,26 +102,26 @@ def watch(client: IssueClient, content: bytes | None, run_url: str, now: datetim
     started = _start_sync(client)
     number = raised.url.rpartition("/")[2]
     path = f"/repos/{client.repo}/issues/{number}/comments"
-    client.ask(f"commenting on issue #{number}", "POST", path, {"body": started})
+    client.request(f"commenting on issue #{number}", "POST", path, {"body": started})
     return f"{done}; {started}"
 
 
-def _start_sync(client: IssueClient) -> str:
+def _start_sync(client: RestClient) -> str:
     """Start a sync, unless one is on its way. A sentence for people."""
     path = f"/repos/{client.repo}/actions/workflows/{WORKFLOW}"
     try:
-        found = client.ask("looking for a sync", "GET", f"{path}/runs?per_page=20")
+        found = client.request("looking for a sync", "GET", f"{path}/runs?per_page=20")
         if any(run["status"] != "completed" for run in found["workflow_runs"]):
             return "A sync is running or queued, so none was started."
-        client.ask("starting a sync", "POST", f"{path}/dispatches", {"ref": _default_branch(client)})
+        client.request("starting a sync", "POST", f"{path}/dispatches", {"ref": _default_branch(client)})
     except (GitHubError, KeyError, TypeError) as error:
         status = error.status if isinstance(error, GitHubError) else None
         return f"A sync could not be started (GitHub answered {status}); start it under Actions, sync, Run workflow."
     return "A sync was started. If it succeeds, the next check closes this issue."
 
 
-def _default_branch(client: IssueClient) -> str:
-    return str(client.ask("looking for the default branch", "GET", f"/repos/{client.repo}")["default_branch"])
+def _default_branch(client: RestClient) -> str:
+    return str(client.request("looking for the default branch", "GET", f"/repos/{client.repo}")["default_branch"])
 
 
 def _hours(duration: datetime.timedelta) -> str:

@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from npc_lims.cli.run_view import watching
-from npc_lims.clients.github_actions import Job, Run, Step
+from npc_lims.clients.github_actions import JobStep, WorkflowJob, WorkflowRun
 from tests.integration.world import Done, run_cli
 from tests.servers.github_hub import MEMBER, NAME, TOKENS, Hub
 from tests.servers.github_records import Run as ServedRun
@@ -121,25 +121,25 @@ def test_without_a_token_it_says_what_to_set(hub: Hub, monkeypatch: pytest.Monke
 # -- the view on a terminal ------------------------------------------------------------------------
 
 
-def looks() -> list[Run]:
+def looks() -> list[WorkflowRun]:
     """A run as it goes."""
     ago = datetime.now(timezone.utc) - timedelta(seconds=75)
     steps = (
-        Step("check out", "completed", "success", NOON, NOON + timedelta(seconds=3)),
-        Step("look", "in_progress", None, ago, None),
-        Step("upload", "queued", None, None, None),
+        JobStep("check out", "completed", "success", NOON, NOON + timedelta(seconds=3)),
+        JobStep("look", "in_progress", None, ago, None),
+        JobStep("upload", "queued", None, None, None),
     )
-    observe = Job("observe [1/1]", "in_progress", None, ago, None, steps)
-    done = Job("observe [1/1]", "completed", "success", NOON, NOON + timedelta(minutes=2), steps)
-    failed = Job("commit", "completed", "failure", NOON, NOON + timedelta(seconds=9), (steps[0],))
+    observe = WorkflowJob("observe [1/1]", "in_progress", None, ago, None, steps)
+    done = WorkflowJob("observe [1/1]", "completed", "success", NOON, NOON + timedelta(minutes=2), steps)
+    failed = WorkflowJob("commit", "completed", "failure", NOON, NOON + timedelta(seconds=9), (steps[0],))
     return [
-        Run(7, "https://github.com/lab/state/actions/runs/7", "queued", None),
-        Run(7, "https://github.com/lab/state/actions/runs/7", "in_progress", None, (observe,)),
-        Run(7, "https://github.com/lab/state/actions/runs/7", "completed", "failure", (done, failed)),
+        WorkflowRun(7, "https://github.com/lab/state/actions/runs/7", "queued", None),
+        WorkflowRun(7, "https://github.com/lab/state/actions/runs/7", "in_progress", None, (observe,)),
+        WorkflowRun(7, "https://github.com/lab/state/actions/runs/7", "completed", "failure", (done, failed)),
     ]
 
 
-def shown(console: Console, run: Run | None) -> str:
+def shown(console: Console, run: WorkflowRun | None) -> str:
     file = console.file
     assert isinstance(file, io.StringIO)
     with watching(console) as watch:

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from npc_lims.clients.github_actions import WORKFLOW, Run, dispatch_sync, find_run, follow_run
+from npc_lims.clients.github import GitHubClient
+from npc_lims.clients.github_actions import WORKFLOW, WorkflowRun, dispatch_sync, find_run, wait_for_run
 from npc_lims.clients.github_pull_requests import TRAILER, Proposal, Proposed, Revised
 from npc_lims.clients.github_pull_requests import propose as propose_with
-from npc_lims.clients.github_rest import Client
 from npc_lims.config.settings import Settings
 from npc_lims.errors import GitHubError, MissingCredentials, NpcLimsError
 from tests.servers.faults import Fault, FaultyProxy, MalformedJson, Status, Truncate
@@ -397,7 +397,8 @@ def test_a_limit_without_end_is_told(hub: Hub) -> None:
 def test_a_limit_of_untold_length_is_a_minute(hub: Hub) -> None:
     hub.api.slow_down(status=429)
     with pytest.raises(GitHubError, match=r"asking: GitHub answered 429 .* \(60 s from now\)"):
-        Client(hub.settings(), "nothing").ask("asking", "GET", "/user", longest=59)
+        client = GitHubClient(hub.settings(), "nothing")
+        client.call("asking", lambda: client.repository(NAME).default_branch, max_delay=59)
 
 
 def test_trouble_that_passes_is_not_noticed(hub: Hub, serve: Serve) -> None:
@@ -507,34 +508,34 @@ def test_a_run_is_started_with_what_was_asked_for_and_found(hub: Hub) -> None:
     }
     assert (second.inputs["full"], second.inputs["sources"], first.branch) == ("false", "", "main")
     for request, run in zip(requests, (first, second)):
-        found = find_run(hub.settings(), request, poll=0.01, patience=0)
-        assert found == Run(run.id, f"https://github.com/{NAME}/actions/runs/{run.id}", "queued", None)
+        found = find_run(hub.settings(), request, interval=0.01, timeout=0)
+        assert found == WorkflowRun(run.id, f"https://github.com/{NAME}/actions/runs/{run.id}", "queued", None)
 
 
 def test_the_workflow_of_this_repository_takes_what_is_sent(hub: Hub) -> None:
     ours = Path(__file__).resolve().parent.parent.parent / ".github" / "workflows" / WORKFLOW
     hub.commit({f".github/workflows/{WORKFLOW}": ours.read_text(encoding="utf-8")})
     request = dispatch_sync(hub.settings(), sources=["s3"], sessions=["626791_2022-08-15"], full=True)
-    assert find_run(hub.settings(), request, poll=0.01, patience=0).id == hub.runs[0].id
+    assert find_run(hub.settings(), request, interval=0.01, timeout=0).id == hub.runs[0].id
 
 
 def test_a_run_that_is_listed_late_is_waited_for(hub: Hub) -> None:
     hub.api.hides_runs = True
     request = dispatch_sync(hub.settings())
     threading.Timer(0.1, lambda: setattr(hub.api, "hides_runs", False)).start()
-    assert find_run(hub.settings(), request, poll=0.02, patience=10).id == hub.runs[0].id
+    assert find_run(hub.settings(), request, interval=0.02, timeout=10).id == hub.runs[0].id
 
 
 def test_a_run_that_is_never_listed_is_told(hub: Hub) -> None:
     hub.api.hides_runs = True
     request = dispatch_sync(hub.settings())
     with pytest.raises(GitHubError, match=f"GitHub took request {request}, but lists no run of it after 0.05 s"):
-        find_run(hub.settings(), request, poll=0.01, patience=0.05)
+        find_run(hub.settings(), request, interval=0.01, timeout=0.05)
 
 
 @pytest.mark.parametrize("conclusion", ["success", "failure", "cancelled"])
 def test_a_run_is_followed_to_its_end(hub: Hub, conclusion: str) -> None:
-    looks: list[Run] = []
+    looks: list[WorkflowRun] = []
     moved_on = threading.Event()
 
     def go_on(run: ServedRun) -> None:
@@ -547,14 +548,14 @@ def test_a_run_is_followed_to_its_end(hub: Hub, conclusion: str) -> None:
             hub.api.set_run(run.id, status=status, conclusion=ended, jobs=jobs)
             moved_on.wait(10)  # until it was seen
 
-    def watch(run: Run) -> None:
+    def watch(run: WorkflowRun) -> None:
         looks.append(run)
         if run.jobs:
             moved_on.set()
 
     hub.api.on_dispatch = go_on
-    run = find_run(hub.settings(), dispatch_sync(hub.settings()), poll=0.01, patience=10)
-    last = follow_run(hub.settings(), run.id, poll=0.01, patience=20, on_change=watch)
+    run = find_run(hub.settings(), dispatch_sync(hub.settings()), interval=0.01, timeout=10)
+    last = wait_for_run(hub.settings(), run.id, interval=0.01, timeout=20, on_change=watch)
     assert (last.status, last.conclusion, last.is_over) == ("completed", conclusion, True)
     assert [(job.name, job.conclusion) for job in last.jobs] == [("observe", "success"), ("commit", conclusion)]
     assert len(looks) == len(set(looks)), "each look that differs is told once"
@@ -568,7 +569,7 @@ def test_all_of_many_jobs_are_seen(hub: Hub) -> None:
     (run,) = hub.runs
     jobs = [job(f"observe {n}", "completed", "success") for n in range(105)]
     hub.api.set_run(run.id, status="completed", conclusion="success", jobs=jobs)
-    assert len(follow_run(hub.settings(), run.id, poll=0.01, patience=1).jobs) == 105
+    assert len(wait_for_run(hub.settings(), run.id, interval=0.01, timeout=1).jobs) == 105
 
 
 def test_a_run_that_takes_too_long_is_told(hub: Hub) -> None:
@@ -576,14 +577,14 @@ def test_a_run_that_takes_too_long_is_told(hub: Hub) -> None:
     with pytest.raises(
         GitHubError, match=r"not over after 0\.05 s, and goes on: https://github\.com/lab/state/actions"
     ):
-        follow_run(hub.settings(), hub.runs[0].id, poll=0.01, patience=0.05)
+        wait_for_run(hub.settings(), hub.runs[0].id, interval=0.01, timeout=0.05)
 
 
 def test_limits_are_waited_for_while_following(hub: Hub) -> None:
     dispatch_sync(hub.settings())
     hub.api.set_run(hub.runs[0].id, status="completed", conclusion="success")
     hub.api.slow_down(retry_after=1)
-    assert follow_run(hub.settings(), hub.runs[0].id, poll=0.01, patience=5).is_over
+    assert wait_for_run(hub.settings(), hub.runs[0].id, interval=0.01, timeout=5).is_over
 
 
 def test_a_sync_that_cannot_be_started_is_told(hub: Hub) -> None:

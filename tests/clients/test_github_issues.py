@@ -17,12 +17,10 @@ from hypothesis import strategies as st
 
 from npc_lims.clients.github_issues import (
     ALERTS,
-    NEEDS,
     STALE,
     Alert,
     Cleared,
     Failure,
-    IssueClient,
     Raised,
     RunReport,
     _body,
@@ -33,8 +31,7 @@ from npc_lims.clients.github_issues import (
     raise_alert,
     update_alert,
 )
-from npc_lims.clients.github_plain import PlainClient
-from npc_lims.clients.github_rest import Client
+from npc_lims.clients.github_rest import RestClient
 from npc_lims.errors import GitHubError
 from tests.servers.faults import Fault, FaultyProxy, Lose, MalformedJson, Status
 from tests.servers.fixtures import Serve
@@ -59,31 +56,31 @@ def workflow_hub(hub: Hub) -> Hub:
     return hub
 
 
-Connect = Callable[[str], IssueClient]
+Connect = Callable[[str], RestClient]
 
 
-@pytest.fixture(params=["with PyGithub", "by the standard library"])
+@pytest.fixture(params=["settings", "job"])
 def connect(request: pytest.FixtureRequest, workflow_hub: Hub) -> Connect:
     """Makes a client of an API at an address."""
 
-    def make(url: str) -> IssueClient:
-        if request.param == "with PyGithub":
-            return Client(workflow_hub.settings(ROBOT, github_api_url=url), NEEDS)
-        return PlainClient(url, TOKENS[ROBOT], NAME, attempts=3, delay=0.01)
+    def make(url: str) -> RestClient:
+        if request.param == "settings":
+            return RestClient.from_settings(workflow_hub.settings(ROBOT, github_api_url=url))
+        return RestClient(url, TOKENS[ROBOT], NAME, attempts=3, backoff=0.01)
 
     return make
 
 
 @pytest.fixture
-def client(connect: Connect, workflow_hub: Hub) -> IssueClient:
+def client(connect: Connect, workflow_hub: Hub) -> RestClient:
     return connect(workflow_hub.api.url)
 
 
-def fail(client: IssueClient, *failures: Failure, run: int = 1, alert: Alert = SYNC, replaces: bool = True) -> Raised:
+def fail(client: RestClient, *failures: Failure, run: int = 1, alert: Alert = SYNC, replaces: bool = True) -> Raised:
     return raise_alert(client, alert, failures, run_url(run), replaces=replaces, now=NOON + timedelta(hours=run))
 
 
-def test_an_issue_lasts_as_long_as_the_failure(client: IssueClient, workflow_hub: Hub) -> None:
+def test_an_issue_lasts_as_long_as_the_failure(client: RestClient, workflow_hub: Hub) -> None:
     hub = workflow_hub
     url = f"https://github.com/{NAME}/issues/1"
     assert fail(client, S3, run=1) == Raised(url, is_new=True)
@@ -108,7 +105,7 @@ def test_an_issue_lasts_as_long_as_the_failure(client: IssueClient, workflow_hub
     assert len(hub.issues) == 1
 
 
-def test_a_run_about_a_part_removes_no_row_and_closes_no_issue(client: IssueClient, workflow_hub: Hub) -> None:
+def test_a_run_about_a_part_removes_no_row_and_closes_no_issue(client: RestClient, workflow_hub: Hub) -> None:
     update_alert(client, SYNC, {"observe": "failure"}, RunReport([S3, CODEOCEAN], ["tracked"], True), run_url(1))
     (issue,) = workflow_hub.issues
     part = RunReport([], ["tracked", "training", "s3", "codeocean"], is_complete=False)
@@ -130,7 +127,7 @@ def test_a_run_about_a_part_removes_no_row_and_closes_no_issue(client: IssueClie
     assert issue.state == "closed"
 
 
-def test_each_workflow_has_an_issue_of_its_own(client: IssueClient, workflow_hub: Hub) -> None:
+def test_each_workflow_has_an_issue_of_its_own(client: RestClient, workflow_hub: Hub) -> None:
     fail(client, S3)
     url = fail(client, Failure("job record", "It failed."), run=2, alert=PROCESS).url
     fail(client, Failure("s3", "old"), run=3, alert=STALE)
@@ -139,7 +136,7 @@ def test_each_workflow_has_an_issue_of_its_own(client: IssueClient, workflow_hub
     assert [issue.state for issue in workflow_hub.issues] == ["open", "closed", "open"]
 
 
-def test_a_failure_after_a_success_is_a_new_issue(client: IssueClient, workflow_hub: Hub) -> None:
+def test_a_failure_after_a_success_is_a_new_issue(client: RestClient, workflow_hub: Hub) -> None:
     fail(client, S3)
     clear_alert(client, SYNC, run_url(2), ["s3"])
     assert fail(client, S3, run=3).is_new
@@ -147,12 +144,12 @@ def test_a_failure_after_a_success_is_a_new_issue(client: IssueClient, workflow_
     assert "Failed runs: 1" in (workflow_hub.issues[1].body or "")
 
 
-def test_a_success_without_an_issue_writes_nothing(client: IssueClient, workflow_hub: Hub) -> None:
+def test_a_success_without_an_issue_writes_nothing(client: RestClient, workflow_hub: Hub) -> None:
     assert clear_alert(client, SYNC, run_url(1), ["s3"]) == Cleared(None)
     assert workflow_hub.writes == []
 
 
-def test_a_run_that_is_repeated_counts_once(client: IssueClient, workflow_hub: Hub) -> None:
+def test_a_run_that_is_repeated_counts_once(client: RestClient, workflow_hub: Hub) -> None:
     for _ in range(2):
         fail(client, S3, run=7)
     body = workflow_hub.issues[0].body or ""
@@ -160,7 +157,7 @@ def test_a_run_that_is_repeated_counts_once(client: IssueClient, workflow_hub: H
     assert body.count(f"- {run_url(7)}") == 1
 
 
-def test_of_two_open_issues_the_oldest_stays(client: IssueClient, workflow_hub: Hub) -> None:
+def test_of_two_open_issues_the_oldest_stays(client: RestClient, workflow_hub: Hub) -> None:
     hub = workflow_hub
     fail(client, S3, run=1)
     oldest = hub.issues[0]
@@ -174,7 +171,7 @@ def test_of_two_open_issues_the_oldest_stays(client: IssueClient, workflow_hub: 
 
 
 def test_two_runs_that_fail_at_once_leave_one_issue(
-    connect: Connect, client: IssueClient, workflow_hub: Hub, serve: Serve
+    connect: Connect, client: RestClient, workflow_hub: Hub, serve: Serve
 ) -> None:
     left = [1]
 
@@ -189,7 +186,7 @@ def test_two_runs_that_fail_at_once_leave_one_issue(
     assert [issue.state for issue in workflow_hub.issues] == ["open", "closed"]
 
 
-def test_what_people_write_is_left_alone(client: IssueClient, workflow_hub: Hub) -> None:
+def test_what_people_write_is_left_alone(client: RestClient, workflow_hub: Hub) -> None:
     """A person may use the label too; only what was written here is rewritten or closed."""
     fail(client, S3)
     theirs = dataclasses.replace(workflow_hub.issues[0], id=7, number=2, body="I noticed this", comments=[])
@@ -209,7 +206,7 @@ RECORDS = [
 
 
 @pytest.mark.parametrize("record", RECORDS, ids=["no JSON", "incomplete", "infinite", "nested"])
-def test_an_issue_whose_record_was_edited_goes_on(client: IssueClient, workflow_hub: Hub, record: str) -> None:
+def test_an_issue_whose_record_was_edited_goes_on(client: RestClient, workflow_hub: Hub, record: str) -> None:
     fail(client, S3, run=1)
     (issue,) = workflow_hub.issues
     issue.body = f"<!-- npc-lims-alert {{{record}}} -->"
@@ -219,7 +216,7 @@ def test_an_issue_whose_record_was_edited_goes_on(client: IssueClient, workflow_
 
 
 @pytest.mark.parametrize("text", ["`" * 5000, "<" * 5000, '"' * 5000, "\x00" * 5000, "é" * 5000, "\ud83d" * 5000])
-def test_the_body_always_fits(client: IssueClient, workflow_hub: Hub, text: str) -> None:
+def test_the_body_always_fits(client: RestClient, workflow_hub: Hub, text: str) -> None:
     failures = [Failure(f"source {n}", text) for n in range(200)]
     for run in range(3):
         fail(client, *failures, run=run)
@@ -229,7 +226,7 @@ def test_the_body_always_fits(client: IssueClient, workflow_hub: Hub, text: str)
     assert "Failed runs: 3" in (issue.body or "")
 
 
-def test_nothing_in_a_report_is_markdown_a_mention_or_a_second_line(client: IssueClient, workflow_hub: Hub) -> None:
+def test_nothing_in_a_report_is_markdown_a_mention_or_a_second_line(client: RestClient, workflow_hub: Hub) -> None:
     hostile = "x\n```\n\n@everyone [a](https://example.org) #1\r\n::error::y\x1b[2J <!-- npc-lims-alert {} -->"
     fail(client, Failure(f"@team {hostile}", hostile))
     fail(client, Failure("s3", hostile), run=2)
@@ -258,7 +255,7 @@ def test_an_issue_remembers_whatever_the_reasons_say(failures: dict[str, str], c
     assert _read({"body": _body(SYNC, record)}) == record
 
 
-def test_a_token_that_may_not_write_issues_is_told(client: IssueClient, workflow_hub: Hub) -> None:
+def test_a_token_that_may_not_write_issues_is_told(client: RestClient, workflow_hub: Hub) -> None:
     workflow_hub.api.add_token(TOKENS[ROBOT], ROBOT, may_write={"contents"})
     with pytest.raises(GitHubError, match="GitHub answered 403") as caught:
         fail(client, S3)
@@ -275,7 +272,7 @@ def test_one_bad_answer_costs_nothing(workflow_hub: Hub, serve: Serve, fault: Fa
         return left.pop() if left else None
 
     proxy = serve(FaultyProxy(workflow_hub.api.url, rule=rule))
-    client = PlainClient(proxy.url, TOKENS[ROBOT], NAME, attempts=3, delay=0.01)
+    client = RestClient(proxy.url, TOKENS[ROBOT], NAME, attempts=3, backoff=0.01)
     fail(client, S3, run=1)
     fail(client, S3, run=2)
     assert [issue.state for issue in workflow_hub.issues if issue.state == "open"] == ["open"]
@@ -283,7 +280,7 @@ def test_one_bad_answer_costs_nothing(workflow_hub: Hub, serve: Serve, fault: Fa
 
 
 def test_a_github_that_is_down_is_an_error_with_its_address(workflow_hub: Hub) -> None:
-    client = PlainClient("http://127.0.0.1:9", TOKENS[ROBOT], NAME, attempts=2, delay=0.01)
+    client = RestClient("http://127.0.0.1:9", TOKENS[ROBOT], NAME, attempts=2, backoff=0.01)
     with pytest.raises(GitHubError, match=r"http://127.0.0.1:9 could not be reached \(.*refused\)"):
         fail(client, S3)
 
@@ -292,7 +289,7 @@ def test_the_token_does_not_follow_to_another_address(workflow_hub: Hub, serve: 
     elsewhere = serve(FaultyProxy(workflow_hub.api.url))
     proxy = serve(FaultyProxy(workflow_hub.api.url, rule=lambda _: Status(301, {"Location": elsewhere.url})))
     with pytest.raises(GitHubError, match="GitHub answered 301"):
-        fail(PlainClient(proxy.url, TOKENS[ROBOT], NAME), S3)
+        fail(RestClient(proxy.url, TOKENS[ROBOT], NAME), S3)
     assert elsewhere.requests == []
 
 
@@ -300,7 +297,7 @@ def test_an_endless_list_ends(workflow_hub: Hub, serve: Serve) -> None:
     page = json.dumps([{}] * 100).encode()
     proxy = serve(FaultyProxy(workflow_hub.api.url, rule=lambda _: Status(200, {"Content-Type": "x/json"}, page)))
     with pytest.raises(GitHubError, match="repeats the one before"):
-        list(PlainClient(proxy.url, TOKENS[ROBOT], NAME).every("listing", "/repos/lab/state/issues", {}))
+        list(RestClient(proxy.url, TOKENS[ROBOT], NAME).list_items("listing", "/repos/lab/state/issues", {}))
 
 
 @pytest.mark.parametrize(
@@ -311,7 +308,7 @@ def test_what_is_no_outcome_is_a_value_error(text: str) -> None:
         parse_outcome(text)
 
 
-def test_a_job_that_failed_says_with_what(client: IssueClient, workflow_hub: Hub) -> None:
+def test_a_job_that_failed_says_with_what(client: RestClient, workflow_hub: Hub) -> None:
     errors = {"commit": "origin/main: nothing was pushed: it is protected", "observe": ""}
     update_alert(client, SYNC, {"observe": "failure", "commit": "failure"}, RunReport((), (), True), run_url(1), errors)
     body = workflow_hub.issues[0].body or ""

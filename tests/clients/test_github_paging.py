@@ -7,9 +7,9 @@ from typing import Any, Union
 
 import pytest
 
-from npc_lims.clients.github_paging import entries_of, iterate_items
-from npc_lims.clients.github_plain import PlainClient
-from npc_lims.clients.github_rest import Client
+from npc_lims.clients.github import GitHubClient
+from npc_lims.clients.github_responses import iterate_items
+from npc_lims.clients.github_rest import RestClient
 from npc_lims.config.settings import Settings
 from npc_lims.errors import GitHubError
 from npc_lims.history.github_commits import published_history
@@ -101,17 +101,8 @@ def test_a_list_without_end_is_given_up() -> None:
         number = int(target.rpartition("=")[2])
         return link(f"{API}/list?page={number + 1}"), [{"id": number}]
 
-    with pytest.raises(GitHubError, match="does not end within 1000 pages"):
+    with pytest.raises(GitHubError, match="does not end within 100 pages"):
         list(iterate_items("listing", API, "/list", {}, fetch))
-
-
-def test_a_truncated_tree_is_incomplete() -> None:
-    assert entries_of("reading", {"tree": [{"path": "a"}], "truncated": False}) == [{"path": "a"}]
-    with pytest.raises(GitHubError, match="truncated tree"):
-        entries_of("reading", {"tree": [{"path": "a"}], "truncated": True})
-    for body in ({}, None, [1], {"tree": None}):
-        with pytest.raises(GitHubError):
-            entries_of("reading", body)
 
 
 class Stuck(Server):
@@ -125,7 +116,7 @@ class Stuck(Server):
         return Response(200, {**made.headers, **self.headers}, made.body)
 
 
-Asked = Union[list[dict[str, Any]], Iterator[Any]]
+Asked = Union[list[Any], Iterator[Any]]
 
 
 @pytest.mark.parametrize("client", ["package", "plain", "history"])
@@ -142,9 +133,10 @@ def test_no_client_goes_on_for_ever(serve: Serve, client: str, broken: str) -> N
 
     def ask() -> Asked:
         if client == "package":
-            return Client(settings, "issues: read").every("listing", "/repos/lab/state/issues")
+            github = GitHubClient(settings, "contents: read")
+            return github.list_items("listing", github.repository("lab/state").get_pulls, lambda item: item)
         if client == "plain":
-            return PlainClient(server.url, "ghp_x", "lab/state", attempts=1).every("listing", "/issues", {})
+            return RestClient(server.url, "ghp_x", "lab/state", attempts=1).list_items("listing", "/issues", {})
         return published_history(settings, "626791_2022-08-15")
 
     if broken == "nested":
@@ -155,6 +147,8 @@ def test_no_client_goes_on_for_ever(serve: Serve, client: str, broken: str) -> N
         "nested": "(cannot be read|a list was expected)",
         "no list": "a list was expected",
     }
+    if client == "package":  # PyGithub counts pages, whatever the header says, and takes every body for an object
+        reasons.update({"leads away": reasons["repeats"], "no list": "cannot be read"})
     with pytest.raises(GitHubError, match=reasons[broken]):
         list(ask())
     assert len(server.requests) <= 2

@@ -12,8 +12,8 @@ from npc_lims.clients import github_actions as dispatch
 from npc_lims.clients.codeocean_assets import CodeOceanClient
 from npc_lims.clients.codeocean_models import Place, RunRequest
 from npc_lims.clients.codeocean_runs import Refused, RunService, Unconfirmed
+from npc_lims.clients.github import GitHubClient
 from npc_lims.clients.github_pull_requests import Proposal, propose
-from npc_lims.clients.github_rest import Client
 from npc_lims.clients.pypi import newest_release
 from npc_lims.config.settings import Settings, load_settings
 from npc_lims.errors import NpcLimsError
@@ -89,10 +89,10 @@ CALLS: dict[str, Callable[[Settings], object]] = {
     "start": lambda settings: RunService(settings).start(RunRequest(Place("capsule", ID), ())),
     "release": newest_release,
     "commits": lambda settings: list(published_history(settings, SESSION)),
-    "running": dispatch.find_running,
-    "look": lambda settings: dispatch.look_at_run(settings, 1),
-    "run of a request": lambda settings: dispatch.find_run(settings, "x", poll=0, patience=0),
-    "login": lambda settings: Client(settings, "contents: read").login(),
+    "running": dispatch.find_active_run,
+    "look": lambda settings: dispatch.get_run(settings, 1),
+    "run of a request": lambda settings: dispatch.find_run(settings, "x", interval=0, timeout=0),
+    "login": lambda settings: GitHubClient(settings, "contents: read").login(),
     "proposal": _proposed,
     "past": lambda settings: npc_lims.get_session_info(at="2024-06-01"),
     "tag": lambda settings: npc_lims.get_session_info(at="v1"),

@@ -10,8 +10,8 @@ import pytest
 from npc_lims.clients.codeocean_assets import CodeOceanClient
 from npc_lims.clients.codeocean_client import get_codeocean_client
 from npc_lims.clients.codeocean_runs import RunService
-from npc_lims.clients.github_plain import PlainClient
-from npc_lims.clients.github_rest import Client
+from npc_lims.clients.github import GitHubClient
+from npc_lims.clients.github_rest import RestClient
 from npc_lims.clients.s3 import S3Store, StoreOpener
 from npc_lims.config.environment import read_environment
 from npc_lims.config.lazy_settings import settings_for_reading
@@ -26,8 +26,8 @@ _HOLDERS: dict[str, Callable[[Settings], object]] = {
     "sdk data assets": lambda _: get_codeocean_client().data_assets,
     "code ocean client": CodeOceanClient,
     "run service": RunService,
-    "github client": lambda settings: Client(settings, "contents: read"),
-    "plain github client": lambda _: PlainClient("https://api.github.com", _TOKEN, "lab/state"),
+    "github client": lambda settings: GitHubClient(settings, "contents: read"),
+    "plain github client": lambda _: RestClient("https://api.github.com", _TOKEN, "lab/state"),
     "s3 store": S3Store,
     "store opener": StoreOpener,
 }

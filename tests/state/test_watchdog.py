@@ -7,7 +7,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from npc_lims.clients.github_plain import PlainClient
+from npc_lims.clients.github_rest import RestClient
 from npc_lims.errors import SourceError
 from npc_lims.model.observation import Observation, failed
 from npc_lims.model.record import SECTIONS
@@ -48,7 +48,7 @@ class Desk:
     """The repository, and what the watchdog is given."""
 
     hub: Hub
-    client: PlainClient
+    client: RestClient
     now: datetime
 
     def run(self, age: timedelta, conclusion: str | None = "success", branch: str = "main") -> Run:
@@ -79,7 +79,7 @@ class Desk:
 @pytest.fixture
 def desk(hub: Hub, now: datetime) -> Desk:
     hub.api.add_token(TOKENS[ROBOT], ROBOT, may_write={"issues", "actions"})
-    return Desk(hub, PlainClient(hub.api.url, TOKENS[ROBOT], NAME, attempts=2, delay=0.01), now)
+    return Desk(hub, RestClient(hub.api.url, TOKENS[ROBOT], NAME, attempts=2, backoff=0.01), now)
 
 
 def test_fresh_state_opens_nothing(desk: Desk) -> None:
@@ -168,7 +168,7 @@ def test_a_workflow_that_is_disabled_is_named(desk: Desk, serve: Serve) -> None:
         json = {"Content-Type": "application/json"}
         return Status(200, json, disabled) if request.path.endswith("/sync.yml") else None
 
-    desk.client = PlainClient(serve(FaultyProxy(desk.hub.api.url, rule=rule)).url, TOKENS[ROBOT], NAME)
+    desk.client = RestClient(serve(FaultyProxy(desk.hub.api.url, rule=rule)).url, TOKENS[ROBOT], NAME)
     desk.run(20 * HOUR)
     desk.watch(text_of(synced(desk.now - HOUR)))
     assert "it is disabled_inactivity: enable it under Actions, sync" in desk.body
@@ -177,7 +177,7 @@ def test_a_workflow_that_is_disabled_is_named(desk: Desk, serve: Serve) -> None:
 @pytest.mark.parametrize("answer", [Status(403), Status(200, {"Content-Type": "x/json"}, b"[]")], ids=repr)
 def test_runs_that_cannot_be_looked_at_are_no_success(desk: Desk, serve: Serve, answer: Status) -> None:
     proxy = serve(FaultyProxy(desk.hub.api.url, rule=lambda r: answer if "/actions/" in r.path else None))
-    desk.client = PlainClient(proxy.url, TOKENS[ROBOT], NAME, attempts=1)
+    desk.client = RestClient(proxy.url, TOKENS[ROBOT], NAME, attempts=1)
     desk.run(HOUR)
     desk.watch(text_of(synced(desk.now - HOUR)))
     assert "its runs are not known" in desk.body

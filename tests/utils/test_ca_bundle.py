@@ -16,9 +16,9 @@ from pydantic import SecretStr
 
 from npc_lims.clients.codeocean_api import start
 from npc_lims.clients.codeocean_assets import CodeOceanClient
-from npc_lims.clients.github_plain import PlainClient
-from npc_lims.clients.github_reading import ask_github
-from npc_lims.clients.github_rest import Client
+from npc_lims.clients.github import GitHubClient
+from npc_lims.clients.github_get import get_github
+from npc_lims.clients.github_rest import RestClient
 from npc_lims.clients.s3 import S3Store
 from npc_lims.config.settings import Settings
 from npc_lims.errors import GitHubError, NpcLimsError, RemoteStateError, SourceError
@@ -47,8 +47,11 @@ _READS = {
     "code ocean": _Read("REQUESTS_CA_BUNDLE", lambda s: CodeOceanClient(s).get("x"), SourceError),
     "code ocean start": _Read("CURL_CA_BUNDLE", lambda s: start(s, "computations", {}, "run"), SourceError),
     "raw github": _Read("CURL_CA_BUNDLE", lambda s: fetch_snapshot(s), RemoteStateError),
-    "github": _Read("REQUESTS_CA_BUNDLE", lambda s: Client(s, "contents: read").ask("read", "GET", "/x"), GitHubError),
-    "github reading": _Read("REQUESTS_CA_BUNDLE", lambda s: ask_github(s, "reading", "/x"), GitHubError),
+    "github": _Read("REQUESTS_CA_BUNDLE", lambda s: GitHubClient(s, "contents: read").login(), GitHubError),
+    "github alert": _Read(
+        "REQUESTS_CA_BUNDLE", lambda s: RestClient.from_settings(s).find("looking", "/x"), GitHubError
+    ),
+    "github reading": _Read("REQUESTS_CA_BUNDLE", lambda s: get_github(s, "reading", "/x"), GitHubError),
     "s3": _Read("AWS_CA_BUNDLE", lambda s: S3Store(s).has_any("bucket", ""), SourceError),
     "s3 as requests": _Read("REQUESTS_CA_BUNDLE", lambda s: S3Store(s).has_any("bucket", ""), SourceError),
 }
@@ -149,5 +152,5 @@ def _self_signed(folder: Path) -> Iterator[str]:
 def test_jobs_without_packages_name_the_variable_of_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "nowhere.pem"))
     with _self_signed(tmp_path) as address, pytest.raises(GitHubError) as caught:
-        PlainClient(address, "an-invented-secret", "lab/state", attempts=1).ask("looking", "GET", "/x")
+        RestClient(address, "an-invented-secret", "lab/state", attempts=1).request("looking", "GET", "/x")
     assert "nowhere.pem); correct or unset SSL_CERT_FILE" in str(caught.value)

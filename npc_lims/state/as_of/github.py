@@ -7,7 +7,7 @@ import time
 import urllib.parse
 from typing import TYPE_CHECKING, Any
 
-from npc_lims.clients.github_reading import Answer, ask_github
+from npc_lims.clients.github_get import GitHubPage, get_github
 from npc_lims.errors import GitHubError, HistoryError, RemoteStateError, StateError
 from npc_lims.state.as_of.cache import load_point, load_snapshot, save_point, save_snapshot
 from npc_lims.state.as_of.revision import Asked, Moment, Point
@@ -74,7 +74,7 @@ def _ask_name(settings: Settings, name: str) -> Point:
     try:
         # one commit tells what files it changed: no more than one of them, please
         path = f"/repos/{settings.repo}/commits/{urllib.parse.quote(name)}"
-        answer = ask_github(settings, f"looking for {name} of {settings.repo}", path, {"per_page": 1})
+        answer = get_github(settings, f"looking for {name} of {settings.repo}", path, {"per_page": 1})
     except GitHubError as error:
         if error.status == 422:
             raise HistoryError(missing) from None
@@ -90,13 +90,13 @@ def _ask_moment(settings: Settings, moment: Moment) -> Point:
     return _point(settings, listed[0])
 
 
-def _ask_list(settings: Settings, **more: str | int) -> Answer:
+def _ask_list(settings: Settings, **more: str | int) -> GitHubPage:
     """The newest commit of the branch that changed state. Commits of branches that were merged into it are listed
     by GitHub, too: but only syncs of the branch itself change state."""
     query = {"sha": settings.ref, "path": _FOLDER, "per_page": 1, **more}
     doing = f"looking for commits of {settings.repo}"
     try:
-        answer = ask_github(settings, doing, f"/repos/{settings.repo}/commits", query)
+        answer = get_github(settings, doing, f"/repos/{settings.repo}/commits", query)
     except GitHubError as error:
         if error.status == 404:
             raise HistoryError(f"{error}; check that it has the branch {settings.ref} (NPC_LIMS_REF), too") from None

@@ -677,7 +677,7 @@ FAULTS = {
     "404": (Status(404, {}, b'{"message": "Not Found"}'), "NPC_LIMS_REPO .lab/state.*private: set GITHUB_TOKEN"),
     "403": (
         Status(403, {}, b'{"message": "You have exceeded a secondary rate limit"}'),
-        "try again later.*GITHUB_TOKEN",
+        "try again after.*GITHUB_TOKEN",
     ),
 }
 
