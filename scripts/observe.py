@@ -11,8 +11,8 @@ from typing import Any
 
 from github_job import outcome_file, run_command, set_output
 
-from npc_lims.cli.console import complain
-from npc_lims.cli.exit_codes import ExitCode
+from npc_lims.cli import ExitCode
+from npc_lims.cli.output import print_error
 
 
 class BadPayload(ValueError):
@@ -59,7 +59,7 @@ def main(event: str, payload: Mapping[str, Any], more: list[str]) -> int:
     try:
         wanted = arguments(event, payload)
     except BadPayload as error:
-        complain(str(error))
+        print_error(str(error))
         set_output("rejected", "true")
         return ExitCode.MISTAKE
     asked = is_request(event, payload)

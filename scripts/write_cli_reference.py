@@ -17,9 +17,8 @@ from typing import Any
 import typer
 from typer.main import get_command
 
-from npc_lims.cli.app import app
-from npc_lims.cli.exit_codes import MEANINGS
-from npc_lims.cli.help import SECTIONS
+from npc_lims.cli import MEANINGS
+from npc_lims.cli.app import SECTIONS, app
 
 FILE = Path(__file__).resolve().parent.parent / "docs" / "reference" / "cli.md"
 NAME = "npc-lims"

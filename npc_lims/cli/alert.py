@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Optional
 
 import typer
 
-from npc_lims.cli.console import out
+from npc_lims.cli.output import out
 from npc_lims.config.settings import load_settings
 from npc_lims.errors import NpcLimsError
 

@@ -1,4 +1,4 @@
-"""All commands, put together."""
+"""All commands of `npc-lims`, and its `--help`."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
-from npc_lims.cli.help import TaskGroup
+from npc_lims.cli import MEANINGS
 
-__all__ = ["app"]
+__all__ = ["SECTIONS", "app"]
 
 _COMMANDS = {
     "sync": "sync:sync_command",
@@ -35,15 +35,25 @@ _COMMANDS = {
     "export": "export:export_command",
     "demo": "demo:demo_command",
 }
-"""Each command or group of commands, in the order of `--help`: its module of `npc_lims.cli`, and its name in there."""
+"""Each command or group of commands, in the order of `--help`: its module in `npc_lims.cli`, and its name there."""
+
+SECTIONS = {
+    "Look": ("sessions", "show", "history", "diff", "site", "export"),
+    "Change what is tracked": ("track", "validate", "preview"),
+    "Keep state": ("sync", "observe", "publish", "verify", "dispatch", "alert"),
+    "Process": ("process",),
+    "Set up": ("doctor", "demo"),
+}
+"""Tasks and their commands; commands in none of them are listed at the end."""
+_OTHER = "Other"
 
 
 class _Commands(UserDict[str, Any]):
-    """Commands by name, each imported when it is looked at: all of them take half a second, one a fraction of that."""
+    """Commands by name, each imported when it is used: all of them take half a second."""
 
-    def __init__(self, places: Mapping[str, str]) -> None:
+    def __init__(self, targets: Mapping[str, str]) -> None:
         super().__init__()
-        self.data.update(places)
+        self.data.update(targets)
 
     def __getitem__(self, name: str) -> Any:
         found = self.data[name]
@@ -54,14 +64,16 @@ class _Commands(UserDict[str, Any]):
         return found
 
 
-class _Group(TaskGroup):
+class _Group(TyperGroup):
+    """A group whose help lists its commands in `SECTIONS`, and the exit codes."""
+
     def __init__(self, **arguments: Any) -> None:
         super().__init__(**arguments)
         commands: Any = _Commands(_COMMANDS)
         self.commands = commands
 
     def shell_complete(self, ctx: Any, incomplete: str) -> Any:
-        """Names alone: for what each is good for all would have to be imported, while somebody waits for a key."""
+        """Complete names without their help, for which all modules would have to be imported."""
         commands = self.commands
         self.commands = {name: TyperCommand(name) for name in commands}
         try:
@@ -69,9 +81,28 @@ class _Group(TaskGroup):
         finally:
             self.commands = commands
 
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        names = [name for name in self.list_commands(ctx) if not self.get_command(ctx, name).hidden]  # type: ignore[union-attr]
+        width = max(map(len, names))
+        listed = {name for some in SECTIONS.values() for name in some}
+        for title, wanted in {**SECTIONS, _OTHER: [name for name in names if name not in listed]}.items():
+            # the limit is that of click: names, and the room around them
+            rows = [
+                (name.ljust(width), self.get_command(ctx, name).get_short_help_str(formatter.width - 6 - width))  # type: ignore[union-attr]
+                for name in wanted
+                if name in names
+            ]
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(rows)
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        with formatter.section("Exit codes"):
+            formatter.write_dl([(str(int(code)), meaning) for code, meaning in MEANINGS.items()])
+
 
 def _build(name: str, target: Any) -> Any:
-    """The command as typer makes it of a function, or of an app of its own."""
+    """Return the command that typer makes of a function or of an app."""
     holder = typer.Typer(add_completion=False, rich_markup_mode=None)
     if isinstance(target, typer.Typer):
         holder.add_typer(target, name=name)
@@ -86,7 +117,7 @@ app = typer.Typer(
     cls=_Group,
     help="""Paths, metadata and state of Mindscope Neuropixels sessions, kept in git.
 
-    Without a command: what state is read, how old it is, and what needs attention.
+    Without a command: show the state that is read, its age, and what needs attention.
 
     \b
     Examples:
@@ -113,11 +144,11 @@ def _version(value: bool) -> None:
 def _root(
     context: typer.Context,
     version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
-    as_json: bool = typer.Option(False, "--json", help="Without a command: print what there is to tell as JSON."),
+    as_json: bool = typer.Option(False, "--json", help="Without a command: print the overview as JSON."),
 ) -> None:
     if context.invoked_subcommand is None:
-        from npc_lims.cli.home import show_home
+        from npc_lims.cli.overview import show_overview
 
-        show_home(as_json)
+        show_overview(as_json)
     elif as_json:
-        raise typer.BadParameter("goes behind the command that is to print JSON", param_hint="--json")
+        raise typer.BadParameter("belongs after the command that prints JSON", param_hint="--json")

@@ -79,14 +79,14 @@ def _lines(ctx: typer.Context) -> list[bytes]:
 
 
 def _lines_at_hand(state: Optional[Any]) -> list[bytes]:
-    from npc_lims.cli.places import state_folder
+    from npc_lims.cli.options import find_state_folder
     from npc_lims.config.disk_cache import load_entry
     from npc_lims.config.lazy_settings import settings_for_reading
     from npc_lims.state.remote import cached_snapshot_path
     from npc_lims.state.snapshot import SNAPSHOT, checked_lines
 
     settings = settings_for_reading()
-    folder = state_folder(settings, None if state is None else Path(state))
+    folder = find_state_folder(settings, None if state is None else Path(state))
     if folder is not None:
         return checked_lines((folder / SNAPSHOT).read_bytes())
     cached = load_entry(cached_snapshot_path(settings))

@@ -12,7 +12,7 @@ from typing import Optional
 
 import typer
 
-from npc_lims.cli.console import out
+from npc_lims.cli.output import out
 from npc_lims.config.environment import DOTENV
 from npc_lims.errors import NpcLimsError
 

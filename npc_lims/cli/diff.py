@@ -11,10 +11,18 @@ from typing import Any, Optional, Union
 
 import typer
 
-from npc_lims.cli.console import complain, note, warn
-from npc_lims.cli.exit_codes import ExitCode
-from npc_lims.cli.lists import csv_option, json_option, one_style, print_csv, print_json
-from npc_lims.cli.places import checkout
+from npc_lims.cli import ExitCode
+from npc_lims.cli.options import checkout
+from npc_lims.cli.output import (
+    csv_option,
+    json_option,
+    one_style,
+    print_csv,
+    print_error,
+    print_json,
+    print_note,
+    print_warning,
+)
 from npc_lims.clients.git import Repository, find_repository
 from npc_lims.config.environment import TRACKED_FILE
 from npc_lims.config.settings import Settings, load_settings
@@ -130,14 +138,14 @@ def preview_command(
     except TrackedFileError as error:
         typer.echo(str(error), err=True)
         message = "there is no preview of a file that holds errors; npc-lims validate tells all, correct them first"
-        complain(message, annotate=False)  # validate has annotated them
+        print_error(message, annotate=False)  # validate has annotated them
         raise typer.Exit(ExitCode.PROBLEMS) from None
     commit = repository.commit_of(base) if base is not None else _default_base(repository)
     name = _name(base or "", commit)
     content = repository.read_file(commit, repository.path_of(home / TRACKED_FILE))
     before = decode_tracked(content or b"", name)
     if content is not None and any(problem.is_error for problem in before.problems):
-        warn(f"{name}: its {TRACKED_FILE} holds errors; compared is what can be read of it")
+        print_warning(f"{name}: its {TRACKED_FILE} holds errors; compared is what can be read of it")
     records = read_state(home / "state").records
     _print({"preview": preview(records, before.sessions, now.sessions, name)}, chosen, limit, as_csv)
 
@@ -190,7 +198,7 @@ def _sides(ref_a: Optional[str], ref_b: Optional[str], github: bool) -> tuple[Si
     except GitError as error:
         if ref_a is None:
             raise NpcLimsError(f"{error}; or name one or two refs on GitHub") from None
-        note(f"{home} is in no git checkout: the refs are those on GitHub")
+        print_note(f"{home} is in no git checkout: the refs are those on GitHub")
         return _sides_on_github(ref_a, ref_b)
     before = _at_commit(repository, home, ref_a or "HEAD")
     return before, _on_disk(repository, home) if ref_b is None else _at_commit(repository, home, ref_b)

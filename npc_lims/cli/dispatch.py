@@ -6,9 +6,9 @@ from typing import Optional
 
 import typer
 
-from npc_lims.cli.console import complain, err, out
-from npc_lims.cli.exit_codes import ExitCode
+from npc_lims.cli import ExitCode
 from npc_lims.cli.options import ONLY_HELP, SESSIONS_HELP, session_ids_of, sources_of
+from npc_lims.cli.output import err, out, print_error
 from npc_lims.config.settings import load_settings
 
 __all__ = ["dispatch_command"]
@@ -59,5 +59,5 @@ def dispatch_command(
     if run.conclusion != "success":
         failed = [job.name for job in run.jobs if job.conclusion not in ("success", "skipped", None)]
         which = f" ({', '.join(failed)})" if failed else ""
-        complain(f"the run ended with {run.conclusion}{which}; its log tells why: {run.url}")
+        print_error(f"the run ended with {run.conclusion}{which}; its log tells why: {run.url}")
         raise typer.Exit(ExitCode.INCOMPLETE)

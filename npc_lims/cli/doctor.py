@@ -10,10 +10,9 @@ from typing import Callable, Optional
 
 import typer
 
-from npc_lims.cli.console import out
-from npc_lims.cli.exit_codes import ExitCode
-from npc_lims.cli.lists import csv_option, json_option, one_style, print_csv, print_json
-from npc_lims.cli.places import reading_settings
+from npc_lims.cli import ExitCode
+from npc_lims.cli.options import reading_settings
+from npc_lims.cli.output import csv_option, json_option, one_style, out, print_csv, print_json
 from npc_lims.config.error_boundary import source_failure
 from npc_lims.config.settings import Settings
 from npc_lims.errors import SourceError, StateError
@@ -102,7 +101,7 @@ def _state(settings: Settings) -> str:
 
 def _last_sync(settings: Settings) -> str:
     """Whether every source answered completely; a SourceError says which did not, and since when."""
-    from npc_lims.cli.home_facts import recorded_sync
+    from npc_lims.cli.overview import recorded_sync
     from npc_lims.dashboard.ages import source_ages
     from npc_lims.state.reader import origin_of_state
 

@@ -7,8 +7,8 @@ from typing import Optional
 
 import typer
 
-from npc_lims.cli.console import note, out
-from npc_lims.cli.places import reading_settings
+from npc_lims.cli.options import reading_settings
+from npc_lims.cli.output import out, print_note
 from npc_lims.cli.progress import progress_bar
 from npc_lims.errors import NpcLimsError
 from npc_lims.history.export.build import Format, default_place, export_history
@@ -58,4 +58,4 @@ def export_command(
     out().print(f"{done.place}: {counts}", soft_wrap=True)
     begins = shallow_since(repository)
     if begins is not None:
-        note(f"this is a shallow clone, whose history begins {begins}: {UNSHALLOW}")
+        print_note(f"this is a shallow clone, whose history begins {begins}: {UNSHALLOW}")

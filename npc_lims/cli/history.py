@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any, Optional
 import typer
 
 from npc_lims.cli.completion import complete_session
-from npc_lims.cli.console import note, out
-from npc_lims.cli.lists import csv_option, json_option, one_style, print_csv, print_json
-from npc_lims.cli.places import reading_settings
+from npc_lims.cli.options import reading_settings
+from npc_lims.cli.output import csv_option, json_option, one_style, out, print_csv, print_json, print_note
 from npc_lims.errors import NpcLimsError
 from npc_lims.state.diff import one_line
 from npc_lims.state.diff_format import LISTED, SUMMARY_BYTES, render_chapters
@@ -217,4 +216,4 @@ def _tell_shallow(begins: Optional[str]) -> None:
     from npc_lims.history.session_history import UNSHALLOW
 
     if begins is not None:
-        note(f"this is a shallow clone, whose history begins {begins}: {UNSHALLOW}")
+        print_note(f"this is a shallow clone, whose history begins {begins}: {UNSHALLOW}")

@@ -7,19 +7,19 @@ from typing import Optional
 
 import typer
 
-from npc_lims.cli.console import err, out
-from npc_lims.cli.exit_codes import ExitCode
-from npc_lims.cli.failures import report_failed_sources
+from npc_lims.cli import ExitCode
+from npc_lims.cli.errors import report_failed_sources
 from npc_lims.cli.options import (
     CHANGED_HELP,
     ONLY_HELP,
     SESSIONS_HELP,
+    checkout,
     session_ids_of,
     sources_of,
     tracked_beside,
 )
 from npc_lims.cli.outcome import OUTCOME_HELP, write_outcome
-from npc_lims.cli.places import checkout
+from npc_lims.cli.output import err, out
 
 __all__ = ["observe_command"]
 

@@ -1,34 +1,65 @@
-"""Options that several commands share: which sources and sessions are meant, and which tracked file."""
+"""Options that several commands share: the sources, sessions, state folder and tracked file to use."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Optional
+from typing import TYPE_CHECKING, Optional
 
-from npc_lims.cli.places import checkout
 from npc_lims.config.environment import TRACKED_FILE
 from npc_lims.errors import NpcLimsError, SelectionError
-from npc_lims.model.record import SECTIONS
+
+if TYPE_CHECKING:
+    from npc_lims.config.settings import Settings
 
 __all__ = [
     "CHANGED_HELP",
     "ONLY_HELP",
     "SESSIONS_HELP",
+    "checkout",
+    "find_state_folder",
+    "reading_settings",
     "session_ids_of",
     "sources_of",
     "tracked_beside",
 ]
 
-ONLY_HELP = f"Sources to ask, of {', '.join(SECTIONS)}; repeat or separate by commas."
+ONLY_HELP = "Sources to query, of tracked, training, codeocean, s3; repeat or separate by commas."
 SESSIONS_HELP = "Sessions that may change, by any form of their ids; repeat or separate by commas."
-CHANGED_HELP = "Only sessions whose entry in the tracked file says something new, or that were never asked about."
+CHANGED_HELP = "Only sessions whose entry in the tracked file says something new, or that were never queried."
+
+
+def checkout(start: Optional[Path] = None) -> Path:
+    """Return the nearest folder at or above *start* with a `state/` or a tracked file, else *start* itself."""
+    start = Path.cwd() if start is None else start
+    for folder in (start, *start.parents):
+        if (folder / TRACKED_FILE).is_file() or (folder / "state").is_dir():
+            return folder
+        if (folder / ".git").exists():
+            break
+    return start
+
+
+def find_state_folder(settings: Settings, state: Optional[Path]) -> Optional[Path]:
+    """Return the folder to read state from: `--state`, else NPC_LIMS_STATE, else that of the current checkout."""
+    if state is not None or settings.state is not None:
+        return state or settings.state
+    here = checkout() / "state"
+    return here if here.is_dir() else None
+
+
+def reading_settings(state: Optional[Path]) -> Settings:
+    """Return settings to read state from that folder or, without one, from GitHub."""
+    from npc_lims.config.settings import load_settings  # takes too long for completion
+
+    settings = load_settings()
+    return settings.model_copy(update={"state": find_state_folder(settings, state)})
 
 
 def tracked_beside(folder: Path) -> Path:
-    """The tracked file that belongs to a state folder.
+    """Return the tracked file that belongs to a state folder.
 
     Raises:
-        NpcLimsError: There is neither: a sync would begin a state where nobody wants one.
+        NpcLimsError: Neither exists: a sync would create a state in the wrong place.
     """
     beside = folder.resolve().parent / TRACKED_FILE
     found = beside if beside.is_file() else checkout() / TRACKED_FILE
@@ -41,10 +72,13 @@ def tracked_beside(folder: Path) -> Path:
 
 
 def sources_of(only: Optional[list[str]]) -> list[str]:
-    """
+    """Return the names of the sources in *only*; all if None.
+
     Raises:
-        SelectionError: One of these is no source, or there are none.
+        SelectionError: One of them is no source, or the list is empty.
     """
+    from npc_lims.model.record import SECTIONS  # takes too long for completion
+
     chosen = _split(only)
     if only is not None and not chosen:
         raise SelectionError("--only names no source; leave it out for all of them")
@@ -55,9 +89,10 @@ def sources_of(only: Optional[list[str]]) -> list[str]:
 
 
 def session_ids_of(values: Optional[list[str]]) -> Optional[frozenset[str]]:
-    """
+    """Return the session ids in *values*; None if None.
+
     Raises:
-        SelectionError: One of these is no session id, or there are none.
+        SelectionError: One of them is no session id, or the list is empty.
     """
     from npc_lims.model.session_id import parse_session_id
 

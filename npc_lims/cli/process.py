@@ -7,9 +7,8 @@ from typing import Optional
 
 import typer
 
-from npc_lims.cli.console import out
-from npc_lims.cli.lists import one_style
 from npc_lims.cli.options import session_ids_of
+from npc_lims.cli.output import one_style, out
 from npc_lims.cli.process_options import (
     AS_CSV,
     AS_JSON,

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Optional
 
 import typer
 
-from npc_lims.cli.console import err
-from npc_lims.cli.lists import csv_option, json_option
-from npc_lims.cli.places import checkout, reading_settings
+from npc_lims.cli.options import checkout, reading_settings
+from npc_lims.cli.output import csv_option, err, json_option
 from npc_lims.errors import NpcLimsError
 
 if TYPE_CHECKING:

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any, Optional
 
 import typer
 
-from npc_lims.cli.console import Cell, out, print_columns
-from npc_lims.cli.lists import csv_option, json_option, one_style, print_csv, print_json
 from npc_lims.cli.options import session_ids_of
+from npc_lims.cli.output import Cell, csv_option, json_option, one_style, out, print_columns, print_csv, print_json
 from npc_lims.cli.process_options import NAMES, PIPELINES, SESSIONS, STATE, chosen_processes, state_folder
 from npc_lims.errors import NpcLimsError
 from npc_lims.state.diff_format import counted
@@ -115,11 +114,11 @@ def runs_command(
       npc-lims process runs dlc_eye --sessions 626791_2022-08-15
       npc-lims process runs --csv
     """
-    from npc_lims.processing.runs_file import read_runs, recorded_processes
+    from npc_lims.processing.runs_file import read_all_runs
 
     one_style(json=as_json, csv=as_csv)
     folder = state_folder(state)
-    recorded = recorded_processes(folder)
+    recorded = read_all_runs(folder)
     if name is not None and name not in recorded:
         from npc_lims.utils.suggestions import suggestion
 
@@ -128,9 +127,9 @@ def runs_command(
     only = session_ids_of(sessions)
     runs = [
         (process, run)
-        for process in ([name] if name is not None else recorded)
-        for run in read_runs(folder, process)
-        if only is None or run.session in only
+        for process, some in recorded.items()
+        for run in some
+        if name in (None, process) and (only is None or run.session in only)
     ]
     # the file of runs leaves out what is empty; programs find every name
     rows = ({"process": process, "by": None, "reason": None, **run.as_dict()} for process, run in runs)

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Optional
 
 import typer
 
-from npc_lims.cli.console import complain, out, print_columns
-from npc_lims.cli.exit_codes import ExitCode
-from npc_lims.cli.lists import print_csv, print_json
+from npc_lims.cli import ExitCode
+from npc_lims.cli.output import out, print_columns, print_csv, print_error, print_json
 from npc_lims.cli.process_options import EVENT_COLUMNS
 from npc_lims.utils.redaction import safe_text
 
@@ -50,7 +49,7 @@ def print_report(
             out().print(counts, soft_wrap=True)
     failures = dict.fromkeys(report.failures)
     for failure in failures:
-        complain(failure)
+        print_error(failure)
     if summary is not None:
         with summary.open("a", encoding="utf-8") as file:
             file.write(_as_markdown(report, nothing))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Callable, Optional
 
 from rich.console import Console
 
-from npc_lims.cli.console import err
+from npc_lims.cli.output import err
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Optional
 
 import typer
 
-from npc_lims.cli.console import complain, note, out
-from npc_lims.cli.exit_codes import ExitCode
+from npc_lims.cli import ExitCode
+from npc_lims.cli.options import checkout
 from npc_lims.cli.outcome import OUTCOME_HELP, gaps_of, write_outcome
-from npc_lims.cli.places import checkout
+from npc_lims.cli.output import out, print_error, print_note
 
 if TYPE_CHECKING:
     from npc_lims.errors import SourceError
@@ -95,9 +95,9 @@ def _complain(failures: Sequence[SourceError], kept: Sequence[Path]) -> None:
         typer.Exit: Something failed.
     """
     for failure in failures:
-        complain(f"{failure.source} could not be applied, what is recorded of it stays: {failure.reason}")
+        print_error(f"{failure.source} could not be applied, what is recorded of it stays: {failure.reason}")
     for path in kept:
-        note(f"{path} is kept until all of it is applied; to give it up, delete the file")
+        print_note(f"{path} is kept until all of it is applied; to give it up, delete the file")
     if failures:
         raise typer.Exit(ExitCode.INCOMPLETE)
 

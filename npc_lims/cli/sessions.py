@@ -22,11 +22,20 @@ from npc_lims.cli.completion import (
     complete_session,
     complete_subject,
 )
-from npc_lims.cli.console import can_print, note, out, symbol
 from npc_lims.cli.filters import HEADINGS, Selection, applies, columns_named, select, sorted_rows
-from npc_lims.cli.lists import csv_option, json_option, one_style, print_csv, print_json
-from npc_lims.cli.paging import show_text
-from npc_lims.cli.places import reading_settings
+from npc_lims.cli.options import reading_settings
+from npc_lims.cli.output import (
+    can_print,
+    csv_option,
+    json_option,
+    one_style,
+    out,
+    print_csv,
+    print_json,
+    print_note,
+    show_text,
+    symbol,
+)
 from npc_lims.errors import NpcLimsError
 from npc_lims.model.rows import COLUMNS, FLAG_NAMES, session_row
 from npc_lims.state.diff import one_line
@@ -143,7 +152,7 @@ def _chosen(rows: Iterable[dict[str, Any]], selection: Selection) -> list[dict[s
     undecided = sum(match is None for _, match in matched)
     if undecided:
         names = ", ".join(selection.true + selection.false)
-        note(f"{undecided:,} sessions are left out, as {names} was never observed for them; --unknown lists such")
+        print_note(f"{undecided:,} sessions are left out, as {names} was never observed for them; --unknown lists such")
     return [row for row, match in matched if match]
 
 

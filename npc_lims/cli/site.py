@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Optional
 
 import typer
 
-from npc_lims.cli.console import note
-from npc_lims.cli.places import checkout
+from npc_lims.cli.options import checkout
+from npc_lims.cli.output import print_note
 from npc_lims.cli.progress import progress_bar
 from npc_lims.errors import NpcLimsError
 
@@ -125,12 +125,12 @@ def _tell(built: Built) -> None:
     size = f"{counted(built.files, 'file')}, {built.size / 1e6:.1f} MB"
     typer.echo(f"{built.folder}: {counted(built.sessions, 'session')}{events}; {size}", err=True)
     if built.is_shallow:
-        note(
+        print_note(
             "this is a shallow clone, so the timelines begin late: git fetch --unshallow brings all commits (in a "
             "workflow: fetch-depth: 0)"
         )
     if built.no_checkout is not None:
-        note(f"without timelines: {built.no_checkout}")
+        print_note(f"without timelines: {built.no_checkout}")
 
 
 def _serve(site: Path, port: int, open_: bool) -> None:

@@ -8,19 +8,18 @@ from typing import Optional
 
 import typer
 
-from npc_lims.cli.console import err, out, warn
-from npc_lims.cli.exit_codes import ExitCode
-from npc_lims.cli.failures import report_failed_sources
-from npc_lims.cli.lists import csv_option, json_option, one_style, print_csv, print_json
+from npc_lims.cli import ExitCode
+from npc_lims.cli.errors import report_failed_sources
 from npc_lims.cli.options import (
     CHANGED_HELP,
     ONLY_HELP,
     SESSIONS_HELP,
+    checkout,
     session_ids_of,
     sources_of,
     tracked_beside,
 )
-from npc_lims.cli.places import checkout
+from npc_lims.cli.output import csv_option, err, json_option, one_style, out, print_csv, print_json, print_warning
 from npc_lims.cli.progress import reporter
 from npc_lims.config.settings import load_settings
 from npc_lims.errors import GitError, NpcLimsError
@@ -110,7 +109,7 @@ def _hold(folder: Path, observed: Observed) -> Optional[Waiting]:
     except GitError as error:
         # where there is no git nobody means to publish
         if any((parent / ".git").exists() for parent in folder.absolute().parents):
-            warn(f"what this sync saw cannot be kept for npc-lims publish: {error}")
+            print_warning(f"what this sync saw cannot be kept for npc-lims publish: {error}")
         return None
 
 

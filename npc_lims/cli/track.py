@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal, Optional
 
 import typer
 
-from npc_lims.cli.console import note, out
-from npc_lims.cli.exit_codes import ExitCode
-from npc_lims.cli.lists import csv_option, json_option, one_style, print_csv, print_json
+from npc_lims.cli import ExitCode
+from npc_lims.cli.output import csv_option, json_option, one_style, out, print_csv, print_json, print_note
 from npc_lims.cli.track_apply import MAX_BODY, Target, apply_or_propose, branch_name, code
 from npc_lims.clients.github_pull_requests import Revised
 from npc_lims.config.environment import TRACKED_FILE
@@ -369,7 +368,7 @@ def _change(change: Change, branch: str, title: str, command: Sequence[str], tar
 
     def report() -> None:
         for one in made[-1].notes:
-            note(one)
+            print_note(one)
 
     apply_or_propose(revise, target, branch=branch_name(branch), title=f"track: {title}", report=report)
 

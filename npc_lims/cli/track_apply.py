@@ -16,8 +16,8 @@ from urllib.parse import quote
 
 from rich.console import Console
 
-from npc_lims.cli.console import err, out
-from npc_lims.cli.places import checkout
+from npc_lims.cli.options import checkout
+from npc_lims.cli.output import err, out
 from npc_lims.clients.github_pull_requests import Revised
 from npc_lims.config.environment import TRACKED_FILE
 from npc_lims.config.settings import Settings, load_settings

@@ -11,10 +11,9 @@ from typing import Optional
 
 import typer
 
-from npc_lims.cli.console import note
-from npc_lims.cli.exit_codes import ExitCode
-from npc_lims.cli.lists import csv_option, json_option, one_style, print_csv, print_json
-from npc_lims.cli.places import checkout
+from npc_lims.cli import ExitCode
+from npc_lims.cli.options import checkout
+from npc_lims.cli.output import csv_option, json_option, one_style, print_csv, print_json, print_note
 from npc_lims.config.environment import TRACKED_FILE
 from npc_lims.errors import Problem
 
@@ -198,7 +197,7 @@ def _compared(path: Path, problems: Sequence[Problem], base: str) -> tuple[list[
         repository = find_repository(path)
         content = repository.read_file(repository.commit_of(base), repository.path_of(path))
     if content is None:
-        note(f"{base} has no {path.name}: all of it counts as new")
+        print_note(f"{base} has no {path.name}: all of it counts as new")
         return list(problems), []
     text = path.read_bytes().decode("utf-8-sig", "replace") if path.is_file() else ""
     known = decode_tracked(content, base).problems

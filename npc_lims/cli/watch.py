@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Callable, Optional
 
 from rich.text import Text
 
-from npc_lims.cli.console import complain, err, note, out, warn
-from npc_lims.cli.exit_codes import ExitCode
+from npc_lims.cli import ExitCode
 from npc_lims.cli.filters import Selection
+from npc_lims.cli.output import err, out, print_error, print_note, print_warning
 from npc_lims.cli.run_view import watching
 from npc_lims.config.environment import RAW_URL
 from npc_lims.errors import GitHubError, NpcLimsError
@@ -69,10 +69,10 @@ def watch_sessions(settings: Settings, selection: Selection, interval: Optional[
     if not _SHORTEST <= seconds <= _LONGEST:  # nor nan or inf, which are floats, too
         raise NpcLimsError(f"--interval {seconds:g}: give seconds from {_SHORTEST:g} to {_LONGEST:g}")
     if seconds < place.least:
-        note(f"looking every {place.least:g} s: more often is more than GitHub answers")
+        print_note(f"looking every {place.least:g} s: more often is more than GitHub answers")
         seconds = place.least
     sessions = place.look().lines
-    note(f"{len(sessions.all):,} sessions in {place.name}; looking every {seconds:g} s, Ctrl-C ends it")
+    print_note(f"{len(sessions.all):,} sessions in {place.name}; looking every {seconds:g} s, Ctrl-C ends it")
     watch = _Watch(settings, place, selection, sessions, as_json)
     began = time.monotonic()
     run = None
@@ -83,9 +83,9 @@ def watch_sessions(settings: Settings, selection: Selection, interval: Optional[
         pass  # how it is meant to end where there is no run
     took = describe_age(time.monotonic() - began)
     watch.end(run)
-    note(f"{len(watch.seen):,} change{'' if len(watch.seen) == 1 else 's'} in {took}: {headline(watch.seen)}")
+    print_note(f"{len(watch.seen):,} change{'' if len(watch.seen) == 1 else 's'} in {took}: {headline(watch.seen)}")
     if run is not None and run.conclusion != "success":
-        complain(f"the run ended with {run.conclusion}; its log tells why: {run.url}")
+        print_error(f"the run ended with {run.conclusion}; its log tells why: {run.url}")
         return ExitCode.INCOMPLETE
     return ExitCode.DONE
 
@@ -151,7 +151,7 @@ class _Watch:
             _write({"event": "run", "seen": _now(), **told})
         else:
             if self._run is None:
-                note(f"following {run.url}")
+                print_note(f"following {run.url}")
             tell(run)
         self._run = run
 
@@ -174,7 +174,7 @@ class _Watch:
         """Once, however many looks fail for the same reason."""
         if message != self._complaint:
             self._complaint = message
-            warn(f"{message}; looking on")
+            print_warning(f"{message}; looking on")
 
 
 def place_to_watch(settings: Settings) -> Place:

@@ -23,8 +23,8 @@ from npc_lims.utils.yaml_writer import render_yaml
 __all__ = [
     "RUNS",
     "parse_runs",
+    "read_all_runs",
     "read_runs",
-    "recorded_processes",
     "render_runs",
     "runs_path",
     "runs_schema",
@@ -154,10 +154,15 @@ def write_runs(state: StateFolder, process: str, runs: Iterable[Run]) -> bool:
     return True
 
 
-def recorded_processes(state: StateFolder) -> list[str]:
-    """Return the processes that have a file in *state*, by name."""
+def read_all_runs(state: StateFolder) -> dict[str, tuple[Run, ...]]:
+    """Return the runs of each process that has a file in *state*, by its name.
+
+    Raises:
+        StateError: A file is damaged, or of another schema.
+    """
     names = (PurePath(name) for name in open_tree(state).list_files(RUNS))
-    return [name.stem for name in names if name.suffix == ".yaml" and name.parent == PurePath(RUNS)]
+    processes = [name.stem for name in names if name.suffix == ".yaml" and name.parent == PurePath(RUNS)]
+    return {process: read_runs(state, process) for process in processes}
 
 
 def verify_runs(state: StateFolder) -> list[str]:

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 import npc_lims
-from npc_lims.cli.help import SECTIONS
+from npc_lims.cli.app import SECTIONS
 from npc_lims.config.settings import Settings
 from npc_lims.demo.files import world_files, write_world
 from npc_lims.processing.runs import Run, write_updates

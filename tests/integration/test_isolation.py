@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 import npc_lims
-from npc_lims.cli.exit_codes import ExitCode
+from npc_lims.cli import ExitCode
 from npc_lims.config.error_boundary import describe_unexpected, source_failure
 from npc_lims.config.settings import Settings
 from npc_lims.demo.files import write_world

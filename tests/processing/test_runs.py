@@ -31,8 +31,8 @@ from npc_lims.processing.runs import (
 )
 from npc_lims.processing.runs_file import (
     parse_runs,
+    read_all_runs,
     read_runs,
-    recorded_processes,
     render_runs,
     runs_path,
     runs_schema,
@@ -163,7 +163,7 @@ def test_the_file_is_as_documented_and_sorted(tmp_path: Path) -> None:
     assert write_runs(tmp_path, "dlc_eye", runs) is True
     assert runs_path(tmp_path, "dlc_eye").read_bytes() == EXPECTED.encode()
     assert read_runs(tmp_path, "dlc_eye") == tuple(reversed(runs))
-    assert recorded_processes(tmp_path) == ["dlc_eye"]
+    assert list(read_all_runs(tmp_path)) == ["dlc_eye"]
 
 
 def test_a_file_is_written_only_if_it_changes_and_goes_with_its_last_run(tmp_path: Path) -> None:
@@ -175,7 +175,7 @@ def test_a_file_is_written_only_if_it_changes_and_goes_with_its_last_run(tmp_pat
     assert runs_path(tmp_path, "dlc_eye").stat().st_mtime_ns == before
     assert write_runs(tmp_path, "dlc_eye", []) is True
     assert read_runs(tmp_path, "dlc_eye") == ()
-    assert recorded_processes(tmp_path) == []
+    assert read_all_runs(tmp_path) == {}
 
 
 def test_a_claim_of_the_future_has_expired(tmp_path: Path) -> None:

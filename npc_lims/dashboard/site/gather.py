@@ -15,7 +15,7 @@ from npc_lims.config.environment import TRACKED_FILE
 from npc_lims.errors import GitError, StateError
 from npc_lims.model.record import Record
 from npc_lims.model.session_id import ID_PATTERN
-from npc_lims.processing.runs_file import read_runs, recorded_processes
+from npc_lims.processing.runs_file import read_all_runs
 from npc_lims.state.freshness import read_sync_entry
 from npc_lims.state.snapshot import SNAPSHOT, checked_lines, line_id, parse_line
 from npc_lims.state.sync_file import SyncFile, read_sync_file
@@ -94,7 +94,7 @@ def gather(state: Path) -> Known:
         _records(state / SNAPSHOT, snapshot),
         read_sync_file(state),
         read_sync_entry(state).content,
-        {process: read_runs(state, process) for process in recorded_processes(state)},
+        read_all_runs(state),
         decode_tracked(tracked.read_bytes(), TRACKED_FILE) if tracked.is_file() else None,
         checkout,
         no_checkout,

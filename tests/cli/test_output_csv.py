@@ -7,7 +7,7 @@ import io
 
 import pytest
 
-from npc_lims.cli.lists import print_csv
+from npc_lims.cli.output import print_csv
 
 HARD = ["a,b", 'say "no"', "two\nlines", "a line\rover it", "Ω", " ", "=1+1"]
 

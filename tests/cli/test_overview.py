@@ -14,8 +14,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from npc_lims.cli.home import print_home
-from npc_lims.cli.home_facts import Home, Suggestion, gather
+from npc_lims.cli.overview import Overview, Suggestion, gather, print_overview
 from npc_lims.config.settings import load_settings
 from npc_lims.dashboard.attention import Item, Matter
 from npc_lims.dashboard.totals import Totals
@@ -41,7 +40,7 @@ def test_it_tells_where_one_is(demo_state: Path, elsewhere: Path, monkeypatch: p
     done = run_cli()
     assert done.code == 0, done
     assert f"State  folder: {demo_state}" in done.out
-    assert re.search(r"^Asked  tracked \d+ \w+ ago, training \d+ \w+ ago, codeocean", done.out, re.MULTILINE)
+    assert re.search(r"^Read   tracked \d+ \w+ ago, training \d+ \w+ ago, codeocean", done.out, re.MULTILINE)
     assert "29 sessions of 6 subjects, 20 tracked: 17 ephys, 10 behavior, 2 sync" in done.out
     assert "Projects: 25 DynamicRouting, 4 TempletonPilotSession" in done.out
     assert "uploaded 14 of 18, sorted 10 of 16" in done.out
@@ -77,17 +76,17 @@ def test_help_is_as_ever(elsewhere: Path) -> None:
 def test_json_belongs_behind_a_command(demo_state: Path) -> None:
     done = run_cli("--json", "sessions", "--state", str(demo_state))
     assert done.code == 2
-    assert "behind the command" in done.err
+    assert "after the command" in done.err
 
 
 # --- situations
 
 
-def home(**variables: str) -> Home:
+def home(**variables: str) -> Overview:
     return gather(load_settings({**os.environ, **variables}), NOW)
 
 
-def commands(found: Home) -> list[str]:
+def commands(found: Overview) -> list[str]:
     return [suggestion.command for suggestion in found.suggestions]
 
 
@@ -172,7 +171,7 @@ def test_published_state_costs_two_requests_and_then_none(github: GitHub, elsewh
     done = run_cli()
     assert done.code == 0, done
     assert "State  github: " in done.out
-    assert "Asked  tracked" in done.out
+    assert "Read   tracked" in done.out
     asked = [request.path.partition("/main/")[2] for request in github.proxy.requests]
     assert asked == ["state/sessions.jsonl", "state/sync.yaml"]
     assert run_cli().code == 0
@@ -196,7 +195,7 @@ def test_offline_the_kept_copy_answers(github: GitHub, elsewhere: Path, monkeypa
     assert done.code == 0, done
     assert "stale cache" in done.out
     assert "29 sessions" in done.out
-    assert "Asked  tracked" in done.out
+    assert "Read   tracked" in done.out
 
 
 def test_a_repository_without_times_says_nothing_of_them(github: GitHub, elsewhere: Path, tmp_path: Path) -> None:
@@ -205,16 +204,16 @@ def test_a_repository_without_times_says_nothing_of_them(github: GitHub, elsewhe
     run_git(repository, "commit", "--quiet", "--message=no times")
     done = run_cli()
     assert done.code == 0, done
-    assert "Asked" not in done.out
+    assert "Read   " not in done.out
     assert "29 sessions" in done.out
 
 
 # --- how it looks
 
 
-def shown(found: Home, width: int = 80) -> str:
+def shown(found: Overview, width: int = 80) -> str:
     console = Console(file=io.StringIO(), width=width, highlight=False, markup=False)
-    print_home(found, console)
+    print_overview(found, console)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 
@@ -227,7 +226,7 @@ def test_it_fits_the_terminal(demo_state: Path, elsewhere: Path, width: int) -> 
 
 
 def test_when_all_is_well_it_says_so() -> None:
-    found = Home(Origin("folder", "state"), (), totals=Totals(1, 1, 1, 0, {"ephys": 1}, {"p\x1b[31m": 1}))
+    found = Overview(Origin("folder", "state"), (), totals=Totals(1, 1, 1, 0, {"ephys": 1}, {"p\x1b[31m": 1}))
     found = dataclasses.replace(found, suggestions=(Suggestion("npc-lims --help", "see all commands"),))
     text = shown(found)
     assert "Nothing needs attention" in text
@@ -237,7 +236,7 @@ def test_when_all_is_well_it_says_so() -> None:
 
 def test_a_long_list_is_cut(elsewhere: Path) -> None:
     matter = Matter("errored", "9 sessions", "Look.", tuple(Item(f"s{number}", "text") for number in range(9)))
-    found = Home(Origin("folder", "state"), (), totals=Totals(9, 1, 1, 0, {}, {}), matters=(matter,) * 7)
+    found = Overview(Origin("folder", "state"), (), totals=Totals(9, 1, 1, 0, {}, {}), matters=(matter,) * 7)
     text = shown(dataclasses.replace(found, suggestions=(Suggestion("npc-lims --help", "see all"),)))
     assert text.count("s0; s1; s2; 6 more") == 5
-    assert "and 2 more, which npc-lims --json has" in text
+    assert "and 2 more: npc-lims --json" in text

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from npc_lims import errors
-from npc_lims.cli.exit_codes import MEANINGS, ExitCode
-from npc_lims.cli.failures import show_warning, tell
+from npc_lims.cli import MEANINGS, ExitCode
+from npc_lims.cli.errors import report_error, show_warning
 from npc_lims.errors import Problem
 from tests.integration.world import run_cli
 from tests.servers.faults import Delay, FaultyProxy
@@ -56,13 +56,13 @@ npc-lims: error: a.yaml: 1 error, listed above; correct them and give the comman
 def test_an_error_is_a_line_that_ends_with_what_to_do(
     error: BaseException, code: int, told: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert tell(error) == code
+    assert report_error(error) == code
     shown = capsys.readouterr()
     assert (shown.out, shown.err) == ("", told)
 
 
 def test_a_mistake_of_ours_names_the_file_with_its_details(capsys: pytest.CaptureFixture[str]) -> None:
-    assert tell(ZeroDivisionError()) == ExitCode.UNEXPECTED
+    assert report_error(ZeroDivisionError()) == ExitCode.UNEXPECTED
     shown = re.fullmatch(
         r"npc-lims: error: unexpected ZeroDivisionError; details in (.*); report it with that file: https://.*\n",
         capsys.readouterr().err,
@@ -72,15 +72,15 @@ def test_a_mistake_of_ours_names_the_file_with_its_details(capsys: pytest.Captur
 
 
 def test_the_network_is_not_taken_for_the_disk(capsys: pytest.CaptureFixture[str]) -> None:
-    assert tell(ConnectionResetError(104, "Connection reset by peer")) == ExitCode.UNEXPECTED
-    assert tell(OSError("Could not find a suitable TLS CA certificate bundle")) == ExitCode.UNEXPECTED
+    assert report_error(ConnectionResetError(104, "Connection reset by peer")) == ExitCode.UNEXPECTED
+    assert report_error(OSError("Could not find a suitable TLS CA certificate bundle")) == ExitCode.UNEXPECTED
     assert "disk" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("passing", [SystemExit(3), GeneratorExit()])
 def test_exits_pass(passing: BaseException) -> None:
     with pytest.raises(type(passing)):
-        tell(passing)
+        report_error(passing)
 
 
 @pytest.mark.parametrize(
@@ -101,13 +101,13 @@ def test_in_github_actions_each_error_is_an_annotation(
     error: Exception, shown: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
-    tell(error)
+    report_error(error)
     assert capsys.readouterr().err.splitlines() == shown
 
 
 def test_a_long_error_stays_one_line(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "40")
-    tell(errors.NpcLimsError("[bold]much[/bold] " * 40 + "; do :smile: this"))
+    report_error(errors.NpcLimsError("[bold]much[/bold] " * 40 + "; do :smile: this"))
     assert capsys.readouterr().err == f"npc-lims: error: {'[bold]much[/bold] ' * 40}; do :smile: this\n"
 
 

@@ -1,7 +1,6 @@
-"""What is told of an error and of a warning, and the exit code.
+"""Report errors and warnings on standard error, in one style.
 
-All in one style, on stderr: a line begins with `npc-lims: error:`, so that logs can be searched, says what was found
-and ends with what to do.
+A line begins with `npc-lims: error:`, says what was found, and ends with what to do.
 """
 
 from __future__ import annotations
@@ -14,8 +13,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import typer
 
-from npc_lims.cli.console import complain, list_problems, warn
-from npc_lims.cli.exit_codes import ExitCode
+from npc_lims.cli import ExitCode
+from npc_lims.cli.output import list_problems, print_error, print_warning
 from npc_lims.config.error_boundary import describe_unexpected
 from npc_lims.errors import InputFileError, NoSessionInfo, NpcLimsError, NpcLimsWarning, SelectionError, SyncRefused
 from npc_lims.utils.redaction import safe_text
@@ -23,35 +22,31 @@ from npc_lims.utils.redaction import safe_text
 if TYPE_CHECKING:
     from npc_lims.model.observation import Observation
 
-__all__ = ["error_line", "is_selection_mistake", "report_failed_sources", "show_warning", "tell"]
+__all__ = ["error_line", "is_selection_mistake", "report_error", "report_failed_sources", "show_warning"]
 
-# typer has a copy of click inside, older releases of it depend on click: the classes are got at through one that it
-# has always exported
+# newer releases of typer contain a copy of click, older ones depend on click: both have these base classes
 _UsageError, _ClickException = cast("tuple[type[Exception], ...]", typer.BadParameter.__mro__[1:3])
 
 
-_OF_NETWORK = (ConnectionError, TimeoutError)
+_NETWORK_ERRORS = (ConnectionError, TimeoutError)
 _MAX_LINE = 700
 _ISSUES = "https://github.com/AllenInstitute/npc_lims/issues"
 
 
-def tell(error: BaseException) -> int:
-    """Print what went wrong.
-
-    Returns:
-        The exit code.
+def report_error(error: BaseException) -> int:
+    """Print an error, and return the exit code.
 
     Raises:
-        BaseException: The error itself: it is an exit, not an error.
+        BaseException: *error*, if it is an exit and not an error.
     """
-    if _is_unread(error):
-        _print_nothing_more()
+    if _is_closed_pipe(error):
+        _discard_output()
         return ExitCode.UNREAD
     if isinstance(error, (KeyboardInterrupt, typer.Abort)):
-        complain("stopped by Ctrl-C; to go on, give the command again")
+        print_error("stopped by Ctrl-C; to go on, give the command again")
         return ExitCode.STOPPED
     if isinstance(error, SystemExit) and error.code == ExitCode.ENDED:
-        complain("ended by SIGTERM; to go on, give the command again")
+        print_error("ended by SIGTERM; to go on, give the command again")
         return ExitCode.ENDED
     if not isinstance(error, Exception):
         raise error
@@ -59,21 +54,21 @@ def tell(error: BaseException) -> int:
         list_problems(error.errors)
     message = _message(error)
     if message is None:
-        complain(f"{describe_unexpected(error)}; report it with that file: {_ISSUES}")
+        print_error(f"{describe_unexpected(error)}; report it with that file: {_ISSUES}")
         return ExitCode.UNEXPECTED
-    complain(message, annotate=not isinstance(error, InputFileError))
+    print_error(message, annotate=not isinstance(error, InputFileError))
     return ExitCode.REFUSED if isinstance(error, SyncRefused) else ExitCode.MISTAKE
 
 
 def error_line(error: Exception) -> str:
-    """Return what went wrong, in one line of at most 700 characters: for a report of a run."""
+    """Return the message of an error in one line of at most 700 characters, for a report of a run."""
     if isinstance(error, InputFileError):
-        return safe_text(error.summary, _MAX_LINE)  # with the first mistake, which is not listed there
+        return safe_text(error.summary, _MAX_LINE)  # with the first problem, which is not listed there
     return safe_text(_message(error) or describe_unexpected(error), _MAX_LINE)
 
 
 def is_selection_mistake(error: BaseException | None) -> bool:
-    """Return True if a command was refused for an option or argument: whoever gave it is to correct it."""
+    """Return True if a command was refused for an option or argument of its user."""
     return isinstance(error, (SelectionError, NoSessionInfo, _UsageError))
 
 
@@ -84,66 +79,66 @@ def report_failed_sources(observations: Iterable[Observation]) -> None:
             errors = [problem for problem in one.problems if problem.is_error]
             list_problems(errors)
             message = f"{one.source} failed, what is recorded of it stays: {one.failure.reason}"
-            complain(message, annotate=not errors)
+            print_error(message, annotate=not errors)
 
 
 def show_warning(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
-    """Warnings in the style of errors, without the line of source that Python shows."""
+    """Show a Python warning in the style of errors, without its line of source."""
     kind = "" if issubclass(category, NpcLimsWarning) else f"{category.__name__}: "
-    warn(f"{kind}{message}")
+    print_warning(f"{kind}{message}")
 
 
 def _message(error: BaseException) -> str | None:
-    """What was found, and what to do. None if nobody planned for it."""
+    """Return the message of an expected error; None for an unexpected one."""
     if isinstance(error, InputFileError):
-        return _of_file(error)
+        return _file_message(error)
     if isinstance(error, NpcLimsError):
         return str(error)
     if isinstance(error, _ClickException):
-        return _of_usage(error)
-    if isinstance(error, OSError) and error.errno is not None and not isinstance(error, _OF_NETWORK):
-        # a disk that is full, a file that may not be written, a folder where a file should be
+        return _usage_message(error)
+    if isinstance(error, OSError) and error.errno is not None and not isinstance(error, _NETWORK_ERRORS):
+        # a full disk, a read-only file, a folder in place of a file
         if error.filename is None:
             return f"{error.strerror or error}; check where the output goes, and the space on its disk"
         return f"{error.filename}: {error.strerror}; check that path, who may write there, and the space on its disk"
     return None
 
 
-def _of_file(error: InputFileError) -> str:
-    """The problems, as compilers list them, are printed before."""
+def _file_message(error: InputFileError) -> str:
+    """Summarise problems that are printed before."""
     problems = error.errors
     files = ", ".join(dict.fromkeys(problem.file for problem in problems))
     count = f"{len(problems):,} error{'' if len(problems) == 1 else 's'}"
     return f"{files}: {count}, listed above; correct them and give the command again"
 
 
-def _of_usage(error: Any) -> str:
-    """A sentence of typer's with the nearest thing that there is, and the help to look at."""
+def _usage_message(error: Any) -> str:
+    """Return the message of typer, with suggestions and the help to read."""
     if type(error).__name__ == "NoArgsIsHelpError":
         print(error.format_message(), file=sys.stderr)
         return "which of these commands is missing; name one"
     possible = getattr(error, "possibilities", None) or ()
-    said = error.message if possible else error.format_message()
-    said = " ".join(said.split()).rstrip(".")
+    message = error.message if possible else error.format_message()
+    message = " ".join(message.split()).rstrip(".")
     if possible:
-        said = f"{said}. Did you mean {' or '.join(sorted(possible))}?"
+        message = f"{message}. Did you mean {' or '.join(sorted(possible))}?"
     context = getattr(error, "ctx", None)
-    told = said if said.endswith("?") else f"{said}."
-    return f"{told} See {'npc-lims' if context is None else context.command_path} --help"
+    message = message if message.endswith("?") else f"{message}."
+    return f"{message} See {'npc-lims' if context is None else context.command_path} --help"
 
 
-def _is_unread(error: BaseException) -> bool:
-    """Whether nobody reads the output any more."""
-    # typer and rich make an exit of 1 of it, which says something else here
+def _is_closed_pipe(error: BaseException) -> bool:
+    """Return True if the reader of the output has closed it."""
+    # typer and rich turn it into an exit with code 1
     cause = error.__context__ if isinstance(error, SystemExit) else error
     if isinstance(cause, BrokenPipeError):
         return True
-    # what Windows says of a pipe without a reader
+    # the error of Windows for a pipe without a reader
     return os.name == "nt" and isinstance(cause, OSError) and cause.errno == errno.EINVAL and cause.filename is None
 
 
-def _print_nothing_more() -> None:
-    """What is still to be written as Python ends goes nowhere."""
+def _discard_output() -> None:
+    """Redirect output that Python flushes at exit to the null device."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.__stdout__, sys.__stderr__):
         if stream is not None:

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from rich.table import Table
 from rich.text import Text
 
-from npc_lims.cli.console import complain, err, note, out, warn
-from npc_lims.cli.lists import print_json
+from npc_lims.cli.output import err, out, print_error, print_json, print_note, print_warning
 from npc_lims.cli.process_report import print_report
 from npc_lims.processing.workflow import RunReport
 
@@ -43,7 +42,7 @@ def test_whatever_a_console_prints(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_errors_warnings_and_notes_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    for tell in (complain, warn, note):
+    for tell in (print_error, print_warning, print_note):
         tell(_HOSTILE)
         shown = capsys.readouterr()
         _check(shown.err)

@@ -1,0 +1,297 @@
+"""Output of commands: the two consoles, messages, tables, JSON, CSV, and long text through a pager."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import PurePath
+from typing import Any, Optional, Union
+
+import typer
+from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderHook, RenderResult
+from rich.segment import Segment
+
+from npc_lims.config.environment import in_github_actions
+from npc_lims.errors import NpcLimsError, Problem, workflow_command
+from npc_lims.utils.redaction import safe_text
+from npc_lims.utils.text import visible
+
+__all__ = [
+    "Cell",
+    "can_print",
+    "csv_option",
+    "err",
+    "json_option",
+    "list_problems",
+    "one_style",
+    "out",
+    "print_columns",
+    "print_csv",
+    "print_error",
+    "print_json",
+    "print_note",
+    "print_warning",
+    "show_text",
+    "symbol",
+]
+
+Cell = Union[str, tuple[str, str]]
+"""A text, or a text and its style."""
+
+_PIPE_WIDTH = 200
+_SYMBOLS = {True: ("✓", "y", "green"), False: ("·", "n", "dim"), None: ("?", "?", "yellow"), "n/a": ("–", "-", "dim")}
+
+
+def out() -> Console:
+    """Return standard output. In a pipe lines are not cut to a terminal's width."""
+    width = None if sys.stdout.isatty() else _PIPE_WIDTH
+    return _guarded(Console(width=width, highlight=False, markup=False, emoji=False))
+
+
+def err() -> Console:
+    """Return standard error. Lines are not wrapped: a log is searched by line, and a terminal wraps by itself."""
+    return _guarded(Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True))
+
+
+def _guarded(console: Console) -> Console:
+    console.push_render_hook(_Guard())
+    return console
+
+
+class _Guard(RenderHook):
+    """Removes control characters and workflow commands from all that is printed: it may quote anybody's text."""
+
+    def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
+        return [_Visible(one) for one in renderables]
+
+
+class _Visible:
+    """A renderable whose text is `visible`; control segments are those of rich itself."""
+
+    def __init__(self, renderable: ConsoleRenderable) -> None:
+        self._renderable = renderable
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        line = ""  # the part that is printed: a command begins a line
+        for segment in console.render(self._renderable, options):
+            if segment.control:
+                yield segment
+                continue
+            before = "x" if line.strip() else ""
+            text = visible(before + segment.text)[len(before) :]
+            line = (line + segment.text).rpartition("\n")[2]
+            yield segment if text == segment.text else Segment(text, segment.style)
+
+
+def print_error(message: str, *, annotate: bool = True) -> None:
+    """Print an error, which says what was found and ends with what to do.
+
+    Args:
+        annotate: Annotate the run in GitHub Actions; not for a summary of other errors.
+    """
+    if annotate and in_github_actions():
+        # not by a console, which makes commands ineffective
+        print(workflow_command("error", safe_text(message), {"title": "npc-lims"}), file=sys.stderr)
+    else:
+        _print_message("error", "bold red", message)
+
+
+def list_problems(problems: Iterable[Problem]) -> None:
+    """Print problems as compilers list them, in GitHub Actions as annotations of their files."""
+    for problem in problems:
+        print(problem.as_github_annotation() if in_github_actions() else problem, file=sys.stderr)
+
+
+def print_warning(message: str) -> None:
+    """Print a warning; the command continues."""
+    _print_message("warning", "bold yellow", message)
+
+
+def print_note(message: str) -> None:
+    """Print a note: information that is no warning."""
+    _print_message("note", "bold", message)
+
+
+def _print_message(kind: str, style: str, message: str) -> None:
+    from rich.text import Text
+
+    # it may quote user input or a response
+    err().print(Text.assemble((f"npc-lims: {kind}:", style), f" {safe_text(message)}"))
+
+
+def print_columns(head: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
+    """Print rows of cells below a *head*.
+
+    They are laid out here: a Table of rich takes 1.7 ms for a row, which is 17 s for ten thousand.
+    """
+    from rich.text import Text
+
+    cells = [[cell if isinstance(cell, tuple) else (cell, "") for cell in row] for row in rows]
+    columns = zip(head, *([text for text, _ in row] for row in cells))
+    widths = [max(map(len, column)) for column in columns]
+    console = out()
+    for row in [[(title, "bold") for title in head], *cells]:
+        line = Text()
+        for (text, style), width in zip(row, widths):
+            line.append(text, style).append(" " * (width - len(text) + 2))
+        line.rstrip()
+        console.print(line, no_wrap=True, crop=False, overflow="ignore")
+
+
+def symbol(value: Any) -> tuple[str, str]:
+    """Return yes, no, unknown or does not apply as one character that the terminal can print, and its style."""
+    fancy, plain, style = _SYMBOLS[value if value in (True, False, None) or value == "n/a" else True]
+    # all or none: a row of letters and other marks is hard to read
+    return (fancy if can_print("".join(mark for mark, _, _ in _SYMBOLS.values())) else plain), style
+
+
+def can_print(text: str) -> bool:
+    """Return True if the encoding of standard output, such as a code page of Windows, has every character of *text*."""
+    try:
+        text.encode(sys.stdout.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
+
+
+# --- JSON and CSV ---------------------------------------------------------------------------------
+
+
+def json_option(what: str) -> Any:
+    """Return the option `--json` of a command; *what* it prints is, for example, `an array of all runs`."""
+    return typer.Option(False, "--json", help=f"Print {what} as JSON, and nothing else.")
+
+
+def csv_option(columns: Sequence[str]) -> Any:
+    """Return the option `--csv` of a command. The help names the *columns*."""
+    return typer.Option(False, "--csv", help=f"Print a table as CSV, and nothing else: {', '.join(columns)}.")
+
+
+def one_style(**chosen: bool) -> None:
+    """Check that at most one of the *chosen* options was given.
+
+    Raises:
+        NpcLimsError: More than one was.
+    """
+    given = [f"--{name}" for name, is_given in chosen.items() if is_given]
+    if len(given) > 1:
+        raise NpcLimsError(f"{' and '.join(given)} exclude each other; give one of them")
+
+
+def print_json(data: object) -> None:
+    """Print an array or an object. Characters beyond ASCII are escaped, so that it survives any pipe."""
+    for part in json.JSONEncoder(indent=1).iterencode(data):
+        # a workflow command anywhere in a line; JSON has another way to write it
+        sys.stdout.write(part.replace("##[", "##\\u005b"))
+    sys.stdout.write("\n")
+
+
+def print_csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Print a header and a line for each row, in UTF-8, as RFC 4180 describes.
+
+    Cells that look like formulas are not escaped: a program could not tell the escape from the value. Import columns
+    as text when opening the file in a spreadsheet.
+
+    Args:
+        columns: Names of cells. `input.id` is the `id` of the `input` of a row; missing values are empty.
+        rows: Values by name.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # in the code page of a Windows pipe a name could change
+        sys.stdout.reconfigure(encoding="utf-8")
+    # Python before 3.13 quotes a carriage return only if it is in the line terminator
+    writer = csv.writer(_CsvOutput(), lineterminator="\r\n")
+    writer.writerow(columns)
+    for row in rows:
+        writer.writerow([_csv_cell(_value_at(row, column)) for column in columns])
+
+
+class _CsvOutput:
+    """Standard output with line feeds; control characters are escaped on a terminal, and kept for a program."""
+
+    def write(self, line: str) -> int:
+        line = line[: -len("\r\n")]
+        return sys.stdout.write((visible(line) if sys.stdout.isatty() else line) + "\n")
+
+
+def _value_at(row: Mapping[str, Any], column: str) -> Any:
+    value: Any = row
+    for name in column.split("."):
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return value
+
+
+def _csv_cell(value: Any) -> str:
+    """
+    >>> [_csv_cell(value) for value in (None, True, 3, ["sorted", "annotated"], {"a": 1})]
+    ['', 'true', '3', 'sorted; annotated', '{"a": 1}']
+    """
+    if value is None:
+        return ""
+    if isinstance(value, (list, tuple)):
+        return "; ".join(map(_csv_cell, value))
+    return json.dumps(value) if isinstance(value, (bool, Mapping)) else str(value)
+
+
+# --- long text ------------------------------------------------------------------------------------
+
+_ESCAPE_CODE = re.compile(r"\x1b\[[0-9;]*m")
+# less: quit if all fits on one screen, keep it there, show colours
+_LESS = "FRX"
+
+
+def show_text(text: str, *, pager: bool = True) -> None:
+    """Print *text*; through PAGER (default: less) if it is longer than the terminal."""
+    if pager and _is_long(text) and (command := _pager()) is not None:
+        if _show_in_pager(command, text):
+            return
+        print_warning(f"{command[0]} could not be started; check PAGER, or use --no-pager")
+    sys.stdout.write(text)
+
+
+def _is_long(text: str) -> bool:
+    if not (sys.stdout.isatty() and sys.stdin.isatty()):
+        return False
+    return text.count("\n") >= shutil.get_terminal_size().lines
+
+
+def _pager() -> Optional[list[str]]:
+    """Return the command of PAGER; None if no pager is wanted or found."""
+    wanted = os.environ.get("PAGER")
+    if wanted is None:
+        found = shutil.which("less")
+        return None if found is None else [found]
+    try:
+        command = shlex.split(wanted, posix=os.name != "nt")
+    except ValueError:  # an unbalanced quote: reported as a program that does not exist
+        command = [wanted]
+    return command if command and command != ["cat"] else None
+
+
+def _show_in_pager(command: list[str], text: str) -> bool:
+    """Show *text* in the pager; return False if it cannot be started."""
+    environment = {**os.environ, "LESS": os.environ.get("LESS", _LESS)}
+    options = [environment["LESS"], *command[1:]]
+    is_less = PurePath(command[0]).stem == "less"
+    if not (is_less and any("r" in option.lower() for option in options)):
+        text = _ESCAPE_CODE.sub("", text)
+    try:
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, env=environment)
+    except OSError:
+        return False
+    # Ctrl-C belongs to the pager: it stops a search
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        process.communicate(text.encode(sys.stdout.encoding or "utf-8", errors="replace"))
+    finally:
+        signal.signal(signal.SIGINT, before)
+    return True
