@@ -57,6 +57,9 @@ class ObjectStore(Protocol):
     def list_all(self, bucket: str, prefix: str) -> Iterator[ObjectInfo]:
         """Yield every object whose key begins with *prefix*, in key order."""
 
+    def list_tree(self, bucket: str, prefix: str, closed: str) -> Iterator[str]:
+        """Yield the keys that begin with *prefix*, and one for all in a folder whose name ends with *closed*."""
+
     def has_any(self, bucket: str, prefix: str) -> bool:
         """Whether any key begins with *prefix*: one small request, to see whether it may be read at all."""
 
@@ -182,6 +185,11 @@ class S3Store:
             for item in page.get("Contents", ()):
                 yield ObjectInfo(item["Key"], int(item["Size"]), str(item["ETag"]).strip('"'))
 
+    def list_tree(self, bucket: str, prefix: str, closed: str) -> Iterator[str]:
+        for page in self._pages(bucket, prefix, f"{closed}/"):
+            yield from (item["Key"] for item in page.get("Contents", ()))
+            yield from (item["Prefix"] for item in page.get("CommonPrefixes", ()))
+
     def has_any(self, bucket: str, prefix: str) -> bool:
         page = self._page(bucket, prefix, MaxKeys=1)
         ListingCheck(bucket, prefix).add(page)
@@ -270,6 +278,15 @@ class MirrorStore:
             for key in sorted(key for key in keys if key.startswith(prefix)):
                 # a listing gives sizes only: hashing every file of a mirror would read all of it
                 yield ObjectInfo(key, (top / key).stat().st_size, "")
+
+    def list_tree(self, bucket: str, prefix: str, closed: str) -> Iterator[str]:
+        top = self._root / bucket
+        with _FileErrors(top / prefix):
+            for parent, folders, names in os.walk(top / prefix, onerror=_unless_missing):
+                path = f"{Path(parent).relative_to(top).as_posix()}/"
+                yield from (path + name for name in names)
+                yield from (f"{path}{name}/" for name in folders)
+                folders[:] = [name for name in folders if not name.endswith(closed)]
 
     def has_any(self, bucket: str, prefix: str) -> bool:
         return next(self.list_all(bucket, prefix), None) is not None

@@ -63,6 +63,7 @@ class RememberingStore:
         self._settings = settings
         store = store_of(settings)
         self.list_all = store.list_all
+        self.list_tree = store.list_tree
         self.has_any = store.has_any
         self.head = store.head
         self.read = store.read

@@ -9,7 +9,7 @@ from pathlib import Path, PurePath
 from typing import Protocol
 
 from npc_lims.clients.codeocean_assets import open_client
-from npc_lims.clients.s3 import Folder, ObjectStore, StoreOpener
+from npc_lims.clients.s3 import StoreOpener
 from npc_lims.config.error_boundary import describe_unexpected, source_failure
 from npc_lims.config.settings import Settings
 from npc_lims.errors import InputFileError, NoSessionInfo, NpcLimsError, NpcLimsWarning, SourceError, StateError, notify
@@ -276,7 +276,7 @@ class _Look:
         self._options = options
         self._recorded = recorded
         self._reporter = _GuardedReporter(reporter, settings)
-        self._store = _RunStore(settings)
+        self._store = StoreOpener(settings)
         self.scope = options.scope
         self.observations: tuple[Observation, ...] = ()
         self._reconcile()
@@ -311,7 +311,7 @@ class _Look:
         context = SourceContext(
             settings=self._settings,
             tracked=lambda: tracked_text(self._options.tracked),
-            store=self._store.open,
+            store=self._store,
             assets=lambda: open_client(self._settings),
             records=self.known,
             scope=self._only(),
@@ -320,26 +320,6 @@ class _Look:
             progress=lambda done, total: self._reporter.progress(source, done, total),
         )
         return open_source(source).observe(context)
-
-
-class _RunStore:
-    """The buckets during one run, opened when first needed. A folder is listed once: two sources look at raw data."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._open = StoreOpener(settings)
-        self._folders: dict[tuple[str, str], Folder] = {}
-
-    def open(self) -> ObjectStore:
-        store = self._open()
-        self.list_all, self.has_any, self.head = store.list_all, store.has_any, store.head
-        self.read, self.write = store.read, store.write
-        return self
-
-    def list_folder(self, bucket: str, prefix: str) -> Folder:
-        found = self._folders.get((bucket, prefix))
-        if found is None:
-            found = self._folders[bucket, prefix] = self._open().list_folder(bucket, prefix)
-        return found
 
 
 def _edited(previous: Mapping[str, Record], tracked: Observation, scope: Scope) -> frozenset[str]:

@@ -10,12 +10,12 @@ import dataclasses
 import functools
 import itertools
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import PurePosixPath
 from typing import Any, Callable, Optional, TypeVar
 
-from npc_lims.clients.s3 import ObjectInfo, ObjectStore, split_s3_uri
+from npc_lims.clients.s3 import Folder, ObjectInfo, ObjectStore, split_s3_uri
 from npc_lims.errors import Problem, SourceError
 from npc_lims.model.observation import Found, Observation
 from npc_lims.model.record import Asset, CodeOcean, RawListing, Record, S3Facts, Tracked
@@ -49,7 +49,7 @@ _TISSUECYTE_FILE = re.compile(
 _SUBJECTS_BY_ONE = 20
 # Recordings are two or three folders deep.
 _MAX_DEPTH = 10
-_KEYS_OF_A_PAGE = 1000
+_MOST_KEYS = 3000
 
 # No shared repository has so many objects for each recorded session, beside those of a hundred pages.
 _OBJECTS_PER_SESSION = 500
@@ -137,10 +137,14 @@ def _not_on_s3(session_id: str, raw: Asset) -> Problem:
 
 
 def list_raw_folder(store: ObjectStore, raw: Asset, codeocean_bucket: str) -> RawListing:
-    """The raw data folder, its folders, and what is in `ecephys*` and `Record Node*` folders among these."""
+    """Return what the raw data folder holds, its folders, and `ecephys*` and `Record Node*` folders among these.
+
+    Raises:
+        SourceError: The asset is not on S3, or a listing failed.
+    """
     bucket, root = asset_root(raw, codeocean_bucket)
-    top = store.list_folder(bucket, root)
-    paths = [PurePosixPath(name) for name in (*top.names, *_list_recording(store, bucket, root, top.folders))]
+    top, below = _list_tree(store, bucket, root) or _list_levels(store, bucket, root)
+    paths = [PurePosixPath(name) for name in (*top.names, *below)]
     return RawListing(
         asset=raw.id,
         ecephys=sorted(name for name in top.names if name.startswith("ecephys")),
@@ -171,26 +175,41 @@ def asset_root(asset: Asset, codeocean_bucket: str) -> tuple[str, str]:
     return bucket, f"{prefix}/" if prefix else ""
 
 
-def _list_recording(store: ObjectStore, bucket: str, root: str, folders: Sequence[str]) -> Iterator[str]:
-    """Yield the paths of what *folders* hold, and of what the recording folders in them hold."""
-    behavior = [folder for folder in folders if folder.startswith("behavior")]
-    listed = _list_small(store, bucket, root, "behavior", behavior) if len(behavior) > 1 else None
-    if listed is not None:
-        yield from listed
-        folders = [folder for folder in folders if folder not in behavior]
-    for folder in folders:
-        yield from _walk_recording(store, bucket, root, folder)
+def _list_tree(store: ObjectStore, bucket: str, root: str) -> tuple[Folder, list[str]] | None:
+    """Return the top level of a raw folder, and the paths below it, by one request for a thousand of them.
+
+    None if there are too many, or the service cannot leave out the chunks of zarr folders.
+    """
+    try:
+        keys = list(itertools.islice(store.list_tree(bucket, root, ".zarr"), _MOST_KEYS + 1))
+    except SourceError:
+        return None  # listed by level, it may be fine; if not, the error says more
+    if len(keys) > _MOST_KEYS:
+        return None
+    folders: dict[str, None] = {}
+    files: dict[str, None] = {}
+    below: dict[str, None] = {}
+    for key in keys:
+        first, *rest = key[len(root) :].split("/")
+        (folders if rest else files)[first] = None
+        path = first
+        for name in filter(None, rest):
+            path += f"/{name}"
+            below[path] = None
+            if not _is_recording(name):
+                break
+    return Folder(tuple(folders), tuple(filter(None, files))), list(below)
+
+
+def _list_levels(store: ObjectStore, bucket: str, root: str) -> tuple[Folder, list[str]]:
+    """Return what `_list_tree` does, by one request for each folder."""
+    top = store.list_folder(bucket, root)
+    return top, [path for folder in top.folders for path in _walk_recording(store, bucket, root, folder)]
 
 
 def _walk_recording(store: ObjectStore, bucket: str, root: str, folder: str) -> Iterator[str]:
     if folder.count("/") > _MAX_DEPTH:
         raise SourceError(SOURCE, f"s3://{bucket}/{root}{folder}/ is nested deeper than any recording; check it")
-    name = folder.rpartition("/")[2]
-    if _is_recording(name) and name != "ecephys" and "compressed" not in name:
-        listed = _list_small(store, bucket, root, f"{folder}/", [folder])
-        if listed is not None:
-            yield from listed
-            return
     inside = store.list_folder(bucket, f"{root}{folder}/")
     yield from (f"{folder}/{name}" for name in inside.names)
     for name in inside.folders:
@@ -201,31 +220,6 @@ def _walk_recording(store: ObjectStore, bucket: str, root: str, folder: str) -> 
 def _is_recording(folder: str) -> bool:
     # zarr folders hold one object for each chunk: never look into these
     return folder.startswith(("ecephys", "Record Node")) and not folder.endswith(".zarr")
-
-
-def _list_small(
-    store: ObjectStore, bucket: str, root: str, prefix: str, folders: Sequence[str]
-) -> Collection[str] | None:
-    """Return what `_walk_recording` finds in *folders*, by one request; None if that does not list all of it.
-
-    Args:
-        prefix: What the paths of all *folders* begin with.
-    """
-    keys = [item.key for item in itertools.islice(store.list_all(bucket, f"{root}{prefix}"), _KEYS_OF_A_PAGE)]
-    if len(keys) == _KEYS_OF_A_PAGE:
-        return None
-    paths: dict[str, None] = {}
-    for key in keys:
-        path = key[len(root) :]
-        for folder in folders:
-            parents = f"{folder}/"
-            if path.startswith(parents):
-                for name in filter(None, path[len(parents) :].split("/")):
-                    paths[parents + name] = None
-                    parents += f"{name}/"
-                    if not _is_recording(name):
-                        break
-    return paths
 
 
 def _raw_asset(record: Record) -> Asset | None:

@@ -70,6 +70,10 @@ class Watched:
         self._note(bucket, prefix)
         return self._inner.list_all(bucket, prefix)
 
+    def list_tree(self, bucket: str, prefix: str, closed: str) -> Iterator[str]:
+        self._note(bucket, prefix)
+        return self._inner.list_tree(bucket, prefix, closed)
+
     def has_any(self, bucket: str, prefix: str) -> bool:
         return self._inner.has_any(bucket, prefix)
 
@@ -149,29 +153,43 @@ def test_the_new_layout(world: World) -> None:
 
 
 LAYOUTS = {
-    "old": (4, ["behavior/1.h5", "behavior_videos/e.mp4"], ["ecephys_clipped", "ecephys_compressed"]),
-    "new": (5, ["behavior/1.h5", "behavior-videos/e.mp4"], ["ecephys/ecephys_clipped", "ecephys/ecephys_compressed"]),
+    "old": (["behavior/1.h5", "behavior_videos/e.mp4"], ["ecephys_clipped", "ecephys_compressed"]),
+    "new": (["behavior/1.h5", "behavior-videos/e.mp4"], ["ecephys/ecephys_clipped", "ecephys/ecephys_compressed"]),
 }
 
 
-@pytest.mark.parametrize(("requests", "behavior", "ecephys"), LAYOUTS.values(), ids=LAYOUTS.keys())
-def test_a_raw_folder_takes_few_listings(world: World, requests: int, behavior: list[str], ecephys: list[str]) -> None:
+@pytest.mark.parametrize(("behavior", "ecephys"), LAYOUTS.values(), ids=LAYOUTS.keys())
+def test_a_raw_folder_takes_one_listing(world: World, behavior: list[str], ecephys: list[str]) -> None:
     clipped, compressed = ecephys
     found = [f"{clipped}/Record Node {number}/settings.xml" for number in (101, 102)]
     chunks = [f"{compressed}/a.zarr/{number}" for number in range(9)]
     world.has(*(f"{ROOT}/{path}" for path in ("session.json", *behavior, *found, *chunks)))
     store = world.store()
     assert list_raw_folder(store, RAW, "unused").settings_xml == found
-    assert len(store.listed) == requests
+    assert store.listed == [f"{ROOT}/"]
 
 
-def test_folders_of_more_than_a_page_are_listed_by_level(world: World) -> None:
-    many = [f"{folder}/frames/{number}.txt" for folder in ("behavior", "ecephys_clipped") for number in range(1000)]
+def test_a_folder_of_very_many_files_is_listed_by_level(world: World) -> None:
+    many = [f"{folder}/frames/{number}.txt" for folder in ("behavior", "ecephys_clipped") for number in range(1500)]
     found = ["behavior/626791.h5", "behavior_videos/Eye.mp4", "ecephys_clipped/Record Node 101/settings.xml"]
     unseen = ["behavior/frames/x.h5", "ecephys_clipped/experiment1/settings.xml"]
     world.has(*(f"{ROOT}/{path}" for path in (*many, *found, *unseen)))
     listed = list_raw_folder(world.store(), RAW, "unused")
     assert [*listed.sync, *listed.videos, *listed.settings_xml] == found
+
+
+class SlashOnly(MirrorStore):
+    """A service that knows no other delimiter."""
+
+    def list_tree(self, bucket: str, prefix: str, closed: str) -> Iterator[str]:
+        raise SourceError("s3", "NotImplemented: only the delimiter / is supported")
+
+
+def test_a_service_that_cannot_leave_out_chunks_is_listed_by_level(world: World) -> None:
+    world.has(*(f"{ROOT}/{path}" for path in ("behavior/1.h5", "ecephys/ecephys_clipped/Record Node 1/settings.xml")))
+    listed = list_raw_folder(SlashOnly(world.root), RAW, "unused")
+    assert listed == list_raw_folder(world.store(), RAW, "unused")
+    assert (listed.behavior, len(listed.settings_xml)) == (["behavior"], 1)
 
 
 def test_metadata_below_the_top_is_not_that_of_the_session(world: World) -> None:
@@ -187,7 +205,7 @@ def test_chunks_are_never_looked_into(world: World) -> None:
     )
     store = world.store()
     list_raw_folder(store, RAW, "unused")
-    assert sorted(store.listed) == [f"{ROOT}/", f"{ROOT}/derivatives/", f"{ROOT}/ecephys_compressed/"]
+    assert store.listed == [f"{ROOT}/"]
 
 
 def test_an_asset_without_a_source_bucket_is_in_that_of_code_ocean(world: World) -> None:
@@ -465,6 +483,7 @@ def test_a_raw_folder_that_fails_is_unknown_there_only(world: World) -> None:
 
 def test_half_a_raw_folder_is_none(world: World) -> None:
     world.has(f"{ROOT}/session.json", f"{ROOT}/behavior/a.h5")
+    world.has(*(f"{ROOT}/derivatives/{number}" for number in range(3000)))
     assert world.facts(UPLOADED, store=world.store("/behavior/")).raw is None
 
 
