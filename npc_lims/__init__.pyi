@@ -1,55 +1,45 @@
 """The public names, as type checkers read them; tests hold this to what `__init__.py` loads."""
 
-from npc_lims.codeocean.aind import (
-    get_aind_session as get_aind_session,
-)
-from npc_lims.clients.codeocean_client import get_codeocean_client as get_codeocean_client
+from npc_lims.clients.codeocean_sdk import get_codeocean_client as get_codeocean_client
 from npc_lims.codeocean.computations import (
     create_session_data_asset as create_session_data_asset,
     get_job_status as get_job_status,
     get_result_names as get_result_names,
+    get_skipped_probes as get_skipped_probes,
+    get_sorting_output_text as get_sorting_output_text,
     is_computation_errored as is_computation_errored,
     is_computation_finished as is_computation_finished,
     run_capsule_or_pipeline as run_capsule_or_pipeline,
     set_asset_viewable_for_everyone as set_asset_viewable_for_everyone,
 )
-from npc_lims.codeocean.locations import (
-    get_data_asset_s3_path as get_data_asset_s3_path,
-    get_path_from_data_asset as get_path_from_data_asset,
-)
-from npc_lims.codeocean.processes import (
-    CapsulePipelineInfo as CapsulePipelineInfo,
-    MODEL_CAPSULE_PIPELINE_MAPPING as MODEL_CAPSULE_PIPELINE_MAPPING,
-    VIDEO_MAPPING as VIDEO_MAPPING,
-    VIDEO_MODELS as VIDEO_MODELS,
-    asset_exists as asset_exists,
-)
-from npc_lims.codeocean.queues import (
-    read_computation_queue as read_computation_queue,
-    serialize_computation as serialize_computation,
-)
-from npc_lims.codeocean.session_assets import (
+from npc_lims.codeocean.data_assets import (
     get_codeocean_session_id as get_codeocean_session_id,
     get_codoecean_session_id as get_codoecean_session_id,
+    get_data_asset as get_data_asset,
+    get_data_asset_s3_path as get_data_asset_s3_path,
+    get_latest_data_asset as get_latest_data_asset,
+    get_path_from_data_asset as get_path_from_data_asset,
     get_session_capsule_pipeline_data_asset as get_session_capsule_pipeline_data_asset,
     get_session_data_assets as get_session_data_assets,
     get_session_raw_data_asset as get_session_raw_data_asset,
     get_session_result_data_assets as get_session_result_data_assets,
     get_session_sorted_data_asset as get_session_sorted_data_asset,
-    get_surface_channel_raw_data_asset as get_surface_channel_raw_data_asset,
-    is_lighting_pose_gamma_encoded as is_lighting_pose_gamma_encoded,
-)
-from npc_lims.codeocean.sorting_output import (
-    get_skipped_probes as get_skipped_probes,
-    get_sorting_output_text as get_sorting_output_text,
-)
-from npc_lims.codeocean.subject_assets import (
-    get_data_asset as get_data_asset,
-    get_latest_data_asset as get_latest_data_asset,
     get_sessions_with_data_assets as get_sessions_with_data_assets,
     get_subject_data_assets as get_subject_data_assets,
+    get_surface_channel_raw_data_asset as get_surface_channel_raw_data_asset,
+    is_lighting_pose_gamma_encoded as is_lighting_pose_gamma_encoded,
     is_raw_data_asset as is_raw_data_asset,
     is_sorted_data_asset as is_sorted_data_asset,
+)
+from npc_lims.codeocean.legacy import (
+    CapsulePipelineInfo as CapsulePipelineInfo,
+    MODEL_CAPSULE_PIPELINE_MAPPING as MODEL_CAPSULE_PIPELINE_MAPPING,
+    VIDEO_MAPPING as VIDEO_MAPPING,
+    VIDEO_MODELS as VIDEO_MODELS,
+    asset_exists as asset_exists,
+    get_aind_session as get_aind_session,
+    read_computation_queue as read_computation_queue,
+    serialize_computation as serialize_computation,
 )
 from npc_lims.errors import (
     AmbiguousAsset as AmbiguousAsset,
@@ -86,11 +76,42 @@ from npc_lims.errors import (
     UnknownStatusWarning as UnknownStatusWarning,
 )
 from npc_lims.history.session_history import get_session_history as get_session_history
-from npc_lims.history.transitions import (
-    Transition as Transition,
+from npc_lims.history.transitions import Transition as Transition
+from npc_lims.metadata.data_repo import (
+    INVALID_SUBJECT_KEYS as INVALID_SUBJECT_KEYS,
+    get_sessions_from_data_repo as get_sessions_from_data_repo,
+    get_subject_folders_from_data_repo as get_subject_folders_from_data_repo,
 )
-from npc_lims.utils.memory_cache import clear_caches as clear_caches
-from npc_lims.sessions.past_info import PastSessionInfo as PastSessionInfo
+from npc_lims.metadata.targeting import (
+    S3_PROBE_TARGET_DB_PATH as S3_PROBE_TARGET_DB_PATH,
+    get_probe_insertion_info as get_probe_insertion_info,
+    get_probe_insertion_metadata as get_probe_insertion_metadata,
+    get_probe_target_db as get_probe_target_db,
+)
+from npc_lims.metadata.training_db import (
+    download_training_dbs as download_training_dbs,
+    excel_to_sqlite as excel_to_sqlite,
+    get_training_db as get_training_db,
+    get_training_spreadsheet_paths as get_training_spreadsheet_paths,
+    get_training_sqlite_paths as get_training_sqlite_paths,
+    update_training_dbs as update_training_dbs,
+)
+from npc_lims.metadata.training_sessions import (
+    get_session_id_from_db_row as get_session_id_from_db_row,
+    get_sessions_from_training_db as get_sessions_from_training_db,
+    get_subjects_from_training_db as get_subjects_from_training_db,
+)
+from npc_lims.model.types import (
+    FileContents as FileContents,
+    JobID as JobID,
+    RecordDB as RecordDB,
+    SessionFilterKwargs as SessionFilterKwargs,
+    SessionID as SessionID,
+    SupportsDB as SupportsDB,
+    SupportsFromDB as SupportsFromDB,
+    SupportsNWB as SupportsNWB,
+    SupportsToNWB as SupportsToNWB,
+)
 from npc_lims.paths.annotations import (
     get_ibl_annotation_files_from_s3 as get_ibl_annotation_files_from_s3,
     get_tissuecyte_annotation_files_from_s3 as get_tissuecyte_annotation_files_from_s3,
@@ -138,14 +159,15 @@ from npc_lims.paths.stim import (
     StimFile as StimFile,
     get_hdf5_stim_files_from_s3 as get_hdf5_stim_files_from_s3,
 )
-from npc_lims.sessions.queries import to_records as to_records
-from npc_lims.sessions.info import SessionInfo as SessionInfo
 from npc_lims.sessions.collection import Sessions as Sessions
+from npc_lims.sessions.info import SessionInfo as SessionInfo
+from npc_lims.sessions.past_info import PastSessionInfo as PastSessionInfo
 from npc_lims.sessions.queries import (
     get_session_info as get_session_info,
     get_session_issues as get_session_issues,
     get_session_kwargs as get_session_kwargs,
     state_origin as state_origin,
+    to_records as to_records,
 )
 from npc_lims.sources.s3.query import (
     CAMERA_POSITIONS as CAMERA_POSITIONS,
@@ -153,40 +175,6 @@ from npc_lims.sources.s3.query import (
     SESSION_METADATA_FILENAMES as SESSION_METADATA_FILENAMES,
     VIDEO_SUFFIXES as VIDEO_SUFFIXES,
 )
-from npc_lims.metadata.targeting import (
-    S3_PROBE_TARGET_DB_PATH as S3_PROBE_TARGET_DB_PATH,
-    get_probe_insertion_info as get_probe_insertion_info,
-    get_probe_insertion_metadata as get_probe_insertion_metadata,
-    get_probe_target_db as get_probe_target_db,
-)
-from npc_lims.metadata.data_repo import (
-    INVALID_SUBJECT_KEYS as INVALID_SUBJECT_KEYS,
-    get_sessions_from_data_repo as get_sessions_from_data_repo,
-    get_subject_folders_from_data_repo as get_subject_folders_from_data_repo,
-)
-from npc_lims.metadata.training_db import (
-    download_training_dbs as download_training_dbs,
-    excel_to_sqlite as excel_to_sqlite,
-    get_training_db as get_training_db,
-    get_training_spreadsheet_paths as get_training_spreadsheet_paths,
-    get_training_sqlite_paths as get_training_sqlite_paths,
-    update_training_dbs as update_training_dbs,
-)
-from npc_lims.metadata.training_sessions import (
-    get_session_id_from_db_row as get_session_id_from_db_row,
-    get_sessions_from_training_db as get_sessions_from_training_db,
-    get_subjects_from_training_db as get_subjects_from_training_db,
-)
-from npc_lims.model.types import (
-    FileContents as FileContents,
-    JobID as JobID,
-    RecordDB as RecordDB,
-    SessionFilterKwargs as SessionFilterKwargs,
-    SessionID as SessionID,
-    SupportsDB as SupportsDB,
-    SupportsFromDB as SupportsFromDB,
-    SupportsNWB as SupportsNWB,
-    SupportsToNWB as SupportsToNWB,
-)
+from npc_lims.utils.memory_cache import clear_caches as clear_caches
 
 __version__: str

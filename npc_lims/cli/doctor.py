@@ -132,7 +132,7 @@ def _github(settings: Settings) -> str:
 
 
 def _codeocean(settings: Settings) -> str:
-    from npc_lims.clients.codeocean_assets import open_client
+    from npc_lims.clients.codeocean import open_client
 
     next(open_client(settings).search(limit=1))
     return f"{settings.mirror or settings.codeocean_domain} answers, data assets can be read"

@@ -85,7 +85,7 @@ def run_command(
       npc-lims process run dlc_eye --limit 3 --publish
       npc-lims process run dlc_eye --sessions 626791_2022-08-15 --again
     """
-    from npc_lims.clients.codeocean_runs import RunService
+    from npc_lims.clients.codeocean_runs import RunsClient
     from npc_lims.config.settings import load_settings
     from npc_lims.processing.plan import PlanRequest
     from npc_lims.processing.workflow import start_runs
@@ -102,7 +102,7 @@ def run_command(
         recorded = store.read([one.name for one in processes])
         print_dry_run(request, recorded, _NOTHING, as_json=as_json, as_csv=as_csv)
         return
-    service = RunService(settings)  # without a token nothing is claimed
+    service = RunsClient(settings)  # without a token nothing is claimed
     claims = store.claim(request)
     with store.recording() as record, status_line() as progress:
         report = start_runs(service, processes, claims.made, claims.before, record, progress)
@@ -141,7 +141,7 @@ def collect_command(
       npc-lims process collect dlc_eye --json
       npc-lims process collect --wait 600 --publish
     """
-    from npc_lims.clients.codeocean_runs import RunService
+    from npc_lims.clients.codeocean_runs import RunsClient
     from npc_lims.config.settings import load_settings
     from npc_lims.processing.workflow import collect_runs
 
@@ -151,7 +151,7 @@ def collect_command(
     settings = load_settings()
     folder = state_folder(state)
     processes = chosen_processes(names, pipelines, folder)
-    service = RunService(settings)
+    service = RunsClient(settings)
     store = open_store(settings, folder, publish, branch, by)
     with store.recording(into) as record, status_line() as progress:
         recorded = store.read([one.name for one in processes])
@@ -224,7 +224,7 @@ def start_command(
     Examples:
       npc-lims process start --claims claims.json --out started.json
     """
-    from npc_lims.clients.codeocean_runs import RunService
+    from npc_lims.clients.codeocean_runs import RunsClient
     from npc_lims.config.settings import load_settings
     from npc_lims.processing.runs import Run, read_updates
     from npc_lims.processing.workflow import start_runs
@@ -240,7 +240,7 @@ def start_command(
             f"{claims_file}: claims of {', '.join(unknown)}, which pipelines.yaml does not have: claim again"
         )
     settings = load_settings()
-    service = RunService(settings)
+    service = RunsClient(settings)
     warn_if_folder_stale(folder)
     store = open_store(settings, folder, publish=False, branch=None, by="")
     recorded = store.read([one.name for one in processes])

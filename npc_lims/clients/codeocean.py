@@ -1,53 +1,309 @@
-"""Code Ocean's REST API: who is asking, and what it says when it refuses."""
+"""Requests to Code Ocean's REST API, and the errors that it answers with."""
 
 from __future__ import annotations
 
-import dataclasses
-from typing import TYPE_CHECKING
+import urllib.parse
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from npc_lims.clients.http import HttpClient, HttpResponse, RetryPolicy, basic_auth
+from npc_lims.clients.http import HttpClient, HttpResponse, RequestFailed, RetryPolicy, basic_auth, parse_json
 from npc_lims.config.environment import in_github_actions
-from npc_lims.errors import MissingCredentials
+from npc_lims.errors import MissingCredentials, SourceError
 from npc_lims.utils.text import single_line
 
 if TYPE_CHECKING:
     from npc_lims.config.settings import Settings
 
-__all__ = ["READ_SCOPE", "RUN_SCOPES", "api_address", "open_session", "reason_of"]
+__all__ = [
+    "OUTPUT_LIMIT",
+    "READ_SCOPE",
+    "RUN_SCOPES",
+    "SOURCE",
+    "AssetClient",
+    "CodeOceanClient",
+    "CodeOceanError",
+    "MirrorClient",
+    "OutcomeUnknown",
+    "RateLimited",
+    "Rejected",
+    "Unauthorized",
+    "open_client",
+]
 
+SOURCE = "codeocean"
 READ_SCOPE = "the scope 'data assets: read'"
 RUN_SCOPES = "the scopes 'computations: read and write' and 'data assets: read and write'"
+OUTPUT_LIMIT = 64 * 2**20
+"""Bytes of an `output` file, the log of a run, that are read at most."""
+
+_PAGE = 1000
+# Of 1,000 assets each, and none without a new one: no domain comes near two million.
+_MAX_PAGES = 2_000
+
+_T = TypeVar("_T")
 
 
-def api_address(settings: Settings, path: str = "") -> str:
-    return f"{settings.codeocean_domain}/api/v1/{path}"
+class CodeOceanError(SourceError):
+    """Code Ocean could not be queried, or rejected a request.
+
+    Attributes:
+        status: HTTP status of its response; None if there was none that could be read.
+        detail: What it said, or what happened instead, without what the request was for.
+    """
+
+    def __init__(self, doing: str, detail: str, status: int | None = None, message: str = "{}") -> None:
+        self.status = status
+        self.detail = detail
+        super().__init__(SOURCE, f"{doing}{': ' if doing else ''}{message.format(detail)}")
 
 
-def open_session(settings: Settings, scopes: str, attempts: int | None = None) -> HttpClient:
-    """Connections that carry the token.
+class Unauthorized(CodeOceanError):
+    """The token is refused, whatever is requested."""
 
-    Args:
-        scopes: What a token needs for what is to be asked, for the message.
+
+class RateLimited(CodeOceanError):
+    """Code Ocean accepts no more requests of this kind now; nothing was done."""
+
+
+class Rejected(CodeOceanError):
+    """Code Ocean rejected this one request; nothing was done."""
+
+
+class OutcomeUnknown(CodeOceanError):
+    """A request was sent once, and no response says whether it was carried out."""
+
+
+_ERRORS: Mapping[int, type[CodeOceanError]] = {
+    401: Unauthorized,
+    429: RateLimited,
+    **dict.fromkeys((400, 409, 413, 422), Rejected),
+}
+
+
+class AssetClient(Protocol):
+    """Read access to data assets, as plain data."""
+
+    def search(self, **params: Any) -> Iterator[list[dict[str, Any]]]:
+        """Yield pages of assets that match the search parameters of the API."""
+
+    def get(self, asset_id: str) -> dict[str, Any] | None:
+        """Return one asset, or None if there is none of that id."""
+
+
+def open_client(settings: Settings) -> AssetClient:
+    """Return the mirror if one is set, else the REST API.
 
     Raises:
-        MissingCredentials: There is no token.
+        MissingCredentials: No token is set.
     """
-    if settings.codeocean_token is None:
-        on_github = "as a secret of this job's environment, under Settings, Environments"
-        where = on_github if in_github_actions() else "in the environment or .env"
-        raise MissingCredentials(
-            f"no Code Ocean token: set CODE_OCEAN_API_TOKEN ({where}; made under Account, Access Tokens, with {scopes})"
+    if settings.mirror is not None:
+        return MirrorClient(settings.mirror / SOURCE / "data_assets.json")
+    return CodeOceanClient(settings)
+
+
+class CodeOceanClient:
+    """The REST API of a Code Ocean domain. `doing`, which says what a request is for, begins each error.
+
+    Args:
+        scopes: What a token needs for these requests, for messages.
+
+    Raises:
+        MissingCredentials: No token is set.
+    """
+
+    def __init__(self, settings: Settings, scopes: str = READ_SCOPE) -> None:
+        if settings.codeocean_token is None:
+            on_github = "as a secret of this job's environment, under Settings, Environments"
+            where = on_github if in_github_actions() else "in the environment or .env"
+            raise MissingCredentials(
+                f"no Code Ocean token: set CODE_OCEAN_API_TOKEN ({where}; made under Account, Access Tokens, "
+                f"with {scopes})"
+            )
+        self._http = HttpClient(
+            RetryPolicy.from_settings(settings), basic_auth(settings.codeocean_token.get_secret_value())
         )
-    policy = RetryPolicy.from_settings(settings)
-    if attempts is not None:
-        policy = dataclasses.replace(policy, attempts=attempts)
-    return HttpClient(policy, basic_auth(settings.codeocean_token.get_secret_value()))
+        self._base = f"{settings.codeocean_domain}/api/v1/"
+        self._scopes = scopes
+
+    @property
+    def policy(self) -> RetryPolicy:
+        """How often and how long it tries."""
+        return self._http.policy
+
+    # -- data assets
+
+    def search(self, **params: Any) -> Iterator[list[dict[str, Any]]]:
+        """Yield pages of data assets, oldest first.
+
+        Raises:
+            SourceError: The search failed, or is incomplete.
+        """
+        doing = "searching data assets"
+        tokens: set[str] = set()
+        seen: set[str] = set()
+        previous: list[dict[str, Any]] = []
+        body = {"limit": _PAGE, "sort_field": "created", "sort_order": "asc", "archived": False, **params}
+        for _ in range(_MAX_PAGES):
+            page = self.query(doing, "POST", "data_assets/search", _parse_page, json=body)
+            if page is None:
+                raise CodeOceanError(doing, "Code Ocean answered 404: check CODE_OCEAN_DOMAIN", 404)
+            if page["results"] and page["results"] == previous:
+                raise SourceError(SOURCE, "a page of the search repeats the one before; nothing was used; try again")
+            before, previous = len(seen), page["results"]
+            seen.update(asset_id for item in page["results"] if isinstance(asset_id := item.get("id"), str))
+            yield page["results"]
+            if not page["has_more"]:
+                return
+            token = page.get("next_token")
+            if not token or not isinstance(token, str) or token in tokens:
+                raise SourceError(SOURCE, "the search says there is more but gives no way to it; nothing was used")
+            if len(seen) == before:
+                raise SourceError(SOURCE, "a page of the search holds nothing new and is not the last; not used")
+            tokens.add(token)
+            body["next_token"] = token
+        raise SourceError(SOURCE, f"the search did not end within {_MAX_PAGES} pages; nothing was used")
+
+    def get(self, asset_id: str) -> dict[str, Any] | None:
+        """Return one data asset, or None if there is none of that id."""
+
+        def parse(content: Any) -> dict[str, Any]:
+            if not isinstance(content, dict) or content.get("id") != asset_id:
+                raise ValueError("it is not the data asset that was asked for")
+            return content
+
+        path = f"data_assets/{urllib.parse.quote(asset_id, safe='')}"
+        return self.query(f"asking for the data asset {asset_id}", "GET", path, parse)
+
+    # -- kinds of requests
+
+    def query(self, doing: str, method: str, path: str, parse: Callable[[Any], _T], **more: Any) -> _T | None:
+        """Return what *parse* makes of the JSON of a response; None if there is no such thing.
+
+        Args:
+            path: Below `/api/v1/`.
+            **more: As `requests` takes them: `json`, `params`.
+        """
+
+        def read(response: HttpResponse) -> _T | None:
+            if response.status == 404:
+                return None
+            self._check(doing, response)
+            return parse(response.json())
+
+        return self._request(doing, method, path, read, more)
+
+    def send(self, doing: str, method: str, path: str, *, may_be_gone: bool = False, **more: Any) -> None:
+        """Request a change that may be requested twice."""
+
+        def read(response: HttpResponse) -> None:
+            if not (may_be_gone and response.status == 404):
+                self._check(doing, response)
+
+        self._request(doing, method, path, read, more)
+
+    def send_once(
+        self, doing: str, path: str, body: Mapping[str, Any], parse: Callable[[Any], _T], attempts: int
+    ) -> _T:
+        """Request a change that must not happen twice: what is lost is not repeated.
+
+        Args:
+            attempts: Maximum number of requests, while Code Ocean says that it is too busy.
+
+        Raises:
+            OutcomeUnknown: It may have been carried out, or not.
+            RateLimited: It was not: Code Ocean asks to wait.
+            Rejected: It was not, and would not be if requested again.
+            CodeOceanError: It was not.
+        """
+
+        def read(response: HttpResponse) -> _T:
+            self._check(doing, response)
+            return parse(response.json())
+
+        try:
+            return self._http.request(
+                "POST", self._base + path, read, is_idempotent=False, attempts=attempts, json=body
+            )
+        except RequestFailed as error:
+            if error.response is not None and error.response.status == 429:
+                raise self._error(doing, error.response) from None
+            if not error.is_sent:
+                raise CodeOceanError(doing, f"{self._base}{path} {error}") from None
+            message = "no whole answer came ({})" if error.response is None else "Code Ocean {}"
+            raise OutcomeUnknown(doing, str(error), message=message) from None
+
+    def _request(
+        self, doing: str, method: str, path: str, read: Callable[[HttpResponse], _T], more: dict[str, Any]
+    ) -> _T:
+        try:
+            return self._http.request(method, self._base + path, read, **more)
+        except RequestFailed as error:
+            raise CodeOceanError(doing, f"{self._base}{path} {error}") from None
+
+    def _check(self, doing: str, response: HttpResponse) -> None:
+        if not 200 <= response.status < 300:
+            raise self._error(doing, response)
+
+    def _error(self, doing: str, response: HttpResponse) -> CodeOceanError:
+        status = response.status
+        message = f"Code Ocean answered {status}: {{}}"
+        if status == 401:
+            doing = ""  # whatever it is
+            message = (
+                f"the token was refused (401: {{}}): it has expired, or lacks {self._scopes}; make a new one and set "
+                "CODE_OCEAN_API_TOKEN"
+            )
+        elif status == 403:
+            message = (
+                f"not allowed with this token (403: {{}}): it needs {self._scopes}, and its owner the right to do this"
+            )
+        elif status == 429:
+            message = "Code Ocean is too busy ({}); nothing was started"
+        return _ERRORS.get(status, CodeOceanError)(doing, _reason(response), status, message)
 
 
-def reason_of(response: HttpResponse) -> str:
-    """Why a request was refused, in one line of at most 200 characters."""
+def _reason(response: HttpResponse) -> str:
+    """Return why a request was rejected, in one line of at most 200 characters."""
     try:
-        said = response.json()["message"]
+        message = response.json()["message"]
     except (KeyError, RecursionError, TypeError, ValueError):
-        said = response.reason
-    return single_line(said or "", 200) or f"status {response.status}"
+        message = response.reason
+    return single_line(message or "", 200) or f"status {response.status}"
+
+
+class MirrorClient:
+    """A JSON file with the list of all assets, in place of the API."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            assets = parse_json(path.read_bytes())
+        except (OSError, RecursionError, ValueError) as error:
+            raise SourceError(SOURCE, f"cannot read {path}: {error}") from None
+        if isinstance(assets, dict):
+            # a saved response of the API is as good as its list, if it is complete
+            assets = None if assets.get("has_more") else assets.get("results")
+        if not isinstance(assets, list):
+            raise SourceError(SOURCE, f"{path} is not a list of all data assets")
+        self._assets = _as_objects(assets)
+
+    def search(self, **params: Any) -> Iterator[list[dict[str, Any]]]:
+        archived = bool(params.get("archived", False))
+        # what is neither true nor false is left to whoever validates the asset
+        yield [asset for asset in self._assets if (asset.get("archived") is True) == archived]
+
+    def get(self, asset_id: str) -> dict[str, Any] | None:
+        return next((asset for asset in self._assets if asset.get("id") == asset_id), None)
+
+
+def _parse_page(content: Any) -> dict[str, Any]:
+    if not isinstance(content, dict) or not isinstance(content.get("has_more"), bool):
+        raise ValueError("no results and has_more in the page")
+    if not isinstance(content.get("results"), list):
+        raise ValueError("the results of the page are no list")
+    return {**content, "results": _as_objects(content["results"])}
+
+
+def _as_objects(items: list[Any]) -> list[dict[str, Any]]:
+    """Return the items of a page; what is no object stands there as one without fields, an invalid asset."""
+    return [item if isinstance(item, dict) else {} for item in items]

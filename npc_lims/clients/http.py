@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MAX_BYTES",
+    "RETRYABLE_STATUS",
     "Auth",
     "HttpClient",
     "HttpResponse",
@@ -173,6 +174,7 @@ class HttpClient:
         parse: Callable[[HttpResponse], _T],
         *,
         is_idempotent: bool = True,
+        attempts: Optional[int] = None,
         max_bytes: int = MAX_BYTES,
         tail: Optional[int] = None,
         **more: Any,
@@ -184,6 +186,7 @@ class HttpClient:
 
         Args:
             is_idempotent: If not, the request is repeated only after a status of 429, by which nothing was done.
+            attempts: Maximum number of requests, if not that of the policy.
             max_bytes: Of a longer body, once decoded, the request fails.
             tail: Number of bytes at the end of the body to keep; None for all.
             **more: As `requests` takes them: `headers`, `json`, `params`.
@@ -192,7 +195,8 @@ class HttpClient:
             RequestFailed: All attempts failed, the deadline is over, or the server asks for too long a delay.
         """
         deadline = time.monotonic() + self.policy.deadline
-        for attempt in range(1, self.policy.attempts + 1):
+        attempts = attempts or self.policy.attempts
+        for attempt in range(1, attempts + 1):
             try:
                 response = self._send(method, url, deadline, max_bytes, tail, more)
                 if response.status not in RETRYABLE_STATUS:
@@ -205,7 +209,7 @@ class HttpClient:
             delay = self._delay(failure, attempt + 1)
             if not is_idempotent and (failure.response is None or failure.response.status != 429):
                 raise failure
-            if attempt == self.policy.attempts or time.monotonic() + delay >= deadline:
+            if attempt == attempts or time.monotonic() + delay >= deadline:
                 break
             time.sleep(delay)
         raise RequestFailed(f"{failure}, {attempt} times" if attempt > 1 else str(failure), failure.response)

@@ -1,20 +1,24 @@
-"""Runs of capsules and pipelines: start one, look at it, make a data asset of what it gave.
+"""Runs of capsules and pipelines: start one, follow it, read its log, make a data asset of its results.
 
 Nothing here is called by a read of sessions or by a sync: every write to Code Ocean is somebody's explicit call.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
-from npc_lims.clients.codeocean_api import ask, checked_id, start
-from npc_lims.clients.codeocean_records import as_computation, as_data_asset
+from npc_lims.clients.codeocean import OUTPUT_LIMIT, CodeOceanError, OutcomeUnknown, RateLimited, Unauthorized
+from npc_lims.clients.codeocean_sdk import as_computation, as_data_asset
+from npc_lims.codeocean.data_assets import checked_id
 from npc_lims.config.lazy_settings import settings_for_reading
-from npc_lims.errors import SourceError
+from npc_lims.errors import AssetError, ComputationError, NoAssetLocation, NoSessionData
 from npc_lims.model.session_id import resolve_session_id, subject_of
-from npc_lims.sources.codeocean.outcomes import is_finished, why_errored
+from npc_lims.sessions.find_asset import find_sorted
+from npc_lims.sources.codeocean.validity import is_finished, why_errored
+from npc_lims.utils.memory_cache import TTLCache
 from npc_lims.utils.redaction import safe_text
 
 if TYPE_CHECKING:
@@ -22,10 +26,15 @@ if TYPE_CHECKING:
     from codeocean.computation import Computation, DataAssetsRunParam
     from codeocean.data_asset import DataAsset
 
+    from npc_lims.clients.codeocean_runs import RunsClient
+    from npc_lims.config.settings import Settings
+
 __all__ = [
     "create_session_data_asset",
     "get_job_status",
     "get_result_names",
+    "get_skipped_probes",
+    "get_sorting_output_text",
     "is_computation_errored",
     "is_computation_finished",
     "run_capsule_or_pipeline",
@@ -34,13 +43,39 @@ __all__ = [
 
 _log = logging.getLogger(__name__)
 
+# What the sorting pipeline writes when it gives up a probe, and what heads the part on each probe.
+_SKIPPED = "Skipping further processing for this recording"
+_HEADING = "PREPROCESSING"
+
+_outputs: TTLCache[str] = TTLCache(maxsize=16, ttl=600)
+
+
+@contextlib.contextmanager
+def _client() -> Iterator[RunsClient]:
+    """Requests to Code Ocean, with the errors of this module's functions."""
+    from npc_lims.clients.codeocean_runs import RunsClient
+
+    settings = settings_for_reading()
+    try:
+        yield RunsClient(settings, settings.attempts)
+    except OutcomeUnknown as error:
+        raise ComputationError(
+            f"{error.reason}; it may have been started all the same: look for it in Code Ocean before trying again"
+        ) from None
+    except (RateLimited, Unauthorized):
+        raise
+    except CodeOceanError as error:
+        if error.status in (None, 403):
+            raise
+        raise ComputationError(error.reason) from None
+
 
 def run_capsule_or_pipeline(
     data_assets: Sequence[DataAssetsRunParam],
     id: str,  # noqa: A002  (its name for callers)
     is_pipeline: bool = False,
 ) -> Computation:
-    """Start a run, and return it as it is then. The request is sent once, whatever happens to the answer.
+    """Start a run, and return it as it is then. The request is sent once, whatever happens to the response.
 
     Args:
         data_assets: What to attach, and where.
@@ -49,58 +84,61 @@ def run_capsule_or_pipeline(
 
     Raises:
         MissingCredentials: There is no token.
-        ComputationError: Code Ocean refuses, or nobody knows whether the run was started.
+        ComputationError: Code Ocean refuses, or it is unknown whether the run was started.
         SourceError: The token is refused, or Code Ocean is too busy.
     """
+    from npc_lims.clients.codeocean_runs import RunRequest, RunTarget
+
     kind = "pipeline" if is_pipeline else "capsule"
-    body = {f"{kind}_id": checked_id(id, kind), "data_assets": [_without_nulls(one.to_dict()) for one in data_assets]}
-    return as_computation(start(settings_for_reading(), "computations", body, f"running the {kind} {id}"))
+    target = RunTarget(kind, checked_id(id, kind, ComputationError))
+    request = RunRequest(target, tuple((asset.id, asset.mount) for asset in data_assets))
+    with _client() as client:
+        return client.start(request, as_computation)
 
 
 def get_job_status(job_id: str, check_files: bool = False) -> Computation:
-    """A run as it is now.
+    """Return a run as it is now.
 
     Args:
-        job_id: Of the computation.
+        job_id: Id of the computation.
         check_files: Look into the results of a finished run too, and log why it is of no use, if it is not.
 
     Raises:
         MissingCredentials: There is no token.
         ComputationError: There is no such run.
-        SourceError: Code Ocean could not be asked.
+        SourceError: Code Ocean could not be queried.
     """
-    path = f"computations/{checked_id(job_id, 'computation')}"
-    computation = as_computation(ask(settings_for_reading(), "GET", path, f"asking about the run {job_id}"))
+    checked = checked_id(job_id, "computation", ComputationError)
+    with _client() as client:
+        computation = client.get_run(checked, as_computation)
+    if computation is None:
+        raise ComputationError(f"asking about the run {job_id}: Code Ocean answered 404: there is none of this id")
     if check_files and (reason := _why_errored(computation)):
         _log.warning("%s", safe_text(f"the run {computation.id} ({computation.name}) is errored: {reason}"))
     return computation
 
 
 def is_computation_finished(job_id_or_response: str | Computation) -> bool:
-    """Whether a run has come to its end, good or bad. Raises as `get_job_status` if an id is given."""
+    """Tell whether a run has come to its end, good or bad. Raises as `get_job_status` if an id is given."""
     return is_finished(_as_computation(job_id_or_response))
 
 
 def is_computation_errored(job_id_or_response: str | Computation) -> bool:
-    """Whether a run has finished and is of no use, as `npc_lims.sources.codeocean.outcomes.why_errored` tells.
-
-    Raises as `get_job_status`.
-    """
+    """Tell whether a run has finished and is of no use, by its state and results. Raises as `get_job_status`."""
     return bool(_why_errored(_as_computation(job_id_or_response)))
 
 
 def get_result_names(job_id: str) -> list[str]:
-    """Names of the files and folders at the top of a run's results, in order.
+    """Return the names of files and folders at the top of a run's results, in order.
 
     Raises as `get_job_status`; ComputationError too if it has no results.
     """
-    path = f"computations/{checked_id(job_id, 'computation')}/results"
-    what = f"listing the results of the run {job_id}"
-    answer = ask(settings_for_reading(), "POST", path, what, json={"path": ""})
-    try:
-        return sorted(str(item["name"]) for item in answer["items"])
-    except (KeyError, TypeError):
-        raise SourceError("codeocean", f"{what}: the answer holds no items with names") from None
+    checked = checked_id(job_id, "computation", ComputationError)
+    with _client() as client:
+        names = client.list_results(checked)
+    if names is None:
+        raise ComputationError(f"listing the results of the run {job_id}: Code Ocean answered 404: it has none")
+    return names
 
 
 def create_session_data_asset(
@@ -108,31 +146,27 @@ def create_session_data_asset(
 ) -> DataAsset | None:
     """Make a data asset of the results of a run, and return it as it is then; None if the run is unfinished or errored.
 
-    The request is sent once, whatever happens to the answer.
+    The request is sent once, whatever happens to the response.
 
     Raises:
         NoSessionInfo: *session* has no subject and date in it.
         MissingCredentials: There is no token.
-        ComputationError: Code Ocean refuses, or nobody knows whether the asset is being made.
-        SourceError: The token is refused, or Code Ocean could not be asked.
+        ComputationError: Code Ocean refuses, or it is unknown whether the asset is being made.
+        SourceError: The token is refused, or Code Ocean could not be queried.
     """
     subject = subject_of(resolve_session_id(session))
     computation = get_job_status(computation_id)
     if not is_finished(computation) or _why_errored(computation):
         return None
-    body = {
-        "name": data_asset_name,
-        "mount": data_asset_name,
-        "tags": [subject, "derived", "ephys", "results"],
-        "source": {"computation": {"id": computation_id}},
-        "custom_metadata": {
-            "data level": "derived data",
-            "experiment type": "ecephys",
-            "modality": "Extracellular electrophysiology",
-            "subject id": subject,
-        },
+    tags = [subject, "derived", "ephys", "results"]
+    metadata = {
+        "data level": "derived data",
+        "experiment type": "ecephys",
+        "modality": "Extracellular electrophysiology",
+        "subject id": subject,
     }
-    return as_data_asset(start(settings_for_reading(), "data_assets", body, f"making the data asset {data_asset_name}"))
+    with _client() as client:
+        return client.make_asset(computation_id, data_asset_name, tags, metadata, as_data_asset)
 
 
 def set_asset_viewable_for_everyone(asset_id: str) -> None:
@@ -141,11 +175,11 @@ def set_asset_viewable_for_everyone(asset_id: str) -> None:
     Raises:
         MissingCredentials: There is no token.
         ComputationError: There is no such asset, or Code Ocean refuses.
-        SourceError: The token is refused, or Code Ocean could not be asked.
+        SourceError: The token is refused, or Code Ocean could not be queried.
     """
-    path = f"data_assets/{checked_id(asset_id, 'data asset')}/permissions"
-    body = {"everyone": "viewer", "share_assets": True}
-    ask(settings_for_reading(), "POST", path, f"sharing the data asset {asset_id}", json=body)
+    checked = checked_id(asset_id, "data asset", ComputationError)
+    with _client() as client:
+        client.share(checked)
 
 
 def _as_computation(job_id_or_response: str | Computation) -> Computation:
@@ -157,20 +191,57 @@ def _why_errored(computation: Computation) -> str:
 
 
 def _read_output(job_id: str) -> bytes | None:
-    from npc_lims.clients.codeocean_limits import OUTPUT_LIMIT
-    from npc_lims.clients.codeocean_result_file import read_end
-    from npc_lims.clients.http import RequestFailed, RetryPolicy
+    with _client() as client:
+        return client.read_output(checked_id(job_id, "computation", ComputationError))
 
-    settings, what = settings_for_reading(), f"reading the output of the run {job_id}"
-    path = f"computations/{checked_id(job_id, 'computation')}/results/urls"
-    url = ask(settings, "GET", path, what, params={"path": "output"}).get("download_url")
-    if not isinstance(url, str):
-        raise SourceError("codeocean", f"{what}: the answer holds no download_url")
+
+def get_sorting_output_text(session_id: str | npc_session.SessionRecord) -> str:
+    """Return the file `output`, the log of the run, of the session's sorting result.
+
+    Raises:
+        NoSessionData: There is no sorting result, or no such file with it.
+        NoAssetLocation: The result is not on S3.
+        MissingCredentials, SourceError: S3 (or Code Ocean, where state has no sorting result) cannot be queried.
+    """
+    from npc_lims.sources.s3.query import asset_uri
+
+    settings = settings_for_reading()
+    asset, _ = find_sorted(settings, session_id)
+    location = asset_uri(asset, settings.codeocean_bucket)
+    key = (settings.aws_endpoint_url, str(settings.mirror), location)
+    return _outputs.get_or_load(
+        key, lambda: _read_sorting_output(settings, resolve_session_id(session_id), asset.name, location)
+    )
+
+
+def _read_sorting_output(settings: Settings, session_id: str, name: str, location: str) -> str:
+    from npc_lims.clients.s3 import split_s3_uri
+    from npc_lims.clients.s3_cached import store_of
+
     try:
-        return read_end(url, RetryPolicy.from_settings(settings), OUTPUT_LIMIT)
-    except RequestFailed as error:
-        raise SourceError("codeocean", f"{what}: the file's address {error}") from None
+        bucket, prefix = split_s3_uri(location)
+    except ValueError:
+        raise NoAssetLocation(f"the files of {name} are at {location}: npc_lims reads S3 only") from None
+    content = store_of(settings).read(bucket, f"{prefix}/output".lstrip("/"), OUTPUT_LIMIT)
+    if content is None:
+        raise NoSessionData(f"{session_id}: the sorting result {name} has no file {location}/output")
+    return content.decode("utf-8", "replace")
 
 
-def _without_nulls(fields: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in fields.items() if value is not None}
+def get_skipped_probes(session_id: str | npc_session.SessionRecord) -> str:
+    """Return the letters of the probes that the sorting pipeline gave up, in the order of its log; empty if none.
+
+    Raises as `get_sorting_output_text`; AssetError if the log does not tell which probe it gave up.
+    """
+    import npc_session
+
+    *given_up, _ = get_sorting_output_text(session_id).split(_SKIPPED)
+    letters = ""
+    for part in given_up:
+        letter = npc_session.extract_probe_letter(part.rpartition(_HEADING)[2])
+        if letter is None:
+            raise AssetError(
+                f"{resolve_session_id(session_id)}: the log of its sorting says {_SKIPPED!r}, and names no probe before"
+            )
+        letters += letter
+    return letters

@@ -11,7 +11,7 @@ import dataclasses
 import datetime
 import functools
 import re
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Collection, Container, Iterator, Mapping
 from typing import Annotated, Any, Literal, Optional
 
 import pydantic
@@ -29,6 +29,8 @@ __all__ = [
     "InvalidAsset",
     "Line",
     "asset_texts",
+    "is_raw_data",
+    "is_sorting_result",
     "read_asset",
     "read_session_asset",
 ]
@@ -136,16 +138,24 @@ class DataAsset(_ApiModel):
 
     @property
     def is_sorted(self) -> bool:
-        return self.platform == "ecephys" and "_sorted" in self.process
+        return self.platform == "ecephys" and is_sorting_result(self.name)
 
     @property
     def is_raw(self) -> bool:
-        if self.is_sorted:
-            return False
-        return (self.custom_metadata or {}).get(_LEVEL_KEY) == "raw data" or "raw" in (self.tags or ())
+        return is_raw_data(self.name, self.tags, self.custom_metadata)
 
     def as_fact(self) -> Asset:
         return Asset(id=self.id, name=self.name, created=utc_text(self.created), location=self.location)
+
+
+def is_sorting_result(name: str) -> bool:
+    """Tell by its name whether an asset is a sorting result."""
+    return "ecephys" in name and "sorted" in name
+
+
+def is_raw_data(name: str, tags: Collection[str] | None, metadata: Mapping[str, Any] | None) -> bool:
+    """Tell whether an asset of these fields holds raw data."""
+    return not is_sorting_result(name) and ((metadata or {}).get(_LEVEL_KEY) == "raw data" or "raw" in (tags or ()))
 
 
 @dataclasses.dataclass(frozen=True)

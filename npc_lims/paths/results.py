@@ -156,8 +156,7 @@ def _lpfaceparts_folder(settings: Settings, session: Session, enforce_gamma_enco
 
 
 def _check_gamma_encoding(session_id: str, asset: Asset) -> None:
-    from npc_lims.codeocean.session_assets import is_lighting_pose_gamma_encoded
-    from npc_lims.codeocean.subject_assets import get_data_asset
+    from npc_lims.codeocean.data_assets import get_data_asset, is_lighting_pose_gamma_encoded
 
     if not is_lighting_pose_gamma_encoded(get_data_asset(asset.id)):
         raise AssetError(
@@ -184,8 +183,8 @@ def _top_paths(settings: Settings, whose: str, asset: Asset) -> tuple[upath.UPat
 
 
 def _asset_of_id(settings: Settings, asset_id: str) -> Asset:
-    from npc_lims.codeocean.subject_assets import checked_asset_id
+    from npc_lims.codeocean.data_assets import checked_id
     from npc_lims.model.data_asset import read_asset
     from npc_lims.sessions.cached_assets import asset_record
 
-    return read_asset(asset_record(settings, checked_asset_id(asset_id))).as_fact()
+    return read_asset(asset_record(settings, checked_id(asset_id))).as_fact()

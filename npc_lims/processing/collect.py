@@ -8,8 +8,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from npc_lims.clients.codeocean_models import Computation, MadeAsset
-from npc_lims.clients.codeocean_runs import Busy, NotAllowed, Refused, RunService, Unconfirmed
+from npc_lims.clients.codeocean import OutcomeUnknown, RateLimited, Rejected, Unauthorized
+from npc_lims.clients.codeocean_runs import Computation, MadeAsset, RunsClient, parse_asset, parse_run
 from npc_lims.errors import ComputationError, SourceError
 from npc_lims.model.record import Asset, Record
 from npc_lims.model.session_id import subject_of
@@ -18,7 +18,7 @@ from npc_lims.processing.match import find_started, recorded_elsewhere, request_
 from npc_lims.processing.pipelines import AssetRecipe, Process
 from npc_lims.processing.runs import Run, RunAsset, RunEvent, settled
 from npc_lims.processing.start import LOOKS, SAME_SECOND, attach
-from npc_lims.sources.codeocean.outcomes import is_finished, why_errored
+from npc_lims.sources.codeocean.validity import is_finished, why_errored
 from npc_lims.utils.timestamps import utc_time
 
 __all__ = ["collect"]
@@ -31,7 +31,7 @@ READY, FAILED = "ready", "failed"
 
 
 def collect(
-    service: RunService,
+    service: RunsClient,
     process: Process,
     runs: Sequence[Run],
     records: Mapping[str, Record],
@@ -55,7 +55,8 @@ def collect(
         same_second: Seconds to wait after one was made before looking for duplicates of others.
 
     Raises:
-        ComputationError: Code Ocean refuses the token, or is unavailable.
+        SourceError: Code Ocean refuses the token.
+        ComputationError: Code Ocean is unavailable.
     """
     yield from _Collector(service, process, runs, records, same_second).steps(wait, poll)
 
@@ -63,7 +64,7 @@ def collect(
 class _Collector:
     def __init__(
         self,
-        service: RunService,
+        service: RunsClient,
         process: Process,
         runs: Sequence[Run],
         records: Mapping[str, Record],
@@ -112,7 +113,7 @@ class _Collector:
                     del self._now[run.key]
                 yield event
             self._failed_in_a_row = 0
-        except NotAllowed:
+        except Unauthorized:
             raise
         except (ComputationError, SourceError) as error:
             self._failed_in_a_row += 1
@@ -125,9 +126,9 @@ class _Collector:
         """Continue if only these runs fail, which they may do forever: they must not block the others."""
         try:
             self._service.list_runs(target_of(self._process))
-        except NotAllowed:
+        except Unauthorized:
             raise
-        except ComputationError:
+        except SourceError:
             raise ComputationError(
                 f"Code Ocean failed for {GIVE_UP_AFTER} runs in a row, the others were left alone: {failed}"
             ) from None
@@ -144,7 +145,7 @@ class _Collector:
             run = attach(run, found)
             yield RunEvent(run, "found", "it had been started, and that was not recorded", run)
         if run.outcome is None:
-            computation = self._service.get(str(run.computation))
+            computation = self._service.get_run(str(run.computation), parse_run)
             if computation is None:
                 yield _errored(run, "Code Ocean has no such computation any more")
                 return
@@ -175,7 +176,7 @@ class _Collector:
         """Return why the result is bad; empty if it is good."""
 
         def names() -> list[str]:
-            found = self._service.list_results(computation.id)
+            found = self._service.list_results(computation.id) or []
             # a capsule that makes its data assets itself need not leave anything else
             return found if self._process.asset is not None else [*found, "its data assets"]
 
@@ -194,13 +195,15 @@ class _Collector:
         if made is None:
             tags, metadata = asset_tags(recipe, run.session), asset_metadata(recipe, run.session)
             try:
-                made = self._service.make_asset(computation_id, name, tags, metadata)
-            except Unconfirmed as error:
+                made = self._service.make_asset(computation_id, name, tags, metadata, parse_asset)
+            except OutcomeUnknown as error:
                 made = self._look_again(computation_id, name, subject)
                 if made is None:
-                    failure = f"Code Ocean was asked for its data asset, and {error}; it is looked for the next time"
-            except (Busy, Refused) as error:
-                failure = f"Code Ocean refused to make its data asset {name}: {error}"
+                    failure = (
+                        f"Code Ocean was asked for its data asset, and {error.detail}; it is looked for the next time"
+                    )
+            except (RateLimited, Rejected) as error:
+                failure = f"Code Ocean refused to make its data asset {name}: {error.detail}"
         if made is None:
             yield RunEvent(run, "not captured", "it ran well", run, failure, is_last=True)
             return
@@ -233,7 +236,7 @@ class _Collector:
         name = asset.name if isinstance(asset, Asset) and asset.id == run.input else None
         if name is None:
             # the session has another input by now; that of the run is known to Code Ocean
-            found = self._service.get_asset(run.input)
+            found = self._service.get_made_asset(run.input)
             if found is None:
                 raise ComputationError(f"its input {run.input} is gone from Code Ocean: there is nothing to name it by")
             name = found.name
@@ -245,7 +248,7 @@ class _Collector:
     def _finish(self, run: Run) -> Iterator[RunEvent]:
         """Share a data asset that is ready."""
         assert run.asset is not None
-        made = self._service.get_asset(run.asset.id)
+        made = self._service.get_made_asset(run.asset.id)
         if made is None:
             yield _errored(run, "Code Ocean has no such data asset any more")
         elif made.state == FAILED:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import datetime
 from collections.abc import Collection, Iterable, Sequence
 
-from npc_lims.clients.codeocean_models import Computation, Place, RunRequest
+from npc_lims.clients.codeocean_runs import Computation, RunRequest, RunTarget
 from npc_lims.errors import NoSessionData
 from npc_lims.model.record import Asset, Record
 from npc_lims.processing.asset_names import input_of, parameters_of
 from npc_lims.processing.pipelines import Process
 from npc_lims.processing.runs import Run
-from npc_lims.sources.codeocean.outcomes import is_finished
+from npc_lims.sources.codeocean.validity import is_finished
 from npc_lims.utils.timestamps import utc_time
 
 __all__ = ["find_started", "oldest_first", "recorded_elsewhere", "request_of", "target_of"]
@@ -27,11 +27,11 @@ OURS = "npc_lims "
 """Prefix of the names of our runs (`Run.name`)."""
 
 
-def target_of(process: Process) -> Place:
+def target_of(process: Process) -> RunTarget:
     """Return the capsule or pipeline of a process."""
     if process.capsule is not None:
-        return Place("capsule", process.capsule)
-    return Place("pipeline", process.pipeline or "")
+        return RunTarget("capsule", process.capsule)
+    return RunTarget("pipeline", process.pipeline or "")
 
 
 def request_of(process: Process, run: Run, record: Record | None) -> RunRequest | None:

@@ -6,14 +6,14 @@ import dataclasses
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from npc_lims.clients.codeocean_models import Computation, RunRequest
-from npc_lims.clients.codeocean_runs import Busy, Refused, RunService, Unconfirmed
-from npc_lims.errors import ComputationError
+from npc_lims.clients.codeocean import CodeOceanError, OutcomeUnknown, RateLimited, Rejected
+from npc_lims.clients.codeocean_runs import Computation, RunRequest, RunsClient, parse_run
+from npc_lims.errors import ComputationError, SourceError
 from npc_lims.model.record import Record
 from npc_lims.processing.match import find_started, oldest_first, recorded_elsewhere, request_of, target_of
 from npc_lims.processing.pipelines import Process
 from npc_lims.processing.runs import ClaimReleased, Run, RunEvent
-from npc_lims.sources.codeocean.outcomes import is_finished
+from npc_lims.sources.codeocean.validity import is_finished
 from npc_lims.utils.timestamps import utc_text, utc_time
 
 __all__ = ["attach", "start"]
@@ -45,7 +45,7 @@ def attach(run: Run, computation: Computation) -> Run:
 
 
 def start(
-    service: RunService,
+    service: RunsClient,
     process: Process,
     claims: Sequence[Run],
     recorded: Iterable[Run],
@@ -73,7 +73,7 @@ def start(
 
 class _Starter:
     def __init__(
-        self, service: RunService, process: Process, recorded: Sequence[Run], records: Mapping[str, Record]
+        self, service: RunsClient, process: Process, recorded: Sequence[Run], records: Mapping[str, Record]
     ) -> None:
         self._service = service
         self._process = process
@@ -99,14 +99,14 @@ class _Starter:
                 yield from self._look(run)
             while left:
                 yield from self._start(left.pop(0))
-        except Busy as error:
-            yield from _released(left, f"Code Ocean takes no more runs now: {error}")
-        except (ComputationError, _OutcomeUnknown) as error:
+        except RateLimited as error:
+            yield from _released(left, f"Code Ocean takes no more runs now: {error.detail}")
+        except (ComputationError, SourceError) as error:
             yield from _released(left, "Code Ocean could not be asked")
             failure = error
         try:
             yield from self._resolve_duplicates(same_second)
-        except ComputationError as error:
+        except SourceError as error:
             failure = failure or error
         if failure is not None:
             raise ComputationError(str(failure)) from None
@@ -132,15 +132,15 @@ class _Starter:
             yield RunEvent(run, "not started", full, ClaimReleased(run.key, run.claim))
             return
         try:
-            computation = self._service.start(request)
-        except Unconfirmed as error:
-            yield from self._look_again(run, request, str(error))
+            computation = self._service.start(request, parse_run)
+        except OutcomeUnknown as error:
+            yield from self._look_again(run, request, error.detail)
             return
-        except Refused as error:
-            reason = f"Code Ocean refused to start it: {error}"
-            yield RunEvent(run, "refused", str(error), run.model_copy(update={"outcome": "errored", "reason": reason}))
+        except Rejected as error:
+            errored = {"outcome": "errored", "reason": f"Code Ocean refused to start it: {error.detail}"}
+            yield RunEvent(run, "refused", error.detail, run.model_copy(update=errored))
             return
-        except (Busy, ComputationError) as error:
+        except CodeOceanError as error:
             # it was not started for sure
             yield RunEvent(run, "not started", str(error), ClaimReleased(run.key, run.claim))
             raise
@@ -159,7 +159,7 @@ class _Starter:
             time.sleep(policy.delay(look + 2))
             try:
                 self._computations = self._service.list_runs(self._target)
-            except ComputationError as error:
+            except CodeOceanError as error:
                 why = f"{why}; {error}"
                 break
             found = self._find(run, request)
@@ -170,7 +170,7 @@ class _Starter:
                 return
         failure = f"Code Ocean was asked to start it, and {why}"
         yield RunEvent(run, "not confirmed", "it is looked for again before it is started again", failure=failure)
-        raise _OutcomeUnknown(failure)
+        raise ComputationError(failure)
 
     def _resolve_duplicates(self, same_second: float) -> Iterator[RunEvent]:
         """Of runs started twice at once, the oldest continues: each side stops its own newer ones."""
@@ -187,7 +187,7 @@ class _Starter:
             oldest, *newer = going
             for it in newer:
                 if _is_ours(it, one):
-                    self._service.stop(it.id)
+                    self._service.stop_run(it.id)
             if oldest.id != one.computation.id and self._is_over(one, newer):
                 self._found.add(oldest.id)
                 detail = f"another had been started as well ({one.computation.id}): that one was stopped"
@@ -198,7 +198,7 @@ class _Starter:
         if any(it.id == one.computation.id for it in stopped):
             return True
         listed = any(it.id == one.computation.id for it in self._computations)
-        return not listed and self._service.get(one.computation.id) is None
+        return not listed and self._service.get_run(one.computation.id, parse_run) is None
 
     def _request(self, run: Run) -> RunRequest | None:
         return request_of(self._process, run, self._records.get(run.session))
@@ -221,8 +221,8 @@ class _Starter:
         if not computation.name.startswith(DEFAULT_NAME):
             return ""
         try:
-            self._service.rename(computation.id, run.name(self._process.name))
-        except ComputationError as error:
+            self._service.rename_run(computation.id, run.name(self._process.name))
+        except CodeOceanError as error:
             # it is recorded next, and then needs no name
             return f"it could not be named: {error}"
         return ""
@@ -234,10 +234,6 @@ def _is_ours(computation: Computation, started: _Started) -> bool:
         return True
     is_new = started.before is not None and computation.id not in started.before
     return is_new and computation.name.startswith(DEFAULT_NAME)
-
-
-class _OutcomeUnknown(Exception):
-    """A run may have been started: no other one is, until that is known."""
 
 
 def _released(claims: Iterable[Run], why: str) -> Iterator[RunEvent]:

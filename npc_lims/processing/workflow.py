@@ -6,7 +6,7 @@ import dataclasses
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-from npc_lims.clients.codeocean_runs import RunService
+from npc_lims.clients.codeocean_runs import RunsClient
 from npc_lims.errors import ComputationError, SourceError
 from npc_lims.processing.collect import collect
 from npc_lims.processing.pipelines import Process
@@ -32,7 +32,7 @@ class RunReport:
 
 
 def start_runs(
-    service: RunService,
+    service: RunsClient,
     processes: Sequence[Process],
     claims: Mapping[str, Sequence[Run]],
     recorded: RecordedState,
@@ -49,7 +49,7 @@ def start_runs(
 
 
 def collect_runs(
-    service: RunService,
+    service: RunsClient,
     processes: Sequence[Process],
     recorded: RecordedState,
     record: RecordUpdate,

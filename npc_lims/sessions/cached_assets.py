@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from npc_lims.clients.codeocean_assets import open_client
+from npc_lims.clients.codeocean import open_client
 from npc_lims.errors import NoSessionData
 from npc_lims.model.data_asset import asset_texts, read_asset
 from npc_lims.sources.codeocean.query import subject_searches

@@ -11,7 +11,7 @@ from npc_lims.model.observation import Observation
 from npc_lims.model.record import Record
 
 if TYPE_CHECKING:
-    from npc_lims.clients.codeocean_assets import AssetClient
+    from npc_lims.clients.codeocean import AssetClient
     from npc_lims.clients.s3 import ObjectStore
     from npc_lims.config.settings import Settings
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Protocol
 
-from npc_lims.clients.codeocean_assets import open_client
+from npc_lims.clients.codeocean import open_client
 from npc_lims.clients.s3 import StoreOpener
 from npc_lims.config.error_boundary import describe_unexpected, source_failure
 from npc_lims.config.settings import Settings

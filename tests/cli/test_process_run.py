@@ -182,11 +182,11 @@ def test_code_ocean_failing_is_exit_3_and_what_was_done_is_recorded(rig_env: Rig
     rig_env.proxy.rule = lambda request: next(answers, None) if request.method == "POST" else None
     summary = tmp_path / "summary.md"
     done = run_cli("process", "run", "--summary", str(summary))
-    expect(done, 3, "npc-lims: error: dlc_eye: Code Ocean refused the token (401): it has expired", "1 started")
+    expect(done, 3, "the token was refused (401: Unauthorized): it has expired", "1 started")
     assert [run.session for run in runs_of(folder)] == [SESSIONS[2]]
     text = summary.read_text()
     assert f"| dlc_eye | `{SESSIONS[2]}` | 1 | started |" in text
-    assert "Code Ocean refused the token (401)" in text
+    assert "the token was refused (401" in text
     finish(rig_env)
     rig_env.server.token = "cop_another"
     done = run_cli("process", "collect", "--summary", str(summary))

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from npc_lims.clients.codeocean_assets import CodeOceanClient
-from npc_lims.clients.codeocean_client import get_codeocean_client
-from npc_lims.clients.codeocean_runs import RunService
+from npc_lims.clients.codeocean import CodeOceanClient
+from npc_lims.clients.codeocean_runs import RunsClient
+from npc_lims.clients.codeocean_sdk import get_codeocean_client
 from npc_lims.clients.github import GitHubClient
 from npc_lims.clients.github_rest import RestClient
 from npc_lims.clients.s3 import S3Store, StoreOpener
@@ -25,7 +25,7 @@ _HOLDERS: dict[str, Callable[[Settings], object]] = {
     "sdk client": lambda _: get_codeocean_client(),
     "sdk data assets": lambda _: get_codeocean_client().data_assets,
     "code ocean client": CodeOceanClient,
-    "run service": RunService,
+    "run service": RunsClient,
     "github client": lambda settings: GitHubClient(settings, "contents: read"),
     "plain github client": lambda _: RestClient("https://api.github.com", _TOKEN, "lab/state"),
     "s3 store": S3Store,

@@ -7,7 +7,7 @@ import importlib.util
 import pytest
 
 import npc_lims
-from npc_lims.codeocean.aind import get_aind_session
+from npc_lims.codeocean.legacy import get_aind_session
 
 
 def test_a_bad_id_is_told_first() -> None:

@@ -20,7 +20,7 @@ from npc_lims.codeocean.computations import (
     run_capsule_or_pipeline,
     set_asset_viewable_for_everyone,
 )
-from npc_lims.codeocean.processes import MODEL_CAPSULE_PIPELINE_MAPPING
+from npc_lims.codeocean.legacy import MODEL_CAPSULE_PIPELINE_MAPPING
 from tests.codeocean.conftest import TOKEN
 from tests.servers.codeocean import CodeOceanServer, asset_id, make_asset
 from tests.servers.faults import Fault, FaultyProxy, Lose, MalformedJson, Refuse, Reset, Status, Truncate
@@ -283,7 +283,7 @@ def test_result_names(codeocean: CodeOceanServer, run: str) -> None:
 
 
 def test_an_odd_answer_is_not_taken_for_a_list(run: str, proxy: FaultyProxy) -> None:
-    proxy.plan(Status(200, {"content-type": "application/json"}, b'{"items": [{}]}'))
+    proxy.plan(*[Status(200, {"content-type": "application/json"}, b'{"items": [{}]}')] * 2)
     with pytest.raises(npc_lims.SourceError, match="no items with names"):
         get_result_names(run)
 

@@ -10,7 +10,7 @@ import pytest
 from codeocean.data_asset import DataAsset
 
 import npc_lims
-from npc_lims.codeocean.locations import get_data_asset_s3_path, get_path_from_data_asset
+from npc_lims.codeocean.data_assets import get_data_asset_s3_path, get_path_from_data_asset
 from npc_lims.model.record import Asset
 from tests.servers.codeocean import CodeOceanServer, asset_id, make_asset
 from tests.servers.faults import FaultyProxy

@@ -9,10 +9,11 @@ import pytest
 from codeocean.data_asset import DataAsset, DataAssetType
 
 import npc_lims
-from npc_lims.codeocean.processes import asset_exists
-from npc_lims.codeocean.session_assets import (
+from npc_lims.codeocean.computations import get_skipped_probes, get_sorting_output_text
+from npc_lims.codeocean.data_assets import (
     get_codeocean_session_id,
     get_codoecean_session_id,
+    get_data_asset,
     get_session_capsule_pipeline_data_asset,
     get_session_data_assets,
     get_session_raw_data_asset,
@@ -21,8 +22,7 @@ from npc_lims.codeocean.session_assets import (
     get_surface_channel_raw_data_asset,
     is_lighting_pose_gamma_encoded,
 )
-from npc_lims.codeocean.sorting_output import get_skipped_probes, get_sorting_output_text
-from npc_lims.codeocean.subject_assets import get_data_asset
+from npc_lims.codeocean.legacy import asset_exists
 from npc_lims.config.lazy_settings import settings_for_reading
 from npc_lims.sessions.find_asset import recorded_fact
 from tests.integration.world import Cloud, run_sync

@@ -11,7 +11,7 @@ import pytest
 from codeocean.data_asset import DataAsset
 
 import npc_lims
-from npc_lims.codeocean.subject_assets import (
+from npc_lims.codeocean.data_assets import (
     get_data_asset,
     get_latest_data_asset,
     get_sessions_with_data_assets,

@@ -10,7 +10,7 @@ import openpyxl
 import pytest
 import ruamel.yaml
 
-from npc_lims.clients.codeocean_assets import CodeOceanClient
+from npc_lims.clients.codeocean import CodeOceanClient
 from npc_lims.config.settings import load_settings
 from npc_lims.demo.files import session_ids, write_world
 from tests.integration.world import (

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from npc_lims.clients.codeocean_runs import RunService
+from npc_lims.clients.codeocean_runs import RunsClient
 from npc_lims.config.settings import Settings, load_settings
 from npc_lims.model.record import Record
 from npc_lims.processing.collect import collect
@@ -106,8 +106,8 @@ class Rig:
         }
         return Settings.model_validate({**values, **more})
 
-    def service(self, **more: Any) -> RunService:
-        return RunService(self.settings(**more))
+    def service(self, **more: Any) -> RunsClient:
+        return RunsClient(self.settings(**more))
 
     def claim(self, *, now: datetime.datetime | None = None, **more: Any) -> tuple[Run, ...]:
         """Claim what is to run, and record that. The claims."""
@@ -198,7 +198,7 @@ def main() -> None:
             sys.stdout.flush()
             time.sleep(60)
 
-    chosen, service = process(), RunService(load_settings())
+    chosen, service = process(), RunsClient(load_settings())
     claims = claim(state, PlanRequest([chosen]), now=datetime.datetime.now(datetime.timezone.utc))
     wait_at("claimed")
     for step in start(service, chosen, claims.made["dlc_eye"], claims.before.runs["dlc_eye"], claims.before.records):

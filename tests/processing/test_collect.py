@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from npc_lims.errors import ComputationError
+from npc_lims.clients.codeocean_runs import parse_asset
+from npc_lims.errors import ComputationError, SourceError
 from npc_lims.processing.collect import collect
 from npc_lims.processing.pipelines import AssetRecipe
 from npc_lims.processing.runs import Run, RunAsset
@@ -169,7 +170,7 @@ def test_results_without_complaints_are_good(output: bytes | None, rig: Rig, one
 
 
 def test_a_computation_that_was_deleted_is_told(rig: Rig, one: str) -> None:
-    rig.service().stop(one)
+    rig.service().stop_run(one)
     assert whats(rig.collect()) == ["errored"]
     assert only(rig).reason == "Code Ocean has no such computation any more"
 
@@ -225,7 +226,7 @@ def test_one_that_was_made_and_not_recorded_is_found(rig: Rig, one: str) -> None
 
 def test_one_that_somebody_made_by_hand_is_taken(rig: Rig, one: str) -> None:
     rig.server.finish(one, files=GOOD)
-    made = rig.service().make_asset(one, "my favourite result", ["700000"], {})
+    made = rig.service().make_asset(one, "my favourite result", ["700000"], {}, parse_asset)
     assert whats(rig.collect()) == ["found", "shared"]
     asset = only(rig).asset
     assert asset is not None and (asset.id, asset.name) == (made.id, "my favourite result")
@@ -371,7 +372,7 @@ def test_a_token_that_expires_midway_loses_nothing(rig: Rig) -> None:
             rig.server.token = "cop_another"
 
     rig.proxy.rule = expire
-    with pytest.raises(ComputationError, match="expired") as caught:
+    with pytest.raises(SourceError, match="expired") as caught:
         rig.collect()
     assert TOKEN not in str(caught.value)
     assert len([run for run in rig.runs if run.asset is not None]) == 1

@@ -8,17 +8,17 @@ from typing import Any
 
 import pytest
 
-from npc_lims.clients.codeocean_models import Computation, Place, RunRequest
-from npc_lims.clients.codeocean_runs import Busy, NotAllowed, Refused, RunService, Unconfirmed
+from npc_lims.clients.codeocean import CodeOceanError, OutcomeUnknown, RateLimited, Rejected, Unauthorized
+from npc_lims.clients.codeocean_runs import Computation, RunRequest, RunsClient, RunTarget, parse_asset, parse_run
 from npc_lims.config.settings import Settings
-from npc_lims.errors import ComputationError, MissingCredentials, SourceError
+from npc_lims.errors import MissingCredentials, SourceError
 from tests.processing.rig import CAPSULE, MAKE, SESSIONS, TOKEN, Rig, posts, raw_name
 from tests.real import REAL, needs_real
 from tests.servers.codeocean import asset_id, make_asset
 from tests.servers.faults import Fault, Lose, MalformedJson, Refuse, Reset, Status, Truncate
 
 RAW = asset_id(raw_name(SESSIONS[0]))
-HERE = Place("capsule", CAPSULE)
+HERE = RunTarget("capsule", CAPSULE)
 ASKED = RunRequest(HERE, ((RAW, "ecephys"),), {"mode": "all"})
 NAME = f"{raw_name(SESSIONS[0])}_dlc_eye_2024-11-22_12-00-00"
 GONE = "00000000-0000-0000-0000-000000000000"
@@ -33,11 +33,11 @@ def finished(rig: Rig, **files: Any) -> str:
 
 def test_a_token_is_needed() -> None:
     with pytest.raises(MissingCredentials, match=r"CODE_OCEAN_API_TOKEN.*computations: read and write"):
-        RunService(Settings())
+        RunsClient(Settings())
 
 
 def test_a_run_is_started_with_its_assets_and_parameters(rig: Rig) -> None:
-    begun = rig.service().start(ASKED)
+    begun = rig.service().start(ASKED, parse_run)
     (run,) = rig.server.computations
     assert run["id"] == begun.id
     assert {"id": RAW, "mount": "ecephys"} in run["data_assets"]
@@ -47,7 +47,7 @@ def test_a_run_is_started_with_its_assets_and_parameters(rig: Rig) -> None:
 
 
 def test_a_mount_that_is_not_given_is_left_to_code_ocean(rig: Rig) -> None:
-    rig.service().start(RunRequest(Place("pipeline", CAPSULE), ((RAW, None),)))
+    rig.service().start(RunRequest(RunTarget("pipeline", CAPSULE), ((RAW, None),)), parse_run)
     body = json.loads(posts(rig.proxy.requests)[0].body)
     assert body == {"pipeline_id": CAPSULE, "data_assets": [{"id": RAW}]}
 
@@ -68,8 +68,8 @@ def test_a_mount_that_is_not_given_is_left_to_code_ocean(rig: Rig) -> None:
 )
 def test_what_starts_a_run_is_sent_once_whatever_comes_back(fault: Fault, says: str, rig: Rig) -> None:
     rig.proxy.plan(fault)
-    with pytest.raises(Unconfirmed, match=says):
-        rig.service(NPC_LIMS_TIMEOUT="0.3").start(ASKED)
+    with pytest.raises(OutcomeUnknown, match=says):
+        rig.service(NPC_LIMS_TIMEOUT="0.3").start(ASKED, parse_run)
     assert len(posts(rig.proxy.requests)) == 1
     assert len(rig.server.computations) <= 1
 
@@ -77,55 +77,55 @@ def test_what_starts_a_run_is_sent_once_whatever_comes_back(fault: Fault, says: 
 def test_nobody_listening_is_not_confirmed_either(rig: Rig) -> None:
     service = rig.service()
     rig.proxy.stop()
-    with pytest.raises(Unconfirmed):
-        service.start(ASKED)
+    with pytest.raises(OutcomeUnknown):
+        service.start(ASKED, parse_run)
     rig.proxy.start()
 
 
 def test_refusals_differ(rig: Rig) -> None:
     service = rig.service()
     rig.server.busy = True
-    with pytest.raises(Busy, match="Too many requests"):
-        service.start(ASKED)
+    with pytest.raises(RateLimited, match="Too many requests"):
+        service.start(ASKED, parse_run)
     rig.server.busy = False
-    with pytest.raises(Refused, match=f"there is no data asset {GONE}"):
-        service.start(RunRequest(HERE, ((GONE, None),)))
+    with pytest.raises(Rejected, match=f"there is no data asset {GONE}"):
+        service.start(RunRequest(HERE, ((GONE, None),)), parse_run)
     rig.server.capsules = {}
-    with pytest.raises(ComputationError, match=f"capsule {CAPSULE} answered 404"):
-        service.start(ASKED)
-    with pytest.raises(ComputationError, match=f"has no capsule {CAPSULE}.*pipelines.yaml"):
+    with pytest.raises(CodeOceanError, match=f"capsule {CAPSULE}: Code Ocean answered 404"):
+        service.start(ASKED, parse_run)
+    with pytest.raises(CodeOceanError, match=f"has no capsule {CAPSULE}.*pipelines.yaml"):
         service.list_runs(HERE)
     rig.proxy.plan(Status(403), Status(302, {"Location": "https://elsewhere.example.org"}))
-    with pytest.raises(ComputationError, match="computations: read and write"):
-        service.start(ASKED)
-    with pytest.raises(ComputationError, match="answered 302"):
-        service.start(ASKED)
+    with pytest.raises(CodeOceanError, match="computations: read and write"):
+        service.start(ASKED, parse_run)
+    with pytest.raises(CodeOceanError, match="answered 302"):
+        service.start(ASKED, parse_run)
     rig.server.token = "cop_another"
-    with pytest.raises(NotAllowed, match="expired"):
-        service.start(ASKED)
+    with pytest.raises(Unauthorized, match="expired"):
+        service.start(ASKED, parse_run)
     assert rig.server.computations == ()
 
 
 def test_runs_are_listed_found_renamed_and_stopped(rig: Rig) -> None:
     service = rig.service()
-    begun = service.start(ASKED)
+    begun = service.start(ASKED, parse_run)
     rig.proxy.plan(Refuse(), Status(503))  # what may be said twice is
-    service.rename(begun.id, "npc_lims dlc_eye & more")
+    service.rename_run(begun.id, "npc_lims dlc_eye & more")
     assert [(one.id, one.name) for one in service.list_runs(HERE)] == [(begun.id, "npc_lims dlc_eye & more")]
-    found = service.get(begun.id)
+    found = service.get_run(begun.id, parse_run)
     assert found is not None and found.state == "initializing"
-    service.stop(begun.id)
-    service.stop(begun.id)
-    assert service.get(begun.id) is None
+    service.stop_run(begun.id)
+    service.stop_run(begun.id)
+    assert service.get_run(begun.id, parse_run) is None
 
 
 @pytest.mark.parametrize("body", [b"{}", b'[{"id": "1"}]', b"<html>", b'[{"id": "../x", "name": "", "created": 1}]'])
 def test_answers_that_make_no_sense_are_told_as_such(body: bytes, rig: Rig) -> None:
     rig.proxy.plan(*[Status(200, {"content-type": "application/json"}, body)] * 3)
-    with pytest.raises(ComputationError, match=r"cannot be read.*3 times"):
+    with pytest.raises(CodeOceanError, match=r"cannot be read.*3 times"):
         rig.service().list_runs(HERE)
     rig.proxy.plan(*[Status(200, {"content-type": "application/json"}, body)] * 3)
-    with pytest.raises(ComputationError) as caught:
+    with pytest.raises(CodeOceanError) as caught:
         rig.service().list_runs(HERE)
     assert "\n" not in str(caught.value)
 
@@ -138,7 +138,7 @@ def test_results_and_output(rig: Rig) -> None:
     assert service.read_output(finished(rig, other=b"x")) is None
     assert service.read_output(finished(rig, output=b"")) == b""
     without = finished(rig)
-    assert service.list_results(without) == []
+    assert service.list_results(without) is None
     assert service.read_output(without) is None
 
 
@@ -163,10 +163,10 @@ def test_a_huge_output_is_read_to_a_limit_and_from_its_end(rig: Rig) -> None:
 def test_a_download_that_fails_tells_neither_token_nor_address(rig: Rig) -> None:
     id_ = finished(rig, output=b"log" * 10_000)
     rig.proxy.rule = lambda request: Truncate() if request.path.startswith("/files/") else None
-    with pytest.raises(ComputationError, match=r"`output`.*3 times") as caught:
+    with pytest.raises(CodeOceanError, match=r"reading the output of the run .*3 times") as caught:
         rig.service().read_output(id_)
     rig.proxy.rule = lambda request: Status(403) if request.path.startswith("/files/") else None
-    with pytest.raises(ComputationError, match="`output` of a run answered 403") as refused:
+    with pytest.raises(CodeOceanError, match=r"reading the output of the run .* answered 403") as refused:
         rig.service().read_output(id_)
     for text in (str(caught.value), str(refused.value)):
         assert "Signature" not in text and "http" not in text and TOKEN not in text
@@ -176,18 +176,20 @@ def test_data_assets_are_made_found_and_shared(rig: Rig) -> None:
     service = rig.service()
     id_, other = finished(rig, nwb=b"x"), finished(rig, nwb=b"y")
     assert service.find_asset_of(id_, "made", "700000") is None
-    made = service.make_asset(id_, "made", ["700000"], {"data level": "derived data", "subject id": "700000"})
+    made = service.make_asset(
+        id_, "made", ["700000"], {"data level": "derived data", "subject id": "700000"}, parse_asset
+    )
     assert made.state == "draft"
     for name in ("made", "by another name"):
         found = service.find_asset_of(id_, name, "700000")
         assert found is not None and found.id == made.id
     # the same name is not enough: it tells of another run
     assert service.find_asset_of(other, "made", "700000") is None
-    ready = service.get_asset(made.id)
+    ready = service.get_made_asset(made.id)
     assert ready is not None and ready.state == "ready"
     service.share(made.id)
     assert rig.server.permissions(made.id)["everyone"] == "viewer"
-    assert service.get_asset(GONE) is None
+    assert service.get_made_asset(GONE) is None
 
 
 @pytest.mark.parametrize("provenance", [None, {}, {"computation": None}, {"computation": ""}])
@@ -202,11 +204,11 @@ def test_an_asset_that_does_not_tell_its_run_is_known_by_its_name(rig: Rig, prov
 def test_a_data_asset_is_asked_for_once(rig: Rig) -> None:
     id_ = finished(rig, nwb=b"x")
     rig.proxy.plan(Lose())
-    with pytest.raises(Unconfirmed):
-        rig.service().make_asset(id_, "made", [], {})
+    with pytest.raises(OutcomeUnknown):
+        rig.service().make_asset(id_, "made", [], {}, parse_asset)
     assert len(posts(rig.proxy.requests, MAKE)) == 1
-    with pytest.raises(Refused, match=f"no computation {GONE}"):
-        rig.service().make_asset(GONE, "made", [], {})
+    with pytest.raises(Rejected, match=f"no computation {GONE}"):
+        rig.service().make_asset(GONE, "made", [], {}, parse_asset)
 
 
 def test_an_asset_that_is_not_as_described_is_told(rig: Rig) -> None:
@@ -214,7 +216,7 @@ def test_an_asset_that_is_not_as_described_is_told(rig: Rig) -> None:
     for odd, words in (({"id": "a/b"}, "a/b is not as"), ({"id": "b", "created": "soon"}, "b is not as .* created")):
         page = json.dumps({"has_more": False, "results": [good, {**good, **odd}]}).encode()
         rig.proxy.plan(Status(200, {"content-type": "application/json"}, page))
-        with pytest.raises(ComputationError, match=words):
+        with pytest.raises(CodeOceanError, match=words):
             rig.service().find_asset_of("1", "made", "700000")
     rig.proxy.plan(*[Status(500)] * 3)
     with pytest.raises(SourceError, match="500"):

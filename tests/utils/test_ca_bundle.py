@@ -14,8 +14,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from npc_lims.clients.codeocean_api import start
-from npc_lims.clients.codeocean_assets import CodeOceanClient
+from npc_lims.clients.codeocean import CodeOceanClient
 from npc_lims.clients.github import GitHubClient
 from npc_lims.clients.github_get import get_github
 from npc_lims.clients.github_rest import RestClient
@@ -45,7 +44,9 @@ class _Read:
 
 _READS = {
     "code ocean": _Read("REQUESTS_CA_BUNDLE", lambda s: CodeOceanClient(s).get("x"), SourceError),
-    "code ocean start": _Read("CURL_CA_BUNDLE", lambda s: start(s, "computations", {}, "run"), SourceError),
+    "code ocean start": _Read(
+        "CURL_CA_BUNDLE", lambda s: CodeOceanClient(s).send_once("a", "b", {}, str, 1), SourceError
+    ),
     "raw github": _Read("CURL_CA_BUNDLE", lambda s: fetch_snapshot(s), RemoteStateError),
     "github": _Read("REQUESTS_CA_BUNDLE", lambda s: GitHubClient(s, "contents: read").login(), GitHubError),
     "github alert": _Read(

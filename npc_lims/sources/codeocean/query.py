@@ -11,7 +11,7 @@ import itertools
 from collections.abc import Collection, Container, Iterator, Mapping, Sequence
 from typing import Callable, Optional
 
-from npc_lims.clients.codeocean_assets import SOURCE, AssetClient
+from npc_lims.clients.codeocean import SOURCE, AssetClient
 from npc_lims.errors import Problem, SourceError
 from npc_lims.model.data_asset import DataAsset, InvalidAsset, read_session_asset
 from npc_lims.model.observation import Found, Observation

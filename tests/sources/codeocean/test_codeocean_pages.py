@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 
-from npc_lims.clients.codeocean_assets import CodeOceanClient
-from npc_lims.clients.codeocean_models import Place
-from npc_lims.clients.codeocean_runs import RunService
+from npc_lims.clients.codeocean import CodeOceanClient, CodeOceanError
+from npc_lims.clients.codeocean_runs import RunsClient, RunTarget
 from npc_lims.config.settings import Settings
-from npc_lims.errors import ComputationError, SourceError
+from npc_lims.errors import SourceError
 from tests.servers.codeocean import make_asset
 from tests.servers.fixtures import Serve
 from tests.servers.web import Request, Response, Server, json_response
@@ -93,15 +92,15 @@ RUN = {"id": ID, "name": "Run 1", "created": 1_700_000_000, "state": "completed"
 )
 def test_a_list_of_runs_with_one_that_is_none_is_no_list(serve: Serve, runs: object) -> None:
     server = serve(Answers(lambda number: runs))
-    with pytest.raises(ComputationError, match="cannot be read"):
-        RunService(settings_of(server)).list_runs(Place("capsule", ID))
+    with pytest.raises(CodeOceanError, match="cannot be read"):
+        RunsClient(settings_of(server)).list_runs(RunTarget("capsule", ID))
 
 
 @pytest.mark.parametrize("fields", [{"created": True}, {"created": 10**18}, {"name": "a\n::error::b"}, {"id": "a/b"}])
 def test_an_asset_that_was_made_is_validated(serve: Serve, fields: dict[str, Any]) -> None:
     server = serve(Answers(lambda number: {**make_asset("a"), "id": ID, **fields}))
-    with pytest.raises(ComputationError, match="cannot be read"):
-        RunService(settings_of(server)).get_asset(ID)
+    with pytest.raises(CodeOceanError, match="cannot be read"):
+        RunsClient(settings_of(server)).get_made_asset(ID)
 
 
 def test_a_page_that_is_not_unicode_is_no_page(serve: Serve) -> None:

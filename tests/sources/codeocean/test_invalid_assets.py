@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from npc_lims.clients.codeocean_assets import AssetClient, open_client
+from npc_lims.clients.codeocean import AssetClient, open_client
 from npc_lims.clients.s3 import MirrorStore
 from npc_lims.config.settings import Settings
 from npc_lims.errors import SourceError

@@ -1,0 +1,358 @@
+"""Data assets by id, subject or session, as objects of the official SDK, and where their files are."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from npc_lims.clients.codeocean_sdk import as_data_asset
+from npc_lims.clients.s3_upath import s3_path
+from npc_lims.codeocean.legacy import MODEL_CAPSULE_PIPELINE_MAPPING
+from npc_lims.config.lazy_settings import settings_for_reading
+from npc_lims.errors import (
+    AssetError,
+    NoAssetLocation,
+    NoSessionData,
+    NpcLimsError,
+    NpcLimsWarning,
+    SessionIndexError,
+    notify,
+)
+from npc_lims.model.data_asset import is_raw_data, is_sorting_result
+from npc_lims.model.session_id import day_of, parse_session_id, resolve_session_id, split_session_id, subject_of
+from npc_lims.sessions.cached_assets import asset_record, records_of_subject
+from npc_lims.sessions.find_asset import find_asset, find_sorted, recorded_fact, recorded_section, session_assets
+
+if TYPE_CHECKING:
+    import npc_session
+    import upath
+    from codeocean.data_asset import DataAsset
+
+    from npc_lims.config.settings import Settings
+
+__all__ = [
+    "checked_id",
+    "get_codeocean_session_id",
+    "get_codoecean_session_id",
+    "get_data_asset",
+    "get_data_asset_s3_path",
+    "get_latest_data_asset",
+    "get_path_from_data_asset",
+    "get_session_capsule_pipeline_data_asset",
+    "get_session_data_assets",
+    "get_session_raw_data_asset",
+    "get_session_result_data_assets",
+    "get_session_sorted_data_asset",
+    "get_sessions_with_data_assets",
+    "get_subject_data_assets",
+    "get_surface_channel_raw_data_asset",
+    "is_lighting_pose_gamma_encoded",
+    "is_raw_data_asset",
+    "is_sorted_data_asset",
+]
+
+
+def get_subject_data_assets(subject: str | int, ttl_hash: int | None = None) -> tuple[DataAsset, ...]:
+    """Return all data assets of a subject that are not archived, in whatever state, the oldest first.
+
+    Args:
+        subject: Labtracks number.
+        ttl_hash: Another value asks again before the ten minutes are over for which answers are cached.
+
+    Raises:
+        NoSessionData: *subject* is not a number.
+        MissingCredentials, SourceError: Code Ocean cannot be queried.
+    """
+    return tuple(map(as_data_asset, _records(subject, ttl_hash)))
+
+
+def get_sessions_with_data_assets(subject: str | int) -> tuple[npc_session.SessionRecord, ...]:
+    """Return the days of a subject that data assets are named after, the first one first.
+
+    Raises as `get_subject_data_assets`.
+    """
+    import npc_session
+
+    days: set[npc_session.SessionRecord] = set()
+    for raw in _records(subject):
+        try:
+            days.add(npc_session.SessionRecord(parse_session_id(str(raw.get("name")))))
+        except ValueError:
+            continue  # named after something else than a session
+    return tuple(sorted(days))
+
+
+def _records(subject: str | int, ttl_hash: int | None = None) -> list[dict[str, Any]]:
+    text = str(subject)
+    if not (text.isascii() and text.isdecimal()):
+        raise NoSessionData(f"{text!r} is not a subject: a Labtracks number such as 668759 is")
+    return records_of_subject(settings_for_reading(), text, ttl_hash=ttl_hash)
+
+
+def get_data_asset(asset: str | uuid.UUID | DataAsset) -> DataAsset:
+    """Return the data asset of an id; an asset as it is.
+
+    Raises:
+        NoSessionData: There is none of that id, or it is no id.
+        MissingCredentials, SourceError: Code Ocean cannot be queried.
+    """
+    from codeocean.data_asset import DataAsset
+
+    if isinstance(asset, DataAsset):
+        return asset
+    return as_data_asset(asset_record(settings_for_reading(), checked_id(asset)))
+
+
+def checked_id(value: object, kind: str = "data asset", error: type[NpcLimsError] = NoSessionData) -> str:
+    """Return an id of Code Ocean as it is usually written, in lower case and with hyphens.
+
+    Raises:
+        NpcLimsError: It is no UUID; *error* is the class of the exception.
+    """
+    try:
+        return str(uuid.UUID(str(value)))
+    except ValueError:
+        example = (
+            "83636983-f80d-42d6-a075-09b60c6abd5e"
+            if kind == "data asset"
+            else MODEL_CAPSULE_PIPELINE_MAPPING["dlc_eye"]
+        )
+        raise error(f"{str(value)!r} is not the id of a {kind}: one looks like {example}") from None
+
+
+def get_latest_data_asset(data_assets: Sequence[DataAsset]) -> DataAsset:
+    """Return the newest of them.
+
+    Raises:
+        NoSessionData: There are none to choose from.
+    """
+    if not data_assets:
+        raise NoSessionData("there are no data assets to choose the latest of")
+    return sorted(data_assets, key=lambda asset: asset.created)[-1]
+
+
+def is_raw_data_asset(asset: str | DataAsset) -> bool:
+    """Tell whether an asset holds raw data, by its metadata or tags. Raises as `get_data_asset`."""
+    found = get_data_asset(asset)
+    return is_raw_data(found.name, found.tags, found.custom_metadata)
+
+
+def is_sorted_data_asset(asset: str | DataAsset) -> bool:
+    """Tell whether an asset is a sorting result, by its name. Raises as `get_data_asset`."""
+    return is_sorting_result(get_data_asset(asset).name)
+
+
+def get_session_raw_data_asset(session: str | npc_session.SessionRecord) -> DataAsset:
+    """Return the raw data of a session: of the ecephys platform if it has that, else of the behavior platform.
+
+    Raises:
+        NoSessionInfo: *session* has no subject and date in it.
+        NoSessionData: There is none, neither in state nor in Code Ocean.
+        SessionIndexError: The day has fewer recordings than the index of the session asks for.
+        AssetError: It is archived, or there are several and no way to choose.
+        MissingCredentials, SourceError: Code Ocean must be queried, and cannot be.
+    """
+    return get_data_asset(find_asset(settings_for_reading(), session, "raw").id)
+
+
+def get_session_sorted_data_asset(session: str | npc_session.SessionRecord) -> DataAsset:
+    """Return the newest good sorting result of a session. Where all are errored, the newest one, with a warning.
+
+    Raises as `get_session_raw_data_asset`.
+    """
+    asset, reason = find_sorted(settings_for_reading(), session)
+    if reason:
+        notify(
+            f"{resolve_session_id(session)} has no sorting result without errors: {asset.name} is used ({reason})",
+            NpcLimsWarning,
+        )
+    return get_data_asset(asset.id)
+
+
+def get_surface_channel_raw_data_asset(session: str | npc_session.SessionRecord) -> DataAsset:
+    """Return the raw data of the surface-channel recording of an ephys session's day.
+
+    Raises as `get_session_raw_data_asset`.
+    """
+    return get_data_asset(find_asset(settings_for_reading(), day_of(resolve_session_id(session)), "surface").id)
+
+
+def get_session_capsule_pipeline_data_asset(session: str | npc_session.SessionRecord, process_name: str) -> DataAsset:
+    """Return the newest result of a process by its name: `dlc_eye`, `facemap`, `LPFaceParts`, `sorted`...
+
+    For `sorted`, as `get_session_sorted_data_asset`.
+
+    Raises as `get_session_raw_data_asset`.
+    """
+    from npc_lims.model.record import PROCESSES
+
+    settings = settings_for_reading()
+    if process_name == "sorted":
+        return get_session_sorted_data_asset(session)
+    if process_name in PROCESSES:
+        return get_data_asset(find_asset(settings, session, process_name).id)
+    session_id = resolve_session_id(session)
+    found = [raw for raw in _records_of_session(settings, session_id) if _is_ready_result_of(raw, process_name)]
+    if not found:
+        raise NoSessionData(
+            f"{session_id} has no {process_name} data asset: no name of its assets in "
+            f"{settings.mirror or settings.codeocean_domain} has that in it"
+        )
+    return as_data_asset(found[-1])
+
+
+def _is_ready_result_of(raw: dict[str, Any], process_name: str) -> bool:
+    return process_name in str(raw.get("name")) and raw.get("state") == "ready"
+
+
+def get_session_data_assets(session: str | npc_session.SessionRecord) -> tuple[DataAsset, ...]:
+    """Return all data assets named after a session's recording, the oldest first; none if it has no recording there.
+
+    Raises:
+        NoSessionInfo: *session* has no subject and date in it.
+        SessionIndexError: The day has fewer recordings than the index of the session asks for.
+        MissingCredentials, SourceError: Code Ocean cannot be queried.
+    """
+    return tuple(map(as_data_asset, _records_of_session(settings_for_reading(), resolve_session_id(session))))
+
+
+def get_session_result_data_assets(session: str | npc_session.SessionRecord) -> tuple[DataAsset, ...]:
+    """Return those of `get_session_data_assets` that a computation has made. Raises as that."""
+    records = _records_of_session(settings_for_reading(), resolve_session_id(session))
+    return tuple(as_data_asset(raw) for raw in records if raw.get("type") == "result")
+
+
+def _records_of_session(settings: Settings, session_id: str) -> list[dict[str, Any]]:
+    try:
+        name = _recording_name(settings, session_id)
+    except SessionIndexError:
+        raise
+    except NoSessionData:
+        return []
+    of_subject = records_of_subject(settings, subject_of(session_id))
+    return [raw for raw in of_subject if str(raw.get("name")).startswith(name)]
+
+
+def get_codeocean_session_id(session: str | npc_session.SessionRecord) -> str:
+    """Return what the names of a session's data assets begin with: platform, subject, date and start time.
+
+    For example `ecephys_703333_2024-04-09_13-06-44`. From state where it has the raw asset, else from Code Ocean.
+
+    Raises:
+        NoSessionInfo: *session* has no subject and date in it.
+        NoSessionData: There are no data assets of that subject and day.
+        SessionIndexError: There are, of fewer recordings than the index of the session asks for.
+        MissingCredentials, SourceError: Code Ocean cannot be queried.
+    """
+    return _recording_name(settings_for_reading(), resolve_session_id(session))
+
+
+get_codoecean_session_id = get_codeocean_session_id
+
+
+def _recording_name(settings: Settings, session_id: str) -> str:
+    recorded = recorded_fact(settings, session_id, "raw")
+    if recorded and _tells_recording(settings, session_id, recorded["name"]):
+        return _first_four(recorded["name"])
+    recordings = session_assets(settings, session_id).recordings
+    index = split_session_id(session_id)[2]
+    place = settings.mirror or settings.codeocean_domain
+    if not recordings:
+        raise NoSessionData(f"{session_id} has no data assets in {place}, which would tell when it was started")
+    if index >= len(recordings):
+        count = len(recordings)
+        raise SessionIndexError(
+            f"{session_id}: of that day {place} has {count} recording{'' if count == 1 else 's'}, counted from 0"
+        )
+    # a behavior asset of the same start is a part of the recording
+    return _first_four(max(asset.name for asset in recordings[index]))
+
+
+def _tells_recording(settings: Settings, session_id: str, raw_name: str) -> bool:
+    """Tell whether the raw asset has the name of the recording: not if behavior stands in for lost ephys data."""
+    tracked = recorded_section(settings, session_id, "tracked") or {}
+    return raw_name.startswith("ecephys") or tracked.get("platform") != "ephys"
+
+
+def _first_four(name: str) -> str:
+    """Return platform, subject, date and time of an asset's name."""
+    return "_".join(name.split("_")[:4])
+
+
+def is_lighting_pose_gamma_encoded(lpfaceparts_data_asset: DataAsset) -> bool:
+    """Tell whether Lightning Pose was run on a gamma-encoded video, by the assets that its result was made from.
+
+    Raises:
+        AssetError: Code Ocean does not say what it was made from.
+        MissingCredentials, SourceError, NoSessionData: These could not be looked at.
+    """
+    provenance = lpfaceparts_data_asset.provenance
+    if provenance is None or not provenance.data_assets:
+        raise AssetError(
+            f"{lpfaceparts_data_asset.name} ({lpfaceparts_data_asset.id}): Code Ocean does not say which data assets "
+            "it was made from"
+        )
+    return any("Gamma" in get_data_asset(asset_id).name for asset_id in provenance.data_assets)
+
+
+def get_path_from_data_asset(asset: str | uuid.UUID | DataAsset) -> upath.UPath:
+    """Return the folder in the bucket that a data asset was made from: where raw data is.
+
+    Raises:
+        NoAssetLocation: It was made from no bucket on S3; the message tells what it was made from.
+        NoSessionData, MissingCredentials, SourceError: An id was given, and the asset could not be had.
+        MissingDependency: s3fs is not installed.
+    """
+    found = get_data_asset(asset)
+    uri = _source_uri(found)
+    if uri is None:
+        raise NoAssetLocation(
+            f"{found.name} ({found.id}) was made from no bucket: its files are in Code Ocean's own, where "
+            "get_data_asset_s3_path() finds them"
+        )
+    return s3_path(settings_for_reading(), uri)
+
+
+def get_data_asset_s3_path(asset_id: str | uuid.UUID | DataAsset) -> upath.UPath:
+    """Return the folder on S3 with the files of a data asset: the bucket that it was made from, else Code Ocean's own.
+
+    Nothing is asked: of an id alone, which may be given as text or as anything with an `id`, the folder is in Code
+    Ocean's own bucket, whether it exists or not.
+
+    Raises:
+        NoSessionData: It is no id of a data asset.
+        NoAssetLocation: The files are in another cloud.
+        MissingDependency: s3fs is not installed.
+    """
+    settings = settings_for_reading()
+    uri = _source_uri(asset_id)
+    if uri is None:
+        # of any other text the path would be that of the whole bucket, or of nothing that is ever there
+        uri = f"s3://{settings.codeocean_bucket}/{checked_id(getattr(asset_id, 'id', asset_id))}"
+    return s3_path(settings, uri)
+
+
+def _source_uri(asset: Any) -> str | None:
+    """Return the folder that an asset was made from; None for one made in Code Ocean, or known by its id alone."""
+    source = getattr(asset, "source_bucket", None)
+    if source is None:
+        location: str | None = getattr(asset, "location", None)  # as state has it
+        if location is not None and not location.startswith("s3://"):
+            raise _elsewhere(asset, f"at {location}")
+        return location
+    if not source.bucket:
+        return None
+    path = f"{source.bucket}/{source.prefix or ''}".rstrip("/")
+    origin = getattr(source.origin, "value", source.origin)
+    if origin == "gcp":
+        raise _elsewhere(asset, f"on Google Cloud, at gs://{path}")
+    if origin == "local":
+        return None
+    if origin != "aws":
+        raise _elsewhere(asset, f"at {path} in a cloud that is called {origin}")
+    return f"s3://{path}"
+
+
+def _elsewhere(asset: Any, where: str) -> NoAssetLocation:
+    return NoAssetLocation(f"the files of {asset.name} ({asset.id}) are {where}: npc_lims reads S3 only")
