@@ -25,7 +25,7 @@ INVALID_SUBJECT_KEYS = ("test", "366122", "000000", "555555", "retired", "sound"
 """A folder with one of these in its name is no subject's."""
 
 _names: TTLCache[tuple[str, ...]] = TTLCache(maxsize=1024, ttl=600)
-_everything: TTLCache[dict[str, list[str]]] = TTLCache(maxsize=2, ttl=600)
+_folders: TTLCache[dict[str, list[str]]] = TTLCache(maxsize=2, ttl=600)
 
 
 @overload
@@ -49,7 +49,7 @@ def get_subject_folders_from_data_repo(
     """
     settings = load_settings()
     if subject is None:
-        names = _names.get_or_load(_place(settings), lambda: _list(settings, ""))
+        names = _names.get_or_load(_cache_key(settings), lambda: _list(settings, ""))
         return {one: s3_path(settings, f"{settings.stim_root}/{name}") for name, one in _subjects(names).items()}
     name = _subject_name(subject)
     _files_of(settings, name)
@@ -78,11 +78,11 @@ def get_sessions_from_data_repo(
     if subject is not None:
         name = _subject_name(subject)
         return _sessions(name, _files_of(settings, name))
-    folders = _everything.get_or_load(_place(settings), lambda: _list_whole(settings))
+    folders = _folders.get_or_load(_cache_key(settings), lambda: _list_whole(settings))
     return {one: _sessions(name, folders[name]) for name, one in _subjects(folders).items()}
 
 
-def _place(settings: Settings, *more: str) -> tuple[str | None, ...]:
+def _cache_key(settings: Settings, *more: str) -> tuple[str | None, ...]:
     return (settings.stim_root, settings.aws_endpoint_url, str(settings.mirror), *more)
 
 
@@ -93,7 +93,7 @@ def _list(settings: Settings, folder: str) -> tuple[str, ...]:
 
 
 def _list_whole(settings: Settings) -> dict[str, list[str]]:
-    """Names in each folder: whole pages take fewer requests than a listing of each subject's folder."""
+    """List the names in each folder: all pages take fewer requests than a listing of each subject's folder."""
     bucket, root = split_s3_uri(settings.stim_root)
     folders: dict[str, list[str]] = {}
     for item in store_of(settings).list_all(bucket, f"{root}/"):
@@ -105,7 +105,7 @@ def _list_whole(settings: Settings) -> dict[str, list[str]]:
 
 
 def _files_of(settings: Settings, name: str) -> tuple[str, ...]:
-    names = _names.get_or_load(_place(settings, name), lambda: _list(settings, f"{name}/"))
+    names = _names.get_or_load(_cache_key(settings, name), lambda: _list(settings, f"{name}/"))
     if not names:
         raise NoSessionData(f"there is no folder of subject {name} in {settings.stim_root}")
     return names

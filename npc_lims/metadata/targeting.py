@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import sqlite3
-import threading
 from typing import TYPE_CHECKING, Any
 
 from npc_lims.clients.s3 import split_s3_uri
@@ -43,11 +42,10 @@ _, _get_public, __dir__ = forward(__name__)  # 0.1 had this module, too
 
 _databases: TTLCache[SharedConnection] = TTLCache(maxsize=2, ttl=3600)
 _drawings: TTLCache[dict[str, str]] = TTLCache(maxsize=2, ttl=3600)
-_fetching = threading.Lock()
 
 
 def __getattr__(name: str) -> Any:
-    """The path is made when it is asked for: universal_pathlib takes long to import."""
+    """Make the path on access: universal_pathlib takes long to import."""
     if name != "S3_PROBE_TARGET_DB_PATH":
         return _get_public(name)
     return named_path(load_settings(), DATABASE)
@@ -61,10 +59,11 @@ def get_probe_target_db() -> sqlite3.Connection:
         MissingCredentials: There are no credentials for S3.
     """
     settings = load_settings()
-    place = (settings.aws_endpoint_url, str(settings.mirror))
-    with _fetching:  # many threads that ask at once wait for one to fetch it
-        kept = _databases.get(place)
-        return kept if kept is not None and not kept.closed else _databases.put(place, _fetch_database(settings))
+    key = (settings.aws_endpoint_url, str(settings.mirror))
+    database = _databases.get_or_load(key, lambda: _fetch_database(settings))
+    if database.closed:  # by a caller
+        database = _databases.get_or_load(key, lambda: _fetch_database(settings), max_age=0)
+    return database
 
 
 def get_probe_insertion_info(probe_insertion_default: dict[str, Any], metadata: dict[str, str | int]) -> dict[str, Any]:
@@ -149,19 +148,19 @@ def _drawing_id(session: npc_session.SessionRecord, shield: str) -> str:
 
 
 def _fetch_drawings(settings: Settings) -> dict[str, str]:
-    place = f"{SHIELDS_FILE} of github.com/{SHIELDS_REPO}"
+    source = f"{SHIELDS_FILE} of github.com/{SHIELDS_REPO}"
     try:
         content = fetch_file(settings.model_copy(update={"repo": SHIELDS_REPO, "ref": "main"}), SHIELDS_FILE)
     except RemoteStateError as error:
         raise SourceError("npc_shields", str(error)) from None
     if content is None:
-        raise SourceError("npc_shields", f"there is no {place}")
+        raise SourceError("npc_shields", f"there is no {source}")
     try:
         drawings = parse_drawings(content)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise SourceError("npc_shields", f"{place} is no module of Python ({type(error).__name__})") from None
+        raise SourceError("npc_shields", f"{source} is no module of Python ({type(error).__name__})") from None
     if not drawings:
-        raise SourceError("npc_shields", f"{place} defines no shield by name=... and drawing_id=... any more")
+        raise SourceError("npc_shields", f"{source} defines no shield by name=... and drawing_id=... any more")
     return drawings
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from npc_lims.clients.s3 import split_s3_uri
 from npc_lims.clients.s3_cached import store_of
@@ -50,7 +50,7 @@ FORMAT = 2
 # within its lifetime, the version of a workbook is not queried again
 _versions: TTLCache[str] = TTLCache(maxsize=16, ttl=60)
 _databases: TTLCache[SharedConnection] = TTLCache(maxsize=4, ttl=24 * 3600)
-_building = threading.Lock()
+_loading = threading.Lock()
 
 
 def get_training_db(nsb: bool = False) -> sqlite3.Connection:
@@ -138,39 +138,30 @@ def excel_to_sqlite(spreadsheet: str | upath.UPath, save_path: str | upath.UPath
 def open_training_db(settings: Settings, name: str) -> tuple[Hashable, SharedConnection]:
     """Return the database of the workbook *name*, and a key of its content: equal for equal contents only."""
     key = (settings.training, settings.aws_endpoint_url, str(settings.mirror), name)
-    with _building:  # many threads that need it at once wait for one to build it
-        version = _versions.get(key)
-        database = None if version is None else _in_memory(key, version)
-        if version is None or database is None:
-            version, database = _load(settings, key)
+    with as_training(), _loading:  # threads that need it at once wait for one to query its version and load it
+        cached_version = _versions.get(key)
+        version = cached_version or _folder(settings).version(name)
+        database = _databases.get((key, version))
+        if database is None or database.closed:  # by a caller
+            database = _databases.put((key, version), _load(settings, name, version))
+        if cached_version is None:  # not before the database is loaded: one that cannot be read is queried again
             _versions.put(key, version)
-        return (key, version), database
+    return (key, version), database
 
 
-def _load(settings: Settings, key: tuple[Any, ...]) -> tuple[str, SharedConnection]:
-    """The current version of the workbook, and its database: from memory, from the cache on disk, or built."""
-    name = key[-1]
-    with as_training():
-        folder = _folder(settings)
-        version = folder.version(name)
-        path, address = cache_dir(settings) / "training" / _sqlite_name(name), f"{folder.address}{name}"
-        database = _in_memory(key, version)
-        if database is None:
-            entry = load_entry(path, address, f"{version} {FORMAT}")
-            database = None if entry is None else load_image(entry.content)
-        if database is None:
-            from npc_lims.metadata.training_tables import build_database  # openpyxl takes 0.15 s to import
+def _load(settings: Settings, name: str, version: str) -> SharedConnection:
+    """Load a database from the cache on disk, or build it."""
+    folder = _folder(settings)
+    path, address = cache_dir(settings) / "training" / _sqlite_name(name), f"{folder.address}{name}"
+    entry = load_entry(path, address, f"{version} {FORMAT}")
+    database = None if entry is None else load_image(entry.content)
+    if database is None:
+        from npc_lims.metadata.training_tables import build_database  # openpyxl takes 0.15 s to import
 
-            content, version = folder.fetch(name, version, fresh=False)
-            database = build_database(content, name)
-            store_entry(path, CacheEntry(make_image(database), f"{version} {FORMAT}", address))
-    return version, _databases.put((key, version), database)
-
-
-def _in_memory(key: tuple[Any, ...], version: str) -> SharedConnection | None:
-    """The database built before, unless somebody closed it."""
-    database = _databases.get((key, version))
-    return None if database is None or database.closed else database
+        content, version = folder.fetch(name, version, fresh=False)
+        database = build_database(content, name)
+        store_entry(path, CacheEntry(make_image(database), f"{version} {FORMAT}", address))
+    return database
 
 
 def _folder(settings: Settings) -> WorkbookFolder:

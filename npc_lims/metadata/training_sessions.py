@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ from npc_lims.config.settings import load_settings
 from npc_lims.errors import NoSessionInfo, SourceError
 from npc_lims.metadata.training_db import open_training_db
 from npc_lims.sources.training.cells import EXCLUSION_COLUMNS, parse_flag
-from npc_lims.sources.training.workbooks import WORKBOOKS
+from npc_lims.sources.training.workbooks import WORKBOOKS, is_nsb
 from npc_lims.utils.memory_cache import TTLCache
 from npc_lims.utils.sqlite import quoted
 
@@ -47,24 +48,20 @@ def get_subjects_from_training_db(nsb: bool = False) -> dict[npc_session.Subject
 def get_sessions_from_training_db() -> dict[int, tuple[dict[str, Any], ...]]:
     """Return the rows with a start time that no column excludes, of the subjects' sheets in both workbooks.
 
-    Each has `nsb` besides: whether it is of the NSB team's workbook. That one's sheet counts where
-    both have one of the subject.
+    Each has `nsb` besides: whether it is of the NSB team's workbook, whose sheet of a subject takes precedence.
 
     Raises:
         SourceError: A workbook is missing, cannot be fetched or cannot be read.
         MissingCredentials: There are no credentials for S3.
     """
     settings = load_settings()
-    found = [open_training_db(settings, name) for name in WORKBOOKS]
-    question = tuple(version for version, _ in found)
-    kept = _sessions.get(question)
-    if kept is None:
-        kept = {}
-        for name, (_, database) in zip(WORKBOOKS, found):
-            kept.update(_sessions_of(database, nsb="NSB" in name))
-        _sessions.put(question, kept)
+    keys, databases = zip(*(open_training_db(settings, name) for name in WORKBOOKS))
+
+    def load() -> dict[int, tuple[dict[str, Any], ...]]:
+        return dict(itertools.chain(*map(_sessions_of, databases, map(is_nsb, WORKBOOKS))))
+
     # callers may change the rows that they get
-    return {subject: tuple(map(dict, rows)) for subject, rows in kept.items()}
+    return {subject: tuple(map(dict, rows)) for subject, rows in _sessions.get_or_load(keys, load).items()}
 
 
 def get_session_id_from_db_row(subject: int | str, row: dict[str, Any]) -> npc_session.SessionRecord:
