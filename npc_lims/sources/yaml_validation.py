@@ -18,7 +18,7 @@ __all__ = ["ABSENT", "CheckedModel", "editor_schema", "node_at", "read_edited_te
 ABSENT: Any = None
 """Default of an optional key. Its type does not allow null: a key without a value is a mistake."""
 
-Step = Union[str, int]
+PathPart = Union[str, int]
 Model = TypeVar("Model", bound=pydantic.BaseModel)
 
 
@@ -101,7 +101,7 @@ def validate(
     owner: str,
     patterns: Mapping[str, str],
     also_suggest: Sequence[str] = (),
-) -> tuple[Optional[Model], set[tuple[Step, ...]]]:
+) -> tuple[Optional[Model], set[tuple[PathPart, ...]]]:
     """Check *values*, which stand at *node*, and report what the model rejects.
 
     Args:
@@ -115,7 +115,7 @@ def validate(
     try:
         return model.model_validate(values), set()
     except pydantic.ValidationError as error:
-        found: dict[tuple[Step, ...], list[Any]] = {}
+        found: dict[tuple[PathPart, ...], list[Any]] = {}
         for detail in error.errors(include_url=False):
             found.setdefault(_path_in(node, detail["loc"]), []).append(detail)
     for path, details in found.items():
@@ -137,7 +137,7 @@ def validate(
     return None, set(found)
 
 
-def node_at(node: Node, path: Iterable[Step]) -> Node:
+def node_at(node: Node, path: Iterable[PathPart]) -> Node:
     """Return the node below *node* that *path* leads to, as far as it goes."""
     for step in path:
         child = _child(node, step)
@@ -147,7 +147,7 @@ def node_at(node: Node, path: Iterable[Step]) -> Node:
     return node
 
 
-def _child(node: Node, step: Step) -> Node | None:
+def _child(node: Node, step: PathPart) -> Node | None:
     if isinstance(node, MapNode):
         return next((value for key, value in node.pairs if key.text == step), None)
     if isinstance(node, ListNode) and isinstance(step, int) and step < len(node.items):
@@ -155,9 +155,9 @@ def _child(node: Node, step: Step) -> Node | None:
     return None
 
 
-def _path_in(node: Node, location: Iterable[Step]) -> tuple[Step, ...]:
+def _path_in(node: Node, location: Iterable[PathPart]) -> tuple[PathPart, ...]:
     """The path that a location of pydantic means, without the names of union branches."""
-    path: list[Step] = []
+    path: list[PathPart] = []
     for step in location:
         child = _child(node, step)
         if child is not None:
@@ -166,7 +166,7 @@ def _path_in(node: Node, location: Iterable[Step]) -> tuple[Step, ...]:
     return tuple(path)
 
 
-def _model_at(model: type[pydantic.BaseModel], path: Iterable[Step]) -> type[pydantic.BaseModel]:
+def _model_at(model: type[pydantic.BaseModel], path: Iterable[PathPart]) -> type[pydantic.BaseModel]:
     for step in path:
         if isinstance(step, str):
             model = _model_in(model.model_fields[step].annotation) or model
@@ -181,7 +181,7 @@ def _model_in(annotation: Any) -> type[pydantic.BaseModel] | None:
 
 
 def _report_unknown_key(
-    root: Node, path: tuple[Step, ...], model: type[pydantic.BaseModel], also: Sequence[str], report: Report
+    root: Node, path: tuple[PathPart, ...], model: type[pydantic.BaseModel], also: Sequence[str], report: Report
 ) -> None:
     parent = node_at(root, path[:-1])
     assert isinstance(parent, MapNode)
