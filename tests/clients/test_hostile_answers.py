@@ -19,7 +19,7 @@ from npc_lims.errors import NpcLimsError
 from npc_lims.history.github_commits import published_history
 from tests.servers.web import Request, Response, Server
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("services_parsed_once")]
+pytestmark = pytest.mark.usefixtures("services_parsed_once")
 
 ID = "47afe35b-dc1e-5a9b-a1ad-0644c77379dd"
 SESSION = "626791_2022-08-15"
@@ -103,7 +103,13 @@ CALLS: dict[str, Callable[[Settings], object]] = {
 }
 
 
-@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS.keys())
+SLOW = ("assets of a session", "raw asset")
+"""They make an S3 client for each answer."""
+
+
+@pytest.mark.parametrize(
+    "call", [pytest.param(call, id=name, marks=[pytest.mark.slow] * (name in SLOW)) for name, call in CALLS.items()]
+)
 @pytest.mark.parametrize("status", [200, 400])
 def test_no_answer_raises_anything_but_an_error_with_one_line(
     hostile: Hostile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: Callable[[Settings], object], status: int
