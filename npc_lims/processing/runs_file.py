@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path, PurePath
@@ -84,38 +83,11 @@ def parse_runs(content: bytes, path: PurePath) -> tuple[Run, ...]:
     Raises:
         StateError: It is not YAML, of another schema or process, or what it says makes no sense.
     """
-    runs = _as_rendered(content, path.stem)
-    if runs is None:
-        runs = _parse_yaml(content, path)
+    runs = _parse_yaml(content, path)
     twice = next((key for key, count in Counter(run.key for run in runs).items() if count > 1), None)
     if twice is not None:
         raise StateError(f"{path}: try {twice[2]} of {twice[0]} is there twice; {_REMEDY}")
     return runs
-
-
-def _as_rendered(content: bytes, process: str) -> tuple[Run, ...] | None:
-    """The runs of a file that `render_runs` made, read 14 times faster than YAML is; None for any other."""
-    entries: list[dict[str, Any]] = []
-    try:
-        for line in content.decode().split("\n")[3:-1]:
-            if line.startswith("- "):
-                entries.append({})
-            key, _, value = line[2:].partition(":")
-            if key.startswith("  "):
-                entries[-1]["asset"][key.strip()] = _scalar(value[1:])
-            else:
-                entries[-1][key] = _scalar(value[1:]) if value else {}
-        runs = tuple(map(Run.model_validate, entries))
-    except (IndexError, KeyError, TypeError, ValueError):
-        return None
-    # whatever was misread above is not written back as it stood
-    return runs if render_runs(process, runs) == content else None
-
-
-def _scalar(text: str) -> Any:
-    if text.isdigit():
-        return int(text)
-    return json.loads(text) if text.startswith('"') or text in ("null", "true", "false") else text
 
 
 def _parse_yaml(content: bytes, path: PurePath) -> tuple[Run, ...]:

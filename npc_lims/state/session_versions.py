@@ -19,7 +19,7 @@ import pydantic
 from npc_lims.model.record import CodeOcean, Lean, S3Facts, Scalar, Tracked, Training
 from npc_lims.model.rows import SCHEMA
 from npc_lims.state.compare import Facts, parse_facts
-from npc_lims.state.rendered_versions import read_rendered
+from npc_lims.utils.yaml_reader import read_rendered
 
 __all__ = ["Reader", "Version"]
 
@@ -79,7 +79,7 @@ class Reader:
                 if texts[name] != known.get(name):
                     self._section(name, texts[name])
         except _NotOursError:
-            return Version({}, _facts_of_any(content, path))
+            return Version({}, parse_facts(content, Path(path)))
         return Version(texts, {})
 
     def facts(self, version: Version) -> Facts:
@@ -109,15 +109,6 @@ class Reader:
         if len(found) != len(fields):
             raise _NotOursError
         return found if name == "status" else _with_defaults(name, found)
-
-
-def _facts_of_any(content: bytes, path: str) -> Facts:
-    """Facts of a file that is of another schema, or not in our layout, or damaged."""
-    if not content.startswith(f"schema: {SCHEMA}\n".encode()):
-        facts = read_rendered(content.decode("utf-8", "replace"))
-        if facts is not None and type(facts.get("schema")) is int and facts["schema"] != SCHEMA:
-            return facts  # the quick way to what the other one gives
-    return parse_facts(content, Path(path))
 
 
 def _sections(content: bytes, session_id: str) -> dict[str, str]:

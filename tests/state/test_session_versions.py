@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from npc_lims.errors import StateError
 from npc_lims.model.record import Record
 from npc_lims.state.diff import compare_sessions
-from npc_lims.state.rendered_versions import read_rendered
 from npc_lims.state.session_versions import Reader
 from npc_lims.state.store import parse_record
+from npc_lims.utils.yaml_reader import read_rendered
 from npc_lims.utils.yaml_writer import render_yaml
 from tests import builders
 from tests.strategies import records
