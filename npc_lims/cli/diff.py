@@ -30,7 +30,7 @@ from npc_lims.errors import GitError, NpcLimsError, TrackedFileError
 from npc_lims.state.compare import (
     WORKING_TREE,
     StateDiff,
-    Version,
+    StateVersion,
     compare_states,
     state_at_commit,
     state_in_folder,
@@ -66,7 +66,7 @@ class Side:
     """
 
     name: str
-    state: Callable[[], Version]
+    state: Callable[[], StateVersion]
     tracked: Callable[[], Optional[bytes]]
 
 

@@ -222,6 +222,11 @@ class Repository:
         answers = _batch(self.run("cat-file", "--batch", "--buffer", stdin="".join(f"{b}\n" for b in wanted).encode()))
         return {blob: content for blob, content in zip(wanted, answers) if content is not None}
 
+    def hash_files(self, paths: Iterable[Path]) -> list[str]:
+        """Return the ids of the blobs that files of the checkout would be, with its filters."""
+        request = os.fsencode("".join(f"{path.as_posix()}\n" for path in paths))
+        return self.run("hash-object", "--stdin-paths", stdin=request).decode().split()
+
     def write_blobs(self, contents: Iterable[bytes]) -> list[str]:
         """Write blobs as they are, whatever filters the checkout has. Their ids."""
         with tempfile.TemporaryDirectory() as folder:

@@ -124,7 +124,7 @@ class Draft:
         if committed is None:
             return False
         # what hooks have changed may be anything
-        changed = self.tree.changed_names() if committed.is_as_written else None
+        changed = list(self.tree.changes) if committed.is_as_written else None
         self.commits.append(committed.id)
         self.tree = self._target.tree(committed.id)
         problems = self._verify(CommitTree(self._target.repository, committed.id, self._target.folder), changed)

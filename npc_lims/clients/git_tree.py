@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePath, PurePosixPath
 
 from npc_lims.clients.git import GitFailed, Repository
@@ -25,7 +25,7 @@ class CommitTree:
         repository: The repository that has the commit.
         commit: Its id.
         folder: Path of the folder in it, with forward slashes.
-        changes: Content by path in the repository of files that were written; None for one that was removed.
+        changes: Content by name of files that were written; None for one that was removed.
     """
 
     def __init__(self, repository: Repository, commit: str, folder: str, label: str = "") -> None:
@@ -38,7 +38,6 @@ class CommitTree:
         self.folder = folder
         self.changes: dict[str, bytes | None] = {}
         self._label = label
-        self._prefix = f"{folder}/"
         self._blobs: dict[str, str] | None = None
         self._contents: dict[str, bytes] = {}
 
@@ -46,30 +45,40 @@ class CommitTree:
         return PurePosixPath(f"{self._label}{self.folder}") / name
 
     def list_files(self, folder: str = "") -> list[str]:
+        names = (name for name in {*self.blob_ids(), *self.changes} if self.changes.get(name, b"") is not None)
+        return sorted(name for name in names if not folder or name.startswith(f"{folder}/"))
+
+    def blob_ids(self) -> Mapping[str, str]:
+        """Return the id of the blob of each file in the commit, by its name."""
         if self._blobs is None:
-            self._blobs = self.repository.list_files(self.commit, self.folder)
-        paths = (path for path in {*self._blobs, *self.changes} if self.changes.get(path, b"") is not None)
-        start = self._prefix + (f"{folder}/" if folder else "")
-        return sorted(path[len(self._prefix) :] for path in paths if path.startswith(start))
+            blobs = self.repository.list_files(self.commit, self.folder)
+            self._blobs = {path[len(self.folder) + 1 :]: blob for path, blob in blobs.items()}
+        return self._blobs
 
     def read_files(self, names: Iterable[str]) -> dict[str, bytes]:
-        paths = {self._prefix + name: name for name in names}
-        missing = [path for path in paths if path not in self.changes and path not in self._contents]
-        if self._blobs is not None and len(missing) > 1:
-            ids = {path: self._blobs[path] for path in missing if path in self._blobs}
-            contents = self.repository.read_blobs(ids.values())
-            self._contents.update((path, contents[blob]) for path, blob in ids.items())
-        else:
-            self._contents.update(self.repository.read_files(self.commit, missing))
-        found = {name: self.changes.get(path, self._contents.get(path)) for path, name in paths.items()}
+        wanted = list(names)
+        missing = [name for name in wanted if name not in self.changes and name not in self._contents]
+        self._contents.update(self._read(missing))
+        found = {name: self.changes.get(name, self._contents.get(name)) for name in wanted}
         return {name: content for name, content in found.items() if content is not None}
 
-    def write_files(self, contents: Mapping[str, bytes | None]) -> None:
-        self.changes.update((self._prefix + name, content) for name, content in contents.items())
+    def _read(self, names: Sequence[str]) -> dict[str, bytes]:
+        if self._blobs is None or len(names) == 1:
+            contents = self.repository.read_files(self.commit, map(self._path_of, names))
+            return {name: contents[path] for name in names if (path := self._path_of(name)) in contents}
+        blobs = {name: self._blobs[name] for name in names if name in self._blobs}
+        contents = self.repository.read_blobs(blobs.values())
+        return {name: contents[blob] for name, blob in blobs.items()}
 
-    def changed_names(self) -> list[str]:
-        """Return the names of the files that were written or removed."""
-        return [path[len(self._prefix) :] for path in self.changes]
+    def write_files(self, contents: Mapping[str, bytes | None]) -> None:
+        self.changes.update(contents)
+
+    def changes_by_path(self) -> dict[str, bytes | None]:
+        """Return the changes by paths in the repository."""
+        return {self._path_of(name): content for name, content in self.changes.items()}
+
+    def _path_of(self, name: str) -> str:
+        return f"{self.folder}/{name}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,9 +106,10 @@ def commit_changes(tree: CommitTree, message: str, env: Mapping[str, str]) -> Co
     if not tree.changes:
         return None
     repository = tree.repository
-    contents = {path: content for path, content in tree.changes.items() if content is not None}
+    changes = tree.changes_by_path()
+    contents = {path: content for path, content in changes.items() if content is not None}
     blobs = dict(zip(contents, repository.write_blobs(contents.values())))
-    new = repository.write_tree(tree.commit, {path: blobs.get(path) for path in tree.changes})
+    new = repository.write_tree(tree.commit, {path: blobs.get(path) for path in changes})
     if new == repository.tree_of(tree.commit):
         return None
     try:

@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from npc_lims.clients.git import Repository
+from npc_lims.clients.git_tree import CommitTree
 from npc_lims.config.environment import TRACKED_FILE
 from npc_lims.config.settings import Settings
 from npc_lims.errors import NoRemoteState, StateError
 from npc_lims.model.rows import SCHEMA
-from npc_lims.model.session_id import ID_PATTERN
 from npc_lims.state.diff import SessionChange, compare_sessions, headline
 from npc_lims.state.diff_format import Chapter, counted, groups_of
 from npc_lims.state.remote import check_ref, fetch_snapshot
-from npc_lims.state.snapshot import SNAPSHOT, digest_of, line_id, parse_line, split_lines
-from npc_lims.state.store import parse_record
-from npc_lims.utils.atomic_write import TEMPORARY
+from npc_lims.state.snapshot import SNAPSHOT, digest_of, line_id, lines_by_id, parse_line, split_lines
+from npc_lims.state.store import parse_record, session_id_of, session_name
+from npc_lims.state.tree import FolderTree, Tree
 from npc_lims.utils.text import single_line
 from npc_lims.utils.yaml_reader import load_yaml
 
@@ -30,7 +29,7 @@ __all__ = [
     "WORKING_TREE",
     "Facts",
     "StateDiff",
-    "Version",
+    "StateVersion",
     "compare_states",
     "parse_facts",
     "state_at_commit",
@@ -46,7 +45,7 @@ _SCHEMA_LINE = re.compile(rb"^schema: *([0-9]{1,9}) *$", re.MULTILINE)
 
 
 @dataclasses.dataclass(frozen=True)
-class Version:
+class StateVersion:
     """`state/` as it is somewhere.
 
     Attributes:
@@ -107,50 +106,41 @@ class StateDiff:
         return Chapter(f"state, {self.before} -> {self.after}", summary, notes, groups_of(self.changes))
 
 
-def state_at_commit(repository: Repository, commit: str, folder: str, name: str) -> Version:
-    """The state folder at path *folder* of a commit; empty if the commit has none."""
-    sessions: dict[str, object] = {}
-    others: dict[str, object] = {}
-    for path, blob in repository.list_files(commit, folder).items():
-        _file_under(path[len(folder) + 1 :], blob, sessions, others)
-
-    def read(ids: Iterable[str]) -> dict[str, Facts]:
-        paths = {session_id: f"{folder}/{_path_of(session_id)}" for session_id in ids}
-        contents = repository.read_files(commit, [f"{folder}/{SNAPSHOT}", *paths.values()])
-        lines = _lines(contents.get(f"{folder}/{SNAPSHOT}", b""))
-        return {
-            session_id: _facts(contents[path], lines.get(session_id), Path(path), name)
-            for session_id, path in paths.items()
-        }
-
-    return Version(name, sessions, others, read)
+def state_at_commit(repository: Repository, commit: str, folder: str, name: str) -> StateVersion:
+    """Return the state folder at path *folder* of a commit; empty if the commit has none."""
+    tree = CommitTree(repository, commit, folder)
+    return _version(tree, tree.blob_ids(), name)
 
 
-def state_in_folder(repository: Repository, folder: Path) -> Version:
-    """A state folder of the checkout as it is on disk; empty if there is none."""
-    folder = folder.absolute()
-    found = [path for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.startswith(TEMPORARY)]
+def state_in_folder(repository: Repository, folder: Path) -> StateVersion:
+    """Return a state folder of the checkout as it is on disk; empty if there is none."""
+    tree = FolderTree(folder.absolute())
+    names = tree.list_files()
     # git itself computes the ids, since it may be told to convert line ends
-    request = os.fsencode("".join(f"{path.as_posix()}\n" for path in found))
-    blobs = repository.run("hash-object", "--stdin-paths", stdin=request).decode().split()
-    sessions: dict[str, object] = {}
-    others: dict[str, object] = {}
-    for path, blob in zip(found, blobs):
-        _file_under(path.relative_to(folder).as_posix(), blob, sessions, others)
+    return _version(tree, dict(zip(names, repository.hash_files(map(tree.path, names)))), WORKING_TREE)
 
-    def read(ids: Iterable[str]) -> dict[str, Facts]:
-        snapshot = folder / SNAPSHOT
-        lines = _lines(snapshot.read_bytes() if snapshot.is_file() else b"")
-        paths = {session_id: folder / _path_of(session_id) for session_id in ids}
+
+def _version(tree: Tree, blobs: Mapping[str, str], name: str) -> StateVersion:
+    ids = {file: session_id_of(file) for file in blobs}
+
+    def read(sessions: Iterable[str]) -> dict[str, Facts]:
+        files = {session_id: session_name(session_id) for session_id in sessions}
+        contents = tree.read_files([SNAPSHOT, *files.values()])
+        lines = lines_by_id(contents.get(SNAPSHOT, b""))
         return {
-            session_id: _facts(path.read_bytes(), lines.get(session_id), path, WORKING_TREE)
-            for session_id, path in paths.items()
+            session_id: _facts(contents[file], lines.get(session_id), tree.path(file), name)
+            for session_id, file in files.items()
         }
 
-    return Version(WORKING_TREE, sessions, others, read)
+    return StateVersion(
+        name,
+        {session_id: blobs[file] for file, session_id in ids.items() if session_id is not None},
+        {file: blobs[file] for file, session_id in ids.items() if session_id is None and file != SNAPSHOT},
+        read,
+    )
 
 
-def state_on_github(settings: Settings, ref: str) -> Version:
+def state_on_github(settings: Settings, ref: str) -> StateVersion:
     """The state published at a branch, tag or commit, in one request; empty if there is none at that ref.
 
     Raises:
@@ -168,10 +158,10 @@ def state_on_github(settings: Settings, ref: str) -> Version:
     def read(ids: Iterable[str]) -> dict[str, Facts]:
         return {session_id: _facts_of_line(lines[session_id], name)[0] for session_id in ids}
 
-    return Version(name, dict(lines), {}, read)
+    return StateVersion(name, dict(lines), {}, read)
 
 
-def compare_states(before: Version, after: Version) -> StateDiff:
+def compare_states(before: StateVersion, after: StateVersion) -> StateDiff:
     """Reads only the files that differ.
 
     Raises:
@@ -201,29 +191,7 @@ def _differing(before: Mapping[str, object], after: Mapping[str, object]) -> lis
     return sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
 
 
-def _file_under(path: str, blob: str, sessions: dict[str, object], others: dict[str, object]) -> None:
-    """Enter a file, by its path below the state folder, where it belongs."""
-    name = path.rpartition("/")[2]
-    session_id = name[: -len(".yaml")] if name.endswith(".yaml") else ""
-    if ID_PATTERN.fullmatch(session_id) and path == _path_of(session_id):
-        sessions[session_id] = blob
-    elif path != SNAPSHOT:
-        others[path] = blob
-
-
-def _path_of(session_id: str) -> str:
-    return f"sessions/{session_id.partition('_')[0]}/{session_id}.yaml"
-
-
-def _lines(snapshot: bytes) -> dict[str, bytes]:
-    """Lines by session id; none if the snapshot is damaged, since it is only the quicker way to the same facts."""
-    try:
-        return {line_id(line): line for line in split_lines(snapshot)}
-    except ValueError:
-        return {}
-
-
-def _facts(content: bytes, line: bytes | None, path: Path, name: str) -> Facts:
+def _facts(content: bytes, line: bytes | None, path: PurePath, name: str) -> Facts:
     """Facts of a session file: those of its line in the snapshot if that mirrors it, which is 200 times faster."""
     try:
         if line is not None:
@@ -251,7 +219,7 @@ def _facts_of_line(line: bytes, name: str) -> tuple[Facts, object]:
     return facts, facts.pop("digest", None)
 
 
-def parse_facts(content: bytes, path: Path) -> Facts:
+def parse_facts(content: bytes, path: PurePath) -> Facts:
     """Facts of a session file of whatever schema.
 
     Raises:

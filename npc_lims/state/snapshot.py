@@ -23,6 +23,7 @@ __all__ = [
     "digest_of",
     "line_digest",
     "line_id",
+    "lines_by_id",
     "make_line",
     "newest_first",
     "parse_line",
@@ -130,6 +131,14 @@ def split_lines(content: bytes) -> list[bytes]:
     if content and not content.endswith(b"\n"):
         raise ValueError("the snapshot breaks off in the middle of a line")
     return content.split(b"\n")[:-1]
+
+
+def lines_by_id(content: bytes) -> dict[str, bytes]:
+    """Return the lines of a snapshot by session id. A damaged one has none: the session files are authoritative."""
+    try:
+        return {line_id(line): line for line in split_lines(content)}
+    except ValueError:
+        return {}
 
 
 def checked_lines(content: bytes) -> list[bytes]:

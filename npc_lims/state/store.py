@@ -26,6 +26,7 @@ from npc_lims.state.snapshot import (
     digest_of,
     line_digest,
     line_id,
+    lines_by_id,
     make_line,
     newest_first,
     parse_line,
@@ -118,7 +119,7 @@ def read_state(state: StateFolder) -> Loaded:
     names = session_ids(tree)
     contents = tree.read_files([SNAPSHOT, *names.values()])
     snapshot = contents.get(SNAPSHOT)
-    mirrored = _lines_by_id(snapshot)
+    mirrored = lines_by_id(snapshot or b"")
     names = {session_id: name for session_id, name in names.items() if name in contents}
     lines: dict[str, bytes] = {}
     parsed: dict[str, Record] = {}
@@ -317,14 +318,6 @@ def _verify_lines(
     if list(by_id) != newest_first(by_id):
         found.append(f"{snapshot}: the lines are not in order (newest first)")
     return by_id
-
-
-def _lines_by_id(snapshot: bytes | None) -> dict[str, bytes]:
-    """Return lines by session id. A snapshot that is missing or damaged has none: the files are authoritative."""
-    try:
-        return {line_id(line): line for line in split_lines(snapshot or b"")}
-    except ValueError:
-        return {}
 
 
 def _record_of_line(data: dict[str, Any]) -> Record:

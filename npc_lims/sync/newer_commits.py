@@ -12,12 +12,12 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from npc_lims.clients.git import GitFailed, Repository
+from npc_lims.clients.git import Repository
 from npc_lims.errors import warn_future_timestamp
 from npc_lims.model.observation import Found
 from npc_lims.model.reconcile import DISCOVERING
 from npc_lims.model.record import SECTIONS, Record
-from npc_lims.state.snapshot import SNAPSHOT, line_id, split_lines
+from npc_lims.state.snapshot import SNAPSHOT, lines_by_id
 from npc_lims.sync.observation_file import Observed
 from npc_lims.utils.text import single_line
 from npc_lims.utils.timestamps import is_future, utc_text, utc_time
@@ -131,22 +131,15 @@ def _times(told: str, where: str) -> list[datetime.datetime]:
 
 
 def _changed_sections(repository: Repository, commit: str, state: str) -> Iterator[tuple[str, frozenset[str]]]:
-    """Session ids and the sections that *commit* changed in them."""
-    before = _lines(repository, f"{commit}^", state)
-    after = _lines(repository, commit, state)
+    """Yield session ids and the sections that *commit* changed in them."""
+    path = f"{state}/{SNAPSHOT}"
+    # the first commit has none before it
+    before, after = (lines_by_id(repository.read_file(one, path) or b"") for one in (f"{commit}^", commit))
     for session_id in before.keys() | after.keys():
         old, new = before.get(session_id), after.get(session_id)
         if old != new:
             was, now = _sections(old), _sections(new)
             yield session_id, frozenset(name for name in SECTIONS if was.get(name) != now.get(name))
-
-
-def _lines(repository: Repository, commit: str, state: str) -> dict[str, bytes]:
-    try:
-        content = repository.read_file(commit, f"{state}/{SNAPSHOT}")
-        return {line_id(line): line for line in split_lines(content or b"")}
-    except (GitFailed, ValueError):
-        return {}  # the first commit has none before it
 
 
 def _sections(line: bytes | None) -> dict[str, Any]:

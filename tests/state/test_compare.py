@@ -14,7 +14,14 @@ from npc_lims.clients.git import Repository
 from npc_lims.config.settings import Settings, load_settings
 from npc_lims.errors import NoRemoteState, StateError
 from npc_lims.model.record import Record
-from npc_lims.state.compare import StateDiff, Version, compare_states, state_at_commit, state_in_folder, state_on_github
+from npc_lims.state.compare import (
+    StateDiff,
+    StateVersion,
+    compare_states,
+    state_at_commit,
+    state_in_folder,
+    state_on_github,
+)
 from npc_lims.state.snapshot import SNAPSHOT
 from npc_lims.state.store import read_state, session_path, write_state
 from npc_lims.track.compare import TrackedDiff, compare_tracked, tracked_on_github
@@ -45,11 +52,11 @@ def commit(repository: Repository, *records: Record) -> str:
     return commit_all(repository.root)
 
 
-def at(repository: Repository, ref: str) -> Version:
+def at(repository: Repository, ref: str) -> StateVersion:
     return state_at_commit(repository, repository.commit_of(ref), "state", ref)
 
 
-def on_disk(repository: Repository) -> Version:
+def on_disk(repository: Repository) -> StateVersion:
     return state_in_folder(repository, repository.root / "state")
 
 
