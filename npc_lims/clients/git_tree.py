@@ -24,7 +24,8 @@ class CommitTree:
     Attributes:
         repository: The repository that has the commit.
         commit: Its id.
-        folder: Path of the folder in it, with forward slashes.
+        folder: Path of the folder in it, with forward slashes; "." for all of it.
+        prefix: What the paths of the files begin with in the repository.
         changes: Content by name of files that were written; None for one that was removed.
     """
 
@@ -37,12 +38,13 @@ class CommitTree:
         self.commit = commit
         self.folder = folder
         self.changes: dict[str, bytes | None] = {}
+        self.prefix = "" if folder == "." else f"{folder}/"
         self._label = label
         self._blobs: dict[str, str] | None = None
         self._contents: dict[str, bytes] = {}
 
     def path(self, name: str = "") -> PurePath:
-        return PurePosixPath(f"{self._label}{self.folder}") / name
+        return PurePosixPath(f"{self._label}{self.prefix}{name}")
 
     def list_files(self, folder: str = "") -> list[str]:
         names = (name for name in {*self.blob_ids(), *self.changes} if self.changes.get(name, b"") is not None)
@@ -52,7 +54,7 @@ class CommitTree:
         """Return the id of the blob of each file in the commit, by its name."""
         if self._blobs is None:
             blobs = self.repository.list_files(self.commit, self.folder)
-            self._blobs = {path[len(self.folder) + 1 :]: blob for path, blob in blobs.items()}
+            self._blobs = {path[len(self.prefix) :]: blob for path, blob in blobs.items()}
         return self._blobs
 
     def read_files(self, names: Iterable[str]) -> dict[str, bytes]:
@@ -78,7 +80,7 @@ class CommitTree:
         return {self._path_of(name): content for name, content in self.changes.items()}
 
     def _path_of(self, name: str) -> str:
-        return f"{self.folder}/{name}"
+        return f"{self.prefix}{name}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,7 +147,7 @@ def _commit_with_hooks(tree: CommitTree, new: str, message: str, env: Mapping[st
         worktree.run(*command, stdin=message.encode(), env=dict(env))
         commit = worktree.commit_of("HEAD")
     changed = os.fsdecode(tree.repository.run("diff", "--name-only", "-z", tree.commit, commit)).split("\0")
-    others = [path for path in changed if path and not path.startswith(f"{tree.folder}/")]
+    others = [path for path in changed if path and not path.startswith(tree.prefix)]
     if others:
         raise GitError(f"a hook of this checkout added {', '.join(others[:3])} to the commit. {_KEPT}")
     return commit

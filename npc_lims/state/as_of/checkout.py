@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from npc_lims.clients.git import Repository, find_repository
+from npc_lims.clients.git_tree import CommitTree
 from npc_lims.errors import GitError, HistoryError, StateError
-from npc_lims.model.session_id import ID_PATTERN
 from npc_lims.state.as_of.revision import Asked, Moment, Point
 from npc_lims.state.as_of.schemas import check_schema
+from npc_lims.state.compare import parse_facts
 from npc_lims.state.reader import Origin, SessionLines, Snapshot
-from npc_lims.state.session_versions import Reader
 from npc_lims.state.snapshot import SNAPSHOT, checked_lines, digest_of, make_line, newest_first
-from npc_lims.state.store import session_path
+from npc_lims.state.store import session_id_of
+from npc_lims.state.tree import Tree
 from npc_lims.utils.memory_cache import TTLCache
 from npc_lims.utils.timestamps import utc_text
 
@@ -92,36 +93,30 @@ def _begin(repository: Repository, folder: str) -> str:
 
 
 def _read(repository: Repository, folder: str, point: Point, repo: str) -> list[bytes]:
-    content = repository.read_file(point.sha, f"{folder}/{SNAPSHOT}")
+    tree = CommitTree(repository, point.sha, folder)
+    content = tree.read_files([SNAPSHOT]).get(SNAPSHOT)
     try:
         lines = [] if content is None else checked_lines(content)
         check_schema(lines, point, repo)
     except (ValueError, RecursionError):
-        lines = []  # damaged: the session files are the truth
+        lines = []  # damaged: the session files are authoritative
     if not lines:
-        lines = _lines_of_files(repository, folder, point, repo)
+        lines = _lines_of_files(tree, point, repo)
     if not lines and content is None:
         raise HistoryError(f"{point} has no state in {folder}/: {_begin(repository, folder)}")
     return lines
 
 
-def _lines_of_files(repository: Repository, folder: str, point: Point, repo: str) -> list[bytes]:
-    """Lines made from the session files, all read by one process."""
-    files = {}
-    for path in repository.list_files(point.sha, folder):
-        session_id = PurePosixPath(path).stem
-        if ID_PATTERN.fullmatch(session_id) and path == session_path(Path(folder), session_id).as_posix():
-            files[session_id] = path
-    contents = repository.read_files(point.sha, files.values())
-    reader = Reader()
+def _lines_of_files(tree: Tree, point: Point, repo: str) -> list[bytes]:
+    names = {session_id: name for name in tree.list_files() if (session_id := session_id_of(name)) is not None}
+    contents = tree.read_files(names.values())
     lines = []
-    for session_id in newest_first(files):
-        content = contents[files[session_id]]
+    for session_id in newest_first(names):
+        content = contents[names[session_id]]
         try:
-            facts = reader.facts(reader.read(content, files[session_id]))
+            facts = parse_facts(content, tree.path(names[session_id]))
         except StateError as error:
             raise StateError(f"{point}: {error}") from None
-        line = make_line(facts, digest_of(content))
-        check_schema([line], point, repo)
-        lines.append(line)
+        lines.append(make_line(facts, digest_of(content)))
+        check_schema(lines[-1:], point, repo)
     return lines
