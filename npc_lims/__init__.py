@@ -182,7 +182,7 @@ _NAMES = {
         "state_origin",
         "to_records",
     ),
-    "npc_lims.sources.s3.query": (
+    "npc_lims.sources.s3.file_names": (
         "CAMERA_POSITIONS",
         "RIG_METADATA_FILENAMES",
         "SESSION_METADATA_FILENAMES",

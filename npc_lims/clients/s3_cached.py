@@ -1,7 +1,8 @@
-"""What stands in folders of buckets, asked once: whatever is looked for in a folder, and from however many threads."""
+"""Folders of buckets, listed once for all threads: an answer serves for ten minutes."""
 
 from __future__ import annotations
 
+import dataclasses
 import operator
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -11,9 +12,11 @@ from npc_lims.clients.s3 import Folder, ObjectInfo, ObjectStore, open_store, spl
 from npc_lims.utils.memory_cache import TTLCache
 
 if TYPE_CHECKING:
+    import upath
+
     from npc_lims.config.settings import Settings
 
-__all__ = ["RememberingStore", "folder_below", "folder_uri", "list_files", "list_folder", "list_folders", "store_of"]
+__all__ = ["CachedStore", "S3Folder", "store_of"]
 
 _LIFETIME = 600.0
 _stores: TTLCache[ObjectStore] = TTLCache(maxsize=4, ttl=_LIFETIME, survives_fork=False)
@@ -21,8 +24,8 @@ _folders: TTLCache[Folder] = TTLCache(maxsize=4096, ttl=_LIFETIME)
 # A subject has hundreds of files.
 _files: TTLCache[tuple[ObjectInfo, ...]] = TTLCache(maxsize=256, ttl=_LIFETIME)
 
-# What decides which buckets are read, and how: other settings, other answers.
-_place_of = operator.attrgetter(
+# The settings that decide which buckets are read, and how.
+_store_key = operator.attrgetter(
     "mirror",
     "aws_endpoint_url",
     "aws_access_key_id",
@@ -36,28 +39,13 @@ _place_of = operator.attrgetter(
 )
 
 
-def folder_below(root: str, *names: str) -> tuple[str, str]:
-    """Bucket and prefix (ending with a slash) of a folder below an address.
-
-    >>> folder_below("s3://bucket/data", "901001"), folder_below("s3://bucket")
-    (('bucket', 'data/901001/'), ('bucket', ''))
-    """
-    bucket, key = split_s3_uri(root)
-    return bucket, "".join(f"{name}/" for name in (key, *names) if name)
-
-
-def folder_uri(bucket: str, prefix: str) -> str:
-    """The address of a folder, without a slash at its end."""
-    return f"s3://{bucket}/{prefix}".rstrip("/")
-
-
 def store_of(settings: Settings) -> ObjectStore:
-    """The buckets, opened once: making a client of S3 takes longer than asking it."""
-    return _stores.get_or_load(_place_of(settings), lambda: open_store(settings))
+    """Return the buckets, opened once: to make a client of S3 takes longer than a request."""
+    return _stores.get_or_load(_store_key(settings), lambda: open_store(settings))
 
 
-class RememberingStore:
-    """An `ObjectStore` that lists a folder once, for all who list it: `list_folder`."""
+class CachedStore:
+    """An `ObjectStore` whose folders are listed as `S3Folder` does."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -70,38 +58,67 @@ class RememberingStore:
         self.write = store.write
 
     def list_folder(self, bucket: str, prefix: str) -> Folder:
-        return list_folder(self._settings, bucket, prefix)
+        return S3Folder(self._settings, bucket, prefix).listing()
 
 
-def list_folder(settings: Settings, bucket: str, prefix: str) -> Folder:
-    """What stands directly below *prefix* (which ends with a slash, or is empty), the names in order.
+@dataclasses.dataclass(frozen=True)
+class S3Folder:
+    """A folder of a bucket, with cached listings.
 
-    Raises:
-        MissingCredentials: There are no AWS credentials.
-        SourceError: The listing failed.
+    Listings raise MissingCredentials without AWS credentials, and SourceError if they fail.
+
+    Attributes:
+        prefix: Ends with a slash; empty for the whole bucket.
     """
 
-    def ask() -> Folder:
-        found = store_of(settings).list_folder(bucket, prefix)
-        # S3 counts the slash after a folder's name; callers have always had them in the order of the names
-        return Folder(tuple(sorted(found.folders)), tuple(sorted(found.files)))
+    settings: Settings = dataclasses.field(repr=False)
+    bucket: str
+    prefix: str
 
-    return _folders.get_or_load((_place_of(settings), bucket, prefix), ask)
+    @classmethod
+    def at(cls, settings: Settings, uri: str, *names: str) -> S3Folder:
+        """Return the folder at an address, or below it."""
+        bucket, key = split_s3_uri(uri.rstrip("/"))
+        return cls(settings, bucket, f"{key}/" if key else "").below(*names)
 
+    def below(self, *names: str) -> S3Folder:
+        return dataclasses.replace(self, prefix=self.prefix + "".join(f"{name}/" for name in names))
 
-def list_folders(settings: Settings, bucket: str, prefixes: Iterable[str]) -> list[Folder]:
-    """`list_folder` of each, side by side. Raises as it does."""
-    wanted = list(prefixes)
-    if len(wanted) < 2:
-        return [list_folder(settings, bucket, prefix) for prefix in wanted]
-    with ThreadPoolExecutor(min(settings.s3_workers, len(wanted))) as pool:
-        return list(pool.map(lambda prefix: list_folder(settings, bucket, prefix), wanted))
+    @property
+    def uri(self) -> str:
+        """Its address, without a slash at the end."""
+        return f"s3://{self.bucket}/{self.prefix}".rstrip("/")
 
+    def listing(self) -> Folder:
+        """Return the names directly in the folder, sorted."""
 
-def list_files(settings: Settings, bucket: str, prefix: str) -> tuple[ObjectInfo, ...]:
-    """Every object below *prefix*, however deep, in the order of keys. Raises as `list_folder`."""
+        def load() -> Folder:
+            found = store_of(self.settings).list_folder(self.bucket, self.prefix)
+            # S3 orders a folder by its name with the slash
+            return Folder(tuple(sorted(found.folders)), tuple(sorted(found.files)))
 
-    def ask() -> tuple[ObjectInfo, ...]:
-        return tuple(store_of(settings).list_all(bucket, prefix))
+        return _folders.get_or_load((_store_key(self.settings), self.bucket, self.prefix), load)
 
-    return _files.get_or_load((_place_of(settings), bucket, prefix), ask)
+    def list_each(self, names: Iterable[str]) -> list[Folder]:
+        """Return the listings of folders below this one, made side by side."""
+        folders = [self.below(name) for name in names]
+        if len(folders) < 2:
+            return [folder.listing() for folder in folders]
+        with ThreadPoolExecutor(min(self.settings.s3_workers, len(folders))) as pool:
+            return [*pool.map(S3Folder.listing, folders)]
+
+    def files(self) -> dict[str, int]:
+        """Return every file below the folder, however deep: its path from here and its size, in the order of keys."""
+
+        def load() -> tuple[ObjectInfo, ...]:
+            return tuple(store_of(self.settings).list_all(self.bucket, self.prefix))
+
+        found = _files.get_or_load((_store_key(self.settings), self.bucket, self.prefix), load)
+        return {file.key[len(self.prefix) :]: file.size for file in found}
+
+    def paths(self, names: Iterable[str]) -> tuple[upath.UPath, ...]:
+        """Return paths of these names below the folder; MissingDependency if s3fs, which opens them, is missing."""
+        from npc_lims.clients.s3_upath import s3_path
+
+        root = s3_path(self.settings, self.uri)
+        return tuple(root / name for name in names)

@@ -1,12 +1,11 @@
-"""Where each channel of the probes is in the brain: files made in the IBL alignment GUI, or from tissuecyte."""
+"""Coordinates of the channels of probes in the brain: files of the IBL alignment GUI, or from tissuecyte."""
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Any
 
-from npc_lims.clients.s3_cached import folder_below, folder_uri, list_files, list_folder
-from npc_lims.clients.s3_upath import s3_path
+from npc_lims.clients.s3_cached import S3Folder
 from npc_lims.config.lazy_settings import settings_for_reading
 from npc_lims.errors import NoSessionData
 from npc_lims.model.session_id import day_of, resolve_session_id, subject_of
@@ -23,7 +22,7 @@ __all__ = ["get_ibl_annotation_files_from_s3", "get_tissuecyte_annotation_files_
 
 
 def get_tissuecyte_annotation_files_from_s3(session: Session) -> tuple[upath.UPath, ...]:
-    """For each probe of the session, the file (.csv) with CCF coordinates of its channels, made from tissuecyte.
+    """Return the files (.csv) with CCF coordinates of the channels of each probe of the session, made from tissuecyte.
 
     A `SessionInfo` says itself which experiment day it is.
 
@@ -36,11 +35,8 @@ def get_tissuecyte_annotation_files_from_s3(session: Session) -> tuple[upath.UPa
     """
     settings = settings_for_reading()
     session_id = resolve_session_id(session)
-    subject = subject_of(session_id)
-    folder = f"{settings.tissuecyte_root}/{subject}"
-    names = _recorded_names(settings, session, session_id) or _listed_names(settings, session, session_id, folder)
-    root = s3_path(settings, folder)
-    return tuple(root / name for name in names)
+    folder = S3Folder.at(settings, settings.tissuecyte_root, subject_of(session_id))
+    return folder.paths(_recorded_names(settings, session, session_id) or _listed_names(session, session_id, folder))
 
 
 def _recorded_names(settings: Settings, session: Session, session_id: str) -> list[str]:
@@ -48,16 +44,17 @@ def _recorded_names(settings: Settings, session: Session, session_id: str) -> li
     return _of_day(names, session.experiment_day) if isinstance(session, SessionInfo) else names
 
 
-def _listed_names(settings: Settings, session: Session, session_id: str, folder: str) -> list[str]:
+def _listed_names(session: Session, session_id: str, folder: S3Folder) -> list[str]:
     day = _experiment_day(session, session_id)
-    files = list_folder(settings, *folder_below(folder)).files
+    files = folder.listing().files
     if not files:
-        raise NoSessionData(f"{session_id}: no tissuecyte annotations have been uploaded: there is nothing in {folder}")
+        found = f"there is nothing in {folder.uri}"
+        raise NoSessionData(f"{session_id}: no tissuecyte annotations have been uploaded: {found}")
     names = _of_day(files, day)
     if not names:
         raise NoSessionData(
-            f"{session_id}: there are tissuecyte annotations in {folder}, but none of experiment day {day}: check the "
-            "day in tracked_sessions.yaml"
+            f"{session_id}: there are tissuecyte annotations in {folder.uri}, but none of experiment day {day}: check "
+            "the day in tracked_sessions.yaml"
         )
     return names
 
@@ -77,7 +74,7 @@ def _of_day(names: Any, day: int | None) -> list[str]:
 
 
 def get_ibl_annotation_files_from_s3(session: Session) -> tuple[upath.UPath, ...]:
-    """For each probe annotated in the IBL alignment GUI, the file (.json) with CCF coordinates of its channels.
+    """Return, for each probe annotated in the IBL alignment GUI, the file (.json) with CCF coordinates of its channels.
 
     Empty if there are none.
 
@@ -89,15 +86,13 @@ def get_ibl_annotation_files_from_s3(session: Session) -> tuple[upath.UPath, ...
     """
     settings = settings_for_reading()
     session_id = resolve_session_id(session)
-    bucket, prefix = folder_below(settings.ibl_root, subject_of(session_id))
+    folder = S3Folder.at(settings, settings.ibl_root, subject_of(session_id))
     wanted = re.compile(rf"[^/]*{re.escape(day_of(session_id))}[^/]*/[^/]+/ccf_channel_results\.json")
-    names = [name for file in list_files(settings, bucket, prefix) if wanted.fullmatch(name := file.key[len(prefix) :])]
-    folder = s3_path(settings, folder_uri(bucket, prefix))
-    return tuple(folder / name for name in _of_session(settings, session_id, names))
+    return folder.paths(_of_session(settings, session_id, [name for name in folder.files() if wanted.fullmatch(name)]))
 
 
 def _of_session(settings: Settings, session_id: str, names: list[str]) -> list[str]:
-    """Those files of a day that stand in a folder of the session."""
+    """Return those files of a day that stand in a folder of the session."""
     if not names:
         return []
     from npc_lims.model.record import Record

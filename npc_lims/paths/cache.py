@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Callable, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from npc_lims.clients.s3_cached import folder_below, list_folder, store_of
+from npc_lims.clients.s3_cached import S3Folder, store_of
 from npc_lims.clients.s3_upath import s3_path
 from npc_lims.config.lazy_settings import settings_for_reading
 from npc_lims.errors import NoSessionData, SourceError
@@ -66,7 +65,7 @@ _current: TTLCache[str] = TTLCache(maxsize=4, ttl=600)
 
 
 def get_cache_file_suffix(nwb_component: NWBComponentStr) -> str:
-    """The suffix that the file of a component has.
+    """Return the suffix of the file of a component.
 
     Examples:
         >>> get_cache_file_suffix("units"), get_cache_file_suffix("spike_times")
@@ -82,16 +81,16 @@ def get_cache_file_suffix(nwb_component: NWBComponentStr) -> str:
 
 
 def get_current_cache_version() -> str:
-    """The version of the newest release of npc_sessions, such as `v0.0.300`: what it writes is cached under that.
+    """Return the version of the newest release of npc_sessions, such as `v0.0.300`: its caches are named after it.
 
     Raises:
-        SourceError: PyPI cannot be asked.
+        SourceError: PyPI cannot be queried.
     """
     settings = settings_for_reading()
-    return _current.get_or_load(settings.pypi_url, lambda: _ask_current(settings))
+    return _current.get_or_load(settings.pypi_url, lambda: _load_current(settings))
 
 
-def _ask_current(settings: Settings) -> str:
+def _load_current(settings: Settings) -> str:
     from npc_lims.clients.pypi import newest_release
 
     try:
@@ -110,7 +109,7 @@ def get_cache_path(
     version: str | None = None,
     consolidated: bool = True,
 ) -> upath.UPath:
-    """Where a component is cached. Only for version `any` is it certain that something is there.
+    """Return the path under which a component is cached. Only for version `any` is it sure to exist.
 
     Args:
         session_id: The session whose file is meant; None for that of all sessions.
@@ -123,7 +122,7 @@ def get_cache_path(
         NoSessionInfo: *session_id* has no subject and date in it.
         NoSessionData: No version has the file.
         MissingCredentials: There are no AWS credentials.
-        SourceError: PyPI cannot be asked, or a listing failed.
+        SourceError: PyPI cannot be queried, or a listing failed.
         MissingDependency: s3fs is not installed.
     """
     suffix = get_cache_file_suffix(nwb_component)
@@ -140,7 +139,7 @@ def get_cache_path(
 
 
 def get_all_cache_paths(nwb_component: NWBComponentStr, version: str | None = None) -> tuple[upath.UPath, ...]:
-    """The files of a component for each session that has one.
+    """Return the files of a component for each session that has one.
 
     Args:
         version: As of `get_cache_path`.
@@ -151,7 +150,7 @@ def get_all_cache_paths(nwb_component: NWBComponentStr, version: str | None = No
     """
     folder = get_cache_path(nwb_component, version=version, consolidated=False)
     settings = settings_for_reading()
-    names = list_folder(settings, *folder_below(str(folder))).names
+    names = S3Folder.at(settings, str(folder)).listing().names
     if not names:
         raise NoSessionData(f"{nwb_component} is not cached in that version: there is nothing in {folder}")
     suffix = get_cache_file_suffix(nwb_component)
@@ -159,7 +158,7 @@ def get_all_cache_paths(nwb_component: NWBComponentStr, version: str | None = No
 
 
 def get_nwb_path(session_id: Session, version: str | None = None, zarr: bool = True) -> upath.UPath:
-    """Where the NWB file of a session is cached. Only for version `any` is it certain that it is there.
+    """Return the path under which the NWB file of a session is cached. Only for version `any` is it sure to exist.
 
     Args:
         version: As of `get_cache_path`.
@@ -187,39 +186,25 @@ def _version_path(settings: Settings, root: str, version: str | None, below: str
 
 
 def _newest_version(settings: Settings, root: str, below: str, is_folder: bool) -> str:
-    bucket, prefix = folder_below(root)
-    store = store_of(settings)
+    folder, store = S3Folder.at(settings, root), store_of(settings)
 
     def has_it(version: str) -> bool:
-        key = f"{prefix}{version}/{below}"
-        return store.has_any(bucket, f"{key}/") if is_folder else store.head(bucket, key) is not None
+        key = f"{folder.prefix}{version}/{below}"
+        return store.has_any(folder.bucket, f"{key}/") if is_folder else store.head(folder.bucket, key) is not None
 
-    versions = sorted(list_folder(settings, bucket, prefix).folders, key=_version_order, reverse=True)
-    found = _first(versions, has_it, settings.s3_workers)
-    if found is None:
-        raise NoSessionData(f"no version of the cache has {below}: looked in the {len(versions)} folders of {root}")
-    return found
-
-
-def _first(versions: list[str], is_wanted: Callable[[str], bool], workers: int) -> str | None:
-    """The first wanted one: the newest is asked about alone, since it mostly is, and the others side by side."""
-    for batch in _batches(versions, workers):
-        with ThreadPoolExecutor(len(batch)) as pool:
-            for version, is_it in zip(batch, pool.map(is_wanted, batch)):
-                if is_it:
+    versions = sorted(folder.listing().folders, key=_version_order, reverse=True)
+    # mostly it is the newest, which is looked at alone; the others are side by side
+    size = settings.s3_workers
+    for batch in (versions[:1], *(versions[start : start + size] for start in range(1, len(versions), size))):
+        with ThreadPoolExecutor(size) as pool:
+            for version, is_there in zip(batch, pool.map(has_it, batch)):
+                if is_there:
                     return version
-    return None
-
-
-def _batches(versions: list[str], size: int) -> Iterator[list[str]]:
-    if versions:
-        yield versions[:1]
-    for start in range(1, len(versions), size):
-        yield versions[start : start + size]
+    raise NoSessionData(f"no version of the cache has {below}: looked in the {len(versions)} folders of {root}")
 
 
 def _version_name(version: str) -> str:
-    """How the folder of a version is called; a name that is no version stands for itself.
+    """Return the name of the folder of a version; a name that is no version stands for itself.
 
     >>> _version_name("0.0.300"), _version_name("test")
     ('v0.0.300', 'test')
@@ -233,7 +218,7 @@ def _version_name(version: str) -> str:
 
 
 def _version_order(name: str) -> tuple[bool, Any, str]:
-    """By which the newest version is the greatest; before all of them folders that are no versions, by name.
+    """Return a sort key: versions by age, after all folders that are no versions, by name.
 
     >>> sorted(["v0.0.9", "test", "v0.0.10"], key=_version_order)
     ['test', 'v0.0.9', 'v0.0.10']

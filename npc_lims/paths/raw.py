@@ -1,4 +1,4 @@
-"""Raw data of a session: its folder, and what is looked for in there.
+"""Raw data of a session: its folder, and files in it.
 
 Two layouts are known. In the old one the folders of recordings (`ecephys_clipped`, `ecephys_compressed`)
 stand beside `behavior` and the videos; in the new one they stand in a folder `ecephys`.
@@ -14,16 +14,8 @@ from npc_lims.config.lazy_settings import settings_for_reading
 from npc_lims.errors import NoSessionData
 from npc_lims.model.session_id import day_of, resolve_session_id
 from npc_lims.sessions.find_asset import find_asset, recorded_section
-from npc_lims.sessions.raw_files import (
-    Raw,
-    _holds_recordings,
-    _is_zarr,
-    _list_entries,
-    asset_folder,
-    asset_path,
-    raw_data_paths,
-)
-from npc_lims.sources.s3.query import VIDEO_SUFFIXES
+from npc_lims.sessions.raw_files import RawFolder, asset_path, holds_recordings, is_zarr
+from npc_lims.sources.s3.file_names import VIDEO_SUFFIXES
 
 if TYPE_CHECKING:
     import upath
@@ -47,7 +39,7 @@ __all__ = [
 
 
 def get_raw_data_root(session: Session) -> upath.UPath:
-    """The folder with the raw data of a session.
+    """Return the folder with the raw data of a session.
 
     Raises:
         NoSessionInfo: *session* has no subject and date in it.
@@ -61,7 +53,7 @@ def get_raw_data_root(session: Session) -> upath.UPath:
 
 
 def get_surface_channel_root(session: Session) -> upath.UPath:
-    """The folder with the recording of surface channels that was made on the day of the session.
+    """Return the folder with the recording of surface channels that was made on the day of the session.
 
     Raises:
         NoSessionData: There is none that is a recording of its own.
@@ -72,24 +64,23 @@ def get_surface_channel_root(session: Session) -> upath.UPath:
 
 
 def get_raw_data_paths_from_s3(session: Session) -> tuple[upath.UPath, ...]:
-    """What stands in the folders at the top of the raw data, then the files at the top, then what stands in folders
-    named `ecephys*` one level down.
+    """Return the content of the folders at the top of the raw data, then the files at the top, then the content of
+    folders named `ecephys*` one level down.
 
     Raises:
         NoSessionData: There is no raw data asset, or nothing of it has arrived on S3.
         SourceError: A listing failed.
         NoSessionInfo, AssetError, MissingCredentials, MissingDependency: As `get_raw_data_root`.
     """
-    settings = settings_for_reading()
-    session_id = resolve_session_id(session)
-    return raw_data_paths(settings, session_id, find_asset(settings, session_id, "raw"))
+    raw = _find_raw(session)
+    return raw.folder.paths(entry.name for entry in raw.entries())
 
 
 # --- files
 
 
 def get_h5_sync_from_s3(session: Session) -> upath.UPath:
-    """The file with the sync data (.h5). Of several, the first in the order of `get_raw_data_paths_from_s3`.
+    """Return the file with the sync data (.h5); of several, the first in the order of `get_raw_data_paths_from_s3`.
 
     Raises as that does.
     """
@@ -97,41 +88,41 @@ def get_h5_sync_from_s3(session: Session) -> upath.UPath:
 
 
 def get_behavior_video_path_from_s3(session: Session) -> upath.UPath:
-    """The video of the camera at the side. Raises as `get_raw_data_paths_from_s3`."""
+    """Return the video of the camera at the side. Raises as `get_raw_data_paths_from_s3`."""
     return _find_video(session, "Behavior")
 
 
 def get_eye_video_path_from_s3(session: Session) -> upath.UPath:
-    """The video of the eye. Raises as `get_raw_data_paths_from_s3`."""
+    """Return the video of the eye. Raises as `get_raw_data_paths_from_s3`."""
     return _find_video(session, "Eye")
 
 
 def get_face_video_path_from_s3(session: Session) -> upath.UPath:
-    """The video of the face. Raises as `get_raw_data_paths_from_s3`."""
+    """Return the video of the face. Raises as `get_raw_data_paths_from_s3`."""
     return _find_video(session, "Face")
 
 
 def _find_video(session: Session, camera: str) -> upath.UPath:
-    def is_wanted(path: PurePosixPath) -> bool:
+    def matches(path: PurePosixPath) -> bool:
         return camera in path.stem and path.suffix.lower() in VIDEO_SUFFIXES
 
-    return _find_file(session, f"{camera.lower()} video", "videos", is_wanted)
+    return _find_file(session, f"{camera.lower()} video", "videos", matches)
 
 
-def _find_file(session: Session, what: str, recorded: str, is_wanted: Callable[[PurePosixPath], bool]) -> upath.UPath:
-    """The first wanted file among those that state has recorded under that name, else among those that are there."""
+def _find_file(session: Session, title: str, recorded: str, matches: Callable[[PurePosixPath], bool]) -> upath.UPath:
+    """Return the first match among the files that state has recorded under that name, else among those on S3."""
     raw = _find_raw(session)
 
     def names() -> Iterator[str]:
-        # a sync looks into more folders than callers have always been given files of
-        yield from filter(_is_listed, _recorded_names(raw, recorded))
-        yield from (entry.name for entry in _list_entries(raw) if not entry.is_folder)
+        # a sync lists more folders than `RawFolder.entries`
+        yield from filter(_is_entry, _recorded_names(raw, recorded))
+        yield from (entry.name for entry in raw.entries() if not entry.is_folder)
 
-    return _first_path(raw, what, (name for name in names() if is_wanted(PurePosixPath(name))))
+    return _first_path(raw, title, (name for name in names() if matches(PurePosixPath(name))))
 
 
 def get_settings_xml_path_from_s3(session: Session) -> upath.UPath:
-    """The settings.xml of Open Ephys. Of several, that of the first recording.
+    """Return the settings.xml of Open Ephys; of several, that of the first recording.
 
     Raises as `get_raw_data_paths_from_s3`.
     """
@@ -139,7 +130,7 @@ def get_settings_xml_path_from_s3(session: Session) -> upath.UPath:
 
     def names() -> Iterator[str]:
         yield from _recorded_names(raw, "settings_xml")
-        entries = _list_entries(raw)
+        entries = raw.entries()
         inside = raw.below(entry.name for entry in entries if entry.is_folder and _holds_settings(entry.name))
         for name, is_folder in (*entries, *inside):
             if not is_folder and PurePosixPath(name).name == "settings.xml":
@@ -149,18 +140,17 @@ def get_settings_xml_path_from_s3(session: Session) -> upath.UPath:
 
 
 def get_recording_dirs_experiment_path_from_s3(session: Session) -> tuple[upath.UPath, ...]:
-    """For each `Record Node` folder with recordings in the format of Open Ephys, the first
-    `experiment*/recording*` inside.
+    """Return the first `experiment*/recording*` of each `Record Node` folder with recordings of Open Ephys.
 
     Raises as `get_raw_data_paths_from_s3`.
     """
     raw = _find_raw(session)
     nodes = [
         entry.name
-        for entry in _list_entries(raw)
+        for entry in raw.entries()
         if entry.is_folder and "Record Node" in entry.name and "zarr" not in entry.name
     ]
-    experiments = raw.below([entry.name for entry in raw.below(nodes) if entry.is_folder])
+    experiments = raw.below(entry.name for entry in raw.below(nodes) if entry.is_folder)
     first: dict[str, str] = {}
     for name, is_folder in experiments:
         node, _, recording = name.rsplit("/", 2)
@@ -168,28 +158,23 @@ def get_recording_dirs_experiment_path_from_s3(session: Session) -> tuple[upath.
             first.setdefault(node, name)
     without = sorted(set(nodes) - set(first))
     if without or not nodes:
-        place = f"{raw.uri}/{without[0]}" if without else f"the Record Node folders of {raw.uri}"
-        raise NoSessionData(f"{raw.session_id} has no experiment*/recording* folder in {place}")
-    return raw.paths(*(first[node] for node in nodes))
+        uri = raw.folder.uri
+        where = f"{uri}/{without[0]}" if without else f"the Record Node folders of {uri}"
+        raise NoSessionData(f"{raw.session_id} has no experiment*/recording* folder in {where}")
+    return raw.folder.paths(first[node] for node in nodes)
 
 
-# --- looking
-
-
-def _find_raw(session: Session) -> Raw:
+def _find_raw(session: Session) -> RawFolder:
     settings = settings_for_reading()
     session_id = resolve_session_id(session)
-    asset = find_asset(settings, session_id, "raw")
-    return Raw(settings, session_id, asset, *asset_folder(settings, asset))
+    return RawFolder.of(settings, session_id, find_asset(settings, session_id, "raw"))
 
 
-def _recorded_names(raw: Raw, name: str) -> list[str]:
-    """What state has of the listing, in the order of `_list_entries`; nothing if it is of another asset."""
-    section = recorded_section(raw.settings, raw.session_id, "s3")
+def _recorded_names(raw: RawFolder, name: str) -> list[str]:
+    """Return recorded files in the order of `RawFolder.entries`; none if the listing is of another asset."""
+    section = recorded_section(raw.folder.settings, raw.session_id, "s3")
     listing = (section or {}).get("raw") or {}
-    if listing.get("asset") != raw.asset.id:
-        return []
-    return sorted(listing.get(name) or (), key=_order)
+    return sorted(listing.get(name) or (), key=_order) if listing.get("asset") == raw.asset.id else []
 
 
 def _order(name: str) -> tuple[int, tuple[str, ...]]:
@@ -197,19 +182,19 @@ def _order(name: str) -> tuple[int, tuple[str, ...]]:
     return {2: 0, 1: 1}.get(len(parts), len(parts)), parts
 
 
-def _is_listed(name: str) -> bool:
-    """Whether a file of that name would be among `_list_entries`."""
+def _is_entry(name: str) -> bool:
+    """Return True for a file that would be among `RawFolder.entries`."""
     folders = PurePosixPath(name).parts[:-1]
-    return len(folders) < 2 or (len(folders) == 2 and _holds_recordings(folders[1]))
+    return len(folders) < 2 or (len(folders) == 2 and holds_recordings(folders[1]))
 
 
 def _holds_settings(name: str) -> bool:
-    """Whether a sync, too, looks into a folder of that name."""
-    return PurePosixPath(name).name.startswith(("ecephys", "Record Node")) and not _is_zarr(name)
+    """Return True for a folder that a sync lists, too."""
+    return PurePosixPath(name).name.startswith(("ecephys", "Record Node")) and not is_zarr(name)
 
 
-def _first_path(raw: Raw, what: str, names: Iterator[str]) -> upath.UPath:
+def _first_path(raw: RawFolder, title: str, names: Iterator[str]) -> upath.UPath:
     name = next(names, None)
     if name is None:
-        raise NoSessionData(f"{raw.session_id} has no {what} in its raw data: looked in {raw.uri}")
-    return raw.paths(name)[0]
+        raise NoSessionData(f"{raw.session_id} has no {title} in its raw data: looked in {raw.folder.uri}")
+    return raw.folder.paths([name])[0]

@@ -1,18 +1,17 @@
-"""What processing made of a session: the files of its result assets."""
+"""Files of the result assets of a session."""
 
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from npc_lims.clients.s3_cached import folder_uri, list_folder, list_folders
-from npc_lims.clients.s3_upath import s3_path
+from npc_lims.clients.s3_cached import S3Folder
 from npc_lims.config.lazy_settings import settings_for_reading
 from npc_lims.errors import AssetError, NoSessionData, NpcLimsWarning, notify
 from npc_lims.model.session_id import day_of, resolve_session_id
 from npc_lims.sessions.find_asset import find_asset, find_sorted
 from npc_lims.sessions.raw_files import asset_folder
-from npc_lims.sources.s3.query import CAMERA_POSITIONS
+from npc_lims.sources.s3.file_names import CAMERA_POSITIONS
 
 if TYPE_CHECKING:
     import upath
@@ -36,16 +35,16 @@ __all__ = [
 def get_sorted_data_paths_from_s3(
     session: Session | None = None, sorted_data_asset_id: str | None = None
 ) -> tuple[upath.UPath, ...]:
-    """What stands at the top of a sorting result: the newest good one of a session, or the one of the given asset id.
+    """Return the top of a sorting result: the newest good one of a session, or the one with the given asset id.
 
-    Where all results of a session are errored, it is the newest of them, with a warning.
+    If all results of a session are errored, it is the newest of them, with a warning.
 
     Raises:
         ValueError: Neither a session nor an asset id is given.
         NoSessionInfo: *session* has no subject and date in it.
         NoSessionData: There is no such asset, or there are no files of it.
         AssetError: There is one that cannot be used.
-        MissingCredentials, SourceError: State does not have it, and Code Ocean cannot be asked; or a listing failed.
+        MissingCredentials, SourceError: State does not have it, and Code Ocean cannot be queried; or a listing failed.
         MissingDependency: s3fs is not installed.
     """
     settings = settings_for_reading()
@@ -56,59 +55,55 @@ def get_sorted_data_paths_from_s3(
     session_id = resolve_session_id(session)
     asset, reason = find_sorted(settings, session_id)
     if reason:
-        notify(
-            f"{session_id} has no sorting result without errors: the paths are those of {asset.name} ({reason})",
-            NpcLimsWarning,
-        )
+        message = f"{session_id} has no sorting result without errors: the paths are those of {asset.name} ({reason})"
+        notify(message, NpcLimsWarning)
     return _top_paths(settings, session_id, asset)
 
 
 def get_dlc_eye_s3_paths(session: Session) -> tuple[upath.UPath, ...]:
-    """What stands at the top of the DeepLabCut result for the eye. Raises as `get_sorted_data_paths_from_s3`."""
+    """Return the top of the DeepLabCut result for the eye. Raises as `get_sorted_data_paths_from_s3`."""
     return _paths_of(session, "dlc_eye")
 
 
 def get_dlc_side_s3_paths(session: Session) -> tuple[upath.UPath, ...]:
-    """What stands at the top of the DeepLabCut result for the side. Raises as `get_sorted_data_paths_from_s3`."""
+    """Return the top of the DeepLabCut result for the side. Raises as `get_sorted_data_paths_from_s3`."""
     return _paths_of(session, "dlc_side")
 
 
 def get_dlc_face_s3_paths(session: Session) -> tuple[upath.UPath, ...]:
-    """What stands at the top of the DeepLabCut result for the face. Raises as `get_sorted_data_paths_from_s3`."""
+    """Return the top of the DeepLabCut result for the face. Raises as `get_sorted_data_paths_from_s3`."""
     return _paths_of(session, "dlc_face")
 
 
 def get_facemap_s3_paths(session: Session) -> tuple[upath.UPath, ...]:
-    """What stands at the top of the Facemap result. Raises as `get_sorted_data_paths_from_s3`."""
+    """Return the top of the Facemap result. Raises as `get_sorted_data_paths_from_s3`."""
     return _paths_of(session, "facemap")
 
 
 def get_LFP_subsampling_paths_from_s3(session: Session) -> tuple[upath.UPath, ...]:  # noqa: N802  # its name for ever
-    """What stands at the top of the subsampled LFP. Raises as `get_sorted_data_paths_from_s3`."""
+    """Return the top of the subsampled LFP. Raises as `get_sorted_data_paths_from_s3`."""
     return _paths_of(session, "LFP_Subsampled")
 
 
 def get_lpfaceparts_s3_dir_paths(session: Session, enforce_gamma_encoding: bool = False) -> tuple[upath.UPath, ...]:
-    """What stands in the folder of the session in its Lightning Pose result for face parts.
+    """Return the content of the session's folder in its Lightning Pose result for face parts.
 
     Args:
         enforce_gamma_encoding: Refuse a result that was not made from gamma-encoded videos.
 
     Raises:
-        AssetError: It was not made from gamma-encoded videos, and that is asked for; or it cannot be used.
+        AssetError: It was not made from gamma-encoded videos, and that is enforced; or it cannot be used.
         NoSessionInfo, NoSessionData, MissingCredentials, SourceError, MissingDependency: As
             `get_sorted_data_paths_from_s3`.
     """
-    settings = settings_for_reading()
-    uri, bucket, prefix = _lpfaceparts_folder(settings, session, enforce_gamma_encoding)
-    root = s3_path(settings, uri)
-    return tuple(root / name for name in sorted(list_folder(settings, bucket, prefix).names))
+    folder = _lpfaceparts_folder(resolve_session_id(session), enforce_gamma_encoding)
+    return folder.paths(sorted(folder.listing().names))
 
 
 def get_lpfaceparts_camera_predictions_s3_paths(
     session: Session, camera: str, enforce_gamma_encoding: bool = False
 ) -> tuple[upath.UPath, ...]:
-    """The predictions (.csv) of Lightning Pose for the videos of a camera, `side` or `face`.
+    """Return the predictions (.csv) of Lightning Pose for the videos of a camera, `side` or `face`.
 
     Raises:
         ValueError: There is no such camera.
@@ -117,42 +112,35 @@ def get_lpfaceparts_camera_predictions_s3_paths(
     """
     if camera not in CAMERA_POSITIONS:
         raise ValueError(f"camera must be {' or '.join(CAMERA_POSITIONS)}, not {camera!r}")
-    settings = settings_for_reading()
     session_id = resolve_session_id(session)
-    uri, bucket, prefix = _lpfaceparts_folder(settings, session_id, enforce_gamma_encoding)
-    if camera not in list_folder(settings, bucket, prefix).folders:
-        raise NoSessionData(f"{session_id} has no folder {camera} in its LPFaceParts result: looked in {uri}")
-    videos = list_folder(settings, bucket, f"{prefix}{camera}/").folders
-    found = list_folders(settings, bucket, [f"{prefix}{camera}/{video}/" for video in videos])
-    root = s3_path(settings, uri)
-    paths = tuple(
-        root / camera / video / name
-        for video, listed in zip(videos, found)
+    parts = _lpfaceparts_folder(session_id, enforce_gamma_encoding)
+    if camera not in parts.listing().folders:
+        raise NoSessionData(f"{session_id} has no folder {camera} in its LPFaceParts result: looked in {parts.uri}")
+    folder = parts.below(camera)
+    videos = folder.listing().folders
+    names = [
+        f"{video}/{name}"
+        for video, listed in zip(videos, folder.list_each(videos))
         for name in listed.files
         if fnmatchcase(name, f"*_{day_of(session_id)}_*.csv")
-    )
-    if not paths:
-        raise NoSessionData(
-            f"{session_id} has no predictions (.csv) in its LPFaceParts result: looked in {uri}/{camera}"
-        )
-    return paths
+    ]
+    if not names:
+        raise NoSessionData(f"{session_id} has no predictions (.csv) in its LPFaceParts result: looked in {folder.uri}")
+    return folder.paths(names)
 
 
-def _lpfaceparts_folder(settings: Settings, session: Session, enforce_gamma_encoding: bool) -> tuple[str, str, str]:
-    """Address, bucket and prefix of the folder that is named after the recording."""
-    session_id = resolve_session_id(session)
+def _lpfaceparts_folder(session_id: str, enforce_gamma_encoding: bool) -> S3Folder:
+    """Return the folder that is named after the recording, whose name has a time where the session has an index."""
+    settings = settings_for_reading()
     asset = find_asset(settings, session_id, "LPFaceParts")
     if enforce_gamma_encoding:
         _check_gamma_encoding(session_id, asset)
-    bucket, prefix = asset_folder(settings, asset)
-    # named after the recording, whose name has a time where the session has an index
-    name = next((name for name in list_folder(settings, bucket, prefix).folders if day_of(session_id) in name), None)
+    top = asset_folder(settings, asset)
+    name = next((name for name in top.listing().folders if day_of(session_id) in name), None)
     if name is None:
-        raise NoSessionData(
-            f"{session_id}: its LPFaceParts result {asset.name} has no folder named after it: looked in "
-            f"{folder_uri(bucket, prefix)}"
-        )
-    return folder_uri(bucket, f"{prefix}{name}/"), bucket, f"{prefix}{name}/"
+        found = f"its LPFaceParts result {asset.name} has no folder named after it"
+        raise NoSessionData(f"{session_id}: {found}: looked in {top.uri}")
+    return top.below(name)
 
 
 def _check_gamma_encoding(session_id: str, asset: Asset) -> None:
@@ -171,15 +159,12 @@ def _paths_of(session: Session, kind: str) -> tuple[upath.UPath, ...]:
     return _top_paths(settings, session_id, find_asset(settings, session_id, kind))
 
 
-def _top_paths(settings: Settings, whose: str, asset: Asset) -> tuple[upath.UPath, ...]:
-    bucket, prefix = asset_folder(settings, asset)
-    names = sorted(list_folder(settings, bucket, prefix).names)
+def _top_paths(settings: Settings, owner: str, asset: Asset) -> tuple[upath.UPath, ...]:
+    folder = asset_folder(settings, asset)
+    names = sorted(folder.listing().names)
     if not names:
-        raise NoSessionData(
-            f"{whose}: there are no files of the data asset {asset.name} in {folder_uri(bucket, prefix)}"
-        )
-    root = s3_path(settings, folder_uri(bucket, prefix))
-    return tuple(root / name for name in names)
+        raise NoSessionData(f"{owner}: there are no files of the data asset {asset.name} in {folder.uri}")
+    return folder.paths(names)
 
 
 def _asset_of_id(settings: Settings, asset_id: str) -> Asset:

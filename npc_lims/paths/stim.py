@@ -7,8 +7,7 @@ import functools
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from npc_lims.clients.s3_cached import folder_below, folder_uri, list_files
-from npc_lims.clients.s3_upath import s3_path
+from npc_lims.clients.s3_cached import S3Folder
 from npc_lims.config.lazy_settings import settings_for_reading
 from npc_lims.errors import NoSessionData
 from npc_lims.model.session_id import resolve_session_id, split_session_id
@@ -32,7 +31,7 @@ class StimFile:
     Attributes:
         path: `<script>_<subject>_<yyyymmdd>_<hhmmss>.hdf5`
         session: The session that it is of.
-        listed_size: Its size in bytes, if whoever made this object has seen it.
+        listed_size: Its size in bytes, if it is known from a listing.
     """
 
     path: upath.UPath
@@ -58,12 +57,12 @@ class StimFile:
 
     @functools.cached_property
     def size(self) -> int:
-        """In bytes. Where nobody has seen it yet, the file is asked."""
+        """Size in bytes: of a listing, else of the file."""
         return int(self.path.stat().st_size) if self.listed_size is None else self.listed_size
 
 
 def get_hdf5_stim_files_from_s3(session: Session) -> tuple[StimFile, ...]:
-    """The stimulus files of a session's day, without empty ones, and of several of the task only the largest.
+    """Return the stimulus files of a session's day, without empty ones, and of several of the task only the largest.
 
     Of a day with several sessions, those of the session: from its start on, until the next one starts.
 
@@ -79,25 +78,24 @@ def get_hdf5_stim_files_from_s3(session: Session) -> tuple[StimFile, ...]:
     settings = settings_for_reading()
     session_id = resolve_session_id(session)
     subject, date, _ = split_session_id(session_id)
-    bucket, prefix = folder_below(settings.stim_root, subject)
-    files = list_files(settings, bucket, prefix)
-    if not files:
+    folder = S3Folder.at(settings, settings.stim_root, subject)
+    sizes = folder.files()
+    if not sizes:
         raise NoSessionData(
-            f"{session_id}: there are no stimulus files of its subject in {folder_uri(bucket, prefix)}; those of "
-            "sessions that were run by NSB may be on lims2"
+            f"{session_id}: there are no stimulus files of its subject in {folder.uri}; those of sessions that were "
+            "run by NSB may be on lims2"
         )
-    sizes = {file.key[len(prefix) :]: file.size for file in files if file.size > 0}
     record = npc_session.SessionRecord(session_id)
-    folder = s3_path(settings, folder_uri(bucket, prefix))
-    names = _of_session(settings, session_id, _of_day(list(sizes), subject, date))
-    found = [StimFile(folder / name, record, sizes[name]) for name in names]
+    names = _of_day([name for name, size in sizes.items() if size > 0], subject, date)
+    names = _of_session(settings, session_id, names)
+    found = [StimFile(path, record, sizes[name]) for path, name in zip(folder.paths(names), names)]
     of_task = [file for file in found if _TASK in file.name]
     largest = max(of_task, key=lambda file: file.size, default=None)
     return tuple(file for file in found if file is largest or file not in of_task)
 
 
 def _of_session(settings: Settings, session_id: str, names: list[str]) -> list[str]:
-    """Those files of a day that are of one of its sessions."""
+    """Return those files of a day that are of one of its sessions."""
     if len(names) < 2:
         return names
     from npc_lims.model.recording_days import files_of_session
@@ -110,7 +108,7 @@ def _of_session(settings: Settings, session_id: str, names: list[str]) -> list[s
 
 
 def _of_day(names: list[str], subject: str, date: str) -> list[str]:
-    """Names of that day; those of a script that was tried without naming the mouse come last."""
+    """Return names of that day; those of a script that was tried without naming the mouse come last."""
     day = date.replace("-", "")
     patterns = (f"*_{subject}_{day}_??????.hdf5", f"*_test_{day}_??????.hdf5")
     top = [name for name in names if "/" not in name]

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from npc_lims.clients.s3_cached import RememberingStore
+from npc_lims.clients.s3_cached import CachedStore
 from npc_lims.config.environment import TRACKED_FILE
 from npc_lims.config.error_boundary import source_boundary
 from npc_lims.errors import (
@@ -74,7 +74,7 @@ def live_context(settings: Settings, records: Records, scope: Collection[str]) -
     return SourceContext(
         settings=settings,
         tracked=lambda: _tracked_text(settings),
-        store=lambda: RememberingStore(settings),
+        store=lambda: CachedStore(settings),
         assets=lambda: CachedAssetClient(settings),
         records=records,
         scope=scope,

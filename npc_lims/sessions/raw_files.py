@@ -7,94 +7,82 @@ from collections.abc import Iterable
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
 
-from npc_lims.clients.s3_cached import folder_uri, list_folder, list_folders
+from npc_lims.clients.s3_cached import S3Folder
 from npc_lims.clients.s3_upath import named_path, s3_path
 from npc_lims.errors import AssetError, NoSessionData, SourceError
 
 if TYPE_CHECKING:
     import upath
 
-    from npc_lims.clients.s3 import Folder
     from npc_lims.config.settings import Settings
     from npc_lims.model.record import Asset
 
+__all__ = ["RawEntry", "RawFolder", "asset_folder", "asset_path", "holds_recordings", "is_zarr", "raw_data_paths"]
 
-__all__ = ["Entry", "Raw", "asset_folder", "asset_path", "raw_data_paths"]
 
-
-class Entry(NamedTuple):
-    """A file or folder of the raw data."""
+class RawEntry(NamedTuple):
+    """A file or folder of the raw data, by its path below their folder."""
 
     name: str
-    """Path below the raw data folder."""
     is_folder: bool
 
 
 @dataclasses.dataclass(frozen=True)
-class Raw:
+class RawFolder:
     """The raw data folder of a session."""
 
-    settings: Settings
     session_id: str
     asset: Asset
-    bucket: str
-    prefix: str
-    """Ends with a slash, unless the folder is the whole bucket."""
+    folder: S3Folder
 
-    @property
-    def uri(self) -> str:
-        return folder_uri(self.bucket, self.prefix)
+    @classmethod
+    def of(cls, settings: Settings, session_id: str, asset: Asset) -> RawFolder:
+        return cls(session_id, asset, asset_folder(settings, asset))
 
-    def paths(self, *names: str) -> tuple[upath.UPath, ...]:
-        """Paths of what has these names below the folder."""
-        root = s3_path(self.settings, self.uri)
-        return tuple(root / name for name in names)
-
-    def below(self, folders: Iterable[str]) -> list[Entry]:
-        """The entries of these folders, folder by folder."""
+    def below(self, folders: Iterable[str]) -> list[RawEntry]:
+        """Return the entries of these folders, folder by folder, each sorted by name."""
         wanted = list(folders)
-        found = list_folders(self.settings, self.bucket, [f"{self.prefix}{folder}/" for folder in wanted])
         return [
-            Entry(f"{folder}/{name}", is_folder)
-            for folder, listed in zip(wanted, found)
-            for name, is_folder in _by_name(listed)
+            RawEntry(f"{folder}/{name}", is_folder)
+            for folder, listed in zip(wanted, self.folder.list_each(wanted))
+            for name, is_folder in sorted([*((n, True) for n in listed.folders), *((n, False) for n in listed.files)])
         ]
 
+    def entries(self) -> list[RawEntry]:
+        """Return the content of the folders at the top, the files at the top, and the content of `ecephys*` folders.
 
-def _by_name(listed: Folder) -> list[tuple[str, bool]]:
-    return sorted([*((name, True) for name in listed.folders), *((name, False) for name in listed.files)])
+        Raises:
+            NoSessionData: There is nothing.
+        """
+        top = self.folder.listing()
+        inside = self.below(top.folders)
+        recordings = [entry.name for entry in inside if entry.is_folder and holds_recordings(entry.name)]
+        entries = [*inside, *(RawEntry(name, is_folder=False) for name in top.files), *self.below(recordings)]
+        if not entries:
+            raise NoSessionData(
+                f"{self.session_id}: an upload was started ({self.asset.name} is registered), but no files have "
+                f"arrived: there is nothing in {self.folder.uri}"
+            )
+        return entries
 
 
 def raw_data_paths(settings: Settings, session_id: str, asset: Asset) -> tuple[upath.UPath, ...]:
-    """`get_raw_data_paths_from_s3` for a raw asset that is known. Raises as it does."""
-    raw = Raw(settings, session_id, asset, *asset_folder(settings, asset))
-    return raw.paths(*(entry.name for entry in _list_entries(raw)))
+    """Return `get_raw_data_paths_from_s3` of a raw asset that is known. Raises as that does."""
+    raw = RawFolder.of(settings, session_id, asset)
+    return raw.folder.paths(entry.name for entry in raw.entries())
 
 
-def _list_entries(raw: Raw) -> list[Entry]:
-    top = list_folder(raw.settings, raw.bucket, raw.prefix)
-    inside = raw.below(top.folders)
-    recordings = [entry.name for entry in inside if entry.is_folder and _holds_recordings(entry.name)]
-    entries = [*inside, *(Entry(name, is_folder=False) for name in top.files), *raw.below(recordings)]
-    if not entries:
-        raise NoSessionData(
-            f"{raw.session_id}: an upload was started ({raw.asset.name} is registered), but no files have arrived: "
-            f"there is nothing in {raw.uri}"
-        )
-    return entries
+def holds_recordings(name: str) -> bool:
+    return "ecephys" in PurePosixPath(name).stem and not is_zarr(name)
 
 
-def _holds_recordings(name: str) -> bool:
-    return "ecephys" in PurePosixPath(name).stem and not _is_zarr(name)
-
-
-def _is_zarr(name: str) -> bool:
-    # such a folder holds one object for each chunk: never to be looked into
+def is_zarr(name: str) -> bool:
+    """Return True for a folder that holds one object for each chunk: it is never listed."""
     return ".zarr" in PurePosixPath(name).suffix
 
 
 def asset_path(settings: Settings, asset: Asset) -> upath.UPath:
-    """The folder with the files of an asset, as a path.
+    """Return the path of the folder with the files of an asset.
 
     Raises:
         MissingDependency: It is on S3, and s3fs is not installed.
@@ -106,8 +94,8 @@ def asset_path(settings: Settings, asset: Asset) -> upath.UPath:
     return s3_path(settings, uri) if uri.startswith("s3://") else named_path(settings, uri)
 
 
-def asset_folder(settings: Settings, asset: Asset) -> tuple[str, str]:
-    """Bucket and prefix (ending with a slash) of the files of an asset, to be listed.
+def asset_folder(settings: Settings, asset: Asset) -> S3Folder:
+    """Return the folder with the files of an asset, to be listed.
 
     Raises:
         AssetError: They are not on S3.
@@ -115,6 +103,6 @@ def asset_folder(settings: Settings, asset: Asset) -> tuple[str, str]:
     from npc_lims.sources.s3.query import asset_root
 
     try:
-        return asset_root(asset, settings.codeocean_bucket)
+        return S3Folder(settings, *asset_root(asset, settings.codeocean_bucket))
     except SourceError as error:
         raise AssetError(f"{error.reason}, which cannot be listed") from None

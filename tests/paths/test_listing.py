@@ -11,7 +11,7 @@ import pytest
 
 import npc_lims
 from npc_lims import errors
-from npc_lims.clients.s3_cached import list_files, list_folder, list_folders
+from npc_lims.clients.s3_cached import S3Folder
 from npc_lims.config.settings import Settings, load_settings
 from tests.integration.world import Cloud
 from tests.paths.asked import NEW, OLD, OLD_ROOT, listings
@@ -28,14 +28,14 @@ def settings(cloud: Cloud, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> S
 
 def test_folders_side_by_side_in_the_order_they_were_asked_for(cloud: Cloud, settings: Settings) -> None:
     names = ["behavior_videos", "behavior", "nothing"]
-    found = list_folders(settings, BUCKET, [f"{PREFIX}{name}/" for name in names])
+    found = S3Folder(settings, BUCKET, PREFIX).list_each(names)
     assert [len(folder.files) for folder in found] == [3, 1, 0]
-    assert list_folders(settings, BUCKET, []) == []
+    assert S3Folder(settings, BUCKET, PREFIX).list_each([]) == []
     assert cloud.s3_proxy.count == 3
 
 
 def test_names_are_in_order(settings: Settings) -> None:
-    assert list(list_folder(settings, BUCKET, PREFIX).folders) == [
+    assert list(S3Folder(settings, BUCKET, PREFIX).listing().folders) == [
         "behavior",
         "behavior_videos",
         "ecephys_clipped",
@@ -48,11 +48,11 @@ def test_who_waits_for_a_listing_that_fails_is_told_and_the_next_one_asks_again(
 ) -> None:
     cloud.s3_proxy.plan(Delay(0.2, Status(503)))
     with ThreadPoolExecutor(4) as pool:
-        asked = [pool.submit(list_folder, settings, BUCKET, PREFIX) for _ in range(4)]
+        asked = [pool.submit(S3Folder(settings, BUCKET, PREFIX).listing) for _ in range(4)]
         failures = [future.exception() for future in asked]
     assert {type(failure) for failure in failures} == {errors.SourceError}
     assert len(listings(cloud)) == 1
-    assert list_folder(settings, BUCKET, PREFIX).files
+    assert S3Folder(settings, BUCKET, PREFIX).listing().files
     assert len(listings(cloud)) == 2
 
 
@@ -62,9 +62,9 @@ def test_another_place_is_another_answer(
     cloud.change(**{f"{BUCKET}/{PREFIX}more.json": b"{}"})
     monkeypatch.setenv("NPC_LIMS_MIRROR", str(demo_state.parent / "mirror"))
     mirror = load_settings(folder=tmp_path)
-    assert "more.json" in list_folder(settings, BUCKET, PREFIX).files
-    assert "more.json" not in list_folder(mirror, BUCKET, PREFIX).files
-    assert len(list_files(settings, BUCKET, PREFIX)) == len(list_files(mirror, BUCKET, PREFIX)) + 1
+    assert "more.json" in S3Folder(settings, BUCKET, PREFIX).listing().files
+    assert "more.json" not in S3Folder(mirror, BUCKET, PREFIX).listing().files
+    assert len(S3Folder(settings, BUCKET, PREFIX).files()) == len(S3Folder(mirror, BUCKET, PREFIX).files()) + 1
     assert len(listings(cloud)) == 2
 
 

@@ -23,18 +23,11 @@ from npc_lims.model.recording_days import files_of_session, is_folder_of
 from npc_lims.model.session_id import day_of, make_session_id, subject_of
 from npc_lims.sources.codeocean.assets import sessions_of_day
 from npc_lims.sources.context import SourceContext
+from npc_lims.sources.s3.file_names import RIG_METADATA_FILENAMES, SESSION_METADATA_FILENAMES, VIDEO_SUFFIXES
 
 __all__ = ["asset_root", "asset_uri", "list_raw_folder", "observe", "tissuecyte_files_of_day"]
 
 SOURCE = "s3"
-
-SESSION_METADATA_FILENAMES = frozenset({"session.json", "acquisition.json"})
-"""Names that the description of a session has had."""
-RIG_METADATA_FILENAMES = frozenset({"rig.json", "instrument.json"})
-"""Names that the description of a rig has had."""
-VIDEO_SUFFIXES = (".mp4", ".avi", ".wmv", ".mov")
-CAMERA_POSITIONS = ("side", "face")
-"""Cameras whose videos Lightning Pose looks at."""
 
 _STIM_FILE = re.compile(r".+_(?P<date>[0-9]{8})_[0-9]{6}\.hdf5\Z")
 _CACHED_SESSION = re.compile(
