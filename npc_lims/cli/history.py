@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from npc_lims.clients.git import Repository
     from npc_lims.config.settings import Settings
     from npc_lims.history.digest import Digest
-    from npc_lims.history.session_history import Life
+    from npc_lims.history.session_history import SessionHistory
     from npc_lims.history.transitions import Transition
     from npc_lims.utils.urls import Links
 
@@ -75,27 +75,27 @@ def history_command(
     if session is not None:
         if format is not Format.text:
             raise NpcLimsError(f"--format {format.value} is of --since; one session's history has --json and --csv")
-        _tell_life(settings, session, as_json, as_csv)
+        _show_session(settings, session, as_json, as_csv)
     elif since is not None:
         chosen = Format.json if as_json else format
-        _tell_digest(settings, since, chosen, limit, base_url, as_csv)
+        _show_changes(settings, since, chosen, limit, base_url, as_csv)
 
 
-def _tell_life(settings: Settings, session: str, as_json: bool, as_csv: bool) -> None:
-    from npc_lims.history.session_history import read_life
+def _show_session(settings: Settings, session: str, as_json: bool, as_csv: bool) -> None:
+    from npc_lims.history.session_history import read_session_history
 
-    life = read_life(settings, session)
+    history = read_session_history(settings, session)
     links = _links(settings)
     if as_json:
-        print_json(life.as_dict(links.commit))
+        print_json(history.as_dict(links.commit))
     elif as_csv:
-        print_csv(_COLUMNS, (_row(one, links) for one in life.transitions))
+        print_csv(_COLUMNS, (_row(one, links) for one in history.transitions))
     else:
-        _print_life(life, links)
-    _tell_shallow(life.begins)
+        _print_session(history, links)
+    _note_shallow(history.begins)
 
 
-def _tell_digest(
+def _show_changes(
     settings: Settings, since: str, format: Format, limit: int, base_url: Optional[str], as_csv: bool
 ) -> None:
     from npc_lims.history.digest import digest_of
@@ -118,7 +118,7 @@ def _tell_digest(
     else:
         _print_digest(digest_of(found, since, begins), format, limit, links)
         begins = None if format is not Format.json else begins
-    _tell_shallow(begins)
+    _note_shallow(begins)
 
 
 def _print_digest(digest: Digest, format: Format, limit: int, links: Links) -> None:
@@ -151,25 +151,25 @@ def _print_feed(found: Iterator[Transition], links: Links, base_url: Optional[st
         sys.stdout.write(content.decode())
 
 
-def _print_life(life: Life, links: Links) -> None:
+def _print_session(history: SessionHistory, links: Links) -> None:
     from rich.text import Text
 
     console = out()
-    console.print(Text(life.session, "bold"), f"{life.place}, {_counted(life)}")
-    firsts = {step.name: step for step in reversed(life.steps)}
-    for step in sorted(firsts.values(), key=life.steps.index):
-        when = f"before {step.commit.when[:10]}" if step.when is None else step.when[:10]
-        made = f", made {one_line(step.created[:10])}" if step.created and step.created[:10] != when else ""
-        console.print(f"  {step.name:<24}{when}{made}")
-    for one in life.transitions:
+    console.print(Text(history.session, "bold"), f"{history.place}, {_counted(history)}")
+    firsts = {event.name: event for event in reversed(history.events)}
+    for event in sorted(firsts.values(), key=history.events.index):
+        when = f"before {event.commit.when[:10]}" if event.when is None else event.when[:10]
+        made = f", made {one_line(event.created[:10])}" if event.created and event.created[:10] != when else ""
+        console.print(f"  {event.name:<24}{when}{made}")
+    for one in history.transitions:
         console.print()
         console.print(Text(f"{one.commit.when[:10]} {one.commit.when[11:16]} UTC", "bold"), ", ".join(one.change.what))
         for line in _lines(one, links):
             console.print(f"  {line}", soft_wrap=True)
 
 
-def _counted(life: Life) -> str:
-    count = len(life.transitions)
+def _counted(history: SessionHistory) -> str:
+    count = len(history.transitions)
     return f"{count} {'entry' if count == 1 else 'entries'} in its history, the oldest first"
 
 
@@ -212,7 +212,7 @@ def _links(settings: Settings, repository: Optional[Repository] = None) -> Links
     return Links(settings.repo if is_published else None)
 
 
-def _tell_shallow(begins: Optional[str]) -> None:
+def _note_shallow(begins: Optional[str]) -> None:
     from npc_lims.history.session_history import UNSHALLOW
 
     if begins is not None:

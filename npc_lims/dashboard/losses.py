@@ -10,8 +10,8 @@ from npc_lims.utils.moments import moment_of
 from npc_lims.utils.timestamps import is_future
 
 if TYPE_CHECKING:
-    from npc_lims.history.git_log import Commit
     from npc_lims.history.transitions import Transition
+    from npc_lims.state.as_of.revision import Commit
 
 __all__ = ["LOOK_BACK", "Loss", "Past"]
 

@@ -1,8 +1,8 @@
-"""Who edited which entry of tracked_sessions.yaml, from its text alone.
+"""Commits that edited an entry of tracked_sessions.yaml, from its text alone.
 
 A parser of YAML takes a second for each version of the file, and refuses those that hold a mistake. Here a version
 is cut into its entries by their dashes and indents; of two neighbours only the entries between their common
-beginning and their common end are looked at. What is said of an entry is its words: comments and layout are none.
+beginning and their common end are looked at. Only the words of an entry count, not its comments and layout.
 """
 
 from __future__ import annotations
@@ -13,41 +13,42 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from npc_lims.clients.git import Repository
-from npc_lims.history.git_log import Commit, Logged, log_changes
+from npc_lims.history.git_log import LoggedCommit, log_changes
 from npc_lims.model.session_id import day_of, parse_session_id
+from npc_lims.state.as_of.revision import Commit
 
-__all__ = ["Edits", "days_edited"]
+__all__ = ["EntryEdits", "days_edited"]
 
 _DASH = re.compile(r"^(?=[ \t]*-(?:[ \t]|$))", re.MULTILINE)
 _COMMENT = re.compile(r"(?:^|(?<=\s))#.*")
 
 
-class _Entry(NamedTuple):
-    """One entry: the day that it is of, what stands above it in the part that was looked at, and its words."""
+class _EntryText(NamedTuple):
+    """An entry: its day, the headings above it in the part that was compared, and its words."""
 
     day: str
-    place: tuple[str, ...]
-    said: str
+    headings: tuple[str, ...]
+    words_of_entry: str
 
 
-class Edits:
-    """Which commits edited the entry of a day, and were not told yet."""
+class EntryEdits:
+    """The commits that edited the entry of a day and were not taken yet."""
 
     def __init__(self, repository: Repository, path: str) -> None:
         self._repository = repository
         self._path = path
-        self._waiting: dict[str, list[Logged]] = {}
+        self._waiting: dict[str, list[LoggedCommit]] = {}
         self._taken: dict[str, tuple[Commit, ...]] = {}
         self._taken_at = ""
         self._brought_by = functools.lru_cache(64)(self._read_merge)
 
-    def add(self, logged: Logged, before: bytes, after: bytes) -> None:
-        """A commit of the branch changed the file from *before* to *after*; empty if there was or is none."""
+    def add(self, logged: LoggedCommit, before: bytes, after: bytes) -> None:
+        """Add a commit of the branch that changed the file from *before* to *after*; empty if there was or is none."""
         for day in days_edited(before, after):
             self._waiting.setdefault(day, []).append(logged)
 
     def take(self, session_id: str, at: Commit) -> tuple[Commit, ...]:
-        """The commits that edited the entries of the session's day since they were last taken, the oldest first.
+        """Return the commits that edited the entries of the session's day since they were last taken, the oldest first.
 
         Args:
             at: For which commit: the sessions of a day that it changed are all given the same.
@@ -60,8 +61,8 @@ class Edits:
             self._taken[day] = tuple(commit for logged in waiting for commit in self._editors(logged, day))
         return self._taken[day]
 
-    def _editors(self, logged: Logged, day: str) -> Sequence[Commit]:
-        """Of a merge those whose edits it brought: who merged them did not write them."""
+    def _editors(self, logged: LoggedCommit, day: str) -> Sequence[Commit]:
+        """Return a commit, or for a merge the commits whose edits it brought."""
         if len(logged.parents) < 2:
             return [logged.commit]
         return [commit for commit, days in self._brought_by(logged.parents) if day in days] or [logged.commit]
@@ -76,7 +77,7 @@ class Edits:
 
 
 def days_edited(before: bytes, after: bytes) -> frozenset[str]:
-    """Subject and date (`626791_2022-08-15`) of every entry that two versions of the file say differently.
+    """Return the subject and date (`626791_2022-08-15`) of every entry that differs between two versions of the file.
 
     >>> old = b"ephys:\\n  A:\\n    - DRpilot_626791_20220815:\\n        day: 1\\n"
     >>> sorted(days_edited(old, old.replace(b"day: 1", b"day: 2 # or 3?")))
@@ -95,47 +96,47 @@ def days_edited(before: bytes, after: bytes) -> frozenset[str]:
 
 
 def _pieces(content: bytes) -> list[str]:
-    """The text, cut before each dash."""
+    """Return the text, cut before each dash."""
     return _DASH.split(content.decode("utf-8", "replace").replace("\r\n", "\n"))
 
 
 def _common(one: Sequence[str], other: Sequence[str]) -> int:
-    """How many of the first pieces are the same."""
+    """Return how many of the first pieces are equal."""
     length = min(len(one), len(other))
     return next((n for n in range(length) if one[n] != other[n]), length)
 
 
 def _entry_above(pieces: Sequence[str], at: int) -> int:
-    """Where the entry begins that what stands at *at* may belong to."""
+    """Return where the entry begins that may contain the piece *at*."""
     return next((n for n in range(min(at, len(pieces)) - 1, 0, -1) if _day(pieces[n].partition("\n")[0].strip())), 0)
 
 
 def _lines(pieces: Sequence[str]) -> Iterator[tuple[int, str]]:
-    """Indent and words of the lines that hold any."""
+    """Yield the indent and words of the lines that hold any."""
     for line in "".join(pieces).split("\n"):
         words = _COMMENT.sub("", line).split()
         if words:
             yield len(line) - len(line.lstrip(" \t")), " ".join(words)
 
 
-def _entries(pieces: Sequence[str]) -> Iterator[_Entry]:
-    place: list[tuple[int, str]] = []
-    dash, day, said = -1, None, [""]
+def _entries(pieces: Sequence[str]) -> Iterator[_EntryText]:
+    headings: list[tuple[int, str]] = []
+    dash, day, words_of_entry = -1, None, [""]
     for indent, words in [*_lines(pieces), (-1, "")]:
         if dash >= 0 and indent > dash:
-            said.append(words)
+            words_of_entry.append(words)
             continue
         if day is not None:
-            yield _Entry(day, tuple(name for _, name in place), "\n".join(said))
+            yield _EntryText(day, tuple(name for _, name in headings), "\n".join(words_of_entry))
         if words.startswith("-"):
-            dash, day, said = indent, _day(words), [words]
+            dash, day, words_of_entry = indent, _day(words), [words]
         else:
-            place = [(column, name) for column, name in place if column < indent] + [(indent, words)]
+            headings = [(column, name) for column, name in headings if column < indent] + [(indent, words)]
             dash, day = -1, None
 
 
 def _headings(pieces: Sequence[str]) -> list[str]:
-    """What stands in none of the entries, such as the names of projects."""
+    """Return the lines outside of entries, such as names of projects."""
     dash, found = -1, []
     for indent, words in _lines(pieces):
         if dash < 0 or indent <= dash:
@@ -146,7 +147,7 @@ def _headings(pieces: Sequence[str]) -> list[str]:
 
 @functools.lru_cache(4096)
 def _day(words: str) -> str | None:
-    """The day of the session that the first line of an entry names; None if it names none."""
+    """Return the day of the session that the first line of an entry names, or None."""
     try:
         return day_of(parse_session_id(words.lstrip("- \"'")))
     except ValueError:

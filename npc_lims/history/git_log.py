@@ -1,4 +1,4 @@
-"""The commits of a branch, and what each changed, as `git log` tells it: read once, while it is printed."""
+"""Commits of a branch and the files that each changed, parsed while `git log` prints them."""
 
 from __future__ import annotations
 
@@ -6,26 +6,23 @@ import dataclasses
 import datetime
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import IO, Any
+from typing import IO
 
 from npc_lims.clients.git import Repository
+from npc_lims.errors import GitError, NpcLimsError
+from npc_lims.state.as_of.revision import RUN_TRAILER, Commit
 from npc_lims.utils.text import single_line
-from npc_lims.utils.timestamps import utc_text
+from npc_lims.utils.timestamps import utc_text, utc_time
 from npc_lims.utils.urls import web_address
 
 __all__ = [
-    "RUN_TRAILER",
-    "Changed",
-    "Commit",
-    "Logged",
+    "FileChange",
+    "LoggedCommit",
     "commits_of",
     "log_changes",
-    "newest_before",
-    "printable",
+    "parse_since",
+    "start_of",
 ]
-
-RUN_TRAILER = "Npc-Lims-Run"
-"""The trailer of a commit of state that names the workflow run that made it."""
 
 _FIELDS = ("%H", "%P", "%ct", "%an", "%s", f"%(trailers:key={RUN_TRAILER},valueonly,separator=%x20)")
 # %x01 begins a commit, which no path does that anybody has
@@ -33,32 +30,14 @@ _FORMAT = "%x01" + "%x00".join(_FIELDS)
 _NOTHING = re.compile("0+")
 _CHUNK = 1 << 20
 
-
-@dataclasses.dataclass(frozen=True)
-class Commit:
-    """One commit.
-
-    Attributes:
-        sha: Its full id.
-        when: When it was committed: UTC, `YYYY-MM-DDTHH:MM:SSZ`.
-        author: Name of its author, never an address.
-        subject: The first line of its message.
-        run: Address of the workflow run that made it, if it names one.
-    """
-
-    sha: str
-    when: str
-    author: str
-    subject: str
-    run: str | None = None
-
-    def as_dict(self) -> dict[str, Any]:
-        """As JSON."""
-        return dataclasses.asdict(self)
+_AGE = re.compile(r"([0-9]{1,5})\s*([hdw])")
+_UNITS = {"h": "hours", "d": "days", "w": "weeks"}
+# Python 3.11 takes 20240601 and 2024-W22, too, of which the one may be a commit
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2})?(?:Z|[+-][0-9]{2}:[0-9]{2})?)?")
 
 
 @dataclasses.dataclass(frozen=True)
-class Changed:
+class FileChange:
     """One file that a commit changed: ids of its blobs, None where there was or is no such file."""
 
     path: str
@@ -67,24 +46,23 @@ class Changed:
 
 
 @dataclasses.dataclass(frozen=True)
-class Logged:
+class LoggedCommit:
     """A commit and the files that it changed, compared with its first parent."""
 
     commit: Commit
     parents: tuple[str, ...]
-    changed: Sequence[Changed]
+    changed: Sequence[FileChange]
 
 
 def log_changes(
     repository: Repository, commits: Sequence[str], paths: Iterable[str], *, first_parent: bool = True
-) -> Iterator[Logged]:
-    """The commits that changed one of *paths*, the oldest first.
+) -> Iterator[LoggedCommit]:
+    """Yield the commits that changed one of *paths*, the oldest first.
 
     Args:
-        commits: Which, as `git log` is told: a commit, or `a..b`.
+        commits: As arguments of `git log`: a commit, or `a..b`.
         paths: Files and folders of the repository, with forward slashes; no patterns.
-        first_parent: Only the commits of the branch itself, merges as what they brought to it; else all commits
-            that are no merges.
+        first_parent: Only the commits of the branch itself, a merge as what it brought; else all commits but merges.
 
     Raises:
         GitError: git could not read them.
@@ -99,25 +77,17 @@ def log_changes(
 
 
 def literal(path: str) -> str:
-    """*path* as git takes it from any folder of the repository, and for no pattern."""
+    """Return *path* as git takes it from any folder of the repository, and for no pattern."""
     return f":(top,literal){path}"
 
 
 def commits_of(repository: Repository, commits: str) -> list[str]:
-    """Ids of the commits of the branch itself, the oldest first."""
+    """Return the ids of the commits of the branch itself, the oldest first."""
     return repository.run("rev-list", "--first-parent", "--reverse", commits, "--").decode().split()
 
 
-def newest_before(repository: Repository, ref: str, moment: datetime.datetime) -> str | None:
-    """The newest commit of the branch that was committed before *moment*; None if all are later."""
-    latest = int(moment.timestamp()) - 1
-    if latest < 0:
-        return None  # git has no commits from before 1970
-    return repository.line("rev-list", "--first-parent", "-1", f"--min-age={latest}", ref, "--") or None
-
-
 def _parts(output: IO[bytes]) -> Iterator[str]:
-    """What stands between the null bytes."""
+    """Yield what is between the null bytes."""
     rest = b""
     while chunk := output.read(_CHUNK):
         *whole, rest = (rest + chunk).split(b"\0")
@@ -126,27 +96,27 @@ def _parts(output: IO[bytes]) -> Iterator[str]:
     yield rest.decode("utf-8", "surrogateescape")
 
 
-def _parse(parts: Iterator[str]) -> Iterator[Logged]:
+def _parse(parts: Iterator[str]) -> Iterator[LoggedCommit]:
     head: list[str] = []
-    changed: list[Changed] = []
+    changed: list[FileChange] = []
     for part in parts:
         # a line feed ends the message, where the changes begin
         part = part.lstrip("\n")
         if part.startswith("\x01"):
             if head:
-                yield _logged(head, changed)
+                yield _to_commit(head, changed)
             head, changed = [part[1:], *(next(parts) for _ in _FIELDS[1:])], []
         elif part.startswith(":"):
             _, _, before, after, _ = part.split(" ")
-            changed.append(Changed(next(parts), _blob(before), _blob(after)))
+            changed.append(FileChange(next(parts), _blob(before), _blob(after)))
     if head:
-        yield _logged(head, changed)
+        yield _to_commit(head, changed)
 
 
-def _logged(head: Sequence[str], changed: Sequence[Changed]) -> Logged:
+def _to_commit(head: Sequence[str], changed: Sequence[FileChange]) -> LoggedCommit:
     sha, parents, seconds, author, subject, run = (printable(part) for part in head)
     commit = Commit(sha, utc_text(int(seconds)), author, subject, web_address(run))
-    return Logged(commit, tuple(parents.split()), changed)
+    return LoggedCommit(commit, tuple(parents.split()), changed)
 
 
 def _blob(sha: str) -> str | None:
@@ -154,5 +124,46 @@ def _blob(sha: str) -> str | None:
 
 
 def printable(text: str) -> str:
-    """*text* as one line that every encoding and terminal can take: whoever commits may write what they like."""
+    """Return *text* as one line that every encoding and terminal can take: people commit what they like."""
     return single_line(text.encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
+
+
+def start_of(repository: Repository, tip: str, since: str, now: datetime.datetime | None = None) -> str | None:
+    """Return the last commit before "since"; None if there is none up to *tip*.
+
+    Raises:
+        NpcLimsError: It is no age, date or commit.
+    """
+    moment = parse_since(since, now)
+    if moment is not None:
+        latest = int(moment.timestamp()) - 1
+        if latest < 0:
+            return None  # git has no commits from before 1970
+        return repository.line("rev-list", "--first-parent", "-1", f"--min-age={latest}", tip, "--") or None
+    try:
+        return repository.commit_of(since)
+    except GitError as error:
+        raise NpcLimsError(
+            f"--since {since}: neither an age (24h, 7d, 2w), nor a date such as 2024-06-01, nor a commit: {error}"
+        ) from None
+
+
+def parse_since(since: str, now: datetime.datetime | None = None) -> datetime.datetime | None:
+    """Return the time that an age or a date means (UTC without a time zone); None if *since* is neither.
+
+    >>> parse_since("7d", datetime.datetime(2024, 6, 8)), parse_since("2024-06-01"), parse_since("main")
+    (datetime.datetime(2024, 6, 1, 0, 0), datetime.datetime(2024, 6, 1, 0, 0, tzinfo=datetime.timezone.utc), None)
+
+    Raises:
+        NpcLimsError: It looks like a date, and is none in the calendar; or is longer ago than there were calendars.
+    """
+    age = _AGE.fullmatch(since.strip())
+    try:
+        if age is not None:
+            now = datetime.datetime.now(datetime.timezone.utc) if now is None else now
+            return now - datetime.timedelta(**{_UNITS[age[2]]: int(age[1])})
+        if _DATE.fullmatch(since.strip()):
+            return utc_time(since)
+    except (ValueError, OverflowError) as error:
+        raise NpcLimsError(f"--since {since}: no date in the calendar ({error}); write it as 2024-06-01") from None
+    return None

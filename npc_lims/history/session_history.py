@@ -1,4 +1,4 @@
-"""One session's life: when it was first tracked, uploaded, sorted, sorted again, and who said what of it."""
+"""History of one session: when it was first tracked, uploaded, sorted, sorted again, and who edited its entry."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 from npc_lims.clients.git import Repository, find_repository
 from npc_lims.config.lazy_settings import settings_for_reading
 from npc_lims.errors import GitError, HistoryError, HistoryWarning, NoSessionInfo, notify
-from npc_lims.history.git_log import Commit, commits_of, literal
+from npc_lims.history.git_log import commits_of, literal
 from npc_lims.history.github_commits import published_history
 from npc_lims.history.transitions import IN_TRACKED, IN_TRAINING, Transition
 from npc_lims.history.walk import read_history
 from npc_lims.model.session_id import resolve_session_id, suggest_ids
+from npc_lims.state.as_of.revision import Commit
 from npc_lims.state.snapshot import SNAPSHOT
 from npc_lims.utils.timestamps import utc_text
 
@@ -22,7 +23,14 @@ if TYPE_CHECKING:
     from npc_lims.config.settings import Settings
     from npc_lims.model.types import Session
 
-__all__ = ["Life", "Step", "get_session_history", "read_life", "repository_of", "shallow_since"]
+__all__ = [
+    "HistoryEvent",
+    "SessionHistory",
+    "get_session_history",
+    "read_session_history",
+    "repository_of",
+    "shallow_since",
+]
 
 _FIRST_OF = ("uploaded", "sorted", "annotated")
 _ASSET_OF = {"uploaded": "raw", "sorted": "sorted", "sorted again": "sorted"}
@@ -30,14 +38,14 @@ _ALREADY = "already "
 
 
 @dataclasses.dataclass(frozen=True)
-class Step:
-    """Something that a session came to be.
+class HistoryEvent:
+    """An event in the history of a session.
 
     Attributes:
-        name: What, such as `tracked`, `sorted`, `sorted again`, `no longer annotated`.
-        when: When a sync recorded it; None if it was so when the history begins.
+        name: Such as `tracked`, `sorted`, `sorted again`, `no longer annotated`.
+        when: When a sync recorded it; None if it is older than the history.
         commit: The commit that recorded it.
-        created: When the data asset was made, as Code Ocean says; None if there is none, or it is not known.
+        created: When the data asset was created, as Code Ocean says; None if there is none, or it is not known.
     """
 
     name: str
@@ -46,18 +54,17 @@ class Step:
     created: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """As JSON."""
         return {"name": self.name, "when": self.when, "created": self.created, "commit": self.commit.sha}
 
 
 @dataclasses.dataclass(frozen=True)
-class Life:
-    """What is known of one session's past.
+class SessionHistory:
+    """The recorded changes of one session.
 
     Attributes:
-        transitions: Every change of it, the oldest first.
-        place: The folder or the repository on GitHub that was asked.
-        begins: Date of the oldest commit of a shallow clone; None if the history is whole.
+        transitions: The oldest first.
+        place: The folder or the repository on GitHub that was read.
+        begins: Date of the oldest commit of a shallow clone; None if the history is complete.
     """
 
     session: str
@@ -66,58 +73,60 @@ class Life:
     begins: str | None = None
 
     @property
-    def steps(self) -> tuple[Step, ...]:
-        """What it came to be, the oldest first."""
-        return tuple(step for transition in self.transitions for step in _steps(transition))
+    def events(self) -> tuple[HistoryEvent, ...]:
+        """Events of the session, the oldest first."""
+        return tuple(event for transition in self.transitions for event in _events(transition))
 
     def as_dict(self, address_of: Callable[[str], str | None] = lambda sha: None) -> dict[str, Any]:
-        """As JSON.
+        """Return the history as JSON.
 
         Args:
-            address_of: The address at which people can look at a commit.
+            address_of: Return the URL of a commit.
         """
         return {
             "session": self.session,
             "place": self.place,
             "shallow_since": self.begins,
-            "steps": [step.as_dict() for step in self.steps],
+            "steps": [event.as_dict() for event in self.events],
             "transitions": [_with_addresses(one.as_dict(), address_of) for one in self.transitions],
         }
 
 
 def get_session_history(session: Session) -> tuple[Transition, ...]:
-    """Every change of a session that a sync recorded, the oldest first.
+    """Return every change of a session that a sync recorded, the oldest first.
 
     From the checkout that holds the folder named by NPC_LIMS_STATE; without one from GitHub, which takes a request
-    for each change (GITHUB_TOKEN raises the limit of 60 an hour) and does not tell who edited the tracked entry.
+    for each change (GITHUB_TOKEN raises the limit of 60 an hour) and leaves out who edited the tracked entry.
 
     Args:
         session: Any id, path, asset name or record of a session.
 
     Raises:
-        NoSessionInfo: The history has no such session; the message names those near to it.
+        NoSessionInfo: The history has no such session; the message names similar ones.
         HistoryError: NPC_LIMS_STATE is in no checkout.
-        GitHubError, RemoteStateError: GitHub could not be asked.
+        GitHubError, RemoteStateError: GitHub could not be queried.
     """
-    life = read_life(settings_for_reading(), session)
-    if life.begins is not None:
-        notify(f"{life.place} is a shallow clone, whose history begins {life.begins}: {UNSHALLOW}", HistoryWarning)
-    return life.transitions
+    history = read_session_history(settings_for_reading(), session)
+    if history.begins is not None:
+        notify(
+            f"{history.place} is a shallow clone, whose history begins {history.begins}: {UNSHALLOW}", HistoryWarning
+        )
+    return history.transitions
 
 
 UNSHALLOW = "git fetch --unshallow brings all of it"
 
 
-def read_life(settings: Settings, session: Session) -> Life:
-    """The life of a session, under settings that somebody else has made. Raises as `get_session_history`."""
+def read_session_history(settings: Settings, session: Session) -> SessionHistory:
+    """Read the history of a session. Raises as `get_session_history`."""
     session_id = resolve_session_id(session)
     if settings.state is None:
-        return _published_life(settings, session_id)
-    return _local_life(repository_of(settings.state), settings.state, session_id)
+        return _published_history(settings, session_id)
+    return _local_history(repository_of(settings.state), settings.state, session_id)
 
 
 def repository_of(state: Path) -> Repository:
-    """The checkout that holds a state folder.
+    """Return the checkout that holds a state folder.
 
     Raises:
         HistoryError: It is in none, or no state folder, neither on disk nor in any commit.
@@ -126,7 +135,7 @@ def repository_of(state: Path) -> Repository:
         repository = find_repository(state)
     except GitError as error:
         raise HistoryError(
-            f"{error}: only what is committed has a past; without NPC_LIMS_STATE or --state GitHub is asked"
+            f"{error}: only what is committed has a past; without NPC_LIMS_STATE or --state GitHub is queried"
         ) from None
     # a mistyped folder must not pass for a lab in which nothing happened
     on_disk = (state / SNAPSHOT, state / "sessions")
@@ -143,7 +152,7 @@ def _was_committed(repository: Repository, folder: str) -> bool:
     )
 
 
-def _local_life(repository: Repository, state: Path, session_id: str) -> Life:
+def _local_history(repository: Repository, state: Path, session_id: str) -> SessionHistory:
     folder = repository.path_of(state)
     transitions = tuple(read_history(repository, folder=folder, session=session_id))
     begins = shallow_since(repository)
@@ -151,21 +160,21 @@ def _local_life(repository: Repository, state: Path, session_id: str) -> Life:
         files = repository.list_files("HEAD", f"{folder}/sessions") if repository.find_commit("HEAD") else {}
         hint = "" if begins is None else f"; this is a shallow clone, whose history begins {begins}: {UNSHALLOW}"
         raise NoSessionInfo(_not_found(session_id, [Path(path).stem for path in files], str(state)) + hint)
-    return Life(session_id, transitions, str(state), begins)
+    return SessionHistory(session_id, transitions, str(state), begins)
 
 
-def _published_life(settings: Settings, session_id: str) -> Life:
+def _published_history(settings: Settings, session_id: str) -> SessionHistory:
     from npc_lims.state.reader import read_snapshot
 
     transitions = tuple(published_history(settings, session_id))
     place = f"{settings.repo}@{settings.ref}"
     if not transitions:
         raise NoSessionInfo(_not_found(session_id, read_snapshot(settings).lines.ids(), place))
-    return Life(session_id, transitions, place)
+    return SessionHistory(session_id, transitions, place)
 
 
 def shallow_since(repository: Repository) -> str | None:
-    """Date of the oldest commit of a shallow clone; None if the clone has all commits."""
+    """Return the date of the oldest commit of a shallow clone; None if the clone has all commits."""
     if not repository.is_shallow():
         return None
     seconds = repository.line("rev-list", "--no-walk", "--timestamp", commits_of(repository, "HEAD")[0])
@@ -176,11 +185,11 @@ def _not_found(session_id: str, ids: Iterable[str], place: str) -> str:
     return f"no commit of {place} has a session {session_id}{suggest_ids(session_id, sorted(ids))}"
 
 
-def _steps(transition: Transition) -> Iterator[Step]:
+def _events(transition: Transition) -> Iterator[HistoryEvent]:
     commit, created = transition.commit, dict(transition.created)
     when = None if transition.is_first else commit.when
     for name in dict.fromkeys(_names(transition)):
-        yield Step(name, when, commit, created.get(_ASSET_OF.get(name, "")))
+        yield HistoryEvent(name, when, commit, created.get(_ASSET_OF.get(name, "")))
 
 
 def _names(transition: Transition) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""What one commit of state did to one session. Pure."""
+"""Changes of one session by one commit of state. Pure."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from npc_lims.history.git_log import Commit
+from npc_lims.state.as_of.revision import Commit
 from npc_lims.state.diff import SessionChange, compare_sessions
 
-__all__ = ["IN_TRACKED", "IN_TRAINING", "RECORDED", "Transition", "changes_of", "created_assets", "passed_over"]
+__all__ = ["IN_TRACKED", "IN_TRAINING", "RECORDED", "Transition", "changes_of", "created_assets", "skipped_message"]
 
 RECORDED = "recorded when history begins"
-"""What happened to a session of the first commit that the history has: it may be much older."""
+"""The change of a session in the first commit of the history: it may be much older."""
 IN_TRACKED = "in tracked_sessions.yaml"
 IN_TRAINING = "in a training workbook"
 
@@ -40,11 +40,11 @@ class Transition:
 
     @property
     def is_first(self) -> bool:
-        """The session is recorded since the history begins, and may be older than that."""
+        """True if the history begins with the session, which may be older."""
         return RECORDED in self.change.what
 
     def as_dict(self) -> dict[str, Any]:
-        """As JSON."""
+        """Return the transition as JSON."""
         return {
             "session": self.session,
             "when": self.commit.when,
@@ -56,7 +56,7 @@ class Transition:
 
 
 def changes_of(before: Mapping[str, Facts], after: Mapping[str, Facts], *, begins: bool) -> list[SessionChange]:
-    """What changed between two versions of some sessions, in id order; of a new one, what made it known.
+    """Return the changes between two versions of some sessions, in id order; of a new one, what made it known.
 
     Args:
         begins: The history begins with *after*: what is in it may be older.
@@ -74,13 +74,13 @@ def changes_of(before: Mapping[str, Facts], after: Mapping[str, Facts], *, begin
 
 
 def created_assets(before: Facts | None, after: Facts | None) -> tuple[tuple[str, str], ...]:
-    """Kind and date of each data asset that *after* has and *before* has not."""
+    """Return the kind and creation time of each data asset that *after* has and *before* has not."""
     old, new = _assets(before), _assets(after)
     return tuple((kind, asset["created"]) for kind, asset in new.items() if old.get(kind, {}).get("id") != asset["id"])
 
 
-def passed_over(commit: Commit, error: Exception) -> str:
-    """The warning of a version that cannot be read. What is in the past needs no remedy, which its error names last."""
+def skipped_message(commit: Commit, error: Exception) -> str:
+    """Return the warning of a damaged version, without the remedy, which its error names last."""
     return f"the version of commit {commit.sha[:10]} is passed over: {str(error).partition('; ')[0]}"
 
 

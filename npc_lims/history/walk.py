@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import PurePosixPath
@@ -10,28 +9,27 @@ from pathlib import PurePosixPath
 from npc_lims.clients.git import Repository
 from npc_lims.config.environment import TRACKED_FILE
 from npc_lims.errors import HistoryWarning, StateError, notify
-from npc_lims.history.editors import Edits
-from npc_lims.history.git_log import Changed, Commit, Logged, commits_of, literal, log_changes
-from npc_lims.history.since import start_of
-from npc_lims.history.transitions import Transition, changes_of, created_assets, passed_over
+from npc_lims.history.editors import EntryEdits
+from npc_lims.history.git_log import FileChange, LoggedCommit, commits_of, literal, log_changes, start_of
+from npc_lims.history.transitions import Transition, changes_of, created_assets, skipped_message
 from npc_lims.model.session_id import ID_PATTERN, parse_session_id
+from npc_lims.state.as_of.revision import Commit
 from npc_lims.state.compare import Facts
-from npc_lims.state.diff import SessionChange
-from npc_lims.state.session_versions import Reader, Version
+from npc_lims.state.session_versions import SessionVersion, VersionReader
 
 __all__ = ["Progress", "read_history"]
 
 Progress = Callable[[int, int], None]
-"""Is told how many commits were read, of how many."""
+"""Takes how many commits were read, of how many."""
 
 _BATCH = 2_000
 """Changed files that are read at a time."""
-_KEPT = 15_000
-"""Versions of which the text is kept: of as many sessions nothing is read twice."""
-_EDIT = 50
-"""How many session files a version of the tracked file counts for in a batch."""
+_CACHED = 15_000
+"""Sessions whose latest version is cached: of as many, nothing is read twice."""
+_EDIT_WEIGHT = 50
+"""Session files that a version of the tracked file counts as in a batch."""
 _SEARCHED = 50
-"""Older versions among which one that is whole is looked for."""
+"""Older versions among which a valid one is looked for."""
 _NAMED = 10
 """Damaged versions that have a warning each; all are counted."""
 
@@ -45,10 +43,10 @@ def read_history(
     session: str | None = None,
     progress: Progress | None = None,
 ) -> Iterator[Transition]:
-    """Every change of every session, the oldest commit first, those of one commit in id order.
+    """Yield every change of every session, the oldest commit first, those of one commit in id order.
 
-    Only the commits of the branch itself count; a merge counts as what it brought. A damaged version is passed over,
-    with a warning that names it: what is before it is compared with what is after it.
+    Only the commits of the branch itself count; a merge counts as what it brought. A damaged version is skipped, with
+    a warning that names it: the version before it is compared with the one after it.
 
     Args:
         ref: Commit, branch or tag with which the history ends.
@@ -69,21 +67,6 @@ def read_history(
     return _History(repository, folder, one, progress).read(tip, base)
 
 
-@dataclasses.dataclass(frozen=True)
-class _Part:
-    """Some of what a commit changed.
-
-    Attributes:
-        edit: How it changed the tracked file, in the first part of a commit.
-        is_last: The commit changed nothing else.
-    """
-
-    logged: Logged
-    files: Sequence[Changed]
-    edit: Changed | None
-    is_last: bool
-
-
 class _History:
     def __init__(self, repository: Repository, folder: str, session: str | None, progress: Progress | None) -> None:
         root = PurePosixPath(folder)
@@ -93,10 +76,11 @@ class _History:
         self._wanted = self._sessions if session is None else self._path_of(session)
         self._progress = progress
         self._is_shallow = repository.is_shallow()
-        self._reader = Reader()
-        self._edits = Edits(repository, self._tracked)
-        self._versions: dict[str, tuple[str, Version | None]] = {}  # the least recently changed first
-        self._beginning: str | None = None
+        self._reader = VersionReader()
+        self._edits = EntryEdits(repository, self._tracked)
+        # blob and version of each session file, the least recently changed first
+        self._versions: dict[str, tuple[str, SessionVersion | None]] = {}
+        self._first_commit: str | None = None
         self._damaged = 0
 
     def read(self, tip: str, base: str | None) -> Iterator[Transition]:
@@ -104,16 +88,18 @@ class _History:
         if base is not None and numbers:
             # of a commit that was merged git would leave out the merge: what counts is where the branch was before
             base = self._repository.find_commit(f"{next(iter(numbers))}^")
-        # edits since the last commit of state count for the next one, which may be the first that is asked for
+        # edits since the last commit of state count for the next one, which may be the first that is wanted
         start = None if base is None else self._last_state(base)
-        logged = log_changes(self._repository, [_between(start, tip)], [self._wanted, self._tracked])
-        for part, blobs in self._with_blobs(_parts(logged, self._tracked)):
-            number = numbers.get(part.logged.commit.sha)
-            self._note_edit(part, blobs)
+        history = log_changes(self._repository, [_between(start, tip)], [self._wanted, self._tracked])
+        for logged, blobs in self._with_blobs(history):
+            number = numbers.get(logged.commit.sha)
+            self._note_edit(logged, blobs)
             if number is None:
                 continue
-            yield from self._transitions(part, blobs)
-            if part.is_last and self._progress is not None:
+            files = [file for file in logged.changed if file.path != self._tracked]
+            for first in range(0, len(files), _BATCH):
+                yield from self._transitions(logged, files[first : first + _BATCH], blobs)
+            if self._progress is not None:
                 self._progress(number, len(numbers))
         if self._damaged > _NAMED:
             notify(f"{self._damaged:,} damaged versions of session files are passed over", HistoryWarning)
@@ -121,77 +107,95 @@ class _History:
     def _last_state(self, commit: str) -> str | None:
         return self._repository.line("rev-list", "--first-parent", "-1", commit, "--", literal(self._sessions)) or None
 
-    def _with_blobs(self, parts: Iterator[_Part]) -> Iterator[tuple[_Part, Mapping[str, bytes]]]:
-        """Each part and contents by blob id, which are read some parts at a time, and while others are looked at."""
+    def _with_blobs(self, history: Iterator[LoggedCommit]) -> Iterator[tuple[LoggedCommit, Mapping[str, bytes]]]:
+        """Yield each commit and contents by blob id, which are read in batches, one ahead of the caller."""
         with ThreadPoolExecutor(1) as pool:
-            batches = _batches(parts)
-            reading: list[tuple[list[_Part], Future[dict[str, bytes]]]] = []
-            for batch in batches:
-                reading.append((batch, pool.submit(self._repository.read_blobs, _contents_of(batch))))
-                if len(reading) > 1:
-                    yield from self._completed(*reading.pop(0))
-            for one in reading:
-                yield from self._completed(*one)
+            waiting: tuple[list[LoggedCommit], Future[dict[str, bytes]]] | None = None
+            for batch in self._batches(history):
+                reading = pool.submit(self._repository.read_blobs, set(self._new_blobs(batch)))
+                if waiting is not None:
+                    yield from self._completed(*waiting)
+                waiting = (batch, reading)
+            if waiting is not None:
+                yield from self._completed(*waiting)
+
+    def _batches(self, history: Iterator[LoggedCommit]) -> Iterator[list[LoggedCommit]]:
+        batch: list[LoggedCommit] = []
+        size = 0
+        for logged in history:
+            batch.append(logged)
+            size += sum(_EDIT_WEIGHT if file.path == self._tracked else 1 for file in logged.changed)
+            if size >= _BATCH:
+                yield batch
+                batch, size = [], 0
+        yield batch
+
+    def _new_blobs(self, batch: Iterable[LoggedCommit]) -> Iterator[str]:
+        """Yield the blobs to which files were changed; of the tracked file also those before."""
+        for file in (file for logged in batch for file in logged.changed):
+            if file.after is not None:
+                yield file.after
+            if file.before is not None and file.path == self._tracked:
+                yield file.before
 
     def _completed(
-        self, batch: list[_Part], reading: Future[dict[str, bytes]]
-    ) -> Iterator[tuple[_Part, Mapping[str, bytes]]]:
-        """What was before is known but for versions of which the text is kept no more."""
+        self, batch: list[LoggedCommit], reading: Future[dict[str, bytes]]
+    ) -> Iterator[tuple[LoggedCommit, Mapping[str, bytes]]]:
         blobs = reading.result()
-        before = {file.before for part in batch for file in part.files if file.before and not self._is_kept(file)}
+        files = [file for logged in batch for file in logged.changed]
+        before = {file.before for file in files if file.before and not self._is_cached(file)}
         blobs.update(self._repository.read_blobs(before - blobs.keys()))
-        for part in batch:
-            yield part, blobs
+        for logged in batch:
+            yield logged, blobs
 
-    def _is_kept(self, file: Changed) -> bool:
+    def _is_cached(self, file: FileChange) -> bool:
         return self._versions.get(file.path, (None, None))[0] == file.before
 
-    def _note_edit(self, part: _Part, blobs: Mapping[str, bytes]) -> None:
+    def _note_edit(self, logged: LoggedCommit, blobs: Mapping[str, bytes]) -> None:
+        edit = next((file for file in logged.changed if file.path == self._tracked), None)
         # what a shallow clone begins with was not written by whoever made that commit
-        if part.edit is not None and (part.logged.parents or not self._is_shallow):
-            self._edits.add(part.logged, *(blobs.get(id_ or "", b"") for id_ in (part.edit.before, part.edit.after)))
+        if edit is not None and (logged.parents or not self._is_shallow):
+            self._edits.add(logged, blobs.get(edit.before or "", b""), blobs.get(edit.after or "", b""))
 
-    def _transitions(self, part: _Part, blobs: Mapping[str, bytes]) -> Iterator[Transition]:
-        old, new = self._facts(part, blobs)
-        begins = bool(new.keys() - old.keys()) and self._is_beginning(part.logged)
-        for change in changes_of(old, new, begins=begins):
-            editors = self._edits.take(change.id, part.logged.commit) if _is_of_tracking(change) else ()
-            created = created_assets(old.get(change.id), new.get(change.id))
-            yield Transition(change.id, part.logged.commit, change, editors, created)
-
-    def _facts(self, part: _Part, blobs: Mapping[str, bytes]) -> tuple[dict[str, Facts], dict[str, Facts]]:
-        """What a commit changed, before and after, without what stayed as it was."""
+    def _transitions(
+        self, logged: LoggedCommit, files: Sequence[FileChange], blobs: Mapping[str, bytes]
+    ) -> Iterator[Transition]:
         old: dict[str, Facts] = {}
         new: dict[str, Facts] = {}
-        for file in part.files:
+        for file in files:
             session_id = file.path[file.path.rfind("/") + 1 : -len(".yaml")]
             if file.path != self._path_of(session_id) or not ID_PATTERN.fullmatch(session_id):
                 continue  # nothing of ours, whatever it is
-            before, after = self._two_versions(part.logged.commit, file, blobs)
+            before, after = self._two_versions(logged.commit, file, blobs)
             if after is not None:
                 facts, new[session_id] = self._reader.differing(before, after)
                 if facts is not None:
                     old[session_id] = facts
             elif before is not None:
                 old[session_id] = {}
-        return old, new
+        begins = bool(new.keys() - old.keys()) and self._begins_with(logged)
+        for change in changes_of(old, new, begins=begins):
+            is_of_tracking = not change.fields or any(field.field.startswith("tracked") for field in change.fields)
+            editors = self._edits.take(change.id, logged.commit) if is_of_tracking else ()
+            created = created_assets(old.get(change.id), new.get(change.id))
+            yield Transition(change.id, logged.commit, change, editors, created)
 
     def _two_versions(
-        self, commit: Commit, file: Changed, blobs: Mapping[str, bytes]
-    ) -> tuple[Version | None, Version | None]:
-        """Those that a commit lies between; of a damaged one the last that was whole stands in for it."""
-        kept, version = self._versions.pop(file.path, (None, None))
-        before = version if kept == file.before else self._first_version(commit, file, blobs)
+        self, commit: Commit, file: FileChange, blobs: Mapping[str, bytes]
+    ) -> tuple[SessionVersion | None, SessionVersion | None]:
+        """Return the versions before and after a commit; the last valid one stands in for a damaged one."""
+        blob, version = self._versions.pop(file.path, (None, None))
+        before = version if blob == file.before else self._first_version(commit, file, blobs)
         if file.after is None:
             return before, None
         after = self._read(commit, file.path, blobs.get(file.after), before)
         self._versions[file.path] = (file.after, after or before)
-        if len(self._versions) > _KEPT:
+        if len(self._versions) > _CACHED:
             del self._versions[next(iter(self._versions))]
         return before, after or before
 
-    def _first_version(self, commit: Commit, file: Changed, blobs: Mapping[str, bytes]) -> Version | None:
-        """A version from before what was read."""
+    def _first_version(self, commit: Commit, file: FileChange, blobs: Mapping[str, bytes]) -> SessionVersion | None:
+        """Return the version before the first commit that is read."""
         if file.before is None:
             return None
         found = self._read(None, file.path, blobs.get(file.before), None)
@@ -207,8 +211,10 @@ class _History:
                 return found
         return None
 
-    def _read(self, commit: Commit | None, path: str, content: bytes | None, before: Version | None) -> Version | None:
-        """The version, None if it is damaged; then there is a warning, if *commit* made it so."""
+    def _read(
+        self, commit: Commit | None, path: str, content: bytes | None, before: SessionVersion | None
+    ) -> SessionVersion | None:
+        """Return a version, or None if it is damaged; then warn, if *commit* is what changed it."""
         try:
             if content is None:
                 raise StateError(f"{path}: no file, or its content is not in this clone")
@@ -217,52 +223,19 @@ class _History:
             if commit is not None:
                 self._damaged += 1
                 if self._damaged <= _NAMED:
-                    notify(passed_over(commit, error), HistoryWarning)
+                    notify(skipped_message(commit, error), HistoryWarning)
             return None
 
-    def _is_beginning(self, logged: Logged) -> bool:
-        """Whether the state that the history tells of begins with this commit; asked of the first that adds any."""
-        if self._beginning is None:
+    def _begins_with(self, logged: LoggedCommit) -> bool:
+        """Return whether state begins with this commit; called for the first that adds a session."""
+        if self._first_commit is None:
             had_some = any(self._last_state(parent) for parent in logged.parents[:1])
-            self._beginning = "" if had_some else logged.commit.sha
-        return self._beginning == logged.commit.sha
+            self._first_commit = "" if had_some else logged.commit.sha
+        return self._first_commit == logged.commit.sha
 
     def _path_of(self, session_id: str) -> str:
         return f"{self._sessions}/{session_id.partition('_')[0]}/{session_id}.yaml"
 
 
-def _is_of_tracking(change: SessionChange) -> bool:
-    return not change.fields or any(field.field.partition(".")[0] == "tracked" for field in change.fields)
-
-
 def _between(base: str | None, tip: str) -> str:
     return tip if base is None else f"{base}..{tip}"
-
-
-def _parts(history: Iterator[Logged], tracked: str) -> Iterator[_Part]:
-    """What each commit changed, in parts that fit into a batch."""
-    for logged in history:
-        edit = next((file for file in logged.changed if file.path == tracked), None)
-        files = [file for file in logged.changed if file.path != tracked]
-        for start in range(0, max(len(files), 1), _BATCH):
-            is_last = start + _BATCH >= len(files)
-            yield _Part(logged, files[start : start + _BATCH], edit if start == 0 else None, is_last)
-
-
-def _batches(parts: Iterable[_Part]) -> Iterator[list[_Part]]:
-    batch: list[_Part] = []
-    size = 0
-    for part in parts:
-        batch.append(part)
-        size += len(part.files) + (part.edit is not None) * _EDIT
-        if size >= _BATCH:
-            yield batch
-            batch, size = [], 0
-    yield batch
-
-
-def _contents_of(batch: Iterable[_Part]) -> set[str]:
-    """What the files were changed to, and how the tracked file was before and after."""
-    blobs = {file.after for part in batch for file in part.files}
-    blobs |= {blob for part in batch if part.edit is not None for blob in (part.edit.before, part.edit.after)}
-    return {blob for blob in blobs if blob is not None}

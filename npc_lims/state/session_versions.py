@@ -1,6 +1,6 @@
-"""Versions of a session file, read by their parts: what two versions have in common is not parsed.
+"""Versions of a session file, parsed by their parts: what two versions have in common is not parsed twice.
 
-A history holds each file many times over, and most of a version stood in the one before it. So a version is cut
+A history has many versions of each file, and most of a version is in the one before it. So a version is cut
 into its sections, a section into its fields, and each field that was not met lately is read and checked for itself.
 Whatever does not look as this package writes it is read as everywhere else (`review.states.parse_facts`).
 """
@@ -21,7 +21,7 @@ from npc_lims.model.rows import SCHEMA
 from npc_lims.state.compare import Facts, parse_facts
 from npc_lims.utils.yaml_reader import read_rendered
 
-__all__ = ["Reader", "Version"]
+__all__ = ["SessionVersion", "VersionReader"]
 
 _SECTION = re.compile(r"\n(?=\S)")
 _FIELD = re.compile(r"\n  (?=[^ \-])")
@@ -32,19 +32,19 @@ _MODELS: Mapping[str, type[pydantic.BaseModel]] = {
     "s3": S3Facts,
 }
 _NAMES = (*_MODELS, "status")
-_KEPT_FIELDS = 50_000
-_KEPT_SECTIONS = 5_000
+_CACHED_FIELDS = 50_000
+_CACHED_SECTIONS = 5_000
 
 Field = tuple[str, Any]
 
 
-class _NotOursError(Exception):
+class _OtherStyleError(Exception):
     """The text is not as this package writes it."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Version:
-    """One version of a session file that is whole.
+class SessionVersion:
+    """A valid version of a session file.
 
     Attributes:
         texts: Name of each section to its text, of a file as this package writes it; else nothing.
@@ -55,96 +55,96 @@ class Version:
     facts: Facts
 
 
-class Reader:
-    """Reads versions, and keeps what it has read of fields that occur again and again."""
+class VersionReader:
+    """Parses versions, and caches fields and sections, which occur again and again."""
 
     def __init__(self) -> None:
-        self._field: Callable[[str, str], Field] = functools.lru_cache(_KEPT_FIELDS)(_read_field)
-        self._section: Callable[[str, str], Any] = functools.lru_cache(_KEPT_SECTIONS)(self._read_section)
+        self._field: Callable[[str, str], Field] = functools.lru_cache(_CACHED_FIELDS)(_read_field)
+        self._section: Callable[[str, str], Any] = functools.lru_cache(_CACHED_SECTIONS)(self._read_section)
 
-    def read(self, content: bytes, path: str, before: Version | None = None) -> Version:
-        """The version of the session file at *path* that has this content.
+    def read(self, content: bytes, path: str, before: SessionVersion | None = None) -> SessionVersion:
+        """Parse a version of the session file at *path*.
 
         Args:
-            before: A version that is whole: what it has in common with this one is not checked again.
+            before: A valid version: what it has in common with this one is not checked again.
 
         Raises:
             StateError: It is damaged.
         """
         session_id = path[path.rfind("/") + 1 : -len(".yaml")]
         try:
-            texts = _sections(content, session_id)
+            texts = _split_sections(content, session_id)
             known = {} if before is None else before.texts
             for name in _NAMES:
                 if texts[name] != known.get(name):
                     self._section(name, texts[name])
-        except _NotOursError:
-            return Version({}, parse_facts(content, Path(path)))
-        return Version(texts, {})
+        except _OtherStyleError:
+            return SessionVersion({}, parse_facts(content, Path(path)))
+        return SessionVersion(texts, {})
 
-    def facts(self, version: Version) -> Facts:
-        """Everything that a version says."""
+    def facts(self, version: SessionVersion) -> Facts:
+        """Return all facts of a version."""
         if not version.texts:
             return version.facts
         session_id = version.texts["id"]
         return {"schema": SCHEMA, "id": session_id, **self._facts(version, _NAMES)}
 
-    def differing(self, before: Version | None, after: Version) -> tuple[Facts | None, Facts]:
-        """What two versions say, without the sections that they have in common."""
+    def differing(self, before: SessionVersion | None, after: SessionVersion) -> tuple[Facts | None, Facts]:
+        """Return the facts of two versions, without the sections that they have in common."""
         if before is None or not (before.texts and after.texts):
             return None if before is None else self.facts(before), self.facts(after)
         names = [name for name in _NAMES if before.texts[name] != after.texts[name]]
         return self._facts(before, names), self._facts(after, names)
 
-    def _facts(self, version: Version, names: Iterable[str]) -> Facts:
+    def _facts(self, version: SessionVersion, names: Iterable[str]) -> Facts:
         return {name: self._section(name, version.texts[name]) for name in names}
 
     def _read_section(self, name: str, text: str) -> Any:
         head, *fields = _FIELD.split(text)
         if not fields:
-            return _empty(name, head)
+            return _parse_empty(name, head)
         if head != f"{name}:":
-            raise _NotOursError
+            raise _OtherStyleError
         found = dict([self._field(name, field) for field in fields])
         if len(found) != len(fields):
-            raise _NotOursError
+            raise _OtherStyleError
         return found if name == "status" else _with_defaults(name, found)
 
 
-def _sections(content: bytes, session_id: str) -> dict[str, str]:
+def _split_sections(content: bytes, session_id: str) -> dict[str, str]:
     try:
         text = content.decode()
     except UnicodeDecodeError:
-        raise _NotOursError from None
+        raise _OtherStyleError from None
     schema, *parts = _SECTION.split(text[:-1])
     texts = {part[: part.find(":")]: part for part in parts[1:]}
     is_ours = schema == f"schema: {SCHEMA}" and parts[:1] == [f"id: {session_id}"] and text.endswith("\n")
     if not is_ours or tuple(texts) != _NAMES or len(parts) != 1 + len(_NAMES):
-        raise _NotOursError
+        raise _OtherStyleError
     return {"id": session_id, **texts}
 
 
-def _empty(name: str, text: str) -> Any:
+def _parse_empty(name: str, text: str) -> Any:
     if name == "status":
         values: dict[str, Any] = {"status: {}": {}}
     else:
         values = {f"{name}: false": False, f"{name}: null": None}
     if text not in values:
-        raise _NotOursError
+        raise _OtherStyleError
     return values[text]
 
 
 def _read_field(section: str, text: str) -> Field:
-    """Name and value of the field of a section, checked by its model."""
+    """Return the name and value of a field of a section, checked by its model."""
     field = read_rendered(text.replace("\n  ", "\n") + "\n")
     if field is None or len(field) != 1:
-        raise _NotOursError
+        raise _OtherStyleError
     ((name, value),) = field.items()
     try:
         adapter = _adapter(section, name)
         return name, adapter.dump_python(adapter.validate_python(value, strict=True))
     except pydantic.ValidationError:
-        raise _NotOursError from None
+        raise _OtherStyleError from None
 
 
 @functools.lru_cache(None)
@@ -157,7 +157,7 @@ def _adapter(section: str, field: str) -> pydantic.TypeAdapter[Any]:
         return pydantic.TypeAdapter(annotation)
     if _MODELS[section].model_config.get("extra") == "allow":
         return pydantic.TypeAdapter(Scalar)
-    raise _NotOursError
+    raise _OtherStyleError
 
 
 def _with_defaults(section: str, found: dict[str, Any]) -> dict[str, Any]:
@@ -168,7 +168,7 @@ def _with_defaults(section: str, found: dict[str, Any]) -> dict[str, Any]:
             if not is_required and issubclass(_MODELS[section], Lean) and found[name] == default:
                 del facts[name]
         elif is_required:
-            raise _NotOursError
+            raise _OtherStyleError
         elif not issubclass(_MODELS[section], Lean):
             facts[name] = default
     return facts

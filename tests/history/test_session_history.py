@@ -10,7 +10,7 @@ import pytest
 from npc_lims.clients.git import Repository
 from npc_lims.config.settings import Settings, load_settings
 from npc_lims.errors import GitHubError, HistoryError, HistoryWarning, NoSessionInfo, RemoteStateError
-from npc_lims.history.session_history import Life, get_session_history, read_life, shallow_since
+from npc_lims.history.session_history import SessionHistory, get_session_history, read_session_history, shallow_since
 from npc_lims.history.transitions import RECORDED
 from tests.history.lives import ONE, RUN, THREE, TWO
 from tests.history.past import Step, run_git, write_history
@@ -24,12 +24,12 @@ pytestmark = pytest.mark.filterwarnings("ignore::npc_lims.errors.HistoryWarning"
 TOKEN = "ghp_5e0c1a77e5ec2e7"
 
 
-def life(repository: Repository, session: str) -> Life:
-    return read_life(Settings(state=repository.root / "state"), session)
+def life(repository: Repository, session: str) -> SessionHistory:
+    return read_session_history(Settings(state=repository.root / "state"), session)
 
 
-def steps(found: Life) -> list[tuple[str, str | None, str | None]]:
-    return [(step.name, step.when and step.when[:10], step.created and step.created[:10]) for step in found.steps]
+def steps(found: SessionHistory) -> list[tuple[str, str | None, str | None]]:
+    return [(step.name, step.when and step.when[:10], step.created and step.created[:10]) for step in found.events]
 
 
 def test_the_steps_of_a_life(lives: Repository) -> None:
@@ -74,7 +74,7 @@ def test_no_such_session(lives: Repository) -> None:
 
 def test_a_folder_in_no_checkout_has_no_past(tmp_path: Path) -> None:
     with pytest.raises(HistoryError, match="only what is committed has a past"):
-        read_life(Settings(state=tmp_path), ONE)
+        read_session_history(Settings(state=tmp_path), ONE)
 
 
 def test_a_shallow_clone_begins_on_a_day_of_utc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,7 +94,7 @@ def test_a_shallow_clone_says_so(lives: Repository, tmp_path: Path, monkeypatch:
         (first,) = get_session_history(ONE)
     assert first.is_first
     with pytest.raises(NoSessionInfo, match="this is a shallow clone"):
-        read_life(load_settings(), "700000_2024-01-01")
+        read_session_history(load_settings(), "700000_2024-01-01")
 
 
 # --- from GitHub

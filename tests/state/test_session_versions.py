@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from npc_lims.errors import StateError
 from npc_lims.model.record import Record
 from npc_lims.state.diff import compare_sessions
-from npc_lims.state.session_versions import Reader
+from npc_lims.state.session_versions import VersionReader
 from npc_lims.state.store import parse_record
 from npc_lims.utils.yaml_reader import read_rendered
 from npc_lims.utils.yaml_writer import render_yaml
@@ -21,7 +21,7 @@ from tests.strategies import records
 
 ID = builders.SESSION
 PATH = f"state/sessions/626791/{ID}.yaml"
-READER = Reader()
+READER = VersionReader()
 
 words = st.text() | st.sampled_from(
     ["a: b", "- a", "-", "a:", "x:y", "# a", "no", "1", "1.0e+20", ID, "'a'", "~", "{}"]

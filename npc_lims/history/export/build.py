@@ -22,7 +22,7 @@ from npc_lims.history.walk import Progress, read_history
 from npc_lims.model.rows import SCHEMA
 from npc_lims.model.session_id import ID_PATTERN
 from npc_lims.state.compare import Facts
-from npc_lims.state.session_versions import Reader
+from npc_lims.state.session_versions import VersionReader
 from npc_lims.state.snapshot import newest_first
 from npc_lims.state.store import session_path
 from npc_lims.utils.atomic_write import TEMPORARY
@@ -119,7 +119,7 @@ def _sessions(repository: Repository, commit: str, folder: str) -> Iterator[Fact
         session_id = PurePosixPath(path).stem
         if ID_PATTERN.fullmatch(session_id) and path == session_path(Path(folder), session_id).as_posix():
             files[session_id] = (path, blob)
-    reader = Reader()
+    reader = VersionReader()
     names = newest_first(files)
     for start in range(0, len(names), _BATCH):
         some = {name: files[name] for name in names[start : start + _BATCH]}

@@ -6,11 +6,11 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from npc_lims.history.git_log import Commit
 from npc_lims.history.transitions import Transition
 from npc_lims.model.record import SECTIONS
 from npc_lims.model.rows import COLUMNS, FLAG_NAMES, session_row
 from npc_lims.model.session_id import split_session_id
+from npc_lims.state.as_of.revision import Commit
 from npc_lims.state.diff import ABSENT
 
 __all__ = ["TABLES", "Column", "Rows", "Table", "TableRow", "cells"]

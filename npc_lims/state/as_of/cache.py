@@ -8,18 +8,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from npc_lims.config.disk_cache import CacheEntry, cache_dir, load_entry, prune_folder, store_entry, touch_entry
-from npc_lims.state.as_of.revision import Point
+from npc_lims.state.as_of.revision import Commit
 
 if TYPE_CHECKING:
     from npc_lims.config.settings import Settings
 
-__all__ = ["load_point", "load_snapshot", "save_point", "save_snapshot"]
+__all__ = ["load_commit", "load_snapshot", "save_commit", "save_snapshot"]
 
-# Ten thousand sessions are 15 MB: two dozen points of the past.
+# Ten thousand sessions are 15 MB: two dozen commits of the past.
 _SNAPSHOTS = 256
 _SNAPSHOT_BYTES = 400_000_000
-_POINTS = 4096
-_POINT_BYTES = 4_000_000
+_COMMITS = 4096
+_COMMIT_BYTES = 4_000_000
 
 
 def load_snapshot(settings: Settings, sha: str, folder: str) -> bytes | None:
@@ -33,16 +33,16 @@ def save_snapshot(settings: Settings, sha: str, folder: str, content: bytes) -> 
     prune_folder(path.parent, _SNAPSHOTS, _SNAPSHOT_BYTES)
 
 
-def load_point(settings: Settings, place: str, name: str) -> Point | None:
-    """Return the cached commit that *name* means in the repository at *place*, or None."""
-    content = _load(_folder(settings, "commits") / _file_name(place, name), place, name)
-    return None if content is None else Point(*json.loads(content))
+def load_commit(settings: Settings, source: str, name: str) -> Commit | None:
+    """Return the cached commit that *name* means in the repository at *source*, or None."""
+    content = _load(_folder(settings, "commits") / _file_name(source, name), source, name)
+    return None if content is None else Commit(*json.loads(content))
 
 
-def save_point(settings: Settings, place: str, name: str, point: Point) -> None:
-    path = _folder(settings, "commits") / _file_name(place, name)
-    store_entry(path, CacheEntry(json.dumps([point.sha, point.when]).encode(), name, place))
-    prune_folder(path.parent, _POINTS, _POINT_BYTES)
+def save_commit(settings: Settings, source: str, name: str, commit: Commit) -> None:
+    path = _folder(settings, "commits") / _file_name(source, name)
+    store_entry(path, CacheEntry(json.dumps([commit.sha, commit.when]).encode(), name, source))
+    prune_folder(path.parent, _COMMITS, _COMMIT_BYTES)
 
 
 def _load(path: Path, source: str, version: str) -> bytes | None:
@@ -57,5 +57,5 @@ def _folder(settings: Settings, name: str) -> Path:
     return cache_dir(settings) / "history" / name
 
 
-def _file_name(place: str, name: str) -> str:
-    return hashlib.sha256(f"{place}\n{name}".encode("utf-8", "surrogateescape")).hexdigest()
+def _file_name(source: str, name: str) -> str:
+    return hashlib.sha256(f"{source}\n{name}".encode("utf-8", "surrogateescape")).hexdigest()

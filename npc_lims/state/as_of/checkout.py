@@ -1,4 +1,4 @@
-"""State at a point of the past, of the checkout that holds the state folder."""
+"""State of a commit, from the checkout that holds the state folder."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 from npc_lims.clients.git import Repository, find_repository
 from npc_lims.clients.git_tree import CommitTree
 from npc_lims.errors import GitError, HistoryError, StateError
-from npc_lims.state.as_of.revision import Asked, Moment, Point
-from npc_lims.state.as_of.schemas import check_schema
+from npc_lims.state.as_of.revision import AsOf, Commit, Revision, check_schema
 from npc_lims.state.compare import parse_facts
 from npc_lims.state.reader import Origin, SessionLines, Snapshot
 from npc_lims.state.snapshot import SNAPSHOT, checked_lines, digest_of, make_line, newest_first
@@ -24,30 +23,30 @@ if TYPE_CHECKING:
 __all__ = ["snapshot_of_checkout"]
 
 _snapshots: TTLCache[Snapshot] = TTLCache(maxsize=4, ttl=24 * 3600)
-_settled: TTLCache[Point] = TTLCache(maxsize=1024, ttl=24 * 3600)
+_settled: TTLCache[Commit] = TTLCache(maxsize=1024, ttl=24 * 3600)
 # Branches move, but a loop over ids need not ask git ten thousand times.
-_passing: TTLCache[Point] = TTLCache(maxsize=64, ttl=5)
+_passing: TTLCache[Commit] = TTLCache(maxsize=64, ttl=5)
 
 
-def snapshot_of_checkout(settings: Settings, state: Path, asked: Asked) -> Snapshot:
-    """State of the folder *state* as it was then. Raises as `snapshot_at`."""
+def snapshot_of_checkout(settings: Settings, state: Path, revision: Revision) -> Snapshot:
+    """Return the state of the folder *state* at a revision. Raises as `snapshot_at`."""
     where = str(state.absolute())
-    point = _settled.get((where, asked)) or _passing.get((where, asked))
-    kept = None if point is None else _snapshots.get((where, point.sha))
+    commit = _settled.get((where, revision)) or _passing.get((where, revision))
+    kept = None if commit is None else _snapshots.get((where, commit.sha))
     if kept is not None:
         return kept
     try:
         repository = find_repository(state)
     except GitError as error:
         raise HistoryError(
-            f"{error}: only what is committed has a past; without NPC_LIMS_STATE GitHub is asked"
+            f"{error}: only what is committed has a past; without NPC_LIMS_STATE GitHub is queried"
         ) from None
     folder = repository.path_of(state)
-    found = _find(repository, folder, asked)
+    found = _find(repository, folder, revision)
     _settled.put((where, found.sha), found)
-    # HEAD moves, and with it the commit that a moment means: a pull brings older ones, a checkout those of a branch
-    is_settled = isinstance(asked, str) and found.sha.startswith(asked)
-    (_settled if is_settled else _passing).put((where, asked), found)
+    # HEAD moves, and with it the commit that a time means: a pull brings older ones, a checkout those of a branch
+    is_settled = isinstance(revision, str) and found.sha.startswith(revision)
+    (_settled if is_settled else _passing).put((where, revision), found)
 
     def read() -> Snapshot:
         lines = _read(repository, folder, found, settings.repo)
@@ -56,58 +55,58 @@ def snapshot_of_checkout(settings: Settings, state: Path, asked: Asked) -> Snaps
     return _snapshots.get_or_load((where, found.sha), read)
 
 
-def _find(repository: Repository, folder: str, asked: Asked) -> Point:
-    return _find_moment(repository, folder, asked) if isinstance(asked, Moment) else _find_name(repository, asked)
+def _find(repository: Repository, folder: str, revision: Revision) -> Commit:
+    return _find_time(repository, folder, revision) if isinstance(revision, AsOf) else _find_name(repository, revision)
 
 
-def _find_name(repository: Repository, name: str) -> Point:
+def _find_name(repository: Repository, name: str) -> Commit:
     try:
         sha = repository.commit_of(name)
     except GitError as error:
         raise GitError(f"{error}; a date is written 2024-06-01") from None
-    (point,) = _points(repository, "--no-walk", sha)
-    return point
+    (commit,) = _commits(repository, "--no-walk", sha)
+    return commit
 
 
-def _find_moment(repository: Repository, folder: str, moment: Moment) -> Point:
+def _find_time(repository: Repository, folder: str, as_of: AsOf) -> Commit:
     head = repository.commit_of("HEAD")
     # git has no commits from before 1970
-    found = _points(repository, "-1", "--first-parent", f"--min-age={max(moment.last, 0)}", head, "--", folder)
+    found = _commits(repository, "-1", "--first-parent", f"--min-age={max(as_of.last, 0)}", head, "--", folder)
     if not found:
-        raise HistoryError(f"there is no state at {moment.text}: {_begin(repository, folder)}")
+        raise HistoryError(f"there is no state at {as_of.text}: {_begin(repository, folder)}")
     return found[0]
 
 
-def _points(repository: Repository, *arguments: str) -> list[Point]:
+def _commits(repository: Repository, *arguments: str) -> list[Commit]:
     listed = repository.run("--literal-pathspecs", "rev-list", "--timestamp", *arguments).decode().splitlines()
-    return [Point(sha, utc_text(int(seconds))) for seconds, sha in (line.split() for line in listed)]
+    return [Commit(sha, utc_text(int(seconds))) for seconds, sha in (line.split() for line in listed)]
 
 
 def _begin(repository: Repository, folder: str) -> str:
-    """Where the state of the branch begins, as a clause."""
-    points = _points(repository, "--first-parent", "HEAD", "--", folder)
-    clause = f"here {folder}/ begins with {points[-1]}" if points else f"no commit of HEAD has {folder}/"
+    """Return where the state of the branch begins, as a clause."""
+    commits = _commits(repository, "--first-parent", "HEAD", "--", folder)
+    clause = f"here {folder}/ begins with {commits[-1]}" if commits else f"no commit of HEAD has {folder}/"
     if repository.is_shallow():
         clause += ", since this is a shallow clone: git fetch --unshallow brings all commits"
     return clause
 
 
-def _read(repository: Repository, folder: str, point: Point, repo: str) -> list[bytes]:
-    tree = CommitTree(repository, point.sha, folder)
+def _read(repository: Repository, folder: str, commit: Commit, repo: str) -> list[bytes]:
+    tree = CommitTree(repository, commit.sha, folder)
     content = tree.read_files([SNAPSHOT]).get(SNAPSHOT)
     try:
         lines = [] if content is None else checked_lines(content)
-        check_schema(lines, point, repo)
+        check_schema(lines, commit, repo)
     except (ValueError, RecursionError):
         lines = []  # damaged: the session files are authoritative
     if not lines:
-        lines = _lines_of_files(tree, point, repo)
+        lines = _lines_of_files(tree, commit, repo)
     if not lines and content is None:
-        raise HistoryError(f"{point} has no state in {folder}/: {_begin(repository, folder)}")
+        raise HistoryError(f"{commit} has no state in {folder}/: {_begin(repository, folder)}")
     return lines
 
 
-def _lines_of_files(tree: Tree, point: Point, repo: str) -> list[bytes]:
+def _lines_of_files(tree: Tree, commit: Commit, repo: str) -> list[bytes]:
     names = {session_id: name for name in tree.list_files() if (session_id := session_id_of(name)) is not None}
     contents = tree.read_files(names.values())
     lines = []
@@ -116,7 +115,7 @@ def _lines_of_files(tree: Tree, point: Point, repo: str) -> list[bytes]:
         try:
             facts = parse_facts(content, tree.path(names[session_id]))
         except StateError as error:
-            raise StateError(f"{point}: {error}") from None
+            raise StateError(f"{commit}: {error}") from None
         lines.append(make_line(facts, digest_of(content)))
-        check_schema(lines[-1:], point, repo)
+        check_schema(lines[-1:], commit, repo)
     return lines

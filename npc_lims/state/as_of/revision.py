@@ -1,19 +1,22 @@
-"""What people mean by a point of the past."""
+"""Revisions: a date, a tag, a branch or a commit whose state is read, and the commits that they mean."""
 
 from __future__ import annotations
 
 import dataclasses
 import datetime
+import json
 import math
 import re
-from typing import TYPE_CHECKING, Union
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Union
 
-from npc_lims.errors import HistoryError
+from npc_lims.errors import HistoryError, StateError
+from npc_lims.model.rows import SCHEMA
 
 if TYPE_CHECKING:
     from npc_lims.model.types import At
 
-__all__ = ["Asked", "Moment", "Point", "parse_at"]
+__all__ = ["RUN_TRAILER", "AsOf", "Commit", "Revision", "check_schema", "parse_at"]
 
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{8}")
 _TIME = re.compile(
@@ -21,42 +24,59 @@ _TIME = re.compile(
     r"(?P<zone>Z|[+-][0-9]{2}:[0-9]{2})?"
 )
 _SETTLED_AFTER = 3600.0
+RUN_TRAILER = "Npc-Lims-Run"
+"""The trailer of a commit of state that names the workflow run that made it."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Moment:
-    """A time that is asked of.
+class AsOf:
+    """A time whose state is read.
 
     Attributes:
-        text: As it was asked for.
-        last: The last second that counts, in seconds since 1970.
+        text: As the caller wrote it.
+        last: Its last second, in seconds since 1970.
     """
 
     text: str
     last: int
 
     def is_settled(self, now: float) -> bool:
-        """Whether no commit that counts is still to come."""
+        """Return whether all commits up to it have been pushed."""
         return now > self.last + _SETTLED_AFTER
 
 
 @dataclasses.dataclass(frozen=True)
-class Point:
-    """A commit, and when it was committed: UTC, `YYYY-MM-DDTHH:MM:SSZ`."""
+class Commit:
+    """A commit.
+
+    Attributes:
+        sha: Its full id.
+        when: When it was committed: UTC, `YYYY-MM-DDTHH:MM:SSZ`.
+        author: Name of its author, never an address.
+        subject: The first line of its message.
+        run: URL of the workflow run that made it, if it names one.
+    """
 
     sha: str
     when: str
+    author: str = ""
+    subject: str = ""
+    run: str | None = None
 
     def __str__(self) -> str:
         return f"commit {self.sha[:10]} of {self.when}"
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return the commit as JSON."""
+        return dataclasses.asdict(self)
 
-Asked = Union[Moment, str]
-"""A moment, or the name of a tag, branch or commit."""
+
+Revision = Union[AsOf, str]
+"""A time, or the name of a tag, branch or commit."""
 
 
-def parse_at(at: At, now: float) -> Asked:
-    """What is meant by *at*.
+def parse_at(at: At, now: float) -> Revision:
+    """Return the revision that *at* means.
 
     Raises:
         HistoryError: It is in the future, or no date of the calendar.
@@ -87,21 +107,41 @@ def parse_at(at: At, now: float) -> Asked:
     return _of_time(text, moment, now)
 
 
-def _of_day(text: str, day: datetime.date, now: float) -> Moment:
+def _of_day(text: str, day: datetime.date, now: float) -> AsOf:
     begin = datetime.datetime(day.year, day.month, day.day, tzinfo=datetime.timezone.utc).timestamp()
     if begin > now:
         raise HistoryError(f"{text} has not begun: it is {_clock(now)} (UTC)")
-    return Moment(text, int(begin) + 24 * 3600 - 1)
+    return AsOf(text, int(begin) + 24 * 3600 - 1)
 
 
-def _of_time(text: str, moment: datetime.datetime, now: float) -> Moment:
+def _of_time(text: str, moment: datetime.datetime, now: float) -> AsOf:
     has_zone = moment.tzinfo is not None
     last = math.floor((moment if has_zone else moment.replace(tzinfo=datetime.timezone.utc)).timestamp())
     if last > now:
         hint = "" if has_zone else "; a time that names no zone is UTC"
         raise HistoryError(f"{text} is still to come: it is {_clock(now)} (UTC){hint}")
-    return Moment(text, last)
+    return AsOf(text, last)
 
 
 def _clock(now: float) -> str:
     return f"{datetime.datetime.fromtimestamp(now, datetime.timezone.utc):%Y-%m-%d %H:%M}"
+
+
+def check_schema(lines: Sequence[bytes], commit: Commit, repo: str) -> None:
+    """Check that this version can read a snapshot, by its first line.
+
+    Raises:
+        StateError: It is of another schema.
+        ValueError: It is not a snapshot.
+    """
+    if not lines:
+        return
+    facts = json.loads(lines[0])
+    found = facts.get("schema") if isinstance(facts, dict) else None
+    if found == SCHEMA:
+        return
+    if isinstance(found, int) and found > SCHEMA:
+        remedy = "upgrade npc_lims"
+    else:
+        remedy = f"the npc_lims of that time reads it: pip install git+https://github.com/{repo}@{commit.sha[:10]}"
+    raise StateError(f"{commit}: state of schema {found!r}, this version reads {SCHEMA}; {remedy}")

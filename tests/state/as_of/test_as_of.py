@@ -21,7 +21,7 @@ from npc_lims.config.disk_cache import prune_folder
 from npc_lims.config.settings import load_settings
 from npc_lims.state.as_of import checkout as at_checkout
 from npc_lims.state.as_of import snapshot_at
-from npc_lims.state.as_of.revision import Moment, parse_at
+from npc_lims.state.as_of.revision import AsOf, parse_at
 from tests import builders
 from tests.history.past import Step, run_git, seconds, state_files, write_history
 from tests.servers.codeocean import CodeOceanServer
@@ -225,8 +225,8 @@ def test_what_looks_like_a_date_and_is_none_is_said_so(text: str) -> None:
 
 def test_the_future_is_not_known() -> None:
     now = seconds("2024-06-01T12:00:00") + 0.5
-    assert parse_at("2024-06-01", now) == Moment("2024-06-01", seconds("2024-06-01T23:59:59"))
-    assert parse_at("2024-06-01T12:00", now) == Moment("2024-06-01T12:00", seconds("2024-06-01T12:00:00"))
+    assert parse_at("2024-06-01", now) == AsOf("2024-06-01", seconds("2024-06-01T23:59:59"))
+    assert parse_at("2024-06-01T12:00", now) == AsOf("2024-06-01T12:00", seconds("2024-06-01T12:00:00"))
     with pytest.raises(npc_lims.HistoryError, match=r"2024-06-02 has not begun: it is 2024-06-01 12:00 \(UTC\)"):
         parse_at(datetime.date(2024, 6, 2), now)
     with pytest.raises(npc_lims.HistoryError, match=r"still to come.*names no zone is UTC"):
@@ -413,8 +413,8 @@ def test_a_date_is_of_the_head_of_now(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_a_moment_is_settled_an_hour_after_it() -> None:
-    assert not Moment("2024-06-01", 1000).is_settled(1000 + 3600)
-    assert Moment("2024-06-01", 1000).is_settled(1000 + 3601)
+    assert not AsOf("2024-06-01", 1000).is_settled(1000 + 3600)
+    assert AsOf("2024-06-01", 1000).is_settled(1000 + 3601)
 
 
 def test_the_state_folder_may_have_any_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -476,7 +476,7 @@ def test_a_folder_that_is_in_no_checkout_has_no_past(tmp_path: Path, monkeypatch
     (tmp_path / "state").mkdir()
     monkeypatch.setenv("NPC_LIMS_STATE", str(tmp_path / "state"))
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    with pytest.raises(npc_lims.HistoryError, match=r"not in a git checkout.*without NPC_LIMS_STATE GitHub is asked"):
+    with pytest.raises(npc_lims.HistoryError, match=r"not in a git checkout.*without NPC_LIMS_STATE GitHub is queried"):
         commit_at("2024-06-01")
 
 
