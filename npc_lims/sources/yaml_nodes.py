@@ -38,9 +38,8 @@ __all__ = [
 MAX_DEPTH = 20
 MAX_ALIASED = 10_000
 """Most values that the aliases of a file may repeat: a few lines of nested ones can stand for billions."""
-
 MAX_DIGITS = 100
-"""A longer row of digits stays text: it is no number that anyone counts with."""
+"""More digits are text."""
 
 
 class Report:
@@ -66,17 +65,22 @@ class Report:
 
 
 @dataclasses.dataclass
-class ScalarNode:
-    """One value or key: its text, and whether it stood there without quotes."""
+class _NodePosition:
+    """A node in the text, after its byte order mark: line and column from 1, and the offsets of its first character (or
+    of its anchor) and after its last, a closing quote or bracket included. An empty node is at the end of its key."""
 
     line: int
     column: int
-    text: str
-    plain: bool
     start: int = 0
-    """Offset in the text, after its byte order mark, of the first character; of an anchor, if it has one."""
     end: int = 0
-    """Offset after the last character, a closing quote or bracket included. Of nothing: the end of its key."""
+
+
+@dataclasses.dataclass
+class ScalarNode(_NodePosition):
+    """One value or key: its text, and whether it is written without quotes."""
+
+    text: str = ""
+    plain: bool = True
 
     @property
     def value(self) -> Any:
@@ -97,27 +101,21 @@ class ScalarNode:
 
 
 @dataclasses.dataclass
-class ListNode:
-    line: int
-    column: int
-    items: list[Node] = dataclasses.field(default_factory=list)
+class _CollectionNode(_NodePosition):
+    """A collection; *size* counts all values in it, and *flow* is one written in brackets."""
+
     size: int = 1
-    """Values in it, those in its children included."""
-    start: int = 0
-    end: int = 0
     flow: bool = False
-    """Written in brackets, not by indentation."""
 
 
 @dataclasses.dataclass
-class MapNode:
-    line: int
-    column: int
+class ListNode(_CollectionNode):
+    items: list[Node] = dataclasses.field(default_factory=list)
+
+
+@dataclasses.dataclass
+class MapNode(_CollectionNode):
     pairs: list[tuple[ScalarNode, Node]] = dataclasses.field(default_factory=list)
-    size: int = 1
-    start: int = 0
-    end: int = 0
-    flow: bool = False
 
 
 Node = Union[ScalarNode, ListNode, MapNode]
@@ -135,9 +133,12 @@ _NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 
 # what YAML 1.1 reads differently, after the resolver of PyYAML
 _BOOL_11 = re.compile(r"yes|Yes|YES|no|No|NO|on|On|ON|off|Off|OFF")
-_BINARY_11 = re.compile(r"[-+]?0b[01_]+")
-_OCTAL_11 = re.compile(r"[-+]?0[0-7_]+")
-_INT_11 = re.compile(r"[-+]?(0|[1-9][0-9_]*|0x[0-9a-fA-F_]+)")
+_INTEGERS_11 = (
+    (re.compile(r"[-+]?0b[01_]+"), 2),
+    (re.compile(r"[-+]?0[0-7_]+"), 8),
+    (re.compile(r"[-+]?0x[0-9a-fA-F_]+"), 16),
+    (re.compile(r"[-+]?(0|[1-9][0-9_]*)"), 10),
+)
 _BASE_60_11 = re.compile(r"[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?")
 _FLOAT_11 = re.compile(r"[-+]?([0-9][0-9_]*\.[0-9_]*|\.[0-9][0-9_]*)([eE][-+][0-9]+)?")
 _DATE_11 = re.compile(
@@ -168,34 +169,29 @@ def _core(text: str) -> tuple[str, Any]:
 
 def _yaml11(text: str) -> str:
     """Name what a reader of YAML 1.1 makes of a plain scalar, as `_core` does where both agree."""
-    digits = text.replace("_", "")
-    name = "text"
     if _NULL.fullmatch(text) or _BOOL.fullmatch(text) or _NOT_FINITE.fullmatch(text):
-        name = _core(text)[0]
-    elif _BOOL_11.fullmatch(text):
-        name = "true" if text.lower() in ("yes", "on") else "false"
-    elif len(text) > MAX_DIGITS:
-        pass
-    elif _BINARY_11.fullmatch(text) and digits.strip("+-") != "0b":
-        name = f"the integer {int(digits, 2)}"
-    elif _OCTAL_11.fullmatch(text):
-        name = f"the integer {int(digits, 8)}"
-    elif _INT_11.fullmatch(text) and digits.strip("+-") != "0x":
-        name = f"the integer {int(digits, 16 if 'x' in digits else 10)}"
-    elif _DATE_11.fullmatch(text):
-        name = "a date"
-    elif _BASE_60_11.fullmatch(text):
-        name = "a number in base 60"
-    elif _FLOAT_11.fullmatch(text):
-        name = f"the number {float(digits)}"
-    return name
+        return _core(text)[0]
+    if _BOOL_11.fullmatch(text):
+        return "true" if text.lower() in ("yes", "on") else "false"
+    digits = text.replace("_", "")
+    if len(text) <= MAX_DIGITS and digits.strip("+-") not in ("0b", "0x"):
+        for pattern, base in _INTEGERS_11:
+            if pattern.fullmatch(text):
+                return f"the integer {int(digits, base)}"
+        if _DATE_11.fullmatch(text):
+            return "a date"
+        if _BASE_60_11.fullmatch(text):
+            return "a number in base 60"
+        if _FLOAT_11.fullmatch(text):
+            return f"the number {float(digits)}"
+    return "text"
 
 
 # ------------------------------------------------------------------------------- composing
 
 
 class _UnreadableError(Exception):
-    """The rest of the text cannot be read; the reason is reported."""
+    """The rest of the text cannot be read; the reason is already reported."""
 
 
 def compose(text: str, report: Report) -> Node | None:
@@ -212,13 +208,11 @@ def compose(text: str, report: Report) -> Node | None:
 
 @dataclasses.dataclass
 class _Open:
-    """A collection whose end has not been met."""
+    """A collection before its end; of a mapping, the key without a value yet, and the lines of its keys so far."""
 
     node: ListNode | MapNode
     key: Node | None = None
-    """Key that waits for its value."""
     keys: dict[str, int] = dataclasses.field(default_factory=dict)
-    """Keys so far and their lines."""
 
 
 class _Composer:
@@ -291,13 +285,12 @@ class _Composer:
         start, end = event.start_mark.index, event.end_mark.index
         if isinstance(event, yaml_events.ScalarEvent):
             end = start + len(self._text[start:end].rstrip())  # a block of text takes the empty lines after it along
-            node = ScalarNode(line, column, event.value, event.style in (None, ""), start, end)
+            node = ScalarNode(line, column, start, end, event.value, event.style in (None, ""))
             if _SURROGATE.search(event.value):
                 self._error(event, "half a character (an escape \\ud800 to \\udfff): write it whole")
-        elif isinstance(event, yaml_events.SequenceStartEvent):
-            node = ListNode(line, column, start=start, end=end, flow=bool(event.flow_style))
         else:
-            node = MapNode(line, column, start=start, end=end, flow=bool(event.flow_style))
+            collection = ListNode if isinstance(event, yaml_events.SequenceStartEvent) else MapNode
+            node = collection(line, column, start, end, flow=bool(event.flow_style))
         if event.anchor is not None:
             self._anchors[event.anchor] = node
         if isinstance(node, ScalarNode):
