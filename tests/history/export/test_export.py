@@ -24,6 +24,8 @@ from tests.history.past import Step, run_git, state_files, write_history
 
 pytestmark = pytest.mark.filterwarnings("ignore::npc_lims.errors.HistoryWarning")
 Tables = dict[str, list[dict[str, Any]]]
+PARQUET = pytest.param(Format.parquet, marks=pytest.mark.slow)
+"""It takes pyarrow, which the quick set does without."""
 
 
 @pytest.fixture(scope="module")
@@ -154,6 +156,7 @@ def test_what_does_not_apply_is_null_and_named(tmp_path: Path) -> None:
     assert row["codeocean"] == "absent", "never observed"
 
 
+@pytest.mark.slow
 def test_parquet(lives: Repository, exported: dict[Format, Path], tmp_path: Path) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
     export_history(lives, tmp_path / "tables", Format.parquet)
@@ -237,7 +240,7 @@ def test_what_is_no_file_is_not_replaced(lives: Repository, tmp_path: Path) -> N
             export_history(lives, tmp_path / name)
 
 
-@pytest.mark.parametrize("kind", list(Format))
+@pytest.mark.parametrize("kind", [*(kind for kind in Format if kind is not Format.parquet), PARQUET])
 def test_what_fails_leaves_what_was_there(tmp_path: Path, kind: Format) -> None:
     if kind is Format.parquet:
         pytest.importorskip("pyarrow")
@@ -252,7 +255,7 @@ def test_what_fails_leaves_what_was_there(tmp_path: Path, kind: Format) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "r", "s"]
 
 
-@pytest.mark.parametrize("kind", [Format.sqlite, Format.parquet])
+@pytest.mark.parametrize("kind", [Format.sqlite, PARQUET])
 def test_a_number_that_no_table_takes_is_told(tmp_path: Path, kind: Format) -> None:
     if kind is Format.parquet:
         pytest.importorskip("pyarrow")
