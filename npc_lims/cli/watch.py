@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Callable, Optional
 from rich.text import Text
 
 from npc_lims.cli import ExitCode
+from npc_lims.cli.actions import show_run
 from npc_lims.cli.filters import Selection
 from npc_lims.cli.output import err, out, print_error, print_note, print_warning
-from npc_lims.cli.run_view import watching
 from npc_lims.config.environment import RAW_URL
 from npc_lims.errors import GitHubError, NpcLimsError
 from npc_lims.model.rows import session_row
@@ -29,29 +29,28 @@ if TYPE_CHECKING:
     from npc_lims.clients.github_actions import WorkflowRun
     from npc_lims.config.settings import Settings
 
-__all__ = ["Place", "changes_between_lines", "place_to_watch", "watch_sessions"]
+__all__ = ["WatchedState", "changes_between_lines", "state_to_watch", "watch_sessions"]
 
 _STYLES = {**dict.fromkeys(("removed", "lost"), "red"), **dict.fromkeys(("new", "uploaded", "sorted"), "green")}
-# Seconds: nobody sees more than twenty looks a second, and nobody waits for longer than a day.
-_SHORTEST, _LONGEST = 0.05, 86400.0
+# Seconds: nobody sees more than twenty reads a second, and nobody waits for longer than a day.
+_MIN_INTERVAL, _MAX_INTERVAL = 0.05, 86400.0
 
 
 @dataclasses.dataclass(frozen=True)
-class Place:
-    """What is looked at, and how often.
+class WatchedState:
+    """State to be read again and again.
 
     Attributes:
-        name: What it is, as people are to read it.
-        look: All sessions now.
-        interval: Seconds between two looks, unless the user says otherwise.
-        least: Seconds that must lie between them, whatever the user says.
-        has_runs: Whether it changes by runs that can be followed.
+        name: A folder, or a branch of a repository.
+        interval: Seconds between two reads, unless the user says otherwise.
+        min_interval: Seconds, whatever the user says.
+        has_runs: It changes by runs that can be followed.
     """
 
     name: str
-    look: Callable[[], Snapshot]
+    read: Callable[[], Snapshot]
     interval: float
-    least: float = 0.0
+    min_interval: float = 0.0
     has_runs: bool = False
 
 
@@ -62,23 +61,23 @@ def watch_sessions(settings: Settings, selection: Selection, interval: Optional[
         The exit code: that of a run that did not succeed, too.
 
     Raises:
-        NpcLimsError: The state cannot be read, to begin with. Later failures are told, and it goes on.
+        NpcLimsError: The state cannot be read, to begin with. Later failures are reported, and it goes on.
     """
-    place = place_to_watch(settings)
-    seconds = place.interval if interval is None else interval
-    if not _SHORTEST <= seconds <= _LONGEST:  # nor nan or inf, which are floats, too
-        raise NpcLimsError(f"--interval {seconds:g}: give seconds from {_SHORTEST:g} to {_LONGEST:g}")
-    if seconds < place.least:
-        print_note(f"looking every {place.least:g} s: more often is more than GitHub answers")
-        seconds = place.least
-    sessions = place.look().lines
-    print_note(f"{len(sessions.all):,} sessions in {place.name}; looking every {seconds:g} s, Ctrl-C ends it")
-    watch = _Watch(settings, place, selection, sessions, as_json)
+    watched = state_to_watch(settings)
+    seconds = watched.interval if interval is None else interval
+    if not _MIN_INTERVAL <= seconds <= _MAX_INTERVAL:  # nor nan or inf, which are floats, too
+        raise NpcLimsError(f"--interval {seconds:g}: give seconds from {_MIN_INTERVAL:g} to {_MAX_INTERVAL:g}")
+    if seconds < watched.min_interval:
+        print_note(f"looking every {watched.min_interval:g} s: more often is more than GitHub answers")
+        seconds = watched.min_interval
+    sessions = watched.read().lines
+    print_note(f"{len(sessions.all):,} sessions in {watched.name}; looking every {seconds:g} s, Ctrl-C ends it")
+    watch = _Watch(settings, watched, selection, sessions, as_json)
     began = time.monotonic()
     run = None
     try:
-        with watching(err(), by_line=True) as tell_run:
-            run = watch.until_over(seconds, tell_run)
+        with show_run(err(), by_line=True) as on_run:
+            run = watch.until_over(seconds, on_run)
     except KeyboardInterrupt:
         pass  # how it is meant to end where there is no run
     took = describe_age(time.monotonic() - began)
@@ -91,42 +90,42 @@ def watch_sessions(settings: Settings, selection: Selection, interval: Optional[
 
 
 def changes_between_lines(before: SessionLines, after: SessionLines, selection: Selection) -> list[SessionChange]:
-    """Sessions that differ and were meant before, or are now."""
+    """Return the sessions that differ and were selected before, or are now."""
     ids = {*before.ids(), *after.ids()}
     differing = [session_id for session_id in ids if before.find(session_id) != after.find(session_id)]
     old, new = _facts(before, differing), _facts(after, differing)
-    meant = {
+    selected = {
         session_id
         for facts in (old, new)
         for session_id, session in facts.items()
         if selection.matches(session_row(session))
     }
-    return [change for change in compare_sessions(old, new) if change.id in meant]
+    return [change for change in compare_sessions(old, new) if change.id in selected]
 
 
 class _Watch:
     def __init__(
-        self, settings: Settings, place: Place, selection: Selection, sessions: SessionLines, as_json: bool
+        self, settings: Settings, watched: WatchedState, selection: Selection, sessions: SessionLines, as_json: bool
     ) -> None:
         self._settings = settings
-        self._place = place
+        self._watched = watched
         self._selection = selection
         self._sessions = sessions
         self._print = _print_object if as_json else _print_line
         self._as_json = as_json
         self._run: Optional[WorkflowRun] = None
-        self._complaint = ""
+        self._warning = ""
         self.seen: list[SessionChange] = []
 
-    def until_over(self, interval: float, tell_run: Callable[[WorkflowRun], None]) -> WorkflowRun:
-        """Look again and again. The run, once it is over and what it made has been seen."""
+    def until_over(self, interval: float, on_run: Callable[[WorkflowRun], None]) -> WorkflowRun:
+        """Read again and again. Return the run, once it is over and its changes have been seen."""
         while True:
-            # the run first: what a run that is over has made is there to be seen
-            if self._place.has_runs:
-                self._get_run(tell_run)
+            # the run first: the changes of a run that is over can be read
+            if self._watched.has_runs:
+                self._read_run(on_run)
             over = self._run if self._run is not None and self._run.is_over else None
-            is_seen = self._look()
-            if over is not None and is_seen:
+            is_read = self._read()
+            if over is not None and is_read:
                 return over
             time.sleep(interval)
 
@@ -135,62 +134,61 @@ class _Watch:
             reason = "stopped" if run is None else "run over"
             _write({"event": "end", "seen": _now(), "reason": reason, "changes": len(self.seen)})
 
-    def _get_run(self, tell: Callable[[WorkflowRun], None]) -> None:
+    def _read_run(self, on_run: Callable[[WorkflowRun], None]) -> None:
         from npc_lims.clients.github_actions import find_active_run, get_run
 
         try:
             found = find_active_run(self._settings) if self._run is None else self._run
             run = None if found is None else get_run(self._settings, found.id)
         except GitHubError as error:
-            self._complain(str(error))
+            self._warn(str(error))
             return
         if run is None or run == self._run:
             return
         if self._as_json:
-            told = {"id": run.id, "url": run.url, "status": run.status, "conclusion": run.conclusion}
-            _write({"event": "run", "seen": _now(), **told})
+            values = {"id": run.id, "url": run.url, "status": run.status, "conclusion": run.conclusion}
+            _write({"event": "run", "seen": _now(), **values})
         else:
             if self._run is None:
                 print_note(f"following {run.url}")
-            tell(run)
+            on_run(run)
         self._run = run
 
-    def _look(self) -> bool:
-        """Whether the state could be read."""
+    def _read(self) -> bool:
+        """Print changes; return False if the state cannot be read."""
         try:
-            sessions = self._place.look().lines
+            sessions = self._watched.read().lines
             found = changes_between_lines(self._sessions, sessions, self._selection)
         except NpcLimsError as error:
-            self._complain(str(error))
+            self._warn(str(error))
             return False
-        self._complaint = ""
+        self._warning = ""
         self._sessions = sessions
         for change in found:
             self.seen.append(change)
             self._print(change)
         return True
 
-    def _complain(self, message: str) -> None:
-        """Once, however many looks fail for the same reason."""
-        if message != self._complaint:
-            self._complaint = message
+    def _warn(self, message: str) -> None:
+        """Warn once, however many reads fail for the same reason."""
+        if message != self._warning:
+            self._warning = message
             print_warning(f"{message}; looking on")
 
 
-def place_to_watch(settings: Settings) -> Place:
+def state_to_watch(settings: Settings) -> WatchedState:
     if settings.state is not None:
-        return Place(str(settings.state), lambda: read_snapshot(settings), 2.0)
+        return WatchedState(str(settings.state), lambda: read_snapshot(settings), 2.0)
     name = f"{settings.ref} of {settings.repo}"
     always = settings.model_copy(update={"ttl": 0.0})
     if settings.github_token is None:
         # raw GitHub keeps files for five minutes, and answers some 60 requests an hour to everybody behind one address
-        return Place(name, lambda: read_snapshot(always), 120.0, 75.0 if settings.raw_url == RAW_URL else 0.0)
+        return WatchedState(name, lambda: read_snapshot(always), 120.0, 75.0 if settings.raw_url == RAW_URL else 0.0)
     from npc_lims.state.as_of import snapshot_at
 
-    # by its commit, a file is what it is now: of a branch raw GitHub may know it as it was before
-    # four requests each time, of the thousands an hour that a token has
-    least = 3.0 if settings.raw_url == RAW_URL else 0.0
-    return Place(name, lambda: snapshot_at(always, settings.ref), 15.0, least, has_runs=True)
+    # by its commit: of a branch, raw GitHub may send what it was before; four requests, of the thousands an hour
+    min_interval = 3.0 if settings.raw_url == RAW_URL else 0.0
+    return WatchedState(name, lambda: snapshot_at(always, settings.ref), 15.0, min_interval, has_runs=True)
 
 
 def _facts(lines: SessionLines, ids: Iterable[str]) -> dict[str, dict[str, Any]]:
@@ -219,6 +217,6 @@ def _print_object(change: SessionChange) -> None:
     _write({"event": "change", "seen": _now(), **change.as_dict()})
 
 
-def _write(told: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(told) + "\n")
+def _write(values: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(values) + "\n")
     sys.stdout.flush()

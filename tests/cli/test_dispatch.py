@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from npc_lims.cli.run_view import watching
+from npc_lims.cli.actions import show_run
 from npc_lims.clients.github_actions import JobStep, WorkflowJob, WorkflowRun
 from tests.integration.world import Done, run_cli
 from tests.servers.github_hub import MEMBER, NAME, TOKENS, Hub
@@ -142,7 +142,7 @@ def looks() -> list[WorkflowRun]:
 def shown(console: Console, run: WorkflowRun | None) -> str:
     file = console.file
     assert isinstance(file, io.StringIO)
-    with watching(console) as watch:
+    with show_run(console) as watch:
         if run is not None:
             watch(run)
     return file.getvalue()
@@ -167,7 +167,7 @@ def test_a_terminal_shows_jobs_and_the_steps_of_those_under_way() -> None:
 def test_elsewhere_each_change_is_a_line() -> None:
     console = Console(file=io.StringIO(), width=100, highlight=False, markup=False)
     assert isinstance(console.file, io.StringIO)
-    with watching(console) as watch:
+    with show_run(console) as watch:
         for look in (*looks(), looks()[-1]):
             watch(look)
     assert console.file.getvalue().splitlines() == [

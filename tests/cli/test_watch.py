@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from npc_lims.cli.filters import Selection
-from npc_lims.cli.watch import changes_between_lines, place_to_watch
+from npc_lims.cli.watch import changes_between_lines, state_to_watch
 from npc_lims.config.environment import RAW_URL
 from npc_lims.config.settings import Settings, load_settings
 from npc_lims.state.reader import SessionLines
@@ -214,12 +214,12 @@ def test_an_outage_is_waited_for(github: GitHub, elsewhere: Path) -> None:
 def test_raw_github_is_not_asked_more_often_than_it_answers() -> None:
     for token, url, least in ((None, RAW_URL, 60), (None, "http://127.0.0.1:9", 0), (TOKENS[MEMBER], RAW_URL, 0)):
         variables = {"NPC_LIMS_RAW_URL": url, **({"GITHUB_TOKEN": token} if token else {})}
-        place = place_to_watch(load_settings(variables, Path(__file__).parent))
-        assert place.least >= least
-        assert place.least > 0 or not least
-        assert place.interval >= place.least
+        place = state_to_watch(load_settings(variables, Path(__file__).parent))
+        assert place.min_interval >= least
+        assert place.min_interval > 0 or not least
+        assert place.interval >= place.min_interval
         assert place.has_runs == (token is not None)
-    assert not place_to_watch(Settings(state=Path("state"))).has_runs
+    assert not state_to_watch(Settings(state=Path("state"))).has_runs
 
 
 # --- a sync that runs on GitHub

@@ -1,0 +1,238 @@
+"""`npc-lims dispatch` and `npc-lims alert`: runs of workflows on GitHub, and the issues about those that fail."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Callable, Optional
+
+import typer
+from rich.console import Console
+
+from npc_lims.cli import ExitCode
+from npc_lims.cli.options import ONLY_HELP, SESSIONS_HELP, session_ids_of, sources_of
+from npc_lims.cli.output import err, out, print_error
+from npc_lims.config.settings import load_settings
+from npc_lims.errors import NpcLimsError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from npc_lims.clients.github_actions import JobStep, WorkflowJob, WorkflowRun
+    from npc_lims.clients.github_issues import Failure, RunReport
+
+__all__ = ["alert_command", "dispatch_command", "show_run"]
+
+_RESULTS = ("success", "failure", "cancelled", "skipped")
+_STYLES = {"success": "green", "failure": "bold red", "timed_out": "bold red", "in_progress": "cyan"}
+
+# Seconds that GitHub takes at most, on its busy days, to list a run that it has accepted.
+_APPEARS_WITHIN = 120.0
+
+
+def dispatch_command(
+    only: Optional[list[str]] = typer.Option(None, help=ONLY_HELP),
+    sessions: Optional[list[str]] = typer.Option(None, help=SESSIONS_HELP),
+    full: bool = typer.Option(False, "--full", help="Read again also what has not changed."),
+    ref: Optional[str] = typer.Option(None, metavar="BRANCH", help="Branch to sync. Default: NPC_LIMS_REF."),
+    wait: bool = typer.Option(False, "--wait", help="Follow the run to its end."),
+    timeout: float = typer.Option(3600, min=0, metavar="SECONDS", help="Follow it no longer than this."),
+    poll: float = typer.Option(5, min=0.01, metavar="SECONDS", help="Look at it as often as this."),
+) -> None:
+    """Start the sync workflow on GitHub.
+
+    Printed is the address of its run.
+
+    Reads nothing here: the workflow reads the branch on GitHub, and writes state there. Needs GITHUB_TOKEN (actions:
+    write).
+
+    Exits with 0 if it was started, and with --wait if it succeeded; 2 if it cannot be started, is not listed or is not
+    over in time; 3 with --wait if it did not succeed.
+
+    \b
+    Examples:
+      npc-lims dispatch
+      npc-lims dispatch --only codeocean,s3 --wait
+      npc-lims dispatch --sessions 626791_2022-08-15 --full
+    """
+    from npc_lims.clients.github_actions import dispatch_sync, find_run, wait_for_run
+
+    settings = load_settings()
+    sources = sources_of(only) if only else []
+    request = dispatch_sync(
+        settings, sources=sources, sessions=sorted(session_ids_of(sessions) or ()), full=full, ref=ref
+    )
+    run = find_run(settings, request, interval=poll, timeout=min(timeout, _APPEARS_WITHIN))
+    out().print(run.url, soft_wrap=True)
+    if not wait:
+        return
+    with show_run(err()) as update:
+        run = wait_for_run(settings, run.id, interval=poll, timeout=timeout, on_change=update)
+    if run.conclusion != "success":
+        failed = [job.name for job in run.jobs if job.conclusion not in ("success", "skipped", None)]
+        which = f" ({', '.join(failed)})" if failed else ""
+        print_error(f"the run ended with {run.conclusion}{which}; its log tells why: {run.url}")
+        raise typer.Exit(ExitCode.INCOMPLETE)
+
+
+@contextlib.contextmanager
+def show_run(console: Console, *, by_line: bool = False) -> Iterator[Callable[[WorkflowRun], None]]:
+    """Yield a function that shows a run: in a live table on a terminal, else by a line for each change.
+
+    Args:
+        by_line: Print lines on a terminal, too, where other things are printed.
+    """
+    if by_line or not console.is_terminal:
+        yield _RunLines(console)
+        return
+    from rich.live import Live
+
+    table = _RunTable()
+    with Live(get_renderable=table.render, console=console, refresh_per_second=2):
+        yield table
+
+
+class _RunLines:
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._printed: set[str] = set()
+
+    def __call__(self, run: WorkflowRun) -> None:
+        for job in run.jobs:
+            self._print(f"{job.name}: {_state(job)}", job)
+            for step in job.steps:
+                # steps take seconds: they are printed when they are over
+                if step.status == "completed":
+                    self._print(f"{job.name} / {step.name}: {_state(step)}", step)
+        if run.is_over:
+            self._print(f"run {run.id}: {run.conclusion}")
+
+    def _print(self, line: str, step: Optional[JobStep] = None) -> None:
+        if line not in self._printed:
+            self._printed.add(line)
+            self._console.print(line + (f" ({_duration(step)})" if step and step.ended and _duration(step) else ""))
+
+
+class _RunTable:
+    """A table that is drawn twice a second, as times go on."""
+
+    def __init__(self) -> None:
+        self._run: Optional[WorkflowRun] = None
+
+    def __call__(self, run: WorkflowRun) -> None:
+        self._run = run
+
+    def render(self) -> Table:
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(box=None, pad_edge=False, show_header=False)
+        table.add_column(no_wrap=True, overflow="ellipsis")
+        table.add_column(no_wrap=True)
+        table.add_column(no_wrap=True, justify="right")
+        if self._run is None or not self._run.jobs:
+            table.add_row("waiting for a runner", "", "")
+            return table
+        for job in self._run.jobs:
+            table.add_row(Text(job.name, "bold"), Text(_state(job), _STYLES.get(_state(job), "")), _duration(job))
+            for step in _steps_to_show(job):
+                table.add_row(
+                    Text(f"  {step.name}"), Text(_state(step), _STYLES.get(_state(step), "")), _duration(step)
+                )
+        return table
+
+
+def _steps_to_show(job: WorkflowJob) -> tuple[JobStep, ...]:
+    """Return the steps of a job that is under way or failed: of the others the line of the job says enough."""
+    return () if job.conclusion in ("success", "skipped") else job.steps
+
+
+def _state(step: JobStep) -> str:
+    return step.conclusion or step.status
+
+
+def _duration(step: JobStep) -> str:
+    """Return the time that it took, or has taken so far; empty if it never began."""
+    if step.started is None or step.conclusion == "skipped" or step.status == "queued":
+        return ""
+    seconds = max(0, round(((step.ended or datetime.now(timezone.utc)) - step.started).total_seconds()))
+    return f"{seconds // 60} min {seconds % 60} s" if seconds >= 60 else f"{seconds} s"
+
+
+def alert_command(
+    run: str = typer.Option(..., metavar="URL", help="Address of the run."),
+    workflow: str = typer.Option("sync", metavar="NAME", help="Whose issue it is: sync or process."),
+    result: Optional[list[str]] = typer.Option(
+        None, metavar="JOB=RESULT", help=f"How a job ended, of {', '.join(_RESULTS)}; repeat for each job."
+    ),
+    failure: Optional[list[str]] = typer.Option(
+        None, metavar="SOURCE: REASON", help="A source that could not be asked; repeat for each."
+    ),
+    outcome: Optional[Path] = typer.Option(
+        None,
+        help="Written by npc-lims observe or publish --outcome. A missing file says nothing, as after a job that died.",
+    ),
+) -> None:
+    """Open, update or close the issue about a failing workflow.
+
+    There is one, labelled sync-failure or process-failure. It is opened, updated, or closed: by a run in which every
+    job succeeded, and every source that the issue names has answered. A run about some of the sessions or sources, as
+    its --outcome says, closes nothing. A job that was skipped says nothing; one that was cancelled, while the run went
+    on, was stopped by its time limit.
+
+    Reads the results that it is given; writes that issue of NPC_LIMS_REPO. Needs GITHUB_TOKEN (issues: write).
+
+    \b
+    Examples:
+      npc-lims alert --run https://github.com/lab/state/actions/runs/7 --result observe=success
+      npc-lims alert --run https://github.com/lab/state/actions/runs/7 --failure "s3: timed out"
+    """
+    from npc_lims.clients.github_issues import ALERTS, RunReport, update_alert
+    from npc_lims.clients.github_rest import RestClient
+
+    alert = ALERTS.get(workflow)
+    if alert is None:
+        raise NpcLimsError(f"--workflow {workflow}: there is {' and '.join(ALERTS)}")
+    results = _results(result or [])
+    given = _given(failure or [])
+    found = _outcome_of(outcome)
+    report = RunReport([*given, *found.failures], found.answered, found.is_complete)
+    done = update_alert(RestClient.from_settings(load_settings()), alert, results, report, run)
+    out().print(done, soft_wrap=True)
+
+
+def _results(values: list[str]) -> dict[str, str]:
+    results = {}
+    for value in values:
+        name, _, said = value.partition("=")
+        if not name or said not in _RESULTS:
+            raise NpcLimsError(f"--result {value}: it must be JOB=RESULT, with a result of {', '.join(_RESULTS)}")
+        results[name] = said
+    return results
+
+
+def _given(values: list[str]) -> list[Failure]:
+    from npc_lims.clients.github_issues import Failure
+
+    failures = []
+    for value in values:
+        source, colon, reason = value.partition(":")
+        if not (source.strip() and colon and reason.strip()):
+            raise NpcLimsError(f"--failure {value!r}: it must be SOURCE: REASON")
+        failures.append(Failure(source.strip(), reason.strip()))
+    return failures
+
+
+def _outcome_of(path: Optional[Path]) -> RunReport:
+    from npc_lims.clients.github_issues import RunReport, parse_outcome
+
+    if path is None or not path.exists():
+        return RunReport((), (), True)
+    try:
+        return parse_outcome(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise NpcLimsError(f"{path} cannot be read: {error.strerror}") from None
+    except ValueError:
+        raise NpcLimsError(f"{path}: not what npc-lims publish --outcome writes") from None
