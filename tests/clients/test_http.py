@@ -323,8 +323,8 @@ def test_a_response_without_end_is_given_up_at_the_deadline(beginning: bytes, ag
 def test_attempts_share_one_deadline(serve: Serve) -> None:
     server = serve(Script(status(503)))
     with pytest.raises(RequestFailed, match=r"^answered 503 Service Unavailable, \d times$"):
-        ask(server, policy(attempts=1000, backoff=0.05, deadline=0.3))
-    assert 1 < len(server.requests) < 20
+        ask(server, policy(attempts=1000, backoff=0.05, deadline=1.5))  # time enough for two on a busy machine
+    assert 1 < len(server.requests) < 100
 
 
 @pytest.mark.parametrize("framing", [b"\r\n", b"Transfer-Encoding: chunked\r\n\r\n"], ids=["plain", "chunks"])
