@@ -179,26 +179,26 @@ def query_session_assets(
     from npc_lims.model.record import CodeOcean
     from npc_lims.sources.codeocean.assets import recordings_of_day, select_facts
     from npc_lims.sources.codeocean.query import fetch_assets
-    from npc_lims.sources.codeocean.validity import Judge
+    from npc_lims.sources.codeocean.validity import AssetValidator
 
     subject, date, _ = split_session_id(session_id)
     found = fetch_assets(context.assets(), [subject], by_subject=True)
     for invalid in found.invalid:
         if invalid.may_belong_to(session_id):
             raise SourceError("codeocean", f"{invalid}; correct it in Code Ocean, or archive it")
-    judge = Judge(context.settings, context.store)
+    validator = AssetValidator(context.settings, context.store)
 
     def validate(asset: DataAsset) -> str | None:
-        return judge(asset) if ("sorted" if asset.is_sorted else "raw") in validated else None
+        return validator(asset) if ("sorted" if asset.is_sorted else "raw") in validated else None
 
     fact = select_facts([session_id], context.records, found.assets, validate)[session_id]
-    if judge.failure is not None:
-        raise judge.lacking or judge.failure
+    if validator.failure is not None:
+        raise validator.missing_credentials or validator.failure
     day = [one for one in found.assets.get(subject, ()) if one.platform != "SmartSPIM" and one.start[0] == date]
     return SessionAssets(
         facts=fact if isinstance(fact, CodeOcean) else None,
         recordings=recordings_of_day(session_id, context.records, day),
-        rejected={asset_id: problem.message for asset_id, problem in judge.passed_over().items()},
+        rejected={asset_id: problem.message for asset_id, problem in validator.rejected().items()},
     )
 
 

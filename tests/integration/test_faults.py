@@ -537,7 +537,7 @@ def test_a_sorting_result_that_cannot_be_judged_is_unknown_not_false(cloud: Clou
     cloud.s3_proxy.rule = rule_for("/output", Status(503))
     done = sync_command(tmp_path)
     assert done.code == 3, done
-    assert "cannot judge" in failures_in(tmp_path / "state")["codeocean"]
+    assert "cannot validate" in failures_in(tmp_path / "state")["codeocean"]
     assert status_of(tmp_path, "901001_2024-03-11")["is_sorted"] is None
     cloud.s3_proxy.rule = None
     assert_next_sync_clears(tmp_path)

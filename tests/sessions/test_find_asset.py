@@ -356,7 +356,7 @@ def test_files_choose_between_two_uploads_of_one_second(settings: Settings, clou
 def test_a_log_that_cannot_be_read_is_no_verdict(settings: Settings, cloud: Cloud) -> None:
     add(cloud, RAW, SORTED)
     cloud.s3_proxy.rule = lambda request: Status(503) if request.path.endswith("output") else None
-    with pytest.raises(npc_lims.SourceError, match="cannot judge the sorting result"):
+    with pytest.raises(npc_lims.SourceError, match="cannot validate the sorting result"):
         find_asset(settings, DAY, "sorted")
 
 

@@ -17,8 +17,8 @@ from npc_lims.model.data_asset import DataAsset, InvalidAsset, read_session_asse
 from npc_lims.model.observation import Found, Observation
 from npc_lims.model.record import Asset, CodeOcean, Record
 from npc_lims.model.session_id import day_of, subject_of
-from npc_lims.sources.codeocean.assets import equal_rivals, select_facts
-from npc_lims.sources.codeocean.validity import Judge
+from npc_lims.sources.codeocean.assets import ambiguous_assets, select_facts
+from npc_lims.sources.codeocean.validity import AssetValidator
 from npc_lims.sources.context import SourceContext, ignore_progress
 
 __all__ = ["FoundAssets", "fetch_assets", "observe", "subject_searches"]
@@ -37,37 +37,35 @@ def observe(context: SourceContext) -> Observation:
     recorded of them stays. If nothing tells whose it is, the others' facts hold, but nothing counts as absent.
 
     Raises:
-        SourceError: A page could not be had for good, or the search is incomplete: there is no half result.
+        SourceError: A page could not be fetched, or the search is incomplete: there is no partial result.
     """
     client, records, wanted = context.assets(), context.records, context.wanted
     subjects = sorted({subject_of(session_id) for session_id in wanted})
     recorded = {id_ for session_id in wanted for id_ in _recorded_ids(records[session_id])}
     found = fetch_assets(client, subjects, recorded, by_subject=context.by_subject, progress=context.progress)
-    sure = _without_doubtful(wanted, records, found.invalid)
-    vanished = _check_vanished(client, found, [records[session_id] for session_id in sure])
-    sure = _without_doubtful(sure, records, vanished)
+    certain = _certain(wanted, records, found.invalid)
+    vanished = _check_vanished(client, found, [records[session_id] for session_id in certain])
+    certain = _certain(certain, records, vanished)
     invalid = [*found.invalid, *vanished]
-    judge = Judge(context.settings, context.store)
+    validator = AssetValidator(context.settings, context.store)
     facts: Mapping[str, Found] = select_facts(
-        sure, records, found.assets, judge, context.settings.s3_workers, full=context.full
+        certain, records, found.assets, validator, context.settings.s3_workers, full=context.full
     )
-    passed_over = judge.passed_over()
-    rivals = equal_rivals(facts.values(), itertools.chain(*found.assets.values()), passed_over)
+    rejected = validator.rejected()
+    ambiguous = ambiguous_assets(facts.values(), itertools.chain(*found.assets.values()), rejected)
     if any(not one.days and not one.subjects and one.id not in recorded for one in invalid):
         facts = _without_absences(facts)
     return Observation(
         source=SOURCE,
         facts=facts,
-        problems=(*map(_undecided, rivals), *passed_over.values(), *map(_as_problem, invalid[:_MAX_REPORTED])),
+        problems=(*map(_ambiguity, ambiguous), *rejected.values(), *map(_as_problem, invalid[:_MAX_REPORTED])),
         counts={"assets": sum(map(len, found.assets.values()))},
-        failure=_failure_of(invalid, judge.failure),
+        failure=_failure_of(invalid, validator.failure),
     )
 
 
-def _without_doubtful(
-    wanted: Collection[str], records: Mapping[str, Record], invalid: Collection[InvalidAsset]
-) -> list[str]:
-    """Return *wanted* without the sessions that one of the invalid assets may belong to, as far as that is told."""
+def _certain(wanted: Collection[str], records: Mapping[str, Record], invalid: Collection[InvalidAsset]) -> list[str]:
+    """Return *wanted* without the sessions that an invalid asset may belong to, as far as it tells."""
     days = frozenset[str]().union(*(one.days for one in invalid))
     subjects = frozenset[str]().union(*(one.subjects for one in invalid))
     ids = {one.id for one in invalid if one.id}
@@ -104,10 +102,10 @@ def _failure_of(invalid: Sequence[InvalidAsset], other: SourceError | None) -> S
     return SourceError(SOURCE, f"{reason}; {other.reason}" if other is not None else reason)
 
 
-def _undecided(rivals: Sequence[DataAsset]) -> Problem:
-    named = ", ".join(f"{asset.name} ({asset.id})" for asset in rivals)
+def _ambiguity(assets: Sequence[DataAsset]) -> Problem:
+    named = ", ".join(f"{asset.name} ({asset.id})" for asset in assets)
     message = f"raw data assets made in the same second: {named}; the first is used; archive those that are not meant"
-    return Problem(rivals[0].day, 0, 0, "warning", message)
+    return Problem(assets[0].day, 0, 0, "warning", message)
 
 
 @dataclasses.dataclass(frozen=True)

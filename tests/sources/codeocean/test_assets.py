@@ -12,7 +12,7 @@ from npc_lims.model.data_asset import SEARCHED_NAMES, DataAsset
 from npc_lims.model.observation import Found, Observation
 from npc_lims.model.reconcile import reconcile_session
 from npc_lims.model.record import PROCESSES, Asset, CodeOcean, Record
-from npc_lims.sources.codeocean.assets import equal_rivals, select_facts
+from npc_lims.sources.codeocean.assets import ambiguous_assets, select_facts
 from npc_lims.sources.codeocean.validity import errored_output
 from tests.builders import (
     LATER_NAME,
@@ -515,14 +515,14 @@ def test_a_second_session_of_the_day_needs_one_if_it_is_listed() -> None:
 
 
 def test_rivals_are_raw_data_of_one_recording_and_one_second() -> None:
-    def ids(*assets: DataAsset, passed_over: tuple[str, ...] = ()) -> list[list[str]]:
+    def ids(*assets: DataAsset, rejected: tuple[str, ...] = ()) -> list[list[str]]:
         facts = select_facts(
             [SESSION],
             by_id(record()),
             {"626791": assets},
-            lambda one: "no behavior" if one.id in passed_over else "",
+            lambda one: "no behavior" if one.id in rejected else "",
         )
-        return [[one.id for one in group] for group in equal_rivals(facts.values(), assets, passed_over)]
+        return [[one.id for one in group] for group in ambiguous_assets(facts.values(), assets, rejected)]
 
     def raw(name: str, number: int, **more: Any) -> DataAsset:
         return data_asset(name, id=str(number), created=7, **more)
@@ -532,8 +532,8 @@ def test_rivals_are_raw_data_of_one_recording_and_one_second() -> None:
     assert ids(raw(RAW_NAME, 1), raw(LATER_NAME, 2), raw(RAW_NAME, 3, **NOT_RAW), raw(SMARTSPIM_NAME, 4)) == []
     assert ids(raw(RAW_NAME, 1), raw(LATER_NAME, 2), raw(LATER_NAME, 3)) == [["3", "2"]], "of surface channels"
     both = (raw(RAW_NAME, 1), raw(RAW_NAME, 2))
-    assert ids(*both, passed_over=("2",)) == [], "files have decided"
-    assert ids(*both, raw(RAW_NAME, 3), passed_over=("3",)) == [["2", "1"]]
+    assert ids(*both, rejected=("2",)) == [], "files have decided"
+    assert ids(*both, raw(RAW_NAME, 3), rejected=("3",)) == [["2", "1"]]
     beside = (raw(BEHAVIOR_NAME, 1), raw(BEHAVIOR_NAME, 2))
     assert ids(raw(RAW_NAME, 5), *beside) == [], "nobody uses them"
     assert ids(*beside) == [["2", "1"]]

@@ -17,7 +17,7 @@ from npc_lims.model.observation import Observation
 from npc_lims.model.reconcile import reconcile
 from npc_lims.model.record import Asset, CodeOcean, Record
 from npc_lims.sources.codeocean.query import fetch_assets, observe
-from npc_lims.sources.codeocean.validity import Judge
+from npc_lims.sources.codeocean.validity import AssetValidator
 from tests.builders import (
     LATER_NAME,
     RAW_NAME,
@@ -215,7 +215,7 @@ def test_a_bucket_that_cannot_be_read_leaves_the_result_unknown(lab: Lab, error:
     def closed() -> MirrorStore:
         raise error
 
-    for name, what in ((SORTED_NAME, "judge the sorting result"), (RAW_NAME, "look into the raw data")):
+    for name, what in ((SORTED_NAME, "validate the sorting result"), (RAW_NAME, "look into the raw data")):
         lab.holds(make_asset(name))
         assets = lambda: open_client(lab.settings)  # noqa: E731
         seen = observe(context(lab.settings, by_id(record()), assets=assets, store=closed))
@@ -233,9 +233,9 @@ def test_of_several_failures_the_same_one_is_told_whatever_the_order(lab: Lab) -
         raise SourceError("s3", "closed")
 
     for names in ((RAW_NAME, LATER_NAME), (LATER_NAME, RAW_NAME)):
-        judge = Judge(lab.settings, closed)
-        assert [judge(data_asset(name)) for name in names] == [None, None]
-        assert str(judge.failure) == f"codeocean: cannot look into the raw data {RAW_NAME}: closed"
+        validator = AssetValidator(lab.settings, closed)
+        assert [validator(data_asset(name)) for name in names] == [None, None]
+        assert str(validator.failure) == f"codeocean: cannot look into the raw data {RAW_NAME}: closed"
 
 
 @pytest.mark.parametrize("place", ["", "aind-ephys-data"])
