@@ -11,7 +11,7 @@ import dataclasses
 import datetime
 import io
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -58,11 +58,7 @@ T = TypeVar("T")
 
 @dataclasses.dataclass(frozen=True)
 class MouseRow:
-    """A row of `by_mouse`.
-
-    Attributes:
-        days: The days recorded, in order; None if they cannot be read.
-    """
+    """A row of `by_mouse`; *days* are those recorded, in order, or None if they cannot be read."""
 
     subject: str
     project: str | None
@@ -103,11 +99,7 @@ class SessionRow:
 
 @dataclasses.dataclass(frozen=True)
 class PlanningWorkbook:
-    """All that was read, of one workbook or of several exported sheets.
-
-    Attributes:
-        problems: Those that are errors cost a row or a field of it.
-    """
+    """The rows of one workbook or of several exported sheets; an error among the problems costs a row or a field."""
 
     mice: tuple[MouseRow, ...]
     sessions: tuple[SessionRow, ...]
@@ -146,13 +138,13 @@ class _PlanningColumns:
     def __init__(self, cells: Mapping[int, Any]) -> None:
         self.index: dict[str, int] = {}
         self.scale: dict[str, float] = {}
-        self.twice: list[str] = []
+        self.duplicates: list[str] = []
         for i, cell in sorted(cells.items()):
             name = re.sub(r"_+", "_", slug(str(cell).replace("\n", " "))).strip("_")
             unit = _UNIT.search(name)
             name = _UNIT.sub("", name)
             if name in self.index:
-                self.twice.append(name)
+                self.duplicates.append(name)
             elif name:
                 self.index[name] = i
                 self.scale[name] = 1000 if unit and unit[1] == "mm" else 1
@@ -183,13 +175,13 @@ class _PlanningParser:
                     message = f"has no sheet by_mouse or by_session_* (found: {found}): is it the right one?"
                     raise _failure(name, message)
                 for sheet in sheets:
-                    self._sheet(f"{name}[{sheet.title}]", _kind(sheet.title), sheet, book.epoch)
+                    kind = _kind(sheet.title)
+                    if kind is not None:
+                        self._sheet(f"{name}[{sheet.title}]", kind, sheet, book.epoch)
         except SourceError as error:
             raise SourceError("workbook", error.reason) from error
 
-    def _sheet(self, name: str, kind: str | None, sheet: Sheet, epoch: datetime.datetime) -> None:
-        if kind is None:
-            return
+    def _sheet(self, name: str, kind: str, sheet: Sheet, epoch: datetime.datetime) -> None:
         if sheet.is_hidden:
             message = "sheet is hidden, and so skipped: show it in Excel if it counts, or else delete it"
             self.report(name, 0, message, "warning")
@@ -199,44 +191,39 @@ class _PlanningParser:
         except PartError as error:
             self.report(name, 0, f"sheet cannot be read: {error}; open and save the workbook again")
             return
-        header = _header(rows, kind)
-        if header is None:
-            wanted = ", ".join(f"'{column}'" for column in _REQUIRED[kind])
-            found = _shown(rows[0][1]) if rows else "nothing"
-            self.report(name, rows[0][0] if rows else 0, f"needs columns {wanted}, but has {found}; sheet skipped")
-            return
-        self._rows(name, kind, header, rows, epoch)
+        if not self._add_rows(name, kind, rows, epoch):
+            required = ", ".join(f"'{column}'" for column in _REQUIRED[kind])
+            message = f"needs columns {required}, but has {_shown(rows)}; sheet skipped"
+            self.report(name, rows[0][0] if rows else 0, message)
 
     def exported(self, content: bytes, name: str) -> None:
         rows = self._limited(name, _csv_rows(decode_utf8(content, name, "workbook", "'CSV UTF-8'"), name))
-        kinds = [kind for kind in (BY_MOUSE, BY_SESSION) if _header(rows, kind)]
-        if not kinds:
-            found = _shown(rows[0][1]) if rows else "nothing"
+        if not any(self._add_rows(name, kind, rows, _EXCEL_EPOCH) for kind in (BY_MOUSE, BY_SESSION)):
             raise _failure(
                 name,
                 "is no sheet of a tracking workbook: by_mouse needs columns 'mouse' and 'days recorded', "
-                f"by_session_* 'mouse' and 'date'; found {found}",
+                f"by_session_* 'mouse' and 'date'; found {_shown(rows)}",
             )
-        header = _header(rows, kinds[0])
-        assert header is not None
-        self._rows(name, kinds[0], header, rows, _EXCEL_EPOCH)
 
-    def _rows(self, name: str, kind: str, header: Row, rows: Iterable[Row], epoch: datetime.datetime) -> None:
+    def _add_rows(self, name: str, kind: str, rows: Sequence[Row], epoch: datetime.datetime) -> bool:
+        """Add the rows below the header; return False if none of the first rows has the required columns."""
+        headers = ((n, _PlanningColumns(cells)) for n, (_, cells) in enumerate(rows[:_HEADER_WITHIN]))
+        header, columns = next((found for found in headers if not found[1].lacks(kind)), (None, None))
+        if header is None or columns is None:
+            return False
         self.kinds.add(kind)
-        columns = _PlanningColumns(header[1])
-        for twice in columns.twice:
-            self.report(name, header[0], f"column {twice!r} is there twice: the first counts", "warning")
-        for line, cells in rows:
-            if line <= header[0]:
-                continue
+        for duplicate in columns.duplicates:
+            self.report(name, rows[header][0], f"column {duplicate!r} is there twice: the first counts", "warning")
+        for line, cells in rows[header + 1 :]:
             row = _Cells(name, line, cells, columns, epoch, self)
             if all(is_blank(row.cell(names)) for names in _REQUIRED[kind].values()):
-                wanted = " nor ".join(_REQUIRED[kind])
-                self.report(name, line, f"names neither {wanted}; row skipped", "warning")
+                required = " nor ".join(_REQUIRED[kind])
+                self.report(name, line, f"names neither {required}; row skipped", "warning")
             elif kind == BY_MOUSE:
                 self._mouse(row)
             else:
                 self._session(row)
+        return True
 
     def _mouse(self, row: _Cells) -> None:
         subject = row.read(_SUBJECT, parse_subject)
@@ -347,16 +334,9 @@ def _day_if_any(value: Any, today: datetime.date, epoch: datetime.datetime) -> d
     return None if parse_text(value) is None else parse_day(value, today, epoch)
 
 
-def _header(rows: Iterable[Row], kind: str) -> Row | None:
-    """Return the first row that has the required columns."""
-    for row, _ in zip(rows, range(_HEADER_WITHIN)):
-        if not _PlanningColumns(row[1]).lacks(kind):
-            return row
-    return None
-
-
-def _shown(cells: Mapping[int, Any]) -> str:
-    return ", ".join(repr(str(cell).strip()) for _, cell in sorted(cells.items()))[:200]
+def _shown(rows: Sequence[Row]) -> str:
+    """Return the first row, for a message."""
+    return ", ".join(repr(str(cell).strip()) for _, cell in sorted(rows[0][1].items()))[:200] if rows else "nothing"
 
 
 def _csv_rows(text: str, name: str) -> Iterator[Row]:
