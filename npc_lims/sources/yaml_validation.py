@@ -13,7 +13,7 @@ from npc_lims.errors import InputFileError, Problem
 from npc_lims.sources.yaml_nodes import ListNode, MapNode, Node, Report, ScalarNode, is_null, kind, shorten
 from npc_lims.utils.suggestions import suggestion
 
-__all__ = ["ABSENT", "CheckedModel", "editor_schema", "node_at", "read_edited_text", "validate"]
+__all__ = ["ABSENT", "CheckedModel", "editor_schema", "encoding_problem", "node_at", "read_edited_text", "validate"]
 
 ABSENT: Any = None
 """Default of an optional key. Its type does not allow null: a key without a value is a mistake."""
@@ -60,8 +60,8 @@ def read_edited_text(
         InputFileError: It cannot be read, is too large, or is not UTF-8.
     """
 
-    def unreadable(message: str, line: int = 0, column: int = 0) -> InputFileError:
-        return error([Problem(str(path), line, column, "error", message)])
+    def unreadable(message: str) -> InputFileError:
+        return error([Problem(str(path), 0, 0, "error", message)])
 
     path = Path(path)
     try:
@@ -81,12 +81,15 @@ def read_edited_text(
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as reason:
-        before = reason.object[: reason.start]
-        raise unreadable(
-            f"the byte 0x{reason.object[reason.start]:02x} is not UTF-8: save the file as UTF-8",
-            before.count(b"\n") + 1,
-            len(before[before.rfind(b"\n") + 1 :].decode("utf-8-sig")) + 1,
-        ) from None
+        raise error([encoding_problem(str(path), reason)]) from None
+
+
+def encoding_problem(file: str, error: UnicodeDecodeError) -> Problem:
+    """Return the problem of a file that is not UTF-8, at the byte that is not."""
+    before, byte = error.object[: error.start], error.object[error.start]
+    column = len(before[before.rfind(b"\n") + 1 :].decode("utf-8-sig")) + 1
+    message = f"the byte 0x{byte:02x} is not UTF-8: save the file as UTF-8"
+    return Problem(file, before.count(b"\n") + 1, column, "error", message)
 
 
 # ------------------------------------------------------------------------------ validation

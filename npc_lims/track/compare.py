@@ -13,6 +13,7 @@ from npc_lims.config.settings import Settings
 from npc_lims.errors import Problem
 from npc_lims.model.record import Tracked
 from npc_lims.sources.tracked.parser import TrackedFile, parse_tracked
+from npc_lims.sources.yaml_validation import encoding_problem
 from npc_lims.state.diff import SessionChange, compare_sessions, one_line
 from npc_lims.state.diff_format import Chapter, counted, groups_of
 from npc_lims.state.remote import check_ref, fetch_file
@@ -36,7 +37,7 @@ class TrackedDiff:
         after: Name of the other.
         changes: Sessions that are new, removed or edited.
         summary: All of them in one line.
-        notes: What else is to be known of the two files.
+        notes: About missing files and errors.
     """
 
     before: str
@@ -78,10 +79,8 @@ def decode_tracked(content: bytes, file: str) -> TrackedFile:
     try:
         return parse_tracked(content.decode("utf-8-sig"), file)
     except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        problem = Problem(file, line, 1, "error", "not UTF-8: save the file as UTF-8")
         parsed = parse_tracked(content.decode("utf-8-sig", "replace"), file)
-        return dataclasses.replace(parsed, problems=(problem, *parsed.problems))
+        return dataclasses.replace(parsed, problems=(encoding_problem(file, error), *parsed.problems))
 
 
 def compare_tracked(before: bytes | None, after: bytes | None, names: tuple[str, str]) -> TrackedDiff:
@@ -90,7 +89,7 @@ def compare_tracked(before: bytes | None, after: bytes | None, names: tuple[str,
     Args:
         before: The content of the one version, None if it is not there.
         after: The content of the other.
-        names: Where the two are, as people are to read it.
+        names: Of the two versions, for messages.
     """
     if before == after:
         return TrackedDiff(*names, [], "nothing changed" if after is not None else "no such file", [])
@@ -112,7 +111,7 @@ def compare_tracked(before: bytes | None, after: bytes | None, names: tuple[str,
 
 
 def _sessions(content: bytes | None, name: str) -> tuple[Mapping[str, Tracked], str]:
-    """Sessions of a file, and what is wrong with it."""
+    """Return the sessions of a file, and a note if it is missing or has errors."""
     if content is None:
         return {}, f"{name}: there is no such file"
     file = decode_tracked(content, name)
@@ -123,7 +122,7 @@ def _sessions(content: bytes | None, name: str) -> tuple[Mapping[str, Tracked], 
 
 
 def _described(change: SessionChange, entry: Tracked, verb: str, other: Mapping[str, str]) -> SessionChange:
-    """A session that came or went, with what is said of it. *other* has the paths on the side where it is not."""
+    """Add the values of a new or removed session to its change; *other* has the paths on the side without it."""
     details = [f"{entry.platform}, {entry.project}, day {entry.experiment_day}"]
     if entry.allen_path in other:
         details.append(f"{verb} {other[entry.allen_path]}")
@@ -132,7 +131,7 @@ def _described(change: SessionChange, entry: Tracked, verb: str, other: Mapping[
 
 
 def _summary(changes: Sequence[SessionChange]) -> str:
-    """Counts of what came and went, and the edits in words: those that say the same together."""
+    """Return counts of new and removed sessions, and the edits, equal ones together."""
     if not changes:
         return "comments, layout or repeated entries only: no session changes"
     parts = []
@@ -178,7 +177,7 @@ def _key(problem: Problem, lines: Sequence[str]) -> tuple[str, str, str]:
 
 
 def _session_at(lines: Sequence[str], number: int) -> str:
-    """The session named in a line, or in the nearest one above it: the entry that the line belongs to."""
+    """Return the session named in a line, or in the nearest one above it: the entry that the line belongs to."""
     for line in reversed(lines[:number]):
         match = _SESSION.search(line)
         if match:

@@ -22,7 +22,7 @@ class Preview:
     """Effects of the edit on the next sync.
 
     Attributes:
-        base: Where the file is compared with, as people are to read it.
+        base: Name of the version that the file is compared with.
         appear: Sessions that state will have and has not.
         change: Sessions that stay tracked, with other facts.
         go: Sessions that leave state: no training workbook has them, or their row is no session on a day on which an
@@ -73,7 +73,7 @@ def preview(state: Mapping[str, Record], base: Mapping[str, Tracked], now: Mappi
         state: What is recorded.
         base: Sessions of the file before the edit.
         now: Sessions of the file after it.
-        name: Where *base* is from, as people are to read it.
+        name: Of *base*, for messages.
     """
     before = _reconciled(state, base)
     after = _reconciled(before, now)
@@ -92,7 +92,7 @@ def preview(state: Mapping[str, Record], base: Mapping[str, Tracked], now: Mappi
 
 
 def _reconciled(records: Mapping[str, Record], tracked: Mapping[str, Tracked]) -> dict[str, Record]:
-    """As a sync would, of which the training workbooks say what they have said before."""
+    """Reconcile as a sync in which the training workbooks have not changed."""
     known_to_lack: dict[str, Found] = {
         session_id: False for session_id, record in records.items() if record.training is False
     }

@@ -121,3 +121,24 @@ def test_everything_reports_it(world: World, tmp_path: Path, monkeypatch: pytest
 def test_doctor_is_content_after_a_complete_sync(world: World) -> None:
     doctor = run_cli("doctor", "--state", "state", "--mirror", "mirror")
     assert "every source answered completely" in doctor.out
+
+
+def test_new_rows_of_the_other_workbook_are_recorded(world: World) -> None:
+    other = world.workbook.with_name(WORKBOOKS[1])
+    # in the first sheet is a subject that has rows in both workbooks, in the second one that has not
+    other.write_bytes(rewrite(other.read_bytes(), _with_new_rows))
+    world.workbook.write_bytes(world.content[:-100])
+    before = world.rows("")
+    done = world.sync()
+    assert done.code == 3, done
+    assert f"training failed, what is recorded of it stays: {WORKBOOKS[0]} is truncated" in done.err
+    in_both, in_one = "901003_2024-10-01", "901006_2024-10-01"
+    assert set(world.rows("")) == {*before, in_one}
+    assert {id_: row for id_, row in world.rows("").items() if id_ != in_one} == before
+    world.workbook.write_bytes(world.content)
+    assert world.sync().code == 0
+    assert set(world.rows("")) == {*before, in_one, in_both}
+
+
+def _with_new_rows(name: str, data: bytes) -> bytes:
+    return data.replace(b"</sheetData>", NEW_ROW.encode()) if name in (BROKEN_SHEET, COMPLETE_SHEET) else data
