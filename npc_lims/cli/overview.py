@@ -14,9 +14,9 @@ from npc_lims.cli.options import checkout, reading_settings
 from npc_lims.cli.output import out, print_json
 from npc_lims.config.environment import TRACKED_FILE
 from npc_lims.dashboard.ages import SourceAge, source_ages
-from npc_lims.dashboard.attention import Matter, matters
-from npc_lims.dashboard.stalls import STEPS
-from npc_lims.dashboard.totals import LABELS, Step, Totals, count_sessions, funnel
+from npc_lims.dashboard.attention import Finding, find_issues
+from npc_lims.dashboard.stalls import STAGES
+from npc_lims.dashboard.totals import LABELS, StageCount, Totals, count_sessions, funnel
 from npc_lims.errors import NpcLimsError, RemoteStateError, StateError
 from npc_lims.processing.runs_file import read_all_runs
 from npc_lims.state.diff import one_line
@@ -44,7 +44,7 @@ class Suggestion:
 
 
 _HELP = Suggestion("npc-lims --help", "see all commands")
-_FIRST_STEPS = (
+_FIRST_STAGES = (
     Suggestion("npc-lims demo", "see how it works, on sample data: no credentials, no network"),
     Suggestion("npc-lims doctor", "check each service, and what to set for those that fail"),
     _HELP,
@@ -61,7 +61,7 @@ class Overview:
         ages: Ages of the sources; empty if unknown.
         totals: Counts of sessions; None without state.
         steps: Pipeline progress.
-        matters: What needs attention, the most important first.
+        findings: What needs attention, the most important first.
         suggestions: Commands that help next.
     """
 
@@ -69,8 +69,8 @@ class Overview:
     troubles: tuple[str, ...]
     ages: tuple[SourceAge, ...] = ()
     totals: Optional[Totals] = None
-    steps: tuple[Step, ...] = ()
-    matters: tuple[Matter, ...] = ()
+    steps: tuple[StageCount, ...] = ()
+    findings: tuple[Finding, ...] = ()
     suggestions: tuple[Suggestion, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
@@ -88,7 +88,7 @@ class Overview:
             "sources": ages,
             "totals": None if self.totals is None else dataclasses.asdict(self.totals),
             "steps": [{**dataclasses.asdict(step), "label": step.label} for step in self.steps],
-            "attention": [dataclasses.asdict(matter) for matter in self.matters],
+            "attention": [dataclasses.asdict(finding) for finding in self.findings],
             "next": [dataclasses.asdict(suggestion) for suggestion in self.suggestions],
         }
 
@@ -106,7 +106,7 @@ def gather(settings: Settings, now: datetime.datetime) -> Overview:
         records = [parse_line(line) for line in snapshot.lines.all]
     except StateError as error:
         # the error has its own remedy: a newer version of state needs a newer npc_lims, not a sync
-        return Overview(None, (str(error),), suggestions=_FIRST_STEPS)
+        return Overview(None, (str(error),), suggestions=_FIRST_STAGES)
     troubles: list[str] = []
     sync_file, runs = SyncFile(), {}
     try:
@@ -115,9 +115,9 @@ def gather(settings: Settings, now: datetime.datetime) -> Overview:
     except NpcLimsError as error:
         troubles.append(str(error))
     # without the history, which takes longer to read, and the tracked file, which npc-lims validate reads
-    all_matters = matters(records, sync_file, runs, (), (), now)
+    findings = find_issues(records, sync_file, runs, (), (), now)
     # if it is unknown when sources were queried, they are not late
-    found = tuple(matter for matter in all_matters if matter.kind != "late" or sync_file.sources)
+    found = tuple(finding for finding in findings if finding.kind != "late" or sync_file.sources)
     ages = tuple(source_ages(sync_file, now)) if sync_file.sources else ()
     steps = tuple(funnel(records))
     suggestions = _with_state(settings, origin, records, found, steps)
@@ -134,20 +134,20 @@ def recorded_sync(settings: Settings, origin: Origin) -> SyncFile:
 
 def _without_state() -> tuple[Suggestion, ...]:
     if not (checkout() / TRACKED_FILE).is_file():
-        return _FIRST_STEPS
+        return _FIRST_STAGES
     sync = Suggestion("npc-lims sync", f"make a state from {TRACKED_FILE} of this checkout")
-    return (sync, *_FIRST_STEPS)[:_SUGGESTIONS]
+    return (sync, *_FIRST_STAGES)[:_SUGGESTIONS]
 
 
 def _with_state(
     settings: Settings,
     origin: Origin,
     records: list[dict[str, Any]],
-    found: tuple[Matter, ...],
-    steps: tuple[Step, ...],
+    found: tuple[Finding, ...],
+    steps: tuple[StageCount, ...],
 ) -> tuple[Suggestion, ...]:
     is_folder = settings.state is not None
-    wanted = [suggestion for matter in found if (suggestion := _about(matter, is_folder)) is not None]
+    wanted = [suggestion for finding in found if (suggestion := _about(finding, is_folder)) is not None]
     if is_folder and settings.codeocean_token is None and settings.mirror is None:
         wanted.append(Suggestion("npc-lims doctor", "find out what a sync would need: no Code Ocean token is set"))
     sorting = next(step for step in steps if step.flag == "is_sorted")
@@ -165,20 +165,20 @@ def _with_state(
     return tuple(first.values())[:_SUGGESTIONS]
 
 
-def _about(matter: Matter, is_folder: bool) -> Optional[Suggestion]:
+def _about(finding: Finding, is_folder: bool) -> Optional[Suggestion]:
     """Return the command that shows more of something that needs attention; runs are known for a folder only."""
-    if matter.kind == "late":
+    if finding.kind == "late":
         return Suggestion("npc-lims doctor", "find out why a source did not answer")
-    if matter.kind == "errored" and matter.items[0].session:
-        return Suggestion(f"npc-lims show {matter.items[0].session}", "see what went wrong with its sorting")
-    if matter.kind == "stalled":
-        step = next((step for step in STEPS if step.before == matter.items[0].text), None)
+    if finding.kind == "errored" and finding.items[0].session:
+        return Suggestion(f"npc-lims show {finding.items[0].session}", "see what went wrong with its sorting")
+    if finding.kind == "stalled":
+        step = next((step for step in STAGES if step.before == finding.items[0].text), None)
         if step is None:  # of a family of steps
             plan = Suggestion("npc-lims process plan", "see what could be run for sessions that wait, and why not")
             return plan if is_folder else None
         flags = " ".join(filter(None, (_option("--is", step.after), _option("--missing", step.flag))))
         return Suggestion(f"npc-lims sessions {flags}", f"list sessions that are {step.before}")
-    if matter.kind == "runs":
+    if finding.kind == "runs":
         return Suggestion("npc-lims process runs", "see what was run on Code Ocean, and how it ended")
     return None
 
@@ -189,8 +189,8 @@ def _option(name: str, flag: str) -> str:
 
 # --- printing --------------------------------------------------------------------------------------
 
-_SHOWN_MATTERS = 5
-_SHOWN_ITEMS = 3
+_SHOWN_FINDINGS = 5
+_SHOWN_CASES = 3
 
 
 def show_overview(as_json: bool) -> None:
@@ -217,7 +217,7 @@ def print_overview(overview: Overview, console: Console) -> None:
         _print_parts(console, f"{counts}{totals.tracked:,} tracked: ", _counts(totals.by_platform))
         _print_parts(console, "Projects: ", _counts(totals.by_project))
         _print_steps(overview, console)
-    _print_matters(overview, console)
+    _print_findings(overview, console)
     console.print(Text("\nNext", "bold"))
     width = max(len(suggestion.command) for suggestion in overview.suggestions)
     for suggestion in overview.suggestions:
@@ -235,27 +235,27 @@ def _print_steps(overview: Overview, console: Console) -> None:
         _print_parts(console, "Pipeline progress: ", stages)
 
 
-def _print_matters(overview: Overview, console: Console) -> None:
+def _print_findings(overview: Overview, console: Console) -> None:
     if overview.totals is None:
         return
-    if not overview.matters:
+    if not overview.findings:
         console.print("\nNothing needs attention")
         return
     console.print(Text("\nNeeds attention", "bold"))
-    for matter in overview.matters[:_SHOWN_MATTERS]:
-        _print_hanging(console, ("  ! ", "yellow"), matter.title)
-        _print_hanging(console, ("    ", ""), matter.remedy, "dim")
-        _print_hanging(console, ("    ", ""), "; ".join(_named(matter)), "dim")
-    if len(overview.matters) > _SHOWN_MATTERS:
-        console.print(Text(f"  and {len(overview.matters) - _SHOWN_MATTERS} more: npc-lims --json", "dim"))
+    for finding in overview.findings[:_SHOWN_FINDINGS]:
+        _print_hanging(console, ("  ! ", "yellow"), finding.title)
+        _print_hanging(console, ("    ", ""), finding.remedy, "dim")
+        _print_hanging(console, ("    ", ""), "; ".join(_named(finding)), "dim")
+    if len(overview.findings) > _SHOWN_FINDINGS:
+        console.print(Text(f"  and {len(overview.findings) - _SHOWN_FINDINGS} more: npc-lims --json", "dim"))
 
 
-def _named(matter: Matter) -> Iterator[str]:
+def _named(finding: Finding) -> Iterator[str]:
     """Return the first cases: the ids of sessions, or a text and its date."""
-    for item in matter.items[:_SHOWN_ITEMS]:
-        yield item.session or one_line(item.text) + (f" ({item.since[:10]})" if item.since else "")
-    if len(matter.items) > _SHOWN_ITEMS:
-        yield f"{len(matter.items) - _SHOWN_ITEMS:,} more"
+    for case in finding.items[:_SHOWN_CASES]:
+        yield case.session or one_line(case.text) + (f" ({case.since[:10]})" if case.since else "")
+    if len(finding.items) > _SHOWN_CASES:
+        yield f"{len(finding.items) - _SHOWN_CASES:,} more"
 
 
 def _print_parts(console: Console, head: Text | str, parts: Iterable[Text | str]) -> None:

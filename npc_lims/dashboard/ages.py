@@ -1,4 +1,4 @@
-"""How long ago each source last answered, and whether that is too long."""
+"""Ages of the sources: the time since each was last read completely."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ __all__ = ["SourceAge", "source_ages"]
 
 @dataclasses.dataclass(frozen=True)
 class SourceAge:
-    """When one source last answered whole.
+    """The age of one source.
 
     Attributes:
-        name: Name of the source, which is that of its section.
-        last_complete: UTC, `YYYY-MM-DDTHH:MM:SSZ`; None if it never has.
-        age: Time since then; None also if it lies in the future, which says nothing.
-        is_late: It has never answered, or not for two periods.
-        failure: Why the last sync could not ask it; None if it could.
-        failing_since: UTC time of the first sync that failed for that reason.
+        name: Name of the source, and of its section.
+        last_complete: UTC, `YYYY-MM-DDTHH:MM:SSZ`; None if never.
+        age: Time since then; None also if it is in the future.
+        is_late: It was never read completely, or not for two periods.
+        failure: Why the last sync could not query it; None if it could.
+        failing_since: UTC time of the first sync with that failure.
     """
 
     name: str
@@ -37,7 +37,7 @@ class SourceAge:
 
 
 def source_ages(sync_file: SyncFile, now: datetime.datetime) -> list[SourceAge]:
-    """One for each source, in the order of the sections; a source that the file does not have has never answered."""
+    """Return the ages of all sources, in the order of the sections; one missing in the file was never read."""
     return [_age(name, sync_file, now) for name in SECTIONS]
 
 

@@ -1,7 +1,7 @@
-"""What needs attention, the most important first.
+"""Find what needs attention, the most important first.
 
-A list that is never empty is soon read by nobody. So what is normal is not listed: training in a box that nobody
-tracks, a session whose issue is noted, a step that most sessions do without, a wait that is no longer than others'.
+Normal states are not listed, so that the list can become empty: training in a box that is not tracked, a session with a
+noted issue, a stage that most sessions skip, a wait no longer than usual.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 
 from npc_lims.dashboard.ages import source_ages
 from npc_lims.dashboard.losses import LOOK_BACK, Past
@@ -19,6 +19,7 @@ from npc_lims.state.diff_format import counted
 from npc_lims.state.snapshot import newest_first
 from npc_lims.state.sync_times import STALE_AFTER
 from npc_lims.utils.timestamps import utc_text
+from npc_lims.utils.urls import Links
 
 if TYPE_CHECKING:
     from npc_lims.errors import Problem
@@ -26,23 +27,25 @@ if TYPE_CHECKING:
     from npc_lims.processing.runs import Run
     from npc_lims.state.sync_file import SyncFile
 
-__all__ = ["Addresses", "Item", "Kind", "Matter", "matters"]
+__all__ = ["Case", "Finding", "Kind", "find_issues"]
 
 Kind = Literal["late", "lost", "runs", "errored", "stalled", "untracked", "warnings"]
 
+_NO_LINKS = Links(None)
+
 EPHYS_RIG = "NP"
-"""What the names of rigs with Neuropixels begin with; all others are boxes for training."""
+"""Prefix of the names of rigs with Neuropixels; all others are boxes for training."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Item:
-    """One case of a matter.
+class Case:
+    """One case of a finding.
 
     Attributes:
-        session: The session that it is about, if it is about one.
-        text: What is so, in one line; may hold what people typed.
-        since: UTC time (`YYYY-MM-DDTHH:MM:SSZ`) since when.
-        link: Where to look, other than at the session.
+        session: Id of the session, if it is about one.
+        text: One line, which may contain user input.
+        since: UTC time (`YYYY-MM-DDTHH:MM:SSZ`).
+        link: URL to look at besides the session.
     """
 
     session: str | None
@@ -52,97 +55,78 @@ class Item:
 
 
 @dataclasses.dataclass(frozen=True)
-class Matter:
-    """One kind of thing that needs attention.
+class Finding:
+    """Cases of one kind that need attention.
 
     Attributes:
-        kind: For programs.
-        title: What it is, with figures.
-        remedy: What to do, one sentence.
+        kind: Name for programs.
+        title: Description, with figures.
+        remedy: One sentence.
         items: All cases.
     """
 
     kind: Kind
     title: str
     remedy: str
-    items: tuple[Item, ...]
+    items: tuple[Case, ...]
 
 
-class Addresses(Protocol):
-    """Where things are looked at, if they can be."""
-
-    def commit(self, sha: str) -> str | None: ...
-
-    def tracked_line(self, line: int) -> str | None: ...
-
-    def workflow_run(self, address: str) -> str | None: ...
-
-
-class _Nowhere:
-    def commit(self, sha: str) -> None: ...
-
-    def tracked_line(self, line: int) -> None: ...
-
-    def workflow_run(self, address: str) -> None: ...
-
-
-def matters(
+def find_issues(
     records: Iterable[Mapping[str, Any]],
     sync_file: SyncFile,
     runs: Mapping[str, Iterable[Run]],
     problems: Sequence[Problem],
     transitions: Iterable[Transition],
     now: datetime.datetime,
-    addresses: Addresses | None = None,
-) -> list[Matter]:
-    """What needs attention, the most important first.
+    links: Links = _NO_LINKS,
+) -> list[Finding]:
+    """Return what needs attention, the most important first.
 
     Args:
-        records: All sessions as plain data: lines of the snapshot, or what their files say.
+        records: All sessions as plain data: lines of the snapshot, or session files.
         sync_file: When each source last answered.
-        runs: What is recorded of each process.
-        problems: Of tracked_sessions.yaml.
-        transitions: What happened, the oldest first; read once. Without, nothing is known to have disappeared, and how
-            long steps take is known only where both ends are dated by assets.
-        now: The present moment.
-        addresses: What makes links; without, there are none.
+        runs: The runs of each process.
+        problems: Problems of tracked_sessions.yaml.
+        transitions: Transitions of sessions, the oldest first. Without them no losses are found, and durations of
+            stages are known only from the dates of assets.
+        now: The present time.
+        links: Makes URLs; without, there are none on GitHub.
     """
-    places = _Nowhere() if addresses is None else addresses
     sessions = list(records)
     past = Past(now)
     for transition in transitions:
         past.add(transition)
     errored = _errored(sessions)
-    known = {item.session for matter in errored for item in matter.items}
+    failed_sorting = {case.session for case in errored.items}
     found = [
         *_late(sync_file, now),
-        *_lost(past, places),
-        *_failed_runs(sessions, runs, places),
-        *errored,
-        *_stalled(find_stalls(sessions, past.first_seen, now), known),
+        *_lost(past, links),
+        *_failed_runs(sessions, runs, links),
+        errored,
+        *_stalled(find_stalls(sessions, past.first_seen, now), failed_sorting),
         *_untracked(sessions),
-        *_warnings(problems, places),
+        *_warnings(problems, links),
     ]
-    return [matter for matter in found if matter.items]
+    return [finding for finding in found if finding.items]
 
 
-def _late(sync_file: SyncFile, now: datetime.datetime) -> Iterable[Matter]:
+def _late(sync_file: SyncFile, now: datetime.datetime) -> Iterable[Finding]:
     ages = source_ages(sync_file, now)
     failing = [age for age in ages if age.failure is not None]
     hours = f"{STALE_AFTER.total_seconds() / 3600:.0f} hours"
-    yield Matter(
+    yield Finding(
         "late",
-        f"{counted(len(failing), 'source')} could not be asked by the last sync",
-        "Follow the reason; npc-lims doctor checks each credential and service. What was recorded of them stays.",
-        tuple(Item(None, f"{age.name}: {age.failure}", age.failing_since) for age in failing),
+        f"{counted(len(failing), 'source')} could not be queried by the last sync",
+        "See the reason; npc-lims doctor checks each credential and service. Their last recorded values are kept.",
+        tuple(Case(None, f"{age.name}: {age.failure}", age.failing_since) for age in failing),
     )
     late = [age for age in ages if age.is_late and age.failure is None]
-    yield Matter(
+    yield Finding(
         "late",
-        f"{counted(len(late), 'source')} without an answer for {hours}, which is two periods",
-        "See whether the workflow sync runs: GitHub drops schedules, and stops those of a quiet repository.",
+        f"{counted(len(late), 'source')} without an answer for {hours} (two periods)",
+        "Check that the workflow sync runs: GitHub drops schedules, and stops those of inactive repositories.",
         tuple(
-            Item(
+            Case(
                 None,
                 f"{age.name} last answered" if age.last_complete else f"{age.name} never answered",
                 age.last_complete,
@@ -152,18 +136,18 @@ def _late(sync_file: SyncFile, now: datetime.datetime) -> Iterable[Matter]:
     )
 
 
-def _lost(past: Past, places: Addresses) -> Iterable[Matter]:
+def _lost(past: Past, links: Links) -> Iterable[Finding]:
     losses = past.losses()
-    yield Matter(
+    yield Finding(
         "lost",
-        f"{counted(len(losses), 'session')} lost facts in the last {LOOK_BACK.days} days, and did not get them back",
-        "Look at the commit: what disappeared from its source by mistake comes back there, and the next sync sees it.",
+        f"{counted(len(losses), 'session')} lost facts in the last {LOOK_BACK.days} days and did not regain them",
+        "See the commit; restore in the source what was removed by mistake, and the next sync finds it.",
         tuple(
-            Item(
+            Case(
                 loss.session,
                 ", ".join(loss.what) + (f"; its entry was edited by {', '.join(loss.editors)}" if loss.editors else ""),
                 loss.commit.when,
-                places.commit(loss.commit.sha),
+                links.commit(loss.commit.sha),
             )
             for loss in losses
         ),
@@ -171,8 +155,8 @@ def _lost(past: Past, places: Addresses) -> Iterable[Matter]:
 
 
 def _failed_runs(
-    sessions: Sequence[Mapping[str, Any]], runs: Mapping[str, Iterable[Run]], places: Addresses
-) -> Iterable[Matter]:
+    sessions: Sequence[Mapping[str, Any]], runs: Mapping[str, Iterable[Run]], links: Links
+) -> Iterable[Finding]:
     by_id = {record["id"]: record for record in sessions}
     for process, recorded in sorted(runs.items()):
         last: dict[str, Run] = {}
@@ -184,16 +168,16 @@ def _failed_runs(
             for session, run in last.items()
             if run.outcome == "errored" and session in by_id and not (by_id[session]["codeocean"] or {}).get(process)
         }
-        yield Matter(
+        yield Finding(
             "runs",
-            f"{counted(len(failed), 'session')} of which the last run of {process} failed",
-            f"Mend what the reason names, then: npc-lims process run {process} --sessions SESSION --again.",
+            f"{counted(len(failed), 'session')} whose last run of {process} failed",
+            f"Fix the reason, then: npc-lims process run {process} --sessions SESSION --again.",
             tuple(
-                Item(
+                Case(
                     id_,
                     f"try {failed[id_].attempt}: {failed[id_].reason}",
                     failed[id_].started or failed[id_].claimed,
-                    places.workflow_run(failed[id_].by),
+                    links.workflow_run(failed[id_].by),
                 )
                 for id_ in newest_first(failed)
             ),
@@ -204,8 +188,8 @@ def _order(run: Run) -> tuple[str, int]:
     return run.started or run.claimed, run.attempt
 
 
-def _errored(sessions: Sequence[Mapping[str, Any]]) -> list[Matter]:
-    """Sorting results that errored, of sessions that have no good one."""
+def _errored(sessions: Sequence[Mapping[str, Any]]) -> Finding:
+    """Find sessions with errored sorting results only."""
     items = []
     for record in sessions:
         errored = (record["codeocean"] or {}).get("errored")
@@ -215,55 +199,60 @@ def _errored(sessions: Sequence[Mapping[str, Any]]) -> list[Matter]:
             and record["status"].get("is_production") is not False
         ):
             reasons = ", ".join(dict.fromkeys(errored.values()))
-            items.append(Item(record["id"], f"{counted(len(errored), 'result')}: {reasons}"))
-    title = f"{counted(len(items), 'session')} with errored sorting results, and no good one"
-    return [Matter("errored", title, "Look at the output of the run on Code Ocean, and sort again.", tuple(items))]
+            items.append(Case(record["id"], f"{counted(len(errored), 'result')}: {reasons}"))
+    title = f"{counted(len(items), 'session')} whose sorting failed"
+    return Finding("errored", title, "See the output of the run on Code Ocean, and sort again.", tuple(items))
 
 
-def _stalled(stalls: Iterable[Stall], known: Collection[str | None]) -> Iterable[Matter]:
-    """One matter for each step, and one for the video results together: who lacks one of these often lacks more.
+def _stalled(stalls: Iterable[Stall], failed_sorting: Collection[str | None]) -> Iterable[Finding]:
+    """Return a finding for each stage, and one for all video results: a session without one often lacks several.
 
     Args:
-        known: Sessions whose sorting errored, which are not told a second time as waiting for it.
+        failed_sorting: Sessions whose sorting errored, which are not listed again as waiting for it.
     """
     together: list[Stall] = []
     for stall in stalls:
-        if stall.step.family:
+        if stall.stage.family:
             together.append(stall)
             continue
-        told = [wait for wait in stall.waiting if stall.step.flag != "is_sorted" or wait.session not in known]
-        figures = f"usual is {_days(stall.usual)}, 90 % within {_days(stall.most)}"
-        title = f"{counted(len(told), 'session')} {stall.step.before}, for longer than usual ({figures})"
-        yield Matter("stalled", title, stall.step.remedy, tuple(_waiting(wait, stall.step.before) for wait in told))
+        waiting = [
+            wait for wait in stall.waiting if stall.stage.flag != "is_sorted" or wait.session not in failed_sorting
+        ]
+        figures = f"median {_days(stall.median)}, 90 % within {_days(stall.ninth_decile)}"
+        title = f"{counted(len(waiting), 'session')} {stall.stage.before} for longer than usual ({figures})"
+        yield Finding(
+            "stalled", title, stall.stage.remedy, tuple(_waiting(wait, stall.stage.before) for wait in waiting)
+        )
     if together:
         yield _stalled_together(together)
 
 
-def _stalled_together(stalls: Sequence[Stall]) -> Matter:
+def _stalled_together(stalls: Sequence[Stall]) -> Finding:
     lacks: dict[str, list[str]] = {}
     since: dict[str, Waiting] = {}
     for stall in stalls:
         for wait in stall.waiting:
-            lacks.setdefault(wait.session, []).append(stall.step.before)
+            lacks.setdefault(wait.session, []).append(stall.stage.before)
             since[wait.session] = wait
     ordered = sorted(since.values(), key=lambda wait: (-wait.since.timestamp(), wait.session))
-    slowest = max(stalls, key=lambda stall: stall.most)
-    figures = f"usual is {_days(max(stall.usual for stall in stalls))} at most, 90 % within {_days(slowest.most)}"
+    slowest = max(stalls, key=lambda stall: stall.ninth_decile)
+    median = max(stall.median for stall in stalls)
+    figures = f"median {_days(median)}, 90 % within {_days(slowest.ninth_decile)}"
     count = counted(len(ordered), "session")
-    title = f"{count} uploaded, without {slowest.step.family} for longer than usual ({figures})"
+    title = f"{count} uploaded without {slowest.stage.family} for longer than usual ({figures})"
     items = tuple(_waiting(wait, f"without {', '.join(lacks[wait.session])}") for wait in ordered)
-    return Matter("stalled", title, slowest.step.remedy, items)
+    return Finding("stalled", title, slowest.stage.remedy, items)
 
 
-def _waiting(wait: Waiting, text: str) -> Item:
-    return Item(wait.session, text, utc_text(wait.since))
+def _waiting(wait: Waiting, text: str) -> Case:
+    return Case(wait.session, text, utc_text(wait.since))
 
 
-def _untracked(sessions: Sequence[Mapping[str, Any]]) -> Iterable[Matter]:
-    """Sessions that only a workbook has, and that look like recordings.
+def _untracked(sessions: Sequence[Mapping[str, Any]]) -> Iterable[Finding]:
+    """Find sessions of workbooks alone that look like recordings.
 
-    Training in a box is not tracked, and need not be. What should be: whatever was uploaded, and what was done on
-    an ephys rig once the subject's recordings had begun (before, it is habituation).
+    Those are uploaded sessions, and sessions on an ephys rig after the first recording of the subject (before it is
+    habituation). Training in a box need not be tracked.
     """
     first_recording: dict[str, str] = {}
     for record in sessions:
@@ -273,39 +262,39 @@ def _untracked(sessions: Sequence[Mapping[str, Any]]) -> Iterable[Matter]:
     uploaded, on_rig = [], []
     for record in sessions:
         training = record["training"]
-        if record["tracked"] is not False or not training or training.get("ignore") in (1, "1"):
+        if record["tracked"] is not False or not training:
             continue
         subject, date, _ = split_session_id(record["id"])
         raw = (record["codeocean"] or {}).get("raw")
         rig = str(training.get("rig_name") or "")
         if raw:
-            uploaded.append(Item(record["id"], f"uploaded as {raw['name']}", raw["created"]))
+            uploaded.append(Case(record["id"], f"uploaded as {raw['name']}", raw["created"]))
         elif rig.startswith(EPHYS_RIG) and date >= first_recording.get(subject, "9999"):
-            text = f"on {rig}, the subject's first recording was on {first_recording[subject]}"
-            on_rig.append(Item(record["id"], text, f"{date}T00:00:00Z"))
+            text = f"on {rig}, first recording of the subject {first_recording[subject]}"
+            on_rig.append(Case(record["id"], text, f"{date}T00:00:00Z"))
     uploaded.sort(key=lambda item: "ecephys" not in item.text)
     items = (*uploaded, *on_rig)
-    yield Matter(
+    yield Finding(
         "untracked",
         f"{counted(len(items), 'session')} in a training workbook and not tracked, that look like recordings: "
-        f"{len(uploaded):,} uploaded, {len(on_rig):,} on an ephys rig since the subject's recordings began",
+        f"{len(uploaded):,} uploaded, {len(on_rig):,} on an ephys rig after the first recording of the subject",
         "Add them to tracked_sessions.yaml (npc-lims track add PATH --pr), or set the column ignore of their rows.",
         items,
     )
 
 
-def _warnings(problems: Sequence[Problem], places: Addresses) -> Iterable[Matter]:
+def _warnings(problems: Sequence[Problem], links: Links) -> Iterable[Finding]:
     errors = sum(problem.is_error for problem in problems)
     counts = [(errors, "error"), (len(problems) - errors, "warning")]
-    told = " and ".join(counted(count, name) for count, name in counts if count)
+    counts_text = " and ".join(counted(count, name) for count, name in counts if count)
     ordered = sorted(problems, key=lambda problem: (not problem.is_error, problem.line, problem.column))
-    yield Matter(
+    yield Finding(
         "warnings",
-        f"{told} in tracked_sessions.yaml",
-        "Correct the lines by a pull request; npc-lims validate tells whether they are right."
-        + (" With an error in it no sync reads the file." if errors else ""),
+        f"{counts_text} in tracked_sessions.yaml",
+        "Correct the lines in a pull request; npc-lims validate checks them."
+        + (" No sync reads a file with errors." if errors else ""),
         tuple(
-            Item(None, f"line {one.line}: {one.severity}: {one.message}", link=places.tracked_line(one.line))
+            Case(None, f"line {one.line}: {one.severity}: {one.message}", link=links.tracked_line(one.line))
             for one in ordered
         ),
     )

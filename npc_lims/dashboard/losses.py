@@ -1,4 +1,4 @@
-"""Facts that disappeared, as the history tells it, and have not come back."""
+"""Find facts that disappeared, by the history, and did not return."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
 __all__ = ["LOOK_BACK", "Loss", "Past"]
 
 LOOK_BACK = datetime.timedelta(days=30)
-"""What disappeared before that is no news."""
+"""Losses before that are not reported."""
 _NO_LONGER = "no longer "
 _GONE = " gone"
 
 
 @dataclasses.dataclass(frozen=True)
 class Loss:
-    """What one session has lost.
+    """Facts that one session has lost.
 
     Attributes:
-        what: In the words of `SessionChange.what`.
-        commit: The last one that took something away.
-        editors: Names of those who had edited the session's entry before.
+        what: Words of `SessionChange.what`.
+        commit: The last commit that removed something.
+        editors: Names of the last editors of the session's entry before that.
     """
 
     session: str
@@ -38,11 +38,11 @@ class Loss:
 
 
 class Past:
-    """What the history tells, one transition after the other, the oldest first. Only what its answers need is kept.
+    """Losses, and dates of flags, from transitions that are added from the oldest to the newest.
 
     Attributes:
-        first_seen: Session id to flag to when it was first seen to turn from no to yes. That a flag was yes from the
-            beginning, or since its source was first asked, tells no date; nor does a commit of the future.
+        first_seen: Session id to flag to when its change from no to yes was first observed. A flag that was yes at the
+            first observation has no date, and neither has a commit of the future.
     """
 
     def __init__(self, now: datetime.datetime) -> None:
@@ -67,7 +67,7 @@ class Past:
             elif word == "removed" or word.startswith(_NO_LONGER) or word.endswith(_GONE):
                 lost[word] = transition
             else:
-                # what came back is not missing any more
+                # it returned
                 lost.pop(f"{_NO_LONGER}{word}", None)
                 for ending in (" first seen", " facts changed", " added"):
                     if word.endswith(ending):
@@ -81,7 +81,7 @@ class Past:
             lost.pop(word, None)
 
     def losses(self) -> list[Loss]:
-        """What is missing since less than `LOOK_BACK`, the last first."""
+        """Return the losses within `LOOK_BACK` that did not return, the latest first."""
         found = []
         for session, words in self._lost.items():
             recent = {word: one for word, one in words.items() if self._is_recent(one.commit)}

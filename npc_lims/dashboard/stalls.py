@@ -1,8 +1,7 @@
-"""Sessions that have stood before a step for longer than others did.
+"""Find sessions that wait for a stage of the pipeline for longer than usual.
 
-How long others took is measured between two dates: when a session was ready for the step (its raw asset was made, say),
-and when the step was taken (its sorting result was made). Where state holds no date of that, history does: the first
-time that a sync saw it.
+Durations are measured from when a session was ready for the stage (for example, its raw asset was created) to when it
+was done (its sorting result was created). Where state has no date, it is the first time that a sync observed it.
 """
 
 from __future__ import annotations
@@ -18,38 +17,38 @@ from npc_lims.model.session_id import split_session_id
 from npc_lims.utils.moments import midnight_of, moment_of
 
 __all__ = [
-    "LEAST_EXAMPLES",
-    "PATIENCE",
-    "STEPS",
+    "MIN_EXAMPLES",
+    "MIN_WAIT",
+    "STAGES",
     "VIDEO_RESULTS",
     "FirstSeen",
+    "Stage",
     "Stall",
-    "Step",
     "Waiting",
     "find_stalls",
 ]
 
 FirstSeen = Mapping[str, Mapping[str, datetime.datetime]]
-"""Session id to flag to when a sync first saw it turn from no to yes; from the history, as far as that is at hand."""
+"""Session id to flag to when a sync first observed its change from no to yes, as far as history is available."""
 
-LEAST_EXAMPLES = 8
-"""Of fewer sessions nobody can say what is usual."""
-PATIENCE = datetime.timedelta(days=2)
-"""No wait is a stall before that, however quick others were: a sync may be a day behind."""
-_USUAL, _MOST = 0.5, 0.9
+MIN_EXAMPLES = 8
+"""Minimum number of sessions for a median."""
+MIN_WAIT = datetime.timedelta(days=2)
+"""Minimum duration of a stall, however quick others were: a sync may be a day behind."""
+_MEDIAN, _NINTH_DECILE = 0.5, 0.9
 
 
 @dataclasses.dataclass(frozen=True)
-class Step:
-    """Something that happens to sessions.
+class Stage:
+    """One stage of the pipeline.
 
     Attributes:
-        flag: The flag that turns true.
-        after: The flag that must be true for it to happen; empty if being recorded is enough.
-        before: What a session is that waits for it, in words; of a family, what it is without.
-        remedy: What to do, one sentence.
-        fact: The asset on Code Ocean whose creation is the step; empty if there is none.
-        family: Steps of one family are told together.
+        flag: The flag that is true once it is done.
+        after: The flag that must be true before; empty if being recorded is enough.
+        before: Description of a session that waits for it; for a family, what it lacks.
+        remedy: One sentence.
+        fact: The asset on Code Ocean whose creation completes it; empty if there is none.
+        family: Name of stages that are reported together.
     """
 
     flag: str
@@ -61,29 +60,29 @@ class Step:
 
 
 VIDEO_RESULTS = "video results"
-_PROCESS = "npc-lims process plan tells whether they would run now, and why not."
+_PROCESS = "npc-lims process plan shows whether they would run now, and why not."
 
 
-def _of_video(flag: str, fact: str) -> Step:
-    return Step(flag, "is_uploaded", LABELS[flag], _PROCESS, fact, VIDEO_RESULTS)
+def _of_video(flag: str, fact: str) -> Stage:
+    return Stage(flag, "is_uploaded", LABELS[flag], _PROCESS, fact, VIDEO_RESULTS)
 
 
-STEPS = (
-    Step(
+STAGES = (
+    Stage(
         "is_uploaded",
         "",
         "tracked, not uploaded",
         "Upload them or correct their paths; for one that never will be, session_kwargs: is_production: false.",
         "raw",
     ),
-    Step(
+    Stage(
         "is_sorted",
         "is_uploaded",
         "uploaded, not sorted",
         "Start the sorting; where it cannot succeed, note an issue in tracked_sessions.yaml.",
         "sorted",
     ),
-    Step(
+    Stage(
         "is_annotated",
         "is_sorted",
         "sorted, not annotated",
@@ -95,14 +94,14 @@ STEPS = (
     _of_video("is_facemap", "facemap"),
     _of_video("is_gamma_encoding", "GammaEncoding"),
     _of_video("is_LPFaceParts", "LPFaceParts"),
-    Step("is_nwb_cached", "is_sorted", "sorted, not in the NWB cache", "Write the cache anew with npc_sessions."),
+    Stage("is_nwb_cached", "is_sorted", "sorted, not in the NWB cache", "Write the cache anew with npc_sessions."),
 )
-"""Steps in their order. What a session may do without (surface channels, imaging) is none."""
+"""Stages in their order. Optional steps (surface channels, imaging) are none."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Waiting:
-    """A session that waits, and since when."""
+    """A waiting session, and since when it waits."""
 
     session: str
     since: datetime.datetime
@@ -110,78 +109,78 @@ class Waiting:
 
 @dataclasses.dataclass(frozen=True)
 class Stall:
-    """The sessions that wait for one step longer than usual.
+    """Sessions that wait for a stage longer than 90 % of the others did.
 
     Attributes:
-        usual: Half of those that took the step took no longer.
-        most: Nine tenths of them took no longer.
-        examples: How many took the step, and when is known.
-        waiting: Sessions that wait for longer than that, the one that began last first.
+        median: Median duration of the stage.
+        ninth_decile: Duration within which 90 % completed it.
+        examples: Number of sessions with a known duration.
+        waiting: Sessions that wait for longer, the latest first.
     """
 
-    step: Step
-    usual: datetime.timedelta
-    most: datetime.timedelta
+    stage: Stage
+    median: datetime.timedelta
+    ninth_decile: datetime.timedelta
     examples: int
     waiting: tuple[Waiting, ...]
 
 
 def find_stalls(records: Iterable[Mapping[str, Any]], first_seen: FirstSeen, now: datetime.datetime) -> list[Stall]:
-    """Those steps, in their order, for which sessions wait longer than nine tenths of the others did.
+    """Return the stages for which sessions wait longer than 90 % of the others did, in their order.
 
-    Only sessions that are to go all the way count (`is_recording`). One with a noted issue is not waited for: somebody
-    knows. A step that less than half of those took that could have is not usual, and nobody stalls before it.
+    Only recordings for production count (`is_recording`), without those that have a noted issue. A stage that less
+    than half of the ready sessions completed is optional, and has no stalls.
     """
     wanted = [record for record in records if is_recording(record)]
-    found = (_stall(step, wanted, first_seen, now) for step in STEPS)
+    found = (_stall(stage, wanted, first_seen, now) for stage in STAGES)
     return [stall for stall in found if stall is not None and stall.waiting]
 
 
 def _stall(
-    step: Step, records: Sequence[Mapping[str, Any]], first_seen: FirstSeen, now: datetime.datetime
+    stage: Stage, records: Sequence[Mapping[str, Any]], first_seen: FirstSeen, now: datetime.datetime
 ) -> Stall | None:
-    taken: list[datetime.timedelta] = []
+    durations: list[datetime.timedelta] = []
     waiting: list[tuple[Mapping[str, Any], Waiting]] = []
     undated = 0
     for record in records:
         seen = first_seen.get(record["id"], {})
-        value = record["status"].get(step.flag)
-        ready = _ready(step, record, seen)
+        value = record["status"].get(stage.flag)
+        ready = _ready(stage, record, seen)
         if value is True:
-            done = _happened(step.flag, record, seen)
+            done = _date_of(stage.flag, record, seen)
             if ready is None or done is None:
                 undated += 1
             else:
-                taken.append(max(done - ready, datetime.timedelta(0)))
-        elif value is False and ready is not None and _is_ready(step, record):
+                durations.append(max(done - ready, datetime.timedelta(0)))
+        elif value is False and ready is not None and _is_ready(stage, record):
             waiting.append((record, Waiting(record["id"], ready)))
-    if len(taken) < LEAST_EXAMPLES:
+    if len(durations) < MIN_EXAMPLES:
         return None
-    taken.sort()
-    usual, most = _within(taken, _USUAL), _within(taken, _MOST)
-    late = [(record, wait) for record, wait in waiting if now - wait.since > max(most, PATIENCE)]
-    if len(late) > len(taken) + undated:
+    durations.sort()
+    median, ninth_decile = _within(durations, _MEDIAN), _within(durations, _NINTH_DECILE)
+    late = [(record, wait) for record, wait in waiting if now - wait.since > max(ninth_decile, MIN_WAIT)]
+    if len(late) > len(durations) + undated:
         return None
-    told = [wait for record, wait in late if not (record["tracked"] or {}).get("issues")]
-    told.sort(key=lambda wait: (-wait.since.timestamp(), wait.session))
-    return Stall(step, usual, most, len(taken), tuple(told))
+    waits = [wait for record, wait in late if not (record["tracked"] or {}).get("issues")]
+    waits.sort(key=lambda wait: (-wait.since.timestamp(), wait.session))
+    return Stall(stage, median, ninth_decile, len(durations), tuple(waits))
 
 
-def _is_ready(step: Step, record: Mapping[str, Any]) -> bool:
-    return not step.after or record["status"].get(step.after) is True
+def _is_ready(stage: Stage, record: Mapping[str, Any]) -> bool:
+    return not stage.after or record["status"].get(stage.after) is True
 
 
-def _ready(step: Step, record: Mapping[str, Any], seen: Mapping[str, datetime.datetime]) -> datetime.datetime | None:
-    """When the session could take the step."""
-    if not step.after:
+def _ready(stage: Stage, record: Mapping[str, Any], seen: Mapping[str, datetime.datetime]) -> datetime.datetime | None:
+    """Return when the session was ready for the stage."""
+    if not stage.after:
         return midnight_of(split_session_id(record["id"])[1])
-    return _happened(step.after, record, seen)
+    return _date_of(stage.after, record, seen)
 
 
-def _happened(flag: str, record: Mapping[str, Any], seen: Mapping[str, datetime.datetime]) -> datetime.datetime | None:
-    """When the flag turned true: when its asset was made, or was first seen if that was before.
+def _date_of(flag: str, record: Mapping[str, Any], seen: Mapping[str, datetime.datetime]) -> datetime.datetime | None:
+    """Return when the flag became true: when its asset was created, or first observed if that was earlier.
 
-    An asset that was made anew is younger than the first one of its kind.
+    A newer asset may have replaced the first one of its kind.
     """
     created = None
     fact = _FACTS.get(flag, "")
@@ -192,9 +191,9 @@ def _happened(flag: str, record: Mapping[str, Any], seen: Mapping[str, datetime.
     return min(moments, default=None)
 
 
-_FACTS = {step.flag: step.fact for step in STEPS}
+_FACTS = {stage.flag: stage.fact for stage in STAGES}
 
 
 def _within(ordered: Sequence[datetime.timedelta], share: float) -> datetime.timedelta:
-    """The least of the *ordered* times that this share of them does not exceed."""
+    """Return the quantile of *ordered* durations."""
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)]

@@ -1,4 +1,4 @@
-"""How many sessions there are, how far they get, and when they were recorded."""
+"""Counts of sessions: totals, pipeline progress, and by month."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = [
     "LABELS",
     "STATUS_FLAGS",
     "Month",
-    "Step",
+    "StageCount",
     "Totals",
     "count_sessions",
     "funnel",
@@ -44,7 +44,7 @@ LABELS: dict[str, str] = {
     "is_parquet_cached": "parquet cached",
     "is_nwb_cached": "NWB cached",
 }
-"""Each flag that is a yes or a no, and what it is called where people read it."""
+"""Labels of the flags that are yes or no."""
 
 STATUS_FLAGS = tuple(name for name in FLAG_NAMES if name in LABELS)
 
@@ -61,18 +61,18 @@ FUNNEL = (
     "is_parquet_cached",
     "is_nwb_cached",
 )
-"""The steps of a session's life, in their order."""
+"""Flags of the pipeline, in its order."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Totals:
-    """How many there are.
+    """Counts of all sessions.
 
     Attributes:
         tracked: Sessions in tracked_sessions.yaml.
-        untracked: All others: a training workbook has them, or nobody has asked yet.
-        by_platform: Platform to sessions, the commonest first.
-        by_project: Project to sessions, likewise.
+        untracked: All others.
+        by_platform: Sessions by platform, the most frequent first.
+        by_project: Sessions by project, likewise.
     """
 
     sessions: int
@@ -84,8 +84,8 @@ class Totals:
 
 
 @dataclasses.dataclass(frozen=True)
-class Step:
-    """How many sessions took a step: of those that it applies to, each is a yes, a no or unknown."""
+class StageCount:
+    """Counts of one flag: of the sessions to which it applies, each is a yes, a no or unknown."""
 
     flag: str
     applies: int
@@ -100,7 +100,7 @@ class Step:
 
 @dataclasses.dataclass(frozen=True)
 class Month:
-    """The sessions recorded in one month (`YYYY-MM`), and how many of them are ephys, uploaded and sorted by now."""
+    """Sessions recorded in one month (`YYYY-MM`), and how many of them are ephys, uploaded and sorted."""
 
     month: str
     sessions: int
@@ -110,7 +110,7 @@ class Month:
 
 
 def count_sessions(records: Iterable[Mapping[str, Any]]) -> Totals:
-    """Counts of all sessions, given as plain data: lines of the snapshot, or what their files say."""
+    """Count sessions, given as plain data: lines of the snapshot, or session files."""
     platforms: Counter[str] = Counter()
     projects: Counter[str] = Counter()
     subjects = set()
@@ -122,32 +122,37 @@ def count_sessions(records: Iterable[Mapping[str, Any]]) -> Totals:
         tracked += bool(record["tracked"])
     sessions = sum(platforms.values())
     return Totals(
-        sessions, len(subjects), tracked, sessions - tracked, _commonest_first(platforms), _commonest_first(projects)
+        sessions,
+        len(subjects),
+        tracked,
+        sessions - tracked,
+        _most_frequent_first(platforms),
+        _most_frequent_first(projects),
     )
 
 
 def is_recording(record: Mapping[str, Any]) -> bool:
-    """Whether a session is to go all the way: ephys or behavior with sync, and for production.
+    """Return True for a production session with ephys or sync.
 
-    Training in a box is uploaded and processed by exception only: among thousands of those the others would be lost.
+    Training in a box is uploaded and processed only by exception.
     """
     return platform_of(record) in ("ephys", "behavior_with_sync") and record["status"].get("is_production") is not False
 
 
-def funnel(records: Iterable[Mapping[str, Any]]) -> list[Step]:
-    """How many took each step of `FUNNEL`, of the sessions that are to go all the way (`is_recording`)."""
+def funnel(records: Iterable[Mapping[str, Any]]) -> list[StageCount]:
+    """Count the stages of `FUNNEL` for recordings (`is_recording`)."""
     statuses = [record["status"] for record in records if is_recording(record)]
-    return [_step(flag, statuses) for flag in FUNNEL]
+    return [_count_stage(flag, statuses) for flag in FUNNEL]
 
 
-def _step(flag: str, statuses: Iterable[Mapping[str, Any]]) -> Step:
+def _count_stage(flag: str, statuses: Iterable[Mapping[str, Any]]) -> StageCount:
     counts = Counter(status_symbol(status, flag) for status in statuses)
     yes, no, unknown = counts["y"], counts["n"], counts["?"]
-    return Step(flag, yes + no + unknown, yes, no, unknown)
+    return StageCount(flag, yes + no + unknown, yes, no, unknown)
 
 
 def months(records: Iterable[Mapping[str, Any]]) -> list[Month]:
-    """One for each month from the first session to the last, those without any included."""
+    """Return one item for each month from the first session to the last, also for those without sessions."""
     found: dict[str, Counter[str]] = {}
     for record in records:
         counts = found.setdefault(split_session_id(record["id"])[1][:7], Counter())
@@ -157,13 +162,11 @@ def months(records: Iterable[Mapping[str, Any]]) -> list[Month]:
         counts["sorted"] += record["status"].get("is_sorted") is True
     if not found:
         return []
-    names = _months_between(min(found), max(found))
-    empty: Counter[str] = Counter()
-    return [_month(name, found.get(name, empty)) for name in names]
-
-
-def _month(name: str, counts: Counter[str]) -> Month:
-    return Month(name, counts["sessions"], counts["ephys"], counts["uploaded"], counts["sorted"])
+    fields = ("sessions", "ephys", "uploaded", "sorted")
+    return [
+        Month(name, *(found.get(name, Counter())[field] for field in fields))
+        for name in _months_between(min(found), max(found))
+    ]
 
 
 def _months_between(first: str, last: str) -> list[str]:
@@ -176,7 +179,7 @@ def _months_between(first: str, last: str) -> list[str]:
 
 
 def status_symbol(status: Mapping[str, Any], flag: str) -> str:
-    """Yes, no, unknown or does not apply, as one character.
+    """Return yes, no, unknown or does not apply as one character.
 
     >>> [status_symbol({"is_sorted": True, "is_video": None}, flag) for flag in ("is_sorted", "is_video", "is_facemap")]
     ['y', '?', '-']
@@ -187,5 +190,5 @@ def status_symbol(status: Mapping[str, Any], flag: str) -> str:
     return "?" if value is None else "y" if value else "n"
 
 
-def _commonest_first(counts: Counter[str]) -> dict[str, int]:
+def _most_frequent_first(counts: Counter[str]) -> dict[str, int]:
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))

@@ -309,3 +309,4 @@ def test_only_addresses_of_the_web_are_links(page: Page, address: Any) -> None:
 def test_each_flag_is_explained(page: Page) -> None:
     explained = run(page, "explanations", "m.EXPLANATIONS")
     assert set(explained) == set(STATUS_FLAGS)
+    assert all(one["yes"] and one["no"] for one in explained.values())

@@ -107,8 +107,8 @@ def test_what_needs_attention(visitor: Visitor, own: Site) -> None:
     data["attention"] = [matter(), matter(kind="warnings", title="1 warning", total=1, items=loose), *[matter()] * 3]
     own.write("overview.json", data)
     page = visitor.open(f"{own.address}index.html")
-    assert page.get_by_role("link", name="5 matters need attention").get_attribute("href") == "#attention"
-    stalled = page.locator(".matter").first
+    assert page.get_by_role("link", name="5 items need attention").get_attribute("href") == "#attention"
+    stalled = page.locator(".item").first
     assert stalled.locator("li").count() == 10
     assert stalled.locator("code").inner_text() == "npc-lims process plan"
     assert stalled.locator("a").first.get_attribute("href") == "session.html?id=901001_2024-03-01"
@@ -119,9 +119,9 @@ def test_what_needs_attention(visitor: Visitor, own: Site) -> None:
     link = page.get_by_role("link", name="line 17: mistyped")
     assert link.get_attribute("href") == "https://github.com/a/b#L17"
     assert link.get_attribute("rel") == "noopener"
-    assert page.locator(".matter[open]").count() == 3
+    assert page.locator(".item[open]").count() == 3
     page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
-    assert page.locator(".matter[open]").count() == 5
+    assert page.locator(".item[open]").count() == 5
 
 
 def test_what_happened(visitor: Visitor, demo: Site) -> None:

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from npc_lims.cli.overview import Overview, Suggestion, gather, print_overview
 from npc_lims.config.settings import load_settings
-from npc_lims.dashboard.attention import Item, Matter
+from npc_lims.dashboard.attention import Case, Finding
 from npc_lims.dashboard.totals import Totals
 from npc_lims.state.freshness import cached_sync_path
 from npc_lims.state.reader import Origin
@@ -45,7 +45,7 @@ def test_it_tells_where_one_is(demo_state: Path, elsewhere: Path, monkeypatch: p
     assert "Projects: 25 DynamicRouting, 4 TempletonPilotSession" in done.out
     assert "uploaded 14 of 18, sorted 10 of 16" in done.out
     assert "Needs attention" in done.out
-    assert "1 session with errored sorting results, and no good one" in done.out
+    assert "1 session whose sorting failed" in done.out
     assert "\x1b" not in done.out
     suggested = done.out.partition("\nNext\n")[2].splitlines()
     assert suggested[0].startswith("  npc-lims show 901002_2024-05-14  ")
@@ -120,7 +120,7 @@ def test_a_source_that_is_late_comes_first(state: Path, elsewhere: Path) -> None
     sync.write_text(sync.read_text().replace('last_complete: "20', 'last_complete: "19'))
     found = home(NPC_LIMS_STATE=str(state))
     assert all(age.is_late for age in found.ages)
-    assert found.matters[0].kind == "late"
+    assert found.findings[0].kind == "late"
     assert commands(found)[0] == "npc-lims doctor"
     assert found.suggestions[0].why == "find out why a source did not answer", "not what else it is good for"
     assert re.search(r"tracked last answered \(19\d\d-\d\d-\d\d\)", shown(found, 200))
@@ -235,8 +235,8 @@ def test_when_all_is_well_it_says_so() -> None:
 
 
 def test_a_long_list_is_cut(elsewhere: Path) -> None:
-    matter = Matter("errored", "9 sessions", "Look.", tuple(Item(f"s{number}", "text") for number in range(9)))
-    found = Overview(Origin("folder", "state"), (), totals=Totals(9, 1, 1, 0, {}, {}), matters=(matter,) * 7)
+    matter = Finding("errored", "9 sessions", "Look.", tuple(Case(f"s{number}", "text") for number in range(9)))
+    found = Overview(Origin("folder", "state"), (), totals=Totals(9, 1, 1, 0, {}, {}), findings=(matter,) * 7)
     text = shown(dataclasses.replace(found, suggestions=(Suggestion("npc-lims --help", "see all"),)))
     assert text.count("s0; s1; s2; 6 more") == 5
     assert "and 2 more: npc-lims --json" in text

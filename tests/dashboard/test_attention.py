@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npc_lims.dashboard.attention import Matter, matters
+from npc_lims.dashboard.attention import Finding, find_issues
 from npc_lims.errors import Problem
 from npc_lims.history.transitions import Transition
 from npc_lims.model.record import SECTIONS, Record
 from npc_lims.processing.runs import Run
 from npc_lims.state.sync_file import Failure, SourceSync, SyncFile
+from npc_lims.utils.urls import Links
 from tests.builders import (
     RAW_NAME,
     SECOND,
@@ -35,17 +36,7 @@ NOW = datetime.datetime(2026, 11, 23, 12, tzinfo=datetime.timezone.utc)
 ANSWERED = SyncFile(sources={name: SourceSync(last_complete="2026-11-23T07:00:00Z") for name in SECTIONS})
 
 
-class Addresses:
-    """Where this test says that things are."""
-
-    def commit(self, sha: str) -> str:
-        return f"https://example.org/commit/{sha}"
-
-    def tracked_line(self, line: int) -> str:
-        return f"https://example.org/line/{line}"
-
-    def workflow_run(self, address: str) -> str | None:
-        return address or None
+LINKS = Links("lab/sessions")
 
 
 def found(
@@ -54,13 +45,13 @@ def found(
     runs: dict[str, list[Run]] | None = None,
     problems: tuple[Problem, ...] = (),
     transitions: tuple[Transition, ...] = (),
-    addresses: Addresses | None = None,
-) -> list[Matter]:
+    links: Links = Links(None),
+) -> list[Finding]:
     plain = [one.as_dict() for one in records]
-    return matters(plain, sync_file, runs or {}, problems, transitions, NOW, addresses)
+    return find_issues(plain, sync_file, runs or {}, problems, transitions, NOW, links)
 
 
-def sessions_of(matter: Matter) -> list[str | None]:
+def sessions_of(matter: Finding) -> list[str | None]:
     return [item.session for item in matter.items]
 
 
@@ -87,11 +78,11 @@ def test_sources_that_fail_and_that_are_late() -> None:
     }
     failing, late = found(sync_file=SyncFile(sources=sources))
     assert (failing.kind, late.kind) == ("late", "late")
-    assert failing.title == "1 source could not be asked by the last sync"
+    assert failing.title == "1 source could not be queried by the last sync"
     assert [(item.text, item.since) for item in failing.items] == [
         ("codeocean: HTTP 401: set CODE_OCEAN_API_TOKEN", "2026-11-22T07:00:00Z")
     ]
-    assert late.title == "2 sources without an answer for 48 hours, which is two periods"
+    assert late.title == "2 sources without an answer for 48 hours (two periods)"
     assert [(item.text, item.since) for item in late.items] == [
         ("training last answered", "2026-11-20T07:00:00Z"),
         ("s3 never answered", None),
@@ -103,12 +94,12 @@ def test_sources_that_fail_and_that_are_late() -> None:
 
 def test_what_was_lost_is_told_with_commit_and_editors() -> None:
     transition = happened("2026-11-20T00:00:00Z", "no longer sorted", editors=("Ana",))
-    (lost,) = found(record(), transitions=(transition,), addresses=Addresses())
-    assert lost.title == "1 session lost facts in the last 30 days, and did not get them back"
+    (lost,) = found(record(), transitions=(transition,), links=LINKS)
+    assert lost.title == "1 session lost facts in the last 30 days and did not regain them"
     (item,) = lost.items
     assert (item.session, item.since) == (SESSION, "2026-11-20T00:00:00Z")
     assert item.text == "no longer sorted; its entry was edited by Ana"
-    assert item.link == f"https://example.org/commit/{transition.commit.sha}"
+    assert item.link == f"https://github.com/lab/sessions/commit/{transition.commit.sha}"
 
 
 # --- runs
@@ -116,8 +107,8 @@ def test_what_was_lost_is_told_with_commit_and_editors() -> None:
 
 def test_the_last_run_counts() -> None:
     runs = [run(attempt=1), run(attempt=2, reason="exit code 1", by="https://example.org/run/7")]
-    (matter,) = found(record(codeocean=no_assets()), runs={"dlc_eye": runs}, addresses=Addresses())
-    assert (matter.kind, matter.title) == ("runs", "1 session of which the last run of dlc_eye failed")
+    (matter,) = found(record(codeocean=no_assets()), runs={"dlc_eye": runs}, links=LINKS)
+    assert (matter.kind, matter.title) == ("runs", "1 session whose last run of dlc_eye failed")
     assert "npc-lims process run dlc_eye --sessions SESSION --again" in matter.remedy
     (item,) = matter.items
     assert (item.session, item.text, item.link) == (SESSION, "try 2: exit code 1", "https://example.org/run/7")
@@ -154,7 +145,7 @@ def test_runs_that_are_past(runs: list[Run], facts: dict[str, Any]) -> None:
 def test_errored_sorting_without_a_good_one() -> None:
     errored = {"a": "Out of memory.", "b": "only 6 files", "c": "Out of memory."}
     (matter,) = found(record(codeocean=no_assets(raw=asset(), errored=errored)))
-    assert (matter.kind, matter.title) == ("errored", "1 session with errored sorting results, and no good one")
+    assert (matter.kind, matter.title) == ("errored", "1 session whose sorting failed")
     assert matter.items[0].text == "3 results: Out of memory., only 6 files"
     assert found(record(codeocean=no_assets(raw=asset(), errored=errored, sorted=asset(SORTED_NAME)))) == []
     unwanted = tracked(session_kwargs={"is_production": False})
@@ -182,14 +173,14 @@ def waiting(**facts: Any) -> Record:
 def test_a_stall_tells_what_is_usual() -> None:
     (matter,) = found(*lab(9), waiting(sorted=False))
     assert matter.kind == "stalled"
-    assert matter.title == "1 session uploaded, not sorted, for longer than usual (usual is 1 day, 90 % within 1 day)"
+    assert matter.title == "1 session uploaded, not sorted for longer than usual (median 1 day, 90 % within 1 day)"
     assert [(item.session, item.since) for item in matter.items] == [(SESSION, "2026-06-01T00:00:00Z")]
 
 
 def test_results_of_videos_are_told_together() -> None:
     (matter,) = found(*lab(9), waiting(dlc_eye=False, facemap=False))
     assert matter.title == (
-        "1 session uploaded, without video results for longer than usual (usual is 1 day at most, 90 % within 1 day)"
+        "1 session uploaded without video results for longer than usual (median 1 day, 90 % within 1 day)"
     )
     assert [item.text for item in matter.items] == ["without DLC eye, Facemap"]
 
@@ -203,7 +194,7 @@ def test_whose_sorting_errored_does_not_wait_for_it_too() -> None:
 
 
 def untracked(session: str, rig: str = "B1", **more: Any) -> Record:
-    row = training(rig_name=rig, **more.pop("row_has", {}))
+    row = training(rig_name=rig)
     return record(session, **{"tracked": False, "training": row, "codeocean": no_assets(), **more})
 
 
@@ -231,10 +222,9 @@ def test_what_was_uploaded_should_be_tracked_and_ephys_first() -> None:
         ("626791_2022-08-14", "NP2", {}, False),
         ("626791_2022-08-16", "B2", {}, False),
         ("626792_2022-08-16", "NP2", {}, False),
-        ("626791_2022-08-16", "NP2", {"row_has": {"ignore": 1}}, False),
         ("626791_2022-08-16", "NP2", {"tracked": None}, False),
     ],
-    ids=["after", "same day", "habituation", "in a box", "no recordings yet", "to be ignored", "never looked up"],
+    ids=["after", "same day", "habituation", "in a box", "no recordings yet", "never looked up"],
 )
 def test_on_an_ephys_rig_since_recordings_began(session: str, rig: str, more: dict[str, Any], is_told: bool) -> None:
     later = record(f"{SESSION.split('_')[0]}_2022-08-20")
@@ -250,17 +240,20 @@ def test_problems_of_the_tracked_file() -> None:
         Problem("tracked_sessions.yaml", 17, 5, "warning", "day 3 is given twice"),
         Problem("tracked_sessions.yaml", 40, 1, "error", "not a session"),
     )
-    (matter,) = found(problems=problems, addresses=Addresses())
+    (matter,) = found(problems=problems, links=LINKS)
     assert (matter.kind, matter.title) == ("warnings", "1 error and 1 warning in tracked_sessions.yaml")
-    assert "no sync reads the file" in matter.remedy
+    assert "No sync reads a file with errors" in matter.remedy
     assert [(item.text, item.link) for item in matter.items] == [
-        ("line 40: error: not a session", "https://example.org/line/40"),
-        ("line 17: warning: day 3 is given twice", "https://example.org/line/17"),
+        ("line 40: error: not a session", "https://github.com/lab/sessions/blob/main/tracked_sessions.yaml#L40"),
+        (
+            "line 17: warning: day 3 is given twice",
+            "https://github.com/lab/sessions/blob/main/tracked_sessions.yaml#L17",
+        ),
     ]
     (matter,) = found(problems=problems[:1])
     assert matter.title == "1 warning in tracked_sessions.yaml"
     assert matter.items[0].link is None
-    assert "no sync reads the file" not in matter.remedy, "warnings stop nobody"
+    assert "No sync reads" not in matter.remedy, "warnings stop nobody"
 
 
 # --- all of it

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npc_lims.dashboard.stalls import LEAST_EXAMPLES, PATIENCE, STEPS, Stall, find_stalls
+from npc_lims.dashboard.stalls import MIN_EXAMPLES, MIN_WAIT, STAGES, Stall, find_stalls
 from npc_lims.dashboard.totals import STATUS_FLAGS
 from npc_lims.model.record import Record
 from npc_lims.processing.pipelines_schema import FACTS
@@ -42,14 +42,14 @@ def sorted_after(number: int, days: float) -> Record:
 
 def stalls(*records: Record, seen: Mapping[str, Mapping[str, datetime.datetime]] | None = None) -> dict[str, Stall]:
     found = find_stalls([one.as_dict() for one in records], seen or {}, NOW)
-    return {stall.step.flag: stall for stall in found}
+    return {stall.stage.flag: stall for stall in found}
 
 
 def test_steps_name_flags_and_facts() -> None:
-    assert {step.flag for step in STEPS} <= set(STATUS_FLAGS)
-    assert {step.fact for step in STEPS} - {"", "raw"} <= set(FACTS)
+    assert {step.flag for step in STAGES} <= set(STATUS_FLAGS)
+    assert {step.fact for step in STAGES} - {"", "raw"} <= set(FACTS)
     taken: set[str] = set()
-    for step in STEPS:
+    for step in STAGES:
         assert not step.after or step.after in taken, "a step comes after the one that it needs"
         taken.add(step.flag)
 
@@ -59,14 +59,14 @@ def test_the_figures_are_those_of_the_others() -> None:
     others = [sorted_after(number, number) for number in range(1, 11)]
     waiting = [uploaded(20, NOW - 20 * DAY), uploaded(21, NOW - 9 * DAY), uploaded(22, NOW - 9.1 * DAY)]
     stall = stalls(*others, *waiting)["is_sorted"]
-    assert (stall.usual, stall.most, stall.examples) == (5 * DAY, 9 * DAY, 10)
+    assert (stall.median, stall.ninth_decile, stall.examples) == (5 * DAY, 9 * DAY, 10)
     assert [(one.session, one.since) for one in stall.waiting] == [
         (session(22), NOW - 9.1 * DAY),
         (session(20), NOW - 20 * DAY),
     ], "longer than nine tenths of the others, the last that began first"
 
 
-@pytest.mark.parametrize(("examples", "is_told"), [(LEAST_EXAMPLES - 1, False), (LEAST_EXAMPLES, True)])
+@pytest.mark.parametrize(("examples", "is_told"), [(MIN_EXAMPLES - 1, False), (MIN_EXAMPLES, True)])
 def test_of_few_nobody_can_say_what_is_usual(examples: int, is_told: bool) -> None:
     others = [sorted_after(number, 1) for number in range(examples)]
     assert ("is_sorted" in stalls(*others, uploaded(20))) is is_told
@@ -74,8 +74,8 @@ def test_of_few_nobody_can_say_what_is_usual(examples: int, is_told: bool) -> No
 
 def test_a_wait_that_a_late_sync_explains_is_no_stall() -> None:
     others = [sorted_after(number, 0.1) for number in range(10)]
-    assert "is_sorted" not in stalls(*others, uploaded(20, NOW - PATIENCE))
-    assert "is_sorted" in stalls(*others, uploaded(20, NOW - PATIENCE - DAY))
+    assert "is_sorted" not in stalls(*others, uploaded(20, NOW - MIN_WAIT))
+    assert "is_sorted" in stalls(*others, uploaded(20, NOW - MIN_WAIT - DAY))
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_only_what_is_ready_for_a_step_waits_for_it() -> None:
 
 def test_a_step_that_was_taken_before_it_could_be_took_no_time() -> None:
     stall = stalls(*(sorted_after(number, -1) for number in range(10)), uploaded(20))["is_sorted"]
-    assert (stall.usual, stall.most) == (0 * DAY, 0 * DAY)
+    assert (stall.median, stall.ninth_decile) == (0 * DAY, 0 * DAY)
 
 
 def test_unknown_is_no_wait() -> None:
@@ -123,7 +123,7 @@ def test_without_an_upload_the_day_of_the_session_counts() -> None:
     others = [uploaded(number, UPLOADED + DAY) for number in range(10)]
     never = record(session(20), codeocean=no_assets(), s3=nothing_on_s3())
     stall = stalls(*others, never)["is_uploaded"]
-    assert stall.most == 2 * DAY
+    assert stall.ninth_decile == 2 * DAY
     assert [one.since for one in stall.waiting] == [datetime.datetime(2024, 5, 31, tzinfo=datetime.timezone.utc)]
 
 
@@ -140,7 +140,7 @@ def test_history_dates_what_no_asset_dates() -> None:
     assert "is_annotated" not in stalls(*others, waiting), "nothing tells how long others took"
     seen = {one.id: {"is_annotated": UPLOADED + 4 * DAY} for one in others}
     stall = stalls(*others, waiting, seen=seen)["is_annotated"]
-    assert (stall.most, [one.session for one in stall.waiting]) == (3 * DAY, [waiting.id])
+    assert (stall.ninth_decile, [one.session for one in stall.waiting]) == (3 * DAY, [waiting.id])
 
 
 def test_sorted_anew_is_not_sorted_late() -> None:
@@ -149,12 +149,12 @@ def test_sorted_anew_is_not_sorted_late() -> None:
     waiting = uploaded(20, NOW - 10 * DAY)
     assert "is_sorted" not in stalls(*others, waiting)
     seen = {one.id: {"is_sorted": UPLOADED + 2 * DAY} for one in others}
-    assert stalls(*others, waiting, seen=seen)["is_sorted"].most == 2 * DAY
+    assert stalls(*others, waiting, seen=seen)["is_sorted"].ninth_decile == 2 * DAY
 
 
 @given(recorded(), st.datetimes(timezones=st.just(datetime.timezone.utc)))
 def test_whoever_waits_can_take_the_step_and_has_not(records: dict[str, Record], now: datetime.datetime) -> None:
     for stall in find_stalls([one.as_dict() for one in records.values()], {}, now):
         for one in stall.waiting:
-            assert records[one.session].status[stall.step.flag] is False
-            assert now - one.since > stall.most >= stall.usual
+            assert records[one.session].status[stall.stage.flag] is False
+            assert now - one.since > stall.ninth_decile >= stall.median

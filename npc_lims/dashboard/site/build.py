@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any, Callable, Optional
 
 import npc_lims
 from npc_lims.config.environment import TRACKED_FILE
-from npc_lims.dashboard.attention import matters
+from npc_lims.dashboard.attention import find_issues
 from npc_lims.dashboard.site import data
 from npc_lims.dashboard.site.folder import replaced
 from npc_lims.dashboard.site.gather import Checkout, Known, gather
+from npc_lims.dashboard.site.pages import FRAME, PAGES, render_page
 from npc_lims.errors import NpcLimsError
 from npc_lims.history.atom_feed import ENTRIES, FEED, render_feed
 from npc_lims.history.walk import read_history
@@ -152,7 +153,7 @@ def _write(
     story = _Story(_links(known, settings, options))
     problems = () if known.tracked is None else known.tracked.problems
     transitions = story.taken_down(_transitions(checkout, tell))
-    found = matters(known.records, known.sync_file, known.runs, problems, transitions, now, story.links)
+    found = find_issues(known.records, known.sync_file, known.runs, problems, transitions, now, story.links)
     tell("writing", 0, None)
     _copy_static(folder, options.base_url)
     (folder / ".nojekyll").write_bytes(b"")
@@ -232,12 +233,16 @@ def _write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def _copy_static(folder: Path, base_url: str | None) -> None:
-    """The pages to the top, where their addresses are short; what they load below `static/`."""
-    source = importlib.resources.files("npc_lims.dashboard.site").joinpath("static")
-    for name, content in _files(source, ""):
-        path = folder / name if name.endswith(".html") and "/" not in name else folder / "static" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(_rooted(content, base_url) if name == "404.html" and base_url else content)
+    """Write the pages to the top, where their addresses are short, and what they load below `static/`."""
+    static = dict(_files(importlib.resources.files("npc_lims.dashboard.site").joinpath("static"), ""))
+    for name in PAGES:
+        page = render_page(name, static)
+        (folder / name).write_bytes(_rooted(page, base_url) if name == "404.html" and base_url else page)
+    for name, content in static.items():
+        if name != FRAME:
+            path = folder / "static" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
 
 
 def _rooted(page: bytes, base_url: str) -> bytes:

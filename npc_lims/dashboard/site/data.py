@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from npc_lims.dashboard.ages import source_ages
-from npc_lims.dashboard.attention import Matter
+from npc_lims.dashboard.attention import Finding
 from npc_lims.dashboard.totals import LABELS, STATUS_FLAGS, count_sessions, funnel, months, status_symbol
 from npc_lims.model.record import SECTIONS
 from npc_lims.model.rows import allen_path_of, platform_of, project_of
@@ -39,7 +39,7 @@ __all__ = [
 FORMAT = 1
 """Of the files below `data/`: the pages refuse another one."""
 MOST_ITEMS = 200
-"""Cases of one matter that are listed; how many there are is told besides."""
+"""Cases of one finding that are listed; how many there are is told besides."""
 
 Facts = Mapping[str, Any]
 
@@ -103,20 +103,20 @@ def sources_part(sync_file: SyncFile, now: datetime.datetime) -> list[dict[str, 
     return found
 
 
-def attention_part(found: Iterable[Matter]) -> list[dict[str, Any]]:
-    """What needs attention; of each matter the first cases."""
+def attention_part(found: Iterable[Finding]) -> list[dict[str, Any]]:
+    """What needs attention; of each finding the first cases."""
     return [
         {
-            "kind": matter.kind,
-            "title": matter.title,
-            "remedy": matter.remedy,
-            "total": len(matter.items),
+            "kind": finding.kind,
+            "title": finding.title,
+            "remedy": finding.remedy,
+            "total": len(finding.items),
             "items": [
                 {"session": item.session, "text": item.text, "since": item.since, "link": item.link}
-                for item in matter.items[:MOST_ITEMS]
+                for item in finding.items[:MOST_ITEMS]
             ],
         }
-        for matter in found
+        for finding in found
     ]
 
 

@@ -1,52 +1,52 @@
-// What needs attention: each matter with its remedy and its first cases.
+// What needs attention: items with their remedies and first cases.
 
 import { h, link, prose } from "./dom.js";
 import { sessionPage } from "./ids.js";
 import { counted, number, time } from "./time.js";
 
-/** Cases of a matter that are shown at first. */
+/** Cases of an item that are shown at first. */
 const FIRST = 10;
-/** Matters that are unfolded at first. */
+/** Items that are open at first. */
 const OPEN = 3;
 
-/** @param {any[]} matters */
-export function attention(matters) {
+/** @param {any[]} items */
+export function attention(items) {
   return h(
     "section",
     { class: "panel long", "aria-labelledby": "attention" },
     h("h2", { id: "attention" }, "Needs attention"),
-    matters.length
-      ? matters.map((one, n) => matter(one, n < OPEN))
+    items.length
+      ? items.map((one, n) => item(one, n < OPEN))
       : h("p", { class: "quiet" }, "Nothing at the moment."),
   );
 }
 
 /**
- * @param {any} matter
+ * @param {any} item
  * @param {boolean} open
  */
-function matter({ kind, title, remedy, total, items }, open) {
+function item({ kind, title, remedy, total, items: cases }, open) {
   return h(
     "details",
-    { class: "matter", "data-kind": kind, open },
+    { class: "item", "data-kind": kind, open },
     h("summary", null, h("h3", null, title)),
     h("p", { class: "remedy" }, prose(remedy)),
-    folding(h("ul", { class: "items" }), items, item, (shown) =>
-      total > items.length && shown === items.length
-        ? `${number(total - items.length)} more are not listed here.`
+    folding(h("ul", { class: "cases" }), cases, oneCase, (shown) =>
+      total > cases.length && shown === cases.length
+        ? `${number(total - cases.length)} more are not listed here.`
         : null,
     ),
   );
 }
 
-/** @param {any} item */
-function item({ session, text, since, link: address }) {
-  const told = address ? link(address, text) : text;
+/** @param {any} one */
+function oneCase({ session, text, since, link: address }) {
+  const linked = address ? link(address, text) : text;
   return h(
     "li",
     { class: session ? null : "loose" },
     session ? h("a", { href: sessionPage(session), class: "session" }, session) : null,
-    h("span", { class: "text" }, told),
+    h("span", { class: "text" }, linked),
     since ? h("span", { class: "quiet" }, "since ", time(since, { dayOnly: true })) : h("span"),
   );
 }

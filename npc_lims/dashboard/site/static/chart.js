@@ -12,8 +12,8 @@ const MARGIN = { top: 10, right: 4, bottom: 24, left: 36 };
 /** @type {[("sessions" | "uploaded" | "sorted"), string, string][]} drawn over one another: a part is in its whole */
 export const DEPTHS = [
   ["sessions", "all", "sessions"],
-  ["uploaded", "uploaded", "of them uploaded"],
-  ["sorted", "sorted", "of them sorted"],
+  ["uploaded", "uploaded", "uploaded"],
+  ["sorted", "sorted", "sorted"],
 ];
 
 /**

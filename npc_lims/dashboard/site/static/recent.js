@@ -1,4 +1,4 @@
-// What happened lately, by day.
+// Recent changes, by day.
 
 import { h, link, show } from "./dom.js";
 import { sessionPage } from "./ids.js";
@@ -32,10 +32,10 @@ export function recent({ recent }) {
   return h(
     "section",
     { class: "panel long", "aria-labelledby": "recent" },
-    h("div", { class: "row" }, h("h2", { id: "recent" }, "Lately"), h("a", { href: "feed.atom" }, "Atom feed")),
+    h("div", { class: "row" }, h("h2", { id: "recent" }, "Recent changes"), h("a", { href: "feed.atom" }, "Atom feed")),
     recent.length
       ? [list, recent.length > FIRST ? more : null]
-      : h("p", { class: "quiet" }, "Nothing is recorded: what happened is read from the commits of the state folder."),
+      : h("p", { class: "quiet" }, "None are recorded: they are read from the commits of the state folder."),
   );
 }
 

@@ -1,4 +1,4 @@
-// The overview: totals, ages of the sources, how far sessions get, what needs attention, what happened.
+// The overview: totals, ages of the sources, pipeline progress, what needs attention, recent changes.
 
 import { attention } from "../attention.js";
 import { DEPTHS, monthsChart, monthsTable } from "../chart.js";
@@ -10,7 +10,7 @@ import { foot, start } from "../shell.js";
 import { ago, counted, hoursSince, number, time, utc } from "../time.js";
 import { listAddress } from "../view.js";
 
-/** The sessions that the funnel is about: those that are to go all the way (`is_recording` in overview/totals.py). */
+/** The sessions of the funnel (`is_recording` in dashboard/totals.py). */
 const RECORDINGS = /** @type {Partial<import("../view.js").View>} */ ({
   platform: ["ephys", "behavior_with_sync"],
   is: { is_production: ["y", "?", "-"] },
@@ -39,7 +39,7 @@ function draw(data) {
   drawMonths(data.months);
   addEventListener("beforeprint", () =>
     byId("content")
-      .querySelectorAll("details.matter")
+      .querySelectorAll("details.item")
       .forEach((/** @type {any} */ one) => (one.open = true)),
   );
   if (data.attention.length) {
@@ -47,7 +47,7 @@ function draw(data) {
       h(
         "a",
         { href: "#attention", class: "no-print" },
-        counted(data.attention.length, "matter needs", "matters need"),
+        counted(data.attention.length, "item needs", "items need"),
         " attention",
       ),
     );
@@ -129,10 +129,10 @@ function warnings({ sources, shallow, history_begins: begins, totals }) {
     ...late.map(
       (/** @type {any} */ source) =>
         `${name(source)} was last read completely ${ago(source.last_complete)}: ` +
-        "what is shown of it may be out of date.",
+        "its data may be stale.",
     ),
     ...(never.length
-      ? [`Never read completely: ${never.map(name).join(", ")}. Its facts are unknown, shown as ?.`]
+      ? [`Never read completely: ${never.map(name).join(", ")}. Its facts are unknown and shown as ?.`]
       : []),
   ];
   return [
@@ -148,7 +148,7 @@ function warnings({ sources, shallow, history_begins: begins, totals }) {
       ? h(
           "div",
           { class: "notice", role: "note" },
-          h("p", null, prose("There are no sessions yet. `npc-lims sync` looks for them.")),
+          h("p", null, prose("There are no sessions yet. Run `npc-lims sync` to find them.")),
         )
       : null,
     shallow
@@ -183,7 +183,7 @@ function sources(sources) {
         h(
           "tr",
           null,
-          ["Source", "Last complete read", "It had"].map((name) => h("th", { scope: "col" }, name)),
+          ["Source", "Last complete read", "Contents"].map((name) => h("th", { scope: "col" }, name)),
         ),
       ),
       h("tbody", null, sources.flatMap(source)),
@@ -196,7 +196,7 @@ function source(source) {
   const { name, last_complete: last, failure, counts } = source;
   const [sign, css, word] =
     last === null ? ["?", "u", "never read"] : isLate(source) ? ["!", "u", "late"] : ["✓", "y", "in time"];
-  const had = Object.entries(counts).map(([what, count]) => `${number(count)} ${what.replaceAll("_", " ")}`);
+  const contents = Object.entries(counts).map(([what, count]) => `${number(count)} ${what.replaceAll("_", " ")}`);
   return [
     h(
       "tr",
@@ -209,7 +209,7 @@ function source(source) {
         " ",
         last ? time(last, { age: true }) : "never",
       ),
-      h("td", null, had.join(", ")),
+      h("td", null, contents.join(", ")),
     ),
     failure
       ? h(
@@ -226,7 +226,7 @@ function source(source) {
   ];
 }
 
-// --- how far sessions get ---
+// --- pipeline progress ---
 
 /** @param {any[]} steps */
 function funnel(steps) {
@@ -241,7 +241,7 @@ function funnel(steps) {
     h(
       "div",
       { class: "row" },
-      h("h2", { id: "funnel" }, "How far sessions get"),
+      h("h2", { id: "funnel" }, "Pipeline progress"),
       h(
         "ul",
         { class: "keys" },
@@ -254,7 +254,7 @@ function funnel(steps) {
     h(
       "p",
       { class: "quiet more" },
-      "Of production sessions with ephys or sync, where a step applies. A bar leads to those that lack it.",
+      "Production sessions with ephys or sync, where a step applies. Select a bar to list the sessions that lack it.",
     ),
   );
 }
@@ -267,7 +267,7 @@ function step({ flag, label, applies, yes, no, unknown }) {
     return element;
   };
   const lacking = unknown ? /** @type {const} */ (["n", "?"]) : /** @type {const} */ (["n"]);
-  const said = `${number(yes)} of ${number(applies)} yes, ${number(no)} no, ${number(unknown)} unknown`;
+  const counts = `${number(yes)} of ${number(applies)} yes, ${number(no)} no, ${number(unknown)} unknown`;
   return h(
     "li",
     null,
@@ -275,7 +275,7 @@ function step({ flag, label, applies, yes, no, unknown }) {
       "a",
       {
         href: listAddress({ ...RECORDINGS, is: { ...RECORDINGS.is, [flag]: [...lacking] } }),
-        title: `${said}: show those that are not ${label}`,
+        title: `${counts}: list those that are not ${label}`,
       },
       h("span", { class: "name" }, label),
       h("span", { class: "bar", "aria-hidden": "true" }, part("yes", yes), part("", no), part("unknown", unknown)),

@@ -1,4 +1,4 @@
-// One session: how far it is, what each source says of it, where its files are, and how it came to be so.
+// One session: its status, the facts of each source, where its files are, and its history.
 
 import { DataError, failure, load } from "../data.js";
 import { byId, copyButton, h, link, show, webAddress } from "../dom.js";
@@ -156,14 +156,14 @@ function statuses({ status }) {
     h(
       "table",
       { class: "plain status" },
-      h("caption", { class: "hidden" }, "Status flags and what a yes means"),
+      h("caption", { class: "hidden" }, "Status flags and their meaning"),
       h(
         "thead",
         null,
         h(
           "tr",
           null,
-          ["Status", "What a yes says"].map((name) => h("th", { scope: "col" }, name)),
+          ["Status", "Meaning"].map((name) => h("th", { scope: "col" }, name)),
         ),
       ),
       h(
@@ -184,8 +184,14 @@ function statuses({ status }) {
 
 /** @param {any} status */
 function explain({ flag, value }) {
-  const { yes = "", applies = "" } = EXPLANATIONS[flag] ?? {};
-  return value === "-" && applies ? `Applies to ${applies}.` : yes;
+  const { yes, no, applies } = EXPLANATIONS[flag] ?? {};
+  const meanings = /** @type {Record<string, string | undefined>} */ ({
+    y: yes,
+    n: no,
+    "?": "Unknown: not observed yet.",
+    "-": applies && `Applies to ${applies}.`,
+  });
+  return meanings[value] ?? "";
 }
 
 /** @param {any} session */
