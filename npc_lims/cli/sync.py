@@ -25,7 +25,7 @@ from npc_lims.config.settings import load_settings
 from npc_lims.errors import GitError, NpcLimsError
 from npc_lims.sync.observation_file import Observed
 from npc_lims.sync.pending import Waiting, hold, replace_older
-from npc_lims.sync.run import SyncOptions, SyncResult, apply, observe
+from npc_lims.sync.run import SyncOptions, SyncResult, sync
 
 __all__ = ["sync_command"]
 
@@ -79,18 +79,17 @@ def sync_command(
         dry_run=dry_run,
         allow_removals=allow_removals,
     )
-    with reporter(err()) as report:
-        observed = observe(settings, options, report)
-    # before a file is written: also what a sync saw that is killed can be published
-    waiting = None if dry_run else _hold(folder, observed)
+    pending: list[Waiting] = []
     try:
-        result = apply(folder, [observed], dry_run=dry_run)
+        with reporter(err()) as report:
+            # before a file is written: also what a sync saw that is killed can be published
+            result = sync(settings, options, report, lambda observed: pending.extend(_hold(folder, observed, dry_run)))
     except NpcLimsError:
-        _forget(waiting)
+        _forget(pending)
         raise
     if not result.written:
-        _forget(waiting)
-    elif waiting is not None:
+        _forget(pending)
+    for waiting in pending:
         replace_older(waiting)
     if as_json:
         print_json(_as_json(result, options))
@@ -103,19 +102,19 @@ def sync_command(
         raise typer.Exit(ExitCode.INCOMPLETE)
 
 
-def _hold(folder: Path, observed: Observed) -> Optional[Waiting]:
+def _hold(folder: Path, observed: Observed, dry_run: bool) -> list[Waiting]:
     try:
-        return hold(folder, observed)
+        return [] if dry_run else [hold(folder, observed)]
     except GitError as error:
         # where there is no git nobody means to publish
         if any((parent / ".git").exists() for parent in folder.absolute().parents):
             print_warning(f"what this sync saw cannot be kept for npc-lims publish: {error}")
-        return None
+        return []
 
 
-def _forget(waiting: Optional[Waiting]) -> None:
-    if waiting is not None:
-        waiting.path.unlink(missing_ok=True)
+def _forget(pending: list[Waiting]) -> None:
+    while pending:
+        pending.pop().path.unlink(missing_ok=True)
 
 
 def _as_json(result: SyncResult, options: SyncOptions) -> dict[str, object]:

@@ -131,11 +131,13 @@ def read_state(state: StateFolder) -> Loaded:
             parsed[session_id] = parse_record(content, tree.path(name))
 
     def read(session_id: str) -> Record:
-        try:
-            return _record_of_line(parse_line(lines[session_id]))
-        except (RecursionError, ValueError, StateError, pydantic.ValidationError):
-            del lines[session_id]  # it is damaged beside its digest
-            return parse_record(contents[names[session_id]], tree.path(names[session_id]))
+        line = lines.get(session_id)
+        if line is not None:
+            try:
+                return _record_of_line(parse_line(line))
+            except (RecursionError, ValueError, StateError, pydantic.ValidationError):
+                lines.pop(session_id, None)  # it is damaged beside its digest
+        return parse_record(contents[names[session_id]], tree.path(names[session_id]))
 
     records = with_changes(LazyMapping(names, read), parsed, ())
     is_intact = lines.keys() == records.keys() == mirrored.keys()

@@ -194,8 +194,16 @@ def read_recorded(state: StateFolder) -> Recorded:
     return Recorded(loaded, sync_file, sync_file if is_trusted else sync_file.without_versions())
 
 
-def sync(settings: Settings, options: SyncOptions, reporter: Reporter | None = None) -> SyncResult:
-    """Run one sync: `observe`, and `apply` what was seen.
+def sync(
+    settings: Settings,
+    options: SyncOptions,
+    reporter: Reporter | None = None,
+    on_observed: Callable[[Observed], None] = lambda observed: None,
+) -> SyncResult:
+    """Run one sync: `observe`, and `apply` what was observed.
+
+    Args:
+        on_observed: Called before anything is written.
 
     Raises:
         StateError: The state folder is damaged; nothing was written.
@@ -203,6 +211,10 @@ def sync(settings: Settings, options: SyncOptions, reporter: Reporter | None = N
     """
     recorded = read_recorded(options.state)
     observed = _observe(settings, options, recorded, reporter or SilentReporter())
+    on_observed(observed)
+    now = (snapshot_digest(options.state), read_sync_file(options.state))
+    if now != (recorded.loaded.snapshot, recorded.sync_file):  # another sync has written meanwhile
+        recorded = read_recorded(options.state)
     return _apply(options.state, recorded, [observed], dry_run=options.dry_run)
 
 
@@ -399,6 +411,8 @@ def _reconcile_each(
 
     try:
         return observed, reconcile(observed)
+    except StateError:
+        raise
     except Exception:
         reconcilable: tuple[Observation, ...] = ()
     try:
