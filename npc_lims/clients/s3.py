@@ -1,7 +1,7 @@
 """Objects in buckets: S3 through boto3, or a folder that mirrors it.
 
-Everything that reads buckets asks an `ObjectStore`, so that `--mirror DIR` runs the same code
-on `DIR/s3/<bucket>/<key>`. This is the only module that imports boto3.
+All reads of buckets go through an `ObjectStore`, so that `--mirror DIR` runs the same code on
+`DIR/s3/<bucket>/<key>`. This is the only module that imports boto3.
 """
 
 from __future__ import annotations
@@ -10,21 +10,21 @@ import contextlib
 import dataclasses
 import hashlib
 import os
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from npc_lims.clients.aws_credentials import Credentials, check_keys, register_session_token, retrieval_failure
+from npc_lims.clients.aws_credentials import Credentials, check_keys, register_session_token
 from npc_lims.clients.s3_pages import ListingCheck, check_answer
-from npc_lims.config.environment import in_github_actions
-from npc_lims.errors import MissingCredentials, NpcLimsError, SourceError
-from npc_lims.utils.ca_bundle import AWS_BUNDLE, ca_bundle_failure
+from npc_lims.errors import SourceError
 
 if TYPE_CHECKING:
     from npc_lims.config.settings import Settings
 
-__all__ = ["Folder", "MirrorStore", "ObjectInfo", "ObjectStore", "S3Store", "StoreOpener", "open_store", "split_s3_uri"]
+__all__ = ["Folder", "MirrorStore", "ObjectInfo", "ObjectStore", "S3Store", "open_store", "split_s3_uri"]
+
+# A request that is answered at all, and a program that gives credentials, may take as many time-outs as this.
+_DEADLINE_FACTOR = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,10 +49,10 @@ class Folder:
 
 
 class ObjectStore(Protocol):
-    """Access to buckets. Every method raises `SourceError` when it cannot give a whole answer."""
+    """Access to buckets. Every method raises `SourceError` if it cannot give a complete answer."""
 
     def list_folder(self, bucket: str, prefix: str) -> Folder:
-        """What stands directly below *prefix* (which ends with a slash, or is empty)."""
+        """Return the names directly below *prefix* (which ends with a slash, or is empty)."""
 
     def list_all(self, bucket: str, prefix: str) -> Iterator[ObjectInfo]:
         """Yield every object whose key begins with *prefix*, in key order."""
@@ -61,20 +61,20 @@ class ObjectStore(Protocol):
         """Yield the keys that begin with *prefix*, and one for all in a folder whose name ends with *closed*."""
 
     def has_any(self, bucket: str, prefix: str) -> bool:
-        """Whether any key begins with *prefix*: one small request, to see whether it may be read at all."""
+        """Return True if any key begins with *prefix*: by one small request, which also shows if access is allowed."""
 
     def head(self, bucket: str, key: str) -> ObjectInfo | None:
-        """The object, or None when there is none of that key."""
+        """Return the object, or None if there is none with that key."""
 
     def read(self, bucket: str, key: str, limit: int) -> bytes | None:
-        """Content of the object, or None when there is none of that key. Over *limit* bytes is a `SourceError`."""
+        """Return the content, or None if there is no object with that key. Over *limit* bytes is a `SourceError`."""
 
     def write(self, bucket: str, key: str, content: bytes) -> None:
-        """Make *content* the object. No sync and no read of anything does this."""
+        """Write an object. No sync and no read does this."""
 
 
 def split_s3_uri(uri: str) -> tuple[str, str]:
-    """Bucket and key of `s3://bucket/key`.
+    """Return bucket and key of `s3://bucket/key`.
 
     >>> split_s3_uri("s3://aind-ephys-data/ecephys_626791_2022-08-15_13-07-32")
     ('aind-ephys-data', 'ecephys_626791_2022-08-15_13-07-32')
@@ -86,41 +86,22 @@ def split_s3_uri(uri: str) -> tuple[str, str]:
     return bucket, key
 
 
-class StoreOpener:
-    """Opens the buckets when they are first asked for, once, whichever thread asks."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._lock = threading.Lock()
-        self._store: ObjectStore | None = None
-
-    def __call__(self) -> ObjectStore:
-        with self._lock:
-            if self._store is None:
-                self._store = open_store(self._settings)
-            return self._store
-
-
 def open_store(settings: Settings) -> ObjectStore:
-    """The mirror folder if one is set, else S3 with the credentials that boto3 finds."""
+    """Return the mirror folder if one is set, else S3 with the credentials that boto3 finds."""
     if settings.mirror is not None:
         return MirrorStore(settings.mirror / "s3")
     return S3Store(settings)
 
 
-# A request that is answered at all, and a program that gives credentials, may take as many time-outs as this.
-_DEADLINE_FACTOR = 4
-
-
 class S3Store:
-    """S3, or any server that speaks its language (`AWS_ENDPOINT_URL`).
-
-    Safe to use from several threads: a boto3 client is.
-    """
+    """S3, or any server with its protocol (`AWS_ENDPOINT_URL`); safe for threads, as a boto3 client is."""
 
     def __init__(self, settings: Settings) -> None:
+        from npc_lims.clients.s3_transport import is_missing, translated
+
         check_keys(settings)
-        with _S3Errors("S3"):
+        self._translated, self._is_missing = translated, is_missing
+        with self._translated("S3"):
             self._client: Any = self._open(settings)
 
     def _open(self, settings: Settings) -> Any:
@@ -167,10 +148,18 @@ class S3Store:
         client.meta.events.register("before-send.s3", self._transport)
         return client
 
-    def _send(self, operation: str, **parameters: Any) -> dict[str, Any]:
+    def _send(self, operation: str, **parameters: Any) -> dict[str, Any] | None:
+        """Return the answer; None if there is no such object."""
+        from botocore.exceptions import ClientError
+
         self._credentials.refresh()
-        answer: dict[str, Any] = getattr(self._client, operation)(**parameters)
-        return answer
+        try:
+            answer: dict[str, Any] = getattr(self._client, operation)(**parameters)
+            return answer
+        except ClientError as error:
+            if self._is_missing(error):
+                return None
+            raise
 
     def list_folder(self, bucket: str, prefix: str) -> Folder:
         folders: list[str] = []
@@ -207,48 +196,51 @@ class S3Store:
             request["ContinuationToken"] = token
 
     def _page(self, bucket: str, prefix: str, **request: Any) -> dict[str, Any]:
-        with _S3Errors(f"s3://{bucket}/{prefix}") as missing:
+        name = f"s3://{bucket}/{prefix}"
+        with self._translated(name):
             page = self._send("list_objects_v2", Bucket=bucket, Prefix=prefix, **request)
-        if missing:
-            raise _no_listing(bucket, prefix)
+        if page is None:  # an empty folder is a page without entries, and a missing bucket has a code of its own
+            raise SourceError("s3", f"{name}: 404 to a listing is no answer of S3; check AWS_ENDPOINT_URL")
         return page
 
     def head(self, bucket: str, key: str) -> ObjectInfo | None:
-        with _S3Errors(f"s3://{bucket}/{key}") as missing:
-            answer = self._send("head_object", Bucket=bucket, Key=key)
-        if missing:
-            return None
         name = f"s3://{bucket}/{key}"
-        etag = str(_always_sent(answer, "ETag", name)).strip('"')
-        size = int(_always_sent(answer, "ContentLength", name))
+        with self._translated(name):
+            answer = self._send("head_object", Bucket=bucket, Key=key)
+            if answer is None:
+                return None
+            etag, size = str(_field(answer, "ETag", name)).strip('"'), int(_field(answer, "ContentLength", name))
         if size < 0:
             raise SourceError("s3", f"{name}: its header declares {size} bytes; check AWS_ENDPOINT_URL and proxies")
         return ObjectInfo(key, size, etag)
 
     def read(self, bucket: str, key: str, limit: int) -> bytes | None:
-        with _S3Errors(f"s3://{bucket}/{key}") as missing:
+        name = f"s3://{bucket}/{key}"
+        with self._translated(name):
             answer = self._send("get_object", Bucket=bucket, Key=key)
-            _always_sent(answer, "ETag", f"s3://{bucket}/{key}")
-            content = self._transport.bounded(lambda: _read_up_to(answer["Body"], limit), f"s3://{bucket}/{key}")
-            declared = int(_always_sent(answer, "ContentLength", f"s3://{bucket}/{key}"))
-        if missing:
-            return None
-        _check_size(f"s3://{bucket}/{key}", len(content), limit)
+            if answer is None:
+                return None
+            _field(answer, "ETag", name)
+            body = answer["Body"]
+            content = self._transport.bounded(lambda: _read_up_to(body, limit), name)
+            declared = int(_field(answer, "ContentLength", name))
+        _check_size(name, len(content), limit)
         if len(content) != declared:
             found = f"has {len(content)} bytes where its header declares {declared}"
-            raise SourceError("s3", f"s3://{bucket}/{key} {found}; try again")
+            raise SourceError("s3", f"{name} {found}; try again")
         return content
 
     def write(self, bucket: str, key: str, content: bytes) -> None:
         name = f"s3://{bucket}/{key}"
-        with _S3Errors(name, "write") as missing:
-            _always_sent(self._send("put_object", Bucket=bucket, Key=key, Body=content), "ETag", name)
-        if missing:
-            raise SourceError("s3", f"{name}: there is nothing that could hold it: check the bucket settings")
+        with self._translated(name, "write"):
+            answer = self._send("put_object", Bucket=bucket, Key=key, Body=content)
+            if answer is None:
+                raise SourceError("s3", f"{name}: there is nothing that could hold it: check the bucket settings")
+            _field(answer, "ETag", name)
 
 
 class MirrorStore:
-    """A folder whose `<bucket>/<key>` files stand for the objects of buckets. What it has not got is not there."""
+    """A folder whose files `<bucket>/<key>` stand for the objects of buckets."""
 
     def __init__(self, root: Path) -> None:
         if not root.is_dir():
@@ -256,7 +248,7 @@ class MirrorStore:
         self._root = root
 
     def list_folder(self, bucket: str, prefix: str) -> Folder:
-        with _FileErrors(self._root / bucket / prefix):
+        with _file_errors(self._root / bucket / prefix):
             try:
                 entries = sorted(os.scandir(self._root / bucket / prefix), key=lambda entry: entry.name)
             except (FileNotFoundError, NotADirectoryError):
@@ -269,7 +261,7 @@ class MirrorStore:
     def list_all(self, bucket: str, prefix: str) -> Iterator[ObjectInfo]:
         top = self._root / bucket
         folder = top / prefix.rpartition("/")[0]
-        with _FileErrors(folder):
+        with _file_errors(folder):
             keys = [
                 (Path(parent) / name).relative_to(top).as_posix()
                 for parent, _, names in os.walk(folder, onerror=_unless_missing)
@@ -281,7 +273,7 @@ class MirrorStore:
 
     def list_tree(self, bucket: str, prefix: str, closed: str) -> Iterator[str]:
         top = self._root / bucket
-        with _FileErrors(top / prefix):
+        with _file_errors(top / prefix):
             for parent, folders, names in os.walk(top / prefix, onerror=_unless_missing):
                 path = f"{Path(parent).relative_to(top).as_posix()}/"
                 yield from (path + name for name in names)
@@ -293,13 +285,11 @@ class MirrorStore:
 
     def head(self, bucket: str, key: str) -> ObjectInfo | None:
         content = self.read(bucket, key, limit=2**40)
-        if content is None:
-            return None
-        return ObjectInfo(key, len(content), hashlib.sha256(content).hexdigest())
+        return None if content is None else ObjectInfo(key, len(content), hashlib.sha256(content).hexdigest())
 
     def read(self, bucket: str, key: str, limit: int) -> bytes | None:
         path = self._root / bucket / key
-        with _FileErrors(path):
+        with _file_errors(path):
             if not path.is_file():
                 return None
             _check_size(f"{path}", path.stat().st_size, limit)
@@ -308,18 +298,18 @@ class MirrorStore:
 
     def write(self, bucket: str, key: str, content: bytes) -> None:
         path = self._root / bucket / key
-        with _FileErrors(path, "write"):
+        with _file_errors(path, "write"):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
 
 
 def _without_redirects(context: dict[str, Any], **_: Any) -> None:
-    """Botocore asks where the bucket of a redirected request is, and asks again, without end, if that is redirected."""
+    """Keep botocore from looking for the bucket of a redirected request, which would be redirected in turn."""
     context["s3_redirect"]["redirected"] = True
 
 
 def _again_after_429(most: int, backoff: float) -> Callable[..., float | None]:
-    """What asks again after a bare 429, such as a proxy sends: botocore, in many of its versions, does not."""
+    """Return a handler that retries after a bare 429, as proxies send it: many versions of botocore do not."""
 
     def wait(response: Any, attempts: int, **_: Any) -> float | None:
         is_429 = response is not None and response[0].status_code == 429
@@ -328,21 +318,15 @@ def _again_after_429(most: int, backoff: float) -> Callable[..., float | None]:
     return wait
 
 
-def _always_sent(answer: Mapping[str, Any], field: str, name: str) -> Any:
-    """What every answer of S3 holds: without it the answer is another server's, such as a login page."""
+def _field(answer: Mapping[str, Any], field: str, name: str) -> Any:
+    """Return a field of every answer of S3: without it, it comes from something else, such as a login page."""
     if field not in answer:
         raise SourceError("s3", f"{name}: what answers is not S3 (no {field}); check AWS_ENDPOINT_URL and proxies")
     return answer[field]
 
 
-def _no_listing(bucket: str, prefix: str) -> SourceError:
-    """What a 404 to a listing means: an empty folder is a page without entries, and a bucket that is not there has a
-    code of its own."""
-    return SourceError("s3", f"s3://{bucket}/{prefix}: 404 to a listing is no answer of S3; check AWS_ENDPOINT_URL")
-
-
 def _unless_missing(error: OSError) -> None:
-    """What `os.walk` would step over: a folder that may not be read is not an empty one."""
+    """Raise what `os.walk` would skip: a folder that may not be read is not an empty one."""
     if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
         raise error
 
@@ -363,97 +347,10 @@ def _plain(secret: Any) -> str | None:
     return None if secret is None else str(secret.get_secret_value())
 
 
-class _FileErrors:
-    """Turn what the file system raises into a `SourceError` naming the path."""
-
-    def __init__(self, path: Path, doing: str = "read") -> None:
-        self._path = path
-        self._doing = doing
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        if isinstance(error, (OSError, ValueError)):  # no path may hold a null byte or half a character
-            reason = getattr(error, "strerror", error)
-            raise SourceError("s3", f"cannot {self._doing} {self._path}: {reason}") from error
-
-
-# What botocore lets through where a value is not of its kind: a size that is no number, a date before the year 1.
-_UNREADABLE = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
-
-
-class _S3Errors:
-    """Turn what botocore raises into a typed error that says what to do.
-
-    As a context value it gives a list that is non-empty when the object does not exist.
-    """
-
-    def __init__(self, name: str, doing: str = "read") -> None:
-        self._name = name
-        self._doing = doing
-        self._missing: list[bool] = []
-
-    def __enter__(self) -> list[bool]:
-        return self._missing
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> bool:
-        from botocore import exceptions
-        from botocore.parsers import ResponseParserError
-
-        if error is None or isinstance(error, NpcLimsError):
-            return False
-        if isinstance(error, exceptions.ClientError):
-            return self._client_error(error)
-        # from None: what these say may quote a header with its token, which a traceback would show
-        if isinstance(error, exceptions.NoCredentialsError):
-            raise MissingCredentials(f"no AWS credentials: {_remedy()}") from None
-        if isinstance(error, (exceptions.PartialCredentialsError, exceptions.ProfileNotFound)):
-            raise MissingCredentials(f"{error}: check AWS_PROFILE and ~/.aws") from None
-        if isinstance(error, exceptions.CredentialRetrievalError):
-            raise retrieval_failure(str(error.kwargs.get("provider"))) from None
-        if isinstance(error, (exceptions.SSOError, exceptions.TokenRetrievalError)):
-            raise SourceError("s3", f"no single sign-on ({error}): aws sso login --profile PROFILE") from None
-        if isinstance(error, (exceptions.BotoCoreError, exceptions.HTTPClientError, OSError)):
-            reason = ca_bundle_failure(_cause(error), AWS_BUNDLE) or error
-            raise SourceError("s3", f"{self._name}: {reason}") from None
-        if isinstance(error, (ResponseParserError, *_UNREADABLE)):
-            advice = "check AWS_ENDPOINT_URL and proxies"
-            raise SourceError("s3", f"{self._name}: the answer cannot be read ({error}); {advice}") from None
-        return False
-
-    def _client_error(self, error: Any) -> bool:
-        details = error.response.get("Error", {})
-        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
-        code = str(details.get("Code", status))
-        if code in ("NoSuchKey", "404", "NotFound"):
-            self._missing.append(True)
-            return True
-        if code in ("ExpiredToken", "ExpiredTokenException", "RequestExpired"):
-            advice = "the AWS credentials have expired: renew them"
-        elif code in ("InvalidAccessKeyId", "SignatureDoesNotMatch"):
-            advice = "the AWS credentials are wrong: check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-        elif code in ("AccessDenied", "403"):
-            advice = f"access denied: these AWS credentials may not {self._doing} it"
-        elif code in ("301", "302", "307", "308"):
-            advice = f"redirected ({code}) to another address; check AWS_ENDPOINT_URL"
-        elif code == "NoSuchBucket":
-            advice = "there is no such bucket: check the bucket settings"
-        else:
-            advice = f"{code} {details.get('Message', '')}".strip()
-        raise SourceError("s3", f"{self._name}: {advice}") from None
-
-
-def _cause(error: BaseException) -> BaseException:
-    """What botocore wrapped in an error of its own."""
-    wrapped = getattr(error, "kwargs", {}).get("error")
-    return wrapped if isinstance(wrapped, BaseException) else error
-
-
-def _remedy() -> str:
-    if in_github_actions():
-        return (
-            "set AWS_ROLE, a variable of the repository, to the ARN of a role that trusts this job; if it is set, "
-            "the step configure-aws-credentials says why it was refused (docs/operations/aws-role.md)"
-        )
-    return "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (or AWS_PROFILE, or ~/.aws)"
+@contextlib.contextmanager
+def _file_errors(path: Path, action: str = "read") -> Iterator[None]:
+    """Raise SourceError for an error of the file system."""
+    try:
+        yield
+    except (OSError, ValueError) as error:  # no path may hold a null byte or half a character
+        raise SourceError("s3", f"cannot {action} {path}: {getattr(error, 'strerror', error)}") from error

@@ -1,4 +1,4 @@
-"""How botocore's requests to S3 are sent: each within a deadline and a size, all behind a circuit breaker."""
+"""Requests of botocore to S3: each within a deadline and a size, all behind a circuit breaker; and their errors."""
 
 from __future__ import annotations
 
@@ -14,12 +14,17 @@ import botocore.awsrequest
 import botocore.httpsession
 import botocore.utils
 import urllib3.exceptions
+from botocore import exceptions
 from botocore.exceptions import ConnectionClosedError, ConnectTimeoutError, ReadTimeoutError
+from botocore.parsers import ResponseParserError
 
-from npc_lims.errors import SourceError
+from npc_lims.clients.aws_credentials import retrieval_failure
+from npc_lims.config.environment import in_github_actions
+from npc_lims.errors import MissingCredentials, NpcLimsError, SourceError
+from npc_lims.utils.ca_bundle import AWS_BUNDLE, ca_bundle_failure
 from npc_lims.utils.deadline import DeadlineExceeded, call_within
 
-__all__ = ["CircuitBreaker", "Transport"]
+__all__ = ["CircuitBreaker", "Transport", "is_missing", "translated"]
 
 T = TypeVar("T")
 
@@ -144,3 +149,74 @@ def _read(raw: Any, request: Any) -> bytes:
         if not raw.closed:
             raw.close()
     return b"".join(parts)
+
+
+# --- errors
+
+# Raised by botocore for a value of another kind: a size that is no number, a date before the year 1.
+_UNREADABLE = (ResponseParserError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+
+
+@contextlib.contextmanager
+def translated(name: str, action: str = "read") -> Iterator[None]:
+    """Raise SourceError or MissingCredentials, with a remedy, for whatever botocore raises.
+
+    Args:
+        name: The address of what is read.
+    """
+    try:
+        yield
+    except NpcLimsError:
+        raise
+    # from None: what these say may quote a header with its token, which a traceback would show
+    except exceptions.ClientError as error:
+        raise SourceError("s3", f"{name}: {_refusal(error, action)}") from None
+    except exceptions.NoCredentialsError:
+        raise MissingCredentials(f"no AWS credentials: {_credentials_remedy()}") from None
+    except (exceptions.PartialCredentialsError, exceptions.ProfileNotFound) as error:
+        raise MissingCredentials(f"{error}: check AWS_PROFILE and ~/.aws") from None
+    except exceptions.CredentialRetrievalError as error:
+        raise retrieval_failure(str(error.kwargs.get("provider"))) from None
+    except (exceptions.SSOError, exceptions.TokenRetrievalError) as error:
+        raise SourceError("s3", f"no single sign-on ({error}): aws sso login --profile PROFILE") from None
+    except (exceptions.BotoCoreError, OSError) as error:
+        wrapped = getattr(error, "kwargs", {}).get("error")
+        cause = wrapped if isinstance(wrapped, BaseException) else error
+        raise SourceError("s3", f"{name}: {ca_bundle_failure(cause, AWS_BUNDLE) or error}") from None
+    except _UNREADABLE as error:
+        advice = "check AWS_ENDPOINT_URL and proxies"
+        raise SourceError("s3", f"{name}: the answer cannot be read ({error}); {advice}") from None
+
+
+def is_missing(error: exceptions.ClientError) -> bool:
+    """Return True if there is no such object."""
+    return _code(error) in ("NoSuchKey", "404", "NotFound")
+
+
+def _code(error: exceptions.ClientError) -> str:
+    response: Any = error.response
+    return str(response.get("Error", {}).get("Code", response.get("ResponseMetadata", {}).get("HTTPStatusCode")))
+
+
+def _refusal(error: exceptions.ClientError, action: str) -> str:
+    code = _code(error)
+    if code in ("ExpiredToken", "ExpiredTokenException", "RequestExpired"):
+        return "the AWS credentials have expired: renew them"
+    if code in ("InvalidAccessKeyId", "SignatureDoesNotMatch"):
+        return "the AWS credentials are wrong: check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+    if code in ("AccessDenied", "403"):
+        return f"access denied: these AWS credentials may not {action} it"
+    if code in ("301", "302", "307", "308"):
+        return f"redirected ({code}) to another address; check AWS_ENDPOINT_URL"
+    if code == "NoSuchBucket":
+        return "there is no such bucket: check the bucket settings"
+    return f"{code} {error.response.get('Error', {}).get('Message', '')}".strip()
+
+
+def _credentials_remedy() -> str:
+    if in_github_actions():
+        return (
+            "set AWS_ROLE, a variable of the repository, to the ARN of a role that trusts this job; if it is set, "
+            "the step configure-aws-credentials says why it was refused (docs/operations/aws-role.md)"
+        )
+    return "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (or AWS_PROFILE, or ~/.aws)"

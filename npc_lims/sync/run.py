@@ -9,7 +9,7 @@ from pathlib import Path, PurePath
 from typing import Protocol
 
 from npc_lims.clients.codeocean import open_client
-from npc_lims.clients.s3 import StoreOpener
+from npc_lims.clients.s3_cached import store_of
 from npc_lims.config.error_boundary import describe_unexpected, source_failure
 from npc_lims.config.settings import Settings
 from npc_lims.errors import InputFileError, NoSessionInfo, NpcLimsError, NpcLimsWarning, SourceError, StateError, notify
@@ -288,7 +288,7 @@ class _Look:
         self._options = options
         self._recorded = recorded
         self._reporter = _GuardedReporter(reporter, settings)
-        self._store = StoreOpener(settings)
+        self._store = lambda: store_of(settings)
         self.scope = options.scope
         self.observations: tuple[Observation, ...] = ()
         self._reconcile()

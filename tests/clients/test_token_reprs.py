@@ -12,7 +12,8 @@ from npc_lims.clients.codeocean_runs import RunsClient
 from npc_lims.clients.codeocean_sdk import get_codeocean_client
 from npc_lims.clients.github import GitHubClient
 from npc_lims.clients.github_rest import RestClient
-from npc_lims.clients.s3 import S3Store, StoreOpener
+from npc_lims.clients.s3 import S3Store
+from npc_lims.clients.s3_cached import S3Folder
 from npc_lims.config.environment import read_environment
 from npc_lims.config.lazy_settings import settings_for_reading
 from npc_lims.config.settings import Settings, load_settings
@@ -29,7 +30,7 @@ _HOLDERS: dict[str, Callable[[Settings], object]] = {
     "github client": lambda settings: GitHubClient(settings, "contents: read"),
     "plain github client": lambda _: RestClient("https://api.github.com", _TOKEN, "lab/state"),
     "s3 store": S3Store,
-    "store opener": StoreOpener,
+    "s3 folder": lambda settings: S3Folder(settings, "bucket", ""),
 }
 
 
