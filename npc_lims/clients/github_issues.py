@@ -1,7 +1,6 @@
 """The issue about a failing workflow: at most one of each kind, updated while it lasts, closed on recovery.
 
-Standard library alone, so that a job can run it from a checkout in which nothing is installed (scripts/alert.py,
-scripts/watchdog.py): the issue must be opened most of all when packages or artifacts cannot be had.
+Takes the standard library alone: scripts/alert.py and scripts/watchdog.py run it where nothing is installed.
 """
 
 from __future__ import annotations
@@ -94,7 +93,7 @@ STALE = Alert(
 
 @dataclasses.dataclass(frozen=True)
 class Failure:
-    """What failed (a source, or a job of the workflow), and why."""
+    """A source or a job of the workflow that failed."""
 
     source: str
     reason: str
@@ -102,7 +101,7 @@ class Failure:
 
 @dataclasses.dataclass(frozen=True)
 class RunReport:
-    """How a run of a workflow went.
+    """Outcome of a run of a workflow.
 
     Attributes:
         failures: Sources and jobs that failed.
@@ -118,12 +117,7 @@ class RunReport:
 
 @dataclasses.dataclass(frozen=True)
 class Raised:
-    """An issue after a failed run.
-
-    Attributes:
-        url: Its address.
-        is_new: It was opened now, rather than updated.
-    """
+    """An issue after a failed run: opened now, or updated."""
 
     url: str
     is_new: bool
@@ -131,11 +125,11 @@ class Raised:
 
 @dataclasses.dataclass(frozen=True)
 class Cleared:
-    """What came of a success.
+    """An issue after a success.
 
     Attributes:
-        url: Address of the issue; None if there is none open.
-        waits_for: What the issue names and was not queried this time: it stays open until it has answered.
+        url: None if there is none open.
+        waits_for: Sources that the issue names and that were not queried: it stays open until they have answered.
     """
 
     url: str | None
@@ -151,7 +145,7 @@ class Cleared:
 
 @dataclasses.dataclass(frozen=True)
 class _Record:
-    """What an issue says, and remembers."""
+    """Content of an issue, which is also recorded in it for the next run."""
 
     first: str
     last: str
@@ -164,26 +158,25 @@ class _Record:
 
 
 def job_name(job: str) -> str:
-    """The name of a job among those of sources."""
+    """Return the name of a job among those of sources."""
     return f"job {job}"
 
 
 def job_failures(results: Mapping[str, str], errors: Mapping[str, str] | None = None) -> list[Failure]:
-    """Jobs that failed, of all that are given with their results.
+    """Return the jobs that failed, of all that are given with their results.
 
     Args:
-        errors: With what a job failed, by name, as far as that is known.
+        errors: Their error lines by name, as far as these are known.
     """
-    failures = []
-    for job, result in results.items():
-        error = (errors or {}).get(job)
-        if result == "failure":
-            failures.append(
-                Failure(job_name(job), f"The job failed: {error}" if error else "The job failed; see its log.")
-            )
-        elif result == "cancelled":
-            failures.append(Failure(job_name(job), "The job was stopped, most likely by its time limit."))
-    return failures
+    errors = errors or {}
+    reasons = {
+        job: "The job was stopped, most likely by its time limit."
+        if result == "cancelled"
+        else (f"The job failed: {errors[job]}" if errors.get(job) else "The job failed; see its log.")
+        for job, result in results.items()
+        if result in ("failure", "cancelled")
+    }
+    return [Failure(job_name(job), reason) for job, reason in reasons.items()]
 
 
 def parse_outcome(text: str) -> RunReport:
@@ -210,12 +203,12 @@ def update_alert(
     run_url: str,
     errors: Mapping[str, str] | None = None,
 ) -> str:
-    """Open, update or close the issue after a run. What was done, in a line for the log.
+    """Open, update or close the issue after a run. Return a line for the log.
 
     Args:
-        results: How the jobs ended, by name. A job that was skipped says nothing.
-        report: What is known of the sources.
-        errors: With what a job failed, by name, as far as that is known.
+        results: Of the jobs by name. A skipped job neither fails nor succeeds.
+        report: About the sources.
+        errors: As of `job_failures`.
 
     Raises:
         GitHubError: GitHub refused.
@@ -249,7 +242,7 @@ def raise_alert(
     A comment is written, and so people are notified, only when something else fails than before.
 
     Args:
-        replaces: The run was complete: what the issue said before and did not fail now is removed.
+        replaces: The run was complete: what failed before and not now is removed from the issue.
 
     Raises:
         GitHubError: GitHub refused.
@@ -262,7 +255,7 @@ def raise_alert(
         _ensure_label(client, alert)
         body = _body(alert, _Record(moment, moment, 1, reasons, (run_url,)))
         wanted = {"title": alert.title, "body": body, "labels": [alert.label]}
-        issue = client.request("opening an issue", "POST", f"/repos/{client.repo}/issues", wanted)
+        issue = client.request("opening an issue", "POST", "/issues", wanted)
         issues = _open_issues(client, alert) or [issue]  # another run may have opened one in the same moment
         is_new = issues[0]["number"] == issue["number"]
     else:
@@ -293,7 +286,7 @@ def clear_alert(client: RestClient, alert: Alert, run_url: str, answered: Collec
 
 
 def _reasons(failures: Iterable[Failure]) -> dict[str, str]:
-    """Reasons by name, a line each; all of it made harmless, as it may quote servers, files and people."""
+    """Return reasons by name, a line each, all made harmless: they may quote servers, files and people."""
     reasons: dict[str, str] = {}
     for failure in failures:
         name = _name(failure.source)
@@ -309,10 +302,10 @@ def _name(source: str) -> str:
 
 
 def _open_issues(client: RestClient, alert: Alert) -> list[dict[str, Any]]:
-    """Those that were opened here, the oldest first."""
+    """Return the issues that were opened here, the oldest first."""
     found = client.list_items(
         f"looking for issues labelled {alert.label}",
-        f"/repos/{client.repo}/issues",
+        "/issues",
         {"state": "open", "labels": alert.label, "direction": "asc"},
     )
     ours = [item for item in found if "pull_request" not in item and _RECORD.search(item["body"] or "")]
@@ -320,13 +313,11 @@ def _open_issues(client: RestClient, alert: Alert) -> list[dict[str, Any]]:
 
 
 def _ensure_label(client: RestClient, alert: Alert) -> None:
-    labels = f"/repos/{client.repo}/labels"
-    doing = f"looking for the label {alert.label}"
-    if client.find(doing, f"{labels}/{alert.label}") is not None:
+    if client.find(f"looking for the label {alert.label}", f"/labels/{alert.label}") is not None:
         return
     about = {"name": alert.label, "color": "d73a4a", "description": alert.description}
     try:
-        client.request(f"making the label {alert.label}", "POST", labels, about)
+        client.request(f"making the label {alert.label}", "POST", "/labels", about)
     except GitHubError as error:
         if error.status != 422 or "already_exists" not in str(error):
             raise
@@ -348,7 +339,7 @@ def _update(
     merged = dict(reasons) if replaces else {**before.failures, **reasons}
     failures = dict(list(merged.items())[:_MAX_FAILURES])
     after = _Record(before.first, moment, before.count + is_new_run, failures, runs)
-    path = f"/repos/{client.repo}/issues/{issue['number']}"
+    path = f"/issues/{issue['number']}"
     client.request(f"updating issue #{issue['number']}", "PATCH", path, {"body": _body(alert, after)})
     if set(after.failures) != set(before.failures):
         text = f"Now fails: {_names(after.failures)}. Before: {_names(before.failures)}. See {run_url}"
@@ -356,13 +347,13 @@ def _update(
 
 
 def _close(client: RestClient, issue: Mapping[str, Any], comment: str, reason: str) -> None:
-    doing, path = f"closing issue #{issue['number']}", f"/repos/{client.repo}/issues/{issue['number']}"
-    client.request(doing, "POST", f"{path}/comments", {"body": comment})
-    client.request(doing, "PATCH", path, {"state": "closed", "state_reason": reason})
+    action, path = f"closing issue #{issue['number']}", f"/issues/{issue['number']}"
+    client.request(action, "POST", f"{path}/comments", {"body": comment})
+    client.request(action, "PATCH", path, {"state": "closed", "state_reason": reason})
 
 
 def _read(issue: Mapping[str, Any]) -> _Record:
-    """What the issue remembers; from its own dates where somebody has edited that away."""
+    """Return the record in an issue; one of its own dates if somebody has edited it away."""
     found = _RECORD.findall(issue["body"] or "")
     try:
         read: dict[str, Any] = json.loads(found[-1])  # the last one: a reason may look like one, too
@@ -393,7 +384,7 @@ def _body(alert: Alert, record: _Record) -> str:
 
 
 def _fenced(text: str) -> str:
-    """As it is, whatever Markdown it may look like, and without notifying anybody it seems to mention."""
+    """Return text in a code fence, in which nothing is Markdown or a mention."""
     longest = max((len(ticks) for ticks in re.findall(r"`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}text\n{text}\n{fence}"

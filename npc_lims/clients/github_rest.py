@@ -108,11 +108,12 @@ class RestClient:
 
         Args:
             action: What it is for (`opening an issue`): errors begin with it.
+            path: Below the address of the repository.
 
         Raises:
             GitHubError: GitHub refused, or could not be reached.
         """
-        return self._page(action, method, path, body)[1]
+        return self._page(action, method, f"/repos/{self.repo}{path}", body)[1]
 
     def find(self, action: str, path: str) -> Any:
         """Return the JSON at *path*, None if GitHub answers 404. Raises as `request`."""
@@ -129,7 +130,7 @@ class RestClient:
         def read(target: str) -> tuple[str, Any]:
             return self._page(action, "GET", target)
 
-        return iterate_items(action, self._api_url, path, query, read, max_pages=_MAX_PAGES)
+        return iterate_items(action, self._api_url, f"/repos/{self.repo}{path}", query, read, max_pages=_MAX_PAGES)
 
     def _page(self, action: str, method: str, path: str, body: Mapping[str, Any] | None = None) -> tuple[str, Any]:
         """Return the Link header and the JSON."""

@@ -1,7 +1,7 @@
-"""Whether the committed state is as new as it should be, whatever became of the runs that should have renewed it.
+"""Checks that the committed state is as new as it should be, by the standard library alone.
 
 A schedule that is dropped, a workflow that is disabled or a pause that was forgotten fails no run, so no failing run
-reports it. Standard library alone, as `alert.py`.
+reports it.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def check_runs(client: RestClient, now: datetime.datetime, *, paused: bool) -> I
     Args:
         paused: The variable NPC_LIMS_PAUSE stops it.
     """
-    path = f"/repos/{client.repo}/actions/workflows/{WORKFLOW}"
+    path = f"/actions/workflows/{WORKFLOW}"
     try:
         query = urllib.parse.urlencode({"status": "success", "branch": _default_branch(client), "per_page": 1})
         found = client.request("looking for the last sync", "GET", f"{path}/runs?{query}")
@@ -81,13 +81,13 @@ def check_runs(client: RestClient, now: datetime.datetime, *, paused: bool) -> I
 
 
 def watch(client: RestClient, content: bytes | None, run_url: str, now: datetime.datetime, *, paused: bool) -> str:
-    """Open, update or close the issue about stale state. What was done, in a line for the log.
+    """Open, update or close the issue about stale state. Return a line for the log.
 
     When the issue is opened a sync is started, once: a later check of the same issue starts none.
 
     Args:
         content: Of the committed `state/sync.yaml`; None if there is none.
-        paused: Nobody wants a sync to be started.
+        paused: No sync is to be started.
 
     Raises:
         GitHubError: GitHub refused.
@@ -101,14 +101,14 @@ def watch(client: RestClient, content: bytes | None, run_url: str, now: datetime
         return done
     started = _start_sync(client)
     number = raised.url.rpartition("/")[2]
-    path = f"/repos/{client.repo}/issues/{number}/comments"
+    path = f"/issues/{number}/comments"
     client.request(f"commenting on issue #{number}", "POST", path, {"body": started})
     return f"{done}; {started}"
 
 
 def _start_sync(client: RestClient) -> str:
-    """Start a sync, unless one is on its way. A sentence for people."""
-    path = f"/repos/{client.repo}/actions/workflows/{WORKFLOW}"
+    """Start a sync, unless one is queued or running. Return a sentence for people."""
+    path = f"/actions/workflows/{WORKFLOW}"
     try:
         found = client.request("looking for a sync", "GET", f"{path}/runs?per_page=20")
         if any(run["status"] != "completed" for run in found["workflow_runs"]):
@@ -121,7 +121,7 @@ def _start_sync(client: RestClient) -> str:
 
 
 def _default_branch(client: RestClient) -> str:
-    return str(client.request("looking for the default branch", "GET", f"/repos/{client.repo}")["default_branch"])
+    return str(client.request("looking for the default branch", "GET", "")["default_branch"])
 
 
 def _hours(duration: datetime.timedelta) -> str:

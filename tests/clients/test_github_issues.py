@@ -297,7 +297,7 @@ def test_an_endless_list_ends(workflow_hub: Hub, serve: Serve) -> None:
     page = json.dumps([{}] * 100).encode()
     proxy = serve(FaultyProxy(workflow_hub.api.url, rule=lambda _: Status(200, {"Content-Type": "x/json"}, page)))
     with pytest.raises(GitHubError, match="repeats the one before"):
-        list(RestClient(proxy.url, TOKENS[ROBOT], NAME).list_items("listing", "/repos/lab/state/issues", {}))
+        list(RestClient(proxy.url, TOKENS[ROBOT], NAME).list_items("listing", "/issues", {}))
 
 
 @pytest.mark.parametrize(
