@@ -43,7 +43,7 @@ from npc_lims.clients.git import Repository
 repository = Repository(Path({folder!r}))
 """
 EXPORT = """
-from npc_lims.history.export.build import export_history
+from npc_lims.history.export import export_history
 result["rows"] = dict(export_history(repository, Path({folder!r}) / "out.sqlite").counts)
 import os
 result["cpu"] = sum(os.times()[:4])
@@ -53,10 +53,10 @@ from npc_lims.history.walk import read_history
 result["found"] = len(list(read_history(repository, session={session!r})))
 """
 WEEK = """
-from npc_lims.history.digest import digest_of
+from npc_lims.history.digest import Digest
 from npc_lims.history.walk import read_history
 from npc_lims.state.diff_format import render_chapters
-render_chapters([digest_of(read_history(repository, since={since!r}), "a week").chapter()])
+render_chapters([Digest("a week", tuple(read_history(repository, since={since!r}))).chapter()])
 """
 
 

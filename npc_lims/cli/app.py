@@ -32,7 +32,7 @@ _COMMANDS = {
     "alert": "actions:alert_command",
     "doctor": "doctor:doctor_command",
     "site": "site:site_app",
-    "export": "export:export_command",
+    "export": "history:export_command",
     "demo": "demo:demo_command",
 }
 """Each command or group of commands, in the order of `--help`: its module in `npc_lims.cli`, and its name there."""

@@ -1,4 +1,4 @@
-"""`npc-lims history`: one session's life, and what happened to all of them since some day."""
+"""`npc-lims history` and `npc-lims export`: changes of one session or of all, and tables of everything."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ import typer
 from npc_lims.cli.completion import complete_session
 from npc_lims.cli.options import reading_settings
 from npc_lims.cli.output import csv_option, json_option, one_style, out, print_csv, print_json, print_note
+from npc_lims.cli.progress import progress_bar
 from npc_lims.errors import NpcLimsError
+from npc_lims.history.export.writers import ExportFormat
 from npc_lims.state.diff import one_line
 from npc_lims.state.diff_format import LISTED, SUMMARY_BYTES, render_chapters
 from npc_lims.state.diff_format import Format as ReportFormat
@@ -26,12 +28,12 @@ if TYPE_CHECKING:
     from npc_lims.history.transitions import Transition
     from npc_lims.utils.urls import Links
 
-__all__ = ["history_command"]
+__all__ = ["export_command", "history_command"]
 
 _COLUMNS = ("session", "when", "group", "what", "details", "editors", "commit", "address", "run")
 
 
-class Format(str, enum.Enum):
+class HistoryFormat(str, enum.Enum):
     text = "text"
     markdown = "markdown"
     json = "json"
@@ -45,20 +47,22 @@ def history_command(
     since: Optional[str] = typer.Option(
         None, metavar="AGE|DATE|REF", help="What happened to all sessions since: 24h, 7d, 2w, 2024-06-01, a commit."
     ),
-    format: Format = typer.Option(Format.text, help="Of --since. json is --json; atom is a feed for news readers."),
+    format: HistoryFormat = typer.Option(
+        HistoryFormat.text, help="Of --since. json is --json; atom is a feed for news readers."
+    ),
     limit: int = typer.Option(LISTED, min=0, help="Most sessions to list of each kind of change; 0 for all."),
     base_url: Optional[str] = typer.Option(None, help="Address of the site, which an atom feed then links to."),
     state: Optional[Path] = typer.Option(None, help="State folder in a checkout. Default: that of this checkout."),
     as_json: bool = json_option("an object that holds everything"),
     as_csv: bool = csv_option(_COLUMNS),
 ) -> None:
-    """Tell one session's life, or what happened since a day.
+    """Show the history of a session, or all changes since a date.
 
     Of a session: when it was first tracked, uploaded, sorted, sorted again, annotated, and who edited its entry.
-    Dates are those of the syncs that saw it, and those that Code Ocean gives to data assets.
+    Dates are those of the syncs that observed it, and those that Code Ocean gives to data assets.
 
     Reads the commits of the checkout that holds state/; writes nothing. Without a checkout one session's history is
-    asked of GitHub: a request for each of its changes, without who edited it. Needs no credentials; on GitHub
+    read from GitHub: a request for each of its changes, without who edited it. Needs no credentials; on GitHub
     GITHUB_TOKEN raises the limit from 60 requests an hour to 5,000.
 
     \b
@@ -68,21 +72,58 @@ def history_command(
       npc-lims history --since 7d
       npc-lims history --since 2024-06-01 --format markdown --limit 0
     """
-    one_style(json=as_json, csv=as_csv, format=format is not Format.text)
+    one_style(json=as_json, csv=as_csv, format=format is not HistoryFormat.text)
     settings = reading_settings(state)
     if (session is None) == (since is None):
         raise NpcLimsError("name a session, or with --since from when on; npc-lims history --help has examples")
     if session is not None:
-        if format is not Format.text:
+        if format is not HistoryFormat.text:
             raise NpcLimsError(f"--format {format.value} is of --since; one session's history has --json and --csv")
         _show_session(settings, session, as_json, as_csv)
     elif since is not None:
-        chosen = Format.json if as_json else format
+        chosen = HistoryFormat.json if as_json else format
         _show_changes(settings, since, chosen, limit, base_url, as_csv)
 
 
+def export_command(
+    place: Optional[Path] = typer.Argument(
+        None, metavar="OUT", help="The database; of other formats a folder. Default: npc-lims.sqlite, npc-lims-csv ..."
+    ),
+    format: ExportFormat = typer.Option(
+        ExportFormat.sqlite, help="sqlite is one file; the others are a folder with a file for each table."
+    ),
+    state: Optional[Path] = typer.Option(None, help="State folder in a checkout. Default: that of this checkout."),
+) -> None:
+    """Write all sessions and their history as tables.
+
+    The tables are sessions (a column for each status), transitions, fields (each value that differed), assets, commits,
+    edits and about. SQLite opens in Datasette. Parquet needs pyarrow: pip install "npc_lims[parquet]".
+
+    Reads the commits of the checkout that holds state/. Writes OUT alone; an earlier export there is replaced at
+    once, when all is written, and nothing else ever is. Needs no credentials.
+
+    \b
+    Examples:
+      npc-lims export
+      npc-lims export sessions.sqlite
+      npc-lims export tables --format csv
+    """
+    from npc_lims.history.export import default_path, export_history
+
+    settings = reading_settings(state)
+    repository, folder = _checkout(settings, "an export is made of commits")
+    target = default_path(format) if place is None else place
+    with progress_bar() as progress:
+        done = export_history(
+            repository, target, format, folder=folder, progress=lambda *counts: progress("reading commits", *counts)
+        )
+    counts = ", ".join(f"{count:,} {table}" for table, count in done.counts.items() if table != "about")
+    out().print(f"{done.path}: {counts}", soft_wrap=True)
+    _note_shallow(repository)
+
+
 def _show_session(settings: Settings, session: str, as_json: bool, as_csv: bool) -> None:
-    from npc_lims.history.session_history import read_session_history
+    from npc_lims.history.session_history import read_session_history, repository_of
 
     history = read_session_history(settings, session)
     links = _links(settings)
@@ -92,37 +133,45 @@ def _show_session(settings: Settings, session: str, as_json: bool, as_csv: bool)
         print_csv(_COLUMNS, (_row(one, links) for one in history.transitions))
     else:
         _print_session(history, links)
-    _note_shallow(history.begins)
+    if settings.state is not None:
+        _note_shallow(repository_of(settings.state))
 
 
 def _show_changes(
-    settings: Settings, since: str, format: Format, limit: int, base_url: Optional[str], as_csv: bool
+    settings: Settings, since: str, format: HistoryFormat, limit: int, base_url: Optional[str], as_csv: bool
 ) -> None:
-    from npc_lims.history.digest import digest_of
-    from npc_lims.history.session_history import repository_of, shallow_since
+    from npc_lims.history.digest import Digest
+    from npc_lims.history.session_history import shallow_since
     from npc_lims.history.walk import read_history
+
+    repository, folder = _checkout(settings, "what happened to all sessions is read from commits")
+    found = read_history(repository, folder=folder, since=since)
+    links = _links(settings, repository)
+    if as_csv:
+        print_csv(_COLUMNS, (_row(one, links) for one in found))
+    elif format is HistoryFormat.atom:
+        _print_feed(found, links, base_url)
+    else:
+        _print_digest(Digest(since, tuple(found), shallow_since(repository)), format, limit, links)
+    if as_csv or format in (HistoryFormat.atom, HistoryFormat.json):
+        _note_shallow(repository)
+
+
+def _checkout(settings: Settings, why: str) -> tuple[Repository, str]:
+    """Return the checkout that holds the state folder, and the path of that in it."""
+    from npc_lims.history.session_history import repository_of
 
     if settings.state is None:
         raise NpcLimsError(
-            "what happened to all sessions is read from commits, and here is no state folder: work in a clone of "
-            f"the repository (git clone https://github.com/{settings.repo}), or name its state folder with --state"
+            f"{why}, and here is no state folder: work in a clone of the repository "
+            f"(git clone https://github.com/{settings.repo}), or name its state folder with --state"
         )
     repository = repository_of(settings.state)
-    found = read_history(repository, folder=repository.path_of(settings.state), since=since)
-    links = _links(settings, repository)
-    begins = shallow_since(repository)
-    if as_csv:
-        print_csv(_COLUMNS, (_row(one, links) for one in found))
-    elif format is Format.atom:
-        _print_feed(found, links, base_url)
-    else:
-        _print_digest(digest_of(found, since, begins), format, limit, links)
-        begins = None if format is not Format.json else begins
-    _note_shallow(begins)
+    return repository, repository.path_of(settings.state)
 
 
-def _print_digest(digest: Digest, format: Format, limit: int, links: Links) -> None:
-    if format is Format.json:
+def _print_digest(digest: Digest, format: HistoryFormat, limit: int, links: Links) -> None:
+    if format is HistoryFormat.json:
         print_json(digest.as_dict(links.commit))
         return
     style = ReportFormat(format.value)
@@ -130,7 +179,7 @@ def _print_digest(digest: Digest, format: Format, limit: int, links: Links) -> N
         [digest.chapter()],
         style,
         listed=limit or None,
-        max_bytes=SUMMARY_BYTES if format is Format.markdown else sys.maxsize,
+        max_bytes=SUMMARY_BYTES if format is HistoryFormat.markdown else sys.maxsize,
         see_all="--limit 0 lists all",
     )
     typer.echo(text, nl=False)
@@ -177,13 +226,13 @@ def _lines(one: Transition, links: Links) -> Iterator[str]:
     yield from one.change.details
     yield from (one_line(f"{kind} made {created}") for kind, created in one.created)
     for editor in one.editors:
-        yield f"edited by {editor.author}, {editor.when[:10]}: {editor.subject} ({_place(editor.sha, links)})"
-    yield _place(one.commit.sha, links)
+        yield f"edited by {editor.author}, {editor.when[:10]}: {editor.subject} ({_url_of(editor.sha, links)})"
+    yield _url_of(one.commit.sha, links)
     if one.commit.run:
         yield one.commit.run
 
 
-def _place(sha: str, links: Links) -> str:
+def _url_of(sha: str, links: Links) -> str:
     return links.commit(sha) or f"commit {sha[:10]}"
 
 
@@ -202,7 +251,7 @@ def _row(one: Transition, links: Links) -> dict[str, Any]:
 
 
 def _links(settings: Settings, repository: Optional[Repository] = None) -> Links:
-    """Addresses on GitHub; none where the commits are on this machine alone."""
+    """Return URLs on GitHub; none if the commits are on this machine alone."""
     from npc_lims.history.session_history import repository_of
     from npc_lims.utils.urls import Links
 
@@ -212,8 +261,9 @@ def _links(settings: Settings, repository: Optional[Repository] = None) -> Links
     return Links(settings.repo if is_published else None)
 
 
-def _note_shallow(begins: Optional[str]) -> None:
-    from npc_lims.history.session_history import UNSHALLOW
+def _note_shallow(repository: Repository) -> None:
+    from npc_lims.history.session_history import UNSHALLOW, shallow_since
 
+    begins = shallow_since(repository)
     if begins is not None:
         print_note(f"this is a shallow clone, whose history begins {begins}: {UNSHALLOW}")

@@ -1,4 +1,4 @@
-"""What happened to all sessions since some day, put together for people and for programs. Pure."""
+"""Changes of all sessions since some day, combined for people and for programs. Pure."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from npc_lims.state.as_of.revision import Commit
 from npc_lims.state.diff import FieldChange, SessionChange, headline
 from npc_lims.state.diff_format import Chapter, counted, groups_of
 
-__all__ = ["Digest", "digest_of"]
+__all__ = ["Digest"]
 
 
 @dataclasses.dataclass(frozen=True)
 class Digest:
-    """What happened.
+    """All changes since some day.
 
     Attributes:
-        since: As it was asked for.
+        since: As the caller wrote it.
         transitions: The oldest first.
         begins: Date of the oldest commit of a shallow clone, if that may be why there is no more.
     """
@@ -35,10 +35,7 @@ class Digest:
 
     @property
     def changes(self) -> list[SessionChange]:
-        """What happened to each session in all of these commits together, in id order.
-
-        That it was there when the history begins did not happen then.
-        """
+        """Changes of each session by all of these commits together, in id order; without what begins the history."""
         by_session: dict[str, list[Transition]] = {}
         for one in self.transitions:
             if not one.is_first:
@@ -46,7 +43,7 @@ class Digest:
         return [_together(by_session[session]) for session in sorted(by_session)]
 
     def chapter(self) -> Chapter:
-        """The digest as the reports of other comparisons are made."""
+        """Return the digest in the form of other reports."""
         changes = self.changes
         summary = (
             f"{counted(len(changes), 'session')} changed: {headline(changes)}" if changes else "no session changed"
@@ -68,10 +65,10 @@ class Digest:
             yield f"a shallow clone, whose history begins {self.begins}: git fetch --unshallow brings all of it"
 
     def as_dict(self, address_of: Callable[[str], str | None] = lambda sha: None) -> dict[str, Any]:
-        """As JSON.
+        """Return the digest as JSON.
 
         Args:
-            address_of: The address at which people can look at a commit.
+            address_of: Return the URL of a commit.
         """
         changes = self.changes
         return {
@@ -80,16 +77,12 @@ class Digest:
             "headline": headline(changes),
             "commits": [{**commit.as_dict(), "address": address_of(commit.sha)} for commit in self.commits],
             "changes": [change.as_dict() for change in changes],
-            "transitions": [_brief(one) for one in self.transitions],
+            "transitions": [{**one.as_dict(), "commit": one.commit.sha} for one in self.transitions],
         }
 
 
-def digest_of(transitions: Iterable[Transition], since: str, begins: str | None = None) -> Digest:
-    return Digest(since, tuple(transitions), begins)
-
-
 def _together(transitions: Sequence[Transition]) -> SessionChange:
-    """All that happened to one session, as one change: also what was lost and came back."""
+    """Combine the changes of one session, also what was lost and came back."""
     changes = [one.change for one in transitions]
     return SessionChange(
         changes[0].id,
@@ -100,7 +93,7 @@ def _together(transitions: Sequence[Transition]) -> SessionChange:
 
 
 def _fields(changes: Sequence[SessionChange]) -> Iterable[FieldChange]:
-    """Each value that differed on the way, as it was before and as it is after."""
+    """Yield each value that differed on the way, as it was before and as it is after."""
     last: dict[str, FieldChange] = {}
     for field in (field for change in changes for field in change.fields):
         first = last.get(field.field, field)
@@ -111,9 +104,3 @@ def _fields(changes: Sequence[SessionChange]) -> Iterable[FieldChange]:
 def _span(commits: Sequence[Commit]) -> str:
     first, last = commits[0].when[:10], commits[-1].when[:10]
     return first if first == last else f"{first} to {last}"
-
-
-def _brief(transition: Transition) -> dict[str, Any]:
-    """A transition as JSON, whose commit stands elsewhere in full."""
-    told = transition.as_dict()
-    return {**told, "commit": transition.commit.sha}

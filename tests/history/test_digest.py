@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from npc_lims.clients.git import Repository
 from npc_lims.history.atom_feed import render_feed
-from npc_lims.history.digest import digest_of
-from npc_lims.history.git_log import Commit
+from npc_lims.history.digest import Digest
 from npc_lims.history.transitions import Transition
 from npc_lims.history.walk import read_history
+from npc_lims.state.as_of.revision import Commit
 from npc_lims.state.diff import SessionChange
 from npc_lims.state.diff_format import Format, render_chapters
 from tests.history.lives import NOTE, ONE, RUN, THREE, TWO
@@ -35,7 +35,7 @@ def transitions(lives: Repository) -> list[Transition]:
 
 
 def test_a_digest_tells_all_that_happened_to_each_session(transitions: list[Transition]) -> None:
-    changes = {change.id: change for change in digest_of(transitions, "7d").changes}
+    changes = {change.id: change for change in Digest("7d", tuple(transitions)).changes}
     assert changes[ONE].what == ("edited", "sorted", "re-processed")
     assert changes[THREE].what == ("new", "edited")
     assert changes[TWO].what == ("removed", "new"), "lost, and found again"
@@ -45,36 +45,36 @@ def test_a_digest_tells_all_that_happened_to_each_session(transitions: list[Tran
 
 
 def test_a_digest_as_text(transitions: list[Transition]) -> None:
-    text = render_chapters([digest_of(transitions, "2024-01-01").chapter()])
+    text = render_chapters([Digest("2024-01-01", tuple(transitions)).chapter()])
     assert text.startswith("state since 2024-01-01: 3 sessions changed: ")
     assert "  6 commits, 2024-01-02 to 2024-06-02\n" in text
     assert "  2 sessions recorded on 2024-01-02, when history begins\n" in text
     assert "  tracked_sessions.yaml edited by Bob Jones, Cleo\n" in text
     assert f"    {ONE}  edited, sorted, re-processed; notes (none) -> {NOTE}" in text
-    text = render_chapters([digest_of(transitions[-1:], "2024-06-02").chapter()])
+    text = render_chapters([Digest("2024-06-02", tuple(transitions[-1:])).chapter()])
     assert "  1 commit, 2024-06-02\n" in text
 
 
 def test_a_digest_as_markdown(transitions: list[Transition]) -> None:
-    text = render_chapters([digest_of(transitions, "7d", "2024-01-01").chapter()], Format.markdown)
+    text = render_chapters([Digest("7d", tuple(transitions), "2024-01-01").chapter()], Format.markdown)
     assert "<script>" not in text
     assert "a shallow clone, whose history begins 2024-01-01" in text
 
 
 def test_a_digest_as_json(transitions: list[Transition]) -> None:
-    told = digest_of(transitions, "7d").as_dict(lambda sha: f"https://example.org/{sha}")
+    told = Digest("7d", tuple(transitions)).as_dict(lambda sha: f"https://example.org/{sha}")
     assert [one["session"] for one in told["transitions"]] == [one.session for one in transitions]
     assert {one["commit"] for one in told["transitions"]} == {commit["sha"] for commit in told["commits"]}
     assert told["commits"][0]["address"].startswith("https://example.org/")
     ids = [one["id"] for one in told["changes"]]
     assert ids == sorted({ONE, TWO, THREE})
-    assert digest_of(reversed(transitions), "7d").as_dict()["headline"] == told["headline"]
-    assert [change.id for change in digest_of(reversed(transitions), "7d").changes] == ids
+    assert Digest("7d", tuple(reversed(transitions))).as_dict()["headline"] == told["headline"]
+    assert [change.id for change in Digest("7d", tuple(reversed(transitions))).changes] == ids
 
 
 def test_nothing_happened() -> None:
-    assert render_chapters([digest_of([], "7d").chapter()]) == "state since 7d: no session changed\n\n"
-    assert digest_of([], "7d").as_dict()["headline"] == "nothing changed"
+    assert render_chapters([Digest("7d", ()).chapter()]) == "state since 7d: no session changed\n\n"
+    assert Digest("7d", ()).as_dict()["headline"] == "nothing changed"
 
 
 # --- the feed

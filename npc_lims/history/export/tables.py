@@ -1,4 +1,4 @@
-"""All sessions and all that happened to them as tables: which there are, their columns, and their rows. Pure."""
+"""Tables of an export: names, columns and rows. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from npc_lims.model.session_id import split_session_id
 from npc_lims.state.as_of.revision import Commit
 from npc_lims.state.diff import ABSENT
 
-__all__ = ["TABLES", "Column", "Rows", "Table", "TableRow", "cells"]
+__all__ = ["TABLES", "Column", "Table", "TableRow", "TableRows", "cells"]
 
 
 class Column(NamedTuple):
@@ -119,7 +119,7 @@ about         where the tables come from.
 
 
 def cells(columns: Sequence[Column], rows: Iterable[tuple[Any, ...]]) -> Iterator[list[Any]]:
-    """Rows for what knows no plain data: JSON as text, null as None."""
+    """TableRows for what knows no plain data: JSON as text, null as None."""
     are_json = [column.kind == "json" for column in columns]
     for row in rows:
         yield [_cell(value, is_json) for value, is_json in zip(row, are_json)]
@@ -132,15 +132,15 @@ def _cell(value: Any, is_json: bool) -> Any:
 
 
 def _storable(text: str) -> str:
-    """*text* without halves of characters, which YAML and JSON can hold and UTF-8 cannot."""
+    """Return *text* without lone surrogates, which YAML and JSON can hold and UTF-8 cannot."""
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
-class Rows:
-    """Makes rows: of one transition after the other, and at the end of the sessions.
+class TableRows:
+    """Rows of one transition after the other, and at the end of the sessions.
 
     Attributes:
-        counts: Rows of each table so far.
+        counts: TableRows of each table so far.
     """
 
     def __init__(self) -> None:
@@ -156,8 +156,8 @@ class Rows:
             yield self._of_commit(commit, self._place)
         self._sessions.add(session)
         number = self.counts["transitions"] + 1
-        told = (number, session, commit.sha, commit.when, change.group, list(change.what), list(change.details))
-        yield self._row("transitions", told)
+        fields = (number, session, commit.sha, commit.when, change.group, list(change.what), list(change.details))
+        yield self._row("transitions", fields)
         for field in change.fields:
             yield self._row("fields", (number, session, field.field, field.before, field.after))
         for kind, created in transition.created:
@@ -168,13 +168,13 @@ class Rows:
             yield self._row("edits", (number, session, editor.sha))
 
     def of_sessions(self, recorded: Iterable[Mapping[str, Any]]) -> Iterator[TableRow]:
-        """Those that state has, from their facts; then those that it has no more."""
+        """Yield the sessions of state, from their facts; then those that it has no more."""
         gone = set(self._sessions)
         for facts in recorded:
             gone.discard(facts["id"])
             yield self._row("sessions", _session(facts))
         for session in sorted(gone):
-            yield self._row("sessions", _session_that_went(session))
+            yield self._row("sessions", _removed_session(session))
 
     def about(self, facts: Mapping[str, str | None]) -> Iterator[TableRow]:
         yield from (self._row("about", item) for item in facts.items())
@@ -196,7 +196,7 @@ def _session(facts: Mapping[str, Any]) -> tuple[Any, ...]:
     return (*(row[name] for name in COLUMNS), True, tracked.get("notes", ""), tracked.get("issues", []), *sections)
 
 
-def _session_that_went(session: str) -> tuple[Any, ...]:
+def _removed_session(session: str) -> tuple[Any, ...]:
     subject, date, idx = split_session_id(session)
     known = {"id": session, "subject": int(subject), "date": date, "idx": idx, "is_recorded": False}
     empty = {"json": ABSENT}

@@ -15,7 +15,7 @@ import pytest
 
 from npc_lims.clients.git import Repository
 from npc_lims.errors import GitError, NpcLimsError, StateError
-from npc_lims.history.export.build import Format, default_place, export_history
+from npc_lims.history.export import ExportFormat, default_path, export_history
 from npc_lims.history.export.tables import TABLES
 from npc_lims.utils.yaml_writer import render_yaml
 from tests import builders
@@ -24,19 +24,19 @@ from tests.history.past import Step, run_git, state_files, write_history
 
 pytestmark = pytest.mark.filterwarnings("ignore::npc_lims.errors.HistoryWarning")
 Tables = dict[str, list[dict[str, Any]]]
-PARQUET = pytest.param(Format.parquet, marks=pytest.mark.slow)
+PARQUET = pytest.param(ExportFormat.parquet, marks=pytest.mark.slow)
 """It takes pyarrow, which the quick set does without."""
 
 
 @pytest.fixture(scope="module")
-def exported(lives: Repository, tmp_path_factory: pytest.TempPathFactory) -> dict[Format, Path]:
+def exported(lives: Repository, tmp_path_factory: pytest.TempPathFactory) -> dict[ExportFormat, Path]:
     """An export in each format but Parquet."""
     folder = tmp_path_factory.mktemp("exports")
     places = {}
-    for kind in (Format.sqlite, Format.jsonl, Format.csv):
-        done = export_history(lives, folder / default_place(kind), kind)
-        assert done.place == folder / default_place(kind)
-        places[kind] = done.place
+    for kind in (ExportFormat.sqlite, ExportFormat.jsonl, ExportFormat.csv):
+        done = export_history(lives, folder / default_path(kind), kind)
+        assert done.path == folder / default_path(kind)
+        places[kind] = done.path
     return places
 
 
@@ -90,16 +90,20 @@ def by_key(tables: Tables) -> Tables:
     }
 
 
-def test_all_formats_say_the_same(exported: dict[Format, Path]) -> None:
-    tables = from_sqlite(exported[Format.sqlite])
-    assert by_key(from_jsonl(exported[Format.jsonl])) == by_key(tables) == by_key(from_csv(exported[Format.csv]))
+def test_all_formats_say_the_same(exported: dict[ExportFormat, Path]) -> None:
+    tables = from_sqlite(exported[ExportFormat.sqlite])
+    assert (
+        by_key(from_jsonl(exported[ExportFormat.jsonl]))
+        == by_key(tables)
+        == by_key(from_csv(exported[ExportFormat.csv]))
+    )
     assert {name: len(rows) for name, rows in tables.items()} == {
         "sessions": 3, "commits": 9, "transitions": 9, "fields": 14, "assets": 5, "edits": 4, "about": 4,
     }  # fmt: skip
 
 
-def test_what_the_tables_say(exported: dict[Format, Path]) -> None:
-    with closing(sqlite3.connect(exported[Format.sqlite])) as database:
+def test_what_the_tables_say(exported: dict[ExportFormat, Path]) -> None:
+    with closing(sqlite3.connect(exported[ExportFormat.sqlite])) as database:
 
         def ask(sql: str) -> list[tuple[Any, ...]]:
             return database.execute(sql).fetchall()
@@ -120,8 +124,8 @@ def test_what_the_tables_say(exported: dict[Format, Path]) -> None:
         ]
 
 
-def test_the_database_is_sound(exported: dict[Format, Path]) -> None:
-    with closing(sqlite3.connect(exported[Format.sqlite])) as database:
+def test_the_database_is_sound(exported: dict[ExportFormat, Path]) -> None:
+    with closing(sqlite3.connect(exported[ExportFormat.sqlite])) as database:
         assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         assert database.execute("PRAGMA foreign_key_check").fetchall() == []
         for name, table in TABLES.items():
@@ -157,28 +161,28 @@ def test_what_does_not_apply_is_null_and_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_parquet(lives: Repository, exported: dict[Format, Path], tmp_path: Path) -> None:
+def test_parquet(lives: Repository, exported: dict[ExportFormat, Path], tmp_path: Path) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
-    export_history(lives, tmp_path / "tables", Format.parquet)
+    export_history(lives, tmp_path / "tables", ExportFormat.parquet)
     tables = {name: parquet.read_table(tmp_path / "tables" / f"{name}.parquet").to_pylist() for name in TABLES}
     assert by_key({name: [plain(name, row) for row in rows] for name, rows in tables.items()}) == by_key(
-        from_sqlite(exported[Format.sqlite])
+        from_sqlite(exported[ExportFormat.sqlite])
     )
 
 
-@pytest.mark.parametrize("kind", [Format.sqlite, Format.csv])
-def test_a_second_export_replaces_the_first(lives: Repository, tmp_path: Path, kind: Format) -> None:
+@pytest.mark.parametrize("kind", [ExportFormat.sqlite, ExportFormat.csv])
+def test_a_second_export_replaces_the_first(lives: Repository, tmp_path: Path, kind: ExportFormat) -> None:
     out = tmp_path / "new" / "out"
     first = export_history(Repository(make(tmp_path / "r")), out, kind)
     second = export_history(lives, out, kind)
     assert first.counts["sessions"] == 1
-    read = from_sqlite if kind is Format.sqlite else from_csv
+    read = from_sqlite if kind is ExportFormat.sqlite else from_csv
     assert {name: len(rows) for name, rows in read(out).items()} == second.counts
     assert [path.name for path in out.parent.iterdir()] == ["out"], "nothing is left beside it"
 
 
-@pytest.mark.parametrize("kind", [Format.sqlite, Format.csv])
-def test_a_link_stays_one(lives: Repository, tmp_path: Path, kind: Format) -> None:
+@pytest.mark.parametrize("kind", [ExportFormat.sqlite, ExportFormat.csv])
+def test_a_link_stays_one(lives: Repository, tmp_path: Path, kind: ExportFormat) -> None:
     (tmp_path / "kept").mkdir()
     place = tmp_path / "kept" / "out"
     export_history(Repository(make(tmp_path / "r")), place, kind)
@@ -187,8 +191,8 @@ def test_a_link_stays_one(lives: Repository, tmp_path: Path, kind: Format) -> No
     except OSError:
         pytest.skip("no links here")
     done = export_history(lives, tmp_path / "link", kind)
-    assert (done.place, (tmp_path / "link").is_symlink()) == (tmp_path / "link", True)
-    read = from_sqlite if kind is Format.sqlite else from_csv
+    assert (done.path, (tmp_path / "link").is_symlink()) == (tmp_path / "link", True)
+    read = from_sqlite if kind is ExportFormat.sqlite else from_csv
     assert {name: len(rows) for name, rows in read(place).items()} == done.counts
     assert sorted(path.name for path in tmp_path.rglob(".*")) == [".git"], "nothing is left beside it"
 
@@ -199,7 +203,7 @@ def test_the_working_directory_may_be_the_place(
 ) -> None:
     (tmp_path / "out").mkdir()
     monkeypatch.chdir(tmp_path / "out")
-    export_history(lives, Path(), Format.csv)
+    export_history(lives, Path(), ExportFormat.csv)
     assert {path.name for path in (tmp_path / "out").iterdir()} == {f"{name}.csv" for name in TABLES}
 
 
@@ -208,8 +212,8 @@ def make(path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("kind", [Format.sqlite, Format.jsonl])
-def test_nothing_else_is_replaced(lives: Repository, tmp_path: Path, kind: Format) -> None:
+@pytest.mark.parametrize("kind", [ExportFormat.sqlite, ExportFormat.jsonl])
+def test_nothing_else_is_replaced(lives: Repository, tmp_path: Path, kind: ExportFormat) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "notes.txt").write_text("mine")
     (tmp_path / "notes.txt").write_text("mine")
@@ -227,7 +231,7 @@ def test_a_folder_that_holds_less_than_an_export_is_none(lives: Repository, tmp_
     for name in names:
         (tmp_path / name).write_text("mine")
     with pytest.raises(NpcLimsError, match=rf"holds {names[0]}, and is no export"):
-        export_history(lives, tmp_path, Format.csv)
+        export_history(lives, tmp_path, ExportFormat.csv)
     assert sorted(path.name for path in tmp_path.iterdir()) == names
 
 
@@ -240,9 +244,9 @@ def test_what_is_no_file_is_not_replaced(lives: Repository, tmp_path: Path) -> N
             export_history(lives, tmp_path / name)
 
 
-@pytest.mark.parametrize("kind", [*(kind for kind in Format if kind is not Format.parquet), PARQUET])
-def test_what_fails_leaves_what_was_there(tmp_path: Path, kind: Format) -> None:
-    if kind is Format.parquet:
+@pytest.mark.parametrize("kind", [*(kind for kind in ExportFormat if kind is not ExportFormat.parquet), PARQUET])
+def test_what_fails_leaves_what_was_there(tmp_path: Path, kind: ExportFormat) -> None:
+    if kind is ExportFormat.parquet:
         pytest.importorskip("pyarrow")
     out = tmp_path / "out"
     export_history(Repository(make(tmp_path / "r")), out, kind)
@@ -255,9 +259,9 @@ def test_what_fails_leaves_what_was_there(tmp_path: Path, kind: Format) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "r", "s"]
 
 
-@pytest.mark.parametrize("kind", [Format.sqlite, PARQUET])
-def test_a_number_that_no_table_takes_is_told(tmp_path: Path, kind: Format) -> None:
-    if kind is Format.parquet:
+@pytest.mark.parametrize("kind", [ExportFormat.sqlite, PARQUET])
+def test_a_number_that_no_table_takes_is_told(tmp_path: Path, kind: ExportFormat) -> None:
+    if kind is ExportFormat.parquet:
         pytest.importorskip("pyarrow")
     [(path, content), snapshot] = state_files(one).items()
     slip = content.replace(b"experiment_day: 1", b"experiment_day: 99999999999999999999")
@@ -266,7 +270,7 @@ def test_a_number_that_no_table_takes_is_told(tmp_path: Path, kind: Format) -> N
     with pytest.raises(StateError, match=r"a number that no table takes .*--format jsonl takes any"):
         export_history(Repository(tmp_path / "r"), tmp_path / "out", kind)
     assert not (tmp_path / "out").exists()
-    export_history(Repository(tmp_path / "r"), tmp_path / "lines", Format.jsonl)
+    export_history(Repository(tmp_path / "r"), tmp_path / "lines", ExportFormat.jsonl)
     assert "99999999999999999999" in (tmp_path / "lines" / "sessions.jsonl").read_text("utf-8")
 
 
@@ -295,7 +299,7 @@ def test_a_repository_without_a_commit(tmp_path: Path) -> None:
 def test_a_cell_may_hold_what_ends_lines(tmp_path: Path, notes: str) -> None:
     record = builders.record(tracked=builders.tracked(notes=notes))
     write_history(tmp_path / "r", [Step("a", "2024-01-01T00:00:00", state_files(record))])
-    export_history(Repository(tmp_path / "r"), tmp_path / "csv", Format.csv)
+    export_history(Repository(tmp_path / "r"), tmp_path / "csv", ExportFormat.csv)
     assert [row["notes"] for row in from_csv(tmp_path / "csv")["sessions"]] == [notes]
 
 
@@ -305,7 +309,7 @@ def test_halves_of_characters_do_no_harm(tmp_path: Path) -> None:
     content = render_yaml(record.as_dict()).encode()
     assert b"\\ud800" in content
     write_history(tmp_path / "r", [Step("a", "2024-01-01T00:00:00", {path: content})])
-    for kind in (Format.sqlite, Format.csv, Format.jsonl):
+    for kind in (ExportFormat.sqlite, ExportFormat.csv, ExportFormat.jsonl):
         export_history(Repository(tmp_path / "r"), tmp_path / kind.value, kind)
     (row,) = from_sqlite(tmp_path / "sqlite")["sessions"]
     assert row["notes"] == "a?b \0 ü"
