@@ -6,8 +6,8 @@ import dataclasses
 import datetime
 import json as json_module
 import random
-import socket
 import time
+import urllib.parse
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Optional, TypeVar
 
@@ -38,6 +38,7 @@ MAX_BYTES = 64 * 2**20
 
 RETRYABLE_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 _REDIRECT_STATUS = frozenset({301, 302, 303, 307, 308})
+_MAX_REDIRECTS = 3
 
 _T = TypeVar("_T")
 Auth = Callable[["requests.PreparedRequest"], "requests.PreparedRequest"]
@@ -106,8 +107,9 @@ class HttpResponse:
 
     @property
     def location(self) -> str | None:
-        """Where a redirect leads, which may be relative to the URL; None for any other response."""
-        return self.headers.get("Location") if self.status in _REDIRECT_STATUS else None
+        """Absolute URL that a redirect leads to, None for any other response; ValueError if it is no URL."""
+        location = self.headers.get("Location") if self.status in _REDIRECT_STATUS else None
+        return None if location is None else urllib.parse.urljoin(self.url, location)
 
     def json(self) -> Any:
         """Parse the content. Raises as `parse_json`."""
@@ -177,9 +179,10 @@ class HttpClient:
         attempts: Optional[int] = None,
         max_bytes: int = MAX_BYTES,
         tail: Optional[int] = None,
+        may_follow: Callable[[str, str], bool] = lambda url, target: False,
         **more: Any,
     ) -> _T:
-        """Return what *parse* makes of the response; redirects are not followed.
+        """Return what *parse* makes of the response.
 
         A response of status 408, 425, 429 or 5xx, a reset, a timeout, a body that is incomplete or that *parse*
         rejects (`ValueError`) is retried. Any other status is a result: *parse* sees it.
@@ -189,6 +192,7 @@ class HttpClient:
             attempts: Maximum number of requests, if not that of the policy.
             max_bytes: Of a longer body, once decoded, the request fails.
             tail: Number of bytes at the end of the body to keep; None for all.
+            may_follow: Tells whether to follow a redirect from one URL to another, where credentials go along.
             **more: As `requests` takes them: `headers`, `json`, `params`.
 
         Raises:
@@ -199,6 +203,10 @@ class HttpClient:
         for attempt in range(1, attempts + 1):
             try:
                 response = self._send(method, url, deadline, max_bytes, tail, more)
+                redirects = 0
+                while redirects < _MAX_REDIRECTS and (target := response.location) and may_follow(url, target):
+                    url, redirects = target, redirects + 1
+                    response = self._send(method, url, deadline, max_bytes, tail, more)
                 if response.status not in RETRYABLE_STATUS:
                     return parse(response)
                 failure = RequestFailed(f"answered {response.status} {response.reason}".strip(), response)
@@ -228,6 +236,8 @@ class HttpClient:
         self, method: str, url: str, deadline: float, max_bytes: int, tail: int | None, more: dict[str, Any]
     ) -> HttpResponse:
         """Send one request and receive its response, or raise one of `RequestFailed`."""
+        import socket
+
         import requests
         import urllib3
 

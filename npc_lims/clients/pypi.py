@@ -14,51 +14,36 @@ if TYPE_CHECKING:
 
 __all__ = ["newest_release"]
 
-SOURCE = "pypi"
-# PyPI sends on to the spelling of the name that it prefers.
-_MOST_REDIRECTS = 3
 _VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.!+_-]{0,99}")
 
 
 def newest_release(settings: Settings) -> str:
-    """The version of the newest release of npc_sessions, such as `0.0.300`.
+    """Return the version of the newest release of npc_sessions, such as `0.0.300`.
 
     Raises:
-        SourceError: It cannot be asked, or does not say.
+        SourceError: PyPI cannot be queried, or its response holds no version.
     """
+    # PyPI redirects to the spelling of the name that it prefers
     url = settings.pypi_url
-    with HttpClient(RetryPolicy.from_settings(settings)) as client:
-        try:
-            for _ in range(_MOST_REDIRECTS):
-                answer = client.request("GET", url, _version_or_place)
-                if "version" in answer:
-                    return str(answer["version"])
-                url = _same_host(url, answer["place"])
-        except RequestFailed as error:
-            raise SourceError(SOURCE, f"{url} {error}") from None
-    raise SourceError(SOURCE, f"{url} sends on and on; check NPC_LIMS_PYPI_URL")
+    try:
+        with HttpClient(RetryPolicy.from_settings(settings)) as client:
+            return client.request("GET", url, _parse_version, may_follow=_is_same_host)
+    except RequestFailed as error:
+        raise SourceError("pypi", f"{url} {error}") from None
 
 
-def _version_or_place(response: HttpResponse) -> dict[str, str]:
-    """The version, or where to ask instead."""
-    if response.location is not None:
-        return {"place": response.location}
+def _is_same_host(url: str, target: str) -> bool:
+    before, after = urllib.parse.urlsplit(url), urllib.parse.urlsplit(target)
+    return (before.scheme, before.netloc) == (after.scheme, after.netloc)
+
+
+def _parse_version(response: HttpResponse) -> str:
     if response.status != 200:
-        raise SourceError(SOURCE, f"{response.url} answered {response.status}; check NPC_LIMS_PYPI_URL")
+        target = "" if response.location is None else f" and redirects to {response.location}, which is not followed"
+        raise SourceError("pypi", f"{response.url} answered {response.status}{target}; check NPC_LIMS_PYPI_URL")
     content = response.json()
     info = content.get("info") if isinstance(content, dict) else None
     version = info.get("version") if isinstance(info, dict) else None
     if not isinstance(version, str) or not _VERSION.fullmatch(version):
         raise ValueError("no info.version in it")
-    return {"version": version}
-
-
-def _same_host(url: str, place: str) -> str:
-    try:
-        there = urllib.parse.urljoin(url, place)
-        before, after = urllib.parse.urlsplit(url), urllib.parse.urlsplit(there)
-    except ValueError:  # brackets that hold no IPv6 address
-        raise SourceError(SOURCE, f"{url} sends on to no address ({place}); check NPC_LIMS_PYPI_URL") from None
-    if (before.scheme, before.netloc) != (after.scheme, after.netloc):
-        raise SourceError(SOURCE, f"{url} sends on to {after.netloc}, which is not followed; check NPC_LIMS_PYPI_URL")
-    return there
+    return version

@@ -16,7 +16,7 @@ from npc_lims.config.disk_cache import CacheEntry, cache_dir, load_entry
 from npc_lims.config.environment import NO_PAGES, RAW_URL, REF
 from npc_lims.errors import NoRemoteState, RemoteStateError
 from npc_lims.state.freshness import SYNC_FILE
-from npc_lims.state.remote import Check, Redirected, check_snapshot, fetch_url, snapshot_file, update_entry
+from npc_lims.state.remote import Check, check_snapshot, fetch_url, snapshot_file, update_entry
 from npc_lims.state.snapshot import SNAPSHOT
 
 if TYPE_CHECKING:
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["fetch_mirror", "fetch_mirrored_sync_file", "mirror_path", "mirror_url", "site_url"]
 
-# From github.io to a lab's own domain is one.
-_MAX_REDIRECTS = 3
 # Seconds from the checkout that a site is built from to its deployment, at most.
 _BUILD_SECONDS = 900.0
 
@@ -96,14 +94,11 @@ def fetch_mirrored_sync_file(settings: Settings, url: str) -> bytes | None:
 
 def _fetch(settings: Settings, url: str, headers: dict[str, str], check: Check = check_snapshot) -> CacheEntry | None:
     """Return what is at *url*, or where that leads: a site of GitHub Pages may have a domain of its own."""
-    for _ in range(_MAX_REDIRECTS):
-        try:
-            return fetch_url(settings, url, headers, check)
-        except Redirected as error:
-            if url.startswith("https:") and not error.url.startswith("https:"):
-                raise  # what is read there could be anybody's
-            url = error.url
-    return fetch_url(settings, url, headers, check)
+
+    def keeps_https(url: str, target: str) -> bool:  # what is read without it could be anybody's
+        return target.startswith("https:") or not url.startswith("https:")
+
+    return fetch_url(settings, url, headers, check, may_follow=keeps_https)
 
 
 def _check_sync_file(content: bytes) -> None:

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from npc_lims.config.settings import Settings
 
 __all__ = [
-    "Redirected",
     "cached_snapshot_path",
     "check_ref",
     "check_snapshot",
@@ -32,18 +31,6 @@ __all__ = [
 
 Check = Optional[Callable[[bytes], None]]
 """Raises ValueError for a content that is not what was requested."""
-
-
-class Redirected(RemoteStateError):
-    """A file has another URL.
-
-    Attributes:
-        url: That URL.
-    """
-
-    def __init__(self, url: str, status: str, target: str) -> None:
-        self.url = target
-        super().__init__(f"{url} answered {status}: it is at {target}")
 
 
 def cached_snapshot_path(settings: Settings) -> Path:
@@ -130,16 +117,21 @@ def _fetch_raw(settings: Settings, path: str, ref: str, headers: dict[str, str],
 
 
 def fetch_url(
-    settings: Settings, url: str, headers: dict[str, str], check: Check = None, auth: Auth | None = None
+    settings: Settings,
+    url: str,
+    headers: dict[str, str],
+    check: Check = None,
+    auth: Auth | None = None,
+    may_follow: Callable[[str, str], bool] = lambda url, target: False,
 ) -> CacheEntry | None:
     """Return what is at *url*; None if the server confirms what conditional *headers* describe.
 
     Args:
         auth: Adds a token, where one belongs.
+        may_follow: Tells whether to follow a redirect from one URL to another.
 
     Raises:
         NoRemoteState: There is nothing.
-        Redirected: It is elsewhere, where no token goes by itself.
         RemoteStateError: The server refused (429), failed or could not be reached.
     """
 
@@ -150,7 +142,7 @@ def fetch_url(
             raise NoRemoteState(f"there is nothing at {url}")
         answer = f"{response.status} {response.reason}"
         if response.location is not None:
-            raise Redirected(url, answer, urllib.parse.urljoin(url, response.location))
+            raise RemoteStateError(f"{response.url} answered {answer}: it is at {response.location}")
         if response.status != 200:
             raise RemoteStateError(f"{url} answered {answer}")
         if check is not None:
@@ -160,7 +152,7 @@ def fetch_url(
 
     try:
         with HttpClient(RetryPolicy.interactive(settings), auth) as client:
-            return client.request("GET", url, parse, headers=headers)
+            return client.request("GET", url, parse, headers=headers, may_follow=may_follow)
     except RequestFailed as error:
         failure = RemoteStateError(f"{url} {error}")
         failure.retry_after = error.retry_after

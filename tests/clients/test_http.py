@@ -439,6 +439,23 @@ def test_no_netrc_is_read(serve: Serve, tmp_path: Path, monkeypatch: pytest.Monk
     assert "authorization" not in server.requests[0].headers
 
 
-def test_a_redirect_tells_where_it_leads(serve: Serve) -> None:
-    server = serve(Script(status(302, Location="/b?c"), status(301), status(200, Location="/b")))
-    assert [ask(server).location for _ in range(3)] == ["/b?c", None, None]
+def test_a_redirect_is_followed_where_that_is_allowed(serve: Serve) -> None:
+    server = serve(Script(status(302, Location="/b?c"), OK))
+    assert ask(server).location == f"{server.url}/b?c"
+    server = serve(Script(status(302, Location="/b?c"), OK))
+    assert ask(server, parse=as_json, may_follow=lambda url, target: target == f"{server.url}/b?c") == {"ok": True}
+    assert [one.path for one in server.requests] == ["/x", "/b?c"]
+    assert ask(serve(Script(status(301)))).location is None
+    assert ask(serve(Script(status(200, Location="/b")))).location is None
+
+
+def test_redirects_end(serve: Serve) -> None:
+    server = serve(Script(status(302, Location="/a")))
+    assert ask(server, may_follow=lambda url, target: True).status == 302
+    assert len(server.requests) == 4
+
+
+def test_a_redirect_to_no_address_cannot_be_read(serve: Serve) -> None:
+    server = serve(Script(status(302, Location="http://[::1")))
+    with pytest.raises(RequestFailed, match=r"cannot be (read|asked)"):
+        ask(server, policy(attempts=1), may_follow=lambda url, target: True)

@@ -122,8 +122,11 @@ def test_another_spelling_of_the_name_is_followed(pypi: PyPi) -> None:
         (Response(200, {}, b"<html>log in here</html>"), "cannot be read"),
         (json_response({"info": {"version": 7}}), "no info.version"),
         (json_response([]), "no info.version"),
-        (Response(302, {"Location": "https://elsewhere.example/login"}), "sends on to elsewhere.example"),
-        (Response(302, {"Location": "?again"}), "sends on and on"),
+        (
+            Response(302, {"Location": "https://elsewhere.example/login"}),
+            "redirects to https://elsewhere.example/login",
+        ),
+        (Response(302, {"Location": "?again"}), "answered 302 and redirects to"),
     ],
 )
 def test_an_answer_that_does_not_say(pypi: PyPi, answer: Response, message: str) -> None:
