@@ -24,7 +24,7 @@ _COLUMNS = ("name", "ok", "detail")
 
 
 @dataclasses.dataclass(frozen=True)
-class Finding:
+class CheckResult:
     """One check: *detail* says what was found, or what to do."""
 
     name: str
@@ -35,7 +35,7 @@ class Finding:
 def doctor_command(
     state: Optional[Path] = typer.Option(None, help="Check this state folder. Default: as other commands read."),
     mirror: Optional[Path] = typer.Option(None, help="Check this mirror in place of the cloud."),
-    as_json: bool = json_option("an array of findings"),
+    as_json: bool = json_option("an array of results"),
     as_csv: bool = csv_option(_COLUMNS),
 ) -> None:
     """Check each credential and service: it works, or what to do.
@@ -54,18 +54,18 @@ def doctor_command(
     settings = reading_settings(state)
     if mirror is not None:
         settings = settings.model_copy(update={"mirror": mirror})
-    findings = list(_findings(settings))
+    results = list(_results(settings))
     if as_json:
-        print_json([dataclasses.asdict(finding) for finding in findings])
+        print_json([dataclasses.asdict(result) for result in results])
     elif as_csv:
-        print_csv(_COLUMNS, map(dataclasses.asdict, findings))
+        print_csv(_COLUMNS, map(dataclasses.asdict, results))
     else:
-        _print(findings)
-    if not all(finding.ok for finding in findings):
+        _print(results)
+    if not all(result.ok for result in results):
         raise typer.Exit(ExitCode.PROBLEMS)
 
 
-def _findings(settings: Settings) -> Iterator[Finding]:
+def _results(settings: Settings) -> Iterator[CheckResult]:
     yield _check("state", lambda: _state(settings), settings)
     yield _check("last sync", lambda: _last_sync(settings), settings)
     yield _check("github token", lambda: _github(settings), settings)
@@ -82,11 +82,11 @@ def _findings(settings: Settings) -> Iterator[Finding]:
         yield _check(name, lambda root=root: _bucket(settings, root), settings)  # type: ignore[misc]
 
 
-def _check(name: str, check: Callable[[], str], settings: Settings) -> Finding:
+def _check(name: str, check: Callable[[], str], settings: Settings) -> CheckResult:
     try:
-        return Finding(name, True, check())
+        return CheckResult(name, True, check())
     except Exception as error:  # one that nobody planned for must not hide what the other checks find
-        return Finding(name, False, source_failure(name, error, settings).reason)
+        return CheckResult(name, False, source_failure(name, error, settings).reason)
 
 
 def _state(settings: Settings) -> str:
@@ -154,7 +154,7 @@ def _bucket(settings: Settings, root: str) -> str:
     return f"{root} can be read"
 
 
-def _print(findings: list[Finding]) -> None:
+def _print(results: list[CheckResult]) -> None:
     from rich.table import Table
     from rich.text import Text
 
@@ -162,7 +162,7 @@ def _print(findings: list[Finding]) -> None:
     table.add_column(no_wrap=True)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
-    for finding in findings:
-        mark = Text("ok", "green") if finding.ok else Text("failed", "bold red")
-        table.add_row(mark, finding.name, Text(finding.detail))
+    for result in results:
+        mark = Text("ok", "green") if result.ok else Text("failed", "bold red")
+        table.add_row(mark, result.name, Text(result.detail))
     out().print(table)

@@ -15,7 +15,7 @@ from npc_lims.utils.redaction import safe_text
 
 if TYPE_CHECKING:
     from npc_lims.processing.runs import RunEvent
-    from npc_lims.processing.workflow import RunReport
+    from npc_lims.processing.workflow import RunResults
 
 __all__ = ["print_report"]
 
@@ -31,7 +31,12 @@ _STYLES = {
 
 
 def print_report(
-    report: RunReport, nothing: str, summary: Optional[Path] = None, *, as_json: bool = False, as_csv: bool = False
+    report: RunResults,
+    nothing: str,
+    summary: Optional[Path] = None,
+    *,
+    as_json: bool = False,
+    as_csv: bool = False,
 ) -> None:
     """Print what was done, or *nothing*; append it to *summary* as Markdown.
 
@@ -74,14 +79,14 @@ def _as_cells(process: str, event: RunEvent) -> list[tuple[str, str]]:
     return [(str(value), style) for value in list(_as_row(process, event).values())[:-1]]
 
 
-def _counts(report: RunReport, nothing: str) -> str:
+def _counts(report: RunResults, nothing: str) -> str:
     """Return counts such as "2 started, 1 found"; *nothing* if there are no events and no failure."""
     counts = Counter(event.what for _, event in report.events)
     counted = ", ".join(f"{count:,} {what}" for what, count in counts.most_common())
     return counted or ("" if report.failures else nothing)
 
 
-def _as_markdown(report: RunReport, nothing: str) -> str:
+def _as_markdown(report: RunResults, nothing: str) -> str:
     from npc_lims.state.diff_format import SUMMARY_BYTES, cut
 
     counts = _counts(report, nothing)

@@ -1,4 +1,4 @@
-"""`npc-lims site`: the pages that show where every session stands."""
+"""`npc-lims site`: build and serve the site."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from npc_lims.cli.progress import progress_bar
 from npc_lims.errors import NpcLimsError
 
 if TYPE_CHECKING:
-    from npc_lims.dashboard.site.build import Built
+    from npc_lims.dashboard.site.build import BuiltSite
 
 __all__ = ["site_app"]
 
 site_app = typer.Typer(
-    help="Make the site that shows every session, or look at it."
+    help="Build or serve the site, which shows every session."
     "\n\n\b\nExamples:\n  npc-lims site serve --open"
     "\n  npc-lims site build public",
     no_args_is_help=True,
@@ -30,13 +30,13 @@ site_app = typer.Typer(
 )
 
 _STATE = typer.Option(None, help="State folder. Default: that of this checkout.")
-_NO_HISTORY = typer.Option(False, "--no-history", help="Do not read the commits: quicker, and without timelines.")
+_NO_HISTORY = typer.Option(False, "--no-history", help="Do not read commits: quicker, but without timelines.")
 _REPOSITORY = typer.Option(
     None,
     metavar="OWNER/NAME",
-    help="Repository on GitHub that links go to. Default: NPC_LIMS_REPO, unless the checkout was never pushed.",
+    help="Repository on GitHub for links. Default: NPC_LIMS_REPO, unless the checkout was never pushed.",
 )
-_BASE_URL = typer.Option(None, help="Address that the site will have: sessions in its feed are then links.")
+_BASE_URL = typer.Option(None, help="URL of the site: sessions in its feed are then links.")
 _REPOSITORY_NAME = re.compile(r"[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+")
 
 
@@ -50,8 +50,8 @@ def build_command(
 ) -> None:
     """Write the site as static files that any web server can serve.
 
-    Whatever fails, the folder holds the site of before. The timelines begin where the checkout's commits do; without
-    any, or outside of a checkout, there are none.
+    If anything fails, the folder is unchanged. Timelines begin with the first commit of the checkout; outside of a
+    checkout there are none.
 
     Reads the state folder, the tracked file beside it, and the commits of the checkout that it is in. Writes the one
     folder. Needs no credentials and no network.
@@ -61,24 +61,22 @@ def build_command(
       npc-lims site build public
       npc-lims site build public --no-history --repository our-lab/our_sessions
     """
-    _tell(_build(out, state, no_history, repository, base_url))
+    _print_result(_build(out, state, no_history, repository, base_url))
 
 
 @site_app.command("serve")
 def serve_command(
-    site: Optional[Path] = typer.Argument(
-        None, help="A site made before. Default: one made now, for as long as it is served."
-    ),
+    site: Optional[Path] = typer.Argument(None, help="A site that was built. Default: a temporary one."),
     port: int = typer.Option(8000, min=0, max=65535, help="Port of 127.0.0.1; 0 for any that is free."),
     open_: bool = typer.Option(False, "--open", help="Open it in the browser."),
     state: Optional[Path] = _STATE,
     no_history: bool = _NO_HISTORY,
     repository: Optional[str] = _REPOSITORY,
 ) -> None:
-    """Show the site on this machine alone, until Ctrl-C.
+    """Serve the site on this machine alone, until Ctrl-C.
 
-    Reads what `npc-lims site build` reads, unless a site is named. Writes a temporary folder, which goes with it. Needs
-    no credentials and no network.
+    Reads what `npc-lims site build` reads, unless a site is named. Writes a temporary folder. Needs no credentials and
+    no network.
 
     \b
     Examples:
@@ -90,19 +88,16 @@ def serve_command(
     with contextlib.ExitStack() as stack:
         if site is None:
             site = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="npc-lims-site-"))) / "site"
-            _tell(_build(site, state, no_history, repository, None))
+            _print_result(_build(site, state, no_history, repository, None))
         elif not is_site(site):
-            # one is not made where other things are
-            place = "public" if site.exists() else site
-            raise NpcLimsError(
-                f"{site} is no site: npc-lims site build {place} makes one; or name none, and one is made now"
-            )
+            target = "public" if site.exists() else site
+            raise NpcLimsError(f"{site} is no site: build one with npc-lims site build {target}, or name none")
         _serve(site, port, open_)
 
 
 def _build(
     out: Path, state: Optional[Path], no_history: bool, repository: Optional[str], base_url: Optional[str]
-) -> Built:
+) -> BuiltSite:
     from npc_lims.config.settings import load_settings
     from npc_lims.dashboard.site.build import SiteOptions, build_site
     from npc_lims.utils.urls import web_address
@@ -118,7 +113,7 @@ def _build(
         return build_site(settings, options, datetime.datetime.now(datetime.timezone.utc), progress)
 
 
-def _tell(built: Built) -> None:
+def _print_result(built: BuiltSite) -> None:
     from npc_lims.state.diff_format import counted
 
     events = "" if built.events is None else f", {counted(built.events, 'event')}"

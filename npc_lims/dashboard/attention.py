@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from npc_lims.dashboard.ages import source_ages
 from npc_lims.dashboard.losses import LOOK_BACK, Past
-from npc_lims.dashboard.stalls import Stall, Waiting, find_stalls
+from npc_lims.dashboard.stalls import Stall, WaitingSession, find_stalls
 from npc_lims.model.session_id import split_session_id
 from npc_lims.state.diff_format import counted
 from npc_lims.state.snapshot import newest_first
@@ -229,7 +229,7 @@ def _stalled(stalls: Iterable[Stall], failed_sorting: Collection[str | None]) ->
 
 def _stalled_together(stalls: Sequence[Stall]) -> Finding:
     lacks: dict[str, list[str]] = {}
-    since: dict[str, Waiting] = {}
+    since: dict[str, WaitingSession] = {}
     for stall in stalls:
         for wait in stall.waiting:
             lacks.setdefault(wait.session, []).append(stall.stage.before)
@@ -244,7 +244,7 @@ def _stalled_together(stalls: Sequence[Stall]) -> Finding:
     return Finding("stalled", title, slowest.stage.remedy, items)
 
 
-def _waiting(wait: Waiting, text: str) -> Case:
+def _waiting(wait: WaitingSession, text: str) -> Case:
     return Case(wait.session, text, utc_text(wait.since))
 
 

@@ -6,8 +6,7 @@ import dataclasses
 import datetime
 from typing import TYPE_CHECKING
 
-from npc_lims.utils.moments import moment_of
-from npc_lims.utils.timestamps import is_future
+from npc_lims.utils.timestamps import is_future, parse_utc
 
 if TYPE_CHECKING:
     from npc_lims.history.transitions import Transition
@@ -52,7 +51,7 @@ class Past:
         self.first_seen: dict[str, dict[str, datetime.datetime]] = {}
 
     def add(self, transition: Transition) -> None:
-        when = moment_of(transition.commit.when)
+        when = parse_utc(transition.commit.when)
         if when is None:
             return
         for field in transition.change.fields:
@@ -92,5 +91,5 @@ class Past:
         return sorted(sorted(found, key=lambda loss: loss.session), key=lambda loss: loss.commit.when, reverse=True)
 
     def _is_recent(self, commit: Commit) -> bool:
-        when = moment_of(commit.when)
+        when = parse_utc(commit.when)
         return when is not None and when >= self._since

@@ -14,7 +14,7 @@ from typing import Any
 
 from npc_lims.dashboard.totals import LABELS, is_recording
 from npc_lims.model.session_id import split_session_id
-from npc_lims.utils.moments import midnight_of, moment_of
+from npc_lims.utils.timestamps import midnight_of, parse_utc
 
 __all__ = [
     "MIN_EXAMPLES",
@@ -24,7 +24,7 @@ __all__ = [
     "FirstSeen",
     "Stage",
     "Stall",
-    "Waiting",
+    "WaitingSession",
     "find_stalls",
 ]
 
@@ -100,7 +100,7 @@ STAGES = (
 
 
 @dataclasses.dataclass(frozen=True)
-class Waiting:
+class WaitingSession:
     """A waiting session, and since when it waits."""
 
     session: str
@@ -122,7 +122,7 @@ class Stall:
     median: datetime.timedelta
     ninth_decile: datetime.timedelta
     examples: int
-    waiting: tuple[Waiting, ...]
+    waiting: tuple[WaitingSession, ...]
 
 
 def find_stalls(records: Iterable[Mapping[str, Any]], first_seen: FirstSeen, now: datetime.datetime) -> list[Stall]:
@@ -140,7 +140,7 @@ def _stall(
     stage: Stage, records: Sequence[Mapping[str, Any]], first_seen: FirstSeen, now: datetime.datetime
 ) -> Stall | None:
     durations: list[datetime.timedelta] = []
-    waiting: list[tuple[Mapping[str, Any], Waiting]] = []
+    waiting: list[tuple[Mapping[str, Any], WaitingSession]] = []
     undated = 0
     for record in records:
         seen = first_seen.get(record["id"], {})
@@ -153,7 +153,7 @@ def _stall(
             else:
                 durations.append(max(done - ready, datetime.timedelta(0)))
         elif value is False and ready is not None and _is_ready(stage, record):
-            waiting.append((record, Waiting(record["id"], ready)))
+            waiting.append((record, WaitingSession(record["id"], ready)))
     if len(durations) < MIN_EXAMPLES:
         return None
     durations.sort()
@@ -186,7 +186,7 @@ def _date_of(flag: str, record: Mapping[str, Any], seen: Mapping[str, datetime.d
     fact = _FACTS.get(flag, "")
     if fact:
         asset = (record["codeocean"] or {}).get(fact) or {}
-        created = moment_of(asset.get("created"))
+        created = parse_utc(asset.get("created"))
     moments = [moment for moment in (created, seen.get(flag)) if moment is not None]
     return min(moments, default=None)
 

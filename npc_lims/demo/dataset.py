@@ -138,7 +138,7 @@ def stimulus_file(subject: int, script: str, time: datetime.datetime) -> str:
 
 
 @dataclasses.dataclass(frozen=True)
-class Training:
+class TrainingDay:
     """A row of a workbook that belongs to no tracked session: a training day on a behavior rig."""
 
     subject: int
@@ -351,16 +351,16 @@ SESSIONS = (
 )  # fmt: skip
 
 TRAINING = (
-    Training(901001, "2024-03-06 12:41:10", "B2", "stage 5 ori AMN timeouts", passed=False),
-    Training(901001, "2024-03-07 12:56:00", "B2", "stage 5 ori AMN timeouts", as_text="3/7/2024 12:56"),
-    Training(901001, "2024-03-08 12:38:55", "NP2", "stage 5 ori AMN moving timeouts", comments="hab on rig"),
-    Training(901002, "2024-05-08 10:31:12", "B4", "stage 5 ori AMN timeouts", as_text="2024-05-08 10:31:12"),
-    Training(901002, "2024-05-09 10:29:40", "B4", "stage 1 AMN", ignore=True, comments="wrong task script"),
-    Training(901002, "2024-05-10 10:33:04", "NP2", "stage 5 ori AMN moving timeouts repeats"),
-    Training(901003, "2024-10-16 09:15:31", "BEH.E-Box3", "stage 5 ori AMN timeouts", nsb=True),
-    Training(901004, "2024-05-31 14:07:26", "B3", "templeton stage 1 AMN", comments="lick spout moved"),
-    Training(901005, "2024-10-24 16:20:08", "B1", "stage 5 ori AMN timeouts"),
-    Training(901006, "2024-09-09 15:49:02", "BEH.G-Box1", "stage 2 AMN", passed=False, nsb=True),
+    TrainingDay(901001, "2024-03-06 12:41:10", "B2", "stage 5 ori AMN timeouts", passed=False),
+    TrainingDay(901001, "2024-03-07 12:56:00", "B2", "stage 5 ori AMN timeouts", as_text="3/7/2024 12:56"),
+    TrainingDay(901001, "2024-03-08 12:38:55", "NP2", "stage 5 ori AMN moving timeouts", comments="hab on rig"),
+    TrainingDay(901002, "2024-05-08 10:31:12", "B4", "stage 5 ori AMN timeouts", as_text="2024-05-08 10:31:12"),
+    TrainingDay(901002, "2024-05-09 10:29:40", "B4", "stage 1 AMN", ignore=True, comments="wrong task script"),
+    TrainingDay(901002, "2024-05-10 10:33:04", "NP2", "stage 5 ori AMN moving timeouts repeats"),
+    TrainingDay(901003, "2024-10-16 09:15:31", "BEH.E-Box3", "stage 5 ori AMN timeouts", nsb=True),
+    TrainingDay(901004, "2024-05-31 14:07:26", "B3", "templeton stage 1 AMN", comments="lick spout moved"),
+    TrainingDay(901005, "2024-10-24 16:20:08", "B1", "stage 5 ori AMN timeouts"),
+    TrainingDay(901006, "2024-09-09 15:49:02", "BEH.G-Box1", "stage 2 AMN", passed=False, nsb=True),
 )
 
 ODD_ASSETS = (

@@ -15,11 +15,11 @@ from npc_lims.processing.run_store import RecordUpdate
 from npc_lims.processing.runs import Run, RunEvent
 from npc_lims.processing.start import start
 
-__all__ = ["RunReport", "collect_runs", "start_runs"]
+__all__ = ["RunResults", "collect_runs", "start_runs"]
 
 
 @dataclasses.dataclass
-class RunReport:
+class RunResults:
     """The outcome of starting or collecting.
 
     Attributes:
@@ -38,7 +38,7 @@ def start_runs(
     recorded: RecordedState,
     record: RecordUpdate,
     progress: Callable[[str], object],
-) -> RunReport:
+) -> RunResults:
     """Start *claims*, which were made on top of what is *recorded*."""
 
     def events(process: Process) -> Iterator[RunEvent]:
@@ -56,7 +56,7 @@ def collect_runs(
     progress: Callable[[str], object],
     *,
     wait: float,
-) -> RunReport:
+) -> RunResults:
     """Collect the results of what is *recorded*, within *wait* seconds for all processes."""
     deadline = time.monotonic() + wait
 
@@ -69,7 +69,7 @@ def collect_runs(
 
 def _run_all(
     jobs: Iterable[tuple[str, Iterator[RunEvent]]], record: RecordUpdate, progress: Callable[[str], object]
-) -> RunReport:
+) -> RunResults:
     last: dict[tuple[str, object], RunEvent] = {}
     failures = []
     for process, events in jobs:
@@ -85,4 +85,4 @@ def _run_all(
         except (ComputationError, SourceError) as error:
             # the other processes may be all right
             failures.append(f"{process}: {error}")
-    return RunReport([(process, event) for (process, _), event in last.items()], failures)
+    return RunResults([(process, event) for (process, _), event in last.items()], failures)

@@ -1,4 +1,4 @@
-"""Timestamps that a clock which is ahead has written: everyone who reads a timestamp decides so here."""
+"""UTC timestamps: parse, format, and detect those of the future, which a wrong clock has written."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import datetime
 import time
 from typing import Optional, Union
 
-__all__ = ["CLOCK_TOLERANCE", "is_future", "utc_text", "utc_time"]
+__all__ = ["CLOCK_TOLERANCE", "is_future", "midnight_of", "parse_utc", "utc_text", "utc_time"]
 
 CLOCK_TOLERANCE = datetime.timedelta(minutes=10)
-"""How far two clocks may be apart."""
+"""Allowed difference between two clocks."""
 
 Timestamp = Union[datetime.datetime, float]
 
@@ -36,9 +36,9 @@ _LATEST = datetime.datetime(9999, 12, 31, 23, 59, 59, tzinfo=datetime.timezone.u
 
 
 def utc_text(moment: Union[datetime.datetime, float]) -> str:
-    """A moment, or seconds since 1970, as `YYYY-MM-DDTHH:MM:SSZ`: fractions of a second are cut off.
+    """Return a time, or seconds since 1970, as `YYYY-MM-DDTHH:MM:SSZ`, without fractions of a second.
 
-    Seconds may be more than calendars have, which git takes from whoever commits: they are the calendar's last.
+    Seconds beyond the calendar, which git accepts in commits, become its last second.
 
     >>> utc_text(1717243200), utc_text(10**14)
     ('2024-06-01T12:00:00Z', '9999-12-31T23:59:59Z')
@@ -49,14 +49,37 @@ def utc_text(moment: Union[datetime.datetime, float]) -> str:
 
 
 def utc_time(text: str) -> datetime.datetime:
-    """The moment that an ISO 8601 text names; one without a zone is meant in UTC.
+    """Return the time of an ISO 8601 text; without a time zone it is in UTC.
 
     >>> utc_time("2024-06-24T13:07:32Z")
     datetime.datetime(2024, 6, 24, 13, 7, 32, tzinfo=datetime.timezone.utc)
 
     Raises:
-        ValueError: It names none.
+        ValueError: It is no such text.
     """
     # Python 3.9 and 3.10 do not know Z
     moment = datetime.datetime.fromisoformat(text.strip().replace("Z", "+00:00"))
     return moment if moment.tzinfo else moment.replace(tzinfo=datetime.timezone.utc)
+
+
+def parse_utc(text: Optional[str]) -> Optional[datetime.datetime]:
+    """Return the time of `YYYY-MM-DDTHH:MM:SSZ`; None for anything else.
+
+    >>> parse_utc("2024-06-24T13:07:32Z")
+    datetime.datetime(2024, 6, 24, 13, 7, 32, tzinfo=datetime.timezone.utc)
+    >>> parse_utc("2024-06-31T13:07:32Z"), parse_utc(None)
+    (None, None)
+    """
+    try:
+        return None if text is None else utc_time(text)
+    except ValueError:
+        return None
+
+
+def midnight_of(date: str) -> Optional[datetime.datetime]:
+    """Return the beginning of a day (`YYYY-MM-DD`) in UTC; None if there is no such day.
+
+    >>> midnight_of("2024-02-30") is None
+    True
+    """
+    return parse_utc(f"{date}T00:00:00Z")

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from npc_lims.cli.output import err, out, print_error, print_json, print_note, print_warning
 from npc_lims.cli.process_report import print_report
-from npc_lims.processing.workflow import RunReport
+from npc_lims.processing.workflow import RunResults
 
 _HOSTILE = "::error file=a::b\n##[error]c\r::warning::d\x1b[2J\x9b\u202e\u2028::e\ud800\x07"
 
@@ -69,7 +69,7 @@ def test_json_says_the_same_without_commands(text: str) -> None:
 def test_a_summary_of_processing_is_one_line_for_each_failure(tmp_path: Path) -> None:
     summary = tmp_path / "summary.md"
     with pytest.raises(typer.Exit):
-        print_report(RunReport([], [_HOSTILE, "another"]), "nothing", summary)
+        print_report(RunResults([], [_HOSTILE, "another"]), "nothing", summary)
     lines = summary.read_text(encoding="utf-8").rstrip("\n").split("\n")
     assert len(lines) == 2
     assert all(line.isprintable() and line.startswith("- ") for line in lines)

@@ -19,7 +19,7 @@ from npc_lims.processing.publish import publish_runs
 from npc_lims.processing.run_store import RunStore
 from npc_lims.processing.runs import Run
 from npc_lims.processing.runs_file import read_runs
-from npc_lims.processing.workflow import RunReport
+from npc_lims.processing.workflow import RunResults
 from npc_lims.state.diff_format import SUMMARY_BYTES
 from tests.integration.world import Done, commit_all, run_cli, run_git
 from tests.processing.rig import SESSIONS, TOKEN, Rig, make_rig, posts, write_sessions, writes
@@ -363,6 +363,6 @@ def test_a_change_that_fails_leaves_the_branch_alone(remote: Path, tmp_path: Pat
 def test_a_summary_stays_below_the_size_that_github_takes(tmp_path: Path) -> None:
     summary = tmp_path / "summary.md"
     with pytest.raises(typer.Exit):
-        print_report(RunReport([], [f"{number}: {'x' * 3900}" for number in range(400)]), "nothing", summary)
+        print_report(RunResults([], [f"{number}: {'x' * 3900}" for number in range(400)]), "nothing", summary)
     assert summary.stat().st_size <= SUMMARY_BYTES
     assert "would not fit" in summary.read_text().splitlines()[-1]

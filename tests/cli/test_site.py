@@ -68,8 +68,8 @@ def test_a_shallow_clone_is_told(state: Path, tmp_path: Path) -> None:
         (("build", "public", "--repository", "a/b?c"), ("--repository a/b?c",)),
         (("build", "public", "--base-url", "javascript:x"), ("--base-url javascript:x", "https://")),
         (("build", "mine"), ("mine is a folder with other things than a site", "name a new folder")),
-        (("serve", "mine"), ("mine is no site", "npc-lims site build public makes one")),
-        (("serve", "nothing"), ("nothing is no site", "npc-lims site build nothing makes one")),
+        (("serve", "mine"), ("mine is no site", "build one with npc-lims site build public")),
+        (("serve", "nothing"), ("nothing is no site", "build one with npc-lims site build nothing")),
         (("build",), ("Missing argument",)),
     ],
 )

@@ -1,11 +1,11 @@
-"""What the pages show, as the files that they fetch. Pure.
+"""The data files of the site. Pure.
 
-Every text is as state has it: the pages show it as text and never as markup. What becomes a link has been through
-`npc_lims.utils.urls`.
+Texts are unchanged: the pages show them as text, never as markup. URLs come from `npc_lims.utils.urls`.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -37,94 +37,61 @@ __all__ = [
 ]
 
 FORMAT = 1
-"""Of the files below `data/`: the pages refuse another one."""
-MOST_ITEMS = 200
-"""Cases of one finding that are listed; how many there are is told besides."""
+"""Version of the files below `data/`: the pages refuse another one."""
+MAX_CASES = 200
+"""Number of listed cases of a finding; the total is given separately."""
 
 Facts = Mapping[str, Any]
 
 
 def as_json(data: Any) -> bytes:
-    """One rendering for one value, in ASCII: nothing in it can end a line, or turn the direction of writing."""
+    """Render a value in ASCII: no character can end a line or change the direction of writing."""
     return json.dumps(data, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode() + b"\n"
 
 
 def overview_part(records: Sequence[Facts]) -> dict[str, Any]:
-    """The counts of the overview."""
-    counted = count_sessions(records)
+    """Return the counts of the overview."""
     return {
-        "totals": {
-            "sessions": counted.sessions,
-            "subjects": counted.subjects,
-            "tracked": counted.tracked,
-            "untracked": counted.untracked,
-            "by_platform": dict(counted.by_platform),
-            "by_project": dict(counted.by_project),
-        },
-        "funnel": [
-            {
-                "flag": step.flag,
-                "label": step.label,
-                "applies": step.applies,
-                "yes": step.yes,
-                "no": step.no,
-                "unknown": step.unknown,
-            }
-            for step in funnel(records)
-        ],
-        "months": [
-            {
-                "month": one.month,
-                "sessions": one.sessions,
-                "ephys": one.ephys,
-                "uploaded": one.uploaded,
-                "sorted": one.sorted,
-            }
-            for one in months(records)
-        ],
+        "totals": dataclasses.asdict(count_sessions(records)),
+        "funnel": [{**dataclasses.asdict(stage), "label": stage.label} for stage in funnel(records)],
+        "months": [dataclasses.asdict(month) for month in months(records)],
     }
 
 
 def sources_part(sync_file: SyncFile, now: datetime.datetime) -> list[dict[str, Any]]:
-    """When each source last answered. Whether that is late is for the page to say: it is looked at later."""
+    """Return when each source was last read. The page decides whether that is late, by the time it is viewed."""
     hours = int(STALE_AFTER.total_seconds() // 3600)
-    found = []
-    for age in source_ages(sync_file, now):
-        source = sync_file.sources.get(age.name)
-        found.append(
-            {
-                "name": age.name,
-                "last_complete": age.last_complete,
-                "late_after_hours": hours,
-                "failure": None if age.failure is None else {"at": age.failing_since, "reason": age.failure},
-                "counts": {} if source is None else dict(source.counts),
-            }
-        )
-    return found
+    return [
+        {
+            "name": age.name,
+            "last_complete": age.last_complete,
+            "late_after_hours": hours,
+            "failure": None if age.failure is None else {"at": age.failing_since, "reason": age.failure},
+            "counts": dict(source.counts) if (source := sync_file.sources.get(age.name)) else {},
+        }
+        for age in source_ages(sync_file, now)
+    ]
 
 
-def attention_part(found: Iterable[Finding]) -> list[dict[str, Any]]:
-    """What needs attention; of each finding the first cases."""
+def attention_part(findings: Iterable[Finding]) -> list[dict[str, Any]]:
+    """Return what needs attention, with the first cases of each finding."""
     return [
         {
             "kind": finding.kind,
             "title": finding.title,
             "remedy": finding.remedy,
             "total": len(finding.items),
-            "items": [
-                {"session": item.session, "text": item.text, "since": item.since, "link": item.link}
-                for item in finding.items[:MOST_ITEMS]
-            ],
+            "items": [dataclasses.asdict(case) for case in finding.items[:MAX_CASES]],
         }
-        for finding in found
+        for finding in findings
     ]
 
 
 def sessions_file(records: Sequence[Facts], made: str) -> dict[str, Any]:
-    """All sessions by columns, in the order of *records*: a fifth of the size of rows."""
+    """Return all sessions as columns, in the order of *records*: a fifth of the size of rows."""
     tracked = [record["tracked"] or {} for record in records]
     training = [record["training"] or {} for record in records]
-    issues = {str(place): _web_addresses(said.get("issues")) for place, said in enumerate(tracked)}
+    issues = {str(number): _web_addresses(entry.get("issues")) for number, entry in enumerate(tracked)}
     return {
         "format": FORMAT,
         "made": made,
@@ -136,18 +103,18 @@ def sessions_file(records: Sequence[Facts], made: str) -> dict[str, Any]:
         "platform": _dictionary(map(platform_of, records)),
         "rig": _dictionary(_text(row.get("rig_name")) for row in training),
         "task_version": _dictionary(_text(row.get("task_version")) for row in training),
-        "experiment_day": [said.get("experiment_day") for said in tracked],
+        "experiment_day": [entry.get("experiment_day") for entry in tracked],
         "status": {flag: "".join(status_symbol(record["status"], flag) for record in records) for flag in STATUS_FLAGS},
-        "notes": {str(place): said["notes"] for place, said in enumerate(tracked) if said.get("notes")},
-        "issues": {place: addresses for place, addresses in issues.items() if addresses},
+        "notes": {str(number): entry["notes"] for number, entry in enumerate(tracked) if entry.get("notes")},
+        "issues": {number: urls for number, urls in issues.items() if urls},
     }
 
 
 def session_part(record: Facts, links: Links, line: int | None, timeline: Sequence[Facts]) -> dict[str, Any]:
-    """One session as its subject's file has it.
+    """Return one session for the file of its subject.
 
     Args:
-        line: That of its entry in the tracked file; None if it has none.
+        line: Line of its entry in the tracked file; None if it has none.
         timeline: Its events, the newest first.
     """
     tracked, training = record["tracked"] or {}, record["training"] or {}
@@ -179,7 +146,7 @@ def session_part(record: Facts, links: Links, line: int | None, timeline: Sequen
 
 
 def event(transition: Transition, links: Links) -> dict[str, Any]:
-    """What happened to a session in one commit."""
+    """Return what happened to a session in one commit."""
     commit, change = transition.commit, transition.change
     return {
         "when": commit.when,
@@ -196,11 +163,11 @@ def event(transition: Transition, links: Links) -> dict[str, Any]:
     }
 
 
-def recent_event(session: str, told: Facts) -> dict[str, Any]:
-    """An event as the overview has it, which says of which session it is."""
-    editors = [{"name": editor["name"], "url": editor["url"]} for editor in told["editors"]]
-    kept = ("when", "group", "what", "details", "commit", "commit_url")
-    return {"session": session, **{name: told[name] for name in kept}, "editors": editors}
+def recent_event(session: str, event: Facts) -> dict[str, Any]:
+    """Return an event for the overview, with the id of its session."""
+    editors = [{"name": editor["name"], "url": editor["url"]} for editor in event["editors"]]
+    names = ("when", "group", "what", "details", "commit", "commit_url")
+    return {"session": session, **{name: event[name] for name in names}, "editors": editors}
 
 
 def _assets(record: Facts, links: Links) -> dict[str, Any]:
@@ -209,10 +176,10 @@ def _assets(record: Facts, links: Links) -> dict[str, Any]:
 
 
 def _dictionary(values: Iterable[str]) -> dict[str, Any]:
-    """Each value once, in the order of first use, and for each session which it is."""
-    places: dict[str, int] = {}
-    index = [places.setdefault(value, len(places)) for value in values]
-    return {"values": list(places), "index": index}
+    """Return the distinct values, in the order of first use, and the index of each session's value."""
+    numbers: dict[str, int] = {}
+    index = [numbers.setdefault(value, len(numbers)) for value in values]
+    return {"values": list(numbers), "index": index}
 
 
 def _text(value: object) -> str:
@@ -220,6 +187,6 @@ def _text(value: object) -> str:
 
 
 def _web_addresses(values: object) -> list[str]:
-    """Those that a browser may follow: an issue is typed by hand."""
-    found = (web_address(value) for value in values) if isinstance(values, list) else ()
-    return [address for address in found if address is not None]
+    """Return those that a browser may follow: an issue is typed by hand."""
+    urls = map(web_address, values) if isinstance(values, list) else ()
+    return [url for url in urls if url is not None]

@@ -1,4 +1,4 @@
-"""The folder of a site: written beside its place and put there whole, so that nobody ever finds half a site."""
+"""Replace the folder of a site at once, so that no reader finds half a site."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from pathlib import Path
 
 from npc_lims.errors import NpcLimsError
 
-__all__ = ["MARKS", "check_place", "is_site", "put_in_place", "replaced"]
+__all__ = ["MARKS", "is_site", "replaced"]
 
 MARKS = ("sessions.jsonl", "data/overview.json")
-"""What every site has, and hardly any other folder."""
+"""Files of every site, which hardly any other folder has."""
 
 
 def is_site(folder: Path) -> bool:
     return all((folder / mark).is_file() for mark in MARKS)
 
 
-def check_place(folder: Path) -> None:
+def _check_replaceable(folder: Path) -> None:
     """
     Raises:
-        NpcLimsError: Something else than a site is there, and would be lost; or somebody stands in it.
+        NpcLimsError: The folder has other files than a site, or is the working directory.
     """
     here = Path.cwd().resolve()
     if folder.resolve() in (here, *here.parents):
@@ -38,27 +38,27 @@ def check_place(folder: Path) -> None:
 
 @contextlib.contextmanager
 def replaced(folder: Path) -> Iterator[Path]:
-    """A new folder to write to, which then stands in place of *folder*. If anything fails, *folder* stays as it was.
+    """Yield a new folder, which then replaces *folder*. If anything fails, *folder* is unchanged.
 
     Raises:
-        NpcLimsError: As `check_place`.
+        NpcLimsError: The folder has other files than a site, or is the working directory.
     """
     folder = folder.resolve()
-    check_place(folder)
+    _check_replaceable(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    workshop = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    parent = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
-        new = workshop / "new"
+        new = parent / "new"
         new.mkdir()
         yield new
-        put_in_place(new, folder, workshop / "old")
+        _put_in_place(new, folder, parent / "old")
     finally:
-        shutil.rmtree(workshop, ignore_errors=True)
+        shutil.rmtree(parent, ignore_errors=True)
 
 
-def put_in_place(new: Path, folder: Path, old: Path) -> None:
-    """Rename *new* to *folder*; what was there is *old* then."""
-    check_place(folder)  # once more: the site may have taken a minute
+def _put_in_place(new: Path, folder: Path, old: Path) -> None:
+    """Rename *folder* to *old*, and *new* to *folder*."""
+    _check_replaceable(folder)  # again: the build may have taken a minute
     if folder.exists():
         folder.rename(old)
     try:

@@ -1,4 +1,4 @@
-"""Everything that a site is about, read from a state folder and the checkout that it is in."""
+"""Read the inputs of a site: a state folder, the tracked file beside it, and their checkout."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ if TYPE_CHECKING:
     from npc_lims.processing.runs import Run
     from npc_lims.sources.tracked.parser import TrackedFile
 
-__all__ = ["Checkout", "Known", "gather"]
+__all__ = ["Checkout", "SiteInputs", "gather"]
 
 
 @dataclasses.dataclass(frozen=True)
 class Checkout:
-    """The checkout that a state folder is in.
+    """The checkout of a state folder.
 
     Attributes:
         state: Path of the folder in it, with forward slashes.
-        commit: What is checked out; None if nothing was ever committed.
-        is_shallow: It does not have all commits.
-        is_published: There is somewhere that its commits are pushed to: else nobody can look at them.
+        commit: The checked-out commit; None if there is none.
+        is_shallow: It lacks commits.
+        is_published: It has a remote.
     """
 
     repository: Repository
@@ -47,22 +47,22 @@ class Checkout:
 
     @property
     def tracked(self) -> str:
-        """Path of the tracked file that belongs to the folder, whether it exists or not."""
+        """Path of the tracked file beside the folder, whether it exists or not."""
         return (PurePosixPath(self.state).parent / TRACKED_FILE).as_posix()
 
 
 @dataclasses.dataclass(frozen=True)
-class Known:
-    """What was read.
+class SiteInputs:
+    """The inputs of a site.
 
     Attributes:
-        snapshot: `sessions.jsonl` as it is.
-        sync_content: `sync.yaml` as it is, empty if there is none.
+        snapshot: Content of `sessions.jsonl`.
+        sync_content: Content of `sync.yaml`, empty if there is none.
         records: All sessions as plain data, the newest first.
-        runs: What is recorded of each process.
-        tracked: The tracked file beside the folder, if it is there.
-        checkout: None if the folder is in none, or git does not say so.
-        no_checkout: Why there is none, in git's words; None if there is one.
+        runs: The runs of each process.
+        tracked: The tracked file beside the folder, if there is one.
+        checkout: The checkout, if there is one.
+        no_checkout: Message of git if there is none.
     """
 
     snapshot: bytes
@@ -75,7 +75,7 @@ class Known:
     no_checkout: str | None = None
 
 
-def gather(state: Path) -> Known:
+def gather(state: Path) -> SiteInputs:
     """
     Raises:
         StateError: The folder, or a file in it, is missing or damaged.
@@ -89,7 +89,7 @@ def gather(state: Path) -> Known:
         raise StateError(f"{state / SNAPSHOT}: missing; run npc-lims sync to make it") from None
     tracked = state.absolute().parent / TRACKED_FILE
     checkout, no_checkout = _find_checkout(state)
-    return Known(
+    return SiteInputs(
         snapshot,
         _records(state / SNAPSHOT, snapshot),
         read_sync_file(state),
@@ -119,7 +119,7 @@ def _records(path: Path, snapshot: bytes) -> list[dict[str, Any]]:
 
 
 def _facts(line: bytes) -> dict[str, Any]:
-    """What a line says. It is checked: of its id the name of a file is made, and no browser reads a NaN."""
+    """Parse a line, and check it: its id becomes a file name, and browsers cannot parse NaN."""
     facts = parse_line(line)
     del facts["digest"]
     if not ID_PATTERN.fullmatch(Record.model_validate(facts).id):
@@ -134,7 +134,7 @@ def _refuse(constant: str) -> None:
 
 
 def _find_checkout(state: Path) -> tuple[Checkout | None, str | None]:
-    """The checkout, or why there is none."""
+    """Return the checkout, or why there is none."""
     try:
         repository = find_repository(state)
     except GitError as error:

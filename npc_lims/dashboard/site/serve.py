@@ -1,4 +1,4 @@
-"""A web server for one site, for the person at this machine alone."""
+"""A web server for one site, for this machine alone."""
 
 from __future__ import annotations
 
@@ -26,17 +26,16 @@ MIME_TYPES = {
     ".txt": "text/plain; charset=utf-8",
     ".woff2": "font/woff2",
 }
-"""Said here, and not looked up: on Windows, programs that were installed decide what a .js is, and browsers refuse
-modules that are called plain text."""
+"""Fixed, as installed programs change the types of Windows, and browsers refuse modules of another type."""
 _UNKNOWN = "application/octet-stream"
-_WORTH_PACKING = 1_000
+_MIN_GZIP_BYTES = 1_000
 _INDEX = "index.html"
 _SLASHES = "/\\"
 _LOCAL = ("127.0.0.1", "localhost")
 
 
 class SiteServer(http.server.ThreadingHTTPServer):
-    """Serves *folder* at 127.0.0.1. Port 0 takes a free one; `address` tells which."""
+    """Serves *folder* at 127.0.0.1. Port 0 takes a free one, which `address` has."""
 
     daemon_threads = True
 
@@ -49,7 +48,7 @@ class SiteServer(http.server.ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_address[1]}/"
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Nothing of browsers that go away in the middle of an answer."""
+        """Ignore browsers that close the connection."""
         if not isinstance(sys.exc_info()[1], ConnectionError):
             super().handle_error(request, client_address)
 
@@ -59,26 +58,24 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        self._answer(with_content=True)
+        self._respond()
 
     def do_HEAD(self) -> None:
-        self._answer(with_content=False)
+        self._respond()  # without content, by `_send`
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-        """Nothing: who looks at a site does not read along."""
+        """Log nothing."""
 
-    def _answer(self, with_content: bool) -> None:
+    def _respond(self) -> None:
         if self.headers.get("Host", "").rsplit(":", 1)[0] not in _LOCAL:
-            # a page of another site may have given this machine a name of its own
-            self._send(
-                HTTPStatus.FORBIDDEN, "text/plain; charset=utf-8", b"not asked for by its address\n", with_content
-            )
+            # DNS rebinding: a page of another site may have given this machine a name
+            self._send(HTTPStatus.FORBIDDEN, "text/plain; charset=utf-8", b"use the address 127.0.0.1\n")
             return
-        asked = urllib.parse.urlsplit(self.path)
-        path = self._find(asked.path)
-        if path is not None and path.name == _INDEX and asked.path and not asked.path.endswith(("/", _INDEX)):
+        url = urllib.parse.urlsplit(self.path)
+        path = self._find(url.path)
+        if path is not None and path.name == _INDEX and url.path and not url.path.endswith(("/", _INDEX)):
             # one slash in front: two would name another host
-            self._lead_to(asked._replace(scheme="", netloc="", path=f"/{asked.path.strip(_SLASHES)}/").geturl())
+            self._redirect(url._replace(scheme="", netloc="", path=f"/{url.path.strip(_SLASHES)}/").geturl())
             return
         status = HTTPStatus.OK
         if path is None:
@@ -86,31 +83,31 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         try:
             content = path.read_bytes()
         except OSError:
-            self._send(HTTPStatus.NOT_FOUND, "text/plain; charset=utf-8", b"there is no such page\n", with_content)
+            self._send(HTTPStatus.NOT_FOUND, "text/plain; charset=utf-8", b"there is no such page\n")
             return
-        self._send(status, MIME_TYPES.get(path.suffix.lower(), _UNKNOWN), content, with_content)
+        self._send(status, MIME_TYPES.get(path.suffix.lower(), _UNKNOWN), content)
 
     def _find(self, quoted: str) -> Path | None:
-        """The file that is asked for, if the site has it."""
+        """Return the requested file, if the site has it."""
         try:
             path = (self.server.folder / urllib.parse.unquote(quoted).lstrip(_SLASHES)).resolve()
             if path.is_dir():
                 path = (path / _INDEX).resolve()
-            # also by a symbolic link nothing else of this machine is shown
+            # a symbolic link must not lead out of the site
             return path if path.is_file() and self.server.folder in path.parents else None
         except (OSError, ValueError):  # a name that no file can have
             return None
 
-    def _lead_to(self, folder: str) -> None:
-        """Relative links of a page that stands for a folder begin in it."""
+    def _redirect(self, folder: str) -> None:
+        """Redirect to a folder, so that the relative links of its page work."""
         self.send_response(HTTPStatus.MOVED_PERMANENTLY)
         self.send_header("Location", folder)
         self.send_header("Content-Length", "0")
         self.end_headers()
 
-    def _send(self, status: HTTPStatus, kind: str, content: bytes, with_content: bool) -> None:
+    def _send(self, status: HTTPStatus, kind: str, content: bytes) -> None:
         self.send_response(status)
-        if "charset" in kind and len(content) >= _WORTH_PACKING and self._takes_gzip():
+        if "charset" in kind and len(content) >= _MIN_GZIP_BYTES and self._takes_gzip():
             content = gzip.compress(content, compresslevel=6, mtime=0)
             self.send_header("Content-Encoding", "gzip")
         self.send_header("Content-Type", kind)
@@ -119,7 +116,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.send_header("Cache-Control", "no-cache")
         self.send_header("X-Content-Type-Options", "nosniff")
         self.end_headers()
-        if with_content:
+        if self.command == "GET":
             self.wfile.write(content)
 
     def _takes_gzip(self) -> bool:

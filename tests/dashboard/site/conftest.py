@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from npc_lims.config.settings import Settings
-from npc_lims.dashboard.site.build import Built, SiteOptions, build_site
+from npc_lims.dashboard.site.build import BuiltSite, SiteOptions, build_site
 from npc_lims.state.sync_file import read_sync_file
 from npc_lims.utils.timestamps import utc_time
 from tests.dashboard.site.lab import NOW
 
 
-def build(state: Path, out: Path, **options: Any) -> Built:
+def build(state: Path, out: Path, **options: Any) -> BuiltSite:
     """A site as it is made at the last sync of the lab, or at that of *state* if that was later."""
     read = (utc_time(source.last_complete) for source in read_sync_file(state).sources.values() if source.last_complete)
     return build_site(Settings(), SiteOptions(out, state, **options), max([NOW, *read]))
