@@ -17,10 +17,12 @@ PACKAGES = Path(sysconfig.get_path("purelib"))
 PROGRAMS = Path(sysconfig.get_path("scripts"))
 
 
-def source_digest() -> str:
-    """Return a digest of all files that are part of the package or say how it is built."""
+def digest() -> str:
+    """Return a digest of all files that are part of the package or say how it is built, and of pip's settings."""
     command = ["git", "ls-tree", "HEAD", "npc_lims", "pyproject.toml", "README.md", "LICENSE"]
-    return hashlib.sha256(subprocess.run(command, capture_output=True, check=True).stdout).hexdigest()
+    files = subprocess.run(command, capture_output=True, check=True).stdout
+    settings = sorted(item for item in os.environ.items() if item[0].startswith("PIP_"))
+    return hashlib.sha256(files + repr(settings).encode()).hexdigest()
 
 
 def run_pip() -> int:
@@ -54,4 +56,4 @@ def install_once(kept: Path) -> int:
 
 if __name__ == "__main__":
     repeatable = sys.argv[1:] == ["install", "--quiet", "."]
-    sys.exit(install_once(Path(os.environ["INSTALLED"]) / source_digest()) if repeatable else run_pip())
+    sys.exit(install_once(Path(os.environ["INSTALLED"]) / digest()) if repeatable else run_pip())
