@@ -71,7 +71,7 @@ class Keep(str, enum.Enum):
 def add_command(
     path: str = typer.Argument(help="Path of the session's data; its subject and date are read from it."),
     project: Optional[str] = typer.Option(
-        None, help="Default: that of the subject's other sessions, else the platform's most usual one."
+        None, help="Default: that of the subject's other sessions, else the platform's most frequent one."
     ),
     platform: str = typer.Option("ephys", help="ephys, behavior_with_sync or behavior."),
     day: Optional[int] = typer.Option(
@@ -120,7 +120,7 @@ def edit_command(
     session: str = typer.Argument(help="Session id in any form, or the path of its entry."),
     set_: Optional[list[str]] = _SET,
     unset: Optional[list[str]] = typer.Option(None, metavar="KEY", help="A key to remove. Repeat for several."),
-    note: Optional[str] = typer.Option(None, help="Write this as its notes, in the place of any there are."),
+    note: Optional[str] = typer.Option(None, help="Replace its notes by this text."),
     issue: Optional[list[str]] = typer.Option(None, metavar="URL", help="Add an issue to those it has. Repeat."),
     tracked: Optional[Path] = _TRACKED,
     dry_run: bool = _DRY_RUN,
@@ -199,8 +199,7 @@ def dedupe_command(
 ) -> None:
     """Remove entries that repeat another one.
 
-    They have its path and say the same. Repeats that say something else are shown, and stay unless --keep tells which
-    entry is right.
+    They have its path and equal values. Those with other values are shown, and stay unless --keep selects an entry.
 
     Reads tracked_sessions.yaml. Writes that file, or with --pr a pull request. Needs no credentials, but with --pr
     GITHUB_TOKEN.
@@ -266,7 +265,7 @@ def import_command(
         None, help="Batch file of `upload_dr_ecephys PATH` lines; repeat it for several."
     ),
     project: Optional[str] = typer.Option(
-        None, help="Project of new entries. Default: what workbook or config say, else that of their folder's sessions."
+        None, help="Project of new entries. Default: that of workbook or config, else of their folder's sessions."
     ),
     tracked: Optional[Path] = _TRACKED,
     dry_run: bool = _DRY_RUN,
@@ -276,10 +275,10 @@ def import_command(
     as_json: bool = json_option("an array of what is done with each session"),
     as_csv: bool = csv_option(_IMPORT_COLUMNS),
 ) -> None:
-    """Add and edit sessions as a planning workbook and batch files say.
+    """Add and edit sessions from a planning workbook and batch files.
 
     The workbook wins over the session_config.json of an uploaded folder, which wins over the present
-    entry; what neither says stays. Every conflict is listed, and every session that is skipped. A new
+    entry; what neither has stays. Every conflict is listed, and every session that is skipped. A new
     session needs the path of an upload.
 
     Reads the workbook, batch files, configs of uploaded folders and tracked_sessions.yaml. Writes that file, or with

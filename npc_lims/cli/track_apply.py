@@ -74,7 +74,7 @@ def apply_or_propose(
         report: Called once the change is made: prints notes about it.
 
     Raises:
-        NpcLimsError: The file cannot be read or changed as asked; it is as it was.
+        NpcLimsError: The file cannot be read or changed as requested; it is unchanged.
     """
     settings = load_settings()
     branch = target.branch or branch
@@ -86,7 +86,7 @@ def apply_or_propose(
     new = change(old, str(tracked)).text
     if new == old:
         report()
-        target.console.print(f"{tracked}: nothing to change, it says so already", soft_wrap=True)
+        target.console.print(f"{tracked}: nothing to change", soft_wrap=True)
         return
     if not target.dry_run:
         _refuse_read_only(tracked)
@@ -144,7 +144,7 @@ def _read_text(path: Path) -> str:
 
 
 def _refuse_read_only(path: Path) -> None:
-    """A file is written by putting another in its place, which its own mode would not hinder."""
+    """Refuse a read-only file: it would be replaced by another whatever its mode."""
     if not (path.stat().st_mode & 0o222 and os.access(path, os.W_OK)):
         raise NpcLimsError(f"{path}: is read-only, so nothing is written; make it writable, or propose with --pr")
 
@@ -174,7 +174,7 @@ def _propose(
     proposed = propose(settings, proposal)
     report()
     if proposed.number is None:
-        message = f"nothing to change: {proposed.url} says so already"
+        message = f"nothing to change in {proposed.url}"
     else:
         what = "opened" if proposed.is_new else "updated" if proposed.is_changed else "is up to date"
         message = f"pull request {what}: {proposed.url}"

@@ -116,7 +116,7 @@ def read_pipelines(path: Path | str) -> dict[str, Process]:
     Raises:
         PipelinesError: The file cannot be read, or holds errors; all of them are in it.
     """
-    missing = f"{PIPELINES_FILE} says what is run, see docs/processing.md"
+    missing = f"{PIPELINES_FILE} lists what is run, see docs/processing.md"
     text = read_edited_text(path, PipelinesError, max_bytes=MAX_BYTES, missing=missing, content="a list of processes")
     processes, problems = parse_pipelines(text, str(path))
     if any(problem.is_error for problem in problems):
@@ -172,7 +172,7 @@ def choose_processes(every: Mapping[str, Process], names: Sequence[str] | None) 
 
 @dataclasses.dataclass(frozen=True)
 class _ParsedProcess:
-    """A process whose values are of the right types: where its name and keys stand, and the values."""
+    """A process with valid values: its name and keys with their positions, and the values."""
 
     name: ScalarNode
     node: MapNode

@@ -60,7 +60,7 @@ class RunLimits(CheckedModel):
     running: Count = 6
     """Runs of this process that may be going at once."""
     tries: Count = 2
-    """How often it is tried with one input; a new input asset starts anew."""
+    """How often it is tried with one input asset."""
 
 
 class ResultAsset(CheckedModel):
@@ -75,7 +75,7 @@ class ResultAsset(CheckedModel):
 
 
 class ProcessEntry(CheckedModel):
-    """One process: what is run, for which sessions, and what becomes of its result."""
+    """One process: what is run, for which sessions, and what its result becomes."""
 
     capsule: Id = ABSENT
     """Id of the capsule to run. Either this or pipeline."""
@@ -91,7 +91,7 @@ class ProcessEntry(CheckedModel):
     """Named parameters of the run: {input.id}, {input.name}, {raw.id}, {raw.name}, {session}, {subject} and
     {recording} are filled in."""
     done: Flag
-    """Status flag that says, where it is true, that nothing is left to do."""
+    """Status flag that is true where nothing is left to do."""
     needs: list[Flag] = []  # noqa: RUF012
     """Status flags that must be true before it can run."""
     limits: RunLimits = pydantic.Field(default_factory=RunLimits)
@@ -110,7 +110,7 @@ def pipelines_schema() -> dict[str, Any]:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "pipelines.yaml",
-        "description": "What is run on Code Ocean, for which sessions, and what becomes of it.",
+        "description": "What is run on Code Ocean, for which sessions, and what its result becomes.",
         "type": "object",
         "additionalProperties": False,
         "required": ["processes"],

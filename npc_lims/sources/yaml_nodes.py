@@ -1,4 +1,4 @@
-"""YAML text to nodes that know where they stand and how they were written.
+"""YAML text as nodes with their position and their original text.
 
 A YAML loader decides what `NO`, `2023-07-11` or `668759_20230711` are and forgets the text.
 Here nothing is decided early: a scalar keeps its text, its value follows YAML 1.2's core rules, and
@@ -287,7 +287,7 @@ class _Composer:
             end = start + len(self._text[start:end].rstrip())  # a block of text takes the empty lines after it along
             node = ScalarNode(line, column, start, end, event.value, event.style in (None, ""))
             if _SURROGATE.search(event.value):
-                self._error(event, "half a character (an escape \\ud800 to \\udfff): write it whole")
+                self._error(event, "half a character (an escape \\ud800 to \\udfff): write both halves")
         else:
             collection = ListNode if isinstance(event, yaml_events.SequenceStartEvent) else MapNode
             node = collection(line, column, start, end, flow=bool(event.flow_style))
@@ -305,7 +305,7 @@ class _Composer:
         if node is None:
             self._stop(event, f"the alias *{event.anchor} has no anchor &{event.anchor} before it")
         elif any(node is opened.node for opened in self._open):
-            self._stop(event, f"the alias *{event.anchor} stands inside what it repeats: write the value out")
+            self._stop(event, f"the alias *{event.anchor} is inside what it repeats: write the value out")
         self._aliased += _size(node)
         if self._aliased > MAX_ALIASED:
             self._stop(event, f"the aliases up to here repeat more than {MAX_ALIASED} values: write the values out")
@@ -342,7 +342,7 @@ class _Composer:
             self._report.error(key, f"'{shorten(key.text)}' is given twice, first in line {line}: keep one")
         else:
             if isinstance(value, ScalarNode) and value.plain and not value.text:
-                # what is missing stands nowhere: the scanner places it anywhere up to the next key
+                # the scanner puts a missing value anywhere up to the next key
                 value = dataclasses.replace(value, line=key.line, column=key.column, start=key.end, end=key.end)
             keys[key.text] = key.line
             mapping.pairs.append((key, value))

@@ -105,10 +105,10 @@ def validate(
     patterns: Mapping[str, str],
     also_suggest: Sequence[str] = (),
 ) -> tuple[Optional[Model], set[tuple[PathPart, ...]]]:
-    """Check *values*, which stand at *node*, and report what the model rejects.
+    """Check the *values* of *node*, and report what the model rejects.
 
     Args:
-        owner: Name of the whole in messages about it.
+        owner: Name of the mapping itself, for messages.
         patterns: Each pattern of the model, and its description.
         also_suggest: Names to suggest, besides the keys of the model, for an unknown key.
 

@@ -26,7 +26,7 @@ _TEXTS = frozenset(
     for name, field in model.model_fields.items()
     if field.annotation is str
 )
-"""Keys whose value is any text: what a shell hands over is meant as it stands, colons and all."""
+"""Keys whose value is any text: a value from the command line is taken literally, with its colons."""
 
 _ADDRESS = re.compile(r"https?://[^\s/]+(/\S*)?")
 
@@ -73,15 +73,13 @@ def parse_path(text: str) -> str:
     """
     path = text.strip().replace("\\", "/").rstrip("/")
     if "/" not in path:
-        raise NpcLimsError(f"{text!r} is no path, since it has no slash: give that of the session's folder, whole")
+        raise NpcLimsError(f"{text!r} is not a path: give the full path of the session folder")
     return path
 
 
 def parse_note(text: str) -> str:
     if not text.strip():
-        raise NpcLimsError(
-            "--note says nothing: write what a reader should know; track edit --unset notes removes notes"
-        )
+        raise NpcLimsError("--note is empty: write what a reader should know; track edit --unset notes removes notes")
     return text
 
 
@@ -92,7 +90,9 @@ def parse_issue(text: str) -> str:
     'https://github.com/owner/name/issues/1'
     """
     if not _ADDRESS.fullmatch(text):
-        raise NpcLimsError(f"--issue {text}: no address; give it whole, such as https://github.com/owner/name/issues/1")
+        raise NpcLimsError(
+            f"--issue {text}: no address; give all of it, such as https://github.com/owner/name/issues/1"
+        )
     return text
 
 

@@ -24,7 +24,7 @@ __all__ = ["TrackedDiff", "compare_tracked", "decode_tracked", "split_known", "t
 _EDITS_NAMED = 3
 _LINE_BREAK = re.compile(r"\r\n|\r|\n")
 _LINE_NUMBER = re.compile(r"\bline [0-9]+\b")
-# Subject and date, as they stand in every path of a session.
+# subject and date in the path of a session
 _SESSION = re.compile(r"[0-9]{6,7}_(?:[0-9]{8}|[0-9]{4}-[0-9]{2}-[0-9]{2})")
 
 
@@ -158,8 +158,7 @@ def split_known(
 ) -> tuple[list[Problem], list[Problem]]:
     """Return new problems, and known ones: those that the base has too, of the same session and in the same words.
 
-    Where they stand does not count, since a line more at the top moves all of them; how many alike there
-    are does.
+    Their lines are not compared, since a new line at the top moves all of them; the number of equal ones is.
     """
     lines, base_lines = _LINE_BREAK.split(text), _LINE_BREAK.split(base_text)
     left = Counter(_key(problem, base_lines) for problem in base_problems)

@@ -117,7 +117,7 @@ class _KeyWriter:
     # --------------------------------------------------------------------------- mappings
 
     def _mapping(self, node: MapNode, new: Mapping[str, Any], above: tuple[str, ...]) -> Iterator[Splice]:
-        """Make a mapping that has keys say *new*, which has keys too."""
+        """Give a mapping the keys of *new*; neither is empty."""
         for key, value in node.pairs:
             if key.text in new and canonical(new[key.text]) != canonical(plain_of(value)):
                 yield from self._value(key, value, new[key.text], node.flow, (*above, key.text))
@@ -203,7 +203,7 @@ class _KeyWriter:
             yield Splice(at, at, self._lines.join([f"{indent}{line}" for line in lines], at))
 
     def _list(self, node: ListNode, new: list[Any]) -> Iterator[Splice]:
-        """Make a list of one item a line say *new*: items that stay keep their lines."""
+        """Give a list of one item a line the items of *new*; those that stay keep their lines."""
         column = dash_column(node, self._lines)
         starts = [self._lines.start(item.start) for item in node.items]
         ends = [own_end(item.end, column, self._lines) for item in node.items]
@@ -244,7 +244,7 @@ def drop_in_brackets(spans: Sequence[tuple[int, int]], dropped: set[int], text: 
             yield Splice(spans[n][0], spans[n + 1][0])
     if kept_after + 1 < len(spans):
         start = spans[kept_after + 1][0]
-        # the comma before goes too, unless a comment stands behind it
+        # the comma before goes too, unless a comment is behind it
         if kept_after >= 0 and "#" not in text[spans[kept_after][1] : start]:
             start = spans[kept_after][1]
         yield Splice(start, spans[-1][1])

@@ -36,11 +36,11 @@ __all__ = [
 
 @dataclasses.dataclass(frozen=True)
 class EntrySpan:
-    """One entry as it stands in the text.
+    """One entry in the text.
 
     Attributes:
         list: The list of its project.
-        node: The whole entry without its dash.
+        node: The entry without its dash.
         below: The node below or behind the path, if any.
         start: Start of the first of its own lines; in a list in brackets, of its first character.
         end: Start of the line after its own lines; in a list in brackets, the end of its last character.

@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 _IN_LINES = ("issues",)
-"""Lists that are written one item a line; others stand in brackets if they hold no mapping."""
+"""Lists that are written one item a line; others are in brackets if they hold no mapping."""
 
 _NOT_IN_BRACKETS = frozenset(",[]{}:")
 

@@ -1,12 +1,12 @@
 """Insertion of new entries: their project, and their position among its entries.
 
 - Beside the entries of the same subject, if the project has any: after the last one that is not
-  later, or above the first. Where they stand newest first, the new one does too.
+  later, or above the first. Where the newest is first, the new one is too.
 - Else after the last entry of the project that is not later, and after those that follow it of
   that entry's subject; above the first entry if all are later.
 
 A comment that points up (`# ^ two sessions`) stays with the entry above it; other comments and
-empty lines stay with what they stand above.
+empty lines stay with what is below them.
 """
 
 from __future__ import annotations

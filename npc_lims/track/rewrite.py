@@ -80,7 +80,7 @@ def _splices(layout: Layout, plan: Plan) -> Iterator[Splice]:
 
 
 def _refuse_errors_elsewhere(layout: Layout, plan: Plan) -> None:
-    """An error in an entry may be what the change corrects; with others in the file nobody could tell what came out."""
+    """Refuse errors in entries that the plan does not change: the result could not be checked."""
     if layout.is_empty:
         return
     lines = layout.lines

@@ -91,7 +91,7 @@ def shifted_ids(before: Layout, after: Layout) -> list[str]:
     """Return messages about sessions whose id changed because of others of the same day."""
     new = _ids(after)
     return [
-        f"{session} becomes {new[path]}, as the sessions of its day are counted anew"
+        f"{session} becomes {new[path]}, as the sessions of its day are numbered again"
         for path, session in _ids(before).items()
         if new.get(path, session) != session
     ]

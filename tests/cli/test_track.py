@@ -272,7 +272,7 @@ def test_dedupe(file: Path) -> None:
     assert file.read_text() == FILE + f"    - {B}:\n        day: 9\n"
     assert "1 repeat removed" in done.out
     assert "1 repeat left, since they differ; choose with --keep first or --keep last:\n  line 8: " in done.out
-    assert "day nothing (counts) vs 9" in done.out
+    assert "day nothing (used) vs 9" in done.out
     assert "git switch -c track/dedupe\n" in done.out
     done = run_cli("track", "dedupe", "--keep", "last")
     assert file.read_text() == FILE.replace(f"    - {B}\n", f"    - {B}:\n        day: 9\n")
@@ -310,9 +310,12 @@ def test_another_file(file: Path) -> None:
         (["edit", A, "--set", "day=# 1"], """reads '# 1' as a comment; quote the value: --set 'day="# 1"'"""),
         (["edit", A, "--note", " "], "--unset notes"),
         (["edit", A, "--issue", "not a url"], "--issue not a url: no address"),
-        (["add", "//x/626791_20220817", "--note", ""], "--note says nothing"),
+        (["add", "//x/626791_20220817", "--note", ""], "--note is empty"),
         (["add", "//x/626791_20220817", "--issue", "#5"], "--issue #5: no address"),
-        (["add", "DRpilot_626791_20220817"], "'DRpilot_626791_20220817' is no path, since it has no slash"),
+        (
+            ["add", "DRpilot_626791_20220817"],
+            "'DRpilot_626791_20220817' is not a path: give the full path of the session folder",
+        ),
         (["add", "//x/626791_20301231"], "with a date that a session can have"),
         (["remove", A.replace("allen", "elsewhere")], f"626791_2022-08-15 is listed there in line 3 as {A}"),
         (["edit", A, "--set", "day=one"], "day must be a whole number, not the text 'one'"),

@@ -20,7 +20,7 @@ def test_a_repeat_that_says_the_same_goes() -> None:
     assert done.text == HEAD + TAIL
     (repeat,) = done.removed
     assert (repeat.line, repeat.session, repeat.differs) == (6, "626791_2022-08-15", False)
-    assert "this one says the same" in repeat.problem
+    assert "this one is equal" in repeat.problem
     assert done.left == ()
 
 
@@ -30,7 +30,7 @@ def test_one_that_differs_stays_and_is_told() -> None:
     assert [repeat.line for repeat in done.removed] == [6]
     (left,) = done.left
     assert (left.line, left.differs) == (7, True)
-    assert "this one differs: day 1 (counts) vs 2" in left.problem
+    assert "this one differs: day 1 (used) vs 2" in left.problem
 
 
 def test_the_first_or_the_last_can_be_kept() -> None:

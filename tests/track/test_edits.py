@@ -356,7 +356,9 @@ def test_of_repeats_the_one_that_counts_is_edited_and_that_is_told() -> None:
 def test_ids_that_shift_are_told() -> None:
     first, second = "//x/2022-09-20_13-21-35_628801", "//x/2022-09-20_14-10-18_628801"
     done = make_changes(f"ephys:\n  P:\n  - {first}\n  - {second}\n", [Remove(first)])
-    assert done.notes == ("628801_2022-09-20_1 becomes 628801_2022-09-20, as the sessions of its day are counted anew",)
+    assert done.notes == (
+        "628801_2022-09-20_1 becomes 628801_2022-09-20, as the sessions of its day are numbered again",
+    )
 
 
 def test_days_of_other_sessions_that_shift_are_told() -> None:

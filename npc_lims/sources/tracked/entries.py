@@ -98,7 +98,7 @@ def read_entries(root: Node, report: Report, today: datetime.date) -> Iterator[P
 
 
 def _paths(project: ScalarNode, entries: Node, report: Report) -> Iterator[tuple[ScalarNode, Node | None]]:
-    """Path of each entry of a project and what stands below it, if anything."""
+    """Yield the path of each entry of a project, and the node below it, if any."""
     if is_null(entries):
         return
     if not isinstance(entries, ListNode):
@@ -126,7 +126,7 @@ def _paths(project: ScalarNode, entries: Node, report: Report) -> Iterator[tuple
 def _report_several_keys(item: MapNode, report: Report) -> None:
     second = item.pairs[1][0]
     if second.text in (*ENTRY_KEYS, *KNOWN_KWARGS):
-        report.error(second, f"'{second.text}' stands beside the path, not below it: indent it further")
+        report.error(second, f"'{second.text}' is beside the path, not below it: indent it further")
     else:
         report.error(
             second,
@@ -191,7 +191,7 @@ def _report_no_text(path: ScalarNode, report: Report) -> None:
     read_as = path.ambiguous_as or kind(path)
     digits = re.fullmatch(r"([0-9]{6,7})(20[0-9]{6})", path.text.replace("_", ""))
     meant = f'"{digits[1]}_{digits[2]}"' if digits else f'"{shorten(path.text)}"'
-    report.error(path, f"{_quote(path)} without quotes is read as {read_as}: write {meant}, or the whole path")
+    report.error(path, f"{_quote(path)} without quotes is read as {read_as}: write {meant}, or the full path")
 
 
 def _what_is_missing(path: ScalarNode) -> str:

@@ -65,7 +65,7 @@ def observe_text(text: str, name: str, versions: Mapping[str, str], *, full: boo
     Args:
         name: The file, for messages.
     """
-    # a checkout may convert line ends, which say nothing
+    # a checkout may convert line ends
     digest = hashlib.sha256(text.replace("\r\n", "\n").encode()).hexdigest()
     version = {"content": f"{PARSER}-{digest}"}
     if not full and dict(versions) == version:
@@ -151,7 +151,7 @@ def _warn_of_invisible(text: str, report: Report) -> None:
         if found is not None:
             name = unicodedata.name(found[0], "a character without a name").lower()
             what = f"U+{ord(found[0]):04X} ({name}), which nobody sees{' as what it is' * (found[0] in _SPACES)}"
-            report.add(number, found.start() + 1, "warning", f"here stands {what}: replace it by a space, or delete it")
+            report.add(number, found.start() + 1, "warning", f"found {what}: replace it by a space, or delete it")
 
 
 def _first_of_each_path(entries: list[ParsedEntry], report: Report) -> list[ParsedEntry]:
@@ -170,8 +170,8 @@ def _first_of_each_path(entries: list[ParsedEntry], report: Report) -> list[Pars
         differs = "; ".join(_differences(before.values, entry.values))
         report.warning(
             entry.node,
-            f"{entry.session} is listed twice, first in line {before.node.line}, which counts; "
-            + (f"this one differs: {differs}; keep one" if differs else "this one says the same: remove it"),
+            f"{entry.session} is listed twice, first in line {before.node.line}, which takes precedence; "
+            + (f"this one differs: {differs}; keep one" if differs else "this one is equal: remove it"),
         )
     return list(first.values())
 
@@ -184,7 +184,7 @@ def _differences(first: Mapping[str, Any], second: Mapping[str, Any], prefix: st
             continue
         ours, theirs = (show(values[key]) if key in values else "nothing" for values in (first, second))
         if key not in first or key not in second or first[key] != second[key]:
-            yield f"{prefix}{key} {ours} (counts) vs {theirs}"
+            yield f"{prefix}{key} {ours} (used) vs {theirs}"
 
 
 def _number(entries: list[ParsedEntry], report: Report) -> dict[int, int]:

@@ -47,7 +47,7 @@ class SessionKwargs(CheckedModel):
     probe_letters_with_surface_channel_recording: Probes = ABSENT
     """Probes whose surface channels were recorded."""
     is_production: bool = ABSENT
-    """False for tests and one-off experiments. True unless said otherwise."""
+    """False for tests and one-off experiments. Default: true."""
     is_ephys: bool = ABSENT
     """Use the ephys data of the session."""
     is_sync: bool = ABSENT
@@ -59,7 +59,7 @@ class SessionKwargs(CheckedModel):
     is_context_naive: bool = ABSENT
     """The subject was not trained on the switching of contexts."""
     is_deep_insertion: bool = ABSENT
-    """At least one probe was inserted so deep that its surface channels were recorded apart."""
+    """At least one probe was inserted so deep that its surface channels were recorded separately."""
     is_split_recording: bool = ABSENT
     """The recording was stopped and started again."""
     is_injection_perturbation: bool = ABSENT
@@ -96,12 +96,12 @@ class TrackedEntry(CheckedModel):
     insertion_day: Day = ABSENT
     """Day of the probes' insertion, from 1."""
     idx: Index = ABSENT
-    """Which of the subject's sessions of that day this is, from 0. Else start times tell."""
+    """Index among the subject's sessions of that day, from 0. Default: by start time."""
     session_kwargs: SessionKwargs = ABSENT
     notes: str = ABSENT
     """Anything a reader should know."""
     issues: Union[list[str], str] = ABSENT
-    """Address of an issue, or a list of them. Sessions with issues are passed over by some analyses."""
+    """Address of an issue, or a list of them. Sessions with issues are skipped by some analyses."""
 
 
 ENTRY_KEYS = tuple(TrackedEntry.model_fields)

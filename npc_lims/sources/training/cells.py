@@ -1,4 +1,4 @@
-"""Cells of hand-made workbooks, made sense of: column names, values, start times, yes and no."""
+"""Parsers of cells of hand-made workbooks: column names, values, start times, flags."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ __all__ = [
 ]
 
 EARLIEST = datetime.date(2016, 1, 1)
-"""No session of these workbooks is older; it also tells serial dates from other numbers."""
+"""No session of these workbooks is older; it also distinguishes serial dates from other numbers."""
 
 EXCLUSION_COLUMNS = ("ignore", "nolicks", "no_licks")
-"""Slugged names of the columns that exclude a row of a subject's sheet: one that says yes (`parse_flag`) is enough."""
+"""Slugged names of the columns that exclude a row of a subject's sheet: one yes (`parse_flag`) is enough."""
 
 UNSAVED = "#UNSAVED!"
-"""What a formula gives that was saved without its value, as libraries do that do not calculate."""
+"""Value of a formula that was saved without one, as by libraries that do not calculate."""
 
 EXCEL_ERRORS = frozenset(
     (
@@ -38,7 +38,7 @@ EXCEL_ERRORS = frozenset(
         UNSAVED,
     )
 )
-"""Texts that stand for a value that could not be calculated, or was not saved."""
+"""Texts for a value that could not be calculated, or was not saved."""
 
 # Excel itself allows no more characters in a cell, so no genuine value is cut.
 _MAX_TEXT = 32_767
@@ -89,7 +89,7 @@ def is_blank(value: Any) -> bool:
 def clean(value: Any) -> Scalar:
     """Return the canonical form of a value: integral floats as int, text stripped, dates as ISO text.
 
-    What says nothing (blank text, an Excel error, NaN, infinity) is None.
+    Blank text, an Excel error, NaN and infinity are None.
 
     >>> clean(12.0), clean(" B2 "), clean("#N/A"), clean(datetime.datetime(2023, 3, 7, 12, 56, 27, 4))
     (12, 'B2', None, '2023-03-07 12:56:27')
@@ -106,7 +106,7 @@ def clean(value: Any) -> Scalar:
         return value.isoformat(timespec="seconds")
     text = str(value)
     if not text.isprintable():
-        # line breaks, control characters and lone surrogates have no place in a line of a state file
+        # a line of a state file can have no line breaks, control characters and lone surrogates
         text = "".join(character if character.isprintable() else " " for character in text)
     text = text.strip()[:_MAX_TEXT]
     return None if not text or text in EXCEL_ERRORS else text
@@ -132,7 +132,7 @@ def parse_start(value: Any, today: datetime.date, epoch: datetime.datetime) -> d
     A day without a time starts at 00:00:00: the day is what names a session.
 
     Raises:
-        ValueError: It is no start time, or one that cannot be true; the message says why.
+        ValueError: It is no start time, or an impossible one; the message has the reason.
     """
     if isinstance(value, datetime.datetime):
         start = value.replace(tzinfo=None)

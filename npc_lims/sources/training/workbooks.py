@@ -1,7 +1,7 @@
-"""The training workbooks: fetched when they changed, parsed, and merged into facts for sessions.
+"""The training workbooks: fetched when they changed, parsed, and merged into facts of sessions.
 
-A sync of unchanged workbooks costs two `head` requests. When one changed, both are parsed, since a
-subject may be in both; the one that did not change comes from the cache.
+Unchanged workbooks cost two `head` requests. When one changed, both are parsed, since a subject may be in both; the
+unchanged one comes from the cache.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ _NAMED = 3
 """How many sheets that cannot be read a failure names."""
 
 _FETCHES = 3
-"""How often a workbook that changes while it is fetched is fetched anew."""
+"""How often a workbook that changes while it is fetched is fetched again."""
 
 
 def observe(context: SourceContext) -> Observation:
@@ -68,7 +68,7 @@ def observe(context: SourceContext) -> Observation:
     subjects lack are reported as such.
 
     Raises:
-        SourceError: A workbook is missing, cannot be fetched or cannot be read, and nothing tells its subjects.
+        SourceError: A workbook is missing, cannot be fetched or cannot be read, and no recorded row names its subjects.
         MissingCredentials: There are no credentials for S3.
     """
     settings, previous, recorded = context.settings, context.versions, context.records
@@ -96,7 +96,7 @@ def observe(context: SourceContext) -> Observation:
 
 @contextlib.contextmanager
 def _collected(failures: dict[str, SourceError], name: str, recorded: Mapping[str, Record]) -> Iterator[None]:
-    """Collect the failure of one workbook, if the other can be used without it: its recorded rows tell its subjects."""
+    """Collect the failure of one workbook, if its recorded rows name its subjects: then the other one can be used."""
     try:
         yield
     except SourceError as error:
@@ -171,9 +171,7 @@ def merge_workbooks(
             lines[session_id] = row.line
     rows = len(facts)
     missing = [id_ for id_ in recorded if id_ not in facts and subject_of(id_) not in unknown]
-    if (
-        failures
-    ):  # a row that one workbook lost may have moved to the one that cannot be read: its subject is left alone
+    if failures:  # a row that is gone may have moved to the workbook that cannot be read
         unknown = {subject_of(id_) for id_ in missing if recorded[id_].training}
         facts = {id_: fact for id_, fact in facts.items() if subject_of(id_) not in unknown}
     elif reasons:

@@ -48,7 +48,7 @@ MAX_CELLS = 10_000_000
 MAX_ROWS = 20_000
 """Rows of a sheet for those who keep one entry for every row, blank ones too: a stray cell may be far below."""
 
-# one of any other kind is taken for a worksheet: if it is none, it cannot be read
+# any other kind is read as a worksheet
 _KINDS_WITHOUT_ROWS = frozenset({"chartsheet", "dialogsheet", "xlMacrosheet", "xlIntlMacrosheet"})
 _OLE_MAGIC = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _CHUNK = 2**20
@@ -72,7 +72,7 @@ def _check_archive(archive: zipfile.ZipFile, size: int, name: str) -> None:
     for member in members:
         if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise failure(name, f"packs {_shown(member.filename)!r} in an unusual way; it was not read")
-        # zipfile gives no more than the size that the member declares, which the sum above bounds
+        # zipfile returns at most the declared size, which the sum above bounds
         with archive.open(member) as stream:
             while stream.read(_CHUNK):
                 pass

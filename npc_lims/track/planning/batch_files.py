@@ -35,7 +35,7 @@ _QUOTED = re.compile(r"""(?P<quote>["'])(?P<path>.*?)(?P=quote)""")
 # a path may hold spaces without being quoted: it ends with the folder that names subject and date
 _SESSION = r"[0-9]{6,7}_20[0-9]{2}-?[0-9]{2}-?[0-9]{2}"
 _UNQUOTED = re.compile(rf".*?{_SESSION}\S*")
-_WHOLE = re.compile(r"/|[A-Za-z]:/")
+_FULL_PATH = re.compile(r"/|[A-Za-z]:/")
 # what joins commands (`&&`, `|`, `;`) counts neither in quotes nor behind a caret, nor in `2>&1`
 _ONE_COMMAND = re.compile(r"""(?:"[^"]*"|(?<!\S)'[^']*'|[<>]&|\^.|[^&|;])+""")
 _REDIRECTION = re.compile(r"""(?:(?<!\S)\d)?[<>]+\s*(?:"[^"]*"|\S+)""")
@@ -126,8 +126,8 @@ def _paths(text: str, name: str, problems: list[Problem]) -> Iterable[tuple[int,
             path, others = _path(command["rest"] or "")
             if not path:
                 report("error", "upload_dr_ecephys without a path; skipped: give the session's folder")
-            elif not _WHOLE.match(path):
-                report("error", f"{path!r} is not the whole path of a folder; skipped: give all of it, before options")
+            elif not _FULL_PATH.match(path):
+                report("error", f"{path!r} is not the full path of a folder; skipped: give it before options")
             elif re.search(_SESSION, others):
                 report("error", "several sessions in one command; skipped: give each a line of its own")
             else:

@@ -1,6 +1,6 @@
 """Parsers of the cells of the lab's ephys tracking workbook.
 
-Each function answers None where a cell says nothing, and raises a ValueError that says what is wrong with it.
+Each returns None for a cell without information, and raises a ValueError with the reason for an invalid one.
 """
 
 from __future__ import annotations
@@ -222,7 +222,7 @@ def parse_surface(value: Any) -> frozenset[str] | bool | None:
     if folded in ("false", "n", "0"):
         return False
     try:
-        # a lone F is a probe, whatever else it may stand for
+        # a lone F is a probe, not false
         return parse_probes(text) or False
     except ValueError:
         raise ValueError(f"{text!r} is no surface recording: write letters such as ABF, yes or no") from None

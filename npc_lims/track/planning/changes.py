@@ -34,10 +34,10 @@ _DEFAULTS = {
     "is_opto_perturbation": False,
     "is_split_recording": False,
 }
-"""What an entry says by leaving a key out."""
+"""Values of an entry without the key."""
 
 _PROJECTS = {"dr": "DynamicRouting", "templeton": "TempletonPilotSession"}
-"""What the lab calls its projects for short."""
+"""The lab's short names of projects."""
 
 _CONFIG = "session_config.json"
 
@@ -77,7 +77,7 @@ class ImportPlan:
 
     Attributes:
         changes: For `apply_changes`, the entries to add in order of their dates.
-        unchanged: Sessions whose entries say it all already.
+        unchanged: Sessions whose entries have all values already.
     """
 
     changes: tuple[Add | Edit, ...]
@@ -87,7 +87,7 @@ class ImportPlan:
 
 
 class _Skip(Exception):
-    """A session cannot be imported; the message says why."""
+    """A session cannot be imported; the message has the reason."""
 
 
 def plan_import(
@@ -102,8 +102,8 @@ def plan_import(
 
     Args:
         project: Of new entries, whatever workbook and configs have.
-        file: Name of the tracked file, as problems are to show it.
-        today: The present day, after which no session can be; taken from the clock if not given.
+        file: Name of the tracked file, for messages.
+        today: Sessions of a later day are mistakes (default: by the clock).
 
     Raises:
         TrackedFileError: The tracked file holds errors.
@@ -159,7 +159,7 @@ class _Planning:
             known = [session for session in known if same_path(self.sessions[session].allen_path) in paths]
             if len(known) != 1:
                 raise _Skip(
-                    "several sessions of that day are tracked, and its uploads do not tell which: use track edit"
+                    "several sessions of that day are tracked, and its uploads do not identify one: use track edit"
                 )
         if known and self.sessions[known[0]].platform != planned.platform:
             platform = self.sessions[known[0]].platform
@@ -244,7 +244,7 @@ class _Planning:
         beside = self.folders.get(_folder(path), set())
         if len(beside) == 1:
             return next(iter(beside))
-        raise _Skip("nothing tells its project: give --project")
+        raise _Skip("its project is unknown: give --project")
 
 
 def _projects(planned: PlannedSession) -> list[tuple[str, str]]:

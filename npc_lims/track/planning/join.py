@@ -90,7 +90,7 @@ def _planned(
     of_subject = mice.get(subject, [])
     values = _values_of_mice(of_subject, datetime.date.fromisoformat(date))
     if mice and "ephys_day" not in values and all(mouse.days is not None for mouse in of_subject):
-        message = f"{session} is none of the days recorded in by_mouse, which so does not say its ephys_day"
+        message = f"{session} is none of the days recorded in by_mouse, so its ephys_day is unknown"
         problems.append(Problem(*source, 0, "warning", message))
     if row:
         values.update(_values_of_row(row))
@@ -116,7 +116,7 @@ def _planned(
 def _values_of_mice(rows: list[MouseRow], date: datetime.date) -> dict[str, Any]:
     values: dict[str, Any] = {}
     days = sorted({day for mouse in rows for day in mouse.days or ()})
-    # one day that cannot be read leaves the place of every other in doubt
+    # one day that cannot be read makes the rank of every other uncertain
     if date in days and all(mouse.days is not None for mouse in rows):
         values["ephys_day"] = days.index(date) + 1
     mouse = next((mouse for mouse in rows if mouse.days and date in mouse.days), rows[0] if rows else None)

@@ -124,7 +124,9 @@ def read_planning_workbooks(paths: Iterable[Path], today: datetime.date) -> Plan
             raise _failure(path.name, "is neither .xlsx nor .csv: save it as one of them")
     if BY_MOUSE not in parsing.kinds:
         names = ", ".join(path.name for path in paths)
-        parsing.report(names, 0, "no sheet by_mouse: it alone says ephys_day, project and experiment type", "warning")
+        parsing.report(
+            names, 0, "no sheet by_mouse, the only one with ephys_day, project and experiment type", "warning"
+        )
     return PlanningWorkbook(tuple(parsing.mice), tuple(parsing.sessions), tuple(parsing.problems))
 
 

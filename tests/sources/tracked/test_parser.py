@@ -223,8 +223,8 @@ def test_the_same_path_again_is_passed_over() -> None:
     file = parse(listing(f"{PATH}: {{day: 1}}", f"{PATH.upper()}/: {{day: 1}}"))
     assert list(map(str, file.problems)) == [
         (
-            "f:4:7: warning: 626791_2022-08-15 is listed twice, first in line 3, which counts; "
-            "this one says the same: remove it"
+            "f:4:7: warning: 626791_2022-08-15 is listed twice, first in line 3, which takes precedence; "
+            "this one is equal: remove it"
         )
     ]
     assert dict(file.lines) == {"626791_2022-08-15": 3}
@@ -239,10 +239,11 @@ def test_what_differs_in_the_second_of_two_entries_is_named() -> None:
     )
     assert list(map(str, file.problems)) == [
         (
-            "f:4:7: warning: 626791_2022-08-15 is listed twice, first in line 3, which counts; this one differs: "
-            "session_kwargs.probe_letters_to_skip 'C' (counts) vs 'D'; session_kwargs.is_task true "
-            "(counts) vs nothing; "
-            "issues nothing (counts) vs ['a']; keep one"
+            "f:4:7: warning: 626791_2022-08-15 is listed twice, first in line 3, which takes precedence; "
+            "this one differs: "
+            "session_kwargs.probe_letters_to_skip 'C' (used) vs 'D'; session_kwargs.is_task true "
+            "(used) vs nothing; "
+            "issues nothing (used) vs ['a']; keep one"
         )
     ]
     assert file.sessions["626791_2022-08-15"].session_kwargs["probe_letters_to_skip"] == "C"
@@ -289,7 +290,7 @@ PLATFORMS = "ephys, behavior_with_sync, behavior"
         ),
         (
             listing(f"{PATH}:\n      day: 1"),
-            "4:7: error: 'day' stands beside the path, not below it: indent it further",
+            "4:7: error: 'day' is beside the path, not below it: indent it further",
         ),
         (
             listing("//a/626791_20220815: {}\n      //a/626791_20220816: {}"),
@@ -319,21 +320,21 @@ def test_what_stands_under_a_misspelled_platform_is_checked_too() -> None:
             "66875920230711",
             (
                 "'66875920230711' without quotes is read as the integer 66875920230711: "
-                'write "668759_20230711", or the whole path'
+                'write "668759_20230711", or the full path'
             ),
         ),
         (
             "668759_20230711",
             (
                 "'668759_20230711' without quotes is read as the integer 66875920230711: "
-                'write "668759_20230711", or the whole path'
+                'write "668759_20230711", or the full path'
             ),
         ),
         (
             "2023-07-11",
-            "'2023-07-11' without quotes is read as a date: write \"2023-07-11\", or the whole path",
+            "'2023-07-11' without quotes is read as a date: write \"2023-07-11\", or the full path",
         ),
-        ("true", "'true' without quotes is read as true: write \"true\", or the whole path"),
+        ("true", "'true' without quotes is read as true: write \"true\", or the full path"),
         ("//a/DRpilot_626791", "no date in '//a/DRpilot_626791': write <subject>_<YYYYMMDD> in the path"),
         (
             "//a/20220815",
@@ -494,7 +495,7 @@ def test_keys_of_an_entry(line: str, problem: str) -> None:
         ("x: 1, x: 2", "32: error: 'x' is given twice, first in line 4: keep one"),
         (
             'x: "\\ud800"',
-            "29: error: half a character (an escape \\ud800 to \\udfff): write it whole",
+            "29: error: half a character (an escape \\ud800 to \\udfff): write both halves",
         ),
     ],
 )
@@ -548,7 +549,7 @@ def test_syntax_errors(text: str, problem: str) -> None:
             "2:1: error: a second document begins here: keep everything in one, without a line of ---",
         ),
         ("[" * 100_000, "1:21: error: nested deeper than 20 levels: check the brackets and the indentation"),
-        ("a: &x [*x]", "1:8: error: the alias *x stands inside what it repeats: write the value out"),
+        ("a: &x [*x]", "1:8: error: the alias *x is inside what it repeats: write the value out"),
         ("a: *x", "1:4: error: the alias *x has no anchor &x before it"),
     ],
 )
@@ -586,7 +587,7 @@ def test_all_problems_are_found_in_one_pass_and_sorted() -> None:
 )
 def test_what_nobody_sees_is_told(text: str, column: int, name: str) -> None:
     assert problems(listing("//x/626792_20220815", text)) == [
-        f"f:4:{column}: warning: here stands {name} replace it by a space, or delete it"
+        f"f:4:{column}: warning: found {name} replace it by a space, or delete it"
     ]
 
 

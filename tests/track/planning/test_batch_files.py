@@ -94,7 +94,7 @@ def test_lines_without_upload_are_noted_and_bad_paths_are_problems(tmp_path: Pat
     assert "surface channels" in messages(read, "warning")[2]
     wrong = messages(read, "error")
     assert "upload.bat:2: upload_dr_ecephys without a path" in wrong[0]
-    assert "'DRpilot_714748_20240624' is not the whole path" in wrong[1]
+    assert "'DRpilot_714748_20240624' is not the full path" in wrong[1]
     assert "several sessions in one command" in wrong[2]
     assert "no subject and date in '//allen/DRpilot'" in wrong[3]
 
@@ -134,7 +134,7 @@ def test_an_option_with_a_value_of_its_own_stands_behind_the_path(tmp_path: Path
     read = read_batches([write_batch(tmp_path, f"upload_dr_ecephys --jobs 4 {PATH}", "upload_dr_ecephys --chronic")])
     assert read.uploads == ()
     first, second = messages(read, "error")
-    assert "is not the whole path of a folder; skipped: give all of it, before options" in first
+    assert "is not the full path of a folder; skipped: give it before options" in first
     assert "without a path" in second
 
 

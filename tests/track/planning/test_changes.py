@@ -196,7 +196,7 @@ def test_a_session_that_is_new_needs_a_path() -> None:
 def test_the_project_is_what_workbook_or_config_say(said: Any, expected: str | None) -> None:
     found = plan(NOTHING, planned(SESSION, PATH, **said))
     assert [change.project for change in found.changes if isinstance(change, Add)] == ([expected] if expected else [])
-    assert skipped(found) == ({} if expected else {SESSION: "nothing tells its project: give --project"})
+    assert skipped(found) == ({} if expected else {SESSION: "its project is unknown: give --project"})
     assert len(found.conflicts) == (len(said) == 2)
 
 
