@@ -25,7 +25,9 @@ COVERAGE = ("--cov", "--cov-report=term:skip-covered", "--cov-report=xml")
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
     parser.add_argument("--all", action="store_true", help="every test")
     parser.add_argument("--coverage", action="store_true", help="measure coverage; fail below what pyproject.toml says")
     chosen, others = parser.parse_known_args()

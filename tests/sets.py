@@ -48,15 +48,14 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if config.getoption(ALL):
         return
-    left_out = []
+    chosen, left_out = [], []
     for item in items:
         group = group_of(item.nodeid) or (OTHERS if "slow" in item.keywords else None)
         if group:
-            left_out.append(item)
             config.stash[_left_out][group] += 1
-    if left_out:
-        config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if item not in set(left_out)]
+        (left_out if group else chosen).append(item)
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = chosen
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
