@@ -1,12 +1,14 @@
-"""What is recorded and what was observed, made into what will be recorded. Pure.
+"""Merge observations into what is recorded. Pure.
 
-The rules: a section is written by its own source only; what could not be asked stays as it was;
-a session goes only when both places that make sessions known (tracked_sessions.yaml and the
-training workbooks) have said that they do not have it.
+A section is written by its own source only; of two observations of one the later takes precedence (`is_newer`); what
+could not be queried stays as it was. A session goes only when both sources that make sessions known
+(tracked_sessions.yaml and the training workbooks) do not have it.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import datetime
 from collections.abc import Container, Iterable, Mapping
 from typing import Any
 
@@ -16,8 +18,19 @@ from npc_lims.model.observation import Found, Observation
 from npc_lims.model.record import SECTIONS, CodeOcean, Record, S3Facts, Tracked, Training
 from npc_lims.model.session_id import day_of
 from npc_lims.utils.lazy_mapping import differing_keys
+from npc_lims.utils.timestamps import utc_text
 
-__all__ = ["DISCOVERING", "check_breaker", "reconcile", "reconcile_session"]
+__all__ = [
+    "DISCOVERING",
+    "Dropped",
+    "Newer",
+    "Records",
+    "check_breaker",
+    "is_newer",
+    "keep_newest",
+    "reconcile",
+    "reconcile_session",
+]
 
 DISCOVERING = ("tracked", "training")
 """Sources whose facts make a session known. Code Ocean and S3 hold much that is no session of ours."""
@@ -26,6 +39,10 @@ BREAKER_SESSIONS = 10
 BREAKER_SHARE = 0.05
 
 Records = Mapping[str, Record]
+Newer = Mapping[str, frozenset[str]]
+"""Session id to the sections that a newer observation changed."""
+Dropped = Mapping[str, int]
+"""Source to the number of its sections that were dropped, as a newer observation is published."""
 
 
 def reconcile(
@@ -55,6 +72,61 @@ def reconcile(
         if not _is_gone(record, observations):
             records[session_id] = record
     return records
+
+
+def is_newer(observed: str | None, at: datetime.datetime) -> bool:
+    """Return whether an observation recorded with the time *observed* takes precedence over one that began at *at*.
+
+    Of two observations of a section the later one does; of two that began in one second, the one applied last.
+    """
+    return observed is not None and observed > utc_text(at)
+
+
+def keep_newest(
+    observations: Iterable[Observation],
+    at: datetime.datetime,
+    recorded: Records,
+    newer: Newer,
+    last_complete: Mapping[str, str | None],
+    scope: Container[str],
+) -> tuple[tuple[Observation, ...], Dropped]:
+    """Return observations that began at *at* as they may be applied to *recorded*, and what newer ones drop of them.
+
+    A source that was read completely by a newer observation (`is_newer`) is left out; but not the tracked file, which
+    is read again as it is in the commit. Where a newer one changed a section, what is recorded takes its place.
+
+    Args:
+        newer: Sections that newer observations changed.
+        last_complete: When each source was last read completely.
+        scope: Sessions that the observations are about.
+    """
+    kept: list[Observation] = []
+    dropped: dict[str, int] = {}
+    for one in observations:
+        changed = [session_id for session_id, sections in newer.items() if one.source in sections]
+        if one.source != "tracked" and is_newer(last_complete.get(one.source), at):
+            # that there is nothing, or nothing new, is an observation, too
+            dropped.update({one.source: max(1, len(one.facts))} if one.facts or one.failure is None else {})
+        elif one.unchanged or not changed:  # without facts it could undo nothing
+            kept.append(one)
+        else:
+            facts = {
+                id_: found for id_ in changed if (found := _recorded_fact(recorded.get(id_), one.source)) is not None
+            }
+            nothing = False if one.complete else None
+            lost = [id_ for id_ in facts if id_ in scope and one.facts.get(id_, nothing) not in (None, facts[id_])]
+            dropped.update({one.source: len(lost)} if lost else {})
+            # a mixture of two observations is of no version
+            kept.append(dataclasses.replace(one, facts={**one.facts, **facts}, versions={}))
+    return tuple(kept), dropped
+
+
+def _recorded_fact(record: Record | None, source: str) -> Found | None:
+    if record is None:
+        # a newer observation removed it: neither of the sources that make sessions known has it
+        return False if source in DISCOVERING else None
+    found: Found | None = getattr(record, source)
+    return found
 
 
 def _is_gone(record: Record, observed: Iterable[Observation]) -> bool:

@@ -16,13 +16,14 @@ from pathlib import Path, PurePosixPath
 from npc_lims.clients.git_push import Draft, PushTarget, find_target, push_commits
 from npc_lims.config.environment import TRACKED_FILE
 from npc_lims.errors import NpcLimsError, SourceError, StateError
+from npc_lims.model.reconcile import Dropped, is_newer, keep_newest
 from npc_lims.sources.tracked.parser import tracked_text
 from npc_lims.state.diff import SessionChange, changes_between
 from npc_lims.state.store import session_id_of, verify_state
 from npc_lims.state.sync_file import SyncFile, read_sync_file
 from npc_lims.state.tree import Tree
 from npc_lims.sync.commit_message import commit_message
-from npc_lims.sync.newer_commits import OBSERVED_TRAILER, Dropped, keep_complete, keep_newer, newer_changes
+from npc_lims.sync.newer_commits import OBSERVED_TRAILER, newer_changes
 from npc_lims.sync.observation_file import Observed, check_time
 from npc_lims.sync.run import Recorded, SyncResult, apply, read_recorded
 from npc_lims.utils.timestamps import utc_text
@@ -173,11 +174,9 @@ class _Job:
         dropped: Counter[str] = Counter()
         for one in self.observed:
             newer = newer_changes(self.target.repository, draft.parent, self.target.folder, one.at)
-            one, whole = keep_complete(one, last)
-            one, sections = keep_newer(one, newer, recorded.loaded.records)
-            kept.append(one)
-            dropped.update(whole)
-            dropped.update(sections)
+            observations, lost = keep_newest(one.observations, one.at, recorded.loaded.records, newer, last, one.scope)
+            kept.append(dataclasses.replace(one, observations=observations))
+            dropped.update(lost)
         return kept, dropped
 
     def _message(self, look: Observed, result: SyncResult) -> str:
@@ -225,7 +224,7 @@ def _unapplied(look: Observed, result: SyncResult, last_complete: Mapping[str, s
         failure
         for failure in result.failures
         if failure.source not in known
-        and (failure.source == "tracked" or (last_complete.get(failure.source) or "") <= utc_text(look.at))
+        and (failure.source == "tracked" or not is_newer(last_complete.get(failure.source), look.at))
     ]
 
 

@@ -291,7 +291,7 @@ class _Look:
         self._store = lambda: store_of(settings)
         self.scope = options.scope
         self.observations: tuple[Observation, ...] = ()
-        self._reconcile()
+        self.known: Mapping[str, Record] = dict(recorded.loaded.records)  # parses them: damage is no source's failure
 
     @property
     def is_over(self) -> bool:

@@ -11,12 +11,12 @@ from npc_lims.clients.git import Repository
 from npc_lims.config.settings import Settings
 from npc_lims.errors import FutureTimestampWarning, NpcLimsError
 from npc_lims.model.observation import EVERYTHING, Observation, Scope
+from npc_lims.model.reconcile import Dropped, Newer, Records, keep_newest
 from npc_lims.model.record import CodeOcean
 from npc_lims.sources.tracked.parser import observe_text
 from npc_lims.sources.tracked.parser import tracked_text as read_text
 from npc_lims.state.store import read_state
 from npc_lims.state.sync_file import read_sync_file
-from npc_lims.sync.newer_commits import keep_newer
 from npc_lims.sync.observation_file import Observed
 from npc_lims.sync.run import SyncOptions, apply, sync
 from npc_lims.utils.timestamps import utc_text
@@ -83,15 +83,19 @@ def test_a_source_that_was_asked_about_everything_later_is_left_as_it_is(
     assert versions(after) == {"book": "new"}
 
 
+def newest(seen: Observed, newer: Newer, recorded: Records) -> tuple[tuple[Observation, ...], Dropped]:
+    return keep_newest(seen.observations, seen.at, recorded, newer, {}, seen.scope)
+
+
 def test_a_session_that_is_gone_is_not_known_to_have_nothing() -> None:
     seen = look({SESSION: uploaded(SESSION)})
-    (observation,) = keep_newer(seen, {SESSION: frozenset({"tracked", "codeocean"})}, {})[0].observations
+    (observation,) = newest(seen, {SESSION: frozenset({"tracked", "codeocean"})}, {})[0]
     assert isinstance(observation.facts[SESSION], CodeOcean)
     unknown = {SESSION: record(SESSION)}
-    (observation,) = keep_newer(seen, {SESSION: frozenset({"codeocean"})}, unknown)[0].observations
+    (observation,) = newest(seen, {SESSION: frozenset({"codeocean"})}, unknown)[0]
     assert isinstance(observation.facts[SESSION], CodeOcean)
     gone = Observed((Observation("tracked", {SESSION: tracked()}),), EVERYTHING, NOON)
-    (observation,) = keep_newer(gone, {SESSION: frozenset({"tracked"})}, {})[0].observations
+    (observation,) = newest(gone, {SESSION: frozenset({"tracked"})}, {})[0]
     assert observation.facts[SESSION] is False
 
 
@@ -103,11 +107,11 @@ def test_only_what_differs_is_dropped_and_counted() -> None:
         THIRD: record(THIRD, codeocean=uploaded(THIRD)),
     }
     seen = look({session: uploaded(session) for session in (FIRST, SECOND)})
-    assert keep_newer(seen, newer, recorded)[1] == {"codeocean": 1}
+    assert newest(seen, newer, recorded)[1] == {"codeocean": 1}
     # one that has everything says of THIRD that there is nothing
     whole = Observed((Observation("codeocean", {FIRST: no_assets()}, complete=True),), EVERYTHING, NOON)
-    assert keep_newer(whole, newer, recorded)[1] == {"codeocean": 2}
-    assert keep_newer(rows("one", NOON), newer, recorded)[1] == {}
+    assert newest(whole, newer, recorded)[1] == {"codeocean": 2}
+    assert newest(rows("one", NOON), newer, recorded)[1] == {}
 
 
 def test_of_commits_that_were_squashed_the_newest_time_counts(checkout: Path, remote: Path, tmp_path: Path) -> None:
