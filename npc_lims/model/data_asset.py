@@ -1,8 +1,8 @@
-"""Data assets as Code Ocean sends them: what is valid, and which sessions an invalid one may belong to. Pure.
+"""Data assets of Code Ocean, validated, and the sessions that an invalid one may belong to. Pure.
 
-An invalid asset is skipped and reported. The sessions that it may belong to are told, in this order, by its name (its
-subject and day; only its subject where there is no such day or for imaging), by the id of an asset that is recorded, by
-a subject in its other texts. If nothing tells, it may belong to any session.
+An invalid asset is skipped and reported. The sessions that it may belong to follow from its name (subject and day; only
+the subject where there is no such day, or for imaging), else from its id if it is recorded, else from a subject in its
+other texts. If nothing of that is there, it may belong to any session.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class DataAsset(_ApiModel):
     @pydantic.field_validator("custom_metadata")
     @classmethod
     def _check_level(cls, metadata: Optional[dict[str, Any]]) -> Optional[dict[str, Any]]:
-        """Refuse a data level that is no text: it may be that of raw data."""
+        """Reject a data level that is no text: it may be that of raw data."""
         if not isinstance((metadata or {}).get(_LEVEL_KEY, ""), str):
             raise ValueError(f"{_LEVEL_KEY}: a text is expected")
         return metadata
@@ -111,7 +111,7 @@ class DataAsset(_ApiModel):
 
     @functools.cached_property
     def match(self) -> re.Match[str]:
-        """The parts of the name; asked for several times of each of many thousand assets."""
+        """Parts of the name; needed several times for each of many thousand assets."""
         match = SEARCHED_NAMES.match(self.name)
         assert match is not None, f"{self.name} was let through by the search"
         return match
@@ -133,7 +133,7 @@ class DataAsset(_ApiModel):
 
     @property
     def process(self) -> str:
-        """What follows the session in the name: empty for raw data."""
+        """Part of the name after the session: empty for raw data."""
         return self.match["rest"] or ""
 
     @property
@@ -160,12 +160,12 @@ def is_raw_data(name: str, tags: Collection[str] | None, metadata: Mapping[str, 
 
 @dataclasses.dataclass(frozen=True)
 class InvalidAsset:
-    """A data asset that is not as the API describes one.
+    """A data asset that is not as the API describes it.
 
     Attributes:
-        label: Its name and id, as far as it has them, on one line.
+        label: Name and id, as far as it has them, on one line.
         reason: What is wrong with it, on one line.
-        id: Its id; empty if that is no text.
+        id: Id; empty if that is no text.
         days: Sessions that it may belong to, by subject and date (`626791_2022-08-15`).
         subjects: Subjects to any of whose sessions it may belong.
     """
@@ -177,9 +177,9 @@ class InvalidAsset:
     subjects: frozenset[str] = frozenset()
 
     def may_belong_to(self, session_id: str) -> bool:
-        """Whether it may be that session's, as far as it tells by itself."""
-        is_told = bool(self.days or self.subjects)
-        return not is_told or day_of(session_id) in self.days or subject_of(session_id) in self.subjects
+        """Tell whether it may be that session's, as far as that follows from it alone."""
+        is_unknown = not (self.days or self.subjects)
+        return is_unknown or day_of(session_id) in self.days or subject_of(session_id) in self.subjects
 
     def __str__(self) -> str:
         return f"data asset {self.label} is not as the API describes it: {self.reason}"
@@ -227,7 +227,7 @@ def read_session_asset(
 
 
 def _read_other(raw: Mapping[str, Any], subjects: Container[str], recorded: Container[str]) -> InvalidAsset | None:
-    """Return an asset whose name is not that of a session's: invalid if it is no proper name at all."""
+    """Return an asset whose name is not that of a session's asset as invalid, if it is no name at all."""
     name = raw.get("name")
     if (isinstance(name, str) and name.strip() and name.isprintable()) or _is_unusable(raw):
         return None
@@ -244,7 +244,7 @@ def _read_other(raw: Mapping[str, Any], subjects: Container[str], recorded: Cont
 
 
 def asset_texts(raw: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the texts of an asset that may name a subject; of fields that are not as described what can be read."""
+    """Yield the texts of an asset that may name a subject, also of invalid fields."""
     for field in ("name", "description", "mount", "tags", "custom_metadata", "source_bucket"):
         value = raw.get(field)
         values = value if isinstance(value, list) else value.values() if isinstance(value, dict) else (value,)
@@ -279,12 +279,12 @@ def _is_moment(date: str, time: str) -> bool:
 
 
 def _is_unusable(raw: Mapping[str, Any]) -> bool:
-    """Whether an asset says that it is not ready, or archived: what else is wrong with it does not matter then."""
+    """Tell whether an asset is not ready, or archived: then it does not matter what else is wrong with it."""
     return raw.get("state") in ("draft", "failed") or raw.get("archived") is True
 
 
 def _cleaned(name: object) -> str:
-    """Return a name without what cannot be seen in it; an empty text for what is no text."""
+    """Return a name without invisible characters; an empty text if it is no text."""
     if not isinstance(name, str):
         return ""
     return (name if name.isprintable() else "".join(char for char in name if char.isprintable())).strip()

@@ -1,4 +1,4 @@
-"""Texts with names in braces, such as `{recording}_sorted_{created}`. Two braces stand for one."""
+"""Templates with names in braces, such as `{recording}_sorted_{created}`. Two braces stand for one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The CA bundle that a variable names, where it is why no connection could be secured."""
+"""CA bundles as the cause of a failed connection."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 __all__ = ["AWS_BUNDLE", "HTTP_BUNDLE", "SSL_BUNDLE", "ca_bundle_failure"]
 
 HTTP_BUNDLE = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
-"""Variables in which requests looks for a bundle, by precedence."""
+"""Variables in which requests looks for a CA bundle, by precedence."""
 AWS_BUNDLE = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE")
 """Those of boto3."""
 SSL_BUNDLE = ("SSL_CERT_FILE",)
@@ -23,7 +23,7 @@ _OF_CERTIFICATES = re.compile(r"certificate|x509|\bpem\b", re.IGNORECASE)
 def ca_bundle_failure(error: BaseException, variables: tuple[str, ...] = HTTP_BUNDLE) -> str | None:
     """Return what is wrong with the CA bundle of the first of *variables* that is set, and what to do.
 
-    None if none is set, or if *error* has another cause.
+    None if none is set, or *error* has another cause.
     """
     import ssl
 
@@ -47,7 +47,7 @@ def ca_bundle_failure(error: BaseException, variables: tuple[str, ...] = HTTP_BU
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """The error and what it was raised from, the nearest first."""
+    """Yield the error and what it was raised from, the nearest first."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))
