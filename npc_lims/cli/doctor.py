@@ -16,7 +16,6 @@ from npc_lims.cli.output import csv_option, json_option, one_style, out, print_c
 from npc_lims.config.error_boundary import source_failure
 from npc_lims.config.settings import Settings
 from npc_lims.errors import SourceError, StateError
-from npc_lims.utils.ca_bundle import ca_bundle_failure
 
 __all__ = ["doctor_command"]
 
@@ -118,17 +117,23 @@ def _last_sync(settings: Settings) -> str:
 def _github(settings: Settings) -> str:
     if settings.github_token is None:
         return "GITHUB_TOKEN is not set: reading works without, at 60 requests an hour"
-    import github
+    from npc_lims.clients.http import HttpClient, HttpResponse, RequestFailed, RetryPolicy, bearer_auth
 
-    auth = github.Auth.Token(settings.github_token.get_secret_value())
+    def parse(response: HttpResponse) -> object:
+        if response.status != 200:
+            raise SourceError("github", f"GITHUB_TOKEN was refused ({response.status}): make a new one")
+        try:
+            return response.json()["resources"]["core"]["remaining"]
+        except (KeyError, TypeError):
+            raise ValueError("no limit of requests in it") from None
+
+    url, auth = settings.github_api_url, bearer_auth(settings.github_token.get_secret_value())
     try:
-        limit = github.Github(auth=auth, base_url=settings.github_api_url, retry=None).get_rate_limit()
-    except github.GithubException as error:
-        raise SourceError("github", f"GITHUB_TOKEN was refused ({error.status}): make a new one") from None
-    except OSError as error:  # those of requests, and that of a missing CA bundle
-        reason = ca_bundle_failure(error) or type(error).__name__
-        raise SourceError("github", f"{settings.github_api_url} could not be reached ({reason})") from None
-    return f"{settings.github_api_url} accepts it: {limit.resources.core.remaining} requests left"
+        with HttpClient(RetryPolicy.interactive(settings), auth) as client:
+            left = client.request("GET", f"{url}/rate_limit", parse, attempts=1)
+    except RequestFailed as error:
+        raise SourceError("github", f"{url} {error}") from None
+    return f"{url} accepts it: {left} requests left"
 
 
 def _codeocean(settings: Settings) -> str:
