@@ -223,9 +223,9 @@ class _Proposing:
         client, login = self._client, self._client.login()
         if self._may_push(login):
             return PushTarget(self._name, self._name, login)
-        own = client.repository(f"{login}/{self._info.name}")
 
         def read_fork() -> Repository | None:
+            own = client.repository(f"{login}/{self._info.name}")
             return own if present(own.default_branch) and own.parent and own.parent.full_name == self._name else None
 
         fork = client.find("looking for a fork of yours", read_fork)

@@ -101,7 +101,7 @@ def test_a_run_that_takes_too_long_is_told(hub: Hub) -> None:
     [
         (("--only", "s4"), "--only s4: no such source"),
         (("--sessions", "nonsense"), "--sessions nonsense: there is no subject and date in it"),
-        (("--ref", "nowhere"), "No ref found for: nowhere"),
+        (("--ref", "nowhere"), "starting sync.yml of nowhere of lab/state: GitHub"),
     ],
 )
 def test_mistakes_are_told(hub: Hub, options: tuple[str, ...], said: str) -> None:

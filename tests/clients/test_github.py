@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import re
 import threading
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from github.Workflow import Workflow
 
 from npc_lims.clients.github import GitHubClient
 from npc_lims.clients.github_actions import WORKFLOW, WorkflowRun, dispatch_sync, find_run, wait_for_run
@@ -24,6 +26,8 @@ from tests.servers.github_records import Run as ServedRun
 from tests.servers.web import Request
 
 FILE = "tracked_sessions.yaml"
+# PyGithub before 2.9 does not tell why a run is not started
+HAS_REASONS = "throw" in inspect.signature(Workflow.create_dispatch).parameters
 BRANCH = "track/edit-626791"
 
 
@@ -395,10 +399,11 @@ def test_a_limit_without_end_is_told(hub: Hub) -> None:
 
 
 def test_a_limit_of_untold_length_is_a_minute(hub: Hub) -> None:
+    client = GitHubClient(hub.settings(), "nothing")
+    repository = client.repository(NAME)
     hub.api.slow_down(status=429)
     with pytest.raises(GitHubError, match=r"asking: GitHub answered 429 .* \(60 s from now\)"):
-        client = GitHubClient(hub.settings(), "nothing")
-        client.call("asking", lambda: client.repository(NAME).default_branch, max_delay=59)
+        client.call("asking", lambda: repository.get_git_commit("0" * 40).message, max_delay=59)
 
 
 def test_trouble_that_passes_is_not_noticed(hub: Hub, serve: Serve) -> None:
@@ -588,12 +593,13 @@ def test_limits_are_waited_for_while_following(hub: Hub) -> None:
 
 
 def test_a_sync_that_cannot_be_started_is_told(hub: Hub) -> None:
-    with pytest.raises(GitHubError, match=r"starting sync.yml of nowhere of lab/state: .*No ref found for: nowhere"):
+    unknown = r"GitHub refused; check that the branch has sync.yml with the inputs full, request, .* actions: write"
+    with pytest.raises(GitHubError, match=r"No ref found for: nowhere" if HAS_REASONS else unknown):
         dispatch_sync(hub.settings(), ref="nowhere")
-    with pytest.raises(GitHubError, match=r"403 .* must allow actions: write"):
+    with pytest.raises(GitHubError, match=r"403 .* must allow actions: write" if HAS_REASONS else unknown):
         dispatch_sync(hub.settings(STRANGER))
     hub.commit({".github/workflows/sync.yml": FILES[".github/workflows/sync.yml"].replace("full:", "fully:")})
-    with pytest.raises(GitHubError, match=r"Unexpected inputs provided: \[\"full\"\]"):
+    with pytest.raises(GitHubError, match=r"Unexpected inputs .*\[\"full\"\]" if HAS_REASONS else unknown):
         dispatch_sync(hub.settings())
 
 
