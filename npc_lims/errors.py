@@ -349,7 +349,7 @@ def _escape_property(text: str) -> str:
 _warned: TTLCache[bool] = TTLCache(maxsize=4096, ttl=24 * 3600)
 
 
-def notify(message: str, category: type[NpcLimsWarning]) -> None:
+def warn(message: str, category: type[NpcLimsWarning]) -> None:
     """Warn as if from the line that called into this package: there a filter finds it."""
     level, frame = 2, sys._getframe(1)
     while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[0] == "npc_lims":
@@ -358,10 +358,10 @@ def notify(message: str, category: type[NpcLimsWarning]) -> None:
 
 
 def warn_once(key: Hashable, message: str, category: type[NpcLimsWarning]) -> None:
-    """Do as `notify`, once a day and process for each *key*."""
+    """Do as `warn`, once a day and process for each *key*."""
     if _warned.get(key) is None:
         _warned.put(key, True)
-        notify(message, category)
+        warn(message, category)
 
 
 def warn_future_timestamp(where: str, timestamp: str) -> None:

@@ -17,7 +17,7 @@ from npc_lims.errors import (
     NpcLimsError,
     NpcLimsWarning,
     SessionIndexError,
-    notify,
+    warn,
 )
 from npc_lims.model.data_asset import is_raw_data, is_sorting_result
 from npc_lims.model.session_id import day_of, parse_session_id, resolve_session_id, split_session_id, subject_of
@@ -163,7 +163,7 @@ def get_session_sorted_data_asset(session: str | npc_session.SessionRecord) -> D
     """
     asset, reason = find_sorted(settings_for_reading(), session)
     if reason:
-        notify(
+        warn(
             f"{resolve_session_id(session)} has no sorting result without errors: {asset.name} is used ({reason})",
             NpcLimsWarning,
         )

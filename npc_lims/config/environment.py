@@ -50,7 +50,7 @@ class Environment:
 
 
 def read_environment(environ: Mapping[str, str] | None = None, folder: Path | None = None) -> Environment:
-    """*environ* (default: the process's) over the nearest `.env` at or above *folder* (default: the working one).
+    """Return *environ* (default: the process's) over the nearest `.env` at or above *folder* (default: working one).
 
     Folders of the `.env` are absolute, wherever below it a command is started.
     """

@@ -1,7 +1,7 @@
-"""The settings that a read of state needs, without pydantic.
+"""Settings for reads of state, without pydantic.
 
 pydantic takes a tenth of a second to import and make ready, longer than ten thousand sessions take to
-read. A read that is answered by what is kept on disk goes without it.
+read. A read that the cache on disk answers goes without it.
 """
 
 from __future__ import annotations
@@ -32,9 +32,7 @@ _PLAIN = {
 
 
 def settings_for_reading() -> Settings:
-    """The settings of this process, of which those that reading needs are there at once.
-
-    All others are read and validated together, when the first of them is asked for.
+    """Return the settings of this process, of which only those that reads need are validated at once.
 
     Raises:
         SettingsError: A variable has a value that cannot be used.
@@ -49,7 +47,7 @@ def settings_for_reading() -> Settings:
 
 
 class _ReadSettings:
-    """Stands for the `Settings` of an environment; makes them when it is asked for what it has not got."""
+    """The settings that reads need; all others are validated when the first of them is used."""
 
     def __init__(self, environment: Environment) -> None:
         values = environment.values

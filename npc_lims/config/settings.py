@@ -31,6 +31,18 @@ from npc_lims.errors import SettingsError
 __all__ = ["DOTENV", "Settings", "load_settings", "make_settings"]
 
 
+_SCRATCH = "s3://aind-scratch-data"
+_TASK = f"{_SCRATCH}/dynamic-routing/DynamicRoutingTask"
+_TRAINING_COLUMNS = (
+    "start_time",
+    "rig_name",
+    "task_version",
+    "hits",
+    "dprime_same_modality",
+    "dprime_other_modality_go_stim",
+    "pass",
+    "ignore",
+)
 _LONGEST = 86_400.0
 """Seconds. Sockets and sleep() raise OverflowError for a time that is much longer."""
 # The server of a path such as \\server\share, and a port as WebDAV shares have one: \\server@SSL@8443\folder.
@@ -69,87 +81,57 @@ def _folder(value: str) -> str:
     return value
 
 
-def _env(*names: str) -> Any:
-    return pydantic.AliasChoices(*names)
+def _variable(*names: str, default: Any = None, **limits: Any) -> Any:
+    """Declare a field by the names of its environment variable, the first of which takes precedence."""
+    return pydantic.Field(default, validation_alias=pydantic.AliasChoices(*names), **limits)
 
 
 class Settings(pydantic.BaseModel):
-    """Everything that can be set. Field order follows docs/settings.md."""
+    """All settings, in the order of docs/settings.md."""
 
     model_config = pydantic.ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
 
     # Code Ocean
-    codeocean_token: Optional[SecretStr] = pydantic.Field(None, validation_alias=_env("CODE_OCEAN_API_TOKEN"))
-    codeocean_domain: str = pydantic.Field(
-        "https://codeocean.allenneuraldynamics.org", validation_alias=_env("CODE_OCEAN_DOMAIN")
-    )
+    codeocean_token: Optional[SecretStr] = _variable("CODE_OCEAN_API_TOKEN")
+    codeocean_domain: str = _variable("CODE_OCEAN_DOMAIN", default="https://codeocean.allenneuraldynamics.org")
     # S3, as boto3 names them
-    aws_access_key_id: Optional[SecretStr] = pydantic.Field(None, validation_alias=_env("AWS_ACCESS_KEY_ID"))
-    aws_secret_access_key: Optional[SecretStr] = pydantic.Field(None, validation_alias=_env("AWS_SECRET_ACCESS_KEY"))
-    aws_session_token: Optional[SecretStr] = pydantic.Field(None, validation_alias=_env("AWS_SESSION_TOKEN"))
-    aws_default_region: Optional[str] = pydantic.Field(None, validation_alias=_env("AWS_DEFAULT_REGION", "AWS_REGION"))
-    aws_profile: Optional[str] = pydantic.Field(None, validation_alias=_env("AWS_PROFILE"))
-    aws_endpoint_url: Optional[str] = pydantic.Field(
-        None, validation_alias=_env("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
-    )
+    aws_access_key_id: Optional[SecretStr] = _variable("AWS_ACCESS_KEY_ID")
+    aws_secret_access_key: Optional[SecretStr] = _variable("AWS_SECRET_ACCESS_KEY")
+    aws_session_token: Optional[SecretStr] = _variable("AWS_SESSION_TOKEN")
+    aws_default_region: Optional[str] = _variable("AWS_DEFAULT_REGION", "AWS_REGION")
+    aws_profile: Optional[str] = _variable("AWS_PROFILE")
+    aws_endpoint_url: Optional[str] = _variable("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
     # GitHub
-    github_token: Optional[SecretStr] = pydantic.Field(None, validation_alias=_env("GITHUB_TOKEN"))
-    github_api_url: str = pydantic.Field("https://api.github.com", validation_alias=_env("GITHUB_API_URL"))
+    github_token: Optional[SecretStr] = _variable("GITHUB_TOKEN")
+    github_api_url: str = _variable("GITHUB_API_URL", default="https://api.github.com")
     # where the state lives and how it is read
-    repo: str = pydantic.Field(REPO, validation_alias=_env("NPC_LIMS_REPO"), pattern=r"^[\w.-]+/[\w.-]+$")
-    ref: str = pydantic.Field(REF, validation_alias=_env("NPC_LIMS_REF"), min_length=1)
-    raw_url: str = pydantic.Field(RAW_URL, validation_alias=_env("NPC_LIMS_RAW_URL"))
-    pages_url: Optional[str] = pydantic.Field(None, validation_alias=_env("NPC_LIMS_PAGES_URL"))
-    state: Optional[Path] = pydantic.Field(None, validation_alias=_env("NPC_LIMS_STATE"))
-    cache_dir: Optional[Path] = pydantic.Field(None, validation_alias=_env("NPC_LIMS_CACHE_DIR"))
-    ttl: float = pydantic.Field(TTL, validation_alias=_env("NPC_LIMS_TTL"), ge=0)
-    mirror: Optional[Path] = pydantic.Field(None, validation_alias=_env("NPC_LIMS_MIRROR"))
+    repo: str = _variable("NPC_LIMS_REPO", default=REPO, pattern=r"^[\w.-]+/[\w.-]+$")
+    ref: str = _variable("NPC_LIMS_REF", default=REF, min_length=1)
+    raw_url: str = _variable("NPC_LIMS_RAW_URL", default=RAW_URL)
+    pages_url: Optional[str] = _variable("NPC_LIMS_PAGES_URL")
+    state: Optional[Path] = _variable("NPC_LIMS_STATE")
+    cache_dir: Optional[Path] = _variable("NPC_LIMS_CACHE_DIR")
+    ttl: float = _variable("NPC_LIMS_TTL", default=TTL, ge=0)
+    mirror: Optional[Path] = _variable("NPC_LIMS_MIRROR")
     # where the sources keep their data
-    training: str = pydantic.Field(
-        "s3://aind-scratch-data/dynamic-routing/DynamicRoutingTask/", validation_alias=_env("NPC_LIMS_TRAINING")
+    training: str = _variable("NPC_LIMS_TRAINING", default=f"{_TASK}/")
+    training_columns: tuple[str, ...] = _variable("NPC_LIMS_TRAINING_COLUMNS", default=_TRAINING_COLUMNS)
+    stim_root: str = _variable("NPC_LIMS_STIM_ROOT", default=f"{_TASK}/Data")
+    ibl_root: str = _variable("NPC_LIMS_IBL_ROOT", default=f"{_SCRATCH}/dynamic-routing/ibl-gui-output")
+    tissuecyte_root: str = _variable(
+        "NPC_LIMS_TISSUECYTE_ROOT", default=f"{_SCRATCH}/arjun.sridhar/tissuecyte_cloud_processed"
     )
-    training_columns: tuple[str, ...] = pydantic.Field(
-        (
-            "start_time",
-            "rig_name",
-            "task_version",
-            "hits",
-            "dprime_same_modality",
-            "dprime_other_modality_go_stim",
-            "pass",
-            "ignore",
-        ),
-        validation_alias=_env("NPC_LIMS_TRAINING_COLUMNS"),
+    parquet_root: str = _variable("NPC_LIMS_PARQUET_ROOT", default=f"{_SCRATCH}/dynamic-routing/cache/nwb_components")
+    nwb_root: str = _variable("NPC_LIMS_NWB_ROOT", default=f"{_SCRATCH}/dynamic-routing/cache/nwb")
+    codeocean_bucket: str = _variable(
+        "NPC_LIMS_CODEOCEAN_BUCKET", default="codeocean-s3datasetsbucket-1u41qdg42ur9", pattern=r"^[^\s@?#/]+$"
     )
-    stim_root: str = pydantic.Field(
-        "s3://aind-scratch-data/dynamic-routing/DynamicRoutingTask/Data", validation_alias=_env("NPC_LIMS_STIM_ROOT")
-    )
-    ibl_root: str = pydantic.Field(
-        "s3://aind-scratch-data/dynamic-routing/ibl-gui-output", validation_alias=_env("NPC_LIMS_IBL_ROOT")
-    )
-    tissuecyte_root: str = pydantic.Field(
-        "s3://aind-scratch-data/arjun.sridhar/tissuecyte_cloud_processed",
-        validation_alias=_env("NPC_LIMS_TISSUECYTE_ROOT"),
-    )
-    parquet_root: str = pydantic.Field(
-        "s3://aind-scratch-data/dynamic-routing/cache/nwb_components", validation_alias=_env("NPC_LIMS_PARQUET_ROOT")
-    )
-    nwb_root: str = pydantic.Field(
-        "s3://aind-scratch-data/dynamic-routing/cache/nwb", validation_alias=_env("NPC_LIMS_NWB_ROOT")
-    )
-    codeocean_bucket: str = pydantic.Field(
-        "codeocean-s3datasetsbucket-1u41qdg42ur9",
-        validation_alias=_env("NPC_LIMS_CODEOCEAN_BUCKET"),
-        pattern=r"^[^\s@?#/]+$",
-    )
-    pypi_url: str = pydantic.Field(
-        "https://pypi.org/pypi/npc_sessions/json", validation_alias=_env("NPC_LIMS_PYPI_URL")
-    )
-    # patience
-    timeout: float = pydantic.Field(30, validation_alias=_env("NPC_LIMS_TIMEOUT"), gt=0, le=_LONGEST)
-    attempts: int = pydantic.Field(5, validation_alias=_env("NPC_LIMS_ATTEMPTS"), ge=1, le=20)
-    backoff: float = pydantic.Field(1, validation_alias=_env("NPC_LIMS_BACKOFF"), ge=0, le=_LONGEST)
-    s3_workers: int = pydantic.Field(16, validation_alias=_env("NPC_LIMS_S3_WORKERS"), ge=1, le=64)
+    pypi_url: str = _variable("NPC_LIMS_PYPI_URL", default="https://pypi.org/pypi/npc_sessions/json")
+    # requests
+    timeout: float = _variable("NPC_LIMS_TIMEOUT", default=30, gt=0, le=_LONGEST)
+    attempts: int = _variable("NPC_LIMS_ATTEMPTS", default=5, ge=1, le=20)
+    backoff: float = _variable("NPC_LIMS_BACKOFF", default=1, ge=0, le=_LONGEST)
+    s3_workers: int = _variable("NPC_LIMS_S3_WORKERS", default=16, ge=1, le=64)
 
     @pydantic.field_validator("training_columns", mode="before")
     @classmethod
@@ -225,7 +207,7 @@ class Settings(pydantic.BaseModel):
 
 
 def load_settings(environ: Mapping[str, str] | None = None, folder: Path | None = None) -> Settings:
-    """Settings from *environ* (default: the process's) and the nearest `.env` at or above *folder*.
+    """Return settings from *environ* (default: the process's) and the nearest `.env` at or above *folder*.
 
     Raises:
         SettingsError: A variable has a value that cannot be used.
@@ -234,7 +216,7 @@ def load_settings(environ: Mapping[str, str] | None = None, folder: Path | None 
 
 
 def make_settings(environment: Environment) -> Settings:
-    """Settings from variables that have been read. Raises as `load_settings`."""
+    """Return settings from variables that have been read. Raises as `load_settings`."""
     # a variable named like a field of ours is none of our business
     values = {name: value for name, value in environment.values.items() if name not in Settings.model_fields}
     if "CODE_OCEAN_API_TOKEN" not in values:

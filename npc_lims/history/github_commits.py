@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from npc_lims.clients.github_get import get_github, list_github
-from npc_lims.errors import GitHubError, HistoryWarning, RemoteStateError, StateError, notify
+from npc_lims.errors import GitHubError, HistoryWarning, RemoteStateError, StateError, warn
 from npc_lims.history.transitions import Transition, changes_of, created_assets, skipped_message
 from npc_lims.state.as_of.github import parse_commit, unreadable_commit
 from npc_lims.state.as_of.revision import Commit
@@ -42,7 +42,7 @@ def published_history(settings: Settings, session_id: str) -> Iterator[Transitio
             try:
                 after = reader.read(content, path, before)
             except StateError as error:
-                notify(skipped_message(commit, error), HistoryWarning)
+                warn(skipped_message(commit, error), HistoryWarning)
                 continue
         old = {} if before is None else {session_id: reader.facts(before)}
         new = {} if after is None else {session_id: reader.facts(after)}

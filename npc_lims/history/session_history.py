@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from npc_lims.clients.git import Repository, find_repository
 from npc_lims.config.lazy_settings import settings_for_reading
-from npc_lims.errors import GitError, HistoryError, HistoryWarning, NoSessionInfo, notify
+from npc_lims.errors import GitError, HistoryError, HistoryWarning, NoSessionInfo, warn
 from npc_lims.history.git_log import commits_of, literal
 from npc_lims.history.github_commits import published_history
 from npc_lims.history.transitions import IN_TRACKED, IN_TRAINING, Transition
@@ -108,9 +108,7 @@ def get_session_history(session: Session) -> tuple[Transition, ...]:
     """
     history = read_session_history(settings_for_reading(), session)
     if history.begins is not None:
-        notify(
-            f"{history.place} is a shallow clone, whose history begins {history.begins}: {UNSHALLOW}", HistoryWarning
-        )
+        warn(f"{history.place} is a shallow clone, whose history begins {history.begins}: {UNSHALLOW}", HistoryWarning)
     return history.transitions
 
 

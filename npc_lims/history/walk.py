@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 
 from npc_lims.clients.git import Repository
 from npc_lims.config.environment import TRACKED_FILE
-from npc_lims.errors import HistoryWarning, StateError, notify
+from npc_lims.errors import HistoryWarning, StateError, warn
 from npc_lims.history.editors import EntryEdits
 from npc_lims.history.git_log import FileChange, LoggedCommit, commits_of, literal, log_changes, start_of
 from npc_lims.history.transitions import Transition, changes_of, created_assets, skipped_message
@@ -102,7 +102,7 @@ class _History:
             if self._progress is not None:
                 self._progress(number, len(numbers))
         if self._damaged > _NAMED:
-            notify(f"{self._damaged:,} damaged versions of session files are passed over", HistoryWarning)
+            warn(f"{self._damaged:,} damaged versions of session files are passed over", HistoryWarning)
 
     def _last_state(self, commit: str) -> str | None:
         return self._repository.line("rev-list", "--first-parent", "-1", commit, "--", literal(self._sessions)) or None
@@ -223,7 +223,7 @@ class _History:
             if commit is not None:
                 self._damaged += 1
                 if self._damaged <= _NAMED:
-                    notify(skipped_message(commit, error), HistoryWarning)
+                    warn(skipped_message(commit, error), HistoryWarning)
             return None
 
     def _begins_with(self, logged: LoggedCommit) -> bool:

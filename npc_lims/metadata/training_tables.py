@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from npc_lims.errors import NpcLimsWarning, notify
+from npc_lims.errors import NpcLimsWarning, warn
 from npc_lims.sources.training.cells import slug
 from npc_lims.sources.training.xlsx import MAX_CELLS, MAX_ROWS, PartError, Row, Sheet, failure, open_xlsx
 from npc_lims.utils.sqlite import SharedConnection, quoted
@@ -38,7 +38,7 @@ def build_database(content: bytes, name: str) -> SharedConnection:
                 building.add(sheet)
         database.execute("COMMIT")
     for message in building.left_out:
-        notify(f"{name}{message}", NpcLimsWarning)
+        warn(f"{name}{message}", NpcLimsWarning)
     database.seal()
     return database
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from npc_lims.clients.s3_cached import S3Folder
 from npc_lims.config.lazy_settings import settings_for_reading
-from npc_lims.errors import AssetError, NoSessionData, NpcLimsWarning, notify
+from npc_lims.errors import AssetError, NoSessionData, NpcLimsWarning, warn
 from npc_lims.model.session_id import day_of, resolve_session_id
 from npc_lims.sessions.find_asset import find_asset, find_sorted
 from npc_lims.sessions.raw_files import asset_folder
@@ -56,7 +56,7 @@ def get_sorted_data_paths_from_s3(
     asset, reason = find_sorted(settings, session_id)
     if reason:
         message = f"{session_id} has no sorting result without errors: the paths are those of {asset.name} ({reason})"
-        notify(message, NpcLimsWarning)
+        warn(message, NpcLimsWarning)
     return _top_paths(settings, session_id, asset)
 
 

@@ -16,7 +16,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Callable
 
-from npc_lims.errors import UnknownStatusWarning, notify
+from npc_lims.errors import UnknownStatusWarning, warn
 from npc_lims.model.rows import COLUMNS, FLAG_NAMES, session_row
 from npc_lims.model.session_id import resolve_session_id, split_session_id
 from npc_lims.sessions.info import PUBLIC_ATTRIBUTES, SessionInfo
@@ -91,7 +91,7 @@ class SessionFilters:
             undecided += matches is None
         if undecided:
             flags = ", ".join(wanted.name for wanted in self._filters if wanted.name in FLAG_NAMES)
-            notify(
+            warn(
                 f"{undecided} sessions are left out: {flags} was never observed for them (None as value finds them)",
                 UnknownStatusWarning,
             )

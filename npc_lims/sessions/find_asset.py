@@ -16,7 +16,7 @@ from npc_lims.errors import (
     RemoteStateError,
     SessionIndexError,
     SourceError,
-    notify,
+    warn,
 )
 from npc_lims.model.session_id import day_of, resolve_session_id, split_session_id, subject_of
 from npc_lims.state.reader import read_one
@@ -284,7 +284,7 @@ def _check_choice(session_id: str, kind: str, chosen: Asset, found: SessionAsset
             f"{session_id} has several {_NAMES.get(kind, kind)} data assets made in the same second: {_named(chosen)}, "
             f"{names}; archive those that are not meant"
         )
-    notify(
+    warn(
         f"{session_id} has several {_NAMES.get(kind, kind)} data assets: the newest, {_named(chosen)}, is used; "
         f"also there: {names}",
         AmbiguousAssetWarning,

@@ -17,7 +17,7 @@ from npc_lims.errors import (
     NpcLimsError,
     RemoteStateError,
     SourceError,
-    notify,
+    warn_once,
 )
 from npc_lims.model.observation import Observation
 from npc_lims.model.reconcile import DISCOVERING, reconcile_session
@@ -46,7 +46,7 @@ __all__ = [
     "listed_day",
     "live_context",
     "records_of_day",
-    "warn_once",
+    "warn_live",
 ]
 
 Answer = tuple["Record | None", "list[str]"]
@@ -58,7 +58,6 @@ _partial: TTLCache[Answer] = TTLCache(maxsize=4096, ttl=60)  # no session, or no
 # a loop over ids must not query, and wait, a thousand times
 _listings: TTLCache[Observation] = TTLCache(maxsize=4, ttl=600, error_ttl=60)
 _all: TTLCache[Mapping[str, Record]] = TTLCache(maxsize=2, ttl=600)
-_warned: TTLCache[bool] = TTLCache(maxsize=1024, ttl=24 * 3600)
 
 
 # --- one source
@@ -357,13 +356,10 @@ def _all_sessions(settings: Settings, why: NpcLimsError) -> Mapping[str, Record]
     recordings, unread = _query_recordings(settings, reconcile_days({}, observations))
     reasons += unread + [str(one.failure) for one in recordings if one.failure is not None]
     left_out = f"; left out: {'; '.join(reasons)}" if reasons else ""
-    warn_once(settings, f"{why}; querying the sources instead, which is slow{left_out}")
+    warn_live(settings, f"{why}; querying the sources instead, which is slow{left_out}")
     return reconcile_days({}, [*observations, *recordings])
 
 
-def warn_once(settings: Settings, message: str, about: str = "") -> None:
+def warn_live(settings: Settings, message: str, about: str = "") -> None:
     """Warn once for each address of state, and session that it is *about*: none means that there is no state."""
-    key = (settings.raw_url, settings.repo, settings.ref, about)
-    if _warned.get(key) is None:
-        _warned.put(key, True)
-        notify(message, LiveStateWarning)
+    warn_once((settings.raw_url, settings.repo, settings.ref, about), message, LiveStateWarning)

@@ -153,15 +153,15 @@ def select_session(settings: Settings, session: Session, ttl: float | None = Non
         record, unread = None, error
     if record is not None:
         return SessionInfo.from_record(record, settings)
-    from npc_lims.sessions.live import find_session, warn_once
+    from npc_lims.sessions.live import find_session, warn_live
 
     found, reasons = find_session(settings, session_id)
     if found is not None:
         left_out = f"; left out: {'; '.join(reasons)}" if reasons else ""
         if unread is not None:
-            warn_once(settings, f"{unread}; querying the sources instead, which is slow{left_out}")
+            warn_live(settings, f"{unread}; querying the sources instead, which is slow{left_out}")
         elif reasons:
-            warn_once(
+            warn_live(
                 settings, f"{session_id} is not in state yet, and was looked up in the sources{left_out}", session_id
             )
         return SessionInfo.from_record(found.as_dict(), settings)

@@ -12,7 +12,7 @@ from npc_lims.clients.codeocean import open_client
 from npc_lims.clients.s3_cached import store_of
 from npc_lims.config.error_boundary import describe_unexpected, source_failure
 from npc_lims.config.settings import Settings
-from npc_lims.errors import InputFileError, NoSessionInfo, NpcLimsError, NpcLimsWarning, SourceError, StateError, notify
+from npc_lims.errors import InputFileError, NoSessionInfo, NpcLimsError, NpcLimsWarning, SourceError, StateError, warn
 from npc_lims.model.observation import Observation, Scope, failed
 from npc_lims.model.reconcile import check_breaker
 from npc_lims.model.record import SECTIONS, Record
@@ -159,7 +159,7 @@ class _GuardedReporter:
             raise  # nobody reads the output any more
         except Exception as error:
             self._reporter = SilentReporter()
-            notify(f"progress is not shown: {describe_unexpected(error, self._settings)}", NpcLimsWarning)
+            warn(f"progress is not shown: {describe_unexpected(error, self._settings)}", NpcLimsWarning)
 
 
 @dataclasses.dataclass(frozen=True)
