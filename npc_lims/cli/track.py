@@ -20,8 +20,9 @@ from npc_lims.config.environment import TRACKED_FILE
 from npc_lims.errors import NpcLimsError
 from npc_lims.model.session_id import make_session_id, parse_session_id, split_session_id
 from npc_lims.state.diff_format import counted, cut
-from npc_lims.track import Add, Change, ChangedSession, Deduped, Edit, EditResult, Remove, dedupe, make_changes
 from npc_lims.track.assignments import parse_assignment, parse_issue, parse_note, parse_path
+from npc_lims.track.edits import Add, Change, Deduped, Edit, EditResult, Remove, dedupe, make_changes
+from npc_lims.track.summary import ChangedSession
 
 if TYPE_CHECKING:
     from npc_lims.track.planning.changes import ImportPlan

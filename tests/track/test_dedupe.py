@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from npc_lims.errors import TrackedFileError
-from npc_lims.track import dedupe
+from npc_lims.track.edits import dedupe
 
 A, B = "//allen/DRpilot_626791_20220815", "//allen/DRpilot_626791_20220816"
 

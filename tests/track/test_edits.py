@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from npc_lims.errors import NpcLimsError, TrackedFileError
-from npc_lims.track import Add, Change, Edit, Remove, apply_changes, make_changes
+from npc_lims.track.edits import Add, Change, Edit, Remove, apply_changes, make_changes
 
 A, B, C, D = (f"//allen/DRpilot_626791_202208{day}" for day in (15, 16, 17, 18))
 OTHER = "//allen/DRpilot_668755_20220816"
@@ -518,5 +518,5 @@ def test_what_changed_is_told() -> None:
 
 
 def test_a_change_imports_nothing_that_asks_a_network() -> None:
-    code = "import npc_lims.track, sys; print(*[m for m in ('boto3', 'requests', 'github') if m in sys.modules])"
+    code = "import npc_lims.track.edits, sys; print(*[m for m in ('boto3', 'requests', 'github') if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == ""

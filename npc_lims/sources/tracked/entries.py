@@ -150,10 +150,11 @@ def _entry(
         report.error(path, f"nothing after the colon of {_quote(path)}: remove the colon, or write keys below it")
     elif below is not None:
         report.error(below, f"keys such as day or session_kwargs must follow the path, not {kind(below)}")
-    record = _record(path, report, today)
-    if record is None:
+    try:
+        subject, date, path_idx = _session_of(path, today)
+    except ValueError as error:
+        report.error(path, str(error))
         return None
-    subject, date, path_idx = record
     time = npc_session.parsing.extract_isoformat_datetime(path.text)
     idx = values.get("idx", path_idx or None)
     return ParsedEntry(path, platform, project, subject, date, idx, time, values)
@@ -162,59 +163,52 @@ def _entry(
 # ------------------------------------------------------------------------------- the path
 
 
-def _record(path: ScalarNode, report: Report, today: datetime.date) -> tuple[str, str, int] | None:
-    """Subject, date and index that the path names."""
+def _session_of(path: ScalarNode, today: datetime.date) -> tuple[str, str, int]:
+    """Return the subject, date and index that a path names.
+
+    Raises:
+        ValueError: It names none, or an impossible one; the message has the reason and the remedy.
+    """
+    quoted = _quote(path)
     if path.plain and (not isinstance(path.value, str) or path.ambiguous_as):
-        _report_no_text(path, report)
-        return None
+        digits = re.fullmatch(r"([0-9]{6,7})(20[0-9]{6})", path.text.replace("_", ""))
+        meant = f"{digits[1]}_{digits[2]}" if digits else shorten(path.text)
+        read_as = path.ambiguous_as or kind(path)
+        raise ValueError(f'{quoted} without quotes is read as {read_as}: write "{meant}", or the full path')
     try:
         subject, date, idx = npc_session.SessionRecord(path.text).id.split("_")
     except ValueError:
-        report.error(path, _what_is_missing(path))
-        return None
-    try:
-        day = datetime.date.fromisoformat(date)
-    except ValueError:
-        report.error(path, f"{date} is no date in the calendar, in {_quote(path)}: correct the date")
-        return None
+        raise ValueError(_missing_message(path.text, quoted)) from None
+    day = _parse_date(date)
+    if day is None:
+        raise ValueError(f"{date} is no date in the calendar, in {quoted}: correct the date")
     if day.year < FIRST_YEAR:
-        report.error(path, f"{date} is before {FIRST_YEAR}, in {_quote(path)}: correct the date")
-        return None
+        raise ValueError(f"{date} is before {FIRST_YEAR}, in {quoted}: correct the date")
     # a day of grace, since it is tomorrow already in other time zones
     if day > today + datetime.timedelta(days=1):
-        report.error(path, f"{date} is in the future, in {_quote(path)}: correct the date, or wait for the session")
-        return None
+        raise ValueError(f"{date} is in the future, in {quoted}: correct the date, or wait for the session")
     return subject, date, int(idx)
 
 
-def _report_no_text(path: ScalarNode, report: Report) -> None:
-    read_as = path.ambiguous_as or kind(path)
-    digits = re.fullmatch(r"([0-9]{6,7})(20[0-9]{6})", path.text.replace("_", ""))
-    meant = f'"{digits[1]}_{digits[2]}"' if digits else f'"{shorten(path.text)}"'
-    report.error(path, f"{_quote(path)} without quotes is read as {read_as}: write {meant}, or the full path")
-
-
-def _what_is_missing(path: ScalarNode) -> str:
+def _missing_message(path: str, quoted: str) -> str:
     """Return the reason why npc_session finds no session in a path."""
-    text = path.text
-    like = _DATE_LIKE.search(text)
-    if npc_session.parsing.extract_isoformat_date(text):
-        what = "no subject (6 or 7 digits)"
+    like = _DATE_LIKE.search(path)
+    if npc_session.parsing.extract_isoformat_date(path):
+        missing = "no subject (6 or 7 digits)"
     elif like:
         date = "-".join(like.groups())
-        wrong = "is no date that a session can have" if _is_date(date) else "is no date in the calendar"
-        return f"{date} {wrong}, in {_quote(path)}: correct the date"
+        wrong = "is no date that a session can have" if _parse_date(date) else "is no date in the calendar"
+        return f"{date} {wrong}, in {quoted}: correct the date"
     else:
-        what = "no date" if npc_session.parsing.extract_subject(text) else "no subject and no date"
-    return f"{what} in {_quote(path)}: write <subject>_<YYYYMMDD> in the path"
+        missing = "no date" if npc_session.parsing.extract_subject(path) else "no subject and no date"
+    return f"{missing} in {quoted}: write <subject>_<YYYYMMDD> in the path"
 
 
-def _is_date(text: str) -> bool:
+def _parse_date(text: str) -> datetime.date | None:
     try:
-        datetime.date.fromisoformat(text)
+        return datetime.date.fromisoformat(text)
     except ValueError:
-        return False
-    return True
+        return None
 
 
 # ------------------------------------------------------------------- the keys below a path

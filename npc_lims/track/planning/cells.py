@@ -46,8 +46,10 @@ _SHALLOWEST = 100
 """A bare number below it was most likely meant as millimetres."""
 
 _DATE = r"(?:\d{4}-\d{1,2}-\d{1,2}|\d{1,2}/\d{1,2}(?:/(?:\d{4}|\d{2}))?)(?![\d/])"
-_DATES = re.compile(rf"(?P<first>{_DATE})(?:\s*(?:-|–|—|to)\s*(?P<last>{_DATE}|\d{{1,2}}(?![\d/])))?", re.ASCII)
-_BETWEEN_DATES = re.compile(r"(?:[\s,;&+]|and\b)*")
+_DATES = re.compile(
+    rf"(?P<span>(?P<first>{_DATE})(?:\s*(?:-|–|—|to)\s*(?P<last>{_DATE}|\d{{1,2}}(?![\d/])))?)(?:[\s,;&+]|and\b)*",
+    re.ASCII,
+)
 
 _NOT_DONE = re.compile(
     r"n|0|false|uninjected|(?:no|not|non|none|nothing|without)"
@@ -121,10 +123,9 @@ def parse_days(
         return None
     if not isinstance(value, str):
         return (parse_day(value, today, epoch),)
-    try:
-        return tuple(sorted(set(_listed_days(text, week_of))))
-    except _NotDays:
-        pass
+    days = _listed_days(text, week_of)
+    if days is not None:
+        return tuple(sorted(set(days)))
     try:
         # one date, as an exported sheet has it: with a time, perhaps
         return (parse_day(value, today, epoch),)
@@ -132,36 +133,30 @@ def parse_days(
         raise ValueError(f"{text!r} are no days: list them as '6/24, 6/25, 6/26'") from None
 
 
-class _NotDays(Exception):
-    pass
-
-
-def _listed_days(text: str, week_of: datetime.date | None) -> Iterator[datetime.date]:
+def _listed_days(text: str, week_of: datetime.date | None) -> list[datetime.date] | None:
+    """Return the days of a list of dates and ranges; None if it is none."""
+    found: list[datetime.date] = []
     position = 0
     while position < len(text):
         match = _DATES.match(text, position)
         if match is None:
-            raise _NotDays
-        first = _day(match["first"], week_of)
-        last = match["last"]
+            return None
+        first, last = _day(match["first"], week_of), match["last"]
         if last is None:
-            yield first
+            found.append(first)
         else:
-            if last.isdigit():
-                last = f"{first.month}/{last}"
-            yield from _range(first, _day(last, week_of), match[0])
-        between = _BETWEEN_DATES.match(text, match.end())
-        assert between is not None
-        position = between.end()
+            found += _range(first, _day(f"{first.month}/{last}" if last.isdigit() else last, week_of), match["span"])
+        position = match.end()
+    return found
 
 
-def _range(first: datetime.date, last: datetime.date, text: str) -> Iterator[datetime.date]:
+def _range(first: datetime.date, last: datetime.date, text: str) -> list[datetime.date]:
     if not first < last <= first + _LONGEST_RANGE:
         raise ValueError(f"{text!r} is no range of days: list them as '6/24, 6/25, 6/26'")
     days = [first + datetime.timedelta(days=n) for n in range((last - first).days + 1)]
     if any(day.weekday() > 4 for day in days):
         raise ValueError(f"{text!r} spans a weekend, and may or may not mean it: list each day")
-    yield from days
+    return days
 
 
 def _day(text: str, week_of: datetime.date | None) -> datetime.date:
