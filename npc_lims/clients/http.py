@@ -220,7 +220,7 @@ class HttpClient:
             if attempt == attempts or time.monotonic() + delay >= deadline:
                 break
             time.sleep(delay)
-        raise RequestFailed(f"{failure}, {attempt} times" if attempt > 1 else str(failure), failure.response)
+        raise RequestFailed(f"{failure} ({attempt} attempts)" if attempt > 1 else str(failure), failure.response)
 
     def _delay(self, failure: RequestFailed, attempt: int) -> float:
         delay, requested = self.policy.delay(attempt), failure.retry_after

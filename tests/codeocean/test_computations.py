@@ -200,7 +200,7 @@ def test_looking_is_tried_again(run: str, proxy: FaultyProxy) -> None:
 
 def test_a_service_that_is_down(run: str, proxy: FaultyProxy) -> None:
     proxy.rule = lambda request: Refuse()
-    with pytest.raises(npc_lims.SourceError, match=r"asking about the run .*could not be reached.*2 times"):
+    with pytest.raises(npc_lims.SourceError, match=r"asking about the run .*could not be reached.*2 attempts"):
         get_job_status(run)
 
 

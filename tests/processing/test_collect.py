@@ -330,7 +330,7 @@ def test_one_run_that_cannot_be_asked_about_stops_no_other(rig: Rig) -> None:
     steps = rig.collect()
     assert sorted(whats(steps)) == ["captured", "captured", "not known", "shared", "shared"]
     (failure,) = [step.failure for step in steps if step.failure]
-    assert failure.endswith("answered 500 Internal Server Error, 3 times")
+    assert failure.endswith("answered 500 Internal Server Error (3 attempts)")
     rig.proxy.reset()
     assert whats(rig.collect()) == ["captured", "shared"]
 

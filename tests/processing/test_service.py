@@ -122,7 +122,7 @@ def test_runs_are_listed_found_renamed_and_stopped(rig: Rig) -> None:
 @pytest.mark.parametrize("body", [b"{}", b'[{"id": "1"}]', b"<html>", b'[{"id": "../x", "name": "", "created": 1}]'])
 def test_answers_that_make_no_sense_are_told_as_such(body: bytes, rig: Rig) -> None:
     rig.proxy.plan(*[Status(200, {"content-type": "application/json"}, body)] * 3)
-    with pytest.raises(CodeOceanError, match=r"cannot be read.*3 times"):
+    with pytest.raises(CodeOceanError, match=r"cannot be read.*3 attempts"):
         rig.service().list_runs(HERE)
     rig.proxy.plan(*[Status(200, {"content-type": "application/json"}, body)] * 3)
     with pytest.raises(CodeOceanError) as caught:
@@ -163,7 +163,7 @@ def test_a_huge_output_is_read_to_a_limit_and_from_its_end(rig: Rig) -> None:
 def test_a_download_that_fails_tells_neither_token_nor_address(rig: Rig) -> None:
     id_ = finished(rig, output=b"log" * 10_000)
     rig.proxy.rule = lambda request: Truncate() if request.path.startswith("/files/") else None
-    with pytest.raises(CodeOceanError, match=r"reading the output of the run .*3 times") as caught:
+    with pytest.raises(CodeOceanError, match=r"reading the output of the run .*3 attempts") as caught:
         rig.service().read_output(id_)
     rig.proxy.rule = lambda request: Status(403) if request.path.startswith("/files/") else None
     with pytest.raises(CodeOceanError, match=r"reading the output of the run .* answered 403") as refused:
