@@ -378,6 +378,7 @@ def test_a_body_that_cannot_be_decoded_is_asked_for_again(serve: Serve, broken: 
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="looks into /proc")
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no module resource")
 def test_a_large_gzip_fails_within_bounded_memory(serve: Serve) -> None:
     compressor = zlib.compressobj(1, wbits=31)
     megabyte = b"[1234567]," * 100_000
