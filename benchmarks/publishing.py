@@ -16,7 +16,7 @@ from npc_lims.model.record import Record
 from npc_lims.state.compare import compare_states, state_at_commit
 from npc_lims.state.diff_format import render_chapters
 from npc_lims.state.store import read_state, session_path, write_state
-from npc_lims.sync.observation_file import Observed
+from npc_lims.sync.observation_file import ObservationSet
 from npc_lims.sync.publish import publish
 from tests.builders import asset, many_records, no_assets, session_ids
 from tests.integration.world import commit_all, run_git
@@ -59,7 +59,7 @@ class Repositories:
         ids = self.ids[self._turn * CHANGED :][:CHANGED]
         now = datetime.datetime.now(datetime.timezone.utc)
         facts = {session: no_assets(raw=asset(f"ecephys_{session}_10-00-00")) for session in ids}
-        publish(self.ours / "state", [Observed((Observation("codeocean", facts),), Scope(frozenset(ids)), now)])
+        publish(self.ours / "state", [ObservationSet((Observation("codeocean", facts),), Scope(frozenset(ids)), now)])
 
     def push_plainly(self) -> None:
         """Touch as many files, and commit and push these."""

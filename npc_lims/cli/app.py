@@ -17,7 +17,7 @@ __all__ = ["SECTIONS", "app"]
 
 _COMMANDS = {
     "sync": "sync:sync_command",
-    "observe": "observe:observe_command",
+    "observe": "sync:observe_command",
     "publish": "publish:publish_command",
     "sessions": "sessions:sessions_command",
     "show": "sessions:show_command",

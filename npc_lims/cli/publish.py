@@ -1,7 +1,8 @@
-"""`npc-lims publish`: commit and push what syncs saw."""
+"""`npc-lims publish`: commit and push pending observations; and the outcome of a run of the sources, as a file."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Optional
@@ -10,20 +11,25 @@ import typer
 
 from npc_lims.cli import ExitCode
 from npc_lims.cli.options import checkout
-from npc_lims.cli.outcome import OUTCOME_HELP, gaps_of, write_outcome
 from npc_lims.cli.output import out, print_error, print_note
+from npc_lims.model.record import SECTIONS
+from npc_lims.utils.text import single_line
 
 if TYPE_CHECKING:
     from npc_lims.errors import SourceError
+    from npc_lims.sync.observation_file import ObservationSet
     from npc_lims.sync.publish import Published
 
-__all__ = ["publish_command"]
+__all__ = ["OUTCOME_HELP", "publish_command", "write_outcome"]
+
+OUTCOME_HELP = "Write which sources answered and which failed to this file, as JSON, for npc-lims alert."
+_MAX_REASON = 700
 
 
 def publish_command(
     branch: Optional[str] = typer.Option(None, help="Where to push. Default: the branch that is checked out."),
     observed: Optional[Path] = typer.Option(
-        None, help="Folder with what `npc-lims observe` saw. Default: what syncs in this checkout saw."
+        None, help="Folder with the observations of `npc-lims observe`. Default: those of syncs in this checkout."
     ),
     state: Optional[Path] = typer.Option(None, help="State folder of a checkout. Default: that of this one."),
     trailer: Optional[list[str]] = typer.Option(None, help="KEY=VALUE for the end of commit messages; repeat."),
@@ -31,13 +37,13 @@ def publish_command(
     summary: Optional[Path] = typer.Option(None, help="Append what changed to this file, as Markdown."),
     outcome: Optional[Path] = typer.Option(None, help=OUTCOME_HELP),
 ) -> None:
-    """Commit and push what syncs saw.
+    """Commit and push pending observations.
 
-    It is applied to the newest state on the remote's branch, a commit for each sync. If others push first it is applied
-    to what they pushed, and so on; nothing is merged or forced. Only files of the state folder are in the commits.
+    They are applied to the newest state on the remote's branch, with a commit for each sync. If others push first, they
+    are applied again to what was pushed; nothing is merged or forced. Only files of the state folder are committed.
 
-    Reads what syncs saw, and the remote's branch. Writes commits there, and nothing in the working tree. Needs the
-    right to push, as git has it.
+    Reads the observations, and the remote's branch. Writes commits there, and fast-forwards the checkout where git can.
+    Needs permission to push, as git is configured.
 
     Exits with 0 if it was pushed, or if there is nothing to push; 2 if it cannot be; 3 if some of it could not be
     applied, or if --observed holds no observation at all or lacks shards (the rest is pushed); 4 if the breaker
@@ -50,36 +56,36 @@ def publish_command(
       npc-lims publish --observed observed --trailer Run=https://github.com/lab/state/actions/runs/7
     """
     from npc_lims.config.settings import load_settings
-    from npc_lims.sync.observation_file import read_observed_folder
-    from npc_lims.sync.pending import held
+    from npc_lims.sync.observation_file import read_observation_folder
+    from npc_lims.sync.pending import load_pending
     from npc_lims.sync.publish import publish
 
     settings = load_settings()
     folder = (state or checkout() / "state").absolute()
-    waiting = [] if observed is not None else held(folder)
-    looks = read_observed_folder(observed) if observed is not None else [one.observed for one in waiting]
+    pending = [] if observed is not None else load_pending(folder)
+    sets = read_observation_folder(observed) if observed is not None else [one.observed for one in pending]
     if summary is not None:
-        summary.open("a").close()  # if it cannot be written, now is the time to say so
-    # at once: whoever wants to know wants to even if nothing can be published
-    gaps = gaps_of(looks) if observed is not None else []
-    write_outcome(outcome, looks, [*(failure for look in looks for failure in look.failures), *gaps])
-    if not looks:
+        summary.open("a").close()  # fails now if it cannot be written
+    # at once, as publishing may fail
+    gaps = _gaps_of(sets) if observed is not None else []
+    write_outcome(outcome, sets, [*(failure for one in sets for failure in one.failures), *gaps])
+    if not sets:
         _check_clean(folder)
-        out().print("nothing to publish: no sync in this checkout waits for it (npc-lims sync)")
+        out().print("nothing to publish: no observations are pending in this checkout (npc-lims sync)")
         return
     done = publish(
         folder,
-        looks,
+        sets,
         branch,
         trailers=_trailers(trailer),
         dry_run=dry_run,
         backoff=settings.backoff,
     )
-    # what was seen of the tracked file was read again where it is published
-    write_outcome(outcome, looks, [*done.failures, *gaps])
-    kept = [one.path for one, is_applied in zip(waiting, done.applied) if not is_applied]
+    # the tracked file was read again, as it is published
+    write_outcome(outcome, sets, [*done.failures, *gaps])
+    kept = [one.path for one, is_applied in zip(pending, done.applied) if not is_applied]
     if not dry_run:
-        for one in waiting:
+        for one in pending:
             if one.path not in kept:
                 one.path.unlink(missing_ok=True)
     _print(done, dry_run)
@@ -105,7 +111,7 @@ def _complain(failures: Sequence[SourceError], kept: Sequence[Path]) -> None:
 def _check_clean(folder: Path) -> None:
     """
     Raises:
-        GitError: State has changes of which nobody knows any more what was seen.
+        GitError: State has changes whose observations are gone.
     """
     from npc_lims.clients.git import find_repository
     from npc_lims.errors import GitError
@@ -121,7 +127,7 @@ def _check_clean(folder: Path) -> None:
             f"Take them back (git restore --staged --worktree {inside}; git clean -f {inside}), "
             "then npc-lims sync and publish"
         )
-    raise GitError(f"{folder} has changes, but no sync in this checkout waits to be published. {remedy}")
+    raise GitError(f"{folder} has changes, but no observations are pending in this checkout. {remedy}")
 
 
 def _trailers(values: Optional[list[str]]) -> dict[str, str]:
@@ -176,3 +182,52 @@ def _as_markdown(done: Published) -> str:
         notes.insert(0, f"commit {done.commit[:10]}")
     chapter = Chapter(f"state on {done.branch}", summary, tuple(notes), groups_of(done.changes))
     return render_chapters([chapter], Format.markdown, see_all="npc-lims diff HEAD^ HEAD")
+
+
+def write_outcome(path: Optional[Path], observed: Sequence[ObservationSet], failures: Sequence[SourceError]) -> None:
+    """Write the outcome as one line of JSON: `answered`, `failed` with reasons, and whether it is `complete`.
+
+    It is complete if every source was queried about every session, as scheduled runs do, whatever came of it.
+
+    Args:
+        path: Nothing is written if None.
+        failures: Sources that could not be queried.
+    """
+    if path is None:
+        return
+    failed = {one.source: one.reason for one in failures}
+    queried = dict.fromkeys(one.source for each in observed for one in each.observations)
+    outcome = {
+        "answered": [source for source in queried if source not in failed],
+        "failed": [
+            {"source": single_line(source, 80), "reason": single_line(reason, _MAX_REASON)}
+            for source, reason in failed.items()
+        ],
+        "complete": any(
+            each.scope.is_full and {one.source for one in each.observations} == set(SECTIONS) for each in observed
+        ),
+    }
+    path.write_text(json.dumps(outcome), encoding="utf-8")
+
+
+def _gaps_of(observed: Sequence[ObservationSet]) -> list[SourceError]:
+    """Return what makes *observed* none, or not all, of the observations of a run although no source failed."""
+    from npc_lims.errors import SourceError
+
+    gaps = []
+    if not any(each.observations for each in observed):
+        gaps.append(SourceError("sources", "no source was queried: see the log of npc-lims observe"))
+    missing = {
+        f"{number}/{each.scope.of}"
+        for each in observed
+        if each.scope.shards is not None
+        for number in range(1, each.scope.of + 1)
+        if number not in each.scope.shards
+    }
+    if missing:
+        reason = (
+            f"no observations of {', '.join(sorted(missing))}: the sessions of these shards were not queried; "
+            "see their jobs, and the variable NPC_LIMS_SHARDS"
+        )
+        gaps.append(SourceError("shards", reason))
+    return gaps

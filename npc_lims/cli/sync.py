@@ -1,4 +1,4 @@
-"""`npc-lims sync`."""
+"""`npc-lims sync`, and `npc-lims observe`: its half that needs credentials, for a job that may not write."""
 
 from __future__ import annotations
 
@@ -21,42 +21,47 @@ from npc_lims.cli.options import (
 )
 from npc_lims.cli.output import csv_option, err, json_option, one_style, out, print_csv, print_json, print_warning
 from npc_lims.cli.progress import reporter
+from npc_lims.cli.publish import OUTCOME_HELP, write_outcome
 from npc_lims.config.settings import load_settings
 from npc_lims.errors import GitError, NpcLimsError
-from npc_lims.sync.observation_file import Observed
-from npc_lims.sync.pending import Waiting, hold, replace_older
-from npc_lims.sync.run import SyncOptions, SyncResult, sync
+from npc_lims.model.observation import parse_shard
+from npc_lims.sync.observation_file import ObservationSet, file_name, write_observations
+from npc_lims.sync.pending import Pending, remove_superseded, save_pending
+from npc_lims.sync.run import SyncOptions, SyncResult, observe, sync
 
-__all__ = ["sync_command"]
+__all__ = ["observe_command", "sync_command"]
 
 _MOST_LISTED = 30
 _COLUMNS = ("id", "what", "details")
+_TRACKED = typer.Option(None, exists=True, help="Default: tracked_sessions.yaml beside the state folder.")
+_ONLY = typer.Option(None, help=ONLY_HELP)
+_SESSIONS = typer.Option(None, help=SESSIONS_HELP)
+_CHANGED = typer.Option(False, "--changed", help=CHANGED_HELP)
+_FULL = typer.Option(False, "--full", help="Read again also what has not changed.")
+_ALLOW_REMOVALS = typer.Option(False, "--allow-removals", help="Go on where the breaker would refuse.")
 
 
 def sync_command(
     state: Optional[Path] = typer.Option(None, help="State folder. Default: state/ of this checkout."),
-    tracked: Optional[Path] = typer.Option(
-        None, exists=True, help="Default: tracked_sessions.yaml beside the state folder."
-    ),
-    only: Optional[list[str]] = typer.Option(None, help=ONLY_HELP),
-    sessions: Optional[list[str]] = typer.Option(None, help=SESSIONS_HELP),
-    changed: bool = typer.Option(False, "--changed", help=CHANGED_HELP),
-    full: bool = typer.Option(False, "--full", help="Read again also what has not changed."),
+    tracked: Optional[Path] = _TRACKED,
+    only: Optional[list[str]] = _ONLY,
+    sessions: Optional[list[str]] = _SESSIONS,
+    changed: bool = _CHANGED,
+    full: bool = _FULL,
     mirror: Optional[Path] = typer.Option(None, help="Read DIR/s3/<bucket>/<key> and DIR/codeocean, not the cloud."),
     dry_run: bool = typer.Option(False, "--dry-run", help="Show what would change; write nothing."),
-    allow_removals: bool = typer.Option(False, "--allow-removals", help="Go on where the breaker would refuse."),
+    allow_removals: bool = _ALLOW_REMOVALS,
     as_json: bool = json_option("an object with what changed, failed and was written"),
     as_csv: bool = csv_option(_COLUMNS),
 ) -> None:
-    """Ask the sources, and write what changed to the state folder.
+    """Query the sources, and write what changed to the state folder.
 
     Reads tracked_sessions.yaml, the training workbooks, Code Ocean and S3. Writes files of the state folder whose facts
-    changed, and keeps what was seen for `npc-lims publish`. Needs AWS keys and CODE_OCEAN_API_TOKEN, unless --only or
-    --mirror leaves out what needs them.
+    changed, and keeps the observations for `npc-lims publish`. Needs AWS keys and CODE_OCEAN_API_TOKEN, unless --only
+    or --mirror leaves out what needs them.
 
     Exits with 0 if complete; 2 on bad input; 3 if a source failed, such as a tracked file with errors
-    (the rest is written); 4 if it would
-    remove or blank more than 10 sessions and 5 % of them.
+    (the rest is written); 4 if it would remove or blank more than 10 sessions and 5 % of them.
 
     \b
     Examples:
@@ -79,18 +84,18 @@ def sync_command(
         dry_run=dry_run,
         allow_removals=allow_removals,
     )
-    pending: list[Waiting] = []
+    pending: list[Pending] = []
     try:
         with reporter(err()) as report:
-            # before a file is written: also what a sync saw that is killed can be published
-            result = sync(settings, options, report, lambda observed: pending.extend(_hold(folder, observed, dry_run)))
+            # before a file is written: the observations of a sync that is killed can be published, too
+            result = sync(settings, options, report, lambda one: pending.extend(_save_pending(folder, one, dry_run)))
     except NpcLimsError:
-        _forget(pending)
+        _remove(pending)
         raise
     if not result.written:
-        _forget(pending)
-    for waiting in pending:
-        replace_older(waiting)
+        _remove(pending)
+    for one in pending:
+        remove_superseded(one)
     if as_json:
         print_json(_as_json(result, options))
     elif as_csv:
@@ -102,17 +107,76 @@ def sync_command(
         raise typer.Exit(ExitCode.INCOMPLETE)
 
 
-def _hold(folder: Path, observed: Observed, dry_run: bool) -> list[Waiting]:
+def observe_command(
+    into: Path = typer.Option(..., "--out", help="Folder for the file of observations; made if need be."),
+    state: Optional[Path] = typer.Option(
+        None, help="State folder, which is only read. Default: that of this checkout."
+    ),
+    tracked: Optional[Path] = _TRACKED,
+    only: Optional[list[str]] = _ONLY,
+    sessions: Optional[list[str]] = _SESSIONS,
+    changed: bool = _CHANGED,
+    shard: str = typer.Option("1/1", help="NUMBER/COUNT: only that share of the subjects, for several runners."),
+    skip_unknown: bool = typer.Option(
+        False, "--skip-unknown", help="Leave out unknown sessions of --sessions, rather than refuse."
+    ),
+    full: bool = _FULL,
+    allow_removals: bool = _ALLOW_REMOVALS,
+    outcome: Optional[Path] = typer.Option(None, help=OUTCOME_HELP),
+) -> None:
+    """Query the sources, and write the observations to a file.
+
+    It is the half of a sync that needs credentials, for a job that may not push; `npc-lims publish --observed` is the
+    other half.
+
+    Reads tracked_sessions.yaml, the state folder, the training workbooks, Code Ocean and S3. Writes one file into the
+    folder --out. Needs AWS keys and CODE_OCEAN_API_TOKEN, unless --only leaves out what needs them.
+
+    Exits with 0 if complete; 2 on bad input; 3 if a source failed, such as a tracked file
+    with errors (the observations of the others are written); 4 if the breaker refuses.
+
+    \b
+    Examples:
+      npc-lims observe --out observed
+      npc-lims observe --out observed --shard 1/4
+    """
+    settings = load_settings()
+    folder = state or settings.state or checkout() / "state"
+    number, of = parse_shard(shard)
+    options = SyncOptions(
+        state=folder,
+        tracked=tracked or tracked_beside(folder),
+        sources=sources_of(only),
+        sessions=session_ids_of(sessions),
+        changed=changed,
+        shard=None if of == 1 else (number, of),
+        skip_unknown=skip_unknown,
+        full=full,
+        allow_removals=allow_removals,
+    )
+    with reporter(err()) as report:
+        observed = observe(settings, options, report)
+    path = into / file_name(observed.scope)
+    write_observations(path, observed)
+    write_outcome(outcome, [observed], observed.failures)
+    sources = ", ".join(one.source for one in observed.observations if one.failure is None)
+    out().print(f"{path}: observations of {sources or 'no source'}")
+    report_failed_sources(observed.observations)
+    if observed.failures:
+        raise typer.Exit(ExitCode.INCOMPLETE)
+
+
+def _save_pending(folder: Path, observed: ObservationSet, dry_run: bool) -> list[Pending]:
     try:
-        return [] if dry_run else [hold(folder, observed)]
+        return [] if dry_run else [save_pending(folder, observed)]
     except GitError as error:
-        # where there is no git nobody means to publish
+        # nothing is published from a folder outside of git
         if any((parent / ".git").exists() for parent in folder.absolute().parents):
-            print_warning(f"what this sync saw cannot be kept for npc-lims publish: {error}")
+            print_warning(f"the observations of this sync cannot be kept for npc-lims publish: {error}")
         return []
 
 
-def _forget(pending: list[Waiting]) -> None:
+def _remove(pending: list[Pending]) -> None:
     while pending:
         pending.pop().path.unlink(missing_ok=True)
 

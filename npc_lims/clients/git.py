@@ -33,7 +33,7 @@ _REMOVED = re.compile(
 )
 
 # a connection that stands still for a minute is lost
-_PATIENCE = {"GIT_HTTP_LOW_SPEED_LIMIT": "1000", "GIT_HTTP_LOW_SPEED_TIME": "60"}
+_LOW_SPEED_LIMIT = {"GIT_HTTP_LOW_SPEED_LIMIT": "1000", "GIT_HTTP_LOW_SPEED_TIME": "60"}
 _COMMIT_ID = re.compile(r"[0-9a-f]{40,64}")
 
 
@@ -50,8 +50,8 @@ class GitFailed(GitError):
         super().__init__(self.command, self.output)
 
     def __str__(self) -> str:
-        said = [line for line in self.output.splitlines() if line.strip() and not line.startswith("hint:")]
-        return safe_text(f"git {self.command} failed: {' / '.join(said) or 'it gave no reason'}")
+        reasons = [line for line in self.output.splitlines() if line.strip() and not line.startswith("hint:")]
+        return safe_text(f"git {self.command} failed: {' / '.join(reasons) or 'it gave no reason'}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Repository:
     root: Path
 
     def run(self, *args: str, stdin: bytes | None = None, env: dict[str, str] | None = None) -> bytes:
-        """What the command printed.
+        """Return the output of the command.
 
         Raises:
             GitFailed: It exited with an error.
@@ -74,27 +74,27 @@ class Repository:
 
     @contextlib.contextmanager
     def printing(self, *args: str) -> Iterator[IO[bytes]]:
-        """What the command prints, while it does: for what may be too much to hold. It ends with the block.
+        """Yield the output of the command while it runs, for output that may be too large. It ends with the block.
 
         Raises:
             GitFailed: It exited with an error; at the end of the block, if all that it printed was read.
         """
-        with tempfile.TemporaryFile() as said, _start(self.root, args, said) as process:
+        with tempfile.TemporaryFile() as stderr, _start(self.root, args, stderr) as process:
             assert process.stdout is not None, "it is a pipe"
             try:
                 yield process.stdout
-                is_whole = not process.stdout.read(1)
+                is_complete = not process.stdout.read(1)
             except BaseException:
                 process.kill()
                 raise
-            if not is_whole:
+            if not is_complete:
                 process.kill()
             elif process.wait():
-                said.seek(0)
-                raise _failed(args, said.read())
+                stderr.seek(0)
+                raise _failed(args, stderr.read())
 
     def line(self, *args: str) -> str:
-        """What the command printed, as one line of text."""
+        """Return the output of the command, as one line of text."""
         return os.fsdecode(self.run(*args)).rstrip("\r\n")
 
     def commit_of(self, ref: str) -> str:
@@ -138,14 +138,14 @@ class Repository:
 
     @property
     def git_folder(self) -> Path:
-        """The folder of git that all worktrees of the repository share."""
+        """The folder of git that the worktrees of the repository share."""
         return Path(self.line("rev-parse", "--path-format=absolute", "--git-common-dir"))
 
     def is_shallow(self) -> bool:
         return self.line("rev-parse", "--is-shallow-repository") == "true"
 
     def merge_base(self, one: str, other: str) -> str | None:
-        """The newest commit that both come from; None if there is none here."""
+        """Return the newest commit that both come from; None if there is none here."""
         try:
             return self.line("merge-base", one, other)
         except GitFailed:
@@ -202,11 +202,11 @@ class Repository:
         return files
 
     def read_file(self, commit: str, path: str) -> bytes | None:
-        """The content of a file as committed; None if there is no such file."""
+        """Return the content of a file as committed; None if there is no such file."""
         return self.read_files(commit, [path]).get(path)
 
     def read_files(self, commit: str, paths: Iterable[str]) -> dict[str, bytes]:
-        """Contents by path, of those that are files in *commit*, by one process."""
+        """Return contents by path, of those that are files in *commit*, by one process."""
         wanted = list(paths)
         if not wanted:
             return {}
@@ -215,7 +215,7 @@ class Repository:
         return {path: content for path, content in zip(wanted, answers) if content is not None}
 
     def read_blobs(self, blobs: Iterable[str]) -> dict[str, bytes]:
-        """Contents by blob id, of those that there are, by one process."""
+        """Return contents by blob id, of those that exist, by one process."""
         wanted = list(dict.fromkeys(blobs))
         if not wanted:
             return {}
@@ -279,7 +279,7 @@ class Repository:
         return answer.decode().strip()
 
     def is_unfinished(self) -> str | None:
-        """What is under way in the checkout, such as a merge; None if nothing is."""
+        """Return the operation that is under way in the checkout, such as a merge; None if there is none."""
         folder = Path(self.line("rev-parse", "--absolute-git-dir"))
         marks = {
             "MERGE_HEAD": "a merge",
@@ -309,7 +309,7 @@ def find_repository(start: Path) -> Repository:
 
 
 def _run(folder: Path, args: tuple[str, ...], stdin: bytes | None = None, env: dict[str, str] | None = None) -> bytes:
-    with _naming_what_lacks(folder):
+    with _to_git_error(folder):
         done = subprocess.run(
             ["git", *args], cwd=folder, input=stdin or b"", capture_output=True, env=_environment(env), check=False
         )
@@ -319,7 +319,7 @@ def _run(folder: Path, args: tuple[str, ...], stdin: bytes | None = None, env: d
 
 
 def _start(folder: Path, args: tuple[str, ...], stderr: IO[bytes]) -> subprocess.Popen[bytes]:
-    with _naming_what_lacks(folder):
+    with _to_git_error(folder):
         return subprocess.Popen(
             ["git", *args],
             cwd=folder,
@@ -331,7 +331,7 @@ def _start(folder: Path, args: tuple[str, ...], stderr: IO[bytes]) -> subprocess
 
 
 @contextlib.contextmanager
-def _naming_what_lacks(folder: Path) -> Iterator[None]:
+def _to_git_error(folder: Path) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
@@ -342,8 +342,8 @@ def _naming_what_lacks(folder: Path) -> Iterator[None]:
 
 def _environment(env: Mapping[str, str] | None) -> dict[str, str]:
     environ = {name: value for name, value in os.environ.items() if not _REMOVED.fullmatch(name)}
-    # messages are matched, so they must be in English; nobody is there to type a password
-    return {**environ, "LC_ALL": "C", "LANGUAGE": "", "GIT_TERMINAL_PROMPT": "0", **_PATIENCE, **(env or {})}
+    # messages are matched, so they must be in English; a password cannot be typed
+    return {**environ, "LC_ALL": "C", "LANGUAGE": "", "GIT_TERMINAL_PROMPT": "0", **_LOW_SPEED_LIMIT, **(env or {})}
 
 
 def _failed(args: tuple[str, ...], stderr: bytes) -> GitFailed:

@@ -26,7 +26,7 @@ __all__ = ["REMOTE", "Draft", "PushTarget", "Pushed", "find_target", "newest_tre
 _T = TypeVar("_T")
 
 REMOTE = "origin"
-# What a push says when somebody else was quicker: the commits are made again on top of theirs.
+# Answers to a push when somebody else was quicker: the commits are made again on top of theirs.
 _NON_FAST_FORWARD = re.compile(
     r"\((fetch first|non-fast-forward|stale info|reference already exists|failed to lock)"
     r"|cannot lock ref|incorrect old value|failed to update ref"
@@ -39,7 +39,7 @@ _RULES = re.compile(r"protected branch|GH006|GH013|rule violations|Cannot update
 _LOCK = re.compile(r"(?<=')[^']+\.lock(?=')")
 _BOT = ("github-actions[bot]", "41898282+github-actions[bot]@users.noreply.github.com")
 _BRANCHES = "refs/heads/"
-# Commits that a shallow clone fetches besides those of the time that is asked for.
+# Commits that a shallow clone fetches besides those of the requested time.
 _MARGIN = 20
 # Seconds between two attempts at most.
 _MAX_WAIT = 30.0
@@ -77,7 +77,7 @@ class PushTarget:
 
 @dataclasses.dataclass(frozen=True)
 class Pushed(Generic[_T]):
-    """What was pushed.
+    """The result of a push.
 
     Attributes:
         made: The result of the function that made the commits.
@@ -188,7 +188,7 @@ def push_commits(
         is_written: The files of the folder in the checkout are those that are pushed.
 
     Raises:
-        GitError: The remote refused, or could not be asked, or others were always quicker. Nothing was pushed.
+        GitError: The remote refused, or could not be reached, or others were always quicker. Nothing was pushed.
         StateError: As *make*, or a commit would not verify. Nothing was pushed.
     """
     repository, branch = target.repository, target.branch
@@ -265,7 +265,7 @@ def _check_checkout(repository: Repository, committed: PurePosixPath) -> None:
 
 
 def _identity(repository: Repository) -> Mapping[str, str]:
-    """Environment variables that tell git who commits, where it does not know itself.
+    """Return environment variables with the committer, where git does not know it itself.
 
     Raises:
         GitError: Nobody does.
@@ -321,7 +321,7 @@ def _fetch(repository: Repository, ref: str, since: datetime.datetime) -> None:
         return
     try:
         repository.run(*fetch, f"--shallow-since={since.isoformat()}", REMOTE, ref)
-        # and those before these: the last tells what the next one changed, and clocks of people may be behind
+        # and those before: the last one shows what the next one changed, and clocks of people may be behind
         repository.run(*fetch, f"--deepen={_MARGIN}", REMOTE, ref)
     except GitFailed as error:
         lock = _LOCK.search(error.output)
@@ -340,7 +340,7 @@ def _unlock(lock: str) -> str:
 
 
 def _push(repository: Repository, branch: str, newest: str) -> GitFailed | None:
-    """Push the commit *newest* and those before it. What git said if somebody else was, or may have been, quicker.
+    """Push the commit *newest* and those before it. Return the error if somebody else was, or may have been, quicker.
 
     Raises:
         GitError: The remote refused, or could not be reached.
@@ -355,23 +355,23 @@ def _push(repository: Repository, branch: str, newest: str) -> GitFailed | None:
 
 
 def _to_git_error(error: GitFailed, branch: str, what: str) -> GitError:
-    """What git said, what it means, and what to do."""
-    said = error.output
-    if _NO_ACCESS.search(said):
+    """Return an error with the message of git, its meaning, and what to do."""
+    output = error.output
+    if _NO_ACCESS.search(output):
         remedy = (
             "the token or key was refused: it has expired, or may not write to this repository; in Actions the job "
             "needs 'permissions: contents: write'"
         )
-    elif _RULES.search(said):
+    elif _RULES.search(output):
         remedy = (
             f"{branch} is protected, and this identity may not push to it: let a GitHub App that the rules exempt do "
             "it (docs/github.md), or publish to another branch: --branch state"
         )
-    elif "hook declined" in said:
+    elif "hook declined" in output:
         remedy = "a hook of the remote refused the commit: do what it says above"
-    elif "shallow" in said:
+    elif "shallow" in output:
         remedy = "this is a shallow clone that the remote does not take commits from: git fetch --unshallow"
-    elif _NON_FAST_FORWARD.search(said):
+    elif _NON_FAST_FORWARD.search(output):
         remedy = (
             "nobody else has pushed: correct what git says of the remote, and publish again; the observations are kept"
         )

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from npc_lims.utils.text import single_line
 
-__all__ = ["TOKEN_PATTERN", "defused", "trailer_lines"]
+__all__ = ["TOKEN_PATTERN", "escape_mentions", "trailer_lines"]
 
-# What people typed in a note must not notify anyone, nor close an issue as the commit reaches the default branch.
+# Notes that people typed must not notify anyone, nor close an issue when the commit reaches the default branch.
 _MENTION = re.compile(r"(?<!\w)@(?=\w)")
 
 
@@ -19,7 +19,7 @@ _CLOSING = re.compile(r"\b(close[sd]?|fix(?:e[sd])?|resolve[sd]?)(?=:?\s)", re.I
 TOKEN_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*")
 
 
-def defused(text: str) -> str:
+def escape_mentions(text: str) -> str:
     """*text* without what would notify people or close issues."""
     return _CLOSING.sub(r"'\1'", _MENTION.sub("@ ", text))
 

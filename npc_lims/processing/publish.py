@@ -1,7 +1,7 @@
 """Publish records of runs on a branch, whoever else pushes to it: claims before anything is started, results after.
 
 As with observations (`npc_lims.sync.run.publish`), commits are made on the newest state of the branch, as often as
-others push first. So of two that would claim the same session, the one who pushes second sees that the other has it.
+others push first. So if two want to claim the same session, the one who pushes second finds the claim of the other.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from npc_lims.clients.git_push import Draft, Pushed, find_target, newest_tree, push_commits
-from npc_lims.clients.git_trailers import defused, trailer_lines
+from npc_lims.clients.git_trailers import escape_mentions, trailer_lines
 from npc_lims.model.session_id import subject_of
 from npc_lims.processing.pipelines import PIPELINES_FILE
 from npc_lims.processing.record import RunsChange
@@ -65,7 +65,7 @@ def publish_runs(
     def make(draft: Draft) -> None:
         draft.commit(runs_message(change(draft.tree), trailers))
 
-    # claims are made as pipelines.yaml says, and whoever looks at the commit must find it so
+    # claims follow pipelines.yaml, which must be the same in the commit
     target = find_target(state, branch, PIPELINES_FILE)
     # of a shallow clone, no more than the newest commit is needed
     since = datetime.datetime.now(datetime.timezone.utc)
@@ -80,12 +80,12 @@ def _verify(tree: Tree, changed: Collection[str] | None) -> list[str]:
 
 
 def runs_message(recorded: Sequence[RunsChange], trailers: Mapping[str, str] | None = None) -> str:
-    """What the commit says: a line of at most 72 characters, what happened to which run, trailers. Pure."""
+    """Return the commit message: a line of at most 72 characters, the changes of each run, trailers. Pure."""
     from npc_lims import __version__
 
     happened = {one.process: _happened(one) for one in recorded}
     lines = [
-        *(_block(process, told) for process, told in happened.items() if told),
+        *(_block(process, changes) for process, changes in happened.items() if changes),
         "\n".join(trailer_lines({"Npc-Lims-Version": __version__, **(trailers or {})})),
     ]
     return "\n\n".join([_subject(happened), *lines]) + "\n"
@@ -95,9 +95,9 @@ def _happened(recorded: RunsChange) -> list[tuple[str, str, str]]:
     """Session, what happened in a word, and more of it."""
     before = {run.key: run for run in recorded.before}
     after = {run.key: run for run in recorded.after}
-    told = [(key, _what(before.get(key), run)) for key, run in after.items() if before.get(key) != run]
-    told += [(key, ("released", "")) for key in before.keys() - after.keys()]
-    return [(key[0], *what) for key, what in sorted(told)]
+    changes = [(key, _what(before.get(key), run)) for key, run in after.items() if before.get(key) != run]
+    changes += [(key, ("released", "")) for key in before.keys() - after.keys()]
+    return [(key[0], *what) for key, what in sorted(changes)]
 
 
 def _what(before: Run | None, after: Run) -> tuple[str, str]:
@@ -122,27 +122,27 @@ def _subject(happened: Mapping[str, Sequence[tuple[str, str, str]]]) -> str:
     'runs: dlc_eye 1 errored, 1 started (726088, 728916)'
     """
     parts = []
-    for process, told in happened.items():
-        words = [what for _, what, _ in told]
+    for process, changes in happened.items():
+        words = [what for _, what, _ in changes]
         if words:
             parts.append(f"{process} " + ", ".join(f"{words.count(word)} {word}" for word in sorted(set(words))))
-    subjects = sorted({subject_of(session) for told in happened.values() for session, _, _ in told})
-    whole = f"runs: {'; '.join(parts)} ({', '.join(subjects)})"
-    if len(whole) <= _WIDTH:
-        return whole
-    whole = f"runs: {'; '.join(parts)} ({len(subjects):,} subjects)"
-    if len(whole) <= _WIDTH:
-        return whole
-    count = sum(len(told) for told in happened.values())
+    subjects = sorted({subject_of(session) for changes in happened.values() for session, _, _ in changes})
+    subject = f"runs: {'; '.join(parts)} ({', '.join(subjects)})"
+    if len(subject) <= _WIDTH:
+        return subject
+    subject = f"runs: {'; '.join(parts)} ({len(subjects):,} subjects)"
+    if len(subject) <= _WIDTH:
+        return subject
+    count = sum(len(changes) for changes in happened.values())
     return f"runs: {count:,} runs of {len(parts):,} processes ({len(subjects):,} subjects)"
 
 
-def _block(process: str, told: Sequence[tuple[str, str, str]]) -> str:
+def _block(process: str, changes: Sequence[tuple[str, str, str]]) -> str:
     lines = [f"{process}:"]
     lines += [
-        f"- {session}: {what}{': ' if more else ''}{defused(single_line(more))}"
-        for session, what, more in told[:_LISTED]
+        f"- {session}: {what}{': ' if more else ''}{escape_mentions(single_line(more))}"
+        for session, what, more in changes[:_LISTED]
     ]
-    if len(told) > _LISTED:
-        lines.append(f"- ... and {len(told) - _LISTED:,} more")
+    if len(changes) > _LISTED:
+        lines.append(f"- ... and {len(changes) - _LISTED:,} more")
     return "\n".join(lines)

@@ -1,10 +1,10 @@
-"""What the commit of a sync says: a subject to scan, the list of what changed, trailers for programs. Pure."""
+"""The commit message of a sync: a subject, the list of changes, trailers for programs. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from npc_lims.clients.git_trailers import defused, trailer_lines
+from npc_lims.clients.git_trailers import escape_mentions, trailer_lines
 from npc_lims.model.session_id import subject_of
 from npc_lims.state.diff import GROUPS, SessionChange, grouped, word_counts
 
@@ -20,10 +20,10 @@ _DETAILS = 6
 def commit_message(
     changes: Sequence[SessionChange], trailers: Mapping[str, str | Sequence[str]], failed: Sequence[str] = ()
 ) -> str:
-    """The whole message.
+    """Return the message.
 
     Args:
-        failed: Sources that could not be asked: what there is to say if no session changed.
+        failed: Sources that could not be queried, for the subject if no session changed.
         trailers: Token (letters, digits and hyphens) to value; for several lines of one token, several values.
 
     Raises:
@@ -34,7 +34,7 @@ def commit_message(
 
 
 def commit_subject(changes: Sequence[SessionChange], failed: Sequence[str] = ()) -> str:
-    """One line of at most 72 characters.
+    """Return one line of at most 72 characters.
 
     >>> commit_subject([SessionChange("726088_2024-06-24", ("sorted",)), SessionChange("728916_2024-06-25", ("new",))])
     'state: 1 new, 1 sorted (726088, 728916)'
@@ -45,21 +45,21 @@ def commit_subject(changes: Sequence[SessionChange], failed: Sequence[str] = ())
     subjects = sorted({subject_of(change.id) for change in changes})
     where = ", ".join(subjects) if len(subjects) <= _SUBJECTS_NAMED else f"{len(subjects):,} subjects"
     parts = {word: f"{count:,} {word}" for word, count in counts.items()}
-    whole = f"state: {', '.join(parts.values())} ({where})"
-    if len(whole) <= _WIDTH:
-        return whole
+    subject = f"state: {', '.join(parts.values())} ({where})"
+    if len(subject) <= _WIDTH:
+        return subject
     # what does not fit goes, the least important first; the body has it
     kept: list[str] = []
     for word in sorted(parts, key=_importance):
         trial = [parts[one] for one in parts if one in (*kept, word)]
         if len(f"state: {', '.join(trial)} ... ({where})") <= _WIDTH:
             kept.append(word)
-    told = ", ".join(part for word, part in parts.items() if word in kept) or f"{len(changes):,} sessions changed"
-    return f"state: {told} ... ({where})"
+    shown = ", ".join(part for word, part in parts.items() if word in kept) or f"{len(changes):,} sessions changed"
+    return f"state: {shown} ... ({where})"
 
 
 def commit_body(changes: Sequence[SessionChange]) -> str:
-    """What changed, by what happened; of each group the first sessions. Empty if nothing did."""
+    """Return the changes, grouped, with the first sessions of each group. Empty if nothing changed."""
     return "\n\n".join(_block(name, members) for name, members in grouped(changes).items())
 
 
@@ -78,5 +78,5 @@ def _line(change: SessionChange) -> str:
     details = list(change.details[:_DETAILS])
     if len(change.details) > _DETAILS:
         details.append(f"and {len(change.details) - _DETAILS} more")
-    told = "; ".join([", ".join(change.what), *(defused(detail) for detail in details)])
-    return f"- {change.id}: {told}"
+    text = "; ".join([", ".join(change.what), *(escape_mentions(detail) for detail in details)])
+    return f"- {change.id}: {text}"

@@ -18,7 +18,7 @@ from npc_lims.utils.timestamps import is_future, utc_text, utc_time
 __all__ = ["OBSERVED_TRAILER", "newer_changes"]
 
 OBSERVED_TRAILER = "Npc-Lims-Observed"
-"""The trailer of a commit of state that tells when its looks began."""
+"""The trailer of a commit of state that has the time of its observations."""
 
 
 def newer_changes(repository: Repository, head: str, state: str, at: datetime.datetime) -> Newer:
@@ -47,15 +47,15 @@ def _commits_since(repository: Repository, head: str, at: datetime.datetime) -> 
         head,
     ).decode("utf-8", "replace")
     for line in listing.splitlines():
-        commit, _, told = line.partition(" ")
-        if any(is_newer(when, at) for when in _times(told, f"commit {commit[:10]}: {OBSERVED_TRAILER}")):
+        commit, _, trailers = line.partition(" ")
+        if any(is_newer(when, at) for when in _times(trailers, f"commit {commit[:10]}: {OBSERVED_TRAILER}")):
             yield commit
 
 
-def _times(told: str, where: str) -> list[str]:
+def _times(trailers: str, where: str) -> list[str]:
     """The times that the trailers of a commit name: several of one that was squashed, none of one made by hand."""
     found = []
-    for text in told.split():
+    for text in trailers.split():
         try:
             when = utc_time(text)
         except ValueError:

@@ -1,4 +1,4 @@
-"""What one look at the sources saw, as a file: so that the job that looks need not be the job that writes.
+"""Serialised observations, so that one job can query the sources and another can write state.
 
 A file holds observations, which sessions they are about, and when they were made. It is applied to whatever
 state there is by then (`npc_lims.sync.run.apply`); applying it twice changes nothing the second time.
@@ -26,13 +26,13 @@ from npc_lims.utils.timestamps import is_future, utc_text
 
 __all__ = [
     "SUFFIX",
-    "Observed",
+    "ObservationSet",
     "check_time",
     "file_name",
-    "gather",
-    "read_observed",
-    "read_observed_folder",
-    "write_observed",
+    "merge_shards",
+    "read_observation_folder",
+    "read_observations",
+    "write_observations",
 ]
 
 FORMAT = 1
@@ -43,8 +43,8 @@ _READ_WHOLE = ("tracked", "training")
 
 
 @dataclasses.dataclass(frozen=True)
-class Observed:
-    """One look at the sources.
+class ObservationSet:
+    """The observations of one run.
 
     Attributes:
         observations: At most one of each source.
@@ -69,12 +69,12 @@ def file_name(scope: Scope) -> str:
     return shards + SUFFIX
 
 
-def write_observed(path: Path, observed: Observed) -> None:
+def write_observations(path: Path, observed: ObservationSet) -> None:
     write_atomically(path, json.dumps(_as_json(observed), ensure_ascii=False, separators=(",", ":")).encode())
 
 
-def read_observed(path: Path) -> Observed:
-    """Return what `write_observed` wrote to *path*.
+def read_observations(path: Path) -> ObservationSet:
+    """Return what `write_observations` wrote to *path*.
 
     Raises:
         NpcLimsError: The file is damaged, of another version, or from the future.
@@ -112,7 +112,7 @@ def _read(path: Path) -> bytes:
 def check_time(at: datetime.datetime, where: str, remedy: str = "observe again") -> None:
     """
     Raises:
-        NpcLimsError: What was observed at *at* is from the future: nothing newer could ever replace it.
+        NpcLimsError: The time *at* is in the future: no newer observation could ever replace these.
     """
     if is_future(at):
         raise NpcLimsError(
@@ -121,8 +121,8 @@ def check_time(at: datetime.datetime, where: str, remedy: str = "observe again")
         )
 
 
-def read_observed_folder(folder: Path) -> list[Observed]:
-    """Everything in *folder* and the folders in it, by name; the shards of one look as one (see `gather`).
+def read_observation_folder(folder: Path) -> list[ObservationSet]:
+    """Return the observations in *folder* and the folders in it, the shards of a run merged (see `merge_shards`).
 
     Raises:
         NpcLimsError: There is nothing, or a file is damaged.
@@ -130,20 +130,20 @@ def read_observed_folder(folder: Path) -> list[Observed]:
     paths = sorted(folder.rglob(f"*{SUFFIX}"), key=lambda path: path.name)
     if not paths:
         raise NpcLimsError(f"{folder}: holds no observations (*{SUFFIX}); npc-lims observe --out {folder} makes them")
-    return gather(read_observed(path) for path in paths)
+    return merge_shards(read_observations(path) for path in paths)
 
 
-def gather(parts: Iterable[Observed]) -> list[Observed]:
-    """The same looks with the shards of each made into one, in the order in which they began."""
-    looks: dict[Any, list[Observed]] = {}
+def merge_shards(parts: Iterable[ObservationSet]) -> list[ObservationSet]:
+    """Return the observation sets with the shards of each run merged, the oldest first."""
+    runs: dict[Any, list[ObservationSet]] = {}
     for number, part in enumerate(parts):
         is_shard = part.scope.shards is not None
         key = (part.scope.of, part.scope.sessions, part.allow_removals) if is_shard else number
-        looks.setdefault(key, []).append(part)
-    return sorted((_as_one(look) for look in looks.values()), key=lambda look: look.at)
+        runs.setdefault(key, []).append(part)
+    return sorted(map(_merge, runs.values()), key=lambda one: one.at)
 
 
-def _as_one(parts: Sequence[Observed]) -> Observed:
+def _merge(parts: Sequence[ObservationSet]) -> ObservationSet:
     if len(parts) == 1:
         return parts[0]
     first = parts[0]
@@ -153,7 +153,7 @@ def _as_one(parts: Sequence[Observed]) -> Observed:
     sources = [
         source for source in SECTIONS if any(one.source == source for part in parts for one in part.observations)
     ]
-    return Observed(
+    return ObservationSet(
         observations=tuple(_merge_source(source, parts) for source in sources),
         scope=dataclasses.replace(first.scope, shards=shards),
         at=min(part.at for part in parts),
@@ -161,16 +161,16 @@ def _as_one(parts: Sequence[Observed]) -> Observed:
     )
 
 
-def _merge_source(source: str, parts: Sequence[Observed]) -> Observation:
-    """What all shards saw of one source: no more certain than the least certain of them."""
+def _merge_source(source: str, parts: Sequence[ObservationSet]) -> Observation:
+    """Return the observation of one source by all shards: complete only if all of them are."""
     # of the sessions of its share, all: which training row is whose is decided among those of a day
-    seen = [
+    shares = [
         (one, dataclasses.replace(part.scope, sessions=None))
         for part in parts
         for one in part.observations
         if one.source == source
     ]
-    ones = [one for one, _ in seen]
+    ones = [one for one, _ in shares]
     has_all = len(ones) == len(parts)
     same_version = all(one.versions == ones[0].versions and one.unchanged == ones[0].unchanged for one in ones)
     counts: dict[str, int] = {}
@@ -179,7 +179,7 @@ def _merge_source(source: str, parts: Sequence[Observed]) -> Observation:
             counts[name] = counts.get(name, 0) + count
     return Observation(
         source=source,
-        facts={id_: found for one, share in seen for id_, found in one.facts.items() if id_ in share},
+        facts={id_: found for one, share in shares for id_, found in one.facts.items() if id_ in share},
         complete=has_all and all(one.complete for one in ones),
         unchanged=has_all and all(one.unchanged for one in ones),
         problems=tuple(dict.fromkeys(problem for one in ones for problem in one.problems)),
@@ -192,7 +192,7 @@ def _merge_source(source: str, parts: Sequence[Observed]) -> Observation:
 # --- as JSON --------------------------------------------------------------------------------------
 
 
-def _as_json(observed: Observed) -> dict[str, Any]:
+def _as_json(observed: ObservationSet) -> dict[str, Any]:
     scope = observed.scope
     return {
         "format": FORMAT,
@@ -307,7 +307,7 @@ class _File(_Strict):
     observations: list[_Section]
 
 
-def _from_file(file: _File) -> Observed:
+def _from_file(file: _File) -> ObservationSet:
     if file.shards is not None and not (file.shards and set(file.shards) <= set(range(1, file.of + 1))):
         raise ValueError(f"there are no shards {file.shards[:5]} of {file.of}")
     if len({section.source for section in file.observations}) != len(file.observations):
@@ -319,7 +319,7 @@ def _from_file(file: _File) -> Observed:
             None if file.shards is None else frozenset(file.shards),
             file.of,
         )
-    return Observed(tuple(map(_observation, file.observations)), scope, file.at, file.allow_removals)
+    return ObservationSet(tuple(map(_observation, file.observations)), scope, file.at, file.allow_removals)
 
 
 def _observation(section: _Section) -> Observation:

@@ -1,4 +1,4 @@
-"""Looks that were written to the files of a checkout, and wait there to be published."""
+"""Observations that were applied to the files of a checkout, and are not published yet."""
 
 from __future__ import annotations
 
@@ -7,59 +7,51 @@ from pathlib import Path
 
 from npc_lims.clients.git import Repository, find_repository
 from npc_lims.model.record import SECTIONS
-from npc_lims.sync.observation_file import SUFFIX, Observed, file_name, read_observed, write_observed
+from npc_lims.sync.observation_file import SUFFIX, ObservationSet, file_name, read_observations, write_observations
 
-__all__ = ["Waiting", "held", "hold", "replace_older"]
+__all__ = ["Pending", "load_pending", "remove_superseded", "save_pending"]
 
 
 @dataclasses.dataclass(frozen=True)
-class Waiting:
-    """A look, and the file that holds it."""
+class Pending:
+    """An observation set, and its file."""
 
     path: Path
-    observed: Observed
+    observed: ObservationSet
 
 
-def hold(state: Path, observed: Observed) -> Waiting:
-    """Keep *observed* until it is published from the checkout of *state*.
-
-    It is kept in the folder of git, where neither status nor clean look.
+def save_pending(state: Path, observed: ObservationSet) -> Pending:
+    """Keep *observed* until it is published from the checkout of *state*: in the folder of git, which no status lists.
 
     Raises:
-        GitError: *state* does not lie in a checkout.
+        GitError: *state* is not in a checkout.
     """
     folder = _folder(find_repository(state), state)
     path = folder / f"{observed.at:%Y%m%dT%H%M%S.%fZ}-{file_name(observed.scope)}"
-    write_observed(path, observed)
-    return Waiting(path, observed)
+    write_observations(path, observed)
+    return Pending(path, observed)
 
 
-def held(state: Path) -> list[Waiting]:
-    """Looks that wait to be published from the checkout of *state*, the oldest first.
+def load_pending(state: Path) -> list[Pending]:
+    """Return the pending observations of the checkout of *state*, the oldest first.
 
     Raises:
         GitError: It is not in one.
         NpcLimsError: One of them is damaged.
     """
     folder = _folder(find_repository(state), state)
-    return [Waiting(path, read_observed(path)) for path in sorted(folder.glob(f"*{SUFFIX}"))]
+    return [Pending(path, read_observations(path)) for path in sorted(folder.glob(f"*{SUFFIX}"))]
 
 
-def replace_older(waiting: Waiting) -> None:
-    """Forget the looks before one that leaves nothing of them: else they would gather where nobody publishes."""
-    if _is_whole(waiting.observed):
-        for path in waiting.path.parent.glob(f"*{SUFFIX}"):
-            if path.name < waiting.path.name:
+def remove_superseded(pending: Pending) -> None:
+    """Remove older ones if *pending* replaces all of their facts: they would pile up where nobody publishes."""
+    observed = pending.observed
+    # an unchanged source repeats nothing of what the others have
+    replaced = {one.source for one in observed.observations if not one.unchanged}
+    if observed.scope.is_full and replaced == set(SECTIONS) and not observed.failures:
+        for path in pending.path.parent.glob(f"*{SUFFIX}"):
+            if path.name < pending.path.name:
                 path.unlink(missing_ok=True)
-
-
-def _is_whole(observed: Observed) -> bool:
-    """Whether it saw all that there is to see.
-
-    What is as it was when it was last recorded is no news to the state that it was recorded in, and to no other.
-    """
-    seen = {one.source for one in observed.observations if not one.unchanged}
-    return observed.scope.is_full and seen == set(SECTIONS) and not observed.failures
 
 
 def _folder(repository: Repository, state: Path) -> Path:

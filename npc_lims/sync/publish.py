@@ -24,7 +24,7 @@ from npc_lims.state.sync_file import SyncFile, read_sync_file
 from npc_lims.state.tree import Tree
 from npc_lims.sync.commit_message import commit_message
 from npc_lims.sync.newer_commits import OBSERVED_TRAILER, newer_changes
-from npc_lims.sync.observation_file import Observed, check_time
+from npc_lims.sync.observation_file import ObservationSet, check_time
 from npc_lims.sync.run import Recorded, SyncResult, apply, read_recorded
 from npc_lims.utils.timestamps import utc_text
 
@@ -35,18 +35,17 @@ _TRAILERS = ("Npc-Lims-Version", OBSERVED_TRAILER, "Npc-Lims-Sources", "Npc-Lims
 
 @dataclasses.dataclass(frozen=True)
 class Published:
-    """What publishing did.
+    """The result of publishing.
 
     Attributes:
-        commit: The newest commit that it pushed; None if there was nothing to add to what is there.
-        branch: Where.
-        messages: Those of its commits, or of those that it would make; of looks that add nothing there is none.
-        changes: Sessions that changed by all of them.
-        failures: Sources that could not be asked when the looks were made, or not be applied.
-        unapplied: Those of the failures that arose now: what was observed could not be applied to what is published.
-        applied: For each look whether nothing of it is left to apply: what is dropped as newer observations are
-            published is done with.
-        dropped: Number of sections, by source, that were dropped for that reason.
+        commit: The newest commit that was pushed; None if there was nothing to add.
+        branch: The branch.
+        messages: The messages of the commits; an observation set that adds nothing has none.
+        changes: Sessions that changed.
+        failures: Sources that could not be queried, or whose observations could not be applied.
+        unapplied: The latter.
+        applied: For each observation set, whether all of it was applied or dropped.
+        dropped: Number of sections, by source, that were dropped because newer observations are published.
         attempts: Pushes it took.
         notes: What the user should know of the checkout.
     """
@@ -65,7 +64,7 @@ class Published:
 
 def publish(
     state: Path,
-    observed: Sequence[Observed],
+    observed: Sequence[ObservationSet],
     branch: str | None = None,
     *,
     trailers: Mapping[str, str] | None = None,
@@ -77,10 +76,10 @@ def publish(
 
     Args:
         state: The state folder of a checkout; only where it lies in the repository matters, not what it holds.
-        observed: Looks at the sources, at least one, in the order in which they were made. Each becomes a commit.
+        observed: Observations, at least one set, in the order in which they were made. Each becomes a commit.
         branch: Where to push; the branch that is checked out if not given. Made if the remote has none.
         trailers: More lines for the ends of the commit messages.
-        dry_run: Push nothing: the answer holds the messages that the commits would have.
+        dry_run: Push nothing; the result has the messages of the commits.
         attempts: Pushes tried at most while others push first.
         backoff: Seconds of the longest first wait between two of them; it doubles.
 
@@ -133,7 +132,7 @@ class _Job:
     """
 
     target: PushTarget
-    observed: Sequence[Observed]
+    observed: Sequence[ObservationSet]
     trailers: Mapping[str, str]
 
     def make_commits(self, draft: Draft) -> Published:
@@ -167,10 +166,10 @@ class _Job:
             attempts=0,
         )
 
-    def _without_older(self, draft: Draft, recorded: Recorded) -> tuple[list[Observed], Dropped]:
-        """Return the observations with newer ones that are published in place of theirs, and what that drops."""
+    def _without_older(self, draft: Draft, recorded: Recorded) -> tuple[list[ObservationSet], Dropped]:
+        """Return the observations without those that newer published ones replace, and how many these are."""
         last = _last_complete(recorded.sync_file)
-        kept: list[Observed] = []
+        kept: list[ObservationSet] = []
         dropped: Counter[str] = Counter()
         for one in self.observed:
             newer = newer_changes(self.target.repository, draft.parent, self.target.folder, one.at)
@@ -179,13 +178,13 @@ class _Job:
             dropped.update(lost)
         return kept, dropped
 
-    def _message(self, look: Observed, result: SyncResult) -> str:
+    def _message(self, observed: ObservationSet, result: SyncResult) -> str:
         from npc_lims import __version__
 
         failed = list(dict.fromkeys(failure.source for failure in result.failures))
         values = (
             __version__,
-            utc_text(look.at),
+            utc_text(observed.at),
             " ".join(one.source for one in result.observations if one.failure is None),
             str(len(result.after)),
             str(len(result.changes)),
@@ -196,7 +195,7 @@ class _Job:
 def _check_trailers(trailers: Mapping[str, str]) -> None:
     """
     Raises:
-        NpcLimsError: One is written by publishing itself. Which observation is the newest depends on these.
+        NpcLimsError: One is written by publishing itself: these determine which observation is the newest.
     """
     for token in trailers:
         # git reads their names in any case
@@ -208,23 +207,25 @@ def _last_complete(sync_file: SyncFile) -> Mapping[str, str | None]:
     return {name: source.last_complete for name, source in sync_file.sources.items()}
 
 
-def _known_failures(look: Observed, result: SyncResult) -> list[SourceError]:
-    """Failures of sources that had failed when the look was made."""
-    known = {one.source for one in look.failures}
+def _known_failures(observed: ObservationSet, result: SyncResult) -> list[SourceError]:
+    """Return failures of sources that could not be queried."""
+    known = {one.source for one in observed.failures}
     return [failure for failure in result.failures if failure.source in known]
 
 
-def _unapplied(look: Observed, result: SyncResult, last_complete: Mapping[str, str | None]) -> list[SourceError]:
-    """Failures of sources that had been observed, unless a newer observation takes the place of that by now.
+def _unapplied(
+    observed: ObservationSet, result: SyncResult, last_complete: Mapping[str, str | None]
+) -> list[SourceError]:
+    """Return failures to apply observations, unless newer ones of the source are published.
 
-    The tracked file is not as it was observed but as it is in the commit.
+    The tracked file is read from the commit, whatever was observed of it.
     """
-    known = {one.source for one in look.failures}
+    known = {one.source for one in observed.failures}
     return [
         failure
         for failure in result.failures
         if failure.source not in known
-        and (failure.source == "tracked" or not is_newer(last_complete.get(failure.source), look.at))
+        and (failure.source == "tracked" or not is_newer(last_complete.get(failure.source), observed.at))
     ]
 
 

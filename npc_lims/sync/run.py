@@ -24,7 +24,7 @@ from npc_lims.state.diff import SessionChange, changes_between
 from npc_lims.state.store import Loaded, read_state, snapshot_digest, write_state
 from npc_lims.state.sync_file import SyncFile, next_sync_file, read_sync_file, write_sync_file
 from npc_lims.state.tree import StateFolder
-from npc_lims.sync.observation_file import Observed
+from npc_lims.sync.observation_file import ObservationSet
 
 __all__ = [
     "Recorded",
@@ -49,17 +49,17 @@ _UNCHANGED_SINCE_OTHER = (
 
 @dataclasses.dataclass(frozen=True)
 class SyncOptions:
-    """What a sync covers.
+    """Options of a sync.
 
     Attributes:
         state: The state folder, made if it is not there.
         tracked: The tracked sessions file.
-        sources: Sources to ask, of `model.SECTIONS`.
+        sources: Sources to query, of `model.SECTIONS`.
         sessions: Ids that may change; None for all.
         changed: Only sessions of which the tracked file says something else than is recorded, and those that Code
-            Ocean or S3 were never asked about.
+            Ocean or S3 were never queried for.
         shard: Number, from 1, and count: only sessions whose subjects are in that share.
-        skip_unknown: A session of *sessions* that nobody knows is left out, and no error.
+        skip_unknown: Leave out unknown sessions of *sessions*, rather than raise an error.
         full: Read again also what is recorded as unchanged.
         dry_run: Write nothing.
         allow_removals: Go on where the breaker would refuse.
@@ -80,30 +80,28 @@ class SyncOptions:
     def scope(self) -> Scope:
         """The sessions that may change, as far as that is known before the tracked file is read."""
         sessions = None if self.sessions is None else frozenset(self.sessions)
-        if self.shard is None:
-            return Scope(sessions)
-        return Scope(sessions, frozenset([self.shard[0]]), self.shard[1])
+        return Scope(sessions) if self.shard is None else Scope(sessions, frozenset([self.shard[0]]), self.shard[1])
 
 
 @dataclasses.dataclass(frozen=True)
 class SyncResult:
-    """What a sync did.
+    """The result of a sync.
 
     Attributes:
         before: Records by session id as they were.
         after: Records as they are now, or would be after a dry run.
-        observed: The looks it was made of.
+        observed: The observations that were applied.
         written: Files that were written or removed.
     """
 
     before: Mapping[str, Record]
     after: Mapping[str, Record]
-    observed: tuple[Observed, ...]
+    observed: tuple[ObservationSet, ...]
     written: tuple[PurePath, ...]
 
     @property
     def observations(self) -> tuple[Observation, ...]:
-        """One for each source that was asked, in each look."""
+        """One for each queried source, of each observation set."""
         return tuple(observation for one in self.observed for observation in one.observations)
 
     @property
@@ -126,14 +124,13 @@ class Reporter(Protocol):
 
 
 class SilentReporter:
-    def started(self, source: str) -> None:
-        """Says nothing."""
+    """Reports nothing."""
 
-    def progress(self, source: str, done: int, total: int | None) -> None:
-        """Says nothing."""
+    def started(self, source: str) -> None: ...
 
-    def finished(self, source: str, observation: Observation) -> None:
-        """Says nothing."""
+    def progress(self, source: str, done: int, total: int | None) -> None: ...
+
+    def finished(self, source: str, observation: Observation) -> None: ...
 
 
 class _GuardedReporter:
@@ -167,9 +164,9 @@ class Recorded:
     """A state folder as a sync finds it.
 
     Attributes:
-        sync_file: As it is.
-        last: The same, without versions if they cannot be trusted: what was read last time may be skipped only
-            if all that was recorded of it is still there.
+        loaded: Session files and snapshot.
+        sync_file: Content of sync.yaml.
+        last: The same, without versions unless all that was recorded with them is still there.
     """
 
     loaded: Loaded
@@ -177,7 +174,7 @@ class Recorded:
     last: SyncFile
 
     def versions(self, source: str) -> Mapping[str, str]:
-        """What was read of a source last time; nothing if the facts that were read then are not there any more."""
+        """Return the versions at the last read of a source; none if the facts of that read are gone."""
         recorded = self.last.sources.get(source)
         return recorded.versions if recorded is not None and self.loaded.records else {}
 
@@ -198,9 +195,9 @@ def sync(
     settings: Settings,
     options: SyncOptions,
     reporter: Reporter | None = None,
-    on_observed: Callable[[Observed], None] = lambda observed: None,
+    on_observed: Callable[[ObservationSet], None] = lambda observed: None,
 ) -> SyncResult:
-    """Run one sync: `observe`, and `apply` what was observed.
+    """Run one sync: `observe`, then `apply` the observations.
 
     Args:
         on_observed: Called before anything is written.
@@ -210,27 +207,38 @@ def sync(
         SyncRefused: The breaker; nothing was written.
     """
     recorded = read_recorded(options.state)
-    observed = _observe(settings, options, recorded, reporter or SilentReporter())
+    observed = observe(settings, options, reporter, recorded=recorded)
     on_observed(observed)
     now = (snapshot_digest(options.state), read_sync_file(options.state))
-    if now != (recorded.loaded.snapshot, recorded.sync_file):  # another sync has written meanwhile
-        recorded = read_recorded(options.state)
-    return _apply(options.state, recorded, [observed], dry_run=options.dry_run)
+    is_current = now == (recorded.loaded.snapshot, recorded.sync_file)  # no other sync has written meanwhile
+    return apply(options.state, [observed], recorded=recorded if is_current else None, dry_run=options.dry_run)
 
 
-def observe(settings: Settings, options: SyncOptions, reporter: Reporter | None = None) -> Observed:
-    """Ask each source in turn, and write nothing. One that fails gives a failed observation and stops no other.
+def observe(
+    settings: Settings, options: SyncOptions, reporter: Reporter | None = None, *, recorded: Recorded | None = None
+) -> ObservationSet:
+    """Query each source in turn, and write nothing. One that fails gives a failed observation and stops no other.
+
+    Args:
+        recorded: The content of the state folder; read if not given.
 
     Raises:
         StateError: The state folder is damaged.
         NoSessionInfo: A session of `options.sessions` is not known.
     """
-    return _observe(settings, options, read_recorded(options.state), reporter or SilentReporter())
+    if options.changed and "tracked" not in options.sources:
+        raise NpcLimsError("--changed selects sessions by the tracked file: query that source, too")
+    began = datetime.datetime.now(datetime.timezone.utc)
+    run = _ObservationRun(settings, options, recorded or read_recorded(options.state), reporter or SilentReporter())
+    for source in SECTIONS:
+        if source in options.sources and not run.is_over:
+            run.query(source)
+    return ObservationSet(run.finished(), run.scope, began, options.allow_removals)
 
 
 def apply(
     state: StateFolder,
-    observed: Sequence[Observed],
+    observed: Sequence[ObservationSet],
     *,
     recorded: Recorded | None = None,
     tracked: Callable[[], tuple[str, str]] | None = None,
@@ -251,37 +259,30 @@ def apply(
         StateError: The state is damaged; nothing was written.
         SyncRefused: The breaker; nothing was written.
     """
-    known = read_recorded(state) if recorded is None else recorded
+    known = recorded or read_recorded(state)
     if tracked is not None:
-        again = _ask("tracked", lambda: observe_text(*tracked(), known.versions("tracked")))
+        again = _query("tracked", lambda: observe_text(*tracked(), known.versions("tracked")))
         observed = [_with_observation(one, again) for one in observed]
-    return _apply(state, known, observed, dry_run=dry_run)
+    before = after = known.loaded.records
+    applied = []
+    for one in observed:
+        one = _without_unknown_versions(known, one)
+        observations, after = _reconcile_each(after, one.observations, None if one.scope.is_full else one.scope)
+        applied.append(dataclasses.replace(one, observations=observations))
+    if not any(one.allow_removals for one in applied):
+        check_breaker(before, after)
+    written = () if dry_run else _write(state, known, after, applied)
+    return SyncResult(before, after, tuple(applied), written)
 
 
-def _with_observation(observed: Observed, new: Observation) -> Observed:
-    """*observed* with what it saw of one source replaced, if it saw anything of it."""
+def _with_observation(observed: ObservationSet, new: Observation) -> ObservationSet:
+    """Return *observed* with the observation of one source replaced, if there is one."""
     observations = tuple(new if one.source == new.source else one for one in observed.observations)
     return dataclasses.replace(observed, observations=observations)
 
 
-def _observe(settings: Settings, options: SyncOptions, recorded: Recorded, reporter: Reporter) -> Observed:
-    if options.changed and "tracked" not in options.sources:
-        raise NpcLimsError("--changed tells by the tracked file which sessions are meant: ask that source, too")
-    began = datetime.datetime.now(datetime.timezone.utc)
-    look = _Look(settings, options, recorded, reporter)
-    for source in SECTIONS:
-        if source in options.sources and not look.is_over:
-            look.at(source)
-    if options.sessions is not None and not options.skip_unknown:
-        # those of other shards are for the runners that have these
-        meant = [session for session in options.sessions if session in options.scope]
-        _check_known(meant, {*recorded.loaded.records, *look.known}, look.observations)
-    observations = report_other_rows(recorded.loaded.records, look.known, look.observations)
-    return Observed(observations, look.scope, began, options.allow_removals)
-
-
-class _Look:
-    """One look at the sources under way: what has been seen so far, and which sessions it is about."""
+class _ObservationRun:
+    """An observation run: the observations so far, and the sessions in its scope."""
 
     def __init__(self, settings: Settings, options: SyncOptions, recorded: Recorded, reporter: Reporter) -> None:
         self._settings = settings
@@ -295,12 +296,12 @@ class _Look:
 
     @property
     def is_over(self) -> bool:
-        """Whether no session is left to ask about."""
+        """Return True if no session is left in the scope."""
         return self._options.changed and self.scope.sessions == frozenset()
 
-    def at(self, source: str) -> None:
+    def query(self, source: str) -> None:
         self._reporter.started(source)
-        self.observations = (*self.observations, _ask(source, lambda: self._observe(source), self._settings))
+        self.observations = (*self.observations, _query(source, lambda: self._observe(source), self._settings))
         self._reconcile()
         observation = self.observations[-1]
         self._reporter.finished(source, observation)
@@ -308,6 +309,19 @@ class _Look:
             edited = _edited(self._recorded.loaded.records, observation, self.scope)
             self.scope = dataclasses.replace(self.scope, sessions=edited)
             self._reconcile()
+
+    def finished(self) -> tuple[Observation, ...]:
+        """Return the observations, with warnings about training rows that are no sessions.
+
+        Raises:
+            NoSessionInfo: A session of `options.sessions` is not known.
+        """
+        options, before = self._options, self._recorded.loaded.records
+        if options.sessions is not None and not options.skip_unknown:
+            # sessions of other shards are checked by other runners
+            selected = [session for session in options.sessions if session in options.scope]
+            _check_known(selected, {*before, *self.known}, self.observations)
+        return report_other_rows(before, self.known, self.observations)
 
     def _reconcile(self) -> None:
         before = self._recorded.loaded.records
@@ -335,7 +349,7 @@ class _Look:
 
 
 def _edited(previous: Mapping[str, Record], tracked: Observation, scope: Scope) -> frozenset[str]:
-    """Sessions of which the tracked file says something else than is recorded, or that nobody was asked about yet."""
+    """Return sessions whose tracked facts differ from the recorded ones, or that were never queried."""
     after = reconcile_scope(previous, [tracked], scope)
     changed = {
         id_
@@ -347,25 +361,10 @@ def _edited(previous: Mapping[str, Record], tracked: Observation, scope: Scope) 
     return frozenset(id_ for id_ in changed | (previous.keys() - after.keys()) if id_ in scope)
 
 
-def _apply(state: StateFolder, recorded: Recorded, observed: Sequence[Observed], *, dry_run: bool) -> SyncResult:
-    before = recorded.loaded.records
-    seen = [_as_of(recorded, one) for one in observed]
-    after = before
-    for number, one in enumerate(seen):
-        only = None if one.scope.is_full else one.scope
-        observations, after = _reconcile_each(after, one.observations, only)
-        seen[number] = dataclasses.replace(one, observations=observations)
-    if not any(one.allow_removals for one in seen):
-        check_breaker(before, after)
-    written = () if dry_run else _write(state, recorded, after, seen)
-    return SyncResult(before, after, tuple(seen), written)
+def _without_unknown_versions(recorded: Recorded, observed: ObservationSet) -> ObservationSet:
+    """Return *observed* with a failure for each source that is unchanged since a version that is not recorded.
 
-
-def _as_of(recorded: Recorded, observed: Observed) -> Observed:
-    """A look as far as it holds for the state that is there now.
-
-    That a source is as it was when last recorded says nothing about any other record: there it was not observed, and
-    what is recorded may be outdated.
+    Its facts were not observed, and what is recorded of it may be outdated.
     """
 
     def holds(one: Observation) -> bool:
@@ -378,7 +377,7 @@ def _as_of(recorded: Recorded, observed: Observed) -> Observed:
     return dataclasses.replace(observed, observations=tuple(observations))
 
 
-def _ask(source: str, step: Callable[[], Observation], settings: Settings | None = None) -> Observation:
+def _query(source: str, step: Callable[[], Observation], settings: Settings | None = None) -> Observation:
     """Return what *step* observes. Whatever it raises is a failure of its source alone."""
     try:
         return step()
@@ -441,11 +440,10 @@ def _check_known(sessions: Collection[str], known: Collection[str], observations
 
 
 def _write(
-    state: StateFolder, recorded: Recorded, after: Mapping[str, Record], observed: Sequence[Observed]
+    state: StateFolder, recorded: Recorded, after: Mapping[str, Record], observed: Sequence[ObservationSet]
 ) -> tuple[PurePath, ...]:
     written = write_state(state, recorded.loaded, after)
-    digest = snapshot_digest(state)
-    new = recorded.last
+    digest, new = snapshot_digest(state), recorded.last
     for one in observed:
         new = next_sync_file(new, one.observations, one.at, whole=one.scope.is_full, snapshot=digest)
     # last of all: its ETags say that what they stand for has been written

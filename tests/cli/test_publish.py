@@ -15,8 +15,8 @@ from npc_lims.errors import SourceError
 from npc_lims.model.observation import EVERYTHING, Observation
 from npc_lims.state.store import read_state, verify_state
 from npc_lims.state.sync_file import read_sync_file
-from npc_lims.sync.observation_file import Observed, read_observed, write_observed
-from npc_lims.sync.pending import held, hold
+from npc_lims.sync.observation_file import ObservationSet, read_observations, write_observations
+from npc_lims.sync.pending import load_pending, save_pending
 from tests.builders import no_assets, training
 from tests.integration.world import TOKEN, UPLOADED, Cloud, commit_all, run_cli, run_git, write_tracked
 from tests.sync.repositories import NOON, SESSIONS, clone, look, push, subjects_of_commits, uploaded
@@ -68,7 +68,7 @@ def test_two_syncs_are_two_commits_of_one_push(cloud: Cloud, checkout: Path, rem
 
 def test_a_sync_that_was_killed_after_writing_can_be_published(cloud: Cloud, checkout: Path, remote: Path) -> None:
     run_cli("sync", "--only", "tracked")
-    (waiting,) = held(checkout / "state")
+    (waiting,) = load_pending(checkout / "state")
     assert waiting.observed.observations[0].source == "tracked"
     # as if it had been killed before it wrote all
     for path in list((checkout / "state" / "sessions").rglob("*.yaml"))[::2]:
@@ -91,7 +91,7 @@ def test_before_the_first_commit_there_is_nothing_to_take_back(tmp_path: Path, m
 @pytest.mark.slow
 def test_state_that_no_sync_accounts_for_is_told(cloud: Cloud, checkout: Path) -> None:
     run_cli("sync")
-    for waiting in held(checkout / "state"):
+    for waiting in load_pending(checkout / "state"):
         waiting.path.unlink()
     done = run_cli("publish")
     assert done.code == 2
@@ -105,7 +105,7 @@ def test_a_refused_sync_leaves_nothing_to_publish(cloud: Cloud, checkout: Path) 
     (checkout / "tracked_sessions.yaml").write_text("ephys:\n")
     refused = run_cli("sync")
     assert refused.code == 4
-    assert held(checkout / "state") == []
+    assert load_pending(checkout / "state") == []
 
 
 @pytest.mark.slow
@@ -185,7 +185,7 @@ def test_only_what_was_edited(cloud: Cloud, checkout: Path, tmp_path: Path) -> N
     new = f"{path.rstrip() if has_keys else path.rstrip() + ':'}\n        notes: looked at again"
     tracked.write_text(text.replace(path, new, 1))
     assert run_cli("observe", "--out", str(tmp_path / "seen"), "--changed").code == 0
-    look = read_observed(tmp_path / "seen" / "all.observed.json")
+    look = read_observations(tmp_path / "seen" / "all.observed.json")
     assert look.scope.sessions == {edited}
     # nothing else was even asked for
     assert all(set(one.facts) <= {edited} for one in look.observations if one.source in ("codeocean", "s3"))
@@ -197,7 +197,7 @@ def test_nothing_edited_asks_nobody(cloud: Cloud, checkout: Path, tmp_path: Path
     cloud.forget_requests()
     assert run_cli("observe", "--out", str(tmp_path / "seen"), "--changed").code == 0
     assert cloud.requests == 0
-    assert read_observed(tmp_path / "seen" / "all.observed.json").scope.sessions == frozenset()
+    assert read_observations(tmp_path / "seen" / "all.observed.json").scope.sessions == frozenset()
 
 
 @pytest.mark.slow
@@ -206,7 +206,7 @@ def test_a_session_that_nobody_knows_yet_can_be_left_out(cloud: Cloud, checkout:
     options = ("observe", "--out", str(tmp_path / "seen"), "--sessions", f"123456_2020-01-01,{UPLOADED}")
     assert run_cli(*options).code == 2
     assert run_cli(*options, "--skip-unknown").code == 0
-    look = read_observed(tmp_path / "seen" / "all.observed.json")
+    look = read_observations(tmp_path / "seen" / "all.observed.json")
     assert {id_ for one in look.observations if one.source == "s3" for id_ in one.facts} == {UPLOADED}
 
 
@@ -229,7 +229,7 @@ def test_no_token_is_in_what_was_seen(cloud: Cloud, checkout: Path, tmp_path: Pa
         (["publish", "--trailer", "bad key=1"], "letters, digits and hyphens"),
         (["publish", "--trailer", "npc-lims-observed=2099-01-01T00:00:00Z"], "written by npc-lims itself"),
         (["observe", "--out", "tracked_sessions.yaml", "--only", "tracked"], "tracked_sessions.yaml"),
-        (["observe", "--out", "seen", "--changed", "--only", "s3"], "--changed tells by the tracked file"),
+        (["observe", "--out", "seen", "--changed", "--only", "s3"], "--changed selects sessions by the tracked file"),
         (["publish", "--state", "/"], "not in a git checkout"),
     ],
 )
@@ -253,20 +253,20 @@ def sessions(remote_once: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     return folder
 
 
-def others_publish(checkout: Path, *looks: Observed) -> None:
+def others_publish(checkout: Path, *looks: ObservationSet) -> None:
     remote = run_git(checkout, "remote", "get-url", "origin").strip()
     with tempfile.TemporaryDirectory() as folder:
         push(clone(Path(remote.removeprefix("file://")), Path(folder, "other")), *looks)
 
 
 def pending(checkout: Path) -> list[Path]:
-    return [one.path for one in held(checkout / "state")]
+    return [one.path for one in load_pending(checkout / "state")]
 
 
 def test_observations_from_the_future_are_refused_and_kept(sessions: Path) -> None:
-    hold(sessions / "state", look({FIRST: uploaded(FIRST)}))
+    save_pending(sessions / "state", look({FIRST: uploaded(FIRST)}))
     ahead = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(days=1)
-    path = hold(sessions / "state", look({SECOND: uploaded(SECOND)}, at=ahead)).path
+    path = save_pending(sessions / "state", look({SECOND: uploaded(SECOND)}, at=ahead)).path
     for options in ([], ["--dry-run"]):
         done = run_cli("publish", *options)
         assert done.code == 2
@@ -281,7 +281,7 @@ def test_observations_from_the_future_are_refused_and_kept(sessions: Path) -> No
 
 def test_observations_that_newer_ones_replace_are_counted_and_done_with(sessions: Path) -> None:
     others_publish(sessions, look({FIRST: uploaded(FIRST), SECOND: uploaded(SECOND)}, at=NOON + HOUR))
-    hold(sessions / "state", look({FIRST: no_assets(), SECOND: no_assets()}))
+    save_pending(sessions / "state", look({FIRST: no_assets(), SECOND: no_assets()}))
     shown = run_cli("publish", "--dry-run")
     assert len(pending(sessions)) == 1
     done = run_cli("publish")
@@ -293,12 +293,12 @@ def test_observations_that_newer_ones_replace_are_counted_and_done_with(sessions
 
 
 def test_a_whole_source_that_a_newer_one_replaces_is_counted(sessions: Path, tmp_path: Path) -> None:
-    def rows(at: datetime.datetime, hits: int) -> Observed:
+    def rows(at: datetime.datetime, hits: int) -> ObservationSet:
         seen = Observation("training", {FIRST: training(hits=hits)}, complete=True, versions={"book": str(hits)})
-        return Observed((seen,), EVERYTHING, at)
+        return ObservationSet((seen,), EVERYTHING, at)
 
     others_publish(sessions, rows(NOON + HOUR, 2))
-    hold(sessions / "state", rows(NOON, 1))
+    save_pending(sessions / "state", rows(NOON, 1))
     summary = tmp_path / "summary.md"
     done = run_cli("publish", f"--summary={summary}")
     assert (done.code, pending(sessions)) == (0, [])
@@ -309,7 +309,7 @@ def test_a_whole_source_that_a_newer_one_replaces_is_counted(sessions: Path, tmp
 def test_what_is_published_already_says_the_same(sessions: Path) -> None:
     seen = look({FIRST: uploaded(FIRST)}, at=NOON + HOUR)
     others_publish(sessions, seen)
-    hold(sessions / "state", seen)
+    save_pending(sessions / "state", seen)
     done = run_cli("publish")
     assert (done.code, done.out) == (0, "nothing to publish: main says the same already\n")
     assert pending(sessions) == []
@@ -319,10 +319,10 @@ def test_what_could_not_be_applied_is_a_failure_and_kept_until_it_is_replaced(se
     """A workbook that was changed and changed back: unchanged here, and not what others published meanwhile."""
     version_one = Observation("training", {FIRST: training(hits=1)}, complete=True, versions={"book": "one"})
     version_two = Observation("training", {FIRST: training(hits=2)}, complete=True, versions={"book": "two"})
-    others_publish(sessions, Observed((version_two,), EVERYTHING, NOON))
+    others_publish(sessions, ObservationSet((version_two,), EVERYTHING, NOON))
     unchanged = Observation("training", unchanged=True, versions={"book": "one"})
     codeocean = Observation("codeocean", {FIRST: uploaded(FIRST)})
-    (path,) = (hold(sessions / "state", Observed((unchanged, codeocean), EVERYTHING, NOON + HOUR)).path,)
+    (path,) = (save_pending(sessions / "state", ObservationSet((unchanged, codeocean), EVERYTHING, NOON + HOUR)).path,)
 
     outcome = tmp_path / "outcome.json"
     done = run_cli("publish", f"--outcome={outcome}")
@@ -337,14 +337,14 @@ def test_what_could_not_be_applied_is_a_failure_and_kept_until_it_is_replaced(se
     again = run_cli("publish")
     assert (again.code, "says the same already" in again.out, pending(sessions)) == (3, False, [path])
 
-    hold(sessions / "state", Observed((version_one,), EVERYTHING, NOON + 2 * HOUR))
+    save_pending(sessions / "state", ObservationSet((version_one,), EVERYTHING, NOON + 2 * HOUR))
     assert run_cli("publish").code == 0
     assert pending(sessions) == []
     assert read_state(sessions / "state").records[FIRST].training == training(hits=1)
 
 
 def test_a_commit_that_does_not_verify_keeps_the_observations(sessions: Path) -> None:
-    hold(sessions / "state", look({FIRST: uploaded(FIRST)}))
+    save_pending(sessions / "state", look({FIRST: uploaded(FIRST)}))
     hook = sessions / ".git" / "hooks" / "pre-commit"
     hook.write_bytes(b"#!/bin/sh\nfor f in state/sessions/*/*.yaml; do echo '# mine' >> $f; done; git add state\n")
     hook.chmod(0o755)
@@ -360,7 +360,7 @@ def test_a_commit_that_does_not_verify_keeps_the_observations(sessions: Path) ->
 def test_an_observation_file_cannot_write_a_line_of_a_log(sessions: Path, tmp_path: Path) -> None:
     seen = tmp_path / "seen" / "all.observed.json"
     failure = SourceError("codeocean", "down\n::error::owned\x1b[2J")
-    write_observed(seen, Observed((Observation("codeocean", failure=failure),), EVERYTHING, NOON))
+    write_observations(seen, ObservationSet((Observation("codeocean", failure=failure),), EVERYTHING, NOON))
     summary = tmp_path / "summary.md"
     done = run_cli("publish", f"--observed={seen.parent}", f"--summary={summary}")
     seen.write_text(seen.read_text().replace('"source":"codeocean"', r'"source":"\n::error::owned\u001b[2J"'))
@@ -392,8 +392,8 @@ def test_observations_of_some_shards_are_published_and_are_no_success(
 
 
 def test_observations_of_nothing_are_no_success(checkout: Path, tmp_path: Path) -> None:
-    write_observed(
-        tmp_path / "all.observed.json", Observed((), EVERYTHING, datetime.datetime.now(datetime.timezone.utc))
+    write_observations(
+        tmp_path / "all.observed.json", ObservationSet((), EVERYTHING, datetime.datetime.now(datetime.timezone.utc))
     )
     outcome = tmp_path / "outcome.json"
     done = run_cli("publish", f"--observed={tmp_path}", f"--outcome={outcome}")

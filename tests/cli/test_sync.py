@@ -16,7 +16,7 @@ from npc_lims.errors import SessionIndexError
 from npc_lims.sessions.find_asset import find_asset
 from npc_lims.state.store import read_record
 from npc_lims.state.sync_file import read_sync_file
-from npc_lims.sync.observation_file import read_observed_folder
+from npc_lims.sync.observation_file import read_observation_folder
 from tests.integration.world import ADDED, SORTED, UPLOADED, Done, facts_of, files_of, run_cli
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -178,7 +178,7 @@ def test_of_a_broken_file_no_entry_tells_which_changed_so_all_sessions_are_asked
     monkeypatch.setenv("NPC_LIMS_MIRROR", "mirror")
     done = run_cli("observe", "--changed", "--out", str(tmp_path / "seen"))
     assert done.code == 3, done
-    (observed,) = read_observed_folder(tmp_path / "seen")
+    (observed,) = read_observation_folder(tmp_path / "seen")
     assert [one.source for one in observed.observations] == ["tracked", "training", "codeocean", "s3"]
     assert observed.scope.is_full
     assert [failure.source for failure in observed.failures] == ["tracked"]

@@ -24,7 +24,7 @@ from npc_lims.model.observation import EVERYTHING, Observation
 from npc_lims.model.record import Record, Tracked, Training
 from npc_lims.sessions.live import find_session
 from npc_lims.state.store import read_state, write_state
-from npc_lims.sync.observation_file import Observed
+from npc_lims.sync.observation_file import ObservationSet
 from npc_lims.sync.run import SilentReporter, SyncOptions, SyncResult, apply, sync
 
 _SECRET = "an-invented-secret-of-aws"
@@ -136,8 +136,8 @@ def _row(start: str) -> Training:
     return Training.model_construct(nsb=False, row=1, start_time=start, other_rows=[])
 
 
-def _observed(*observations: Observation) -> Observed:
-    return Observed(observations, EVERYTHING, datetime.datetime(2026, 11, 1, tzinfo=datetime.timezone.utc))
+def _observed(*observations: Observation) -> ObservationSet:
+    return ObservationSet(observations, EVERYTHING, datetime.datetime(2026, 11, 1, tzinfo=datetime.timezone.utc))
 
 
 def test_facts_that_cannot_be_reconciled_fail_their_source_alone(

@@ -15,7 +15,7 @@ from npc_lims.config.settings import Settings
 from npc_lims.model.observation import EVERYTHING, Observation, Scope
 from npc_lims.model.record import CodeOcean, Record
 from npc_lims.state.store import read_state, verify_state
-from npc_lims.sync.observation_file import Observed, read_observed
+from npc_lims.sync.observation_file import ObservationSet, read_observations
 from npc_lims.sync.publish import Published, publish
 from npc_lims.sync.run import SyncOptions, sync
 from tests.builders import asset, no_assets, nothing_on_s3, session_ids
@@ -59,13 +59,13 @@ def look(
     *,
     at: datetime.datetime = NOON,
     **more: Any,
-) -> Observed:
+) -> ObservationSet:
     """What a look at Code Ocean and S3 saw of a few sessions."""
     observations = [Observation("codeocean", codeocean or {}, **more)]
     if stim is not None:
         observations.append(Observation("s3", {id_: nothing_on_s3(stim=names) for id_, names in stim.items()}))
     ids = frozenset({*(codeocean or {}), *(stim or {})})
-    return Observed(tuple(observations), Scope(ids), at)
+    return ObservationSet(tuple(observations), Scope(ids), at)
 
 
 def uploaded(session_id: str, start: str = "13-07-32") -> CodeOcean:
@@ -73,12 +73,12 @@ def uploaded(session_id: str, start: str = "13-07-32") -> CodeOcean:
     return no_assets(raw=asset(f"ecephys_{session_id[:17]}_{start}"))
 
 
-def tracked_look() -> Observed:
+def tracked_look() -> ObservationSet:
     """A look at the tracked file, whatever it says."""
-    return Observed((Observation("tracked", complete=True),), EVERYTHING, NOON)
+    return ObservationSet((Observation("tracked", complete=True),), EVERYTHING, NOON)
 
 
-def push(checkout: Path, *looks: Observed, **more: Any) -> Published:
+def push(checkout: Path, *looks: ObservationSet, **more: Any) -> Published:
     return publish(checkout / "state", looks, **{"backoff": 0.01, **more})
 
 
@@ -97,5 +97,5 @@ def subjects_of_commits(repository: Path, ref: str = "main") -> list[str]:
 
 if __name__ == "__main__":
     for file in sys.argv[2:]:
-        done = push(Path(sys.argv[1]), read_observed(Path(file)), attempts=40, backoff=0.05)
+        done = push(Path(sys.argv[1]), read_observations(Path(file)), attempts=40, backoff=0.05)
         sys.stdout.write(f"{done.attempts}\n")

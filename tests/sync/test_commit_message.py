@@ -81,7 +81,7 @@ def test_many_fields_of_one_session_are_cut() -> None:
 
 
 @pytest.mark.parametrize(
-    ("note", "defused"),
+    ("note", "escape_mentions"),
     [
         ("notes (none) -> thanks @somebody", "@ somebody"),
         ("notes (none) -> fixes #12", "'fixes' #12"),
@@ -89,8 +89,8 @@ def test_many_fields_of_one_session_are_cut() -> None:
         ("notes (none) -> write to a@b.org", "a@b.org"),
     ],
 )
-def test_notes_notify_nobody_and_close_nothing(note: str, defused: str) -> None:
-    assert commit_body([SessionChange("726088_2024-06-24", ("edited",), (note,))]).endswith(defused)
+def test_notes_notify_nobody_and_close_nothing(note: str, escape_mentions: str) -> None:
+    assert commit_body([SessionChange("726088_2024-06-24", ("edited",), (note,))]).endswith(escape_mentions)
 
 
 @pytest.mark.parametrize("token", ["", "two words", "a:b", "-a", "a\nb", "é"])

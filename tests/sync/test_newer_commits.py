@@ -17,7 +17,7 @@ from npc_lims.sources.tracked.parser import observe_text
 from npc_lims.sources.tracked.parser import tracked_text as read_text
 from npc_lims.state.store import read_state
 from npc_lims.state.sync_file import read_sync_file
-from npc_lims.sync.observation_file import Observed
+from npc_lims.sync.observation_file import ObservationSet
 from npc_lims.sync.run import SyncOptions, apply, sync
 from npc_lims.utils.timestamps import utc_text
 from tests.builders import SESSION, no_assets, record, tracked, training
@@ -28,10 +28,10 @@ FIRST, SECOND, THIRD = SESSIONS[:3]
 HOUR = datetime.timedelta(hours=1)
 
 
-def rows(version: str, at: datetime.datetime, scope: Scope = EVERYTHING, **hits: int) -> Observed:
+def rows(version: str, at: datetime.datetime, scope: Scope = EVERYTHING, **hits: int) -> ObservationSet:
     """A look at a workbook of that version, which has one row."""
     facts = {FIRST: training(**hits)}
-    return Observed((Observation("training", facts, complete=True, versions={"book": version}),), scope, at)
+    return ObservationSet((Observation("training", facts, complete=True, versions={"book": version}),), scope, at)
 
 
 def versions(state: Path) -> dict[str, str]:
@@ -77,13 +77,13 @@ def test_a_source_that_was_asked_about_everything_later_is_left_as_it_is(
     done = push(checkout, rows("old", NOON, hits=1))
     assert (done.commit, done.dropped, done.applied) == (None, {"training": 1}, (True,))
     unchanged = Observation("training", unchanged=True, versions={"book": "older"})
-    done = push(checkout, Observed((unchanged,), EVERYTHING, NOON))
+    done = push(checkout, ObservationSet((unchanged,), EVERYTHING, NOON))
     assert (done.commit, done.dropped, done.unapplied) == (None, {"training": 1}, ())
     after = clone(remote, tmp_path / "after") / "state"
     assert versions(after) == {"book": "new"}
 
 
-def newest(seen: Observed, newer: Newer, recorded: Records) -> tuple[tuple[Observation, ...], Dropped]:
+def newest(seen: ObservationSet, newer: Newer, recorded: Records) -> tuple[tuple[Observation, ...], Dropped]:
     return keep_newest(seen.observations, seen.at, recorded, newer, {}, seen.scope)
 
 
@@ -94,7 +94,7 @@ def test_a_session_that_is_gone_is_not_known_to_have_nothing() -> None:
     unknown = {SESSION: record(SESSION)}
     (observation,) = newest(seen, {SESSION: frozenset({"codeocean"})}, unknown)[0]
     assert isinstance(observation.facts[SESSION], CodeOcean)
-    gone = Observed((Observation("tracked", {SESSION: tracked()}),), EVERYTHING, NOON)
+    gone = ObservationSet((Observation("tracked", {SESSION: tracked()}),), EVERYTHING, NOON)
     (observation,) = newest(gone, {SESSION: frozenset({"tracked"})}, {})[0]
     assert observation.facts[SESSION] is False
 
@@ -109,7 +109,7 @@ def test_only_what_differs_is_dropped_and_counted() -> None:
     seen = look({session: uploaded(session) for session in (FIRST, SECOND)})
     assert newest(seen, newer, recorded)[1] == {"codeocean": 1}
     # one that has everything says of THIRD that there is nothing
-    whole = Observed((Observation("codeocean", {FIRST: no_assets()}, complete=True),), EVERYTHING, NOON)
+    whole = ObservationSet((Observation("codeocean", {FIRST: no_assets()}, complete=True),), EVERYTHING, NOON)
     assert newest(whole, newer, recorded)[1] == {"codeocean": 2}
     assert newest(rows("one", NOON), newer, recorded)[1] == {}
 
@@ -193,7 +193,7 @@ def test_unchanged_since_another_version_is_a_failure_and_not_an_answer(tmp_path
     state = tmp_path / "state"
     apply(state, [rows("one", NOON)])
     unchanged = Observation("training", unchanged=True, versions={"book": "two"})
-    result = apply(state, [Observed((unchanged,), EVERYTHING, NOON + HOUR)])
+    result = apply(state, [ObservationSet((unchanged,), EVERYTHING, NOON + HOUR)])
     assert ["observe again" in failure.reason for failure in result.failures] == [True]
     training = read_sync_file(state).sources["training"]
     assert (training.last_complete, training.versions) == ("2024-10-01T12:00:00Z", {"book": "one"})
@@ -207,7 +207,7 @@ def test_unchanged_since_no_recorded_version_is_a_failure(versions: dict[str, st
     state = tmp_path / "state"
     apply(state, [rows("one", NOON)])
     unchanged = Observation("training", unchanged=True, versions=versions)
-    assert apply(state, [Observed((unchanged,), EVERYTHING, NOON + HOUR)]).failures
+    assert apply(state, [ObservationSet((unchanged,), EVERYTHING, NOON + HOUR)]).failures
 
 
 def test_an_edit_that_is_taken_back_is_seen(tmp_path: Path) -> None:

@@ -17,12 +17,12 @@ from npc_lims.model.reconcile import reconcile
 from npc_lims.model.record import SECTIONS
 from npc_lims.model.recording_days import reconcile_scope
 from npc_lims.sync.observation_file import (
-    Observed,
+    ObservationSet,
     file_name,
-    gather,
-    read_observed,
-    read_observed_folder,
-    write_observed,
+    merge_shards,
+    read_observation_folder,
+    read_observations,
+    write_observations,
 )
 from tests.builders import SECOND, SESSION, many_records, no_assets, nothing_on_s3, tracked, training
 from tests.strategies import FACTS, IDS, recorded
@@ -52,35 +52,35 @@ def observations(draw: st.DrawFn, source: str) -> Observation:
 
 
 @st.composite
-def looks(draw: st.DrawFn) -> Observed:
+def looks(draw: st.DrawFn) -> ObservationSet:
     sources = draw(st.lists(st.sampled_from(SECTIONS), unique=True))
     scope = draw(
         st.sampled_from([EVERYTHING, Scope(frozenset(IDS[:2])), Scope(None, frozenset([2]), 3), Scope(frozenset())])
     )
-    return Observed(tuple(draw(observations(source)) for source in sources), scope, NOW, draw(st.booleans()))
+    return ObservationSet(tuple(draw(observations(source)) for source in sources), scope, NOW, draw(st.booleans()))
 
 
-def as_told(look: Observed) -> tuple[Any, ...]:
+def as_told(look: ObservationSet) -> tuple[Any, ...]:
     """A look with its failures as text: exceptions are never equal."""
     ones = [(*vars(one).values(), str(one.failure)) for one in look.observations]
     return [one[:-2] + one[-1:] for one in ones], look.scope, look.at, look.allow_removals
 
 
 @given(look=looks())
-def test_a_file_says_what_was_seen(look: Observed, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_a_file_says_what_was_seen(look: ObservationSet, tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.mktemp("observed") / file_name(look.scope)
-    write_observed(path, look)
-    assert as_told(read_observed(path)) == as_told(look)
+    write_observations(path, look)
+    assert as_told(read_observations(path)) == as_told(look)
 
 
 @pytest.mark.slow
 @given(before=recorded(), look=looks())
 def test_a_file_reconciles_as_what_was_seen_does(
-    before: dict[str, Any], look: Observed, tmp_path_factory: pytest.TempPathFactory
+    before: dict[str, Any], look: ObservationSet, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     path = tmp_path_factory.mktemp("observed") / "all.observed.json"
-    write_observed(path, look)
-    assert reconcile(before, read_observed(path).observations) == reconcile(before, look.observations)
+    write_observations(path, look)
+    assert reconcile(before, read_observations(path).observations) == reconcile(before, look.observations)
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_a_damaged_file_is_named(content: str, says: str, tmp_path: Path) -> Non
     path = tmp_path / "all.observed.json"
     path.write_text(content)
     with pytest.raises(NpcLimsError, match=says) as raised:
-        read_observed(path)
+        read_observations(path)
     assert str(path) in str(raised.value)
     assert "observe again" in str(raised.value)
 
@@ -207,7 +207,7 @@ def test_a_value_that_no_observation_has_is_one_line_that_names_the_file(key: st
     path = tmp_path / "all.observed.json"
     path.write_text(spoiled(key, value))
     with pytest.raises(NpcLimsError) as raised:
-        read_observed(path)
+        read_observations(path)
     message = str(raised.value)
     assert message.startswith(f"{path}: ")
     assert message.isprintable()
@@ -235,7 +235,7 @@ def test_text_that_is_no_observation_is_one_line_that_names_the_file(content: by
     path = tmp_path / "all.observed.json"
     path.write_bytes(content)
     with pytest.raises(NpcLimsError) as raised:
-        read_observed(path)
+        read_observations(path)
     assert str(raised.value).startswith(f"{path}: damaged (")
     assert str(raised.value).isprintable()
 
@@ -245,7 +245,7 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
     with path.open("wb") as file:
         file.truncate(600 << 20)
     with pytest.raises(NpcLimsError, match=r"damaged \(larger than 512 MiB\)"):
-        read_observed(path)
+        read_observations(path)
 
 
 def test_deep_values_of_a_tracked_entry_are_refused(tmp_path: Path) -> None:
@@ -256,34 +256,34 @@ def test_deep_values_of_a_tracked_entry_are_refused(tmp_path: Path) -> None:
         data["observations"][0].update(source="tracked", facts={IDS[0]: entry})
         path.write_text(json.dumps(data))
         if is_read:
-            assert read_observed(path).observations[0].facts
+            assert read_observations(path).observations[0].facts
         else:
             with pytest.raises(NpcLimsError, match="nested deeper than"):
-                read_observed(path)
+                read_observations(path)
 
 
 def test_what_failed_is_told_on_one_line(tmp_path: Path) -> None:
     path = tmp_path / "all.observed.json"
     path.write_text(spoiled(f"{SECTION}.failure", "down\n::error::owned\x1b[2J"))
-    (failure,) = read_observed(path).failures
+    (failure,) = read_observations(path).failures
     assert failure.reason == "down ::error::owned\\x1b[2J"
 
 
 def test_facts_of_another_shape_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "all.observed.json"
-    write_observed(path, Observed((Observation("tracked", {IDS[0]: tracked()}),), EVERYTHING, NOW))
+    write_observations(path, ObservationSet((Observation("tracked", {IDS[0]: tracked()}),), EVERYTHING, NOW))
     data = json.loads(path.read_text())
     data["observations"][0]["facts"][IDS[0]]["platform"] = "abacus"
     path.write_text(json.dumps(data))
     with pytest.raises(NpcLimsError, match="platform"):
-        read_observed(path)
+        read_observations(path)
 
 
 def test_a_missing_file_and_an_empty_folder_are_named(tmp_path: Path) -> None:
     with pytest.raises(NpcLimsError, match=r"nothing\.json: cannot be read"):
-        read_observed(tmp_path / "nothing.json")
+        read_observations(tmp_path / "nothing.json")
     with pytest.raises(NpcLimsError, match="holds no observations"):
-        read_observed_folder(tmp_path)
+        read_observation_folder(tmp_path)
 
 
 # --- shards ---------------------------------------------------------------------------------------
@@ -313,7 +313,7 @@ def test_a_shard_that_is_none_is_refused(text: str) -> None:
         parse_shard(text)
 
 
-def look_of_shard(number: int, of: int = 2, **more: Any) -> Observed:
+def look_of_shard(number: int, of: int = 2, **more: Any) -> ObservationSet:
     """What the runner of one shard sees of twenty sessions."""
     scope = Scope(None, frozenset([number]), of)
     mine = [session_id for session_id in many_records(20) if session_id in scope]
@@ -329,11 +329,11 @@ def look_of_shard(number: int, of: int = 2, **more: Any) -> Observed:
         Observation("codeocean", {id_: no_assets() for id_ in mine}, counts={"assets": len(mine)}),
         Observation("s3", {id_: nothing_on_s3(stim=["a.hdf5"]) for id_ in mine}, counts={"stimulus_files": len(mine)}),
     )
-    return Observed(tuple(more.get(one.source, one) for one in seen), scope, NOW)
+    return ObservationSet(tuple(more.get(one.source, one) for one in seen), scope, NOW)
 
 
 def test_all_shards_together_are_one_whole_look() -> None:
-    (look,) = gather([look_of_shard(2), look_of_shard(1)])
+    (look,) = merge_shards([look_of_shard(2), look_of_shard(1)])
     assert look.scope.is_full
     assert [one.source for one in look.observations] == list(SECTIONS)
     by_source = {one.source: one for one in look.observations}
@@ -355,14 +355,14 @@ def test_shards_of_one_session_keep_the_training_rows_of_its_day() -> None:
         Observation("tracked", {SESSION: tracked(allen_path="//allen/2022-08-15_13-07-32_626791")}, complete=True),
         Observation("training", rows, complete=True),
     )
-    parts = [Observed(seen, Scope(frozenset([SESSION]), frozenset([number]), 2), NOW) for number in (1, 2)]
-    (look,) = gather(parts)
+    parts = [ObservationSet(seen, Scope(frozenset([SESSION]), frozenset([number]), 2), NOW) for number in (1, 2)]
+    (look,) = merge_shards(parts)
     (session,) = reconcile_scope({}, look.observations, look.scope).values()
     assert session.training == rows[SECOND].model_copy(update={"other_rows": [rows[SESSION]]})
 
 
 def test_of_a_shard_that_is_missing_nothing_changes() -> None:
-    (look,) = gather([look_of_shard(1)])
+    (look,) = merge_shards([look_of_shard(1)])
     assert not look.scope.is_full
     before = many_records(20)
     after = reconcile(before, look.observations, look.scope)
@@ -372,7 +372,7 @@ def test_of_a_shard_that_is_missing_nothing_changes() -> None:
 
 def test_a_source_that_failed_in_one_shard_has_failed() -> None:
     down = failed(SourceError("codeocean", "it was down"))
-    (look,) = gather([look_of_shard(1), look_of_shard(2, codeocean=down)])
+    (look,) = merge_shards([look_of_shard(1), look_of_shard(2, codeocean=down)])
     by_source = {one.source: one for one in look.observations}
     assert str(by_source["codeocean"].failure) == "codeocean: it was down"
     assert set(by_source["codeocean"].facts) == {id_ for id_ in many_records(20) if shard_of(id_, 2) == 1}
@@ -381,25 +381,25 @@ def test_a_source_that_failed_in_one_shard_has_failed() -> None:
 
 def test_what_changed_between_two_shards_is_read_again_next_time() -> None:
     newer = Observation("training", {IDS[0]: training()}, complete=True, versions={"a": "newer"})
-    (look,) = gather([look_of_shard(1), look_of_shard(2, training=newer)])
+    (look,) = merge_shards([look_of_shard(1), look_of_shard(2, training=newer)])
     merged = next(one for one in look.observations if one.source == "training")
     assert (merged.versions, merged.unchanged, merged.complete) == ({}, False, False)
 
 
 def test_two_files_of_one_shard_are_refused() -> None:
     with pytest.raises(NpcLimsError, match="one shard"):
-        gather([look_of_shard(1), look_of_shard(1)])
+        merge_shards([look_of_shard(1), look_of_shard(1)])
 
 
 def test_looks_that_are_no_shards_stay_apart_and_come_in_order() -> None:
-    later = Observed((), Scope(frozenset(IDS[:1])), NOW + datetime.timedelta(hours=1))
-    earlier = Observed((), EVERYTHING, NOW)
-    assert gather([later, earlier]) == [earlier, later]
+    later = ObservationSet((), Scope(frozenset(IDS[:1])), NOW + datetime.timedelta(hours=1))
+    earlier = ObservationSet((), EVERYTHING, NOW)
+    assert merge_shards([later, earlier]) == [earlier, later]
 
 
 def test_a_folder_of_artifacts(tmp_path: Path) -> None:
     for number in (1, 2):
         look = look_of_shard(number)
-        write_observed(tmp_path / f"observed-{number}" / file_name(look.scope), look)
-    (look,) = read_observed_folder(tmp_path)
+        write_observations(tmp_path / f"observed-{number}" / file_name(look.scope), look)
+    (look,) = read_observation_folder(tmp_path)
     assert look.scope.is_full

@@ -18,8 +18,8 @@ from npc_lims.errors import GitError, NpcLimsError, StateError, SyncRefused
 from npc_lims.model.observation import EVERYTHING, Observation
 from npc_lims.model.record import CodeOcean, S3Facts
 from npc_lims.state.store import read_state, session_path
-from npc_lims.sync.observation_file import Observed, write_observed
-from npc_lims.sync.pending import held, hold, replace_older
+from npc_lims.sync.observation_file import ObservationSet, write_observations
+from npc_lims.sync.pending import load_pending, remove_superseded, save_pending
 from tests.builders import no_assets, training
 from tests.integration.world import commit_all, run_git
 from tests.servers.fixtures import Serve
@@ -165,7 +165,7 @@ def test_a_tracked_file_with_errors_changes_nothing(checkout: Path, remote: Path
     run_git(other, "push", "--quiet", "origin", "HEAD:main")
     done = push(
         checkout,
-        Observed((*tracked_look().observations, *look({FIRST: uploaded(FIRST)}).observations), EVERYTHING, NOON),
+        ObservationSet((*tracked_look().observations, *look({FIRST: uploaded(FIRST)}).observations), EVERYTHING, NOON),
     )
     assert [failure.source for failure in done.failures] == ["tracked"]
     assert done.failures[0].reason.startswith("line ")
@@ -251,7 +251,7 @@ def test_eight_publishers_lose_nothing(remote: Path, tmp_path: Path) -> None:
             # another field of it each: all of them must be there in the end
             seen = look({mine: uploaded(mine), shared: uploaded(shared)}, {mine: [f"{number}.hdf5"]})
             files.append(tmp_path / f"{number}-{turn}.observed.json")
-            write_observed(files[-1], seen)
+            write_observations(files[-1], seen)
         command = [sys.executable, "-m", "tests.sync.repositories", str(checkout), *map(str, files)]
         publishers.append(
             subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -284,7 +284,7 @@ def test_killed_at_any_instant_the_remote_is_whole(remote: Path, tmp_path: Path)
     for number in range(12):
         session = SESSIONS[number]
         file = tmp_path / f"{number}.observed.json"
-        write_observed(file, look({session: uploaded(session)}))
+        write_observations(file, look({session: uploaded(session)}))
         before = run_git(remote, "rev-parse", "main").strip()
         command = [sys.executable, "-m", "tests.sync.repositories", str(checkout), str(file)]
         began = time.monotonic()
@@ -534,11 +534,11 @@ def test_damaged_state_on_the_branch(checkout: Path, remote: Path) -> None:
 @pytest.mark.slow
 def test_the_breaker_stops_a_look_that_blanks_everything(checkout: Path, remote: Path) -> None:
     push(checkout, look({session: uploaded(session) for session in SESSIONS}))
-    gone = Observed((Observation("codeocean", {}, complete=True),), EVERYTHING, NOON + HOUR)
+    gone = ObservationSet((Observation("codeocean", {}, complete=True),), EVERYTHING, NOON + HOUR)
     with pytest.raises(SyncRefused, match="60"):
         push(checkout, gone)
     assert len(subjects_of_commits(remote)) == 2
-    allowed = Observed(gone.observations, EVERYTHING, gone.at, allow_removals=True)
+    allowed = ObservationSet(gone.observations, EVERYTHING, gone.at, allow_removals=True)
     assert push(checkout, allowed).commit
 
 
@@ -668,7 +668,7 @@ def test_rules_of_what_git_ignores_keep_nothing_back(checkout: Path, remote: Pat
     new = session_path(Path("state"), "999999_2024-01-01").as_posix()
     (checkout / ".git" / "info" / "exclude").write_text("*.yaml\n*.jsonl\n")
     seen = Observation("training", {"999999_2024-01-01": training()})
-    push(checkout, Observed((seen,), EVERYTHING, NOON))
+    push(checkout, ObservationSet((seen,), EVERYTHING, NOON))
     assert new in run_git(remote, "ls-tree", "-r", "--name-only", "main").splitlines()
     assert state_of(remote, tmp_path / "after")["999999_2024-01-01"].training
 
@@ -679,36 +679,36 @@ def test_rules_of_what_git_ignores_keep_nothing_back(checkout: Path, remote: Pat
 def test_looks_wait_in_the_checkout_until_they_are_published(checkout: Path) -> None:
     state = checkout / "state"
     later = look({FIRST: uploaded(FIRST)}, at=NOON + HOUR)
-    hold(state, later)
-    hold(state, look({SECOND: uploaded(SECOND)}))
-    assert [one.observed.at for one in held(state)] == [NOON, NOON + HOUR]
+    save_pending(state, later)
+    save_pending(state, look({SECOND: uploaded(SECOND)}))
+    assert [one.observed.at for one in load_pending(state)] == [NOON, NOON + HOUR]
     assert run_git(checkout, "status", "--porcelain", "--ignored") == ""
 
 
 @pytest.mark.slow
 def test_a_whole_look_takes_the_place_of_those_that_wait(checkout: Path) -> None:
     state = checkout / "state"
-    hold(state, look({FIRST: uploaded(FIRST)}))
-    whole = Observed(
+    save_pending(state, look({FIRST: uploaded(FIRST)}))
+    whole = ObservationSet(
         tuple(Observation(source) for source in ("tracked", "training", "codeocean", "s3")), EVERYTHING, NOON
     )
-    replace_older(hold(state, whole))
-    assert [one.observed.scope for one in held(state)] == [EVERYTHING]
+    remove_superseded(save_pending(state, whole))
+    assert [one.observed.scope for one in load_pending(state)] == [EVERYTHING]
 
 
 def test_a_look_at_what_is_unchanged_leaves_those_that_saw_the_change(checkout: Path) -> None:
     state = checkout / "state"
-    hold(state, look({FIRST: uploaded(FIRST)}))
+    save_pending(state, look({FIRST: uploaded(FIRST)}))
     seen = (Observation("tracked", unchanged=True), *map(Observation, ("training", "codeocean", "s3")))
-    replace_older(hold(state, Observed(seen, EVERYTHING, NOON + HOUR)))
-    assert [one.observed.at for one in held(state)] == [NOON, NOON + HOUR]
+    remove_superseded(save_pending(state, ObservationSet(seen, EVERYTHING, NOON + HOUR)))
+    assert [one.observed.at for one in load_pending(state)] == [NOON, NOON + HOUR]
 
 
 def test_outside_of_git_nothing_waits(tmp_path: Path) -> None:
     with pytest.raises(GitError, match="not in a git checkout"):
-        hold(tmp_path / "state", look({FIRST: uploaded(FIRST)}))
+        save_pending(tmp_path / "state", look({FIRST: uploaded(FIRST)}))
     with pytest.raises(NpcLimsError, match="not in a git checkout"):
-        held(tmp_path / "state")
+        load_pending(tmp_path / "state")
 
 
 @pytest.mark.slow
