@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,6 +22,7 @@ __all__ = [
     "Environment",
     "in_github_actions",
     "read_environment",
+    "register_secrets",
 ]
 
 DOTENV = ".env"
@@ -65,15 +67,21 @@ def read_environment(environ: Mapping[str, str] | None = None, folder: Path | No
         except (OSError, UnicodeDecodeError) as error:
             raise SettingsError(f"cannot read {dotenv_path}: {error}; save it as UTF-8") from None
         values.update({k: v for k, v in found.items() if v is not None})
+        register_secrets(values)
         for name in FOLDERS:
             if values.get(name) and "://" not in values[name]:
                 values[name] = os.path.normpath(dotenv_path.parent / values[name])
     values.update(environ)
+    if "" in values.values():  # a variable set to nothing is not set
+        values = {name: value for name, value in values.items() if value != ""}
+    return Environment(values, dotenv_path)
+
+
+def register_secrets(values: Mapping[str, str]) -> None:
+    """Redact the secrets among variables from now on."""
     for name, value in values.items():
         if name in SECRET_VARIABLES or value.lower().startswith(TOKEN_PREFIX):
             register_secret(value)
-    # a variable set to nothing is not set
-    return Environment({name: value for name, value in values.items() if value != ""}, dotenv_path)
 
 
 def in_github_actions() -> bool:
@@ -82,10 +90,13 @@ def in_github_actions() -> bool:
 
 
 def _find_dotenv(folder: Path) -> Path | None:
-    for parent in (folder, *folder.parents):
-        if (parent / DOTENV).is_file():
-            return parent / DOTENV
-    return None
+    return next((path for path in _dotenv_candidates(folder) if path.is_file()), None)
+
+
+@functools.lru_cache(maxsize=16)
+def _dotenv_candidates(folder: Path) -> tuple[Path, ...]:
+    """Return where a `.env` may be, the nearest first. Each read of a session looks there."""
+    return tuple(parent / DOTENV for parent in (folder, *folder.parents))
 
 
 TRACKED_FILE = "tracked_sessions.yaml"

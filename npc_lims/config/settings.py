@@ -25,6 +25,7 @@ from npc_lims.config.environment import (
     TTL,
     Environment,
     read_environment,
+    register_secrets,
 )
 from npc_lims.errors import SettingsError
 
@@ -217,6 +218,7 @@ def load_settings(environ: Mapping[str, str] | None = None, folder: Path | None 
 
 def make_settings(environment: Environment) -> Settings:
     """Return settings from variables that have been read. Raises as `load_settings`."""
+    register_secrets(environment.values)
     # a variable named like a field of ours is none of our business
     values = {name: value for name, value in environment.values.items() if name not in Settings.model_fields}
     if "CODE_OCEAN_API_TOKEN" not in values:
