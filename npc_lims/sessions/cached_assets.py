@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["CachedAssetClient", "asset_record", "records_of_subject"]
 
 _searches: TTLCache[list[list[dict[str, Any]]]] = TTLCache(maxsize=256, ttl=600)
-_records: TTLCache[dict[str, Any]] = TTLCache(maxsize=4096, ttl=600)
+# an asset that is not ready will change, and somebody may be waiting for that
+_records: TTLCache[dict[str, Any]] = TTLCache(maxsize=4096, ttl=lambda raw: 600 if raw.get("state") == "ready" else 0)
 
 
 class CachedAssetClient:
@@ -42,8 +43,7 @@ class CachedAssetClient:
         pages = list(open_client(self._settings).search(**params))
         for page in pages:
             for raw in page:
-                if _is_final(raw):
-                    _records.put((_domain(self._settings), raw.get("id")), raw)
+                _records.put((_domain(self._settings), raw.get("id")), raw)
         return pages
 
     def get(self, asset_id: str) -> dict[str, Any] | None:
@@ -53,11 +53,6 @@ class CachedAssetClient:
 def _domain(settings: Settings) -> str:
     """The address of the data assets."""
     return str(settings.mirror or settings.codeocean_domain)
-
-
-def _is_final(raw: dict[str, Any]) -> bool:
-    """Return False of an asset that will change: somebody may be waiting for it to be ready."""
-    return raw.get("state") == "ready"
 
 
 def asset_record(settings: Settings, asset_id: str) -> dict[str, Any]:
@@ -76,7 +71,7 @@ def asset_record(settings: Settings, asset_id: str) -> dict[str, Any]:
             )
         return raw
 
-    return _records.get_or_load((_domain(settings), asset_id), load, keep=_is_final)
+    return _records.get_or_load((_domain(settings), asset_id), load)
 
 
 def records_of_subject(

@@ -53,8 +53,8 @@ Answer = tuple["Record | None", "list[str]"]
 """A session, and why some sources could not be queried for it."""
 
 _flags: TTLCache[Record] = TTLCache(maxsize=4096, ttl=600)
-_sessions: TTLCache[Answer] = TTLCache(maxsize=4096, ttl=600)
-_partial: TTLCache[Answer] = TTLCache(maxsize=4096, ttl=60)  # no session, or not from all sources
+# for a shorter time if there is no session, or not all sources could be queried
+_sessions: TTLCache[Answer] = TTLCache(maxsize=4096, ttl=lambda answer: 60 if answer[0] is None or answer[1] else 600)
 # a loop over ids must not query, and wait, a thousand times
 _listings: TTLCache[Observation] = TTLCache(maxsize=4, ttl=600, error_ttl=60)
 _all: TTLCache[Mapping[str, Record]] = TTLCache(maxsize=2, ttl=600)
@@ -220,17 +220,7 @@ def find_session(settings: Settings, session_id: str) -> Answer:
     """Return a session that state does not have, and why some sources could not be queried; None if there is none."""
     beside = _beside(settings)
     key = (_sources_of(settings), session_id, beside and _version_of(beside))
-    answer = _partial.get(key)
-    if answer is None:
-        answer = _sessions.get_or_load(key, lambda: _find_session(settings, session_id), keep=_is_complete)
-        if not _is_complete(answer):
-            _partial.put(key, answer)
-    return answer
-
-
-def _is_complete(answer: Answer) -> bool:
-    record, reasons = answer
-    return record is not None and not reasons
+    return _sessions.get_or_load(key, lambda: _find_session(settings, session_id))
 
 
 def _find_session(settings: Settings, session_id: str) -> Answer:

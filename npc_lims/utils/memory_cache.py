@@ -52,15 +52,17 @@ class TTLCache(Generic[V]):
 
     Args:
         maxsize: Number of entries; the least recently used go first.
-        ttl: Lifetime of a value, in seconds; with 0 threads share a load, but nothing is cached.
+        ttl: Lifetime of a value in seconds, or a function of the value; 0 means that it is not cached.
         error_ttl: Seconds for which an error of a loader is raised again without calling it; longer where its
             `retry_after` says so, up to half an hour.
         survives_fork: False for connections, on which a forked process and its parent would read each other's data.
     """
 
-    def __init__(self, maxsize: int, ttl: float, *, error_ttl: float = 0.0, survives_fork: bool = True) -> None:
+    def __init__(
+        self, maxsize: int, ttl: float | Callable[[V], float], *, error_ttl: float = 0.0, survives_fork: bool = True
+    ) -> None:
         self._maxsize = maxsize
-        self._ttl = ttl
+        self._lifetime: Callable[[V], float] = ttl if callable(ttl) else lambda _: ttl
         self._error_ttl = error_ttl
         self._survives_fork = survives_fork
         self._entries: OrderedDict[Hashable, _Entry[V]] = OrderedDict()
@@ -80,28 +82,20 @@ class TTLCache(Generic[V]):
 
     def put(self, key: Hashable, value: V) -> V:
         """Cache a value, and return it."""
-        self._put(key, _Entry(self._ttl, value))
+        self._put(key, _Entry(self._lifetime(value), value))
         return value
 
     def put_error(self, key: Hashable, error: Exception) -> None:
         """Cache an error as if a loader had raised it."""
         self._put(key, _Entry(self._error_lifetime(error), error=error))
 
-    def get_or_load(
-        self,
-        key: Hashable,
-        load: Callable[[], V],
-        *,
-        keep: Callable[[V], bool] = lambda _: True,
-        max_age: float = math.inf,
-    ) -> V:
+    def get_or_load(self, key: Hashable, load: Callable[[], V], max_age: float = math.inf) -> V:
         """Return the cached value, else the result of *load*, which is cached.
 
         Threads that want the same key wait for the one that loads, and share its value or its error. An error is
         cached for `error_ttl` seconds.
 
         Args:
-            keep: Whether to cache the value.
             max_age: Load again after so many seconds.
         """
         with self._lock:
@@ -112,7 +106,7 @@ class TTLCache(Generic[V]):
             if loading is None or loading.outcome is not None:
                 loading = self._loads[key] = _Load()
         with loading.lock:
-            outcome = loading.outcome or self._load(key, loading, load, keep)
+            outcome = loading.outcome or self._load(key, loading, load)
         return outcome.result()
 
     def clear(self) -> None:
@@ -121,10 +115,10 @@ class TTLCache(Generic[V]):
             self._entries.clear()
             self._loads.clear()
 
-    def _load(self, key: Hashable, loading: _Load[V], load: Callable[[], V], keep: Callable[[V], bool]) -> _Entry[V]:
+    def _load(self, key: Hashable, loading: _Load[V], load: Callable[[], V]) -> _Entry[V]:
         try:
             value = load()
-            outcome = _Entry(self._ttl if keep(value) else 0.0, value)
+            outcome = _Entry(self._lifetime(value), value)
         except Exception as error:
             outcome = _Entry(self._error_lifetime(error), error=error)
         with self._lock:

@@ -24,7 +24,7 @@ def make() -> Iterator[Callable[..., TTLCache[int]]]:
     """Make caches that are forgotten after the test."""
     made: list[TTLCache[int]] = []
 
-    def one(maxsize: int = 10, ttl: float = 60, **more: float) -> TTLCache[int]:
+    def one(maxsize: int = 10, ttl: float | Callable[[int], float] = 60, **more: float) -> TTLCache[int]:
         made.append(TTLCache(maxsize, ttl, **more))  # type: ignore[arg-type]
         return made[-1]
 
@@ -180,9 +180,9 @@ def test_threads_that_wait_share_the_error_and_the_next_loads_again(make: Callab
 
 
 def test_a_value_that_is_not_to_be_kept_is_loaded_again(make: Callable[..., TTLCache[int]]) -> None:
-    cache = make()
-    assert cache.get_or_load("a", lambda: 1, keep=lambda value: value > 1) == 1
-    assert cache.get_or_load("a", lambda: 2, keep=lambda value: value > 1) == 2
+    cache = make(ttl=lambda value: 60 if value > 1 else 0)
+    assert cache.get_or_load("a", lambda: 1) == 1
+    assert cache.get_or_load("a", lambda: 2) == 2
     assert cache.get_or_load("a", lambda: 3) == 2
 
 
@@ -256,7 +256,7 @@ def run_interrupted(count: int, cache: TTLCache[int]) -> bool:
 
 
 def test_an_interrupt_on_any_line_lets_no_other_thread_wait(make: Callable[..., TTLCache[int]]) -> None:
-    caches = []
+    caches: list[TTLCache[int]] = []
     while True:
         cache = make()
         if not run_interrupted(len(caches) + 1, cache):

@@ -23,18 +23,21 @@ if TYPE_CHECKING:
 __all__ = ["snapshot_of_checkout"]
 
 _snapshots: TTLCache[Snapshot] = TTLCache(maxsize=4, ttl=24 * 3600)
-_settled: TTLCache[Commit] = TTLCache(maxsize=1024, ttl=24 * 3600)
-# Branches move, but a loop over ids need not ask git ten thousand times.
-_passing: TTLCache[Commit] = TTLCache(maxsize=64, ttl=5)
+_commits: TTLCache[Commit] = TTLCache(maxsize=1024, ttl=24 * 3600)
+# Seconds. HEAD moves, and with it the commit that a time or a branch means, but a loop need not run git each time.
+_UNSETTLED = 5.0
 
 
 def snapshot_of_checkout(settings: Settings, state: Path, revision: Revision) -> Snapshot:
     """Return the state of the folder *state* at a revision. Raises as `snapshot_at`."""
     where = str(state.absolute())
-    commit = _settled.get((where, revision)) or _passing.get((where, revision))
-    kept = None if commit is None else _snapshots.get((where, commit.sha))
-    if kept is not None:
-        return kept
+    key = (where, revision)
+    commit = _commits.get(key)
+    is_settled = commit is not None and isinstance(revision, str) and commit.sha.startswith(revision)
+    commit = commit if is_settled else _commits.get(key, _UNSETTLED)
+    snapshot = None if commit is None else _snapshots.get((where, commit.sha))
+    if snapshot is not None:
+        return snapshot
     try:
         repository = find_repository(state)
     except GitError as error:
@@ -43,10 +46,8 @@ def snapshot_of_checkout(settings: Settings, state: Path, revision: Revision) ->
         ) from None
     folder = repository.path_of(state)
     found = _find(repository, folder, revision)
-    _settled.put((where, found.sha), found)
-    # HEAD moves, and with it the commit that a time means: a pull brings older ones, a checkout those of a branch
-    is_settled = isinstance(revision, str) and found.sha.startswith(revision)
-    (_settled if is_settled else _passing).put((where, revision), found)
+    _commits.put((where, found.sha), found)
+    _commits.put(key, found)
 
     def read() -> Snapshot:
         lines = _read(repository, folder, found, settings.repo)
@@ -64,27 +65,27 @@ def _find_name(repository: Repository, name: str) -> Commit:
         sha = repository.commit_of(name)
     except GitError as error:
         raise GitError(f"{error}; a date is written 2024-06-01") from None
-    (commit,) = _commits(repository, "--no-walk", sha)
+    (commit,) = _list_commits(repository, "--no-walk", sha)
     return commit
 
 
 def _find_time(repository: Repository, folder: str, as_of: AsOf) -> Commit:
     head = repository.commit_of("HEAD")
     # git has no commits from before 1970
-    found = _commits(repository, "-1", "--first-parent", f"--min-age={max(as_of.last, 0)}", head, "--", folder)
+    found = _list_commits(repository, "-1", "--first-parent", f"--min-age={max(as_of.last, 0)}", head, "--", folder)
     if not found:
         raise HistoryError(f"there is no state at {as_of.text}: {_begin(repository, folder)}")
     return found[0]
 
 
-def _commits(repository: Repository, *arguments: str) -> list[Commit]:
+def _list_commits(repository: Repository, *arguments: str) -> list[Commit]:
     listed = repository.run("--literal-pathspecs", "rev-list", "--timestamp", *arguments).decode().splitlines()
     return [Commit(sha, utc_text(int(seconds))) for seconds, sha in (line.split() for line in listed)]
 
 
 def _begin(repository: Repository, folder: str) -> str:
     """Return where the state of the branch begins, as a clause."""
-    commits = _commits(repository, "--first-parent", "HEAD", "--", folder)
+    commits = _list_commits(repository, "--first-parent", "HEAD", "--", folder)
     clause = f"here {folder}/ begins with {commits[-1]}" if commits else f"no commit of HEAD has {folder}/"
     if repository.is_shallow():
         clause += ", since this is a shallow clone: git fetch --unshallow brings all commits"

@@ -35,8 +35,7 @@ _CLONE = "let NPC_LIMS_STATE name its state folder"
 
 # a loop over ids must not query, and wait for, a failing GitHub a thousand times
 _snapshots: TTLCache[Snapshot] = TTLCache(maxsize=4, ttl=24 * 3600, error_ttl=60)
-_settled: TTLCache[Commit] = TTLCache(maxsize=1024, ttl=24 * 3600)
-_passing: TTLCache[Commit] = TTLCache(maxsize=256, ttl=24 * 3600, error_ttl=60)
+_commits: TTLCache[Commit] = TTLCache(maxsize=1024, ttl=24 * 3600, error_ttl=60)
 
 
 def snapshot_of_github(settings: Settings, revision: Revision) -> Snapshot:
@@ -47,25 +46,23 @@ def snapshot_of_github(settings: Settings, revision: Revision) -> Snapshot:
 
 
 def _find(settings: Settings, source: str, revision: Revision) -> Commit:
-    """Return the commit of a revision: as cached, if it can mean no other by now, else as GitHub says."""
+    """Return the commit of a revision: as cached on disk, if it can mean no other by now, else as GitHub says."""
     name = f"{settings.ref} until {revision.last}" if isinstance(revision, AsOf) else revision
-    known = _settled.get((source, name))
-    if known is None and (isinstance(revision, AsOf) or _ABBREVIATED.fullmatch(revision)):
-        known = load_commit(settings, source, name)
-    if known is not None:
-        return _settled.put((source, name), known)
-    return _passing.get_or_load((source, name), lambda: _query(settings, source, revision, name), max_age=settings.ttl)
+
+    def load() -> Commit:
+        may_be_cached = isinstance(revision, AsOf) or _ABBREVIATED.fullmatch(revision)
+        cached = load_commit(settings, source, name) if may_be_cached else None
+        return cached or _query(settings, source, revision, name)
+
+    return _commits.get_or_load((source, name), load, settings.ttl)
 
 
 def _query(settings: Settings, source: str, revision: Revision, name: str) -> Commit:
     now = time.time()
     commit = _query_time(settings, revision) if isinstance(revision, AsOf) else _query_name(settings, revision)
-    names = {commit.sha}
-    if revision.is_settled(now) if isinstance(revision, AsOf) else commit.sha.startswith(revision):
-        names.add(name)
-    for settled in names:
+    is_settled = revision.is_settled(now) if isinstance(revision, AsOf) else commit.sha.startswith(revision)
+    for settled in {commit.sha, name} if is_settled else {commit.sha}:
         save_commit(settings, source, settled, commit)
-        _settled.put((source, settled), commit)
     return commit
 
 

@@ -408,7 +408,7 @@ def test_a_date_is_of_the_head_of_now(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("NPC_LIMS_STATE", str(tmp_path / "checkout" / "state"))
     for name in ("one", "two", "one"):
         run_git(tmp_path / "checkout", "update-ref", "refs/heads/main", commits[name])
-        at_checkout._passing.clear()  # as a few seconds do
+        at_checkout._commits.clear()  # as a few seconds do
         assert commit_at("2024-03-01") == commits[name], "a pull brings what was committed before"
 
 
