@@ -29,6 +29,7 @@ __all__ = [
     "Rejected",
     "Unauthorized",
     "open_client",
+    "read_token",
 ]
 
 SOURCE = "codeocean"
@@ -102,6 +103,26 @@ def open_client(settings: Settings) -> AssetClient:
     return CodeOceanClient(settings)
 
 
+def read_token(settings: Settings, scopes: str) -> str:
+    """Return the token.
+
+    Args:
+        scopes: What it needs, for the message.
+
+    Raises:
+        MissingCredentials: No token is set.
+    """
+    if settings.codeocean_token is not None:
+        return settings.codeocean_token.get_secret_value()
+    on_github = "as a secret of this job's environment, under Settings, Environments"
+    where = (
+        on_github if in_github_actions() else "in the environment or .env; or any variable whose value begins with cop_"
+    )
+    raise MissingCredentials(
+        f"no Code Ocean token: set CODE_OCEAN_API_TOKEN ({where}; made under Account, Access Tokens, with {scopes})"
+    )
+
+
 class CodeOceanClient:
     """The REST API of a Code Ocean domain. `doing`, which says what a request is for, begins each error.
 
@@ -113,16 +134,7 @@ class CodeOceanClient:
     """
 
     def __init__(self, settings: Settings, scopes: str = READ_SCOPE) -> None:
-        if settings.codeocean_token is None:
-            on_github = "as a secret of this job's environment, under Settings, Environments"
-            where = on_github if in_github_actions() else "in the environment or .env"
-            raise MissingCredentials(
-                f"no Code Ocean token: set CODE_OCEAN_API_TOKEN ({where}; made under Account, Access Tokens, "
-                f"with {scopes})"
-            )
-        self._http = HttpClient(
-            RetryPolicy.from_settings(settings), basic_auth(settings.codeocean_token.get_secret_value())
-        )
+        self._http = HttpClient(RetryPolicy.from_settings(settings), basic_auth(read_token(settings, scopes)))
         self._base = f"{settings.codeocean_domain}/api/v1/"
         self._scopes = scopes
 

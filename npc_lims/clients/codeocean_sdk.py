@@ -6,9 +6,9 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from npc_lims.clients.codeocean import SOURCE
+from npc_lims.clients.codeocean import READ_SCOPE, SOURCE, read_token
 from npc_lims.config.lazy_settings import settings_for_reading
-from npc_lims.errors import MissingCredentials, SourceError
+from npc_lims.errors import SourceError
 from npc_lims.model.data_asset import read_asset
 from npc_lims.utils.memory_cache import TTLCache
 
@@ -38,16 +38,12 @@ def get_codeocean_client() -> CodeOcean:
         MissingCredentials: There is no token.
     """
     settings = settings_for_reading()
-    if settings.codeocean_token is None:
-        raise MissingCredentials(
-            "no Code Ocean token: set CODE_OCEAN_API_TOKEN (in the environment or .env), or any variable to a value "
-            "that begins with cop_"
-        )
+    token = read_token(settings, READ_SCOPE)
     key = (settings.codeocean_domain, settings.codeocean_token, settings.attempts, settings.backoff)
-    return _clients.get_or_load(key, lambda: _make_client(settings))
+    return _clients.get_or_load(key, lambda: _make_client(settings, token))
 
 
-def _make_client(settings: Settings) -> CodeOcean:
+def _make_client(settings: Settings, token: str) -> CodeOcean:
     from codeocean import CodeOcean
     from urllib3.util import Retry
 
@@ -59,7 +55,6 @@ def _make_client(settings: Settings) -> CodeOcean:
         def __repr__(self) -> str:
             return f"CodeOcean(domain={self.domain!r}, token='***', retries={self.retries!r})"
 
-    assert settings.codeocean_token is not None
     retries = Retry(
         total=settings.attempts - 1,
         backoff_factor=settings.backoff,
@@ -67,7 +62,7 @@ def _make_client(settings: Settings) -> CodeOcean:
         allowed_methods=("GET", "HEAD"),
         raise_on_status=False,  # the SDK has an error of its own, with Code Ocean's reason
     )
-    return MaskedCodeOcean(settings.codeocean_domain, settings.codeocean_token.get_secret_value(), retries=retries)
+    return MaskedCodeOcean(settings.codeocean_domain, token, retries=retries)
 
 
 def as_data_asset(raw: Mapping[str, Any]) -> DataAsset:

@@ -193,17 +193,14 @@ def get_session_capsule_pipeline_data_asset(session: str | npc_session.SessionRe
     if process_name in PROCESSES:
         return get_data_asset(find_asset(settings, session, process_name).id)
     session_id = resolve_session_id(session)
-    found = [raw for raw in _records_of_session(settings, session_id) if _is_ready_result_of(raw, process_name)]
+    records = _records_of_session(settings, session_id)
+    found = [raw for raw in records if process_name in str(raw.get("name")) and raw.get("state") == "ready"]
     if not found:
         raise NoSessionData(
             f"{session_id} has no {process_name} data asset: no name of its assets in "
             f"{settings.mirror or settings.codeocean_domain} has that in it"
         )
     return as_data_asset(found[-1])
-
-
-def _is_ready_result_of(raw: dict[str, Any], process_name: str) -> bool:
-    return process_name in str(raw.get("name")) and raw.get("state") == "ready"
 
 
 def get_session_data_assets(session: str | npc_session.SessionRecord) -> tuple[DataAsset, ...]:
@@ -257,13 +254,13 @@ def _recording_name(settings: Settings, session_id: str) -> str:
         return _first_four(recorded["name"])
     recordings = session_assets(settings, session_id).recordings
     index = split_session_id(session_id)[2]
-    place = settings.mirror or settings.codeocean_domain
+    source = settings.mirror or settings.codeocean_domain
     if not recordings:
-        raise NoSessionData(f"{session_id} has no data assets in {place}, which would tell when it was started")
+        raise NoSessionData(f"{session_id} has no data assets in {source}, which would tell when it was started")
     if index >= len(recordings):
         count = len(recordings)
         raise SessionIndexError(
-            f"{session_id}: of that day {place} has {count} recording{'' if count == 1 else 's'}, counted from 0"
+            f"{session_id}: of that day {source} has {count} recording{'' if count == 1 else 's'}, counted from 0"
         )
     # a behavior asset of the same start is a part of the recording
     return _first_four(max(asset.name for asset in recordings[index]))

@@ -1,4 +1,4 @@
-"""Code Ocean from a mirror folder: what is fetched, what is believed, how results are judged."""
+"""Code Ocean from a mirror folder: fetching, checks of vanished assets, validation of results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The verdict on a finished run, and what is looked at to reach it."""
+"""Validity of a finished run, and the requests that it takes."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""Queue files that people have: read, and written again."""
+"""Queue files and sessions of the package aind_session, which callers of older versions use."""
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from codeocean.computation import ComputationEndStatus, ComputationState
 
 import npc_lims
-from npc_lims.codeocean.legacy import read_computation_queue, serialize_computation
+from npc_lims.codeocean.legacy import get_aind_session, read_computation_queue, serialize_computation
 from tests.real import REAL, needs_real
 
 RECORD = {"id": "1", "created": 5, "name": "Run 5", "run_time": 7, "state": "completed", "end_status": "succeeded"}
@@ -75,3 +76,15 @@ def test_queue_files_of_the_lab(path: Path) -> None:
         written = serialize_computation(queue[session])
         assert written is not None
         assert {name: written[name] for name in record} == record
+
+
+def test_a_bad_id_is_told_first() -> None:
+    with pytest.raises(npc_lims.NoSessionInfo, match="'nonsense' is not a session"):
+        get_aind_session("nonsense")
+
+
+@pytest.mark.skipif(importlib.util.find_spec("aind_session") is not None, reason="aind_session is installed")
+def test_without_the_package() -> None:
+    with pytest.raises(npc_lims.MissingDependency, match="pip install aind-session") as raised:
+        get_aind_session("626791_2022-08-15")
+    assert isinstance(raised.value, ImportError)
