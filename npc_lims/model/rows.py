@@ -7,7 +7,7 @@ from typing import Any
 
 from npc_lims.model.session_id import split_session_id
 
-__all__ = ["COLUMNS", "DATA_REPO_ISILON", "FLAG_NAMES", "SCHEMA", "session_row"]
+__all__ = ["ABSENT_FLAGS", "COLUMNS", "DATA_REPO_ISILON", "FLAG_NAMES", "SCHEMA", "session_row"]
 
 SCHEMA = 1
 """Version of the layout of a session file and of its line in the snapshot. Readers accept only this one."""
@@ -52,7 +52,7 @@ COLUMNS = (
     "not_applicable",
 )
 
-_ABSENT = {name: None if name == "raw_asset_id" else False for name in FLAG_NAMES}
+ABSENT_FLAGS = {name: None if name == "raw_asset_id" else False for name in FLAG_NAMES}
 """What a flag that does not apply is in a row."""
 TRAINING_PROJECT = "DynamicRouting"
 """Project of the sessions that only a training workbook knows: the workbooks are that project's."""
@@ -84,8 +84,8 @@ def session_row(record: Mapping[str, Any]) -> dict[str, Any]:
         # a cell of a workbook may hold a number
         "rig": str(training.get("rig_name") or "unknown"),
         "task_version": str(training.get("task_version") or "unknown"),
-        **_ABSENT,
-        **{name: value for name, value in status.items() if name in _ABSENT},
+        **ABSENT_FLAGS,
+        **{name: value for name, value in status.items() if name in ABSENT_FLAGS},
         "not_applicable": [name for name in FLAG_NAMES if name not in status],
     }
 

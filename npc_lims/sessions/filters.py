@@ -17,8 +17,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Callable
 
 from npc_lims.errors import UnknownStatusWarning, warn
-from npc_lims.model.rows import COLUMNS, FLAG_NAMES, session_row
+from npc_lims.model.rows import ABSENT_FLAGS, COLUMNS, FLAG_NAMES, session_row
 from npc_lims.model.session_id import resolve_session_id, split_session_id
+from npc_lims.sessions.fields import FIELDS
 from npc_lims.sessions.info import PUBLIC_ATTRIBUTES, SessionInfo
 from npc_lims.sessions.past_info import RecordedSessionInfo
 from npc_lims.utils.text import single_line
@@ -37,6 +38,7 @@ _PARTS: Mapping[str, Callable[[str], Any]] = {
     "idx": lambda session_id: split_session_id(session_id)[2],
 }
 """Values of filters that the id alone tells."""
+_FROM_RECORD = ("project", "is_ephys", "is_sync")  # the most frequent, which need no whole row
 _OF_FLAGS = ("cloud_path", "raw_data_paths", "status", "surface_channels_id")
 _DATE = re.compile(r"(\d{4})-?(\d{2})-?(\d{2})(?:[ T]\d{2}:.*)?")
 _NEAREST = 3
@@ -117,6 +119,10 @@ class _Values:
         self._found: dict[str, Any] | None = None
 
     def __getitem__(self, name: str) -> Any:
+        if name in ABSENT_FLAGS:
+            return self._record["status"].get(name, ABSENT_FLAGS[name])
+        if name in _FROM_RECORD:
+            return FIELDS[name](self._record)
         if name in COLUMNS:
             return self._row[name]
         try:
@@ -126,7 +132,7 @@ class _Values:
 
     def is_unobserved(self, name: str) -> bool:
         """Whether it is a status that applies and was never observed."""
-        return name in FLAG_NAMES and self._row[name] is None and name not in self._row["not_applicable"]
+        return name in ABSENT_FLAGS and self._record["status"].get(name, False) is None
 
     # not cached_property, whose lock takes longer than the rest before Python 3.12
     @property
