@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from npc_lims.errors import NpcLimsWarning, warn
-from npc_lims.sources.training.cells import slug
+from npc_lims.sources.training.cells import name_columns, slug
 from npc_lims.sources.training.xlsx import MAX_CELLS, MAX_ROWS, PartError, Row, Sheet, failure, open_xlsx
 from npc_lims.utils.sqlite import SharedConnection, quoted
 
@@ -59,7 +59,8 @@ class _Building:
         try:
             rows = self._rows(sheet)
             line, header = next(rows, (0, {}))
-            columns = _columns(header)
+            columns, _ = name_columns(header)
+            columns.pop(ID.lower(), None)  # the key of the table
             if columns and self._is_new(slug(self._sheet)):
                 self._fill(slug(self._sheet), columns, ((number - line, cells) for number, cells in rows))
         except PartError as error:
@@ -106,16 +107,6 @@ class _Building:
                 self._leave_out(f"rows below {MAX_ROWS} are left out: delete them")
                 return
             yield line, cells
-
-
-def _columns(header: Mapping[int, Any]) -> dict[str, int]:
-    """Slugged names of the columns that have one, with their indexes. The key of the table is no other's name."""
-    columns: dict[str, int] = {}
-    for index, cell in sorted(header.items()):
-        name = slug(str(cell))
-        if name and name != ID.lower():
-            columns.setdefault(name, index)
-    return columns
 
 
 def _text(value: Any) -> str:

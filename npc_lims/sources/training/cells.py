@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import math
 import re
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from npc_lims.model.record import Scalar
@@ -16,6 +17,7 @@ __all__ = [
     "UNSAVED",
     "clean",
     "is_blank",
+    "name_columns",
     "parse_flag",
     "parse_start",
     "slug",
@@ -80,6 +82,19 @@ def slug(name: str) -> str:
     # and people break the line within a heading, or paste one with spaces that are none
     name = " ".join(name.split()).lower().replace("\u2019", "'").replace("d'", "dprime")
     return re.sub(r"[- ]+", "_", re.sub(r"[^\w _-]+", "", name))
+
+
+def name_columns(
+    header: Mapping[int, Any], name_of: Callable[[str], str] = slug
+) -> tuple[dict[str, int], dict[int, str]]:
+    """Return the columns of a header by name, and the later columns of the same names by index."""
+    columns: dict[str, int] = {}
+    duplicates: dict[int, str] = {}
+    for index, cell in sorted(header.items()):
+        name = name_of(str(cell))
+        if name and columns.setdefault(name, index) != index:
+            duplicates[index] = name
+    return columns, duplicates
 
 
 def is_blank(value: Any) -> bool:

@@ -21,6 +21,7 @@ from npc_lims.sources.training.cells import (
     EXCLUSION_COLUMNS,
     UNSAVED,
     clean,
+    name_columns,
     parse_flag,
     parse_start,
     slug,
@@ -109,20 +110,10 @@ class _TrainingColumns:
 
     def __init__(self, line: int, cells: Cells) -> None:
         self.line = line
-        self.index: dict[str, int] = {}
-        self.duplicates: list[tuple[int, int, str]] = []
-        self.named: set[int] = set()
+        self.index, self.duplicates = name_columns(cells)
+        self.named = {*self.index.values(), *self.duplicates}
         self.unnamed: set[int] = set()
         self.errors = [i for i, cell in sorted(cells.items()) if _is_error(cell)]
-        for i, cell in sorted(cells.items()):
-            name = slug(str(cell))
-            if not name:
-                continue
-            self.named.add(i)
-            if name in self.index:
-                self.duplicates.append((i, self.index[name], name))
-            else:
-                self.index[name] = i
 
     def start_time(self) -> int | None:
         """Return the index of the start time: the column of that name, else the first with a similar name."""
@@ -197,10 +188,10 @@ class _TrainingParser:
         """Return the first row that is not blank; None (reported) for an empty sheet."""
         for line, cells in rows:
             columns = _TrainingColumns(line, cells)
-            for i, first, name in columns.duplicates:
+            for i, name in columns.duplicates.items():
                 # a name that is not allowed stays in the workbook: messages end in public logs
                 quoted = f" {name!r}" if name in self._allowed else ""
-                letter, first_letter = get_column_letter(i + 1), get_column_letter(first + 1)
+                letter, first_letter = get_column_letter(i + 1), get_column_letter(columns.index[name] + 1)
                 message = f"column {letter} has the name{quoted} of column {first_letter}; left out: rename it"
                 self._report(line, i + 1, message)
             return columns

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from npc_lims.errors import Problem, SourceError
-from npc_lims.sources.training.cells import is_blank, slug
+from npc_lims.sources.training.cells import is_blank, name_columns, slug
 from npc_lims.sources.training.xlsx import MAX_FILE_SIZE, MAX_ROWS, PartError, Row, Sheet, open_xlsx
 from npc_lims.track.planning.cells import (
     PROBES,
@@ -138,18 +138,10 @@ class _PlanningColumns:
     """Indexes of columns by name, whatever its case, spaces and units."""
 
     def __init__(self, cells: Mapping[int, Any]) -> None:
-        self.index: dict[str, int] = {}
-        self.scale: dict[str, float] = {}
-        self.duplicates: list[str] = []
-        for i, cell in sorted(cells.items()):
-            name = re.sub(r"_+", "_", slug(str(cell).replace("\n", " "))).strip("_")
-            unit = _UNIT.search(name)
-            name = _UNIT.sub("", name)
-            if name in self.index:
-                self.duplicates.append(name)
-            elif name:
-                self.index[name] = i
-                self.scale[name] = 1000 if unit and unit[1] == "mm" else 1
+        self.index, self.duplicates = name_columns(cells, lambda name: _UNIT.sub("", _column_name(name)))
+        self.scale = {
+            name: 1000 if _column_name(str(cells[i])).endswith("_mm") else 1 for name, i in self.index.items()
+        }
 
     def find(self, names: Iterable[str]) -> str | None:
         return next((name for name in names if name in self.index), None)
@@ -214,7 +206,7 @@ class _PlanningParser:
         if header is None or columns is None:
             return False
         self.kinds.add(kind)
-        for duplicate in columns.duplicates:
+        for duplicate in columns.duplicates.values():
             self.report(name, rows[header][0], f"column {duplicate!r} is there twice: the first counts", "warning")
         for line, cells in rows[header + 1 :]:
             row = _Cells(name, line, cells, columns, epoch, self)
@@ -325,6 +317,10 @@ class _Cells:
             index = self.columns.index[column]
             self.parsing.report(self.name, self.line, f"{column.replace('_', ' ')}: {error}", column=index + 1)
             return None
+
+
+def _column_name(text: str) -> str:
+    return re.sub(r"_+", "_", slug(text.replace("\n", " "))).strip("_")
 
 
 def _kind(title: str) -> str | None:
