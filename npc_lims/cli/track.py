@@ -25,7 +25,9 @@ from npc_lims.track.edits import Add, Change, Deduped, Edit, EditResult, Remove,
 from npc_lims.track.summary import ChangedSession
 
 if TYPE_CHECKING:
+    from npc_lims.errors import Problem
     from npc_lims.track.planning.changes import ImportPlan
+    from npc_lims.track.planning.join import PlannedSession
 
 __all__ = ["track_app"]
 
@@ -295,20 +297,13 @@ def import_command(
     """
     from npc_lims.state.diff_format import Chapter, Format, render_chapters
     from npc_lims.track.entry_spans import is_blank
-    from npc_lims.track.planning.batch_files import read_batches
     from npc_lims.track.planning.changes import import_chapter, plan_import
-    from npc_lims.track.planning.join import join_plans
-    from npc_lims.track.planning.workbook import read_planning_workbooks
 
     one_style(json=as_json, csv=as_csv)
     today = datetime.date.today()
-    planned = read_planning_workbooks(workbook, today)
-    uploads = read_batches(batch or [])
-    sessions, more = join_plans(planned, uploads.uploads)
-    problems = [*planned.problems, *uploads.problems, *more]
+    sessions, problems = _planned_sessions(workbook, batch or [], today)
     for problem in problems:
         typer.echo(str(problem), err=True)
-
     sources = ", ".join(file.name for file in (*workbook, *(batch or [])))
     found: list[Chapter] = []
     rows: list[dict[str, Any]] = []
@@ -339,6 +334,18 @@ def import_command(
     )
     if any(problem.is_error for problem in problems):
         raise typer.Exit(ExitCode.PROBLEMS)
+
+
+def _planned_sessions(
+    workbook: list[Path], batch: list[Path], today: datetime.date
+) -> tuple[Sequence[PlannedSession], list[Problem]]:
+    from npc_lims.track.planning.batch_files import read_batches
+    from npc_lims.track.planning.join import join_plans
+    from npc_lims.track.planning.workbook import read_planning_workbooks
+
+    planned, uploads = read_planning_workbooks(workbook, today), read_batches(batch)
+    sessions, problems = join_plans(planned, uploads.uploads)
+    return sessions, [*planned.problems, *uploads.problems, *problems]
 
 
 def _import_rows(plan: ImportPlan, changed: EditResult) -> list[dict[str, Any]]:
