@@ -48,10 +48,7 @@ class Whole(CheckedModel):
         ("either: [a, 3]", ["1:13: error: either[1] must be text, not the integer 3: quote it"]),
         ("either: 3", ["1:9: error: either must be a list or text, not the integer 3: quote it"]),
         ("open: no", ["1:7: error: open must be true or false, not the text 'no': write false"]),
-        (
-            "shared: true",
-            ["1:1: error: unknown key 'shared' (did you mean 'share'?): the keys are parts, either, share"],
-        ),
+        ("opn: 1", ["1:1: error: unknown key 'opn' (did you mean 'open'?): the keys are parts, either, open"]),
     ],
 )
 def test_each_mistake_has_its_position_and_a_remedy(text: str, messages: list[str]) -> None:
