@@ -32,11 +32,11 @@ class Sessions(tuple[S_co, ...]):
         return type(self)(found) if isinstance(index, slice) else found
 
     def _repr_html_(self) -> str:
-        from npc_lims.sessions.html import places_of, render_sessions
+        from npc_lims.sessions.html import SessionLinks, render_sessions, session_links
 
         # what is at hand: to show a list asks nobody
         return render_sessions(
             [info.peek() for info in self[:_SHOWN]],
             more=max(0, len(self) - _SHOWN),
-            places=places_of(self[0]._own_settings) if self else None,
+            links=session_links(self[0]._own_settings) if self else SessionLinks(),
         )

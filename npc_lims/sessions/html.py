@@ -1,6 +1,6 @@
-"""Sessions as HTML, for notebooks: what is recorded, with links; nothing is looked up.
+"""Sessions as HTML for notebooks: recorded facts with links, without queries.
 
-Everything that state says is escaped, as people type it. Colours are those of the notebook, light or dark.
+All values are escaped. Colours are those of the notebook, light or dark.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from npc_lims.utils.urls import Links, web_address
 if TYPE_CHECKING:
     from npc_lims.config.settings import Settings
 
-__all__ = ["Places", "places_of", "render_session", "render_sessions"]
+__all__ = ["SessionLinks", "render_session", "render_sessions", "session_links"]
 
 _STYLE = """\
 <style>
@@ -43,22 +43,23 @@ _MARKS: dict[Any, tuple[str, str, str]] = {
 _SHOWN_FLAGS = ("is_uploaded", "is_sorted", "is_annotated", "is_video", "is_nwb_cached")
 _SHOWN_ASSETS = ("raw", "sorted")
 _ISSUE = re.compile(r"/(?:issues|pull)/([0-9]+)(?:[#?].*)?\Z")
+_NO_LINKS = Links(None)
 
 
 @dataclasses.dataclass(frozen=True)
-class Places:
-    """Where what is shown is looked at.
+class SessionLinks:
+    """URLs of sessions and assets.
 
     Attributes:
         links: Pages of GitHub and Code Ocean.
-        site: Address of the status site, if there is one.
+        site: URL of the status site, if there is one.
     """
 
-    links: Links
+    links: Links = _NO_LINKS
     site: str | None = None
 
     def session(self, session: str) -> str | None:
-        """The page of a session on the site, else its file on GitHub."""
+        """Return the page of a session on the site, else its file on GitHub."""
         if self.site is None:
             return self.links.state_file(session)
         return f"{self.site}/session.html?{urllib.parse.urlencode({'id': session})}"
@@ -67,8 +68,8 @@ class Places:
         return self.links.asset(asset)["codeocean"]
 
 
-def places_of(settings: Settings) -> Places:
-    """Where state under these settings is shown. A folder may be of any repository: it has no pages that we know."""
+def session_links(settings: Settings) -> SessionLinks:
+    """Return the links for these settings; a state folder has none, as its repository is unknown."""
     is_published = settings.state is None
     links = Links(
         settings.repo if is_published else None,
@@ -76,28 +77,28 @@ def places_of(settings: Settings) -> Places:
         codeocean=settings.codeocean_domain,
         codeocean_bucket=settings.codeocean_bucket,
     )
-    return Places(links, site_url(settings) if is_published else None)
+    return SessionLinks(links, site_url(settings) if is_published else None)
 
 
-def render_sessions(records: Sequence[Mapping[str, Any]], more: int, places: Places | None) -> str:
-    """A table with a row for each session, and a line that tells of those that are not shown.
+def render_sessions(records: Sequence[Mapping[str, Any]], more: int, links: SessionLinks) -> str:
+    """Render a table with a row for each session, and the number of those that are not shown.
 
     Args:
         records: The sessions to show, as plain data.
-        more: How many there are besides.
-        places: None makes no links.
+        more: Number of sessions that are not shown.
+        links: Makes the links.
     """
     names = ["session", "project", "platform", "day", "rig", *(_heading(flag) for flag in _SHOWN_FLAGS), "links"]
     head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in names)
-    body = "\n".join(_row(record, places) for record in records)
+    body = "\n".join(_row(record, links) for record in records)
     count = len(records) + more
-    told = f"{count:,} session{'' if count == 1 else 's'}" + (f", {more:,} of which are not shown" if more else "")
+    text = f"{count:,} session{'' if count == 1 else 's'}" + (f", {more:,} of which are not shown" if more else "")
     table = f"<table><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table>\n" if records else ""
-    return f'<div class="npc-lims-sessions">{_STYLE}\n{table}<p class="more">{told}</p></div>'
+    return f'<div class="npc-lims-sessions">{_STYLE}\n{table}<p class="more">{text}</p></div>'
 
 
-def render_session(record: Mapping[str, Any], places: Places | None) -> str:
-    """A table of what is known of one session."""
+def render_session(record: Mapping[str, Any], links: SessionLinks) -> str:
+    """Render a table of one session."""
     row = session_row(record)
     facts = {
         "project": html.escape(row["project"]),
@@ -107,25 +108,25 @@ def render_session(record: Mapping[str, Any], places: Places | None) -> str:
         "task": html.escape(row["task_version"]),
         "path": f"<code>{html.escape(row['allen_path'])}</code>",
         **{meaning: _flags(row, value) for value, (_, _, meaning) in _MARKS.items()},
-        "data assets": ", ".join(_asset_links(record, None, places)),
+        "data assets": ", ".join(_asset_links(record, None, links)),
         "issues": ", ".join(_issue_links(record)),
         "notes": _notes(record),
     }
-    title = _linked(row["id"], places.session(row["id"]) if places else None)
+    title = _linked(row["id"], links.session(row["id"]))
     rows = "\n".join(f'<tr><th scope="row">{name}</th><td>{value}</td></tr>' for name, value in facts.items() if value)
     return f'<div class="npc-lims-sessions">{_STYLE}\n<strong>{title}</strong>\n<table>\n{rows}\n</table></div>'
 
 
-def _row(record: Mapping[str, Any], places: Places | None) -> str:
+def _row(record: Mapping[str, Any], links: SessionLinks) -> str:
     row = session_row(record)
     cells = [
-        f'<span class="id">{_linked(row["id"], places.session(row["id"]) if places else None)}</span>',
+        f'<span class="id">{_linked(row["id"], links.session(row["id"]))}</span>',
         html.escape(row["project"]),
         html.escape(row["platform"].replace("behavior_with_sync", "sync")),
         _day(row),
         "" if row["rig"] == "unknown" else html.escape(row["rig"]),
         *(_mark(row, flag) for flag in _SHOWN_FLAGS),
-        ", ".join([*_asset_links(record, _SHOWN_ASSETS, places), *_issue_links(record)]),
+        ", ".join([*_asset_links(record, _SHOWN_ASSETS, links), *_issue_links(record)]),
     ]
     return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
 
@@ -136,12 +137,12 @@ def _day(row: Mapping[str, Any]) -> str:
 
 def _mark(row: Mapping[str, Any], flag: str) -> str:
     mark, style, meaning = _MARKS["n/a" if flag in row["not_applicable"] else row[flag]]
-    said = f"{_heading(flag)}: {meaning}"
-    return f'<span class="{style}" role="img" aria-label="{said}" title="{said}">{mark}</span>'
+    label = f"{_heading(flag)}: {meaning}"
+    return f'<span class="{style}" role="img" aria-label="{label}" title="{label}">{mark}</span>'
 
 
 def _flags(row: Mapping[str, Any], value: object) -> str:
-    """Names of the flags that have that value."""
+    """Return the names of the flags with that value."""
     shown = [flag for flag in FLAG_NAMES if flag != "raw_asset_id"]
     if value == "n/a":
         return ", ".join(_heading(flag) for flag in shown if flag in row["not_applicable"])
@@ -152,13 +153,13 @@ def _heading(flag: str) -> str:
     return flag.replace("is_", "", 1).replace("_", " ")
 
 
-def _asset_links(record: Mapping[str, Any], kinds: Iterable[str] | None, places: Places | None) -> list[str]:
+def _asset_links(record: Mapping[str, Any], kinds: Iterable[str] | None, links: SessionLinks) -> list[str]:
     assets = record["codeocean"] or {}
     found = []
     for kind in assets if kinds is None else kinds:
         asset = assets.get(kind)
         if isinstance(asset, Mapping) and "id" in asset:
-            found.append(_linked(kind, places.asset(asset) if places else None))
+            found.append(_linked(kind, links.asset(asset)))
     return found
 
 

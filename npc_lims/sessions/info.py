@@ -136,9 +136,9 @@ class SessionInfo:
 
     def _repr_html_(self) -> str:
         """What notebooks show: what is recorded, with links. Nothing is looked up for it."""
-        from npc_lims.sessions.html import places_of, render_session
+        from npc_lims.sessions.html import render_session, session_links
 
-        return render_session(self.peek(), places_of(self._own_settings))
+        return render_session(self.peek(), session_links(self._own_settings))
 
     # --- training workbooks
 

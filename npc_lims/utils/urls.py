@@ -1,7 +1,6 @@
-"""Addresses on other sites: GitHub, Code Ocean, the S3 console. Pure.
+"""URLs of GitHub, Code Ocean and the S3 console. Pure.
 
-What state says comes from people and from other systems: whatever of it becomes part of an address is quoted, and
-whatever is to be an address by itself must be one that a browser may follow.
+Recorded values are external input: they are quoted in URLs, and a value that is itself a URL is checked.
 """
 
 from __future__ import annotations
@@ -19,14 +18,14 @@ _S3 = re.compile(r"s3://(?P<bucket>[A-Za-z0-9][A-Za-z0-9._-]*)(?:/(?P<key>.*))?"
 
 
 def web_address(text: object) -> str | None:
-    """*text* if it is an http or https address of a host and nothing else.
+    """Return *text* if it is an http or https URL of a host, else None.
 
     >>> web_address("https://github.com/AllenInstitute/npc_lims/issues/5")
     'https://github.com/AllenInstitute/npc_lims/issues/5'
     >>> web_address("javascript:alert(1)") is None
     True
     """
-    # a browser drops line feeds and tabs, and takes what is left for another address
+    # a browser drops line feeds and tabs, which changes the URL
     if not isinstance(text, str) or any(char.isspace() or not char.isprintable() for char in text):
         return None
     try:
@@ -34,22 +33,22 @@ def web_address(text: object) -> str | None:
         host = parts.hostname
     except ValueError:
         return None
-    # what stands before an @ looks like the host, and is not
+    # user information before an @ looks like the host
     return text if parts.scheme in ("http", "https") and host and "@" not in parts.netloc and "\\" not in text else None
 
 
 @dataclasses.dataclass(frozen=True)
 class Links:
-    """Makes addresses. Each is None where there is nothing to point at.
+    """Makes URLs, each of which is None if it has no target.
 
     Attributes:
-        repository: `OWNER/NAME` on GitHub; None where what is shown is nowhere on GitHub.
-        branch: The branch whose files are meant.
+        repository: `OWNER/NAME` on GitHub; None if state is not on GitHub.
+        branch: Branch of the files.
         tracked: Path of the tracked file in the repository; None if it has none.
         state: Path of the state folder in the repository.
-        codeocean: Address of the Code Ocean domain.
-        codeocean_bucket: Bucket of the results that are kept inside Code Ocean.
-        github: Address of GitHub.
+        codeocean: URL of the Code Ocean domain.
+        codeocean_bucket: Bucket of results inside Code Ocean.
+        github: URL of GitHub.
     """
 
     repository: str | None
@@ -70,15 +69,15 @@ class Links:
         return self._on_github("commits", self.branch, self._path_of(session))
 
     def tracked_line(self, line: int | None) -> str | None:
-        """A line of the tracked file, to look at."""
+        """Return the URL of a line of the tracked file."""
         return self._in_tracked("blob", line)
 
     def edit(self, line: int | None) -> str | None:
-        """A line of the tracked file in GitHub's editor, from which a pull request is made."""
+        """Return the URL of the tracked file in the editor of GitHub, which makes a pull request."""
         return self._in_tracked("edit", line)
 
     def new_issue(self, session: str) -> str | None:
-        """The form 'Report a wrong fact', filled in as far as a session's page can."""
+        """Return the URL of the form 'Report a wrong fact' for a session."""
         form = self._on_github("issues", "new")
         query = {"template": "wrong-fact.yml", "title": f"Wrong fact: {session}", "session": session}
         return None if form is None else f"{form}?{urllib.parse.urlencode(query, quote_via=urllib.parse.quote)}"
@@ -87,7 +86,7 @@ class Links:
         return web_address(address)
 
     def asset(self, asset: Mapping[str, Any]) -> dict[str, str | None]:
-        """Where a recorded data asset is looked at: on Code Ocean, and where its files are on S3."""
+        """Return the URLs of a recorded data asset on Code Ocean, and of its files on S3."""
         id_ = str(asset["id"])
         location = asset.get("location") or (f"s3://{self.codeocean_bucket}/{id_}" if self.codeocean_bucket else None)
         return {"codeocean": f"{self.codeocean}/data-assets/{_quoted(id_)}", "s3": s3_console(location)}
@@ -109,7 +108,7 @@ class Links:
 
 
 def s3_console(location: object) -> str | None:
-    """The page of a folder on S3 in the AWS console.
+    """Return the URL of a folder on S3 in the AWS console.
 
     >>> s3_console("s3://aind-ephys-data/ecephys_626791 a")
     'https://console.aws.amazonaws.com/s3/buckets/aind-ephys-data?prefix=ecephys_626791%20a%2F'
