@@ -290,5 +290,5 @@ def _age(age: SourceAge) -> Text:
 
 
 def _counts(counts: Mapping[str, int]) -> list[str]:
-    names = {name: one_line(name).replace("behavior_with_sync", "sync") for name in counts}
+    names = {name: one_line(name).replace("_", " ") for name in counts}
     return [f"{count:,} {names[name]}" for name, count in counts.items()]

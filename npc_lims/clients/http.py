@@ -264,7 +264,7 @@ class HttpClient:
             bundle = ca_bundle_failure(error)
             if bundle is not None or not isinstance(error, (requests.RequestException, urllib3.exceptions.HTTPError)):
                 raise RequestFailed(f"could not be reached: {bundle or error}", is_sent=False) from None
-            raise _Transient(f"could not be reached or broke off ({type(error).__name__})") from None
+            raise _Transient(f"could not be reached or interrupted the response ({type(error).__name__})") from None
 
     def _timeout_message(self, deadline: float) -> str:
         if time.monotonic() < deadline:

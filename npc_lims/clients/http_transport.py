@@ -167,7 +167,7 @@ def _received(response: requests.Response, length: int) -> Iterator[bytes]:
         received += len(chunk)
         yield chunk
     if received < length:  # which urllib3 before version 2 hands over as if it were complete
-        raise ValueError(f"broke off after {received} of {length} bytes")
+        raise ValueError(f"ended after {received} of {length} bytes")
 
 
 def _decoded(chunks: Iterable[bytes], encoding: str) -> Iterator[bytes]:
@@ -191,4 +191,4 @@ def _decoded(chunks: Iterable[bytes], encoding: str) -> Iterator[bytes]:
     except zlib.error as error:
         raise ValueError(f"is no gzip: {error}") from None
     if decoder is not None and not decoder.eof:
-        raise ValueError("is a gzip that broke off")
+        raise ValueError("is an incomplete gzip")

@@ -11,7 +11,7 @@ from npc_lims.state.diff import SessionChange, compare_sessions
 
 __all__ = ["IN_TRACKED", "IN_TRAINING", "RECORDED", "Transition", "changes_of", "created_assets", "skipped_message"]
 
-RECORDED = "recorded when history begins"
+RECORDED = "already present at first sync"
 """The change of a session in the first commit of the history: it may be much older."""
 IN_TRACKED = "in tracked_sessions.yaml"
 IN_TRAINING = "in a training workbook"

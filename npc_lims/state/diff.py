@@ -207,12 +207,18 @@ def show_field(change: FieldChange) -> str:
     'probe_letters_to_skip F -> EF'
     >>> show_field(FieldChange("codeocean.sorted", None, {"id": "6c7d", "name": "ecephys_1_sorted"}))
     'sorted ? -> ecephys_1_sorted'
+    >>> show_field(FieldChange("codeocean.sorted", False, {"id": "6c7d", "name": "ecephys_1_sorted"}))
+    'sorted asset added: ecephys_1_sorted'
     """
     section = change.field.partition(".")[0]
     name = change.field
     for prefix in ("tracked.", "session_kwargs.", "codeocean.", "status."):
         name = name[len(prefix) :] if name.startswith(prefix) else name
     before, after = _text(change.before, section), _text(change.after, section)
+    if section == "codeocean" and isinstance(change.after, Mapping) and change.before is False:
+        return f"{one_line(name)} asset added: {one_line(after)}"
+    if section == "codeocean" and isinstance(change.before, Mapping) and change.after is False:
+        return f"{one_line(name)} asset removed: {one_line(before)}"
     if before == after:  # two assets of one name, 1 and true
         before, after = _exact(change.before), _exact(change.after)
     return f"{one_line(name)} {one_line(before)} -> {one_line(after)}"

@@ -43,7 +43,7 @@ def test_two_commits_are_told_by_what_happened(clone: Path) -> None:
     assert headings == ["1 new", "other files that differ: sync.yaml", "1 new", "1 uploaded", "1 sorted"]
     told = {line.split()[0]: line for line in lines if line.startswith("    ")}
     assert "uploaded, with session metadata" in told[UPLOADED]
-    assert "sorted nothing -> ecephys_" in told[SORTED]
+    assert "sorted asset added: ecephys_" in told[SORTED]
     assert "new" in told[ADDED]
 
 
@@ -73,7 +73,7 @@ def test_markdown(clone: Path) -> None:
     done = run_cli("diff", "HEAD~1", "HEAD", "--format", "markdown")
     assert done.code == 0, done
     assert "<code>+1 session</code>" in done.out
-    assert f"| `{SORTED}` | sorted<br><code>sorted nothing -> ecephys_" in done.out
+    assert f"| `{SORTED}` | sorted<br><code>sorted asset added: ecephys_" in done.out
 
 
 def test_json(clone: Path) -> None:

@@ -41,7 +41,7 @@ def test_the_demo(published_once: Path, tmp_path: Path, monkeypatch: pytest.Monk
         (count,) = database.execute("SELECT count(*) FROM sessions WHERE is_recorded").fetchone()
         assert count == len(list((published_once / "state" / "sessions").rglob("*.yaml")))
         assert database.execute("SELECT DISTINCT what FROM transitions").fetchall() == [
-            ('["recorded when history begins"]',)
+            ('["already present at first sync"]',)
         ]
 
 

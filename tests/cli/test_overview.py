@@ -41,7 +41,7 @@ def test_it_tells_where_one_is(demo_state: Path, elsewhere: Path, monkeypatch: p
     assert done.code == 0, done
     assert f"State  folder: {demo_state}" in done.out
     assert re.search(r"^Read   tracked \d+ \w+ ago, training \d+ \w+ ago, codeocean", done.out, re.MULTILINE)
-    assert "29 sessions of 6 subjects, 20 tracked: 17 ephys, 10 behavior, 2 sync" in done.out
+    assert "29 sessions of 6 subjects, 20 tracked: 17 ephys, 10 behavior, 2 behavior with sync" in done.out
     assert "Projects: 25 DynamicRouting, 4 TempletonPilotSession" in done.out
     assert "uploaded 14 of 18, sorted 10 of 16" in done.out
     assert "Needs attention" in done.out

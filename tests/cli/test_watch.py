@@ -143,7 +143,7 @@ def test_a_folder_is_watched_until_somebody_stops_it(state: Path, elsewhere: Pat
     assert process.stderr is not None
     assert "29 sessions in" in process.stderr.readline(), "it has looked for the first time"
     replace(snapshot, sorted_now(snapshot.read_bytes()))
-    assert f"{UPLOADED}  sorted: sorted nothing -> ecephys_901003_sorted" in process.stdout.readline()
+    assert f"{UPLOADED}  sorted: sorted asset added: ecephys_901003_sorted" in process.stdout.readline()
     process.send_signal(signal.SIGINT)
     try:
         out, err = process.communicate(timeout=60)

@@ -109,7 +109,7 @@ def test_the_request_is_sent_again_as_it_was(serve: Serve) -> None:
     ("answer", "why"),
     [
         (status(503), r"answered 503 Service Unavailable \(3 attempts\)"),
-        (None, r"could not be reached or broke off \(ConnectionError\) \(3 attempts\)"),
+        (None, r"could not be reached or interrupted the response \(ConnectionError\) \(3 attempts\)"),
         (Response(body=b"<html>"), r"sent an answer that cannot be read \(.*\) \(3 attempts\)"),
     ],
 )
@@ -366,7 +366,7 @@ def test_gzip_is_decoded(serve: Serve, size: int) -> None:
 @pytest.mark.parametrize(
     ("broken", "why"),
     [
-        (gzipped(gzip.compress(b"abcd" * 100)[:-9]), "is a gzip that broke off"),
+        (gzipped(gzip.compress(b"abcd" * 100)[:-9]), "is an incomplete gzip"),
         (gzipped(b"abcd"), "is no gzip"),
         (Response(headers={"Content-Encoding": "br"}, body=b"abcd"), "has the encoding br"),
     ],

@@ -59,7 +59,7 @@ def test_the_last_loss_comes_first_with_its_commit_and_editors() -> None:
 def test_only_a_no_that_became_a_yes_has_a_date() -> None:
     """When the history begins, or a source is asked for the first time, all may be much older."""
     past = Past(NOW)
-    past.add(happened("2026-11-01T00:00:00Z", "recorded when history begins", is_video=(ABSENT, True)))
+    past.add(happened("2026-11-01T00:00:00Z", "already present at first sync", is_video=(ABSENT, True)))
     past.add(happened("2026-11-02T00:00:00Z", "sorted", is_sorted=(False, True), is_annotated=(None, True)))
     past.add(happened("2026-11-03T00:00:00Z", "no longer sorted", is_sorted=(True, False)))
     past.add(happened("2026-11-04T00:00:00Z", "sorted", is_sorted=(False, True)))

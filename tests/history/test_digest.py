@@ -107,7 +107,7 @@ def test_an_entry_for_each_commit_the_newest_first(transitions: list[Transition]
         "1 re-processed, 1 edited",
         "1 new, 1 sorted",
         "1 edited",
-        "2 recorded when history begins",
+        "2 already present at first sync",
     ]
     assert feed.findtext(f"{ATOM}updated") == "2024-06-02T09:00:00Z"
     assert feed.find(f"{ATOM}link") is None, "nobody knows where it is"

@@ -55,13 +55,13 @@ def test_a_mount_that_is_not_given_is_left_to_code_ocean(rig: Rig) -> None:
 @pytest.mark.parametrize(
     ("fault", "says"),
     [
-        (Lose(), "broke off"),
+        (Lose(), "interrupted"),
         (Lose(instead=Status(502)), "502"),
         (Lose(instead=Status(504)), "504"),
         (Lose(3), "no answer within 0.3 s"),
-        (Reset(), "broke off"),
-        (Truncate(), "(broke off|cannot be read)"),
-        (Refuse(), "broke off"),
+        (Reset(), "interrupted"),
+        (Truncate(), "(interrupted|cannot be read)"),
+        (Refuse(), "interrupted"),
         (Status(500), "500"),
         (MalformedJson(), "cannot be read"),
     ],

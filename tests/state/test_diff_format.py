@@ -16,7 +16,7 @@ from npc_lims.state.diff_format import SUMMARY_BYTES, Chapter, Format, Group, cu
 from npc_lims.utils.text import visible
 from tests.builders import session_ids
 
-SORTED = SessionChange("726088_2024-06-24", ("sorted",), ("sorted nothing -> a",))
+SORTED = SessionChange("726088_2024-06-24", ("sorted",), ("sorted asset added: a",))
 EDITED = SessionChange("728916_2024-06-25", ("edited",), ("day 3 -> 4", "notes (none) -> a | b"))
 
 texts = st.text(st.sampled_from("ab1 <>&|`*_[]()\\~$@#!:-\n\r\t\"'/.é\u2028")) | st.text()
@@ -52,7 +52,7 @@ def test_text() -> None:
         "state: 1 sorted, 1 edited\n"
         "\n"
         "  1 sorted\n"
-        "    726088_2024-06-24  sorted; sorted nothing -> a\n"
+        "    726088_2024-06-24  sorted; sorted asset added: a\n"
         "\n"
         "  1 edited\n"
         "    728916_2024-06-25  edited; day 3 -> 4; notes (none) -> a | b\n"

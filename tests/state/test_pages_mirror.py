@@ -325,7 +325,7 @@ FAULTS = {
     "404": (Status(404), "there is nothing at"),
     "page": (Status(200, {}, b"<html>\n"), "cannot be read"),
     "empty": (Status(200, {}, b""), "cannot be read"),
-    "short": (Truncate(9), "broke off"),
+    "short": (Truncate(9), "interrupted the response"),
     "429": (REFUSED, "429.*429"),
 }
 
@@ -337,7 +337,7 @@ def test_a_mirror_that_fails_is_told_beside_raw_github(
 ) -> None:
     site.proxy.rule = lambda request: FAULTS[fault][0]
     monkeypatch.setenv("NPC_LIMS_ATTEMPTS", "1")
-    message = f"(?s)/main/state/sessions.jsonl answered 429.*nor is there a newer mirror: .*{FAULTS[fault][1]}"
+    message = f"(?s)/main/state/sessions.jsonl answered 429.*and the mirror has nothing newer: .*{FAULTS[fault][1]}"
     for _ in range(3):
         with pytest.raises(npc_lims.RemoteStateError, match=message):
             read()

@@ -13,7 +13,7 @@ from npc_lims.sync.commit_message import commit_body, commit_message, commit_sub
 from tests.builders import session_ids
 
 NEW = SessionChange("728916_2024-06-25", ("new", "sorted"))
-SORTED = [SessionChange(f"726088_2024-06-{day}", ("sorted",), ("sorted nothing -> a",)) for day in (24, 25)]
+SORTED = [SessionChange(f"726088_2024-06-{day}", ("sorted",), ("sorted asset added: a",)) for day in (24, 25)]
 
 words = st.sampled_from(["new", "removed", "sorted", "no longer sorted", "with surface channels sorted", "edited"])
 changes = st.lists(
@@ -42,8 +42,8 @@ def test_a_message_as_people_see_it() -> None:
         "- 728916_2024-06-25: new, sorted\n"
         "\n"
         "2 sorted:\n"
-        "- 726088_2024-06-24: sorted; sorted nothing -> a\n"
-        "- 726088_2024-06-25: sorted; sorted nothing -> a\n"
+        "- 726088_2024-06-24: sorted; sorted asset added: a\n"
+        "- 726088_2024-06-25: sorted; sorted asset added: a\n"
         "\n"
         "Sync-Run: 42\n"
         "Source: s3\n"

@@ -104,7 +104,7 @@ def test_what_happened_is_recent_and_in_timelines(demo_site: Path) -> None:
     ]
     subject = read(demo_site, "subjects/901002")
     (session,) = (one for one in subject["sessions"] if one["id"] == "901002_2024-05-15")
-    assert [one["what"] for one in session["timeline"]] == [["sorted"], ["recorded when history begins"]]
+    assert [one["what"] for one in session["timeline"]] == [["sorted"], ["already present at first sync"]]
 
 
 def test_a_session_says_what_state_says(demo_site: Path, demo_repository: Path) -> None:
