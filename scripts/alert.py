@@ -1,4 +1,4 @@
-"""What the alert job of a workflow runs: it opens, updates or closes the issue about failing runs.
+"""Step of the alert job of a workflow: opens, updates or closes the issue about failing runs.
 
 `python3 scripts/alert.py WORKFLOW "JOB=RESULT ERROR"...`, where nothing is installed and no artifact is needed: the
 issue must be opened most of all when these cannot be had. ERROR and OUTCOME are outputs of a job: with what its command

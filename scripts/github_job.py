@@ -1,4 +1,4 @@
-"""What the steps of GitHub Actions jobs share: the address of their run, and outputs for the jobs that follow."""
+"""Shared by the steps of GitHub Actions jobs: the address of their run, and outputs for the jobs that follow."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 __all__ = ["outcome_file", "run_command", "run_url", "set_output", "update_issue"]
 
 _GONE = 410
-"""What GitHub answers where the issues of a repository are disabled."""
+"""Status of GitHub's response if the issues of a repository are disabled."""
 
 
 def run_url(environ: Mapping[str, str] = os.environ) -> str:
@@ -55,7 +55,7 @@ def run_command(arguments: Sequence[str], *, is_request: bool = False) -> int:
 
 
 def update_issue(update: Callable[[], str]) -> None:
-    """Print what *update* did to an issue. What GitHub refuses is an annotation, and ends the script with exit code 1.
+    """Print the result of *update*. A refusal of GitHub becomes an annotation, and exit code 1.
 
     A repository without issues, as a fork may be, has none to update: that is a warning.
     """

@@ -1,4 +1,4 @@
-"""What the watchdog workflow runs: it keeps the issue about stale state, by the files of this checkout.
+"""Step of the watchdog workflow: opens or closes the issue about stale state, by the files of this checkout.
 
 `python3 scripts/watchdog.py`, where nothing is installed. PAUSE is the variable NPC_LIMS_PAUSE of the repository.
 """

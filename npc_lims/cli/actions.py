@@ -73,7 +73,7 @@ def dispatch_command(
     if run.conclusion != "success":
         failed = [job.name for job in run.jobs if job.conclusion not in ("success", "skipped", None)]
         which = f" ({', '.join(failed)})" if failed else ""
-        print_error(f"the run ended with {run.conclusion}{which}; its log tells why: {run.url}")
+        print_error(f"the run ended with {run.conclusion}{which}; see its log: {run.url}")
         raise typer.Exit(ExitCode.INCOMPLETE)
 
 
@@ -145,7 +145,7 @@ class _RunTable:
 
 
 def _steps_to_show(job: WorkflowJob) -> tuple[JobStep, ...]:
-    """Return the steps of a job that is under way or failed: of the others the line of the job says enough."""
+    """Return the steps of a job that is under way or failed: the line of the job is enough for the others."""
     return () if job.conclusion in ("success", "skipped") else job.steps
 
 
@@ -168,11 +168,11 @@ def alert_command(
         None, metavar="JOB=RESULT", help=f"How a job ended, of {', '.join(_RESULTS)}; repeat for each job."
     ),
     failure: Optional[list[str]] = typer.Option(
-        None, metavar="SOURCE: REASON", help="A source that could not be asked; repeat for each."
+        None, metavar="SOURCE: REASON", help="A source that could not be queried; repeat for each."
     ),
     outcome: Optional[Path] = typer.Option(
         None,
-        help="Written by npc-lims observe or publish --outcome. A missing file says nothing, as after a job that died.",
+        help="Written by npc-lims observe or publish --outcome. A missing file is ignored, as after a job that died.",
     ),
 ) -> None:
     """Open, update or close the issue about a failing workflow.
@@ -206,10 +206,10 @@ def alert_command(
 def _results(values: list[str]) -> dict[str, str]:
     results = {}
     for value in values:
-        name, _, said = value.partition("=")
-        if not name or said not in _RESULTS:
+        name, _, ending = value.partition("=")
+        if not name or ending not in _RESULTS:
             raise NpcLimsError(f"--result {value}: it must be JOB=RESULT, with a result of {', '.join(_RESULTS)}")
-        results[name] = said
+        results[name] = ending
     return results
 
 

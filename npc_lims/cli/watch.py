@@ -43,7 +43,7 @@ class WatchedState:
     Attributes:
         name: A folder, or a branch of a repository.
         interval: Seconds between two reads, unless the user says otherwise.
-        min_interval: Seconds, whatever the user says.
+        min_interval: Seconds, even if the user asks for fewer.
         has_runs: It changes by runs that can be followed.
     """
 
@@ -79,12 +79,12 @@ def watch_sessions(settings: Settings, selection: Selection, interval: Optional[
         with show_run(err(), by_line=True) as on_run:
             run = watch.until_over(seconds, on_run)
     except KeyboardInterrupt:
-        pass  # how it is meant to end where there is no run
+        pass  # the usual end where there is no run
     took = describe_age(time.monotonic() - began)
     watch.end(run)
     print_note(f"{len(watch.seen):,} change{'' if len(watch.seen) == 1 else 's'} in {took}: {headline(watch.seen)}")
     if run is not None and run.conclusion != "success":
-        print_error(f"the run ended with {run.conclusion}; its log tells why: {run.url}")
+        print_error(f"the run ended with {run.conclusion}; see its log: {run.url}")
         return ExitCode.INCOMPLETE
     return ExitCode.DONE
 

@@ -49,7 +49,7 @@ class Credentials:
             found = self._within_deadline(session.get_credentials)
         except (BotoCoreError, MissingCredentials):
             raise
-        except Exception as error:  # whatever botocore meets in the output of a program, or the answer of a server
+        except Exception as error:  # of any kind: the output of a program or the answer of a server may be anything
             is_file = isinstance(error, OSError) and error.filename is not None
             raise retrieval_failure(str(error) if is_file else type(error).__name__) from None
         self._refreshable = found if isinstance(found, RefreshableCredentials) else None

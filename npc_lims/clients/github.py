@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["MAX_DELAY", "GitHubClient", "present"]
 
 MAX_DELAY = 60.0
-"""Seconds. Of a longer limit of requests the user is told, rather than kept waiting."""
+"""Seconds to wait at most for the end of a limit of requests; a longer one is an error."""
 # Jobs of a run (GitHub allows 256 of a matrix), pull requests of a branch: no list that is read has so many pages.
 _MAX_PAGES = 20
 _UNREADABLE = (ArithmeticError, AssertionError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
@@ -46,7 +46,7 @@ class GitHubClient:
 
     Args:
         settings: The address of the API, the token, and how often and how long to try.
-        needs: What the token must allow, in GitHub's words (`contents: write`).
+        needs: Permissions of the token, in GitHub's words (`contents: write`).
 
     Raises:
         MissingCredentials: There is no token.
@@ -93,7 +93,7 @@ class GitHubClient:
         It is repeated only where a limit of requests is the reason for a refusal.
 
         Args:
-            action: What it is for (`reading main of lab/state`): errors begin with it.
+            action: Purpose (`reading main of lab/state`): errors begin with it.
             max_delay: Seconds to wait at most where a limit of requests is reached.
 
         Raises:
@@ -164,7 +164,7 @@ class GitHubClient:
 
     @contextlib.contextmanager
     def translated(self, action: str) -> Iterator[None]:
-        """Raise GitHubError for whatever PyGithub raises."""
+        """Raise GitHubError for every exception of PyGithub."""
         from github.GithubException import BadAttributeException, GithubException, IncompletableObject
 
         url = self.settings.github_api_url

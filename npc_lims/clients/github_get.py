@@ -45,7 +45,7 @@ def get_github(settings: Settings, action: str, path: str, query: Query | None =
     """Return the response to a GET, with GITHUB_TOKEN if there is one.
 
     Args:
-        action: What it is for (`reading commits of lab/state`): errors begin with it.
+        action: Purpose (`reading commits of lab/state`): errors begin with it.
         path: Below the address of the API, quoted.
 
     Raises:

@@ -46,9 +46,9 @@ class Alert:
     """The appearance of an issue, which is known by its label.
 
     Attributes:
-        found: What happened at its first and last time.
-        counted: What is counted.
-        recovery: What happened when it is closed.
+        found: Event at its first and last time, as a participle.
+        counted: Events that are counted.
+        recovery: Event that closes it.
     """
 
     label: str

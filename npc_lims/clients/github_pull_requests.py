@@ -79,7 +79,7 @@ class Proposed:
     Attributes:
         url: Address of the pull request; of the repository if there is nothing to change.
         number: Of the pull request; None if the base branch has the change already.
-        branch: Where the commit is.
+        branch: Branch of the commit.
         is_new: The pull request was opened now.
         is_changed: False if the pull request existed, with this text and this content.
     """

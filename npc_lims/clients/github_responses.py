@@ -75,8 +75,8 @@ class Refusal:
         """Return the error for a refused request.
 
         Args:
-            action: What the request was for (`reading main of lab/state`).
-            needs: What the token must allow, in GitHub's words (`contents: write`); None for a public read.
+            action: Purpose of the request (`reading main of lab/state`).
+            needs: Permissions of the token, in GitHub's words (`contents: write`); None for a public read.
             has_token: A token was sent.
         """
         remedy = self._remedy(repo, needs, has_token)
@@ -119,7 +119,7 @@ def iterate_items(
     """Yield every item of a list, or of the list below *key*.
 
     Args:
-        action: What it is for: errors begin with it.
+        action: Purpose: errors begin with it.
 
     Raises:
         GitHubError: A page is no list, or inconsistent with those before it; or the list does not end.

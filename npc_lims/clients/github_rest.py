@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["NEEDS", "RestClient"]
 
 NEEDS = "issues: write"
-"""What the token must allow."""
+"""Permission of the token."""
 
 _TIMEOUT = 30.0
 _DEADLINE = 60.0
@@ -40,7 +40,7 @@ _MAX_PAGES = 10
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, *_: Any, **__: Any) -> None:
-        """Follow none: the token would go along, wherever it leads."""
+        """Follow none: the token would go along, to any host."""
 
 
 class RestClient:
@@ -107,7 +107,7 @@ class RestClient:
         """Return the JSON of GitHub's response; None if it is empty.
 
         Args:
-            action: What it is for (`opening an issue`): errors begin with it.
+            action: Purpose (`opening an issue`): errors begin with it.
             path: Below the address of the repository.
 
         Raises:
@@ -157,7 +157,7 @@ class RestClient:
         raise failure
 
     def _send(self, method: str, path: str, body: Mapping[str, Any] | None) -> tuple[str, Any]:
-        request = urllib.request.Request(  # noqa: S310 (__init__ has looked at the scheme)
+        request = urllib.request.Request(  # noqa: S310 (__init__ checks the scheme)
             f"{self._api_url}{path}",
             data=None if body is None else json.dumps(body).encode(),
             method=method,

@@ -50,8 +50,8 @@ class ListingCheck:
 
     Args:
         bucket: The bucket that is listed.
-        prefix: What every key begins with.
-        delimiter: What ends a common prefix; empty if everything below the prefix is listed.
+        prefix: Beginning of every key.
+        delimiter: End of a common prefix; empty if everything below the prefix is listed.
     """
 
     def __init__(self, bucket: str, prefix: str, delimiter: str = "") -> None:
@@ -136,5 +136,5 @@ class ListingCheck:
         return token
 
     def _inconsistent(self, found: str) -> SourceError:
-        place = single_line(f"s3://{self._bucket}/{self._prefix}")
-        return SourceError("s3", f"{place}: {found}; nothing of it was used; check AWS_ENDPOINT_URL and proxies")
+        uri = single_line(f"s3://{self._bucket}/{self._prefix}")
+        return SourceError("s3", f"{uri}: {found}; nothing of it was used; check AWS_ENDPOINT_URL and proxies")

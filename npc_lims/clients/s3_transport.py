@@ -159,7 +159,7 @@ _UNREADABLE = (ResponseParserError, ArithmeticError, AttributeError, LookupError
 
 @contextlib.contextmanager
 def translated(name: str, action: str = "read") -> Iterator[None]:
-    """Raise SourceError or MissingCredentials, with a remedy, for whatever botocore raises.
+    """Raise SourceError or MissingCredentials, with a remedy, for every exception of botocore.
 
     Args:
         name: The address of what is read.

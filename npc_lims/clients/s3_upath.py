@@ -34,7 +34,7 @@ def named_path(settings: Settings, uri: str) -> upath.UPath:
     import upath
 
     if uri.startswith("s3://") and _has_s3fs():
-        _tell_fsspec(settings)
+        _configure_fsspec(settings)
     return upath.UPath(uri)
 
 
@@ -42,10 +42,10 @@ def _has_s3fs() -> bool:
     return importlib.util.find_spec("s3fs") is not None
 
 
-def _tell_fsspec(settings: Settings) -> None:
-    """Make what a `.env` says of S3 the default of s3fs, which by itself reads only the process's environment.
+def _configure_fsspec(settings: Settings) -> None:
+    """Make settings of a `.env` for S3 the defaults of s3fs, which reads only the environment of the process.
 
-    Not as options of the path: these would travel, secrets and all, wherever the path is pickled to.
+    Not as options of the path: a path that is pickled would take these along, secrets included.
     """
     options = _only_in_dotenv(settings)
     if options:
@@ -72,5 +72,5 @@ def _only_in_dotenv(settings: Settings) -> dict[str, Any]:
 
 
 def _unset(*names: str) -> bool:
-    """Whether the process's environment has none of these variables."""
+    """Return True if the environment of the process has none of these variables."""
     return not any(os.environ.get(name) for name in names)

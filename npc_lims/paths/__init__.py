@@ -1,4 +1,4 @@
-"""Where a session's files are: one module for each kind of place."""
+"""Locations of the files of a session: one module for each kind of file."""
 
 from npc_lims.old_paths import forward
 

@@ -24,7 +24,7 @@ __all__ = ["get_ibl_annotation_files_from_s3", "get_tissuecyte_annotation_files_
 def get_tissuecyte_annotation_files_from_s3(session: Session) -> tuple[upath.UPath, ...]:
     """Return the files (.csv) with CCF coordinates of the channels of each probe of the session, made from tissuecyte.
 
-    A `SessionInfo` says itself which experiment day it is.
+    The experiment day is that of a `SessionInfo`, else that of the recorded session.
 
     Raises:
         NoSessionInfo: No such session.
@@ -101,7 +101,7 @@ def _of_session(settings: Settings, session_id: str, names: list[str]) -> list[s
 
     record = records_of_day(settings, session_id).get(session_id)
     if record is None or record.codeocean is None:
-        # which recording is the session's own is not recorded: Code Ocean tells
+        # the session's own recording is not recorded: Code Ocean has it
         record = find_session(settings, session_id)[0] or record
     record = record or Record(id=session_id)
     return [name for name in names if is_folder_of(name.split("/")[0], record)]

@@ -98,7 +98,7 @@ def _load_current(settings: Settings) -> str:
     except SourceError as error:
         raise SourceError(
             error.source,
-            f"{error.reason}; the version of the cache cannot be told without it: give `version`, such as "
+            f"{error.reason}; the version of the cache is unknown without it: give `version`, such as "
             f"version='v0.0.300' or version='{_ANY}'",
         ) from None
 
@@ -112,7 +112,7 @@ def get_cache_path(
     """Return the path under which a component is cached. Only for version `any` is it sure to exist.
 
     Args:
-        session_id: The session whose file is meant; None for that of all sessions.
+        session_id: Session of the file; None for the file of all sessions.
         version: Of npc_sessions, such as `v0.0.300`; None for its newest release; `any` for the newest version that
             has the file.
         consolidated: Without a session: the one file of all sessions, or the folder with a file of each.

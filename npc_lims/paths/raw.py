@@ -45,7 +45,7 @@ def get_raw_data_root(session: Session) -> upath.UPath:
         NoSessionInfo: *session* has no subject and date in it.
         NoSessionData: There is no raw data asset.
         AssetError: There is one that cannot be used.
-        MissingCredentials, SourceError: State does not have it, and Code Ocean cannot be asked.
+        MissingCredentials, SourceError: State does not have it, and Code Ocean cannot be queried.
         MissingDependency: s3fs is not installed.
     """
     settings = settings_for_reading()

@@ -1,4 +1,4 @@
-"""Where the lab keeps what belongs to all sessions: paths by the names under which callers import them."""
+"""Constants: paths of the files that belong to all sessions."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _SETTINGS = {
 
 
 def __getattr__(name: str) -> upath.UPath:
-    """Paths are made when they are asked for: universal_pathlib takes longer to import than all of this package."""
+    """Make a path when it is used: to import universal_pathlib takes longer than all of this package."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import upath

@@ -79,7 +79,7 @@ def test_a_run_that_fails_is_exit_3(hub: Hub, conclusion: str) -> None:
     hub.api.on_dispatch = ends(hub, conclusion)
     done = dispatch(*WAIT)
     assert done.code == 3, done
-    told = f"the run ended with {conclusion} (commit); its log tells why: https://github.com/{NAME}/actions/runs/"
+    told = f"the run ended with {conclusion} (commit); see its log: https://github.com/{NAME}/actions/runs/"
     assert told in done.err
 
 

@@ -1,7 +1,7 @@
-"""S3: what stands in the raw folders, and stimulus files, annotations and caches of all sessions.
+"""The source S3: raw folders, stimulus files, annotations and caches of all sessions.
 
-Repositories with files of many sessions are listed whole, by pages. Raw folders are listed one by
-one, and only again when the raw asset has changed.
+Repositories with files of many sessions are listed completely, by pages. Raw folders are listed
+one by one, and again only when the raw asset has changed.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _TISSUECYTE_FILE = re.compile(
 _SUBJECTS_BY_ONE = 20
 # Recordings are two or three folders deep.
 _MAX_DEPTH = 10
-_MOST_KEYS = 3000
+_MAX_KEYS = 3000
 
 # No shared repository has so many objects for each recorded session, beside those of a hundred pages.
 _OBJECTS_PER_SESSION = 500
@@ -53,7 +53,7 @@ T = TypeVar("T")
 
 @dataclasses.dataclass
 class _Repositories:
-    """What the listings of the shared repositories gave; None where one could not be had whole."""
+    """Listings of the shared repositories; None for one that is incomplete."""
 
     stim: Optional[dict[str, list[str]]] = None
     ibl: Optional[dict[str, set[tuple[str, str]]]] = None
@@ -65,7 +65,7 @@ class _Repositories:
 def observe(context: SourceContext) -> Observation:
     """Return facts for each session of the context, the Code Ocean sections of which are up to date.
 
-    A listing that fails leaves its facts null; `failure` then tells the first reason. Raw data in another cloud are
+    A listing that fails leaves its facts null; `failure` has the first reason. Raw data in another cloud are
     left null too, and are a problem of their own: they cannot be listed today or tomorrow.
 
     Raises:
@@ -150,12 +150,12 @@ def list_raw_folder(store: ObjectStore, raw: Asset, codeocean_bucket: str) -> Ra
 
 
 def asset_uri(asset: Asset, codeocean_bucket: str) -> str:
-    """Address of an asset's files: where Code Ocean says, else in the bucket of Code Ocean itself."""
+    """Return the address of an asset's files: as Code Ocean gives it, else in the bucket of Code Ocean itself."""
     return asset.location or f"s3://{codeocean_bucket}/{asset.id}"
 
 
 def asset_root(asset: Asset, codeocean_bucket: str) -> tuple[str, str]:
-    """Bucket and prefix (ending with a slash) of an asset's files.
+    """Return bucket and prefix (ending with a slash) of an asset's files.
 
     Raises:
         SourceError: The asset is not on S3.
@@ -174,10 +174,10 @@ def _list_tree(store: ObjectStore, bucket: str, root: str) -> tuple[Folder, list
     None if there are too many, or the service cannot leave out the chunks of zarr folders.
     """
     try:
-        keys = list(itertools.islice(store.list_tree(bucket, root, ".zarr"), _MOST_KEYS + 1))
+        keys = list(itertools.islice(store.list_tree(bucket, root, ".zarr"), _MAX_KEYS + 1))
     except SourceError:
         return None  # listed by level, it may be fine; if not, the error says more
-    if len(keys) > _MOST_KEYS:
+    if len(keys) > _MAX_KEYS:
         return None
     folders: dict[str, None] = {}
     files: dict[str, None] = {}
@@ -211,7 +211,7 @@ def _walk_recording(store: ObjectStore, bucket: str, root: str, folder: str) -> 
 
 
 def _is_recording(folder: str) -> bool:
-    # zarr folders hold one object for each chunk: never look into these
+    # zarr folders hold one object for each chunk: never list these
     return folder.startswith(("ecephys", "Record Node")) and not folder.endswith(".zarr")
 
 
@@ -221,7 +221,7 @@ def _raw_asset(record: Record) -> Asset | None:
 
 
 def _listed(record: Record, raw: Asset) -> RawListing | None:
-    """The recorded listing, if it is of this asset and of a complete upload."""
+    """Return the recorded listing, if it is of this asset and of a complete upload."""
     listing = record.s3.raw if isinstance(record.s3, S3Facts) else None
     if not isinstance(listing, RawListing) or listing.asset != raw.id:
         return None
@@ -233,11 +233,11 @@ def _listed(record: Record, raw: Asset) -> RawListing | None:
 
 
 def _facts(
-    session_id: str, records: Mapping[str, Record], new: RawListing | None, asked: bool, shared: _Repositories
+    session_id: str, records: Mapping[str, Record], new: RawListing | None, is_listed: bool, shared: _Repositories
 ) -> Found:
     record = records[session_id]
     raw_asset = _raw_asset(record)
-    if asked:
+    if is_listed:
         raw = new
     elif raw_asset is not None:
         raw = _listed(record, raw_asset)
@@ -259,7 +259,7 @@ def _facts(
 
 
 def _counts(facts: Iterable[Found]) -> dict[str, int]:
-    """Numbers about the world, not about this look at it: an unchanged world gives the same ones."""
+    """Return numbers about the world, not about this query: an unchanged world gives the same ones."""
     found = [fact for fact in facts if isinstance(fact, S3Facts)]
     return {
         "raw_folders": sum(isinstance(fact.raw, RawListing) for fact in found),
@@ -287,7 +287,7 @@ def _tissuecyte_of_day(files: Mapping[str, list[str]] | None, record: Record) ->
 
 
 def tissuecyte_files_of_day(names: Iterable[str], day: int) -> list[str]:
-    """Those of a subject's tissuecyte files that are of its *day*-th experiment.
+    """Return those of a subject's tissuecyte files that are of its *day*-th experiment.
 
     >>> tissuecyte_files_of_day(["Probe_A1_channels_626791_warped_processed_new_sorting.csv"], 11)
     []
@@ -299,7 +299,7 @@ def tissuecyte_files_of_day(names: Iterable[str], day: int) -> list[str]:
 
 
 def _list_stim(files: Iterable[tuple[Sequence[str], ObjectInfo]]) -> dict[str, list[str]]:
-    """Non-empty stimulus files by day: `<root>/<subject>/<task>_<subject>_<yyyymmdd>_<hhmmss>.hdf5`."""
+    """Return non-empty stimulus files by day: `<root>/<subject>/<task>_<subject>_<yyyymmdd>_<hhmmss>.hdf5`."""
     found: dict[str, list[str]] = {}
     for parts, item in files:
         match = _STIM_FILE.match(parts[-1])
@@ -310,7 +310,7 @@ def _list_stim(files: Iterable[tuple[Sequence[str], ObjectInfo]]) -> dict[str, l
 
 
 def _list_ibl(files: Iterable[tuple[Sequence[str], ObjectInfo]]) -> dict[str, set[tuple[str, str]]]:
-    """Folder and probe of annotations by day: `<root>/<subject>/*<date>*/<probe>/ccf_channel_results.json`."""
+    """Return folder and probe of annotations by day: `<root>/<subject>/*<date>*/<probe>/ccf_channel_results.json`."""
     found: dict[str, set[tuple[str, str]]] = {}
     for parts, _ in files:
         if len(parts) == 4 and parts[3] == "ccf_channel_results.json" and (match := _ANY_DATE.search(parts[1])):
@@ -319,7 +319,7 @@ def _list_ibl(files: Iterable[tuple[Sequence[str], ObjectInfo]]) -> dict[str, se
 
 
 def _list_tissuecyte(files: Iterable[tuple[Sequence[str], ObjectInfo]]) -> dict[str, list[str]]:
-    """Files by subject: `<root>/<subject>/Probe_<probe><day>_channels_<subject>_warped_processed_new_sorting.csv`."""
+    """Return files by subject: `<subject>/Probe_<probe><day>_channels_<subject>_warped_processed_new_sorting.csv`."""
     found: dict[str, list[str]] = {}
     for parts, _ in files:
         match = _TISSUECYTE_FILE.match(parts[-1])
@@ -329,7 +329,7 @@ def _list_tissuecyte(files: Iterable[tuple[Sequence[str], ObjectInfo]]) -> dict[
 
 
 def _list_cache(store: ObjectStore, root: str, folder: str) -> dict[str, list[str]]:
-    """Cache versions by session id: `<root>/<version>/<folder><session id>.<whatever>`."""
+    """Return cache versions by session id: `<root>/<version>/<folder><session id>.<suffix>`."""
     bucket, prefix = split_s3_uri(root)
     found: dict[str, list[str]] = {}
     for version in sorted(store.list_folder(bucket, f"{prefix}/").folders):
@@ -342,20 +342,20 @@ def _list_cache(store: ObjectStore, root: str, folder: str) -> dict[str, list[st
 
 
 def _list_files(
-    store: ObjectStore, subjects: Sequence[str] | None, most: int, root: str
+    store: ObjectStore, subjects: Sequence[str] | None, max_files: int, root: str
 ) -> Iterator[tuple[Sequence[str], ObjectInfo]]:
     """Yield every file below *root*, its path in parts; only of the folders of *subjects* where these are given.
 
     Raises:
-        SourceError: A listing failed, or there are more than *most* files.
+        SourceError: A listing failed, or there are more than *max_files* files.
     """
     bucket, prefix = split_s3_uri(root)
     count = 0
     for below in [""] if subjects is None else [f"{subject}/" for subject in subjects]:
         for item in store.list_all(bucket, f"{prefix}/{below}"):
             count += 1
-            if count > most:
-                found = f"{root} has more than {most:,} objects, more than the known sessions account for"
+            if count > max_files:
+                found = f"{root} has more than {max_files:,} objects, more than the known sessions account for"
                 raise SourceError(SOURCE, f"{found}; check the bucket settings and AWS_ENDPOINT_URL")
             yield item.key[len(prefix) + 1 :].split("/"), item
 
