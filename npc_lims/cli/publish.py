@@ -56,8 +56,7 @@ def publish_command(
       npc-lims publish --observed observed --trailer Run=https://github.com/lab/state/actions/runs/7
     """
     from npc_lims.config.settings import load_settings
-    from npc_lims.sync.observation_file import read_observation_folder
-    from npc_lims.sync.pending import load_pending
+    from npc_lims.sync.observation_file import load_pending, read_observation_folder
     from npc_lims.sync.publish import publish
 
     settings = load_settings()
@@ -131,7 +130,7 @@ def _check_clean(folder: Path) -> None:
 
 
 def _trailers(values: Optional[list[str]]) -> dict[str, str]:
-    from npc_lims.clients.git_trailers import TOKEN_PATTERN
+    from npc_lims.clients.git_tree import TOKEN_PATTERN
     from npc_lims.errors import NpcLimsError
 
     trailers = {}

@@ -25,8 +25,14 @@ from npc_lims.cli.publish import OUTCOME_HELP, write_outcome
 from npc_lims.config.settings import load_settings
 from npc_lims.errors import GitError, NpcLimsError
 from npc_lims.model.observation import parse_shard
-from npc_lims.sync.observation_file import ObservationSet, file_name, write_observations
-from npc_lims.sync.pending import Pending, remove_superseded, save_pending
+from npc_lims.sync.observation_file import (
+    ObservationSet,
+    Pending,
+    file_name,
+    remove_superseded,
+    save_pending,
+    write_observations,
+)
 from npc_lims.sync.run import SyncOptions, SyncResult, observe, sync
 
 __all__ = ["observe_command", "sync_command"]

@@ -5,16 +5,24 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import re
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePath, PurePosixPath
 
 from npc_lims.clients.git import GitFailed, Repository
 from npc_lims.errors import GitError
+from npc_lims.utils.text import single_line
 
-__all__ = ["CommitTree", "Committed", "commit_changes"]
+__all__ = ["TOKEN_PATTERN", "CommitTree", "Committed", "commit_changes", "escape_mentions", "trailer_lines"]
+
+TOKEN_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*")
+"""The key of a trailer of a commit message."""
 
 _HOOKS = ("pre-commit", "prepare-commit-msg", "commit-msg", "post-commit")
+# Notes that people typed must not notify anyone, nor close an issue when the commit reaches the default branch.
+_MENTION = re.compile(r"(?<!\w)@(?=\w)")
+_CLOSING = re.compile(r"\b(close[sd]?|fix(?:e[sd])?|resolve[sd]?)(?=:?\s)", re.IGNORECASE)
 _KEPT = "Nothing was pushed; the observations are kept: correct that, and publish again"
 
 
@@ -174,3 +182,22 @@ def _temporary_worktree(repository: Repository, head: str) -> Iterator[Repositor
         (metadata / "commondir").write_text(f"{git_folder.as_posix()}\n", encoding="utf-8")
         (metadata / "HEAD").write_text(f"{head}\n", encoding="utf-8")
         yield Repository(root)
+
+
+def escape_mentions(text: str) -> str:
+    """Return *text* changed so that it notifies nobody and closes no issue."""
+    return _CLOSING.sub(r"'\1'", _MENTION.sub("@ ", text))
+
+
+def trailer_lines(trailers: Mapping[str, str | Sequence[str]]) -> Iterable[str]:
+    """Yield the lines of trailers of a commit message.
+
+    Raises:
+        ValueError: A token is none that git reads as one.
+    """
+    for token, value in trailers.items():
+        if not TOKEN_PATTERN.fullmatch(token):
+            raise ValueError(f"{token!r} is no trailer token: it may have letters, digits and hyphens")
+        for one in [value] if isinstance(value, str) else value:
+            # a line feed would end the trailer, and begin another one
+            yield f"{token}: {single_line(one)}".rstrip()

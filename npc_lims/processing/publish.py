@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from npc_lims.clients.git_push import Draft, Pushed, find_target, newest_tree, push_commits
-from npc_lims.clients.git_trailers import escape_mentions, trailer_lines
+from npc_lims.clients.git_tree import escape_mentions, trailer_lines
 from npc_lims.model.session_id import subject_of
 from npc_lims.processing.pipelines import PIPELINES_FILE
 from npc_lims.processing.record import RunsChange

@@ -6,6 +6,7 @@ commit, the file is rewritten only when something but a time changed, or once a 
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 from collections.abc import Iterable, Mapping
 from pathlib import PurePath
@@ -17,6 +18,7 @@ from npc_lims.errors import StateError, warn_future_timestamp
 from npc_lims.model.observation import Observation
 from npc_lims.model.record import SECTIONS, Model, describe_invalid_value
 from npc_lims.state.freshness import SYNC_FILE
+from npc_lims.state.store import Loaded, read_state
 from npc_lims.state.tree import StateFolder, open_tree
 from npc_lims.utils.text import single_line
 from npc_lims.utils.timestamps import is_future, utc_text, utc_time
@@ -26,10 +28,12 @@ from npc_lims.utils.yaml_writer import render_yaml
 __all__ = [
     "SYNC_FILE",
     "Failure",
+    "Recorded",
     "SourceSync",
     "SyncFile",
     "next_sync_file",
     "parse_sync_file",
+    "read_recorded",
     "read_sync_file",
     "write_sync_file",
 ]
@@ -92,6 +96,38 @@ class SyncFile(Model):
         if not value.keys() <= set(SECTIONS):
             raise ValueError(f"the sources are {', '.join(SECTIONS)}")
         return value
+
+
+@dataclasses.dataclass(frozen=True)
+class Recorded:
+    """The content of a state.
+
+    Attributes:
+        loaded: Session files and snapshot.
+        sync_file: Content of sync.yaml.
+        last: The same, without versions unless all that was recorded with them is still there.
+    """
+
+    loaded: Loaded
+    sync_file: SyncFile
+    last: SyncFile
+
+    def versions(self, source: str) -> Mapping[str, str]:
+        """Return the versions at the last read of a source; none if the facts of that read are gone."""
+        recorded = self.last.sources.get(source)
+        return recorded.versions if recorded is not None and self.loaded.records else {}
+
+
+def read_recorded(state: StateFolder) -> Recorded:
+    """Return what is recorded in a state.
+
+    Raises:
+        StateError: It is damaged.
+    """
+    loaded = read_state(state)
+    sync_file = read_sync_file(state)
+    is_trusted = loaded.is_intact and loaded.snapshot == sync_file.snapshot
+    return Recorded(loaded, sync_file, sync_file if is_trusted else sync_file.without_versions())
 
 
 def read_sync_file(state: StateFolder) -> SyncFile:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from npc_lims.clients.git_trailers import escape_mentions, trailer_lines
+from npc_lims.clients.git_tree import escape_mentions, trailer_lines
 from npc_lims.model.session_id import subject_of
 from npc_lims.state.diff import GROUPS, SessionChange, grouped, word_counts
 

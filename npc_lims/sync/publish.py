@@ -20,12 +20,12 @@ from npc_lims.model.reconcile import Dropped, is_newer, keep_newest
 from npc_lims.sources.tracked.parser import tracked_text
 from npc_lims.state.diff import SessionChange, changes_between
 from npc_lims.state.store import session_id_of, verify_state
-from npc_lims.state.sync_file import SyncFile, read_sync_file
+from npc_lims.state.sync_file import Recorded, SyncFile, read_recorded, read_sync_file
 from npc_lims.state.tree import Tree
 from npc_lims.sync.commit_message import commit_message
 from npc_lims.sync.newer_commits import OBSERVED_TRAILER, newer_changes
 from npc_lims.sync.observation_file import ObservationSet, check_time
-from npc_lims.sync.run import Recorded, SyncResult, apply, read_recorded
+from npc_lims.sync.run import SyncResult, apply
 from npc_lims.utils.timestamps import utc_text
 
 __all__ = ["Published", "publish"]

@@ -21,20 +21,18 @@ from npc_lims.sources import open_source
 from npc_lims.sources.context import SourceContext
 from npc_lims.sources.tracked.parser import observe_text, tracked_text
 from npc_lims.state.diff import SessionChange, changes_between
-from npc_lims.state.store import Loaded, read_state, snapshot_digest, write_state
-from npc_lims.state.sync_file import SyncFile, next_sync_file, read_sync_file, write_sync_file
+from npc_lims.state.store import snapshot_digest, write_state
+from npc_lims.state.sync_file import Recorded, next_sync_file, read_recorded, read_sync_file, write_sync_file
 from npc_lims.state.tree import StateFolder
 from npc_lims.sync.observation_file import ObservationSet
 
 __all__ = [
-    "Recorded",
     "Reporter",
     "SilentReporter",
     "SyncOptions",
     "SyncResult",
     "apply",
     "observe",
-    "read_recorded",
     "sync",
 ]
 
@@ -157,38 +155,6 @@ class _GuardedReporter:
         except Exception as error:
             self._reporter = SilentReporter()
             warn(f"progress is not shown: {describe_unexpected(error, self._settings)}", NpcLimsWarning)
-
-
-@dataclasses.dataclass(frozen=True)
-class Recorded:
-    """A state folder as a sync finds it.
-
-    Attributes:
-        loaded: Session files and snapshot.
-        sync_file: Content of sync.yaml.
-        last: The same, without versions unless all that was recorded with them is still there.
-    """
-
-    loaded: Loaded
-    sync_file: SyncFile
-    last: SyncFile
-
-    def versions(self, source: str) -> Mapping[str, str]:
-        """Return the versions at the last read of a source; none if the facts of that read are gone."""
-        recorded = self.last.sources.get(source)
-        return recorded.versions if recorded is not None and self.loaded.records else {}
-
-
-def read_recorded(state: StateFolder) -> Recorded:
-    """Return what is recorded in a state.
-
-    Raises:
-        StateError: It is damaged.
-    """
-    loaded = read_state(state)
-    sync_file = read_sync_file(state)
-    is_trusted = loaded.is_intact and loaded.snapshot == sync_file.snapshot
-    return Recorded(loaded, sync_file, sync_file if is_trusted else sync_file.without_versions())
 
 
 def sync(

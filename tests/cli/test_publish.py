@@ -15,8 +15,13 @@ from npc_lims.errors import SourceError
 from npc_lims.model.observation import EVERYTHING, Observation
 from npc_lims.state.store import read_state, verify_state
 from npc_lims.state.sync_file import read_sync_file
-from npc_lims.sync.observation_file import ObservationSet, read_observations, write_observations
-from npc_lims.sync.pending import load_pending, save_pending
+from npc_lims.sync.observation_file import (
+    ObservationSet,
+    load_pending,
+    read_observations,
+    save_pending,
+    write_observations,
+)
 from tests.builders import no_assets, training
 from tests.integration.world import TOKEN, UPLOADED, Cloud, commit_all, run_cli, run_git, write_tracked
 from tests.sync.repositories import NOON, SESSIONS, clone, look, push, subjects_of_commits, uploaded

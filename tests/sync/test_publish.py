@@ -18,8 +18,13 @@ from npc_lims.errors import GitError, NpcLimsError, StateError, SyncRefused
 from npc_lims.model.observation import EVERYTHING, Observation
 from npc_lims.model.record import CodeOcean, S3Facts
 from npc_lims.state.store import read_state, session_path
-from npc_lims.sync.observation_file import ObservationSet, write_observations
-from npc_lims.sync.pending import load_pending, remove_superseded, save_pending
+from npc_lims.sync.observation_file import (
+    ObservationSet,
+    load_pending,
+    remove_superseded,
+    save_pending,
+    write_observations,
+)
 from tests.builders import no_assets, training
 from tests.integration.world import commit_all, run_git
 from tests.servers.fixtures import Serve
