@@ -11,7 +11,7 @@ import pydantic
 
 from npc_lims.clients.codeocean import OUTPUT_LIMIT, RUN_SCOPES, CodeOceanClient, CodeOceanError
 from npc_lims.clients.http import HttpClient, HttpResponse, RequestFailed
-from npc_lims.model.data_asset import LATEST_SECOND, Line
+from npc_lims.model.data_asset import LATEST_SECOND, ApiModel, Line, parse_model
 
 if TYPE_CHECKING:
     from npc_lims.config.settings import Settings
@@ -57,21 +57,15 @@ class RunRequest:
         return {**body, "named_parameters": named} if named else body
 
 
-class _Received(pydantic.BaseModel):
-    """An object of the API: those of its fields that matter here."""
-
-    model_config = pydantic.ConfigDict(frozen=True, extra="ignore", strict=True)
-
-
-class _Attached(_Received):
+class _Attached(ApiModel, frozen=True):
     id: str
 
 
-class _Parameter(_Received):
+class _Parameter(ApiModel, frozen=True):
     value: Optional[str] = None
 
 
-class Computation(_Received):
+class Computation(ApiModel, frozen=True):
     """A run."""
 
     id: str = pydantic.Field(pattern=r"^[0-9A-Za-z][0-9A-Za-z-]*$")
@@ -100,7 +94,7 @@ class Computation(_Received):
         )
 
 
-class MadeAsset(_Received):
+class MadeAsset(ApiModel, frozen=True):
     """A data asset that was made of the result of a run."""
 
     id: str = pydantic.Field(pattern=r"^[0-9A-Za-z][0-9A-Za-z-]*$")
@@ -111,25 +105,14 @@ class MadeAsset(_Received):
     failure_reason: Optional[str] = None
 
 
-_Model = TypeVar("_Model", bound=_Received)
-
-
 def parse_run(content: Any) -> Computation:
     """Parse a run; ValueError, in one line, if it is not as the API describes it."""
-    return _parse(Computation, content)
+    return parse_model(Computation, content)
 
 
 def parse_asset(content: Any) -> MadeAsset:
     """Parse a data asset; ValueError, in one line, if it is not as the API describes it."""
-    return _parse(MadeAsset, content)
-
-
-def _parse(model: type[_Model], content: Any) -> _Model:
-    try:
-        return model.model_validate(content)
-    except pydantic.ValidationError as error:
-        details = error.errors(include_input=False, include_url=False)
-        raise ValueError("; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in details)) from None
+    return parse_model(MadeAsset, content)
 
 
 def _parse_runs(content: Any) -> list[Computation]:

@@ -12,7 +12,7 @@ import datetime
 import functools
 import re
 from collections.abc import Collection, Container, Iterator, Mapping
-from typing import Annotated, Any, Literal, Optional
+from typing import Annotated, Any, Literal, Optional, TypeVar
 
 import pydantic
 
@@ -25,12 +25,15 @@ from npc_lims.utils.timestamps import is_future, utc_text
 __all__ = [
     "LATEST_SECOND",
     "SEARCHED_NAMES",
+    "ApiModel",
     "DataAsset",
     "InvalidAsset",
     "Line",
     "asset_texts",
+    "invalid_asset",
     "is_raw_data",
     "is_sorting_result",
+    "parse_model",
     "read_asset",
     "read_session_asset",
 ]
@@ -64,19 +67,22 @@ Line = Annotated[_Text, pydantic.Field(min_length=1)]
 AssetId = Annotated[str, pydantic.Field(pattern=r"^[0-9A-Za-z][0-9A-Za-z_.-]{0,199}$")]
 
 
-class _ApiModel(pydantic.BaseModel):
+class ApiModel(pydantic.BaseModel):
+    """An object that Code Ocean sends: those of its fields that are used here."""
+
     model_config = pydantic.ConfigDict(strict=True)
 
 
-class SourceBucket(_ApiModel):
+_Model = TypeVar("_Model", bound=ApiModel)
+
+
+class SourceBucket(ApiModel):
     origin: str = "aws"
     bucket: Optional[Annotated[str, pydantic.Field(pattern=r"^([0-9A-Za-z][0-9A-Za-z._-]{0,254})?$")]] = None
     prefix: Optional[_Text] = None
 
 
-class DataAsset(_ApiModel):
-    """The fields of the API's data asset that are used here; the rest is ignored."""
-
+class DataAsset(ApiModel):
     id: AssetId
     name: Line
     created: int = pydantic.Field(ge=0, le=LATEST_SECOND)
@@ -214,16 +220,20 @@ def read_session_asset(
     try:
         asset = _validate(raw)
         for date, time in _MOMENT.findall(asset.name):
-            _check_moment(date, time)
+            if not _is_moment(date, time):
+                raise ValueError(f"name: there is no time {date}_{time}")
         return asset
     except ValueError as error:
-        if _is_unusable(raw):
-            return None
-        subject, date = match["subject"], match["date"]
-        invalid = InvalidAsset(_label(raw), str(error), _id_of(raw))
-        if match["platform"] == "SmartSPIM" or not _is_moment(date, "00-00-00"):
-            return dataclasses.replace(invalid, subjects=frozenset([subject]))
-        return dataclasses.replace(invalid, days=frozenset([f"{subject}_{date}"]))
+        return None if _is_unusable(raw) else invalid_asset(raw, match, str(error))
+
+
+def invalid_asset(raw: Mapping[str, Any], name: re.Match[str], reason: str) -> InvalidAsset:
+    """Return an invalid asset that belongs, by its *name*, to a day of a subject or (imaging) to the subject."""
+    invalid = InvalidAsset(_label(raw), reason, _id_of(raw))
+    subject, date = name["subject"], name["date"]
+    if name["platform"] == "SmartSPIM" or not _is_moment(date, "00-00-00"):
+        return dataclasses.replace(invalid, subjects=frozenset([subject]))
+    return dataclasses.replace(invalid, days=frozenset([f"{subject}_{date}"]))
 
 
 def _read_other(raw: Mapping[str, Any], subjects: Container[str], recorded: Container[str]) -> InvalidAsset | None:
@@ -251,23 +261,23 @@ def asset_texts(raw: Mapping[str, Any]) -> Iterator[str]:
         yield from (str(one) for one in values if isinstance(one, (str, int)))
 
 
-def _validate(raw: Mapping[str, Any]) -> DataAsset:
+def parse_model(model: type[_Model], content: Any) -> _Model:
+    """Validate an object that Code Ocean sent; ValueError, in one line, if it is not as the API describes it."""
     try:
-        asset = DataAsset.model_validate(raw)
+        return model.model_validate(content)
     except pydantic.ValidationError as error:
         details = error.errors(include_input=False, include_url=False)
         text = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in details[:5])
         raise ValueError(single_line(text, 300)) from None
+
+
+def _validate(raw: Mapping[str, Any]) -> DataAsset:
+    asset = parse_model(DataAsset, raw)
     if asset.created < _EARLIEST:
         raise ValueError(f"created: {utc_text(asset.created)} is before there was Code Ocean")
     if is_future(asset.created):
         raise ValueError(f"created: {utc_text(asset.created)} is in the future")
     return asset
-
-
-def _check_moment(date: str, time: str) -> None:
-    if not _is_moment(date, time):
-        raise ValueError(f"name: there is no time {date}_{time}")
 
 
 def _is_moment(date: str, time: str) -> bool:

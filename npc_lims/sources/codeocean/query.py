@@ -13,7 +13,7 @@ from typing import Callable, Optional
 
 from npc_lims.clients.codeocean import SOURCE, AssetClient
 from npc_lims.errors import Problem, SourceError
-from npc_lims.model.data_asset import DataAsset, InvalidAsset, read_session_asset
+from npc_lims.model.data_asset import DataAsset, InvalidAsset, invalid_asset, read_session_asset
 from npc_lims.model.observation import Found, Observation
 from npc_lims.model.record import Asset, CodeOcean, Record
 from npc_lims.model.session_id import day_of, subject_of
@@ -23,8 +23,8 @@ from npc_lims.sources.context import SourceContext, ignore_progress
 
 __all__ = ["FoundAssets", "fetch_assets", "observe", "subject_searches"]
 
-# Assets that vanished since the last sync and are asked for by id before their loss is believed.
-_ASKED_AGAIN = 20
+# Maximum number of assets that vanished since the last sync and are fetched by id.
+_MAX_CHECKED = 20
 _MAX_REPORTED = 50
 
 Progress = Callable[[int, Optional[int]], None]
@@ -160,15 +160,12 @@ def fetch_assets(
 
 
 def _contradicted(asset: DataAsset) -> InvalidAsset:
-    reason = "id: the search gives different assets of this id"
-    label = f"{asset.name} ({asset.id})"
-    if asset.platform == "SmartSPIM":
-        return InvalidAsset(label, reason, asset.id, subjects=frozenset([asset.match["subject"]]))
-    return InvalidAsset(label, reason, asset.id, days=frozenset([asset.day]))
+    raw = {"name": asset.name, "id": asset.id}
+    return invalid_asset(raw, asset.match, "id: the search gives different assets of this id")
 
 
 def subject_searches(subjects: Collection[str]) -> Iterator[dict[str, str]]:
-    """By metadata, and by any word: old assets have no metadata, and their subject stands in a tag."""
+    """Yield searches by metadata, and by any word: old assets have no metadata, and their subject is a tag."""
     for subject in subjects:
         yield {"query": f"subject id: {subject}"}
         yield {"query": subject}
@@ -188,9 +185,10 @@ def _recorded_ids(record: Record) -> Iterator[str]:
 
 
 def _check_vanished(client: AssetClient, found: FoundAssets, records: Collection[Record]) -> list[InvalidAsset]:
-    """Believe that a recorded asset is gone only when asking for it says so; return those that are invalid instead.
+    """Fetch recorded assets that the search lacks by id; return those that are invalid.
 
-    A search that leaves assets out looks just like assets that were deleted.
+    Raises:
+        SourceError: One of them exists: the search was incomplete.
     """
     present = {asset.id for group in found.assets.values() for asset in group}
     present.update(one.id for one in found.invalid)
@@ -199,8 +197,8 @@ def _check_vanished(client: AssetClient, found: FoundAssets, records: Collection
     }
     subjects = {subject_of(record.id) for record in records}
     invalid: list[InvalidAsset] = []
-    # spread over all of them: an answer that broke off lacks what comes late in it
-    step = -(-len(vanished) // _ASKED_AGAIN) or 1
+    # spread over all of them: a search that broke off lacks what comes late in it
+    step = -(-len(vanished) // _MAX_CHECKED) or 1
     for asset_id, name in list(vanished.items())[::step]:
         raw = client.get(asset_id)
         asset = None if raw is None else read_session_asset(raw, subjects, vanished)
@@ -211,6 +209,6 @@ def _check_vanished(client: AssetClient, found: FoundAssets, records: Collection
         archived = client.search(query=f'name:"{name}"', archived=True)
         if not any(item.get("id") == asset_id for page in archived for item in page):
             raise SourceError(
-                SOURCE, f"the search left out {name} ({asset_id}), which is there: its answer is not whole; not used"
+                SOURCE, f"the search left out {name} ({asset_id}), which exists: it is incomplete and not used"
             )
     return invalid
