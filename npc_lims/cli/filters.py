@@ -1,4 +1,4 @@
-"""Which sessions a command is to list: the options of `npc-lims sessions` that choose among rows."""
+"""Filters of `npc-lims sessions`: the options that choose among rows."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ HEADINGS = {
 
 @dataclasses.dataclass(frozen=True)
 class Selection:
-    """What a session must be to be listed.
+    """Conditions of a session to be listed.
 
     Attributes:
         since: First date, YYYY-MM-DD.
@@ -57,14 +57,14 @@ class Selection:
 
     @property
     def filters(self) -> dict[str, Any]:
-        """What of it `get_session_info` can choose by, without making a row of each session."""
+        """The filters of `get_session_info` among them, which need no row of each session."""
         found: dict[str, Any] = {"is_ephys": True} if self.ephys else {}
         found.update({"project": self.project} if self.project else {})
         found.update({"subject": self.subject} if self.subject else {})
         return found
 
     def matches(self, row: dict[str, Any]) -> Optional[bool]:
-        """Whether a session is meant; None where only a flag that was never observed could tell."""
+        """Return whether a session matches; None where that depends on a flag that was never observed."""
         if not self._has_facts(row):
             return False
         if not all(row[flag] is None and applies(row, flag) for flag in self.unknown):
@@ -92,7 +92,7 @@ def select(
     missing: Optional[Sequence[str]] = None,
     unknown: Optional[Sequence[str]] = None,
 ) -> Selection:
-    """The selection that options mean.
+    """Return the selection of these options.
 
     Raises:
         NpcLimsError: One of them is no flag or no date, or names nothing.
@@ -110,7 +110,7 @@ def applies(row: dict[str, Any], flag: str) -> bool:
 
 
 def flag_named(name: str) -> str:
-    """The flag that a user means by `sorted`, `is_sorted` or `lpfaceparts`."""
+    """Return the flag that a user means by `sorted`, `is_sorted` or `lpfaceparts`."""
     known = {_plain(flag): flag for flag in FLAG_NAMES}
     if _plain(name) not in known:
         raise NpcLimsError(f"no such flag: {name}; there are {', '.join(FLAG_NAMES)}")
@@ -118,7 +118,7 @@ def flag_named(name: str) -> str:
 
 
 def columns_named(names: str) -> tuple[str, ...]:
-    """The columns that a user means by `id,rig,sorted`."""
+    """Return the columns that a user means by `id,rig,sorted`."""
     wanted = [name.strip() for name in names.split(",") if name.strip()]
     if not wanted:
         raise NpcLimsError(f"--columns names no column; there are {', '.join(COLUMNS)}")
@@ -126,7 +126,7 @@ def columns_named(names: str) -> tuple[str, ...]:
 
 
 def column_named(option: str, name: str) -> str:
-    """The column that a user means by its name, its heading in the table, or a flag in any spelling."""
+    """Return the column that a user means by its name, its heading in the table, or a flag in any spelling."""
     known = {**{heading: column for column, heading in HEADINGS.items()}, **{_plain(one): one for one in COLUMNS}}
     if _plain(name) not in known:
         raise NpcLimsError(f"{option} {name}: no such column; there are {', '.join(COLUMNS)}")
@@ -134,7 +134,7 @@ def column_named(option: str, name: str) -> str:
 
 
 def sorted_rows(rows: Iterable[dict[str, Any]], by: str) -> list[dict[str, Any]]:
-    """Rows by a column, or in the opposite order by `-column`; those without a value come last either way."""
+    """Return rows by a column, or in the opposite order by `-column`; those without a value come last either way."""
     column, descending = column_named("--sort", by), by.startswith("-")
     rows = list(rows)
     known = [row for row in rows if row[column] is not None]

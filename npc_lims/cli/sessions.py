@@ -126,7 +126,7 @@ def sessions_command(
 
 
 def as_of(settings: Settings, at: Optional[str]) -> list[str]:
-    """What to say below an answer about the past."""
+    """Return the notes below an answer about the past."""
     if at is None:
         return []
     from npc_lims.state.as_of import snapshot_at
@@ -157,7 +157,7 @@ def _chosen(rows: Iterable[dict[str, Any]], selection: Selection) -> list[dict[s
 
 
 def _cells(row: dict[str, Any]) -> dict[str, Any]:
-    """A flag that does not apply is an empty cell, as is an unknown one: not_applicable tells which."""
+    """Leave cells of flags empty that do not apply, as of unknown ones: not_applicable tells them apart."""
     return {**row, **dict.fromkeys(row["not_applicable"]), "not_applicable": " ".join(row["not_applicable"])}
 
 
@@ -233,7 +233,7 @@ class _Column:
 def render_table(
     rows: Sequence[dict[str, Any]], console: Console, columns: Sequence[str] = (), notes: Sequence[str] = ()
 ) -> str:
-    """The table as text, with such escape codes as *console* takes.
+    """Return the table as text, with such escape codes as *console* takes.
 
     Args:
         rows: As `npc_lims.model.rows.session_row` makes them.
@@ -277,7 +277,7 @@ def _text(name: str, value: Any) -> str:
 
 
 def _fitting(columns: Sequence[_Column], first: Sequence[str], width: int) -> list[_Column]:
-    """Those columns for which there is room: the *first* ones in any case, or the first of all."""
+    """Return the columns for which there is room: the *first* ones in any case, or the first of all."""
     always = first or [columns[0].name]
     width += len(_GAP)
     fitting = set()

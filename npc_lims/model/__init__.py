@@ -1,1 +1,1 @@
-"""What a session is: ids, record, flags, rows, observations, reconciliation. Pure: nothing here reads or queries."""
+"""Sessions: ids, record, flags, rows, observations, reconciliation. Pure: nothing here reads or queries."""

@@ -19,7 +19,7 @@ NOT_APPLICABLE = "n/a"
 
 
 def compute_status(record: Record) -> Status:
-    """Every flag that applies to *record*, in the order of `FLAGS`. Pure: the present status is not read."""
+    """Return the flags that apply to *record*, in the order of `FLAGS`. The recorded status is not read."""
     values = {name: rule(record) for name, rule in FLAGS.items()}
     return {name: value for name, value in values.items() if value != NOT_APPLICABLE}
 
@@ -181,7 +181,7 @@ FLAGS: dict[str, Callable[[Record], Value]] = {
 
 
 def _platform(record: Record) -> Optional[str]:
-    """As tracked; of a session that nobody lists (yet), as its raw asset is named; else behavior.
+    """Return the tracked platform; of a session that is not tracked, that in the name of its raw asset; else behavior.
 
     While tracked_sessions.yaml was never read, the raw asset tells; None when there is none.
     """
@@ -243,7 +243,7 @@ def _s3(record: Record) -> S3Facts:
 
 
 def _listing(record: Record) -> Union[RawListing, bool, None]:
-    """What stands in the raw folder; that of the asset before, until the folder of a new one has been listed."""
+    """Return the listing of the raw folder; that of the asset before, until the folder of a new one was listed."""
     return False if _asset(record, "raw") is False else _s3(record).raw
 
 

@@ -1,4 +1,4 @@
-"""What one source has observed, and the sessions that a run is about."""
+"""Observations of sources, and the scope of a run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["EVERYTHING", "Facts", "Found", "Observation", "Scope", "failed", "pa
 
 Facts = Union[Tracked, Training, CodeOcean, S3Facts]
 Found = Union[Facts, Literal[False]]
-"""What a source has on a session; false when it was asked and has nothing."""
+"""Facts of a source on a session; false when it was queried and has none."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Scope:
 
     @property
     def is_full(self) -> bool:
-        """Whether every session is meant."""
+        """Return True if every session is in it."""
         return self.sessions is None and (self.shards is None or len(self.shards) == self.of)
 
 

@@ -130,9 +130,9 @@ def _recorded_fact(record: Record | None, source: str) -> Found | None:
 
 
 def _is_gone(record: Record, observed: Iterable[Observation]) -> bool:
-    """Whether both places that make sessions known have now said that they do not have this one.
+    """Return whether both sources that make sessions known have been queried, and do not have this one.
 
-    Both in one sync: a session that moves from one to the other is in neither while one cannot be asked.
+    Both in one sync: a session that moves from one to the other is in neither while one is unavailable.
     """
     answered = {one.source for one in observed if one.complete or one.unchanged or record.id in one.facts}
     return all(getattr(record, source) is False and source in answered for source in DISCOVERING)
@@ -187,7 +187,7 @@ def _free_values(section: Any) -> Any:
 
 
 def _same_types(new: Any, recorded: Any) -> bool:
-    """Whether two equal values are of equal types: to Python 0 is False and 1 is 1.0, to a reader of YAML not."""
+    """Return whether two equal values are of equal types: to Python 0 is False and 1 is 1.0, to YAML not."""
     if type(new) is not type(recorded):
         return False
     if isinstance(new, dict):

@@ -1,8 +1,7 @@
-"""What one state file says, as typed models.
+"""Typed models of a state file.
 
-Three values, everywhere: **null** means never observed; **false** (or an empty list) means
-asked, and there is nothing; anything else is what was found. A source that could not be asked
-can therefore never be mistaken for one that answered "no".
+**null** means never observed; **false** (or an empty list) means queried, and there is nothing; anything else was
+found. So a source that was unavailable is never mistaken for one that has nothing.
 """
 
 from __future__ import annotations
@@ -71,7 +70,7 @@ class Lean(Model):
 
 
 class Tracked(Lean):
-    """What tracked_sessions.yaml says of a session."""
+    """Entry of a session in tracked_sessions.yaml."""
 
     platform: Platform
     project: str
@@ -161,7 +160,7 @@ class CodeOcean(Model):
 
 
 class RawListing(Model):
-    """What stands in the raw data folder of a session, as paths below it."""
+    """Contents of the raw data folder of a session, as paths below it."""
 
     asset: str
     """Id of the raw asset whose folder was listed: the listing holds until the asset changes."""
@@ -178,7 +177,7 @@ class RawListing(Model):
 
 
 class S3Facts(Model):
-    """What stands on S3 for a session."""
+    """Files of a session on S3."""
 
     raw: Union[RawListing, Nothing, None] = None
     stim: Optional[list[str]] = None
@@ -219,7 +218,7 @@ _STATUS_SCHEMA = {
 
 
 class Record(Model):
-    """One session: its state file, whole."""
+    """One session: its state file."""
 
     schema_: Literal[1] = pydantic.Field(default=1, alias="schema")
     id: str

@@ -38,7 +38,7 @@ _AFTER_DATE = re.compile(
 )
 _FILE_TIME = re.compile(r"_([0-9]{8}_[0-9]{6})\.hdf5$")
 _CLOCK_SLACK = datetime.timedelta(minutes=1)
-"""How much earlier than the start of its session a file may be named: two clocks and roundings differ."""
+"""Time by which the name of a file may precede the start of its session: two clocks and roundings differ."""
 _WORKBOOKS = {False: "DynamicRoutingTraining.xlsx", True: "DynamicRoutingTrainingNSB.xlsx"}
 
 
@@ -122,12 +122,12 @@ def _facts_of_day(drafts: Mapping[str, Record], goes: Container[str]) -> Iterato
 
 
 def is_recording_day(sessions: Iterable[Record]) -> bool:
-    """Whether one of the sessions of a day is a tracked ephys session."""
+    """Return whether one of the sessions of a day is a tracked ephys session."""
     return any(isinstance(one.tracked, Tracked) and one.tracked.platform == "ephys" for one in sessions)
 
 
 def _rows(sessions: Iterable[Record]) -> list[Training]:
-    """All rows of a day, by start time: two of one start time are one, as in the workbooks."""
+    """Return all rows of a day, by start time: two of one start time are one, as in the workbooks."""
     found: dict[str, Training] = {}
     for session in sessions:
         if session.training:
@@ -297,7 +297,7 @@ def is_folder_of(name: str, record: Record) -> bool:
 
 
 def _start_of_session(record: Record) -> datetime.datetime | None:
-    """When a session started: its recording or its training row, whichever was first; for ephys the recording.
+    """Return when a session started: its recording or its training row, whichever was first; for ephys the recording.
 
     Rows are given to ephys sessions by the time of their recordings, to others in their order.
     """

@@ -1,4 +1,4 @@
-"""A session as one flat row: what tables, `--json` and filters all speak of."""
+"""A session as one flat row, for tables, `--json` and filters."""
 
 from __future__ import annotations
 
@@ -53,14 +53,14 @@ COLUMNS = (
 )
 
 ABSENT_FLAGS = {name: None if name == "raw_asset_id" else False for name in FLAG_NAMES}
-"""What a flag that does not apply is in a row."""
+"""Values in a row of flags that do not apply."""
 TRAINING_PROJECT = "DynamicRouting"
 """Project of the sessions that only a training workbook knows: the workbooks are that project's."""
 DATA_REPO_ISILON = "//allen/programs/mindscope/workgroups/dynamicrouting/DynamicRoutingTask/Data"
 
 
 def session_row(record: Mapping[str, Any]) -> dict[str, Any]:
-    """The row of a session, from its record as plain data.
+    """Return the row of a session, from its record as plain data.
 
     A flag is true, false or null (unknown); one that does not apply is false, and is named in the
     list `not_applicable`, so that a truth test can never mistake it for a yes.
@@ -91,7 +91,7 @@ def session_row(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def platform_of(record: Mapping[str, Any]) -> str:
-    """As tracked; a session that is not tracked is `behavior`, unless its raw asset says ephys."""
+    """Return the tracked platform; if there is none, `behavior`, unless the raw asset is one of ephys."""
     if record["tracked"]:
         return str(record["tracked"]["platform"])
     raw = (record["codeocean"] or {}).get("raw") or {}
@@ -107,7 +107,7 @@ def project_of(record: Mapping[str, Any]) -> str:
 
 
 def allen_path_of(record: Mapping[str, Any]) -> str:
-    """As tracked; else the folder of the subject's behavior files, or where the raw asset is."""
+    """Return the tracked path; else the folder of the subject's behavior files, or the location of the raw asset."""
     if record["tracked"]:
         return str(record["tracked"]["allen_path"])
     raw = (record["codeocean"] or {}).get("raw") or {}

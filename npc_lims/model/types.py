@@ -42,11 +42,11 @@ class HasSessionId(Protocol):
 
 
 Session = Union[SessionID, HasSessionId]
-"""What functions take for a session: any id, path or asset name that holds a subject and a date, or a `SessionInfo`."""
+"""A session as functions accept it: any id, path or asset name that holds a subject and a date, or a `SessionInfo`."""
 At = Union[str, "datetime.date"]
-"""What functions take for a point of the past: a date, a time, or the name of a tag, branch or commit."""
+"""A point of the past as functions accept it: a date, a time, or the name of a tag, branch or commit."""
 Cell = Optional[Union[str, int, float]]
-"""What a column of a database row holds."""
+"""Value of a column of a database row."""
 
 
 class SessionFilterKwargs(TypedDict, total=False):

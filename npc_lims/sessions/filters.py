@@ -70,7 +70,7 @@ class SessionFilters:
 
     @property
     def need_flags(self) -> bool:
-        """Whether any of them depends on a status flag."""
+        """Return whether any of them depends on a status flag."""
         return any(wanted.name in FLAG_NAMES or wanted.name in _OF_FLAGS for wanted in self._filters)
 
     def select_ids(self, ids: Iterable[str]) -> Iterable[str]:
@@ -99,7 +99,7 @@ class SessionFilters:
             )
 
     def _matches(self, values: _Values) -> bool | None:
-        """Whether a session matches; None if only a status that was never observed could tell."""
+        """Return whether a session matches; None if that depends on a status that was never observed."""
         found: bool | None = True
         for wanted in self._filters:
             value = values[wanted.name]
@@ -131,7 +131,7 @@ class _Values:
             return None
 
     def is_unobserved(self, name: str) -> bool:
-        """Whether it is a status that applies and was never observed."""
+        """Return whether it is a status that applies and was never observed."""
         return name in ABSENT_FLAGS and self._record["status"].get(name, False) is None
 
     # not cached_property, whose lock takes longer than the rest before Python 3.12

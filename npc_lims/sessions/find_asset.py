@@ -57,7 +57,7 @@ _VALIDATED: Mapping[str, tuple[Validated, ...]] = {
 
 
 def recorded_section(settings: Settings, session_id: str, section: str) -> dict[str, Any] | None:
-    """A section of the session as recorded; None if state cannot be read, lacks the session, or says nothing there."""
+    """Return a section of the session as recorded; None if state cannot be read, lacks the session or the section."""
     return (_recorded(settings, session_id) or {}).get(section) or None
 
 
@@ -69,14 +69,14 @@ def _recorded(settings: Settings, session_id: str) -> dict[str, Any] | None:
 
 
 def state_place(settings: Settings) -> str:
-    """Where state is read, for messages."""
+    """Return the address of state, for messages."""
     return str(settings.state) if settings.state is not None else f"{settings.repo} at {settings.ref}"
 
 
 def find_asset(settings: Settings, session: Any, kind: str) -> Asset:
-    """The newest usable data asset of that kind (a name of `model.CodeOcean`: `raw`, `sorted`, `dlc_eye`, ...).
+    """Return the newest usable data asset of that kind (a name of `model.CodeOcean`: `raw`, `sorted`, `dlc_eye`, ...).
 
-    What state has is taken from there. What it has not may be newer than state, and is asked of Code Ocean.
+    An asset that state lacks may be newer than it: Code Ocean is queried.
 
     Raises:
         NoSessionInfo: *session* has no subject and date in it.
@@ -98,7 +98,7 @@ def find_asset(settings: Settings, session: Any, kind: str) -> Asset:
 
 
 def find_sorted(settings: Settings, session: Any) -> tuple[Asset, str]:
-    """The newest good sorting result and an empty text; if all are errored, the newest of them and why it is errored.
+    """Return the newest valid sorting result and an empty text; if all are errored, the newest and its error.
 
     Raises:
         As `find_asset`.
@@ -203,7 +203,7 @@ def query_session_assets(
 
 
 def recorded_fact(settings: Settings, session_id: str, kind: str) -> Any:
-    """What state says: an asset as plain data, False for none, None if it does not know."""
+    """Return an asset of state as plain data; False if it records that there is none, None if it does not know."""
     record = _recorded(settings, session_id)
     if split_session_id(session_id)[2] and not (record or {}).get("tracked"):
         main = _recorded(settings, day_of(session_id))
@@ -347,7 +347,7 @@ def _newest_unusable(settings: Settings, session_id: str, kind: str, found: Sess
 
 
 def _start(session_id: str, kind: str, found: SessionAssets, candidates: Sequence[DataAsset]) -> tuple[str, str] | None:
-    """When the recording started that the session, or the kind, is about, or would be if *candidates* were of use."""
+    """Return the start of the recording that the session, or the kind, is about, or would be with *candidates*."""
     recording = found.of_recording(session_id, kind)
     if recording:
         return recording[0].start

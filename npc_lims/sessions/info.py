@@ -135,7 +135,7 @@ class SessionInfo:
         return f"SessionInfo({', '.join(f'{name}={getattr(self, name)!r}' for name in fields)})"
 
     def _repr_html_(self) -> str:
-        """What notebooks show: what is recorded, with links. Nothing is looked up for it."""
+        """Return the recorded facts with links, for notebooks. Nothing is looked up."""
         from npc_lims.sessions.html import render_session, session_links
 
         return render_session(self.peek(), session_links(self._own_settings))
@@ -186,7 +186,7 @@ class SessionInfo:
         return not has_training(self._own_settings, subject)
 
     def _all_lines(self) -> SessionLines | None:
-        """All sessions of the same state; None if there is none."""
+        """Return all sessions of the same state; None if there is no state."""
         try:
             return read_snapshot(self._own_settings).lines
         except RemoteStateError:
@@ -407,7 +407,7 @@ PUBLIC_ATTRIBUTES = (
 
 
 def _has_training(lines: SessionLines, subject: str) -> bool:
-    """Whether state has a row of a training workbook for any session of the subject."""
+    """Return whether state has a row of a training workbook for any session of the subject."""
     of_subject = (lines.find(session_id) for session_id in lines.ids() if session_id.startswith(f"{subject}_"))
     return any(line is not None and parse_line(line)["training"] for line in of_subject)
 

@@ -241,9 +241,9 @@ def _find_session(settings: Settings, session_id: str) -> Answer:
 
 
 def _is_known(record: Record) -> bool:
-    """Whether any source has the session: imaging is of the subject, and says nothing of a day.
+    """Return whether any source has the session. Imaging is of the subject, not of a day.
 
-    A second recording of a day that nobody lists is one of surface channels, and no session of its own.
+    A second recording of a day that is not listed is one of surface channels, and no session of its own.
     """
     if record.tracked or record.training:
         return True

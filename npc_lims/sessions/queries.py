@@ -78,7 +78,7 @@ def get_session_info(
 def get_session_info(
     session: Session | None = None, ttl_seconds: float | None = None, *, at: At | None = None, **filters: Any
 ) -> Sessions[SessionInfo] | SessionInfo:
-    """One session, or all that match the filters, the newest first.
+    """Return one session, or all that match the filters, the newest first.
 
     Args:
         session: Any id, path, asset name or record of a session. None for all sessions.
@@ -107,7 +107,7 @@ def get_session_info(
 def select_sessions(
     settings: Settings, filters: Mapping[str, Any] | None = None, ttl: float | None = None, at: At | None = None
 ) -> Sessions[SessionInfo]:
-    """All sessions that match, under settings that somebody else has made. Raises as `get_session_info`."""
+    """Return all sessions that match, under the given settings. Raises as `get_session_info`."""
     chosen = SessionFilters(filters or {})
     if at is not None:
         from npc_lims.sessions.past_info import PastSessionInfo
@@ -142,7 +142,7 @@ def _live_sessions(settings: Settings, why: NpcLimsError, chosen: SessionFilters
 
 
 def select_session(settings: Settings, session: Session, ttl: float | None = None, at: At | None = None) -> SessionInfo:
-    """One session, under settings that somebody else has made. Raises as `get_session_info`."""
+    """Return one session, under the given settings. Raises as `get_session_info`."""
     session_id = resolve_session_id(session)
     if at is not None:
         return _past_session(settings, session_id, at)
@@ -238,7 +238,7 @@ def get_session_kwargs(
 
 
 def to_records(sessions: Iterable[SessionInfo] | SessionInfo | None = None, **filters: Any) -> list[dict[str, Any]]:
-    """Sessions as one flat dict each, with the columns of `npc-lims sessions --json`.
+    """Return sessions as one flat dict each, with the columns of `npc-lims sessions --json`.
 
         pandas.DataFrame(npc_lims.to_records()).astype({"date": "datetime64[ns]"})
         polars.DataFrame(npc_lims.to_records(), infer_schema_length=None).with_columns(polars.col("date").str.to_date())
@@ -270,8 +270,8 @@ def _rows(sessions: Iterable[SessionInfo]) -> list[dict[str, Any]]:
 
 
 def state_origin() -> Origin:
-    """Where answers come from now: which folder or repository, with its commit or the age of the copy, and how long ago
-    each source was last read completely."""
+    """Return the origin of answers: folder or repository, its commit or the age of the copy, and how long ago each
+    source was last read completely."""
     settings = settings_for_reading()
     try:
         return origin_of_state(settings)

@@ -1,4 +1,4 @@
-"""What a source is given to observe sessions, by a sync and by a live lookup alike."""
+"""The context in which a source observes sessions, in a sync or a live lookup."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from npc_lims.config.error_boundary import describe_unexpected, source_failure
 from npc_lims.config.settings import Settings
 from npc_lims.errors import InputFileError, NoSessionInfo, NpcLimsError, NpcLimsWarning, SourceError, StateError, warn
 from npc_lims.model.observation import Observation, Scope, failed
-from npc_lims.model.reconcile import check_breaker
+from npc_lims.model.reconcile import DISCOVERING, check_breaker
 from npc_lims.model.record import SECTIONS, Record
 from npc_lims.model.recording_days import reconcile_days, reconcile_scope, report_other_rows
 from npc_lims.sources import open_source
@@ -35,9 +35,6 @@ __all__ = [
     "observe",
     "sync",
 ]
-
-_LISTING = ("tracked", "training")
-"""Sources that say which sessions there are."""
 
 _UNCHANGED_SINCE_OTHER = (
     "observed as unchanged since a version that is not the recorded one: others published meanwhile, or state was "
@@ -99,7 +96,7 @@ class SyncResult:
 
     @property
     def observations(self) -> tuple[Observation, ...]:
-        """One for each queried source, of each observation set."""
+        """The observation of each queried source, of each observation set."""
         return tuple(observation for one in self.observed for observation in one.observations)
 
     @property
@@ -366,7 +363,7 @@ def _reconcile_each(
     An observation with facts that cannot be reconciled, such as a start time that is none, fails its source alone.
 
     Raises:
-        StateError: What is recorded cannot be reconciled.
+        StateError: The state is damaged.
     """
 
     def reconcile(observations: Sequence[Observation]) -> Mapping[str, Record]:
@@ -380,11 +377,7 @@ def _reconcile_each(
         raise
     except Exception:
         reconcilable: tuple[Observation, ...] = ()
-    try:
-        records = reconcile(reconcilable)
-    except Exception as error:
-        found = describe_unexpected(error, settings)
-        raise StateError(f"what is recorded cannot be reconciled: {found}; npc-lims verify checks it") from None
+    records = reconcile(reconcilable)
     for one in sorted(observed, key=lambda one: SECTIONS.index(one.source)):
         try:
             records = reconcile((*reconcilable, one))
@@ -397,7 +390,7 @@ def _reconcile_each(
 def _check_known(sessions: Collection[str], known: Collection[str], observations: Sequence[Observation]) -> None:
     unknown = sorted(set(sessions) - set(known))
     if unknown:
-        failures = [one.failure for one in observations if one.failure is not None and one.source in _LISTING]
+        failures = [one.failure for one in observations if one.failure is not None and one.source in DISCOVERING]
         unread = f"; not all of these could be read: {'; '.join(map(str, failures))}" if failures else ""
         raise NoSessionInfo(
             f"no such session: {', '.join(unknown)}; a session is known once it is in tracked_sessions.yaml "
