@@ -15,7 +15,7 @@ from npc_lims.cli.options import reading_settings
 from npc_lims.cli.output import csv_option, json_option, one_style, out, print_csv, print_json
 from npc_lims.config.error_boundary import source_failure
 from npc_lims.config.settings import Settings
-from npc_lims.errors import SourceError, StateError
+from npc_lims.errors import GitHubError, SourceError, StateError
 
 __all__ = ["doctor_command"]
 
@@ -117,22 +117,13 @@ def _last_sync(settings: Settings) -> str:
 def _github(settings: Settings) -> str:
     if settings.github_token is None:
         return "GITHUB_TOKEN is not set: reading works without, at 60 requests an hour"
-    from npc_lims.clients.http import HttpClient, HttpResponse, RequestFailed, RetryPolicy, bearer_auth
+    from npc_lims.clients.github_get import get_github
 
-    def parse(response: HttpResponse) -> object:
-        if response.status != 200:
-            raise SourceError("github", f"GITHUB_TOKEN was refused ({response.status}): make a new one")
-        try:
-            return response.json()["resources"]["core"]["remaining"]
-        except (KeyError, TypeError):
-            raise ValueError("no limit of requests in it") from None
-
-    url, auth = settings.github_api_url, bearer_auth(settings.github_token.get_secret_value())
+    url = settings.github_api_url
     try:
-        with HttpClient(RetryPolicy.interactive(settings), auth) as client:
-            left = client.request("GET", f"{url}/rate_limit", parse, attempts=1)
-    except RequestFailed as error:
-        raise SourceError("github", f"{url} {error}") from None
+        left = get_github(settings, "checking GITHUB_TOKEN", "/rate_limit").body["resources"]["core"]["remaining"]
+    except (KeyError, TypeError):
+        raise GitHubError(f"{url} sent an answer without a limit of requests; check GITHUB_API_URL") from None
     return f"{url} accepts it: {left} requests left"
 
 

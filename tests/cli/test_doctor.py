@@ -87,7 +87,8 @@ def test_github_tokens_are_checked_and_never_shown(
     cloud.codeocean_proxy.rule = lambda request: Status(401, {}, b"{}") if "rate_limit" in request.path else None
     done = run_cli("doctor")
     assert done.code == 1, done
-    assert "GITHUB_TOKEN was refused (401)" in done.out
+    assert "GitHub answered 401" in done.out
+    assert "GITHUB_TOKEN has expired or is wrong" in done.out
     assert GITHUB_TOKEN not in done.out + done.err
 
 
