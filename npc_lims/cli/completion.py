@@ -1,8 +1,7 @@
-"""What a shell offers behind `npc-lims` for sessions, subjects, projects, flags and columns.
+"""Shell completion of sessions, subjects, projects, flags and columns.
 
-A shell asks at each press of the tab key. So only what is at hand is read (the state folder, or the kept copy of
-what is published), nothing is checked that takes time, and whatever is wrong offers nothing: the command itself
-will tell.
+It must be fast: only local data is read (the state folder, or the cached snapshot), without slow checks, and an error
+completes nothing: the command itself reports it.
 """
 
 from __future__ import annotations
@@ -25,13 +24,13 @@ __all__ = [
     "complete_subject",
 ]
 
-# An enormous list is no help, and takes the shell a while to lay out.
+# a longer list is no help, and slow to lay out
 _MOST = 500
 _PROJECT = re.compile(rb'"project":"([^"\\]+)"')
 
 
 def complete_session(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Ids of sessions, the newest first."""
+    """Complete ids of sessions, the newest first."""
     return _beginning(incomplete, _ids(ctx))
 
 
@@ -40,13 +39,13 @@ def complete_subject(ctx: typer.Context, incomplete: str) -> list[str]:
 
 
 def complete_project(ctx: typer.Context, incomplete: str) -> list[str]:
-    # found without parsing ten thousand lines, which takes too long
+    # parsing ten thousand lines would take too long
     found = {match.decode(errors="replace") for line in _lines(ctx) for match in _PROJECT.findall(line)}
     return _beginning(incomplete, sorted(found))
 
 
 def complete_flag(incomplete: str) -> list[str]:
-    """Flags with `is_` or without, as the word begins."""
+    """Complete flags with or without `is_`."""
     return _beginning(incomplete, [*(name.replace("is_", "", 1) for name in FLAG_NAMES), *FLAG_NAMES])
 
 
@@ -55,7 +54,7 @@ def complete_column(incomplete: str) -> list[str]:
 
 
 def complete_columns(incomplete: str) -> list[str]:
-    """The column behind the last comma."""
+    """Complete the column after the last comma."""
     before, comma, last = incomplete.rpartition(",")
     left = [name for name in COLUMNS if name not in before.split(",")]
     return [f"{before}{comma}{name}" for name in _beginning(last, left)]
@@ -75,7 +74,7 @@ def _lines(ctx: typer.Context) -> list[bytes]:
     try:
         return _lines_at_hand(ctx.params.get("state"))
     except Exception:
-        return []  # half a command line has no place for a message
+        return []  # nothing can be printed during completion
 
 
 def _lines_at_hand(state: Optional[Any]) -> list[bytes]:

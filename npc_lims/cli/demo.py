@@ -1,4 +1,4 @@
-"""`npc-lims demo`: the whole loop on an invented lab, with no credentials and no network."""
+"""`npc-lims demo`: the whole workflow on sample data, without credentials and network."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["demo_command"]
 
 _IDENTITY = ("-c", "user.name=npc-lims demo", "-c", "user.email=demo@example.org", "-c", "commit.gpgsign=false")
 _DOTENV = """\
-# written by npc-lims demo: answers come from this folder and from sample data, without a network
+# written by npc-lims demo: this folder and sample data answer, without a network
 NPC_LIMS_STATE=state
 NPC_LIMS_MIRROR=../world/mirror
 """
@@ -30,7 +30,7 @@ state/** text eol=lf
 # Generated from the session files: reviewers never need to see it.
 state/sessions.jsonl linguist-generated=true -diff
 """
-"""That of the package's own repository: without it git changes the ends of lines on many a Windows machine."""
+"""As in the repository of the package: otherwise git changes line ends on Windows."""
 _QUERY = """\
 import npc_lims
 
@@ -45,12 +45,12 @@ print(npc_lims.state_origin())
 def demo_command(
     folder: Optional[Path] = typer.Argument(None, help="An empty or new folder. Default: a temporary one."),
 ) -> None:
-    """Run the whole loop on sample data, without a network.
+    """Run the whole workflow on sample data, without a network.
 
-    That is: sync, commit, a day goes by, sync again, look at the diff, plan, ask. Everything in it is invented.
+    That is: sync, commit, sync again a day later, show the diff, plan, query. All data is invented.
 
-    Reads nothing; writes a folder with a repository and a mirror of all sources, and a .env that names both: commands
-    and Python answer from them there. Needs git, and no credentials.
+    Reads nothing; writes a folder with a repository and a mirror of all sources, and a .env that names both for
+    commands and Python there. Needs git, and no credentials.
 
     \b
     Examples:
@@ -79,20 +79,20 @@ def demo_command(
     write_world(world, 2)
     _sync(repository, world)
 
-    _say("What a reviewer sees: git diff state/sessions")
+    _say("The diff for a reviewer: git diff state/sessions")
     _git(repository, "add", "--all")
     _git(repository, "--no-pager", "diff", "--cached", "--stat", "--", "state/sessions")
     _git(repository, "--no-pager", "diff", "--cached", "--unified=1", "--", "state/sessions/901002")
     _commit(repository, "state: 1 uploaded, 1 sorted, 1 new")
 
-    _say("What is to be run on Code Ocean: npc-lims process plan")
+    _say("What would run on Code Ocean: npc-lims process plan")
     _run([sys.executable, "-m", "npc_lims", "process", "plan"], repository)
 
-    _say(f"And what a scientist asks, through the library. {DOTENV} names the state and the sources that answer here")
+    _say(f"A query through the library; {DOTENV} names the state and the sources")
     out().print(f"{_DOTENV}\n{_QUERY}", style="dim")
     _run([sys.executable, "-c", _QUERY], repository)
 
-    # no shell takes the folder in two words, and every one takes the quotes
+    # every shell takes the quotes, and a folder may contain a space
     _say(f'Look around: cd "{repository}"')
     out().print("  npc-lims\n  npc-lims site serve --open\n  npc-lims sync --mirror ../world/mirror")
 
@@ -111,7 +111,6 @@ def _sync(repository: Path, world: Path) -> None:
     tracked = repository / "tracked_sessions.yaml"
     tracked.write_bytes((world / "tracked_sessions.yaml").read_bytes())
     command = [sys.executable, "-m", "npc_lims", "sync", "--mirror", str(world / "mirror"), "--state", "state"]
-    # settings of the lab that runs the demo, such as other buckets, would not fit the sample data
     _run(command, repository)
 
 

@@ -1,4 +1,4 @@
-"""`npc-lims doctor`: which credentials and services work, and what to do about those that do not."""
+"""`npc-lims doctor`: check credentials and services."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _COLUMNS = ("name", "ok", "detail")
 
 @dataclasses.dataclass(frozen=True)
 class CheckResult:
-    """One check: *detail* says what was found, or what to do."""
+    """The result of one check; *detail* says what was found, or what to do."""
 
     name: str
     ok: bool
@@ -33,14 +33,14 @@ class CheckResult:
 
 def doctor_command(
     state: Optional[Path] = typer.Option(None, help="Check this state folder. Default: as other commands read."),
-    mirror: Optional[Path] = typer.Option(None, help="Check this mirror in place of the cloud."),
+    mirror: Optional[Path] = typer.Option(None, help="Check this mirror instead of the cloud."),
     as_json: bool = json_option("an array of results"),
     as_csv: bool = csv_option(_COLUMNS),
 ) -> None:
-    """Check each credential and service: it works, or what to do.
+    """Check each credential and service, and say what to do.
 
-    Reads a little of each source, and the state; writes nothing. Needs whatever is to be checked: AWS keys,
-    CODE_OCEAN_API_TOKEN and GITHUB_TOKEN. What is missing is told.
+    Reads a little of each source, and the state; writes nothing. Needs what is to be checked: AWS keys,
+    CODE_OCEAN_API_TOKEN and GITHUB_TOKEN. Missing ones are reported.
 
     Exits with 0 if everything works; with 1 if anything fails.
 
@@ -84,7 +84,7 @@ def _results(settings: Settings) -> Iterator[CheckResult]:
 def _check(name: str, check: Callable[[], str], settings: Settings) -> CheckResult:
     try:
         return CheckResult(name, True, check())
-    except Exception as error:  # one that nobody planned for must not hide what the other checks find
+    except Exception as error:  # an unexpected one must not hide the results of the other checks
         return CheckResult(name, False, source_failure(name, error, settings).reason)
 
 
@@ -99,7 +99,7 @@ def _state(settings: Settings) -> str:
 
 
 def _last_sync(settings: Settings) -> str:
-    """Whether every source answered completely; a SourceError says which did not, and since when."""
+    """Raise SourceError if a source was not read completely by the last sync."""
     from npc_lims.cli.overview import recorded_sync
     from npc_lims.dashboard.ages import source_ages
     from npc_lims.state.reader import origin_of_state

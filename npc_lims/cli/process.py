@@ -33,7 +33,7 @@ from npc_lims.state.diff_format import counted
 
 __all__ = ["process_app"]
 
-_NOTHING = "nothing to start (npc-lims process plan tells why)"
+_NOTHING = "nothing to start (npc-lims process plan shows why)"
 
 process_app = typer.Typer(
     help="Run capsules and pipelines of Code Ocean for sessions.\n\nThey are defined in pipelines.yaml."

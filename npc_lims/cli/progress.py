@@ -95,7 +95,7 @@ class _LineReporter:
         self._last = 0.0
 
     def started(self, source: str) -> None:
-        self._console.print(f"{source}: asking")
+        self._console.print(f"{source}: querying")
         self._last = time.monotonic()
 
     def progress(self, source: str, done: int, total: Optional[int]) -> None:

@@ -94,7 +94,7 @@ STAGES = (
     _of_video("is_facemap", "facemap"),
     _of_video("is_gamma_encoding", "GammaEncoding"),
     _of_video("is_LPFaceParts", "LPFaceParts"),
-    Stage("is_nwb_cached", "is_sorted", "sorted, not in the NWB cache", "Write the cache anew with npc_sessions."),
+    Stage("is_nwb_cached", "is_sorted", "sorted, not in the NWB cache", "Write the cache again with npc_sessions."),
 )
 """Stages in their order. Optional steps (surface channels, imaging) are none."""
 

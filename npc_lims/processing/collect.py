@@ -14,7 +14,7 @@ from npc_lims.errors import ComputationError, SourceError
 from npc_lims.model.record import Asset, Record
 from npc_lims.model.session_id import subject_of
 from npc_lims.processing.asset_names import asset_metadata, asset_name, asset_tags, input_of
-from npc_lims.processing.match import find_started, recorded_elsewhere, request_of, target_of
+from npc_lims.processing.match import ComputationMatcher, target_of
 from npc_lims.processing.pipelines import AssetRecipe, Process
 from npc_lims.processing.runs import Run, RunAsset, RunEvent, settled
 from npc_lims.processing.start import LOOKS, SAME_SECOND, attach
@@ -78,8 +78,8 @@ class _Collector:
         self._now = {run.key: run for run in runs if not settled(run, process) or self._is_unseen(run)}
         """Runs that are not settled, as they are now."""
         self._failed_in_a_row = 0
-        self._computations: list[Computation] | None = None
-        self._found: set[str] = set()
+        self._is_listed = False
+        self._match = ComputationMatcher(process, runs, records)
 
     def _is_unseen(self, run: Run) -> bool:
         """Return True if its data asset, which is not shared, was not yet seen by a sync: it may still fail."""
@@ -163,13 +163,12 @@ class _Collector:
             yield from self._capture(run, self._process.asset)
 
     def _find(self, run: Run) -> Computation | None:
-        if self._computations is None:
-            self._computations = self._service.list_runs(target_of(self._process))
-        request = request_of(self._process, run, self._records.get(run.session))
-        taken = recorded_elsewhere(self._runs, run) | self._found
-        found = find_started(self._process, run, request, self._computations, taken=taken)
+        if not self._is_listed:
+            self._match.computations = self._service.list_runs(target_of(self._process))
+            self._is_listed = True
+        found = self._match.find(run)
         if found is not None:
-            self._found.add(found.id)
+            self._match.found.add(found.id)
         return found
 
     def _why_bad(self, computation: Computation) -> str:
@@ -199,9 +198,7 @@ class _Collector:
             except OutcomeUnknown as error:
                 made = self._look_again(computation_id, name, subject)
                 if made is None:
-                    failure = (
-                        f"Code Ocean was asked for its data asset, and {error.detail}; it is looked for the next time"
-                    )
+                    failure = f"making its data asset was requested, and {error.detail}; the next run looks for it"
             except (RateLimited, Rejected) as error:
                 failure = f"Code Ocean refused to make its data asset {name}: {error.detail}"
         if made is None:
@@ -209,7 +206,7 @@ class _Collector:
             return
         first = made if what == "found" else self._first_of(computation_id, made, subject)
         if first.id != made.id:
-            failure = f"somebody else made one of this run at the same time, which is used; delete data asset {made.id}"
+            failure = f"another job made one of this run at the same time, which is used; delete data asset {made.id}"
         run = run.model_copy(update={"asset": RunAsset(id=first.id, name=first.name)})
         yield RunEvent(run, what, f"data asset {first.name}", run, failure)
 

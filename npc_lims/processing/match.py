@@ -7,7 +7,7 @@ then found among those of the capsule: by the name that it was given, or, if it 
 from __future__ import annotations
 
 import datetime
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from npc_lims.clients.codeocean_runs import Computation, RunRequest, RunTarget
 from npc_lims.errors import NoSessionData
@@ -18,7 +18,7 @@ from npc_lims.processing.runs import Run
 from npc_lims.sources.codeocean.validity import is_finished
 from npc_lims.utils.timestamps import utc_time
 
-__all__ = ["find_started", "oldest_first", "recorded_elsewhere", "request_of", "target_of"]
+__all__ = ["ComputationMatcher", "oldest_first", "request_of", "target_of"]
 
 CLOCKS_DIFFER = datetime.timedelta(minutes=10)
 """Allowed difference between our clock and Code Ocean's."""
@@ -54,38 +54,43 @@ def _is_dispatcher(process: Process) -> bool:
     return has_id and process.asset is None and process.mount is None
 
 
-def recorded_elsewhere(runs: Iterable[Run], run: Run) -> frozenset[str]:
-    """Return the ids of computations that are recorded for other runs than *run*."""
-    return frozenset(one.computation for one in runs if one.computation is not None and one.key != run.key)
+class ComputationMatcher:
+    """Matches the computations of a process to its claims.
 
-
-def find_started(
-    process: Process,
-    run: Run,
-    request: RunRequest | None,
-    computations: Sequence[Computation],
-    *,
-    taken: Collection[str],
-    since: datetime.datetime | None = None,
-) -> Computation | None:
-    """Return the computation of a claim, if it was started, by whomever.
-
-    Args:
-        process: The process.
-        run: A claim.
-        request: The request that starts it; None if that is unknown by now.
-        computations: All computations of the capsule or pipeline.
-        taken: Ids of those that belong to other claims.
-        since: Earliest time of the request. Default: when it was claimed.
+    Attributes:
+        computations: All computations of the capsule or pipeline, as last listed.
+        found: Ids of computations that belong to a claim.
     """
-    free = [one for one in computations if one.id not in taken]
-    named = [one for one in free if _is_named_for(one, process, run)]
-    if named:
-        return _best(named)
-    if request is None:
-        return None
-    earliest = min(since or utc_time(run.claimed), utc_time(run.claimed)) - CLOCKS_DIFFER
-    return _best([one for one in free if one.answers(request) and _may_be_it(one, earliest)])
+
+    def __init__(self, process: Process, recorded: Sequence[Run], records: Mapping[str, Record]) -> None:
+        self._process = process
+        self._recorded = recorded
+        self._records = records
+        self.computations: Sequence[Computation] = ()
+        self.found: set[str] = set()
+
+    def request(self, run: Run) -> RunRequest | None:
+        """Return the request that starts *run*, as `request_of`."""
+        return request_of(self._process, run, self._records.get(run.session))
+
+    def free_for(self, run: Run, own: str = "") -> list[Computation]:
+        """Return the computations that belong to no other claim; *own* is one that belongs to *run*."""
+        elsewhere = {one.computation for one in self._recorded if one.key != run.key} | (self.found - {own})
+        return [one for one in self.computations if one.id not in elsewhere]
+
+    def find(self, run: Run) -> Computation | None:
+        """Return the computation of a claim, if it was started, by whomever."""
+        free = self.free_for(run)
+        named = [one for one in free if _is_named_for(one, self._process, run)]
+        if named:
+            return _best(named)
+        request = self.request(run)
+        if request is None:
+            return None
+        # the expired claim that this one replaced was older
+        claimed = [utc_time(one.claimed) for one in (run, *self._recorded) if one.key == run.key]
+        earliest = min(claimed) - CLOCKS_DIFFER
+        return _best([one for one in free if one.answers(request) and _may_be_it(one, earliest)])
 
 
 def oldest_first(computations: Iterable[Computation]) -> list[Computation]:

@@ -182,7 +182,7 @@ def make_claims(
 def _within_limits(process: Process, decisions: Iterable[Decision], room: int, limit: int | None) -> Iterator[Decision]:
     left = room if limit is None else min(room, limit)
     is_asked = limit is not None and limit < room
-    why = f"{limit} at once were asked for" if is_asked else f"at most {process.limits.running} run at once"
+    why = f"{limit} were requested" if is_asked else f"at most {process.limits.running} run at once"
     for decision in decisions:
         if decision.verdict == RUN and left <= 0:
             yield dataclasses.replace(decision, verdict=WAITING, reason=why)
@@ -246,7 +246,7 @@ def _by_tries(process: Process, record: Record, asset: Asset, tries: Sequence[Ru
     failures = [why for why in (_why_failed(run, record) for run in tries) if why]
     attempt = last.attempt + 1
     if again:
-        return Decision(record.id, RUN, "again, as asked", asset, attempt, last)
+        return Decision(record.id, RUN, "again, as requested", asset, attempt, last)
     if not _why_failed(last, record):
         if last.asset is None and process.asset is not None:
             reason = "it ran well; its result is to be captured"

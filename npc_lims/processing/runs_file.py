@@ -140,7 +140,7 @@ def read_all_runs(state: StateFolder) -> dict[str, tuple[Run, ...]]:
 def verify_runs(state: StateFolder) -> list[str]:
     """Return what is wrong with the files of runs, in sentences that name the file; empty when all is well.
 
-    Runs of sessions that the state does not have are welcome: sessions go when nobody lists them any more.
+    Runs of sessions that the state does not have are valid: a session is removed when no source lists it.
     """
     tree = open_tree(state)
     names = tree.list_files(RUNS)

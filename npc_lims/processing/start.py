@@ -10,11 +10,11 @@ from npc_lims.clients.codeocean import CodeOceanError, OutcomeUnknown, RateLimit
 from npc_lims.clients.codeocean_runs import Computation, RunRequest, RunsClient, parse_run
 from npc_lims.errors import ComputationError, SourceError
 from npc_lims.model.record import Record
-from npc_lims.processing.match import find_started, oldest_first, recorded_elsewhere, request_of, target_of
+from npc_lims.processing.match import ComputationMatcher, oldest_first, target_of
 from npc_lims.processing.pipelines import Process
 from npc_lims.processing.runs import ClaimReleased, Run, RunEvent
 from npc_lims.sources.codeocean.validity import is_finished
-from npc_lims.utils.timestamps import utc_text, utc_time
+from npc_lims.utils.timestamps import utc_text
 
 __all__ = ["attach", "start"]
 
@@ -78,11 +78,8 @@ class _Starter:
         self._service = service
         self._process = process
         self._recorded = recorded
-        self._records = records
+        self._match = ComputationMatcher(process, recorded, records)
         self._target = target_of(process)
-        self._computations: list[Computation] = []
-        self._found: set[str] = set()
-        """Ids of computations that belong to a claim."""
         self._started: list[_Started] = []
         self._going = {run.key for run in self._recorded if run.is_open and run.computation is not None}
 
@@ -94,15 +91,16 @@ class _Starter:
         left = list(claims)
         failure: Exception | None = None
         try:
-            self._computations = self._service.list_runs(self._target)
+            self._match.computations = self._service.list_runs(self._target)
             for run in lost:
-                yield from self._look(run)
+                if (found := self._match.find(run)) is not None:
+                    yield self._attach(run, found)
             while left:
                 yield from self._start(left.pop(0))
         except RateLimited as error:
             yield from _released(left, f"Code Ocean takes no more runs now: {error.detail}")
         except (ComputationError, SourceError) as error:
-            yield from _released(left, "Code Ocean could not be asked")
+            yield from _released(left, "Code Ocean could not be queried")
             failure = error
         try:
             yield from self._resolve_duplicates(same_second)
@@ -111,14 +109,9 @@ class _Starter:
         if failure is not None:
             raise ComputationError(str(failure)) from None
 
-    def _look(self, run: Run) -> Iterator[RunEvent]:
-        found = self._find(run, self._request(run))
-        if found is not None:
-            yield self._attach(run, found)
-
     def _start(self, run: Run) -> Iterator[RunEvent]:
-        request = self._request(run)
-        found = self._find(run, request)
+        request = self._match.request(run)
+        found = self._match.find(run)
         if found is not None:
             yield self._attach(run, found)
             return
@@ -127,7 +120,7 @@ class _Starter:
             yield RunEvent(run, "not started", gone, ClaimReleased(run.key, run.claim))
             return
         if len(self._going) >= self._process.limits.running:
-            # when it was claimed, nobody knew that what others had lost is going
+            # when it was claimed, the lost runs of others were not known to be going
             full = f"at most {self._process.limits.running} run at once"
             yield RunEvent(run, "not started", full, ClaimReleased(run.key, run.claim))
             return
@@ -146,7 +139,7 @@ class _Starter:
             raise
         begun = time.monotonic()
         note = self._rename(run, computation)
-        self._found.add(computation.id)
+        self._match.found.add(computation.id)
         self._going.add(run.key)
         self._started.append(_Started(run, request, computation, begun))
         yield RunEvent(run, "started", note, attach(run, computation))
@@ -154,21 +147,21 @@ class _Starter:
     def _look_again(self, run: Run, request: RunRequest, why: str) -> Iterator[RunEvent]:
         """Look for a run whose response was lost."""
         policy = self._service.policy
-        before = frozenset(one.id for one in self._computations)
+        before = frozenset(one.id for one in self._match.computations)
         for look in range(LOOKS):
             time.sleep(policy.delay(look + 2))
             try:
-                self._computations = self._service.list_runs(self._target)
+                self._match.computations = self._service.list_runs(self._target)
             except CodeOceanError as error:
                 why = f"{why}; {error}"
                 break
-            found = self._find(run, request)
+            found = self._match.find(run)
             if found is not None:
                 begun = time.monotonic()
                 yield self._attach(run, found)
                 self._started.append(_Started(run, request, found, begun, before))
                 return
-        failure = f"Code Ocean was asked to start it, and {why}"
+        failure = f"its start was requested, and {why}"
         yield RunEvent(run, "not confirmed", "it is looked for again before it is started again", failure=failure)
         raise ComputationError(failure)
 
@@ -177,10 +170,9 @@ class _Starter:
         if not self._started:
             return
         time.sleep(max(0.0, same_second - (time.monotonic() - max(one.at for one in self._started))))
-        self._computations = self._service.list_runs(self._target)
+        self._match.computations = self._service.list_runs(self._target)
         for one in self._started:
-            others = recorded_elsewhere(self._recorded, one.run) | (self._found - {one.computation.id})
-            same = [it for it in self._computations if it.id not in others and it.answers(one.request)]
+            same = [it for it in self._match.free_for(one.run, one.computation.id) if it.answers(one.request)]
             going = [it for it in oldest_first(same) if not is_finished(it)]
             if not going:
                 continue
@@ -189,7 +181,7 @@ class _Starter:
                 if _is_ours(it, one):
                     self._service.stop_run(it.id)
             if oldest.id != one.computation.id and self._is_over(one, newer):
-                self._found.add(oldest.id)
+                self._match.found.add(oldest.id)
                 detail = f"another had been started as well ({one.computation.id}): that one was stopped"
                 yield RunEvent(one.run, "found", detail, attach(one.run, oldest))
 
@@ -197,20 +189,11 @@ class _Starter:
         """Return True if our run was stopped, by us just now or by the other side; False if it ended by itself."""
         if any(it.id == one.computation.id for it in stopped):
             return True
-        listed = any(it.id == one.computation.id for it in self._computations)
+        listed = any(it.id == one.computation.id for it in self._match.computations)
         return not listed and self._service.get_run(one.computation.id, parse_run) is None
 
-    def _request(self, run: Run) -> RunRequest | None:
-        return request_of(self._process, run, self._records.get(run.session))
-
-    def _find(self, run: Run, request: RunRequest | None) -> Computation | None:
-        taken = recorded_elsewhere(self._recorded, run) | self._found
-        # the expired claim that this one replaced was older
-        same = (utc_time(one.claimed) for one in self._recorded if one.key == run.key)
-        return find_started(self._process, run, request, self._computations, taken=taken, since=min(same, default=None))
-
     def _attach(self, run: Run, computation: Computation) -> RunEvent:
-        self._found.add(computation.id)
+        self._match.found.add(computation.id)
         if not is_finished(computation):
             self._going.add(run.key)
         note = "" if is_finished(computation) else self._rename(run, computation)

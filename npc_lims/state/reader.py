@@ -241,7 +241,7 @@ def _read_folder(folder: Path) -> Snapshot:
             raise _no_folder(folder) from None
         lines = SessionLines(_lines_of_files(folder))
     except ValueError as error:
-        raise StateError(f"{path}: {error}; run npc-lims sync to make it anew") from None
+        raise StateError(f"{path}: {error}; run npc-lims sync to regenerate it") from None
     return Snapshot(lines, Origin("folder", str(folder)))
 
 

@@ -100,7 +100,7 @@ def check_values(record: Mapping[str, Any]) -> None:
 def _damaged(line: bytes, reason: object) -> StateError:
     # its beginning tells more of a line that is none than its id would
     head = ascii(line[:40].decode(errors="replace"))
-    return StateError(f"the line {head}... of {SNAPSHOT} is damaged ({reason}); run npc-lims sync to make it anew")
+    return StateError(f"the line {head}... of {SNAPSHOT} is damaged ({reason}); run npc-lims sync to regenerate it")
 
 
 def line_id(line: bytes) -> str:

@@ -244,7 +244,7 @@ def verify_state(state: StateFolder, only: Collection[str] | None = None) -> lis
     try:
         lines = split_lines(snapshot)
     except ValueError as error:
-        return [f"{path}: {error}; run npc-lims sync to make it anew"]
+        return [f"{path}: {error}; run npc-lims sync to regenerate it"]
     found: list[str] = []
     by_id = _verify_lines(path, lines, found, only)
     if only is None:

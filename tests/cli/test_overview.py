@@ -134,7 +134,7 @@ def test_a_spoiled_line_is_a_trouble_and_no_traceback(state: Path, elsewhere: Pa
     assert "is damaged" in found.troubles[0]
     done = run_cli("sessions", "--state", str(state))
     assert done.code == 2
-    assert done.err.endswith("run npc-lims sync to make it anew\n")
+    assert done.err.endswith("run npc-lims sync to regenerate it\n")
 
 
 def test_state_of_a_newer_schema_is_not_what_a_sync_mends(state: Path, elsewhere: Path) -> None:

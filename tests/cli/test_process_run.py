@@ -114,7 +114,7 @@ def test_run_and_collect_in_a_folder(rig_env: Rig, folder: Path) -> None:
     assert all(run.shared for run in runs_of(folder))
     expect(run_cli("process", "collect"), 0, "no run to query")
     expect(run_cli("process", "run"), 0, "1 started")
-    expect(run_cli("process", "run"), 0, "nothing to start (npc-lims process plan tells why)")
+    expect(run_cli("process", "run"), 0, "nothing to start (npc-lims process plan shows why)")
     assert len(posts(rig_env.proxy.requests)) == 3
 
 

@@ -207,7 +207,7 @@ def test_one_that_was_not_made_is_made_by_the_next(rig: Rig, one: str) -> None:
     rig.proxy.rule = lambda request: Refuse() if request.path == MAKE else None
     (step,) = rig.collect()
     assert step.what == "not captured"
-    assert "looked for the next time" in step.failure
+    assert "the next run looks for it" in step.failure
     assert (only(rig).outcome, only(rig).asset) == ("succeeded", None)
     rig.proxy.reset()
     assert whats(rig.collect()) == ["captured", "shared"]

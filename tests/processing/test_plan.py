@@ -214,7 +214,7 @@ def test_newest_first_and_within_the_limits() -> None:
     assert decisions[-1].reason == "at most 2 run at once"
     (first, *others) = plan(PROCESS, records, [], now=NOW, limit=1)
     assert first.verdict == RUN
-    assert {(one.verdict, one.reason) for one in others} == {(WAITING, "1 at once were asked for")}
+    assert {(one.verdict, one.reason) for one in others} == {(WAITING, "1 were requested")}
     assert [one.verdict for one in plan(PROCESS, records, [], now=NOW, limit=0)] == [WAITING] * 3
     chosen = plan(PROCESS, records, [], now=NOW, sessions={"626791_2022-08-15"})
     assert [(one.session, one.verdict) for one in chosen] == [("626791_2022-08-15", RUN)]

@@ -159,7 +159,7 @@ def test_one_that_did_not_begin_keeps_its_claim_and_the_rest_is_given_back(fault
     claims = rig.claim()
     lost = iter([None, fault])
     rig.proxy.rule = lambda request: next(lost, None) if request.method == "POST" else None
-    with pytest.raises(ComputationError, match="was asked to start it"):
+    with pytest.raises(ComputationError, match="its start was requested"):
         rig.start(claims)
     assert rig.recorded().keys() == {THIRD}
     assert [run.session for run in rig.runs if run.is_claim] == [SECOND]

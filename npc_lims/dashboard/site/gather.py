@@ -105,7 +105,7 @@ def _records(path: Path, snapshot: bytes) -> list[dict[str, Any]]:
     try:
         lines = checked_lines(snapshot)
     except ValueError as error:
-        raise StateError(f"{path}: {error}; run npc-lims sync to make it anew") from None
+        raise StateError(f"{path}: {error}; run npc-lims sync to regenerate it") from None
     found = []
     for line in lines:
         try:
@@ -113,7 +113,7 @@ def _records(path: Path, snapshot: bytes) -> list[dict[str, Any]]:
         except (ValueError, RecursionError) as error:  # also of pydantic and json
             reason = error.errors()[0]["msg"] if isinstance(error, pydantic.ValidationError) else str(error)
             raise StateError(
-                f"{path}: the line of {line_id(line)} is damaged ({reason}); run npc-lims sync to make it anew"
+                f"{path}: the line of {line_id(line)} is damaged ({reason}); run npc-lims sync to regenerate it"
             ) from None
     return found
 

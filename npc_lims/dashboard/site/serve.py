@@ -120,7 +120,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.wfile.write(content)
 
     def _takes_gzip(self) -> bool:
-        asked = (part.strip().lower().replace(" ", "") for part in self.headers.get("Accept-Encoding", "").split(","))
+        encodings = (
+            part.strip().lower().replace(" ", "") for part in self.headers.get("Accept-Encoding", "").split(",")
+        )
         return any(
-            part == "gzip" or (part.startswith("gzip;q=") and part[len("gzip;q=") :].strip("0.")) for part in asked
+            part == "gzip" or (part.startswith("gzip;q=") and part[len("gzip;q=") :].strip("0.")) for part in encodings
         )
