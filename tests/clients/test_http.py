@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 import gzip
-import socketserver
 import subprocess
 import sys
 import threading
 import time
 import zlib
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from npc_lims.clients.http import HttpClient, HttpResponse, RequestFailed, RetryPolicy, basic_auth, retry_after_seconds
+from tests.servers.endless import Endless
 from tests.servers.fixtures import Serve
 from tests.servers.web import Request, Response, Server, json_response
 
@@ -49,7 +48,9 @@ def whole(response: HttpResponse) -> HttpResponse:
     return response
 
 
-def ask(server: Server, retry: RetryPolicy | None = None, method: str = "GET", parse: Any = whole, **more: Any) -> Any:
+def ask(
+    server: Server | Endless, retry: RetryPolicy | None = None, method: str = "GET", parse: Any = whole, **more: Any
+) -> Any:
     with HttpClient(retry or policy()) as client:
         return client.request(method, server.url + "/x", parse, **more)
 
@@ -256,43 +257,6 @@ def test_a_header_that_cannot_be_sent_is_not_quoted(serve: Serve) -> None:
 # --- bounds --------------------------------------------------------------------------------------
 
 
-class Trickle(socketserver.ThreadingTCPServer):
-    """Sends the same bytes over and over, after a beginning, to whoever connects."""
-
-    daemon_threads = True
-    allow_reuse_address = True
-
-    def __init__(self, beginning: bytes, again: bytes, pause: float = 0.02) -> None:
-        super().__init__(("127.0.0.1", 0), TrickleHandler)
-        self.beginning, self.again, self.pause = beginning, again, pause
-        self.connections = 0
-
-    def __enter__(self) -> Trickle:
-        threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.shutdown()
-        self.server_close()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
-
-
-class TrickleHandler(socketserver.BaseRequestHandler):
-    server: Trickle
-
-    def handle(self) -> None:
-        self.server.connections += 1
-        self.request.recv(65536)
-        with contextlib.suppress(OSError):
-            self.request.sendall(self.server.beginning)
-            while True:
-                self.request.sendall(self.server.again)
-                time.sleep(self.server.pause)
-
-
 HEAD = b"HTTP/1.1 200 OK\r\n"
 
 
@@ -314,10 +278,10 @@ HEAD = b"HTTP/1.1 200 OK\r\n"
 def test_a_response_without_end_is_given_up_at_the_deadline(beginning: bytes, again: bytes) -> None:
     retry = policy(attempts=3, timeout=1, deadline=0.4)
     begun = time.monotonic()
-    with Trickle(beginning, again) as server, pytest.raises(RequestFailed, match=r"no complete answer within 0\.4 s$"):
-        ask(cast("Server", server), retry)
+    with Endless(beginning, again) as server, pytest.raises(RequestFailed, match=r"no complete answer within 0\.4 s$"):
+        ask(server, retry)
     assert time.monotonic() - begun < 10
-    assert server.connections == 1, "there is no time left to try again"
+    assert server.requests == 1, "there is no time left to try again"
 
 
 def test_attempts_share_one_deadline(serve: Serve) -> None:
@@ -330,24 +294,24 @@ def test_attempts_share_one_deadline(serve: Serve) -> None:
 @pytest.mark.parametrize("framing", [b"\r\n", b"Transfer-Encoding: chunked\r\n\r\n"], ids=["plain", "chunks"])
 def test_an_endless_body_is_too_large(framing: bytes) -> None:
     again = b"10000\r\n" + b"a" * 65536 + b"\r\n"
-    with Trickle(HEAD + framing, again, pause=0) as server, pytest.raises(RequestFailed) as caught:
-        ask(cast("Server", server), max_bytes=2**21)
+    with Endless(HEAD + framing, again, pause=0) as server, pytest.raises(RequestFailed) as caught:
+        ask(server, max_bytes=2**21)
     assert str(caught.value) == "sent more than 2 MiB, which is not accepted"
-    assert server.connections == 1, "it would not be shorter another time"
+    assert server.requests == 1, "it would not be shorter another time"
 
 
 def test_a_declared_length_is_not_waited_for() -> None:
     beginning, why = HEAD + b"Content-Length: 99999999999\r\n\r\n", "sent more than 1 MiB"
-    with Trickle(beginning, b"a") as server, pytest.raises(RequestFailed, match=why):
-        ask(cast("Server", server), policy(deadline=10), max_bytes=2**20)
+    with Endless(beginning, b"a") as server, pytest.raises(RequestFailed, match=why):
+        ask(server, policy(deadline=10), max_bytes=2**20)
 
 
 @pytest.mark.parametrize("line", [b"a", b"X: y\r\n"], ids=["chunk size", "trailer"])
 def test_endless_framing_is_too_large(line: bytes) -> None:
     beginning = HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + (b"" if line == b"a" else b"0\r\n")
     why = "sent more than|ProtocolError"  # urllib3 may refuse it first
-    with Trickle(beginning, line * 100_000, pause=0) as server, pytest.raises(RequestFailed, match=why):
-        ask(cast("Server", server), policy(deadline=30), max_bytes=2**20)
+    with Endless(beginning, line * 100_000, pause=0) as server, pytest.raises(RequestFailed, match=why):
+        ask(server, policy(deadline=30), max_bytes=2**20)
 
 
 def gzipped(body: bytes) -> Response:
