@@ -57,10 +57,10 @@ class What(str, enum.Enum):
 
 @dataclasses.dataclass(frozen=True)
 class Side:
-    """One of two things to compare; what is not asked for is not read.
+    """One of two versions to compare; only what is compared is read.
 
     Attributes:
-        name: What it is, as people are to read it.
+        name: Its name for people.
         state: Reads its state.
         tracked: Reads its tracked_sessions.yaml, None if it has none.
     """
@@ -80,7 +80,7 @@ def diff_command(
     as_json: bool = _JSON,
     as_csv: bool = _CSV,
 ) -> None:
-    """Tell what changed between two versions, session by session.
+    """Show what changed between two versions, session by session.
 
     Counts come first, then each field. Outside of a checkout, refs are those on GitHub.
 
@@ -114,13 +114,13 @@ def preview_command(
     as_json: bool = _JSON,
     as_csv: bool = _CSV,
 ) -> None:
-    """Tell what edits of tracked_sessions.yaml will do to state.
+    """Show what edits of tracked_sessions.yaml will do to state.
 
-    Told is which sessions will appear, change or go, by the edits since BASE.
+    Lists the sessions that will appear, change or go because of the edits since BASE.
 
     Reads the file as it is and as it was at BASE, and the state folder; writes nothing. Needs no credentials.
 
-    Exits with 0 if it could be told; with 1 if the file holds errors.
+    Exits with 0 if there is a preview; with 1 if the file has errors.
 
     \b
     Examples:
@@ -137,7 +137,7 @@ def preview_command(
         now = read_tracked(home / TRACKED_FILE)
     except TrackedFileError as error:
         typer.echo(str(error), err=True)
-        message = "there is no preview of a file that holds errors; npc-lims validate tells all, correct them first"
+        message = "there is no preview of a file with errors; npc-lims validate lists them: correct them first"
         print_error(message, annotate=False)  # validate has annotated them
         raise typer.Exit(ExitCode.PROBLEMS) from None
     commit = repository.commit_of(base) if base is not None else _default_base(repository)
@@ -145,7 +145,7 @@ def preview_command(
     content = repository.read_file(commit, repository.path_of(home / TRACKED_FILE))
     before = decode_tracked(content or b"", name)
     if content is not None and any(problem.is_error for problem in before.problems):
-        print_warning(f"{name}: its {TRACKED_FILE} holds errors; compared is what can be read of it")
+        print_warning(f"{name}: its {TRACKED_FILE} has errors; the comparison uses what can be read of it")
     records = read_state(home / "state").records
     _print({"preview": preview(records, before.sessions, now.sessions, name)}, chosen, limit, as_csv)
 
@@ -178,11 +178,11 @@ def _print(found: dict[str, Any], format: Format, limit: int, as_csv: bool) -> N
 
 
 def _rows(name: str, part: Union[StateDiff, TrackedDiff, Preview]) -> Iterator[dict[str, Any]]:
-    told = part.as_dict()
+    content = part.as_dict()
     if not isinstance(part, Preview):
-        yield from ({"of": name, **change} for change in told["changes"])
+        yield from ({"of": name, **change} for change in content["changes"])
         return
-    for fate, changes in told.items():
+    for fate, changes in content.items():
         if isinstance(changes, list):
             yield from ({**change, "of": name, "group": fate} for change in changes)
 

@@ -21,7 +21,7 @@ from npc_lims.clients.git import GitFailed, Repository, find_repository
 from npc_lims.clients.git_tree import CommitTree, commit_changes
 from npc_lims.errors import GitError, StateError
 
-__all__ = ["REMOTE", "Draft", "PushTarget", "Pushed", "find_target", "newest_tree", "push_commits"]
+__all__ = ["REMOTE", "Draft", "PublishTarget", "Pushed", "find_target", "newest_tree", "push_commits"]
 
 _T = TypeVar("_T")
 
@@ -51,7 +51,7 @@ Verify = Callable[[CommitTree, "Collection[str] | None"], Sequence[str]]
 
 
 @dataclasses.dataclass(frozen=True)
-class PushTarget:
+class PublishTarget:
     """A folder of a branch of the remote.
 
     Attributes:
@@ -102,7 +102,7 @@ class Draft:
         commits: Their ids, the oldest first.
     """
 
-    def __init__(self, target: PushTarget, parent: str, verify: Verify) -> None:
+    def __init__(self, target: PublishTarget, parent: str, verify: Verify) -> None:
         self._target = target
         self._verify = verify
         self.parent = parent
@@ -137,7 +137,7 @@ class Draft:
         return True
 
 
-def find_target(state: Path, branch: str | None, committed: str) -> PushTarget:
+def find_target(state: Path, branch: str | None, committed: str) -> PublishTarget:
     """Return where to push the state folder of a checkout.
 
     Args:
@@ -151,10 +151,10 @@ def find_target(state: Path, branch: str | None, committed: str) -> PushTarget:
     folder = repository.path_of(state)
     target = _target_branch(repository, branch)
     _check_checkout(repository, PurePosixPath(folder).parent / committed)
-    return PushTarget(repository, folder, target, _identity(repository))
+    return PublishTarget(repository, folder, target, _identity(repository))
 
 
-def newest_tree(target: PushTarget) -> CommitTree:
+def newest_tree(target: PublishTarget) -> CommitTree:
     """Return the newest state on the branch, or that of HEAD if the remote has no such branch.
 
     Raises:
@@ -166,7 +166,7 @@ def newest_tree(target: PushTarget) -> CommitTree:
 
 
 def push_commits(
-    target: PushTarget,
+    target: PublishTarget,
     make: Callable[[Draft], _T],
     verify: Verify,
     *,

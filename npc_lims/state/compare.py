@@ -1,4 +1,4 @@
-"""What two versions of `state/` say: of commits, of a checkout or on GitHub."""
+"""Compare two versions of `state/`: of commits, of a checkout or on GitHub."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class StateVersion:
 
     Attributes:
         name: Where, as people are to read it.
-        sessions: Session id to what tells one content of its file from another.
+        sessions: Session id to an id of the content of its file.
         others: Path of each other file to the same, but for the snapshot.
         read: Facts of some sessions, by id.
     """
@@ -96,13 +96,13 @@ class StateDiff:
     def chapter(self) -> Chapter:
         notes = []
         if self.format_only:
-            notes.append(f"format only: {counted(len(self.format_only), 'file')}, which say what they said")
+            notes.append(f"format only: {counted(len(self.format_only), 'file')}, with the same facts")
         for schemas, count in Counter(self.schema_only.values()).items():
             notes.append(f"schema {schemas} only: {counted(count, 'file')}, whose facts are the same")
         if self.others:
             notes.append(f"other files that differ: {', '.join(self.others[:10])}{' ...' * (len(self.others) > 10)}")
-        told = headline(self.changes)
-        summary = f"{counted(len(self.changes), 'session')} changed: {told}" if self.changes else "no facts changed"
+        sessions = counted(len(self.changes), "session")
+        summary = f"{sessions} changed: {headline(self.changes)}" if self.changes else "no facts changed"
         return Chapter(f"state, {self.before} -> {self.after}", summary, notes, groups_of(self.changes))
 
 
@@ -116,7 +116,7 @@ def state_in_folder(repository: Repository, folder: Path) -> StateVersion:
     """Return a state folder of the checkout as it is on disk; empty if there is none."""
     tree = FolderTree(folder.absolute())
     names = tree.list_files()
-    # git itself computes the ids, since it may be told to convert line ends
+    # git itself computes the ids, since it may be configured to convert line ends
     return _version(tree, dict(zip(names, repository.hash_files(map(tree.path, names)))), WORKING_TREE)
 
 
@@ -145,7 +145,7 @@ def state_on_github(settings: Settings, ref: str) -> StateVersion:
 
     Raises:
         NoRemoteState: There is no such ref.
-        RemoteStateError: GitHub could not be asked.
+        RemoteStateError: GitHub could not be reached.
     """
     name = f"{settings.repo}@{ref}"
     at_ref = settings.model_copy(update={"ref": ref})
@@ -228,7 +228,7 @@ def parse_facts(content: bytes, path: PurePath) -> Facts:
     schema = _SCHEMA_LINE.search(content)
     if schema is None or int(schema[1]) == SCHEMA:
         return parse_record(content, path).as_dict()
-    # of another version: what it means is not known here, but that it says the same can be seen
+    # of another schema, whose meaning is not known here; but equal facts can be recognised
     try:
         facts = json.loads(json.dumps(load_yaml(content), default=str))
     except (RecursionError, ValueError, TypeError) as error:

@@ -1,4 +1,4 @@
-"""What changed between two states, in words that a person would use. Pure."""
+"""Changes between two states, in words that people use. Pure."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ __all__ = [
 
 
 class Absent(enum.Enum):
-    """What a field holds that is not in the file: another thing than null."""
+    """The value of a field that is not in the file, which is not null."""
 
     ABSENT = "absent"
 
@@ -74,7 +74,7 @@ GROUPS = (
     "other facts",
     "other schema",
 )
-"""What can have happened to a session, by how much people want to know of it."""
+"""Kinds of changes of a session, the most important first."""
 _GROUP_OF_WORD = {
     **dict.fromkeys(_FLAG_WORDS.values(), "other progress"),
     **{_FLAG_WORDS[flag]: _FLAG_WORDS[flag] for flag in _MILESTONES},
@@ -85,7 +85,7 @@ _GROUP_OF_WORD = {
     "asset replaced": "re-processed",
 }
 _LONGEST_VALUE = 80
-# Of these sections null says that nobody has looked; elsewhere it is an empty cell.
+# In these sections null means that it was not observed; elsewhere it is an empty cell.
 _OBSERVED = ("codeocean", "s3", "status")
 
 
@@ -115,7 +115,7 @@ class SessionChange:
     Attributes:
         id: Session id.
         what: Kinds of change, such as `new`, `sorted`, `no longer sorted`, `re-processed`, `edited`.
-        details: What exactly, such as `day 3 -> 4`: text in one line each, that may hold what people typed.
+        details: Details such as `day 3 -> 4`: one line each, which may contain text that people typed.
         fields: Every value that differs; none for a session that is new or gone.
     """
 
@@ -132,12 +132,12 @@ class SessionChange:
     def as_dict(self) -> dict[str, Any]:
         """As JSON."""
         fields = [field.as_dict() for field in self.fields]
-        told = {"id": self.id, "group": self.group, "what": list(self.what), "details": list(self.details)}
-        return {**told, "fields": fields}
+        details = list(self.details)
+        return {"id": self.id, "group": self.group, "what": list(self.what), "details": details, "fields": fields}
 
 
 def changes_between(before: Mapping[str, Record], after: Mapping[str, Record]) -> list[SessionChange]:
-    """Every session that differs, in id order."""
+    """Return every session that differs, in id order."""
     ids = differing_keys(before, after)
     return compare_sessions(
         {session_id: before[session_id].as_dict() for session_id in ids if session_id in before},
@@ -148,7 +148,7 @@ def changes_between(before: Mapping[str, Record], after: Mapping[str, Record]) -
 def compare_sessions(
     before: Mapping[str, Mapping[str, Any]], after: Mapping[str, Mapping[str, Any]]
 ) -> list[SessionChange]:
-    """As `changes_between`, of sessions as plain data: the content of their files, of whatever schema."""
+    """Do as `changes_between` with sessions as plain data: the content of their files, of whatever schema."""
     changes = []
     for session_id in sorted({*before, *after}):
         old, new = before.get(session_id), after.get(session_id)
@@ -166,7 +166,7 @@ def compare_sessions(
 
 
 def field_changes(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> Iterator[FieldChange]:
-    """Every value that differs between two nested mappings, in their order. 1, 1.0 and true are three values."""
+    """Yield every value that differs between two nested mappings, in their order. 1, 1.0 and true are three values."""
     for name in dict.fromkeys((*old, *new)):
         a, b = old.get(name, ABSENT), new.get(name, ABSENT)
         if a is b:
@@ -178,7 +178,7 @@ def field_changes(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = 
 
 
 def grouped(changes: Iterable[SessionChange]) -> dict[str, list[SessionChange]]:
-    """Changes by what happened, in the order of `GROUPS`; each is in one group."""
+    """Return changes by kind, in the order of `GROUPS`; each is in one group."""
     groups: dict[str, list[SessionChange]] = {name: [] for name in GROUPS}
     for change in changes:
         groups[change.group].append(change)
@@ -186,13 +186,13 @@ def grouped(changes: Iterable[SessionChange]) -> dict[str, list[SessionChange]]:
 
 
 def word_counts(changes: Iterable[SessionChange]) -> dict[str, int]:
-    """How often each kind of change occurs, the commonest first; of equally common ones, the more important."""
+    """Return how often each kind of change occurs, the commonest first; of equally common ones, the more important."""
     counts = Counter(word for change in changes for word in change.what)
     return dict(sorted(counts.items(), key=lambda item: (-item[1], GROUPS.index(_group_of(item[0])))))
 
 
 def headline(changes: Iterable[SessionChange]) -> str:
-    """Counts of each kind of change, the commonest first.
+    """Return the counts of each kind of change, the commonest first.
 
     >>> headline([SessionChange("a", ("sorted",)), SessionChange("b", ("sorted",)), SessionChange("c", ("new",))])
     '2 sorted, 1 new'
@@ -201,7 +201,7 @@ def headline(changes: Iterable[SessionChange]) -> str:
 
 
 def show_field(change: FieldChange) -> str:
-    """The change of one value in one line.
+    """Return the change of one value in one line.
 
     >>> show_field(FieldChange("tracked.session_kwargs.probe_letters_to_skip", "F", "EF"))
     'probe_letters_to_skip F -> EF'
@@ -225,7 +225,7 @@ def show_field(change: FieldChange) -> str:
 
 
 def one_line(text: str) -> str:
-    """*text* as one printable line, cut to what fits beside others."""
+    """Return *text* as one printable line, cut to a length that fits beside others."""
     return single_line(text, _LONGEST_VALUE)
 
 
@@ -255,17 +255,17 @@ def _change(
 
 
 def _lost(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
-    # of a session that is not tracked any more nobody knows its platform, and with it what applies to it
+    # the platform of a session that is no longer tracked is unknown, and with it which flags apply
     is_untracked = bool(old.get("tracked")) and not new.get("tracked")
     was, now = _status(old), _status(new)
     for flag, word in _FLAG_WORDS.items():
-        is_told = flag in now or not is_untracked
-        if is_told and was.get(flag) is True and now.get(flag) is not True:
+        is_known = flag in now or not is_untracked
+        if is_known and was.get(flag) is True and now.get(flag) is not True:
             yield f"no longer {word}"
 
 
 def _details(fields: tuple[FieldChange, ...]) -> Iterator[str]:
-    """What the kinds of change do not say yet. Flags follow from the other facts, unless only they changed."""
+    """Yield details beyond the kinds of change. Flags follow from the other facts, unless only they changed."""
     names = {field.field for field in fields}
     follows = {f"tracked.{name}" for name in ("day", "ephys_day")} & names
     only_status = all(_section(field) == "status" for field in fields)
@@ -280,7 +280,7 @@ def _details(fields: tuple[FieldChange, ...]) -> Iterator[str]:
 
 
 def _is_edit(field: FieldChange) -> bool:
-    """Whether somebody edited tracked_sessions.yaml: that a session proves not to be in it is no edit."""
+    """Return True if tracked_sessions.yaml was edited. The first observation that a session is not in it is no edit."""
     if field.field == "tracked":
         return bool(field.before or field.after)
     return _section(field) == "tracked"
@@ -294,7 +294,7 @@ def _of_tracking(field: FieldChange) -> Iterator[str]:
 
 
 def _of_assets(fields: Iterable[FieldChange]) -> list[str]:
-    """Whether an asset took the place of another one."""
+    """Return words for assets that were replaced."""
     replaced = [
         field.field.partition(".")[2]
         for field in fields
@@ -338,7 +338,7 @@ def _is_same(a: Any, b: Any) -> bool:
 
 
 def _is_nested(a: Any, b: Any) -> bool:
-    """Whether to look for what differs inside: not where one asset took the place of another."""
+    """Return True if two values are compared field by field: not if one asset replaced another."""
     if isinstance(a, Mapping) and isinstance(b, Mapping):
         return bool(a.get("id") == b.get("id"))
     there = b if a is ABSENT else a if b is ABSENT else None

@@ -26,7 +26,7 @@ __all__ = [
 ]
 
 LISTED = 30
-"""Sessions of each group that are listed, if nobody asks for another number."""
+"""Sessions of each group that are listed by default."""
 SUMMARY_BYTES = 500_000
 """GitHub drops the summary of a step above 1 MiB without a word; other commands write to the same one."""
 _DETAILS = 8
@@ -53,10 +53,10 @@ class Group:
 
 @dataclasses.dataclass(frozen=True)
 class Chapter:
-    """What one comparison found.
+    """The result of one comparison.
 
     Attributes:
-        title: What was compared.
+        title: The things that were compared.
         summary: All of it in one line, which may quote what people typed.
         notes: Sentences of ours.
         groups: The details.
@@ -69,7 +69,7 @@ class Chapter:
 
 
 def groups_of(changes: Iterable[SessionChange]) -> tuple[Group, ...]:
-    """Changes by what happened."""
+    """Return changes by kind."""
     return tuple(Group(f"{len(members):,} {name}", members) for name, members in grouped(changes).items())
 
 
@@ -82,10 +82,10 @@ def render_changes(
     max_bytes: int = SUMMARY_BYTES,
     see_all: str = "",
 ) -> str:
-    """What changed: counts first, then each session by what happened to it.
+    """Return the changes as text: counts first, then each session by kind of change.
 
     Args:
-        title: What the changes are of.
+        title: Heading of the changes.
         listed: Most sessions to list in each group; None for all. JSON always has them all.
         max_bytes: Most bytes of the text or Markdown, which is cut at the end of a line.
         see_all: How to see what is not listed, such as a command.
@@ -123,18 +123,18 @@ def cut(lines: Sequence[str], max_bytes: int) -> str:
     <BLANKLINE>
     ... cut here: 2 more lines would not fit into 70 bytes
     """
-    whole = "".join(f"{line}\n" for line in lines)
-    if _size(whole) <= max_bytes:
-        return whole
-    kept, used = [], 0
+    text = "".join(f"{line}\n" for line in lines)
+    if _size(text) <= max_bytes:
+        return text
+    shown, used = [], 0
     for line in lines:
         size = _size(line) + 1
         if used + size + len(_ending(len(lines), max_bytes)) > max_bytes:
             break
-        kept.append(f"{line}\n")
+        shown.append(f"{line}\n")
         used += size
-    ending = _ending(len(lines) - len(kept), max_bytes)
-    return "".join(kept) + ending if used + len(ending) <= max_bytes else ""
+    ending = _ending(len(lines) - len(shown), max_bytes)
+    return "".join(shown) + ending if used + len(ending) <= max_bytes else ""
 
 
 def _size(text: str) -> int:
@@ -201,7 +201,7 @@ def _id(session_id: str) -> str:
 
 
 def _code(text: str) -> str:
-    """As code: GitHub looks there for no @mentions, issue numbers and emoji."""
+    """Return *text* as code, in which GitHub finds no @mentions, issue numbers and emoji."""
     return f"<code>{_escape_within(text)}</code>" if text else ""
 
 

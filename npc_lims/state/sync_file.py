@@ -1,4 +1,4 @@
-"""`sync.yaml`: when each source was last asked, what it had, and how it failed.
+"""`sync.yaml`: when each source was last queried, its counts and versions, and its last failure.
 
 Times change at every sync, facts seldom do. So that a sync of an unchanged world leaves nothing to
 commit, the file is rewritten only when something but a time changed, or once a day.
@@ -27,7 +27,7 @@ from npc_lims.utils.yaml_writer import render_yaml
 
 __all__ = [
     "SYNC_FILE",
-    "Failure",
+    "SyncFailure",
     "Recorded",
     "SourceSync",
     "SyncFile",
@@ -55,21 +55,21 @@ def _check_time(text: str) -> str:
 Time = Annotated[str, pydantic.BeforeValidator(_unquoted), pydantic.AfterValidator(_check_time)]
 
 
-class Failure(Model):
+class SyncFailure(Model):
     at: Optional[Time]
     """UTC time of the first sync that failed for this reason; null if that is not known."""
     reason: str
 
 
 class SourceSync(Model):
-    """What is known of one source."""
+    """The record of one source."""
 
     last_complete: Optional[Time] = None
-    """UTC time of the last sync in which the source answered whole; null if it never has."""
+    """UTC time of the last sync that read the source completely; null if none ever did."""
     counts: dict[str, int] = pydantic.Field(default_factory=dict)
     versions: dict[str, str] = pydantic.Field(default_factory=dict)
     """ETags of what was read: what has not changed is not read again."""
-    failure: Optional[Failure] = None
+    failure: Optional[SyncFailure] = None
     """The failure of the last sync, null if it was complete."""
 
 
@@ -194,20 +194,20 @@ def next_sync_file(
     observed: Iterable[Observation],
     now: datetime.datetime,
     *,
-    whole: bool = True,
+    full: bool = True,
     snapshot: str | None = None,
 ) -> SyncFile:
     """The file after a sync: *before* itself where only times would change and they are recent.
 
     Args:
         snapshot: Digest of the snapshot as it is now.
-        whole: Every session was asked about; a sync of some sessions says nothing of when all were last seen.
+        full: All sessions were in scope; a sync of some sessions does not update when all were last read.
     """
     stamp = utc_text(now)
     sources = dict(before.sources)
     for observation in observed:
         old = before.sources.get(observation.source, SourceSync())
-        sources[observation.source] = _next_source(old, observation, stamp, whole)
+        sources[observation.source] = _next_source(old, observation, stamp, full)
     after = SyncFile(snapshot=snapshot, sources=dict(sorted(sources.items(), key=lambda item: _order(item[0]))))
     after._in_future = {
         source: time for source, time in before._in_future.items() if sources[source].last_complete is None
@@ -217,16 +217,16 @@ def next_sync_file(
     return after
 
 
-def _next_source(old: SourceSync, observation: Observation, stamp: str, whole: bool) -> SourceSync:
+def _next_source(old: SourceSync, observation: Observation, stamp: str, full: bool) -> SourceSync:
     # what was read of some sessions, or in part, is recorded beside what was read of the others before
     is_mixed = (observation.complete or bool(observation.facts)) and dict(observation.versions) != old.versions
     kept = old.model_copy(update={"versions": {}}) if is_mixed else old
     if observation.failure is not None:
-        failure = Failure(at=stamp, reason=observation.failure.reason)
+        failure = SyncFailure(at=stamp, reason=observation.failure.reason)
         if old.failure is not None and old.failure.at is not None and old.failure.reason == failure.reason:
             failure = old.failure
         return kept.model_copy(update={"failure": failure})
-    if not whole:
+    if not full:
         return kept
     return SourceSync(
         last_complete=max(stamp, old.last_complete or ""),
@@ -250,7 +250,7 @@ def _without_times(content: SyncFile) -> Mapping[str, Any]:
 
 
 def _is_stale(before: SyncFile, after: SyncFile, now: datetime.datetime) -> bool:
-    """Whether a time that would change is a day old; that of a source that was not asked does not change."""
+    """Return True if a time that would change is a day old; that of a source that was not queried does not change."""
     for name, source in before.sources.items():
         last = source.last_complete
         if last is not None and last != after.sources[name].last_complete and now - utc_time(last) >= _REWRITE_AFTER:

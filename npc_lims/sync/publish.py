@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from npc_lims.clients.git_push import Draft, PushTarget, find_target, push_commits
+from npc_lims.clients.git_push import Draft, PublishTarget, find_target, push_commits
 from npc_lims.config.environment import TRACKED_FILE
 from npc_lims.errors import NpcLimsError, SourceError, StateError
 from npc_lims.model.reconcile import Dropped, is_newer, keep_newest
@@ -131,7 +131,7 @@ class _Job:
         trailers: More lines for the ends of the commit messages.
     """
 
-    target: PushTarget
+    target: PublishTarget
     observed: Sequence[ObservationSet]
     trailers: Mapping[str, str]
 

@@ -404,7 +404,7 @@ def _write(
     written = write_state(state, recorded.loaded, after)
     digest, new = snapshot_digest(state), recorded.last
     for one in observed:
-        new = next_sync_file(new, one.observations, one.at, whole=one.scope.is_full, snapshot=digest)
+        new = next_sync_file(new, one.observations, one.at, full=one.scope.is_full, snapshot=digest)
     # last of all: its ETags say that what they stand for has been written
     if new != recorded.sync_file:
         written.append(write_sync_file(state, new))

@@ -227,7 +227,7 @@ def test_a_base_that_holds_errors_is_compared_as_far_as_it_can_be(clone: Path) -
     edit_tracked(clone, "dya: 3\n", "day: 3\n")
     done = run_cli("preview", "HEAD")
     assert done.code == 0, done
-    assert "holds errors" in done.err
+    assert "has errors" in done.err
     assert "1 will " in done.out
 
 

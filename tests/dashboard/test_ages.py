@@ -7,7 +7,7 @@ import datetime
 import pytest
 
 from npc_lims.dashboard.ages import source_ages
-from npc_lims.state.sync_file import Failure, SourceSync, SyncFile
+from npc_lims.state.sync_file import SyncFailure, SourceSync, SyncFile
 
 NOW = datetime.datetime(2026, 11, 23, 12, tzinfo=datetime.timezone.utc)
 
@@ -52,7 +52,7 @@ def test_a_source_that_was_never_asked_is_late() -> None:
 
 def test_a_failure_is_told_with_its_beginning() -> None:
     failing = SourceSync(
-        last_complete="2026-11-23T06:00:00Z", failure=Failure(at="2026-11-23T07:00:00Z", reason="HTTP 401")
+        last_complete="2026-11-23T06:00:00Z", failure=SyncFailure(at="2026-11-23T07:00:00Z", reason="HTTP 401")
     )
     (age,) = (age for age in source_ages(SyncFile(sources={"codeocean": failing}), NOW) if age.name == "codeocean")
     assert (age.failure, age.failing_since, age.is_late) == ("HTTP 401", "2026-11-23T07:00:00Z", False)

@@ -14,7 +14,7 @@ from npc_lims.errors import Problem
 from npc_lims.history.transitions import Transition
 from npc_lims.model.record import SECTIONS, Record
 from npc_lims.processing.runs import Run
-from npc_lims.state.sync_file import Failure, SourceSync, SyncFile
+from npc_lims.state.sync_file import SyncFailure, SourceSync, SyncFile
 from npc_lims.utils.urls import Links
 from tests.builders import (
     RAW_NAME,
@@ -70,7 +70,7 @@ def test_nothing_needs_attention() -> None:
 
 
 def test_sources_that_fail_and_that_are_late() -> None:
-    failure = Failure(at="2026-11-22T07:00:00Z", reason="HTTP 401: set CODE_OCEAN_API_TOKEN")
+    failure = SyncFailure(at="2026-11-22T07:00:00Z", reason="HTTP 401: set CODE_OCEAN_API_TOKEN")
     sources = {
         "tracked": SourceSync(last_complete="2026-11-23T07:00:00Z"),
         "training": SourceSync(last_complete="2026-11-20T07:00:00Z"),

@@ -113,7 +113,7 @@ def test_another_layout_is_no_change_of_facts(repository: Repository) -> None:
     found = compare_states(at(repository, "HEAD"), on_disk(repository))
     assert ids(found) == {SESSION: ("codeocean first seen",)}
     assert found.format_only == [SECOND]
-    assert "format only: 1 file, which say what they said" in found.chapter().notes
+    assert "format only: 1 file, with the same facts" in found.chapter().notes
 
 
 @pytest.mark.parametrize("keeps_snapshot", [True, False])

@@ -16,7 +16,7 @@ import pytest
 
 import npc_lims
 from npc_lims.config.disk_cache import CacheEntry, store_entry
-from npc_lims.state.sync_file import SECTIONS, Failure, SourceSync, SyncFile, write_sync_file
+from npc_lims.state.sync_file import SECTIONS, SyncFailure, SourceSync, SyncFile, write_sync_file
 from npc_lims.state.sync_times import SourceTimes, parse_sync_times
 from npc_lims.utils.timestamps import utc_text
 from tests.integration.world import GitHub, commit_all, run_cli
@@ -211,15 +211,17 @@ def test_a_fresh_state_that_was_checked_long_ago_is_not_called_stale(github: Git
     [
         (SourceSync(last_complete=None), None),
         (
-            SourceSync(failure=Failure(at=ago(days=5), reason="HTTP 401")),
+            SourceSync(failure=SyncFailure(at=ago(days=5), reason="HTTP 401")),
             r"s3 \(never read completely, failing for 5 days",
         ),
-        (SourceSync(failure=Failure(at=ago(hours=5), reason="HTTP 401")), None),
+        (SourceSync(failure=SyncFailure(at=ago(hours=5), reason="HTTP 401")), None),
         (
-            SourceSync(last_complete=ago(days=6), failure=Failure(at=ago(days=5), reason='at: "1999-01-01T00:00:00Z"')),
+            SourceSync(
+                last_complete=ago(days=6), failure=SyncFailure(at=ago(days=5), reason='at: "1999-01-01T00:00:00Z"')
+            ),
             r"s3 \(last read completely 6 days ago",
         ),
-        (SourceSync(last_complete=ago(hours=5), failure=Failure(at=ago(days=5), reason="partial")), None),
+        (SourceSync(last_complete=ago(hours=5), failure=SyncFailure(at=ago(days=5), reason="partial")), None),
     ],
 )
 def test_never_complete_failed_and_unused(
@@ -307,7 +309,8 @@ def test_a_folder_without_the_file_is_read(demo_state: Path, tmp_path: Path, mon
 @pytest.mark.parametrize("ending", ["\n", "\r\n"])
 def test_times_are_found_as_syncs_write_them(tmp_path: Path, ending: str) -> None:
     failing = SourceSync(
-        counts={"at": 5, "last_complete": 3}, failure=Failure(at=ago(days=5), reason="at: last_complete: 'x'\nat: 3")
+        counts={"at": 5, "last_complete": 3},
+        failure=SyncFailure(at=ago(days=5), reason="at: last_complete: 'x'\nat: 3"),
     )
     answered(tmp_path, s3=failing, training=None)
     content = (tmp_path / "sync.yaml").read_bytes().replace(b"\n", ending.encode())

@@ -11,7 +11,7 @@ from npc_lims.errors import FutureTimestampWarning, SourceError, StateError
 from npc_lims.model.observation import Observation, failed
 from npc_lims.state.sync_file import (
     SYNC_FILE,
-    Failure,
+    SyncFailure,
     SourceSync,
     SyncFile,
     next_sync_file,
@@ -92,7 +92,7 @@ def test_a_failure_is_written_and_the_rest_stays() -> None:
     before = after_first()
     made = next_sync_file(before, [down()], later(minutes=5))
     assert made.sources["training"] == SourceSync(
-        last_complete=STAMP, counts={"rows": 5}, failure=Failure(at="2024-03-01T12:05:00Z", reason="timed out")
+        last_complete=STAMP, counts={"rows": 5}, failure=SyncFailure(at="2024-03-01T12:05:00Z", reason="timed out")
     )
 
 
@@ -111,7 +111,7 @@ def test_the_same_failure_again_leaves_the_file_as_it_is(days: int) -> None:
 def test_another_failure_is_written() -> None:
     before = next_sync_file(after_first(), [down()], NOON)
     made = next_sync_file(before, [down("refused")], later(minutes=5))
-    assert made.sources["training"].failure == Failure(at="2024-03-01T12:05:00Z", reason="refused")
+    assert made.sources["training"].failure == SyncFailure(at="2024-03-01T12:05:00Z", reason="refused")
 
 
 def test_a_success_takes_the_failure_away_at_once() -> None:
@@ -122,13 +122,13 @@ def test_a_success_takes_the_failure_away_at_once() -> None:
 
 def test_a_source_that_never_answered_has_no_time() -> None:
     made = next_sync_file(SyncFile(), [down()], NOON)
-    assert made.sources["training"] == SourceSync(failure=Failure(at=STAMP, reason="timed out"))
+    assert made.sources["training"] == SourceSync(failure=SyncFailure(at=STAMP, reason="timed out"))
 
 
 def test_a_sync_of_some_sessions_says_nothing_of_all() -> None:
     before = after_first()
-    assert next_sync_file(before, [seen(counts={"rows": 1})], later(days=3), whole=False) is before
-    assert next_sync_file(before, [down()], later(days=3), whole=False).sources["training"].failure is not None
+    assert next_sync_file(before, [seen(counts={"rows": 1})], later(days=3), full=False) is before
+    assert next_sync_file(before, [down()], later(days=3), full=False).sources["training"].failure is not None
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ FUTURE = "2099-01-01T00:00:00Z"
 
 def test_times_in_the_future_are_ignored_with_a_warning_until_the_next_answer(tmp_path: Path) -> None:
     """A clock that was wrong once would else hide every later sync: the file would seem to be up to date until then."""
-    failing = SourceSync(last_complete=FUTURE, counts={"rows": 5}, failure=Failure(at=FUTURE, reason="timed out"))
+    failing = SourceSync(last_complete=FUTURE, counts={"rows": 5}, failure=SyncFailure(at=FUTURE, reason="timed out"))
     write_sync_file(tmp_path, SyncFile(sources={"training": failing}))
     with pytest.warns(FutureTimestampWarning) as warned:
         before = read_sync_file(tmp_path)
@@ -151,9 +151,11 @@ def test_times_in_the_future_are_ignored_with_a_warning_until_the_next_answer(tm
         f"{where}: sources.training.last_complete: {FUTURE}",
         f"{where}: sources.training.failure.at: {FUTURE}",
     ]
-    assert before.sources["training"] == SourceSync(counts={"rows": 5}, failure=Failure(at=None, reason="timed out"))
+    assert before.sources["training"] == SourceSync(
+        counts={"rows": 5}, failure=SyncFailure(at=None, reason="timed out")
+    )
     again = next_sync_file(before, [down()], NOON).sources["training"]
-    assert (again.last_complete, again.failure) == (None, Failure(at=STAMP, reason="timed out"))
+    assert (again.last_complete, again.failure) == (None, SyncFailure(at=STAMP, reason="timed out"))
     assert next_sync_file(before, [seen()], NOON).sources["training"].last_complete == STAMP
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from npc_lims.model.flags import compute_status
 from npc_lims.model.record import PROCESSES, Asset, CodeOcean, RawListing, Record, S3Facts, Tracked, Training
 from npc_lims.state.snapshot import SNAPSHOT, digest_of, make_line, newest_first
-from npc_lims.state.sync_file import Failure, SourceSync, SyncFile, write_sync_file
+from npc_lims.state.sync_file import SyncFailure, SourceSync, SyncFile, write_sync_file
 from npc_lims.utils.yaml_writer import render_yaml
 
 NOW = datetime.datetime(2026, 11, 23, 4, tzinfo=datetime.timezone.utc)
@@ -65,7 +65,7 @@ def _sync_file(snapshot: str) -> SyncFile:
     def answered(**ago: float) -> str:
         return f"{NOW - datetime.timedelta(**ago):%Y-%m-%dT%H:%M:%SZ}"
 
-    failure = Failure(
+    failure = SyncFailure(
         at=answered(hours=30), reason="HTTP 401: the token is not valid any more; set CODE_OCEAN_API_TOKEN"
     )
     return SyncFile(
