@@ -1,4 +1,4 @@
-"""What happened as an Atom feed (RFC 4287): an entry for each commit that changed sessions. Pure."""
+"""Changes as an Atom feed (RFC 4287): an entry for each commit that changed sessions. Pure."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from npc_lims.state.diff_format import counted
 __all__ = ["ENTRIES", "FEED", "render_feed"]
 
 FEED = "feed.atom"
-"""Its name in the site."""
+"""Its file name in the site."""
 ENTRIES = 100
-"""Commits that it has, if nobody asks for another number."""
+"""Default number of commits."""
 
 _LISTED = 50
 _NEVER = "1970-01-01T00:00:00Z"
@@ -36,24 +36,23 @@ def render_feed(
     address_of: Callable[[str], str | None] = lambda sha: None,
     entries: int = ENTRIES,
 ) -> bytes:
-    """The feed, the newest commit first.
+    """Render the feed, the newest commit first.
 
     Args:
-        transitions: The oldest first, as `read_history` gives them. Only what goes into the feed is kept.
-        repository: `OWNER/NAME`, part of its title, and with the commits of the ids by which readers know an entry
-            again; None where it has no name.
-        base: Address of the site, if it has one: sessions are links to their pages, and the feed to itself.
-        address_of: The address at which people can look at a commit.
-        entries: Commits that it has at most, the last ones.
+        transitions: The oldest first, as of `read_history`. Only those in the feed are kept in memory.
+        repository: `OWNER/NAME`, part of the title and of the ids of entries; None if it has no name.
+        base: URL of the site, if there is one, for links to sessions and to the feed.
+        address_of: Return the URL of a commit.
+        entries: Maximum number of commits, the last ones.
     """
     site = None if base is None else base.rstrip("/")
-    told: deque[tuple[str, str]] = deque(maxlen=entries)
+    rendered: deque[tuple[str, str]] = deque(maxlen=entries)
     for _, members in itertools.groupby(transitions, key=lambda one: one.commit.sha):
         of_commit = list(members)
         commit, changes = of_commit[0].commit, [one.change for one in of_commit]
-        told.append((commit.when, "".join(_entry(commit, changes, repository, site, address_of(commit.sha)))))
+        rendered.append((commit.when, "".join(_entry(commit, changes, repository, site, address_of(commit.sha)))))
     # by their dates: readers show the clock of whoever committed
-    updated = max((when for when, _ in told), default=_NEVER)
+    updated = max((when for when, _ in rendered), default=_NEVER)
     parts = [
         '<?xml version="1.0" encoding="utf-8"?>\n<feed xmlns="http://www.w3.org/2005/Atom">\n',
         f"<id>{_id(repository, 'feed')}</id>\n",
@@ -61,7 +60,7 @@ def render_feed(
         f"<updated>{updated}</updated>\n",
         "<author><name>npc-lims</name></author>\n",
         *([_link("self", f"{site}/{FEED}"), _link("alternate", f"{site}/")] if site else []),
-        *(entry for _, entry in reversed(told)),
+        *(entry for _, entry in reversed(rendered)),
         "</feed>\n",
     ]
     return "".join(parts).encode()
@@ -91,8 +90,8 @@ def _html(changes: Sequence[SessionChange], site: str | None) -> Iterator[str]:
     for name, members in grouped(changes).items():
         yield f"<h3>{len(members):,} {escape(name)}</h3><ul>"
         for change in members[:_LISTED]:
-            told = "; ".join([", ".join(change.what), *change.details])
-            yield f"<li>{_session(change.id, site)}: {escape(told)}</li>"
+            words = "; ".join([", ".join(change.what), *change.details])
+            yield f"<li>{_session(change.id, site)}: {escape(words)}</li>"
         if len(members) > _LISTED:
             yield f"<li>and {counted(len(members) - _LISTED, 'more session')}</li>"
         yield "</ul>"

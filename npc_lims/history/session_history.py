@@ -210,7 +210,7 @@ def _names(transition: Transition) -> Iterator[str]:
             yield word
 
 
-def _with_addresses(told: dict[str, Any], address_of: Callable[[str], str | None]) -> dict[str, Any]:
-    for commit in (told["commit"], *told["editors"]):
+def _with_addresses(transition: dict[str, Any], address_of: Callable[[str], str | None]) -> dict[str, Any]:
+    for commit in (transition["commit"], *transition["editors"]):
         commit["address"] = address_of(commit["sha"])
-    return told
+    return transition

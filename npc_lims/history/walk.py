@@ -64,10 +64,10 @@ def read_history(
     tip = repository.commit_of(ref)
     base = None if since is None else start_of(repository, tip, since)
     one = None if session is None else parse_session_id(session)
-    return _History(repository, folder, one, progress).read(tip, base)
+    return _HistoryWalk(repository, folder, one, progress).read(tip, base)
 
 
-class _History:
+class _HistoryWalk:
     def __init__(self, repository: Repository, folder: str, session: str | None, progress: Progress | None) -> None:
         root = PurePosixPath(folder)
         self._repository = repository

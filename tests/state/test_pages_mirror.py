@@ -14,7 +14,7 @@ import npc_lims
 from npc_lims.config.settings import Settings
 from npc_lims.state.pages_mirror import mirror_url, site_url
 from tests.integration.world import GITHUB_TOKEN, UPLOADED, GitHub, cached_files, down, without_checks
-from tests.servers.faults import Fault, FaultyProxy, Reset, Status, Truncate
+from tests.servers.faults import Drip, Fault, FaultyProxy, Reset, Status, Truncate
 from tests.servers.fixtures import Serve
 from tests.servers.pages import PagesServer
 from tests.servers.web import Request
@@ -372,6 +372,19 @@ def test_where_both_fail_the_copy_that_is_kept_of_the_mirror_answers(
         assert npc_lims.get_session_info(is_sorted=True) == ()
     origin = npc_lims.state_origin()
     assert (origin.kind, origin.place) == ("stale cache", f"{site.proxy.url}/sessions.jsonl")
+
+
+def test_where_neither_ends_the_cached_snapshot_answers(
+    github: GitHub, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = read()
+    let_age(5 * HOUR)
+    monkeypatch.setenv("NPC_LIMS_TIMEOUT", "0.2")
+    github.proxy.rule = site.proxy.rule = lambda request: Drip()
+    begun = time.monotonic()
+    with pytest.warns(npc_lims.StaleStateWarning, match=r"(gave no complete answer within 0\.4 s.*){2} 5 h old"):
+        assert read() == before
+    assert time.monotonic() - begun < 30
 
 
 @pytest.mark.usefixtures("refused")

@@ -25,7 +25,7 @@ from npc_lims.state.as_of.revision import AsOf, parse_at
 from tests import builders
 from tests.history.past import Step, run_git, seconds, state_files, write_history
 from tests.servers.codeocean import CodeOceanServer
-from tests.servers.faults import FaultyProxy, Status
+from tests.servers.faults import Drip, FaultyProxy, Status
 from tests.servers.fixtures import Serve
 from tests.servers.github_api import GitHubApiServer
 from tests.servers.github_schema import DESCRIPTION, assert_published_schema
@@ -708,6 +708,17 @@ def test_the_token_goes_to_github_alone_and_without_one_none_is_sent(
     monkeypatch.setenv("GITHUB_TOKEN", TOKEN)
     commit_at("feature/one")
     assert github.api.requests[-1].headers["authorization"] == f"Bearer {TOKEN}"
+
+
+def test_a_snapshot_that_does_not_end_is_given_up(github: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NPC_LIMS_TIMEOUT", "0.2")
+    github.raw.rule = lambda request: Drip()
+    begun = time.monotonic()
+    for _ in range(2):
+        with pytest.raises(npc_lims.RemoteStateError, match=r"gave no complete answer within 0\.4 s"):
+            commit_at("v1.2")
+    assert time.monotonic() - begun < 30
+    assert github.raw.count == 1, "nor is it requested again at once"
 
 
 # --- what is kept
