@@ -27,9 +27,9 @@ from npc_lims.utils.yaml_writer import render_yaml
 
 __all__ = [
     "SYNC_FILE",
-    "SyncFailure",
     "Recorded",
     "SourceSync",
+    "SyncFailure",
     "SyncFile",
     "next_sync_file",
     "parse_sync_file",

@@ -7,7 +7,7 @@ import datetime
 import pytest
 
 from npc_lims.dashboard.ages import source_ages
-from npc_lims.state.sync_file import SyncFailure, SourceSync, SyncFile
+from npc_lims.state.sync_file import SourceSync, SyncFailure, SyncFile
 
 NOW = datetime.datetime(2026, 11, 23, 12, tzinfo=datetime.timezone.utc)
 

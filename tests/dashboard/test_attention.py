@@ -14,7 +14,7 @@ from npc_lims.errors import Problem
 from npc_lims.history.transitions import Transition
 from npc_lims.model.record import SECTIONS, Record
 from npc_lims.processing.runs import Run
-from npc_lims.state.sync_file import SyncFailure, SourceSync, SyncFile
+from npc_lims.state.sync_file import SourceSync, SyncFailure, SyncFile
 from npc_lims.utils.urls import Links
 from tests.builders import (
     RAW_NAME,

@@ -11,8 +11,8 @@ from npc_lims.errors import FutureTimestampWarning, SourceError, StateError
 from npc_lims.model.observation import Observation, failed
 from npc_lims.state.sync_file import (
     SYNC_FILE,
-    SyncFailure,
     SourceSync,
+    SyncFailure,
     SyncFile,
     next_sync_file,
     read_sync_file,
