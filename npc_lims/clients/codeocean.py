@@ -181,11 +181,11 @@ class CodeOceanClient:
 
         def parse(content: Any) -> dict[str, Any]:
             if not isinstance(content, dict) or content.get("id") != asset_id:
-                raise ValueError("it is not the data asset that was asked for")
+                raise ValueError("it is not the data asset that was requested")
             return content
 
         path = f"data_assets/{urllib.parse.quote(asset_id, safe='')}"
-        return self.query(f"asking for the data asset {asset_id}", "GET", path, parse)
+        return self.query(f"fetching the data asset {asset_id}", "GET", path, parse)
 
     # -- kinds of requests
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Computation", "MadeAsset", "RunRequest", "RunTarget", "RunsClient", "parse_asset", "parse_run"]
 
-# A server may send more of a file than the end that it is asked for.
+# A server may send more of a file than the requested end.
 _MOST_SENT = 2**32
 
 _T = TypeVar("_T")
@@ -83,14 +83,14 @@ class Computation(ApiModel, frozen=True):
     def began(self) -> datetime.datetime:
         return datetime.datetime.fromtimestamp(self.created, datetime.timezone.utc)
 
-    def answers(self, asked: RunRequest) -> bool:
-        """Tell whether this is a run of just what *asked* is for, whoever started it. Only for runs of its target."""
+    def matches(self, request: RunRequest) -> bool:
+        """Tell whether this run of the target of *request* is for the same data, whoever started it."""
         attached = {asset.id for asset in self.data_assets or ()}
         values = {parameter.value for parameter in self.parameters or ()}
         return (
             not self.cloud_workstation
-            and attached.issuperset(id_ for id_, _ in asked.assets)
-            and values.issuperset(asked.parameters.values())
+            and attached.issuperset(id_ for id_, _ in request.assets)
+            and values.issuperset(request.parameters.values())
         )
 
 
@@ -167,7 +167,7 @@ class RunsClient(CodeOceanClient):
 
     def get_run(self, computation_id: str, parse: Callable[[Any], _T]) -> _T | None:
         """Return a run as it is now; None if there is none of this id."""
-        return self.query(f"asking about the run {computation_id}", "GET", f"computations/{computation_id}", parse)
+        return self.query(f"fetching the run {computation_id}", "GET", f"computations/{computation_id}", parse)
 
     def list_runs(self, target: RunTarget) -> list[Computation]:
         """Return every run of a capsule or pipeline."""
@@ -253,7 +253,7 @@ class RunsClient(CodeOceanClient):
 
     def get_made_asset(self, asset_id: str) -> MadeAsset | None:
         """Return a data asset as it is now; None if there is none of this id."""
-        return self.query(f"asking for the data asset {asset_id}", "GET", f"data_assets/{asset_id}", parse_asset)
+        return self.query(f"fetching the data asset {asset_id}", "GET", f"data_assets/{asset_id}", parse_asset)
 
     def share(self, asset_id: str) -> None:
         """Let everyone see a data asset, and what it was made from."""

@@ -91,7 +91,7 @@ def as_computation(raw: Mapping[str, Any]) -> Computation:
 
 def _build(kind: Any, raw: Mapping[str, Any], name: str) -> Any:
     if not isinstance(raw, Mapping):
-        raise ValueError("the answer is not an object")
+        raise ValueError("the response is not an object")
     # a field that is sent as null is one that is not sent
     fields = {**_DEFAULTS, **{field: value for field, value in raw.items() if value is not None}}
     try:

@@ -138,7 +138,7 @@ def read_body(response: requests.Response, max_bytes: int, tail: int | None = No
 
     Raises:
         BodyTooLarge: It has more than *max_bytes*.
-        ValueError: It is incomplete, or has an encoding that was not asked for.
+        ValueError: It is incomplete, or has an encoding that was not requested.
     """
     length, encoding = _declared_length(response), response.headers.get("Content-Encoding", "")
     if length > max_bytes and not encoding and tail is None:
@@ -177,7 +177,7 @@ def _decoded(chunks: Iterable[bytes], encoding: str) -> Iterator[bytes]:
         yield from chunks
         return
     if encoding not in ("gzip", "x-gzip"):
-        raise ValueError(f"has the encoding {encoding}, gzip was asked for")
+        raise ValueError(f"has the encoding {encoding}, gzip was requested")
     decoder = None
     try:
         for chunk in chunks:

@@ -112,7 +112,7 @@ def get_job_status(job_id: str, check_files: bool = False) -> Computation:
     with _client() as client:
         computation = client.get_run(checked, as_computation)
     if computation is None:
-        raise ComputationError(f"asking about the run {job_id}: Code Ocean answered 404: there is none of this id")
+        raise ComputationError(f"fetching the run {job_id}: Code Ocean answered 404: there is none of this id")
     if check_files and (reason := _why_errored(computation)):
         _log.warning("%s", safe_text(f"the run {computation.id} ({computation.name}) is errored: {reason}"))
     return computation

@@ -58,7 +58,7 @@ def get_subject_data_assets(subject: str | int, ttl_hash: int | None = None) -> 
 
     Args:
         subject: Labtracks number.
-        ttl_hash: Another value asks again before the ten minutes are over for which answers are cached.
+        ttl_hash: Another value queries again before the ten minutes are over for which responses are cached.
 
     Raises:
         NoSessionData: *subject* is not a number.
@@ -298,7 +298,7 @@ def get_path_from_data_asset(asset: str | uuid.UUID | DataAsset) -> upath.UPath:
 
     Raises:
         NoAssetLocation: It was made from no bucket on S3; the message tells what it was made from.
-        NoSessionData, MissingCredentials, SourceError: An id was given, and the asset could not be had.
+        NoSessionData, MissingCredentials, SourceError: An id was given, and the asset could not be fetched.
         MissingDependency: s3fs is not installed.
     """
     found = get_data_asset(asset)
@@ -314,7 +314,7 @@ def get_path_from_data_asset(asset: str | uuid.UUID | DataAsset) -> upath.UPath:
 def get_data_asset_s3_path(asset_id: str | uuid.UUID | DataAsset) -> upath.UPath:
     """Return the folder on S3 with the files of a data asset: the bucket that it was made from, else Code Ocean's own.
 
-    Nothing is asked: of an id alone, which may be given as text or as anything with an `id`, the folder is in Code
+    Sends no request: of an id alone, which may be given as text or as anything with an `id`, the folder is in Code
     Ocean's own bucket, whether it exists or not.
 
     Raises:

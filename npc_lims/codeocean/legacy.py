@@ -61,7 +61,7 @@ VIDEO_MAPPING: dict[str, str] = {
     "LPFaceParts": "LPFaceParts",
     "GammaEncoding": "gamma_encoding",
 }
-"""Process to the status of a session that tells whether it was run: `is_` and that name."""
+"""Process to the name of its flag, without `is_`."""
 
 
 def asset_exists(session_id: str | npc_session.SessionRecord, process_name: str) -> bool:
@@ -70,7 +70,7 @@ def asset_exists(session_id: str | npc_session.SessionRecord, process_name: str)
     Raises:
         ValueError: There is no such process.
         NoSessionInfo: There is no such session.
-        MissingCredentials, SourceError: State does not know, and Code Ocean cannot be asked.
+        MissingCredentials, SourceError: State does not know, and Code Ocean cannot be queried.
     """
     from npc_lims.sessions.queries import get_session_info
 

@@ -90,7 +90,7 @@ class ComputationMatcher:
         # the expired claim that this one replaced was older
         claimed = [utc_time(one.claimed) for one in (run, *self._recorded) if one.key == run.key]
         earliest = min(claimed) - CLOCKS_DIFFER
-        return _best([one for one in free if one.answers(request) and _may_be_it(one, earliest)])
+        return _best([one for one in free if one.matches(request) and _may_be_it(one, earliest)])
 
 
 def oldest_first(computations: Iterable[Computation]) -> list[Computation]:

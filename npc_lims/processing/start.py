@@ -172,7 +172,7 @@ class _Starter:
         time.sleep(max(0.0, same_second - (time.monotonic() - max(one.at for one in self._started))))
         self._match.computations = self._service.list_runs(self._target)
         for one in self._started:
-            same = [it for it in self._match.free_for(one.run, one.computation.id) if it.answers(one.request)]
+            same = [it for it in self._match.free_for(one.run, one.computation.id) if it.matches(one.request)]
             going = [it for it in oldest_first(same) if not is_finished(it)]
             if not going:
                 continue

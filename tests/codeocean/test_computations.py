@@ -200,12 +200,12 @@ def test_looking_is_tried_again(run: str, proxy: FaultyProxy) -> None:
 
 def test_a_service_that_is_down(run: str, proxy: FaultyProxy) -> None:
     proxy.rule = lambda request: Refuse()
-    with pytest.raises(npc_lims.SourceError, match=r"asking about the run .*could not be reached.*2 attempts"):
+    with pytest.raises(npc_lims.SourceError, match=r"fetching the run .*could not be reached.*2 attempts"):
         get_job_status(run)
 
 
 def test_a_run_that_is_not_there(proxy: FaultyProxy) -> None:
-    with pytest.raises(npc_lims.ComputationError, match=f"asking about the run {UNKNOWN}: Code Ocean answered 404"):
+    with pytest.raises(npc_lims.ComputationError, match=f"fetching the run {UNKNOWN}: Code Ocean answered 404"):
         get_job_status(UNKNOWN)
 
 

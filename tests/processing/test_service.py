@@ -42,7 +42,7 @@ def test_a_run_is_started_with_its_assets_and_parameters(rig: Rig) -> None:
     assert run["id"] == begun.id
     assert {"id": RAW, "mount": "ecephys"} in run["data_assets"]
     assert run["parameters"] == [{"param_name": "mode", "value": "all"}]
-    assert begun.answers(ASKED)
+    assert begun.matches(ASKED)
     assert begun.began.timestamp() == run["created"]
 
 
@@ -246,8 +246,8 @@ def test_real_records_are_read(name: str) -> None:
     # each is a run of what it ran on, and of nothing else
     for run, record in zip(runs, records.values()):
         asked = RunRequest(HERE, tuple((asset["id"], None) for asset in record.get("data_assets") or ()))
-        assert run.answers(asked)
-        assert not run.answers(RunRequest(HERE, ((GONE, None),)))
+        assert run.matches(asked)
+        assert not run.matches(RunRequest(HERE, ((GONE, None),)))
 
 
 def test_somebody_at_work_on_the_data_is_no_run() -> None:
@@ -255,5 +255,5 @@ def test_somebody_at_work_on_the_data_is_no_run() -> None:
         {"id": "1", "name": "n", "created": 1, "state": "running", "data_assets": [{"id": RAW}]}
     )
     asked = RunRequest(HERE, ((RAW, None),))
-    assert run.answers(asked)
-    assert not run.model_copy(update={"cloud_workstation": True}).answers(asked)
+    assert run.matches(asked)
+    assert not run.model_copy(update={"cloud_workstation": True}).matches(asked)

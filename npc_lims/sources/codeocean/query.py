@@ -34,7 +34,7 @@ def observe(context: SourceContext) -> Observation:
     """Return facts for each session of the context, from its data assets and, where these are new, their files.
 
     An invalid asset is skipped and reported, and there are no facts for the sessions that it may belong to: what is
-    recorded of them stays. If nothing tells whose it is, the others' facts hold, but nothing counts as absent.
+    recorded of them stays. If that is unknown, the others' facts hold, but nothing is taken for absent.
 
     Raises:
         SourceError: A page could not be fetched, or the search is incomplete: there is no partial result.
