@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import sys
+import threading
 from collections import Counter
 
 import hypothesis
@@ -43,6 +45,16 @@ def pytest_configure(config: pytest.Config) -> None:
     hypothesis.settings.register_profile("quick", max_examples=10)
     if not config.getoption(ALL):
         hypothesis.settings.load_profile("quick")
+
+
+def pytest_collection(session: pytest.Session) -> None:
+    """Keep coverage of Python 3.11 to the main thread.
+
+    There a thread cannot begin to be traced while another one does, which may be suspended in the meantime, as
+    loopback_guard is told of it.
+    """
+    if sys.version_info[:2] == (3, 11) and session.config.pluginmanager.hasplugin("_cov"):
+        threading.settrace(None)  # type: ignore[arg-type]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 import subprocess
 import sys
@@ -107,3 +108,23 @@ def test_bytecode_has_a_place_where_none_may_lie_beside_modules(
     assert Path(given["PYTHONPYCACHEPREFIX"]).is_relative_to(ROOT / ".pytest_cache")
     monkeypatch.delenv("PYTHONDONTWRITEBYTECODE")
     assert "PYTHONPYCACHEPREFIX" not in script.environment()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="that of Python 3.11 alone fails in threads")
+def test_coverage_of_python_3_11_leaves_threads_alone(tmp_path: Path) -> None:
+    """In every thread, as one in a thousand of them would fail."""
+    code = "import threading\n\ndef test_it():\n    assert threading._trace_hook is None\n"
+    (tmp_path / "test_it.py").write_text(code)
+    options = ["-q", "-p", "tests.sets", "-p", "no:cacheprovider", f"--rootdir={tmp_path}"]
+    for more in (["--cov"], ["--cov", "-n1"]):
+        command = [sys.executable, "-m", "pytest", *options, *more, "--cov-report=", str(tmp_path)]
+        done = subprocess.run(
+            command,
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
