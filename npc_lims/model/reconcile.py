@@ -134,8 +134,10 @@ def _is_gone(record: Record, observed: Iterable[Observation]) -> bool:
 
     Both in one sync: a session that moves from one to the other is in neither while one is unavailable.
     """
-    answered = {one.source for one in observed if one.complete or one.unchanged or record.id in one.facts}
-    return all(getattr(record, source) is False and source in answered for source in DISCOVERING)
+    if record.tracked is not False or record.training is not False:
+        return False
+    queried = {one.source for one in observed if one.complete or one.unchanged or record.id in one.facts}
+    return queried.issuperset(DISCOVERING)
 
 
 def reconcile_session(

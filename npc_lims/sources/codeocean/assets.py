@@ -11,7 +11,7 @@ from npc_lims.model.observation import Found
 from npc_lims.model.record import PROCESSES, Asset, CodeOcean, Record, S3Facts, Tracked
 from npc_lims.model.session_id import ids_of_day, make_session_id, split_session_id
 
-__all__ = ["Validate", "ambiguous_assets", "recordings_of_day", "select_facts", "sessions_of_day"]
+__all__ = ["Validate", "ambiguous_assets", "recordings_of_day", "select_facts"]
 
 # A sorting run that failed leaves this many files, or fewer: logs and settings, no units.
 _FILES_OF_FAILED_SORTING = 6
@@ -144,7 +144,7 @@ def _looks_like_ephys(record: Record, day: Sequence[DataAsset]) -> bool:
     return not record.tracked and not record.training and any(asset.platform == "ecephys" for asset in day)
 
 
-def sessions_of_day(session_id: str, records: Mapping[str, Record]) -> dict[str, Record]:
+def _sessions_of_day(session_id: str, records: Mapping[str, Record]) -> dict[str, Record]:
     """Return the session and the first others of its subject and day: no day has more than a few."""
     return {one: records[one] for one in ids_of_day(session_id) if one in records}
 
@@ -167,7 +167,7 @@ def _countable(
 ) -> tuple[Sequence[DataAsset], bool]:
     """Return the assets of the day that may be the session's, and whether it is an ephys session."""
     is_ephys = _is_ephys(records[session_id]) or _looks_like_ephys(records[session_id], day)
-    if not is_ephys and any(map(_is_ephys, sessions_of_day(session_id, records).values())):
+    if not is_ephys and any(map(_is_ephys, _sessions_of_day(session_id, records).values())):
         # the ecephys recordings of that day are theirs, whatever their number
         day = [asset for asset in day if asset.platform == "behavior"]
     return day, is_ephys

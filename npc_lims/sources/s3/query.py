@@ -21,7 +21,6 @@ from npc_lims.model.observation import Found, Observation
 from npc_lims.model.record import Asset, CodeOcean, RawListing, Record, S3Facts, Tracked
 from npc_lims.model.recording_days import files_of_session, is_folder_of
 from npc_lims.model.session_id import day_of, make_session_id, subject_of
-from npc_lims.sources.codeocean.assets import sessions_of_day
 from npc_lims.sources.context import SourceContext
 from npc_lims.sources.s3.file_names import RIG_METADATA_FILENAMES, SESSION_METADATA_FILENAMES, VIDEO_SUFFIXES
 
@@ -111,8 +110,13 @@ def observe(context: SourceContext) -> Observation:
     listed = {session_id: _result(future, failures) for session_id, future in listings.items()}
     if failures and len(failures) == len(jobs):
         raise failures[0]
+    days: dict[str, dict[str, Record]] = {}
+    for session_id, record in records.items():
+        days.setdefault(day_of(session_id), {})[session_id] = record
     facts = {
-        session_id: _facts(session_id, records, listed.get(session_id), session_id in to_list, shared)
+        session_id: _facts(
+            records[session_id], days[day_of(session_id)], listed.get(session_id), session_id in to_list, shared
+        )
         for session_id in wanted
     }
     return Observation(
@@ -233,9 +237,8 @@ def _listed(record: Record, raw: Asset) -> RawListing | None:
 
 
 def _facts(
-    session_id: str, records: Mapping[str, Record], new: RawListing | None, is_listed: bool, shared: _Repositories
+    record: Record, day: Mapping[str, Record], new: RawListing | None, is_listed: bool, shared: _Repositories
 ) -> Found:
-    record = records[session_id]
     raw_asset = _raw_asset(record)
     if is_listed:
         raw = new
@@ -248,7 +251,7 @@ def _facts(
     stim = _of(shared.stim, day_of(record.id))
     facts: dict[str, Any] = {
         "raw": raw,
-        "stim": None if stim is None else files_of_session(stim, record.id, sessions_of_day(record.id, records)),
+        "stim": None if stim is None else files_of_session(stim, record.id, day),
         "ibl_annotations": _probes_of(shared.ibl, record),
         "tissuecyte_annotations": _tissuecyte_of_day(shared.tissuecyte, record),
         "tissuecyte_subject": None if shared.tissuecyte is None else subject_of(record.id) in shared.tissuecyte,
