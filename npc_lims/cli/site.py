@@ -83,7 +83,7 @@ def serve_command(
       npc-lims site serve --open
       npc-lims site serve public --port 8001
     """
-    from npc_lims.dashboard.site.folder import is_site
+    from npc_lims.dashboard.site.build import is_site
 
     with contextlib.ExitStack() as stack:
         if site is None:

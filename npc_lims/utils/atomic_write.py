@@ -1,13 +1,16 @@
-"""Files that are either the old one or the new one, whole, whatever happens."""
+"""Replace files and folders at once, so that no reader finds a part of one."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import shutil
+import tempfile
 import uuid
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-__all__ = ["TEMPORARY", "write_atomically"]
+__all__ = ["TEMPORARY", "replacing", "write_atomically"]
 
 TEMPORARY = ".tmp-"
 """Prefix of files that are being written. One that a killed process leaves behind means nothing."""
@@ -28,3 +31,30 @@ def write_atomically(path: Path, content: bytes) -> None:
         with contextlib.suppress(FileNotFoundError):
             temporary.unlink()
         raise
+
+
+@contextlib.contextmanager
+def replacing(path: Path, check: Callable[[], object]) -> Iterator[Path]:
+    """Yield a path to write a file or folder to, which then replaces *path*. If anything fails, *path* is unchanged.
+
+    Args:
+        path: Resolved: a link would be replaced itself.
+        check: Raises if *path* must not be replaced. Called before, and again after writing.
+    """
+    check()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    workspace = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=path.parent))
+    new, old = workspace / "new", workspace / "old"
+    try:
+        yield new
+        check()
+        if path.is_dir():  # no system can rename a folder over another one
+            path.rename(old)
+        try:
+            new.replace(path)
+        except OSError:
+            if old.exists():
+                old.rename(path)
+            raise
+    finally:
+        shutil.rmtree(workspace, ignore_errors=True)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from npc_lims.dashboard.site.folder import is_site
+from npc_lims.dashboard.site.build import is_site
 from tests.integration.world import commit_all, run_cli, run_git
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 import functools
@@ -19,7 +20,6 @@ import npc_lims
 from npc_lims.config.environment import TRACKED_FILE
 from npc_lims.dashboard.attention import find_issues
 from npc_lims.dashboard.site import data
-from npc_lims.dashboard.site.folder import replaced
 from npc_lims.dashboard.site.gather import Checkout, SiteInputs, gather
 from npc_lims.dashboard.site.pages import FRAME, PAGES, render_page
 from npc_lims.errors import NpcLimsError
@@ -28,6 +28,7 @@ from npc_lims.history.walk import read_history
 from npc_lims.model.session_id import subject_of
 from npc_lims.state.snapshot import SNAPSHOT
 from npc_lims.state.sync_file import SYNC_FILE
+from npc_lims.utils.atomic_write import replacing
 from npc_lims.utils.timestamps import utc_text
 from npc_lims.utils.urls import Links
 
@@ -37,13 +38,17 @@ if TYPE_CHECKING:
     from npc_lims.config.settings import Settings
     from npc_lims.history.transitions import Transition
 
-__all__ = ["BuiltSite", "Progress", "SiteOptions", "build_site"]
+__all__ = ["MARKS", "BuiltSite", "Progress", "SiteOptions", "build_site", "is_site", "replaced"]
 
 Progress = Callable[[str, int, Optional[int]], None]
 """Called with what is being done, how much of it is done, and of how much."""
 
 RECENT = 100
 """Number of events in the overview."""
+
+
+MARKS = ("sessions.jsonl", "data/overview.json")
+"""Files of every site, which hardly any other folder has."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,7 +94,7 @@ class BuiltSite:
 
 
 @dataclasses.dataclass
-class _History:
+class _SiteHistory:
     """The history for the pages, collected while the transitions are read, of which there may be many.
 
     Attributes:
@@ -114,6 +119,40 @@ class _History:
             if not transition.is_first:
                 self.recent.append(data.recent_event(transition.session, event))
             yield transition
+
+
+def is_site(folder: Path) -> bool:
+    """Return True for the folder of a site."""
+    return all((folder / mark).is_file() for mark in MARKS)
+
+
+def _check_replaceable(folder: Path) -> None:
+    """
+    Raises:
+        NpcLimsError: The folder has other files than a site, or is the working directory.
+    """
+    here = Path.cwd().resolve()
+    if folder.resolve() in (here, *here.parents):
+        raise NpcLimsError(f"{folder} is the working directory, or above it: name another folder")
+    if not folder.exists() or (folder.is_dir() and (is_site(folder) or not any(folder.iterdir()))):
+        return
+    what = "a folder with other things than a site" if folder.is_dir() else "a file"
+    raise NpcLimsError(
+        f"{folder} is {what}, and would be replaced: name a new folder, an empty one, or a site made before"
+    )
+
+
+@contextlib.contextmanager
+def replaced(folder: Path) -> Iterator[Path]:
+    """Yield a new folder, which then replaces *folder*. If anything fails, *folder* is unchanged.
+
+    Raises:
+        NpcLimsError: The folder has other files than a site, or is the working directory.
+    """
+    folder = folder.resolve()
+    with replacing(folder, lambda: _check_replaceable(folder)) as new:
+        new.mkdir()
+        yield new
 
 
 def build_site(
@@ -152,7 +191,7 @@ def _write(
     made = utc_text(now)
     checkout = inputs.checkout if options.with_history else None
     commit = None if checkout is None else checkout.commit
-    history = _History(_links(inputs, settings, options))
+    history = _SiteHistory(_links(inputs, settings, options))
     problems = () if inputs.tracked is None else inputs.tracked.problems
     transitions = history.collect(_transitions(checkout, progress))
     found = find_issues(inputs.records, inputs.sync_file, inputs.runs, problems, transitions, now, history.links)
@@ -205,13 +244,13 @@ def _transitions(checkout: Checkout | None, progress: Progress) -> Iterator[Tran
     yield from read_history(checkout.repository, ref=checkout.commit, folder=checkout.state, progress=report)
 
 
-def _feed(history: _History, base_url: str | None) -> bytes:
+def _feed(history: _SiteHistory, base_url: str | None) -> bytes:
     links = history.links
     transitions = itertools.chain.from_iterable(history.feed)
     return render_feed(transitions, links.repository, base=base_url, address_of=links.commit)
 
 
-def _write_subjects(folder: Path, inputs: SiteInputs, history: _History, made: str, progress: Progress) -> None:
+def _write_subjects(folder: Path, inputs: SiteInputs, history: _SiteHistory, made: str, progress: Progress) -> None:
     lines = {} if inputs.tracked is None else inputs.tracked.lines
     subjects: dict[str, list[Mapping[str, Any]]] = {}
     for record in inputs.records:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import shutil
 import sqlite3
-import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -23,7 +21,7 @@ from npc_lims.state.compare import Facts
 from npc_lims.state.session_versions import VersionReader
 from npc_lims.state.snapshot import newest_first
 from npc_lims.state.store import session_id_of
-from npc_lims.utils.atomic_write import TEMPORARY
+from npc_lims.utils.atomic_write import replacing
 
 __all__ = ["ExportFormat", "Exported", "default_path", "export_history"]
 
@@ -121,30 +119,16 @@ def _write(writer: TableWriter, rows: Iterable[TableRow]) -> None:
 @contextlib.contextmanager
 def _replacing(out: Path, kind: ExportFormat) -> Iterator[TableWriter]:
     """Yield a writer of tables beside *out*, which take its place when all is written."""
-    check_replaceable(out, kind)
-    out = out.resolve()  # a link stays one, and "." has a name
-    out.parent.mkdir(parents=True, exist_ok=True)
-    new, old = (out.parent / f"{TEMPORARY}{uuid.uuid4().hex}" for _ in range(2))
+    path = out.resolve()
     try:
-        with contextlib.closing(open_writer(new, kind)) as writer:
-            yield writer
-        if out.is_dir():  # no system can rename a folder over another one
-            out.rename(old)
-        try:
-            new.replace(out)
-        except OSError:
-            if old.exists():
-                old.rename(out)
-            raise
-        shutil.rmtree(old, ignore_errors=True)
+        with (
+            replacing(path, lambda: check_replaceable(out, kind)) as new,
+            contextlib.closing(open_writer(new, kind)) as writer,
+        ):
+            yield writer  # closed before it replaces *out*
     except OverflowError as error:
         raise StateError(
             f"state holds a number that no table takes ({error}); npc-lims export --format jsonl takes any"
         ) from None
     except sqlite3.OperationalError as error:
-        raise NpcLimsError(f"{out}: {error}; check who may write there, and the space on its disk") from None
-    finally:
-        if new.is_dir():
-            shutil.rmtree(new, ignore_errors=True)
-        else:
-            new.unlink(missing_ok=True)
+        raise NpcLimsError(f"{path}: {error}; check who may write there, and the space on its disk") from None

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from npc_lims.dashboard.site.folder import MARKS, is_site, replaced
+from npc_lims.dashboard.site.build import MARKS, is_site, replaced
 from npc_lims.errors import NpcLimsError
 
 
