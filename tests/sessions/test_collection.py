@@ -20,14 +20,14 @@ import npc_lims
 from npc_lims.config.settings import load_settings
 from npc_lims.model.rows import COLUMNS, session_row
 from npc_lims.sessions.collection import Sessions
-from npc_lims.sessions.html import Places, places_of, render_session, render_sessions
+from npc_lims.sessions.html import SessionLinks, render_session, render_sessions, session_links
 from npc_lims.sessions.info import SessionInfo
 from npc_lims.sessions.queries import to_records
 from npc_lims.utils.urls import Links
 from tests.integration.world import GitHub
 
 HOSTILE = "<script>alert(1)</script> \" ' & </td>"
-PLACES = Places(Links("lab/state"), "https://lab.github.io/state")
+LINKS = SessionLinks(Links("lab/state"), "https://lab.github.io/state")
 
 
 class Page(html.parser.HTMLParser):
@@ -147,7 +147,7 @@ def test_published_sessions_have_their_pages(github: GitHub, monkeypatch: pytest
         in Page(found._repr_html_()).links
     )
     monkeypatch.setenv("NPC_LIMS_PAGES_URL", "https://lab.github.io/state")
-    (link, *_) = Page(render_sessions([found[0].peek()], 0, places_of(load_settings()))).links
+    (link, *_) = Page(render_sessions([found[0].peek()], 0, session_links(load_settings()))).links
     assert link == f"https://lab.github.io/state/session.html?id={found[0].id}"
 
 
@@ -159,7 +159,7 @@ def test_issues_are_links_if_they_are_addresses(records: list[dict[str, Any]]) -
     record = copy.deepcopy(next(record for record in records if record["tracked"]))
     good = "https://github.com/AllenInstitute/npc_lims/issues/12"
     record["tracked"]["issues"] = [good, "javascript:alert(1)", f'"{HOSTILE}', "https://user@evil.example/issues/1"]
-    for shown in (render_session(record, PLACES), render_sessions([record], 0, PLACES)):
+    for shown in (render_session(record, LINKS), render_sessions([record], 0, LINKS)):
         page = Page(shown)
         assert good in page.links
         assert "#12" in page.text
@@ -178,7 +178,7 @@ def test_whatever_people_type_stays_text(records: list[dict[str, Any]], text: st
     typed["tracked"].update(project=text or "p", notes=text or "n", issues=[text], allen_path=text)
     typed["training"].update(rig_name=text or "r", task_version=text or "t")
     typed["tracked"]["experiment_day"] = text  # of a line that no sync wrote
-    for render in (lambda one: render_session(one, PLACES), lambda one: render_sessions([one], 0, PLACES)):
+    for render in (lambda one: render_session(one, LINKS), lambda one: render_sessions([one], 0, LINKS)):
         shown = Page(render(typed))
         wanted = [tag for tag in Page(render(plain)).tags if tag != "a"]
         assert [tag for tag in shown.tags if tag not in ("a",)] == wanted or not text
