@@ -29,6 +29,9 @@ __all__ = [
     "update_entry",
 ]
 
+_MAX_BYTES = 128 * 2**20
+"""Bytes of a file: a snapshot of 100,000 sessions has 95 million."""
+
 Check = Optional[Callable[[bytes], None]]
 """Raises ValueError for a content that is not what was requested."""
 
@@ -152,7 +155,7 @@ def fetch_url(
 
     try:
         with HttpClient(RetryPolicy.interactive(settings), auth) as client:
-            return client.request("GET", url, parse, headers=headers, may_follow=may_follow)
+            return client.request("GET", url, parse, headers=headers, may_follow=may_follow, max_bytes=_MAX_BYTES)
     except RequestFailed as error:
         failure = RemoteStateError(f"{url} {error}")
         failure.retry_after = error.retry_after
