@@ -44,8 +44,7 @@ SECTIONS = {
     "Process": ("process",),
     "Set up": ("doctor", "demo"),
 }
-"""Tasks and their commands; commands in none of them are listed at the end."""
-_OTHER = "Other"
+"""Tasks and their commands."""
 
 
 class _Commands(UserDict[str, Any]):
@@ -82,19 +81,13 @@ class _Group(TyperGroup):
             self.commands = commands
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
-        names = [name for name in self.list_commands(ctx) if not self.get_command(ctx, name).hidden]  # type: ignore[union-attr]
-        width = max(map(len, names))
-        listed = {name for some in SECTIONS.values() for name in some}
-        for title, wanted in {**SECTIONS, _OTHER: [name for name in names if name not in listed]}.items():
-            # the limit is that of click: names, and the room around them
-            rows = [
-                (name.ljust(width), self.get_command(ctx, name).get_short_help_str(formatter.width - 6 - width))  # type: ignore[union-attr]
-                for name in wanted
-                if name in names
-            ]
-            if rows:
-                with formatter.section(title):
-                    formatter.write_dl(rows)
+        width = max(map(len, _COMMANDS))
+        room = formatter.width - 6 - width  # as click computes it
+        for title, names in SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl(
+                    [(name.ljust(width), self.commands[name].get_short_help_str(room)) for name in names]
+                )
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
         with formatter.section("Exit codes"):

@@ -11,7 +11,7 @@ from npc_lims.errors import ComputationError, SourceError
 from npc_lims.processing.collect import collect
 from npc_lims.processing.pipelines import Process
 from npc_lims.processing.plan import RecordedState
-from npc_lims.processing.run_store import RecordUpdate
+from npc_lims.processing.record import RecordUpdate
 from npc_lims.processing.runs import Run, RunEvent
 from npc_lims.processing.start import start
 

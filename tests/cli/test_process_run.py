@@ -16,7 +16,7 @@ from npc_lims.config.settings import load_settings
 from npc_lims.errors import NpcLimsError
 from npc_lims.processing.plan import PlanRequest
 from npc_lims.processing.publish import publish_runs
-from npc_lims.processing.run_store import RunStore
+from npc_lims.processing.record import RunStore
 from npc_lims.processing.runs import Run
 from npc_lims.processing.runs_file import read_runs
 from npc_lims.processing.workflow import RunResults
