@@ -14,11 +14,12 @@ from npc_lims.clients.git import GitFailed, Repository
 from npc_lims.errors import GitError
 from npc_lims.utils.text import single_line
 
-__all__ = ["TOKEN_PATTERN", "CommitTree", "Committed", "commit_changes", "escape_mentions", "trailer_lines"]
+__all__ = ["TOKEN_PATTERN", "CommitTree", "Committed", "commit_changes", "compose_message", "escape_mentions"]
 
 TOKEN_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*")
 """The key of a trailer of a commit message."""
 
+_LISTED = 20
 _HOOKS = ("pre-commit", "prepare-commit-msg", "commit-msg", "post-commit")
 # Notes that people typed must not notify anyone, nor close an issue when the commit reaches the default branch.
 _MENTION = re.compile(r"(?<!\w)@(?=\w)")
@@ -189,12 +190,28 @@ def escape_mentions(text: str) -> str:
     return _CLOSING.sub(r"'\1'", _MENTION.sub("@ ", text))
 
 
-def trailer_lines(trailers: Mapping[str, str | Sequence[str]]) -> Iterable[str]:
-    """Yield the lines of trailers of a commit message.
+def compose_message(
+    subject: str, lists: Mapping[str, Sequence[str]], trailers: Mapping[str, str | Sequence[str]]
+) -> str:
+    """Return a commit message.
+
+    Args:
+        subject: Its first line.
+        lists: Heading to the lines of a list, of which the first 20 are shown.
+        trailers: Token (letters, digits and hyphens) to value; for several lines of one token, several values.
 
     Raises:
         ValueError: A token is none that git reads as one.
     """
+    blocks = [subject]
+    for heading, lines in lists.items():
+        more = [f"... and {len(lines) - _LISTED:,} more"] if len(lines) > _LISTED else []
+        blocks.append("\n".join([heading, *(f"- {line}" for line in (*lines[:_LISTED], *more))]))
+    blocks.append("\n".join(_trailer_lines(trailers)))
+    return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+def _trailer_lines(trailers: Mapping[str, str | Sequence[str]]) -> Iterator[str]:
     for token, value in trailers.items():
         if not TOKEN_PATTERN.fullmatch(token):
             raise ValueError(f"{token!r} is no trailer token: it may have letters, digits and hyphens")

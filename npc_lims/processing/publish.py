@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from npc_lims.clients.git_push import Draft, Pushed, find_target, newest_tree, push_commits
-from npc_lims.clients.git_tree import escape_mentions, trailer_lines
+from npc_lims.clients.git_tree import compose_message, escape_mentions
 from npc_lims.model.session_id import subject_of
 from npc_lims.processing.pipelines import PIPELINES_FILE
 from npc_lims.processing.record import RunsChange
@@ -26,7 +26,6 @@ Change = Callable[[StateFolder], Sequence[RunsChange]]
 """Records something in a state, and returns it. It may be called several times, each time with the newest state."""
 
 _WIDTH = 72
-_LISTED = 20
 
 
 def read_newest(state: Path, branch: str | None = None) -> Tree:
@@ -84,11 +83,15 @@ def runs_message(recorded: Sequence[RunsChange], trailers: Mapping[str, str] | N
     from npc_lims import __version__
 
     happened = {one.process: _happened(one) for one in recorded}
-    lines = [
-        *(_block(process, changes) for process, changes in happened.items() if changes),
-        "\n".join(trailer_lines({"Npc-Lims-Version": __version__, **(trailers or {})})),
-    ]
-    return "\n\n".join([_subject(happened), *lines]) + "\n"
+    lists = {
+        f"{process}:": [
+            f"{session}: {what}{': ' if more else ''}{escape_mentions(single_line(more))}"
+            for session, what, more in changes
+        ]
+        for process, changes in happened.items()
+        if changes
+    }
+    return compose_message(_subject(happened), lists, {"Npc-Lims-Version": __version__, **(trailers or {})})
 
 
 def _happened(recorded: RunsChange) -> list[tuple[str, str, str]]:
@@ -135,14 +138,3 @@ def _subject(happened: Mapping[str, Sequence[tuple[str, str, str]]]) -> str:
         return subject
     count = sum(len(changes) for changes in happened.values())
     return f"runs: {count:,} runs of {len(parts):,} processes ({len(subjects):,} subjects)"
-
-
-def _block(process: str, changes: Sequence[tuple[str, str, str]]) -> str:
-    lines = [f"{process}:"]
-    lines += [
-        f"- {session}: {what}{': ' if more else ''}{escape_mentions(single_line(more))}"
-        for session, what, more in changes[:_LISTED]
-    ]
-    if len(changes) > _LISTED:
-        lines.append(f"- ... and {len(changes) - _LISTED:,} more")
-    return "\n".join(lines)

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from npc_lims.clients.git_tree import escape_mentions, trailer_lines
+from npc_lims.clients.git_tree import compose_message, escape_mentions
 from npc_lims.model.session_id import subject_of
 from npc_lims.state.diff import GROUPS, SessionChange, grouped, word_counts
 
-__all__ = ["commit_body", "commit_message", "commit_subject"]
+__all__ = ["commit_message", "commit_subject"]
 
 _WIDTH = 72
 _SUBJECTS_NAMED = 4
-_LISTED = 20
-"""Sessions of each group that the body names: who wants all of them asks `npc-lims diff`."""
 _DETAILS = 6
 
 
@@ -29,8 +27,8 @@ def commit_message(
     Raises:
         ValueError: A token is none that git reads as one.
     """
-    blocks = [commit_subject(changes, failed), commit_body(changes), "\n".join(trailer_lines(trailers))]
-    return "\n\n".join(block for block in blocks if block) + "\n"
+    lists = {f"{len(members):,} {name}:": list(map(_line, members)) for name, members in grouped(changes).items()}
+    return compose_message(commit_subject(changes, failed), lists, trailers)
 
 
 def commit_subject(changes: Sequence[SessionChange], failed: Sequence[str] = ()) -> str:
@@ -58,20 +56,8 @@ def commit_subject(changes: Sequence[SessionChange], failed: Sequence[str] = ())
     return f"state: {shown} ... ({where})"
 
 
-def commit_body(changes: Sequence[SessionChange]) -> str:
-    """Return the changes, grouped, with the first sessions of each group. Empty if nothing changed."""
-    return "\n\n".join(_block(name, members) for name, members in grouped(changes).items())
-
-
 def _importance(word: str) -> int:
     return GROUPS.index(SessionChange("", (word,)).group)
-
-
-def _block(name: str, members: Sequence[SessionChange]) -> str:
-    lines = [f"{len(members):,} {name}:", *(_line(change) for change in members[:_LISTED])]
-    if len(members) > _LISTED:
-        lines.append(f"- ... and {len(members) - _LISTED:,} more")
-    return "\n".join(lines)
 
 
 def _line(change: SessionChange) -> str:
@@ -79,4 +65,4 @@ def _line(change: SessionChange) -> str:
     if len(change.details) > _DETAILS:
         details.append(f"and {len(change.details) - _DETAILS} more")
     text = "; ".join([", ".join(change.what), *(escape_mentions(detail) for detail in details)])
-    return f"- {change.id}: {text}"
+    return f"{change.id}: {text}"

@@ -9,11 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from npc_lims.state.diff import SessionChange
-from npc_lims.sync.commit_message import commit_body, commit_message, commit_subject
+from npc_lims.sync.commit_message import commit_message, commit_subject
 from tests.builders import session_ids
 
 NEW = SessionChange("728916_2024-06-25", ("new", "sorted"))
 SORTED = [SessionChange(f"726088_2024-06-{day}", ("sorted",), ("sorted asset added: a",)) for day in (24, 25)]
+
+
+def body_of(changes: list[SessionChange]) -> str:
+    """The lists of sessions in the message."""
+    return commit_message(changes, {}).partition("\n\n")[2].rstrip("\n")
+
 
 words = st.sampled_from(["new", "removed", "sorted", "no longer sorted", "with surface channels sorted", "edited"])
 changes = st.lists(
@@ -59,7 +65,7 @@ def test_a_commit_of_no_session() -> None:
 def test_many_subjects_are_counted() -> None:
     many = [SessionChange(session_id, ("sorted",)) for session_id in session_ids(5000)]
     assert commit_subject(many) == "state: 5,000 sorted (500 subjects)"
-    body = commit_body(many).splitlines()
+    body = body_of(many).splitlines()
     assert len(body) == 22
     assert body[0] == "5,000 sorted:"
     assert body[-1] == "- ... and 4,980 more"
@@ -76,12 +82,12 @@ def test_what_does_not_fit_the_subject_is_the_least_important() -> None:
 
 def test_many_fields_of_one_session_are_cut() -> None:
     change = SessionChange("726088_2024-06-24", ("edited",), tuple(f"field {n}" for n in range(100)))
-    (_, line) = commit_body([change]).splitlines()
+    (_, line) = body_of([change]).splitlines()
     assert line.endswith("field 5; and 94 more")
 
 
 @pytest.mark.parametrize(
-    ("note", "escape_mentions"),
+    ("note", "escaped"),
     [
         ("notes (none) -> thanks @somebody", "@ somebody"),
         ("notes (none) -> fixes #12", "'fixes' #12"),
@@ -89,8 +95,8 @@ def test_many_fields_of_one_session_are_cut() -> None:
         ("notes (none) -> write to a@b.org", "a@b.org"),
     ],
 )
-def test_notes_notify_nobody_and_close_nothing(note: str, escape_mentions: str) -> None:
-    assert commit_body([SessionChange("726088_2024-06-24", ("edited",), (note,))]).endswith(escape_mentions)
+def test_notes_notify_nobody_and_close_nothing(note: str, escaped: str) -> None:
+    assert body_of([SessionChange("726088_2024-06-24", ("edited",), (note,))]).endswith(escaped)
 
 
 @pytest.mark.parametrize("token", ["", "two words", "a:b", "-a", "a\nb", "é"])
@@ -114,7 +120,7 @@ def test_subjects_are_one_line_of_72(found: list[SessionChange]) -> None:
 
 @given(changes)
 def test_bodies_name_each_session_or_count_it(found: list[SessionChange]) -> None:
-    lines = commit_body(found).splitlines()
+    lines = body_of(found).splitlines()
     named = [line for line in lines if line.startswith("- ") and not line.startswith("- ... and ")]
     more = sum(int(line.split()[3]) for line in lines if line.startswith("- ... and "))
     assert len(named) + more == len(found)
