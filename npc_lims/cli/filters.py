@@ -31,7 +31,7 @@ HEADINGS = {
     "is_surface_channels": "surf",
     "is_nwb_cached": "nwb",
 }
-"""Columns of the table when none are asked for, in their order; most of their names are too long for a heading."""
+"""Default columns of the table, in their order; most of their names are too long for a heading."""
 
 
 @dataclasses.dataclass(frozen=True)

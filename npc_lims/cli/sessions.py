@@ -50,7 +50,7 @@ STATE_HELP = "Read this state folder. Default: that of this checkout, else GitHu
 AT_HELP = "State as it was: at the end of a day (YYYY-MM-DD, UTC), or at a tag or commit."
 _ASKED_FIRST = ("id", "is_uploaded", "is_sorted", "is_annotated")
 _GAP = "  "
-# Of a project or rig, unless it was asked for: that much tells it from others.
+# Of a project or rig, unless the column was chosen: enough to tell it from others.
 _LONGEST_TEXT = 24
 _WIDEST = 200  # lines below the table, where no terminal sets a limit
 _MARKS: dict[Any, str] = {True: "yes", False: "no", None: "never observed", "n/a": "does not apply"}
@@ -144,7 +144,7 @@ def _refuse(**options: Any) -> None:
 def _rows(settings: Settings, selection: Selection, at: Optional[str]) -> list[dict[str, Any]]:
     from npc_lims.sessions.queries import select_sessions
 
-    return [session_row(info.peek()) for info in select_sessions(settings, selection.filters, at=at)]
+    return [session_row(info.parse_without_caching()) for info in select_sessions(settings, selection.filters, at=at)]
 
 
 def _chosen(rows: Iterable[dict[str, Any]], selection: Selection) -> list[dict[str, Any]]:
@@ -201,8 +201,8 @@ def _print_session(info: SessionInfo, notes: list[str]) -> None:
     for flag in FLAG_NAMES:
         if applies(row, flag):
             value = row[flag]
-            told = f"  {flag:26}  {value}" if isinstance(value, str) else f"  {flag}"
-            console.print(Text.assemble(symbol(value), told), soft_wrap=True)
+            text = f"  {flag:26}  {value}" if isinstance(value, str) else f"  {flag}"
+            console.print(Text.assemble(symbol(value), text), soft_wrap=True)
     if row["not_applicable"]:
         console.print(f"does not apply: {', '.join(row['not_applicable'])}", style="dim")
     for name in ("tracked", "training", "codeocean", "s3"):
@@ -237,11 +237,11 @@ def render_table(
 
     Args:
         rows: As `npc_lims.model.rows.session_row` makes them.
-        columns: Columns to show, the most important first. Default: those that people ask for most.
+        columns: Columns to show, the most important first. Default: the most common ones.
         notes: Lines to stand below it.
     """
     names = tuple(columns) or tuple(HEADINGS)
-    room = console.width if console.is_terminal else sys.maxsize  # in a pipe nothing is cut that was asked for
+    room = console.width if console.is_terminal else sys.maxsize  # in a pipe no chosen column is cut
     longest = room if columns else _LONGEST_TEXT
     shown = _fitting([_column(name, rows, longest) for name in names], () if columns else _ASKED_FIRST, room)
     below = []
@@ -252,11 +252,11 @@ def render_table(
     hidden = len(names) - len(shown) if rows else 0
     more = "; more columns in a wider terminal, all with --csv or --json" if hidden else ""
     below.append(count + more)
-    told = [part for line in below for part in textwrap.wrap(line, min(room, _WIDEST))]
+    wrapped = [part for line in below for part in textwrap.wrap(line, min(room, _WIDEST))]
     head = [_styled(console, _GAP.join(_padded(column.heading, column.width) for column in shown).rstrip(), "bold")]
     # not by way of the console: it takes a tenth of a millisecond for a line
     lines = [_GAP.join(cells).rstrip() for cells in zip(*(_rendered(column, console) for column in shown))]
-    return "\n".join([*(head if rows else ()), *lines, *(_styled(console, line, "dim") for line in told), ""])
+    return "\n".join([*(head if rows else ()), *lines, *(_styled(console, line, "dim") for line in wrapped), ""])
 
 
 def _column(name: str, rows: Sequence[dict[str, Any]], longest: int) -> _Column:

@@ -183,7 +183,7 @@ FLAGS: dict[str, Callable[[Record], Value]] = {
 def _platform(record: Record) -> Optional[str]:
     """Return the tracked platform; of a session that is not tracked, that in the name of its raw asset; else behavior.
 
-    While tracked_sessions.yaml was never read, the raw asset tells; None when there is none.
+    While tracked_sessions.yaml was never read, that of the raw asset; None when there is none.
     """
     if isinstance(record.tracked, Tracked):
         return record.tracked.platform

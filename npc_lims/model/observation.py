@@ -26,16 +26,16 @@ class Observation:
     Attributes:
         source: Section of the state file that these facts belong to.
         facts: Session id to what was found. Inside a section null means not observed.
-        complete: Every session was asked about: one that `facts` lacks has nothing there.
+        complete: All sessions were queried: one that `facts` lacks has nothing there.
             When false, a session that `facts` lacks keeps what is recorded.
-        unchanged: What is asked is as it was when all of it was last recorded: there are no new facts,
+        unchanged: The source is as it was when all of it was last recorded: there are no new facts,
             and a session of which nothing is recorded has nothing there.
         problems: Mistakes in the input that were stepped over.
         versions: Markers (ETags) of what was read, so that the next sync can skip what is unchanged.
         counts: Numbers worth recording with the sync, such as rows or assets seen.
-        lines: Session id to the line, or the row of a sheet, that the fact was read from. Not kept in files of
+        lines: Session id to the line, or the row of a sheet, that the fact was read from. Not written to files of
             observations: only for the messages of whoever reads the source.
-        failure: Why the source could not be asked, in part or at all. What facts there are still hold.
+        failure: Why the source could not be queried, in part or at all. The facts hold nevertheless.
     """
 
     source: str
@@ -50,7 +50,7 @@ class Observation:
 
 
 def failed(error: SourceError) -> Observation:
-    """The observation of a source that could not be asked."""
+    """Return the observation of a source that could not be queried."""
     return Observation(source=error.source, failure=error)
 
 

@@ -156,7 +156,7 @@ class CodeOcean(Model):
     smartspim: AssetFact = None
     """Newest SmartSPIM asset of the subject."""
     errored: dict[str, str] = {}
-    """Sorting results that were judged and found errored: asset id to reason."""
+    """Sorting results that are errored: asset id to reason."""
 
 
 class RawListing(Model):

@@ -165,9 +165,9 @@ def _assign(rows: Sequence[Training], sessions: Mapping[str, Record]) -> dict[st
 
 
 def recording_start(record: Record) -> datetime.datetime | None:
-    """Return when the recording of a tracked session started; None if nothing tells.
+    """Return when the recording of a tracked session started; None if that is unknown.
 
-    The name of the raw data tells, else the path if it has a time of day in it: for an ephys session before the name of
+    Named by the raw data, else by the path if it has a time of day in it: for an ephys session before the name of
     behavior data, which may be of another recording of the day. Where the main recording was lost, that of the surface
     channels, which was made soon after it, is the closest there is.
     """
@@ -283,7 +283,7 @@ def files_of_session(names: Iterable[str], session_id: str, day: Mapping[str, Re
 def is_folder_of(name: str, record: Record) -> bool:
     """Return whether a folder that is named after a recording of a session's day is of that session.
 
-    A time in the name tells the recording, if that of the session is known, and an index tells the session. Any other
+    A time in the name identifies the recording, if that of the session is known, and an index the session. Any other
     folder of the day is of the first session.
     """
     match = _AFTER_DATE.search(name)

@@ -60,7 +60,7 @@ def asset_record(settings: Settings, asset_id: str) -> dict[str, Any]:
 
     Raises:
         NoSessionData: There is none of that id.
-        MissingCredentials, SourceError: Code Ocean cannot be asked.
+        MissingCredentials, SourceError: Code Ocean cannot be queried.
     """
 
     def load() -> dict[str, Any]:
@@ -80,7 +80,7 @@ def records_of_subject(
     """Return the data assets that name a subject, in whatever state, the oldest first.
 
     Raises:
-        MissingCredentials, SourceError: Code Ocean cannot be asked.
+        MissingCredentials, SourceError: Code Ocean cannot be queried.
     """
     client = CachedAssetClient(settings, ttl_hash)
     only: dict[str, bool] = {"archived": True} if archived else {}

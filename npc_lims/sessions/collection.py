@@ -34,9 +34,9 @@ class Sessions(tuple[S_co, ...]):
     def _repr_html_(self) -> str:
         from npc_lims.sessions.html import SessionLinks, render_sessions, session_links
 
-        # what is at hand: to show a list asks nobody
+        # as recorded: showing a list queries nothing
         return render_sessions(
-            [info.peek() for info in self[:_SHOWN]],
+            [info.parse_without_caching() for info in self[:_SHOWN]],
             more=max(0, len(self) - _SHOWN),
             links=session_links(self[0]._own_settings) if self else SessionLinks(),
         )

@@ -27,7 +27,7 @@ from npc_lims.utils.text import single_line
 __all__ = ["FILTERS", "SessionFilters"]
 
 _COLUMNS = tuple(name for name in COLUMNS if name != "not_applicable")
-# the more a value costs the later it is asked for: those of the id need no parsing, raw_data_paths lists a folder
+# the more a value costs the later it is compared: those of the id need no parsing, raw_data_paths lists a folder
 FILTERS = (*_COLUMNS, *sorted(set(PUBLIC_ATTRIBUTES) - set(_COLUMNS) - {"raw_data_paths"}), "raw_data_paths")
 """Names of all filters."""
 
@@ -37,7 +37,7 @@ _PARTS: Mapping[str, Callable[[str], Any]] = {
     "date": lambda session_id: session_id.split("_", 2)[1],
     "idx": lambda session_id: split_session_id(session_id)[2],
 }
-"""Values of filters that the id alone tells."""
+"""Filters on parts of the id."""
 _FROM_RECORD = ("project", "is_ephys", "is_sync")  # the most frequent, which need no whole row
 _OF_FLAGS = ("cloud_path", "raw_data_paths", "status", "surface_channels_id")
 _DATE = re.compile(r"(\d{4})-?(\d{2})-?(\d{2})(?:[ T]\d{2}:.*)?")
@@ -144,7 +144,7 @@ class _Values:
     @property
     def _record(self) -> Mapping[str, Any]:
         if self._parsed is None:
-            self._parsed = self._info.peek()
+            self._parsed = self._info.parse_without_caching()
         return self._parsed
 
     @functools.cached_property

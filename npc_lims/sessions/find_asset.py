@@ -35,7 +35,7 @@ __all__ = [
     "recorded_fact",
     "recorded_section",
     "session_assets",
-    "state_place",
+    "state_address",
 ]
 
 Validated = Literal["raw", "sorted"]
@@ -68,7 +68,7 @@ def _recorded(settings: Settings, session_id: str) -> dict[str, Any] | None:
         return None
 
 
-def state_place(settings: Settings) -> str:
+def state_address(settings: Settings) -> str:
     """Return the address of state, for messages."""
     return str(settings.state) if settings.state is not None else f"{settings.repo} at {settings.ref}"
 
@@ -83,7 +83,7 @@ def find_asset(settings: Settings, session: Any, kind: str) -> Asset:
         NoSessionData: There is none, neither in state nor in Code Ocean.
         SessionIndexError: The day has fewer recordings than the index of the session asks for.
         AssetError: It is archived, or there are several and no way to choose.
-        MissingCredentials, SourceError: State does not have it, and Code Ocean cannot be asked.
+        MissingCredentials, SourceError: State does not have it, and Code Ocean cannot be queried.
     """
     session_id = resolve_session_id(session)
     fact = recorded_fact(settings, session_id, kind)
@@ -241,18 +241,18 @@ def _query_assets(settings: Settings, session_id: str, kind: str, fact: Any) -> 
         if fact is not False:
             raise _with_unread_state(settings, session_id, error) from None
         raise NoSessionData(
-            f"{_missing_message(session_id, kind)}: state ({state_place(settings)}) has none; "
-            f"whether there is one by now could not be asked: {error}"
+            f"{_missing_message(session_id, kind)}: state ({state_address(settings)}) has none; "
+            f"Code Ocean could not be queried: {error}"
         ) from None
 
 
 def _with_unread_state(settings: Settings, session_id: str, error: NpcLimsError) -> NpcLimsError:
-    """*error*, with why state could not answer before Code Ocean was asked, if it could not be read."""
+    """Return *error* with why state could not be read, if that was why Code Ocean was queried."""
     try:
         read_one(settings, session_id)
     except RemoteStateError as unread:
         if isinstance(error, SourceError):
-            return SourceError(error.source, f"{error.reason}; it was asked because of this: {unread}")
+            return SourceError(error.source, f"{error.reason}; it was queried because of this: {unread}")
         return MissingCredentials(f"{error}; it is needed because of this: {unread}")
     return error
 
@@ -305,8 +305,10 @@ def _errored(session_id: str, kind: str, found: SessionAssets) -> list[tuple[Dat
 
 
 def _not_found_error(settings: Settings, session_id: str, kind: str, found: SessionAssets) -> NpcLimsError:
-    place = settings.mirror or settings.codeocean_domain
-    message = f"{_missing_message(session_id, kind)}: state ({state_place(settings)}) names none, and {place} has none"
+    domain = settings.mirror or settings.codeocean_domain
+    message = (
+        f"{_missing_message(session_id, kind)}: state ({state_address(settings)}) names none, and {domain} has none"
+    )
     errored = _errored(session_id, kind, found)
     if errored:
         reasons = "; ".join(f"{_named(asset)}: {reason}" for asset, reason in errored)

@@ -30,8 +30,8 @@ __all__ = ["PUBLIC_ATTRIBUTES", "SessionInfo"]
 class SessionInfo:
     """One session: what it is, where its data are and how far it has been processed.
 
-    Facts come from state. A status that state does not know is looked up live, and the error tells
-    which variable to set when that is not possible. A status that does not apply to the session is
+    Facts come from state. A status that is unknown there is looked up live; where that is not possible, the error
+    names the variable to set. A status that does not apply to the session is
     False: `status` tells it apart.
     """
 
@@ -51,7 +51,7 @@ class SessionInfo:
 
     @classmethod
     def from_line(cls, line: bytes, settings: Settings) -> Self:
-        """The session of a line of the snapshot. Nothing is parsed until a fact is asked for."""
+        """The session of a line of the snapshot. It is parsed when a fact is first used."""
         info = object.__new__(cls)
         info.__dict__["_line"] = line
         info.__dict__["_settings"] = settings
@@ -77,7 +77,7 @@ class SessionInfo:
         return {*super().__dir__(), *FIELDS}
 
     def __getstate__(self) -> dict[str, Any]:
-        # settings hold tokens, which must not travel with a pickle: where it arrives it finds that place's own
+        # settings hold tokens, which must not be pickled: the process that loads it uses its own
         return {name: value for name, value in self.__dict__.items() if name != "_settings"}
 
     @property
@@ -91,8 +91,8 @@ class SessionInfo:
             data = self.__dict__["_data"] = _constructed_record(self)
         return data
 
-    def peek(self) -> Mapping[str, Any]:
-        """`record` for one look, such as a filter's at each of thousands: nothing is kept of it."""
+    def parse_without_caching(self) -> Mapping[str, Any]:
+        """Return `record` for a single use, such as a filter's of each of thousands: it is not cached."""
         if "_data" not in self.__dict__ and "_line" in self.__dict__:
             return parse_line(self.__dict__["_line"])
         return self.record
@@ -138,7 +138,7 @@ class SessionInfo:
         """Return the recorded facts with links, for notebooks. Nothing is looked up."""
         from npc_lims.sessions.html import render_session, session_links
 
-        return render_session(self.peek(), session_links(self._own_settings))
+        return render_session(self.parse_without_caching(), session_links(self._own_settings))
 
     # --- training workbooks
 
@@ -348,7 +348,7 @@ class SessionInfo:
         """The NWB cache holds the session."""
         return self._is("is_nwb_cached")
 
-    # --- places
+    # --- locations
 
     def _asset(self, kind: str) -> dict[str, Any] | Literal[False] | None:
         section: dict[str, Any] | Literal[False] | None = self.record["codeocean"]
@@ -385,7 +385,7 @@ class SessionInfo:
         Raises:
             NoSessionData: Nothing of the raw data has arrived on S3.
             AssetError: The raw data are not on S3.
-            MissingCredentials: There is no way to ask; the message names the variable to set.
+            MissingCredentials: There are no credentials; the message names the variable to set.
             SourceError: The listing failed.
             MissingDependency: s3fs is not installed.
         """
@@ -412,7 +412,7 @@ def _has_training(lines: SessionLines, subject: str) -> bool:
     return any(line is not None and parse_line(line)["training"] for line in of_subject)
 
 
-# A parsed line takes five times the memory of the line: only those looked at last are kept.
+# A parsed line takes five times the memory of the line: only the last ones are cached.
 _parsed: TTLCache[dict[str, Any]] = TTLCache(maxsize=1024, ttl=3600)
 
 

@@ -30,7 +30,7 @@ class RecordedSessionInfo(SessionInfo):
             super()._needs_surface_channels()
 
     if TYPE_CHECKING:
-        # what was never observed is asked for in the present, and stays unknown in the past
+        # a status that was never observed is queried in the present, and stays unknown in the past
         is_uploaded: bool | None  # type: ignore[assignment]
         is_session_json: bool | None  # type: ignore[assignment]
         is_rig_json: bool | None  # type: ignore[assignment]

@@ -39,7 +39,7 @@ __all__ = [
     "to_records",
 ]
 
-# Seconds: the snapshot that a session was not found in need not be asked for again to name those near to it.
+# Seconds: a snapshot that a session was not found in is new enough to suggest similar ids.
 _JUST_READ = 60.0
 
 
@@ -82,7 +82,7 @@ def get_session_info(
 
     Args:
         session: Any id, path, asset name or record of a session. None for all sessions.
-        ttl_seconds: How old the kept copy of the state may be; by default what NPC_LIMS_TTL says.
+        ttl_seconds: Lifetime of the cached snapshot; by default NPC_LIMS_TTL. 0 bypasses it.
         at: State as it was then, see `npc_lims.state.as_of`: a date (the end of that day, UTC), a time, a tag, a
             branch or a commit. Nothing of the past is looked up live: a status that was unknown is None.
         **filters: Values that attributes of a session must have, of any public attribute or column:
@@ -91,11 +91,11 @@ def get_session_info(
             sessions are left out for that. Ignored when `session` is given.
 
     Raises:
-        NoSessionInfo: No such session, neither in state nor in the sources that could be asked.
+        NoSessionInfo: No such session, neither in state nor in the sources that could be queried.
         SessionUnavailable: State could not be read, nor every source queried for the session; also a ValueError.
         TypeError: A filter of another name; the message suggests the nearest ones.
         ValueError: A filter's value that no session can have, such as `date="June"`.
-        RemoteStateError: There is no state to read and no source to ask.
+        RemoteStateError: There is no state to read and no source to query.
         HistoryError: There is no state at *at*. Other errors of reading the past: as `snapshot_at`.
     """
     settings = settings_for_reading()
@@ -266,7 +266,7 @@ def to_records(sessions: Iterable[SessionInfo] | SessionInfo | None = None, **fi
 
 
 def _rows(sessions: Iterable[SessionInfo]) -> list[dict[str, Any]]:
-    return [session_row(info.peek()) for info in sessions]
+    return [session_row(info.parse_without_caching()) for info in sessions]
 
 
 def state_origin() -> Origin:

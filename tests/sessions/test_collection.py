@@ -147,7 +147,7 @@ def test_published_sessions_have_their_pages(github: GitHub, monkeypatch: pytest
         in Page(found._repr_html_()).links
     )
     monkeypatch.setenv("NPC_LIMS_PAGES_URL", "https://lab.github.io/state")
-    (link, *_) = Page(render_sessions([found[0].peek()], 0, session_links(load_settings()))).links
+    (link, *_) = Page(render_sessions([found[0].parse_without_caching()], 0, session_links(load_settings()))).links
     assert link == f"https://lab.github.io/state/session.html?id={found[0].id}"
 
 

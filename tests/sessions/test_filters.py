@@ -52,7 +52,7 @@ def edit(demo_state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> C
 def value_of(info: SessionInfo, name: str) -> Any:
     """What a filter compares, by the attributes themselves."""
     if name in COLUMNS:
-        return session_row(info.peek())[name]
+        return session_row(info.parse_without_caching())[name]
     try:
         return getattr(RecordedSessionInfo.from_record(info.record, load_settings()), name)
     except ValueError:  # the id of surface channels that were not recorded

@@ -11,7 +11,7 @@ import pytest
 import npc_lims
 from npc_lims.config.settings import Settings, load_settings
 from npc_lims.model.session_id import resolve_session_id
-from npc_lims.sessions.find_asset import find_asset, find_sorted, recorded_fact, recorded_section, state_place
+from npc_lims.sessions.find_asset import find_asset, find_sorted, recorded_fact, recorded_section, state_address
 from npc_lims.utils.memory_cache import clear_caches
 from tests.integration.world import Cloud, GitHub, run_sync, write_tracked
 from tests.servers.codeocean import asset_id, make_asset
@@ -66,7 +66,7 @@ def test_a_state_that_cannot_be_read_says_nothing(github: GitHub, cloud: Cloud) 
     github.proxy.rule = lambda request: Status(503)
     settings = load_settings()
     assert recorded_section(settings, WITH_SURFACE, "codeocean") is None
-    assert state_place(settings) == "lab/state at main"
+    assert state_address(settings) == "lab/state at main"
 
 
 def test_none_and_unknown_are_told_apart(settings: Settings) -> None:
@@ -141,7 +141,7 @@ def test_a_no_of_state_stands_where_nobody_can_be_asked(settings: Settings) -> N
     with pytest.raises(npc_lims.NoSessionData) as raised:
         find_asset(without, BEING_SORTED, "dlc_eye")
     assert f"{BEING_SORTED} has no dlc_eye data asset: state ({settings.state}) has none" in str(raised.value)
-    assert "could not be asked: no Code Ocean token: set CODE_OCEAN_API_TOKEN" in str(raised.value)
+    assert "could not be queried: no Code Ocean token: set CODE_OCEAN_API_TOKEN" in str(raised.value)
 
 
 def test_without_a_no_of_state_the_token_is_asked_for(settings: Settings) -> None:
@@ -155,7 +155,7 @@ def test_why_code_ocean_is_asked_at_all_is_told(github: GitHub, cloud: Cloud) ->
     settings = load_settings()
     cloud.codeocean_proxy.rule = lambda request: Status(503)
     with pytest.raises(
-        npc_lims.SourceError, match=r"codeocean: .*503.*; it was asked because of this: .*lab/state/main/.*503"
+        npc_lims.SourceError, match=r"codeocean: .*503.*; it was queried because of this: .*lab/state/main/.*503"
     ):
         find_asset(settings, WITH_SURFACE, "raw")
     without = settings.model_copy(update={"codeocean_token": None})
