@@ -8,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
 
 from npc_lims.errors import PipelinesError, Problem, SelectionError
 from npc_lims.model.data_asset import SEARCHED_NAMES
@@ -19,8 +18,10 @@ from npc_lims.processing.pipelines_schema import (
     FOLDER_NAME,
     PATTERNS,
     PROCESS_NAME,
+    AssetRecipe,
+    Attachment,
+    Limits,
     ProcessEntry,
-    ResultAsset,
 )
 from npc_lims.processing.templates import fill, names_in
 from npc_lims.sources.yaml_nodes import MapNode, Node, Report, ScalarNode, compose, kind, shorten, to_plain
@@ -57,33 +58,6 @@ _EXAMPLE = {
     "subject": "626791",
     "created": "2026-11-22_10-00-00",
 }
-
-
-@dataclasses.dataclass(frozen=True)
-class Attachment:
-    """A data asset that is attached to every run of a process: its id, and the folder that it is mounted as."""
-
-    asset: str
-    mount: str
-
-
-@dataclasses.dataclass(frozen=True)
-class Limits:
-    """How many runs may be active at once, and how often a process is tried with one input."""
-
-    running: int
-    tries: int
-
-
-@dataclasses.dataclass(frozen=True)
-class AssetRecipe:
-    """The data asset that a good result is made into: its name is a template, and the subject is added to its tags and
-    metadata."""
-
-    name: str
-    tags: tuple[str, ...]
-    metadata: Mapping[str, str]
-    share: Literal["everyone", "none"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -241,21 +215,18 @@ def _found(node: Node) -> str:
 
 def _process(one: _ParsedProcess, every: Mapping[str, _ParsedProcess]) -> Process:
     entry = one.entry
-    recipe = entry.asset
     return Process(
         name=one.name.text,
         capsule=entry.capsule,
         pipeline=entry.pipeline,
         input=_input_fact(one, every) or entry.input,
         mount=entry.mount,
-        attach=tuple(Attachment(attached.asset, attached.mount) for attached in entry.attach),
-        parameters=dict(entry.parameters),
+        attach=tuple(entry.attach),
+        parameters=entry.parameters,
         done=entry.done,
         needs=tuple(entry.needs),
-        limits=Limits(entry.limits.running, entry.limits.tries),
-        asset=AssetRecipe(recipe.name, tuple(recipe.tags), dict(recipe.metadata), recipe.share)
-        if isinstance(recipe, ResultAsset)
-        else None,
+        limits=entry.limits,
+        asset=entry.asset if isinstance(entry.asset, AssetRecipe) else None,
         result=one.result,
     )
 
@@ -321,7 +292,7 @@ def _check_template(template: str, known: Sequence[str], node: object, report: R
 
 def _check_asset(one: _ParsedProcess, report: Report) -> None:
     recipe = one.entry.asset
-    if not isinstance(recipe, ResultAsset):
+    if not isinstance(recipe, AssetRecipe):
         return
     node = node_at(one.node, ["asset", "name"])
     if _check_template(recipe.name, ASSET_NAMES, node, report):
@@ -381,7 +352,7 @@ def _report_collisions(parsed: Iterable[_ParsedProcess], report: Report) -> None
                 one.name, f"{one.name.text} makes {result}, as {before.text} in line {before.line} does: keep one"
             )
         recipe = one.entry.asset
-        if isinstance(recipe, ResultAsset) and first_name.setdefault(recipe.name, one) is not one:
+        if isinstance(recipe, AssetRecipe) and first_name.setdefault(recipe.name, one) is not one:
             before = first_name[recipe.name].name
             report.error(
                 node_at(one.node, ["asset", "name"]),

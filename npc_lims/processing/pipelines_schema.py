@@ -17,8 +17,10 @@ __all__ = [
     "FOLDER_NAME",
     "PATTERNS",
     "PROCESS_NAME",
+    "AssetRecipe",
+    "Attachment",
+    "Limits",
     "ProcessEntry",
-    "ResultAsset",
     "pipelines_schema",
 ]
 
@@ -49,21 +51,21 @@ Text = Annotated[str, pydantic.Field(min_length=1)]
 Flag = Annotated[str, pydantic.Field(json_schema_extra={"enum": list(FLAGS)})]
 
 
-class AttachedAsset(CheckedModel):
+class Attachment(CheckedModel):
     asset: Id
     """Id of the data asset."""
     mount: Mount
     """Name of the folder in which the run finds it."""
 
 
-class RunLimits(CheckedModel):
+class Limits(CheckedModel):
     running: Count = 6
     """Runs of this process that may be going at once."""
     tries: Count = 2
     """How often it is tried with one input asset."""
 
 
-class ResultAsset(CheckedModel):
+class AssetRecipe(CheckedModel):
     name: Text
     """Name of the asset: {recording}, {session}, {subject} and {created} (start of the run, UTC) are filled in."""
     tags: list[Text] = []  # noqa: RUF012 (a model copies its defaults)
@@ -85,7 +87,7 @@ class ProcessEntry(CheckedModel):
     """Asset that a session's run is about: raw, a result that is recorded (such as sorted), or another process."""
     mount: Mount = ABSENT
     """Name of the folder in which the run finds its input. Default: the asset's own."""
-    attach: list[AttachedAsset] = []  # noqa: RUF012
+    attach: list[Attachment] = []  # noqa: RUF012
     """More data assets, the same for every run."""
     parameters: dict[Text, str] = {}  # noqa: RUF012
     """Named parameters of the run: {input.id}, {input.name}, {raw.id}, {raw.name}, {session}, {subject} and
@@ -94,9 +96,9 @@ class ProcessEntry(CheckedModel):
     """Status flag that is true where nothing is left to do."""
     needs: list[Flag] = []  # noqa: RUF012
     """Status flags that must be true before it can run."""
-    limits: RunLimits = pydantic.Field(default_factory=RunLimits)
+    limits: Limits = pydantic.Field(default_factory=Limits)
     """How much may be started."""
-    asset: Union[ResultAsset, Literal["none"]]
+    asset: Union[AssetRecipe, Literal["none"]]
     """The data asset that a good result is made into; none where the run makes its assets itself."""
     result: Annotated[str, pydantic.Field(json_schema_extra={"enum": list(FACTS)})] = ABSENT
     """The fact of the codeocean section that its result becomes, if it is not named as the process is."""

@@ -36,7 +36,9 @@ DISPATCHER = "e8eb341f-96e6-4036-84c2-d4ad5558d96a"
 NOON = datetime.datetime(2024, 11, 22, 12, tzinfo=datetime.timezone.utc)
 DAYS = ("2024-03-01", "2024-03-02", "2024-03-03")
 SESSIONS = tuple(f"700000_{day}" for day in DAYS)
-RECIPE = AssetRecipe("{recording}_dlc_eye_{created}", ("derived",), {"data level": "derived data"}, "everyone")
+RECIPE = AssetRecipe(
+    name="{recording}_dlc_eye_{created}", tags=["derived"], metadata={"data level": "derived data"}, share="everyone"
+)
 # writes, by what they ask for
 START, MAKE = "/api/v1/computations", "/api/v1/data_assets"
 
@@ -70,7 +72,7 @@ def process(**more: Any) -> Process:
         "parameters": {},
         "done": "is_dlc_eye",
         "needs": (),
-        "limits": Limits(6, 2),
+        "limits": Limits(running=6, tries=2),
         "asset": RECIPE,
         "result": "dlc_eye",
     }

@@ -270,7 +270,7 @@ def test_one_that_may_not_be_shared_is_told_and_tried_again(rig: Rig) -> None:
 
 
 def test_one_that_is_nobody_elses_business_is_not_shared(rig: Rig, one: str) -> None:
-    rig.process = process(asset=AssetRecipe(RECIPE.name, (), {}, "none"))
+    rig.process = process(asset=AssetRecipe(name=RECIPE.name, share="none"))
     rig.server.finish(one, files=GOOD)
     assert whats(rig.collect()) == ["captured", "ready"]
     assert not [request for request in rig.proxy.requests if "permissions" in request.path]
@@ -282,7 +282,7 @@ def test_one_that_is_nobody_elses_business_is_not_shared(rig: Rig, one: str) -> 
 
 
 def test_one_that_is_nobody_elses_business_may_fail_later(rig: Rig, one: str) -> None:
-    rig.process = process(asset=AssetRecipe(RECIPE.name, (), {}, "none"))
+    rig.process = process(asset=AssetRecipe(name=RECIPE.name, share="none"))
     rig.server.finish(one, files=GOOD)
     rig.server.draft_reads = None
     assert whats(rig.collect()) == ["captured", "not ready"]

@@ -109,12 +109,14 @@ def test_a_process_with_everything() -> None:
         pipeline=OTHER,
         input="raw",
         mount="ecephys",
-        attach=(Attachment(CAPSULE, "models"),),
+        attach=(Attachment(asset=CAPSULE, mount="models"),),
         parameters={"id": "{input.id} of {session}"},
         done="is_sorted",
         needs=("is_uploaded", "is_video"),
         limits=Limits(running=3, tries=4),
-        asset=AssetRecipe("{recording}_sorted_{created}", ("derived",), {"data level": "derived data"}, "none"),
+        asset=AssetRecipe(
+            name="{recording}_sorted_{created}", tags=["derived"], metadata={"data level": "derived data"}, share="none"
+        ),
         result="sorted",
     )
 

@@ -52,7 +52,12 @@ from tests.builders import (
 )
 
 NOW = datetime.datetime(2024, 11, 22, 12, tzinfo=datetime.timezone.utc)
-RECIPE = AssetRecipe("{recording}_dlc_eye_{created}", ("derived", "ephys"), {"data level": "derived data"}, "everyone")
+RECIPE = AssetRecipe(
+    name="{recording}_dlc_eye_{created}",
+    tags=["derived", "ephys"],
+    metadata={"data level": "derived data"},
+    share="everyone",
+)
 PROCESS = Process(
     name="dlc_eye",
     capsule="4cf0be83-2245-4bb1-a55c-a78201b14bfe",
@@ -285,7 +290,7 @@ def histories(draw: st.DrawFn) -> list[Run]:
 def test_limits_are_kept_and_nothing_is_started_twice(
     records: dict[str, Record], runs: list[Run], running: int, limit: int | None, again: bool
 ) -> None:
-    process = Process(**{**PROCESS.__dict__, "limits": Limits(running, 2)})
+    process = Process(**{**PROCESS.__dict__, "limits": Limits(running=running, tries=2)})
     sessions = set(records) if again else None
     decisions = plan(process, records, runs, now=NOW, limit=limit, again=again, sessions=sessions)
     assert [one.session for one in decisions] == sorted(

@@ -120,9 +120,9 @@ def test_times_are_utc_and_whole_seconds() -> None:
     ],
 )
 def test_settled_is_when_nothing_is_left_to_do(run: Run, captures: bool, shares: bool, answer: bool) -> None:
-    recipe = AssetRecipe("{recording}_x_{created}", (), {}, "everyone" if shares else "none")
+    recipe = AssetRecipe(name="{recording}_x_{created}", share="everyone" if shares else "none")
     asset = recipe if captures else None
-    process = Process("x", "c", None, "raw", None, (), {}, "is_video", (), Limits(1, 1), asset, None)
+    process = Process("x", "c", None, "raw", None, (), {}, "is_video", (), Limits(running=1, tries=1), asset, None)
     assert settled(run, process) is answer
 
 

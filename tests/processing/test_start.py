@@ -293,7 +293,7 @@ def test_two_runs_of_one_input_are_two_with_again(rig: Rig) -> None:
 
 
 def test_the_limit_counts_what_is_going(rig: Rig) -> None:
-    rig.process = process(limits=Limits(2, 2))
+    rig.process = process(limits=Limits(running=2, tries=2))
     rig.run()
     assert len(rig.going()) == 2
     assert rig.run() == []
@@ -305,7 +305,7 @@ def test_the_limit_counts_what_is_going(rig: Rig) -> None:
 
 
 def test_the_limit_holds_where_claims_were_lost_that_are_going(rig: Rig) -> None:
-    rig.process = process(limits=Limits(1, 2))
+    rig.process = process(limits=Limits(running=1, tries=2))
     start_by_hand(rig, FIRST)
     claimed = now() - LATER
     rig.runs = (rig.claim(now=claimed, sessions=[FIRST], limit=1)[0],)
