@@ -16,6 +16,7 @@ from npc_lims.errors import StateError
 from npc_lims.processing.plan import PlanRequest, RecordedState, make_claims, plan_all
 from npc_lims.processing.runs import Run, Update, Updates, apply_updates, write_updates
 from npc_lims.processing.runs_file import read_runs, write_runs
+from npc_lims.state.as_of.revision import RUN_TRAILER
 from npc_lims.state.store import read_state
 from npc_lims.state.tree import StateFolder
 
@@ -199,7 +200,7 @@ class RunStore:
             return
         from npc_lims.processing.publish import publish_runs
 
-        trailers = {"Npc-Lims-Run": self.by} if self.by else {}
+        trailers = {RUN_TRAILER: self.by} if self.by else {}
         done = publish_runs(self.state, change, self.branch, trailers=trailers, backoff=self.settings.backoff)
         if done.commit is not None:
             attempt = f" at attempt {done.attempts}" if done.attempts > 1 else ""

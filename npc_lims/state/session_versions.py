@@ -147,7 +147,7 @@ def _read_field(section: str, text: str) -> Field:
         raise _OtherStyleError from None
 
 
-@functools.lru_cache(None)
+@functools.lru_cache(1024)
 def _adapter(section: str, field: str) -> pydantic.TypeAdapter[Any]:
     if section == "status":
         return pydantic.TypeAdapter(Optional[str] if field == "raw_asset_id" else Optional[bool])
@@ -174,7 +174,7 @@ def _with_defaults(section: str, found: dict[str, Any]) -> dict[str, Any]:
     return facts
 
 
-@functools.lru_cache(None)
+@functools.lru_cache(1024)
 def _fields(section: str) -> list[tuple[str, bool, Any]]:
     """Name of each field of a model, whether its files must have it, and what it is without."""
     fields = _MODELS[section].model_fields.items()

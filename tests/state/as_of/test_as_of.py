@@ -710,6 +710,17 @@ def test_the_token_goes_to_github_alone_and_without_one_none_is_sent(
     assert github.api.requests[-1].headers["authorization"] == f"Bearer {TOKEN}"
 
 
+def test_an_answer_of_the_api_that_does_not_end_is_given_up(github: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NPC_LIMS_TIMEOUT", "0.2")
+    github.api.rule = lambda request: Drip()
+    begun = time.monotonic()
+    for _ in range(2):
+        with pytest.raises(npc_lims.GitHubError, match=r"gave no complete answer within 0\.4 s"):
+            commit_at("v1.2")
+    assert time.monotonic() - begun < 30
+    assert github.api.count == 1, "nor is it requested again at once"
+
+
 def test_a_snapshot_that_does_not_end_is_given_up(github: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NPC_LIMS_TIMEOUT", "0.2")
     github.raw.rule = lambda request: Drip()
