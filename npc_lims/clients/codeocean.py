@@ -58,6 +58,9 @@ class CodeOceanError(SourceError):
         self.detail = detail
         super().__init__(SOURCE, f"{doing}{': ' if doing else ''}{message.format(detail)}")
 
+    def __reduce__(self) -> tuple[type[SourceError], tuple[str, str]]:
+        return SourceError, (self.source, self.reason)  # what another process makes of it
+
 
 class Unauthorized(CodeOceanError):
     """The token is refused, whatever is requested."""

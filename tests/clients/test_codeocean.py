@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import subprocess
 import sys
 import zlib
@@ -88,3 +89,4 @@ def test_a_reason_with_braces_stays_as_it_is(serve: Serve) -> None:
     with pytest.raises(Rejected, match=r"answered 400: no .asset. .0.$") as caught:
         client(server).query("looking", "GET", "x", dict)
     assert caught.value.detail == "no {asset} {0}"
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
