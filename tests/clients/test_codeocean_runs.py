@@ -12,16 +12,22 @@ from npc_lims.clients.codeocean import CodeOceanError, OutcomeUnknown, RateLimit
 from npc_lims.clients.codeocean_runs import Computation, RunRequest, RunsClient, RunTarget, parse_asset, parse_run
 from npc_lims.config.settings import Settings
 from npc_lims.errors import MissingCredentials, SourceError
-from tests.processing.rig import CAPSULE, MAKE, SESSIONS, TOKEN, Rig, posts, raw_name
+from tests.processing.rig import CAPSULE, MAKE, SESSIONS, TOKEN, Rig, make_rig, posts, raw_name
 from tests.real import REAL, needs_real
 from tests.servers.codeocean import asset_id, make_asset
 from tests.servers.faults import Fault, Lose, MalformedJson, Refuse, Reset, Status, Truncate
+from tests.servers.fixtures import Serve
 
 RAW = asset_id(raw_name(SESSIONS[0]))
 HERE = RunTarget("capsule", CAPSULE)
 ASKED = RunRequest(HERE, ((RAW, "ecephys"),), {"mode": "all"})
 NAME = f"{raw_name(SESSIONS[0])}_dlc_eye_2024-11-22_12-00-00"
 GONE = "00000000-0000-0000-0000-000000000000"
+
+
+@pytest.fixture
+def rig(serve: Serve) -> Rig:
+    return make_rig(serve)
 
 
 def finished(rig: Rig, **files: Any) -> str:
