@@ -108,7 +108,7 @@ TABLES: Mapping[str, Table] = {
 """The tables, by name:
 
 sessions      every session; a flag is true, false or null; null is unknown, unless `not_applicable` names the flag.
-              `is_recorded` is false for one that state has no more, of which nothing else is told.
+              `is_recorded` is false for one that state has no more, of which nothing else is known.
 commits       those that changed sessions, by `place` from the oldest (1); and, without one, those that edited entries.
 transitions   what a commit did to a session: `kind` as the reports group it, `what` in words, `details`.
 fields        each value that differs, as JSON; null where there was or is no such field. A new session has none.

@@ -14,6 +14,7 @@ from typing import IO, Any, Protocol
 from npc_lims.errors import MissingDependency, NpcLimsError
 from npc_lims.history.export.tables import TABLES, Column, cells
 from npc_lims.state.diff import ABSENT
+from npc_lims.utils.sqlite import quoted
 
 __all__ = ["ExportFormat", "TableWriter", "check_replaceable", "open_writer"]
 
@@ -203,18 +204,14 @@ def _create_table(name: str) -> str:
     table = TABLES[name]
     parts = [_column(column, table.key) for column in table.columns]
     if table.key:
-        parts.append(f"PRIMARY KEY ({', '.join(_quoted(column) for column in table.key)})")
+        parts.append(f"PRIMARY KEY ({', '.join(quoted(column) for column in table.key)})")
     for column in table.columns:
         if column.refers is not None:
             other, key = column.refers
-            parts.append(f"FOREIGN KEY ({_quoted(column.name)}) REFERENCES {_quoted(other)} ({_quoted(key)})")
-    return f"CREATE TABLE {_quoted(name)} (\n  " + ",\n  ".join(parts) + "\n)"
+            parts.append(f"FOREIGN KEY ({quoted(column.name)}) REFERENCES {quoted(other)} ({quoted(key)})")
+    return f"CREATE TABLE {quoted(name)} (\n  " + ",\n  ".join(parts) + "\n)"
 
 
 def _column(column: Column, key: Sequence[str]) -> str:
     is_needed = column.name in key or column.refers is not None
-    return f"{_quoted(column.name)} {_SQL_TYPES[column.kind]}" + (" NOT NULL" if is_needed else "")
-
-
-def _quoted(name: str) -> str:
-    return f'"{name}"'
+    return f"{quoted(column.name)} {_SQL_TYPES[column.kind]}" + (" NOT NULL" if is_needed else "")

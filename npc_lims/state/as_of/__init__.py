@@ -8,7 +8,7 @@
 State at a time is that of the last commit of the branch that changed it until then: of HEAD in a checkout, of
 NPC_LIMS_REF on GitHub. A tag or branch that is named like a date is written `tags/2024-06-01` or `heads/...`.
 
-A commit never changes, so what it holds is kept for ever. So is which commit a time means on GitHub, once the time
+A commit never changes, so its state is cached for good. So is which commit a time means on GitHub, once the time
 is over by more than an hour. A commit that is pushed later than that, with a date before it, is not seen any more: a
 sync pushes what it commits at once, and what nobody could read at that time was not the state then. A checkout is
 read again, since a pull brings what was committed before.

@@ -115,7 +115,7 @@ def _begin(settings: Settings) -> str:
             return f"no commit of {settings.ref} in {settings.repo} has {_FOLDER}/"
         oldest = newest if newest.last_page == 1 else _query_list(settings, page=newest.last_page)
     except (GitHubError, HistoryError) as error:
-        return f"where it begins could not be told ({error})"
+        return f"where it begins is unknown ({error})"
     if not oldest.body:
         raise unreadable_commit(settings)
     return f"that of {settings.repo} begins with {parse_commit(settings, oldest.body[0])}"
