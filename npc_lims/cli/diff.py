@@ -188,7 +188,7 @@ def _rows(name: str, part: Union[StateDiff, TrackedDiff, Preview]) -> Iterator[d
 
 
 def _sides(ref_a: Optional[str], ref_b: Optional[str], github: bool) -> tuple[Side, Side]:
-    if "" in (ref_a, ref_b):  # of a variable that is not set: the default is not what was meant
+    if "" in (ref_a, ref_b):  # from an unset variable: the default would be wrong
         raise NpcLimsError("a ref without a name: give a commit, branch or tag, or leave it out")
     if github:
         return _sides_on_github(ref_a, ref_b)

@@ -17,15 +17,15 @@ from npc_lims.utils.redaction import redact, safe_text
 
 __all__ = ["GitFailed", "Repository", "find_repository"]
 
-# Variables that do not reach git, since they change which repository is meant, what is read or what is printed.
+# Variables that do not reach git, since they select another repository, or change what is read or printed.
 _REMOVED = re.compile(
     "GIT_(?:"
-    # which repository and which of its objects, as inside a hook: the folder that is named is meant
+    # the repository and its objects, as inside a hook: here the folder selects the repository
     "DIR|WORK_TREE|IMPLICIT_WORK_TREE|INDEX_FILE|OBJECT_DIRECTORY|ALTERNATE_OBJECT_DIRECTORIES|COMMON_DIR|PREFIX"
     "|NAMESPACE|SHALLOW_FILE|GRAFT_FILE|REPLACE_REF_BASE|NO_REPLACE_OBJECTS|ATTR_SOURCE|QUARANTINE_PATH"
     # how paths are read, as editors set it: here each path says so for itself
     "|(?:LITERAL|GLOB|NOGLOB|ICASE)_PATHSPECS"
-    # traces, which hold credentials: git looks only whether GIT_CURL_VERBOSE is set, so it cannot be set to 0
+    # traces, which contain credentials: GIT_CURL_VERBOSE has an effect even if it is 0
     "|TRACE.*|CURL_VERBOSE|REDACT_COOKIES|TRANSPORT_HELPER_DEBUG|TRANSLOOP_DEBUG"
     # what is printed, which is parsed
     "|EXTERNAL_DIFF|DIFF_OPTS|PAGER_IN_USE|NOTES_REF|NOTES_DISPLAY_REF|MERGE_VERBOSITY"
@@ -98,7 +98,7 @@ class Repository:
         return os.fsdecode(self.run(*args)).rstrip("\r\n")
 
     def commit_of(self, ref: str) -> str:
-        """The full id of the commit that *ref* names.
+        """Return the full id of the commit that *ref* names.
 
         Raises:
             GitError: There is none.
@@ -115,7 +115,7 @@ class Repository:
         raise GitError(f"{ref or repr(ref)}: no such commit, branch or tag in {self.root}; {remedy}")
 
     def find_commit(self, ref: str) -> str | None:
-        """As `commit_of`; None if there is none."""
+        """Do as `commit_of`; return None if there is none."""
         try:
             # a ref that begins with a dash would be taken for an option
             found = self.line("rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}")
@@ -152,7 +152,7 @@ class Repository:
             return None
 
     def fork_point(self, ref: str) -> str:
-        """The newest commit that *ref* and HEAD both come from.
+        """Return the newest commit that *ref* and HEAD both come from.
 
         Raises:
             GitError: There is no such ref, or nothing in common.
@@ -166,7 +166,7 @@ class Repository:
         return base
 
     def path_of(self, path: Path) -> str:
-        """Where *path* is in the repository, with forward slashes.
+        """Return the path in the repository of *path*, with forward slashes.
 
         Raises:
             GitError: It is elsewhere.
@@ -293,7 +293,7 @@ class Repository:
 
 
 def find_repository(start: Path) -> Repository:
-    """The repository in which *start* lies, whether *start* exists yet or not.
+    """Return the repository that contains *start*, which need not exist yet.
 
     Raises:
         GitError: There is none, or no git on this machine.

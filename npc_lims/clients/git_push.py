@@ -58,7 +58,7 @@ class PublishTarget:
         repository: The checkout.
         folder: Path of the folder in the repository, with forward slashes.
         branch: The branch.
-        env: Variables that tell git who commits.
+        env: Variables with the identity of the committer.
     """
 
     repository: Repository
@@ -217,7 +217,7 @@ def push_commits(
 
 
 def _target_branch(repository: Repository, branch: str | None) -> str:
-    """The branch to push to: *branch*, else the one that is checked out.
+    """Return the branch to push to: *branch*, else the one that is checked out.
 
     Raises:
         GitError: It cannot be the name of one, or none is checked out.
@@ -290,7 +290,7 @@ def _identity(repository: Repository) -> Mapping[str, str]:
 
 
 def _newest(repository: Repository, branch: str, since: datetime.datetime) -> str | None:
-    """The remote's newest commit of *branch*; None if it has no such branch, and the name is not that of a tag.
+    """Fetch the remote's newest commit of *branch*; None if it has no such branch, and the name is not that of a tag.
 
     In a shallow clone only what was committed after *since* comes with it, and a few commits before that.
 

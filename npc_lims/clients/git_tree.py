@@ -109,7 +109,7 @@ def commit_changes(tree: CommitTree, message: str, env: Mapping[str, str]) -> Co
     """Commit the changes of *tree*; None if there are none.
 
     Args:
-        env: Variables that tell git who commits.
+        env: Variables with the identity of the committer.
 
     Raises:
         GitError: A hook or a setting refused it, or a hook added a file that is not in the folder.
@@ -186,7 +186,7 @@ def _temporary_worktree(repository: Repository, head: str) -> Iterator[Repositor
 
 
 def escape_mentions(text: str) -> str:
-    """Return *text* changed so that it notifies nobody and closes no issue."""
+    """Return *text* changed so that it mentions no user and closes no issue."""
     return _CLOSING.sub(r"'\1'", _MENTION.sub("@ ", text))
 
 

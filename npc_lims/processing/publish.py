@@ -1,4 +1,4 @@
-"""Publish records of runs on a branch, whoever else pushes to it: claims before anything is started, results after.
+"""Publish records of runs on a branch: claims before anything is started, results after.
 
 As with observations (`npc_lims.sync.run.publish`), commits are made on the newest state of the branch, as often as
 others push first. So if two want to claim the same session, the one who pushes second finds the claim of the other.
@@ -95,7 +95,7 @@ def runs_message(recorded: Sequence[RunsChange], trailers: Mapping[str, str] | N
 
 
 def _happened(recorded: RunsChange) -> list[tuple[str, str, str]]:
-    """Session, what happened in a word, and more of it."""
+    """Return sessions, the kinds of change in a word, and details."""
     before = {run.key: run for run in recorded.before}
     after = {run.key: run for run in recorded.after}
     changes = [(key, _what(before.get(key), run)) for key, run in after.items() if before.get(key) != run]
@@ -104,7 +104,7 @@ def _happened(recorded: RunsChange) -> list[tuple[str, str, str]]:
 
 
 def _what(before: Run | None, after: Run) -> tuple[str, str]:
-    """The last thing that happened to a run."""
+    """Return the kind of the last change of a run, and details."""
     was_open = before is None or before.is_open
     if after.outcome == "errored" and (was_open or before is None or before.outcome != "errored"):
         return "errored", after.reason

@@ -63,7 +63,7 @@ class StateVersion:
 
 @dataclasses.dataclass(frozen=True)
 class StateDiff:
-    """How two versions of `state/` differ.
+    """The difference between two versions of `state/`.
 
     Attributes:
         before: Name of the one version.
@@ -141,7 +141,7 @@ def _version(tree: Tree, blobs: Mapping[str, str], name: str) -> StateVersion:
 
 
 def state_on_github(settings: Settings, ref: str) -> StateVersion:
-    """The state published at a branch, tag or commit, in one request; empty if there is none at that ref.
+    """Return the state published at a branch, tag or commit, in one request; empty if there is none at that ref.
 
     Raises:
         NoRemoteState: There is no such ref.
@@ -192,7 +192,7 @@ def _differing(before: Mapping[str, object], after: Mapping[str, object]) -> lis
 
 
 def _facts(content: bytes, line: bytes | None, path: PurePath, name: str) -> Facts:
-    """Facts of a session file: those of its line in the snapshot if that mirrors it, which is 200 times faster."""
+    """Return the facts of a session file: those of its line in the snapshot if that mirrors it, which is faster."""
     try:
         if line is not None:
             facts, digest = _facts_of_line(line, name)
@@ -207,7 +207,7 @@ def _facts(content: bytes, line: bytes | None, path: PurePath, name: str) -> Fac
 
 
 def _facts_of_line(line: bytes, name: str) -> tuple[Facts, object]:
-    """Facts and digest."""
+    """Return facts and digest."""
     try:
         facts = json.loads(line)
     except (RecursionError, ValueError):
@@ -220,7 +220,7 @@ def _facts_of_line(line: bytes, name: str) -> tuple[Facts, object]:
 
 
 def parse_facts(content: bytes, path: PurePath) -> Facts:
-    """Facts of a session file of whatever schema.
+    """Return the facts of a session file of any schema.
 
     Raises:
         StateError: It is damaged, or the file of another session than *path* says.

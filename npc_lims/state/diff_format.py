@@ -45,7 +45,7 @@ class Format(str, enum.Enum):
 
 @dataclasses.dataclass(frozen=True)
 class Group:
-    """Sessions to which the same happened, under the title that says what."""
+    """Sessions with the same kind of change, and their title."""
 
     title: str
     changes: Sequence[SessionChange]
@@ -112,7 +112,7 @@ def render_chapters(
 
 
 def cut(lines: Sequence[str], max_bytes: int) -> str:
-    """The lines that fit, and how many do not.
+    """Return the lines that fit, and the number of those that do not.
 
     >>> print(cut(["one", "two", "three"], 40), end="")
     one
@@ -211,7 +211,7 @@ def _escape(text: str) -> str:
 
 
 def _escape_within(text: str) -> str:
-    """The same for text that something stands before."""
+    """Do the same for text that does not begin a line."""
     return _SPECIAL.sub(lambda match: f"&#{ord(match.group())};", " ".join(text.split()))
 
 

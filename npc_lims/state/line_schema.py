@@ -27,7 +27,7 @@ _PLATFORMS = ("ephys", "behavior_with_sync", "behavior")
 
 
 def is_plainly_valid(record: Mapping[str, Any]) -> bool:
-    """Whether all values are of the types that `Record` has for them.
+    """Return True if all values are of the types that `Record` has for them.
 
     A line is parsed in eight microseconds: so sets of types are compared, and not each value.
     """
@@ -115,7 +115,7 @@ def _is_s3(facts: Mapping[str, Any]) -> bool:
 
 
 def _are_texts(facts: Mapping[str, Any], names: Iterable[str], unknown: object = _EMPTY) -> bool:
-    """Whether each of these facts is a list of texts, or *unknown*; those that are not there are."""
+    """Return True if each of these facts is missing, a list of texts, or *unknown*."""
     for name in names:
         texts = facts.get(name, unknown)
         if texts is not unknown and (type(texts) is not list or (texts and not _TEXT.issuperset(map(type, texts)))):

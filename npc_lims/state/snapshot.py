@@ -1,7 +1,7 @@
 """`sessions.jsonl`: every session of a state folder, one line each, the newest first.
 
 A line is a session file as JSON, after its `digest`: the SHA-256 of that file. It begins with the
-id, so that lines can be told apart, sorted and looked up without parsing them.
+id, so that lines can be distinguished, sorted and looked up without parsing them.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _FIELDS = frozenset(("id", "digest", "schema", "tracked", "training", "codeocean
 
 
 def make_line(record: Mapping[str, Any], digest: str) -> bytes:
-    """The line (without line feed) of the session file that holds *record* and has *digest*."""
+    """Return the line (without line feed) of the session file with *record* and *digest*."""
     data = {"id": record["id"], "digest": digest, **record}
     return json.dumps(data, separators=(",", ":"), ensure_ascii=False).encode()
 
@@ -98,7 +98,7 @@ def check_values(record: Mapping[str, Any]) -> None:
 
 
 def _damaged(line: bytes, reason: object) -> StateError:
-    # its beginning tells more of a line that is none than its id would
+    # the beginning says more about an invalid line than its id
     head = ascii(line[:40].decode(errors="replace"))
     return StateError(f"the line {head}... of {SNAPSHOT} is damaged ({reason}); run npc-lims sync to regenerate it")
 
@@ -142,7 +142,7 @@ def lines_by_id(content: bytes) -> dict[str, bytes]:
 
 
 def checked_lines(content: bytes) -> list[bytes]:
-    """Lines of a snapshot from elsewhere, each of which begins and ends as a session does.
+    """Return the lines of a downloaded snapshot, each of which begins and ends as that of a session.
 
     Raises:
         ValueError: The content breaks off, or is something else: a sign-in page, a merge with its marks.

@@ -42,7 +42,7 @@ _REWRITE_AFTER = datetime.timedelta(days=1)
 
 
 def _unquoted(value: Any) -> Any:
-    """The text of a time that somebody typed without quotes, which makes it a timestamp of YAML."""
+    """Return the text of a time that was typed without quotes, which YAML reads as a timestamp."""
     return utc_text(value) if isinstance(value, datetime.datetime) and value.tzinfo is not None else value
 
 
@@ -84,7 +84,7 @@ class SyncFile(Model):
     """Times of `last_complete` that are in the future by the clock here, which may be the one that is wrong."""
 
     def without_versions(self) -> SyncFile:
-        """The same, with everything to be read again."""
+        """Return a copy that makes the next sync read everything again."""
         sources = {name: source.model_copy(update={"versions": {}}) for name, source in self.sources.items()}
         return self.model_copy(update={"sources": sources})
 
@@ -197,7 +197,7 @@ def next_sync_file(
     full: bool = True,
     snapshot: str | None = None,
 ) -> SyncFile:
-    """The file after a sync: *before* itself where only times would change and they are recent.
+    """Return the file after a sync: *before* itself where only times would change and they are recent.
 
     Args:
         snapshot: Digest of the snapshot as it is now.

@@ -53,7 +53,7 @@ def _commits_since(repository: Repository, head: str, at: datetime.datetime) -> 
 
 
 def _times(trailers: str, where: str) -> list[str]:
-    """The times that the trailers of a commit name: several of one that was squashed, none of one made by hand."""
+    """Return the times in the trailers of a commit: several if it was squashed, none if it was made by hand."""
     found = []
     for text in trailers.split():
         try:
@@ -80,7 +80,7 @@ def _changed_sections(repository: Repository, commit: str, state: str) -> Iterat
 
 
 def _sections(line: bytes | None) -> dict[str, Any]:
-    """The sections of a line of the snapshot; one that somebody damaged has none."""
+    """Return the sections of a line of the snapshot; a damaged one has none."""
     try:
         content = None if line is None else json.loads(line)
     except (RecursionError, ValueError):

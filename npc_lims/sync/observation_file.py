@@ -69,7 +69,7 @@ class ObservationSet:
 
 
 def file_name(scope: Scope) -> str:
-    """The name of a file in a folder where those of several shards meet."""
+    """Return a file name that is unique among the shards of a run."""
     shards = "all" if scope.shards is None else f"{'-'.join(map(str, sorted(scope.shards)))}-of-{scope.of}"
     return shards + SUFFIX
 

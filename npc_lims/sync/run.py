@@ -73,7 +73,7 @@ class SyncOptions:
 
     @property
     def scope(self) -> Scope:
-        """The sessions that may change, as far as that is known before the tracked file is read."""
+        """The sessions that may change, as far as known before the tracked file is read."""
         sessions = None if self.sessions is None else frozenset(self.sessions)
         return Scope(sessions) if self.shard is None else Scope(sessions, frozenset([self.shard[0]]), self.shard[1])
 
@@ -148,7 +148,7 @@ class _GuardedReporter:
         try:
             report(self._reporter)
         except BrokenPipeError:
-            raise  # nobody reads the output any more
+            raise  # the output is no longer read
         except Exception as error:
             self._reporter = SilentReporter()
             warn(f"progress is not shown: {describe_unexpected(error, self._settings)}", NpcLimsWarning)

@@ -8,10 +8,9 @@
 State at a time is that of the last commit of the branch that changed it until then: of HEAD in a checkout, of
 NPC_LIMS_REF on GitHub. A tag or branch that is named like a date is written `tags/2024-06-01` or `heads/...`.
 
-A commit never changes, so its state is cached for good. So is which commit a time means on GitHub, once the time
-is over by more than an hour. A commit that is pushed later than that, with a date before it, is not seen any more: a
-sync pushes what it commits at once, and what nobody could read at that time was not the state then. A checkout is
-read again, since a pull brings what was committed before.
+Commits never change, so their snapshots are cached without expiry. So is the commit of a time on GitHub, once the time
+is more than an hour ago: a commit that is pushed later with an earlier date is ignored, as nobody could read it at
+that time. A checkout is read again, since a pull brings commits that were made before.
 """
 
 from __future__ import annotations

@@ -71,7 +71,7 @@ def _query_name(settings: Settings, name: str) -> Commit:
     if _NOT_A_NAME.search(name):
         raise HistoryError(f"{missing}. Ways from one commit to another (main~1) need a clone: {_CLONE}")
     try:
-        # one commit tells what files it changed: no more than one of them, please
+        # a commit lists the files it changed: one of them is enough
         path = f"/repos/{settings.repo}/commits/{urllib.parse.quote(name)}"
         answer = get_github(settings, f"looking for {name} of {settings.repo}", path, {"per_page": 1})
     except GitHubError as error:
@@ -161,7 +161,7 @@ def _fetch(settings: Settings, commit: Commit) -> bytes:
     try:
         content = fetch_file(settings, f"{_FOLDER}/{SNAPSHOT}", commit.sha, check=check_snapshot)
     except RemoteStateError as error:
-        # whether it broke off on its way or is damaged in the repository, cannot be seen from here
+        # it may be truncated in transit, or damaged in the repository
         error.args = (f"{error}; if it stays so, a clone can read the session files of {commit}: {_CLONE}",)
         raise
     if content is None:
