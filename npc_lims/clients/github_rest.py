@@ -31,7 +31,6 @@ NEEDS = "issues: write"
 """Permission of the token."""
 
 _TIMEOUT = 30.0
-_DEADLINE = 60.0
 _MAX_DELAY = 60.0
 _MAX_BYTES = 20_000_000
 # The issues with a label of ours: more than one is open only where runs fail at the same time.
@@ -52,6 +51,7 @@ class RestClient:
         attempts: Maximum number of requests where GitHub does not answer or has trouble. Repeated writes do no harm
             here: of two issues one is closed as a duplicate.
         backoff: Seconds before the second one; it doubles.
+        deadline: Seconds that one request may take in all.
         ca_file: Certificates to trust. Default: those of the system, or SSL_CERT_FILE.
 
     Raises:
@@ -66,6 +66,7 @@ class RestClient:
         *,
         attempts: int = 4,
         backoff: float = 2,
+        deadline: float = 60,
         ca_file: str | None = None,
     ) -> None:
         if not api_url.startswith(("https://", "http://")):
@@ -75,6 +76,7 @@ class RestClient:
         self.repo = repo
         self._attempts = attempts
         self._backoff = backoff
+        self._deadline = deadline
         self._ca_file = ca_file
 
     @classmethod
@@ -137,9 +139,9 @@ class RestClient:
         for attempt in range(1, self._attempts + 1):
             delay: float | None = self._backoff * 2 ** (attempt - 1)
             try:
-                return call_within(_DEADLINE, lambda: self._send(method, path, body))
+                return call_within(self._deadline, lambda: self._send(method, path, body))
             except urllib.error.HTTPError as error:
-                refusal = _refusal(error)
+                refusal = self._refusal(error)
                 failure = refusal.error(action, self.repo, NEEDS)
                 if error.code < 500:
                     delay = refusal.delay
@@ -177,11 +179,15 @@ class RestClient:
             raise ValueError(f"more than {_MAX_BYTES} bytes")
         return link, json.loads(content) if content else None
 
+    def _refusal(self, error: urllib.error.HTTPError) -> Refusal:
+        headers = {name.lower(): value for name, value in error.headers.items()}
 
-def _refusal(error: urllib.error.HTTPError) -> Refusal:
-    headers = {name.lower(): value for name, value in error.headers.items()}
-    try:
-        body = json.loads(call_within(_DEADLINE, lambda: error.read(_MAX_BYTES)))
-    except (OSError, http.client.HTTPException, RecursionError, ValueError):
-        body = {"message": error.reason}
-    return Refusal(error.code, headers, body)
+        def read() -> bytes:
+            with error:
+                return error.read(_MAX_BYTES)
+
+        try:
+            body = json.loads(call_within(self._deadline, read))
+        except (OSError, http.client.HTTPException, RecursionError, ValueError):
+            body = {"message": error.reason}
+        return Refusal(error.code, headers, body)

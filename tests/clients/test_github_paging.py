@@ -13,6 +13,7 @@ from npc_lims.clients.github_rest import RestClient
 from npc_lims.config.settings import Settings
 from npc_lims.errors import GitHubError
 from npc_lims.history.github_commits import published_history
+from tests.servers.endless import Endless
 from tests.servers.fixtures import Serve
 from tests.servers.web import Request, Response, Server, json_response
 
@@ -161,3 +162,28 @@ def _commit(number: int) -> dict[str, Any]:
     who = {"name": "a", "date": "2024-11-04T10:00:00Z"}
     commit = {"message": "Sync", "committer": who, "author": who}
     return {"sha": f"{number:040x}", "commit": commit, "parents": []}
+
+
+HEADERS = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100000\r\n"
+
+
+@pytest.mark.parametrize("client", ["package", "plain"])
+@pytest.mark.parametrize("head", [HEADERS, HEADERS + b"\r\n"], ids=["headers", "body"])
+def test_a_response_that_drips_ends_at_the_deadline(client: str, head: bytes) -> None:
+    with Endless(head, piece=b"x") as server:
+        settings = Settings(github_token="ghp_x", github_api_url=server.url, timeout=0.05, attempts=1)
+        with pytest.raises(GitHubError, match=r"could not be reached|gave no complete answer"):
+            if client == "package":
+                GitHubClient(settings, "contents: read").login()
+            else:
+                RestClient(server.url, "ghp_x", "lab/state", attempts=1, deadline=0.5).request("looking", "GET", "")
+        assert server.sent > 0
+
+
+@pytest.mark.parametrize("status", ["200 OK", "403 Forbidden"])
+def test_a_response_of_a_job_that_floods_is_not_read_to_the_end(status: str) -> None:
+    head = f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n".encode()
+    with Endless(head, piece=b" " * 2**20, pause=0) as server:
+        with pytest.raises(GitHubError, match=r"cannot be read|GitHub answered 403"):
+            RestClient(server.url, "ghp_x", "lab/state", attempts=1).request("looking", "GET", "")
+        assert server.sent < 100 * 2**20

@@ -127,7 +127,7 @@ def test_one_source_that_fails_for_long_is_named_alone(desk: Desk) -> None:
 
 def test_the_limits_are_what_a_healthy_sync_never_reaches(desk: Desk) -> None:
     desk.run(LAST_RUN_AFTER - timedelta(minutes=1))
-    assert desk.watch(text_of(synced(desk.now - STALE_AFTER + timedelta(minutes=1)))) == "the state is fresh"
+    assert desk.watch(text_of(synced(desk.now - STALE_AFTER + timedelta(minutes=1)))) == "the state is fresh", desk.body
     desk.watch(text_of(synced(desk.now - STALE_AFTER - timedelta(minutes=1))))
     assert desk.states == ["open"]
 
