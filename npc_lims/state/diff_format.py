@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from npc_lims.model.session_id import ID_PATTERN
-from npc_lims.state.diff import SessionChange, grouped, headline
+from npc_lims.state.diff import SessionChange, grouped
 from npc_lims.utils.text import visible
 
 __all__ = [
@@ -21,7 +20,6 @@ __all__ = [
     "counted",
     "cut",
     "groups_of",
-    "render_changes",
     "render_chapters",
 ]
 
@@ -73,29 +71,6 @@ def groups_of(changes: Iterable[SessionChange]) -> tuple[Group, ...]:
     return tuple(Group(f"{len(members):,} {name}", members) for name, members in grouped(changes).items())
 
 
-def render_changes(
-    changes: Sequence[SessionChange],
-    style: Format = Format.text,
-    *,
-    title: str = "state",
-    listed: int | None = LISTED,
-    max_bytes: int = SUMMARY_BYTES,
-    see_all: str = "",
-) -> str:
-    """Return the changes as text: counts first, then each session by kind of change.
-
-    Args:
-        title: Heading of the changes.
-        listed: Most sessions to list in each group; None for all. JSON always has them all.
-        max_bytes: Most bytes of the text or Markdown, which is cut at the end of a line.
-        see_all: How to see what is not listed, such as a command.
-    """
-    if style is Format.json:
-        return json.dumps({"headline": headline(changes), "changes": [c.as_dict() for c in changes]}, indent=1) + "\n"
-    chapter = Chapter(title, headline(changes), groups=groups_of(changes))
-    return render_chapters([chapter], style, listed=listed, max_bytes=max_bytes, see_all=see_all)
-
-
 def render_chapters(
     chapters: Iterable[Chapter],
     style: Format = Format.text,
@@ -104,7 +79,13 @@ def render_chapters(
     max_bytes: int = SUMMARY_BYTES,
     see_all: str = "",
 ) -> str:
-    """Chapters as text or Markdown, of at most *max_bytes* as UTF-8; arguments as of `render_changes`."""
+    """Return chapters as text or Markdown.
+
+    Args:
+        listed: Most sessions to list in each group; None for all.
+        max_bytes: Most bytes of the result as UTF-8, which is cut at the end of a line.
+        see_all: How to see what is not listed, such as a command.
+    """
     render = _text if style is Format.text else _markdown
     hint = f" ({see_all})" if see_all else ""
     lines = [visible(line).replace("\n", " ") for chapter in chapters for line in render(chapter, listed, hint)]
