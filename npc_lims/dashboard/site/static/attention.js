@@ -1,6 +1,6 @@
 // What needs attention: items with their remedies and first cases.
 
-import { h, link, prose } from "./dom.js";
+import { h, link, panel, prose } from "./dom.js";
 import { sessionPage } from "./ids.js";
 import { counted, number, time } from "./time.js";
 
@@ -11,10 +11,8 @@ const OPEN = 3;
 
 /** @param {any[]} items */
 export function attention(items) {
-  return h(
-    "section",
-    { class: "panel long", "aria-labelledby": "attention" },
-    h("h2", { id: "attention" }, "Needs attention"),
+  return panel(
+    { id: "attention", title: "Needs attention", css: "long" },
     items.length
       ? items.map((one, n) => item(one, n < OPEN))
       : h("p", { class: "quiet" }, "Nothing at the moment."),

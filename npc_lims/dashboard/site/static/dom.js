@@ -30,6 +30,47 @@ export function svg(tag, properties, ...children) {
 }
 
 /**
+ * A section with a heading.
+ *
+ * @param {{id: string, title: string, css?: string, beside?: Child}} heading with what stands *beside* it
+ * @param {...(Child | Child[])} children
+ * @returns {HTMLElement}
+ */
+export function panel({ id, title, css = "", beside }, ...children) {
+  const heading = h("h2", { id }, title);
+  return h(
+    "section",
+    { class: `panel ${css}`.trim(), "aria-labelledby": id },
+    beside ? h("div", { class: "row" }, heading, beside) : heading,
+    ...children,
+  );
+}
+
+/**
+ * The head of a table.
+ *
+ * @param {string[]} names of the columns
+ * @returns {HTMLElement}
+ */
+export function tableHead(names) {
+  const cells = names.map((name) => h("th", { scope: "col" }, name));
+  return h("thead", null, h("tr", null, cells));
+}
+
+/**
+ * The key of a chart.
+ *
+ * @param {string[][]} colours pairs of a class and its meaning
+ * @returns {HTMLElement}
+ */
+export function chartKey(colours) {
+  const items = colours.map(([css, meaning]) =>
+    h("li", null, h("span", { class: "bar", "aria-hidden": "true" }, h("span", { class: css })), meaning),
+  );
+  return h("ul", { class: "keys" }, items);
+}
+
+/**
  * @param {Element} element
  * @param {Record<string, any> | null | undefined} properties
  * @param {(Child | Child[])[]} children

@@ -1,7 +1,7 @@
 // Facts as they are recorded: an object, "nothing there" (false, an empty list) and "never observed" (null) are three
 // things.
 
-import { copyButton, h, link, webAddress } from "./dom.js";
+import { copyButton, h, link, tableHead, webAddress } from "./dom.js";
 import { utc } from "./time.js";
 
 const TIME = /^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+Z$/;
@@ -107,15 +107,7 @@ export function assetTable(assets, links) {
           "table",
           { class: "plain assets" },
           h("caption", { class: "hidden" }, "Data assets"),
-          h(
-            "thead",
-            null,
-            h(
-              "tr",
-              null,
-              ["Asset", "Name", "Created", "Where"].map((name) => h("th", { scope: "col" }, name)),
-            ),
-          ),
+          tableHead(["Asset", "Name", "Created", "Where"]),
           h(
             "tbody",
             null,

@@ -1,7 +1,7 @@
 // What a page says that was asked for a session or subject which is not there.
 
 import { load } from "./data.js";
-import { byId, h, show } from "./dom.js";
+import { byId, h, panel, show } from "./dom.js";
 import { near, parts, sessionPage, subjectPage } from "./ids.js";
 import { foot } from "./shell.js";
 import { listAddress } from "./view.js";
@@ -40,10 +40,8 @@ export async function explainUnknown(kind, asked) {
         : h("p", null, `The address of this page names no ${kind}: it ends with ?id= and the name.`),
     ),
     offers.length
-      ? h(
-          "section",
-          { class: "panel", "aria-labelledby": "near" },
-          h("h2", { id: "near" }, "Was it one of these?"),
+      ? panel(
+          { id: "near", title: "Was it one of these?" },
           h(
             "ul",
             { class: "near" },

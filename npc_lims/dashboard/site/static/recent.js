@@ -1,6 +1,6 @@
 // Recent changes, by day.
 
-import { h, link, show } from "./dom.js";
+import { h, link, panel, show } from "./dom.js";
 import { sessionPage } from "./ids.js";
 import { number, time } from "./time.js";
 
@@ -29,10 +29,8 @@ export function recent({ recent }) {
     },
     `Show ${number(recent.length - FIRST)} more`,
   );
-  return h(
-    "section",
-    { class: "panel long", "aria-labelledby": "recent" },
-    h("div", { class: "row" }, h("h2", { id: "recent" }, "Recent changes"), h("a", { href: "feed.atom" }, "Atom feed")),
+  return panel(
+    { id: "recent", title: "Recent changes", css: "long", beside: h("a", { href: "feed.atom" }, "Atom feed") },
     recent.length
       ? [list, recent.length > FIRST ? more : null]
       : h("p", { class: "quiet" }, "None are recorded: they are read from the commits of the state folder."),

@@ -3,7 +3,7 @@
 import { attention } from "../attention.js";
 import { DEPTHS, monthsChart, monthsTable } from "../chart.js";
 import { failure, load } from "../data.js";
-import { byId, h, prose, show } from "../dom.js";
+import { byId, chartKey, h, panel, prose, show, tableHead } from "../dom.js";
 import { SOURCES } from "../explanations.js";
 import { recent } from "../recent.js";
 import { foot, start } from "../shell.js";
@@ -65,10 +65,8 @@ function totals(totals) {
     ["tracked", totals.tracked, null],
     ["not tracked", totals.untracked, null],
   ];
-  return h(
-    "section",
-    { class: "panel", "aria-labelledby": "totals" },
-    h("h2", { id: "totals" }, "Totals"),
+  return panel(
+    { id: "totals", title: "Totals" },
     h(
       "dl",
       { class: "totals" },
@@ -169,23 +167,13 @@ function warnings({ sources, shallow, history_begins: begins, totals }) {
 
 /** @param {any[]} sources */
 function sources(sources) {
-  return h(
-    "section",
-    { class: "panel", "aria-labelledby": "sources" },
-    h("h2", { id: "sources" }, "Sources"),
+  return panel(
+    { id: "sources", title: "Sources" },
     h(
       "table",
       { class: "plain sources" },
       h("caption", { class: "hidden" }, "When each source was last read completely"),
-      h(
-        "thead",
-        null,
-        h(
-          "tr",
-          null,
-          ["Source", "Last complete read", "Contents"].map((name) => h("th", { scope: "col" }, name)),
-        ),
-      ),
+      tableHead(["Source", "Last complete read", "Contents"]),
       h("tbody", null, sources.flatMap(source)),
     ),
   );
@@ -230,26 +218,13 @@ function source(source) {
 
 /** @param {any[]} steps */
 function funnel(steps) {
-  const keys = [
+  const key = chartKey([
     ["yes", "yes"],
     ["", "no"],
     ["unknown", "unknown"],
-  ];
-  return h(
-    "section",
-    { class: "panel", "aria-labelledby": "funnel" },
-    h(
-      "div",
-      { class: "row" },
-      h("h2", { id: "funnel" }, "Pipeline progress"),
-      h(
-        "ul",
-        { class: "keys" },
-        keys.map(([css, word]) =>
-          h("li", null, h("span", { class: "bar", "aria-hidden": "true" }, h("span", { class: css })), word),
-        ),
-      ),
-    ),
+  ]);
+  return panel(
+    { id: "funnel", title: "Pipeline progress", beside: key },
     h("ul", { class: "funnel" }, steps.map(step)),
     h(
       "p",
@@ -292,21 +267,9 @@ function step({ flag, label, applies, yes, no, unknown }) {
 // --- months ---
 
 function months() {
-  return h(
-    "section",
-    { class: "panel months", "aria-labelledby": "months" },
-    h(
-      "div",
-      { class: "row" },
-      h("h2", { id: "months" }, "Sessions by month"),
-      h(
-        "ul",
-        { class: "keys" },
-        DEPTHS.map(([, css, label]) =>
-          h("li", null, h("span", { class: "bar", "aria-hidden": "true" }, h("span", { class: css })), label),
-        ),
-      ),
-    ),
+  const key = chartKey(DEPTHS.map(([, css, label]) => [css, label]));
+  return panel(
+    { id: "months", title: "Sessions by month", css: "months", beside: key },
     h("div", { id: "chart" }),
     h(
       "details",

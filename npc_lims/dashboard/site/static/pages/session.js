@@ -1,7 +1,7 @@
 // One session: its status, the facts of each source, where its files are, and its history.
 
 import { DataError, failure, load } from "../data.js";
-import { byId, copyButton, h, link, show, webAddress } from "../dom.js";
+import { byId, copyButton, h, link, panel, show, tableHead, webAddress } from "../dom.js";
 import { EXPLANATIONS, SOURCES } from "../explanations.js";
 import { assetTable, facts, section } from "../facts.js";
 import { parts, sessionIn, sessionPage, subjectPage } from "../ids.js";
@@ -149,23 +149,13 @@ function glance(session) {
 
 /** @param {any} session */
 function statuses({ status }) {
-  return h(
-    "section",
-    { class: "panel long", "aria-labelledby": "status" },
-    h("div", { class: "row" }, h("h2", { id: "status" }, "Status"), legend()),
+  return panel(
+    { id: "status", title: "Status", css: "long", beside: legend() },
     h(
       "table",
       { class: "plain status" },
       h("caption", { class: "hidden" }, "Status flags and their meaning"),
-      h(
-        "thead",
-        null,
-        h(
-          "tr",
-          null,
-          ["Status", "Meaning"].map((name) => h("th", { scope: "col" }, name)),
-        ),
-      ),
+      tableHead(["Status", "Meaning"]),
       h(
         "tbody",
         null,
@@ -196,10 +186,8 @@ function explain({ flag, value }) {
 
 /** @param {any} session */
 function codeocean({ facts: recorded, links }) {
-  return h(
-    "section",
-    { class: "panel long", "aria-labelledby": "codeocean" },
-    h("h2", { id: "codeocean" }, SOURCES.codeocean),
+  return panel(
+    { id: "codeocean", title: SOURCES.codeocean, css: "long" },
     section(recorded.codeocean, (assets) => assetTable(assets, links.assets ?? {})),
   );
 }
@@ -213,10 +201,8 @@ function plainSection({ facts: recorded, links }, name) {
     name === "tracked" && links.tracked_line
       ? h("p", { class: "quiet more" }, `Line ${links.tracked_line} of tracked_sessions.yaml`)
       : null;
-  return h(
-    "section",
-    { class: "panel", "aria-labelledby": name },
-    h("h2", { id: name }, SOURCES[name]),
+  return panel(
+    { id: name, title: SOURCES[name] },
     section(recorded[name], name === "training" ? cells : facts),
     inTracked,
   );
@@ -229,10 +215,8 @@ function cells(row) {
 
 /** @param {any} session */
 function notes({ notes, issues, links }) {
-  return h(
-    "section",
-    { class: "panel", "aria-labelledby": "notes" },
-    h("h2", { id: "notes" }, "Notes and issues"),
+  return panel(
+    { id: "notes", title: "Notes and issues" },
     notes ? h("p", { class: "notes" }, notes) : h("p", { class: "quiet" }, "No notes."),
     h(
       "ul",
@@ -252,10 +236,8 @@ function issueName(issue) {
 
 /** @param {any} session */
 function timeline({ timeline }) {
-  return h(
-    "section",
-    { class: "panel long", "aria-labelledby": "timeline" },
-    h("h2", { id: "timeline" }, "Timeline"),
+  return panel(
+    { id: "timeline", title: "Timeline", css: "long" },
     timeline.length
       ? h("ol", { class: "timeline" }, timeline.map(event))
       : h("p", { class: "quiet" }, "Nothing is recorded: the timeline is read from the commits of the state folder."),

@@ -1,7 +1,7 @@
 // One subject: its sessions by date, and how far each is.
 
 import { DataError, failure, load } from "../data.js";
-import { byId, h, show } from "../dom.js";
+import { byId, h, panel, show } from "../dom.js";
 import { sessionPage } from "../ids.js";
 import { legend, mark } from "../marks.js";
 import { explainUnknown } from "../missing.js";
@@ -57,10 +57,8 @@ function draw({ subject, sessions }) {
       fact("Platforms", all("platform")),
       fact("Rigs", all("rig")),
     ),
-    h(
-      "section",
-      { class: "panel long", "aria-labelledby": "sessions" },
-      h("div", { class: "row" }, h("h2", { id: "sessions" }, "Sessions by date"), legend()),
+    panel(
+      { id: "sessions", title: "Sessions by date", css: "long", beside: legend() },
       h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Table of sessions" }, matrix(byDate)),
     ),
   );
