@@ -284,6 +284,17 @@ def test_a_response_without_end_is_given_up_at_the_deadline(beginning: bytes, ag
     assert server.requests == 1, "there is no time left to try again"
 
 
+def test_a_handshake_without_end_is_given_up_at_the_deadline() -> None:
+    record = b"\x16\x03\x03\x40\x00"  # the head of a TLS record of 16 KB
+    retry = policy(attempts=3, timeout=1, deadline=0.4)
+    begun = time.monotonic()
+    failure = pytest.raises(RequestFailed, match=r"no complete answer within 0\.4 s$")
+    with Endless(record, b"a", request_end=b"") as server, HttpClient(retry) as client, failure:
+        client.request("GET", server.url.replace("http:", "https:"), whole)
+    assert time.monotonic() - begun < 10
+    assert server.requests == 1
+
+
 def test_attempts_share_one_deadline(serve: Serve) -> None:
     server = serve(Script(status(503)))
     with pytest.raises(RequestFailed, match=r"^answered 503 Service Unavailable \(\d attempts\)$"):

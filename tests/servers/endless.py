@@ -25,8 +25,10 @@ class Endless:
         sent: Bytes of pieces sent.
     """
 
-    def __init__(self, head: bytes = OK, piece: bytes = b" ", pause: float = 0.02) -> None:
-        self._head, self._piece, self._pause = head, piece, pause
+    def __init__(
+        self, head: bytes = OK, piece: bytes = b" ", pause: float = 0.02, request_end: bytes = b"\r\n\r\n"
+    ) -> None:
+        self._head, self._piece, self._pause, self._request_end = head, piece, pause, request_end
         self._stopping = threading.Event()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.requests = 0
@@ -62,7 +64,7 @@ class Endless:
     def _answer(self, connection: socket.socket) -> None:
         with connection, contextlib.suppress(OSError):  # the client has hung up
             received = connection.recv(65536)
-            while received and b"\r\n\r\n" not in received:
+            while received and self._request_end not in received:
                 received = connection.recv(65536)
             self.requests += 1
             connection.sendall(self._head)
