@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from npc_lims.clients.codeocean_sdk import as_data_asset
-from npc_lims.clients.s3_upath import s3_path
+from npc_lims.clients.s3_cached import s3_path
 from npc_lims.codeocean.legacy import MODEL_CAPSULE_PIPELINE_MAPPING
 from npc_lims.config.lazy_settings import settings_for_reading
 from npc_lims.errors import (

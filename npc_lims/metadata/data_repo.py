@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, overload
 
 from npc_lims.clients.s3 import split_s3_uri
-from npc_lims.clients.s3_cached import store_of
-from npc_lims.clients.s3_upath import s3_path
+from npc_lims.clients.s3_cached import s3_path, store_of
 from npc_lims.config.settings import load_settings
 from npc_lims.errors import NoSessionData
 from npc_lims.utils.memory_cache import TTLCache

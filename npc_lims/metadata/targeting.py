@@ -7,8 +7,7 @@ import sqlite3
 from typing import TYPE_CHECKING, Any
 
 from npc_lims.clients.s3 import split_s3_uri
-from npc_lims.clients.s3_cached import store_of
-from npc_lims.clients.s3_upath import named_path
+from npc_lims.clients.s3_cached import named_path, store_of
 from npc_lims.config.settings import load_settings
 from npc_lims.errors import NoSessionData, RemoteStateError, SourceError
 from npc_lims.model.session_id import resolve_session_id

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from npc_lims.clients.s3 import split_s3_uri
-from npc_lims.clients.s3_cached import store_of
-from npc_lims.clients.s3_upath import named_path, s3_path
+from npc_lims.clients.s3_cached import named_path, s3_path, store_of
 from npc_lims.config.disk_cache import CacheEntry, cache_dir, load_entry, store_entry
 from npc_lims.config.settings import load_settings
 from npc_lims.errors import SourceError

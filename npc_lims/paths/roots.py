@@ -43,7 +43,7 @@ def __getattr__(name: str) -> upath.UPath:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import upath
 
-    from npc_lims.clients.s3_upath import named_path
+    from npc_lims.clients.s3_cached import named_path
     from npc_lims.config.settings import Settings, load_settings
 
     if name == "DR_DATA_REPO_ISILON":

@@ -357,7 +357,7 @@ class SessionInfo:
     @property
     def cloud_path(self) -> upath.UPath | None:
         """Raw data folder in the cloud; for behavior files that were never uploaded, their synced copy; or None."""
-        from npc_lims.clients.s3_upath import named_path
+        from npc_lims.clients.s3_cached import named_path
 
         synced = self._synced_path()
         raw = self._asset("raw")

@@ -7,8 +7,7 @@ from collections.abc import Iterable
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
 
-from npc_lims.clients.s3_cached import S3Folder
-from npc_lims.clients.s3_upath import named_path, s3_path
+from npc_lims.clients.s3_cached import S3Folder, named_path, s3_path
 from npc_lims.errors import AssetError, NoSessionData, SourceError
 
 if TYPE_CHECKING:
