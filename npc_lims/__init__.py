@@ -172,10 +172,10 @@ _NAMES = {
         "StimFile",
         "get_hdf5_stim_files_from_s3",
     ),
-    "npc_lims.sessions.collection": ("Sessions",),
     "npc_lims.sessions.info": ("SessionInfo",),
     "npc_lims.sessions.past_info": ("PastSessionInfo",),
     "npc_lims.sessions.queries": (
+        "Sessions",
         "get_session_info",
         "get_session_issues",
         "get_session_kwargs",

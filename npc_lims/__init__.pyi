@@ -159,7 +159,7 @@ from npc_lims.paths.stim import (
     StimFile as StimFile,
     get_hdf5_stim_files_from_s3 as get_hdf5_stim_files_from_s3,
 )
-from npc_lims.sessions.collection import Sessions as Sessions
+from npc_lims.sessions.queries import Sessions as Sessions
 from npc_lims.sessions.info import SessionInfo as SessionInfo
 from npc_lims.sessions.past_info import PastSessionInfo as PastSessionInfo
 from npc_lims.sessions.queries import (

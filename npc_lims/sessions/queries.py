@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from npc_lims.config.lazy_settings import settings_for_reading
 from npc_lims.errors import (
@@ -15,12 +15,13 @@ from npc_lims.errors import (
 )
 from npc_lims.model.rows import session_row
 from npc_lims.model.session_id import resolve_session_id, suggest_ids
-from npc_lims.sessions.collection import Sessions
 from npc_lims.sessions.filters import SessionFilters
 from npc_lims.sessions.info import SessionInfo
 from npc_lims.state.reader import Origin, origin_of_state, read_one, read_snapshot
 
 if TYPE_CHECKING:
+    from typing import SupportsIndex
+
     import npc_session
 
     from npc_lims.config.settings import Settings
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SessionInfo",
+    "Sessions",
     "get_session_info",
     "get_session_issues",
     "get_session_kwargs",
@@ -41,6 +43,37 @@ __all__ = [
 
 # Seconds: a snapshot that a session was not found in is new enough to suggest similar ids.
 _JUST_READ = 60.0
+
+
+S_co = TypeVar("S_co", bound="SessionInfo", covariant=True)
+
+_SHOWN = 20
+
+
+class Sessions(tuple[S_co, ...]):
+    """A tuple of sessions. A notebook shows the first ones, and those of a part (`sessions[20:40]`) likewise."""
+
+    __slots__ = ()
+
+    @overload
+    def __getitem__(self, index: SupportsIndex) -> S_co: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sessions[S_co]: ...
+
+    def __getitem__(self, index: Any) -> Any:
+        found = super().__getitem__(index)
+        return type(self)(found) if isinstance(index, slice) else found
+
+    def _repr_html_(self) -> str:
+        from npc_lims.sessions.html import SessionLinks, render_sessions, session_links
+
+        # as recorded: showing a list queries nothing
+        return render_sessions(
+            [info.parse_without_caching() for info in self[:_SHOWN]],
+            more=max(0, len(self) - _SHOWN),
+            links=session_links(self[0]._own_settings) if self else SessionLinks(),
+        )
 
 
 @overload

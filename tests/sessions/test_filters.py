@@ -15,10 +15,10 @@ import upath
 import npc_lims
 from npc_lims.config.settings import load_settings
 from npc_lims.model.rows import COLUMNS, FLAG_NAMES, session_row
-from npc_lims.sessions.collection import Sessions
 from npc_lims.sessions.filters import FILTERS
 from npc_lims.sessions.info import SessionInfo
 from npc_lims.sessions.past_info import RecordedSessionInfo
+from npc_lims.sessions.queries import Sessions
 from tests.integration.world import SORTED, Cloud, GitHub, commit_all, write_tracked
 
 RECORDED = [name for name in FILTERS if name != "raw_data_paths"]

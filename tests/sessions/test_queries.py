@@ -19,10 +19,9 @@ from hypothesis import strategies
 import npc_lims
 from npc_lims.config.settings import load_settings
 from npc_lims.model.rows import COLUMNS, session_row
-from npc_lims.sessions.collection import Sessions
 from npc_lims.sessions.html import SessionLinks, render_session, render_sessions, session_links
 from npc_lims.sessions.info import SessionInfo
-from npc_lims.sessions.queries import to_records
+from npc_lims.sessions.queries import Sessions, to_records
 from npc_lims.utils.urls import Links
 from tests.integration.world import GitHub
 
