@@ -140,7 +140,7 @@ def _read(raw: Any, request: Any) -> bytes:
             size += len(part)
             if size > _MAX_BYTES:
                 found = f"the answer has more than {_MAX_BYTES // 10**6} MB"
-                raise SourceError("s3", f"{request.url}: {found}; check AWS_ENDPOINT_URL and proxies")
+                raise SourceError("s3", f"{request.url.partition('?')[0]}: {found}; check AWS_ENDPOINT_URL and proxies")
     except urllib3.exceptions.ReadTimeoutError as error:
         raise ReadTimeoutError(endpoint_url=request.url, error=error) from None
     except urllib3.exceptions.HTTPError as error:

@@ -57,7 +57,7 @@ def test_headers_that_drip_end_at_the_deadline(call: str) -> None:
 
 def test_a_listing_that_floods_is_not_read_to_the_end() -> None:
     with Endless(piece=b" " * 2**20, pause=0) as server:
-        with pytest.raises(SourceError, match=r"the answer has more than 16 MB; check AWS_ENDPOINT_URL"):
+        with pytest.raises(SourceError, match=r"/data: the answer has more than 16 MB; check AWS_ENDPOINT_URL"):
             store_at(server.url, timeout=60).list_folder("data", "a/")
         assert server.sent < 100 * 2**20
 
