@@ -150,7 +150,7 @@ def test_fill_keeps_types_of_lone_expressions_only() -> None:
 
 
 def test_text_of_values() -> None:
-    values = [None, True, 3, 0.5, 2.0, math.nan, [], {}]
+    values: list[object] = [None, True, 3, 0.5, 2.0, math.nan, [], {}]
     assert [as_text(value) for value in values] == ["", "true", "3", "0.5", "2", "NaN", "Array", "Object"]
 
 
