@@ -406,6 +406,12 @@ def test_a_limit_of_untold_length_is_a_minute(hub: Hub) -> None:
         client.call("asking", lambda: repository.get_git_commit("0" * 40).message, max_delay=59)
 
 
+def test_a_truncated_tree_is_incomplete(hub: Hub) -> None:
+    hub.repo.most_entries = 0
+    with pytest.raises(GitHubError, match=r"incomplete \(a truncated tree\); use a clone instead"):
+        propose(hub)
+
+
 def test_trouble_that_passes_is_not_noticed(hub: Hub, serve: Serve) -> None:
     proxy = serve(FaultyProxy(hub.api.url))
     proxy.plan(Status(502), None, Status(503), None)

@@ -253,7 +253,12 @@ class Writer:
             if entry.type != "commit":  # a submodule is of another repository
                 item["url"] = f"{url}/git/{entry.type}s/{entry.sha}"
             listed.append(item if entry.size is None else {**item, "size": entry.size})
-        return {"sha": sha, "url": f"{url}/git/trees/{sha}", "tree": listed, "truncated": False}
+        return {
+            "sha": sha,
+            "url": f"{url}/git/trees/{sha}",
+            "tree": listed[: repo.most_entries],
+            "truncated": len(listed) > repo.most_entries,
+        }
 
     def blob(self, repo: Repo, sha: str, content: bytes) -> Json:
         return {

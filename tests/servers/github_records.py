@@ -124,7 +124,10 @@ class Run:
 
 @dataclass
 class Repo:
-    """`protected` branches take changes through pull requests alone. `busy` answers that it is still being made."""
+    """`protected` branches take changes through pull requests alone. `busy` answers that it is still being made.
+
+    A tree of more than `most_entries` is truncated.
+    """
 
     id: int
     full_name: str
@@ -136,6 +139,7 @@ class Repo:
     protected: set[str] = field(default_factory=set)
     parent: Repo | None = None
     busy: int = 0
+    most_entries: int = 100_000
     issues: dict[int, Issue] = field(default_factory=dict)
     labels: dict[str, Label] = field(default_factory=dict)
     runs: list[Run] = field(default_factory=list)
