@@ -1,9 +1,7 @@
-"""The facts of an invented lab: mice, sessions, training days, data assets. `world.py` makes files of them.
+"""Invented facts of a sample lab: mice, sessions, training days, data assets. `files.py` makes files of them.
 
-**Everything here is made up.** Subjects 901001 to 901006 are no mice, no session took place, no data asset
-exists; only the *shapes* are real: how paths, files and assets are named, what a hand-edited file looks like.
-
-Where a fact has a stage, it holds from that stage on: 1 is the first day (2024-11-04), 2 the day after.
+Subjects 901001 to 901006 do not exist, and neither do their sessions and data assets; only the formats of names and
+files are real. A stage is the day from which a fact holds: 1 is the first day (2024-11-04), 2 the day after.
 """
 
 from __future__ import annotations

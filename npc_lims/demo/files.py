@@ -1,4 +1,4 @@
-"""Files of the invented lab of `lab.py`: its tracked file, and a mirror of its cloud that a sync can read.
+"""Files of the sample lab in `dataset.py`: its tracked file, and a mirror of its cloud that a sync can read.
 
 `write_world(folder, stage)` writes `tracked_sessions.yaml` and `mirror/` into a folder. Stage 2 is the same
 world a day later, after three things happened:
@@ -8,7 +8,7 @@ world a day later, after three things happened:
 3. session 901005_2024-11-04 was recorded and added to `tracked_sessions.yaml`, with its row in the workbook
    and its stimulus files.
 
-The same stage always gives the same bytes. Nothing here is real: see `lab.py`.
+The same stage always gives the same bytes. Nothing here is real: see `dataset.py`.
 """
 
 from __future__ import annotations
@@ -45,13 +45,12 @@ MODALITIES = {
 
 
 def write_world(folder: Path, stage: int) -> None:
-    """Write the world of *stage* (1 or 2) into *folder*: `tracked_sessions.yaml` and `mirror/`.
+    """Write `tracked_sessions.yaml` and `mirror/` of *stage* (1 or 2) into *folder*.
 
-    Files that are already as they should be are left alone, so writing stage 2 over stage 1 touches only what
-    changed. Files of a later stage are not taken away.
+    Only files that differ are written; files of a later stage are not removed.
 
     Raises:
-        ValueError: there is no such stage.
+        ValueError: There is no such stage.
     """
     made: set[Path] = set()
     for name, content in world_files(stage).items():
@@ -64,10 +63,10 @@ def write_world(folder: Path, stage: int) -> None:
 
 
 def world_files(stage: int) -> dict[str, bytes]:
-    """Every file of the world of *stage*: its path relative to the folder, with `/`, and its content.
+    """Return the content of every file of *stage* by its path, with forward slashes.
 
     Raises:
-        ValueError: there is no such stage.
+        ValueError: There is no such stage.
     """
     if stage not in STAGES:
         raise ValueError(f"stage must be one of {STAGES}, not {stage!r}")
@@ -82,7 +81,7 @@ def world_files(stage: int) -> dict[str, bytes]:
 
 
 def session_ids(stage: int) -> tuple[str, ...]:
-    """Ids of the sessions in the tracked file of *stage*, in its order."""
+    """Return the ids of the sessions in the tracked file of *stage*, in its order."""
     return tuple(session.id for session in _tracked(stage))
 
 
@@ -144,7 +143,7 @@ Row = tuple[Any, ...]
 
 
 def _workbook(stage: int, nsb: bool) -> bytes:
-    """A training workbook, with some of the dirt that hand-kept workbooks have."""
+    """Return a training workbook, with irregularities of real ones."""
     book = openpyxl.Workbook()
     book.remove(book.worksheets[0])
     mice = [mouse for mouse in MICE if (mouse.nsb if nsb else mouse.lab)]
