@@ -19,7 +19,7 @@ from npc_lims.errors import (
     SessionIndexError,
     warn,
 )
-from npc_lims.model.data_asset import is_raw_data, is_sorting_result
+from npc_lims.model.data_asset import is_declared_raw
 from npc_lims.model.session_id import day_of, parse_session_id, resolve_session_id, split_session_id, subject_of
 from npc_lims.sessions.cached_assets import asset_record, records_of_subject
 from npc_lims.sessions.find_asset import find_asset, find_sorted, recorded_fact, recorded_section, session_assets
@@ -135,12 +135,13 @@ def get_latest_data_asset(data_assets: Sequence[DataAsset]) -> DataAsset:
 def is_raw_data_asset(asset: str | DataAsset) -> bool:
     """Tell whether an asset holds raw data, by its metadata or tags. Raises as `get_data_asset`."""
     found = get_data_asset(asset)
-    return is_raw_data(found.name, found.tags, found.custom_metadata)
+    return not is_sorted_data_asset(found) and is_declared_raw(found.tags, found.custom_metadata)
 
 
 def is_sorted_data_asset(asset: str | DataAsset) -> bool:
     """Tell whether an asset is a sorting result, by its name. Raises as `get_data_asset`."""
-    return is_sorting_result(get_data_asset(asset).name)
+    name = get_data_asset(asset).name
+    return "ecephys" in name and "sorted" in name
 
 
 def get_session_raw_data_asset(session: str | npc_session.SessionRecord) -> DataAsset:

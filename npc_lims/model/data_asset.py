@@ -31,8 +31,7 @@ __all__ = [
     "Line",
     "asset_texts",
     "invalid_asset",
-    "is_raw_data",
-    "is_sorting_result",
+    "is_declared_raw",
     "parse_model",
     "read_asset",
     "read_session_asset",
@@ -144,24 +143,19 @@ class DataAsset(ApiModel):
 
     @property
     def is_sorted(self) -> bool:
-        return self.platform == "ecephys" and is_sorting_result(self.name)
+        return self.platform == "ecephys" and "_sorted" in self.process
 
     @property
     def is_raw(self) -> bool:
-        return is_raw_data(self.name, self.tags, self.custom_metadata)
+        return not self.is_sorted and is_declared_raw(self.tags, self.custom_metadata)
 
     def as_fact(self) -> Asset:
         return Asset(id=self.id, name=self.name, created=utc_text(self.created), location=self.location)
 
 
-def is_sorting_result(name: str) -> bool:
-    """Tell by its name whether an asset is a sorting result."""
-    return "ecephys" in name and "sorted" in name
-
-
-def is_raw_data(name: str, tags: Collection[str] | None, metadata: Mapping[str, Any] | None) -> bool:
-    """Tell whether an asset of these fields holds raw data."""
-    return not is_sorting_result(name) and ((metadata or {}).get(_LEVEL_KEY) == "raw data" or "raw" in (tags or ()))
+def is_declared_raw(tags: Collection[str] | None, metadata: Mapping[str, Any] | None) -> bool:
+    """Tell whether tags or metadata of an asset declare it to be raw data, which those of some sorting results do."""
+    return (metadata or {}).get(_LEVEL_KEY) == "raw data" or "raw" in (tags or ())
 
 
 @dataclasses.dataclass(frozen=True)
