@@ -114,11 +114,11 @@ def runs_command(
       npc-lims process runs dlc_eye --sessions 626791_2022-08-15
       npc-lims process runs --csv
     """
-    from npc_lims.processing.runs_file import read_all_runs
+    from npc_lims.processing.runs_file import read_runs, recorded_processes
 
     one_style(json=as_json, csv=as_csv)
     folder = state_folder(state)
-    recorded = read_all_runs(folder)
+    recorded = recorded_processes(folder)
     if name is not None and name not in recorded:
         from npc_lims.utils.suggestions import suggestion
 
@@ -127,9 +127,10 @@ def runs_command(
     only = session_ids_of(sessions)
     runs = [
         (process, run)
-        for process, some in recorded.items()
-        for run in some
-        if name in (None, process) and (only is None or run.session in only)
+        for process in recorded
+        if name in (None, process)
+        for run in read_runs(folder, process)
+        if only is None or run.session in only
     ]
     # the file of runs leaves out what is empty; programs find every name
     rows = ({"process": process, "by": None, "reason": None, **run.as_dict()} for process, run in runs)

@@ -24,6 +24,7 @@ __all__ = [
     "parse_runs",
     "read_all_runs",
     "read_runs",
+    "recorded_processes",
     "render_runs",
     "runs_path",
     "runs_schema",
@@ -126,15 +127,19 @@ def write_runs(state: StateFolder, process: str, runs: Iterable[Run]) -> bool:
     return True
 
 
+def recorded_processes(state: StateFolder) -> list[str]:
+    """Return the names of the processes that have a file of runs in *state*."""
+    names = (PurePath(name) for name in open_tree(state).list_files(RUNS))
+    return [name.stem for name in names if name.suffix == ".yaml" and name.parent == PurePath(RUNS)]
+
+
 def read_all_runs(state: StateFolder) -> dict[str, tuple[Run, ...]]:
     """Return the runs of each process that has a file in *state*, by its name.
 
     Raises:
         StateError: A file is damaged, or of another schema.
     """
-    names = (PurePath(name) for name in open_tree(state).list_files(RUNS))
-    processes = [name.stem for name in names if name.suffix == ".yaml" and name.parent == PurePath(RUNS)]
-    return {process: read_runs(state, process) for process in processes}
+    return {process: read_runs(state, process) for process in recorded_processes(state)}
 
 
 def verify_runs(state: StateFolder) -> list[str]:
