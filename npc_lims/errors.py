@@ -252,7 +252,7 @@ class NpcLimsWarning(UserWarning):
 class StaleStateWarning(NpcLimsWarning):
     """State may be out of date.
 
-    A source was last read completely more than two sync periods ago (the warning names each), or GitHub is unavailable
+    A source was last read completely more than 48 hours ago (the warning names each), or GitHub is unavailable
     and a cached snapshot or the mirror answers (the warning says how old it is).
     """
 

@@ -35,15 +35,15 @@ _APPEARS_WITHIN = 120.0
 def dispatch_command(
     only: Optional[list[str]] = typer.Option(None, help=ONLY_HELP),
     sessions: Optional[list[str]] = typer.Option(None, help=SESSIONS_HELP),
-    full: bool = typer.Option(False, "--full", help="Read again also what has not changed."),
+    full: bool = typer.Option(False, "--full", help="Also read unchanged input again."),
     ref: Optional[str] = typer.Option(None, metavar="BRANCH", help="Branch to sync. Default: NPC_LIMS_REF."),
     wait: bool = typer.Option(False, "--wait", help="Follow the run to its end."),
-    timeout: float = typer.Option(3600, min=0, metavar="SECONDS", help="Follow it no longer than this."),
-    poll: float = typer.Option(5, min=0.01, metavar="SECONDS", help="Look at it as often as this."),
+    timeout: float = typer.Option(3600, min=0, metavar="SECONDS", help="Maximum time to follow it."),
+    poll: float = typer.Option(5, min=0.01, metavar="SECONDS", help="Polling interval."),
 ) -> None:
     """Start the sync workflow on GitHub.
 
-    Printed is the address of its run.
+    Prints the URL of the run.
 
     Reads nothing here: the workflow reads the branch on GitHub, and writes state there. Needs GITHUB_TOKEN (actions:
     write).
@@ -162,8 +162,8 @@ def _duration(step: JobStep) -> str:
 
 
 def alert_command(
-    run: str = typer.Option(..., metavar="URL", help="Address of the run."),
-    workflow: str = typer.Option("sync", metavar="NAME", help="Whose issue it is: sync or process."),
+    run: str = typer.Option(..., metavar="URL", help="URL of the run."),
+    workflow: str = typer.Option("sync", metavar="NAME", help="Workflow that the issue is about: sync or process."),
     result: Optional[list[str]] = typer.Option(
         None, metavar="JOB=RESULT", help=f"How a job ended, of {', '.join(_RESULTS)}; repeat for each job."
     ),
@@ -177,9 +177,9 @@ def alert_command(
 ) -> None:
     """Open, update or close the issue about a failing workflow.
 
-    There is one, labelled sync-failure or process-failure. It is opened, updated, or closed: by a run in which every
-    job succeeded, and every source that the issue names has answered. A run about some of the sessions or sources, as
-    its --outcome says, closes nothing. A job that was skipped says nothing; one that was cancelled, while the run went
+    The issue is labelled sync-failure or process-failure. A run in which every job succeeded, and every source that the
+    issue names was read, closes it. A run about some of the sessions or sources, as
+    its --outcome says, closes nothing. A skipped job is ignored; one that was cancelled, while the run went
     on, was stopped by its time limit.
 
     Reads the results that it is given; writes that issue of NPC_LIMS_REPO. Needs GITHUB_TOKEN (issues: write).

@@ -38,9 +38,9 @@ _COMMANDS = {
 """Each command or group of commands, in the order of `--help`: its module in `npc_lims.cli`, and its name there."""
 
 SECTIONS = {
-    "Look": ("sessions", "show", "history", "diff", "site", "export"),
+    "Query": ("sessions", "show", "history", "diff", "site", "export"),
     "Change what is tracked": ("track", "validate", "preview"),
-    "Keep state": ("sync", "observe", "publish", "verify", "dispatch", "alert"),
+    "Update state": ("sync", "observe", "publish", "verify", "dispatch", "alert"),
     "Process": ("process",),
     "Set up": ("doctor", "demo"),
 }
@@ -110,7 +110,7 @@ app = typer.Typer(
     cls=_Group,
     help="""Paths, metadata and state of Mindscope Neuropixels sessions, kept in git.
 
-    Without a command: show the state that is read, its age, and what needs attention.
+    Without a command: show the age of the state, pipeline progress, and what needs attention.
 
     \b
     Examples:

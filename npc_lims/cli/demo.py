@@ -62,7 +62,7 @@ def demo_command(
     folder = _prepare(folder)
     repository, world = folder / "repository", folder / "world"
     repository.mkdir()
-    _say(f"An invented lab, in {folder}")
+    _say(f"Synthetic lab in {folder}")
     write_world(world, 1)
     pipelines = importlib.resources.files("npc_lims.demo") / "pipelines.yaml"
     (repository / "pipelines.yaml").write_bytes(pipelines.read_bytes())
@@ -93,7 +93,7 @@ def demo_command(
     _run([sys.executable, "-c", _QUERY], repository)
 
     # every shell takes the quotes, and a folder may contain a space
-    _say(f'Look around: cd "{repository}"')
+    _say(f'Try it: cd "{repository}"')
     out().print("  npc-lims\n  npc-lims site serve --open\n  npc-lims sync --mirror ../world/mirror")
 
 

@@ -46,7 +46,7 @@ _COLUMNS = ("of", "group", "id", "what", "details")
 _FORMAT = typer.Option(Format.text, help="markdown is for pull requests and job summaries; json is --json.")
 _JSON = json_option("an object that holds everything")
 _CSV = csv_option(_COLUMNS)
-_LIMIT = typer.Option(LISTED, min=0, help="Most sessions to list of each kind of change; 0 for all.")
+_LIMIT = typer.Option(LISTED, min=0, help="Maximum number of sessions for each kind of change; 0 for all.")
 
 
 class What(str, enum.Enum):

@@ -131,7 +131,7 @@ def _codeocean(settings: Settings) -> str:
     from npc_lims.clients.codeocean import open_client
 
     next(open_client(settings).search(limit=1))
-    return f"{settings.mirror or settings.codeocean_domain} answers, data assets can be read"
+    return f"{settings.mirror or settings.codeocean_domain} is reachable, data assets can be read"
 
 
 def _training(settings: Settings) -> str:

@@ -45,20 +45,22 @@ def history_command(
         None, help="Any id, path or asset name of the session.", autocompletion=complete_session
     ),
     since: Optional[str] = typer.Option(
-        None, metavar="AGE|DATE|REF", help="What happened to all sessions since: 24h, 7d, 2w, 2024-06-01, a commit."
+        None,
+        metavar="AGE|DATE|REF",
+        help="List all changes since an age (24h, 7d, 2w), a date or a commit.",
     ),
     format: HistoryFormat = typer.Option(
-        HistoryFormat.text, help="Of --since. json is --json; atom is a feed for news readers."
+        HistoryFormat.text, help="Output format with --since. json is --json; atom is a feed for feed readers."
     ),
-    limit: int = typer.Option(LISTED, min=0, help="Most sessions to list of each kind of change; 0 for all."),
-    base_url: Optional[str] = typer.Option(None, help="Address of the site, which an atom feed then links to."),
+    limit: int = typer.Option(LISTED, min=0, help="Maximum number of sessions for each kind of change; 0 for all."),
+    base_url: Optional[str] = typer.Option(None, help="URL of the site, for links in an atom feed."),
     state: Optional[Path] = typer.Option(None, help="State folder in a checkout. Default: that of this checkout."),
     as_json: bool = json_option("an object that holds everything"),
     as_csv: bool = csv_option(_COLUMNS),
 ) -> None:
     """Show the history of a session, or all changes since a date.
 
-    Of a session: when it was first tracked, uploaded, sorted, sorted again, annotated, and who edited its entry.
+    For a session: when it was first tracked, uploaded, sorted, sorted again, annotated, and who edited its entry.
     Dates are those of the syncs that observed it, and those that Code Ocean gives to data assets.
 
     Reads the commits of the checkout that holds state/; writes nothing. Without a checkout one session's history is

@@ -25,7 +25,7 @@ __all__ = [
 
 ONLY_HELP = "Sources to query, of tracked, training, codeocean, s3; repeat or separate by commas."
 SESSIONS_HELP = "Sessions that may change, by any form of their ids; repeat or separate by commas."
-CHANGED_HELP = "Only sessions whose entry in the tracked file says something new, or that were never queried."
+CHANGED_HELP = "Only sessions whose entry in the tracked file has changed, or that were never queried."
 
 
 def checkout(start: Optional[Path] = None) -> Path:

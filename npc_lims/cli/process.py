@@ -127,8 +127,7 @@ def collect_command(
 ) -> None:
     """Collect outcomes, and make data assets of good results.
 
-    They are shared as pipelines.yaml says; errors are recorded. Nothing is started. What is done already is found, and
-    not done again.
+    They are shared as pipelines.yaml says; errors are recorded. Nothing is started. It is safe to repeat.
 
     Reads pipelines.yaml, the state folder and Code Ocean. Writes data assets, and the outcome of each run: into the
     state folder, to the file --out, or with --publish to a branch. Needs CODE_OCEAN_API_TOKEN.
@@ -165,7 +164,7 @@ def claim_command(
     into: Path = typer.Option(..., "--out", help="File for the claims, for `npc-lims process start`."),
     limit: Optional[int] = LIMIT,
     sessions: Optional[list[str]] = SESSIONS,
-    none: bool = typer.Option(False, "--none", help="Claim nothing: only make the file."),
+    none: bool = typer.Option(False, "--none", help="Claim nothing: write an empty file."),
     publish: bool = PUBLISH,
     branch: Optional[str] = BRANCH,
     by: str = BY,
@@ -218,7 +217,7 @@ def start_command(
     Reads the file --claims, pipelines.yaml and the state folder. Starts computations on Code Ocean, and writes nothing
     but the file --out. Needs CODE_OCEAN_API_TOKEN.
 
-    Exits as `npc-lims process run`.
+    Exit codes are those of `npc-lims process run`.
 
     \b
     Examples:
@@ -262,7 +261,7 @@ def record_command(
 ) -> None:
     """Record updates of runs from files.
 
-    In any order, and more than once, if need be.
+    Files may be given in any order, and repeatedly.
 
     Reads the files; writes the runs of the state folder, or with --publish those on a branch. Needs no credentials, but
     with --publish the right to push.

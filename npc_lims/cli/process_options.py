@@ -37,11 +37,11 @@ __all__ = [
 EVENT_COLUMNS = ("process", "session", "try", "what", "about", "failure")
 
 NAMES = typer.Argument(None, metavar="PROCESS", help="Names of processes. Default: all in pipelines.yaml.")
-PIPELINES = typer.Option(None, "--pipelines", help="Default: pipelines.yaml beside the state folder.")
+PIPELINES = typer.Option(None, "--pipelines", help="Path of pipelines.yaml. Default: beside the state folder.")
 SESSIONS = typer.Option(None, help="Only these sessions, by any form of their ids; repeat or separate by commas.")
 STATE = typer.Option(None, help="State folder. Default: that of this checkout.")
 PUBLISH = typer.Option(False, "--publish", help="Record on the remote's branch, not in the state folder here.")
-BRANCH = typer.Option(None, help="With --publish: where to push. Default: the branch that is checked out.")
+BRANCH = typer.Option(None, help="With --publish: branch to push to. Default: the branch that is checked out.")
 BY = typer.Option("", help="URL of the workflow run that does this, for the record.")
 LIMIT = typer.Option(None, min=1, help="At most so many of each process, if pipelines.yaml allows as many.")
 SUMMARY = typer.Option(None, help="Append what was done to this file, as Markdown.")

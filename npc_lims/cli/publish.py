@@ -27,7 +27,7 @@ _MAX_REASON = 700
 
 
 def publish_command(
-    branch: Optional[str] = typer.Option(None, help="Where to push. Default: the branch that is checked out."),
+    branch: Optional[str] = typer.Option(None, help="Branch to push to. Default: the branch that is checked out."),
     observed: Optional[Path] = typer.Option(
         None, help="Folder with the observations of `npc-lims observe`. Default: those of syncs in this checkout."
     ),
@@ -45,7 +45,7 @@ def publish_command(
     Reads the observations, and the remote's branch. Writes commits there, and fast-forwards the checkout where git can.
     Needs permission to push, as git is configured.
 
-    Exits with 0 if it was pushed, or if there is nothing to push; 2 if it cannot be; 3 if some of it could not be
+    Exits with 0 if the push succeeded, or if there is nothing to push; 2 if it failed; 3 if some of it could not be
     applied, or if --observed holds no observation at all or lacks shards (the rest is pushed); 4 if the breaker
     refuses.
 

@@ -78,25 +78,25 @@ def sessions_command(
         None, metavar="NAMES", help="Only these columns, such as id,rig,is_sorted.", autocompletion=complete_columns
     ),
     sort: Optional[str] = typer.Option(
-        None, metavar="COLUMN", help="Order by a column; by -column downward.", autocompletion=complete_column
+        None,
+        metavar="COLUMN",
+        help="Sort by a column; -COLUMN for descending order.",
+        autocompletion=complete_column,
     ),
-    limit: Optional[int] = typer.Option(None, min=1, metavar="N", help="Only the first so many."),
+    limit: Optional[int] = typer.Option(None, min=1, metavar="N", help="Maximum number of sessions."),
     as_json: bool = json_option("an array of all facts"),
     as_csv: bool = csv_option(COLUMNS),
     no_pager: bool = typer.Option(False, "--no-pager", help="Do not page a table that is longer than the screen."),
     watch: bool = typer.Option(False, "--watch", help="Print sessions as they change, until the running sync ends."),
-    interval: Optional[float] = typer.Option(
-        None, metavar="SECONDS", help="With --watch: look for news as often as this."
-    ),
+    interval: Optional[float] = typer.Option(None, metavar="SECONDS", help="With --watch: polling interval."),
 ) -> None:
     """List sessions, the newest first.
 
     A line below the table explains its marks. Reads the state folder of this checkout or what is published on GitHub,
     as it is or as it was (--at); writes nothing. Needs no credentials.
 
-    --watch looks at that again and again, and prints what changes. With GITHUB_TOKEN (actions: read) it sees a commit
-    of state at once, and ends with the sync that is running; without, GitHub shows files as they were up to five
-    minutes ago. Ctrl-C ends it.
+    --watch polls the state and prints changes. With GITHUB_TOKEN (actions: read) it sees a commit of state at once, and
+    ends with the running sync; without, files on GitHub may be up to five minutes old. Ctrl-C ends it.
 
     \b
     Examples:
@@ -169,10 +169,10 @@ def show_command(
     at: Optional[str] = typer.Option(None, metavar="DATE|TAG|SHA", help=AT_HELP),
     as_json: bool = json_option("an object of all facts"),
 ) -> None:
-    """Show everything that is known of one session, by source.
+    """Show all facts about one session, by source.
 
     Reads the state folder of this checkout or what is published on GitHub, as it is or as it was (--at); writes
-    nothing. Needs no credentials: a session that state does not know yet is looked up where there are some.
+    nothing. Needs no credentials: a session that is not in state yet is looked up live if there are any.
 
     \b
     Examples:

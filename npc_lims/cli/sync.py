@@ -43,8 +43,8 @@ _TRACKED = typer.Option(None, exists=True, help="Default: tracked_sessions.yaml 
 _ONLY = typer.Option(None, help=ONLY_HELP)
 _SESSIONS = typer.Option(None, help=SESSIONS_HELP)
 _CHANGED = typer.Option(False, "--changed", help=CHANGED_HELP)
-_FULL = typer.Option(False, "--full", help="Read again also what has not changed.")
-_ALLOW_REMOVALS = typer.Option(False, "--allow-removals", help="Go on where the breaker would refuse.")
+_FULL = typer.Option(False, "--full", help="Also read unchanged input again.")
+_ALLOW_REMOVALS = typer.Option(False, "--allow-removals", help="Permit removals that the breaker would refuse.")
 
 
 def sync_command(
@@ -63,7 +63,7 @@ def sync_command(
     """Query the sources, and write what changed to the state folder.
 
     Reads tracked_sessions.yaml, the training workbooks, Code Ocean and S3. Writes files of the state folder whose facts
-    changed, and keeps the observations for `npc-lims publish`. Needs AWS keys and CODE_OCEAN_API_TOKEN, unless --only
+    changed, and saves the observations for `npc-lims publish`. Needs AWS keys and CODE_OCEAN_API_TOKEN, unless --only
     or --mirror leaves out what needs them.
 
     Exits with 0 if complete; 2 on bad input; 3 if a source failed, such as a tracked file with errors

@@ -61,7 +61,7 @@ _SET = typer.Option(
     "--set",
     metavar="KEY=VALUE",
     help="A key and its value in YAML, such as day=3, is_video=false or concatenate_recordings=[a, b]. Arguments "
-    "of analysis code such as probe_letters_to_skip go into session_kwargs; others: session_kwargs.NAME=VALUE. Repeat.",
+    "of analysis code such as probe_letters_to_skip go into session_kwargs; others: session_kwargs.NAME=VALUE. Repeatable.",
 )
 
 
@@ -91,8 +91,8 @@ def add_command(
 ) -> None:
     """List a session.
 
-    Its entry is written as its neighbours are, and goes where its date puts it among its subject's sessions, or else
-    among those of its project.
+    The entry is formatted like its neighbours, and inserted by date among the sessions of its subject, or else of its
+    project.
 
     Reads tracked_sessions.yaml. Writes that file, or with --pr a pull request. Needs no credentials, but with --pr
     GITHUB_TOKEN.
@@ -124,7 +124,7 @@ def edit_command(
     set_: Optional[list[str]] = _SET,
     unset: Optional[list[str]] = typer.Option(None, metavar="KEY", help="A key to remove. Repeat for several."),
     note: Optional[str] = typer.Option(None, help="Replace its notes by this text."),
-    issue: Optional[list[str]] = typer.Option(None, metavar="URL", help="Add an issue to those it has. Repeat."),
+    issue: Optional[list[str]] = typer.Option(None, metavar="URL", help="Add an issue. Repeatable."),
     tracked: Optional[Path] = _TRACKED,
     dry_run: bool = _DRY_RUN,
     pr: bool = _PR,
@@ -133,8 +133,8 @@ def edit_command(
 ) -> None:
     """Edit the entry of a session.
 
-    Only the values that change are touched: comments, quotes and indents stay. Of a session that is listed
-    several times the first entry is changed, which is the one that counts.
+    Only the values that change are touched: comments, quotes and indents stay. If a session has several
+    entries, the first is changed, which takes precedence.
 
     Reads tracked_sessions.yaml. Writes that file, or with --pr a pull request. Needs no credentials, but with --pr
     GITHUB_TOKEN.
@@ -169,10 +169,9 @@ def remove_command(
     branch: Optional[str] = _BRANCH,
     base: Optional[str] = _BASE,
 ) -> None:
-    """Take a session off the list.
+    """Remove the entry of a session.
 
-    That is its entry, and any that repeats it. Comments above an entry stay. So does the line of a project that has no
-    entry left.
+    Duplicates are removed too. Comments above an entry stay, as does the line of a project without entries.
 
     Reads tracked_sessions.yaml. Writes that file, or with --pr a pull request. Needs no credentials, but with --pr
     GITHUB_TOKEN.
@@ -200,9 +199,10 @@ def dedupe_command(
     as_json: bool = json_option("an array of repeats"),
     as_csv: bool = csv_option(_DUPLICATE_COLUMNS),
 ) -> None:
-    """Remove entries that repeat another one.
+    """Remove duplicate entries.
 
-    They have its path and equal values. Those with other values are shown, and stay unless --keep selects an entry.
+    Duplicates have the same path and values. Entries of one session with other values are shown, and stay unless --keep
+    selects one.
 
     Reads tracked_sessions.yaml. Writes that file, or with --pr a pull request. Needs no credentials, but with --pr
     GITHUB_TOKEN.

@@ -97,7 +97,7 @@ def validate_command(
 def verify_command(
     state: Optional[Path] = typer.Option(None, help="State folder. Default: that of this checkout."),
     since: Optional[str] = typer.Option(
-        None, help="Commit, branch or tag: refuse whatever was edited in the folder since this one left it."
+        None, help="Commit, branch or tag: report files that were edited manually since then."
     ),
     format: ProblemFormat = _FORMAT,
     as_json: bool = _JSON,
@@ -105,8 +105,8 @@ def verify_command(
 ) -> None:
     """Check that snapshot and session files agree.
 
-    Every file must parse, those of runs as well, and the snapshot must match them. With --since none of them may
-    have been edited by hand.
+    Every file must parse, including those of runs, and session files must equal their lines of the snapshot. With
+    --since none may have been edited manually.
 
     Reads the state folder, and with --since its history in git; writes nothing. Needs no credentials.
 

@@ -123,7 +123,7 @@ def _late(sync_file: SyncFile, now: datetime.datetime) -> Iterable[Finding]:
     late = [age for age in ages if age.is_late and age.failure is None]
     yield Finding(
         "late",
-        f"{counted(len(late), 'source')} without an answer for {hours} (two periods)",
+        f"{counted(len(late), 'source')} not read for {hours}",
         "Check that the workflow sync runs: GitHub drops schedules, and stops those of inactive repositories.",
         tuple(
             Case(

@@ -2,7 +2,7 @@
 
 A history has many versions of each file, and most of a version is in the one before it. So a version is cut
 into its sections, a section into its fields, and each field that was not met lately is read and checked for itself.
-Whatever does not look as this package writes it is read as everywhere else (`review.states.parse_facts`).
+Whatever does not look as this package writes it is read as everywhere else (`npc_lims.state.compare.parse_facts`).
 """
 
 from __future__ import annotations

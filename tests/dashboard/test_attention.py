@@ -82,7 +82,7 @@ def test_sources_that_fail_and_that_are_late() -> None:
     assert [(item.text, item.since) for item in failing.items] == [
         ("codeocean: HTTP 401: set CODE_OCEAN_API_TOKEN", "2026-11-22T07:00:00Z")
     ]
-    assert late.title == "2 sources without an answer for 48 hours (two periods)"
+    assert late.title == "2 sources not read for 48 hours"
     assert [(item.text, item.since) for item in late.items] == [
         ("training last answered", "2026-11-20T07:00:00Z"),
         ("s3 never answered", None),
