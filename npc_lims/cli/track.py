@@ -61,7 +61,8 @@ _SET = typer.Option(
     "--set",
     metavar="KEY=VALUE",
     help="A key and its value in YAML, such as day=3, is_video=false or concatenate_recordings=[a, b]. Arguments "
-    "of analysis code such as probe_letters_to_skip go into session_kwargs; others: session_kwargs.NAME=VALUE. Repeatable.",
+    "of analysis code such as probe_letters_to_skip go into session_kwargs; others: session_kwargs.NAME=VALUE. "
+    "Repeatable.",
 )
 
 
