@@ -12,8 +12,6 @@ import threading
 import warnings
 from collections.abc import Iterator
 
-__all__ = ["MEANINGS", "ExitCode", "main"]
-
 
 class ExitCode(enum.IntEnum):
     """Exit codes, which scripts may act on."""

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from npc_lims.clients.github_actions import JobStep, WorkflowJob, WorkflowRun
     from npc_lims.clients.github_issues import Failure, RunReport
 
-__all__ = ["alert_command", "dispatch_command", "show_run"]
-
 _RESULTS = ("success", "failure", "cancelled", "skipped")
 _STYLES = {"success": "green", "failure": "bold red", "timed_out": "bold red", "in_progress": "cyan"}
 

@@ -13,8 +13,6 @@ from typer.main import get_command
 
 from npc_lims.cli import MEANINGS
 
-__all__ = ["SECTIONS", "app"]
-
 _COMMANDS = {
     "sync": "sync:sync_command",
     "observe": "sync:observe_command",

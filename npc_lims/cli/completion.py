@@ -15,15 +15,6 @@ import typer
 
 from npc_lims.model.rows import COLUMNS, FLAG_NAMES
 
-__all__ = [
-    "complete_column",
-    "complete_columns",
-    "complete_flag",
-    "complete_project",
-    "complete_session",
-    "complete_subject",
-]
-
 # a longer list is no help, and slow to lay out
 _MOST = 500
 _PROJECT = re.compile(rb'"project":"([^"\\]+)"')

@@ -16,8 +16,6 @@ from npc_lims.cli.output import out
 from npc_lims.config.environment import DOTENV
 from npc_lims.errors import NpcLimsError
 
-__all__ = ["demo_command"]
-
 _IDENTITY = ("-c", "user.name=npc-lims demo", "-c", "user.email=demo@example.org", "-c", "commit.gpgsign=false")
 _DOTENV = """\
 # written by npc-lims demo: this folder and sample data answer, without a network

@@ -40,8 +40,6 @@ from npc_lims.state.diff_format import LISTED, SUMMARY_BYTES, Format, render_cha
 from npc_lims.track.compare import TrackedDiff, compare_tracked, decode_tracked, tracked_on_github
 from npc_lims.track.preview import Preview, preview
 
-__all__ = ["diff_command", "preview_command"]
-
 _COLUMNS = ("of", "group", "id", "what", "details")
 _FORMAT = typer.Option(Format.text, help="markdown is for pull requests and job summaries; json is --json.")
 _JSON = json_option("an object that holds everything")

@@ -17,8 +17,6 @@ from npc_lims.config.error_boundary import source_failure
 from npc_lims.config.settings import Settings
 from npc_lims.errors import GitHubError, SourceError, StateError
 
-__all__ = ["doctor_command"]
-
 _COLUMNS = ("name", "ok", "detail")
 
 

@@ -22,8 +22,6 @@ from npc_lims.utils.redaction import safe_text
 if TYPE_CHECKING:
     from npc_lims.model.observation import Observation
 
-__all__ = ["error_line", "is_selection_mistake", "report_error", "report_failed_sources", "show_warning"]
-
 # newer releases of typer contain a copy of click, older ones depend on click: both have these base classes
 _UsageError, _ClickException = cast("tuple[type[Exception], ...]", typer.BadParameter.__mro__[1:3])
 

@@ -10,8 +10,6 @@ from typing import Any, Optional
 from npc_lims.errors import NpcLimsError
 from npc_lims.model.rows import COLUMNS, FLAG_NAMES
 
-__all__ = ["HEADINGS", "Selection", "applies", "column_named", "columns_named", "flag_named", "select", "sorted_rows"]
-
 HEADINGS = {
     "id": "session",
     "project": "project",

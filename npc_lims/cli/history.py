@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from npc_lims.history.transitions import Transition
     from npc_lims.utils.urls import Links
 
-__all__ = ["export_command", "history_command"]
-
 _COLUMNS = ("session", "when", "group", "what", "details", "editors", "commit", "address", "run")
 
 

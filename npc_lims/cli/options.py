@@ -11,18 +11,6 @@ from npc_lims.errors import NpcLimsError, SelectionError
 if TYPE_CHECKING:
     from npc_lims.config.settings import Settings
 
-__all__ = [
-    "CHANGED_HELP",
-    "ONLY_HELP",
-    "SESSIONS_HELP",
-    "checkout",
-    "find_state_folder",
-    "reading_settings",
-    "session_ids_of",
-    "sources_of",
-    "tracked_beside",
-]
-
 ONLY_HELP = "Sources to query, of tracked, training, codeocean, s3; repeat or separate by commas."
 SESSIONS_HELP = "Sessions that may change, by any form of their ids; repeat or separate by commas."
 CHANGED_HELP = "Only sessions whose entry in the tracked file has changed, or that were never queried."

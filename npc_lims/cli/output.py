@@ -25,25 +25,6 @@ from npc_lims.errors import NpcLimsError, Problem, workflow_command
 from npc_lims.utils.redaction import safe_text
 from npc_lims.utils.text import visible
 
-__all__ = [
-    "Cell",
-    "can_print",
-    "csv_option",
-    "err",
-    "json_option",
-    "list_problems",
-    "one_style",
-    "out",
-    "print_columns",
-    "print_csv",
-    "print_error",
-    "print_json",
-    "print_note",
-    "print_warning",
-    "show_text",
-    "symbol",
-]
-
 Cell = Union[str, tuple[str, str]]
 """A text, or a text and its style."""
 

@@ -29,8 +29,6 @@ from npc_lims.state.sync_times import describe_age
 if TYPE_CHECKING:
     from npc_lims.config.settings import Settings
 
-__all__ = ["Overview", "Suggestion", "gather", "print_overview", "recorded_sync", "show_overview"]
-
 _TIMEOUT = 3.0
 _SUGGESTIONS = 3
 

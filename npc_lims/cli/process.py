@@ -31,8 +31,6 @@ from npc_lims.cli.progress import status_line
 from npc_lims.errors import NpcLimsError
 from npc_lims.state.diff_format import counted
 
-__all__ = ["process_app"]
-
 _NOTHING = "nothing to start (npc-lims process plan shows why)"
 
 process_app = typer.Typer(

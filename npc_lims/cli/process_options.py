@@ -16,24 +16,6 @@ if TYPE_CHECKING:
     from npc_lims.processing.pipelines import Process
     from npc_lims.processing.record import RunStore
 
-__all__ = [
-    "AS_CSV",
-    "AS_JSON",
-    "BRANCH",
-    "BY",
-    "EVENT_COLUMNS",
-    "LIMIT",
-    "NAMES",
-    "PIPELINES",
-    "PUBLISH",
-    "SESSIONS",
-    "STATE",
-    "SUMMARY",
-    "chosen_processes",
-    "open_store",
-    "state_folder",
-]
-
 EVENT_COLUMNS = ("process", "session", "try", "what", "about", "failure")
 
 NAMES = typer.Argument(None, metavar="PROCESS", help="Names of processes. Default: all in pipelines.yaml.")

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from npc_lims.processing.plan import Decision, PlanRequest, RecordedState, Verdict
     from npc_lims.processing.runs import Run
 
-__all__ = ["plan_command", "print_dry_run", "runs_command"]
-
 _PLAN_COLUMNS = ("process", "session", "verdict", "reason", "input.id", "input.name", "try", "run.computation")
 _RUN_COLUMNS = (
     *("process", "session", "input", "try", "claim", "claimed", "by", "computation", "started", "outcome", "reason"),

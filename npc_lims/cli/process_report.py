@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from npc_lims.processing.runs import RunEvent
     from npc_lims.processing.workflow import RunResults
 
-__all__ = ["print_report"]
-
 _STYLES = {
     "started": "green",
     "shared": "green",

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from npc_lims.model.observation import Observation
     from npc_lims.sync.run import Reporter
 
-__all__ = ["progress_bar", "reporter", "status_line"]
-
 _SECONDS_BETWEEN_LINES = 5.0
 _WHAT = {"codeocean": "assets", "s3": "listings"}
 

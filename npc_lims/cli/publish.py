@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from npc_lims.sync.observation_file import ObservationSet
     from npc_lims.sync.publish import Published
 
-__all__ = ["OUTCOME_HELP", "publish_command", "write_outcome"]
-
 OUTCOME_HELP = "Write which sources answered and which failed to this file, as JSON, for npc-lims alert."
 _MAX_REASON = 700
 

@@ -44,8 +44,6 @@ if TYPE_CHECKING:
     from npc_lims.config.settings import Settings
     from npc_lims.sessions.info import SessionInfo
 
-__all__ = ["AT_HELP", "STATE_HELP", "as_of", "render_table", "sessions_command", "show_command"]
-
 STATE_HELP = "Read this state folder. Default: that of this checkout, else GitHub."
 AT_HELP = "State as it was: at the end of a day (YYYY-MM-DD, UTC), or at a tag or commit."
 _ASKED_FIRST = ("id", "is_uploaded", "is_sorted", "is_annotated")

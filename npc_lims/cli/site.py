@@ -19,8 +19,6 @@ from npc_lims.errors import NpcLimsError
 if TYPE_CHECKING:
     from npc_lims.dashboard.site.build import BuiltSite
 
-__all__ = ["site_app"]
-
 site_app = typer.Typer(
     help="Build or serve the site, which shows every session."
     "\n\n\b\nExamples:\n  npc-lims site serve --open"

@@ -35,8 +35,6 @@ from npc_lims.sync.observation_file import (
 )
 from npc_lims.sync.run import SyncOptions, SyncResult, observe, sync
 
-__all__ = ["observe_command", "sync_command"]
-
 _MOST_LISTED = 30
 _COLUMNS = ("id", "what", "details")
 _TRACKED = typer.Option(None, exists=True, help="Default: tracked_sessions.yaml beside the state folder.")

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from npc_lims.track.planning.changes import ImportPlan
     from npc_lims.track.planning.join import PlannedSession
 
-__all__ = ["track_app"]
-
 track_app = typer.Typer(
     help="Add, change and remove sessions in tracked_sessions.yaml.\n\nOnly their own lines change."
     "\n\n\b\nExamples:\n  npc-lims track add //allen/DRpilot_626791_20220815 --dry-run"

@@ -24,8 +24,6 @@ from npc_lims.config.settings import Settings, load_settings
 from npc_lims.errors import NpcLimsError
 from npc_lims.utils.atomic_write import write_atomically
 
-__all__ = ["MAX_BODY", "Target", "apply_or_propose", "branch_name", "code"]
-
 MAX_BODY = 50_000
 """Bytes of the list of changes in a pull request; GitHub refuses bodies of more than 65,536 characters."""
 _MOST_LINES = 60

@@ -17,8 +17,6 @@ from npc_lims.cli.output import csv_option, json_option, one_style, print_csv, p
 from npc_lims.config.environment import TRACKED_FILE
 from npc_lims.errors import Problem
 
-__all__ = ["validate_command", "verify_command"]
-
 _MOST_LISTED = 30
 
 _EDITED = (

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from npc_lims.clients.github_actions import WorkflowRun
     from npc_lims.config.settings import Settings
 
-__all__ = ["WatchedState", "changes_between_lines", "state_to_watch", "watch_sessions"]
-
 _STYLES = {**dict.fromkeys(("removed", "lost"), "red"), **dict.fromkeys(("new", "uploaded", "sorted"), "green")}
 # Seconds: nobody sees more than twenty reads a second, and nobody waits for longer than a day.
 _MIN_INTERVAL, _MAX_INTERVAL = 0.05, 86400.0

@@ -11,8 +11,6 @@ from npc_lims.utils.redaction import register_secret
 if TYPE_CHECKING:
     from npc_lims.config.settings import Settings
 
-__all__ = ["Credentials", "check_keys", "register_session_token", "retrieval_failure"]
-
 
 def check_keys(settings: Settings) -> None:
     """Refuse half of a key pair, with which botocore fails in ways that do not say so.

@@ -15,23 +15,6 @@ from npc_lims.utils.text import single_line
 if TYPE_CHECKING:
     from npc_lims.config.settings import Settings
 
-__all__ = [
-    "OUTPUT_LIMIT",
-    "READ_SCOPE",
-    "RUN_SCOPES",
-    "SOURCE",
-    "AssetClient",
-    "CodeOceanClient",
-    "CodeOceanError",
-    "MirrorClient",
-    "OutcomeUnknown",
-    "RateLimited",
-    "Rejected",
-    "Unauthorized",
-    "open_client",
-    "read_token",
-]
-
 SOURCE = "codeocean"
 READ_SCOPE = "the scope 'data assets: read'"
 RUN_SCOPES = "the scopes 'computations: read and write' and 'data assets: read and write'"

@@ -16,8 +16,6 @@ from npc_lims.model.data_asset import LATEST_SECOND, ApiModel, Line, parse_model
 if TYPE_CHECKING:
     from npc_lims.config.settings import Settings
 
-__all__ = ["Computation", "MadeAsset", "RunRequest", "RunTarget", "RunsClient", "parse_asset", "parse_run"]
-
 # A server may send more of a file than the requested end.
 _MOST_SENT = 2**32
 

@@ -15,8 +15,6 @@ from typing import IO
 from npc_lims.errors import GitError
 from npc_lims.utils.redaction import redact, safe_text
 
-__all__ = ["GitFailed", "Repository", "find_repository"]
-
 # Variables that do not reach git, since they select another repository, or change what is read or printed.
 _REMOVED = re.compile(
     "GIT_(?:"

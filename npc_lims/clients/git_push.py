@@ -21,8 +21,6 @@ from npc_lims.clients.git import GitFailed, Repository, find_repository
 from npc_lims.clients.git_tree import CommitTree, commit_changes
 from npc_lims.errors import GitError, StateError
 
-__all__ = ["REMOTE", "Draft", "PublishTarget", "Pushed", "find_target", "newest_tree", "push_commits"]
-
 _T = TypeVar("_T")
 
 REMOTE = "origin"

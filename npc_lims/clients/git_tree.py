@@ -14,8 +14,6 @@ from npc_lims.clients.git import GitFailed, Repository
 from npc_lims.errors import GitError
 from npc_lims.utils.text import single_line
 
-__all__ = ["TOKEN_PATTERN", "CommitTree", "Committed", "commit_changes", "compose_message", "escape_mentions"]
-
 TOKEN_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*")
 """The key of a trailer of a commit message."""
 

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
     from npc_lims.config.settings import Settings
 
-__all__ = ["MAX_DELAY", "GitHubClient", "present"]
-
 MAX_DELAY = 60.0
 """Seconds to wait at most for the end of a limit of requests; a longer one is an error."""
 # Jobs of a run (GitHub allows 256 of a matrix), pull requests of a branch: no list that is read has so many pages.

@@ -18,18 +18,6 @@ if TYPE_CHECKING:
 
     from npc_lims.config.settings import Settings
 
-__all__ = [
-    "WORKFLOW",
-    "JobStep",
-    "WorkflowJob",
-    "WorkflowRun",
-    "dispatch_sync",
-    "find_active_run",
-    "find_run",
-    "get_run",
-    "wait_for_run",
-]
-
 WORKFLOW = "sync.yml"
 _NEEDS = "actions: write"
 _NEEDS_TO_READ = "actions: read"

@@ -15,8 +15,6 @@ from npc_lims.errors import GitHubError
 if TYPE_CHECKING:
     from npc_lims.config.settings import Settings
 
-__all__ = ["GitHubPage", "get_github", "list_github"]
-
 _LAST_PAGE = re.compile(r'<[^>]*[?&]page=([0-9]{1,9})[^>]*>; rel="last"')
 _HEADERS = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
 Query = Mapping[str, Union[str, int]]

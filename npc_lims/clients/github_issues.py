@@ -16,22 +16,6 @@ from npc_lims.clients.github_rest import RestClient
 from npc_lims.errors import GitHubError
 from npc_lims.utils.text import single_line
 
-__all__ = [
-    "ALERTS",
-    "STALE",
-    "Alert",
-    "Cleared",
-    "Failure",
-    "Raised",
-    "RunReport",
-    "clear_alert",
-    "job_failures",
-    "job_name",
-    "parse_outcome",
-    "raise_alert",
-    "update_alert",
-]
-
 # GitHub takes bodies of 65,536 characters. The record has shorter reasons, as its JSON may take six characters for one.
 _MAX_FAILURES, _MAX_RUNS, _MAX_NAME, _MAX_REASON, _MAX_RECORDED = 20, 20, 80, 700, 200
 _MAX_OUTCOME = 100_000

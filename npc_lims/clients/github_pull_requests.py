@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
     from npc_lims.config.settings import Settings
 
-__all__ = ["TRAILER", "Proposal", "Proposed", "Revised", "propose"]
-
 TRAILER = "Npc-Lims-Edit"
 """Marks commits made here, with the name of their branch: a branch that has others is somebody's."""
 

@@ -18,8 +18,6 @@ from npc_lims.errors import GitHubError
 from npc_lims.utils.text import single_line
 from npc_lims.utils.timestamps import utc_text, utc_time
 
-__all__ = ["MAX_PAGES", "PAGE", "PageReader", "Refusal", "items_of", "iterate_items"]
-
 PAGE = 100
 """Items of a page, the most that GitHub gives."""
 MAX_PAGES = 100

@@ -25,8 +25,6 @@ from npc_lims.utils.text import single_line
 if TYPE_CHECKING:
     from npc_lims.config.settings import Settings
 
-__all__ = ["NEEDS", "RestClient"]
-
 NEEDS = "issues: write"
 """Permission of the token."""
 

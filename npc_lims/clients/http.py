@@ -19,20 +19,6 @@ if TYPE_CHECKING:
 
     from npc_lims.config.settings import Settings
 
-__all__ = [
-    "MAX_BYTES",
-    "RETRYABLE_STATUS",
-    "Auth",
-    "HttpClient",
-    "HttpResponse",
-    "RequestFailed",
-    "RetryPolicy",
-    "basic_auth",
-    "bearer_auth",
-    "parse_json",
-    "retry_after_seconds",
-]
-
 MAX_BYTES = 64 * 2**20
 """Bytes of a decoded body that are accepted unless a caller says otherwise."""
 

@@ -20,8 +20,6 @@ from requests.adapters import HTTPAdapter
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-__all__ = ["BodyTooLarge", "limited", "open_session", "read_body", "remaining_timeout"]
-
 _CHUNK = 2**16
 # Headers, and the framing of a body that is sent in chunks.
 _OVERHEAD = 2**22

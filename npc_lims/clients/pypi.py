@@ -12,8 +12,6 @@ from npc_lims.errors import SourceError
 if TYPE_CHECKING:
     from npc_lims.config.settings import Settings
 
-__all__ = ["newest_release"]
-
 _VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.!+_-]{0,99}")
 
 

@@ -21,8 +21,6 @@ from npc_lims.errors import SourceError
 if TYPE_CHECKING:
     from npc_lims.config.settings import Settings
 
-__all__ = ["Folder", "MirrorStore", "ObjectInfo", "ObjectStore", "S3Store", "open_store", "split_s3_uri"]
-
 # A request that is answered at all, and a program that gives credentials, may take as many time-outs as this.
 _DEADLINE_FACTOR = 4
 

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from npc_lims.config.settings import Settings
 
-__all__ = ["CachedStore", "S3Folder", "named_path", "s3_path", "store_of"]
-
 _LIFETIME = 600.0
 _stores: TTLCache[ObjectStore] = TTLCache(maxsize=4, ttl=_LIFETIME, survives_fork=False)
 _folders: TTLCache[Folder] = TTLCache(maxsize=4096, ttl=_LIFETIME)

@@ -13,8 +13,6 @@ from typing import Any
 from npc_lims.errors import SourceError
 from npc_lims.utils.text import single_line
 
-__all__ = ["ListingCheck", "check_answer"]
-
 # Of 1,000 names each: a folder with more entries is none of a session.
 _MAX_FOLDER_PAGES = 100
 # The bound of last resort: who lists everything below a prefix knows how much to expect.

@@ -24,8 +24,6 @@ from npc_lims.errors import MissingCredentials, NpcLimsError, SourceError
 from npc_lims.utils.ca_bundle import AWS_BUNDLE, ca_bundle_failure
 from npc_lims.utils.deadline import DeadlineExceeded, call_within
 
-__all__ = ["CircuitBreaker", "Transport", "is_missing", "translated"]
-
 T = TypeVar("T")
 
 MAX_TIMEOUTS = 5

@@ -28,20 +28,6 @@ from npc_lims.utils.memory_cache import TTLCache
 if TYPE_CHECKING:
     from npc_lims.config.settings import Settings
 
-__all__ = [
-    "CacheEntry",
-    "CacheStatus",
-    "cache_dir",
-    "cache_status",
-    "entry_stat",
-    "load_entry",
-    "prepare_folder",
-    "prune_folder",
-    "store_entry",
-    "touch_entry",
-    "write_private_file",
-]
-
 _NESTED = "history"
 """The folder of the cache that has folders in it; all others hold files."""
 _FOLDERS = frozenset({"snapshots", "training", "locks", "failures", _NESTED})

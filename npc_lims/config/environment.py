@@ -11,20 +11,6 @@ from pathlib import Path
 from npc_lims.errors import SettingsError
 from npc_lims.utils.redaction import SECRET_VARIABLES, register_secret
 
-__all__ = [
-    "DOTENV",
-    "NO_PAGES",
-    "RAW_URL",
-    "REF",
-    "REPO",
-    "TRACKED_FILE",
-    "TTL",
-    "Environment",
-    "in_github_actions",
-    "read_environment",
-    "register_secrets",
-]
-
 DOTENV = ".env"
 REPO = "AllenInstitute/npc_lims"
 REF = "main"

@@ -18,8 +18,6 @@ from npc_lims.utils.text import visible
 if TYPE_CHECKING:
     from npc_lims.config.settings import Settings
 
-__all__ = ["describe_unexpected", "source_boundary", "source_failure"]
-
 _FOLDER = "failures"
 _MAX_FILES = 50
 _MAX_SIZE = 2**20

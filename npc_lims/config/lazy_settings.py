@@ -15,8 +15,6 @@ from npc_lims.config.environment import NO_PAGES, RAW_URL, REF, REPO, TTL, Envir
 if TYPE_CHECKING:
     from npc_lims.config.settings import Settings
 
-__all__ = ["settings_for_reading"]
-
 # Values that mean what they say, whatever `Settings` would check: all others are left to it.
 _ADDRESS = r"(https://|http://127\.0\.0\.1:)[A-Za-z0-9._/:-]*[A-Za-z0-9]"
 _FOLDER = r"(?!.*://)[^@\n]+"

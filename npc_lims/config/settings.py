@@ -16,7 +16,6 @@ import pydantic
 from pydantic import SecretStr
 
 from npc_lims.config.environment import (
-    DOTENV,
     NO_PAGES,
     RAW_URL,
     REF,
@@ -28,9 +27,6 @@ from npc_lims.config.environment import (
     register_secrets,
 )
 from npc_lims.errors import SettingsError
-
-__all__ = ["DOTENV", "Settings", "load_settings", "make_settings"]
-
 
 _SCRATCH = "s3://aind-scratch-data"
 _TASK = f"{_SCRATCH}/dynamic-routing/DynamicRoutingTask"

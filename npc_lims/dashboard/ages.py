@@ -12,8 +12,6 @@ from npc_lims.state.sync_times import STALE_AFTER, age_of
 if TYPE_CHECKING:
     from npc_lims.state.sync_file import SyncFile
 
-__all__ = ["SourceAge", "source_ages"]
-
 
 @dataclasses.dataclass(frozen=True)
 class SourceAge:

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from npc_lims.processing.runs import Run
     from npc_lims.state.sync_file import SyncFile
 
-__all__ = ["Case", "Finding", "Kind", "find_issues"]
-
 Kind = Literal["late", "lost", "runs", "errored", "stalled", "untracked", "warnings"]
 
 _NO_LINKS = Links(None)

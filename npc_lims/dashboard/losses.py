@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from npc_lims.history.transitions import Transition
     from npc_lims.state.as_of.revision import Commit
 
-__all__ = ["LOOK_BACK", "Loss", "Past"]
-
 LOOK_BACK = datetime.timedelta(days=30)
 """Losses before that are not reported."""
 _NO_LONGER = "no longer "

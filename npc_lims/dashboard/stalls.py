@@ -16,18 +16,6 @@ from npc_lims.dashboard.totals import LABELS, is_recording
 from npc_lims.model.session_id import split_session_id
 from npc_lims.utils.timestamps import midnight_of, parse_utc
 
-__all__ = [
-    "MIN_EXAMPLES",
-    "MIN_WAIT",
-    "STAGES",
-    "VIDEO_RESULTS",
-    "FirstSeen",
-    "Stage",
-    "Stall",
-    "WaitingSession",
-    "find_stalls",
-]
-
 FirstSeen = Mapping[str, Mapping[str, datetime.datetime]]
 """Session id to flag to when a sync first observed its change from no to yes, as far as history is available."""
 

@@ -10,20 +10,6 @@ from typing import Any
 from npc_lims.model.rows import FLAG_NAMES, platform_of, project_of
 from npc_lims.model.session_id import split_session_id
 
-__all__ = [
-    "FUNNEL",
-    "LABELS",
-    "STATUS_FLAGS",
-    "Month",
-    "StageCount",
-    "Totals",
-    "count_sessions",
-    "funnel",
-    "is_recording",
-    "months",
-    "status_symbol",
-]
-
 LABELS: dict[str, str] = {
     "is_uploaded": "uploaded",
     "is_session_json": "session.json",

@@ -29,8 +29,6 @@ import openpyxl
 
 from npc_lims.demo.dataset import MICE, ODD_ASSETS, SESSIONS, STAGES, TRAINING, Mouse, Session, stimulus_file
 
-__all__ = ["STAGES", "session_ids", "world_files", "write_world"]
-
 RESULT_BUCKET = "codeocean-s3datasetsbucket-1u41qdg42ur9"
 SCRATCH_BUCKET = "aind-scratch-data"
 TASK_FOLDER = f"{SCRATCH_BUCKET}/dynamic-routing/DynamicRoutingTask"

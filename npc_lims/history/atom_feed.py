@@ -15,8 +15,6 @@ from npc_lims.state.as_of.revision import Commit
 from npc_lims.state.diff import SessionChange, grouped, headline
 from npc_lims.state.diff_format import counted
 
-__all__ = ["ENTRIES", "FEED", "render_feed"]
-
 FEED = "feed.atom"
 """Its file name in the site."""
 ENTRIES = 100

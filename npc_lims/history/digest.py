@@ -11,8 +11,6 @@ from npc_lims.state.as_of.revision import Commit
 from npc_lims.state.diff import FieldChange, SessionChange, headline
 from npc_lims.state.diff_format import Chapter, counted, groups_of
 
-__all__ = ["Digest"]
-
 
 @dataclasses.dataclass(frozen=True)
 class Digest:

@@ -17,8 +17,6 @@ from npc_lims.history.git_log import LoggedCommit, log_changes
 from npc_lims.model.session_id import day_of, parse_session_id
 from npc_lims.state.as_of.revision import Commit
 
-__all__ = ["EntryEdits", "days_edited"]
-
 _DASH = re.compile(r"^(?=[ \t]*-(?:[ \t]|$))", re.MULTILINE)
 _COMMENT = re.compile(r"(?:^|(?<=\s))#.*")
 

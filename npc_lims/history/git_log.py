@@ -15,15 +15,6 @@ from npc_lims.utils.text import single_line
 from npc_lims.utils.timestamps import utc_text, utc_time
 from npc_lims.utils.urls import web_address
 
-__all__ = [
-    "FileChange",
-    "LoggedCommit",
-    "commits_of",
-    "log_changes",
-    "parse_since",
-    "start_of",
-]
-
 _FIELDS = ("%H", "%P", "%ct", "%an", "%s", f"%(trailers:key={RUN_TRAILER},valueonly,separator=%x20)")
 # %x01 begins a commit, which no path does that anybody has
 _FORMAT = "%x01" + "%x00".join(_FIELDS)

@@ -18,8 +18,6 @@ from npc_lims.state.store import session_path
 if TYPE_CHECKING:
     from npc_lims.config.settings import Settings
 
-__all__ = ["published_history"]
-
 _FOLDER = "state"
 
 

@@ -17,8 +17,6 @@ from npc_lims.state.as_of.revision import Commit
 from npc_lims.state.compare import Facts
 from npc_lims.state.session_versions import SessionVersion, VersionReader
 
-__all__ = ["Progress", "read_history"]
-
 Progress = Callable[[int, int], None]
 """Takes how many commits were read, of how many."""
 

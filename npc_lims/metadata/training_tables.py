@@ -7,10 +7,9 @@ from typing import Any
 
 from npc_lims.errors import NpcLimsWarning, warn
 from npc_lims.sources.training.cells import name_columns, slug
-from npc_lims.sources.training.xlsx import MAX_CELLS, MAX_ROWS, PartError, Row, Sheet, failure, open_xlsx
+from npc_lims.sources.training.xlsx import MAX_CELLS, MAX_ROWS, Row, Sheet, failure, open_xlsx
+from npc_lims.sources.training.xlsx_parts import PartError
 from npc_lims.utils.sqlite import SharedConnection, quoted
-
-__all__ = ["ID", "build_database"]
 
 ID = "ID"
 """The primary key of every table: 1 for the first row below the header, counting blank rows too."""

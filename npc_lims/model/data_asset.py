@@ -22,21 +22,6 @@ from npc_lims.model.session_id import day_of, subject_of
 from npc_lims.utils.text import single_line
 from npc_lims.utils.timestamps import is_future, utc_text
 
-__all__ = [
-    "LATEST_SECOND",
-    "SEARCHED_NAMES",
-    "ApiModel",
-    "DataAsset",
-    "InvalidAsset",
-    "Line",
-    "asset_texts",
-    "invalid_asset",
-    "is_declared_raw",
-    "parse_model",
-    "read_asset",
-    "read_session_asset",
-]
-
 SEARCHED_NAMES = re.compile(
     r"(?P<platform>ecephys|behavior|SmartSPIM)_(?P<subject>[0-9]{6,7})"
     r"_(?P<date>[0-9]{4}-[0-9]{2}-[0-9]{2})_(?P<time>[0-9]{2}-[0-9]{2}-[0-9]{2})(?P<rest>_.*)?\Z"

@@ -11,8 +11,6 @@ from typing import Callable, Optional, Union
 from npc_lims.model.record import PROCESSES, Asset, CodeOcean, RawListing, Record, S3Facts, Status, Tracked
 from npc_lims.model.session_id import split_session_id
 
-__all__ = ["FLAGS", "compute_status"]
-
 Value = Union[bool, str, None]
 NOT_APPLICABLE = "n/a"
 """Only inside this module: what a rule answers so that its flag is left out."""

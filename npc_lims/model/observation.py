@@ -12,8 +12,6 @@ from npc_lims.errors import NpcLimsError, Problem, SourceError
 from npc_lims.model.record import CodeOcean, S3Facts, Tracked, Training
 from npc_lims.model.session_id import subject_of
 
-__all__ = ["EVERYTHING", "Facts", "Found", "Observation", "Scope", "failed", "parse_shard", "shard_of"]
-
 Facts = Union[Tracked, Training, CodeOcean, S3Facts]
 Found = Union[Facts, Literal[False]]
 """Facts of a source on a session; false when it was queried and has none."""

@@ -20,18 +20,6 @@ from npc_lims.model.session_id import day_of
 from npc_lims.utils.lazy_mapping import differing_keys
 from npc_lims.utils.timestamps import utc_text
 
-__all__ = [
-    "DISCOVERING",
-    "Dropped",
-    "Newer",
-    "Records",
-    "check_breaker",
-    "is_newer",
-    "keep_newest",
-    "reconcile",
-    "reconcile_session",
-]
-
 DISCOVERING = ("tracked", "training")
 """Sources whose facts make a session known. Code Ocean and S3 hold much that is no session of ours."""
 

@@ -17,24 +17,6 @@ from npc_lims.utils.text import single_line
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-__all__ = [
-    "PROCESSES",
-    "SECTIONS",
-    "Asset",
-    "CodeOcean",
-    "Platform",
-    "RawListing",
-    "Record",
-    "S3Facts",
-    "Scalar",
-    "Status",
-    "Tracked",
-    "Training",
-    "describe_invalid_value",
-    "find_invalid_value",
-    "session_schema",
-]
-
 SECTIONS = ("tracked", "training", "codeocean", "s3")
 """The sections of a state file, each written by the source of that name alone."""
 

@@ -21,18 +21,6 @@ from npc_lims.model.record import Asset, CodeOcean, Record, Tracked, Training
 from npc_lims.model.session_id import day_of, split_session_id, subject_of
 from npc_lims.utils.lazy_mapping import with_changes
 
-__all__ = [
-    "assign_rows",
-    "files_of_session",
-    "is_folder_of",
-    "is_recording_day",
-    "reconcile_days",
-    "reconcile_scope",
-    "recording_start",
-    "report_other_rows",
-    "undecided_sessions",
-]
-
 _AFTER_DATE = re.compile(
     r"20[0-9]{2}-[0-9]{2}-[0-9]{2}_(?:(?P<time>[0-9]{2}-[0-9]{2}-[0-9]{2})(?![0-9])|(?P<number>[0-9]+)(?![0-9-]))"
 )

@@ -7,8 +7,6 @@ from typing import Any
 
 from npc_lims.model.session_id import split_session_id
 
-__all__ = ["ABSENT_FLAGS", "COLUMNS", "DATA_REPO_ISILON", "FLAG_NAMES", "SCHEMA", "session_row"]
-
 SCHEMA = 1
 """Version of the layout of a session file and of its line in the snapshot. Readers accept only this one."""
 

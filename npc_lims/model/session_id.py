@@ -14,18 +14,6 @@ from npc_lims.utils.text import single_line
 if TYPE_CHECKING:
     from npc_lims.model.types import Session
 
-__all__ = [
-    "ID_PATTERN",
-    "day_of",
-    "ids_of_day",
-    "make_session_id",
-    "parse_session_id",
-    "resolve_session_id",
-    "split_session_id",
-    "subject_of",
-    "suggest_ids",
-]
-
 ID_PATTERN = re.compile(r"(?P<subject>[0-9]{6,7})_(?P<date>20[0-9]{2}-[0-9]{2}-[0-9]{2})(?:_(?P<idx>[1-9][0-9]?))?")
 
 _NAMED = 3

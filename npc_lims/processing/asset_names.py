@@ -8,10 +8,9 @@ from npc_lims.errors import NoSessionData
 from npc_lims.model.data_asset import SEARCHED_NAMES
 from npc_lims.model.record import Asset, CodeOcean, Record
 from npc_lims.model.session_id import subject_of
-from npc_lims.processing.pipelines import AssetRecipe, Process
+from npc_lims.processing.pipelines import Process
+from npc_lims.processing.pipelines_schema import AssetRecipe
 from npc_lims.processing.templates import fill, names_in
-
-__all__ = ["asset_metadata", "asset_name", "asset_tags", "input_of", "names_raw", "parameters_of", "recording_of"]
 
 
 def input_of(process: Process, record: Record) -> Asset | bool | None:

@@ -15,13 +15,12 @@ from npc_lims.model.record import Asset, Record
 from npc_lims.model.session_id import subject_of
 from npc_lims.processing.asset_names import asset_metadata, asset_name, asset_tags, input_of
 from npc_lims.processing.match import ComputationMatcher, target_of
-from npc_lims.processing.pipelines import AssetRecipe, Process
+from npc_lims.processing.pipelines import Process
+from npc_lims.processing.pipelines_schema import AssetRecipe
 from npc_lims.processing.runs import Run, RunAsset, RunEvent, settled
 from npc_lims.processing.start import LOOKS, SAME_SECOND, attach
 from npc_lims.sources.codeocean.validity import is_finished, why_errored
 from npc_lims.utils.timestamps import utc_time
-
-__all__ = ["collect"]
 
 GIVE_UP_AFTER = 3
 """After so many failures in a row another request is sent: if that fails too, Code Ocean is down."""

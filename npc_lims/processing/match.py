@@ -18,8 +18,6 @@ from npc_lims.processing.runs import Run
 from npc_lims.sources.codeocean.validity import is_finished
 from npc_lims.utils.timestamps import utc_time
 
-__all__ = ["ComputationMatcher", "oldest_first", "request_of", "target_of"]
-
 CLOCKS_DIFFER = datetime.timedelta(minutes=10)
 """Allowed difference between our clock and Code Ocean's."""
 

@@ -28,19 +28,6 @@ from npc_lims.sources.yaml_nodes import MapNode, Node, Report, ScalarNode, compo
 from npc_lims.sources.yaml_validation import node_at, read_edited_text, validate
 from npc_lims.utils.suggestions import suggestion
 
-__all__ = [
-    "ASSET_NAMES",
-    "PARAMETER_NAMES",
-    "PIPELINES_FILE",
-    "AssetRecipe",
-    "Attachment",
-    "Limits",
-    "Process",
-    "choose_processes",
-    "parse_pipelines",
-    "read_pipelines",
-]
-
 PIPELINES_FILE = "pipelines.yaml"
 
 MAX_BYTES = 1_000_000

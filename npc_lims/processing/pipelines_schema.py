@@ -11,19 +11,6 @@ from npc_lims.model.record import PROCESSES
 from npc_lims.model.rows import FLAG_NAMES
 from npc_lims.sources.yaml_validation import ABSENT, CheckedModel, editor_schema
 
-__all__ = [
-    "FACTS",
-    "FLAGS",
-    "FOLDER_NAME",
-    "PATTERNS",
-    "PROCESS_NAME",
-    "AssetRecipe",
-    "Attachment",
-    "Limits",
-    "ProcessEntry",
-    "pipelines_schema",
-]
-
 PROCESS_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 """Names of processes: they become names of files, of runs and of assets."""
 

@@ -16,26 +16,6 @@ from npc_lims.processing.runs import Run
 from npc_lims.state.snapshot import newest_first
 from npc_lims.utils.timestamps import utc_text, utc_time
 
-__all__ = [
-    "CAPTURED",
-    "CLAIM_LIFETIME",
-    "DONE",
-    "FAILED",
-    "NOT_READY",
-    "RUN",
-    "RUNNING",
-    "VERDICTS",
-    "WAITING",
-    "Decision",
-    "PlanRequest",
-    "RecordedState",
-    "Verdict",
-    "count_running",
-    "make_claims",
-    "plan",
-    "plan_all",
-]
-
 CLAIM_LIFETIME = datetime.timedelta(hours=1)
 """A claim with no started computation expires after this time."""
 

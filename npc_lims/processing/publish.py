@@ -20,8 +20,6 @@ from npc_lims.processing.runs_file import verify_runs
 from npc_lims.state.tree import StateFolder, Tree
 from npc_lims.utils.text import single_line
 
-__all__ = ["Change", "publish_runs", "read_newest", "runs_message"]
-
 Change = Callable[[StateFolder], Sequence[RunsChange]]
 """Records something in a state, and returns it. It may be called several times, each time with the newest state."""
 

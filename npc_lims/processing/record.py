@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from npc_lims.config.settings import Settings
     from npc_lims.processing.publish import Change
 
-__all__ = ["Claims", "RecordUpdate", "RunStore", "RunsChange", "claim", "locked", "read_recorded", "record"]
-
 MAX_WAIT = 60.0
 """Seconds: what is done under the lock takes milliseconds."""
 

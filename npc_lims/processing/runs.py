@@ -22,22 +22,6 @@ from npc_lims.processing.pipelines_schema import PROCESS_NAME
 from npc_lims.utils.atomic_write import write_atomically
 from npc_lims.utils.timestamps import utc_text, utc_time
 
-__all__ = [
-    "ClaimReleased",
-    "Run",
-    "RunAsset",
-    "RunEvent",
-    "RunKey",
-    "Update",
-    "Updates",
-    "advance",
-    "apply_updates",
-    "in_order",
-    "read_updates",
-    "settled",
-    "write_updates",
-]
-
 FORMAT = 1
 
 RunKey = tuple[str, str, int]

@@ -19,19 +19,6 @@ from npc_lims.utils.timestamps import is_future, utc_time
 from npc_lims.utils.yaml_reader import load_yaml
 from npc_lims.utils.yaml_writer import render_yaml
 
-__all__ = [
-    "RUNS",
-    "parse_runs",
-    "read_all_runs",
-    "read_runs",
-    "recorded_processes",
-    "render_runs",
-    "runs_path",
-    "runs_schema",
-    "verify_runs",
-    "write_runs",
-]
-
 RUNS = "runs"
 """The folder of these files, in that of the state."""
 

@@ -16,8 +16,6 @@ from npc_lims.processing.runs import ClaimReleased, Run, RunEvent
 from npc_lims.sources.codeocean.validity import is_finished
 from npc_lims.utils.timestamps import utc_text
 
-__all__ = ["attach", "start"]
-
 SAME_SECOND = 1.5
 """Seconds to wait until no other run can begin in the same second as ours: Code Ocean gives whole seconds, and of two
 runs that began in one second each side must see both."""

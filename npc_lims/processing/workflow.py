@@ -15,8 +15,6 @@ from npc_lims.processing.record import RecordUpdate
 from npc_lims.processing.runs import Run, RunEvent
 from npc_lims.processing.start import start
 
-__all__ = ["RunResults", "collect_runs", "start_runs"]
-
 
 @dataclasses.dataclass
 class RunResults:

@@ -16,8 +16,6 @@ from npc_lims.utils.memory_cache import TTLCache
 if TYPE_CHECKING:
     from npc_lims.config.settings import Settings
 
-__all__ = ["CachedAssetClient", "asset_record", "records_of_subject"]
-
 _searches: TTLCache[list[list[dict[str, Any]]]] = TTLCache(maxsize=256, ttl=600)
 # an asset that is not ready will change, and somebody may be waiting for that
 _records: TTLCache[dict[str, Any]] = TTLCache(maxsize=4096, ttl=lambda raw: 600 if raw.get("state") == "ready" else 0)

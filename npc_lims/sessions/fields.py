@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     import npc_session
     import upath
 
-__all__ = ["FIELDS"]
-
 
 def _parse_record_id(record: Mapping[str, Any]) -> npc_session.SessionRecord:
     import npc_session

@@ -24,8 +24,6 @@ from npc_lims.sessions.info import PUBLIC_ATTRIBUTES, SessionInfo
 from npc_lims.sessions.past_info import RecordedSessionInfo
 from npc_lims.utils.text import single_line
 
-__all__ = ["FILTERS", "SessionFilters"]
-
 _COLUMNS = tuple(name for name in COLUMNS if name != "not_applicable")
 # the more a value costs the later it is compared: those of the id need no parsing, raw_data_paths lists a folder
 FILTERS = (*_COLUMNS, *sorted(set(PUBLIC_ATTRIBUTES) - set(_COLUMNS) - {"raw_data_paths"}), "raw_data_paths")

@@ -28,16 +28,6 @@ if TYPE_CHECKING:
     from npc_lims.model.record import Asset, CodeOcean
     from npc_lims.sources.context import SourceContext
 
-__all__ = [
-    "find_asset",
-    "find_sorted",
-    "query_session_assets",
-    "recorded_fact",
-    "recorded_section",
-    "session_assets",
-    "state_address",
-]
-
 Validated = Literal["raw", "sorted"]
 
 _live: TTLCache[SessionAssets] = TTLCache(maxsize=1024, ttl=600)

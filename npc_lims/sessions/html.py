@@ -19,8 +19,6 @@ from npc_lims.utils.urls import Links, web_address
 if TYPE_CHECKING:
     from npc_lims.config.settings import Settings
 
-__all__ = ["SessionLinks", "render_session", "render_sessions", "session_links"]
-
 _STYLE = """\
 <style>
 .npc-lims-sessions { overflow-x: auto; }

@@ -37,18 +37,6 @@ if TYPE_CHECKING:
     from npc_lims.config.settings import Settings
     from npc_lims.model.reconcile import Records
 
-__all__ = [
-    "all_sessions",
-    "complete",
-    "find_session",
-    "flags_of_all",
-    "has_training",
-    "listed_day",
-    "live_context",
-    "records_of_day",
-    "warn_live",
-]
-
 Answer = tuple["Record | None", "list[str]"]
 """A session, and why some sources could not be queried for it."""
 

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from npc_lims.config.settings import Settings
     from npc_lims.model.record import Asset
 
-__all__ = ["RawEntry", "RawFolder", "asset_folder", "asset_path", "holds_recordings", "is_zarr", "raw_data_paths"]
-
 
 class RawEntry(NamedTuple):
     """A file or folder of the raw data, by its path below their folder."""

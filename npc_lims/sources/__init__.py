@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, cast
 if TYPE_CHECKING:
     from npc_lims.sources.context import Source
 
-__all__ = ["open_source"]
-
 _MODULES = {
     "tracked": "npc_lims.sources.tracked.parser",
     "training": "npc_lims.sources.training.workbooks",

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from npc_lims.clients.s3 import ObjectStore
     from npc_lims.config.settings import Settings
 
-__all__ = ["Source", "SourceContext", "ignore_progress"]
-
 
 class Source(Protocol):
     """A module of `npc_lims.sources` that observes one of the four sources."""

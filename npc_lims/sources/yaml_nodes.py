@@ -21,20 +21,6 @@ from ruamel.yaml.reader import ReaderError
 
 from npc_lims.errors import Problem, Severity
 
-__all__ = [
-    "ListNode",
-    "MapNode",
-    "Node",
-    "Report",
-    "ScalarNode",
-    "compose",
-    "is_null",
-    "kind",
-    "shorten",
-    "show",
-    "to_plain",
-]
-
 MAX_DEPTH = 20
 MAX_ALIASED = 10_000
 """Most values that the aliases of a file may repeat: a few lines of nested ones can stand for billions."""

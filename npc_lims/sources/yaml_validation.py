@@ -13,8 +13,6 @@ from npc_lims.errors import InputFileError, Problem
 from npc_lims.sources.yaml_nodes import ListNode, MapNode, Node, Report, ScalarNode, is_null, kind, shorten
 from npc_lims.utils.suggestions import suggestion
 
-__all__ = ["ABSENT", "CheckedModel", "editor_schema", "encoding_problem", "node_at", "read_edited_text", "validate"]
-
 ABSENT: Any = None
 """Default of an optional key. Its type does not allow null: a key without a value is a mistake."""
 

@@ -25,18 +25,6 @@ from npc_lims.state.tree import FolderTree, Tree
 from npc_lims.utils.text import single_line
 from npc_lims.utils.yaml_reader import load_yaml
 
-__all__ = [
-    "WORKING_TREE",
-    "Facts",
-    "StateDiff",
-    "StateVersion",
-    "compare_states",
-    "parse_facts",
-    "state_at_commit",
-    "state_in_folder",
-    "state_on_github",
-]
-
 WORKING_TREE = "working tree"
 Facts = Mapping[str, Any]
 """A session as plain data: the content of its file."""

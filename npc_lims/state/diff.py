@@ -13,21 +13,6 @@ from npc_lims.model.record import SECTIONS, Record
 from npc_lims.utils.lazy_mapping import differing_keys
 from npc_lims.utils.text import single_line
 
-__all__ = [
-    "ABSENT",
-    "GROUPS",
-    "FieldChange",
-    "SessionChange",
-    "changes_between",
-    "compare_sessions",
-    "field_changes",
-    "grouped",
-    "headline",
-    "one_line",
-    "show_field",
-    "word_counts",
-]
-
 
 class Absent(enum.Enum):
     """The value of a field that is not in the file, which is not null."""

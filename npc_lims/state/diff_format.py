@@ -11,18 +11,6 @@ from npc_lims.model.session_id import ID_PATTERN
 from npc_lims.state.diff import SessionChange, grouped
 from npc_lims.utils.text import visible
 
-__all__ = [
-    "LISTED",
-    "SUMMARY_BYTES",
-    "Chapter",
-    "Format",
-    "Group",
-    "counted",
-    "cut",
-    "groups_of",
-    "render_chapters",
-]
-
 LISTED = 30
 """Sessions of each group that are listed by default."""
 SUMMARY_BYTES = 500_000

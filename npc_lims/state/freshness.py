@@ -17,19 +17,6 @@ from npc_lims.errors import RemoteStateError, StaleStateWarning, warn_future_tim
 from npc_lims.state.sync_times import age_of, future_times, parse_sync_times, stale_sources
 from npc_lims.utils.memory_cache import TTLCache
 
-__all__ = [
-    "FOLDER_REMEDY",
-    "SYNC_FILE",
-    "cached_sync_path",
-    "describe_staleness",
-    "fetch_daily",
-    "fetch_sync_entry",
-    "read_sync_entry",
-    "source_ages",
-    "warn_if_folder_stale",
-    "warn_if_stale",
-]
-
 SYNC_FILE = "sync.yaml"
 FOLDER_REMEDY = "pull the newest commits, or run npc-lims sync"
 _DAY = 24 * 3600.0

@@ -11,8 +11,6 @@ import datetime
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-__all__ = ["is_plainly_valid"]
-
 _NONE = type(None)
 _EMPTY: list[str] = []
 _TEXT = frozenset({str})

@@ -22,8 +22,6 @@ from npc_lims.state.snapshot import SNAPSHOT
 if TYPE_CHECKING:
     from npc_lims.config.settings import Settings
 
-__all__ = ["fetch_mirror", "fetch_mirrored_sync_file", "mirror_path", "mirror_url", "site_url"]
-
 # Seconds from the checkout that a site is built from to its deployment, at most.
 _BUILD_SECONDS = 900.0
 

@@ -40,17 +40,6 @@ from npc_lims.utils.memory_cache import TTLCache
 if TYPE_CHECKING:
     from npc_lims.config.settings import Settings
 
-__all__ = [
-    "Origin",
-    "SessionLines",
-    "Snapshot",
-    "origin_of_state",
-    "read_one",
-    "read_snapshot",
-    "staleness",
-    "sync_entry",
-]
-
 
 @dataclasses.dataclass(frozen=True)
 class Origin:

@@ -18,17 +18,6 @@ from npc_lims.utils.timestamps import is_future
 if TYPE_CHECKING:
     from npc_lims.config.settings import Settings
 
-__all__ = [
-    "cached_snapshot_path",
-    "check_ref",
-    "check_snapshot",
-    "fetch_file",
-    "fetch_snapshot",
-    "fetch_url",
-    "snapshot_file",
-    "update_entry",
-]
-
 _MAX_BYTES = 128 * 2**20
 """Bytes of a file: a snapshot of 100,000 sessions has 95 million."""
 

@@ -21,8 +21,6 @@ from npc_lims.model.rows import SCHEMA
 from npc_lims.state.compare import Facts, parse_facts
 from npc_lims.utils.yaml_reader import read_rendered
 
-__all__ = ["SessionVersion", "VersionReader"]
-
 _SECTION = re.compile(r"\n(?=\S)")
 _FIELD = re.compile(r"\n  (?=[^ \-])")
 _MODELS: Mapping[str, type[pydantic.BaseModel]] = {

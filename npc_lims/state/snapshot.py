@@ -16,21 +16,6 @@ from npc_lims.model.rows import SCHEMA
 from npc_lims.model.session_id import ID_PATTERN
 from npc_lims.state.line_schema import is_plainly_valid
 
-__all__ = [
-    "SNAPSHOT",
-    "check_values",
-    "checked_lines",
-    "digest_of",
-    "line_digest",
-    "line_id",
-    "lines_by_id",
-    "make_line",
-    "newest_first",
-    "parse_line",
-    "split_lines",
-    "with_unix_lines",
-]
-
 SNAPSHOT = "sessions.jsonl"
 _HEAD = b'{"id":"'
 _DIGEST = b'","digest":"'

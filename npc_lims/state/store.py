@@ -38,20 +38,6 @@ from npc_lims.utils.lazy_mapping import LazyMapping, differing_keys, with_change
 from npc_lims.utils.yaml_reader import load_yaml
 from npc_lims.utils.yaml_writer import render_yaml
 
-__all__ = [
-    "Loaded",
-    "parse_record",
-    "read_record",
-    "read_state",
-    "session_id_of",
-    "session_ids",
-    "session_name",
-    "session_path",
-    "snapshot_digest",
-    "verify_state",
-    "write_state",
-]
-
 SESSIONS = "sessions"
 
 

@@ -25,19 +25,6 @@ from npc_lims.utils.timestamps import is_future, utc_text, utc_time
 from npc_lims.utils.yaml_reader import load_yaml
 from npc_lims.utils.yaml_writer import render_yaml
 
-__all__ = [
-    "SYNC_FILE",
-    "Recorded",
-    "SourceSync",
-    "SyncFailure",
-    "SyncFile",
-    "next_sync_file",
-    "parse_sync_file",
-    "read_recorded",
-    "read_sync_file",
-    "write_sync_file",
-]
-
 _REWRITE_AFTER = datetime.timedelta(days=1)
 
 

@@ -14,16 +14,6 @@ from typing import Optional
 
 from npc_lims.utils.timestamps import is_future, utc_time
 
-__all__ = [
-    "STALE_AFTER",
-    "SourceTimes",
-    "age_of",
-    "describe_age",
-    "future_times",
-    "parse_sync_times",
-    "stale_sources",
-]
-
 STALE_AFTER = datetime.timedelta(hours=48)
 """Two sync periods. Syncs run four times a day, but in an unchanged world their times are recorded once a day."""
 

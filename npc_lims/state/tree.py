@@ -13,8 +13,6 @@ from typing import Protocol, Union
 from npc_lims.errors import StateError
 from npc_lims.utils.atomic_write import TEMPORARY, write_atomically
 
-__all__ = ["FolderTree", "StateFolder", "Tree", "open_tree"]
-
 # Waiting for the disk to flush is what takes the time, not computing.
 _WRITERS = 16
 # Seconds: writing one file takes a fraction of one.

@@ -15,8 +15,6 @@ from npc_lims.clients.github_rest import RestClient
 from npc_lims.errors import GitHubError
 from npc_lims.state.sync_times import STALE_AFTER, age_of, parse_sync_times
 
-__all__ = ["LAST_RUN_AFTER", "check_runs", "check_state", "watch"]
-
 WORKFLOW = "sync.yml"
 PERIOD = datetime.timedelta(hours=6)
 """How often the schedule of the workflow sync starts it."""

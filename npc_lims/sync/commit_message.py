@@ -8,8 +8,6 @@ from npc_lims.clients.git_tree import compose_message, escape_mentions
 from npc_lims.model.session_id import subject_of
 from npc_lims.state.diff import GROUPS, SessionChange, grouped, word_counts
 
-__all__ = ["commit_message", "commit_subject"]
-
 _WIDTH = 72
 _SUBJECTS_NAMED = 4
 _DETAILS = 6

@@ -15,8 +15,6 @@ from npc_lims.state.snapshot import SNAPSHOT, lines_by_id
 from npc_lims.utils.text import single_line
 from npc_lims.utils.timestamps import is_future, utc_text, utc_time
 
-__all__ = ["OBSERVED_TRAILER", "newer_changes"]
-
 OBSERVED_TRAILER = "Npc-Lims-Observed"
 """The trailer of a commit of state that has the time of its observations."""
 

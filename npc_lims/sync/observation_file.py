@@ -25,21 +25,6 @@ from npc_lims.utils.atomic_write import write_atomically
 from npc_lims.utils.text import single_line
 from npc_lims.utils.timestamps import is_future, utc_text
 
-__all__ = [
-    "SUFFIX",
-    "ObservationSet",
-    "Pending",
-    "check_time",
-    "file_name",
-    "load_pending",
-    "merge_shards",
-    "read_observation_folder",
-    "read_observations",
-    "remove_superseded",
-    "save_pending",
-    "write_observations",
-]
-
 FORMAT = 1
 SUFFIX = ".observed.json"
 _FACTS: Mapping[str, type[Facts]] = {"tracked": Tracked, "training": Training, "codeocean": CodeOcean, "s3": S3Facts}

@@ -28,8 +28,6 @@ from npc_lims.sync.observation_file import ObservationSet, check_time
 from npc_lims.sync.run import SyncResult, apply
 from npc_lims.utils.timestamps import utc_text
 
-__all__ = ["Published", "publish"]
-
 _TRAILERS = ("Npc-Lims-Version", OBSERVED_TRAILER, "Npc-Lims-Sources", "Npc-Lims-Sessions", "Npc-Lims-Changed")
 
 

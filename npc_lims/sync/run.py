@@ -26,16 +26,6 @@ from npc_lims.state.sync_file import Recorded, next_sync_file, read_recorded, re
 from npc_lims.state.tree import StateFolder
 from npc_lims.sync.observation_file import ObservationSet
 
-__all__ = [
-    "Reporter",
-    "SilentReporter",
-    "SyncOptions",
-    "SyncResult",
-    "apply",
-    "observe",
-    "sync",
-]
-
 _UNCHANGED_SINCE_OTHER = (
     "observed as unchanged since a version that is not the recorded one: others published meanwhile, or state was "
     "edited; observe again (npc-lims sync)"

@@ -16,8 +16,6 @@ from npc_lims.track.entry_spans import layout_of
 from npc_lims.track.formatting import inline
 from npc_lims.utils.suggestions import suggestion
 
-__all__ = ["checked_entry", "edited_keys", "parse_assignment", "parse_issue", "parse_note", "parse_path"]
-
 KWARGS = "session_kwargs"
 
 _TEXTS = frozenset(

@@ -16,10 +16,8 @@ from npc_lims.sources.tracked.parser import TrackedFile, parse_tracked
 from npc_lims.sources.yaml_validation import encoding_problem
 from npc_lims.state.diff import SessionChange, compare_sessions, one_line
 from npc_lims.state.diff_format import Chapter, counted, groups_of
+from npc_lims.state.freshness import SYNC_FILE
 from npc_lims.state.remote import check_ref, fetch_file
-from npc_lims.state.sync_file import SYNC_FILE
-
-__all__ = ["TrackedDiff", "compare_tracked", "decode_tracked", "split_known", "tracked_on_github"]
 
 _EDITS_NAMED = 3
 _LINE_BREAK = re.compile(r"\r\n|\r|\n")

@@ -17,20 +17,6 @@ from npc_lims.track.insertion import NewEntry, default_project
 from npc_lims.track.rewrite import Plan, rewrite
 from npc_lims.track.summary import ChangedSession, changed_sessions, new_warnings, shifted_days, shifted_ids
 
-__all__ = [
-    "FILE",
-    "Add",
-    "Change",
-    "Deduped",
-    "Duplicate",
-    "Edit",
-    "EditResult",
-    "Remove",
-    "apply_changes",
-    "dedupe",
-    "make_changes",
-]
-
 FILE = "tracked_sessions.yaml"
 
 

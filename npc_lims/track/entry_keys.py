@@ -32,8 +32,6 @@ from npc_lims.track.formatting import (
 )
 from npc_lims.track.splice import Splice
 
-__all__ = ["drop_in_brackets", "in_order", "put_keys"]
-
 
 def put_keys(item: EntrySpan, new: Mapping[str, Any], layout: Layout) -> list[Splice]:
     """Return the replacements that give an entry the keys and values of *new*, and no others."""

@@ -19,20 +19,6 @@ from npc_lims.sources.tracked.parser import TrackedFile, parse_tracked
 from npc_lims.sources.yaml_nodes import ListNode, MapNode, Node, Report, ScalarNode, compose, to_plain
 from npc_lims.track.splice import TextLines, indent_of, is_comment
 
-__all__ = [
-    "EntrySpan",
-    "Layout",
-    "canonical",
-    "child",
-    "colon_end",
-    "dash_column",
-    "is_blank",
-    "layout_of",
-    "own_end",
-    "pair_end",
-    "plain_of",
-]
-
 
 @dataclasses.dataclass(frozen=True)
 class EntrySpan:

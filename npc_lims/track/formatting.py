@@ -11,18 +11,6 @@ from npc_lims.sources.yaml_nodes import ListNode, MapNode, Node
 from npc_lims.track.entry_spans import EntrySpan, Layout, child, dash_column
 from npc_lims.utils.yaml_writer import render_yaml
 
-__all__ = [
-    "Style",
-    "inline",
-    "key_names",
-    "key_position",
-    "list_item",
-    "neighbours",
-    "style_near",
-    "value_lines",
-    "written",
-]
-
 _IN_LINES = ("issues",)
 """Lists that are written one item a line; others are in brackets if they hold no mapping."""
 

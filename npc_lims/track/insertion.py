@@ -25,8 +25,6 @@ from npc_lims.track.entry_spans import EntrySpan, Layout, colon_end, dash_column
 from npc_lims.track.formatting import Style, inline, neighbours, style_near, written
 from npc_lims.track.splice import Splice, indent_of, is_comment
 
-__all__ = ["NewEntry", "default_project", "put_entries"]
-
 _POINTS_UP = re.compile(r"\s*#[\s!]*\^")
 _RULE = re.compile(r"\s*#\W*")
 

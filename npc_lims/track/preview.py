@@ -14,8 +14,6 @@ from npc_lims.model.recording_days import reconcile_days
 from npc_lims.state.diff import SessionChange, changes_between
 from npc_lims.state.diff_format import Chapter, Group
 
-__all__ = ["Preview", "preview"]
-
 
 @dataclasses.dataclass(frozen=True)
 class Preview:

@@ -14,8 +14,6 @@ from npc_lims.track.entry_spans import EntrySpan, Layout, canonical, layout_of
 from npc_lims.track.insertion import NewEntry, put_entries
 from npc_lims.track.splice import Splice, TextLines, splice
 
-__all__ = ["Plan", "Rewritten", "rewrite"]
-
 _BOM = "\ufeff"
 _Entry = tuple[str, str, str]
 """Group, path and keys of an entry, to compare."""

@@ -9,8 +9,6 @@ from collections.abc import Iterable
 
 from npc_lims.errors import NpcLimsError
 
-__all__ = ["Splice", "TextLines", "indent_of", "is_comment", "splice"]
-
 # as YAML 1.2 counts them: a form feed or U+2028 ends no line
 _BREAK = re.compile(r"\r\n|\r|\n")
 

@@ -14,8 +14,6 @@ from npc_lims.sources.yaml_nodes import shorten
 from npc_lims.track.entry_spans import Layout, canonical
 from npc_lims.track.formatting import inline
 
-__all__ = ["ChangedSession", "changed_sessions", "new_warnings", "shifted_days", "shifted_ids"]
-
 
 @dataclasses.dataclass(frozen=True)
 class ChangedSession:

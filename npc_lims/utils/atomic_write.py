@@ -10,8 +10,6 @@ import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-__all__ = ["TEMPORARY", "replacing", "write_atomically"]
-
 TEMPORARY = ".tmp-"
 """Prefix of files that are being written. One that a killed process leaves behind means nothing."""
 

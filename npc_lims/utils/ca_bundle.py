@@ -7,8 +7,6 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["AWS_BUNDLE", "HTTP_BUNDLE", "SSL_BUNDLE", "ca_bundle_failure"]
-
 HTTP_BUNDLE = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 """Variables in which requests looks for a CA bundle, by precedence."""
 AWS_BUNDLE = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE")

@@ -7,8 +7,6 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from typing import Callable, TypeVar
 
-__all__ = ["DeadlineExceeded", "call_within"]
-
 T = TypeVar("T")
 
 

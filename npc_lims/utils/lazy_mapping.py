@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
-__all__ = ["LazyMapping", "differing_keys", "with_changes"]
-
 _K = TypeVar("_K")
 _V = TypeVar("_V")
 

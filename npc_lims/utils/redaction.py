@@ -12,8 +12,6 @@ from collections.abc import Iterator
 
 from npc_lims.utils.text import single_line
 
-__all__ = ["SECRET_VARIABLES", "redact", "register_secret", "safe_text"]
-
 SECRET_VARIABLES = (
     "CODE_OCEAN_API_TOKEN",
     "GITHUB_TOKEN",

@@ -10,8 +10,6 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-__all__ = ["SharedConnection", "SharedCursor", "load_image", "make_image", "quoted"]
-
 
 class SharedConnection(sqlite3.Connection):
     """A database in memory whose rows are dicts, and which threads may share.

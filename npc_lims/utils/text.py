@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["single_line", "visible"]
-
 # The runner removes white space at the beginning of a line before it looks for `::`; it finds `##[` anywhere.
 _WORKFLOW_COMMAND = re.compile(r"^(\s*)(?=::)|(?<=##)(?=\[)", re.MULTILINE)
 _ELLIPSIS = "..."

@@ -6,8 +6,6 @@ import datetime
 import time
 from typing import Optional, Union
 
-__all__ = ["CLOCK_TOLERANCE", "is_future", "midnight_of", "parse_utc", "utc_text", "utc_time"]
-
 CLOCK_TOLERANCE = datetime.timedelta(minutes=10)
 """Allowed difference between two clocks."""
 

@@ -9,8 +9,6 @@ from typing import Any
 from npc_lims.utils.text import single_line
 from npc_lims.utils.yaml_writer import render_yaml
 
-__all__ = ["load_yaml", "read_rendered"]
-
 _KEY = re.compile(r'("(?:[^"\\]|\\.)*"|[^" \-](?:[^:]|:(?=[^ ]))*):(?: (.*))?')
 _NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:e[-+]?[0-9]+)?")
 _WORDS: dict[str, Any] = {"null": None, "true": True, "false": False}

@@ -13,8 +13,6 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-__all__ = ["render_yaml"]
-
 # Plain only when it begins with a letter or a slash and holds nothing that YAML could give a meaning.
 _PLAIN = re.compile(r"[A-Za-z/](?:[A-Za-z0-9_./,'()+*@ -]|:(?=[^ ]))*")
 # Words that some reader takes for a boolean, null or number.

@@ -26,8 +26,8 @@ from npc_lims.errors import NpcLimsError
 from npc_lims.history.atom_feed import ENTRIES, FEED, render_feed
 from npc_lims.history.walk import read_history
 from npc_lims.model.session_id import subject_of
+from npc_lims.state.freshness import SYNC_FILE
 from npc_lims.state.snapshot import SNAPSHOT
-from npc_lims.state.sync_file import SYNC_FILE
 from npc_lims.utils.atomic_write import replacing
 from npc_lims.utils.timestamps import utc_text
 from npc_lims.utils.urls import Links
@@ -37,8 +37,6 @@ if TYPE_CHECKING:
 
     from npc_lims.config.settings import Settings
     from npc_lims.history.transitions import Transition
-
-__all__ = ["MARKS", "BuiltSite", "Progress", "SiteOptions", "build_site", "is_site", "replaced"]
 
 Progress = Callable[[str, int, Optional[int]], None]
 """Called with what is being done, how much of it is done, and of how much."""

@@ -24,18 +24,6 @@ if TYPE_CHECKING:
     from npc_lims.history.transitions import Transition
     from npc_lims.state.sync_file import SyncFile
 
-__all__ = [
-    "FORMAT",
-    "as_json",
-    "attention_part",
-    "event",
-    "overview_part",
-    "recent_event",
-    "session_part",
-    "sessions_file",
-    "sources_part",
-]
-
 FORMAT = 1
 """Version of the files below `data/`: the pages refuse another one."""
 MAX_CASES = 200

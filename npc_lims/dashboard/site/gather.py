@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from npc_lims.processing.runs import Run
     from npc_lims.sources.tracked.parser import TrackedFile
 
-__all__ = ["Checkout", "SiteInputs", "gather"]
-
 
 @dataclasses.dataclass(frozen=True)
 class Checkout:

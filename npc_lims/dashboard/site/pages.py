@@ -8,8 +8,6 @@ import re
 import string
 from collections.abc import Iterator, Mapping
 
-__all__ = ["FRAME", "PAGES", "render_page"]
-
 FRAME = "frame.html"
 
 _LOADING = (

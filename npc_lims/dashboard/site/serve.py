@@ -10,8 +10,6 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-__all__ = ["MIME_TYPES", "SiteServer"]
-
 MIME_TYPES = {
     ".atom": "application/atom+xml; charset=utf-8",
     ".css": "text/css; charset=utf-8",

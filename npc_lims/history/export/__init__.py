@@ -23,8 +23,6 @@ from npc_lims.state.snapshot import newest_first
 from npc_lims.state.store import session_id_of
 from npc_lims.utils.atomic_write import replacing
 
-__all__ = ["ExportFormat", "Exported", "default_path", "export_history"]
-
 _BATCH = 2_000
 
 

@@ -13,8 +13,6 @@ from npc_lims.model.session_id import split_session_id
 from npc_lims.state.as_of.revision import Commit
 from npc_lims.state.diff import ABSENT
 
-__all__ = ["TABLES", "Column", "Table", "TableRow", "TableRows", "cells"]
-
 
 class Column(NamedTuple):
     """A column of a table.

@@ -16,8 +16,6 @@ from npc_lims.history.export.tables import TABLES, Column, cells
 from npc_lims.state.diff import ABSENT
 from npc_lims.utils.sqlite import quoted
 
-__all__ = ["ExportFormat", "TableWriter", "check_replaceable", "open_writer"]
-
 _APPLICATION = 0x6E70636C
 """`npcl`, in the header of the database: no other file is replaced."""
 _HEAD = b"SQLite format 3\0"

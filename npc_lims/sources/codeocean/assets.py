@@ -11,8 +11,6 @@ from npc_lims.model.observation import Found
 from npc_lims.model.record import PROCESSES, Asset, CodeOcean, Record, S3Facts, Tracked
 from npc_lims.model.session_id import ids_of_day, make_session_id, split_session_id
 
-__all__ = ["Validate", "ambiguous_assets", "recordings_of_day", "select_facts"]
-
 # A sorting run that failed leaves this many files, or fewer: logs and settings, no units.
 _FILES_OF_FAILED_SORTING = 6
 # Of the processes those whose input is what the probes recorded; that of the others are videos.

@@ -21,8 +21,6 @@ from npc_lims.sources.codeocean.assets import ambiguous_assets, select_facts
 from npc_lims.sources.codeocean.validity import AssetValidator
 from npc_lims.sources.context import SourceContext, ignore_progress
 
-__all__ = ["FoundAssets", "fetch_assets", "observe", "subject_searches"]
-
 # Maximum number of assets that vanished since the last sync and are fetched by id.
 _MAX_CHECKED = 20
 _MAX_REPORTED = 50

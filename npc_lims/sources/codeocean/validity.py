@@ -14,8 +14,6 @@ from npc_lims.sources.s3.query import asset_root, asset_uri
 if TYPE_CHECKING:
     from npc_lims.config.settings import Settings
 
-__all__ = ["AssetValidator", "RunState", "errored_output", "is_finished", "why_errored"]
-
 _FINISHED = ("completed", "failed")
 # Files that every run leaves, whether it has results or not.
 _FILES_OF_EVERY_RUN = frozenset({"nextflow", "output"})

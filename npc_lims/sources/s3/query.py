@@ -24,8 +24,6 @@ from npc_lims.model.session_id import day_of, make_session_id, subject_of
 from npc_lims.sources.context import SourceContext
 from npc_lims.sources.s3.file_names import RIG_METADATA_FILENAMES, SESSION_METADATA_FILENAMES, VIDEO_SUFFIXES
 
-__all__ = ["asset_root", "asset_uri", "list_raw_folder", "observe", "tissuecyte_files_of_day"]
-
 SOURCE = "s3"
 
 _STIM_FILE = re.compile(r".+_(?P<date>[0-9]{8})_[0-9]{6}\.hdf5\Z")

@@ -27,8 +27,6 @@ from npc_lims.sources.yaml_nodes import (
 from npc_lims.sources.yaml_validation import validate
 from npc_lims.utils.suggestions import nearest, suggestion
 
-__all__ = ["ParsedEntry", "read_entries", "same_path"]
-
 FIRST_YEAR = 2016
 """Sessions of earlier years are refused by npc_session too."""
 

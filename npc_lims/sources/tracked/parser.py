@@ -21,11 +21,8 @@ from npc_lims.model.record import Tracked
 from npc_lims.model.session_id import make_session_id
 from npc_lims.sources.context import SourceContext
 from npc_lims.sources.tracked.entries import ParsedEntry, read_entries, same_path
-from npc_lims.sources.tracked.schema import tracked_schema
 from npc_lims.sources.yaml_nodes import Report, compose, show
 from npc_lims.sources.yaml_validation import read_edited_text
-
-__all__ = ["TrackedFile", "observe", "observe_text", "parse_tracked", "read_tracked", "tracked_schema", "tracked_text"]
 
 MAX_BYTES = 20_000_000
 """A larger file is not the list of sessions, whatever its name."""

@@ -8,8 +8,6 @@ import pydantic
 
 from npc_lims.sources.yaml_validation import ABSENT, CheckedModel, editor_schema
 
-__all__ = ["ENTRY_KEYS", "KNOWN_KWARGS", "PATTERNS", "PLATFORMS", "SessionKwargs", "TrackedEntry", "tracked_schema"]
-
 PLATFORMS = {
     "ephys": "Neuropixels recordings, with sync.",
     "behavior_with_sync": "Sessions on an ephys rig without recording: with sync, video or opto.",

@@ -10,19 +10,6 @@ from typing import Any
 
 from npc_lims.model.record import Scalar
 
-__all__ = [
-    "EARLIEST",
-    "EXCEL_ERRORS",
-    "EXCLUSION_COLUMNS",
-    "UNSAVED",
-    "clean",
-    "is_blank",
-    "name_columns",
-    "parse_flag",
-    "parse_start",
-    "slug",
-]
-
 EARLIEST = datetime.date(2016, 1, 1)
 """No session of these workbooks is older; it also distinguishes serial dates from other numbers."""
 

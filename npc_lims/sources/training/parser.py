@@ -26,9 +26,8 @@ from npc_lims.sources.training.cells import (
     parse_start,
     slug,
 )
-from npc_lims.sources.training.xlsx import PartError, Row, Sheet, Xlsx, failure, open_xlsx
-
-__all__ = ["TrainingRow", "UnreadableSheet", "Workbook", "parse_workbook"]
+from npc_lims.sources.training.xlsx import Row, Sheet, Xlsx, failure, open_xlsx
+from npc_lims.sources.training.xlsx_parts import PartError
 
 MAX_PROBLEMS = 100
 """Problems of a sheet that are listed: somebody may have filled a column down to the last row there is."""

@@ -32,18 +32,6 @@ if TYPE_CHECKING:
     from npc_lims.config.settings import Settings
     from npc_lims.sources.training.parser import TrainingRow, Workbook
 
-__all__ = [
-    "WORKBOOKS",
-    "WorkbookFolder",
-    "as_training",
-    "check_workbooks",
-    "is_nsb",
-    "merge_workbooks",
-    "observe",
-    "open_folder",
-    "read_workbook_file",
-]
-
 SOURCE = "training"
 WORKBOOKS = ("DynamicRoutingTraining.xlsx", "DynamicRoutingTrainingNSB.xlsx")
 """Both must be there: facts from one alone would turn off the sessions of the other."""

@@ -31,8 +31,6 @@ from npc_lims.sources.training.xlsx_parts import (
 )
 from npc_lims.utils.text import single_line
 
-__all__ = ["MAX_CELLS", "MAX_FILE_SIZE", "MAX_ROWS", "PartError", "Row", "Sheet", "Xlsx", "failure", "open_xlsx"]
-
 MAX_FILE_SIZE = 32 * 2**20
 """Bytes. A thousand subjects with two hundred sessions each take 13 MiB."""
 MAX_UNPACKED = 256 * 2**20

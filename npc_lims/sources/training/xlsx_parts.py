@@ -21,19 +21,6 @@ from openpyxl.utils.datetime import MAC_EPOCH, WINDOWS_EPOCH, from_excel, from_I
 from npc_lims.sources.training.cells import UNSAVED
 from npc_lims.utils.text import single_line
 
-__all__ = [
-    "DateFormats",
-    "DocumentTypeError",
-    "PartError",
-    "Relationship",
-    "SheetEntry",
-    "read_relationships",
-    "read_rows",
-    "read_shared_strings",
-    "read_styles",
-    "read_workbook",
-]
-
 LAST_ROW, LAST_COLUMN = 1_048_576, 16_384
 """As the format defines them: XFD1048576 is the last cell."""
 

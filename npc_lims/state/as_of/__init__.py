@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from npc_lims.model.types import At
     from npc_lims.state.reader import Snapshot
 
-__all__ = ["snapshot_at"]
-
 
 def snapshot_at(settings: Settings, at: At) -> Snapshot:
     """Return all sessions as state had them at *at*, of the checkout that holds the state folder, else of GitHub.

@@ -13,8 +13,6 @@ from npc_lims.state.as_of.revision import Commit
 if TYPE_CHECKING:
     from npc_lims.config.settings import Settings
 
-__all__ = ["load_commit", "load_snapshot", "save_commit", "save_snapshot"]
-
 # Ten thousand sessions are 15 MB: two dozen commits of the past.
 _SNAPSHOTS = 256
 _SNAPSHOT_BYTES = 400_000_000

@@ -20,8 +20,6 @@ from npc_lims.utils.timestamps import utc_text
 if TYPE_CHECKING:
     from npc_lims.config.settings import Settings
 
-__all__ = ["snapshot_of_checkout"]
-
 _snapshots: TTLCache[Snapshot] = TTLCache(maxsize=4, ttl=24 * 3600)
 _commits: TTLCache[Commit] = TTLCache(maxsize=1024, ttl=24 * 3600)
 # Seconds. HEAD moves, and with it the commit that a time or a branch means, but a loop need not run git each time.

@@ -22,8 +22,6 @@ from npc_lims.utils.urls import web_address
 if TYPE_CHECKING:
     from npc_lims.config.settings import Settings
 
-__all__ = ["parse_commit", "snapshot_of_github", "unreadable_commit"]
-
 _FOLDER = "state"
 _ABBREVIATED = re.compile(r"[0-9a-f]{4,64}")
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")

@@ -16,8 +16,6 @@ from npc_lims.model.rows import SCHEMA
 if TYPE_CHECKING:
     from npc_lims.model.types import At
 
-__all__ = ["RUN_TRAILER", "AsOf", "Commit", "Revision", "check_schema", "parse_at"]
-
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{8}")
 _TIME = re.compile(
     r"(?P<day>[0-9]{4}-[0-9]{2}-[0-9]{2})[T ](?P<clock>[0-9]{2}:[0-9]{2}(:[0-9]{2})?)(\.[0-9]{1,9})?"

@@ -18,8 +18,6 @@ from npc_lims.sources.tracked.schema import ENTRY_KEYS, KNOWN_KWARGS, PLATFORMS,
 from npc_lims.track.planning.cells import parse_probes
 from npc_lims.track.planning.input_files import decode_utf8, read_limited
 
-__all__ = ["CONFIG", "Upload", "Uploads", "read_batches"]
-
 CONFIG = "session_config.json"
 MAX_BYTES = 1_000_000
 """Neither a batch file nor a session_config.json is larger."""

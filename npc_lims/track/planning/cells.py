@@ -12,23 +12,6 @@ from typing import Any
 
 from npc_lims.sources.training.cells import EXCEL_ERRORS, clean, parse_start
 
-__all__ = [
-    "PROBES",
-    "is_filled",
-    "is_naive",
-    "is_opto",
-    "is_production",
-    "parse_day",
-    "parse_days",
-    "parse_depth",
-    "parse_experiment",
-    "parse_injection",
-    "parse_probes",
-    "parse_subject",
-    "parse_surface",
-    "parse_text",
-]
-
 PROBES = "ABCDEF"
 
 _PLANNED_AHEAD = datetime.timedelta(days=366)

@@ -22,8 +22,6 @@ from npc_lims.state.diff_format import Chapter, Group
 from npc_lims.track.edits import Add, Edit, EditResult
 from npc_lims.track.planning.join import PROBES_TO_SKIP, SURFACE_TO_SKIP, PlannedSession
 
-__all__ = ["Conflict", "ImportPlan", "Skipped", "import_chapter", "plan_import", "show_value"]
-
 _LETTERS = frozenset({PROBES_TO_SKIP, SURFACE_TO_SKIP, "probe_letters_with_surface_channel_recording"})
 _DEFAULTS = {
     "is_production": True,

@@ -6,8 +6,6 @@ from pathlib import Path
 
 from npc_lims.errors import SourceError
 
-__all__ = ["decode_utf8", "read_limited"]
-
 
 def read_limited(path: Path, kind: str, limit: int) -> bytes:
     """Return the content of a file, a `workbook` or a `batch` file.

@@ -12,8 +12,6 @@ from npc_lims.track.planning.batch_files import Upload
 from npc_lims.track.planning.cells import PROBES, is_naive, is_opto, is_production
 from npc_lims.track.planning.workbook import MouseRow, PlanningWorkbook, SessionRow
 
-__all__ = ["PROBES_TO_SKIP", "SURFACE_TO_SKIP", "PlannedSession", "join_plans"]
-
 PROBES_TO_SKIP = "probe_letters_to_skip"
 SURFACE_TO_SKIP = "surface_recording_probe_letters_to_skip"
 

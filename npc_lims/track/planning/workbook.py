@@ -17,7 +17,8 @@ from typing import Any, TypeVar
 
 from npc_lims.errors import Problem, SourceError
 from npc_lims.sources.training.cells import is_blank, name_columns, slug
-from npc_lims.sources.training.xlsx import MAX_FILE_SIZE, MAX_ROWS, PartError, Row, Sheet, open_xlsx
+from npc_lims.sources.training.xlsx import MAX_FILE_SIZE, MAX_ROWS, Row, Sheet, open_xlsx
+from npc_lims.sources.training.xlsx_parts import PartError
 from npc_lims.track.planning.cells import (
     PROBES,
     is_filled,
@@ -32,8 +33,6 @@ from npc_lims.track.planning.cells import (
     parse_text,
 )
 from npc_lims.track.planning.input_files import decode_utf8, read_limited
-
-__all__ = ["MouseRow", "PlanningWorkbook", "RowPosition", "SessionRow", "read_planning_workbooks"]
 
 DEEP_UM = 3800
 """Micrometres: a probe inserted further is deep."""
