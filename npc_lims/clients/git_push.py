@@ -111,8 +111,11 @@ class Draft:
         """Return the content of a file anywhere in the commit; None if there is no such file."""
         return self._target.repository.read_file(self.tree.commit, path)
 
-    def commit(self, message: str) -> bool:
+    def commit(self, message: str, *, verify_all: bool = False) -> bool:
         """Commit the changes of the tree. Return False if there are none.
+
+        Args:
+            verify_all: Verify more than what has changed: the parent commit may be damaged.
 
         Raises:
             GitError: A hook or a setting refused it, or added something to it.
@@ -122,7 +125,7 @@ class Draft:
         if committed is None:
             return False
         # what hooks have changed may be anything
-        changed = list(self.tree.changes) if committed.is_as_written else None
+        changed = list(self.tree.changes) if committed.is_as_written and not verify_all else None
         self.commits.append(committed.id)
         self.tree = self._target.tree(committed.id)
         problems = self._verify(CommitTree(self._target.repository, committed.id, self._target.folder), changed)

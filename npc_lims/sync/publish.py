@@ -146,7 +146,8 @@ class _Job:
             result = apply(draft.tree, [one], recorded=recorded, tracked=tracked)
             results.append(result)
             message = self._message(one, result)
-            if draft.commit(message):
+            # a snapshot that no sync has written may say what the session files do not say
+            if draft.commit(message, verify_all=recorded.loaded.snapshot != recorded.sync_file.snapshot):
                 messages.append(message)
             recorded = read_recorded(draft.tree) if len(runs) > 1 else recorded
         last = _last_complete(read_sync_file(draft.tree))

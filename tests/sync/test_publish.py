@@ -652,6 +652,19 @@ def test_a_commit_that_would_not_verify_is_not_pushed(script: str, says: str, ch
     assert run_git(checkout, "worktree", "list").count("\n") == 1
 
 
+def test_a_snapshot_that_was_edited_is_not_published_again(checkout: Path, remote: Path, tmp_path: Path) -> None:
+    push(checkout, look({FIRST: uploaded(FIRST)}))
+    other = clone(remote, tmp_path / "other")
+    snapshot = other / "state" / "sessions.jsonl"
+    lines = snapshot.read_bytes().splitlines(keepends=True)
+    edited = [line.replace(b"DynamicRouting", b"Edited") if SECOND.encode() in line else line for line in lines]
+    snapshot.write_bytes(b"".join(edited))
+    commit_all(other, "edited")
+    run_git(other, "push", "--quiet")
+    with pytest.raises(StateError, match=r"would not verify: state/sessions.jsonl"):
+        push(checkout, look({THIRD: uploaded(THIRD)}))
+
+
 def test_a_filter_of_git_changes_nothing_that_is_published(checkout: Path, remote: Path, tmp_path: Path) -> None:
     (checkout / ".git" / "info" / "attributes").write_text("state/sessions/** filter=rename\n")
     run_git(checkout, "config", "filter.rename.clean", "sed s/ecephys_/other_/")
