@@ -199,6 +199,15 @@ _STATUS_SCHEMA = {
 }
 
 
+SECTION_MODELS: Mapping[str, type[Union[Tracked, Training, CodeOcean, S3Facts]]] = {
+    "tracked": Tracked,
+    "training": Training,
+    "codeocean": CodeOcean,
+    "s3": S3Facts,
+}
+"""The model of each section."""
+
+
 class Record(Model):
     """One session: its state file."""
 

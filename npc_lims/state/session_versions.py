@@ -16,20 +16,14 @@ from typing import Any, Optional
 
 import pydantic
 
-from npc_lims.model.record import CodeOcean, Lean, S3Facts, Scalar, Tracked, Training
+from npc_lims.model.record import SECTION_MODELS, Lean, Scalar
 from npc_lims.model.rows import SCHEMA
 from npc_lims.state.compare import Facts, parse_facts
 from npc_lims.utils.yaml_reader import read_rendered
 
 _SECTION = re.compile(r"\n(?=\S)")
 _FIELD = re.compile(r"\n  (?=[^ \-])")
-_MODELS: Mapping[str, type[pydantic.BaseModel]] = {
-    "tracked": Tracked,
-    "training": Training,
-    "codeocean": CodeOcean,
-    "s3": S3Facts,
-}
-_NAMES = (*_MODELS, "status")
+_NAMES = (*SECTION_MODELS, "status")
 _CACHED_FIELDS = 50_000
 _CACHED_SECTIONS = 5_000
 
@@ -149,11 +143,11 @@ def _read_field(section: str, text: str) -> Field:
 def _adapter(section: str, field: str) -> pydantic.TypeAdapter[Any]:
     if section == "status":
         return pydantic.TypeAdapter(Optional[str] if field == "raw_asset_id" else Optional[bool])
-    known = _MODELS[section].model_fields.get(field)
+    known = SECTION_MODELS[section].model_fields.get(field)
     if known is not None:
         annotation: Any = known.annotation
         return pydantic.TypeAdapter(annotation)
-    if _MODELS[section].model_config.get("extra") == "allow":
+    if SECTION_MODELS[section].model_config.get("extra") == "allow":
         return pydantic.TypeAdapter(Scalar)
     raise _OtherStyleError
 
@@ -163,11 +157,11 @@ def _with_defaults(section: str, found: dict[str, Any]) -> dict[str, Any]:
     facts = dict(found)
     for name, is_required, default in _fields(section):
         if name in found:
-            if not is_required and issubclass(_MODELS[section], Lean) and found[name] == default:
+            if not is_required and issubclass(SECTION_MODELS[section], Lean) and found[name] == default:
                 del facts[name]
         elif is_required:
             raise _OtherStyleError
-        elif not issubclass(_MODELS[section], Lean):
+        elif not issubclass(SECTION_MODELS[section], Lean):
             facts[name] = default
     return facts
 
@@ -175,5 +169,5 @@ def _with_defaults(section: str, found: dict[str, Any]) -> dict[str, Any]:
 @functools.lru_cache(1024)
 def _fields(section: str) -> list[tuple[str, bool, Any]]:
     """Name of each field of a model, whether its files must have it, and what it is without."""
-    fields = _MODELS[section].model_fields.items()
+    fields = SECTION_MODELS[section].model_fields.items()
     return [(name, field.is_required(), field.get_default(call_default_factory=True)) for name, field in fields]

@@ -10,7 +10,7 @@ import dataclasses
 import datetime
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Optional, Union
 
@@ -18,8 +18,8 @@ import pydantic
 
 from npc_lims.clients.git import Repository, find_repository
 from npc_lims.errors import NpcLimsError, Problem, SourceError
-from npc_lims.model.observation import EVERYTHING, Facts, Found, Observation, Scope
-from npc_lims.model.record import SECTIONS, CodeOcean, S3Facts, Tracked, Training
+from npc_lims.model.observation import EVERYTHING, Found, Observation, Scope
+from npc_lims.model.record import SECTION_MODELS, SECTIONS
 from npc_lims.model.session_id import parse_session_id
 from npc_lims.utils.atomic_write import write_atomically
 from npc_lims.utils.text import single_line
@@ -27,7 +27,6 @@ from npc_lims.utils.timestamps import is_future, utc_text
 
 FORMAT = 1
 SUFFIX = ".observed.json"
-_FACTS: Mapping[str, type[Facts]] = {"tracked": Tracked, "training": Training, "codeocean": CodeOcean, "s3": S3Facts}
 # Sources that each shard reads whole; of the others it reads its share.
 _READ_WHOLE = ("tracked", "training")
 
@@ -362,7 +361,7 @@ def _from_file(file: _File) -> ObservationSet:
 
 
 def _observation(section: _Section) -> Observation:
-    model = _FACTS[section.source]
+    model = SECTION_MODELS[section.source]
     facts: dict[str, Found] = {
         id_: False if found is False else model.model_validate(found, strict=True)
         for id_, found in section.facts.items()
