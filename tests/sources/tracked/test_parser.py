@@ -22,9 +22,9 @@ from npc_lims.sources.tracked.parser import (
     observe_text,
     parse_tracked,
     read_tracked,
-    tracked_schema,
     tracked_text,
 )
+from npc_lims.sources.tracked.schema import tracked_schema
 from tests.real import REAL_TRACKED, needs_real
 
 ROOT = Path(__file__).resolve().parents[3]
