@@ -279,9 +279,8 @@ def import_command(
 ) -> None:
     """Add and edit sessions from a planning workbook and batch files.
 
-    The workbook wins over the session_config.json of an uploaded folder, which wins over the present
-    entry; what neither has stays. Every conflict is listed, and every session that is skipped. A new
-    session needs the path of an upload.
+    The workbook takes precedence over the session_config.json of an uploaded folder, and that over the entry. Conflicts
+    and skipped sessions are listed. A new session needs the path of an upload.
 
     Reads the workbook, batch files, configs of uploaded folders and tracked_sessions.yaml. Writes that file, or with
     --pr a pull request. Needs no credentials, but with --pr GITHUB_TOKEN.

@@ -1,1 +1,1 @@
-"""Code Ocean as people use it from Python: data assets of sessions, runs and their verdicts."""
+"""Public functions that return the official SDK's objects: data assets of sessions, and runs."""

@@ -1,1 +1,1 @@
-"""What happened to sessions, as the commits of state tell it."""
+"""Changes of sessions, read from the commits of state, and exports of them."""

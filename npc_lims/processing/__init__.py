@@ -1,1 +1,1 @@
-"""Running capsules and pipelines of Code Ocean for sessions: what is to run, what was run, and what came of it."""
+"""Plan, start, collect and record runs of capsules and pipelines of Code Ocean."""

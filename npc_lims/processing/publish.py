@@ -1,27 +1,23 @@
 """Publish records of runs on a branch: claims before anything is started, results after.
 
-As with observations (`npc_lims.sync.run.publish`), commits are made on the newest state of the branch, as often as
+As with observations (`npc_lims.sync.publish`), commits are made on the newest state of the branch, as often as
 others push first. So if two want to claim the same session, the one who pushes second finds the claim of the other.
 """
 
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from npc_lims.clients.git_push import Draft, Pushed, find_target, newest_tree, push_commits
 from npc_lims.clients.git_tree import compose_message, escape_mentions
 from npc_lims.model.session_id import subject_of
 from npc_lims.processing.pipelines import PIPELINES_FILE
-from npc_lims.processing.record import RunsChange
-from npc_lims.processing.runs import Run
+from npc_lims.processing.runs import Change, Run, RunsChange
 from npc_lims.processing.runs_file import verify_runs
-from npc_lims.state.tree import StateFolder, Tree
+from npc_lims.state.tree import Tree
 from npc_lims.utils.text import single_line
-
-Change = Callable[[StateFolder], Sequence[RunsChange]]
-"""Records something in a state, and returns it. It may be called several times, each time with the newest state."""
 
 _WIDTH = 72
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from npc_lims.config.disk_cache import cache_dir, entry_stat, prepare_folder
 from npc_lims.errors import StateError
 from npc_lims.processing.plan import PlanRequest, RecordedState, make_claims, plan_all
-from npc_lims.processing.runs import Run, Update, Updates, apply_updates, write_updates
+from npc_lims.processing.runs import Change, Run, RunsChange, Update, Updates, apply_updates, write_updates
 from npc_lims.processing.runs_file import read_runs, write_runs
 from npc_lims.state.as_of.revision import RUN_TRAILER
 from npc_lims.state.store import read_state
@@ -22,19 +22,9 @@ from npc_lims.state.tree import StateFolder
 
 if TYPE_CHECKING:
     from npc_lims.config.settings import Settings
-    from npc_lims.processing.publish import Change
 
 MAX_WAIT = 60.0
 """Seconds: what is done under the lock takes milliseconds."""
-
-
-@dataclasses.dataclass(frozen=True)
-class RunsChange:
-    """The runs of a process before and after something was recorded."""
-
-    process: str
-    before: tuple[Run, ...]
-    after: tuple[Run, ...]
 
 
 @dataclasses.dataclass(frozen=True)

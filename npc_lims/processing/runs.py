@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Optional, Union
 
@@ -19,6 +19,7 @@ from npc_lims.model.record import Model
 from npc_lims.model.session_id import split_session_id
 from npc_lims.processing.pipelines import Process
 from npc_lims.processing.pipelines_schema import PROCESS_NAME
+from npc_lims.state.tree import StateFolder
 from npc_lims.utils.atomic_write import write_atomically
 from npc_lims.utils.timestamps import utc_text, utc_time
 
@@ -137,6 +138,19 @@ class ClaimReleased:
 Update = Union[Run, ClaimReleased]
 Updates = Mapping[str, Sequence[Update]]
 """Updates by process."""
+
+
+@dataclasses.dataclass(frozen=True)
+class RunsChange:
+    """The runs of a process before and after something was recorded."""
+
+    process: str
+    before: tuple[Run, ...]
+    after: tuple[Run, ...]
+
+
+Change = Callable[[StateFolder], Sequence[RunsChange]]
+"""Records something in a state, and returns it. It may be called several times, each time with the newest state."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,1 +1,1 @@
-"""The `state/` folder: one YAML file a session, a snapshot of them all, and what the last syncs saw."""
+"""The state tree, in a folder or a commit: one YAML file per session, their snapshot, and the times of syncs."""

@@ -1,1 +1,1 @@
-"""Editing of tracked_sessions.yaml in place: text in, text out."""
+"""Edit and review the text of tracked_sessions.yaml."""
