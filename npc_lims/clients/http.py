@@ -186,27 +186,31 @@ class HttpClient:
         """
         deadline = time.monotonic() + self.policy.deadline
         attempts = attempts or self.policy.attempts
-        for attempt in range(1, attempts + 1):
-            try:
-                response = self._send(method, url, deadline, max_bytes, tail, more)
-                redirects = 0
-                while redirects < _MAX_REDIRECTS and (target := response.location) and may_follow(url, target):
-                    url, redirects = target, redirects + 1
+        failure = RequestFailed("was not sent", is_sent=False)
+        try:
+            for attempt in range(1, attempts + 1):
+                try:
                     response = self._send(method, url, deadline, max_bytes, tail, more)
-                if response.status not in RETRYABLE_STATUS:
-                    return parse(response)
-                failure = RequestFailed(f"answered {response.status} {response.reason}".strip(), response)
-            except _Transient as error:
-                failure = error
-            except (RecursionError, ValueError) as error:
-                failure = RequestFailed(f"sent an answer that cannot be read ({error})")
-            delay = self._delay(failure, attempt + 1)
-            if not is_idempotent and (failure.response is None or failure.response.status != 429):
-                raise failure
-            if attempt == attempts or time.monotonic() + delay >= deadline:
-                break
-            time.sleep(delay)
-        raise RequestFailed(f"{failure} ({attempt} attempts)" if attempt > 1 else str(failure), failure.response)
+                    redirects = 0
+                    while redirects < _MAX_REDIRECTS and (target := response.location) and may_follow(url, target):
+                        url, redirects = target, redirects + 1
+                        response = self._send(method, url, deadline, max_bytes, tail, more)
+                    if response.status not in RETRYABLE_STATUS:
+                        return parse(response)
+                    failure = RequestFailed(f"answered {response.status} {response.reason}".strip(), response)
+                except _Transient as error:
+                    failure = error
+                except (RecursionError, ValueError) as error:
+                    failure = RequestFailed(f"sent an answer that cannot be read ({error})")
+                delay = self._delay(failure, attempt + 1)
+                if not is_idempotent and (failure.response is None or failure.response.status != 429):
+                    raise failure
+                if attempt == attempts or time.monotonic() + delay >= deadline:
+                    break
+                time.sleep(delay)
+            raise RequestFailed(f"{failure} ({attempt} attempts)" if attempt > 1 else str(failure), failure.response)
+        finally:
+            del failure  # its traceback has this frame: connections would stay open until a garbage collection
 
     def _delay(self, failure: RequestFailed, attempt: int) -> float:
         delay, requested = self.policy.delay(attempt), failure.retry_after

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
+import gc
 import gzip
 import subprocess
 import sys
 import threading
 import time
+import weakref
 import zlib
 from pathlib import Path
 from typing import Any
@@ -435,3 +438,23 @@ def test_a_redirect_to_no_address_cannot_be_read(serve: Serve) -> None:
     server = serve(Script(status(302, Location="http://[::1")))
     with pytest.raises(RequestFailed, match=r"cannot be (read|asked)"):
         ask(server, policy(attempts=1), may_follow=lambda url, target: True)
+
+
+@pytest.mark.parametrize("is_idempotent", [True, False])
+@pytest.mark.parametrize("answer", [Response(503), Response(200, body=b"{")])
+def test_a_failed_request_leaves_no_connection_to_the_garbage_collector(
+    serve: Serve, answer: Response, is_idempotent: bool
+) -> None:
+    """A collection in the middle of anything, such as deeply nested JSON, would otherwise have to close it."""
+    server = serve(Script(answer, answer))
+    client = HttpClient(RetryPolicy(2, 5, 0.001))
+    session = weakref.ref(client._session)
+    gc.collect()
+    gc.disable()
+    try:
+        with contextlib.suppress(RequestFailed):
+            client.request("GET", server.url, HttpResponse.json, is_idempotent=is_idempotent)
+        del client
+        assert session() is None
+    finally:
+        gc.enable()
