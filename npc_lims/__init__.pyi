@@ -1,4 +1,4 @@
-"""The public names, as type checkers read them; tests hold this to what `__init__.py` loads."""
+"""The public names by module, for type checkers and for `__init__.py`, which reads these lines."""
 
 from npc_lims.clients.codeocean_sdk import get_codeocean_client as get_codeocean_client
 from npc_lims.codeocean.computations import (
