@@ -10,7 +10,7 @@ from npc_lims.utils.timestamps import is_future, parse_utc
 
 if TYPE_CHECKING:
     from npc_lims.history.transitions import Transition
-    from npc_lims.state.as_of.revision import Commit
+    from npc_lims.state.revision import Commit
 
 LOOK_BACK = datetime.timedelta(days=30)
 """Losses before that are not reported."""

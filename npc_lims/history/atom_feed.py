@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from xml.sax.saxutils import escape, quoteattr
 
 from npc_lims.history.transitions import RECORDED, Transition
-from npc_lims.state.as_of.revision import Commit
 from npc_lims.state.diff import SessionChange, grouped, headline
 from npc_lims.state.diff_format import counted
+from npc_lims.state.revision import Commit
 
 FEED = "feed.atom"
 """Its file name in the site."""

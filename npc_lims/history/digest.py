@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from npc_lims.history.transitions import Transition
-from npc_lims.state.as_of.revision import Commit
 from npc_lims.state.diff import FieldChange, SessionChange, headline
 from npc_lims.state.diff_format import Chapter, counted, groups_of
+from npc_lims.state.revision import Commit
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from npc_lims.clients.git import Repository
 from npc_lims.history.git_log import LoggedCommit, log_changes
 from npc_lims.model.session_id import day_of, parse_session_id
-from npc_lims.state.as_of.revision import Commit
+from npc_lims.state.revision import Commit
 
 _DASH = re.compile(r"^(?=[ \t]*-(?:[ \t]|$))", re.MULTILINE)
 _COMMENT = re.compile(r"(?:^|(?<=\s))#.*")

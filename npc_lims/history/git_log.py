@@ -10,7 +10,7 @@ from typing import IO
 
 from npc_lims.clients.git import Repository
 from npc_lims.errors import GitError, NpcLimsError
-from npc_lims.state.as_of.revision import RUN_TRAILER, Commit
+from npc_lims.state.revision import RUN_TRAILER, Commit
 from npc_lims.utils.text import single_line
 from npc_lims.utils.timestamps import utc_text, utc_time
 from npc_lims.utils.urls import web_address

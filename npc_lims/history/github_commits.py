@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from npc_lims.clients.github_get import get_github, list_github
 from npc_lims.errors import GitHubError, HistoryWarning, RemoteStateError, StateError, warn
 from npc_lims.history.transitions import Transition, changes_of, created_assets, skipped_message
-from npc_lims.state.as_of.github import parse_commit, unreadable_commit
-from npc_lims.state.as_of.revision import Commit
+from npc_lims.state.as_of import parse_commit, unreadable_commit
 from npc_lims.state.remote import fetch_file
+from npc_lims.state.revision import Commit
 from npc_lims.state.session_versions import SessionVersion, VersionReader
 from npc_lims.state.store import session_path
 

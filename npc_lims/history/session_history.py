@@ -15,7 +15,7 @@ from npc_lims.history.github_commits import published_history
 from npc_lims.history.transitions import IN_TRACKED, IN_TRAINING, Transition
 from npc_lims.history.walk import read_history
 from npc_lims.model.session_id import resolve_session_id, suggest_ids
-from npc_lims.state.as_of.revision import Commit
+from npc_lims.state.revision import Commit
 from npc_lims.state.snapshot import SNAPSHOT
 from npc_lims.utils.timestamps import utc_text
 

@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from npc_lims.state.as_of.revision import Commit
 from npc_lims.state.diff import SessionChange, compare_sessions
+from npc_lims.state.revision import Commit
 
 __all__ = ["IN_TRACKED", "IN_TRAINING", "RECORDED", "Transition", "changes_of", "created_assets", "skipped_message"]
 

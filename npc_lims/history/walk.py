@@ -13,8 +13,8 @@ from npc_lims.history.editors import EntryEdits
 from npc_lims.history.git_log import FileChange, LoggedCommit, commits_of, literal, log_changes, start_of
 from npc_lims.history.transitions import Transition, changes_of, created_assets, skipped_message
 from npc_lims.model.session_id import ID_PATTERN, parse_session_id
-from npc_lims.state.as_of.revision import Commit
 from npc_lims.state.compare import Facts
+from npc_lims.state.revision import Commit
 from npc_lims.state.session_versions import SessionVersion, VersionReader
 
 Progress = Callable[[int, int], None]

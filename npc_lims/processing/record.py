@@ -16,7 +16,7 @@ from npc_lims.errors import StateError
 from npc_lims.processing.plan import PlanRequest, RecordedState, make_claims, plan_all
 from npc_lims.processing.runs import Change, Run, RunsChange, Update, Updates, apply_updates, write_updates
 from npc_lims.processing.runs_file import read_runs, write_runs
-from npc_lims.state.as_of.revision import RUN_TRAILER
+from npc_lims.state.revision import RUN_TRAILER
 from npc_lims.state.store import read_state
 from npc_lims.state.tree import StateFolder
 

@@ -16,7 +16,7 @@ import npc_lims
 from npc_lims.config.disk_cache import CacheEntry, load_entry, prepare_folder, prune_folder, store_entry
 from npc_lims.config.settings import Settings
 from npc_lims.processing.record import locked
-from npc_lims.state.as_of.cache import load_snapshot, save_snapshot
+from npc_lims.state.as_of import load_cached, store_cached
 from tests.integration.world import GitHub, cached_files
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has other owners and modes")
@@ -51,7 +51,7 @@ def is_private(folder: Path) -> bool:
 
 def test_everything_that_is_cached_is_for_the_user_alone(github: GitHub, tmp_path: Path) -> None:
     settings = Settings(cache_dir=tmp_path / "new" / "cache")
-    save_snapshot(settings, "a" * 40, "state", b"{}\n")
+    store_cached(settings, "snapshots", "state", "a" * 40, b"{}\n")
     store_entry(
         tmp_path / "new" / "cache" / "training" / "book.xlsx", CacheEntry(b"content", "1", "s3://bucket/book.xlsx")
     )
@@ -170,15 +170,16 @@ def test_a_symbolic_link_is_ignored(github: GitHub, tmp_path: Path, what: str) -
 @pytest.mark.parametrize("linked", ["history", "history/snapshots"])
 def test_the_past_is_not_read_or_deleted_through_a_link(tmp_path: Path, linked: str) -> None:
     settings = Settings(cache_dir=tmp_path / "cache")
-    save_snapshot(settings, "a" * 40, "state", b"{}\n")
+    store_cached(settings, "snapshots", "state", "a" * 40, b"{}\n")
     folder = tmp_path / "cache" / linked
+    (cached,) = (path.name for path in folder.rglob("*") if path.is_file())
     folder.rename(tmp_path / "elsewhere")
     folder.symlink_to(tmp_path / "elsewhere")
     with pytest.warns(npc_lims.CacheWarning, match="is a symbolic link"):
-        assert load_snapshot(settings, "a" * 40, "state") is None
-    save_snapshot(settings, "b" * 40, "state", b"{}\n")
+        assert load_cached(settings, "snapshots", "state", "a" * 40) is None
+    store_cached(settings, "snapshots", "state", "b" * 40, b"{}\n")
     prune_folder(tmp_path / "cache" / "history" / "snapshots", 0, 0)
-    assert [path.name for path in (tmp_path / "elsewhere").rglob("*.jsonl")] == ["a" * 40 + ".jsonl"]
+    assert [path.name for path in (tmp_path / "elsewhere").rglob("*") if path.is_file()] == [cached]
 
 
 def test_a_lock_that_is_a_link_is_refused(tmp_path: Path) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from npc_lims.history.transitions import Transition
-from npc_lims.state.as_of.revision import Commit
 from npc_lims.state.diff import ABSENT, FieldChange, SessionChange
+from npc_lims.state.revision import Commit
 from tests.builders import SESSION
 
 

@@ -18,9 +18,9 @@ from npc_lims.history.atom_feed import render_feed
 from npc_lims.history.digest import Digest
 from npc_lims.history.transitions import Transition
 from npc_lims.history.walk import read_history
-from npc_lims.state.as_of.revision import Commit
 from npc_lims.state.diff import SessionChange
 from npc_lims.state.diff_format import Format, render_chapters
+from npc_lims.state.revision import Commit
 from tests.history.lives import NOTE, ONE, RUN, THREE, TWO
 
 ATOM = "{http://www.w3.org/2005/Atom}"

@@ -10,8 +10,8 @@ from npc_lims.history.transitions import Transition
 from npc_lims.model.record import SECTIONS
 from npc_lims.model.rows import COLUMNS, FLAG_NAMES, session_row
 from npc_lims.model.session_id import split_session_id
-from npc_lims.state.as_of.revision import Commit
 from npc_lims.state.diff import ABSENT
+from npc_lims.state.revision import Commit
 
 
 class Column(NamedTuple):

@@ -19,9 +19,8 @@ import pytest
 import npc_lims
 from npc_lims.config.disk_cache import prune_folder
 from npc_lims.config.settings import load_settings
-from npc_lims.state.as_of import checkout as at_checkout
 from npc_lims.state.as_of import snapshot_at
-from npc_lims.state.as_of.revision import AsOf, parse_at
+from npc_lims.state.revision import AsOf, parse_at
 from tests import builders
 from tests.history.past import Step, run_git, seconds, state_files, write_history
 from tests.servers.codeocean import CodeOceanServer
@@ -408,7 +407,7 @@ def test_a_date_is_of_the_head_of_now(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("NPC_LIMS_STATE", str(tmp_path / "checkout" / "state"))
     for name in ("one", "two", "one"):
         run_git(tmp_path / "checkout", "update-ref", "refs/heads/main", commits[name])
-        at_checkout._commits.clear()  # as a few seconds do
+        npc_lims.clear_caches()  # as a few seconds do
         assert commit_at("2024-03-01") == commits[name], "a pull brings what was committed before"
 
 

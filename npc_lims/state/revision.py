@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import json
 import math
 import re
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Union
 
-from npc_lims.errors import HistoryError, StateError
-from npc_lims.model.rows import SCHEMA
+from npc_lims.errors import HistoryError
 
 if TYPE_CHECKING:
     from npc_lims.model.types import At
@@ -39,7 +36,7 @@ class AsOf:
     last: int
 
     def is_settled(self, now: float) -> bool:
-        """Return whether all commits up to it have been pushed."""
+        """Return True if all commits up to it have been pushed."""
         return now > self.last + _SETTLED_AFTER
 
 
@@ -65,7 +62,6 @@ class Commit:
         return f"commit {self.sha[:10]} of {self.when}"
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the commit as JSON."""
         return dataclasses.asdict(self)
 
 
@@ -123,23 +119,3 @@ def _of_time(text: str, moment: datetime.datetime, now: float) -> AsOf:
 
 def _clock(now: float) -> str:
     return f"{datetime.datetime.fromtimestamp(now, datetime.timezone.utc):%Y-%m-%d %H:%M}"
-
-
-def check_schema(lines: Sequence[bytes], commit: Commit, repo: str) -> None:
-    """Check that this version can read a snapshot, by its first line.
-
-    Raises:
-        StateError: It is of another schema.
-        ValueError: It is not a snapshot.
-    """
-    if not lines:
-        return
-    facts = json.loads(lines[0])
-    found = facts.get("schema") if isinstance(facts, dict) else None
-    if found == SCHEMA:
-        return
-    if isinstance(found, int) and found > SCHEMA:
-        remedy = "upgrade npc_lims"
-    else:
-        remedy = f"the npc_lims of that time reads it: pip install git+https://github.com/{repo}@{commit.sha[:10]}"
-    raise StateError(f"{commit}: state of schema {found!r}, this version reads {SCHEMA}; {remedy}")

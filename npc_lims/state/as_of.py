@@ -1,0 +1,348 @@
+"""State as it was: at a date, a tag, a branch or a commit.
+
+    2024-06-01, a `datetime.date`    the end of that day, UTC
+    20240601                         the same: eight digits that are a day of the calendar are no abbreviated commit
+    2024-06-01T12:00, a `datetime`   that time; UTC without a time zone
+    anything else                    a tag, a branch or a commit, which may be abbreviated
+
+State at a time is that of the last commit of the branch that changed it until then: of HEAD in a checkout, of
+NPC_LIMS_REF on GitHub. A tag or branch that is named like a date is written `tags/2024-06-01` or `heads/...`.
+
+Commits never change, so their snapshots are cached without expiry. So is the commit of a time on GitHub, once the time
+is more than an hour ago: a commit that is pushed later with an earlier date is ignored, as nobody could read it at
+that time. A checkout is read again, since a pull brings commits that were made before.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import re
+import time
+import urllib.parse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Union
+
+from npc_lims.clients.git import Repository, find_repository
+from npc_lims.clients.git_tree import CommitTree
+from npc_lims.clients.github_get import GitHubPage, get_github
+from npc_lims.config.disk_cache import CacheEntry, cache_dir, load_entry, prune_folder, store_entry, touch_entry
+from npc_lims.errors import GitError, GitHubError, HistoryError, RemoteStateError, StateError
+from npc_lims.model.rows import SCHEMA
+from npc_lims.state.compare import parse_facts
+from npc_lims.state.reader import Origin, SessionLines, Snapshot
+from npc_lims.state.remote import check_snapshot, fetch_file
+from npc_lims.state.revision import RUN_TRAILER, AsOf, Commit, Revision, parse_at
+from npc_lims.state.snapshot import SNAPSHOT, checked_lines, digest_of, make_line, newest_first
+from npc_lims.state.store import session_id_of
+from npc_lims.utils.memory_cache import TTLCache
+from npc_lims.utils.text import single_line
+from npc_lims.utils.timestamps import utc_text, utc_time
+from npc_lims.utils.urls import web_address
+
+if TYPE_CHECKING:
+    from npc_lims.config.settings import Settings
+    from npc_lims.model.types import At
+
+_DAY = 24 * 3600.0
+_FOLDER = "state"
+_ABBREVIATED = re.compile(r"[0-9a-f]{4,64}")
+_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+# what no branch, tag or commit is called (git check-ref-format), but git reads as a way to walk from one; nor can
+# bytes that are no text be requested
+_NOT_A_NAME = re.compile(r"[~^:?*\[\\\x00-\x20\x7f\ud800-\udfff]|\.\.|@\{|^[-/]|//|/$|\.$")
+_RUN = re.compile(rf"^{RUN_TRAILER}: *(\S+) *$", re.MULTILINE)
+_CLONE = "let NPC_LIMS_STATE name its state folder"
+# Files and bytes on disk. Ten thousand sessions are 15 MB: two dozen commits of the past.
+_CACHE_LIMITS = {"snapshots": (256, 400_000_000), "commits": (4096, 4_000_000)}
+
+
+def snapshot_at(settings: Settings, at: At) -> Snapshot:
+    """Return all sessions as state had them at *at*, of the checkout that holds the state folder, else of GitHub.
+
+    Its origin names the commit.
+
+    Raises:
+        HistoryError: There is no state at *at*: no such tag or branch, before state began, in the future, or in a
+            folder that is in no checkout.
+        GitError: There is no such commit in the checkout, or git could not read it.
+        StateError: State of that commit is damaged, or of a schema that this version cannot read.
+        GitHubError, RemoteStateError: GitHub could not be queried.
+    """
+    revision = parse_at(at, time.time())
+    source: Union[_Checkout, _GitHub] = _GitHub(settings)
+    if settings.state is not None:
+        source = _Checkout(settings.state, settings.repo)
+    commit = source.commits.get_or_load((source.key, revision), lambda: source.find(revision), source.max_age)
+
+    def read() -> Snapshot:
+        return Snapshot(
+            SessionLines(source.read(commit)), Origin("past", source.name, commit=commit.sha, when=commit.when)
+        )
+
+    return source.snapshots.get_or_load((source.key, commit.sha), read)
+
+
+def _check_schema(lines: Sequence[bytes], commit: Commit, repo: str) -> None:
+    """Check that this version can read a snapshot, by its first line.
+
+    Raises:
+        StateError: It is of another schema.
+        ValueError: It is not a snapshot.
+    """
+    if not lines:
+        return
+    facts = json.loads(lines[0])
+    found = facts.get("schema") if isinstance(facts, dict) else None
+    if found == SCHEMA:
+        return
+    if isinstance(found, int) and found > SCHEMA:
+        remedy = "upgrade npc_lims"
+    else:
+        remedy = f"the npc_lims of that time reads it: pip install git+https://github.com/{repo}@{commit.sha[:10]}"
+    raise StateError(f"{commit}: state of schema {found!r}, this version reads {SCHEMA}; {remedy}")
+
+
+class _Checkout:
+    """The commits of the checkout that holds a state folder."""
+
+    commits: TTLCache[Commit] = TTLCache(maxsize=1024, ttl=_DAY)
+    snapshots: TTLCache[Snapshot] = TTLCache(maxsize=4, ttl=_DAY)
+    # Seconds. HEAD moves, and with it the commit that a time or a branch means, but a loop need not run git each time.
+    max_age = 5.0
+
+    def __init__(self, state: Path, repo: str) -> None:
+        self.name = str(state)
+        self.key = str(state.absolute())
+        self._state = state
+        self._repo = repo
+
+    @functools.cached_property
+    def _repository(self) -> Repository:
+        try:
+            return find_repository(self._state)
+        except GitError as error:
+            raise HistoryError(
+                f"{error}: only what is committed has a past; without NPC_LIMS_STATE GitHub is queried"
+            ) from None
+
+    @functools.cached_property
+    def _folder(self) -> str:
+        return self._repository.path_of(self._state)
+
+    def find(self, revision: Revision) -> Commit:
+        if isinstance(revision, AsOf):
+            self._repository.commit_of("HEAD")  # raises if there is none
+            # git has no commits from before 1970
+            found = self._list_commits("-1", f"--min-age={max(revision.last, 0)}", "HEAD", "--", self._folder)
+            if not found:
+                raise HistoryError(f"there is no state at {revision.text}: {self._begin()}")
+            return found[0]
+        try:
+            sha = self._repository.commit_of(revision)
+        except GitError as error:
+            raise GitError(f"{error}; a date is written 2024-06-01") from None
+        (commit,) = self._list_commits("--no-walk", sha)
+        return commit
+
+    def _list_commits(self, *arguments: str) -> list[Commit]:
+        command = ("--literal-pathspecs", "rev-list", "--first-parent", "--timestamp", *arguments)
+        listed = self._repository.run(*command).decode().splitlines()
+        return [Commit(sha, utc_text(int(seconds))) for seconds, sha in (line.split() for line in listed)]
+
+    def _begin(self) -> str:
+        """Return where the state of the branch begins, as a clause."""
+        commits, folder = self._list_commits("HEAD", "--", self._folder), f"{self._folder}/"
+        clause = f"here {folder} begins with {commits[-1]}" if commits else f"no commit of HEAD has {folder}"
+        if self._repository.is_shallow():
+            clause += ", since this is a shallow clone: git fetch --unshallow brings all commits"
+        return clause
+
+    def read(self, commit: Commit) -> list[bytes]:
+        """Return the lines of the snapshot, made from the session files if it is missing or damaged."""
+        tree = CommitTree(self._repository, commit.sha, self._folder)
+        content = tree.read_files([SNAPSHOT]).get(SNAPSHOT)
+        try:
+            lines = [] if content is None else checked_lines(content)
+            _check_schema(lines, commit, self._repo)
+        except (ValueError, RecursionError):
+            lines = []
+        lines = lines or self._lines_of_files(tree, commit)
+        if not lines and content is None:
+            raise HistoryError(f"{commit} has no state in {self._folder}/: {self._begin()}")
+        return lines
+
+    def _lines_of_files(self, tree: CommitTree, commit: Commit) -> list[bytes]:
+        names = {session_id: name for name in tree.list_files() if (session_id := session_id_of(name)) is not None}
+        contents = tree.read_files(names.values())
+        lines = []
+        for session_id in newest_first(names):
+            content = contents[names[session_id]]
+            try:
+                facts = parse_facts(content, tree.path(names[session_id]))
+            except StateError as error:
+                raise StateError(f"{commit}: {error}") from None
+            lines.append(make_line(facts, digest_of(content)))
+            _check_schema(lines[-1:], commit, self._repo)
+        return lines
+
+
+class _GitHub:
+    """The commits of the repository on GitHub: one request names a commit, and one reads its snapshot."""
+
+    # a loop over ids must not query, and wait for, a failing GitHub a thousand times
+    commits: TTLCache[Commit] = TTLCache(maxsize=1024, ttl=_DAY, error_ttl=60)
+    snapshots: TTLCache[Snapshot] = TTLCache(maxsize=4, ttl=_DAY, error_ttl=60)
+
+    def __init__(self, settings: Settings) -> None:
+        self.name = f"{settings.raw_url}/{settings.repo}"
+        self.key = f"{self.name}@{settings.ref}"
+        self.max_age = settings.ttl
+        self._settings = settings
+
+    def find(self, revision: Revision) -> Commit:
+        """Return the commit of a revision: as cached on disk, if it can mean no other by now, else as GitHub says."""
+        settings = self._settings
+        name = f"{settings.ref} until {revision.last}" if isinstance(revision, AsOf) else revision
+        if isinstance(revision, AsOf) or _ABBREVIATED.fullmatch(revision):
+            cached = load_cached(settings, "commits", self.name, name)
+            if cached is not None:
+                return Commit(*json.loads(cached))
+        if isinstance(revision, AsOf):
+            is_settled = revision.is_settled(time.time())
+            commit = self._query_time(revision)
+        else:
+            commit = self._query_name(revision)
+            is_settled = commit.sha.startswith(revision)
+        content = json.dumps([commit.sha, commit.when]).encode()
+        for settled in {commit.sha, name} if is_settled else {commit.sha}:
+            store_cached(settings, "commits", self.name, settled, content)
+        return commit
+
+    def _query_name(self, name: str) -> Commit:
+        settings = self._settings
+        missing = f"{settings.repo} has no branch, tag or commit {name}; a date is written 2024-06-01"
+        if _NOT_A_NAME.search(name):
+            raise HistoryError(f"{missing}. Ways from one commit to another (main~1) need a clone: {_CLONE}")
+        try:
+            # a commit lists the files it changed: one of them is enough
+            path = f"/repos/{settings.repo}/commits/{urllib.parse.quote(name)}"
+            answer = get_github(settings, f"looking for {name} of {settings.repo}", path, {"per_page": 1})
+        except GitHubError as error:
+            if error.status == 422:
+                raise HistoryError(missing) from None
+            raise
+        return parse_commit(settings, answer.body)
+
+    def _query_time(self, as_of: AsOf) -> Commit:
+        # GitHub knows no times before 1970
+        listed = self._query_list(until=utc_text(max(as_of.last, 0))).body
+        if not listed:
+            raise HistoryError(f"there is no state at {as_of.text}: {self._begin()}")
+        return parse_commit(self._settings, listed[0])
+
+    def _query_list(self, **more: str | int) -> GitHubPage:
+        """Return the newest commit of the branch that changed state.
+
+        GitHub lists commits of merged branches as well, but only syncs of the branch itself change state.
+        """
+        settings = self._settings
+        query = {"sha": settings.ref, "path": _FOLDER, "per_page": 1, **more}
+        doing = f"looking for commits of {settings.repo}"
+        try:
+            answer = get_github(settings, doing, f"/repos/{settings.repo}/commits", query)
+        except GitHubError as error:
+            if error.status == 404:
+                hint = f"check that it has the branch {settings.ref} (NPC_LIMS_REF), too"
+                raise HistoryError(f"{error}; {hint}") from None
+            raise
+        if not isinstance(answer.body, list):
+            raise unreadable_commit(settings)
+        return answer
+
+    def _begin(self) -> str:
+        """Return where the state of the branch begins, as a clause."""
+        settings = self._settings
+        try:
+            newest = self._query_list()
+            if not newest.body:
+                return f"no commit of {settings.ref} in {settings.repo} has {_FOLDER}/"
+            oldest = newest if newest.last_page == 1 else self._query_list(page=newest.last_page)
+        except (GitHubError, HistoryError) as error:
+            return f"where it begins is unknown ({error})"
+        if not oldest.body:
+            raise unreadable_commit(settings)
+        return f"that of {settings.repo} begins with {parse_commit(settings, oldest.body[0])}"
+
+    def read(self, commit: Commit) -> list[bytes]:
+        content = load_cached(self._settings, "snapshots", _FOLDER, commit.sha)
+        if content is None:
+            content = self._fetch(commit)
+            store_cached(self._settings, "snapshots", _FOLDER, commit.sha, content)
+        lines = checked_lines(content)
+        try:
+            _check_schema(lines, commit, self._settings.repo)
+        except (ValueError, RecursionError):
+            hint = f"a clone can read its session files: {_CLONE}"
+            raise StateError(f"{commit}: its {SNAPSHOT} is damaged; {hint}") from None
+        return lines
+
+    def _fetch(self, commit: Commit) -> bytes:
+        try:
+            content = fetch_file(self._settings, f"{_FOLDER}/{SNAPSHOT}", commit.sha, check=check_snapshot)
+        except RemoteStateError as error:
+            # it may be truncated in transit, or damaged in the repository
+            error.args = (f"{error}; if it stays so, a clone can read the session files of {commit}: {_CLONE}",)
+            raise
+        if content is None:
+            begin = self._begin()
+            raise HistoryError(
+                f"{commit} has no {_FOLDER}/{SNAPSHOT}: {begin}. Session files without one need a clone: {_CLONE}"
+            )
+        return content
+
+
+def parse_commit(settings: Settings, answer: Any) -> Commit:
+    """Parse a commit of GitHub's API.
+
+    Raises:
+        GitHubError: It is something else.
+    """
+    try:
+        sha, commit = answer["sha"], answer["commit"]
+        when, author = utc_text(utc_time(commit["committer"]["date"])), single_line(commit["author"]["name"])
+        message = commit["message"]
+        run = _RUN.search(message)
+        if _COMMIT.fullmatch(sha):
+            subject = single_line(message.partition("\n")[0])
+            return Commit(sha, when, author, subject, web_address(run[1]) if run else None)
+    except (KeyError, TypeError, AttributeError, ValueError):
+        pass
+    raise unreadable_commit(settings)
+
+
+def unreadable_commit(settings: Settings) -> GitHubError:
+    return GitHubError(f"{settings.github_api_url} sent an answer that is no commit; check GITHUB_API_URL")
+
+
+def load_cached(settings: Settings, kind: str, source: str, version: str) -> bytes | None:
+    """Return a copy from the disk cache of one kind of `_CACHE_LIMITS`, or None."""
+    path = _cache_path(settings, kind, source, version)
+    entry = load_entry(path, source, version)
+    if entry is None:
+        return None
+    touch_entry(path)  # the least recently used are deleted first
+    return entry.content
+
+
+def store_cached(settings: Settings, kind: str, source: str, version: str, content: bytes) -> None:
+    path = _cache_path(settings, kind, source, version)
+    store_entry(path, CacheEntry(content, version, source))
+    prune_folder(path.parent, *_CACHE_LIMITS[kind])
+
+
+def _cache_path(settings: Settings, kind: str, source: str, version: str) -> Path:
+    name = hashlib.sha256(f"{source}\n{version}".encode("utf-8", "surrogateescape")).hexdigest()
+    return cache_dir(settings) / "history" / kind / name
