@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from npc_lims.model.flags import FLAGS
+from npc_lims.model.flags import BOOLEAN_FLAGS, FLAGS
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "reference" / "schemas.md"
@@ -65,7 +65,7 @@ def render() -> str:
 
 
 def flags() -> str:
-    rows = "".join(f"| `{name}` | {cell(rule.__doc__ or '')} |\n" for name, rule in FLAGS.items())
+    rows = "".join(f"| `{name}` | {cell(flag.meaning)} |\n" for name, flag in FLAGS.items())
     head = "\n### status\n\nA flag that does not apply is absent.\n\n| flag | true where |\n| --- | --- |\n"
     return head + rows
 
@@ -115,7 +115,7 @@ def kind(field: Mapping[str, Any]) -> str:
         return f"*{field['$ref'].rpartition('/')[2]}*"
     if "const" in field:
         return f"`{json.dumps(field['const'])}`"
-    if set(field.get("enum", ())) == set(FLAGS) - {"raw_asset_id"}:
+    if set(field.get("enum", ())) == set(BOOLEAN_FLAGS):
         return "a [status flag](#status)"
     if "enum" in field:
         return " or ".join(f"`{json.dumps(value)}`" for value in field["enum"])

@@ -13,7 +13,8 @@ from typing import Any, Optional
 
 import typer
 
-from npc_lims.model.rows import COLUMNS, FLAG_NAMES
+from npc_lims.model.flags import FLAGS
+from npc_lims.model.rows import COLUMNS
 
 # a longer list is no help, and slow to lay out
 _MOST = 500
@@ -37,7 +38,7 @@ def complete_project(ctx: typer.Context, incomplete: str) -> list[str]:
 
 def complete_flag(incomplete: str) -> list[str]:
     """Complete flags with or without `is_`."""
-    return _beginning(incomplete, [*(name.replace("is_", "", 1) for name in FLAG_NAMES), *FLAG_NAMES])
+    return _beginning(incomplete, [*(name.replace("is_", "", 1) for name in FLAGS), *FLAGS])
 
 
 def complete_column(incomplete: str) -> list[str]:

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Optional
 
 from npc_lims.errors import NpcLimsError
-from npc_lims.model.rows import COLUMNS, FLAG_NAMES
+from npc_lims.model.flags import FLAGS
+from npc_lims.model.rows import COLUMNS
 
 HEADINGS = {
     "id": "session",
@@ -109,9 +110,9 @@ def applies(row: dict[str, Any], flag: str) -> bool:
 
 def flag_named(name: str) -> str:
     """Return the flag that a user means by `sorted`, `is_sorted` or `lpfaceparts`."""
-    known = {_plain(flag): flag for flag in FLAG_NAMES}
+    known = {_plain(flag): flag for flag in FLAGS}
     if _plain(name) not in known:
-        raise NpcLimsError(f"no such flag: {name}; there are {', '.join(FLAG_NAMES)}")
+        raise NpcLimsError(f"no such flag: {name}; there are {', '.join(FLAGS)}")
     return known[_plain(name)]
 
 

@@ -16,8 +16,9 @@ from npc_lims.config.environment import TRACKED_FILE
 from npc_lims.dashboard.ages import SourceAge, source_ages
 from npc_lims.dashboard.attention import Finding, find_issues
 from npc_lims.dashboard.stalls import STAGES
-from npc_lims.dashboard.totals import LABELS, StageCount, Totals, count_sessions, funnel
+from npc_lims.dashboard.totals import StageCount, Totals, count_sessions, funnel
 from npc_lims.errors import NpcLimsError, RemoteStateError, StateError
+from npc_lims.model.flags import BOOLEAN_FLAGS
 from npc_lims.processing.runs_file import read_all_runs
 from npc_lims.state.diff import one_line
 from npc_lims.state.diff_format import counted
@@ -182,7 +183,7 @@ def _about(finding: Finding, is_folder: bool) -> Optional[Suggestion]:
 
 
 def _option(name: str, flag: str) -> str:
-    return f"{name} {flag.replace('is_', '', 1)}" if flag in LABELS else ""
+    return f"{name} {flag.replace('is_', '', 1)}" if flag in BOOLEAN_FLAGS else ""
 
 
 # --- printing --------------------------------------------------------------------------------------

@@ -37,7 +37,8 @@ from npc_lims.cli.output import (
     symbol,
 )
 from npc_lims.errors import NpcLimsError
-from npc_lims.model.rows import COLUMNS, FLAG_NAMES, session_row
+from npc_lims.model.flags import BOOLEAN_FLAGS, FLAGS
+from npc_lims.model.rows import COLUMNS, session_row
 from npc_lims.state.diff import one_line
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ _GAP = "  "
 _LONGEST_TEXT = 24
 _WIDEST = 200  # lines below the table, where no terminal sets a limit
 _MARKS: dict[Any, str] = {True: "yes", False: "no", None: "never observed", "n/a": "does not apply"}
-_MARKED = ("is_ephys", "is_sync", *(name for name in FLAG_NAMES if name != "raw_asset_id"))
+_MARKED = ("is_ephys", "is_sync", *BOOLEAN_FLAGS)
 
 
 def sessions_command(
@@ -196,7 +197,7 @@ def _print_session(info: SessionInfo, notes: list[str]) -> None:
     console.print(Text(row["id"], "bold"), f"{one_line(row['project'])}, {row['platform']}")
     for text in notes:
         console.print(text, style="dim", soft_wrap=True)
-    for flag in FLAG_NAMES:
+    for flag in FLAGS:
         if applies(row, flag):
             value = row[flag]
             text = f"  {flag:26}  {value}" if isinstance(value, str) else f"  {flag}"

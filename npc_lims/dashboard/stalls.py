@@ -12,7 +12,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from npc_lims.dashboard.totals import LABELS, is_recording
+from npc_lims.dashboard.totals import is_recording
+from npc_lims.model.flags import FLAGS
 from npc_lims.model.session_id import split_session_id
 from npc_lims.utils.timestamps import midnight_of, parse_utc
 
@@ -52,7 +53,7 @@ _PROCESS = "npc-lims process plan shows whether they would run now, and why not.
 
 
 def _of_video(flag: str, fact: str) -> Stage:
-    return Stage(flag, "is_uploaded", LABELS[flag], _PROCESS, fact, VIDEO_RESULTS)
+    return Stage(flag, "is_uploaded", FLAGS[flag].label, _PROCESS, fact, VIDEO_RESULTS)
 
 
 STAGES = (

@@ -7,32 +7,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from npc_lims.model.rows import FLAG_NAMES, platform_of, project_of
+from npc_lims.model.flags import FLAGS
+from npc_lims.model.rows import platform_of, project_of
 from npc_lims.model.session_id import split_session_id
-
-LABELS: dict[str, str] = {
-    "is_uploaded": "uploaded",
-    "is_session_json": "session.json",
-    "is_rig_json": "rig.json",
-    "is_video": "video",
-    "is_sorted": "sorted",
-    "is_annotated": "annotated",
-    "is_dlc_eye": "DLC eye",
-    "is_dlc_side": "DLC side",
-    "is_dlc_face": "DLC face",
-    "is_facemap": "Facemap",
-    "is_gamma_encoding": "gamma encoding",
-    "is_LPFaceParts": "LP face parts",
-    "is_surface_channels": "surface channels",
-    "is_surface_channels_sorted": "surface channels sorted",
-    "is_production": "production",
-    "is_imaged": "imaged",
-    "is_parquet_cached": "parquet cached",
-    "is_nwb_cached": "NWB cached",
-}
-"""Labels of the flags that are yes or no."""
-
-STATUS_FLAGS = tuple(name for name in FLAG_NAMES if name in LABELS)
 
 FUNNEL = (
     "is_uploaded",
@@ -81,7 +58,7 @@ class StageCount:
 
     @property
     def label(self) -> str:
-        return LABELS[self.flag]
+        return FLAGS[self.flag].label
 
 
 @dataclasses.dataclass(frozen=True)

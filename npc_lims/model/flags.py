@@ -1,181 +1,76 @@
-"""The status flags of a session, computed from its sections and from nothing else.
+"""The status flags of a session: each is declared once, in `FLAGS`, and computed from the sections of its record alone.
 
-Each flag is true, false or null (a fact it needs was never observed). A flag that does not apply
-to a session, such as sorting to a session without ephys, is absent: absent is never "not yet".
+A flag is true, false or null (a fact it needs was never observed). One that does not apply to a session, such as
+sorting to a session without ephys, is absent: absent is never "not yet".
 """
 
 from __future__ import annotations
 
-from typing import Callable, Optional, Union
+import dataclasses
+from typing import TYPE_CHECKING, Any, Callable, Optional, Union
 
-from npc_lims.model.record import PROCESSES, Asset, CodeOcean, RawListing, Record, S3Facts, Status, Tracked
 from npc_lims.model.session_id import split_session_id
 
+if TYPE_CHECKING:
+    from npc_lims.model.record import Record, Status
+
 Value = Union[bool, str, None]
-NOT_APPLICABLE = "n/a"
-"""Only inside this module: what a rule answers so that its flag is left out."""
+
+
+@dataclasses.dataclass(frozen=True)
+class StatusFlag:
+    """A status flag.
+
+    Attributes:
+        label: Its name on pages; empty for the one that is an id.
+        meaning: A sentence for users: when it is true, and which sessions it applies to.
+        value: Computes it, for a session that it applies to.
+        applies: Returns whether it applies to a session; None while that is unknown.
+    """
+
+    name: str
+    label: str
+    meaning: str
+    value: Callable[[Record], Value]
+    applies: Callable[[Record], Optional[bool]] = lambda record: True
 
 
 def compute_status(record: Record) -> Status:
     """Return the flags that apply to *record*, in the order of `FLAGS`. The recorded status is not read."""
-    values = {name: rule(record) for name, rule in FLAGS.items()}
-    return {name: value for name, value in values.items() if value != NOT_APPLICABLE}
+    status: Status = {}
+    for name, flag in FLAGS.items():
+        applies = flag.applies(record)
+        if applies is not False:
+            status[name] = flag.value(record) if applies else None
+    return status
 
 
-def is_uploaded(record: Record) -> Value:
-    """Code Ocean has a raw asset; for ephys its folder on S3 also has an `ecephys*` entry."""
-    raw = _asset(record, "raw")
-    if raw and _platform(record) is None:
-        return None
-    if raw and _is_ephys(record):
-        return _found(_listing(record), "ecephys")
-    return raw if raw is None else bool(raw)
+# --- facts of a record: None where they were never observed, false where there is nothing
 
 
-def raw_asset_id(record: Record) -> Value:
-    """Id of the raw asset. Does not apply while there is none."""
-    raw = _asset(record, "raw")
-    if raw is None:
-        return None
-    return raw.id if isinstance(raw, Asset) else NOT_APPLICABLE
+def _fact(section: Any, name: str) -> Any:
+    return getattr(section, name) if section else section
 
 
-def is_session_json(record: Record) -> Value:
-    """session.json or acquisition.json stands in the raw folder on S3."""
-    return _has_metadata(record, "session.json", "acquisition.json")
+def _asset(record: Record, kind: str) -> Any:
+    return _fact(record.codeocean, kind)
 
 
-def is_rig_json(record: Record) -> Value:
-    """rig.json or instrument.json stands in the raw folder on S3."""
-    return _has_metadata(record, "rig.json", "instrument.json")
+def _listing(record: Record) -> Any:
+    """Return the listing of the raw folder; that of the asset before, until the folder of a new one was listed."""
+    return False if _asset(record, "raw") is False else _fact(record.s3, "raw")
 
 
-def is_video(record: Record) -> Value:
-    """`session_kwargs.is_video` where it is given, else whether the raw folder on S3 holds videos.
-
-    Does not apply to sessions without sync, which have no cameras.
-    """
-    if not _is_sync(record):
-        return _does_not_apply(record)
-    said = _kwarg(record, "is_video")
-    if isinstance(said, bool):
-        return said
-    return _found(_listing(record), "videos")
+def _exists(fact: Any) -> Optional[bool]:
+    return None if fact is None else bool(fact)
 
 
-def is_sorted(record: Record) -> Value:
-    """A spike-sorting result that did not error exists on Code Ocean. Applies to ephys."""
-    return _ephys_only(record, lambda: _exists(_asset(record, "sorted")))
+def _any(*facts: Any) -> Optional[bool]:
+    return True if any(facts) else None if None in facts else False
 
 
-def is_annotated(record: Record) -> Value:
-    """CCF coordinates exist on S3, from the IBL GUI or from tissuecyte. Applies to ephys."""
-    s3 = _s3(record)
-    return _ephys_only(record, lambda: _any(_non_empty(s3.ibl_annotations), _non_empty(s3.tissuecyte_annotations)))
-
-
-def is_dlc_eye(record: Record) -> Value:
-    """A DeepLabCut result for the eye camera exists on Code Ocean. Applies to sessions with video."""
-    return _video_result(record, "dlc_eye")
-
-
-def is_dlc_side(record: Record) -> Value:
-    """A DeepLabCut result for the side camera exists on Code Ocean. Applies to sessions with video."""
-    return _video_result(record, "dlc_side")
-
-
-def is_dlc_face(record: Record) -> Value:
-    """A DeepLabCut result for the face camera exists on Code Ocean. Applies to sessions with video."""
-    return _video_result(record, "dlc_face")
-
-
-def is_facemap(record: Record) -> Value:
-    """A Facemap result exists on Code Ocean. Applies to sessions with video."""
-    return _video_result(record, "facemap")
-
-
-def is_gamma_encoding(record: Record) -> Value:
-    """A GammaEncoding result exists on Code Ocean. Applies to sessions with video."""
-    return _video_result(record, "GammaEncoding")
-
-
-def is_LPFaceParts(record: Record) -> Value:
-    """A Lightning Pose result for face parts exists on Code Ocean. Applies to sessions with video."""
-    return _video_result(record, "LPFaceParts")
-
-
-def is_surface_channels(record: Record) -> Value:
-    """A separate recording of surface channels exists: a raw asset at index 1 of the day, or of the only one if the
-    main recording was lost; or
-    `session_kwargs.probe_letters_with_surface_channel_recording`. Applies to ephys sessions of index 0."""
-    if not _is_ephys(record):
-        return _does_not_apply(record)
-    if _index(record):
-        return NOT_APPLICABLE
-    if _kwarg(record, "probe_letters_with_surface_channel_recording"):
-        return True
-    return _exists(_asset(record, "surface"))
-
-
-def is_surface_channels_sorted(record: Record) -> Value:
-    """A good sorting result of the surface-channel recording exists. Applies where there is such a recording."""
-    surface = is_surface_channels(record)
-    if surface is True:
-        # with no recording of their own, the surface channels are in the main one
-        apart = _asset(record, "surface")
-        return _exists(_asset(record, "sorted" if apart is False else "surface_sorted"))
-    return None if surface is None else NOT_APPLICABLE
-
-
-def is_production(record: Record) -> Value:
-    """`session_kwargs.is_production`; true unless it says otherwise."""
-    said = _kwarg(record, "is_production")
-    return said if isinstance(said, bool) else True
-
-
-def is_imaged(record: Record) -> Value:
-    """The subject's brain was imaged: a SmartSPIM asset on Code Ocean, or tissuecyte-based files on S3."""
-    return _any(_exists(_asset(record, "smartspim")), _s3(record).tissuecyte_subject)
-
-
-def is_parquet_cached(record: Record) -> Value:
-    """Some version of the component cache on S3 has a `session` file for it."""
-    return _non_empty(_s3(record).parquet_cache)
-
-
-def is_nwb_cached(record: Record) -> Value:
-    """Some version of the NWB cache on S3 has a file for it."""
-    return _non_empty(_s3(record).nwb_cache)
-
-
-FLAGS: dict[str, Callable[[Record], Value]] = {
-    rule.__name__: rule
-    for rule in (
-        is_uploaded,
-        raw_asset_id,
-        is_session_json,
-        is_rig_json,
-        is_video,
-        is_sorted,
-        is_annotated,
-        is_dlc_eye,
-        is_dlc_side,
-        is_dlc_face,
-        is_facemap,
-        is_gamma_encoding,
-        is_LPFaceParts,
-        is_surface_channels,
-        is_surface_channels_sorted,
-        is_production,
-        is_imaged,
-        is_parquet_cached,
-        is_nwb_cached,
-    )
-}
-"""Each flag and the rule that computes it; a rule's docstring says what it is computed from."""
-
-
-# --- what the rules are made of ------------------------------------------------------------------
+def _kwarg(record: Record, name: str) -> object:
+    return record.tracked.session_kwargs.get(name) if record.tracked else None
 
 
 def _platform(record: Record) -> Optional[str]:
@@ -183,98 +78,181 @@ def _platform(record: Record) -> Optional[str]:
 
     While tracked_sessions.yaml was never read, that of the raw asset; None when there is none.
     """
-    if isinstance(record.tracked, Tracked):
+    if record.tracked:
         return record.tracked.platform
     raw = _asset(record, "raw")
-    if (record.tracked is None or not record.training) and isinstance(raw, Asset):
+    if raw and (record.tracked is None or not record.training):
         return "ephys" if raw.name.startswith("ecephys") else "behavior"
     return None if record.tracked is None else "behavior"
 
 
-def _is_ephys(record: Record) -> bool:
-    return _platform(record) == "ephys"
+def _is_ephys(record: Record) -> Optional[bool]:
+    platform = _platform(record)
+    return None if platform is None else platform == "ephys"
 
 
-def _is_sync(record: Record) -> bool:
-    return _platform(record) in ("ephys", "behavior_with_sync")
+def _is_sync(record: Record) -> Optional[bool]:
+    platform = _platform(record)
+    return None if platform is None else platform in ("ephys", "behavior_with_sync")
 
 
-def _does_not_apply(record: Record) -> Value:
-    return None if _platform(record) is None else NOT_APPLICABLE
+# --- values and conditions that take more than an expression
 
 
-def _ephys_only(record: Record, rule: Callable[[], Value]) -> Value:
-    return rule() if _is_ephys(record) else _does_not_apply(record)
+def _is_uploaded(record: Record) -> Optional[bool]:
+    raw = _asset(record, "raw")
+    is_ephys = _is_ephys(record)
+    if raw and is_ephys is not False:
+        return None if is_ephys is None else _exists(_fact(_listing(record), "ecephys"))
+    return _exists(raw)
 
 
-def _kwarg(record: Record, name: str) -> object:
-    return record.tracked.session_kwargs.get(name) if isinstance(record.tracked, Tracked) else None
+def _has_metadata(record: Record, *names: str) -> Optional[bool]:
+    found = _fact(_listing(record), "metadata")
+    return None if found is None else any(name in names for name in found or ())
 
 
-def _index(record: Record) -> int:
-    return split_session_id(record.id)[2]
+def _is_video(record: Record) -> Optional[bool]:
+    given = _kwarg(record, "is_video")
+    return given if isinstance(given, bool) else _exists(_fact(_listing(record), "videos"))
 
 
-def _asset(record: Record, kind: str) -> Union[Asset, bool, None]:
-    if isinstance(record.codeocean, CodeOcean):
-        value: Union[Asset, bool, None] = getattr(record.codeocean, kind)
-        return value
-    return record.codeocean
-
-
-_NOTHING_FOUND = S3Facts(
-    raw=False,
-    stim=[],
-    ibl_annotations=[],
-    tissuecyte_annotations=[],
-    tissuecyte_subject=False,
-    parquet_cache=[],
-    nwb_cache=[],
-)
-_NOTHING_KNOWN = S3Facts()
-
-
-def _s3(record: Record) -> S3Facts:
-    if isinstance(record.s3, S3Facts):
-        return record.s3
-    return _NOTHING_KNOWN if record.s3 is None else _NOTHING_FOUND
-
-
-def _listing(record: Record) -> Union[RawListing, bool, None]:
-    """Return the listing of the raw folder; that of the asset before, until the folder of a new one was listed."""
-    return False if _asset(record, "raw") is False else _s3(record).raw
-
-
-def _found(listing: Union[RawListing, bool, None], kind: str) -> Value:
-    return bool(getattr(listing, kind)) if isinstance(listing, RawListing) else listing
-
-
-def _has_metadata(record: Record, *names: str) -> Value:
-    listing = _listing(record)
-    return any(name in listing.metadata for name in names) if isinstance(listing, RawListing) else listing
-
-
-def _video_result(record: Record, process: str) -> Value:
-    assert process in PROCESSES
-    result = _exists(_asset(record, process))
-    if result is True:
+def _may_have_video_result(record: Record, process: str) -> Optional[bool]:
+    if _asset(record, process):
         return True
-    if not _is_sync(record):
-        return _does_not_apply(record)
+    is_sync = _is_sync(record)
+    if not is_sync:
+        return is_sync
     # before the upload nobody can know whether there are videos: only then is "no video" not the last word
-    without_video = is_video(record) is False and (_kwarg(record, "is_video") is False or bool(_listing(record)))
-    return NOT_APPLICABLE if without_video else result
+    is_final = _kwarg(record, "is_video") is False or bool(_listing(record))
+    return not (is_final and _is_video(record) is False)
 
 
-def _exists(asset: Union[Asset, bool, None]) -> Optional[bool]:
-    return None if asset is None else bool(asset)
+def _is_surface_channels(record: Record) -> Optional[bool]:
+    return bool(_kwarg(record, "probe_letters_with_surface_channel_recording")) or _exists(_asset(record, "surface"))
 
 
-def _non_empty(names: Optional[list[str]]) -> Optional[bool]:
-    return None if names is None else bool(names)
+def _may_have_surface_channels(record: Record) -> Optional[bool]:
+    return _is_ephys(record) and split_session_id(record.id)[2] == 0
 
 
-def _any(*values: Optional[bool]) -> Optional[bool]:
-    if True in values:
-        return True
-    return None if None in values else False
+def _is_surface_channels_sorted(record: Record) -> Optional[bool]:
+    # with no recording of their own, the surface channels are in the main one
+    in_main = _asset(record, "surface") is False
+    return _exists(_asset(record, "sorted" if in_main else "surface_sorted"))
+
+
+def _is_production(record: Record) -> bool:
+    given = _kwarg(record, "is_production")
+    return given if isinstance(given, bool) else True
+
+
+def _video_result(name: str, label: str, result: str, process: str) -> StatusFlag:
+    return StatusFlag(
+        name,
+        label,
+        f"A {result} exists on Code Ocean. Applies to sessions with video.",
+        lambda record: _exists(_asset(record, process)),
+        lambda record: _may_have_video_result(record, process),
+    )
+
+
+_FLAGS = (
+    StatusFlag(
+        "is_uploaded",
+        "uploaded",
+        "Code Ocean has a raw asset; for ephys its folder on S3 also has an `ecephys*` entry.",
+        _is_uploaded,
+    ),
+    StatusFlag(
+        "raw_asset_id",
+        "",
+        "Id of the raw asset. Does not apply while there is none.",
+        lambda record: _asset(record, "raw").id,
+        lambda record: _exists(_asset(record, "raw")),
+    ),
+    StatusFlag(
+        "is_session_json",
+        "session.json",
+        "session.json or acquisition.json is in the raw folder on S3.",
+        lambda record: _has_metadata(record, "session.json", "acquisition.json"),
+    ),
+    StatusFlag(
+        "is_rig_json",
+        "rig.json",
+        "rig.json or instrument.json is in the raw folder on S3.",
+        lambda record: _has_metadata(record, "rig.json", "instrument.json"),
+    ),
+    StatusFlag(
+        "is_video",
+        "video",
+        "`session_kwargs.is_video` where it is given, else whether the raw folder on S3 holds videos. "
+        "Does not apply to sessions without sync, which have no cameras.",
+        _is_video,
+        _is_sync,
+    ),
+    StatusFlag(
+        "is_sorted",
+        "sorted",
+        "A spike-sorting result that did not error exists on Code Ocean. Applies to ephys.",
+        lambda record: _exists(_asset(record, "sorted")),
+        _is_ephys,
+    ),
+    StatusFlag(
+        "is_annotated",
+        "annotated",
+        "CCF coordinates exist on S3, from the IBL GUI or from tissuecyte. Applies to ephys.",
+        lambda record: _any(_fact(record.s3, "ibl_annotations"), _fact(record.s3, "tissuecyte_annotations")),
+        _is_ephys,
+    ),
+    _video_result("is_dlc_eye", "DLC eye", "DeepLabCut result for the eye camera", "dlc_eye"),
+    _video_result("is_dlc_side", "DLC side", "DeepLabCut result for the side camera", "dlc_side"),
+    _video_result("is_dlc_face", "DLC face", "DeepLabCut result for the face camera", "dlc_face"),
+    _video_result("is_facemap", "Facemap", "Facemap result", "facemap"),
+    _video_result("is_gamma_encoding", "gamma encoding", "GammaEncoding result", "GammaEncoding"),
+    _video_result("is_LPFaceParts", "LP face parts", "Lightning Pose result for face parts", "LPFaceParts"),
+    StatusFlag(
+        "is_surface_channels",
+        "surface channels",
+        "A separate recording of surface channels exists: a raw asset at index 1 of the day, or of the only one if the "
+        "main recording was lost; or `session_kwargs.probe_letters_with_surface_channel_recording`. "
+        "Applies to ephys sessions of index 0.",
+        _is_surface_channels,
+        _may_have_surface_channels,
+    ),
+    StatusFlag(
+        "is_surface_channels_sorted",
+        "surface channels sorted",
+        "A good sorting result of the surface-channel recording exists. Applies where there is such a recording.",
+        _is_surface_channels_sorted,
+        lambda record: _may_have_surface_channels(record) and _is_surface_channels(record),
+    ),
+    StatusFlag(
+        "is_production",
+        "production",
+        "`session_kwargs.is_production`; true unless it says otherwise.",
+        _is_production,
+    ),
+    StatusFlag(
+        "is_imaged",
+        "imaged",
+        "The subject's brain was imaged: a SmartSPIM asset on Code Ocean, or tissuecyte-based files on S3.",
+        lambda record: _any(_asset(record, "smartspim"), _fact(record.s3, "tissuecyte_subject")),
+    ),
+    StatusFlag(
+        "is_parquet_cached",
+        "parquet cached",
+        "Some version of the component cache on S3 has a `session` file for it.",
+        lambda record: _exists(_fact(record.s3, "parquet_cache")),
+    ),
+    StatusFlag(
+        "is_nwb_cached",
+        "NWB cached",
+        "Some version of the NWB cache on S3 has a file for it.",
+        lambda record: _exists(_fact(record.s3, "nwb_cache")),
+    ),
+)
+
+FLAGS = {flag.name: flag for flag in _FLAGS}
+"""All flags by name."""
+BOOLEAN_FLAGS = tuple(name for name in FLAGS if name != "raw_asset_id")

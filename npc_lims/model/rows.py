@@ -5,33 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from npc_lims.model.flags import FLAGS
 from npc_lims.model.session_id import split_session_id
 
 SCHEMA = 1
 """Version of the layout of a session file and of its line in the snapshot. Readers accept only this one."""
-
-FLAG_NAMES = (
-    "is_uploaded",
-    "raw_asset_id",
-    "is_session_json",
-    "is_rig_json",
-    "is_video",
-    "is_sorted",
-    "is_annotated",
-    "is_dlc_eye",
-    "is_dlc_side",
-    "is_dlc_face",
-    "is_facemap",
-    "is_gamma_encoding",
-    "is_LPFaceParts",
-    "is_surface_channels",
-    "is_surface_channels_sorted",
-    "is_production",
-    "is_imaged",
-    "is_parquet_cached",
-    "is_nwb_cached",
-)
-"""Every status flag, by the names of `npc_lims.model.flags.FLAGS` (which takes longer to import)."""
 
 COLUMNS = (
     "id",
@@ -46,11 +24,11 @@ COLUMNS = (
     "experiment_day",
     "rig",
     "task_version",
-    *FLAG_NAMES,
+    *FLAGS,
     "not_applicable",
 )
 
-ABSENT_FLAGS = {name: None if name == "raw_asset_id" else False for name in FLAG_NAMES}
+ABSENT_FLAGS = {name: None if name == "raw_asset_id" else False for name in FLAGS}
 """Values in a row of flags that do not apply."""
 TRAINING_PROJECT = "DynamicRouting"
 """Project of the sessions that only a training workbook knows: the workbooks are that project's."""
@@ -84,7 +62,7 @@ def session_row(record: Mapping[str, Any]) -> dict[str, Any]:
         "task_version": str(training.get("task_version") or "unknown"),
         **ABSENT_FLAGS,
         **{name: value for name, value in status.items() if name in ABSENT_FLAGS},
-        "not_applicable": [name for name in FLAG_NAMES if name not in status],
+        "not_applicable": [name for name in FLAGS if name not in status],
     }
 
 

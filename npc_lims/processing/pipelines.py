@@ -11,10 +11,10 @@ from pathlib import Path
 
 from npc_lims.errors import PipelinesError, Problem, SelectionError
 from npc_lims.model.data_asset import SEARCHED_NAMES
+from npc_lims.model.flags import BOOLEAN_FLAGS
 from npc_lims.model.record import PROCESSES
 from npc_lims.processing.pipelines_schema import (
     FACTS,
-    FLAGS,
     FOLDER_NAME,
     PATTERNS,
     PROCESS_NAME,
@@ -232,9 +232,11 @@ def _input_fact(one: _ParsedProcess, every: Mapping[str, _ParsedProcess]) -> str
 def _check_flags(one: _ParsedProcess, report: Report) -> None:
     paths: list[tuple[str | int, ...]] = [("done",), *(("needs", n) for n in range(len(one.entry.needs)))]
     for path, flag in zip(paths, (one.entry.done, *one.entry.needs)):
-        if flag not in FLAGS:
-            hint = suggestion(flag, FLAGS)
-            report.error(node_at(one.node, path), f"unknown status flag {flag!r}{hint}: there are {', '.join(FLAGS)}")
+        if flag not in BOOLEAN_FLAGS:
+            hint = suggestion(flag, BOOLEAN_FLAGS)
+            report.error(
+                node_at(one.node, path), f"unknown status flag {flag!r}{hint}: there are {', '.join(BOOLEAN_FLAGS)}"
+            )
     result = one.entry.result
     if result is not None and result not in FACTS:
         message = (

@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal, Union
 
 import pydantic
 
+from npc_lims.model.flags import BOOLEAN_FLAGS
 from npc_lims.model.record import PROCESSES
-from npc_lims.model.rows import FLAG_NAMES
 from npc_lims.sources.yaml_validation import ABSENT, CheckedModel, editor_schema
 
 PROCESS_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
@@ -19,9 +19,6 @@ FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 FACTS = ("sorted", *PROCESSES)
 """Results of which the newest is recorded in the codeocean section of a session."""
-
-FLAGS = tuple(name for name in FLAG_NAMES if name.startswith("is_"))
-"""Status flags that are true or false."""
 
 _ID = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
 _FOLDER = f"^{FOLDER_NAME.pattern}$"
@@ -35,7 +32,7 @@ Id = Annotated[str, pydantic.Field(pattern=_ID)]
 Mount = Annotated[str, pydantic.Field(pattern=_FOLDER)]
 Count = Annotated[int, pydantic.Field(ge=1)]
 Text = Annotated[str, pydantic.Field(min_length=1)]
-Flag = Annotated[str, pydantic.Field(json_schema_extra={"enum": list(FLAGS)})]
+Flag = Annotated[str, pydantic.Field(json_schema_extra={"enum": list(BOOLEAN_FLAGS)})]
 
 
 class Attachment(CheckedModel):

@@ -17,7 +17,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Callable
 
 from npc_lims.errors import UnknownStatusWarning, warn
-from npc_lims.model.rows import ABSENT_FLAGS, COLUMNS, FLAG_NAMES, session_row
+from npc_lims.model.flags import FLAGS
+from npc_lims.model.rows import ABSENT_FLAGS, COLUMNS, session_row
 from npc_lims.model.session_id import resolve_session_id, split_session_id
 from npc_lims.sessions.fields import FIELDS
 from npc_lims.sessions.info import PUBLIC_ATTRIBUTES, SessionInfo
@@ -69,7 +70,7 @@ class SessionFilters:
     @property
     def need_flags(self) -> bool:
         """Return whether any of them depends on a status flag."""
-        return any(wanted.name in FLAG_NAMES or wanted.name in _OF_FLAGS for wanted in self._filters)
+        return any(wanted.name in FLAGS or wanted.name in _OF_FLAGS for wanted in self._filters)
 
     def select_ids(self, ids: Iterable[str]) -> Iterable[str]:
         """Return the ids that match the filters on parts of it: most sessions need not be looked at for these."""
@@ -90,7 +91,7 @@ class SessionFilters:
                 yield info
             undecided += matches is None
         if undecided:
-            flags = ", ".join(wanted.name for wanted in self._filters if wanted.name in FLAG_NAMES)
+            flags = ", ".join(wanted.name for wanted in self._filters if wanted.name in FLAGS)
             warn(
                 f"{undecided} sessions are left out: {flags} was never observed for them (None as value finds them)",
                 UnknownStatusWarning,

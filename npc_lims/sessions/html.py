@@ -12,7 +12,8 @@ import urllib.parse
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from npc_lims.model.rows import FLAG_NAMES, session_row
+from npc_lims.model.flags import BOOLEAN_FLAGS
+from npc_lims.model.rows import session_row
 from npc_lims.state.pages_mirror import site_url
 from npc_lims.utils.urls import Links, web_address
 
@@ -141,10 +142,11 @@ def _mark(row: Mapping[str, Any], flag: str) -> str:
 
 def _flags(row: Mapping[str, Any], value: object) -> str:
     """Return the names of the flags with that value."""
-    shown = [flag for flag in FLAG_NAMES if flag != "raw_asset_id"]
     if value == "n/a":
-        return ", ".join(_heading(flag) for flag in shown if flag in row["not_applicable"])
-    return ", ".join(_heading(flag) for flag in shown if row[flag] is value and flag not in row["not_applicable"])
+        return ", ".join(_heading(flag) for flag in BOOLEAN_FLAGS if flag in row["not_applicable"])
+    return ", ".join(
+        _heading(flag) for flag in BOOLEAN_FLAGS if row[flag] is value and flag not in row["not_applicable"]
+    )
 
 
 def _heading(flag: str) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from npc_lims.dashboard.totals import STATUS_FLAGS
+from npc_lims.model.flags import BOOLEAN_FLAGS
 from tests.browser.conftest import Site, Visitor
 
 if TYPE_CHECKING:
@@ -308,5 +308,5 @@ def test_only_addresses_of_the_web_are_links(page: Page, address: Any) -> None:
 
 def test_each_flag_is_explained(page: Page) -> None:
     explained = run(page, "explanations", "m.EXPLANATIONS")
-    assert set(explained) == set(STATUS_FLAGS)
+    assert set(explained) == set(BOOLEAN_FLAGS)
     assert all(one["yes"] and one["no"] for one in explained.values())

@@ -10,16 +10,14 @@ from hypothesis import strategies as st
 
 from npc_lims.dashboard.totals import (
     FUNNEL,
-    LABELS,
-    STATUS_FLAGS,
     count_sessions,
     funnel,
     is_recording,
     months,
     status_symbol,
 )
+from npc_lims.model.flags import BOOLEAN_FLAGS, FLAGS
 from npc_lims.model.record import Record
-from npc_lims.model.rows import FLAG_NAMES
 from tests.builders import SECOND, asset, listing, no_assets, nothing_on_s3, record, tracked, training
 from tests.strategies import recorded
 
@@ -31,9 +29,8 @@ def plain(*records: Record) -> list[Mapping[str, Any]]:
 
 
 def test_every_flag_has_a_label() -> None:
-    assert set(LABELS) == set(FLAG_NAMES) - {"raw_asset_id"}
-    assert set(FUNNEL) <= set(STATUS_FLAGS)
-    assert list(STATUS_FLAGS) == [name for name in FLAG_NAMES if name != "raw_asset_id"]
+    assert [name for name, flag in FLAGS.items() if flag.label] == list(BOOLEAN_FLAGS)
+    assert set(FUNNEL) <= set(BOOLEAN_FLAGS)
 
 
 def test_counts() -> None:
@@ -104,7 +101,7 @@ def test_every_session_is_counted_once(records: list[Mapping[str, Any]]) -> None
         assert step.applies == step.yes + step.no + step.unknown <= len(records)
 
 
-@given(ALL, st.sampled_from(STATUS_FLAGS))
+@given(ALL, st.sampled_from(BOOLEAN_FLAGS))
 def test_a_symbol_says_what_the_status_says(records: list[Mapping[str, Any]], flag: str) -> None:
     for one in records:
         said = status_symbol(one["status"], flag)

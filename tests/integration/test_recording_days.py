@@ -19,7 +19,7 @@ import npc_lims
 from npc_lims.config.lazy_settings import settings_for_reading
 from npc_lims.config.settings import Settings
 from npc_lims.demo.files import write_world
-from npc_lims.model.rows import FLAG_NAMES
+from npc_lims.model.flags import BOOLEAN_FLAGS
 from npc_lims.state.reader import read_one
 from npc_lims.sync.run import SyncOptions, SyncResult, sync
 from tests.integration.world import TASK_BUCKET, TASK_FOLDER, WORKBOOKS, commit_all
@@ -364,7 +364,7 @@ def test_filters_find_the_same_sessions_without_state(
     world: Path, serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def found() -> dict[str, list[str]]:
-        wanted: list[dict[str, Any]] = [{name: True} for name in FLAG_NAMES if name != "raw_asset_id"]
+        wanted: list[dict[str, Any]] = [{name: True} for name in BOOLEAN_FLAGS]
         wanted += [{"rig": "NP2"}, {"project": "DynamicRouting"}, {"is_templeton": True}, {"behavior_day": 9}]
         return {str(filters): [str(info.id) for info in npc_lims.get_session_info(**filters)] for filters in wanted}
 

@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
-from npc_lims.model.flags import FLAGS
 from npc_lims.model.record import Record
-from npc_lims.model.rows import COLUMNS, DATA_REPO_ISILON, FLAG_NAMES, session_row
+from npc_lims.model.rows import COLUMNS, DATA_REPO_ISILON, session_row
 from tests.builders import SECOND, asset, no_assets, record, tracked, training
 
 ON_S3 = asset(location="s3://aind-ephys-data/ecephys_626791_2022-08-15_13-07-32")
@@ -16,10 +15,6 @@ ON_S3 = asset(location="s3://aind-ephys-data/ecephys_626791_2022-08-15_13-07-32"
 
 def row(made: Record) -> dict[str, Any]:
     return session_row(made.as_dict())
-
-
-def test_flag_names_are_those_of_the_rules() -> None:
-    assert tuple(FLAGS) == FLAG_NAMES
 
 
 def test_columns_are_the_keys_in_their_order() -> None:

@@ -14,7 +14,8 @@ import upath
 
 import npc_lims
 from npc_lims.config.settings import load_settings
-from npc_lims.model.rows import COLUMNS, FLAG_NAMES, session_row
+from npc_lims.model.flags import BOOLEAN_FLAGS
+from npc_lims.model.rows import COLUMNS, session_row
 from npc_lims.sessions.filters import FILTERS
 from npc_lims.sessions.info import SessionInfo
 from npc_lims.sessions.past_info import RecordedSessionInfo
@@ -347,7 +348,7 @@ def test_a_value_that_no_session_can_have_is_an_error(
     assert "\n" not in str(raised.value)
 
 
-@pytest.mark.parametrize("name", [name for name in FLAG_NAMES if name != "raw_asset_id"])
+@pytest.mark.parametrize("name", BOOLEAN_FLAGS)
 def test_flags_may_be_numbers(name: str, sessions: Sessions[SessionInfo]) -> None:
     """As numpy and SQL have them."""
     assert select(**{name: 1}) == select(**{name: True})

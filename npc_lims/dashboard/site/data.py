@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from npc_lims.dashboard.ages import source_ages
 from npc_lims.dashboard.attention import Finding
-from npc_lims.dashboard.totals import LABELS, STATUS_FLAGS, count_sessions, funnel, months, status_symbol
+from npc_lims.dashboard.totals import count_sessions, funnel, months, status_symbol
+from npc_lims.model.flags import BOOLEAN_FLAGS, FLAGS
 from npc_lims.model.record import SECTIONS
 from npc_lims.model.rows import allen_path_of, platform_of, project_of
 from npc_lims.state.sync_times import STALE_AFTER
@@ -84,15 +85,17 @@ def sessions_file(records: Sequence[Facts], made: str) -> dict[str, Any]:
         "format": FORMAT,
         "made": made,
         "count": len(records),
-        "flags": list(STATUS_FLAGS),
-        "labels": {flag: LABELS[flag] for flag in STATUS_FLAGS},
+        "flags": list(BOOLEAN_FLAGS),
+        "labels": {flag: FLAGS[flag].label for flag in BOOLEAN_FLAGS},
         "id": [record["id"] for record in records],
         "project": _dictionary(map(project_of, records)),
         "platform": _dictionary(map(platform_of, records)),
         "rig": _dictionary(_text(row.get("rig_name")) for row in training),
         "task_version": _dictionary(_text(row.get("task_version")) for row in training),
         "experiment_day": [entry.get("experiment_day") for entry in tracked],
-        "status": {flag: "".join(status_symbol(record["status"], flag) for record in records) for flag in STATUS_FLAGS},
+        "status": {
+            flag: "".join(status_symbol(record["status"], flag) for record in records) for flag in BOOLEAN_FLAGS
+        },
         "notes": {str(number): entry["notes"] for number, entry in enumerate(tracked) if entry.get("notes")},
         "issues": {number: urls for number, urls in issues.items() if urls},
     }
@@ -115,8 +118,8 @@ def session_part(record: Facts, links: Links, line: int | None, timeline: Sequen
         "task_version": _text(training.get("task_version")),
         "allen_path": allen_path_of(record),
         "status": [
-            {"flag": flag, "label": LABELS[flag], "value": status_symbol(record["status"], flag)}
-            for flag in STATUS_FLAGS
+            {"flag": flag, "label": FLAGS[flag].label, "value": status_symbol(record["status"], flag)}
+            for flag in BOOLEAN_FLAGS
         ],
         "notes": tracked.get("notes", ""),
         "issues": _web_addresses(tracked.get("issues")),

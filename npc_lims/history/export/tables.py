@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from npc_lims.history.transitions import Transition
+from npc_lims.model.flags import FLAGS
 from npc_lims.model.record import SECTIONS
-from npc_lims.model.rows import COLUMNS, FLAG_NAMES, session_row
+from npc_lims.model.rows import COLUMNS, session_row
 from npc_lims.model.session_id import split_session_id
 from npc_lims.state.diff import ABSENT
 from npc_lims.state.revision import Commit
@@ -44,7 +45,7 @@ TableRow = tuple[str, tuple[Any, ...]]
 """Name of a table and a row of it, in the order of its columns."""
 
 _KINDS = {
-    **dict.fromkeys(FLAG_NAMES, "boolean"),
+    **dict.fromkeys(FLAGS, "boolean"),
     **dict.fromkeys(("is_ephys", "is_sync"), "boolean"),
     **dict.fromkeys(("subject", "idx", "experiment_day"), "integer"),
     "raw_asset_id": "text",

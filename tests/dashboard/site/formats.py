@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from npc_lims.dashboard.totals import FUNNEL, STATUS_FLAGS
+from npc_lims.dashboard.totals import FUNNEL
+from npc_lims.model.flags import BOOLEAN_FLAGS
 from npc_lims.model.session_id import ID_PATTERN
 from npc_lims.state.diff import GROUPS
 
@@ -19,7 +20,7 @@ SESSION: Schema = {
     "type": "string",
     "pattern": f"^{ID_PATTERN.pattern.replace('?P<subject>', '').replace('?P<date>', '').replace('?P<idx>', '')}$",
 }
-FLAG: Schema = {"enum": list(STATUS_FLAGS)}
+FLAG: Schema = {"enum": list(BOOLEAN_FLAGS)}
 
 
 def maybe(schema: Schema) -> Schema:

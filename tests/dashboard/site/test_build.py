@@ -18,8 +18,8 @@ import pytest
 from npc_lims.config.settings import Settings
 from npc_lims.dashboard.site.build import SiteOptions, build_site
 from npc_lims.dashboard.site.pages import PAGES, render_page
-from npc_lims.dashboard.totals import STATUS_FLAGS
 from npc_lims.errors import NpcLimsError, StateError
+from npc_lims.model.flags import BOOLEAN_FLAGS
 from npc_lims.model.record import Record
 from npc_lims.model.rows import session_row
 from npc_lims.processing.runs import Run
@@ -59,7 +59,7 @@ def check_columns(site: Path) -> None:
         column = table[name]
         assert [column["values"][place] for place in column["index"]] == [str(row[name]) for row in rows]
     assert table["experiment_day"] == [row["experiment_day"] for row in rows]
-    assert list(table["status"]) == table["flags"] == list(table["labels"]) == list(STATUS_FLAGS)
+    assert list(table["status"]) == table["flags"] == list(table["labels"]) == list(BOOLEAN_FLAGS)
     meaning: dict[str, Any] = {"y": True, "n": False, "?": None, "-": False}
     for flag, column in table["status"].items():
         assert [meaning[mark] for mark in column] == [row[flag] for row in rows]
