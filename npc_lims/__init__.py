@@ -7,8 +7,11 @@ next to nothing.
 from __future__ import annotations
 
 import importlib
+import sys
 
-__path__.append(f"{__path__[0]}/old_paths")  # packages of 0.1 that are gone: npc_lims.jobs, npc_lims.status
+TYPE_CHECKING = False  # typing takes longer to import than all of this
+if TYPE_CHECKING:
+    from importlib.machinery import ModuleSpec
 
 __version__ = "1.0.0"
 
@@ -46,3 +49,18 @@ def __getattr__(name: str) -> object:
 
 def __dir__() -> list[str]:
     return sorted([*globals(), *__all__])
+
+
+class _OldPathFinder:
+    """Finds modules of 0.1 that are gone; the last to be asked."""
+
+    @staticmethod
+    def find_spec(name: str, path: object = None, target: object = None) -> ModuleSpec | None:
+        if not name.startswith("npc_lims."):
+            return None
+        from npc_lims.old_paths import find_spec
+
+        return find_spec(name)
+
+
+sys.meta_path.append(_OldPathFinder)

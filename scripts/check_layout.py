@@ -17,7 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = "npc_lims"
 LEVELS = (
-    ("__init__", "demo", "errors", "exceptions", "old_paths", "utils"),
+    ("__init__", "demo", "errors", "old_paths", "utils"),
     ("config", "model"),
     ("clients",),
     ("sources", "state"),

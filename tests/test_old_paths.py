@@ -21,7 +21,7 @@ import pytest
 import upath
 
 import npc_lims
-from npc_lims.old_paths.retired import RETIRED
+from npc_lims.old_paths import RETIRED
 
 PROBE = """\
 import json, socket, sys

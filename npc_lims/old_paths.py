@@ -1,0 +1,132 @@
+"""Modules of npc_lims 0.1 under their old paths, and names that they passed on.
+
+All public names are in `npc_lims`. A module of 0.1 that is gone is made on import, and loads names from there on first
+use: importing it costs next to nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable
+from importlib.abc import Loader
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+
+__all__ = ["RETIRED", "find_spec", "forward", "load"]
+
+_PATHS = (
+    "npc_lims.exceptions",
+    "npc_lims.jobs",
+    "npc_lims.jobs.queue",
+    "npc_lims.metadata",
+    "npc_lims.metadata.codeocean_utils",
+    "npc_lims.metadata.spreadsheets",
+    "npc_lims.metadata.targeting",
+    "npc_lims.metadata.types",
+    "npc_lims.paths",
+    "npc_lims.paths.cache",
+    "npc_lims.paths.s3",
+    "npc_lims.status",
+    "npc_lims.status.behavior_sessions",
+    "npc_lims.status.tracked_sessions",
+)
+_BY_SHORT_NAME = {path.rpartition(".")[2]: path for path in _PATHS}
+"""Modules that `import npc_lims` loaded, by the name under which it and its packages had them."""
+
+_SDK = {
+    "CodeOcean": "codeocean.client",
+    "Computation": "codeocean.computation",
+    "ComputationEndStatus": "codeocean.computation",
+    "ComputationSource": "codeocean.data_asset",
+    "ComputationState": "codeocean.computation",
+    "DataAsset": "codeocean.data_asset",
+    "DataAssetOrigin": "codeocean.data_asset",
+    "DataAssetParams": "codeocean.data_asset",
+    "DataAssetState": "codeocean.data_asset",
+    "DataAssetType": "codeocean.data_asset",
+    "DataAssetsRunParam": "codeocean.computation",
+    "EveryoneRole": "codeocean.components",
+    "Permissions": "codeocean.components",
+    "RunParams": "codeocean.computation",
+    "Source": "codeocean.data_asset",
+}
+"""Classes of the Code Ocean SDK that 0.1 passed on, by their module."""
+
+_RUN = "`npc-lims process run`, which records runs in state/runs, or npc_lims.run_capsule_or_pipeline for a single one"
+_RECORDS = "`npc-lims process runs`: runs are recorded in state/runs/<process>.yaml"
+_EXAMPLES = (
+    "EXAMPLE_JOB_STATUS",
+    "EXAMPLE_JOB_STATUS_BAD_RESULT",
+    "EXAMPLE_JOB_STATUS_FAIL",
+    "EXAMPLE_JOB_STATUS_INIT",
+    "EXAMPLE_JOB_STATUS_NO_RESULTS",
+    "EXAMPLE_JOB_STATUS_RUNNING",
+)
+
+RETIRED = {
+    **dict.fromkeys(_EXAMPLES, "an example of your own, of codeocean.computation.Computation"),
+    "ModelCapsuleMappingError": "npc_lims.PipelinesError: processes and their capsules stand in pipelines.yaml",
+    "ResultItemAPI": "dict[str, Any]",
+    "RunCapsuleResponseAPI": "codeocean.computation.Computation",
+    "SessionFileEntry": "npc_lims.FileContents, the type of the whole file",
+    "add_sessions_to_queue": "`npc-lims process plan`: what is to run follows from state, and nothing is queued",
+    "add_to_computation_queue": _RUN,
+    "add_to_json": _RUN,
+    "add_to_queue": _RUN,
+    "add_tracked_ephys_sessions_from_spreadsheet": "`npc-lims track import`, or `npc-lims track add`",
+    "create_all_data_assets": "`npc-lims process collect`",
+    "create_data_asset": "`npc-lims process collect`, or npc_lims.create_session_data_asset for a single one",
+    "get_current_job_status": f"npc_lims.get_job_status, or {_RECORDS}",
+    "get_current_queue_computation": f"npc_lims.get_job_status, or {_RECORDS}",
+    "get_data_asset_name": "the `asset` of the process in pipelines.yaml",
+    "is_session_in_queue": _RECORDS,
+    "is_started_or_completed": _RECORDS,
+    "process_capsule_or_pipeline_queue": "`npc-lims process run` and `npc-lims process collect`",
+    "read_json": f"{_RECORDS}; npc_lims.read_computation_queue still reads queue files",
+    "start": _RUN,
+    "sync_and_get_num_running_jobs": "`npc-lims process collect`",
+    "sync_json": "`npc-lims process collect`",
+}
+"""Public names of 0.1 that are gone, and what to use instead. docs/migration.md gives the reasons."""
+
+
+class _OldModule(Loader):
+    """A module that is gone."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        names = ("__all__", "__getattr__", "__dir__")
+        vars(module).update(zip(names, forward(module.__name__)))
+
+
+def find_spec(name: str) -> ModuleSpec | None:
+    """Return the spec of a module that is gone; None if 0.1 had no module of that name."""
+    return ModuleSpec(name, _OldModule(), is_package=True) if name in _PATHS else None
+
+
+def load(name: str, module: str) -> object:
+    """Return what 0.1 had as *name* in *module*, and is no public name any more.
+
+    Raises:
+        AttributeError: There is none; for a retired name the message says what to use.
+    """
+    if name in _BY_SHORT_NAME:
+        return importlib.import_module(_BY_SHORT_NAME[name])
+    if name in _SDK:
+        return getattr(importlib.import_module(_SDK[name]), name)
+    message = f"module {module!r} has no attribute {name!r}"
+    raise AttributeError(f"{message}: use {RETIRED[name]} (docs/migration.md)" if name in RETIRED else message)
+
+
+def forward(module: str) -> tuple[list[str], Callable[[str], object], Callable[[], list[str]]]:
+    """Return `__all__`, `__getattr__` and `__dir__` of a module whose names are those of `npc_lims`."""
+    package = sys.modules["npc_lims"]
+    public: list[str] = package.__all__
+
+    def get(name: str) -> object:
+        return getattr(package, name) if name in public else load(name, module)
+
+    def names() -> list[str]:
+        return sorted({*vars(sys.modules[module]), *public})
+
+    return public, get, names
