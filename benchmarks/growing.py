@@ -21,7 +21,7 @@ from typing import Any
 
 from benchmarks.world import SESSIONS_OF_A_SUBJECT, Session, World, asset_id
 from npc_lims.state.snapshot import digest_of, make_line
-from npc_lims.utils.yaml_writer import render_yaml
+from npc_lims.utils.yaml import render_yaml
 
 __all__ = ["SYNCS_A_DAY", "GrowingLab", "Kept", "session_file"]
 

@@ -23,7 +23,7 @@ from npc_lims.clients.git import Repository
 from npc_lims.model.flags import compute_status
 from npc_lims.model.record import Asset, Record, Training
 from npc_lims.state.store import session_path
-from npc_lims.utils.yaml_writer import render_yaml
+from npc_lims.utils.yaml import render_yaml
 
 __all__ = ["SYNCS", "measure"]
 

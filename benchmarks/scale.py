@@ -31,7 +31,7 @@ from benchmarks.run import SnapshotServer
 from benchmarks.shards import WAYS, Cut, Fetch, Way
 from npc_lims.dashboard.site.data import as_json, sessions_file
 from npc_lims.state.snapshot import newest_first, parse_line
-from npc_lims.utils.yaml_writer import render_yaml
+from npc_lims.utils.yaml import render_yaml
 from tests.servers.web import Request, Response
 
 HARD_LIMIT = 100 * 2**20

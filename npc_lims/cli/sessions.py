@@ -190,7 +190,7 @@ def show_command(
 
 
 def _print_session(info: SessionInfo, notes: list[str]) -> None:
-    from npc_lims.utils.yaml_writer import render_yaml
+    from npc_lims.utils.yaml import render_yaml
 
     record, row = info.record, session_row(info.record)
     console = out()

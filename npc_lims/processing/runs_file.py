@@ -16,8 +16,7 @@ from npc_lims.processing.runs import Run, in_order
 from npc_lims.state.snapshot import with_unix_lines
 from npc_lims.state.tree import StateFolder, open_tree
 from npc_lims.utils.timestamps import is_future, utc_time
-from npc_lims.utils.yaml_reader import load_yaml
-from npc_lims.utils.yaml_writer import render_yaml
+from npc_lims.utils.yaml import load_yaml, render_yaml
 
 RUNS = "runs"
 """The folder of these files, in that of the state."""

@@ -23,7 +23,7 @@ from npc_lims.state.snapshot import SNAPSHOT, digest_of, line_id, lines_by_id, p
 from npc_lims.state.store import parse_record, session_id_of, session_name
 from npc_lims.state.tree import FolderTree, Tree
 from npc_lims.utils.text import single_line
-from npc_lims.utils.yaml_reader import load_yaml
+from npc_lims.utils.yaml import load_yaml
 
 WORKING_TREE = "working tree"
 Facts = Mapping[str, Any]

@@ -19,7 +19,7 @@ import pydantic
 from npc_lims.model.record import SECTION_MODELS, Lean, Scalar
 from npc_lims.model.rows import SCHEMA
 from npc_lims.state.compare import Facts, parse_facts
-from npc_lims.utils.yaml_reader import read_rendered
+from npc_lims.utils.yaml import read_rendered
 
 _SECTION = re.compile(r"\n(?=\S)")
 _FIELD = re.compile(r"\n  (?=[^ \-])")

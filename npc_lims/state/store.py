@@ -35,8 +35,7 @@ from npc_lims.state.snapshot import (
 )
 from npc_lims.state.tree import FolderTree, StateFolder, Tree, open_tree
 from npc_lims.utils.lazy_mapping import LazyMapping, differing_keys, with_changes
-from npc_lims.utils.yaml_reader import load_yaml
-from npc_lims.utils.yaml_writer import render_yaml
+from npc_lims.utils.yaml import load_yaml, render_yaml
 
 SESSIONS = "sessions"
 

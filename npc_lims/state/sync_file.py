@@ -22,8 +22,7 @@ from npc_lims.state.store import Loaded, read_state
 from npc_lims.state.tree import StateFolder, open_tree
 from npc_lims.utils.text import single_line
 from npc_lims.utils.timestamps import is_future, utc_text, utc_time
-from npc_lims.utils.yaml_reader import load_yaml
-from npc_lims.utils.yaml_writer import render_yaml
+from npc_lims.utils.yaml import load_yaml, render_yaml
 
 _REWRITE_AFTER = datetime.timedelta(days=1)
 

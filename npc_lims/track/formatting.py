@@ -9,7 +9,7 @@ from typing import Any
 from npc_lims.sources.tracked.schema import ENTRY_KEYS, KNOWN_KWARGS
 from npc_lims.sources.yaml_nodes import ListNode, MapNode, Node
 from npc_lims.track.entry_spans import EntrySpan, Layout, child, dash_column
-from npc_lims.utils.yaml_writer import render_yaml
+from npc_lims.utils.yaml import render_yaml
 
 _IN_LINES = ("issues",)
 """Lists that are written one item a line; others are in brackets if they hold no mapping."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from npc_lims.model.record import Record
 from npc_lims.state.snapshot import digest_of, make_line, newest_first
-from npc_lims.utils.yaml_writer import render_yaml
+from npc_lims.utils.yaml import render_yaml
 from tests.git_environment import plain_environment
 
 

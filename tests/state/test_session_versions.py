@@ -14,8 +14,7 @@ from npc_lims.model.record import Record
 from npc_lims.state.diff import compare_sessions
 from npc_lims.state.session_versions import VersionReader
 from npc_lims.state.store import parse_record
-from npc_lims.utils.yaml_reader import read_rendered
-from npc_lims.utils.yaml_writer import render_yaml
+from npc_lims.utils.yaml import read_rendered, render_yaml
 from tests import builders
 from tests.strategies import records
 

@@ -14,7 +14,7 @@ from npc_lims.model.record import SECTIONS
 from npc_lims.state.sync_file import SyncFile, next_sync_file
 from npc_lims.state.sync_times import STALE_AFTER
 from npc_lims.state.watchdog import LAST_RUN_AFTER, check_state, watch
-from npc_lims.utils.yaml_writer import render_yaml
+from npc_lims.utils.yaml import render_yaml
 from tests.servers.faults import FaultyProxy, Status
 from tests.servers.fixtures import Serve
 from tests.servers.github_hub import NAME, ROBOT, TOKENS, Hub

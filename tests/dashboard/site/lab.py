@@ -17,7 +17,7 @@ from npc_lims.model.flags import compute_status
 from npc_lims.model.record import PROCESSES, Asset, CodeOcean, RawListing, Record, S3Facts, Tracked, Training
 from npc_lims.state.snapshot import SNAPSHOT, digest_of, make_line, newest_first
 from npc_lims.state.sync_file import SourceSync, SyncFailure, SyncFile, write_sync_file
-from npc_lims.utils.yaml_writer import render_yaml
+from npc_lims.utils.yaml import render_yaml
 
 NOW = datetime.datetime(2026, 11, 23, 4, tzinfo=datetime.timezone.utc)
 """The last sync of the lab."""

@@ -1,4 +1,4 @@
-"""One YAML rendering for one value, which readers of YAML 1.1 and 1.2 read alike."""
+"""One YAML rendering for one value, which readers of YAML 1.1 and 1.2 read alike; damaged YAML is a ValueError."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from npc_lims.state.store import parse_record, session_path
-from npc_lims.utils.yaml_writer import render_yaml
+from npc_lims.utils.yaml import load_yaml, render_yaml
 from tests.builders import SESSION, asset, listing, no_assets, nothing_on_s3, record, tracked, training
 
 # what readers of YAML 1.1 or 1.2 take for something else than the string that it is
@@ -207,3 +207,28 @@ def test_a_record_survives_its_file(names: list[str], value: Any) -> None:
     read = parse_record(content, _PATH)
     assert read == made
     assert render_yaml(read.as_dict()).encode() == content
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'a: "\\Uffffffff"',
+        b'a: "\\U00110000"',
+        b"[" * 100_000,
+        b"a: \xff",
+        b"a: \0",
+        b"%YAML a.b\n---\n",
+        b"*a",
+    ],
+    ids=lambda content: repr(content[:20]),
+)
+def test_what_is_no_yaml(content: bytes) -> None:
+    with pytest.raises(ValueError) as caught:
+        load_yaml(content)
+    assert type(caught.value) is ValueError
+    assert str(caught.value).isprintable()
+    assert 0 < len(str(caught.value)) <= 200
+
+
+def test_what_is_yaml() -> None:
+    assert load_yaml(b"a: [1, null]\n") == {"a": [1, None]}
