@@ -1,38 +1,6 @@
-"""Every exception that a caller of npc_lims may want to catch, every warning to filter, and problems in input.
+"""Exceptions and warnings, all of them public names of `npc_lims`; and mistakes in files that people edit.
 
-NpcLimsError
-├── SettingsError           an environment variable or .env entry makes no sense
-├── MissingCredentials      (also KeyError) a token or key is needed and none is set
-├── NoSessionInfo           (also ValueError) no such session is known
-├── NoSessionData           (also FileNotFoundError, ValueError) the session has no such asset or file
-│   └── SessionIndexError   (also IndexError) the day has fewer recordings than the index asks for
-├── AssetError              (also ValueError) a data asset is there, and of no use as it is
-│   ├── NoAssetLocation     (also RuntimeError) its files are in no S3 bucket that Code Ocean names
-│   └── AmbiguousAsset      more than one, and nothing tells which is meant
-├── MissingDependency       (also ImportError) an optional package is not installed
-├── ComputationError        Code Ocean did not start, or did not give, what it was asked for
-├── InputFileError          a file that people edit holds errors; carries them
-│   ├── TrackedFileError    tracked_sessions.yaml
-│   └── PipelinesError      pipelines.yaml
-├── SourceError             one external system could not be asked; carries which one
-├── StateError              a file under state/ is missing, damaged or of another schema
-├── GitError                git refused, or the checkout is not in a condition to publish from
-├── GitHubError             GitHub refused a request, or could not be reached
-├── HistoryError            no state is known for the date, tag, branch or commit that is asked of
-├── RemoteStateError        the published state could not be fetched
-│   ├── NoRemoteState       GitHub answered, and there is no state at that address
-│   └── SessionUnavailable  (also ValueError) nor could all sources be queried for the session
-├── SelectionError          an option names a source, session or process that cannot be
-└── SyncRefused             a sync would remove or blank too much at once
-
-NpcLimsWarning              (a UserWarning)
-├── StaleStateWarning       sources were last read completely too long ago, or a cached snapshot stands in for GitHub
-├── LiveStateWarning        there is no state to read: the sources themselves answer
-├── UnknownStatusWarning    a filter leaves out sessions whose status was never observed
-├── AmbiguousAssetWarning   there are several assets of one kind for a session: the newest is used
-├── CacheWarning            a file of the cache on disk is not the user's own: it is ignored
-├── FutureTimestampWarning  a timestamp lies in the future by this machine's clock: it is ignored
-└── HistoryWarning          the history as told is not all of it: a damaged version, a shallow clone
+docs/reference/errors.md says what to do about each.
 """
 
 from __future__ import annotations
@@ -50,42 +18,6 @@ from npc_lims.utils.text import single_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-
-__all__ = [
-    "AmbiguousAsset",
-    "AmbiguousAssetWarning",
-    "AssetError",
-    "CacheWarning",
-    "ComputationError",
-    "FutureTimestampWarning",
-    "GitError",
-    "GitHubError",
-    "HistoryError",
-    "HistoryWarning",
-    "InputFileError",
-    "LiveStateWarning",
-    "MissingCredentials",
-    "MissingDependency",
-    "NoAssetLocation",
-    "NoRemoteState",
-    "NoSessionData",
-    "NoSessionInfo",
-    "NpcLimsError",
-    "NpcLimsWarning",
-    "PipelinesError",
-    "RemoteStateError",
-    "SelectionError",
-    "SessionIndexError",
-    "SessionUnavailable",
-    "SettingsError",
-    "SourceError",
-    "StaleStateWarning",
-    "StateError",
-    "SyncRefused",
-    "TrackedFileError",
-    "UnknownStatusWarning",
-]
 
 
 class NpcLimsError(Exception):
@@ -112,15 +44,15 @@ class NoSessionInfo(NpcLimsError, ValueError):
 
 
 class NoSessionData(NpcLimsError, FileNotFoundError, ValueError):
-    """A session has no asset, folder or file of the kind asked for; the message names the places searched."""
+    """A session has no asset, folder or file of the requested kind; the message names where it was searched."""
 
 
 class SessionIndexError(NoSessionData, IndexError):
-    """A subject has fewer recordings on that day than the index of the session asks for."""
+    """A subject has fewer recordings on that day than the index of the session requires."""
 
 
 class AssetError(NpcLimsError, ValueError):
-    """A data asset exists and cannot be used: archived, failed, or kept where it cannot be read."""
+    """A data asset exists and cannot be used: it is archived, failed, or stored where it cannot be read."""
 
 
 class NoAssetLocation(AssetError, RuntimeError):
@@ -128,7 +60,7 @@ class NoAssetLocation(AssetError, RuntimeError):
 
 
 class AmbiguousAsset(AssetError):
-    """Several data assets could be meant, and nothing tells which of them is."""
+    """Several data assets match, and nothing distinguishes the right one."""
 
 
 class MissingDependency(NpcLimsError, ImportError):
@@ -136,7 +68,7 @@ class MissingDependency(NpcLimsError, ImportError):
 
 
 class ComputationError(NpcLimsError):
-    """Code Ocean refused to run something, or could not be asked about a run; the message has its reason."""
+    """Code Ocean refused to run something, or could not be queried about a run; the message has its reason."""
 
 
 class InputFileError(NpcLimsError):
@@ -148,14 +80,14 @@ class InputFileError(NpcLimsError):
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(problems)
-        super().__init__(problems)  # what a process pool makes it from on the other side
+        super().__init__(problems)  # the arguments from which pickle makes it again
 
     def __str__(self) -> str:
         return "\n".join(map(str, self.errors))
 
     @property
     def errors(self) -> tuple[Problem, ...]:
-        """The problems that make the file unusable; the others are warnings."""
+        """The problems that are no warnings."""
         return tuple(problem for problem in self.problems if problem.is_error)
 
     @property
@@ -168,15 +100,15 @@ class InputFileError(NpcLimsError):
 
 
 class TrackedFileError(InputFileError):
-    """tracked_sessions.yaml could not be used; `problems` tells why."""
+    """tracked_sessions.yaml could not be used."""
 
 
 class PipelinesError(InputFileError):
-    """pipelines.yaml could not be used; `problems` tells why."""
+    """pipelines.yaml could not be used."""
 
 
 class SourceError(NpcLimsError):
-    """One external system could not be asked, or gave only part of an answer.
+    """One external system could not be queried, or its response was incomplete.
 
     Attributes:
         source: Name of the source (`training`, `codeocean`, `s3`).
@@ -186,7 +118,7 @@ class SourceError(NpcLimsError):
     def __init__(self, source: str, reason: str) -> None:
         self.source = source
         self.reason = safe_text(reason)
-        super().__init__(source, self.reason)  # what a process pool makes it from on the other side
+        super().__init__(source, self.reason)  # see InputFileError
 
     def __str__(self) -> str:
         return f"{self.source}: {self.reason}"
@@ -197,52 +129,52 @@ class StateError(NpcLimsError):
 
 
 class GitError(NpcLimsError):
-    """git could not do what it was asked for, or the checkout is in no condition for it; the message has the remedy."""
+    """git failed, or the checkout is not in a state to publish from; the message has the remedy."""
 
 
 class GitHubError(NpcLimsError):
-    """GitHub's REST API refused a request, or could not be asked; the message has its reason and the remedy.
+    """The REST API of GitHub refused a request, or could not be reached; the message has its reason and the remedy.
 
     Attributes:
-        status: The HTTP status of the answer; None if there was none.
+        status: The HTTP status of the response; None without one.
     """
 
     def __init__(self, message: str, status: int | None = None) -> None:
         self.status = status
-        super().__init__(message, status)  # what a process pool makes it from on the other side
+        super().__init__(message, status)  # see InputFileError
 
     def __str__(self) -> str:
         return safe_text(self.args[0])
 
 
 class HistoryError(NpcLimsError):
-    """There is no state at that date, tag, branch or commit, or it cannot be told; the message says where it begins."""
+    """No state is known for that date, tag, branch or commit; the message says where history begins."""
 
 
 class RemoteStateError(NpcLimsError):
-    """The published state could not be fetched and no cached copy could stand in for it.
+    """The published state could not be fetched, and there is no cached snapshot to fall back to.
 
     Attributes:
-        retry_after: Seconds for which the server asks to be left alone; None if it does not say.
+        retry_after: Seconds after which the server permits a retry; None if it does not say.
     """
 
     retry_after: float | None = None
 
 
 class NoRemoteState(RemoteStateError):
-    """The address of the published state answers that nothing is there."""
+    """There is no published state at its URL."""
 
 
 class SessionUnavailable(RemoteStateError, ValueError):
-    """Neither the published state nor every source could be queried, so that a session may exist or not."""
+    """Neither the published state nor all sources could be queried, so it is unknown whether the session exists."""
 
 
 class SelectionError(NpcLimsError):
-    """An option or argument names a source, session or process that cannot be: whoever named it is to correct it."""
+    """An option or argument names a source, session or process that does not exist."""
 
 
 class SyncRefused(NpcLimsError):
-    """A sync would remove or blank so many sessions that a mistake is likelier than the truth."""
+    """A sync would remove or blank so many sessions that it is probably a mistake."""
 
 
 class NpcLimsWarning(UserWarning):
@@ -250,23 +182,21 @@ class NpcLimsWarning(UserWarning):
 
 
 class StaleStateWarning(NpcLimsWarning):
-    """State may be out of date.
-
-    A source was last read completely more than 48 hours ago (the warning names each), or GitHub is unavailable
-    and a cached snapshot or the mirror answers (the warning says how old it is).
+    """State may be out of date: a source was not read completely for 48 hours, or GitHub is unavailable and a cached
+    snapshot or the mirror is used.
     """
 
 
 class LiveStateWarning(NpcLimsWarning):
-    """There is no state to read: the answer comes from the sources that could be asked."""
+    """There is no state to read: the sources that are available are queried instead."""
 
 
 class UnknownStatusWarning(NpcLimsWarning):
-    """A filter asks for a status that was never observed for some sessions: these are left out."""
+    """A filter needs a status that was never observed for some sessions: these are left out."""
 
 
 class AmbiguousAssetWarning(NpcLimsWarning):
-    """There are several data assets of one kind for a session: the newest is used, and the others are named."""
+    """A session has several data assets of one kind: the newest is used, and the others are named."""
 
 
 class CacheWarning(NpcLimsWarning):
@@ -274,11 +204,11 @@ class CacheWarning(NpcLimsWarning):
 
 
 class FutureTimestampWarning(NpcLimsWarning):
-    """A timestamp is more than ten minutes in the future: it is ignored, and the warning names where it stands."""
+    """A timestamp is more than ten minutes in the future: it is ignored, and the warning names its file."""
 
 
 class HistoryWarning(NpcLimsWarning):
-    """The history is not all that happened: it passes over a damaged version, or the clone does not have all of it."""
+    """The history is incomplete: a damaged version is skipped, or the clone is shallow."""
 
 
 Severity = Literal["error", "warning"]
@@ -292,7 +222,7 @@ class Problem:
         file: The file as the user named it; for a workbook, `workbook.xlsx[sheet]`.
         line: 1-based line, or row of the sheet; 0 when the whole file is meant.
         column: 1-based column; 0 when the whole line is meant.
-        severity: Errors stop whatever was asked for; warnings are only listed.
+        severity: An error makes the file unusable; a warning is only listed.
         message: What was found, what was expected and what to do.
     """
 
@@ -315,22 +245,22 @@ class Problem:
         return f"{self.file}:{self.line}:{self.column}: {self.severity}: {self.message}"
 
     def as_github_annotation(self) -> str:
-        """The problem as a workflow command, which GitHub shows on the line of the file if it has that file."""
+        """Return the workflow command by which GitHub shows it on the line of its file."""
         file = _in_repository(self.file)
         if file is None:
             return workflow_command(self.severity, f"{self.file}:{self.line}:{self.column}: {self.message}")
-        place = {"file": file, "line": str(self.line), "col": str(self.column)}
-        return workflow_command(self.severity, self.message, place)
+        position = {"file": file, "line": str(self.line), "col": str(self.column)}
+        return workflow_command(self.severity, self.message, position)
 
 
 def workflow_command(name: str, message: str, properties: Mapping[str, str] | None = None) -> str:
-    """Return the line that makes *message* an annotation of a run of GitHub Actions (`::error file=a.yaml::b`)."""
+    """Return the line that annotates a run of GitHub Actions, for example `::error file=a.yaml::b`."""
     given = ",".join(f"{key}={_escape_property(value)}" for key, value in (properties or {}).items())
     return f"::{name}{' ' if given else ''}{given}::{_escape_data(message)}"
 
 
 def _in_repository(file: str) -> str | None:
-    """*file* relative to the checkout that it lies in, as GitHub names it; None if it is no path."""
+    """Return the path of *file* in its checkout, as GitHub names it; None if it is no path."""
     if "://" in file:
         return None
     path = Path(file).resolve()
@@ -365,12 +295,7 @@ def warn_once(key: Hashable, message: str, category: type[NpcLimsWarning]) -> No
 
 
 def warn_future_timestamp(where: str, timestamp: str) -> None:
-    """Warn once that *timestamp* is ignored.
-
-    Args:
-        where: The file and key, commit or ref that has it.
-        timestamp: As it is to be shown.
-    """
+    """Warn once that *timestamp* is ignored, of the file and key, commit or ref *where*."""
     warn_once(
         (where, timestamp),
         f"{where}: {timestamp} is more than ten minutes in the future and is ignored; correct the clock of the machine "
