@@ -8,17 +8,18 @@ world a day later, after three things happened:
 3. session 901005_2024-11-04 was recorded and added to `tracked_sessions.yaml`, with its row in the workbook
    and its stimulus files.
 
-The same stage always gives the same bytes. Nothing here is real: see `dataset.py`.
+The same stage always gives the same bytes.
 """
 
 from __future__ import annotations
 
 import datetime
+import importlib.resources
 import io
 import json
+import operator
 import random
 import re
-import textwrap
 import uuid
 import zipfile
 from collections.abc import Iterator
@@ -27,7 +28,7 @@ from typing import Any
 
 import openpyxl
 
-from npc_lims.demo.dataset import MICE, ODD_ASSETS, SESSIONS, STAGES, TRAINING, Mouse, Session, stimulus_file
+from npc_lims.demo.dataset import MICE, ODD_ASSETS, SESSIONS, STAGES, TRAINING, Mouse, Session
 
 RESULT_BUCKET = "codeocean-s3datasetsbucket-1u41qdg42ur9"
 SCRATCH_BUCKET = "aind-scratch-data"
@@ -46,17 +47,11 @@ def write_world(folder: Path, stage: int) -> None:
     """Write `tracked_sessions.yaml` and `mirror/` of *stage* (1 or 2) into *folder*.
 
     Only files that differ are written; files of a later stage are not removed.
-
-    Raises:
-        ValueError: There is no such stage.
     """
-    made: set[Path] = set()
     for name, content in world_files(stage).items():
         path = folder / name
-        if path.parent not in made:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            made.add(path.parent)
         if not path.exists() or path.read_bytes() != content:
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
 
 
@@ -78,51 +73,17 @@ def world_files(stage: int) -> dict[str, bytes]:
     return files
 
 
-def session_ids(stage: int) -> tuple[str, ...]:
-    """Return the ids of the sessions in the tracked file of *stage*, in its order."""
-    return tuple(session.id for session in _tracked(stage))
+def _tracked_text(stage: int) -> str:
+    text = (importlib.resources.files("npc_lims.demo") / "tracked_sessions.yaml").read_text(encoding="utf-8")
+    for session in SESSIONS:
+        if session.tracked > stage:
+            path = rf"\S.*{session.subject}_{session.date.replace('-', '')}"
+            text = re.sub(rf"^    - {path}:\n(?: {{8}}.*\n)*", "", text, flags=re.MULTILINE)
+    return text
 
 
 def _tracked(stage: int) -> Iterator[Session]:
-    """Sessions that the tracked file lists."""
     return (session for session in SESSIONS if session.tracked <= stage)
-
-
-# the tracked file ------------------------------------------------------------------------------------
-
-
-def _tracked_text(stage: int) -> str:
-    """`tracked_sessions.yaml`, as if typed by hand."""
-    headings = {
-        "ephys": "",
-        "behavior_with_sync": " # hab sessions with sync + video, or sync + opto, etc.",
-        "behavior": " # only sessions that need configuration or have issues",
-    }
-    lines = ["# Invented sessions of an invented lab: the sample data of `npc-lims demo`."]
-    for platform, remark in headings.items():
-        lines.append(f"{platform}:{remark}")
-        project = ""
-        for session in _tracked(stage):
-            if session.platform != platform:
-                continue
-            if session.project != project:
-                project = session.project
-                lines.append(f"  {project}:")
-            lines += _entry_lines(session)
-        lines.append("")
-    return "\n".join(lines[:-1]) + "\n"
-
-
-def _entry_lines(session: Session) -> Iterator[str]:
-    """A session's lines in the tracked file."""
-    if session.above:
-        yield f"    {session.above}"
-    path = f'"{session.allen_path}"' if session.platform == "behavior" else session.allen_path
-    if not session.entry:
-        yield f"    - {path}"
-        return
-    yield f"    - {path}:"
-    yield from textwrap.indent(textwrap.dedent(session.entry).rstrip(), " " * 8).splitlines()
 
 
 # the workbooks ---------------------------------------------------------------------------------------
@@ -136,15 +97,12 @@ ROW_COLUMNS = (
     "ignore", "comments",
 )  # fmt: skip
 
-Row = tuple[Any, ...]
-"""Cells of a row of a sheet; `Any`, as they go straight into a spreadsheet."""
-
 
 def _workbook(stage: int, nsb: bool) -> bytes:
     """Return a training workbook, with irregularities of real ones."""
     book = openpyxl.Workbook()
     book.remove(book.worksheets[0])
-    mice = [mouse for mouse in MICE if (mouse.nsb if nsb else mouse.lab)]
+    mice = [mouse for mouse in MICE if (mouse.in_nsb_workbook if nsb else mouse.in_lab_workbook)]
     sheet = book.create_sheet("all_mice")
     sheet.append(MOUSE_COLUMNS)
     for mouse in mice:
@@ -155,7 +113,7 @@ def _workbook(stage: int, nsb: bool) -> bytes:
     for mouse in mice:
         sheet = book.create_sheet(str(mouse.subject))
         sheet.append(ROW_COLUMNS)
-        for row in _rows(mouse, stage, nsb):
+        for _, row in sorted(_timed_rows(mouse, stage, nsb), key=operator.itemgetter(0)):
             sheet.append(row)
         if mouse.subject == 901001:  # an empty row in the middle, a blank heading after the last column
             sheet.insert_rows(3)
@@ -163,25 +121,23 @@ def _workbook(stage: int, nsb: bool) -> bytes:
     return _stable_bytes(book)
 
 
-def _rows(mouse: Mouse, stage: int, nsb: bool) -> list[Row]:
-    """Rows of a mouse's sheet in one of the two workbooks, by time."""
-    rows: list[tuple[datetime.datetime, Row]] = []
+def _timed_rows(mouse: Mouse, stage: int, nsb: bool) -> Iterator[tuple[datetime.datetime, tuple[Any, ...]]]:
+    """Yield the rows of a mouse in one of the two workbooks, with their times."""
     for training in TRAINING:
         if (training.subject, training.nsb) == (mouse.subject, nsb):
             start = datetime.datetime.fromisoformat(training.start)
             scores = _scores(mouse.subject, start, training.task)
             outcome = (int(training.passed), int(training.ignore) or None, training.comments or None)
-            rows.append((start, (training.as_text or start, training.rig, training.task, *scores, *outcome)))
+            yield start, (training.as_text or start, training.rig, training.task, *scores, *outcome)
     for session in _tracked(stage):
-        if session.subject == mouse.subject and session.task and nsb is not mouse.lab:
+        if session.subject == mouse.subject and session.task and nsb is not mouse.in_lab_workbook:
             start = session.task_begin
             scores = _scores(mouse.subject, start, session.task)
-            rows.append((start, (start, session.rig, session.task, *scores, 1, None, None)))
-    return [row for _, row in sorted(rows, key=lambda timed: timed[0])]
+            yield start, (start, session.rig, session.task, *scores, 1, None, None)
 
 
 def _scores(subject: int, start: datetime.datetime, task: str) -> tuple[str, str, str]:
-    """Hits and both d' of the blocks of a session, as the lab writes them: a list in a string."""
+    """Return hits and both d' of the blocks of a session, as the lab writes them: a list in a string."""
     dice = random.Random(f"{subject} {start}")
     blocks = range(6 if "stage 5" in task else 1)
     hits = [dice.randint(60, 100) // 10 for _ in blocks]
@@ -190,7 +146,7 @@ def _scores(subject: int, start: datetime.datetime, task: str) -> tuple[str, str
 
 
 def _stable_bytes(book: openpyxl.Workbook) -> bytes:
-    """The file of a workbook, without the times of writing that openpyxl and zip put into it."""
+    """Return the file of a workbook, without the times of writing that openpyxl and zip put into it."""
     book.properties.creator = "npc_lims demo"
     book.properties.created = datetime.datetime(2024, 11, 4)
     written, stable = io.BytesIO(), io.BytesIO()
@@ -211,22 +167,25 @@ def _stable_bytes(book: openpyxl.Workbook) -> bytes:
 
 
 def _assets(stage: int) -> Iterator[dict[str, object]]:
-    """Data assets as the API gives them, those of the sessions first."""
+    """Yield data assets as the API returns them, those of the sessions first."""
     for session in _tracked(stage):
         if session.uploaded > stage:
             continue
-        sorting = _happened(session, session.sorted, days=2)
         for name in session.recordings:
             uploaded = _happened(session, session.uploaded, days=1)
             yield _asset(name, uploaded, session.bucket, tags_only=session.tags_only)
             if session.sorted <= stage:
-                yield _asset(_result_name(name, "sorted", sorting), sorting)
+                yield _result(name, "sorted", _happened(session, session.sorted, days=2))
         for number, process in enumerate(session.processes):
-            finished = _happened(session, 1, days=1) + datetime.timedelta(hours=3, minutes=47 * number)
-            yield _asset(_result_name(session.asset_name, process, finished), finished)
+            after_upload = datetime.timedelta(hours=3, minutes=47 * number)
+            yield _result(session.recordings[0], process, _happened(session, 1, days=1) + after_upload)
     for odd in ODD_ASSETS:
         created = _moment("_".join(odd.name.split("_")[-2:]))
         yield _asset(odd.name, created, odd.bucket, state=odd.state, archived=odd.archived, files=odd.files)
+
+
+def _result(raw_name: str, process: str, finished: datetime.datetime) -> dict[str, object]:
+    return _asset(f"{raw_name}_{process}_{finished:%Y-%m-%d_%H-%M-%S}", finished)
 
 
 def _asset(
@@ -239,7 +198,7 @@ def _asset(
     archived: bool = False,
     files: int = 412,
 ) -> dict[str, object]:
-    """A data asset: raw data in *bucket*, or a result when there is none."""
+    """Return a data asset: raw data in *bucket*, or a result if that is empty."""
     modality, subject, date, time, *process = name.split("_")
     level = "raw" if bucket else "derived"
     asset: dict[str, object] = {
@@ -281,41 +240,32 @@ def _asset(
     return asset
 
 
-def _result_name(raw_name: str, process: str, finished: datetime.datetime) -> str:
-    """Name of the result of a process."""
-    return f"{raw_name}_{process}_{finished:%Y-%m-%d_%H-%M-%S}"
-
-
 def _raw_id(name: str) -> str:
-    """Id of the raw asset of that name which is in use."""
+    """Return the id of the raw asset of that name that is not archived."""
     session = next(session for session in SESSIONS if name in session.recordings)
     return _asset_id(name, _happened(session, session.uploaded, days=1))
 
 
 def _asset_id(name: str, created: datetime.datetime) -> str:
-    """Id of a data asset; two of one name differ by when they were made."""
     return _uuid(f"{name} {_unix(created)}")
 
 
 def _uuid(text: str) -> str:
-    """An invented id, always the same for the same text."""
     return str(uuid.uuid5(uuid.NAMESPACE_URL, f"npc_lims demo {text}"))
 
 
 def _happened(session: Session, stage: int, days: int) -> datetime.datetime:
-    """When something happened to a session: *days* after it, or on the morning of the second day."""
+    """Return when something happened to a session: *days* after it, or on the morning of the second day."""
     if stage == 1:
         return session.begin + datetime.timedelta(days=days, hours=4, minutes=23)
     return _moment("2024-11-05_08-41-13")
 
 
 def _moment(text: str) -> datetime.datetime:
-    """The time that ends the name of a data asset."""
     return datetime.datetime.strptime(text, "%Y-%m-%d_%H-%M-%S")
 
 
 def _unix(time: datetime.datetime) -> int:
-    """Unix seconds of a time in UTC."""
     return int(time.replace(tzinfo=datetime.timezone.utc).timestamp())
 
 
@@ -323,13 +273,15 @@ def _unix(time: datetime.datetime) -> int:
 
 
 def _objects(stage: int) -> Iterator[tuple[str, bytes]]:
-    """Every object: `<bucket>/<key>` and its content."""
+    """Yield `<bucket>/<key>` and the content of every object."""
     yield f"{TASK_FOLDER}/DynamicRoutingTraining.xlsx", _workbook(stage, nsb=False)
     yield f"{TASK_FOLDER}/DynamicRoutingTrainingNSB.xlsx", _workbook(stage, nsb=True)
     # the task was stopped and started again: nothing was written the first time
     yield f"{TASK_FOLDER}/Data/901001/DynamicRouting1_901001_20240314_125501.hdf5", b""
+    # of the others only the existence matters: an empty document, or the first bytes of a file of that kind
+    contents = {".json": b"{}\n", ".zattrs": b"{}\n", ".hdf5": b"\x89HDF\r\n\x1a\n", ".parquet": b"PAR1"}
     for key in _keys(stage):
-        yield key, _content(key)
+        yield key, next((content for end, content in contents.items() if key.endswith(end)), b"")
     outputs = {odd.name: odd.output for odd in ODD_ASSETS}
     for asset in _assets(stage):
         if asset["type"] == "result" and asset["state"] == "ready":
@@ -337,19 +289,16 @@ def _objects(stage: int) -> Iterator[tuple[str, bytes]]:
             yield f"{RESULT_BUCKET}/{asset['id']}/output", output.encode()
 
 
-def _content(key: str) -> bytes:
-    """What little an object holds: an empty document, or the first bytes of any file of its kind."""
-    contents = {".json": b"{}\n", ".zattrs": b"{}\n", ".hdf5": b"\x89HDF\r\n\x1a\n", ".parquet": b"PAR1"}
-    return next((content for end, content in contents.items() if key.endswith(end)), b"")
-
-
 def _keys(stage: int) -> Iterator[str]:
-    """`<bucket>/<key>` of every object of which only the existence matters."""
     for training in TRAINING:
         time = datetime.datetime.fromisoformat(training.start)
         yield _stimulus_key(training.subject, "DynamicRouting1", time)
     for session in _tracked(stage):
-        yield from _stimulus_keys(session)
+        if session.task:
+            yield _stimulus_key(session.subject, "DynamicRouting1", session.task_begin)
+            if session.platform == "ephys" and session.mapped:
+                mapping = session.task_begin + datetime.timedelta(minutes=63)
+                yield _stimulus_key(session.subject, "RFMapping", mapping)
         if session.uploaded <= stage:
             for name in session.recordings:
                 yield from (f"{session.bucket}/{name}/{file}" for file in _raw_files(session, name))
@@ -360,31 +309,21 @@ def _keys(stage: int) -> Iterator[str]:
             yield f"{CACHE_FOLDER}/nwb/{CACHE_VERSION}/{session.id}.nwb.zarr/.zattrs"
 
 
-def _stimulus_keys(session: Session) -> Iterator[str]:
-    """Files of a session's stimulus scripts; with probes in, receptive fields are mapped after the task."""
-    if session.task:
-        yield _stimulus_key(session.subject, "DynamicRouting1", session.task_begin)
-        if session.platform == "ephys" and session.mapped:
-            mapping = session.task_begin + datetime.timedelta(minutes=63)
-            yield _stimulus_key(session.subject, "RFMapping", mapping)
-
-
 def _stimulus_key(subject: int, script: str, time: datetime.datetime) -> str:
-    """Object of the file that a stimulus script wrote."""
-    return f"{TASK_FOLDER}/Data/{subject}/{stimulus_file(subject, script, time)}"
+    return f"{TASK_FOLDER}/Data/{subject}/{script}_{subject}_{time:%Y%m%d_%H%M%S}.hdf5"
 
 
 def _raw_files(session: Session, name: str) -> list[str]:
-    """Files of a raw asset, relative to its prefix, in the old or the new layout."""
+    """Return the files of a raw asset, relative to its prefix, in the old or the new layout."""
     new = session.layout == "new"
     time = f"{session.begin:%Y%m%d}T" + name.rpartition("_")[2].replace("-", "")
     files = ["data_description.json", "subject.json"]
     files += ["acquisition.json", "instrument.json"] if new else ["session.json", "rig.json"]
-    if name == session.asset_name:  # no task and no cameras at the surface
+    if name == session.recordings[0]:  # no task and no cameras at the surface
         files += [f"behavior/{time}.h5"]
         videos = "behavior-videos" if new else "behavior_videos"
         files += [f"{videos}/{camera}_{time}.mp4" for camera in ("Behavior", "Eye", "Face")]
-    if session.modality == "ecephys":
+    if session.platform == "ephys":
         root = "ecephys/" if new else ""
         stream = f"{root}ecephys_compressed/experiment1_Record Node 101"
         files += [f"{root}ecephys_clipped/Record Node 101/settings.xml"]
@@ -393,9 +332,9 @@ def _raw_files(session: Session, name: str) -> list[str]:
 
 
 def _annotation_keys(session: Session) -> Iterator[str]:
-    """Files that say in which brain area each channel is, from either of the two tools."""
+    """Yield files of the brain areas of channels, from either of the two tools."""
     for letter in session.ibl:
-        folder = f"dynamic-routing/ibl-gui-output/{session.subject}/{session.asset_name}"
+        folder = f"dynamic-routing/ibl-gui-output/{session.subject}/{session.recordings[0]}"
         yield f"{folder}/probe{letter}/ccf_channel_results.json"
     for probe in session.tissuecyte.split():
         folder = f"arjun.sridhar/tissuecyte_cloud_processed/{session.subject}"

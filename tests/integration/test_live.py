@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ruamel.yaml import YAML
 
 import npc_lims
 from npc_lims.config.settings import load_settings
 from npc_lims.demo import dataset as lab
-from npc_lims.demo.files import write_world
+from npc_lims.demo.files import world_files, write_world
 from npc_lims.sync.run import SyncOptions, sync
 from tests.integration.world import (
     ADDED,
@@ -29,6 +30,7 @@ from tests.servers.codeocean import make_asset
 from tests.servers.faults import Status
 
 BY_ID = {session.id: session for session in lab.SESSIONS}
+HDF5_FOLDER = "//allen/programs/mindscope/workgroups/dynamicrouting/DynamicRoutingTask/Data"
 PROCESS_FLAGS = {
     "is_dlc_eye": "dlc_eye",
     "is_dlc_side": "dlc_side",
@@ -37,11 +39,21 @@ PROCESS_FLAGS = {
     "is_gamma_encoding": "GammaEncoding",
     "is_LPFaceParts": "LPFaceParts",
 }
+TRACKED = YAML(typ="safe").load(world_files(2)["tracked_sessions.yaml"])
+PATHS = [
+    (project, *(entry.popitem() if isinstance(entry, dict) else (entry, {})))
+    for projects in TRACKED.values()
+    for project, entries in projects.items()
+    for entry in entries
+]
+ENTRIES = dict(zip(BY_ID, PATHS))
+"""Project, path and settings of each session in the tracked file, which has the order of the table."""
 IMAGED = {901001, 901003}  # tissuecyte, SmartSPIM
 
 
 def expected_flags(session: lab.Session) -> dict[str, bool]:
     """What the lab's table says of a session on the second day."""
+    kwargs = ENTRIES[session.id][2].get("session_kwargs", {})
     uploaded, ephys = session.uploaded <= 2, session.platform == "ephys"
     return {
         "is_uploaded": uploaded,
@@ -51,8 +63,8 @@ def expected_flags(session: lab.Session) -> dict[str, bool]:
         "is_sorted": ephys and session.sorted <= 2,
         "is_annotated": bool(session.tissuecyte or session.ibl),
         **{flag: process in session.processes for flag, process in PROCESS_FLAGS.items()},
-        "is_surface_channels": bool(session.surface) or "with_surface_channel_recording" in session.entry,
-        "is_production": "is_production: False" not in session.entry,
+        "is_surface_channels": bool(session.surface) or "probe_letters_with_surface_channel_recording" in kwargs,
+        "is_production": kwargs.get("is_production", True),
         "is_imaged": session.subject in IMAGED,
         "is_parquet_cached": "parquet" in session.caches,
         "is_nwb_cached": "nwb" in session.caches,
@@ -81,12 +93,13 @@ def test_flags_are_those_of_the_table(folder: Path, session: lab.Session) -> Non
 def test_identity_is_that_of_the_table(folder: Path, session: lab.Session) -> None:
     info = npc_lims.get_session_info(session.id)
     assert (info.subject, str(info.date), info.idx) == (session.subject, session.date, session.idx)
-    assert info.project == session.project
+    project, path, _ = ENTRIES[session.id]
+    assert info.project == project
     assert (info.is_ephys, info.is_sync) == (session.platform == "ephys", session.platform != "behavior")
-    assert info.allen_path.as_posix() == session.allen_path
+    assert info.allen_path.as_posix() == path
     assert info.rig == (session.rig if session.task else "unknown")
     assert info.task_version == (session.task or "unknown")
-    assert info.is_templeton is session.project.startswith("Templeton")
+    assert info.is_templeton is project.startswith("Templeton")
 
 
 def test_an_unknown_camera_is_an_error(folder: Path) -> None:
@@ -133,7 +146,7 @@ def test_behavior_days_follow_the_sheet(folder: Path) -> None:
 def test_sessions_that_only_a_workbook_knows(folder: Path) -> None:
     info = npc_lims.get_session_info("901002_2024-05-10")
     assert (info.project, info.is_ephys, info.is_sync) == ("DynamicRouting", False, False)
-    assert info.allen_path.as_posix() == f"{lab.HDF5_FOLDER}/901002"
+    assert info.allen_path.as_posix() == f"{HDF5_FOLDER}/901002"
     assert info.is_uploaded is False
     assert info.is_sorted is False
     assert "is_sorted" not in info.status, "does not apply"

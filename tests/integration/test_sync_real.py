@@ -12,7 +12,8 @@ import ruamel.yaml
 
 from npc_lims.clients.codeocean import CodeOceanClient
 from npc_lims.config.settings import load_settings
-from npc_lims.demo.files import session_ids, write_world
+from npc_lims.demo.dataset import SESSIONS
+from npc_lims.demo.files import write_world
 from tests.integration.world import (
     ADDED,
     SORTED,
@@ -76,7 +77,7 @@ def test_servers_and_mirror_give_the_same_bytes(
 
 def test_every_tracked_session_and_every_training_day_has_a_file(synced: Path) -> None:
     ids = {path.stem for path in (synced / "state" / "sessions").rglob("*.yaml")}
-    assert set(session_ids(2)) <= ids
+    assert {session.id for session in SESSIONS} <= ids
     assert "901001_2024-03-07" in ids, "a training day of which only a workbook knows"
     assert "901002_2024-05-09" not in ids, "a row with ignore = 1"
 
@@ -249,7 +250,7 @@ def test_only_asks_the_sources_named(cloud: Cloud, tmp_path: Path) -> None:
     assert set(read_sync_yaml(tmp_path / "state")["sources"]) == {"tracked", "codeocean"}
     lines = (tmp_path / "state" / "sessions.jsonl").read_text().splitlines()
     records = {record["id"]: record for record in map(json.loads, lines)}
-    assert set(records) == set(session_ids(2))
+    assert set(records) == {session.id for session in SESSIONS}
     assert records[A_SESSION]["codeocean"]["raw"]["name"].startswith("ecephys_901003_2024-10-23")
     assert records[A_SESSION]["training"] is None
     assert records[A_SESSION]["s3"] is None
@@ -282,7 +283,7 @@ def test_dry_run_shows_everything_and_writes_nothing(cloud: Cloud, tmp_path: Pat
 def test_dry_run_makes_no_state_folder(cloud: Cloud, tmp_path: Path) -> None:
     write_tracked(tmp_path, 2)
     result = run_sync(tmp_path, dry_run=True)
-    assert len(result.changes) >= len(session_ids(2))
+    assert len(result.changes) >= len(SESSIONS)
     assert not (tmp_path / "state").exists()
 
 
