@@ -1,4 +1,4 @@
-"""Build the site: its pages, and the data files that they fetch."""
+"""Build the site: read a state folder and what lies beside it; write the pages, and the data files that they fetch."""
 
 from __future__ import annotations
 
@@ -12,22 +12,25 @@ import itertools
 import re
 import urllib.parse
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Callable, Optional
 
 import npc_lims
+from npc_lims.clients.git import Repository, find_repository
 from npc_lims.config.environment import TRACKED_FILE
-from npc_lims.dashboard.attention import find_issues
+from npc_lims.dashboard.attention import Finding, find_issues
 from npc_lims.dashboard.site import data
-from npc_lims.dashboard.site.gather import Checkout, SiteInputs, gather
 from npc_lims.dashboard.site.pages import FRAME, PAGES, render_page
-from npc_lims.errors import NpcLimsError
+from npc_lims.errors import GitError, NpcLimsError, StateError
 from npc_lims.history.atom_feed import ENTRIES, FEED, render_feed
 from npc_lims.history.walk import read_history
 from npc_lims.model.session_id import subject_of
-from npc_lims.state.freshness import SYNC_FILE
-from npc_lims.state.snapshot import SNAPSHOT
+from npc_lims.processing.runs_file import read_all_runs
+from npc_lims.state.freshness import SYNC_FILE, read_sync_entry
+from npc_lims.state.snapshot import SNAPSHOT, checked_lines, parse_line
+from npc_lims.state.sync_file import SyncFile, read_sync_file
+from npc_lims.track.compare import decode_tracked
 from npc_lims.utils.atomic_write import replacing
 from npc_lims.utils.timestamps import utc_text
 from npc_lims.utils.urls import Links
@@ -37,14 +40,14 @@ if TYPE_CHECKING:
 
     from npc_lims.config.settings import Settings
     from npc_lims.history.transitions import Transition
+    from npc_lims.processing.runs import Run
+    from npc_lims.sources.tracked.parser import TrackedFile
 
 Progress = Callable[[str, int, Optional[int]], None]
 """Called with what is being done, how much of it is done, and of how much."""
 
 RECENT = 100
 """Number of events in the overview."""
-
-
 MARKS = ("sessions.jsonl", "data/overview.json")
 """Files of every site, which hardly any other folder has."""
 
@@ -91,6 +94,30 @@ class BuiltSite:
     no_checkout: str | None = None
 
 
+@dataclasses.dataclass(frozen=True)
+class _Inputs:
+    """The inputs of a site, apart from the history.
+
+    Attributes:
+        records: All sessions as plain data, the newest first.
+        tracked: The tracked file beside the state folder, if there is one.
+        repository: The checkout, if there is one.
+        no_checkout: Message of git if there is none.
+        commit: The checked-out commit; None also if the history is not wanted.
+    """
+
+    snapshot: bytes
+    sync_content: bytes
+    records: Sequence[Mapping[str, Any]]
+    sync_file: SyncFile
+    runs: Mapping[str, Sequence[Run]]
+    tracked: TrackedFile | None
+    repository: Repository | None
+    no_checkout: str | None
+    commit: str | None
+    is_shallow: bool
+
+
 @dataclasses.dataclass
 class _SiteHistory:
     """The history for the pages, collected while the transitions are read, of which there may be many.
@@ -107,7 +134,7 @@ class _SiteHistory:
     feed: deque[list[Transition]] = dataclasses.field(default_factory=lambda: deque(maxlen=ENTRIES))
 
     def collect(self, transitions: Iterable[Transition]) -> Iterator[Transition]:
-        """Collect *transitions*, and return them."""
+        """Collect *transitions*, and yield them."""
         for transition in transitions:
             if not self.feed or self.feed[-1][0].commit.sha != transition.commit.sha:
                 self.feed.append([])
@@ -124,22 +151,6 @@ def is_site(folder: Path) -> bool:
     return all((folder / mark).is_file() for mark in MARKS)
 
 
-def _check_replaceable(folder: Path) -> None:
-    """
-    Raises:
-        NpcLimsError: The folder has other files than a site, or is the working directory.
-    """
-    here = Path.cwd().resolve()
-    if folder.resolve() in (here, *here.parents):
-        raise NpcLimsError(f"{folder} is the working directory, or above it: name another folder")
-    if not folder.exists() or (folder.is_dir() and (is_site(folder) or not any(folder.iterdir()))):
-        return
-    what = "a folder with other things than a site" if folder.is_dir() else "a file"
-    raise NpcLimsError(
-        f"{folder} is {what}, and would be replaced: name a new folder, an empty one, or a site made before"
-    )
-
-
 @contextlib.contextmanager
 def replaced(folder: Path) -> Iterator[Path]:
     """Yield a new folder, which then replaces *folder*. If anything fails, *folder* is unchanged.
@@ -151,6 +162,18 @@ def replaced(folder: Path) -> Iterator[Path]:
     with replacing(folder, lambda: _check_replaceable(folder)) as new:
         new.mkdir()
         yield new
+
+
+def _check_replaceable(folder: Path) -> None:
+    here = Path.cwd().resolve()
+    if folder in (here, *here.parents):
+        raise NpcLimsError(f"{folder} is the working directory, or above it: name another folder")
+    if not folder.exists() or (folder.is_dir() and (is_site(folder) or not any(folder.iterdir()))):
+        return
+    what = "a folder with other things than a site" if folder.is_dir() else "a file"
+    raise NpcLimsError(
+        f"{folder} is {what}, and would be replaced: name a new folder, an empty one, or a site made before"
+    )
 
 
 def build_site(
@@ -168,87 +191,100 @@ def build_site(
         raise NpcLimsError(f"{options.out} is in the state folder {options.state}, or holds it: name another folder")
     with replaced(options.out) as folder:
         progress("reading state", 0, None)
-        inputs = gather(options.state)
-        events = _write(folder, inputs, settings, options, now, progress)
+        inputs = _read_inputs(options)
+        history = _SiteHistory(_links(inputs, settings, options))
+        problems = () if inputs.tracked is None else inputs.tracked.problems
+        transitions = history.collect(_read_transitions(inputs, history.links.state, progress))
+        found = find_issues(inputs.records, inputs.sync_file, inputs.runs, problems, transitions, now, history.links)
+        progress("writing", 0, None)
+        _write_static(folder, inputs, history, options.base_url)
+        _write_data(folder / "data", inputs, history, found, now)
+        _write_subjects(folder / "data" / "subjects", inputs, history, utc_text(now), progress)
         written = [path for path in folder.rglob("*") if path.is_file()]
         size = sum(path.stat().st_size for path in written)
-    is_shallow = events is not None and inputs.checkout is not None and inputs.checkout.is_shallow
+    events = None if inputs.commit is None else sum(map(len, history.timelines.values()))
     no_checkout = inputs.no_checkout if options.with_history else None
-    return BuiltSite(options.out, len(inputs.records), events, len(written), size, is_shallow, no_checkout)
+    return BuiltSite(options.out, len(inputs.records), events, len(written), size, inputs.is_shallow, no_checkout)
 
 
-def _write(
-    folder: Path,
-    inputs: SiteInputs,
-    settings: Settings,
-    options: SiteOptions,
-    now: datetime.datetime,
-    progress: Progress,
-) -> int | None:
-    """Write all files, and return the number of events, if the history was read."""
+def _read_inputs(options: SiteOptions) -> _Inputs:
+    state = options.state
+    if not state.is_dir():
+        raise StateError(f"there is no state folder {state}: check --state, or run npc-lims sync")
+    path, tracked = state / SNAPSHOT, state.absolute().parent / TRACKED_FILE
+    try:
+        snapshot = path.read_bytes()
+        records = [parse_line(line) for line in checked_lines(snapshot)]
+    except FileNotFoundError:
+        raise StateError(f"{path}: missing; run npc-lims sync to make it") from None
+    except ValueError as error:
+        raise StateError(f"{path}: {error}; run npc-lims sync to regenerate it") from None
+    repository, no_checkout = None, None
+    try:
+        repository = find_repository(state)
+    except GitError as error:
+        no_checkout = str(error)
+    commit = repository.find_commit("HEAD") if repository is not None and options.with_history else None
+    return _Inputs(
+        snapshot=snapshot,
+        sync_content=read_sync_entry(state).content,
+        records=records,
+        sync_file=read_sync_file(state),
+        runs=read_all_runs(state),
+        tracked=decode_tracked(tracked.read_bytes(), TRACKED_FILE) if tracked.is_file() else None,
+        repository=repository,
+        no_checkout=no_checkout,
+        commit=commit,
+        is_shallow=repository is not None and commit is not None and repository.is_shallow(),
+    )
+
+
+def _links(inputs: _Inputs, settings: Settings, options: SiteOptions) -> Links:
+    repository = inputs.repository
+    is_published = repository is None or bool(repository.line("remote"))
+    state = "state" if repository is None else repository.path_of(options.state)
+    tracked = (PurePosixPath(state).parent / TRACKED_FILE).as_posix()
+    return Links(
+        repository=options.repository or (settings.repo if is_published else None),
+        branch=settings.ref,
+        tracked=None if inputs.tracked is None else tracked,
+        state=state,
+        codeocean=settings.codeocean_domain,
+        codeocean_bucket=settings.codeocean_bucket,
+    )
+
+
+def _read_transitions(inputs: _Inputs, folder: str, progress: Progress) -> Iterable[Transition]:
+    if inputs.repository is None or inputs.commit is None:
+        return ()
+    report = functools.partial(progress, "reading history")
+    return read_history(inputs.repository, ref=inputs.commit, folder=folder, progress=report)
+
+
+def _write_data(
+    folder: Path, inputs: _Inputs, history: _SiteHistory, found: Iterable[Finding], now: datetime.datetime
+) -> None:
     made = utc_text(now)
-    checkout = inputs.checkout if options.with_history else None
-    commit = None if checkout is None else checkout.commit
-    history = _SiteHistory(_links(inputs, settings, options))
-    problems = () if inputs.tracked is None else inputs.tracked.problems
-    transitions = history.collect(_transitions(checkout, progress))
-    found = find_issues(inputs.records, inputs.sync_file, inputs.runs, problems, transitions, now, history.links)
-    progress("writing", 0, None)
-    _copy_static(folder, options.base_url)
-    (folder / ".nojekyll").write_bytes(b"")
-    (folder / SNAPSHOT).write_bytes(inputs.snapshot)
-    if inputs.sync_content:
-        (folder / SYNC_FILE).write_bytes(inputs.sync_content)
-    (folder / FEED).write_bytes(_feed(history, options.base_url))
     overview = {
         "format": data.FORMAT,
         "made": made,
         "version": npc_lims.__version__,
         "repository": history.links.repository,
         "branch": history.links.branch,
-        "commit": commit,
-        "commit_url": history.links.commit(commit),
+        "commit": inputs.commit,
+        "commit_url": history.links.commit(inputs.commit),
         "history_begins": min((timeline[0]["when"] for timeline in history.timelines.values()), default=None),
-        "shallow": checkout is not None and checkout.is_shallow,
+        "shallow": inputs.is_shallow,
         "sources": data.sources_part(inputs.sync_file, now),
         **data.overview_part(inputs.records),
         "attention": data.attention_part(found),
         "recent": list(history.recent)[::-1],
     }
-    _write_json(folder / "data" / "overview.json", overview)
-    _write_json(folder / "data" / "sessions.json", data.sessions_file(inputs.records, made))
-    _write_subjects(folder / "data" / "subjects", inputs, history, made, progress)
-    return None if commit is None else sum(map(len, history.timelines.values()))
+    _write_json(folder / "overview.json", overview)
+    _write_json(folder / "sessions.json", data.sessions_file(inputs.records, made))
 
 
-def _links(inputs: SiteInputs, settings: Settings, options: SiteOptions) -> Links:
-    checkout = inputs.checkout
-    is_published = checkout is None or checkout.is_published
-    tracked = TRACKED_FILE if checkout is None else checkout.tracked
-    return Links(
-        repository=options.repository or (settings.repo if is_published else None),
-        branch=settings.ref,
-        tracked=None if inputs.tracked is None else tracked,
-        state="state" if checkout is None else checkout.state,
-        codeocean=settings.codeocean_domain,
-        codeocean_bucket=settings.codeocean_bucket,
-    )
-
-
-def _transitions(checkout: Checkout | None, progress: Progress) -> Iterator[Transition]:
-    if checkout is None or checkout.commit is None:
-        return
-    report = functools.partial(progress, "reading history")
-    yield from read_history(checkout.repository, ref=checkout.commit, folder=checkout.state, progress=report)
-
-
-def _feed(history: _SiteHistory, base_url: str | None) -> bytes:
-    links = history.links
-    transitions = itertools.chain.from_iterable(history.feed)
-    return render_feed(transitions, links.repository, base=base_url, address_of=links.commit)
-
-
-def _write_subjects(folder: Path, inputs: SiteInputs, history: _SiteHistory, made: str, progress: Progress) -> None:
+def _write_subjects(folder: Path, inputs: _Inputs, history: _SiteHistory, made: str, progress: Progress) -> None:
     lines = {} if inputs.tracked is None else inputs.tracked.lines
     subjects: dict[str, list[Mapping[str, Any]]] = {}
     for record in inputs.records:
@@ -270,17 +306,26 @@ def _write_json(path: Path, content: Mapping[str, Any]) -> None:
     path.write_bytes(data.as_json(content))
 
 
-def _copy_static(folder: Path, base_url: str | None) -> None:
-    """Write the pages to the top, where their addresses are short, and what they load below `static/`."""
+def _write_static(folder: Path, inputs: _Inputs, history: _SiteHistory, base_url: str | None) -> None:
+    """Write pages and files of state to the top, where their URLs are short, and what pages load to `static/`."""
     static = dict(_files(importlib.resources.files("npc_lims.dashboard.site").joinpath("static"), ""))
-    for name in PAGES:
-        page = render_page(name, static)
-        (folder / name).write_bytes(_rooted(page, base_url) if name == "404.html" and base_url else page)
-    for name, content in static.items():
-        if name != FRAME:
-            path = folder / "static" / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
+    links = history.links
+    transitions = itertools.chain.from_iterable(history.feed)
+    files = {
+        ".nojekyll": b"",
+        SNAPSHOT: inputs.snapshot,
+        FEED: render_feed(transitions, links.repository, base=base_url, address_of=links.commit),
+        **{name: render_page(name, static) for name in PAGES},
+        **{f"static/{name}": content for name, content in static.items() if name != FRAME},
+    }
+    if inputs.sync_content:
+        files[SYNC_FILE] = inputs.sync_content
+    if base_url:
+        files["404.html"] = _rooted(files["404.html"], base_url)
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
 
 
 def _rooted(page: bytes, base_url: str) -> bytes:
@@ -290,7 +335,7 @@ def _rooted(page: bytes, base_url: str) -> bytes:
 
 
 def _files(folder: Traversable, prefix: str) -> Iterator[tuple[str, bytes]]:
-    """Return all files in a folder of the package, which may be in a zip."""
+    """Yield all files in a folder of the package, which may be in a zip."""
     for entry in sorted(folder.iterdir(), key=lambda one: one.name):
         if entry.is_dir():
             yield from _files(entry, f"{prefix}{entry.name}/")

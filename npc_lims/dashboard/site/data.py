@@ -1,7 +1,4 @@
-"""The data files of the site. Pure.
-
-Texts are unchanged: the pages show them as text, never as markup. URLs come from `npc_lims.utils.urls`.
-"""
+"""The data files of the site. Texts are unchanged: the pages show them as text, never as markup. Pure."""
 
 from __future__ import annotations
 

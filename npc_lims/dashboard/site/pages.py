@@ -29,14 +29,7 @@ _IMPORT = re.compile(rb'from "(\.{1,2}/[^"]+)"')
 
 @dataclasses.dataclass(frozen=True)
 class Page:
-    """One page.
-
-    Attributes:
-        title: Title of the window, and of the page unless it has a *heading*.
-        script: Name of its module in `static/pages`.
-        styles: Names of style sheets besides those of all pages.
-        data: File below `data/` that it fetches at once.
-    """
+    """One page: its title, module in `static/pages`, extra style sheets, and the file in `data/` that it fetches."""
 
     title: str
     script: str
@@ -56,12 +49,7 @@ PAGES = {
 
 
 def render_page(name: str, static: Mapping[str, bytes]) -> bytes:
-    """Return a page of `PAGES`.
-
-    Args:
-        name: Its file name.
-        static: The files of `static/` by their paths in it.
-    """
+    """Return the page of that file name, given the files of `static/` by their paths in it."""
     page = PAGES[name]
     styles = [f'<link rel="stylesheet" href="static/{style}.css">' for style in ("theme", "site", *page.styles)]
     modules = sorted(set(_imports(f"pages/{page.script}.js", static)))
