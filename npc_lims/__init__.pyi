@@ -161,7 +161,7 @@ from npc_lims.paths.stim import (
 )
 from npc_lims.sessions.queries import Sessions as Sessions
 from npc_lims.sessions.info import SessionInfo as SessionInfo
-from npc_lims.sessions.past_info import PastSessionInfo as PastSessionInfo
+from npc_lims.sessions.info import PastSessionInfo as PastSessionInfo
 from npc_lims.sessions.queries import (
     get_session_info as get_session_info,
     get_session_issues as get_session_issues,

@@ -20,11 +20,14 @@ from npc_lims.errors import UnknownStatusWarning, warn
 from npc_lims.model.flags import FLAGS
 from npc_lims.model.rows import ABSENT_FLAGS, COLUMNS, session_row
 from npc_lims.model.session_id import resolve_session_id, split_session_id
-from npc_lims.sessions.fields import FIELDS
-from npc_lims.sessions.info import PUBLIC_ATTRIBUTES, SessionInfo
-from npc_lims.sessions.past_info import RecordedSessionInfo
+from npc_lims.sessions.info import FIELDS, RecordedSessionInfo, SessionInfo
 from npc_lims.utils.text import single_line
 
+PUBLIC_ATTRIBUTES = (
+    *(field.name for field in dataclasses.fields(SessionInfo)),
+    *(name for name, value in vars(SessionInfo).items() if isinstance(value, property) and not name.startswith("_")),
+)
+"""Names of a session's attributes: its fields and properties."""
 _COLUMNS = tuple(name for name in COLUMNS if name != "not_applicable")
 # the more a value costs the later it is compared: those of the id need no parsing, raw_data_paths lists a folder
 FILTERS = (*_COLUMNS, *sorted(set(PUBLIC_ATTRIBUTES) - set(_COLUMNS) - {"raw_data_paths"}), "raw_data_paths")

@@ -1,16 +1,19 @@
-"""`SessionInfo`: one session, as callers see it."""
+"""`SessionInfo`: one session, as callers see it, now or at a commit."""
 
 from __future__ import annotations
 
+import copy
 import dataclasses
+import functools
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Callable, Literal, overload
 
+from npc_lims.config.lazy_settings import settings_for_reading
 from npc_lims.errors import RemoteStateError
-from npc_lims.model.rows import DATA_REPO_ISILON, allen_path_of
+from npc_lims.model.flags import FLAGS
+from npc_lims.model.rows import DATA_REPO_ISILON, allen_path_of, platform_of, project_of
 from npc_lims.model.session_id import split_session_id
-from npc_lims.sessions.fields import FIELDS
-from npc_lims.state.reader import read_snapshot
+from npc_lims.state.reader import Origin, SessionLines, read_snapshot
 from npc_lims.state.snapshot import line_id, parse_line
 from npc_lims.utils.memory_cache import TTLCache
 
@@ -21,9 +24,57 @@ if TYPE_CHECKING:
 
     from npc_lims.config.settings import Settings
     from npc_lims.model.record import Platform
-    from npc_lims.state.reader import SessionLines
 
-__all__ = ["PUBLIC_ATTRIBUTES", "SessionInfo"]
+# A parsed line takes five times the memory of the line: only the last ones are cached.
+_parsed: TTLCache[dict[str, Any]] = TTLCache(maxsize=1024, ttl=3600)
+
+
+def _parse_id(record: Mapping[str, Any]) -> npc_session.SessionRecord:
+    import npc_session
+
+    return npc_session.SessionRecord(record["id"])
+
+
+def _parse_path(record: Mapping[str, Any]) -> upath.UPath:
+    import upath
+
+    return upath.UPath(allen_path_of(record))
+
+
+def _tracked(name: str, default: Callable[[], Any]) -> Callable[[Mapping[str, Any]], Any]:
+    # a copy: objects made from one line share what it was parsed to, and callers may change what they are given
+    return lambda record: copy.deepcopy((record["tracked"] or {}).get(name)) or default()
+
+
+FIELDS: dict[str, Callable[[Mapping[str, Any]], Any]] = {
+    "id": _parse_id,
+    "project": project_of,
+    "is_ephys": lambda record: platform_of(record) == "ephys",
+    "is_sync": lambda record: platform_of(record) in ("ephys", "behavior_with_sync"),
+    "allen_path": _parse_path,
+    "experiment_day": _tracked("experiment_day", type(None)),
+    "session_kwargs": _tracked("session_kwargs", dict),
+    "notes": _tracked("notes", str),
+    "issues": _tracked("issues", list),
+}
+"""The fields of a `SessionInfo`, from the record of a session."""
+
+
+class StatusProperty(property):
+    """A status flag as an attribute: true or false; in a `RecordedSessionInfo` None where it was never observed."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(lambda info: info._flag(name), doc=FLAGS[name].meaning)
+
+    if TYPE_CHECKING:
+
+        @overload  # type: ignore[override]
+        def __get__(self, info: RecordedSessionInfo, owner: Any = None) -> bool | None: ...
+
+        @overload
+        def __get__(self, info: SessionInfo, owner: Any = None) -> bool: ...
+
+        def __get__(self, info: SessionInfo, owner: Any = None) -> bool | None: ...
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -31,12 +82,10 @@ class SessionInfo:
     """One session: what it is, where its data are and how far it has been processed.
 
     Facts come from state. A status that is unknown there is looked up live; where that is not possible, the error
-    names the variable to set. A status that does not apply to the session is
-    False: `status` tells it apart.
+    names the variable to set. A status that does not apply to the session is False: `status` distinguishes it.
     """
 
-    # Every default is a factory: a plain default would be a class attribute, and reading a field of an
-    # object made from a line of the snapshot would find that instead of the line (see __getattr__).
+    # Every default is a factory: a plain default would be a class attribute, which would hide __getattr__.
     id: npc_session.SessionRecord
     project: str
     is_ephys: bool
@@ -50,31 +99,21 @@ class SessionInfo:
     issues: list[str] = dataclasses.field(default_factory=list)
 
     @classmethod
-    def from_line(cls, line: bytes, settings: Settings) -> Self:
-        """The session of a line of the snapshot. It is parsed when a fact is first used."""
+    def from_record(cls, source: bytes | Mapping[str, Any], settings: Settings) -> Self:
+        """The session of a line of the snapshot, which is parsed when a fact is first used, or of its plain data."""
         info = object.__new__(cls)
-        info.__dict__["_line"] = line
-        info.__dict__["_settings"] = settings
-        return info
-
-    @classmethod
-    def from_record(cls, record: Mapping[str, Any], settings: Settings) -> SessionInfo:
-        info = object.__new__(cls)
-        info.__dict__["_data"] = record
-        info.__dict__["_settings"] = settings
+        info.__dict__.update(_source=source, _settings=settings)
         return info
 
     def __getattr__(self, name: str) -> Any:
-        # called only for what is not there yet: the fields of an object that holds just its line
-        if name in FIELDS and ("_line" in self.__dict__ or "_data" in self.__dict__):
-            value = FIELDS[name](self.record)
-            self.__dict__[name] = value
+        # called only for fields that have not been read from the source yet
+        if name in FIELDS and "_source" in self.__dict__:
+            value = self.__dict__[name] = FIELDS[name](self.record)
             return value
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def __dir__(self) -> Iterable[str]:
-        # fields are no class attributes, and not yet in an object that holds just its line
-        return {*super().__dir__(), *FIELDS}
+        return {*super().__dir__(), *FIELDS}  # those not read yet are attributes of neither class nor object
 
     def __getstate__(self) -> dict[str, Any]:
         # settings hold tokens, which must not be pickled: the process that loads it uses its own
@@ -82,28 +121,27 @@ class SessionInfo:
 
     @property
     def record(self) -> Mapping[str, Any]:
-        """The session file as plain data, to be read only; for an object made by hand, what it says of itself."""
-        data = self.__dict__.get("_data")
-        if data is None:
-            line = self.__dict__.get("_line")
-            if line is not None:
-                return _parse(line)
-            data = self.__dict__["_data"] = _constructed_record(self)
-        return data
+        """The session file as plain data, to be read only; of an object made by hand, its own fields."""
+        source = self.__dict__.get("_source")
+        if isinstance(source, bytes):
+            return _parsed.get_or_load(source, functools.partial(parse_line, source))
+        if source is None:
+            source = self.__dict__["_source"] = _constructed_record(self)
+        return source
 
     def parse_without_caching(self) -> Mapping[str, Any]:
         """Return `record` for a single use, such as a filter's of each of thousands: it is not cached."""
-        if "_data" not in self.__dict__ and "_line" in self.__dict__:
-            return parse_line(self.__dict__["_line"])
+        source = self.__dict__.get("_source")
+        if isinstance(source, bytes):
+            return parse_line(source)
         return self.record
 
     @property
     def _session_id(self) -> str:
         if "id" in self.__dict__:
             return str(self.__dict__["id"])
-        if "_data" not in self.__dict__ and "_line" in self.__dict__:
-            return line_id(self.__dict__["_line"])
-        return str(self.record["id"])
+        source = self.__dict__["_source"]
+        return line_id(source) if isinstance(source, bytes) else str(source["id"])
 
     # --- identity
 
@@ -179,11 +217,12 @@ class SessionInfo:
             return False
         subject = split_session_id(self._session_id)[0]
         lines = self._all_lines()
-        if lines is not None:
-            return not _has_training(lines, subject)
-        from npc_lims.sessions.live import has_training
+        if lines is None:
+            from npc_lims.sessions.live import has_training
 
-        return not has_training(self._own_settings, subject)
+            return not has_training(self._own_settings, subject)
+        of_subject = [lines.find(session_id) for session_id in lines.ids() if session_id.startswith(f"{subject}_")]
+        return not any(parse_line(line)["training"] for line in of_subject if line is not None)
 
     def _all_lines(self) -> SessionLines | None:
         """Return all sessions of the same state; None if there is no state."""
@@ -207,97 +246,58 @@ class SessionInfo:
         from npc_lims.model.record import Record
         from npc_lims.sessions.live import complete
 
-        record = complete(self._own_settings, Record.model_validate(_without_digest(self.record)), (name,))
-        self.__dict__["_data"] = record.as_dict()
+        recorded = {section: value for section, value in self.record.items() if section != "digest"}
+        record = complete(self._own_settings, Record.model_validate(recorded), (name,))
+        self.__dict__["_source"] = record.as_dict()
         return record.status.get(name, False)
-
-    def _is(self, name: str) -> bool:
-        return bool(self._flag(name))
 
     @property
     def _own_settings(self) -> Settings:
-        settings = self.__dict__.get("_settings")
-        if settings is None:
-            from npc_lims.config.settings import load_settings
-
-            settings = self.__dict__["_settings"] = load_settings()
+        if "_settings" not in self.__dict__:
+            self.__dict__["_settings"] = settings_for_reading()
+        settings: Settings = self.__dict__["_settings"]
         return settings
 
-    @property
-    def is_uploaded(self) -> bool:
-        """Code Ocean has a raw asset; for ephys its folder on S3 also has an `ecephys*` entry."""
-        return self._is("is_uploaded")
+    is_uploaded = StatusProperty("is_uploaded")
+    """Code Ocean has a raw asset; for ephys its folder on S3 also has an `ecephys*` entry."""
 
     @property
     def raw_asset_id(self) -> str | None:
         """Code Ocean id of the raw data asset, None if there is none."""
         return self._flag("raw_asset_id") or None
 
-    @property
-    def is_session_json(self) -> bool:
-        """session.json or acquisition.json is in the raw folder."""
-        return self._is("is_session_json")
+    is_session_json = StatusProperty("is_session_json")
+    """session.json or acquisition.json is in the raw folder."""
+    is_rig_json = StatusProperty("is_rig_json")
+    """rig.json or instrument.json is in the raw folder."""
+    is_video = StatusProperty("is_video")
+    """`session_kwargs.is_video` where it is given, else whether the raw folder holds videos.
 
-    @property
-    def is_rig_json(self) -> bool:
-        """rig.json or instrument.json is in the raw folder."""
-        return self._is("is_rig_json")
-
-    @property
-    def is_video(self) -> bool:
-        """`session_kwargs.is_video` where it is given, else whether the raw folder holds videos.
-
-        False until the session is uploaded: what is on the rig's computer is not known here.
-        """
-        return self._is("is_video")
-
-    @property
-    def is_sorted(self) -> bool:
-        """A spike-sorting result without errors exists."""
-        return self._is("is_sorted")
-
-    @property
-    def is_annotated(self) -> bool:
-        """CCF coordinates of the probes exist, from the IBL GUI or from tissuecyte."""
-        return self._is("is_annotated")
+    False until the session is uploaded: what is on the rig's computer is not known here.
+    """
+    is_sorted = StatusProperty("is_sorted")
+    """A spike-sorting result without errors exists."""
+    is_annotated = StatusProperty("is_annotated")
+    """CCF coordinates of the probes exist, from the IBL GUI or from tissuecyte."""
 
     def is_dlc(self, camera: Literal["eye", "side", "face"]) -> bool:
         """A DeepLabCut result exists for that camera."""
         if camera not in ("eye", "side", "face"):
             raise ValueError(f"camera must be eye, side or face, not {camera!r}")
-        return self._is(f"is_dlc_{camera}")
+        found: bool = getattr(self, f"is_dlc_{camera}")
+        return found
 
-    @property
-    def is_dlc_eye(self) -> bool:
-        return self.is_dlc("eye")
-
-    @property
-    def is_dlc_side(self) -> bool:
-        return self.is_dlc("side")
-
-    @property
-    def is_dlc_face(self) -> bool:
-        return self.is_dlc("face")
-
-    @property
-    def is_facemap(self) -> bool:
-        """A Facemap result exists."""
-        return self._is("is_facemap")
-
-    @property
-    def is_gamma_encoding(self) -> bool:
-        """A GammaEncoding result exists."""
-        return self._is("is_gamma_encoding")
-
-    @property
-    def is_LPFaceParts(self) -> bool:
-        """A Lightning Pose result for face parts exists."""
-        return self._is("is_LPFaceParts")
-
-    @property
-    def is_surface_channels(self) -> bool:
-        """Surface channels were recorded separately."""
-        return self._is("is_surface_channels")
+    is_dlc_eye = StatusProperty("is_dlc_eye")
+    is_dlc_side = StatusProperty("is_dlc_side")
+    is_dlc_face = StatusProperty("is_dlc_face")
+    is_facemap = StatusProperty("is_facemap")
+    """A Facemap result exists."""
+    is_gamma_encoding = StatusProperty("is_gamma_encoding")
+    """A GammaEncoding result exists."""
+    is_LPFaceParts = StatusProperty("is_LPFaceParts")  # noqa: N815
+    """A Lightning Pose result for face parts exists."""
+    is_surface_channels = StatusProperty("is_surface_channels")
+    """Surface channels were recorded separately."""
 
     @property
     def is_surface_channels_sorted(self) -> bool:
@@ -307,7 +307,8 @@ class SessionInfo:
             ValueError: There is no such recording.
         """
         self._needs_surface_channels()
-        return self._is("is_surface_channels_sorted")
+        found: bool = self._flag("is_surface_channels_sorted")
+        return found
 
     @property
     def surface_channels_id(self) -> npc_session.AINDSessionRecord:
@@ -328,25 +329,14 @@ class SessionInfo:
         if not self.is_surface_channels:
             raise ValueError(f"No surface channel data for {self._session_id}")
 
-    @property
-    def is_production(self) -> bool:
-        """`session_kwargs.is_production`, true unless it says otherwise."""
-        return self._is("is_production")
-
-    @property
-    def is_imaged(self) -> bool:
-        """The subject's brain was imaged."""
-        return self._is("is_imaged")
-
-    @property
-    def is_parquet_cached(self) -> bool:
-        """The component cache holds the session."""
-        return self._is("is_parquet_cached")
-
-    @property
-    def is_nwb_cached(self) -> bool:
-        """The NWB cache holds the session."""
-        return self._is("is_nwb_cached")
+    is_production = StatusProperty("is_production")
+    """`session_kwargs.is_production`, true unless it says otherwise."""
+    is_imaged = StatusProperty("is_imaged")
+    """The subject's brain was imaged."""
+    is_parquet_cached = StatusProperty("is_parquet_cached")
+    """The component cache holds the session."""
+    is_nwb_cached = StatusProperty("is_nwb_cached")
+    """The NWB cache holds the session."""
 
     # --- locations
 
@@ -359,9 +349,9 @@ class SessionInfo:
         """Raw data folder in the cloud; for behavior files that were never uploaded, their synced copy; or None."""
         from npc_lims.clients.s3_cached import named_path
 
-        synced = self._synced_path()
-        raw = self._asset("raw")
-        if raw is None and synced is None:
+        path, raw = allen_path_of(self.record), self._asset("raw")
+        is_synced = path.startswith(f"{DATA_REPO_ISILON}/")
+        if raw is None and not is_synced:
             _ = self.raw_asset_id  # looked up live
             raw = self._asset("raw")
         if raw:
@@ -370,13 +360,9 @@ class SessionInfo:
 
             uri = asset_uri(Asset.model_validate(raw), self._own_settings.codeocean_bucket)
             return named_path(self._own_settings, uri)
-        return None if synced is None else named_path(self._own_settings, synced)
-
-    def _synced_path(self) -> str | None:
-        path = allen_path_of(self.record)
-        if not path.startswith(f"{DATA_REPO_ISILON}/"):
-            return None
-        return path.replace(DATA_REPO_ISILON, self._own_settings.stim_root)
+        if is_synced:
+            return named_path(self._own_settings, path.replace(DATA_REPO_ISILON, self._own_settings.stim_root))
+        return None
 
     @property
     def raw_data_paths(self) -> tuple[upath.UPath, ...] | None:
@@ -399,29 +385,54 @@ class SessionInfo:
         return raw_data_paths(self._own_settings, self._session_id, Asset.model_validate(raw))
 
 
-PUBLIC_ATTRIBUTES = (
-    *(field.name for field in dataclasses.fields(SessionInfo)),
-    *(name for name, value in vars(SessionInfo).items() if isinstance(value, property) and not name.startswith("_")),
-)
-"""Names of a session's attributes: its fields and properties."""
+class RecordedSessionInfo(SessionInfo):
+    """A session as recorded: no status is looked up live, and one that was never observed is None."""
+
+    def _flag(self, name: str) -> Any:
+        return self.record["status"].get(name, False)
+
+    def _needs_surface_channels(self) -> None:
+        if self.is_surface_channels is not None:
+            super()._needs_surface_channels()
+
+    if TYPE_CHECKING:
+        is_surface_channels_sorted: bool | None  # type: ignore[assignment]
+
+        def is_dlc(self, camera: Literal["eye", "side", "face"]) -> bool | None: ...  # type: ignore[override]
 
 
-def _has_training(lines: SessionLines, subject: str) -> bool:
-    """Return whether state has a row of a training workbook for any session of the subject."""
-    of_subject = (lines.find(session_id) for session_id in lines.ids() if session_id.startswith(f"{subject}_"))
-    return any(line is not None and parse_line(line)["training"] for line in of_subject)
+class PastSessionInfo(RecordedSessionInfo):
+    """One session as state knew it at a commit.
 
+    It answers from that commit alone: nothing is looked up live, and a status that was not known then is None. Its
+    locations are those that were recorded then; `raw_data_paths` lists what is in that folder now, since S3 has no
+    past. Path getters of the package that are given it answer for the present. It is equal to the `SessionInfo` of the
+    same session at any other time, and hashes alike. A pickle has the commit, and reads it where it is loaded.
+    """
 
-# A parsed line takes five times the memory of the line: only the last ones are cached.
-_parsed: TTLCache[dict[str, Any]] = TTLCache(maxsize=1024, ttl=3600)
+    @classmethod
+    def of_commit(cls, line: bytes, settings: Settings, origin: Origin) -> Self:
+        """The session of a line of the snapshot at the commit that *origin* names."""
+        info = cls.from_record(line, settings)
+        info.__dict__["_commit"] = origin.commit
+        return info
 
+    @property
+    def commit(self) -> str:
+        """The commit that it is as of."""
+        return str(self.__dict__["_commit"])
 
-def _parse(line: bytes) -> dict[str, Any]:
-    return _parsed.get_or_load(line, lambda: parse_line(line))
+    def _all_lines(self) -> SessionLines:
+        from npc_lims.state.as_of import snapshot_at
 
+        return snapshot_at(self._own_settings, self.commit).lines
 
-def _without_digest(record: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in record.items() if name != "digest"}
+    @property
+    def surface_channels_id(self) -> npc_session.AINDSessionRecord:
+        """As of a `SessionInfo`; a ValueError also if it was not known whether there was such a recording."""
+        if self.is_surface_channels is None:
+            raise ValueError(f"{self._session_id}: commit {self.commit[:10]} does not know of surface channels")
+        return super().surface_channels_id
 
 
 def _constructed_record(info: SessionInfo) -> dict[str, Any]:
@@ -432,12 +443,8 @@ def _constructed_record(info: SessionInfo) -> dict[str, Any]:
     platform: Platform = "ephys" if info.is_ephys else "behavior_with_sync" if info.is_sync else "behavior"
     tracked = Tracked(
         platform=platform,
-        project=info.project,
         allen_path=str(info.allen_path),
         experiment_day=info.experiment_day or 1,
-        session_kwargs=dict(info.session_kwargs),
-        notes=info.notes,
-        issues=list(info.issues),
+        **{name: getattr(info, name) for name in ("project", "session_kwargs", "notes", "issues")},
     )
-    record: Record = reconcile_session(str(info.id), Record(id=str(info.id), tracked=tracked), ())
-    return record.as_dict()
+    return reconcile_session(str(info.id), Record(id=str(info.id), tracked=tracked), ()).as_dict()

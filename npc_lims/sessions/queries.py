@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from npc_lims.config.settings import Settings
     from npc_lims.model.types import At, Session
-    from npc_lims.sessions.past_info import PastSessionInfo
+    from npc_lims.sessions.info import PastSessionInfo
     from npc_lims.state.reader import SessionLines
 
 __all__ = [
@@ -143,7 +143,7 @@ def select_sessions(
     """Return all sessions that match, under the given settings. Raises as `get_session_info`."""
     chosen = SessionFilters(filters or {})
     if at is not None:
-        from npc_lims.sessions.past_info import PastSessionInfo
+        from npc_lims.sessions.info import PastSessionInfo
         from npc_lims.state.as_of import snapshot_at
 
         past = snapshot_at(settings, at)
@@ -153,7 +153,7 @@ def select_sessions(
         lines = _matching(read_snapshot(settings, ttl).lines, chosen)
     except RemoteStateError as error:
         return Sessions(chosen.select(_live_sessions(settings, error, chosen)))
-    return Sessions(chosen.select([SessionInfo.from_line(line, settings) for line in lines]))
+    return Sessions(chosen.select([SessionInfo.from_record(line, settings) for line in lines]))
 
 
 def _matching(lines: SessionLines, chosen: SessionFilters) -> Iterable[bytes]:
@@ -205,7 +205,7 @@ def select_session(settings: Settings, session: Session, ttl: float | None = Non
 
 
 def _past_session(settings: Settings, session_id: str, at: At) -> SessionInfo:
-    from npc_lims.sessions.past_info import PastSessionInfo
+    from npc_lims.sessions.info import PastSessionInfo
     from npc_lims.state.as_of import snapshot_at
 
     past = snapshot_at(settings, at)

@@ -11,7 +11,8 @@ import pytest
 
 import npc_lims
 from npc_lims.config.settings import load_settings
-from npc_lims.sessions.info import PUBLIC_ATTRIBUTES, SessionInfo
+from npc_lims.sessions.filters import PUBLIC_ATTRIBUTES
+from npc_lims.sessions.info import SessionInfo
 
 FIELDS = {field.name for field in dataclasses.fields(SessionInfo)}
 

@@ -17,8 +17,7 @@ from npc_lims.config.settings import load_settings
 from npc_lims.model.flags import BOOLEAN_FLAGS
 from npc_lims.model.rows import COLUMNS, session_row
 from npc_lims.sessions.filters import FILTERS
-from npc_lims.sessions.info import SessionInfo
-from npc_lims.sessions.past_info import RecordedSessionInfo
+from npc_lims.sessions.info import RecordedSessionInfo, SessionInfo
 from npc_lims.sessions.queries import Sessions
 from tests.integration.world import SORTED, Cloud, GitHub, commit_all, write_tracked
 
