@@ -21,8 +21,7 @@ from npc_lims.errors import NpcLimsError
 from npc_lims.model.session_id import make_session_id, parse_session_id, split_session_id
 from npc_lims.state.diff_format import counted, cut
 from npc_lims.track.assignments import parse_assignment, parse_issue, parse_note, parse_path
-from npc_lims.track.edits import Add, Change, Deduped, Edit, EditResult, Remove, dedupe, make_changes
-from npc_lims.track.summary import ChangedSession
+from npc_lims.track.edits import Add, Change, ChangedSession, Deduped, Edit, EditResult, Remove, dedupe, make_changes
 
 if TYPE_CHECKING:
     from npc_lims.errors import Problem
@@ -294,7 +293,7 @@ def import_command(
       npc-lims track import monday.csv tuesday.csv --project DynamicRouting --pr
     """
     from npc_lims.state.diff_format import Chapter, Format, render_chapters
-    from npc_lims.track.entry_spans import is_blank
+    from npc_lims.track.layout import is_blank
     from npc_lims.track.planning.changes import import_chapter, plan_import
 
     one_style(json=as_json, csv=as_csv)

@@ -12,11 +12,9 @@ from npc_lims.errors import NpcLimsError
 from npc_lims.sources.tracked.entries import ParsedEntry
 from npc_lims.sources.tracked.schema import ENTRY_KEYS, KNOWN_KWARGS, SessionKwargs, TrackedEntry
 from npc_lims.sources.yaml_nodes import Report, compose, to_plain
-from npc_lims.track.entry_spans import layout_of
-from npc_lims.track.formatting import inline
+from npc_lims.track.layout import read_layout
+from npc_lims.track.style import KWARGS, inline
 from npc_lims.utils.suggestions import suggestion
-
-KWARGS = "session_kwargs"
 
 _TEXTS = frozenset(
     name
@@ -193,8 +191,11 @@ def _json(value: Any, key: str) -> Any:
 # ----------------------------------------------------------------------------------- values
 
 
-def checked_entry(path: str, keys: Mapping[str, Any]) -> ParsedEntry:
+def checked_entry(path: str, keys: Mapping[str, Any], name: str) -> ParsedEntry:
     """Return the entry as validation of the file parses it.
+
+    Args:
+        name: Of the entry, for messages.
 
     Raises:
         NpcLimsError: Validation finds errors.
@@ -202,10 +203,10 @@ def checked_entry(path: str, keys: Mapping[str, Any]) -> ParsedEntry:
     try:
         entry = inline({path: keys} if keys else path, in_brackets=True)
     except ValueError:
-        raise NpcLimsError(f"{path}: infinite or undefined numbers cannot be written") from None
-    layout = layout_of(f"ephys: {{x: [{entry}]}}\n", "")
+        raise NpcLimsError(f"{name}: infinite or undefined numbers cannot be written") from None
+    layout = read_layout(f"ephys: {{x: [{entry}]}}\n", "")
     if layout.errors():
-        raise NpcLimsError("; ".join(problem.message for problem in layout.errors()))
+        raise NpcLimsError(f"{name}: {'; '.join(problem.message for problem in layout.errors())}")
     (item,) = layout.items
     assert item.entry is not None
     return item.entry

@@ -1,21 +1,24 @@
-"""Changes of tracked_sessions.yaml as changes of its text: a diff holds the entries' own lines and no other."""
+"""Changes of tracked_sessions.yaml in its text, and what they change session by session."""
 
 from __future__ import annotations
 
 import dataclasses
 import difflib
-from collections.abc import Mapping, Sequence
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, Optional, Union
 
-from npc_lims.errors import NpcLimsError
+from npc_lims.errors import NpcLimsError, Problem
 from npc_lims.model.session_id import make_session_id, parse_session_id, subject_of
-from npc_lims.sources.tracked.entries import ParsedEntry, same_path
+from npc_lims.sources.tracked.entries import same_path
 from npc_lims.sources.tracked.schema import PLATFORMS
+from npc_lims.sources.yaml_nodes import shorten
 from npc_lims.track.assignments import checked_entry, edited_keys
-from npc_lims.track.entry_spans import EntrySpan, Layout, canonical
-from npc_lims.track.insertion import NewEntry, default_project
-from npc_lims.track.rewrite import Plan, rewrite
-from npc_lims.track.summary import ChangedSession, changed_sessions, new_warnings, shifted_days, shifted_ids
+from npc_lims.track.layout import EntrySpan, Layout, open_layout
+from npc_lims.track.rewrite import NewEntry, Plan, rewrite
+from npc_lims.track.style import KWARGS, inline
+from npc_lims.track.yaml_text import canonical, child, pairs_of
 
 FILE = "tracked_sessions.yaml"
 
@@ -42,7 +45,6 @@ class Edit:
 
     Attributes:
         session: Its id in any form, or its path.
-        set: Keys and their new values.
         unset: Keys to remove, at whichever level of the entry they stand.
         append: Keys of lists, and values to append unless they are there.
     """
@@ -64,6 +66,20 @@ Change = Union[Add, Edit, Remove]
 
 
 @dataclasses.dataclass(frozen=True)
+class ChangedSession:
+    """A session that was added, edited or removed.
+
+    Attributes:
+        session: Its id; its path where the entry named no session.
+        fields: Each as `name before -> after`, or `name value` where there was no other.
+    """
+
+    session: str
+    what: Literal["added", "edited", "removed"]
+    fields: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
 class EditResult:
     """The new text, the sessions that changed (in the order of the changes), and notes for the user."""
 
@@ -72,108 +88,95 @@ class EditResult:
     notes: tuple[str, ...]
 
 
-def apply_changes(text: str, changes: Sequence[Change], file: str = FILE) -> str:
-    """Return *text* with all changes made, each of another session.
+def make_changes(text: str, changes: Iterable[Change], file: str = FILE) -> EditResult:
+    """Make all changes, each of another session.
 
     Raises:
         TrackedFileError: The file holds errors in entries that the changes do not touch.
         NpcLimsError: A change cannot be made; then none is.
     """
-    return make_changes(text, changes, file).text
-
-
-def make_changes(text: str, changes: Sequence[Change], file: str = FILE) -> EditResult:
-    """Make changes as `apply_changes`, and report what changed."""
-    planner = _Planner()
-    done = rewrite(text, lambda layout: planner.plan(layout, changes), file)
-    notes = [
+    before = open_layout(text, file)
+    planner = _Planner(before)
+    for change in changes:
+        planner.plan(change)
+    after = rewrite(before, Plan(planner.keys, planner.new))
+    notes = (
         *planner.notes,
-        *shifted_ids(done.before, done.after),
-        *shifted_days(done.before, done.after, planner.paths),
-        *map(str, new_warnings(done.before, done.after)),
-    ]
-    return EditResult(done.text, tuple(changed_sessions(done.before, done.after, planner.paths)), tuple(notes))
+        *_shifted_ids(before, after),
+        *_shifted_days(before, after, planner.paths),
+        *_new_warnings(before, after),
+    )
+    return EditResult(after.source, tuple(_changed_sessions(before, after, planner.paths)), notes)
 
 
 class _Planner:
     """Collects what is to be done, change by change, and notes about it."""
 
-    def __init__(self) -> None:
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
         self.paths: list[str] = []
         self.notes: list[str] = []
-        self._keys: dict[int, Mapping[str, Any] | None] = {}
-        self._new: list[NewEntry] = []
+        self.keys: dict[int, Mapping[str, Any] | None] = {}
+        self.new: list[NewEntry] = []
 
-    def plan(self, layout: Layout, changes: Sequence[Change]) -> Plan:
-        for change in changes:
-            if isinstance(change, Add):
-                self._add(layout, change)
-            elif isinstance(change, Edit):
-                self._edit(layout, change)
-            else:
-                self._remove(layout, change)
-        return Plan(self._keys, self._new)
+    def plan(self, change: Change) -> None:
+        if isinstance(change, Add):
+            self._add(change)
+        elif isinstance(change, Edit):
+            self._edit(change)
+        else:
+            self._remove(change.session)
 
-    def _add(self, layout: Layout, change: Add) -> None:
+    def _add(self, change: Add) -> None:
+        layout = self._layout
         if change.platform not in PLATFORMS:
             raise NpcLimsError(f"there is no platform {change.platform!r}: the platforms are {', '.join(PLATFORMS)}")
         keys = edited_keys({}, change.values)
-        entry = _checked(change.path, change.path, keys)
-        for item in layout.of_path(change.path):
-            raise NpcLimsError(
-                f"{change.path} is listed already, in line {item.path.line} of {layout.name}: "
-                f"change that entry with npc-lims track edit {_name(item)}"
-            )
-        for other in self._new:
-            if same_path(other.entry.path) == same_path(change.path):
-                raise NpcLimsError(f"{change.path} is to be added twice: leave one out")
-        project = change.project or default_project(layout, change.platform, entry.subject)
+        entry = checked_entry(change.path, keys, change.path)
+        for index in layout.of_path(change.path):
+            raise NpcLimsError(f"{change.path} is listed already, {_use_edit(layout, layout.items[index])}")
+        if any(same_path(other.entry.path) == same_path(change.path) for other in self.new):
+            raise NpcLimsError(f"{change.path} is to be added twice: leave one out")
+        project = change.project or _default_project(layout, change.platform, entry.subject)
         new = NewEntry(change.platform, project, entry, keys)
         _refuse_other_of_day(layout, new)
-        self._new.append(new)
+        self.new.append(new)
         self.paths.append(change.path)
 
-    def _edit(self, layout: Layout, change: Edit) -> None:
-        numbers = self._take(layout, change.session)
-        item = layout.items[numbers[0]]
+    def _edit(self, change: Edit) -> None:
+        index, *others = self._take(change.session)
+        item = self._layout.items[index]
         keys = edited_keys(item.keys, change.set, change.unset, change.append)
         if canonical(keys) != canonical(item.keys):
-            _checked(change.session, item.path.text, keys)
-        self._keys[numbers[0]] = keys
-        if len(numbers) > 1:
+            checked_entry(item.path.text, keys, change.session)
+        self.keys[index] = keys
+        if others:
             self.notes.append(
-                f"{change.session} is listed {len(numbers)} times: the entry in line {item.path.line}, which counts, "
-                "is changed; npc-lims track dedupe removes the others"
+                f"{change.session} is listed {len(others) + 1} times: the entry in line {item.path.line}, "
+                "which counts, is changed; npc-lims track dedupe removes the others"
             )
 
-    def _remove(self, layout: Layout, change: Remove) -> None:
-        numbers = self._take(layout, change.session)
-        self._keys.update((number, None) for number in numbers)
-        if len(numbers) > 1:
-            lines = ", ".join(str(layout.items[number].path.line) for number in numbers)
-            self.notes.append(f"{change.session} is listed {len(numbers)} times, in lines {lines}: all are removed")
+    def _remove(self, session: str) -> None:
+        indexes = self._take(session)
+        self.keys.update(dict.fromkeys(indexes))
+        if len(indexes) > 1:
+            lines = ", ".join(str(self._layout.items[index].path.line) for index in indexes)
+            self.notes.append(f"{session} is listed {len(indexes)} times, in lines {lines}: all are removed")
 
-    def _take(self, layout: Layout, session: str) -> list[int]:
-        """Return the numbers of the entries of a session, which no other change may concern."""
-        path = _path_of(layout, session)
-        numbers = [n for n, item in enumerate(layout.items) if same_path(item.path.text) == same_path(path)]
-        if numbers[0] in self._keys:
+    def _take(self, session: str) -> list[int]:
+        """Return the indexes of the entries of a session, which no other change may concern."""
+        path = _path_of(self._layout, session)
+        indexes = self._layout.of_path(path)
+        if indexes[0] in self.keys:
             raise NpcLimsError(f"two changes of {session}: make one of them, or one after the other")
         self.paths.append(path)
-        return numbers
-
-
-def _checked(name: str, path: str, keys: Mapping[str, Any]) -> ParsedEntry:
-    try:
-        return checked_entry(path, keys)
-    except NpcLimsError as error:
-        raise NpcLimsError(f"{name}: {error}") from None
+        return indexes
 
 
 def _path_of(layout: Layout, session: str) -> str:
     """Return the path, as written, of a session that is given by its path or id."""
-    if layout.of_path(session):
-        return layout.of_path(session)[0].path.text
+    for index in layout.of_path(session):
+        return layout.items[index].path.text
     try:
         session_id = parse_session_id(session)
     except ValueError:
@@ -196,7 +199,7 @@ def _path_of(layout: Layout, session: str) -> str:
 
 
 def _refuse_other_of_day(layout: Layout, new: NewEntry) -> None:
-    """Refuse another session of the day, unless their start times tell them apart and no id changes."""
+    """Refuse another session of the day, unless their start times distinguish them and no id changes."""
     entry = new.entry
     others = [item for item in layout.items if item.entry is not None and item.entry.session == entry.session]
     if not others or entry.idx is not None:
@@ -204,17 +207,122 @@ def _refuse_other_of_day(layout: Layout, new: NewEntry) -> None:
     times = [item.entry.time for item in others if item.entry is not None and item.group == new.group]
     if entry.time is not None and len(times) == len(others) and all(time and time < entry.time for time in times):
         return
-    item = others[0]
     raise NpcLimsError(
-        f"{entry.session} is listed already, in line {item.path.line} of {layout.name} as {item.path.text}: "
-        f"change that entry with npc-lims track edit {_name(item)}; "
+        f"{entry.session} is listed already, {_use_edit(layout, others[0], f' as {others[0].path.text}')}; "
         f"if this is another session of that day, add it with idx={len({same_path(i.path.text) for i in others})}"
     )
 
 
-def _name(item: EntrySpan) -> str:
+def _use_edit(layout: Layout, item: EntrySpan, path: str = "") -> str:
     entry = item.entry
-    return item.path.text if entry is None else make_session_id(entry.subject, entry.date, entry.idx or 0)
+    name = item.path.text if entry is None else make_session_id(entry.subject, entry.date, entry.idx or 0)
+    return f"in line {item.path.line} of {layout.name}{path}: change that entry with npc-lims track edit {name}"
+
+
+def _default_project(layout: Layout, platform: str, subject: str) -> str:
+    """Return the project of a session without one: its subject's, else the platform's most frequent one."""
+    found = child(layout.root, platform)
+    items = [item for item in layout.items if item.platform == platform]
+    own = {item.project.text for item in items if item.entry is not None and item.entry.subject == subject}
+    if len(own) == 1:
+        return own.pop()
+    projects = Counter({key.text: 0 for key, _ in pairs_of(found and found[1])})
+    projects.update(item.project.text for item in items)
+    usual = projects.most_common(2)
+    if not usual:
+        raise NpcLimsError(f"{layout.name} has no project under {platform}: name one with --project")
+    if len(usual) == 2 and usual[0][1] == usual[1][1]:
+        raise NpcLimsError(f"{platform} has the projects {', '.join(projects)}: name one with --project")
+    return usual[0][0]
+
+
+# --------------------------------------------------------------------------------- summary
+
+
+def _changed_sessions(before: Layout, after: Layout, paths: Iterable[str]) -> Iterator[ChangedSession]:
+    """Yield the sessions of *paths* that changed."""
+    old_ids, new_ids = _ids(before), _ids(after)
+    for path in dict.fromkeys(map(same_path, paths)):
+        old, new = ([layout.items[index] for index in layout.of_path(path)][:1] for layout in (before, after))
+        was, now = (_flat(items[0].keys if items else {}) for items in (old, new))
+        if old and new:
+            fields = tuple(_differences(was, now))
+            if fields:
+                yield ChangedSession(new_ids[path], "edited", fields)
+        elif new:
+            yield ChangedSession(new_ids[path], "added", tuple(f"{name} {_show(now[name])}" for name in now))
+        elif old:
+            session = old_ids.get(path, old[0].path.text)
+            yield ChangedSession(session, "removed", tuple(f"{name} {_show(was[name])}" for name in was))
+
+
+def _differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
+    for name in dict.fromkeys((*before, *after)):
+        old, new = before.get(name), after.get(name)
+        if canonical(old) == canonical(new):
+            continue
+        shown = f"{_show(old)} -> {_show(new)}"
+        if isinstance(old, list) and isinstance(new, list) and len(old) + len(new) > 2:
+            gone = [f"-{_show(item)}" for item in old if item not in new]
+            come = [f"+{_show(item)}" for item in new if item not in old]
+            shown = " ".join(gone + come) or shown
+        yield f"{name} {shown}"
+
+
+def _flat(keys: Mapping[str, Any]) -> dict[str, Any]:
+    kwargs = keys.get(KWARGS)
+    if not isinstance(kwargs, Mapping) or not kwargs:
+        return dict(keys)
+    flat = {name: value for name, value in keys.items() if name != KWARGS}
+    # a name that stands at both levels needs its level
+    return {**flat, **{f"{KWARGS}.{name}" if name in flat else name: value for name, value in kwargs.items()}}
+
+
+def _show(value: Any) -> str:
+    return "nothing" if value is None else shorten(inline(value))
+
+
+def _ids(layout: Layout) -> dict[str, str]:
+    return {same_path(tracked.allen_path): session for session, tracked in layout.file.sessions.items()}
+
+
+def _shifted_ids(before: Layout, after: Layout) -> list[str]:
+    """Return messages about sessions whose id changed because of others of the same day."""
+    new = _ids(after)
+    return [
+        f"{session} becomes {new[path]}, as the sessions of its day are numbered again"
+        for path, session in _ids(before).items()
+        if new.get(path, session) != session
+    ]
+
+
+def _shifted_days(before: Layout, after: Layout, paths: Iterable[str]) -> list[str]:
+    """Return messages about other sessions than those of *paths* whose experiment_day changed, by subject.
+
+    One without a day is numbered by the dates of its subject.
+    """
+    changed = set(map(same_path, paths))
+    was = {same_path(tracked.allen_path): tracked.experiment_day for tracked in before.file.sessions.values()}
+    shifts: dict[str, list[str]] = {}
+    for session, tracked in after.file.sessions.items():
+        path, day = same_path(tracked.allen_path), tracked.experiment_day
+        if path in was and path not in changed and was[path] != day:
+            shifts.setdefault(subject_of(session), []).append(f"{session} ({was[path]} -> {day})")
+    return [
+        f"experiment_day changes of {', '.join(sessions)}: with no day of their own, the sessions of subject {subject} "
+        "are numbered by their dates"
+        for subject, sessions in shifts.items()
+    ]
+
+
+def _new_warnings(before: Layout, after: Layout) -> list[str]:
+    """Return problems that were not there before, whatever their line."""
+
+    def gist(problem: Problem) -> str:
+        return re.sub(r"\bline [0-9]+", "line", problem.message)
+
+    known = {gist(problem) for problem in before.file.problems}
+    return [str(problem) for problem in after.file.problems if gist(problem) not in known]
 
 
 # ------------------------------------------------------------------------------ duplicates
@@ -255,41 +363,34 @@ def dedupe(text: str, file: str = FILE, keep: Optional[Literal["first", "last"]]
     Raises:
         TrackedFileError: The file holds errors elsewhere than in entries that are removed.
     """
-    removed: list[Duplicate] = []
-    left: list[Duplicate] = []
-
-    def plan(layout: Layout) -> Plan:
-        by_path: dict[str, list[int]] = {}
-        for number, item in enumerate(layout.items):
-            by_path.setdefault(same_path(item.path.text), []).append(number)
-        for numbers in by_path.values():
-            first, *others = (layout.items[number] for number in numbers)
-            same = [n for n, item in zip(numbers[1:], others) if _content(item) == _content(first)]
-            gone = numbers[1:] if keep else same
-            if keep == "last" and len(same) < len(others):
-                gone = numbers[:-1]
-            removed.extend(_duplicate(layout, number, first) for number in gone)
-            if keep is None:
-                left.extend(_duplicate(layout, number, first) for number in numbers[1:] if number not in gone)
-            plans.update(dict.fromkeys(gone))
-        return Plan(plans)
-
-    plans: dict[int, Optional[Mapping[str, Any]]] = {}
-    done = rewrite(text, plan, file)
-    return Deduped(done.text, _by_line(removed), _by_line(left))
+    layout = open_layout(text, file)
+    removed: set[int] = set()
+    left: set[int] = set()
+    for path in {same_path(item.path.text): None for item in layout.items}:
+        first, *others = layout.of_path(path)
+        different = {index for index in others if _differs(layout, index)}
+        if keep == "last" and different:
+            removed |= {first, *others[:-1]}
+        elif keep:
+            removed.update(others)
+        else:
+            removed |= set(others) - different
+            left |= different
+    after = rewrite(layout, Plan(dict.fromkeys(removed)))
+    return Deduped(after.source, *(tuple(_duplicate(layout, n) for n in sorted(found)) for found in (removed, left)))
 
 
-def _by_line(duplicates: list[Duplicate]) -> tuple[Duplicate, ...]:
-    return tuple(sorted(duplicates, key=lambda duplicate: duplicate.line))
+def _differs(layout: Layout, index: int) -> bool:
+    """Return whether an entry differs from the first one of its path."""
+    item = layout.items[index]
+    first = layout.items[layout.of_path(item.path.text)[0]]
+    values, others = (one.entry.values if one.entry else {} for one in (item, first))
+    return item.group != first.group or canonical(values) != canonical(others)
 
 
-def _content(item: EntrySpan) -> tuple[str, str]:
-    return item.group, canonical({} if item.entry is None else item.entry.values)
-
-
-def _duplicate(layout: Layout, number: int, first: EntrySpan) -> Duplicate:
-    item = layout.items[number]
+def _duplicate(layout: Layout, index: int) -> Duplicate:
+    item = layout.items[index]
     at = item.path.line, item.path.column
     problem = next((p.message for p in layout.file.problems if (p.line, p.column) == at), "")
     session = item.path.text if item.entry is None else item.entry.session
-    return Duplicate(item.path.line, session, _content(item) != _content(first), problem)
+    return Duplicate(item.path.line, session, _differs(layout, index), problem)

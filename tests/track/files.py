@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from typing import Any
 
 from hypothesis import strategies as st
 
+from npc_lims.track.edits import FILE, Change, make_changes
 from tests.real import REAL_TRACKED
 
 TEXTS = [
@@ -28,6 +30,11 @@ LETTERS = ["", "A", "DE", "ABCDEF"]
 ISSUES = ["https://example.org/1", "https://example.org/2#c", "a, b", "[x]"]
 
 Keys = dict[str, Any]
+
+
+def apply_changes(text: str, changes: Iterable[Change], file: str = FILE) -> str:
+    """The text with these changes made."""
+    return make_changes(text, changes, file).text
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 from npc_lims.errors import NpcLimsError, TrackedFileError
-from npc_lims.track.edits import Add, Change, Edit, Remove, apply_changes, make_changes
+from npc_lims.track.edits import Add, Change, Edit, Remove, make_changes
+from tests.track.files import apply_changes
 
 A, B, C, D = (f"//allen/DRpilot_626791_202208{day}" for day in (15, 16, 17, 18))
 OTHER = "//allen/DRpilot_668755_20220816"
@@ -508,10 +509,10 @@ def test_a_second_session_of_a_day() -> None:
 
 def test_what_changed_is_told() -> None:
     done = make_changes(FILE, [Add(D, values={"day": 3}), Edit(A, {"day": 2, "rig": "x"}), Remove(C)])
-    assert [str(changed_sessions) for changed_sessions in done.sessions] == [
-        "626791_2022-08-18 added: day 3",
-        "626791_2022-08-15 edited: day 1 -> 2; rig nothing -> x",
-        "626791_2022-08-17 removed: day 3; rig NP3",
+    assert [(one.session, one.what, *one.fields) for one in done.sessions] == [
+        ("626791_2022-08-18", "added", "day 3"),
+        ("626791_2022-08-15", "edited", "day 1 -> 2", "rig nothing -> x"),
+        ("626791_2022-08-17", "removed", "day 3", "rig NP3"),
     ]
     done = make_changes(FILE, [Add(D, values={"day": 1})])
     assert "day 1 of subject 626791 is given to 2022-08-18 here" in done.notes[0]

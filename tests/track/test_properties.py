@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from npc_lims.model.record import Tracked
 from npc_lims.sources.tracked.parser import parse_tracked
-from npc_lims.track.edits import Add, Edit, Remove, apply_changes, dedupe
+from npc_lims.track.edits import Add, Edit, Remove, dedupe
 from tests.real import REAL_TRACKED, needs_real
-from tests.track.files import ISSUES, LETTERS, TEXTS, File, Keys, excerpt, files, real_file
+from tests.track.files import ISSUES, LETTERS, TEXTS, File, Keys, apply_changes, excerpt, files, real_file
 
 quick = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 

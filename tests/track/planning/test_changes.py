@@ -16,12 +16,13 @@ from npc_lims.errors import Problem, TrackedFileError
 from npc_lims.sources.tracked.parser import parse_tracked
 from npc_lims.sources.tracked.schema import KNOWN_KWARGS
 from npc_lims.state.diff_format import Format, render_chapters
-from npc_lims.track.edits import Add, Edit, apply_changes, make_changes
+from npc_lims.track.edits import Add, Edit, make_changes
 from npc_lims.track.planning.batch_files import read_batches
 from npc_lims.track.planning.changes import ImportPlan, import_chapter, plan_import
 from npc_lims.track.planning.join import PlannedSession, join_plans
 from npc_lims.track.planning.workbook import read_planning_workbooks
 from tests.real import REAL_TRACKED, needs_real
+from tests.track.files import apply_changes
 from tests.track.planning.books import (
     BY_MOUSE,
     BY_SESSION,
