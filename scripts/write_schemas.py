@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 from npc_lims.model.record import session_schema
-from npc_lims.processing.pipelines_schema import pipelines_schema
-from npc_lims.processing.runs_file import runs_schema
+from npc_lims.processing.process import pipelines_schema
+from npc_lims.processing.runs import runs_schema
 from npc_lims.sources.tracked.schema import tracked_schema
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "schemas"

@@ -368,7 +368,7 @@ def settings_names() -> set[str]:
 def check_yaml(example: Example) -> None:
     """Validate YAML as the file that it stands for."""
     from npc_lims.processing.pipelines import parse_pipelines
-    from npc_lims.processing.runs_file import parse_runs
+    from npc_lims.processing.runs import parse_runs
     from npc_lims.sources.tracked.parser import parse_tracked
     from npc_lims.state.store import parse_record
 

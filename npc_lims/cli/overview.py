@@ -19,7 +19,7 @@ from npc_lims.dashboard.stalls import STAGES
 from npc_lims.dashboard.totals import StageCount, Totals, count_sessions, funnel
 from npc_lims.errors import NpcLimsError, RemoteStateError, StateError
 from npc_lims.model.flags import BOOLEAN_FLAGS
-from npc_lims.processing.runs_file import read_all_runs
+from npc_lims.processing.runs import read_all_runs
 from npc_lims.state.diff import one_line
 from npc_lims.state.diff_format import counted
 from npc_lims.state.reader import Origin, origin_of_state, read_snapshot, sync_entry

@@ -97,7 +97,7 @@ def run_command(
     request = PlanRequest(processes, session_ids_of(sessions), limit, again)
     store = open_store(settings, folder, publish, branch, by)
     if dry_run:
-        recorded = store.read([one.name for one in processes])
+        recorded = store.read(processes)
         print_dry_run(request, recorded, _NOTHING, as_json=as_json, as_csv=as_csv)
         return
     service = RunsClient(settings)  # without a token nothing is claimed
@@ -151,7 +151,7 @@ def collect_command(
     service = RunsClient(settings)
     store = open_store(settings, folder, publish, branch, by)
     with store.recording(into) as record, status_line() as progress:
-        recorded = store.read([one.name for one in processes])
+        recorded = store.read(processes)
         report = collect_runs(service, processes, recorded, record, progress, wait=wait)
     print_report(report, "no run to query", summary, as_json=as_json, as_csv=as_csv)
 
@@ -240,7 +240,7 @@ def start_command(
     service = RunsClient(settings)
     warn_if_folder_stale(folder)
     store = open_store(settings, folder, publish=False, branch=None, by="")
-    recorded = store.read([one.name for one in processes])
+    recorded = store.read(processes)
     claims = {name: [one for one in some if isinstance(one, Run)] for name, some in updates.items()}
     with store.recording(into) as record, status_line() as progress:
         report = start_runs(service, processes, claims, recorded, record, progress)

@@ -13,8 +13,8 @@ from npc_lims.errors import NpcLimsError
 
 if TYPE_CHECKING:
     from npc_lims.config.settings import Settings
-    from npc_lims.processing.pipelines import Process
-    from npc_lims.processing.record import RunStore
+    from npc_lims.processing.process import Process
+    from npc_lims.processing.workflow import RunStore
 
 EVENT_COLUMNS = ("process", "session", "try", "what", "about", "failure")
 
@@ -49,7 +49,7 @@ def state_folder(state: Optional[Path]) -> Path:
 
 def open_store(settings: Settings, state: Path, publish: bool, branch: Optional[str], by: str) -> RunStore:
     """Return the store of runs that the options name; it reports on standard error."""
-    from npc_lims.processing.record import RunStore
+    from npc_lims.processing.workflow import RunStore
 
     return RunStore(settings, state, publish, branch, by, report=err().print)
 

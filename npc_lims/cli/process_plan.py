@@ -50,14 +50,14 @@ def plan_command(
       npc-lims process plan --csv
     """
     from npc_lims.processing.plan import PlanRequest
-    from npc_lims.processing.record import read_recorded
+    from npc_lims.processing.workflow import read_recorded
     from npc_lims.state.freshness import warn_if_folder_stale
 
     one_style(json=as_json, csv=as_csv)
     folder = state_folder(state)
     request = PlanRequest(chosen_processes(names, pipelines, folder), session_ids_of(sessions))
     warn_if_folder_stale(folder)
-    plans = _plan(request, read_recorded(folder, [one.name for one in request.processes]))
+    plans = _plan(request, read_recorded(folder, request.processes))
     if as_json or as_csv:
         _print_rows(plans, as_json)
         return
@@ -90,9 +90,9 @@ def print_dry_run(request: PlanRequest, recorded: RecordedState, nothing: str, *
 
 
 def _plan(request: PlanRequest, recorded: RecordedState) -> Plans:
-    from npc_lims.processing.plan import plan_all
+    from npc_lims.processing.plan import plan
 
-    return plan_all(request, recorded, datetime.datetime.now(datetime.timezone.utc))
+    return plan(request, recorded, datetime.datetime.now(datetime.timezone.utc))
 
 
 def runs_command(
@@ -112,7 +112,7 @@ def runs_command(
       npc-lims process runs dlc_eye --sessions 626791_2022-08-15
       npc-lims process runs --csv
     """
-    from npc_lims.processing.runs_file import read_runs, recorded_processes
+    from npc_lims.processing.runs import read_runs, recorded_processes
 
     one_style(json=as_json, csv=as_csv)
     folder = state_folder(state)

@@ -117,7 +117,7 @@ def verify_command(
       npc-lims verify --since origin/main --format github
     """
     from npc_lims.errors import StateError
-    from npc_lims.processing.runs_file import verify_runs
+    from npc_lims.processing.runs import verify_runs
     from npc_lims.state.diff_format import counted
     from npc_lims.state.snapshot import SNAPSHOT
     from npc_lims.state.store import verify_state
@@ -209,7 +209,7 @@ def _known_error(problem: Problem) -> Problem:
 def _hand_edits(folder: Path, since: str) -> list[Problem]:
     """Return a problem for each file of a state folder that was edited by hand."""
     from npc_lims.clients.git import find_repository
-    from npc_lims.processing.runs_file import RUNS
+    from npc_lims.processing.runs import RUNS
     from npc_lims.utils.atomic_write import TEMPORARY
 
     repository = find_repository(folder)

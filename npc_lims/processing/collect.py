@@ -6,27 +6,30 @@ It may be killed anywhere, and repeated: a run that has a data asset gets no sec
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 
 from npc_lims.clients.codeocean import OutcomeUnknown, RateLimited, Rejected, Unauthorized
 from npc_lims.clients.codeocean_runs import Computation, MadeAsset, RunsClient, parse_asset, parse_run
 from npc_lims.errors import ComputationError, SourceError
 from npc_lims.model.record import Asset, Record
 from npc_lims.model.session_id import subject_of
-from npc_lims.processing.asset_names import asset_metadata, asset_name, asset_tags, input_of
-from npc_lims.processing.match import ComputationMatcher, target_of
-from npc_lims.processing.pipelines import Process
-from npc_lims.processing.pipelines_schema import AssetRecipe
-from npc_lims.processing.runs import Run, RunAsset, RunEvent, settled
-from npc_lims.processing.start import LOOKS, SAME_SECOND, attach
+from npc_lims.processing.match import SAME_SECOND, ComputationMatcher, attach, query_again
+from npc_lims.processing.process import AssetRecipe, Process
+from npc_lims.processing.runs import Run, RunAsset, RunEvent
 from npc_lims.sources.codeocean.validity import is_finished, why_errored
 from npc_lims.utils.timestamps import utc_time
 
-GIVE_UP_AFTER = 3
+_GIVE_UP_AFTER = 3
 """After so many failures in a row another request is sent: if that fails too, Code Ocean is down."""
-POLL = 10.0
-"""Seconds between two queries for data assets that are being made."""
-READY, FAILED = "ready", "failed"
+
+
+def is_settled(run: Run, process: Process) -> bool:
+    """Return True if nothing is left to do: it errored, or its result is captured and shared as *process* wants."""
+    if run.outcome != "succeeded":
+        return run.outcome == "errored"
+    if process.recipe is None:
+        return True
+    return run.asset is not None and (run.shared or process.recipe.share == "none")
 
 
 def collect(
@@ -36,7 +39,7 @@ def collect(
     records: Mapping[str, Record],
     *,
     wait: float = 0,
-    poll: float = POLL,
+    poll: float = 10,
     same_second: float = SAME_SECOND,
 ) -> Iterator[RunEvent]:
     """Check each recorded run that is not settled, and do what is left to do. Starts nothing.
@@ -45,10 +48,6 @@ def collect(
     failure, and the others continue.
 
     Args:
-        service: Code Ocean.
-        process: The process.
-        runs: Its recorded runs.
-        records: All sessions.
         wait: Seconds to wait for data assets that are being made. Those that are not ready are shared the next time.
         poll: Seconds between two queries for them.
         same_second: Seconds to wait after one was made before looking for duplicates of others.
@@ -57,7 +56,15 @@ def collect(
         SourceError: Code Ocean refuses the token.
         ComputationError: Code Ocean is unavailable.
     """
-    yield from _Collector(service, process, runs, records, same_second).steps(wait, poll)
+    deadline = time.monotonic() + wait
+    collector = _Collector(service, process, runs, records, same_second)
+    yield from collector.check_outcomes()
+    making = yield from collector.share_ready()
+    while making and (left := deadline - time.monotonic()) > 0:
+        time.sleep(min(poll, left))
+        making = yield from collector.share_ready()
+    for run in making:
+        yield RunEvent(run, "not ready", "its data asset is still being made")
 
 
 class _Collector:
@@ -71,14 +78,13 @@ class _Collector:
     ) -> None:
         self._service = service
         self._process = process
-        self._runs = runs
         self._records = records
         self._same_second = same_second
-        self._now = {run.key: run for run in runs if not settled(run, process) or self._is_unseen(run)}
-        """Runs that are not settled, as they are now."""
+        self._open = {run.key: run for run in runs if not is_settled(run, process) or self._is_unseen(run)}
+        """Runs for which something is left to do, as they are now."""
         self._failed_in_a_row = 0
         self._is_listed = False
-        self._match = ComputationMatcher(process, runs, records)
+        self._match = ComputationMatcher(service, process, runs, records)
 
     def _is_unseen(self, run: Run) -> bool:
         """Return True if its data asset, which is not shared, was not yet seen by a sync: it may still fail."""
@@ -86,50 +92,45 @@ class _Collector:
         is_made = run.outcome == "succeeded" and run.asset is not None and not run.shared
         return is_made and record is not None and record.status.get(self._process.done) is not True
 
-    def steps(self, wait: float, poll: float) -> Iterator[RunEvent]:
-        deadline = time.monotonic() + wait
-        for run in list(self._now.values()):
+    def check_outcomes(self) -> Iterator[RunEvent]:
+        for run in list(self._open.values()):
             yield from self._guarded(run, self._look_at)
-        while True:
-            making = [run for run in self._now.values() if run.outcome == "succeeded" and run.asset is not None]
-            for run in making:
-                yield from self._guarded(run, self._finish)
-            making = [run for run in making if run.key in self._now]
-            left = deadline - time.monotonic()
-            if not making or left <= 0:
-                break
-            time.sleep(min(poll, left))
+
+    def share_ready(self) -> Generator[RunEvent, None, list[Run]]:
+        """Share the data assets that are ready; return the runs whose data assets are still being made."""
+        making = [run for run in self._open.values() if run.outcome == "succeeded" and run.asset is not None]
         for run in making:
-            yield RunEvent(run, "not ready", "its data asset is still being made")
+            yield from self._guarded(run, self._finish)
+        return [run for run in making if run.key in self._open]
 
     def _guarded(self, run: Run, look: Callable[[Run], Iterator[RunEvent]]) -> Iterator[RunEvent]:
         """Return the events of one run, whose failures do not affect the others."""
         try:
             for event in look(run):
                 if isinstance(event.update, Run):
-                    self._now[run.key] = event.update
+                    self._open[run.key] = event.update
                 if event.is_last:
-                    del self._now[run.key]
+                    del self._open[run.key]
                 yield event
             self._failed_in_a_row = 0
         except Unauthorized:
             raise
         except (ComputationError, SourceError) as error:
             self._failed_in_a_row += 1
-            self._now.pop(run.key, None)
+            self._open.pop(run.key, None)
             yield RunEvent(run, "not known", failure=str(error))
-            if self._failed_in_a_row >= GIVE_UP_AFTER:
+            if self._failed_in_a_row >= _GIVE_UP_AFTER:
                 self._check_available(error)
 
     def _check_available(self, failed: Exception) -> None:
         """Continue if only these runs fail, which they may do forever: they must not block the others."""
         try:
-            self._service.list_runs(target_of(self._process))
+            self._match.list_again()
         except Unauthorized:
             raise
         except SourceError:
             raise ComputationError(
-                f"Code Ocean failed for {GIVE_UP_AFTER} runs in a row, the others were left alone: {failed}"
+                f"Code Ocean failed for {_GIVE_UP_AFTER} runs in a row, the others were left alone: {failed}"
             ) from None
         self._failed_in_a_row = 0
 
@@ -156,14 +157,14 @@ class _Collector:
                 yield _errored(run, reason)
                 return
             run = attach(run, computation).model_copy(update={"outcome": "succeeded"})
-        if self._process.asset is None:
+        if self._process.recipe is None:
             yield RunEvent(run, "succeeded", "", run, is_last=True)
         elif run.asset is None:
-            yield from self._capture(run, self._process.asset)
+            yield from self._capture(run, self._process.recipe)
 
     def _find(self, run: Run) -> Computation | None:
         if not self._is_listed:
-            self._match.computations = self._service.list_runs(target_of(self._process))
+            self._match.list_again()
             self._is_listed = True
         found = self._match.find(run)
         if found is not None:
@@ -172,13 +173,14 @@ class _Collector:
 
     def _why_bad(self, computation: Computation) -> str:
         """Return why the result is bad; empty if it is good."""
+        # a capsule that makes its data assets itself need not leave anything else
+        makes_assets = self._process.recipe is None
 
         def names() -> list[str]:
             found = self._service.list_results(computation.id) or []
-            # a capsule that makes its data assets itself need not leave anything else
-            return found if self._process.asset is not None else [*found, "its data assets"]
+            return [*found, "its data assets"] if makes_assets else found
 
-        leaves_nothing = self._process.asset is None and computation.has_results is False
+        leaves_nothing = makes_assets and computation.has_results is False
         seen = computation.model_copy(update={"has_results": None}) if leaves_nothing else computation
         return why_errored(seen, names, lambda: self._service.read_output(computation.id))
 
@@ -188,56 +190,54 @@ class _Collector:
         """Find the data asset of a good run, or make one."""
         computation_id, subject = str(run.computation), subject_of(run.session)
         name = self._asset_name(run, recipe)
-        made, failure = self._service.find_asset_of(computation_id, name, subject), ""
-        what = "captured" if made is None else "found"
+
+        def find() -> MadeAsset | None:
+            return self._service.find_asset_of(computation_id, name, subject)
+
+        made, what, failure = find(), "found", ""
         if made is None:
-            tags, metadata = asset_tags(recipe, run.session), asset_metadata(recipe, run.session)
+            what = "captured"
+            tags = list(dict.fromkeys([*recipe.tags, subject]))
+            metadata = {**recipe.metadata, "subject id": subject}
             try:
                 made = self._service.make_asset(computation_id, name, tags, metadata, parse_asset)
             except OutcomeUnknown as error:
-                made = self._look_again(computation_id, name, subject)
-                if made is None:
-                    failure = f"making its data asset was requested, and {error.detail}; the next run looks for it"
+                failure = f"making its data asset was requested, and {error.detail}; the next run looks for it"
+                made = query_again(self._service, find)
             except (RateLimited, Rejected) as error:
                 failure = f"Code Ocean refused to make its data asset {name}: {error.detail}"
         if made is None:
             yield RunEvent(run, "not captured", "it ran well", run, failure, is_last=True)
             return
-        first = made if what == "found" else self._first_of(computation_id, made, subject)
-        if first.id != made.id:
+        asset = made if what == "found" else self._first_of(made, find)
+        failure = ""
+        if asset.id != made.id:
             failure = f"another job made one of this run at the same time, which is used; delete data asset {made.id}"
-        run = run.model_copy(update={"asset": RunAsset(id=first.id, name=first.name)})
-        yield RunEvent(run, what, f"data asset {first.name}", run, failure)
+        run = run.model_copy(update={"asset": RunAsset(id=asset.id, name=asset.name)})
+        yield RunEvent(run, what, f"data asset {asset.name}", run, failure)
 
-    def _first_of(self, computation_id: str, made: MadeAsset, subject: str) -> MadeAsset:
+    def _first_of(self, made: MadeAsset, find: Callable[[], MadeAsset | None]) -> MadeAsset:
         """Return the oldest of the data assets that several made of one run at once: all of them use that one."""
         # of two made in one second, the ids decide: each side must see both
         time.sleep(self._same_second)
         try:
-            return self._service.find_asset_of(computation_id, made.name, subject) or made
+            return find() or made
         except (ComputationError, SourceError):
             return made  # it exists, and has to be recorded
 
-    def _look_again(self, computation_id: str, name: str, subject: str) -> MadeAsset | None:
-        for look in range(LOOKS):
-            time.sleep(self._service.policy.delay(look + 2))
-            made = self._service.find_asset_of(computation_id, name, subject)
-            if made is not None:
-                return made
-        return None
-
     def _asset_name(self, run: Run, recipe: AssetRecipe) -> str:
         record = self._records.get(run.session)
-        asset = None if record is None else input_of(self._process, record)
-        name = asset.name if isinstance(asset, Asset) and asset.id == run.input else None
-        if name is None:
+        asset = None if record is None else self._process.input_of(record)
+        if isinstance(asset, Asset) and asset.id == run.input:
+            name = asset.name
+        else:
             # the session has another input by now; that of the run is known to Code Ocean
             found = self._service.get_made_asset(run.input)
             if found is None:
                 raise ComputationError(f"its input {run.input} is gone from Code Ocean: there is nothing to name it by")
             name = found.name
         try:
-            return asset_name(recipe, run.session, name, utc_time(str(run.started)))
+            return recipe.asset_name(run.session, name, utc_time(str(run.started)))
         except ValueError as error:
             raise ComputationError(str(error)) from None
 
@@ -247,10 +247,10 @@ class _Collector:
         made = self._service.get_made_asset(run.asset.id)
         if made is None:
             yield _errored(run, "Code Ocean has no such data asset any more")
-        elif made.state == FAILED:
+        elif made.state == "failed":
             yield _errored(run, f"its data asset failed: {made.failure_reason or 'Code Ocean gives no reason'}")
-        elif made.state == READY:
-            if self._process.asset is not None and self._process.asset.share == "none":
+        elif made.state == "ready":
+            if self._process.recipe is not None and self._process.recipe.share == "none":
                 yield RunEvent(run, "ready", f"data asset {made.name}", is_last=True)
                 return
             self._service.share(made.id)

@@ -1,4 +1,4 @@
-"""Make the requests that start runs, and match computations to claims. Pure.
+"""Make the requests that start runs, and match computations to claims.
 
 A start is requested once, and its response may be lost, or the job killed before it is recorded. The computation is
 then found among those of the capsule: by the name that it was given, or, if it has none, by its inputs.
@@ -7,49 +7,60 @@ then found among those of the capsule: by the name that it was given, or, if it 
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TypeVar
 
-from npc_lims.clients.codeocean_runs import Computation, RunRequest, RunTarget
+from npc_lims.clients.codeocean_runs import Computation, RunRequest, RunsClient
 from npc_lims.errors import NoSessionData
 from npc_lims.model.record import Asset, Record
-from npc_lims.processing.asset_names import input_of, parameters_of
-from npc_lims.processing.pipelines import Process
+from npc_lims.processing.process import Process
 from npc_lims.processing.runs import Run
 from npc_lims.sources.codeocean.validity import is_finished
-from npc_lims.utils.timestamps import utc_time
+from npc_lims.utils.timestamps import utc_text, utc_time
 
-CLOCKS_DIFFER = datetime.timedelta(minutes=10)
-"""Allowed difference between our clock and Code Ocean's."""
+SAME_SECOND = 1.5
+"""Seconds to wait until no other run can begin in the same second as ours: Code Ocean gives whole seconds, and of two
+runs that began in one second each side must see both."""
+_CLOCKS_DIFFER = datetime.timedelta(minutes=10)
+_OUR_PREFIX = "npc_lims "
+"""Of the names of our runs (`Run.name`)."""
+_QUERIES = 3
+"""Queries for something whose response was lost."""
 
-OURS = "npc_lims "
-"""Prefix of the names of our runs (`Run.name`)."""
+_T = TypeVar("_T")
 
 
-def target_of(process: Process) -> RunTarget:
-    """Return the capsule or pipeline of a process."""
-    if process.capsule is not None:
-        return RunTarget("capsule", process.capsule)
-    return RunTarget("pipeline", process.pipeline or "")
+def query_again(service: RunsClient, find: Callable[[], _T | None]) -> _T | None:
+    """Query some times, at growing intervals, for something that was requested and whose response was lost."""
+    for number in range(_QUERIES):
+        time.sleep(service.policy.delay(number + 2))
+        found = find()
+        if found is not None:
+            return found
+    return None
+
+
+def attach(run: Run, computation: Computation) -> Run:
+    """Return *run* with its *computation*."""
+    return run.model_copy(update={"computation": computation.id, "started": utc_text(computation.began)})
 
 
 def request_of(process: Process, run: Run, record: Record | None) -> RunRequest | None:
     """Return the request to start *run*; None if the input of the session is another one by now."""
-    asset = None if record is None else input_of(process, record)
+    asset = None if record is None else process.input_of(record)
     if record is None or not isinstance(asset, Asset) or asset.id != run.input:
         return None
     try:
-        parameters = parameters_of(process, record, asset)
+        parameters = process.parameters_for(record, asset)
     except NoSessionData:
         return None  # the raw asset that a parameter names is gone
-    inputs = [] if _is_dispatcher(process) else [(asset.id, process.mount)]
-    attached = [(one.asset, one.mount) for one in process.attach]
-    return RunRequest(target_of(process), (*inputs, *attached), parameters)
-
-
-def _is_dispatcher(process: Process) -> bool:
-    """Return True for a capsule that gets the id of its input as a parameter, and fetches what it needs itself."""
+    # a capsule that gets the id of its input as a parameter, and makes assets itself, fetches what it needs
     has_id = any("{input.id}" in value or "{raw.id}" in value for value in process.parameters.values())
-    return has_id and process.asset is None and process.mount is None
+    is_dispatcher = has_id and process.recipe is None and process.mount is None
+    inputs = [] if is_dispatcher else [(asset.id, process.mount)]
+    attached = [(one.asset, one.mount) for one in process.attach]
+    return RunRequest(process.target, (*inputs, *attached), parameters)
 
 
 class ComputationMatcher:
@@ -60,12 +71,18 @@ class ComputationMatcher:
         found: Ids of computations that belong to a claim.
     """
 
-    def __init__(self, process: Process, recorded: Sequence[Run], records: Mapping[str, Record]) -> None:
+    def __init__(
+        self, service: RunsClient, process: Process, recorded: Sequence[Run], records: Mapping[str, Record]
+    ) -> None:
+        self._service = service
         self._process = process
         self._recorded = recorded
         self._records = records
         self.computations: Sequence[Computation] = ()
         self.found: set[str] = set()
+
+    def list_again(self) -> None:
+        self.computations = self._service.list_runs(self._process.target)
 
     def request(self, run: Run) -> RunRequest | None:
         """Return the request that starts *run*, as `request_of`."""
@@ -79,7 +96,9 @@ class ComputationMatcher:
     def find(self, run: Run) -> Computation | None:
         """Return the computation of a claim, if it was started, by whomever."""
         free = self.free_for(run)
-        named = [one for one in free if _is_named_for(one, self._process, run)]
+        # by the name of any claim for the run: a released one may have been started nevertheless
+        any_claim = run.name(self._process.name)[: -len(run.claim)]
+        named = [one for one in free if one.name.startswith(any_claim)]
         if named:
             return _best(named)
         request = self.request(run)
@@ -87,7 +106,7 @@ class ComputationMatcher:
             return None
         # the expired claim that this one replaced was older
         claimed = [utc_time(one.claimed) for one in (run, *self._recorded) if one.key == run.key]
-        earliest = min(claimed) - CLOCKS_DIFFER
+        earliest = min(claimed) - _CLOCKS_DIFFER
         return _best([one for one in free if one.matches(request) and _may_be_it(one, earliest)])
 
 
@@ -96,17 +115,11 @@ def oldest_first(computations: Iterable[Computation]) -> list[Computation]:
     return sorted(computations, key=lambda one: (one.created, one.id))
 
 
-def _is_named_for(computation: Computation, process: Process, run: Run) -> bool:
-    """Return True if it has the name of any claim for the run: a released one may have been started nevertheless."""
-    any_claim = run.name(process.name)[: -len(run.claim)]
-    return computation.name.startswith(any_claim)
-
-
 def _may_be_it(computation: Computation, earliest: datetime.datetime) -> bool:
     """Return True for any computation that is going, and for a finished one without a name of ours."""
     if not is_finished(computation):
         return True
-    return computation.began >= earliest and not computation.name.startswith(OURS)
+    return computation.began >= earliest and not computation.name.startswith(_OUR_PREFIX)
 
 
 def _best(computations: Sequence[Computation]) -> Computation | None:

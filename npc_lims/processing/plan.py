@@ -5,13 +5,12 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import secrets
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
 from npc_lims.errors import NoSessionInfo, NpcLimsError
 from npc_lims.model.record import Asset, CodeOcean, Record
-from npc_lims.processing.asset_names import input_of, names_raw
-from npc_lims.processing.pipelines import Process
+from npc_lims.processing.process import Process
 from npc_lims.processing.runs import Run
 from npc_lims.state.snapshot import newest_first
 from npc_lims.utils.timestamps import utc_text, utc_time
@@ -43,7 +42,13 @@ class RecordedState:
 
 @dataclasses.dataclass(frozen=True)
 class PlanRequest:
-    """Processes to plan, with arguments of `plan` for all of them."""
+    """Processes to plan.
+
+    Attributes:
+        sessions: Only these.
+        limit: At most so many that would run, whatever the process allows.
+        again: Also run what is done, captured, or has used up its tries.
+    """
 
     processes: Sequence[Process]
     sessions: Collection[str] | None = None
@@ -56,10 +61,8 @@ class Decision:
     """The decision about one session.
 
     Attributes:
-        session: Its id.
-        verdict: One of `VERDICTS`.
-        reason: Reason, in words that many sessions share.
-        input: Input asset of the run, where there is one.
+        reason: In words that many sessions share.
+        input: Input asset of the run, if there is one.
         attempt: Number of the try with this input.
         run: The recorded run that decided, such as an expired claim.
     """
@@ -72,64 +75,34 @@ class Decision:
     run: Run | None = None
 
 
-def plan(
-    process: Process,
-    records: Mapping[str, Record],
-    runs: Iterable[Run],
-    *,
-    now: datetime.datetime,
-    limit: int | None = None,
-    sessions: Collection[str] | None = None,
-    again: bool = False,
-) -> tuple[Decision, ...]:
-    """Return one decision for each session, the newest session first.
+def plan(request: PlanRequest, recorded: RecordedState, now: datetime.datetime) -> dict[str, tuple[Decision, ...]]:
+    """Return, by process, one decision for each session, the newest session first.
 
     Args:
-        process: What would be run.
-        records: All sessions.
-        runs: What is recorded of the process.
         now: The present time, by which claims expire.
-        limit: At most so many that would run, whatever the process allows.
-        sessions: Only these.
-        again: Also run what is done, captured, or has used up its tries.
 
     Raises:
-        NoSessionInfo: One of *sessions* is not in *records*.
-        NpcLimsError: *again* without *sessions*.
+        NoSessionInfo: A requested session is not recorded.
+        NpcLimsError: Runs are requested again, and no sessions.
     """
-    if again and sessions is None:
+    if request.again and request.sessions is None:
         raise NpcLimsError("running again needs the sessions that are meant: a process is never run again for all")
-    unknown = sorted(set(sessions or ()) - records.keys())
+    unknown = sorted(set(request.sessions or ()) - recorded.records.keys())
     if unknown:
         raise NoSessionInfo(f"the state has no session {', '.join(unknown)}: check the id, or sync first")
-    runs = tuple(runs)
-    by_session: dict[str, list[Run]] = {}
-    for run in runs:
-        by_session.setdefault(run.session, []).append(run)
-    room = max(0, process.limits.running - count_running(runs, now))
-    wanted = records if sessions is None else frozenset(sessions)
-    ordered = [_decide(process, records[id_], by_session.get(id_, ()), now, again) for id_ in newest_first(wanted)]
-    return tuple(_within_limits(process, ordered, room, limit))
-
-
-def plan_all(request: PlanRequest, recorded: RecordedState, now: datetime.datetime) -> dict[str, tuple[Decision, ...]]:
-    """Return the decisions of `plan` for each requested process.
-
-    Raises:
-        NpcLimsError: As `plan`.
-    """
-    return {
-        process.name: plan(
-            process,
-            recorded.records,
-            recorded.runs[process.name],
-            now=now,
-            limit=request.limit,
-            sessions=request.sessions,
-            again=request.again,
-        )
-        for process in request.processes
-    }
+    sessions = newest_first(recorded.records if request.sessions is None else frozenset(request.sessions))
+    plans = {}
+    for process in request.processes:
+        by_session: dict[str, list[Run]] = {}
+        for run in recorded.runs[process.name]:
+            by_session.setdefault(run.session, []).append(run)
+        decisions = [
+            _decide(process, recorded.records[session], by_session.get(session, ()), now, request.again)
+            for session in sessions
+        ]
+        room = max(0, process.limits.running - count_running(recorded.runs[process.name], now))
+        plans[process.name] = tuple(_within_limits(process, decisions, room, request.limit))
+    return plans
 
 
 def count_running(runs: Iterable[Run], now: datetime.datetime) -> int:
@@ -137,20 +110,14 @@ def count_running(runs: Iterable[Run], now: datetime.datetime) -> int:
     return sum(run.is_open and not _is_expired(run, now) for run in runs)
 
 
-def make_claims(
-    decisions: Iterable[Decision],
-    *,
-    now: datetime.datetime,
-    by: str = "",
-    token: Callable[[], str] = lambda: secrets.token_hex(6),
-) -> tuple[Run, ...]:
+def make_claims(decisions: Iterable[Decision], now: datetime.datetime, by: str = "") -> tuple[Run, ...]:
     """Return a claim for each session that would run."""
     return tuple(
         Run(
             session=decision.session,
             input=decision.input.id,
             attempt=decision.attempt,
-            claim=token(),
+            claim=secrets.token_hex(6),
             claimed=utc_text(now),
             by=by,
         )
@@ -186,7 +153,7 @@ def _decide(process: Process, record: Record, runs: Sequence[Run], now: datetime
         return Decision(record.id, DONE, f"{process.done} is true")
     if done == "n/a":
         return Decision(record.id, NOT_READY, f"{process.done} does not apply")
-    asset = input_of(process, record)
+    asset = process.input_of(record)
     if not isinstance(asset, Asset):
         return Decision(record.id, NOT_READY, _no_asset(process.input, asset))
     missing = _missing_need(process, record)
@@ -208,7 +175,7 @@ def _missing_need(process: Process, record: Record) -> str:
         if value is not True:
             words: dict[object, str] = {None: "is not known", False: "is false"}
             return f"{flag} {words.get(value, 'does not apply')}"
-    if names_raw(process):
+    if process.names_raw:
         raw = record.codeocean.raw if isinstance(record.codeocean, CodeOcean) else None
         if not isinstance(raw, Asset):
             return _no_asset("raw", raw)
@@ -223,18 +190,17 @@ def _by_tries(process: Process, record: Record, asset: Asset, tries: Sequence[Ru
     last = tries[-1]
     if last.is_open:
         return Decision(record.id, RUN, "the claim expired", asset, last.attempt, last)
-    failures = [why for why in (_why_failed(run, record) for run in tries) if why]
     attempt = last.attempt + 1
     if again:
         return Decision(record.id, RUN, "again, as requested", asset, attempt, last)
     if not _why_failed(last, record):
-        if last.asset is None and process.asset is not None:
+        if last.asset is None and process.recipe is not None:
             reason = "it ran well; its result is to be captured"
         else:
             reason = "its result is not in the state yet"
         return Decision(record.id, CAPTURED, reason, asset, last.attempt, last)
+    failures = [why for why in (_why_failed(run, record) for run in tries) if why]
     if len(failures) >= process.limits.tries:
-        # the last reason is the one to look at
         return Decision(record.id, FAILED, failures[-1], asset, last.attempt, last)
     return Decision(record.id, RUN, f"try {attempt}, after: {failures[-1]}", asset, attempt, last)
 

@@ -14,8 +14,7 @@ from npc_lims.clients.git_push import Draft, Pushed, find_target, newest_tree, p
 from npc_lims.clients.git_tree import compose_message, escape_mentions
 from npc_lims.model.session_id import subject_of
 from npc_lims.processing.pipelines import PIPELINES_FILE
-from npc_lims.processing.runs import Change, Run, RunsChange
-from npc_lims.processing.runs_file import verify_runs
+from npc_lims.processing.runs import Change, Run, RunsChange, verify_runs
 from npc_lims.state.tree import Tree
 from npc_lims.utils.text import single_line
 

@@ -1,4 +1,4 @@
-"""Runs and their updates, in memory and as a file.
+"""Runs, their updates, and the files of both: `state/runs/<process>.yaml`, and updates for another job to record.
 
 A run is claimed, started, and ends; its result is captured as a data asset, and that is shared. Each update adds to
 what is recorded and takes nothing back, so updates may be applied late, twice or in any order.
@@ -8,28 +8,53 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Annotated, Any, Literal, Optional, Union
 
 import pydantic
 
-from npc_lims.errors import NpcLimsError
+from npc_lims.errors import NpcLimsError, StateError, warn_future_timestamp
 from npc_lims.model.record import Model
 from npc_lims.model.session_id import split_session_id
-from npc_lims.processing.pipelines import Process
-from npc_lims.processing.pipelines_schema import PROCESS_NAME
-from npc_lims.state.tree import StateFolder
+from npc_lims.processing.process import PROCESS_NAME
+from npc_lims.state.snapshot import with_unix_lines
+from npc_lims.state.tree import StateFolder, open_tree
 from npc_lims.utils.atomic_write import write_atomically
-from npc_lims.utils.timestamps import utc_text, utc_time
+from npc_lims.utils.timestamps import is_future, utc_text, utc_time
+from npc_lims.utils.yaml import load_yaml, render_yaml
 
-FORMAT = 1
+RUNS = "runs"
+"""The folder of these files, in that of the state."""
+
+_SCHEMA = 1
+_UPDATES_FORMAT = 1
+_REMEDY = "restore it (git checkout)"
+_LONG_AGO = "2000-01-01T00:00:00Z"
 
 RunKey = tuple[str, str, int]
 """Session, id of the input, and number of the attempt."""
 
+
+def _check_session(text: str) -> str:
+    split_session_id(text)
+    return text
+
+
+def _check_time(text: str) -> str:
+    if utc_text(utc_time(text)) != text:
+        raise ValueError(f"{text!r} is not written as YYYY-MM-DDTHH:MM:SSZ")
+    return text
+
+
+SessionText = Annotated[str, pydantic.AfterValidator(_check_session)]
 Id = Annotated[str, pydantic.Field(pattern=r"^[0-9A-Za-z][0-9A-Za-z-]*$")]
-Time = Annotated[str, pydantic.Field(pattern=r"^20[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$")]
+Time = Annotated[
+    str,
+    pydantic.Field(pattern=r"^20[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$"),
+    pydantic.AfterValidator(_check_time),
+]
 
 
 class RunAsset(Model):
@@ -44,7 +69,7 @@ class Run(Model):
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
-    session: str
+    session: SessionText
     input: Id
     """Id of the data asset that it is about."""
     attempt: int = pydantic.Field(alias="try", ge=1)
@@ -64,19 +89,6 @@ class Run(Model):
     asset: Optional[RunAsset] = None
     shared: bool = False
     """Everyone may see the asset."""
-
-    @pydantic.field_validator("session")
-    @classmethod
-    def _is_session_id(cls, value: str) -> str:
-        split_session_id(value)
-        return value
-
-    @pydantic.field_validator("claimed", "started")
-    @classmethod
-    def _is_a_time(cls, value: Optional[str]) -> Optional[str]:
-        if value is not None and utc_text(utc_time(value)) != value:
-            raise ValueError(f"{value!r} is not written as YYYY-MM-DDTHH:MM:SSZ")
-        return value
 
     @pydantic.model_validator(mode="after")
     def _is_in_order(self) -> Run:
@@ -110,21 +122,17 @@ class Run(Model):
         return self.computation is None and self.outcome is None
 
     def name(self, process: str) -> str:
-        """The name of its computation, by which it is found again.
+        """Return the name of its computation, by which it is found again.
 
-        >>> run = Run(session="626791_2022-08-15", input="83636983-f80d", attempt=1, claim="5f1c", claimed=_EXAMPLE)
+        >>> run = Run(session="626791_2022-08-15", input="83636983-f80d", attempt=1, claim="5f1c", claimed=_LONG_AGO)
         >>> run.name("dlc_eye")
         'npc_lims dlc_eye 626791_2022-08-15 83636983 try 1 5f1c'
         """
         return f"npc_lims {process} {self.session} {self.input[:8]} try {self.attempt} {self.claim}"
 
     def as_dict(self) -> dict[str, Any]:
-        """As its file has it. `by` and `reason` are left out where there is none: no more is to be said of them."""
-        data = self.model_dump(by_alias=True)
-        return {key: value for key, value in data.items() if value != "" or key not in ("by", "reason")}
-
-
-_EXAMPLE = "2026-11-22T10:00:00Z"
+        """Return it as in its file: an empty `by` or `reason` is left out."""
+        return self.model_dump(by_alias=True, exclude={name for name in ("by", "reason") if not getattr(self, name)})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,6 +141,9 @@ class ClaimReleased:
 
     key: RunKey
     claim: str
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"withdrawn": list(self.key), "claim": self.claim}
 
 
 Update = Union[Run, ClaimReleased]
@@ -155,10 +166,9 @@ Change = Callable[[StateFolder], Sequence[RunsChange]]
 
 @dataclasses.dataclass(frozen=True)
 class RunEvent:
-    """What happened to one run.
+    """An event of one run.
 
     Attributes:
-        run: The run.
         what: A word or two, for counting.
         detail: Details for people.
         update: What to record at once, if anything.
@@ -174,27 +184,7 @@ class RunEvent:
     is_last: bool = False
 
 
-def advance(run: Run, **facts: Any) -> Run:
-    """The same run with more known of it; *facts* are fields of `Run`.
-
-    Raises:
-        ValueError: They do not go together.
-    """
-    return Run.model_validate({**run.model_dump(), **facts})
-
-
-def settled(run: Run, process: Process) -> bool:
-    """There is nothing left to do about it: it errored, or its result is captured and shared as *process* wants."""
-    if run.outcome != "succeeded":
-        return run.outcome == "errored"
-    if process.asset is None:
-        return True
-    return run.asset is not None and (run.shared or process.asset.share == "none")
-
-
-def in_order(runs: Iterable[Run]) -> list[Run]:
-    """As a file has them: by session, then by try."""
-    return sorted(runs, key=lambda run: (run.session, run.attempt, run.input))
+# --- updates --------------------------------------------------------------------------------------
 
 
 def apply_updates(runs: Iterable[Run], updates: Iterable[Update]) -> tuple[Run, ...]:
@@ -214,7 +204,11 @@ def apply_updates(runs: Iterable[Run], updates: Iterable[Update]) -> tuple[Run, 
         for run in some:
             if isinstance(run, Run) and not (run.is_claim and (run.key, run.claim) in released):
                 versions.setdefault(run.key, ([], []))[position].append(run)
-    return tuple(in_order(_merge(recorded, news) for recorded, news in versions.values()))
+    return tuple(_in_order(_merge(recorded, news) for recorded, news in versions.values()))
+
+
+def _in_order(runs: Iterable[Run]) -> list[Run]:
+    return sorted(runs, key=lambda run: (run.session, run.attempt, run.input))
 
 
 def _merge(recorded: Sequence[Run], news: Sequence[Run]) -> Run:
@@ -228,8 +222,7 @@ def _merge(recorded: Sequence[Run], news: Sequence[Run]) -> Run:
     claims, ids = {run.claim for run in known}, {run.computation for run in known}
     eligible = [run for run in started if not known or run.claim in claims or run.computation in ids]
     oldest = min(eligible, key=lambda run: (run.started is None, run.started or "", run.computation or ""))
-    same = [run for run in started if run.computation == oldest.computation]
-    return _furthest(same)
+    return _furthest([run for run in started if run.computation == oldest.computation])
 
 
 def _furthest(runs: Sequence[Run]) -> Run:
@@ -254,10 +247,8 @@ def _text(run: Run) -> str:
 
 def write_updates(path: Path, updates: Updates) -> None:
     """Write updates to a file, for the job that may record them."""
-    data = {
-        "format": FORMAT,
-        "updates": {process: [_update_as_json(update) for update in some] for process, some in updates.items()},
-    }
+    by_process = {process: [update.as_dict() for update in some] for process, some in updates.items()}
+    data = {"format": _UPDATES_FORMAT, "updates": by_process}
     write_atomically(path, json.dumps(data, ensure_ascii=False, indent=1).encode())
 
 
@@ -269,33 +260,159 @@ def read_updates(path: Path) -> dict[str, tuple[Update, ...]]:
     """
     try:
         data = json.loads(path.read_bytes())
-        if not isinstance(data, dict) or data.get("format") != FORMAT:
+        if not isinstance(data, dict) or data.get("format") != _UPDATES_FORMAT:
             raise NpcLimsError(f"{path}: not a file of runs that this version reads; make it with this version")
-        return {_process_name(process): tuple(map(_update, some)) for process, some in data["updates"].items()}
+        for process in data["updates"]:
+            # it becomes the name of a file
+            if not PROCESS_NAME.fullmatch(process):
+                raise ValueError(f"{process!r} is no name of a process")
+        return {process: tuple(map(_parse_update, some)) for process, some in data["updates"].items()}
     except OSError as error:
         raise NpcLimsError(f"{path}: cannot be read: {error.strerror or error}") from None
     except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
         raise NpcLimsError(f"{path}: damaged ({' '.join(str(error).split())[:200]})") from None
 
 
-def _update_as_json(update: Update) -> dict[str, Any]:
-    if isinstance(update, ClaimReleased):
-        return {"withdrawn": list(update.key), "claim": update.claim}
-    return update.as_dict()
+class _Withdrawn(Model):
+    """A released claim, as a file has it."""
+
+    withdrawn: tuple[SessionText, str, int]
+    claim: str
 
 
-def _update(data: Mapping[str, Any]) -> Update:
+def _parse_update(data: Mapping[str, Any]) -> Update:
     if "withdrawn" not in data:
         return Run.model_validate(data)
-    session, input_, attempt = data["withdrawn"]
-    split_session_id(session)
-    if not (isinstance(input_, str) and isinstance(attempt, int)):
-        raise ValueError("a released claim names a session, an input and a try")
-    return ClaimReleased((session, input_, attempt), str(data["claim"]))
+    parsed = _Withdrawn.model_validate(data)
+    return ClaimReleased(parsed.withdrawn, parsed.claim)
 
 
-def _process_name(name: str) -> str:
-    # it becomes the name of a file
-    if not PROCESS_NAME.fullmatch(name):
-        raise ValueError(f"{name!r} is no name of a process")
-    return name
+# --- files of runs --------------------------------------------------------------------------------
+
+
+class _RunsFile(Model):
+    """`state/runs/<process>.yaml`."""
+
+    schema_: Literal[1] = pydantic.Field(alias="schema")
+    process: str = pydantic.Field(pattern=f"^{PROCESS_NAME.pattern}$")
+    runs: list[Run]
+
+
+def runs_schema() -> dict[str, Any]:
+    """Return the JSON Schema of `state/runs/<process>.yaml`."""
+    schema = _RunsFile.model_json_schema(by_alias=True)
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    schema["title"] = "npc_lims runs"
+    return schema
+
+
+def runs_name(process: str) -> str:
+    """Return the name of a process's file in a state."""
+    return f"{RUNS}/{process}.yaml"
+
+
+def read_runs(state: StateFolder, process: str) -> tuple[Run, ...]:
+    """Return the recorded runs of a process; none if there is no file.
+
+    A claim from the future is warned of and counts as expired: it would block its session until then.
+
+    Raises:
+        StateError: The file is damaged, or of another schema.
+    """
+    tree, name = open_tree(state), runs_name(process)
+    content = tree.read_files([name]).get(name)
+    path = tree.path(name)
+    return () if content is None else tuple(_expired_if_future(run, path) for run in parse_runs(content, path))
+
+
+def _expired_if_future(run: Run, path: PurePath) -> Run:
+    if not (run.is_claim and is_future(utc_time(run.claimed))):
+        return run
+    warn_future_timestamp(f"{path}: the claim of {run.session}, try {run.attempt}", run.claimed)
+    return run.model_copy(update={"claimed": _LONG_AGO})
+
+
+def parse_runs(content: bytes, path: PurePath) -> tuple[Run, ...]:
+    """Return the runs in the *content* of a file; *path* is for messages, and must fit the process.
+
+    Raises:
+        StateError: It is damaged, or of another schema or process.
+    """
+    try:
+        data = load_yaml(content)
+    except ValueError as error:
+        raise StateError(f"{path}: not readable as YAML ({error}); {_REMEDY}") from None
+    if isinstance(data, dict) and data.get("schema") != _SCHEMA:
+        found = data.get("schema")
+        raise StateError(f"{path}: schema {found!r}, this version reads {_SCHEMA}; upgrade npc_lims, or {_REMEDY}")
+    try:
+        file = _RunsFile.model_validate(data)
+    except pydantic.ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"])) or "top level"
+        raise StateError(f"{path}: {where}: {first['msg']}; {_REMEDY}") from None
+    if file.process != path.stem:
+        raise StateError(f"{path}: holds the runs of {file.process}; {_REMEDY}")
+    twice = next((key for key, count in Counter(run.key for run in file.runs).items() if count > 1), None)
+    if twice is not None:
+        raise StateError(f"{path}: try {twice[2]} of {twice[0]} is there twice; {_REMEDY}")
+    return tuple(file.runs)
+
+
+def render_runs(process: str, runs: Iterable[Run]) -> bytes:
+    """Return the file of these runs, the same for any order of them."""
+    data = {"schema": _SCHEMA, "process": process, "runs": [run.as_dict() for run in _in_order(runs)]}
+    return render_yaml(data).encode()
+
+
+def write_runs(state: StateFolder, process: str, runs: Sequence[Run]) -> bool:
+    """Make the file hold *runs*; without any, there is no file. Return True if anything changed."""
+    tree, name = open_tree(state), runs_name(process)
+    after = render_runs(process, runs) if runs else None
+    if tree.read_files([name]).get(name) == after:
+        return False
+    tree.write_files({name: after})
+    return True
+
+
+def recorded_processes(state: StateFolder) -> list[str]:
+    """Return the names of the processes that have a file of runs in *state*."""
+    names = (PurePath(name) for name in open_tree(state).list_files(RUNS))
+    return [name.stem for name in names if name == PurePath(runs_name(name.stem))]
+
+
+def read_all_runs(state: StateFolder) -> dict[str, tuple[Run, ...]]:
+    """Return the runs of each process that has a file in *state*. StateError if one is damaged."""
+    return {process: read_runs(state, process) for process in recorded_processes(state)}
+
+
+def verify_runs(state: StateFolder) -> list[str]:
+    """Return the problems of the files of runs, in sentences that name the file.
+
+    Runs of sessions that the state does not have are valid: a session is removed when no source lists it.
+    """
+    tree = open_tree(state)
+    found: list[str] = []
+    for name, content in tree.read_files(tree.list_files(RUNS)).items():
+        path = tree.path(name)
+        if name != runs_name(path.stem) or not PROCESS_NAME.fullmatch(path.stem):
+            found.append(f"{path}: not the runs of a process; its name is <process>.yaml")
+            continue
+        try:
+            found += _verify_file(path, content)
+        except StateError as error:
+            found.append(str(error))
+    return found
+
+
+def _verify_file(path: PurePath, content: bytes) -> list[str]:
+    runs = parse_runs(content, path)
+    found = []
+    if with_unix_lines(content) != render_runs(path.stem, runs):
+        found.append(f"{path}: not written as npc-lims writes it; {_REMEDY}")
+    owners: dict[str, Run] = {}
+    for run in runs:
+        if run.computation is not None and owners.setdefault(run.computation, run) is not run:
+            other = owners[run.computation]
+            found.append(f"{path}: the computation {run.computation} is recorded for {other.session} and {run.session}")
+    return found

@@ -10,19 +10,13 @@ from npc_lims.clients.codeocean import CodeOceanError, OutcomeUnknown, RateLimit
 from npc_lims.clients.codeocean_runs import Computation, RunRequest, RunsClient, parse_run
 from npc_lims.errors import ComputationError, SourceError
 from npc_lims.model.record import Record
-from npc_lims.processing.match import ComputationMatcher, oldest_first, target_of
-from npc_lims.processing.pipelines import Process
+from npc_lims.processing.match import SAME_SECOND, ComputationMatcher, attach, oldest_first, query_again
+from npc_lims.processing.process import Process
 from npc_lims.processing.runs import ClaimReleased, Run, RunEvent
 from npc_lims.sources.codeocean.validity import is_finished
-from npc_lims.utils.timestamps import utc_text
 
-SAME_SECOND = 1.5
-"""Seconds to wait until no other run can begin in the same second as ours: Code Ocean gives whole seconds, and of two
-runs that began in one second each side must see both."""
-DEFAULT_NAME = "Run "
+_DEFAULT_NAME = "Run "
 """Prefix of the names that Code Ocean gives to runs."""
-LOOKS = 3
-"""Number of queries for a run whose response was lost."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,21 +26,23 @@ class _Started:
     run: Run
     request: RunRequest
     computation: Computation
-    at: float
     before: frozenset[str] | None = None
     """If the response was lost: ids of the computations that existed before the request."""
+    at: float = dataclasses.field(default_factory=time.monotonic)
 
-
-def attach(run: Run, computation: Computation) -> Run:
-    """Return *run* with its *computation*."""
-    return run.model_copy(update={"computation": computation.id, "started": utc_text(computation.began)})
+    def is_ours(self, computation: Computation) -> bool:
+        """Return True if we started it. If the response was lost, that is any run that is new and unnamed."""
+        if computation.id == self.computation.id:
+            return True
+        is_new = self.before is not None and computation.id not in self.before
+        return is_new and computation.name.startswith(_DEFAULT_NAME)
 
 
 def start(
     service: RunsClient,
     process: Process,
     claims: Sequence[Run],
-    recorded: Iterable[Run],
+    recorded: Sequence[Run],
     records: Mapping[str, Record],
     *,
     same_second: float = SAME_SECOND,
@@ -56,8 +52,6 @@ def start(
     Record each event before requesting the next one: then a job may be killed anywhere, and the next one continues.
 
     Args:
-        service: Code Ocean.
-        process: The process.
         claims: Recorded claims of the process.
         recorded: Runs that were recorded before these claims.
         records: All sessions.
@@ -66,7 +60,28 @@ def start(
     Raises:
         ComputationError: Code Ocean is unavailable, or refuses this token. Claims that are left are released before.
     """
-    yield from _Starter(service, process, tuple(recorded), records).steps(claims, same_second)
+    ours = {run.key for run in claims}
+    lost = [run for run in recorded if run.is_claim and run.key not in ours]
+    if not (claims or lost):
+        return
+    starter = _Starter(service, process, recorded, records)
+    left = list(claims)
+    failure: Exception | None = None
+    try:
+        yield from starter.find_lost(lost)
+        while left:
+            yield from starter.start(left.pop(0))
+    except RateLimited as error:
+        yield from (_not_started(run, f"Code Ocean takes no more runs now: {error.detail}") for run in left)
+    except (ComputationError, SourceError) as error:
+        yield from (_not_started(run, "Code Ocean could not be queried") for run in left)
+        failure = error
+    try:
+        yield from starter.resolve_duplicates(same_second)
+    except SourceError as error:
+        failure = failure or error
+    if failure is not None:
+        raise ComputationError(str(failure)) from None
 
 
 class _Starter:
@@ -75,57 +90,34 @@ class _Starter:
     ) -> None:
         self._service = service
         self._process = process
-        self._recorded = recorded
-        self._match = ComputationMatcher(process, recorded, records)
-        self._target = target_of(process)
+        self._match = ComputationMatcher(service, process, recorded, records)
         self._started: list[_Started] = []
-        self._going = {run.key for run in self._recorded if run.is_open and run.computation is not None}
+        self._going = {run.key for run in recorded if run.is_open and run.computation is not None}
 
-    def steps(self, claims: Sequence[Run], same_second: float) -> Iterator[RunEvent]:
-        ours = {run.key for run in claims}
-        lost = [run for run in self._recorded if run.is_claim and run.key not in ours]
-        if not (claims or lost):
-            return
-        left = list(claims)
-        failure: Exception | None = None
-        try:
-            self._match.computations = self._service.list_runs(self._target)
-            for run in lost:
-                if (found := self._match.find(run)) is not None:
-                    yield self._attach(run, found)
-            while left:
-                yield from self._start(left.pop(0))
-        except RateLimited as error:
-            yield from _released(left, f"Code Ocean takes no more runs now: {error.detail}")
-        except (ComputationError, SourceError) as error:
-            yield from _released(left, "Code Ocean could not be queried")
-            failure = error
-        try:
-            yield from self._resolve_duplicates(same_second)
-        except SourceError as error:
-            failure = failure or error
-        if failure is not None:
-            raise ComputationError(str(failure)) from None
+    def find_lost(self, claims: Iterable[Run]) -> Iterator[RunEvent]:
+        """List the computations, and find those of claims that others lost."""
+        self._match.list_again()
+        for run in claims:
+            if (found := self._match.find(run)) is not None:
+                yield self._attach(run, found)
 
-    def _start(self, run: Run) -> Iterator[RunEvent]:
+    def start(self, run: Run) -> Iterator[RunEvent]:
         request = self._match.request(run)
         found = self._match.find(run)
         if found is not None:
             yield self._attach(run, found)
             return
         if request is None:
-            gone = f"the {self._process.input} asset is another one by now"
-            yield RunEvent(run, "not started", gone, ClaimReleased(run.key, run.claim))
+            yield _not_started(run, f"the {self._process.input} asset is another one by now")
             return
         if len(self._going) >= self._process.limits.running:
             # when it was claimed, the lost runs of others were not known to be going
-            full = f"at most {self._process.limits.running} run at once"
-            yield RunEvent(run, "not started", full, ClaimReleased(run.key, run.claim))
+            yield _not_started(run, f"at most {self._process.limits.running} run at once")
             return
         try:
             computation = self._service.start(request, parse_run)
         except OutcomeUnknown as error:
-            yield from self._look_again(run, request, error.detail)
+            yield from self._find_unconfirmed(run, request, error.detail)
             return
         except Rejected as error:
             errored = {"outcome": "errored", "reason": f"Code Ocean refused to start it: {error.detail}"}
@@ -133,42 +125,41 @@ class _Starter:
             return
         except CodeOceanError as error:
             # it was not started for sure
-            yield RunEvent(run, "not started", str(error), ClaimReleased(run.key, run.claim))
+            yield _not_started(run, str(error))
             raise
-        begun = time.monotonic()
+        started = _Started(run, request, computation)
         note = self._rename(run, computation)
         self._match.found.add(computation.id)
         self._going.add(run.key)
-        self._started.append(_Started(run, request, computation, begun))
+        self._started.append(started)
         yield RunEvent(run, "started", note, attach(run, computation))
 
-    def _look_again(self, run: Run, request: RunRequest, why: str) -> Iterator[RunEvent]:
+    def _find_unconfirmed(self, run: Run, request: RunRequest, why: str) -> Iterator[RunEvent]:
         """Look for a run whose response was lost."""
-        policy = self._service.policy
         before = frozenset(one.id for one in self._match.computations)
-        for look in range(LOOKS):
-            time.sleep(policy.delay(look + 2))
-            try:
-                self._match.computations = self._service.list_runs(self._target)
-            except CodeOceanError as error:
-                why = f"{why}; {error}"
-                break
-            found = self._match.find(run)
-            if found is not None:
-                begun = time.monotonic()
-                yield self._attach(run, found)
-                self._started.append(_Started(run, request, found, begun, before))
-                return
-        failure = f"its start was requested, and {why}"
-        yield RunEvent(run, "not confirmed", "it is looked for again before it is started again", failure=failure)
-        raise ComputationError(failure)
 
-    def _resolve_duplicates(self, same_second: float) -> Iterator[RunEvent]:
+        def find() -> Computation | None:
+            self._match.list_again()
+            return self._match.find(run)
+
+        try:
+            found = query_again(self._service, find)
+        except CodeOceanError as error:
+            found, why = None, f"{why}; {error}"
+        if found is None:
+            failure = f"its start was requested, and {why}"
+            yield RunEvent(run, "not confirmed", "it is looked for again before it is started again", failure=failure)
+            raise ComputationError(failure)
+        started = _Started(run, request, found, before)
+        yield self._attach(run, found)
+        self._started.append(started)
+
+    def resolve_duplicates(self, same_second: float) -> Iterator[RunEvent]:
         """Of runs started twice at once, the oldest continues: each side stops its own newer ones."""
         if not self._started:
             return
         time.sleep(max(0.0, same_second - (time.monotonic() - max(one.at for one in self._started))))
-        self._match.computations = self._service.list_runs(self._target)
+        self._match.list_again()
         for one in self._started:
             same = [it for it in self._match.free_for(one.run, one.computation.id) if it.matches(one.request)]
             going = [it for it in oldest_first(same) if not is_finished(it)]
@@ -176,7 +167,7 @@ class _Starter:
                 continue
             oldest, *newer = going
             for it in newer:
-                if _is_ours(it, one):
+                if one.is_ours(it):
                     self._service.stop_run(it.id)
             if oldest.id != one.computation.id and self._is_over(one, newer):
                 self._match.found.add(oldest.id)
@@ -192,14 +183,15 @@ class _Starter:
 
     def _attach(self, run: Run, computation: Computation) -> RunEvent:
         self._match.found.add(computation.id)
+        note = ""
         if not is_finished(computation):
             self._going.add(run.key)
-        note = "" if is_finished(computation) else self._rename(run, computation)
+            note = self._rename(run, computation)
         return RunEvent(run, "found", note or "it had been started before", attach(run, computation))
 
     def _rename(self, run: Run, computation: Computation) -> str:
         """Give the computation the name by which it is found again; return why that failed, or nothing."""
-        if not computation.name.startswith(DEFAULT_NAME):
+        if not computation.name.startswith(_DEFAULT_NAME):
             return ""
         try:
             self._service.rename_run(computation.id, run.name(self._process.name))
@@ -209,13 +201,5 @@ class _Starter:
         return ""
 
 
-def _is_ours(computation: Computation, started: _Started) -> bool:
-    """Return True if we started it. If the response was lost, that is any run that is new and unnamed."""
-    if computation.id == started.computation.id:
-        return True
-    is_new = started.before is not None and computation.id not in started.before
-    return is_new and computation.name.startswith(DEFAULT_NAME)
-
-
-def _released(claims: Iterable[Run], why: str) -> Iterator[RunEvent]:
-    return (RunEvent(run, "not started", why, ClaimReleased(run.key, run.claim)) for run in claims)
+def _not_started(run: Run, why: str) -> RunEvent:
+    return RunEvent(run, "not started", why, ClaimReleased(run.key, run.claim))

@@ -1,19 +1,185 @@
-"""Start and collect runs of several processes. Each event of a run is recorded before the next one is requested."""
+"""Claim, start, collect and record runs: in a state folder, or on a branch of the remote."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import datetime
+import hashlib
+import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from npc_lims.clients.codeocean_runs import RunsClient
-from npc_lims.errors import ComputationError, SourceError
+from npc_lims.config.disk_cache import cache_dir, entry_stat, prepare_folder
+from npc_lims.errors import ComputationError, SourceError, StateError
 from npc_lims.processing.collect import collect
-from npc_lims.processing.pipelines import Process
-from npc_lims.processing.plan import RecordedState
-from npc_lims.processing.record import RecordUpdate
-from npc_lims.processing.runs import Run, RunEvent
+from npc_lims.processing.plan import PlanRequest, RecordedState, make_claims, plan
+from npc_lims.processing.process import Process
+from npc_lims.processing.runs import (
+    Change,
+    Run,
+    RunEvent,
+    RunsChange,
+    Update,
+    Updates,
+    apply_updates,
+    read_runs,
+    write_runs,
+    write_updates,
+)
 from npc_lims.processing.start import start
+from npc_lims.state.revision import RUN_TRAILER
+from npc_lims.state.store import read_state
+from npc_lims.state.tree import StateFolder
+
+if TYPE_CHECKING:
+    from npc_lims.config.settings import Settings
+
+RecordUpdate = Callable[[str, Update], None]
+"""Records an update of a run of a process."""
+
+# --- record ---------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class Claims:
+    """New claims of each process, which are recorded; and what was recorded before."""
+
+    made: Mapping[str, tuple[Run, ...]]
+    before: RecordedState
+
+
+def read_recorded(state: StateFolder, processes: Iterable[Process]) -> RecordedState:
+    """Read all sessions of a state, and the runs of *processes*. StateError if a file is damaged."""
+    return RecordedState(read_state(state).records, {one.name: read_runs(state, one.name) for one in processes})
+
+
+def record(state: StateFolder, updates: Updates) -> list[RunsChange]:
+    """Add *updates* to what is recorded in a state. StateError if a file of runs is damaged."""
+    changes = []
+    for process, some in updates.items():
+        before = read_runs(state, process)
+        after = apply_updates(before, some)
+        write_runs(state, process, after)
+        changes.append(RunsChange(process, before, after))
+    return changes
+
+
+@contextlib.contextmanager
+def locked(state: Path, locks: Path, max_wait: float = 60) -> Iterator[None]:
+    """Hold the lock of a state folder, so that no other process on this machine records there meanwhile.
+
+    It is a lock of SQLite, which every platform has, and which ends with the process that holds it.
+
+    Args:
+        locks: Folder of the locks; made if need be.
+        max_wait: Seconds to wait for it: what is done under the lock takes milliseconds.
+
+    Raises:
+        StateError: Another process holds it for longer, or other users may write to the folder.
+    """
+    path = locks / f"{hashlib.sha256(str(state.resolve()).encode()).hexdigest()[:32]}.lock"
+    if prepare_folder(locks):
+        path.touch(mode=0o600)
+    if entry_stat(path) is None:
+        raise StateError(f"{path}: cannot be used as a lock; delete it, or let NPC_LIMS_CACHE_DIR name another folder")
+    with contextlib.closing(sqlite3.connect(path, timeout=max_wait, isolation_level=None)) as connection:
+        try:
+            connection.execute("BEGIN EXCLUSIVE")
+        except sqlite3.OperationalError as error:
+            message = f"{state}: another npc-lims is recording there ({error}); try again when it is done"
+            raise StateError(message) from None
+        yield
+
+
+@dataclasses.dataclass(frozen=True)
+class RunStore:
+    """The runs of a state folder.
+
+    Attributes:
+        publish: Record on a branch of the remote, not in the folder.
+        branch: The branch; the checked-out one if None.
+        by: URL of the workflow run, for the record.
+        report: Called with notes about what was pushed.
+    """
+
+    settings: Settings
+    state: Path
+    publish: bool = False
+    branch: str | None = None
+    by: str = ""
+    report: Callable[[str], object] = lambda note: None
+
+    def read(self, processes: Iterable[Process]) -> RecordedState:
+        """Read what is recorded, from where it is recorded."""
+        if not self.publish:
+            return read_recorded(self.state, processes)
+        from npc_lims.processing.publish import read_newest
+
+        return read_recorded(read_newest(self.state, self.branch), processes)
+
+    def claim(self, request: PlanRequest) -> Claims:
+        """Record a claim for each run that is to be started. Raises as `plan`."""
+        claims: list[Claims] = []
+
+        def change(state: StateFolder) -> Sequence[RunsChange]:
+            now = datetime.datetime.now(datetime.timezone.utc)
+            before = read_recorded(state, request.processes)
+            made = {name: make_claims(some, now, self.by) for name, some in plan(request, before, now).items()}
+            claims.append(Claims(made, before))
+            return record(state, made)
+
+        self._change(change, "claims")
+        return claims[-1]
+
+    def record(self, updates: Updates) -> None:
+        """Record updates of runs."""
+        if any(updates.values()):
+            self._change(lambda state: record(state, updates), "runs")
+
+    @contextlib.contextmanager
+    def recording(self, file: Path | None = None) -> Iterator[RecordUpdate]:
+        """Yield a function that records updates at once: in the *file*, else in the folder.
+
+        On a branch all of them are one commit at the end, also if the block ends with an error.
+        """
+        updates: dict[str, list[Update]] = {}
+
+        def add(process: str, update: Update) -> None:
+            updates.setdefault(process, []).append(update)
+            if file is not None:
+                write_updates(file, updates)
+            elif not self.publish:
+                self.record({process: [update]})
+
+        if file is not None:
+            write_updates(file, updates)
+        try:
+            yield add
+        finally:
+            if file is None and self.publish:
+                self.record(updates)
+
+    def _change(self, change: Change, what: str) -> None:
+        if not self.publish:
+            with locked(self.state, cache_dir(self.settings) / "locks"):
+                change(self.state)
+            return
+        from npc_lims.processing.publish import publish_runs
+
+        trailers = {RUN_TRAILER: self.by} if self.by else {}
+        done = publish_runs(self.state, change, self.branch, trailers=trailers, backoff=self.settings.backoff)
+        if done.commit is not None:
+            attempt = f" at attempt {done.attempts}" if done.attempts > 1 else ""
+            self.report(f"pushed {what} to {done.branch}{attempt}: {done.commit[:10]}")
+        for note in done.notes:
+            self.report(note)
+
+
+# --- start and collect ----------------------------------------------------------------------------
 
 
 @dataclasses.dataclass
@@ -43,7 +209,7 @@ def start_runs(
         made = claims.get(process.name, ())
         return start(service, process, made, recorded.runs[process.name], recorded.records)
 
-    return _run_all(((one.name, events(one)) for one in processes), record, progress)
+    return _run_all(processes, events, record, progress)
 
 
 def collect_runs(
@@ -62,25 +228,29 @@ def collect_runs(
         left = max(0.0, deadline - time.monotonic())
         return collect(service, process, recorded.runs[process.name], recorded.records, wait=left)
 
-    return _run_all(((one.name, events(one)) for one in processes), record, progress)
+    return _run_all(processes, events, record, progress)
 
 
 def _run_all(
-    jobs: Iterable[tuple[str, Iterator[RunEvent]]], record: RecordUpdate, progress: Callable[[str], object]
+    processes: Iterable[Process],
+    events_of: Callable[[Process], Iterator[RunEvent]],
+    record: RecordUpdate,
+    progress: Callable[[str], object],
 ) -> RunResults:
+    """Record each event of a run before requesting the next one."""
     last: dict[tuple[str, object], RunEvent] = {}
     failures = []
-    for process, events in jobs:
-        progress(f"{process}: querying Code Ocean")
+    for process in processes:
+        progress(f"{process.name}: querying Code Ocean")
         try:
-            for event in events:
+            for event in events_of(process):
                 if event.update is not None:
-                    record(process, event.update)
-                last[process, event.run.key] = event
+                    record(process.name, event.update)
+                last[process.name, event.run.key] = event
                 if event.failure:
-                    failures.append(f"{process}, {event.run.session}: {event.failure}")
-                progress(f"{process}: {event.run.session} {event.what}")
+                    failures.append(f"{process.name}, {event.run.session}: {event.failure}")
+                progress(f"{process.name}: {event.run.session} {event.what}")
         except (ComputationError, SourceError) as error:
             # the other processes may be all right
-            failures.append(f"{process}: {error}")
+            failures.append(f"{process.name}: {error}")
     return RunResults([(process, event) for (process, _), event in last.items()], failures)

@@ -103,7 +103,7 @@ def validate(
     patterns: Mapping[str, str],
     also_suggest: Sequence[str] = (),
 ) -> tuple[Optional[Model], set[tuple[PathPart, ...]]]:
-    """Check the *values* of *node*, and report what the model rejects.
+    """Check the *values* of *node*, and report what the model rejects, in the words of its own validators.
 
     Args:
         owner: Name of the mapping itself, for messages.
@@ -127,7 +127,9 @@ def validate(
                 report.error(at, f"{name} lacks {detail['loc'][-1]!r}: add it")
             elif detail["type"] == "extra_forbidden":
                 _report_unknown_key(node, path, _model_at(model, path[:-1]), also_suggest, report)
-        details = [detail for detail in details if detail["type"] not in ("missing", "extra_forbidden")]
+            elif detail["type"] == "value_error":
+                report.error(at, str(detail["ctx"]["error"]))
+        details = [one for one in details if one["type"] not in ("missing", "extra_forbidden", "value_error")]
         # of a union of a scalar and a collection with a wrong item, the collection was meant
         is_outer = any(len(other) > len(path) and other[: len(path)] == path for other in found)
         if is_null(at) and details:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from npc_lims.processing.runs import Run as Recorded
-from npc_lims.processing.runs_file import parse_runs
+from npc_lims.processing.runs import parse_runs
 from tests.actions.conftest import NAME, ROOT, alerts, tokens_of
 from tests.actions.events import Event, schedule, workflow_dispatch
 from tests.actions.remote import Remote

@@ -12,8 +12,7 @@ import pytest
 
 from npc_lims.config.settings import Settings
 from npc_lims.demo.files import write_world
-from npc_lims.processing.runs import Run, RunAsset
-from npc_lims.processing.runs_file import read_runs, write_runs
+from npc_lims.processing.runs import Run, RunAsset, read_runs, write_runs
 from npc_lims.state.store import read_record
 from npc_lims.sync.run import SyncOptions, sync
 from npc_lims.utils.timestamps import utc_text

@@ -21,8 +21,7 @@ import npc_lims
 from npc_lims.cli.app import SECTIONS
 from npc_lims.config.settings import Settings
 from npc_lims.demo.files import world_files, write_world
-from npc_lims.processing.runs import Run, write_updates
-from npc_lims.processing.runs_file import write_runs
+from npc_lims.processing.runs import Run, write_runs, write_updates
 from npc_lims.sync.run import SyncOptions, sync
 from scripts import write_cli_reference as reference
 from tests.git_environment import plain_environment

@@ -15,7 +15,7 @@ import pytest
 import npc_lims
 from npc_lims.config.disk_cache import CacheEntry, load_entry, prepare_folder, prune_folder, store_entry
 from npc_lims.config.settings import Settings
-from npc_lims.processing.record import locked
+from npc_lims.processing.workflow import locked
 from npc_lims.state.as_of import load_cached, store_cached
 from tests.integration.world import GitHub, cached_files
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from npc_lims.dashboard.stalls import MIN_EXAMPLES, MIN_WAIT, STAGES, Stall, find_stalls
 from npc_lims.model.flags import BOOLEAN_FLAGS
 from npc_lims.model.record import Record
-from npc_lims.processing.pipelines_schema import FACTS
+from npc_lims.processing.process import FACTS
 from tests.builders import RAW_NAME, asset, listing, no_assets, nothing_on_s3, record, tracked
 from tests.strategies import recorded
 

@@ -18,11 +18,12 @@ from npc_lims.clients.codeocean_runs import RunsClient
 from npc_lims.config.settings import Settings, load_settings
 from npc_lims.model.record import Record
 from npc_lims.processing.collect import collect
-from npc_lims.processing.pipelines import AssetRecipe, Limits, Process
-from npc_lims.processing.plan import PlanRequest, make_claims, plan
-from npc_lims.processing.record import claim, record
+from npc_lims.processing.plan import Decision, PlanRequest, RecordedState, make_claims
+from npc_lims.processing.plan import plan as plan_all
+from npc_lims.processing.process import AssetRecipe, Limits, Process
 from npc_lims.processing.runs import Run, RunEvent, apply_updates
 from npc_lims.processing.start import start
+from npc_lims.processing.workflow import RunStore, record
 from npc_lims.state.store import read_state, write_state
 from tests import builders
 from tests.servers.codeocean import CodeOceanServer, asset_id, make_asset
@@ -65,13 +66,8 @@ def process(**more: Any) -> Process:
     values: dict[str, Any] = {
         "name": "dlc_eye",
         "capsule": CAPSULE,
-        "pipeline": None,
         "input": "raw",
-        "mount": None,
-        "attach": (),
-        "parameters": {},
         "done": "is_dlc_eye",
-        "needs": (),
         "limits": Limits(running=6, tries=2),
         "asset": RECIPE,
         "result": "dlc_eye",
@@ -82,8 +78,16 @@ def process(**more: Any) -> Process:
 def dispatcher(name: str = "GammaEncoding", **more: Any) -> Process:
     """A capsule that is told what to run, and makes data assets itself."""
     parameters = {"raw_data_asset_id": "{raw.id}", "processes": name, "dry_run": "0"}
-    values = {"capsule": DISPATCHER, "parameters": parameters, "asset": None, "done": "is_gamma_encoding"}
+    values = {"capsule": DISPATCHER, "parameters": parameters, "asset": "none", "done": "is_gamma_encoding"}
     return process(**{"name": name, "result": name, **values, **more})
+
+
+def plan(
+    one: Process, records: Mapping[str, Record], runs: Iterable[Run], *, now: datetime.datetime, **more: Any
+) -> tuple[Decision, ...]:
+    """The decisions about one process."""
+    recorded = RecordedState(records, {one.name: tuple(runs)})
+    return plan_all(PlanRequest([one], **more), recorded, now)[one.name]
 
 
 @dataclass
@@ -114,11 +118,11 @@ class Rig:
     def claim(self, *, now: datetime.datetime | None = None, **more: Any) -> tuple[Run, ...]:
         """Claim what is to run, and record that. The claims."""
         now = now or datetime.datetime.now(datetime.timezone.utc)
-        claims = make_claims(plan(self.process, self.records, self.runs, now=now, **more), now=now)
+        claims = make_claims(plan(self.process, self.records, self.runs, now=now, **more), now)
         self.runs = apply_updates(self.runs, claims)
         return claims
 
-    def start(self, claims: Sequence[Run], before: Iterable[Run] = (), **settings: Any) -> list[RunEvent]:
+    def start(self, claims: Sequence[Run], before: Sequence[Run] = (), **settings: Any) -> list[RunEvent]:
         """Start claims, and record what comes of each, also if it ends with an error."""
         service = self.service(**settings)
         return self._follow(start(service, self.process, claims, before, self.records, same_second=self.same_second))
@@ -200,8 +204,9 @@ def main() -> None:
             sys.stdout.flush()
             time.sleep(60)
 
-    chosen, service = process(), RunsClient(load_settings())
-    claims = claim(state, PlanRequest([chosen]), now=datetime.datetime.now(datetime.timezone.utc))
+    settings = load_settings()
+    chosen, service = process(), RunsClient(settings)
+    claims = RunStore(settings, state).claim(PlanRequest([chosen]))
     wait_at("claimed")
     for step in start(service, chosen, claims.made["dlc_eye"], claims.before.runs["dlc_eye"], claims.before.records):
         wait_at("started")

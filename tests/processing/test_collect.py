@@ -14,7 +14,7 @@ import pytest
 from npc_lims.clients.codeocean_runs import parse_asset
 from npc_lims.errors import ComputationError, SourceError
 from npc_lims.processing.collect import collect
-from npc_lims.processing.pipelines import AssetRecipe
+from npc_lims.processing.process import AssetRecipe
 from npc_lims.processing.runs import Run, RunAsset
 from tests.processing.rig import (
     CAPSULE,

@@ -15,17 +15,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from npc_lims.errors import NpcLimsError, PipelinesError
-from npc_lims.processing.pipelines import (
+from npc_lims.processing.pipelines import choose_processes, parse_pipelines, read_pipelines
+from npc_lims.processing.process import (
     AssetRecipe,
     Attachment,
     Limits,
     Process,
-    choose_processes,
-    parse_pipelines,
-    read_pipelines,
+    ProcessEntry,
+    pipelines_schema,
 )
-from npc_lims.processing.pipelines_schema import ProcessEntry, pipelines_schema
-from npc_lims.processing.runs_file import parse_runs
+from npc_lims.processing.runs import parse_runs
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SCHEMA = jsonschema.Draft202012Validator(pipelines_schema())
@@ -86,15 +85,13 @@ def test_a_process_with_no_more_than_it_needs() -> None:
         "dlc_eye": Process(
             name="dlc_eye",
             capsule=CAPSULE,
-            pipeline=None,
             input="raw",
-            mount=None,
-            attach=(),
+            attach=[],
             parameters={},
             done="is_dlc_eye",
-            needs=(),
+            needs=[],
             limits=Limits(running=6, tries=2),
-            asset=None,
+            asset="none",
             result="dlc_eye",
         )
     }
@@ -105,14 +102,13 @@ def test_a_process_with_everything() -> None:
     assert problems == ()
     assert processes["spikes"] == Process(
         name="spikes",
-        capsule=None,
         pipeline=OTHER,
         input="raw",
         mount="ecephys",
-        attach=(Attachment(asset=CAPSULE, mount="models"),),
+        attach=[Attachment(asset=CAPSULE, mount="models")],
         parameters={"id": "{input.id} of {session}"},
         done="is_sorted",
-        needs=("is_uploaded", "is_video"),
+        needs=["is_uploaded", "is_video"],
         limits=Limits(running=3, tries=4),
         asset=AssetRecipe(
             name="{recording}_sorted_{created}", tags=["derived"], metadata={"data level": "derived data"}, share="none"
@@ -185,11 +181,11 @@ MISTAKES = {
     ),
     "a capsule and a pipeline": (
         MINIMAL + f"    pipeline: {OTHER}\n",
-        "p.yaml:7:15: error: dlc_eye names a capsule and a pipeline: keep one",
+        "p.yaml:7:15: error: this process names a capsule and a pipeline: keep one",
     ),
     "neither capsule nor pipeline": (
         with_line(f"    capsule: {CAPSULE}\n", ""),
-        "p.yaml:3:5: error: dlc_eye lacks 'capsule' or 'pipeline'",
+        "p.yaml:3:5: error: this process lacks 'capsule' or 'pipeline'",
     ),
     "an id that is none": (
         with_line(CAPSULE, "4cf0be83"),
@@ -440,9 +436,9 @@ def test_the_shipped_file_has_the_processes_that_are_run() -> None:
     found = {name: (one.capsule or one.pipeline, one.input, one.done, one.result) for name, one in processes.items()}
     assert found == SHIPPED
     assert [name for name, one in processes.items() if one.pipeline is not None] == ["sorting"]
-    assert [name for name, one in processes.items() if one.asset is None] == ["GammaEncoding", "LPFaceParts"]
+    assert [name for name, one in processes.items() if one.recipe is None] == ["GammaEncoding", "LPFaceParts"]
     assert processes["sorting"].mount == "ecephys"
-    assert processes["LPFaceParts"].needs == ("is_gamma_encoding",)
+    assert processes["LPFaceParts"].needs == ["is_gamma_encoding"]
     dispatched = {"raw_data_asset_id": "{raw.id}", "dry_run": "0", "skip_existing": "1"}
     for name in ("GammaEncoding", "LPFaceParts"):
         assert processes[name].parameters == {**dispatched, "processes": name}

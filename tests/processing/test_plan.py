@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import itertools
 from typing import Any
 
 import pytest
@@ -13,15 +12,6 @@ from hypothesis import strategies as st
 from npc_lims.errors import NoSessionData, NoSessionInfo, NpcLimsError
 from npc_lims.model.flags import compute_status
 from npc_lims.model.record import Record
-from npc_lims.processing.asset_names import (
-    asset_metadata,
-    asset_name,
-    asset_tags,
-    input_of,
-    parameters_of,
-    recording_of,
-)
-from npc_lims.processing.pipelines import AssetRecipe, Limits, Process
 from npc_lims.processing.plan import (
     CAPTURED,
     CLAIM_LIFETIME,
@@ -34,8 +24,8 @@ from npc_lims.processing.plan import (
     Decision,
     count_running,
     make_claims,
-    plan,
 )
+from npc_lims.processing.process import AssetRecipe, Limits, Process
 from npc_lims.processing.runs import Run, RunAsset, apply_updates
 from npc_lims.utils.timestamps import utc_text
 from tests.builders import (
@@ -50,6 +40,7 @@ from tests.builders import (
     session_ids,
     tracked,
 )
+from tests.processing.rig import plan
 
 NOW = datetime.datetime(2024, 11, 22, 12, tzinfo=datetime.timezone.utc)
 RECIPE = AssetRecipe(
@@ -61,13 +52,9 @@ RECIPE = AssetRecipe(
 PROCESS = Process(
     name="dlc_eye",
     capsule="4cf0be83-2245-4bb1-a55c-a78201b14bfe",
-    pipeline=None,
     input="raw",
-    mount=None,
-    attach=(),
-    parameters={},
     done="is_dlc_eye",
-    needs=("is_uploaded", "is_video"),
+    needs=["is_uploaded", "is_video"],
     limits=Limits(running=2, tries=2),
     asset=RECIPE,
     result="dlc_eye",
@@ -235,10 +222,9 @@ def test_what_runs_for_sessions_that_are_gone_counts() -> None:
 def test_claims_are_made_of_what_would_run() -> None:
     records = by_id(ready(), ready("626791_2022-08-16", codeocean=no_assets()))
     decisions = plan(PROCESS, records, [errored()], now=NOW)
-    tokens = itertools.count(1)
-    (claim,) = make_claims(decisions, now=NOW, by="https://github.com/x", token=lambda: f"t{next(tokens)}")
-    assert claim == run_of(attempt=2, claim="t1", by="https://github.com/x")
-    (other,) = make_claims(decisions, now=NOW)
+    (claim,) = make_claims(decisions, NOW, by="https://github.com/x")
+    assert claim == run_of(attempt=2, claim=claim.claim, by="https://github.com/x")
+    (other,) = make_claims(decisions, NOW)
     assert other.claim != claim.claim
     assert len(other.claim) == 12
 
@@ -247,7 +233,7 @@ def test_nothing_is_planned_twice() -> None:
     records = by_id(*(ready(session_id) for session_id in session_ids(3)))
     runs: tuple[Run, ...] = ()
     for _ in range(3):
-        runs = apply_updates(runs, make_claims(plan(PROCESS, records, runs, now=NOW), now=NOW))
+        runs = apply_updates(runs, make_claims(plan(PROCESS, records, runs, now=NOW), NOW))
     assert len(runs) == PROCESS.limits.running
 
 
@@ -290,7 +276,7 @@ def histories(draw: st.DrawFn) -> list[Run]:
 def test_limits_are_kept_and_nothing_is_started_twice(
     records: dict[str, Record], runs: list[Run], running: int, limit: int | None, again: bool
 ) -> None:
-    process = Process(**{**PROCESS.__dict__, "limits": Limits(running=running, tries=2)})
+    process = PROCESS.model_copy(update={"limits": Limits(running=running, tries=2)})
     sessions = set(records) if again else None
     decisions = plan(process, records, runs, now=NOW, limit=limit, again=again, sessions=sessions)
     assert [one.session for one in decisions] == sorted(
@@ -317,11 +303,11 @@ def test_parameters_know_the_input_the_raw_asset_and_the_session() -> None:
     gamma = asset(f"{RAW_NAME}_GammaEncoding_2024-01-02_03-04-05")
     one = record(codeocean=no_assets(raw=RAW, GammaEncoding=gamma))
     names = ("input.id", "input.name", "raw.id", "raw.name", "session", "subject", "recording")
-    process = Process(
-        **{**PROCESS.__dict__, "input": "GammaEncoding", "parameters": {name: f"<{{{name}}}>" for name in names}}
+    process = PROCESS.model_copy(
+        update={"input": "GammaEncoding", "parameters": {name: f"<{{{name}}}>" for name in names}}
     )
-    assert input_of(process, one) == gamma
-    assert parameters_of(process, one, gamma) == {
+    assert process.input_of(one) == gamma
+    assert process.parameters_for(one, gamma) == {
         "input.id": f"<{gamma.id}>",
         "input.name": f"<{gamma.name}>",
         "raw.id": f"<{RAW.id}>",
@@ -336,21 +322,19 @@ def test_parameters_know_the_input_the_raw_asset_and_the_session() -> None:
 def test_parameters_that_name_the_raw_asset_need_one(raw: bool | None, words: str) -> None:
     gamma = asset(f"{RAW_NAME}_GammaEncoding_2024-01-02_03-04-05")
     one = ready(codeocean=no_assets(raw=raw, GammaEncoding=gamma), tracked=tracked(session_kwargs={"is_video": True}))
-    changed = {"input": "GammaEncoding", "parameters": {"raw": "{raw.id}"}, "needs": ("is_video",)}
-    process = Process(**{**PROCESS.__dict__, **changed})
+    changed = {"input": "GammaEncoding", "parameters": {"raw": "{raw.id}"}, "needs": ["is_video"]}
+    process = PROCESS.model_copy(update=changed)
     (decision,) = plan(process, by_id(one), [], now=NOW)
     assert (decision.verdict, decision.reason) == (NOT_READY, words)
     with pytest.raises(NoSessionData, match="no raw asset, which the parameters of dlc_eye name"):
-        parameters_of(process, one, gamma)
+        process.parameters_for(one, gamma)
 
 
 def test_the_asset_of_a_result_is_named_by_recording_and_start() -> None:
-    name = asset_name(RECIPE, SESSION, f"{RAW_NAME}_GammaEncoding_2024-01-02_03-04-05", NOW)
+    name = RECIPE.asset_name(SESSION, f"{RAW_NAME}_GammaEncoding_2024-01-02_03-04-05", NOW)
     assert name == f"{RAW_NAME}_dlc_eye_2024-11-22_12-00-00"
-    assert asset_tags(RECIPE, SESSION) == ["derived", "ephys", "626791"]
-    assert asset_metadata(RECIPE, SESSION) == {"data level": "derived data", "subject id": "626791"}
 
 
 def test_an_asset_of_no_recording_has_no_name_to_give() -> None:
     with pytest.raises(ValueError, match="does not begin with a recording"):
-        recording_of("models")
+        RECIPE.asset_name(SESSION, "models", NOW)

@@ -16,28 +16,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from npc_lims.errors import FutureTimestampWarning, NpcLimsError, StateError
-from npc_lims.processing.pipelines import AssetRecipe, Limits, Process
+from npc_lims.processing.collect import is_settled
 from npc_lims.processing.plan import count_running
+from npc_lims.processing.process import AssetRecipe, Limits, Process
 from npc_lims.processing.runs import (
     ClaimReleased,
     Run,
     RunAsset,
     Update,
-    advance,
     apply_updates,
-    read_updates,
-    settled,
-    write_updates,
-)
-from npc_lims.processing.runs_file import (
     parse_runs,
     read_all_runs,
     read_runs,
+    read_updates,
     render_runs,
-    runs_path,
+    runs_name,
     runs_schema,
     verify_runs,
     write_runs,
+    write_updates,
 )
 from npc_lims.utils.timestamps import utc_text, utc_time
 
@@ -53,6 +50,15 @@ ASSET = RunAsset(id="7a1f0b1e-0000-4000-8000-000000000001", name="ecephys_626791
 def claim(**more: Any) -> Run:
     fields = {"session": SESSION, "input": INPUT, "attempt": 1, "claim": "5f1c0c2d9a3e", "claimed": NOON}
     return Run.model_validate({**fields, **more})
+
+
+def advance(run: Run, **facts: Any) -> Run:
+    """The same run with more known of it."""
+    return Run.model_validate({**run.model_dump(), **facts})
+
+
+def runs_path(state: Path) -> Path:
+    return state / runs_name("dlc_eye")
 
 
 def started(**more: Any) -> Run:
@@ -121,9 +127,10 @@ def test_times_are_utc_and_whole_seconds() -> None:
 )
 def test_settled_is_when_nothing_is_left_to_do(run: Run, captures: bool, shares: bool, answer: bool) -> None:
     recipe = AssetRecipe(name="{recording}_x_{created}", share="everyone" if shares else "none")
-    asset = recipe if captures else None
-    process = Process("x", "c", None, "raw", None, (), {}, "is_video", (), Limits(running=1, tries=1), asset, None)
-    assert settled(run, process) is answer
+    limits = Limits(running=1, tries=1)
+    asset = recipe if captures else "none"
+    process = Process(name="x", capsule=COMPUTATION, input="raw", done="is_video", limits=limits, asset=asset)
+    assert is_settled(run, process) is answer
 
 
 # --- files
@@ -161,7 +168,7 @@ def test_the_file_is_as_documented_and_sorted(tmp_path: Path) -> None:
     address = "https://github.com/lab/state/actions/runs/7"
     runs = [claim(attempt=2), started(outcome="errored", reason="Out of memory.", by=address)]
     assert write_runs(tmp_path, "dlc_eye", runs) is True
-    assert runs_path(tmp_path, "dlc_eye").read_bytes() == EXPECTED.encode()
+    assert runs_path(tmp_path).read_bytes() == EXPECTED.encode()
     assert read_runs(tmp_path, "dlc_eye") == tuple(reversed(runs))
     assert list(read_all_runs(tmp_path)) == ["dlc_eye"]
 
@@ -170,9 +177,9 @@ def test_a_file_is_written_only_if_it_changes_and_goes_with_its_last_run(tmp_pat
     assert write_runs(tmp_path, "dlc_eye", []) is False
     assert not (tmp_path / "runs").exists()
     write_runs(tmp_path, "dlc_eye", [claim()])
-    before = runs_path(tmp_path, "dlc_eye").stat().st_mtime_ns
+    before = runs_path(tmp_path).stat().st_mtime_ns
     assert write_runs(tmp_path, "dlc_eye", [claim()]) is False
-    assert runs_path(tmp_path, "dlc_eye").stat().st_mtime_ns == before
+    assert runs_path(tmp_path).stat().st_mtime_ns == before
     assert write_runs(tmp_path, "dlc_eye", []) is True
     assert read_runs(tmp_path, "dlc_eye") == ()
     assert read_all_runs(tmp_path) == {}
@@ -253,7 +260,7 @@ DAMAGED = {
 
 @pytest.mark.parametrize(("text", "words"), DAMAGED.values(), ids=DAMAGED.keys())
 def test_a_damaged_file_is_one_message(tmp_path: Path, text: str, words: str) -> None:
-    path = runs_path(tmp_path, "dlc_eye")
+    path = runs_path(tmp_path)
     path.parent.mkdir()
     path.write_bytes(text.encode(errors="surrogateescape"))
     with pytest.raises(StateError) as caught:

@@ -26,7 +26,7 @@ from npc_lims.errors import GitError, NpcLimsError, StateError
 from npc_lims.history.atom_feed import ENTRIES, FEED, render_feed
 from npc_lims.history.walk import read_history
 from npc_lims.model.session_id import subject_of
-from npc_lims.processing.runs_file import read_all_runs
+from npc_lims.processing.runs import read_all_runs
 from npc_lims.state.freshness import SYNC_FILE, read_sync_entry
 from npc_lims.state.snapshot import SNAPSHOT, checked_lines, parse_line
 from npc_lims.state.sync_file import SyncFile, read_sync_file

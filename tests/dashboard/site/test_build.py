@@ -22,8 +22,7 @@ from npc_lims.errors import NpcLimsError, StateError
 from npc_lims.model.flags import BOOLEAN_FLAGS
 from npc_lims.model.record import Record
 from npc_lims.model.rows import session_row
-from npc_lims.processing.runs import Run
-from npc_lims.processing.runs_file import write_runs
+from npc_lims.processing.runs import Run, write_runs
 from npc_lims.state.snapshot import SNAPSHOT, make_line, parse_line, split_lines
 from tests.builders import SESSION, asset, no_assets, record, tracked, training
 from tests.dashboard.site.conftest import build
