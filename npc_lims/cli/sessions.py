@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import sys
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional
 
@@ -22,7 +23,6 @@ from npc_lims.cli.completion import (
     complete_session,
     complete_subject,
 )
-from npc_lims.cli.filters import HEADINGS, Selection, applies, columns_named, select, sorted_rows
 from npc_lims.cli.options import reading_settings
 from npc_lims.cli.output import (
     can_print,
@@ -38,7 +38,7 @@ from npc_lims.cli.output import (
 )
 from npc_lims.errors import NpcLimsError
 from npc_lims.model.flags import BOOLEAN_FLAGS, FLAGS
-from npc_lims.model.rows import COLUMNS, session_row
+from npc_lims.model.rows import COLUMNS, NOT_APPLICABLE, flag_value, session_row
 from npc_lims.state.diff import one_line
 
 if TYPE_CHECKING:
@@ -47,13 +47,124 @@ if TYPE_CHECKING:
 
 STATE_HELP = "Read this state folder. Default: that of this checkout, else GitHub."
 AT_HELP = "State as it was: at the end of a day (YYYY-MM-DD, UTC), or at a tag or commit."
-_ASKED_FIRST = ("id", "is_uploaded", "is_sorted", "is_annotated")
+HEADINGS = {
+    "id": "session",
+    "project": "project",
+    "platform": "platform",
+    "experiment_day": "day",
+    "rig": "rig",
+    "is_uploaded": "up",
+    "is_sorted": "sort",
+    "is_annotated": "annot",
+    "is_video": "video",
+    "is_dlc_eye": "eye",
+    "is_dlc_side": "side",
+    "is_dlc_face": "face",
+    "is_facemap": "fmap",
+    "is_gamma_encoding": "gamma",
+    "is_LPFaceParts": "lp",
+    "is_surface_channels": "surf",
+    "is_nwb_cached": "nwb",
+}
+"""Default columns of the table, in their order; most of their names are too long for a heading."""
+_ALWAYS_SHOWN = ("id", "is_uploaded", "is_sorted", "is_annotated")
 _GAP = "  "
 # Of a project or rig, unless the column was chosen: enough to tell it from others.
 _LONGEST_TEXT = 24
 _WIDEST = 200  # lines below the table, where no terminal sets a limit
-_MARKS: dict[Any, str] = {True: "yes", False: "no", None: "never observed", "n/a": "does not apply"}
+_MARKS: dict[Any, str] = {True: "yes", False: "no", None: "never observed", NOT_APPLICABLE: "does not apply"}
 _MARKED = ("is_ephys", "is_sync", *BOOLEAN_FLAGS)
+
+
+@dataclasses.dataclass(frozen=True)
+class Selection:
+    """Conditions of a session to be listed.
+
+    Attributes:
+        filters: Values of columns, as `get_session_info` takes them.
+        since: First date, YYYY-MM-DD.
+        until: Last date.
+        true: Flags that must be true.
+        false: Flags that must apply and be false.
+        unknown: Flags that must apply and never have been observed.
+    """
+
+    filters: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    since: Optional[str] = None
+    until: Optional[str] = None
+    true: tuple[str, ...] = ()
+    false: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+
+    def matches(self, row: dict[str, Any]) -> Optional[bool]:
+        """Return whether a session matches; None where that depends on a flag that was never observed."""
+        if any(str(row[name]) != str(value) for name, value in self.filters.items()):
+            return False
+        if not (self.since or row["date"]) <= row["date"] <= (self.until or row["date"]):
+            return False
+        if any(flag_value(row, flag) is not None for flag in self.unknown):
+            return False
+        wanted = [*((flag, True) for flag in self.true), *((flag, False) for flag in self.false)]
+        found = [_matches_flag(flag_value(row, flag), is_true) for flag, is_true in wanted]
+        return False if False in found else None if None in found else True
+
+
+def _matches_flag(value: Any, wanted: bool) -> Optional[bool]:
+    return None if value is None else value != NOT_APPLICABLE and bool(value) is wanted
+
+
+def _filters(ephys: bool, project: Optional[str], subject: Optional[str]) -> dict[str, Any]:
+    for option, value in (("--project", project), ("--subject", subject)):
+        if value == "":  # of a variable that a script did not set: no reason to list all
+            raise NpcLimsError(f"{option} is empty: name one, or leave {option} out")
+    wanted = {"is_ephys": True if ephys else None, "project": project, "subject": subject}
+    return {name: value for name, value in wanted.items() if value is not None}
+
+
+def _date(option: str, value: Optional[str]) -> Optional[str]:
+    if value is None:
+        return None
+    try:
+        return datetime.date.fromisoformat(value).isoformat()
+    except ValueError:
+        raise NpcLimsError(f"{option} {value}: not a date such as 2024-06-01") from None
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("-", "_").replace("is_", "", 1).replace("_", "")
+
+
+def _flag_named(name: str) -> str:
+    """Return the flag that a user means by `sorted`, `is_sorted` or `lpfaceparts`."""
+    known = {_plain(flag): flag for flag in FLAGS}
+    if _plain(name) not in known:
+        raise NpcLimsError(f"no such flag: {name}; there are {', '.join(FLAGS)}")
+    return known[_plain(name)]
+
+
+def _column_named(option: str, name: str) -> str:
+    """Return the column that a user means by its name, its heading in the table, or a flag in any spelling."""
+    known = {**{heading: column for column, heading in HEADINGS.items()}, **{_plain(one): one for one in COLUMNS}}
+    if _plain(name) not in known:
+        raise NpcLimsError(f"{option} {name}: no such column; there are {', '.join(COLUMNS)}")
+    return known[_plain(name)]
+
+
+def _columns_named(names: str) -> tuple[str, ...]:
+    """Return the columns that a user means by `id,rig,sorted`."""
+    wanted = [name.strip() for name in names.split(",") if name.strip()]
+    if not wanted:
+        raise NpcLimsError(f"--columns names no column; there are {', '.join(COLUMNS)}")
+    return tuple(dict.fromkeys(_column_named("--columns", name) for name in wanted))
+
+
+def _sorted_rows(rows: Iterable[dict[str, Any]], by: str) -> list[dict[str, Any]]:
+    """Return rows by a column, or in the opposite order by `-column`; those without a value come last either way."""
+    column = _column_named("--sort", by)
+    rows = list(rows)
+    known = [row for row in rows if row[column] is not None]
+    known.sort(key=lambda row: row[column], reverse=by.startswith("-"))
+    return known + [row for row in rows if row[column] is None]
 
 
 def sessions_command(
@@ -104,7 +215,12 @@ def sessions_command(
       npc-lims sessions --watch --project DynamicRouting
     """
     one_style(json=as_json, csv=as_csv)
-    selection = select(ephys, project, subject, since, until, is_, missing, unknown)
+    selection = Selection(
+        _filters(ephys, project, subject),
+        _date("--since", since),
+        _date("--until", until),
+        *(tuple(map(_flag_named, names or ())) for names in (is_, missing, unknown)),
+    )
     settings = reading_settings(state)
     if watch:
         _refuse(at=at, columns=columns, sort=sort, limit=limit, csv=as_csv)
@@ -113,9 +229,9 @@ def sessions_command(
         raise typer.Exit(watch_sessions(settings, selection, interval, as_json=as_json))
     if interval is not None:
         raise NpcLimsError("--interval is for --watch: add that, or leave it out")
-    names = () if columns is None else columns_named(columns)
-    rows = _chosen(_rows(settings, selection, at), selection)
-    rows = (rows if sort is None else sorted_rows(rows, sort))[:limit]
+    names = () if columns is None else _columns_named(columns)
+    rows = _selected(settings, selection, at)
+    rows = (rows if sort is None else _sorted_rows(rows, sort))[:limit]
     if as_json:
         print_json([{name: row[name] for name in names or COLUMNS} for row in rows])
     elif as_csv:
@@ -140,14 +256,10 @@ def _refuse(**options: Any) -> None:
         raise NpcLimsError(f"--watch prints changes as they come: leave out {', '.join(given)}")
 
 
-def _rows(settings: Settings, selection: Selection, at: Optional[str]) -> list[dict[str, Any]]:
-    from npc_lims.sessions.queries import select_sessions
+def _selected(settings: Settings, selection: Selection, at: Optional[str]) -> list[dict[str, Any]]:
+    from npc_lims.sessions.queries import select_sessions, to_records
 
-    return [session_row(info.parse_without_caching()) for info in select_sessions(settings, selection.filters, at=at)]
-
-
-def _chosen(rows: Iterable[dict[str, Any]], selection: Selection) -> list[dict[str, Any]]:
-    matched = [(row, selection.matches(row)) for row in rows]
+    matched = [(row, selection.matches(row)) for row in to_records(select_sessions(settings, selection.filters, at=at))]
     undecided = sum(match is None for _, match in matched)
     if undecided:
         names = ", ".join(selection.true + selection.false)
@@ -156,7 +268,7 @@ def _chosen(rows: Iterable[dict[str, Any]], selection: Selection) -> list[dict[s
 
 
 def _cells(row: dict[str, Any]) -> dict[str, Any]:
-    """Leave cells of flags empty that do not apply, as of unknown ones: not_applicable tells them apart."""
+    """Leave cells of flags empty that do not apply, as of unknown ones: not_applicable names them."""
     return {**row, **dict.fromkeys(row["not_applicable"]), "not_applicable": " ".join(row["not_applicable"])}
 
 
@@ -198,8 +310,8 @@ def _print_session(info: SessionInfo, notes: list[str]) -> None:
     for text in notes:
         console.print(text, style="dim", soft_wrap=True)
     for flag in FLAGS:
-        if applies(row, flag):
-            value = row[flag]
+        value = flag_value(row, flag)
+        if value != NOT_APPLICABLE:
             text = f"  {flag:26}  {value}" if isinstance(value, str) else f"  {flag}"
             console.print(Text.assemble(symbol(value), text), soft_wrap=True)
     if row["not_applicable"]:
@@ -242,7 +354,7 @@ def render_table(
     names = tuple(columns) or tuple(HEADINGS)
     room = console.width if console.is_terminal else sys.maxsize  # in a pipe no chosen column is cut
     longest = room if columns else _LONGEST_TEXT
-    shown = _fitting([_column(name, rows, longest) for name in names], () if columns else _ASKED_FIRST, room)
+    shown = _fitting([_column(name, rows, longest) for name in names], () if columns else _ALWAYS_SHOWN, room)
     below = []
     if any(column.name in _MARKED for column in shown) and rows:
         below.append(_GAP.join(f"{symbol(value)[0]} {words}" for value, words in _MARKS.items()))
@@ -261,7 +373,7 @@ def render_table(
 def _column(name: str, rows: Sequence[dict[str, Any]], longest: int) -> _Column:
     heading = HEADINGS.get(name, name.replace("is_", "", 1))
     if name in _MARKED:
-        return _Column(name, heading, len(heading), [row[name] if applies(row, name) else "n/a" for row in rows])
+        return _Column(name, heading, len(heading), [flag_value(row, name) for row in rows])
     cells = [_cut(_text(name, row[name]), longest) for row in rows]
     return _Column(name, _cut(heading, longest), max(map(cell_len, (heading, *cells))), cells)
 

@@ -14,8 +14,8 @@ from rich.text import Text
 
 from npc_lims.cli import ExitCode
 from npc_lims.cli.actions import show_run
-from npc_lims.cli.filters import Selection
 from npc_lims.cli.output import err, out, print_error, print_note, print_warning
+from npc_lims.cli.sessions import Selection
 from npc_lims.config.environment import RAW_URL
 from npc_lims.errors import GitHubError, NpcLimsError
 from npc_lims.model.rows import session_row

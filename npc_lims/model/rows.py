@@ -28,6 +28,7 @@ COLUMNS = (
     "not_applicable",
 )
 
+NOT_APPLICABLE = "n/a"
 ABSENT_FLAGS = {name: None if name == "raw_asset_id" else False for name in FLAGS}
 """Values in a row of flags that do not apply."""
 TRAINING_PROJECT = "DynamicRouting"
@@ -64,6 +65,11 @@ def session_row(record: Mapping[str, Any]) -> dict[str, Any]:
         **{name: value for name, value in status.items() if name in ABSENT_FLAGS},
         "not_applicable": [name for name in FLAGS if name not in status],
     }
+
+
+def flag_value(row: Mapping[str, Any], name: str) -> Any:
+    """Return a value of a row; `NOT_APPLICABLE` for a flag that does not apply."""
+    return NOT_APPLICABLE if name in row["not_applicable"] else row[name]
 
 
 def platform_of(record: Mapping[str, Any]) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import difflib
-import functools
 import numbers
 import os
 import re
@@ -18,7 +17,7 @@ from typing import Any, Callable
 
 from npc_lims.errors import UnknownStatusWarning, warn
 from npc_lims.model.flags import FLAGS
-from npc_lims.model.rows import ABSENT_FLAGS, COLUMNS, session_row
+from npc_lims.model.rows import ABSENT_FLAGS, COLUMNS, allen_path_of, platform_of
 from npc_lims.model.session_id import resolve_session_id, split_session_id
 from npc_lims.sessions.info import FIELDS, RecordedSessionInfo, SessionInfo
 from npc_lims.utils.text import single_line
@@ -33,17 +32,19 @@ _COLUMNS = tuple(name for name in COLUMNS if name != "not_applicable")
 FILTERS = (*_COLUMNS, *sorted(set(PUBLIC_ATTRIBUTES) - set(_COLUMNS) - {"raw_data_paths"}), "raw_data_paths")
 """Names of all filters."""
 
-_PARTS: Mapping[str, Callable[[str], Any]] = {
+_FROM_ID: Mapping[str, Callable[[str], Any]] = {
     "id": str,
     "subject": lambda session_id: session_id.partition("_")[0],
     "date": lambda session_id: session_id.split("_", 2)[1],
     "idx": lambda session_id: split_session_id(session_id)[2],
 }
-"""Filters on parts of the id."""
-_FROM_RECORD = ("project", "is_ephys", "is_sync")  # the most frequent, which need no whole row
-_OF_FLAGS = ("cloud_path", "raw_data_paths", "status", "surface_channels_id")
+_FROM_RECORD: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
+    **{name: FIELDS[name] for name in ("project", "is_ephys", "is_sync")},
+    "platform": platform_of,
+    "allen_path": allen_path_of,
+}
+_OF_FLAGS = (*FLAGS, "cloud_path", "raw_data_paths", "status", "surface_channels_id")
 _DATE = re.compile(r"(\d{4})-?(\d{2})-?(\d{2})(?:[ T]\d{2}:.*)?")
-_NEAREST = 3
 _SHOWN = 100
 
 
@@ -62,9 +63,10 @@ class SessionFilters:
         unknown = [name for name in filters if name not in FILTERS]
         if unknown:
             raise TypeError(_unknown(unknown))
-        found = [_Filter.of(name, filters[name]) for name in sorted(filters, key=FILTERS.index)]
-        self._of_id = [wanted for wanted in found if wanted.name in _PARTS]
-        self._filters = [wanted for wanted in found if wanted.name not in _PARTS]
+        accepted = {name: _accepted_values(name, filters[name]) for name in sorted(filters, key=FILTERS.index)}
+        # sets, so that thousands of ids cost no more than one
+        self._of_id = {name: frozenset(values) for name, values in accepted.items() if name in _FROM_ID}
+        self._filters = {name: values for name, values in accepted.items() if name not in _FROM_ID}
 
     @property
     def has_id_filters(self) -> bool:
@@ -73,12 +75,12 @@ class SessionFilters:
     @property
     def need_flags(self) -> bool:
         """Return whether any of them depends on a status flag."""
-        return any(wanted.name in FLAGS or wanted.name in _OF_FLAGS for wanted in self._filters)
+        return any(name in _OF_FLAGS for name in self._filters)
 
     def select_ids(self, ids: Iterable[str]) -> Iterable[str]:
         """Return the ids that match the filters on parts of it: most sessions need not be looked at for these."""
-        for wanted in self._of_id:
-            part, accepted = _PARTS[wanted.name], wanted.accepted
+        for name, accepted in self._of_id.items():
+            part = _FROM_ID[name]
             ids = [session_id for session_id in ids if part(session_id) in accepted]
         return ids
 
@@ -89,91 +91,56 @@ class SessionFilters:
     def _select(self, sessions: Iterable[SessionInfo]) -> Iterator[SessionInfo]:
         undecided = 0
         for info in sessions:
-            matches = self._matches(_Values(info))
+            matches = self._matches(info)
             if matches:
                 yield info
             undecided += matches is None
         if undecided:
-            flags = ", ".join(wanted.name for wanted in self._filters if wanted.name in FLAGS)
+            flags = ", ".join(name for name in self._filters if name in FLAGS)
             warn(
                 f"{undecided} sessions are left out: {flags} was never observed for them (None as value finds them)",
                 UnknownStatusWarning,
             )
 
-    def _matches(self, values: _Values) -> bool | None:
+    def _matches(self, info: SessionInfo) -> bool | None:
         """Return whether a session matches; None if that depends on a status that was never observed."""
+        record = info.parse_without_caching()
         found: bool | None = True
-        for wanted in self._filters:
-            value = values[wanted.name]
-            if not wanted.matches(value):
-                if not (wanted.accepted and values.is_unobserved(wanted.name)):
+        for name, accepted in self._filters.items():
+            if _recorded_value(name, record, info) not in accepted:
+                is_unobserved = name in FLAGS and record["status"].get(name, False) is None
+                if not (is_unobserved and accepted):
                     return False
                 found = None
         return found
 
 
-class _Values:
-    """Values of a session's attributes, as recorded, but for the parts of its id."""
-
-    def __init__(self, info: SessionInfo) -> None:
-        self._info = info
-        self._parsed: Mapping[str, Any] | None = None
-        self._found: dict[str, Any] | None = None
-
-    def __getitem__(self, name: str) -> Any:
-        if name in ABSENT_FLAGS:
-            return self._record["status"].get(name, ABSENT_FLAGS[name])
-        if name in _FROM_RECORD:
-            return FIELDS[name](self._record)
-        if name in COLUMNS:
-            return self._row[name]
+def _recorded_value(name: str, record: Mapping[str, Any], info: SessionInfo) -> Any:
+    """Return the value of an attribute as recorded, in the form in which it is compared."""
+    if name in FLAGS:
+        return record["status"].get(name, ABSENT_FLAGS[name])
+    if name in _FROM_RECORD:
+        value = _FROM_RECORD[name](record)
+    else:
+        recorded = (
+            info
+            if isinstance(info, RecordedSessionInfo)
+            else RecordedSessionInfo.from_record(record, info._own_settings)
+        )
         try:
-            return getattr(self._recorded, name)
+            value = getattr(recorded, name)
         except ValueError:  # the id of surface channels that were not recorded
-            return None
-
-    def is_unobserved(self, name: str) -> bool:
-        """Return whether it is a status that applies and was never observed."""
-        return name in ABSENT_FLAGS and self._record["status"].get(name, False) is None
-
-    # not cached_property, whose lock takes longer than the rest before Python 3.12
-    @property
-    def _row(self) -> dict[str, Any]:
-        if self._found is None:
-            self._found = session_row(self._record)
-        return self._found
-
-    @property
-    def _record(self) -> Mapping[str, Any]:
-        if self._parsed is None:
-            self._parsed = self._info.parse_without_caching()
-        return self._parsed
-
-    @functools.cached_property
-    def _recorded(self) -> SessionInfo:
-        if isinstance(self._info, RecordedSessionInfo):
-            return self._info
-        return RecordedSessionInfo.from_record(self._record, self._info._own_settings)
+            value = None
+    return _CONVERT[name](value) if name in _SPELLED else value
 
 
-@dataclasses.dataclass(frozen=True)
-class _Filter:
-    name: str
-    accepted: frozenset[Any] | tuple[Any, ...]
-
-    @classmethod
-    def of(cls, name: str, value: Any) -> _Filter:
-        convert: Callable[[Any], Any] = _CONVERT.get(name, _flag if name.startswith("is_") else _text)
-        values = tuple(value) if _is_collection(value) and name not in _LISTS else (value,)
-        try:
-            accepted = tuple(convert(_known(one)) for one in values)
-        except ValueError as error:
-            raise ValueError(f"filter {name}: {error}") from None
-        # a set, so that thousands of ids cost no more than one
-        return cls(name, frozenset(accepted) if name in _PARTS else accepted)
-
-    def matches(self, value: Any) -> bool:
-        return (_CONVERT[self.name](value) if self.name in _SPELLED else value) in self.accepted
+def _accepted_values(name: str, value: Any) -> tuple[Any, ...]:
+    convert: Callable[[Any], Any] = _CONVERT.get(name, _flag if name.startswith("is_") else _text)
+    values = tuple(value) if _is_collection(value) and name not in _LISTS else (value,)
+    try:
+        return tuple(convert(_known(one)) for one in values)
+    except ValueError as error:
+        raise ValueError(f"filter {name}: {error}") from None
 
 
 def _is_collection(value: Any) -> bool:
@@ -193,9 +160,33 @@ def _known(value: Any) -> Any:
 
 
 def _unknown(names: list[str]) -> str:
-    near = dict.fromkeys(close for name in names for close in difflib.get_close_matches(name, FILTERS, _NEAREST))
+    near = dict.fromkeys(close for name in names for close in difflib.get_close_matches(name, FILTERS))
     suggestion = f" (did you mean {' or '.join(near)}?)" if near else ""
     return f"unknown filter {', '.join(names)}{suggestion}; known are: {', '.join(FILTERS)}"
+
+
+# --- the form in which values are compared
+
+
+def _show(value: Any) -> str:
+    return single_line(repr(value), _SHOWN)
+
+
+def _checked(is_valid: Callable[[Any], bool], problem: str) -> Callable[[Any], Any]:
+    """Return a conversion that changes nothing, and refuses a value that no session can have."""
+
+    def check(value: Any) -> Any:
+        if not is_valid(value):
+            raise ValueError(f"{_show(value)} is {problem}")
+        return value
+
+    return check
+
+
+_flag = _checked(lambda value: value is None or value in (True, False), "neither True, False nor None")
+_number = _checked(lambda value: value is None or isinstance(value, numbers.Real), "neither a number nor None")
+_dict = _checked(lambda value: isinstance(value, Mapping), "not a dict")
+_list = _checked(_is_collection, "not a list: it is compared with all that a session has")
 
 
 def _text(value: Any) -> str | None:
@@ -204,28 +195,6 @@ def _text(value: Any) -> str | None:
     if not isinstance(value, (int, float)):  # a workbook may name a rig by a number
         raise ValueError(f"{_show(value)} is not text")
     return str(value)
-
-
-def _show(value: Any) -> str:
-    return single_line(repr(value), _SHOWN)
-
-
-def _dict(value: Any) -> dict[str, Any]:
-    if not isinstance(value, Mapping):
-        raise ValueError(f"{_show(value)} is not a dict")
-    return dict(value)
-
-
-def _flag(value: Any) -> Any:
-    if not (value is None or value in (True, False)):
-        raise ValueError(f"{_show(value)} is neither True, False nor None")
-    return value
-
-
-def _number(value: Any) -> Any:
-    if not (value is None or isinstance(value, numbers.Real)):
-        raise ValueError(f"{_show(value)} is neither a number nor None")
-    return value
 
 
 def _subject(value: Any) -> str:
@@ -254,23 +223,16 @@ def _path(value: Any) -> str | None:
 
 
 def _paths(value: Any) -> list[str | None] | None:
-    return None if value is None else sorted(map(_path, _items(value)), key=str)
+    return None if value is None else sorted(map(_path, _list(value)), key=str)
 
 
 def _texts(value: Any) -> list[str]:
-    return sorted(map(str, _items(value)))
-
-
-def _items(value: Any) -> Iterable[Any]:
-    if not _is_collection(value):
-        raise ValueError(f"{_show(value)} is not a list: it is compared with all that a session has")
-    items: Iterable[Any] = value
-    return items
+    return sorted(map(str, _list(value)))
 
 
 _LISTS = ("issues", "raw_data_paths")
 _SPELLED = (*_LISTS, "allen_path", "cloud_path")
-"""Attributes whose own values are converted, too."""
+"""Attributes whose recorded values are converted, too."""
 
 _CONVERT: dict[str, Callable[[Any], Any]] = {
     "id": resolve_session_id,
@@ -285,4 +247,3 @@ _CONVERT: dict[str, Callable[[Any], Any]] = {
     "raw_data_paths": _paths,
     **dict.fromkeys(("record", "session_kwargs", "status", "training_info"), _dict),
 }
-"""The form in which values of a filter are compared."""

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from npc_lims.model.flags import BOOLEAN_FLAGS
-from npc_lims.model.rows import session_row
+from npc_lims.model.rows import NOT_APPLICABLE, flag_value, session_row
 from npc_lims.state.pages_mirror import site_url
 from npc_lims.utils.urls import Links, web_address
 
@@ -37,7 +37,7 @@ _MARKS: dict[Any, tuple[str, str, str]] = {
     True: ("✓", "yes", "yes"),
     False: ("·", "no", "no"),
     None: ("?", "unknown", "never observed"),
-    "n/a": ("–", "no", "does not apply"),
+    NOT_APPLICABLE: ("–", "no", "does not apply"),
 }
 _SHOWN_FLAGS = ("is_uploaded", "is_sorted", "is_annotated", "is_video", "is_nwb_cached")
 _SHOWN_ASSETS = ("raw", "sorted")
@@ -135,18 +135,14 @@ def _day(row: Mapping[str, Any]) -> str:
 
 
 def _mark(row: Mapping[str, Any], flag: str) -> str:
-    mark, style, meaning = _MARKS["n/a" if flag in row["not_applicable"] else row[flag]]
+    mark, style, meaning = _MARKS[flag_value(row, flag)]
     label = f"{_heading(flag)}: {meaning}"
     return f'<span class="{style}" role="img" aria-label="{label}" title="{label}">{mark}</span>'
 
 
 def _flags(row: Mapping[str, Any], value: object) -> str:
     """Return the names of the flags with that value."""
-    if value == "n/a":
-        return ", ".join(_heading(flag) for flag in BOOLEAN_FLAGS if flag in row["not_applicable"])
-    return ", ".join(
-        _heading(flag) for flag in BOOLEAN_FLAGS if row[flag] is value and flag not in row["not_applicable"]
-    )
+    return ", ".join(_heading(flag) for flag in BOOLEAN_FLAGS if flag_value(row, flag) is value)
 
 
 def _heading(flag: str) -> str:

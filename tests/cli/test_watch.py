@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from npc_lims.cli.filters import Selection
+from npc_lims.cli.sessions import Selection
 from npc_lims.cli.watch import changes_between_lines, state_to_watch
 from npc_lims.config.environment import RAW_URL
 from npc_lims.config.settings import Settings, load_settings
@@ -108,8 +108,8 @@ def test_a_change_is_told_if_the_session_is_meant_before_or_after(demo_state: Pa
     after = sorted_now(before)
     for selection, is_told in (
         (Selection(), True),
-        (Selection(subject="901003"), True),
-        (Selection(subject="901002"), False),
+        (Selection({"subject": "901003"}), True),
+        (Selection({"subject": "901002"}), False),
         (Selection(false=("is_sorted",)), True),
         (Selection(true=("is_sorted",)), True),
         (Selection(true=("is_annotated",)), False),
