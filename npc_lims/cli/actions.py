@@ -197,7 +197,7 @@ def alert_command(
     given = _given(failure or [])
     found = _outcome_of(outcome)
     report = RunReport([*given, *found.failures], found.answered, found.is_complete)
-    done = update_alert(RestClient.from_settings(load_settings()), alert, results, report, run)
+    done = update_alert(RestClient.for_issues(load_settings()), alert, results, report, run)
     out().print(done, soft_wrap=True)
 
 

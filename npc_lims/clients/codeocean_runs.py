@@ -208,8 +208,7 @@ class RunsClient(CodeOceanClient):
 
         headers = {"Range": f"bytes=-{limit}", "Accept-Encoding": "identity"}
         try:
-            with HttpClient(self.policy) as client:
-                return client.request("GET", url, read, headers=headers, max_bytes=_MOST_SENT, tail=limit)
+            return HttpClient(self.policy).request("GET", url, read, headers=headers, max_bytes=_MOST_SENT, tail=limit)
         except RequestFailed as error:
             raise CodeOceanError(doing, f"its address {error}") from None
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from npc_lims.clients.github_responses import PAGE, Refusal
+from npc_lims.clients.github_rest import PAGE, Refusal
 from npc_lims.errors import GitHubError, MissingCredentials, NpcLimsError
 from npc_lims.utils.ca_bundle import ca_bundle_failure
 from npc_lims.utils.deadline import call_within

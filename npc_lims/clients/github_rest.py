@@ -1,107 +1,215 @@
-"""GitHub's REST API by the standard library alone, for jobs in which nothing is installed.
+"""GitHub's REST API: reads, for which a public repository needs no token, and the alerts of workflows.
 
-Such a job reports that a workflow fails, most of all when packages cannot be had. `github.py` uses PyGithub instead.
+Takes the standard library alone, as alerts are raised where nothing is installed. `github.py` uses PyGithub instead.
 """
 
 from __future__ import annotations
 
-import http.client
-import json
-import os
-import ssl
+import dataclasses
+import re
 import time
-import urllib.error
-import urllib.request
+import urllib.parse
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Union
 
-from npc_lims.clients.github_responses import Refusal, iterate_items
+from npc_lims.clients.http import (
+    HttpClient,
+    HttpResponse,
+    RequestFailed,
+    RetryPolicy,
+    TransientFailure,
+    bearer_auth,
+    retry_after_seconds,
+)
 from npc_lims.errors import GitHubError, MissingCredentials
-from npc_lims.utils.ca_bundle import HTTP_BUNDLE, SSL_BUNDLE, ca_bundle_failure
-from npc_lims.utils.deadline import DeadlineExceeded, call_within
-from npc_lims.utils.redaction import safe_text
-from npc_lims.utils.text import single_line
+from npc_lims.utils.timestamps import utc_text, utc_time
 
 if TYPE_CHECKING:
     from npc_lims.config.settings import Settings
 
-NEEDS = "issues: write"
-"""Permission of the token."""
+PAGE = 100
+"""Items of a page, the most that GitHub gives."""
+ISSUES_PERMISSION = "issues: write"
+_MAX_PAGES = 100  # 10,000 items, at which GitHub's own lists end
+# GitHub's guide: what to wait at a secondary limit that names no time.
+_DEFAULT_DELAY = 60.0
+_LAST_PAGE = re.compile(r'<[^>]*[?&]page=([0-9]{1,9})[^>]*>; rel="last"')
+_HAS_NEXT = re.compile(r'\brel\s*=\s*"?next\b')
 
-_TIMEOUT = 30.0
-_MAX_DELAY = 60.0
-_MAX_BYTES = 20_000_000
-# The issues with a label of ours: more than one is open only where runs fail at the same time.
-_MAX_PAGES = 10
+Query = Mapping[str, Union[str, int]]
 
 
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *_: Any, **__: Any) -> None:
-        """Follow none: the token would go along, to any host."""
+@dataclasses.dataclass(frozen=True)
+class Refusal:
+    """A response by which GitHub refuses a request.
+
+    Attributes:
+        headers: Their names in lower case.
+        body: The JSON; anything else if it is none.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: Any
+
+    @classmethod
+    def of(cls, response: HttpResponse) -> Refusal:
+        try:
+            body = response.json()
+        except (RecursionError, ValueError):
+            body = {"message": response.reason}
+        return cls(response.status, {name.lower(): value for name, value in response.headers.items()}, body)
+
+    @property
+    def message(self) -> str:
+        """GitHub's message, with its reasons for single fields."""
+        body = self.body if isinstance(self.body, dict) else {}
+        parts = [str(body.get("message") or "no reason given").strip().rstrip(".")]
+        errors = body.get("errors")
+        for item in errors if isinstance(errors, list) else ():
+            if isinstance(item, dict):
+                item = item.get("message") or " ".join(str(item[key]) for key in ("field", "code") if item.get(key))
+            parts.append(str(item).rstrip("."))
+        return " ".join(": ".join(parts).split())
+
+    @property
+    def delay(self) -> float | None:
+        """Seconds until GitHub answers again; None if no limit of requests is the reason."""
+        if self.status not in (403, 429):
+            return None
+        requested = retry_after_seconds(self.headers.get("retry-after"))
+        if requested is not None:
+            return requested
+        reset = self.headers.get("x-ratelimit-reset", "")
+        if self.headers.get("x-ratelimit-remaining") == "0" and reset.isdecimal():
+            return max(0.0, float(reset) - time.time()) + 1  # the header does not say when in that second
+        return _DEFAULT_DELAY if self.status == 429 or "rate limit" in self.message.lower() else None
+
+    def error(self, action: str, repo: str, needs: str | None, *, has_token: bool = True) -> GitHubError:
+        """Return the error for a refused request.
+
+        Args:
+            action: Purpose of the request (`reading main of lab/state`).
+            needs: Permissions of the token, in GitHub's words (`contents: write`); None for a public read.
+            has_token: A token was sent.
+        """
+        remedy = self._remedy(repo, needs, has_token)
+        return GitHubError(f"{action}: GitHub answered {self.status} ({self.message}); {remedy}", self.status)
+
+    def _remedy(self, repo: str, needs: str | None, has_token: bool) -> str:
+        delay = self.delay
+        if delay is not None:
+            then = utc_time(utc_text(time.time() + delay))  # which is no later than calendars go
+            more = "" if has_token else ", or set GITHUB_TOKEN: 5,000 requests an hour in place of 60"
+            return (
+                f"the limit of requests is used up: try again after {then:%H:%M:%S} UTC ({delay:.0f} s from now){more}"
+            )
+        if self.status == 401:
+            new = f"that allows {needs}" if needs else "or unset it to read a public repository"
+            return f"GITHUB_TOKEN has expired or is wrong: make a new one{'' if needs else ','} {new}"
+        if self.status in (301, 302, 307, 308):
+            return f"{repo} has moved: set NPC_LIMS_REPO to its new name"
+        if self.status == 403 and needs:
+            allowed = self.headers.get("x-accepted-github-permissions", "").replace("=", ": ") or needs
+            return f"GITHUB_TOKEN must allow {allowed} for {repo}"
+        if self.status in (403, 404):
+            hidden = "hidden from GITHUB_TOKEN" if has_token else "private: set GITHUB_TOKEN"
+            return f"check NPC_LIMS_REPO ({repo}): it may be named otherwise, or {hidden}"
+        if self.status >= 500:
+            return "GitHub has trouble: try again later"
+        return "correct that, and try again" if needs else "check the name of the branch, tag or commit"
+
+
+@dataclasses.dataclass(frozen=True)
+class GitHubPage:
+    """A response of GitHub.
+
+    Attributes:
+        body: The JSON; None if it is empty.
+        link: The Link header, which names other pages of a list; empty if there is none.
+    """
+
+    body: Any
+    link: str = ""
+
+    @property
+    def last_page(self) -> int:
+        """Number of the last page of a list; 1 where there are no more."""
+        last = _LAST_PAGE.search(self.link)
+        return int(last[1]) if last else 1
 
 
 class RestClient:
-    """A client of one repository.
+    """A client of one repository. Its methods raise GitHubError if GitHub refuses, or cannot be reached.
 
     Args:
-        api_url: Address of the API.
         repo: OWNER/NAME.
-        attempts: Maximum number of requests where GitHub does not answer or has trouble. Repeated writes do no harm
-            here: of two issues one is closed as a duplicate.
-        backoff: Seconds before the second one; it doubles.
-        deadline: Seconds that one request may take in all.
-        ca_file: Certificates to trust. Default: those of the system, or SSL_CERT_FILE.
-
-    Raises:
-        GitHubError: The address is none of HTTP.
+        needs: Permissions of the token, in GitHub's words; None for public reads.
     """
 
     def __init__(
-        self,
-        api_url: str,
-        token: str,
-        repo: str,
-        *,
-        attempts: int = 4,
-        backoff: float = 2,
-        deadline: float = 60,
-        ca_file: str | None = None,
+        self, api_url: str, repo: str, token: str | None, policy: RetryPolicy, needs: str | None = None
     ) -> None:
-        if not api_url.startswith(("https://", "http://")):
-            raise GitHubError(f"GITHUB_API_URL must be an https address, not {single_line(api_url, 100)!r}")
         self._api_url = api_url.rstrip("/")
-        self._token = token
-        self.repo = repo
-        self._attempts = attempts
-        self._backoff = backoff
-        self._deadline = deadline
-        self._ca_file = ca_file
+        self._repo = repo
+        self._needs = needs
+        self._has_token = token is not None
+        headers = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
+        self._http = HttpClient(policy, {**headers, **bearer_auth(token)})
+
+    @classmethod
+    def for_reading(cls, settings: Settings) -> RestClient:
+        """Return a client with GITHUB_TOKEN, if there is one."""
+        token = None if settings.github_token is None else settings.github_token.get_secret_value()
+        return cls(settings.github_api_url, settings.repo, token, RetryPolicy.interactive(settings))
+
+    @classmethod
+    def for_issues(cls, settings: Settings) -> RestClient:
+        """Return a client that writes issues with GITHUB_TOKEN. MissingCredentials without one.
+
+        Its requests are repeated though GitHub may have carried them out: of two issues one is closed as a duplicate.
+        """
+        if settings.github_token is None:
+            raise MissingCredentials(
+                f"GITHUB_TOKEN is not set: make a token for {settings.repo} that allows {ISSUES_PERMISSION}"
+            )
+        token, policy = settings.github_token.get_secret_value(), RetryPolicy.from_settings(settings)
+        return cls(settings.github_api_url, settings.repo, token, policy, ISSUES_PERMISSION)
 
     @classmethod
     def from_job(cls, environ: Mapping[str, str]) -> RestClient:
-        """Return the client of a job of GitHub Actions, by its variables; GITHUB_TOKEN must be among them."""
-        backoff = float(environ.get("NPC_LIMS_BACKOFF", "2"))
-        return cls(environ["GITHUB_API_URL"], environ["GITHUB_TOKEN"], environ["GITHUB_REPOSITORY"], backoff=backoff)
+        """Return the client of a job of GitHub Actions, which writes issues; GITHUB_TOKEN must be set."""
+        policy = RetryPolicy(4, 30, float(environ.get("NPC_LIMS_BACKOFF", "2")))
+        repo, token = environ["GITHUB_REPOSITORY"], environ["GITHUB_TOKEN"]
+        return cls(environ["GITHUB_API_URL"], repo, token, policy, ISSUES_PERMISSION)
 
-    @classmethod
-    def from_settings(cls, settings: Settings) -> RestClient:
-        """Return a client for GITHUB_TOKEN.
+    def fetch(
+        self, action: str, path: str, query: Query | None = None, *, method: str = "GET", body: Any = None
+    ) -> GitHubPage:
+        """Return GitHub's response.
 
-        Raises:
-            MissingCredentials: There is no token.
+        Args:
+            action: Purpose (`reading commits of lab/state`): errors begin with it.
+            path: Below the address of the API, quoted.
         """
-        from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
-        if settings.github_token is None:
-            raise MissingCredentials(f"GITHUB_TOKEN is not set: make a token for {settings.repo} that allows {NEEDS}")
-        return cls(
-            settings.github_api_url,
-            settings.github_token.get_secret_value(),
-            settings.repo,
-            attempts=settings.attempts,
-            backoff=settings.backoff,
-            ca_file=next(filter(None, map(os.environ.get, HTTP_BUNDLE)), DEFAULT_CA_BUNDLE_PATH),
-        )
+        def parse(response: HttpResponse) -> GitHubPage:
+            if 200 <= response.status < 300:
+                return GitHubPage(response.json() if response.content else None, response.headers.get("Link", ""))
+            refusal = Refusal.of(response)
+            if refusal.delay is None:
+                raise self._error(action, refusal)
+            failure = TransientFailure(refusal.message, response)
+            failure.retry_after = refusal.delay
+            raise failure
+
+        url = f"{self._api_url}{path}" + (f"?{urllib.parse.urlencode(query)}" if query else "")
+        try:
+            return self._http.request(method, url, parse, json=body)
+        except RequestFailed as error:
+            if error.response is not None:
+                raise self._error(action, Refusal.of(error.response)) from None
+            raise GitHubError(f"{action}: {self._api_url} {error}") from None
 
     def request(self, action: str, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
         """Return the JSON of GitHub's response; None if it is empty.
@@ -109,83 +217,34 @@ class RestClient:
         Args:
             action: Purpose (`opening an issue`): errors begin with it.
             path: Below the address of the repository.
-
-        Raises:
-            GitHubError: GitHub refused, or could not be reached.
         """
-        return self._page(action, method, f"/repos/{self.repo}{path}", body)[1]
+        return self.fetch(action, f"/repos/{self._repo}{path}", method=method, body=body).body
 
-    def find(self, action: str, path: str) -> Any:
-        """Return the JSON at *path*, None if GitHub answers 404. Raises as `request`."""
+    def find(self, action: str, path: str, query: Query | None = None) -> Any:
+        """Return the JSON at *path* of the repository, None if GitHub answers 404."""
         try:
-            return self.request(action, "GET", path)
+            return self.fetch(action, f"/repos/{self._repo}{path}", query).body
         except GitHubError as error:
             if error.status == 404:
                 return None
             raise
 
-    def list_items(self, action: str, path: str, query: Mapping[str, str | int]) -> Iterator[dict[str, Any]]:
-        """Yield every item of a list, page by page. Raises as `request`."""
+    def list_items(self, action: str, path: str, query: Query) -> Iterator[dict[str, Any]]:
+        """Yield every item of a list of the repository, page by page; GitHubError if it is inconsistent or too long."""
+        before: list[dict[str, Any]] = []
+        for number in range(1, _MAX_PAGES + 1):
+            page = self.fetch(action, f"/repos/{self._repo}{path}", {**query, "per_page": PAGE, "page": number})
+            items = page.body
+            if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+                raise GitHubError(f"{action}: a list was expected, GitHub's answer is none; check GITHUB_API_URL")
+            if items and items == before:
+                raise GitHubError(f"{action}: page {number} of GitHub's answer repeats the one before; try again")
+            yield from items
+            # proxies may strip the header
+            if len(items) < PAGE and not _HAS_NEXT.search(page.link):
+                return
+            before = items
+        raise GitHubError(f"{action}: GitHub's answer does not end within {_MAX_PAGES} pages")
 
-        def read(target: str) -> tuple[str, Any]:
-            return self._page(action, "GET", target)
-
-        return iterate_items(action, self._api_url, f"/repos/{self.repo}{path}", query, read, max_pages=_MAX_PAGES)
-
-    def _page(self, action: str, method: str, path: str, body: Mapping[str, Any] | None = None) -> tuple[str, Any]:
-        """Return the Link header and the JSON."""
-        for attempt in range(1, self._attempts + 1):
-            delay: float | None = self._backoff * 2 ** (attempt - 1)
-            try:
-                return call_within(self._deadline, lambda: self._send(method, path, body))
-            except urllib.error.HTTPError as error:
-                refusal = self._refusal(error)
-                failure = refusal.error(action, self.repo, NEEDS)
-                if error.code < 500:
-                    delay = refusal.delay
-            except DeadlineExceeded as error:
-                failure = GitHubError(f"{action}: {self._api_url} gave no complete answer ({error})")
-            except (OSError, http.client.HTTPException) as error:
-                bundle = ca_bundle_failure(error, HTTP_BUNDLE if self._ca_file else SSL_BUNDLE)
-                reason = bundle or safe_text(getattr(error, "reason", error) or type(error).__name__, 200)
-                failure = GitHubError(f"{action}: {self._api_url} could not be reached ({reason})")
-            except (ValueError, RecursionError):
-                failure = GitHubError(f"{action}: {self._api_url} sent an answer that cannot be read")
-            if delay is None or delay > _MAX_DELAY or attempt == self._attempts:
-                break
-            time.sleep(delay)
-        raise failure
-
-    def _send(self, method: str, path: str, body: Mapping[str, Any] | None) -> tuple[str, Any]:
-        request = urllib.request.Request(  # noqa: S310 (__init__ checks the scheme)
-            f"{self._api_url}{path}",
-            data=None if body is None else json.dumps(body).encode(),
-            method=method,
-            headers={
-                "Accept": "application/vnd.github+json",
-                "Authorization": f"Bearer {self._token}",
-                "Content-Type": "application/json",
-                "User-Agent": "npc-lims",
-                "X-GitHub-Api-Version": "2022-11-28",
-            },
-        )
-        context = ssl.create_default_context(cafile=self._ca_file)
-        opener = urllib.request.build_opener(_NoRedirect, urllib.request.HTTPSHandler(context=context))
-        with opener.open(request, timeout=_TIMEOUT) as response:
-            content, link = response.read(_MAX_BYTES + 1), response.headers.get("Link", "")
-        if len(content) > _MAX_BYTES:
-            raise ValueError(f"more than {_MAX_BYTES} bytes")
-        return link, json.loads(content) if content else None
-
-    def _refusal(self, error: urllib.error.HTTPError) -> Refusal:
-        headers = {name.lower(): value for name, value in error.headers.items()}
-
-        def read() -> bytes:
-            with error:
-                return error.read(_MAX_BYTES)
-
-        try:
-            body = json.loads(call_within(self._deadline, read))
-        except (OSError, http.client.HTTPException, RecursionError, ValueError):
-            body = {"message": error.reason}
-        return Refusal(error.code, headers, body)
+    def _error(self, action: str, refusal: Refusal) -> GitHubError:
+        return refusal.error(action, self._repo, self._needs, has_token=self._has_token)

@@ -1,22 +1,37 @@
-"""HTTP requests with retries, a total deadline and a limit on the size of a response."""
+"""HTTP requests with retries, a total deadline and a limit on the size of a response.
+
+By the standard library alone: the issue about a failing workflow is opened where nothing could be installed.
+"""
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import datetime
+import email.message
+import email.utils
+import functools
+import gzip
+import http.client
 import json as json_module
+import os
 import random
+import socket
+import ssl
 import time
+import urllib.error
 import urllib.parse
+import urllib.request
+import zlib
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional, TypeVar
 
-from npc_lims.utils.ca_bundle import ca_bundle_failure
+from npc_lims.utils.ca_bundle import HTTP_BUNDLE, SSL_BUNDLE, ca_bundle_failure
+from npc_lims.utils.deadline import DeadlineExceeded, call_within
 from npc_lims.utils.redaction import safe_text
 
 if TYPE_CHECKING:
-    import requests
-
     from npc_lims.config.settings import Settings
 
 MAX_BYTES = 64 * 2**20
@@ -25,9 +40,9 @@ MAX_BYTES = 64 * 2**20
 RETRYABLE_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 _REDIRECT_STATUS = frozenset({301, 302, 303, 307, 308})
 _MAX_REDIRECTS = 3
+_CHUNK = 2**16
 
 _T = TypeVar("_T")
-Auth = Callable[["requests.PreparedRequest"], "requests.PreparedRequest"]
 
 
 class RequestFailed(Exception):
@@ -44,6 +59,10 @@ class RequestFailed(Exception):
         self.retry_after = None if response is None else retry_after_seconds(response.headers.get("Retry-After"))
         self.is_sent = is_sent
         super().__init__(safe_text(message))
+
+
+class TransientFailure(RequestFailed):
+    """A failure that may not occur again, after *retry_after* seconds."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,12 +102,12 @@ class RetryPolicy:
 
 @dataclasses.dataclass(frozen=True)
 class HttpResponse:
-    """A complete response; header names are case-insensitive."""
+    """A complete response; names of headers are case-insensitive."""
 
     url: str
     status: int
     reason: str
-    headers: Mapping[str, str] = dataclasses.field(repr=False)
+    headers: email.message.Message = dataclasses.field(repr=False)
     content: bytes = dataclasses.field(repr=False)
 
     @property
@@ -105,8 +124,6 @@ class HttpResponse:
 def parse_json(content: bytes) -> Any:
     """Parse JSON in UTF-8, with or without a byte order mark.
 
-    `requests` decodes what is not UTF-8 with replacement characters, in which a damaged name looks like another one.
-
     Raises:
         ValueError: It is something else.
         RecursionError: It nests too deep.
@@ -117,43 +134,27 @@ def parse_json(content: bytes) -> Any:
     return json_module.loads(content.decode("utf-8-sig"))
 
 
-def basic_auth(user: str) -> Auth:
-    """Authenticate as *user* without a password."""
-    from requests.auth import HTTPBasicAuth
-
-    return HTTPBasicAuth(user, "")
+def basic_auth(user: str) -> dict[str, str]:
+    """Return the header that authenticates as *user* without a password."""
+    return {"Authorization": f"Basic {base64.b64encode(f'{user}:'.encode()).decode()}"}
 
 
-def bearer_auth(token: str | None) -> Auth:
-    """Authenticate with a token, if there is one."""
-
-    def authenticate(prepared: requests.PreparedRequest) -> requests.PreparedRequest:
-        if token is not None:
-            prepared.headers["Authorization"] = f"Bearer {token}"
-        return prepared
-
-    return authenticate
+def bearer_auth(token: str | None) -> dict[str, str]:
+    """Return the header that authenticates with a token, if there is one."""
+    return {} if token is None else {"Authorization": f"Bearer {token}"}
 
 
 class HttpClient:
-    """Connections to one service.
+    """Requests to one service.
 
     Args:
         policy: How often and how long to try.
-        auth: Adds credentials to each request. None are taken from a .netrc.
+        headers: Of each request, such as credentials.
     """
 
-    def __init__(self, policy: RetryPolicy, auth: Auth | None = None) -> None:
-        from npc_lims.clients.http_transport import open_session
-
+    def __init__(self, policy: RetryPolicy, headers: Mapping[str, str] | None = None) -> None:
         self.policy = policy
-        self._session = open_session(auth or bearer_auth(None))
-
-    def __enter__(self) -> HttpClient:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._session.close()
+        self._headers = {"Accept-Encoding": "gzip", "User-Agent": "npc-lims", **(headers or {})}
 
     def request(
         self,
@@ -161,56 +162,66 @@ class HttpClient:
         url: str,
         parse: Callable[[HttpResponse], _T],
         *,
+        json: Any = None,
+        params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
         is_idempotent: bool = True,
         attempts: Optional[int] = None,
         max_bytes: int = MAX_BYTES,
         tail: Optional[int] = None,
         may_follow: Callable[[str, str], bool] = lambda url, target: False,
-        **more: Any,
     ) -> _T:
         """Return what *parse* makes of the response.
 
         A response of status 408, 425, 429 or 5xx, a reset, a timeout, a body that is incomplete or that *parse*
-        rejects (`ValueError`) is retried. Any other status is a result: *parse* sees it.
+        rejects (`ValueError`, `TransientFailure`) is retried. Any other status is a result: *parse* sees it.
 
         Args:
+            json: Body of the request.
+            params: Query to append to the URL.
             is_idempotent: If not, the request is repeated only after a status of 429, by which nothing was done.
             attempts: Maximum number of requests, if not that of the policy.
             max_bytes: Of a longer body, once decoded, the request fails.
-            tail: Number of bytes at the end of the body to keep; None for all.
-            may_follow: Tells whether to follow a redirect from one URL to another, where credentials go along.
-            **more: As `requests` takes them: `headers`, `json`, `params`.
+            tail: Number of bytes at the end of the body to return; None for all.
+            may_follow: Whether to follow a redirect from one URL to another, where credentials go along.
 
         Raises:
             RequestFailed: All attempts failed, the deadline is over, or the server asks for too long a delay.
         """
         deadline = time.monotonic() + self.policy.deadline
         attempts = attempts or self.policy.attempts
-        failure = RequestFailed("was not sent", is_sent=False)
-        try:
-            for attempt in range(1, attempts + 1):
-                try:
-                    response = self._send(method, url, deadline, max_bytes, tail, more)
-                    redirects = 0
-                    while redirects < _MAX_REDIRECTS and (target := response.location) and may_follow(url, target):
-                        url, redirects = target, redirects + 1
-                        response = self._send(method, url, deadline, max_bytes, tail, more)
-                    if response.status not in RETRYABLE_STATUS:
-                        return parse(response)
-                    failure = RequestFailed(f"answered {response.status} {response.reason}".strip(), response)
-                except _Transient as error:
-                    failure = error
-                except (RecursionError, ValueError) as error:
-                    failure = RequestFailed(f"sent an answer that cannot be read ({error})")
-                delay = self._delay(failure, attempt + 1)
-                if not is_idempotent and (failure.response is None or failure.response.status != 429):
-                    raise failure
-                if attempt == attempts or time.monotonic() + delay >= deadline:
-                    break
-                time.sleep(delay)
-            raise RequestFailed(f"{failure} ({attempt} attempts)" if attempt > 1 else str(failure), failure.response)
-        finally:
-            del failure  # its traceback has this frame: connections would stay open until a garbage collection
+        url = f"{url}?{urllib.parse.urlencode(params)}" if params else url
+        sent = {**self._headers, **(headers or {})}
+        body = None if json is None else json_module.dumps(json).encode()
+        if body is not None:
+            sent["Content-Type"] = "application/json"
+
+        def exchange(target: str) -> HttpResponse:
+            with _open(method, target, sent, body, self.policy.timeout) as response:
+                content = _read_body(response, deadline, max_bytes, tail)
+                return HttpResponse(target, response.status, response.reason, response.headers, content)
+
+        for attempt in range(1, attempts + 1):
+            try:
+                response = self._within_deadline(deadline, exchange, url)
+                redirects = 0
+                while redirects < _MAX_REDIRECTS and (target := response.location) and may_follow(url, target):
+                    url, redirects = target, redirects + 1
+                    response = self._within_deadline(deadline, exchange, url)
+                if response.status not in RETRYABLE_STATUS:
+                    return parse(response)
+                failure = RequestFailed(f"answered {response.status} {response.reason}".strip(), response)
+            except TransientFailure as error:
+                failure = error
+            except (RecursionError, ValueError) as error:
+                failure = RequestFailed(f"sent an answer that cannot be read ({error})")
+            delay = self._delay(failure, attempt + 1)
+            if not is_idempotent and (failure.response is None or failure.response.status != 429):
+                raise failure
+            if attempt == attempts or time.monotonic() + delay >= deadline:
+                break
+            time.sleep(delay)
+        raise RequestFailed(f"{failure} ({attempt} attempts)" if attempt > 1 else str(failure), failure.response)
 
     def _delay(self, failure: RequestFailed, attempt: int) -> float:
         delay, requested = self.policy.delay(attempt), failure.retry_after
@@ -222,48 +233,95 @@ class HttpClient:
         # exactly what was requested is when every client comes back: spread out after it
         return requested + random.uniform(0, min(1.0, delay))
 
-    def _send(
-        self, method: str, url: str, deadline: float, max_bytes: int, tail: int | None, more: dict[str, Any]
-    ) -> HttpResponse:
-        """Send one request and receive its response, or raise one of `RequestFailed`."""
-        import socket
-
-        import requests
-        import urllib3
-
-        from npc_lims.clients.http_transport import BodyTooLarge, limited, read_body, remaining_timeout
-
+    def _within_deadline(self, deadline: float, exchange: Callable[[str], HttpResponse], url: str) -> HttpResponse:
+        """Return the response of one request, or raise one of `RequestFailed`."""
         try:
-            timeout = remaining_timeout(self.policy.timeout, deadline)
-            with limited(timeout, deadline, max_bytes):
-                try:
-                    response = self._session.request(
-                        method, url, timeout=timeout, allow_redirects=False, stream=True, **more
-                    )
-                except ValueError as error:  # an address or a header, which may be a secret, that cannot be sent
-                    raise RequestFailed(f"cannot be asked ({type(error).__name__})", is_sent=False) from None
-                with response:
-                    content = read_body(response, max_bytes, tail)
-            return HttpResponse(url, response.status_code, response.reason or "", response.headers, content)
-        except BodyTooLarge as error:
-            raise RequestFailed(str(error)) from None  # nor would it be shorter another time
-        except (requests.Timeout, TimeoutError, socket.timeout, urllib3.exceptions.TimeoutError):
-            raise _Transient(self._timeout_message(deadline)) from None
-        except (OSError, urllib3.exceptions.HTTPError) as error:
-            # requests raises none of its own kind for a CA bundle that does not exist
-            bundle = ca_bundle_failure(error)
-            if bundle is not None or not isinstance(error, (requests.RequestException, urllib3.exceptions.HTTPError)):
-                raise RequestFailed(f"could not be reached: {bundle or error}", is_sent=False) from None
-            raise _Transient(f"could not be reached or interrupted the response ({type(error).__name__})") from None
-
-    def _timeout_message(self, deadline: float) -> str:
-        if time.monotonic() < deadline:
-            return f"gave no answer within {self.policy.timeout:g} s"
-        return f"gave no complete answer within {self.policy.deadline:g} s"
+            return call_within(deadline - time.monotonic(), lambda: exchange(url))
+        except DeadlineExceeded:
+            raise TransientFailure(f"gave no complete answer within {self.policy.deadline:g} s") from None
+        except (OSError, http.client.HTTPException) as error:
+            # urllib wraps errors of the connection
+            reason = error.reason if isinstance(error, urllib.error.URLError) else None
+            cause = reason if isinstance(reason, OSError) else error
+            bundle = ca_bundle_failure(cause, HTTP_BUNDLE if _default_bundle() else SSL_BUNDLE)
+            if bundle is not None:
+                raise RequestFailed(f"could not be reached: {bundle}", is_sent=False) from None
+            if isinstance(cause, (TimeoutError, socket.timeout)):
+                raise TransientFailure(f"gave no answer within {self.policy.timeout:g} s") from None
+            failure = f"could not be reached or interrupted the response ({type(cause).__name__})"
+            raise TransientFailure(failure) from None
 
 
-class _Transient(RequestFailed):
-    """A failure that may not occur again."""
+def _open(
+    method: str, url: str, headers: Mapping[str, str], body: bytes | None, timeout: float
+) -> http.client.HTTPResponse:
+    """Send a request through the proxy of the environment, if any; any status is returned, no redirect followed."""
+    opener = urllib.request.OpenerDirector()
+    try:
+        request = urllib.request.Request(url, body, dict(headers), method=method)  # noqa: S310  # only HTTP is opened
+        if request.type == "https":
+            bundle = next(filter(None, map(os.environ.get, HTTP_BUNDLE)), _default_bundle())
+            opener.add_handler(urllib.request.HTTPSHandler(context=_tls_context(bundle)))
+        for handler in (urllib.request.ProxyHandler, urllib.request.HTTPHandler):
+            opener.add_handler(handler())
+        response: http.client.HTTPResponse | None = opener.open(request, timeout=timeout)
+    except (OverflowError, ValueError, http.client.InvalidURL) as error:
+        # an address or a header, which may be a secret, that cannot be sent
+        raise RequestFailed(f"cannot be queried ({type(error).__name__})", is_sent=False) from None
+    if response is None:
+        raise RequestFailed("cannot be queried (no address of HTTP)", is_sent=False)
+    return response
+
+
+def _read_body(response: http.client.HTTPResponse, deadline: float, max_bytes: int, tail: int | None) -> bytes:
+    """Receive and decode a body, or the last *tail* bytes of it, in pieces of limited size.
+
+    Raises:
+        ValueError: It is incomplete, or has an encoding that was not requested.
+    """
+    too_large = f"sent more than {max_bytes / 2**20:,.0f} MiB, which is not accepted"
+    encoding = response.headers.get("Content-Encoding", "").strip().lower()
+    if encoding not in ("", "identity", "gzip", "x-gzip"):
+        raise ValueError(f"has the encoding {encoding}, gzip was requested")
+    is_gzip = encoding.endswith("gzip")
+    if (response.length or 0) > max_bytes and not is_gzip and tail is None:
+        raise RequestFailed(too_large)
+    reader = gzip.GzipFile(fileobj=response) if is_gzip else response
+    content, size = bytearray(), 0
+    try:
+        while chunk := reader.read(_CHUNK):
+            size += len(chunk)
+            if size > max_bytes:
+                raise RequestFailed(too_large)
+            content += chunk
+            if tail is not None:
+                del content[:-tail]
+            if time.monotonic() >= deadline:
+                raise DeadlineExceeded
+    except EOFError:
+        raise ValueError("is an incomplete gzip") from None
+    except (gzip.BadGzipFile, zlib.error) as error:
+        raise ValueError(f"is no gzip: {error}") from None
+    if response.length:
+        raise ValueError(f"ended {response.length} bytes early")
+    return bytes(content)
+
+
+@functools.cache
+def _default_bundle() -> str | None:
+    """Return the certificates of the package certifi; None without it: then the system's are used."""
+    try:
+        import certifi
+    except ImportError:
+        return None
+    return certifi.where()
+
+
+@functools.lru_cache(maxsize=4)
+def _tls_context(bundle: str | None) -> ssl.SSLContext:
+    if bundle is not None and Path(bundle).is_dir():
+        return ssl.create_default_context(capath=bundle)
+    return ssl.create_default_context(cafile=bundle)
 
 
 def retry_after_seconds(value: str | None, now: datetime.datetime | None = None) -> float | None:
@@ -272,8 +330,6 @@ def retry_after_seconds(value: str | None, now: datetime.datetime | None = None)
     >>> retry_after_seconds("7"), retry_after_seconds("soon")
     (7.0, None)
     """
-    import email.utils
-
     if value is None:
         return None
     value = value.strip()

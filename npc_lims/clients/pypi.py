@@ -24,8 +24,9 @@ def newest_release(settings: Settings) -> str:
     # PyPI redirects to the spelling of the name that it prefers
     url = settings.pypi_url
     try:
-        with HttpClient(RetryPolicy.from_settings(settings)) as client:
-            return client.request("GET", url, _parse_version, may_follow=_is_same_host)
+        return HttpClient(RetryPolicy.from_settings(settings)).request(
+            "GET", url, _parse_version, may_follow=_is_same_host
+        )
     except RequestFailed as error:
         raise SourceError("pypi", f"{url} {error}") from None
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from npc_lims.clients.github_get import get_github, list_github
-from npc_lims.errors import GitHubError, HistoryWarning, RemoteStateError, StateError, warn
+from npc_lims.clients.github_rest import RestClient
+from npc_lims.errors import HistoryWarning, RemoteStateError, StateError, warn
 from npc_lims.history.transitions import Transition, changes_of, created_assets, skipped_message
 from npc_lims.state.as_of import parse_commit, unreadable_commit
 from npc_lims.state.remote import fetch_file
@@ -54,7 +54,7 @@ def _commits(settings: Settings, path: str) -> Iterator[tuple[Commit, tuple[str,
     """Yield the commits of the branch that changed a file, and their parents, the newest first."""
     query = {"sha": settings.ref, "path": path}
     action = f"looking for commits of {settings.repo}"
-    listed = list_github(settings, action, f"/repos/{settings.repo}/commits", query)
+    listed = RestClient.for_reading(settings).list_items(action, "/commits", query)
     return (_with_parents(settings, one) for one in listed)
 
 
@@ -79,11 +79,5 @@ def _is_beginning(settings: Settings, parents: tuple[str, ...]) -> bool:
     """Return whether the repository had no state before."""
     if not parents:
         return True
-    path = f"/repos/{settings.repo}/contents/{_FOLDER}/sessions"
-    try:
-        get_github(settings, f"looking into {settings.repo}", path, {"ref": parents[0]})
-    except GitHubError as error:
-        if error.status == 404:
-            return True
-        raise
-    return False
+    action, path = f"looking into {settings.repo}", f"/contents/{_FOLDER}/sessions"
+    return RestClient.for_reading(settings).find(action, path, {"ref": parents[0]}) is None

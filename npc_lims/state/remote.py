@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Optional
 
-from npc_lims.clients.http import Auth, HttpClient, HttpResponse, RequestFailed, RetryPolicy, bearer_auth
 from npc_lims.config.disk_cache import CacheEntry, cache_dir, load_entry, store_entry, touch_entry
 from npc_lims.config.environment import TRACKED_FILE
 from npc_lims.errors import NoRemoteState, RemoteStateError
@@ -16,6 +15,7 @@ from npc_lims.state.snapshot import SNAPSHOT, checked_lines
 from npc_lims.utils.timestamps import is_future
 
 if TYPE_CHECKING:
+    from npc_lims.clients.http import HttpResponse
     from npc_lims.config.settings import Settings
 
 _MAX_BYTES = 128 * 2**20
@@ -101,9 +101,7 @@ def _fetch_raw(settings: Settings, path: str, ref: str, headers: dict[str, str],
     url = f"{settings.raw_url}/{settings.repo}/{urllib.parse.quote(ref)}/{path}"
     token = settings.github_token
     try:
-        return fetch_url(
-            settings, url, headers, check, bearer_auth(None if token is None else token.get_secret_value())
-        )
+        return fetch_url(settings, url, headers, check, None if token is None else token.get_secret_value())
     except NoRemoteState as error:
         raise NoRemoteState(f"{error}: check NPC_LIMS_REPO and NPC_LIMS_REF") from None
 
@@ -113,19 +111,19 @@ def fetch_url(
     url: str,
     headers: dict[str, str],
     check: Check = None,
-    auth: Auth | None = None,
+    token: str | None = None,
     may_follow: Callable[[str, str], bool] = lambda url, target: False,
 ) -> CacheEntry | None:
     """Return what is at *url*; None if the server confirms what conditional *headers* describe.
 
     Args:
-        auth: Adds a token, where one belongs.
-        may_follow: Tells whether to follow a redirect from one URL to another.
+        may_follow: Whether to follow a redirect from one URL to another.
 
     Raises:
         NoRemoteState: There is nothing.
         RemoteStateError: The server refused (429), failed or could not be reached.
     """
+    from npc_lims.clients.http import HttpClient, RequestFailed, RetryPolicy, bearer_auth
 
     def parse(response: HttpResponse) -> CacheEntry | None:
         if response.status == 304 and headers:
@@ -142,9 +140,9 @@ def fetch_url(
         published = _seconds(response.headers.get("Last-Modified"))
         return CacheEntry(response.content, response.headers.get("ETag", ""), published=published)
 
+    client = HttpClient(RetryPolicy.interactive(settings), bearer_auth(token))
     try:
-        with HttpClient(RetryPolicy.interactive(settings), auth) as client:
-            return client.request("GET", url, parse, headers=headers, may_follow=may_follow, max_bytes=_MAX_BYTES)
+        return client.request("GET", url, parse, headers=headers, may_follow=may_follow, max_bytes=_MAX_BYTES)
     except RequestFailed as error:
         failure = RemoteStateError(f"{url} {error}")
         failure.retry_after = error.retry_after

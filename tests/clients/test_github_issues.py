@@ -31,7 +31,8 @@ from npc_lims.clients.github_issues import (
     raise_alert,
     update_alert,
 )
-from npc_lims.clients.github_rest import RestClient
+from npc_lims.clients.github_rest import ISSUES_PERMISSION, RestClient
+from npc_lims.clients.http import RetryPolicy
 from npc_lims.errors import GitHubError
 from tests.servers.faults import Fault, FaultyProxy, Lose, MalformedJson, Status
 from tests.servers.fixtures import Serve
@@ -39,6 +40,7 @@ from tests.servers.github_hub import NAME, ROBOT, TOKENS, Hub
 from tests.servers.web import Request
 
 ROOT = Path(__file__).parent.parent.parent
+POLICY = RetryPolicy(4, 5, 0.01)
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=timezone.utc)
 SYNC, PROCESS = ALERTS["sync"], ALERTS["process"]
 S3, CODEOCEAN = Failure("s3", "no answer within 30 s"), Failure("codeocean", "CODE_OCEAN_API_TOKEN was refused")
@@ -65,8 +67,8 @@ def connect(request: pytest.FixtureRequest, workflow_hub: Hub) -> Connect:
 
     def make(url: str) -> RestClient:
         if request.param == "settings":
-            return RestClient.from_settings(workflow_hub.settings(ROBOT, github_api_url=url))
-        return RestClient(url, TOKENS[ROBOT], NAME, attempts=3, backoff=0.01)
+            return RestClient.for_issues(workflow_hub.settings(ROBOT, github_api_url=url))
+        return RestClient(url, NAME, TOKENS[ROBOT], POLICY, ISSUES_PERMISSION)
 
     return make
 
@@ -272,7 +274,7 @@ def test_one_bad_answer_costs_nothing(workflow_hub: Hub, serve: Serve, fault: Fa
         return left.pop() if left else None
 
     proxy = serve(FaultyProxy(workflow_hub.api.url, rule=rule))
-    client = RestClient(proxy.url, TOKENS[ROBOT], NAME, attempts=3, backoff=0.01)
+    client = RestClient(proxy.url, NAME, TOKENS[ROBOT], POLICY, ISSUES_PERMISSION)
     fail(client, S3, run=1)
     fail(client, S3, run=2)
     assert [issue.state for issue in workflow_hub.issues if issue.state == "open"] == ["open"]
@@ -280,8 +282,8 @@ def test_one_bad_answer_costs_nothing(workflow_hub: Hub, serve: Serve, fault: Fa
 
 
 def test_a_github_that_is_down_is_an_error_with_its_address(workflow_hub: Hub) -> None:
-    client = RestClient("http://127.0.0.1:9", TOKENS[ROBOT], NAME, attempts=2, backoff=0.01)
-    with pytest.raises(GitHubError, match=r"http://127.0.0.1:9 could not be reached \(.*refused\)"):
+    client = RestClient("http://127.0.0.1:9", NAME, TOKENS[ROBOT], POLICY, ISSUES_PERMISSION)
+    with pytest.raises(GitHubError, match=r"http://127.0.0.1:9 could not be reached .*Refused"):
         fail(client, S3)
 
 
@@ -289,7 +291,7 @@ def test_the_token_does_not_follow_to_another_address(workflow_hub: Hub, serve: 
     elsewhere = serve(FaultyProxy(workflow_hub.api.url))
     proxy = serve(FaultyProxy(workflow_hub.api.url, rule=lambda _: Status(301, {"Location": elsewhere.url})))
     with pytest.raises(GitHubError, match="GitHub answered 301"):
-        fail(RestClient(proxy.url, TOKENS[ROBOT], NAME), S3)
+        fail(RestClient(proxy.url, NAME, TOKENS[ROBOT], POLICY, ISSUES_PERMISSION), S3)
     assert elsewhere.requests == []
 
 
@@ -297,7 +299,7 @@ def test_an_endless_list_ends(workflow_hub: Hub, serve: Serve) -> None:
     page = json.dumps([{}] * 100).encode()
     proxy = serve(FaultyProxy(workflow_hub.api.url, rule=lambda _: Status(200, {"Content-Type": "x/json"}, page)))
     with pytest.raises(GitHubError, match="repeats the one before"):
-        list(RestClient(proxy.url, TOKENS[ROBOT], NAME).list_items("listing", "/issues", {}))
+        list(RestClient(proxy.url, NAME, TOKENS[ROBOT], POLICY, ISSUES_PERMISSION).list_items("listing", "/issues", {}))
 
 
 @pytest.mark.parametrize(

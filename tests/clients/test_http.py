@@ -10,7 +10,6 @@ import subprocess
 import sys
 import threading
 import time
-import weakref
 import zlib
 from pathlib import Path
 from typing import Any
@@ -54,8 +53,7 @@ def whole(response: HttpResponse) -> HttpResponse:
 def ask(
     server: Server | Endless, retry: RetryPolicy | None = None, method: str = "GET", parse: Any = whole, **more: Any
 ) -> Any:
-    with HttpClient(retry or policy()) as client:
-        return client.request(method, server.url + "/x", parse, **more)
+    return HttpClient(retry or policy()).request(method, server.url + "/x", parse, **more)
 
 
 def as_json(response: HttpResponse) -> Any:
@@ -113,7 +111,7 @@ def test_the_request_is_sent_again_as_it_was(serve: Serve) -> None:
     ("answer", "why"),
     [
         (status(503), r"answered 503 Service Unavailable \(3 attempts\)"),
-        (None, r"could not be reached or interrupted the response \(ConnectionError\) \(3 attempts\)"),
+        (None, r"could not be reached or interrupted the response \(Connection\w+\) \(3 attempts\)"),
         (Response(body=b"<html>"), r"sent an answer that cannot be read \(.*\) \(3 attempts\)"),
     ],
 )
@@ -138,8 +136,10 @@ def test_nobody_there(serve: Serve) -> None:
 
 def test_no_token_in_what_is_told(serve: Serve) -> None:
     server = serve(Script(status(503)))
-    with HttpClient(policy(), basic_auth("cop_secret")) as client, pytest.raises(RequestFailed) as caught:
-        client.request("GET", server.url, whole, headers={"X-Token": "cop_secret"})
+    with pytest.raises(RequestFailed) as caught:
+        HttpClient(policy(), basic_auth("cop_secret")).request(
+            "GET", server.url, whole, headers={"X-Token": "cop_secret"}
+        )
     assert "cop_secret" not in str(caught.value)
     assert "cop_secret" not in repr(caught.value.__context__)
 
@@ -245,8 +245,8 @@ def test_any_retry_after_is_a_wait_or_none(value: str) -> None:
 
 @pytest.mark.parametrize("url", ["http://a..b/", f"http://{'a' * 64}.org/", "http://[::1/", "http://127.0.0.1:99999/"])
 def test_an_address_that_cannot_be_asked_is_one_line(url: str) -> None:
-    with HttpClient(policy(attempts=2)) as client, pytest.raises(RequestFailed) as caught:
-        client.request("GET", url, whole)
+    with pytest.raises(RequestFailed) as caught:
+        HttpClient(policy(attempts=2)).request("GET", url, whole)
     assert "answer" not in str(caught.value)
     assert str(caught.value).isprintable()
 
@@ -292,8 +292,8 @@ def test_a_handshake_without_end_is_given_up_at_the_deadline() -> None:
     retry = policy(attempts=3, timeout=1, deadline=0.4)
     begun = time.monotonic()
     failure = pytest.raises(RequestFailed, match=r"no complete answer within 0\.4 s$")
-    with Endless(record, b"a", request_end=b"") as server, HttpClient(retry) as client, failure:
-        client.request("GET", server.url.replace("http:", "https:"), whole)
+    with Endless(record, b"a", request_end=b"") as server, failure:
+        HttpClient(retry).request("GET", server.url.replace("http:", "https:"), whole)
     assert time.monotonic() - begun < 10
     assert server.requests == 1
 
@@ -320,12 +320,13 @@ def test_a_declared_length_is_not_waited_for() -> None:
         ask(server, policy(deadline=10), max_bytes=2**20)
 
 
-@pytest.mark.parametrize("line", [b"a", b"X: y\r\n"], ids=["chunk size", "trailer"])
-def test_endless_framing_is_too_large(line: bytes) -> None:
+@pytest.mark.parametrize(
+    ("line", "why"), [(b"a", "LineTooLong"), (b"X: y\r\n", "no complete answer")], ids=["chunk size", "trailer"]
+)
+def test_endless_framing_ends(line: bytes, why: str) -> None:
     beginning = HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + (b"" if line == b"a" else b"0\r\n")
-    why = "sent more than|ProtocolError"  # urllib3 may refuse it first
     with Endless(beginning, line * 100_000, pause=0) as server, pytest.raises(RequestFailed, match=why):
-        ask(server, policy(deadline=30), max_bytes=2**20)
+        ask(server, policy(attempts=1, deadline=1), max_bytes=2**20)
 
 
 def gzipped(body: bytes) -> Response:
@@ -386,15 +387,6 @@ def test_the_tail_of_a_body(serve: Serve, encoded: bool) -> None:
     assert ask(server, tail=len(body) + 1).content == body
 
 
-def test_a_connection_is_used_again(serve: Serve) -> None:
-    server = serve(Script(status(200), status(204), status(404), OK))
-    with HttpClient(policy()) as client:
-        for _ in range(5):
-            client.request("GET", server.url, whole)
-        assert server._listener is not None
-        assert len(server._listener._open) == 1
-
-
 def test_what_has_an_effect_is_sent_once(serve: Serve) -> None:
     for answer in (None, status(500), status(503), status(408), Response(body=b"<html>")):
         server = serve(Script(answer, OK))
@@ -436,7 +428,7 @@ def test_redirects_end(serve: Serve) -> None:
 
 def test_a_redirect_to_no_address_cannot_be_read(serve: Serve) -> None:
     server = serve(Script(status(302, Location="http://[::1")))
-    with pytest.raises(RequestFailed, match=r"cannot be (read|asked)"):
+    with pytest.raises(RequestFailed, match=r"cannot be (read|queried)"):
         ask(server, policy(attempts=1), may_follow=lambda url, target: True)
 
 
@@ -447,14 +439,15 @@ def test_a_failed_request_leaves_no_connection_to_the_garbage_collector(
 ) -> None:
     """A collection in the middle of anything, such as deeply nested JSON, would otherwise have to close it."""
     server = serve(Script(answer, answer))
-    client = HttpClient(RetryPolicy(2, 5, 0.001))
-    session = weakref.ref(client._session)
     gc.collect()
     gc.disable()
     try:
         with contextlib.suppress(RequestFailed):
-            client.request("GET", server.url, HttpResponse.json, is_idempotent=is_idempotent)
-        del client
-        assert session() is None
+            ask(server, policy(attempts=2), parse=as_json, is_idempotent=is_idempotent)
+        given_up = time.monotonic() + 10
+        assert server._listener is not None
+        while server._listener._open and time.monotonic() < given_up:
+            time.sleep(0.01)
+        assert not server._listener._open
     finally:
         gc.enable()

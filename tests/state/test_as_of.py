@@ -661,7 +661,7 @@ def test_a_used_up_limit_is_told_with_its_end(github: Hub, monkeypatch: pytest.M
 
 
 FAULTS = {
-    "429": (Status(429, {"Retry-After": "60"}), "429.*asks to wait 60 s.*GITHUB_TOKEN raises the limit"),
+    "429": (Status(429, {"Retry-After": "60"}), "429.*limit of requests is used up.*60 s from now.*set GITHUB_TOKEN"),
     "reset": (
         Status(403, {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "9" * 400}),
         "limit of requests is used up.* UTC",

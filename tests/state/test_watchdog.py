@@ -7,7 +7,8 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from npc_lims.clients.github_rest import RestClient
+from npc_lims.clients.github_rest import ISSUES_PERMISSION, RestClient
+from npc_lims.clients.http import RetryPolicy
 from npc_lims.errors import SourceError
 from npc_lims.model.observation import Observation, failed
 from npc_lims.model.record import SECTIONS
@@ -76,10 +77,14 @@ class Desk:
         return self.hub.issues[-1].body or ""
 
 
+def client_of(url: str) -> RestClient:
+    return RestClient(url, NAME, TOKENS[ROBOT], RetryPolicy(2, 5, 0.01), ISSUES_PERMISSION)
+
+
 @pytest.fixture
 def desk(hub: Hub, now: datetime) -> Desk:
     hub.api.add_token(TOKENS[ROBOT], ROBOT, may_write={"issues", "actions"})
-    return Desk(hub, RestClient(hub.api.url, TOKENS[ROBOT], NAME, attempts=2, backoff=0.01), now)
+    return Desk(hub, client_of(hub.api.url), now)
 
 
 def test_fresh_state_opens_nothing(desk: Desk) -> None:
@@ -168,7 +173,7 @@ def test_a_workflow_that_is_disabled_is_named(desk: Desk, serve: Serve) -> None:
         json = {"Content-Type": "application/json"}
         return Status(200, json, disabled) if request.path.endswith("/sync.yml") else None
 
-    desk.client = RestClient(serve(FaultyProxy(desk.hub.api.url, rule=rule)).url, TOKENS[ROBOT], NAME)
+    desk.client = client_of(serve(FaultyProxy(desk.hub.api.url, rule=rule)).url)
     desk.run(20 * HOUR)
     desk.watch(text_of(synced(desk.now - HOUR)))
     assert "it is disabled_inactivity: enable it under Actions, sync" in desk.body
@@ -177,7 +182,7 @@ def test_a_workflow_that_is_disabled_is_named(desk: Desk, serve: Serve) -> None:
 @pytest.mark.parametrize("answer", [Status(403), Status(200, {"Content-Type": "x/json"}, b"[]")], ids=repr)
 def test_runs_that_cannot_be_looked_at_are_no_success(desk: Desk, serve: Serve, answer: Status) -> None:
     proxy = serve(FaultyProxy(desk.hub.api.url, rule=lambda r: answer if "/actions/" in r.path else None))
-    desk.client = RestClient(proxy.url, TOKENS[ROBOT], NAME, attempts=1)
+    desk.client = client_of(proxy.url)
     desk.run(HOUR)
     desk.watch(text_of(synced(desk.now - HOUR)))
     assert "its runs are not known" in desk.body

@@ -5,8 +5,11 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
+import ipaddress
 import socket
 import ssl
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,14 +19,16 @@ from pydantic import SecretStr
 
 from npc_lims.clients.codeocean import CodeOceanClient
 from npc_lims.clients.github import GitHubClient
-from npc_lims.clients.github_get import get_github
 from npc_lims.clients.github_rest import RestClient
+from npc_lims.clients.http import HttpClient, RequestFailed, RetryPolicy
 from npc_lims.clients.s3 import S3Store
 from npc_lims.config.settings import Settings
 from npc_lims.errors import GitHubError, NpcLimsError, RemoteStateError, SourceError
 from npc_lims.state.remote import fetch_snapshot
 from tests.servers.fixtures import Serve
 from tests.servers.web import Request, Response, Server
+
+ROOT = Path(__file__).parent.parent.parent
 
 
 class _Plain(Server):
@@ -49,10 +54,10 @@ _READS = {
     ),
     "raw github": _Read("CURL_CA_BUNDLE", lambda s: fetch_snapshot(s), RemoteStateError),
     "github": _Read("REQUESTS_CA_BUNDLE", lambda s: GitHubClient(s, "contents: read").login(), GitHubError),
-    "github alert": _Read(
-        "REQUESTS_CA_BUNDLE", lambda s: RestClient.from_settings(s).find("looking", "/x"), GitHubError
+    "github alert": _Read("REQUESTS_CA_BUNDLE", lambda s: RestClient.for_issues(s).find("looking", "/x"), GitHubError),
+    "github reading": _Read(
+        "REQUESTS_CA_BUNDLE", lambda s: RestClient.for_reading(s).fetch("reading", "/x"), GitHubError
     ),
-    "github reading": _Read("REQUESTS_CA_BUNDLE", lambda s: get_github(s, "reading", "/x"), GitHubError),
     "s3": _Read("AWS_CA_BUNDLE", lambda s: S3Store(s).has_any("bucket", ""), SourceError),
     "s3 as requests": _Read("REQUESTS_CA_BUNDLE", lambda s: S3Store(s).has_any("bucket", ""), SourceError),
 }
@@ -125,7 +130,9 @@ def _self_signed(folder: Path) -> Iterator[str]:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
     now = datetime.datetime(2020, 1, 1)
+    address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
     certificate = x509.CertificateBuilder(name, name, key.public_key(), 1, now, now.replace(year=2120))
+    certificate = certificate.add_extension(address, critical=False)
     encoding = serialization.Encoding.PEM
     plain = (serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     path = folder / "server.pem"
@@ -135,15 +142,16 @@ def _self_signed(folder: Path) -> Iterator[str]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(path)
 
-    def refuse() -> None:
+    def answer() -> None:
         with contextlib.suppress(OSError):
             while True:
                 connection, _ = server.accept()
-                with contextlib.suppress(OSError), context.wrap_socket(connection, server_side=True):
-                    pass
+                with contextlib.suppress(OSError), context.wrap_socket(connection, server_side=True) as accepted:
+                    accepted.recv(65536)
+                    accepted.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
 
     with socket.create_server(("127.0.0.1", 0)) as server:
-        thread = threading.Thread(target=refuse, daemon=True)
+        thread = threading.Thread(target=answer, daemon=True)
         thread.start()
         yield f"https://127.0.0.1:{server.getsockname()[1]}"
         server.shutdown(socket.SHUT_RDWR)
@@ -152,6 +160,26 @@ def _self_signed(folder: Path) -> Iterator[str]:
 
 def test_jobs_without_packages_name_the_variable_of_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "nowhere.pem"))
-    with _self_signed(tmp_path) as address, pytest.raises(GitHubError) as caught:
-        RestClient(address, "an-invented-secret", "lab/state", attempts=1).request("looking", "GET", "/x")
-    assert "nowhere.pem); correct or unset SSL_CERT_FILE" in str(caught.value)
+    code = (
+        "import sys\n"
+        "from npc_lims.clients.http import HttpClient, RequestFailed, RetryPolicy\n"
+        "try:\n"
+        "    HttpClient(RetryPolicy(1, 5, 0)).request('GET', sys.argv[1], print)\n"
+        "except RequestFailed as error:\n"
+        "    print(error)\n"
+    )
+    with _self_signed(tmp_path) as address:
+        command = [sys.executable, "-S", "-c", code, address]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "nowhere.pem); correct or unset SSL_CERT_FILE" in done.stdout
+
+
+def test_a_bundle_of_the_user_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
+    with _self_signed(tmp_path) as address:
+        client = HttpClient(RetryPolicy(1, 5, 0))
+        monkeypatch.setenv("CURL_CA_BUNDLE", str(tmp_path / "server.pem"))
+        assert client.request("GET", address, lambda response: response.status) == 204
+        monkeypatch.delenv("CURL_CA_BUNDLE")
+        with pytest.raises(RequestFailed, match="SSLCertVerificationError"):
+            client.request("GET", address, lambda response: response.status)
