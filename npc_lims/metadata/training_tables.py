@@ -7,8 +7,8 @@ from typing import Any
 
 from npc_lims.errors import NpcLimsWarning, warn
 from npc_lims.sources.training.cells import name_columns, slug
-from npc_lims.sources.training.xlsx import MAX_CELLS, MAX_ROWS, Row, Sheet, failure, open_xlsx
-from npc_lims.sources.training.xlsx_parts import PartError
+from npc_lims.sources.training.xlsx import MAX_CELLS, MAX_ROWS, Sheet, failure, open_xlsx
+from npc_lims.sources.training.xlsx_parts import PartError, Row
 from npc_lims.utils.sqlite import SharedConnection, quoted
 
 ID = "ID"

@@ -26,8 +26,8 @@ from npc_lims.sources.training.cells import (
     parse_start,
     slug,
 )
-from npc_lims.sources.training.xlsx import Row, Sheet, Xlsx, failure, open_xlsx
-from npc_lims.sources.training.xlsx_parts import PartError
+from npc_lims.sources.training.xlsx import Sheet, Xlsx, failure, open_xlsx
+from npc_lims.sources.training.xlsx_parts import PartError, Row, cell_name
 
 MAX_PROBLEMS = 100
 """Problems of a sheet that are listed: somebody may have filled a column down to the last row there is."""
@@ -212,7 +212,7 @@ class _TrainingParser:
 
     def _parse_subject(self, subject: str, columns: _TrainingColumns, rows: Iterator[Row]) -> None:
         if columns.errors:
-            raise PartError(f"{_cell_name(columns.line, columns.errors[0])}, in its header, is an error")
+            raise PartError(f"{cell_name(columns.line, columns.errors[0])}, in its header, is an error")
         start_column = columns.start_time()
         if start_column is None:
             if next(rows, None) is not None:
@@ -285,13 +285,9 @@ def _saved_value(line: int, cells: Cells, index: int) -> Any:
     """
     value = cells.get(index)
     if value == UNSAVED:
-        name = _cell_name(line, index)
+        name = cell_name(line, index)
         raise PartError(f"{name} is a formula that was saved without its value")
     return value
-
-
-def _cell_name(line: int, index: int) -> str:
-    return f"{get_column_letter(index + 1)}{line}"
 
 
 def _is_error(value: Any) -> bool:

@@ -7,27 +7,25 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import functools
 import io
 import posixpath
 import zipfile
-from collections.abc import Iterator
-from typing import Any, BinaryIO, Callable, TypeVar, cast
+from collections.abc import Iterator, Mapping
+from typing import BinaryIO, Callable, cast
 from urllib.parse import unquote
+
+from openpyxl.utils.datetime import MAC_EPOCH, WINDOWS_EPOCH
 
 from npc_lims.errors import SourceError
 from npc_lims.sources.training.cells import UNSAVED
 from npc_lims.sources.training.xlsx_parts import (
-    DateFormats,
     DocumentTypeError,
     PartError,
-    Relationship,
-    SheetEntry,
-    read_relationships,
-    read_rows,
+    Row,
+    RowParser,
+    read_entries,
     read_shared_strings,
     read_styles,
-    read_workbook,
 )
 from npc_lims.utils.text import single_line
 
@@ -45,35 +43,18 @@ MAX_CELLS = 10_000_000
 """Cells of a workbook that hold anything: a thousand subjects with two hundred sessions each of fifty columns."""
 MAX_ROWS = 20_000
 """Rows of a sheet for those who keep one entry for every row, blank ones too: a stray cell may be far below."""
+MAX_TITLE = 255
+"""Characters of the title of a sheet: 31 in Excel, more elsewhere."""
 
 # any other kind is read as a worksheet
 _KINDS_WITHOUT_ROWS = frozenset({"chartsheet", "dialogsheet", "xlMacrosheet", "xlIntlMacrosheet"})
 _OLE_MAGIC = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _CHUNK = 2**20
 _REMEDY = "save it as Excel Workbook (.xlsx)"
-T = TypeVar("T")
-Row = tuple[int, dict[int, Any]]
 
 
 def failure(name: str, reason: str) -> SourceError:
     return SourceError("training", f"{name} {reason}")
-
-
-def _check_archive(archive: zipfile.ZipFile, size: int, name: str) -> None:
-    """Unpack everything once, which proves sizes and checksums."""
-    members = archive.infolist()
-    unpacked = sum(member.file_size for member in members)
-    if len(members) > MAX_MEMBERS:
-        raise failure(name, f"has {len(members)} parts, as no real workbook; it was not read")
-    if unpacked > MAX_UNPACKED or unpacked > max(RATIO_FREE, MAX_RATIO * size):
-        raise failure(name, f"would unpack to {unpacked} bytes: a zip bomb, or damaged; it was not read")
-    for member in members:
-        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise failure(name, f"packs {_shown(member.filename)!r} in an unusual way; it was not read")
-        # zipfile returns at most the declared size, which the sum above bounds
-        with archive.open(member) as stream:
-            while stream.read(_CHUNK):
-                pass
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,10 +65,11 @@ class Sheet:
     title: str
     is_hidden: bool
     kind: str
-    _read: Callable[[], Iterator[Row]]
+    path: str
+    _read: Callable[[str], Iterator[Row]]
 
     def rows(self, *, with_unsaved: bool = False) -> Iterator[Row]:
-        """Yield each row that is not empty, as `xlsx_parts.read_rows`.
+        """Yield each row that is not empty, as `RowParser.parse`.
 
         Args:
             with_unsaved: Keep `cells.UNSAVED`, the value of a formula that was saved without one.
@@ -96,7 +78,7 @@ class Sheet:
             PartError: The sheet is missing, or cannot be read to its end.
             SourceError: It is hostile, or the workbook has more cells than any real one.
         """
-        for line, cells in self._read():
+        for line, cells in self._read(self.path):
             if not with_unsaved:
                 cells = {i: value for i, value in cells.items() if value != UNSAVED}
             if cells:
@@ -108,99 +90,113 @@ class Xlsx:
 
     def __init__(self, archive: zipfile.ZipFile, name: str) -> None:
         self._name = name
-        self._package = _Package(archive)
+        self._archive = archive
+        self._members: dict[str, list[zipfile.ZipInfo]] = {}
+        for member in archive.infolist():
+            self._members.setdefault(_resolve("", member.filename), []).append(member)
         self._cells = 0
-        main = next((one for one in self._relationships("").values() if one.kind == "officeDocument"), None)
-        path = "xl/workbook.xml" if main is None else main.target
+        targets = [target for kind, target in self._relationships("").values() if kind == "officeDocument"]
+        path = targets[0] if targets else "xl/workbook.xml"
         if path.endswith(".bin"):
             raise failure(name, f"is a binary workbook (.xlsb): {_REMEDY}")
-        if path not in self._package:
+        if path not in self._members:
             raise failure(name, f"is a zip file without a workbook: {_REMEDY}")
-        entries, self.epoch = self._read(path, read_workbook)
-        if len(entries) > MAX_MEMBERS:
-            raise failure(name, f"has {len(entries)} sheets, as no real workbook; it was not read")
         parts = self._relationships(path)
-        by_kind = {part.kind: part.target for part in parts.values() if part.target in self._package}
-        strings = self._read(by_kind["sharedStrings"], read_shared_strings) if "sharedStrings" in by_kind else []
-        formats = self._read(by_kind["styles"], read_styles) if "styles" in by_kind else DateFormats()
-        self._parse: Callable[[BinaryIO], Iterator[Row]] = functools.partial(
-            read_rows, strings=strings, formats=formats, epoch=self.epoch
-        )
-        self.sheets = tuple(self._sheet(entry, parts.get(entry.relationship)) for entry in entries)
-        used = [parts[entry.relationship].target for entry in entries if entry.relationship in parts]
-        used = [path for path in used if path in self._package]
-        if len(used) > len(set(used)):
-            raise failure(name, "has two sheets in one part, as no real workbook; it was not read")
+        self.epoch = WINDOWS_EPOCH
+        self.sheets = self._read_sheets(path, parts)
+        shared = {kind: target for kind, target in parts.values() if target in self._members}
+        strings: list[str] = []
+        kinds: dict[str, str] = {}
+        if "sharedStrings" in shared:
+            with self._open_shared(shared["sharedStrings"]) as stream:
+                strings = read_shared_strings(stream)
+        if "styles" in shared:
+            with self._open_shared(shared["styles"]) as stream:
+                kinds = read_styles(stream)
+        self._parser = RowParser(strings, kinds, self.epoch)
 
     def __enter__(self) -> Xlsx:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._package.archive.close()
+        self._archive.close()
 
-    def _relationships(self, path: str) -> dict[str, Relationship]:
-        """Return the relationships of a part by id, each with the path of its target."""
+    def _relationships(self, path: str) -> dict[str, tuple[str, str]]:
+        """Return the kind of each relationship of a part (as `worksheet`) and the path of its target, by id."""
         folder, name = posixpath.split(path)
         source = posixpath.join(folder, "_rels", f"{name}.rels")
-        found = self._read(source, read_relationships) if source in self._package else {}
-        return {
-            id_: dataclasses.replace(one, target="" if one.is_external else _resolve(folder, one.target))
-            for id_, one in found.items()
-        }
+        if source not in self._members:
+            return {}
+        found = {}
+        with self._open_shared(source) as stream:
+            for _, attributes, _ in read_entries(stream, "Relationships", "/Relationship"):
+                is_external = attributes.get("TargetMode", "").lower() == "external"
+                target = "" if is_external else _resolve(folder, attributes.get("Target", ""))
+                kind = single_line(attributes.get("Type", "").rpartition("/")[2], 40)
+                found[attributes.get("Id", "")] = (kind, target)
+        return found
 
-    def _read(self, path: str, read: Callable[[BinaryIO], T]) -> T:
-        """Read a part that all sheets need."""
+    def _read_sheets(self, path: str, parts: Mapping[str, tuple[str, str]]) -> tuple[Sheet, ...]:
+        sheets = []
+        with self._open_shared(path) as stream:
+            for element, attributes, _ in read_entries(stream, "workbook", "/workbookPr", "/sheets", "/sheets/sheet"):
+                if element == "/sheets/sheet":
+                    # the prefix of its namespace is whatever the file declares
+                    id_ = next((value for key, value in attributes.items() if key.rpartition(":")[2] == "id"), "")
+                    kind, target = parts.get(id_, ("worksheet" if id_ else "", ""))
+                    kind = kind if kind in ("", *_KINDS_WITHOUT_ROWS) else "worksheet"
+                    is_hidden = attributes.get("state", "visible") != "visible"
+                    sheets.append(Sheet(_title(attributes), is_hidden, kind, target, self._rows))
+                elif element == "/workbookPr":
+                    is_1904 = attributes.get("date1904", "").strip().lower() in ("1", "true", "on")
+                    self.epoch = MAC_EPOCH if is_1904 else WINDOWS_EPOCH
+        if len(sheets) > MAX_MEMBERS:
+            raise failure(self._name, f"has {len(sheets)} sheets, as no real workbook; it was not read")
+        used = [sheet.path for sheet in sheets if sheet.path in self._members]
+        if len(used) > len(set(used)):
+            raise failure(self._name, "has two sheets in one part, as no real workbook; it was not read")
+        return tuple(sheets)
+
+    @contextlib.contextmanager
+    def _open_shared(self, path: str) -> Iterator[BinaryIO]:
+        """Open a part that all sheets need."""
         try:
             with self._open(path) as stream:
-                return read(stream)
+                yield stream
         except PartError as error:
             raise failure(self._name, f"cannot be read ({_shown(path)}: {error}): open and save it again") from None
 
     @contextlib.contextmanager
     def _open(self, path: str) -> Iterator[BinaryIO]:
+        first, *more = self._members[path]
+        if more:
+            raise PartError(f"the file has {len(more) + 1} parts of this name")
         try:
-            with self._package.open(path) as stream:
-                yield stream
+            with self._archive.open(first) as stream:
+                yield cast(BinaryIO, stream)
         except DocumentTypeError:
             raise failure(
                 self._name, f"declares a document type in {_shown(path)!r}: an attack; it was not read"
             ) from None
 
-    def _sheet(self, entry: SheetEntry, part: Relationship | None) -> Sheet:
-        kind = "worksheet" if part is not None or entry.relationship else ""
-        if part is not None and part.kind in _KINDS_WITHOUT_ROWS:
-            kind = part.kind
-        path = "" if part is None else part.target
-        return Sheet(entry.title, entry.is_hidden, kind, lambda: self._rows(path))
-
     def _rows(self, path: str) -> Iterator[Row]:
-        if path not in self._package:
+        if path not in self._members:
             raise PartError("its part is missing from the file")
         with self._open(path) as stream:
-            for row in self._parse(stream):
+            for row in self._parser.parse(stream):
                 self._cells += len(row[1])
                 if self._cells > MAX_CELLS:
                     raise failure(self._name, f"has more cells than any real workbook ({MAX_CELLS}); it was not read")
                 yield row
 
 
-class _Package:
-    """The parts of a file by their paths, regardless of case."""
-
-    def __init__(self, archive: zipfile.ZipFile) -> None:
-        self.archive = archive
-        self._members: dict[str, list[zipfile.ZipInfo]] = {}
-        for member in archive.infolist():
-            self._members.setdefault(_resolve("", member.filename), []).append(member)
-
-    def __contains__(self, path: str) -> bool:
-        return path in self._members
-
-    def open(self, path: str) -> BinaryIO:
-        first, *more = self._members[path]
-        if more:
-            raise PartError(f"the file has {len(more) + 1} parts of this name")
-        return cast(BinaryIO, self.archive.open(first))
+def _title(attributes: Mapping[str, str]) -> str:
+    title = attributes.get("name", "")
+    if not title:
+        raise PartError("a sheet has no title")
+    if len(title) > MAX_TITLE:
+        raise PartError(f"a sheet has a title of {len(title)} characters")
+    return "".join(" " if char.isspace() else char for char in title if char.isprintable() or char.isspace())
 
 
 def _shown(path: str) -> str:
@@ -209,7 +205,7 @@ def _shown(path: str) -> str:
 
 
 def _resolve(folder: str, target: str) -> str:
-    """Return the path of a part from its name, or from a reference in a part in *folder*.
+    """Return the path of a part, regardless of case, from its name or from a reference in a part in *folder*.
 
     >>> _resolve("xl", "worksheets/Sheet1.xml"), _resolve("xl", "/xl/styles.xml"), _resolve("xl", "..\\\\a.xml")
     ('xl/worksheets/sheet1.xml', 'xl/styles.xml', 'a.xml')
@@ -237,3 +233,20 @@ def open_xlsx(content: bytes, name: str) -> Xlsx:
         reason = single_line(f"{type(error).__name__}: {error}", 200)
         raise failure(name, f"is truncated, damaged or no .xlsx file ({reason}): upload it again") from error
     return Xlsx(archive, name)
+
+
+def _check_archive(archive: zipfile.ZipFile, size: int, name: str) -> None:
+    """Unpack everything once, which proves sizes and checksums."""
+    members = archive.infolist()
+    unpacked = sum(member.file_size for member in members)
+    if len(members) > MAX_MEMBERS:
+        raise failure(name, f"has {len(members)} parts, as no real workbook; it was not read")
+    if unpacked > MAX_UNPACKED or unpacked > max(RATIO_FREE, MAX_RATIO * size):
+        raise failure(name, f"would unpack to {unpacked} bytes: a zip bomb, or damaged; it was not read")
+    for member in members:
+        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise failure(name, f"packs {_shown(member.filename)!r} in an unusual way; it was not read")
+        # zipfile returns at most the declared size, which the sum above bounds
+        with archive.open(member) as stream:
+            while stream.read(_CHUNK):
+                pass
