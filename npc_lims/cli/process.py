@@ -2,36 +2,30 @@
 
 from __future__ import annotations
 
+import datetime
 from pathlib import Path
-from typing import Optional
+from typing import TYPE_CHECKING, Optional
 
 import typer
 
-from npc_lims.cli.options import session_ids_of
-from npc_lims.cli.output import one_style, out
-from npc_lims.cli.process_options import (
-    AS_CSV,
-    AS_JSON,
-    BRANCH,
-    BY,
-    LIMIT,
-    NAMES,
-    PIPELINES,
-    PUBLISH,
-    SESSIONS,
-    STATE,
-    SUMMARY,
-    chosen_processes,
-    open_store,
-    state_folder,
+from npc_lims.cli.options import checkout, reading_settings, session_ids_of
+from npc_lims.cli.output import csv_option, err, json_option, one_style, out
+from npc_lims.cli.process_report import (
+    EVENT_COLUMNS,
+    PLAN_COLUMNS,
+    RUN_COLUMNS,
+    print_dry_run,
+    print_plans,
+    print_report,
+    print_runs,
 )
-from npc_lims.cli.process_plan import plan_command, print_dry_run, runs_command
-from npc_lims.cli.process_report import print_report
 from npc_lims.cli.progress import status_line
 from npc_lims.errors import NpcLimsError
 from npc_lims.state.diff_format import counted
 
-_NOTHING = "nothing to start (npc-lims process plan shows why)"
+if TYPE_CHECKING:
+    from npc_lims.processing.process import Process
+    from npc_lims.processing.workflow import RunStore
 
 process_app = typer.Typer(
     help="Run capsules and pipelines of Code Ocean for sessions.\n\nThey are defined in pipelines.yaml."
@@ -41,29 +35,112 @@ process_app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
-process_app.command("plan")(plan_command)
-process_app.command("runs")(runs_command)
+
+_NAMES = typer.Argument(None, metavar="PROCESS", help="Names of processes. Default: all in pipelines.yaml.")
+_PIPELINES = typer.Option(None, "--pipelines", help="Path of pipelines.yaml. Default: beside the state folder.")
+_SESSIONS = typer.Option(None, help="Only these sessions, by any form of their ids; repeat or separate by commas.")
+_STATE = typer.Option(None, help="State folder. Default: that of this checkout.")
+_PUBLISH = typer.Option(False, "--publish", help="Record on the remote's branch, not in the state folder here.")
+_BRANCH = typer.Option(None, help="With --publish: branch to push to. Default: the branch that is checked out.")
+_BY = typer.Option("", help="URL of the workflow run that does this, for the record.")
+_LIMIT = typer.Option(None, min=1, help="At most so many of each process, if pipelines.yaml allows as many.")
+_SUMMARY = typer.Option(None, help="Append what was done to this file, as Markdown.")
+_AS_JSON = json_option("an array of what was done")
+_AS_CSV = csv_option(EVENT_COLUMNS)
+
+_NOTHING = "nothing to start (npc-lims process plan shows why)"
+
+# --- commands that only read ----------------------------------------------------------------------
+
+
+@process_app.command("plan")
+def plan_command(
+    names: Optional[list[str]] = _NAMES,
+    state: Optional[Path] = _STATE,
+    pipelines: Optional[Path] = _PIPELINES,
+    sessions: Optional[list[str]] = _SESSIONS,
+    all_: bool = typer.Option(False, "--all", help="A line for every session, not only for those that would run."),
+    as_json: bool = json_option("an array of all decisions"),
+    as_csv: bool = csv_option(PLAN_COLUMNS),
+) -> None:
+    """Show which sessions would run, and why others would not.
+
+    Reads pipelines.yaml and the state folder; writes nothing, queries nothing and starts nothing. Needs no credentials.
+
+    \b
+    Examples:
+      npc-lims process plan
+      npc-lims process plan dlc_eye --sessions 626791_2022-08-15
+      npc-lims process plan --csv
+    """
+    from npc_lims.processing.plan import PlanRequest, plan
+    from npc_lims.processing.workflow import read_recorded
+    from npc_lims.state.freshness import warn_if_folder_stale
+
+    one_style(json=as_json, csv=as_csv)
+    folder = _state_folder(state)
+    request = PlanRequest(_chosen_processes(names, pipelines, folder), session_ids_of(sessions))
+    warn_if_folder_stale(folder)
+    plans = plan(request, read_recorded(folder, request.processes), _now())
+    print_plans(plans, each=all_ or request.sessions is not None, as_json=as_json, as_csv=as_csv)
+
+
+@process_app.command("runs")
+def runs_command(
+    name: Optional[str] = typer.Argument(None, metavar="PROCESS", help="Name of a process. Default: all with runs."),
+    state: Optional[Path] = _STATE,
+    sessions: Optional[list[str]] = _SESSIONS,
+    as_json: bool = json_option("an array of runs"),
+    as_csv: bool = csv_option(RUN_COLUMNS),
+) -> None:
+    """List recorded runs and their outcomes.
+
+    Reads the state folder; writes and queries nothing. Needs no credentials.
+
+    \b
+    Examples:
+      npc-lims process runs
+      npc-lims process runs dlc_eye --sessions 626791_2022-08-15
+      npc-lims process runs --csv
+    """
+    from npc_lims.processing.runs import read_runs, recorded_processes
+    from npc_lims.utils.suggestions import suggestion
+
+    one_style(json=as_json, csv=as_csv)
+    folder = _state_folder(state)
+    recorded = recorded_processes(folder)
+    if name is not None and name not in recorded:
+        others = f"there are runs of {', '.join(recorded)}" if recorded else "no runs are recorded at all"
+        raise NpcLimsError(f"{folder}: no runs of {name} are recorded{suggestion(name, recorded)}; {others}")
+    only = session_ids_of(sessions)
+    runs = [(process, run) for process in ([name] if name else recorded) for run in read_runs(folder, process)]
+    if only is not None:
+        runs = [(process, run) for process, run in runs if run.session in only]
+    print_runs(runs, as_json=as_json, as_csv=as_csv)
+
+
+# --- run and collect ------------------------------------------------------------------------------
 
 
 @process_app.command("run")
 def run_command(
-    names: Optional[list[str]] = NAMES,
-    limit: Optional[int] = LIMIT,
-    sessions: Optional[list[str]] = SESSIONS,
+    names: Optional[list[str]] = _NAMES,
+    limit: Optional[int] = _LIMIT,
+    sessions: Optional[list[str]] = _SESSIONS,
     dry_run: bool = typer.Option(False, "--dry-run", help="Show what would be started; start and write nothing."),
     again: bool = typer.Option(
         False,
         "--again",
         help="With a process and --sessions: also what is done, was captured, or has used up its tries.",
     ),
-    publish: bool = PUBLISH,
-    branch: Optional[str] = BRANCH,
-    by: str = BY,
-    state: Optional[Path] = STATE,
-    pipelines: Optional[Path] = PIPELINES,
-    summary: Optional[Path] = SUMMARY,
-    as_json: bool = AS_JSON,
-    as_csv: bool = AS_CSV,
+    publish: bool = _PUBLISH,
+    branch: Optional[str] = _BRANCH,
+    by: str = _BY,
+    state: Optional[Path] = _STATE,
+    pipelines: Optional[Path] = _PIPELINES,
+    summary: Optional[Path] = _SUMMARY,
+    as_json: bool = _AS_JSON,
+    as_csv: bool = _AS_CSV,
 ) -> None:
     """Start what `npc-lims process plan` shows, up to the limits.
 
@@ -84,23 +161,20 @@ def run_command(
       npc-lims process run dlc_eye --sessions 626791_2022-08-15 --again
     """
     from npc_lims.clients.codeocean_runs import RunsClient
-    from npc_lims.config.settings import load_settings
-    from npc_lims.processing.plan import PlanRequest
+    from npc_lims.processing.plan import PlanRequest, plan
     from npc_lims.processing.workflow import start_runs
 
     one_style(json=as_json, csv=as_csv)
     if again and not names:
         raise NpcLimsError("--again needs the process to run: npc-lims process run PROCESS --sessions ... --again")
-    settings = load_settings()
-    folder = state_folder(state)
-    processes = chosen_processes(names, pipelines, folder)
+    store = _open_store(state, publish, branch, by)
+    processes = _chosen_processes(names, pipelines, store.state)
     request = PlanRequest(processes, session_ids_of(sessions), limit, again)
-    store = open_store(settings, folder, publish, branch, by)
     if dry_run:
-        recorded = store.read(processes)
-        print_dry_run(request, recorded, _NOTHING, as_json=as_json, as_csv=as_csv)
+        plans = plan(request, store.read(processes), _now())
+        print_dry_run(plans, _NOTHING, as_json=as_json, as_csv=as_csv)
         return
-    service = RunsClient(settings)  # without a token nothing is claimed
+    service = RunsClient(store.settings)  # without a token nothing is claimed
     claims = store.claim(request)
     with store.recording() as record, status_line() as progress:
         report = start_runs(service, processes, claims.made, claims.before, record, progress)
@@ -109,19 +183,19 @@ def run_command(
 
 @process_app.command("collect")
 def collect_command(
-    names: Optional[list[str]] = NAMES,
+    names: Optional[list[str]] = _NAMES,
     wait: float = typer.Option(0, min=0, help="Seconds to wait in all for data assets that are being made."),
     into: Optional[Path] = typer.Option(
         None, "--out", help="Write what is to be recorded to this file alone, for `npc-lims process record`."
     ),
-    publish: bool = PUBLISH,
-    branch: Optional[str] = BRANCH,
-    by: str = BY,
-    state: Optional[Path] = STATE,
-    pipelines: Optional[Path] = PIPELINES,
-    summary: Optional[Path] = SUMMARY,
-    as_json: bool = AS_JSON,
-    as_csv: bool = AS_CSV,
+    publish: bool = _PUBLISH,
+    branch: Optional[str] = _BRANCH,
+    by: str = _BY,
+    state: Optional[Path] = _STATE,
+    pipelines: Optional[Path] = _PIPELINES,
+    summary: Optional[Path] = _SUMMARY,
+    as_json: bool = _AS_JSON,
+    as_csv: bool = _AS_CSV,
 ) -> None:
     """Collect outcomes, and make data assets of good results.
 
@@ -139,35 +213,35 @@ def collect_command(
       npc-lims process collect --wait 600 --publish
     """
     from npc_lims.clients.codeocean_runs import RunsClient
-    from npc_lims.config.settings import load_settings
     from npc_lims.processing.workflow import collect_runs
 
     one_style(json=as_json, csv=as_csv)
     if into is not None and publish:
         raise NpcLimsError("--out and --publish: either a file, or the branch; give one of them")
-    settings = load_settings()
-    folder = state_folder(state)
-    processes = chosen_processes(names, pipelines, folder)
-    service = RunsClient(settings)
-    store = open_store(settings, folder, publish, branch, by)
+    store = _open_store(state, publish, branch, by)
+    processes = _chosen_processes(names, pipelines, store.state)
+    service = RunsClient(store.settings)
     with store.recording(into) as record, status_line() as progress:
         recorded = store.read(processes)
         report = collect_runs(service, processes, recorded, record, progress, wait=wait)
     print_report(report, "no run to query", summary, as_json=as_json, as_csv=as_csv)
 
 
+# --- the halves of run and collect, for workflows -------------------------------------------------
+
+
 @process_app.command("claim")
 def claim_command(
-    names: Optional[list[str]] = NAMES,
+    names: Optional[list[str]] = _NAMES,
     into: Path = typer.Option(..., "--out", help="File for the claims, for `npc-lims process start`."),
-    limit: Optional[int] = LIMIT,
-    sessions: Optional[list[str]] = SESSIONS,
+    limit: Optional[int] = _LIMIT,
+    sessions: Optional[list[str]] = _SESSIONS,
     none: bool = typer.Option(False, "--none", help="Claim nothing: write an empty file."),
-    publish: bool = PUBLISH,
-    branch: Optional[str] = BRANCH,
-    by: str = BY,
-    state: Optional[Path] = STATE,
-    pipelines: Optional[Path] = PIPELINES,
+    publish: bool = _PUBLISH,
+    branch: Optional[str] = _BRANCH,
+    by: str = _BY,
+    state: Optional[Path] = _STATE,
+    pipelines: Optional[Path] = _PIPELINES,
 ) -> None:
     """Record a claim for each run that is to be started.
 
@@ -181,15 +255,14 @@ def claim_command(
       npc-lims process claim --out claims.json
       npc-lims process claim dlc_eye --limit 3 --publish --out claims.json
     """
-    from npc_lims.config.settings import load_settings
     from npc_lims.processing.plan import PlanRequest
     from npc_lims.processing.runs import write_updates
 
-    folder = state_folder(state)
-    processes = [] if none else chosen_processes(names or None, pipelines, folder)
+    store = _open_store(state, publish, branch, by)
+    processes = [] if none else _chosen_processes(names, pipelines, store.state)
     request = PlanRequest(processes, session_ids_of(sessions), limit)
     write_updates(into, {})  # claims that cannot be handed on would stand for an hour
-    made = open_store(load_settings(), folder, publish, branch, by).claim(request).made
+    made = store.claim(request).made
     write_updates(into, {name: claims for name, claims in made.items() if claims})
     for name, claims in made.items():
         for run in claims:
@@ -202,11 +275,11 @@ def claim_command(
 def start_command(
     claims_file: Path = typer.Option(..., "--claims", help="File of `npc-lims process claim`."),
     into: Path = typer.Option(..., "--out", help="File for their outcomes, for `npc-lims process record`."),
-    state: Optional[Path] = STATE,
-    pipelines: Optional[Path] = PIPELINES,
-    summary: Optional[Path] = SUMMARY,
-    as_json: bool = AS_JSON,
-    as_csv: bool = AS_CSV,
+    state: Optional[Path] = _STATE,
+    pipelines: Optional[Path] = _PIPELINES,
+    summary: Optional[Path] = _SUMMARY,
+    as_json: bool = _AS_JSON,
+    as_csv: bool = _AS_CSV,
 ) -> None:
     """Start what was claimed.
 
@@ -222,24 +295,21 @@ def start_command(
       npc-lims process start --claims claims.json --out started.json
     """
     from npc_lims.clients.codeocean_runs import RunsClient
-    from npc_lims.config.settings import load_settings
     from npc_lims.processing.runs import Run, read_updates
     from npc_lims.processing.workflow import start_runs
     from npc_lims.state.freshness import warn_if_folder_stale
 
     one_style(json=as_json, csv=as_csv)
     updates = read_updates(claims_file)
-    folder = state_folder(state)
+    store = _open_store(state)
     # also processes without claims: another job may have lost one
-    processes = chosen_processes(None, pipelines, folder)
+    processes = _chosen_processes(None, pipelines, store.state)
     if unknown := sorted(set(updates) - {process.name for process in processes}):
         raise NpcLimsError(
             f"{claims_file}: claims of {', '.join(unknown)}, which pipelines.yaml does not have: claim again"
         )
-    settings = load_settings()
-    service = RunsClient(settings)
-    warn_if_folder_stale(folder)
-    store = open_store(settings, folder, publish=False, branch=None, by="")
+    service = RunsClient(store.settings)
+    warn_if_folder_stale(store.state)
     recorded = store.read(processes)
     claims = {name: [one for one in some if isinstance(one, Run)] for name, some in updates.items()}
     with store.recording(into) as record, status_line() as progress:
@@ -252,10 +322,10 @@ def record_command(
     files: list[Path] = typer.Argument(
         ..., metavar="FILE", help="Files of `process start` and `process collect`, or folders of such."
     ),
-    publish: bool = PUBLISH,
-    branch: Optional[str] = BRANCH,
-    by: str = BY,
-    state: Optional[Path] = STATE,
+    publish: bool = _PUBLISH,
+    branch: Optional[str] = _BRANCH,
+    by: str = _BY,
+    state: Optional[Path] = _STATE,
 ) -> None:
     """Record updates of runs from files.
 
@@ -269,7 +339,6 @@ def record_command(
       npc-lims process record started.json
       npc-lims process record started.json collected.json --publish
     """
-    from npc_lims.config.settings import load_settings
     from npc_lims.processing.runs import Update, read_updates
 
     updates: dict[str, list[Update]] = {}
@@ -277,6 +346,56 @@ def record_command(
         for path in sorted(file.glob("*.json")) if file.is_dir() else [file]:
             for process, some in read_updates(path).items():
                 updates.setdefault(process, []).extend(some)
-    open_store(load_settings(), state_folder(state), publish, branch, by).record(updates)
+    _open_store(state, publish, branch, by).record(updates)
     count = sum(map(len, updates.values()))
     out().print(f"{counted(count, 'update')} of runs" if count else "nothing happened to any run")
+
+
+# --- options --------------------------------------------------------------------------------------
+
+
+def _now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.timezone.utc)
+
+
+def _state_folder(state: Optional[Path]) -> Path:
+    """Return the state folder to use; runs are recorded in a folder, not in published state.
+
+    Raises:
+        NpcLimsError: There is none.
+    """
+    folder = reading_settings(state).state
+    if folder is None:
+        raise NpcLimsError(
+            "there is no state folder here: run this in a checkout of the repository, or give one with --state"
+        )
+    if not folder.is_dir():
+        raise NpcLimsError(f"there is no state folder {folder}: check --state or NPC_LIMS_STATE, or run npc-lims sync")
+    return folder
+
+
+def _open_store(state: Optional[Path], publish: bool = False, branch: Optional[str] = None, by: str = "") -> RunStore:
+    """Return the store of runs that the options name; it reports on standard error."""
+    from npc_lims.config.settings import load_settings
+    from npc_lims.processing.workflow import RunStore
+
+    return RunStore(load_settings(), _state_folder(state), publish, branch, by, report=err().print)
+
+
+def _chosen_processes(names: Optional[list[str]], pipelines: Optional[Path], state: Path) -> list[Process]:
+    """Return the named processes, from the file that belongs to the *state* folder.
+
+    Raises:
+        NpcLimsError: There is no such file, it holds errors, or no such process.
+    """
+    from npc_lims.processing.pipelines import PIPELINES_FILE, choose_processes, read_pipelines
+
+    if pipelines is None:
+        beside = state.resolve().parent / PIPELINES_FILE
+        pipelines = beside if beside.is_file() else checkout() / PIPELINES_FILE
+        if not pipelines.is_file():
+            raise NpcLimsError(
+                f"there is no {beside}, which defines what is run: "
+                "give its path with --pipelines, or write one (docs/processing.md)"
+            )
+    return choose_processes(read_pipelines(pipelines), names)

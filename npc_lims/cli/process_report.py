@@ -1,23 +1,35 @@
-"""Print what was done to runs: a table, or JSON or CSV, and a summary in Markdown."""
+"""Print plans, runs and what was done to runs: as a table, JSON, CSV, or a summary in Markdown."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Optional
+from typing import TYPE_CHECKING, Any, Optional
 
 import typer
 
 from npc_lims.cli import ExitCode
-from npc_lims.cli.output import out, print_columns, print_csv, print_error, print_json
-from npc_lims.cli.process_options import EVENT_COLUMNS
+from npc_lims.cli.output import Cell, out, print_columns, print_csv, print_error, print_json
+from npc_lims.state.diff_format import SUMMARY_BYTES, counted, cut
 from npc_lims.utils.redaction import safe_text
 
 if TYPE_CHECKING:
-    from npc_lims.processing.runs import RunEvent
+    from npc_lims.processing.plan import Decision, Verdict
+    from npc_lims.processing.runs import Run, RunEvent
     from npc_lims.processing.workflow import RunResults
 
-_STYLES = {
+PLAN_COLUMNS = ("process", "session", "verdict", "reason", "input.id", "input.name", "try", "run.computation")
+RUN_COLUMNS = (
+    *("process", "session", "input", "try", "claim", "claimed", "by", "computation", "started", "outcome", "reason"),
+    *("asset.id", "asset.name", "shared"),
+)
+EVENT_COLUMNS = ("process", "session", "try", "what", "about", "failure")
+
+Plans = Mapping[str, Sequence["Decision"]]
+
+_VERDICT_STYLES = {"would run": "green", "running": "cyan", "failed": "red", "waiting": "yellow"}
+_EVENT_STYLES = {
     "started": "green",
     "shared": "green",
     "captured": "green",
@@ -26,6 +38,140 @@ _STYLES = {
     "errored": "red",
     "refused": "red",
 }
+
+# --- plans ----------------------------------------------------------------------------------------
+
+
+def print_plans(plans: Plans, *, each: bool, as_json: bool, as_csv: bool) -> None:
+    """Print decisions: with *each* a line for every session, else those that would run, and counts of the others."""
+    if as_json or as_csv:
+        _print_plan_rows(plans, as_json)
+        return
+    _print_summary(plans)
+    out().print()
+    if each:
+        rows: list[list[Cell]] = [[one.session, name, _styled(one.verdict), one.reason] for name, one in _each(plans)]
+        print_columns(["session", "process", "verdict", "why"], rows)
+    else:
+        _print_would_run(plans)
+        _print_reasons(plans)
+
+
+def print_dry_run(plans: Plans, nothing: str, *, as_json: bool, as_csv: bool) -> None:
+    """Print what would be started; *nothing* if that is nothing."""
+    plans = {name: [one for one in decisions if one.verdict == "would run"] for name, decisions in plans.items()}
+    if as_json or as_csv:
+        _print_plan_rows(plans, as_json)
+        return
+    rows = [[name, one.session, str(one.attempt), _input_name(one), one.reason] for name, one in _each(plans)]
+    if rows:
+        print_columns(["process", "session", "try", "input", "why"], rows)
+    out().print(f"{len(rows):,} would be started (dry run)" if rows else nothing)
+
+
+def _each(plans: Plans) -> Iterator[tuple[str, Decision]]:
+    return ((name, decision) for name, decisions in plans.items() for decision in decisions)
+
+
+def _print_plan_rows(plans: Plans, as_json: bool) -> None:
+    rows = (
+        {
+            "process": process,
+            "session": one.session,
+            "verdict": one.verdict,
+            "reason": one.reason,
+            "input": None if one.input is None else {"id": one.input.id, "name": one.input.name},
+            "try": one.attempt,
+            "run": None if one.run is None else one.run.as_dict(),
+        }
+        for process, one in _each(plans)
+    )
+    _print_rows(PLAN_COLUMNS, rows, as_json)
+
+
+def _print_rows(columns: Sequence[str], rows: Iterable[Mapping[str, Any]], as_json: bool) -> None:
+    print_json(list(rows)) if as_json else print_csv(columns, rows)
+
+
+def _styled(verdict: Verdict, text: str = "") -> tuple[str, str]:
+    return text or verdict, _VERDICT_STYLES.get(verdict, "")
+
+
+def _input_name(decision: Decision) -> str:
+    return "" if decision.input is None else decision.input.name
+
+
+def _print_summary(plans: Plans) -> None:
+    from npc_lims.processing.plan import VERDICTS
+
+    rows: list[list[Cell]] = []
+    for name, decisions in plans.items():
+        counts = Counter(decision.verdict for decision in decisions)
+        texts = {verdict: f"{counts[verdict]:,}".rjust(len(verdict)) for verdict in VERDICTS}
+        rows.append([name, *(_styled(one, text) if counts[one] else (text, "dim") for one, text in texts.items())])
+    print_columns(["process", *VERDICTS], rows)
+
+
+def _print_would_run(plans: Plans) -> None:
+    rows = [
+        [name, one.session, _input_name(one), one.reason] for name, one in _each(plans) if one.verdict == "would run"
+    ]
+    if rows:
+        print_columns(["would run", "for", "input", "why"], rows)
+    else:
+        out().print("nothing would run")
+
+
+def _print_reasons(plans: Plans) -> None:
+    from npc_lims.processing.plan import VERDICTS
+
+    rows: list[list[Cell]] = []
+    for name, decisions in plans.items():
+        counts = Counter((one.verdict, one.reason) for one in decisions if one.verdict != "would run")
+        order = sorted(counts, key=lambda pair: (VERDICTS.index(pair[0]), -counts[pair], pair[1]))
+        rows += [[name, f"{counts[one]:,}".rjust(8), _styled(one[0]), one[1]] for one in order]
+    if rows:
+        out().print()
+        print_columns(["would not", "sessions", "", "why"], rows)
+
+
+# --- recorded runs --------------------------------------------------------------------------------
+
+
+def print_runs(runs: Sequence[tuple[str, Run]], *, as_json: bool, as_csv: bool) -> None:
+    """Print recorded runs, each with its process."""
+    if as_json or as_csv:
+        # the file of runs leaves out what is empty; programs find every name
+        rows = ({"process": process, "by": None, "reason": None, **run.as_dict()} for process, run in runs)
+        _print_rows(RUN_COLUMNS, rows, as_json)
+        return
+    if not runs:
+        out().print("no runs are recorded")
+        return
+    states = [_state_of(run) for _, run in runs]
+    cells: list[list[Cell]] = [
+        [process, run.session, str(run.attempt), run.started or run.claimed, (state, style), about]
+        for (process, run), (state, style, about) in zip(runs, states)
+    ]
+    print_columns(["process", "session", "try", "since", "state", "about"], cells)
+    counts = ", ".join(f"{count:,} {state}" for state, count in sorted(Counter(one for one, _, _ in states).items()))
+    out().print(f"{counted(len(runs), 'run')}: {counts}", style="dim")
+
+
+def _state_of(run: Run) -> tuple[str, str, str]:
+    """Return the state of a run, its style, and a detail."""
+    if run.outcome == "errored":
+        return "errored", "red", run.reason
+    if run.asset is not None:
+        return ("shared" if run.shared else "captured"), "green", run.asset.name
+    if run.outcome == "succeeded":
+        return "succeeded", "green", run.computation or ""
+    if run.is_claim:
+        return "claimed", "yellow", "not known to be started"
+    return "running", "cyan", run.computation or ""
+
+
+# --- what was done --------------------------------------------------------------------------------
 
 
 def print_report(
@@ -41,26 +187,29 @@ def print_report(
     Raises:
         typer.Exit: Something could not be done.
     """
-    if as_json:
-        print_json([_as_row(process, event) for process, event in report.events])
-    elif as_csv:
-        print_csv(EVENT_COLUMNS, (_as_row(process, event) for process, event in report.events))
+    rows = [_event_row(process, event) for process, event in report.events]
+    counts = Counter(event.what for _, event in report.events)
+    counts_text = ", ".join(f"{count:,} {what}" for what, count in counts.most_common())
+    if not (counts_text or report.failures):
+        counts_text = nothing
+    if as_json or as_csv:
+        _print_rows(EVENT_COLUMNS, rows, as_json)
     else:
-        if report.events:
-            print_columns(EVENT_COLUMNS[:-1], (_as_cells(process, event) for process, event in report.events))
-        if counts := _counts(report, nothing):
-            out().print(counts, soft_wrap=True)
+        if rows:
+            print_columns(EVENT_COLUMNS[:-1], map(_event_cells, rows))
+        if counts_text:
+            out().print(counts_text, soft_wrap=True)
     failures = dict.fromkeys(report.failures)
     for failure in failures:
         print_error(failure)
     if summary is not None:
         with summary.open("a", encoding="utf-8") as file:
-            file.write(_as_markdown(report, nothing))
+            file.write(_as_markdown(counts_text, rows, failures))
     if failures:
         raise typer.Exit(ExitCode.INCOMPLETE)
 
 
-def _as_row(process: str, event: RunEvent) -> dict[str, object]:
+def _event_row(process: str, event: RunEvent) -> dict[str, Any]:
     computation = event.run.computation or getattr(event.update, "computation", None)
     return {
         "process": process,
@@ -72,33 +221,23 @@ def _as_row(process: str, event: RunEvent) -> dict[str, object]:
     }
 
 
-def _as_cells(process: str, event: RunEvent) -> list[tuple[str, str]]:
-    style = "red" if event.failure else _STYLES.get(event.what, "")
-    return [(str(value), style) for value in list(_as_row(process, event).values())[:-1]]
+def _event_cells(row: Mapping[str, Any]) -> list[tuple[str, str]]:
+    style = "red" if row["failure"] else _EVENT_STYLES.get(row["what"], "")
+    return [(str(row[column]), style) for column in EVENT_COLUMNS[:-1]]
 
 
-def _counts(report: RunResults, nothing: str) -> str:
-    """Return counts such as "2 started, 1 found"; *nothing* if there are no events and no failure."""
-    counts = Counter(event.what for _, event in report.events)
-    counted = ", ".join(f"{count:,} {what}" for what, count in counts.most_common())
-    return counted or ("" if report.failures else nothing)
-
-
-def _as_markdown(report: RunResults, nothing: str) -> str:
-    from npc_lims.state.diff_format import SUMMARY_BYTES, cut
-
-    counts = _counts(report, nothing)
+def _as_markdown(counts: str, rows: Sequence[Mapping[str, Any]], failures: Iterable[str]) -> str:
     lines = [f"**{counts}**", ""] if counts else []
-    if report.events:
+    if rows:
         lines += ["| process | session | try | what | about |", "| --- | --- | --- | --- | --- |"]
-        for process, event in report.events:
-            about = _cell(str(_as_row(process, event)["about"]))
-            lines.append(f"| {process} | `{event.run.session}` | {event.run.attempt} | {event.what} | {about} |")
+        for row in rows:
+            about = _escaped(row["about"])
+            lines.append(f"| {row['process']} | `{row['session']}` | {row['try']} | {row['what']} | {about} |")
         lines.append("")
-    lines += [f"- {_cell(failure)}" for failure in dict.fromkeys(report.failures)]
+    lines += [f"- {_escaped(failure)}" for failure in failures]
     return cut(lines, SUMMARY_BYTES)
 
 
-def _cell(text: str) -> str:
+def _escaped(text: str) -> str:
     """Return text on one line without markup of Markdown or HTML: it may be a server's."""
     return "".join(f"&#{ord(char)};" if char in "|<>&`*_[]\\@#" else char for char in safe_text(text))
