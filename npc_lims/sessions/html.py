@@ -5,10 +5,8 @@ All values are escaped. Colours are those of the notebook, light or dark.
 
 from __future__ import annotations
 
-import dataclasses
 import html
 import re
-import urllib.parse
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -42,51 +40,22 @@ _MARKS: dict[Any, tuple[str, str, str]] = {
 _SHOWN_FLAGS = ("is_uploaded", "is_sorted", "is_annotated", "is_video", "is_nwb_cached")
 _SHOWN_ASSETS = ("raw", "sorted")
 _ISSUE = re.compile(r"/(?:issues|pull)/([0-9]+)(?:[#?].*)?\Z")
-_NO_LINKS = Links(None)
 
 
-@dataclasses.dataclass(frozen=True)
-class SessionLinks:
-    """URLs of sessions and assets.
-
-    Attributes:
-        links: Pages of GitHub and Code Ocean.
-        site: URL of the status site, if there is one.
-    """
-
-    links: Links = _NO_LINKS
-    site: str | None = None
-
-    def session(self, session: str) -> str | None:
-        """Return the page of a session on the site, else its file on GitHub."""
-        if self.site is None:
-            return self.links.state_file(session)
-        return f"{self.site}/session.html?{urllib.parse.urlencode({'id': session})}"
-
-    def asset(self, asset: Mapping[str, Any]) -> str | None:
-        return self.links.asset(asset)["codeocean"]
-
-
-def session_links(settings: Settings) -> SessionLinks:
+def session_links(settings: Settings) -> Links:
     """Return the links for these settings; a state folder has none, as its repository is unknown."""
     is_published = settings.state is None
-    links = Links(
+    return Links(
         settings.repo if is_published else None,
         branch=settings.ref,
         codeocean=settings.codeocean_domain,
         codeocean_bucket=settings.codeocean_bucket,
+        site=site_url(settings) if is_published else None,
     )
-    return SessionLinks(links, site_url(settings) if is_published else None)
 
 
-def render_sessions(records: Sequence[Mapping[str, Any]], more: int, links: SessionLinks) -> str:
-    """Render a table with a row for each session, and the number of those that are not shown.
-
-    Args:
-        records: The sessions to show, as plain data.
-        more: Number of sessions that are not shown.
-        links: Makes the links.
-    """
+def render_sessions(records: Sequence[Mapping[str, Any]], more: int, links: Links) -> str:
+    """Render a table with a row for each session, and the number of *more* that are not shown."""
     names = ["session", "project", "platform", "day", "rig", *(_heading(flag) for flag in _SHOWN_FLAGS), "links"]
     head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in names)
     body = "\n".join(_row(record, links) for record in records)
@@ -96,9 +65,12 @@ def render_sessions(records: Sequence[Mapping[str, Any]], more: int, links: Sess
     return f'<div class="npc-lims-sessions">{_STYLE}\n{table}<p class="more">{text}</p></div>'
 
 
-def render_session(record: Mapping[str, Any], links: SessionLinks) -> str:
+def render_session(record: Mapping[str, Any], links: Links) -> str:
     """Render a table of one session."""
     row = session_row(record)
+    flags: dict[Any, list[str]] = {value: [] for value in _MARKS}
+    for flag in BOOLEAN_FLAGS:
+        flags[flag_value(row, flag)].append(_heading(flag))
     facts = {
         "project": html.escape(row["project"]),
         "platform": html.escape(row["platform"]),
@@ -106,8 +78,8 @@ def render_session(record: Mapping[str, Any], links: SessionLinks) -> str:
         "rig": html.escape(row["rig"]),
         "task": html.escape(row["task_version"]),
         "path": f"<code>{html.escape(row['allen_path'])}</code>",
-        **{meaning: _flags(row, value) for value, (_, _, meaning) in _MARKS.items()},
-        "data assets": ", ".join(_asset_links(record, None, links)),
+        **{meaning: ", ".join(flags[value]) for value, (_, _, meaning) in _MARKS.items()},
+        "data assets": ", ".join(_asset_links(record, record["codeocean"] or (), links)),
         "issues": ", ".join(_issue_links(record)),
         "notes": _notes(record),
     }
@@ -116,7 +88,7 @@ def render_session(record: Mapping[str, Any], links: SessionLinks) -> str:
     return f'<div class="npc-lims-sessions">{_STYLE}\n<strong>{title}</strong>\n<table>\n{rows}\n</table></div>'
 
 
-def _row(record: Mapping[str, Any], links: SessionLinks) -> str:
+def _row(record: Mapping[str, Any], links: Links) -> str:
     row = session_row(record)
     cells = [
         f'<span class="id">{_linked(row["id"], links.session(row["id"]))}</span>',
@@ -140,23 +112,17 @@ def _mark(row: Mapping[str, Any], flag: str) -> str:
     return f'<span class="{style}" role="img" aria-label="{label}" title="{label}">{mark}</span>'
 
 
-def _flags(row: Mapping[str, Any], value: object) -> str:
-    """Return the names of the flags with that value."""
-    return ", ".join(_heading(flag) for flag in BOOLEAN_FLAGS if flag_value(row, flag) is value)
-
-
 def _heading(flag: str) -> str:
     return flag.replace("is_", "", 1).replace("_", " ")
 
 
-def _asset_links(record: Mapping[str, Any], kinds: Iterable[str] | None, links: SessionLinks) -> list[str]:
-    assets = record["codeocean"] or {}
-    found = []
-    for kind in assets if kinds is None else kinds:
-        asset = assets.get(kind)
-        if isinstance(asset, Mapping) and "id" in asset:
-            found.append(_linked(kind, links.asset(asset)))
-    return found
+def _asset_links(record: Mapping[str, Any], kinds: Iterable[str], links: Links) -> list[str]:
+    found = {kind: (record["codeocean"] or {}).get(kind) for kind in kinds}
+    return [
+        _linked(kind, links.asset(asset)["codeocean"])
+        for kind, asset in found.items()
+        if isinstance(asset, Mapping) and "id" in asset
+    ]
 
 
 def _issue_links(record: Mapping[str, Any]) -> list[str]:

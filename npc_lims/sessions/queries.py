@@ -6,18 +6,12 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from npc_lims.config.lazy_settings import settings_for_reading
-from npc_lims.errors import (
-    NoRemoteState,
-    NoSessionInfo,
-    NpcLimsError,
-    RemoteStateError,
-    SessionUnavailable,
-)
+from npc_lims.errors import NoRemoteState, NoSessionInfo, NpcLimsError, RemoteStateError, SessionUnavailable
 from npc_lims.model.rows import session_row
 from npc_lims.model.session_id import resolve_session_id, suggest_ids
 from npc_lims.sessions.filters import SessionFilters
-from npc_lims.sessions.info import SessionInfo
-from npc_lims.state.reader import Origin, origin_of_state, read_one, read_snapshot
+from npc_lims.sessions.info import PastSessionInfo, SessionInfo
+from npc_lims.state.reader import Origin, SessionLines, origin_of_state, read_one, read_snapshot
 
 if TYPE_CHECKING:
     from typing import SupportsIndex
@@ -26,28 +20,12 @@ if TYPE_CHECKING:
 
     from npc_lims.config.settings import Settings
     from npc_lims.model.types import At, Session
-    from npc_lims.sessions.info import PastSessionInfo
-    from npc_lims.state.reader import SessionLines
-
-__all__ = [
-    "SessionInfo",
-    "Sessions",
-    "get_session_info",
-    "get_session_issues",
-    "get_session_kwargs",
-    "select_session",
-    "select_sessions",
-    "state_origin",
-    "to_records",
-]
 
 # Seconds: a snapshot that a session was not found in is new enough to suggest similar ids.
 _JUST_READ = 60.0
-
+_SHOWN = 20
 
 S_co = TypeVar("S_co", bound="SessionInfo", covariant=True)
-
-_SHOWN = 20
 
 
 class Sessions(tuple[S_co, ...]):
@@ -66,23 +44,20 @@ class Sessions(tuple[S_co, ...]):
         return type(self)(found) if isinstance(index, slice) else found
 
     def _repr_html_(self) -> str:
-        from npc_lims.sessions.html import SessionLinks, render_sessions, session_links
+        from npc_lims.sessions.html import render_sessions, session_links
+        from npc_lims.utils.urls import Links
 
         # as recorded: showing a list queries nothing
         return render_sessions(
             [info.parse_without_caching() for info in self[:_SHOWN]],
             more=max(0, len(self) - _SHOWN),
-            links=session_links(self[0]._own_settings) if self else SessionLinks(),
+            links=session_links(self[0]._own_settings) if self else Links(None),
         )
 
 
 @overload
-def get_session_info(*, ttl_seconds: float | None = None, at: None = None, **filters: Any) -> Sessions[SessionInfo]: ...
-
-
-@overload
 def get_session_info(
-    session: None, ttl_seconds: float | None = None, *, at: None = None, **filters: Any
+    session: None = None, ttl_seconds: float | None = None, *, at: None = None, **filters: Any
 ) -> Sessions[SessionInfo]: ...
 
 
@@ -93,12 +68,8 @@ def get_session_info(
 
 
 @overload
-def get_session_info(*, ttl_seconds: float | None = None, at: At, **filters: Any) -> Sessions[PastSessionInfo]: ...
-
-
-@overload
 def get_session_info(
-    session: None, ttl_seconds: float | None = None, *, at: At, **filters: Any
+    session: None = None, ttl_seconds: float | None = None, *, at: At, **filters: Any
 ) -> Sessions[PastSessionInfo]: ...
 
 
@@ -143,7 +114,6 @@ def select_sessions(
     """Return all sessions that match, under the given settings. Raises as `get_session_info`."""
     chosen = SessionFilters(filters or {})
     if at is not None:
-        from npc_lims.sessions.info import PastSessionInfo
         from npc_lims.state.as_of import snapshot_at
 
         past = snapshot_at(settings, at)
@@ -205,7 +175,6 @@ def select_session(settings: Settings, session: Session, ttl: float | None = Non
 
 
 def _past_session(settings: Settings, session_id: str, at: At) -> SessionInfo:
-    from npc_lims.sessions.info import PastSessionInfo
     from npc_lims.state.as_of import snapshot_at
 
     past = snapshot_at(settings, at)
@@ -238,11 +207,8 @@ def get_session_issues(session: Session | None = None) -> list[str] | dict[npc_s
     """
     if session is None:
         return {info.id: info.issues for info in get_session_info() if info.issues}
-    session_id = resolve_session_id(session)
-    try:
-        return get_session_info(session_id).issues
-    except NoSessionInfo:
-        return []
+    found = _known_session(session)
+    return [] if found is None else found.issues
 
 
 @overload
@@ -263,11 +229,16 @@ def get_session_kwargs(
     """
     if session is None:
         return {info.id: info.session_kwargs for info in get_session_info()}
+    found = _known_session(session)
+    return {} if found is None else found.session_kwargs
+
+
+def _known_session(session: Session) -> SessionInfo | None:
     session_id = resolve_session_id(session)
     try:
-        return get_session_info(session_id).session_kwargs
+        return get_session_info(session_id)
     except NoSessionInfo:
-        return {}
+        return None
 
 
 def to_records(sessions: Iterable[SessionInfo] | SessionInfo | None = None, **filters: Any) -> list[dict[str, Any]]:
@@ -292,14 +263,11 @@ def to_records(sessions: Iterable[SessionInfo] | SessionInfo | None = None, **fi
         ['901004_2024-06-04']
     """
     if sessions is None:
-        return _rows(get_session_info(None, **filters))
-    if filters:
+        sessions = get_session_info(None, **filters)
+    elif filters:
         raise TypeError(f"filters ({', '.join(filters)}) choose among all sessions: give either them or sessions")
-    return _rows([sessions] if isinstance(sessions, SessionInfo) else sessions)
-
-
-def _rows(sessions: Iterable[SessionInfo]) -> list[dict[str, Any]]:
-    return [session_row(info.parse_without_caching()) for info in sessions]
+    chosen: Iterable[SessionInfo] = [sessions] if isinstance(sessions, SessionInfo) else sessions
+    return [session_row(info.parse_without_caching()) for info in chosen]
 
 
 def state_origin() -> Origin:

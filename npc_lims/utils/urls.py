@@ -47,6 +47,7 @@ class Links:
         codeocean: URL of the Code Ocean domain.
         codeocean_bucket: Bucket of results inside Code Ocean.
         github: URL of GitHub.
+        site: URL of the status site; None if there is none.
     """
 
     repository: str | None
@@ -56,9 +57,16 @@ class Links:
     codeocean: str = "https://codeocean.allenneuraldynamics.org"
     codeocean_bucket: str = ""
     github: str = "https://github.com"
+    site: str | None = None
 
     def commit(self, sha: str | None) -> str | None:
         return self._on_github("commit", sha) if sha else None
+
+    def session(self, session: str) -> str | None:
+        """Return the URL of a session's page on the site, else of its file on GitHub."""
+        if self.site is None:
+            return self.state_file(session)
+        return f"{self.site}/session.html?{urllib.parse.urlencode({'id': session})}"
 
     def state_file(self, session: str) -> str | None:
         return self._on_github("blob", self.branch, self._path_of(session))

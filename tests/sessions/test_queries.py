@@ -19,14 +19,14 @@ from hypothesis import strategies
 import npc_lims
 from npc_lims.config.settings import load_settings
 from npc_lims.model.rows import COLUMNS, session_row
-from npc_lims.sessions.html import SessionLinks, render_session, render_sessions, session_links
+from npc_lims.sessions.html import render_session, render_sessions, session_links
 from npc_lims.sessions.info import SessionInfo
 from npc_lims.sessions.queries import Sessions, to_records
 from npc_lims.utils.urls import Links
 from tests.integration.world import GitHub
 
 HOSTILE = "<script>alert(1)</script> \" ' & </td>"
-LINKS = SessionLinks(Links("lab/state"), "https://lab.github.io/state")
+LINKS = Links("lab/state", site="https://lab.github.io/state")
 
 
 class Page(html.parser.HTMLParser):
