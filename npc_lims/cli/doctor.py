@@ -99,7 +99,7 @@ def _state(settings: Settings) -> str:
 def _last_sync(settings: Settings) -> str:
     """Raise SourceError if a source was not read completely by the last sync."""
     from npc_lims.cli.overview import recorded_sync
-    from npc_lims.dashboard.ages import source_ages
+    from npc_lims.dashboard.totals import source_ages
     from npc_lims.state.reader import origin_of_state
 
     sync_file = recorded_sync(settings, origin_of_state(settings))

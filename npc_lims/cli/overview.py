@@ -13,10 +13,9 @@ from rich.text import Text
 from npc_lims.cli.options import checkout, reading_settings
 from npc_lims.cli.output import out, print_json
 from npc_lims.config.environment import TRACKED_FILE
-from npc_lims.dashboard.ages import SourceAge, source_ages
 from npc_lims.dashboard.attention import Finding, find_issues
 from npc_lims.dashboard.stalls import STAGES
-from npc_lims.dashboard.totals import StageCount, Totals, count_sessions, funnel
+from npc_lims.dashboard.totals import SourceAge, StageCount, Totals, count_sessions, funnel, source_ages
 from npc_lims.errors import NpcLimsError, RemoteStateError, StateError
 from npc_lims.model.flags import BOOLEAN_FLAGS
 from npc_lims.processing.runs import read_all_runs

@@ -8,23 +8,24 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from npc_lims.dashboard.ages import source_ages
-from npc_lims.dashboard.losses import LOOK_BACK, Past
 from npc_lims.dashboard.stalls import Stall, WaitingSession, find_stalls
+from npc_lims.dashboard.totals import source_ages
 from npc_lims.model.session_id import split_session_id
 from npc_lims.state.diff_format import counted
 from npc_lims.state.snapshot import newest_first
 from npc_lims.state.sync_times import STALE_AFTER
-from npc_lims.utils.timestamps import utc_text
+from npc_lims.utils.timestamps import is_future, utc_text, utc_time
 from npc_lims.utils.urls import Links
 
 if TYPE_CHECKING:
     from npc_lims.errors import Problem
     from npc_lims.history.transitions import Transition
     from npc_lims.processing.runs import Run
+    from npc_lims.state.revision import Commit
     from npc_lims.state.sync_file import SyncFile
 
 Kind = Literal["late", "lost", "runs", "errored", "stalled", "untracked", "warnings"]
@@ -33,18 +34,14 @@ _NO_LINKS = Links(None)
 
 EPHYS_RIG = "NP"
 """Prefix of the names of rigs with Neuropixels; all others are boxes for training."""
+LOOK_BACK = datetime.timedelta(days=30)
+"""Losses before that are not reported."""
+_RETURNED = re.compile(" (first seen|facts changed|added)$")
 
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """One case of a finding.
-
-    Attributes:
-        session: Id of the session, if it is about one.
-        text: One line, which may contain user input.
-        since: UTC time (`YYYY-MM-DDTHH:MM:SSZ`).
-        link: URL to look at besides the session.
-    """
+    """One case of a finding: the session, if it is about one, a line that may contain user input, a UTC time, a URL."""
 
     session: str | None
     text: str
@@ -54,19 +51,72 @@ class Case:
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """Cases of one kind that need attention.
-
-    Attributes:
-        kind: Name for programs.
-        title: Description, with figures.
-        remedy: One sentence.
-        items: All cases.
-    """
+    """Cases of one kind that need attention. The title has figures, the remedy is one sentence."""
 
     kind: Kind
     title: str
     remedy: str
     items: tuple[Case, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Loss:
+    """Facts that one session has lost.
+
+    Attributes:
+        what: Words of `SessionChange.what`.
+        commit: The last commit that removed something.
+        editors: Names of the last editors of the session's entry before that.
+    """
+
+    session: str
+    what: tuple[str, ...]
+    commit: Commit
+    editors: tuple[str, ...]
+
+
+class Past:
+    """Losses, and dates of flags, from transitions that are added from the oldest to the newest.
+
+    Attributes:
+        first_seen: Session id to flag to when its change from no to yes was first observed. A flag that was yes at the
+            first observation has no date, and neither has a commit of the future.
+    """
+
+    def __init__(self, now: datetime.datetime) -> None:
+        self._now = now
+        self._lost: dict[str, dict[str, Transition]] = {}
+        self.first_seen: dict[str, dict[str, datetime.datetime]] = {}
+
+    def add(self, transition: Transition) -> None:
+        when = utc_time(transition.commit.when)
+        for field in transition.change.fields:
+            is_first = field.field.startswith("status.") and field.before is False and field.after is True
+            if is_first and not is_future(when, self._now):
+                flag = field.field[len("status.") :]
+                self.first_seen.setdefault(transition.session, {}).setdefault(flag, when)
+        lost = self._lost.setdefault(transition.session, {})
+        for word in transition.change.what:
+            if word == "new":
+                lost.clear()
+            elif word == "removed" or word.startswith("no longer ") or word.endswith(" gone"):
+                lost[word] = transition
+            else:  # it returned
+                name = _RETURNED.sub("", word)
+                for gone in (f"no longer {word}", f"{name} gone", f"{name} facts gone"):
+                    lost.pop(gone, None)
+
+    def losses(self) -> list[Loss]:
+        """Return the losses within `LOOK_BACK` that did not return, the latest first."""
+        since = utc_text(self._now - LOOK_BACK)
+        found = []
+        for session, words in sorted(self._lost.items()):
+            recent = {word: one for word, one in words.items() if one.commit.when >= since}
+            if recent:
+                last = max(recent.values(), key=lambda one: one.commit.when)
+                editors = dict.fromkeys(commit.author for one in recent.values() for commit in one.editors)
+                found.append(Loss(session, tuple(recent), last.commit, tuple(editors)))
+        return sorted(found, key=lambda loss: loss.commit.when, reverse=True)
 
 
 def find_issues(
@@ -157,10 +207,8 @@ def _failed_runs(
 ) -> Iterable[Finding]:
     by_id = {record["id"]: record for record in sessions}
     for process, recorded in sorted(runs.items()):
-        last: dict[str, Run] = {}
-        for run in recorded:
-            if run.session not in last or _order(run) > _order(last[run.session]):
-                last[run.session] = run
+        in_order = sorted(recorded, key=lambda run: (run.started or run.claimed, run.attempt))
+        last = {run.session: run for run in in_order}
         failed = {
             session: run
             for session, run in last.items()
@@ -182,20 +230,13 @@ def _failed_runs(
         )
 
 
-def _order(run: Run) -> tuple[str, int]:
-    return run.started or run.claimed, run.attempt
-
-
 def _errored(sessions: Sequence[Mapping[str, Any]]) -> Finding:
     """Find sessions with errored sorting results only."""
     items = []
     for record in sessions:
         errored = (record["codeocean"] or {}).get("errored")
-        if (
-            errored
-            and record["status"].get("is_sorted") is not True
-            and record["status"].get("is_production") is not False
-        ):
+        status = record["status"]
+        if errored and status.get("is_sorted") is not True and status.get("is_production") is not False:
             reasons = ", ".join(dict.fromkeys(errored.values()))
             items.append(Case(record["id"], f"{counted(len(errored), 'result')}: {reasons}"))
     title = f"{counted(len(items), 'session')} whose sorting failed"

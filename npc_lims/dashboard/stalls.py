@@ -10,12 +10,12 @@ import dataclasses
 import datetime
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from npc_lims.dashboard.totals import is_recording
 from npc_lims.model.flags import FLAGS
 from npc_lims.model.session_id import split_session_id
-from npc_lims.utils.timestamps import midnight_of, parse_utc
+from npc_lims.utils.timestamps import parse_utc
 
 FirstSeen = Mapping[str, Mapping[str, datetime.datetime]]
 """Session id to flag to when a sync first observed its change from no to yes, as far as history is available."""
@@ -24,7 +24,6 @@ MIN_EXAMPLES = 8
 """Minimum number of sessions for a median."""
 MIN_WAIT = datetime.timedelta(days=2)
 """Minimum duration of a stall, however quick others were: a sync may be a day behind."""
-_MEDIAN, _NINTH_DECILE = 0.5, 0.9
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,12 +47,9 @@ class Stage:
     family: str = ""
 
 
-VIDEO_RESULTS = "video results"
-_PROCESS = "npc-lims process plan shows whether they would run now, and why not."
-
-
 def _of_video(flag: str, fact: str) -> Stage:
-    return Stage(flag, "is_uploaded", FLAGS[flag].label, _PROCESS, fact, VIDEO_RESULTS)
+    remedy = "npc-lims process plan shows whether they would run now, and why not."
+    return Stage(flag, "is_uploaded", FLAGS[flag].label, remedy, fact, "video results")
 
 
 STAGES = (
@@ -88,8 +84,7 @@ STAGES = (
 """Stages in their order. Optional steps (surface channels, imaging) are none."""
 
 
-@dataclasses.dataclass(frozen=True)
-class WaitingSession:
+class WaitingSession(NamedTuple):
     """A waiting session, and since when it waits."""
 
     session: str
@@ -132,21 +127,20 @@ def _stall(
     waiting: list[tuple[Mapping[str, Any], WaitingSession]] = []
     undated = 0
     for record in records:
-        seen = first_seen.get(record["id"], {})
-        value = record["status"].get(stage.flag)
+        seen, status = first_seen.get(record["id"], {}), record["status"]
         ready = _ready(stage, record, seen)
-        if value is True:
+        if status.get(stage.flag) is True:
             done = _date_of(stage.flag, record, seen)
             if ready is None or done is None:
                 undated += 1
             else:
                 durations.append(max(done - ready, datetime.timedelta(0)))
-        elif value is False and ready is not None and _is_ready(stage, record):
+        elif status.get(stage.flag) is False and ready is not None and _is_ready(stage, status):
             waiting.append((record, WaitingSession(record["id"], ready)))
     if len(durations) < MIN_EXAMPLES:
         return None
     durations.sort()
-    median, ninth_decile = _within(durations, _MEDIAN), _within(durations, _NINTH_DECILE)
+    median, ninth_decile = (durations[max(0, math.ceil(share * len(durations)) - 1)] for share in (0.5, 0.9))
     late = [(record, wait) for record, wait in waiting if now - wait.since > max(ninth_decile, MIN_WAIT)]
     if len(late) > len(durations) + undated:
         return None
@@ -155,14 +149,14 @@ def _stall(
     return Stall(stage, median, ninth_decile, len(durations), tuple(waits))
 
 
-def _is_ready(stage: Stage, record: Mapping[str, Any]) -> bool:
-    return not stage.after or record["status"].get(stage.after) is True
+def _is_ready(stage: Stage, status: Mapping[str, Any]) -> bool:
+    return not stage.after or status.get(stage.after) is True
 
 
 def _ready(stage: Stage, record: Mapping[str, Any], seen: Mapping[str, datetime.datetime]) -> datetime.datetime | None:
     """Return when the session was ready for the stage."""
     if not stage.after:
-        return midnight_of(split_session_id(record["id"])[1])
+        return parse_utc(f"{split_session_id(record['id'])[1]}T00:00:00Z")
     return _date_of(stage.after, record, seen)
 
 
@@ -171,18 +165,9 @@ def _date_of(flag: str, record: Mapping[str, Any], seen: Mapping[str, datetime.d
 
     A newer asset may have replaced the first one of its kind.
     """
-    created = None
-    fact = _FACTS.get(flag, "")
-    if fact:
-        asset = (record["codeocean"] or {}).get(fact) or {}
-        created = parse_utc(asset.get("created"))
-    moments = [moment for moment in (created, seen.get(flag)) if moment is not None]
-    return min(moments, default=None)
+    asset = (record["codeocean"] or {}).get(_FACTS[flag]) or {}
+    times = (parse_utc(asset.get("created")), seen.get(flag))
+    return min((time for time in times if time is not None), default=None)
 
 
 _FACTS = {stage.flag: stage.fact for stage in STAGES}
-
-
-def _within(ordered: Sequence[datetime.timedelta], share: float) -> datetime.timedelta:
-    """Return the quantile of *ordered* durations."""
-    return ordered[max(0, math.ceil(share * len(ordered)) - 1)]

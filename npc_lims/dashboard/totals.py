@@ -1,15 +1,21 @@
-"""Counts of sessions: totals, pipeline progress, and by month."""
+"""Counts of sessions (totals, pipeline progress, by month), and ages of the sources."""
 
 from __future__ import annotations
 
 import dataclasses
+import datetime
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from npc_lims.model.flags import FLAGS
+from npc_lims.model.record import SECTIONS
 from npc_lims.model.rows import platform_of, project_of
-from npc_lims.model.session_id import split_session_id
+from npc_lims.model.session_id import split_session_id, subject_of
+from npc_lims.state.sync_times import STALE_AFTER, age_of
+
+if TYPE_CHECKING:
+    from npc_lims.state.sync_file import SyncFile
 
 FUNNEL = (
     "is_uploaded",
@@ -74,24 +80,21 @@ class Month:
 
 def count_sessions(records: Iterable[Mapping[str, Any]]) -> Totals:
     """Count sessions, given as plain data: lines of the snapshot, or session files."""
-    platforms: Counter[str] = Counter()
-    projects: Counter[str] = Counter()
-    subjects = set()
-    tracked = 0
-    for record in records:
-        platforms[platform_of(record)] += 1
-        projects[project_of(record)] += 1
-        subjects.add(split_session_id(record["id"])[0])
-        tracked += bool(record["tracked"])
-    sessions = sum(platforms.values())
+    sessions = list(records)
+    tracked = sum(bool(record["tracked"]) for record in sessions)
     return Totals(
-        sessions,
-        len(subjects),
-        tracked,
-        sessions - tracked,
-        _most_frequent_first(platforms),
-        _most_frequent_first(projects),
+        sessions=len(sessions),
+        subjects=len({subject_of(record["id"]) for record in sessions}),
+        tracked=tracked,
+        untracked=len(sessions) - tracked,
+        by_platform=_count(map(platform_of, sessions)),
+        by_project=_count(map(project_of, sessions)),
     )
+
+
+def _count(names: Iterable[str]) -> dict[str, int]:
+    """Return how often each name occurs, the most frequent first, then by name."""
+    return dict(Counter(sorted(names)).most_common())
 
 
 def is_recording(record: Mapping[str, Any]) -> bool:
@@ -105,13 +108,12 @@ def is_recording(record: Mapping[str, Any]) -> bool:
 def funnel(records: Iterable[Mapping[str, Any]]) -> list[StageCount]:
     """Count the stages of `FUNNEL` for recordings (`is_recording`)."""
     statuses = [record["status"] for record in records if is_recording(record)]
-    return [_count_stage(flag, statuses) for flag in FUNNEL]
-
-
-def _count_stage(flag: str, statuses: Iterable[Mapping[str, Any]]) -> StageCount:
-    counts = Counter(status_symbol(status, flag) for status in statuses)
-    yes, no, unknown = counts["y"], counts["n"], counts["?"]
-    return StageCount(flag, yes + no + unknown, yes, no, unknown)
+    stages = []
+    for flag in FUNNEL:
+        counts = Counter(status_symbol(status, flag) for status in statuses)
+        yes, no, unknown = counts["y"], counts["n"], counts["?"]
+        stages.append(StageCount(flag, yes + no + unknown, yes, no, unknown))
+    return stages
 
 
 def months(records: Iterable[Mapping[str, Any]]) -> list[Month]:
@@ -153,5 +155,35 @@ def status_symbol(status: Mapping[str, Any], flag: str) -> str:
     return "?" if value is None else "y" if value else "n"
 
 
-def _most_frequent_first(counts: Counter[str]) -> dict[str, int]:
-    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+@dataclasses.dataclass(frozen=True)
+class SourceAge:
+    """The age of one source.
+
+    Attributes:
+        name: Name of the source, and of its section.
+        last_complete: UTC, `YYYY-MM-DDTHH:MM:SSZ`; None if never.
+        age: Time since then; None also if it is in the future.
+        is_late: It was never read completely, or not for two periods.
+        failure: Why the last sync could not query it; None if it could.
+        failing_since: UTC time of the first sync with that failure.
+    """
+
+    name: str
+    last_complete: str | None
+    age: datetime.timedelta | None
+    is_late: bool
+    failure: str | None = None
+    failing_since: str | None = None
+
+
+def source_ages(sync_file: SyncFile, now: datetime.datetime) -> list[SourceAge]:
+    """Return the ages of all sources, in the order of the sections; one missing in the file was never read."""
+    ages = []
+    for name in SECTIONS:
+        source = sync_file.sources.get(name)
+        age = None if source is None else age_of(source.last_complete, now)
+        last_complete = None if source is None or age is None else source.last_complete
+        failure = None if source is None else source.failure
+        reason, since = (None, None) if failure is None else (failure.reason, failure.at)
+        ages.append(SourceAge(name, last_complete, age, age is None or age > STALE_AFTER, reason, since))
+    return ages

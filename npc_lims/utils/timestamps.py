@@ -72,12 +72,3 @@ def parse_utc(text: Optional[str]) -> Optional[datetime.datetime]:
         return None if text is None else utc_time(text)
     except ValueError:
         return None
-
-
-def midnight_of(date: str) -> Optional[datetime.datetime]:
-    """Return the beginning of a day (`YYYY-MM-DD`) in UTC; None if there is no such day.
-
-    >>> midnight_of("2024-02-30") is None
-    True
-    """
-    return parse_utc(f"{date}T00:00:00Z")

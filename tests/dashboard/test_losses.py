@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npc_lims.dashboard.losses import Loss, Past
+from npc_lims.dashboard.attention import Loss, Past
 from tests.builders import SECOND, SESSION
 from tests.dashboard.made import ABSENT, happened
 

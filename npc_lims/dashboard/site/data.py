@@ -7,9 +7,8 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from npc_lims.dashboard.ages import source_ages
 from npc_lims.dashboard.attention import Finding
-from npc_lims.dashboard.totals import count_sessions, funnel, months, status_symbol
+from npc_lims.dashboard.totals import count_sessions, funnel, months, source_ages, status_symbol
 from npc_lims.model.flags import BOOLEAN_FLAGS, FLAGS
 from npc_lims.model.record import SECTIONS
 from npc_lims.model.rows import allen_path_of, platform_of, project_of
