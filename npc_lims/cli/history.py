@@ -10,10 +10,17 @@ from typing import TYPE_CHECKING, Any, Optional
 
 import typer
 
-from npc_lims.cli.completion import complete_session
-from npc_lims.cli.options import reading_settings
-from npc_lims.cli.output import csv_option, json_option, one_style, out, print_csv, print_json, print_note
-from npc_lims.cli.progress import progress_bar
+from npc_lims.cli.options import complete_session, reading_settings
+from npc_lims.cli.output import (
+    csv_option,
+    json_option,
+    one_style,
+    out,
+    print_csv,
+    print_json,
+    print_note,
+    progress_bar,
+)
 from npc_lims.errors import NpcLimsError
 from npc_lims.history.export.writers import ExportFormat
 from npc_lims.state.diff import one_line

@@ -1,12 +1,18 @@
-"""Options that several commands share: the sources, sessions, state folder and tracked file to use."""
+"""Values of options that commands share: sources, sessions, state folder, tracked file; and shell completion."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Optional
 
+import typer
+
 from npc_lims.config.environment import TRACKED_FILE
 from npc_lims.errors import NpcLimsError, SelectionError
+from npc_lims.model.flags import FLAGS
+from npc_lims.model.rows import COLUMNS
 
 if TYPE_CHECKING:
     from npc_lims.config.settings import Settings
@@ -73,7 +79,7 @@ def sources_of(only: Optional[list[str]]) -> list[str]:
     unknown = [name for name in chosen if name not in SECTIONS]
     if unknown:
         raise SelectionError(f"--only {','.join(unknown)}: no such source; there are {', '.join(SECTIONS)}")
-    return [name for name in SECTIONS if name in chosen] if chosen else list(SECTIONS)
+    return [name for name in SECTIONS if name in chosen or not chosen]
 
 
 def session_ids_of(values: Optional[list[str]]) -> Optional[frozenset[str]]:
@@ -99,3 +105,69 @@ def session_ids_of(values: Optional[list[str]]) -> Optional[frozenset[str]]:
 
 def _split(values: Optional[list[str]]) -> list[str]:
     return [part.strip() for value in values or [] for part in value.split(",") if part.strip()]
+
+
+# --- shell completion: only local data is read, without slow checks; an error completes nothing, as the command
+# itself reports it
+
+_MAX_WORDS = 500  # a longer list is no help, and slow to lay out
+_PROJECT = re.compile(rb'"project":"([^"\\]+)"')
+
+
+def complete_session(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Complete ids of sessions, the newest first."""
+    return _beginning(incomplete, _ids(ctx))
+
+
+def complete_subject(ctx: typer.Context, incomplete: str) -> list[str]:
+    return _beginning(incomplete, (session_id.partition("_")[0] for session_id in _ids(ctx)))
+
+
+def complete_project(ctx: typer.Context, incomplete: str) -> list[str]:
+    # parsing ten thousand lines would take too long
+    found = {match.decode(errors="replace") for line in _lines(ctx) for match in _PROJECT.findall(line)}
+    return _beginning(incomplete, sorted(found))
+
+
+def complete_flag(incomplete: str) -> list[str]:
+    """Complete flags with or without `is_`."""
+    return _beginning(incomplete, [*(name.replace("is_", "", 1) for name in FLAGS), *FLAGS])
+
+
+def complete_column(incomplete: str) -> list[str]:
+    return _beginning(incomplete, COLUMNS)
+
+
+def complete_columns(incomplete: str) -> list[str]:
+    """Complete the column after the last comma."""
+    before, comma, last = incomplete.rpartition(",")
+    left = [name for name in COLUMNS if name not in before.split(",")]
+    return [f"{before}{comma}{name}" for name in _beginning(last, left)]
+
+
+def _beginning(incomplete: str, words: Iterable[str]) -> list[str]:
+    return [word for word in dict.fromkeys(words) if word.startswith(incomplete)][:_MAX_WORDS]
+
+
+def _ids(ctx: typer.Context) -> list[str]:
+    from npc_lims.state.snapshot import line_id
+
+    return [line_id(line) for line in _lines(ctx)]
+
+
+def _lines(ctx: typer.Context) -> list[bytes]:
+    from npc_lims.config.disk_cache import load_entry
+    from npc_lims.config.lazy_settings import settings_for_reading
+    from npc_lims.state.remote import cached_snapshot_path
+    from npc_lims.state.snapshot import SNAPSHOT, checked_lines
+
+    state = ctx.params.get("state")
+    try:
+        settings = settings_for_reading()
+        folder = find_state_folder(settings, None if state is None else Path(state))
+        if folder is not None:
+            return checked_lines((folder / SNAPSHOT).read_bytes())
+        cached = load_entry(cached_snapshot_path(settings))
+        return [] if cached is None else checked_lines(cached.content)
+    except Exception:
+        return []  # nothing can be printed during completion

@@ -1,7 +1,8 @@
-"""Output of commands: the two consoles, messages, tables, JSON, CSV, and long text through a pager."""
+"""Output of commands: the two consoles, messages, tables, JSON, CSV, long text through a pager, and progress."""
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
@@ -12,9 +13,10 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import PurePath
-from typing import Any, Optional, Union
+from typing import TYPE_CHECKING, Any, Callable, Optional, Union
 
 import typer
 from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderHook, RenderResult
@@ -25,6 +27,12 @@ from npc_lims.errors import NpcLimsError, Problem, workflow_command
 from npc_lims.utils.redaction import safe_text
 from npc_lims.utils.text import visible
 
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+    from npc_lims.model.observation import Observation
+    from npc_lims.sync.run import Reporter
+
 Cell = Union[str, tuple[str, str]]
 """A text, or a text and its style."""
 
@@ -34,16 +42,16 @@ _SYMBOLS = {True: ("✓", "y", "green"), False: ("·", "n", "dim"), None: ("?", 
 
 def out() -> Console:
     """Return standard output. In a pipe lines are not cut to a terminal's width."""
-    width = None if sys.stdout.isatty() else _PIPE_WIDTH
-    return _guarded(Console(width=width, highlight=False, markup=False, emoji=False))
+    return _console(width=None if sys.stdout.isatty() else _PIPE_WIDTH)
 
 
 def err() -> Console:
     """Return standard error. Lines are not wrapped: a log is searched by line, and a terminal wraps by itself."""
-    return _guarded(Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True))
+    return _console(stderr=True, soft_wrap=True)
 
 
-def _guarded(console: Console) -> Console:
+def _console(**options: Any) -> Console:
+    console = Console(highlight=False, markup=False, emoji=False, **options)
     console.push_render_hook(_Guard())
     return console
 
@@ -74,11 +82,7 @@ class _Visible:
 
 
 def print_error(message: str, *, annotate: bool = True) -> None:
-    """Print an error, which says what was found and ends with what to do.
-
-    Args:
-        annotate: Annotate the run in GitHub Actions; not for a summary of other errors.
-    """
+    """Print an error; unless it summarises others, annotate the run in GitHub Actions."""
     if annotate and in_github_actions():
         # not by a console, which makes commands ineffective
         print(workflow_command("error", safe_text(message), {"title": "npc-lims"}), file=sys.stderr)
@@ -148,7 +152,7 @@ def can_print(text: str) -> bool:
 
 
 def json_option(what: str) -> Any:
-    """Return the option `--json` of a command; *what* it prints is, for example, `an array of all runs`."""
+    """Return the option `--json` of a command, which prints *what*, for example `an array of all runs`."""
     return typer.Option(False, "--json", help=f"Print {what} as JSON, and nothing else.")
 
 
@@ -158,11 +162,7 @@ def csv_option(columns: Sequence[str]) -> Any:
 
 
 def one_style(**chosen: bool) -> None:
-    """Check that at most one of the *chosen* options was given.
-
-    Raises:
-        NpcLimsError: More than one was.
-    """
+    """Refuse more than one of these options."""
     given = [f"--{name}" for name, is_given in chosen.items() if is_given]
     if len(given) > 1:
         raise NpcLimsError(f"{' and '.join(given)} exclude each other; give one of them")
@@ -179,12 +179,8 @@ def print_json(data: object) -> None:
 def print_csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
     """Print a header and a line for each row, in UTF-8, as RFC 4180 describes.
 
-    Cells that look like formulas are not escaped: a program could not tell the escape from the value. Import columns
-    as text when opening the file in a spreadsheet.
-
-    Args:
-        columns: Names of cells. `input.id` is the `id` of the `input` of a row; missing values are empty.
-        rows: Values by name.
+    The column `input.id` is the `id` of the `input` of a row; missing values are empty. Cells that look like formulas
+    are not escaped: a program could not distinguish the escape from the value.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
         # in the code page of a Windows pipe a name could change
@@ -197,7 +193,7 @@ def print_csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None
 
 
 class _CsvOutput:
-    """Standard output with line feeds; control characters are escaped on a terminal, and kept for a program."""
+    """Standard output with line feeds; control characters are escaped on a terminal, but not for a program."""
 
     def write(self, line: str) -> int:
         line = line[: -len("\r\n")]
@@ -232,17 +228,13 @@ _LESS = "FRX"
 
 def show_text(text: str, *, pager: bool = True) -> None:
     """Print *text*; through PAGER (default: less) if it is longer than the terminal."""
-    if pager and _is_long(text) and (command := _pager()) is not None:
+    is_terminal = sys.stdout.isatty() and sys.stdin.isatty()
+    is_long = is_terminal and text.count("\n") >= shutil.get_terminal_size().lines
+    if pager and is_long and (command := _pager()) is not None:
         if _show_in_pager(command, text):
             return
         print_warning(f"{command[0]} could not be started; check PAGER, or use --no-pager")
     sys.stdout.write(text)
-
-
-def _is_long(text: str) -> bool:
-    if not (sys.stdout.isatty() and sys.stdin.isatty()):
-        return False
-    return text.count("\n") >= shutil.get_terminal_size().lines
 
 
 def _pager() -> Optional[list[str]]:
@@ -259,7 +251,7 @@ def _pager() -> Optional[list[str]]:
 
 
 def _show_in_pager(command: list[str], text: str) -> bool:
-    """Show *text* in the pager; return False if it cannot be started."""
+    """Return False if the pager cannot be started."""
     environment = {**os.environ, "LESS": os.environ.get("LESS", _LESS)}
     options = [environment["LESS"], *command[1:]]
     is_less = PurePath(command[0]).stem == "less"
@@ -276,3 +268,101 @@ def _show_in_pager(command: list[str], text: str) -> bool:
     finally:
         signal.signal(signal.SIGINT, before)
     return True
+
+
+# --- progress on standard error: bars on a terminal, plain lines elsewhere -----------------------
+
+_SECONDS_BETWEEN_LINES = 5.0
+_COUNTED = {"codeocean": "assets", "s3": "listings"}
+
+
+@contextlib.contextmanager
+def status_line() -> Iterator[Callable[[str], object]]:
+    """Yield a function that shows what is being done: one changing line on a terminal, lines elsewhere."""
+    console = err()
+    if not console.is_terminal:
+        yield console.print
+        return
+    with console.status("") as status:
+        yield status.update
+
+
+@contextlib.contextmanager
+def progress_bar() -> Iterator[Callable[[str, int, Optional[int]], None]]:
+    """Yield a function of what is being done, how much of it is done, and of how much."""
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    console = err()
+    if not console.is_terminal:
+        lines = _OccasionalLines(console)
+        yield lambda what, done, total: lines.print(f"{what}: {done:,} of {total:,}" if total else what)
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda what, done, total: bar.update(task, description=what, completed=done, total=total)
+
+
+class _OccasionalLines:
+    """Prints a line if the last one was printed a few seconds ago."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._last = time.monotonic()
+
+    def print(self, line: str, *, always: bool = False) -> None:
+        if always or time.monotonic() - self._last >= _SECONDS_BETWEEN_LINES:
+            self._last = time.monotonic()
+            self._console.print(line)
+
+
+@contextlib.contextmanager
+def reporter(console: Console) -> Iterator[Reporter]:
+    """Yield the reporter of a sync."""
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    if not console.is_terminal:
+        yield _LineReporter(_OccasionalLines(console))
+        return
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[note]}"))
+    with Progress(*columns, TimeElapsedColumn(), console=console) as progress:
+        yield _BarReporter(progress)
+
+
+class _BarReporter:
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._tasks: dict[str, TaskID] = {}
+
+    def started(self, source: str) -> None:
+        self._tasks[source] = self._progress.add_task(f"{source:<10}", total=None, note="")
+
+    def progress(self, source: str, done: int, total: Optional[int]) -> None:
+        note = f"{done} {_COUNTED.get(source, '')}"
+        self._progress.update(self._tasks[source], completed=done, total=total, note=note)
+
+    def finished(self, source: str, observation: Observation) -> None:
+        self._progress.update(self._tasks[source], completed=1, total=1, note=_summary(observation))
+
+
+class _LineReporter:
+    def __init__(self, lines: _OccasionalLines) -> None:
+        self._lines = lines
+
+    def started(self, source: str) -> None:
+        self._lines.print(f"{source}: querying", always=True)
+
+    def progress(self, source: str, done: int, total: Optional[int]) -> None:
+        of = f" of {total}" if total else ""
+        self._lines.print(f"{source}: {done}{of} {_COUNTED.get(source, '')}")
+
+    def finished(self, source: str, observation: Observation) -> None:
+        self._lines.print(f"{source}: {_summary(observation)}", always=True)
+
+
+def _summary(observation: Observation) -> str:
+    if observation.failure is not None:
+        return f"failed: {observation.failure.reason}"
+    if observation.unchanged:
+        return "unchanged"
+    return ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in observation.counts.items()) or "done"

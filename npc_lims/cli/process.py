@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Optional
 import typer
 
 from npc_lims.cli.options import checkout, reading_settings, session_ids_of
-from npc_lims.cli.output import csv_option, err, json_option, one_style, out
+from npc_lims.cli.output import csv_option, err, json_option, one_style, out, status_line
 from npc_lims.cli.process_report import (
     EVENT_COLUMNS,
     PLAN_COLUMNS,
@@ -19,7 +19,6 @@ from npc_lims.cli.process_report import (
     print_report,
     print_runs,
 )
-from npc_lims.cli.progress import status_line
 from npc_lims.errors import NpcLimsError
 from npc_lims.state.diff_format import counted
 

@@ -15,15 +15,15 @@ from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.text import Text
 
-from npc_lims.cli.completion import (
+from npc_lims.cli.options import (
     complete_column,
     complete_columns,
     complete_flag,
     complete_project,
     complete_session,
     complete_subject,
+    reading_settings,
 )
-from npc_lims.cli.options import reading_settings
 from npc_lims.cli.output import (
     can_print,
     csv_option,

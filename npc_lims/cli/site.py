@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Optional
 import typer
 
 from npc_lims.cli.options import checkout
-from npc_lims.cli.output import print_note
-from npc_lims.cli.progress import progress_bar
+from npc_lims.cli.output import print_note, progress_bar
 from npc_lims.errors import NpcLimsError
 
 if TYPE_CHECKING:

@@ -19,8 +19,17 @@ from npc_lims.cli.options import (
     sources_of,
     tracked_beside,
 )
-from npc_lims.cli.output import csv_option, err, json_option, one_style, out, print_csv, print_json, print_warning
-from npc_lims.cli.progress import reporter
+from npc_lims.cli.output import (
+    csv_option,
+    err,
+    json_option,
+    one_style,
+    out,
+    print_csv,
+    print_json,
+    print_warning,
+    reporter,
+)
 from npc_lims.cli.publish import OUTCOME_HELP, write_outcome
 from npc_lims.config.settings import load_settings
 from npc_lims.errors import GitError, NpcLimsError
