@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import importlib
-from collections import UserDict
-from collections.abc import Mapping
+import itertools
+from collections import ChainMap
 from typing import Any
 
 import typer
@@ -12,53 +12,34 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 from npc_lims.cli import MEANINGS
-
-_COMMANDS = {
-    "sync": "sync:sync_command",
-    "observe": "sync:observe_command",
-    "publish": "publish:publish_command",
-    "sessions": "sessions:sessions_command",
-    "show": "sessions:show_command",
-    "history": "history:history_command",
-    "validate": "validate:validate_command",
-    "verify": "validate:verify_command",
-    "diff": "diff:diff_command",
-    "preview": "diff:preview_command",
-    "track": "track:track_app",
-    "process": "process:process_app",
-    "dispatch": "actions:dispatch_command",
-    "alert": "actions:alert_command",
-    "doctor": "doctor:doctor_command",
-    "site": "site:site_app",
-    "export": "history:export_command",
-    "demo": "demo:demo_command",
-}
-"""Each command or group of commands, in the order of `--help`: its module in `npc_lims.cli`, and its name there."""
+from npc_lims.utils.lazy_mapping import LazyMapping
 
 SECTIONS = {
-    "Query": ("sessions", "show", "history", "diff", "site", "export"),
-    "Change what is tracked": ("track", "validate", "preview"),
-    "Update state": ("sync", "observe", "publish", "verify", "dispatch", "alert"),
-    "Process": ("process",),
-    "Set up": ("doctor", "demo"),
+    "Query": {
+        "sessions": "sessions:sessions_command",
+        "show": "sessions:show_command",
+        "history": "history:history_command",
+        "diff": "diff:diff_command",
+        "site": "site:site_app",
+        "export": "history:export_command",
+    },
+    "Change what is tracked": {
+        "track": "track:track_app",
+        "validate": "validate:validate_command",
+        "preview": "diff:preview_command",
+    },
+    "Update state": {
+        "sync": "sync:sync_command",
+        "observe": "sync:observe_command",
+        "publish": "publish:publish_command",
+        "verify": "validate:verify_command",
+        "dispatch": "actions:dispatch_command",
+        "alert": "actions:alert_command",
+    },
+    "Process": {"process": "process:process_app"},
+    "Set up": {"doctor": "doctor:doctor_command", "demo": "demo:demo_command"},
 }
-"""Tasks and their commands."""
-
-
-class _Commands(UserDict[str, Any]):
-    """Commands by name, each imported when it is used: all of them take half a second."""
-
-    def __init__(self, targets: Mapping[str, str]) -> None:
-        super().__init__()
-        self.data.update(targets)
-
-    def __getitem__(self, name: str) -> Any:
-        found = self.data[name]
-        if isinstance(found, str):
-            module, _, attribute = found.partition(":")
-            target = getattr(importlib.import_module(f"npc_lims.cli.{module}"), attribute)
-            found = self.data[name] = _build(name, target)
-        return found
+"""Tasks, and their commands or groups of commands: the module in `npc_lims.cli` of each, and its name there."""
 
 
 class _Group(TyperGroup):
@@ -66,7 +47,8 @@ class _Group(TyperGroup):
 
     def __init__(self, **arguments: Any) -> None:
         super().__init__(**arguments)
-        commands: Any = _Commands(_COMMANDS)
+        names = itertools.chain.from_iterable(SECTIONS.values())
+        commands: Any = LazyMapping(names, _load)  # all of them take half a second
         self.commands = commands
 
     def shell_complete(self, ctx: Any, incomplete: str) -> Any:
@@ -79,7 +61,7 @@ class _Group(TyperGroup):
             self.commands = commands
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
-        width = max(map(len, _COMMANDS))
+        width = max(map(len, self.commands))
         room = formatter.width - 6 - width  # as click computes it
         for title, names in SECTIONS.items():
             with formatter.section(title):
@@ -92,8 +74,10 @@ class _Group(TyperGroup):
             formatter.write_dl([(str(int(code)), meaning) for code, meaning in MEANINGS.items()])
 
 
-def _build(name: str, target: Any) -> Any:
+def _load(name: str) -> Any:
     """Return the command that typer makes of a function or of an app."""
+    module, _, attribute = ChainMap(*SECTIONS.values())[name].partition(":")
+    target = getattr(importlib.import_module(f"npc_lims.cli.{module}"), attribute)
     holder = typer.Typer(add_completion=False, rich_markup_mode=None)
     if isinstance(target, typer.Typer):
         holder.add_typer(target, name=name)
