@@ -25,8 +25,7 @@ from npc_lims.track.edits import Add, Change, ChangedSession, Deduped, Edit, Edi
 
 if TYPE_CHECKING:
     from npc_lims.errors import Problem
-    from npc_lims.track.planning.changes import ImportPlan
-    from npc_lims.track.planning.join import PlannedSession
+    from npc_lims.track.planning.changes import PlannedSession
 
 track_app = typer.Typer(
     help="Add, change and remove sessions in tracked_sessions.yaml.\n\nOnly their own lines change."
@@ -293,8 +292,7 @@ def import_command(
       npc-lims track import monday.csv tuesday.csv --project DynamicRouting --pr
     """
     from npc_lims.state.diff_format import Chapter, Format, render_chapters
-    from npc_lims.track.layout import is_blank
-    from npc_lims.track.planning.changes import import_chapter, plan_import
+    from npc_lims.track.planning.changes import import_chapter, import_rows, plan_import
 
     one_style(json=as_json, csv=as_csv)
     today = datetime.date.today()
@@ -306,12 +304,10 @@ def import_command(
     rows: list[dict[str, Any]] = []
 
     def change(text: str, name: str) -> Revised:
-        # to readers of the file it is an error that nothing is in it; here it is something to begin from
-        listed = "ephys:\n" if is_blank(text) else text
-        plan = plan_import(sessions, listed, project=project, file=name, today=today)
+        plan = plan_import(sessions, text, project=project, file=name, today=today)
         changed = make_changes(text, plan.changes, name)
         found.append(import_chapter(plan, changed, sources))
-        rows[:] = _import_rows(plan, changed)
+        rows[:] = import_rows(plan, changed)
         return Revised(changed.text, render_chapters(found[-1:], Format.markdown, max_bytes=MAX_BODY))
 
     def report() -> None:
@@ -337,21 +333,12 @@ def _planned_sessions(
     workbook: list[Path], batch: list[Path], today: datetime.date
 ) -> tuple[Sequence[PlannedSession], list[Problem]]:
     from npc_lims.track.planning.batch_files import read_batches
-    from npc_lims.track.planning.join import join_plans
+    from npc_lims.track.planning.changes import join_plans
     from npc_lims.track.planning.workbook import read_planning_workbooks
 
     planned, uploads = read_planning_workbooks(workbook, today), read_batches(batch)
     sessions, problems = join_plans(planned, uploads.uploads)
     return sessions, [*planned.problems, *uploads.problems, *problems]
-
-
-def _import_rows(plan: ImportPlan, changed: EditResult) -> list[dict[str, Any]]:
-    """Return a row for each session, and for each conflict about one."""
-    touched = [(one.what, one.session, list(one.fields)) for one in changed.sessions]
-    conflicts = [("conflict", one.session, [one.gist]) for one in plan.conflicts]
-    skipped = [("skipped", one.session, [f"{one.reason} ({one.where})"]) for one in plan.skipped]
-    unchanged: list[tuple[str, str, list[str]]] = [("unchanged", session, []) for session in plan.unchanged]
-    return [dict(zip(_IMPORT_COLUMNS, row)) for row in (*touched, *conflicts, *skipped, *unchanged)]
 
 
 def _plain(name: str) -> str:

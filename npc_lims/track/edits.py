@@ -250,10 +250,10 @@ def _changed_sessions(before: Layout, after: Layout, paths: Iterable[str]) -> It
             if fields:
                 yield ChangedSession(new_ids[path], "edited", fields)
         elif new:
-            yield ChangedSession(new_ids[path], "added", tuple(f"{name} {_show(now[name])}" for name in now))
+            yield ChangedSession(new_ids[path], "added", tuple(f"{name} {show_value(now[name])}" for name in now))
         elif old:
             session = old_ids.get(path, old[0].path.text)
-            yield ChangedSession(session, "removed", tuple(f"{name} {_show(was[name])}" for name in was))
+            yield ChangedSession(session, "removed", tuple(f"{name} {show_value(was[name])}" for name in was))
 
 
 def _differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
@@ -261,10 +261,10 @@ def _differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterato
         old, new = before.get(name), after.get(name)
         if canonical(old) == canonical(new):
             continue
-        shown = f"{_show(old)} -> {_show(new)}"
+        shown = f"{show_value(old)} -> {show_value(new)}"
         if isinstance(old, list) and isinstance(new, list) and len(old) + len(new) > 2:
-            gone = [f"-{_show(item)}" for item in old if item not in new]
-            come = [f"+{_show(item)}" for item in new if item not in old]
+            gone = [f"-{show_value(item)}" for item in old if item not in new]
+            come = [f"+{show_value(item)}" for item in new if item not in old]
             shown = " ".join(gone + come) or shown
         yield f"{name} {shown}"
 
@@ -278,7 +278,8 @@ def _flat(keys: Mapping[str, Any]) -> dict[str, Any]:
     return {**flat, **{f"{KWARGS}.{name}" if name in flat else name: value for name, value in kwargs.items()}}
 
 
-def _show(value: Any) -> str:
+def show_value(value: Any) -> str:
+    """Return a value on one short line, as in the file."""
     return "nothing" if value is None else shorten(inline(value))
 
 

@@ -116,12 +116,6 @@ def read_layout(source: str, name: str) -> Layout:
     return Layout(name, source, yaml, root, tuple(_items(root, yaml, parsed)), parse_tracked(yaml.text, name), is_empty)
 
 
-def is_blank(text: str) -> bool:
-    """Return whether a file has nothing but comments."""
-    report = Report("")
-    return compose(text, report) is None and not report.problems
-
-
 def _items(root: Node | None, yaml: YamlText, parsed: dict[int, ParsedEntry]) -> Iterator[EntrySpan]:
     for platform, projects in pairs_of(root):
         for project, entries in pairs_of(projects):

@@ -5,18 +5,16 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
-
-import pydantic
 
 from npc_lims.errors import Problem, Severity, SourceError
 from npc_lims.model.session_id import day_of, parse_session_id
 from npc_lims.sources.tracked.entries import same_path
 from npc_lims.sources.tracked.schema import ENTRY_KEYS, KNOWN_KWARGS, PLATFORMS, SessionKwargs, TrackedEntry
 from npc_lims.track.planning.cells import parse_probes
-from npc_lims.track.planning.input_files import decode_utf8, read_limited
+from npc_lims.track.planning.workbook import decode_utf8, read_limited
 
 CONFIG = "session_config.json"
 MAX_BYTES = 1_000_000
@@ -37,7 +35,7 @@ _FULL_PATH = re.compile(r"/|[A-Za-z]:/")
 # what joins commands (`&&`, `|`, `;`) counts neither in quotes nor behind a caret, nor in `2>&1`
 _ONE_COMMAND = re.compile(r"""(?:"[^"]*"|(?<!\S)'[^']*'|[<>]&|\^.|[^&|;])+""")
 _REDIRECTION = re.compile(r"""(?:(?<!\S)\d)?[<>]+\s*(?:"[^"]*"|\S+)""")
-_OPTIONS_FIRST = re.compile(r"""(?:--?[A-Za-z][\w-]*(?:=(?:"[^"]*"|\S*))?(?:\s+|$))+""")
+_OPTIONS_FIRST = re.compile(r"""^(?:--?[A-Za-z][\w-]*(?:=(?:"[^"]*"|\S*))?(?:\s+|$))+""")
 _OPTIONS = re.compile(r"\s+--?[A-Za-z]")
 
 # `folder` repeats the path; `idx` is part of a session's id, which an import never changes
@@ -54,8 +52,7 @@ class Upload:
         session: Subject and date, as `626791_2022-08-15`.
         path: With slashes, whichever the batch file has.
         config: Values of its `session_config.json` by the keys of entries and of `session_kwargs`, and `project`.
-        platform: Of its entry.
-        file: The batch file, and `line` the line of it.
+        file: The batch file, and *line* the line of it.
     """
 
     session: str
@@ -83,19 +80,18 @@ def read_batches(files: Iterable[Path]) -> Uploads:
     uploads: dict[str, Upload] = {}
     problems: list[Problem] = []
     for file in files:
-        unreachable: list[str] = []
-        for line, path in _paths(_read(file), file.name, problems):
-            if same_path(path) in uploads:
-                continue
-            upload = _upload(path, file.name, line, problems, unreachable)
+        reader = _BatchReader(file.name)
+        for line, path in reader.paths(_read(file)):
+            upload = None if same_path(path) in uploads else reader.upload(line, path)
             if upload is not None:
                 uploads[same_path(path)] = upload
-        if unreachable:
-            message = (
-                f"{len(unreachable)} folder(s) cannot be seen from this machine, so {CONFIG} was not looked for "
-                f"in them, {unreachable[0]} being the first: import where the share is mounted if they have one"
+        if reader.unreachable:
+            reader.report(
+                "warning",
+                f"{len(reader.unreachable)} folder(s) cannot be seen from this machine, so {CONFIG} was not looked for "
+                f"in them, {reader.unreachable[0]} being the first: import where the share is mounted if they have one",
             )
-            problems.append(Problem(file.name, 0, 0, "warning", message))
+        problems += reader.problems
     return Uploads(tuple(uploads.values()), tuple(problems))
 
 
@@ -106,37 +102,82 @@ def _read(file: Path) -> str:
     return text
 
 
-def _paths(text: str, name: str, problems: list[Problem]) -> Iterable[tuple[int, str]]:
-    """Line and path of each upload that is not commented out."""
+class _BatchReader:
+    """Reads one batch file, and collects its problems and those of configs."""
 
-    def report(severity: Severity, message: str) -> None:
-        problems.append(Problem(name, number, 0, severity, message))
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self.problems: list[Problem] = []
+        self.unreachable: list[str] = []
 
-    for number, line in enumerate(text.splitlines(), start=1):
-        for part in filter(None, map(str.strip, _ONE_COMMAND.findall(line))):
-            if _COMMENT.match(part):
-                # to the end of the line, whatever it joins
-                break
-            command = _COMMAND.fullmatch(part)
-            if command is None:
-                report("warning", f"no upload_dr_ecephys command: {part[:80]!r} is skipped")
-                continue
-            path, others = _path(command["rest"] or "")
-            if not path:
-                report("error", "upload_dr_ecephys without a path; skipped: give the session's folder")
-            elif not _FULL_PATH.match(path):
-                report("error", f"{path!r} is not the full path of a folder; skipped: give it before options")
-            elif re.search(_SESSION, others):
-                report("error", "several sessions in one command; skipped: give each a line of its own")
-            else:
-                yield number, path
+    def report(self, severity: Severity, message: str, line: int = 0) -> None:
+        self.problems.append(Problem(self._name, line, 0, severity, message))
+
+    def paths(self, text: str) -> Iterator[tuple[int, str]]:
+        """Yield the line and path of each upload that is not commented out."""
+        for number, line in enumerate(text.splitlines(), start=1):
+            for part in filter(None, map(str.strip, _ONE_COMMAND.findall(line))):
+                if _COMMENT.match(part):
+                    # to the end of the line, whatever it joins
+                    break
+                command = _COMMAND.fullmatch(part)
+                if command is None:
+                    self.report("warning", f"no upload_dr_ecephys command: {part[:80]!r} is skipped", number)
+                    continue
+                path, others = _path(command["rest"] or "")
+                problem = _problem(path, others)
+                if problem:
+                    self.report("error", problem, number)
+                else:
+                    yield number, path
+
+    def upload(self, line: int, path: str) -> Upload | None:
+        try:
+            session = day_of(parse_session_id(path))
+        except ValueError:
+            message = f"no subject and date in {path!r}; skipped: a path holds <subject>_<YYYYMMDD>"
+            self.report("error", message, line)
+            return None
+        if "surface_channels" in path.rsplit("/", 1)[-1]:
+            message = f"{session}: a recording of surface channels is no session of its own; skipped"
+            self.report("warning", message, line)
+            return None
+        values = self._config(Path(path))
+        return Upload(session, path, values, values.pop("session_type", "ephys"), self._name, line)
+
+    def _config(self, folder: Path) -> dict[str, Any]:
+        """Return the values of the folder's config."""
+        file = folder / CONFIG
+
+        def report(severity: Severity, message: str, line: int = 0, column: int = 0) -> None:
+            self.problems.append(Problem(file.as_posix(), line, column, severity, message))
+
+        try:
+            if not folder.is_dir():
+                self.unreachable.append(folder.as_posix())
+                return {}
+            with file.open("rb") as stream:
+                values = json.loads(stream.read(MAX_BYTES).decode("utf-8-sig"))
+        except FileNotFoundError:
+            return {}
+        except OSError as error:
+            report("error", f"cannot be read ({error.strerror or error}); skipped")
+            return {}
+        except json.JSONDecodeError as error:
+            report("error", f"is broken JSON ({error.msg}); skipped: correct it", error.lineno, error.colno)
+            return {}
+        except (RecursionError, ValueError):  # of the encoding, or of a number with thousands of digits
+            report("error", "is no JSON in UTF-8; skipped: correct it")
+            return {}
+        if not isinstance(values, dict):
+            report("error", f"holds {type(values).__name__}, not an object of names and values; skipped")
+            return {}
+        return _known(values, report)
 
 
 def _path(rest: str) -> tuple[str, str]:
-    """The path among the arguments, with slashes and empty if there is none, and the arguments behind it."""
-    rest = _REDIRECTION.sub(" ", rest).strip()
-    first = _OPTIONS_FIRST.match(rest)
-    rest = rest[first.end() :] if first else rest
+    """Return the path among the arguments, with slashes and empty if there is none, and the arguments behind it."""
+    rest = _OPTIONS_FIRST.sub("", _REDIRECTION.sub(" ", rest).strip())
     quoted = _QUOTED.match(rest)
     if quoted:
         path, others = quoted["path"], rest[quoted.end() :]
@@ -148,54 +189,19 @@ def _path(rest: str) -> tuple[str, str]:
     return path.strip().replace("\\", "/").rstrip("/"), others
 
 
-def _upload(path: str, name: str, line: int, problems: list[Problem], unreachable: list[str]) -> Upload | None:
-    def report(severity: Severity, message: str) -> None:
-        problems.append(Problem(name, line, 0, severity, message))
-
-    try:
-        session = day_of(parse_session_id(path))
-    except ValueError:
-        report("error", f"no subject and date in {path!r}; skipped: a path holds <subject>_<YYYYMMDD>")
-        return None
-    if "surface_channels" in path.rsplit("/", 1)[-1]:
-        report("warning", f"{session}: a recording of surface channels is no session of its own; skipped")
-        return None
-    values = _config(Path(path), problems, unreachable)
-    return Upload(session, path, values, values.pop("session_type", "ephys"), name, line)
-
-
-def _config(folder: Path, problems: list[Problem], unreachable: list[str]) -> dict[str, Any]:
-    """Return the values of the folder's config."""
-    file = folder / CONFIG
-
-    def report(severity: Severity, message: str, line: int = 0, column: int = 0) -> None:
-        problems.append(Problem(file.as_posix(), line, column, severity, message))
-
-    try:
-        if not folder.is_dir():
-            unreachable.append(folder.as_posix())
-            return {}
-        with file.open("rb") as stream:
-            values = json.loads(stream.read(MAX_BYTES).decode("utf-8-sig"))
-    except FileNotFoundError:
-        return {}
-    except OSError as error:
-        report("error", f"cannot be read ({error.strerror or error}); skipped")
-        return {}
-    except json.JSONDecodeError as error:
-        report("error", f"is broken JSON ({error.msg}); skipped: correct it", error.lineno, error.colno)
-        return {}
-    except (RecursionError, ValueError):  # of the encoding, or of a number with thousands of digits
-        report("error", "is no JSON in UTF-8; skipped: correct it")
-        return {}
-    if not isinstance(values, dict):
-        report("error", f"holds {type(values).__name__}, not an object of names and values; skipped")
-        return {}
-    return _known(values, report)
+def _problem(path: str, others: str) -> str:
+    """Return the mistake in the arguments of a command; empty if there is none."""
+    if not path:
+        return "upload_dr_ecephys without a path; skipped: give the session's folder"
+    if not _FULL_PATH.match(path):
+        return f"{path!r} is not the full path of a folder; skipped: give it before options"
+    if re.search(_SESSION, others):
+        return "several sessions in one command; skipped: give each a line of its own"
+    return ""
 
 
 def _known(config: dict[str, Any], report: Callable[[Severity, str], None]) -> dict[str, Any]:
-    """The values that an entry may hold; others are reported. Null and empty ones count as absent."""
+    """Return the values that an entry may hold; others are reported. Null and empty ones count as absent."""
     nested = config.pop("session_kwargs", None) or {}
     if not isinstance(nested, dict):
         report("error", f"session_kwargs is {nested!r}, not an object of names and values; left out")
@@ -229,6 +235,5 @@ def _checked(name: str, value: Any) -> Any:
         value = "".join(sorted(parse_probes(together) or ()))
     if name == "issues" and isinstance(value, str):
         value = [value]
-    model: type[pydantic.BaseModel] = TrackedEntry if name in ENTRY_KEYS else SessionKwargs
-    model.model_validate({name: value})
+    (TrackedEntry if name in ENTRY_KEYS else SessionKwargs).model_validate({name: value})
     return value

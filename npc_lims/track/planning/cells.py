@@ -5,14 +5,16 @@ Each returns None for a cell without information, and raises a ValueError with t
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import re
-from collections.abc import Iterator
 from typing import Any
 
 from npc_lims.sources.training.cells import EXCEL_ERRORS, clean, parse_start
 
 PROBES = "ABCDEF"
+
+_EMPTY = "(of merged cells only the first counts, and a formula must be saved with its value)"
 
 _PLANNED_AHEAD = datetime.timedelta(days=366)
 _LONGEST_RANGE = datetime.timedelta(days=31)
@@ -69,13 +71,9 @@ def parse_text(value: Any) -> str | None:
 
 
 def parse_subject(value: Any) -> str:
-    """
-    >>> parse_subject(714748.0)
-    '714748'
-    """
     text = parse_text(value)
     if text is None:
-        raise ValueError("no mouse (of merged cells only the first counts, and a formula must be saved with its value)")
+        raise ValueError(f"no mouse {_EMPTY}")
     match = _SUBJECT.fullmatch(text)
     if match is None:
         raise ValueError(f"{text!r} is no mouse: write its id of 6 or 7 digits")
@@ -85,7 +83,7 @@ def parse_subject(value: Any) -> str:
 def parse_day(value: Any, today: datetime.date, epoch: datetime.datetime) -> datetime.date:
     """Return the date of a cell, which may lie ahead: sessions are planned in the workbook."""
     if parse_text(value) is None:
-        raise ValueError("no date (of merged cells only the first counts, and a formula must be saved with its value)")
+        raise ValueError(f"no date {_EMPTY}")
     try:
         return parse_start(value, today + _PLANNED_AHEAD, epoch).date()
     except ValueError:
@@ -95,12 +93,7 @@ def parse_day(value: Any, today: datetime.date, epoch: datetime.datetime) -> dat
 def parse_days(
     value: Any, week_of: datetime.date | None, today: datetime.date, epoch: datetime.datetime
 ) -> tuple[datetime.date, ...] | None:
-    """Return the days that a cell lists, in order. Where it names no year, the nearest to *week_of* is meant.
-
-    >>> at = datetime.date(2024, 12, 30)
-    >>> [str(day) for day in parse_days("12/31, 1/2-1/3", at, at, datetime.datetime(1899, 12, 30))]
-    ['2024-12-31', '2025-01-02', '2025-01-03']
-    """
+    """Return the days that a cell lists, in order. Where it names no year, the nearest to *week_of* is meant."""
     text = parse_text(value)
     if text is None or text.casefold() in _NOTHING:
         return None
@@ -119,9 +112,8 @@ def parse_days(
 def _listed_days(text: str, week_of: datetime.date | None) -> list[datetime.date] | None:
     """Return the days of a list of dates and ranges; None if it is none."""
     found: list[datetime.date] = []
-    position = 0
-    while position < len(text):
-        match = _DATES.match(text, position)
+    while text:
+        match = _DATES.match(text)
         if match is None:
             return None
         first, last = _day(match["first"], week_of), match["last"]
@@ -129,7 +121,7 @@ def _listed_days(text: str, week_of: datetime.date | None) -> list[datetime.date
             found.append(first)
         else:
             found += _range(first, _day(f"{first.month}/{last}" if last.isdigit() else last, week_of), match["span"])
-        position = match.end()
+        text = text[match.end() :]
     return found
 
 
@@ -154,25 +146,17 @@ def _day(text: str, week_of: datetime.date | None) -> datetime.date:
             raise ValueError(f"{text!r} has no year, and 'week of' is empty: fill it in")
         else:
             years = [week_of.year - 1, week_of.year, week_of.year + 1]
-    days = [found for year in years for found in _valid(year, month, day)]
+    days = []
+    for year in years:
+        with contextlib.suppress(ValueError):
+            days.append(datetime.date(year, month, day))
     if not days:
         raise ValueError(f"{text!r} is no day in the calendar: correct it (the month comes first)")
     return days[0] if week_of is None else min(days, key=lambda found: abs(found - week_of))
 
 
-def _valid(year: int, month: int, day: int) -> Iterator[datetime.date]:
-    try:
-        yield datetime.date(year, month, day)
-    except ValueError:
-        return
-
-
 def parse_probes(value: Any) -> frozenset[str] | None:
-    """Return the probes that a cell names.
-
-    >>> sorted(parse_probes("a, B f")), sorted(parse_probes("none"))
-    (['A', 'B', 'F'], [])
-    """
+    """Return the probes that a cell names."""
     text = parse_text(value)
     if text is None:
         return None
@@ -186,11 +170,7 @@ def parse_probes(value: Any) -> frozenset[str] | None:
 
 
 def parse_surface(value: Any) -> frozenset[str] | bool | None:
-    """Return the probes whose surface channels were recorded, or whether any were.
-
-    >>> parse_surface("yes"), parse_surface("no"), sorted(parse_surface("F"))
-    (True, False, ['F'])
-    """
+    """Return the probes whose surface channels were recorded, or whether any were."""
     text = parse_text(value)
     if text is None:
         return None
@@ -207,11 +187,7 @@ def parse_surface(value: Any) -> frozenset[str] | bool | None:
 
 
 def parse_depth(value: Any, scale: float = 1) -> float | None:
-    """Return a depth in micrometres; *scale* is the unit of a bare number.
-
-    >>> parse_depth("3,850 um"), parse_depth("3.9 mm"), parse_depth("n/a")
-    (3850.0, 3900.0, None)
-    """
+    """Return a depth in micrometres; *scale* is the unit of a bare number."""
     text = parse_text(value)
     if text is None or text.casefold() in _NOTHING:
         return None
@@ -261,27 +237,15 @@ def parse_experiment(value: Any) -> str | None:
 
 
 def is_naive(exp_type: str) -> bool:
-    """
-    >>> is_naive("context-naive"), is_naive("not naive")
-    (True, False)
-    """
     return bool(_mentions(_NAIVE, exp_type))
 
 
 def is_opto(exp_type: str) -> bool:
-    """
-    >>> is_opto("Opto inactivation"), is_opto("prod, optotagging"), is_opto("no opto")
-    (True, False, False)
-    """
     return bool(_mentions(_OPTO, exp_type))
 
 
 def is_production(exp_type: str) -> bool | None:
-    """Return whether a type is production or pilot; None for perturbations and the like, which may be either.
-
-    >>> is_production("prod"), is_production("Task 2 pilot"), is_production("muscimol")
-    (True, False, None)
-    """
+    """Return whether a type is production or pilot; None for perturbations and the like, which may be either."""
     # the name of a project, pilot though it was
     text = re.sub("templetonpilotsession|templeton[ _]pilot", "", exp_type.casefold())
     return False if _mentions(_PILOT, text) else _mentions(_PRODUCTION, text)

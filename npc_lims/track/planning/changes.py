@@ -12,15 +12,20 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from npc_lims.errors import TrackedFileError
+from npc_lims.errors import Problem, TrackedFileError
 from npc_lims.model.record import Tracked
 from npc_lims.model.session_id import day_of
 from npc_lims.sources.tracked.entries import same_path
 from npc_lims.sources.tracked.parser import TrackedFile, parse_tracked
-from npc_lims.state.diff import SessionChange, one_line
+from npc_lims.state.diff import SessionChange
 from npc_lims.state.diff_format import Chapter, Group
-from npc_lims.track.edits import Add, Edit, EditResult
-from npc_lims.track.planning.join import PROBES_TO_SKIP, SURFACE_TO_SKIP, PlannedSession
+from npc_lims.track.edits import Add, Edit, EditResult, show_value
+from npc_lims.track.planning.batch_files import CONFIG, Upload
+from npc_lims.track.planning.cells import PROBES, is_naive, is_opto, is_production
+from npc_lims.track.planning.workbook import MouseRow, PlanningWorkbook, SessionRow
+
+PROBES_TO_SKIP = "probe_letters_to_skip"
+SURFACE_TO_SKIP = "surface_recording_probe_letters_to_skip"
 
 _LETTERS = frozenset({PROBES_TO_SKIP, SURFACE_TO_SKIP, "probe_letters_with_surface_channel_recording"})
 _DEFAULTS = {
@@ -37,7 +42,28 @@ _DEFAULTS = {
 _PROJECTS = {"dr": "DynamicRouting", "templeton": "TempletonPilotSession"}
 """The lab's short names of projects."""
 
-_CONFIG = "session_config.json"
+
+@dataclasses.dataclass(frozen=True)
+class PlannedSession:
+    """One session as planned and uploaded.
+
+    Attributes:
+        id: Subject and date, as `626791_2022-08-15`.
+        paths: Of its uploads; none for a session that only the workbook has.
+        workbook: Values of the workbook; probe letters may be empty: none are skipped.
+        config: Values of `session_config.json`.
+        surface_at_least: Probes without a surface recording, if the workbook only has that there was one: others
+            may lack it too.
+        where: Sheet and row, or file and line of the upload.
+    """
+
+    id: str
+    paths: tuple[str, ...]
+    platform: str
+    workbook: Mapping[str, Any]
+    config: Mapping[str, Any]
+    surface_at_least: str
+    where: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,14 +76,15 @@ class Conflict:
     taken: Any
     remedy: str = ""
 
-    def __str__(self) -> str:
-        return f"{self.session}: {self.gist}"
-
     @property
     def gist(self) -> str:
         """The message without the session."""
-        values = ", ".join(f"{source} {show_value(value)}" for source, value in self.values)
-        return f"{self.field}: {values}: {show_value(self.taken)} is taken{self.remedy}"
+        values = ", ".join(f"{source} {_show(value)}" for source, value in self.values)
+        return f"{self.field}: {values}: {_show(self.taken)} is taken{self.remedy}"
+
+
+def _show(value: Any) -> str:
+    return "none" if value in (None, "") else show_value(value)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,7 +101,7 @@ class ImportPlan:
     """The effect of an import on one text of the tracked file.
 
     Attributes:
-        changes: For `apply_changes`, the entries to add in order of their dates.
+        changes: The entries to add in order of their dates.
         unchanged: Sessions whose entries have all values already.
     """
 
@@ -82,6 +109,110 @@ class ImportPlan:
     conflicts: tuple[Conflict, ...]
     skipped: tuple[Skipped, ...]
     unchanged: tuple[str, ...]
+
+
+# -------------------------------------------------------------- sessions of workbook and uploads
+
+
+def join_plans(
+    workbook: PlanningWorkbook, uploads: Iterable[Upload]
+) -> tuple[tuple[PlannedSession, ...], list[Problem]]:
+    """Return every session that has a row or an upload, by date, and the problems, such as contradicting rows."""
+    problems: list[Problem] = []
+    rows: dict[str, SessionRow] = {}
+    for row in workbook.sessions:
+        rows[row.session] = _merged(rows[row.session], row, problems) if row.session in rows else row
+    uploaded: dict[str, list[Upload]] = {}
+    for upload in uploads:
+        uploaded.setdefault(upload.session, []).append(upload)
+    sessions = [
+        _planned(session, rows.get(session), uploaded.get(session, []), workbook.mice, problems)
+        for session in sorted({*rows, *uploaded}, key=lambda session: session.split("_")[::-1])
+    ]
+    return tuple(sessions), problems
+
+
+def _merged(first: SessionRow, second: SessionRow, problems: list[Problem]) -> SessionRow:
+    """Merge two rows of a session: each adds what the other lacks."""
+    added: dict[str, Any] = {}
+    named = {"recorded": "probes", "is_deep": "depth", "is_injection": "injection", "surface": "surface"}
+    for name, what in named.items():
+        ours, theirs = getattr(first, name), getattr(second, name)
+        if ours is None:
+            added[name] = theirs
+        elif theirs is not None and ours != theirs:
+            message = f"{first.session} has another {what} in {first.where}, which counts: correct one"
+            problems.append(Problem(second.sheet, second.line, 0, "error", message))
+    return dataclasses.replace(first, **added)
+
+
+def _planned(
+    session: str, row: SessionRow | None, uploads: list[Upload], mice: list[MouseRow], problems: list[Problem]
+) -> PlannedSession:
+    file, line = (row.sheet, row.line) if row else (uploads[0].file, uploads[0].line)
+    subject, date = session.split("_")
+    of_subject = [mouse for mouse in mice if mouse.subject == subject]
+    values = _values_of_mice(of_subject, datetime.date.fromisoformat(date))
+    if mice and "ephys_day" not in values and all(mouse.days is not None for mouse in of_subject):
+        message = f"{session} is none of the days recorded in by_mouse, so its ephys_day is unknown"
+        problems.append(Problem(file, line, 0, "warning", message))
+    at_least = ""
+    if row is None:
+        problems.append(Problem(file, line, 0, "warning", f"{session} has no row in a sheet by_session_*"))
+    else:
+        values.update(_values_of_row(row))
+        if row.surface is True:
+            at_least = values.get(PROBES_TO_SKIP, "")
+    return PlannedSession(
+        session,
+        tuple(upload.path for upload in uploads),
+        uploads[0].platform if uploads else "ephys",
+        values,
+        {name: value for upload in uploads for name, value in upload.config.items()},
+        at_least,
+        row.where if row else f"{file} line {line}",
+    )
+
+
+def _values_of_mice(rows: list[MouseRow], date: datetime.date) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    days = sorted({day for mouse in rows for day in mouse.days or ()})
+    # one day that cannot be read makes the rank of every other uncertain
+    if date in days and all(mouse.days is not None for mouse in rows):
+        values["ephys_day"] = days.index(date) + 1
+    mouse = next((mouse for mouse in rows if mouse.days and date in mouse.days), rows[0] if rows else None)
+    if mouse is None:
+        return values
+    if mouse.project:
+        values["project"] = mouse.project
+    if mouse.exp_type:
+        production = is_production(mouse.exp_type)
+        if production is not None:
+            values["is_production"] = production
+        values["is_context_naive"] = is_naive(mouse.exp_type)
+    opto = is_opto(f"{mouse.exp_type or ''} {mouse.project or ''}")
+    if mouse.exp_type or opto:
+        values["is_opto_perturbation"] = opto
+    return values
+
+
+def _values_of_row(row: SessionRow) -> dict[str, Any]:
+    # of probes without a surface recording, there is nothing to skip
+    surface = frozenset(PROBES) if row.surface is False else None if row.surface is True else row.surface
+    values = {
+        PROBES_TO_SKIP: None if row.recorded is None else _others(row.recorded),
+        SURFACE_TO_SKIP: None if surface is None else _others(surface),
+        "is_deep_insertion": row.is_deep,
+        "is_injection_perturbation": row.is_injection,
+    }
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _others(letters: frozenset[str]) -> str:
+    return "".join(letter for letter in PROBES if letter not in letters)
+
+
+# ----------------------------------------------------------------------- changes of the file
 
 
 class _Skip(Exception):
@@ -96,7 +227,7 @@ def plan_import(
     file: str = "tracked_sessions.yaml",
     today: datetime.date | None = None,
 ) -> ImportPlan:
-    """Return the changes that import *sessions* into a tracked file.
+    """Return the changes that import *sessions* into a tracked file, which may be empty.
 
     Args:
         project: Of new entries, whatever workbook and configs have.
@@ -106,7 +237,9 @@ def plan_import(
     Raises:
         TrackedFileError: The tracked file holds errors.
     """
-    tracked = parse_tracked(tracked_text.lstrip("\ufeff"), file, today=today)
+    text = tracked_text.lstrip("\ufeff")
+    is_blank = not re.sub(r"(?m)^\s*#.*$", "", text).strip()
+    tracked = parse_tracked("ephys:\n" if is_blank else text, file, today=today)
     if any(problem.is_error for problem in tracked.problems):
         raise TrackedFileError(tracked.problems)
     planning = _Planning(tracked, project, today or datetime.date.today())
@@ -116,10 +249,7 @@ def plan_import(
         except _Skip as skip:
             planning.skipped.append(Skipped(session.id, str(skip), session.where))
     return ImportPlan(
-        tuple(planning.changes),
-        tuple(planning.conflicts),
-        tuple(planning.skipped),
-        tuple(planning.unchanged),
+        tuple(planning.changes), tuple(planning.conflicts), tuple(planning.skipped), tuple(planning.unchanged)
     )
 
 
@@ -127,16 +257,14 @@ class _Planning:
     """Collects changes, conflicts and skipped sessions."""
 
     def __init__(self, tracked: TrackedFile, project: str | None, today: datetime.date) -> None:
-        self.project = project
-        self.today = today
-        self.sessions = tracked.sessions
-        self.by_day: dict[str, list[str]] = {}
-        self.folders: dict[str, set[str]] = {}
-        for session, entry in tracked.sessions.items():
-            self.by_day.setdefault(day_of(session), []).append(session)
-            self.folders.setdefault(_folder(entry.allen_path), set()).add(entry.project)
+        self._project = project
+        self._today = today
+        self._tracked = tracked.sessions
+        self._folders: dict[str, set[str]] = {}
+        for entry in tracked.sessions.values():
+            self._folders.setdefault(_folder(entry.allen_path), set()).add(entry.project)
         named = {*_PROJECTS.values(), *(entry.project for entry in tracked.sessions.values())}
-        self.projects = {_letters_of(name): name for name in sorted(named)} | _PROJECTS
+        self._projects = {_letters_of(name): name for name in sorted(named)} | _PROJECTS
         self.changes: list[Add | Edit] = []
         self.conflicts: list[Conflict] = []
         self.skipped: list[Skipped] = []
@@ -147,57 +275,53 @@ class _Planning:
         if known is None:
             self._add(planned)
         else:
-            self._edit(planned, known, self.sessions[known])
+            self._edit(planned, known, self._tracked[known])
 
     def _tracked_id(self, planned: PlannedSession) -> str | None:
-        """The entry of the session; of several on its day, the one that has its path."""
-        known = self.by_day.get(planned.id, [])
+        """Return the tracked session; of several on its day, the one that has its path."""
+        known = [session for session in self._tracked if day_of(session) == planned.id]
         if len(known) > 1:
-            paths = {same_path(path) for path in planned.paths}
-            known = [session for session in known if same_path(self.sessions[session].allen_path) in paths]
+            known = [session for session in known if _has_path(planned, self._tracked[session])]
             if len(known) != 1:
                 raise _Skip(
                     "several sessions of that day are tracked, and its uploads do not identify one: use track edit"
                 )
-        if known and self.sessions[known[0]].platform != planned.platform:
-            platform = self.sessions[known[0]].platform
+        if known and self._tracked[known[0]].platform != planned.platform:
+            platform = self._tracked[known[0]].platform
             raise _Skip(
                 f"it is tracked below {platform}, not {planned.platform}: move its entry, or correct it by hand"
             )
         return known[0] if known else None
 
     def _add(self, planned: PlannedSession) -> None:
-        if datetime.date.fromisoformat(planned.id.split("_")[1]) > self.today:
+        if datetime.date.fromisoformat(planned.id.split("_")[1]) > self._today:
             raise _Skip("its date lies ahead")
         if not planned.paths:
             raise _Skip("not uploaded: no path")
         if len({same_path(path) for path in planned.paths}) > 1:
             raise _Skip(f"uploaded from several paths, {' and '.join(planned.paths)}: comment out all but one")
-        path = planned.paths[0]
-        project = self._project(planned, path)
+        project = self._project_of(planned)
         fields = self._fields(planned, {}, planned.id)
         values = {name: value for name, value in fields if not _is_default(name, value)}
-        self.changes.append(Add(path, platform=planned.platform, project=project, values=values))
+        self.changes.append(Add(planned.paths[0], planned.platform, project, values))
 
     def _edit(self, planned: PlannedSession, session: str, entry: Tracked) -> None:
         present = _present(entry)
-        to_set: dict[str, Any] = {}
-        to_unset: list[str] = []
-        for name, value in self._fields(planned, present, session):
-            if _meaning(name, present.get(name)) == _meaning(name, value):
-                continue
-            if _is_default(name, value):
-                to_unset.append(name)
-            else:
-                to_set[name] = value
+        fields = [
+            (name, value)
+            for name, value in self._fields(planned, present, session)
+            if _meaning(name, present.get(name)) != _meaning(name, value)
+        ]
+        to_set = {name: value for name, value in fields if not _is_default(name, value)}
+        to_unset = tuple(name for name, value in fields if _is_default(name, value))
         self._compare_position(planned, session, entry)
-        if to_set or to_unset:
-            self.changes.append(Edit(session, set=to_set, unset=tuple(to_unset)))
+        if fields:
+            self.changes.append(Edit(session, to_set, to_unset))
         else:
             self.unchanged.append(session)
 
     def _fields(self, planned: PlannedSession, present: Mapping[str, Any], session: str) -> Iterator[tuple[str, Any]]:
-        """Each field that workbook or config control, and what it is to be. Notes where sources differ."""
+        """Yield each field that workbook or config control, and its value. Notes where sources differ."""
         workbook = dict(planned.workbook)
         if planned.surface_at_least:
             others = planned.config.get(SURFACE_TO_SKIP, present.get(SURFACE_TO_SKIP))
@@ -206,7 +330,7 @@ class _Planning:
         for name in dict.fromkeys((*workbook, *planned.config)):
             if name == "project":
                 continue
-            sources = (("workbook", workbook), (_CONFIG, planned.config), ("tracked", present))
+            sources = (("workbook", workbook), (CONFIG, planned.config), ("tracked", present))
             found = tuple((source, values[name]) for source, values in sources if name in values)
             if any(_meaning(name, value) != _meaning(name, found[0][1]) for _, value in found):
                 self.conflicts.append(Conflict(session, name, found, found[0][1]))
@@ -215,39 +339,42 @@ class _Planning:
     def _compare_position(self, planned: PlannedSession, session: str, entry: Tracked) -> None:
         """List differences of project and path, which an import does not change."""
         remedy = ", since an import moves no entry: correct what is wrong by hand"
-        if planned.paths and same_path(entry.allen_path) not in {same_path(path) for path in planned.paths}:
+        if planned.paths and not _has_path(planned, entry):
             paths = (("upload", planned.paths[0]), ("tracked", entry.allen_path))
             self.conflicts.append(Conflict(session, "path", paths, entry.allen_path, remedy))
-        sources = (("--project", self.project), *_projects(planned))
-        for source, name in sources:
-            if name and self.projects.get(_letters_of(name), name) != entry.project:
+        for source, name in (("--project", self._project), *_projects(planned)):
+            if name and self._projects.get(_letters_of(name), name) != entry.project:
                 projects = ((source, name), ("tracked", entry.project))
                 self.conflicts.append(Conflict(session, "project", projects, entry.project, remedy))
                 break
 
-    def _project(self, planned: PlannedSession, path: str) -> str:
-        if self.project:
-            return self.projects.get(_letters_of(self.project), self.project)
+    def _project_of(self, planned: PlannedSession) -> str:
+        if self._project:
+            return self._projects.get(_letters_of(self._project), self._project)
         given = _projects(planned)
-        names = {source: self.projects.get(_letters_of(name)) for source, name in given}
-        for source, name in given:
-            found = names[source]
+        if given:
+            source, name = given[0]
+            found = self._projects.get(_letters_of(name))
             if found is None:
-                known = ", ".join(sorted(set(self.projects.values())))
+                known = ", ".join(sorted(set(self._projects.values())))
                 raise _Skip(f"{source} gives the project {name!r}, which is none of {known}: give --project")
-            if len(set(names.values())) > 1:
+            if any(self._projects.get(_letters_of(other)) != found for _, other in given):
                 self.conflicts.append(Conflict(planned.id, "project", tuple(given), found))
             return found
         # the lab keeps the sessions of a project together
-        beside = self.folders.get(_folder(path), set())
+        beside = self._folders.get(_folder(planned.paths[0]), set())
         if len(beside) == 1:
             return next(iter(beside))
         raise _Skip("its project is unknown: give --project")
 
 
 def _projects(planned: PlannedSession) -> list[tuple[str, str]]:
-    sources = (("workbook", planned.workbook), (_CONFIG, planned.config))
+    sources = (("workbook", planned.workbook), (CONFIG, planned.config))
     return [(source, str(values["project"])) for source, values in sources if "project" in values]
+
+
+def _has_path(planned: PlannedSession, entry: Tracked) -> bool:
+    return same_path(entry.allen_path) in map(same_path, planned.paths)
 
 
 def _present(entry: Tracked) -> dict[str, Any]:
@@ -279,41 +406,28 @@ def _folder(path: str) -> str:
     return same_path(path).rpartition("/")[0]
 
 
-def show_value(value: Any) -> str:
-    """
-    >>> show_value("EF"), show_value(""), show_value(True), show_value(3)
-    ('EF', 'none', 'true', '3')
-    """
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, list):
-        return "[" + ", ".join(map(show_value, value)) + "]"
-    return "none" if value in (None, "") else one_line(str(value))
-
-
 # ---------------------------------------------------------------------------------- report
 
 
+def import_rows(plan: ImportPlan, changed: EditResult) -> list[dict[str, Any]]:
+    """Return a row (group, id, what) for each session and each conflict; *changed* is the result of *plan*."""
+    rows = [
+        *((one.what, one.session, list(one.fields)) for one in changed.sessions),
+        *(("conflict", one.session, [one.gist]) for one in plan.conflicts),
+        *(("skipped", one.session, [f"{one.reason} ({one.where})"]) for one in plan.skipped),
+        *(("unchanged", session, list[str]()) for session in plan.unchanged),
+    ]
+    return [{"group": group, "id": session, "what": what} for group, session, what in rows]
+
+
 def import_chapter(plan: ImportPlan, changed: EditResult, title: str) -> Chapter:
-    """Return the report of an import, for the terminal and for the pull request; *changed* is the result of *plan*."""
-    added, edited = (
-        [
-            SessionChange(one.session, one.fields or ("nothing but its path",))
-            for one in changed.sessions
-            if one.what == what
-        ]
-        for what in ("added", "edited")
-    )
-    groups = (
-        _group("added", added),
-        _group("edited", edited),
-        _group("conflicts", [SessionChange(conflict.session, (conflict.gist,)) for conflict in plan.conflicts]),
-        _group("skipped", [SessionChange(skip.session, (f"{skip.reason} ({skip.where})",)) for skip in plan.skipped]),
-    )
-    unchanged = _group("unchanged", [SessionChange(session, ()) for session in plan.unchanged])
-    summary = ", ".join(group.title for group in (*groups, unchanged) if group.changes) or "no sessions"
-    return Chapter(title, summary, changed.notes, tuple(group for group in groups if group.changes))
-
-
-def _group(name: str, changes: list[SessionChange]) -> Group:
-    return Group(f"{len(changes)} {name.rstrip('s') if len(changes) == 1 else name}", changes)
+    """Return the report of an import, for the terminal and for the pull request."""
+    groups = []
+    for name in ("added", "edited", "conflict", "skipped", "unchanged"):
+        rows = [row for row in import_rows(plan, changed) if row["group"] == name]
+        changes = [SessionChange(row["id"], tuple(row["what"]) or ("nothing but its path",)) for row in rows]
+        plural = "s" if name == "conflict" and len(rows) > 1 else ""
+        if changes:
+            groups.append(Group(f"{len(rows)} {name}{plural}", changes))
+    summary = ", ".join(group.title for group in groups) or "no sessions"
+    return Chapter(title, summary, changed.notes, [group for group in groups if not group.title.endswith("unchanged")])

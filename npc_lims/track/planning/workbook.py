@@ -9,13 +9,14 @@ from __future__ import annotations
 import csv
 import dataclasses
 import datetime
+import functools
 import io
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from npc_lims.errors import Problem, SourceError
+from npc_lims.errors import Problem, Severity, SourceError
 from npc_lims.sources.training.cells import is_blank, name_columns, slug
 from npc_lims.sources.training.xlsx import MAX_FILE_SIZE, MAX_ROWS, Sheet, open_xlsx
 from npc_lims.sources.training.xlsx_parts import PartError, Row
@@ -32,7 +33,6 @@ from npc_lims.track.planning.cells import (
     parse_surface,
     parse_text,
 )
-from npc_lims.track.planning.input_files import decode_utf8, read_limited
 
 DEEP_UM = 3800
 """Micrometres: a probe inserted further is deep."""
@@ -66,43 +66,38 @@ class MouseRow:
 
 
 @dataclasses.dataclass(frozen=True)
-class RowPosition:
-    """A row of a sheet, which is `workbook.xlsx[sheet]` or an exported file."""
-
-    sheet: str
-    row: int
-
-    def __str__(self) -> str:
-        return f"{self.sheet} row {self.row}"
-
-
-@dataclasses.dataclass(frozen=True)
 class SessionRow:
     """A row of a sheet `by_session_*`; None where a cell is empty or missing.
 
     Attributes:
+        session: Subject and date, as `626791_2022-08-15`.
+        sheet: As `workbook.xlsx[sheet]`, or the name of an exported file.
         recorded: Letters of the probes that were recorded.
         is_deep: One of them was inserted further than `DEEP_UM`.
         is_injection: A substance was injected that is no control.
         surface: Letters of the probes whose surface channels were recorded, or whether any were.
     """
 
-    subject: str
-    date: datetime.date
-    recorded: frozenset[str] | None
-    is_deep: bool | None
-    is_injection: bool | None
-    surface: frozenset[str] | bool | None
-    where: RowPosition
+    session: str
+    sheet: str
+    line: int
+    recorded: frozenset[str] | None = None
+    is_deep: bool | None = None
+    is_injection: bool | None = None
+    surface: frozenset[str] | bool | None = None
+
+    @property
+    def where(self) -> str:
+        return f"{self.sheet} row {self.line}"
 
 
 @dataclasses.dataclass(frozen=True)
 class PlanningWorkbook:
     """The rows of one workbook or of several exported sheets; an error among the problems costs a row or a field."""
 
-    mice: tuple[MouseRow, ...]
-    sessions: tuple[SessionRow, ...]
-    problems: tuple[Problem, ...]
+    mice: list[MouseRow] = dataclasses.field(default_factory=list)
+    sessions: list[SessionRow] = dataclasses.field(default_factory=list)
+    problems: list[Problem] = dataclasses.field(default_factory=list)
 
 
 def read_planning_workbooks(paths: Iterable[Path], today: datetime.date) -> PlanningWorkbook:
@@ -111,215 +106,74 @@ def read_planning_workbooks(paths: Iterable[Path], today: datetime.date) -> Plan
     Raises:
         SourceError: A file cannot be read, is of another kind, or has no sheet of a tracking workbook.
     """
-    parsing = _PlanningParser(today)
-    paths = list(paths)
+    paths, found, kinds = list(paths), PlanningWorkbook(), set()
     for path in paths:
         content = read_limited(path, "workbook", MAX_FILE_SIZE)
         if path.suffix.lower() in (".xlsx", ".xlsm"):
-            parsing.workbook(content, path.name)
+            kinds |= _read_workbook(content, path.name, today, found)
         elif path.suffix.lower() == ".csv":
-            parsing.exported(content, path.name)
+            kinds.add(_read_exported(content, path.name, today, found))
         else:
             raise _failure(path.name, "is neither .xlsx nor .csv: save it as one of them")
-    if BY_MOUSE not in parsing.kinds:
+    if BY_MOUSE not in kinds:
         names = ", ".join(path.name for path in paths)
-        parsing.report(
-            names, 0, "no sheet by_mouse, the only one with ephys_day, project and experiment type", "warning"
-        )
-    return PlanningWorkbook(tuple(parsing.mice), tuple(parsing.sessions), tuple(parsing.problems))
+        message = "no sheet by_mouse, the only one with ephys_day, project and experiment type"
+        found.problems.append(Problem(names, 0, 0, "warning", message))
+    return found
 
 
 def _failure(name: str, reason: str) -> SourceError:
     return SourceError("workbook", f"{name} {reason}")
 
 
-class _PlanningColumns:
-    """Indexes of columns by name, whatever its case, spaces and units."""
+def read_limited(path: Path, kind: str, limit: int) -> bytes:
+    """Return the content of a file, a `workbook` or a `batch` file.
 
-    def __init__(self, cells: Mapping[int, Any]) -> None:
-        self.index, self.duplicates = name_columns(cells, lambda name: _UNIT.sub("", _column_name(name)))
-        self.scale = {
-            name: 1000 if _column_name(str(cells[i])).endswith("_mm") else 1 for name, i in self.index.items()
-        }
-
-    def find(self, names: Iterable[str]) -> str | None:
-        return next((name for name in names if name in self.index), None)
-
-    def lacks(self, kind: str) -> list[str]:
-        return [shown for shown, names in _REQUIRED[kind].items() if self.find(names) is None]
-
-
-class _PlanningParser:
-    """Collects the rows and problems of several files."""
-
-    def __init__(self, today: datetime.date) -> None:
-        self.today = today
-        self.mice: list[MouseRow] = []
-        self.sessions: list[SessionRow] = []
-        self.problems: list[Problem] = []
-        self.kinds: set[str] = set()
-
-    def workbook(self, content: bytes, name: str) -> None:
-        try:
-            with open_xlsx(content, name) as book:
-                sheets = [sheet for sheet in book.sheets if sheet.kind == "worksheet"]
-                if not any(_kind(sheet.title) for sheet in sheets):
-                    found = ", ".join(sheet.title for sheet in sheets) or "none"
-                    message = f"has no sheet by_mouse or by_session_* (found: {found}): is it the right one?"
-                    raise _failure(name, message)
-                for sheet in sheets:
-                    kind = _kind(sheet.title)
-                    if kind is not None:
-                        self._sheet(f"{name}[{sheet.title}]", kind, sheet, book.epoch)
-        except SourceError as error:
-            raise SourceError("workbook", error.reason) from error
-
-    def _sheet(self, name: str, kind: str, sheet: Sheet, epoch: datetime.datetime) -> None:
-        if sheet.is_hidden:
-            message = "sheet is hidden, and so skipped: show it in Excel if it counts, or else delete it"
-            self.report(name, 0, message, "warning")
-            return
-        try:
-            rows = self._limited(name, sheet.rows())
-        except PartError as error:
-            self.report(name, 0, f"sheet cannot be read: {error}; open and save the workbook again")
-            return
-        if not self._add_rows(name, kind, rows, epoch):
-            required = ", ".join(f"'{column}'" for column in _REQUIRED[kind])
-            message = f"needs columns {required}, but has {_shown(rows)}; sheet skipped"
-            self.report(name, rows[0][0] if rows else 0, message)
-
-    def exported(self, content: bytes, name: str) -> None:
-        rows = self._limited(name, _csv_rows(decode_utf8(content, name, "workbook", "'CSV UTF-8'"), name))
-        if not any(self._add_rows(name, kind, rows, _EXCEL_EPOCH) for kind in (BY_MOUSE, BY_SESSION)):
-            raise _failure(
-                name,
-                "is no sheet of a tracking workbook: by_mouse needs columns 'mouse' and 'days recorded', "
-                f"by_session_* 'mouse' and 'date'; found {_shown(rows)}",
-            )
-
-    def _add_rows(self, name: str, kind: str, rows: Sequence[Row], epoch: datetime.datetime) -> bool:
-        """Add the rows below the header; return False if none of the first rows has the required columns."""
-        headers = ((n, _PlanningColumns(cells)) for n, (_, cells) in enumerate(rows[:_HEADER_WITHIN]))
-        header, columns = next((found for found in headers if not found[1].lacks(kind)), (None, None))
-        if header is None or columns is None:
-            return False
-        self.kinds.add(kind)
-        for duplicate in columns.duplicates.values():
-            self.report(name, rows[header][0], f"column {duplicate!r} is there twice: the first counts", "warning")
-        for line, cells in rows[header + 1 :]:
-            row = _Cells(name, line, cells, columns, epoch, self)
-            if all(is_blank(row.cell(names)) for names in _REQUIRED[kind].values()):
-                required = " nor ".join(_REQUIRED[kind])
-                self.report(name, line, f"names neither {required}; row skipped", "warning")
-            elif kind == BY_MOUSE:
-                self._mouse(row)
-            else:
-                self._session(row)
-        return True
-
-    def _mouse(self, row: _Cells) -> None:
-        subject = row.read(_SUBJECT, parse_subject)
-        if subject is None:
-            return
-        week_of = row.read(("week_of",), lambda value: _day_if_any(value, self.today, row.epoch))
-        self.mice.append(
-            MouseRow(
-                subject,
-                project=row.read(("project",), parse_text),
-                exp_type=row.read(("exp_type", "experiment_type"), parse_experiment),
-                days=row.read(_DAYS, lambda value: parse_days(value, week_of, self.today, row.epoch) or ()),
-            )
-        )
-
-    def _session(self, row: _Cells) -> None:
-        subject = row.read(_SUBJECT, parse_subject)
-        date = row.read(_DATE, lambda value: parse_day(value, self.today, row.epoch))
-        if subject is None or date is None:
-            return
-        before = len(self.problems)
-        recorded = row.read(_PROBES, parse_probes)
-        depths, unreadable = self._depths(row)
-        if recorded is None:
-            placed = {letter for letter in PROBES if row.read((f"{letter.lower()}_loc",), is_filled)}
-            # one cell that cannot be read leaves open whether its probe is another of them
-            if len(self.problems) == before:
-                recorded = frozenset(placed | {letter for letter, depth in depths.items() if depth > 0}) or None
-        counted = PROBES if recorded is None else recorded
-        is_deep = any(depths[letter] > DEEP_UM for letter in depths if letter in counted)
-        known = is_deep or (any(letter in counted for letter in depths) and not unreadable & set(counted))
-        self.sessions.append(
-            SessionRow(
-                subject,
-                date,
-                recorded,
-                is_deep if known else None,
-                is_injection=row.read(_SUBSTANCE, parse_injection),
-                surface=row.read(_SURFACE, parse_surface),
-                where=RowPosition(row.name, row.line),
-            )
-        )
-
-    def _depths(self, row: _Cells) -> tuple[dict[str, float], set[str]]:
-        """Depths by letter, and the letters whose depth cannot be read."""
-        depths: dict[str, float] = {}
-        unreadable: set[str] = set()
-        for letter in PROBES:
-            column = f"{letter.lower()}_depth"
-            scale = row.columns.scale.get(column, 1)
-            before = len(self.problems)
-            depth = row.read((column,), lambda value, scale=scale: parse_depth(value, scale))  # type: ignore[misc]
-            if depth is not None:
-                depths[letter] = depth
-            elif len(self.problems) > before:
-                unreadable.add(letter)
-        return depths, unreadable
-
-    def _limited(self, name: str, rows: Iterable[Row]) -> list[Row]:
-        """The rows down to the last that is read."""
-        found: list[Row] = []
-        for line, cells in rows:
-            if line > MAX_ROWS:
-                self.report(name, line, f"rows below {MAX_ROWS} are not read: delete them")
-                break
-            found.append((line, cells))
-        return found
-
-    def report(self, name: str, line: int, message: str, severity: Any = "error", column: int = 0) -> None:
-        self.problems.append(Problem(name, line, column, severity, message))
+    Raises:
+        SourceError: It cannot be read, or has more than *limit* bytes.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(limit + 1)
+    except FileNotFoundError:
+        raise SourceError(kind, f"there is no file {path}: give the path of a {kind} file") from None
+    except OSError as error:
+        hint = "it is a folder" if path.is_dir() else f"{error.strerror or error}; close it if another program has it"
+        raise SourceError(kind, f"{path} cannot be read: {hint}") from error
+    if len(content) > limit:
+        raise SourceError(kind, f"{path.name} has more than {limit} bytes: it is no {kind} file")
+    return content
 
 
-@dataclasses.dataclass(frozen=True)
-class _Cells:
-    """One row, whose cells are read by the names of their columns."""
+def decode_utf8(content: bytes, name: str, kind: str, save_as: str) -> str:
+    """Return the text of *content*, without its byte order mark.
 
-    name: str
-    line: int
-    cells: Mapping[int, Any]
-    columns: _PlanningColumns
-    epoch: datetime.datetime
-    parsing: _PlanningParser
-
-    def cell(self, names: Iterable[str]) -> Any:
-        """Return the value of a cell; None if there is no such column."""
-        column = self.columns.find(names)
-        return None if column is None else self.cells.get(self.columns.index[column])
-
-    def read(self, names: Iterable[str], parse: Callable[[Any], T]) -> T | None:
-        """Return the parsed cell; None if there is no such column, or (reported) it cannot be parsed."""
-        column = self.columns.find(names)
-        if column is None:
-            return None
-        try:
-            return parse(self.cell(names))
-        except ValueError as error:
-            index = self.columns.index[column]
-            self.parsing.report(self.name, self.line, f"{column.replace('_', ' ')}: {error}", column=index + 1)
-            return None
+    Raises:
+        SourceError: It is not UTF-8.
+    """
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        found = f"byte 0x{content[error.start]:02x} in line {content.count(bytes([10]), 0, error.start) + 1}"
+        raise SourceError(kind, f"{name} is not UTF-8 ({found}): save it as {save_as}") from None
 
 
-def _column_name(text: str) -> str:
-    return re.sub(r"_+", "_", slug(text.replace("\n", " "))).strip("_")
+def _read_workbook(content: bytes, name: str, today: datetime.date, found: PlanningWorkbook) -> set[str]:
+    """Read the sheets of a workbook; return their kinds."""
+    kinds = set()
+    try:
+        with open_xlsx(content, name) as book:
+            sheets = [sheet for sheet in book.sheets if sheet.kind == "worksheet"]
+            if not any(_kind(sheet.title) for sheet in sheets):
+                titles = ", ".join(sheet.title for sheet in sheets) or "none"
+                raise _failure(name, f"has no sheet by_mouse or by_session_* (found: {titles}): is it the right one?")
+            for sheet in sheets:
+                kind = _kind(sheet.title)
+                if kind and _SheetParser(f"{name}[{sheet.title}]", today, book.epoch, found).read(kind, sheet):
+                    kinds.add(kind)
+    except SourceError as error:
+        raise SourceError("workbook", error.reason) from error
+    return kinds
 
 
 def _kind(title: str) -> str | None:
@@ -327,8 +181,18 @@ def _kind(title: str) -> str | None:
     return BY_MOUSE if name == BY_MOUSE else BY_SESSION if name.startswith(BY_SESSION) else None
 
 
-def _day_if_any(value: Any, today: datetime.date, epoch: datetime.datetime) -> datetime.date | None:
-    return None if parse_text(value) is None else parse_day(value, today, epoch)
+def _read_exported(content: bytes, name: str, today: datetime.date, found: PlanningWorkbook) -> str:
+    """Read an exported sheet; return its kind, which its columns show."""
+    parser = _SheetParser(name, today, _EXCEL_EPOCH, found)
+    rows = parser.limited(_csv_rows(decode_utf8(content, name, "workbook", "'CSV UTF-8'"), name))
+    kind = next((kind for kind in (BY_MOUSE, BY_SESSION) if parser.add(kind, rows)), None)
+    if kind is None:
+        raise _failure(
+            name,
+            "is no sheet of a tracking workbook: by_mouse needs columns 'mouse' and 'days recorded', "
+            f"by_session_* 'mouse' and 'date'; found {_shown(rows)}",
+        )
+    return kind
 
 
 def _shown(rows: Sequence[Row]) -> str:
@@ -350,3 +214,151 @@ def _csv_rows(text: str, name: str) -> Iterator[Row]:
             line = reader.line_num + 1
     except csv.Error as error:
         raise _failure(name, f"is no .csv file from line {line} on ({error}): export the sheet again") from error
+
+
+def _column_name(text: str) -> str:
+    return re.sub(r"_+", "_", slug(text.replace("\n", " "))).strip("_")
+
+
+class _SheetParser:
+    """Adds the rows and problems of one sheet to those of the workbook."""
+
+    def __init__(self, name: str, today: datetime.date, epoch: datetime.datetime, found: PlanningWorkbook) -> None:
+        self._name = name
+        self._today = today
+        self._epoch = epoch
+        self._found = found
+        self._columns: dict[str, int] = {}
+        self._line = 0
+        self._cells: Mapping[int, Any] = {}
+
+    def read(self, kind: str, sheet: Sheet) -> bool:
+        """Add the rows of a sheet of a workbook; return False if it cannot be read."""
+        if sheet.is_hidden:
+            message = "sheet is hidden, and so skipped: show it in Excel if it counts, or else delete it"
+            self._report(message, severity="warning")
+            return False
+        try:
+            rows = self.limited(sheet.rows())
+        except PartError as error:
+            self._report(f"sheet cannot be read: {error}; open and save the workbook again")
+            return False
+        if self.add(kind, rows):
+            return True
+        required = ", ".join(f"'{column}'" for column in _REQUIRED[kind])
+        message = f"needs columns {required}, but has {_shown(rows)}; sheet skipped"
+        self._line = rows[0][0] if rows else 0
+        self._report(message)
+        return False
+
+    def limited(self, rows: Iterable[Row]) -> list[Row]:
+        """Return the rows down to the last that is read."""
+        found: list[Row] = []
+        for line, cells in rows:
+            if line > MAX_ROWS:
+                self._line = line
+                self._report(f"rows below {MAX_ROWS} are not read: delete them")
+                break
+            found.append((line, cells))
+        return found
+
+    def add(self, kind: str, rows: Sequence[Row]) -> bool:
+        """Add the rows below the header; return False if none of the first rows has the required columns."""
+        for n, (line, header) in enumerate(rows[:_HEADER_WITHIN]):
+            self._columns, duplicates = name_columns(header, lambda name: _UNIT.sub("", _column_name(name)))
+            if all(self._column(names) for names in _REQUIRED[kind].values()):
+                self._add_rows(kind, rows[n + 1 :], header, line, duplicates.values())
+                return True
+        return False
+
+    def _add_rows(
+        self, kind: str, rows: Iterable[Row], header: Mapping[int, Any], line: int, duplicates: Iterable[str]
+    ) -> None:
+        self._line = line
+        for duplicate in duplicates:
+            self._report(f"column {duplicate!r} is there twice: the first counts", severity="warning")
+        in_mm = {name for name, i in self._columns.items() if _column_name(str(header[i])).endswith("_mm")}
+        for self._line, self._cells in rows:
+            if not any(self._read(names, lambda cell: not is_blank(cell)) for names in _REQUIRED[kind].values()):
+                self._report(f"names neither {' nor '.join(_REQUIRED[kind])}; row skipped", severity="warning")
+            elif kind == BY_MOUSE:
+                self._add_mouse()
+            else:
+                self._add_session(in_mm)
+
+    def _add_mouse(self) -> None:
+        subject = self._read(_SUBJECT, parse_subject)
+        if subject is None:
+            return
+        week_of = self._read(["week_of"], lambda cell: None if parse_text(cell) is None else self._day(cell))
+        self._found.mice.append(
+            MouseRow(
+                subject,
+                project=self._read(["project"], parse_text),
+                exp_type=self._read(["exp_type", "experiment_type"], parse_experiment),
+                days=self._read(_DAYS, lambda cell: parse_days(cell, week_of, self._today, self._epoch) or ()),
+            )
+        )
+
+    def _day(self, cell: Any) -> datetime.date:
+        return parse_day(cell, self._today, self._epoch)
+
+    def _add_session(self, in_mm: Collection[str]) -> None:
+        subject, date = self._read(_SUBJECT, parse_subject), self._read(_DATE, self._day)
+        if subject is None or date is None:
+            return
+        before = len(self._found.problems)
+        recorded = self._read(_PROBES, parse_probes)
+        depths, unreadable = self._depths(in_mm)
+        if recorded is None:
+            placed = {letter for letter in PROBES if self._read([f"{letter.lower()}_loc"], is_filled)}
+            # one cell that cannot be read leaves open whether its probe is another of them
+            if len(self._found.problems) == before:
+                recorded = frozenset(placed | {letter for letter, depth in depths.items() if depth > 0}) or None
+        counted = PROBES if recorded is None else recorded
+        is_deep = any(depths[letter] > DEEP_UM for letter in depths if letter in counted)
+        known = is_deep or (any(letter in counted for letter in depths) and not unreadable & set(counted))
+        self._found.sessions.append(
+            SessionRow(
+                f"{subject}_{date}",
+                self._name,
+                self._line,
+                recorded,
+                is_deep if known else None,
+                is_injection=self._read(_SUBSTANCE, parse_injection),
+                surface=self._read(_SURFACE, parse_surface),
+            )
+        )
+
+    def _depths(self, in_mm: Collection[str]) -> tuple[dict[str, float], set[str]]:
+        """Return depths by letter, and the letters whose depth cannot be read."""
+        depths: dict[str, float] = {}
+        unreadable: set[str] = set()
+        for letter in PROBES:
+            column = f"{letter.lower()}_depth"
+            parse = functools.partial(parse_depth, scale=1000 if column in in_mm else 1)
+            before = len(self._found.problems)
+            depth = self._read([column], parse)
+            if depth is not None:
+                depths[letter] = depth
+            elif len(self._found.problems) > before:
+                unreadable.add(letter)
+        return depths, unreadable
+
+    def _column(self, names: Iterable[str]) -> str | None:
+        return next((name for name in names if name in self._columns), None)
+
+    def _read(self, names: Iterable[str], parse: Callable[[Any], T]) -> T | None:
+        """Return a parsed cell of the current row; None if there is no such column, or (reported) it is invalid."""
+        column = self._column(names)
+        if column is None:
+            return None
+        index = self._columns[column]
+        try:
+            return parse(self._cells.get(index))
+        except ValueError as error:
+            self._report(f"{column.replace('_', ' ')}: {error}", column=index + 1)
+            return None
+
+    def _report(self, message: str, *, severity: Severity = "error", column: int = 0) -> None:
+        self._found.problems.append(Problem(self._name, self._line, column, severity, message))

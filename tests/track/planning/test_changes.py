@@ -18,8 +18,7 @@ from npc_lims.sources.tracked.schema import KNOWN_KWARGS
 from npc_lims.state.diff_format import Format, render_chapters
 from npc_lims.track.edits import Add, Edit, make_changes
 from npc_lims.track.planning.batch_files import read_batches
-from npc_lims.track.planning.changes import ImportPlan, import_chapter, plan_import
-from npc_lims.track.planning.join import PlannedSession, join_plans
+from npc_lims.track.planning.changes import ImportPlan, PlannedSession, import_chapter, join_plans, plan_import
 from npc_lims.track.planning.workbook import read_planning_workbooks
 from tests.real import REAL_TRACKED, needs_real
 from tests.track.files import apply_changes
@@ -77,7 +76,7 @@ def kwargs_of(text: str, session: str = SESSION) -> dict[str, Any]:
 
 
 def conflicts(plan: ImportPlan) -> list[str]:
-    return [str(conflict) for conflict in plan.conflicts]
+    return [f"{conflict.session}: {conflict.gist}" for conflict in plan.conflicts]
 
 
 def skipped(plan: ImportPlan) -> dict[str, str]:
