@@ -103,7 +103,7 @@ def runs_command(
       npc-lims process runs --csv
     """
     from npc_lims.processing.runs import read_runs, recorded_processes
-    from npc_lims.utils.suggestions import suggestion
+    from npc_lims.utils.text import suggestion
 
     one_style(json=as_json, csv=as_csv)
     folder = _state_folder(state)

@@ -21,7 +21,7 @@ from npc_lims.processing.process import (
 )
 from npc_lims.sources.yaml_nodes import MapNode, Node, Report, ScalarNode, compose, kind, shorten, to_plain
 from npc_lims.sources.yaml_validation import node_at, read_edited_text, validate
-from npc_lims.utils.suggestions import suggestion
+from npc_lims.utils.text import suggestion
 
 PIPELINES_FILE = "pipelines.yaml"
 

@@ -16,7 +16,7 @@ from npc_lims.model.flags import BOOLEAN_FLAGS
 from npc_lims.model.record import PROCESSES, Asset, CodeOcean, Record
 from npc_lims.model.session_id import subject_of
 from npc_lims.sources.yaml_validation import ABSENT, CheckedModel, editor_schema
-from npc_lims.utils.suggestions import suggestion
+from npc_lims.utils.text import suggestion
 
 PROCESS_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 """Names of processes: they become names of files, of runs and of assets."""

@@ -11,7 +11,7 @@ import pydantic
 
 from npc_lims.errors import InputFileError, Problem
 from npc_lims.sources.yaml_nodes import ListNode, MapNode, Node, Report, ScalarNode, is_null, kind, shorten
-from npc_lims.utils.suggestions import suggestion
+from npc_lims.utils.text import suggestion
 
 ABSENT: Any = None
 """Default of an optional key. Its type does not allow null: a key without a value is a mistake."""

@@ -14,7 +14,7 @@ from npc_lims.sources.tracked.schema import ENTRY_KEYS, KNOWN_KWARGS, SessionKwa
 from npc_lims.sources.yaml_nodes import Report, compose, to_plain
 from npc_lims.track.layout import read_layout
 from npc_lims.track.style import KWARGS, inline
-from npc_lims.utils.suggestions import suggestion
+from npc_lims.utils.text import suggestion
 
 _TEXTS = frozenset(
     name

@@ -1,4 +1,4 @@
-"""External text made safe to print: on one line, without control characters and workflow commands. Pure.
+"""External text made safe to print (on one line, without control characters and workflow commands); near names. Pure.
 
 Text of servers, files and people reaches terminals, logs, summaries and commit messages. A line feed in it would begin
 a line of its own, an escape sequence would move the cursor, a bidirectional control would reorder what a reviewer
@@ -8,6 +8,7 @@ sees, and a line that begins with `::` (or has `##[` anywhere) is a command to t
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 # The runner removes white space at the beginning of a line before it looks for `::`; it finds `##[` anywhere.
 _WORKFLOW_COMMAND = re.compile(r"^(\s*)(?=::)|(?<=##)(?=\[)", re.MULTILINE)
@@ -40,3 +41,22 @@ def visible(text: str) -> str:
     if not text.isprintable():
         text = "".join(char if char.isprintable() or char == "\n" else ascii(char)[1:-1] for char in text)
     return _WORKFLOW_COMMAND.sub(r"\1\\", text) if "::" in text or "##[" in text else text
+
+
+def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """Return the known name that is most like *name*, whatever the case, if any is like it."""
+    import difflib  # for mistakes alone
+
+    by_lower = {one.lower(): one for one in known}
+    near = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=cutoff)
+    return by_lower[near[0]] if near else None
+
+
+def suggestion(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
+    """Return the words that suggest the nearest known name; an empty text if there is none.
+
+    >>> suggestion("inputs", ["input", "mount"])
+    " (did you mean 'input'?)"
+    """
+    near = nearest(name, known, cutoff)
+    return "" if near is None else f" (did you mean {near!r}?)"

@@ -25,7 +25,7 @@ from npc_lims.sources.yaml_nodes import (
     to_plain,
 )
 from npc_lims.sources.yaml_validation import validate
-from npc_lims.utils.suggestions import nearest, suggestion
+from npc_lims.utils.text import nearest, suggestion
 
 FIRST_YEAR = 2016
 """Sessions of earlier years are refused by npc_session too."""
