@@ -91,15 +91,13 @@ from npc_lims.metadata.targeting import (
 from npc_lims.metadata.training_db import (
     download_training_dbs as download_training_dbs,
     excel_to_sqlite as excel_to_sqlite,
+    get_session_id_from_db_row as get_session_id_from_db_row,
+    get_sessions_from_training_db as get_sessions_from_training_db,
+    get_subjects_from_training_db as get_subjects_from_training_db,
     get_training_db as get_training_db,
     get_training_spreadsheet_paths as get_training_spreadsheet_paths,
     get_training_sqlite_paths as get_training_sqlite_paths,
     update_training_dbs as update_training_dbs,
-)
-from npc_lims.metadata.training_sessions import (
-    get_session_id_from_db_row as get_session_id_from_db_row,
-    get_sessions_from_training_db as get_sessions_from_training_db,
-    get_subjects_from_training_db as get_subjects_from_training_db,
 )
 from npc_lims.model.types import (
     FileContents as FileContents,

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, overload
 
-from npc_lims.clients.s3 import split_s3_uri
-from npc_lims.clients.s3_cached import s3_path, store_of
+from npc_lims.clients.s3_cached import S3Folder, s3_path
 from npc_lims.config.settings import load_settings
 from npc_lims.errors import NoSessionData
-from npc_lims.utils.memory_cache import TTLCache
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -16,15 +15,10 @@ if TYPE_CHECKING:
     import npc_session
     import upath
 
-    from npc_lims.config.settings import Settings
-
 __all__ = ["INVALID_SUBJECT_KEYS", "get_sessions_from_data_repo", "get_subject_folders_from_data_repo"]
 
 INVALID_SUBJECT_KEYS = ("test", "366122", "000000", "555555", "retired", "sound")
 """A folder with one of these in its name is no subject's."""
-
-_names: TTLCache[tuple[str, ...]] = TTLCache(maxsize=1024, ttl=600)
-_folders: TTLCache[dict[str, list[str]]] = TTLCache(maxsize=2, ttl=600)
 
 
 @overload
@@ -48,11 +42,10 @@ def get_subject_folders_from_data_repo(
     """
     settings = load_settings()
     if subject is None:
-        names = _names.get_or_load(_cache_key(settings), lambda: _list(settings, ""))
+        names = S3Folder.at(settings, settings.stim_root).listing().folders
         return {one: s3_path(settings, f"{settings.stim_root}/{name}") for name, one in _subjects(names).items()}
-    name = _subject_name(subject)
-    _files_of(settings, name)
-    return s3_path(settings, f"{settings.stim_root}/{name}")
+    folder, _ = _folder_of(subject)
+    return s3_path(settings, folder.uri)
 
 
 @overload
@@ -73,50 +66,33 @@ def get_sessions_from_data_repo(
     Raises:
         NoSessionData, SourceError, MissingCredentials: As `get_subject_folders_from_data_repo`.
     """
-    settings = load_settings()
     if subject is not None:
-        name = _subject_name(subject)
-        return _sessions(name, _files_of(settings, name))
-    folders = _folders.get_or_load(_cache_key(settings), lambda: _list_whole(settings))
+        folder, names = _folder_of(subject)
+        return _sessions(PurePosixPath(folder.prefix).name, names)
+    settings = load_settings()
+    # all pages take fewer requests than a listing of each subject's folder
+    folders: dict[str, list[str]] = {}
+    for path in S3Folder.at(settings, settings.stim_root).files():
+        name, *below = path.split("/")
+        if below and below[0]:
+            folders.setdefault(name, []).append(below[0])
     return {one: _sessions(name, folders[name]) for name, one in _subjects(folders).items()}
 
 
-def _cache_key(settings: Settings, *more: str) -> tuple[str | None, ...]:
-    return (settings.stim_root, settings.aws_endpoint_url, str(settings.mirror), *more)
-
-
-def _list(settings: Settings, folder: str) -> tuple[str, ...]:
-    bucket, root = split_s3_uri(settings.stim_root)
-    found = store_of(settings).list_folder(bucket, f"{root}/{folder}")
-    return found.names if folder else found.folders
-
-
-def _list_whole(settings: Settings) -> dict[str, list[str]]:
-    """List the names in each folder: all pages take fewer requests than a listing of each subject's folder."""
-    bucket, root = split_s3_uri(settings.stim_root)
-    folders: dict[str, list[str]] = {}
-    for item in store_of(settings).list_all(bucket, f"{root}/"):
-        folder, _, rest = item.key[len(root) + 1 :].partition("/")
-        name = rest.partition("/")[0]
-        if name:
-            folders.setdefault(folder, []).append(name)
-    return folders
-
-
-def _files_of(settings: Settings, name: str) -> tuple[str, ...]:
-    names = _names.get_or_load(_cache_key(settings, name), lambda: _list(settings, f"{name}/"))
-    if not names:
-        raise NoSessionData(f"there is no folder of subject {name} in {settings.stim_root}")
-    return names
-
-
-def _subject_name(subject: int | str) -> str:
+def _folder_of(subject: int | str) -> tuple[S3Folder, tuple[str, ...]]:
+    """Return the folder of a subject, and the names in it."""
     import npc_session
 
     try:
-        return str(npc_session.SubjectRecord(subject))
+        name = str(npc_session.SubjectRecord(subject))
     except ValueError:
         raise NoSessionData(f"{subject!r} is no subject, and has no folder: a number such as 626791 is one") from None
+    settings = load_settings()
+    folder = S3Folder.at(settings, settings.stim_root, name)
+    names = folder.listing().names
+    if not names:
+        raise NoSessionData(f"there is no folder of subject {name} in {settings.stim_root}")
+    return folder, names
 
 
 def _subjects(names: Iterable[str]) -> dict[str, npc_session.SubjectRecord]:

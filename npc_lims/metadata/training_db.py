@@ -1,32 +1,35 @@
-"""The training workbooks and their databases: cached in memory and on disk, or written to a folder."""
+"""The training workbooks as databases, cached in memory and on disk, and their rows of subjects and sessions."""
 
 from __future__ import annotations
 
+import itertools
 import tempfile
-import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from npc_lims.clients.s3 import split_s3_uri
 from npc_lims.clients.s3_cached import named_path, s3_path, store_of
 from npc_lims.config.disk_cache import CacheEntry, cache_dir, load_entry, store_entry
 from npc_lims.config.settings import load_settings
-from npc_lims.errors import SourceError
+from npc_lims.errors import NoSessionInfo, SourceError
+from npc_lims.sources.training.cells import EXCLUSION_COLUMNS, parse_flag
 from npc_lims.sources.training.workbooks import (
     WORKBOOKS,
     WorkbookFolder,
     as_training,
+    is_nsb,
     open_folder,
     read_workbook_file,
 )
 from npc_lims.utils.memory_cache import TTLCache
-from npc_lims.utils.sqlite import SharedConnection, load_image, make_image
+from npc_lims.utils.sqlite import SharedConnection, load_image, make_image, quoted
 
 if TYPE_CHECKING:
     import os
     import sqlite3
-    from collections.abc import Hashable
+    from collections.abc import Hashable, Iterator
 
+    import npc_session
     import upath
 
     from npc_lims.config.settings import Settings
@@ -34,22 +37,25 @@ if TYPE_CHECKING:
 __all__ = [
     "download_training_dbs",
     "excel_to_sqlite",
+    "get_session_id_from_db_row",
+    "get_sessions_from_training_db",
+    "get_subjects_from_training_db",
     "get_training_db",
     "get_training_spreadsheet_paths",
     "get_training_sqlite_paths",
-    "open_training_db",
     "update_training_dbs",
 ]
 
 _PREFIX, _SUFFIX = "DynamicRoutingTraining", ".xlsx"
+_ALL_MICE = "all_mice"
 
 FORMAT = 2
 """Raise it when the same workbook comes to give another database: it invalidates those in the cache."""
 
-# within its lifetime, the version of a workbook is not queried again
-_versions: TTLCache[str] = TTLCache(maxsize=16, ttl=60)
+# within the lifetime of an opened one, its version is not queried again
+_opened: TTLCache[tuple[str, SharedConnection]] = TTLCache(maxsize=4, ttl=60)
 _databases: TTLCache[SharedConnection] = TTLCache(maxsize=4, ttl=24 * 3600)
-_loading = threading.Lock()
+_sessions: TTLCache[dict[int, tuple[dict[str, Any], ...]]] = TTLCache(maxsize=2, ttl=24 * 3600)
 
 
 def get_training_db(nsb: bool = False) -> sqlite3.Connection:
@@ -61,7 +67,7 @@ def get_training_db(nsb: bool = False) -> sqlite3.Connection:
         SourceError: The workbook is missing, cannot be fetched or cannot be read.
         MissingCredentials: There are no credentials for S3.
     """
-    return open_training_db(load_settings(), WORKBOOKS[bool(nsb)])[1]
+    return _open_database(load_settings(), WORKBOOKS[bool(nsb)])[1]
 
 
 def get_training_spreadsheet_paths() -> tuple[upath.UPath, ...]:
@@ -73,23 +79,13 @@ def get_training_spreadsheet_paths() -> tuple[upath.UPath, ...]:
         MissingDependency: They are on S3, and s3fs is not installed.
     """
     settings = load_settings()
-    addresses = list_workbooks(settings).values()
+    addresses = _list_workbooks(settings).values()
     return tuple((s3_path if uri.startswith("s3://") else named_path)(settings, uri) for uri in addresses)
 
 
 def get_training_sqlite_paths() -> tuple[upath.UPath, ...]:
     """Return the paths that `update_training_dbs()` writes. Raises as `get_training_spreadsheet_paths`."""
     return tuple(path.with_suffix(".sqlite") for path in get_training_spreadsheet_paths())
-
-
-def list_workbooks(settings: Settings) -> dict[str, str]:
-    """Return the addresses of the workbooks by file name, in order."""
-    with as_training():
-        folder = _folder(settings)
-        names = sorted(name for name in folder.names() if name.startswith(_PREFIX) and name.endswith(_SUFFIX))
-    if not names:
-        raise SourceError("training", f"there is no {_PREFIX}*{_SUFFIX} in {folder.address} (NPC_LIMS_TRAINING)")
-    return {name: f"{folder.address}{name}" for name in names}
 
 
 def download_training_dbs(
@@ -105,9 +101,9 @@ def download_training_dbs(
         SourceError, MissingCredentials: As `get_training_db`; or *save_dir* cannot be written to.
     """
     settings = load_settings()
-    names = [name for name in list_workbooks(settings) if nsb is None or ("NSB" in name) == nsb]
+    names = [name for name in _list_workbooks(settings) if nsb is None or ("NSB" in name) == nsb]
     folder = tempfile.mkdtemp(prefix="npc_lims-") if save_dir is None else str(save_dir).rstrip("/")
-    return tuple(_write_database(settings, name, f"{folder}/{_sqlite_name(name)}") for name in names)
+    return tuple(_write_database(settings, name, folder + "/") for name in names)
 
 
 def update_training_dbs() -> None:
@@ -117,8 +113,8 @@ def update_training_dbs() -> None:
         SourceError, MissingCredentials: As `get_training_db`; or the folder of the workbooks cannot be written to.
     """
     settings = load_settings()
-    for name, address in list_workbooks(settings).items():
-        _write_database(settings, name, address[: -len(name)] + _sqlite_name(name))
+    for name, address in _list_workbooks(settings).items():
+        _write_database(settings, name, address[: -len(name)])
 
 
 def excel_to_sqlite(spreadsheet: str | upath.UPath, save_path: str | upath.UPath) -> upath.UPath:
@@ -128,59 +124,144 @@ def excel_to_sqlite(spreadsheet: str | upath.UPath, save_path: str | upath.UPath
         SourceError, MissingCredentials: The workbook cannot be read, or *save_path* cannot be written.
     """
     from npc_lims.metadata.training_tables import build_database
+    from npc_lims.sources.training.xlsx import MAX_FILE_SIZE
 
+    settings, address = load_settings(), str(spreadsheet)
+    if address.startswith("s3://"):
+        with as_training():
+            content = store_of(settings).read(*split_s3_uri(address), MAX_FILE_SIZE)
+        if content is None:
+            raise SourceError("training", f"there is no {address}")
+    else:
+        content = read_workbook_file(Path(address))
+    return _write(settings, str(save_path), make_image(build_database(content, Path(address).name)))
+
+
+def get_subjects_from_training_db(nsb: bool = False) -> dict[npc_session.SubjectRecord, dict[str, Any]]:
+    """Return the row of each subject in the sheet `all_mice` of one workbook; of two rows, the first.
+
+    Raises:
+        SourceError: The workbook is missing, cannot be fetched or read, or has no such sheet.
+        MissingCredentials: There are no credentials for S3.
+    """
+    database = get_training_db(nsb)
+    columns = {row["name"].lower() for row in database.execute(f"PRAGMA table_info({_ALL_MICE})")}
+    if "mouse_id" not in columns:
+        message = f"{WORKBOOKS[bool(nsb)]} has no sheet {_ALL_MICE!r} with a column 'mouse id'"
+        raise SourceError("training", message)
+    subjects: dict[npc_session.SubjectRecord, dict[str, Any]] = {}
+    for row in database.execute(f"SELECT * FROM {_ALL_MICE} ORDER BY ID"):  # noqa: S608
+        subject = _subject(row["mouse_id"])
+        if subject is not None:
+            subjects.setdefault(subject, row)
+    return subjects
+
+
+def get_sessions_from_training_db() -> dict[int, tuple[dict[str, Any], ...]]:
+    """Return the rows with a start time that no column excludes, of the subjects' sheets in both workbooks.
+
+    Each has `nsb` besides: whether it is of the NSB team's workbook, whose sheet of a subject takes precedence.
+
+    Raises:
+        SourceError: A workbook is missing, cannot be fetched or cannot be read.
+        MissingCredentials: There are no credentials for S3.
+    """
     settings = load_settings()
-    database = build_database(_read(settings, str(spreadsheet)), Path(str(spreadsheet)).name)
-    return _write(settings, str(save_path), make_image(database))
+    keys, databases = zip(*(_open_database(settings, name) for name in WORKBOOKS))
+
+    def load() -> dict[int, tuple[dict[str, Any], ...]]:
+        return dict(itertools.chain(*map(_sessions_in, databases, map(is_nsb, WORKBOOKS))))
+
+    # callers may change the rows that they get
+    return {subject: tuple(map(dict, rows)) for subject, rows in _sessions.get_or_load(keys, load).items()}
 
 
-def open_training_db(settings: Settings, name: str) -> tuple[Hashable, SharedConnection]:
-    """Return the database of the workbook *name*, and a key of its content: equal for equal contents only."""
-    key = (settings.training, settings.aws_endpoint_url, str(settings.mirror), name)
-    with as_training(), _loading:  # threads that need it at once wait for one to query its version and load it
-        cached_version = _versions.get(key)
-        version = cached_version or _folder(settings).version(name)
-        database = _databases.get((key, version))
-        if database is None or database.closed:  # by a caller
-            database = _databases.put((key, version), _load(settings, name, version))
-        if cached_version is None:  # not before the database is loaded: one that cannot be read is queried again
-            _versions.put(key, version)
-    return (key, version), database
+def get_session_id_from_db_row(subject: int | str, row: dict[str, Any]) -> npc_session.SessionRecord:
+    """Return the session of a row of a subject's sheet, by its first column that names a start date or time.
+
+    Examples:
+        >>> get_session_id_from_db_row(366122, {"start_time": "2023-01-30 12:56:27"})
+        '366122_2023-01-30'
+
+    Raises:
+        NoSessionInfo: The row has no such column, or no date in it.
+    """
+    import npc_session
+
+    start = next((value for name, value in row.items() if "start" in name and ("date" in name or "time" in name)), None)
+    try:
+        return npc_session.SessionRecord(f"{subject} {start or ''}")
+    except ValueError:
+        raise NoSessionInfo(
+            f"subject {subject!r} and start time {start!r} are no session: a row has a column such as start_time, "
+            f"which holds a date; the columns of this one are {', '.join(map(str, row))}"
+        ) from None
 
 
-def _load(settings: Settings, name: str, version: str) -> SharedConnection:
-    """Load a database from the cache on disk, or build it."""
-    folder = _folder(settings)
-    path, address = cache_dir(settings) / "training" / _sqlite_name(name), f"{folder.address}{name}"
-    entry = load_entry(path, address, f"{version} {FORMAT}")
-    database = None if entry is None else load_image(entry.content)
-    if database is None:
-        from npc_lims.metadata.training_tables import build_database  # openpyxl takes 0.15 s to import
-
-        content, version = folder.fetch(name, version, fresh=False)
-        database = build_database(content, name)
-        store_entry(path, CacheEntry(make_image(database), f"{version} {FORMAT}", address))
-    return database
+def _list_workbooks(settings: Settings) -> dict[str, str]:
+    """Return the addresses of the workbooks by file name, in order."""
+    with as_training():
+        folder = _folder(settings)
+        names = sorted(name for name in folder.names() if name.startswith(_PREFIX) and name.endswith(_SUFFIX))
+    if not names:
+        raise SourceError("training", f"there is no {_PREFIX}*{_SUFFIX} in {folder.address} (NPC_LIMS_TRAINING)")
+    return {name: f"{folder.address}{name}" for name in names}
 
 
 def _folder(settings: Settings) -> WorkbookFolder:
     return open_folder(settings, lambda: store_of(settings))
 
 
-def _write_database(settings: Settings, name: str, address: str) -> upath.UPath:
-    return _write(settings, address, make_image(open_training_db(settings, name)[1]))
+def _open_database(settings: Settings, name: str) -> tuple[Hashable, SharedConnection]:
+    """Return the database of the workbook *name*, and a key of its content: equal for equal contents only."""
+    key = (settings.training, settings.aws_endpoint_url, str(settings.mirror), name)
 
+    def load() -> tuple[str, SharedConnection]:
+        folder = _folder(settings)
+        version = folder.version(name)
+        database = _databases.get((key, version))
+        if database is None or database.closed:  # by a caller
+            database = _databases.put((key, version), _load_database(settings, folder, name, version))
+        return version, database
 
-def _read(settings: Settings, address: str) -> bytes:
-    from npc_lims.sources.training.xlsx import MAX_FILE_SIZE
-
-    if not address.startswith("s3://"):
-        return read_workbook_file(Path(address))
     with as_training():
-        content = store_of(settings).read(*split_s3_uri(address), MAX_FILE_SIZE)
-    if content is None:
-        raise SourceError("training", f"there is no {address}")
-    return content
+        version, database = _opened.get_or_load(key, load)
+        if database.closed:
+            version, database = _opened.get_or_load(key, load, max_age=0)
+    return (key, version), database
+
+
+def _load_database(settings: Settings, folder: WorkbookFolder, name: str, version: str) -> SharedConnection:
+    """Load a database from the cache on disk, or build it."""
+    path, address = cache_dir(settings) / "training" / _sqlite_name(name), f"{folder.address}{name}"
+    entry = load_entry(path, address, f"{version} {FORMAT}")
+    if entry is not None:
+        return load_image(entry.content)
+    from npc_lims.metadata.training_tables import build_database  # openpyxl takes 0.15 s to import
+
+    content, version = folder.fetch(name, version, fresh=False)
+    database = build_database(content, name)
+    store_entry(path, CacheEntry(make_image(database), f"{version} {FORMAT}", address))
+    return database
+
+
+def _sessions_in(database: sqlite3.Connection, nsb: bool) -> Iterator[tuple[int, tuple[dict[str, Any], ...]]]:
+    for table in [row["name"] for row in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]:
+        subject = _subject(table)
+        if subject is not None:
+            rows = database.execute(f"SELECT * FROM {quoted(table)} ORDER BY ID")  # noqa: S608
+            included = (row for row in rows if not any(parse_flag(row.get(column)) for column in EXCLUSION_COLUMNS))
+            yield subject, tuple({**row, "nsb": nsb} for row in included if row.get("start_time"))
+
+
+def _subject(text: str) -> npc_session.SubjectRecord | None:
+    import npc_session
+
+    return npc_session.SubjectRecord(text) if text.isdecimal() and text.isascii() else None
+
+
+def _write_database(settings: Settings, name: str, folder: str) -> upath.UPath:
+    return _write(settings, folder + _sqlite_name(name), make_image(_open_database(settings, name)[1]))
 
 
 def _write(settings: Settings, address: str, content: bytes) -> upath.UPath:
@@ -198,8 +279,4 @@ def _write(settings: Settings, address: str, content: bytes) -> upath.UPath:
 
 
 def _sqlite_name(workbook: str) -> str:
-    """
-    >>> _sqlite_name("DynamicRoutingTrainingNSB.xlsx")
-    'DynamicRoutingTrainingNSB.sqlite'
-    """
     return str(Path(workbook).with_suffix(".sqlite"))

@@ -20,8 +20,8 @@ MAX_COLUMNS = 900
 def build_database(content: bytes, name: str) -> SharedConnection:
     """Return the workbook *name* as a read-only database in memory.
 
-    A table has the slugged title of its sheet, a column the slugged name of its own; of two that have
-    one name the first counts. Values are text: `str()` of the cell, stripped, and '' for an empty one. Sheets
+    A table has the slugged title of its sheet, a column the slugged name of its own; of two with one name the first
+    takes precedence. Values are text: `str()` of the cell, stripped, and '' for an empty one. Sheets
     without a header, columns without a name, and rows below the last that holds anything are left out.
 
     Raises:
@@ -29,68 +29,64 @@ def build_database(content: bytes, name: str) -> SharedConnection:
             cannot be read.
     """
     database = SharedConnection()
-    building = _Building(name, database)
+    builder = _DatabaseBuilder(name, database)
     with open_xlsx(content, name) as book:
         database.execute("BEGIN")
         for sheet in book.sheets:
             if sheet.kind == "worksheet":
-                building.add(sheet)
+                builder.add(sheet)
         database.execute("COMMIT")
-    for message in building.left_out:
+    for message in builder.left_out:
         warn(f"{name}{message}", NpcLimsWarning)
     database.seal()
     return database
 
 
-class _Building:
-    """A database that grows sheet by sheet, and what was left out of it."""
+class _DatabaseBuilder:
+    """Adds one table after another, and collects what was left out."""
 
     def __init__(self, name: str, database: SharedConnection) -> None:
         self.left_out: list[str] = []
         self._name = name
         self._database = database
-        self._sheet = ""
         self._cells = 0
         self._tables: dict[str, str] = {}
 
     def add(self, sheet: Sheet) -> None:
-        self._sheet = sheet.title
         try:
             rows = self._rows(sheet)
             line, header = next(rows, (0, {}))
             columns, _ = name_columns(header)
             columns.pop(ID.lower(), None)  # the key of the table
-            if columns and self._is_new(slug(self._sheet)):
-                self._fill(slug(self._sheet), columns, ((number - line, cells) for number, cells in rows))
+            if columns and self._is_valid_table(slug(sheet.title), sheet.title):
+                self._fill(sheet, columns, ((number - line, cells) for number, cells in rows))
         except PartError as error:
-            raise failure(self._name, f"has a sheet {self._sheet!r} that cannot be read: {error}") from None
+            raise failure(self._name, f"has a sheet {sheet.title!r} that cannot be read: {error}") from None
 
-    def _is_new(self, table: str) -> bool:
-        """Return whether a table can have that name; if not, note it."""
+    def _is_valid_table(self, table: str, title: str) -> bool:
         if not table or table.startswith("sqlite_"):
-            self._leave_out("its title cannot be the name of a table; left out: rename it")
+            self.left_out.append(f"[{title}]: its title cannot be the name of a table; left out: rename it")
             return False
-        first = self._tables.setdefault(table, self._sheet)
-        if first != self._sheet:
-            self._leave_out(f"its title gives the name of the table of sheet {first!r}, {table}; left out: rename it")
+        if table in self._tables:
+            reason = f"its title gives the name of the table of sheet {self._tables[table]!r}, {table}"
+            self.left_out.append(f"[{title}]: {reason}; left out: rename it")
             return False
+        self._tables[table] = title
         return True
 
-    def _leave_out(self, message: str) -> None:
-        self.left_out.append(f"[{self._sheet}]: {message}")
-
-    def _fill(self, table: str, columns: dict[str, int], rows: Iterator[Row]) -> None:
+    def _fill(self, sheet: Sheet, columns: dict[str, int], rows: Iterator[Row]) -> None:
         if len(columns) > MAX_COLUMNS:
-            raise failure(self._name, f"has a sheet {self._sheet!r} of {len(columns)} columns, as no real workbook")
+            raise failure(self._name, f"has a sheet {sheet.title!r} of {len(columns)} columns, as no real workbook")
+        table = quoted(slug(sheet.title))
         definitions = "".join(f", {quoted(column)} TEXT" for column in columns)
-        self._database.execute(f"CREATE TABLE {quoted(table)} ({ID} INTEGER PRIMARY KEY{definitions})")
-        places = ", ".join("?" * (len(columns) + 1))
+        self._database.execute(f"CREATE TABLE {table} ({ID} INTEGER PRIMARY KEY{definitions})")
+        parameters = ", ".join("?" * (len(columns) + 1))
         # a name cannot be a parameter; it is quoted, and no value is ever part of the text
-        insert = f"INSERT INTO {quoted(table)} VALUES ({places})"  # noqa: S608
+        insert = f"INSERT INTO {table} VALUES ({parameters})"  # noqa: S608
         self._database.executemany(insert, self._numbered(rows, tuple(columns.values())))
 
     def _numbered(self, rows: Iterable[Row], indexes: Sequence[int]) -> Iterator[tuple[Any, ...]]:
-        """The rows with the blank ones between them, each with its number."""
+        """Yield the rows with the blank ones between them, each with its number."""
         written = 0
         for number, cells in rows:
             self._cells += (number - written) * (len(indexes) + 1)
@@ -103,7 +99,7 @@ class _Building:
     def _rows(self, sheet: Sheet) -> Iterator[Row]:
         for line, cells in sheet.rows():
             if line > MAX_ROWS:
-                self._leave_out(f"rows below {MAX_ROWS} are left out: delete them")
+                self.left_out.append(f"[{sheet.title}]: rows below {MAX_ROWS} are left out: delete them")
                 return
             yield line, cells
 

@@ -10,7 +10,7 @@ import pytest
 from npc_lims.clients.s3 import open_store
 from npc_lims.config.settings import load_settings
 from npc_lims.errors import NoSessionInfo, SourceError
-from npc_lims.metadata.training_sessions import (
+from npc_lims.metadata.training_db import (
     get_session_id_from_db_row,
     get_sessions_from_training_db,
     get_subjects_from_training_db,

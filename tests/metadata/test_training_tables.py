@@ -128,6 +128,14 @@ def test_sheets_that_cannot_be_tables_are_told_of_and_left_out() -> None:
     ]
 
 
+def test_of_two_sheets_with_one_title_the_first_counts() -> None:
+    content = save(make_book({"626791": [["x"], [1]], "626792": [["x"], [2]]}))
+    content = replace_in(content, "xl/workbook.xml", b'"626792"', b'"626791"')
+    with pytest.warns(NpcLimsWarning, match="its title gives the name of the table of sheet '626791'"):
+        made = build_database(content, NAME)
+    assert rows(made, "626791") == [{"ID": 1, "x": "1"}]
+
+
 def test_rows_far_below_are_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tables, "MAX_ROWS", 4)
     with pytest.warns(NpcLimsWarning, match=re.escape(f"{NAME}[626791]: rows below 4 are left out: delete them")):
