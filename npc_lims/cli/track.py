@@ -14,18 +14,16 @@ import typer
 
 from npc_lims.cli import ExitCode
 from npc_lims.cli.output import csv_option, json_option, one_style, out, print_csv, print_json, print_note
-from npc_lims.cli.track_apply import MAX_BODY, Target, apply_or_propose, branch_name, code
-from npc_lims.clients.github_pull_requests import Revised
+from npc_lims.cli.track_apply import MAX_BODY, Outcome, Target, apply_or_propose, code
 from npc_lims.config.environment import TRACKED_FILE
 from npc_lims.errors import NpcLimsError
 from npc_lims.model.session_id import make_session_id, parse_session_id, split_session_id
 from npc_lims.state.diff_format import counted, cut
-from npc_lims.track.assignments import parse_assignment, parse_issue, parse_note, parse_path
-from npc_lims.track.edits import Add, Change, ChangedSession, Deduped, Edit, EditResult, Remove, dedupe, make_changes
+from npc_lims.track.assignments import assigned, parse_path
+from npc_lims.track.edits import Add, Change, ChangedSession, Deduped, Duplicate, Edit, Remove, dedupe, make_changes
 
 if TYPE_CHECKING:
-    from npc_lims.errors import Problem
-    from npc_lims.track.planning.changes import PlannedSession
+    from npc_lims.state.diff_format import Chapter
 
 track_app = typer.Typer(
     help="Add, change and remove sessions in tracked_sessions.yaml.\n\nOnly their own lines change."
@@ -99,20 +97,14 @@ def add_command(
       npc-lims track add //allen/DRpilot_626791_20220815 --day 1 --dry-run
       npc-lims track add //allen/DRpilot_626791_20220815 --set probe_letters_to_skip=DE --pr
     """
-    path, issues = parse_path(path), [parse_issue(text) for text in issue or ()]
-    given = [parse_assignment(text) for text in set_ or ()]
-    if day is not None:
-        given.append(("ephys_day" if platform == "ephys" else "day", day))
-    if note is not None:
-        given.append(("notes", parse_note(note)))
-    if issues:
-        given.append(("issues", issues))
-    values = _each_once(given)
-    change, session_id = Add(path, platform, project, values), _session_id(path, values)
+    path = parse_path(path)
+    given = {"ephys_day" if platform == "ephys" else "day": day, "notes": note, "issues": issue or None}
+    values = assigned(set_ or (), given)
+    session_id = _session_id(path, values)
     command = ["add", path, *_option("--project", project), *_option("--platform", platform, "ephys")]
     command += [*_option("--day", day), *_options("--set", set_), *_option("--note", note), *_options("--issue", issue)]
     target = Target(tracked, dry_run, pr, branch, base)
-    _change(change, f"add-{session_id}", f"add {session_id}", command, target)
+    _change(Add(path, platform, project, values), f"add-{session_id}", f"add {session_id}", command, target)
 
 
 @track_app.command("edit")
@@ -141,20 +133,17 @@ def edit_command(
       npc-lims track edit 626791_2022-08-15 --set probe_letters_to_skip=EF --unset day
       npc-lims track edit 626791_2022-08-15 --note "no video" --pr
     """
-    issues = [parse_issue(text) for text in issue or ()]
-    given = [parse_assignment(text) for text in set_ or ()]
-    if note is not None:
-        given.append(("notes", parse_note(note)))
-    if not (given or unset or issue):
+    if note is None and not (set_ or unset or issue):
         raise NpcLimsError(f"nothing to change in {session}: say what with --set, --unset, --note or --issue")
-    values = _each_once(given)
-    change = Edit(session, values, tuple(unset or ()), {"issues": issues} if issues else {})
-    keys = sorted({*values, *(unset or ()), *(["issues"] if issue else [])})
+    values = assigned(set_ or (), {"notes": note})
+    append = assigned((), {"issues": issue or None})
+    keys = ", ".join(sorted({*values, *(unset or ()), *append}))
     session_id = _session_id(session)
     command = ["edit", session, *_options("--set", set_), *_options("--unset", unset)]
     command += [*_option("--note", note), *_options("--issue", issue)]
-    name, title = "-".join(["edit", session_id, *keys]), f"edit {session_id} ({', '.join(keys)})"
-    _change(change, name, title, command, Target(tracked, dry_run, pr, branch, base))
+    change, target = Edit(session, values, tuple(unset or ()), append), Target(tracked, dry_run, pr, branch, base)
+    name = f"edit-{session_id}-{keys.replace(', ', '-')}"
+    _change(change, name, f"edit {session_id} ({keys})", command, target)
 
 
 @track_app.command("remove")
@@ -212,34 +201,26 @@ def dedupe_command(
     one_style(json=as_json, csv=as_csv)
     kept: Optional[Literal["first", "last"]] = None if keep is None else keep.value
     command = ["dedupe", *_option("--keep", kept)]
-    found: list[Deduped] = []
 
-    def change(text: str, name: str) -> Revised:
-        found.append(dedupe(text, name, kept))
-        lines = [f"- {code(repeat.session)}: {code(repeat.problem)}" for repeat in found[-1].removed]
-        return Revised(found[-1].text, _body(command, lines))
+    def change(text: str, name: str) -> Outcome:
+        found = dedupe(text, name, kept)
+        lines = [f"- {code(repeat.session)}: {code(repeat.problem)}" for repeat in found.removed]
+        return Outcome(found.text, _body(command, lines), lambda: report(found))
 
-    def report() -> None:
-        if as_json:
-            print_json(_duplicate_rows(found[-1]))
-        elif as_csv:
-            print_csv(_DUPLICATE_COLUMNS, _duplicate_rows(found[-1]))
+    def report(found: Deduped) -> None:
+        if as_json or as_csv:
+            _print_rows(_DUPLICATE_COLUMNS, _duplicate_rows(found), as_json)
         else:
-            _print_duplicates(found[-1], dry_run)
+            _print_duplicates(found, dry_run)
 
-    apply_or_propose(
-        change,
-        Target(tracked, dry_run, pr, branch, base, is_listed=as_json or as_csv),
-        branch=branch_name("-".join(["dedupe", *command[2:]])),
-        title="track: remove repeated entries",
-        report=report,
-    )
+    target = Target(tracked, dry_run, pr, branch, base, is_listed=as_json or as_csv)
+    apply_or_propose(change, target, "-".join(["dedupe", *command[2:]]), "remove repeated entries")
 
 
 def _duplicate_rows(found: Deduped) -> list[dict[str, Any]]:
     return [
-        dict(zip(_DUPLICATE_COLUMNS, (one.session, one.line, is_removed, one.differs, one.problem)))
-        for repeats, is_removed in ((found.removed, True), (found.left, False))
+        dict(zip(_DUPLICATE_COLUMNS, (one.session, one.line, repeats is found.removed, one.differs, one.problem)))
+        for repeats in (found.removed, found.left)
         for one in repeats
     ]
 
@@ -247,15 +228,14 @@ def _duplicate_rows(found: Deduped) -> list[dict[str, Any]]:
 def _print_duplicates(found: Deduped, dry_run: bool) -> None:
     console = out()
     console.print(f"{counted(len(found.removed), 'repeat')} {'would be removed' if dry_run else 'removed'}")
-    for repeat in found.removed:
-        if repeat.differs:
-            console.print(f"  line {repeat.line}: {repeat.problem}", soft_wrap=True)
-    if found.left:
-        console.print(
-            f"{counted(len(found.left), 'repeat')} left, since they differ; choose with --keep first or --keep last:"
-        )
-        for repeat in found.left:
-            console.print(f"  line {repeat.line}: {repeat.problem}", soft_wrap=True)
+    differing = [repeat for repeat in found.removed if repeat.differs]
+    left = f"{counted(len(found.left), 'repeat')} left, since they differ; choose with --keep first or --keep last:"
+    for line in [*map(_line_of, differing), *([left] if found.left else []), *map(_line_of, found.left)]:
+        console.print(line, soft_wrap=True)
+
+
+def _line_of(repeat: Duplicate) -> str:
+    return f"  line {repeat.line}: {repeat.problem}"
 
 
 @track_app.command("import")
@@ -291,54 +271,37 @@ def import_command(
       npc-lims track import tracking.xlsx --batch upload.bat --dry-run
       npc-lims track import monday.csv tuesday.csv --project DynamicRouting --pr
     """
-    from npc_lims.state.diff_format import Chapter, Format, render_chapters
-    from npc_lims.track.planning.changes import import_chapter, import_rows, plan_import
+    from npc_lims.state.diff_format import Format, render_chapters
+    from npc_lims.track.planning.batch_files import read_batches
+    from npc_lims.track.planning.changes import import_chapter, import_rows, join_plans, plan_import
+    from npc_lims.track.planning.workbook import read_planning_workbooks
 
     one_style(json=as_json, csv=as_csv)
     today = datetime.date.today()
-    sessions, problems = _planned_sessions(workbook, batch or [], today)
+    planned, uploads = read_planning_workbooks(workbook, today), read_batches(batch or ())
+    sessions, problems = join_plans(planned, uploads.uploads)
+    problems = [*planned.problems, *uploads.problems, *problems]
     for problem in problems:
         typer.echo(str(problem), err=True)
-    sources = ", ".join(file.name for file in (*workbook, *(batch or [])))
-    found: list[Chapter] = []
-    rows: list[dict[str, Any]] = []
+    sources = ", ".join(file.name for file in (*workbook, *(batch or ())))
 
-    def change(text: str, name: str) -> Revised:
+    def change(text: str, name: str) -> Outcome:
         plan = plan_import(sessions, text, project=project, file=name, today=today)
         changed = make_changes(text, plan.changes, name)
-        found.append(import_chapter(plan, changed, sources))
-        rows[:] = import_rows(plan, changed)
-        return Revised(changed.text, render_chapters(found[-1:], Format.markdown, max_bytes=MAX_BODY))
+        chapter = import_chapter(plan, changed, sources)
+        body = render_chapters([chapter], Format.markdown, max_bytes=MAX_BODY)
+        return Outcome(changed.text, body, lambda: report(chapter, import_rows(plan, changed)))
 
-    def report() -> None:
-        if as_json:
-            print_json(rows)
-        elif as_csv:
-            print_csv(_IMPORT_COLUMNS, rows)
+    def report(chapter: Chapter, rows: list[dict[str, Any]]) -> None:
+        if as_json or as_csv:
+            _print_rows(_IMPORT_COLUMNS, rows, as_json)
         else:
-            typer.echo(render_chapters(found[-1:], listed=None), nl=False)
+            typer.echo(render_chapters([chapter], listed=None), nl=False)
 
-    apply_or_propose(
-        change,
-        Target(tracked, dry_run, pr, branch, base, is_listed=as_json or as_csv),
-        branch=branch_name(f"import-{_plain(workbook[0].stem)}"),
-        title=f"track: import {_plain(workbook[0].name)}",
-        report=report,
-    )
+    target = Target(tracked, dry_run, pr, branch, base, is_listed=as_json or as_csv)
+    apply_or_propose(change, target, f"import-{_plain(workbook[0].stem)}", f"import {_plain(workbook[0].name)}")
     if any(problem.is_error for problem in problems):
         raise typer.Exit(ExitCode.PROBLEMS)
-
-
-def _planned_sessions(
-    workbook: list[Path], batch: list[Path], today: datetime.date
-) -> tuple[Sequence[PlannedSession], list[Problem]]:
-    from npc_lims.track.planning.batch_files import read_batches
-    from npc_lims.track.planning.changes import join_plans
-    from npc_lims.track.planning.workbook import read_planning_workbooks
-
-    planned, uploads = read_planning_workbooks(workbook, today), read_batches(batch)
-    sessions, problems = join_plans(planned, uploads.uploads)
-    return sessions, [*planned.problems, *uploads.problems, *problems]
 
 
 def _plain(name: str) -> str:
@@ -349,19 +312,26 @@ def _plain(name: str) -> str:
 # ------------------------------------------------------------------------------ in common
 
 
-def _change(change: Change, branch: str, title: str, command: Sequence[str], target: Target) -> None:
-    made: list[EditResult] = []
+def _change(change: Change, name: str, title: str, command: Sequence[str], target: Target) -> None:
+    def revise(text: str, file: str) -> Outcome:
+        made = make_changes(text, [change], file)
+        lines = [line for changed in made.sessions for line in _lines_of(changed)]
+        body = _body(command, lines + [f"- {code(note)}" for note in made.notes])
+        return Outcome(made.text, body, lambda: _print_notes(made.notes))
 
-    def revise(text: str, name: str) -> Revised:
-        made.append(make_changes(text, [change], name))
-        lines = [line for changed in made[-1].sessions for line in _lines_of(changed)]
-        return Revised(made[-1].text, _body(command, lines + [f"- {code(note)}" for note in made[-1].notes]))
+    apply_or_propose(revise, target, name, title)
 
-    def report() -> None:
-        for one in made[-1].notes:
-            print_note(one)
 
-    apply_or_propose(revise, target, branch=branch_name(branch), title=f"track: {title}", report=report)
+def _print_notes(notes: Sequence[str]) -> None:
+    for note in notes:
+        print_note(note)
+
+
+def _print_rows(columns: Sequence[str], rows: list[dict[str, Any]], as_json: bool) -> None:
+    if as_json:
+        print_json(rows)
+    else:
+        print_csv(columns, rows)
 
 
 def _body(command: Sequence[str], lines: Sequence[str]) -> str:
@@ -375,7 +345,7 @@ def _lines_of(changed: ChangedSession) -> list[str]:
     return [f"- {code(changed.session)} {changed.what}", *(f"  - {code(field)}" for field in changed.fields)]
 
 
-def _session_id(session: str, values: Mapping[str, Any] | None = None) -> str:
+def _session_id(session: str, values: Mapping[str, Any] = {}) -> str:
     try:
         session_id = parse_session_id(session)
     except ValueError:
@@ -383,20 +353,11 @@ def _session_id(session: str, values: Mapping[str, Any] | None = None) -> str:
             f"{session!r} names no session: there is no subject (6 or 7 digits) in it with a date that a session can "
             "have (YYYYMMDD)"
         ) from None
-    idx = (values or {}).get("idx")
+    idx = values.get("idx")
     if not isinstance(idx, int):
         return session_id
     subject, date, _ = split_session_id(session_id)
     return make_session_id(subject, date, idx)
-
-
-def _each_once(given: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    for key, value in given:
-        if key in values:
-            raise NpcLimsError(f"{key} is given twice: give it once")
-        values[key] = value
-    return values
 
 
 def _option(name: str, value: object, default: object = None) -> list[str]:

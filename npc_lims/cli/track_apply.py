@@ -32,6 +32,17 @@ _STYLES = {"+": "green", "-": "red", "@": "cyan"}
 
 
 @dataclasses.dataclass(frozen=True)
+class Outcome(Revised):
+    """A changed file; *report* prints what to know about the change."""
+
+    report: Callable[[], None]
+
+
+Revision = Callable[[str, str], Outcome]
+"""Revises the text of the file of a name."""
+
+
+@dataclasses.dataclass(frozen=True)
 class Target:
     """The file to change, and whether to write or propose the change.
 
@@ -57,9 +68,7 @@ class Target:
         return err() if self.is_listed else out()
 
 
-def apply_or_propose(
-    change: Callable[[str, str], Revised], target: Target, *, branch: str, title: str, report: Callable[[], None]
-) -> None:
+def apply_or_propose(change: Revision, target: Target, name: str, title: str) -> None:
     """Print the diff of a change and write nothing; or open or update a pull request; or write the file, and print the
     git commands to go on with.
 
@@ -67,34 +76,34 @@ def apply_or_propose(
     changed.
 
     Args:
-        change: Revises the text of the file of this name. May be called more than once: the last call counts.
-        branch: Of the pull request, if *target* names none.
-        report: Called once the change is made: prints notes about it.
+        change: May be called more than once: the last call counts.
+        name: Of the change, for the branch if *target* names none.
+        title: Of the pull request, behind `track: `.
 
     Raises:
         NpcLimsError: The file cannot be read or changed as requested; it is unchanged.
     """
     settings = load_settings()
-    branch = target.branch or branch
+    branch, title = target.branch or branch_name(name), f"track: {title}"
     if target.pr and not target.dry_run and settings.github_token is not None:
-        _propose(settings, change, target, branch, title, report)
+        _propose(settings, change, target, branch, title)
         return
     tracked = checkout() / TRACKED_FILE if target.tracked is None else target.tracked
     old = _read_text(tracked)
-    new = change(old, str(tracked)).text
-    if new == old:
-        report()
+    outcome = change(old, str(tracked))
+    if outcome.text == old:
+        outcome.report()
         target.console.print(f"{tracked}: nothing to change", soft_wrap=True)
         return
     if not target.dry_run:
         _refuse_read_only(tracked)
-    _print_diff(target.console, old, new, tracked.name, None if target.dry_run else _MOST_LINES)
-    report()
+    _print_diff(target.console, old, outcome.text, tracked.name, None if target.dry_run else _MOST_LINES)
+    outcome.report()
     if target.dry_run:
         return
     if _read_text(tracked) != old:
         raise NpcLimsError(f"{tracked}: changed by somebody else meanwhile; nothing is written, give the command again")
-    _write(tracked, new)
+    _write(tracked, outcome.text)
     if target.pr:
         target.console.print(
             "\nGITHUB_TOKEN is not set, so no pull request was opened; the file here is changed.", soft_wrap=True
@@ -158,19 +167,17 @@ def _write(path: Path, text: str) -> None:
         raise NpcLimsError(f"{path}: cannot be written: {error.strerror or error}") from None
 
 
-def _propose(
-    settings: Settings,
-    change: Callable[[str, str], Revised],
-    target: Target,
-    branch: str,
-    title: str,
-    report: Callable[[], None],
-) -> None:
+def _propose(settings: Settings, change: Revision, target: Target, branch: str, title: str) -> None:
     from npc_lims.clients.github_pull_requests import Proposal, propose
 
-    proposal = Proposal(branch, title, TRACKED_FILE, lambda text: change(text, TRACKED_FILE), target.base)
-    proposed = propose(settings, proposal)
-    report()
+    outcomes: list[Outcome] = []
+
+    def revise(text: str) -> Outcome:
+        outcomes.append(change(text, TRACKED_FILE))
+        return outcomes[-1]
+
+    proposed = propose(settings, Proposal(branch, title, TRACKED_FILE, revise, target.base))
+    outcomes[-1].report()
     if proposed.number is None:
         message = f"nothing to change in {proposed.url}"
     else:

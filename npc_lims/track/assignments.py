@@ -73,23 +73,26 @@ def parse_path(text: str) -> str:
     return path
 
 
-def parse_note(text: str) -> str:
-    if not text.strip():
+def assigned(assignments: Iterable[str], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the keys and values of assignments, and those of *given* that are not None; each key once."""
+    values: dict[str, Any] = {}
+    others = ((key, _given(key, value)) for key, value in given.items() if value is not None)
+    for key, value in (*map(parse_assignment, assignments), *others):
+        if key in values:
+            raise NpcLimsError(f"{key} is given twice: give it once")
+        values[key] = value
+    return values
+
+
+def _given(key: str, value: Any) -> Any:
+    if key == "notes" and not value.strip():
         raise NpcLimsError("--note is empty: write what a reader should know; track edit --unset notes removes notes")
-    return text
-
-
-def parse_issue(text: str) -> str:
-    """Return the address of an issue.
-
-    >>> parse_issue("https://github.com/owner/name/issues/1")
-    'https://github.com/owner/name/issues/1'
-    """
-    if not _ADDRESS.fullmatch(text):
-        raise NpcLimsError(
-            f"--issue {text}: no address; give all of it, such as https://github.com/owner/name/issues/1"
-        )
-    return text
+    for address in value if key == "issues" else ():
+        if not _ADDRESS.fullmatch(address):
+            raise NpcLimsError(
+                f"--issue {address}: no address; give all of it, such as https://github.com/owner/name/issues/1"
+            )
+    return value
 
 
 # ------------------------------------------------------------------------------------- keys
