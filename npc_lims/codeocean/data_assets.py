@@ -21,7 +21,7 @@ from npc_lims.errors import (
 )
 from npc_lims.model.data_asset import is_declared_raw
 from npc_lims.model.session_id import day_of, parse_session_id, resolve_session_id, split_session_id, subject_of
-from npc_lims.sessions.cached_assets import asset_record, records_of_subject
+from npc_lims.sessions.cached_assets import asset_record, codeocean_url, records_of_subject
 from npc_lims.sessions.find_asset import find_asset, find_sorted, recorded_fact, recorded_section, session_assets
 
 if TYPE_CHECKING:
@@ -199,7 +199,7 @@ def get_session_capsule_pipeline_data_asset(session: str | npc_session.SessionRe
     if not found:
         raise NoSessionData(
             f"{session_id} has no {process_name} data asset: no name of its assets in "
-            f"{settings.mirror or settings.codeocean_domain} has that in it"
+            f"{codeocean_url(settings)} has that in it"
         )
     return as_data_asset(found[-1])
 
@@ -255,7 +255,7 @@ def _recording_name(settings: Settings, session_id: str) -> str:
         return _first_four(recorded["name"])
     recordings = session_assets(settings, session_id).recordings
     index = split_session_id(session_id)[2]
-    source = settings.mirror or settings.codeocean_domain
+    source = codeocean_url(settings)
     if not recordings:
         raise NoSessionData(f"{session_id} has no data assets in {source}, which would tell when it was started")
     if index >= len(recordings):

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from npc_lims.config.lazy_settings import settings_for_reading
 from npc_lims.errors import NoSessionData
 from npc_lims.model.session_id import day_of, resolve_session_id
+from npc_lims.sessions.cached_assets import RawFolder, asset_path, holds_recordings, is_zarr
 from npc_lims.sessions.find_asset import find_asset, recorded_section
-from npc_lims.sessions.raw_files import RawFolder, asset_path, holds_recordings, is_zarr
 from npc_lims.sources.s3.file_names import VIDEO_SUFFIXES
 
 if TYPE_CHECKING:
@@ -72,8 +72,7 @@ def get_raw_data_paths_from_s3(session: Session) -> tuple[upath.UPath, ...]:
         SourceError: A listing failed.
         NoSessionInfo, AssetError, MissingCredentials, MissingDependency: As `get_raw_data_root`.
     """
-    raw = _find_raw(session)
-    return raw.folder.paths(entry.name for entry in raw.entries())
+    return _find_raw(session).entry_paths()
 
 
 # --- files

@@ -9,8 +9,8 @@ from npc_lims.clients.s3_cached import S3Folder
 from npc_lims.config.lazy_settings import settings_for_reading
 from npc_lims.errors import AssetError, NoSessionData, NpcLimsWarning, warn
 from npc_lims.model.session_id import day_of, resolve_session_id
+from npc_lims.sessions.cached_assets import asset_folder, asset_record
 from npc_lims.sessions.find_asset import find_asset, find_sorted
-from npc_lims.sessions.raw_files import asset_folder
 from npc_lims.sources.s3.file_names import CAMERA_POSITIONS
 
 if TYPE_CHECKING:
@@ -170,6 +170,5 @@ def _top_paths(settings: Settings, owner: str, asset: Asset) -> tuple[upath.UPat
 def _asset_of_id(settings: Settings, asset_id: str) -> Asset:
     from npc_lims.codeocean.data_assets import checked_id
     from npc_lims.model.data_asset import read_asset
-    from npc_lims.sessions.cached_assets import asset_record
 
     return read_asset(asset_record(settings, checked_id(asset_id))).as_fact()

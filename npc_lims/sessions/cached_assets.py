@@ -1,20 +1,24 @@
-"""Data assets as Code Ocean has them now, cached in memory."""
+"""Data assets as Code Ocean has them now, and their folders as S3 lists them, cached in memory."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from npc_lims.clients.codeocean import open_client
-from npc_lims.errors import NoSessionData
-from npc_lims.model.data_asset import asset_texts, read_asset
-from npc_lims.sources.codeocean.query import subject_searches
+from npc_lims.clients.s3_cached import S3Folder, named_path, s3_path
+from npc_lims.errors import AssetError, NoSessionData, SourceError
 from npc_lims.utils.memory_cache import TTLCache
 
 if TYPE_CHECKING:
+    import upath
+
     from npc_lims.config.settings import Settings
+    from npc_lims.model.record import Asset
 
 _searches: TTLCache[list[list[dict[str, Any]]]] = TTLCache(maxsize=256, ttl=600)
 # an asset that is not ready will change, and somebody may be waiting for that
@@ -34,22 +38,22 @@ class CachedAssetClient:
         self._ttl_hash = ttl_hash
 
     def search(self, **params: Any) -> Iterator[list[dict[str, Any]]]:
-        key = (_domain(self._settings), self._ttl_hash, json.dumps(params, sort_keys=True))
+        key = (codeocean_url(self._settings), self._ttl_hash, json.dumps(params, sort_keys=True))
         return iter(_searches.get_or_load(key, lambda: self._search(params)))
 
     def _search(self, params: Mapping[str, Any]) -> list[list[dict[str, Any]]]:
         pages = list(open_client(self._settings).search(**params))
         for page in pages:
             for raw in page:
-                _records.put((_domain(self._settings), raw.get("id")), raw)
+                _records.put((codeocean_url(self._settings), raw.get("id")), raw)
         return pages
 
     def get(self, asset_id: str) -> dict[str, Any] | None:
         return open_client(self._settings).get(asset_id)
 
 
-def _domain(settings: Settings) -> str:
-    """The address of the data assets."""
+def codeocean_url(settings: Settings) -> str:
+    """Return the address that data assets are read from."""
     return str(settings.mirror or settings.codeocean_domain)
 
 
@@ -60,16 +64,15 @@ def asset_record(settings: Settings, asset_id: str) -> dict[str, Any]:
         NoSessionData: There is none of that id.
         MissingCredentials, SourceError: Code Ocean cannot be queried.
     """
+    domain = codeocean_url(settings)
 
     def load() -> dict[str, Any]:
         raw = open_client(settings).get(asset_id)
         if raw is None:
-            raise NoSessionData(
-                f"there is no data asset {asset_id} in {_domain(settings)}, or the token may not see it"
-            )
+            raise NoSessionData(f"there is no data asset {asset_id} in {domain}, or the token may not see it")
         return raw
 
-    return _records.get_or_load((_domain(settings), asset_id), load)
+    return _records.get_or_load((domain, asset_id), load)
 
 
 def records_of_subject(
@@ -80,16 +83,94 @@ def records_of_subject(
     Raises:
         MissingCredentials, SourceError: Code Ocean cannot be queried.
     """
+    from npc_lims.model.data_asset import asset_texts, read_asset
+    from npc_lims.sources.codeocean.query import subject_searches
+
     client = CachedAssetClient(settings, ttl_hash)
     only: dict[str, bool] = {"archived": True} if archived else {}
+    named = re.compile(rf"(?<![0-9]){subject}(?![0-9])")  # a mirror has the assets of all subjects
     found: dict[str, dict[str, Any]] = {}
     for query in subject_searches([subject]):
         for page in client.search(**query, **only):
-            found.update((str(raw.get("id")), raw) for raw in page if _names(raw, subject))
+            found.update((str(raw.get("id")), raw) for raw in page if any(map(named.search, asset_texts(raw))))
     return sorted(found.values(), key=lambda raw: (read_asset(raw).created, str(raw["id"])))
 
 
-def _names(raw: Mapping[str, Any], subject: str) -> bool:
-    """Return whether an asset names the subject: a mirror gives those of all."""
-    word = re.compile(rf"(?<![0-9]){subject}(?![0-9])")
-    return any(word.search(text) for text in asset_texts(raw))
+# --- files
+
+
+def asset_path(settings: Settings, asset: Asset) -> upath.UPath:
+    """Return the path of the folder with the files of an asset; MissingDependency as `s3_path`."""
+    from npc_lims.sources.s3.query import asset_uri
+
+    uri = asset_uri(asset, settings.codeocean_bucket)
+    # another cloud's paths can be named, and opened by whoever has installed what that takes
+    return s3_path(settings, uri) if uri.startswith("s3://") else named_path(settings, uri)
+
+
+def asset_folder(settings: Settings, asset: Asset) -> S3Folder:
+    """Return the folder with the files of an asset, to be listed; AssetError if they are not on S3."""
+    from npc_lims.sources.s3.query import asset_root
+
+    try:
+        return S3Folder(settings, *asset_root(asset, settings.codeocean_bucket))
+    except SourceError as error:
+        raise AssetError(f"{error.reason}, which cannot be listed") from None
+
+
+class RawEntry(NamedTuple):
+    """A file or folder of the raw data, by its path below their folder."""
+
+    name: str
+    is_folder: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class RawFolder:
+    """The raw data folder of a session."""
+
+    session_id: str
+    asset: Asset
+    folder: S3Folder
+
+    @classmethod
+    def of(cls, settings: Settings, session_id: str, asset: Asset) -> RawFolder:
+        return cls(session_id, asset, asset_folder(settings, asset))
+
+    def below(self, folders: Iterable[str]) -> list[RawEntry]:
+        """Return the entries of these folders, folder by folder, each sorted by name."""
+        wanted = list(folders)
+        return [
+            RawEntry(f"{folder}/{name}", is_folder)
+            for folder, listed in zip(wanted, self.folder.list_each(wanted))
+            for name, is_folder in sorted([*((n, True) for n in listed.folders), *((n, False) for n in listed.files)])
+        ]
+
+    def entries(self) -> list[RawEntry]:
+        """Return the content of the folders at the top, the files at the top, and the content of `ecephys*` folders.
+
+        Raises:
+            NoSessionData: There is nothing.
+        """
+        top = self.folder.listing()
+        inside = self.below(top.folders)
+        recordings = [entry.name for entry in inside if entry.is_folder and holds_recordings(entry.name)]
+        entries = [*inside, *(RawEntry(name, is_folder=False) for name in top.files), *self.below(recordings)]
+        if not entries:
+            raise NoSessionData(
+                f"{self.session_id}: an upload was started ({self.asset.name} is registered), but no files have "
+                f"arrived: there is nothing in {self.folder.uri}"
+            )
+        return entries
+
+    def entry_paths(self) -> tuple[upath.UPath, ...]:
+        return self.folder.paths(entry.name for entry in self.entries())
+
+
+def holds_recordings(name: str) -> bool:
+    return "ecephys" in PurePosixPath(name).stem and not is_zarr(name)
+
+
+def is_zarr(name: str) -> bool:
+    """Return True for a folder that holds one object for each chunk: it is never listed."""
+    return ".zarr" in PurePosixPath(name).suffix

@@ -19,6 +19,7 @@ from npc_lims.errors import (
     warn,
 )
 from npc_lims.model.session_id import day_of, resolve_session_id, split_session_id, subject_of
+from npc_lims.sessions.cached_assets import codeocean_url, records_of_subject
 from npc_lims.state.reader import read_one
 from npc_lims.utils.memory_cache import TTLCache
 
@@ -32,30 +33,41 @@ Validated = Literal["raw", "sorted"]
 
 _live: TTLCache[SessionAssets] = TTLCache(maxsize=1024, ttl=600)
 
-# What the second recording of a day is called in the record of the first, where it has none of its own.
+# the second recording of a day in the record of the first session, where it has none of its own
 _OF_SURFACE = {"raw": "surface", "sorted": "surface_sorted"}
 _OF_NO_MAIN = (*_OF_SURFACE.values(), "smartspim")
+_RAW = ("raw", "surface")
 _SORTED = ("sorted", "surface_sorted")
 _NAMES = {"surface": "surface-channel raw", "surface_sorted": "surface-channel sorted"}
-_VALIDATED: Mapping[str, tuple[Validated, ...]] = {
-    "raw": ("raw",),
-    "surface": ("raw",),
-    "sorted": ("raw", "sorted"),
-    "surface_sorted": ("raw", "sorted"),
-}
-"""Assets whose files decide which one of a kind is valid, if any: for results of processes, the raw data alone."""
 
 
 def recorded_section(settings: Settings, session_id: str, section: str) -> dict[str, Any] | None:
     """Return a section of the session as recorded; None if state cannot be read, lacks the session or the section."""
-    return (_recorded(settings, session_id) or {}).get(section) or None
+    return _recorded(settings, session_id).get(section) or None
 
 
-def _recorded(settings: Settings, session_id: str) -> dict[str, Any] | None:
+def _recorded(settings: Settings, session_id: str) -> dict[str, Any]:
     try:
-        return read_one(settings, session_id)
+        return read_one(settings, session_id) or {}
     except RemoteStateError:
-        return None
+        return {}
+
+
+def recorded_fact(settings: Settings, session_id: str, kind: str) -> Any:
+    """Return an asset of state as plain data; False if it records that there is none, None if it does not know."""
+    record = _recorded(settings, session_id)
+    index = split_session_id(session_id)[2]
+    if index and not record.get("tracked"):
+        main = _recorded(settings, day_of(session_id))
+        if not record or (main.get("tracked") or {}).get("platform") == "ephys":
+            # a training row of that day is no session: see `recording_days`
+            raw = (main.get("codeocean") or {}).get("raw") or {}
+            is_main_lost = not str(raw.get("name")).startswith("ecephys")
+            if index != 1 or kind not in _OF_SURFACE or is_main_lost:
+                return None  # where the main recording was lost, that of surface channels may be the first of the day
+            record, kind = main, _OF_SURFACE[kind]
+    section = record.get("codeocean")
+    return section.get(kind) if section else section
 
 
 def state_address(settings: Settings) -> str:
@@ -75,35 +87,39 @@ def find_asset(settings: Settings, session: Any, kind: str) -> Asset:
         AssetError: It is archived, or there are several and no way to choose.
         MissingCredentials, SourceError: State does not have it, and Code Ocean cannot be queried.
     """
-    session_id = resolve_session_id(session)
-    fact = recorded_fact(settings, session_id, kind)
-    if fact:
-        return _as_asset(fact)
-    found = _query_assets(settings, session_id, kind, fact)
-    asset = found.of_kind(kind)
-    if asset:
-        _check_choice(session_id, kind, asset, found)
-        return asset
-    raise _not_found_error(settings, session_id, kind, found)
+    asset, reason = _find(settings, resolve_session_id(session), kind, errored=False)
+    assert not reason
+    return asset
 
 
 def find_sorted(settings: Settings, session: Any) -> tuple[Asset, str]:
     """Return the newest valid sorting result and an empty text; if all are errored, the newest and its error.
 
-    Raises:
-        As `find_asset`.
+    Raises as `find_asset`.
     """
-    session_id = resolve_session_id(session)
-    fact = recorded_fact(settings, session_id, "sorted")
+    return _find(settings, resolve_session_id(session), "sorted", errored=True)
+
+
+def _find(settings: Settings, session_id: str, kind: str, *, errored: bool) -> tuple[Asset, str]:
+    from npc_lims.model.record import Asset
+
+    fact = recorded_fact(settings, session_id, kind)
     if fact:
-        return _as_asset(fact), ""
-    found = _query_assets(settings, session_id, "sorted", fact)
-    asset = found.of_kind("sorted")
-    if asset:
+        return Asset.model_validate(fact), ""
+    found = _query_assets(settings, session_id, kind, fact)
+    asset = found.of_kind(kind)
+    if asset is not None:
+        if kind in _RAW:
+            _check_choice(kind, asset, found)
         return asset, ""
-    for errored, reason in _errored(session_id, "sorted", found):
-        return errored.as_fact(), reason
-    raise _not_found_error(settings, session_id, "sorted", found)
+    results = found.errored(kind) if errored else []
+    if not results:
+        raise _not_found_error(settings, kind, found)
+    newest, reason = results[0]
+    return newest.as_fact(), reason
+
+
+# --- from Code Ocean
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,27 +132,30 @@ class SessionAssets:
         rejected: Raw data that are not the session's own: asset id to the reason.
     """
 
+    session_id: str
     facts: CodeOcean | None
     recordings: Sequence[Sequence[DataAsset]]
     rejected: Mapping[str, str]
 
-    @property
-    def is_main_lost(self) -> bool:
-        """The first recording of the day is one of surface channels alone."""
-        raw = self.of_kind("raw")
-        return bool(self.rejected) and not (raw and raw.name.startswith("ecephys"))
-
     def of_kind(self, kind: str) -> Asset | None:
         return getattr(self.facts, kind) or None if self.facts is not None else None
 
-    def of_recording(self, session_id: str, kind: str) -> Sequence[DataAsset]:
+    def of_recording(self, kind: str) -> Sequence[DataAsset]:
         """Return the assets of the recording that the session, or the kind, is about; none if there is no such one."""
-        index = split_session_id(session_id)[2]
+        index = split_session_id(self.session_id)[2]
+        raw = self.of_kind("raw")
+        is_main_lost = self.rejected and not (raw and raw.name.startswith("ecephys"))
         if kind in _OF_SURFACE.values():
-            index = 0 if self.is_main_lost and len(self.recordings) == 1 else 1
-        elif self.is_main_lost and index == 0:
+            index = 0 if is_main_lost and len(self.recordings) == 1 else 1
+        elif is_main_lost and index == 0:
             return ()
         return self.recordings[index] if index < len(self.recordings) else ()
+
+    def errored(self, kind: str) -> list[tuple[DataAsset, str]]:
+        """Return sorting results that are of no use, the newest first, each with the reason."""
+        reasons = self.facts.errored if kind in _SORTED and self.facts is not None else {}
+        errored = [(one, reasons[one.id]) for one in self.of_recording(kind) if one.id in reasons]
+        return sorted(errored, key=lambda pair: (pair[0].created, pair[0].id), reverse=True)
 
 
 def session_assets(settings: Settings, session_id: str, *, validated: tuple[Validated, ...] = ()) -> SessionAssets:
@@ -159,7 +178,7 @@ def session_assets(settings: Settings, session_id: str, *, validated: tuple[Vali
         records = {session_id: Record(id=session_id), **records_of_day(settings, session_id)}
         return query_session_assets(live_context(settings, records, [session_id]), session_id, validated)
 
-    return _live.get_or_load((str(settings.mirror or settings.codeocean_domain), session_id, validated), load)
+    return _live.get_or_load((codeocean_url(settings), session_id, validated), load)
 
 
 def query_session_assets(
@@ -186,46 +205,19 @@ def query_session_assets(
         raise validator.missing_credentials or validator.failure
     day = [one for one in found.assets.get(subject, ()) if one.platform != "SmartSPIM" and one.start[0] == date]
     return SessionAssets(
+        session_id,
         facts=fact if isinstance(fact, CodeOcean) else None,
         recordings=recordings_of_day(session_id, context.records, day),
         rejected={asset_id: problem.message for asset_id, problem in validator.rejected().items()},
     )
 
 
-def recorded_fact(settings: Settings, session_id: str, kind: str) -> Any:
-    """Return an asset of state as plain data; False if it records that there is none, None if it does not know."""
-    record = _recorded(settings, session_id)
-    if split_session_id(session_id)[2] and not (record or {}).get("tracked"):
-        main = _recorded(settings, day_of(session_id))
-        if record is None or _is_tracked_ephys(main):
-            # a training row of that day is no session: see `recording_days`
-            if split_session_id(session_id)[2] != 1 or kind not in _OF_SURFACE or not _has_main(main):
-                return None  # where the main recording was lost, that of surface channels may be the first of the day
-            record, kind = main, _OF_SURFACE[kind]
-    section = (record or {}).get("codeocean")
-    return section.get(kind) if isinstance(section, Mapping) else section
-
-
-def _is_tracked_ephys(record: Mapping[str, Any] | None) -> bool:
-    return ((record or {}).get("tracked") or {}).get("platform") == "ephys"
-
-
-def _has_main(record: Mapping[str, Any] | None) -> bool:
-    raw = ((record or {}).get("codeocean") or {}).get("raw") or {}
-    return str(raw.get("name")).startswith("ecephys")
-
-
-def _as_asset(fact: Mapping[str, Any]) -> Asset:
-    from npc_lims.model.record import Asset
-
-    return Asset.model_validate(fact)
-
-
 def _query_assets(settings: Settings, session_id: str, kind: str, fact: Any) -> SessionAssets:
     try:
         found = session_assets(settings, session_id)
         if found.facts is not None and None in (getattr(found.facts, kind), found.facts.raw) and kind != "smartspim":
-            found = session_assets(settings, session_id, validated=_VALIDATED.get(kind, ("raw",)))
+            # files decide which one is valid, if any: for results of processes, those of the raw data alone
+            found = session_assets(settings, session_id, validated=("raw", "sorted") if kind in _SORTED else ("raw",))
         return found
     except (MissingCredentials, SourceError) as error:
         if fact is not False:
@@ -247,65 +239,46 @@ def _with_unread_state(settings: Settings, session_id: str, error: NpcLimsError)
     return error
 
 
-def _missing_message(session_id: str, kind: str) -> str:
-    return f"{session_id} has no {_NAMES.get(kind, kind)} data asset"
-
-
-def _is_of_kind(asset: DataAsset, kind: str) -> bool:
-    if kind in ("raw", "surface"):
-        return asset.is_raw and asset.platform in (("ecephys", "behavior") if kind == "raw" else ("ecephys",))
-    if kind in _SORTED:
-        return asset.is_sorted
-    return asset.platform == "SmartSPIM" if kind == "smartspim" else kind in asset.process
-
-
-def _check_choice(session_id: str, kind: str, chosen: Asset, found: SessionAssets) -> None:
-    """Raw data is uploaded once, and more than one of it is a mistake; a newer result replaces an older one."""
-    if kind not in ("raw", "surface"):
-        return
+def _check_choice(kind: str, chosen: Asset, found: SessionAssets) -> None:
+    """Raw data is uploaded once, and more than one of it is a mistake."""
     platform = chosen.name.partition("_")[0]
-    candidates = [one for one in found.of_recording(session_id, kind) if one.is_raw and one.platform == platform]
+    candidates = [one for one in found.of_recording(kind) if one.is_raw and one.platform == platform]
     others = [one for one in candidates if one.id != chosen.id and one.id not in found.rejected]
     if not others:
         return
+    what = f"{found.session_id} has several {_NAMES.get(kind, kind)} data assets"
     names = ", ".join(map(_named, others))
     if any(one.as_fact().created == chosen.created for one in others):
         raise AmbiguousAsset(
-            f"{session_id} has several {_NAMES.get(kind, kind)} data assets made in the same second: {_named(chosen)}, "
-            f"{names}; archive those that are not meant"
+            f"{what} made in the same second: {_named(chosen)}, {names}; archive those that are not meant"
         )
-    warn(
-        f"{session_id} has several {_NAMES.get(kind, kind)} data assets: the newest, {_named(chosen)}, is used; "
-        f"also there: {names}",
-        AmbiguousAssetWarning,
-    )
+    warn(f"{what}: the newest, {_named(chosen)}, is used; also there: {names}", AmbiguousAssetWarning)
+
+
+# --- why there is none
 
 
 def _named(asset: Asset | DataAsset) -> str:
     return f"{asset.name} ({asset.id})"
 
 
-def _errored(session_id: str, kind: str, found: SessionAssets) -> list[tuple[DataAsset, str]]:
-    """Sorting results that are of no use, the newest first, each with the reason."""
-    if kind not in _SORTED or found.facts is None:
-        return []
-    reasons = found.facts.errored
-    errored = [(one, reasons[one.id]) for one in found.of_recording(session_id, kind) if one.id in reasons]
-    return sorted(errored, key=lambda pair: (pair[0].created, pair[0].id), reverse=True)
+def _missing_message(session_id: str, kind: str) -> str:
+    return f"{session_id} has no {_NAMES.get(kind, kind)} data asset"
 
 
-def _not_found_error(settings: Settings, session_id: str, kind: str, found: SessionAssets) -> NpcLimsError:
-    domain = settings.mirror or settings.codeocean_domain
+def _not_found_error(settings: Settings, kind: str, found: SessionAssets) -> NpcLimsError:
+    session_id = found.session_id
     message = (
-        f"{_missing_message(session_id, kind)}: state ({state_address(settings)}) names none, and {domain} has none"
+        f"{_missing_message(session_id, kind)}: state ({state_address(settings)}) names none, and "
+        f"{codeocean_url(settings)} has none"
     )
-    errored = _errored(session_id, kind, found)
+    errored = found.errored(kind)
     if errored:
         reasons = "; ".join(f"{_named(asset)}: {reason}" for asset, reason in errored)
         return NoSessionData(f"{message} that is good; errored: {reasons}")
     if kind not in _OF_NO_MAIN and found.rejected:
         return NoSessionData(f"{message} of its own: {'; '.join(found.rejected.values())}")
-    unusable = _newest_unusable(settings, session_id, kind, found)
+    unusable = _newest_unusable(settings, kind, found)
     if unusable is not None and unusable.archived:
         return AssetError(
             f"{session_id}: its {_NAMES.get(kind, kind)} data asset {_named(unusable)} is archived in Code Ocean; "
@@ -319,12 +292,11 @@ def _not_found_error(settings: Settings, session_id: str, kind: str, found: Sess
     return NoSessionData(message)
 
 
-def _newest_unusable(settings: Settings, session_id: str, kind: str, found: SessionAssets) -> DataAsset | None:
+def _newest_unusable(settings: Settings, kind: str, found: SessionAssets) -> DataAsset | None:
     """Return the newest asset of that kind that is archived, failed, or still being made."""
     from npc_lims.model.data_asset import SEARCHED_NAMES, read_asset
-    from npc_lims.sessions.cached_assets import records_of_subject
 
-    subject = subject_of(session_id)
+    subject = subject_of(found.session_id)
     candidates: list[DataAsset] = []
     for archived in (False, True):
         for raw in records_of_subject(settings, subject, archived=archived):
@@ -333,18 +305,25 @@ def _newest_unusable(settings: Settings, session_id: str, kind: str, found: Sess
                 asset = read_asset({**raw, "archived": archived})
                 candidates += [] if asset.is_usable or not _is_of_kind(asset, kind) else [asset]
     if kind != "smartspim":
-        start = _start(session_id, kind, found, candidates)
+        start = _start(kind, found, candidates)
         candidates = [one for one in candidates if one.start == start]
     return max(candidates, key=lambda one: (one.created, one.id), default=None)
 
 
-def _start(session_id: str, kind: str, found: SessionAssets, candidates: Sequence[DataAsset]) -> tuple[str, str] | None:
+def _is_of_kind(asset: DataAsset, kind: str) -> bool:
+    if kind in _RAW:
+        return asset.is_raw and asset.platform in (("ecephys", "behavior") if kind == "raw" else ("ecephys",))
+    if kind in _SORTED:
+        return asset.is_sorted
+    return asset.platform == "SmartSPIM" if kind == "smartspim" else kind in asset.process
+
+
+def _start(kind: str, found: SessionAssets, candidates: Sequence[DataAsset]) -> tuple[str, str] | None:
     """Return the start of the recording that the session, or the kind, is about, or would be with *candidates*."""
-    recording = found.of_recording(session_id, kind)
+    recording = found.of_recording(kind)
     if recording:
         return recording[0].start
-    _, date, index = split_session_id(session_id)
-    starts = {one.start for group in (candidates, *found.recordings) for one in group if one.start[0] == date}
-    ordered = sorted(starts)
+    _, date, index = split_session_id(found.session_id)
     index = 1 if kind in _OF_SURFACE.values() else index
-    return ordered[index] if index < len(ordered) else None
+    starts = {one.start for group in (candidates, *found.recordings) for one in group if one.start[0] == date}
+    return sorted(starts)[index] if index < len(starts) else None

@@ -378,11 +378,11 @@ class SessionInfo:
         if self.raw_asset_id is None:
             return None
         from npc_lims.model.record import Asset
-        from npc_lims.sessions.raw_files import raw_data_paths
+        from npc_lims.sessions.cached_assets import RawFolder
 
         raw = self._asset("raw")
         assert raw, "a session with a raw asset id has a raw asset"
-        return raw_data_paths(self._own_settings, self._session_id, Asset.model_validate(raw))
+        return RawFolder.of(self._own_settings, self._session_id, Asset.model_validate(raw)).entry_paths()
 
 
 class RecordedSessionInfo(SessionInfo):
