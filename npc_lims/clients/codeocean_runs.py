@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Optional, TypeVar
+from typing import TYPE_CHECKING, Any, Optional, Protocol, TypeVar
 
 import pydantic
 
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 # A server may send more of a file than the requested end.
 _MOST_SENT = 2**32
+# Files that every run leaves, whether it has results or not.
+_FILES_OF_EVERY_RUN = frozenset({"nextflow", "output"})
+_SORTING_WORDS = ("sorting", "kilosort", "n e x t f l o w")
+_ERROR_MARKS = ("Out of memory.", "Command error:", "Traceback (most recent call last)")
 
 _T = TypeVar("_T")
 
@@ -271,3 +275,72 @@ def _found_asset(content: Mapping[str, Any]) -> MadeAsset:
     except ValueError as error:
         asset_id = content.get("id")
         raise CodeOceanError("searching data assets", f"{asset_id} is not as the API describes it: {error}") from None
+
+
+# --- validity of runs -----------------------------------------------------------------------------
+
+
+class RunState(Protocol):
+    """The state of a run: the SDK's `Computation` is one, as is ours."""
+
+    @property
+    def state(self) -> str: ...
+
+    @property
+    def end_status(self) -> str | None: ...
+
+    @property
+    def has_results(self) -> bool | None: ...
+
+
+def is_finished(run: RunState) -> bool:
+    """Return True if the run has come to its end, good or bad."""
+    return _plain(run.state) in ("completed", "failed")
+
+
+def why_errored(run: RunState, list_names: Callable[[], Sequence[str]], read_output: Callable[[], bytes | None]) -> str:
+    """Return why a finished run is of no use, in one line; empty if it is good, or is still going on.
+
+    Args:
+        list_names: Names of the files and folders at the top of its results. Called only if *run* leaves it open.
+        read_output: Content of its `output` file, None if there is none. Called only if there is one of that name and
+            the names leave it open.
+    """
+    if not is_finished(run):
+        return ""
+    state, end = _plain(run.state), _plain(run.end_status)
+    if state == "failed":
+        return "the run failed"
+    if end in ("failed", "stopped"):
+        return "the run ended as failed" if end == "failed" else "the run was stopped"
+    names = () if run.has_results is False else list_names()
+    if not names:
+        return "it has no results"
+    if _FILES_OF_EVERY_RUN.issuperset(names):
+        return f"its results hold nothing but {' and '.join(sorted(names))}"
+    return _why_output_errored(read_output(), has_nwb="nwb" in names) if "output" in names else ""
+
+
+def _why_output_errored(output: bytes | None, *, has_nwb: bool) -> str:
+    mark = find_error_mark(output)
+    if mark:
+        return f"its output says {mark!r}"
+    text = (output or b"").decode("utf-8", "replace").lower()
+    if not has_nwb and all(word in text for word in _SORTING_WORDS):
+        return "it sorted spikes, and its results hold no nwb folder"
+    return ""
+
+
+def find_error_mark(output: bytes | None) -> str:
+    """Return the first mark of failure in the log of a run, or an empty string.
+
+    >>> find_error_mark(b"... Out of memory.")
+    'Out of memory.'
+    """
+    text = (output or b"").decode("utf-8", "replace")
+    return next((mark for mark in _ERROR_MARKS if mark in text), "")
+
+
+def _plain(word: str | None) -> str | None:
+    """Return the value of an enumeration of the SDK; a plain word as it is."""
+    return getattr(word, "value", word)

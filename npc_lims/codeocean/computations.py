@@ -11,13 +11,13 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from npc_lims.clients.codeocean import OUTPUT_LIMIT, CodeOceanError, OutcomeUnknown, RateLimited, Unauthorized
+from npc_lims.clients.codeocean_runs import is_finished, why_errored
 from npc_lims.clients.codeocean_sdk import as_computation, as_data_asset
 from npc_lims.codeocean.data_assets import checked_id
 from npc_lims.config.lazy_settings import settings_for_reading
 from npc_lims.errors import AssetError, ComputationError, NoAssetLocation, NoSessionData
 from npc_lims.model.session_id import resolve_session_id, subject_of
 from npc_lims.sessions.find_asset import find_sorted
-from npc_lims.sources.codeocean.validity import is_finished, why_errored
 from npc_lims.utils.memory_cache import TTLCache
 from npc_lims.utils.redaction import safe_text
 

@@ -9,14 +9,21 @@ import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 
 from npc_lims.clients.codeocean import OutcomeUnknown, RateLimited, Rejected, Unauthorized
-from npc_lims.clients.codeocean_runs import Computation, MadeAsset, RunsClient, parse_asset, parse_run
+from npc_lims.clients.codeocean_runs import (
+    Computation,
+    MadeAsset,
+    RunsClient,
+    is_finished,
+    parse_asset,
+    parse_run,
+    why_errored,
+)
 from npc_lims.errors import ComputationError, SourceError
 from npc_lims.model.record import Asset, Record
 from npc_lims.model.session_id import subject_of
 from npc_lims.processing.match import SAME_SECOND, ComputationMatcher, attach, query_again
 from npc_lims.processing.process import AssetRecipe, Process
 from npc_lims.processing.runs import Run, RunAsset, RunEvent
-from npc_lims.sources.codeocean.validity import is_finished, why_errored
 from npc_lims.utils.timestamps import utc_time
 
 _GIVE_UP_AFTER = 3

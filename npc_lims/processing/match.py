@@ -11,12 +11,11 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
-from npc_lims.clients.codeocean_runs import Computation, RunRequest, RunsClient
+from npc_lims.clients.codeocean_runs import Computation, RunRequest, RunsClient, is_finished
 from npc_lims.errors import NoSessionData
 from npc_lims.model.record import Asset, Record
 from npc_lims.processing.process import Process
 from npc_lims.processing.runs import Run
-from npc_lims.sources.codeocean.validity import is_finished
 from npc_lims.utils.timestamps import utc_text, utc_time
 
 SAME_SECOND = 1.5

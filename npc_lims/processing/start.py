@@ -7,13 +7,12 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from npc_lims.clients.codeocean import CodeOceanError, OutcomeUnknown, RateLimited, Rejected
-from npc_lims.clients.codeocean_runs import Computation, RunRequest, RunsClient, parse_run
+from npc_lims.clients.codeocean_runs import Computation, RunRequest, RunsClient, is_finished, parse_run
 from npc_lims.errors import ComputationError, SourceError
 from npc_lims.model.record import Record
 from npc_lims.processing.match import SAME_SECOND, ComputationMatcher, attach, oldest_first, query_again
 from npc_lims.processing.process import Process
 from npc_lims.processing.runs import ClaimReleased, Run, RunEvent
-from npc_lims.sources.codeocean.validity import is_finished
 
 _DEFAULT_NAME = "Run "
 """Prefix of the names that Code Ocean gives to runs."""

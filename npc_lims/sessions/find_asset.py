@@ -187,8 +187,7 @@ def query_session_assets(
     """Return what `session_assets` does, given the session and the others of its day."""
     from npc_lims.model.record import CodeOcean
     from npc_lims.sources.codeocean.assets import recordings_of_day, select_facts
-    from npc_lims.sources.codeocean.query import fetch_assets
-    from npc_lims.sources.codeocean.validity import AssetValidator
+    from npc_lims.sources.codeocean.query import AssetValidator, fetch_assets
 
     subject, date, _ = split_session_id(session_id)
     found = fetch_assets(context.assets(), [subject], by_subject=True)

@@ -1,7 +1,6 @@
 """Code Ocean: the data assets of all sessions, fetched by pages.
 
-What they mean for a session is decided in `npc_lims.sources.codeocean.assets`, and whether one is valid, by its files,
-in `npc_lims.sources.codeocean.validity`.
+Which of them are a session's is decided in `npc_lims.sources.codeocean.assets`.
 """
 
 from __future__ import annotations
@@ -9,17 +8,22 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections.abc import Collection, Container, Iterator, Mapping, Sequence
-from typing import Callable, Optional
+from typing import TYPE_CHECKING, Callable, Optional
 
-from npc_lims.clients.codeocean import SOURCE, AssetClient
-from npc_lims.errors import Problem, SourceError
+from npc_lims.clients.codeocean import OUTPUT_LIMIT, SOURCE, AssetClient
+from npc_lims.clients.codeocean_runs import find_error_mark
+from npc_lims.clients.s3 import ObjectStore
+from npc_lims.errors import MissingCredentials, Problem, SourceError
 from npc_lims.model.data_asset import DataAsset, InvalidAsset, invalid_asset, read_session_asset
 from npc_lims.model.observation import Found, Observation
 from npc_lims.model.record import Asset, CodeOcean, Record
 from npc_lims.model.session_id import day_of, subject_of
 from npc_lims.sources.codeocean.assets import ambiguous_assets, select_facts
-from npc_lims.sources.codeocean.validity import AssetValidator
 from npc_lims.sources.context import SourceContext, ignore_progress
+from npc_lims.sources.s3.query import asset_root, asset_uri
+
+if TYPE_CHECKING:
+    from npc_lims.config.settings import Settings
 
 # Maximum number of assets that vanished since the last sync and are fetched by id.
 _MAX_CHECKED = 20
@@ -210,3 +214,60 @@ def _check_vanished(client: AssetClient, found: FoundAssets, records: Collection
                 SOURCE, f"the search left out {name} ({asset_id}), which exists: it is incomplete and not used"
             )
     return invalid
+
+
+class AssetValidator:
+    """Tells good sorting results from errored ones, and main recordings from those of surface channels.
+
+    A `Validate`, safe to call from several threads.
+    """
+
+    def __init__(self, settings: Settings, store: Callable[[], ObjectStore]) -> None:
+        self._settings = settings
+        self._store = store
+        self._rejected: dict[str, Problem] = {}
+        self._failures: dict[tuple[str, str], SourceError] = {}
+        self.missing_credentials: MissingCredentials | None = None
+
+    def __call__(self, asset: DataAsset) -> str | None:
+        """Return why *asset* is not used, empty if it is, None while that is unknown."""
+        validate = self._validate_sorting if asset.is_sorted else self._validate_recording
+        try:
+            return validate(asset)
+        except (SourceError, MissingCredentials) as error:
+            reason = error.reason if isinstance(error, SourceError) else str(error)
+            if isinstance(error, MissingCredentials):
+                self.missing_credentials = error
+            what = "validate the sorting result" if asset.is_sorted else "look into the raw data"
+            self._failures[asset.name, asset.id] = SourceError("codeocean", f"cannot {what} {asset.name}: {reason}")
+            return None
+
+    @property
+    def failure(self) -> SourceError | None:
+        """Return why an asset could not be validated: of several the first by name, whatever thread met it first."""
+        return self._failures[min(self._failures)] if self._failures else None
+
+    def rejected(self) -> dict[str, Problem]:
+        """Return why recordings are not used as the session's own, by the ids of their assets."""
+        return dict(sorted(self._rejected.items()))
+
+    def _validate_sorting(self, asset: DataAsset) -> str:
+        bucket, root = asset_root(asset.as_fact(), self._settings.codeocean_bucket)
+        return find_error_mark(self._store().read(bucket, f"{root}output", OUTPUT_LIMIT))
+
+    def _validate_recording(self, asset: DataAsset) -> str:
+        """Reject a recording of surface channels alone, which has no behavior beside it.
+
+        If the main recording of the day was lost it is the first one, and nothing else tells it apart.
+        """
+        fact, codeocean_bucket = asset.as_fact(), self._settings.codeocean_bucket
+        if not asset_uri(fact, codeocean_bucket).startswith("s3:"):
+            return ""  # not to be looked into
+        top = self._store().list_folder(*asset_root(fact, codeocean_bucket))
+        has_arrived = any(name.startswith("ecephys") for name in top.names)
+        if not has_arrived or any(name.startswith("behavior") for name in top.folders):
+            return ""
+        reason = "no folder 'behavior' or 'behavior-videos', as the main recording of a session has"
+        message = f"{asset.name} ({asset.id}) holds {reason}: it is not used as the session's own raw data"
+        self._rejected[asset.id] = Problem(asset.day, 0, 0, "warning", message)
+        return reason

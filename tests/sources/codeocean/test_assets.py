@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from npc_lims.clients.codeocean_runs import find_error_mark
 from npc_lims.model.data_asset import SEARCHED_NAMES, DataAsset
 from npc_lims.model.observation import Found, Observation
 from npc_lims.model.reconcile import reconcile_session
 from npc_lims.model.record import PROCESSES, Asset, CodeOcean, Record
 from npc_lims.sources.codeocean.assets import ambiguous_assets, select_facts
-from npc_lims.sources.codeocean.validity import errored_output
 from tests.builders import (
     LATER_NAME,
     RAW_NAME,
@@ -324,7 +324,7 @@ def test_a_result_that_cannot_be_judged_keeps_what_is_recorded() -> None:
     ],
 )
 def test_marks_of_an_errored_run(output: bytes | None, mark: str) -> None:
-    assert errored_output(output) == mark
+    assert find_error_mark(output) == mark
 
 
 # --- other results -------------------------------------------------------------------------------

@@ -16,8 +16,7 @@ from npc_lims.errors import MissingCredentials, SourceError
 from npc_lims.model.observation import Observation
 from npc_lims.model.reconcile import reconcile
 from npc_lims.model.record import Asset, CodeOcean, Record
-from npc_lims.sources.codeocean.query import fetch_assets, observe
-from npc_lims.sources.codeocean.validity import AssetValidator
+from npc_lims.sources.codeocean.query import AssetValidator, fetch_assets, observe
 from tests.builders import (
     LATER_NAME,
     RAW_NAME,

@@ -10,7 +10,7 @@ from codeocean.computation import Computation
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npc_lims.sources.codeocean.validity import is_finished, why_errored
+from npc_lims.clients.codeocean_runs import is_finished, why_errored
 
 
 @dataclasses.dataclass(frozen=True)
