@@ -2,6 +2,8 @@
 
 from npc_lims.clients.codeocean_sdk import get_codeocean_client as get_codeocean_client
 from npc_lims.codeocean.computations import (
+    MODEL_CAPSULE_PIPELINE_MAPPING as MODEL_CAPSULE_PIPELINE_MAPPING,
+    CapsulePipelineInfo as CapsulePipelineInfo,
     create_session_data_asset as create_session_data_asset,
     get_job_status as get_job_status,
     get_result_names as get_result_names,
@@ -9,10 +11,16 @@ from npc_lims.codeocean.computations import (
     get_sorting_output_text as get_sorting_output_text,
     is_computation_errored as is_computation_errored,
     is_computation_finished as is_computation_finished,
+    read_computation_queue as read_computation_queue,
     run_capsule_or_pipeline as run_capsule_or_pipeline,
+    serialize_computation as serialize_computation,
     set_asset_viewable_for_everyone as set_asset_viewable_for_everyone,
 )
 from npc_lims.codeocean.data_assets import (
+    VIDEO_MAPPING as VIDEO_MAPPING,
+    VIDEO_MODELS as VIDEO_MODELS,
+    asset_exists as asset_exists,
+    get_aind_session as get_aind_session,
     get_codeocean_session_id as get_codeocean_session_id,
     get_codoecean_session_id as get_codoecean_session_id,
     get_data_asset as get_data_asset,
@@ -30,16 +38,6 @@ from npc_lims.codeocean.data_assets import (
     is_lighting_pose_gamma_encoded as is_lighting_pose_gamma_encoded,
     is_raw_data_asset as is_raw_data_asset,
     is_sorted_data_asset as is_sorted_data_asset,
-)
-from npc_lims.codeocean.legacy import (
-    CapsulePipelineInfo as CapsulePipelineInfo,
-    MODEL_CAPSULE_PIPELINE_MAPPING as MODEL_CAPSULE_PIPELINE_MAPPING,
-    VIDEO_MAPPING as VIDEO_MAPPING,
-    VIDEO_MODELS as VIDEO_MODELS,
-    asset_exists as asset_exists,
-    get_aind_session as get_aind_session,
-    read_computation_queue as read_computation_queue,
-    serialize_computation as serialize_computation,
 )
 from npc_lims.errors import (
     AmbiguousAsset as AmbiguousAsset,
@@ -110,11 +108,7 @@ from npc_lims.model.types import (
     SupportsNWB as SupportsNWB,
     SupportsToNWB as SupportsToNWB,
 )
-from npc_lims.paths.annotations import (
-    get_ibl_annotation_files_from_s3 as get_ibl_annotation_files_from_s3,
-    get_tissuecyte_annotation_files_from_s3 as get_tissuecyte_annotation_files_from_s3,
-)
-from npc_lims.paths.cache import (
+from npc_lims.paths.nwb_cache import (
     CACHED_FILE_EXTENSIONS as CACHED_FILE_EXTENSIONS,
     NWBComponentStr as NWBComponentStr,
     get_all_cache_paths as get_all_cache_paths,
@@ -153,9 +147,11 @@ from npc_lims.paths.roots import (
     S3_SCRATCH_ROOT as S3_SCRATCH_ROOT,
     TISSUECYTE_REPO as TISSUECYTE_REPO,
 )
-from npc_lims.paths.stim import (
+from npc_lims.paths.subject_folders import (
     StimFile as StimFile,
     get_hdf5_stim_files_from_s3 as get_hdf5_stim_files_from_s3,
+    get_ibl_annotation_files_from_s3 as get_ibl_annotation_files_from_s3,
+    get_tissuecyte_annotation_files_from_s3 as get_tissuecyte_annotation_files_from_s3,
 )
 from npc_lims.sessions.queries import Sessions as Sessions
 from npc_lims.sessions.info import SessionInfo as SessionInfo

@@ -1,4 +1,4 @@
-"""Runs of capsules and pipelines: start one, follow it, read its log, make a data asset of its results.
+"""Single runs of capsules and pipelines: start one, follow it, read its log, make a data asset of its results.
 
 Nothing here is called by a read of sessions or by a sync: every write to Code Ocean is somebody's explicit call.
 """
@@ -6,16 +6,26 @@ Nothing here is called by a read of sessions or by a sync: every write to Code O
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from npc_lims.clients.codeocean import OUTPUT_LIMIT, CodeOceanError, OutcomeUnknown, RateLimited, Unauthorized
 from npc_lims.clients.codeocean_runs import is_finished, why_errored
 from npc_lims.clients.codeocean_sdk import as_computation, as_data_asset
 from npc_lims.codeocean.data_assets import checked_id
 from npc_lims.config.lazy_settings import settings_for_reading
-from npc_lims.errors import AssetError, ComputationError, NoAssetLocation, NoSessionData
+from npc_lims.errors import (
+    AssetError,
+    ComputationError,
+    InputFileError,
+    NoAssetLocation,
+    NoSessionData,
+    Problem,
+    SourceError,
+)
 from npc_lims.model.session_id import resolve_session_id, subject_of
 from npc_lims.sessions.find_asset import find_sorted
 from npc_lims.utils.memory_cache import TTLCache
@@ -29,18 +39,6 @@ if TYPE_CHECKING:
     from npc_lims.clients.codeocean_runs import RunsClient
     from npc_lims.config.settings import Settings
 
-__all__ = [
-    "create_session_data_asset",
-    "get_job_status",
-    "get_result_names",
-    "get_skipped_probes",
-    "get_sorting_output_text",
-    "is_computation_errored",
-    "is_computation_finished",
-    "run_capsule_or_pipeline",
-    "set_asset_viewable_for_everyone",
-]
-
 _log = logging.getLogger(__name__)
 
 # What the sorting pipeline writes when it gives up a probe, and what heads the part on each probe.
@@ -48,6 +46,24 @@ _SKIPPED = "Skipping further processing for this recording"
 _HEADING = "PREPROCESSING"
 
 _outputs: TTLCache[str] = TTLCache(maxsize=16, ttl=600)
+
+
+class CapsulePipelineInfo(NamedTuple):
+    """A capsule or pipeline, and its process."""
+
+    id: str
+    process_name: str
+    is_pipeline: bool
+
+
+MODEL_CAPSULE_PIPELINE_MAPPING: dict[str, str] = {
+    "dlc_eye": "4cf0be83-2245-4bb1-a55c-a78201b14bfe",
+    "dlc_side": "facff99f-d3aa-4ecd-8ef8-a343c38197aa",
+    "dlc_face": "a561aa4c-2066-4ff2-a916-0db86b918cdf",
+    "facemap": "670de0b3-f73d-4d22-afe6-6449c45fada4",
+    "sorting_pipeline": "1f8f159a-7670-47a9-baf1-078905fc9c2e",
+}
+"""Process to the id of its capsule; of its pipeline for sorting."""
 
 
 @contextlib.contextmanager
@@ -245,3 +261,54 @@ def get_skipped_probes(session_id: str | npc_session.SessionRecord) -> str:
             )
         letters += letter
     return letters
+
+
+# --- queue files of older versions
+
+
+def read_computation_queue(source: Path) -> dict[str, Computation | None]:
+    """Return the run of each session in a queue file; None for a session whose turn has not come.
+
+    Raises:
+        InputFileError: The file cannot be read, or is no such queue.
+    """
+    try:
+        queue = json.loads(source.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise _unusable(source, f"cannot be read: {error.strerror or error}") from None
+    except (RecursionError, ValueError) as error:
+        raise _unusable(source, f"is not JSON: {error}", getattr(error, "lineno", 0)) from None
+    if not isinstance(queue, dict):
+        raise _unusable(source, "is not a queue: an object with a computation, or null, for each session is")
+    return {session: _read_entry(source, session, entry) for session, entry in queue.items()}
+
+
+def _read_entry(source: Path, session: str, entry: Any) -> Computation | None:
+    if entry is None:
+        return None
+    if not isinstance(entry, dict):
+        raise _unusable(source, f"{session}: expected a computation or null, found {entry!r}")
+    try:
+        return as_computation(entry)
+    except SourceError as error:
+        raise _unusable(source, f"{session}: {error.reason}") from None
+
+
+def _unusable(source: Path, message: str, line: int = 0) -> InputFileError:
+    return InputFileError([Problem(str(source), line, 0, "error", message)])
+
+
+def serialize_computation(computation: Computation | None) -> dict[str, Any] | None:
+    """Return a run as such a file holds it; None for None.
+
+    Raises:
+        TypeError: It is no computation.
+    """
+    from codeocean.computation import Computation
+
+    if computation is None:
+        return None
+    if not isinstance(computation, Computation):
+        raise TypeError(f"expected a Computation of the Code Ocean SDK or None, not {type(computation).__name__}")
+    fields: dict[str, Any] = json.loads(computation.to_json())
+    return fields

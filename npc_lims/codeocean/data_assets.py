@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import uuid
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from npc_lims.clients.codeocean_sdk import as_data_asset
 from npc_lims.clients.s3_cached import s3_path
-from npc_lims.codeocean.legacy import MODEL_CAPSULE_PIPELINE_MAPPING
 from npc_lims.config.lazy_settings import settings_for_reading
 from npc_lims.errors import (
     AssetError,
+    MissingDependency,
     NoAssetLocation,
     NoSessionData,
     NpcLimsError,
@@ -31,26 +32,19 @@ if TYPE_CHECKING:
 
     from npc_lims.config.settings import Settings
 
-__all__ = [
-    "checked_id",
-    "get_codeocean_session_id",
-    "get_codoecean_session_id",
-    "get_data_asset",
-    "get_data_asset_s3_path",
-    "get_latest_data_asset",
-    "get_path_from_data_asset",
-    "get_session_capsule_pipeline_data_asset",
-    "get_session_data_assets",
-    "get_session_raw_data_asset",
-    "get_session_result_data_assets",
-    "get_session_sorted_data_asset",
-    "get_sessions_with_data_assets",
-    "get_subject_data_assets",
-    "get_surface_channel_raw_data_asset",
-    "is_lighting_pose_gamma_encoded",
-    "is_raw_data_asset",
-    "is_sorted_data_asset",
-]
+
+VIDEO_MODELS = ("dlc_eye", "dlc_side", "dlc_face", "facemap", "LPFaceParts")
+"""Processes that need the videos of a session."""
+
+VIDEO_MAPPING: dict[str, str] = {
+    "dlc_eye": "dlc_eye",
+    "dlc_side": "dlc_side",
+    "dlc_face": "dlc_face",
+    "facemap": "facemap",
+    "LPFaceParts": "LPFaceParts",
+    "GammaEncoding": "gamma_encoding",
+}
+"""Process to the name of its flag, without `is_`."""
 
 
 def get_subject_data_assets(subject: str | int, ttl_hash: int | None = None) -> tuple[DataAsset, ...]:
@@ -76,10 +70,8 @@ def get_sessions_with_data_assets(subject: str | int) -> tuple[npc_session.Sessi
 
     days: set[npc_session.SessionRecord] = set()
     for raw in _records(subject):
-        try:
+        with contextlib.suppress(ValueError):  # named after something else than a session
             days.add(npc_session.SessionRecord(parse_session_id(str(raw.get("name")))))
-        except ValueError:
-            continue  # named after something else than a session
     return tuple(sorted(days))
 
 
@@ -113,11 +105,8 @@ def checked_id(value: object, kind: str = "data asset", error: type[NpcLimsError
     try:
         return str(uuid.UUID(str(value)))
     except ValueError:
-        example = (
-            "83636983-f80d-42d6-a075-09b60c6abd5e"
-            if kind == "data asset"
-            else MODEL_CAPSULE_PIPELINE_MAPPING["dlc_eye"]
-        )
+        of_asset, of_capsule = "83636983-f80d-42d6-a075-09b60c6abd5e", "4cf0be83-2245-4bb1-a55c-a78201b14bfe"
+        example = of_asset if kind == "data asset" else of_capsule
         raise error(f"{str(value)!r} is not the id of a {kind}: one looks like {example}") from None
 
 
@@ -197,9 +186,9 @@ def get_session_capsule_pipeline_data_asset(session: str | npc_session.SessionRe
     records = _records_of_session(settings, session_id)
     found = [raw for raw in records if process_name in str(raw.get("name")) and raw.get("state") == "ready"]
     if not found:
+        source = codeocean_url(settings)
         raise NoSessionData(
-            f"{session_id} has no {process_name} data asset: no name of its assets in "
-            f"{codeocean_url(settings)} has that in it"
+            f"{session_id} has no {process_name} data asset: no name of its assets in {source} has that in it"
         )
     return as_data_asset(found[-1])
 
@@ -232,6 +221,24 @@ def _records_of_session(settings: Settings, session_id: str) -> list[dict[str, A
     return [raw for raw in of_subject if str(raw.get("name")).startswith(name)]
 
 
+def asset_exists(session_id: str | npc_session.SessionRecord, process_name: str) -> bool:
+    """Tell whether a session has a result of a video process, as its status says.
+
+    Raises:
+        ValueError: There is no such process.
+        NoSessionInfo: There is no such session.
+        MissingCredentials, SourceError: State does not know, and Code Ocean cannot be queried.
+    """
+    from npc_lims.sessions.queries import get_session_info
+
+    status = VIDEO_MAPPING.get(process_name)
+    if status is None:
+        raise ValueError(
+            f"there is no process {process_name!r} that is run on videos; known are: {', '.join(VIDEO_MAPPING)}"
+        )
+    return bool(getattr(get_session_info(session_id), f"is_{status}"))
+
+
 def get_codeocean_session_id(session: str | npc_session.SessionRecord) -> str:
     """Return what the names of a session's data assets begin with: platform, subject, date and start time.
 
@@ -251,8 +258,10 @@ get_codoecean_session_id = get_codeocean_session_id
 
 def _recording_name(settings: Settings, session_id: str) -> str:
     recorded = recorded_fact(settings, session_id, "raw")
-    if recorded and _tells_recording(settings, session_id, recorded["name"]):
-        return _first_four(recorded["name"])
+    tracked = recorded_section(settings, session_id, "tracked") or {}
+    # behavior that stands in for lost ephys data does not have the name of the recording
+    if recorded and (recorded["name"].startswith("ecephys") or tracked.get("platform") != "ephys"):
+        return _start_of(recorded["name"])
     recordings = session_assets(settings, session_id).recordings
     index = split_session_id(session_id)[2]
     source = codeocean_url(settings)
@@ -264,18 +273,37 @@ def _recording_name(settings: Settings, session_id: str) -> str:
             f"{session_id}: of that day {source} has {count} recording{'' if count == 1 else 's'}, counted from 0"
         )
     # a behavior asset of the same start is a part of the recording
-    return _first_four(max(asset.name for asset in recordings[index]))
+    return _start_of(max(asset.name for asset in recordings[index]))
 
 
-def _tells_recording(settings: Settings, session_id: str, raw_name: str) -> bool:
-    """Tell whether the raw asset has the name of the recording: not if behavior stands in for lost ephys data."""
-    tracked = recorded_section(settings, session_id, "tracked") or {}
-    return raw_name.startswith("ecephys") or tracked.get("platform") != "ephys"
+def _start_of(asset_name: str) -> str:
+    """Return platform, subject, date and time."""
+    return "_".join(asset_name.split("_")[:4])
 
 
-def _first_four(name: str) -> str:
-    """Return platform, subject, date and time of an asset's name."""
-    return "_".join(name.split("_")[:4])
+def get_aind_session(session_id: str | npc_session.SessionRecord) -> Any:
+    """Return the `aind_session.Session` of a session. It queries Code Ocean by itself, with variables that it knows.
+
+    Raises:
+        MissingDependency: aind_session is not installed.
+        NoSessionInfo: *session_id* has no subject and date in it.
+        NoSessionData: There is none: nothing was uploaded.
+        SessionIndexError: The day has fewer than the index of the session asks for.
+    """
+    checked = resolve_session_id(session_id)
+    try:
+        import aind_session
+    except ImportError as error:
+        raise MissingDependency(
+            f"get_aind_session needs the package aind_session ({error}): pip install aind-session"
+        ) from None
+    subject, date, index = split_session_id(checked)
+    found = aind_session.get_sessions(subject_id=subject, date=date)
+    if not found:
+        raise NoSessionData(f"aind_session knows no session of {subject} on {date}: has its raw data been uploaded?")
+    if index >= len(found):
+        raise SessionIndexError(f"{checked}: aind_session knows {len(found)} of that day, counted from 0")
+    return found[index]
 
 
 def is_lighting_pose_gamma_encoded(lpfaceparts_data_asset: DataAsset) -> bool:

@@ -22,18 +22,6 @@ if TYPE_CHECKING:
 
     from npc_lims.model.types import Session
 
-__all__ = [
-    "get_behavior_video_path_from_s3",
-    "get_eye_video_path_from_s3",
-    "get_face_video_path_from_s3",
-    "get_h5_sync_from_s3",
-    "get_raw_data_paths_from_s3",
-    "get_raw_data_root",
-    "get_recording_dirs_experiment_path_from_s3",
-    "get_settings_xml_path_from_s3",
-    "get_surface_channel_root",
-]
-
 
 # --- folders
 

@@ -20,17 +20,6 @@ if TYPE_CHECKING:
     from npc_lims.model.record import Asset
     from npc_lims.model.types import Session
 
-__all__ = [
-    "get_LFP_subsampling_paths_from_s3",
-    "get_dlc_eye_s3_paths",
-    "get_dlc_face_s3_paths",
-    "get_dlc_side_s3_paths",
-    "get_facemap_s3_paths",
-    "get_lpfaceparts_camera_predictions_s3_paths",
-    "get_lpfaceparts_s3_dir_paths",
-    "get_sorted_data_paths_from_s3",
-]
-
 
 def get_sorted_data_paths_from_s3(
     session: Session | None = None, sorted_data_asset_id: str | None = None

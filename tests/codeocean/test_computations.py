@@ -12,6 +12,7 @@ from codeocean.computation import ComputationEndStatus, ComputationState, DataAs
 
 import npc_lims
 from npc_lims.codeocean.computations import (
+    MODEL_CAPSULE_PIPELINE_MAPPING,
     create_session_data_asset,
     get_job_status,
     get_result_names,
@@ -20,7 +21,6 @@ from npc_lims.codeocean.computations import (
     run_capsule_or_pipeline,
     set_asset_viewable_for_everyone,
 )
-from npc_lims.codeocean.legacy import MODEL_CAPSULE_PIPELINE_MAPPING
 from tests.codeocean.conftest import TOKEN
 from tests.servers.codeocean import CodeOceanServer, asset_id, make_asset
 from tests.servers.faults import Fault, FaultyProxy, Lose, MalformedJson, Refuse, Reset, Status, Truncate

@@ -11,6 +11,7 @@ from codeocean.data_asset import DataAsset, DataAssetType
 import npc_lims
 from npc_lims.codeocean.computations import get_skipped_probes, get_sorting_output_text
 from npc_lims.codeocean.data_assets import (
+    asset_exists,
     get_codeocean_session_id,
     get_codoecean_session_id,
     get_data_asset,
@@ -22,7 +23,6 @@ from npc_lims.codeocean.data_assets import (
     get_surface_channel_raw_data_asset,
     is_lighting_pose_gamma_encoded,
 )
-from npc_lims.codeocean.legacy import asset_exists
 from npc_lims.config.lazy_settings import settings_for_reading
 from npc_lims.sessions.find_asset import recorded_fact
 from tests.integration.world import Cloud, run_sync

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from npc_lims.paths.raw import get_h5_sync_from_s3, get_raw_data_paths_from_s3
-from npc_lims.paths.stim import get_hdf5_stim_files_from_s3
+from npc_lims.paths.subject_folders import get_hdf5_stim_files_from_s3
 from tests.integration.world import Cloud
 from tests.paths.asked import OLD, OLD_ROOT
 

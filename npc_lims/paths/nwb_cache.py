@@ -1,4 +1,4 @@
-"""The caches that npc_sessions writes: NWB files, and tables of their components."""
+"""NWB files, and tables of their components, which npc_sessions writes to S3, in a folder for each of its versions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from npc_lims.clients.s3_cached import S3Folder, s3_path, store_of
 from npc_lims.config.lazy_settings import settings_for_reading
 from npc_lims.errors import NoSessionData, SourceError
 from npc_lims.model.session_id import resolve_session_id
-from npc_lims.old_paths import forward
 from npc_lims.utils.memory_cache import TTLCache
 
 if TYPE_CHECKING:
@@ -17,17 +16,6 @@ if TYPE_CHECKING:
 
     from npc_lims.config.settings import Settings
     from npc_lims.model.types import Session
-
-__all__ = [
-    "CACHED_FILE_EXTENSIONS",
-    "NWBComponentStr",
-    "get_all_cache_paths",
-    "get_cache_file_suffix",
-    "get_cache_path",
-    "get_current_cache_version",
-    "get_nwb_path",
-]
-_, __getattr__, __dir__ = forward(__name__)  # 0.1 had constants here, too
 
 NWBComponentStr = Literal[
     "session",
@@ -56,8 +44,6 @@ CACHED_FILE_EXTENSIONS: dict[str, str] = {
 }
 """The suffix that the file of each component has."""
 
-# Of these each session has a store of its own, beside the one of all sessions.
-_ZARR_BY_SESSION = ("spike_times",)
 _ANY = "any"
 
 _current: TTLCache[str] = TTLCache(maxsize=4, ttl=600)
@@ -85,15 +71,11 @@ def get_current_cache_version() -> str:
     Raises:
         SourceError: PyPI cannot be queried.
     """
-    settings = settings_for_reading()
-    return _current.get_or_load(settings.pypi_url, lambda: _load_current(settings))
-
-
-def _load_current(settings: Settings) -> str:
     from npc_lims.clients.pypi import newest_release
 
+    settings = settings_for_reading()
     try:
-        return _version_name(newest_release(settings))
+        return _current.get_or_load(settings.pypi_url, lambda: _version_name(newest_release(settings)))
     except SourceError as error:
         raise SourceError(
             error.source,
@@ -125,12 +107,14 @@ def get_cache_path(
         MissingDependency: s3fs is not installed.
     """
     suffix = get_cache_file_suffix(nwb_component)
+    is_folder = suffix == ".zarr"
     if session_id is not None:
-        if suffix == ".zarr" and nwb_component not in _ZARR_BY_SESSION:
+        # each session has a store of its own, beside the one of all sessions, of spike times alone
+        if is_folder and nwb_component != "spike_times":
             raise ValueError(f"{nwb_component} is not cached for each session; leave out session_id")
-        below, is_folder = f"{nwb_component}/{resolve_session_id(session_id)}{suffix}", suffix == ".zarr"
+        below = f"{nwb_component}/{resolve_session_id(session_id)}{suffix}"
     elif consolidated:
-        below, is_folder = f"consolidated/{nwb_component}{suffix}", suffix == ".zarr"
+        below = f"consolidated/{nwb_component}{suffix}"
     else:
         below, is_folder = nwb_component, True
     settings = settings_for_reading()
@@ -174,7 +158,7 @@ def get_nwb_path(session_id: Session, version: str | None = None, zarr: bool = T
 
 
 def _version_path(settings: Settings, root: str, version: str | None, below: str, is_folder: bool) -> upath.UPath:
-    """`<root>/<version>/<below>`."""
+    """Return `<root>/<version>/<below>`."""
     if version is None:
         version = get_current_cache_version()
     elif version.lower() == _ANY:

@@ -11,7 +11,7 @@ import pytest
 import upath
 
 from npc_lims import errors
-from npc_lims.paths.stim import StimFile, get_hdf5_stim_files_from_s3
+from npc_lims.paths.subject_folders import StimFile, get_hdf5_stim_files_from_s3
 from tests.integration.world import TASK_BUCKET, TASK_FOLDER, Cloud
 from tests.paths.asked import OLD, below, listings
 

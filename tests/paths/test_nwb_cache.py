@@ -9,7 +9,7 @@ from typing import Any, get_args
 import pytest
 
 from npc_lims import errors
-from npc_lims.paths.cache import (
+from npc_lims.paths.nwb_cache import (
     CACHED_FILE_EXTENSIONS,
     NWBComponentStr,
     get_all_cache_paths,

@@ -8,7 +8,7 @@ import pytest
 
 import npc_lims
 from npc_lims import errors
-from npc_lims.paths.annotations import get_ibl_annotation_files_from_s3, get_tissuecyte_annotation_files_from_s3
+from npc_lims.paths.subject_folders import get_ibl_annotation_files_from_s3, get_tissuecyte_annotation_files_from_s3
 from tests.integration.world import Cloud
 from tests.paths.asked import NEW, OLD, SCRATCH, below, listings
 

@@ -10,7 +10,8 @@ import pytest
 from codeocean.computation import ComputationEndStatus, ComputationState
 
 import npc_lims
-from npc_lims.codeocean.legacy import get_aind_session, read_computation_queue, serialize_computation
+from npc_lims.codeocean.computations import read_computation_queue, serialize_computation
+from npc_lims.codeocean.data_assets import get_aind_session
 from tests.real import REAL, needs_real
 
 RECORD = {"id": "1", "created": 5, "name": "Run 5", "run_time": 7, "state": "completed", "end_status": "succeeded"}

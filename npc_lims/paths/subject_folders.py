@@ -1,0 +1,200 @@
+"""Files of a session in folders that all sessions of its subject share: stimulus files, annotations of probes."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import re
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from npc_lims.clients.s3_cached import S3Folder
+from npc_lims.config.lazy_settings import settings_for_reading
+from npc_lims.errors import NoSessionData
+from npc_lims.model.session_id import day_of, resolve_session_id, split_session_id, subject_of
+from npc_lims.sessions.find_asset import recorded_section
+from npc_lims.sessions.info import SessionInfo
+
+if TYPE_CHECKING:
+    import npc_session
+    import upath
+
+    from npc_lims.config.settings import Settings
+    from npc_lims.model.types import Session
+
+_TASK = "DynamicRouting"
+
+# --- stimulus files -------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class StimFile:
+    """A file that a stimulus script wrote.
+
+    Attributes:
+        path: `<script>_<subject>_<yyyymmdd>_<hhmmss>.hdf5`
+        session: The session that it is of.
+        listed_size: Its size in bytes, if it is known from a listing.
+    """
+
+    path: upath.UPath
+    session: npc_session.SessionRecord
+    listed_size: int | None = dataclasses.field(default=None, repr=False, compare=False)
+
+    @property
+    def name(self) -> str:
+        """The script, such as `DynamicRouting1`."""
+        return self.path.stem.split("_")[0]
+
+    @property
+    def date(self) -> npc_session.DateRecord:
+        """YYYY-MM-DD"""
+        return self.session.date
+
+    @property
+    def time(self) -> str | None:
+        """HH:MM:SS, when the script was started; None if the name of the file does not say."""
+        import npc_session
+
+        return npc_session.extract_isoformat_time(self.path.stem)
+
+    @functools.cached_property
+    def size(self) -> int:
+        """Size in bytes: of a listing, else of the file."""
+        return int(self.path.stat().st_size) if self.listed_size is None else self.listed_size
+
+
+def get_hdf5_stim_files_from_s3(session: Session) -> tuple[StimFile, ...]:
+    """Return the stimulus files of a session's day, without empty ones, and of several of the task only the largest.
+
+    Of a day with several sessions, those of the session: from its start on, until the next one starts.
+
+    Raises:
+        NoSessionInfo: *session* has no subject and date in it.
+        NoSessionData: There are no files of the subject at all.
+        MissingCredentials: There are no AWS credentials.
+        SourceError: The listing failed.
+        MissingDependency: s3fs is not installed.
+    """
+    import npc_session
+
+    settings = settings_for_reading()
+    session_id = resolve_session_id(session)
+    folder = S3Folder.at(settings, settings.stim_root, subject_of(session_id))
+    sizes = folder.files()
+    if not sizes:
+        raise NoSessionData(
+            f"{session_id}: there are no stimulus files of its subject in {folder.uri}; those of sessions that were "
+            "run by NSB may be on lims2"
+        )
+    record = npc_session.SessionRecord(session_id)
+    names = _stim_files_of_day([name for name, size in sizes.items() if size > 0 and "/" not in name], session_id)
+    names = _stim_files_of_session(settings, session_id, names)
+    found = [StimFile(path, record, sizes[name]) for path, name in zip(folder.paths(names), names)]
+    of_task = [file for file in found if _TASK in file.name]
+    largest = max(of_task, key=lambda file: file.size, default=None)
+    return tuple(file for file in found if file is largest or file not in of_task)
+
+
+def _stim_files_of_day(names: list[str], session_id: str) -> list[str]:
+    """Return names of that day; those of a script that was tried without naming the mouse come last."""
+    subject, date, _ = split_session_id(session_id)
+    day = date.replace("-", "")
+    patterns = (f"*_{subject}_{day}_??????.hdf5", f"*_test_{day}_??????.hdf5")
+    return [name for pattern in patterns for name in names if fnmatchcase(name, pattern)]
+
+
+def _stim_files_of_session(settings: Settings, session_id: str, names: list[str]) -> list[str]:
+    """Return those files of a day that are of one of its sessions."""
+    if len(names) < 2:
+        return names
+    from npc_lims.model.recording_days import files_of_session
+    from npc_lims.sessions.live import listed_day, records_of_day
+
+    day = records_of_day(settings, session_id)
+    if session_id not in day and sum(name.startswith(_TASK) for name in names) > 1:
+        day = listed_day(settings, session_id)  # it may be newer than state
+    return files_of_session(names, session_id, day)
+
+
+# --- coordinates of the channels of probes in the brain -------------------------------------------
+
+
+def get_tissuecyte_annotation_files_from_s3(session: Session) -> tuple[upath.UPath, ...]:
+    """Return the files (.csv) with CCF coordinates of the channels of each probe of the session, made from tissuecyte.
+
+    The experiment day is that of a `SessionInfo`, else that of the recorded session.
+
+    Raises:
+        NoSessionInfo: No such session.
+        NoSessionData: There are no such files of the subject, or none of that day.
+        MissingCredentials: There are no AWS credentials.
+        SourceError: The listing failed.
+        MissingDependency: s3fs is not installed.
+    """
+    settings = settings_for_reading()
+    session_id = resolve_session_id(session)
+    folder = S3Folder.at(settings, settings.tissuecyte_root, subject_of(session_id))
+    recorded = (recorded_section(settings, session_id, "s3") or {}).get("tissuecyte_annotations") or []
+    if isinstance(session, SessionInfo):
+        recorded = _tissuecyte_files_of_day(recorded, session.experiment_day)
+    return folder.paths(recorded or _listed_tissuecyte_files(session, session_id, folder))
+
+
+def _listed_tissuecyte_files(session: Session, session_id: str, folder: S3Folder) -> list[str]:
+    from npc_lims.sessions.queries import get_session_info
+
+    info = session if isinstance(session, SessionInfo) else get_session_info(session_id)
+    files = folder.listing().files
+    if not files:
+        found = f"there is nothing in {folder.uri}"
+        raise NoSessionData(f"{session_id}: no tissuecyte annotations have been uploaded: {found}")
+    names = _tissuecyte_files_of_day(files, info.experiment_day)
+    if not names:
+        raise NoSessionData(
+            f"{session_id}: there are tissuecyte annotations in {folder.uri}, but none of experiment day "
+            f"{info.experiment_day}: check the day in tracked_sessions.yaml"
+        )
+    return names
+
+
+def _tissuecyte_files_of_day(names: Iterable[str], day: int | None) -> list[str]:
+    from npc_lims.sources.s3.query import tissuecyte_files_of_day
+
+    return [] if day is None else tissuecyte_files_of_day(names, day)
+
+
+def get_ibl_annotation_files_from_s3(session: Session) -> tuple[upath.UPath, ...]:
+    """Return, for each probe annotated in the IBL alignment GUI, the file (.json) with CCF coordinates of its channels.
+
+    Empty if there are none.
+
+    Raises:
+        NoSessionInfo: *session* has no subject and date in it.
+        MissingCredentials: There are no AWS credentials.
+        SourceError: The listing failed.
+        MissingDependency: s3fs is not installed.
+    """
+    settings = settings_for_reading()
+    session_id = resolve_session_id(session)
+    folder = S3Folder.at(settings, settings.ibl_root, subject_of(session_id))
+    wanted = re.compile(rf"[^/]*{re.escape(day_of(session_id))}[^/]*/[^/]+/ccf_channel_results\.json")
+    names = [name for name in folder.files() if wanted.fullmatch(name)]
+    return folder.paths(_ibl_files_of_session(settings, session_id, names))
+
+
+def _ibl_files_of_session(settings: Settings, session_id: str, names: list[str]) -> list[str]:
+    """Return those files of a day that stand in a folder of the session."""
+    if not names:
+        return []
+    from npc_lims.model.record import Record
+    from npc_lims.model.recording_days import is_folder_of
+    from npc_lims.sessions.live import find_session, records_of_day
+
+    record = records_of_day(settings, session_id).get(session_id)
+    if record is None or record.codeocean is None:
+        # the session's own recording is not recorded: Code Ocean has it
+        record = find_session(settings, session_id)[0] or record
+    record = record or Record(id=session_id)
+    return [name for name in names if is_folder_of(name.split("/")[0], record)]
