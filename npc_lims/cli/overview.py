@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Optional
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Optional
 
 from rich.console import Console
 from rich.text import Text
@@ -17,7 +18,6 @@ from npc_lims.dashboard.attention import Finding, find_issues
 from npc_lims.dashboard.stalls import STAGES
 from npc_lims.dashboard.totals import SourceAge, StageCount, Totals, count_sessions, funnel, source_ages
 from npc_lims.errors import NpcLimsError, RemoteStateError, StateError
-from npc_lims.model.flags import BOOLEAN_FLAGS
 from npc_lims.processing.runs import read_all_runs
 from npc_lims.state.diff import one_line
 from npc_lims.state.diff_format import counted
@@ -31,10 +31,11 @@ if TYPE_CHECKING:
 
 _TIMEOUT = 3.0
 _SUGGESTIONS = 3
+_SHOWN_FINDINGS = 5
+_SHOWN_CASES = 3
 
 
-@dataclasses.dataclass(frozen=True)
-class Suggestion:
+class Suggestion(NamedTuple):
     """A command, and its purpose."""
 
     command: str
@@ -42,7 +43,7 @@ class Suggestion:
 
 
 _HELP = Suggestion("npc-lims --help", "see all commands")
-_FIRST_STAGES = (
+_FIRST_STEPS = (
     Suggestion("npc-lims demo", "see how it works, on sample data: no credentials, no network"),
     Suggestion("npc-lims doctor", "check each service, and what to set for those that fail"),
     _HELP,
@@ -73,21 +74,19 @@ class Overview:
 
     def as_dict(self) -> dict[str, Any]:
         """Return it for JSON."""
-        ages = [
-            {**dataclasses.asdict(age), "age": None if age.age is None else round(age.age.total_seconds())}
-            for age in self.ages
-        ]
-        origin = None if self.origin is None else dataclasses.asdict(self.origin)
-        if origin is not None:
-            del origin["source_ages"]  # which are those below
+        found = dataclasses.asdict(self)
+        if self.origin is not None:
+            del found["origin"]["source_ages"]  # which are those below
+        for age in found["ages"]:
+            age["age"] = None if age["age"] is None else round(age["age"].total_seconds())
         return {
-            "state": origin,
-            "troubles": list(self.troubles),
-            "sources": ages,
-            "totals": None if self.totals is None else dataclasses.asdict(self.totals),
-            "steps": [{**dataclasses.asdict(step), "label": step.label} for step in self.steps],
-            "attention": [dataclasses.asdict(finding) for finding in self.findings],
-            "next": [dataclasses.asdict(suggestion) for suggestion in self.suggestions],
+            "state": found["origin"],
+            "troubles": found["troubles"],
+            "sources": found["ages"],
+            "totals": found["totals"],
+            "steps": found["steps"],
+            "attention": found["findings"],
+            "next": [suggestion._asdict() for suggestion in self.suggestions],
         }
 
 
@@ -104,7 +103,7 @@ def gather(settings: Settings, now: datetime.datetime) -> Overview:
         records = [parse_line(line) for line in snapshot.lines.all]
     except StateError as error:
         # the error has its own remedy: a newer version of state needs a newer npc_lims, not a sync
-        return Overview(None, (str(error),), suggestions=_FIRST_STAGES)
+        return Overview(None, (str(error),), suggestions=_FIRST_STEPS)
     troubles: list[str] = []
     sync_file, runs = SyncFile(), {}
     try:
@@ -117,9 +116,9 @@ def gather(settings: Settings, now: datetime.datetime) -> Overview:
     # if it is unknown when sources were queried, they are not late
     found = tuple(finding for finding in findings if finding.kind != "late" or sync_file.sources)
     ages = tuple(source_ages(sync_file, now)) if sync_file.sources else ()
-    steps = tuple(funnel(records))
-    suggestions = _with_state(settings, origin, records, found, steps)
-    return Overview(origin, tuple(troubles), ages, count_sessions(records), steps, found, suggestions)
+    overview = Overview(origin, tuple(troubles), ages, count_sessions(records), tuple(funnel(records)), found)
+    newest = records[0]["id"] if records else None
+    return dataclasses.replace(overview, suggestions=_with_state(settings, overview, newest))
 
 
 def recorded_sync(settings: Settings, origin: Origin) -> SyncFile:
@@ -132,63 +131,54 @@ def recorded_sync(settings: Settings, origin: Origin) -> SyncFile:
 
 def _without_state() -> tuple[Suggestion, ...]:
     if not (checkout() / TRACKED_FILE).is_file():
-        return _FIRST_STAGES
+        return _FIRST_STEPS
     sync = Suggestion("npc-lims sync", f"make a state from {TRACKED_FILE} of this checkout")
-    return (sync, *_FIRST_STAGES)[:_SUGGESTIONS]
+    return (sync, *_FIRST_STEPS)[:_SUGGESTIONS]
 
 
-def _with_state(
-    settings: Settings,
-    origin: Origin,
-    records: list[dict[str, Any]],
-    found: tuple[Finding, ...],
-    steps: tuple[StageCount, ...],
-) -> tuple[Suggestion, ...]:
+def _with_state(settings: Settings, overview: Overview, newest: Optional[str]) -> tuple[Suggestion, ...]:
+    first: dict[str, str] = {}
+    for command, why in _suggest(settings, overview, newest):
+        first.setdefault(command, why)  # the more important reason
+    return tuple(itertools.starmap(Suggestion, first.items()))[:_SUGGESTIONS]
+
+
+def _suggest(settings: Settings, overview: Overview, newest: Optional[str]) -> Iterator[Suggestion]:
     is_folder = settings.state is not None
-    wanted = [suggestion for finding in found if (suggestion := _about(finding, is_folder)) is not None]
+    for finding in overview.findings:
+        yield from _about(finding, is_folder)
     if is_folder and settings.codeocean_token is None and settings.mirror is None:
-        wanted.append(Suggestion("npc-lims doctor", "find out what a sync would need: no Code Ocean token is set"))
-    sorting = next(step for step in steps if step.flag == "is_sorted")
-    if sorting.no:
-        wanted.append(Suggestion("npc-lims sessions --is uploaded --missing sorted", "list what waits for sorting"))
-    wanted.append(Suggestion("npc-lims sessions --ephys", "list sessions, the newest first"))
-    if origin.commit:
-        wanted.append(Suggestion("npc-lims history --since 7d", "see recent changes"))
-    if records:
-        wanted.append(Suggestion(f"npc-lims show {records[0]['id']}", "see everything about a session"))
-    wanted.append(_HELP)
-    first: dict[str, Suggestion] = {}
-    for suggestion in wanted:
-        first.setdefault(suggestion.command, suggestion)  # the more important reason
-    return tuple(first.values())[:_SUGGESTIONS]
+        yield Suggestion("npc-lims doctor", "find out what a sync would need: no Code Ocean token is set")
+    if any(step.flag == "is_sorted" and step.no for step in overview.steps):
+        yield Suggestion("npc-lims sessions --is uploaded --missing sorted", "list what waits for sorting")
+    yield Suggestion("npc-lims sessions --ephys", "list sessions, the newest first")
+    if overview.origin is not None and overview.origin.commit:
+        yield Suggestion("npc-lims history --since 7d", "see recent changes")
+    if newest is not None:
+        yield Suggestion(f"npc-lims show {newest}", "see everything about a session")
+    yield _HELP
 
 
-def _about(finding: Finding, is_folder: bool) -> Optional[Suggestion]:
-    """Return the command that shows more of something that needs attention; runs are known for a folder only."""
+def _about(finding: Finding, is_folder: bool) -> Iterator[Suggestion]:
+    """Yield the command that shows more of something that needs attention; runs are known for a folder only."""
+    case = finding.items[0]
     if finding.kind == "late":
-        return Suggestion("npc-lims doctor", "find out why a source did not answer")
-    if finding.kind == "errored" and finding.items[0].session:
-        return Suggestion(f"npc-lims show {finding.items[0].session}", "see what went wrong with its sorting")
-    if finding.kind == "stalled":
-        step = next((step for step in STAGES if step.before == finding.items[0].text), None)
-        if step is None:  # of a family of steps
-            plan = Suggestion("npc-lims process plan", "see what could be run for sessions that wait, and why not")
-            return plan if is_folder else None
-        flags = " ".join(filter(None, (_option("--is", step.after), _option("--missing", step.flag))))
-        return Suggestion(f"npc-lims sessions {flags}", f"list sessions that are {step.before}")
-    if finding.kind == "runs":
-        return Suggestion("npc-lims process runs", "see what was run on Code Ocean, and how it ended")
-    return None
-
-
-def _option(name: str, flag: str) -> str:
-    return f"{name} {flag.replace('is_', '', 1)}" if flag in BOOLEAN_FLAGS else ""
+        yield Suggestion("npc-lims doctor", "find out why a source did not answer")
+    elif finding.kind == "errored":
+        yield Suggestion(f"npc-lims show {case.session}", "see what went wrong with its sorting")
+    elif finding.kind == "runs":
+        yield Suggestion("npc-lims process runs", "see what was run on Code Ocean, and how it ended")
+    elif finding.kind == "stalled":
+        stage = next((stage for stage in STAGES if stage.before == case.text), None)
+        if stage is not None:
+            options = (f"--is {stage.after} " if stage.after else "") + f"--missing {stage.flag}"
+            command = f"npc-lims sessions {options.replace('is_', '')}"
+            yield Suggestion(command, f"list sessions that are {stage.before}")
+        elif is_folder:  # of a family of stages
+            yield Suggestion("npc-lims process plan", "see what could be run for sessions that wait, and why not")
 
 
 # --- printing --------------------------------------------------------------------------------------
-
-_SHOWN_FINDINGS = 5
-_SHOWN_CASES = 3
 
 
 def show_overview(as_json: bool) -> None:
@@ -214,8 +204,11 @@ def print_overview(overview: Overview, console: Console) -> None:
         counts = f"\n{counted(totals.sessions, 'session')} of {counted(totals.subjects, 'subject')}, "
         _print_parts(console, f"{counts}{totals.tracked:,} tracked: ", _counts(totals.by_platform))
         _print_parts(console, "Projects: ", _counts(totals.by_project))
-        _print_steps(overview, console)
-    _print_findings(overview, console)
+        # without stages that are unknown for all sessions
+        steps = [f"{step.label} {step.yes:,} of {step.applies:,}" for step in overview.steps if step.yes or step.no]
+        if steps:
+            _print_parts(console, "Pipeline progress: ", steps)
+        _print_findings(overview.findings, console)
     console.print(Text("\nNext", "bold"))
     width = max(len(suggestion.command) for suggestion in overview.suggestions)
     for suggestion in overview.suggestions:
@@ -226,26 +219,17 @@ def print_overview(overview: Overview, console: Console) -> None:
             _print_hanging(console, (f"  {suggestion.command.ljust(width)}  ", "cyan"), suggestion.why)
 
 
-def _print_steps(overview: Overview, console: Console) -> None:
-    """Print pipeline progress, without steps that are unknown for all sessions."""
-    stages = [f"{step.label} {step.yes:,} of {step.applies:,}" for step in overview.steps if step.yes or step.no]
-    if stages:
-        _print_parts(console, "Pipeline progress: ", stages)
-
-
-def _print_findings(overview: Overview, console: Console) -> None:
-    if overview.totals is None:
-        return
-    if not overview.findings:
+def _print_findings(findings: Sequence[Finding], console: Console) -> None:
+    if not findings:
         console.print("\nNothing needs attention")
         return
     console.print(Text("\nNeeds attention", "bold"))
-    for finding in overview.findings[:_SHOWN_FINDINGS]:
+    for finding in findings[:_SHOWN_FINDINGS]:
         _print_hanging(console, ("  ! ", "yellow"), finding.title)
         _print_hanging(console, ("    ", ""), finding.remedy, "dim")
         _print_hanging(console, ("    ", ""), "; ".join(_named(finding)), "dim")
-    if len(overview.findings) > _SHOWN_FINDINGS:
-        console.print(Text(f"  and {len(overview.findings) - _SHOWN_FINDINGS} more: npc-lims --json", "dim"))
+    if len(findings) > _SHOWN_FINDINGS:
+        console.print(Text(f"  and {len(findings) - _SHOWN_FINDINGS} more: npc-lims --json", "dim"))
 
 
 def _named(finding: Finding) -> Iterator[str]:

@@ -61,10 +61,7 @@ class StageCount:
     yes: int
     no: int
     unknown: int
-
-    @property
-    def label(self) -> str:
-        return FLAGS[self.flag].label
+    label: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,7 +109,7 @@ def funnel(records: Iterable[Mapping[str, Any]]) -> list[StageCount]:
     for flag in FUNNEL:
         counts = Counter(status_symbol(status, flag) for status in statuses)
         yes, no, unknown = counts["y"], counts["n"], counts["?"]
-        stages.append(StageCount(flag, yes + no + unknown, yes, no, unknown))
+        stages.append(StageCount(flag, yes + no + unknown, yes, no, unknown, FLAGS[flag].label))
     return stages
 
 

@@ -38,7 +38,7 @@ def overview_part(records: Sequence[Facts]) -> dict[str, Any]:
     """Return the counts of the overview."""
     return {
         "totals": dataclasses.asdict(count_sessions(records)),
-        "funnel": [{**dataclasses.asdict(stage), "label": stage.label} for stage in funnel(records)],
+        "funnel": [dataclasses.asdict(stage) for stage in funnel(records)],
         "months": [dataclasses.asdict(month) for month in months(records)],
     }
 
