@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import datetime
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Callable, Optional
+from typing import Callable, NamedTuple, Optional
 
 import typer
 
@@ -17,11 +16,8 @@ from npc_lims.config.error_boundary import source_failure
 from npc_lims.config.settings import Settings
 from npc_lims.errors import GitHubError, SourceError, StateError
 
-_COLUMNS = ("name", "ok", "detail")
 
-
-@dataclasses.dataclass(frozen=True)
-class CheckResult:
+class CheckResult(NamedTuple):
     """The result of one check; *detail* says what was found, or what to do."""
 
     name: str
@@ -33,7 +29,7 @@ def doctor_command(
     state: Optional[Path] = typer.Option(None, help="Check this state folder. Default: as other commands read."),
     mirror: Optional[Path] = typer.Option(None, help="Check this mirror instead of the cloud."),
     as_json: bool = json_option("an array of results"),
-    as_csv: bool = csv_option(_COLUMNS),
+    as_csv: bool = csv_option(CheckResult._fields),
 ) -> None:
     """Check each credential and service, and say what to do.
 
@@ -53,9 +49,9 @@ def doctor_command(
         settings = settings.model_copy(update={"mirror": mirror})
     results = list(_results(settings))
     if as_json:
-        print_json([dataclasses.asdict(result) for result in results])
+        print_json([result._asdict() for result in results])
     elif as_csv:
-        print_csv(_COLUMNS, map(dataclasses.asdict, results))
+        print_csv(CheckResult._fields, (result._asdict() for result in results))
     else:
         _print(results)
     if not all(result.ok for result in results):
@@ -63,27 +59,24 @@ def doctor_command(
 
 
 def _results(settings: Settings) -> Iterator[CheckResult]:
-    yield _check("state", lambda: _state(settings), settings)
-    yield _check("last sync", lambda: _last_sync(settings), settings)
-    yield _check("github token", lambda: _github(settings), settings)
-    yield _check("code ocean", lambda: _codeocean(settings), settings)
-    yield _check("training workbooks", lambda: _training(settings), settings)
-    for name, root in (
-        ("stimulus files", settings.stim_root),
-        ("IBL annotations", settings.ibl_root),
-        ("tissuecyte annotations", settings.tissuecyte_root),
-        ("parquet cache", settings.parquet_root),
-        ("NWB cache", settings.nwb_root),
-        ("sorting results", f"s3://{settings.codeocean_bucket}"),
-    ):
-        yield _check(name, lambda root=root: _bucket(settings, root), settings)  # type: ignore[misc]
-
-
-def _check(name: str, check: Callable[[], str], settings: Settings) -> CheckResult:
-    try:
-        return CheckResult(name, True, check())
-    except Exception as error:  # an unexpected one must not hide the results of the other checks
-        return CheckResult(name, False, source_failure(name, error, settings).reason)
+    checks: dict[str, Callable[[Settings], str]] = {
+        "state": _state,
+        "last sync": _last_sync,
+        "github token": _github,
+        "code ocean": _codeocean,
+        "training workbooks": _training,
+        "stimulus files": lambda settings: _bucket(settings, settings.stim_root),
+        "IBL annotations": lambda settings: _bucket(settings, settings.ibl_root),
+        "tissuecyte annotations": lambda settings: _bucket(settings, settings.tissuecyte_root),
+        "parquet cache": lambda settings: _bucket(settings, settings.parquet_root),
+        "NWB cache": lambda settings: _bucket(settings, settings.nwb_root),
+        "sorting results": lambda settings: _bucket(settings, f"s3://{settings.codeocean_bucket}"),
+    }
+    for name, check in checks.items():
+        try:
+            yield CheckResult(name, True, check(settings))
+        except Exception as error:  # an unexpected one must not hide the results of the other checks
+            yield CheckResult(name, False, source_failure(name, error, settings).reason)
 
 
 def _state(settings: Settings) -> str:

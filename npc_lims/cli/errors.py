@@ -1,7 +1,4 @@
-"""Report errors and warnings on standard error, in one style.
-
-A line begins with `npc-lims: error:`, says what was found, and ends with what to do.
-"""
+"""Report errors and warnings on standard error: a line says what was found, and ends with what to do."""
 
 from __future__ import annotations
 
@@ -17,6 +14,7 @@ from npc_lims.cli import ExitCode
 from npc_lims.cli.output import list_problems, print_error, print_warning
 from npc_lims.config.error_boundary import describe_unexpected
 from npc_lims.errors import InputFileError, NoSessionInfo, NpcLimsError, NpcLimsWarning, SelectionError, SyncRefused
+from npc_lims.state.diff_format import counted
 from npc_lims.utils.redaction import safe_text
 
 if TYPE_CHECKING:
@@ -24,8 +22,6 @@ if TYPE_CHECKING:
 
 # newer releases of typer contain a copy of click, older ones depend on click: both have these base classes
 _UsageError, _ClickException = cast("tuple[type[Exception], ...]", typer.BadParameter.__mro__[1:3])
-
-
 _NETWORK_ERRORS = (ConnectionError, TimeoutError)
 _MAX_LINE = 700
 _ISSUES = "https://github.com/AllenInstitute/npc_lims/issues"
@@ -59,7 +55,7 @@ def report_error(error: BaseException) -> int:
 
 
 def error_line(error: Exception) -> str:
-    """Return the message of an error in one line of at most 700 characters, for a report of a run."""
+    """Return the message of an error in one line, for a report of a run."""
     if isinstance(error, InputFileError):
         return safe_text(error.summary, _MAX_LINE)  # with the first problem, which is not listed there
     return safe_text(_message(error) or describe_unexpected(error), _MAX_LINE)
@@ -88,8 +84,9 @@ def show_warning(message: Warning | str, category: type[Warning], *_: object, **
 
 def _message(error: BaseException) -> str | None:
     """Return the message of an expected error; None for an unexpected one."""
-    if isinstance(error, InputFileError):
-        return _file_message(error)
+    if isinstance(error, InputFileError):  # whose problems are listed before
+        files = ", ".join(dict.fromkeys(problem.file for problem in error.errors))
+        return f"{files}: {counted(len(error.errors), 'error')}, listed above; correct them and give the command again"
     if isinstance(error, NpcLimsError):
         return str(error)
     if isinstance(error, _ClickException):
@@ -100,14 +97,6 @@ def _message(error: BaseException) -> str | None:
             return f"{error.strerror or error}; check where the output goes, and the space on its disk"
         return f"{error.filename}: {error.strerror}; check that path, who may write there, and the space on its disk"
     return None
-
-
-def _file_message(error: InputFileError) -> str:
-    """Summarise problems that are printed before."""
-    problems = error.errors
-    files = ", ".join(dict.fromkeys(problem.file for problem in problems))
-    count = f"{len(problems):,} error{'' if len(problems) == 1 else 's'}"
-    return f"{files}: {count}, listed above; correct them and give the command again"
 
 
 def _usage_message(error: Any) -> str:
