@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 from npc_lims.utils.memory_cache import TTLCache
 from npc_lims.utils.redaction import safe_text
-from npc_lims.utils.text import single_line
+from npc_lims.utils.text import counted, single_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -95,7 +95,7 @@ class InputFileError(NpcLimsError):
         """The first error and the number of the others, in one line: `line 24: ...; and 2 more errors`."""
         first, *more = self.errors
         where = f"line {first.line}: " if first.line else ""
-        others = f"; and {len(more):,} more error{'' if len(more) == 1 else 's'}" if more else ""
+        others = f"; and {counted(len(more), 'more error')}" if more else ""
         return f"{where}{' '.join(first.message.split())}{others} (npc-lims validate)"
 
 

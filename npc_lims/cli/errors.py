@@ -14,8 +14,8 @@ from npc_lims.cli import ExitCode
 from npc_lims.cli.output import list_problems, print_error, print_warning
 from npc_lims.config.error_boundary import describe_unexpected
 from npc_lims.errors import InputFileError, NoSessionInfo, NpcLimsError, NpcLimsWarning, SelectionError, SyncRefused
-from npc_lims.state.diff_format import counted
 from npc_lims.utils.redaction import safe_text
+from npc_lims.utils.text import counted
 
 if TYPE_CHECKING:
     from npc_lims.model.observation import Observation

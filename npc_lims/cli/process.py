@@ -20,7 +20,7 @@ from npc_lims.cli.process_report import (
     print_runs,
 )
 from npc_lims.errors import NpcLimsError
-from npc_lims.state.diff_format import counted
+from npc_lims.utils.text import counted
 
 if TYPE_CHECKING:
     from npc_lims.processing.process import Process

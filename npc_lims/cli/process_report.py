@@ -11,8 +11,9 @@ import typer
 
 from npc_lims.cli import ExitCode
 from npc_lims.cli.output import Cell, out, print_columns, print_csv, print_error, print_json
-from npc_lims.state.diff_format import SUMMARY_BYTES, counted, cut
+from npc_lims.state.diff_format import SUMMARY_BYTES, cut
 from npc_lims.utils.redaction import safe_text
+from npc_lims.utils.text import counted
 
 if TYPE_CHECKING:
     from npc_lims.processing.plan import Decision, Verdict

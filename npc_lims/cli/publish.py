@@ -13,7 +13,7 @@ from npc_lims.cli import ExitCode
 from npc_lims.cli.options import checkout
 from npc_lims.cli.output import out, print_error, print_note
 from npc_lims.model.record import SECTIONS
-from npc_lims.utils.text import single_line
+from npc_lims.utils.text import counted, single_line
 
 if TYPE_CHECKING:
     from npc_lims.errors import SourceError
@@ -160,8 +160,6 @@ def _print(done: Published, dry_run: bool) -> None:
 
 def _dropped(done: Published) -> list[str]:
     """Observations that were dropped, as newer ones are published, in lines."""
-    from npc_lims.state.diff_format import counted
-
     return [
         f"{source}: {counted(count, 'observation')} dropped, as newer ones are on {done.branch} already"
         for source, count in done.dropped.items()

@@ -40,6 +40,7 @@ from npc_lims.errors import NpcLimsError
 from npc_lims.model.flags import BOOLEAN_FLAGS, FLAGS
 from npc_lims.model.rows import COLUMNS, NOT_APPLICABLE, flag_value, session_row
 from npc_lims.state.diff import one_line
+from npc_lims.utils.text import counted
 
 if TYPE_CHECKING:
     from npc_lims.config.settings import Settings
@@ -359,7 +360,7 @@ def render_table(
     if any(column.name in _MARKED for column in shown) and rows:
         below.append(_GAP.join(f"{symbol(value)[0]} {words}" for value, words in _MARKS.items()))
     below += notes
-    count = f"{len(rows):,} session{'' if len(rows) == 1 else 's'}" if rows else "no session matches"
+    count = counted(len(rows), "session") if rows else "no session matches"
     hidden = len(names) - len(shown) if rows else 0
     more = "; more columns in a wider terminal, all with --csv or --json" if hidden else ""
     below.append(count + more)

@@ -14,6 +14,7 @@ import typer
 from npc_lims.cli.options import checkout
 from npc_lims.cli.output import print_note, progress_bar
 from npc_lims.errors import NpcLimsError
+from npc_lims.utils.text import counted
 
 if TYPE_CHECKING:
     from npc_lims.dashboard.site.build import BuiltSite
@@ -111,8 +112,6 @@ def _build(
 
 
 def _print_result(built: BuiltSite) -> None:
-    from npc_lims.state.diff_format import counted
-
     events = "" if built.events is None else f", {counted(built.events, 'event')}"
     size = f"{counted(built.files, 'file')}, {built.size / 1e6:.1f} MB"
     typer.echo(f"{built.folder}: {counted(built.sessions, 'session')}{events}; {size}", err=True)

@@ -18,9 +18,10 @@ from npc_lims.cli.track_apply import MAX_BODY, Outcome, Target, apply_or_propose
 from npc_lims.config.environment import TRACKED_FILE
 from npc_lims.errors import NpcLimsError
 from npc_lims.model.session_id import make_session_id, parse_session_id, split_session_id
-from npc_lims.state.diff_format import counted, cut
+from npc_lims.state.diff_format import cut
 from npc_lims.track.assignments import assigned, parse_path
 from npc_lims.track.edits import Add, Change, ChangedSession, Deduped, Duplicate, Edit, Remove, dedupe, make_changes
+from npc_lims.utils.text import counted
 
 if TYPE_CHECKING:
     from npc_lims.state.diff_format import Chapter

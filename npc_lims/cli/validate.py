@@ -16,6 +16,7 @@ from npc_lims.cli.options import checkout
 from npc_lims.cli.output import csv_option, json_option, one_style, print_csv, print_json, print_note
 from npc_lims.config.environment import TRACKED_FILE
 from npc_lims.errors import Problem
+from npc_lims.utils.text import counted
 
 _MOST_LISTED = 30
 
@@ -68,7 +69,6 @@ def validate_command(
     one_style(json=as_json, csv=as_csv, format=format is not ProblemFormat.text)
     from npc_lims.errors import TrackedFileError
     from npc_lims.sources.tracked.parser import read_tracked
-    from npc_lims.state.diff_format import counted
 
     path = _default_file() if file is None else file
     try:
@@ -118,7 +118,6 @@ def verify_command(
     """
     from npc_lims.errors import StateError
     from npc_lims.processing.runs import verify_runs
-    from npc_lims.state.diff_format import counted
     from npc_lims.state.snapshot import SNAPSHOT
     from npc_lims.state.store import verify_state
     from npc_lims.state.sync_file import read_sync_file
@@ -165,7 +164,6 @@ def _check_pipelines(folder: Path) -> tuple[Sequence[Problem], str]:
     """Return the problems of the pipelines.yaml of *folder*, and a summary line; nothing if there is none."""
     from npc_lims.errors import PipelinesError
     from npc_lims.processing.pipelines import PIPELINES_FILE, read_pipelines
-    from npc_lims.state.diff_format import counted
 
     path = folder / PIPELINES_FILE
     if not path.exists():

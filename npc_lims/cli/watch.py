@@ -23,6 +23,7 @@ from npc_lims.state.diff import SessionChange, compare_sessions, headline, one_l
 from npc_lims.state.reader import SessionLines, Snapshot, read_snapshot
 from npc_lims.state.snapshot import parse_line
 from npc_lims.state.sync_times import describe_age
+from npc_lims.utils.text import counted
 from npc_lims.utils.timestamps import utc_text
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def watch_sessions(settings: Settings, selection: Selection, interval: Optional[
         pass  # the usual end where there is no run
     took = describe_age(time.monotonic() - began)
     watch.end(run)
-    print_note(f"{len(watch.seen):,} change{'' if len(watch.seen) == 1 else 's'} in {took}: {headline(watch.seen)}")
+    print_note(f"{counted(len(watch.seen), 'change')} in {took}: {headline(watch.seen)}")
     if run is not None and run.conclusion != "success":
         print_error(f"the run ended with {run.conclusion}; see its log: {run.url}")
         return ExitCode.INCOMPLETE

@@ -24,6 +24,7 @@ from npc_lims.model.data_asset import is_declared_raw
 from npc_lims.model.session_id import day_of, parse_session_id, resolve_session_id, split_session_id, subject_of
 from npc_lims.sessions.cached_assets import asset_record, codeocean_url, records_of_subject
 from npc_lims.sessions.find_asset import find_asset, find_sorted, recorded_fact, recorded_section, session_assets
+from npc_lims.utils.text import counted
 
 if TYPE_CHECKING:
     import npc_session
@@ -269,9 +270,7 @@ def _recording_name(settings: Settings, session_id: str) -> str:
         raise NoSessionData(f"{session_id} has no data assets in {source}, which would tell when it was started")
     if index >= len(recordings):
         count = len(recordings)
-        raise SessionIndexError(
-            f"{session_id}: of that day {source} has {count} recording{'' if count == 1 else 's'}, counted from 0"
-        )
+        raise SessionIndexError(f"{session_id}: of that day {source} has {counted(count, 'recording')}, counted from 0")
     # a behavior asset of the same start is a part of the recording
     return _start_of(max(asset.name for asset in recordings[index]))
 

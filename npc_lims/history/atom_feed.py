@@ -12,8 +12,8 @@ from xml.sax.saxutils import escape, quoteattr
 
 from npc_lims.history.transitions import RECORDED, Transition
 from npc_lims.state.diff import SessionChange, grouped, headline
-from npc_lims.state.diff_format import counted
 from npc_lims.state.revision import Commit
+from npc_lims.utils.text import counted
 
 FEED = "feed.atom"
 """Its file name in the site."""

@@ -8,8 +8,9 @@ from typing import Any
 
 from npc_lims.history.transitions import Transition
 from npc_lims.state.diff import FieldChange, SessionChange, headline
-from npc_lims.state.diff_format import Chapter, counted, groups_of
+from npc_lims.state.diff_format import Chapter, groups_of
 from npc_lims.state.revision import Commit
+from npc_lims.utils.text import counted
 
 
 @dataclasses.dataclass(frozen=True)

@@ -22,6 +22,7 @@ from npc_lims.model.session_id import day_of, resolve_session_id, split_session_
 from npc_lims.sessions.cached_assets import codeocean_url, records_of_subject
 from npc_lims.state.reader import read_one
 from npc_lims.utils.memory_cache import TTLCache
+from npc_lims.utils.text import counted
 
 if TYPE_CHECKING:
     from npc_lims.config.settings import Settings
@@ -287,7 +288,7 @@ def _not_found_error(settings: Settings, kind: str, found: SessionAssets) -> Npc
         return NoSessionData(f"{message} that is ready: {_named(unusable)} is in state {unusable.state}")
     index, count = split_session_id(session_id)[2], len(found.recordings)
     if kind != "smartspim" and index >= max(count, 1):
-        return SessionIndexError(f"{message}: of that day it has {count} recording{'' if count == 1 else 's'}")
+        return SessionIndexError(f"{message}: of that day it has {counted(count, 'recording')}")
     return NoSessionData(message)
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from npc_lims.model.flags import BOOLEAN_FLAGS
 from npc_lims.model.rows import NOT_APPLICABLE, flag_value, session_row
 from npc_lims.state.pages_mirror import site_url
+from npc_lims.utils.text import counted
 from npc_lims.utils.urls import Links, web_address
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def render_sessions(records: Sequence[Mapping[str, Any]], more: int, links: Link
     head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in names)
     body = "\n".join(_row(record, links) for record in records)
     count = len(records) + more
-    text = f"{count:,} session{'' if count == 1 else 's'}" + (f", {more:,} of which are not shown" if more else "")
+    text = counted(count, "session") + (f", {more:,} of which are not shown" if more else "")
     table = f"<table><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table>\n" if records else ""
     return f'<div class="npc-lims-sessions">{_STYLE}\n{table}<p class="more">{text}</p></div>'
 

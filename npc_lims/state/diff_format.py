@@ -182,11 +182,3 @@ def _escape(text: str) -> str:
 def _escape_within(text: str) -> str:
     """Do the same for text that does not begin a line."""
     return _SPECIAL.sub(lambda match: f"&#{ord(match.group())};", " ".join(text.split()))
-
-
-def counted(number: int, noun: str) -> str:
-    """
-    >>> counted(1, "session"), counted(2500, "session")
-    ('1 session', '2,500 sessions')
-    """
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")

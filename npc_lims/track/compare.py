@@ -15,9 +15,10 @@ from npc_lims.model.record import Tracked
 from npc_lims.sources.tracked.parser import TrackedFile, parse_tracked
 from npc_lims.sources.yaml_validation import encoding_problem
 from npc_lims.state.diff import SessionChange, compare_sessions, one_line
-from npc_lims.state.diff_format import Chapter, counted, groups_of
+from npc_lims.state.diff_format import Chapter, groups_of
 from npc_lims.state.freshness import SYNC_FILE
 from npc_lims.state.remote import check_ref, fetch_file
+from npc_lims.utils.text import counted
 
 _EDITS_NAMED = 3
 _LINE_BREAK = re.compile(r"\r\n|\r|\n")

@@ -43,6 +43,14 @@ def visible(text: str) -> str:
     return _WORKFLOW_COMMAND.sub(r"\1\\", text) if "::" in text or "##[" in text else text
 
 
+def counted(number: int, noun: str) -> str:
+    """
+    >>> counted(1, "session"), counted(2500, "session")
+    ('1 session', '2,500 sessions')
+    """
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
 def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
     """Return the known name that is most like *name*, whatever the case, if any is like it."""
     import difflib  # for mistakes alone
