@@ -22,7 +22,7 @@ from npc_lims.cli.output import (
     progress_bar,
 )
 from npc_lims.errors import NpcLimsError
-from npc_lims.history.export.writers import ExportFormat
+from npc_lims.history.export import ExportFormat
 from npc_lims.state.diff import one_line
 from npc_lims.state.diff_format import LISTED, SUMMARY_BYTES, render_chapters
 from npc_lims.state.diff_format import Format as ReportFormat

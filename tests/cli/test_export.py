@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from npc_lims.history.export.tables import TABLES
+from npc_lims.history.export import TABLES
 from tests.history.past import run_git
 from tests.integration.world import run_cli
 

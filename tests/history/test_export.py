@@ -15,8 +15,7 @@ import pytest
 
 from npc_lims.clients.git import Repository
 from npc_lims.errors import GitError, NpcLimsError, StateError
-from npc_lims.history.export import ExportFormat, default_path, export_history
-from npc_lims.history.export.tables import TABLES
+from npc_lims.history.export import TABLES, ExportFormat, default_path, export_history
 from npc_lims.utils.yaml import render_yaml
 from tests import builders
 from tests.history.lives import NOTE, ONE, THREE, TWO, one
