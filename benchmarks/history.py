@@ -53,7 +53,7 @@ from npc_lims.history.walk import read_history
 result["found"] = len(list(read_history(repository, session={session!r})))
 """
 WEEK = """
-from npc_lims.history.digest import Digest
+from npc_lims.history.transitions import Digest
 from npc_lims.history.walk import read_history
 from npc_lims.state.diff_format import render_chapters
 render_chapters([Digest("a week", tuple(read_history(repository, since={since!r}))).chapter()])

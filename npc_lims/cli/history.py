@@ -30,9 +30,8 @@ from npc_lims.state.diff_format import Format as ReportFormat
 if TYPE_CHECKING:
     from npc_lims.clients.git import Repository
     from npc_lims.config.settings import Settings
-    from npc_lims.history.digest import Digest
     from npc_lims.history.session_history import SessionHistory
-    from npc_lims.history.transitions import Transition
+    from npc_lims.history.transitions import Digest, Transition
     from npc_lims.utils.urls import Links
 
 _COLUMNS = ("session", "when", "group", "what", "details", "editors", "commit", "address", "run")
@@ -147,8 +146,8 @@ def _show_session(settings: Settings, session: str, as_json: bool, as_csv: bool)
 def _show_changes(
     settings: Settings, since: str, format: HistoryFormat, limit: int, base_url: Optional[str], as_csv: bool
 ) -> None:
-    from npc_lims.history.digest import Digest
     from npc_lims.history.session_history import shallow_since
+    from npc_lims.history.transitions import Digest
     from npc_lims.history.walk import read_history
 
     repository, folder = _checkout(settings, "what happened to all sessions is read from commits")

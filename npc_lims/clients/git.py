@@ -8,7 +8,7 @@ import os
 import re
 import subprocess
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO
 
@@ -33,6 +33,11 @@ _REMOVED = re.compile(
 # a connection that stands still for a minute is lost
 _LOW_SPEED_LIMIT = {"GIT_HTTP_LOW_SPEED_LIMIT": "1000", "GIT_HTTP_LOW_SPEED_TIME": "60"}
 _COMMIT_ID = re.compile(r"[0-9a-f]{40,64}")
+_REQUESTS = 60
+"""Ids of blobs that fit into a pipe, of 4 KiB on some systems: more could block both ends."""
+
+ReadBlobs = Callable[[Iterable[str]], dict[str, bytes]]
+"""Returns contents by blob id, of those that exist."""
 
 
 class GitFailed(GitError):
@@ -220,6 +225,33 @@ class Repository:
         answers = _batch(self.run("cat-file", "--batch", "--buffer", stdin="".join(f"{b}\n" for b in wanted).encode()))
         return {blob: content for blob, content in zip(wanted, answers) if content is not None}
 
+    @contextlib.contextmanager
+    def blob_reader(self) -> Iterator[ReadBlobs]:
+        """Yield a function that does as `read_blobs`, in one process for all its calls."""
+        command = ("cat-file", "--batch")
+        with tempfile.TemporaryFile() as stderr, _start(self.root, command, stderr, subprocess.PIPE) as process:
+            requests, answers = process.stdin, process.stdout
+            assert requests is not None, "it is a pipe"
+            assert answers is not None, "it is a pipe"
+
+            def read(blobs: Iterable[str]) -> dict[str, bytes]:
+                found = {}
+                wanted = list(dict.fromkeys(blobs))
+                for start in range(0, len(wanted), _REQUESTS):
+                    some = wanted[start : start + _REQUESTS]
+                    requests.write("".join(f"{blob}\n" for blob in some).encode())
+                    requests.flush()
+                    for blob in some:
+                        header = answers.readline().split()
+                        if not header:
+                            stderr.seek(0)
+                            raise _failed(command, stderr.read())
+                        if header[-1].isdigit():  # else "<id> missing"
+                            found[blob] = answers.read(int(header[-1]) + 1)[:-1]
+                return found
+
+            yield read
+
     def hash_files(self, paths: Iterable[Path]) -> list[str]:
         """Return the ids of the blobs that files of the checkout would be, with its filters."""
         request = os.fsencode("".join(f"{path.as_posix()}\n" for path in paths))
@@ -316,12 +348,14 @@ def _run(folder: Path, args: tuple[str, ...], stdin: bytes | None = None, env: d
     return done.stdout
 
 
-def _start(folder: Path, args: tuple[str, ...], stderr: IO[bytes]) -> subprocess.Popen[bytes]:
+def _start(
+    folder: Path, args: tuple[str, ...], stderr: IO[bytes], stdin: int = subprocess.DEVNULL
+) -> subprocess.Popen[bytes]:
     with _to_git_error(folder):
         return subprocess.Popen(
             ["git", *args],
             cwd=folder,
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=stderr,
             env=_environment(None),

@@ -1,4 +1,7 @@
-"""History of one session: when it was first tracked, uploaded, sorted, sorted again, and who edited its entry."""
+"""History of one session: when it was first tracked, uploaded, sorted, sorted again, and who edited its entry.
+
+From a checkout; without one from GitHub, by a request for its commits and one for each version.
+"""
 
 from __future__ import annotations
 
@@ -8,33 +11,41 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from npc_lims.clients.git import Repository, find_repository
+from npc_lims.clients.github_rest import RestClient
 from npc_lims.config.lazy_settings import settings_for_reading
-from npc_lims.errors import GitError, HistoryError, HistoryWarning, NoSessionInfo, warn
+from npc_lims.errors import (
+    GitError,
+    HistoryError,
+    HistoryWarning,
+    NoSessionInfo,
+    RemoteStateError,
+    StateError,
+    warn,
+)
 from npc_lims.history.git_log import commits_of, literal
-from npc_lims.history.github_commits import published_history
-from npc_lims.history.transitions import IN_TRACKED, IN_TRAINING, Transition
+from npc_lims.history.transitions import IN_TRACKED, IN_TRAINING, Transition, compare_versions, skipped_message
 from npc_lims.history.walk import read_history
 from npc_lims.model.session_id import resolve_session_id, suggest_ids
+from npc_lims.state.as_of import parse_commit, unreadable_commit
+from npc_lims.state.reader import read_snapshot
+from npc_lims.state.remote import fetch_file
 from npc_lims.state.revision import Commit
+from npc_lims.state.session_versions import SessionVersion, VersionReader
 from npc_lims.state.snapshot import SNAPSHOT
+from npc_lims.state.store import SESSIONS, session_path
 from npc_lims.utils.timestamps import utc_text
 
 if TYPE_CHECKING:
     from npc_lims.config.settings import Settings
     from npc_lims.model.types import Session
 
-__all__ = [
-    "HistoryEvent",
-    "SessionHistory",
-    "get_session_history",
-    "read_session_history",
-    "repository_of",
-    "shallow_since",
-]
+UNSHALLOW = "git fetch --unshallow brings all of it"
 
 _FIRST_OF = ("uploaded", "sorted", "annotated")
 _ASSET_OF = {"uploaded": "raw", "sorted": "sorted", "sorted again": "sorted"}
 _ALREADY = "already "
+_FOLDER = "state"
+"""The state folder of a published repository."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,9 +63,6 @@ class HistoryEvent:
     when: str | None
     commit: Commit
     created: str | None = None
-
-    def as_dict(self) -> dict[str, Any]:
-        return {"name": self.name, "when": self.when, "created": self.created, "commit": self.commit.sha}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,17 +86,20 @@ class SessionHistory:
         return tuple(event for transition in self.transitions for event in _events(transition))
 
     def as_dict(self, address_of: Callable[[str], str | None] = lambda sha: None) -> dict[str, Any]:
-        """Return the history as JSON.
-
-        Args:
-            address_of: Return the URL of a commit.
-        """
+        """Return the history as JSON, with the URL of each commit by *address_of* its id."""
+        transitions = [one.as_dict() for one in self.transitions]
+        for transition in transitions:
+            for commit in (transition["commit"], *transition["editors"]):
+                commit["address"] = address_of(commit["sha"])
         return {
             "session": self.session,
             "place": self.place,
             "shallow_since": self.begins,
-            "steps": [event.as_dict() for event in self.events],
-            "transitions": [_with_addresses(one.as_dict(), address_of) for one in self.transitions],
+            "steps": [
+                {"name": event.name, "when": event.when, "created": event.created, "commit": event.commit.sha}
+                for event in self.events
+            ],
+            "transitions": transitions,
         }
 
 
@@ -112,15 +123,23 @@ def get_session_history(session: Session) -> tuple[Transition, ...]:
     return history.transitions
 
 
-UNSHALLOW = "git fetch --unshallow brings all of it"
-
-
 def read_session_history(settings: Settings, session: Session) -> SessionHistory:
     """Read the history of a session. Raises as `get_session_history`."""
     session_id = resolve_session_id(session)
     if settings.state is None:
-        return _published_history(settings, session_id)
-    return _local_history(repository_of(settings.state), settings.state, session_id)
+        place = f"{settings.repo}@{settings.ref}"
+        transitions = tuple(published_history(settings, session_id))
+        if not transitions:
+            raise _not_found(session_id, read_snapshot(settings).lines.ids(), place)
+        return SessionHistory(session_id, transitions, place)
+    repository, place = repository_of(settings.state), str(settings.state)
+    folder = repository.path_of(settings.state)
+    transitions = tuple(read_history(repository, folder=folder, session=session_id))
+    begins = shallow_since(repository)
+    if not transitions:
+        files = repository.list_files("HEAD", f"{folder}/{SESSIONS}") if repository.find_commit("HEAD") else {}
+        raise _not_found(session_id, (Path(path).stem for path in files), place, begins)
+    return SessionHistory(session_id, transitions, place, begins)
 
 
 def repository_of(state: Path) -> Repository:
@@ -136,39 +155,14 @@ def repository_of(state: Path) -> Repository:
             f"{error}: only what is committed has a past; without NPC_LIMS_STATE or --state GitHub is queried"
         ) from None
     # a mistyped folder must not pass for a lab in which nothing happened
-    on_disk = (state / SNAPSHOT, state / "sessions")
-    if not any(path.exists() for path in on_disk) and not _was_committed(repository, repository.path_of(on_disk[1])):
-        raise HistoryError(
-            f"there is no state in {state}, nor in any commit: check NPC_LIMS_STATE or --state, or run npc-lims sync"
-        )
-    return repository
-
-
-def _was_committed(repository: Repository, folder: str) -> bool:
-    return repository.find_commit("HEAD") is not None and bool(
-        repository.line("rev-list", "-1", "HEAD", "--", literal(folder))
+    if (state / SNAPSHOT).exists() or (state / SESSIONS).exists():
+        return repository
+    sessions = literal(repository.path_of(state / SESSIONS))
+    if repository.find_commit("HEAD") is not None and repository.line("rev-list", "-1", "HEAD", "--", sessions):
+        return repository
+    raise HistoryError(
+        f"there is no state in {state}, nor in any commit: check NPC_LIMS_STATE or --state, or run npc-lims sync"
     )
-
-
-def _local_history(repository: Repository, state: Path, session_id: str) -> SessionHistory:
-    folder = repository.path_of(state)
-    transitions = tuple(read_history(repository, folder=folder, session=session_id))
-    begins = shallow_since(repository)
-    if not transitions:
-        files = repository.list_files("HEAD", f"{folder}/sessions") if repository.find_commit("HEAD") else {}
-        hint = "" if begins is None else f"; this is a shallow clone, whose history begins {begins}: {UNSHALLOW}"
-        raise NoSessionInfo(_not_found(session_id, [Path(path).stem for path in files], str(state)) + hint)
-    return SessionHistory(session_id, transitions, str(state), begins)
-
-
-def _published_history(settings: Settings, session_id: str) -> SessionHistory:
-    from npc_lims.state.reader import read_snapshot
-
-    transitions = tuple(published_history(settings, session_id))
-    place = f"{settings.repo}@{settings.ref}"
-    if not transitions:
-        raise NoSessionInfo(_not_found(session_id, read_snapshot(settings).lines.ids(), place))
-    return SessionHistory(session_id, transitions, place)
 
 
 def shallow_since(repository: Repository) -> str | None:
@@ -179,8 +173,60 @@ def shallow_since(repository: Repository) -> str | None:
     return utc_text(int(seconds.split()[0]))[:10]
 
 
-def _not_found(session_id: str, ids: Iterable[str], place: str) -> str:
-    return f"no commit of {place} has a session {session_id}{suggest_ids(session_id, sorted(ids))}"
+def _not_found(session_id: str, ids: Iterable[str], place: str, begins: str | None = None) -> NoSessionInfo:
+    hint = "" if begins is None else f"; this is a shallow clone, whose history begins {begins}: {UNSHALLOW}"
+    return NoSessionInfo(f"no commit of {place} has a session {session_id}{suggest_ids(session_id, sorted(ids))}{hint}")
+
+
+def published_history(settings: Settings, session_id: str) -> Iterator[Transition]:
+    """Yield every change of the session on the branch, the oldest first; none if it never had a file.
+
+    Without those who edited its entry in tracked_sessions.yaml: that would take all versions of that file.
+
+    Raises:
+        GitHubError, RemoteStateError: GitHub could not be queried.
+    """
+    path = session_path(Path(_FOLDER), session_id).as_posix()
+    query = {"sha": settings.ref, "path": path}
+    listed = RestClient.for_reading(settings).list_items(f"looking for commits of {settings.repo}", "/commits", query)
+    answers = [(parse_commit(settings, answer), answer) for answer in listed]
+    reader = VersionReader()
+    before: SessionVersion | None = None
+    for commit, answer in reversed(answers):
+        content = _fetch(settings, path, commit.sha)
+        try:
+            after = None if content is None else reader.read(content, path, before)
+        except StateError as error:
+            warn(skipped_message(commit, error), HistoryWarning)
+            continue
+        old = None if before is None else reader.facts(before)
+        new = None if after is None else reader.facts(after)
+        begins = before is None and answer is answers[-1][1] and _is_beginning(settings, answer)
+        transition = compare_versions(session_id, commit, old, new, begins=begins)
+        if transition is not None:
+            yield transition
+        before = after
+
+
+def _fetch(settings: Settings, path: str, sha: str) -> bytes | None:
+    try:
+        return fetch_file(settings, path, sha)
+    except RemoteStateError as error:
+        if settings.github_token is not None:
+            raise
+        raise RemoteStateError(f"{error}; GITHUB_TOKEN raises the limit of requests") from None
+
+
+def _is_beginning(settings: Settings, answer: Any) -> bool:
+    """Return True if the repository had no state before a commit of GitHub's API."""
+    try:
+        parents = [str(parent["sha"]) for parent in answer["parents"]]
+    except (KeyError, TypeError):
+        raise unreadable_commit(settings) from None
+    if not parents:
+        return True
+    action, path = f"looking into {settings.repo}", f"/contents/{_FOLDER}/{SESSIONS}"
+    return RestClient.for_reading(settings).find(action, path, {"ref": parents[0]}) is None
 
 
 def _events(transition: Transition) -> Iterator[HistoryEvent]:
@@ -208,9 +254,3 @@ def _names(transition: Transition) -> Iterator[str]:
     for word in change.what:
         if word in _FIRST_OF or word.startswith("no longer ") or word.endswith(" gone"):
             yield word
-
-
-def _with_addresses(transition: dict[str, Any], address_of: Callable[[str], str | None]) -> dict[str, Any]:
-    for commit in (transition["commit"], *transition["editors"]):
-        commit["address"] = address_of(commit["sha"])
-    return transition

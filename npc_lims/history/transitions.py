@@ -1,15 +1,17 @@
-"""Changes of one session by one commit of state. Pure."""
+"""Changes of one session by one commit of state, and digests of many. Pure."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from npc_lims.state.diff import SessionChange, compare_sessions
+from npc_lims.state.diff import FieldChange, SessionChange, compare_sessions, headline
+from npc_lims.state.diff_format import Chapter, groups_of
 from npc_lims.state.revision import Commit
+from npc_lims.utils.text import counted
 
-__all__ = ["IN_TRACKED", "IN_TRAINING", "RECORDED", "Transition", "changes_of", "created_assets", "skipped_message"]
+__all__ = ["IN_TRACKED", "IN_TRAINING", "RECORDED", "Digest", "Transition", "compare_versions", "skipped_message"]
 
 RECORDED = "already present at first sync"
 """The change of a session in the first commit of the history: it may be much older."""
@@ -43,6 +45,12 @@ class Transition:
         """True if the history begins with the session, which may be older."""
         return RECORDED in self.change.what
 
+    @property
+    def is_of_tracking(self) -> bool:
+        """True if its entry in tracked_sessions.yaml was or may have been edited."""
+        fields = self.change.fields
+        return not fields or any(field.field.startswith("tracked") for field in fields)
+
     def as_dict(self) -> dict[str, Any]:
         """Return the transition as JSON."""
         return {
@@ -55,28 +63,28 @@ class Transition:
         }
 
 
-def changes_of(before: Mapping[str, Facts], after: Mapping[str, Facts], *, begins: bool) -> list[SessionChange]:
-    """Return the changes between two versions of some sessions, in id order; of a new one, what made it known.
+def compare_versions(
+    session: str, commit: Commit, before: Facts | None, after: Facts | None, *, begins: bool
+) -> Transition | None:
+    """Return the transition between two versions of a session (None: there was or is none); None if nothing changed.
 
     Args:
-        begins: The history begins with *after*: what is in it may be older.
+        before: All facts, or those that differ.
+        begins: The history begins with this commit: a new session may be older.
     """
-    changes = []
-    for change in compare_sessions(before, after):
-        if change.what[:1] == ("new",):
-            known = ((IN_TRACKED, "tracked"), (IN_TRAINING, "training"))
-            details = [words for words, section in known if after[change.id].get(section)]
-            if begins:
-                details += [f"already {word}" for word in change.what[1:]]
-            change = dataclasses.replace(change, what=(RECORDED,) if begins else change.what, details=tuple(details))
-        changes.append(change)
-    return changes
-
-
-def created_assets(before: Facts | None, after: Facts | None) -> tuple[tuple[str, str], ...]:
-    """Return the kind and creation time of each data asset that *after* has and *before* has not."""
+    changes = compare_sessions({} if before is None else {session: before}, {} if after is None else {session: after})
+    if not changes:
+        return None
+    (change,) = changes
+    if before is None and after is not None:
+        known = ((IN_TRACKED, "tracked"), (IN_TRAINING, "training"))
+        details = [words for words, section in known if after.get(section)]
+        if begins:
+            details += [f"already {word}" for word in change.what[1:]]
+        change = dataclasses.replace(change, what=(RECORDED,) if begins else change.what, details=tuple(details))
     old, new = _assets(before), _assets(after)
-    return tuple((kind, asset["created"]) for kind, asset in new.items() if old.get(kind, {}).get("id") != asset["id"])
+    created = [(kind, asset["created"]) for kind, asset in new.items() if old.get(kind, {}).get("id") != asset["id"]]
+    return Transition(session, commit, change, created=tuple(created))
 
 
 def skipped_message(commit: Commit, error: Exception) -> str:
@@ -92,3 +100,95 @@ def _assets(facts: Facts | None) -> dict[str, Mapping[str, Any]]:
         for kind, asset in assets
         if isinstance(asset, Mapping) and isinstance(asset.get("created"), str) and "id" in asset
     }
+
+
+@dataclasses.dataclass(frozen=True)
+class Digest:
+    """All changes since some day.
+
+    Attributes:
+        since: As the caller wrote it.
+        transitions: The oldest first.
+        begins: Date of the oldest commit of a shallow clone, if that may be why there is no more.
+    """
+
+    since: str
+    transitions: Sequence[Transition]
+    begins: str | None = None
+
+    @property
+    def commits(self) -> list[Commit]:
+        """The commits that changed sessions, the oldest first."""
+        return list({one.commit.sha: one.commit for one in self.transitions}.values())
+
+    @property
+    def changes(self) -> list[SessionChange]:
+        """Changes of each session by all of these commits together, in id order; without what begins the history."""
+        by_session: dict[str, list[Transition]] = {}
+        for one in self.transitions:
+            if not one.is_first:
+                by_session.setdefault(one.session, []).append(one)
+        return [_together(by_session[session]) for session in sorted(by_session)]
+
+    def chapter(self) -> Chapter:
+        """Return the digest in the form of other reports."""
+        changes = self.changes
+        summary = (
+            f"{counted(len(changes), 'session')} changed: {headline(changes)}" if changes else "no session changed"
+        )
+        return Chapter(f"state since {self.since}", summary, list(self._notes()), groups_of(changes))
+
+    def _notes(self) -> Iterable[str]:
+        commits = self.commits
+        if commits:
+            yield f"{counted(len(commits), 'commit')}, {_span(commits)}"
+        recorded = [one for one in self.transitions if one.is_first]
+        if recorded:
+            where = f"{recorded[0].commit.when[:10]}, when history begins"
+            yield f"{counted(len(recorded), 'session')} recorded on {where}"
+        editors = sorted({editor.author for one in self.transitions for editor in one.editors if not one.is_first})
+        if editors:
+            yield f"tracked_sessions.yaml edited by {', '.join(editors)}"
+        if self.begins is not None:
+            yield f"a shallow clone, whose history begins {self.begins}: git fetch --unshallow brings all of it"
+
+    def as_dict(self, address_of: Callable[[str], str | None] = lambda sha: None) -> dict[str, Any]:
+        """Return the digest as JSON.
+
+        Args:
+            address_of: Return the URL of a commit.
+        """
+        changes = self.changes
+        return {
+            "since": self.since,
+            "shallow_since": self.begins,
+            "headline": headline(changes),
+            "commits": [{**commit.as_dict(), "address": address_of(commit.sha)} for commit in self.commits],
+            "changes": [change.as_dict() for change in changes],
+            "transitions": [{**one.as_dict(), "commit": one.commit.sha} for one in self.transitions],
+        }
+
+
+def _together(transitions: Sequence[Transition]) -> SessionChange:
+    """Combine the changes of one session, also what was lost and came back."""
+    changes = [one.change for one in transitions]
+    return SessionChange(
+        changes[0].id,
+        tuple(dict.fromkeys(word for change in changes for word in change.what)),
+        tuple(dict.fromkeys(detail for change in changes for detail in change.details)),
+        tuple(_fields(changes)),
+    )
+
+
+def _fields(changes: Sequence[SessionChange]) -> Iterable[FieldChange]:
+    """Yield each value that differed on the way, as it was before and as it is after."""
+    last: dict[str, FieldChange] = {}
+    for field in (field for change in changes for field in change.fields):
+        first = last.get(field.field, field)
+        last[field.field] = FieldChange(field.field, first.before, field.after)
+    return last.values()
+
+
+def _span(commits: Sequence[Commit]) -> str:
+    first, last = commits[0].when[:10], commits[-1].when[:10]
+    return first if first == last else f"{first} to {last}"

@@ -12,7 +12,7 @@ from npc_lims.clients.github_rest import RestClient
 from npc_lims.clients.http import RetryPolicy
 from npc_lims.config.settings import Settings
 from npc_lims.errors import GitHubError
-from npc_lims.history.github_commits import published_history
+from npc_lims.history.session_history import published_history
 from tests.servers.endless import Endless
 from tests.servers.fixtures import Serve
 from tests.servers.web import Request, Response, Server, json_response

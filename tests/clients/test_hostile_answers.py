@@ -17,7 +17,7 @@ from npc_lims.clients.github_pull_requests import Proposal, propose
 from npc_lims.clients.pypi import newest_release
 from npc_lims.config.settings import Settings, load_settings
 from npc_lims.errors import NpcLimsError
-from npc_lims.history.github_commits import published_history
+from npc_lims.history.session_history import published_history
 from tests.servers.web import Request, Response, Server
 
 pytestmark = pytest.mark.usefixtures("services_parsed_once")

@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 
 from npc_lims.clients.git import Repository
 from npc_lims.history.atom_feed import render_feed
-from npc_lims.history.digest import Digest
-from npc_lims.history.transitions import Transition
+from npc_lims.history.transitions import Digest, Transition
 from npc_lims.history.walk import read_history
 from npc_lims.state.diff import SessionChange
 from npc_lims.state.diff_format import Format, render_chapters
