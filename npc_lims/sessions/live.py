@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from npc_lims.clients.s3_cached import CachedStore
@@ -48,15 +48,15 @@ _listings: TTLCache[Observation] = TTLCache(maxsize=4, ttl=600, error_ttl=60)
 _all: TTLCache[Mapping[str, Record]] = TTLCache(maxsize=2, ttl=600)
 
 
-# --- one source
+# --- the sources
 
 
 def live_context(settings: Settings, records: Records, scope: Collection[str]) -> SourceContext:
-    """Return what sources are given to be queried now: answers are cached, and nothing is taken from state.
+    """Return the context of a query now: responses are cached, and nothing is taken from state.
 
     Args:
         records: What is known of the sessions.
-        scope: Ids of those of *records* that are meant.
+        scope: Ids of those of *records* to observe.
     """
     return SourceContext(
         settings=settings,
@@ -69,46 +69,11 @@ def live_context(settings: Settings, records: Records, scope: Collection[str]) -
     )
 
 
-def _query(settings: Settings, source: str, records: Records, scope: Collection[str]) -> Observation:
-    """
-    Raises:
-        NpcLimsError: The source cannot be queried.
-    """
-    if source == "codeocean":
-        # where nobody can tell whether a session is tracked, its assets tell what it is, whether it has a row or not
-        records = {
-            id_: one if one.tracked is not None else one.model_copy(update={"training": None})
-            for id_, one in records.items()
-        }
-    with source_boundary(source):
-        return open_source(source).observe(live_context(settings, records, scope))
-
-
-def _query_listing(settings: Settings, source: str) -> Observation:
-    """Query a source that makes sessions known. Raises as `_query`."""
-    beside = _beside(settings) if source == "tracked" else None
-    key = (source, *_sources_of(settings), settings.training_columns, beside and _version_of(beside))
-    return _listings.get_or_load(key, lambda: _query(settings, source, {}, ()))
-
-
-def _query_listings(settings: Settings, sources: Sequence[str]) -> tuple[list[Observation], list[NpcLimsError]]:
-    """Return what these sources list, and why some of them could not be queried, in part or at all."""
-    observations: list[Observation] = []
-    failures: list[NpcLimsError] = []
-    for source in sources:
-        try:
-            observations.append(_query_listing(settings, source))
-        except (MissingCredentials, SourceError, RemoteStateError, InputFileError) as error:
-            failures.append(error)
-    failures += [one.failure for one in observations if one.failure is not None]
-    return observations, failures
-
-
 def _tracked_text(settings: Settings) -> tuple[str, str]:
     """Return the tracked sessions file beside the state: in the checkout of the folder, or published."""
     from npc_lims.sources.tracked.parser import tracked_text
 
-    path = _beside(settings)
+    path = _tracked_file(settings)
     if path is None:
         content = fetch_file(settings, TRACKED_FILE)
         if content is None:
@@ -119,27 +84,70 @@ def _tracked_text(settings: Settings) -> tuple[str, str]:
     return tracked_text(path)
 
 
-def _beside(settings: Settings) -> Path | None:
+def _tracked_file(settings: Settings) -> Path | None:
     """The tracked file of the checkout, where a folder is read."""
     return None if settings.state is None else settings.state.parent / TRACKED_FILE
 
 
-def _version_of(path: Path) -> tuple[int, int] | None:
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_size, status.st_mtime_ns
-
-
-def _sources_of(settings: Settings) -> tuple[str, ...]:
-    """Addresses of the sources: a key of caches."""
+def _cache_key(settings: Settings) -> tuple[Hashable, ...]:
+    """Return what the answers of the sources depend on: their addresses, and the version of a local file."""
+    path = _tracked_file(settings)
+    status = path.stat() if path is not None and path.is_file() else None
+    version = status and (status.st_size, status.st_mtime_ns)
     addresses = (settings.state, settings.raw_url, settings.repo, settings.ref, settings.training)
-    return tuple(map(str, (*addresses, settings.codeocean_domain, settings.mirror)))
+    return (*map(str, (*addresses, settings.codeocean_domain, settings.mirror)), settings.training_columns, version)
 
 
-def _reason(error: NpcLimsError) -> str:
-    return f"{TRACKED_FILE}: {error.problems[0]}" if isinstance(error, InputFileError) else str(error)
+def _query(settings: Settings, source: str, records: Records, scope: Collection[str]) -> Observation:
+    """
+    Raises:
+        NpcLimsError: The source cannot be queried.
+    """
+    if source == "codeocean":
+        # while it is unknown whether a session is tracked, its assets determine its platform, even if it has a row
+        records = {
+            id_: one if one.tracked is not None else one.model_copy(update={"training": None})
+            for id_, one in records.items()
+        }
+    with source_boundary(source):
+        return open_source(source).observe(live_context(settings, records, scope))
+
+
+def _query_listing(settings: Settings, source: str) -> Observation:
+    """Query a source that makes sessions known. Raises as `_query`."""
+    return _listings.get_or_load((source, *_cache_key(settings)), lambda: _query(settings, source, {}, ()))
+
+
+def _observe(
+    settings: Settings, source: str, records: Records, scope: Collection[str]
+) -> tuple[list[Observation], list[NpcLimsError]]:
+    """Return the observation of a source, if there is one, and why it could not be queried, in part or at all."""
+    try:
+        is_listing = source in DISCOVERING
+        one = _query_listing(settings, source) if is_listing else _query(settings, source, records, scope)
+    except (MissingCredentials, SourceError, RemoteStateError, InputFileError) as error:
+        return [], [error]
+    return [one], [] if one.failure is None else [one.failure]
+
+
+def _observe_listings(settings: Settings, sources: Sequence[str]) -> tuple[list[Observation], list[NpcLimsError]]:
+    found = [_observe(settings, source, {}, ()) for source in sources]
+    return [one for observed, _ in found for one in observed], [error for _, failed in found for error in failed]
+
+
+def _reconcile_listed(
+    settings: Settings, previous: Records, listed: Sequence[Observation]
+) -> tuple[dict[str, Record], list[str]]:
+    """Return the listed sessions, each with its training row, and why the rows of some are not known to be theirs."""
+    records = reconcile_days(previous, listed)
+    undecided = undecided_sessions(records)
+    if not undecided:
+        return records, []
+    recordings, failures = _observe(settings, "codeocean", records, undecided)
+    reasons = [str(error) for error in failures]
+    if not recordings:
+        reasons = [f"which training row belongs to {', '.join(sorted(undecided))}: {reasons[0]}"]
+    return reconcile_days(previous, [*listed, *recordings]), reasons
 
 
 # --- flags of sessions that state has
@@ -152,7 +160,7 @@ def complete(settings: Settings, record: Record, flags: Collection[str]) -> Reco
         MissingCredentials: A source that is needed wants a token or key; the message names the variable.
         SourceError: A source could not be queried.
     """
-    key = (_sources_of(settings), record.id, tuple(sorted(flags)))
+    key = (_cache_key(settings), record.id, tuple(sorted(flags)))
     return _flags.get_or_load(key, lambda: _complete(settings, record, flags))
 
 
@@ -165,14 +173,11 @@ def _complete(settings: Settings, record: Record, flags: Collection[str]) -> Rec
         if not _unknown(record, flags):
             break
         records = {**day, record.id: record}
-        try:
-            observation = _query(settings, source, records, {record.id})
-        except (MissingCredentials, SourceError) as error:
-            # S3 alone may still know: what matters is whether the flags are known in the end
-            failures.append(error)
-            continue
-        failures += [] if observation.failure is None else [observation.failure]
-        record = reconcile_session(record.id, record, assign_rows(records, [observation]))
+        observed, failed = _observe(settings, source, records, {record.id})
+        # S3 alone may still know: what matters is whether the flags are known in the end
+        failures += failed
+        if observed:
+            record = reconcile_session(record.id, record, assign_rows(records, observed))
     unknown = _unknown(record, flags)
     if not unknown:
         return record
@@ -182,14 +187,14 @@ def _complete(settings: Settings, record: Record, flags: Collection[str]) -> Rec
         raise MissingCredentials("; ".join(map(str, missing)))
     if failures:
         raise failures[0]
-    raise SourceError("state", f"{record.id}: {', '.join(unknown)} cannot be told from any source")
+    raise SourceError("state", f"{record.id}: no source shows {', '.join(unknown)}")
 
 
 def _unknown(record: Record, flags: Collection[str]) -> list[str]:
     return [flag for flag in flags if record.status.get(flag, False) is None]
 
 
-def flags_of_all(settings: Settings, records: Records) -> Iterator[Record]:
+def flags_of_all(settings: Settings, records: Records) -> Records:
     """Return *records* with every flag looked up, each source queried once for all of them.
 
     Raises:
@@ -198,7 +203,7 @@ def flags_of_all(settings: Settings, records: Records) -> Iterator[Record]:
     observations: list[Observation] = []
     for source in ("codeocean", "s3"):
         observations.append(_query(settings, source, reconcile_days(records, observations), set(records)))
-    return iter(reconcile_days(records, observations).values())
+    return reconcile_days(records, observations)
 
 
 # --- sessions that state does not have
@@ -206,26 +211,25 @@ def flags_of_all(settings: Settings, records: Records) -> Iterator[Record]:
 
 def find_session(settings: Settings, session_id: str) -> Answer:
     """Return a session that state does not have, and why some sources could not be queried; None if there is none."""
-    beside = _beside(settings)
-    key = (_sources_of(settings), session_id, beside and _version_of(beside))
-    return _sessions.get_or_load(key, lambda: _find_session(settings, session_id))
+    return _sessions.get_or_load((_cache_key(settings), session_id), lambda: _find_session(settings, session_id))
 
 
 def _find_session(settings: Settings, session_id: str) -> Answer:
     previous = _recorded_day(settings, session_id) or {}
-    observations, reasons = _query_day(settings, session_id, DISCOVERING)
+    observations, failures = _observe_day(settings, session_id, DISCOVERING)
     records = reconcile_days(previous, observations)
     records[session_id] = reconcile_session(session_id, None, assign_rows(previous, observations))
+    # the start of each recording of the day decides which training row is whose
     tracked = {one.id for one in records.values() if isinstance(one.tracked, Tracked)}
-    try:
-        # the start of each recording of the day decides which training row is whose
-        observation = _query(settings, "codeocean", records, {session_id, *tracked})
-        observations.append(observation)
-        reasons += [] if observation.failure is None else [str(observation.failure)]
-    except (MissingCredentials, SourceError) as error:
-        reasons.append(str(error))
-    record = reconcile_session(session_id, None, assign_rows(previous, observations))
+    recordings, failed = _observe(settings, "codeocean", records, {session_id, *tracked})
+    record = reconcile_session(session_id, None, assign_rows(previous, [*observations, *recordings]))
+    # a repository without the tracked file does not list the session either
+    reasons = [_reason(error) for error in (*failures, *failed) if not isinstance(error, NoRemoteState)]
     return (record if _is_known(record) else None), reasons
+
+
+def _reason(error: NpcLimsError) -> str:
+    return f"{TRACKED_FILE}: {error.problems[0]}" if isinstance(error, InputFileError) else str(error)
 
 
 def _is_known(record: Record) -> bool:
@@ -250,45 +254,27 @@ def records_of_day(settings: Settings, session_id: str) -> dict[str, Record]:
     recorded = _recorded_day(settings, session_id)
     if recorded is None:
         return listed_day(settings, session_id)
-    if session_id in recorded or _beside(settings) is None:
+    if session_id in recorded or _tracked_file(settings) is None:
         return recorded
-    return _listed_day(settings, session_id, recorded, ("tracked",))
+    return _reconcile_listed(settings, recorded, _observe_day(settings, session_id, ("tracked",))[0])[0]
 
 
 def listed_day(settings: Settings, session_id: str) -> dict[str, Record]:
     """Return the sessions of a day by id, as the sources list them now and state has recorded the others."""
-    return _listed_day(settings, session_id, _recorded_day(settings, session_id) or {}, DISCOVERING)
+    recorded = _recorded_day(settings, session_id) or {}
+    return _reconcile_listed(settings, recorded, _observe_day(settings, session_id, DISCOVERING)[0])[0]
 
 
-def _listed_day(settings: Settings, session_id: str, previous: Records, sources: Sequence[str]) -> dict[str, Record]:
-    observations, _ = _query_day(settings, session_id, sources)
-    recordings, _ = _query_recordings(settings, reconcile_days(previous, observations))
-    return reconcile_days(previous, [*observations, *recordings])
-
-
-def _query_day(settings: Settings, session_id: str, sources: Sequence[str]) -> tuple[list[Observation], list[str]]:
+def _observe_day(
+    settings: Settings, session_id: str, sources: Sequence[str]
+) -> tuple[list[Observation], list[NpcLimsError]]:
     """Return what sources that make sessions known list of a day, and why some of them could not be queried."""
     day = day_of(session_id)
-    observations, failures = _query_listings(settings, sources)
+    listed, failures = _observe_listings(settings, sources)
     of_day = [
-        dataclasses.replace(
-            one, facts={id_: fact for id_, fact in one.facts.items() if id_.startswith(day) and day_of(id_) == day}
-        )
-        for one in observations
+        {id_: fact for id_, fact in one.facts.items() if id_.startswith(day) and day_of(id_) == day} for one in listed
     ]
-    # a repository without the file does not list the session either
-    return of_day, [_reason(error) for error in failures if not isinstance(error, NoRemoteState)]
-
-
-def _query_recordings(settings: Settings, records: Records) -> tuple[list[Observation], list[str]]:
-    """Return what Code Ocean has of undecided sessions, if there are any, and why it could not be queried."""
-    undecided = undecided_sessions(records)
-    if not undecided:
-        return [], []
-    try:
-        return [_query(settings, "codeocean", records, undecided)], []
-    except (MissingCredentials, SourceError) as error:
-        return [], [f"which training row belongs to {', '.join(sorted(undecided))}: {error}"]
+    return [dataclasses.replace(one, facts=facts) for one, facts in zip(listed, of_day)], failures
 
 
 def _recorded_day(settings: Settings, session_id: str) -> dict[str, Record] | None:
@@ -323,19 +309,18 @@ def all_sessions(settings: Settings, why: NpcLimsError) -> Mapping[str, Record]:
     Raises:
         NpcLimsError: *why* there is no state, if none of these could be queried either.
     """
-    return _all.get_or_load(_sources_of(settings), lambda: _all_sessions(settings, why))
+    return _all.get_or_load(_cache_key(settings), lambda: _all_sessions(settings, why))
 
 
 def _all_sessions(settings: Settings, why: NpcLimsError) -> Mapping[str, Record]:
-    observations, failures = _query_listings(settings, DISCOVERING)
+    listed, failures = _observe_listings(settings, DISCOVERING)
     reasons = [str(error) for error in failures]
-    if not observations:
+    if not listed:
         raise RemoteStateError("; ".join([str(why), "and the sources cannot be queried either", *reasons])) from why
-    recordings, unread = _query_recordings(settings, reconcile_days({}, observations))
-    reasons += unread + [str(one.failure) for one in recordings if one.failure is not None]
-    left_out = f"; left out: {'; '.join(reasons)}" if reasons else ""
+    records, undecided = _reconcile_listed(settings, {}, listed)
+    left_out = f"; left out: {'; '.join([*reasons, *undecided])}" if reasons or undecided else ""
     warn_live(settings, f"{why}; querying the sources instead, which is slow{left_out}")
-    return reconcile_days({}, [*observations, *recordings])
+    return records
 
 
 def warn_live(settings: Settings, message: str, about: str = "") -> None:

@@ -139,7 +139,7 @@ def _live_sessions(settings: Settings, why: NpcLimsError, chosen: SessionFilters
 
     records = all_sessions(settings, why)
     if chosen.need_flags:
-        records = {record.id: record for record in flags_of_all(settings, records)}
+        records = flags_of_all(settings, records)
     found = chosen.select_ids(newest_first(records))
     return [SessionInfo.from_record(records[session_id].as_dict(), settings) for session_id in found]
 
