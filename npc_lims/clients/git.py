@@ -8,7 +8,7 @@ import os
 import re
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -33,6 +33,7 @@ _REMOVED = re.compile(
 # a connection that stands still for a minute is lost
 _LOW_SPEED_LIMIT = {"GIT_HTTP_LOW_SPEED_LIMIT": "1000", "GIT_HTTP_LOW_SPEED_TIME": "60"}
 _COMMIT_ID = re.compile(r"[0-9a-f]{40,64}")
+_UNUSED_REF = "refs/npc-lims/unused"
 _REQUESTS = 60
 """Ids of blobs that fit into a pipe, of 4 KiB on some systems: more could block both ends."""
 
@@ -59,21 +60,28 @@ class GitFailed(GitError):
 
 @dataclasses.dataclass(frozen=True)
 class Repository:
-    """A checkout.
-
-    Attributes:
-        root: The folder that holds everything that is checked out.
-    """
+    """A checkout, by its root folder."""
 
     root: Path
 
-    def run(self, *args: str, stdin: bytes | None = None, env: dict[str, str] | None = None) -> bytes:
+    def run(self, *args: str, stdin: bytes | None = None, env: Mapping[str, str] | None = None) -> bytes:
         """Return the output of the command.
 
         Raises:
             GitFailed: It exited with an error.
         """
-        return _run(self.root, args, stdin, env)
+        with self._to_git_error():
+            done = subprocess.run(
+                ["git", *args],
+                cwd=self.root,
+                input=stdin or b"",
+                capture_output=True,
+                env=_environment(env),
+                check=False,
+            )
+        if done.returncode:
+            raise _failed(args, done.stderr)
+        return done.stdout
 
     @contextlib.contextmanager
     def printing(self, *args: str) -> Iterator[IO[bytes]]:
@@ -82,7 +90,7 @@ class Repository:
         Raises:
             GitFailed: It exited with an error; at the end of the block, if all that it printed was read.
         """
-        with tempfile.TemporaryFile() as stderr, _start(self.root, args, stderr) as process:
+        with tempfile.TemporaryFile() as stderr, self._start(args, stderr) as process:
             assert process.stdout is not None, "it is a pipe"
             try:
                 yield process.stdout
@@ -96,9 +104,38 @@ class Repository:
                 stderr.seek(0)
                 raise _failed(args, stderr.read())
 
+    def _start(
+        self, args: Sequence[str], stderr: IO[bytes], stdin: int = subprocess.DEVNULL
+    ) -> subprocess.Popen[bytes]:
+        with self._to_git_error():
+            return subprocess.Popen(
+                ["git", *args],
+                cwd=self.root,
+                stdin=stdin,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                env=_environment(),
+            )
+
+    @contextlib.contextmanager
+    def _to_git_error(self) -> Iterator[None]:
+        try:
+            yield
+        except FileNotFoundError:
+            if not self.root.is_dir():
+                raise GitError(f"{self.root}: there is no such folder") from None
+            raise GitError("there is no git on this machine's PATH: install it") from None
+
     def line(self, *args: str) -> str:
         """Return the output of the command, as one line of text."""
         return os.fsdecode(self.run(*args)).rstrip("\r\n")
+
+    def find_line(self, *args: str) -> str | None:
+        """Do as `line`; return None if the command exits with an error."""
+        try:
+            return self.line(*args)
+        except GitFailed:
+            return None
 
     def commit_of(self, ref: str) -> str:
         """Return the full id of the commit that *ref* names.
@@ -119,25 +156,13 @@ class Repository:
 
     def find_commit(self, ref: str) -> str | None:
         """Do as `commit_of`; return None if there is none."""
-        try:
-            # a ref that begins with a dash would be taken for an option
-            found = self.line("rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}")
-        except GitFailed:
-            return None
+        # a ref that begins with a dash would be taken for an option
+        found = self.find_line("rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}")
         # ^HEAD is answered, too: with all that is not HEAD
-        return found if _COMMIT_ID.fullmatch(found) else None
+        return found if found is not None and _COMMIT_ID.fullmatch(found) else None
 
     def tree_of(self, commit: str) -> str:
-        """Return the id of the tree of a commit."""
         return self.line("rev-parse", f"{commit}^{{tree}}")
-
-    def has_ref(self, name: str) -> bool:
-        """Return True if there is a ref of that full name, such as `refs/tags/v1`."""
-        try:
-            self.run("show-ref", "--verify", "--quiet", "--", name)
-        except GitFailed:
-            return False
-        return True
 
     @property
     def git_folder(self) -> Path:
@@ -147,20 +172,13 @@ class Repository:
     def is_shallow(self) -> bool:
         return self.line("rev-parse", "--is-shallow-repository") == "true"
 
-    def merge_base(self, one: str, other: str) -> str | None:
-        """Return the newest commit that both come from; None if there is none here."""
-        try:
-            return self.line("merge-base", one, other)
-        except GitFailed:
-            return None
-
     def fork_point(self, ref: str) -> str:
         """Return the newest commit that *ref* and HEAD both come from.
 
         Raises:
             GitError: There is no such ref, or nothing in common.
         """
-        base = self.merge_base(self.commit_of(ref), "HEAD")
+        base = self.find_line("merge-base", self.commit_of(ref), "HEAD")
         if base is None:
             raise GitError(
                 f"{ref} and HEAD have no commit in common here: git fetch --unshallow brings the history "
@@ -186,18 +204,17 @@ class Repository:
         found: dict[str, str] = {}
         for versions in ([base, "HEAD"], ["--cached", base], [base]):
             answer = self.run("diff", "--name-status", "--no-renames", "-z", *versions, "--", folder)
-            letters_and_paths = os.fsdecode(answer).split("\0")
+            letters_and_paths = _split_paths(answer)
             for letter, path in zip(letters_and_paths[::2], letters_and_paths[1::2]):
                 found[path] = words.get(letter, "changed")
         untracked = self.run("ls-files", "--others", "--exclude-standard", "-z", "--", folder)
-        found.update((path, "added") for path in os.fsdecode(untracked).split("\0") if path)
+        found.update((path, "added") for path in _split_paths(untracked))
         return dict(sorted(found.items()))
 
     def list_files(self, commit: str, folder: str) -> dict[str, str]:
         """Path to blob id of every file beneath *folder* (with forward slashes), in the order of paths."""
-        listing = os.fsdecode(self.run("ls-tree", "-r", "-z", "--full-tree", commit, "--", f"{folder}/"))
         files = {}
-        for entry in filter(None, listing.split("\0")):
+        for entry in _split_paths(self.run("ls-tree", "-r", "-z", "--full-tree", commit, "--", f"{folder}/")):
             facts, path = entry.split("\t", 1)
             _, kind, blob = facts.split(" ")
             if kind == "blob":
@@ -210,26 +227,23 @@ class Repository:
 
     def read_files(self, commit: str, paths: Iterable[str]) -> dict[str, bytes]:
         """Return contents by path, of those that are files in *commit*, by one process."""
-        wanted = list(paths)
-        if not wanted:
-            return {}
-        request = os.fsencode("".join(f"{commit}:{path}\n" for path in wanted))
-        answers = _batch(self.run("cat-file", "--batch", stdin=request))
-        return {path: content for path, content in zip(wanted, answers) if content is not None}
+        names = {f"{commit}:{path}": path for path in paths}
+        return {names[name]: content for name, content in self.read_blobs(names).items()}
 
-    def read_blobs(self, blobs: Iterable[str]) -> dict[str, bytes]:
-        """Return contents by blob id, of those that exist, by one process."""
-        wanted = list(dict.fromkeys(blobs))
+    def read_blobs(self, names: Iterable[str]) -> dict[str, bytes]:
+        """Return contents by blob id, or another name such as `HEAD:path`, of those that exist, by one process."""
+        wanted = list(dict.fromkeys(names))
         if not wanted:
             return {}
-        answers = _batch(self.run("cat-file", "--batch", "--buffer", stdin="".join(f"{b}\n" for b in wanted).encode()))
-        return {blob: content for blob, content in zip(wanted, answers) if content is not None}
+        request = os.fsencode("".join(f"{name}\n" for name in wanted))
+        contents = _parse_batch(self.run("cat-file", "--batch", "--buffer", stdin=request))
+        return {name: content for name, content in zip(wanted, contents) if content is not None}
 
     @contextlib.contextmanager
     def blob_reader(self) -> Iterator[ReadBlobs]:
         """Yield a function that does as `read_blobs`, in one process for all its calls."""
         command = ("cat-file", "--batch")
-        with tempfile.TemporaryFile() as stderr, _start(self.root, command, stderr, subprocess.PIPE) as process:
+        with tempfile.TemporaryFile() as stderr, self._start(command, stderr, subprocess.PIPE) as process:
             requests, answers = process.stdin, process.stdout
             assert requests is not None, "it is a pipe"
             assert answers is not None, "it is a pipe"
@@ -257,55 +271,41 @@ class Repository:
         request = os.fsencode("".join(f"{path.as_posix()}\n" for path in paths))
         return self.run("hash-object", "--stdin-paths", stdin=request).decode().split()
 
-    def write_blobs(self, contents: Iterable[bytes]) -> list[str]:
-        """Write blobs as they are, whatever filters the checkout has. Their ids."""
+    def write_tree(self, base: str, contents: Mapping[str, bytes | None]) -> str:
+        """Write the tree of the commit *base* with other contents of some files, whatever filters the checkout has.
+
+        Args:
+            contents: Content by path; None to remove the file.
+
+        Returns:
+            Its id.
+        """
+        # trees are made by a commit to a ref, which is taken back before git would write it
+        stream = [f"commit {_UNUSED_REF}\ncommitter - <-> 0 +0000\ndata 0\nfrom {base}\n"]
+        stream += [f"D {path}\n" for path, content in contents.items() if content is None]
+        written = {path: content for path, content in contents.items() if content is not None}
+        # fast-import would compress contents twice
+        blobs = self._write_blobs(written.values())
+        stream += [f"M 100644 {blob} {path}\n" for path, blob in zip(written, blobs)]
+        stream.append(f'ls ""\n\nreset {_UNUSED_REF}\nfrom {"0" * len(base)}\n')
+        # "040000 tree <id>"
+        return self.run("fast-import", "--quiet", stdin=os.fsencode("".join(stream))).split()[2].decode()
+
+    def _write_blobs(self, contents: Iterable[bytes]) -> list[str]:
+        """Write blobs as they are. Return their ids."""
         with tempfile.TemporaryDirectory() as folder:
             paths = []
             for number, content in enumerate(contents):
                 path = Path(folder, str(number))
                 path.write_bytes(content)
                 paths.append(f"{path.as_posix()}\n")
-            answer = self.run("hash-object", "-w", "--no-filters", "--stdin-paths", stdin=os.fsencode("".join(paths)))
-        return answer.decode().split()
-
-    def write_tree(self, base: str, changes: Mapping[str, str | None]) -> str:
-        """Write the tree of the commit *base* with some files changed. Its id.
-
-        Args:
-            changes: Path to the id of the blob that the file is to have; None to remove it.
-        """
-        folders: dict[str, _Entries] = self._read_folders(base, changes)
-        for path, blob in changes.items():
-            _set_entry(folders, path, None if blob is None else f"100644 blob {blob}")
-        # a tree holds the ids of those in it, so the deepest come first
-        by_depth: dict[int, list[str]] = {}
-        for folder in folders:
-            by_depth.setdefault(_depth(folder), []).append(folder)
-        ids: list[str] = []
-        for _, some in sorted(by_depth.items(), reverse=True):
-            listings = ("".join(f"{entry}\t{name}\0" for name, entry in folders[one].items()) for one in some)
-            request = os.fsencode("".join(f"{listing}\0" for listing in listings))
-            ids = self.run("mktree", "--batch", "--missing", "-z", stdin=request).decode().split()
-            for folder, tree in zip(some, ids):
-                if folder:
-                    _set_entry(folders, folder, f"040000 tree {tree}" if folders[folder] else None)
-        return ids[0]
-
-    def _read_folders(self, commit: str, paths: Iterable[str]) -> dict[str, _Entries]:
-        """Return the entries of every folder that is above one of *paths*; none of one that *commit* does not have."""
-        folders = sorted({folder for path in paths for folder in _folders_above(path)})
-        request = os.fsencode("".join(f"{commit}:{folder}\n" for folder in folders))
-        answers = _batch(self.run("cat-file", "--batch", stdin=request), b"tree")
-        id_bytes = len(commit) // 2
-        return {folder: _parse_tree(content or b"", id_bytes) for folder, content in zip(folders, answers)}
+            command = ("hash-object", "-w", "--no-filters", "--stdin-paths")
+            return self.run(*command, stdin=os.fsencode("".join(paths))).decode().split()
 
     def write_commit(self, tree: str, parent: str, message: str, env: Mapping[str, str]) -> str:
-        """Write a commit, signed if the settings of the checkout say so. Its id."""
-        try:
-            sign = ["-S"] if self.line("config", "--type=bool", "commit.gpgSign") == "true" else []
-        except GitFailed:
-            sign = []  # it is not set
-        answer = self.run("commit-tree", *sign, "-p", parent, "-F", "-", tree, stdin=message.encode(), env=dict(env))
+        """Write a commit, signed if the settings of the checkout say so. Return its id."""
+        sign = ["-S"] if self.find_line("config", "--type=bool", "commit.gpgSign") == "true" else []
+        answer = self.run("commit-tree", *sign, "-p", parent, "-F", "-", tree, stdin=message.encode(), env=env)
         return answer.decode().strip()
 
     def is_unfinished(self) -> str | None:
@@ -332,92 +332,28 @@ def find_repository(start: Path) -> Repository:
     while not folder.is_dir():
         folder = folder.parent
     try:
-        root = _run(folder, ("rev-parse", "--show-toplevel"))
+        return Repository(Path(Repository(folder).line("rev-parse", "--show-toplevel")))
     except GitFailed as error:
         raise GitError(f"{start}: not in a git checkout ({error}); clone the repository and work there") from None
-    return Repository(Path(os.fsdecode(root).rstrip("\r\n")))
 
 
-def _run(folder: Path, args: tuple[str, ...], stdin: bytes | None = None, env: dict[str, str] | None = None) -> bytes:
-    with _to_git_error(folder):
-        done = subprocess.run(
-            ["git", *args], cwd=folder, input=stdin or b"", capture_output=True, env=_environment(env), check=False
-        )
-    if done.returncode:
-        raise _failed(args, done.stderr)
-    return done.stdout
-
-
-def _start(
-    folder: Path, args: tuple[str, ...], stderr: IO[bytes], stdin: int = subprocess.DEVNULL
-) -> subprocess.Popen[bytes]:
-    with _to_git_error(folder):
-        return subprocess.Popen(
-            ["git", *args],
-            cwd=folder,
-            stdin=stdin,
-            stdout=subprocess.PIPE,
-            stderr=stderr,
-            env=_environment(None),
-        )
-
-
-@contextlib.contextmanager
-def _to_git_error(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except FileNotFoundError:
-        if not folder.is_dir():
-            raise GitError(f"{folder}: there is no such folder") from None
-        raise GitError("there is no git on this machine's PATH: install it") from None
-
-
-def _environment(env: Mapping[str, str] | None) -> dict[str, str]:
+def _environment(env: Mapping[str, str] | None = None) -> dict[str, str]:
     environ = {name: value for name, value in os.environ.items() if not _REMOVED.fullmatch(name)}
     # messages are matched, so they must be in English; a password cannot be typed
     return {**environ, "LC_ALL": "C", "LANGUAGE": "", "GIT_TERMINAL_PROMPT": "0", **_LOW_SPEED_LIMIT, **(env or {})}
 
 
-def _failed(args: tuple[str, ...], stderr: bytes) -> GitFailed:
+def _failed(args: Sequence[str], stderr: bytes) -> GitFailed:
     return GitFailed(" ".join(args[:2]), stderr.decode("utf-8", "replace").strip())
 
 
-_Entries = dict[str, str]  # name to mode, kind and id, as `git ls-tree` prints them
+def _split_paths(output: bytes) -> list[str]:
+    """Return what a command with -z printed."""
+    return os.fsdecode(output).split("\0")[:-1]
 
 
-def _folders_above(path: str) -> Iterator[str]:
-    while path:
-        path = path.rpartition("/")[0]
-        yield path
-
-
-def _depth(folder: str) -> int:
-    return folder.count("/") + 1 if folder else 0
-
-
-def _set_entry(folders: Mapping[str, _Entries], path: str, entry: str | None) -> None:
-    folder, _, name = path.rpartition("/")
-    if entry is None:
-        folders[folder].pop(name, None)
-    else:
-        folders[folder][name] = entry
-
-
-def _parse_tree(content: bytes, id_bytes: int) -> _Entries:
-    """Return the entries of a tree object: mode, space, name, null byte and the bytes of an id, for each."""
-    entries: _Entries = {}
-    position = 0
-    while position < len(content):
-        end = content.index(b"\0", position)
-        mode, _, name = content[position:end].partition(b" ")
-        position = end + 1 + id_bytes
-        kind = {b"40000": "tree", b"160000": "commit"}.get(mode, "blob")
-        entries[os.fsdecode(name)] = f"{mode.decode():0>6} {kind} {content[end + 1 : position].hex()}"
-    return entries
-
-
-def _batch(output: bytes, kind: bytes = b"blob") -> Iterator[bytes | None]:
-    """Yield the answers of `git cat-file --batch`, in order; None for what is missing or of another kind."""
+def _parse_batch(output: bytes) -> Iterator[bytes | None]:
+    """Yield the answers of `git cat-file --batch`, in order; None for what is missing or no blob."""
     position = 0
     while position < len(output):
         end = output.index(b"\n", position)
@@ -427,5 +363,5 @@ def _batch(output: bytes, kind: bytes = b"blob") -> Iterator[bytes | None]:
             yield None  # "<name> missing"
             continue
         size = int(header[-1])
-        yield output[position : position + size] if header[-2] == kind else None
+        yield output[position : position + size] if header[-2] == b"blob" else None
         position += size + 1

@@ -34,6 +34,17 @@ _NO_ACCESS = re.compile(
     r"|Permission to \S+ denied|returned error: 40[13]|Permission denied \(publickey|Repository not found"
 )
 _RULES = re.compile(r"protected branch|GH006|GH013|rule violations|Cannot update this protected ref", re.IGNORECASE)
+# What to do, by messages of git.
+_REMEDIES = {
+    _NO_ACCESS: "the token or key was refused: it has expired, or may not write to this repository; in Actions the "
+    "job needs 'permissions: contents: write'",
+    _RULES: "{branch} is protected, and this identity may not push to it: let a GitHub App that the rules exempt do "
+    "it (docs/github.md), or publish to another branch: --branch state",
+    re.compile("hook declined"): "a hook of the remote refused the commit: do what it says above",
+    re.compile("shallow"): "this is a shallow clone that the remote does not take commits from: git fetch --unshallow",
+    _NON_FAST_FORWARD: "nobody else has pushed: correct what git says of the remote, and publish again; the "
+    "observations are kept",
+}
 _LOCK = re.compile(r"(?<=')[^']+\.lock(?=')")
 _BOT = ("github-actions[bot]", "41898282+github-actions[bot]@users.noreply.github.com")
 _BRANCHES = "refs/heads/"
@@ -50,14 +61,7 @@ Verify = Callable[[CommitTree, "Collection[str] | None"], Sequence[str]]
 
 @dataclasses.dataclass(frozen=True)
 class PublishTarget:
-    """A folder of a branch of the remote.
-
-    Attributes:
-        repository: The checkout.
-        folder: Path of the folder in the repository, with forward slashes.
-        branch: The branch.
-        env: Variables with the identity of the committer.
-    """
+    """A folder of a branch of the remote: its path in the repository, and variables with the committer's identity."""
 
     repository: Repository
     folder: str
@@ -106,10 +110,6 @@ class Draft:
         self.parent = parent
         self.tree = target.tree(parent)
         self.commits: list[str] = []
-
-    def read_file(self, path: str) -> bytes | None:
-        """Return the content of a file anywhere in the commit; None if there is no such file."""
-        return self._target.repository.read_file(self.tree.commit, path)
 
     def commit(self, message: str, *, verify_all: bool = False) -> bool:
         """Commit the changes of the tree. Return False if there are none.
@@ -232,12 +232,8 @@ def _target_branch(repository: Repository, branch: str | None) -> str:
     name = branch[len(_BRANCHES) :] if branch.startswith(_BRANCHES) else branch
     if name.startswith("refs/"):
         raise _not_a_branch(branch)
-    try:
-        # what git expands, such as @{-1}, is the name of another one
-        is_name = repository.line("check-ref-format", "--branch", name) == name
-    except GitFailed:
-        is_name = False
-    if not is_name:
+    # what git expands, such as @{-1}, is the name of another one
+    if repository.find_line("check-ref-format", "--branch", name) != name:
         raise GitError(f"--branch {branch}: not a name that a branch can have")
     return name
 
@@ -271,13 +267,10 @@ def _identity(repository: Repository) -> Mapping[str, str]:
     Raises:
         GitError: Nobody does.
     """
-    try:
-        for who in ("COMMITTER", "AUTHOR"):
-            # what git would guess from the name of the machine is no identity
-            repository.line("-c", "user.useConfigOnly=true", "var", f"GIT_{who}_IDENT")
+    # what git would guess from the name of the machine is no identity
+    var = ("-c", "user.useConfigOnly=true", "var")
+    if all(repository.find_line(*var, f"GIT_{who}_IDENT") for who in ("COMMITTER", "AUTHOR")):
         return {}
-    except GitFailed:
-        pass
     name, email = (os.environ.get(f"GIT_COMMITTER_{what}") for what in ("NAME", "EMAIL"))
     if not (name and email):
         if os.environ.get("GITHUB_ACTIONS") != "true":
@@ -305,7 +298,7 @@ def _newest(repository: Repository, branch: str, since: datetime.datetime) -> st
         refs = {ref: commit for commit, _, ref in (line.partition("\t") for line in listed.splitlines())}
         found = refs.get(f"{_BRANCHES}{branch}")
         if found is None:
-            if any(ref in refs or repository.has_ref(ref) for ref in others):
+            if any(ref in refs or repository.find_line("show-ref", "--verify", "--", ref) for ref in others):
                 raise _not_a_branch(branch)
             return None
         _fetch(repository, f"{_BRANCHES}{branch}", since)
@@ -357,38 +350,17 @@ def _push(repository: Repository, branch: str, newest: str) -> GitFailed | None:
 
 def _to_git_error(error: GitFailed, branch: str, what: str) -> GitError:
     """Return an error with the message of git, its meaning, and what to do."""
-    output = error.output
-    if _NO_ACCESS.search(output):
-        remedy = (
-            "the token or key was refused: it has expired, or may not write to this repository; in Actions the job "
-            "needs 'permissions: contents: write'"
-        )
-    elif _RULES.search(output):
-        remedy = (
-            f"{branch} is protected, and this identity may not push to it: let a GitHub App that the rules exempt do "
-            "it (docs/github.md), or publish to another branch: --branch state"
-        )
-    elif "hook declined" in output:
-        remedy = "a hook of the remote refused the commit: do what it says above"
-    elif "shallow" in output:
-        remedy = "this is a shallow clone that the remote does not take commits from: git fetch --unshallow"
-    elif _NON_FAST_FORWARD.search(output):
-        remedy = (
-            "nobody else has pushed: correct what git says of the remote, and publish again; the observations are kept"
-        )
-    else:
-        remedy = "the observations are kept: publish again once the remote answers"
-    return GitError(f"{REMOTE}/{branch}: {what}: {error}; {remedy}")
+    other = "the observations are kept: publish again once the remote answers"
+    remedy = next((text for pattern, text in _REMEDIES.items() if pattern.search(error.output)), other)
+    return GitError(f"{REMOTE}/{branch}: {what}: {error}; {remedy.format(branch=branch)}")
 
 
 def _fast_forward(repository: Repository, folder: str | None, branch: str, published: str) -> tuple[str, ...]:
     """Move the checkout on to what was published, if it stands on that branch and nothing in it is in the way.
 
     Args:
-        repository: The checkout.
-        folder: A folder in it whose files are those that were published; None if there is none.
-        branch: The branch that was published on.
-        published: Its newest commit.
+        folder: A folder whose files in the checkout are those that were published; None if there is none.
+        published: The newest commit of the branch.
 
     Returns:
         What its user has to do, if anything.
@@ -409,8 +381,7 @@ def _fast_forward(repository: Repository, folder: str | None, branch: str, publi
         remedy = "commit or stash what has changed in it, and git pull"
         if written is not None:
             # if the index is locked, nothing was staged
-            with contextlib.suppress(GitFailed):
-                repository.run("reset", "--quiet", "--", written)
+            repository.find_line("reset", "--quiet", "--", written)
             remedy = f"git add {written} && git restore --staged --worktree {written} && git pull"
         lock = _LOCK.search(error.output)
         if lock:
@@ -420,9 +391,6 @@ def _fast_forward(repository: Repository, folder: str | None, branch: str, publi
 
 
 def _checked_out(repository: Repository) -> str | None:
-    try:
-        # the short name would be another one where a tag has it too
-        name = repository.line("symbolic-ref", "--quiet", "HEAD")
-    except GitFailed:
-        return None
-    return name[len(_BRANCHES) :] if name.startswith(_BRANCHES) else name
+    # the short name would be another one where a tag has it too
+    name = repository.find_line("symbolic-ref", "--quiet", "HEAD")
+    return name[len(_BRANCHES) :] if name is not None and name.startswith(_BRANCHES) else name

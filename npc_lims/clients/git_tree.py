@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import os
 import re
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePath, PurePosixPath
+from typing import NamedTuple
 
 from npc_lims.clients.git import GitFailed, Repository
 from npc_lims.errors import GitError
@@ -29,9 +29,7 @@ class CommitTree:
     """Files of a folder of a commit, with changes that are not committed yet.
 
     Attributes:
-        repository: The repository that has the commit.
-        commit: Its id.
-        folder: Path of the folder in it, with forward slashes; "." for all of it.
+        folder: Path of the folder in the repository, with forward slashes; "." for all of it.
         prefix: What the paths of the files begin with in the repository.
         changes: Content by name of files that were written; None for one that was removed.
     """
@@ -44,8 +42,8 @@ class CommitTree:
         self.repository = repository
         self.commit = commit
         self.folder = folder
-        self.changes: dict[str, bytes | None] = {}
         self.prefix = "" if folder == "." else f"{folder}/"
+        self.changes: dict[str, bytes | None] = {}
         self._label = label
         self._blobs: dict[str, str] | None = None
         self._contents: dict[str, bytes] = {}
@@ -66,41 +64,24 @@ class CommitTree:
 
     def read_files(self, names: Iterable[str]) -> dict[str, bytes]:
         wanted = list(names)
-        missing = [name for name in wanted if name not in self.changes and name not in self._contents]
-        self._contents.update(self._read(missing))
+        # git finds a blob by its id faster than by its path
+        known = self._blobs or {}
+        missing = (name for name in wanted if name not in self.changes and name not in self._contents)
+        blobs = {name: known.get(name, f"{self.commit}:{self.prefix}{name}") for name in missing}
+        contents = self.repository.read_blobs(blobs.values())
+        self._contents.update((name, contents[blob]) for name, blob in blobs.items() if blob in contents)
         found = {name: self.changes.get(name, self._contents.get(name)) for name in wanted}
         return {name: content for name, content in found.items() if content is not None}
-
-    def _read(self, names: Sequence[str]) -> dict[str, bytes]:
-        if self._blobs is None or len(names) == 1:
-            contents = self.repository.read_files(self.commit, map(self._path_of, names))
-            return {name: contents[path] for name in names if (path := self._path_of(name)) in contents}
-        blobs = {name: self._blobs[name] for name in names if name in self._blobs}
-        contents = self.repository.read_blobs(blobs.values())
-        return {name: contents[blob] for name, blob in blobs.items()}
 
     def write_files(self, contents: Mapping[str, bytes | None]) -> None:
         self.changes.update(contents)
 
-    def changes_by_path(self) -> dict[str, bytes | None]:
-        """Return the changes by paths in the repository."""
-        return {self._path_of(name): content for name, content in self.changes.items()}
 
-    def _path_of(self, name: str) -> str:
-        return f"{self.prefix}{name}"
-
-
-@dataclasses.dataclass(frozen=True)
-class Committed:
-    """A new commit.
-
-    Attributes:
-        id: Its id.
-        is_as_written: No hook has changed the files in it.
-    """
+class Committed(NamedTuple):
+    """The id of a new commit, and whether its files are as they were written: no hook has changed them."""
 
     id: str
-    is_as_written: bool = True
+    is_as_written: bool
 
 
 def commit_changes(tree: CommitTree, message: str, env: Mapping[str, str]) -> Committed | None:
@@ -115,16 +96,15 @@ def commit_changes(tree: CommitTree, message: str, env: Mapping[str, str]) -> Co
     if not tree.changes:
         return None
     repository = tree.repository
-    changes = tree.changes_by_path()
-    contents = {path: content for path, content in changes.items() if content is not None}
-    blobs = dict(zip(contents, repository.write_blobs(contents.values())))
-    new = repository.write_tree(tree.commit, {path: blobs.get(path) for path in changes})
+    changes = {f"{tree.prefix}{name}": content for name, content in tree.changes.items()}
+    new = repository.write_tree(tree.commit, changes)
     if new == repository.tree_of(tree.commit):
         return None
     try:
-        if not _has_hooks(repository):
-            return Committed(repository.write_commit(new, tree.commit, message, env))
-        commit = _commit_with_hooks(tree, new, message, env)
+        if _has_hooks(repository):
+            commit = _commit_with_hooks(tree, new, message, env)
+        else:
+            commit = repository.write_commit(new, tree.commit, message, env)
     except GitFailed as error:
         raise GitError(f"the commit was refused, by a hook or a setting of this checkout: {error}. {_KEPT}") from None
     return Committed(commit, repository.tree_of(commit) == new)
@@ -135,10 +115,7 @@ def _has_hooks(repository: Repository) -> bool:
     folder = Path(repository.line("rev-parse", "--path-format=absolute", "--git-path", "hooks"))
     if any(os.access(folder / name, os.X_OK) for name in _HOOKS):
         return True
-    try:
-        return bool(repository.run("config", "--get-regexp", r"^hook\..*\.event$"))
-    except GitFailed:
-        return False  # none is set
+    return bool(repository.find_line("config", "--get-regexp", r"^hook\..*\.event$"))
 
 
 def _commit_with_hooks(tree: CommitTree, new: str, message: str, env: Mapping[str, str]) -> str:
@@ -151,7 +128,7 @@ def _commit_with_hooks(tree: CommitTree, new: str, message: str, env: Mapping[st
     with _temporary_worktree(tree.repository, tree.commit) as worktree:
         worktree.run("read-tree", "--reset", "-u", new)
         command = ("commit", "--quiet", "--cleanup=verbatim", "--file=-")
-        worktree.run(*command, stdin=message.encode(), env=dict(env))
+        worktree.run(*command, stdin=message.encode(), env=env)
         commit = worktree.commit_of("HEAD")
     changed = os.fsdecode(tree.repository.run("diff", "--name-only", "-z", tree.commit, commit)).split("\0")
     others = [path for path in changed if path and not path.startswith(tree.prefix)]

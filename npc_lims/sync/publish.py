@@ -136,7 +136,7 @@ class _Job:
     def make_commits(self, draft: Draft) -> Published:
         """Commit each observation run that adds something to the newest state."""
         path = (PurePosixPath(self.target.folder).parent / TRACKED_FILE).as_posix()
-        content = draft.read_file(path)
+        content = self.target.repository.read_file(draft.parent, path)
         tracked = None if content is None else functools.partial(tracked_text, f"{self.target.label}{path}", content)
         recorded = read_recorded(draft.tree)
         runs, dropped = self._without_older(draft, recorded)

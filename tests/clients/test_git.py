@@ -182,8 +182,7 @@ def test_a_commit_is_made_without_a_worktree_and_an_index(repository: Repository
     run_git(repository.root, "config", "filter.broken.clean", "false")
 
     contents = {"state/a/edited": b"new\r\n", "state/é/c d": b"new", "state/b/removed": None, "nowhere": None}
-    blobs = dict(zip(["state/a/edited", "state/é/c d"], repository.write_blobs([b"new\r\n", b"new"])))
-    tree = repository.write_tree(parent, {path: blobs.get(path) for path in contents})
+    tree = repository.write_tree(parent, contents)
     who = {f"GIT_{who}_{what}": "x@y" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
     commit = repository.write_commit(tree, parent, "subject\n\n# body\n", who)
 
