@@ -8,7 +8,7 @@ from pathlib import Path
 from npc_lims.model.record import session_schema
 from npc_lims.processing.process import pipelines_schema
 from npc_lims.processing.runs import runs_schema
-from npc_lims.sources.tracked.schema import tracked_schema
+from npc_lims.sources.tracked.entries import tracked_schema
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "schemas"
 SCHEMAS = {

@@ -9,8 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from npc_lims.errors import NpcLimsError
-from npc_lims.sources.tracked.entries import ParsedEntry
-from npc_lims.sources.tracked.schema import ENTRY_KEYS, KNOWN_KWARGS, SessionKwargs, TrackedEntry
+from npc_lims.sources.tracked.entries import ENTRY_KEYS, KNOWN_KWARGS, ParsedEntry, SessionKwargs, TrackedEntry
 from npc_lims.sources.yaml_nodes import Report, compose, to_plain
 from npc_lims.track.layout import read_layout
 from npc_lims.track.style import KWARGS, inline

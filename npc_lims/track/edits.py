@@ -11,8 +11,7 @@ from typing import Any, Literal, Optional, Union
 
 from npc_lims.errors import NpcLimsError, Problem
 from npc_lims.model.session_id import make_session_id, parse_session_id, subject_of
-from npc_lims.sources.tracked.entries import same_path
-from npc_lims.sources.tracked.schema import PLATFORMS
+from npc_lims.sources.tracked.entries import PLATFORMS, same_path
 from npc_lims.sources.yaml_nodes import shorten
 from npc_lims.track.assignments import checked_entry, edited_keys
 from npc_lims.track.layout import EntrySpan, Layout, open_layout

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from npc_lims.sources.tracked.schema import ENTRY_KEYS, KNOWN_KWARGS
+from npc_lims.sources.tracked.entries import ENTRY_KEYS, KNOWN_KWARGS
 from npc_lims.sources.yaml_nodes import ListNode, MapNode, Node
 from npc_lims.track.layout import EntrySpan, Layout
 from npc_lims.track.yaml_text import YamlText, child, pairs_of

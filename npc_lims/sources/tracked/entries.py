@@ -1,4 +1,4 @@
-"""Entries of tracked_sessions.yaml, parsed from its nodes and checked one by one."""
+"""Entries of tracked_sessions.yaml: models of their keys, JSON Schema for editors, and how nodes become entries."""
 
 from __future__ import annotations
 
@@ -6,31 +6,157 @@ import dataclasses
 import datetime
 import re
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import Annotated, Any, Union, cast
 
 import npc_session
 import npc_session.parsing
+import pydantic
 
 from npc_lims.model.record import Platform
-from npc_lims.sources.tracked.schema import ENTRY_KEYS, KNOWN_KWARGS, PATTERNS, PLATFORMS, TrackedEntry
-from npc_lims.sources.yaml_nodes import (
-    ListNode,
-    MapNode,
-    Node,
-    Report,
-    ScalarNode,
-    is_null,
-    kind,
-    shorten,
-    to_plain,
-)
-from npc_lims.sources.yaml_validation import validate
+from npc_lims.sources.yaml_nodes import ListNode, MapNode, Node, Report, ScalarNode, is_null, kind, shorten, to_plain
+from npc_lims.sources.yaml_validation import ABSENT, CheckedModel, editor_schema, validate
 from npc_lims.utils.text import nearest, suggestion
 
 FIRST_YEAR = 2016
 """Sessions of earlier years are refused by npc_session too."""
 
 _DATE_LIKE = re.compile(r"(?<![0-9])(20[0-9]{2})[-/]?([0-9]{2})[-/]?([0-9]{2})(?![0-9])")
+
+PLATFORMS = {
+    "ephys": "Neuropixels recordings, with sync.",
+    "behavior_with_sync": "Sessions on an ephys rig without recording: with sync, video or opto.",
+    "behavior": "Sessions in a behavior box. Only those that need configuration or have issues.",
+}
+
+# no subject lives for so many days, and tables that take state have no number for a slip of twenty digits
+Day = Annotated[int, pydantic.Field(ge=1, le=9_999)]
+Index = Annotated[int, pydantic.Field(ge=0, le=9_999)]
+_LETTERS = "^[A-F]*$"
+Letters = Annotated[str, pydantic.Field(pattern=_LETTERS)]
+Probes = Union[list[Letters], Letters]
+_PATTERNS = {_LETTERS: "probe letters A to F such as DE"}
+
+
+class InvalidTime(CheckedModel):
+    start_time: float
+    """Seconds from the start of the recording."""
+    stop_time: float
+    """Seconds from the start of the recording; -1 for its end."""
+    reason: str = ABSENT
+    """Why the data of this interval cannot be used."""
+
+
+class SessionKwargs(CheckedModel):
+    """Arguments that analysis code is given with the session. Other names than these are allowed."""
+
+    model_config = pydantic.ConfigDict(extra="allow")
+
+    probe_letters_to_skip: Probes = ABSENT
+    """Probes to leave out of all processing, such as DE: not inserted, not recorded or unusable."""
+    surface_recording_probe_letters_to_skip: Probes = ABSENT
+    """Probes to leave out of the processing of surface channels."""
+    probe_letters_with_surface_channel_recording: Probes = ABSENT
+    """Probes whose surface channels were recorded."""
+    is_production: bool = ABSENT
+    """False for tests and one-off experiments. Default: true."""
+    is_ephys: bool = ABSENT
+    """Use the ephys data of the session."""
+    is_sync: bool = ABSENT
+    """Use the sync data of the session."""
+    is_video: bool = ABSENT
+    """The session has video."""
+    is_task: bool = ABSENT
+    """The session has behavior-task data."""
+    is_context_naive: bool = ABSENT
+    """The subject was not trained on the switching of contexts."""
+    is_deep_insertion: bool = ABSENT
+    """At least one probe was inserted so deep that its surface channels were recorded separately."""
+    is_split_recording: bool = ABSENT
+    """The recording was stopped and started again."""
+    is_injection_perturbation: bool = ABSENT
+    """Brain areas were perturbed by injection."""
+    is_injection_control: bool = ABSENT
+    """Control session of an injection perturbation."""
+    is_opto_perturbation: bool = ABSENT
+    """Brain areas were perturbed by light."""
+    perturbation_day: Day = ABSENT
+    """Day of the subject's perturbation experiments, from 1."""
+    concatenate_recordings: list[str] = ABSENT
+    """Recordings to join, such as [recording1, recording2]."""
+    excluded_stim_file_names: list[str] = ABSENT
+    """Stimulus files, or parts of their names, that are never used."""
+    invalid_times: list[InvalidTime] = ABSENT
+    """Intervals whose data cannot be used."""
+    ignore_stim_errors: bool = ABSENT
+    """Make as much as possible of the stimulus files, errors in some of them notwithstanding."""
+    suppress_errors: bool = ABSENT
+    """Older name of ignore_stim_errors."""
+    rig: str = ABSENT
+    """Rig of the session where it cannot be read from the data, such as NP3."""
+
+
+class TrackedEntry(CheckedModel):
+    """The keys of a session, below its path."""
+
+    day: Day = ABSENT
+    """Day of the subject's experiments in this project, from 1."""
+    ephys_day: Day = ABSENT
+    """Day of the subject's ephys recordings, from 1. Wins over `day`."""
+    perturbation_day: Day = ABSENT
+    """Day of the subject's perturbation experiments, from 1."""
+    insertion_day: Day = ABSENT
+    """Day of the probes' insertion, from 1."""
+    idx: Index = ABSENT
+    """Index among the subject's sessions of that day, from 0. Default: by start time."""
+    session_kwargs: SessionKwargs = ABSENT
+    notes: str = ABSENT
+    """Anything a reader should know."""
+    issues: Union[list[str], str] = ABSENT
+    """Address of an issue, or a list of them. Sessions with issues are skipped by some analyses."""
+
+
+ENTRY_KEYS = tuple(TrackedEntry.model_fields)
+KNOWN_KWARGS = tuple(SessionKwargs.model_fields)
+
+# looser than the reader, which also looks for the subject and at the calendar
+_PATH = r"20[12][0-9][-/]?(0[1-9]|1[0-2])[-/]?(0[1-9]|[12][0-9]|3[01])"
+
+
+def tracked_schema() -> dict[str, Any]:
+    """Return the JSON Schema of tracked_sessions.yaml (committed by `python scripts/write_schemas.py`)."""
+    entry = editor_schema(TrackedEntry)
+    defs = {**entry.pop("$defs"), "Entry": entry}
+    for name, known in defs["SessionKwargs"]["properties"].items():
+        # readable there, so that a file with this mistake loads; editors strike it through
+        misplaced = {"deprecated": True, "description": "Ignored here: move it under session_kwargs."}
+        entry["properties"].setdefault(name, {**{k: v for k, v in known.items() if k == "title"}, **misplaced})
+    path = {"type": "string", "pattern": _PATH}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "tracked_sessions.yaml",
+        "description": "Sessions that are tracked: platform, then project, then a list of entries.",
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {name: {"description": about, "$ref": "#/$defs/Projects"} for name, about in PLATFORMS.items()},
+        "$defs": {
+            "Projects": {"type": ["object", "null"], "additionalProperties": {"$ref": "#/$defs/Entries"}},
+            "Entries": {"type": ["array", "null"], "items": {"$ref": "#/$defs/Session"}},
+            "Session": {
+                "description": "Path of a session's data, alone or with a colon and keys below it.",
+                "anyOf": [
+                    path,
+                    {
+                        "type": "object",
+                        "minProperties": 1,
+                        "maxProperties": 1,
+                        "propertyNames": {"pattern": _PATH},
+                        "additionalProperties": {"$ref": "#/$defs/Entry"},
+                    },
+                ],
+            },
+            **dict(sorted(defs.items())),
+        },
+    }
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,6 +190,11 @@ class ParsedEntry:
     @property
     def group(self) -> str:
         return f"{self.platform}/{self.project}"
+
+    @property
+    def day(self) -> int | None:
+        day: int | None = self.values.get("ephys_day", self.values.get("day"))
+        return day
 
 
 def same_path(path: str) -> str:
@@ -100,37 +231,27 @@ def _paths(project: ScalarNode, entries: Node, report: Report) -> Iterator[tuple
     if is_null(entries):
         return
     if not isinstance(entries, ListNode):
-        report.error(
-            entries,
-            f"project {_quote(project)} must be a list, not {kind(entries)}: begin each entry with '- '",
-        )
+        message = f"project {_quote(project)} must be a list, not {kind(entries)}: begin each entry with '- '"
+        report.error(entries, message)
         return
     for item in entries.items:
-        if isinstance(item, ScalarNode):
-            if is_null(item):
-                report.error(item, "an entry with nothing in it: write a path, or remove the dash")
-            else:
-                yield item, None
+        if is_null(item):
+            report.error(item, "an entry with nothing in it: write a path, or remove the dash")
+        elif isinstance(item, ScalarNode):
+            yield item, None
         elif isinstance(item, ListNode):
             report.error(item, "an entry must be a path, not a list: one dash is enough")
         elif len(item.pairs) == 1:
             yield item.pairs[0]
         elif item.pairs:
-            _report_several_keys(item, report)
+            (first, _), (second, _), *_ = item.pairs
+            message = f"an entry of several keys, {_quote(first)} and {_quote(second)}: "
+            message += "one path each; begin the next with '- '"
+            if second.text in (*ENTRY_KEYS, *KNOWN_KWARGS):
+                message = f"'{second.text}' is beside the path, not below it: indent it further"
+            report.error(second, message)
         else:
             report.error(item, "an entry with nothing in it: write a path, or remove it")
-
-
-def _report_several_keys(item: MapNode, report: Report) -> None:
-    second = item.pairs[1][0]
-    if second.text in (*ENTRY_KEYS, *KNOWN_KWARGS):
-        report.error(second, f"'{second.text}' is beside the path, not below it: indent it further")
-    else:
-        report.error(
-            second,
-            f"an entry of several keys, {_quote(item.pairs[0][0])} and {_quote(second)}: "
-            "one path each; begin the next with '- '",
-        )
 
 
 def _entry(
@@ -158,15 +279,8 @@ def _entry(
     return ParsedEntry(path, platform, project, subject, date, idx, time, values)
 
 
-# ------------------------------------------------------------------------------- the path
-
-
 def _session_of(path: ScalarNode, today: datetime.date) -> tuple[str, str, int]:
-    """Return the subject, date and index that a path names.
-
-    Raises:
-        ValueError: It names none, or an impossible one; the message has the reason and the remedy.
-    """
+    """Return the subject, date and index that a path names; ValueError, with the reason and the remedy, if none."""
     quoted = _quote(path)
     if path.plain and (not isinstance(path.value, str) or path.ambiguous_as):
         digits = re.fullmatch(r"([0-9]{6,7})(20[0-9]{6})", path.text.replace("_", ""))
@@ -193,12 +307,12 @@ def _missing_message(path: str, quoted: str) -> str:
     like = _DATE_LIKE.search(path)
     if npc_session.parsing.extract_isoformat_date(path):
         missing = "no subject (6 or 7 digits)"
-    elif like:
+    elif not like:
+        missing = "no date" if npc_session.parsing.extract_subject(path) else "no subject and no date"
+    else:
         date = "-".join(like.groups())
         wrong = "is no date that a session can have" if _parse_date(date) else "is no date in the calendar"
         return f"{date} {wrong}, in {quoted}: correct the date"
-    else:
-        missing = "no date" if npc_session.parsing.extract_subject(path) else "no subject and no date"
     return f"{missing} in {quoted}: write <subject>_<YYYYMMDD> in the path"
 
 
@@ -209,11 +323,8 @@ def _parse_date(text: str) -> datetime.date | None:
         return None
 
 
-# ------------------------------------------------------------------- the keys below a path
-
-
 def _values(node: MapNode, report: Report) -> dict[str, Any]:
-    """Values of the keys that are right; the others are reported."""
+    """Return the values of the valid keys; the others are reported."""
     pairs = {key.text: (key, value) for key, value in node.pairs}
     for name in [name for name in pairs if name in KNOWN_KWARGS and name not in ENTRY_KEYS]:
         key, _ = pairs.pop(name)
@@ -223,7 +334,7 @@ def _values(node: MapNode, report: Report) -> dict[str, Any]:
         _check_names(kwargs, report)
     values = {name: to_plain(value, report) for name, (_, value) in pairs.items()}
     _, wrong = validate(
-        values, node, TrackedEntry, report, owner="this entry", patterns=PATTERNS, also_suggest=KNOWN_KWARGS
+        values, node, TrackedEntry, report, owner="this entry", patterns=_PATTERNS, also_suggest=KNOWN_KWARGS
     )
     for name, (_, value) in pairs.items():
         if name in ENTRY_KEYS:

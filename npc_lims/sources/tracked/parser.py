@@ -1,7 +1,7 @@
 """tracked_sessions.yaml: the sessions that people list by hand.
 
 The file is `{platform: {project: [entry, ...]}}`; an entry is the path of a session, or a mapping from the path to
-the keys of `schema`.
+the keys of `entries.TrackedEntry`.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ MAX_BYTES = 20_000_000
 """A larger file is not the list of sessions, whatever its name."""
 
 _SPACES = "\u00a0\u2007\u202f"
+_GIVE_IDX = "give them 'idx: 0' and 'idx: 1'"
 # Not the joiners, which some scripts and emoji need.
 _INVISIBLE = re.compile(f"[{_SPACES}\u00ad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]")
 
@@ -46,21 +47,17 @@ PARSER = 1
 
 
 def observe(context: SourceContext) -> Observation:
-    """Return the sessions of the file as facts. Complete: a session that is not in it is not tracked.
+    """Return the sessions of the file as facts; TrackedFileError if it cannot be read, or holds errors.
 
-    A file of the recorded version is not parsed, which takes 0.6 ms a session: all that is recorded stays.
-
-    Raises:
-        TrackedFileError: The file cannot be read, or holds errors.
+    Complete: a session that is not in it is not tracked.
     """
     return observe_text(*context.tracked(), context.versions, full=context.full)
 
 
 def observe_text(text: str, name: str, versions: Mapping[str, str], *, full: bool = False) -> Observation:
-    """Return what `observe` does, of a file with this text.
+    """Return what `observe` does, of a file with this text; *name* is for messages.
 
-    Args:
-        name: The file, for messages.
+    A file of the recorded version is not parsed, which takes 0.6 ms a session.
     """
     # a checkout may convert line ends
     digest = hashlib.sha256(text.replace("\r\n", "\n").encode()).hexdigest()
@@ -88,11 +85,7 @@ def read_tracked(path: Path | str) -> TrackedFile:
 
 
 def tracked_text(path: Path | str, data: bytes | None = None) -> tuple[str, str]:
-    """Return the text of a file, and its name for messages, as a `SourceContext` gives them.
-
-    Args:
-        data: Its content, if it is not on disk; *path* is then no more than its name.
-    """
+    """Return the text of a file, of which *data* is the content if it is not on disk, and its name for messages."""
     missing = "give the path of tracked_sessions.yaml"
     content = "a list of sessions"
     text = read_edited_text(path, TrackedFileError, max_bytes=MAX_BYTES, missing=missing, content=content, data=data)
@@ -108,9 +101,7 @@ def _checked(file: TrackedFile) -> TrackedFile:
 def parse_tracked(text: str, file: str = "tracked_sessions.yaml", *, today: datetime.date | None = None) -> TrackedFile:
     """Return the sessions and problems of a text; of one with errors, what could be read. Never raises.
 
-    Args:
-        file: Its name, for messages.
-        today: Sessions of a later day are mistakes (default: by the clock).
+    Sessions of a day after *today* (default: by the clock) are mistakes.
     """
     report = Report(file)
     root = compose(text, report)
@@ -126,18 +117,18 @@ def parse_tracked(text: str, file: str = "tracked_sessions.yaml", *, today: date
         dates.setdefault((entry.group, entry.subject), set()).add(entry.date)
     sessions, lines = {}, {}
     for entry in entries:
-        idx = numbers.get(id(entry))
-        if idx is not None:
-            session = make_session_id(entry.subject, entry.date, idx)
-            rank = sorted(dates[entry.group, entry.subject]).index(entry.date) + 1
-            sessions[session] = Tracked(
-                platform=entry.platform,
-                project=entry.project,
-                allen_path=entry.path,
-                experiment_day=_day(entry) or rank,
-                **{key: value for key, value in entry.values.items() if key in Tracked.model_fields},
-            )
-            lines[session] = entry.node.line
+        if id(entry) not in numbers:
+            continue
+        session = make_session_id(entry.subject, entry.date, numbers[id(entry)])
+        rank = sorted(dates[entry.group, entry.subject]).index(entry.date) + 1
+        sessions[session] = Tracked(
+            platform=entry.platform,
+            project=entry.project,
+            allen_path=entry.path,
+            experiment_day=entry.day or rank,
+            **{key: value for key, value in entry.values.items() if key in Tracked.model_fields},
+        )
+        lines[session] = entry.node.line
     return TrackedFile(sessions, report.problems, lines)
 
 
@@ -158,18 +149,13 @@ def _first_of_each_path(entries: list[ParsedEntry], report: Report) -> list[Pars
         before = first.setdefault(same_path(entry.path), entry)
         if before is entry:
             continue
+        twice = f"{entry.session} is listed twice, first in line {before.node.line}"
         if before.group != entry.group:
-            report.error(
-                entry.node,
-                f"{entry.session} is listed twice, first in line {before.node.line} under {before.group}: keep one",
-            )
+            report.error(entry.node, f"{twice} under {before.group}: keep one")
             continue
         differs = "; ".join(_differences(before.values, entry.values))
-        report.warning(
-            entry.node,
-            f"{entry.session} is listed twice, first in line {before.node.line}, which takes precedence; "
-            + (f"this one differs: {differs}; keep one" if differs else "this one is equal: remove it"),
-        )
+        remedy = f"this one differs: {differs}; keep one" if differs else "this one is equal: remove it"
+        report.warning(entry.node, f"{twice}, which takes precedence; {remedy}")
     return list(first.values())
 
 
@@ -201,8 +187,10 @@ def _number(entries: list[ParsedEntry], report: Report) -> dict[int, int]:
                 duplicate = next((other for other in by_time if not _is_distinct(entry, other)), None)
                 if duplicate is None:
                     by_time.append(entry)
-                else:
-                    _report_duplicate(entry, duplicate, report)
+                    continue
+                where = "" if duplicate.group == entry.group else f" under {duplicate.group}"
+                twice = f"{entry.session} is listed twice, first in line {duplicate.node.line}{where} by another path"
+                report.error(entry.node, f"{twice}: keep one or, if they are two sessions, {_GIVE_IDX}")
             elif entry.idx in taken:
                 line = taken[entry.idx].node.line
                 report.error(entry.node, f"{entry.session} has the idx {entry.idx} in line {line} too: change one")
@@ -216,38 +204,17 @@ def _number(entries: list[ParsedEntry], report: Report) -> dict[int, int]:
 
 
 def _is_distinct(entry: ParsedEntry, other: ParsedEntry) -> bool:
-    """Return whether their paths have different start times.
-
-    Not across platforms, where one session's recording and behavior file begin at different times.
-    """
+    # not across platforms, where one session's recording and behavior file begin at different times
     return entry.group == other.group and None not in (entry.time, other.time) and entry.time != other.time
-
-
-def _report_duplicate(entry: ParsedEntry, first: ParsedEntry, report: Report) -> None:
-    elsewhere = "" if first.group == entry.group else f" under {first.group}"
-    report.error(
-        entry.node,
-        f"{entry.session} is listed twice, first in line {first.node.line}{elsewhere} by another path: "
-        "keep one or, if they are two sessions, give them 'idx: 0' and 'idx: 1'",
-    )
 
 
 def _check_days(entries: list[ParsedEntry], report: Report) -> None:
     """Warn of two dates of a subject with one day number: one of them may be a mistake."""
     seen: dict[tuple[str, str, int], ParsedEntry] = {}
     for entry in entries:
-        day = _day(entry)
-        if day is None:
+        if entry.day is None:
             continue
-        before = seen.setdefault((entry.group, entry.subject, day), entry)
+        before = seen.setdefault((entry.group, entry.subject, entry.day), entry)
         if before.date != entry.date:
-            report.warning(
-                entry.node,
-                f"day {day} of subject {entry.subject} is given to {entry.date} here "
-                f"and to {before.date} in line {before.node.line}: check both",
-            )
-
-
-def _day(entry: ParsedEntry) -> int | None:
-    day: int | None = entry.values.get("ephys_day", entry.values.get("day"))
-    return day
+            dates = f"{entry.date} here and to {before.date} in line {before.node.line}"
+            report.warning(entry.node, f"day {entry.day} of subject {entry.subject} is given to {dates}: check both")

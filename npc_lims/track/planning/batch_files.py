@@ -11,8 +11,7 @@ from typing import Any
 
 from npc_lims.errors import Problem, Severity, SourceError
 from npc_lims.model.session_id import day_of, parse_session_id
-from npc_lims.sources.tracked.entries import same_path
-from npc_lims.sources.tracked.schema import ENTRY_KEYS, KNOWN_KWARGS, PLATFORMS, SessionKwargs, TrackedEntry
+from npc_lims.sources.tracked.entries import ENTRY_KEYS, KNOWN_KWARGS, PLATFORMS, SessionKwargs, TrackedEntry, same_path
 from npc_lims.track.planning.cells import parse_probes
 from npc_lims.track.planning.workbook import decode_utf8, read_limited
 

@@ -17,6 +17,7 @@ from ruamel.yaml import YAML
 
 from npc_lims.errors import TrackedFileError
 from npc_lims.processing.pipelines import parse_pipelines
+from npc_lims.sources.tracked.entries import tracked_schema
 from npc_lims.sources.tracked.parser import (
     TrackedFile,
     observe_text,
@@ -24,7 +25,6 @@ from npc_lims.sources.tracked.parser import (
     read_tracked,
     tracked_text,
 )
-from npc_lims.sources.tracked.schema import tracked_schema
 from tests.real import REAL_TRACKED, needs_real
 
 ROOT = Path(__file__).resolve().parents[3]

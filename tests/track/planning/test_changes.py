@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from npc_lims.errors import Problem, TrackedFileError
+from npc_lims.sources.tracked.entries import KNOWN_KWARGS
 from npc_lims.sources.tracked.parser import parse_tracked
-from npc_lims.sources.tracked.schema import KNOWN_KWARGS
 from npc_lims.state.diff_format import Format, render_chapters
 from npc_lims.track.edits import Add, Edit, make_changes
 from npc_lims.track.planning.batch_files import read_batches
