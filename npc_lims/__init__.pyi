@@ -163,7 +163,7 @@ from npc_lims.sessions.queries import (
     state_origin as state_origin,
     to_records as to_records,
 )
-from npc_lims.sources.s3.file_names import (
+from npc_lims.sources.s3 import (
     CAMERA_POSITIONS as CAMERA_POSITIONS,
     RIG_METADATA_FILENAMES as RIG_METADATA_FILENAMES,
     SESSION_METADATA_FILENAMES as SESSION_METADATA_FILENAMES,

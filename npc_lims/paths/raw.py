@@ -15,7 +15,7 @@ from npc_lims.errors import NoSessionData
 from npc_lims.model.session_id import day_of, resolve_session_id
 from npc_lims.sessions.cached_assets import RawFolder, asset_path, holds_recordings, is_zarr
 from npc_lims.sessions.find_asset import find_asset, recorded_section
-from npc_lims.sources.s3.file_names import VIDEO_SUFFIXES
+from npc_lims.sources.s3 import VIDEO_SUFFIXES
 
 if TYPE_CHECKING:
     import upath

@@ -11,7 +11,7 @@ from npc_lims.errors import AssetError, NoSessionData, NpcLimsWarning, warn
 from npc_lims.model.session_id import day_of, resolve_session_id
 from npc_lims.sessions.cached_assets import asset_folder, asset_record
 from npc_lims.sessions.find_asset import find_asset, find_sorted
-from npc_lims.sources.s3.file_names import CAMERA_POSITIONS
+from npc_lims.sources.s3 import CAMERA_POSITIONS
 
 if TYPE_CHECKING:
     import upath

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import PurePosixPath
-from typing import Any, Callable, Optional, TypeVar
+from typing import Any, Callable, Optional, TypeVar, Union
 
 from npc_lims.clients.s3 import Folder, ObjectInfo, ObjectStore, split_s3_uri
 from npc_lims.errors import Problem, SourceError
@@ -22,7 +22,7 @@ from npc_lims.model.record import Asset, CodeOcean, RawListing, Record, S3Facts,
 from npc_lims.model.recording_days import files_of_session, is_folder_of
 from npc_lims.model.session_id import day_of, make_session_id, subject_of
 from npc_lims.sources.context import SourceContext
-from npc_lims.sources.s3.file_names import RIG_METADATA_FILENAMES, SESSION_METADATA_FILENAMES, VIDEO_SUFFIXES
+from npc_lims.sources.s3 import RIG_METADATA_FILENAMES, SESSION_METADATA_FILENAMES, VIDEO_SUFFIXES
 
 SOURCE = "s3"
 
@@ -62,25 +62,23 @@ class _Repositories:
 def observe(context: SourceContext) -> Observation:
     """Return facts for each session of the context, the Code Ocean sections of which are up to date.
 
-    A listing that fails leaves its facts null; `failure` has the first reason. Raw data in another cloud are
-    left null too, and are a problem of their own: they cannot be listed today or tomorrow.
-
-    Raises:
-        SourceError: Not one listing succeeded.
-        MissingCredentials: There are no AWS credentials.
+    A listing that fails leaves its facts null; `failure` has the first reason. SourceError if not one succeeded. Raw
+    data in another cloud are left null too, and are a problem of their own: they cannot be listed today or tomorrow.
     """
     settings, store, records, wanted = context.settings, context.store(), context.records, context.wanted
     of_wanted = sorted({subject_of(session_id) for session_id in wanted})
     subjects = of_wanted if context.scope is not None and len(of_wanted) <= _SUBJECTS_BY_ONE else None
-    to_list = {
-        session_id: raw
-        for session_id in wanted
-        if (raw := _raw_asset(records[session_id])) and (context.full or not _listed(records[session_id], raw))
-    }
-    elsewhere = {
-        id_: raw for id_, raw in to_list.items() if not asset_uri(raw, settings.codeocean_bucket).startswith("s3:")
-    }
-    to_list = {session_id: raw for session_id, raw in to_list.items() if session_id not in elsewhere}
+    to_list: dict[str, Asset] = {}
+    problems = []
+    for session_id in wanted:
+        raw = _raw_asset(records[session_id])
+        if raw is None or (not context.full and _recorded_listing(records[session_id], raw)):
+            continue
+        if asset_uri(raw, settings.codeocean_bucket).startswith("s3:"):
+            to_list[session_id] = raw
+        else:
+            message = f"the raw data {raw.name} are not on S3 but at {raw.location}, and are not listed"
+            problems.append(Problem(session_id, 0, 0, "warning", message))
     with ThreadPoolExecutor(settings.s3_workers) as pool:
         jobs: list[Future[object]] = []
         done = itertools.count(1)
@@ -111,28 +109,22 @@ def observe(context: SourceContext) -> Observation:
     days: dict[str, dict[str, Record]] = {}
     for session_id, record in records.items():
         days.setdefault(day_of(session_id), {})[session_id] = record
-    facts = {
-        session_id: _facts(
-            records[session_id], days[day_of(session_id)], listed.get(session_id), session_id in to_list, shared
-        )
-        for session_id in wanted
-    }
+    facts = {}
+    for session_id in wanted:
+        record = records[session_id]
+        listing = listed[session_id] if session_id in listed else _recorded_raw(record)
+        facts[session_id] = _facts(record, days[day_of(session_id)], listing, shared)
     return Observation(
         source=SOURCE,
         facts=facts,
-        problems=tuple(_not_on_s3(session_id, raw) for session_id, raw in elsewhere.items()),
+        problems=tuple(problems),
         counts={} if failures else _counts(facts.values()),
         failure=_summary(failures),
     )
 
 
-def _not_on_s3(session_id: str, raw: Asset) -> Problem:
-    message = f"the raw data {raw.name} are not on S3 but at {raw.location}, and are not listed"
-    return Problem(session_id, 0, 0, "warning", message)
-
-
 def list_raw_folder(store: ObjectStore, raw: Asset, codeocean_bucket: str) -> RawListing:
-    """Return what the raw data folder holds, its folders, and `ecephys*` and `Record Node*` folders among these.
+    """List the raw data folder, its folders, and `ecephys*` and `Record Node*` folders among these.
 
     Raises:
         SourceError: The asset is not on S3, or a listing failed.
@@ -157,11 +149,7 @@ def asset_uri(asset: Asset, codeocean_bucket: str) -> str:
 
 
 def asset_root(asset: Asset, codeocean_bucket: str) -> tuple[str, str]:
-    """Return bucket and prefix (ending with a slash) of an asset's files.
-
-    Raises:
-        SourceError: The asset is not on S3.
-    """
+    """Return bucket and prefix (ending with a slash) of an asset's files; SourceError if they are not on S3."""
     location = asset_uri(asset, codeocean_bucket)
     try:
         bucket, prefix = split_s3_uri(location)
@@ -222,7 +210,7 @@ def _raw_asset(record: Record) -> Asset | None:
     return section.raw if isinstance(section, CodeOcean) and isinstance(section.raw, Asset) else None
 
 
-def _listed(record: Record, raw: Asset) -> RawListing | None:
+def _recorded_listing(record: Record, raw: Asset) -> RawListing | None:
     """Return the recorded listing, if it is of this asset and of a complete upload."""
     listing = record.s3.raw if isinstance(record.s3, S3Facts) else None
     if not isinstance(listing, RawListing) or listing.asset != raw.id:
@@ -234,24 +222,23 @@ def _listed(record: Record, raw: Asset) -> RawListing | None:
     return listing if has_arrived and found_any else None
 
 
+def _recorded_raw(record: Record) -> Union[RawListing, bool, None]:
+    """Return the listing of a session whose raw data are not to be listed; False if there are no raw data."""
+    asset, section = _raw_asset(record), record.codeocean
+    if asset is not None:
+        return _recorded_listing(record, asset)
+    return False if section is False or (isinstance(section, CodeOcean) and section.raw is False) else None
+
+
 def _facts(
-    record: Record, day: Mapping[str, Record], new: RawListing | None, is_listed: bool, shared: _Repositories
+    record: Record, day: Mapping[str, Record], raw: Union[RawListing, bool, None], shared: _Repositories
 ) -> Found:
-    raw_asset = _raw_asset(record)
-    if is_listed:
-        raw = new
-    elif raw_asset is not None:
-        raw = _listed(record, raw_asset)
-    else:
-        section = record.codeocean
-        raw_is_none = section is False or (isinstance(section, CodeOcean) and section.raw is False)
-        raw = False if raw_is_none else None  # type: ignore[assignment]
     stim = _of(shared.stim, day_of(record.id))
     facts: dict[str, Any] = {
         "raw": raw,
         "stim": None if stim is None else files_of_session(stim, record.id, day),
-        "ibl_annotations": _probes_of(shared.ibl, record),
-        "tissuecyte_annotations": _tissuecyte_of_day(shared.tissuecyte, record),
+        "ibl_annotations": None if shared.ibl is None else _probes_of(shared.ibl, record),
+        "tissuecyte_annotations": None if shared.tissuecyte is None else _tissuecyte_of(shared.tissuecyte, record),
         "tissuecyte_subject": None if shared.tissuecyte is None else subject_of(record.id) in shared.tissuecyte,
         "parquet_cache": _of(shared.parquet, record.id),
         "nwb_cache": _of(shared.nwb, record.id),
@@ -260,7 +247,7 @@ def _facts(
 
 
 def _counts(facts: Iterable[Found]) -> dict[str, int]:
-    """Return numbers about the world, not about this query: an unchanged world gives the same ones."""
+    # about the world, not about this query: an unchanged world gives the same ones
     found = [fact for fact in facts if isinstance(fact, S3Facts)]
     return {
         "raw_folders": sum(isinstance(fact.raw, RawListing) for fact in found),
@@ -272,19 +259,14 @@ def _of(files: Mapping[str, list[str]] | None, key: str) -> list[str] | None:
     return None if files is None else files.get(key, [])
 
 
-def _probes_of(annotated: Mapping[str, set[tuple[str, str]]] | None, record: Record) -> list[str] | None:
-    if annotated is None:
-        return None
+def _probes_of(annotated: Mapping[str, set[tuple[str, str]]], record: Record) -> list[str]:
     return sorted({probe for folder, probe in annotated.get(day_of(record.id), ()) if is_folder_of(folder, record)})
 
 
-def _tissuecyte_of_day(files: Mapping[str, list[str]] | None, record: Record) -> list[str] | None:
-    if files is None or record.tracked is None:
-        return None
+def _tissuecyte_of(files: Mapping[str, list[str]], record: Record) -> list[str] | None:
     if not isinstance(record.tracked, Tracked):
-        return []
-    day = record.tracked.experiment_day
-    return tissuecyte_files_of_day(files.get(subject_of(record.id), []), day)
+        return None if record.tracked is None else []
+    return tissuecyte_files_of_day(files.get(subject_of(record.id), []), record.tracked.experiment_day)
 
 
 def tissuecyte_files_of_day(names: Iterable[str], day: int) -> list[str]:
@@ -345,23 +327,15 @@ def _list_cache(store: ObjectStore, root: str, folder: str) -> dict[str, list[st
 def _list_files(
     store: ObjectStore, subjects: Sequence[str] | None, max_files: int, root: str
 ) -> Iterator[tuple[Sequence[str], ObjectInfo]]:
-    """Yield every file below *root*, its path in parts; only of the folders of *subjects* where these are given.
-
-    Raises:
-        SourceError: A listing failed, or there are more than *max_files* files.
-    """
+    """Yield every file below *root*, its path in parts; only of the folders of *subjects* where these are given."""
     bucket, prefix = split_s3_uri(root)
-    count = 0
-    for below in [""] if subjects is None else [f"{subject}/" for subject in subjects]:
-        for item in store.list_all(bucket, f"{prefix}/{below}"):
-            count += 1
-            if count > max_files:
-                found = f"{root} has more than {max_files:,} objects, more than the known sessions account for"
-                raise SourceError(SOURCE, f"{found}; check the bucket settings and AWS_ENDPOINT_URL")
-            yield item.key[len(prefix) + 1 :].split("/"), item
-
-
-# --- failures -------------------------------------------------------------------------------------
+    folders = [""] if subjects is None else [f"{subject}/" for subject in subjects]
+    items = itertools.chain.from_iterable(store.list_all(bucket, f"{prefix}/{folder}") for folder in folders)
+    for count, item in enumerate(items, 1):
+        if count > max_files:
+            found = f"{root} has more than {max_files:,} objects, more than the known sessions account for"
+            raise SourceError(SOURCE, f"{found}; check the bucket settings and AWS_ENDPOINT_URL")
+        yield item.key[len(prefix) + 1 :].split("/"), item
 
 
 def _result(future: Future[T], failures: list[SourceError]) -> T | None:
