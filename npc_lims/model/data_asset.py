@@ -101,7 +101,7 @@ class DataAsset(ApiModel):
 
     @functools.cached_property
     def match(self) -> re.Match[str]:
-        """Parts of the name; needed several times for each of many thousand assets."""
+        """Parts of the name."""
         match = SEARCHED_NAMES.match(self.name)
         assert match is not None, f"{self.name} was let through by the search"
         return match
@@ -139,30 +139,25 @@ class DataAsset(ApiModel):
 
 
 def is_declared_raw(tags: Collection[str] | None, metadata: Mapping[str, Any] | None) -> bool:
-    """Tell whether tags or metadata of an asset declare it to be raw data, which those of some sorting results do."""
+    """Return whether tags or metadata of an asset declare it to be raw data, which those of some sorting results do."""
     return (metadata or {}).get(_LEVEL_KEY) == "raw data" or "raw" in (tags or ())
 
 
 @dataclasses.dataclass(frozen=True)
 class InvalidAsset:
-    """A data asset that is not as the API describes it.
-
-    Attributes:
-        label: Name and id, as far as it has them, on one line.
-        reason: What is wrong with it, on one line.
-        id: Id; empty if that is no text.
-        days: Sessions that it may belong to, by subject and date (`626791_2022-08-15`).
-        subjects: Subjects to any of whose sessions it may belong.
-    """
+    """A data asset that is not as the API describes it, with its name and id, as far as it has them, as *label*."""
 
     label: str
     reason: str
     id: str
+    """Empty if it is no text."""
     days: frozenset[str] = frozenset()
+    """Sessions that it may belong to, by subject and date (`626791_2022-08-15`)."""
     subjects: frozenset[str] = frozenset()
+    """Subjects to any of whose sessions it may belong."""
 
     def may_belong_to(self, session_id: str) -> bool:
-        """Tell whether it may be that session's, as far as that follows from it alone."""
+        """Return whether it may be that session's, as far as that follows from it alone."""
         is_unknown = not (self.days or self.subjects)
         return is_unknown or day_of(session_id) in self.days or subject_of(session_id) in self.subjects
 
@@ -171,11 +166,7 @@ class InvalidAsset:
 
 
 def read_asset(raw: Mapping[str, Any]) -> DataAsset:
-    """Return a data asset, of whatever name.
-
-    Raises:
-        SourceError: It is not as the API describes it.
-    """
+    """Return a data asset, of whatever name; SourceError if it is not as the API describes it."""
     try:
         return _validate(raw)
     except ValueError as error:
@@ -187,8 +178,7 @@ def read_session_asset(
 ) -> DataAsset | InvalidAsset | None:
     """Return an asset of one of *subjects*, in whatever state; None for one that is about something else.
 
-    Args:
-        recorded: Ids of assets that are recorded: one of these may not become another thing by a damaged name.
+    One with a *recorded* id may not become another thing by a damaged name.
     """
     name = raw.get("name")
     match = SEARCHED_NAMES.match(_cleaned(name))
@@ -268,7 +258,7 @@ def _is_moment(date: str, time: str) -> bool:
 
 
 def _is_unusable(raw: Mapping[str, Any]) -> bool:
-    """Tell whether an asset is not ready, or archived: then it does not matter what else is wrong with it."""
+    """Return whether an asset is not ready, or archived: then it does not matter what else is wrong with it."""
     return raw.get("state") in ("draft", "failed") or raw.get("archived") is True
 
 

@@ -98,12 +98,10 @@ def _select(
 
 
 def _results(own: Sequence[DataAsset], validations: _Validations, *, is_own: bool) -> dict[str, Any]:
-    """Return the results that were computed from the session's recording.
+    """Return the results that were computed from the session's recording, which has the assets *own*.
 
-    Args:
-        own: Assets of that recording.
-        is_own: False while it is unknown whether it is one of surface channels alone. Then results that need
-            probes are unknown; those of videos are known, since surface channels are recorded without.
+    While it is unknown whether it is one of surface channels alone (not *is_own*), results that need probes are
+    unknown; those of videos are known, since surface channels are recorded without.
     """
     facts: dict[str, Any] = {"sorted": validations.newest_good(own, "sorted") if is_own else validations.unknown(own)}
     for process in PROCESSES:
@@ -137,25 +135,13 @@ def _is_ephys(record: Record | None) -> bool:
     return record is not None and isinstance(record.tracked, Tracked) and record.tracked.platform == "ephys"
 
 
-def _looks_like_ephys(record: Record, day: Sequence[DataAsset]) -> bool:
-    """Tell the platform of a session that is not listed (yet) by its assets."""
-    return not record.tracked and not record.training and any(asset.platform == "ecephys" for asset in day)
-
-
-def _sessions_of_day(session_id: str, records: Mapping[str, Record]) -> dict[str, Record]:
-    """Return the session and the first others of its subject and day: no day has more than a few."""
-    return {one: records[one] for one in ids_of_day(session_id) if one in records}
-
-
 def recordings_of_day(
     session_id: str, records: Mapping[str, Record], day: Sequence[DataAsset]
 ) -> list[list[DataAsset]]:
     """Return the assets of each recording that the index of the session counts, by start time.
 
-    Args:
-        session_id: The session.
-        records: Those of it and of the others of its day: the platform decides what is counted.
-        day: Assets of its subject and day, without imaging.
+    The platform of its *records* and of those of the others of its day decides what is counted; *day* are the assets
+    of its subject and day, without imaging.
     """
     return _by_recording(*_countable(session_id, records, day))
 
@@ -164,8 +150,10 @@ def _countable(
     session_id: str, records: Mapping[str, Record], day: Sequence[DataAsset]
 ) -> tuple[Sequence[DataAsset], bool]:
     """Return the assets of the day that may be the session's, and whether it is an ephys session."""
-    is_ephys = _is_ephys(records[session_id]) or _looks_like_ephys(records[session_id], day)
-    if not is_ephys and any(map(_is_ephys, _sessions_of_day(session_id, records).values())):
+    record = records[session_id]
+    is_listed = record.tracked or record.training
+    is_ephys = _is_ephys(record) or (not is_listed and any(asset.platform == "ecephys" for asset in day))
+    if not is_ephys and any(_is_ephys(records.get(one)) for one in ids_of_day(session_id)):
         # the ecephys recordings of that day are theirs, whatever their number
         day = [asset for asset in day if asset.platform == "behavior"]
     return day, is_ephys
@@ -178,9 +166,8 @@ def _by_recording(day: Sequence[DataAsset], is_ephys: bool) -> list[list[DataAss
 
 
 def _newest(assets: Sequence[DataAsset]) -> Union[Asset, bool]:
-    # the id decides between two of one second, so that the answer never depends on the order of pages
-    newest = max(assets, key=lambda asset: (asset.created, asset.id), default=None)
-    return False if newest is None else newest.as_fact()
+    newest = _newest_first(assets)
+    return newest[0].as_fact() if newest else False
 
 
 def _newest_raw(group: Sequence[DataAsset], *platforms: str) -> Union[Asset, bool]:
@@ -193,17 +180,16 @@ def _newest_raw(group: Sequence[DataAsset], *platforms: str) -> Union[Asset, boo
 
 
 def _newest_first(assets: Iterable[DataAsset]) -> list[DataAsset]:
+    # the id decides between two of one second, so that the answer never depends on the order of pages
     return sorted(assets, key=lambda asset: (asset.created, asset.id), reverse=True)
 
 
 def ambiguous_assets(
     facts: Iterable[Found], assets: Iterable[DataAsset], rejected: Container[str]
 ) -> Iterator[list[DataAsset]]:
-    """Yield raw assets that only their ids tell apart, being made in the same second: first the one in *facts*.
+    """Yield raw assets of the same name and second: first the one in *facts*, which were selected from *assets*.
 
-    Args:
-        assets: Those that the facts were selected from.
-        rejected: Ids of those among them that are not used.
+    Those with the ids *rejected* are not used.
     """
     sections = [section for section in facts if isinstance(section, CodeOcean)]
     chosen = {fact.id for one in sections for fact in (one.raw, one.surface) if isinstance(fact, Asset)}
@@ -240,7 +226,7 @@ class _Validations:
         return False
 
     def was_rejected(self, group: Sequence[DataAsset]) -> bool:
-        """Tell whether the raw data of a recording were found to be of surface channels alone before."""
+        """Return whether the raw data of a recording were found to be of surface channels alone before."""
         surface = self._before.surface if self._before is not None else None
         return isinstance(surface, Asset) and any(one.id == surface.id for one in group)
 

@@ -36,10 +36,8 @@ def observe(context: SourceContext) -> Observation:
     """Return facts for each session of the context, from its data assets and, where these are new, their files.
 
     An invalid asset is skipped and reported, and there are no facts for the sessions that it may belong to: what is
-    recorded of them stays. If that is unknown, the others' facts hold, but nothing is taken for absent.
-
-    Raises:
-        SourceError: A page could not be fetched, or the search is incomplete: there is no partial result.
+    recorded of them stays. If that is unknown, the others' facts hold, but nothing is taken for absent. SourceError if
+    a page could not be fetched, or the search is incomplete.
     """
     client, records, wanted = context.assets(), context.records, context.wanted
     subjects = sorted({subject_of(session_id) for session_id in wanted})
@@ -112,12 +110,7 @@ def _ambiguity(assets: Sequence[DataAsset]) -> Problem:
 
 @dataclasses.dataclass(frozen=True)
 class FoundAssets:
-    """Data assets that a search gave.
-
-    Attributes:
-        assets: Usable assets (ready, not archived) by subject.
-        invalid: Those that are not as the API describes them, in the order of their names.
-    """
+    """Usable data assets (ready, not archived) by subject, and those that are not as the API describes them."""
 
     assets: Mapping[str, Sequence[DataAsset]]
     invalid: Sequence[InvalidAsset]
@@ -131,10 +124,9 @@ def fetch_assets(
     by_subject: bool = False,
     progress: Progress = ignore_progress,
 ) -> FoundAssets:
-    """Search for the assets of subjects: one search by pages of 1000, or two for each subject.
+    """Search for the assets of subjects, of which those with the ids *recorded* are recorded.
 
-    Args:
-        recorded: Ids of assets that are recorded for sessions of these subjects.
+    It is one search by pages of 1000, or two for each subject.
     """
     wanted = set(subjects)
     found: dict[str, DataAsset] = {}
@@ -189,8 +181,7 @@ def _recorded_ids(record: Record) -> Iterator[str]:
 def _check_vanished(client: AssetClient, found: FoundAssets, records: Collection[Record]) -> list[InvalidAsset]:
     """Fetch recorded assets that the search lacks by id; return those that are invalid.
 
-    Raises:
-        SourceError: One of them exists: the search was incomplete.
+    If one of them exists, the search was incomplete: SourceError.
     """
     present = {asset.id for group in found.assets.values() for asset in group}
     present.update(one.id for one in found.invalid)
@@ -217,10 +208,7 @@ def _check_vanished(client: AssetClient, found: FoundAssets, records: Collection
 
 
 class AssetValidator:
-    """Tells good sorting results from errored ones, and main recordings from those of surface channels.
-
-    A `Validate`, safe to call from several threads.
-    """
+    """A `Validate` of sorting results and recordings, safe to call from several threads."""
 
     def __init__(self, settings: Settings, store: Callable[[], ObjectStore]) -> None:
         self._settings = settings
