@@ -20,10 +20,11 @@ from npc_lims.errors import NpcLimsError
 from npc_lims.model.session_id import make_session_id, parse_session_id, split_session_id
 from npc_lims.state.diff_format import cut
 from npc_lims.track.assignments import assigned, parse_path
-from npc_lims.track.edits import Add, Change, ChangedSession, Deduped, Duplicate, Edit, Remove, dedupe, make_changes
+from npc_lims.track.edits import Add, Change, Deduped, Duplicate, Edit, Remove, dedupe, make_changes
 from npc_lims.utils.text import counted
 
 if TYPE_CHECKING:
+    from npc_lims.state.diff import SessionChange
     from npc_lims.state.diff_format import Chapter
 
 track_app = typer.Typer(
@@ -274,7 +275,7 @@ def import_command(
     """
     from npc_lims.state.diff_format import Format, render_chapters
     from npc_lims.track.planning.batch_files import read_batches
-    from npc_lims.track.planning.changes import import_chapter, import_rows, join_plans, plan_import
+    from npc_lims.track.planning.changes import import_chapter, import_report, join_plans, plan_import
     from npc_lims.track.planning.workbook import read_planning_workbooks
 
     one_style(json=as_json, csv=as_csv)
@@ -289,12 +290,14 @@ def import_command(
     def change(text: str, name: str) -> Outcome:
         plan = plan_import(sessions, text, project=project, file=name, today=today)
         changed = make_changes(text, plan.changes, name)
-        chapter = import_chapter(plan, changed, sources)
+        found = import_report(plan, changed)
+        chapter = import_chapter(found, changed.notes, sources)
         body = render_chapters([chapter], Format.markdown, max_bytes=MAX_BODY)
-        return Outcome(changed.text, body, lambda: report(chapter, import_rows(plan, changed)))
+        return Outcome(changed.text, body, lambda: report(found, chapter))
 
-    def report(chapter: Chapter, rows: list[dict[str, Any]]) -> None:
+    def report(found: Mapping[str, Sequence[SessionChange]], chapter: Chapter) -> None:
         if as_json or as_csv:
+            rows = [dict(zip(_IMPORT_COLUMNS, (kind, one.id, one.what))) for kind in found for one in found[kind]]
             _print_rows(_IMPORT_COLUMNS, rows, as_json)
         else:
             typer.echo(render_chapters([chapter], listed=None), nl=False)
@@ -342,8 +345,8 @@ def _body(command: Sequence[str], lines: Sequence[str]) -> str:
     return f"What changes in {code(TRACKED_FILE)}:\n\n{cut(lines, MAX_BODY)}\nMade by\n\n{made_by}\n"
 
 
-def _lines_of(changed: ChangedSession) -> list[str]:
-    return [f"- {code(changed.session)} {changed.what}", *(f"  - {code(field)}" for field in changed.fields)]
+def _lines_of(changed: SessionChange) -> list[str]:
+    return [f"- {code(changed.id)} {', '.join(changed.what)}", *(f"  - {code(field)}" for field in changed.details)]
 
 
 def _session_id(session: str, values: Mapping[str, Any] = {}) -> str:

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from npc_lims.errors import NpcLimsError
-from npc_lims.sources.tracked.entries import ENTRY_KEYS, KNOWN_KWARGS, ParsedEntry, SessionKwargs, TrackedEntry
+from npc_lims.sources.tracked.entries import ENTRY_KEYS, KNOWN_KWARGS, SessionKwargs, TrackedEntry
 from npc_lims.sources.yaml_nodes import Report, compose, to_plain
-from npc_lims.track.layout import read_layout
+from npc_lims.track.layout import EntrySpan, read_layout
 from npc_lims.track.style import KWARGS, inline
 from npc_lims.utils.text import suggestion
 
@@ -193,8 +193,8 @@ def _json(value: Any, key: str) -> Any:
 # ----------------------------------------------------------------------------------- values
 
 
-def checked_entry(path: str, keys: Mapping[str, Any], name: str) -> ParsedEntry:
-    """Return the entry as validation of the file parses it.
+def checked_entry(path: str, keys: Mapping[str, Any], name: str) -> EntrySpan:
+    """Return the entry as the only one of a file, in which validation finds no error.
 
     Args:
         name: Of the entry, for messages.
@@ -209,6 +209,4 @@ def checked_entry(path: str, keys: Mapping[str, Any], name: str) -> ParsedEntry:
     layout = read_layout(f"ephys: {{x: [{entry}]}}\n", "")
     if layout.errors():
         raise NpcLimsError(f"{name}: {'; '.join(problem.message for problem in layout.errors())}")
-    (item,) = layout.items
-    assert item.entry is not None
-    return item.entry
+    return layout.items[0]

@@ -12,10 +12,11 @@ from typing import Any, Literal, Optional, Union
 from npc_lims.errors import NpcLimsError, Problem
 from npc_lims.model.session_id import make_session_id, parse_session_id, subject_of
 from npc_lims.sources.tracked.entries import PLATFORMS, same_path
-from npc_lims.sources.yaml_nodes import shorten
+from npc_lims.sources.yaml_nodes import ScalarNode, shorten
+from npc_lims.state.diff import SessionChange
 from npc_lims.track.assignments import checked_entry, edited_keys
 from npc_lims.track.layout import EntrySpan, Layout, open_layout
-from npc_lims.track.rewrite import NewEntry, Plan, rewrite
+from npc_lims.track.rewrite import Plan, rewrite
 from npc_lims.track.style import KWARGS, inline
 from npc_lims.track.yaml_text import canonical, child, pairs_of
 
@@ -65,25 +66,15 @@ Change = Union[Add, Edit, Remove]
 
 
 @dataclasses.dataclass(frozen=True)
-class ChangedSession:
-    """A session that was added, edited or removed.
+class EditResult:
+    """The new text, the sessions that changed (in the order of the changes), and notes for the user.
 
-    Attributes:
-        session: Its id; its path where the entry named no session.
-        fields: Each as `name before -> after`, or `name value` where there was no other.
+    A session is `added`, `edited` or `removed`; the details are `name before -> after`, or `name value` where there was
+    no other. The id is the path where the entry named no session.
     """
 
-    session: str
-    what: Literal["added", "edited", "removed"]
-    fields: tuple[str, ...]
-
-
-@dataclasses.dataclass(frozen=True)
-class EditResult:
-    """The new text, the sessions that changed (in the order of the changes), and notes for the user."""
-
     text: str
-    sessions: tuple[ChangedSession, ...]
+    sessions: tuple[SessionChange, ...]
     notes: tuple[str, ...]
 
 
@@ -116,7 +107,7 @@ class _Planner:
         self.paths: list[str] = []
         self.notes: list[str] = []
         self.keys: dict[int, Mapping[str, Any] | None] = {}
-        self.new: list[NewEntry] = []
+        self.new: list[EntrySpan] = []
 
     def plan(self, change: Change) -> None:
         if isinstance(change, Add):
@@ -131,13 +122,13 @@ class _Planner:
         if change.platform not in PLATFORMS:
             raise NpcLimsError(f"there is no platform {change.platform!r}: the platforms are {', '.join(PLATFORMS)}")
         keys = edited_keys({}, change.values)
-        entry = checked_entry(change.path, keys, change.path)
+        new = checked_entry(change.path, keys, change.path)
         for index in layout.of_path(change.path):
             raise NpcLimsError(f"{change.path} is listed already, {_use_edit(layout, layout.items[index])}")
-        if any(same_path(other.entry.path) == same_path(change.path) for other in self.new):
+        if any(same_path(other.path.text) == same_path(change.path) for other in self.new):
             raise NpcLimsError(f"{change.path} is to be added twice: leave one out")
-        project = change.project or _default_project(layout, change.platform, entry.subject)
-        new = NewEntry(change.platform, project, entry, keys)
+        project = change.project or _default_project(layout, change.platform, new.subject)
+        new = dataclasses.replace(new, platform=change.platform, project=ScalarNode(0, 0, text=project))
         _refuse_other_of_day(layout, new)
         self.new.append(new)
         self.paths.append(change.path)
@@ -197,14 +188,14 @@ def _path_of(layout: Layout, session: str) -> str:
     raise NpcLimsError(f"{session_id} is not listed in {layout.name}{hint}; npc-lims track add lists a session")
 
 
-def _refuse_other_of_day(layout: Layout, new: NewEntry) -> None:
+def _refuse_other_of_day(layout: Layout, new: EntrySpan) -> None:
     """Refuse another session of the day, unless their start times distinguish them and no id changes."""
     entry = new.entry
+    assert entry is not None
     others = [item for item in layout.items if item.entry is not None and item.entry.session == entry.session]
     if not others or entry.idx is not None:
         return
-    times = [item.entry.time for item in others if item.entry is not None and item.group == new.group]
-    if entry.time is not None and len(times) == len(others) and all(time and time < entry.time for time in times):
+    if all(item.group == new.group and "" < item.time[1] < new.time[1] for item in others):
         return
     raise NpcLimsError(
         f"{entry.session} is listed already, {_use_edit(layout, others[0], f' as {others[0].path.text}')}; "
@@ -222,7 +213,7 @@ def _default_project(layout: Layout, platform: str, subject: str) -> str:
     """Return the project of a session without one: its subject's, else the platform's most frequent one."""
     found = child(layout.root, platform)
     items = [item for item in layout.items if item.platform == platform]
-    own = {item.project.text for item in items if item.entry is not None and item.entry.subject == subject}
+    own = {item.project.text for item in items if item.subject == subject}
     if len(own) == 1:
         return own.pop()
     projects = Counter({key.text: 0 for key, _ in pairs_of(found and found[1])})
@@ -238,21 +229,21 @@ def _default_project(layout: Layout, platform: str, subject: str) -> str:
 # --------------------------------------------------------------------------------- summary
 
 
-def _changed_sessions(before: Layout, after: Layout, paths: Iterable[str]) -> Iterator[ChangedSession]:
+def _changed_sessions(before: Layout, after: Layout, paths: Iterable[str]) -> Iterator[SessionChange]:
     """Yield the sessions of *paths* that changed."""
     old_ids, new_ids = _ids(before), _ids(after)
     for path in dict.fromkeys(map(same_path, paths)):
-        old, new = ([layout.items[index] for index in layout.of_path(path)][:1] for layout in (before, after))
+        old, new = ([layout.items[index] for index in layout.of_path(path)[:1]] for layout in (before, after))
         was, now = (_flat(items[0].keys if items else {}) for items in (old, new))
+        details = tuple(f"{name} {show_value(value)}" for name, value in (now or was).items())
         if old and new:
-            fields = tuple(_differences(was, now))
-            if fields:
-                yield ChangedSession(new_ids[path], "edited", fields)
+            details = tuple(_differences(was, now))
+            if details:
+                yield SessionChange(new_ids[path], ("edited",), details)
         elif new:
-            yield ChangedSession(new_ids[path], "added", tuple(f"{name} {show_value(now[name])}" for name in now))
+            yield SessionChange(new_ids[path], ("added",), details)
         elif old:
-            session = old_ids.get(path, old[0].path.text)
-            yield ChangedSession(session, "removed", tuple(f"{name} {show_value(was[name])}" for name in was))
+            yield SessionChange(old_ids.get(path, old[0].path.text), ("removed",), details)
 
 
 def _differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:

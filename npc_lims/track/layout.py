@@ -45,6 +45,14 @@ class EntrySpan:
         return f"{self.platform}/{self.project.text}"
 
     @property
+    def subject(self) -> str:
+        return "" if self.entry is None else self.entry.subject
+
+    @property
+    def time(self) -> tuple[str, str]:
+        return ("", "") if self.entry is None else (self.entry.date, self.entry.time or "")
+
+    @property
     def keys(self) -> dict[str, Any]:
         """Keys and values as written, wrong and ignored ones included."""
         return plain_of(self.below) if isinstance(self.below, MapNode) else {}

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from npc_lims.errors import NpcLimsError, TrackedFileError
-from npc_lims.sources.tracked.entries import ParsedEntry, same_path
+from npc_lims.sources.tracked.entries import same_path
 from npc_lims.sources.yaml_nodes import ListNode, MapNode, Node, ScalarNode
 from npc_lims.track.layout import EntrySpan, Layout
 from npc_lims.track.style import (
@@ -32,25 +32,11 @@ from npc_lims.track.yaml_text import NewChild, Splice, canonical, child, pairs_o
 
 
 @dataclasses.dataclass(frozen=True)
-class NewEntry:
-    """An entry to be added, parsed, and its keys."""
-
-    platform: str
-    project: str
-    entry: ParsedEntry
-    keys: Mapping[str, Any]
-
-    @property
-    def group(self) -> str:
-        return f"{self.platform}/{self.project}"
-
-
-@dataclasses.dataclass(frozen=True)
 class Plan:
     """New keys of entries by their index in the layout (None: remove the entry), and entries to add."""
 
     keys: Mapping[int, Mapping[str, Any] | None]
-    new: Sequence[NewEntry] = ()
+    new: Sequence[EntrySpan] = ()
 
 
 def rewrite(layout: Layout, plan: Plan) -> Layout:
@@ -68,7 +54,7 @@ def rewrite(layout: Layout, plan: Plan) -> Layout:
     expected = [_comparable(item, plan.keys.get(n, item.keys)) for n, item in enumerate(layout.items)]
     found = [_comparable(item, item.keys) for item in after.items]
     for new in plan.new:
-        entry = new.group, new.entry.path, canonical(new.keys)
+        entry = _comparable(new, new.keys)
         if entry in found:
             found.remove(entry)
         else:
@@ -100,9 +86,9 @@ def _refuse_errors_elsewhere(layout: Layout, plan: Plan) -> None:
 
 
 def _splices(layout: Layout, plan: Plan) -> Iterator[Splice]:
-    new: dict[str, dict[str, list[NewEntry]]] = {}
+    new: dict[str, dict[str, list[EntrySpan]]] = {}
     for entry in plan.new:
-        new.setdefault(entry.platform, {}).setdefault(entry.project, []).append(entry)
+        new.setdefault(entry.platform, {}).setdefault(entry.project.text, []).append(entry)
     for index, keys in plan.keys.items():
         if keys is not None:
             yield from _EntryWriter(layout.items[index], layout).put(keys)
@@ -110,7 +96,7 @@ def _splices(layout: Layout, plan: Plan) -> Iterator[Splice]:
     for one in {item.group: item for item in layout.items}.values():
         items = [item for item in layout.items if item.list is one.list]
         dropped = {item.index for item in removed if item.list is one.list}
-        added = _among(items, new.get(one.platform, {}).pop(one.project.text, ()), layout)
+        added = list(_among(items, new.get(one.platform, {}).pop(one.project.text, ()), layout))
         if dropped or added:
             yield from layout.yaml.change(one.list, dropped, added)
     for platform, projects in new.items():
@@ -121,63 +107,47 @@ def _splices(layout: Layout, plan: Plan) -> Iterator[Splice]:
 # ------------------------------------------------------------------------------ new entries
 
 
-@dataclasses.dataclass(frozen=True)
-class _Slot:
-    """An entry in the order of its project: one that is there, or a new one with its insertion point."""
-
-    entry: ParsedEntry
-    near: int
-    new: NewEntry | None = None
-    is_below: bool = False
-
-    @property
-    def time(self) -> tuple[str, str]:
-        return self.entry.date, self.entry.time or ""
-
-
-def _insert(slots: list[_Slot], new: NewEntry) -> None:
+def _insert(order: list[EntrySpan], new: EntrySpan) -> None:
     """Put a new entry into the order of its project."""
-    slot = _Slot(new.entry, 0, new)
-    own = [n for n, other in enumerate(slots) if other.entry.subject == new.entry.subject]
-    times = [slots[n].time for n in own]
+    own = [n for n, other in enumerate(order) if other.subject == new.subject]
+    times = [order[n].time for n in own]
     if len(own) > 1 and all(later > earlier for later, earlier in zip(times, times[1:])):
-        above = [n for n in own if slots[n].time > slot.time]
+        above = [n for n in own if order[n].time > new.time]
     else:
-        above = [n for n in own or range(len(slots)) if slots[n].time <= slot.time]
+        above = [n for n in own or range(len(order)) if order[n].time <= new.time]
     at = above[-1] + 1 if above else own[0] if own else 0
-    while above and not own and at < len(slots) and slots[at].entry.subject == slots[at - 1].entry.subject:
+    while above and not own and at < len(order) and order[at].subject == order[at - 1].subject:
         at += 1
-    if slots:
-        beside = slots[at - 1 if above else at]
-        is_below = bool(above) if beside.new is None else beside.is_below
-        slot = dataclasses.replace(slot, near=beside.near, is_below=is_below)
-    slots.insert(at, slot)
+    order.insert(at, new)
 
 
-def _among(items: Sequence[EntrySpan], new: Iterable[NewEntry], layout: Layout) -> list[NewChild]:
-    """Return new entries as items of the list of *items*."""
-    slots = [_Slot(item.entry, item.index) for item in items if item.entry is not None]
+def _among(items: Sequence[EntrySpan], new: Sequence[EntrySpan], layout: Layout) -> Iterator[NewChild]:
+    """Yield new entries as items of the list of *items*."""
+    order = list(items)
     for entry in new:
-        _insert(slots, entry)
-    added = []
-    for slot in slots:
-        if slot.new is not None:
-            beside = next(item for item in items if item.index == slot.near)
-            position = beside.end if slot.is_below else beside.start
-            lines = _entry_lines(slot.new, position, layout, beside.list.flow)
-            added.append(NewChild(slot.near, slot.is_below, lines))
-    return added
+        _insert(order, entry)
+    added = set(map(id, new))
+    for n, entry in enumerate(order):
+        if id(entry) not in added:
+            continue
+        above = [other for other in order[:n] if id(other) not in added]
+        below = [other for other in order[n:] if id(other) not in added]
+        # the first of its subject goes below the comments that head the subject
+        is_first = bool(below) and (not above or above[-1].subject != entry.subject == below[0].subject)
+        beside = below[0] if is_first else above[-1]
+        position = beside.start if is_first else beside.end
+        yield NewChild(beside.index, not is_first, _entry_lines(entry, position, layout, beside.list.flow))
 
 
-def _entry_lines(new: NewEntry, position: int, layout: Layout, in_brackets: bool = False) -> list[str]:
+def _entry_lines(new: EntrySpan, position: int, layout: Layout, in_brackets: bool = False) -> list[str]:
     near = neighbours(layout, position, new.group)
     keys = in_order(new.keys, [item.below for item in near])
     if in_brackets:
-        return [inline({new.entry.path: keys} if keys else new.entry.path, in_brackets=True)]
-    return style_of(near, layout.yaml).entry(new.entry.path, keys)
+        return [inline({new.path.text: keys} if keys else new.path.text, in_brackets=True)]
+    return style_of(near, layout.yaml).entry(new.path.text, keys)
 
 
-def _put_projects(layout: Layout, platform: str, projects: Mapping[str, Sequence[NewEntry]]) -> Iterator[Splice]:
+def _put_projects(layout: Layout, platform: str, projects: Mapping[str, Sequence[EntrySpan]]) -> Iterator[Splice]:
     """Add entries of projects that have none, with the projects and the platform where they are missing."""
     yaml, end = layout.yaml, len(layout.yaml.text)
     found = child(layout.root, platform)
@@ -187,11 +157,11 @@ def _put_projects(layout: Layout, platform: str, projects: Mapping[str, Sequence
         raise NpcLimsError(f"{name} is written in braces, to which no lines can be added: write it on lines of its own")
     lines: list[str] = []
     for project, entries in projects.items():
-        slots: list[_Slot] = []
+        order: list[EntrySpan] = []
         for entry in entries:
-            _insert(slots, entry)
+            _insert(order, entry)
         dash = style_of(neighbours(layout, end, entries[0].group), yaml).dash
-        listed = [line for slot in slots if slot.new for line in _entry_lines(slot.new, end, layout)]
+        listed = [line for entry in order for line in _entry_lines(entry, end, layout)]
         listed = indented(dash, listed)
         known = child(found and found[1], project)
         if known is None:

@@ -501,7 +501,7 @@ def test_paths_that_cannot_be_added(path: str, words: str) -> None:
 
 def test_a_second_session_of_a_day() -> None:
     new = apply_changes(FILE, [Add("//elsewhere/626791_20220815", values={"idx": 1})])
-    assert make_changes(new, [Edit("626791_2022-08-15_1", {"day": 1})]).sessions[0].session == "626791_2022-08-15_1"
+    assert make_changes(new, [Edit("626791_2022-08-15_1", {"day": 1})]).sessions[0].id == "626791_2022-08-15_1"
     timed = "ephys:\n  P:\n  - //x/2022-09-20_13-21-35_628801\n"
     assert apply_changes(timed, [Add("//x/2022-09-20_14-10-18_628801")])
     assert "add it with idx=1" in refused(Add("//x/2022-09-20_12-00-00_628801"), text=timed)
@@ -509,7 +509,7 @@ def test_a_second_session_of_a_day() -> None:
 
 def test_what_changed_is_told() -> None:
     done = make_changes(FILE, [Add(D, values={"day": 3}), Edit(A, {"day": 2, "rig": "x"}), Remove(C)])
-    assert [(one.session, one.what, *one.fields) for one in done.sessions] == [
+    assert [(one.id, *one.what, *one.details) for one in done.sessions] == [
         ("626791_2022-08-18", "added", "day 3"),
         ("626791_2022-08-15", "edited", "day 1 -> 2", "rig nothing -> x"),
         ("626791_2022-08-17", "removed", "day 3", "rig NP3"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from npc_lims.errors import Problem, TrackedFileError
@@ -67,48 +67,19 @@ class PlannedSession:
 
 
 @dataclasses.dataclass(frozen=True)
-class Conflict:
-    """Sources with different values of one field: *values* by source in order of precedence, and the value taken."""
-
-    session: str
-    field: str
-    values: tuple[tuple[str, Any], ...]
-    taken: Any
-    remedy: str = ""
-
-    @property
-    def gist(self) -> str:
-        """The message without the session."""
-        values = ", ".join(f"{source} {_show(value)}" for source, value in self.values)
-        return f"{self.field}: {values}: {_show(self.taken)} is taken{self.remedy}"
-
-
-def _show(value: Any) -> str:
-    return "none" if value in (None, "") else show_value(value)
-
-
-@dataclasses.dataclass(frozen=True)
-class Skipped:
-    """A session that is not imported, and why."""
-
-    session: str
-    reason: str
-    where: str
-
-
-@dataclasses.dataclass(frozen=True)
 class ImportPlan:
-    """The effect of an import on one text of the tracked file.
+    """The changes of an import, the entries to add in order of their dates, and messages about other sessions.
 
     Attributes:
-        changes: The entries to add in order of their dates.
+        conflicts: Of each field of which sources have different values, these and the value taken.
+        skipped: Of each session that is not imported, the reason and its position.
         unchanged: Sessions whose entries have all values already.
     """
 
     changes: tuple[Add | Edit, ...]
-    conflicts: tuple[Conflict, ...]
-    skipped: tuple[Skipped, ...]
-    unchanged: tuple[str, ...]
+    conflicts: Sequence[SessionChange]
+    skipped: Sequence[SessionChange]
+    unchanged: Sequence[SessionChange]
 
 
 # -------------------------------------------------------------- sessions of workbook and uploads
@@ -247,10 +218,8 @@ def plan_import(
         try:
             planning.session(session)
         except _Skip as skip:
-            planning.skipped.append(Skipped(session.id, str(skip), session.where))
-    return ImportPlan(
-        tuple(planning.changes), tuple(planning.conflicts), tuple(planning.skipped), tuple(planning.unchanged)
-    )
+            planning.skipped.append(SessionChange(session.id, (f"{skip} ({session.where})",)))
+    return ImportPlan(tuple(planning.changes), planning.conflicts, planning.skipped, planning.unchanged)
 
 
 class _Planning:
@@ -266,9 +235,9 @@ class _Planning:
         named = {*_PROJECTS.values(), *(entry.project for entry in tracked.sessions.values())}
         self._projects = {_letters_of(name): name for name in sorted(named)} | _PROJECTS
         self.changes: list[Add | Edit] = []
-        self.conflicts: list[Conflict] = []
-        self.skipped: list[Skipped] = []
-        self.unchanged: list[str] = []
+        self.conflicts: list[SessionChange] = []
+        self.skipped: list[SessionChange] = []
+        self.unchanged: list[SessionChange] = []
 
     def session(self, planned: PlannedSession) -> None:
         known = self._tracked_id(planned)
@@ -318,7 +287,7 @@ class _Planning:
         if fields:
             self.changes.append(Edit(session, to_set, to_unset))
         else:
-            self.unchanged.append(session)
+            self.unchanged.append(SessionChange(session, ()))
 
     def _fields(self, planned: PlannedSession, present: Mapping[str, Any], session: str) -> Iterator[tuple[str, Any]]:
         """Yield each field that workbook or config control, and its value. Notes where sources differ."""
@@ -331,21 +300,29 @@ class _Planning:
             if name == "project":
                 continue
             sources = (("workbook", workbook), (CONFIG, planned.config), ("tracked", present))
-            found = tuple((source, values[name]) for source, values in sources if name in values)
+            found = [(source, values[name]) for source, values in sources if name in values]
             if any(_meaning(name, value) != _meaning(name, found[0][1]) for _, value in found):
-                self.conflicts.append(Conflict(session, name, found, found[0][1]))
+                self._conflict(session, name, found, found[0][1])
             yield name, found[0][1]
+
+    def _conflict(
+        self, session: str, field: str, values: Iterable[tuple[str, Any]], taken: Any, remedy: str = ""
+    ) -> None:
+        """Note the values of a field by source, in order of precedence, and the value taken."""
+        shown = ", ".join(f"{source} {_show(value)}" for source, value in values)
+        message = f"{field}: {shown}: {_show(taken)} is taken{remedy}"
+        self.conflicts.append(SessionChange(session, (message,)))
 
     def _compare_position(self, planned: PlannedSession, session: str, entry: Tracked) -> None:
         """List differences of project and path, which an import does not change."""
         remedy = ", since an import moves no entry: correct what is wrong by hand"
         if planned.paths and not _has_path(planned, entry):
-            paths = (("upload", planned.paths[0]), ("tracked", entry.allen_path))
-            self.conflicts.append(Conflict(session, "path", paths, entry.allen_path, remedy))
+            paths = [("upload", planned.paths[0]), ("tracked", entry.allen_path)]
+            self._conflict(session, "path", paths, entry.allen_path, remedy)
         for source, name in (("--project", self._project), *_projects(planned)):
             if name and self._projects.get(_letters_of(name), name) != entry.project:
-                projects = ((source, name), ("tracked", entry.project))
-                self.conflicts.append(Conflict(session, "project", projects, entry.project, remedy))
+                projects = [(source, name), ("tracked", entry.project)]
+                self._conflict(session, "project", projects, entry.project, remedy)
                 break
 
     def _project_of(self, planned: PlannedSession) -> str:
@@ -359,7 +336,7 @@ class _Planning:
                 known = ", ".join(sorted(set(self._projects.values())))
                 raise _Skip(f"{source} gives the project {name!r}, which is none of {known}: give --project")
             if any(self._projects.get(_letters_of(other)) != found for _, other in given):
-                self.conflicts.append(Conflict(planned.id, "project", tuple(given), found))
+                self._conflict(planned.id, "project", given, found)
             return found
         # the lab keeps the sessions of a project together
         beside = self._folders.get(_folder(planned.paths[0]), set())
@@ -398,6 +375,10 @@ def _is_default(name: str, value: Any) -> bool:
     return (name in _LETTERS or name in _DEFAULTS) and _meaning(name, value) == _meaning(name, None)
 
 
+def _show(value: Any) -> str:
+    return "none" if value in (None, "") else show_value(value)
+
+
 def _letters_of(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.casefold())
 
@@ -409,25 +390,22 @@ def _folder(path: str) -> str:
 # ---------------------------------------------------------------------------------- report
 
 
-def import_rows(plan: ImportPlan, changed: EditResult) -> list[dict[str, Any]]:
-    """Return a row (group, id, what) for each session and each conflict; *changed* is the result of *plan*."""
-    rows = [
-        *((one.what, one.session, list(one.fields)) for one in changed.sessions),
-        *(("conflict", one.session, [one.gist]) for one in plan.conflicts),
-        *(("skipped", one.session, [f"{one.reason} ({one.where})"]) for one in plan.skipped),
-        *(("unchanged", session, list[str]()) for session in plan.unchanged),
-    ]
-    return [{"group": group, "id": session, "what": what} for group, session, what in rows]
+def import_report(plan: ImportPlan, changed: EditResult) -> dict[str, Sequence[SessionChange]]:
+    """Return what is done with each session, and each conflict, by kind; *changed* is the result of *plan*."""
+    by_kind = {
+        kind: [SessionChange(one.id, one.details) for one in changed.sessions if one.what == (kind,)]
+        for kind in ("added", "edited")
+    }
+    return {**by_kind, "conflict": plan.conflicts, "skipped": plan.skipped, "unchanged": plan.unchanged}
 
 
-def import_chapter(plan: ImportPlan, changed: EditResult, title: str) -> Chapter:
+def import_chapter(report: Mapping[str, Sequence[SessionChange]], notes: Sequence[str], title: str) -> Chapter:
     """Return the report of an import, for the terminal and for the pull request."""
-    groups = []
-    for name in ("added", "edited", "conflict", "skipped", "unchanged"):
-        rows = [row for row in import_rows(plan, changed) if row["group"] == name]
-        changes = [SessionChange(row["id"], tuple(row["what"]) or ("nothing but its path",)) for row in rows]
-        plural = "s" if name == "conflict" and len(rows) > 1 else ""
+    groups = {}
+    for kind, changes in report.items():
+        plural = "s" if kind == "conflict" and len(changes) > 1 else ""
+        named = [one if one.what else SessionChange(one.id, ("nothing but its path",)) for one in changes]
         if changes:
-            groups.append(Group(f"{len(rows)} {name}{plural}", changes))
-    summary = ", ".join(group.title for group in groups) or "no sessions"
-    return Chapter(title, summary, changed.notes, [group for group in groups if not group.title.endswith("unchanged")])
+            groups[kind] = Group(f"{len(changes)} {kind}{plural}", named)
+    summary = ", ".join(group.title for group in groups.values()) or "no sessions"
+    return Chapter(title, summary, notes, [group for kind, group in groups.items() if kind != "unchanged"])

@@ -18,7 +18,14 @@ from npc_lims.sources.tracked.parser import parse_tracked
 from npc_lims.state.diff_format import Format, render_chapters
 from npc_lims.track.edits import Add, Edit, make_changes
 from npc_lims.track.planning.batch_files import read_batches
-from npc_lims.track.planning.changes import ImportPlan, PlannedSession, import_chapter, join_plans, plan_import
+from npc_lims.track.planning.changes import (
+    ImportPlan,
+    PlannedSession,
+    import_chapter,
+    import_report,
+    join_plans,
+    plan_import,
+)
 from npc_lims.track.planning.workbook import read_planning_workbooks
 from tests.real import REAL_TRACKED, needs_real
 from tests.track.files import apply_changes
@@ -76,11 +83,15 @@ def kwargs_of(text: str, session: str = SESSION) -> dict[str, Any]:
 
 
 def conflicts(plan: ImportPlan) -> list[str]:
-    return [f"{conflict.session}: {conflict.gist}" for conflict in plan.conflicts]
+    return [f"{one.id}: {message}" for one in plan.conflicts for message in one.what]
 
 
 def skipped(plan: ImportPlan) -> dict[str, str]:
-    return {skip.session: skip.reason for skip in plan.skipped}
+    return {skip.id: skip.what[0].removesuffix(" (here)") for skip in plan.skipped}
+
+
+def unchanged(plan: ImportPlan) -> list[str]:
+    return [one.id for one in plan.unchanged]
 
 
 # ------------------------------------------------------------------- who says what, and wins
@@ -103,7 +114,7 @@ def test_the_workbook_wins_over_the_config_which_wins_over_the_file() -> None:
 
 def test_fields_that_nobody_names_stay() -> None:
     found = plan(TRACKED, planned())
-    assert (found.changes, found.conflicts, found.unchanged) == ((), (), (SESSION,))
+    assert (found.changes, found.conflicts, unchanged(found)) == ((), [], [SESSION])
 
 
 def test_all_probes_recorded_unsets_what_was_skipped() -> None:
@@ -117,7 +128,7 @@ def test_all_probes_recorded_unsets_what_was_skipped() -> None:
 def test_the_same_letters_written_another_way_are_no_change(written: str) -> None:
     text = TRACKED.replace("skip: DE", f"skip: {written}")
     found = plan(text, planned(workbook={"probe_letters_to_skip": "DE"}))
-    assert (found.changes, found.conflicts) == ((), ())
+    assert (found.changes, found.conflicts) == ((), [])
 
 
 @pytest.mark.parametrize(
@@ -216,7 +227,7 @@ def test_an_unknown_project_is_skipped_unless_one_is_given() -> None:
 def test_several_paths_for_a_new_session_are_left_to_a_person() -> None:
     found = plan(NOTHING, planned(SESSION, PATH, f"{PATH}_b", workbook={"project": "DR"}))
     assert "uploaded from several paths" in skipped(found)[SESSION]
-    assert found.conflicts == ()
+    assert found.conflicts == []
 
 
 def test_a_session_ahead_is_not_added() -> None:
@@ -227,21 +238,22 @@ def test_a_session_ahead_is_not_added() -> None:
 def test_another_path_or_project_than_the_entrys_is_listed_and_the_entry_stays() -> None:
     found = plan(TRACKED, planned(SESSION, "/data/DRpilot_714748_20240624", workbook={"project": "Templeton"}))
     assert found.changes == ()
-    assert [(conflict.field, conflict.taken) for conflict in found.conflicts] == [
-        ("path", PATH),
-        ("project", "DynamicRouting"),
-    ]
-    assert all("an import moves no entry" in text for text in conflicts(found))
+    path, project = conflicts(found)
+    assert path.startswith(f"{SESSION}: path: upload /data/DRpilot_714748_20240624, tracked //allen/")
+    assert project.startswith(
+        f"{SESSION}: project: workbook Templeton, tracked DynamicRouting: DynamicRouting is taken"
+    )
+    assert all("an import moves no entry" in text for text in (path, project))
 
 
 def test_a_path_written_with_backslashes_is_the_same_path() -> None:
-    assert plan(TRACKED, planned(SESSION, PATH.replace("/", "\\").upper())).conflicts == ()
+    assert plan(TRACKED, planned(SESSION, PATH.replace("/", "\\").upper())).conflicts == []
 
 
 def test_a_session_tracked_below_another_platform_is_left_alone() -> None:
     text = NOTHING + f"behavior_with_sync:\n  DynamicRouting:\n    - {PATH}\n"
     assert "tracked below behavior_with_sync" in skipped(plan(text, planned(workbook={"ephys_day": 3})))[SESSION]
-    assert plan(text, planned(workbook={"ephys_day": 3}, platform="behavior_with_sync")).skipped == ()
+    assert plan(text, planned(workbook={"ephys_day": 3}, platform="behavior_with_sync")).skipped == []
 
 
 def test_of_two_sessions_of_a_day_the_path_tells_which() -> None:
@@ -384,13 +396,14 @@ def test_an_import_changes_its_own_lines_and_a_second_one_nothing(tmp_path: Path
     assert kwargs_of(new, "714748_2024-06-26") == {"probe_letters_to_skip": "CDEF"}
     again = plan(new, *sessions)
     assert again.changes == ()
-    assert again.unchanged == tuple(session.id for session in sessions)
+    assert unchanged(again) == [session.id for session in sessions]
 
 
 def test_the_report_tells_what_happened_to_each_session() -> None:
     new = planned("714748_2024-06-26", f"{ROOT}/DRpilot_714748_20240626", workbook={"ephys_day": 3})
     found = plan(TRACKED, planned(workbook={"probe_letters_to_skip": "F"}), new, planned("714748_2024-06-27"))
-    chapter = import_chapter(found, make_changes(TRACKED, found.changes), "tracking.xlsx")
+    changed = make_changes(TRACKED, found.changes)
+    chapter = import_chapter(import_report(found, changed), changed.notes, "tracking.xlsx")
     assert render_chapters([chapter]).splitlines() == [
         "tracking.xlsx: 1 added, 1 edited, 1 conflict, 1 skipped",
         "",
