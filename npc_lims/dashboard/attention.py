@@ -12,7 +12,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from npc_lims.dashboard.stalls import Stall, WaitingSession, find_stalls
+from npc_lims.dashboard.stalls import Stall, find_stalls
 from npc_lims.dashboard.totals import source_ages
 from npc_lims.model.session_id import split_session_id
 from npc_lims.state.snapshot import newest_first
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 Kind = Literal["late", "lost", "runs", "errored", "stalled", "untracked", "warnings"]
 
 _NO_LINKS = Links(None)
-
 EPHYS_RIG = "NP"
 """Prefix of the names of rigs with Neuropixels; all others are boxes for training."""
 LOOK_BACK = datetime.timedelta(days=30)
@@ -132,13 +131,10 @@ def find_issues(
 
     Args:
         records: All sessions as plain data: lines of the snapshot, or session files.
-        sync_file: When each source last answered.
         runs: The runs of each process.
         problems: Problems of tracked_sessions.yaml.
-        transitions: Transitions of sessions, the oldest first. Without them no losses are found, and durations of
-            stages are known only from the dates of assets.
-        now: The present time.
-        links: Makes URLs; without, there are none on GitHub.
+        transitions: The oldest first. Without them no losses are found, and durations of stages are known only from
+            the dates of assets.
     """
     sessions = list(records)
     past = Past(now)
@@ -148,12 +144,12 @@ def find_issues(
     failed_sorting = {case.session for case in errored.items}
     found = [
         *_late(sync_file, now),
-        *_lost(past, links),
+        _lost(past, links),
         *_failed_runs(sessions, runs, links),
         errored,
         *_stalled(find_stalls(sessions, past.first_seen, now), failed_sorting),
-        *_untracked(sessions),
-        *_warnings(problems, links),
+        _untracked(sessions),
+        _warnings(problems, links),
     ]
     return [finding for finding in found if finding.items]
 
@@ -161,7 +157,6 @@ def find_issues(
 def _late(sync_file: SyncFile, now: datetime.datetime) -> Iterable[Finding]:
     ages = source_ages(sync_file, now)
     failing = [age for age in ages if age.failure is not None]
-    hours = f"{STALE_AFTER.total_seconds() / 3600:.0f} hours"
     yield Finding(
         "late",
         f"{counted(len(failing), 'source')} could not be queried by the last sync",
@@ -171,62 +166,50 @@ def _late(sync_file: SyncFile, now: datetime.datetime) -> Iterable[Finding]:
     late = [age for age in ages if age.is_late and age.failure is None]
     yield Finding(
         "late",
-        f"{counted(len(late), 'source')} not read for {hours}",
+        f"{counted(len(late), 'source')} not read for {STALE_AFTER.total_seconds() / 3600:.0f} hours",
         "Check that the workflow sync runs: GitHub drops schedules, and stops those of inactive repositories.",
         tuple(
-            Case(
-                None,
-                f"{age.name} last answered" if age.last_complete else f"{age.name} never answered",
-                age.last_complete,
-            )
+            Case(None, f"{age.name} {'last' if age.last_complete else 'never'} answered", age.last_complete)
             for age in late
         ),
     )
 
 
-def _lost(past: Past, links: Links) -> Iterable[Finding]:
-    losses = past.losses()
-    yield Finding(
+def _lost(past: Past, links: Links) -> Finding:
+    cases = []
+    for loss in past.losses():
+        edited = f"; its entry was edited by {', '.join(loss.editors)}" if loss.editors else ""
+        link = links.commit(loss.commit.sha)
+        cases.append(Case(loss.session, ", ".join(loss.what) + edited, loss.commit.when, link))
+    return Finding(
         "lost",
-        f"{counted(len(losses), 'session')} lost facts in the last {LOOK_BACK.days} days and did not regain them",
+        f"{counted(len(cases), 'session')} lost facts in the last {LOOK_BACK.days} days and did not regain them",
         "See the commit; restore in the source what was removed by mistake, and the next sync finds it.",
-        tuple(
-            Case(
-                loss.session,
-                ", ".join(loss.what) + (f"; its entry was edited by {', '.join(loss.editors)}" if loss.editors else ""),
-                loss.commit.when,
-                links.commit(loss.commit.sha),
-            )
-            for loss in losses
-        ),
+        tuple(cases),
     )
 
 
 def _failed_runs(
-    sessions: Sequence[Mapping[str, Any]], runs: Mapping[str, Iterable[Run]], links: Links
+    sessions: Iterable[Mapping[str, Any]], runs: Mapping[str, Iterable[Run]], links: Links
 ) -> Iterable[Finding]:
     by_id = {record["id"]: record for record in sessions}
     for process, recorded in sorted(runs.items()):
         in_order = sorted(recorded, key=lambda run: (run.started or run.claimed, run.attempt))
-        last = {run.session: run for run in in_order}
         failed = {
             session: run
-            for session, run in last.items()
+            for session, run in {run.session: run for run in in_order}.items()
             if run.outcome == "errored" and session in by_id and not (by_id[session]["codeocean"] or {}).get(process)
         }
+        cases = []
+        for session in newest_first(failed):
+            run = failed[session]
+            text = f"try {run.attempt}: {run.reason}"
+            cases.append(Case(session, text, run.started or run.claimed, links.workflow_run(run.by)))
         yield Finding(
             "runs",
-            f"{counted(len(failed), 'session')} whose last run of {process} failed",
+            f"{counted(len(cases), 'session')} whose last run of {process} failed",
             f"Fix the reason, then: npc-lims process run {process} --sessions SESSION --again.",
-            tuple(
-                Case(
-                    id_,
-                    f"try {failed[id_].attempt}: {failed[id_].reason}",
-                    failed[id_].started or failed[id_].claimed,
-                    links.workflow_run(failed[id_].by),
-                )
-                for id_ in newest_first(failed)
-            ),
+            tuple(cases),
         )
 
 
@@ -249,45 +232,35 @@ def _stalled(stalls: Iterable[Stall], failed_sorting: Collection[str | None]) ->
     Args:
         failed_sorting: Sessions whose sorting errored, which are not listed again as waiting for it.
     """
-    together: list[Stall] = []
+    of_family: list[Stall] = []
     for stall in stalls:
-        if stall.stage.family:
-            together.append(stall)
+        stage = stall.stage
+        if stage.family:
+            of_family.append(stall)
             continue
-        waiting = [
-            wait for wait in stall.waiting if stall.stage.flag != "is_sorted" or wait.session not in failed_sorting
-        ]
-        figures = f"median {_days(stall.median)}, 90 % within {_days(stall.ninth_decile)}"
-        title = f"{counted(len(waiting), 'session')} {stall.stage.before} for longer than usual ({figures})"
-        yield Finding(
-            "stalled", title, stall.stage.remedy, tuple(_waiting(wait, stall.stage.before) for wait in waiting)
-        )
-    if together:
-        yield _stalled_together(together)
+        waiting = [wait for wait in stall.waiting if stage.flag != "is_sorted" or wait.session not in failed_sorting]
+        cases = tuple(Case(wait.session, stage.before, utc_text(wait.since)) for wait in waiting)
+        yield _longer_than_usual(cases, stage.before, [stall])
+    if of_family:
+        lacks: dict[str, list[str]] = {}
+        since: dict[str, datetime.datetime] = {}
+        for stall in of_family:
+            for wait in stall.waiting:
+                lacks.setdefault(wait.session, []).append(stall.stage.before)
+                since[wait.session] = wait.since
+        ordered = sorted(since, key=lambda session: (-since[session].timestamp(), session))
+        cases = tuple(Case(one, f"without {', '.join(lacks[one])}", utc_text(since[one])) for one in ordered)
+        yield _longer_than_usual(cases, f"uploaded without {of_family[0].stage.family}", of_family)
 
 
-def _stalled_together(stalls: Sequence[Stall]) -> Finding:
-    lacks: dict[str, list[str]] = {}
-    since: dict[str, WaitingSession] = {}
-    for stall in stalls:
-        for wait in stall.waiting:
-            lacks.setdefault(wait.session, []).append(stall.stage.before)
-            since[wait.session] = wait
-    ordered = sorted(since.values(), key=lambda wait: (-wait.since.timestamp(), wait.session))
-    slowest = max(stalls, key=lambda stall: stall.ninth_decile)
-    median = max(stall.median for stall in stalls)
-    figures = f"median {_days(median)}, 90 % within {_days(slowest.ninth_decile)}"
-    count = counted(len(ordered), "session")
-    title = f"{count} uploaded without {slowest.stage.family} for longer than usual ({figures})"
-    items = tuple(_waiting(wait, f"without {', '.join(lacks[wait.session])}") for wait in ordered)
-    return Finding("stalled", title, slowest.stage.remedy, items)
+def _longer_than_usual(cases: tuple[Case, ...], what: str, stalls: Sequence[Stall]) -> Finding:
+    median = _days(max(stall.median for stall in stalls))
+    ninth_decile = _days(max(stall.ninth_decile for stall in stalls))
+    title = f"{counted(len(cases), 'session')} {what} for longer than usual"
+    return Finding("stalled", f"{title} (median {median}, 90 % within {ninth_decile})", stalls[0].stage.remedy, cases)
 
 
-def _waiting(wait: WaitingSession, text: str) -> Case:
-    return Case(wait.session, text, utc_text(wait.since))
-
-
-def _untracked(sessions: Sequence[Mapping[str, Any]]) -> Iterable[Finding]:
+def _untracked(sessions: Sequence[Mapping[str, Any]]) -> Finding:
     """Find sessions of workbooks alone that look like recordings.
 
     Those are uploaded sessions, and sessions on an ephys rig after the first recording of the subject (before it is
@@ -313,7 +286,7 @@ def _untracked(sessions: Sequence[Mapping[str, Any]]) -> Iterable[Finding]:
             on_rig.append(Case(record["id"], text, f"{date}T00:00:00Z"))
     uploaded.sort(key=lambda item: "ecephys" not in item.text)
     items = (*uploaded, *on_rig)
-    yield Finding(
+    return Finding(
         "untracked",
         f"{counted(len(items), 'session')} in a training workbook and not tracked, that look like recordings: "
         f"{len(uploaded):,} uploaded, {len(on_rig):,} on an ephys rig after the first recording of the subject",
@@ -322,16 +295,15 @@ def _untracked(sessions: Sequence[Mapping[str, Any]]) -> Iterable[Finding]:
     )
 
 
-def _warnings(problems: Sequence[Problem], links: Links) -> Iterable[Finding]:
+def _warnings(problems: Sequence[Problem], links: Links) -> Finding:
     errors = sum(problem.is_error for problem in problems)
     counts = [(errors, "error"), (len(problems) - errors, "warning")]
-    counts_text = " and ".join(counted(count, name) for count, name in counts if count)
+    remedy = "Correct the lines in a pull request; npc-lims validate checks them."
     ordered = sorted(problems, key=lambda problem: (not problem.is_error, problem.line, problem.column))
-    yield Finding(
+    return Finding(
         "warnings",
-        f"{counts_text} in tracked_sessions.yaml",
-        "Correct the lines in a pull request; npc-lims validate checks them."
-        + (" No sync reads a file with errors." if errors else ""),
+        f"{' and '.join(counted(count, name) for count, name in counts if count)} in tracked_sessions.yaml",
+        f"{remedy} No sync reads a file with errors." if errors else remedy,
         tuple(
             Case(None, f"line {one.line}: {one.severity}: {one.message}", link=links.tracked_line(one.line))
             for one in ordered
