@@ -6,11 +6,7 @@ import contextlib
 import dataclasses
 import datetime
 import functools
-import html
-import importlib.resources
 import itertools
-import re
-import urllib.parse
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -21,7 +17,7 @@ from npc_lims.clients.git import Repository, find_repository
 from npc_lims.config.environment import TRACKED_FILE
 from npc_lims.dashboard.attention import Finding, find_issues
 from npc_lims.dashboard.site import data
-from npc_lims.dashboard.site.pages import FRAME, PAGES, render_page
+from npc_lims.dashboard.site.pages import static_files
 from npc_lims.errors import GitError, NpcLimsError, StateError
 from npc_lims.history.atom_feed import ENTRIES, FEED, render_feed
 from npc_lims.history.walk import read_history
@@ -36,8 +32,6 @@ from npc_lims.utils.timestamps import utc_text
 from npc_lims.utils.urls import Links
 
 if TYPE_CHECKING:
-    from importlib.abc import Traversable
-
     from npc_lims.config.settings import Settings
     from npc_lims.history.transitions import Transition
     from npc_lims.processing.runs import Run
@@ -197,14 +191,18 @@ def build_site(
         transitions = history.collect(_read_transitions(inputs, history.links.state, progress))
         found = find_issues(inputs.records, inputs.sync_file, inputs.runs, problems, transitions, now, history.links)
         progress("writing", 0, None)
-        _write_static(folder, inputs, history, options.base_url)
-        _write_data(folder / "data", inputs, history, found, now)
-        _write_subjects(folder / "data" / "subjects", inputs, history, utc_text(now), progress)
-        written = [path for path in folder.rglob("*") if path.is_file()]
-        size = sum(path.stat().st_size for path in written)
+        sizes = []
+        for name, content in itertools.chain(
+            _state_files(inputs),
+            static_files(options.base_url),
+            _data_files(inputs, history, found, options.base_url, now, progress),
+        ):
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            sizes.append(path.write_bytes(content))
     events = None if inputs.commit is None else sum(map(len, history.timelines.values()))
     no_checkout = inputs.no_checkout if options.with_history else None
-    return BuiltSite(options.out, len(inputs.records), events, len(written), size, inputs.is_shallow, no_checkout)
+    return BuiltSite(options.out, len(inputs.records), events, len(sizes), sum(sizes), inputs.is_shallow, no_checkout)
 
 
 def _read_inputs(options: SiteOptions) -> _Inputs:
@@ -261,18 +259,29 @@ def _read_transitions(inputs: _Inputs, folder: str, progress: Progress) -> Itera
     return read_history(inputs.repository, ref=inputs.commit, folder=folder, progress=report)
 
 
-def _write_data(
-    folder: Path, inputs: _Inputs, history: _SiteHistory, found: Iterable[Finding], now: datetime.datetime
-) -> None:
-    made = utc_text(now)
+def _state_files(inputs: _Inputs) -> Iterator[tuple[str, bytes]]:
+    yield SNAPSHOT, inputs.snapshot
+    if inputs.sync_content:
+        yield SYNC_FILE, inputs.sync_content
+
+
+def _data_files(
+    inputs: _Inputs,
+    history: _SiteHistory,
+    found: Iterable[Finding],
+    base_url: str | None,
+    now: datetime.datetime,
+    progress: Progress,
+) -> Iterator[tuple[str, bytes]]:
+    links, made = history.links, utc_text(now)
     overview = {
         "format": data.FORMAT,
         "made": made,
         "version": npc_lims.__version__,
-        "repository": history.links.repository,
-        "branch": history.links.branch,
+        "repository": links.repository,
+        "branch": links.branch,
         "commit": inputs.commit,
-        "commit_url": history.links.commit(inputs.commit),
+        "commit_url": links.commit(inputs.commit),
         "history_begins": min((timeline[0]["when"] for timeline in history.timelines.values()), default=None),
         "shallow": inputs.is_shallow,
         "sources": data.sources_part(inputs.sync_file, now),
@@ -280,11 +289,10 @@ def _write_data(
         "attention": data.attention_part(found),
         "recent": list(history.recent)[::-1],
     }
-    _write_json(folder / "overview.json", overview)
-    _write_json(folder / "sessions.json", data.sessions_file(inputs.records, made))
-
-
-def _write_subjects(folder: Path, inputs: _Inputs, history: _SiteHistory, made: str, progress: Progress) -> None:
+    transitions = itertools.chain.from_iterable(history.feed)
+    yield FEED, render_feed(transitions, links.repository, base=base_url, address_of=links.commit)
+    yield "data/overview.json", data.as_json(overview)
+    yield "data/sessions.json", data.as_json(data.sessions_file(inputs.records, made))
     lines = {} if inputs.tracked is None else inputs.tracked.lines
     subjects: dict[str, list[Mapping[str, Any]]] = {}
     for record in inputs.records:
@@ -292,52 +300,8 @@ def _write_subjects(folder: Path, inputs: _Inputs, history: _SiteHistory, made: 
     for done, (subject, records) in enumerate(subjects.items()):
         progress("writing subjects", done, len(subjects))
         sessions = [
-            data.session_part(
-                record, history.links, lines.get(record["id"]), history.timelines.get(record["id"], [])[::-1]
-            )
+            data.session_part(record, links, lines.get(record["id"]), history.timelines.get(record["id"], []))
             for record in records
         ]
         content = {"format": data.FORMAT, "made": made, "subject": subject, "sessions": sessions}
-        _write_json(folder / f"{subject}.json", content)
-
-
-def _write_json(path: Path, content: Mapping[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(data.as_json(content))
-
-
-def _write_static(folder: Path, inputs: _Inputs, history: _SiteHistory, base_url: str | None) -> None:
-    """Write pages and files of state to the top, where their URLs are short, and what pages load to `static/`."""
-    static = dict(_files(importlib.resources.files("npc_lims.dashboard.site").joinpath("static"), ""))
-    links = history.links
-    transitions = itertools.chain.from_iterable(history.feed)
-    files = {
-        ".nojekyll": b"",
-        SNAPSHOT: inputs.snapshot,
-        FEED: render_feed(transitions, links.repository, base=base_url, address_of=links.commit),
-        **{name: render_page(name, static) for name in PAGES},
-        **{f"static/{name}": content for name, content in static.items() if name != FRAME},
-    }
-    if inputs.sync_content:
-        files[SYNC_FILE] = inputs.sync_content
-    if base_url:
-        files["404.html"] = _rooted(files["404.html"], base_url)
-    for name, content in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-
-
-def _rooted(page: bytes, base_url: str) -> bytes:
-    """Return the page with URLs from the root of the host: it is shown for missing pages at any depth."""
-    root = html.escape(urllib.parse.urlsplit(base_url).path.rstrip("/")).encode() + b"/"
-    return re.sub(rb'(?:href|src)="(?=\w)', lambda found: found.group() + root, page)
-
-
-def _files(folder: Traversable, prefix: str) -> Iterator[tuple[str, bytes]]:
-    """Yield all files in a folder of the package, which may be in a zip."""
-    for entry in sorted(folder.iterdir(), key=lambda one: one.name):
-        if entry.is_dir():
-            yield from _files(entry, f"{prefix}{entry.name}/")
-        else:
-            yield f"{prefix}{entry.name}", entry.read_bytes()
+        yield f"data/subjects/{subject}.json", data.as_json(content)

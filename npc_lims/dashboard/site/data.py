@@ -98,12 +98,7 @@ def sessions_file(records: Sequence[Facts], made: str) -> dict[str, Any]:
 
 
 def session_part(record: Facts, links: Links, line: int | None, timeline: Sequence[Facts]) -> dict[str, Any]:
-    """Return one session for the file of its subject.
-
-    Args:
-        line: Line of its entry in the tracked file; None if it has none.
-        timeline: Its events, the newest first.
-    """
+    """Return one session for the file of its subject: its facts, the line of its entry, and its events in order."""
     tracked, training = record["tracked"] or {}, record["training"] or {}
     return {
         "id": record["id"],
@@ -125,10 +120,14 @@ def session_part(record: Facts, links: Links, line: int | None, timeline: Sequen
             "state_history": links.state_history(record["id"]),
             "edit": links.edit(line),
             "tracked_line": line,
-            "assets": _assets(record, links),
+            "assets": {
+                name: links.asset(fact)
+                for name, fact in (record["codeocean"] or {}).items()
+                if isinstance(fact, Mapping) and "id" in fact
+            },
             "new_issue": links.new_issue(record["id"]),
         },
-        "timeline": list(timeline),
+        "timeline": list(reversed(timeline)),
     }
 
 
@@ -152,14 +151,9 @@ def event(transition: Transition, links: Links) -> dict[str, Any]:
 
 def recent_event(session: str, event: Facts) -> dict[str, Any]:
     """Return an event for the overview, with the id of its session."""
-    editors = [{"name": editor["name"], "url": editor["url"]} for editor in event["editors"]]
     names = ("when", "group", "what", "details", "commit", "commit_url")
+    editors = [{"name": editor["name"], "url": editor["url"]} for editor in event["editors"]]
     return {"session": session, **{name: event[name] for name in names}, "editors": editors}
-
-
-def _assets(record: Facts, links: Links) -> dict[str, Any]:
-    facts = record["codeocean"] or {}
-    return {name: links.asset(fact) for name, fact in facts.items() if isinstance(fact, Mapping) and "id" in fact}
 
 
 def _dictionary(values: Iterable[str]) -> dict[str, Any]:

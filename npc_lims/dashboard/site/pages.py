@@ -1,12 +1,19 @@
-"""The HTML pages of the site: one frame, `static/frame.html`, filled in for each. They are the same for every state."""
+"""Pages of the site, and what they load: the same for every state. A page is `static/frame.html`, filled in."""
 
 from __future__ import annotations
 
 import dataclasses
+import html
+import importlib.resources
 import posixpath
 import re
 import string
+import urllib.parse
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from importlib.abc import Traversable
 
 FRAME = "frame.html"
 
@@ -46,6 +53,33 @@ PAGES = {
     "session.html": Page("Session", "session", ("session",)),
     "404.html": Page("No such page", "missing", heading="There is no such page", text=_MISSING),
 }
+
+
+def static_files(base_url: str | None) -> Iterator[tuple[str, bytes]]:
+    """Yield the pages, at the top, where their URLs are short; and what they load, in `static/`."""
+    static = dict(_files(importlib.resources.files("npc_lims.dashboard.site").joinpath("static"), ""))
+    yield ".nojekyll", b""
+    for name in PAGES:
+        page = render_page(name, static)
+        yield name, _rooted(page, base_url) if name == "404.html" and base_url else page
+    for name, content in static.items():
+        if name != FRAME:
+            yield f"static/{name}", content
+
+
+def _files(folder: Traversable, prefix: str) -> Iterator[tuple[str, bytes]]:
+    """Yield all files in a folder of the package, which may be in a zip."""
+    for entry in sorted(folder.iterdir(), key=lambda one: one.name):
+        if entry.is_dir():
+            yield from _files(entry, f"{prefix}{entry.name}/")
+        else:
+            yield f"{prefix}{entry.name}", entry.read_bytes()
+
+
+def _rooted(page: bytes, base_url: str) -> bytes:
+    """Return the page with URLs from the root of the host: it is shown for missing pages at any depth."""
+    root = html.escape(urllib.parse.urlsplit(base_url).path.rstrip("/")).encode() + b"/"
+    return re.sub(rb'(?:href|src)="(?=\w)', lambda found: found.group() + root, page)
 
 
 def render_page(name: str, static: Mapping[str, bytes]) -> bytes:

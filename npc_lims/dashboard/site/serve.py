@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gzip
 import http.server
+import re
 import sys
 import urllib.parse
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
+_TEXT = "text/plain; charset=utf-8"
 MIME_TYPES = {
     ".atom": "application/atom+xml; charset=utf-8",
     ".css": "text/css; charset=utf-8",
@@ -17,16 +19,18 @@ MIME_TYPES = {
     ".js": "text/javascript; charset=utf-8",
     ".json": "application/json; charset=utf-8",
     ".jsonl": "application/x-ndjson; charset=utf-8",
-    ".md": "text/plain; charset=utf-8",
+    ".md": _TEXT,
     ".mjs": "text/javascript; charset=utf-8",
     ".png": "image/png",
     ".svg": "image/svg+xml; charset=utf-8",
-    ".txt": "text/plain; charset=utf-8",
+    ".txt": _TEXT,
     ".woff2": "font/woff2",
 }
 """Fixed, as installed programs change the types of Windows, and browsers refuse modules of another type."""
 _UNKNOWN = "application/octet-stream"
 _MIN_GZIP_BYTES = 1_000
+_GZIP = re.compile(r"gzip(;q=(?!0[.0]*$).*)?")
+"""An item of a header Accept-Encoding, unless its weight is 0."""
 _INDEX = "index.html"
 _SLASHES = "/\\"
 _LOCAL = ("127.0.0.1", "localhost")
@@ -55,19 +59,13 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     server: SiteServer
     protocol_version = "HTTP/1.1"
 
-    def do_GET(self) -> None:
-        self._respond()
-
-    def do_HEAD(self) -> None:
-        self._respond()  # without content, by `_send`
-
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
         """Log nothing."""
 
-    def _respond(self) -> None:
+    def do_GET(self) -> None:
         if self.headers.get("Host", "").rsplit(":", 1)[0] not in _LOCAL:
             # DNS rebinding: a page of another site may have given this machine a name
-            self._send(HTTPStatus.FORBIDDEN, "text/plain; charset=utf-8", b"use the address 127.0.0.1\n")
+            self._send(HTTPStatus.FORBIDDEN, _TEXT, b"use the address 127.0.0.1\n")
             return
         url = urllib.parse.urlsplit(self.path)
         path = self._find(url.path)
@@ -81,9 +79,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         try:
             content = path.read_bytes()
         except OSError:
-            self._send(HTTPStatus.NOT_FOUND, "text/plain; charset=utf-8", b"there is no such page\n")
+            self._send(HTTPStatus.NOT_FOUND, _TEXT, b"there is no such page\n")
             return
         self._send(status, MIME_TYPES.get(path.suffix.lower(), _UNKNOWN), content)
+
+    def do_HEAD(self) -> None:
+        self.do_GET()  # without content, by `_send`
 
     def _find(self, quoted: str) -> Path | None:
         """Return the requested file, if the site has it."""
@@ -105,7 +106,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def _send(self, status: HTTPStatus, kind: str, content: bytes) -> None:
         self.send_response(status)
-        if "charset" in kind and len(content) >= _MIN_GZIP_BYTES and self._takes_gzip():
+        accepted = self.headers.get("Accept-Encoding", "").lower().replace(" ", "").split(",")
+        takes_gzip = any(map(_GZIP.fullmatch, accepted))
+        if takes_gzip and "charset" in kind and len(content) >= _MIN_GZIP_BYTES:
             content = gzip.compress(content, compresslevel=6, mtime=0)
             self.send_header("Content-Encoding", "gzip")
         self.send_header("Content-Type", kind)
@@ -116,11 +119,3 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         if self.command == "GET":
             self.wfile.write(content)
-
-    def _takes_gzip(self) -> bool:
-        encodings = (
-            part.strip().lower().replace(" ", "") for part in self.headers.get("Accept-Encoding", "").split(",")
-        )
-        return any(
-            part == "gzip" or (part.startswith("gzip;q=") and part[len("gzip;q=") :].strip("0.")) for part in encodings
-        )
