@@ -1,7 +1,7 @@
 """Objects in buckets: S3 through boto3, or a folder that mirrors it.
 
 All reads of buckets go through an `ObjectStore`, so that `--mirror DIR` runs the same code on
-`DIR/s3/<bucket>/<key>`. This is the only module that imports boto3.
+`DIR/s3/<bucket>/<key>`.
 """
 
 from __future__ import annotations
@@ -10,19 +10,26 @@ import contextlib
 import dataclasses
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from npc_lims.clients.aws_credentials import Credentials, check_keys, register_session_token
-from npc_lims.clients.s3_pages import ListingCheck, check_answer
 from npc_lims.errors import SourceError
+from npc_lims.utils.text import single_line
 
 if TYPE_CHECKING:
     from npc_lims.config.settings import Settings
 
-# A request that is answered at all, and a program that gives credentials, may take as many time-outs as this.
-_DEADLINE_FACTOR = 4
+# Of 1,000 names each: a folder with more entries is none of a session.
+_MAX_FOLDER_PAGES = 100
+# The bound of last resort: who lists everything below a prefix knows how much to expect.
+_MAX_PAGES = 5_000
+# S3 sends a page without keys where many keys in a row were deleted, but not page after page.
+_MAX_EMPTY_PAGES = 100
+_ENCODED = re.compile("%[0-9A-Fa-f]{2}")
+# The alias of an access point stands for a bucket of another name.
+_ALIAS_SUFFIX = "-s3alias"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,69 +102,9 @@ class S3Store:
     """S3, or any server with its protocol (`AWS_ENDPOINT_URL`); safe for threads, as a boto3 client is."""
 
     def __init__(self, settings: Settings) -> None:
-        from npc_lims.clients.s3_transport import is_missing, translated
+        from npc_lims.clients.s3_client import S3Client
 
-        check_keys(settings)
-        self._translated, self._is_missing = translated, is_missing
-        with self._translated("S3"):
-            self._client: Any = self._open(settings)
-
-    def _open(self, settings: Settings) -> Any:
-        import boto3
-        import botocore.config
-        import botocore.session
-
-        from npc_lims.clients.s3_transport import Transport
-
-        deadline = _DEADLINE_FACTOR * settings.timeout
-        has_keys = settings.aws_access_key_id is not None
-        core = botocore.session.Session()
-        session = boto3.Session(
-            botocore_session=core,
-            aws_access_key_id=_plain(settings.aws_access_key_id),
-            aws_secret_access_key=_plain(settings.aws_secret_access_key),
-            # one that is left over from other keys would replace those of ~/.aws
-            aws_session_token=_plain(settings.aws_session_token) if has_keys else None,
-            region_name=settings.aws_default_region,
-            profile_name=settings.aws_profile,
-        )
-        self._credentials = Credentials(session, deadline)
-        client: Any = session.client(
-            "s3",
-            endpoint_url=settings.aws_endpoint_url,
-            config=botocore.config.Config(
-                retries={"mode": "standard", "total_max_attempts": settings.attempts},
-                connect_timeout=settings.timeout,
-                read_timeout=settings.timeout,
-                max_pool_connections=settings.s3_workers,
-            ),
-        )
-        client.meta.events.register("needs-retry.s3", _again_after_429(settings.attempts, settings.backoff))
-        client.meta.events.register("before-call.s3.HeadBucket", _without_redirects)
-        client.meta.events.register("before-send.s3", register_session_token)
-        client.meta.events.register("after-call.s3", check_answer)
-        self._transport = Transport(
-            client.meta.endpoint_url,
-            timeout=settings.timeout,
-            deadline=deadline,
-            ca_bundle=core.get_config_variable("ca_bundle"),
-            connections=settings.s3_workers,
-        )
-        client.meta.events.register("before-send.s3", self._transport)
-        return client
-
-    def _send(self, operation: str, **parameters: Any) -> dict[str, Any] | None:
-        """Return the answer; None if there is no such object."""
-        from botocore.exceptions import ClientError
-
-        self._credentials.refresh()
-        try:
-            answer: dict[str, Any] = getattr(self._client, operation)(**parameters)
-            return answer
-        except ClientError as error:
-            if self._is_missing(error):
-                return None
-            raise
+        self._client = S3Client(settings)
 
     def list_folder(self, bucket: str, prefix: str) -> Folder:
         folders: list[str] = []
@@ -178,50 +125,46 @@ class S3Store:
             yield from (item["Prefix"] for item in page.get("CommonPrefixes", ()))
 
     def has_any(self, bucket: str, prefix: str) -> bool:
-        page = self._page(bucket, prefix, MaxKeys=1)
-        ListingCheck(bucket, prefix).add(page)
-        return bool(page.get("Contents"))
+        return bool(next(self._pages(bucket, prefix, MaxKeys=1)).get("Contents"))
 
-    def _pages(self, bucket: str, prefix: str, delimiter: str = "") -> Iterator[dict[str, Any]]:
-        check = ListingCheck(bucket, prefix, delimiter)
-        request: dict[str, Any] = {"Delimiter": delimiter} if delimiter else {}
+    def _pages(self, bucket: str, prefix: str, delimiter: str = "", **request: Any) -> Iterator[dict[str, Any]]:
+        """Yield the pages of a listing, which is complete, or a SourceError."""
+        uri = f"s3://{bucket}/{prefix}"
+        check = _ListingCheck(bucket, prefix, delimiter)
+        if delimiter:
+            request["Delimiter"] = delimiter
         while True:
-            page = self._page(bucket, prefix, **request)
-            token = check.add(page)
+            page = self._client.call("list_objects_v2", uri, Bucket=bucket, Prefix=prefix, **request)
+            if page is None:  # an empty folder is a page without entries, and a missing bucket has a code of its own
+                raise SourceError("s3", f"{uri}: 404 to a listing is no answer of S3; check AWS_ENDPOINT_URL")
+            try:
+                token = check.add(page)
+            except ValueError as error:
+                advice = "nothing of it was used; check AWS_ENDPOINT_URL and proxies"
+                raise SourceError("s3", f"{single_line(uri)}: {error}; {advice}") from None
             yield page
             if token is None:
                 return
             request["ContinuationToken"] = token
 
-    def _page(self, bucket: str, prefix: str, **request: Any) -> dict[str, Any]:
-        name = f"s3://{bucket}/{prefix}"
-        with self._translated(name):
-            page = self._send("list_objects_v2", Bucket=bucket, Prefix=prefix, **request)
-        if page is None:  # an empty folder is a page without entries, and a missing bucket has a code of its own
-            raise SourceError("s3", f"{name}: 404 to a listing is no answer of S3; check AWS_ENDPOINT_URL")
-        return page
-
     def head(self, bucket: str, key: str) -> ObjectInfo | None:
         name = f"s3://{bucket}/{key}"
-        with self._translated(name):
-            answer = self._send("head_object", Bucket=bucket, Key=key)
-            if answer is None:
-                return None
-            etag, size = str(_field(answer, "ETag", name)).strip('"'), int(_field(answer, "ContentLength", name))
+        answer = self._client.call("head_object", name, Bucket=bucket, Key=key)
+        if answer is None:
+            return None
+        etag, size = str(_field(answer, "ETag", name)).strip('"'), int(_field(answer, "ContentLength", name))
         if size < 0:
             raise SourceError("s3", f"{name}: its header declares {size} bytes; check AWS_ENDPOINT_URL and proxies")
         return ObjectInfo(key, size, etag)
 
     def read(self, bucket: str, key: str, limit: int) -> bytes | None:
         name = f"s3://{bucket}/{key}"
-        with self._translated(name):
-            answer = self._send("get_object", Bucket=bucket, Key=key)
-            if answer is None:
-                return None
-            _field(answer, "ETag", name)
-            body = answer["Body"]
-            content = self._transport.bounded(lambda: _read_up_to(body, limit), name)
-            declared = int(_field(answer, "ContentLength", name))
+        answer = self._client.call("get_object", name, Bucket=bucket, Key=key)
+        if answer is None:
+            return None
+        _field(answer, "ETag", name)
+        content = self._client.read_body(answer["Body"], name, limit)
+        declared = int(_field(answer, "ContentLength", name))
         _check_size(name, len(content), limit)
         if len(content) != declared:
             found = f"has {len(content)} bytes where its header declares {declared}"
@@ -230,11 +173,98 @@ class S3Store:
 
     def write(self, bucket: str, key: str, content: bytes) -> None:
         name = f"s3://{bucket}/{key}"
-        with self._translated(name, "write"):
-            answer = self._send("put_object", Bucket=bucket, Key=key, Body=content)
-            if answer is None:
-                raise SourceError("s3", f"{name}: there is nothing that could hold it: check the bucket settings")
-            _field(answer, "ETag", name)
+        answer = self._client.call("put_object", name, "write", Bucket=bucket, Key=key, Body=content)
+        if answer is None:
+            raise SourceError("s3", f"{name}: there is nothing that could hold it: check the bucket settings")
+        _field(answer, "ETag", name)
+
+
+def _field(answer: Mapping[str, Any], field: str, name: str) -> Any:
+    """Return a field of every answer of S3: without it, it comes from something else, such as a login page."""
+    if field not in answer:
+        raise SourceError("s3", f"{name}: what answers is not S3 (no {field}); check AWS_ENDPOINT_URL and proxies")
+    return answer[field]
+
+
+class _ListingCheck:
+    """The pages of one listing (ListObjectsV2), checked as they arrive: botocore stops where a page has no token."""
+
+    def __init__(self, bucket: str, prefix: str, delimiter: str) -> None:
+        self._bucket = bucket
+        self._prefix = prefix
+        self._delimiter = delimiter
+        self._names: set[str] = set()
+        self._tokens: set[str] = set()
+        self._pages = 0
+        self._empty_pages = 0
+
+    def add(self, page: Mapping[str, Any]) -> str | None:
+        """Return the token of the next page; None if *page* is the last.
+
+        Raises:
+            ValueError: The page is inconsistent with the request, with itself or with the pages before it.
+        """
+        for field in ("Name", "Prefix", "KeyCount", "IsTruncated"):
+            if field not in page:  # S3 always sends them: another server has answered
+                raise ValueError(f"what answers is not S3 (no {field})")
+        if page["Name"] != self._bucket and not self._bucket.endswith(_ALIAS_SUFFIX):
+            raise ValueError(f"the listing is of another bucket ({single_line(page['Name'], 100)})")
+        if page["Prefix"] != self._prefix:
+            raise ValueError(f"the listing is of another prefix ({single_line(page['Prefix'], 100)})")
+        names = self._names_of(page)
+        self._pages += 1
+        self._empty_pages = 0 if names else self._empty_pages + 1
+        before = len(self._names)
+        self._names.update(names)
+        if len(self._names) != before + len(names):
+            raise ValueError("the listing repeats keys")
+        max_pages = _MAX_FOLDER_PAGES if self._delimiter else _MAX_PAGES
+        if self._pages > max_pages or self._empty_pages > _MAX_EMPTY_PAGES:
+            raise ValueError(f"the listing does not end (page {self._pages})")
+        return self._next_token(page)
+
+    def _names_of(self, page: Mapping[str, Any]) -> list[str]:
+        """Return the keys and common prefixes of a page."""
+        keys = []
+        for item in page.get("Contents", ()):
+            for field in ("Key", "Size", "ETag"):
+                if field not in item:
+                    raise ValueError(f"an object has no {field}")
+            key = item["Key"]
+            if item["Size"] < 0:
+                raise ValueError(f"the size of {single_line(key, 200)} is negative")
+            rest = self._below(key)
+            if rest is None or (self._delimiter and self._delimiter in rest):
+                raise ValueError(f"the key {single_line(key, 200)} does not belong to it")
+            keys.append(key)
+        folders = [item.get("Prefix", "") for item in page.get("CommonPrefixes", ())]
+        for folder in folders:
+            rest = self._below(folder)
+            if not (rest and self._delimiter and rest.find(self._delimiter) == len(rest) - len(self._delimiter)):
+                raise ValueError(f"the common prefix {single_line(folder, 200)} does not belong to it")
+        names = keys + folders
+        if page.get("EncodingType") != "url" and any(map(_ENCODED.search, names)):
+            raise ValueError("the keys are encoded, and the listing does not say so (EncodingType)")
+        if page["KeyCount"] > len(names):
+            raise ValueError(f"a page of {page['KeyCount']} entries holds {len(names)}")
+        return names
+
+    def _below(self, name: str) -> str | None:
+        """Return a name without the prefix; None if it has another one."""
+        return name[len(self._prefix) :] if name and name.startswith(self._prefix) else None
+
+    def _next_token(self, page: Mapping[str, Any]) -> str | None:
+        token: str | None = page.get("NextContinuationToken")
+        if not page["IsTruncated"]:
+            if token:
+                raise ValueError("the listing says that it is complete, and how to go on")
+            return None
+        if not token:
+            raise ValueError("the listing is truncated, without a token to go on")
+        if token in self._tokens:
+            raise ValueError("the listing repeats a continuation token")
+        self._tokens.add(token)
+        return token
 
 
 class MirrorStore:
@@ -301,48 +331,15 @@ class MirrorStore:
             path.write_bytes(content)
 
 
-def _without_redirects(context: dict[str, Any], **_: Any) -> None:
-    """Keep botocore from looking for the bucket of a redirected request, which would be redirected in turn."""
-    context["s3_redirect"]["redirected"] = True
-
-
-def _again_after_429(most: int, backoff: float) -> Callable[..., float | None]:
-    """Return a handler that retries after a bare 429, as proxies send it: many versions of botocore do not."""
-
-    def wait(response: Any, attempts: int, **_: Any) -> float | None:
-        is_429 = response is not None and response[0].status_code == 429
-        return min(backoff * 2 ** (attempts - 1), 20.0) if is_429 and attempts < most else None
-
-    return wait
-
-
-def _field(answer: Mapping[str, Any], field: str, name: str) -> Any:
-    """Return a field of every answer of S3: without it, it comes from something else, such as a login page."""
-    if field not in answer:
-        raise SourceError("s3", f"{name}: what answers is not S3 (no {field}); check AWS_ENDPOINT_URL and proxies")
-    return answer[field]
-
-
 def _unless_missing(error: OSError) -> None:
     """Raise what `os.walk` would skip: a folder that may not be read is not an empty one."""
     if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
         raise error
 
 
-def _read_up_to(body: Any, limit: int) -> bytes:
-    """Return one byte past the limit of what is longer: Content-Length is the server's claim, not a fact."""
-    with contextlib.closing(body):
-        content: bytes = body.read(limit + 1)
-    return content
-
-
 def _check_size(name: str, size: int, limit: int) -> None:
     if size > limit:
         raise SourceError("s3", f"{name} is larger than the {limit} bytes that are read of such a file")
-
-
-def _plain(secret: Any) -> str | None:
-    return None if secret is None else str(secret.get_secret_value())
 
 
 @contextlib.contextmanager
