@@ -137,11 +137,13 @@ class GitHubError(NpcLimsError):
 
     Attributes:
         status: The HTTP status of the response; None without one.
+        delay: Seconds until the limit of requests is renewed; None if that is not the reason.
     """
 
-    def __init__(self, message: str, status: int | None = None) -> None:
+    def __init__(self, message: str, status: int | None = None, delay: float | None = None) -> None:
         self.status = status
-        super().__init__(message, status)  # see InputFileError
+        self.delay = delay
+        super().__init__(message, status, delay)  # see InputFileError
 
     def __str__(self) -> str:
         return safe_text(self.args[0])

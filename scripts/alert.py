@@ -17,8 +17,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from github_job import run_url, update_issue
 
+from npc_lims.clients.github import GitHubClient
 from npc_lims.clients.github_issues import ALERTS, RunReport, parse_outcome, update_alert
-from npc_lims.clients.github_rest import RestClient
 
 
 def report_of(outcome: str) -> RunReport:
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> str:
         name, _, ended = job.partition("=")
         results[name], _, errors[name] = ended.partition(" ")
     return update_alert(
-        RestClient.from_job(environ),
+        GitHubClient.from_job(environ),
         ALERTS[workflow],
         results,
         report_of(environ.get("OUTCOME", "")),

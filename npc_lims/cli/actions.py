@@ -187,8 +187,8 @@ def alert_command(
       npc-lims alert --run https://github.com/lab/state/actions/runs/7 --result observe=success
       npc-lims alert --run https://github.com/lab/state/actions/runs/7 --failure "s3: timed out"
     """
+    from npc_lims.clients.github import ISSUES_PERMISSION, GitHubClient
     from npc_lims.clients.github_issues import ALERTS, RunReport, update_alert
-    from npc_lims.clients.github_rest import RestClient
 
     alert = ALERTS.get(workflow)
     if alert is None:
@@ -197,7 +197,7 @@ def alert_command(
     given = _given(failure or [])
     found = _outcome_of(outcome)
     report = RunReport([*given, *found.failures], found.answered, found.is_complete)
-    done = update_alert(RestClient.for_issues(load_settings()), alert, results, report, run)
+    done = update_alert(GitHubClient.authorized(load_settings(), ISSUES_PERMISSION), alert, results, report, run)
     out().print(done, soft_wrap=True)
 
 

@@ -108,11 +108,11 @@ def _last_sync(settings: Settings) -> str:
 def _github(settings: Settings) -> str:
     if settings.github_token is None:
         return "GITHUB_TOKEN is not set: reading works without, at 60 requests an hour"
-    from npc_lims.clients.github_rest import RestClient
+    from npc_lims.clients.github import GitHubClient
 
     url = settings.github_api_url
     try:
-        limits = RestClient.for_reading(settings).fetch("checking GITHUB_TOKEN", "/rate_limit").body
+        limits = GitHubClient.for_reading(settings).fetch("checking GITHUB_TOKEN", "/rate_limit").body
         left = limits["resources"]["core"]["remaining"]
     except (KeyError, TypeError):
         raise GitHubError(f"{url} sent an answer without a limit of requests; check GITHUB_API_URL") from None

@@ -1,190 +1,282 @@
-"""PyGithub on behalf of GITHUB_TOKEN: its public objects, with one translation of failures.
-
-Its objects request what they lack whenever an attribute is read, so attributes are read within `GitHubClient.call`.
-"""
+"""GitHub's REST API. Takes the standard library alone, as alerts are raised where nothing is installed."""
 
 from __future__ import annotations
 
 import contextlib
+import copy
+import dataclasses
+import re
 import time
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, TypeVar
+import urllib.parse
+from collections.abc import Container, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Union
 
-from npc_lims.clients.github_rest import PAGE, Refusal
+from npc_lims.clients.http import (
+    HttpClient,
+    HttpResponse,
+    RequestFailed,
+    RetryPolicy,
+    TransientFailure,
+    bearer_auth,
+    retry_after_seconds,
+)
 from npc_lims.errors import GitHubError, MissingCredentials, NpcLimsError
-from npc_lims.utils.ca_bundle import ca_bundle_failure
-from npc_lims.utils.deadline import call_within
+from npc_lims.utils.timestamps import utc_text, utc_time
 
 if TYPE_CHECKING:
-    from github.GithubException import GithubException
-    from github.PaginatedList import PaginatedList
-    from github.Repository import Repository
-
     from npc_lims.config.settings import Settings
 
-MAX_DELAY = 60.0
-"""Seconds to wait at most for the end of a limit of requests; a longer one is an error."""
-# Jobs of a run (GitHub allows 256 of a matrix), pull requests of a branch: no list that is read has so many pages.
-_MAX_PAGES = 20
-_UNREADABLE = (ArithmeticError, AssertionError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+PAGE = 100
+"""Items of a page, the most that GitHub gives."""
+ISSUES_PERMISSION = "issues: write"
+_MAX_PAGES = 100  # 10,000 items, at which GitHub's own lists end
+# GitHub's guide: what to wait at a secondary limit that names no time.
+_DEFAULT_DELAY = 60.0
+_LAST_PAGE = re.compile(r'<[^>]*[?&]page=([0-9]{1,9})[^>]*>; rel="last"')
+_HAS_NEXT = re.compile(r'\brel\s*=\s*"?next\b')
 
-_T = TypeVar("_T")
-_R = TypeVar("_R")
+Query = Mapping[str, Union[str, int]]
 
 
-def present(value: _T | None) -> _T:
-    """Return a value that GitHub always sends; PyGithub gives None for one that is missing."""
-    if value is None:
-        raise ValueError("a field is missing")
-    return value
+@dataclasses.dataclass(frozen=True)
+class Refusal:
+    """A response by which GitHub refuses a request.
+
+    Attributes:
+        headers: Their names in lower case.
+        body: The JSON; anything else if it is none.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: Any
+
+    @classmethod
+    def of(cls, response: HttpResponse) -> Refusal:
+        try:
+            body = response.json()
+        except (RecursionError, ValueError):
+            body = {"message": response.reason}
+        return cls(response.status, {name.lower(): value for name, value in response.headers.items()}, body)
+
+    @property
+    def message(self) -> str:
+        """GitHub's message, with its reasons for single fields."""
+        body = self.body if isinstance(self.body, dict) else {}
+        parts = [str(body.get("message") or "no reason given").strip().rstrip(".")]
+        errors = body.get("errors")
+        for item in errors if isinstance(errors, list) else ():
+            if isinstance(item, dict):
+                item = item.get("message") or " ".join(str(item[key]) for key in ("field", "code") if item.get(key))
+            parts.append(str(item).rstrip("."))
+        return " ".join(": ".join(parts).split())
+
+    @property
+    def delay(self) -> float | None:
+        """Seconds until GitHub answers again; None if no limit of requests is the reason."""
+        if self.status not in (403, 429):
+            return None
+        requested = retry_after_seconds(self.headers.get("retry-after"))
+        if requested is not None:
+            return requested
+        reset = self.headers.get("x-ratelimit-reset", "")
+        if self.headers.get("x-ratelimit-remaining") == "0" and reset.isdecimal():
+            return max(0.0, float(reset) - time.time()) + 1  # the header does not say when in that second
+        return _DEFAULT_DELAY if self.status == 429 or "rate limit" in self.message.lower() else None
+
+    def error(self, action: str, repo: str, needs: str | None, *, has_token: bool = True) -> GitHubError:
+        """Return the error for a refused request.
+
+        Args:
+            action: Purpose of the request (`reading main of lab/state`).
+            needs: Permissions of the token, in GitHub's words (`contents: write`); None for a public read.
+            has_token: A token was sent.
+        """
+        remedy = self._remedy(repo, needs, has_token)
+        message = f"{action}: GitHub answered {self.status} ({self.message}); {remedy}"
+        return GitHubError(message, self.status, self.delay)
+
+    def _remedy(self, repo: str, needs: str | None, has_token: bool) -> str:
+        delay = self.delay
+        if delay is not None:
+            then = utc_time(utc_text(time.time() + delay))  # which is no later than calendars go
+            more = "" if has_token else ", or set GITHUB_TOKEN: 5,000 requests an hour in place of 60"
+            return (
+                f"the limit of requests is used up: try again after {then:%H:%M:%S} UTC ({delay:.0f} s from now){more}"
+            )
+        if self.status == 401:
+            new = f"that allows {needs}" if needs else "or unset it to read a public repository"
+            return f"GITHUB_TOKEN has expired or is wrong: make a new one{'' if needs else ','} {new}"
+        if self.status in (301, 302, 307, 308):
+            return f"{repo} has moved: set NPC_LIMS_REPO to its new name"
+        if self.status == 403 and needs:
+            allowed = self.headers.get("x-accepted-github-permissions", "").replace("=", ": ") or needs
+            return f"GITHUB_TOKEN must allow {allowed} for {repo}"
+        if self.status in (403, 404):
+            hidden = "hidden from GITHUB_TOKEN" if has_token else "private: set GITHUB_TOKEN"
+            return f"check NPC_LIMS_REPO ({repo}): it may be named otherwise, or {hidden}"
+        if self.status >= 500:
+            return "GitHub has trouble: try again later"
+        return "correct that, and try again" if needs else "check the name of the branch, tag or commit"
+
+
+@dataclasses.dataclass(frozen=True)
+class GitHubPage:
+    """A response of GitHub.
+
+    Attributes:
+        body: The JSON; None if it is empty.
+        link: The Link header, which names other pages of a list; empty if there is none.
+    """
+
+    body: Any
+    link: str = ""
+
+    @property
+    def last_page(self) -> int:
+        """Number of the last page of a list; 1 where there are no more."""
+        last = _LAST_PAGE.search(self.link)
+        return int(last[1]) if last else 1
 
 
 class GitHubClient:
-    """A client of NPC_LIMS_REPO and its forks.
+    """A client of one repository. Its methods raise GitHubError if GitHub refuses, or cannot be reached.
 
     Args:
-        settings: The address of the API, the token, and how often and how long to try.
-        needs: Permissions of the token, in GitHub's words (`contents: write`).
-
-    Raises:
-        MissingCredentials: There is no token.
+        repo: OWNER/NAME.
+        needs: Permissions of the token, in GitHub's words (`contents: write`); None for public reads.
     """
 
-    def __init__(self, settings: Settings, needs: str) -> None:
-        import github
-        import urllib3
+    def __init__(
+        self, api_url: str, repo: str, token: str | None, policy: RetryPolicy, needs: str | None = None
+    ) -> None:
+        self.repo = repo
+        self._api_url = api_url.rstrip("/")
+        self._needs = needs
+        self._has_token = token is not None
+        headers = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
+        self._http = HttpClient(policy, {**headers, **bearer_auth(token)})
 
+    @classmethod
+    def for_reading(cls, settings: Settings) -> GitHubClient:
+        """Return a client with GITHUB_TOKEN, if there is one."""
+        token = None if settings.github_token is None else settings.github_token.get_secret_value()
+        return cls(settings.github_api_url, settings.repo, token, RetryPolicy.interactive(settings))
+
+    @classmethod
+    def authorized(cls, settings: Settings, needs: str) -> GitHubClient:
+        """Return a client with GITHUB_TOKEN. MissingCredentials without one."""
         if settings.github_token is None:
             raise MissingCredentials(f"GITHUB_TOKEN is not set: make a token for {settings.repo} that allows {needs}")
-        self.settings = settings
-        self._needs = needs
-        self._repositories: dict[str, Repository] = {}
-        # Only reads are repeated here; of a limit of requests `call` knows how long it lasts.
-        retry = urllib3.Retry(
-            total=settings.attempts - 1,
-            backoff_factor=settings.backoff,
-            status_forcelist=(500, 502, 503, 504),
-            allowed_methods=("GET",),
-            respect_retry_after_header=False,
-            raise_on_status=False,
-        )
-        self._github = github.Github(
-            auth=github.Auth.Token(settings.github_token.get_secret_value()),
-            base_url=settings.github_api_url,
-            timeout=max(1, round(settings.timeout)),
-            per_page=PAGE,
-            retry=retry,
-            lazy=True,
-            seconds_between_requests=None,
-            seconds_between_writes=None,
-        )
+        token, policy = settings.github_token.get_secret_value(), RetryPolicy.from_settings(settings)
+        return cls(settings.github_api_url, settings.repo, token, policy, needs)
 
-    def repository(self, name: str) -> Repository:
-        """Return a repository by OWNER/NAME. PyGithub from 2.9 on reads it when that is needed. Raises as `call`."""
-        if name not in self._repositories:
-            self._repositories[name] = self.call(f"looking at {name}", lambda: self._github.get_repo(name))
-        return self._repositories[name]
+    @classmethod
+    def from_job(cls, environ: Mapping[str, str]) -> GitHubClient:
+        """Return the client of a job of GitHub Actions, which writes issues; GITHUB_TOKEN must be set."""
+        policy = RetryPolicy(4, 30, float(environ.get("NPC_LIMS_BACKOFF", "2")))
+        repo, token = environ["GITHUB_REPOSITORY"], environ["GITHUB_TOKEN"]
+        return cls(environ["GITHUB_API_URL"], repo, token, policy, ISSUES_PERMISSION)
 
-    def call(self, action: str, request: Callable[[], _T], *, max_delay: float = MAX_DELAY) -> _T:
-        """Return the result of *request*, which uses objects of PyGithub.
+    def at(self, repo: str) -> GitHubClient:
+        """Return the same client for another repository."""
+        other = copy.copy(self)
+        other.repo = repo
+        return other
 
-        It is repeated only where a limit of requests is the reason for a refusal.
+    def fetch(
+        self,
+        action: str,
+        path: str,
+        query: Query | None = None,
+        *,
+        method: str = "GET",
+        body: Mapping[str, Any] | None = None,
+        is_idempotent: bool = True,
+    ) -> GitHubPage:
+        """Return GitHub's response.
 
         Args:
-            action: Purpose (`reading main of lab/state`): errors begin with it.
-            max_delay: Seconds to wait at most where a limit of requests is reached.
-
-        Raises:
-            GitHubError: GitHub refused, or could not be reached.
+            action: Purpose (`reading commits of lab/state`): errors begin with it.
+            path: Below the address of the API, quoted.
+            is_idempotent: Repeat the request where GitHub may have carried it out without saying so.
         """
-        from github.GithubException import GithubException
 
-        for _ in range(self.settings.attempts - 1):
-            with self.translated(action):
-                try:
-                    return self._within_deadline(request)
-                except GithubException as error:
-                    delay = _refusal(error).delay
-                    if delay is None or delay > max_delay:
-                        raise
-            time.sleep(delay)
-        with self.translated(action):
-            return self._within_deadline(request)
+        def parse(response: HttpResponse) -> GitHubPage:
+            if 200 <= response.status < 300:
+                return GitHubPage(response.json() if response.content else None, response.headers.get("Link", ""))
+            refusal = Refusal.of(response)
+            if refusal.delay is None:
+                raise self._error(action, refusal)
+            failure = TransientFailure(refusal.message, response)
+            failure.retry_after = refusal.delay
+            raise failure
 
-    def find(self, action: str, request: Callable[[], _T], absent: tuple[int, ...] = (404,)) -> _T | None:
-        """Return the result of *request*, None where GitHub answers with one of *absent*. Raises as `call`."""
+        url = f"{self._api_url}{path}" + (f"?{urllib.parse.urlencode(query)}" if query else "")
         try:
-            return self.call(action, request)
+            return self._http.request(method, url, parse, json=body, is_idempotent=is_idempotent)
+        except RequestFailed as error:
+            if error.response is not None:
+                raise self._error(action, Refusal.of(error.response)) from None
+            advice = "check GITHUB_API_URL and the network, and try again"
+            raise GitHubError(f"{action}: {self._api_url} {error}; {advice}") from None
+
+    def request(
+        self, action: str, method: str, path: str, body: Mapping[str, Any] | None = None, *, is_idempotent: bool = True
+    ) -> Any:
+        """Return the JSON of GitHub's response, None if it is empty. As `fetch`, but *path* is of the repository."""
+        path = f"/repos/{self.repo}{path}"
+        return self.fetch(action, path, method=method, body=body, is_idempotent=is_idempotent).body
+
+    def find(self, action: str, path: str, query: Query | None = None, absent: Container[int] = (404,)) -> Any:
+        """Return the JSON at *path* of the repository; None if GitHub answers with one of the statuses *absent*."""
+        try:
+            return self.fetch(action, f"/repos/{self.repo}{path}", query).body
         except GitHubError as error:
             if error.status in absent:
                 return None
             raise
 
     def list_items(
-        self,
-        action: str,
-        listing: Callable[[], PaginatedList[Any]],
-        convert: Callable[[Any], _R],
-        *,
-        is_counted: bool = False,
-        max_delay: float = MAX_DELAY,
-    ) -> list[_R]:
-        """Return every item of a list, converted. Raises as `call`, and if the list is inconsistent or too long.
+        self, action: str, path: str, query: Query | None = None, key: str | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """Yield every item of a list of the repository, page by page; GitHubError if it is inconsistent or too long.
 
         Args:
-            is_counted: GitHub sends the number of items along.
+            key: Of the list in GitHub's response, if that is an object with the total count.
         """
-
-        def read() -> list[_R]:
-            pages, ids = listing(), set[int]()
-            found: list[_R] = []
-            for number in range(_MAX_PAGES):
-                page = pages.get_page(number)
-                if not ids.isdisjoint(item.id for item in page):
-                    raise GitHubError(
-                        f"{action}: page {number + 1} of GitHub's answer repeats the one before; try again"
-                    )
-                ids.update(item.id for item in page)
-                found += map(convert, page)
-                if len(page) < PAGE:
-                    if is_counted and pages.totalCount > len(found):
-                        count = f"after {len(found)} of {pages.totalCount} items"
-                        raise GitHubError(f"{action}: GitHub's answer ends {count}; try again")
-                    return found
-            raise GitHubError(f"{action}: GitHub's answer does not end within {_MAX_PAGES} pages")
-
-        return self.call(action, read, max_delay=max_delay)
-
-    def login(self) -> str | None:
-        """Return the user of the token; None for that of a workflow or an app, which has none."""
-        action = "looking for the user of GITHUB_TOKEN"
-        return self.find(action, lambda: present(self._github.get_user().login), absent=(403,))
+        before: list[dict[str, Any]] = []
+        count = 0
+        for number in range(1, _MAX_PAGES + 1):
+            page_query = {**(query or {}), "per_page": PAGE, "page": number}
+            page = self.fetch(action, f"/repos/{self.repo}{path}", page_query)
+            items = page.body
+            if key is not None:
+                items = items.get(key) if isinstance(items, dict) else None
+            if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+                raise GitHubError(f"{action}: a list was expected, GitHub's answer is none; check GITHUB_API_URL")
+            if items and items == before:
+                raise GitHubError(f"{action}: page {number} of GitHub's answer repeats the one before; try again")
+            yield from items
+            count, before = count + len(items), items
+            # proxies may strip the header
+            if len(items) < PAGE and not _HAS_NEXT.search(page.link):
+                total = page.body.get("total_count") if key else None
+                if isinstance(total, int) and total > count:
+                    raise GitHubError(f"{action}: GitHub's answer ends after {count} of {total} items; try again")
+                return
+        raise GitHubError(f"{action}: GitHub's answer does not end within {_MAX_PAGES} pages")
 
     @contextlib.contextmanager
-    def translated(self, action: str) -> Iterator[None]:
-        """Raise GitHubError for every exception of PyGithub."""
-        from github.GithubException import BadAttributeException, GithubException, IncompletableObject
-
-        url = self.settings.github_api_url
+    def validated(self, action: str) -> Iterator[None]:
+        """Raise GitHubError where a response that is read meanwhile lacks what it should have."""
         try:
             yield
         except NpcLimsError:
             raise
-        except (BadAttributeException, IncompletableObject, *_UNREADABLE) as error:
-            # PyGithub takes every body for an object, and refuses addresses of other hosts by an assertion
-            found = f"{url} sent an answer that cannot be read ({type(error).__name__})"
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            found = f"{self._api_url} sent an answer that cannot be read ({type(error).__name__})"
             raise GitHubError(f"{action}: {found}; check GITHUB_API_URL, and try again") from None
-        except GithubException as error:
-            raise _refusal(error).error(action, self.settings.repo, self._needs) from None
-        except OSError as error:  # those of requests, of the deadline, and that of a missing CA bundle
-            reason = ca_bundle_failure(error) or type(error).__name__
-            found = f"{url} could not be reached ({reason})"
-            raise GitHubError(f"{action}: {found}; check GITHUB_API_URL and the network, and try again") from None
 
-    def _within_deadline(self, request: Callable[[], _T]) -> _T:
-        return call_within(10 * self.settings.timeout, request)
-
-
-def _refusal(error: GithubException) -> Refusal:
-    headers = {name.lower(): str(value) for name, value in (error.headers or {}).items()}
-    return Refusal(error.status, headers, error.data)
+    def _error(self, action: str, refusal: Refusal) -> GitHubError:
+        return refusal.error(action, self.repo, self._needs, has_token=self._has_token)

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
-from npc_lims.clients.github_rest import RestClient
+from npc_lims.clients.github import GitHubClient
 from npc_lims.errors import GitHubError
 from npc_lims.utils.text import single_line
 
@@ -180,7 +180,7 @@ def parse_outcome(text: str) -> RunReport:
 
 
 def update_alert(
-    client: RestClient,
+    client: GitHubClient,
     alert: Alert,
     results: Mapping[str, str],
     report: RunReport,
@@ -213,7 +213,7 @@ def update_alert(
 
 
 def raise_alert(
-    client: RestClient,
+    client: GitHubClient,
     alert: Alert,
     failures: Iterable[Failure],
     run_url: str,
@@ -250,7 +250,7 @@ def raise_alert(
     return Raised(str(issues[0]["html_url"]), is_new)
 
 
-def clear_alert(client: RestClient, alert: Alert, run_url: str, answered: Collection[str] | None = None) -> Cleared:
+def clear_alert(client: GitHubClient, alert: Alert, run_url: str, answered: Collection[str] | None = None) -> Cleared:
     """Close the open issue, if there is one and all that it names (sources and jobs) is among *answered*.
 
     Args:
@@ -285,7 +285,7 @@ def _name(source: str) -> str:
     return _NOT_IN_NAMES.sub("-", single_line(source))[:_MAX_NAME].strip() or "unknown"
 
 
-def _open_issues(client: RestClient, alert: Alert) -> list[dict[str, Any]]:
+def _open_issues(client: GitHubClient, alert: Alert) -> list[dict[str, Any]]:
     """Return the issues that were opened here, the oldest first."""
     found = client.list_items(
         f"looking for issues labelled {alert.label}",
@@ -296,7 +296,7 @@ def _open_issues(client: RestClient, alert: Alert) -> list[dict[str, Any]]:
     return sorted(ours, key=lambda item: int(item["number"]))
 
 
-def _ensure_label(client: RestClient, alert: Alert) -> None:
+def _ensure_label(client: GitHubClient, alert: Alert) -> None:
     if client.find(f"looking for the label {alert.label}", f"/labels/{alert.label}") is not None:
         return
     about = {"name": alert.label, "color": "d73a4a", "description": alert.description}
@@ -308,7 +308,7 @@ def _ensure_label(client: RestClient, alert: Alert) -> None:
 
 
 def _update(
-    client: RestClient,
+    client: GitHubClient,
     alert: Alert,
     issue: Mapping[str, Any],
     moment: str,
@@ -330,7 +330,7 @@ def _update(
         client.request(f"commenting on issue #{issue['number']}", "POST", f"{path}/comments", {"body": text})
 
 
-def _close(client: RestClient, issue: Mapping[str, Any], comment: str, reason: str) -> None:
+def _close(client: GitHubClient, issue: Mapping[str, Any], comment: str, reason: str) -> None:
     action, path = f"closing issue #{issue['number']}", f"/issues/{issue['number']}"
     client.request(action, "POST", f"{path}/comments", {"body": comment})
     client.request(action, "PATCH", path, {"state": "closed", "state_reason": reason})

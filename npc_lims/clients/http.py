@@ -38,6 +38,8 @@ MAX_BYTES = 64 * 2**20
 """Bytes of a decoded body that are accepted unless a caller says otherwise."""
 
 RETRYABLE_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
+# Of a request that was refused for now: 403 is GitHub's for a limit of requests, which a caller's *parse* recognises.
+_NOT_DONE_STATUS = frozenset({403, 429})
 _REDIRECT_STATUS = frozenset({301, 302, 303, 307, 308})
 _MAX_REDIRECTS = 3
 _CHUNK = 2**16
@@ -179,7 +181,7 @@ class HttpClient:
         Args:
             json: Body of the request.
             params: Query to append to the URL.
-            is_idempotent: If not, the request is repeated only after a status of 429, by which nothing was done.
+            is_idempotent: If not, the request is repeated only where it was refused for now (429).
             attempts: Maximum number of requests, if not that of the policy.
             max_bytes: Of a longer body, once decoded, the request fails.
             tail: Number of bytes at the end of the body to return; None for all.
@@ -216,7 +218,7 @@ class HttpClient:
             except (RecursionError, ValueError) as error:
                 failure = RequestFailed(f"sent an answer that cannot be read ({error})")
             delay = self._delay(failure, attempt + 1)
-            if not is_idempotent and (failure.response is None or failure.response.status != 429):
+            if not is_idempotent and (failure.response is None or failure.response.status not in _NOT_DONE_STATUS):
                 raise failure
             if attempt == attempts or time.monotonic() + delay >= deadline:
                 break

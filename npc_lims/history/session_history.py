@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from npc_lims.clients.git import Repository, find_repository
-from npc_lims.clients.github_rest import RestClient
+from npc_lims.clients.github import GitHubClient
 from npc_lims.config.lazy_settings import settings_for_reading
 from npc_lims.errors import (
     GitError,
@@ -188,7 +188,7 @@ def published_history(settings: Settings, session_id: str) -> Iterator[Transitio
     """
     path = session_path(Path(_FOLDER), session_id).as_posix()
     query = {"sha": settings.ref, "path": path}
-    listed = RestClient.for_reading(settings).list_items(f"looking for commits of {settings.repo}", "/commits", query)
+    listed = GitHubClient.for_reading(settings).list_items(f"looking for commits of {settings.repo}", "/commits", query)
     answers = [(parse_commit(settings, answer), answer) for answer in listed]
     reader = VersionReader()
     before: SessionVersion | None = None
@@ -226,7 +226,7 @@ def _is_beginning(settings: Settings, answer: Any) -> bool:
     if not parents:
         return True
     action, path = f"looking into {settings.repo}", f"/contents/{_FOLDER}/{SESSIONS}"
-    return RestClient.for_reading(settings).find(action, path, {"ref": parents[0]}) is None
+    return GitHubClient.for_reading(settings).find(action, path, {"ref": parents[0]}) is None
 
 
 def _events(transition: Transition) -> Iterator[HistoryEvent]:

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, Union
 
 from npc_lims.clients.git import Repository, find_repository
 from npc_lims.clients.git_tree import CommitTree
-from npc_lims.clients.github_rest import GitHubPage, RestClient
+from npc_lims.clients.github import GitHubClient, GitHubPage
 from npc_lims.config.disk_cache import CacheEntry, cache_dir, load_entry, prune_folder, store_entry, touch_entry
 from npc_lims.errors import GitError, GitHubError, HistoryError, RemoteStateError, StateError
 from npc_lims.model.rows import SCHEMA
@@ -230,7 +230,7 @@ class _GitHub:
             # a commit lists the files it changed: one of them is enough
             action = f"looking for {name} of {settings.repo}"
             path = f"/repos/{settings.repo}/commits/{urllib.parse.quote(name)}"
-            answer = RestClient.for_reading(settings).fetch(action, path, {"per_page": 1})
+            answer = GitHubClient.for_reading(settings).fetch(action, path, {"per_page": 1})
         except GitHubError as error:
             if error.status == 422:
                 raise HistoryError(missing) from None
@@ -253,7 +253,7 @@ class _GitHub:
         query = {"sha": settings.ref, "path": _FOLDER, "per_page": 1, **more}
         doing = f"looking for commits of {settings.repo}"
         try:
-            answer = RestClient.for_reading(settings).fetch(doing, f"/repos/{settings.repo}/commits", query)
+            answer = GitHubClient.for_reading(settings).fetch(doing, f"/repos/{settings.repo}/commits", query)
         except GitHubError as error:
             if error.status == 404:
                 hint = f"check that it has the branch {settings.ref} (NPC_LIMS_REF), too"

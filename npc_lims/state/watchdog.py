@@ -10,8 +10,8 @@ import datetime
 import urllib.parse
 from collections.abc import Iterator
 
+from npc_lims.clients.github import GitHubClient
 from npc_lims.clients.github_issues import STALE, Failure, clear_alert, raise_alert
-from npc_lims.clients.github_rest import RestClient
 from npc_lims.errors import GitHubError
 from npc_lims.state.sync_times import STALE_AFTER, age_of, parse_sync_times
 
@@ -49,7 +49,7 @@ def check_state(content: bytes | None, now: datetime.datetime) -> Iterator[Failu
             yield Failure(name, f"{what} {since}, more than {_hours(STALE_AFTER)} ago")
 
 
-def check_runs(client: RestClient, now: datetime.datetime, *, paused: bool) -> Iterator[Failure]:
+def check_runs(client: GitHubClient, now: datetime.datetime, *, paused: bool) -> Iterator[Failure]:
     """Yield why the workflow sync has not succeeded lately, if it has not.
 
     Args:
@@ -78,7 +78,7 @@ def check_runs(client: RestClient, now: datetime.datetime, *, paused: bool) -> I
         yield Failure("workflow sync", "the variable NPC_LIMS_PAUSE stops it: unset it, or set it to false")
 
 
-def watch(client: RestClient, content: bytes | None, run_url: str, now: datetime.datetime, *, paused: bool) -> str:
+def watch(client: GitHubClient, content: bytes | None, run_url: str, now: datetime.datetime, *, paused: bool) -> str:
     """Open, update or close the issue about stale state. Return a line for the log.
 
     When the issue is opened a sync is started, once: a later check of the same issue starts none.
@@ -104,7 +104,7 @@ def watch(client: RestClient, content: bytes | None, run_url: str, now: datetime
     return f"{done}; {started}"
 
 
-def _start_sync(client: RestClient) -> str:
+def _start_sync(client: GitHubClient) -> str:
     """Start a sync, unless one is queued or running. Return a sentence for people."""
     path = f"/actions/workflows/{WORKFLOW}"
     try:
@@ -118,7 +118,7 @@ def _start_sync(client: RestClient) -> str:
     return "A sync was started. If it succeeds, the next check closes this issue."
 
 
-def _default_branch(client: RestClient) -> str:
+def _default_branch(client: GitHubClient) -> str:
     return str(client.request("looking for the default branch", "GET", "")["default_branch"])
 
 

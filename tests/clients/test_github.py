@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
 import re
 import threading
 from collections.abc import Callable
@@ -11,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from github.Workflow import Workflow
 
 from npc_lims.clients.github import GitHubClient
 from npc_lims.clients.github_actions import WORKFLOW, WorkflowRun, dispatch_sync, find_run, wait_for_run
@@ -26,8 +24,6 @@ from tests.servers.github_records import Run as ServedRun
 from tests.servers.web import Request
 
 FILE = "tracked_sessions.yaml"
-# PyGithub before 2.9 does not tell why a run is not started
-HAS_REASONS = "throw" in inspect.signature(Workflow.create_dispatch).parameters
 BRANCH = "track/edit-626791"
 
 
@@ -382,8 +378,7 @@ def test_a_limit_longer_than_calendars_go_is_told(hub: Hub, serve: Serve, digits
     for headers in ({"Retry-After": "9" * digits}, {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "9" * digits}):
         proxy = serve(FaultyProxy(hub.api.url, rule=lambda request, fault=Status(403, headers): fault))
         said = message_of(hub, settings=hub.settings(github_api_url=proxy.url))
-        # PyGithub itself stumbles over a number that no float holds
-        assert "try again after 23:59:59 UTC" in said or "check GITHUB_API_URL" in said
+        assert "try again after 23:59:59 UTC" in said
 
 
 @pytest.mark.parametrize("status", [403, 429])
@@ -399,11 +394,10 @@ def test_a_limit_without_end_is_told(hub: Hub) -> None:
 
 
 def test_a_limit_of_untold_length_is_a_minute(hub: Hub) -> None:
-    client = GitHubClient(hub.settings(), "nothing")
-    repository = client.repository(NAME)
-    hub.api.slow_down(status=429)
-    with pytest.raises(GitHubError, match=r"asking: GitHub answered 429 .* \(60 s from now\)"):
-        client.call("asking", lambda: repository.get_git_commit("0" * 40).message, max_delay=59)
+    client = GitHubClient.for_reading(hub.settings())
+    hub.api.slow_down()
+    with pytest.raises(GitHubError, match=r"asking: GitHub answered 403 .* \(60 s from now\)"):
+        client.request("asking", "GET", "")
 
 
 def test_a_truncated_tree_is_incomplete(hub: Hub) -> None:
@@ -599,13 +593,12 @@ def test_limits_are_waited_for_while_following(hub: Hub) -> None:
 
 
 def test_a_sync_that_cannot_be_started_is_told(hub: Hub) -> None:
-    unknown = r"GitHub refused; check that the branch has sync.yml with the inputs full, request, .* actions: write"
-    with pytest.raises(GitHubError, match=r"No ref found for: nowhere" if HAS_REASONS else unknown):
+    with pytest.raises(GitHubError, match=r"No ref found for: nowhere"):
         dispatch_sync(hub.settings(), ref="nowhere")
-    with pytest.raises(GitHubError, match=r"403 .* must allow actions: write" if HAS_REASONS else unknown):
+    with pytest.raises(GitHubError, match=r"403 .* must allow actions: write"):
         dispatch_sync(hub.settings(STRANGER))
     hub.commit({".github/workflows/sync.yml": FILES[".github/workflows/sync.yml"].replace("full:", "fully:")})
-    with pytest.raises(GitHubError, match=r"Unexpected inputs .*\[\"full\"\]" if HAS_REASONS else unknown):
+    with pytest.raises(GitHubError, match=r"Unexpected inputs .*\[\"full\"\]"):
         dispatch_sync(hub.settings())
 
 

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from npc_lims.clients.github import ISSUES_PERMISSION, GitHubClient
 from npc_lims.clients.github_issues import (
     ALERTS,
     STALE,
@@ -31,7 +32,6 @@ from npc_lims.clients.github_issues import (
     raise_alert,
     update_alert,
 )
-from npc_lims.clients.github_rest import ISSUES_PERMISSION, RestClient
 from npc_lims.clients.http import RetryPolicy
 from npc_lims.errors import GitHubError
 from tests.servers.faults import Fault, FaultyProxy, Lose, MalformedJson, Status
@@ -58,31 +58,31 @@ def workflow_hub(hub: Hub) -> Hub:
     return hub
 
 
-Connect = Callable[[str], RestClient]
+Connect = Callable[[str], GitHubClient]
 
 
 @pytest.fixture(params=["settings", "job"])
 def connect(request: pytest.FixtureRequest, workflow_hub: Hub) -> Connect:
     """Makes a client of an API at an address."""
 
-    def make(url: str) -> RestClient:
+    def make(url: str) -> GitHubClient:
         if request.param == "settings":
-            return RestClient.for_issues(workflow_hub.settings(ROBOT, github_api_url=url))
-        return RestClient(url, NAME, TOKENS[ROBOT], POLICY, ISSUES_PERMISSION)
+            return GitHubClient.authorized(workflow_hub.settings(ROBOT, github_api_url=url), ISSUES_PERMISSION)
+        return GitHubClient(url, NAME, TOKENS[ROBOT], POLICY, ISSUES_PERMISSION)
 
     return make
 
 
 @pytest.fixture
-def client(connect: Connect, workflow_hub: Hub) -> RestClient:
+def client(connect: Connect, workflow_hub: Hub) -> GitHubClient:
     return connect(workflow_hub.api.url)
 
 
-def fail(client: RestClient, *failures: Failure, run: int = 1, alert: Alert = SYNC, replaces: bool = True) -> Raised:
+def fail(client: GitHubClient, *failures: Failure, run: int = 1, alert: Alert = SYNC, replaces: bool = True) -> Raised:
     return raise_alert(client, alert, failures, run_url(run), replaces=replaces, now=NOON + timedelta(hours=run))
 
 
-def test_an_issue_lasts_as_long_as_the_failure(client: RestClient, workflow_hub: Hub) -> None:
+def test_an_issue_lasts_as_long_as_the_failure(client: GitHubClient, workflow_hub: Hub) -> None:
     hub = workflow_hub
     url = f"https://github.com/{NAME}/issues/1"
     assert fail(client, S3, run=1) == Raised(url, is_new=True)
@@ -107,7 +107,7 @@ def test_an_issue_lasts_as_long_as_the_failure(client: RestClient, workflow_hub:
     assert len(hub.issues) == 1
 
 
-def test_a_run_about_a_part_removes_no_row_and_closes_no_issue(client: RestClient, workflow_hub: Hub) -> None:
+def test_a_run_about_a_part_removes_no_row_and_closes_no_issue(client: GitHubClient, workflow_hub: Hub) -> None:
     update_alert(client, SYNC, {"observe": "failure"}, RunReport([S3, CODEOCEAN], ["tracked"], True), run_url(1))
     (issue,) = workflow_hub.issues
     part = RunReport([], ["tracked", "training", "s3", "codeocean"], is_complete=False)
@@ -129,7 +129,7 @@ def test_a_run_about_a_part_removes_no_row_and_closes_no_issue(client: RestClien
     assert issue.state == "closed"
 
 
-def test_each_workflow_has_an_issue_of_its_own(client: RestClient, workflow_hub: Hub) -> None:
+def test_each_workflow_has_an_issue_of_its_own(client: GitHubClient, workflow_hub: Hub) -> None:
     fail(client, S3)
     url = fail(client, Failure("job record", "It failed."), run=2, alert=PROCESS).url
     fail(client, Failure("s3", "old"), run=3, alert=STALE)
@@ -138,7 +138,7 @@ def test_each_workflow_has_an_issue_of_its_own(client: RestClient, workflow_hub:
     assert [issue.state for issue in workflow_hub.issues] == ["open", "closed", "open"]
 
 
-def test_a_failure_after_a_success_is_a_new_issue(client: RestClient, workflow_hub: Hub) -> None:
+def test_a_failure_after_a_success_is_a_new_issue(client: GitHubClient, workflow_hub: Hub) -> None:
     fail(client, S3)
     clear_alert(client, SYNC, run_url(2), ["s3"])
     assert fail(client, S3, run=3).is_new
@@ -146,12 +146,12 @@ def test_a_failure_after_a_success_is_a_new_issue(client: RestClient, workflow_h
     assert "Failed runs: 1" in (workflow_hub.issues[1].body or "")
 
 
-def test_a_success_without_an_issue_writes_nothing(client: RestClient, workflow_hub: Hub) -> None:
+def test_a_success_without_an_issue_writes_nothing(client: GitHubClient, workflow_hub: Hub) -> None:
     assert clear_alert(client, SYNC, run_url(1), ["s3"]) == Cleared(None)
     assert workflow_hub.writes == []
 
 
-def test_a_run_that_is_repeated_counts_once(client: RestClient, workflow_hub: Hub) -> None:
+def test_a_run_that_is_repeated_counts_once(client: GitHubClient, workflow_hub: Hub) -> None:
     for _ in range(2):
         fail(client, S3, run=7)
     body = workflow_hub.issues[0].body or ""
@@ -159,7 +159,7 @@ def test_a_run_that_is_repeated_counts_once(client: RestClient, workflow_hub: Hu
     assert body.count(f"- {run_url(7)}") == 1
 
 
-def test_of_two_open_issues_the_oldest_stays(client: RestClient, workflow_hub: Hub) -> None:
+def test_of_two_open_issues_the_oldest_stays(client: GitHubClient, workflow_hub: Hub) -> None:
     hub = workflow_hub
     fail(client, S3, run=1)
     oldest = hub.issues[0]
@@ -173,7 +173,7 @@ def test_of_two_open_issues_the_oldest_stays(client: RestClient, workflow_hub: H
 
 
 def test_two_runs_that_fail_at_once_leave_one_issue(
-    connect: Connect, client: RestClient, workflow_hub: Hub, serve: Serve
+    connect: Connect, client: GitHubClient, workflow_hub: Hub, serve: Serve
 ) -> None:
     left = [1]
 
@@ -188,7 +188,7 @@ def test_two_runs_that_fail_at_once_leave_one_issue(
     assert [issue.state for issue in workflow_hub.issues] == ["open", "closed"]
 
 
-def test_what_people_write_is_left_alone(client: RestClient, workflow_hub: Hub) -> None:
+def test_what_people_write_is_left_alone(client: GitHubClient, workflow_hub: Hub) -> None:
     """A person may use the label too; only what was written here is rewritten or closed."""
     fail(client, S3)
     theirs = dataclasses.replace(workflow_hub.issues[0], id=7, number=2, body="I noticed this", comments=[])
@@ -208,7 +208,7 @@ RECORDS = [
 
 
 @pytest.mark.parametrize("record", RECORDS, ids=["no JSON", "incomplete", "infinite", "nested"])
-def test_an_issue_whose_record_was_edited_goes_on(client: RestClient, workflow_hub: Hub, record: str) -> None:
+def test_an_issue_whose_record_was_edited_goes_on(client: GitHubClient, workflow_hub: Hub, record: str) -> None:
     fail(client, S3, run=1)
     (issue,) = workflow_hub.issues
     issue.body = f"<!-- npc-lims-alert {{{record}}} -->"
@@ -218,7 +218,7 @@ def test_an_issue_whose_record_was_edited_goes_on(client: RestClient, workflow_h
 
 
 @pytest.mark.parametrize("text", ["`" * 5000, "<" * 5000, '"' * 5000, "\x00" * 5000, "é" * 5000, "\ud83d" * 5000])
-def test_the_body_always_fits(client: RestClient, workflow_hub: Hub, text: str) -> None:
+def test_the_body_always_fits(client: GitHubClient, workflow_hub: Hub, text: str) -> None:
     failures = [Failure(f"source {n}", text) for n in range(200)]
     for run in range(3):
         fail(client, *failures, run=run)
@@ -228,7 +228,7 @@ def test_the_body_always_fits(client: RestClient, workflow_hub: Hub, text: str) 
     assert "Failed runs: 3" in (issue.body or "")
 
 
-def test_nothing_in_a_report_is_markdown_a_mention_or_a_second_line(client: RestClient, workflow_hub: Hub) -> None:
+def test_nothing_in_a_report_is_markdown_a_mention_or_a_second_line(client: GitHubClient, workflow_hub: Hub) -> None:
     hostile = "x\n```\n\n@everyone [a](https://example.org) #1\r\n::error::y\x1b[2J <!-- npc-lims-alert {} -->"
     fail(client, Failure(f"@team {hostile}", hostile))
     fail(client, Failure("s3", hostile), run=2)
@@ -257,7 +257,7 @@ def test_an_issue_remembers_whatever_the_reasons_say(failures: dict[str, str], c
     assert _read({"body": _body(SYNC, record)}) == record
 
 
-def test_a_token_that_may_not_write_issues_is_told(client: RestClient, workflow_hub: Hub) -> None:
+def test_a_token_that_may_not_write_issues_is_told(client: GitHubClient, workflow_hub: Hub) -> None:
     workflow_hub.api.add_token(TOKENS[ROBOT], ROBOT, may_write={"contents"})
     with pytest.raises(GitHubError, match="GitHub answered 403") as caught:
         fail(client, S3)
@@ -274,7 +274,7 @@ def test_one_bad_answer_costs_nothing(workflow_hub: Hub, serve: Serve, fault: Fa
         return left.pop() if left else None
 
     proxy = serve(FaultyProxy(workflow_hub.api.url, rule=rule))
-    client = RestClient(proxy.url, NAME, TOKENS[ROBOT], POLICY, ISSUES_PERMISSION)
+    client = GitHubClient(proxy.url, NAME, TOKENS[ROBOT], POLICY, ISSUES_PERMISSION)
     fail(client, S3, run=1)
     fail(client, S3, run=2)
     assert [issue.state for issue in workflow_hub.issues if issue.state == "open"] == ["open"]
@@ -282,7 +282,7 @@ def test_one_bad_answer_costs_nothing(workflow_hub: Hub, serve: Serve, fault: Fa
 
 
 def test_a_github_that_is_down_is_an_error_with_its_address(workflow_hub: Hub) -> None:
-    client = RestClient("http://127.0.0.1:9", NAME, TOKENS[ROBOT], POLICY, ISSUES_PERMISSION)
+    client = GitHubClient("http://127.0.0.1:9", NAME, TOKENS[ROBOT], POLICY, ISSUES_PERMISSION)
     with pytest.raises(GitHubError, match=r"http://127.0.0.1:9 could not be reached .*Refused"):
         fail(client, S3)
 
@@ -291,7 +291,7 @@ def test_the_token_does_not_follow_to_another_address(workflow_hub: Hub, serve: 
     elsewhere = serve(FaultyProxy(workflow_hub.api.url))
     proxy = serve(FaultyProxy(workflow_hub.api.url, rule=lambda _: Status(301, {"Location": elsewhere.url})))
     with pytest.raises(GitHubError, match="GitHub answered 301"):
-        fail(RestClient(proxy.url, NAME, TOKENS[ROBOT], POLICY, ISSUES_PERMISSION), S3)
+        fail(GitHubClient(proxy.url, NAME, TOKENS[ROBOT], POLICY, ISSUES_PERMISSION), S3)
     assert elsewhere.requests == []
 
 
@@ -299,7 +299,9 @@ def test_an_endless_list_ends(workflow_hub: Hub, serve: Serve) -> None:
     page = json.dumps([{}] * 100).encode()
     proxy = serve(FaultyProxy(workflow_hub.api.url, rule=lambda _: Status(200, {"Content-Type": "x/json"}, page)))
     with pytest.raises(GitHubError, match="repeats the one before"):
-        list(RestClient(proxy.url, NAME, TOKENS[ROBOT], POLICY, ISSUES_PERMISSION).list_items("listing", "/issues", {}))
+        list(
+            GitHubClient(proxy.url, NAME, TOKENS[ROBOT], POLICY, ISSUES_PERMISSION).list_items("listing", "/issues", {})
+        )
 
 
 @pytest.mark.parametrize(
@@ -310,7 +312,7 @@ def test_what_is_no_outcome_is_a_value_error(text: str) -> None:
         parse_outcome(text)
 
 
-def test_a_job_that_failed_says_with_what(client: RestClient, workflow_hub: Hub) -> None:
+def test_a_job_that_failed_says_with_what(client: GitHubClient, workflow_hub: Hub) -> None:
     errors = {"commit": "origin/main: nothing was pushed: it is protected", "observe": ""}
     update_alert(client, SYNC, {"observe": "failure", "commit": "failure"}, RunReport((), (), True), run_url(1), errors)
     body = workflow_hub.issues[0].body or ""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any, Union
+from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
 from npc_lims.clients.github import GitHubClient
-from npc_lims.clients.github_rest import RestClient
 from npc_lims.clients.http import RetryPolicy
 from npc_lims.config.settings import Settings
 from npc_lims.errors import GitHubError
@@ -35,8 +34,8 @@ class Pages(Server):
         return Response(200, {**made.headers, **headers}, made.body)
 
 
-def client_of(url: str) -> RestClient:
-    return RestClient(url, "lab/state", "ghp_x", RetryPolicy(1, 5, 0))
+def client_of(url: str) -> GitHubClient:
+    return GitHubClient(url, "lab/state", "ghp_x", RetryPolicy(1, 5, 0))
 
 
 def read(server: Server) -> list[Any]:
@@ -85,28 +84,17 @@ class Stuck(Server):
         return Response(200, {**made.headers, **self.headers}, made.body)
 
 
-Asked = Union[list[Any], Iterator[Any]]
-
-
-@pytest.mark.parametrize("client", ["package", "plain", "history"])
+@pytest.mark.parametrize("of", ["issues", "history"])
 @pytest.mark.parametrize("broken", ["repeats", "leads away", "nested", "no list"])
-def test_no_client_goes_on_for_ever(serve: Serve, client: str, broken: str) -> None:
+def test_no_list_goes_on_for_ever(serve: Serve, of: str, broken: str) -> None:
     server = serve(Stuck())
     settings = Settings(github_token="ghp_x", github_api_url=server.url, repo="lab/state", attempts=1)
     if broken == "leads away":
         server.headers = {"Link": '<https://evil.example.org/x>; rel="next"'}
-    if client == "history":
+    if of == "history":
         server.body = [_commit(number) for number in range(100)]
     if broken == "no list":
         server.body = {"message": "moved"}
-
-    def ask() -> Asked:
-        if client == "package":
-            github = GitHubClient(settings, "contents: read")
-            return github.list_items("listing", github.repository("lab/state").get_pulls, lambda item: item)
-        if client == "plain":
-            return client_of(server.url).list_items("listing", "/issues", {})
-        return published_history(settings, "626791_2022-08-15")
 
     if broken == "nested":
         server.answer = lambda request: Response(200, {"content-type": "application/json"}, DEEP)  # type: ignore[method-assign]
@@ -116,10 +104,8 @@ def test_no_client_goes_on_for_ever(serve: Serve, client: str, broken: str) -> N
         "nested": "(cannot be read|a list was expected)",
         "no list": "a list was expected",
     }
-    if client == "package":  # PyGithub takes every body for an object
-        reasons["no list"] = "cannot be read"
     with pytest.raises(GitHubError, match=reasons[broken]):
-        list(ask())
+        list(published_history(settings, "626791_2022-08-15") if of == "history" else read(server))
     assert len(server.requests) <= 2
 
 
@@ -135,18 +121,20 @@ def _commit(number: int) -> dict[str, Any]:
 HEADERS = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100000\r\n"
 
 
-@pytest.mark.parametrize("client", ["package", "plain"])
 @pytest.mark.parametrize("head", [HEADERS, HEADERS + b"\r\n"], ids=["headers", "body"])
-def test_a_response_that_drips_ends_at_the_deadline(client: str, head: bytes) -> None:
+def test_a_response_that_drips_ends_at_the_deadline(head: bytes) -> None:
     with Endless(head, piece=b"x") as server:
-        settings = Settings(github_token="ghp_x", github_api_url=server.url, timeout=0.05, attempts=1)
-        with pytest.raises(GitHubError, match=r"could not be reached|gave no complete answer"):
-            if client == "package":
-                GitHubClient(settings, "contents: read").login()
-            else:
-                policy = RetryPolicy(1, 5, 0, deadline=0.5)
-                RestClient(server.url, "lab/state", "ghp_x", policy).request("looking", "GET", "")
+        client = GitHubClient(server.url, "lab/state", "ghp_x", RetryPolicy(1, 5, 0, deadline=0.5))
+        with pytest.raises(GitHubError, match=r"gave no complete answer"):
+            client.request("looking", "GET", "")
         assert server.sent > 0
+
+
+@pytest.mark.parametrize("body", [{"jobs": [{"id": 1}], "total_count": 3}, {"jobs": None}, {}, [{"id": 1}], [1]])
+def test_a_list_below_a_key_is_complete_or_an_error(serve: Serve, body: Any) -> None:
+    client = client_of(serve(Pages(({}, body))).url)
+    with pytest.raises(GitHubError, match=r"ends after 1 of 3 items|a list was expected"):
+        list(client.list_items("listing", "/jobs", key="jobs"))
 
 
 @pytest.mark.parametrize("status", ["200 OK", "403 Forbidden"])

@@ -12,7 +12,6 @@ import npc_lims
 from npc_lims.clients import github_actions as dispatch
 from npc_lims.clients.codeocean import CodeOceanClient
 from npc_lims.clients.codeocean_runs import RunRequest, RunsClient, RunTarget, parse_run
-from npc_lims.clients.github import GitHubClient
 from npc_lims.clients.github_pull_requests import Proposal, propose
 from npc_lims.clients.pypi import newest_release
 from npc_lims.config.settings import Settings, load_settings
@@ -100,7 +99,6 @@ CALLS: dict[str, Callable[[Settings], object]] = {
     "running": dispatch.find_active_run,
     "look": lambda settings: dispatch.get_run(settings, 1),
     "run of a request": lambda settings: dispatch.find_run(settings, "x", interval=0, timeout=0),
-    "login": lambda settings: GitHubClient(settings, "contents: read").login(),
     "proposal": _proposed,
     "past": lambda settings: npc_lims.get_session_info(at="2024-06-01"),
     "tag": lambda settings: npc_lims.get_session_info(at="v1"),

@@ -11,8 +11,6 @@ from npc_lims.clients.codeocean import CodeOceanClient
 from npc_lims.clients.codeocean_runs import RunsClient
 from npc_lims.clients.codeocean_sdk import get_codeocean_client
 from npc_lims.clients.github import GitHubClient
-from npc_lims.clients.github_rest import RestClient
-from npc_lims.clients.http import RetryPolicy
 from npc_lims.clients.s3 import S3Store
 from npc_lims.clients.s3_cached import S3Folder
 from npc_lims.config.environment import read_environment
@@ -28,8 +26,7 @@ _HOLDERS: dict[str, Callable[[Settings], object]] = {
     "sdk data assets": lambda _: get_codeocean_client().data_assets,
     "code ocean client": CodeOceanClient,
     "run service": RunsClient,
-    "github client": lambda settings: GitHubClient(settings, "contents: read"),
-    "plain github client": lambda _: RestClient("https://api.github.com", "lab/state", _TOKEN, RetryPolicy(1, 1, 1)),
+    "github client": lambda settings: GitHubClient.authorized(settings, "contents: read"),
     "s3 store": S3Store,
     "s3 folder": lambda settings: S3Folder(settings, "bucket", ""),
 }

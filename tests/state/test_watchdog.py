@@ -7,7 +7,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from npc_lims.clients.github_rest import ISSUES_PERMISSION, RestClient
+from npc_lims.clients.github import ISSUES_PERMISSION, GitHubClient
 from npc_lims.clients.http import RetryPolicy
 from npc_lims.errors import SourceError
 from npc_lims.model.observation import Observation, failed
@@ -49,7 +49,7 @@ class Desk:
     """The repository, and what the watchdog is given."""
 
     hub: Hub
-    client: RestClient
+    client: GitHubClient
     now: datetime
 
     def run(self, age: timedelta, conclusion: str | None = "success", branch: str = "main") -> Run:
@@ -77,8 +77,8 @@ class Desk:
         return self.hub.issues[-1].body or ""
 
 
-def client_of(url: str) -> RestClient:
-    return RestClient(url, NAME, TOKENS[ROBOT], RetryPolicy(2, 5, 0.01), ISSUES_PERMISSION)
+def client_of(url: str) -> GitHubClient:
+    return GitHubClient(url, NAME, TOKENS[ROBOT], RetryPolicy(2, 5, 0.01), ISSUES_PERMISSION)
 
 
 @pytest.fixture

@@ -19,7 +19,6 @@ from pydantic import SecretStr
 
 from npc_lims.clients.codeocean import CodeOceanClient
 from npc_lims.clients.github import GitHubClient
-from npc_lims.clients.github_rest import RestClient
 from npc_lims.clients.http import HttpClient, RequestFailed, RetryPolicy
 from npc_lims.clients.s3 import S3Store
 from npc_lims.config.settings import Settings
@@ -53,10 +52,11 @@ _READS = {
         "CURL_CA_BUNDLE", lambda s: CodeOceanClient(s).send_once("a", "b", {}, str, 1), SourceError
     ),
     "raw github": _Read("CURL_CA_BUNDLE", lambda s: fetch_snapshot(s), RemoteStateError),
-    "github": _Read("REQUESTS_CA_BUNDLE", lambda s: GitHubClient(s, "contents: read").login(), GitHubError),
-    "github alert": _Read("REQUESTS_CA_BUNDLE", lambda s: RestClient.for_issues(s).find("looking", "/x"), GitHubError),
+    "github": _Read(
+        "REQUESTS_CA_BUNDLE", lambda s: GitHubClient.authorized(s, "issues: write").find("looking", "/x"), GitHubError
+    ),
     "github reading": _Read(
-        "REQUESTS_CA_BUNDLE", lambda s: RestClient.for_reading(s).fetch("reading", "/x"), GitHubError
+        "REQUESTS_CA_BUNDLE", lambda s: GitHubClient.for_reading(s).fetch("reading", "/x"), GitHubError
     ),
     "s3": _Read("AWS_CA_BUNDLE", lambda s: S3Store(s).has_any("bucket", ""), SourceError),
     "s3 as requests": _Read("REQUESTS_CA_BUNDLE", lambda s: S3Store(s).has_any("bucket", ""), SourceError),
