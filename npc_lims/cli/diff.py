@@ -37,8 +37,7 @@ from npc_lims.state.compare import (
     state_on_github,
 )
 from npc_lims.state.diff_format import LISTED, SUMMARY_BYTES, Format, render_chapters
-from npc_lims.track.compare import TrackedDiff, compare_tracked, decode_tracked, tracked_on_github
-from npc_lims.track.preview import Preview, preview
+from npc_lims.track.compare import Preview, TrackedDiff, compare_tracked, decode_tracked, preview, tracked_on_github
 
 _COLUMNS = ("of", "group", "id", "what", "details")
 _FORMAT = typer.Option(Format.text, help="markdown is for pull requests and job summaries; json is --json.")

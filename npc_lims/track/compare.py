@@ -1,4 +1,4 @@
-"""Two versions of tracked_sessions.yaml compared: sessions that change, and problems that are new."""
+"""Two versions of tracked_sessions.yaml compared: sessions that change, the effect on state, and new problems."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ from typing import Any
 
 from npc_lims.config.environment import TRACKED_FILE
 from npc_lims.config.settings import Settings
-from npc_lims.errors import Problem
-from npc_lims.model.record import Tracked
+from npc_lims.errors import Problem, SyncRefused
+from npc_lims.model.observation import Found, Observation
+from npc_lims.model.reconcile import check_breaker
+from npc_lims.model.record import Record, Tracked
+from npc_lims.model.recording_days import reconcile_days
 from npc_lims.sources.tracked.parser import TrackedFile, parse_tracked
 from npc_lims.sources.yaml_validation import encoding_problem
-from npc_lims.state.diff import SessionChange, compare_sessions, one_line
-from npc_lims.state.diff_format import Chapter, groups_of
+from npc_lims.state.diff import SessionChange, changes_between, compare_sessions, one_line
+from npc_lims.state.diff_format import Chapter, Group, groups_of
 from npc_lims.state.freshness import SYNC_FILE
 from npc_lims.state.remote import check_ref, fetch_file
 from npc_lims.utils.text import counted
@@ -29,31 +32,18 @@ _SESSION = re.compile(r"[0-9]{6,7}_(?:[0-9]{8}|[0-9]{4}-[0-9]{2}-[0-9]{2})")
 
 @dataclasses.dataclass(frozen=True)
 class TrackedDiff:
-    """Differences between two versions of tracked_sessions.yaml.
-
-    Attributes:
-        before: Name of the one version.
-        after: Name of the other.
-        changes: Sessions that are new, removed or edited.
-        summary: All of them in one line.
-        notes: About missing files and errors.
-    """
+    """Sessions that differ between two versions of the file; *before* and *after* are their names."""
 
     before: str
     after: str
-    changes: Sequence[SessionChange]
     summary: str
+    changes: Sequence[SessionChange]
     notes: Sequence[str]
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON."""
-        return {
-            "before": self.before,
-            "after": self.after,
-            "summary": self.summary,
-            "changes": [change.as_dict() for change in self.changes],
-            "notes": list(self.notes),
-        }
+        changes = [change.as_dict() for change in self.changes]
+        return {**vars(self), "changes": changes, "notes": list(self.notes)}
 
     def chapter(self) -> Chapter:
         title = f"tracked_sessions.yaml, {self.before} -> {self.after}"
@@ -83,48 +73,43 @@ def decode_tracked(content: bytes, file: str) -> TrackedFile:
 
 
 def compare_tracked(before: bytes | None, after: bytes | None, names: tuple[str, str]) -> TrackedDiff:
-    """Compare two versions of the file; one with errors as far as it can be read.
+    """Compare two versions of the file (None if it is not there), with errors as far as they can be read.
 
     Args:
-        before: The content of the one version, None if it is not there.
-        after: The content of the other.
         names: Of the two versions, for messages.
     """
     if before == after:
-        return TrackedDiff(*names, [], "nothing changed" if after is not None else "no such file", [])
-    old, new = (_sessions(content, name) for content, name in zip((before, after), names))
-    notes = [note for _, note in (old, new) if note]
-    changes = compare_sessions(
-        {session_id: {"tracked": entry.model_dump()} for session_id, entry in old[0].items()},
-        {session_id: {"tracked": entry.model_dump()} for session_id, entry in new[0].items()},
-    )
-    paths = tuple({entry.allen_path: session_id for session_id, entry in side[0].items()} for side in (old, new))
+        return TrackedDiff(*names, "nothing changed" if after is not None else "no such file", [], [])
+    notes: list[str] = []
+    old, new = (_sessions(content, name, notes) for content, name in zip((before, after), names))
     described = []
-    for change in changes:
-        if change.id not in old[0]:
-            change = _described(change, new[0][change.id], "was", paths[0])
-        elif change.id not in new[0]:
-            change = _described(change, old[0][change.id], "now", paths[1])
+    for change in compare_sessions(
+        *({key: {"tracked": side[key].model_dump()} for key in side} for side in (old, new))
+    ):
+        if change.id not in old:
+            change = _described(change, new[change.id], "was", old)
+        elif change.id not in new:
+            change = _described(change, old[change.id], "now", new)
         described.append(change)
-    return TrackedDiff(*names, described, _summary(described), notes)
+    return TrackedDiff(*names, _summary(described), described, notes)
 
 
-def _sessions(content: bytes | None, name: str) -> tuple[Mapping[str, Tracked], str]:
-    """Return the sessions of a file, and a note if it is missing or has errors."""
+def _sessions(content: bytes | None, name: str, notes: list[str]) -> Mapping[str, Tracked]:
+    """Return the sessions of a file; note if it is missing or has errors."""
     if content is None:
-        return {}, f"{name}: there is no such file"
+        notes.append(f"{name}: there is no such file")
+        return {}
     file = decode_tracked(content, name)
     errors = sum(problem.is_error for problem in file.problems)
-    if not errors:
-        return file.sessions, ""
-    return file.sessions, f"{name}: {counted(errors, 'error')} (see npc-lims validate); compared is what can be read"
+    if errors:
+        notes.append(f"{name}: {counted(errors, 'error')} (see npc-lims validate); compared is what can be read")
+    return file.sessions
 
 
-def _described(change: SessionChange, entry: Tracked, verb: str, other: Mapping[str, str]) -> SessionChange:
-    """Add the values of a new or removed session to its change; *other* has the paths on the side without it."""
+def _described(change: SessionChange, entry: Tracked, verb: str, others: Mapping[str, Tracked]) -> SessionChange:
+    """Add the values of a new or removed session to its change, and its id if the *others* have its path by another."""
     details = [f"{entry.platform}, {entry.project}, day {entry.experiment_day}"]
-    if entry.allen_path in other:
-        details.append(f"{verb} {other[entry.allen_path]}")
+    details += [f"{verb} {session}" for session, other in others.items() if other.allen_path == entry.allen_path][-1:]
     details += [f"{name} {value}" for name, value in entry.session_kwargs.items()]
     return dataclasses.replace(change, details=tuple(one_line(detail) for detail in details))
 
@@ -149,6 +134,90 @@ def _summary(changes: Sequence[SessionChange]) -> str:
     return "; ".join([*parts, f"{more:,} more edited"] if more else parts)
 
 
+# ------------------------------------------------------------------------- effect on state
+
+
+@dataclasses.dataclass(frozen=True)
+class Preview:
+    """Effects of an edit on the next sync, before any source is queried.
+
+    Attributes:
+        base: Name of the version that the file is compared with.
+        refused: Why the breaker would stop the sync; None if it would not.
+        change: Sessions that stay tracked, with other facts.
+        go: Sessions that leave state: no training workbook has them, or their row is no session on a day on which an
+            ephys session is tracked now.
+        may_go: Sessions that cease to be tracked, of which nobody knows yet whether a workbook has them.
+        stay: Sessions that cease to be tracked and stay, since a training workbook has them.
+    """
+
+    base: str
+    refused: str | None
+    appear: Sequence[SessionChange]
+    change: Sequence[SessionChange]
+    go: Sequence[SessionChange]
+    may_go: Sequence[SessionChange]
+    stay: Sequence[SessionChange]
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON."""
+        return {**vars(self), **{name: [change.as_dict() for change in getattr(self, name)] for name in _TITLES}}
+
+    def chapter(self) -> Chapter:
+        found = {title: getattr(self, name) for name, title in _TITLES.items() if getattr(self, name)}
+        groups = tuple(Group(f"{len(changes):,} {title}", changes) for title, changes in found.items())
+        summary = "; ".join(group.title for group in groups) or "no session changes"
+        notes = [f"The breaker would stop the next sync: {self.refused}"] if self.refused else []
+        return Chapter(f"effect on state of tracked_sessions.yaml, compared with {self.base}", summary, notes, groups)
+
+
+_TITLES = {
+    "appear": "will appear",
+    "change": "will change",
+    "go": "will go",
+    "may_go": "will go, unless a training workbook has them (never looked up)",
+    "stay": "will no longer be tracked, and stay: a training workbook has them",
+}
+
+
+def preview(state: Mapping[str, Record], base: Mapping[str, Tracked], now: Mapping[str, Tracked], name: str) -> Preview:
+    """Return the effect of the edit alone: as if *base* were already applied to *state*.
+
+    Args:
+        state: Recorded sessions.
+        base: Sessions of the file before the edit.
+        now: Sessions of the file after it.
+        name: Of *base*, for messages.
+    """
+    before = _reconciled(state, base)
+    after = _reconciled(before, now)
+    changes = changes_between(before, after)
+    left = [change for change in changes if change.id in base and change.id in after and change.id not in now]
+    refused = None
+    try:
+        check_breaker(before, after)
+    except SyncRefused as error:
+        refused = str(error)
+    return Preview(
+        base=name,
+        refused=refused,
+        appear=[change for change in changes if change.id not in before],
+        change=[change for change in changes if change.id in before and change.id in now],
+        go=[change for change in changes if change.id not in after],
+        may_go=[change for change in left if not after[change.id].training],
+        stay=[change for change in left if after[change.id].training],
+    )
+
+
+def _reconciled(records: Mapping[str, Record], tracked: Mapping[str, Tracked]) -> dict[str, Record]:
+    """Reconcile as a sync in which the training workbooks have not changed."""
+    known_to_lack: dict[str, Found] = {
+        session_id: False for session_id, record in records.items() if record.training is False
+    }
+    observed = Observation("tracked", facts=tracked, complete=True), Observation("training", facts=known_to_lack)
+    return reconcile_days(records, observed)
+
+
 # -------------------------------------------------------------------------------- problems
 
 
@@ -171,13 +240,7 @@ def split_known(
 
 
 def _key(problem: Problem, lines: Sequence[str]) -> tuple[str, str, str]:
-    return problem.severity, _session_at(lines, problem.line), _LINE_NUMBER.sub("line N", problem.message)
-
-
-def _session_at(lines: Sequence[str], number: int) -> str:
-    """Return the session named in a line, or in the nearest one above it: the entry that the line belongs to."""
-    for line in reversed(lines[:number]):
-        match = _SESSION.search(line)
-        if match:
-            return match.group()
-    return ""
+    """Return what equal problems share; their session is named in the line, or in the nearest one above it."""
+    above = map(_SESSION.search, reversed(lines[: problem.line]))
+    session = next((match.group() for match in above if match), "")
+    return problem.severity, session, _LINE_NUMBER.sub("line N", problem.message)

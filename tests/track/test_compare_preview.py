@@ -6,7 +6,7 @@ from npc_lims.model.observation import Observation
 from npc_lims.model.record import Record, Tracked
 from npc_lims.model.recording_days import reconcile_days
 from npc_lims.state.diff import SessionChange
-from npc_lims.track.preview import Preview, preview
+from npc_lims.track.compare import Preview, preview
 from tests.builders import SECOND, SESSION, by_id, many_records, record, session_ids, tracked, training
 
 ENTRY = tracked()
