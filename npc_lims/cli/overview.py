@@ -20,10 +20,10 @@ from npc_lims.dashboard.totals import SourceAge, StageCount, Totals, count_sessi
 from npc_lims.errors import NpcLimsError, RemoteStateError, StateError
 from npc_lims.processing.runs import read_all_runs
 from npc_lims.state.diff import one_line
+from npc_lims.state.freshness import describe_age
 from npc_lims.state.reader import Origin, origin_of_state, read_snapshot, sync_entry
 from npc_lims.state.snapshot import parse_line
 from npc_lims.state.sync_file import SyncFile, parse_sync_file, read_sync_file
-from npc_lims.state.sync_times import describe_age
 from npc_lims.utils.text import counted
 
 if TYPE_CHECKING:

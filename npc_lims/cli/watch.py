@@ -20,9 +20,9 @@ from npc_lims.config.environment import RAW_URL
 from npc_lims.errors import GitHubError, NpcLimsError
 from npc_lims.model.rows import session_row
 from npc_lims.state.diff import SessionChange, compare_sessions, headline, one_line
+from npc_lims.state.freshness import describe_age
 from npc_lims.state.reader import SessionLines, Snapshot, read_snapshot
 from npc_lims.state.snapshot import parse_line
-from npc_lims.state.sync_times import describe_age
 from npc_lims.utils.text import counted
 from npc_lims.utils.timestamps import utc_text
 

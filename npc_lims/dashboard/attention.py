@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from npc_lims.dashboard.stalls import Stall, find_stalls
 from npc_lims.dashboard.totals import source_ages
 from npc_lims.model.session_id import split_session_id
+from npc_lims.state.freshness import STALE_AFTER
 from npc_lims.state.snapshot import newest_first
-from npc_lims.state.sync_times import STALE_AFTER
 from npc_lims.utils.text import counted
 from npc_lims.utils.timestamps import is_future, utc_text, utc_time
 from npc_lims.utils.urls import Links

@@ -2,7 +2,8 @@
 
 A snapshot that is revalidated every ten minutes looks the same whether syncs run or stopped a week ago. So readers look
 into `sync.yaml` as well: that of a local folder, or the published one, which is fetched at most once a day for each
-cache, whether that succeeds or not.
+cache, whether that succeeds or not. By the standard library alone, since pydantic takes longer to import than a read of
+all sessions, and since the watchdog runs where nothing could be installed.
 """
 
 from __future__ import annotations
@@ -11,17 +12,72 @@ import contextlib
 import datetime
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple, Optional
 
 from npc_lims.config.disk_cache import CacheEntry, cache_status, load_entry, store_entry, touch_entry
 from npc_lims.errors import RemoteStateError, StaleStateWarning, warn_future_timestamp, warn_once
-from npc_lims.state.sync_times import age_of, future_times, parse_sync_times, stale_sources
 from npc_lims.utils.memory_cache import TTLCache
+from npc_lims.utils.timestamps import is_future, parse_utc, utc_time
+from npc_lims.utils.yaml import read_rendered
 
 SYNC_FILE = "sync.yaml"
 FOLDER_REMEDY = "pull the newest commits, or run npc-lims sync"
+STALE_AFTER = datetime.timedelta(hours=48)
+"""Syncs run four times a day, but in an unchanged world their times are recorded once a day: these are two periods."""
 _DAY = 24 * 3600.0
 
 _checked: TTLCache[bool] = TTLCache(maxsize=64, ttl=3600)
+
+
+class SourceTimes(NamedTuple):
+    """The times recorded of one source, as they are written.
+
+    Attributes:
+        last_complete: When it was last read completely; None if it never was.
+        failing_since: The first sync that failed for the present reason; None if the last one was complete.
+    """
+
+    last_complete: Optional[str] = None
+    failing_since: Optional[str] = None
+
+
+def parse_sync_times(content: bytes) -> dict[str, SourceTimes]:
+    """Return the times of each source that was ever queried, by its name.
+
+    Raises:
+        ValueError: It is not a sync.yaml as a sync writes it.
+    """
+    found = {}
+    try:
+        sources = (read_rendered(content.decode().replace("\r\n", "\n")) or {})["sources"]
+        for name, source in sources.items():
+            times = SourceTimes(source.get("last_complete"), (source.get("failure") or {}).get("at"))
+            for time in filter(None, times):
+                utc_time(time)
+            found[name] = times
+    except (AttributeError, KeyError, TypeError):
+        raise ValueError("it is not as a sync writes it") from None
+    return found
+
+
+def age_of(timestamp: str | None, now: datetime.datetime) -> datetime.timedelta | None:
+    """Return how long before *now* a timestamp (`YYYY-MM-DDTHH:MM:SSZ`) was, never negative.
+
+    None for None, for a text that is no time, and for a time in the future, which is to be ignored.
+    """
+    moment = parse_utc(timestamp)
+    return None if moment is None or is_future(moment, now) else max(now - moment, datetime.timedelta(0))
+
+
+def describe_age(seconds: float) -> str:
+    """
+    >>> describe_age(42), describe_age(5000), describe_age(300_000)
+    ('42 s', '83 min', '3 days')
+    """
+    for unit, length in (("days", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} s"
 
 
 def cached_sync_path(snapshot: Path) -> Path:
@@ -76,18 +132,31 @@ def source_ages(entry: CacheEntry | None) -> dict[str, float | None]:
 
 
 def describe_staleness(entry: CacheEntry | None, where: str) -> str:
-    """Return what was out of date when *entry* was read, as a clause; empty if nothing was, or nothing is known.
+    """Return which sources were stale when *entry* was read, as a clause; empty if none was, or nothing is known.
+
+    A source is stale if its last complete read is older than two periods. One that was never read completely is stale
+    once it has failed for that long; one that never failed either is one that the lab does not use.
 
     Args:
         where: The folder or URL of the state.
     """
     if entry is None or not entry.content:
         return ""
+    stale = []
     try:
-        stale = ", ".join(stale_sources(parse_sync_times(entry.content), _time_of(entry)))
+        for name, (last_complete, failing_since) in parse_sync_times(entry.content).items():
+            since = failing_since if last_complete is None else last_complete
+            age = age_of(since, _time_of(entry))
+            if age is None or age <= STALE_AFTER:
+                continue
+            how_long = describe_age(age.total_seconds())
+            if last_complete is None:
+                stale.append(f"{name} (never read completely, failing for {how_long}, since {since})")
+            else:
+                stale.append(f"{name} (last read completely {how_long} ago, {since})")
     except ValueError as error:
         return f"{where}/{SYNC_FILE} is damaged ({error}), so how old its facts are is unknown"
-    return f"{where} is out of date: {stale}" if stale else ""
+    return f"{where} is out of date: {', '.join(stale)}" if stale else ""
 
 
 def warn_if_stale(path: Path, where: str, remedy: str, load: Callable[[Path], CacheEntry | None] = load_entry) -> None:
@@ -102,10 +171,13 @@ def warn_if_stale(path: Path, where: str, remedy: str, load: Callable[[Path], Ca
         return
     _checked.put(path, True)
     entry = load(path)
-    with contextlib.suppress(ValueError):
-        future = ", ".join(future_times(parse_sync_times(entry.content), _time_of(entry))) if entry is not None else ""
-        if future:
-            warn_future_timestamp(f"{where}/{SYNC_FILE}", future)
+    if entry is not None:
+        with contextlib.suppress(ValueError):
+            sources, now = parse_sync_times(entry.content), _time_of(entry)
+            times = {name: time for name, (time, _) in sources.items() if time and is_future(utc_time(time), now)}
+            if times:
+                future = ", ".join(f"{name} {time}" for name, time in times.items())
+                warn_future_timestamp(f"{where}/{SYNC_FILE}", future)
     message = describe_staleness(entry, where)
     if message:
         warn_once(("stale", path), f"{message}; {remedy}", StaleStateWarning)

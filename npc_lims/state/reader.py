@@ -23,6 +23,7 @@ from npc_lims.state.freshness import (
     FOLDER_REMEDY,
     SYNC_FILE,
     cached_sync_path,
+    describe_age,
     describe_staleness,
     fetch_daily,
     fetch_sync_entry,
@@ -31,10 +32,16 @@ from npc_lims.state.freshness import (
     warn_if_folder_stale,
     warn_if_stale,
 )
-from npc_lims.state.pages_mirror import fetch_mirror, fetch_mirrored_sync_file, mirror_path, mirror_url
-from npc_lims.state.remote import cached_snapshot_path, fetch_file, fetch_snapshot
+from npc_lims.state.remote import (
+    cached_snapshot_path,
+    fetch_file,
+    fetch_mirror,
+    fetch_mirrored_sync_file,
+    fetch_snapshot,
+    mirror_path,
+    mirror_url,
+)
 from npc_lims.state.snapshot import SNAPSHOT, checked_lines, line_id, parse_line, split_lines
-from npc_lims.state.sync_times import describe_age
 from npc_lims.utils.memory_cache import TTLCache
 
 if TYPE_CHECKING:
@@ -106,9 +113,8 @@ class Snapshot:
 
 
 _snapshots: TTLCache[SessionLines] = TTLCache(maxsize=2, ttl=24 * 3600)
-_sessions: TTLCache[dict[str, Any]] = TTLCache(maxsize=256, ttl=24 * 3600)
-_session_files: TTLCache[dict[str, Any]] = TTLCache(maxsize=256, ttl=3600)
-_first_reads: TTLCache[bool] = TTLCache(maxsize=64, ttl=3600)
+# the session that was read from its own file, by the path of the cached snapshot
+_first_reads: TTLCache[dict[str, dict[str, Any]]] = TTLCache(maxsize=64, ttl=24 * 3600)
 # a loop over ids must not query a failing server a thousand times
 _servers: TTLCache[Snapshot] = TTLCache(maxsize=16, ttl=0, error_ttl=60)
 
@@ -148,15 +154,15 @@ def read_one(settings: Settings, session_id: str, ttl: float | None = None) -> d
         warn_if_folder_stale(settings.state)
         return record
     path = cached_snapshot_path(settings)
-    found = _sessions.get((path, session_id), settings.ttl if ttl is None else ttl)
-    if found is not None:
-        return found
+    first_read = _first_reads.get(path, settings.ttl if ttl is None else ttl) or {}
+    if session_id in first_read:
+        return first_read[session_id]
     is_cached = any(map(cache_status, (path, mirror_path(settings))))
     if not is_cached and _first_reads.get(path) is None and _servers.error(path) is None:
-        _first_reads.put(path, True)
+        _first_reads.put(path, {})
         found = _fetch_session_file(settings, session_id)
         if found is not None:
-            _sessions.put((path, session_id), found)
+            _first_reads.put(path, {session_id: found})
             _fetch_sync_file_daily(settings)
             _warn_if_stale(settings, Origin("github", _url(settings)))
             return found
@@ -191,7 +197,7 @@ def sync_entry(settings: Settings, origin: Origin, max_age: float) -> CacheEntry
 
 def staleness(settings: Settings, origin: Origin) -> str:
     """Return which sources of the state of *origin* are out of date, and what to do; empty if none is known to be."""
-    message = describe_staleness(_load_sync_entry(settings, origin), str(settings.state or _url(settings)))
+    message = describe_staleness(_load_sync_entry(settings, origin), str(settings.state or f"{_url(settings)}/state"))
     return f"{message}; {FOLDER_REMEDY if settings.state else _remedy(settings)}" if message else ""
 
 
@@ -208,11 +214,11 @@ def _warn_if_stale(settings: Settings, origin: Origin) -> None:
     if settings.state is not None:
         warn_if_folder_stale(settings.state)
     else:
-        warn_if_stale(_sync_path(settings, origin), _url(settings), _remedy(settings))
+        warn_if_stale(_sync_path(settings, origin), f"{_url(settings)}/state", _remedy(settings))
 
 
 def _url(settings: Settings) -> str:
-    return f"{settings.raw_url}/{settings.repo}/{settings.ref}/state"
+    return f"{settings.raw_url}/{settings.repo}/{settings.ref}"
 
 
 def _remedy(settings: Settings) -> str:
@@ -250,23 +256,12 @@ def _lines_of_files(folder: Path) -> list[bytes]:
 
 
 def _read_session_file(folder: Path, session_id: str) -> dict[str, Any] | None:
-    from npc_lims.state.store import read_record, session_path
+    from npc_lims.state.store import read_record
 
-    path = session_path(folder, session_id)
-    try:
-        status = path.stat()
-    except OSError:
-        record = read_record(folder, session_id)  # which tells why, or that there is none
-        if record is None and not folder.is_dir():
-            raise _no_folder(folder) from None
-        return None if record is None else record.as_dict()
-    # reading YAML takes thirty milliseconds, and every path of a session begins with this
-    key = (path, status.st_ino, status.st_size, status.st_mtime_ns)
-    found = _session_files.get(key)
-    if found is None:
-        record = read_record(folder, session_id)
-        found = None if record is None else _session_files.put(key, record.as_dict())
-    return found
+    record = read_record(folder, session_id)
+    if record is None and not folder.is_dir():
+        raise _no_folder(folder)
+    return None if record is None else record.as_dict()
 
 
 def _fetch_session_file(settings: Settings, session_id: str) -> dict[str, Any] | None:
@@ -288,15 +283,11 @@ def _read_published(settings: Settings, ttl: float) -> Snapshot:
     snapshot = _cached_snapshot(settings, ttl)
     if snapshot is not None:
         return snapshot
-
-    def fetch() -> Snapshot:
-        return _cached_snapshot(settings, ttl) or _fetch_snapshot(settings)
-
     try:
-        return _servers.get_or_load(path, fetch)
+        return _servers.get_or_load(path, lambda: _cached_snapshot(settings, ttl) or _fetch_snapshot(settings))
     except RemoteStateError as error:
         failure = error
-    cached, url = _cached_lines(path), f"{settings.raw_url}/{settings.repo}/{settings.ref}"
+    cached, url = _cached_lines(path), _url(settings)
     if mirror is not None and not isinstance(failure, NoRemoteState):
         age = None if cached is None else cached[0]
         try:
@@ -320,7 +311,7 @@ def _cached_snapshot(settings: Settings, ttl: float) -> Snapshot | None:
     """Return a cached snapshot within its lifetime: of raw GitHub, else of the mirror."""
     cached = _cached_lines(cached_snapshot_path(settings), ttl)
     if cached is not None:
-        return Snapshot(cached[1], Origin("cache", f"{settings.raw_url}/{settings.repo}/{settings.ref}", age=cached[0]))
+        return Snapshot(cached[1], Origin("cache", _url(settings), age=cached[0]))
     mirror = mirror_url(settings)
     cached = None if mirror is None else _cached_lines(mirror_path(settings), ttl)
     return None if mirror is None or cached is None else _of_mirror(mirror, cached[1])
@@ -329,7 +320,7 @@ def _cached_snapshot(settings: Settings, ttl: float) -> Snapshot | None:
 def _fetch_snapshot(settings: Settings) -> Snapshot:
     lines = _parse(cached_snapshot_path(settings), fetch_snapshot(settings))
     _fetch_sync_file_daily(settings)
-    return Snapshot(lines, Origin("github", f"{settings.raw_url}/{settings.repo}/{settings.ref}", age=0.0))
+    return Snapshot(lines, Origin("github", _url(settings), age=0.0))
 
 
 def _fetch_sync_file_daily(settings: Settings) -> None:

@@ -1,16 +1,24 @@
-"""Published state: files of the repository on raw GitHub, and the cached copy of its snapshot."""
+"""Published state: files of the repository on raw GitHub, its snapshot there and on the mirror, and cached copies.
+
+The status site on GitHub Pages mirrors the snapshot, byte for byte. It is queried when raw GitHub refuses or cannot be
+reached, for the branch that the site is built from. The file has no timestamp, so the time at which the site was
+deployed (Last-Modified) is used, from a checkout made a little earlier. A copy that raw GitHub confirmed after that
+checkout is at least as new, and is not replaced.
+"""
 
 from __future__ import annotations
 
 import functools
+import time
 import urllib.parse
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Optional
 
 from npc_lims.config.disk_cache import CacheEntry, cache_dir, load_entry, store_entry, touch_entry
-from npc_lims.config.environment import TRACKED_FILE
+from npc_lims.config.environment import NO_PAGES, RAW_URL, REF, TRACKED_FILE
 from npc_lims.errors import NoRemoteState, RemoteStateError
+from npc_lims.state.freshness import SYNC_FILE
 from npc_lims.state.snapshot import SNAPSHOT, checked_lines
 from npc_lims.utils.timestamps import is_future
 
@@ -20,6 +28,8 @@ if TYPE_CHECKING:
 
 _MAX_BYTES = 128 * 2**20
 """Bytes of a file: a snapshot of 100,000 sessions has 95 million."""
+_BUILD_SECONDS = 900.0
+"""Seconds from the checkout that a site is built from to its deployment, at most."""
 
 Check = Optional[Callable[[bytes], None]]
 """Raises ValueError for a content that is not what was requested."""
@@ -27,13 +37,35 @@ Check = Optional[Callable[[bytes], None]]
 
 def cached_snapshot_path(settings: Settings) -> Path:
     """Return where the cache holds the snapshot of a repository and ref."""
-    return snapshot_file(cache_dir(settings), f"{settings.raw_url}/{settings.repo}/{settings.ref}", ".jsonl")
+    return _snapshot_file(cache_dir(settings), f"{settings.raw_url}/{settings.repo}/{settings.ref}", ".jsonl")
 
 
-@functools.lru_cache(maxsize=64)
-def snapshot_file(cache: Path, source: str, suffix: str) -> Path:
-    """Return the file of a cache that holds the snapshot of *source*. Each read needs several, each time."""
+def mirror_path(settings: Settings) -> Path:
+    """Return where the cache holds the snapshot of the mirror."""
+    source = f"{site_url(settings)}/{settings.repo}/{settings.ref}"
+    return _snapshot_file(cache_dir(settings), source, ".mirror.jsonl")
+
+
+@functools.lru_cache(maxsize=64)  # each read needs several, each time
+def _snapshot_file(cache: Path, source: str, suffix: str) -> Path:
     return cache / "snapshots" / f"{urllib.parse.quote(source, safe='')}{suffix}"
+
+
+def site_url(settings: Settings) -> str | None:
+    """Return the URL of the repository's status site: NPC_LIMS_PAGES_URL, else where GitHub has it, or None."""
+    if settings.pages_url is not None:
+        return None if settings.pages_url == NO_PAGES else settings.pages_url
+    if settings.raw_url != RAW_URL:
+        return None  # where another GitHub has its sites is not known
+    owner, _, name = settings.repo.partition("/")
+    host = f"{owner.lower()}.github.io"
+    return f"https://{host}" if name.lower() == host else f"https://{host}/{name}"
+
+
+def mirror_url(settings: Settings) -> str | None:
+    """Return the URL of the mirror; None if NPC_LIMS_REF has none."""
+    site = site_url(settings)
+    return None if site is None or settings.ref != REF else f"{site}/{SNAPSHOT}"
 
 
 def fetch_snapshot(settings: Settings) -> CacheEntry:
@@ -47,23 +79,54 @@ def fetch_snapshot(settings: Settings) -> CacheEntry:
     cached = load_entry(path)
     headers = {"If-None-Match": cached.etag} if cached is not None and cached.etag else {}
     fetched = _fetch_raw(settings, f"state/{SNAPSHOT}", settings.ref, headers, check_snapshot)
-    return update_entry(path, fetched, cached)
+    return _store_current(path, fetched, cached)
 
 
-def update_entry(path: Path, fetched: CacheEntry | None, cached: CacheEntry | None) -> CacheEntry:
-    """Cache what was fetched, and return it; None confirms the cached entry."""
-    if fetched is not None:
-        store_entry(path, fetched)
-        return fetched
-    assert cached is not None, "the server answered 304 to a request without If-None-Match"
-    touch_entry(path)
-    return cached
+def fetch_mirror(settings: Settings, url: str, cached_age: float | None) -> CacheEntry:
+    """Return the snapshot of the mirror, which is cached.
+
+    Args:
+        cached_age: Seconds since raw GitHub confirmed the cached copy of its own snapshot; None if there is none.
+
+    Raises:
+        RemoteStateError: There is none, or none that is newer than that copy; or the site could not be queried.
+    """
+    import email.utils
+
+    path = mirror_path(settings)
+    cached = load_entry(path)
+    since = None if cached_age is None else time.time() - cached_age + _BUILD_SECONDS
+    older = RemoteStateError(f"{url} has nothing newer than the cached copy")
+    if since is not None and since > time.time():
+        raise older  # whatever it has
+    headers = {}
+    if cached is not None and cached.etag:
+        headers = {"If-None-Match": cached.etag}
+    elif since is not None:
+        headers = {"If-Modified-Since": email.utils.formatdate(since, usegmt=True)}
+    fetched = _fetch_page(settings, url, headers, check_snapshot)
+    found = fetched or (cached if "If-None-Match" in headers else None)
+    if found is None or (since is not None and (found.published is None or found.published < since)):
+        raise older
+    return _store_current(path, fetched, cached)
 
 
-def check_snapshot(content: bytes) -> None:
-    """Raise ValueError for what is no snapshot, and for an empty one: no lab publishes that it has no sessions."""
-    if not checked_lines(content):
-        raise ValueError("empty")
+def fetch_mirrored_sync_file(settings: Settings, url: str) -> bytes | None:
+    """Return the `sync.yaml` that the site has beside the mirror at *url*; None if it has none.
+
+    Raises:
+        RemoteStateError: The site could not be queried, or has something else there.
+    """
+
+    def check(content: bytes) -> None:
+        if not content.startswith(b"schema:"):  # a page, which some sites send for whatever they have not got
+            raise ValueError(f"not a {SYNC_FILE}")
+
+    try:
+        fetched = _fetch_page(settings, urllib.parse.urljoin(url, SYNC_FILE), {}, check)
+    except NoRemoteState:
+        return None
+    return None if fetched is None else fetched.content
 
 
 def fetch_file(settings: Settings, path: str, ref: str | None = None, check: Check = None) -> bytes | None:
@@ -71,7 +134,6 @@ def fetch_file(settings: Settings, path: str, ref: str | None = None, check: Che
 
     Args:
         ref: Branch, tag or commit; None for NPC_LIMS_REF.
-        check: Raise ValueError for a content that is something else.
 
     Raises:
         RemoteStateError: GitHub refused (429), failed or could not be reached.
@@ -84,7 +146,7 @@ def fetch_file(settings: Settings, path: str, ref: str | None = None, check: Che
 
 
 def check_ref(settings: Settings, path: str) -> None:
-    """Tell a file that does not exist from a ref that does not: GitHub's response is the same for both.
+    """Distinguish a file that does not exist from a ref that does not: GitHub's response is the same for both.
 
     Raises:
         NoRemoteState: There is no such file, either.
@@ -97,27 +159,49 @@ def check_ref(settings: Settings, path: str) -> None:
         )
 
 
+def check_snapshot(content: bytes) -> None:
+    """Raise ValueError for what is no snapshot, and for an empty one: no lab publishes that it has no sessions."""
+    if not checked_lines(content):
+        raise ValueError("empty")
+
+
+def _store_current(path: Path, fetched: CacheEntry | None, cached: CacheEntry | None) -> CacheEntry:
+    """Cache what was fetched, and return it; None confirms the cached entry."""
+    if fetched is not None:
+        store_entry(path, fetched)
+        return fetched
+    assert cached is not None, "the server answered 304 to a request without If-None-Match"
+    touch_entry(path)
+    return cached
+
+
 def _fetch_raw(settings: Settings, path: str, ref: str, headers: dict[str, str], check: Check) -> CacheEntry | None:
     url = f"{settings.raw_url}/{settings.repo}/{urllib.parse.quote(ref)}/{path}"
     token = settings.github_token
     try:
-        return fetch_url(settings, url, headers, check, None if token is None else token.get_secret_value())
+        return _fetch(settings, url, headers, check, None if token is None else token.get_secret_value())
     except NoRemoteState as error:
         raise NoRemoteState(f"{error}: check NPC_LIMS_REPO and NPC_LIMS_REF") from None
 
 
-def fetch_url(
+def _fetch_page(settings: Settings, url: str, headers: dict[str, str], check: Check) -> CacheEntry | None:
+    """Return what is at *url*, or where that leads: a site of GitHub Pages may have a domain of its own."""
+
+    def keeps_https(url: str, target: str) -> bool:  # what is read without it could be anybody's
+        return target.startswith("https:") or not url.startswith("https:")
+
+    return _fetch(settings, url, headers, check, may_follow=keeps_https)
+
+
+def _fetch(
     settings: Settings,
     url: str,
     headers: dict[str, str],
-    check: Check = None,
+    check: Check,
     token: str | None = None,
     may_follow: Callable[[str, str], bool] = lambda url, target: False,
 ) -> CacheEntry | None:
     """Return what is at *url*; None if the server confirms what conditional *headers* describe.
-
-    Args:
-        may_follow: Whether to follow a redirect from one URL to another.
 
     Raises:
         NoRemoteState: There is nothing.

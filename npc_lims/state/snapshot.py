@@ -6,6 +6,7 @@ id, so that lines can be distinguished, sorted and looked up without parsing the
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
@@ -14,11 +15,22 @@ from typing import Any, cast
 from npc_lims.errors import StateError
 from npc_lims.model.rows import SCHEMA
 from npc_lims.model.session_id import ID_PATTERN
-from npc_lims.state.line_schema import is_plainly_valid
 
 SNAPSHOT = "sessions.jsonl"
 _HEAD = b'{"id":"'
 _DIGEST = b'","digest":"'
+_FIELDS = frozenset(("id", "digest", "schema", "tracked", "training", "codeocean", "s3", "status"))
+
+# types of values, for a quick test of a line
+_NONE = type(None)
+_TEXT = frozenset({str})
+_FLAG = frozenset({bool, _NONE})
+_DAY = frozenset({int, _NONE})
+_SCALAR = frozenset({str, int, float, bool, _NONE})
+_PLATFORMS = ("ephys", "behavior_with_sync", "behavior")
+_RAW_LISTS = ("ecephys", "behavior", "metadata", "sync", "videos", "settings_xml")
+_S3_LISTS = ("stim", "ibl_annotations", "tissuecyte_annotations", "parquet_cache", "nwb_cache")
+_EMPTY: list[str] = []
 
 
 def _refuse(constant: str) -> None:
@@ -26,7 +38,6 @@ def _refuse(constant: str) -> None:
 
 
 _decode = json.JSONDecoder(parse_constant=_refuse).raw_decode  # a tenth faster than json.loads
-_FIELDS = frozenset(("id", "digest", "schema", "tracked", "training", "codeocean", "s3", "status"))
 
 
 def make_line(record: Mapping[str, Any], digest: str) -> bytes:
@@ -89,7 +100,7 @@ def _damaged(line: bytes, reason: object) -> StateError:
 
 
 def line_id(line: bytes) -> str:
-    """Id of the session that a line is of, without parsing it.
+    """Return the id of the session of a line, without parsing it.
 
     >>> line_id(b'{"id":"626791_2022-08-15","digest":"..."}')
     '626791_2022-08-15'
@@ -139,7 +150,7 @@ def checked_lines(content: bytes) -> list[bytes]:
 
 
 def newest_first(ids: Iterable[str]) -> list[str]:
-    """Ids by date, the newest first; those of one day by subject and index."""
+    """Return ids by date, the newest first; those of one day by subject and index."""
 
     def within_a_day(session_id: str) -> tuple[str, int]:
         subject, _, *idx = session_id.split("_")
@@ -156,3 +167,97 @@ def digest_of(content: bytes) -> str:
 def with_unix_lines(content: bytes) -> bytes:
     """Return the content of a state file as a sync writes it: git may check it out with lines ending in CR LF."""
     return content.replace(b"\r\n", b"\n") if b"\r" in content else content
+
+
+def is_plainly_valid(record: Mapping[str, Any]) -> bool:
+    """Return True if all values are plainly of the types that `model.record.Record` has for them.
+
+    That model has the last word on all others, but takes a tenth of a second to import. Keys that this version does
+    not know pass: a newer one may write them in the same schema. A line is parsed in eight microseconds: so sets of
+    types are compared, and not each value.
+    """
+    tests = (("tracked", _is_tracked), ("training", _is_training), ("codeocean", _is_codeocean), ("s3", _is_s3))
+    try:
+        if not _is_status(record["status"]):
+            return False
+        for name, is_valid in tests:
+            section = record[name]
+            if not (is_valid(section) if section else _is_nothing(section)):
+                return False
+    except (AttributeError, KeyError, TypeError, ValueError):  # a text or list for a section, a missing key, no time
+        return False
+    return True
+
+
+def _is_nothing(value: Any) -> bool:
+    return value is None or value is False
+
+
+def _is_status(status: Mapping[str, Any]) -> bool:
+    if _FLAG.issuperset(map(type, status.values())):
+        return status.get("raw_asset_id") is None
+    return all(
+        type(value) in _FLAG if name != "raw_asset_id" else value is None or type(value) is str
+        for name, value in status.items()
+    )
+
+
+def _is_tracked(tracked: Mapping[str, Any]) -> bool:
+    get = tracked.get
+    return (
+        tracked["platform"] in _PLATFORMS
+        and type(tracked["project"]) is str
+        and type(tracked["allen_path"]) is str
+        and type(tracked["experiment_day"]) is int
+        and type(get("day")) in _DAY
+        and type(get("ephys_day")) in _DAY
+        and type(get("perturbation_day")) in _DAY
+        and type(get("insertion_day")) in _DAY
+        and type(get("session_kwargs", tracked)) is dict
+        and type(get("notes", "")) is str
+        and _are_texts(get("issues", _EMPTY))
+    )
+
+
+def _is_training(row: Mapping[str, Any]) -> bool:
+    if "other_rows" in row:
+        if not (type(row["other_rows"]) is list and all(map(_is_training, row["other_rows"]))):
+            return False
+        row = {name: value for name, value in row.items() if name != "other_rows"}
+    return (
+        type(row["nsb"]) is bool
+        and type(row["row"]) is int
+        and _is_time(row["start_time"])
+        and _SCALAR.issuperset(map(type, row.values()))
+    )
+
+
+def _is_time(text: str) -> bool:
+    has_format = len(text) == 19 and text[4] == text[7] == "-" and text[10] == " " and text[13] == text[16] == ":"
+    return has_format and datetime.datetime.fromisoformat(text) is not None
+
+
+def _is_codeocean(assets: Mapping[str, Any]) -> bool:
+    for name, asset in assets.items():
+        if asset:
+            is_complete = name == "errored" or ("id" in asset and "name" in asset and "created" in asset)
+            if not (is_complete and _TEXT.issuperset(map(type, asset.values()))):
+                return False
+        elif not (asset == {} if name == "errored" else _is_nothing(asset)):
+            return False
+    return True
+
+
+def _is_s3(facts: Mapping[str, Any]) -> bool:
+    get, raw = facts.get, facts.get("raw")
+    if raw:
+        if type(raw["asset"]) is not str or not all(_are_texts(raw.get(name, _EMPTY)) for name in _RAW_LISTS):
+            return False
+    elif not _is_nothing(raw):
+        return False
+    lists = (get(name) for name in _S3_LISTS)
+    return type(get("tissuecyte_subject")) in _FLAG and all(texts is None or _are_texts(texts) for texts in lists)
+
+
+def _are_texts(texts: Any) -> bool:
+    return type(texts) is list and _TEXT.issuperset(map(type, texts))

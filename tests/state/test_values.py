@@ -15,8 +15,7 @@ from hypothesis import given
 
 import npc_lims
 from npc_lims.model.record import Record, Training, find_invalid_value
-from npc_lims.state.line_schema import is_plainly_valid
-from npc_lims.state.snapshot import digest_of, make_line, parse_line
+from npc_lims.state.snapshot import digest_of, is_plainly_valid, make_line, parse_line
 from npc_lims.utils.yaml import render_yaml
 from tests.integration.world import GitHub, commit_all, run_cli
 from tests.strategies import records

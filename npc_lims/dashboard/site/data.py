@@ -12,7 +12,7 @@ from npc_lims.dashboard.totals import count_sessions, funnel, months, source_age
 from npc_lims.model.flags import BOOLEAN_FLAGS, FLAGS
 from npc_lims.model.record import SECTIONS
 from npc_lims.model.rows import allen_path_of, platform_of, project_of
-from npc_lims.state.sync_times import STALE_AFTER
+from npc_lims.state.freshness import STALE_AFTER
 from npc_lims.utils.urls import Links, web_address
 
 if TYPE_CHECKING:
