@@ -8,7 +8,7 @@ import sys
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Optional
+from typing import TYPE_CHECKING, Any, NamedTuple, Optional
 
 import typer
 from rich.cells import cell_len, set_cell_size
@@ -332,14 +332,13 @@ def _print_session(info: SessionInfo, notes: list[str]) -> None:
 # --- the table
 
 
-@dataclasses.dataclass(frozen=True)
-class _Column:
-    """One column: its cells are text, or keys of `_MARKS`."""
+class _Column(NamedTuple):
+    """One column, padded to its width."""
 
     name: str
-    heading: str
     width: int
-    cells: Sequence[Any]
+    heading: str
+    cells: Sequence[str]
 
 
 def render_table(
@@ -355,7 +354,7 @@ def render_table(
     names = tuple(columns) or tuple(HEADINGS)
     room = console.width if console.is_terminal else sys.maxsize  # in a pipe no chosen column is cut
     longest = room if columns else _LONGEST_TEXT
-    shown = _fitting([_column(name, rows, longest) for name in names], () if columns else _ALWAYS_SHOWN, room)
+    shown = _fitting([_column(name, rows, longest, console) for name in names], () if columns else _ALWAYS_SHOWN, room)
     below = []
     if any(column.name in _MARKED for column in shown) and rows:
         below.append(_GAP.join(f"{symbol(value)[0]} {words}" for value, words in _MARKS.items()))
@@ -365,18 +364,25 @@ def render_table(
     more = "; more columns in a wider terminal, all with --csv or --json" if hidden else ""
     below.append(count + more)
     wrapped = [part for line in below for part in textwrap.wrap(line, min(room, _WIDEST))]
-    head = [_styled(console, _GAP.join(_padded(column.heading, column.width) for column in shown).rstrip(), "bold")]
+    head = [_styled(console, _GAP.join(column.heading for column in shown).rstrip(), "bold")]
     # not by way of the console: it takes a tenth of a millisecond for a line
-    lines = [_GAP.join(cells).rstrip() for cells in zip(*(_rendered(column, console) for column in shown))]
+    lines = [_GAP.join(cells).rstrip() for cells in zip(*(column.cells for column in shown))]
     return "\n".join([*(head if rows else ()), *lines, *(_styled(console, line, "dim") for line in wrapped), ""])
 
 
-def _column(name: str, rows: Sequence[dict[str, Any]], longest: int) -> _Column:
+def _column(name: str, rows: Sequence[dict[str, Any]], longest: int, console: Console) -> _Column:
     heading = HEADINGS.get(name, name.replace("is_", "", 1))
     if name in _MARKED:
-        return _Column(name, heading, len(heading), [flag_value(row, name) for row in rows])
-    cells = [_cut(_text(name, row[name]), longest) for row in rows]
-    return _Column(name, _cut(heading, longest), max(map(cell_len, (heading, *cells))), cells)
+        marks = {}
+        for value in _MARKS:
+            mark, style = symbol(value)
+            left, right = mark.center(len(heading)).split(mark)
+            marks[value] = left + _styled(console, mark, style) + right
+        return _Column(name, len(heading), heading, [marks[flag_value(row, name)] for row in rows])
+    cells = [_cut(text, longest) for text in (heading, *(_text(name, row[name]) for row in rows))]
+    width = max(map(cell_len, cells))
+    heading, *padded = [_padded(cell, width) for cell in cells]
+    return _Column(name, width, heading, padded)
 
 
 def _text(name: str, value: Any) -> str:
@@ -398,17 +404,6 @@ def _fitting(columns: Sequence[_Column], first: Sequence[str], width: int) -> li
             width -= column.width + len(_GAP)
             fitting.add(column.name)
     return [column for column in columns if column.name in fitting]
-
-
-def _rendered(column: _Column, console: Console) -> list[str]:
-    if column.name not in _MARKED:
-        return [_padded(cell, column.width) for cell in column.cells]
-    marks = {}
-    for value in _MARKS:
-        mark, style = symbol(value)
-        left, right = mark.center(column.width).split(mark)
-        marks[value] = left + _styled(console, mark, style) + right
-    return [marks[cell] for cell in column.cells]
 
 
 def _styled(console: Console, text: str, style: str) -> str:
