@@ -46,6 +46,10 @@ class Observation:
     lines: Mapping[str, int] = dataclasses.field(default_factory=dict, repr=False, compare=False)
     failure: SourceError | None = None
 
+    def is_about(self, session_id: str) -> bool:
+        """Return whether the source was queried for a session, whatever it has of it."""
+        return self.complete or self.unchanged or session_id in self.facts
+
 
 def failed(error: SourceError) -> Observation:
     """Return the observation of a source that could not be queried."""

@@ -25,7 +25,6 @@ DISCOVERING = ("tracked", "training")
 
 BREAKER_SESSIONS = 10
 BREAKER_SHARE = 0.05
-
 Records = Mapping[str, Record]
 Newer = Mapping[str, frozenset[str]]
 """Session id to the sections that a newer observation changed."""
@@ -45,12 +44,8 @@ def reconcile(
         refresh: Compute the status of unchanged sessions again: a newer version may have better rules.
     """
     observations = tuple(observed)
-    ids = set(previous)
-    for observation in observations:
-        if observation.source in DISCOVERING:
-            ids.update(session_id for session_id, found in observation.facts.items() if found)
     records = {}
-    for session_id in sorted(ids):
+    for session_id in sorted(known_ids(previous, observations)):
         before = previous.get(session_id)
         if only is not None and session_id not in only:
             if before is not None:
@@ -60,6 +55,12 @@ def reconcile(
         if not _is_gone(record, observations):
             records[session_id] = record
     return records
+
+
+def known_ids(previous: Records, observed: Iterable[Observation]) -> set[str]:
+    """Return the ids of the sessions that are recorded, or that a source has made known."""
+    discovering = [one for one in observed if one.source in DISCOVERING]
+    return {*previous, *(session_id for one in discovering for session_id, found in one.facts.items() if found)}
 
 
 def is_newer(observed: str | None, at: datetime.datetime) -> bool:
@@ -84,11 +85,10 @@ def keep_newest(
     is read again as it is in the commit. Where a newer one changed a section, what is recorded takes its place.
 
     Args:
-        newer: Sections that newer observations changed.
         last_complete: When each source was last read completely.
         scope: Sessions that the observations are about.
     """
-    kept: list[Observation] = []
+    applicable: list[Observation] = []
     dropped: dict[str, int] = {}
     for one in observations:
         changed = [session_id for session_id, sections in newer.items() if one.source in sections]
@@ -96,17 +96,16 @@ def keep_newest(
             # that there is nothing, or nothing new, is an observation, too
             dropped.update({one.source: max(1, len(one.facts))} if one.facts or one.failure is None else {})
         elif one.unchanged or not changed:  # without facts it could undo nothing
-            kept.append(one)
+            applicable.append(one)
         else:
-            facts = {
-                id_: found for id_ in changed if (found := _recorded_fact(recorded.get(id_), one.source)) is not None
-            }
+            found = {session_id: _recorded_fact(recorded.get(session_id), one.source) for session_id in changed}
+            facts = {session_id: fact for session_id, fact in found.items() if fact is not None}
             nothing = False if one.complete else None
             lost = [id_ for id_ in facts if id_ in scope and one.facts.get(id_, nothing) not in (None, facts[id_])]
             dropped.update({one.source: len(lost)} if lost else {})
             # a mixture of two observations is of no version
-            kept.append(dataclasses.replace(one, facts={**one.facts, **facts}, versions={}))
-    return tuple(kept), dropped
+            applicable.append(dataclasses.replace(one, facts={**one.facts, **facts}, versions={}))
+    return tuple(applicable), dropped
 
 
 def _recorded_fact(record: Record | None, source: str) -> Found | None:
@@ -118,13 +117,10 @@ def _recorded_fact(record: Record | None, source: str) -> Found | None:
 
 
 def _is_gone(record: Record, observed: Iterable[Observation]) -> bool:
-    """Return whether both sources that make sessions known have been queried, and do not have this one.
-
-    Both in one sync: a session that moves from one to the other is in neither while one is unavailable.
-    """
+    # both in one sync: a session that moves from one to the other is in neither while one is unavailable
     if record.tracked is not False or record.training is not False:
         return False
-    queried = {one.source for one in observed if one.complete or one.unchanged or record.id in one.facts}
+    queried = {one.source for one in observed if one.is_about(record.id)}
     return queried.issuperset(DISCOVERING)
 
 
@@ -141,11 +137,9 @@ def reconcile_session(
             sections[observation.source] = new
     if not sections and not refresh and before is not None:
         return before
-    if not sections:
-        status = compute_status(old)
-        return old if status == old.status else old.model_copy(update={"status": status})
-    record = old.model_copy(update=sections)
-    return record.model_copy(update={"status": compute_status(record)})
+    record = old.model_copy(update=sections) if sections else old
+    status = compute_status(record)
+    return record if status == record.status else record.model_copy(update={"status": status})
 
 
 def _merge(recorded: Found | None, observation: Observation, session_id: str) -> Any:
@@ -154,30 +148,23 @@ def _merge(recorded: Found | None, observation: Observation, session_id: str) ->
         nothing_there = observation.complete or (observation.unchanged and recorded is None)
         return False if nothing_there else recorded
     if not recorded or not isinstance(found, (CodeOcean, S3Facts)):
-        # in what people edit, a key that is not there was not given: there is nothing to keep
-        return found
+        return found  # in what people edit, a key that is not there was not given
     # null inside a section is "not observed": what is recorded there stays
-    kept = {
-        name: getattr(recorded, name)
-        for name in type(found).model_fields
-        if getattr(found, name) is None and getattr(recorded, name) is not None
-    }
-    return found.model_copy(update=kept) if kept else found
+    not_observed = [name for name in type(found).model_fields if getattr(found, name) is None]
+    return found.model_copy(update={name: getattr(recorded, name) for name in not_observed}) if not_observed else found
 
 
 def _is_same(new: Any, recorded: Any) -> bool:
-    return new is recorded or (new == recorded and _same_types(_free_values(new), _free_values(recorded)))
-
-
-def _free_values(section: Any) -> Any:
-    """The values of a section that no model gives a type."""
-    if isinstance(section, Tracked):
-        return section.session_kwargs
-    return section.model_extra if isinstance(section, Training) else None
+    if new is recorded or new != recorded:
+        return new is recorded
+    # values that no model gives a type
+    if isinstance(new, Tracked):
+        return _same_types(new.session_kwargs, recorded.session_kwargs)
+    return not isinstance(new, Training) or _same_types(new.model_extra, recorded.model_extra)
 
 
 def _same_types(new: Any, recorded: Any) -> bool:
-    """Return whether two equal values are of equal types: to Python 0 is False and 1 is 1.0, to YAML not."""
+    # to Python 0 is False and 1 is 1.0, to YAML not
     if type(new) is not type(recorded):
         return False
     if isinstance(new, dict):

@@ -12,12 +12,13 @@ import dataclasses
 import datetime
 import re
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from typing import Literal
 
 from npc_lims.errors import Problem
 from npc_lims.model.data_asset import SEARCHED_NAMES
 from npc_lims.model.observation import Found, Observation
-from npc_lims.model.reconcile import Records, reconcile, reconcile_session
-from npc_lims.model.record import Asset, CodeOcean, Record, Tracked, Training
+from npc_lims.model.reconcile import Records, known_ids, reconcile, reconcile_session
+from npc_lims.model.record import AssetFact, CodeOcean, Record, Tracked, Training
 from npc_lims.model.session_id import day_of, split_session_id, subject_of
 from npc_lims.utils.lazy_mapping import with_changes
 
@@ -25,8 +26,8 @@ _AFTER_DATE = re.compile(
     r"20[0-9]{2}-[0-9]{2}-[0-9]{2}_(?:(?P<time>[0-9]{2}-[0-9]{2}-[0-9]{2})(?![0-9])|(?P<number>[0-9]+)(?![0-9-]))"
 )
 _FILE_TIME = re.compile(r"_([0-9]{8}_[0-9]{6})\.hdf5$")
+# the name of a file may precede the start of its session: two clocks and roundings differ
 _CLOCK_SLACK = datetime.timedelta(minutes=1)
-"""Time by which the name of a file may precede the start of its session: two clocks and roundings differ."""
 _WORKBOOKS = {False: "DynamicRoutingTraining.xlsx", True: "DynamicRoutingTrainingNSB.xlsx"}
 
 
@@ -57,7 +58,8 @@ def assign_rows(previous: Records, observed: Sequence[Observation]) -> tuple[Obs
     for ids in _days(previous, observed):
         drafts = {session_id: reconcile_session(session_id, previous.get(session_id), observed) for session_id in ids}
         # a session goes when the tracked file, too, says that it does not have it
-        goes = {session_id for session_id in ids if _is_answered("tracked", session_id, observed)}
+        tracked = [one for one in observed if one.source == "tracked"]
+        goes = {session_id for session_id in ids if any(one.is_about(session_id) for one in tracked)}
         facts.update(_facts_of_day(drafts, goes))
     if not facts:
         return tuple(observed)
@@ -67,28 +69,23 @@ def assign_rows(previous: Records, observed: Sequence[Observation]) -> tuple[Obs
 
 
 def _days(previous: Records, observed: Sequence[Observation]) -> Iterator[list[str]]:
-    """Ids of each day that may have more rows or recordings than one, in the order of their indexes."""
-    ids = set(previous)
-    for one in observed:
-        if one.source in ("tracked", "training"):
-            ids.update(session_id for session_id, found in one.facts.items() if found)
-    days = {day_of(session_id) for session_id in ids if session_id.count("_") > 1}
-    days.update(day_of(record.id) for record in previous.values() if record.training and record.training.other_rows)
-    found: dict[str, list[str]] = {day: [] for day in sorted(days)}
+    """Yield the ids of each day that may have more rows or recordings than one, in the order of their indexes."""
+    ids = known_ids(previous, observed)
+    days: dict[str, list[str]] = {day_of(session_id): [] for session_id in ids if session_id.count("_") > 1}
+    days.update((day_of(one.id), []) for one in previous.values() if one.training and one.training.other_rows)
     for session_id in ids:
         day = session_id if session_id.count("_") == 1 else day_of(session_id)
-        if day in found:
-            found[day].append(session_id)
-    for of_day in found.values():
-        yield sorted(of_day, key=_index)
+        if day in days:
+            days[day].append(session_id)
+    for day in sorted(days):
+        yield sorted(days[day], key=_index)
 
 
 def _facts_of_day(drafts: Mapping[str, Record], goes: Container[str]) -> Iterator[tuple[str, Found]]:
-    """Training facts that differ from those of *drafts*.
+    """Yield the training facts that differ from those of *drafts*, where each row is as its workbook has it.
 
     Args:
-        drafts: The sessions of the day in the order of their indexes, with each row where its workbook has it.
-        goes: Those that may lose their only row.
+        goes: Sessions that may lose their only row.
     """
     rows = _rows(drafts.values())
     if is_recording_day(drafts.values()):
@@ -111,7 +108,7 @@ def _facts_of_day(drafts: Mapping[str, Record], goes: Container[str]) -> Iterato
 
 def is_recording_day(sessions: Iterable[Record]) -> bool:
     """Return whether one of the sessions of a day is a tracked ephys session."""
-    return any(isinstance(one.tracked, Tracked) and one.tracked.platform == "ephys" for one in sessions)
+    return any(one.tracked and one.tracked.platform == "ephys" for one in sessions)
 
 
 def _rows(sessions: Iterable[Record]) -> list[Training]:
@@ -125,10 +122,10 @@ def _rows(sessions: Iterable[Record]) -> list[Training]:
 
 
 def _assign(rows: Sequence[Training], sessions: Mapping[str, Record]) -> dict[str, Training]:
-    """Give each session the row that is closest to the start of its recording, and the first of them what is left.
+    """Assign each session the row closest to the start of its recording, and to the first of them what is left over.
 
     Where a start is not known yet, the first row that is left belongs to the session. A row without a time of day is
-    the last to be given.
+    the last to be assigned.
     """
     starts = {id_: start for id_, one in sessions.items() if (start := recording_start(one)) is not None}
     times = {number: time for number, row in enumerate(rows) if (time := _time(row.start_time)) is not None}
@@ -159,9 +156,9 @@ def recording_start(record: Record) -> datetime.datetime | None:
     behavior data, which may be of another recording of the day. Where the main recording was lost, that of the surface
     channels, which was made soon after it, is the closest there is.
     """
-    assets = record.codeocean if isinstance(record.codeocean, CodeOcean) else CodeOcean()
+    assets = record.codeocean or CodeOcean()
     named = [_start_of(assets.raw), _time_in_path(record.tracked)]
-    if isinstance(assets.raw, Asset) and not assets.raw.name.startswith("ecephys") and is_recording_day([record]):
+    if assets.raw and not assets.raw.name.startswith("ecephys") and is_recording_day([record]):
         named.reverse()
     return named[0] or named[1] or _start_of(assets.surface)
 
@@ -184,13 +181,13 @@ def undecided_sessions(records: Records) -> set[str]:
     }
 
 
-def _start_of(asset: Asset | bool | None) -> datetime.datetime | None:
-    match = SEARCHED_NAMES.match(asset.name) if isinstance(asset, Asset) else None
+def _start_of(asset: AssetFact) -> datetime.datetime | None:
+    match = SEARCHED_NAMES.match(asset.name) if asset else None
     return match and datetime.datetime.strptime(f"{match['date']} {match['time']}", "%Y-%m-%d %H-%M-%S")
 
 
-def _time_in_path(tracked: Tracked | bool | None) -> datetime.datetime | None:
-    if not isinstance(tracked, Tracked):
+def _time_in_path(tracked: Tracked | Literal[False] | None) -> datetime.datetime | None:
+    if not tracked:
         return None
     import npc_session
 
@@ -202,7 +199,7 @@ def report_other_rows(before: Records, after: Records, observed: Sequence[Observ
     """Return *observed* with a warning for each row that is no session, where that was read or decided just now."""
     read = next((one for one in observed if one.source == "training" and one.facts), None)
     problems = tuple(
-        _problem(record, row, _line(read, day_of(record.id), row.start_time))
+        _problem(record, record.training, row, _line(read, day_of(record.id), row.start_time))
         for record in after.values()
         if record.training and (read is not None or record.id not in before or before[record.id] is not record)
         for row in record.training.other_rows
@@ -221,39 +218,32 @@ def _with_problems(observation: Observation, problems: tuple[Problem, ...]) -> O
     return dataclasses.replace(observation, problems=(*observation.problems, *problems), counts=counts)
 
 
-def _problem(record: Record, row: Training, line: int) -> Problem:
-    assert record.training, "other rows are recorded with the row of a session"
-    return Problem(
-        f"{_WORKBOOKS[row.nsb]}[{subject_of(record.id)}]",
-        line,
-        0,
-        "warning",
+def _problem(record: Record, own: Training, row: Training, line: int) -> Problem:
+    message = (
         f"row {row.row} below the header ({row.start_time}) is no session: {record.id} is a tracked ephys session, and "
-        f"row {record.training.row} ({record.training.start_time}) belongs to it; if it is right that this row is no "
-        "session, mark it to be ignored",
+        f"row {own.row} ({own.start_time}) belongs to it; if it is right that this row is no session, mark it to be "
+        "ignored"
     )
+    return Problem(f"{_WORKBOOKS[row.nsb]}[{subject_of(record.id)}]", line, 0, "warning", message)
 
 
 def _line(read: Observation | None, day: str, start: str) -> int:
-    """The row of the sheet as Excel shows it; 0 where the workbook was not read just now."""
-    if read is not None:
-        for session_id, line in read.lines.items():
-            fact = read.facts.get(session_id)
-            if isinstance(fact, Training) and fact.start_time == start and day_of(session_id) == day:
-                return line
+    """Return the row of the sheet as Excel shows it; 0 where the workbook was not read just now."""
+    for session_id, line in read.lines.items() if read is not None else ():
+        fact = read.facts.get(session_id) if read is not None else None
+        if isinstance(fact, Training) and fact.start_time == start and day_of(session_id) == day:
+            return line
     return 0
 
 
 def files_of_session(names: Iterable[str], session_id: str, day: Mapping[str, Record]) -> list[str]:
-    """Return those of a day's stimulus files that are of one session.
+    """Return the stimulus files (`..._<yyyymmdd>_<hhmmss>.hdf5`) of one session, given those of its day.
 
     Of several sessions of a day each has the files from its start on, until the next one starts; the first has those
     before it, too. While the start of one of them is unknown, or for what is no session, they are all of the day.
 
     Args:
-        names: File names ending with `_<yyyymmdd>_<hhmmss>.hdf5`.
-        session_id: The session.
-        day: The sessions of its day by id.
+        day: The sessions of the day by id.
     """
     starts = {id_: _start_of_session(one) for id_, one in day.items()} if len(day) > 1 else {}
     known = sorted((start, id_) for id_, start in starts.items() if start is not None)
@@ -277,9 +267,9 @@ def is_folder_of(name: str, record: Record) -> bool:
     match = _AFTER_DATE.search(name)
     number, time = (match["number"], match["time"]) if match else (None, None)
     if time is not None:
-        assets = record.codeocean if isinstance(record.codeocean, CodeOcean) else CodeOcean()
+        assets = record.codeocean or CodeOcean()
         for asset, is_own in ((assets.raw, True), (assets.surface, False)):
-            if isinstance(asset, Asset) and asset.name.startswith("ecephys"):
+            if asset and asset.name.startswith("ecephys"):
                 return asset.name.endswith(time) is is_own
     return int(number or 0) == _index(record.id)
 
@@ -287,7 +277,7 @@ def is_folder_of(name: str, record: Record) -> bool:
 def _start_of_session(record: Record) -> datetime.datetime | None:
     """Return when a session started: its recording or its training row, whichever was first; for ephys the recording.
 
-    Rows are given to ephys sessions by the time of their recordings, to others in their order.
+    Rows are assigned to ephys sessions by the time of their recordings, to others in their order.
     """
     recording = recording_start(record) if record.tracked else None
     row = datetime.datetime.fromisoformat(record.training.start_time) if record.training else None
@@ -297,14 +287,10 @@ def _start_of_session(record: Record) -> datetime.datetime | None:
 
 
 def _time(start: str) -> datetime.datetime | None:
-    """The start time of a row; None if it has no time of day."""
+    """Return the start time of a row; None if it has no time of day."""
     time = datetime.datetime.fromisoformat(start)
     return None if time.time() == datetime.time(0) else time
 
 
 def _index(session_id: str) -> int:
     return split_session_id(session_id)[2]
-
-
-def _is_answered(source: str, session_id: str, observed: Iterable[Observation]) -> bool:
-    return any(one.source == source and (one.complete or one.unchanged or session_id in one.facts) for one in observed)
