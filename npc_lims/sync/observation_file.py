@@ -9,37 +9,37 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import json
-import os
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Optional, Union
+from typing import Annotated, Any, Literal, NamedTuple, Optional, Union
 
 import pydantic
+from pydantic_core import to_json
 
-from npc_lims.clients.git import Repository, find_repository
+from npc_lims.clients.git import find_repository
 from npc_lims.errors import NpcLimsError, Problem, SourceError
-from npc_lims.model.observation import EVERYTHING, Found, Observation, Scope
+from npc_lims.model.observation import Found, Observation, Scope
 from npc_lims.model.record import SECTION_MODELS, SECTIONS
 from npc_lims.model.session_id import parse_session_id
 from npc_lims.utils.atomic_write import write_atomically
 from npc_lims.utils.text import single_line
 from npc_lims.utils.timestamps import is_future, utc_text
 
-FORMAT = 1
 SUFFIX = ".observed.json"
+_FORMAT = 1
 # Sources that each shard reads whole; of the others it reads its share.
 _READ_WHOLE = ("tracked", "training")
+_MAX_DEPTH = 64
+# Ten thousand sessions take about 30.
+_MAX_BYTES = 512 << 20
 
 
 @dataclasses.dataclass(frozen=True)
 class ObservationSet:
-    """The observations of one run.
+    """The observations of one run: at most one of each source, of the sessions that may change, at its beginning.
 
-    Attributes:
-        observations: At most one of each source.
-        scope: Sessions that may change by it.
-        at: When it began.
-        allow_removals: The breaker is not to stop it.
+    With `allow_removals` the breaker does not refuse it.
     """
 
     observations: tuple[Observation, ...]
@@ -59,7 +59,20 @@ def file_name(scope: Scope) -> str:
 
 
 def write_observations(path: Path, observed: ObservationSet) -> None:
-    write_atomically(path, json.dumps(_as_json(observed), ensure_ascii=False, separators=(",", ":")).encode())
+    scope = observed.scope
+    content = {
+        "format": _FORMAT,
+        "at": observed.at.astimezone(datetime.timezone.utc).isoformat(),
+        "sessions": None if scope.sessions is None else sorted(scope.sessions),
+        "shards": None if scope.shards is None else sorted(scope.shards),
+        "of": scope.of,
+        "allow_removals": observed.allow_removals,
+        "observations": [
+            {name: value for name, value in vars(one).items() if name in _Section.model_fields}
+            for one in observed.observations
+        ],
+    }
+    write_atomically(path, to_json(content, fallback=lambda failure: failure.reason))
 
 
 def read_observations(path: Path) -> ObservationSet:
@@ -70,11 +83,13 @@ def read_observations(path: Path) -> ObservationSet:
     """
     remedy = "delete it, and observe again with this version of npc_lims"
     try:
-        data = json.loads(_read(path), object_pairs_hook=_unique)
-        if not isinstance(data, dict) or data.get("format") != FORMAT:
+        if path.stat().st_size > _MAX_BYTES:
+            raise ValueError(f"larger than {_MAX_BYTES >> 20} MiB")
+        data = json.loads(path.read_bytes(), object_pairs_hook=_unique)
+        if not isinstance(data, dict) or data.get("format") != _FORMAT:
             raise NpcLimsError(f"{path}: not a file of observations that this version reads; {remedy}")
         _check_values(data)
-        observed = _from_file(_File.model_validate(data))
+        observed = _File.model_validate(data).observed()
     except OSError as error:
         raise NpcLimsError(f"{path}: cannot be read: {error.strerror or error}") from None
     except pydantic.ValidationError as error:
@@ -85,17 +100,6 @@ def read_observations(path: Path) -> ObservationSet:
         raise NpcLimsError(f"{path}: damaged ({single_line(error, 200)}); {remedy}") from None
     check_time(observed.at, str(path), "delete the file, and observe again (npc-lims sync)")
     return observed
-
-
-def _read(path: Path) -> bytes:
-    """
-    Raises:
-        ValueError: It is larger than any observations are.
-    """
-    with path.open("rb") as file:
-        if os.fstat(file.fileno()).st_size > _MAX_BYTES:
-            raise ValueError(f"larger than {_MAX_BYTES >> 20} MiB")
-        return file.read()
 
 
 def check_time(at: datetime.datetime, where: str, remedy: str = "observe again") -> None:
@@ -119,7 +123,7 @@ def read_observation_folder(folder: Path) -> list[ObservationSet]:
     paths = sorted(folder.rglob(f"*{SUFFIX}"), key=lambda path: path.name)
     if not paths:
         raise NpcLimsError(f"{folder}: holds no observations (*{SUFFIX}); npc-lims observe --out {folder} makes them")
-    return merge_shards(read_observations(path) for path in paths)
+    return merge_shards(map(read_observations, paths))
 
 
 def merge_shards(parts: Iterable[ObservationSet]) -> list[ObservationSet]:
@@ -133,20 +137,18 @@ def merge_shards(parts: Iterable[ObservationSet]) -> list[ObservationSet]:
 
 
 def _merge(parts: Sequence[ObservationSet]) -> ObservationSet:
-    if len(parts) == 1:
-        return parts[0]
-    first = parts[0]
-    shards = frozenset(number for part in parts for number in part.scope.shards or ())
-    if len(shards) != sum(len(part.scope.shards or ()) for part in parts):
+    first, *others = parts
+    if not others:
+        return first
+    numbers = [number for part in parts for number in part.scope.shards or ()]
+    if len(set(numbers)) != len(numbers):
         raise NpcLimsError("two files hold the observations of one shard; gather those of one run only")
-    sources = [
-        source for source in SECTIONS if any(one.source == source for part in parts for one in part.observations)
-    ]
-    return ObservationSet(
-        observations=tuple(_merge_source(source, parts) for source in sources),
-        scope=dataclasses.replace(first.scope, shards=shards),
+    found = {one.source for part in parts for one in part.observations}
+    return dataclasses.replace(
+        first,
+        observations=tuple(_merge_source(source, parts) for source in SECTIONS if source in found),
+        scope=dataclasses.replace(first.scope, shards=frozenset(numbers)),
         at=min(part.at for part in parts),
-        allow_removals=first.allow_removals,
     )
 
 
@@ -162,10 +164,9 @@ def _merge_source(source: str, parts: Sequence[ObservationSet]) -> Observation:
     ones = [one for one, _ in shares]
     has_all = len(ones) == len(parts)
     same_version = all(one.versions == ones[0].versions and one.unchanged == ones[0].unchanged for one in ones)
-    counts: dict[str, int] = {}
+    counts: Counter[str] = Counter()
     for one in ones[:1] if source in _READ_WHOLE else ones:
-        for name, count in one.counts.items():
-            counts[name] = counts.get(name, 0) + count
+        counts.update(one.counts)
     return Observation(
         source=source,
         facts={id_: found for one, share in shares for id_, found in one.facts.items() if id_ in share},
@@ -181,8 +182,7 @@ def _merge_source(source: str, parts: Sequence[ObservationSet]) -> Observation:
 # --- pending in a checkout ------------------------------------------------------------------------
 
 
-@dataclasses.dataclass(frozen=True)
-class Pending:
+class Pending(NamedTuple):
     """An observation set, and its file."""
 
     path: Path
@@ -190,13 +190,12 @@ class Pending:
 
 
 def save_pending(state: Path, observed: ObservationSet) -> Pending:
-    """Keep *observed* until it is published from the checkout of *state*: in the folder of git, which no status lists.
+    """Save *observed* until it is published from the checkout of *state*: in the folder of git, which no status lists.
 
     Raises:
         GitError: *state* is not in a checkout.
     """
-    folder = _folder(find_repository(state), state)
-    path = folder / f"{observed.at:%Y%m%dT%H%M%S.%fZ}-{file_name(observed.scope)}"
+    path = _pending_folder(state) / f"{observed.at:%Y%m%dT%H%M%S.%fZ}-{file_name(observed.scope)}"
     write_observations(path, observed)
     return Pending(path, observed)
 
@@ -208,8 +207,7 @@ def load_pending(state: Path) -> list[Pending]:
         GitError: It is not in one.
         NpcLimsError: One of them is damaged.
     """
-    folder = _folder(find_repository(state), state)
-    return [Pending(path, read_observations(path)) for path in sorted(folder.glob(f"*{SUFFIX}"))]
+    return [Pending(path, read_observations(path)) for path in sorted(_pending_folder(state).glob(f"*{SUFFIX}"))]
 
 
 def remove_superseded(pending: Pending) -> None:
@@ -223,42 +221,12 @@ def remove_superseded(pending: Pending) -> None:
                 path.unlink(missing_ok=True)
 
 
-def _folder(repository: Repository, state: Path) -> Path:
+def _pending_folder(state: Path) -> Path:
+    repository = find_repository(state)
     return repository.git_folder / "npc-lims" / "held" / repository.path_of(state)
 
 
-# --- as JSON --------------------------------------------------------------------------------------
-
-
-def _as_json(observed: ObservationSet) -> dict[str, Any]:
-    scope = observed.scope
-    return {
-        "format": FORMAT,
-        "at": observed.at.astimezone(datetime.timezone.utc).isoformat(),
-        "sessions": None if scope.sessions is None else sorted(scope.sessions),
-        "shards": None if scope.shards is None else sorted(scope.shards),
-        "of": scope.of,
-        "allow_removals": observed.allow_removals,
-        "observations": [_observation_as_json(one) for one in observed.observations],
-    }
-
-
-def _observation_as_json(one: Observation) -> dict[str, Any]:
-    return {
-        "source": one.source,
-        "facts": {id_: found if found is False else found.model_dump() for id_, found in one.facts.items()},
-        "complete": one.complete,
-        "unchanged": one.unchanged,
-        "problems": [dataclasses.asdict(problem) for problem in one.problems],
-        "versions": dict(one.versions),
-        "counts": dict(one.counts),
-        "failure": None if one.failure is None else one.failure.reason,
-    }
-
-
-_MAX_DEPTH = 64
-# Ten thousand sessions take about 30.
-_MAX_BYTES = 512 << 20
+# --- the schema of a file --------------------------------------------------------------------------
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -305,9 +273,8 @@ def _parse_at(text: object) -> datetime.datetime:
     return at
 
 
-Id = Annotated[str, pydantic.AfterValidator(_check_id)]
-Number = Annotated[int, pydantic.Field(ge=0)]
-Count = Annotated[int, pydantic.Field(ge=0, le=10**12)]
+_Id = Annotated[str, pydantic.AfterValidator(_check_id)]
+_Number = Annotated[int, pydantic.Field(ge=0)]
 
 
 class _Strict(pydantic.BaseModel):
@@ -316,64 +283,50 @@ class _Strict(pydantic.BaseModel):
 
 class _Problem(_Strict):
     file: str
-    line: Number
-    column: Number
+    line: _Number
+    column: _Number
     severity: Literal["error", "warning"]
     message: str
 
 
 class _Section(_Strict):
-    """One observation."""
+    """An observation, with the reason of its failure."""
 
     source: Literal["tracked", "training", "codeocean", "s3"]
-    facts: dict[Id, Union[Literal[False], dict[str, Any]]]
+    facts: dict[_Id, Union[Literal[False], dict[str, Any]]]
     complete: bool
     unchanged: bool
     problems: list[_Problem]
     versions: dict[str, str]
-    counts: dict[str, Count]
+    counts: dict[str, Annotated[int, pydantic.Field(ge=0, le=10**12)]]
     failure: Optional[str]
+
+    def observation(self) -> Observation:
+        model = SECTION_MODELS[self.source]
+        facts: dict[str, Found] = {
+            session_id: False if found is False else model.model_validate(found, strict=True)
+            for session_id, found in self.facts.items()
+        }
+        problems = tuple(Problem(**vars(problem)) for problem in self.problems)
+        failure = None if self.failure is None else SourceError(self.source, single_line(self.failure))
+        return Observation(**{**vars(self), "facts": facts, "problems": problems, "failure": failure})
 
 
 class _File(_Strict):
     format: Literal[1]
     at: Annotated[datetime.datetime, pydantic.BeforeValidator(_parse_at)]
-    sessions: Optional[list[Id]]
-    shards: Optional[list[Number]]
+    sessions: Optional[list[_Id]]
+    shards: Optional[list[_Number]]
     of: Annotated[int, pydantic.Field(ge=1, le=9999)]
     allow_removals: bool
     observations: list[_Section]
 
-
-def _from_file(file: _File) -> ObservationSet:
-    if file.shards is not None and not (file.shards and set(file.shards) <= set(range(1, file.of + 1))):
-        raise ValueError(f"there are no shards {file.shards[:5]} of {file.of}")
-    if len({section.source for section in file.observations}) != len(file.observations):
-        raise ValueError("two observations of one source")
-    scope = EVERYTHING
-    if file.sessions is not None or file.shards is not None:
-        scope = Scope(
-            None if file.sessions is None else frozenset(file.sessions),
-            None if file.shards is None else frozenset(file.shards),
-            file.of,
-        )
-    return ObservationSet(tuple(map(_observation, file.observations)), scope, file.at, file.allow_removals)
-
-
-def _observation(section: _Section) -> Observation:
-    model = SECTION_MODELS[section.source]
-    facts: dict[str, Found] = {
-        id_: False if found is False else model.model_validate(found, strict=True)
-        for id_, found in section.facts.items()
-    }
-    failure = None if section.failure is None else SourceError(section.source, single_line(section.failure))
-    return Observation(
-        source=section.source,
-        facts=facts,
-        complete=section.complete,
-        unchanged=section.unchanged,
-        problems=tuple(Problem(**problem.model_dump()) for problem in section.problems),
-        versions=section.versions,
-        counts=section.counts,
-        failure=failure,
-    )
+    def observed(self) -> ObservationSet:
+        sessions = None if self.sessions is None else frozenset(self.sessions)
+        shards = None if self.shards is None else frozenset(self.shards)
+        if shards is not None and not (shards and shards <= set(range(1, self.of + 1))):
+            raise ValueError(f"there are no shards {sorted(shards)[:5]} of {self.of}")
+        if len({section.source for section in self.observations}) != len(self.observations):
+            raise ValueError("two observations of one source")
+        observations = tuple(section.observation() for section in self.observations)
+        return ObservationSet(observations, Scope(sessions, shards, self.of), self.at, self.allow_removals)

@@ -8,27 +8,39 @@ as it was.
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import functools
+import json
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
+from typing import Any
 
+from npc_lims.clients.git import Repository
 from npc_lims.clients.git_push import Draft, PublishTarget, find_target, push_commits
+from npc_lims.clients.git_tree import compose_message, escape_mentions
 from npc_lims.config.environment import TRACKED_FILE
-from npc_lims.errors import NpcLimsError, SourceError, StateError
-from npc_lims.model.reconcile import Dropped, is_newer, keep_newest
+from npc_lims.errors import NpcLimsError, SourceError, StateError, warn_future_timestamp
+from npc_lims.model.reconcile import Dropped, Newer, is_newer, keep_newest
+from npc_lims.model.record import SECTIONS
+from npc_lims.model.session_id import subject_of
 from npc_lims.sources.tracked.parser import tracked_text
-from npc_lims.state.diff import SessionChange, changes_between
+from npc_lims.state.diff import GROUPS, SessionChange, changes_between, grouped, word_counts
+from npc_lims.state.snapshot import SNAPSHOT, lines_by_id
 from npc_lims.state.store import session_id_of, verify_state
 from npc_lims.state.sync_file import Recorded, SyncFile, read_recorded, read_sync_file
 from npc_lims.state.tree import Tree
-from npc_lims.sync.commit_message import commit_message
-from npc_lims.sync.newer_commits import OBSERVED_TRAILER, newer_changes
 from npc_lims.sync.observation_file import ObservationSet, check_time
 from npc_lims.sync.run import SyncResult, apply
-from npc_lims.utils.timestamps import utc_text
+from npc_lims.utils.text import single_line
+from npc_lims.utils.timestamps import is_future, utc_text, utc_time
 
-_TRAILERS = ("Npc-Lims-Version", OBSERVED_TRAILER, "Npc-Lims-Sources", "Npc-Lims-Sessions", "Npc-Lims-Changed")
+_OBSERVED_TRAILER = "Npc-Lims-Observed"
+"""The trailer of a commit of state that has the time of its observations."""
+_TRAILERS = ("Npc-Lims-Version", _OBSERVED_TRAILER, "Npc-Lims-Sources", "Npc-Lims-Sessions", "Npc-Lims-Changed")
+_WIDTH = 72
+_SUBJECTS_NAMED = 4
+_DETAILS = 6
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,7 +68,7 @@ class Published:
     unapplied: tuple[SourceError, ...]
     applied: tuple[bool, ...]
     dropped: Dropped
-    attempts: int
+    attempts: int = 0
     notes: tuple[str, ...] = ()
 
 
@@ -87,25 +99,24 @@ def publish(
         StateError: The state on the branch is damaged, or what would be pushed does not verify; nothing was pushed.
         SyncRefused: The breaker; nothing was pushed.
     """
-    _check_trailers(trailers or {})
+    for token in trailers or {}:
+        # git reads their names in any case; these determine which observation is the newest
+        if token.lower() in map(str.lower, _TRAILERS):
+            raise NpcLimsError(f"--trailer {token}: written by npc-lims itself; choose another key, such as Run")
     for one in observed:
         check_time(one.at, "observations")
     target = find_target(state, branch, TRACKED_FILE)
-    job = _Job(target, observed, trailers or {})
-    since = min(one.at for one in observed)
     pushed = push_commits(
         target,
-        job.make_commits,
+        lambda draft: _make_commits(target, draft, observed, trailers or {}),
         _verify,
-        since=since,
+        since=min(one.at for one in observed),
         attempts=attempts,
         backoff=backoff,
         dry_run=dry_run,
         is_written=True,
     )
-    return dataclasses.replace(
-        pushed.made, commit=pushed.commit, branch=pushed.branch, attempts=pushed.attempts, notes=pushed.notes
-    )
+    return dataclasses.replace(pushed.made, commit=pushed.commit, attempts=pushed.attempts, notes=pushed.notes)
 
 
 def _verify(tree: Tree, changed: Collection[str] | None) -> list[str]:
@@ -119,114 +130,180 @@ def _verify(tree: Tree, changed: Collection[str] | None) -> list[str]:
     return problems
 
 
-@dataclasses.dataclass(frozen=True)
-class _Job:
-    """Observations to be published, on top of whatever commit.
-
-    Attributes:
-        target: Where to.
-        observed: Observations, in the order in which they were made.
-        trailers: More lines for the ends of the commit messages.
-    """
-
-    target: PublishTarget
-    observed: Sequence[ObservationSet]
-    trailers: Mapping[str, str]
-
-    def make_commits(self, draft: Draft) -> Published:
-        """Commit each observation run that adds something to the newest state."""
-        path = (PurePosixPath(self.target.folder).parent / TRACKED_FILE).as_posix()
-        content = self.target.repository.read_file(draft.parent, path)
-        tracked = None if content is None else functools.partial(tracked_text, f"{self.target.label}{path}", content)
-        recorded = read_recorded(draft.tree)
-        runs, dropped = self._without_older(draft, recorded)
-        results = []
-        messages = []
-        for one in runs:
-            result = apply(draft.tree, [one], recorded=recorded, tracked=tracked)
-            results.append(result)
-            message = self._message(one, result)
-            # a snapshot that no sync has written may say what the session files do not say
-            if draft.commit(message, verify_all=recorded.loaded.snapshot != recorded.sync_file.snapshot):
-                messages.append(message)
-            recorded = read_recorded(draft.tree) if len(runs) > 1 else recorded
-        last = _last_complete(read_sync_file(draft.tree))
-        unapplied = [_unapplied(one, result, last) for one, result in zip(self.observed, results)]
-        known = [_known_failures(one, result) for one, result in zip(self.observed, results)]
-        return Published(
-            commit=None,
-            branch=self.target.branch,
-            messages=tuple(messages),
-            changes=tuple(changes_between(results[0].before, results[-1].after)),
-            failures=_flat([*known, *unapplied]),
-            unapplied=_flat(unapplied),
-            applied=tuple(not some for some in unapplied),
-            dropped=dropped,
-            attempts=0,
+def _make_commits(
+    target: PublishTarget, draft: Draft, observed: Sequence[ObservationSet], trailers: Mapping[str, str]
+) -> Published:
+    """Commit each observation set that adds something to the newest state."""
+    path = (PurePosixPath(target.folder).parent / TRACKED_FILE).as_posix()
+    content = target.repository.read_file(draft.parent, path)
+    tracked = None if content is None else functools.partial(tracked_text, f"{target.label}{path}", content)
+    recorded = read_recorded(draft.tree)
+    newest, dropped = _without_older(target, draft.parent, observed, recorded)
+    results, messages = [], []
+    for one in newest:
+        result = apply(draft.tree, [one], recorded=recorded, tracked=tracked)
+        results.append(result)
+        message = _message(one, result, trailers)
+        # a snapshot that no sync has written may say what the session files do not say
+        if draft.commit(message, verify_all=recorded.loaded.snapshot != recorded.sync_file.snapshot):
+            messages.append(message)
+        recorded = read_recorded(draft.tree) if len(newest) > 1 else recorded
+    last = _last_complete(read_sync_file(draft.tree))
+    known, unapplied = [], []
+    for one, result in zip(observed, results):
+        not_queried = {failure.source for failure in one.failures}
+        known.append([failure for failure in result.failures if failure.source in not_queried])
+        # unless newer ones are published; the tracked file is read from the commit, whatever was observed of it
+        unapplied.append(
+            [
+                failure
+                for failure in result.failures
+                if failure.source not in not_queried
+                and (failure.source == "tracked" or not is_newer(last.get(failure.source), one.at))
+            ]
         )
-
-    def _without_older(self, draft: Draft, recorded: Recorded) -> tuple[list[ObservationSet], Dropped]:
-        """Return the observations without those that newer published ones replace, and how many these are."""
-        last = _last_complete(recorded.sync_file)
-        kept: list[ObservationSet] = []
-        dropped: Counter[str] = Counter()
-        for one in self.observed:
-            newer = newer_changes(self.target.repository, draft.parent, self.target.folder, one.at)
-            observations, lost = keep_newest(one.observations, one.at, recorded.loaded.records, newer, last, one.scope)
-            kept.append(dataclasses.replace(one, observations=observations))
-            dropped.update(lost)
-        return kept, dropped
-
-    def _message(self, observed: ObservationSet, result: SyncResult) -> str:
-        from npc_lims import __version__
-
-        failed = list(dict.fromkeys(failure.source for failure in result.failures))
-        values = (
-            __version__,
-            utc_text(observed.at),
-            " ".join(one.source for one in result.observations if one.failure is None),
-            str(len(result.after)),
-            str(len(result.changes)),
-        )
-        return commit_message(result.changes, {**dict(zip(_TRAILERS, values)), **self.trailers}, failed)
-
-
-def _check_trailers(trailers: Mapping[str, str]) -> None:
-    """
-    Raises:
-        NpcLimsError: One is written by publishing itself: these determine which observation is the newest.
-    """
-    for token in trailers:
-        # git reads their names in any case
-        if token.lower() in map(str.lower, _TRAILERS):
-            raise NpcLimsError(f"--trailer {token}: written by npc-lims itself; choose another key, such as Run")
+    return Published(
+        commit=None,
+        branch=target.branch,
+        messages=tuple(messages),
+        changes=tuple(changes_between(results[0].before, results[-1].after)),
+        failures=_flat([*known, *unapplied]),
+        unapplied=_flat(unapplied),
+        applied=tuple(not some for some in unapplied),
+        dropped=dropped,
+    )
 
 
 def _last_complete(sync_file: SyncFile) -> Mapping[str, str | None]:
     return {name: source.last_complete for name, source in sync_file.sources.items()}
 
 
-def _known_failures(observed: ObservationSet, result: SyncResult) -> list[SourceError]:
-    """Return failures of sources that could not be queried."""
-    known = {one.source for one in observed.failures}
-    return [failure for failure in result.failures if failure.source in known]
-
-
-def _unapplied(
-    observed: ObservationSet, result: SyncResult, last_complete: Mapping[str, str | None]
-) -> list[SourceError]:
-    """Return failures to apply observations, unless newer ones of the source are published.
-
-    The tracked file is read from the commit, whatever was observed of it.
-    """
-    known = {one.source for one in observed.failures}
-    return [
-        failure
-        for failure in result.failures
-        if failure.source not in known
-        and (failure.source == "tracked" or not is_newer(last_complete.get(failure.source), observed.at))
-    ]
-
-
 def _flat(failures: Iterable[Iterable[SourceError]]) -> tuple[SourceError, ...]:
     return tuple(dict.fromkeys(failure for some in failures for failure in some))
+
+
+# --- newer observations that are published --------------------------------------------------------
+
+
+def _without_older(
+    target: PublishTarget, head: str, observed: Sequence[ObservationSet], recorded: Recorded
+) -> tuple[list[ObservationSet], Dropped]:
+    """Return the observations without those that newer published ones replace, and how many these are."""
+    last = _last_complete(recorded.sync_file)
+    kept: list[ObservationSet] = []
+    dropped: Counter[str] = Counter()
+    for one in observed:
+        newer = _newer_changes(target.repository, head, target.folder, one.at)
+        observations, lost = keep_newest(one.observations, one.at, recorded.loaded.records, newer, last, one.scope)
+        kept.append(dataclasses.replace(one, observations=observations))
+        dropped.update(lost)
+    return kept, dropped
+
+
+def _newer_changes(repository: Repository, head: str, folder: str, at: datetime.datetime) -> Newer:
+    """Return what commits of the state *folder* that were observed after *at* changed, of the newest thousand.
+
+    A commit says itself when it was observed: the dates of commits are those of anybody's clock.
+    """
+    newer: dict[str, frozenset[str]] = {}
+    trailers = f"%(trailers:key={_OBSERVED_TRAILER},valueonly,separator=%x20)"
+    listing = repository.run("log", "--max-count=1000", f"--format=%H {trailers}", head).decode("utf-8", "replace")
+    for line in listing.splitlines():
+        commit, _, times = line.partition(" ")
+        if any(is_newer(when, at) for when in _parse_times(commit, times)):
+            for session_id, sections in _changed_sections(repository, commit, f"{folder}/{SNAPSHOT}"):
+                newer[session_id] = newer.get(session_id, frozenset()) | sections
+    return newer
+
+
+def _parse_times(commit: str, trailers: str) -> Iterator[str]:
+    """Yield the times in the trailers of a commit: several if it was squashed, none if it was made by hand."""
+    for text in trailers.split():
+        try:
+            when = utc_time(text)
+        except ValueError:
+            continue
+        if is_future(when):
+            warn_future_timestamp(f"commit {commit[:10]}: {_OBSERVED_TRAILER}", single_line(text, 40))
+        else:
+            yield utc_text(when)
+
+
+def _changed_sections(repository: Repository, commit: str, path: str) -> Iterator[tuple[str, frozenset[str]]]:
+    """Yield session ids and the sections that *commit* changed in them, by the snapshot at *path*."""
+    # the first commit has none before it
+    before, after = (lines_by_id(repository.read_file(one, path) or b"") for one in (f"{commit}^", commit))
+    for session_id in before.keys() | after.keys():
+        old, new = before.get(session_id), after.get(session_id)
+        if old != new:
+            was, now = _parse_sections(old), _parse_sections(new)
+            yield session_id, frozenset(name for name in SECTIONS if was.get(name) != now.get(name))
+
+
+def _parse_sections(line: bytes | None) -> dict[str, Any]:
+    """Return the sections of a line of the snapshot; a damaged one has none."""
+    try:
+        content = None if line is None else json.loads(line)
+    except (RecursionError, ValueError):
+        content = None
+    return content if isinstance(content, dict) else {}
+
+
+# --- the message ----------------------------------------------------------------------------------
+
+
+def _message(observed: ObservationSet, result: SyncResult, trailers: Mapping[str, str]) -> str:
+    from npc_lims import __version__
+
+    failed = list(dict.fromkeys(failure.source for failure in result.failures))
+    values = (
+        __version__,
+        utc_text(observed.at),
+        " ".join(one.source for one in result.observations if one.failure is None),
+        str(len(result.after)),
+        str(len(result.changes)),
+    )
+    return commit_message(result.changes, {**dict(zip(_TRAILERS, values)), **trailers}, failed)
+
+
+def commit_message(
+    changes: Sequence[SessionChange], trailers: Mapping[str, str | Sequence[str]], failed: Sequence[str] = ()
+) -> str:
+    """Return the message: a subject, the list of changes, trailers (see `compose_message`). Pure.
+
+    Args:
+        failed: Sources that could not be queried, for the subject if no session changed.
+    """
+    lists = {f"{len(members):,} {name}:": list(map(_line, members)) for name, members in grouped(changes).items()}
+    return compose_message(commit_subject(changes, failed), lists, trailers)
+
+
+def commit_subject(changes: Sequence[SessionChange], failed: Sequence[str] = ()) -> str:
+    """Return one line of at most 72 characters.
+
+    >>> commit_subject([SessionChange("726088_2024-06-24", ("sorted",)), SessionChange("728916_2024-06-25", ("new",))])
+    'state: 1 new, 1 sorted (726088, 728916)'
+    """
+    if not changes:
+        return f"state: no session changed{'; failed: ' + ', '.join(failed) if failed else ''}"
+    subjects = sorted({subject_of(change.id) for change in changes})
+    where = ", ".join(subjects) if len(subjects) <= _SUBJECTS_NAMED else f"{len(subjects):,} subjects"
+    parts = {word: f"{count:,} {word}" for word, count in word_counts(changes).items()}
+    subject = f"state: {', '.join(parts.values())} ({where})"
+    if len(subject) <= _WIDTH:
+        return subject
+    # what does not fit is left out, the least important first; the body has it
+    kept: list[str] = []
+    for word in sorted(parts, key=lambda word: GROUPS.index(SessionChange("", (word,)).group)):
+        trial = [part for one, part in parts.items() if one in (*kept, word)]
+        if len(f"state: {', '.join(trial)} ... ({where})") <= _WIDTH:
+            kept.append(word)
+    shown = ", ".join(part for word, part in parts.items() if word in kept) or f"{len(changes):,} sessions changed"
+    return f"state: {shown} ... ({where})"
+
+
+def _line(change: SessionChange) -> str:
+    details = list(map(escape_mentions, change.details[:_DETAILS]))
+    if len(change.details) > _DETAILS:
+        details.append(f"and {len(change.details) - _DETAILS} more")
+    return f"{change.id}: {'; '.join([', '.join(change.what), *details])}"

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from npc_lims.state.diff import SessionChange
-from npc_lims.sync.commit_message import commit_message, commit_subject
+from npc_lims.sync.publish import commit_message, commit_subject
 from tests.builders import session_ids
 
 NEW = SessionChange("728916_2024-06-25", ("new", "sorted"))
