@@ -6,7 +6,8 @@ It may be killed anywhere, and repeated: a run that has a data asset gets no sec
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from typing import Optional
 
 from npc_lims.clients.codeocean import OutcomeUnknown, RateLimited, Rejected, Unauthorized
 from npc_lims.clients.codeocean_runs import (
@@ -28,6 +29,10 @@ from npc_lims.utils.timestamps import utc_time
 
 _GIVE_UP_AFTER = 3
 """After so many failures in a row another request is sent: if that fails too, Code Ocean is down."""
+
+
+Steps = Generator[RunEvent, None, Optional[Run]]
+"""Events of a run, and then the run itself if its data asset is still being made."""
 
 
 def is_settled(run: Run, process: Process) -> bool:
@@ -65,11 +70,12 @@ def collect(
     """
     deadline = time.monotonic() + wait
     collector = _Collector(service, process, runs, records, same_second)
-    yield from collector.check_outcomes()
-    making = yield from collector.share_ready()
-    while making and (left := deadline - time.monotonic()) > 0:
-        time.sleep(min(poll, left))
-        making = yield from collector.share_ready()
+    left = [run for run in runs if not is_settled(run, process) or collector.may_still_fail(run)]
+    making = yield from collector.for_each(left, collector.check_outcome)
+    making = yield from collector.for_each(making, collector.share)
+    while making and (seconds := deadline - time.monotonic()) > 0:
+        time.sleep(min(poll, seconds))
+        making = yield from collector.for_each(making, collector.share)
     for run in making:
         yield RunEvent(run, "not ready", "its data asset is still being made")
 
@@ -87,47 +93,34 @@ class _Collector:
         self._process = process
         self._records = records
         self._same_second = same_second
-        self._open = {run.key: run for run in runs if not is_settled(run, process) or self._is_unseen(run)}
-        """Runs for which something is left to do, as they are now."""
         self._failed_in_a_row = 0
         self._is_listed = False
         self._match = ComputationMatcher(service, process, runs, records)
 
-    def _is_unseen(self, run: Run) -> bool:
-        """Return True if its data asset, which is not shared, was not yet seen by a sync: it may still fail."""
+    def may_still_fail(self, run: Run) -> bool:
+        """Return True if its data asset, which is not shared, was not yet seen by a sync."""
         record = self._records.get(run.session)
         is_made = run.outcome == "succeeded" and run.asset is not None and not run.shared
         return is_made and record is not None and record.status.get(self._process.done) is not True
 
-    def check_outcomes(self) -> Iterator[RunEvent]:
-        for run in list(self._open.values()):
-            yield from self._guarded(run, self._look_at)
-
-    def share_ready(self) -> Generator[RunEvent, None, list[Run]]:
-        """Share the data assets that are ready; return the runs whose data assets are still being made."""
-        making = [run for run in self._open.values() if run.outcome == "succeeded" and run.asset is not None]
-        for run in making:
-            yield from self._guarded(run, self._finish)
-        return [run for run in making if run.key in self._open]
-
-    def _guarded(self, run: Run, look: Callable[[Run], Iterator[RunEvent]]) -> Iterator[RunEvent]:
-        """Return the events of one run, whose failures do not affect the others."""
-        try:
-            for event in look(run):
-                if isinstance(event.update, Run):
-                    self._open[run.key] = event.update
-                if event.is_last:
-                    del self._open[run.key]
-                yield event
-            self._failed_in_a_row = 0
-        except Unauthorized:
-            raise
-        except (ComputationError, SourceError) as error:
-            self._failed_in_a_row += 1
-            self._open.pop(run.key, None)
-            yield RunEvent(run, "not known", failure=str(error))
-            if self._failed_in_a_row >= _GIVE_UP_AFTER:
-                self._check_available(error)
+    def for_each(self, runs: Iterable[Run], steps: Callable[[Run], Steps]) -> Generator[RunEvent, None, list[Run]]:
+        """Take steps for each run, whose failures do not affect the others. Return those whose assets are being made."""
+        making = []
+        for run in runs:
+            try:
+                after = yield from steps(run)
+                self._failed_in_a_row = 0
+            except Unauthorized:
+                raise
+            except (ComputationError, SourceError) as error:
+                self._failed_in_a_row += 1
+                yield RunEvent(run, "not known", failure=str(error))
+                if self._failed_in_a_row >= _GIVE_UP_AFTER:
+                    self._check_available(error)
+                continue
+            if after is not None:
+                making.append(after)
+        return making
 
     def _check_available(self, failed: Exception) -> None:
         """Continue if only these runs fail, which they may do forever: they must not block the others."""
@@ -143,31 +136,31 @@ class _Collector:
 
     # -- outcome
 
-    def _look_at(self, run: Run) -> Iterator[RunEvent]:
+    def check_outcome(self, run: Run) -> Steps:
         if run.computation is None:
             found = self._find(run)
             if found is None:
-                yield RunEvent(run, "claimed", "not known to be started", is_last=True)
-                return
+                yield RunEvent(run, "claimed", "not known to be started")
+                return None
             run = attach(run, found)
             yield RunEvent(run, "found", "it had been started, and that was not recorded", run)
         if run.outcome is None:
             computation = self._service.get_run(str(run.computation), parse_run)
             if computation is None:
                 yield _errored(run, "Code Ocean has no such computation any more")
-                return
+                return None
             if not is_finished(computation):
-                yield RunEvent(run, "running", f"{computation.state} since {run.started or 'a while'}", is_last=True)
-                return
+                yield RunEvent(run, "running", f"{computation.state} since {run.started or 'a while'}")
+                return None
             reason = self._why_bad(computation)
             if reason:
                 yield _errored(run, reason)
-                return
+                return None
             run = attach(run, computation).model_copy(update={"outcome": "succeeded"})
         if self._process.recipe is None:
-            yield RunEvent(run, "succeeded", "", run, is_last=True)
-        elif run.asset is None:
-            yield from self._capture(run, self._process.recipe)
+            yield RunEvent(run, "succeeded", "", run)
+            return None
+        return run if run.asset is not None else (yield from self._capture(run, self._process.recipe))
 
     def _find(self, run: Run) -> Computation | None:
         if not self._is_listed:
@@ -193,7 +186,7 @@ class _Collector:
 
     # -- data asset
 
-    def _capture(self, run: Run, recipe: AssetRecipe) -> Iterator[RunEvent]:
+    def _capture(self, run: Run, recipe: AssetRecipe) -> Steps:
         """Find the data asset of a good run, or make one."""
         computation_id, subject = str(run.computation), subject_of(run.session)
         name = self._asset_name(run, recipe)
@@ -214,14 +207,15 @@ class _Collector:
             except (RateLimited, Rejected) as error:
                 failure = f"Code Ocean refused to make its data asset {name}: {error.detail}"
         if made is None:
-            yield RunEvent(run, "not captured", "it ran well", run, failure, is_last=True)
-            return
+            yield RunEvent(run, "not captured", "it ran well", run, failure)
+            return None
         asset = made if what == "found" else self._first_of(made, find)
         failure = ""
         if asset.id != made.id:
             failure = f"another job made one of this run at the same time, which is used; delete data asset {made.id}"
         run = run.model_copy(update={"asset": RunAsset(id=asset.id, name=asset.name)})
         yield RunEvent(run, what, f"data asset {asset.name}", run, failure)
+        return run
 
     def _first_of(self, made: MadeAsset, find: Callable[[], MadeAsset | None]) -> MadeAsset:
         """Return the oldest of the data assets that several made of one run at once: all of them use that one."""
@@ -248,7 +242,7 @@ class _Collector:
         except ValueError as error:
             raise ComputationError(str(error)) from None
 
-    def _finish(self, run: Run) -> Iterator[RunEvent]:
+    def share(self, run: Run) -> Steps:
         """Share a data asset that is ready."""
         assert run.asset is not None
         made = self._service.get_made_asset(run.asset.id)
@@ -256,15 +250,17 @@ class _Collector:
             yield _errored(run, "Code Ocean has no such data asset any more")
         elif made.state == "failed":
             yield _errored(run, f"its data asset failed: {made.failure_reason or 'Code Ocean gives no reason'}")
-        elif made.state == "ready":
-            if self._process.recipe is not None and self._process.recipe.share == "none":
-                yield RunEvent(run, "ready", f"data asset {made.name}", is_last=True)
-                return
+        elif made.state != "ready":
+            return run
+        elif self._process.recipe is not None and self._process.recipe.share == "none":
+            yield RunEvent(run, "ready", f"data asset {made.name}")
+        else:
             self._service.share(made.id)
             shared = run.model_copy(update={"shared": True})
-            yield RunEvent(shared, "shared", f"data asset {made.name}", shared, is_last=True)
+            yield RunEvent(shared, "shared", f"data asset {made.name}", shared)
+        return None
 
 
 def _errored(run: Run, reason: str) -> RunEvent:
     errored = run.model_copy(update={"outcome": "errored", "reason": " ".join(reason.split())})
-    return RunEvent(errored, "errored", errored.reason, errored, is_last=True)
+    return RunEvent(errored, "errored", errored.reason, errored)

@@ -173,7 +173,6 @@ class RunEvent:
         detail: Details for people.
         update: What to record at once, if anything.
         failure: Why it could not be done now, if it could not.
-        is_last: Nothing more is done about the run this time.
     """
 
     run: Run
@@ -181,7 +180,6 @@ class RunEvent:
     detail: str = ""
     update: Update | None = None
     failure: str = ""
-    is_last: bool = False
 
 
 # --- updates --------------------------------------------------------------------------------------
