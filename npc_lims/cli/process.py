@@ -161,7 +161,6 @@ def run_command(
     """
     from npc_lims.clients.codeocean_runs import RunsClient
     from npc_lims.processing.plan import PlanRequest, plan
-    from npc_lims.processing.workflow import start_runs
 
     one_style(json=as_json, csv=as_csv)
     if again and not names:
@@ -175,8 +174,8 @@ def run_command(
         return
     service = RunsClient(store.settings)  # without a token nothing is claimed
     claims = store.claim(request)
-    with store.recording() as record, status_line() as progress:
-        report = start_runs(service, processes, claims.made, claims.before, record, progress)
+    with status_line() as progress:
+        report = store.start(service, processes, claims.made, claims.before, progress)
     print_report(report, _NOTHING, summary, as_json=as_json, as_csv=as_csv)
 
 
@@ -212,7 +211,6 @@ def collect_command(
       npc-lims process collect --wait 600 --publish
     """
     from npc_lims.clients.codeocean_runs import RunsClient
-    from npc_lims.processing.workflow import collect_runs
 
     one_style(json=as_json, csv=as_csv)
     if into is not None and publish:
@@ -220,9 +218,8 @@ def collect_command(
     store = _open_store(state, publish, branch, by)
     processes = _chosen_processes(names, pipelines, store.state)
     service = RunsClient(store.settings)
-    with store.recording(into) as record, status_line() as progress:
-        recorded = store.read(processes)
-        report = collect_runs(service, processes, recorded, record, progress, wait=wait)
+    with status_line() as progress:
+        report = store.collect(service, processes, wait, progress, into)
     print_report(report, "no run to query", summary, as_json=as_json, as_csv=as_csv)
 
 
@@ -295,7 +292,6 @@ def start_command(
     """
     from npc_lims.clients.codeocean_runs import RunsClient
     from npc_lims.processing.runs import Run, read_updates
-    from npc_lims.processing.workflow import start_runs
     from npc_lims.state.freshness import warn_if_folder_stale
 
     one_style(json=as_json, csv=as_csv)
@@ -311,8 +307,8 @@ def start_command(
     warn_if_folder_stale(store.state)
     recorded = store.read(processes)
     claims = {name: [one for one in some if isinstance(one, Run)] for name, some in updates.items()}
-    with store.recording(into) as record, status_line() as progress:
-        report = start_runs(service, processes, claims, recorded, record, progress)
+    with status_line() as progress:
+        report = store.start(service, processes, claims, recorded, progress, into)
     print_report(report, _NOTHING, summary, as_json=as_json, as_csv=as_csv)
 
 

@@ -135,12 +135,12 @@ def get_job_status(job_id: str, check_files: bool = False) -> Computation:
 
 
 def is_computation_finished(job_id_or_response: str | Computation) -> bool:
-    """Tell whether a run has come to its end, good or bad. Raises as `get_job_status` if an id is given."""
+    """Return True for a run that has ended, well or badly. Raises as `get_job_status` if an id is given."""
     return is_finished(_as_computation(job_id_or_response))
 
 
 def is_computation_errored(job_id_or_response: str | Computation) -> bool:
-    """Tell whether a run has finished and is of no use, by its state and results. Raises as `get_job_status`."""
+    """Return True for a run that has ended and is of no use, by its state and results. Raises as `get_job_status`."""
     return bool(_why_errored(_as_computation(job_id_or_response)))
 
 

@@ -37,14 +37,7 @@ if TYPE_CHECKING:
 VIDEO_MODELS = ("dlc_eye", "dlc_side", "dlc_face", "facemap", "LPFaceParts")
 """Processes that need the videos of a session."""
 
-VIDEO_MAPPING: dict[str, str] = {
-    "dlc_eye": "dlc_eye",
-    "dlc_side": "dlc_side",
-    "dlc_face": "dlc_face",
-    "facemap": "facemap",
-    "LPFaceParts": "LPFaceParts",
-    "GammaEncoding": "gamma_encoding",
-}
+VIDEO_MAPPING: dict[str, str] = {**dict(zip(VIDEO_MODELS, VIDEO_MODELS)), "GammaEncoding": "gamma_encoding"}
 """Process to the name of its flag, without `is_`."""
 
 
@@ -123,13 +116,13 @@ def get_latest_data_asset(data_assets: Sequence[DataAsset]) -> DataAsset:
 
 
 def is_raw_data_asset(asset: str | DataAsset) -> bool:
-    """Tell whether an asset holds raw data, by its metadata or tags. Raises as `get_data_asset`."""
+    """Return True for raw data, by its metadata or tags. Raises as `get_data_asset`."""
     found = get_data_asset(asset)
     return not is_sorted_data_asset(found) and is_declared_raw(found.tags, found.custom_metadata)
 
 
 def is_sorted_data_asset(asset: str | DataAsset) -> bool:
-    """Tell whether an asset is a sorting result, by its name. Raises as `get_data_asset`."""
+    """Return True for a sorting result, by its name. Raises as `get_data_asset`."""
     name = get_data_asset(asset).name
     return "ecephys" in name and "sorted" in name
 
@@ -223,7 +216,7 @@ def _records_of_session(settings: Settings, session_id: str) -> list[dict[str, A
 
 
 def asset_exists(session_id: str | npc_session.SessionRecord, process_name: str) -> bool:
-    """Tell whether a session has a result of a video process, as its status says.
+    """Return True if a session has a result of a video process, as its status says.
 
     Raises:
         ValueError: There is no such process.
@@ -306,7 +299,7 @@ def get_aind_session(session_id: str | npc_session.SessionRecord) -> Any:
 
 
 def is_lighting_pose_gamma_encoded(lpfaceparts_data_asset: DataAsset) -> bool:
-    """Tell whether Lightning Pose was run on a gamma-encoded video, by the assets that its result was made from.
+    """Return True if Lightning Pose was run on a gamma-encoded video, by the assets that its result was made from.
 
     Raises:
         AssetError: Code Ocean does not say what it was made from.
@@ -325,7 +318,7 @@ def get_path_from_data_asset(asset: str | uuid.UUID | DataAsset) -> upath.UPath:
     """Return the folder in the bucket that a data asset was made from: where raw data is.
 
     Raises:
-        NoAssetLocation: It was made from no bucket on S3; the message tells what it was made from.
+        NoAssetLocation: It was made from no bucket on S3; the message has what it was made from.
         NoSessionData, MissingCredentials, SourceError: An id was given, and the asset could not be fetched.
         MissingDependency: s3fs is not installed.
     """

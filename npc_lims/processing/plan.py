@@ -6,7 +6,7 @@ import dataclasses
 import datetime
 import secrets
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 from npc_lims.errors import NoSessionInfo, NpcLimsError
 from npc_lims.model.record import Asset, CodeOcean, Record
@@ -19,17 +19,13 @@ CLAIM_LIFETIME = datetime.timedelta(hours=1)
 """A claim with no started computation expires after this time."""
 
 Verdict = Literal["would run", "running", "waiting", "captured", "done", "not ready", "failed"]
-RUN: Verdict = "would run"
-RUNNING: Verdict = "running"
-WAITING: Verdict = "waiting"
-"""Ready, but for the limits."""
-CAPTURED: Verdict = "captured"
-"""It ran well, and the state has not seen the result yet."""
-DONE: Verdict = "done"
-NOT_READY: Verdict = "not ready"
-FAILED: Verdict = "failed"
-"""All tries with this input errored."""
-VERDICTS: tuple[Verdict, ...] = (RUN, RUNNING, WAITING, CAPTURED, DONE, NOT_READY, FAILED)
+"""The decision about a session, for example:
+
+- waiting: It is ready, but for the limits.
+- captured: It ran well, and the state has not seen the result yet.
+- failed: All tries with this input errored.
+"""
+VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,7 +118,7 @@ def make_claims(decisions: Iterable[Decision], now: datetime.datetime, by: str =
             by=by,
         )
         for decision in decisions
-        if decision.verdict == RUN and decision.input is not None
+        if decision.verdict == "would run" and decision.input is not None
     )
 
 
@@ -131,10 +127,10 @@ def _within_limits(process: Process, decisions: Iterable[Decision], room: int, l
     is_asked = limit is not None and limit < room
     why = f"{limit} were requested" if is_asked else f"at most {process.limits.running} run at once"
     for decision in decisions:
-        if decision.verdict == RUN and left <= 0:
-            yield dataclasses.replace(decision, verdict=WAITING, reason=why)
+        if decision.verdict == "would run" and left <= 0:
+            yield dataclasses.replace(decision, verdict="waiting", reason=why)
             continue
-        left -= decision.verdict == RUN
+        left -= decision.verdict == "would run"
         yield decision
 
 
@@ -147,20 +143,20 @@ def _decide(process: Process, record: Record, runs: Sequence[Run], now: datetime
     going = next((run for run in runs if run.is_open and not _is_expired(run, now)), None)
     if going is not None:
         reason = "claimed, not known to be started yet" if going.is_claim else "running"
-        return Decision(record.id, RUNNING, reason, attempt=going.attempt, run=going)
+        return Decision(record.id, "running", reason, attempt=going.attempt, run=going)
     done = record.status.get(process.done, "n/a")
     if done is True and not again:
-        return Decision(record.id, DONE, f"{process.done} is true")
+        return Decision(record.id, "done", f"{process.done} is true")
     if done == "n/a":
-        return Decision(record.id, NOT_READY, f"{process.done} does not apply")
+        return Decision(record.id, "not ready", f"{process.done} does not apply")
     asset = process.input_of(record)
     if not isinstance(asset, Asset):
-        return Decision(record.id, NOT_READY, _no_asset(process.input, asset))
+        return Decision(record.id, "not ready", _no_asset(process.input, asset))
     missing = _missing_need(process, record)
     if done is None and not again:
         missing = f"{process.done} is not known"
     if missing:
-        return Decision(record.id, NOT_READY, missing, asset)
+        return Decision(record.id, "not ready", missing, asset)
     return _by_tries(process, record, asset, [run for run in runs if run.input == asset.id], again)
 
 
@@ -185,24 +181,24 @@ def _missing_need(process: Process, record: Record) -> str:
 def _by_tries(process: Process, record: Record, asset: Asset, tries: Sequence[Run], again: bool) -> Decision:
     """Decide by the outcomes of the runs with this input."""
     if not tries:
-        return Decision(record.id, RUN, "ready", asset)
+        return Decision(record.id, "would run", "ready", asset)
     tries = sorted(tries, key=lambda run: run.attempt)
     last = tries[-1]
     if last.is_open:
-        return Decision(record.id, RUN, "the claim expired", asset, last.attempt, last)
+        return Decision(record.id, "would run", "the claim expired", asset, last.attempt, last)
     attempt = last.attempt + 1
     if again:
-        return Decision(record.id, RUN, "again, as requested", asset, attempt, last)
+        return Decision(record.id, "would run", "again, as requested", asset, attempt, last)
     if not _why_failed(last, record):
         if last.asset is None and process.recipe is not None:
             reason = "it ran well; its result is to be captured"
         else:
             reason = "its result is not in the state yet"
-        return Decision(record.id, CAPTURED, reason, asset, last.attempt, last)
+        return Decision(record.id, "captured", reason, asset, last.attempt, last)
     failures = [why for why in (_why_failed(run, record) for run in tries) if why]
     if len(failures) >= process.limits.tries:
-        return Decision(record.id, FAILED, failures[-1], asset, last.attempt, last)
-    return Decision(record.id, RUN, f"try {attempt}, after: {failures[-1]}", asset, attempt, last)
+        return Decision(record.id, "failed", failures[-1], asset, last.attempt, last)
+    return Decision(record.id, "would run", f"try {attempt}, after: {failures[-1]}", asset, attempt, last)
 
 
 def _why_failed(run: Run, record: Record) -> str:

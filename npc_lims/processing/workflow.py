@@ -38,11 +38,6 @@ from npc_lims.state.tree import StateFolder
 if TYPE_CHECKING:
     from npc_lims.config.settings import Settings
 
-RecordUpdate = Callable[[str, Update], None]
-"""Records an update of a run of a process."""
-
-# --- record ---------------------------------------------------------------------------------------
-
 
 @dataclasses.dataclass(frozen=True)
 class Claims:
@@ -95,6 +90,19 @@ def locked(state: Path, locks: Path, max_wait: float = 60) -> Iterator[None]:
         yield
 
 
+@dataclasses.dataclass
+class RunResults:
+    """The outcome of starting or collecting.
+
+    Attributes:
+        events: The last event of each run, with its process.
+        failures: Sentences about what could not be done.
+    """
+
+    events: list[tuple[str, RunEvent]]
+    failures: list[str]
+
+
 @dataclasses.dataclass(frozen=True)
 class RunStore:
     """The runs of a state folder.
@@ -140,9 +148,46 @@ class RunStore:
         if any(updates.values()):
             self._change(lambda state: record(state, updates), "runs")
 
+    def start(
+        self,
+        service: RunsClient,
+        processes: Sequence[Process],
+        claims: Mapping[str, Sequence[Run]],
+        recorded: RecordedState,
+        progress: Callable[[str], object],
+        file: Path | None = None,
+    ) -> RunResults:
+        """Start *claims*, which were made on top of what is *recorded*; record the events, in the *file* if given."""
+
+        def events(process: Process) -> Iterator[RunEvent]:
+            made = claims.get(process.name, ())
+            return start(service, process, made, recorded.runs[process.name], recorded.records)
+
+        with self._recording(file) as add:
+            return _run_all(processes, events, add, progress)
+
+    def collect(
+        self,
+        service: RunsClient,
+        processes: Sequence[Process],
+        wait: float,
+        progress: Callable[[str], object],
+        file: Path | None = None,
+    ) -> RunResults:
+        """Collect results within *wait* seconds for all processes; record the events, in the *file* if given."""
+        deadline = time.monotonic() + wait
+        with self._recording(file) as add:
+            recorded = self.read(processes)
+
+            def events(process: Process) -> Iterator[RunEvent]:
+                left = max(0.0, deadline - time.monotonic())
+                return collect(service, process, recorded.runs[process.name], recorded.records, wait=left)
+
+            return _run_all(processes, events, add, progress)
+
     @contextlib.contextmanager
-    def recording(self, file: Path | None = None) -> Iterator[RecordUpdate]:
-        """Yield a function that records updates at once: in the *file*, else in the folder.
+    def _recording(self, file: Path | None) -> Iterator[Callable[[str, Update], None]]:
+        """Yield a function that records the update of a process at once: in the *file*, else in the folder.
 
         On a branch all of them are one commit at the end, also if the block ends with an error.
         """
@@ -179,62 +224,10 @@ class RunStore:
             self.report(note)
 
 
-# --- start and collect ----------------------------------------------------------------------------
-
-
-@dataclasses.dataclass
-class RunResults:
-    """The outcome of starting or collecting.
-
-    Attributes:
-        events: The last event of each run, with its process.
-        failures: Sentences about what could not be done.
-    """
-
-    events: list[tuple[str, RunEvent]]
-    failures: list[str]
-
-
-def start_runs(
-    service: RunsClient,
-    processes: Sequence[Process],
-    claims: Mapping[str, Sequence[Run]],
-    recorded: RecordedState,
-    record: RecordUpdate,
-    progress: Callable[[str], object],
-) -> RunResults:
-    """Start *claims*, which were made on top of what is *recorded*."""
-
-    def events(process: Process) -> Iterator[RunEvent]:
-        made = claims.get(process.name, ())
-        return start(service, process, made, recorded.runs[process.name], recorded.records)
-
-    return _run_all(processes, events, record, progress)
-
-
-def collect_runs(
-    service: RunsClient,
-    processes: Sequence[Process],
-    recorded: RecordedState,
-    record: RecordUpdate,
-    progress: Callable[[str], object],
-    *,
-    wait: float,
-) -> RunResults:
-    """Collect the results of what is *recorded*, within *wait* seconds for all processes."""
-    deadline = time.monotonic() + wait
-
-    def events(process: Process) -> Iterator[RunEvent]:
-        left = max(0.0, deadline - time.monotonic())
-        return collect(service, process, recorded.runs[process.name], recorded.records, wait=left)
-
-    return _run_all(processes, events, record, progress)
-
-
 def _run_all(
     processes: Iterable[Process],
     events_of: Callable[[Process], Iterator[RunEvent]],
-    record: RecordUpdate,
+    record: Callable[[str, Update], None],
     progress: Callable[[str], object],
 ) -> RunResults:
     """Record each event of a run before requesting the next one."""

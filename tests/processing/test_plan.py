@@ -12,19 +12,7 @@ from hypothesis import strategies as st
 from npc_lims.errors import NoSessionData, NoSessionInfo, NpcLimsError
 from npc_lims.model.flags import compute_status
 from npc_lims.model.record import Record
-from npc_lims.processing.plan import (
-    CAPTURED,
-    CLAIM_LIFETIME,
-    DONE,
-    FAILED,
-    NOT_READY,
-    RUN,
-    RUNNING,
-    WAITING,
-    Decision,
-    count_running,
-    make_claims,
-)
+from npc_lims.processing.plan import CLAIM_LIFETIME, VERDICTS, Decision, count_running, make_claims
 from npc_lims.processing.process import AssetRecipe, Limits, Process
 from npc_lims.processing.runs import Run, RunAsset, apply_updates
 from npc_lims.utils.timestamps import utc_text
@@ -42,6 +30,7 @@ from tests.builders import (
 )
 from tests.processing.rig import plan
 
+RUN, RUNNING, WAITING, CAPTURED, DONE, NOT_READY, FAILED = VERDICTS
 NOW = datetime.datetime(2024, 11, 22, 12, tzinfo=datetime.timezone.utc)
 RECIPE = AssetRecipe(
     name="{recording}_dlc_eye_{created}",
