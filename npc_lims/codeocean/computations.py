@@ -1,6 +1,10 @@
 """Single runs of capsules and pipelines: start one, follow it, read its log, make a data asset of its results.
 
 Nothing here is called by a read of sessions or by a sync: every write to Code Ocean is somebody's explicit call.
+
+Functions that query Code Ocean raise MissingCredentials without a token, ComputationError if there is no such run,
+result or data asset or it refuses, and SourceError if it refuses the token or cannot be queried. What starts or makes
+something is sent once: if its response is lost, ComputationError says that the outcome is unknown.
 """
 
 from __future__ import annotations
@@ -91,17 +95,12 @@ def run_capsule_or_pipeline(
     id: str,  # noqa: A002  (its name for callers)
     is_pipeline: bool = False,
 ) -> Computation:
-    """Start a run, and return it as it is then. The request is sent once, whatever happens to the response.
+    """Start a run, and return it as it is then.
 
     Args:
         data_assets: What to attach, and where.
         id: Of the capsule or pipeline.
         is_pipeline: Which of the two it is.
-
-    Raises:
-        MissingCredentials: There is no token.
-        ComputationError: Code Ocean refuses, or it is unknown whether the run was started.
-        SourceError: The token is refused, or Code Ocean is too busy.
     """
     from npc_lims.clients.codeocean_runs import RunRequest, RunTarget
 
@@ -118,11 +117,6 @@ def get_job_status(job_id: str, check_files: bool = False) -> Computation:
     Args:
         job_id: Id of the computation.
         check_files: Look into the results of a finished run too, and log why it is of no use, if it is not.
-
-    Raises:
-        MissingCredentials: There is no token.
-        ComputationError: There is no such run.
-        SourceError: Code Ocean could not be queried.
     """
     checked = checked_id(job_id, "computation", ComputationError)
     with _client() as client:
@@ -135,20 +129,17 @@ def get_job_status(job_id: str, check_files: bool = False) -> Computation:
 
 
 def is_computation_finished(job_id_or_response: str | Computation) -> bool:
-    """Return True for a run that has ended, well or badly. Raises as `get_job_status` if an id is given."""
+    """Return True for a run that has ended, well or badly."""
     return is_finished(_as_computation(job_id_or_response))
 
 
 def is_computation_errored(job_id_or_response: str | Computation) -> bool:
-    """Return True for a run that has ended and is of no use, by its state and results. Raises as `get_job_status`."""
+    """Return True for a run that has ended and is of no use, by its state and results."""
     return bool(_why_errored(_as_computation(job_id_or_response)))
 
 
 def get_result_names(job_id: str) -> list[str]:
-    """Return the names of files and folders at the top of a run's results, in order.
-
-    Raises as `get_job_status`; ComputationError too if it has no results.
-    """
+    """Return the names of files and folders at the top of a run's results, in order."""
     checked = checked_id(job_id, "computation", ComputationError)
     with _client() as client:
         names = client.list_results(checked)
@@ -160,16 +151,7 @@ def get_result_names(job_id: str) -> list[str]:
 def create_session_data_asset(
     session: str | npc_session.SessionRecord, computation_id: str, data_asset_name: str
 ) -> DataAsset | None:
-    """Make a data asset of the results of a run, and return it as it is then; None if the run is unfinished or errored.
-
-    The request is sent once, whatever happens to the response.
-
-    Raises:
-        NoSessionInfo: *session* has no subject and date in it.
-        MissingCredentials: There is no token.
-        ComputationError: Code Ocean refuses, or it is unknown whether the asset is being made.
-        SourceError: The token is refused, or Code Ocean could not be queried.
-    """
+    """Make a data asset of the results of a run, and return it as it is then; None if that is unfinished or errored."""
     subject = subject_of(resolve_session_id(session))
     computation = get_job_status(computation_id)
     if not is_finished(computation) or _why_errored(computation):
@@ -186,13 +168,7 @@ def create_session_data_asset(
 
 
 def set_asset_viewable_for_everyone(asset_id: str) -> None:
-    """Let everyone see a data asset, and what it was made from.
-
-    Raises:
-        MissingCredentials: There is no token.
-        ComputationError: There is no such asset, or Code Ocean refuses.
-        SourceError: The token is refused, or Code Ocean could not be queried.
-    """
+    """Let everyone see a data asset, and what it was made from."""
     checked = checked_id(asset_id, "data asset", ComputationError)
     with _client() as client:
         client.share(checked)
@@ -217,7 +193,7 @@ def get_sorting_output_text(session_id: str | npc_session.SessionRecord) -> str:
     Raises:
         NoSessionData: There is no sorting result, or no such file with it.
         NoAssetLocation: The result is not on S3.
-        MissingCredentials, SourceError: S3 (or Code Ocean, where state has no sorting result) cannot be queried.
+        MissingCredentials, SourceError: S3, or Code Ocean if state has no sorting result, cannot be queried.
     """
     from npc_lims.sources.s3.query import asset_uri
 

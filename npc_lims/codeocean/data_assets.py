@@ -1,4 +1,8 @@
-"""Data assets by id, subject or session, as objects of the official SDK, and where their files are."""
+"""Data assets by id, subject or session, as objects of the official SDK, and where their files are.
+
+Functions raise NoSessionInfo for a *session* without subject and date, SessionIndexError if its day has fewer
+recordings than its index asks for, and MissingCredentials or SourceError if Code Ocean must be queried, and cannot be.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +54,6 @@ def get_subject_data_assets(subject: str | int, ttl_hash: int | None = None) -> 
 
     Raises:
         NoSessionData: *subject* is not a number.
-        MissingCredentials, SourceError: Code Ocean cannot be queried.
     """
     return tuple(map(as_data_asset, _records(subject, ttl_hash)))
 
@@ -81,7 +84,6 @@ def get_data_asset(asset: str | uuid.UUID | DataAsset) -> DataAsset:
 
     Raises:
         NoSessionData: There is none of that id, or it is no id.
-        MissingCredentials, SourceError: Code Ocean cannot be queried.
     """
     from codeocean.data_asset import DataAsset
 
@@ -131,11 +133,8 @@ def get_session_raw_data_asset(session: str | npc_session.SessionRecord) -> Data
     """Return the raw data of a session: of the ecephys platform if it has that, else of the behavior platform.
 
     Raises:
-        NoSessionInfo: *session* has no subject and date in it.
         NoSessionData: There is none, neither in state nor in Code Ocean.
-        SessionIndexError: The day has fewer recordings than the index of the session asks for.
         AssetError: It is archived, or there are several and no way to choose.
-        MissingCredentials, SourceError: Code Ocean must be queried, and cannot be.
     """
     return get_data_asset(find_asset(settings_for_reading(), session, "raw").id)
 
@@ -188,18 +187,12 @@ def get_session_capsule_pipeline_data_asset(session: str | npc_session.SessionRe
 
 
 def get_session_data_assets(session: str | npc_session.SessionRecord) -> tuple[DataAsset, ...]:
-    """Return all data assets named after a session's recording, the oldest first; none if it has no recording there.
-
-    Raises:
-        NoSessionInfo: *session* has no subject and date in it.
-        SessionIndexError: The day has fewer recordings than the index of the session asks for.
-        MissingCredentials, SourceError: Code Ocean cannot be queried.
-    """
+    """Return all data assets named after a session's recording, the oldest first; none if it has no recording there."""
     return tuple(map(as_data_asset, _records_of_session(settings_for_reading(), resolve_session_id(session))))
 
 
 def get_session_result_data_assets(session: str | npc_session.SessionRecord) -> tuple[DataAsset, ...]:
-    """Return those of `get_session_data_assets` that a computation has made. Raises as that."""
+    """Return those of `get_session_data_assets` that a computation has made."""
     records = _records_of_session(settings_for_reading(), resolve_session_id(session))
     return tuple(as_data_asset(raw) for raw in records if raw.get("type") == "result")
 
@@ -221,7 +214,6 @@ def asset_exists(session_id: str | npc_session.SessionRecord, process_name: str)
     Raises:
         ValueError: There is no such process.
         NoSessionInfo: There is no such session.
-        MissingCredentials, SourceError: State does not know, and Code Ocean cannot be queried.
     """
     from npc_lims.sessions.queries import get_session_info
 
@@ -239,10 +231,7 @@ def get_codeocean_session_id(session: str | npc_session.SessionRecord) -> str:
     For example `ecephys_703333_2024-04-09_13-06-44`. From state where it has the raw asset, else from Code Ocean.
 
     Raises:
-        NoSessionInfo: *session* has no subject and date in it.
         NoSessionData: There are no data assets of that subject and day.
-        SessionIndexError: There are, of fewer recordings than the index of the session asks for.
-        MissingCredentials, SourceError: Code Ocean cannot be queried.
     """
     return _recording_name(settings_for_reading(), resolve_session_id(session))
 
@@ -278,9 +267,7 @@ def get_aind_session(session_id: str | npc_session.SessionRecord) -> Any:
 
     Raises:
         MissingDependency: aind_session is not installed.
-        NoSessionInfo: *session_id* has no subject and date in it.
         NoSessionData: There is none: nothing was uploaded.
-        SessionIndexError: The day has fewer than the index of the session asks for.
     """
     checked = resolve_session_id(session_id)
     try:
@@ -303,7 +290,7 @@ def is_lighting_pose_gamma_encoded(lpfaceparts_data_asset: DataAsset) -> bool:
 
     Raises:
         AssetError: Code Ocean does not say what it was made from.
-        MissingCredentials, SourceError, NoSessionData: These could not be looked at.
+        NoSessionData: One of these is gone.
     """
     provenance = lpfaceparts_data_asset.provenance
     if provenance is None or not provenance.data_assets:
@@ -319,7 +306,7 @@ def get_path_from_data_asset(asset: str | uuid.UUID | DataAsset) -> upath.UPath:
 
     Raises:
         NoAssetLocation: It was made from no bucket on S3; the message has what it was made from.
-        NoSessionData, MissingCredentials, SourceError: An id was given, and the asset could not be fetched.
+        NoSessionData: There is none of that id.
         MissingDependency: s3fs is not installed.
     """
     found = get_data_asset(asset)

@@ -1,4 +1,8 @@
-"""NWB files, and tables of their components, which npc_sessions writes to S3, in a folder for each of its versions."""
+"""NWB files, and tables of their components, which npc_sessions writes to S3, in a folder for each of its versions.
+
+Functions that return paths raise NoSessionInfo for a *session_id* without subject and date, MissingCredentials or
+SourceError if PyPI or S3 cannot be queried, and MissingDependency without s3fs.
+"""
 
 from __future__ import annotations
 
@@ -100,11 +104,7 @@ def get_cache_path(
 
     Raises:
         ValueError: There is no such component, or no file of it for each session.
-        NoSessionInfo: *session_id* has no subject and date in it.
         NoSessionData: No version has the file.
-        MissingCredentials: There are no AWS credentials.
-        SourceError: PyPI cannot be queried, or a listing failed.
-        MissingDependency: s3fs is not installed.
     """
     suffix = get_cache_file_suffix(nwb_component)
     is_folder = suffix == ".zarr"
@@ -128,8 +128,8 @@ def get_all_cache_paths(nwb_component: NWBComponentStr, version: str | None = No
         version: As of `get_cache_path`.
 
     Raises:
-        NoSessionData: That version has no folder of the component.
-        ValueError, MissingCredentials, SourceError, MissingDependency: As `get_cache_path`.
+        ValueError: There is no such component.
+        NoSessionData: That version has no folder of it.
     """
     folder = get_cache_path(nwb_component, version=version, consolidated=False)
     settings = settings_for_reading()

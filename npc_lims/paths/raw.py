@@ -2,6 +2,10 @@
 
 Two layouts are known. In the old one the folders of recordings (`ecephys_clipped`, `ecephys_compressed`)
 stand beside `behavior` and the videos; in the new one they stand in a folder `ecephys`.
+
+Functions raise NoSessionInfo for a *session* without subject and date, AssetError for a data asset that cannot be used,
+MissingCredentials or SourceError if Code Ocean (for an asset that state lacks) or S3 cannot be queried, and
+MissingDependency without s3fs.
 """
 
 from __future__ import annotations
@@ -23,18 +27,11 @@ if TYPE_CHECKING:
     from npc_lims.model.types import Session
 
 
-# --- folders
-
-
 def get_raw_data_root(session: Session) -> upath.UPath:
     """Return the folder with the raw data of a session.
 
     Raises:
-        NoSessionInfo: *session* has no subject and date in it.
         NoSessionData: There is no raw data asset.
-        AssetError: There is one that cannot be used.
-        MissingCredentials, SourceError: State does not have it, and Code Ocean cannot be queried.
-        MissingDependency: s3fs is not installed.
     """
     settings = settings_for_reading()
     return asset_path(settings, find_asset(settings, session, "raw"))
@@ -45,7 +42,6 @@ def get_surface_channel_root(session: Session) -> upath.UPath:
 
     Raises:
         NoSessionData: There is none that is a recording of its own.
-        NoSessionInfo, AssetError, MissingCredentials, SourceError, MissingDependency: As `get_raw_data_root`.
     """
     settings = settings_for_reading()
     return asset_path(settings, find_asset(settings, day_of(resolve_session_id(session)), "surface"))
@@ -57,8 +53,6 @@ def get_raw_data_paths_from_s3(session: Session) -> tuple[upath.UPath, ...]:
 
     Raises:
         NoSessionData: There is no raw data asset, or nothing of it has arrived on S3.
-        SourceError: A listing failed.
-        NoSessionInfo, AssetError, MissingCredentials, MissingDependency: As `get_raw_data_root`.
     """
     return _find_raw(session).entry_paths()
 

@@ -1,4 +1,9 @@
-"""Files of the result assets of a session."""
+"""Files of the result assets of a session.
+
+Functions raise NoSessionInfo for a *session* without subject and date, AssetError for a data asset that cannot be used,
+MissingCredentials or SourceError if Code Ocean (for an asset that state lacks) or S3 cannot be queried, and
+MissingDependency without s3fs.
+"""
 
 from __future__ import annotations
 
@@ -30,11 +35,7 @@ def get_sorted_data_paths_from_s3(
 
     Raises:
         ValueError: Neither a session nor an asset id is given.
-        NoSessionInfo: *session* has no subject and date in it.
         NoSessionData: There is no such asset, or there are no files of it.
-        AssetError: There is one that cannot be used.
-        MissingCredentials, SourceError: State does not have it, and Code Ocean cannot be queried; or a listing failed.
-        MissingDependency: s3fs is not installed.
     """
     settings = settings_for_reading()
     if sorted_data_asset_id is not None:
@@ -81,9 +82,8 @@ def get_lpfaceparts_s3_dir_paths(session: Session, enforce_gamma_encoding: bool 
         enforce_gamma_encoding: Refuse a result that was not made from gamma-encoded videos.
 
     Raises:
-        AssetError: It was not made from gamma-encoded videos, and that is enforced; or it cannot be used.
-        NoSessionInfo, NoSessionData, MissingCredentials, SourceError, MissingDependency: As
-            `get_sorted_data_paths_from_s3`.
+        AssetError: It was not made from gamma-encoded videos, and that is enforced.
+        NoSessionData: There is no such asset, or no folder of the session in it.
     """
     folder = _lpfaceparts_folder(resolve_session_id(session), enforce_gamma_encoding)
     return folder.paths(sorted(folder.listing().names))
@@ -96,8 +96,8 @@ def get_lpfaceparts_camera_predictions_s3_paths(
 
     Raises:
         ValueError: There is no such camera.
-        NoSessionInfo, NoSessionData, AssetError, MissingCredentials, SourceError, MissingDependency: As
-            `get_lpfaceparts_s3_dir_paths`.
+        AssetError: As `get_lpfaceparts_s3_dir_paths`.
+        NoSessionData: There are none.
     """
     if camera not in CAMERA_POSITIONS:
         raise ValueError(f"camera must be {' or '.join(CAMERA_POSITIONS)}, not {camera!r}")

@@ -1,4 +1,8 @@
-"""Files of a session in folders that all sessions of its subject share: stimulus files, annotations of probes."""
+"""Files of a session in folders that all sessions of its subject share: stimulus files, annotations of probes.
+
+Functions raise NoSessionInfo for a *session* without subject and date, MissingCredentials or SourceError if S3 cannot
+be queried, and MissingDependency without s3fs.
+"""
 
 from __future__ import annotations
 
@@ -71,11 +75,7 @@ def get_hdf5_stim_files_from_s3(session: Session) -> tuple[StimFile, ...]:
     Of a day with several sessions, those of the session: from its start on, until the next one starts.
 
     Raises:
-        NoSessionInfo: *session* has no subject and date in it.
         NoSessionData: There are no files of the subject at all.
-        MissingCredentials: There are no AWS credentials.
-        SourceError: The listing failed.
-        MissingDependency: s3fs is not installed.
     """
     import npc_session
 
@@ -129,9 +129,6 @@ def get_tissuecyte_annotation_files_from_s3(session: Session) -> tuple[upath.UPa
     Raises:
         NoSessionInfo: No such session.
         NoSessionData: There are no such files of the subject, or none of that day.
-        MissingCredentials: There are no AWS credentials.
-        SourceError: The listing failed.
-        MissingDependency: s3fs is not installed.
     """
     settings = settings_for_reading()
     session_id = resolve_session_id(session)
@@ -169,12 +166,6 @@ def get_ibl_annotation_files_from_s3(session: Session) -> tuple[upath.UPath, ...
     """Return, for each probe annotated in the IBL alignment GUI, the file (.json) with CCF coordinates of its channels.
 
     Empty if there are none.
-
-    Raises:
-        NoSessionInfo: *session* has no subject and date in it.
-        MissingCredentials: There are no AWS credentials.
-        SourceError: The listing failed.
-        MissingDependency: s3fs is not installed.
     """
     settings = settings_for_reading()
     session_id = resolve_session_id(session)

@@ -104,7 +104,7 @@ class _Collector:
         return is_made and record is not None and record.status.get(self._process.done) is not True
 
     def for_each(self, runs: Iterable[Run], steps: Callable[[Run], Steps]) -> Generator[RunEvent, None, list[Run]]:
-        """Take steps for each run; failures of one do not affect the others. Return those whose assets are being made."""
+        """Take steps for each run, and isolate failures. Return the runs whose data assets are still being made."""
         making = []
         for run in runs:
             try:
