@@ -96,10 +96,10 @@ class Stall:
     """Sessions that wait for a stage longer than 90 % of the others did.
 
     Attributes:
-        median: Median duration of the stage.
-        ninth_decile: Duration within which 90 % completed it.
+        median: Duration within which half of the others completed it.
+        ninth_decile: The same, 90 %.
         examples: Number of sessions with a known duration.
-        waiting: Sessions that wait for longer, the latest first.
+        waiting: The latest first.
     """
 
     stage: Stage
@@ -110,7 +110,7 @@ class Stall:
 
 
 def find_stalls(records: Iterable[Mapping[str, Any]], first_seen: FirstSeen, now: datetime.datetime) -> list[Stall]:
-    """Return the stages for which sessions wait longer than 90 % of the others did, in their order.
+    """Return the stages for which sessions wait longer than usual, in their order.
 
     Only recordings for production count (`is_recording`), without those that have a noted issue. A stage that less
     than half of the ready sessions completed is optional, and has no stalls.

@@ -6,16 +6,14 @@ import dataclasses
 import datetime
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from npc_lims.model.flags import FLAGS
 from npc_lims.model.record import SECTIONS
 from npc_lims.model.rows import platform_of, project_of
 from npc_lims.model.session_id import split_session_id, subject_of
 from npc_lims.state.freshness import STALE_AFTER, age_of
-
-if TYPE_CHECKING:
-    from npc_lims.state.sync_file import SyncFile
+from npc_lims.state.sync_file import SourceSync, SyncFile
 
 FUNNEL = (
     "is_uploaded",
@@ -35,14 +33,7 @@ FUNNEL = (
 
 @dataclasses.dataclass(frozen=True)
 class Totals:
-    """Counts of all sessions.
-
-    Attributes:
-        tracked: Sessions in tracked_sessions.yaml.
-        untracked: All others.
-        by_platform: Sessions by platform, the most frequent first.
-        by_project: Sessions by project, likewise.
-    """
+    """Counts of all sessions. Tracked are those in tracked_sessions.yaml; the most frequent platform comes first."""
 
     sessions: int
     subjects: int
@@ -157,9 +148,7 @@ class SourceAge:
     """The age of one source.
 
     Attributes:
-        name: Name of the source, and of its section.
-        last_complete: UTC, `YYYY-MM-DDTHH:MM:SSZ`; None if never.
-        age: Time since then; None also if it is in the future.
+        last_complete: UTC, `YYYY-MM-DDTHH:MM:SSZ`; None if never, or in the future.
         is_late: It was never read completely, or not for two periods.
         failure: Why the last sync could not query it; None if it could.
         failing_since: UTC time of the first sync with that failure.
@@ -177,10 +166,9 @@ def source_ages(sync_file: SyncFile, now: datetime.datetime) -> list[SourceAge]:
     """Return the ages of all sources, in the order of the sections; one missing in the file was never read."""
     ages = []
     for name in SECTIONS:
-        source = sync_file.sources.get(name)
-        age = None if source is None else age_of(source.last_complete, now)
-        last_complete = None if source is None or age is None else source.last_complete
-        failure = None if source is None else source.failure
+        source = sync_file.sources.get(name, SourceSync())
+        age, failure = age_of(source.last_complete, now), source.failure
         reason, since = (None, None) if failure is None else (failure.reason, failure.at)
+        last_complete = None if age is None else source.last_complete
         ages.append(SourceAge(name, last_complete, age, age is None or age > STALE_AFTER, reason, since))
     return ages

@@ -8,16 +8,14 @@ from typing import Optional, Union
 
 CLOCK_TOLERANCE = datetime.timedelta(minutes=10)
 """Allowed difference between two clocks."""
+_LATEST = datetime.datetime(9999, 12, 31, 23, 59, 59, tzinfo=datetime.timezone.utc)
 
 Timestamp = Union[datetime.datetime, float]
+"""A time with its zone, or seconds since 1970."""
 
 
 def is_future(timestamp: Timestamp, now: Optional[Timestamp] = None) -> bool:
     """Return True for a timestamp more than ten minutes after *now*: it is never "the newest", and is to be ignored.
-
-    Args:
-        timestamp: With a time zone, or seconds since 1970.
-        now: The same; the time of this machine if not given.
 
     >>> is_future(1717243200.0, now=1717243200.0 - 600), is_future(1717243200.0, now=1717243200.0 - 601)
     (False, True)
@@ -30,27 +28,21 @@ def _seconds(timestamp: Timestamp) -> float:
     return timestamp.timestamp() if isinstance(timestamp, datetime.datetime) else timestamp
 
 
-_LATEST = datetime.datetime(9999, 12, 31, 23, 59, 59, tzinfo=datetime.timezone.utc)
-
-
-def utc_text(moment: Union[datetime.datetime, float]) -> str:
-    """Return a time, or seconds since 1970, as `YYYY-MM-DDTHH:MM:SSZ`, without fractions of a second.
+def utc_text(timestamp: Timestamp) -> str:
+    """Return a time as `YYYY-MM-DDTHH:MM:SSZ`, without fractions of a second.
 
     Seconds beyond the calendar, which git accepts in commits, become its last second.
 
     >>> utc_text(1717243200), utc_text(10**14)
     ('2024-06-01T12:00:00Z', '9999-12-31T23:59:59Z')
     """
-    if not isinstance(moment, datetime.datetime):
-        moment = datetime.datetime.fromtimestamp(min(moment, _LATEST.timestamp()), datetime.timezone.utc)
-    return f"{moment.astimezone(datetime.timezone.utc):%Y-%m-%dT%H:%M:%SZ}"
+    if not isinstance(timestamp, datetime.datetime):
+        timestamp = datetime.datetime.fromtimestamp(min(timestamp, _LATEST.timestamp()), datetime.timezone.utc)
+    return f"{timestamp.astimezone(datetime.timezone.utc):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def utc_time(text: str) -> datetime.datetime:
     """Return the time of an ISO 8601 text; without a time zone it is in UTC.
-
-    >>> utc_time("2024-06-24T13:07:32Z")
-    datetime.datetime(2024, 6, 24, 13, 7, 32, tzinfo=datetime.timezone.utc)
 
     Raises:
         ValueError: It is no such text.
@@ -61,7 +53,7 @@ def utc_time(text: str) -> datetime.datetime:
 
 
 def parse_utc(text: Optional[str]) -> Optional[datetime.datetime]:
-    """Return the time of `YYYY-MM-DDTHH:MM:SSZ`; None for anything else.
+    """Do as `utc_time`; return None for None, and for a text that is no time.
 
     >>> parse_utc("2024-06-24T13:07:32Z")
     datetime.datetime(2024, 6, 24, 13, 7, 32, tzinfo=datetime.timezone.utc)
