@@ -23,8 +23,7 @@ EXCEL_ERRORS = frozenset(
     (
         *("#NULL!", "#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#N/A", "#GETTING_DATA"),
         *("#SPILL!", "#CALC!", "#FIELD!", "#BLOCKED!", "#CONNECT!", "#BUSY!", "#UNKNOWN!"),
-        "Loading...",  # as Google Sheets exports what it has not calculated yet
-        UNSAVED,
+        *("Loading...", UNSAVED),  # Google Sheets exports the first for what it has not calculated yet
     )
 )
 """Texts for a value that could not be calculated, or was not saved."""
@@ -127,14 +126,11 @@ def parse_flag(value: Any) -> bool | None:
 
 
 def parse_start(value: Any, today: datetime.date, epoch: datetime.datetime) -> datetime.datetime:
-    """Start of a session from a cell, to the second.
+    """Return the start of a session from a cell, to the second; ValueError, with the reason, if it is none.
 
     Accepts date cells, text in the formats above, and bare numbers that can only be dates: a serial
     day count from *epoch* between `EARLIEST` and *today*, or the digits of `YYYYMMDD[HHMMSS]`.
     A day without a time starts at 00:00:00: the day is what names a session.
-
-    Raises:
-        ValueError: It is no start time, or an impossible one; the message has the reason.
     """
     if isinstance(value, datetime.datetime):
         start = value.replace(tzinfo=None)
@@ -174,22 +170,16 @@ def _start_from_text(text: str) -> datetime.datetime:
     if match is None:
         raise ValueError(f"{_quote(text)} is no start time: {_REMEDY}")
     part = match.groupdict()
-    year = int(part["year"])
-    hour = int(part["hour"] or 0)
-    half = (part.get("half") or "").lower()
-    if half == "p" and hour < 12:
-        hour += 12
-    elif half == "a" and hour == 12:
-        hour = 0
+    half = (part.pop("half", None) or "").lower()
+    number = {name: int(digits or 0) for name, digits in part.items()}
+    if number["year"] < 100:
+        number["year"] += 2000
+    if half == "p" and number["hour"] < 12:
+        number["hour"] += 12
+    elif half == "a" and number["hour"] == 12:
+        number["hour"] = 0
     try:
-        return datetime.datetime(
-            year + 2000 if year < 100 else year,
-            int(part["month"]),
-            int(part["day"]),
-            hour,
-            int(part["minute"] or 0),
-            int(part["second"] or 0),
-        )
+        return datetime.datetime(**number)  # type: ignore[arg-type]
     except ValueError as error:
         raise ValueError(f"{_quote(text)} is no start time: {error} (write the year or the month first)") from None
 

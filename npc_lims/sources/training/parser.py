@@ -47,20 +47,17 @@ Cells = Mapping[int, Any]
 
 @dataclasses.dataclass(frozen=True)
 class TrainingRow:
-    """The row of a session in the sheet of its subject.
-
-    Attributes:
-        start: Local time of the rig, to the second; 00:00:00 when only the day is given.
-        row: 1 for the first row below the header, counting every row, blank and ignored ones too.
-        line: Row number as Excel shows it.
-        columns: The allowed columns that the sheet has, by slugged name, in the order of the allow-list.
-    """
+    """The row of a session in the sheet of its subject."""
 
     subject: str
     start: datetime.datetime
+    """Local time of the rig, to the second; 00:00:00 when only the day is given."""
     row: int
+    """1 for the first row below the header, counting every row, blank and ignored ones too."""
     line: int
+    """Row number as Excel shows it."""
     columns: Mapping[str, Scalar]
+    """The allowed columns that the sheet has, by slugged name, in the order of the allow-list."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,19 +71,15 @@ class UnreadableSheet:
 
 @dataclasses.dataclass(frozen=True)
 class Workbook:
-    """One training workbook: its session rows, and everything that was skipped.
-
-    Attributes:
-        name: File name, for problems.
-        ignored: How many rows are excluded by one of their columns.
-        unreadable: Sheets whose subjects have no rows here, since they could not be read.
-    """
+    """One training workbook: its session rows, and everything that was skipped."""
 
     name: str
     rows: tuple[TrainingRow, ...] = ()
     problems: tuple[Problem, ...] = ()
     ignored: int = 0
+    """How many rows are excluded by one of their columns."""
     unreadable: tuple[UnreadableSheet, ...] = ()
+    """Sheets whose subjects have no rows here."""
 
 
 def parse_workbook(content: bytes, name: str, columns: Sequence[str], today: datetime.date) -> Workbook:
@@ -97,8 +90,7 @@ def parse_workbook(content: bytes, name: str, columns: Sequence[str], today: dat
         today: A session that starts on a later day is a mistake.
 
     Raises:
-        SourceError: It is no .xlsx file, truncated, hostile, larger than any such workbook, or has
-            no sheet of a training workbook.
+        SourceError: As `open_xlsx`, or it has no sheet of a training workbook.
     """
     with open_xlsx(content, name) as book:
         return _TrainingParser(name, columns, today, book.epoch).parse(book)
@@ -113,11 +105,6 @@ class _TrainingColumns:
         self.named = {*self.index.values(), *self.duplicates}
         self.unnamed: set[int] = set()
         self.errors = [i for i, cell in sorted(cells.items()) if _is_error(cell)]
-
-    def start_time(self) -> int | None:
-        """Return the index of the start time: the column of that name, else the first with a similar name."""
-        similar = (i for name, i in self.index.items() if "start" in name and ("time" in name or "date" in name))
-        return self.index.get(START_TIME, next(similar, None))
 
 
 class _TrainingParser:
@@ -144,8 +131,9 @@ class _TrainingParser:
             subject = title if _SUBJECT.fullmatch(title) else ""
             if not subject and slug(title) != ALL_MICE:
                 if _ALMOST_SUBJECT.fullmatch(title):
-                    message = "sheet name is no subject id of 6 or 7 digits; skipped: rename or delete it"
-                    self._add_problem(0, 0, message)
+                    self._add_problem(
+                        0, 0, "sheet name is no subject id of 6 or 7 digits; skipped: rename or delete it"
+                    )
             elif sheet.kind not in ("worksheet", ""):
                 self._add_problem(0, 0, f"is a {sheet.kind}, not a sheet with rows; skipped: rename it")
             else:
@@ -170,12 +158,15 @@ class _TrainingParser:
         self._reported = 0
         try:
             rows = sheet.rows(with_unsaved=bool(subject))
-            columns = self._header(rows)
-            if columns is not None and subject:
-                self._parse_subject(subject, columns, rows)
-            elif columns is not None:
-                self._check_all_mice(columns, rows)
-            if columns is not None:
+            header = next(rows, None)  # the first row that is not blank
+            if header is None:
+                self._report(0, 0, "sheet is empty")
+            else:
+                columns = self._header(*header)
+                if subject:
+                    self._parse_subject(subject, columns, rows)
+                else:
+                    self._check_all_mice(columns, rows)
                 self._report_unnamed(columns)
         except PartError as error:
             self._unreadable.append(UnreadableSheet(self._sheet, subject, str(error)))
@@ -183,19 +174,15 @@ class _TrainingParser:
         if self._reported > MAX_PROBLEMS:
             self._add_problem(0, 0, f"{self._reported - MAX_PROBLEMS} more problems in this sheet are not listed")
 
-    def _header(self, rows: Iterator[Row]) -> _TrainingColumns | None:
-        """Return the first row that is not blank; None (reported) for an empty sheet."""
-        for line, cells in rows:
-            columns = _TrainingColumns(line, cells)
-            for i, name in columns.duplicates.items():
-                # a name that is not allowed stays in the workbook: messages end in public logs
-                quoted = f" {name!r}" if name in self._allowed else ""
-                letter, first_letter = get_column_letter(i + 1), get_column_letter(columns.index[name] + 1)
-                message = f"column {letter} has the name{quoted} of column {first_letter}; left out: rename it"
-                self._report(line, i + 1, message)
-            return columns
-        self._report(0, 0, "sheet is empty")
-        return None
+    def _header(self, line: int, cells: Cells) -> _TrainingColumns:
+        columns = _TrainingColumns(line, cells)
+        for i, name in columns.duplicates.items():
+            # a name that is not allowed stays in the workbook: messages end in public logs
+            quoted = f" {name!r}" if name in self._allowed else ""
+            letter, first_letter = get_column_letter(i + 1), get_column_letter(columns.index[name] + 1)
+            message = f"column {letter} has the name{quoted} of column {first_letter}; left out: rename it"
+            self._report(line, i + 1, message)
+        return columns
 
     def _filled(self, columns: _TrainingColumns, rows: Iterator[Row]) -> Iterator[Row]:
         """Yield the rows with a value in a named column."""
@@ -213,7 +200,8 @@ class _TrainingParser:
     def _parse_subject(self, subject: str, columns: _TrainingColumns, rows: Iterator[Row]) -> None:
         if columns.errors:
             raise PartError(f"{cell_name(columns.line, columns.errors[0])}, in its header, is an error")
-        start_column = columns.start_time()
+        similar = (i for name, i in columns.index.items() if "start" in name and ("time" in name or "date" in name))
+        start_column = columns.index.get(START_TIME, next(similar, None))
         if start_column is None:
             if next(rows, None) is not None:
                 lack = f"its header (row {columns.line}) has no column 'start time'"
@@ -278,15 +266,10 @@ class _TrainingParser:
 
 
 def _saved_value(line: int, cells: Cells, index: int) -> Any:
-    """Return a value that decides whether its row is a session.
-
-    Raises:
-        PartError: It is that of a formula, and was not saved: then nothing tells which sessions the sheet has.
-    """
+    """Return a value that decides whether its row is a session; PartError if that is a formula without its value."""
     value = cells.get(index)
     if value == UNSAVED:
-        name = cell_name(line, index)
-        raise PartError(f"{name} is a formula that was saved without its value")
+        raise PartError(f"{cell_name(line, index)} is a formula that was saved without its value")
     return value
 
 

@@ -39,11 +39,8 @@ WORKBOOKS = ("DynamicRoutingTraining.xlsx", "DynamicRoutingTrainingNSB.xlsx")
 PARSER = 3
 """Raise it when the same workbooks come to give other facts: it makes the next sync parse them again."""
 
-_NAMED = 3
-"""How many sheets that cannot be read a failure names."""
-
-_FETCHES = 3
-"""How often a workbook that changes while it is fetched is fetched again."""
+# how many sheets that cannot be read a failure names, and how often a workbook that changes meanwhile is fetched
+_NAMED = _FETCHES = 3
 
 
 def observe(context: SourceContext) -> Observation:
@@ -51,13 +48,9 @@ def observe(context: SourceContext) -> Observation:
 
     A sheet that cannot be read makes the observation incomplete, with a `failure` that names it: there are no facts
     of its subject, and those of all other sheets hold. So does a workbook that cannot be read at all, if it has been
-    recorded before: there are no facts of the subjects that have recorded rows in it, or have lost a row.
-    Mistakes inside a sheet are problems instead. Sessions of `context.records` that the readable sheets of their
+    recorded before (else it is a SourceError): there are no facts of the subjects that have recorded rows in it, or
+    have lost a row. Mistakes inside a sheet are problems instead. Recorded sessions that the readable sheets of their
     subjects lack are reported as such.
-
-    Raises:
-        SourceError: A workbook is missing, cannot be fetched or cannot be read, and no recorded row names its subjects.
-        MissingCredentials: There are no credentials for S3.
     """
     settings, previous, recorded = context.settings, context.versions, context.records
     failures: dict[str, SourceError] = {}
@@ -94,17 +87,12 @@ def _collected(failures: dict[str, SourceError], name: str, recorded: Mapping[st
 
 
 def _subjects_in(name: str, recorded: Mapping[str, Record]) -> set[str]:
-    """Subjects of the recorded rows of the workbook *name*."""
     rows = ((session_id, record.training) for session_id, record in recorded.items())
     return {subject_of(id_) for id_, row in rows if isinstance(row, Training) and row.nsb == is_nsb(name)}
 
 
 def check_workbooks(settings: Settings, store: Callable[[], ObjectStore]) -> tuple[str, ...]:
-    """Return the names of the workbooks, each of which is there and may be read: two small requests.
-
-    Raises:
-        SourceError, MissingCredentials: As `observe`.
-    """
+    """Return the names of the workbooks, each of which is there and may be read: two small requests."""
     with as_training():
         folder = open_folder(settings, store)
         for name in WORKBOOKS:
@@ -117,14 +105,10 @@ def merge_workbooks(
     recorded: Mapping[str, Record] | None = None,
     failures: Mapping[str, SourceError] | None = None,
 ) -> Observation:
-    """Return the facts of all workbooks together.
+    """Return the facts of all workbooks together; *failures* of those that cannot be read are by their names.
 
     Sessions of a subject on one day get their index by start time, across workbooks. One start time in two workbooks
     is one session, and the row of the NSB workbook takes precedence.
-
-    Args:
-        recorded: Known sessions.
-        failures: Why workbooks cannot be read, by their names.
     """
     recorded, failures = recorded or {}, failures or {}
     reasons = {
@@ -147,13 +131,13 @@ def merge_workbooks(
     # sorted by subject and start: one subject's sessions of one day are neighbours
     by_day = itertools.groupby(sorted(sessions), key=lambda key: (key[0], key[1].date()))
     for (subject, day), group in by_day:
-        starts = [start for _, start in group]
-        for idx, start in enumerate(starts):
-            workbook, row = sessions[subject, start]
-            if len(starts) > 1 and start.time() == datetime.time(0):
+        keys = list(group)
+        for idx, key in enumerate(keys):
+            workbook, row = sessions[key]
+            if len(keys) > 1 and row.start.time() == datetime.time(0):
                 message = "no time of day, so this is taken for the first of that day's sessions"
                 problems.append(_problem(workbook, row, message))
-            fixed = {"nsb": is_nsb(workbook.name), "row": row.row, "start_time": start.isoformat(sep=" ")}
+            fixed = {"nsb": is_nsb(workbook.name), "row": row.row, "start_time": row.start.isoformat(sep=" ")}
             session_id = make_session_id(subject, day.isoformat(), idx)
             facts[session_id] = Training.model_validate({**fixed, **row.columns})
             lines[session_id] = row.line
@@ -181,7 +165,6 @@ def merge_workbooks(
 
 
 def _failure(sheets: Mapping[str, str], workbooks: Mapping[str, SourceError]) -> SourceError | None:
-    """The workbook, and the first few sheets, that cannot be read."""
     scope = "of the other workbook, the subjects without recorded rows in this one are updated"
     reasons = [f"{error.reason}; {scope}" for error in workbooks.values()]
     if sheets:
@@ -198,7 +181,6 @@ def _problem(workbook: Workbook, row: TrainingRow, message: str) -> Problem:
 
 
 def is_nsb(name: str) -> bool:
-    """Return whether the workbook *name* is that of the NSB team."""
     return "nsb" in name.lower()
 
 
@@ -233,8 +215,7 @@ def open_folder(settings: Settings, store: Callable[[], ObjectStore]) -> Workboo
 class WorkbookFolder(abc.ABC):
     """The folder or bucket with the workbooks; *address* is what a name is appended to."""
 
-    def __init__(self, address: str) -> None:
-        self.address = address
+    address: str
 
     @abc.abstractmethod
     def names(self) -> tuple[str, ...]:
@@ -269,7 +250,7 @@ class _LocalFolder(WorkbookFolder):
             # where such a server is mounted at all, it is mounted as //server/share
             folder = folder.replace("\\", "/")
         self._folder = Path(folder).expanduser()
-        super().__init__(f"{self._folder}{os.sep}")
+        self.address = f"{self._folder}{os.sep}"
 
     def names(self) -> tuple[str, ...]:
         try:
@@ -299,7 +280,7 @@ class _Bucket(WorkbookFolder):
         self._bucket = bucket
         self._prefix = prefix.rstrip("/") + "/" if prefix.strip("/") else ""
         self._cache = cache
-        super().__init__(f"s3://{bucket}/{self._prefix}")
+        self.address = f"s3://{bucket}/{self._prefix}"
 
     def names(self) -> tuple[str, ...]:
         return self._store.list_folder(self._bucket, self._prefix).files
@@ -329,11 +310,7 @@ class _Bucket(WorkbookFolder):
 
 
 def read_workbook_file(path: Path) -> bytes:
-    """Return the content of a file, cut one byte above what the parser accepts.
-
-    Raises:
-        SourceError: It cannot be read.
-    """
+    """Return the content of a file, cut one byte above what the parser accepts."""
     from npc_lims.sources.training.xlsx import MAX_FILE_SIZE
 
     try:
