@@ -20,11 +20,7 @@ class Source(Protocol):
     """A module of `npc_lims.sources` that observes one of the four sources."""
 
     def observe(self, context: SourceContext) -> Observation:
-        """Return the facts of the source.
-
-        Raises:
-            NpcLimsError: It cannot be queried at all; there is no partial answer.
-        """
+        """Return the facts of the source; NpcLimsError if it cannot be queried at all."""
 
 
 def ignore_progress(done: int, total: Optional[int]) -> None:
@@ -36,11 +32,9 @@ class SourceContext:
     """Sessions to observe, and the ways to the sources.
 
     Attributes:
-        settings: Those of the run.
         tracked: Reads the tracked sessions file: its text, and its name for messages.
-        store: Opens the buckets. Called only if they are needed, as `assets` is.
-        assets: Opens Code Ocean.
-        records: Sessions by id: as recorded, with what other sources have said before.
+        store: Opens the buckets. Called only if they are needed, as `assets`, which opens Code Ocean.
+        records: Sessions by id: as recorded, with what other sources have observed before.
         scope: Ids of those of *records* to observe; None for all.
         versions: Markers of what was read when the source was last recorded: the same is not read again.
         full: Read everything again, whatever is recorded.
@@ -67,5 +61,4 @@ class SourceContext:
     @property
     def wanted(self) -> list[str]:
         """Ids of the sessions to observe, in order."""
-        scope = self.scope
-        return sorted(self.records if scope is None else [one for one in self.records if one in scope])
+        return sorted(one for one in self.records if self.scope is None or one in self.scope)

@@ -67,6 +67,7 @@ class ScalarNode(_NodePosition):
 
     text: str = ""
     plain: bool = True
+    size = 1
 
     @property
     def value(self) -> Any:
@@ -107,8 +108,6 @@ class MapNode(_CollectionNode):
 Node = Union[ScalarNode, ListNode, MapNode]
 
 
-# ------------------------------------------------------------------ values of plain scalars
-
 _LONG_ESCAPE = re.compile(r"\\U([0-9a-fA-F]{8})")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _NULL = re.compile(r"|~|null|Null|NULL")
@@ -135,14 +134,13 @@ _DATE_11 = re.compile(
 
 
 def _core(text: str) -> tuple[str, Any]:
-    """Name of the type and value of a plain scalar, by YAML 1.2's core rules."""
-    first = text[:1]
-    if first not in "-+.0123456789~nNtTfF":  # nearly every text ends here; "" goes on to null
+    """Name and value of a plain scalar, by YAML 1.2's core rules."""
+    if text[:1] not in "-+.0123456789~nNtTfF":  # nearly every text ends here; "" goes on to null
         return "text", text
     if _NULL.fullmatch(text):
-        return "null", None
+        return "nothing", None
     if _BOOL.fullmatch(text):
-        return "a bool", text[0] in "tT"
+        return text.lower(), text[0] in "tT"
     if len(text) <= MAX_DIGITS:
         if _INT.fullmatch(text):
             base = {"0o": 8, "0x": 16}.get(text[:2], 10)
@@ -154,7 +152,7 @@ def _core(text: str) -> tuple[str, Any]:
 
 
 def _yaml11(text: str) -> str:
-    """Name what a reader of YAML 1.1 makes of a plain scalar, as `_core` does where both agree."""
+    """Name of a plain scalar to a reader of YAML 1.1: that of `_core` where both agree."""
     if _NULL.fullmatch(text) or _BOOL.fullmatch(text) or _NOT_FINITE.fullmatch(text):
         return _core(text)[0]
     if _BOOL_11.fullmatch(text):
@@ -171,9 +169,6 @@ def _yaml11(text: str) -> str:
         if _FLOAT_11.fullmatch(text):
             return f"the number {float(digits)}"
     return "text"
-
-
-# ------------------------------------------------------------------------------- composing
 
 
 class _UnreadableError(Exception):
@@ -194,7 +189,7 @@ def compose(text: str, report: Report) -> Node | None:
 
 @dataclasses.dataclass
 class _Open:
-    """A collection before its end; of a mapping, the key without a value yet, and the lines of its keys so far."""
+    """A collection before its end, and the key without a value yet and the lines of the keys of a mapping."""
 
     node: ListNode | MapNode
     key: Node | None = None
@@ -292,7 +287,7 @@ class _Composer:
             self._stop(event, f"the alias *{event.anchor} has no anchor &{event.anchor} before it")
         elif any(node is opened.node for opened in self._open):
             self._stop(event, f"the alias *{event.anchor} is inside what it repeats: write the value out")
-        self._aliased += _size(node)
+        self._aliased += node.size
         if self._aliased > MAX_ALIASED:
             self._stop(event, f"the aliases up to here repeat more than {MAX_ALIASED} values: write the values out")
         start, end = event.start_mark.index, event.end_mark.index
@@ -308,7 +303,7 @@ class _Composer:
             parent.node.end = node.end
         if isinstance(parent.node, ListNode):
             parent.node.items.append(node)
-            parent.node.size += _size(node)
+            parent.node.size += node.size
         elif parent.key is None:
             parent.key = node
         else:
@@ -316,7 +311,7 @@ class _Composer:
             self._pair(parent.node, parent.keys, key, node)
 
     def _pair(self, mapping: MapNode, keys: dict[str, int], key: Node, value: Node) -> None:
-        mapping.size += 1 + _size(value)
+        mapping.size += 1 + value.size
         if not isinstance(key, ScalarNode):
             self._report.error(key, f"a key must be plain text, not {kind(key)}: check brackets and braces")
         elif key.plain and key.text == "<<":
@@ -351,15 +346,8 @@ def _position(text: str, index: int) -> tuple[int, int]:
     return text.count("\n", 0, index) + 1, index - line_start + 1
 
 
-def _size(node: Node) -> int:
-    return 1 if isinstance(node, ScalarNode) else node.size
-
-
-# ------------------------------------------------------------------------- plain data, words
-
-
 def to_plain(node: Node, report: Report) -> Any:
-    """Return the node as dicts, lists and scalars, with strings as keys. Infinity and NaN are reported."""
+    """Return the node as dicts, lists and scalars, with texts as keys. Infinity and NaN are reported."""
     if isinstance(node, ListNode):
         return [to_plain(item, report) for item in node.items]
     if isinstance(node, MapNode):
@@ -377,20 +365,10 @@ def is_null(node: Node) -> bool:
 
 def kind(node: Node) -> str:
     """Describe the type and value of a node."""
-    if isinstance(node, ListNode):
-        return "a list"
-    if isinstance(node, MapNode):
-        return "a mapping"
-    value = node.value
-    if value is None:
-        return "nothing"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int):
-        return f"the integer {value}"
-    if isinstance(value, float):
-        return f"the number {value}"
-    return f"the text {show(value)}"
+    if isinstance(node, (ListNode, MapNode)):
+        return "a list" if isinstance(node, ListNode) else "a mapping"
+    name = _core(node.text)[0] if node.plain else "text"
+    return f"the text {show(node.text)}" if name == "text" else name
 
 
 def show(value: Any) -> str:

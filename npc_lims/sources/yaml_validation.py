@@ -46,16 +46,10 @@ def read_edited_text(
     content: str,
     data: bytes | None = None,
 ) -> str:
-    """Return the text of a file, without its byte order mark.
+    """Return the text of a file, of which *data* is the content if that was read already.
 
-    Args:
-        error: The class of error to raise.
-        missing: What to do if there is no such file.
-        content: What the file should hold, for the message about one that is larger than *max_bytes*.
-        data: Its content, if that was read already.
-
-    Raises:
-        InputFileError: It cannot be read, is too large, or is not UTF-8.
+    If it cannot be read, is larger than *max_bytes* or is not UTF-8, *error* is raised. Its message says what to do
+    if there is no such file (*missing*), and what the file should hold (*content*).
     """
 
     def unreadable(message: str) -> InputFileError:
@@ -88,9 +82,6 @@ def encoding_problem(file: str, error: UnicodeDecodeError) -> Problem:
     column = len(before[before.rfind(b"\n") + 1 :].decode("utf-8-sig")) + 1
     message = f"the byte 0x{byte:02x} is not UTF-8: save the file as UTF-8"
     return Problem(file, before.count(b"\n") + 1, column, "error", message)
-
-
-# ------------------------------------------------------------------------------ validation
 
 
 def validate(
@@ -159,7 +150,7 @@ def _child(node: Node, step: PathPart) -> Node | None:
 
 
 def _path_in(node: Node, location: Iterable[PathPart]) -> tuple[PathPart, ...]:
-    """The path that a location of pydantic means, without the names of union branches."""
+    """Return the path that a location of pydantic means, without the names of union branches."""
     path: list[PathPart] = []
     for step in location:
         child = _child(node, step)
