@@ -1,11 +1,12 @@
-"""The context in which a source observes sessions, in a sync or a live lookup."""
+"""The four sources, and the context in which one observes sessions, in a sync or a live lookup."""
 
 from __future__ import annotations
 
 import dataclasses
 import datetime
+import importlib
 from collections.abc import Callable, Container, Mapping
-from typing import TYPE_CHECKING, Optional, Protocol
+from typing import TYPE_CHECKING, Optional, Protocol, cast
 
 from npc_lims.model.observation import Observation
 from npc_lims.model.record import Record
@@ -15,12 +16,25 @@ if TYPE_CHECKING:
     from npc_lims.clients.s3 import ObjectStore
     from npc_lims.config.settings import Settings
 
+_MODULES = {
+    "tracked": "npc_lims.sources.tracked.parser",
+    "training": "npc_lims.sources.training.workbooks",
+    "codeocean": "npc_lims.sources.codeocean.query",
+    "s3": "npc_lims.sources.s3.query",
+}
+"""The module of each section of a record."""
+
 
 class Source(Protocol):
     """A module of `npc_lims.sources` that observes one of the four sources."""
 
     def observe(self, context: SourceContext) -> Observation:
         """Return the facts of the source; NpcLimsError if it cannot be queried at all."""
+
+
+def open_source(name: str) -> Source:
+    """Return the source that writes a section of records. Its module is imported when it is first needed."""
+    return cast("Source", importlib.import_module(_MODULES[name]))
 
 
 def ignore_progress(done: int, total: Optional[int]) -> None:

@@ -17,8 +17,7 @@ from npc_lims.model.observation import Observation, Scope, failed
 from npc_lims.model.reconcile import DISCOVERING, check_breaker
 from npc_lims.model.record import SECTIONS, Record
 from npc_lims.model.recording_days import reconcile_days, reconcile_scope, report_other_rows
-from npc_lims.sources import open_source
-from npc_lims.sources.context import SourceContext
+from npc_lims.sources.context import SourceContext, open_source
 from npc_lims.sources.tracked.parser import observe_text, tracked_text
 from npc_lims.state.diff import SessionChange, changes_between
 from npc_lims.state.store import snapshot_digest, write_state

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Optional, Union
+from typing import Any, Optional
 
 from npc_lims.model.data_asset import DataAsset
 from npc_lims.model.observation import Found
-from npc_lims.model.record import PROCESSES, Asset, CodeOcean, Record, S3Facts, Tracked
+from npc_lims.model.record import PROCESSES, Asset, AssetFact, CodeOcean, Record, S3Facts, Tracked
 from npc_lims.model.session_id import ids_of_day, make_session_id, split_session_id
 
 # A sorting run that failed leaves this many files, or fewer: logs and settings, no units.
@@ -50,8 +50,8 @@ def select_facts(
 
     def select(session_id: str) -> Found:
         subject, date, _ = split_session_id(session_id)
-        validations = _Validations(records[session_id], validate, full=full)
-        return _select(session_id, records, by_day.get((subject, date), []), imaging.get(subject, []), validations)
+        selection = _Selection(session_id, records, by_day.get((subject, date), []), validate, full=full)
+        return selection.select(imaging.get(subject, []))
 
     facts: dict[str, Found] = dict.fromkeys(wanted, False)
     found = [one for one in wanted if split_session_id(one)[:2] in by_day or split_session_id(one)[0] in imaging]
@@ -60,75 +60,125 @@ def select_facts(
     return facts
 
 
-def _select(
-    session_id: str,
-    records: Mapping[str, Record],
-    day: Sequence[DataAsset],
-    imaging: Sequence[DataAsset],
-    validations: _Validations,
-) -> Found:
-    subject, date, index = split_session_id(session_id)
-    day, is_ephys = _countable(session_id, records, day)
-    recordings = _by_recording(day, is_ephys)
-    group = recordings[index] if index < len(recordings) else []
-    second_is_ephys = _is_ephys(records.get(make_session_id(subject, date, 1)))
-    # whether the session is ephys decides if it can have one
-    no_surface = None if records[session_id].tracked is None and not is_ephys else False
-    facts: dict[str, Any] = {"smartspim": _newest(imaging), "surface": no_surface, "surface_sorted": no_surface}
-    own = group
-    if is_ephys and (index == 0 or _is_ephys(records[session_id])):
-        facts["raw"] = main = validations.newest_main(group)
-        if main is False:
-            taken = {one[0].start for one in recordings[1:]} if second_is_ephys else set()
-            of_day = group if index else [one for one in day if one.start not in taken]
-            facts["raw"] = behavior = _newest_raw(of_day, "behavior")
-            # what was computed from a recording of surface channels alone is no result of the session
-            own = [] if validations.rejected else group
-            if isinstance(behavior, Asset):
-                own = [*own, *(one for one in of_day if one.name.startswith(behavior.name))]
-    else:
-        facts["raw"] = _newest_raw(group)
-    facts.update(_results(own, validations, is_own=facts["raw"] is not None))
-    if is_ephys and index == 0 and not second_is_ephys:
-        # a second recording of the day that nobody lists as an ephys session is the one of surface channels
-        facts.update(_surface(recordings, validations, main))
-    if not any(facts.values()) and None not in facts.values() and not validations.errored and not validations.rejected:
+class _Selection:
+    """Selection of the assets of one session; none is validated twice, in this sync or since it was recorded."""
+
+    def __init__(
+        self,
+        session_id: str,
+        records: Mapping[str, Record],
+        day: Sequence[DataAsset],
+        validate: Validate,
+        *,
+        full: bool,
+    ) -> None:
+        subject, date, self._index = split_session_id(session_id)
+        self._record = before = records[session_id]
+        self._day, self._is_ephys = _countable(session_id, records, day)
+        self._recordings = _by_recording(self._day, self._is_ephys)
+        self._second_is_ephys = _is_ephys(records.get(make_session_id(subject, date, 1)))
+        self._before = before.codeocean if isinstance(before.codeocean, CodeOcean) else CodeOcean()
+        self._listing = before.s3.raw if isinstance(before.s3, S3Facts) and not full else None
+        self._validate = validate
+        self._errored: dict[str, str] = {}
+        self._rejected: list[Asset] = []  # raw data that are not the session's own, the newest first
+
+    def select(self, imaging: Sequence[DataAsset]) -> Found:
+        group = self._recordings[self._index] if self._index < len(self._recordings) else []
+        # whether the session is ephys decides if it can have one
+        no_surface = None if self._record.tracked is None and not self._is_ephys else False
+        facts: dict[str, Any] = {"smartspim": _newest(imaging), "surface": no_surface, "surface_sorted": no_surface}
+        own = group
+        if self._is_ephys and (self._index == 0 or _is_ephys(self._record)):
+            facts["raw"] = main = self._newest_main(group)
+            if main is False:
+                taken = {one[0].start for one in self._recordings[1:]} if self._second_is_ephys else set()
+                of_day = group if self._index else [one for one in self._day if one.start not in taken]
+                facts["raw"] = behavior = _newest_raw(of_day, "behavior")
+                # what was computed from a recording of surface channels alone is no result of the session
+                own = [] if self._rejected else group
+                if isinstance(behavior, Asset):
+                    own = [*own, *(one for one in of_day if one.name.startswith(behavior.name))]
+        else:
+            facts["raw"] = _newest_raw(group)
+        facts.update(self._results(own, is_own=facts["raw"] is not None))
+        if self._is_ephys and self._index == 0 and not self._second_is_ephys:
+            # a second recording of the day that nobody lists as an ephys session is the one of surface channels
+            facts["surface"], facts["surface_sorted"] = self._surface(main)
+        if not any(facts.values()) and None not in facts.values() and not self._errored and not self._rejected:
+            return False
+        return CodeOcean(**facts, errored=dict(sorted(self._errored.items())))
+
+    def _results(self, own: Sequence[DataAsset], *, is_own: bool) -> dict[str, Any]:
+        """Return the results that were computed from the session's recording, which has the assets *own*.
+
+        While it is unknown whether it is one of surface channels alone (not *is_own*), results that need probes are
+        unknown; those of videos are known, since surface channels are recorded without.
+        """
+        facts: dict[str, Any] = {"sorted": self._newest_good(own, "sorted") if is_own else self._unknown(own)}
+        surface = self._before.surface
+        was_rejected = isinstance(surface, Asset) and any(one.id == surface.id for one in own)
+        for process in PROCESSES:
+            facts[process] = _newest([asset for asset in own if process in asset.process])
+            if not is_own and facts[process] and (process in _OF_PROBES or was_rejected):
+                facts[process] = None
+        return facts
+
+    def _surface(self, main: AssetFact) -> tuple[AssetFact, AssetFact]:
+        """Return the recording of surface channels and its sorting result.
+
+        It is the second of the day, or the only one if the main one was lost.
+        """
+        if len(self._recordings) > 1:
+            surface = self._recordings[1]
+            return _newest_raw(surface, "ecephys"), self._newest_good(surface, "surface_sorted")
+        if main is None:
+            return None, None
+        if main or not self._rejected:
+            return False, False
+        return self._rejected[0], self._newest_good(self._recordings[0], "surface_sorted")
+
+    def _newest_main(self, group: Sequence[DataAsset]) -> AssetFact:
+        """Return the newest ecephys raw data that hold the main recording, not one of surface channels alone."""
+        for asset in _newest_first(asset for asset in group if asset.is_raw and asset.platform == "ecephys"):
+            # files may still be arriving: only what was found there is settled
+            is_settled = self._listing and self._listing.asset == asset.id and self._listing.behavior
+            reason = "" if is_settled else self._validate(asset)
+            if reason is None:
+                return None
+            if not reason:
+                return asset.as_fact()
+            self._rejected.append(asset.as_fact())
         return False
-    return CodeOcean(**facts, errored=dict(sorted(validations.errored.items())))
 
+    def _newest_good(self, group: Sequence[DataAsset], kind: str) -> AssetFact:
+        """Return the newest sorting result that is not errored."""
+        candidates = [asset for asset in group if asset.is_sorted]
+        for asset in _newest_first(candidates):
+            reason = self._reason(asset, kind)
+            if reason is None:
+                return self._unknown(candidates)
+            if not reason:
+                return asset.as_fact()
+            self._errored[asset.id] = reason
+        return False
 
-def _results(own: Sequence[DataAsset], validations: _Validations, *, is_own: bool) -> dict[str, Any]:
-    """Return the results that were computed from the session's recording, which has the assets *own*.
+    def _unknown(self, group: Sequence[DataAsset]) -> AssetFact:
+        """Return the sorting result while it is unknown: the recorded reasons of those that exist are kept."""
+        candidates = [asset for asset in group if asset.is_sorted]
+        recorded = self._before.errored
+        self._errored.update((asset.id, recorded[asset.id]) for asset in candidates if asset.id in recorded)
+        return None if candidates else False
 
-    While it is unknown whether it is one of surface channels alone (not *is_own*), results that need probes are
-    unknown; those of videos are known, since surface channels are recorded without.
-    """
-    facts: dict[str, Any] = {"sorted": validations.newest_good(own, "sorted") if is_own else validations.unknown(own)}
-    for process in PROCESSES:
-        facts[process] = _newest([asset for asset in own if process in asset.process])
-        if not is_own and facts[process] and (process in _OF_PROBES or validations.was_rejected(own)):
-            facts[process] = None
-    return facts
-
-
-def _surface(
-    recordings: Sequence[Sequence[DataAsset]], validations: _Validations, main: Union[Asset, bool, None]
-) -> dict[str, Any]:
-    """Return the recording of surface channels: the second of the day, or the only one if the main one was lost."""
-    if len(recordings) > 1:
-        surface = recordings[1]
-        return {
-            "surface": _newest_raw(surface, "ecephys"),
-            "surface_sorted": validations.newest_good(surface, "surface_sorted"),
-        }
-    if main is None:
-        return {"surface": None, "surface_sorted": None}
-    if main or not validations.rejected:
-        return {"surface": False, "surface_sorted": False}
-    return {
-        "surface": validations.rejected[0],
-        "surface_sorted": validations.newest_good(recordings[0], "surface_sorted"),
-    }
+    def _reason(self, asset: DataAsset, kind: str) -> str | None:
+        recorded = getattr(self._before, kind)
+        if isinstance(recorded, Asset) and recorded.id == asset.id:
+            return ""
+        if asset.id in self._before.errored:
+            return self._before.errored[asset.id]
+        if asset.files is not None and asset.files <= _FILES_OF_FAILED_SORTING:
+            return f"only {asset.files} files"
+        return self._validate(asset)
 
 
 def _is_ephys(record: Record | None) -> bool:
@@ -165,12 +215,12 @@ def _by_recording(day: Sequence[DataAsset], is_ephys: bool) -> list[list[DataAss
     return [[asset for asset in day if asset.start == start] for start in sorted({asset.start for asset in counted})]
 
 
-def _newest(assets: Sequence[DataAsset]) -> Union[Asset, bool]:
+def _newest(assets: Sequence[DataAsset]) -> AssetFact:
     newest = _newest_first(assets)
     return newest[0].as_fact() if newest else False
 
 
-def _newest_raw(group: Sequence[DataAsset], *platforms: str) -> Union[Asset, bool]:
+def _newest_raw(group: Sequence[DataAsset], *platforms: str) -> AssetFact:
     """Return the newest raw asset of the first platform that has one; ecephys before behavior."""
     for platform in platforms or ("ecephys", "behavior"):
         newest = _newest([asset for asset in group if asset.is_raw and asset.platform == platform])
@@ -200,62 +250,3 @@ def ambiguous_assets(
     for group in made.values():
         if len(group) > 1 and any(asset.id in chosen for asset in group):
             yield _newest_first(group)
-
-
-class _Validations:
-    """Validation of assets, with what is recorded: none is validated twice."""
-
-    def __init__(self, before: Record, validate: Validate, *, full: bool) -> None:
-        self._before = before.codeocean if isinstance(before.codeocean, CodeOcean) else None
-        self._listing = before.s3.raw if isinstance(before.s3, S3Facts) and not full else None
-        self._validate = validate
-        self.errored: dict[str, str] = {}
-        self.rejected: list[Asset] = []  # raw data that are not the session's own, the newest first
-
-    def newest_main(self, group: Sequence[DataAsset]) -> Union[Asset, bool, None]:
-        """Return the newest ecephys raw data that hold the main recording, not one of surface channels alone."""
-        for asset in _newest_first(asset for asset in group if asset.is_raw and asset.platform == "ecephys"):
-            # files may still be arriving: only what was found there is settled
-            is_settled = self._listing and self._listing.asset == asset.id and self._listing.behavior
-            reason = "" if is_settled else self._validate(asset)
-            if reason is None:
-                return None
-            if not reason:
-                return asset.as_fact()
-            self.rejected.append(asset.as_fact())
-        return False
-
-    def was_rejected(self, group: Sequence[DataAsset]) -> bool:
-        """Return whether the raw data of a recording were found to be of surface channels alone before."""
-        surface = self._before.surface if self._before is not None else None
-        return isinstance(surface, Asset) and any(one.id == surface.id for one in group)
-
-    def newest_good(self, group: Sequence[DataAsset], kind: str) -> Union[Asset, bool, None]:
-        """Return the newest sorting result that is not errored."""
-        candidates = [asset for asset in group if asset.is_sorted]
-        for asset in _newest_first(candidates):
-            reason = self._reason(asset, kind)
-            if reason is None:
-                return self.unknown(candidates)
-            if not reason:
-                return asset.as_fact()
-            self.errored[asset.id] = reason
-        return False
-
-    def unknown(self, group: Sequence[DataAsset]) -> Optional[bool]:
-        """Return the sorting result while it is unknown: the recorded reasons of those that exist are kept."""
-        candidates = [asset for asset in group if asset.is_sorted]
-        recorded = {} if self._before is None else self._before.errored
-        self.errored.update((asset.id, recorded[asset.id]) for asset in candidates if asset.id in recorded)
-        return None if candidates else False
-
-    def _reason(self, asset: DataAsset, kind: str) -> str | None:
-        if self._before is not None:
-            recorded = getattr(self._before, kind)
-            if isinstance(recorded, Asset) and recorded.id == asset.id:
-                return ""
-            if asset.id in self._before.errored:
-                return self._before.errored[asset.id]
-        if asset.files is not None and asset.files <= _FILES_OF_FAILED_SORTING:
-            return f"only {asset.files} files"
-        return self._validate(asset)
