@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, NamedTuple
 
 from npc_lims.clients.github import GitHubClient
 from npc_lims.errors import GitHubError
@@ -27,13 +27,7 @@ _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9 _.-]+")
 
 @dataclasses.dataclass(frozen=True)
 class Alert:
-    """The appearance of an issue, which is known by its label.
-
-    Attributes:
-        found: Event at its first and last time, as a participle.
-        counted: Events that are counted.
-        recovery: Event that closes it.
-    """
+    """The texts of an issue, which is known by its label."""
 
     label: str
     description: str
@@ -60,7 +54,7 @@ ALERTS = {
         "The process workflow rewrites this issue at each failed run, and closes it after a complete run.",
     ),
 }
-"""The issues about failed runs, by the name of the workflow."""
+"""By the name of the workflow."""
 
 STALE = Alert(
     label="state-stale",
@@ -72,7 +66,6 @@ STALE = Alert(
     counted="Checks",
     recovery="The state is fresh",
 )
-"""The issue about state that is older than it should be, whether or not a run has failed."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,32 +92,11 @@ class RunReport:
     is_complete: bool
 
 
-@dataclasses.dataclass(frozen=True)
-class Raised:
+class Raised(NamedTuple):
     """An issue after a failed run: opened now, or updated."""
 
     url: str
     is_new: bool
-
-
-@dataclasses.dataclass(frozen=True)
-class Cleared:
-    """An issue after a success.
-
-    Attributes:
-        url: None if there is none open.
-        waits_for: Sources that the issue names and that were not queried: it stays open until they have answered.
-    """
-
-    url: str | None
-    waits_for: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        if self.url is None:
-            return ""
-        if self.waits_for:
-            return f"; {self.url} stays open until it is known of {', '.join(self.waits_for)}"
-        return f": closed {self.url}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,32 +107,7 @@ class _Record:
     last: str
     count: int
     failures: Mapping[str, str]
-    runs: tuple[str, ...]
-
-
-# -- the report of a run -----------------------------------------------------------------------------
-
-
-def job_name(job: str) -> str:
-    """Return the name of a job among those of sources."""
-    return f"job {job}"
-
-
-def job_failures(results: Mapping[str, str], errors: Mapping[str, str] | None = None) -> list[Failure]:
-    """Return the jobs that failed, of all that are given with their results.
-
-    Args:
-        errors: Their error lines by name, as far as these are known.
-    """
-    errors = errors or {}
-    reasons = {
-        job: "The job was stopped, most likely by its time limit."
-        if result == "cancelled"
-        else (f"The job failed: {errors[job]}" if errors.get(job) else "The job failed; see its log.")
-        for job, result in results.items()
-        if result in ("failure", "cancelled")
-    }
-    return [Failure(job_name(job), reason) for job, reason in reasons.items()]
+    runs: Sequence[str]
 
 
 def parse_outcome(text: str) -> RunReport:
@@ -192,12 +139,19 @@ def update_alert(
     Args:
         results: Of the jobs by name. A skipped job neither fails nor succeeds.
         report: About the sources.
-        errors: As of `job_failures`.
+        errors: Error lines of jobs by name, as far as these are known.
 
     Raises:
         GitHubError: GitHub refused.
     """
-    failures = [*report.failures, *job_failures(results, errors)]
+    failures = list(report.failures)
+    for job, result in results.items():
+        if result == "cancelled":
+            failures.append(Failure(f"job {job}", "The job was stopped, most likely by its time limit."))
+        elif result == "failure":
+            error = (errors or {}).get(job)
+            reason = f"The job failed: {error}" if error else "The job failed; see its log."
+            failures.append(Failure(f"job {job}", reason))
     if failures:
         raised = raise_alert(client, alert, failures, run_url, replaces=report.is_complete)
         return f"{', '.join(dict.fromkeys(_name(one.source) for one in failures))}: reported in {raised.url}"
@@ -205,11 +159,7 @@ def update_alert(
         return "no job failed, and not all of them succeeded: nothing is changed"
     if not report.is_complete:
         return "all succeeded; this run was about a part of the sessions or sources, so no issue is closed"
-    answered = {*report.answered, *map(job_name, results)}
-    return f"all succeeded{clear_alert(client, alert, run_url, answered)}"
-
-
-# -- the issue ---------------------------------------------------------------------------------------
+    return f"all succeeded{clear_alert(client, alert, run_url, {*report.answered, *(f'job {job}' for job in results)})}"
 
 
 def raise_alert(
@@ -243,30 +193,36 @@ def raise_alert(
         issues = _open_issues(client, alert) or [issue]  # another run may have opened one in the same moment
         is_new = issues[0]["number"] == issue["number"]
     else:
-        _update(client, alert, issues[0], moment, reasons, run_url, replaces)
+        _update(client, alert, issues[0], reasons, run_url, moment, replaces)
     for other in issues[1:]:
-        text = f"The same as #{issues[0]['number']}, which stays open."
-        _close(client, other, text, "duplicate")
+        _close(client, other, f"The same as #{issues[0]['number']}, which stays open.", "duplicate")
     return Raised(str(issues[0]["html_url"]), is_new)
 
 
-def clear_alert(client: GitHubClient, alert: Alert, run_url: str, answered: Collection[str] | None = None) -> Cleared:
+def clear_alert(client: GitHubClient, alert: Alert, run_url: str, answered: Iterable[str] | None = None) -> str:
     """Close the open issue, if there is one and all that it names (sources and jobs) is among *answered*.
 
     Args:
         answered: None if nothing can be wrong any more.
 
+    Returns:
+        What was done, to append to a sentence: empty if there is no issue.
+
     Raises:
         GitHubError: GitHub refused.
     """
     issues = _open_issues(client, alert)
-    named = [] if answered is None else [name for issue in issues for name in _read(issue).failures]
-    names = set(map(_name, answered or ()))
-    waits_for = [name for name in named if name not in names]
-    if not waits_for:
-        for issue in reversed(issues):
-            _close(client, issue, f"{alert.recovery}: {run_url}", "completed")
-    return Cleared(str(issues[0]["html_url"]) if issues else None, tuple(dict.fromkeys(waits_for)))
+    if not issues:
+        return ""
+    url = issues[0]["html_url"]
+    if answered is not None:
+        names = set(map(_name, answered))
+        unanswered = [name for issue in issues for name in _read(issue).failures if name not in names]
+        if unanswered:
+            return f"; {url} stays open until it is known of {', '.join(dict.fromkeys(unanswered))}"
+    for issue in reversed(issues):
+        _close(client, issue, f"{alert.recovery}: {run_url}", "completed")
+    return f": closed {url}"
 
 
 def _reasons(failures: Iterable[Failure]) -> dict[str, str]:
@@ -287,11 +243,8 @@ def _name(source: str) -> str:
 
 def _open_issues(client: GitHubClient, alert: Alert) -> list[dict[str, Any]]:
     """Return the issues that were opened here, the oldest first."""
-    found = client.list_items(
-        f"looking for issues labelled {alert.label}",
-        "/issues",
-        {"state": "open", "labels": alert.label, "direction": "asc"},
-    )
+    query = {"state": "open", "labels": alert.label, "direction": "asc"}
+    found = client.list_items(f"looking for issues labelled {alert.label}", "/issues", query)
     ours = [item for item in found if "pull_request" not in item and _RECORD.search(item["body"] or "")]
     return sorted(ours, key=lambda item: int(item["number"]))
 
@@ -311,23 +264,23 @@ def _update(
     client: GitHubClient,
     alert: Alert,
     issue: Mapping[str, Any],
-    moment: str,
     reasons: Mapping[str, str],
     run_url: str,
+    moment: str,
     replaces: bool,
 ) -> None:
     before = _read(issue)
-    # a run that is repeated is the same run
-    is_new_run = run_url not in before.runs
-    runs = (run_url, *before.runs)[:_MAX_RUNS] if is_new_run else before.runs
-    merged = dict(reasons) if replaces else {**before.failures, **reasons}
-    failures = dict(list(merged.items())[:_MAX_FAILURES])
-    after = _Record(before.first, moment, before.count + is_new_run, failures, runs)
-    path = f"/issues/{issue['number']}"
-    client.request(f"updating issue #{issue['number']}", "PATCH", path, {"body": _body(alert, after)})
-    if set(after.failures) != set(before.failures):
-        text = f"Now fails: {_names(after.failures)}. Before: {_names(before.failures)}. See {run_url}"
-        client.request(f"commenting on issue #{issue['number']}", "POST", f"{path}/comments", {"body": text})
+    is_new_run = run_url not in before.runs  # a run that is repeated is the same run
+    runs = (run_url, *before.runs) if is_new_run else before.runs
+    failures = dict(reasons) if replaces else {**before.failures, **reasons}
+    failures = dict(list(failures.items())[:_MAX_FAILURES])
+    after = _Record(before.first, moment, before.count + is_new_run, failures, runs[:_MAX_RUNS])
+    number, path = issue["number"], f"/issues/{issue['number']}"
+    client.request(f"updating issue #{number}", "PATCH", path, {"body": _body(alert, after)})
+    if set(failures) != set(before.failures):
+        now, then = (", ".join(failing) or "unknown" for failing in (failures, before.failures))
+        text = f"Now fails: {now}. Before: {then}. See {run_url}"
+        client.request(f"commenting on issue #{number}", "POST", f"{path}/comments", {"body": text})
 
 
 def _close(client: GitHubClient, issue: Mapping[str, Any], comment: str, reason: str) -> None:
@@ -341,13 +294,9 @@ def _read(issue: Mapping[str, Any]) -> _Record:
     found = _RECORD.findall(issue["body"] or "")
     try:
         read: dict[str, Any] = json.loads(found[-1])  # the last one: a reason may look like one, too
-        return _Record(
-            first=str(read["first"]),
-            last=str(read["last"]),
-            count=int(read["count"]),
-            failures={str(name): str(reason) for name, reason in read["failures"].items()},
-            runs=tuple(map(str, read["runs"])),
-        )
+        failures = {str(name): str(reason) for name, reason in read["failures"].items()}
+        runs = tuple(map(str, read["runs"]))
+        return _Record(str(read["first"]), str(read["last"]), int(read["count"]), failures, runs)
     except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError):
         return _Record(str(issue["created_at"]), str(issue["updated_at"]), 1, {}, ())
 
@@ -376,7 +325,3 @@ def _fenced(text: str) -> str:
 
 def _cut(text: str, longest: int) -> str:
     return text if len(text) <= longest else f"{text[: longest - 4]} ..."
-
-
-def _names(failures: Mapping[str, str]) -> str:
-    return ", ".join(failures) or "unknown"

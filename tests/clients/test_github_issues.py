@@ -20,7 +20,6 @@ from npc_lims.clients.github_issues import (
     ALERTS,
     STALE,
     Alert,
-    Cleared,
     Failure,
     Raised,
     RunReport,
@@ -99,9 +98,11 @@ def test_an_issue_lasts_as_long_as_the_failure(client: GitHubClient, workflow_hu
     assert issue.comments == [], "the same source fails: nobody is notified anew"
     fail(client, S3, CODEOCEAN, run=3)
     assert [comment.body for comment in issue.comments] == [f"Now fails: s3, codeocean. Before: s3. See {run_url(3)}"]
-    assert clear_alert(client, SYNC, run_url(4), ["s3", "tracked"]) == Cleared(url, ("codeocean",))
+    assert (
+        clear_alert(client, SYNC, run_url(4), ["s3", "tracked"]) == f"; {url} stays open until it is known of codeocean"
+    )
     assert issue.state == "open", "nobody has asked Code Ocean since"
-    assert clear_alert(client, SYNC, run_url(4), ["s3", "codeocean"]) == Cleared(url)
+    assert clear_alert(client, SYNC, run_url(4), ["s3", "codeocean"]) == f": closed {url}"
     assert (issue.state, issue.state_reason) == ("closed", "completed")
     assert issue.comments[-1].body == f"A run succeeded: {run_url(4)}"
     assert len(hub.issues) == 1
@@ -134,7 +135,7 @@ def test_each_workflow_has_an_issue_of_its_own(client: GitHubClient, workflow_hu
     url = fail(client, Failure("job record", "It failed."), run=2, alert=PROCESS).url
     fail(client, Failure("s3", "old"), run=3, alert=STALE)
     assert [issue.labels for issue in workflow_hub.issues] == [["sync-failure"], ["process-failure"], ["state-stale"]]
-    assert clear_alert(client, PROCESS, run_url(3), ["job record"]) == Cleared(url)
+    assert clear_alert(client, PROCESS, run_url(3), ["job record"]) == f": closed {url}"
     assert [issue.state for issue in workflow_hub.issues] == ["open", "closed", "open"]
 
 
@@ -147,7 +148,7 @@ def test_a_failure_after_a_success_is_a_new_issue(client: GitHubClient, workflow
 
 
 def test_a_success_without_an_issue_writes_nothing(client: GitHubClient, workflow_hub: Hub) -> None:
-    assert clear_alert(client, SYNC, run_url(1), ["s3"]) == Cleared(None)
+    assert clear_alert(client, SYNC, run_url(1), ["s3"]) == ""
     assert workflow_hub.writes == []
 
 
