@@ -157,7 +157,7 @@ def _ids(ctx: typer.Context) -> list[str]:
 
 def _lines(ctx: typer.Context) -> list[bytes]:
     from npc_lims.config.disk_cache import load_entry
-    from npc_lims.config.lazy_settings import settings_for_reading
+    from npc_lims.config.environment import settings_for_reading
     from npc_lims.state.remote import cached_snapshot_path
     from npc_lims.state.snapshot import SNAPSHOT, checked_lines
 

@@ -20,7 +20,7 @@ from npc_lims.clients.codeocean import OUTPUT_LIMIT, CodeOceanError, OutcomeUnkn
 from npc_lims.clients.codeocean_runs import is_finished, why_errored
 from npc_lims.clients.codeocean_sdk import as_computation, as_data_asset
 from npc_lims.codeocean.data_assets import checked_id
-from npc_lims.config.lazy_settings import settings_for_reading
+from npc_lims.config.environment import settings_for_reading
 from npc_lims.errors import (
     AssetError,
     ComputationError,

@@ -10,10 +10,10 @@ import re
 import urllib.parse
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Optional
+from typing import Annotated, Any, Optional
 
 import pydantic
-from pydantic import SecretStr
+from pydantic import AfterValidator, BeforeValidator, SecretStr
 
 from npc_lims.config.environment import (
     NO_PAGES,
@@ -68,14 +68,77 @@ def _address(value: str) -> urllib.parse.SplitResult:
     return parts
 
 
-def _folder(value: str) -> str:
-    """Return the path of a folder that holds no secret. Raises as `_address`."""
+def _check_url(value: str) -> str:
+    parts = _address(value)
+    is_local = parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost", "::1")
+    if not (parts.hostname and (parts.scheme == "https" or is_local)):
+        raise ValueError("must begin with https:// (a token travels with each request)")
+    return value.rstrip("/")
+
+
+def _check_pages(value: str) -> str:
+    return value if value == NO_PAGES else _check_url(value)
+
+
+def _check_endpoint(value: str) -> str:
+    parts = _address(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("must be an address such as https://s3.example.org")
+    return value
+
+
+def _check_s3_root(value: str) -> str:
+    value = value.rstrip("/")
+    parts = _address(value)
+    if parts.scheme != "s3" or not parts.netloc:
+        raise ValueError("must be an address such as s3://bucket/folder")
+    return value
+
+
+def _check_folder(value: Any) -> Any:
+    """Refuse the path of a folder that holds a secret, if it is a text."""
+    if not isinstance(value, str):
+        return value
     if "://" in value:
         raise ValueError("must be a folder, not an address")
     server = _SERVER.match(value)
     if server is not None and not _WEBDAV_PORT.fullmatch(server[2] or ""):
         raise ValueError("must not hold a user or password; connect the share first (net use)")
     return value
+
+
+def _check_training(value: str) -> str:
+    if "://" not in value:
+        return str(_check_folder(value))
+    if _address(value).scheme != "s3":
+        raise ValueError("must be a folder, or an address such as s3://bucket/folder/")
+    return value
+
+
+def _check_name(value: str) -> str:
+    # they are parts of the path of a URL, in which such a part means another repository
+    if ".." in value or "." in value.split("/"):
+        raise ValueError("must not hold .. (nor a part that is . alone)")
+    if not value.isprintable() or re.search(r"[\s:?]", value):
+        raise ValueError("holds spaces, control characters, : or ?, as no branch, tag or commit does")
+    return value
+
+
+def _check_token(value: SecretStr) -> SecretStr:
+    token = value.get_secret_value()
+    if not (token.isascii() and token.isprintable()) or " " in token:
+        raise ValueError("holds characters that no token has; copy it again")
+    return value
+
+
+def _split_columns(value: Any) -> Any:
+    return tuple(name.strip() for name in value.split(",") if name.strip()) if isinstance(value, str) else value
+
+
+_Url = Annotated[str, AfterValidator(_check_url)]
+_S3Root = Annotated[str, AfterValidator(_check_s3_root)]
+_Folder = Annotated[Optional[Path], BeforeValidator(_check_folder)]
+_Token = Annotated[SecretStr, AfterValidator(_check_token)]
 
 
 def _variable(*names: str, default: Any = None, **limits: Any) -> Any:
@@ -89,118 +152,54 @@ class Settings(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
 
     # Code Ocean
-    codeocean_token: Optional[SecretStr] = _variable("CODE_OCEAN_API_TOKEN")
-    codeocean_domain: str = _variable("CODE_OCEAN_DOMAIN", default="https://codeocean.allenneuraldynamics.org")
+    codeocean_token: Optional[_Token] = _variable("CODE_OCEAN_API_TOKEN")
+    codeocean_domain: _Url = _variable("CODE_OCEAN_DOMAIN", default="https://codeocean.allenneuraldynamics.org")
     # S3, as boto3 names them
-    aws_access_key_id: Optional[SecretStr] = _variable("AWS_ACCESS_KEY_ID")
-    aws_secret_access_key: Optional[SecretStr] = _variable("AWS_SECRET_ACCESS_KEY")
-    aws_session_token: Optional[SecretStr] = _variable("AWS_SESSION_TOKEN")
+    aws_access_key_id: Optional[_Token] = _variable("AWS_ACCESS_KEY_ID")
+    aws_secret_access_key: Optional[_Token] = _variable("AWS_SECRET_ACCESS_KEY")
+    aws_session_token: Optional[_Token] = _variable("AWS_SESSION_TOKEN")
     aws_default_region: Optional[str] = _variable("AWS_DEFAULT_REGION", "AWS_REGION")
     aws_profile: Optional[str] = _variable("AWS_PROFILE")
-    aws_endpoint_url: Optional[str] = _variable("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+    aws_endpoint_url: Optional[Annotated[str, AfterValidator(_check_endpoint)]] = _variable(
+        "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"
+    )
     # GitHub
-    github_token: Optional[SecretStr] = _variable("GITHUB_TOKEN")
-    github_api_url: str = _variable("GITHUB_API_URL", default="https://api.github.com")
+    github_token: Optional[_Token] = _variable("GITHUB_TOKEN")
+    github_api_url: _Url = _variable("GITHUB_API_URL", default="https://api.github.com")
     # where the state lives and how it is read
-    repo: str = _variable("NPC_LIMS_REPO", default=REPO, pattern=r"^[\w.-]+/[\w.-]+$")
-    ref: str = _variable("NPC_LIMS_REF", default=REF, min_length=1)
-    raw_url: str = _variable("NPC_LIMS_RAW_URL", default=RAW_URL)
-    pages_url: Optional[str] = _variable("NPC_LIMS_PAGES_URL")
-    state: Optional[Path] = _variable("NPC_LIMS_STATE")
-    cache_dir: Optional[Path] = _variable("NPC_LIMS_CACHE_DIR")
+    repo: Annotated[str, AfterValidator(_check_name)] = _variable(
+        "NPC_LIMS_REPO", default=REPO, pattern=r"^[\w.-]+/[\w.-]+$"
+    )
+    ref: Annotated[str, AfterValidator(_check_name)] = _variable("NPC_LIMS_REF", default=REF, min_length=1)
+    raw_url: _Url = _variable("NPC_LIMS_RAW_URL", default=RAW_URL)
+    pages_url: Optional[Annotated[str, AfterValidator(_check_pages)]] = _variable("NPC_LIMS_PAGES_URL")
+    state: _Folder = _variable("NPC_LIMS_STATE")
+    cache_dir: _Folder = _variable("NPC_LIMS_CACHE_DIR")
     ttl: float = _variable("NPC_LIMS_TTL", default=TTL, ge=0)
-    mirror: Optional[Path] = _variable("NPC_LIMS_MIRROR")
+    mirror: _Folder = _variable("NPC_LIMS_MIRROR")
     # where the sources keep their data
-    training: str = _variable("NPC_LIMS_TRAINING", default=f"{_TASK}/")
-    training_columns: tuple[str, ...] = _variable("NPC_LIMS_TRAINING_COLUMNS", default=_TRAINING_COLUMNS)
-    stim_root: str = _variable("NPC_LIMS_STIM_ROOT", default=f"{_TASK}/Data")
-    ibl_root: str = _variable("NPC_LIMS_IBL_ROOT", default=f"{_SCRATCH}/dynamic-routing/ibl-gui-output")
-    tissuecyte_root: str = _variable(
+    training: Annotated[str, AfterValidator(_check_training)] = _variable("NPC_LIMS_TRAINING", default=f"{_TASK}/")
+    training_columns: Annotated[tuple[str, ...], BeforeValidator(_split_columns)] = _variable(
+        "NPC_LIMS_TRAINING_COLUMNS", default=_TRAINING_COLUMNS
+    )
+    stim_root: _S3Root = _variable("NPC_LIMS_STIM_ROOT", default=f"{_TASK}/Data")
+    ibl_root: _S3Root = _variable("NPC_LIMS_IBL_ROOT", default=f"{_SCRATCH}/dynamic-routing/ibl-gui-output")
+    tissuecyte_root: _S3Root = _variable(
         "NPC_LIMS_TISSUECYTE_ROOT", default=f"{_SCRATCH}/arjun.sridhar/tissuecyte_cloud_processed"
     )
-    parquet_root: str = _variable("NPC_LIMS_PARQUET_ROOT", default=f"{_SCRATCH}/dynamic-routing/cache/nwb_components")
-    nwb_root: str = _variable("NPC_LIMS_NWB_ROOT", default=f"{_SCRATCH}/dynamic-routing/cache/nwb")
+    parquet_root: _S3Root = _variable(
+        "NPC_LIMS_PARQUET_ROOT", default=f"{_SCRATCH}/dynamic-routing/cache/nwb_components"
+    )
+    nwb_root: _S3Root = _variable("NPC_LIMS_NWB_ROOT", default=f"{_SCRATCH}/dynamic-routing/cache/nwb")
     codeocean_bucket: str = _variable(
         "NPC_LIMS_CODEOCEAN_BUCKET", default="codeocean-s3datasetsbucket-1u41qdg42ur9", pattern=r"^[^\s@?#/]+$"
     )
-    pypi_url: str = _variable("NPC_LIMS_PYPI_URL", default="https://pypi.org/pypi/npc_sessions/json")
+    pypi_url: _Url = _variable("NPC_LIMS_PYPI_URL", default="https://pypi.org/pypi/npc_sessions/json")
     # requests
     timeout: float = _variable("NPC_LIMS_TIMEOUT", default=30, gt=0, le=_LONGEST)
     attempts: int = _variable("NPC_LIMS_ATTEMPTS", default=5, ge=1, le=20)
     backoff: float = _variable("NPC_LIMS_BACKOFF", default=1, ge=0, le=_LONGEST)
     s3_workers: int = _variable("NPC_LIMS_S3_WORKERS", default=16, ge=1, le=64)
-
-    @pydantic.field_validator("training_columns", mode="before")
-    @classmethod
-    def _split_columns(cls, value: Any) -> Any:
-        return tuple(name.strip() for name in value.split(",") if name.strip()) if isinstance(value, str) else value
-
-    @pydantic.field_validator("codeocean_domain", "raw_url", "github_api_url", "pypi_url")
-    @classmethod
-    def _check_url(cls, value: str) -> str:
-        parts = _address(value)
-        local = parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost", "::1")
-        if not (parts.hostname and (parts.scheme == "https" or local)):
-            raise ValueError("must begin with https:// (a token travels with each request)")
-        return value.rstrip("/")
-
-    @pydantic.field_validator("pages_url")
-    @classmethod
-    def _check_pages(cls, value: Optional[str]) -> Optional[str]:
-        return value if value is None or value == NO_PAGES else cls._check_url(value)
-
-    @pydantic.field_validator("aws_endpoint_url")
-    @classmethod
-    def _check_endpoint(cls, value: Optional[str]) -> Optional[str]:
-        if value is None:
-            return None
-        parts = _address(value)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("must be an address such as https://s3.example.org")
-        return value
-
-    @pydantic.field_validator("state", "cache_dir", "mirror", mode="before")
-    @classmethod
-    def _check_folder(cls, value: Any) -> Any:
-        return _folder(value) if isinstance(value, str) else value
-
-    @pydantic.field_validator("training")
-    @classmethod
-    def _check_training(cls, value: str) -> str:
-        if "://" not in value:
-            return _folder(value)
-        if _address(value).scheme != "s3":
-            raise ValueError("must be a folder, or an address such as s3://bucket/folder/")
-        return value
-
-    @pydantic.field_validator("repo", "ref")
-    @classmethod
-    def _check_name(cls, value: str) -> str:
-        # they are parts of the path of a URL, in which such a part means another repository
-        if ".." in value or "." in value.split("/"):
-            raise ValueError("must not hold .. (nor a part that is . alone)")
-        if not value.isprintable() or re.search(r"[\s:?]", value):
-            raise ValueError("holds spaces, control characters, : or ?, as no branch, tag or commit does")
-        return value
-
-    @pydantic.field_validator(
-        "codeocean_token", "github_token", "aws_access_key_id", "aws_secret_access_key", "aws_session_token"
-    )
-    @classmethod
-    def _check_token(cls, value: Optional[SecretStr]) -> Optional[SecretStr]:
-        token = "" if value is None else value.get_secret_value()
-        if not (token.isascii() and token.isprintable()) or " " in token:
-            raise ValueError("holds characters that no token has; copy it again")
-        return value
-
-    @pydantic.field_validator("stim_root", "ibl_root", "tissuecyte_root", "parquet_root", "nwb_root")
-    @classmethod
-    def _check_s3_root(cls, value: str) -> str:
-        value = value.rstrip("/")
-        parts = _address(value)
-        if parts.scheme != "s3" or not parts.netloc:
-            raise ValueError("must be an address such as s3://bucket/folder")
-        return value
 
 
 def load_settings(environ: Mapping[str, str] | None = None, folder: Path | None = None) -> Settings:
@@ -229,8 +228,9 @@ def make_settings(environment: Environment) -> Settings:
 
 
 def _explain(error: pydantic.ValidationError, dotenv_path: Path | None) -> str:
-    lines = []
-    for item in error.errors(include_input=False, include_url=False, include_context=False):
-        lines.append(f"{'.'.join(map(str, item['loc']))}: {item['msg'].replace('Value error, ', '')}")
+    lines = [
+        f"{'.'.join(map(str, item['loc']))}: {item['msg'].replace('Value error, ', '')}"
+        for item in error.errors(include_input=False, include_url=False, include_context=False)
+    ]
     where = f" (environment, or {dotenv_path})" if dotenv_path else " (environment)"
     return f"unusable settings{where}: " + "; ".join(lines)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from npc_lims.clients.git import Repository, find_repository
 from npc_lims.clients.github import GitHubClient
-from npc_lims.config.lazy_settings import settings_for_reading
+from npc_lims.config.environment import settings_for_reading
 from npc_lims.errors import (
     GitError,
     HistoryError,
