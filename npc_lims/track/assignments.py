@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,6 +21,9 @@ _TEXTS = frozenset(
     if field.annotation is str
 )
 """Keys whose value is any text: a value from the command line is taken literally, with its colons."""
+
+KeyPath = tuple[str, ...]
+"""`(key,)`, or `("session_kwargs", key)`."""
 
 _ADDRESS = re.compile(r"https?://[^\s/]+(/\S*)?")
 
@@ -97,12 +99,7 @@ def _given(key: str, value: Any) -> Any:
 # ------------------------------------------------------------------------------------- keys
 
 
-def _key_path(key: str) -> tuple[str, ...]:
-    """Return the path of a key: `(key,)`, or `("session_kwargs", key)`.
-
-    >>> _key_path("notes"), _key_path("is_video"), _key_path("session_kwargs.mine")
-    (('notes',), ('session_kwargs', 'is_video'), ('session_kwargs', 'mine'))
-    """
+def _key_path(key: str) -> KeyPath:
     head, dot, name = key.partition(".")
     if head == KWARGS and dot and name:
         return KWARGS, name
@@ -117,6 +114,17 @@ def _key_path(key: str) -> tuple[str, ...]:
     )
 
 
+def flat_keys(keys: Mapping[str, Any]) -> dict[KeyPath, Any]:
+    """Return the keys of an entry and of its session_kwargs by their path."""
+    flat: dict[KeyPath, Any] = {}
+    for key, value in keys.items():
+        if key == KWARGS and isinstance(value, Mapping) and value:
+            flat.update({(KWARGS, name): item for name, item in value.items()})
+        else:
+            flat[(key,)] = value
+    return flat
+
+
 def edited_keys(
     keys: Mapping[str, Any],
     put: Mapping[str, Any],
@@ -124,73 +132,44 @@ def edited_keys(
     append: Mapping[str, Sequence[Any]] | None = None,
 ) -> dict[str, Any]:
     """Return the new keys of an entry that has *keys*. A key at the wrong level, without effect, is moved when set."""
-    new = copy.deepcopy(dict(keys))
+    flat = flat_keys(keys)
     for key in drop:
-        _drop(new, key)
+        name = key.removeprefix(f"{KWARGS}.")
+        dropped = [path for path in flat if path == (KWARGS, name) or path[0] == key]
+        if not dropped:
+            _key_path(key)  # not there is fine, as long as it could be
+        for path in dropped:
+            del flat[path]
     for key, value in put.items():
         if key in drop:
             raise NpcLimsError(f"{key} is both to be set and to be removed: leave one out")
-        _put(new, key, _json(value, key))
+        _put(flat, key, value)
     for key, values in (append or {}).items():
-        level, name = (_kwargs(new), key.rpartition(".")[2]) if len(_key_path(key)) == 2 else (new, key)
-        old = level.get(name, [])
+        old = flat.get(_key_path(key), [])
         old = old if isinstance(old, list) else [old]
-        _put(new, key, [*old, *(value for value in _json(list(values), key) if value not in old)])
+        _put(flat, key, [*old, *(value for value in values if value not in old)])
+    new: dict[str, Any] = {}
+    for path, value in flat.items():
+        level = new if len(path) == 1 else new.setdefault(KWARGS, {})
+        level[path[-1]] = value
     return new
 
 
-def _put(keys: dict[str, Any], key: str, value: Any) -> None:
+def _put(flat: dict[KeyPath, Any], key: str, value: Any) -> None:
     path = _key_path(key)
-    if key in ENTRY_KEYS and key in KNOWN_KWARGS and key not in keys and key in _kwargs(keys):
+    if key in ENTRY_KEYS and key in KNOWN_KWARGS and (key,) not in flat and (KWARGS, key) in flat:
         path = KWARGS, key  # perturbation_day may stand at either level: where it is, it stays
-    if len(path) == 1:
-        keys[key] = value
-        if key not in KNOWN_KWARGS:
-            _drop_from_kwargs(keys, key)
-        return
-    name = path[1]
-    if not isinstance(keys.get(KWARGS), dict):
-        keys[KWARGS] = {}
-    keys[KWARGS][name] = value
-    if name not in ENTRY_KEYS:
-        keys.pop(name, None)
-
-
-def _drop(keys: dict[str, Any], key: str) -> None:
-    in_kwargs = key.startswith(f"{KWARGS}.")
-    name = key.partition(".")[2] if in_kwargs else key
-    if name not in keys and name not in _kwargs(keys):
-        _key_path(key)  # not there is fine, as long as it could be
-    if not in_kwargs:
-        keys.pop(name, None)
-    _drop_from_kwargs(keys, name)
-
-
-def _drop_from_kwargs(keys: dict[str, Any], name: str) -> None:
-    kwargs = _kwargs(keys)
-    if name in kwargs:
-        del kwargs[name]
-        if not kwargs:
-            del keys[KWARGS]
-
-
-def _kwargs(keys: Mapping[str, Any]) -> dict[str, Any]:
-    kwargs = keys.get(KWARGS)
-    return kwargs if isinstance(kwargs, dict) else {}
-
-
-def _json(value: Any, key: str) -> Any:
-    """Return *value* as lists, dicts and scalars; raise an error if YAML has no plain form of it."""
-    if value is None or isinstance(value, (bool, int, float, str)):
-        return value
-    if isinstance(value, Mapping) and all(isinstance(name, str) for name in value):
-        return {name: _json(item, key) for name, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_json(item, key) for item in value]
-    raise NpcLimsError(f"{key} cannot be {value!r}: a value is text, a number, true, false, a list or a mapping")
-
-
-# ----------------------------------------------------------------------------------- values
+    name = path[-1]
+    if path == (KWARGS,):
+        for other in [other for other in flat if other[0] == KWARGS]:
+            del flat[other]
+    elif len(path) == 1 and name not in KNOWN_KWARGS:
+        flat.pop((KWARGS, name), None)
+    elif len(path) == 2:
+        flat.pop((KWARGS,), None)
+        if name not in ENTRY_KEYS:
+            flat.pop((name,), None)
+    flat.update({path: value} if len(path) == 2 else flat_keys({key: value}))
 
 
 def checked_entry(path: str, keys: Mapping[str, Any], name: str) -> EntrySpan:

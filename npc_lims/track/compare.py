@@ -83,15 +83,17 @@ def compare_tracked(before: bytes | None, after: bytes | None, names: tuple[str,
     notes: list[str] = []
     old, new = (_sessions(content, name, notes) for content, name in zip((before, after), names))
     described = []
-    for change in compare_sessions(
-        *({key: {"tracked": side[key].model_dump()} for key in side} for side in (old, new))
-    ):
+    for change in compare_sessions(_as_state(old), _as_state(new)):
         if change.id not in old:
             change = _described(change, new[change.id], "was", old)
         elif change.id not in new:
             change = _described(change, old[change.id], "now", new)
         described.append(change)
     return TrackedDiff(*names, _summary(described), described, notes)
+
+
+def _as_state(sessions: Mapping[str, Tracked]) -> dict[str, dict[str, Any]]:
+    return {session: {"tracked": entry.model_dump()} for session, entry in sessions.items()}
 
 
 def _sessions(content: bytes | None, name: str, notes: list[str]) -> Mapping[str, Tracked]:

@@ -14,10 +14,10 @@ from npc_lims.model.session_id import make_session_id, parse_session_id, subject
 from npc_lims.sources.tracked.entries import PLATFORMS, same_path
 from npc_lims.sources.yaml_nodes import ScalarNode, shorten
 from npc_lims.state.diff import SessionChange
-from npc_lims.track.assignments import checked_entry, edited_keys
+from npc_lims.track.assignments import checked_entry, edited_keys, flat_keys
 from npc_lims.track.layout import EntrySpan, Layout, open_layout
 from npc_lims.track.rewrite import Plan, rewrite
-from npc_lims.track.style import KWARGS, inline
+from npc_lims.track.style import inline
 from npc_lims.track.yaml_text import canonical, child, pairs_of
 
 FILE = "tracked_sessions.yaml"
@@ -234,7 +234,7 @@ def _changed_sessions(before: Layout, after: Layout, paths: Iterable[str]) -> It
     old_ids, new_ids = _ids(before), _ids(after)
     for path in dict.fromkeys(map(same_path, paths)):
         old, new = ([layout.items[index] for index in layout.of_path(path)[:1]] for layout in (before, after))
-        was, now = (_flat(items[0].keys if items else {}) for items in (old, new))
+        was, now = (_by_name(items[0].keys if items else {}) for items in (old, new))
         details = tuple(f"{name} {show_value(value)}" for name, value in (now or was).items())
         if old and new:
             details = tuple(_differences(was, now))
@@ -259,13 +259,10 @@ def _differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterato
         yield f"{name} {shown}"
 
 
-def _flat(keys: Mapping[str, Any]) -> dict[str, Any]:
-    kwargs = keys.get(KWARGS)
-    if not isinstance(kwargs, Mapping) or not kwargs:
-        return dict(keys)
-    flat = {name: value for name, value in keys.items() if name != KWARGS}
+def _by_name(keys: Mapping[str, Any]) -> dict[str, Any]:
+    flat = flat_keys(keys)
     # a name that stands at both levels needs its level
-    return {**flat, **{f"{KWARGS}.{name}" if name in flat else name: value for name, value in kwargs.items()}}
+    return {".".join(path) if path[-1:] in flat else path[-1]: value for path, value in flat.items()}
 
 
 def show_value(value: Any) -> str:
