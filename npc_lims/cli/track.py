@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Optional
 import typer
 
 from npc_lims.cli import ExitCode
-from npc_lims.cli.output import csv_option, json_option, one_style, out, print_csv, print_json, print_note
+from npc_lims.cli.output import csv_option, json_option, one_style, out, print_note
 from npc_lims.cli.track_apply import MAX_BODY, Outcome, Target, apply_or_propose, code
 from npc_lims.config.environment import TRACKED_FILE
 from npc_lims.errors import NpcLimsError
@@ -25,7 +25,6 @@ from npc_lims.utils.text import counted
 
 if TYPE_CHECKING:
     from npc_lims.state.diff import SessionChange
-    from npc_lims.state.diff_format import Chapter
 
 track_app = typer.Typer(
     help="Add, change and remove sessions in tracked_sessions.yaml.\n\nOnly their own lines change."
@@ -206,25 +205,12 @@ def dedupe_command(
 
     def change(text: str, name: str) -> Outcome:
         found = dedupe(text, name, kept)
-        lines = [f"- {code(repeat.session)}: {code(repeat.problem)}" for repeat in found.removed]
-        return Outcome(found.text, _body(command, lines), lambda: report(found))
+        lines = [f"- {code(repeat.id)}: {code(repeat.problem)}" for repeat in found.removed]
+        rows = [vars(repeat) for repeat in (*found.removed, *found.left)]
+        return Outcome(found.text, _body(command, lines), lambda: _print_duplicates(found, dry_run), rows)
 
-    def report(found: Deduped) -> None:
-        if as_json or as_csv:
-            _print_rows(_DUPLICATE_COLUMNS, _duplicate_rows(found), as_json)
-        else:
-            _print_duplicates(found, dry_run)
-
-    target = Target(tracked, dry_run, pr, branch, base, is_listed=as_json or as_csv)
+    target = Target(tracked, dry_run, pr, branch, base, as_json, as_csv, _DUPLICATE_COLUMNS)
     apply_or_propose(change, target, "-".join(["dedupe", *command[2:]]), "remove repeated entries")
-
-
-def _duplicate_rows(found: Deduped) -> list[dict[str, Any]]:
-    return [
-        dict(zip(_DUPLICATE_COLUMNS, (one.session, one.line, repeats is found.removed, one.differs, one.problem)))
-        for repeats in (found.removed, found.left)
-        for one in repeats
-    ]
 
 
 def _print_duplicates(found: Deduped, dry_run: bool) -> None:
@@ -293,16 +279,10 @@ def import_command(
         found = import_report(plan, changed)
         chapter = import_chapter(found, changed.notes, sources)
         body = render_chapters([chapter], Format.markdown, max_bytes=MAX_BODY)
-        return Outcome(changed.text, body, lambda: report(found, chapter))
+        rows = [dict(zip(_IMPORT_COLUMNS, (kind, one.id, one.what))) for kind in found for one in found[kind]]
+        return Outcome(changed.text, body, lambda: typer.echo(render_chapters([chapter], listed=None), nl=False), rows)
 
-    def report(found: Mapping[str, Sequence[SessionChange]], chapter: Chapter) -> None:
-        if as_json or as_csv:
-            rows = [dict(zip(_IMPORT_COLUMNS, (kind, one.id, one.what))) for kind in found for one in found[kind]]
-            _print_rows(_IMPORT_COLUMNS, rows, as_json)
-        else:
-            typer.echo(render_chapters([chapter], listed=None), nl=False)
-
-    target = Target(tracked, dry_run, pr, branch, base, is_listed=as_json or as_csv)
+    target = Target(tracked, dry_run, pr, branch, base, as_json, as_csv, _IMPORT_COLUMNS)
     apply_or_propose(change, target, f"import-{_plain(workbook[0].stem)}", f"import {_plain(workbook[0].name)}")
     if any(problem.is_error for problem in problems):
         raise typer.Exit(ExitCode.PROBLEMS)
@@ -329,13 +309,6 @@ def _change(change: Change, name: str, title: str, command: Sequence[str], targe
 def _print_notes(notes: Sequence[str]) -> None:
     for note in notes:
         print_note(note)
-
-
-def _print_rows(columns: Sequence[str], rows: list[dict[str, Any]], as_json: bool) -> None:
-    if as_json:
-        print_json(rows)
-    else:
-        print_csv(columns, rows)
 
 
 def _body(command: Sequence[str], lines: Sequence[str]) -> str:

@@ -9,15 +9,15 @@ import io
 import os
 import re
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Optional
+from typing import Any, Optional
 from urllib.parse import quote
 
 from rich.console import Console
 
 from npc_lims.cli.options import checkout
-from npc_lims.cli.output import err, out
+from npc_lims.cli.output import err, out, print_csv, print_json
 from npc_lims.clients.github_pull_requests import Revised
 from npc_lims.config.environment import TRACKED_FILE
 from npc_lims.config.settings import Settings, load_settings
@@ -33,9 +33,10 @@ _STYLES = {"+": "green", "-": "red", "@": "cyan"}
 
 @dataclasses.dataclass(frozen=True)
 class Outcome(Revised):
-    """A changed file; *report* prints what to know about the change."""
+    """A changed file; *report* prints what to know about the change, and *rows* are that for programs."""
 
     report: Callable[[], None]
+    rows: Sequence[Mapping[str, Any]] = ()
 
 
 Revision = Callable[[str, str], Outcome]
@@ -52,7 +53,7 @@ class Target:
         pr: Open or update a pull request.
         branch: Of the pull request; default: one that the same change always has.
         base: Branch to change by it; default: that of the repository.
-        is_listed: Standard output is for a list alone: messages go to standard error.
+        columns: Of a table as JSON or CSV, for which standard output is then reserved.
     """
 
     tracked: Optional[Path]
@@ -60,12 +61,22 @@ class Target:
     pr: bool
     branch: Optional[str]
     base: Optional[str]
-    is_listed: bool = False
+    as_json: bool = False
+    as_csv: bool = False
+    columns: Sequence[str] = ()
 
     @property
     def console(self) -> Console:
         """The console for messages about the change."""
-        return err() if self.is_listed else out()
+        return err() if self.as_json or self.as_csv else out()
+
+    def report(self, outcome: Outcome) -> None:
+        if self.as_json:
+            print_json(outcome.rows)
+        elif self.as_csv:
+            print_csv(self.columns, outcome.rows)
+        else:
+            outcome.report()
 
 
 def apply_or_propose(change: Revision, target: Target, name: str, title: str) -> None:
@@ -92,13 +103,13 @@ def apply_or_propose(change: Revision, target: Target, name: str, title: str) ->
     old = _read_text(tracked)
     outcome = change(old, str(tracked))
     if outcome.text == old:
-        outcome.report()
+        target.report(outcome)
         target.console.print(f"{tracked}: nothing to change", soft_wrap=True)
         return
     if not target.dry_run:
         _refuse_read_only(tracked)
     _print_diff(target.console, old, outcome.text, tracked.name, None if target.dry_run else _MOST_LINES)
-    outcome.report()
+    target.report(outcome)
     if target.dry_run:
         return
     if _read_text(tracked) != old:
@@ -177,7 +188,7 @@ def _propose(settings: Settings, change: Revision, target: Target, branch: str, 
         return outcomes[-1]
 
     proposed = propose(settings, Proposal(branch, title, TRACKED_FILE, revise, target.base))
-    outcomes[-1].report()
+    target.report(outcomes[-1])
     if proposed.number is None:
         message = f"nothing to change in {proposed.url}"
     else:

@@ -321,14 +321,15 @@ class Duplicate:
     """One of several entries of a path.
 
     Attributes:
+        id: Subject and date; its path where that names none.
         line: Its line in the text as it was.
-        session: Subject and date; its path where that names none.
         differs: Its values differ from those of the first.
-        problem: What validation reports about it.
+        problem: The message of validation about it.
     """
 
+    id: str
     line: int
-    session: str
+    is_removed: bool
     differs: bool
     problem: str
 
@@ -365,7 +366,12 @@ def dedupe(text: str, file: str = FILE, keep: Optional[Literal["first", "last"]]
             removed |= set(others) - different
             left |= different
     after = rewrite(layout, Plan(dict.fromkeys(removed)))
-    return Deduped(after.source, *(tuple(_duplicate(layout, n) for n in sorted(found)) for found in (removed, left)))
+    duplicates = [_duplicate(layout, index, index in removed) for index in sorted(removed | left)]
+    return Deduped(
+        after.source,
+        tuple(one for one in duplicates if one.is_removed),
+        tuple(one for one in duplicates if not one.is_removed),
+    )
 
 
 def _differs(layout: Layout, index: int) -> bool:
@@ -376,9 +382,9 @@ def _differs(layout: Layout, index: int) -> bool:
     return item.group != first.group or canonical(values) != canonical(others)
 
 
-def _duplicate(layout: Layout, index: int) -> Duplicate:
+def _duplicate(layout: Layout, index: int, is_removed: bool) -> Duplicate:
     item = layout.items[index]
     at = item.path.line, item.path.column
     problem = next((p.message for p in layout.file.problems if (p.line, p.column) == at), "")
     session = item.path.text if item.entry is None else item.entry.session
-    return Duplicate(item.path.line, session, _differs(layout, index), problem)
+    return Duplicate(session, item.path.line, is_removed, _differs(layout, index), problem)

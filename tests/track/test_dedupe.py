@@ -19,7 +19,7 @@ def test_a_repeat_that_says_the_same_goes() -> None:
     done = dedupe(HEAD + SAME + TAIL)
     assert done.text == HEAD + TAIL
     (repeat,) = done.removed
-    assert (repeat.line, repeat.session, repeat.differs) == (6, "626791_2022-08-15", False)
+    assert (repeat.line, repeat.id, repeat.differs) == (6, "626791_2022-08-15", False)
     assert "this one is equal" in repeat.problem
     assert done.left == ()
 
