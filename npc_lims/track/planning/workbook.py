@@ -11,8 +11,9 @@ import dataclasses
 import datetime
 import functools
 import io
+import itertools
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -39,13 +40,14 @@ DEEP_UM = 3800
 
 BY_MOUSE = "by_mouse"
 BY_SESSION = "by_session"
-_SUBJECT = ("mouse", "mid", "mouse_id", "subject", "subject_id")
-_DATE = ("date", "session_date")
-_DAYS = ("days_recorded",)
-_PROBES = ("probes_in_brain", "probes")
-_SUBSTANCE = ("injection_substance",)
-_SURFACE = ("surface_channel_recording", "surface_channel_recordings")
-_REQUIRED = {BY_MOUSE: {"mouse": _SUBJECT, "days recorded": _DAYS}, BY_SESSION: {"mouse": _SUBJECT, "date": _DATE}}
+_REQUIRED = {BY_MOUSE: ("mouse", "days_recorded"), BY_SESSION: ("mouse", "date")}
+_ALIASES = {
+    **dict.fromkeys(("mid", "mouse_id", "subject", "subject_id"), "mouse"),
+    "session_date": "date",
+    "probes": "probes_in_brain",
+    "experiment_type": "exp_type",
+    "surface_channel_recordings": "surface_channel_recording",
+}
 _HEADER_WITHIN = 10
 """Rows, blank ones not counted: a title may stand above the header."""
 
@@ -98,6 +100,7 @@ class PlanningWorkbook:
     mice: list[MouseRow] = dataclasses.field(default_factory=list)
     sessions: list[SessionRow] = dataclasses.field(default_factory=list)
     problems: list[Problem] = dataclasses.field(default_factory=list)
+    kinds: set[str] = dataclasses.field(default_factory=set)
 
 
 def read_planning_workbooks(paths: Iterable[Path], today: datetime.date) -> PlanningWorkbook:
@@ -106,16 +109,16 @@ def read_planning_workbooks(paths: Iterable[Path], today: datetime.date) -> Plan
     Raises:
         SourceError: A file cannot be read, is of another kind, or has no sheet of a tracking workbook.
     """
-    paths, found, kinds = list(paths), PlanningWorkbook(), set()
+    paths, found = list(paths), PlanningWorkbook()
     for path in paths:
         content = read_limited(path, "workbook", MAX_FILE_SIZE)
         if path.suffix.lower() in (".xlsx", ".xlsm"):
-            kinds |= _read_workbook(content, path.name, today, found)
+            _read_workbook(content, path.name, today, found)
         elif path.suffix.lower() == ".csv":
-            kinds.add(_read_exported(content, path.name, today, found))
+            _read_exported(content, path.name, today, found)
         else:
             raise _failure(path.name, "is neither .xlsx nor .csv: save it as one of them")
-    if BY_MOUSE not in kinds:
+    if BY_MOUSE not in found.kinds:
         names = ", ".join(path.name for path in paths)
         message = "no sheet by_mouse, the only one with ephys_day, project and experiment type"
         found.problems.append(Problem(names, 0, 0, "warning", message))
@@ -127,11 +130,7 @@ def _failure(name: str, reason: str) -> SourceError:
 
 
 def read_limited(path: Path, kind: str, limit: int) -> bytes:
-    """Return the content of a file, a `workbook` or a `batch` file.
-
-    Raises:
-        SourceError: It cannot be read, or has more than *limit* bytes.
-    """
+    """Return the content of a file of at most *limit* bytes, a `workbook` or a `batch` file."""
     try:
         with path.open("rb") as file:
             content = file.read(limit + 1)
@@ -146,11 +145,6 @@ def read_limited(path: Path, kind: str, limit: int) -> bytes:
 
 
 def decode_utf8(content: bytes, name: str, kind: str, save_as: str) -> str:
-    """Return the text of *content*, without its byte order mark.
-
-    Raises:
-        SourceError: It is not UTF-8.
-    """
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -158,9 +152,7 @@ def decode_utf8(content: bytes, name: str, kind: str, save_as: str) -> str:
         raise SourceError(kind, f"{name} is not UTF-8 ({found}): save it as {save_as}") from None
 
 
-def _read_workbook(content: bytes, name: str, today: datetime.date, found: PlanningWorkbook) -> set[str]:
-    """Read the sheets of a workbook; return their kinds."""
-    kinds = set()
+def _read_workbook(content: bytes, name: str, today: datetime.date, found: PlanningWorkbook) -> None:
     try:
         with open_xlsx(content, name) as book:
             sheets = [sheet for sheet in book.sheets if sheet.kind == "worksheet"]
@@ -169,11 +161,10 @@ def _read_workbook(content: bytes, name: str, today: datetime.date, found: Plann
                 raise _failure(name, f"has no sheet by_mouse or by_session_* (found: {titles}): is it the right one?")
             for sheet in sheets:
                 kind = _kind(sheet.title)
-                if kind and _SheetParser(f"{name}[{sheet.title}]", today, book.epoch, found).read(kind, sheet):
-                    kinds.add(kind)
+                if kind:
+                    _SheetParser(f"{name}[{sheet.title}]", today, book.epoch, found).read(kind, sheet)
     except SourceError as error:
         raise SourceError("workbook", error.reason) from error
-    return kinds
 
 
 def _kind(title: str) -> str | None:
@@ -181,18 +172,16 @@ def _kind(title: str) -> str | None:
     return BY_MOUSE if name == BY_MOUSE else BY_SESSION if name.startswith(BY_SESSION) else None
 
 
-def _read_exported(content: bytes, name: str, today: datetime.date, found: PlanningWorkbook) -> str:
-    """Read an exported sheet; return its kind, which its columns show."""
+def _read_exported(content: bytes, name: str, today: datetime.date, found: PlanningWorkbook) -> None:
     parser = _SheetParser(name, today, _EXCEL_EPOCH, found)
     rows = parser.limited(_csv_rows(decode_utf8(content, name, "workbook", "'CSV UTF-8'"), name))
-    kind = next((kind for kind in (BY_MOUSE, BY_SESSION) if parser.add(kind, rows)), None)
-    if kind is None:
+    # its columns show its kind
+    if not any(parser.add(kind, rows) for kind in (BY_MOUSE, BY_SESSION)):
         raise _failure(
             name,
             "is no sheet of a tracking workbook: by_mouse needs columns 'mouse' and 'days recorded', "
             f"by_session_* 'mouse' and 'date'; found {_shown(rows)}",
         )
-    return kind
 
 
 def _shown(rows: Sequence[Row]) -> str:
@@ -201,7 +190,7 @@ def _shown(rows: Sequence[Row]) -> str:
 
 
 def _csv_rows(text: str, name: str) -> Iterator[Row]:
-    """Rows that hold anything, with the line that each begins on; separated by what is most frequent in the first."""
+    """Yield rows that are not blank, with the line that each begins on."""
     first = next((line for line in text.splitlines() if line.strip()), "")
     delimiter = max(",;\t", key=first.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
@@ -220,6 +209,12 @@ def _column_name(text: str) -> str:
     return re.sub(r"_+", "_", slug(text.replace("\n", " "))).strip("_")
 
 
+def _column(text: str) -> str:
+    """Return the name of a column whatever its case, spaces and unit, of several names the first."""
+    name = _UNIT.sub("", _column_name(text))
+    return _ALIASES.get(name, name)
+
+
 class _SheetParser:
     """Adds the rows and problems of one sheet to those of the workbook."""
 
@@ -228,28 +223,27 @@ class _SheetParser:
         self._today = today
         self._epoch = epoch
         self._found = found
+        self._header: Mapping[int, Any] = {}
         self._columns: dict[str, int] = {}
         self._line = 0
         self._cells: Mapping[int, Any] = {}
+        self._invalid: set[str] = set()
 
-    def read(self, kind: str, sheet: Sheet) -> bool:
-        """Add the rows of a sheet of a workbook; return False if it cannot be read."""
+    def read(self, kind: str, sheet: Sheet) -> None:
+        """Add the rows of a sheet of a workbook."""
         if sheet.is_hidden:
             message = "sheet is hidden, and so skipped: show it in Excel if it counts, or else delete it"
             self._report(message, severity="warning")
-            return False
+            return
         try:
             rows = self.limited(sheet.rows())
         except PartError as error:
             self._report(f"sheet cannot be read: {error}; open and save the workbook again")
-            return False
-        if self.add(kind, rows):
-            return True
-        required = ", ".join(f"'{column}'" for column in _REQUIRED[kind])
-        message = f"needs columns {required}, but has {_shown(rows)}; sheet skipped"
-        self._line = rows[0][0] if rows else 0
-        self._report(message)
-        return False
+            return
+        if not self.add(kind, rows):
+            required = ", ".join(f"'{name.replace('_', ' ')}'" for name in _REQUIRED[kind])
+            self._line = rows[0][0] if rows else 0
+            self._report(f"needs columns {required}, but has {_shown(rows)}; sheet skipped")
 
     def limited(self, rows: Iterable[Row]) -> list[Row]:
         """Return the rows down to the last that is read."""
@@ -264,100 +258,81 @@ class _SheetParser:
 
     def add(self, kind: str, rows: Sequence[Row]) -> bool:
         """Add the rows below the header; return False if none of the first rows has the required columns."""
-        for n, (line, header) in enumerate(rows[:_HEADER_WITHIN]):
-            self._columns, duplicates = name_columns(header, lambda name: _UNIT.sub("", _column_name(name)))
-            if all(self._column(names) for names in _REQUIRED[kind].values()):
-                self._add_rows(kind, rows[n + 1 :], header, line, duplicates.values())
-                return True
-        return False
-
-    def _add_rows(
-        self, kind: str, rows: Iterable[Row], header: Mapping[int, Any], line: int, duplicates: Iterable[str]
-    ) -> None:
-        self._line = line
-        for duplicate in duplicates:
+        remaining = iter(rows)
+        for self._line, self._header in itertools.islice(remaining, _HEADER_WITHIN):
+            self._columns, duplicates = name_columns(self._header, _column)
+            if all(name in self._columns for name in _REQUIRED[kind]):
+                break
+        else:
+            return False
+        self._found.kinds.add(kind)
+        for duplicate in duplicates.values():
             self._report(f"column {duplicate!r} is there twice: the first counts", severity="warning")
-        in_mm = {name for name, i in self._columns.items() if _column_name(str(header[i])).endswith("_mm")}
-        for self._line, self._cells in rows:
-            if not any(self._read(names, lambda cell: not is_blank(cell)) for names in _REQUIRED[kind].values()):
-                self._report(f"names neither {' nor '.join(_REQUIRED[kind])}; row skipped", severity="warning")
+        for self._line, self._cells in remaining:
+            self._invalid = set()
+            if all(is_blank(self._cells.get(self._columns[name])) for name in _REQUIRED[kind]):
+                required = " nor ".join(_REQUIRED[kind]).replace("_", " ")
+                self._report(f"names neither {required}; row skipped", severity="warning")
             elif kind == BY_MOUSE:
                 self._add_mouse()
             else:
-                self._add_session(in_mm)
+                self._add_session()
+        return True
 
     def _add_mouse(self) -> None:
-        subject = self._read(_SUBJECT, parse_subject)
+        subject = self._read("mouse", parse_subject)
         if subject is None:
             return
-        week_of = self._read(["week_of"], lambda cell: None if parse_text(cell) is None else self._day(cell))
-        self._found.mice.append(
-            MouseRow(
-                subject,
-                project=self._read(["project"], parse_text),
-                exp_type=self._read(["exp_type", "experiment_type"], parse_experiment),
-                days=self._read(_DAYS, lambda cell: parse_days(cell, week_of, self._today, self._epoch) or ()),
-            )
-        )
+        week_of = self._read("week_of", lambda cell: None if parse_text(cell) is None else self._day(cell))
+        project, exp_type = self._read("project", parse_text), self._read("exp_type", parse_experiment)
+        days = self._read("days_recorded", lambda cell: parse_days(cell, week_of, self._today, self._epoch) or ())
+        self._found.mice.append(MouseRow(subject, project, exp_type, days))
 
     def _day(self, cell: Any) -> datetime.date:
         return parse_day(cell, self._today, self._epoch)
 
-    def _add_session(self, in_mm: Collection[str]) -> None:
-        subject, date = self._read(_SUBJECT, parse_subject), self._read(_DATE, self._day)
+    def _add_session(self) -> None:
+        subject, date = self._read("mouse", parse_subject), self._read("date", self._day)
         if subject is None or date is None:
             return
-        before = len(self._found.problems)
-        recorded = self._read(_PROBES, parse_probes)
-        depths, unreadable = self._depths(in_mm)
+        recorded = self._read("probes_in_brain", parse_probes)
+        columns = {letter: f"{letter.lower()}_depth" for letter in PROBES}
+        depths = {letter: self._depth(column) for letter, column in columns.items()}
         if recorded is None:
-            placed = {letter for letter in PROBES if self._read([f"{letter.lower()}_loc"], is_filled)}
+            placed = {letter for letter in PROBES if self._read(f"{letter.lower()}_loc", is_filled) or depths[letter]}
             # one cell that cannot be read leaves open whether its probe is another of them
-            if len(self._found.problems) == before:
-                recorded = frozenset(placed | {letter for letter, depth in depths.items() if depth > 0}) or None
-        counted = PROBES if recorded is None else recorded
-        is_deep = any(depths[letter] > DEEP_UM for letter in depths if letter in counted)
-        known = is_deep or (any(letter in counted for letter in depths) and not unreadable & set(counted))
+            recorded = None if self._invalid else frozenset(placed) or None
+        counted = frozenset(PROBES) if recorded is None else recorded
+        known = [depth for letter, depth in depths.items() if depth is not None and letter in counted]
+        is_deep = any(depth > DEEP_UM for depth in known)
+        is_open = not known or any(columns[letter] in self._invalid for letter in counted)
         self._found.sessions.append(
             SessionRow(
                 f"{subject}_{date}",
                 self._name,
                 self._line,
                 recorded,
-                is_deep if known else None,
-                is_injection=self._read(_SUBSTANCE, parse_injection),
-                surface=self._read(_SURFACE, parse_surface),
+                None if is_open and not is_deep else is_deep,
+                is_injection=self._read("injection_substance", parse_injection),
+                surface=self._read("surface_channel_recording", parse_surface),
             )
         )
 
-    def _depths(self, in_mm: Collection[str]) -> tuple[dict[str, float], set[str]]:
-        """Return depths by letter, and the letters whose depth cannot be read."""
-        depths: dict[str, float] = {}
-        unreadable: set[str] = set()
-        for letter in PROBES:
-            column = f"{letter.lower()}_depth"
-            parse = functools.partial(parse_depth, scale=1000 if column in in_mm else 1)
-            before = len(self._found.problems)
-            depth = self._read([column], parse)
-            if depth is not None:
-                depths[letter] = depth
-            elif len(self._found.problems) > before:
-                unreadable.add(letter)
-        return depths, unreadable
+    def _depth(self, column: str) -> float | None:
+        title = _column_name(str(self._header.get(self._columns.get(column, -1))))
+        return self._read(column, functools.partial(parse_depth, scale=1000 if title.endswith("_mm") else 1))
 
-    def _column(self, names: Iterable[str]) -> str | None:
-        return next((name for name in names if name in self._columns), None)
-
-    def _read(self, names: Iterable[str], parse: Callable[[Any], T]) -> T | None:
+    def _read(self, column: str, parse: Callable[[Any], T]) -> T | None:
         """Return a parsed cell of the current row; None if there is no such column, or (reported) it is invalid."""
-        column = self._column(names)
-        if column is None:
+        index = self._columns.get(column)
+        if index is None:
             return None
-        index = self._columns[column]
         try:
             return parse(self._cells.get(index))
         except ValueError as error:
-            self._report(f"{column.replace('_', ' ')}: {error}", column=index + 1)
+            self._invalid.add(column)
+            title = _UNIT.sub("", _column_name(str(self._header[index])))
+            self._report(f"{title.replace('_', ' ')}: {error}", column=index + 1)
             return None
 
     def _report(self, message: str, *, severity: Severity = "error", column: int = 0) -> None:
