@@ -19,10 +19,9 @@ Found = Union[Facts, Literal[False]]
 
 @dataclasses.dataclass(frozen=True)
 class Observation:
-    """Facts of one source.
+    """Facts of one source, the section of the state file that it writes.
 
     Attributes:
-        source: Section of the state file that these facts belong to.
         facts: Session id to what was found. Inside a section null means not observed.
         complete: All sessions were queried: one that `facts` lacks has nothing there.
             When false, a session that `facts` lacks keeps what is recorded.
@@ -30,7 +29,7 @@ class Observation:
             and a session of which nothing is recorded has nothing there.
         problems: Mistakes in the input that were stepped over.
         versions: Markers (ETags) of what was read, so that the next sync can skip what is unchanged.
-        counts: Numbers worth recording with the sync, such as rows or assets seen.
+        counts: Numbers to record with the sync, such as rows or assets seen.
         lines: Session id to the line, or the row of a sheet, that the fact was read from. Not written to files of
             observations: only for the messages of whoever reads the source.
         failure: Why the source could not be queried, in part or at all. The facts hold nevertheless.
@@ -61,9 +60,9 @@ class Scope:
     """A set of sessions that needs no list of all of them: `session_id in scope`.
 
     Attributes:
-        sessions: Ids of those meant; None for all.
-        shards: Numbers, from 1, of the shards meant; None for all. A subject is always in the same shard.
-        of: How many shards there are.
+        sessions: Their ids; None for all.
+        shards: Numbers, from 1, of shards; None for all. A subject is always in the same shard.
+        of: Number of all shards.
     """
 
     sessions: frozenset[str] | None = None
@@ -77,7 +76,6 @@ class Scope:
 
     @property
     def is_full(self) -> bool:
-        """Return True if every session is in it."""
         return self.sessions is None and (self.shards is None or len(self.shards) == self.of)
 
 

@@ -17,9 +17,6 @@ from npc_lims.utils.text import single_line
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-SECTIONS = ("tracked", "training", "codeocean", "s3")
-"""The sections of a state file, each written by the source of that name alone."""
-
 Platform = Literal["ephys", "behavior_with_sync", "behavior"]
 Scalar = Union[bool, int, float, str, None]
 
@@ -31,7 +28,7 @@ def _only_false(value: Any) -> Any:
 
 
 Nothing = Annotated[Literal[False], pydantic.BeforeValidator(_only_false)]
-"""Asked, and there is nothing."""
+"""Queried, and there is nothing."""
 
 
 class Model(pydantic.BaseModel):
@@ -189,7 +186,6 @@ def _check_status(status: dict[str, Union[bool, str, None]]) -> dict[str, Union[
 Status = dict[str, Union[bool, str, None]]
 """Flag to true, false or null (unknown). A flag that does not apply to the session is absent."""
 
-
 _STATUS_SCHEMA = {
     "type": "object",
     "properties": {"raw_asset_id": {"type": ["string", "null"]}},
@@ -205,7 +201,8 @@ SECTION_MODELS: Mapping[str, type[Union[Tracked, Training, CodeOcean, S3Facts]]]
     "codeocean": CodeOcean,
     "s3": S3Facts,
 }
-"""The model of each section."""
+"""The model of each section of a state file, which the source of that name alone writes."""
+SECTIONS = tuple(SECTION_MODELS)
 
 
 class Record(Model):
@@ -227,9 +224,9 @@ class Record(Model):
 
 
 def find_invalid_value(data: Mapping[str, Any]) -> Optional[str]:
-    """Return the first value of a record, given as plain data, that is outside the schema: key, value and expectation.
+    """Return the first value of a record, as plain data, that is outside the schema: key, value and expectation.
 
-    None if there is none. A key that this version does not know is not one: a newer version may have written it.
+    A key that this version does not know is not one: a newer version may have written it.
     """
     try:
         Record.model_validate(_known(Record, data), strict=True)

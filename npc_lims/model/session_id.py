@@ -16,10 +16,8 @@ if TYPE_CHECKING:
 
 ID_PATTERN = re.compile(r"(?P<subject>[0-9]{6,7})_(?P<date>20[0-9]{2}-[0-9]{2}-[0-9]{2})(?:_(?P<idx>[1-9][0-9]?))?")
 
-_NAMED = 3
 _SHOWN = 100
-# more than there have ever been
-_SESSIONS_OF_A_DAY = 4
+_SESSIONS_OF_A_DAY = 4  # more than there have ever been
 
 
 def make_session_id(subject: int | str, date: str, idx: int = 0) -> str:
@@ -31,8 +29,7 @@ def make_session_id(subject: int | str, date: str, idx: int = 0) -> str:
 
 
 def split_session_id(session_id: str) -> tuple[str, str, int]:
-    """Subject, date (`YYYY-MM-DD`) and index of an id in its written form.
-
+    """
     >>> split_session_id("626791_2022-08-15")
     ('626791', '2022-08-15', 0)
     """
@@ -53,7 +50,7 @@ def day_of(session_id: str) -> str:
 
 
 def ids_of_day(session_id: str) -> list[str]:
-    """Return the ids that sessions of the subject and day of *session_id* can have: the first few, and its own.
+    """Return the ids that sessions of that subject and day can have: the first few, and its own.
 
     >>> ids_of_day("626791_2022-08-15_1")
     ['626791_2022-08-15', '626791_2022-08-15_1', '626791_2022-08-15_2', '626791_2022-08-15_3']
@@ -115,6 +112,6 @@ def suggest_ids(session_id: str, ids: Iterable[str]) -> str:
 
     known = list(ids)
     # of the same subject, else mistyped in a digit or two; what is further away is no help
-    near = [other for other in known if subject_of(other) == subject_of(session_id)][:_NAMED]
-    near = near or difflib.get_close_matches(session_id, known, _NAMED, cutoff=0.9)
+    near = [other for other in known if subject_of(other) == subject_of(session_id)][:3]
+    near = near or difflib.get_close_matches(session_id, known, 3, cutoff=0.9)
     return f"; near to it: {', '.join(near)}" if near else ""

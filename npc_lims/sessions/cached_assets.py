@@ -26,12 +26,7 @@ _records: TTLCache[dict[str, Any]] = TTLCache(maxsize=4096, ttl=lambda raw: 600 
 
 
 class CachedAssetClient:
-    """An `AssetClient` that makes a search once: sessions of one subject cost one.
-
-    Args:
-        settings: Those of the domain. The first request raises MissingCredentials if there is no token.
-        ttl_hash: Part of the cache key.
-    """
+    """An `AssetClient` that makes a search once: sessions of one subject cost one. *ttl_hash* is a part of the key."""
 
     def __init__(self, settings: Settings, ttl_hash: int | None = None) -> None:
         self._settings = settings
@@ -62,7 +57,6 @@ def asset_record(settings: Settings, asset_id: str) -> dict[str, Any]:
 
     Raises:
         NoSessionData: There is none of that id.
-        MissingCredentials, SourceError: Code Ocean cannot be queried.
     """
     domain = codeocean_url(settings)
 
@@ -78,11 +72,7 @@ def asset_record(settings: Settings, asset_id: str) -> dict[str, Any]:
 def records_of_subject(
     settings: Settings, subject: str, *, archived: bool = False, ttl_hash: int | None = None
 ) -> list[dict[str, Any]]:
-    """Return the data assets that name a subject, in whatever state, the oldest first.
-
-    Raises:
-        MissingCredentials, SourceError: Code Ocean cannot be queried.
-    """
+    """Return the data assets that name a subject, in whatever state, the oldest first."""
     from npc_lims.model.data_asset import asset_texts, read_asset
     from npc_lims.sources.codeocean.query import subject_searches
 

@@ -165,10 +165,6 @@ def session_assets(settings: Settings, session_id: str, *, validated: tuple[Vali
     Args:
         validated: Kinds of assets that are validated by their files on S3. `facts` leave the others open, unless they
             are recorded.
-
-    Raises:
-        MissingCredentials: There is no token, or files have to be looked at and there are no AWS credentials.
-        SourceError: Code Ocean could not be queried, or files could not be looked at.
     """
 
     def load() -> SessionAssets:

@@ -51,12 +51,7 @@ _all: TTLCache[Mapping[str, Record]] = TTLCache(maxsize=2, ttl=600)
 
 
 def live_context(settings: Settings, records: Records, scope: Collection[str]) -> SourceContext:
-    """Return the context of a query now: responses are cached, and nothing is taken from state.
-
-    Args:
-        records: What is known of the sessions.
-        scope: Ids of those of *records* to observe.
-    """
+    """Return the context of a query now: responses are cached, and nothing is taken from state."""
     return SourceContext(
         settings=settings,
         tracked=lambda: _tracked_text(settings),
@@ -98,10 +93,6 @@ def _cache_key(settings: Settings) -> tuple[Hashable, ...]:
 
 
 def _query(settings: Settings, source: str, records: Records, scope: Collection[str]) -> Observation:
-    """
-    Raises:
-        NpcLimsError: The source cannot be queried.
-    """
     if source == "codeocean":
         # while it is unknown whether a session is tracked, its assets determine its platform, even if it has a row
         records = {
@@ -113,7 +104,6 @@ def _query(settings: Settings, source: str, records: Records, scope: Collection[
 
 
 def _query_listing(settings: Settings, source: str) -> Observation:
-    """Query a source that makes sessions known. Raises as `_query`."""
     return _listings.get_or_load((source, *_cache_key(settings)), lambda: _query(settings, source, {}, ()))
 
 
@@ -156,8 +146,7 @@ def complete(settings: Settings, record: Record, flags: Collection[str]) -> Reco
     """Return *record* with *flags* looked up, Code Ocean first, then S3 for those still unknown.
 
     Raises:
-        MissingCredentials: A source that is needed wants a token or key; the message names the variable.
-        SourceError: A source could not be queried.
+        MissingCredentials, SourceError: A source that is needed could not be queried.
     """
     key = (_cache_key(settings), record.id, tuple(sorted(flags)))
     return _flags.get_or_load(key, lambda: _complete(settings, record, flags))
@@ -194,11 +183,7 @@ def _unknown(record: Record, flags: Collection[str]) -> list[str]:
 
 
 def flags_of_all(settings: Settings, records: Records) -> Records:
-    """Return *records* with every flag looked up, each source queried once for all of them.
-
-    Raises:
-        MissingCredentials, SourceError: As `complete`.
-    """
+    """Return *records* with every flag looked up, each source queried once for all of them. Raises as `complete`."""
     observations: list[Observation] = []
     for source in ("codeocean", "s3"):
         observations.append(_query(settings, source, reconcile_days(records, observations), set(records)))
@@ -232,12 +217,10 @@ def _reason(error: NpcLimsError) -> str:
 
 
 def _is_known(record: Record) -> bool:
-    """Return whether any source has the session. Imaging is of the subject, not of a day.
-
-    A second recording of a day that is not listed is one of surface channels, and no session of its own.
-    """
+    """Return whether any source has the session."""
     if record.tracked or record.training:
         return True
+    # a second recording of a day that is not listed is one of surface channels, and imaging is of the subject
     if split_session_id(record.id)[2] or not isinstance(record.codeocean, CodeOcean):
         return False
     assets = record.codeocean.model_dump(exclude={"smartspim", "surface", "surface_sorted"})
@@ -289,11 +272,7 @@ def _recorded_day(settings: Settings, session_id: str) -> dict[str, Record] | No
 
 
 def has_training(settings: Settings, subject: str) -> bool:
-    """Return whether the workbooks have a row of the subject now.
-
-    Raises:
-        MissingCredentials, SourceError: They cannot be read.
-    """
+    """Return whether the workbooks have a row of the subject now; an error if they cannot be read."""
     observation = _query_listing(settings, "training")
     if any(id_.startswith(f"{subject}_") for id_ in observation.facts):
         return True
@@ -306,7 +285,7 @@ def all_sessions(settings: Settings, why: NpcLimsError) -> Mapping[str, Record]:
     """Return every session that tracked_sessions.yaml and the workbooks name, their flags not yet known.
 
     Raises:
-        NpcLimsError: *why* there is no state, if none of these could be queried either.
+        RemoteStateError: *why* there is no state, if none of these could be queried either.
     """
     return _all.get_or_load(_cache_key(settings), lambda: _all_sessions(settings, why))
 
