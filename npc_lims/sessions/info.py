@@ -102,7 +102,8 @@ class SessionInfo:
     def from_record(cls, source: bytes | Mapping[str, Any], settings: Settings) -> Self:
         """The session of a line of the snapshot, which is parsed when a fact is first used, or of its plain data."""
         info = object.__new__(cls)
-        info.__dict__.update(_source=source, _settings=settings)
+        info.__dict__["_source"] = source
+        info.__dict__["_settings"] = settings
         return info
 
     def __getattr__(self, name: str) -> Any:
@@ -132,9 +133,7 @@ class SessionInfo:
     def parse_without_caching(self) -> Mapping[str, Any]:
         """Return `record` for a single use, such as a filter's of each of thousands: it is not cached."""
         source = self.__dict__.get("_source")
-        if isinstance(source, bytes):
-            return parse_line(source)
-        return self.record
+        return parse_line(source) if isinstance(source, bytes) else self.record
 
     @property
     def _session_id(self) -> str:
