@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import functools
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Protocol
@@ -38,14 +39,13 @@ class SyncOptions:
     Attributes:
         state: The state folder, made if it is not there.
         tracked: The tracked sessions file.
-        sources: Sources to query, of `model.SECTIONS`.
+        sources: Sources to query.
         sessions: Ids that may change; None for all.
-        changed: Only sessions of which the tracked file says something else than is recorded, and those that Code
-            Ocean or S3 were never queried for.
+        changed: Only sessions whose tracked entry differs from the recorded one, and those that Code Ocean or S3 were
+            never queried for.
         shard: Number, from 1, and count: only sessions whose subjects are in that share.
         skip_unknown: Leave out unknown sessions of *sessions*, rather than raise an error.
-        full: Read again also what is recorded as unchanged.
-        dry_run: Write nothing.
+        full: Read unchanged input again, too.
         allow_removals: Go on where the breaker would refuse.
     """
 
@@ -69,14 +69,7 @@ class SyncOptions:
 
 @dataclasses.dataclass(frozen=True)
 class SyncResult:
-    """The result of a sync.
-
-    Attributes:
-        before: Records by session id as they were.
-        after: Records as they are now, or would be after a dry run.
-        observed: The observations that were applied.
-        written: Files that were written or removed.
-    """
+    """The result of a sync: records by session id, applied observations, and files that were written or removed."""
 
     before: Mapping[str, Record]
     after: Mapping[str, Record]
@@ -85,7 +78,6 @@ class SyncResult:
 
     @property
     def observations(self) -> tuple[Observation, ...]:
-        """The observation of each queried source, of each observation set."""
         return tuple(observation for one in self.observed for observation in one.observations)
 
     @property
@@ -107,21 +99,11 @@ class Reporter(Protocol):
     def finished(self, source: str, observation: Observation) -> None: ...
 
 
-class SilentReporter:
-    """Reports nothing."""
-
-    def started(self, source: str) -> None: ...
-
-    def progress(self, source: str, done: int, total: int | None) -> None: ...
-
-    def finished(self, source: str, observation: Observation) -> None: ...
-
-
 class _GuardedReporter:
-    """Calls another reporter until it raises: then a warning says so, and progress is not reported any more."""
+    """Calls a reporter, if there is one, until it raises: then a warning says so."""
 
-    def __init__(self, reporter: Reporter, settings: Settings) -> None:
-        self._reporter: Reporter = reporter
+    def __init__(self, reporter: Reporter | None, settings: Settings) -> None:
+        self._reporter = reporter
         self._settings = settings
 
     def started(self, source: str) -> None:
@@ -134,12 +116,14 @@ class _GuardedReporter:
         self._call(lambda reporter: reporter.finished(source, observation))
 
     def _call(self, report: Callable[[Reporter], None]) -> None:
+        if self._reporter is None:
+            return
         try:
             report(self._reporter)
         except BrokenPipeError:
             raise  # the output is no longer read
         except Exception as error:
-            self._reporter = SilentReporter()
+            self._reporter = None
             warn(f"progress is not shown: {describe_unexpected(error, self._settings)}", NpcLimsWarning)
 
 
@@ -181,11 +165,43 @@ def observe(
     if options.changed and "tracked" not in options.sources:
         raise NpcLimsError("--changed selects sessions by the tracked file: query that source, too")
     began = datetime.datetime.now(datetime.timezone.utc)
-    run = _ObservationRun(settings, options, recorded or read_recorded(options.state), reporter or SilentReporter())
+    recorded = recorded or read_recorded(options.state)
+    before = recorded.loaded.records
+    scope, guarded = options.scope, _GuardedReporter(reporter, settings)
+    observations: tuple[Observation, ...] = ()
+    known: Mapping[str, Record] = dict(before)  # parses them: damage is no source's failure
     for source in SECTIONS:
-        if source in options.sources and not run.is_over:
-            run.query(source)
-    return ObservationSet(run.finished(), run.scope, began, options.allow_removals)
+        if source not in options.sources or (options.changed and scope.sessions == frozenset()):
+            continue
+        context = SourceContext(
+            settings=settings,
+            tracked=lambda: tracked_text(options.tracked),
+            store=lambda: store_of(settings),
+            assets=lambda: open_client(settings),
+            records=known,
+            scope=None if scope.is_full else scope,
+            versions=recorded.versions(source),
+            full=options.full,
+            progress=functools.partial(guarded.progress, source),
+        )
+        guarded.started(source)
+        observed = _query(source, functools.partial(_observe, source, context), settings)
+        # status flags are computed when records are written: no source needs them
+        observations, known = _reconcile_each(before, (*observations, observed), scope, settings, refresh=False)
+        guarded.finished(source, observations[-1])
+        if source == "tracked" and options.changed and observations[-1].failure is None:
+            scope = dataclasses.replace(scope, sessions=_edited(before, observations[-1], scope))
+            observations, known = _reconcile_each(before, observations, scope, settings, refresh=False)
+    if options.sessions is not None and not options.skip_unknown:
+        # sessions of other shards are checked by other runners
+        selected = [session for session in options.sessions if session in options.scope]
+        _check_known(selected, {*before, *known}, observations)
+    observations = report_other_rows(before, known, observations)
+    return ObservationSet(observations, scope, began, options.allow_removals)
+
+
+def _observe(source: str, context: SourceContext) -> Observation:
+    return open_source(source).observe(context)
 
 
 def apply(
@@ -212,92 +228,19 @@ def apply(
         SyncRefused: The breaker; nothing was written.
     """
     known = recorded or read_recorded(state)
+    newest = None
     if tracked is not None:
-        again = _query("tracked", lambda: observe_text(*tracked(), known.versions("tracked")))
-        observed = [_with_observation(one, again) for one in observed]
+        newest = _query("tracked", lambda: observe_text(*tracked(), known.versions("tracked")))
     before = after = known.loaded.records
     applied = []
     for one in observed:
-        one = _without_unknown_versions(known, one)
-        observations, after = _reconcile_each(after, one.observations, None if one.scope.is_full else one.scope)
+        current = tuple(_current(observation, known, newest) for observation in one.observations)
+        observations, after = _reconcile_each(after, current, one.scope)
         applied.append(dataclasses.replace(one, observations=observations))
     if not any(one.allow_removals for one in applied):
         check_breaker(before, after)
     written = () if dry_run else _write(state, known, after, applied)
     return SyncResult(before, after, tuple(applied), written)
-
-
-def _with_observation(observed: ObservationSet, new: Observation) -> ObservationSet:
-    """Return *observed* with the observation of one source replaced, if there is one."""
-    observations = tuple(new if one.source == new.source else one for one in observed.observations)
-    return dataclasses.replace(observed, observations=observations)
-
-
-class _ObservationRun:
-    """An observation run: the observations so far, and the sessions in its scope."""
-
-    def __init__(self, settings: Settings, options: SyncOptions, recorded: Recorded, reporter: Reporter) -> None:
-        self._settings = settings
-        self._options = options
-        self._recorded = recorded
-        self._reporter = _GuardedReporter(reporter, settings)
-        self._store = lambda: store_of(settings)
-        self.scope = options.scope
-        self.observations: tuple[Observation, ...] = ()
-        self.known: Mapping[str, Record] = dict(recorded.loaded.records)  # parses them: damage is no source's failure
-
-    @property
-    def is_over(self) -> bool:
-        """Return True if no session is left in the scope."""
-        return self._options.changed and self.scope.sessions == frozenset()
-
-    def query(self, source: str) -> None:
-        self._reporter.started(source)
-        self.observations = (*self.observations, _query(source, lambda: self._observe(source), self._settings))
-        self._reconcile()
-        observation = self.observations[-1]
-        self._reporter.finished(source, observation)
-        if source == "tracked" and self._options.changed and observation.failure is None:
-            edited = _edited(self._recorded.loaded.records, observation, self.scope)
-            self.scope = dataclasses.replace(self.scope, sessions=edited)
-            self._reconcile()
-
-    def finished(self) -> tuple[Observation, ...]:
-        """Return the observations, with warnings about training rows that are no sessions.
-
-        Raises:
-            NoSessionInfo: A session of `options.sessions` is not known.
-        """
-        options, before = self._options, self._recorded.loaded.records
-        if options.sessions is not None and not options.skip_unknown:
-            # sessions of other shards are checked by other runners
-            selected = [session for session in options.sessions if session in options.scope]
-            _check_known(selected, {*before, *self.known}, self.observations)
-        return report_other_rows(before, self.known, self.observations)
-
-    def _reconcile(self) -> None:
-        before = self._recorded.loaded.records
-        # status flags are computed when records are written: no source needs them
-        self.observations, self.known = _reconcile_each(
-            before, self.observations, self._only(), self._settings, refresh=False
-        )
-
-    def _only(self) -> Scope | None:
-        return None if self.scope.is_full else self.scope
-
-    def _observe(self, source: str) -> Observation:
-        context = SourceContext(
-            settings=self._settings,
-            tracked=lambda: tracked_text(self._options.tracked),
-            store=self._store,
-            assets=lambda: open_client(self._settings),
-            records=self.known,
-            scope=self._only(),
-            versions=self._recorded.versions(source),
-            full=self._options.full,
-            progress=lambda done, total: self._reporter.progress(source, done, total),
-        )
-        return open_source(source).observe(context)
 
 
 def _edited(previous: Mapping[str, Record], tracked: Observation, scope: Scope) -> frozenset[str]:
@@ -313,20 +256,15 @@ def _edited(previous: Mapping[str, Record], tracked: Observation, scope: Scope) 
     return frozenset(id_ for id_ in changed | (previous.keys() - after.keys()) if id_ in scope)
 
 
-def _without_unknown_versions(recorded: Recorded, observed: ObservationSet) -> ObservationSet:
-    """Return *observed* with a failure for each source that is unchanged since a version that is not recorded.
-
-    Its facts were not observed, and what is recorded of it may be outdated.
-    """
-
-    def holds(one: Observation) -> bool:
-        return bool(one.versions) and one.versions.items() <= recorded.versions(one.source).items()
-
-    observations = (
-        failed(SourceError(one.source, _UNCHANGED_SINCE_OTHER)) if one.unchanged and not holds(one) else one
-        for one in observed.observations
-    )
-    return dataclasses.replace(observed, observations=tuple(observations))
+def _current(observation: Observation, recorded: Recorded, tracked: Observation | None) -> Observation:
+    """Return the observation as it may be applied: that of the tracked file is replaced, if *tracked* is given."""
+    if tracked is not None and observation.source == "tracked":
+        observation = tracked
+    versions = observation.versions.items()
+    if observation.unchanged and not (versions and versions <= recorded.versions(observation.source).items()):
+        # its facts were not observed, and what is recorded of it may be outdated
+        return failed(SourceError(observation.source, _UNCHANGED_SINCE_OTHER))
+    return observation
 
 
 def _query(source: str, step: Callable[[], Observation], settings: Settings | None = None) -> Observation:
@@ -342,7 +280,7 @@ def _query(source: str, step: Callable[[], Observation], settings: Settings | No
 def _reconcile_each(
     previous: Mapping[str, Record],
     observed: tuple[Observation, ...],
-    only: Scope | None,
+    scope: Scope,
     settings: Settings | None = None,
     *,
     refresh: bool = True,
@@ -356,9 +294,9 @@ def _reconcile_each(
     """
 
     def reconcile(observations: Sequence[Observation]) -> Mapping[str, Record]:
-        if only is None:
+        if scope.is_full:
             return reconcile_days(previous, observations, refresh=refresh)
-        return reconcile_scope(previous, observations, only, refresh=refresh)
+        return reconcile_scope(previous, observations, scope, refresh=refresh)
 
     try:
         return observed, reconcile(observed)

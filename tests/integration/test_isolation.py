@@ -25,7 +25,7 @@ from npc_lims.model.record import Record, Tracked, Training
 from npc_lims.sessions.live import find_session
 from npc_lims.state.store import read_state, write_state
 from npc_lims.sync.observation_file import ObservationSet
-from npc_lims.sync.run import SilentReporter, SyncOptions, SyncResult, apply, sync
+from npc_lims.sync.run import Reporter, SyncOptions, SyncResult, apply, sync
 
 _SECRET = "an-invented-secret-of-aws"
 
@@ -42,7 +42,7 @@ def settings_of(folder: Path) -> Settings:
     return Settings(mirror=folder / "mirror", cache_dir=folder / "cache", backoff=0)
 
 
-def run(folder: Path, reporter: SilentReporter | None = None) -> SyncResult:
+def run(folder: Path, reporter: Reporter | None = None) -> SyncResult:
     options = SyncOptions(state=folder / "state", tracked=folder / "tracked_sessions.yaml")
     return sync(settings_of(folder), options, reporter)
 
@@ -174,7 +174,7 @@ def test_a_recorded_start_that_is_none_is_an_error_of_the_state(
         apply(tmp_path / "state", [_observed(Observation("s3"))])
 
 
-class _Raising(SilentReporter):
+class _Raising:
     """A reporter that cannot write where it reports to."""
 
     def __init__(self, method: str) -> None:
