@@ -31,7 +31,7 @@ SECTIONS = {
     "Update state": {
         "sync": "sync:sync_command",
         "observe": "sync:observe_command",
-        "publish": "publish:publish_command",
+        "publish": "sync:publish_command",
         "verify": "validate:verify_command",
         "dispatch": "actions:dispatch_command",
         "alert": "actions:alert_command",
