@@ -12,13 +12,13 @@ import contextlib
 import datetime
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple, Optional
+from typing import Any, NamedTuple, Optional
 
 from npc_lims.config.disk_cache import CacheEntry, cache_status, load_entry, store_entry, touch_entry
 from npc_lims.errors import RemoteStateError, StaleStateWarning, warn_future_timestamp, warn_once
 from npc_lims.utils.memory_cache import TTLCache
-from npc_lims.utils.timestamps import is_future, parse_utc, utc_time
-from npc_lims.utils.yaml import read_rendered
+from npc_lims.utils.timestamps import is_future, parse_utc, utc_text, utc_time
+from npc_lims.utils.yaml import load_yaml
 
 SYNC_FILE = "sync.yaml"
 FOLDER_REMEDY = "pull the newest commits, or run npc-lims sync"
@@ -49,15 +49,19 @@ def parse_sync_times(content: bytes) -> dict[str, SourceTimes]:
     """
     found = {}
     try:
-        sources = (read_rendered(content.decode().replace("\r\n", "\n")) or {})["sources"]
-        for name, source in sources.items():
-            times = SourceTimes(source.get("last_complete"), (source.get("failure") or {}).get("at"))
-            for time in filter(None, times):
-                utc_time(time)
-            found[name] = times
-    except (AttributeError, KeyError, TypeError):
+        for name, source in load_yaml(content)["sources"].items():
+            failure = source.get("failure") or {}
+            found[name] = SourceTimes(_time(source.get("last_complete")), _time(failure.get("at")))
+    except (AttributeError, ImportError, KeyError, TypeError):  # the watchdog has no ruamel.yaml
         raise ValueError("it is not as a sync writes it") from None
     return found
+
+
+def _time(value: Any) -> str | None:
+    """Return a time as a sync writes it, also of one that was typed without quotes, which YAML reads as a time."""
+    if value is None:
+        return None
+    return utc_text(value if isinstance(value, datetime.datetime) else utc_time(value))
 
 
 def age_of(timestamp: str | None, now: datetime.datetime) -> datetime.timedelta | None:

@@ -60,28 +60,39 @@ class SourceSync(Model):
 
 
 class SyncFile(Model):
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
     schema_: int = pydantic.Field(default=1, alias="schema")
     snapshot: Optional[str] = None
     """Digest of the snapshot written with it. To another snapshot the versions below say nothing: files were
     edited, deleted or taken from another commit, or a sync was killed."""
-    sources: dict[str, SourceSync] = pydantic.Field(default_factory=dict)
+    recorded: dict[str, SourceSync] = pydantic.Field(default_factory=dict, alias="sources")
 
-    _in_future: dict[str, str] = pydantic.PrivateAttr(default_factory=dict)
-    """Times of `last_complete` that are in the future by the clock here, which may be the one that is wrong."""
+    @property
+    def sources(self) -> dict[str, SourceSync]:
+        """The recorded sources, without times in the future by the clock here, which may be the one that is wrong."""
+        return {name: _without_future(source) for name, source in self.recorded.items()}
 
     def without_versions(self) -> SyncFile:
         """Return a copy that makes the next sync read everything again."""
-        sources = {name: source.model_copy(update={"versions": {}}) for name, source in self.sources.items()}
-        return self.model_copy(update={"sources": sources})
+        sources = {name: source.model_copy(update={"versions": {}}) for name, source in self.recorded.items()}
+        return self.model_copy(update={"recorded": sources})
 
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
-
-    @pydantic.field_validator("sources")
+    @pydantic.field_validator("recorded")
     @classmethod
     def _check_sources(cls, value: dict[str, SourceSync]) -> dict[str, SourceSync]:
         if not value.keys() <= set(SECTIONS):
             raise ValueError(f"the sources are {', '.join(SECTIONS)}")
         return value
+
+
+def _without_future(source: SourceSync) -> SourceSync:
+    failure = source.failure
+    if source.last_complete is not None and is_future(utc_time(source.last_complete)):
+        source = source.model_copy(update={"last_complete": None})
+    if failure is not None and failure.at is not None and is_future(utc_time(failure.at)):
+        source = source.model_copy(update={"failure": failure.model_copy(update={"at": None})})
+    return source
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,40 +149,22 @@ def parse_sync_file(content: bytes, name: str) -> SyncFile:
         raise _damaged(name, describe_invalid_value(error.errors(include_url=False)[0], data)) from None
     except ValueError as error:
         raise _damaged(name, single_line(error, 200)) from None
-    sources = {source: _without_future(one, f"{name}: sources.{source}") for source, one in found.sources.items()}
-    if sources == found.sources:
-        return found
-    known = found.model_copy(update={"sources": sources})
-    known._in_future = {
-        source: one.last_complete
-        for source, one in found.sources.items()
-        if one.last_complete is not None and sources[source].last_complete is None
-    }
-    return known
+    for source, one in found.recorded.items():
+        times = {"last_complete": one.last_complete, "failure.at": one.failure.at if one.failure else None}
+        for key, time in times.items():
+            if time is not None and is_future(utc_time(time)):
+                warn_future_timestamp(f"{name}: sources.{source}.{key}", time)
+    return found
 
 
 def _damaged(name: str, reason: str) -> StateError:
     return StateError(f"{name}: damaged ({reason}); restore it (git checkout), or delete it and sync --full")
 
 
-def _without_future(source: SourceSync, where: str) -> SourceSync:
-    failure = source.failure
-    if source.last_complete is not None and is_future(utc_time(source.last_complete)):
-        warn_future_timestamp(f"{where}.last_complete", source.last_complete)
-        source = source.model_copy(update={"last_complete": None})
-    if failure is not None and failure.at is not None and is_future(utc_time(failure.at)):
-        warn_future_timestamp(f"{where}.failure.at", failure.at)
-        source = source.model_copy(update={"failure": failure.model_copy(update={"at": None})})
-    return source
-
-
 def write_sync_file(state: StateFolder, content: SyncFile) -> PurePath:
-    """Write the file; a time in the future stays until its source is read completely. Return its path."""
+    """Write the file, and return its path."""
     tree = open_tree(state)
-    data = content.model_dump(by_alias=True)
-    for source, last_complete in content._in_future.items():
-        data["sources"][source]["last_complete"] = last_complete
-    tree.write_files({SYNC_FILE: render_yaml(data).encode()})
+    tree.write_files({SYNC_FILE: render_yaml(content.model_dump(by_alias=True)).encode()})
     return tree.path(SYNC_FILE)
 
 
@@ -189,56 +182,48 @@ def next_sync_file(
         snapshot: Digest of the snapshot as it is now.
         full: All sessions were in scope; a sync of some sessions does not update when all were last read.
     """
-    stamp = utc_text(now)
-    sources = dict(before.sources)
+    sources = dict(before.recorded)
     for observation in observed:
-        old = before.sources.get(observation.source, SourceSync())
-        sources[observation.source] = _next_source(old, observation, stamp, full)
-    after = SyncFile(snapshot=snapshot, sources=dict(sorted(sources.items(), key=lambda item: _order(item[0]))))
-    after._in_future = {
-        source: time for source, time in before._in_future.items() if sources[source].last_complete is None
-    }
-    if _without_times(after) == _without_times(before) and not _is_stale(before, after, now):
-        return before
-    return after
+        old = sources.get(observation.source, SourceSync())
+        sources[observation.source] = _next_source(old, observation, utc_text(now), full)
+    after = SyncFile(snapshot=snapshot, recorded={name: sources[name] for name in SECTIONS if name in sources})
+    return before if _without_times(after) == _without_times(before) and not _is_stale(before, after, now) else after
 
 
 def _next_source(old: SourceSync, observation: Observation, stamp: str, full: bool) -> SourceSync:
+    known = _without_future(old)  # a time in the future stays until the source is read completely
     # what was read of some sessions, or in part, is recorded beside what was read of the others before
     is_mixed = (observation.complete or bool(observation.facts)) and dict(observation.versions) != old.versions
-    kept = old.model_copy(update={"versions": {}}) if is_mixed else old
+    unchanged = old.model_copy(update={"versions": {}}) if is_mixed else old
     if observation.failure is not None:
         failure = SyncFailure(at=stamp, reason=observation.failure.reason)
-        if old.failure is not None and old.failure.at is not None and old.failure.reason == failure.reason:
-            failure = old.failure
-        return kept.model_copy(update={"failure": failure})
+        if known.failure is not None and known.failure.at is not None and known.failure.reason == failure.reason:
+            failure = known.failure
+        return unchanged.model_copy(update={"failure": failure})
     if not full:
-        return kept
+        return unchanged
     return SourceSync(
-        last_complete=max(stamp, old.last_complete or ""),
+        last_complete=max(stamp, known.last_complete or ""),
         counts=dict(observation.counts) or old.counts,
         versions=dict(observation.versions),
     )
 
 
-def _order(source: str) -> int:
-    return SECTIONS.index(source)
-
-
-def _without_times(content: SyncFile) -> Mapping[str, Any]:
-    data = content.model_dump()
-    for source in data["sources"].values():
+def _without_times(content: SyncFile) -> tuple[str | None, Mapping[str, Any]]:
+    sources = {name: source.model_dump() for name, source in content.sources.items()}
+    for source in sources.values():
         # that it has been complete once is a fact, when is a time
         source["last_complete"] = source["last_complete"] is not None
         if source["failure"]:
             source["failure"]["at"] = source["failure"]["at"] is not None
-    return data
+    return content.snapshot, sources
 
 
 def _is_stale(before: SyncFile, after: SyncFile, now: datetime.datetime) -> bool:
     """Return True if a time that would change is a day old; that of a source that was not queried does not change."""
-    for name, source in before.sources.items():
-        last = source.last_complete
-        if last is not None and last != after.sources[name].last_complete and now - utc_time(last) >= _REWRITE_AFTER:
-            return True
-    return False
+    return any(
+        source.last_complete is not None
+        and source.last_complete != after.recorded[name].last_complete
+        and now - utc_time(source.last_complete) >= _REWRITE_AFTER
+        for name, source in before.recorded.items()
+    )

@@ -54,7 +54,7 @@ def load_yaml(content: bytes) -> Any:
     Raises:
         ValueError: It is none; the message has the reason in one line of at most 200 characters.
     """
-    rendered = read_rendered(content.decode("utf-8", "replace"))
+    rendered = read_rendered(content.decode("utf-8", "replace").replace("\r\n", "\n"))
     if rendered:
         return rendered
     from ruamel.yaml import YAML
