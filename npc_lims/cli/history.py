@@ -6,7 +6,7 @@ import enum
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Optional
+from typing import Any, Optional
 
 import typer
 
@@ -21,18 +21,24 @@ from npc_lims.cli.output import (
     print_note,
     progress_bar,
 )
+from npc_lims.clients.git import Repository
+from npc_lims.config.settings import Settings
 from npc_lims.errors import NpcLimsError
-from npc_lims.history.export import ExportFormat
+from npc_lims.history.atom_feed import render_feed
+from npc_lims.history.export import ExportFormat, default_path, export_history
+from npc_lims.history.session_history import (
+    UNSHALLOW,
+    SessionHistory,
+    read_session_history,
+    repository_of,
+    shallow_since,
+)
+from npc_lims.history.transitions import Digest, Transition
+from npc_lims.history.walk import read_history
 from npc_lims.state.diff import one_line
 from npc_lims.state.diff_format import LISTED, SUMMARY_BYTES, render_chapters
 from npc_lims.state.diff_format import Format as ReportFormat
-
-if TYPE_CHECKING:
-    from npc_lims.clients.git import Repository
-    from npc_lims.config.settings import Settings
-    from npc_lims.history.session_history import SessionHistory
-    from npc_lims.history.transitions import Digest, Transition
-    from npc_lims.utils.urls import Links
+from npc_lims.utils.urls import Links, web_address
 
 _COLUMNS = ("session", "when", "group", "what", "details", "editors", "commit", "address", "run")
 
@@ -114,8 +120,6 @@ def export_command(
       npc-lims export sessions.sqlite
       npc-lims export tables --format csv
     """
-    from npc_lims.history.export import default_path, export_history
-
     settings = reading_settings(state)
     repository, folder = _checkout(settings, "an export is made of commits")
     target = default_path(format) if place is None else place
@@ -125,12 +129,10 @@ def export_command(
         )
     counts = ", ".join(f"{count:,} {table}" for table, count in done.counts.items() if table != "about")
     out().print(f"{done.path}: {counts}", soft_wrap=True)
-    _note_shallow(repository)
+    _note_shallow(shallow_since(repository))
 
 
 def _show_session(settings: Settings, session: str, as_json: bool, as_csv: bool) -> None:
-    from npc_lims.history.session_history import read_session_history, repository_of
-
     history = read_session_history(settings, session)
     links = _links(settings)
     if as_json:
@@ -139,34 +141,27 @@ def _show_session(settings: Settings, session: str, as_json: bool, as_csv: bool)
         print_csv(_COLUMNS, (_row(one, links) for one in history.transitions))
     else:
         _print_session(history, links)
-    if settings.state is not None:
-        _note_shallow(repository_of(settings.state))
+    _note_shallow(history.begins)
 
 
 def _show_changes(
     settings: Settings, since: str, format: HistoryFormat, limit: int, base_url: Optional[str], as_csv: bool
 ) -> None:
-    from npc_lims.history.session_history import shallow_since
-    from npc_lims.history.transitions import Digest
-    from npc_lims.history.walk import read_history
-
     repository, folder = _checkout(settings, "what happened to all sessions is read from commits")
     found = read_history(repository, folder=folder, since=since)
-    links = _links(settings, repository)
+    links, begins = _links(settings), shallow_since(repository)
     if as_csv:
         print_csv(_COLUMNS, (_row(one, links) for one in found))
     elif format is HistoryFormat.atom:
         _print_feed(found, links, base_url)
     else:
-        _print_digest(Digest(since, tuple(found), shallow_since(repository)), format, limit, links)
+        _print_digest(Digest(since, tuple(found), begins), format, limit, links)
     if as_csv or format in (HistoryFormat.atom, HistoryFormat.json):
-        _note_shallow(repository)
+        _note_shallow(begins)
 
 
 def _checkout(settings: Settings, why: str) -> tuple[Repository, str]:
     """Return the checkout that holds the state folder, and the path of that in it."""
-    from npc_lims.history.session_history import repository_of
-
     if settings.state is None:
         raise NpcLimsError(
             f"{why}, and here is no state folder: work in a clone of the repository "
@@ -192,9 +187,6 @@ def _print_digest(digest: Digest, format: HistoryFormat, limit: int, links: Link
 
 
 def _print_feed(found: Iterator[Transition], links: Links, base_url: Optional[str]) -> None:
-    from npc_lims.history.atom_feed import render_feed
-    from npc_lims.utils.urls import web_address
-
     if base_url is not None and web_address(base_url) is None:
         raise NpcLimsError(f"--base-url {base_url}: not an address such as https://example.org/sessions/")
     content = render_feed(found, links.repository, base=base_url, address_of=links.commit)
@@ -210,7 +202,9 @@ def _print_session(history: SessionHistory, links: Links) -> None:
     from rich.text import Text
 
     console = out()
-    console.print(Text(history.session, "bold"), f"{history.place}, {_counted(history)}")
+    count = len(history.transitions)
+    entries = f"{count} {'entry' if count == 1 else 'entries'} in its history, the oldest first"
+    console.print(Text(history.session, "bold"), f"{history.place}, {entries}")
     firsts = {event.name: event for event in reversed(history.events)}
     for event in sorted(firsts.values(), key=history.events.index):
         when = f"before {event.commit.when[:10]}" if event.when is None else event.when[:10]
@@ -221,11 +215,6 @@ def _print_session(history: SessionHistory, links: Links) -> None:
         console.print(Text(f"{one.commit.when[:10]} {one.commit.when[11:16]} UTC", "bold"), ", ".join(one.change.what))
         for line in _lines(one, links):
             console.print(f"  {line}", soft_wrap=True)
-
-
-def _counted(history: SessionHistory) -> str:
-    count = len(history.transitions)
-    return f"{count} {'entry' if count == 1 else 'entries'} in its history, the oldest first"
 
 
 def _lines(one: Transition, links: Links) -> Iterator[str]:
@@ -256,20 +245,12 @@ def _row(one: Transition, links: Links) -> dict[str, Any]:
     }
 
 
-def _links(settings: Settings, repository: Optional[Repository] = None) -> Links:
+def _links(settings: Settings) -> Links:
     """Return URLs on GitHub; none if the commits are on this machine alone."""
-    from npc_lims.history.session_history import repository_of
-    from npc_lims.utils.urls import Links
-
-    if repository is None and settings.state is not None:
-        repository = repository_of(settings.state)
-    is_published = repository is None or bool(repository.line("remote"))
+    is_published = settings.state is None or bool(repository_of(settings.state).line("remote"))
     return Links(settings.repo if is_published else None)
 
 
-def _note_shallow(repository: Repository) -> None:
-    from npc_lims.history.session_history import UNSHALLOW, shallow_since
-
-    begins = shallow_since(repository)
+def _note_shallow(begins: Optional[str]) -> None:
     if begins is not None:
         print_note(f"this is a shallow clone, whose history begins {begins}: {UNSHALLOW}")

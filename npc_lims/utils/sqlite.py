@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+import functools
 import sqlite3
 import tempfile
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
+
+_Method = TypeVar("_Method", bound=Callable[..., Any])
+
+
+def _in_turn(method: _Method) -> _Method:
+    """Return a method of a cursor that waits for its turn on the connection."""
+
+    @functools.wraps(method)
+    def call(cursor: SharedCursor, *arguments: Any, **options: Any) -> Any:
+        with cursor.turn:
+            return method(cursor, *arguments, **options)
+
+    return cast("_Method", call)
 
 
 class SharedConnection(sqlite3.Connection):
     """A database in memory whose rows are dicts, and which threads may share.
 
-    Python keeps prepared statements for a connection, and two threads may be handed the same one. So
+    Python caches prepared statements for a connection, and two threads may be handed the same one. So
     that this cannot happen, everything that touches a statement takes turns.
     """
 
@@ -25,7 +39,7 @@ class SharedConnection(sqlite3.Connection):
         self.row_factory = _as_dict
 
     def cursor(self, factory: Any = None) -> Any:
-        make: Any = SharedCursor if factory is None else factory
+        make: Any = factory or SharedCursor
         return super().cursor(make)
 
     def execute(self, sql: str, parameters: Any = ()) -> Any:
@@ -56,38 +70,15 @@ class SharedCursor(sqlite3.Cursor):
 
     def __init__(self, connection: SharedConnection) -> None:
         super().__init__(connection)
-        self._turn = connection.turn
+        self.turn = connection.turn
 
-    def execute(self, sql: str, parameters: Any = ()) -> SharedCursor:
-        with self._turn:
-            super().execute(sql, parameters)
-        return self
-
-    def executemany(self, sql: str, parameters: Iterable[Any]) -> SharedCursor:
-        with self._turn:
-            super().executemany(sql, parameters)
-        return self
-
-    def executescript(self, sql_script: str) -> SharedCursor:
-        with self._turn:
-            super().executescript(sql_script)
-        return self
-
-    def fetchone(self) -> Any:
-        with self._turn:
-            return super().fetchone()
-
-    def fetchmany(self, size: int | None = None) -> list[Any]:
-        with self._turn:
-            return super().fetchmany(self.arraysize if size is None else size)
-
-    def fetchall(self) -> list[Any]:
-        with self._turn:
-            return super().fetchall()
-
-    def __next__(self) -> Any:
-        with self._turn:
-            return super().__next__()
+    execute = _in_turn(sqlite3.Cursor.execute)
+    executemany = _in_turn(sqlite3.Cursor.executemany)
+    executescript = _in_turn(sqlite3.Cursor.executescript)
+    fetchone = _in_turn(sqlite3.Cursor.fetchone)
+    fetchmany = _in_turn(sqlite3.Cursor.fetchmany)
+    fetchall = _in_turn(sqlite3.Cursor.fetchall)
+    __next__ = _in_turn(sqlite3.Cursor.__next__)
 
 
 def _as_dict(cursor: sqlite3.Cursor, row: tuple[Any, ...]) -> dict[str, Any]:
@@ -95,7 +86,7 @@ def _as_dict(cursor: sqlite3.Cursor, row: tuple[Any, ...]) -> dict[str, Any]:
 
 
 def quoted(name: str) -> str:
-    """*name* as an identifier in SQL, whatever it holds.
+    """Return *name* as an identifier in SQL, whatever it holds.
 
     >>> quoted('mice"; DROP TABLE mice')
     '"mice""; DROP TABLE mice"'
@@ -104,7 +95,7 @@ def quoted(name: str) -> str:
 
 
 def load_image(content: bytes) -> SharedConnection:
-    """The database that a file of *content* holds, to be read only.
+    """Return the database in a file of *content*, to be read only.
 
     Raises:
         sqlite3.DatabaseError: It is no SQLite database.
@@ -121,7 +112,7 @@ def load_image(content: bytes) -> SharedConnection:
 
 
 def make_image(database: sqlite3.Connection) -> bytes:
-    """The file that holds all of *database*."""
+    """Return the file that holds all of *database*."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "image.sqlite"
         with closing(sqlite3.connect(path)) as target:
