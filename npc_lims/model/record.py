@@ -218,6 +218,11 @@ class Record(Model):
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
+    def asset(self, fact: str) -> AssetFact:
+        """Return an asset by its name in the codeocean section; False if there is none, None if never observed."""
+        found: AssetFact = getattr(self.codeocean, fact) if isinstance(self.codeocean, CodeOcean) else self.codeocean
+        return found
+
     def as_dict(self) -> dict[str, Any]:
         """The record as plain data in the order of its file: what the YAML and the snapshot both render."""
         return self.model_dump(by_alias=True)

@@ -228,7 +228,7 @@ class _Collector:
 
     def _asset_name(self, run: Run, recipe: AssetRecipe) -> str:
         record = self._records.get(run.session)
-        asset = None if record is None else self._process.input_of(record)
+        asset = None if record is None else record.asset(self._process.input)
         if isinstance(asset, Asset) and asset.id == run.input:
             name = asset.name
         else:

@@ -47,7 +47,7 @@ def attach(run: Run, computation: Computation) -> Run:
 
 def request_of(process: Process, run: Run, record: Record | None) -> RunRequest | None:
     """Return the request to start *run*; None if the input of the session is another one by now."""
-    asset = None if record is None else process.input_of(record)
+    asset = None if record is None else record.asset(process.input)
     if record is None or not isinstance(asset, Asset) or asset.id != run.input:
         return None
     try:

@@ -149,7 +149,7 @@ def _decide(process: Process, record: Record, runs: Sequence[Run], now: datetime
         return Decision(record.id, "done", f"{process.done} is true")
     if done == "n/a":
         return Decision(record.id, "not ready", f"{process.done} does not apply")
-    asset = process.input_of(record)
+    asset = record.asset(process.input)
     if not isinstance(asset, Asset):
         return Decision(record.id, "not ready", _no_asset(process.input, asset))
     missing = _missing_need(process, record)
@@ -172,7 +172,7 @@ def _missing_need(process: Process, record: Record) -> str:
             words: dict[object, str] = {None: "is not known", False: "is false"}
             return f"{flag} {words.get(value, 'does not apply')}"
     if process.names_raw:
-        raw = record.codeocean.raw if isinstance(record.codeocean, CodeOcean) else None
+        raw = record.asset("raw")
         if not isinstance(raw, Asset):
             return _no_asset("raw", raw)
     return ""

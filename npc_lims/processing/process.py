@@ -13,7 +13,7 @@ from npc_lims.clients.codeocean_runs import RunTarget
 from npc_lims.errors import NoSessionData
 from npc_lims.model.data_asset import SEARCHED_NAMES
 from npc_lims.model.flags import BOOLEAN_FLAGS
-from npc_lims.model.record import PROCESSES, Asset, CodeOcean, Record
+from npc_lims.model.record import PROCESSES, Asset, Record
 from npc_lims.model.session_id import subject_of
 from npc_lims.sources.yaml_validation import ABSENT, CheckedModel, editor_schema
 from npc_lims.utils.text import suggestion
@@ -221,14 +221,6 @@ class Process(ProcessEntry):
         """Its parameters name the raw asset, whatever its input is."""
         return any(name.startswith("raw.") for template in self.parameters.values() for name in names_in(template))
 
-    def input_of(self, record: Record) -> Asset | bool | None:
-        """Return the asset that a run is about; False if there is none, None if it was never observed."""
-        facts = record.codeocean
-        if not isinstance(facts, CodeOcean):
-            return facts
-        asset: Asset | bool | None = getattr(facts, self.input)
-        return asset
-
     def parameters_for(self, record: Record, asset: Asset) -> dict[str, str]:
         """Return the parameters of a run with *asset* as its input.
 
@@ -242,7 +234,7 @@ class Process(ProcessEntry):
             "subject": subject_of(record.id),
             "recording": _recording_of(asset.name),
         }
-        raw = record.codeocean.raw if isinstance(record.codeocean, CodeOcean) else None
+        raw = record.asset("raw")
         if isinstance(raw, Asset):
             values.update({"raw.id": raw.id, "raw.name": raw.name})
         elif self.names_raw:

@@ -295,7 +295,7 @@ def test_parameters_know_the_input_the_raw_asset_and_the_session() -> None:
     process = PROCESS.model_copy(
         update={"input": "GammaEncoding", "parameters": {name: f"<{{{name}}}>" for name in names}}
     )
-    assert process.input_of(one) == gamma
+    assert one.asset(process.input) == gamma
     assert process.parameters_for(one, gamma) == {
         "input.id": f"<{gamma.id}>",
         "input.name": f"<{gamma.name}>",

@@ -18,7 +18,7 @@ from typing import Any, Callable, Optional, TypeVar, Union
 from npc_lims.clients.s3 import Folder, ObjectInfo, ObjectStore, split_s3_uri
 from npc_lims.errors import Problem, SourceError
 from npc_lims.model.observation import Found, Observation
-from npc_lims.model.record import Asset, CodeOcean, RawListing, Record, S3Facts, Tracked
+from npc_lims.model.record import Asset, RawListing, Record, S3Facts, Tracked
 from npc_lims.model.recording_days import files_of_session, is_folder_of
 from npc_lims.model.session_id import day_of, make_session_id, subject_of
 from npc_lims.sources.context import SourceContext
@@ -206,8 +206,8 @@ def _is_recording(folder: str) -> bool:
 
 
 def _raw_asset(record: Record) -> Asset | None:
-    section = record.codeocean
-    return section.raw if isinstance(section, CodeOcean) and isinstance(section.raw, Asset) else None
+    raw = record.asset("raw")
+    return raw if isinstance(raw, Asset) else None
 
 
 def _recorded_listing(record: Record, raw: Asset) -> RawListing | None:
@@ -224,10 +224,8 @@ def _recorded_listing(record: Record, raw: Asset) -> RawListing | None:
 
 def _recorded_raw(record: Record) -> Union[RawListing, bool, None]:
     """Return the listing of a session whose raw data are not to be listed; False if there are no raw data."""
-    asset, section = _raw_asset(record), record.codeocean
-    if asset is not None:
-        return _recorded_listing(record, asset)
-    return False if section is False or (isinstance(section, CodeOcean) and section.raw is False) else None
+    raw = record.asset("raw")
+    return _recorded_listing(record, raw) if isinstance(raw, Asset) else raw
 
 
 def _facts(
