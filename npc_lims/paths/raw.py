@@ -3,7 +3,8 @@
 Two layouts are known. In the old one the folders of recordings (`ecephys_clipped`, `ecephys_compressed`)
 stand beside `behavior` and the videos; in the new one they stand in a folder `ecephys`.
 
-Functions raise NoSessionInfo for a *session* without subject and date, AssetError for a data asset that cannot be used,
+Functions raise NoSessionData if there is no raw data asset, nothing of it has arrived on S3, or it has no such file;
+NoSessionInfo for a *session* without subject and date, AssetError for a data asset that cannot be used,
 MissingCredentials or SourceError if Code Ocean (for an asset that state lacks) or S3 cannot be queried, and
 MissingDependency without s3fs.
 """
@@ -28,11 +29,7 @@ if TYPE_CHECKING:
 
 
 def get_raw_data_root(session: Session) -> upath.UPath:
-    """Return the folder with the raw data of a session.
-
-    Raises:
-        NoSessionData: There is no raw data asset.
-    """
+    """Return the folder with the raw data of a session, whether its files have arrived or not."""
     settings = settings_for_reading()
     return asset_path(settings, find_asset(settings, session, "raw"))
 
@@ -40,8 +37,7 @@ def get_raw_data_root(session: Session) -> upath.UPath:
 def get_surface_channel_root(session: Session) -> upath.UPath:
     """Return the folder with the recording of surface channels that was made on the day of the session.
 
-    Raises:
-        NoSessionData: There is none that is a recording of its own.
+    NoSessionData is raised if there is none that is a recording of its own.
     """
     settings = settings_for_reading()
     return asset_path(settings, find_asset(settings, day_of(resolve_session_id(session)), "surface"))
@@ -50,36 +46,27 @@ def get_surface_channel_root(session: Session) -> upath.UPath:
 def get_raw_data_paths_from_s3(session: Session) -> tuple[upath.UPath, ...]:
     """Return the content of the folders at the top of the raw data, then the files at the top, then the content of
     folders named `ecephys*` one level down.
-
-    Raises:
-        NoSessionData: There is no raw data asset, or nothing of it has arrived on S3.
     """
     return _find_raw(session).entry_paths()
 
 
-# --- files
-
-
 def get_h5_sync_from_s3(session: Session) -> upath.UPath:
-    """Return the file with the sync data (.h5); of several, the first in the order of `get_raw_data_paths_from_s3`.
-
-    Raises as that does.
-    """
+    """Return the file with the sync data (.h5); of several, the first in the order of `get_raw_data_paths_from_s3`."""
     return _find_file(session, "sync file (.h5)", "sync", lambda path: path.suffix == ".h5")
 
 
 def get_behavior_video_path_from_s3(session: Session) -> upath.UPath:
-    """Return the video of the camera at the side. Raises as `get_raw_data_paths_from_s3`."""
+    """Return the video of the camera at the side."""
     return _find_video(session, "Behavior")
 
 
 def get_eye_video_path_from_s3(session: Session) -> upath.UPath:
-    """Return the video of the eye. Raises as `get_raw_data_paths_from_s3`."""
+    """Return the video of the eye."""
     return _find_video(session, "Eye")
 
 
 def get_face_video_path_from_s3(session: Session) -> upath.UPath:
-    """Return the video of the face. Raises as `get_raw_data_paths_from_s3`."""
+    """Return the video of the face."""
     return _find_video(session, "Face")
 
 
@@ -103,10 +90,7 @@ def _find_file(session: Session, title: str, recorded: str, matches: Callable[[P
 
 
 def get_settings_xml_path_from_s3(session: Session) -> upath.UPath:
-    """Return the settings.xml of Open Ephys; of several, that of the first recording.
-
-    Raises as `get_raw_data_paths_from_s3`.
-    """
+    """Return the settings.xml of Open Ephys; of several, that of the first recording."""
     raw = _find_raw(session)
 
     def names() -> Iterator[str]:
@@ -121,10 +105,7 @@ def get_settings_xml_path_from_s3(session: Session) -> upath.UPath:
 
 
 def get_recording_dirs_experiment_path_from_s3(session: Session) -> tuple[upath.UPath, ...]:
-    """Return the first `experiment*/recording*` of each `Record Node` folder with recordings of Open Ephys.
-
-    Raises as `get_raw_data_paths_from_s3`.
-    """
+    """Return the first `experiment*/recording*` of each `Record Node` folder with recordings of Open Ephys."""
     raw = _find_raw(session)
     nodes = [
         entry.name

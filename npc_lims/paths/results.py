@@ -1,8 +1,8 @@
 """Files of the result assets of a session.
 
-Functions raise NoSessionInfo for a *session* without subject and date, AssetError for a data asset that cannot be used,
-MissingCredentials or SourceError if Code Ocean (for an asset that state lacks) or S3 cannot be queried, and
-MissingDependency without s3fs.
+Functions raise NoSessionData if there is no such asset, or no files of it; NoSessionInfo for a *session* without
+subject and date, AssetError for a data asset that cannot be used, MissingCredentials or SourceError if Code Ocean
+(for an asset that state lacks) or S3 cannot be queried, and MissingDependency without s3fs.
 """
 
 from __future__ import annotations
@@ -35,7 +35,6 @@ def get_sorted_data_paths_from_s3(
 
     Raises:
         ValueError: Neither a session nor an asset id is given.
-        NoSessionData: There is no such asset, or there are no files of it.
     """
     settings = settings_for_reading()
     if sorted_data_asset_id is not None:
@@ -51,27 +50,27 @@ def get_sorted_data_paths_from_s3(
 
 
 def get_dlc_eye_s3_paths(session: Session) -> tuple[upath.UPath, ...]:
-    """Return the top of the DeepLabCut result for the eye. Raises as `get_sorted_data_paths_from_s3`."""
+    """Return the top of the DeepLabCut result for the eye."""
     return _paths_of(session, "dlc_eye")
 
 
 def get_dlc_side_s3_paths(session: Session) -> tuple[upath.UPath, ...]:
-    """Return the top of the DeepLabCut result for the side. Raises as `get_sorted_data_paths_from_s3`."""
+    """Return the top of the DeepLabCut result for the side."""
     return _paths_of(session, "dlc_side")
 
 
 def get_dlc_face_s3_paths(session: Session) -> tuple[upath.UPath, ...]:
-    """Return the top of the DeepLabCut result for the face. Raises as `get_sorted_data_paths_from_s3`."""
+    """Return the top of the DeepLabCut result for the face."""
     return _paths_of(session, "dlc_face")
 
 
 def get_facemap_s3_paths(session: Session) -> tuple[upath.UPath, ...]:
-    """Return the top of the Facemap result. Raises as `get_sorted_data_paths_from_s3`."""
+    """Return the top of the Facemap result."""
     return _paths_of(session, "facemap")
 
 
 def get_LFP_subsampling_paths_from_s3(session: Session) -> tuple[upath.UPath, ...]:  # noqa: N802  # its name for ever
-    """Return the top of the subsampled LFP. Raises as `get_sorted_data_paths_from_s3`."""
+    """Return the top of the subsampled LFP."""
     return _paths_of(session, "LFP_Subsampled")
 
 
@@ -83,7 +82,6 @@ def get_lpfaceparts_s3_dir_paths(session: Session, enforce_gamma_encoding: bool 
 
     Raises:
         AssetError: It was not made from gamma-encoded videos, and that is enforced.
-        NoSessionData: There is no such asset, or no folder of the session in it.
     """
     folder = _lpfaceparts_folder(resolve_session_id(session), enforce_gamma_encoding)
     return folder.paths(sorted(folder.listing().names))
@@ -97,7 +95,6 @@ def get_lpfaceparts_camera_predictions_s3_paths(
     Raises:
         ValueError: There is no such camera.
         AssetError: As `get_lpfaceparts_s3_dir_paths`.
-        NoSessionData: There are none.
     """
     if camera not in CAMERA_POSITIONS:
         raise ValueError(f"camera must be {' or '.join(CAMERA_POSITIONS)}, not {camera!r}")
