@@ -270,8 +270,11 @@ def describe_invalid_value(error: ErrorDetails, data: Any) -> str:
 
 
 def session_schema() -> dict[str, Any]:
-    """The JSON Schema of `state/sessions/<subject>/<id>.yaml`."""
-    schema = Record.model_json_schema(by_alias=True)
-    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-    schema["title"] = "npc_lims session state"
-    return schema
+    """Return the JSON Schema of `state/sessions/<subject>/<id>.yaml`."""
+    return file_schema(Record, "npc_lims session state")
+
+
+def file_schema(model: type[Model], title: str) -> dict[str, Any]:
+    """Return the JSON Schema of a file."""
+    schema = model.model_json_schema(by_alias=True)
+    return {**schema, "$schema": "https://json-schema.org/draft/2020-12/schema", "title": title}

@@ -16,19 +16,20 @@ from typing import Annotated, Any, Literal, Optional, Union
 import pydantic
 
 from npc_lims.errors import NpcLimsError, StateError, warn_future_timestamp
-from npc_lims.model.record import Model
+from npc_lims.model.record import Model, file_schema
+from npc_lims.model.rows import SCHEMA
 from npc_lims.model.session_id import split_session_id
 from npc_lims.processing.process import PROCESS_NAME
 from npc_lims.state.snapshot import with_unix_lines
+from npc_lims.state.store import parse_yaml_model
 from npc_lims.state.tree import StateFolder, open_tree
 from npc_lims.utils.atomic_write import write_atomically
 from npc_lims.utils.timestamps import is_future, utc_text, utc_time
-from npc_lims.utils.yaml import load_yaml, render_yaml
+from npc_lims.utils.yaml import render_yaml
 
 RUNS = "runs"
 """The folder of these files, in that of the state."""
 
-_SCHEMA = 1
 _UPDATES_FORMAT = 1
 _REMEDY = "restore it (git checkout)"
 _LONG_AGO = "2000-01-01T00:00:00Z"
@@ -298,10 +299,7 @@ class _RunsFile(Model):
 
 def runs_schema() -> dict[str, Any]:
     """Return the JSON Schema of `state/runs/<process>.yaml`."""
-    schema = _RunsFile.model_json_schema(by_alias=True)
-    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-    schema["title"] = "npc_lims runs"
-    return schema
+    return file_schema(_RunsFile, "npc_lims runs")
 
 
 def runs_name(process: str) -> str:
@@ -336,19 +334,7 @@ def parse_runs(content: bytes, path: PurePath) -> tuple[Run, ...]:
     Raises:
         StateError: It is damaged, or of another schema or process.
     """
-    try:
-        data = load_yaml(content)
-    except ValueError as error:
-        raise StateError(f"{path}: not readable as YAML ({error}); {_REMEDY}") from None
-    if isinstance(data, dict) and data.get("schema") != _SCHEMA:
-        found = data.get("schema")
-        raise StateError(f"{path}: schema {found!r}, this version reads {_SCHEMA}; upgrade npc_lims, or {_REMEDY}")
-    try:
-        file = _RunsFile.model_validate(data)
-    except pydantic.ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"])) or "top level"
-        raise StateError(f"{path}: {where}: {first['msg']}; {_REMEDY}") from None
+    file = parse_yaml_model(_RunsFile, content, path, _REMEDY)
     if file.process != path.stem:
         raise StateError(f"{path}: holds the runs of {file.process}; {_REMEDY}")
     twice = next((key for key, count in Counter(run.key for run in file.runs).items() if count > 1), None)
@@ -359,7 +345,7 @@ def parse_runs(content: bytes, path: PurePath) -> tuple[Run, ...]:
 
 def render_runs(process: str, runs: Iterable[Run]) -> bytes:
     """Return the file of these runs, the same for any order of them."""
-    data = {"schema": _SCHEMA, "process": process, "runs": [run.as_dict() for run in _in_order(runs)]}
+    data = {"schema": SCHEMA, "process": process, "runs": [run.as_dict() for run in _in_order(runs)]}
     return render_yaml(data).encode()
 
 

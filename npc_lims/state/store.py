@@ -12,7 +12,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path, PurePath
-from typing import Any
+from typing import Any, TypeVar
 
 import pydantic
 
@@ -38,6 +38,8 @@ from npc_lims.utils.lazy_mapping import LazyMapping, differing_keys, with_change
 from npc_lims.utils.yaml import load_yaml, render_yaml
 
 SESSIONS = "sessions"
+
+_Model = TypeVar("_Model", bound=pydantic.BaseModel)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -150,25 +152,29 @@ def parse_record(content: bytes, path: PurePath) -> Record:
     """Return the record in the *content* of a session file; *path* is for the message and must fit the id.
 
     Raises:
-        StateError: It is not YAML, not a session, of another schema, or of another id than its name says.
+        StateError: It is damaged, of another schema, or of another id than its name says.
     """
     remedy = "restore it (git checkout) or delete it and sync again"
+    record = parse_yaml_model(Record, content, path, remedy)
+    if record.id != path.stem:
+        raise StateError(f"{path}: holds the session {record.id}; {remedy}")
+    return record
+
+
+def parse_yaml_model(model: type[_Model], content: bytes, path: PurePath, remedy: str) -> _Model:
+    """Return the *content* of a YAML file as a model of `SCHEMA`; StateError if it is none."""
     try:
         data = load_yaml(content)
     except ValueError as error:
         raise StateError(f"{path}: not readable as YAML ({error}); {remedy}") from None
     if isinstance(data, dict) and data.get("schema") != SCHEMA:
-        raise StateError(
-            f"{path}: schema {data.get('schema')!r}, this version reads {SCHEMA}; upgrade npc_lims, or {remedy}"
-        )
+        found = data.get("schema")
+        raise StateError(f"{path}: schema {found!r}, this version reads {SCHEMA}; upgrade npc_lims, or {remedy}")
     try:
-        record = Record.model_validate(data, strict=True)
+        return model.model_validate(data, strict=True)
     except pydantic.ValidationError as error:
         invalid = describe_invalid_value(error.errors(include_url=False)[0], data)
         raise StateError(f"{path}: {invalid}; {remedy}") from None
-    if record.id != path.stem:
-        raise StateError(f"{path}: holds the session {record.id}; {remedy}")
-    return record
 
 
 def write_state(state: StateFolder, loaded: Loaded, records: Mapping[str, Record]) -> list[PurePath]:

@@ -253,7 +253,7 @@ DAMAGED = {
     "a try twice": (EXPECTED.replace("try: 2", "try: 1"), "try 1 of 626791_2022-08-15 is there twice"),
     "a reason without an error": (EXPECTED.replace("errored", "succeeded"), "it has a reason, and did not error"),
     "marks of a merge": (EXPECTED.replace("- session", "<<<<<<< HEAD\n- session", 1), "not readable as YAML"),
-    "half of it": (EXPECTED.partition("  claimed")[0], "runs.0.claimed: Field required"),
+    "half of it": (EXPECTED.partition("  claimed")[0], "runs.0: claimed is missing"),
     "bytes that are no text": (EXPECTED.replace("Out of memory.", "\udcff"), "not readable as YAML"),
 }
 
@@ -460,7 +460,7 @@ def test_what_is_wrong_with_runs_is_told(tmp_path: Path) -> None:
     found = "\n".join(verify_runs(tmp_path))
     assert f"{runs / 'notes.txt'}: not the runs of a process; its name is <process>.yaml" in found
     assert f"{runs / 'dlc-face.yaml'}: not the runs of a process" in found
-    assert f"{runs / 'facemap.yaml'}: process: Field required" in found
+    assert f"{runs / 'facemap.yaml'}: top level: process is missing" in found
     assert f"{path}: not written as npc-lims writes it" in found
     assert f"the computation {COMPUTATION} is recorded for 626791_2022-08-15 and 626791_2022-08-16" in found
     assert found.count("\n") == 4
