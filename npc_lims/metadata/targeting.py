@@ -92,6 +92,7 @@ def get_probe_insertion_metadata(session: str | npc_session.SessionRecord) -> di
     """
     import npc_session
 
+    settings = load_settings()
     record = npc_session.SessionRecord(resolve_session_id(session))
     row = _row(f"{record.subject}_{record.date}")
     probes: dict[str, Any] = dict.fromkeys(LETTERS)
@@ -100,8 +101,13 @@ def get_probe_insertion_metadata(session: str | npc_session.SessionRecord) -> di
             probes[str(npc_session.ProbeRecord(column))] = hole
         except ValueError:
             continue  # not the column of a probe
+    drawings = _drawings.get_or_load(settings.raw_url, lambda: _fetch_drawings(settings))
+    shield = str(row["implant"])
+    if shield not in drawings:
+        where = f"{SHIELDS_FILE} of github.com/{SHIELDS_REPO}"
+        raise NoSessionData(f"{record} has the shield {shield!r}, which is not defined in {where}: add it there")
     return {
-        "shield": {"name": row["implant"], "drawing_id": _drawing_id(record, str(row["implant"]))},
+        "shield": {"name": row["implant"], "drawing_id": drawings[shield]},
         "probes": probes,
         "notes": dict.fromkeys(LETTERS),
         "session": str(record.id),  # with the index, also where it is 0
@@ -116,9 +122,8 @@ def _row(session_day: str) -> dict[str, Any]:
     except sqlite3.DatabaseError as error:  # no such table, or a page that is damaged
         raise SourceError("s3", f"{DATABASE} is not the targeting database ({error})") from error
     if row is None:
-        raise NoSessionData(
-            f"{session_day} is not in the table session_metadata of {DATABASE}: nobody entered its probes"
-        )
+        table = f"the table session_metadata of {DATABASE}"
+        raise NoSessionData(f"{session_day} is not in {table}: nobody entered its probes")
     missing = [column for column in ("implant", "day") if column not in row]
     if missing:
         raise SourceError("s3", f"{DATABASE}: the table session_metadata has no column {' or '.join(missing)}")
@@ -133,17 +138,6 @@ def _fetch_database(settings: Settings) -> SharedConnection:
         return load_image(content)
     except sqlite3.DatabaseError as error:
         raise SourceError("s3", f"{DATABASE} cannot be read ({error}): upload it again") from error
-
-
-def _drawing_id(session: npc_session.SessionRecord, shield: str) -> str:
-    settings = load_settings()
-    drawings = _drawings.get_or_load(settings.raw_url, lambda: _fetch_drawings(settings))
-    if shield not in drawings:
-        raise NoSessionData(
-            f"{session} has the shield {shield!r}, which is not defined in {SHIELDS_FILE} of "
-            f"github.com/{SHIELDS_REPO}: add it there"
-        )
-    return drawings[shield]
 
 
 def _fetch_drawings(settings: Settings) -> dict[str, str]:
@@ -168,9 +162,6 @@ def parse_drawings(content: bytes) -> dict[str, str]:
 
     >>> parse_drawings(b'DR2002 = Shield(name="2002", drawing_id="0283-200-002")')
     {'2002': '0283-200-002'}
-
-    Raises:
-        SyntaxError, ValueError, RecursionError, MemoryError: It is no module of Python.
     """
     drawings: dict[str, str] = {}
     for node in ast.walk(ast.parse(content)):

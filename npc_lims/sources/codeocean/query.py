@@ -54,7 +54,7 @@ def observe(context: SourceContext) -> Observation:
     rejected = validator.rejected()
     ambiguous = ambiguous_assets(facts.values(), itertools.chain(*found.assets.values()), rejected)
     if any(not one.days and not one.subjects and one.id not in recorded for one in invalid):
-        facts = _without_absences(facts)
+        facts = {one: _without_absences(fact) for one, fact in facts.items() if isinstance(fact, CodeOcean)}
     return Observation(
         source=SOURCE,
         facts=facts,
@@ -78,15 +78,9 @@ def _certain(wanted: Collection[str], records: Mapping[str, Record], invalid: Co
     ]
 
 
-def _without_absences(facts: Mapping[str, Found]) -> dict[str, Found]:
+def _without_absences(fact: CodeOcean) -> CodeOcean:
     """Return what was found, with null (not observed) in place of every false."""
-    return {
-        session_id: fact.model_copy(
-            update={name: None for name in CodeOcean.model_fields if getattr(fact, name) is False}
-        )
-        for session_id, fact in facts.items()
-        if isinstance(fact, CodeOcean)
-    }
+    return fact.model_copy(update={name: None for name in CodeOcean.model_fields if getattr(fact, name) is False})
 
 
 def _as_problem(invalid: InvalidAsset) -> Problem:
@@ -219,9 +213,11 @@ class AssetValidator:
 
     def __call__(self, asset: DataAsset) -> str | None:
         """Return why *asset* is not used, empty if it is, None while that is unknown."""
-        validate = self._validate_sorting if asset.is_sorted else self._validate_recording
         try:
-            return validate(asset)
+            if not asset.is_sorted:
+                return self._validate_recording(asset)
+            bucket, root = asset_root(asset.as_fact(), self._settings.codeocean_bucket)
+            return find_error_mark(self._store().read(bucket, f"{root}output", OUTPUT_LIMIT))
         except (SourceError, MissingCredentials) as error:
             reason = error.reason if isinstance(error, SourceError) else str(error)
             if isinstance(error, MissingCredentials):
@@ -238,10 +234,6 @@ class AssetValidator:
     def rejected(self) -> dict[str, Problem]:
         """Return why recordings are not used as the session's own, by the ids of their assets."""
         return dict(sorted(self._rejected.items()))
-
-    def _validate_sorting(self, asset: DataAsset) -> str:
-        bucket, root = asset_root(asset.as_fact(), self._settings.codeocean_bucket)
-        return find_error_mark(self._store().read(bucket, f"{root}output", OUTPUT_LIMIT))
 
     def _validate_recording(self, asset: DataAsset) -> str:
         """Reject a recording of surface channels alone, which has no behavior beside it.

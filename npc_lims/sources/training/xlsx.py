@@ -164,7 +164,9 @@ class Xlsx:
             with self._open(path) as stream:
                 yield stream
         except PartError as error:
-            raise failure(self._name, f"cannot be read ({_shown(path)}: {error}): open and save it again") from None
+            raise failure(
+                self._name, f"cannot be read ({single_line(path, 100)}: {error}): open and save it again"
+            ) from None
 
     @contextlib.contextmanager
     def _open(self, path: str) -> Iterator[BinaryIO]:
@@ -176,7 +178,7 @@ class Xlsx:
                 yield cast(BinaryIO, stream)
         except DocumentTypeError:
             raise failure(
-                self._name, f"declares a document type in {_shown(path)!r}: an attack; it was not read"
+                self._name, f"declares a document type in {single_line(path, 100)!r}: an attack; it was not read"
             ) from None
 
     def _rows(self, path: str) -> Iterator[Row]:
@@ -197,11 +199,6 @@ def _title(attributes: Mapping[str, str]) -> str:
     if len(title) > MAX_TITLE:
         raise PartError(f"a sheet has a title of {len(title)} characters")
     return "".join(" " if char.isspace() else char for char in title if char.isprintable() or char.isspace())
-
-
-def _shown(path: str) -> str:
-    """Return the path of a part, which the file chose, for a message."""
-    return single_line(path, 100)
 
 
 def _resolve(folder: str, target: str) -> str:
@@ -245,7 +242,7 @@ def _check_archive(archive: zipfile.ZipFile, size: int, name: str) -> None:
         raise failure(name, f"would unpack to {unpacked} bytes: a zip bomb, or damaged; it was not read")
     for member in members:
         if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise failure(name, f"packs {_shown(member.filename)!r} in an unusual way; it was not read")
+            raise failure(name, f"packs {single_line(member.filename, 100)!r} in an unusual way; it was not read")
         # zipfile returns at most the declared size, which the sum above bounds
         with archive.open(member) as stream:
             while stream.read(_CHUNK):
