@@ -118,7 +118,7 @@ def update_training_dbs() -> None:
 
 
 def excel_to_sqlite(spreadsheet: str | upath.UPath, save_path: str | upath.UPath) -> upath.UPath:
-    """Write the database of any workbook, a file of this machine or on S3, to *save_path*, and give that back.
+    """Write the database of any workbook, a file of this machine or on S3, to *save_path*, and return that path.
 
     Raises:
         SourceError, MissingCredentials: The workbook cannot be read, or *save_path* cannot be written.

@@ -164,7 +164,7 @@ class _Selection:
         return False
 
     def _unknown(self, group: Sequence[DataAsset]) -> AssetFact:
-        """Return the sorting result while it is unknown: the recorded reasons of those that exist are kept."""
+        """Return the sorting result while it is unknown: the recorded reasons of existing ones stay."""
         candidates = [asset for asset in group if asset.is_sorted]
         recorded = self._before.errored
         self._errored.update((asset.id, recorded[asset.id]) for asset in candidates if asset.id in recorded)

@@ -65,7 +65,7 @@ def observe(context: SourceContext) -> Observation:
 
 
 def _certain(wanted: Collection[str], records: Mapping[str, Record], invalid: Collection[InvalidAsset]) -> list[str]:
-    """Return *wanted* without the sessions that an invalid asset may belong to, as far as it tells."""
+    """Return *wanted* without the sessions that an invalid asset may belong to, as far as it shows."""
     days = frozenset[str]().union(*(one.days for one in invalid))
     subjects = frozenset[str]().union(*(one.subjects for one in invalid))
     ids = {one.id for one in invalid if one.id}

@@ -124,7 +124,7 @@ def merge_workbooks(
                 continue
             first, first_row = sessions.setdefault((row.subject, row.start), (workbook, row))
             if first_row is not row:
-                message = f"the session is in {first.name} too, row {first_row.line}, and that one counts"
+                message = f"the session is in {first.name} too, row {first_row.line}, which takes precedence"
                 problems.append(_problem(workbook, row, message))
     facts: dict[str, Found] = {}
     lines = {}

@@ -42,7 +42,7 @@ MAX_MEMBERS = 10_000
 MAX_CELLS = 10_000_000
 """Cells of a workbook that hold anything: a thousand subjects with two hundred sessions each of fifty columns."""
 MAX_ROWS = 20_000
-"""Rows of a sheet for those who keep one entry for every row, blank ones too: a stray cell may be far below."""
+"""Rows of a sheet for callers with one entry for every row, blank ones too: a stray cell may be far below."""
 MAX_TITLE = 255
 """Characters of the title of a sheet: 31 in Excel, more elsewhere."""
 

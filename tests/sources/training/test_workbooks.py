@@ -433,7 +433,7 @@ class TestMerging:
         assert (fact["nsb"], fact["row"], fact["rig_name"]) == (True, 2, "NSB")
         (found,) = seen.problems
         assert (found.file, found.line) == (f"{OTHER}[626791]", 3)
-        assert found.message == f"the session is in {NSB} too, row 3, and that one counts"
+        assert found.message == f"the session is in {NSB} too, row 3, which takes precedence"
 
     def test_two_sessions_of_one_day_of_which_one_has_no_time(self, world: World) -> None:
         world.write(OTHER, {"626791": [HEADER, row(7), row(7, 0, "no time"), row(8, 0)]})
