@@ -28,10 +28,8 @@ from npc_lims.utils.redaction import safe_text
 from npc_lims.utils.text import visible
 
 if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
-
     from npc_lims.model.observation import Observation
-    from npc_lims.sync.run import Reporter
+    from npc_lims.sync.run import Report, SourceProgress
 
 Cell = Union[str, tuple[str, str]]
 """A text, or a text and its style."""
@@ -317,47 +315,34 @@ class _OccasionalLines:
 
 
 @contextlib.contextmanager
-def reporter(console: Console) -> Iterator[Reporter]:
-    """Yield the reporter of a sync."""
-    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+def source_progress(console: Console) -> Iterator[Report]:
+    """Yield a function that shows how far the queries of sources are."""
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
     if not console.is_terminal:
-        yield _LineReporter(_OccasionalLines(console))
+        lines = _OccasionalLines(console)
+        yield lambda one: lines.print(f"{one.source}: {_describe(one)}", always=one.done is None)
         return
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[note]}"))
-    with Progress(*columns, TimeElapsedColumn(), console=console) as progress:
-        yield _BarReporter(progress)
+    tasks: dict[str, TaskID] = {}
+    with Progress(*columns, TimeElapsedColumn(), console=console) as bars:
+
+        def show(one: SourceProgress) -> None:
+            if one.source not in tasks:
+                tasks[one.source] = bars.add_task(f"{one.source:<10}", total=None, note="")
+            done, total = (one.done, one.total) if one.observation is None else (1, 1)
+            bars.update(tasks[one.source], completed=done, total=total, note=_describe(one))
+
+        yield show
 
 
-class _BarReporter:
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._tasks: dict[str, TaskID] = {}
-
-    def started(self, source: str) -> None:
-        self._tasks[source] = self._progress.add_task(f"{source:<10}", total=None, note="")
-
-    def progress(self, source: str, done: int, total: Optional[int]) -> None:
-        note = f"{done} {_COUNTED.get(source, '')}"
-        self._progress.update(self._tasks[source], completed=done, total=total, note=note)
-
-    def finished(self, source: str, observation: Observation) -> None:
-        self._progress.update(self._tasks[source], completed=1, total=1, note=_summary(observation))
-
-
-class _LineReporter:
-    def __init__(self, lines: _OccasionalLines) -> None:
-        self._lines = lines
-
-    def started(self, source: str) -> None:
-        self._lines.print(f"{source}: querying", always=True)
-
-    def progress(self, source: str, done: int, total: Optional[int]) -> None:
-        of = f" of {total}" if total else ""
-        self._lines.print(f"{source}: {done}{of} {_COUNTED.get(source, '')}")
-
-    def finished(self, source: str, observation: Observation) -> None:
-        self._lines.print(f"{source}: {_summary(observation)}", always=True)
+def _describe(progress: SourceProgress) -> str:
+    if progress.observation is not None:
+        return _summary(progress.observation)
+    if progress.done is None:
+        return "querying"
+    of = f" of {progress.total}" if progress.total else ""
+    return f"{progress.done}{of} {_COUNTED.get(progress.source, '')}"
 
 
 def _summary(observation: Observation) -> str:

@@ -32,7 +32,7 @@ from npc_lims.cli.output import (
     print_json,
     print_note,
     print_warning,
-    reporter,
+    source_progress,
 )
 from npc_lims.clients.git import find_repository
 from npc_lims.clients.git_tree import TOKEN_PATTERN
@@ -106,7 +106,7 @@ def sync_command(
     options = _sync_options(settings, state, tracked, only, sessions, **selection)
     pending: list[Pending] = []
     try:
-        with reporter(err()) as report:
+        with source_progress(err()) as report:
             # before a file is written: the observations of a sync that is killed can be published, too
             result = sync(settings, options, report, lambda one: pending.extend(_save_pending(options, one)))
     except NpcLimsError:
@@ -165,7 +165,7 @@ def observe_command(
     selection = {"changed": changed, "full": full, "skip_unknown": skip_unknown, "allow_removals": allow_removals}
     part = None if of == 1 else (number, of)
     options = _sync_options(settings, state, tracked, only, sessions, shard=part, **selection)
-    with reporter(err()) as report:
+    with source_progress(err()) as report:
         observed = observe(settings, options, report)
     path = into / file_name(observed.scope)
     write_observations(path, observed)

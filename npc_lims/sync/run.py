@@ -7,7 +7,7 @@ import datetime
 import functools
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path, PurePath
-from typing import Protocol
+from typing import NamedTuple
 
 from npc_lims.clients.codeocean import open_client
 from npc_lims.clients.s3_cached import store_of
@@ -89,48 +89,41 @@ class SyncResult:
         return tuple(o.failure for o in self.observations if o.failure is not None)
 
 
-class Reporter(Protocol):
-    """Hears how far a sync is. Called from several threads."""
+class SourceProgress(NamedTuple):
+    """How far the query of a source is: *done* items of *total*, both None at its begin; the observation at its end."""
 
-    def started(self, source: str) -> None: ...
+    source: str
+    done: int | None = None
+    total: int | None = None
+    observation: Observation | None = None
 
-    def progress(self, source: str, done: int, total: int | None) -> None: ...
 
-    def finished(self, source: str, observation: Observation) -> None: ...
+Report = Callable[[SourceProgress], None]
+"""Called from several threads."""
 
 
-class _GuardedReporter:
-    """Calls a reporter, if there is one, until it raises: then a warning says so."""
+def _guarded(report: Report | None, settings: Settings) -> Report:
+    """Return a function that calls *report*, if there is one, until it raises: then a warning says so."""
 
-    def __init__(self, reporter: Reporter | None, settings: Settings) -> None:
-        self._reporter = reporter
-        self._settings = settings
-
-    def started(self, source: str) -> None:
-        self._call(lambda reporter: reporter.started(source))
-
-    def progress(self, source: str, done: int, total: int | None) -> None:
-        self._call(lambda reporter: reporter.progress(source, done, total))
-
-    def finished(self, source: str, observation: Observation) -> None:
-        self._call(lambda reporter: reporter.finished(source, observation))
-
-    def _call(self, report: Callable[[Reporter], None]) -> None:
-        if self._reporter is None:
+    def guarded(progress: SourceProgress) -> None:
+        nonlocal report
+        if report is None:
             return
         try:
-            report(self._reporter)
+            report(progress)
         except BrokenPipeError:
             raise  # the output is no longer read
         except Exception as error:
-            self._reporter = None
-            warn(f"progress is not shown: {describe_unexpected(error, self._settings)}", NpcLimsWarning)
+            report = None
+            warn(f"progress is not shown: {describe_unexpected(error, settings)}", NpcLimsWarning)
+
+    return guarded
 
 
 def sync(
     settings: Settings,
     options: SyncOptions,
-    reporter: Reporter | None = None,
+    report: Report | None = None,
     on_observed: Callable[[ObservationSet], None] = lambda observed: None,
 ) -> SyncResult:
     """Run one sync: `observe`, then `apply` the observations.
@@ -143,7 +136,7 @@ def sync(
         SyncRefused: The breaker; nothing was written.
     """
     recorded = read_recorded(options.state)
-    observed = observe(settings, options, reporter, recorded=recorded)
+    observed = observe(settings, options, report, recorded=recorded)
     on_observed(observed)
     now = (snapshot_digest(options.state), read_sync_file(options.state))
     is_current = now == (recorded.loaded.snapshot, recorded.sync_file)  # no other sync has written meanwhile
@@ -151,7 +144,7 @@ def sync(
 
 
 def observe(
-    settings: Settings, options: SyncOptions, reporter: Reporter | None = None, *, recorded: Recorded | None = None
+    settings: Settings, options: SyncOptions, report: Report | None = None, *, recorded: Recorded | None = None
 ) -> ObservationSet:
     """Query each source in turn, and write nothing. One that fails gives a failed observation and stops no other.
 
@@ -167,7 +160,7 @@ def observe(
     began = datetime.datetime.now(datetime.timezone.utc)
     recorded = recorded or read_recorded(options.state)
     before = recorded.loaded.records
-    scope, guarded = options.scope, _GuardedReporter(reporter, settings)
+    scope, guarded = options.scope, _guarded(report, settings)
     observations: tuple[Observation, ...] = ()
     known: Mapping[str, Record] = dict(before)  # parses them: damage is no source's failure
     for source in SECTIONS:
@@ -182,13 +175,13 @@ def observe(
             scope=None if scope.is_full else scope,
             versions=recorded.versions(source),
             full=options.full,
-            progress=functools.partial(guarded.progress, source),
+            progress=functools.partial(_report_items, guarded, source),
         )
-        guarded.started(source)
+        guarded(SourceProgress(source))
         observed = _query(source, functools.partial(_observe, source, context), settings)
         # status flags are computed when records are written: no source needs them
         observations, known = _reconcile_each(before, (*observations, observed), scope, settings, refresh=False)
-        guarded.finished(source, observations[-1])
+        guarded(SourceProgress(source, observation=observations[-1]))
         if source == "tracked" and options.changed and observations[-1].failure is None:
             scope = dataclasses.replace(scope, sessions=_edited(before, observations[-1], scope))
             observations, known = _reconcile_each(before, observations, scope, settings, refresh=False)
@@ -198,6 +191,10 @@ def observe(
         _check_known(selected, {*before, *known}, observations)
     observations = report_other_rows(before, known, observations)
     return ObservationSet(observations, scope, began, options.allow_removals)
+
+
+def _report_items(report: Report, source: str, done: int, total: int | None) -> None:
+    report(SourceProgress(source, done, total))
 
 
 def _observe(source: str, context: SourceContext) -> Observation:

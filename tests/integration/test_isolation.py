@@ -25,7 +25,7 @@ from npc_lims.model.record import Record, Tracked, Training
 from npc_lims.sessions.live import find_session
 from npc_lims.state.store import read_state, write_state
 from npc_lims.sync.observation_file import ObservationSet
-from npc_lims.sync.run import Reporter, SyncOptions, SyncResult, apply, sync
+from npc_lims.sync.run import Report, SourceProgress, SyncOptions, SyncResult, apply, sync
 
 _SECRET = "an-invented-secret-of-aws"
 
@@ -42,9 +42,9 @@ def settings_of(folder: Path) -> Settings:
     return Settings(mirror=folder / "mirror", cache_dir=folder / "cache", backoff=0)
 
 
-def run(folder: Path, reporter: Reporter | None = None) -> SyncResult:
+def run(folder: Path, report: Report | None = None) -> SyncResult:
     options = SyncOptions(state=folder / "state", tracked=folder / "tracked_sessions.yaml")
-    return sync(settings_of(folder), options, reporter)
+    return sync(settings_of(folder), options, report)
 
 
 def _assets(change: Callable[[dict[str, Any]], None]) -> Callable[[Path], None]:
@@ -174,31 +174,16 @@ def test_a_recorded_start_that_is_none_is_an_error_of_the_state(
         apply(tmp_path / "state", [_observed(Observation("s3"))])
 
 
-class _Raising:
-    """A reporter that cannot write where it reports to."""
-
-    def __init__(self, method: str) -> None:
-        self._method = method
-
-    def _raise(self, method: str) -> None:
-        if method == self._method:
+@pytest.mark.parametrize("phase", ["begin", "items", "end"])
+def test_a_report_that_breaks_stops_nothing(tmp_path: Path, clean: SyncResult, phase: str) -> None:
+    def report(progress: SourceProgress) -> None:
+        """Fail to write where progress is shown."""
+        if phase == ("end" if progress.observation else "begin" if progress.done is None else "items"):
             raise UnicodeEncodeError("ascii", "✓", 0, 1, "ordinal not in range")
 
-    def started(self, source: str) -> None:
-        self._raise("started")
-
-    def progress(self, source: str, done: int, total: int | None) -> None:
-        self._raise("progress")
-
-    def finished(self, source: str, observation: Observation) -> None:
-        self._raise("finished")
-
-
-@pytest.mark.parametrize("method", ["started", "progress", "finished"])
-def test_a_reporter_that_breaks_stops_nothing(tmp_path: Path, clean: SyncResult, method: str) -> None:
     write_world(tmp_path, 1)
     with pytest.warns(NpcLimsWarning, match="progress is not shown: unexpected UnicodeEncodeError; details in") as told:
-        result = run(tmp_path, _Raising(method))
+        result = run(tmp_path, report)
     assert len(told) == 1
     assert result.failures == ()
     assert [one.facts for one in result.observations] == [one.facts for one in clean.observations]
