@@ -11,23 +11,6 @@ from npc_lims.model.session_id import split_session_id
 SCHEMA = 1
 """Version of the layout of a session file and of its line in the snapshot. Readers accept only this one."""
 
-COLUMNS = (
-    "id",
-    "subject",
-    "date",
-    "idx",
-    "project",
-    "platform",
-    "is_ephys",
-    "is_sync",
-    "allen_path",
-    "experiment_day",
-    "rig",
-    "task_version",
-    *FLAGS,
-    "not_applicable",
-)
-
 NOT_APPLICABLE = "n/a"
 ABSENT_FLAGS = {name: None if name == "raw_asset_id" else False for name in FLAGS}
 """Values in a row of flags that do not apply."""
@@ -96,3 +79,9 @@ def allen_path_of(record: Mapping[str, Any]) -> str:
     if not record["training"] and raw.get("location"):
         return str(raw["location"])
     return f"{DATA_REPO_ISILON}/{split_session_id(record['id'])[0]}"
+
+
+COLUMNS = tuple(
+    session_row({"id": "626791_2022-08-15", "tracked": None, "training": None, "codeocean": None, "status": {}})
+)
+"""Names of the columns: those of any row."""

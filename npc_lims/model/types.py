@@ -11,21 +11,6 @@ if TYPE_CHECKING:
     import npc_session
     from typing_extensions import Self
 
-__all__ = [
-    "At",
-    "FileContents",
-    "HasSessionId",
-    "JobID",
-    "RecordDB",
-    "Session",
-    "SessionFilterKwargs",
-    "SessionID",
-    "SupportsDB",
-    "SupportsFromDB",
-    "SupportsNWB",
-    "SupportsToNWB",
-]
-
 SessionID = Union[str, "npc_session.SessionRecord"]
 """A session's id, as text or as a record."""
 JobID = str
