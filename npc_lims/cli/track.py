@@ -289,7 +289,7 @@ def import_command(
 
 
 def _plain(name: str) -> str:
-    """A file's name without what a shell or a heading could take for something else."""
+    """Return the name of a file without what a shell or a heading could take for something else."""
     return re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-.") or "workbook"
 
 

@@ -45,16 +45,7 @@ Revision = Callable[[str, str], Outcome]
 
 @dataclasses.dataclass(frozen=True)
 class Target:
-    """The file to change, and whether to write or propose the change.
-
-    Attributes:
-        tracked: Default: the file of this checkout.
-        dry_run: Print the diff and write nothing.
-        pr: Open or update a pull request.
-        branch: Of the pull request; default: one that the same change always has.
-        base: Branch to change by it; default: that of the repository.
-        columns: Of a table as JSON or CSV, for which standard output is then reserved.
-    """
+    """The options of a command; *columns* are those of a table as JSON or CSV, which takes all of standard output."""
 
     tracked: Optional[Path]
     dry_run: bool
@@ -80,19 +71,13 @@ class Target:
 
 
 def apply_or_propose(change: Revision, target: Target, name: str, title: str) -> None:
-    """Print the diff of a change and write nothing; or open or update a pull request; or write the file, and print the
-    git commands to go on with.
-
-    A pull request is made on the base branch's newest file, not on the one here. Without a token the file here is
-    changed.
+    """Print the diff of a change; or open or update a pull request on the newest file of the base branch; or, also
+    without a token, write the file, and print the git commands to go on with.
 
     Args:
         change: May be called more than once: the last call counts.
         name: Of the change, for the branch if *target* names none.
         title: Of the pull request, behind `track: `.
-
-    Raises:
-        NpcLimsError: The file cannot be read or changed as requested; it is unchanged.
     """
     settings = load_settings()
     branch, title = target.branch or branch_name(name), f"track: {title}"
@@ -123,11 +108,7 @@ def apply_or_propose(change: Revision, target: Target, name: str, title: str) ->
 
 
 def branch_name(name: str) -> str:
-    """Return the branch of a change: equal for equal names, so that a repeated change updates its pull request.
-
-    >>> branch_name("import-tracking v2..xlsx.lock")
-    'track/import-tracking_v2_xlsx_lock'
-    """
+    """Return the branch of a change: equal for equal names, so that a repeated change updates its pull request."""
     # no dots: git refuses some, such as two in a row or .lock at the end
     name = "track/" + re.sub(r"[^A-Za-z0-9_-]+", "_", name)
     if len(name) <= _LONGEST_BRANCH:
@@ -136,20 +117,12 @@ def branch_name(name: str) -> str:
 
 
 def code(text: str) -> str:
-    """Return *text* as code in a line of Markdown.
-
-    >>> code("a `b`\\nc")
-    "`a 'b' c`"
-    """
+    """Return *text* as code in a line of Markdown."""
     return f"`{' '.join(text.replace('`', chr(39)).split())}`"
 
 
 def _read_text(path: Path) -> str:
-    """The file with its byte order mark and its line breaks as they are.
-
-    Raises:
-        NpcLimsError: It cannot be read.
-    """
+    """Return the content of the file, with its byte order mark and its line breaks as they are."""
     try:
         return path.read_bytes().decode("utf-8")
     except FileNotFoundError:

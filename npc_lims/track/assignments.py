@@ -10,8 +10,7 @@ from typing import Any
 from npc_lims.errors import NpcLimsError
 from npc_lims.sources.tracked.entries import ENTRY_KEYS, KNOWN_KWARGS, SessionKwargs, TrackedEntry
 from npc_lims.sources.yaml_nodes import Report, compose, to_plain
-from npc_lims.track.layout import EntrySpan, read_layout
-from npc_lims.track.style import KWARGS, inline
+from npc_lims.track.layout import KWARGS, EntrySpan, inline, read_layout
 from npc_lims.utils.text import suggestion
 
 _TEXTS = frozenset(
@@ -34,10 +33,8 @@ _ADDRESS = re.compile(r"https?://[^\s/]+(/\S*)?")
 def parse_assignment(assignment: str) -> tuple[str, Any]:
     """Return the key and value of `KEY=VALUE`, the value parsed as YAML.
 
-    >>> parse_assignment("probe_letters_to_skip=DE"), parse_assignment("concatenate_recordings=[a, b]")
-    (('probe_letters_to_skip', 'DE'), ('concatenate_recordings', ['a', 'b']))
-    >>> parse_assignment("notes=stopped: see #5")
-    ('notes', 'stopped: see #5')
+    >>> parse_assignment("concatenate_recordings=[a, b]"), parse_assignment("notes=stopped: see #5")
+    (('concatenate_recordings', ['a', 'b']), ('notes', 'stopped: see #5'))
     """
     key, equals, text = assignment.partition("=")
     key, text = key.strip(), text.strip()
@@ -63,11 +60,7 @@ def parse_assignment(assignment: str) -> tuple[str, Any]:
 
 
 def parse_path(text: str) -> str:
-    """Return a path as entries have it.
-
-    >>> parse_path("\\\\\\\\allen\\\\DRpilot_626791_20220815\\\\")
-    '//allen/DRpilot_626791_20220815'
-    """
+    """Return a path as entries have it, with slashes."""
     path = text.strip().replace("\\", "/").rstrip("/")
     if "/" not in path:
         raise NpcLimsError(f"{text!r} is not a path: give the full path of the session folder")
@@ -173,14 +166,7 @@ def _put(flat: dict[KeyPath, Any], key: str, value: Any) -> None:
 
 
 def checked_entry(path: str, keys: Mapping[str, Any], name: str) -> EntrySpan:
-    """Return the entry as the only one of a file, in which validation finds no error.
-
-    Args:
-        name: Of the entry, for messages.
-
-    Raises:
-        NpcLimsError: Validation finds errors.
-    """
+    """Return an entry in which validation finds no error; *name* is for messages."""
     try:
         entry = inline({path: keys} if keys else path, in_brackets=True)
     except ValueError:

@@ -15,9 +15,8 @@ from npc_lims.sources.tracked.entries import PLATFORMS, same_path
 from npc_lims.sources.yaml_nodes import ScalarNode, shorten
 from npc_lims.state.diff import SessionChange
 from npc_lims.track.assignments import checked_entry, edited_keys, flat_keys
-from npc_lims.track.layout import EntrySpan, Layout, open_layout
+from npc_lims.track.layout import EntrySpan, Layout, inline, open_layout
 from npc_lims.track.rewrite import Plan, rewrite
-from npc_lims.track.style import inline
 from npc_lims.track.yaml_text import canonical, child, pairs_of
 
 FILE = "tracked_sessions.yaml"
@@ -25,13 +24,7 @@ FILE = "tracked_sessions.yaml"
 
 @dataclasses.dataclass(frozen=True)
 class Add:
-    """Add the entry of a session.
-
-    Attributes:
-        path: Path of its data, with its subject and date in it.
-        project: By default that of the subject's other sessions, or the platform's most frequent one.
-        values: Its keys and values. Arguments of analysis code go into session_kwargs.
-    """
+    """Add the entry of a session, by default to the project of its subject or to the platform's most frequent one."""
 
     path: str
     platform: str = "ephys"
@@ -41,12 +34,10 @@ class Add:
 
 @dataclasses.dataclass(frozen=True)
 class Edit:
-    """Edit the entry of a session; of several entries of one path the first, which takes precedence.
+    """Edit the entry of a session, given by its id in any form or its path.
 
-    Attributes:
-        session: Its id in any form, or its path.
-        unset: Keys to remove, at whichever level of the entry they stand.
-        append: Keys of lists, and values to append unless they are there.
+    Of several entries of one path the first is edited, which takes precedence. Keys are removed at whichever level they
+    stand, and values appended to lists unless they are there.
     """
 
     session: str
@@ -67,10 +58,9 @@ Change = Union[Add, Edit, Remove]
 
 @dataclasses.dataclass(frozen=True)
 class EditResult:
-    """The new text, the sessions that changed (in the order of the changes), and notes for the user.
+    """The new text, the sessions that changed in the order of the changes, and notes for the user.
 
-    A session is `added`, `edited` or `removed`; the details are `name before -> after`, or `name value` where there was
-    no other. The id is the path where the entry named no session.
+    A session was `added`, `edited` or `removed`. Its id is the path if the entry names no session.
     """
 
     text: str
@@ -285,10 +275,7 @@ def _shifted_ids(before: Layout, after: Layout) -> list[str]:
 
 
 def _shifted_days(before: Layout, after: Layout, paths: Iterable[str]) -> list[str]:
-    """Return messages about other sessions than those of *paths* whose experiment_day changed, by subject.
-
-    One without a day is numbered by the dates of its subject.
-    """
+    """Return messages about other sessions than those of *paths* whose experiment_day changed, by subject."""
     changed = set(map(same_path, paths))
     was = {same_path(tracked.allen_path): tracked.experiment_day for tracked in before.file.sessions.values()}
     shifts: dict[str, list[str]] = {}

@@ -17,8 +17,9 @@ from typing import Any
 from npc_lims.errors import NpcLimsError, TrackedFileError
 from npc_lims.sources.tracked.entries import same_path
 from npc_lims.sources.yaml_nodes import ListNode, MapNode, Node, ScalarNode
-from npc_lims.track.layout import EntrySpan, Layout
-from npc_lims.track.style import (
+from npc_lims.track.layout import (
+    EntrySpan,
+    Layout,
     in_order,
     indented,
     inline,
