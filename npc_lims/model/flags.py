@@ -52,13 +52,9 @@ def _fact(section: Any, name: str) -> Any:
     return getattr(section, name) if section else section
 
 
-def _asset(record: Record, kind: str) -> Any:
-    return _fact(record.codeocean, kind)
-
-
 def _listing(record: Record) -> Any:
     """Return the listing of the raw folder; that of the asset before, until the folder of a new one was listed."""
-    return False if _asset(record, "raw") is False else _fact(record.s3, "raw")
+    return False if record.asset("raw") is False else _fact(record.s3, "raw")
 
 
 def _exists(fact: Any) -> Optional[bool]:
@@ -80,7 +76,7 @@ def _platform(record: Record) -> Optional[str]:
     """
     if record.tracked:
         return record.tracked.platform
-    raw = _asset(record, "raw")
+    raw = record.asset("raw")
     if raw and (record.tracked is None or not record.training):
         return "ephys" if raw.name.startswith("ecephys") else "behavior"
     return None if record.tracked is None else "behavior"
@@ -100,7 +96,7 @@ def _is_sync(record: Record) -> Optional[bool]:
 
 
 def _is_uploaded(record: Record) -> Optional[bool]:
-    raw = _asset(record, "raw")
+    raw = record.asset("raw")
     is_ephys = _is_ephys(record)
     if raw and is_ephys is not False:
         return None if is_ephys is None else _exists(_fact(_listing(record), "ecephys"))
@@ -118,7 +114,7 @@ def _is_video(record: Record) -> Optional[bool]:
 
 
 def _may_have_video_result(record: Record, process: str) -> Optional[bool]:
-    if _asset(record, process):
+    if record.asset(process):
         return True
     is_sync = _is_sync(record)
     if not is_sync:
@@ -129,7 +125,7 @@ def _may_have_video_result(record: Record, process: str) -> Optional[bool]:
 
 
 def _is_surface_channels(record: Record) -> Optional[bool]:
-    return bool(_kwarg(record, "probe_letters_with_surface_channel_recording")) or _exists(_asset(record, "surface"))
+    return bool(_kwarg(record, "probe_letters_with_surface_channel_recording")) or _exists(record.asset("surface"))
 
 
 def _may_have_surface_channels(record: Record) -> Optional[bool]:
@@ -138,8 +134,8 @@ def _may_have_surface_channels(record: Record) -> Optional[bool]:
 
 def _is_surface_channels_sorted(record: Record) -> Optional[bool]:
     # with no recording of their own, the surface channels are in the main one
-    in_main = _asset(record, "surface") is False
-    return _exists(_asset(record, "sorted" if in_main else "surface_sorted"))
+    in_main = record.asset("surface") is False
+    return _exists(record.asset("sorted" if in_main else "surface_sorted"))
 
 
 def _is_production(record: Record) -> bool:
@@ -152,7 +148,7 @@ def _video_result(name: str, label: str, result: str, process: str) -> StatusFla
         name,
         label,
         f"A {result} exists on Code Ocean. Applies to sessions with video.",
-        lambda record: _exists(_asset(record, process)),
+        lambda record: _exists(record.asset(process)),
         lambda record: _may_have_video_result(record, process),
     )
 
@@ -168,8 +164,8 @@ _FLAGS = (
         "raw_asset_id",
         "",
         "Id of the raw asset. Does not apply while there is none.",
-        lambda record: _asset(record, "raw").id,
-        lambda record: _exists(_asset(record, "raw")),
+        lambda record: _fact(record.asset("raw"), "id"),
+        lambda record: _exists(record.asset("raw")),
     ),
     StatusFlag(
         "is_session_json",
@@ -195,7 +191,7 @@ _FLAGS = (
         "is_sorted",
         "sorted",
         "A spike-sorting result that did not error exists on Code Ocean. Applies to ephys.",
-        lambda record: _exists(_asset(record, "sorted")),
+        lambda record: _exists(record.asset("sorted")),
         _is_ephys,
     ),
     StatusFlag(
@@ -237,7 +233,7 @@ _FLAGS = (
         "is_imaged",
         "imaged",
         "The subject's brain was imaged: a SmartSPIM asset on Code Ocean, or tissuecyte-based files on S3.",
-        lambda record: _any(_asset(record, "smartspim"), _fact(record.s3, "tissuecyte_subject")),
+        lambda record: _any(record.asset("smartspim"), _fact(record.s3, "tissuecyte_subject")),
     ),
     StatusFlag(
         "is_parquet_cached",

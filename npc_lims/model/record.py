@@ -218,6 +218,10 @@ class Record(Model):
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
+    @property
+    def is_tracked_ephys(self) -> bool:
+        return bool(self.tracked and self.tracked.platform == "ephys")
+
     def asset(self, fact: str) -> AssetFact:
         """Return an asset by its name in the codeocean section; False if there is none, None if never observed."""
         found: AssetFact = getattr(self.codeocean, fact) if isinstance(self.codeocean, CodeOcean) else self.codeocean

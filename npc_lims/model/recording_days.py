@@ -18,7 +18,7 @@ from npc_lims.errors import Problem
 from npc_lims.model.data_asset import SEARCHED_NAMES
 from npc_lims.model.observation import Found, Observation
 from npc_lims.model.reconcile import Records, known_ids, reconcile, reconcile_session
-from npc_lims.model.record import AssetFact, CodeOcean, Record, Tracked, Training
+from npc_lims.model.record import AssetFact, Record, Tracked, Training
 from npc_lims.model.session_id import day_of, split_session_id, subject_of
 from npc_lims.utils.lazy_mapping import with_changes
 
@@ -88,7 +88,7 @@ def _facts_of_day(drafts: Mapping[str, Record], goes: Container[str]) -> Iterato
         goes: Sessions that may lose their only row.
     """
     rows = _rows(drafts.values())
-    if is_recording_day(drafts.values()):
+    if any(draft.is_tracked_ephys for draft in drafts.values()):
         assigned = _assign(rows, {id_: draft for id_, draft in drafts.items() if draft.tracked})
     elif any(draft.training and draft.training.other_rows for draft in drafts.values()):
         day = day_of(next(iter(drafts)))
@@ -104,11 +104,6 @@ def _facts_of_day(drafts: Mapping[str, Record], goes: Container[str]) -> Iterato
                 yield session_id, row
         elif before and (session_id in goes or (draft is not None and draft.tracked)):
             yield session_id, False
-
-
-def is_recording_day(sessions: Iterable[Record]) -> bool:
-    """Return whether one of the sessions of a day is a tracked ephys session."""
-    return any(one.tracked and one.tracked.platform == "ephys" for one in sessions)
 
 
 def _rows(sessions: Iterable[Record]) -> list[Training]:
@@ -144,7 +139,7 @@ def _assign(rows: Sequence[Training], sessions: Mapping[str, Record]) -> dict[st
             given[session_id] = left.pop(0)
     assigned = {session_id: rows[number] for session_id, number in given.items()}
     if left:
-        first = next(id_ for id_, one in sessions.items() if is_recording_day([one]))
+        first = next(id_ for id_, one in sessions.items() if one.is_tracked_ephys)
         assigned[first] = assigned[first].model_copy(update={"other_rows": [rows[number] for number in sorted(left)]})
     return assigned
 
@@ -156,11 +151,11 @@ def recording_start(record: Record) -> datetime.datetime | None:
     behavior data, which may be of another recording of the day. Where the main recording was lost, that of the surface
     channels, which was made soon after it, is the closest there is.
     """
-    assets = record.codeocean or CodeOcean()
-    named = [_start_of(assets.raw), _time_in_path(record.tracked)]
-    if assets.raw and not assets.raw.name.startswith("ecephys") and is_recording_day([record]):
+    raw = record.asset("raw")
+    named = [_start_of(raw), _time_in_path(record.tracked)]
+    if raw and not raw.name.startswith("ecephys") and record.is_tracked_ephys:
         named.reverse()
-    return named[0] or named[1] or _start_of(assets.surface)
+    return named[0] or named[1] or _start_of(record.asset("surface"))
 
 
 def undecided_sessions(records: Records) -> set[str]:
@@ -267,8 +262,7 @@ def is_folder_of(name: str, record: Record) -> bool:
     match = _AFTER_DATE.search(name)
     number, time = (match["number"], match["time"]) if match else (None, None)
     if time is not None:
-        assets = record.codeocean or CodeOcean()
-        for asset, is_own in ((assets.raw, True), (assets.surface, False)):
+        for asset, is_own in ((record.asset("raw"), True), (record.asset("surface"), False)):
             if asset and asset.name.startswith("ecephys"):
                 return asset.name.endswith(time) is is_own
     return int(number or 0) == _index(record.id)
@@ -281,7 +275,7 @@ def _start_of_session(record: Record) -> datetime.datetime | None:
     """
     recording = recording_start(record) if record.tracked else None
     row = datetime.datetime.fromisoformat(record.training.start_time) if record.training else None
-    if recording is None or row is None or is_recording_day([record]):
+    if recording is None or row is None or record.is_tracked_ephys:
         return recording or row
     return min(recording, row)
 

@@ -8,7 +8,7 @@ from typing import Any, Optional
 
 from npc_lims.model.data_asset import DataAsset
 from npc_lims.model.observation import Found
-from npc_lims.model.record import PROCESSES, Asset, AssetFact, CodeOcean, Record, S3Facts, Tracked
+from npc_lims.model.record import PROCESSES, Asset, AssetFact, CodeOcean, Record, S3Facts
 from npc_lims.model.session_id import ids_of_day, make_session_id, split_session_id
 
 # A sorting run that failed leaves this many files, or fewer: logs and settings, no units.
@@ -182,7 +182,7 @@ class _Selection:
 
 
 def _is_ephys(record: Record | None) -> bool:
-    return record is not None and isinstance(record.tracked, Tracked) and record.tracked.platform == "ephys"
+    return record is not None and record.is_tracked_ephys
 
 
 def recordings_of_day(

@@ -216,8 +216,9 @@ def _recorded_listing(record: Record, raw: Asset) -> RawListing | None:
     if not isinstance(listing, RawListing) or listing.asset != raw.id:
         return None
     # an asset may be registered before its files have arrived: then it is listed again
-    is_main = isinstance(record.tracked, Tracked) and record.tracked.platform == "ephys"
-    has_arrived = not raw.name.startswith("ecephys") or (listing.ecephys and (listing.behavior or not is_main))
+    has_arrived = not raw.name.startswith("ecephys") or (
+        listing.ecephys and (listing.behavior or not record.is_tracked_ephys)
+    )
     found_any = listing.ecephys or listing.metadata or listing.sync or listing.videos or listing.settings_xml
     return listing if has_arrived and found_any else None
 
