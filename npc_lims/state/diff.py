@@ -79,7 +79,7 @@ class FieldChange:
     """One value that differs.
 
     Attributes:
-        field: Where it stands, such as `tracked.session_kwargs.probe_letters_to_skip`.
+        field: Its path, such as `tracked.session_kwargs.probe_letters_to_skip`.
         before: Plain data, or `ABSENT`.
         after: As *before*.
     """
@@ -87,6 +87,10 @@ class FieldChange:
     field: str
     before: Any
     after: Any
+
+    @property
+    def section(self) -> str:
+        return self.field.partition(".")[0]
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON: `before` or `after` is left out where the field was or is not there."""
@@ -117,8 +121,8 @@ class SessionChange:
     def as_dict(self) -> dict[str, Any]:
         """As JSON."""
         fields = [field.as_dict() for field in self.fields]
-        details = list(self.details)
-        return {"id": self.id, "group": self.group, "what": list(self.what), "details": details, "fields": fields}
+        lists = {"what": list(self.what), "details": list(self.details), "fields": fields}
+        return {"id": self.id, "group": self.group, **lists}
 
 
 def changes_between(before: Mapping[str, Record], after: Mapping[str, Record]) -> list[SessionChange]:
@@ -141,8 +145,8 @@ def compare_sessions(
             changes.append(SessionChange(session_id, ("removed",)))
         elif old is None:
             # of a session that was not there, only the milestones are news
-            milestones = {flag: value for flag, value in _status(new).items() if flag in _MILESTONES}
-            changes.append(SessionChange(session_id, ("new", *_gained({}, milestones))))
+            milestones = (_FLAG_WORDS[flag] for flag in _MILESTONES if _status(new).get(flag) is True)
+            changes.append(SessionChange(session_id, ("new", *milestones)))
         else:
             fields = tuple(field_changes(old, new))
             if fields:
@@ -195,8 +199,7 @@ def show_field(change: FieldChange) -> str:
     >>> show_field(FieldChange("codeocean.sorted", False, {"id": "6c7d", "name": "ecephys_1_sorted"}))
     'sorted asset added: ecephys_1_sorted'
     """
-    section = change.field.partition(".")[0]
-    name = change.field
+    section, name = change.section, change.field
     for prefix in ("tracked.", "session_kwargs.", "codeocean.", "status."):
         name = name[len(prefix) :] if name.startswith(prefix) else name
     before, after = _text(change.before, section), _text(change.after, section)
@@ -223,96 +226,67 @@ def _group_of(word: str) -> str:
 def _change(
     session_id: str, old: Mapping[str, Any], new: Mapping[str, Any], fields: tuple[FieldChange, ...]
 ) -> SessionChange:
-    what = list(_gained(_status(old), _status(new)))
-    what += _lost(old, new)
-    what += _of_assets(fields)
-    if any(_is_edit(field) for field in fields):
+    what = [*_flags(old, new), *_assets(fields)]
+    # the first observation that a session is not in the file is no edit
+    if any(
+        field.section == "tracked" and (field.field != "tracked" or field.before or field.after) for field in fields
+    ):
         what.append("edited")
-    what += _of_training(old, new)
+    was, now = old.get("training"), new.get("training")
+    if was and now and not _is_same(was, now):
+        what.append("training row changed")
+    elif bool(was) != bool(now):
+        what.append("training row added" if now else "training row gone")
     what += [f"{name} facts gone" for name in ("codeocean", "s3") if old.get(name) and not new.get(name)]
     if old.get("schema") != new.get("schema"):
         what.append(f"schema {old.get('schema')} -> {new.get('schema')}")
     if not what:
-        moved = [name for name in SECTIONS if any(_section(field) == name for field in fields)]
+        moved = [name for name in SECTIONS if any(field.section == name for field in fields)]
         first = [name for name in moved if old.get(name) is None]
         what = [f"{name} first seen" for name in first] or [f"{name} facts changed" for name in moved]
     return SessionChange(session_id, tuple(what or ["status recomputed"]), tuple(_details(fields)), fields)
 
 
-def _lost(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
+def _flags(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """Return words for flags that are true now, and then for those that are no longer."""
+    was, now = _status(old), _status(new)
     # the platform of a session that is no longer tracked is unknown, and with it which flags apply
     is_untracked = bool(old.get("tracked")) and not new.get("tracked")
-    was, now = _status(old), _status(new)
+    gained, lost = [], []
     for flag, word in _FLAG_WORDS.items():
-        is_known = flag in now or not is_untracked
-        if is_known and was.get(flag) is True and now.get(flag) is not True:
-            yield f"no longer {word}"
+        if now.get(flag) is True and was.get(flag) is not True:
+            gained.append(word)
+        elif was.get(flag) is True and now.get(flag) is not True and (flag in now or not is_untracked):
+            lost.append(f"no longer {word}")
+    return gained + lost
+
+
+def _assets(fields: Iterable[FieldChange]) -> list[str]:
+    """Return words for assets that were replaced."""
+    recorded = [
+        field.field.partition(".")[2] in _RECORDED
+        for field in fields
+        if field.section == "codeocean" and isinstance(field.before, Mapping) and isinstance(field.after, Mapping)
+    ]
+    return ["asset replaced"] * (True in recorded) + ["re-processed"] * (False in recorded)
 
 
 def _details(fields: tuple[FieldChange, ...]) -> Iterator[str]:
     """Yield details beyond the kinds of change. Flags follow from the other facts, unless only they changed."""
     names = {field.field for field in fields}
-    follows = {f"tracked.{name}" for name in ("day", "ephys_day")} & names
-    only_status = all(_section(field) == "status" for field in fields)
+    only_status = all(field.section == "status" for field in fields)
     for field in fields:
-        section = _section(field)
-        if field.field == "tracked":
-            yield from _of_tracking(field)
-        elif field.field == "tracked.experiment_day" and follows:
-            continue
-        elif "." in field.field and (section != "status" or only_status):
+        if field.field == "tracked" and (field.after or field.before):
+            yield f"{'now' if field.after else 'no longer'} in tracked_sessions.yaml"
+        elif field.field == "tracked.experiment_day" and names & {"tracked.day", "tracked.ephys_day"}:
+            continue  # it follows from these
+        elif "." in field.field and (field.section != "status" or only_status):
             yield show_field(field)
-
-
-def _is_edit(field: FieldChange) -> bool:
-    """Return True if tracked_sessions.yaml was edited. The first observation that a session is not in it is no edit."""
-    if field.field == "tracked":
-        return bool(field.before or field.after)
-    return _section(field) == "tracked"
-
-
-def _of_tracking(field: FieldChange) -> Iterator[str]:
-    if field.after:
-        yield "now in tracked_sessions.yaml"
-    elif field.before:
-        yield "no longer in tracked_sessions.yaml"
-
-
-def _of_assets(fields: Iterable[FieldChange]) -> list[str]:
-    """Return words for assets that were replaced."""
-    replaced = [
-        field.field.partition(".")[2]
-        for field in fields
-        if _section(field) == "codeocean" and isinstance(field.before, Mapping) and isinstance(field.after, Mapping)
-    ]
-    words = []
-    if any(name in _RECORDED for name in replaced):
-        words.append("asset replaced")
-    if any(name not in _RECORDED for name in replaced):
-        words.append("re-processed")
-    return words
-
-
-def _of_training(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    was, now = old.get("training"), new.get("training")
-    if was and now:
-        return [] if _is_same(was, now) else ["training row changed"]
-    if was or now:
-        return ["training row added" if now else "training row gone"]
-    return []
-
-
-def _gained(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[str, ...]:
-    return tuple(word for flag, word in _FLAG_WORDS.items() if new.get(flag) is True and old.get(flag) is not True)
 
 
 def _status(session: Mapping[str, Any]) -> Mapping[str, Any]:
     status = session.get("status")
     return status if isinstance(status, Mapping) else {}
-
-
-def _section(field: FieldChange) -> str:
-    return field.field.partition(".")[0]
 
 
 def _is_same(a: Any, b: Any) -> bool:

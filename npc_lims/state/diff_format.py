@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from npc_lims.model.session_id import ID_PATTERN
 from npc_lims.state.diff import SessionChange, grouped
@@ -30,14 +30,6 @@ class Format(str, enum.Enum):
 
 
 @dataclasses.dataclass(frozen=True)
-class Group:
-    """Sessions with the same kind of change, and their title."""
-
-    title: str
-    changes: Sequence[SessionChange]
-
-
-@dataclasses.dataclass(frozen=True)
 class Chapter:
     """The result of one comparison.
 
@@ -45,18 +37,18 @@ class Chapter:
         title: The things that were compared.
         summary: All of it in one line, which may quote what people typed.
         notes: Sentences of ours.
-        groups: The details.
+        groups: Title to sessions with the same kind of change.
     """
 
     title: str
     summary: str
     notes: Sequence[str] = ()
-    groups: Sequence[Group] = ()
+    groups: Mapping[str, Sequence[SessionChange]] = dataclasses.field(default_factory=dict)
 
 
-def groups_of(changes: Iterable[SessionChange]) -> tuple[Group, ...]:
-    """Return changes by kind."""
-    return tuple(Group(f"{len(members):,} {name}", members) for name, members in grouped(changes).items())
+def groups_of(changes: Iterable[SessionChange]) -> dict[str, list[SessionChange]]:
+    """Return changes by kind, with titles such as `2 sorted`."""
+    return {f"{len(members):,} {name}": members for name, members in grouped(changes).items()}
 
 
 def render_chapters(
@@ -119,43 +111,29 @@ def _ending(more: int, max_bytes: int) -> str:
 def _text(chapter: Chapter, listed: int | None, hint: str) -> Iterator[str]:
     yield f"{chapter.title}: {chapter.summary}"
     yield from (f"  {note}" for note in chapter.notes)
-    for group in chapter.groups:
-        yield ""
-        yield f"  {group.title}"
-        shown = group.changes[:listed]
-        width = max((len(change.id) for change in shown), default=0)
-        for change in shown:
+    for title, changes in chapter.groups.items():
+        yield from ("", f"  {title}")
+        width = max((len(change.id) for change in changes[:listed]), default=0)
+        for change in changes[:listed]:
             yield f"    {change.id.ljust(width)}  {'; '.join([', '.join(change.what), *_details(change)])}"
-        if len(shown) < len(group.changes):
-            yield f"    {_more(len(group.changes) - len(shown), hint)}"
+        if listed is not None and listed < len(changes):
+            yield f"    ... and {len(changes) - listed:,} more{hint}"
     yield ""
 
 
 def _markdown(chapter: Chapter, listed: int | None, hint: str) -> Iterator[str]:
-    yield f"### {_escape(chapter.title)}"
-    yield ""
-    yield _code(chapter.summary)
-    yield ""
+    yield from (f"### {_escape(chapter.title)}", "", _code(chapter.summary), "")
     if chapter.notes:
         yield from (f"- {_escape(note)}" for note in chapter.notes)
         yield ""
-    for group in chapter.groups:
-        shown = group.changes[:listed]
-        yield f"#### {_escape(group.title)}"
-        yield ""
-        yield "| session | what |"
-        yield "| --- | --- |"
-        for change in shown:
+    for title, changes in chapter.groups.items():
+        yield from (f"#### {_escape(title)}", "", "| session | what |", "| --- | --- |")
+        for change in changes[:listed]:
             cell = "<br>".join([_escape(", ".join(change.what)), *map(_code, _details(change))])
             yield f"| {_id(change.id)} | {cell} |"
-        if len(shown) < len(group.changes):
-            yield ""
-            yield _more(len(group.changes) - len(shown), hint)
+        if listed is not None and listed < len(changes):
+            yield from ("", f"... and {len(changes) - listed:,} more{hint}")
         yield ""
-
-
-def _more(number: int, hint: str) -> str:
-    return f"... and {number:,} more{hint}"
 
 
 def _details(change: SessionChange) -> list[str]:

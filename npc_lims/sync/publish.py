@@ -25,7 +25,8 @@ from npc_lims.model.reconcile import Dropped, Newer, is_newer, keep_newest
 from npc_lims.model.record import SECTIONS
 from npc_lims.model.session_id import subject_of
 from npc_lims.sources.tracked.parser import tracked_text
-from npc_lims.state.diff import GROUPS, SessionChange, changes_between, grouped, word_counts
+from npc_lims.state.diff import GROUPS, SessionChange, changes_between, word_counts
+from npc_lims.state.diff_format import groups_of
 from npc_lims.state.snapshot import SNAPSHOT, lines_by_id
 from npc_lims.state.store import session_id_of, verify_state
 from npc_lims.state.sync_file import Recorded, SyncFile, read_recorded, read_sync_file
@@ -274,7 +275,7 @@ def commit_message(
     Args:
         failed: Sources that could not be queried, for the subject if no session changed.
     """
-    lists = {f"{len(members):,} {name}:": list(map(_line, members)) for name, members in grouped(changes).items()}
+    lists = {f"{title}:": list(map(_line, members)) for title, members in groups_of(changes).items()}
     return compose_message(commit_subject(changes, failed), lists, trailers)
 
 

@@ -18,7 +18,7 @@ from npc_lims.model.recording_days import reconcile_days
 from npc_lims.sources.tracked.parser import TrackedFile, parse_tracked
 from npc_lims.sources.yaml_validation import encoding_problem
 from npc_lims.state.diff import SessionChange, changes_between, compare_sessions, one_line
-from npc_lims.state.diff_format import Chapter, Group, groups_of
+from npc_lims.state.diff_format import Chapter, groups_of
 from npc_lims.state.freshness import SYNC_FILE
 from npc_lims.state.remote import check_ref, fetch_file
 from npc_lims.utils.text import counted
@@ -167,8 +167,8 @@ class Preview:
 
     def chapter(self) -> Chapter:
         found = {title: getattr(self, name) for name, title in _TITLES.items() if getattr(self, name)}
-        groups = tuple(Group(f"{len(changes):,} {title}", changes) for title, changes in found.items())
-        summary = "; ".join(group.title for group in groups) or "no session changes"
+        groups = {f"{len(changes):,} {title}": changes for title, changes in found.items()}
+        summary = "; ".join(groups) or "no session changes"
         notes = [f"The breaker would stop the next sync: {self.refused}"] if self.refused else []
         return Chapter(f"effect on state of tracked_sessions.yaml, compared with {self.base}", summary, notes, groups)
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from npc_lims.state.diff import SessionChange, headline
-from npc_lims.state.diff_format import SUMMARY_BYTES, Chapter, Format, Group, cut, groups_of, render_chapters
+from npc_lims.state.diff_format import SUMMARY_BYTES, Chapter, Format, cut, groups_of, render_chapters
 from npc_lims.utils.text import visible
 from tests.builders import session_ids
 
@@ -142,7 +142,7 @@ def test_what_people_type_is_shown_as_they_typed_it(nasty: str) -> None:
 @given(texts, texts)
 def test_no_text_breaks_the_table(one: str, other: str) -> None:
     changes = [SessionChange("726088_2024-06-24", ("edited",), (one,)), SessionChange(other, ("edited",))]
-    chapter = Chapter(one, other, [one], [Group(other, changes)])
+    chapter = Chapter(one, other, [one], {other: changes})
     found = page(render_chapters([chapter], Format.markdown))
     assert found.tags <= {"h3", "h4", "p", "code", "table", "thead", "tr", "th", "tbody", "td", "br", "ul", "li"}
     told = found.cells[1].partition("\n")[2].strip()

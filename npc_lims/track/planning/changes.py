@@ -18,7 +18,7 @@ from npc_lims.model.session_id import day_of
 from npc_lims.sources.tracked.entries import same_path
 from npc_lims.sources.tracked.parser import TrackedFile, parse_tracked
 from npc_lims.state.diff import SessionChange
-from npc_lims.state.diff_format import Chapter, Group
+from npc_lims.state.diff_format import Chapter
 from npc_lims.track.edits import Add, Edit, EditResult, show_value
 from npc_lims.track.planning.batch_files import CONFIG, Upload
 from npc_lims.track.planning.cells import PROBES, is_naive, is_opto, is_production
@@ -401,11 +401,12 @@ def import_report(plan: ImportPlan, changed: EditResult) -> dict[str, Sequence[S
 
 def import_chapter(report: Mapping[str, Sequence[SessionChange]], notes: Sequence[str], title: str) -> Chapter:
     """Return the report of an import, for the terminal and for the pull request."""
-    groups = {}
+    titles, groups = [], {}
     for kind, changes in report.items():
         plural = "s" if kind == "conflict" and len(changes) > 1 else ""
-        named = [one if one.what else SessionChange(one.id, ("nothing but its path",)) for one in changes]
         if changes:
-            groups[kind] = Group(f"{len(changes)} {kind}{plural}", named)
-    summary = ", ".join(group.title for group in groups.values()) or "no sessions"
-    return Chapter(title, summary, notes, [group for kind, group in groups.items() if kind != "unchanged"])
+            titles.append(f"{len(changes)} {kind}{plural}")
+        if changes and kind != "unchanged":
+            named = [one if one.what else SessionChange(one.id, ("nothing but its path",)) for one in changes]
+            groups[titles[-1]] = named
+    return Chapter(title, ", ".join(titles) or "no sessions", notes, groups)
