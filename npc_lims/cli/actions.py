@@ -20,7 +20,7 @@ from npc_lims.errors import NpcLimsError
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from npc_lims.clients.github_actions import JobStep, WorkflowJob, WorkflowRun
+    from npc_lims.clients.github_actions import JobStep, WorkflowRun
     from npc_lims.clients.github_issues import Failure, RunReport
 
 _RESULTS = ("success", "failure", "cancelled", "skipped")
@@ -76,23 +76,22 @@ def dispatch_command(
 
 
 @contextlib.contextmanager
-def show_run(console: Console, *, by_line: bool = False) -> Iterator[Callable[[WorkflowRun], None]]:
-    """Yield a function that shows a run: in a live table on a terminal, else by a line for each change.
-
-    Args:
-        by_line: Print lines on a terminal, too, where other things are printed.
-    """
-    if by_line or not console.is_terminal:
-        yield _RunLines(console)
+def show_run(console: Console) -> Iterator[Callable[[WorkflowRun], None]]:
+    """Yield a function that shows a run: in a live table on a terminal, else by a line for each change."""
+    if not console.is_terminal:
+        yield RunLines(console)
         return
     from rich.live import Live
 
-    table = _RunTable()
-    with Live(get_renderable=table.render, console=console, refresh_per_second=2):
-        yield table
+    runs: list[WorkflowRun] = []
+    # drawn twice a second, as times go on
+    with Live(get_renderable=lambda: _run_table(runs), console=console, refresh_per_second=2):
+        yield runs.append
 
 
-class _RunLines:
+class RunLines:
+    """Prints a line for each change of a run."""
+
     def __init__(self, console: Console) -> None:
         self._console = console
         self._printed: set[str] = set()
@@ -113,38 +112,23 @@ class _RunLines:
             self._console.print(line + (f" ({_duration(step)})" if step and step.ended and _duration(step) else ""))
 
 
-class _RunTable:
-    """A table that is drawn twice a second, as times go on."""
+def _run_table(runs: list[WorkflowRun]) -> Table:
+    from rich.table import Table
+    from rich.text import Text
 
-    def __init__(self) -> None:
-        self._run: Optional[WorkflowRun] = None
-
-    def __call__(self, run: WorkflowRun) -> None:
-        self._run = run
-
-    def render(self) -> Table:
-        from rich.table import Table
-        from rich.text import Text
-
-        table = Table(box=None, pad_edge=False, show_header=False)
-        table.add_column(no_wrap=True, overflow="ellipsis")
-        table.add_column(no_wrap=True)
-        table.add_column(no_wrap=True, justify="right")
-        if self._run is None or not self._run.jobs:
-            table.add_row("waiting for a runner", "", "")
-            return table
-        for job in self._run.jobs:
-            table.add_row(Text(job.name, "bold"), Text(_state(job), _STYLES.get(_state(job), "")), _duration(job))
-            for step in _steps_to_show(job):
-                table.add_row(
-                    Text(f"  {step.name}"), Text(_state(step), _STYLES.get(_state(step), "")), _duration(step)
-                )
-        return table
-
-
-def _steps_to_show(job: WorkflowJob) -> tuple[JobStep, ...]:
-    """Return the steps of a job that is under way or failed: the line of the job is enough for the others."""
-    return () if job.conclusion in ("success", "skipped") else job.steps
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(no_wrap=True, overflow="ellipsis")
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True, justify="right")
+    jobs = runs[-1].jobs if runs else ()
+    if not jobs:
+        table.add_row("waiting for a runner", "", "")
+    for job in jobs:
+        # the line of the job is enough, unless it is under way or has failed
+        steps = () if job.conclusion in ("success", "skipped") else job.steps
+        for step, name in ((job, Text(job.name, "bold")), *((step, Text(f"  {step.name}")) for step in steps)):
+            table.add_row(name, Text(_state(step), _STYLES.get(_state(step), "")), _duration(step))
+    return table
 
 
 def _state(step: JobStep) -> str:

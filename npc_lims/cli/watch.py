@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 import json
 import sys
 import time
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Callable, Optional
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Optional
 
 from rich.text import Text
 
 from npc_lims.cli import ExitCode
-from npc_lims.cli.actions import show_run
+from npc_lims.cli.actions import RunLines
 from npc_lims.cli.output import err, out, print_error, print_note, print_warning
 from npc_lims.cli.sessions import Selection
 from npc_lims.config.environment import RAW_URL
@@ -35,8 +36,7 @@ _STYLES = {**dict.fromkeys(("removed", "lost"), "red"), **dict.fromkeys(("new", 
 _MIN_INTERVAL, _MAX_INTERVAL = 0.05, 86400.0
 
 
-@dataclasses.dataclass(frozen=True)
-class WatchedState:
+class WatchedState(NamedTuple):
     """State to be read again and again.
 
     Attributes:
@@ -69,23 +69,38 @@ def watch_sessions(settings: Settings, selection: Selection, interval: Optional[
     if seconds < watched.min_interval:
         print_note(f"looking every {watched.min_interval:g} s: more often is more than GitHub answers")
         seconds = watched.min_interval
-    sessions = watched.read().lines
-    print_note(f"{len(sessions.all):,} sessions in {watched.name}; looking every {seconds:g} s, Ctrl-C ends it")
-    watch = _Watch(settings, watched, selection, sessions, as_json)
+    watch = _Watch(settings, watched, selection, as_json, watched.read().lines)
+    count = f"{len(watch.sessions.all):,} sessions in {watched.name}"
+    print_note(f"{count}; looking every {seconds:g} s, Ctrl-C ends it")
     began = time.monotonic()
     run = None
-    try:
-        with show_run(err(), by_line=True) as on_run:
-            run = watch.until_over(seconds, on_run)
-    except KeyboardInterrupt:
-        pass  # the usual end where there is no run
-    took = describe_age(time.monotonic() - began)
-    watch.end(run)
-    print_note(f"{counted(len(watch.seen), 'change')} in {took}: {headline(watch.seen)}")
+    with contextlib.suppress(KeyboardInterrupt):  # the usual end where there is no run
+        run = watch.until_over(seconds)
+    took, changes = describe_age(time.monotonic() - began), watch.changes
+    if as_json:
+        reason = "stopped" if run is None else "run over"
+        _write({"event": "end", "seen": _now(), "reason": reason, "changes": len(changes)})
+    print_note(f"{counted(len(changes), 'change')} in {took}: {headline(changes)}")
     if run is not None and run.conclusion != "success":
         print_error(f"the run ended with {run.conclusion}; see its log: {run.url}")
         return ExitCode.INCOMPLETE
     return ExitCode.DONE
+
+
+def state_to_watch(settings: Settings) -> WatchedState:
+    if settings.state is not None:
+        return WatchedState(str(settings.state), lambda: read_snapshot(settings), 2.0)
+    name = f"{settings.ref} of {settings.repo}"
+    always = settings.model_copy(update={"ttl": 0.0})
+    is_public = settings.raw_url == RAW_URL
+    if settings.github_token is None:
+        # raw GitHub keeps files for five minutes, and answers some 60 requests an hour to everybody behind one address
+        return WatchedState(name, lambda: read_snapshot(always), 120.0, 75.0 if is_public else 0.0)
+    from npc_lims.state.as_of import snapshot_at
+
+    # by its commit: of a branch, raw GitHub may send what it was before; four requests, of the thousands an hour
+    min_interval = 3.0 if is_public else 0.0
+    return WatchedState(name, lambda: snapshot_at(always, settings.ref), 15.0, min_interval, has_runs=True)
 
 
 def changes_between_lines(before: SessionLines, after: SessionLines, selection: Selection) -> list[SessionChange]:
@@ -102,94 +117,6 @@ def changes_between_lines(before: SessionLines, after: SessionLines, selection: 
     return [change for change in compare_sessions(old, new) if change.id in selected]
 
 
-class _Watch:
-    def __init__(
-        self, settings: Settings, watched: WatchedState, selection: Selection, sessions: SessionLines, as_json: bool
-    ) -> None:
-        self._settings = settings
-        self._watched = watched
-        self._selection = selection
-        self._sessions = sessions
-        self._print = _print_object if as_json else _print_line
-        self._as_json = as_json
-        self._run: Optional[WorkflowRun] = None
-        self._warning = ""
-        self.seen: list[SessionChange] = []
-
-    def until_over(self, interval: float, on_run: Callable[[WorkflowRun], None]) -> WorkflowRun:
-        """Read again and again. Return the run, once it is over and its changes have been seen."""
-        while True:
-            # the run first: the changes of a run that is over can be read
-            if self._watched.has_runs:
-                self._read_run(on_run)
-            over = self._run if self._run is not None and self._run.is_over else None
-            is_read = self._read()
-            if over is not None and is_read:
-                return over
-            time.sleep(interval)
-
-    def end(self, run: Optional[WorkflowRun]) -> None:
-        if self._as_json:
-            reason = "stopped" if run is None else "run over"
-            _write({"event": "end", "seen": _now(), "reason": reason, "changes": len(self.seen)})
-
-    def _read_run(self, on_run: Callable[[WorkflowRun], None]) -> None:
-        from npc_lims.clients.github_actions import find_active_run, get_run
-
-        try:
-            found = find_active_run(self._settings) if self._run is None else self._run
-            run = None if found is None else get_run(self._settings, found.id)
-        except GitHubError as error:
-            self._warn(str(error))
-            return
-        if run is None or run == self._run:
-            return
-        if self._as_json:
-            values = {"id": run.id, "url": run.url, "status": run.status, "conclusion": run.conclusion}
-            _write({"event": "run", "seen": _now(), **values})
-        else:
-            if self._run is None:
-                print_note(f"following {run.url}")
-            on_run(run)
-        self._run = run
-
-    def _read(self) -> bool:
-        """Print changes; return False if the state cannot be read."""
-        try:
-            sessions = self._watched.read().lines
-            found = changes_between_lines(self._sessions, sessions, self._selection)
-        except NpcLimsError as error:
-            self._warn(str(error))
-            return False
-        self._warning = ""
-        self._sessions = sessions
-        for change in found:
-            self.seen.append(change)
-            self._print(change)
-        return True
-
-    def _warn(self, message: str) -> None:
-        """Warn once, however many reads fail for the same reason."""
-        if message != self._warning:
-            self._warning = message
-            print_warning(f"{message}; looking on")
-
-
-def state_to_watch(settings: Settings) -> WatchedState:
-    if settings.state is not None:
-        return WatchedState(str(settings.state), lambda: read_snapshot(settings), 2.0)
-    name = f"{settings.ref} of {settings.repo}"
-    always = settings.model_copy(update={"ttl": 0.0})
-    if settings.github_token is None:
-        # raw GitHub keeps files for five minutes, and answers some 60 requests an hour to everybody behind one address
-        return WatchedState(name, lambda: read_snapshot(always), 120.0, 75.0 if settings.raw_url == RAW_URL else 0.0)
-    from npc_lims.state.as_of import snapshot_at
-
-    # by its commit: of a branch, raw GitHub may send what it was before; four requests, of the thousands an hour
-    min_interval = 3.0 if settings.raw_url == RAW_URL else 0.0
-    return WatchedState(name, lambda: snapshot_at(always, settings.ref), 15.0, min_interval, has_runs=True)
-
-
 def _facts(lines: SessionLines, ids: Iterable[str]) -> dict[str, dict[str, Any]]:
     found = {}
     for session_id in ids:
@@ -200,11 +127,76 @@ def _facts(lines: SessionLines, ids: Iterable[str]) -> dict[str, dict[str, Any]]
     return found
 
 
-def _now() -> str:
-    return utc_text(time.time())
+@dataclasses.dataclass
+class _Watch:
+    settings: Settings
+    watched: WatchedState
+    selection: Selection
+    as_json: bool
+    sessions: SessionLines
+    run: Optional[WorkflowRun] = None
+    warning: str = ""
+    changes: list[SessionChange] = dataclasses.field(default_factory=list)
+
+    def until_over(self, interval: float) -> WorkflowRun:
+        """Read again and again. Return the run, once it is over and its changes have been seen."""
+        print_run = RunLines(err())
+        while True:
+            # the run first: the changes of a run that is over can be read
+            if self.watched.has_runs:
+                self._read_run(print_run)
+            over = self.run if self.run is not None and self.run.is_over else None
+            is_read = self._read()
+            if over is not None and is_read:
+                return over
+            time.sleep(interval)
+
+    def _read_run(self, print_run: Callable[[WorkflowRun], None]) -> None:
+        from npc_lims.clients.github_actions import find_active_run, get_run
+
+        try:
+            found = self.run or find_active_run(self.settings)
+            run = None if found is None else get_run(self.settings, found.id)
+        except GitHubError as error:
+            self._warn(str(error))
+            return
+        if run is None or run == self.run:
+            return
+        if self.as_json:
+            values = {"id": run.id, "url": run.url, "status": run.status, "conclusion": run.conclusion}
+            _write({"event": "run", "seen": _now(), **values})
+        else:
+            if self.run is None:
+                print_note(f"following {run.url}")
+            print_run(run)
+        self.run = run
+
+    def _read(self) -> bool:
+        """Print changes; return False if the state cannot be read."""
+        try:
+            sessions = self.watched.read().lines
+            found = changes_between_lines(self.sessions, sessions, self.selection)
+        except NpcLimsError as error:
+            self._warn(str(error))
+            return False
+        self.warning = ""
+        self.sessions = sessions
+        for change in found:
+            self.changes.append(change)
+            if self.as_json:
+                _write({"event": "change", "seen": _now(), **change.as_dict()})
+            else:
+                _print(change)
+        return True
+
+    def _warn(self, message: str) -> None:
+        """Warn once, however many reads fail for the same reason."""
+        if message != self.warning:
+            self.warning = message
+            print_warning(f"{message}; looking on")
 
 
-def _print_line(change: SessionChange) -> None:
+def _print(change: SessionChange) -> None:
     words = Text(", ".join(change.what), _STYLES.get(change.group, ""))
     details = "; ".join(one_line(detail) for detail in change.details)
     line = Text.assemble((f"{datetime.datetime.now():%H:%M:%S}  ", "dim"), (f"{change.id}  ", "bold"), words)
@@ -212,10 +204,10 @@ def _print_line(change: SessionChange) -> None:
     sys.stdout.flush()
 
 
-def _print_object(change: SessionChange) -> None:
-    _write({"event": "change", "seen": _now(), **change.as_dict()})
-
-
 def _write(values: dict[str, Any]) -> None:
     sys.stdout.write(json.dumps(values) + "\n")
     sys.stdout.flush()
+
+
+def _now() -> str:
+    return utc_text(time.time())

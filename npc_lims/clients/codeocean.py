@@ -90,20 +90,13 @@ def open_client(settings: Settings) -> AssetClient:
 
 
 def read_token(settings: Settings, scopes: str) -> str:
-    """Return the token.
-
-    Args:
-        scopes: What it needs, for the message.
-
-    Raises:
-        MissingCredentials: No token is set.
-    """
+    """Return the token. MissingCredentials if there is none, with the *scopes* that one needs."""
     if settings.codeocean_token is not None:
         return settings.codeocean_token.get_secret_value()
-    on_github = "as a secret of this job's environment, under Settings, Environments"
-    where = (
-        on_github if in_github_actions() else "in the environment or .env; or any variable whose value begins with cop_"
-    )
+    if in_github_actions():
+        where = "as a secret of this job's environment, under Settings, Environments"
+    else:
+        where = "in the environment or .env; or any variable whose value begins with cop_"
     raise MissingCredentials(
         f"no Code Ocean token: set CODE_OCEAN_API_TOKEN ({where}; made under Account, Access Tokens, with {scopes})"
     )
@@ -120,14 +113,10 @@ class CodeOceanClient:
     """
 
     def __init__(self, settings: Settings, scopes: str = READ_SCOPE) -> None:
-        self._http = HttpClient(RetryPolicy.from_settings(settings), basic_auth(read_token(settings, scopes)))
+        self.policy = RetryPolicy.from_settings(settings)
+        self._http = HttpClient(self.policy, basic_auth(read_token(settings, scopes)))
         self._base = f"{settings.codeocean_domain}/api/v1/"
         self._scopes = scopes
-
-    @property
-    def policy(self) -> RetryPolicy:
-        """How often and how long it tries."""
-        return self._http.policy
 
     # -- data assets
 
@@ -180,14 +169,11 @@ class CodeOceanClient:
 
         Args:
             path: Below `/api/v1/`.
-            **more: As `requests` takes them: `json`, `params`.
+            **more: `json` or `params`, as `HttpClient.request` takes them.
         """
 
         def read(response: HttpResponse) -> _T | None:
-            if response.status == 404:
-                return None
-            self._check(doing, response)
-            return parse(response.json())
+            return None if response.status == 404 else parse(self._accepted(doing, response).json())
 
         return self._request(doing, method, path, read, more)
 
@@ -196,7 +182,7 @@ class CodeOceanClient:
 
         def read(response: HttpResponse) -> None:
             if not (may_be_gone and response.status == 404):
-                self._check(doing, response)
+                self._accepted(doing, response)
 
         self._request(doing, method, path, read, more)
 
@@ -216,8 +202,7 @@ class CodeOceanClient:
         """
 
         def read(response: HttpResponse) -> _T:
-            self._check(doing, response)
-            return parse(response.json())
+            return parse(self._accepted(doing, response).json())
 
         try:
             return self._http.request(
@@ -239,12 +224,18 @@ class CodeOceanClient:
         except RequestFailed as error:
             raise CodeOceanError(doing, f"{self._base}{path} {error}") from None
 
-    def _check(self, doing: str, response: HttpResponse) -> None:
-        if not 200 <= response.status < 300:
-            raise self._error(doing, response)
+    def _accepted(self, doing: str, response: HttpResponse) -> HttpResponse:
+        if 200 <= response.status < 300:
+            return response
+        raise self._error(doing, response)
 
     def _error(self, doing: str, response: HttpResponse) -> CodeOceanError:
         status = response.status
+        try:
+            reason = response.json()["message"]
+        except (KeyError, RecursionError, TypeError, ValueError):
+            reason = response.reason
+        reason = single_line(reason or "", 200) or f"status {status}"
         message = f"Code Ocean answered {status}: {{}}"
         if status == 401:
             doing = ""  # whatever it is
@@ -258,16 +249,7 @@ class CodeOceanClient:
             )
         elif status == 429:
             message = "Code Ocean is too busy ({}); nothing was started"
-        return _ERRORS.get(status, CodeOceanError)(doing, _reason(response), status, message)
-
-
-def _reason(response: HttpResponse) -> str:
-    """Return why a request was rejected, in one line of at most 200 characters."""
-    try:
-        message = response.json()["message"]
-    except (KeyError, RecursionError, TypeError, ValueError):
-        message = response.reason
-    return single_line(message or "", 200) or f"status {response.status}"
+        return _ERRORS.get(status, CodeOceanError)(doing, reason, status, message)
 
 
 class MirrorClient:
