@@ -16,6 +16,7 @@ import http.client
 import json as json_module
 import os
 import random
+import re
 import socket
 import ssl
 import time
@@ -23,11 +24,10 @@ import urllib.error
 import urllib.parse
 import urllib.request
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional, TypeVar
 
-from npc_lims.utils.ca_bundle import HTTP_BUNDLE, SSL_BUNDLE, ca_bundle_failure
 from npc_lims.utils.deadline import DeadlineExceeded, call_within
 from npc_lims.utils.redaction import safe_text
 
@@ -43,6 +43,11 @@ _NOT_DONE_STATUS = frozenset({403, 429})
 _REDIRECT_STATUS = frozenset({301, 302, 303, 307, 308})
 _MAX_REDIRECTS = 3
 _CHUNK = 2**16
+# Variables that name a CA bundle, by precedence; the standard library ignores a file that does not exist.
+_HTTP_BUNDLE = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+_SSL_BUNDLE = ("SSL_CERT_FILE",)
+# In messages of OpenSSL: a handshake may also break off.
+_OF_CERTIFICATES = re.compile(r"certificate|x509|\bpem\b", re.IGNORECASE)
 
 _T = TypeVar("_T")
 
@@ -245,9 +250,9 @@ class HttpClient:
             # urllib wraps errors of the connection
             reason = error.reason if isinstance(error, urllib.error.URLError) else None
             cause = reason if isinstance(reason, OSError) else error
-            bundle = ca_bundle_failure(cause, HTTP_BUNDLE if _default_bundle() else SSL_BUNDLE)
-            if bundle is not None:
-                raise RequestFailed(f"could not be reached: {bundle}", is_sent=False) from None
+            bundle_failure = ca_bundle_failure(cause, _HTTP_BUNDLE if _default_bundle() else _SSL_BUNDLE)
+            if bundle_failure is not None:
+                raise RequestFailed(f"could not be reached: {bundle_failure}", is_sent=False) from None
             if isinstance(cause, (TimeoutError, socket.timeout)):
                 raise TransientFailure(f"gave no answer within {self.policy.timeout:g} s") from None
             failure = f"could not be reached or interrupted the response ({type(cause).__name__})"
@@ -262,7 +267,7 @@ def _open(
     try:
         request = urllib.request.Request(url, body, dict(headers), method=method)  # noqa: S310  # only HTTP is opened
         if request.type == "https":
-            bundle = next(filter(None, map(os.environ.get, HTTP_BUNDLE)), _default_bundle())
+            bundle = next(filter(None, map(os.environ.get, _HTTP_BUNDLE)), _default_bundle())
             opener.add_handler(urllib.request.HTTPSHandler(context=_tls_context(bundle)))
         for handler in (urllib.request.ProxyHandler, urllib.request.HTTPHandler):
             opener.add_handler(handler())
@@ -307,6 +312,38 @@ def _read_body(response: http.client.HTTPResponse, deadline: float, max_bytes: i
     if response.length:
         raise ValueError(f"ended {response.length} bytes early")
     return bytes(content)
+
+
+def ca_bundle_failure(error: BaseException, variables: tuple[str, ...]) -> str | None:
+    """Return what is wrong with the CA bundle of the first of *variables* that is set, and what to do.
+
+    None if none is set, or *error* has another cause.
+    """
+    variable = next((name for name in variables if os.environ.get(name)), None)
+    if variable is None:
+        return None
+    bundle = os.environ[variable]
+    reasons = list(_causes(error))
+    is_file = any(isinstance(one, (FileNotFoundError, PermissionError, IsADirectoryError)) for one in reasons)
+    is_tls = any(isinstance(one, ssl.SSLError) and _OF_CERTIFICATES.search(str(one)) for one in reasons)
+    is_named = any(bundle in str(one) for one in reasons)
+    is_suspect = is_file or is_tls or is_named
+    if is_suspect and not Path(bundle).exists():
+        return f"{variable} names a CA bundle that does not exist ({bundle}); correct or unset {variable}"
+    if is_suspect and not os.access(bundle, os.R_OK):
+        return f"{variable} names a CA bundle that may not be read ({bundle}); correct or unset {variable}"
+    if is_tls or is_named:  # a file that is missing is another one
+        return f"no certificate was accepted with the CA bundle {bundle}; correct or unset {variable}"
+    return None
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield the error and what it was raised from, the nearest first."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 @functools.cache

@@ -26,9 +26,9 @@ from botocore.credentials import RefreshableCredentials
 from botocore.exceptions import ConnectionClosedError, ConnectTimeoutError, ReadTimeoutError
 from botocore.parsers import ResponseParserError
 
+from npc_lims.clients.http import ca_bundle_failure
 from npc_lims.config.environment import in_github_actions
 from npc_lims.errors import MissingCredentials, NpcLimsError, SourceError
-from npc_lims.utils.ca_bundle import AWS_BUNDLE, ca_bundle_failure
 from npc_lims.utils.deadline import DeadlineExceeded, call_within
 from npc_lims.utils.redaction import register_secret
 
@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from npc_lims.config.settings import Settings
 
 T = TypeVar("T")
+
+# Variables in which boto3 looks for a CA bundle, by precedence.
+_CA_BUNDLE = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE")
 
 _LISTING = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:<[?!][^>]*>\s*)*<ListBucketResult[\s>]")
 _IS_TRUNCATED = re.compile(rb"<IsTruncated>(?:true|false)</IsTruncated>")
@@ -326,7 +329,7 @@ def _translated(name: str, action: str = "read") -> Iterator[None]:
     except (exceptions.BotoCoreError, OSError) as error:
         wrapped = getattr(error, "kwargs", {}).get("error")
         cause = wrapped if isinstance(wrapped, BaseException) else error
-        raise SourceError("s3", f"{name}: {ca_bundle_failure(cause, AWS_BUNDLE) or error}") from None
+        raise SourceError("s3", f"{name}: {ca_bundle_failure(cause, _CA_BUNDLE) or error}") from None
     except _UNREADABLE as error:
         advice = "check AWS_ENDPOINT_URL and proxies"
         raise SourceError("s3", f"{name}: the answer cannot be read ({error}); {advice}") from None
