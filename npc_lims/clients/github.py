@@ -40,29 +40,18 @@ Query = Mapping[str, Union[str, int]]
 
 @dataclasses.dataclass(frozen=True)
 class Refusal:
-    """A response by which GitHub refuses a request.
+    """A response by which GitHub refuses a request."""
 
-    Attributes:
-        headers: Their names in lower case.
-        body: The JSON; anything else if it is none.
-    """
-
-    status: int
-    headers: Mapping[str, str]
-    body: Any
-
-    @classmethod
-    def of(cls, response: HttpResponse) -> Refusal:
-        try:
-            body = response.json()
-        except (RecursionError, ValueError):
-            body = {"message": response.reason}
-        return cls(response.status, {name.lower(): value for name, value in response.headers.items()}, body)
+    response: HttpResponse
 
     @property
     def message(self) -> str:
         """GitHub's message, with its reasons for single fields."""
-        body = self.body if isinstance(self.body, dict) else {}
+        try:
+            body = self.response.json()
+        except (RecursionError, ValueError):
+            body = {"message": self.response.reason}
+        body = body if isinstance(body, dict) else {}
         parts = [str(body.get("message") or "no reason given").strip().rstrip(".")]
         errors = body.get("errors")
         for item in errors if isinstance(errors, list) else ():
@@ -74,60 +63,44 @@ class Refusal:
     @property
     def delay(self) -> float | None:
         """Seconds until GitHub answers again; None if no limit of requests is the reason."""
-        if self.status not in (403, 429):
+        status, headers = self.response.status, self.response.headers
+        if status not in (403, 429):
             return None
-        requested = retry_after_seconds(self.headers.get("retry-after"))
+        requested = retry_after_seconds(headers.get("Retry-After"))
         if requested is not None:
             return requested
-        reset = self.headers.get("x-ratelimit-reset", "")
-        if self.headers.get("x-ratelimit-remaining") == "0" and reset.isdecimal():
+        reset = headers.get("X-RateLimit-Reset", "")
+        if headers.get("X-RateLimit-Remaining") == "0" and reset.isdecimal():
             return max(0.0, float(reset) - time.time()) + 1  # the header does not say when in that second
-        return _DEFAULT_DELAY if self.status == 429 or "rate limit" in self.message.lower() else None
+        return _DEFAULT_DELAY if status == 429 or "rate limit" in self.message.lower() else None
 
-    def error(self, action: str, repo: str, needs: str | None, *, has_token: bool = True) -> GitHubError:
-        """Return the error for a refused request.
-
-        Args:
-            action: Purpose of the request (`reading main of lab/state`).
-            needs: Permissions of the token, in GitHub's words (`contents: write`); None for a public read.
-            has_token: A token was sent.
-        """
-        remedy = self._remedy(repo, needs, has_token)
-        message = f"{action}: GitHub answered {self.status} ({self.message}); {remedy}"
-        return GitHubError(message, self.status, self.delay)
-
-    def _remedy(self, repo: str, needs: str | None, has_token: bool) -> str:
-        delay = self.delay
+    def remedy(self, repo: str, needs: str | None, has_token: bool) -> str:
+        status, delay = self.response.status, self.delay
         if delay is not None:
             then = utc_time(utc_text(time.time() + delay))  # which is no later than calendars go
             more = "" if has_token else ", or set GITHUB_TOKEN: 5,000 requests an hour in place of 60"
             return (
                 f"the limit of requests is used up: try again after {then:%H:%M:%S} UTC ({delay:.0f} s from now){more}"
             )
-        if self.status == 401:
+        if status == 401:
             new = f"that allows {needs}" if needs else "or unset it to read a public repository"
             return f"GITHUB_TOKEN has expired or is wrong: make a new one{'' if needs else ','} {new}"
-        if self.status in (301, 302, 307, 308):
+        if status in (301, 302, 307, 308):
             return f"{repo} has moved: set NPC_LIMS_REPO to its new name"
-        if self.status == 403 and needs:
-            allowed = self.headers.get("x-accepted-github-permissions", "").replace("=", ": ") or needs
+        if status == 403 and needs:
+            allowed = self.response.headers.get("X-Accepted-GitHub-Permissions", "").replace("=", ": ") or needs
             return f"GITHUB_TOKEN must allow {allowed} for {repo}"
-        if self.status in (403, 404):
+        if status in (403, 404):
             hidden = "hidden from GITHUB_TOKEN" if has_token else "private: set GITHUB_TOKEN"
             return f"check NPC_LIMS_REPO ({repo}): it may be named otherwise, or {hidden}"
-        if self.status >= 500:
+        if status >= 500:
             return "GitHub has trouble: try again later"
         return "correct that, and try again" if needs else "check the name of the branch, tag or commit"
 
 
 @dataclasses.dataclass(frozen=True)
 class GitHubPage:
-    """A response of GitHub.
-
-    Attributes:
-        body: The JSON; None if it is empty.
-        link: The Link header, which names other pages of a list; empty if there is none.
-    """
+    """The JSON of a response (None if it is empty), and the Link header, which names other pages of a list."""
 
     body: Any
     link: str = ""
@@ -205,7 +178,7 @@ class GitHubClient:
         def parse(response: HttpResponse) -> GitHubPage:
             if 200 <= response.status < 300:
                 return GitHubPage(response.json() if response.content else None, response.headers.get("Link", ""))
-            refusal = Refusal.of(response)
+            refusal = Refusal(response)
             if refusal.delay is None:
                 raise self._error(action, refusal)
             failure = TransientFailure(refusal.message, response)
@@ -217,7 +190,7 @@ class GitHubClient:
             return self._http.request(method, url, parse, json=body, is_idempotent=is_idempotent)
         except RequestFailed as error:
             if error.response is not None:
-                raise self._error(action, Refusal.of(error.response)) from None
+                raise self._error(action, Refusal(error.response)) from None
             advice = "check GITHUB_API_URL and the network, and try again"
             raise GitHubError(f"{action}: {self._api_url} {error}; {advice}") from None
 
@@ -279,4 +252,5 @@ class GitHubClient:
             raise GitHubError(f"{action}: {found}; check GITHUB_API_URL, and try again") from None
 
     def _error(self, action: str, refusal: Refusal) -> GitHubError:
-        return refusal.error(action, self.repo, self._needs, has_token=self._has_token)
+        status, remedy = refusal.response.status, refusal.remedy(self.repo, self._needs, self._has_token)
+        return GitHubError(f"{action}: GitHub answered {status} ({refusal.message}); {remedy}", status, refusal.delay)

@@ -1,4 +1,7 @@
-"""Runs of the sync workflow: start one, find it, and wait for its end."""
+"""Runs of the sync workflow: start one, find it, and wait for its end.
+
+Functions raise MissingCredentials without a token, and GitHubError if GitHub refuses or cannot be reached.
+"""
 
 from __future__ import annotations
 
@@ -23,18 +26,13 @@ _NEEDS_TO_READ = "actions: read"
 
 @dataclasses.dataclass(frozen=True)
 class JobStep:
-    """One step of a job.
-
-    Attributes:
-        status: `queued`, `in_progress` or `completed`, as GitHub has it (there are a few more).
-        conclusion: `success`, `failure`, `cancelled`, `skipped` ...; None until it is over.
-        started: None until then.
-        ended: None until then.
-    """
+    """One step of a job."""
 
     name: str
     status: str
+    """`queued`, `in_progress` or `completed`, as GitHub has it (there are a few more)."""
     conclusion: str | None
+    """`success`, `failure`, `cancelled`, `skipped` ...; None until it is over."""
     started: datetime | None
     ended: datetime | None
 
@@ -69,12 +67,7 @@ def dispatch_sync(
     full: bool = False,
     ref: str | None = None,
 ) -> str:
-    """Start the sync workflow of the branch *ref* (default: NPC_LIMS_REF). Return an id of the request for `find_run`.
-
-    Raises:
-        MissingCredentials: There is no token.
-        GitHubError: GitHub refused: no such branch, no workflow in it, or not one that can be started so.
-    """
+    """Start the sync workflow of *ref* (default: NPC_LIMS_REF). Return an id of the request, for `find_run`."""
     request = uuid.uuid4().hex[:12]
     ref = ref or settings.ref
     inputs = {"full": "true" if full else "false", "request": request}
@@ -88,15 +81,7 @@ def dispatch_sync(
 
 
 def find_run(settings: Settings, request: str, *, interval: float, timeout: float) -> WorkflowRun:
-    """Return the run that `dispatch_sync` started, once GitHub lists it.
-
-    Args:
-        interval: Seconds between two requests.
-        timeout: Seconds after which it is given up.
-
-    Raises:
-        GitHubError: GitHub refused, or lists no such run.
-    """
+    """Return the run that `dispatch_sync` started. GitHubError if GitHub does not list it within *timeout* seconds."""
     client = GitHubClient.authorized(settings, _NEEDS)
     deadline = time.monotonic() + timeout
     while True:
@@ -112,19 +97,14 @@ def find_run(settings: Settings, request: str, *, interval: float, timeout: floa
 
 
 def find_active_run(settings: Settings) -> WorkflowRun | None:
-    """Return the newest run of the sync workflow, of NPC_LIMS_REF, that is not over; None if there is none.
-
-    Raises:
-        MissingCredentials: There is no token.
-        GitHubError: GitHub refused, or could not be reached.
-    """
+    """Return the newest run of the sync workflow, of NPC_LIMS_REF, that is not over; None if there is none."""
     client = GitHubClient.authorized(settings, _NEEDS_TO_READ)
     runs = _newest_runs(client, f"looking for runs of {WORKFLOW}", {"branch": settings.ref})
     return next((run for run, _ in runs if not run.is_over), None)
 
 
 def get_run(settings: Settings, run_id: int) -> WorkflowRun:
-    """Return a run as it is now, with its jobs. Raises as `find_active_run`."""
+    """Return a run as it is now, with its jobs."""
     client = GitHubClient.authorized(settings, _NEEDS_TO_READ)
     action, path = f"following the run {run_id}", f"/actions/runs/{run_id}"
     with client.validated(action):
@@ -142,14 +122,7 @@ def wait_for_run(
     timeout: float,
     on_change: Callable[[WorkflowRun], None] = lambda run: None,
 ) -> WorkflowRun:
-    """Read a run every *interval* s until it is over, for *timeout* s at most.
-
-    Args:
-        on_change: Called with the run each time that it has changed.
-
-    Raises:
-        GitHubError: GitHub refused, or the run is not over by then.
-    """
+    """Read a run every *interval* s until it is over. GitHubError if it is not within *timeout* s."""
     deadline = time.monotonic() + timeout
     before: WorkflowRun | None = None
     while True:

@@ -32,12 +32,7 @@ _INVALID_BRANCH = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(/
 
 @dataclasses.dataclass(frozen=True)
 class Revised:
-    """A file as a change leaves it.
-
-    Attributes:
-        text: The whole content.
-        body: Explains the change to readers of the pull request, in Markdown.
-    """
+    """The complete text of a file as a change leaves it, and the body of the pull request, in Markdown."""
 
     text: str
     body: str
@@ -64,21 +59,14 @@ class Proposal:
 
 @dataclasses.dataclass(frozen=True)
 class Proposed:
-    """Outcome of a proposal.
-
-    Attributes:
-        url: Address of the pull request; of the repository if there is nothing to change.
-        number: Of the pull request; None if the base branch has the change already.
-        branch: Branch of the commit.
-        is_new: The pull request was opened now.
-        is_changed: False if the pull request existed, with this text and this content.
-    """
+    """The pull request of a proposal; if the base branch has the change already, the repository, without a number."""
 
     url: str
     number: int | None
     branch: str
     is_new: bool
     is_changed: bool
+    """False if the pull request existed, with this text and this content."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,14 +81,11 @@ class _Base:
 
 @dataclasses.dataclass(frozen=True)
 class PushTarget:
-    """The repository of the branch: that of the base, or a fork of it.
-
-    Attributes:
-        login: The user of the token; None for that of a workflow or an app.
-    """
+    """The repository of the branch: that of the base, or a fork of it."""
 
     client: GitHubClient
     login: str | None
+    """The user of the token; None for that of a workflow or an app."""
 
     @property
     def owner(self) -> str:
@@ -285,11 +270,7 @@ class _Proposing:
         return None
 
     def _is_current(self, target: PushTarget, base: _Base, content: bytes) -> bool:
-        """Return True if the branch is just this change on top of the base.
-
-        Raises:
-            GitHubError: It has commits that were not made here.
-        """
+        """Return True if the branch is just this change on top of the base; GitHubError if it has other commits."""
         branch = f"{self._branch} of {target.client.repo}"
         head = urllib.parse.quote(f"{target.owner}:{self._branch}")
         found = self._upstream.find(f"comparing {branch} with {self._base_name}", f"/compare/{base.commit}...{head}")

@@ -58,7 +58,7 @@ class RequestFailed(Exception):
     Attributes:
         response: The last response, if there was one.
         retry_after: Seconds that it asks to wait, None if it does not say.
-        is_sent: Whether the last request may have reached the server.
+        is_sent: The last request may have reached the server.
     """
 
     def __init__(self, message: str, response: HttpResponse | None = None, *, is_sent: bool = True) -> None:
@@ -92,7 +92,6 @@ class RetryPolicy:
 
     @classmethod
     def from_settings(cls, settings: Settings) -> RetryPolicy:
-        """Return the policy of NPC_LIMS_ATTEMPTS, NPC_LIMS_TIMEOUT and NPC_LIMS_BACKOFF."""
         return cls(settings.attempts, settings.timeout, settings.backoff, deadline=10 * settings.timeout)
 
     @classmethod
@@ -124,20 +123,11 @@ class HttpResponse:
         return None if location is None else urllib.parse.urljoin(self.url, location)
 
     def json(self) -> Any:
-        """Parse the content. Raises as `parse_json`."""
         return parse_json(self.content)
 
 
 def parse_json(content: bytes) -> Any:
-    """Parse JSON in UTF-8, with or without a byte order mark.
-
-    Raises:
-        ValueError: It is something else.
-        RecursionError: It nests too deep.
-
-    >>> parse_json(b'{"a": 1}')
-    {'a': 1}
-    """
+    """Parse JSON in UTF-8, with or without a byte order mark. ValueError, or RecursionError if it nests too deep."""
     return json_module.loads(content.decode("utf-8-sig"))
 
 
@@ -152,12 +142,7 @@ def bearer_auth(token: str | None) -> dict[str, str]:
 
 
 class HttpClient:
-    """Requests to one service.
-
-    Args:
-        policy: How often and how long to try.
-        headers: Of each request, such as credentials.
-    """
+    """Requests to one service, each with *headers*, such as credentials."""
 
     def __init__(self, policy: RetryPolicy, headers: Mapping[str, str] | None = None) -> None:
         self.policy = policy
@@ -281,11 +266,7 @@ def _open(
 
 
 def _read_body(response: http.client.HTTPResponse, deadline: float, max_bytes: int, tail: int | None) -> bytes:
-    """Receive and decode a body, or the last *tail* bytes of it, in pieces of limited size.
-
-    Raises:
-        ValueError: It is incomplete, or has an encoding that was not requested.
-    """
+    """Receive and decode a body, or its last *tail* bytes, in pieces of limited size. ValueError if it is damaged."""
     too_large = f"sent more than {max_bytes / 2**20:,.0f} MiB, which is not accepted"
     encoding = response.headers.get("Content-Encoding", "").strip().lower()
     if encoding not in ("", "identity", "gzip", "x-gzip"):

@@ -199,11 +199,7 @@ class _ListingCheck:
         self._empty_pages = 0
 
     def add(self, page: Mapping[str, Any]) -> str | None:
-        """Return the token of the next page; None if *page* is the last.
-
-        Raises:
-            ValueError: The page is inconsistent with the request, with itself or with the pages before it.
-        """
+        """Return the token of the next page, None for the last; ValueError if they are inconsistent."""
         for field in ("Name", "Prefix", "KeyCount", "IsTruncated"):
             if field not in page:  # S3 always sends them: another server has answered
                 raise ValueError(f"what answers is not S3 (no {field})")
@@ -224,7 +220,6 @@ class _ListingCheck:
         return self._next_token(page)
 
     def _names_of(self, page: Mapping[str, Any]) -> list[str]:
-        """Return the keys and common prefixes of a page."""
         keys = []
         for item in page.get("Contents", ()):
             for field in ("Key", "Size", "ETag"):

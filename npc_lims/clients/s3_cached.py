@@ -64,17 +64,12 @@ class CachedStore:
 
 @dataclasses.dataclass(frozen=True)
 class S3Folder:
-    """A folder of a bucket, with cached listings.
-
-    Listings raise MissingCredentials without AWS credentials, and SourceError if they fail.
-
-    Attributes:
-        prefix: Ends with a slash; empty for the whole bucket.
-    """
+    """A folder of a bucket, with cached listings, which raise MissingCredentials and SourceError."""
 
     settings: Settings = dataclasses.field(repr=False)
     bucket: str
     prefix: str
+    """Ends with a slash; empty for the whole bucket."""
 
     @classmethod
     def at(cls, settings: Settings, uri: str, *names: str) -> S3Folder:
@@ -87,7 +82,6 @@ class S3Folder:
 
     @property
     def uri(self) -> str:
-        """Its address, without a slash at the end."""
         return f"s3://{self.bucket}/{self.prefix}".rstrip("/")
 
     def listing(self) -> Folder:
@@ -123,15 +117,8 @@ class S3Folder:
         return tuple(root / name for name in names)
 
 
-# --- paths
-
-
 def s3_path(settings: Settings, uri: str) -> upath.UPath:
-    """Return *uri* (`s3://bucket/key`) as a path that can be opened.
-
-    Raises:
-        MissingDependency: s3fs, which opens such paths, is not installed.
-    """
+    """Return *uri* (`s3://bucket/key`) as a path that can be opened; MissingDependency without s3fs."""
     if not _has_s3fs():
         raise MissingDependency(
             f"{uri}: paths on S3 are opened by s3fs, which is not installed: pip install 'npc_lims[s3]'"
@@ -182,5 +169,4 @@ def _only_in_dotenv(settings: Settings) -> dict[str, Any]:
 
 
 def _unset(*names: str) -> bool:
-    """Return True if the environment of the process has none of these variables."""
     return not any(os.environ.get(name) for name in names)

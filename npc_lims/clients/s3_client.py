@@ -94,11 +94,7 @@ class S3Client:
         events.register("after-call.s3", _check_answer)
 
     def call(self, operation: str, name: str, action: str = "read", **parameters: Any) -> dict[str, Any] | None:
-        """Return the response to an operation; None if there is no such object.
-
-        Args:
-            name: The address, for messages.
-        """
+        """Return the response to an operation on what messages call *name*; None if there is no such object."""
         with _translated(name, action):
             if self._refreshable is not None and self._refreshable.refresh_needed():
                 # botocore would, without a deadline, when it signs a request
@@ -123,12 +119,7 @@ class S3Client:
             return self._transport.bounded(read, name)
 
     def _find_refreshable(self, session: Any) -> RefreshableCredentials | None:
-        """Return the credentials that boto3 finds, if they expire; others are only checked, and redacted from now on.
-
-        Raises:
-            MissingCredentials: The profile has an empty key id or secret, or what it names gives no credentials.
-            BotoCoreError: It cannot be used otherwise.
-        """
+        """Return the credentials that boto3 finds, if they expire; others are only checked, and redacted."""
         try:
             found = self._retrieve(session.get_credentials)
         except (exceptions.BotoCoreError, MissingCredentials):
@@ -230,12 +221,7 @@ class _Transport:
         return self.bounded(lambda: self._send(request), request.url, lambda response: response.raw.close())
 
     def bounded(self, call: Callable[[], T], url: str, discard: Callable[[T], object] | None = None) -> T:
-        """Return the result of *call*, which uses the network, within the deadline.
-
-        Raises:
-            SourceError: The circuit breaker is open.
-            ReadTimeoutError: The deadline has passed.
-        """
+        """Return the result of *call*, which uses the network. ReadTimeoutError after the deadline."""
         started = time.monotonic()
         with self._lock:
             if self._timeouts >= _MAX_TIMEOUTS and started - self._last_timeout < _COOL_DOWN:
@@ -350,11 +336,7 @@ def _credentials_remedy() -> str:
 
 
 def _retrieval_failure(reason: str) -> MissingCredentials:
-    """Return the error for credentials that a program or server of ~/.aws should have given.
-
-    Args:
-        reason: Without what that printed or answered, in which secrets may be.
-    """
+    """Return the error for a program or server of ~/.aws; no secret that it gave may be in *reason*."""
     return MissingCredentials(
         f"AWS credentials could not be retrieved ({reason}); check AWS_PROFILE and ~/.aws: "
         "aws sts get-caller-identity shows more"

@@ -38,35 +38,25 @@ _HAS_OWNERS = hasattr(os, "geteuid")
 
 @dataclasses.dataclass(frozen=True)
 class CacheEntry:
-    """A copy of something, such as a file at a URL.
-
-    Attributes:
-        content: The copy.
-        etag: ETag or another version of it.
-        source: What it is a copy of, where the path does not say so.
-        published: When it appeared there, in seconds since 1970; None if that is not known.
-        stored: When it was copied, in seconds since 1970.
-    """
+    """A copy of something, such as a file at a URL; times are seconds since 1970."""
 
     content: bytes
     etag: str = ""
+    """ETag or another version of it."""
     source: str = ""
+    """What it is a copy of, where the path does not say so."""
     published: float | None = None
+    """When it appeared there, if that is known."""
     stored: float = dataclasses.field(default_factory=time.time)
 
 
 class CacheStatus(NamedTuple):
-    """Status of an entry.
-
-    Attributes:
-        age: Seconds since it was stored or found to be current.
-        key: Changes whenever it is stored or touched.
-        unwritten: The entry, if memory stands in for its file.
-    """
-
     age: float
+    """Seconds since the entry was stored or found to be current."""
     key: Hashable
+    """Changes whenever it is stored or touched."""
     unwritten: CacheEntry | None = None
+    """The entry, if memory stands in for its file."""
 
 
 # what could not be written: when it was stored or touched, and the entry
@@ -161,11 +151,7 @@ def write_private_file(path: Path, content: bytes) -> bool:
 
 
 def prepare_folder(folder: Path) -> bool:
-    """Make a folder of a cache, for the user alone; return whether it can be trusted.
-
-    Raises:
-        OSError: It cannot be made.
-    """
+    """Make a folder of a cache, for the user alone; return whether it can be trusted. OSError if it cannot be made."""
     folders = _folders(folder)
     root = folders[0].parent
     root.mkdir(mode=_PRIVATE, parents=True, exist_ok=True)

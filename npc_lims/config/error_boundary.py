@@ -50,12 +50,9 @@ def source_boundary(source: str) -> Iterator[None]:
 
 
 def describe_unexpected(error: BaseException, settings: Settings | None = None) -> str:
-    """Return `unexpected <type>; details in <file>`. The file has the traceback, without secrets.
+    """Return `unexpected <type>; details in <file>`. The file, in the cache, has the traceback, without secrets.
 
     One error gives one file, however often it arises: the text may be recorded, and must not change by itself.
-
-    Args:
-        settings: Those that name the cache; None for those of this process.
     """
     name = type(error).__name__
     folder = _cache(settings) / _FOLDER
