@@ -59,10 +59,7 @@ def get_probe_target_db() -> sqlite3.Connection:
     """
     settings = load_settings()
     key = (settings.aws_endpoint_url, str(settings.mirror))
-    database = _databases.get_or_load(key, lambda: _fetch_database(settings))
-    if database.closed:  # by a caller
-        database = _databases.get_or_load(key, lambda: _fetch_database(settings), max_age=0)
-    return database
+    return _databases.get_or_load(key, lambda: _fetch_database(settings))
 
 
 def get_probe_insertion_info(probe_insertion_default: dict[str, Any], metadata: dict[str, str | int]) -> dict[str, Any]:

@@ -61,7 +61,8 @@ _sessions: TTLCache[dict[int, tuple[dict[str, Any], ...]]] = TTLCache(maxsize=2,
 def get_training_db(nsb: bool = False) -> sqlite3.Connection:
     """Return the training workbook, or that of the NSB team, as a database in memory: rows are dicts, values are text.
 
-    All callers and threads are given the same connection, until the workbook changes. It can only be read.
+    All callers and threads are given the same connection, until the workbook changes. It can only be read;
+    closing it has no effect.
 
     Raises:
         SourceError: The workbook is missing, cannot be fetched or cannot be read.
@@ -219,15 +220,11 @@ def _open_database(settings: Settings, name: str) -> tuple[Hashable, SharedConne
     def load() -> tuple[str, SharedConnection]:
         folder = _folder(settings)
         version = folder.version(name)
-        database = _databases.get((key, version))
-        if database is None or database.closed:  # by a caller
-            database = _databases.put((key, version), _load_database(settings, folder, name, version))
+        database = _databases.get_or_load((key, version), lambda: _load_database(settings, folder, name, version))
         return version, database
 
     with as_training():
         version, database = _opened.get_or_load(key, load)
-        if database.closed:
-            version, database = _opened.get_or_load(key, load, max_age=0)
     return (key, version), database
 
 

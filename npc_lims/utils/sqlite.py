@@ -35,7 +35,6 @@ class SharedConnection(sqlite3.Connection):
     def __init__(self) -> None:
         super().__init__(":memory:", isolation_level=None, check_same_thread=False)
         self.turn = threading.RLock()
-        self.closed = False
         self.row_factory = _as_dict
 
     def cursor(self, factory: Any = None) -> Any:
@@ -56,13 +55,11 @@ class SharedConnection(sqlite3.Connection):
         self.execute("PRAGMA query_only = ON")
 
     def close(self) -> None:
-        with self.turn:
-            self.closed = True
-            super().close()
+        """Do nothing: others use it too. It is closed with the last reference to it."""
 
     def __del__(self) -> None:
-        # whoever held it last is done with it; left to Python, that would be a warning since 3.13
-        self.close()
+        # left to Python, that would be a warning since 3.13
+        super().close()
 
 
 class SharedCursor(sqlite3.Cursor):

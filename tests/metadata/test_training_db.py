@@ -120,7 +120,7 @@ def test_a_cache_that_cannot_be_written_costs_nothing(
     assert rows(False, "626791")[0] == FIRST
 
 
-def test_who_closes_it_closes_it_for_himself(lab: Lab) -> None:
+def test_closing_it_has_no_effect(lab: Lab) -> None:
     get_training_db().close()
     assert rows(False, "626791")[0] == FIRST
     database = get_training_db()
