@@ -6,14 +6,13 @@ one by one, and again only when the raw asset has changed.
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import itertools
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import PurePosixPath
-from typing import Any, Callable, Optional, TypeVar, Union
+from typing import Any, Callable, TypeVar, Union
 
 from npc_lims.clients.s3 import Folder, ObjectInfo, ObjectStore, split_s3_uri
 from npc_lims.errors import Problem, SourceError
@@ -46,17 +45,7 @@ _OBJECTS_PER_SESSION = 500
 _MORE_OBJECTS = 100_000
 
 T = TypeVar("T")
-
-
-@dataclasses.dataclass
-class _Repositories:
-    """Listings of the shared repositories; None for one that is incomplete."""
-
-    stim: Optional[dict[str, list[str]]] = None
-    ibl: Optional[dict[str, set[tuple[str, str]]]] = None
-    tissuecyte: Optional[dict[str, list[str]]] = None
-    parquet: Optional[dict[str, list[str]]] = None
-    nwb: Optional[dict[str, list[str]]] = None
+_Raw = Union[RawListing, bool, None]
 
 
 def observe(context: SourceContext) -> Observation:
@@ -102,7 +91,7 @@ def observe(context: SourceContext) -> Observation:
             for session_id, raw in to_list.items()
         }
     failures: list[SourceError] = []
-    shared = _Repositories(**{name: _result(future, failures) for name, future in repositories.items()})
+    shared = {name: _result(future, failures) for name, future in repositories.items()}
     listed = {session_id: _result(future, failures) for session_id, future in listings.items()}
     if failures and len(failures) == len(jobs):
         raise failures[0]
@@ -130,7 +119,11 @@ def list_raw_folder(store: ObjectStore, raw: Asset, codeocean_bucket: str) -> Ra
         SourceError: The asset is not on S3, or a listing failed.
     """
     bucket, root = asset_root(raw, codeocean_bucket)
-    top, below = _list_tree(store, bucket, root) or _list_levels(store, bucket, root)
+    listing = _list_tree(store, bucket, root)
+    if listing is None:  # then by one request for each folder
+        top = store.list_folder(bucket, root)
+        listing = top, [path for folder in top.folders for path in _walk_recording(store, bucket, root, folder)]
+    top, below = listing
     paths = [PurePosixPath(name) for name in (*top.names, *below)]
     return RawListing(
         asset=raw.id,
@@ -184,12 +177,6 @@ def _list_tree(store: ObjectStore, bucket: str, root: str) -> tuple[Folder, list
     return Folder(tuple(folders), tuple(filter(None, files))), list(below)
 
 
-def _list_levels(store: ObjectStore, bucket: str, root: str) -> tuple[Folder, list[str]]:
-    """Return what `_list_tree` does, by one request for each folder."""
-    top = store.list_folder(bucket, root)
-    return top, [path for folder in top.folders for path in _walk_recording(store, bucket, root, folder)]
-
-
 def _walk_recording(store: ObjectStore, bucket: str, root: str, folder: str) -> Iterator[str]:
     if folder.count("/") > _MAX_DEPTH:
         raise SourceError(SOURCE, f"s3://{bucket}/{root}{folder}/ is nested deeper than any recording; check it")
@@ -223,24 +210,31 @@ def _recorded_listing(record: Record, raw: Asset) -> RawListing | None:
     return listing if has_arrived and found_any else None
 
 
-def _recorded_raw(record: Record) -> Union[RawListing, bool, None]:
+def _recorded_raw(record: Record) -> _Raw:
     """Return the listing of a session whose raw data are not to be listed; False if there are no raw data."""
     raw = record.asset("raw")
     return _recorded_listing(record, raw) if isinstance(raw, Asset) else raw
 
 
-def _facts(
-    record: Record, day: Mapping[str, Record], raw: Union[RawListing, bool, None], shared: _Repositories
-) -> Found:
-    stim = _of(shared.stim, day_of(record.id))
+def _facts(record: Record, day: Mapping[str, Record], raw: _Raw, shared: Mapping[str, Any]) -> Found:
+    def find(repository: str, key: str) -> Any:
+        return None if shared[repository] is None else shared[repository].get(key, [])
+
+    stim, annotated = find("stim", day_of(record.id)), find("ibl", day_of(record.id))
+    tissuecyte, tracked = find("tissuecyte", subject_of(record.id)), record.tracked
+    of_day = None
+    if tissuecyte is not None and tracked is not None:
+        of_day = tissuecyte_files_of_day(tissuecyte, tracked.experiment_day) if isinstance(tracked, Tracked) else []
+    if annotated is not None:
+        annotated = sorted({probe for folder, probe in annotated if is_folder_of(folder, record)})
     facts: dict[str, Any] = {
         "raw": raw,
         "stim": None if stim is None else files_of_session(stim, record.id, day),
-        "ibl_annotations": None if shared.ibl is None else _probes_of(shared.ibl, record),
-        "tissuecyte_annotations": None if shared.tissuecyte is None else _tissuecyte_of(shared.tissuecyte, record),
-        "tissuecyte_subject": None if shared.tissuecyte is None else subject_of(record.id) in shared.tissuecyte,
-        "parquet_cache": _of(shared.parquet, record.id),
-        "nwb_cache": _of(shared.nwb, record.id),
+        "ibl_annotations": annotated,
+        "tissuecyte_annotations": of_day,
+        "tissuecyte_subject": None if tissuecyte is None else bool(tissuecyte),
+        "parquet_cache": find("parquet", record.id),
+        "nwb_cache": find("nwb", record.id),
     }
     return S3Facts(**facts) if any(facts.values()) or None in facts.values() else False
 
@@ -252,20 +246,6 @@ def _counts(facts: Iterable[Found]) -> dict[str, int]:
         "raw_folders": sum(isinstance(fact.raw, RawListing) for fact in found),
         "stimulus_files": sum(len(fact.stim or ()) for fact in found),
     }
-
-
-def _of(files: Mapping[str, list[str]] | None, key: str) -> list[str] | None:
-    return None if files is None else files.get(key, [])
-
-
-def _probes_of(annotated: Mapping[str, set[tuple[str, str]]], record: Record) -> list[str]:
-    return sorted({probe for folder, probe in annotated.get(day_of(record.id), ()) if is_folder_of(folder, record)})
-
-
-def _tissuecyte_of(files: Mapping[str, list[str]], record: Record) -> list[str] | None:
-    if not isinstance(record.tracked, Tracked):
-        return None if record.tracked is None else []
-    return tissuecyte_files_of_day(files.get(subject_of(record.id), []), record.tracked.experiment_day)
 
 
 def tissuecyte_files_of_day(names: Iterable[str], day: int) -> list[str]:
