@@ -66,7 +66,7 @@ def known_ids(previous: Records, observed: Iterable[Observation]) -> set[str]:
 def is_newer(observed: str | None, at: datetime.datetime) -> bool:
     """Return whether an observation recorded with the time *observed* takes precedence over one that began at *at*.
 
-    Of two observations of a section the later one does; of two that began in one second, the one applied last.
+    The later one does; of two that began in one second, the one applied last.
     """
     return observed is not None and observed > utc_text(at)
 
@@ -175,12 +175,9 @@ def _same_types(new: Any, recorded: Any) -> bool:
 
 
 def check_breaker(previous: Records, new: Records) -> None:
-    """Stop a sync that would remove or blank more than 10 sessions and 5 % of them.
+    """Raise SyncRefused if a sync would remove or blank more than 10 sessions and 5 % of them.
 
     Blanked: a section that had facts has none, or a flag that was true no longer is.
-
-    Raises:
-        SyncRefused: Too much would go; the message gives numbers, examples and the way on.
     """
     differing = [session_id for session_id in differing_keys(previous, new) if session_id in previous]
     removed = [session_id for session_id in differing if session_id not in new]

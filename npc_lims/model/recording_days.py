@@ -32,14 +32,14 @@ _WORKBOOKS = {False: "DynamicRoutingTraining.xlsx", True: "DynamicRoutingTrainin
 
 
 def reconcile_days(previous: Records, observed: Sequence[Observation], *, refresh: bool = True) -> dict[str, Record]:
-    """`reconcile`, with each training row given to the session that it belongs to."""
+    """`reconcile`, with each training row assigned to the session that it belongs to."""
     return reconcile(previous, assign_rows(previous, observed), refresh=refresh)
 
 
 def reconcile_scope(
     previous: Records, observed: Sequence[Observation], scope: Container[str], *, refresh: bool = True
 ) -> Records:
-    """Do as `reconcile_days` where only sessions in *scope* may change: those of other days are not even parsed."""
+    """`reconcile_days` where only sessions in *scope* may change: those of other days are not even parsed."""
     days = {day_of(session_id) for session_id in previous if session_id in scope}
     days.update(day_of(session_id) for one in observed for session_id in one.facts if session_id in scope)
     before = {session_id: previous[session_id] for session_id in previous if day_of(session_id) in days}
@@ -49,10 +49,9 @@ def reconcile_scope(
 
 
 def assign_rows(previous: Records, observed: Sequence[Observation]) -> tuple[Observation, ...]:
-    """Return *observed* with the training rows of recording days given to the sessions that they belong to.
+    """Return *observed* with the training rows of recording days assigned to the sessions that they belong to.
 
-    Recorded rows take part, so that this also holds where an unchanged workbook was not read, or could not be: the
-    rows that are no sessions are recorded with the one that is (`Training.other_rows`).
+    Recorded rows take part, also those that are no sessions (`Training.other_rows`), in case no workbook was read.
     """
     facts: dict[str, Found] = {}
     for ids in _days(previous, observed):
@@ -82,11 +81,7 @@ def _days(previous: Records, observed: Sequence[Observation]) -> Iterator[list[s
 
 
 def _facts_of_day(drafts: Mapping[str, Record], goes: Container[str]) -> Iterator[tuple[str, Found]]:
-    """Yield the training facts that differ from those of *drafts*, where each row is as its workbook has it.
-
-    Args:
-        goes: Sessions that may lose their only row.
-    """
+    """Yield training facts that differ from those of *drafts*; sessions that may lose their only row are in *goes*."""
     rows = _rows(drafts.values())
     if any(draft.is_tracked_ephys for draft in drafts.values()):
         assigned = _assign(rows, {id_: draft for id_, draft in drafts.items() if draft.tracked})
@@ -147,9 +142,8 @@ def _assign(rows: Sequence[Training], sessions: Mapping[str, Record]) -> dict[st
 def recording_start(record: Record) -> datetime.datetime | None:
     """Return when the recording of a tracked session started; None if that is unknown.
 
-    Named by the raw data, else by the path if it has a time of day in it: for an ephys session before the name of
-    behavior data, which may be of another recording of the day. Where the main recording was lost, that of the surface
-    channels, which was made soon after it, is the closest there is.
+    By the name of the raw data, else by a time in the path; the path comes first where raw data of an ephys session
+    are behavior, maybe of another recording. If the main recording was lost, that of surface channels is the closest.
     """
     raw = record.asset("raw")
     named = [_start_of(raw), _time_in_path(record.tracked)]
@@ -159,10 +153,7 @@ def recording_start(record: Record) -> datetime.datetime | None:
 
 
 def undecided_sessions(records: Records) -> set[str]:
-    """Return the tracked sessions that share their day with rows or recordings of others, and have no Code Ocean facts.
-
-    The start of their recordings decides which training row and which files are theirs.
-    """
+    """Return the tracked sessions whose training row depends on Code Ocean, where they were never looked up."""
     days: dict[str, list[Record]] = {}
     for one in records.values():
         days.setdefault(day_of(one.id), []).append(one)
@@ -234,11 +225,8 @@ def _line(read: Observation | None, day: str, start: str) -> int:
 def files_of_session(names: Iterable[str], session_id: str, day: Mapping[str, Record]) -> list[str]:
     """Return the stimulus files (`..._<yyyymmdd>_<hhmmss>.hdf5`) of one session, given those of its day.
 
-    Of several sessions of a day each has the files from its start on, until the next one starts; the first has those
-    before it, too. While the start of one of them is unknown, or for what is no session, they are all of the day.
-
-    Args:
-        day: The sessions of the day by id.
+    Of several sessions of the *day* each has the files from its start on, until the next one starts; the first has
+    those before it, too. While the start of one is unknown, or for what is no session, they are all of the day.
     """
     starts = {id_: _start_of_session(one) for id_, one in day.items()} if len(day) > 1 else {}
     known = sorted((start, id_) for id_, start in starts.items() if start is not None)
@@ -256,8 +244,7 @@ def files_of_session(names: Iterable[str], session_id: str, day: Mapping[str, Re
 def is_folder_of(name: str, record: Record) -> bool:
     """Return whether a folder that is named after a recording of a session's day is of that session.
 
-    A time in the name identifies the recording, if that of the session is known, and an index the session. Any other
-    folder of the day is of the first session.
+    By a time in the name, if the recording of the session is known, else by an index (none: the first session).
     """
     match = _AFTER_DATE.search(name)
     number, time = (match["number"], match["time"]) if match else (None, None)

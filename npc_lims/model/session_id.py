@@ -60,13 +60,10 @@ def ids_of_day(session_id: str) -> list[str]:
 
 
 def parse_session_id(value: Any) -> str:
-    """The written form of an id, path, asset name or record, by the rules of `npc_session.SessionRecord`.
+    """Return the id in a path, asset name or record, by the rules of `npc_session.SessionRecord`; ValueError if none.
 
     >>> parse_session_id("DRpilot_626791_20220815")
     '626791_2022-08-15'
-
-    Raises:
-        ValueError: There is no subject or no date in it.
     """
     text = str(getattr(value, "id", value))
     # an id in its written form is by far the commonest and needs no npc_session, which takes 20 ms to import
@@ -82,11 +79,7 @@ def parse_session_id(value: Any) -> str:
 
 
 def resolve_session_id(session: Session) -> str:
-    """Return the id of a session in its written form, given any form of it.
-
-    Raises:
-        NoSessionInfo: It is none.
-    """
+    """Return the id of a session in its written form, given any form of it; NoSessionInfo if it is none."""
     text = getattr(session, "id", session)
     if isinstance(text, Iterable) and not isinstance(text, (str, bytes, os.PathLike)):
         # its text begins with its first id, for which it must not be taken

@@ -43,7 +43,7 @@ _NAMES = {"surface": "surface-channel raw", "surface_sorted": "surface-channel s
 
 
 def recorded_section(settings: Settings, session_id: str, section: str) -> dict[str, Any] | None:
-    """Return a section of the session as recorded; None if state cannot be read, lacks the session or the section."""
+    """Return a section of the session as recorded; None if state cannot be read, or does not have it."""
     return _recorded(settings, session_id).get(section) or None
 
 
@@ -128,8 +128,8 @@ class SessionAssets:
     """The usable data assets of one session, as Code Ocean has them now.
 
     Attributes:
-        facts: Those that count, as state would record them; None if there is none.
-        recordings: Those of each recording of its day, by start time.
+        facts: As state would record them; None if there is none.
+        recordings: Assets of each recording of its day, by start time.
         rejected: Raw data that are not the session's own: asset id to the reason.
     """
 
