@@ -86,7 +86,7 @@ def test_an_annotation_names_its_file_as_the_repository_does(tmp_path: Path, mon
     assert remote.as_github_annotation() == "::error::s3://bucket/a.xlsx[626791]:1:1: bad"
 
 
-def test_problems_sort_by_place() -> None:
+def test_problems_sort_by_position() -> None:
     assert sorted([ERROR, WARNING]) == [WARNING, ERROR]
     assert (ERROR.is_error, WARNING.is_error) == (True, False)
 

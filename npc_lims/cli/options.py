@@ -22,15 +22,15 @@ SESSIONS_HELP = "Sessions that may change, by any form of their ids; repeat or s
 CHANGED_HELP = "Only sessions whose entry in the tracked file has changed, or that were never queried."
 
 
-def checkout(start: Optional[Path] = None) -> Path:
-    """Return the nearest folder at or above *start* with a `state/` or a tracked file, else *start* itself."""
-    start = Path.cwd() if start is None else start
-    for folder in (start, *start.parents):
+def checkout() -> Path:
+    """Return the nearest folder from here up that has a `state/` or a tracked file, else the working directory."""
+    here = Path.cwd()
+    for folder in (here, *here.parents):
         if (folder / TRACKED_FILE).is_file() or (folder / "state").is_dir():
             return folder
         if (folder / ".git").exists():
             break
-    return start
+    return here
 
 
 def find_state_folder(settings: Settings, state: Optional[Path]) -> Optional[Path]:

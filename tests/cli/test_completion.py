@@ -64,7 +64,7 @@ def test_the_state_that_the_line_names_is_meant(
     assert len(complete(monkeypatch, f"npc-lims show --state {demo_state} 9")) == 29
 
 
-def test_the_kept_copy_answers_and_github_is_not_asked(
+def test_the_cached_snapshot_is_used_without_a_request(
     github: GitHub, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert complete(monkeypatch, "npc-lims show 901001_") == []
@@ -77,7 +77,7 @@ def test_the_kept_copy_answers_and_github_is_not_asked(
 
 
 @pytest.mark.parametrize("damage", [b"", b"{}\n", b'{"id":"626791', b"\xff\n"])
-def test_a_damaged_state_offers_nothing_and_says_nothing(
+def test_damaged_state_completes_nothing_without_a_message(
     state: Path, elsewhere: Path, monkeypatch: pytest.MonkeyPatch, damage: bytes
 ) -> None:
     monkeypatch.setenv("NPC_LIMS_STATE", str(state))

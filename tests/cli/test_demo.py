@@ -39,7 +39,7 @@ def test_the_demo_has_the_attributes_of_this_repository(
     assert done.code == 0, done
 
 
-def test_the_demo_runs_the_whole_loop(demo: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+def test_the_demo_runs_the_complete_workflow(demo: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
     _, done = demo
     assert done.returncode == 0, done.stderr
     for words in (

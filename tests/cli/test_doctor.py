@@ -46,7 +46,7 @@ def test_without_anything_set_each_says_what_to_set(elsewhere: Path, github: Git
         assert "AWS_ACCESS_KEY_ID" in told[name]["detail"]
 
 
-def test_a_refused_token_is_told(cloud: Cloud, github: GitHub, elsewhere: Path) -> None:
+def test_a_rejected_token_is_reported(cloud: Cloud, github: GitHub, elsewhere: Path) -> None:
     cloud.codeocean_proxy.rule = lambda request: Status(401)
     done = run_cli("doctor")
     assert done.code == 1, done
@@ -56,7 +56,7 @@ def test_a_refused_token_is_told(cloud: Cloud, github: GitHub, elsewhere: Path) 
 
 
 @pytest.mark.slow
-def test_services_that_are_down_are_told(
+def test_services_that_are_down_are_reported(
     cloud: Cloud, github: GitHub, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NPC_LIMS_ATTEMPTS", "1")
@@ -70,7 +70,7 @@ def test_services_that_are_down_are_told(
 
 
 @pytest.mark.slow
-def test_a_missing_workbook_is_told(cloud: Cloud, github: GitHub, elsewhere: Path) -> None:
+def test_a_missing_workbook_is_reported(cloud: Cloud, github: GitHub, elsewhere: Path) -> None:
     cloud.change_workbook("DynamicRoutingTrainingNSB.xlsx", None)
     done = run_cli("doctor", "--json")
     assert done.code == 1

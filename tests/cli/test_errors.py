@@ -146,7 +146,7 @@ def test_every_exit_code_has_its_meaning() -> None:
 
 
 @pytest.mark.parametrize("arguments", ["sessions", "validate --csv"])
-def test_a_reader_that_goes_away_is_told_nothing(arguments: str, demo_state: Path, elsewhere: Path) -> None:
+def test_a_closed_pipe_is_no_error(arguments: str, demo_state: Path, elsewhere: Path) -> None:
     (elsewhere / "tracked_sessions.yaml").write_text("ephys: [1]\n")
     more = ["--state", str(demo_state)] if arguments.startswith("sessions") else []
     process = subprocess.Popen([*COMMAND, *arguments.split(), *more], stdout=subprocess.PIPE, stderr=subprocess.PIPE)

@@ -104,7 +104,7 @@ def test_colours_stay_away_where_nobody_wants_them(demo_state: Path) -> None:
 
 
 @pytest.mark.parametrize("variable", ["no-such-pager -x", "'no-such-pager"])
-def test_a_pager_that_is_not_there_is_told(demo_state: Path, variable: str) -> None:
+def test_a_missing_pager_is_reported(demo_state: Path, variable: str) -> None:
     code, shown = on_terminal(demo_state, "sessions", PAGER=variable)
     assert code == 0
     assert "no-such-pager could not be started; check PAGER, or use --no-pager" in shown

@@ -35,7 +35,7 @@ def facts(demo_state: Path, elsewhere: Path, monkeypatch: pytest.MonkeyPatch) ->
     return found
 
 
-def test_it_tells_where_one_is(demo_state: Path, elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_overview_of_the_demo(demo_state: Path, elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NPC_LIMS_STATE", str(demo_state))
     done = run_cli()
     assert done.code == 0, done
@@ -57,7 +57,7 @@ def test_json_has_the_same(facts: dict[str, Any], demo_state: Path) -> None:
     assert (facts["state"]["kind"], facts["state"]["place"]) == ("folder", str(demo_state))
     assert [source["name"] for source in facts["sources"]] == ["tracked", "training", "codeocean", "s3"]
     assert facts["totals"]["sessions"] == 29
-    assert {matter["kind"] for matter in facts["attention"]} >= {"errored", "stalled"}
+    assert {finding["kind"] for finding in facts["attention"]} >= {"errored", "stalled"}
     assert len(facts["next"]) == 3
 
 
@@ -101,7 +101,7 @@ def test_without_state_it_says_how_to_get_one(elsewhere: Path, monkeypatch: pyte
     assert commands(home())[0] == "npc-lims sync"
 
 
-def test_a_folder_that_is_not_there_is_told(elsewhere: Path) -> None:
+def test_a_missing_folder_is_reported(elsewhere: Path) -> None:
     found = home(NPC_LIMS_STATE="nowhere")
     assert found.origin is None
     assert "there is no state folder nowhere" in found.troubles[0]
@@ -178,7 +178,7 @@ def test_published_state_costs_two_requests_and_then_none(github: GitHub, elsewh
     assert github.proxy.count == 2
 
 
-def test_a_kept_file_of_the_future_is_not_fresh(github: GitHub, elsewhere: Path) -> None:
+def test_a_cached_file_of_the_future_is_not_fresh(github: GitHub, elsewhere: Path) -> None:
     assert run_cli().code == 0
     path = cached_sync_path(cached_snapshot_path(load_settings()))
     path.write_bytes(re.sub(rb'"stored": [0-9.]+', b'"stored": 4e9', path.read_bytes()))
@@ -187,7 +187,7 @@ def test_a_kept_file_of_the_future_is_not_fresh(github: GitHub, elsewhere: Path)
 
 
 @pytest.mark.filterwarnings("always::npc_lims.errors.StaleStateWarning")
-def test_offline_the_kept_copy_answers(github: GitHub, elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_offline_the_cached_snapshot_is_used(github: GitHub, elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run_cli().code == 0
     monkeypatch.setenv("NPC_LIMS_TTL", "0")
     with down(github.proxy):
@@ -198,7 +198,7 @@ def test_offline_the_kept_copy_answers(github: GitHub, elsewhere: Path, monkeypa
     assert "Read   tracked" in done.out
 
 
-def test_a_repository_without_times_says_nothing_of_them(github: GitHub, elsewhere: Path, tmp_path: Path) -> None:
+def test_without_times_no_ages_are_shown(github: GitHub, elsewhere: Path, tmp_path: Path) -> None:
     repository = github.fork(tmp_path / "fork")
     run_git(repository, "rm", "--quiet", "state/sync.yaml")
     run_git(repository, "commit", "--quiet", "--message=no times")
@@ -225,7 +225,7 @@ def test_it_fits_the_terminal(demo_state: Path, elsewhere: Path, width: int) -> 
     assert max(map(len, told)) <= width, "but for paths and commands, which are copied"
 
 
-def test_when_all_is_well_it_says_so() -> None:
+def test_an_empty_list_is_reported() -> None:
     found = Overview(Origin("folder", "state"), (), totals=Totals(1, 1, 1, 0, {"ephys": 1}, {"p\x1b[31m": 1}))
     found = dataclasses.replace(found, suggestions=(Suggestion("npc-lims --help", "see all commands"),))
     text = shown(found)
@@ -235,8 +235,8 @@ def test_when_all_is_well_it_says_so() -> None:
 
 
 def test_a_long_list_is_cut(elsewhere: Path) -> None:
-    matter = Finding("errored", "9 sessions", "Look.", tuple(Case(f"s{number}", "text") for number in range(9)))
-    found = Overview(Origin("folder", "state"), (), totals=Totals(9, 1, 1, 0, {}, {}), findings=(matter,) * 7)
+    finding = Finding("errored", "9 sessions", "Look.", tuple(Case(f"s{number}", "text") for number in range(9)))
+    found = Overview(Origin("folder", "state"), (), totals=Totals(9, 1, 1, 0, {}, {}), findings=(finding,) * 7)
     text = shown(dataclasses.replace(found, suggestions=(Suggestion("npc-lims --help", "see all"),)))
     assert text.count("s0; s1; s2; 6 more") == 5
     assert "and 2 more: npc-lims --json" in text

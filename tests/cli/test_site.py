@@ -50,7 +50,7 @@ def test_build_in_a_checkout(state: Path) -> None:
     assert "<entry>" not in (folder / "public" / "feed.atom").read_text(encoding="utf-8")
 
 
-def test_a_shallow_clone_is_told(state: Path, tmp_path: Path) -> None:
+def test_a_shallow_clone_is_reported(state: Path, tmp_path: Path) -> None:
     commit_all(state.parent)
     commit_all(state.parent, "another")
     run_git(tmp_path, "clone", "--quiet", "--depth=1", state.parent.as_uri(), "clone")

@@ -51,8 +51,8 @@ def found(
     return find_issues(plain, sync_file, runs or {}, problems, transitions, NOW, links)
 
 
-def sessions_of(matter: Finding) -> list[str | None]:
-    return [item.session for item in matter.items]
+def sessions_of(finding: Finding) -> list[str | None]:
+    return [item.session for item in finding.items]
 
 
 def run(session: str = SESSION, attempt: int = 1, **more: Any) -> Run:
@@ -92,7 +92,7 @@ def test_sources_that_fail_and_that_are_late() -> None:
 # --- what disappeared
 
 
-def test_what_was_lost_is_told_with_commit_and_editors() -> None:
+def test_losses_are_reported_with_commit_and_editors() -> None:
     transition = happened("2026-11-20T00:00:00Z", "no longer sorted", editors=("Ana",))
     (lost,) = found(record(), transitions=(transition,), links=LINKS)
     assert lost.title == "1 session lost facts in the last 30 days and did not regain them"
@@ -107,10 +107,10 @@ def test_what_was_lost_is_told_with_commit_and_editors() -> None:
 
 def test_the_last_run_counts() -> None:
     runs = [run(attempt=1), run(attempt=2, reason="exit code 1", by="https://example.org/run/7")]
-    (matter,) = found(record(codeocean=no_assets()), runs={"dlc_eye": runs}, links=LINKS)
-    assert (matter.kind, matter.title) == ("runs", "1 session whose last run of dlc_eye failed")
-    assert "npc-lims process run dlc_eye --sessions SESSION --again" in matter.remedy
-    (item,) = matter.items
+    (finding,) = found(record(codeocean=no_assets()), runs={"dlc_eye": runs}, links=LINKS)
+    assert (finding.kind, finding.title) == ("runs", "1 session whose last run of dlc_eye failed")
+    assert "npc-lims process run dlc_eye --sessions SESSION --again" in finding.remedy
+    (item,) = finding.items
     assert (item.session, item.text, item.link) == (SESSION, "try 2: exit code 1", "https://example.org/run/7")
 
 
@@ -119,10 +119,10 @@ def test_a_run_counts_from_when_it_started_else_from_its_claim() -> None:
     first = run(attempt=1, claimed="2026-11-03T10:00:00Z", started="2026-11-03T11:00:00Z")
     second = run(attempt=2, claimed="2026-11-02T10:00:00Z", started="2026-11-05T11:00:00Z", reason="exit code 1")
     third = run(attempt=3, claimed="2026-11-04T10:00:00Z", reason="exit code 2")
-    (matter,) = found(record(codeocean=None), runs={"dlc_eye": [second, first, third]})
-    assert [(item.text, item.since) for item in matter.items] == [("try 2: exit code 1", "2026-11-05T11:00:00Z")]
-    (matter,) = found(record(codeocean=None), runs={"dlc_eye": [third, first]})
-    assert [(item.text, item.since) for item in matter.items] == [("try 3: exit code 2", "2026-11-04T10:00:00Z")]
+    (finding,) = found(record(codeocean=None), runs={"dlc_eye": [second, first, third]})
+    assert [(item.text, item.since) for item in finding.items] == [("try 2: exit code 1", "2026-11-05T11:00:00Z")]
+    (finding,) = found(record(codeocean=None), runs={"dlc_eye": [third, first]})
+    assert [(item.text, item.since) for item in finding.items] == [("try 3: exit code 2", "2026-11-04T10:00:00Z")]
 
 
 @pytest.mark.parametrize(
@@ -144,9 +144,9 @@ def test_runs_that_are_past(runs: list[Run], facts: dict[str, Any]) -> None:
 
 def test_errored_sorting_without_a_good_one() -> None:
     errored = {"a": "Out of memory.", "b": "only 6 files", "c": "Out of memory."}
-    (matter,) = found(record(codeocean=no_assets(raw=asset(), errored=errored)))
-    assert (matter.kind, matter.title) == ("errored", "1 session whose sorting failed")
-    assert matter.items[0].text == "3 results: Out of memory., only 6 files"
+    (finding,) = found(record(codeocean=no_assets(raw=asset(), errored=errored)))
+    assert (finding.kind, finding.title) == ("errored", "1 session whose sorting failed")
+    assert finding.items[0].text == "3 results: Out of memory., only 6 files"
     assert found(record(codeocean=no_assets(raw=asset(), errored=errored, sorted=asset(SORTED_NAME)))) == []
     unwanted = tracked(session_kwargs={"is_production": False})
     assert found(record(tracked=unwanted, codeocean=no_assets(raw=asset(), errored=errored))) == []
@@ -170,23 +170,23 @@ def waiting(**facts: Any) -> Record:
     return record(SESSION, codeocean=lab(1, **facts)[0].codeocean, s3=lab(1)[0].s3)
 
 
-def test_a_stall_tells_what_is_usual() -> None:
-    (matter,) = found(*lab(9), waiting(sorted=False))
-    assert matter.kind == "stalled"
-    assert matter.title == "1 session uploaded, not sorted for longer than usual (median 1 day, 90 % within 1 day)"
-    assert [(item.session, item.since) for item in matter.items] == [(SESSION, "2026-06-01T00:00:00Z")]
+def test_a_stall_reports_the_usual_durations() -> None:
+    (finding,) = found(*lab(9), waiting(sorted=False))
+    assert finding.kind == "stalled"
+    assert finding.title == "1 session uploaded, not sorted for longer than usual (median 1 day, 90 % within 1 day)"
+    assert [(item.session, item.since) for item in finding.items] == [(SESSION, "2026-06-01T00:00:00Z")]
 
 
-def test_results_of_videos_are_told_together() -> None:
-    (matter,) = found(*lab(9), waiting(dlc_eye=False, facemap=False))
-    assert matter.title == (
+def test_results_of_videos_are_reported_together() -> None:
+    (finding,) = found(*lab(9), waiting(dlc_eye=False, facemap=False))
+    assert finding.title == (
         "1 session uploaded without video results for longer than usual (median 1 day, 90 % within 1 day)"
     )
-    assert [item.text for item in matter.items] == ["without DLC eye, Facemap"]
+    assert [item.text for item in finding.items] == ["without DLC eye, Facemap"]
 
 
 def test_whose_sorting_errored_does_not_wait_for_it_too() -> None:
-    kinds = [matter.kind for matter in found(*lab(9), waiting(sorted=False, errored={"a": "Out of memory."}))]
+    kinds = [finding.kind for finding in found(*lab(9), waiting(sorted=False, errored={"a": "Out of memory."}))]
     assert kinds == ["errored"]
 
 
@@ -204,18 +204,18 @@ def test_training_in_a_box_is_not_tracked_and_need_not_be() -> None:
 
 def test_what_was_uploaded_should_be_tracked_and_ephys_first() -> None:
     box = asset("behavior_626791_2022-08-17_10-00-00")
-    (matter,) = found(
+    (finding,) = found(
         untracked("626791_2022-08-17", codeocean=no_assets(raw=box)),
         untracked("626791_2022-08-16", codeocean=no_assets(raw=asset())),
     )
-    assert matter.kind == "untracked"
-    assert matter.title.startswith("2 sessions in a training workbook and not tracked, that look like recordings")
-    assert "2 uploaded, 0 on an ephys rig" in matter.title
-    assert sessions_of(matter) == ["626791_2022-08-16", "626791_2022-08-17"]
+    assert finding.kind == "untracked"
+    assert finding.title.startswith("2 sessions in a training workbook and not tracked, that look like recordings")
+    assert "2 uploaded, 0 on an ephys rig" in finding.title
+    assert sessions_of(finding) == ["626791_2022-08-16", "626791_2022-08-17"]
 
 
 @pytest.mark.parametrize(
-    ("session", "rig", "more", "is_told"),
+    ("session", "rig", "more", "is_found"),
     [
         ("626791_2022-08-16", "NP2", {}, True),
         ("626791_2022-08-15_1", "NP2", {}, True),
@@ -226,10 +226,10 @@ def test_what_was_uploaded_should_be_tracked_and_ephys_first() -> None:
     ],
     ids=["after", "same day", "habituation", "in a box", "no recordings yet", "never looked up"],
 )
-def test_on_an_ephys_rig_since_recordings_began(session: str, rig: str, more: dict[str, Any], is_told: bool) -> None:
+def test_on_an_ephys_rig_since_recordings_began(session: str, rig: str, more: dict[str, Any], is_found: bool) -> None:
     later = record(f"{SESSION.split('_')[0]}_2022-08-20")
-    matter = found(record(SESSION), later, untracked(session, rig, **more))
-    assert [sessions_of(one) for one in matter if one.kind == "untracked"] == ([[session]] if is_told else [])
+    finding = found(record(SESSION), later, untracked(session, rig, **more))
+    assert [sessions_of(one) for one in finding if one.kind == "untracked"] == ([[session]] if is_found else [])
 
 
 # --- the tracked file
@@ -240,20 +240,20 @@ def test_problems_of_the_tracked_file() -> None:
         Problem("tracked_sessions.yaml", 17, 5, "warning", "day 3 is given twice"),
         Problem("tracked_sessions.yaml", 40, 1, "error", "not a session"),
     )
-    (matter,) = found(problems=problems, links=LINKS)
-    assert (matter.kind, matter.title) == ("warnings", "1 error and 1 warning in tracked_sessions.yaml")
-    assert "No sync reads a file with errors" in matter.remedy
-    assert [(item.text, item.link) for item in matter.items] == [
+    (finding,) = found(problems=problems, links=LINKS)
+    assert (finding.kind, finding.title) == ("warnings", "1 error and 1 warning in tracked_sessions.yaml")
+    assert "No sync reads a file with errors" in finding.remedy
+    assert [(item.text, item.link) for item in finding.items] == [
         ("line 40: error: not a session", "https://github.com/lab/sessions/blob/main/tracked_sessions.yaml#L40"),
         (
             "line 17: warning: day 3 is given twice",
             "https://github.com/lab/sessions/blob/main/tracked_sessions.yaml#L17",
         ),
     ]
-    (matter,) = found(problems=problems[:1])
-    assert matter.title == "1 warning in tracked_sessions.yaml"
-    assert matter.items[0].link is None
-    assert "No sync reads" not in matter.remedy, "warnings stop nobody"
+    (finding,) = found(problems=problems[:1])
+    assert finding.title == "1 warning in tracked_sessions.yaml"
+    assert finding.items[0].link is None
+    assert "No sync reads" not in finding.remedy, "warnings stop nobody"
 
 
 # --- all of it
@@ -270,7 +270,7 @@ def test_the_most_important_comes_first() -> None:
         problems=(Problem("tracked_sessions.yaml", 1, 1, "warning", "twice"),),
         transitions=(happened("2026-11-20T00:00:00Z", "removed"),),
     )
-    kinds = list(dict.fromkeys(matter.kind for matter in told))
+    kinds = list(dict.fromkeys(finding.kind for finding in told))
     assert kinds == ["late", "lost", "runs", "errored", "stalled", "untracked", "warnings"]
 
 
@@ -279,8 +279,8 @@ def test_the_order_of_records_does_not_matter(records: dict[str, Record], random
     ordered = list(records.values())
     shuffled = list(ordered)
     random.shuffle(shuffled)
-    for matter, other in zip(found(*ordered), found(*shuffled)):
-        assert (matter.kind, matter.title) == (other.kind, other.title)
-        assert set(matter.items) == set(other.items)
-        assert matter.items
-        assert all(item.session is None or item.session in records for item in matter.items)
+    for finding, other in zip(found(*ordered), found(*shuffled)):
+        assert (finding.kind, finding.title) == (other.kind, other.title)
+        assert set(finding.items) == set(other.items)
+        assert finding.items
+        assert all(item.session is None or item.session in records for item in finding.items)

@@ -66,7 +66,7 @@ def test_only_a_no_that_became_a_yes_has_a_date() -> None:
     assert past.first_seen == {SESSION: {"is_sorted": datetime.datetime(2026, 11, 2, tzinfo=datetime.timezone.utc)}}
 
 
-def test_a_commit_of_the_future_tells_no_date_and_its_loss_is_told() -> None:
+def test_commits_of_the_future_give_no_dates_and_their_losses_are_reported() -> None:
     past = Past(NOW)
     past.add(happened("2099-01-01T00:00:00Z", "sorted", is_sorted=(False, True)))
     assert past.first_seen == {}
@@ -80,7 +80,7 @@ def test_a_no_that_became_unknown_has_no_date() -> None:
     assert past.first_seen == {}
 
 
-def test_the_commit_of_the_last_loss_is_told_and_of_one_commit_the_ids_decide() -> None:
+def test_losses_have_the_commit_of_the_last_and_the_order_of_ids() -> None:
     past = Past(NOW)
     for session in (SECOND, SESSION):
         past.add(happened("2026-11-19T00:00:00Z", "no longer sorted", session=session))

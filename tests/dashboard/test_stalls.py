@@ -66,10 +66,10 @@ def test_the_figures_are_those_of_the_others() -> None:
     ], "longer than nine tenths of the others, the last that began first"
 
 
-@pytest.mark.parametrize(("examples", "is_told"), [(MIN_EXAMPLES - 1, False), (MIN_EXAMPLES, True)])
-def test_of_few_nobody_can_say_what_is_usual(examples: int, is_told: bool) -> None:
+@pytest.mark.parametrize(("examples", "is_reported"), [(MIN_EXAMPLES - 1, False), (MIN_EXAMPLES, True)])
+def test_few_examples_give_no_median(examples: int, is_reported: bool) -> None:
     others = [sorted_after(number, 1) for number in range(examples)]
-    assert ("is_sorted" in stalls(*others, uploaded(20))) is is_told
+    assert ("is_sorted" in stalls(*others, uploaded(20))) is is_reported
 
 
 def test_a_wait_that_a_late_sync_explains_is_no_stall() -> None:
@@ -87,7 +87,7 @@ def test_a_wait_that_a_late_sync_explains_is_no_stall() -> None:
     ],
     ids=["somebody knows", "not for production", "does not apply"],
 )
-def test_who_is_not_waited_for(said: dict[str, Any]) -> None:
+def test_sessions_that_are_not_expected_to_go_on(said: dict[str, Any]) -> None:
     others = [sorted_after(number, 1) for number in range(10)]
     assert "is_sorted" not in stalls(*others, uploaded(20, said=said))
 
@@ -143,7 +143,7 @@ def test_history_dates_what_no_asset_dates() -> None:
     assert (stall.ninth_decile, [one.session for one in stall.waiting]) == (3 * DAY, [waiting.id])
 
 
-def test_sorted_anew_is_not_sorted_late() -> None:
+def test_a_second_sorting_is_no_late_one() -> None:
     """The result that is recorded is the newest one; history knows when there was a first."""
     others = [sorted_after(number, 25) for number in range(10)]
     waiting = uploaded(20, NOW - 10 * DAY)
@@ -153,7 +153,7 @@ def test_sorted_anew_is_not_sorted_late() -> None:
 
 
 @given(recorded(), st.datetimes(timezones=st.just(datetime.timezone.utc)))
-def test_whoever_waits_can_take_the_step_and_has_not(records: dict[str, Record], now: datetime.datetime) -> None:
+def test_waiting_sessions_are_ready_and_not_done(records: dict[str, Record], now: datetime.datetime) -> None:
     for stall in find_stalls([one.as_dict() for one in records.values()], {}, now):
         for one in stall.waiting:
             assert records[one.session].status[stall.stage.flag] is False

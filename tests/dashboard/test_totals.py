@@ -84,7 +84,7 @@ def test_months_have_no_gaps() -> None:
     ]
 
 
-def test_a_month_tells_what_was_uploaded_and_sorted() -> None:
+def test_months_count_uploaded_and_sorted_sessions() -> None:
     there = nothing_on_s3(raw=listing(ecephys=["ecephys_clipped"]))
     uploaded = record("626791_2024-02-01", codeocean=no_assets(raw=asset()), s3=there)
     sorted_too = record("626791_2024-02-02", codeocean=no_assets(raw=asset(), sorted=asset("sorted")), s3=there)
@@ -106,7 +106,7 @@ def test_every_session_is_counted_once(records: list[Mapping[str, Any]]) -> None
 
 
 @given(ALL, st.sampled_from(BOOLEAN_FLAGS))
-def test_a_symbol_says_what_the_status_says(records: list[Mapping[str, Any]], flag: str) -> None:
+def test_symbols_agree_with_the_status(records: list[Mapping[str, Any]], flag: str) -> None:
     for one in records:
         said = status_symbol(one["status"], flag)
         assert (said == "-") == (flag not in one["status"])
@@ -150,13 +150,13 @@ def test_an_age_is_never_negative(last: str, hours: int) -> None:
     assert ages["s3"].age == datetime.timedelta(hours=hours)
 
 
-def test_a_source_that_was_never_asked_is_late() -> None:
+def test_a_source_that_was_never_queried_is_late() -> None:
     ages = source_ages(SyncFile(), NOW)
     assert [age.name for age in ages] == ["tracked", "training", "codeocean", "s3"]
     assert all(age.is_late and age.age is None and age.failure is None for age in ages)
 
 
-def test_a_failure_is_told_with_its_beginning() -> None:
+def test_failures_are_reported_with_their_beginning() -> None:
     failing = SourceSync(
         last_complete="2026-11-23T06:00:00Z", failure=SyncFailure(at="2026-11-23T07:00:00Z", reason="HTTP 401")
     )

@@ -68,12 +68,10 @@ class SiteOptions:
 
 @dataclasses.dataclass(frozen=True)
 class BuiltSite:
-    """A site that was built.
+    """A site that was built, and counts.
 
     Attributes:
-        sessions: Number of sessions.
-        events: Number of events; None without history.
-        files: Number of files.
+        events: None without history.
         size: Bytes of all files.
         is_shallow: The checkout lacks commits, so the history begins late.
         no_checkout: Message of git if history could not be read.

@@ -90,7 +90,7 @@ def test_the_demo(demo_site: Path, demo_repository: Path) -> None:
     assert overview["commit_url"] == f"https://github.com/AllenInstitute/npc_lims/commit/{overview['commit']}"
     assert (overview["totals"]["sessions"], overview["totals"]["tracked"]) == (29, 20)
     assert [source["name"] for source in overview["sources"]] == ["tracked", "training", "codeocean", "s3"]
-    assert {"errored", "stalled"} <= {matter["kind"] for matter in overview["attention"]}
+    assert {"errored", "stalled"} <= {finding["kind"] for finding in overview["attention"]}
 
 
 def test_what_happened_is_recent_and_in_timelines(demo_site: Path) -> None:
@@ -106,7 +106,7 @@ def test_what_happened_is_recent_and_in_timelines(demo_site: Path) -> None:
     assert [one["what"] for one in session["timeline"]] == [["sorted"], ["already present at first sync"]]
 
 
-def test_a_session_says_what_state_says(demo_site: Path, demo_repository: Path) -> None:
+def test_facts_of_a_session_are_those_of_state(demo_site: Path, demo_repository: Path) -> None:
     facts = {one["id"]: one for path in (demo_site / "data/subjects").iterdir() for one in read_subject(path)}
     lines = [parse_line(line) for line in split_lines((demo_repository / "state" / SNAPSHOT).read_bytes())]
     assert set(facts) == {line["id"] for line in lines}
@@ -185,7 +185,7 @@ def test_state_and_site_keep_apart(demo_state: Path, tmp_path: Path) -> None:
     assert contents(tmp_path / "site") == before
 
 
-def test_a_shallow_clone_is_told(demo_repository: Path, tmp_path: Path) -> None:
+def test_a_shallow_clone_is_reported(demo_repository: Path, tmp_path: Path) -> None:
     run_git(tmp_path, "clone", "--quiet", "--depth=1", demo_repository.as_uri(), "clone")
     built = build(tmp_path / "clone" / "state", tmp_path / "site")
     assert built.is_shallow
@@ -208,8 +208,8 @@ def test_runs_and_their_workflow(tmp_path: Path) -> None:
     )
     write_runs(state, "dlc_eye", [run])
     build(state, tmp_path / "site")
-    (matter,) = (one for one in read(tmp_path / "site", "overview")["attention"] if one["kind"] == "runs")
-    assert (matter["items"][0]["text"], matter["items"][0]["link"]) == ("try 1: exit code 137", None)
+    (finding,) = (one for one in read(tmp_path / "site", "overview")["attention"] if one["kind"] == "runs")
+    assert (finding["items"][0]["text"], finding["items"][0]["link"]) == ("try 1: exit code 137", None)
 
 
 NAN_ROW = b'{"nsb":false,"row":1,"start_time":"","hits":NaN}'

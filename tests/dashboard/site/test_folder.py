@@ -49,7 +49,7 @@ def test_nothing_else_is_ever_replaced(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", [".", "..", "here"])
-def test_nobody_loses_the_ground_under_their_feet(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_working_directory_is_not_replaced(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     place = tmp_path / "here" if name == "here" else Path(name)
@@ -78,7 +78,7 @@ def test_a_failure_leaves_the_old_site(failure: type[BaseException], tmp_path: P
 
 
 @pytest.mark.skipif(sys.platform == "win32" or os.geteuid() == 0, reason="nothing is forbidden to this user")
-def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     try:
         with pytest.raises(PermissionError), replaced(tmp_path / "site"):

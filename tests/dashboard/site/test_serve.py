@@ -113,7 +113,7 @@ def test_a_folder_is_shown_below_its_own_name(server: SiteServer, path: str, lea
 
 
 @pytest.mark.parametrize("path", ["//guide", "///guide", "/.//guide", "//example.org/guide", "//example.org/.."])
-def test_nobody_is_led_to_another_host(server: SiteServer, path: str) -> None:
+def test_redirects_stay_on_this_host(server: SiteServer, path: str) -> None:
     """Two slashes begin the name of one."""
     assert not (ask(server, path)[1]["Location"] or "/").startswith(("//", "/\\", "http"))
 
