@@ -6,7 +6,7 @@ It may be killed anywhere, and repeated: a run that has a data asset gets no sec
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Optional
 
 from npc_lims.clients.codeocean import OutcomeUnknown, RateLimited, Rejected, Unauthorized
@@ -20,9 +20,10 @@ from npc_lims.clients.codeocean_runs import (
     why_errored,
 )
 from npc_lims.errors import ComputationError, SourceError
-from npc_lims.model.record import Asset, Record
+from npc_lims.model.record import Asset
 from npc_lims.model.session_id import subject_of
 from npc_lims.processing.match import SAME_SECOND, ComputationMatcher, attach, query_again
+from npc_lims.processing.plan import RecordedState
 from npc_lims.processing.process import AssetRecipe, Process
 from npc_lims.processing.runs import Run, RunAsset, RunEvent
 from npc_lims.utils.timestamps import utc_time
@@ -47,8 +48,7 @@ def is_settled(run: Run, process: Process) -> bool:
 def collect(
     service: RunsClient,
     process: Process,
-    runs: Sequence[Run],
-    records: Mapping[str, Record],
+    recorded: RecordedState,
     *,
     wait: float = 0,
     poll: float = 10,
@@ -69,8 +69,8 @@ def collect(
         ComputationError: Code Ocean is unavailable.
     """
     deadline = time.monotonic() + wait
-    collector = _Collector(service, process, runs, records, same_second)
-    left = [run for run in runs if not is_settled(run, process) or collector.may_still_fail(run)]
+    collector = _Collector(service, process, recorded, same_second)
+    left = [run for run in recorded.runs[process.name] if not is_settled(run, process) or collector.may_still_fail(run)]
     making = yield from collector.for_each(left, collector.check_outcome)
     making = yield from collector.for_each(making, collector.share)
     while making and (seconds := deadline - time.monotonic()) > 0:
@@ -81,21 +81,14 @@ def collect(
 
 
 class _Collector:
-    def __init__(
-        self,
-        service: RunsClient,
-        process: Process,
-        runs: Sequence[Run],
-        records: Mapping[str, Record],
-        same_second: float,
-    ) -> None:
+    def __init__(self, service: RunsClient, process: Process, recorded: RecordedState, same_second: float) -> None:
         self._service = service
         self._process = process
-        self._records = records
+        self._records = recorded.records
         self._same_second = same_second
         self._failed_in_a_row = 0
         self._is_listed = False
-        self._match = ComputationMatcher(service, process, runs, records)
+        self._match = ComputationMatcher(service, process, recorded)
 
     def may_still_fail(self, run: Run) -> bool:
         """Return True if its data asset, which is not shared, was not yet seen by a sync."""

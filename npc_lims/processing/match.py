@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import datetime
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 from npc_lims.clients.codeocean_runs import Computation, RunRequest, RunsClient, is_finished
 from npc_lims.errors import NoSessionData
 from npc_lims.model.record import Asset, Record
+from npc_lims.processing.plan import RecordedState
 from npc_lims.processing.process import Process
 from npc_lims.processing.runs import Run
 from npc_lims.utils.timestamps import utc_text, utc_time
@@ -70,13 +71,11 @@ class ComputationMatcher:
         found: Ids of computations that belong to a claim.
     """
 
-    def __init__(
-        self, service: RunsClient, process: Process, recorded: Sequence[Run], records: Mapping[str, Record]
-    ) -> None:
+    def __init__(self, service: RunsClient, process: Process, recorded: RecordedState) -> None:
         self._service = service
         self._process = process
-        self._recorded = recorded
-        self._records = records
+        self._recorded = recorded.runs[process.name]
+        self._records = recorded.records
         self.computations: Sequence[Computation] = ()
         self.found: set[str] = set()
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from npc_lims.clients.codeocean import CodeOceanError, OutcomeUnknown, RateLimited, Rejected
 from npc_lims.clients.codeocean_runs import Computation, RunRequest, RunsClient, is_finished, parse_run
 from npc_lims.errors import ComputationError, SourceError
-from npc_lims.model.record import Record
 from npc_lims.processing.match import SAME_SECOND, ComputationMatcher, attach, oldest_first, query_again
+from npc_lims.processing.plan import RecordedState
 from npc_lims.processing.process import Process
 from npc_lims.processing.runs import ClaimReleased, Run, RunEvent
 
@@ -41,8 +41,7 @@ def start(
     service: RunsClient,
     process: Process,
     claims: Sequence[Run],
-    recorded: Sequence[Run],
-    records: Mapping[str, Record],
+    recorded: RecordedState,
     *,
     same_second: float = SAME_SECOND,
 ) -> Iterator[RunEvent]:
@@ -52,18 +51,17 @@ def start(
 
     Args:
         claims: Recorded claims of the process.
-        recorded: Runs that were recorded before these claims.
-        records: All sessions.
+        recorded: What was recorded before these claims.
         same_second: Seconds to wait after the last start before looking for duplicates.
 
     Raises:
         ComputationError: Code Ocean is unavailable, or refuses this token. Claims that are left are released before.
     """
     ours = {run.key for run in claims}
-    lost = [run for run in recorded if run.is_claim and run.key not in ours]
+    lost = [run for run in recorded.runs[process.name] if run.is_claim and run.key not in ours]
     if not (claims or lost):
         return
-    starter = _Starter(service, process, recorded, records)
+    starter = _Starter(service, process, recorded)
     left = list(claims)
     failure: Exception | None = None
     try:
@@ -84,14 +82,12 @@ def start(
 
 
 class _Starter:
-    def __init__(
-        self, service: RunsClient, process: Process, recorded: Sequence[Run], records: Mapping[str, Record]
-    ) -> None:
+    def __init__(self, service: RunsClient, process: Process, recorded: RecordedState) -> None:
         self._service = service
         self._process = process
-        self._match = ComputationMatcher(service, process, recorded, records)
+        self._match = ComputationMatcher(service, process, recorded)
         self._started: list[_Started] = []
-        self._going = {run.key for run in recorded if run.is_open and run.computation is not None}
+        self._going = {run.key for run in recorded.runs[process.name] if run.is_open and run.computation is not None}
 
     def find_lost(self, claims: Iterable[Run]) -> Iterator[RunEvent]:
         """List the computations, and find those of claims that others lost."""

@@ -160,8 +160,7 @@ class RunStore:
         """Start *claims*, which were made on top of what is *recorded*; record the events, in the *file* if given."""
 
         def events(process: Process) -> Iterator[RunEvent]:
-            made = claims.get(process.name, ())
-            return start(service, process, made, recorded.runs[process.name], recorded.records)
+            return start(service, process, claims.get(process.name, ()), recorded)
 
         with self._recording(file) as add:
             return _run_all(processes, events, add, progress)
@@ -180,8 +179,7 @@ class RunStore:
             recorded = self.read(processes)
 
             def events(process: Process) -> Iterator[RunEvent]:
-                left = max(0.0, deadline - time.monotonic())
-                return collect(service, process, recorded.runs[process.name], recorded.records, wait=left)
+                return collect(service, process, recorded, wait=max(0.0, deadline - time.monotonic()))
 
             return _run_all(processes, events, add, progress)
 

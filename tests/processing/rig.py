@@ -115,6 +115,9 @@ class Rig:
     def service(self, **more: Any) -> RunsClient:
         return RunsClient(self.settings(**more))
 
+    def state(self, runs: Sequence[Run] | None = None) -> RecordedState:
+        return RecordedState(self.records, {self.process.name: self.runs if runs is None else runs})
+
     def claim(self, *, now: datetime.datetime | None = None, **more: Any) -> tuple[Run, ...]:
         """Claim what is to run, and record that. The claims."""
         now = now or datetime.datetime.now(datetime.timezone.utc)
@@ -125,7 +128,7 @@ class Rig:
     def start(self, claims: Sequence[Run], before: Sequence[Run] = (), **settings: Any) -> list[RunEvent]:
         """Start claims, and record what comes of each, also if it ends with an error."""
         service = self.service(**settings)
-        return self._follow(start(service, self.process, claims, before, self.records, same_second=self.same_second))
+        return self._follow(start(service, self.process, claims, self.state(before), same_second=self.same_second))
 
     def run(self, **more: Any) -> list[RunEvent]:
         """As `npc-lims process run` does."""
@@ -134,7 +137,7 @@ class Rig:
 
     def collect(self, **more: Any) -> list[RunEvent]:
         values: dict[str, Any] = {"poll": 0.05, "same_second": self.same_second, **more}
-        return self._follow(collect(self.service(), self.process, self.runs, self.records, **values))
+        return self._follow(collect(self.service(), self.process, self.state(), **values))
 
     def _follow(self, steps: Iterable[RunEvent]) -> list[RunEvent]:
         done = []
@@ -208,7 +211,7 @@ def main() -> None:
     chosen, service = process(), RunsClient(settings)
     claims = RunStore(settings, state).claim(PlanRequest([chosen]))
     wait_at("claimed")
-    for step in start(service, chosen, claims.made["dlc_eye"], claims.before.runs["dlc_eye"], claims.before.records):
+    for step in start(service, chosen, claims.made["dlc_eye"], claims.before):
         wait_at("started")
         if step.update is not None:
             record(state, {"dlc_eye": [step.update]})

@@ -217,7 +217,7 @@ def test_one_that_was_not_made_is_made_by_the_next(rig: Rig, one: str) -> None:
 def test_one_that_was_made_and_not_recorded_is_found(rig: Rig, one: str) -> None:
     rig.server.finish(one, files=GOOD)
     # killed as soon as it was made
-    for step in collect(rig.service(), rig.process, rig.runs, rig.records, same_second=0):
+    for step in collect(rig.service(), rig.process, rig.state(), same_second=0):
         assert step.what == "captured"
         break
     assert whats(rig.collect()) == ["found", "shared"]
@@ -343,7 +343,7 @@ def test_when_it_is_down_it_is_left_alone_soon(rig: Rig) -> None:
     try:
         steps = []
         with pytest.raises(ComputationError, match="3 runs in a row"):
-            steps.extend(collect(service, rig.process, rig.runs, rig.records, same_second=0))
+            steps.extend(collect(service, rig.process, rig.state(), same_second=0))
     finally:
         rig.proxy.start()
     assert rig.runs == before

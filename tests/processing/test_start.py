@@ -89,7 +89,7 @@ def test_a_step_is_told_before_the_next_is_asked_for(rig: Rig) -> None:
     from npc_lims.processing.start import start
 
     claims = rig.claim()
-    steps = start(rig.service(), rig.process, claims, (), rig.records)
+    steps = start(rig.service(), rig.process, claims, rig.state(()))
     for count, _ in zip((1, 2, 3), steps):
         assert len(rig.server.computations) == count
 
