@@ -223,7 +223,7 @@ def _read_sorting_output(settings: Settings, session_id: str, name: str, locatio
 def get_skipped_probes(session_id: str | npc_session.SessionRecord) -> str:
     """Return the letters of the probes that the sorting pipeline gave up, in the order of its log; empty if none.
 
-    Raises as `get_sorting_output_text`; AssetError if the log does not tell which probe it gave up.
+    Raises as `get_sorting_output_text`; AssetError if the log does not name the probe it gave up.
     """
     import npc_session
 

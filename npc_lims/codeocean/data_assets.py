@@ -249,7 +249,7 @@ def _recording_name(settings: Settings, session_id: str) -> str:
     index = split_session_id(session_id)[2]
     source = codeocean_url(settings)
     if not recordings:
-        raise NoSessionData(f"{session_id} has no data assets in {source}, which would tell when it was started")
+        raise NoSessionData(f"{session_id} has no data assets in {source}, whose names would have its start time")
     if index >= len(recordings):
         count = len(recordings)
         raise SessionIndexError(f"{session_id}: of that day {source} has {counted(count, 'recording')}, counted from 0")

@@ -176,7 +176,7 @@ def _newest_version(settings: Settings, root: str, below: str, is_folder: bool) 
         return store.has_any(folder.bucket, f"{key}/") if is_folder else store.head(folder.bucket, key) is not None
 
     versions = sorted(folder.listing().folders, key=_version_order, reverse=True)
-    # mostly it is the newest, which is looked at alone; the others are side by side
+    # mostly it is the newest, which is queried alone; the others side by side
     size = settings.s3_workers
     for batch in (versions[:1], *(versions[start : start + size] for start in range(1, len(versions), size))):
         with ThreadPoolExecutor(size) as pool:

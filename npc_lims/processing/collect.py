@@ -123,7 +123,7 @@ class _Collector:
             raise
         except SourceError:
             raise ComputationError(
-                f"Code Ocean failed for {_GIVE_UP_AFTER} runs in a row, the others were left alone: {failed}"
+                f"Code Ocean failed for {_GIVE_UP_AFTER} runs in a row, the others were not queried: {failed}"
             ) from None
         self._failed_in_a_row = 0
 

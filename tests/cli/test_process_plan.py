@@ -124,7 +124,7 @@ def test_the_text_begins_with_counts_then_sessions_then_reasons(folder: Path) ->
     ]
 
 
-def test_each_session_has_its_line_if_asked_for(folder: Path) -> None:
+def test_each_session_has_its_line_on_request(folder: Path) -> None:
     lines = plan("sorting", "--all").out.splitlines()
     assert lines[3].split() == ["session", "process", "verdict", "why"]
     assert len(lines) == 4 + 29
@@ -183,7 +183,7 @@ def test_mistakes_are_one_message(folder: Path, arguments: list[str], words: str
     assert "Traceback" not in done.err
 
 
-def test_without_a_checkout_the_remedy_is_told(elsewhere: Path) -> None:
+def test_without_a_checkout_the_remedy_is_reported(elsewhere: Path) -> None:
     done = run_cli("process", "plan")
     assert done.code == 2
     assert (
@@ -191,14 +191,14 @@ def test_without_a_checkout_the_remedy_is_told(elsewhere: Path) -> None:
     )
 
 
-def test_without_pipelines_the_remedy_is_told(folder: Path) -> None:
+def test_without_pipelines_the_remedy_is_reported(folder: Path) -> None:
     (folder / "pipelines.yaml").unlink()
     done = run_cli("process", "plan")
     assert done.code == 2
     assert "pipelines.yaml, which defines what is run: give its path with --pipelines" in done.err
 
 
-def test_every_mistake_of_the_file_is_told_with_its_line(folder: Path) -> None:
+def test_every_mistake_of_the_file_is_reported_with_its_line(folder: Path) -> None:
     path = folder / "pipelines.yaml"
     path.write_text(path.read_text().replace("input: raw", "inputs: raw", 2))
     done = run_cli("process", "plan")
@@ -277,7 +277,7 @@ def test_damaged_runs_are_found_by_verify(folder: Path) -> None:
     done = run_cli("verify", "--format", "github")
     assert done.code == 1
     assert "dlc-eye.yaml: not the runs of a process; its name is <process>.yaml" in done.out
-    assert "sorting.yaml: process: Field required; restore it (git checkout)" in done.out
+    assert "sorting.yaml: top level: process is missing; restore it (git checkout)" in done.out
     assert done.out.count("::error") == 2
 
 
@@ -332,7 +332,7 @@ def test_pipelines_are_validated_beside_the_tracked_file(folder: Path) -> None:
     assert "pipelines.yaml: 1 error" in done.err
 
 
-def test_a_claim_of_now_is_kept_by_its_owner(folder: Path) -> None:
+def test_a_recent_claim_stays_with_its_owner(folder: Path) -> None:
     now = datetime.datetime.now(datetime.timezone.utc)
     fresh = run_for(folder, claimed=utc_text(now))
     write_runs(folder / "state", "dlc_eye", [fresh])

@@ -130,7 +130,7 @@ def test_all_processes_together_wait_no_longer_than_is_said(rig_env: Rig, folder
     assert asked.count(f"/api/v1/data_assets/{rig_env.server.assets[-1]['id']}") == 1
 
 
-def test_nothing_is_asked_or_written_by_what_only_looks(rig_env: Rig, folder: Path) -> None:
+def test_nothing_is_queried_or_written_by_commands_that_only_read(rig_env: Rig, folder: Path) -> None:
     before = sorted(folder.rglob("*"))
     expect(run_cli("process", "run", "--dry-run"), 0, "3 would be started (dry run)", SESSIONS[0])
     expect(run_cli("process", "plan"), 0)
@@ -168,7 +168,7 @@ def test_without_a_token_nothing_is_claimed(folder: Path, monkeypatch: pytest.Mo
         (["run", "--publish"], "not in a git checkout"),
     ],
 )
-def test_mistakes_are_told_and_nothing_is_started(arguments: list[str], says: str, rig_env: Rig, folder: Path) -> None:
+def test_after_a_mistake_nothing_is_started(arguments: list[str], says: str, rig_env: Rig, folder: Path) -> None:
     expect(run_cli("process", *arguments), 2, says)
     assert writes(rig_env.proxy.requests) == []
     assert runs_of(folder) == ()
@@ -333,7 +333,7 @@ def test_claim_start_collect_and_record(
     assert [run.shared for run in runs_on(remote, tmp_path / "look")] == [True, True]
 
 
-def test_claims_of_a_process_that_is_gone_are_told(rig_env: Rig, folder: Path) -> None:
+def test_claims_of_a_process_that_is_gone_are_reported(rig_env: Rig, folder: Path) -> None:
     expect(run_cli("process", "claim", "--out", "claims.json"), 0, "3 claims")
     (folder / "pipelines.yaml").write_text(PIPELINES.replace("dlc_eye", "dlc_side"))
     expect(run_cli("process", "start", "--claims", "claims.json", "--out", "s.json"), 2, "claims of dlc_eye")

@@ -101,7 +101,7 @@ def test_a_timeout_leaves_one_run(
     assert (proxy.count, len(codeocean.computations)) == (1, 1)
 
 
-def test_a_busy_service_is_asked_again(codeocean: CodeOceanServer, proxy: FaultyProxy) -> None:
+def test_a_busy_service_is_queried_again(codeocean: CodeOceanServer, proxy: FaultyProxy) -> None:
     proxy.plan(Status(429, {"Retry-After": "0"}))
     started = run_capsule_or_pipeline(attach(), CAPSULE)
     assert [one["id"] for one in codeocean.computations] == [started.id]
@@ -122,7 +122,7 @@ def test_a_service_that_asks_to_wait_for_long_is_not_waited_for(codeocean: CodeO
     assert proxy.count == 1
 
 
-def test_what_code_ocean_refuses_is_told(codeocean: CodeOceanServer, proxy: FaultyProxy) -> None:
+def test_what_code_ocean_refuses_is_reported(codeocean: CodeOceanServer, proxy: FaultyProxy) -> None:
     codeocean.capsules = {}
     with pytest.raises(npc_lims.ComputationError, match=f"running the capsule {CAPSULE}: Code Ocean answered 404: "):
         run_capsule_or_pipeline(attach(), CAPSULE)
@@ -320,7 +320,7 @@ def test_making_a_data_asset_is_never_sent_twice(codeocean: CodeOceanServer, run
     assert [asset["name"] for asset in codeocean.assets] == [RAW, "x"]
 
 
-def test_a_bad_session_is_told_before_anything_is_asked(run: str, proxy: FaultyProxy) -> None:
+def test_a_bad_session_is_reported_before_any_query(run: str, proxy: FaultyProxy) -> None:
     with pytest.raises(npc_lims.NoSessionInfo, match="'nonsense' is not a session"):
         create_session_data_asset("nonsense", run, "x")
     assert proxy.count == 0

@@ -69,7 +69,7 @@ def test_an_origin_of_the_future() -> None:
         get_data_asset_s3_path(types.SimpleNamespace(id="1", name="x", source_bucket=odd))  # type: ignore[arg-type]
 
 
-def test_by_id_alone_nothing_is_asked(proxy: FaultyProxy) -> None:
+def test_by_id_alone_nothing_is_queried(proxy: FaultyProxy) -> None:
     assert path_of(get_data_asset_s3_path(asset_id(RAW))) == OWN
     assert path_of(get_data_asset_s3_path(uuid.UUID(asset_id(RAW)))) == OWN
     assert proxy.count == 0

@@ -79,7 +79,7 @@ def test_queue_files_of_the_lab(path: Path) -> None:
         assert {name: written[name] for name in record} == record
 
 
-def test_a_bad_id_is_told_first() -> None:
+def test_a_bad_id_is_reported_first() -> None:
     with pytest.raises(npc_lims.NoSessionInfo, match="'nonsense' is not a session"):
         get_aind_session("nonsense")
 

@@ -70,7 +70,7 @@ def test_what_state_has_is_one_request(cloud: Cloud, get: Any, kind: str) -> Non
     assert cloud.requests == 1
 
 
-def test_what_a_search_finds_is_not_asked_for_again(cloud: Cloud) -> None:
+def test_what_a_search_finds_is_not_queried_again(cloud: Cloud) -> None:
     add(cloud, RAW)
     assert get_session_raw_data_asset(NEW).id == asset_id(RAW)
     assert cloud.codeocean_proxy.count == 2

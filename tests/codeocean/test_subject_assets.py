@@ -95,13 +95,13 @@ def test_an_asset_by_id(proxy: FaultyProxy) -> None:
     assert proxy.count == 1
 
 
-def test_what_a_search_has_brought_is_not_asked_for(proxy: FaultyProxy) -> None:
+def test_what_a_search_has_brought_is_not_queried(proxy: FaultyProxy) -> None:
     get_subject_data_assets(MOUSE)
     assert get_data_asset(asset_id(SORTED)).name == SORTED
     assert proxy.count == 2
 
 
-def test_an_asset_that_is_being_made_is_asked_for_again(codeocean: CodeOceanServer, proxy: FaultyProxy) -> None:
+def test_an_asset_that_is_being_made_is_queried_again(codeocean: CodeOceanServer, proxy: FaultyProxy) -> None:
     codeocean.assets = [make_asset(SORTED, state="draft")]
     assert get_data_asset(asset_id(SORTED)).state == "draft"
     codeocean.assets = [make_asset(SORTED)]

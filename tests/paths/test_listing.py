@@ -26,7 +26,7 @@ def settings(cloud: Cloud, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> S
     return load_settings(folder=tmp_path)
 
 
-def test_folders_side_by_side_in_the_order_they_were_asked_for(cloud: Cloud, settings: Settings) -> None:
+def test_folders_side_by_side_in_the_order_of_the_request(cloud: Cloud, settings: Settings) -> None:
     names = ["behavior_videos", "behavior", "nothing"]
     found = S3Folder(settings, BUCKET, PREFIX).list_each(names)
     assert [len(folder.files) for folder in found] == [3, 1, 0]
@@ -43,7 +43,7 @@ def test_names_are_in_order(settings: Settings) -> None:
     ]
 
 
-def test_who_waits_for_a_listing_that_fails_is_told_and_the_next_one_asks_again(
+def test_who_waits_for_a_listing_that_fails_gets_the_error_and_the_next_one_queries_again(
     cloud: Cloud, settings: Settings
 ) -> None:
     cloud.s3_proxy.plan(Delay(0.2, Status(503)))
@@ -68,7 +68,7 @@ def test_another_place_is_another_answer(
     assert len(listings(cloud)) == 2
 
 
-def test_s3_is_opened_once_whatever_is_asked(live: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_s3_is_opened_once_whatever_is_queried(live: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     opened = []
     client = boto3.Session.client
 

@@ -270,7 +270,7 @@ def test_clear_caches_makes_it_look_again(recorded: Cloud) -> None:
     assert "more.json" in [path.name for path in get_raw_data_paths_from_s3(OLD)]
 
 
-def test_a_failed_listing_is_not_kept(recorded: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_listing_is_not_cached(recorded: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NPC_LIMS_ATTEMPTS", "1")
     recorded.s3_proxy.rule = lambda request: Status(503)
     with pytest.raises(errors.SourceError, match="ecephys_901001_2024-03-11"):

@@ -147,7 +147,7 @@ def test_gamma_encoding_can_be_insisted_on(recorded: Cloud) -> None:
 
 
 @pytest.mark.parametrize("bad", ["zzz", "../computations", OLD])
-def test_what_is_no_id_of_an_asset_is_not_asked_for(cloud: Cloud, bad: str) -> None:
+def test_what_is_no_id_of_an_asset_is_not_queried(cloud: Cloud, bad: str) -> None:
     with pytest.raises(errors.NoSessionData, match="is not the id of a data asset: one looks like"):
         get_sorted_data_paths_from_s3(sorted_data_asset_id=bad)
     assert cloud.requests == 0

@@ -34,7 +34,7 @@ def test_no_such_constant() -> None:
         _ = roots.DR_DATA  # type: ignore[attr-defined]
 
 
-def test_modules_of_paths_cost_nothing_until_a_path_is_asked_for() -> None:
+def test_modules_of_paths_cost_nothing_until_a_path_is_used() -> None:
     modules = ("roots", "raw", "results", "subject_folders", "nwb_cache")
     code = (
         "import sys\n"

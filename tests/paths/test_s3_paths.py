@@ -65,12 +65,12 @@ EXPECTED = {
 
 
 @pytest.mark.slow
-def test_paths_open_with_what_the_environment_says(with_a_sync_file: Cloud, tmp_path: Path) -> None:
+def test_paths_open_with_the_settings_of_the_environment(with_a_sync_file: Cloud, tmp_path: Path) -> None:
     assert read_elsewhere(tmp_path, dict(os.environ)) == EXPECTED
 
 
 @pytest.mark.slow
-def test_paths_open_with_what_a_dotenv_says(with_a_sync_file: Cloud, tmp_path: Path) -> None:
+def test_paths_open_with_the_settings_of_a_dotenv(with_a_sync_file: Cloud, tmp_path: Path) -> None:
     """The process itself has no variable of AWS."""
     ours = {name: value for name, value in os.environ.items() if name.startswith(SETS)}
     (tmp_path / ".env").write_text("".join(f"{name}={value}\n" for name, value in ours.items()))
@@ -111,7 +111,7 @@ except ImportError as error:
 """
 
 
-def test_without_s3fs_the_error_says_what_to_install(recorded: Cloud, tmp_path: Path) -> None:
+def test_without_s3fs_the_error_names_what_to_install(recorded: Cloud, tmp_path: Path) -> None:
     """It cannot be taken out of this environment: it is hidden from a process."""
     done = subprocess.run([sys.executable, "-c", HIDDEN], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -33,7 +33,7 @@ def test_all_sessions_of_a_subject_share_one_listing(live: Cloud) -> None:
     assert listings(live) == [f"{SCRATCH}/{TISSUECYTE}/901001/"]
 
 
-def test_a_session_info_says_which_day_it_is(either: Cloud) -> None:
+def test_a_session_info_has_its_day(either: Cloud) -> None:
     info = npc_lims.get_session_info(OLD)
     assert get_tissuecyte_annotation_files_from_s3(info) == get_tissuecyte_annotation_files_from_s3(OLD)
     third = dataclasses.replace(info, experiment_day=3)

@@ -49,7 +49,7 @@ def test_empty_files_are_dropped(recorded: Cloud) -> None:
     assert len(names) == 2
 
 
-def test_of_several_of_the_task_the_largest_is_kept(recorded: Cloud) -> None:
+def test_of_several_of_the_task_the_largest_is_returned(recorded: Cloud) -> None:
     put(
         recorded,
         901001,
@@ -90,7 +90,7 @@ def test_another_root(recorded: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     assert str(file.path) == "s3://elsewhere/stim/901001/Task_901001_20240311_110000.hdf5"
 
 
-def test_a_file_made_by_hand_is_asked_for_its_size(tmp_path: Path) -> None:
+def test_a_file_made_by_hand_is_queried_for_its_size(tmp_path: Path) -> None:
     path = upath.UPath(tmp_path / "DynamicRouting1_366122_20231231_101112.hdf5")
     path.write_bytes(b"12345")
     file = StimFile(path, npc_session.SessionRecord("366122_2023-12-31"))

@@ -169,7 +169,7 @@ def test_results_without_complaints_are_good(output: bytes | None, rig: Rig, one
     assert whats(rig.collect()) == ["captured", "shared"]
 
 
-def test_a_computation_that_was_deleted_is_told(rig: Rig, one: str) -> None:
+def test_a_computation_that_was_deleted_is_reported(rig: Rig, one: str) -> None:
     rig.service().stop_run(one)
     assert whats(rig.collect()) == ["errored"]
     assert only(rig).reason == "Code Ocean has no such computation any more"
@@ -185,7 +185,7 @@ def test_a_claim_that_was_started_is_found_and_one_that_was_not_is_left(rig: Rig
     assert posts(rig.proxy.requests) == []
 
 
-def test_nothing_is_started_and_nothing_asked_without_runs(rig: Rig) -> None:
+def test_nothing_is_started_and_nothing_queried_without_runs(rig: Rig) -> None:
     assert rig.collect() == []
     assert rig.proxy.requests == []
 
@@ -258,7 +258,7 @@ def test_waiting_for_it_shares_it_at_once(rig: Rig, one: str) -> None:
     assert whats(rig.collect(wait=10)) == ["captured", "shared"]
 
 
-def test_one_that_may_not_be_shared_is_told_and_tried_again(rig: Rig) -> None:
+def test_one_that_may_not_be_shared_is_reported_and_retried(rig: Rig) -> None:
     finish_all(rig)
     refused = iter([Status(403)])
     rig.proxy.rule = lambda request: next(refused, None) if "permissions" in request.path else None
@@ -293,7 +293,7 @@ def test_one_that_is_nobody_elses_business_may_fail_later(rig: Rig, one: str) ->
     assert only(rig).reason == "its data asset failed: disk full"
 
 
-def test_a_data_asset_that_was_deleted_is_told(rig: Rig, one: str) -> None:
+def test_a_data_asset_that_was_deleted_is_reported(rig: Rig, one: str) -> None:
     rig.server.finish(one, files=GOOD)
     rig.server.draft_reads = None
     rig.collect()
@@ -324,7 +324,7 @@ def test_a_dispatcher_is_judged_by_its_end_and_its_log_alone(rig: Rig) -> None:
 # --- Code Ocean fails -----------------------------------------------------------------------------
 
 
-def test_one_run_that_cannot_be_asked_about_stops_no_other(rig: Rig) -> None:
+def test_one_run_that_cannot_be_queried_stops_no_other(rig: Rig) -> None:
     ids = finish_all(rig)
     rig.proxy.rule = lambda request: Status(500) if ids[1] in request.path else None
     steps = rig.collect()
@@ -383,7 +383,7 @@ def test_a_token_that_expires_midway_loses_nothing(rig: Rig) -> None:
     assert len(rig.server.assets) == 6
 
 
-def test_data_assets_that_may_not_be_made_are_told(rig: Rig, one: str) -> None:
+def test_data_assets_that_may_not_be_made_are_reported(rig: Rig, one: str) -> None:
     rig.server.finish(one, files=GOOD)
     body = json.dumps({"message": "name is taken"}).encode()
     rig.proxy.rule = lambda request: Status(400, {}, body) if request.path == MAKE else None

@@ -342,7 +342,7 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize(("text", "words"), MISTAKES.values(), ids=MISTAKES.keys())
-def test_each_mistake_is_told_with_its_place(text: str, words: str) -> None:
+def test_each_mistake_is_reported_with_its_position(text: str, words: str) -> None:
     found = said(text)
     assert any(words in line for line in found), found
     if words.startswith("p.yaml"):
@@ -357,7 +357,7 @@ def test_two_with_the_same_asset_name() -> None:
     )
 
 
-def test_all_mistakes_are_told_at_once() -> None:
+def test_all_mistakes_are_reported_at_once() -> None:
     text = MINIMAL.replace("raw", "row").replace("is_dlc_eye", "is_eye") + "    needs: [is_vidio]\n"
     assert [line.split(":")[1] for line in said(text)] == ["4", "5", "7"]
 
@@ -384,7 +384,7 @@ _KEYS = ("capsule", "pipeline", "input", "mount", "attach", "parameters", "done"
 
 
 @given(st.dictionaries(st.sampled_from(_KEYS), _VALUES))
-def test_whatever_stands_in_an_entry_is_accepted_or_told(entry: dict[str, Any]) -> None:
+def test_whatever_stands_in_an_entry_is_accepted_or_reported(entry: dict[str, Any]) -> None:
     text = json.dumps({"processes": {"facemap": entry}})
     processes, problems = parse_pipelines(text)
     assert problems or list(processes) == ["facemap"]

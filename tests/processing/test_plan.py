@@ -181,7 +181,7 @@ def test_again_is_never_for_all() -> None:
         decide(ready(), again=True)
 
 
-def test_sessions_that_are_not_there_are_told() -> None:
+def test_sessions_that_are_not_there_are_reported() -> None:
     with pytest.raises(NoSessionInfo, match=r"the state has no session 700000_2024-01-01"):
         decide(ready(), sessions=[SESSION, "700000_2024-01-01"])
 
@@ -262,7 +262,7 @@ def histories(draw: st.DrawFn) -> list[Run]:
 
 
 @given(worlds(), histories(), st.integers(1, 4), st.none() | st.integers(0, 3), st.booleans())
-def test_limits_are_kept_and_nothing_is_started_twice(
+def test_limits_hold_and_nothing_is_started_twice(
     records: dict[str, Record], runs: list[Run], running: int, limit: int | None, again: bool
 ) -> None:
     process = PROCESS.model_copy(update={"limits": Limits(running=running, tries=2)})

@@ -80,7 +80,7 @@ def test_pipelines_that_are_being_edited_are_committed_first(checkout: Path, rem
     assert len(subjects_of_commits(remote)) == 1
 
 
-def test_damaged_runs_are_told_and_left(checkout: Path, remote: Path) -> None:
+def test_damaged_runs_are_reported_and_left(checkout: Path, remote: Path) -> None:
     folder = checkout / "state" / "runs"
     folder.mkdir()
     (folder / "dlc_eye.yaml").write_text("schema: 1\n")
@@ -137,7 +137,7 @@ MADE = GOOD.model_copy(update={"asset": RunAsset(id="d-1", name="a result")})
         ((MADE,), (MADE.model_copy(update={"outcome": "errored", "reason": "gone"}),), "errored: gone"),
     ],
 )
-def test_the_message_says_what_happened_last(before: tuple[Run, ...], after: tuple[Run, ...], says: str) -> None:
+def test_the_message_has_the_last_change(before: tuple[Run, ...], after: tuple[Run, ...], says: str) -> None:
     message = runs_message([RunsChange("dlc_eye", before, after)])
     assert f"- {SESSIONS[0]}: {says}\n" in message
     assert message.partition("\n")[0].startswith("runs: dlc_eye 1 ")

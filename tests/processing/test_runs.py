@@ -101,7 +101,7 @@ def test_a_run_that_makes_no_sense_is_refused(facts: dict[str, Any], words: str)
         advance(claim(), **facts)
 
 
-def test_the_name_tells_process_session_input_try_and_claim() -> None:
+def test_the_name_has_process_session_input_try_and_claim() -> None:
     assert claim(attempt=2).name("dlc_eye") == "npc_lims dlc_eye 626791_2022-08-15 83636983 try 2 5f1c0c2d9a3e"
 
 
@@ -271,7 +271,7 @@ def test_a_damaged_file_is_one_message(tmp_path: Path, text: str, words: str) ->
 
 
 @given(st.integers(0, len(EXPECTED)), st.text(alphabet=" \n:-{\"'5aé\x00", max_size=4), st.integers(0, 8))
-def test_any_damage_is_told_or_harmless(place: int, inserted: str, removed: int) -> None:
+def test_any_damage_is_reported_or_harmless(place: int, inserted: str, removed: int) -> None:
     content = (EXPECTED[:place] + inserted + EXPECTED[place + removed :]).encode()
     try:
         runs = parse_runs(content, Path("dlc_eye.yaml"))
@@ -448,7 +448,7 @@ def test_good_files_are_verified(tmp_path: Path) -> None:
     assert verify_runs(tmp_path / "elsewhere") == []
 
 
-def test_what_is_wrong_with_runs_is_told(tmp_path: Path) -> None:
+def test_what_is_wrong_with_runs_is_reported(tmp_path: Path) -> None:
     runs = tmp_path / "runs"
     write_runs(tmp_path, "dlc_eye", [started(), started(session="626791_2022-08-16")])
     (runs / "notes.txt").write_text("")

@@ -80,12 +80,12 @@ def test_each_claim_is_started_named_and_recorded(rig: Rig) -> None:
     assert len(posts(rig.proxy.requests)) == 3
 
 
-def test_without_claims_nothing_is_asked(rig: Rig) -> None:
+def test_without_claims_nothing_is_queried(rig: Rig) -> None:
     assert rig.start([]) == []
     assert rig.proxy.requests == []
 
 
-def test_a_step_is_told_before_the_next_is_asked_for(rig: Rig) -> None:
+def test_a_step_is_yielded_before_the_next_is_requested(rig: Rig) -> None:
     from npc_lims.processing.start import start
 
     claims = rig.claim()
@@ -103,7 +103,7 @@ def test_parameters_and_attachments_of_a_dispatcher(rig: Rig) -> None:
     assert values == {"raw_data_asset_id": asset_id(raw_name(THIRD)), "processes": "GammaEncoding", "dry_run": "0"}
 
 
-def test_runs_of_one_dispatcher_are_told_apart_by_their_parameters(rig: Rig) -> None:
+def test_runs_of_one_dispatcher_are_distinguished_by_their_parameters(rig: Rig) -> None:
     rig.process = dispatcher("LPFaceParts")
     rig.run()
     rig.process, others, rig.runs = dispatcher("GammaEncoding"), rig.runs, ()
@@ -115,7 +115,7 @@ def test_runs_of_one_dispatcher_are_told_apart_by_their_parameters(rig: Rig) -> 
     assert whats(rig.run()) == ["found"] * 3
 
 
-def test_a_claim_for_an_input_that_is_replaced_is_given_back(rig: Rig) -> None:
+def test_a_claim_for_an_input_that_is_replaced_is_released(rig: Rig) -> None:
     claims = rig.claim()
     rig.records = {**rig.records, THIRD: rig.records[FIRST].model_copy(update={"id": THIRD})}
     steps = rig.start(claims)
@@ -124,7 +124,7 @@ def test_a_claim_for_an_input_that_is_replaced_is_given_back(rig: Rig) -> None:
     assert sorted(run.session for run in rig.runs) == [FIRST, SECOND]
 
 
-def test_a_claim_whose_parameters_name_a_raw_asset_that_is_gone_is_given_back(rig: Rig) -> None:
+def test_a_claim_whose_parameters_name_a_raw_asset_that_is_gone_is_released(rig: Rig) -> None:
     """As with LPFaceParts, whose input is another asset: that is still there."""
     made = builders.asset(f"{raw_name(THIRD)}_GammaEncoding_2024-04-01_10-00-00")
     facts = {"raw": builders.asset(raw_name(THIRD)), "GammaEncoding": made}
@@ -154,7 +154,7 @@ def test_a_run_whose_answer_is_lost_is_found(fault: Fault, rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("fault", [Refuse(), Status(502), Status(500), Status(408)])
-def test_one_that_did_not_begin_keeps_its_claim_and_the_rest_is_given_back(fault: Fault, rig: Rig) -> None:
+def test_one_that_did_not_begin_keeps_its_claim_and_the_rest_is_released(fault: Fault, rig: Rig) -> None:
     claims = rig.claim()
     lost = iter([None, fault])
     rig.proxy.rule = lambda request: next(lost, None) if request.method == "POST" else None
@@ -195,7 +195,7 @@ def test_one_that_cannot_be_looked_for_stays_claimed(rig: Rig) -> None:
 # --- refusals -------------------------------------------------------------------------------------
 
 
-def test_when_code_ocean_is_busy_claims_are_given_back(rig: Rig) -> None:
+def test_when_code_ocean_is_busy_claims_are_released(rig: Rig) -> None:
     claims = rig.claim()
     answers = iter([None, Status(429)])
     rig.proxy.rule = lambda request: next(answers, None) if request.method == "POST" else None
