@@ -254,8 +254,11 @@ def _open(
         if request.type == "https":
             bundle = next(filter(None, map(os.environ.get, _HTTP_BUNDLE)), _default_bundle())
             opener.add_handler(urllib.request.HTTPSHandler(context=_tls_context(bundle)))
-        for handler in (urllib.request.ProxyHandler, urllib.request.HTTPHandler):
-            opener.add_handler(handler())
+        proxies = urllib.request.getproxies()
+        if "all" in proxies:  # which urllib does not know
+            proxies = {**dict.fromkeys(("http", "https"), proxies["all"]), **proxies}
+        opener.add_handler(urllib.request.ProxyHandler(proxies))
+        opener.add_handler(urllib.request.HTTPHandler())
         response: http.client.HTTPResponse | None = opener.open(request, timeout=timeout)
     except (OverflowError, ValueError, http.client.InvalidURL) as error:
         # an address or a header, which may be a secret, that cannot be sent

@@ -410,6 +410,19 @@ def test_no_netrc_is_read(serve: Serve, tmp_path: Path, monkeypatch: pytest.Monk
     assert "authorization" not in server.requests[0].headers
 
 
+@pytest.mark.parametrize("variable", ["http_proxy", "all_proxy"])
+def test_a_proxy_of_the_environment_is_used(serve: Serve, monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+    server = serve(Script(OK))
+    monkeypatch.setenv(variable, server.url)
+    client = HttpClient(policy(attempts=1))
+    assert client.request("GET", "http://lab.invalid/x", as_json) == {"ok": True}
+    assert [one.path for one in server.requests] == ["http://lab.invalid/x"]
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    direct = serve(Script(OK))
+    client.request("GET", f"{direct.url}/x", as_json)
+    assert [one.path for one in direct.requests] == ["/x"]
+
+
 def test_a_redirect_is_followed_where_that_is_allowed(serve: Serve) -> None:
     server = serve(Script(status(302, Location="/b?c"), OK))
     assert ask(server).location == f"{server.url}/b?c"
