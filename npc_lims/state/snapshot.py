@@ -255,9 +255,12 @@ def _is_s3(facts: Mapping[str, Any]) -> bool:
             return False
     elif not _is_nothing(raw):
         return False
-    lists = (get(name) for name in _S3_LISTS)
-    return type(get("tissuecyte_subject")) in _FLAG and all(texts is None or _are_texts(texts) for texts in lists)
+    for name in _S3_LISTS:
+        texts = get(name)
+        if texts is not None and not _are_texts(texts):
+            return False
+    return type(get("tissuecyte_subject")) in _FLAG
 
 
 def _are_texts(texts: Any) -> bool:
-    return type(texts) is list and _TEXT.issuperset(map(type, texts))
+    return type(texts) is list and (not texts or _TEXT.issuperset(map(type, texts)))
