@@ -2,38 +2,33 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 _K = TypeVar("_K")
 _V = TypeVar("_V")
 
 
-class _Cell(Generic[_K, _V]):
-    """A value, or how it is made."""
+class _Cell(Generic[_V]):
+    """A value that is made when it is first used."""
 
-    __slots__ = ("_key", "_make", "_value")
-
-    def __init__(self, value: _V | None, make: Callable[[_K], _V] | None = None, key: _K | None = None) -> None:
-        self._value: Any = value
+    def __init__(self, make: Callable[[], _V]) -> None:
         self._make = make
-        self._key: Any = key
 
+    @functools.cached_property
     def value(self) -> _V:
-        if self._make is not None:
-            self._value, self._make = self._make(self._key), None
-        made: _V = self._value
-        return made
+        return self._make()
 
 
 class LazyMapping(Mapping[_K, _V]):
     """The values of some keys; each is made by a function when it is first used."""
 
     def __init__(self, keys: Iterable[_K], make: Callable[[_K], _V]) -> None:
-        self._cells: dict[_K, _Cell[_K, _V]] = {key: _Cell(None, make, key) for key in keys}
+        self._cells = {key: _Cell(functools.partial(make, key)) for key in keys}
 
     def __getitem__(self, key: _K) -> _V:
-        return self._cells[key].value()
+        return self._cells[key].value
 
     def __contains__(self, key: object) -> bool:
         return key in self._cells
@@ -50,7 +45,7 @@ def with_changes(mapping: Mapping[_K, _V], changes: Mapping[_K, _V], removed: Co
     if not isinstance(mapping, LazyMapping):
         return {key: value for key, value in {**mapping, **changes}.items() if key not in removed}
     copy = LazyMapping[_K, _V]((), mapping.__getitem__)
-    cells = {**mapping._cells, **{key: _Cell[_K, _V](value) for key, value in changes.items()}}
+    cells = {**mapping._cells, **{key: _Cell(functools.partial(changes.__getitem__, key)) for key in changes}}
     copy._cells = {key: cell for key, cell in cells.items() if key not in removed}
     return copy
 
