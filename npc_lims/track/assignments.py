@@ -10,7 +10,7 @@ from typing import Any
 from npc_lims.errors import NpcLimsError
 from npc_lims.sources.tracked.entries import ENTRY_KEYS, KNOWN_KWARGS, SessionKwargs, TrackedEntry
 from npc_lims.sources.yaml_nodes import Report, compose, to_plain
-from npc_lims.track.layout import KWARGS, EntrySpan, inline, read_layout
+from npc_lims.track.layout import KWARGS, EntrySpan, Layout, inline
 from npc_lims.utils.text import suggestion
 
 _TEXTS = frozenset(
@@ -171,7 +171,7 @@ def checked_entry(path: str, keys: Mapping[str, Any], name: str) -> EntrySpan:
         entry = inline({path: keys} if keys else path, in_brackets=True)
     except ValueError:
         raise NpcLimsError(f"{name}: infinite or undefined numbers cannot be written") from None
-    layout = read_layout(f"ephys: {{x: [{entry}]}}\n", "")
+    layout = Layout(f"ephys: {{x: [{entry}]}}\n", "")
     if layout.errors():
         raise NpcLimsError(f"{name}: {'; '.join(problem.message for problem in layout.errors())}")
     return layout.items[0]

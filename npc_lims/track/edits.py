@@ -16,7 +16,7 @@ from npc_lims.sources.yaml_nodes import ScalarNode, shorten
 from npc_lims.state.diff import SessionChange
 from npc_lims.track.assignments import checked_entry, edited_keys, flat_keys
 from npc_lims.track.layout import EntrySpan, Layout, inline, open_layout
-from npc_lims.track.rewrite import Plan, rewrite
+from npc_lims.track.rewrite import rewrite
 from npc_lims.track.yaml_text import canonical, child, pairs_of
 
 FILE = "tracked_sessions.yaml"
@@ -79,7 +79,7 @@ def make_changes(text: str, changes: Iterable[Change], file: str = FILE) -> Edit
     planner = _Planner(before)
     for change in changes:
         planner.plan(change)
-    after = rewrite(before, Plan(planner.keys, planner.new))
+    after = rewrite(before, planner.keys, planner.new)
     notes = (
         *planner.notes,
         *_shifted_ids(before, after),
@@ -342,8 +342,7 @@ def dedupe(text: str, file: str = FILE, keep: Optional[Literal["first", "last"]]
     layout = open_layout(text, file)
     removed: set[int] = set()
     left: set[int] = set()
-    for path in {same_path(item.path.text): None for item in layout.items}:
-        first, *others = layout.of_path(path)
+    for first, *others in layout.by_path.values():
         different = {index for index in others if _differs(layout, index)}
         if keep == "last" and different:
             removed |= {first, *others[:-1]}
@@ -352,7 +351,7 @@ def dedupe(text: str, file: str = FILE, keep: Optional[Literal["first", "last"]]
         else:
             removed |= set(others) - different
             left |= different
-    after = rewrite(layout, Plan(dict.fromkeys(removed)))
+    after = rewrite(layout, dict.fromkeys(removed))
     duplicates = [_duplicate(layout, index, index in removed) for index in sorted(removed | left)]
     return Deduped(
         after.source,

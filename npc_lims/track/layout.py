@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import functools
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from npc_lims.errors import Problem, TrackedFileError
 from npc_lims.sources.tracked.entries import ENTRY_KEYS, KNOWN_KWARGS, ParsedEntry, read_entries, same_path
-from npc_lims.sources.tracked.parser import TrackedFile, parse_tracked
+from npc_lims.sources.tracked.parser import parse_tracked
 from npc_lims.sources.yaml_nodes import ListNode, MapNode, Node, Report, ScalarNode, compose
 from npc_lims.track.yaml_text import YamlText, child, pairs_of, plain_of
 from npc_lims.utils.yaml import render_yaml
@@ -65,7 +64,6 @@ class EntrySpan:
         return plain_of(self.below) if isinstance(self.below, MapNode) else {}
 
 
-@dataclasses.dataclass(frozen=True)
 class Layout:
     """A file, read for editing.
 
@@ -75,26 +73,25 @@ class Layout:
         items: Its entries in file order, duplicates included.
         file: Sessions and problems as every reader of the file gets them.
         is_empty: It has nothing but comments.
+        by_path: Indexes of the entries of each path (`same_path`), of which the first takes precedence.
     """
 
-    name: str
-    source: str
-    yaml: YamlText
-    root: Node | None
-    items: tuple[EntrySpan, ...]
-    file: TrackedFile
-    is_empty: bool
+    def __init__(self, source: str, name: str) -> None:
+        self.name, self.source = name, source
+        self.yaml = YamlText(source.lstrip(_BOM))
+        if self.yaml.text and not source.endswith(("\r", "\n")):
+            self.yaml = YamlText(self.yaml.text + self.yaml.line_break(len(self.yaml.text)))
+        self.file = parse_tracked(self.yaml.text, name)
+        report = Report(name)
+        self.root = compose(self.yaml.text, report)
+        self.is_empty = self.root is None and not report.problems
+        self.items = tuple(_items(self.root, self.yaml))
+        self.by_path: dict[str, list[int]] = {}
+        for index, item in enumerate(self.items):
+            self.by_path.setdefault(same_path(item.path.text), []).append(index)
 
     def of_path(self, path: str) -> list[int]:
-        """Return the indexes of the entries of a path, of which the first takes precedence."""
-        return self._by_path.get(same_path(path), [])
-
-    @functools.cached_property
-    def _by_path(self) -> dict[str, list[int]]:
-        found: dict[str, list[int]] = {}
-        for index, item in enumerate(self.items):
-            found.setdefault(same_path(item.path.text), []).append(index)
-        return found
+        return self.by_path.get(same_path(path), [])
 
     def errors(self) -> list[Problem]:
         return [problem for problem in self.file.problems if problem.is_error]
@@ -104,7 +101,7 @@ class Layout:
         body = self.source.lstrip(_BOM)
         if body != self.yaml.text:
             text = re.sub(r"(\r\n|\r|\n)\Z", "", text)
-        return read_layout(self.source[: len(self.source) - len(body)] + text, self.name)
+        return Layout(self.source[: len(self.source) - len(body)] + text, self.name)
 
 
 def open_layout(source: str, name: str) -> Layout:
@@ -113,34 +110,24 @@ def open_layout(source: str, name: str) -> Layout:
     Raises:
         TrackedFileError: It is no YAML.
     """
-    layout = read_layout(source, name)
+    layout = Layout(source, name)
     if layout.root is None and not layout.is_empty:
         raise TrackedFileError(layout.file.problems)
     return layout
 
 
-def read_layout(source: str, name: str) -> Layout:
-    yaml = YamlText(source.lstrip(_BOM))
-    if yaml.text and not source.endswith(("\r", "\n")):
-        yaml = YamlText(yaml.text + yaml.line_break(len(yaml.text)))
-    report = Report(name)
-    root = compose(yaml.text, report)
-    is_empty = root is None and not report.problems
-    entries = () if root is None else read_entries(root, report, datetime.date.today())
+def _items(root: Node | None, yaml: YamlText) -> Iterator[EntrySpan]:
+    entries = () if root is None else read_entries(root, Report(""), datetime.date.today())
     parsed = {id(entry.node): entry for entry in entries}
-    return Layout(name, source, yaml, root, tuple(_items(root, yaml, parsed)), parse_tracked(yaml.text, name), is_empty)
-
-
-def _items(root: Node | None, yaml: YamlText, parsed: dict[int, ParsedEntry]) -> Iterator[EntrySpan]:
     for platform, projects in pairs_of(root):
-        for project, entries in pairs_of(projects):
-            if not isinstance(entries, ListNode):
+        for project, listed in pairs_of(projects):
+            if not isinstance(listed, ListNode):
                 continue
-            for index, (node, span) in enumerate(zip(entries.items, yaml.spans(entries))):
+            for index, (node, span) in enumerate(zip(listed.items, yaml.spans(listed))):
                 path, below = next(iter(pairs_of(node)), (node, None))
                 if isinstance(path, ScalarNode):
                     entry = parsed.get(id(path))
-                    yield EntrySpan(platform.text, project, entries, index, path, below, *span, entry)
+                    yield EntrySpan(platform.text, project, listed, index, path, below, *span, entry)
 
 
 # --------------------------------------------------------------------------------- style

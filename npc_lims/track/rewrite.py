@@ -9,10 +9,9 @@ The result is parsed again and compared with the plan.
 
 from __future__ import annotations
 
-import dataclasses
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Optional
 
 from npc_lims.errors import NpcLimsError, TrackedFileError
 from npc_lims.sources.tracked.entries import same_path
@@ -31,31 +30,26 @@ from npc_lims.track.layout import (
 )
 from npc_lims.track.yaml_text import NewChild, Splice, canonical, child, pairs_of, plain_of
 
-
-@dataclasses.dataclass(frozen=True)
-class Plan:
-    """New keys of entries by their index in the layout (None: remove the entry), and entries to add."""
-
-    keys: Mapping[int, Mapping[str, Any] | None]
-    new: Sequence[EntrySpan] = ()
+NewKeys = Mapping[int, Optional[Mapping[str, Any]]]
+"""Keys of entries by their index in the layout; None: remove the entry."""
 
 
-def rewrite(layout: Layout, plan: Plan) -> Layout:
-    """Return the layout of the changed text.
+def rewrite(layout: Layout, keys: NewKeys, new: Sequence[EntrySpan] = ()) -> Layout:
+    """Return the layout of the text with other keys and new entries.
 
     Raises:
-        TrackedFileError: The file holds errors in entries that the plan does not touch.
+        TrackedFileError: The file holds errors in entries that are not changed.
         NpcLimsError: The outcome is not what was planned.
     """
-    _refuse_errors_elsewhere(layout, plan)
-    after = layout.with_text(layout.yaml.spliced(_splices(layout, plan)))
+    _refuse_errors_elsewhere(layout, keys)
+    after = layout.with_text(layout.yaml.spliced(_splices(layout, keys, new)))
     if after.errors():
         errors = "; ".join(map(str, after.errors()))
         raise NpcLimsError(f"nothing is written, since {layout.name} would then hold errors: {errors}")
-    expected = [_comparable(item, plan.keys.get(n, item.keys)) for n, item in enumerate(layout.items)]
+    expected = [_comparable(item, keys.get(n, item.keys)) for n, item in enumerate(layout.items)]
     found = [_comparable(item, item.keys) for item in after.items]
-    for new in plan.new:
-        entry = _comparable(new, new.keys)
+    for item in new:
+        entry = _comparable(item, item.keys)
         if entry in found:
             found.remove(entry)
         else:
@@ -72,10 +66,10 @@ def _comparable(item: EntrySpan, keys: Mapping[str, Any] | None) -> tuple[str, s
     return None if keys is None else (item.group, item.path.text, canonical(keys))
 
 
-def _refuse_errors_elsewhere(layout: Layout, plan: Plan) -> None:
-    """Refuse errors in entries that the plan does not change: the result could not be checked."""
+def _refuse_errors_elsewhere(layout: Layout, keys: NewKeys) -> None:
+    """Refuse errors in entries that are not changed: the result could not be checked."""
     number = layout.yaml.line_number
-    paths = {same_path(layout.items[index].path.text) for index in plan.keys}
+    paths = {same_path(layout.items[index].path.text) for index in keys}
     spans = [
         range(number(item.start), number(max(item.end - 1, item.start)) + 1)
         for item in layout.items
@@ -86,21 +80,21 @@ def _refuse_errors_elsewhere(layout: Layout, plan: Plan) -> None:
         raise TrackedFileError(elsewhere)
 
 
-def _splices(layout: Layout, plan: Plan) -> Iterator[Splice]:
-    new: dict[str, dict[str, list[EntrySpan]]] = {}
-    for entry in plan.new:
-        new.setdefault(entry.platform, {}).setdefault(entry.project.text, []).append(entry)
-    for index, keys in plan.keys.items():
-        if keys is not None:
-            yield from _EntryWriter(layout.items[index], layout).put(keys)
-    removed = [layout.items[index] for index, keys in plan.keys.items() if keys is None]
+def _splices(layout: Layout, keys: NewKeys, new: Sequence[EntrySpan]) -> Iterator[Splice]:
+    grouped: dict[str, dict[str, list[EntrySpan]]] = {}
+    for entry in new:
+        grouped.setdefault(entry.platform, {}).setdefault(entry.project.text, []).append(entry)
+    for index, values in keys.items():
+        if values is not None:
+            yield from _EntryWriter(layout.items[index], layout).put(values)
+    removed = [layout.items[index] for index, values in keys.items() if values is None]
     for one in {item.group: item for item in layout.items}.values():
         items = [item for item in layout.items if item.list is one.list]
         dropped = {item.index for item in removed if item.list is one.list}
-        added = list(_among(items, new.get(one.platform, {}).pop(one.project.text, ()), layout))
+        added = list(_among(items, grouped.get(one.platform, {}).pop(one.project.text, ()), layout))
         if dropped or added:
             yield from layout.yaml.change(one.list, dropped, added)
-    for platform, projects in new.items():
+    for platform, projects in grouped.items():
         if projects:
             yield from _put_projects(layout, platform, projects)
 
