@@ -66,8 +66,16 @@ class Upload:
 class Uploads:
     """All uploads of some batch files, each path once, and the problems in the files."""
 
-    uploads: tuple[Upload, ...]
-    problems: tuple[Problem, ...]
+    uploads: list[Upload] = dataclasses.field(default_factory=list)
+    problems: list[Problem] = dataclasses.field(default_factory=list)
+
+
+class _SkippedError(Exception):
+    """A command is no upload; the message has the reason."""
+
+    def __init__(self, message: str, severity: Severity = "error") -> None:
+        super().__init__(message)
+        self.severity = severity
 
 
 def read_batches(files: Iterable[Path]) -> Uploads:
@@ -76,22 +84,28 @@ def read_batches(files: Iterable[Path]) -> Uploads:
     Raises:
         SourceError: A file cannot be read, or is no text.
     """
-    uploads: dict[str, Upload] = {}
-    problems: list[Problem] = []
+    found = Uploads()
+    seen: set[str] = set()
     for file in files:
-        reader = _BatchReader(file.name)
-        for line, path in reader.paths(_read(file)):
-            upload = None if same_path(path) in uploads else reader.upload(line, path)
-            if upload is not None:
-                uploads[same_path(path)] = upload
-        if reader.unreachable:
-            reader.report(
-                "warning",
-                f"{len(reader.unreachable)} folder(s) cannot be seen from this machine, so {CONFIG} was not looked for "
-                f"in them, {reader.unreachable[0]} being the first: import where the share is mounted if they have one",
+        unreachable: list[str] = []
+        for line, command in _commands(_read(file)):
+            try:
+                path, session = _uploaded(command)
+            except _SkippedError as skipped:
+                found.problems.append(Problem(file.name, line, 0, skipped.severity, str(skipped)))
+                continue
+            if same_path(path) not in seen:
+                seen.add(same_path(path))
+                values = _config(Path(path), found.problems, unreachable)
+                platform = values.pop("session_type", "ephys")
+                found.uploads.append(Upload(session, path, values, platform, file.name, line))
+        if unreachable:
+            message = (
+                f"{len(unreachable)} folder(s) cannot be seen from this machine, so {CONFIG} was not looked for "
+                f"in them, {unreachable[0]} being the first: import where the share is mounted if they have one"
             )
-        problems += reader.problems
-    return Uploads(tuple(uploads.values()), tuple(problems))
+            found.problems.append(Problem(file.name, 0, 0, "warning", message))
+    return found
 
 
 def _read(file: Path) -> str:
@@ -101,82 +115,22 @@ def _read(file: Path) -> str:
     return text
 
 
-class _BatchReader:
-    """Reads one batch file, and collects its problems and those of configs."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self.problems: list[Problem] = []
-        self.unreachable: list[str] = []
-
-    def report(self, severity: Severity, message: str, line: int = 0) -> None:
-        self.problems.append(Problem(self._name, line, 0, severity, message))
-
-    def paths(self, text: str) -> Iterator[tuple[int, str]]:
-        """Yield the line and path of each upload that is not commented out."""
-        for number, line in enumerate(text.splitlines(), start=1):
-            for part in filter(None, map(str.strip, _ONE_COMMAND.findall(line))):
-                if _COMMENT.match(part):
-                    # to the end of the line, whatever it joins
-                    break
-                command = _COMMAND.fullmatch(part)
-                if command is None:
-                    self.report("warning", f"no upload_dr_ecephys command: {part[:80]!r} is skipped", number)
-                    continue
-                path, others = _path(command["rest"] or "")
-                problem = _problem(path, others)
-                if problem:
-                    self.report("error", problem, number)
-                else:
-                    yield number, path
-
-    def upload(self, line: int, path: str) -> Upload | None:
-        try:
-            session = day_of(parse_session_id(path))
-        except ValueError:
-            message = f"no subject and date in {path!r}; skipped: a path holds <subject>_<YYYYMMDD>"
-            self.report("error", message, line)
-            return None
-        if "surface_channels" in path.rsplit("/", 1)[-1]:
-            message = f"{session}: a recording of surface channels is no session of its own; skipped"
-            self.report("warning", message, line)
-            return None
-        values = self._config(Path(path))
-        return Upload(session, path, values, values.pop("session_type", "ephys"), self._name, line)
-
-    def _config(self, folder: Path) -> dict[str, Any]:
-        """Return the values of the folder's config."""
-        file = folder / CONFIG
-
-        def report(severity: Severity, message: str, line: int = 0, column: int = 0) -> None:
-            self.problems.append(Problem(file.as_posix(), line, column, severity, message))
-
-        try:
-            if not folder.is_dir():
-                self.unreachable.append(folder.as_posix())
-                return {}
-            with file.open("rb") as stream:
-                values = json.loads(stream.read(MAX_BYTES).decode("utf-8-sig"))
-        except FileNotFoundError:
-            return {}
-        except OSError as error:
-            report("error", f"cannot be read ({error.strerror or error}); skipped")
-            return {}
-        except json.JSONDecodeError as error:
-            report("error", f"is broken JSON ({error.msg}); skipped: correct it", error.lineno, error.colno)
-            return {}
-        except (RecursionError, ValueError):  # of the encoding, or of a number with thousands of digits
-            report("error", "is no JSON in UTF-8; skipped: correct it")
-            return {}
-        if not isinstance(values, dict):
-            report("error", f"holds {type(values).__name__}, not an object of names and values; skipped")
-            return {}
-        return _known(values, report)
+def _commands(text: str) -> Iterator[tuple[int, str]]:
+    """Yield the line and text of each command that is not commented out."""
+    for number, line in enumerate(text.splitlines(), start=1):
+        for command in filter(None, map(str.strip, _ONE_COMMAND.findall(line))):
+            if _COMMENT.match(command):
+                # to the end of the line, whatever it joins
+                break
+            yield number, command
 
 
-def _path(rest: str) -> tuple[str, str]:
-    """Return the path among the arguments, with slashes and empty if there is none, and the arguments behind it."""
-    rest = _OPTIONS_FIRST.sub("", _REDIRECTION.sub(" ", rest).strip())
+def _uploaded(command: str) -> tuple[str, str]:
+    """Return the path that a command uploads, with slashes, and its subject and date."""
+    match = _COMMAND.fullmatch(command)
+    if match is None:
+        raise _SkippedError(f"no upload_dr_ecephys command: {command[:80]!r} is skipped", "warning")
+    rest = _OPTIONS_FIRST.sub("", _REDIRECTION.sub(" ", match["rest"] or "").strip())
     quoted = _QUOTED.match(rest)
     if quoted:
         path, others = quoted["path"], rest[quoted.end() :]
@@ -185,18 +139,50 @@ def _path(rest: str) -> tuple[str, str]:
         known = _UNQUOTED.match(arguments)
         path = known[0] if known else arguments
         others = rest[len(path) :]
-    return path.strip().replace("\\", "/").rstrip("/"), others
-
-
-def _problem(path: str, others: str) -> str:
-    """Return the mistake in the arguments of a command; empty if there is none."""
+    path = path.strip().replace("\\", "/").rstrip("/")
     if not path:
-        return "upload_dr_ecephys without a path; skipped: give the session's folder"
+        raise _SkippedError("upload_dr_ecephys without a path; skipped: give the session's folder")
     if not _FULL_PATH.match(path):
-        return f"{path!r} is not the full path of a folder; skipped: give it before options"
+        raise _SkippedError(f"{path!r} is not the full path of a folder; skipped: give it before options")
     if re.search(_SESSION, others):
-        return "several sessions in one command; skipped: give each a line of its own"
-    return ""
+        raise _SkippedError("several sessions in one command; skipped: give each a line of its own")
+    try:
+        session = day_of(parse_session_id(path))
+    except ValueError:
+        message = f"no subject and date in {path!r}; skipped: a path holds <subject>_<YYYYMMDD>"
+        raise _SkippedError(message) from None
+    if "surface_channels" in path.rsplit("/", 1)[-1]:
+        message = f"{session}: a recording of surface channels is no session of its own; skipped"
+        raise _SkippedError(message, "warning")
+    return path, session
+
+
+def _config(folder: Path, problems: list[Problem], unreachable: list[str]) -> dict[str, Any]:
+    """Return the values of the config of a folder, and note the folder if it is *unreachable*."""
+    file = folder / CONFIG
+
+    def report(severity: Severity, message: str, line: int = 0, column: int = 0) -> None:
+        problems.append(Problem(file.as_posix(), line, column, severity, message))
+
+    values = {}
+    try:
+        if folder.is_dir():
+            with file.open("rb") as stream:
+                values = json.loads(stream.read(MAX_BYTES).decode("utf-8-sig"))
+        else:
+            unreachable.append(folder.as_posix())
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        report("error", f"cannot be read ({error.strerror or error}); skipped")
+    except json.JSONDecodeError as error:
+        report("error", f"is broken JSON ({error.msg}); skipped: correct it", error.lineno, error.colno)
+    except (RecursionError, ValueError):  # of the encoding, or of a number with thousands of digits
+        report("error", "is no JSON in UTF-8; skipped: correct it")
+    if not isinstance(values, dict):
+        report("error", f"holds {type(values).__name__}, not an object of names and values; skipped")
+        return {}
+    return _known(values, report)
 
 
 def _known(config: dict[str, Any], report: Callable[[Severity, str], None]) -> dict[str, Any]:
@@ -220,11 +206,7 @@ def _known(config: dict[str, Any], report: Callable[[Severity, str], None]) -> d
 
 
 def _checked(name: str, value: Any) -> Any:
-    """Return a value as entries have it.
-
-    Raises:
-        ValueError: An entry cannot have it (pydantic.ValidationError is one).
-    """
+    """Return a value as entries have it, or raise a ValueError (pydantic.ValidationError is one)."""
     if name in _GROUP:
         if not isinstance(value, str) or (name == "session_type" and value not in PLATFORMS):
             raise ValueError

@@ -61,7 +61,7 @@ def test_a_path_is_found_however_the_command_is_written(tmp_path: Path, line: st
 @pytest.mark.parametrize("comment", ["#", "# ", "rem ", "REM ", "@rem ", "::", ":: ", "  #", "@REM\t"])
 def test_lines_that_are_commented_out_are_skipped(tmp_path: Path, comment: str) -> None:
     read = read_batches([write_batch(tmp_path, f"{comment}upload_dr_ecephys {PATH}", "", "rem")])
-    assert read == Uploads((), ())
+    assert read == Uploads()
 
 
 def test_other_paths_than_the_labs_are_read_too(tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def test_lines_without_upload_are_noted_and_bad_paths_are_problems(tmp_path: Pat
             )
         ]
     )
-    assert read.uploads == ()
+    assert read.uploads == []
     assert [text.split(":")[1] for text in messages(read, "warning")] == ["1", "6", "7"]
     assert "'@echo off' is skipped" in messages(read, "warning")[0]
     assert "surface channels" in messages(read, "warning")[2]
@@ -125,14 +125,14 @@ def test_what_joins_commands_may_be_part_of_a_path(tmp_path: Path) -> None:
 )
 def test_a_second_session_does_not_vanish_behind_an_option(tmp_path: Path, line: str) -> None:
     read = read_batches([write_batch(tmp_path, line)])
-    assert read.uploads == ()
+    assert read.uploads == []
     (complaint,) = messages(read, "error")
     assert "several sessions in one command" in complaint
 
 
 def test_an_option_with_a_value_of_its_own_stands_behind_the_path(tmp_path: Path) -> None:
     read = read_batches([write_batch(tmp_path, f"upload_dr_ecephys --jobs 4 {PATH}", "upload_dr_ecephys --chronic")])
-    assert read.uploads == ()
+    assert read.uploads == []
     first, second = messages(read, "error")
     assert "is not the full path of a folder; skipped: give it before options" in first
     assert "without a path" in second
