@@ -28,15 +28,8 @@ PROBES_TO_SKIP = "probe_letters_to_skip"
 SURFACE_TO_SKIP = "surface_recording_probe_letters_to_skip"
 
 _LETTERS = frozenset({PROBES_TO_SKIP, SURFACE_TO_SKIP, "probe_letters_with_surface_channel_recording"})
-_DEFAULTS = {
-    "is_production": True,
-    "is_context_naive": False,
-    "is_deep_insertion": False,
-    "is_injection_control": False,
-    "is_injection_perturbation": False,
-    "is_opto_perturbation": False,
-    "is_split_recording": False,
-}
+_FALSE = ("is_context_naive", "is_deep_insertion", "is_injection_control", "is_injection_perturbation")
+_DEFAULTS = {"is_production": True, **dict.fromkeys((*_FALSE, "is_opto_perturbation", "is_split_recording"), False)}
 """Values of an entry without the key."""
 
 _PROJECTS = {"dr": "DynamicRouting", "templeton": "TempletonPilotSession"}
@@ -51,9 +44,7 @@ class PlannedSession:
         id: Subject and date, as `626791_2022-08-15`.
         paths: Of its uploads; none for a session that only the workbook has.
         workbook: Values of the workbook; probe letters may be empty: none are skipped.
-        config: Values of `session_config.json`.
-        surface_at_least: Probes without a surface recording, if the workbook only has that there was one: others
-            may lack it too.
+        surface_at_least: Probes without a surface recording, if the workbook does not name those with one.
         where: Sheet and row, or file and line of the upload.
     """
 
@@ -68,13 +59,8 @@ class PlannedSession:
 
 @dataclasses.dataclass(frozen=True)
 class ImportPlan:
-    """The changes of an import, the entries to add in order of their dates, and messages about other sessions.
-
-    Attributes:
-        conflicts: Of each field of which sources have different values, these and the value taken.
-        skipped: Of each session that is not imported, the reason and its position.
-        unchanged: Sessions whose entries have all values already.
-    """
+    """The changes of an import, and messages: fields of which sources have different values, and the value taken;
+    sessions that are not imported, and why; and those whose entries have all values already."""
 
     changes: tuple[Add | Edit, ...]
     conflicts: Sequence[SessionChange]
@@ -146,41 +132,40 @@ def _planned(
 
 
 def _values_of_mice(rows: list[MouseRow], date: datetime.date) -> dict[str, Any]:
-    values: dict[str, Any] = {}
+    if not rows:
+        return {}
     days = sorted({day for mouse in rows for day in mouse.days or ()})
     # one day that cannot be read makes the rank of every other uncertain
-    if date in days and all(mouse.days is not None for mouse in rows):
-        values["ephys_day"] = days.index(date) + 1
-    mouse = next((mouse for mouse in rows if mouse.days and date in mouse.days), rows[0] if rows else None)
-    if mouse is None:
-        return values
-    if mouse.project:
-        values["project"] = mouse.project
-    if mouse.exp_type:
-        production = is_production(mouse.exp_type)
-        if production is not None:
-            values["is_production"] = production
-        values["is_context_naive"] = is_naive(mouse.exp_type)
-    opto = is_opto(f"{mouse.exp_type or ''} {mouse.project or ''}")
-    if mouse.exp_type or opto:
-        values["is_opto_perturbation"] = opto
-    return values
+    is_ranked = date in days and all(mouse.days is not None for mouse in rows)
+    mouse = next((mouse for mouse in rows if mouse.days and date in mouse.days), rows[0])
+    exp_type = mouse.exp_type or ""
+    is_perturbed = is_opto(f"{exp_type} {mouse.project or ''}")
+    return _without_none(
+        ephys_day=days.index(date) + 1 if is_ranked else None,
+        project=mouse.project or None,
+        is_production=is_production(exp_type),
+        is_context_naive=is_naive(exp_type) if exp_type else None,
+        is_opto_perturbation=is_perturbed if exp_type or is_perturbed else None,
+    )
 
 
 def _values_of_row(row: SessionRow) -> dict[str, Any]:
     # of probes without a surface recording, there is nothing to skip
     surface = frozenset(PROBES) if row.surface is False else None if row.surface is True else row.surface
-    values = {
-        PROBES_TO_SKIP: None if row.recorded is None else _others(row.recorded),
-        SURFACE_TO_SKIP: None if surface is None else _others(surface),
-        "is_deep_insertion": row.is_deep,
-        "is_injection_perturbation": row.is_injection,
-    }
+    return _without_none(
+        probe_letters_to_skip=_others(row.recorded),
+        surface_recording_probe_letters_to_skip=_others(surface),
+        is_deep_insertion=row.is_deep,
+        is_injection_perturbation=row.is_injection,
+    )
+
+
+def _without_none(**values: Any) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _others(letters: frozenset[str]) -> str:
-    return "".join(letter for letter in PROBES if letter not in letters)
+def _others(letters: frozenset[str] | None) -> str | None:
+    return None if letters is None else "".join(letter for letter in PROBES if letter not in letters)
 
 
 # ----------------------------------------------------------------------- changes of the file
@@ -198,15 +183,11 @@ def plan_import(
     file: str = "tracked_sessions.yaml",
     today: datetime.date | None = None,
 ) -> ImportPlan:
-    """Return the changes that import *sessions* into a tracked file, which may be empty.
+    """Return the changes that import *sessions* into a tracked file, which may be empty but holds no error.
 
     Args:
         project: Of new entries, whatever workbook and configs have.
-        file: Name of the tracked file, for messages.
         today: Sessions of a later day are mistakes (default: by the clock).
-
-    Raises:
-        TrackedFileError: The tracked file holds errors.
     """
     text = tracked_text.lstrip("\ufeff")
     is_blank = not re.sub(r"(?m)^\s*#.*$", "", text).strip()
@@ -215,10 +196,7 @@ def plan_import(
         raise TrackedFileError(tracked.problems)
     planning = _Planning(tracked, project, today or datetime.date.today())
     for session in sessions:
-        try:
-            planning.session(session)
-        except _Skip as skip:
-            planning.skipped.append(SessionChange(session.id, (f"{skip} ({session.where})",)))
+        planning.plan(session)
     return ImportPlan(tuple(planning.changes), planning.conflicts, planning.skipped, planning.unchanged)
 
 
@@ -239,12 +217,15 @@ class _Planning:
         self.skipped: list[SessionChange] = []
         self.unchanged: list[SessionChange] = []
 
-    def session(self, planned: PlannedSession) -> None:
-        known = self._tracked_id(planned)
-        if known is None:
-            self._add(planned)
-        else:
-            self._edit(planned, known, self._tracked[known])
+    def plan(self, planned: PlannedSession) -> None:
+        try:
+            known = self._tracked_id(planned)
+            if known is None:
+                self._add(planned)
+            else:
+                self._edit(planned, known, self._tracked[known])
+        except _Skip as skip:
+            self.skipped.append(SessionChange(planned.id, (f"{skip} ({planned.where})",)))
 
     def _tracked_id(self, planned: PlannedSession) -> str | None:
         """Return the tracked session; of several on its day, the one that has its path."""
