@@ -24,13 +24,13 @@ from npc_lims.errors import (
 )
 from npc_lims.history.git_log import commits_of, literal
 from npc_lims.history.transitions import IN_TRACKED, IN_TRAINING, Transition, compare_versions, skipped_message
+from npc_lims.history.versions import SessionVersion, read_version
 from npc_lims.history.walk import read_history
 from npc_lims.model.session_id import resolve_session_id, suggest_ids
 from npc_lims.state.as_of import parse_commit, unreadable_commit
 from npc_lims.state.reader import read_snapshot
 from npc_lims.state.remote import fetch_file
 from npc_lims.state.revision import Commit
-from npc_lims.state.session_versions import SessionVersion, VersionReader
 from npc_lims.state.snapshot import SNAPSHOT
 from npc_lims.state.store import SESSIONS, session_path
 from npc_lims.utils.timestamps import utc_text
@@ -190,17 +190,16 @@ def published_history(settings: Settings, session_id: str) -> Iterator[Transitio
     query = {"sha": settings.ref, "path": path}
     listed = GitHubClient.for_reading(settings).list_items(f"looking for commits of {settings.repo}", "/commits", query)
     answers = [(parse_commit(settings, answer), answer) for answer in listed]
-    reader = VersionReader()
     before: SessionVersion | None = None
     for commit, answer in reversed(answers):
         content = _fetch(settings, path, commit.sha)
         try:
-            after = None if content is None else reader.read(content, path, before)
+            after = None if content is None else read_version(content, path, before)
         except StateError as error:
             warn(skipped_message(commit, error), HistoryWarning)
             continue
-        old = None if before is None else reader.facts(before)
-        new = None if after is None else reader.facts(after)
+        old = None if before is None else before.facts()
+        new = None if after is None else after.facts()
         begins = before is None and answer is answers[-1][1] and _is_beginning(settings, answer)
         transition = compare_versions(session_id, commit, old, new, begins=begins)
         if transition is not None:

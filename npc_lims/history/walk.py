@@ -13,10 +13,10 @@ from npc_lims.errors import HistoryWarning, StateError, warn
 from npc_lims.history.editors import EntryEdits
 from npc_lims.history.git_log import FileChange, LoggedCommit, commits_of, literal, log_changes, start_of
 from npc_lims.history.transitions import Transition, compare_versions, skipped_message
+from npc_lims.history.versions import SessionVersion, differing_facts, read_version
 from npc_lims.model.session_id import day_of, parse_session_id
 from npc_lims.state.compare import Facts
 from npc_lims.state.revision import Commit
-from npc_lims.state.session_versions import SessionVersion, VersionReader
 from npc_lims.state.store import SESSIONS, session_id_of, session_name
 
 Progress = Callable[[int, int], None]
@@ -80,7 +80,6 @@ class _HistoryWalk:
         self._tracked = (root.parent / TRACKED_FILE).as_posix()
         self._wanted = self._sessions if session is None else (root / session_name(session)).as_posix()
         self._is_shallow = repository.is_shallow()
-        self._reader = VersionReader()
         self._edits = EntryEdits(repository, self._tracked, read_blobs)
         # blob and version of each session file, the least recently changed first
         self._versions: dict[str, tuple[str, SessionVersion | None]] = {}
@@ -119,7 +118,7 @@ class _HistoryWalk:
             old: Facts | None = None if before is None else {}
             new: Facts | None = None
             if after is not None:
-                old, new = self._reader.differing(before, after)
+                old, new = differing_facts(before, after)
             begins = before is None and after is not None and self._begins_with(logged)
             transition = compare_versions(session, logged.commit, old, new, begins=begins)
             if transition is not None and transition.is_of_tracking:
@@ -168,7 +167,7 @@ class _HistoryWalk:
         try:
             if content is None:
                 raise StateError(f"{path}: no file, or its content is not in this clone")
-            return self._reader.read(content, path, before)
+            return read_version(content, path, before)
         except StateError as error:
             if commit is not None:
                 self._damaged += 1

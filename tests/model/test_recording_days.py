@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 
 from npc_lims.config.settings import load_settings
+from npc_lims.history.versions import read_version
 from npc_lims.model.observation import Observation
 from npc_lims.model.reconcile import reconcile
 from npc_lims.model.record import Record, Training
@@ -22,7 +23,6 @@ from npc_lims.model.recording_days import (
     report_other_rows,
 )
 from npc_lims.sessions.info import SessionInfo
-from npc_lims.state.session_versions import VersionReader
 from npc_lims.state.store import read_state, write_state
 from tests.builders import (
     LATER_NAME,
@@ -229,7 +229,7 @@ def test_a_session_file_with_other_rows_is_read_back_everywhere(tmp_path: Path) 
     assert read_state(tmp_path).records == sitting
     path = f"sessions/626791/{SESSION}.yaml"
     content = (tmp_path / path).read_bytes()
-    facts = VersionReader().facts(VersionReader().read(content, path))
+    facts = read_version(content, path).facts()
     assert facts["training"]["other_rows"][0]["rig_name"] == "B2"
     info = SessionInfo.from_record(facts, load_settings({}, tmp_path))
     assert (info.rig, info.behavior_day, "other_rows" in info.training_info) == ("NP2", 2, False)

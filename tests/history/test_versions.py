@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from npc_lims.errors import StateError
+from npc_lims.history.versions import differing_facts, read_version
 from npc_lims.model.record import Record
 from npc_lims.state.diff import compare_sessions
-from npc_lims.state.session_versions import VersionReader
 from npc_lims.state.store import parse_record
 from npc_lims.utils.yaml import read_rendered, render_yaml
 from tests import builders
@@ -20,7 +20,6 @@ from tests.strategies import records
 
 ID = builders.SESSION
 PATH = f"state/sessions/626791/{ID}.yaml"
-READER = VersionReader()
 
 words = st.text() | st.sampled_from(
     ["a: b", "- a", "-", "a:", "x:y", "# a", "no", "1", "1.0e+20", ID, "'a'", "~", "{}"]
@@ -47,12 +46,12 @@ def test_whatever_is_written_otherwise_is_left_to_others(text: str) -> None:
 @given(records(ID), records(ID))
 def test_versions_say_what_their_files_say(before: Record, after: Record) -> None:
     contents = [render_yaml(record.as_dict()).encode() for record in (before, after)]
-    old = READER.read(contents[0], PATH)
-    new = READER.read(contents[1], PATH, old)
+    old = read_version(contents[0], PATH)
+    new = read_version(contents[1], PATH, old)
     assert old.texts, "it is read by its parts"
     for version, content in ((old, contents[0]), (new, contents[1])):
-        assert READER.facts(version) == parse_record(content, Path(PATH)).as_dict()
-    was, now = READER.differing(old, new)
+        assert version.facts() == parse_record(content, Path(PATH)).as_dict()
+    was, now = differing_facts(old, new)
     assert was is not None
     assert compare_sessions({ID: was}, {ID: now}) == compare_sessions({ID: before.as_dict()}, {ID: after.as_dict()})
 
@@ -87,7 +86,7 @@ FULL = render_yaml(
 def test_files_in_other_hands_say_the_same_to_all(old: str, new: str) -> None:
     assert old in FULL
     content = FULL.replace(old, new).encode()
-    assert READER.facts(READER.read(content, PATH)) == parse_record(content, Path(PATH)).as_dict()
+    assert read_version(content, PATH).facts() == parse_record(content, Path(PATH)).as_dict()
 
 
 @pytest.mark.parametrize(
@@ -113,18 +112,18 @@ def test_files_in_other_hands_say_the_same_to_all(old: str, new: str) -> None:
 def test_damaged_files_are_errors(old: str, new: str) -> None:
     assert old in FULL
     with pytest.raises(StateError, match=PATH.replace("\\", r"\\")):
-        READER.read(FULL.replace(old, new).encode(), PATH)
+        read_version(FULL.replace(old, new).encode(), PATH)
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe", b"a\0b", FULL.encode().replace(b"notes: word", b"notes: \xff")])
 def test_bytes_that_are_no_text_are_errors(content: bytes) -> None:
     with pytest.raises(StateError, match=PATH):
-        READER.read(content, PATH)
+        read_version(content, PATH)
 
 
 def test_another_schema_is_read_as_plain_data() -> None:
     content = FULL.replace("schema: 1", "schema: 2").replace("tracked:", "tracked_by:").encode()
-    facts = READER.facts(READER.read(content, PATH))
+    facts = read_version(content, PATH).facts()
     assert (facts["schema"], facts["tracked_by"]["notes"]) == (2, "word")
     by_hand = content.replace(b"notes: word", b"notes: 'word'")
-    assert READER.facts(READER.read(by_hand, PATH)) == facts
+    assert read_version(by_hand, PATH).facts() == facts

@@ -1,0 +1,100 @@
+"""Versions of session files, parsed by their sections: those that two versions have in common are parsed once, at most.
+
+What does not look as this package writes it is read as everywhere else (`npc_lims.state.compare.parse_facts`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from npc_lims.model.record import SECTIONS, Record
+from npc_lims.model.rows import SCHEMA
+from npc_lims.state.compare import Facts, parse_facts
+from npc_lims.utils.yaml import read_rendered
+
+_SECTION = re.compile(r"\n(?=\S)")
+_FIELD = re.compile(r"\n  (?=[^ \-])")
+_NAMES = (*SECTIONS, "status")
+
+
+@dataclasses.dataclass(frozen=True)
+class SessionVersion:
+    """A valid version of a session file.
+
+    Attributes:
+        texts: Name of each section to its text, of a file as this package writes it; else nothing.
+        whole: All facts, of any other file.
+    """
+
+    id: str
+    texts: Mapping[str, str]
+    whole: Facts = dataclasses.field(default_factory=dict)
+
+    def facts(self, names: Iterable[str] = _NAMES) -> Facts:
+        """Return all facts, or those of some sections."""
+        if not self.texts:
+            return self.whole
+        return {"schema": SCHEMA, "id": self.id, **{name: _read_section(name, self.texts[name]) for name in names}}
+
+
+def read_version(content: bytes, path: str, before: SessionVersion | None = None) -> SessionVersion:
+    """Parse a version of the session file at *path*.
+
+    Args:
+        before: A valid version: what it has in common with this one is not checked again.
+
+    Raises:
+        StateError: It is damaged.
+    """
+    session_id = path[path.rfind("/") + 1 : -len(".yaml")]
+    known = {} if before is None else before.texts
+    try:
+        texts = _split_sections(content.decode(), session_id)
+        for name, text in texts.items():
+            if text != known.get(name):
+                _read_section(name, text)
+    except ValueError:
+        return SessionVersion(session_id, {}, parse_facts(content, Path(path)))
+    return SessionVersion(session_id, texts)
+
+
+def differing_facts(before: SessionVersion | None, after: SessionVersion) -> tuple[Facts | None, Facts]:
+    """Return the facts of two versions, without the sections that they have in common."""
+    if before is None or not (before.texts and after.texts):
+        return None if before is None else before.facts(), after.facts()
+    names = [name for name in _NAMES if before.texts[name] != after.texts[name]]
+    return before.facts(names), after.facts(names)
+
+
+def _split_sections(text: str, session_id: str) -> dict[str, str]:
+    head = f"schema: {SCHEMA}\nid: {session_id}\n"
+    texts = {part.partition(":")[0]: part for part in _SECTION.split(text[len(head) : -1])}
+    if not text.startswith(head) or not text.endswith("\n") or tuple(texts) != _NAMES:
+        raise ValueError("not as this package writes it")
+    return texts
+
+
+@functools.lru_cache(5_000)
+def _read_section(name: str, text: str) -> Any:
+    head, *fields = _FIELD.split(text)
+    if fields:
+        value: Any = dict(map(_read_field, fields))
+        if head != f"{name}:" or len(value) < len(fields):
+            raise ValueError("not as this package writes it")
+    else:
+        _, value = _read_field(head)
+    record = Record.model_validate({"id": "", name: value}, strict=True)
+    return record.model_dump(include={name})[name]
+
+
+@functools.lru_cache(50_000)
+def _read_field(text: str) -> tuple[str, Any]:
+    field = read_rendered(text.replace("\n  ", "\n") + "\n")
+    if field is None or len(field) != 1:
+        raise ValueError("not as this package writes it")
+    return field.popitem()
