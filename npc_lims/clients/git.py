@@ -42,11 +42,7 @@ ReadBlobs = Callable[[Iterable[str]], dict[str, bytes]]
 
 
 class GitFailed(GitError):
-    """A git command exited with an error.
-
-    Attributes:
-        output: Its stderr, without secrets.
-    """
+    """A git command exited with an error; `output` is its stderr, without secrets."""
 
     def __init__(self, command: str, output: str) -> None:
         self.command = redact(command)
@@ -127,11 +123,10 @@ class Repository:
             raise GitError("there is no git on this machine's PATH: install it") from None
 
     def line(self, *args: str) -> str:
-        """Return the output of the command, as one line of text."""
         return os.fsdecode(self.run(*args)).rstrip("\r\n")
 
     def find_line(self, *args: str) -> str | None:
-        """Do as `line`; return None if the command exits with an error."""
+        """Return the output of the command as one line; None if it exits with an error."""
         try:
             return self.line(*args)
         except GitFailed:
@@ -173,10 +168,10 @@ class Repository:
         return self.line("rev-parse", "--is-shallow-repository") == "true"
 
     def fork_point(self, ref: str) -> str:
-        """Return the newest commit that *ref* and HEAD both come from.
+        """Return the newest commit that *ref* and HEAD have in common.
 
         Raises:
-            GitError: There is no such ref, or nothing in common.
+            GitError: There is no such ref, or none in common.
         """
         base = self.find_line("merge-base", self.commit_of(ref), "HEAD")
         if base is None:
@@ -187,7 +182,7 @@ class Repository:
         return base
 
     def path_of(self, path: Path) -> str:
-        """Return the path in the repository of *path*, with forward slashes.
+        """Return the path of *path* in the repository, with forward slashes.
 
         Raises:
             GitError: It is elsewhere.
@@ -198,8 +193,10 @@ class Repository:
             raise GitError(f"{path}: not in the checkout {self.root}") from None
 
     def changed_since(self, base: str, folder: str) -> dict[str, str]:
-        """Path to `added`, `changed` or `removed` of the files under *folder* that are not as in *base*: in HEAD,
-        in the index or on disk."""
+        """Return `added`, `changed` or `removed` by path of the files under *folder* that differ from *base*.
+
+        They differ in HEAD, in the index or on disk.
+        """
         words = {"A": "added", "D": "removed"}
         found: dict[str, str] = {}
         for versions in ([base, "HEAD"], ["--cached", base], [base]):
@@ -212,7 +209,7 @@ class Repository:
         return dict(sorted(found.items()))
 
     def list_files(self, commit: str, folder: str) -> dict[str, str]:
-        """Path to blob id of every file beneath *folder* (with forward slashes), in the order of paths."""
+        """Return the blob id of every file beneath *folder* (with forward slashes) by its path, in order."""
         files = {}
         for entry in _split_paths(self.run("ls-tree", "-r", "-z", "--full-tree", commit, "--", f"{folder}/")):
             facts, path = entry.split("\t", 1)
@@ -272,14 +269,7 @@ class Repository:
         return self.run("hash-object", "--stdin-paths", stdin=request).decode().split()
 
     def write_tree(self, base: str, contents: Mapping[str, bytes | None]) -> str:
-        """Write the tree of the commit *base* with other contents of some files, whatever filters the checkout has.
-
-        Args:
-            contents: Content by path; None to remove the file.
-
-        Returns:
-            Its id.
-        """
+        """Write the tree of the commit *base* with other contents of some files (None removes one). Return its id."""
         # trees are made by a commit to a ref, which is taken back before git would write it
         stream = [f"commit {_UNUSED_REF}\ncommitter - <-> 0 +0000\ndata 0\nfrom {base}\n"]
         stream += [f"D {path}\n" for path, content in contents.items() if content is None]
@@ -292,7 +282,7 @@ class Repository:
         return self.run("fast-import", "--quiet", stdin=os.fsencode("".join(stream))).split()[2].decode()
 
     def _write_blobs(self, contents: Iterable[bytes]) -> list[str]:
-        """Write blobs as they are. Return their ids."""
+        """Write blobs as they are, whatever filters the checkout has. Return their ids."""
         with tempfile.TemporaryDirectory() as folder:
             paths = []
             for number, content in enumerate(contents):

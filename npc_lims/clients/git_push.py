@@ -84,7 +84,6 @@ class Pushed(Generic[_T]):
     Attributes:
         made: The result of the function that made the commits.
         commit: The newest commit that was pushed; None if nothing was to be pushed.
-        branch: The branch.
         attempts: Pushes it took.
         notes: What the user should know of the checkout.
     """
@@ -99,9 +98,7 @@ class Pushed(Generic[_T]):
 class Draft:
     """Commits on top of the newest one of a branch, not pushed yet.
 
-    Attributes:
-        tree: The folder as it is in the last commit, with changes that are not committed yet.
-        commits: Their ids, the oldest first.
+    `tree` is the folder as it is in the last commit, with changes that are not committed yet.
     """
 
     def __init__(self, target: PublishTarget, parent: str, verify: Verify) -> None:
@@ -156,11 +153,7 @@ def find_target(state: Path, branch: str | None, committed: str) -> PublishTarge
 
 
 def newest_tree(target: PublishTarget) -> CommitTree:
-    """Return the newest state on the branch, or that of HEAD if the remote has no such branch.
-
-    Raises:
-        GitError: The remote could not be read.
-    """
+    """Return the newest state on the branch, or that of HEAD if the remote has no such branch."""
     now = datetime.datetime.now(datetime.timezone.utc)
     newest = _newest(target.repository, target.branch, now)
     return target.tree(newest or target.repository.commit_of("HEAD"))
@@ -183,9 +176,7 @@ def push_commits(
         make: Makes the commits. It is called again, with a new draft, when others have pushed first.
         verify: Verifies each commit before it is pushed.
         since: In a shallow clone, only what was committed after this is fetched of the branch.
-        attempts: Pushes tried at most.
-        backoff: Seconds of the longest first wait between two of them; it doubles.
-        dry_run: Push nothing.
+        backoff: Seconds of the longest first wait between two attempts; it doubles.
         is_written: The files of the folder in the checkout are those that are pushed.
 
     Raises:
@@ -218,11 +209,6 @@ def push_commits(
 
 
 def _target_branch(repository: Repository, branch: str | None) -> str:
-    """Return the branch to push to: *branch*, else the one that is checked out.
-
-    Raises:
-        GitError: It cannot be the name of one, or none is checked out.
-    """
     if branch is None:
         branch = _checked_out(repository)
         if branch is None:
@@ -243,10 +229,6 @@ def _not_a_branch(name: str) -> GitError:
 
 
 def _check_checkout(repository: Repository, committed: PurePosixPath) -> None:
-    """
-    Raises:
-        GitError: The checkout is in no condition to publish from.
-    """
     unfinished = repository.is_unfinished()
     if unfinished:
         raise GitError(f"{repository.root}: {unfinished} is under way; finish or abort it, then publish")
@@ -262,11 +244,7 @@ def _check_checkout(repository: Repository, committed: PurePosixPath) -> None:
 
 
 def _identity(repository: Repository) -> Mapping[str, str]:
-    """Return environment variables with the committer, where git does not know it itself.
-
-    Raises:
-        GitError: Nobody does.
-    """
+    """Return environment variables with the committer, where git does not know it itself."""
     # what git would guess from the name of the machine is no identity
     var = ("-c", "user.useConfigOnly=true", "var")
     if all(repository.find_line(*var, f"GIT_{who}_IDENT") for who in ("COMMITTER", "AUTHOR")):
@@ -287,9 +265,6 @@ def _newest(repository: Repository, branch: str, since: datetime.datetime) -> st
     """Fetch the remote's newest commit of *branch*; None if it has no such branch, and the name is not that of a tag.
 
     In a shallow clone only what was committed after *since* comes with it, and a few commits before that.
-
-    Raises:
-        GitError: The remote could not be read, or *branch* is a tag.
     """
     try:
         others = [f"refs/tags/{branch}", f"refs/{branch}"]
@@ -329,16 +304,11 @@ def _fetch(repository: Repository, ref: str, since: datetime.datetime) -> None:
 
 
 def _unlock(lock: str) -> str:
-    """Return what to do about a lock file."""
     return f"wait for the git command that has made {lock}, or remove that file if it was killed"
 
 
 def _push(repository: Repository, branch: str, newest: str) -> GitFailed | None:
-    """Push the commit *newest* and those before it. Return the error if somebody else was, or may have been, quicker.
-
-    Raises:
-        GitError: The remote refused, or could not be reached.
-    """
+    """Push the commit *newest*. Return the error if somebody else was, or may have been, quicker."""
     try:
         repository.run("push", "--no-follow-tags", REMOTE, f"{newest}:{_BRANCHES}{branch}")
         return None
@@ -349,21 +319,17 @@ def _push(repository: Repository, branch: str, newest: str) -> GitFailed | None:
 
 
 def _to_git_error(error: GitFailed, branch: str, what: str) -> GitError:
-    """Return an error with the message of git, its meaning, and what to do."""
+    """Return an error with the message of git and what to do."""
     other = "the observations are kept: publish again once the remote answers"
     remedy = next((text for pattern, text in _REMEDIES.items() if pattern.search(error.output)), other)
     return GitError(f"{REMOTE}/{branch}: {what}: {error}; {remedy.format(branch=branch)}")
 
 
 def _fast_forward(repository: Repository, folder: str | None, branch: str, published: str) -> tuple[str, ...]:
-    """Move the checkout on to what was published, if it stands on that branch and nothing in it is in the way.
+    """Fast-forward the checkout to *published*, if it is on that branch; return what its user has to do, if anything.
 
     Args:
         folder: A folder whose files in the checkout are those that were published; None if there is none.
-        published: The newest commit of the branch.
-
-    Returns:
-        What its user has to do, if anything.
     """
     if _checked_out(repository) != branch or repository.commit_of("HEAD") == published:
         return ()

@@ -87,9 +87,6 @@ class Committed(NamedTuple):
 def commit_changes(tree: CommitTree, message: str, env: Mapping[str, str]) -> Committed | None:
     """Commit the changes of *tree*; None if there are none.
 
-    Args:
-        env: Variables with the identity of the committer.
-
     Raises:
         GitError: A hook or a setting refused it, or a hook added a file that is not in the folder.
     """
@@ -119,12 +116,7 @@ def _has_hooks(repository: Repository) -> bool:
 
 
 def _commit_with_hooks(tree: CommitTree, new: str, message: str, env: Mapping[str, str]) -> str:
-    """Commit the tree *new* in a temporary worktree, as hooks read and change the files of one. Return the id.
-
-    Raises:
-        GitFailed: A hook refused it.
-        GitError: A hook added something to it that is not in the folder.
-    """
+    """Commit the tree *new* in a temporary worktree, as hooks read and change the files of one. Return the id."""
     with _temporary_worktree(tree.repository, tree.commit) as worktree:
         worktree.run("read-tree", "--reset", "-u", new)
         command = ("commit", "--quiet", "--cleanup=verbatim", "--file=-")
@@ -139,7 +131,7 @@ def _commit_with_hooks(tree: CommitTree, new: str, message: str, env: Mapping[st
 
 @contextlib.contextmanager
 def _temporary_worktree(repository: Repository, head: str) -> Iterator[Repository]:
-    """Make a worktree outside of the repository, which has no record of it: one that is left there is in no one's way.
+    """Make a worktree outside of the repository, which has no record of it: one that is left there blocks nobody.
 
     git's own files of a worktree are as gitrepository-layout(5) describes them. In the reftable format git has to
     write them.
@@ -171,12 +163,11 @@ def compose_message(
     """Return a commit message.
 
     Args:
-        subject: Its first line.
         lists: Heading to the lines of a list, of which the first 20 are shown.
-        trailers: Token (letters, digits and hyphens) to value; for several lines of one token, several values.
+        trailers: Token to value; for several lines of one token, several values.
 
     Raises:
-        ValueError: A token is none that git reads as one.
+        ValueError: A token has other characters than letters, digits and hyphens.
     """
     blocks = [subject]
     for heading, lines in lists.items():

@@ -22,11 +22,7 @@ _WIDTH = 72
 
 
 def read_newest(state: Path, branch: str | None = None) -> Tree:
-    """Return the newest state on the remote's *branch*. Nothing is changed, here or there.
-
-    Raises:
-        GitError: `publish_runs` could not publish from this checkout either, or the remote cannot be read.
-    """
+    """Return the newest state on the remote's *branch*. Nothing is changed, here or there."""
     return newest_tree(find_target(state, branch, PIPELINES_FILE))
 
 
@@ -43,15 +39,13 @@ def publish_runs(
 
     Args:
         state: The state folder of a checkout; only where it lies in the repository matters, not what it holds.
-        change: What to record.
-        branch: Where to push; the branch that is checked out if not given. Made if the remote has none.
+        branch: The branch that is checked out if not given. Made if the remote has none.
         trailers: More lines for the end of the commit message.
-        attempts: Pushes tried at most while others push first.
-        backoff: Seconds of the longest first wait between two of them; it doubles.
+        backoff: Seconds of the longest first wait between two attempts; it doubles.
 
     Raises:
-        GitError: The checkout is in no condition to publish from, or the remote refused. Nothing was pushed.
-        StateError: What would be pushed does not verify. Nothing was pushed.
+        GitError: The checkout is in no condition to publish from, or the remote refused.
+        StateError: What would be pushed does not verify.
     """
 
     def make(draft: Draft) -> None:

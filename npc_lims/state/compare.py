@@ -37,10 +37,10 @@ class StateVersion:
     """`state/` as it is somewhere.
 
     Attributes:
-        name: Where, as people are to read it.
+        name: Its name in messages.
         sessions: Session id to an id of the content of its file.
         others: Path of each other file to the same, but for the snapshot.
-        read: Facts of some sessions, by id.
+        read: Returns facts of some sessions, by id.
     """
 
     name: str
@@ -51,14 +51,12 @@ class StateVersion:
 
 @dataclasses.dataclass(frozen=True)
 class StateDiff:
-    """The difference between two versions of `state/`.
+    """The difference between two versions of `state/`, which are named.
 
     Attributes:
-        before: Name of the one version.
-        after: Name of the other.
         changes: Sessions of which facts differ.
-        format_only: Ids of those whose files differ and say the same: another layout.
-        schema_only: Ids of those whose files say the same, but for the number of their schema.
+        format_only: Ids of those whose files differ in layout alone.
+        schema_only: Ids of those whose facts are the same, but for the number of their schema, to both numbers.
         others: Other files that differ.
     """
 
@@ -129,12 +127,7 @@ def _version(tree: Tree, blobs: Mapping[str, str], name: str) -> StateVersion:
 
 
 def state_on_github(settings: Settings, ref: str) -> StateVersion:
-    """Return the state published at a branch, tag or commit, in one request; empty if there is none at that ref.
-
-    Raises:
-        NoRemoteState: There is no such ref.
-        RemoteStateError: GitHub could not be reached.
-    """
+    """Return the state published at a branch, tag or commit, in one request; empty if there is none at that ref."""
     name = f"{settings.repo}@{ref}"
     at_ref = settings.model_copy(update={"ref": ref})
     try:
@@ -150,11 +143,7 @@ def state_on_github(settings: Settings, ref: str) -> StateVersion:
 
 
 def compare_states(before: StateVersion, after: StateVersion) -> StateDiff:
-    """Reads only the files that differ.
-
-    Raises:
-        StateError: One of these is damaged.
-    """
+    """Return the difference. Only the files that differ are read."""
     differ = _differing(before.sessions, after.sessions)
     old = before.read(session_id for session_id in differ if session_id in before.sessions)
     new = after.read(session_id for session_id in differ if session_id in after.sessions)

@@ -153,7 +153,7 @@ def _code(text: str) -> str:
 
 
 def _escape(text: str) -> str:
-    """*text* as Markdown that shows it as it is, in one line."""
+    """Return *text* as Markdown that shows it as it is, in one line."""
     return _LEADING.sub(lambda match: f"{match[1]}&#{ord(match[2])};", _escape_within(text))
 
 

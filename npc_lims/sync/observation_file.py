@@ -115,7 +115,7 @@ def check_time(at: datetime.datetime, where: str, remedy: str = "observe again")
 
 
 def read_observation_folder(folder: Path) -> list[ObservationSet]:
-    """Return the observations in *folder* and the folders in it, the shards of a run merged (see `merge_shards`).
+    """Return the observations in *folder* and the folders in it, the shards of a run merged.
 
     Raises:
         NpcLimsError: There is nothing, or a file is damaged.

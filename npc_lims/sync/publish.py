@@ -50,9 +50,7 @@ class Published:
 
     Attributes:
         commit: The newest commit that was pushed; None if there was nothing to add.
-        branch: The branch.
         messages: The messages of the commits; an observation set that adds nothing has none.
-        changes: Sessions that changed.
         failures: Sources that could not be queried, or whose observations could not be applied.
         unapplied: The latter.
         applied: For each observation set, whether all of it was applied or dropped.
@@ -88,17 +86,16 @@ def publish(
     Args:
         state: The state folder of a checkout; only where it lies in the repository matters, not what it holds.
         observed: Observations, at least one set, in the order in which they were made. Each becomes a commit.
-        branch: Where to push; the branch that is checked out if not given. Made if the remote has none.
+        branch: The branch that is checked out if not given. Made if the remote has none.
         trailers: More lines for the ends of the commit messages.
         dry_run: Push nothing; the result has the messages of the commits.
-        attempts: Pushes tried at most while others push first.
-        backoff: Seconds of the longest first wait between two of them; it doubles.
+        backoff: Seconds of the longest first wait between two attempts; it doubles.
 
     Raises:
         GitError: The checkout is in no condition to publish from, or the remote refused.
-        NpcLimsError: An observation is from the future, or a trailer is one of ours; nothing was pushed.
-        StateError: The state on the branch is damaged, or what would be pushed does not verify; nothing was pushed.
-        SyncRefused: The breaker; nothing was pushed.
+        NpcLimsError: An observation is from the future, or a trailer is one of ours.
+        StateError: The state on the branch is damaged, or what would be pushed does not verify.
+        SyncRefused: The breaker.
     """
     for token in trailers or {}:
         # git reads their names in any case; these determine which observation is the newest
@@ -270,11 +267,7 @@ def _message(observed: ObservationSet, result: SyncResult, trailers: Mapping[str
 def commit_message(
     changes: Sequence[SessionChange], trailers: Mapping[str, str | Sequence[str]], failed: Sequence[str] = ()
 ) -> str:
-    """Return the message: a subject, the list of changes, trailers (see `compose_message`). Pure.
-
-    Args:
-        failed: Sources that could not be queried, for the subject if no session changed.
-    """
+    """Return the message: a subject, the list of changes, trailers; *failed* sources if no session changed."""
     lists = {f"{title}:": list(map(_line, members)) for title, members in groups_of(changes).items()}
     return compose_message(commit_subject(changes, failed), lists, trailers)
 

@@ -126,10 +126,7 @@ def sync(
     report: Report | None = None,
     on_observed: Callable[[ObservationSet], None] = lambda observed: None,
 ) -> SyncResult:
-    """Run one sync: `observe`, then `apply` the observations.
-
-    Args:
-        on_observed: Called before anything is written.
+    """Run one sync: `observe`, then `apply` the observations. *on_observed* is called before anything is written.
 
     Raises:
         StateError: The state folder is damaged; nothing was written.
@@ -147,9 +144,6 @@ def observe(
     settings: Settings, options: SyncOptions, report: Report | None = None, *, recorded: Recorded | None = None
 ) -> ObservationSet:
     """Query each source in turn, and write nothing. One that fails gives a failed observation and stops no other.
-
-    Args:
-        recorded: The content of the state folder; read if not given.
 
     Raises:
         StateError: The state folder is damaged.
@@ -216,9 +210,8 @@ def apply(
     Args:
         observed: Observations, in the order in which they were made.
         recorded: The content of *state*; read if not given.
-        tracked: Returns text and name of the tracked sessions file that belongs to this state. It takes the place of
-            what was observed of it, so that a state and the file committed with it never disagree; if it holds errors,
-            what is recorded of it stays.
+        tracked: Returns text and name of the tracked sessions file that belongs to this state. It replaces what was
+            observed of it, so that a state and the file committed with it never disagree.
 
     Raises:
         StateError: The state is damaged; nothing was written.
