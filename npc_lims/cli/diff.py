@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import enum
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any, Optional, Union
+from typing import Any, NamedTuple, Optional, Union
 
 import typer
 
@@ -43,6 +43,7 @@ _COLUMNS = ("of", "group", "id", "what", "details")
 _FORMAT = typer.Option(Format.text, help="markdown is for pull requests and job summaries; json is --json.")
 _JSON = json_option("an object that holds everything")
 _CSV = csv_option(_COLUMNS)
+_Part = Union[StateDiff, TrackedDiff, Preview]
 _LIMIT = typer.Option(LISTED, min=0, help="Maximum number of sessions for each kind of change; 0 for all.")
 
 
@@ -52,15 +53,8 @@ class What(str, enum.Enum):
     tracked = "tracked"
 
 
-@dataclasses.dataclass(frozen=True)
-class Side:
-    """One of two versions to compare; only what is compared is read.
-
-    Attributes:
-        name: Its name for people.
-        state: Reads its state.
-        tracked: Reads its tracked_sessions.yaml, None if it has none.
-    """
+class Side(NamedTuple):
+    """One of two versions to compare, and functions that read its parts: only what is compared is read."""
 
     name: str
     state: Callable[[], StateVersion]
@@ -94,7 +88,7 @@ def diff_command(
     """
     chosen = _chosen(format, as_json, as_csv)
     old, new = _sides(ref_a, ref_b, github)
-    found: dict[str, Union[StateDiff, TrackedDiff]] = {}
+    found: dict[str, _Part] = {}
     if what is not What.state:
         found["tracked"] = compare_tracked(old.tracked(), new.tracked(), (old.name, new.name))
     if what is not What.tracked:
@@ -148,60 +142,49 @@ def preview_command(
 
 
 def _chosen(format: Format, as_json: bool, as_csv: bool) -> Format:
-    """
-    Raises:
-        NpcLimsError: Two of them are given that exclude each other.
-    """
     one_style(json=as_json, csv=as_csv, format=format is not Format.text)
     return Format.json if as_json else format
 
 
-def _print(found: dict[str, Any], format: Format, limit: int, as_csv: bool) -> None:
-    parts: dict[str, Union[StateDiff, TrackedDiff, Preview]] = found
+def _print(parts: dict[str, _Part], format: Format, limit: int, as_csv: bool) -> None:
     if format is Format.json:
         print_json({name: part.as_dict() for name, part in parts.items()})
-        return
-    if as_csv:
+    elif as_csv:
         print_csv(_COLUMNS, (row for name, part in parts.items() for row in _rows(name, part)))
-        return
-    text = render_chapters(
-        [part.chapter() for part in parts.values()],
-        format,
-        listed=limit or None,
-        max_bytes=SUMMARY_BYTES if format is Format.markdown else sys.maxsize,
-        see_all="--limit 0 lists all",
-    )
-    typer.echo(text, nl=False)
+    else:
+        text = render_chapters(
+            [part.chapter() for part in parts.values()],
+            format,
+            listed=limit or None,
+            max_bytes=SUMMARY_BYTES if format is Format.markdown else sys.maxsize,
+            see_all="--limit 0 lists all",
+        )
+        typer.echo(text, nl=False)
 
 
-def _rows(name: str, part: Union[StateDiff, TrackedDiff, Preview]) -> Iterator[dict[str, Any]]:
+def _rows(name: str, part: _Part) -> Iterator[dict[str, Any]]:
     content = part.as_dict()
     if not isinstance(part, Preview):
-        yield from ({"of": name, **change} for change in content["changes"])
-        return
+        content = {"": content["changes"]}
     for fate, changes in content.items():
         if isinstance(changes, list):
-            yield from ({**change, "of": name, "group": fate} for change in changes)
+            yield from ({**change, "of": name, "group": fate or change["group"]} for change in changes)
 
 
 def _sides(ref_a: Optional[str], ref_b: Optional[str], github: bool) -> tuple[Side, Side]:
     if "" in (ref_a, ref_b):  # from an unset variable: the default would be wrong
         raise NpcLimsError("a ref without a name: give a commit, branch or tag, or leave it out")
-    if github:
-        return _sides_on_github(ref_a, ref_b)
     home = checkout()
     try:
-        repository = find_repository(home)
+        repository = None if github else find_repository(home)
     except GitError as error:
         if ref_a is None:
             raise NpcLimsError(f"{error}; or name one or two refs on GitHub") from None
         print_note(f"{home} is in no git checkout: the refs are those on GitHub")
-        return _sides_on_github(ref_a, ref_b)
-    before = _at_commit(repository, home, ref_a or "HEAD")
-    return before, _on_disk(repository, home) if ref_b is None else _at_commit(repository, home, ref_b)
-
-
-def _sides_on_github(ref_a: Optional[str], ref_b: Optional[str]) -> tuple[Side, Side]:
+        repository = None
+    if repository is not None:
+        before = _at_commit(repository, home, ref_a or "HEAD")
+        return before, _on_disk(repository, home) if ref_b is None else _at_commit(repository, home, ref_b)
     settings = load_settings()
     if ref_a is None:
         raise NpcLimsError(f"name one or two refs of {settings.repo}; the second is {settings.ref} if not given")
@@ -212,28 +195,19 @@ def _at_commit(repository: Repository, home: Path, ref: str) -> Side:
     commit = repository.commit_of(ref)
     name = _name(ref, commit)
     folder, tracked = (repository.path_of(home / part) for part in ("state", TRACKED_FILE))
-    return Side(
-        name,
-        lambda: state_at_commit(repository, commit, folder, name),
-        lambda: repository.read_file(commit, tracked),
-    )
+    read_state = partial(state_at_commit, repository, commit, folder, name)
+    return Side(name, read_state, partial(repository.read_file, commit, tracked))
 
 
 def _on_disk(repository: Repository, home: Path) -> Side:
     tracked = home / TRACKED_FILE
-    return Side(
-        WORKING_TREE,
-        lambda: state_in_folder(repository, home / "state"),
-        lambda: tracked.read_bytes() if tracked.is_file() else None,
-    )
+    read_state = partial(state_in_folder, repository, home / "state")
+    return Side(WORKING_TREE, read_state, lambda: tracked.read_bytes() if tracked.is_file() else None)
 
 
 def _on_github(settings: Settings, ref: str) -> Side:
-    return Side(
-        f"{settings.repo}@{ref}",
-        lambda: state_on_github(settings, ref),
-        lambda: tracked_on_github(settings, ref),
-    )
+    read_state, read_tracked = partial(state_on_github, settings, ref), partial(tracked_on_github, settings, ref)
+    return Side(f"{settings.repo}@{ref}", read_state, read_tracked)
 
 
 def _default_base(repository: Repository) -> str:

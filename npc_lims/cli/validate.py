@@ -14,8 +14,17 @@ import typer
 from npc_lims.cli import ExitCode
 from npc_lims.cli.options import checkout
 from npc_lims.cli.output import csv_option, json_option, one_style, print_csv, print_json, print_note
+from npc_lims.clients.git import find_repository
 from npc_lims.config.environment import TRACKED_FILE
-from npc_lims.errors import Problem
+from npc_lims.errors import PipelinesError, Problem, TrackedFileError
+from npc_lims.processing.pipelines import PIPELINES_FILE, read_pipelines
+from npc_lims.processing.runs import RUNS, verify_runs
+from npc_lims.sources.tracked.parser import read_tracked
+from npc_lims.state.snapshot import SNAPSHOT
+from npc_lims.state.store import verify_state
+from npc_lims.state.sync_file import verify_sync_file
+from npc_lims.track.compare import decode_tracked, split_known
+from npc_lims.utils.atomic_write import TEMPORARY
 from npc_lims.utils.text import counted
 
 _MOST_LISTED = 30
@@ -67,9 +76,6 @@ def validate_command(
       npc-lims validate --csv
     """
     one_style(json=as_json, csv=as_csv, format=format is not ProblemFormat.text)
-    from npc_lims.errors import TrackedFileError
-    from npc_lims.sources.tracked.parser import read_tracked
-
     path = _default_file() if file is None else file
     try:
         tracked = read_tracked(path)
@@ -116,21 +122,10 @@ def verify_command(
       npc-lims verify --state state --json
       npc-lims verify --since origin/main --format github
     """
-    from npc_lims.errors import StateError
-    from npc_lims.processing.runs import verify_runs
-    from npc_lims.state.snapshot import SNAPSHOT
-    from npc_lims.state.store import verify_state
-    from npc_lims.state.sync_file import read_sync_file
-
     one_style(json=as_json, csv=as_csv, format=format is not ProblemFormat.text)
     folder = checkout() / "state" if state is None else state
     edited = [] if since is None else _hand_edits(folder, since)
-    wrong = verify_state(folder)
-    try:
-        read_sync_file(folder)
-    except StateError as error:
-        wrong.append(str(error))
-    wrong += verify_runs(folder)
+    wrong = [*verify_state(folder), *verify_sync_file(folder), *verify_runs(folder)]
     problems = [Problem(str(folder), 1, 1, "error", text) for text in wrong]
     if as_json or as_csv:
         _print_problems([*edited, *problems], format, as_json, as_csv)
@@ -162,9 +157,6 @@ def _print_problems(
 
 def _check_pipelines(folder: Path) -> tuple[Sequence[Problem], str]:
     """Return the problems of the pipelines.yaml of *folder*, and a summary line; nothing if there is none."""
-    from npc_lims.errors import PipelinesError
-    from npc_lims.processing.pipelines import PIPELINES_FILE, read_pipelines
-
     path = folder / PIPELINES_FILE
     if not path.exists():
         return (), ""
@@ -183,9 +175,6 @@ def _default_file() -> Path:
 
 def _compared(path: Path, problems: Sequence[Problem], base: str) -> tuple[list[Problem], list[Problem]]:
     """Return new and known problems. *base* is a file, or a commit that has one at the path of *path*."""
-    from npc_lims.clients.git import find_repository
-    from npc_lims.track.compare import decode_tracked, split_known
-
     content: Optional[bytes]
     if Path(base).is_file():
         content = Path(base).read_bytes()
@@ -206,10 +195,6 @@ def _known_error(problem: Problem) -> Problem:
 
 def _hand_edits(folder: Path, since: str) -> list[Problem]:
     """Return a problem for each file of a state folder that was edited by hand."""
-    from npc_lims.clients.git import find_repository
-    from npc_lims.processing.runs import RUNS
-    from npc_lims.utils.atomic_write import TEMPORARY
-
     repository = find_repository(folder)
     base = repository.fork_point(since)
     inside = repository.path_of(folder)

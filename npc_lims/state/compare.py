@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import re
@@ -34,19 +35,13 @@ _SCHEMA_LINE = re.compile(rb"^schema: *([0-9]{1,9}) *$", re.MULTILINE)
 
 @dataclasses.dataclass(frozen=True)
 class StateVersion:
-    """`state/` as it is somewhere.
-
-    Attributes:
-        name: Its name in messages.
-        sessions: Session id to an id of the content of its file.
-        others: Path of each other file to the same, but for the snapshot.
-        read: Returns facts of some sessions, by id.
-    """
+    """`state/` as it is somewhere, with ids of the contents of session files, and of others but for the snapshot."""
 
     name: str
     sessions: Mapping[str, object]
     others: Mapping[str, object]
     read: Callable[[Iterable[str]], dict[str, Facts]]
+    """Returns facts of some sessions, by id."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,10 +49,8 @@ class StateDiff:
     """The difference between two versions of `state/`, which are named.
 
     Attributes:
-        changes: Sessions of which facts differ.
-        format_only: Ids of those whose files differ in layout alone.
-        schema_only: Ids of those whose facts are the same, but for the number of their schema, to both numbers.
-        others: Other files that differ.
+        format_only: Ids of sessions whose files differ in layout alone.
+        schema_only: Ids of sessions that differ in the number of their schema alone, to both numbers.
     """
 
     before: str
@@ -114,7 +107,7 @@ def _version(tree: Tree, blobs: Mapping[str, str], name: str) -> StateVersion:
         contents = tree.read_files([SNAPSHOT, *files.values()])
         lines = lines_by_id(contents.get(SNAPSHOT, b""))
         return {
-            session_id: _facts(contents[file], lines.get(session_id), tree.path(file), name)
+            session_id: _facts(contents[file], lines.get(session_id), tree.path(file))
             for session_id, file in files.items()
         }
 
@@ -136,17 +129,13 @@ def state_on_github(settings: Settings, ref: str) -> StateVersion:
         check_ref(at_ref, TRACKED_FILE)
         lines = {}
 
-    def read(ids: Iterable[str]) -> dict[str, Facts]:
-        return {session_id: _facts_of_line(lines[session_id], name)[0] for session_id in ids}
-
-    return StateVersion(name, dict(lines), {}, read)
+    return StateVersion(name, lines, {}, lambda ids: {one: _facts_of_line(lines[one])[0] for one in ids})
 
 
 def compare_states(before: StateVersion, after: StateVersion) -> StateDiff:
     """Return the difference. Only the files that differ are read."""
     differ = _differing(before.sessions, after.sessions)
-    old = before.read(session_id for session_id in differ if session_id in before.sessions)
-    new = after.read(session_id for session_id in differ if session_id in after.sessions)
+    old, new = (_read(version, differ) for version in (before, after))
     changes = compare_sessions(old, new)
     schema_only = {
         change.id: f"{old[change.id].get('schema')} -> {new[change.id].get('schema')}"
@@ -168,29 +157,31 @@ def _differing(before: Mapping[str, object], after: Mapping[str, object]) -> lis
     return sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
 
 
-def _facts(content: bytes, line: bytes | None, path: PurePath, name: str) -> Facts:
-    """Return the facts of a session file: those of its line in the snapshot if that mirrors it, which is faster."""
+def _read(version: StateVersion, session_ids: Iterable[str]) -> dict[str, Facts]:
     try:
-        if line is not None:
-            facts, digest = _facts_of_line(line, name)
+        return version.read(session_id for session_id in session_ids if session_id in version.sessions)
+    except StateError as error:
+        raise StateError(f"{version.name}: {error}") from None
+
+
+def _facts(content: bytes, line: bytes | None, path: PurePath) -> Facts:
+    """Return the facts of a session file: those of its line in the snapshot if that mirrors it, which is faster."""
+    if line is not None:
+        with contextlib.suppress(StateError):  # the file is authoritative
+            facts, digest = _facts_of_line(line)
             if digest == digest_of(content):
                 return facts
-    except StateError:
-        pass  # the file is the truth
-    try:
-        return parse_facts(content, path)
-    except StateError as error:
-        raise StateError(f"{name}: {error}") from None
+    return parse_facts(content, path)
 
 
-def _facts_of_line(line: bytes, name: str) -> tuple[Facts, object]:
+def _facts_of_line(line: bytes) -> tuple[Facts, object]:
     """Return facts and digest."""
     try:
         facts = json.loads(line)
     except (RecursionError, ValueError):
         facts = None
     if not isinstance(facts, dict):
-        raise StateError(f"{name}: the line of {line_id(line)} in {SNAPSHOT} is damaged; sync again")
+        raise StateError(f"the line of {line_id(line)} in {SNAPSHOT} is damaged; sync again")
     if facts.get("schema") == SCHEMA:
         facts = parse_line(line)
     return facts, facts.pop("digest", None)

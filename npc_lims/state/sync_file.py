@@ -161,6 +161,15 @@ def _damaged(name: str, reason: str) -> StateError:
     return StateError(f"{name}: damaged ({reason}); restore it (git checkout), or delete it and sync --full")
 
 
+def verify_sync_file(state: StateFolder) -> list[str]:
+    """Return the problems of the file, in words."""
+    try:
+        read_sync_file(state)
+    except StateError as error:
+        return [str(error)]
+    return []
+
+
 def write_sync_file(state: StateFolder, content: SyncFile) -> PurePath:
     """Write the file, and return its path."""
     tree = open_tree(state)

@@ -20,7 +20,7 @@ from npc_lims.clients.git import Repository
 from npc_lims.clients.git_push import Draft, PublishTarget, find_target, push_commits
 from npc_lims.clients.git_tree import compose_message, escape_mentions
 from npc_lims.config.environment import TRACKED_FILE
-from npc_lims.errors import NpcLimsError, SourceError, StateError, warn_future_timestamp
+from npc_lims.errors import NpcLimsError, SourceError, warn_future_timestamp
 from npc_lims.model.reconcile import Dropped, Newer, is_newer, keep_newest
 from npc_lims.model.record import SECTIONS
 from npc_lims.model.session_id import subject_of
@@ -29,7 +29,7 @@ from npc_lims.state.diff import GROUPS, SessionChange, changes_between, word_cou
 from npc_lims.state.diff_format import groups_of
 from npc_lims.state.snapshot import SNAPSHOT, lines_by_id
 from npc_lims.state.store import session_id_of, verify_state
-from npc_lims.state.sync_file import Recorded, SyncFile, read_recorded, read_sync_file
+from npc_lims.state.sync_file import Recorded, SyncFile, read_recorded, read_sync_file, verify_sync_file
 from npc_lims.state.tree import Tree
 from npc_lims.sync.observation_file import ObservationSet, check_time
 from npc_lims.sync.run import SyncResult, apply
@@ -120,12 +120,7 @@ def publish(
 def _verify(tree: Tree, changed: Collection[str] | None) -> list[str]:
     """Return the problems of session files, snapshot and sync.yaml: of the changed sessions, if that is known."""
     only = None if changed is None else {one for name in changed if (one := session_id_of(name)) is not None}
-    problems = verify_state(tree, only)
-    try:
-        read_sync_file(tree)
-    except StateError as error:
-        problems.append(str(error))
-    return problems
+    return [*verify_state(tree, only), *verify_sync_file(tree)]
 
 
 def _make_commits(
