@@ -46,7 +46,6 @@ class CommitTree:
         self.changes: dict[str, bytes | None] = {}
         self._label = label
         self._blobs: dict[str, str] | None = None
-        self._contents: dict[str, bytes] = {}
 
     def path(self, name: str = "") -> PurePath:
         return PurePosixPath(f"{self._label}{self.prefix}{name}")
@@ -66,11 +65,9 @@ class CommitTree:
         wanted = list(names)
         # git finds a blob by its id faster than by its path
         known = self._blobs or {}
-        missing = (name for name in wanted if name not in self.changes and name not in self._contents)
-        blobs = {name: known.get(name, f"{self.commit}:{self.prefix}{name}") for name in missing}
-        contents = self.repository.read_blobs(blobs.values())
-        self._contents.update((name, contents[blob]) for name, blob in blobs.items() if blob in contents)
-        found = {name: self.changes.get(name, self._contents.get(name)) for name in wanted}
+        blobs = {name: known.get(name, f"{self.commit}:{self.prefix}{name}") for name in wanted}
+        contents = self.repository.read_blobs(blob for name, blob in blobs.items() if name not in self.changes)
+        found = {name: self.changes.get(name, contents.get(blob)) for name, blob in blobs.items()}
         return {name: content for name, content in found.items() if content is not None}
 
     def write_files(self, contents: Mapping[str, bytes | None]) -> None:

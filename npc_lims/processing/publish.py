@@ -7,6 +7,7 @@ others push first. So if two want to claim the same session, the one who pushes 
 from __future__ import annotations
 
 import datetime
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
@@ -69,20 +70,18 @@ def runs_message(recorded: Sequence[RunsChange], trailers: Mapping[str, str] | N
     """Return the commit message: a line of at most 72 characters, the changes of each run, trailers. Pure."""
     from npc_lims import __version__
 
-    happened = {one.process: _happened(one) for one in recorded}
-    lists = {
-        f"{process}:": [
-            f"{session}: {what}{': ' if more else ''}{escape_mentions(single_line(more))}"
-            for session, what, more in changes
-        ]
-        for process, changes in happened.items()
-        if changes
-    }
+    happened = {one.process: changes for one in recorded if (changes := _happened(one))}
+    lists = {f"{process}:": list(map(_line, changes)) for process, changes in happened.items()}
     return compose_message(_subject(happened), lists, {"Npc-Lims-Version": __version__, **(trailers or {})})
 
 
+def _line(change: tuple[str, str, str]) -> str:
+    session, what, more = change
+    return f"{session}: {what}{': ' if more else ''}{escape_mentions(single_line(more))}"
+
+
 def _happened(recorded: RunsChange) -> list[tuple[str, str, str]]:
-    """Return sessions, the kinds of change in a word, and details."""
+    """Return session, kind of change and details of each run that changed."""
     before = {run.key: run for run in recorded.before}
     after = {run.key: run for run in recorded.after}
     changes = [(key, _what(before.get(key), run)) for key, run in after.items() if before.get(key) != run]
@@ -113,15 +112,13 @@ def _subject(happened: Mapping[str, Sequence[tuple[str, str, str]]]) -> str:
     """
     parts = []
     for process, changes in happened.items():
-        words = [what for _, what, _ in changes]
-        if words:
-            parts.append(f"{process} " + ", ".join(f"{words.count(word)} {word}" for word in sorted(set(words))))
+        words = Counter(what for _, what, _ in changes)
+        parts.append(f"{process} " + ", ".join(f"{count} {word}" for word, count in sorted(words.items())))
     subjects = sorted({subject_of(session) for changes in happened.values() for session, _, _ in changes})
-    subject = f"runs: {'; '.join(parts)} ({', '.join(subjects)})"
-    if len(subject) <= _WIDTH:
-        return subject
-    subject = f"runs: {'; '.join(parts)} ({len(subjects):,} subjects)"
-    if len(subject) <= _WIDTH:
-        return subject
-    count = sum(len(changes) for changes in happened.values())
-    return f"runs: {count:,} runs of {len(parts):,} processes ({len(subjects):,} subjects)"
+    count = sum(map(len, happened.values()))
+    candidates = (
+        f"runs: {'; '.join(parts)} ({', '.join(subjects)})",
+        f"runs: {'; '.join(parts)} ({len(subjects):,} subjects)",
+        f"runs: {count:,} runs of {len(parts):,} processes ({len(subjects):,} subjects)",
+    )
+    return next((subject for subject in candidates if len(subject) <= _WIDTH), candidates[-1])
