@@ -19,7 +19,7 @@ from npc_lims.state.freshness import STALE_AFTER
 from npc_lims.state.snapshot import newest_first
 from npc_lims.utils.text import counted
 from npc_lims.utils.timestamps import is_future, utc_text, utc_time
-from npc_lims.utils.urls import Links
+from npc_lims.utils.urls import Links, web_address
 
 if TYPE_CHECKING:
     from npc_lims.errors import Problem
@@ -204,7 +204,7 @@ def _failed_runs(
         for session in newest_first(failed):
             run = failed[session]
             text = f"try {run.attempt}: {run.reason}"
-            cases.append(Case(session, text, run.started or run.claimed, links.workflow_run(run.by)))
+            cases.append(Case(session, text, run.started or run.claimed, web_address(run.by)))
         yield Finding(
             "runs",
             f"{counted(len(cases), 'session')} whose last run of {process} failed",

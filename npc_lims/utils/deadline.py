@@ -15,17 +15,10 @@ class DeadlineExceeded(TimeoutError):
 
 
 def call_within(seconds: float, function: Callable[[], T], discard: Callable[[T], object] | None = None) -> T:
-    """Return the result of *function*, which runs in a thread of its own.
+    """Return the result of *function*, which runs in a thread of its own. DeadlineExceeded after *seconds*.
 
     Time-outs of sockets bound only the wait for the next bytes, and subprocesses of libraries have none. An abandoned
-    thread ends when its call does; it keeps no process alive.
-
-    Args:
-        discard: Takes a result that came after the deadline, to release what it holds.
-
-    Raises:
-        DeadlineExceeded: It did not end within *seconds*.
-        BaseException: As *function* does.
+    thread ends when its call does, and keeps no process alive; *discard* gets its result, to close it.
     """
     future: Future[T] = Future()
 

@@ -88,9 +88,6 @@ class Links:
         query = {"template": "wrong-fact.yml", "title": f"Wrong fact: {session}", "session": session}
         return None if form is None else f"{form}?{urllib.parse.urlencode(query, quote_via=urllib.parse.quote)}"
 
-    def workflow_run(self, address: str | None) -> str | None:
-        return web_address(address)
-
     def asset(self, asset: Mapping[str, Any]) -> dict[str, str | None]:
         """Return the URLs of a recorded data asset on Code Ocean, and of its files on S3."""
         id_ = str(asset["id"])

@@ -141,7 +141,7 @@ def event(transition: Transition, links: Links) -> dict[str, Any]:
         "details": list(change.details),
         "commit": commit.sha,
         "commit_url": links.commit(commit.sha),
-        "run_url": links.workflow_run(commit.run),
+        "run_url": web_address(commit.run),
         "editors": [
             {"name": editor.author, "subject": editor.subject, "url": links.commit(editor.sha)}
             for editor in transition.editors
