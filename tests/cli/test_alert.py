@@ -31,7 +31,7 @@ def test_a_failed_job_opens_the_issue_and_success_closes_it(hub: Hub) -> None:
     assert "all succeeded" in alert(*FINE).out
 
 
-def test_sources_that_failed_are_told_though_all_jobs_succeeded(hub: Hub, tmp_path: Path) -> None:
+def test_sources_that_failed_are_reported_though_all_jobs_succeeded(hub: Hub, tmp_path: Path) -> None:
     outcome = tmp_path / "outcome.json"
     outcome.write_text(json.dumps({"answered": [], "failed": [{"source": "s3", "reason": "no answer within 30 s"}]}))
     done = alert(*FINE, "--failure", "codeocean: the token was refused: 401", "--outcome", str(outcome))
@@ -92,14 +92,14 @@ def test_what_was_skipped_changes_nothing(hub: Hub, results: tuple[str, ...], is
         (("--failure", ": why"), "must be SOURCE: REASON"),
     ],
 )
-def test_mistakes_are_told(hub: Hub, options: tuple[str, ...], said: str) -> None:
+def test_mistakes_are_reported(hub: Hub, options: tuple[str, ...], said: str) -> None:
     done = alert(*options)
     assert done.code == 2, done
     assert said in done.err
     assert hub.api.requests == []
 
 
-def test_a_job_that_was_stopped_while_the_run_went_on_is_told(hub: Hub) -> None:
+def test_a_job_that_was_stopped_while_the_run_went_on_is_reported(hub: Hub) -> None:
     done = alert("--result", "observe=cancelled", "--result", "commit=success")
     assert done.code == 0, done
     (issue,) = hub.issues
@@ -107,7 +107,7 @@ def test_a_job_that_was_stopped_while_the_run_went_on_is_told(hub: Hub) -> None:
 
 
 @pytest.mark.parametrize("content", ["{", "[1]", '{"failed": [{"source": "s3"}]}', "7", '{"failed": []}'])
-def test_a_damaged_file_is_told(hub: Hub, tmp_path: Path, content: str) -> None:
+def test_a_damaged_file_is_reported(hub: Hub, tmp_path: Path, content: str) -> None:
     outcome = tmp_path / "outcome.json"
     outcome.write_text(content)
     done = alert("--outcome", str(outcome))

@@ -51,7 +51,7 @@ def test_a_run_is_started_and_its_address_printed(hub: Hub) -> None:
     assert {name: run.inputs[name] for name in wanted} == wanted
 
 
-def test_all_sources_and_sessions_are_asked_for_by_saying_nothing(hub: Hub) -> None:
+def test_all_sources_and_sessions_are_the_default(hub: Hub) -> None:
     assert dispatch().code == 0
     (run,) = hub.runs
     assert (run.inputs["sources"], run.inputs["sessions"], run.inputs["full"], run.branch) == ("", "", "false", "main")
@@ -83,14 +83,14 @@ def test_a_run_that_fails_is_exit_3(hub: Hub, conclusion: str) -> None:
     assert told in done.err
 
 
-def test_a_run_that_never_appears_is_told(hub: Hub) -> None:
+def test_a_run_that_never_appears_is_reported(hub: Hub) -> None:
     hub.api.hides_runs = True
     done = dispatch("--poll", "0.01", "--timeout", "0.05")
     assert done.code == 2, done
     assert "lists no run of it after 0.05 s: see the Actions tab of lab/state" in done.err
 
 
-def test_a_run_that_takes_too_long_is_told(hub: Hub) -> None:
+def test_a_run_that_takes_too_long_is_reported(hub: Hub) -> None:
     done = dispatch("--wait", "--poll", "0.01", "--timeout", "0.1")
     assert done.code == 2, done
     assert f"not over after 0.1 s, and goes on: https://github.com/{NAME}/actions/runs/" in done.err
@@ -104,7 +104,7 @@ def test_a_run_that_takes_too_long_is_told(hub: Hub) -> None:
         (("--ref", "nowhere"), "starting sync.yml of nowhere of lab/state: GitHub"),
     ],
 )
-def test_mistakes_are_told(hub: Hub, options: tuple[str, ...], said: str) -> None:
+def test_mistakes_are_reported(hub: Hub, options: tuple[str, ...], said: str) -> None:
     done = dispatch(*options)
     assert done.code == 2, done
     assert said in done.err

@@ -103,7 +103,7 @@ def lines_of(snapshot: bytes) -> SessionLines:
     return SessionLines(snapshot.splitlines())
 
 
-def test_a_change_is_told_if_the_session_is_meant_before_or_after(demo_state: Path) -> None:
+def test_a_change_is_reported_if_the_session_is_meant_before_or_after(demo_state: Path) -> None:
     before = (demo_state / "sessions.jsonl").read_bytes()
     after = sorted_now(before)
     for selection, is_told in (
@@ -121,7 +121,7 @@ def test_a_change_is_told_if_the_session_is_meant_before_or_after(demo_state: Pa
     assert not any("digest" in field.field for field in change.fields)
 
 
-def test_sessions_that_come_and_go_are_told(demo_state: Path) -> None:
+def test_sessions_that_come_and_go_are_reported(demo_state: Path) -> None:
     whole = (demo_state / "sessions.jsonl").read_bytes()
     less = whole.partition(b"\n")[2]
     (new,) = changes_between_lines(lines_of(less), lines_of(whole), Selection())
@@ -155,7 +155,7 @@ def test_a_folder_is_watched_until_somebody_stops_it(state: Path, elsewhere: Pat
     assert "Traceback" not in err
 
 
-def test_a_folder_that_is_damaged_for_a_while_is_told_once(state: Path, elsewhere: Path) -> None:
+def test_a_folder_that_is_damaged_for_a_while_is_reported_once(state: Path, elsewhere: Path) -> None:
     snapshot = state / "sessions.jsonl"
     good = snapshot.read_bytes()
 
@@ -181,7 +181,7 @@ def test_a_folder_that_is_not_there_is_a_mistake(elsewhere: Path) -> None:
 # --- raw GitHub
 
 
-def test_published_state_is_asked_whether_it_is_new(github: GitHub, elsewhere: Path, tmp_path: Path) -> None:
+def test_published_state_is_queried_for_changes(github: GitHub, elsewhere: Path, tmp_path: Path) -> None:
     repository = github.fork(tmp_path / "fork")
     snapshot = repository / "state" / "sessions.jsonl"
 
@@ -211,7 +211,7 @@ def test_an_outage_is_waited_for(github: GitHub, elsewhere: Path) -> None:
     assert "0 changes in" in done.err
 
 
-def test_raw_github_is_not_asked_more_often_than_it_answers() -> None:
+def test_raw_github_is_not_queried_more_often_than_it_answers() -> None:
     for token, url, least in ((None, RAW_URL, 60), (None, "http://127.0.0.1:9", 0), (TOKENS[MEMBER], RAW_URL, 0)):
         variables = {"NPC_LIMS_RAW_URL": url, **({"GITHUB_TOKEN": token} if token else {})}
         place = state_to_watch(load_settings(variables, Path(__file__).parent))

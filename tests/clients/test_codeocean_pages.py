@@ -59,7 +59,7 @@ def test_a_search_ends(serve: Serve, content: Callable[[int], Any], reason: str,
 
 
 @pytest.mark.parametrize("found", [{"id": "other"}, {}, [], None, "x", {"id": None}])
-def test_an_asset_that_was_not_asked_for_is_no_answer(serve: Serve, found: object) -> None:
+def test_an_asset_that_was_not_requested_is_no_answer(serve: Serve, found: object) -> None:
     server = serve(Answers(lambda number: found))
     with pytest.raises(SourceError, match="not the data asset that was requested"):
         CodeOceanClient(settings_of(server)).get(ID)

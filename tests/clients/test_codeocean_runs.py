@@ -126,7 +126,7 @@ def test_runs_are_listed_found_renamed_and_stopped(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("body", [b"{}", b'[{"id": "1"}]', b"<html>", b'[{"id": "../x", "name": "", "created": 1}]'])
-def test_answers_that_make_no_sense_are_told_as_such(body: bytes, rig: Rig) -> None:
+def test_answers_that_make_no_sense_are_reported_as_such(body: bytes, rig: Rig) -> None:
     rig.proxy.plan(*[Status(200, {"content-type": "application/json"}, body)] * 3)
     with pytest.raises(CodeOceanError, match=r"cannot be read.*3 attempts"):
         rig.service().list_runs(HERE)
@@ -166,7 +166,7 @@ def test_a_huge_output_is_read_to_a_limit_and_from_its_end(rig: Rig) -> None:
     assert found.endswith(b"9Out of memory.")
 
 
-def test_a_download_that_fails_tells_neither_token_nor_address(rig: Rig) -> None:
+def test_a_download_that_fails_shows_neither_token_nor_address(rig: Rig) -> None:
     id_ = finished(rig, output=b"log" * 10_000)
     rig.proxy.rule = lambda request: Truncate() if request.path.startswith("/files/") else None
     with pytest.raises(CodeOceanError, match=r"reading the output of the run .*3 attempts") as caught:
@@ -199,7 +199,7 @@ def test_data_assets_are_made_found_and_shared(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("provenance", [None, {}, {"computation": None}, {"computation": ""}])
-def test_an_asset_that_does_not_tell_its_run_is_known_by_its_name(rig: Rig, provenance: object) -> None:
+def test_an_asset_that_does_not_name_its_run_is_known_by_its_name(rig: Rig, provenance: object) -> None:
     asset = make_asset(NAME, provenance=provenance)
     rig.server.assets = (*rig.server.assets, asset)
     found = rig.service().find_asset_of(GONE, NAME, "700000")
@@ -207,7 +207,7 @@ def test_an_asset_that_does_not_tell_its_run_is_known_by_its_name(rig: Rig, prov
     assert rig.service().find_asset_of(GONE, f"{NAME}_again", "700000") is None
 
 
-def test_a_data_asset_is_asked_for_once(rig: Rig) -> None:
+def test_a_data_asset_is_requested_once(rig: Rig) -> None:
     id_ = finished(rig, nwb=b"x")
     rig.proxy.plan(Lose())
     with pytest.raises(OutcomeUnknown):
@@ -217,7 +217,7 @@ def test_a_data_asset_is_asked_for_once(rig: Rig) -> None:
         rig.service().make_asset(GONE, "made", [], {}, parse_asset)
 
 
-def test_an_asset_that_is_not_as_described_is_told(rig: Rig) -> None:
+def test_an_asset_that_is_not_as_described_is_reported(rig: Rig) -> None:
     good = {"id": "a", "name": "made", "state": "ready", "created": 1}
     for odd, words in (({"id": "a/b"}, "a/b is not as"), ({"id": "b", "created": "soon"}, "b is not as .* created")):
         page = json.dumps({"has_more": False, "results": [good, {**good, **odd}]}).encode()

@@ -135,7 +135,7 @@ def test_what_is_there_already_needs_no_pull_request(hub: Hub) -> None:
 
 
 @pytest.mark.parametrize("login", [MEMBER, STRANGER, ROBOT])
-def test_what_is_there_already_while_a_pull_request_says_otherwise_is_told(hub: Hub, login: str) -> None:
+def test_what_is_there_already_while_a_pull_request_says_otherwise_is_reported(hub: Hub, login: str) -> None:
     """Whoever sets a value back to what the base says would find the value of before merged some day."""
     propose(hub, login)
     hub.api.reset()
@@ -149,7 +149,7 @@ def test_what_is_there_already_while_a_pull_request_says_otherwise_is_told(hub: 
     assert propose(hub, login, change=lambda text: text).number is None
 
 
-def test_the_body_tells_of_the_newest_text(hub: Hub) -> None:
+def test_the_body_is_about_the_newest_text(hub: Hub) -> None:
     def revise(text: str) -> Revised:
         return Revised(day_2(text), f"{len(text)} characters before")
 
@@ -252,12 +252,12 @@ def test_a_repository_of_the_same_name_is_not_taken_for_a_fork(hub: Hub) -> None
     assert hub.fork().full_name == "bob/state-1"
 
 
-def test_a_fork_that_is_never_ready_is_told(hub: Hub) -> None:
+def test_a_fork_that_is_never_ready_is_reported(hub: Hub) -> None:
     hub.api.fork_takes = 1000
     assert "bob/state is still being made" in message_of(hub, STRANGER, settings=hub.settings(STRANGER, attempts=1))
 
 
-def test_the_token_of_a_workflow_pushes_without_asking_for_a_fork(hub: Hub) -> None:
+def test_the_token_of_a_workflow_pushes_without_a_fork(hub: Hub) -> None:
     assert propose(hub, ROBOT).is_new
     assert propose(hub, ROBOT).is_changed is False
     assert hub.api.records.forks(hub.repo) == []
@@ -313,11 +313,11 @@ def test_the_base_itself_is_no_branch_to_propose_from(hub: Hub) -> None:
         ({"base": "a b"}, "git lets no branch have the name 'a b': name another with --base"),
     ],
 )
-def test_what_is_not_there_is_told(hub: Hub, changes: dict[str, Any], said: str) -> None:
+def test_what_is_not_there_is_reported(hub: Hub, changes: dict[str, Any], said: str) -> None:
     assert said in message_of(hub, **changes)
 
 
-def test_a_file_that_is_no_text_is_told(hub: Hub) -> None:
+def test_a_file_that_is_no_text_is_reported(hub: Hub) -> None:
     blob = hub.git.write_blob(b"\xff\xfe")
     base = hub.git.branch("main") or ""
     someone = hub.git.commit(base).author
@@ -326,31 +326,31 @@ def test_a_file_that_is_no_text_is_told(hub: Hub) -> None:
     assert "no UTF-8 text (byte 0)" in message_of(hub)
 
 
-def test_without_a_token_nothing_is_asked(hub: Hub) -> None:
+def test_without_a_token_nothing_is_requested(hub: Hub) -> None:
     with pytest.raises(MissingCredentials, match=r"GITHUB_TOKEN is not set: .* contents: write"):
         propose(hub, settings=hub.settings(github_token=None))
     assert hub.api.requests == []
 
 
-def test_an_expired_token_is_told(hub: Hub) -> None:
+def test_an_expired_token_is_reported(hub: Hub) -> None:
     hub.api.revoke(TOKENS[MEMBER])
     said = message_of(hub)
     assert "401 (Bad credentials); GITHUB_TOKEN has expired or is wrong" in said
 
 
-def test_a_token_for_less_is_told_what_it_must_allow(hub: Hub) -> None:
+def test_a_token_for_less_is_reported_with_what_it_must_allow(hub: Hub) -> None:
     hub.api.add_token(TOKENS[MEMBER], MEMBER, may_write={"issues"})
     assert f"GITHUB_TOKEN must allow contents: write for {NAME}" in message_of(hub)
     hub.api.add_token(TOKENS[MEMBER], MEMBER, may_write={"contents"})
     assert f"GITHUB_TOKEN must allow pull_requests: write for {NAME}" in message_of(hub)
 
 
-def test_a_repository_that_is_not_there_is_told(hub: Hub) -> None:
+def test_a_repository_that_is_not_there_is_reported(hub: Hub) -> None:
     with pytest.raises(GitHubError, match=r"404 \(Not Found\); check NPC_LIMS_REPO \(lab/typo\)"):
         propose(hub, settings=hub.settings(repo="lab/typo"))
 
 
-def test_nobody_at_the_address_is_told(hub: Hub) -> None:
+def test_nobody_at_the_address_is_reported(hub: Hub) -> None:
     settings = hub.settings(attempts=2)
     hub.api.stop()
     with pytest.raises(GitHubError, match=r"could not be reached .*check GITHUB_API_URL"):
@@ -358,7 +358,7 @@ def test_nobody_at_the_address_is_told(hub: Hub) -> None:
 
 
 @pytest.mark.parametrize("fault", [MalformedJson(), Status(200, {}, b"<html>"), Truncate(), Status(502)])
-def test_an_answer_of_something_else_is_told(hub: Hub, serve: Serve, fault: Fault) -> None:
+def test_an_answer_of_something_else_is_reported(hub: Hub, serve: Serve, fault: Fault) -> None:
     proxy = serve(FaultyProxy(hub.api.url, rule=lambda request: fault))
     with pytest.raises(GitHubError, match=r"looking at lab/state: .*(cannot be read|could not be reached|502)"):
         propose(hub, settings=hub.settings(github_api_url=proxy.url, attempts=2))
@@ -367,14 +367,14 @@ def test_an_answer_of_something_else_is_told(hub: Hub, serve: Serve, fault: Faul
 # -- limits, trouble and races ---------------------------------------------------------------------
 
 
-def test_a_limit_that_lasts_is_told_and_not_waited_for(hub: Hub) -> None:
+def test_a_limit_that_lasts_is_reported_and_not_waited_for(hub: Hub) -> None:
     hub.api.limit(MEMBER, remaining=3, reset_in=1800)
     said = message_of(hub)  # the half hour is not waited for: else nobody would see the end of this test
     assert re.search(r"the limit of requests is used up: try again after \d\d:\d\d:\d\d UTC \(1\d\d\d s", said)
 
 
 @pytest.mark.parametrize("digits", [20, 400])
-def test_a_limit_longer_than_calendars_go_is_told(hub: Hub, serve: Serve, digits: int) -> None:
+def test_a_limit_longer_than_calendars_go_is_reported(hub: Hub, serve: Serve, digits: int) -> None:
     for headers in ({"Retry-After": "9" * digits}, {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "9" * digits}):
         proxy = serve(FaultyProxy(hub.api.url, rule=lambda request, fault=Status(403, headers): fault))
         said = message_of(hub, settings=hub.settings(github_api_url=proxy.url))
@@ -387,13 +387,13 @@ def test_a_short_limit_is_waited_for(hub: Hub, status: int) -> None:
     assert propose(hub).is_new
 
 
-def test_a_limit_without_end_is_told(hub: Hub) -> None:
+def test_a_limit_without_end_is_reported(hub: Hub) -> None:
     hub.api.slow_down(times=10, retry_after=0)
     assert "the limit of requests is used up" in message_of(hub)
     assert len(hub.api.requests) == hub.settings().attempts
 
 
-def test_a_limit_of_untold_length_is_a_minute(hub: Hub) -> None:
+def test_a_limit_of_unknown_length_is_a_minute(hub: Hub) -> None:
     client = GitHubClient.for_reading(hub.settings())
     hub.api.slow_down()
     with pytest.raises(GitHubError, match=r"asking: GitHub answered 403 .* \(60 s from now\)"):
@@ -412,7 +412,7 @@ def test_trouble_that_passes_is_not_noticed(hub: Hub, serve: Serve) -> None:
     assert propose(hub, settings=hub.settings(github_api_url=proxy.url)).is_new
 
 
-def test_trouble_while_writing_is_told_and_the_next_try_goes_on_from_there(hub: Hub, serve: Serve) -> None:
+def test_trouble_while_writing_is_reported_and_the_next_try_goes_on_from_there(hub: Hub, serve: Serve) -> None:
     def rule(request: Request) -> Status | None:
         return Status(502) if request.method == "POST" and request.path.endswith("/pulls") else None
 
@@ -475,7 +475,7 @@ def test_a_push_of_somebody_else_meanwhile_is_not_overwritten(hub: Hub, serve: S
     assert hub.git.branch(BRANCH) == theirs[0]
 
 
-def test_a_branch_that_never_holds_still_is_told(hub: Hub, serve: Serve) -> None:
+def test_a_branch_that_never_holds_still_is_reported(hub: Hub, serve: Serve) -> None:
     propose(hub)
     count = iter(range(1000))
     mark = f"t\n\n{TRAILER}: {BRANCH}"
@@ -498,7 +498,7 @@ def job(name: str, status: str, conclusion: str | None = None, *steps: str) -> d
     return {"name": name, "status": status, "conclusion": conclusion, "steps": done}
 
 
-def test_a_run_is_started_with_what_was_asked_for_and_found(hub: Hub) -> None:
+def test_a_run_is_started_with_the_given_inputs_and_found(hub: Hub) -> None:
     requests = [
         dispatch_sync(hub.settings(), sources=["s3", "codeocean"], sessions=["626791_2022-08-15"], full=True),
         dispatch_sync(hub.settings()),
@@ -531,7 +531,7 @@ def test_a_run_that_is_listed_late_is_waited_for(hub: Hub) -> None:
     assert find_run(hub.settings(), request, interval=0.02, timeout=10).id == hub.runs[0].id
 
 
-def test_a_run_that_is_never_listed_is_told(hub: Hub) -> None:
+def test_a_run_that_is_never_listed_is_reported(hub: Hub) -> None:
     hub.api.hides_runs = True
     request = dispatch_sync(hub.settings())
     with pytest.raises(GitHubError, match=f"GitHub took request {request}, but lists no run of it after 0.05 s"):
@@ -577,7 +577,7 @@ def test_all_of_many_jobs_are_seen(hub: Hub) -> None:
     assert len(wait_for_run(hub.settings(), run.id, interval=0.01, timeout=1).jobs) == 105
 
 
-def test_a_run_that_takes_too_long_is_told(hub: Hub) -> None:
+def test_a_run_that_takes_too_long_is_reported(hub: Hub) -> None:
     dispatch_sync(hub.settings())
     with pytest.raises(
         GitHubError, match=r"not over after 0\.05 s, and goes on: https://github\.com/lab/state/actions"
@@ -592,7 +592,7 @@ def test_limits_are_waited_for_while_following(hub: Hub) -> None:
     assert wait_for_run(hub.settings(), hub.runs[0].id, interval=0.01, timeout=5).is_over
 
 
-def test_a_sync_that_cannot_be_started_is_told(hub: Hub) -> None:
+def test_a_sync_that_cannot_be_started_is_reported(hub: Hub) -> None:
     with pytest.raises(GitHubError, match=r"No ref found for: nowhere"):
         dispatch_sync(hub.settings(), ref="nowhere")
     with pytest.raises(GitHubError, match=r"403 .* must allow actions: write"):

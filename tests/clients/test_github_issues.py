@@ -258,7 +258,7 @@ def test_an_issue_remembers_whatever_the_reasons_say(failures: dict[str, str], c
     assert _read({"body": _body(SYNC, record)}) == record
 
 
-def test_a_token_that_may_not_write_issues_is_told(client: GitHubClient, workflow_hub: Hub) -> None:
+def test_a_token_that_may_not_write_issues_is_reported(client: GitHubClient, workflow_hub: Hub) -> None:
     workflow_hub.api.add_token(TOKENS[ROBOT], ROBOT, may_write={"contents"})
     with pytest.raises(GitHubError, match="GitHub answered 403") as caught:
         fail(client, S3)

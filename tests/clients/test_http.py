@@ -65,7 +65,7 @@ def status(code: int, **headers: str) -> Response:
 
 
 @pytest.mark.parametrize("code", [408, 425, 429, 500, 502, 503, 504])
-def test_not_now_is_asked_again(serve: Serve, code: int) -> None:
+def test_not_now_is_retried(serve: Serve, code: int) -> None:
     server = serve(Script(status(code), status(code), OK))
     assert ask(server, parse=as_json) == {"ok": True}
     assert len(server.requests) == 3
@@ -89,13 +89,13 @@ def test_any_other_status_is_an_answer(serve: Serve, code: int) -> None:
     ],
     ids=["reset", "short", "reset within", "half json", "html"],
 )
-def test_what_breaks_off_or_cannot_be_read_is_asked_again(serve: Serve, broken: Response | None) -> None:
+def test_what_breaks_off_or_cannot_be_read_is_retried(serve: Serve, broken: Response | None) -> None:
     server = serve(Script(broken, OK))
     assert ask(server, parse=as_json) == {"ok": True}
     assert len(server.requests) == 2
 
 
-def test_silence_is_asked_again(serve: Serve) -> None:
+def test_silence_is_retried(serve: Serve) -> None:
     server = serve(Script(status(404), OK, delay=0.5))
     assert ask(server, policy(timeout=0.1), parse=as_json) == {"ok": True}
     assert len(server.requests) == 2
@@ -115,14 +115,14 @@ def test_the_request_is_sent_again_as_it_was(serve: Serve) -> None:
         (Response(body=b"<html>"), r"sent an answer that cannot be read \(.*\) \(3 attempts\)"),
     ],
 )
-def test_the_last_failure_is_told(serve: Serve, answer: Response | None, why: str) -> None:
+def test_the_last_failure_is_reported(serve: Serve, answer: Response | None, why: str) -> None:
     server = serve(Script(answer))
     with pytest.raises(RequestFailed, match=f"^{why}$"):
         ask(server, policy(attempts=3), parse=as_json)
     assert len(server.requests) == 3
 
 
-def test_a_timeout_tells_how_long_was_waited(serve: Serve) -> None:
+def test_a_timeout_states_how_long_was_waited(serve: Serve) -> None:
     with pytest.raises(RequestFailed, match=r"^gave no answer within 0\.05 s$"):
         ask(serve(Script(status(404), delay=0.5)), policy(attempts=1, timeout=0.05))
 
@@ -134,7 +134,7 @@ def test_nobody_there(serve: Serve) -> None:
         ask(server, policy(attempts=2))
 
 
-def test_no_token_in_what_is_told(serve: Serve) -> None:
+def test_no_token_in_what_is_reported(serve: Serve) -> None:
     server = serve(Script(status(503)))
     with pytest.raises(RequestFailed) as caught:
         HttpClient(policy(), basic_auth("cop_secret")).request(
@@ -187,7 +187,7 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return waited
 
 
-def test_a_wait_that_is_asked_for_is_kept(serve: Serve, waits: list[float]) -> None:
+def test_a_requested_wait_is_observed(serve: Serve, waits: list[float]) -> None:
     server = serve(Script(status(429, Retry_After="40"), OK))
     ask(server)
     [wait] = waits
@@ -244,7 +244,7 @@ def test_any_retry_after_is_a_wait_or_none(value: str) -> None:
 
 
 @pytest.mark.parametrize("url", ["http://a..b/", f"http://{'a' * 64}.org/", "http://[::1/", "http://127.0.0.1:99999/"])
-def test_an_address_that_cannot_be_asked_is_one_line(url: str) -> None:
+def test_an_address_that_cannot_be_queried_is_one_line(url: str) -> None:
     with pytest.raises(RequestFailed) as caught:
         HttpClient(policy(attempts=2)).request("GET", url, whole)
     assert "answer" not in str(caught.value)
@@ -278,7 +278,7 @@ HEAD = b"HTTP/1.1 200 OK\r\n"
     ],
     ids=["status", "header", "long header", "body", "endless body", "chunks", "chunk size", "trailers", "gzip"],
 )
-def test_a_response_without_end_is_given_up_at_the_deadline(beginning: bytes, again: bytes) -> None:
+def test_a_response_without_end_ends_at_the_deadline(beginning: bytes, again: bytes) -> None:
     retry = policy(attempts=3, timeout=1, deadline=0.4)
     begun = time.monotonic()
     with Endless(beginning, again) as server, pytest.raises(RequestFailed, match=r"no complete answer within 0\.4 s$"):
@@ -287,7 +287,7 @@ def test_a_response_without_end_is_given_up_at_the_deadline(beginning: bytes, ag
     assert server.requests == 1, "there is no time left to try again"
 
 
-def test_a_handshake_without_end_is_given_up_at_the_deadline() -> None:
+def test_a_handshake_without_end_ends_at_the_deadline() -> None:
     record = b"\x16\x03\x03\x40\x00"  # the head of a TLS record of 16 KB
     retry = policy(attempts=3, timeout=1, deadline=0.4)
     begun = time.monotonic()
@@ -350,7 +350,7 @@ def test_gzip_is_decoded(serve: Serve, size: int) -> None:
         (Response(headers={"Content-Encoding": "br"}, body=b"abcd"), "has the encoding br"),
     ],
 )
-def test_a_body_that_cannot_be_decoded_is_asked_for_again(serve: Serve, broken: Response, why: str) -> None:
+def test_a_body_that_cannot_be_decoded_is_requested_again(serve: Serve, broken: Response, why: str) -> None:
     assert ask(serve(Script(broken, OK)), parse=as_json) == {"ok": True}
     with pytest.raises(RequestFailed, match=why):
         ask(serve(Script(broken)))

@@ -94,7 +94,7 @@ def test_a_listing_gives_sizes(store: MirrorStore) -> None:
     assert {item.key: item.size for item in store.list_all("data", "a/r")} == {"a/rig.json": 4}
 
 
-def test_head_tells_content_apart(store: MirrorStore) -> None:
+def test_head_distinguishes_contents(store: MirrorStore) -> None:
     assert store.head("data", "a/rig.json") == ObjectInfo("a/rig.json", 4, hashlib.sha256(b"{}{}").hexdigest())
 
 
@@ -127,7 +127,7 @@ def test_the_mirror_of_the_settings_is_opened(tmp_path: Path) -> None:
     assert open_store(Settings(mirror=tmp_path)).read("data", "a.txt", limit=9) == b"12"
 
 
-def test_a_single_sign_on_that_has_run_out_is_told_with_what_to_do(
+def test_a_single_sign_on_that_has_run_out_is_reported_with_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = tmp_path / "config"
@@ -142,7 +142,7 @@ def test_a_single_sign_on_that_has_run_out_is_told_with_what_to_do(
         store.has_any("bucket", "")
 
 
-def test_a_service_that_redirects_everything_is_asked_twice(serve: Serve) -> None:
+def test_a_service_that_redirects_everything_is_queried_twice(serve: Serve) -> None:
     """Once for the folder, and once, by botocore, for where the bucket is."""
     elsewhere = serve(FaultyProxy("http://127.0.0.1:9", rule=lambda _: Status(302, {"Location": "http://127.0.0.1:9"})))
     settings = Settings(

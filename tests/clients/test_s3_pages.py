@@ -210,7 +210,7 @@ def test_folders_that_hold_each_other_end(listings: Listings) -> None:
     ],
     ids=["short", "206", "203", "no ETag", "year -1199"],
 )
-def test_an_object_is_read_whole_or_not(listings: Listings, response: Response, reason: str) -> None:
+def test_an_object_is_read_completely_or_not(listings: Listings, response: Response, reason: str) -> None:
     store = listings.hold(response)
     with pytest.raises(SourceError, match=reason):
         store.read("data", "a/1", limit=10)

@@ -78,7 +78,7 @@ def test_a_cache_of_before_is_made_private(github: GitHub) -> None:
     assert {oct(stat.S_IMODE(path.stat().st_mode)) for path in (cache, cache / "snapshots")} == {"0o700"}
 
 
-def test_a_folder_that_holds_other_things_keeps_its_mode(tmp_path: Path) -> None:
+def test_a_folder_with_other_things_keeps_its_mode(tmp_path: Path) -> None:
     """NPC_LIMS_CACHE_DIR may name a folder that others use as well, such as that for temporary files."""
     tmp_path.chmod(0o777)
     (tmp_path / "of somebody").mkdir()

@@ -177,7 +177,7 @@ def test_threads_that_wait_share_the_error_and_the_next_loads_again(make: Callab
     assert cache.get_or_load(key, lambda: 5) == 5
 
 
-def test_a_value_that_is_not_to_be_kept_is_loaded_again(make: Callable[..., TTLCache[int]]) -> None:
+def test_a_value_that_must_not_be_cached_is_loaded_again(make: Callable[..., TTLCache[int]]) -> None:
     cache = make(ttl=lambda value: 60 if value > 1 else 0)
     assert cache.get_or_load("a", lambda: 1) == 1
     assert cache.get_or_load("a", lambda: 2) == 2
