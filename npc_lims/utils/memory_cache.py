@@ -70,9 +70,9 @@ class TTLCache(Generic[V]):
         self._lock = threading.RLock()
         _instances.append(self)
 
-    def get(self, key: Hashable) -> V | None:
-        """Return the cached value, or None."""
-        entry = self._find(key)
+    def get(self, key: Hashable, max_age: float = math.inf) -> V | None:
+        """Return the cached value; None if there is none, or it was put there *max_age* seconds ago."""
+        entry = self._find(key, max_age)
         return None if entry is None else entry.value
 
     def error(self, key: Hashable) -> Exception | None:

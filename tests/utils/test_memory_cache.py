@@ -55,6 +55,8 @@ def test_zero_is_a_value(make: Callable[..., TTLCache[int]]) -> None:
 def test_a_value_that_is_too_old_for_the_caller_is_loaded_again(make: Callable[..., TTLCache[int]]) -> None:
     cache = make()
     cache.put("a", 1)
+    assert cache.get("a", max_age=0) is None
+    assert cache.get("a", max_age=60) == 1
     assert cache.get_or_load("a", lambda: 2, max_age=0) == 2
     assert cache.get("a") == 2
 
