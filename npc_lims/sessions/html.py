@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from npc_lims.model.flags import BOOLEAN_FLAGS
+from npc_lims.model.flags import BOOLEAN_FLAGS, FLAGS
 from npc_lims.model.rows import NOT_APPLICABLE, flag_value, session_row
 from npc_lims.state.remote import site_url
 from npc_lims.utils.text import counted
@@ -57,7 +57,7 @@ def session_links(settings: Settings) -> Links:
 
 def render_sessions(records: Sequence[Mapping[str, Any]], more: int, links: Links) -> str:
     """Render a table with a row for each session, and the number of *more* that are not shown."""
-    names = ["session", "project", "platform", "day", "rig", *(_heading(flag) for flag in _SHOWN_FLAGS), "links"]
+    names = ["session", "project", "platform", "day", "rig", *(FLAGS[flag].label for flag in _SHOWN_FLAGS), "links"]
     head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in names)
     body = "\n".join(_row(record, links) for record in records)
     count = len(records) + more
@@ -71,7 +71,7 @@ def render_session(record: Mapping[str, Any], links: Links) -> str:
     row = session_row(record)
     flags: dict[Any, list[str]] = {value: [] for value in _MARKS}
     for flag in BOOLEAN_FLAGS:
-        flags[flag_value(row, flag)].append(_heading(flag))
+        flags[flag_value(row, flag)].append(FLAGS[flag].label)
     facts = {
         "project": html.escape(row["project"]),
         "platform": html.escape(row["platform"]),
@@ -109,12 +109,8 @@ def _day(row: Mapping[str, Any]) -> str:
 
 def _mark(row: Mapping[str, Any], flag: str) -> str:
     mark, style, meaning = _MARKS[flag_value(row, flag)]
-    label = f"{_heading(flag)}: {meaning}"
+    label = f"{FLAGS[flag].label}: {meaning}"
     return f'<span class="{style}" role="img" aria-label="{label}" title="{label}">{mark}</span>'
-
-
-def _heading(flag: str) -> str:
-    return flag.replace("is_", "", 1).replace("_", " ")
 
 
 def _asset_links(record: Mapping[str, Any], kinds: Iterable[str], links: Links) -> list[str]:
