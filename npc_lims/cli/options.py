@@ -11,8 +11,7 @@ import typer
 
 from npc_lims.config.environment import TRACKED_FILE
 from npc_lims.errors import NpcLimsError, SelectionError
-from npc_lims.model.flags import FLAGS
-from npc_lims.model.rows import COLUMNS
+from npc_lims.model.flags import COLUMNS, FLAGS
 
 if TYPE_CHECKING:
     from npc_lims.config.settings import Settings

@@ -37,8 +37,7 @@ from npc_lims.cli.output import (
     symbol,
 )
 from npc_lims.errors import NpcLimsError
-from npc_lims.model.flags import BOOLEAN_FLAGS, FLAGS
-from npc_lims.model.rows import COLUMNS, NOT_APPLICABLE, flag_value, session_row
+from npc_lims.model.flags import BOOLEAN_FLAGS, COLUMNS, FLAGS, NOT_APPLICABLE, flag_value, session_row
 from npc_lims.state.diff import one_line
 from npc_lims.utils.text import counted
 
@@ -347,7 +346,7 @@ def render_table(
     """Return the table as text, with such escape codes as *console* takes.
 
     Args:
-        rows: As `npc_lims.model.rows.session_row` makes them.
+        rows: As `npc_lims.model.flags.session_row` makes them.
         columns: Columns to show, the most important first. Default: the most common ones.
         notes: Lines to stand below it.
     """

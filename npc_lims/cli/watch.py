@@ -19,7 +19,7 @@ from npc_lims.cli.output import err, out, print_error, print_note, print_warning
 from npc_lims.cli.sessions import Selection
 from npc_lims.config.environment import RAW_URL
 from npc_lims.errors import GitHubError, NpcLimsError
-from npc_lims.model.rows import session_row
+from npc_lims.model.flags import session_row
 from npc_lims.state.diff import SessionChange, compare_sessions, headline, one_line
 from npc_lims.state.freshness import describe_age
 from npc_lims.state.reader import SessionLines, Snapshot, read_snapshot

@@ -8,9 +8,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from npc_lims.model.flags import FLAGS
+from npc_lims.model.flags import FLAGS, platform_of, project_of
 from npc_lims.model.record import SECTIONS
-from npc_lims.model.rows import platform_of, project_of
 from npc_lims.model.session_id import split_session_id, subject_of
 from npc_lims.state.freshness import STALE_AFTER, age_of
 from npc_lims.state.sync_file import SourceSync, SyncFile

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from npc_lims.model.record import SECTIONS, Record
-from npc_lims.model.rows import SCHEMA
 from npc_lims.state.compare import Facts, parse_facts
+from npc_lims.state.snapshot import SCHEMA
 from npc_lims.utils.yaml import read_rendered
 
 _SECTION = re.compile(r"\n(?=\S)")

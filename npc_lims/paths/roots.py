@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from npc_lims.model.rows import DATA_REPO_ISILON
+from npc_lims.model.flags import DATA_REPO_ISILON
 
 if TYPE_CHECKING:
     import upath

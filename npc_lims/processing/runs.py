@@ -17,10 +17,9 @@ import pydantic
 
 from npc_lims.errors import NpcLimsError, StateError, warn_future_timestamp
 from npc_lims.model.record import Model, file_schema
-from npc_lims.model.rows import SCHEMA
 from npc_lims.model.session_id import split_session_id
 from npc_lims.processing.process import PROCESS_NAME
-from npc_lims.state.snapshot import with_unix_lines
+from npc_lims.state.snapshot import SCHEMA, with_unix_lines
 from npc_lims.state.store import parse_yaml_model
 from npc_lims.state.tree import StateFolder, open_tree
 from npc_lims.utils.atomic_write import write_atomically

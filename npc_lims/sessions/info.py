@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any, Callable, Literal, overload
 
 from npc_lims.config.environment import settings_for_reading
 from npc_lims.errors import RemoteStateError
-from npc_lims.model.flags import FLAGS
-from npc_lims.model.rows import DATA_REPO_ISILON, allen_path_of, platform_of, project_of
+from npc_lims.model.flags import DATA_REPO_ISILON, FLAGS, allen_path_of, platform_of, project_of
 from npc_lims.model.session_id import split_session_id
 from npc_lims.state.reader import Origin, SessionLines, read_snapshot
 from npc_lims.state.snapshot import line_id, parse_line

@@ -13,9 +13,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 from npc_lims.errors import StateError
-from npc_lims.model.rows import SCHEMA
 from npc_lims.model.session_id import ID_PATTERN
 
+SCHEMA = 1
+"""Version of the layout of a session file and of its line in the snapshot. Readers accept only this one."""
 SNAPSHOT = "sessions.jsonl"
 _HEAD = b'{"id":"'
 _DIGEST = b'","digest":"'

@@ -19,9 +19,9 @@ import pydantic
 from npc_lims.errors import StateError
 from npc_lims.model.flags import compute_status
 from npc_lims.model.record import Record, describe_invalid_value
-from npc_lims.model.rows import SCHEMA
 from npc_lims.model.session_id import ID_PATTERN, subject_of
 from npc_lims.state.snapshot import (
+    SCHEMA,
     SNAPSHOT,
     digest_of,
     line_digest,

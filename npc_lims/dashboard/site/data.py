@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from npc_lims.dashboard.attention import Finding
 from npc_lims.dashboard.totals import count_sessions, funnel, months, source_ages, status_symbol
-from npc_lims.model.flags import BOOLEAN_FLAGS, FLAGS
+from npc_lims.model.flags import BOOLEAN_FLAGS, FLAGS, allen_path_of, platform_of, project_of
 from npc_lims.model.record import SECTIONS
-from npc_lims.model.rows import allen_path_of, platform_of, project_of
 from npc_lims.state.freshness import STALE_AFTER
 from npc_lims.utils.urls import Links, web_address
 
