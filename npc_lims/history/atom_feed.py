@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import html
 import itertools
 import re
 import urllib.parse
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from xml.sax.saxutils import escape, quoteattr
+from xml.etree import ElementTree
 
 from npc_lims.history.transitions import RECORDED, Transition
 from npc_lims.state.diff import SessionChange, grouped, headline
-from npc_lims.state.revision import Commit
 from npc_lims.utils.text import counted
 
 FEED = "feed.atom"
@@ -44,41 +44,39 @@ def render_feed(
         entries: Maximum number of commits, the last ones.
     """
     site = None if base is None else base.rstrip("/")
-    rendered: deque[tuple[str, str]] = deque(maxlen=entries)
-    for _, members in itertools.groupby(transitions, key=lambda one: one.commit.sha):
-        of_commit = list(members)
-        commit, changes = of_commit[0].commit, [one.change for one in of_commit]
-        rendered.append((commit.when, "".join(_entry(commit, changes, repository, site, address_of(commit.sha)))))
+    by_commit = itertools.groupby(transitions, key=lambda one: one.commit)
+    last = deque(((commit, [one.change for one in members]) for commit, members in by_commit), maxlen=entries)
+    feed = ElementTree.Element("feed", xmlns="http://www.w3.org/2005/Atom")
+    _add(feed, "id", _id(repository, "feed"))
+    _add(feed, "title", f"Sessions of {repository}" if repository else "Sessions")
     # by their dates: readers show the clock of whoever committed
-    updated = max((when for when, _ in rendered), default=_NEVER)
-    parts = [
-        '<?xml version="1.0" encoding="utf-8"?>\n<feed xmlns="http://www.w3.org/2005/Atom">\n',
-        f"<id>{_id(repository, 'feed')}</id>\n",
-        f"<title>{_text(f'Sessions of {repository}' if repository else 'Sessions')}</title>\n",
-        f"<updated>{updated}</updated>\n",
-        "<author><name>npc-lims</name></author>\n",
-        *([_link("self", f"{site}/{FEED}"), _link("alternate", f"{site}/")] if site else []),
-        *(entry for _, entry in reversed(rendered)),
-        "</feed>\n",
-    ]
-    return "".join(parts).encode()
+    _add(feed, "updated", max((commit.when for commit, _ in last), default=_NEVER))
+    _add(_add(feed, "author"), "name", "npc-lims")
+    if site:
+        _add(feed, "link", rel="self", href=f"{site}/{FEED}")
+        _add(feed, "link", rel="alternate", href=f"{site}/")
+    for commit, changes in reversed(last):
+        entry = _add(feed, "entry")
+        _add(entry, "id", _id(repository, commit.sha))
+        _add(entry, "title", headline(changes))
+        _add(entry, "updated", commit.when)
+        _add(_add(entry, "author"), "name", commit.author or "unknown")
+        address = address_of(commit.sha)
+        if address:
+            _add(entry, "link", rel="alternate", href=address)
+        if commit.run:
+            _add(entry, "link", rel="related", href=commit.run)
+        _add(entry, "content", "".join(_html(changes, site)), type="html")
+    ElementTree.indent(feed, "")
+    document: bytes = ElementTree.tostring(feed, encoding="utf-8", xml_declaration=True)
+    return document + b"\n"
 
 
-def _entry(
-    commit: Commit, changes: Sequence[SessionChange], repository: str | None, site: str | None, address: str | None
-) -> Iterator[str]:
-    yield "<entry>\n"
-    yield f"<id>{_id(repository, commit.sha)}</id>\n"
-    yield f"<title>{_text(headline(changes))}</title>\n"
-    yield f"<updated>{commit.when}</updated>\n"
-    yield f"<author><name>{_text(commit.author or 'unknown')}</name></author>\n"
-    if address:
-        yield _link("alternate", address)
-    if commit.run:
-        yield _link("related", commit.run)
-    # escaped twice: as HTML, and as the text of an element
-    yield f'<content type="html">{_text("".join(_html(changes, site)))}</content>\n'
-    yield "</entry>\n"
+def _add(parent: ElementTree.Element, tag: str, text: str = "", **attributes: str) -> ElementTree.Element:
+    possible = {name: _IMPOSSIBLE.sub("\ufffd", value) for name, value in attributes.items()}
+    element = ElementTree.SubElement(parent, tag, possible)
+    element.text = _IMPOSSIBLE.sub("\ufffd", text) or None
+    return element
 
 
 def _html(changes: Sequence[SessionChange], site: str | None) -> Iterator[str]:
@@ -86,33 +84,23 @@ def _html(changes: Sequence[SessionChange], site: str | None) -> Iterator[str]:
         yield f"<p>{counted(len(changes), 'session')}, which may be older</p>"
         return
     for name, members in grouped(changes).items():
-        yield f"<h3>{len(members):,} {escape(name)}</h3><ul>"
+        yield f"<h3>{len(members):,} {html.escape(name)}</h3><ul>"
         for change in members[:_LISTED]:
             words = "; ".join([", ".join(change.what), *change.details])
-            yield f"<li>{_session(change.id, site)}: {escape(words)}</li>"
+            yield f"<li>{_session(change.id, site)}: {html.escape(words, quote=False)}</li>"
         if len(members) > _LISTED:
             yield f"<li>and {counted(len(members) - _LISTED, 'more session')}</li>"
         yield "</ul>"
 
 
 def _session(session: str, site: str | None) -> str:
+    name = html.escape(session)
     if site is None:
-        return escape(session)
-    return f"<a href={quoteattr(f'{site}/session.html?id={urllib.parse.quote(session)}')}>{escape(session)}</a>"
-
-
-def _link(relation: str, address: str) -> str:
-    return f'<link rel="{relation}" href={quoteattr(_possible(address))}/>\n'
+        return name
+    address = html.escape(f"{site}/session.html?id={urllib.parse.quote(session)}")
+    return f'<a href="{address}">{name}</a>'
 
 
 def _id(repository: str | None, name: str) -> str:
     """The same for ever, wherever the site is."""
     return uuid.uuid5(uuid.NAMESPACE_URL, f"https://github.com/{repository or ''}/commit/{name}").urn
-
-
-def _text(text: str) -> str:
-    return escape(_possible(text))
-
-
-def _possible(text: str) -> str:
-    return _IMPOSSIBLE.sub("\ufffd", text)
