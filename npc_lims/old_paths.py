@@ -105,11 +105,7 @@ def find_spec(name: str) -> ModuleSpec | None:
 
 
 def load(name: str, module: str) -> object:
-    """Return what 0.1 had as *name* in *module*, and is no public name any more.
-
-    Raises:
-        AttributeError: There is none; for a retired name the message says what to use.
-    """
+    """Return what 0.1 had as *name* in *module*, and is no public name any more; else AttributeError with a remedy."""
     if name in _BY_SHORT_NAME:
         return importlib.import_module(_BY_SHORT_NAME[name])
     if name in _SDK:

@@ -30,10 +30,8 @@ from npc_lims.state.store import read_state
 from npc_lims.utils.atomic_write import replacing
 from npc_lims.utils.sqlite import quoted
 
-_BATCH = 2_000
-"""Rows that are written at a time."""
-_APPLICATION = 0x6E70636C
-"""`npcl`, in the header of the database: no other file is replaced."""
+_BATCH = 2_000  # rows that are written at a time
+_APPLICATION = 0x6E70636C  # `npcl`, in the header of the database: no other file is replaced
 _HEAD = b"SQLite format 3\0"
 _APPLICATION_BYTES = slice(68, 72)
 _SQL_TYPES = {"text": "TEXT", "integer": "INTEGER", "boolean": "INTEGER", "json": "TEXT"}
@@ -261,11 +259,7 @@ def _removed_session_row(session: str) -> Sequence[Any]:
 
 
 def _check_replaceable(path: Path, kind: ExportFormat) -> None:
-    """Check that nothing is at *path*, or an earlier export.
-
-    Raises:
-        NpcLimsError: Something else is there.
-    """
+    """Refuse to replace what is no earlier export."""
     if not path.exists():
         return
     if kind is ExportFormat.sqlite:

@@ -29,7 +29,7 @@ _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[T ][0-9]{2}:[0-9]{2}(?::[0-9]
 
 @dataclasses.dataclass(frozen=True)
 class FileChange:
-    """One file that a commit changed: ids of its blobs, None where there was or is no such file."""
+    """A file that a commit changed: ids of its blobs, None where there was or is no such file."""
 
     path: str
     before: str | None
@@ -54,9 +54,6 @@ def log_changes(
         commits: As arguments of `git log`: a commit, or `a..b`.
         paths: Files and folders of the repository, with forward slashes; no patterns.
         first_parent: Only the commits of the branch itself, a merge as what it brought; else all commits but merges.
-
-    Raises:
-        GitError: git could not read them.
     """
     line = ("--first-parent", "--diff-merges=first-parent") if first_parent else ("--no-merges", "--topo-order")
     # whatever the user's settings say of logs
@@ -120,11 +117,7 @@ def printable(text: str) -> str:
 
 
 def start_of(repository: Repository, tip: str, since: str, now: datetime.datetime | None = None) -> str | None:
-    """Return the last commit before "since"; None if there is none up to *tip*.
-
-    Raises:
-        NpcLimsError: It is no age, date or commit.
-    """
+    """Return the last commit before "since"; None if there is none up to *tip*."""
     moment = parse_since(since, now)
     if moment is not None:
         latest = int(moment.timestamp()) - 1
@@ -144,9 +137,6 @@ def parse_since(since: str, now: datetime.datetime | None = None) -> datetime.da
 
     >>> parse_since("7d", datetime.datetime(2024, 6, 8)), parse_since("2024-06-01"), parse_since("main")
     (datetime.datetime(2024, 6, 1, 0, 0), datetime.datetime(2024, 6, 1, 0, 0, tzinfo=datetime.timezone.utc), None)
-
-    Raises:
-        NpcLimsError: It looks like a date, and is none in the calendar; or is longer ago than there were calendars.
     """
     age = _AGE.fullmatch(since.strip())
     try:

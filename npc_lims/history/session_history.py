@@ -143,11 +143,7 @@ def read_session_history(settings: Settings, session: Session) -> SessionHistory
 
 
 def repository_of(state: Path) -> Repository:
-    """Return the checkout that holds a state folder.
-
-    Raises:
-        HistoryError: It is in none, or no state folder, neither on disk nor in any commit.
-    """
+    """Return the checkout that holds a state folder; HistoryError if it is in none, or was never one of state."""
     try:
         repository = find_repository(state)
     except GitError as error:
@@ -182,9 +178,6 @@ def published_history(settings: Settings, session_id: str) -> Iterator[Transitio
     """Yield every change of the session on the branch, the oldest first; none if it never had a file.
 
     Without those who edited its entry in tracked_sessions.yaml: that would take all versions of that file.
-
-    Raises:
-        GitHubError, RemoteStateError: GitHub could not be queried.
     """
     path = session_path(Path(_FOLDER), session_id).as_posix()
     query = {"sha": settings.ref, "path": path}

@@ -52,7 +52,6 @@ class Transition:
         return not fields or any(field.field.startswith("tracked") for field in fields)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the transition as JSON."""
         return {
             "session": self.session,
             "when": self.commit.when,
@@ -153,11 +152,7 @@ class Digest:
             yield f"a shallow clone, whose history begins {self.begins}: git fetch --unshallow brings all of it"
 
     def as_dict(self, address_of: Callable[[str], str | None] = lambda sha: None) -> dict[str, Any]:
-        """Return the digest as JSON.
-
-        Args:
-            address_of: Return the URL of a commit.
-        """
+        """Return the digest as JSON, with the URL of each commit by *address_of* its id."""
         changes = self.changes
         return {
             "since": self.since,

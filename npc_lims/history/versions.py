@@ -43,13 +43,10 @@ class SessionVersion:
 
 
 def read_version(content: bytes, path: str, before: SessionVersion | None = None) -> SessionVersion:
-    """Parse a version of the session file at *path*.
+    """Parse a version of the session file at *path*; StateError if it is damaged.
 
     Args:
         before: A valid version: what it has in common with this one is not checked again.
-
-    Raises:
-        StateError: It is damaged.
     """
     session_id = path[path.rfind("/") + 1 : -len(".yaml")]
     known = {} if before is None else before.texts

@@ -22,12 +22,9 @@ from npc_lims.state.store import SESSIONS, session_id_of, session_name
 Progress = Callable[[int, int], None]
 """Takes how many commits were read, of how many."""
 
-_CACHED = 15_000
-"""Sessions whose latest version is cached: of as many, nothing is read twice."""
-_SEARCHED = 50
-"""Older versions among which a valid one is looked for."""
-_NAMED = 10
-"""Damaged versions that have a warning each; all are counted."""
+_CACHED = 15_000  # sessions whose latest version is cached: of as many, nothing is read twice
+_SEARCHED = 50  # older versions among which a valid one is looked for
+_NAMED = 10  # damaged versions that have a warning each; all are counted
 
 
 def read_history(

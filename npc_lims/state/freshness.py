@@ -2,8 +2,8 @@
 
 A snapshot that is revalidated every ten minutes looks the same whether syncs run or stopped a week ago. So readers look
 into `sync.yaml` as well: that of a local folder, or the published one, which is fetched at most once a day for each
-cache, whether that succeeds or not. By the standard library alone, since pydantic takes longer to import than a read of
-all sessions, and since the watchdog runs where nothing could be installed.
+cache, whether that succeeds or not. By the standard library alone: pydantic takes longer to import than a read of all
+sessions, and the watchdog runs where nothing could be installed.
 """
 
 from __future__ import annotations
@@ -30,23 +30,14 @@ _checked: TTLCache[bool] = TTLCache(maxsize=64, ttl=3600)
 
 
 class SourceTimes(NamedTuple):
-    """The times recorded of one source, as they are written.
-
-    Attributes:
-        last_complete: When it was last read completely; None if it never was.
-        failing_since: The first sync that failed for the present reason; None if the last one was complete.
-    """
+    """When a source was last read completely, and the first sync that failed for the present reason; None if never."""
 
     last_complete: Optional[str] = None
     failing_since: Optional[str] = None
 
 
 def parse_sync_times(content: bytes) -> dict[str, SourceTimes]:
-    """Return the times of each source that was ever queried, by its name.
-
-    Raises:
-        ValueError: It is not a sync.yaml as a sync writes it.
-    """
+    """Return the times of each source that was ever queried; ValueError if it is no sync.yaml."""
     found = {}
     try:
         for name, source in load_yaml(content)["sources"].items():
@@ -65,10 +56,7 @@ def _time(value: Any) -> str | None:
 
 
 def age_of(timestamp: str | None, now: datetime.datetime) -> datetime.timedelta | None:
-    """Return how long before *now* a timestamp (`YYYY-MM-DDTHH:MM:SSZ`) was, never negative.
-
-    None for None, for a text that is no time, and for a time in the future, which is to be ignored.
-    """
+    """Return how long before *now* a timestamp was, never negative; None if it is no time, or in the future."""
     moment = parse_utc(timestamp)
     return None if moment is None or is_future(moment, now) else max(now - moment, datetime.timedelta(0))
 
@@ -98,14 +86,7 @@ def read_sync_entry(folder: Path) -> CacheEntry:
 
 
 def fetch_sync_entry(path: Path, fetch: Callable[[], bytes | None]) -> CacheEntry:
-    """Fetch a `sync.yaml` and cache it at *path*.
-
-    Args:
-        fetch: Return its content, or None if there is none.
-
-    Raises:
-        RemoteStateError: As *fetch*. It counts as an attempt, also for other processes.
-    """
+    """Fetch a `sync.yaml` by *fetch*, and cache it. A failure counts as an attempt, also for other processes."""
     touch_entry(path)
     entry = CacheEntry(fetch() or b"")
     store_entry(path, entry)
@@ -122,10 +103,7 @@ def fetch_daily(path: Path, fetch: Callable[[], bytes | None]) -> None:
 
 
 def source_ages(entry: CacheEntry | None) -> dict[str, float | None]:
-    """Return the seconds since each source was last read completely.
-
-    None for one that never was, or in the future; empty if there is no sync.yaml, or it cannot be read.
-    """
+    """Return the seconds since each source was last read completely; None for one that never was, or in the future."""
     now = datetime.datetime.now(datetime.timezone.utc)
     try:
         sources = parse_sync_times(entry.content) if entry is not None else {}
@@ -138,11 +116,8 @@ def source_ages(entry: CacheEntry | None) -> dict[str, float | None]:
 def describe_staleness(entry: CacheEntry | None, where: str) -> str:
     """Return which sources were stale when *entry* was read, as a clause; empty if none was, or nothing is known.
 
-    A source is stale if its last complete read is older than two periods. One that was never read completely is stale
-    once it has failed for that long; one that never failed either is one that the lab does not use.
-
-    Args:
-        where: The folder or URL of the state.
+    A source that was never read completely is stale once it has failed for two periods; one that never failed either is
+    one that the lab does not use.
     """
     if entry is None or not entry.content:
         return ""
@@ -164,12 +139,9 @@ def describe_staleness(entry: CacheEntry | None, where: str) -> str:
 
 
 def warn_if_stale(path: Path, where: str, remedy: str, load: Callable[[Path], CacheEntry | None] = load_entry) -> None:
-    """Warn, once a process, of what was out of date when a `sync.yaml` was read.
+    """Warn, once a process, of what was out of date when the `sync.yaml` at *path* was read.
 
-    Args:
-        path: The cached `sync.yaml`: it is loaded again after it was fetched, or an hour.
-        where: The folder or URL of the state, for the message.
-        remedy: What to do, for the message.
+    It is loaded again after it was fetched, or an hour.
     """
     if _checked.get(path):
         return

@@ -82,11 +82,7 @@ class Origin:
 
 
 class SessionLines:
-    """All sessions, the newest first, as lines of a snapshot that are parsed when they are looked at.
-
-    Attributes:
-        published: When they appeared on a mirror, in seconds since 1970; None if that is not known.
-    """
+    """All sessions, the newest first, as lines of a snapshot; *published* is when a mirror got them, if known."""
 
     def __init__(self, lines: list[bytes], published: float | None = None) -> None:
         self.all = lines
@@ -141,13 +137,10 @@ def read_snapshot(settings: Settings, ttl: float | None = None, *, warn_stale: b
 
 
 def read_one(settings: Settings, session_id: str, ttl: float | None = None) -> dict[str, Any] | None:
-    """Read one session as plain data; None if state does not have it.
+    """Read one session as plain data; None if state does not have it. Raises as `read_snapshot`.
 
     With nothing cached, the first session costs one small request, for its own file; the next one fetches the
     snapshot, which then answers all others.
-
-    Raises:
-        As `read_snapshot`.
     """
     if settings.state is not None:
         record = _read_session_file(settings.state, session_id)
@@ -182,11 +175,7 @@ def origin_of_state(settings: Settings) -> Origin:
 
 
 def sync_entry(settings: Settings, origin: Origin, max_age: float) -> CacheEntry | None:
-    """Return the `sync.yaml` beside the state of *origin*, at most *max_age* seconds old unless GitHub is unavailable.
-
-    Raises:
-        RemoteStateError: It could not be fetched.
-    """
+    """Return the `sync.yaml` beside the state of *origin*, of at most *max_age* seconds if GitHub is available."""
     entry = _load_sync_entry(settings, origin)
     if settings.state is not None or origin.kind in ("stale cache", "mirror"):
         return entry

@@ -26,13 +26,10 @@ if TYPE_CHECKING:
     from npc_lims.clients.http import HttpResponse
     from npc_lims.config.settings import Settings
 
-_MAX_BYTES = 128 * 2**20
-"""Bytes of a file: a snapshot of 100,000 sessions has 95 million."""
-_BUILD_SECONDS = 900.0
-"""Seconds from the checkout that a site is built from to its deployment, at most."""
+_MAX_BYTES = 128 * 2**20  # a snapshot of 100,000 sessions has 95 million
+_BUILD_SECONDS = 900.0  # at most, from the checkout that a site is built from to its deployment
 
-Check = Optional[Callable[[bytes], None]]
-"""Raises ValueError for a content that is not what was requested."""
+Check = Optional[Callable[[bytes], None]]  # raises ValueError for a content that is not what was requested
 
 
 def cached_snapshot_path(settings: Settings) -> Path:
@@ -69,12 +66,7 @@ def mirror_url(settings: Settings) -> str | None:
 
 
 def fetch_snapshot(settings: Settings) -> CacheEntry:
-    """Return the current snapshot, which is cached, in one request.
-
-    Raises:
-        NoRemoteState: The repository or ref has no snapshot.
-        RemoteStateError: GitHub refused (429), failed or could not be reached.
-    """
+    """Return the current snapshot, which is cached, in one request; NoRemoteState if there is none."""
     path = cached_snapshot_path(settings)
     cached = load_entry(path)
     headers = {"If-None-Match": cached.etag} if cached is not None and cached.etag else {}
@@ -83,13 +75,10 @@ def fetch_snapshot(settings: Settings) -> CacheEntry:
 
 
 def fetch_mirror(settings: Settings, url: str, cached_age: float | None) -> CacheEntry:
-    """Return the snapshot of the mirror, which is cached.
+    """Return the snapshot of the mirror, which is cached; RemoteStateError if it is not newer than the cached one.
 
     Args:
         cached_age: Seconds since raw GitHub confirmed the cached copy of its own snapshot; None if there is none.
-
-    Raises:
-        RemoteStateError: There is none, or none that is newer than that copy; or the site could not be queried.
     """
     import email.utils
 
@@ -112,11 +101,7 @@ def fetch_mirror(settings: Settings, url: str, cached_age: float | None) -> Cach
 
 
 def fetch_mirrored_sync_file(settings: Settings, url: str) -> bytes | None:
-    """Return the `sync.yaml` that the site has beside the mirror at *url*; None if it has none.
-
-    Raises:
-        RemoteStateError: The site could not be queried, or has something else there.
-    """
+    """Return the `sync.yaml` that the site has beside the mirror at *url*; None if it has none."""
 
     def check(content: bytes) -> None:
         if not content.startswith(b"schema:"):  # a page, which some sites send for whatever they have not got
@@ -130,10 +115,7 @@ def fetch_mirrored_sync_file(settings: Settings, url: str) -> bytes | None:
 
 
 def fetch_file(settings: Settings, path: str, ref: str | None = None, check: Check = None) -> bytes | None:
-    """Return a file of the published repository, or None if it has none at that path.
-
-    Args:
-        ref: Branch, tag or commit; None for NPC_LIMS_REF.
+    """Return a file of the published repository at *ref* (else NPC_LIMS_REF); None if it has none at that path.
 
     Raises:
         RemoteStateError: GitHub refused (429), failed or could not be reached.
@@ -146,12 +128,7 @@ def fetch_file(settings: Settings, path: str, ref: str | None = None, check: Che
 
 
 def check_ref(settings: Settings, path: str) -> None:
-    """Distinguish a file that does not exist from a ref that does not: GitHub's response is the same for both.
-
-    Raises:
-        NoRemoteState: There is no such file, either.
-        RemoteStateError: GitHub could not be queried.
-    """
+    """Raise NoRemoteState if not even *path* exists: GitHub answers the same to a missing file and a missing ref."""
     if fetch_file(settings, path) is None:
         raise NoRemoteState(
             f"{settings.repo} has neither state nor {TRACKED_FILE} at {settings.ref}: check the name of the branch, "

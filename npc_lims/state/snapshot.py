@@ -48,10 +48,7 @@ def make_line(record: Mapping[str, Any], digest: str) -> bytes:
 
 
 def parse_line(line: bytes) -> dict[str, Any]:
-    """
-    Raises:
-        StateError: The line is not one of a snapshot, or of another schema.
-    """
+    """Return the session of a line; StateError if it is damaged, or of another schema."""
     try:
         text = line.decode()
         data, end = _decode(text)
@@ -78,11 +75,7 @@ def _check(line: bytes, data: Any) -> None:
 
 
 def check_values(record: Mapping[str, Any]) -> None:
-    """Refuse a record (with or without its digest) that holds a value outside the schema.
-
-    Raises:
-        StateError: It names the session, the key, its value and what is expected.
-    """
+    """Refuse a record (with or without its digest) that holds a value outside the schema, by a StateError."""
     if is_plainly_valid(record):
         return
     from npc_lims.model.record import find_invalid_value
@@ -120,10 +113,7 @@ def line_digest(line: bytes) -> str | None:
 
 
 def split_lines(content: bytes) -> list[bytes]:
-    """
-    Raises:
-        ValueError: The content breaks off.
-    """
+    """Return the lines of a snapshot; ValueError if it breaks off."""
     content = with_unix_lines(content)
     if content and not content.endswith(b"\n"):
         raise ValueError("the snapshot breaks off in the middle of a line")
@@ -141,8 +131,7 @@ def lines_by_id(content: bytes) -> dict[str, bytes]:
 def checked_lines(content: bytes) -> list[bytes]:
     """Return the lines of a downloaded snapshot, each of which begins and ends as that of a session.
 
-    Raises:
-        ValueError: The content breaks off, or is something else: a sign-in page, a merge with its marks.
+    ValueError if the content breaks off, or is something else: a sign-in page, a merge with its marks.
     """
     lines = split_lines(content)
     for line in lines:

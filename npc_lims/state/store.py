@@ -77,11 +77,7 @@ def session_id_of(name: str) -> str | None:
 
 
 def session_ids(tree: Tree) -> dict[str, str]:
-    """Return the name of each session file by session id, in the order of names.
-
-    Raises:
-        StateError: Another file is among them.
-    """
+    """Return the name of each session file by session id, in the order of names; no other files may be there."""
     found = {}
     for name in tree.list_files(SESSIONS):
         session_id = session_id_of(name)
@@ -96,8 +92,7 @@ def session_ids(tree: Tree) -> dict[str, str]:
 def read_state(state: StateFolder) -> Loaded:
     """Read every session: none if there is no such folder.
 
-    A file that the snapshot mirrors (same digest) is taken from there, which is 200 times faster
-    than reading the YAML.
+    A file that the snapshot mirrors (same digest) is taken from there, which is faster than reading the YAML.
 
     Raises:
         StateError: A session file is damaged, misplaced or of another schema.
@@ -138,22 +133,14 @@ def snapshot_digest(state: StateFolder) -> str | None:
 
 
 def read_record(state: StateFolder, session_id: str) -> Record | None:
-    """Return one session from its own file, or None when there is none.
-
-    Raises:
-        StateError: The file is damaged.
-    """
+    """Return one session from its own file, None when there is none; StateError if it is damaged."""
     tree, name = open_tree(state), session_name(session_id)
     content = tree.read_files([name]).get(name)
     return None if content is None else parse_record(content, tree.path(name))
 
 
 def parse_record(content: bytes, path: PurePath) -> Record:
-    """Return the record in the *content* of a session file; *path* is for the message and must fit the id.
-
-    Raises:
-        StateError: It is damaged, of another schema, or of another id than its name says.
-    """
+    """Return the record in the *content* of the session file at *path*, whose name must be its id; else StateError."""
     remedy = "restore it (git checkout) or delete it and sync again"
     record = parse_yaml_model(Record, content, path, remedy)
     if record.id != path.stem:
@@ -219,8 +206,8 @@ def _write_differing(tree: Tree, contents: Mapping[str, bytes]) -> list[str]:
 def verify_state(state: StateFolder, only: Collection[str] | None = None) -> list[str]:
     """Return what is wrong with a state, in sentences that name the file; empty when all is well.
 
-    Every line of the snapshot must hold a record, and every file must be the rendering of its record: that is
-    to say the same, and needs no parsing of YAML.
+    Every line of the snapshot must hold a record, and every file must be the rendering of its record, which needs no
+    parsing of YAML.
 
     Args:
         only: Ids of the sessions whose lines and files are compared; all if not given.

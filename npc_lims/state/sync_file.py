@@ -116,11 +116,7 @@ class Recorded:
 
 
 def read_recorded(state: StateFolder) -> Recorded:
-    """Return what is recorded in a state.
-
-    Raises:
-        StateError: It is damaged.
-    """
+    """Return what is recorded in a state; StateError if it is damaged."""
     loaded = read_state(state)
     sync_file = read_sync_file(state)
     is_trusted = loaded.is_intact and loaded.snapshot == sync_file.snapshot
@@ -128,12 +124,9 @@ def read_recorded(state: StateFolder) -> Recorded:
 
 
 def read_sync_file(state: StateFolder) -> SyncFile:
-    """Return the content of the file in a state; nothing is known if there is none.
+    """Return the content of the file in a state, empty if there is none; StateError if it is damaged.
 
     A timestamp in the future is ignored with a warning.
-
-    Raises:
-        StateError: The file is damaged.
     """
     tree = open_tree(state)
     content = tree.read_files([SYNC_FILE]).get(SYNC_FILE)

@@ -23,11 +23,7 @@ LAST_RUN_AFTER = 2 * PERIOD
 
 
 def check_state(content: bytes | None, now: datetime.datetime) -> Iterator[Failure]:
-    """Yield what is stale by the committed `state/sync.yaml`, or that it cannot be read.
-
-    Args:
-        content: Of the file; None if there is none.
-    """
+    """Yield what is stale by the committed `state/sync.yaml`, None if there is none, or that it cannot be read."""
     remedy = "no sync is known to have been committed; npc-lims verify checks the state"
     if content is None:
         yield Failure("state", f"state/sync.yaml is missing: {remedy}")
@@ -50,11 +46,7 @@ def check_state(content: bytes | None, now: datetime.datetime) -> Iterator[Failu
 
 
 def check_runs(client: GitHubClient, now: datetime.datetime, *, paused: bool) -> Iterator[Failure]:
-    """Yield why the workflow sync has not succeeded lately, if it has not.
-
-    Args:
-        paused: The variable NPC_LIMS_PAUSE stops it.
-    """
+    """Yield why the workflow sync has not succeeded lately, if it has not; *paused* if NPC_LIMS_PAUSE stops it."""
     path = f"/actions/workflows/{WORKFLOW}"
     try:
         query = urllib.parse.urlencode({"status": "success", "branch": _default_branch(client), "per_page": 1})
@@ -86,9 +78,6 @@ def watch(client: GitHubClient, content: bytes | None, run_url: str, now: dateti
     Args:
         content: Of the committed `state/sync.yaml`; None if there is none.
         paused: No sync is to be started.
-
-    Raises:
-        GitHubError: GitHub refused.
     """
     failures = [*check_state(content, now), *check_runs(client, now, paused=paused)]
     if not failures:

@@ -92,11 +92,7 @@ def quoted(name: str) -> str:
 
 
 def load_image(content: bytes) -> SharedConnection:
-    """Return the database in a file of *content*, to be read only.
-
-    Raises:
-        sqlite3.DatabaseError: It is no SQLite database.
-    """
+    """Return the database in a file of *content*, to be read only; sqlite3.DatabaseError if it is none."""
     database = SharedConnection()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "image.sqlite"
