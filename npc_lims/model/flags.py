@@ -1,6 +1,6 @@
 """The status flags of a session, each declared once in `FLAGS`, and the flat row for tables, `--json` and filters.
 
-A flag is computed from the sections of the record alone. It is true, false or null (a fact it needs was never observed).
+A flag is computed from sections of the record alone. It is true, false or null (a fact it needs was never observed).
 One that does not apply to a session, such as sorting to a session without ephys, is absent: absent is never "not yet".
 """
 
