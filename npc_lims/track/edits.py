@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, Optional, Union
 
-from npc_lims.errors import NpcLimsError, Problem
+from npc_lims.errors import NpcLimsError
 from npc_lims.model.session_id import make_session_id, parse_session_id, subject_of
 from npc_lims.sources.tracked.entries import PLATFORMS, same_path
 from npc_lims.sources.yaml_nodes import ScalarNode, shorten
 from npc_lims.state.diff import SessionChange
 from npc_lims.track.assignments import checked_entry, edited_keys, flat_keys
+from npc_lims.track.compare import split_known
 from npc_lims.track.layout import EntrySpan, Layout, inline, open_layout
 from npc_lims.track.rewrite import rewrite
 from npc_lims.track.yaml_text import canonical, child, pairs_of
@@ -80,13 +80,10 @@ def make_changes(text: str, changes: Iterable[Change], file: str = FILE) -> Edit
     for change in changes:
         planner.plan(change)
     after = rewrite(before, planner.keys, planner.new)
-    notes = (
-        *planner.notes,
-        *_shifted_ids(before, after),
-        *_shifted_days(before, after, planner.paths),
-        *_new_warnings(before, after),
-    )
-    return EditResult(after.source, tuple(_changed_sessions(before, after, planner.paths)), notes)
+    notes = [*planner.notes, *_shifted_ids(before, after), *_shifted_days(before, after, planner.paths)]
+    problems, _ = split_known(after.file.problems, after.yaml.text, before.file.problems, before.yaml.text)
+    sessions = _changed_sessions(before, after, planner.paths)
+    return EditResult(after.source, tuple(sessions), (*notes, *map(str, problems)))
 
 
 class _Planner:
@@ -288,16 +285,6 @@ def _shifted_days(before: Layout, after: Layout, paths: Iterable[str]) -> list[s
         "are numbered by their dates"
         for subject, sessions in shifts.items()
     ]
-
-
-def _new_warnings(before: Layout, after: Layout) -> list[str]:
-    """Return problems that were not there before, whatever their line."""
-
-    def gist(problem: Problem) -> str:
-        return re.sub(r"\bline [0-9]+", "line", problem.message)
-
-    known = {gist(problem) for problem in before.file.problems}
-    return [str(problem) for problem in after.file.problems if gist(problem) not in known]
 
 
 # ------------------------------------------------------------------------------ duplicates
