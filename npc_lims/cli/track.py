@@ -8,23 +8,20 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Optional
+from typing import Any, Literal, Optional
 
 import typer
 
 from npc_lims.cli import ExitCode
-from npc_lims.cli.output import csv_option, json_option, one_style, out, print_note
+from npc_lims.cli.output import csv_option, json_option, one_style
 from npc_lims.cli.track_apply import MAX_BODY, Outcome, Target, apply_or_propose, code
 from npc_lims.config.environment import TRACKED_FILE
 from npc_lims.errors import NpcLimsError
 from npc_lims.model.session_id import make_session_id, parse_session_id, split_session_id
 from npc_lims.state.diff_format import cut
 from npc_lims.track.assignments import assigned, parse_path
-from npc_lims.track.edits import Add, Change, Deduped, Duplicate, Edit, Remove, dedupe, make_changes
+from npc_lims.track.edits import Add, Change, Deduped, Edit, Remove, dedupe, make_changes
 from npc_lims.utils.text import counted
-
-if TYPE_CHECKING:
-    from npc_lims.state.diff import SessionChange
 
 track_app = typer.Typer(
     help="Add, change and remove sessions in tracked_sessions.yaml.\n\nOnly their own lines change."
@@ -207,23 +204,19 @@ def dedupe_command(
         found = dedupe(text, name, kept)
         lines = [f"- {code(repeat.id)}: {code(repeat.problem)}" for repeat in found.removed]
         rows = [vars(repeat) for repeat in (*found.removed, *found.left)]
-        return Outcome(found.text, _body(command, lines), lambda: _print_duplicates(found, dry_run), rows)
+        return Outcome(found.text, _body(command, lines), listed=_listed(found, dry_run), rows=rows)
 
     target = Target(tracked, dry_run, pr, branch, base, as_json, as_csv, _DUPLICATE_COLUMNS)
     apply_or_propose(change, target, "-".join(["dedupe", *command[2:]]), "remove repeated entries")
 
 
-def _print_duplicates(found: Deduped, dry_run: bool) -> None:
-    console = out()
-    console.print(f"{counted(len(found.removed), 'repeat')} {'would be removed' if dry_run else 'removed'}")
-    differing = [repeat for repeat in found.removed if repeat.differs]
-    left = f"{counted(len(found.left), 'repeat')} left, since they differ; choose with --keep first or --keep last:"
-    for line in [*map(_line_of, differing), *([left] if found.left else []), *map(_line_of, found.left)]:
-        console.print(line, soft_wrap=True)
-
-
-def _line_of(repeat: Duplicate) -> str:
-    return f"  line {repeat.line}: {repeat.problem}"
+def _listed(found: Deduped, dry_run: bool) -> list[str]:
+    lines = [f"{counted(len(found.removed), 'repeat')} {'would be removed' if dry_run else 'removed'}"]
+    lines += [f"  line {repeat.line}: {repeat.problem}" for repeat in found.removed if repeat.differs]
+    if found.left:
+        left = counted(len(found.left), "repeat")
+        lines.append(f"{left} left, since they differ; choose with --keep first or --keep last:")
+    return lines + [f"  line {repeat.line}: {repeat.problem}" for repeat in found.left]
 
 
 @track_app.command("import")
@@ -280,7 +273,8 @@ def import_command(
         chapter = import_chapter(found, changed.notes, sources)
         body = render_chapters([chapter], Format.markdown, max_bytes=MAX_BODY)
         rows = [dict(zip(_IMPORT_COLUMNS, (kind, one.id, one.what))) for kind in found for one in found[kind]]
-        return Outcome(changed.text, body, lambda: typer.echo(render_chapters([chapter], listed=None), nl=False), rows)
+        listed = render_chapters([chapter], listed=None).split("\n")[:-1]
+        return Outcome(changed.text, body, listed=listed, rows=rows)
 
     target = Target(tracked, dry_run, pr, branch, base, as_json, as_csv, _IMPORT_COLUMNS)
     apply_or_propose(change, target, f"import-{_plain(workbook[0].stem)}", f"import {_plain(workbook[0].name)}")
@@ -299,16 +293,14 @@ def _plain(name: str) -> str:
 def _change(change: Change, name: str, title: str, command: Sequence[str], target: Target) -> None:
     def revise(text: str, file: str) -> Outcome:
         made = make_changes(text, [change], file)
-        lines = [line for changed in made.sessions for line in _lines_of(changed)]
+        lines = []
+        for changed in made.sessions:
+            lines.append(f"- {code(changed.id)} {', '.join(changed.what)}")
+            lines += [f"  - {code(detail)}" for detail in changed.details]
         body = _body(command, lines + [f"- {code(note)}" for note in made.notes])
-        return Outcome(made.text, body, lambda: _print_notes(made.notes))
+        return Outcome(made.text, body, notes=made.notes)
 
     apply_or_propose(revise, target, name, title)
-
-
-def _print_notes(notes: Sequence[str]) -> None:
-    for note in notes:
-        print_note(note)
 
 
 def _body(command: Sequence[str], lines: Sequence[str]) -> str:
@@ -316,10 +308,6 @@ def _body(command: Sequence[str], lines: Sequence[str]) -> str:
     # each line of an argument is indented: one that is not would end the block of code
     made_by = "\n".join(f"    {line}" for line in shlex.join(["npc-lims", "track", *command]).splitlines())
     return f"What changes in {code(TRACKED_FILE)}:\n\n{cut(lines, MAX_BODY)}\nMade by\n\n{made_by}\n"
-
-
-def _lines_of(changed: SessionChange) -> list[str]:
-    return [f"- {code(changed.id)} {', '.join(changed.what)}", *(f"  - {code(field)}" for field in changed.details)]
 
 
 def _session_id(session: str, values: Mapping[str, Any] = {}) -> str:

@@ -17,7 +17,7 @@ from urllib.parse import quote
 from rich.console import Console
 
 from npc_lims.cli.options import checkout
-from npc_lims.cli.output import err, out, print_csv, print_json
+from npc_lims.cli.output import err, out, print_csv, print_json, print_note
 from npc_lims.clients.github_pull_requests import Revised
 from npc_lims.config.environment import TRACKED_FILE
 from npc_lims.config.settings import Settings, load_settings
@@ -33,9 +33,10 @@ _STYLES = {"+": "green", "-": "red", "@": "cyan"}
 
 @dataclasses.dataclass(frozen=True)
 class Outcome(Revised):
-    """A changed file; *report* prints what to know about the change, and *rows* are that for programs."""
+    """A changed file, with notes and a list of what was done, as lines and for programs as rows."""
 
-    report: Callable[[], None]
+    notes: Sequence[str] = ()
+    listed: Sequence[str] = ()
     rows: Sequence[Mapping[str, Any]] = ()
 
 
@@ -67,7 +68,10 @@ class Target:
         elif self.as_csv:
             print_csv(self.columns, outcome.rows)
         else:
-            outcome.report()
+            for note in outcome.notes:
+                print_note(note)
+            for line in outcome.listed:
+                out().print(line, soft_wrap=True)
 
 
 def apply_or_propose(change: Revision, target: Target, name: str, title: str) -> None:
