@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional, Union, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional, TypeVar, Union, get_args
 
 import pydantic
 
@@ -29,6 +29,9 @@ def _only_false(value: Any) -> Any:
 
 Nothing = Annotated[Literal[False], pydantic.BeforeValidator(_only_false)]
 """Queried, and there is nothing."""
+
+
+ModelT = TypeVar("ModelT", bound=pydantic.BaseModel)
 
 
 class Model(pydantic.BaseModel):
@@ -238,9 +241,9 @@ def find_invalid_value(data: Mapping[str, Any]) -> Optional[str]:
     A key that this version does not know is not one: a newer version may have written it.
     """
     try:
-        Record.model_validate(_known(Record, data), strict=True)
-    except pydantic.ValidationError as error:
-        return describe_invalid_value(error.errors(include_url=False)[0], data)
+        validate_model(Record, _known(Record, data), strict=True)
+    except ValueError as error:
+        return str(error)
     return None
 
 
@@ -254,8 +257,15 @@ def _known(model: Any, value: Any) -> Any:
     return _known(models[0], value) if models else value
 
 
-def describe_invalid_value(error: ErrorDetails, data: Any) -> str:
-    """Return what pydantic found wrong with a value in *data*, on a line."""
+def validate_model(model: type[ModelT], data: Any, *, strict: bool = False) -> ModelT:
+    """Validate plain data; a ValueError names the first invalid value and what was expected, in one line."""
+    try:
+        return model.model_validate(data, strict=strict or None)
+    except pydantic.ValidationError as error:
+        raise ValueError(_describe(error.errors(include_url=False)[0], data)) from None
+
+
+def _describe(error: ErrorDetails, data: Any) -> str:
     path: list[str] = []
     for key in error["loc"]:  # names of models stand between the keys
         is_key = key in data if isinstance(data, Mapping) else isinstance(data, list) and isinstance(key, int)

@@ -12,13 +12,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path, PurePath
-from typing import Any, TypeVar
-
-import pydantic
+from typing import Any
 
 from npc_lims.errors import StateError
 from npc_lims.model.flags import compute_status
-from npc_lims.model.record import Record, describe_invalid_value
+from npc_lims.model.record import ModelT, Record, validate_model
 from npc_lims.model.session_id import ID_PATTERN, subject_of
 from npc_lims.state.snapshot import (
     SCHEMA,
@@ -38,8 +36,6 @@ from npc_lims.utils.lazy_mapping import LazyMapping, differing_keys, with_change
 from npc_lims.utils.yaml import load_yaml, render_yaml
 
 SESSIONS = "sessions"
-
-_Model = TypeVar("_Model", bound=pydantic.BaseModel)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,7 +113,7 @@ def read_state(state: StateFolder) -> Loaded:
         if line is not None:
             try:
                 return _record_of_line(parse_line(line))
-            except (RecursionError, ValueError, StateError, pydantic.ValidationError):
+            except (RecursionError, ValueError, StateError):
                 lines.pop(session_id, None)  # it is damaged beside its digest
         return parse_record(contents[names[session_id]], tree.path(names[session_id]))
 
@@ -148,7 +144,7 @@ def parse_record(content: bytes, path: PurePath) -> Record:
     return record
 
 
-def parse_yaml_model(model: type[_Model], content: bytes, path: PurePath, remedy: str) -> _Model:
+def parse_yaml_model(model: type[ModelT], content: bytes, path: PurePath, remedy: str) -> ModelT:
     """Return the *content* of a YAML file as a model of `SCHEMA`; StateError if it is none."""
     try:
         data = load_yaml(content)
@@ -158,10 +154,9 @@ def parse_yaml_model(model: type[_Model], content: bytes, path: PurePath, remedy
         found = data.get("schema")
         raise StateError(f"{path}: schema {found!r}, this version reads {SCHEMA}; upgrade npc_lims, or {remedy}")
     try:
-        return model.model_validate(data, strict=True)
-    except pydantic.ValidationError as error:
-        invalid = describe_invalid_value(error.errors(include_url=False)[0], data)
-        raise StateError(f"{path}: {invalid}; {remedy}") from None
+        return validate_model(model, data, strict=True)
+    except ValueError as error:
+        raise StateError(f"{path}: {error}; {remedy}") from None
 
 
 def write_state(state: StateFolder, loaded: Loaded, records: Mapping[str, Record]) -> list[PurePath]:
@@ -280,7 +275,7 @@ def _verify_lines(
             session_id = line_id(line)
             data = parse_line(line) if only is None or session_id in only else None
             record = None if data is None else _record_of_line(data)
-        except (RecursionError, ValueError, StateError, pydantic.ValidationError) as error:
+        except (RecursionError, ValueError, StateError) as error:
             found.append(f"{where}: not a session ({' '.join(str(error).split())[:120]})")
             continue
         if not ID_PATTERN.fullmatch(session_id):

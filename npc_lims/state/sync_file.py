@@ -16,7 +16,7 @@ import pydantic
 
 from npc_lims.errors import StateError, warn_future_timestamp
 from npc_lims.model.observation import Observation
-from npc_lims.model.record import SECTIONS, Model, describe_invalid_value
+from npc_lims.model.record import SECTIONS, Model, validate_model
 from npc_lims.state.freshness import SYNC_FILE
 from npc_lims.state.store import Loaded, read_state
 from npc_lims.state.tree import StateFolder, open_tree
@@ -137,9 +137,7 @@ def parse_sync_file(content: bytes, name: str) -> SyncFile:
     """Do as `read_sync_file` with the content of a file called *name*."""
     try:
         data = load_yaml(content)
-        found = SyncFile.model_validate(data)
-    except pydantic.ValidationError as error:
-        raise _damaged(name, describe_invalid_value(error.errors(include_url=False)[0], data)) from None
+        found = validate_model(SyncFile, data)
     except ValueError as error:
         raise _damaged(name, single_line(error, 200)) from None
     for source, one in found.recorded.items():

@@ -20,7 +20,7 @@ from pydantic_core import to_json
 from npc_lims.clients.git import find_repository
 from npc_lims.errors import NpcLimsError, Problem, SourceError
 from npc_lims.model.observation import Found, Observation, Scope
-from npc_lims.model.record import SECTION_MODELS, SECTIONS
+from npc_lims.model.record import SECTION_MODELS, SECTIONS, validate_model
 from npc_lims.model.session_id import parse_session_id
 from npc_lims.utils.atomic_write import write_atomically
 from npc_lims.utils.text import single_line
@@ -89,13 +89,9 @@ def read_observations(path: Path) -> ObservationSet:
         if not isinstance(data, dict) or data.get("format") != _FORMAT:
             raise NpcLimsError(f"{path}: not a file of observations that this version reads; {remedy}")
         _check_values(data)
-        observed = _File.model_validate(data).observed()
+        observed = validate_model(_File, data).observed()
     except OSError as error:
         raise NpcLimsError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except pydantic.ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        raise NpcLimsError(f"{path}: damaged ({single_line(f'{where}: ' + first['msg'], 200)}); {remedy}") from None
     except (ArithmeticError, RecursionError, ValueError) as error:
         raise NpcLimsError(f"{path}: damaged ({single_line(error, 200)}); {remedy}") from None
     check_time(observed.at, str(path), "delete the file, and observe again (npc-lims sync)")
