@@ -39,7 +39,7 @@ def publish_runs(
     """Make *change* on the state of the remote's *branch*, and push that.
 
     Args:
-        state: The state folder of a checkout; only where it lies in the repository matters, not what it holds.
+        state: The state folder of a checkout; only its path in the repository matters, not its content.
         branch: The branch that is checked out if not given. Made if the remote has none.
         trailers: More lines for the end of the commit message.
         backoff: Seconds of the longest first wait between two attempts; it doubles.

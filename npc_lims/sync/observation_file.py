@@ -1,7 +1,7 @@
 """Serialised observations, so that one job can query the sources and another can write state.
 
-A file holds observations, which sessions they are about, and when they were made. It is applied to whatever
-state there is by then (`npc_lims.sync.run.apply`); applying it twice changes nothing the second time.
+A file has observations, the sessions that they are about, and the time at which they were made. It is applied to the
+state of that moment (`npc_lims.sync.run.apply`); applying it twice changes nothing the second time.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from npc_lims.utils.timestamps import is_future, utc_text
 
 SUFFIX = ".observed.json"
 _FORMAT = 1
-# Sources that each shard reads whole; of the others it reads its share.
+# Sources that each shard reads completely; of the others it reads its share.
 _READ_WHOLE = ("tracked", "training")
 _MAX_DEPTH = 64
 # Ten thousand sessions take about 30.

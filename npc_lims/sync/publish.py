@@ -84,7 +84,7 @@ def publish(
     """Apply *observed* to the state on the remote's *branch*, and push that.
 
     Args:
-        state: The state folder of a checkout; only where it lies in the repository matters, not what it holds.
+        state: The state folder of a checkout; only its path in the repository matters, not its content.
         observed: Observations, at least one set, in the order in which they were made. Each becomes a commit.
         branch: The branch that is checked out if not given. Made if the remote has none.
         trailers: More lines for the ends of the commit messages.
@@ -137,7 +137,7 @@ def _make_commits(
         result = apply(draft.tree, [one], recorded=recorded, tracked=tracked)
         results.append(result)
         message = _message(one, result, trailers)
-        # a snapshot that no sync has written may say what the session files do not say
+        # a snapshot that no sync has written may differ from the session files
         if draft.commit(message, verify_all=recorded.loaded.snapshot != recorded.sync_file.snapshot):
             messages.append(message)
         recorded = read_recorded(draft.tree) if len(newest) > 1 else recorded
@@ -183,14 +183,14 @@ def _without_older(
 ) -> tuple[list[ObservationSet], Dropped]:
     """Return the observations without those that newer published ones replace, and how many these are."""
     last = _last_complete(recorded.sync_file)
-    kept: list[ObservationSet] = []
+    current: list[ObservationSet] = []
     dropped: Counter[str] = Counter()
     for one in observed:
         newer = _newer_changes(target.repository, head, target.folder, one.at)
         observations, lost = keep_newest(one.observations, one.at, recorded.loaded.records, newer, last, one.scope)
-        kept.append(dataclasses.replace(one, observations=observations))
+        current.append(dataclasses.replace(one, observations=observations))
         dropped.update(lost)
-    return kept, dropped
+    return current, dropped
 
 
 def _newer_changes(repository: Repository, head: str, folder: str, at: datetime.datetime) -> Newer:
@@ -282,12 +282,12 @@ def commit_subject(changes: Sequence[SessionChange], failed: Sequence[str] = ())
     if len(subject) <= _WIDTH:
         return subject
     # what does not fit is left out, the least important first; the body has it
-    kept: list[str] = []
+    fitting: list[str] = []
     for word in sorted(parts, key=lambda word: GROUPS.index(SessionChange("", (word,)).group)):
-        trial = [part for one, part in parts.items() if one in (*kept, word)]
+        trial = [part for one, part in parts.items() if one in (*fitting, word)]
         if len(f"state: {', '.join(trial)} ... ({where})") <= _WIDTH:
-            kept.append(word)
-    shown = ", ".join(part for word, part in parts.items() if word in kept) or f"{len(changes):,} sessions changed"
+            fitting.append(word)
+    shown = ", ".join(part for word, part in parts.items() if word in fitting) or f"{len(changes):,} sessions changed"
     return f"state: {shown} ... ({where})"
 
 

@@ -203,7 +203,7 @@ def apply(
     tracked: Callable[[], tuple[str, str]] | None = None,
     dry_run: bool = False,
 ) -> SyncResult:
-    """Reconcile observations with what *state* holds, and write what changed.
+    """Reconcile observations with *state*, and write what changed.
 
     It need not be the state that they were made for: others may have written to it since.
 

@@ -33,7 +33,7 @@ def edit_tracked(folder: Path, old: str, new: str) -> None:
 # --- diff
 
 
-def test_two_commits_are_told_by_what_happened(clone: Path) -> None:
+def test_two_commits_are_compared_by_what_happened(clone: Path) -> None:
     done = run_cli("diff", "HEAD~1", "HEAD")
     assert done.code == 0, done
     lines = done.out.splitlines()
@@ -54,7 +54,7 @@ def test_nothing_changed(clone: Path) -> None:
     assert "no facts changed" in done.out
 
 
-def test_without_refs_edits_on_disk_are_told(clone: Path) -> None:
+def test_without_refs_edits_on_disk_are_listed(clone: Path) -> None:
     edit_tracked(clone, "day: 3\n", "day: 7\n")
     done = run_cli("diff", "--what", "tracked")
     assert done.code == 0, done
@@ -205,7 +205,7 @@ def test_sessions_that_appear_and_go(clone: Path) -> None:
     assert left == ["901001_2024-03-11"]
 
 
-def test_the_breaker_is_foretold(clone: Path) -> None:
+def test_the_breaker_is_previewed(clone: Path) -> None:
     lines = (clone / TRACKED).read_text().splitlines(keepends=True)
     (clone / TRACKED).write_text("".join(lines[:6]))
     done = run_cli("preview", "--format", "markdown")
@@ -213,7 +213,7 @@ def test_the_breaker_is_foretold(clone: Path) -> None:
     assert "- The breaker would stop the next sync: refused" in done.out
 
 
-def test_a_file_that_holds_errors_is_exit_1(clone: Path) -> None:
+def test_a_file_with_errors_is_exit_1(clone: Path) -> None:
     edit_tracked(clone, "day: 3\n", "dya: 3\n")
     done = run_cli("preview")
     assert done.code == 1, done
@@ -221,7 +221,7 @@ def test_a_file_that_holds_errors_is_exit_1(clone: Path) -> None:
     assert "npc-lims validate" in done.err
 
 
-def test_a_base_that_holds_errors_is_compared_as_far_as_it_can_be(clone: Path) -> None:
+def test_a_base_with_errors_is_compared_as_far_as_it_can_be(clone: Path) -> None:
     edit_tracked(clone, "day: 3\n", "dya: 3\n")
     commit_all(clone)
     edit_tracked(clone, "dya: 3\n", "day: 3\n")

@@ -24,7 +24,7 @@ from npc_lims.sync.observation_file import (
 )
 from tests.builders import no_assets, training
 from tests.integration.world import TOKEN, UPLOADED, Cloud, commit_all, run_cli, run_git, write_tracked
-from tests.sync.repositories import NOON, SESSIONS, clone, look, push, subjects_of_commits, uploaded
+from tests.sync.repositories import NOON, SESSIONS, clone, observation_set, push, subjects_of_commits, uploaded
 
 FIRST, SECOND = SESSIONS[:2]
 HOUR = datetime.timedelta(hours=1)
@@ -94,7 +94,7 @@ def test_before_the_first_commit_there_is_nothing_to_take_back(tmp_path: Path, m
 
 
 @pytest.mark.slow
-def test_state_that_no_sync_accounts_for_is_told(cloud: Cloud, checkout: Path) -> None:
+def test_state_that_no_sync_accounts_for_is_reported(cloud: Cloud, checkout: Path) -> None:
     run_cli("sync")
     for waiting in load_pending(checkout / "state"):
         waiting.path.unlink()
@@ -123,7 +123,7 @@ def test_a_summary_that_cannot_be_written_stops_before_the_push(cloud: Cloud, ch
 
 
 @pytest.mark.slow
-def test_a_dry_run_keeps_what_waits(cloud: Cloud, checkout: Path, remote: Path) -> None:
+def test_a_dry_run_leaves_pending_observations(cloud: Cloud, checkout: Path, remote: Path) -> None:
     run_cli("sync")
     shown = run_cli("publish", "--dry-run")
     assert shown.out.startswith("would push to main:")
@@ -190,10 +190,10 @@ def test_only_what_was_edited(cloud: Cloud, checkout: Path, tmp_path: Path) -> N
     new = f"{path.rstrip() if has_keys else path.rstrip() + ':'}\n        notes: looked at again"
     tracked.write_text(text.replace(path, new, 1))
     assert run_cli("observe", "--out", str(tmp_path / "seen"), "--changed").code == 0
-    look = read_observations(tmp_path / "seen" / "all.observed.json")
-    assert look.scope.sessions == {edited}
+    observed = read_observations(tmp_path / "seen" / "all.observed.json")
+    assert observed.scope.sessions == {edited}
     # nothing else was even asked for
-    assert all(set(one.facts) <= {edited} for one in look.observations if one.source in ("codeocean", "s3"))
+    assert all(set(one.facts) <= {edited} for one in observed.observations if one.source in ("codeocean", "s3"))
 
 
 @pytest.mark.slow
@@ -211,11 +211,11 @@ def test_a_session_that_nobody_knows_yet_can_be_left_out(cloud: Cloud, checkout:
     options = ("observe", "--out", str(tmp_path / "seen"), "--sessions", f"123456_2020-01-01,{UPLOADED}")
     assert run_cli(*options).code == 2
     assert run_cli(*options, "--skip-unknown").code == 0
-    look = read_observations(tmp_path / "seen" / "all.observed.json")
-    assert {id_ for one in look.observations if one.source == "s3" for id_ in one.facts} == {UPLOADED}
+    observed = read_observations(tmp_path / "seen" / "all.observed.json")
+    assert {id_ for one in observed.observations if one.source == "s3" for id_ in one.facts} == {UPLOADED}
 
 
-def test_no_token_is_in_what_was_seen(cloud: Cloud, checkout: Path, tmp_path: Path) -> None:
+def test_no_token_is_in_observations(cloud: Cloud, checkout: Path, tmp_path: Path) -> None:
     run_cli("observe", "--out", str(tmp_path / "seen"))
     content = (tmp_path / "seen" / "all.observed.json").read_text()
     assert UPLOADED in content
@@ -238,7 +238,7 @@ def test_no_token_is_in_what_was_seen(cloud: Cloud, checkout: Path, tmp_path: Pa
         (["publish", "--state", "/"], "not in a git checkout"),
     ],
 )
-def test_bad_input_is_told(checkout: Path, arguments: list[str], says: str) -> None:
+def test_bad_input_is_reported(checkout: Path, arguments: list[str], says: str) -> None:
     (checkout / "seen").mkdir()
     run_cli("sync", "--only", "tracked")
     done = run_cli(*arguments)
@@ -258,20 +258,20 @@ def sessions(remote_once: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     return folder
 
 
-def others_publish(checkout: Path, *looks: ObservationSet) -> None:
+def others_publish(checkout: Path, *observed: ObservationSet) -> None:
     remote = run_git(checkout, "remote", "get-url", "origin").strip()
     with tempfile.TemporaryDirectory() as folder:
-        push(clone(Path(remote.removeprefix("file://")), Path(folder, "other")), *looks)
+        push(clone(Path(remote.removeprefix("file://")), Path(folder, "other")), *observed)
 
 
 def pending(checkout: Path) -> list[Path]:
     return [one.path for one in load_pending(checkout / "state")]
 
 
-def test_observations_from_the_future_are_refused_and_kept(sessions: Path) -> None:
-    save_pending(sessions / "state", look({FIRST: uploaded(FIRST)}))
+def test_observations_from_the_future_are_refused_and_stay_pending(sessions: Path) -> None:
+    save_pending(sessions / "state", observation_set({FIRST: uploaded(FIRST)}))
     ahead = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(days=1)
-    path = save_pending(sessions / "state", look({SECOND: uploaded(SECOND)}, at=ahead)).path
+    path = save_pending(sessions / "state", observation_set({SECOND: uploaded(SECOND)}, at=ahead)).path
     for options in ([], ["--dry-run"]):
         done = run_cli("publish", *options)
         assert done.code == 2
@@ -284,9 +284,9 @@ def test_observations_from_the_future_are_refused_and_kept(sessions: Path) -> No
     assert pending(sessions) == []
 
 
-def test_observations_that_newer_ones_replace_are_counted_and_done_with(sessions: Path) -> None:
-    others_publish(sessions, look({FIRST: uploaded(FIRST), SECOND: uploaded(SECOND)}, at=NOON + HOUR))
-    save_pending(sessions / "state", look({FIRST: no_assets(), SECOND: no_assets()}))
+def test_observations_that_newer_ones_replace_are_counted_and_removed(sessions: Path) -> None:
+    others_publish(sessions, observation_set({FIRST: uploaded(FIRST), SECOND: uploaded(SECOND)}, at=NOON + HOUR))
+    save_pending(sessions / "state", observation_set({FIRST: no_assets(), SECOND: no_assets()}))
     shown = run_cli("publish", "--dry-run")
     assert len(pending(sessions)) == 1
     done = run_cli("publish")
@@ -297,7 +297,7 @@ def test_observations_that_newer_ones_replace_are_counted_and_done_with(sessions
     assert pending(sessions) == []
 
 
-def test_a_whole_source_that_a_newer_one_replaces_is_counted(sessions: Path, tmp_path: Path) -> None:
+def test_a_complete_source_that_a_newer_one_replaces_is_counted(sessions: Path, tmp_path: Path) -> None:
     def rows(at: datetime.datetime, hits: int) -> ObservationSet:
         seen = Observation("training", {FIRST: training(hits=hits)}, complete=True, versions={"book": str(hits)})
         return ObservationSet((seen,), EVERYTHING, at)
@@ -311,8 +311,8 @@ def test_a_whole_source_that_a_newer_one_replaces_is_counted(sessions: Path, tmp
     assert "training: 1 observation dropped" in summary.read_text()
 
 
-def test_what_is_published_already_says_the_same(sessions: Path) -> None:
-    seen = look({FIRST: uploaded(FIRST)}, at=NOON + HOUR)
+def test_observations_that_are_published_already_change_nothing(sessions: Path) -> None:
+    seen = observation_set({FIRST: uploaded(FIRST)}, at=NOON + HOUR)
     others_publish(sessions, seen)
     save_pending(sessions / "state", seen)
     done = run_cli("publish")
@@ -320,7 +320,7 @@ def test_what_is_published_already_says_the_same(sessions: Path) -> None:
     assert pending(sessions) == []
 
 
-def test_what_could_not_be_applied_is_a_failure_and_kept_until_it_is_replaced(sessions: Path, tmp_path: Path) -> None:
+def test_what_could_not_be_applied_is_a_failure_and_stays_pending(sessions: Path, tmp_path: Path) -> None:
     """A workbook that was changed and changed back: unchanged here, and not what others published meanwhile."""
     version_one = Observation("training", {FIRST: training(hits=1)}, complete=True, versions={"book": "one"})
     version_two = Observation("training", {FIRST: training(hits=2)}, complete=True, versions={"book": "two"})
@@ -349,7 +349,7 @@ def test_what_could_not_be_applied_is_a_failure_and_kept_until_it_is_replaced(se
 
 
 def test_a_commit_that_does_not_verify_keeps_the_observations(sessions: Path) -> None:
-    save_pending(sessions / "state", look({FIRST: uploaded(FIRST)}))
+    save_pending(sessions / "state", observation_set({FIRST: uploaded(FIRST)}))
     hook = sessions / ".git" / "hooks" / "pre-commit"
     hook.write_bytes(b"#!/bin/sh\nfor f in state/sessions/*/*.yaml; do echo '# mine' >> $f; done; git add state\n")
     hook.chmod(0o755)

@@ -35,7 +35,7 @@ def sync(*more: str) -> Done:
     return run_cli("sync", "--mirror", "mirror", *more)
 
 
-def test_a_first_sync_tells_what_is_new(world: Path) -> None:
+def test_a_first_sync_lists_what_is_new(world: Path) -> None:
     done = sync()
     assert done.code == 0, done
     assert (world / "state" / "sessions.jsonl").is_file()
@@ -45,7 +45,7 @@ def test_a_first_sync_tells_what_is_new(world: Path) -> None:
     assert "codeocean:" in done.err
 
 
-def test_a_day_is_told_in_words(world: Path) -> None:
+def test_a_day_is_described_in_words(world: Path) -> None:
     sync()
     write_world(world, 2)
     done = sync()
@@ -60,14 +60,14 @@ def test_a_day_is_told_in_words(world: Path) -> None:
         assert words in headline
 
 
-def test_nothing_changed_is_said(world: Path) -> None:
+def test_nothing_changed_is_reported(world: Path) -> None:
     sync()
     done = sync()
     assert done.code == 0
     assert "nothing changed" in done.out
 
 
-def test_edits_are_told_by_field(world: Path) -> None:
+def test_edits_are_listed_by_field(world: Path) -> None:
     sync()
     tracked = world / "tracked_sessions.yaml"
     tracked.write_text(tracked.read_text().replace("day: 3\n", "day: 7\n", 1))
@@ -76,7 +76,7 @@ def test_edits_are_told_by_field(world: Path) -> None:
     assert "day 3 -> 7" in done.out
 
 
-def test_json_holds_everything(world: Path) -> None:
+def test_json_has_everything(world: Path) -> None:
     sync()
     write_world(world, 2)
     told = json.loads(sync("--json").out)
@@ -169,7 +169,7 @@ def test_errors_in_the_tracked_file_fail_that_source_alone(world: Path) -> None:
     assert failure.reason.startswith(f"line {end - 1}: unknown key")
 
 
-def test_of_a_broken_file_no_entry_tells_which_changed_so_all_sessions_are_asked_about(
+def test_a_broken_file_does_not_show_what_changed_so_all_sessions_are_queried(
     world: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """As at a push of one."""
@@ -262,7 +262,7 @@ def test_a_hand_edit_is_undone(world: Path) -> None:
     assert run_cli("verify").code == 0
 
 
-def test_state_does_not_depend_on_which_source_was_asked_first(world: Path) -> None:
+def test_state_does_not_depend_on_which_source_was_queried_first(world: Path) -> None:
     sync("--state", "at-once")
     for source in ("tracked", "training", "codeocean", "s3"):
         sync("--state", "one-by-one", "--only", source)
@@ -380,7 +380,7 @@ def test_a_session_that_moves_to_a_workbook_that_is_missing_stays(world: Path) -
     assert (world / "state" / "sessions" / "901005" / "901005_2024-10-30.yaml").is_file()
 
 
-def test_full_looks_again_for_the_main_recording(world: Path) -> None:
+def test_full_queries_the_main_recording_again(world: Path) -> None:
     """Its files were deleted since: nothing is left for the sync after that to find."""
     sync()
     for behavior in next((world / "mirror" / "s3").glob("*/ecephys_901001_2024-03-11_*")).glob("behavior*"):

@@ -445,7 +445,7 @@ def test_a_ref_that_is_not_there(branch: Path, since: str, words: str) -> None:
     assert words in done.err
 
 
-def test_a_shallow_clone_says_what_to_fetch(branch: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_shallow_clone_names_what_to_fetch(branch: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run_git(branch.parent, "switch", "--quiet", "main")
     edit_a_file(branch)
     commit_all(branch.parent)

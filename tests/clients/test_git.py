@@ -37,7 +37,7 @@ def test_commits_by_any_name(repository: Repository) -> None:
             repository.commit_of(ref)
 
 
-def test_a_shallow_clone_tells_the_way_to_what_it_lacks(repository: Repository, tmp_path: Path) -> None:
+def test_a_shallow_clone_names_the_remedy_for_what_it_lacks(repository: Repository, tmp_path: Path) -> None:
     commit_all(repository.root, "one more")
     run_git(tmp_path, "clone", "--quiet", "--depth=1", repository.root.as_uri(), "shallow")
     shallow = Repository(tmp_path / "shallow")
@@ -66,7 +66,7 @@ def test_what_is_under_way_is_named(repository: Repository) -> None:
     assert repository.is_unfinished() == "a bisection"
 
 
-def test_a_command_that_fails_says_so_in_gits_words(repository: Repository) -> None:
+def test_a_command_that_fails_is_reported_in_gits_words(repository: Repository) -> None:
     with pytest.raises(GitFailed, match=r"git checkout nowhere failed: error: pathspec 'nowhere' did not match"):
         repository.run("checkout", "nowhere")
 
@@ -88,7 +88,7 @@ class _Refusing(Server):
     ],
     ids=lambda variables: "+".join(variables) or "none",
 )
-def test_no_secret_is_in_what_a_failing_command_says(
+def test_no_secret_is_in_the_error_of_a_failing_command(
     repository: Repository, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]
 ) -> None:
     for name, value in variables.items():
@@ -111,7 +111,7 @@ def test_no_secret_is_in_what_a_failing_command_says(
         {"GIT_EXTERNAL_DIFF": "false", "GIT_PAGER_IN_USE": "1", "GIT_DIFF_OPTS": "--unified=0", "GIT_ATTR_SOURCE": "x"},
     ],
 )
-def test_the_folder_alone_says_which_repository_is_meant(
+def test_the_folder_alone_selects_the_repository(
     repository: Repository, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]
 ) -> None:
     (repository.root / "a").write_text("1\n")

@@ -217,7 +217,7 @@ def test_what_is_no_date_is_a_name(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["2024-02-30", "2024-13-01", "2024-06-01T25:00", "", " ", "2024-06-01T12:00+25:00"])
-def test_what_looks_like_a_date_and_is_none_is_said_so(text: str) -> None:
+def test_what_looks_like_a_date_and_is_none_is_an_error(text: str) -> None:
     with pytest.raises(npc_lims.HistoryError, match=r"calendar|without a name"):
         parse_at(text, time.time())
 
@@ -273,7 +273,7 @@ FLAGS = [
 ]  # fmt: skip
 
 
-def test_what_was_unknown_stays_unknown_and_nobody_is_asked(
+def test_what_was_unknown_stays_unknown_without_a_query(
     commits: dict[str, str], serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     codeocean = serve(CodeOceanServer([], token="cop_x"))
@@ -293,7 +293,7 @@ def test_what_was_unknown_stays_unknown_and_nobody_is_asked(
     assert codeocean.requests == []
 
 
-def test_a_place_that_was_known_is_told(commits: dict[str, str]) -> None:
+def test_a_location_that_was_recorded_is_returned(commits: dict[str, str]) -> None:
     pytest.importorskip("s3fs")
     info = npc_lims.get_session_info(ONE, at=commits["now"])
     assert builders.asset().id in str(info.cloud_path)
@@ -357,7 +357,7 @@ def test_a_state_of_no_sessions_is_one(tmp_path: Path, monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize(("name", "remedy"), [("newer", "upgrade npc_lims"), ("older", r"pip install git\+https")])
 @pytest.mark.parametrize("whole", [True, False])
-def test_another_schema_says_what_to_do(
+def test_another_schema_has_a_remedy(
     commits: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, remedy: str, whole: bool
 ) -> None:
     if not whole:
@@ -445,7 +445,7 @@ def test_the_state_folder_may_be_the_repository(tmp_path: Path, monkeypatch: pyt
 # --- what a checkout cannot tell
 
 
-def test_before_state_began_it_is_told_when_it_did(commits: dict[str, str]) -> None:
+def test_before_state_began_the_error_says_when_it_did(commits: dict[str, str]) -> None:
     begin = f"begins with commit {commits['begin'][:10]} of 2024-03-01T10:00:00Z"
     for at in ("2024-02-29", "1969-07-21", datetime.datetime(1, 1, 1)):
         with pytest.raises(npc_lims.HistoryError, match=f"there is no state at .*{begin}"):
@@ -516,7 +516,7 @@ def test_a_date_that_is_over_costs_nothing_the_second_time(github: Hub) -> None:
 
 
 @pytest.mark.parametrize("name", ["v1.2", "feature/one", "main"])
-def test_a_tag_or_branch_is_asked_for_again_when_its_answer_is_old(
+def test_a_tag_or_branch_is_queried_again_when_it_is_stale(
     github: Hub, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = ids(name)
@@ -532,7 +532,7 @@ def test_a_tag_or_branch_is_asked_for_again_when_its_answer_is_old(
     assert github.asked == (1, 0)
 
 
-def test_a_day_that_is_not_over_is_asked_for_again(github: Hub, tmp_path: Path) -> None:
+def test_a_day_that_is_not_over_is_queried_again(github: Hub, tmp_path: Path) -> None:
     today = f"{datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d}"
     assert commit_at(today) == github.commits["now"]
     assert github.asked == (1, 1)
@@ -563,7 +563,7 @@ def test_threads_that_want_the_same_cost_one_reading(github: Hub) -> None:
     assert github.asked == (1, 1)
 
 
-def test_what_is_kept_is_good_only_while_it_is_whole(github: Hub) -> None:
+def test_a_damaged_cache_entry_is_ignored(github: Hub) -> None:
     assert ids("2024-06-15") == [TWO, ONE]
     for path in (Path(os.environ["NPC_LIMS_CACHE_DIR"]) / "history").rglob("*"):
         if path.is_file():
@@ -628,7 +628,7 @@ def test_no_such_name_on_github(github: Hub, name: str) -> None:
 @pytest.mark.parametrize(
     "name", ["main~1", "HEAD^", "../../user", "a b", "main@{1}", "/etc", "-x", "a?b", "a:b", "caf\udce9"]
 )
-def test_what_no_name_can_be_is_not_asked_for(github: Hub, name: str) -> None:
+def test_what_no_name_can_be_is_not_queried(github: Hub, name: str) -> None:
     with pytest.raises(npc_lims.HistoryError, match=r"no branch, tag or commit.*need a clone"):
         commit_at(name)
     assert github.asked == (0, 0)
@@ -646,7 +646,7 @@ def test_another_schema_on_github(github: Hub) -> None:
 
 
 @pytest.mark.parametrize("token", [None, TOKEN])
-def test_a_used_up_limit_is_told_with_its_end(github: Hub, monkeypatch: pytest.MonkeyPatch, token: str | None) -> None:
+def test_an_exhausted_rate_limit_has_its_end(github: Hub, monkeypatch: pytest.MonkeyPatch, token: str | None) -> None:
     if token is not None:
         monkeypatch.setenv("GITHUB_TOKEN", token)
     github.api_server.limit("alice" if token else None, remaining=0, reset_in=1800)
@@ -682,14 +682,14 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_refusal_of_the_api_says_what_to_do(github: Hub, fault: str) -> None:
+def test_a_refusal_of_the_api_has_a_remedy(github: Hub, fault: str) -> None:
     github.api.rule = lambda request: FAULTS[fault][0]
     with pytest.raises(npc_lims.GitHubError, match=f"(?s){FAULTS[fault][1]}"):
         commit_at("v1.2")
     assert github.api.count <= 2
 
 
-def test_a_refusal_of_raw_github_is_told_and_not_kept(github: Hub) -> None:
+def test_a_refusal_of_raw_github_is_reported_and_not_cached(github: Hub) -> None:
     github.raw.rule = lambda request: Status(429, {"Retry-After": "60"})
     with pytest.raises(npc_lims.RemoteStateError, match="429"):
         commit_at("v1.2")
@@ -747,7 +747,7 @@ def test_the_least_used_files_go_first(tmp_path: Path) -> None:
     prune_folder(tmp_path / "none", 4, 5)
 
 
-def test_what_is_used_counts_as_used(github: Hub) -> None:
+def test_cache_entries_that_are_used_are_touched(github: Hub) -> None:
     commit_at("2024-06-15")
     kept = [path for path in (Path(os.environ["NPC_LIMS_CACHE_DIR"]) / "history").rglob("*") if path.is_file()]
     assert len(kept) == 3, "the snapshot, and its commit by date and by id"

@@ -280,7 +280,7 @@ def test_a_session_that_gets_another_id() -> None:
     assert "was 714748_2024-06-25" in came.details
 
 
-def test_a_file_that_holds_errors_is_compared_as_far_as_it_can_be() -> None:
+def test_a_file_with_errors_is_compared_as_far_as_it_can_be() -> None:
     found = told(ENTRIES, ENTRIES.replace("day: 3", "days: 3") + "    - //allen/DRpilot_714749_20240624\n")
     assert found.summary.startswith("+1 session")
     assert found.notes == ["HEAD: 1 error (see npc-lims validate); compared is what can be read"]

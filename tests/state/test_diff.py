@@ -90,7 +90,7 @@ def test_kinds_of_change(before: dict[str, Any], after: dict[str, Any], what: tu
 
 
 @pytest.mark.parametrize("section", [{"training": False}, {"codeocean": no_assets()}, {"s3": nothing_on_s3()}])
-def test_a_section_that_is_first_seen_needs_no_details(section: dict[str, Any]) -> None:
+def test_a_section_that_is_new_needs_no_details(section: dict[str, Any]) -> None:
     assert change(record(), record(**section)).details == ()
 
 
@@ -131,7 +131,7 @@ def test_a_newer_result_is_a_session_that_was_processed_again() -> None:
     assert (found.what, found.details, found.group) == (("re-processed",), ("sorted first -> second",), "re-processed")
 
 
-def test_two_assets_of_one_name_are_told_by_their_ids() -> None:
+def test_two_assets_of_one_name_are_distinguished_by_their_ids() -> None:
     old, new = (no_assets(raw=asset(), sorted=asset("same", id=name)) for name in ("1a", "2b"))
     found = change(record(**{**UPLOADED, "codeocean": old}), record(**{**UPLOADED, "codeocean": new}))
     assert found.details == ("sorted 1a -> 2b",)
@@ -160,7 +160,7 @@ def test_two_assets_of_one_name_are_told_by_their_ids() -> None:
         ({"issues": []}, {"issues": ["x" * 100]}, ("issues (none) -> " + "x" * 77 + "...",)),
     ],
 )
-def test_edits_are_told(before: dict[str, Any], after: dict[str, Any], details: tuple[str, ...]) -> None:
+def test_edits_are_described(before: dict[str, Any], after: dict[str, Any], details: tuple[str, ...]) -> None:
     found = change(record(tracked=tracked(**before)), record(tracked=tracked(**after)))
     assert (found.what, found.details) == (("edited",), details)
 
@@ -258,7 +258,7 @@ values = st.recursive(
 
 
 @given(values, values)
-def test_sessions_are_said_to_differ_where_json_differs(a: Any, b: Any) -> None:
+def test_sessions_differ_where_json_differs(a: Any, b: Any) -> None:
     def canonical(value: Any) -> Any:
         """As JSON; that of a mapping does not depend on the order of its keys."""
         return json.dumps(value, sort_keys=True)

@@ -162,7 +162,7 @@ def test_never_above_the_limit(details: list[str], max_bytes: int, style: Format
 
 
 @given(st.lists(st.text("aé", max_size=30), max_size=30), st.integers(0, 600))
-def test_cut_keeps_whole_lines_and_counts_the_others(lines: list[str], max_bytes: int) -> None:
+def test_cut_returns_complete_lines_and_the_number_of_others(lines: list[str], max_bytes: int) -> None:
     text = cut(lines, max_bytes)
     assert len(text.encode()) <= max_bytes
     if "... cut here" in text:

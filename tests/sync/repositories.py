@@ -1,6 +1,6 @@
-"""Repositories to publish to and from, and looks to publish: for the tests, and as a publisher in a process of its own.
+"""Repositories and observations to publish: for the tests, and as a publisher in a process of its own.
 
-`python -m tests.sync.repositories CHECKOUT FILE...` publishes the looks in these files, one after the other.
+`python -m tests.sync.repositories CHECKOUT FILE...` publishes the observations in these files, one after the other.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ NOON = datetime.datetime(2024, 10, 1, 12, tzinfo=datetime.timezone.utc)
 
 def tracked_text(ids: Sequence[str]) -> str:
     entries = (f"    - //allen/{id_.split('_')[0]}/DRpilot_{id_.replace('-', '')}\n" for id_ in ids)
-    # not ephys, of which being uploaded would take a look at S3, too
+    # not ephys, of which being uploaded would take a query of S3, too
     return "behavior_with_sync:\n  DynamicRouting:\n" + "".join(entries)
 
 
@@ -53,14 +53,14 @@ def clone(remote: Path, folder: Path, *options: str) -> Path:
     return folder
 
 
-def look(
+def observation_set(
     codeocean: dict[str, CodeOcean] | None = None,
     stim: dict[str, list[str]] | None = None,
     *,
     at: datetime.datetime = NOON,
     **more: Any,
 ) -> ObservationSet:
-    """What a look at Code Ocean and S3 saw of a few sessions."""
+    """Observations of a few sessions in Code Ocean and S3."""
     observations = [Observation("codeocean", codeocean or {}, **more)]
     if stim is not None:
         observations.append(Observation("s3", {id_: nothing_on_s3(stim=names) for id_, names in stim.items()}))
@@ -74,12 +74,12 @@ def uploaded(session_id: str, start: str = "13-07-32") -> CodeOcean:
 
 
 def tracked_look() -> ObservationSet:
-    """A look at the tracked file, whatever it says."""
+    """An observation of the tracked file, whatever its content."""
     return ObservationSet((Observation("tracked", complete=True),), EVERYTHING, NOON)
 
 
-def push(checkout: Path, *looks: ObservationSet, **more: Any) -> Published:
-    return publish(checkout / "state", looks, **{"backoff": 0.01, **more})
+def push(checkout: Path, *observed: ObservationSet, **more: Any) -> Published:
+    return publish(checkout / "state", observed, **{"backoff": 0.01, **more})
 
 
 def state_of(remote: Path, folder: Path, branch: str = "main") -> dict[str, Record]:

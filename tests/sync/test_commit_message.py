@@ -134,6 +134,6 @@ def test_git_reads_the_trailers_whatever_the_body_says() -> None:
     assert trailers_in(message) == ["Sync-Run: 1", "Sources: s3"]
 
 
-def test_a_sync_that_saw_no_change_tells_what_failed() -> None:
+def test_a_sync_without_changes_names_what_failed() -> None:
     assert commit_subject([]) == "state: no session changed"
     assert commit_subject([], ["codeocean", "s3"]) == "state: no session changed; failed: codeocean, s3"

@@ -22,14 +22,14 @@ from npc_lims.sync.run import SyncOptions, apply, sync
 from npc_lims.utils.timestamps import utc_text
 from tests.builders import SESSION, no_assets, record, tracked, training
 from tests.integration.world import run_git
-from tests.sync.repositories import NOON, SESSIONS, clone, look, push, state_of, tracked_text, uploaded
+from tests.sync.repositories import NOON, SESSIONS, clone, observation_set, push, state_of, tracked_text, uploaded
 
 FIRST, SECOND, THIRD = SESSIONS[:3]
 HOUR = datetime.timedelta(hours=1)
 
 
 def rows(version: str, at: datetime.datetime, scope: Scope = EVERYTHING, **hits: int) -> ObservationSet:
-    """A look at a workbook of that version, which has one row."""
+    """An observation of a workbook of that version, which has one row."""
     facts = {FIRST: training(**hits)}
     return ObservationSet((Observation("training", facts, complete=True, versions={"book": version}),), scope, at)
 
@@ -42,14 +42,14 @@ def is_uploaded(remote: Path, folder: Path, session: str) -> object:
     return state_of(remote, folder)[session].status["is_uploaded"]
 
 
-# --- what later looks saw -------------------------------------------------------------------------
+# --- newer observations ----------------------------------------------------------------------------
 
 
 @pytest.mark.slow
-def test_each_of_two_looks_counts_from_its_own_time(checkout: Path, remote: Path, tmp_path: Path) -> None:
-    early, late = look({FIRST: no_assets()}), look({SECOND: uploaded(SECOND)}, at=NOON + 2 * HOUR)
+def test_each_of_two_observations_is_compared_by_its_own_time(checkout: Path, remote: Path, tmp_path: Path) -> None:
+    early, late = observation_set({FIRST: no_assets()}), observation_set({SECOND: uploaded(SECOND)}, at=NOON + 2 * HOUR)
     push(clone(remote, tmp_path / "other"), early, late)
-    between = look({FIRST: uploaded(FIRST), SECOND: no_assets()}, at=NOON + HOUR)
+    between = observation_set({FIRST: uploaded(FIRST), SECOND: no_assets()}, at=NOON + HOUR)
     push(checkout, between)
     assert is_uploaded(remote, tmp_path / "a", FIRST) is True
     assert is_uploaded(remote, tmp_path / "b", SECOND) is True
@@ -60,19 +60,19 @@ def test_each_of_two_looks_counts_from_its_own_time(checkout: Path, remote: Path
 def test_commits_of_people_with_wrong_clocks_hide_nothing(depth: tuple[str, ...], remote: Path, tmp_path: Path) -> None:
     checkout = clone(remote, tmp_path / "checkout", *depth)
     other = clone(remote, tmp_path / "other")
-    push(other, look({FIRST: uploaded(FIRST)}, at=NOON + HOUR))
+    push(other, observation_set({FIRST: uploaded(FIRST)}, at=NOON + HOUR))
     then = {"GIT_COMMITTER_DATE": "2001-01-01T00:00:00Z", "GIT_AUTHOR_DATE": "2001-01-01T00:00:00Z"}
     Repository(other).run("commit", "--quiet", "--allow-empty", "--message=by an old clock", env=then)
     run_git(other, "push", "--quiet", "origin", "HEAD:main")
-    push(checkout, look({FIRST: no_assets(), SECOND: uploaded(SECOND)}))
+    push(checkout, observation_set({FIRST: no_assets(), SECOND: uploaded(SECOND)}))
     assert is_uploaded(remote, tmp_path / "after", FIRST) is True
 
 
 @pytest.mark.slow
-def test_a_source_that_was_asked_about_everything_later_is_left_as_it_is(
+def test_a_source_that_was_queried_completely_later_is_left_unchanged(
     checkout: Path, remote: Path, tmp_path: Path
 ) -> None:
-    """Also where that look changed nothing, and so left no trace in any session."""
+    """Also where that observation changed nothing, and so left no trace in any session."""
     push(clone(remote, tmp_path / "other"), rows("new", NOON + HOUR, hits=2))
     done = push(checkout, rows("old", NOON, hits=1))
     assert (done.commit, done.dropped, done.applied) == (None, {"training": 1}, (True,))
@@ -88,7 +88,7 @@ def newest(seen: ObservationSet, newer: Newer, recorded: Records) -> tuple[tuple
 
 
 def test_a_session_that_is_gone_is_not_known_to_have_nothing() -> None:
-    seen = look({SESSION: uploaded(SESSION)})
+    seen = observation_set({SESSION: uploaded(SESSION)})
     (observation,) = newest(seen, {SESSION: frozenset({"tracked", "codeocean"})}, {})[0]
     assert isinstance(observation.facts[SESSION], CodeOcean)
     unknown = {SESSION: record(SESSION)}
@@ -106,7 +106,7 @@ def test_only_what_differs_is_dropped_and_counted() -> None:
         SECOND: record(SECOND, codeocean=uploaded(SECOND)),
         THIRD: record(THIRD, codeocean=uploaded(THIRD)),
     }
-    seen = look({session: uploaded(session) for session in (FIRST, SECOND)})
+    seen = observation_set({session: uploaded(session) for session in (FIRST, SECOND)})
     assert newest(seen, newer, recorded)[1] == {"codeocean": 1}
     # one that has everything says of THIRD that there is nothing
     whole = ObservationSet((Observation("codeocean", {FIRST: no_assets()}, complete=True),), EVERYTHING, NOON)
@@ -114,13 +114,13 @@ def test_only_what_differs_is_dropped_and_counted() -> None:
     assert newest(rows("one", NOON), newer, recorded)[1] == {}
 
 
-def test_of_commits_that_were_squashed_the_newest_time_counts(checkout: Path, remote: Path, tmp_path: Path) -> None:
+def test_the_newest_time_of_squashed_commits_takes_precedence(checkout: Path, remote: Path, tmp_path: Path) -> None:
     other = clone(remote, tmp_path / "other")
-    push(other, look({FIRST: uploaded(FIRST)}, at=NOON + HOUR))
+    push(other, observation_set({FIRST: uploaded(FIRST)}, at=NOON + HOUR))
     observed = f"Npc-Lims-Observed: {utc_text(NOON)}\nNpc-Lims-Observed: {utc_text(NOON + HOUR)}\n"
     run_git(other, "commit", "--quiet", "--amend", f"--message=squashed\n\n{observed}")
     run_git(other, "push", "--quiet", "--force", "origin", "HEAD:main")
-    assert push(checkout, look({FIRST: no_assets()}, at=NOON + HOUR / 2)).dropped == {"codeocean": 1}
+    assert push(checkout, observation_set({FIRST: no_assets()}, at=NOON + HOUR / 2)).dropped == {"codeocean": 1}
 
 
 @pytest.mark.parametrize("rest", [b",,}", b',"more":' + b"[" * 99_999 + b"}"], ids=["no JSON", "deep"])
@@ -133,7 +133,7 @@ def test_a_snapshot_that_was_damaged_once_is_no_reason_to_fail(checkout: Path, r
         message = f"state: by hand\n\nNpc-Lims-Observed: {utc_text(NOON + HOUR)}\n"
         run_git(other, "commit", "--quiet", "--all", f"--message={message}")
     run_git(other, "push", "--quiet")
-    assert push(checkout, look({FIRST: uploaded(FIRST)})).commit is not None
+    assert push(checkout, observation_set({FIRST: uploaded(FIRST)})).commit is not None
 
 
 # --- clocks that are ahead ------------------------------------------------------------------------
@@ -141,7 +141,7 @@ def test_a_snapshot_that_was_damaged_once_is_no_reason_to_fail(checkout: Path, r
 
 def publish_from_the_future(checkout: Path) -> str:
     """What a publisher in 2099 leaves behind. The commit."""
-    push(checkout, look({FIRST: no_assets()}, at=NOON), rows("one", NOON))
+    push(checkout, observation_set({FIRST: no_assets()}, at=NOON), rows("one", NOON))
     sync_file = checkout / "state" / "sync.yaml"
     sync_file.write_text(sync_file.read_text().replace("2024-10-01T12:00:00Z", "2099-01-01T00:00:00Z"))
     message = run_git(checkout, "log", "-1", "--format=%B").replace("2024-10-01T12:00:00Z", "2099-01-01T00:00:00Z")
@@ -153,7 +153,9 @@ def publish_from_the_future(checkout: Path) -> str:
 def test_a_publisher_with_a_clock_in_2099_hides_nothing(checkout: Path, remote: Path, tmp_path: Path) -> None:
     commit = publish_from_the_future(clone(remote, tmp_path / "other"))
     with pytest.warns(FutureTimestampWarning) as warned:
-        done = push(checkout, rows("two", NOON + HOUR, hits=2), look({FIRST: uploaded(FIRST)}, at=NOON + HOUR))
+        done = push(
+            checkout, rows("two", NOON + HOUR, hits=2), observation_set({FIRST: uploaded(FIRST)}, at=NOON + HOUR)
+        )
     where = {str(one.message).partition(": 2099")[0] for one in warned}
     assert where == {
         f"commit {commit[:10]}: Npc-Lims-Observed",
@@ -170,10 +172,10 @@ def test_observations_from_the_future_are_not_published(checkout: Path, remote: 
     before = run_git(remote, "rev-parse", "main")
     ahead = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(minutes=11)
     with pytest.raises(NpcLimsError, match=r"in the future.*Correct the clock.*observe again"):
-        push(checkout, look({FIRST: uploaded(FIRST)}), look({SECOND: uploaded(SECOND)}, at=ahead))
+        push(checkout, observation_set({FIRST: uploaded(FIRST)}), observation_set({SECOND: uploaded(SECOND)}, at=ahead))
     assert run_git(remote, "rev-parse", "main") == before
     a_little = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(minutes=9)
-    assert push(checkout, look({SECOND: uploaded(SECOND)}, at=a_little)).commit is not None
+    assert push(checkout, observation_set({SECOND: uploaded(SECOND)}, at=a_little)).commit is not None
 
 
 # --- what sync.yaml may say -----------------------------------------------------------------------
@@ -210,7 +212,7 @@ def test_unchanged_since_no_recorded_version_is_a_failure(versions: dict[str, st
     assert apply(state, [ObservationSet((unchanged,), EVERYTHING, NOON + HOUR)]).failures
 
 
-def test_an_edit_that_is_taken_back_is_seen(tmp_path: Path) -> None:
+def test_an_edit_that_is_reverted_is_found(tmp_path: Path) -> None:
 
     state, file = tmp_path / "state", tmp_path / "tracked_sessions.yaml"
 

@@ -1,4 +1,4 @@
-"""What one look saw, as a file; and the looks of several runners made into one."""
+"""Observations as a file, and merged from several runners."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def observations(draw: st.DrawFn, source: str) -> Observation:
 
 
 @st.composite
-def looks(draw: st.DrawFn) -> ObservationSet:
+def observation_sets(draw: st.DrawFn) -> ObservationSet:
     sources = draw(st.lists(st.sampled_from(SECTIONS), unique=True))
     scope = draw(
         st.sampled_from([EVERYTHING, Scope(frozenset(IDS[:2])), Scope(None, frozenset([2]), 3), Scope(frozenset())])
@@ -60,27 +60,27 @@ def looks(draw: st.DrawFn) -> ObservationSet:
     return ObservationSet(tuple(draw(observations(source)) for source in sources), scope, NOW, draw(st.booleans()))
 
 
-def as_told(look: ObservationSet) -> tuple[Any, ...]:
-    """A look with its failures as text: exceptions are never equal."""
-    ones = [(*vars(one).values(), str(one.failure)) for one in look.observations]
-    return [one[:-2] + one[-1:] for one in ones], look.scope, look.at, look.allow_removals
+def comparable(observed: ObservationSet) -> tuple[Any, ...]:
+    """Observations with their failures as text: exceptions are never equal."""
+    ones = [(*vars(one).values(), str(one.failure)) for one in observed.observations]
+    return [one[:-2] + one[-1:] for one in ones], observed.scope, observed.at, observed.allow_removals
 
 
-@given(look=looks())
-def test_a_file_says_what_was_seen(look: ObservationSet, tmp_path_factory: pytest.TempPathFactory) -> None:
-    path = tmp_path_factory.mktemp("observed") / file_name(look.scope)
-    write_observations(path, look)
-    assert as_told(read_observations(path)) == as_told(look)
+@given(observed=observation_sets())
+def test_a_file_has_what_was_observed(observed: ObservationSet, tmp_path_factory: pytest.TempPathFactory) -> None:
+    path = tmp_path_factory.mktemp("observed") / file_name(observed.scope)
+    write_observations(path, observed)
+    assert comparable(read_observations(path)) == comparable(observed)
 
 
 @pytest.mark.slow
-@given(before=recorded(), look=looks())
-def test_a_file_reconciles_as_what_was_seen_does(
-    before: dict[str, Any], look: ObservationSet, tmp_path_factory: pytest.TempPathFactory
+@given(before=recorded(), observed=observation_sets())
+def test_a_file_reconciles_as_its_observations_do(
+    before: dict[str, Any], observed: ObservationSet, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     path = tmp_path_factory.mktemp("observed") / "all.observed.json"
-    write_observations(path, look)
-    assert reconcile(before, read_observations(path).observations) == reconcile(before, look.observations)
+    write_observations(path, observed)
+    assert reconcile(before, read_observations(path).observations) == reconcile(before, observed.observations)
 
 
 @pytest.mark.parametrize(
@@ -262,7 +262,7 @@ def test_deep_values_of_a_tracked_entry_are_refused(tmp_path: Path) -> None:
                 read_observations(path)
 
 
-def test_what_failed_is_told_on_one_line(tmp_path: Path) -> None:
+def test_failures_are_reported_on_one_line(tmp_path: Path) -> None:
     path = tmp_path / "all.observed.json"
     path.write_text(spoiled(f"{SECTION}.failure", "down\n::error::owned\x1b[2J"))
     (failure,) = read_observations(path).failures
@@ -313,8 +313,8 @@ def test_a_shard_that_is_none_is_refused(text: str) -> None:
         parse_shard(text)
 
 
-def look_of_shard(number: int, of: int = 2, **more: Any) -> ObservationSet:
-    """What the runner of one shard sees of twenty sessions."""
+def observed_by_shard(number: int, of: int = 2, **more: Any) -> ObservationSet:
+    """Observations of twenty sessions by the runner of one shard."""
     scope = Scope(None, frozenset([number]), of)
     mine = [session_id for session_id in many_records(20) if session_id in scope]
     seen = (
@@ -332,17 +332,17 @@ def look_of_shard(number: int, of: int = 2, **more: Any) -> ObservationSet:
     return ObservationSet(tuple(more.get(one.source, one) for one in seen), scope, NOW)
 
 
-def test_all_shards_together_are_one_whole_look() -> None:
-    (look,) = merge_shards([look_of_shard(2), look_of_shard(1)])
-    assert look.scope.is_full
-    assert [one.source for one in look.observations] == list(SECTIONS)
-    by_source = {one.source: one for one in look.observations}
+def test_all_shards_together_are_one_complete_observation() -> None:
+    (observed,) = merge_shards([observed_by_shard(2), observed_by_shard(1)])
+    assert observed.scope.is_full
+    assert [one.source for one in observed.observations] == list(SECTIONS)
+    by_source = {one.source: one for one in observed.observations}
     assert by_source["tracked"].complete
     assert by_source["tracked"].counts == {"sessions": 20}
     assert by_source["training"].unchanged
     assert by_source["training"].versions == {"a": "etag"}
     assert by_source["codeocean"].counts == {"assets": 20}
-    assert reconcile({}, look.observations).keys() == many_records(20).keys()
+    assert reconcile({}, observed.observations).keys() == many_records(20).keys()
 
 
 def test_shards_of_one_session_keep_the_training_rows_of_its_day() -> None:
@@ -356,24 +356,24 @@ def test_shards_of_one_session_keep_the_training_rows_of_its_day() -> None:
         Observation("training", rows, complete=True),
     )
     parts = [ObservationSet(seen, Scope(frozenset([SESSION]), frozenset([number]), 2), NOW) for number in (1, 2)]
-    (look,) = merge_shards(parts)
-    (session,) = reconcile_scope({}, look.observations, look.scope).values()
+    (observed,) = merge_shards(parts)
+    (session,) = reconcile_scope({}, observed.observations, observed.scope).values()
     assert session.training == rows[SECOND].model_copy(update={"other_rows": [rows[SESSION]]})
 
 
 def test_of_a_shard_that_is_missing_nothing_changes() -> None:
-    (look,) = merge_shards([look_of_shard(1)])
-    assert not look.scope.is_full
+    (observed,) = merge_shards([observed_by_shard(1)])
+    assert not observed.scope.is_full
     before = many_records(20)
-    after = reconcile(before, look.observations, look.scope)
+    after = reconcile(before, observed.observations, observed.scope)
     changed = {id_ for id_ in before if after[id_] != before[id_]}
     assert changed == {id_ for id_ in before if shard_of(id_, 2) == 1}
 
 
 def test_a_source_that_failed_in_one_shard_has_failed() -> None:
     down = failed(SourceError("codeocean", "it was down"))
-    (look,) = merge_shards([look_of_shard(1), look_of_shard(2, codeocean=down)])
-    by_source = {one.source: one for one in look.observations}
+    (observed,) = merge_shards([observed_by_shard(1), observed_by_shard(2, codeocean=down)])
+    by_source = {one.source: one for one in observed.observations}
     assert str(by_source["codeocean"].failure) == "codeocean: it was down"
     assert set(by_source["codeocean"].facts) == {id_ for id_ in many_records(20) if shard_of(id_, 2) == 1}
     assert by_source["s3"].failure is None
@@ -381,17 +381,17 @@ def test_a_source_that_failed_in_one_shard_has_failed() -> None:
 
 def test_what_changed_between_two_shards_is_read_again_next_time() -> None:
     newer = Observation("training", {IDS[0]: training()}, complete=True, versions={"a": "newer"})
-    (look,) = merge_shards([look_of_shard(1), look_of_shard(2, training=newer)])
-    merged = next(one for one in look.observations if one.source == "training")
+    (observed,) = merge_shards([observed_by_shard(1), observed_by_shard(2, training=newer)])
+    merged = next(one for one in observed.observations if one.source == "training")
     assert (merged.versions, merged.unchanged, merged.complete) == ({}, False, False)
 
 
 def test_two_files_of_one_shard_are_refused() -> None:
     with pytest.raises(NpcLimsError, match="one shard"):
-        merge_shards([look_of_shard(1), look_of_shard(1)])
+        merge_shards([observed_by_shard(1), observed_by_shard(1)])
 
 
-def test_looks_that_are_no_shards_stay_apart_and_come_in_order() -> None:
+def test_observations_that_are_no_shards_stay_separate_and_in_order() -> None:
     later = ObservationSet((), Scope(frozenset(IDS[:1])), NOW + datetime.timedelta(hours=1))
     earlier = ObservationSet((), EVERYTHING, NOW)
     assert merge_shards([later, earlier]) == [earlier, later]
@@ -399,7 +399,7 @@ def test_looks_that_are_no_shards_stay_apart_and_come_in_order() -> None:
 
 def test_a_folder_of_artifacts(tmp_path: Path) -> None:
     for number in (1, 2):
-        look = look_of_shard(number)
-        write_observations(tmp_path / f"observed-{number}" / file_name(look.scope), look)
-    (look,) = read_observation_folder(tmp_path)
-    assert look.scope.is_full
+        observed = observed_by_shard(number)
+        write_observations(tmp_path / f"observed-{number}" / file_name(observed.scope), observed)
+    (observed,) = read_observation_folder(tmp_path)
+    assert observed.scope.is_full

@@ -33,7 +33,7 @@ from tests.sync.repositories import (
     NOON,
     SESSIONS,
     clone,
-    look,
+    observation_set,
     push,
     state_of,
     subjects_of_commits,
@@ -70,13 +70,13 @@ def push_elsewhere(checkout: Path, other: Path) -> None:
 # --- one publisher --------------------------------------------------------------------------------
 
 
-def test_what_was_seen_is_one_commit_of_state_alone(checkout: Path, remote: Path, tmp_path: Path) -> None:
+def test_an_observation_is_one_commit_of_state_alone(checkout: Path, remote: Path, tmp_path: Path) -> None:
     before = run_git(checkout, "rev-parse", "HEAD").strip()
     (checkout / "README.md").write_text("being edited\n")
     (checkout / "scratch.txt").write_text("mine\n")
     run_git(checkout, "add", "scratch.txt")
 
-    done = push(checkout, look({FIRST: uploaded(FIRST)}), trailers={"Npc-Lims-Run": "https://example.org/1"})
+    done = push(checkout, observation_set({FIRST: uploaded(FIRST)}), trailers={"Npc-Lims-Run": "https://example.org/1"})
 
     assert run_git(remote, "rev-parse", "main", "main^").split() == [done.commit, before]
     changed = run_git(remote, "diff", "--name-only", "main^", "main").split()
@@ -91,7 +91,7 @@ def test_what_was_seen_is_one_commit_of_state_alone(checkout: Path, remote: Path
 def test_the_message_can_be_scanned_and_parsed(checkout: Path, remote: Path) -> None:
     push(
         checkout,
-        look({FIRST: uploaded(FIRST), THIRD: uploaded(THIRD)}),
+        observation_set({FIRST: uploaded(FIRST), THIRD: uploaded(THIRD)}),
         trailers={"Npc-Lims-Run": "https://example.org/1"},
     )
     message = run_git(remote, "log", "-1", "--format=%B", "main")
@@ -106,7 +106,7 @@ def test_the_message_can_be_scanned_and_parsed(checkout: Path, remote: Path) -> 
 
 
 def test_the_same_again_is_no_commit(checkout: Path, remote: Path) -> None:
-    seen = look({FIRST: uploaded(FIRST)})
+    seen = observation_set({FIRST: uploaded(FIRST)})
     push(checkout, seen)
     before = run_git(remote, "rev-parse", "main")
     done = push(checkout, seen)
@@ -116,7 +116,7 @@ def test_the_same_again_is_no_commit(checkout: Path, remote: Path) -> None:
 
 def test_a_dry_run_shows_the_commit_and_pushes_nothing(checkout: Path, remote: Path) -> None:
     before = run_git(remote, "rev-parse", "main")
-    done = push(checkout, look({FIRST: uploaded(FIRST)}), dry_run=True)
+    done = push(checkout, observation_set({FIRST: uploaded(FIRST)}), dry_run=True)
     assert done.commit is None
     assert done.messages[0].startswith("state: 1 uploaded")
     assert run_git(remote, "rev-parse", "main") == before
@@ -126,7 +126,7 @@ def test_a_dry_run_shows_the_commit_and_pushes_nothing(checkout: Path, remote: P
 def test_commits_of_the_checkout_are_not_pushed_along(checkout: Path, remote: Path) -> None:
     (checkout / "README.md").write_text("not for others yet\n")
     mine = commit_all(checkout, "mine")
-    done = push(checkout, look({FIRST: uploaded(FIRST)}))
+    done = push(checkout, observation_set({FIRST: uploaded(FIRST)}))
     assert "mine" not in subjects_of_commits(remote)
     assert run_git(checkout, "rev-parse", "HEAD").strip() == mine
     assert any("git pull" in note for note in done.notes)
@@ -134,11 +134,11 @@ def test_commits_of_the_checkout_are_not_pushed_along(checkout: Path, remote: Pa
 
 @pytest.mark.slow
 def test_a_branch_that_is_not_there_yet_is_made(checkout: Path, remote: Path, tmp_path: Path) -> None:
-    push(checkout, look({FIRST: uploaded(FIRST)}), branch="state")
+    push(checkout, observation_set({FIRST: uploaded(FIRST)}), branch="state")
     assert state_of(remote, tmp_path / "after", "state")[FIRST].codeocean
     assert not state_of(remote, tmp_path / "main")[FIRST].codeocean
     # and from then on it is added to
-    push(checkout, look({SECOND: uploaded(SECOND)}), branch="state")
+    push(checkout, observation_set({SECOND: uploaded(SECOND)}), branch="state")
     assert len(subjects_of_commits(remote, "state")) == 3
 
 
@@ -157,7 +157,7 @@ def test_the_tracked_file_is_read_as_it_is_on_the_branch(checkout: Path, remote:
     (other / "tracked_sessions.yaml").write_text(tracked_text([*SESSIONS, "712345_2024-05-05"]))
     commit_all(other, "one more session")
     run_git(other, "push", "--quiet", "origin", "HEAD:main")
-    # what the look itself saw of it is older
+    # what was observed of it is older
     push(checkout, tracked_look())
     assert len(state_of(remote, tmp_path / "after")) == len(SESSIONS) + 1
 
@@ -170,7 +170,9 @@ def test_a_tracked_file_with_errors_changes_nothing(checkout: Path, remote: Path
     run_git(other, "push", "--quiet", "origin", "HEAD:main")
     done = push(
         checkout,
-        ObservationSet((*tracked_look().observations, *look({FIRST: uploaded(FIRST)}).observations), EVERYTHING, NOON),
+        ObservationSet(
+            (*tracked_look().observations, *observation_set({FIRST: uploaded(FIRST)}).observations), EVERYTHING, NOON
+        ),
     )
     assert [failure.source for failure in done.failures] == ["tracked"]
     assert done.failures[0].reason.startswith("line ")
@@ -183,12 +185,12 @@ def test_a_tracked_file_with_errors_changes_nothing(checkout: Path, remote: Path
 # --- others push, too -----------------------------------------------------------------------------
 
 
-def test_overtaken_it_is_done_again_on_top(checkout: Path, remote: Path, tmp_path: Path) -> None:
+def test_after_a_rejected_push_it_is_applied_again_on_top(checkout: Path, remote: Path, tmp_path: Path) -> None:
     other = clone(remote, tmp_path / "other")
     (other / "README.md").write_text("edited meanwhile\n")
     commit_all(other, "edited meanwhile")
     push_elsewhere(checkout, other)
-    done = push(checkout, look({FIRST: uploaded(FIRST)}))
+    done = push(checkout, observation_set({FIRST: uploaded(FIRST)}))
     assert done.attempts == 2
     assert subjects_of_commits(remote)[:2] == [f"state: 1 uploaded ({FIRST[:6]})", "edited meanwhile"]
     assert run_git(remote, "log", "--merges", "--format=%H", "main") == ""
@@ -196,8 +198,8 @@ def test_overtaken_it_is_done_again_on_top(checkout: Path, remote: Path, tmp_pat
 
 
 @pytest.mark.slow
-def test_overtaken_by_the_same_facts_nothing_is_left_to_push(checkout: Path, remote: Path, tmp_path: Path) -> None:
-    seen = look({FIRST: uploaded(FIRST)})
+def test_facts_that_others_pushed_first_are_not_pushed(checkout: Path, remote: Path, tmp_path: Path) -> None:
+    seen = observation_set({FIRST: uploaded(FIRST)})
     other = clone(remote, tmp_path / "other")
     push(other, seen, branch="elsewhere")
     run_git(other, "fetch", "--quiet", "origin", "elsewhere")
@@ -208,11 +210,11 @@ def test_overtaken_by_the_same_facts_nothing_is_left_to_push(checkout: Path, rem
     assert len(subjects_of_commits(remote)) == 2
 
 
-def test_a_later_look_is_not_undone_by_an_earlier_one(checkout: Path, remote: Path, tmp_path: Path) -> None:
+def test_a_newer_observation_is_not_undone_by_an_older_one(checkout: Path, remote: Path, tmp_path: Path) -> None:
     other = clone(remote, tmp_path / "other")
-    push(other, look({FIRST: uploaded(FIRST, "15-00-00")}, at=NOON + HOUR))
+    push(other, observation_set({FIRST: uploaded(FIRST, "15-00-00")}, at=NOON + HOUR))
     # begun before, and done after it: it saw the upload of one session, but not yet that of the other
-    push(checkout, look({FIRST: no_assets(), SECOND: uploaded(SECOND)}, {FIRST: ["a.hdf5"]}))
+    push(checkout, observation_set({FIRST: no_assets(), SECOND: uploaded(SECOND)}, {FIRST: ["a.hdf5"]}))
     after = state_of(remote, tmp_path / "after")
     first, second = after[FIRST], after[SECOND]
     assert isinstance(first.codeocean, CodeOcean)
@@ -223,20 +225,20 @@ def test_a_later_look_is_not_undone_by_an_earlier_one(checkout: Path, remote: Pa
 
 
 @pytest.mark.slow
-def test_a_later_look_replaces_an_earlier_one(checkout: Path, remote: Path, tmp_path: Path) -> None:
-    push(clone(remote, tmp_path / "other"), look({FIRST: uploaded(FIRST)}))
-    push(checkout, look({FIRST: no_assets()}, at=NOON + HOUR))
+def test_a_newer_observation_replaces_an_older_one(checkout: Path, remote: Path, tmp_path: Path) -> None:
+    push(clone(remote, tmp_path / "other"), observation_set({FIRST: uploaded(FIRST)}))
+    push(checkout, observation_set({FIRST: no_assets()}, at=NOON + HOUR))
     after = state_of(remote, tmp_path / "after")[FIRST].codeocean
     assert isinstance(after, CodeOcean)
     assert after.raw is False
 
 
 @pytest.mark.slow
-def test_a_later_look_counts_in_a_shallow_clone_too(checkout: Path, remote: Path, tmp_path: Path) -> None:
+def test_a_newer_observation_wins_in_a_shallow_clone_too(checkout: Path, remote: Path, tmp_path: Path) -> None:
     shallow = clone(remote, tmp_path / "shallow", "--depth=1")
     for number in range(3):
-        push(checkout, look({SESSIONS[number]: uploaded(SESSIONS[number])}, at=NOON + HOUR))
-    done = push(shallow, look({FIRST: no_assets(), SESSIONS[5]: uploaded(SESSIONS[5])}))
+        push(checkout, observation_set({SESSIONS[number]: uploaded(SESSIONS[number])}, at=NOON + HOUR))
+    done = push(shallow, observation_set({FIRST: no_assets(), SESSIONS[5]: uploaded(SESSIONS[5])}))
     assert done.commit
     after = state_of(remote, tmp_path / "after")
     assert after[FIRST].status["is_uploaded"] is True
@@ -246,7 +248,7 @@ def test_a_later_look_counts_in_a_shallow_clone_too(checkout: Path, remote: Path
 
 @pytest.mark.slow
 def test_eight_publishers_lose_nothing(remote: Path, tmp_path: Path) -> None:
-    """Forty looks: each uploads a session of its own, and tells of one that several share."""
+    """Forty observations: each uploads a session of its own, and has one that several share."""
     publishers = []
     for number in range(8):
         checkout = clone(remote, tmp_path / f"publisher-{number}")
@@ -254,7 +256,7 @@ def test_eight_publishers_lose_nothing(remote: Path, tmp_path: Path) -> None:
         for turn in range(5):
             mine, shared = SESSIONS[number * 5 + turn], SESSIONS[50 + turn]
             # another field of it each: all of them must be there in the end
-            seen = look({mine: uploaded(mine), shared: uploaded(shared)}, {mine: [f"{number}.hdf5"]})
+            seen = observation_set({mine: uploaded(mine), shared: uploaded(shared)}, {mine: [f"{number}.hdf5"]})
             files.append(tmp_path / f"{number}-{turn}.observed.json")
             write_observations(files[-1], seen)
         command = [sys.executable, "-m", "tests.sync.repositories", str(checkout), *map(str, files)]
@@ -283,13 +285,13 @@ def test_eight_publishers_lose_nothing(remote: Path, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
-def test_killed_at_any_instant_the_remote_is_whole(remote: Path, tmp_path: Path) -> None:
+def test_killed_at_any_instant_the_remote_is_intact(remote: Path, tmp_path: Path) -> None:
     checkout = clone(remote, tmp_path / "checkout")
     killed, whole_run = 0, 60.0  # the first one comes to its end, and tells how long that takes here
     for number in range(12):
         session = SESSIONS[number]
         file = tmp_path / f"{number}.observed.json"
-        write_observations(file, look({session: uploaded(session)}))
+        write_observations(file, observation_set({session: uploaded(session)}))
         before = run_git(remote, "rev-parse", "main").strip()
         command = [sys.executable, "-m", "tests.sync.repositories", str(checkout), str(file)]
         began = time.monotonic()
@@ -305,7 +307,7 @@ def test_killed_at_any_instant_the_remote_is_whole(remote: Path, tmp_path: Path)
         run_git(remote, "fsck", "--strict")
         assert run_git(checkout, "diff", "--name-only", "--", "README.md", "tracked_sessions.yaml") == ""
     assert killed
-    push(checkout, look({session: uploaded(session) for session in SESSIONS[:12]}))
+    push(checkout, observation_set({session: uploaded(session) for session in SESSIONS[:12]}))
     records = state_of(remote, tmp_path / "after")
     assert all(records[session].status["is_uploaded"] is True for session in SESSIONS[:12])
 
@@ -322,7 +324,7 @@ def test_a_publisher_that_is_killed_before_it_pushes_leaves_objects_alone(
         add_hook(checkout, hook, "exit 0")
     git = checkout / ".git"
     before = [path for path in git.rglob("*") if path.is_file() and "objects" not in path.parts]
-    assert push(checkout, look({FIRST: uploaded(FIRST)})).commit
+    assert push(checkout, observation_set({FIRST: uploaded(FIRST)})).commit
     assert sorted(log.read_text().split()) == sorted(f"./{path.relative_to(git).as_posix()}" for path in before)
 
 
@@ -343,7 +345,7 @@ def test_locks_that_a_killed_git_left_keep_nothing_back(
     lock: str, checkout: Path, remote: Path, tmp_path: Path
 ) -> None:
     (checkout / ".git" / lock).touch()
-    done = push(checkout, look({FIRST: uploaded(FIRST)}))
+    done = push(checkout, observation_set({FIRST: uploaded(FIRST)}))
     assert done.commit == run_git(remote, "rev-parse", "main").strip()
     assert state_of(remote, tmp_path / "after")[FIRST].status["is_uploaded"] is True
     is_behind = run_git(checkout, "rev-parse", "HEAD").strip() != done.commit
@@ -356,7 +358,7 @@ def test_the_lock_of_a_killed_fetch_into_a_shallow_clone_is_named(remote: Path, 
     checkout = clone(remote, tmp_path / "shallow", "--depth=1")
     (checkout / ".git" / "shallow.lock").touch()
     with pytest.raises(GitError, match=r"shallow\.lock, or remove that file if it was killed; then publish again"):
-        push(checkout, look({FIRST: uploaded(FIRST)}))
+        push(checkout, observation_set({FIRST: uploaded(FIRST)}))
     assert len(subjects_of_commits(remote)) == 1
 
 
@@ -367,7 +369,7 @@ def refusal(checkout: Path, **more: Any) -> str:
     """What publishing says when it cannot; the checkout and its remote stay as they are."""
     before = run_git(checkout, "status", "--porcelain"), run_git(checkout, "worktree", "list")
     with pytest.raises(GitError) as raised:
-        push(checkout, look({FIRST: uploaded(FIRST)}), **more)
+        push(checkout, observation_set({FIRST: uploaded(FIRST)}), **more)
     assert (run_git(checkout, "status", "--porcelain"), run_git(checkout, "worktree", "list")) == before
     return str(raised.value)
 
@@ -394,7 +396,7 @@ def test_hooks_of_a_commit_see_what_is_committed_and_may_edit_the_message(checko
     add_hook(checkout, "commit-msg", 'echo "Reviewed-by: nobody" >> "$1"')
     parent = run_git(remote, "rev-parse", "main").strip()
     (checkout / "README.md").write_text("being edited\n")
-    done = push(checkout, look({FIRST: uploaded(FIRST)}))
+    done = push(checkout, observation_set({FIRST: uploaded(FIRST)}))
     assert (checkout.parent / "seen").read_text().splitlines() == [
         "state/sessions.jsonl",
         FILE,
@@ -407,7 +409,7 @@ def test_hooks_of_a_commit_see_what_is_committed_and_may_edit_the_message(checko
 
 
 @pytest.mark.skipif(os.name == "nt", reason="the program is a shell script")
-def test_commits_are_signed_where_the_checkout_says_so(checkout: Path, remote: Path, tmp_path: Path) -> None:
+def test_commits_are_signed_if_the_checkout_is_configured_to(checkout: Path, remote: Path, tmp_path: Path) -> None:
     program = tmp_path / "sign"
     program.write_text("#!/bin/sh\necho 'no key' >&2\nexit 1\n")
     program.chmod(0o755)
@@ -415,7 +417,7 @@ def test_commits_are_signed_where_the_checkout_says_so(checkout: Path, remote: P
     run_git(checkout, "config", "gpg.program", str(program))
     assert "failed to sign" in refusal(checkout)
     program.write_text("#!/bin/sh\ncat > /dev/null\necho '[GNUPG:] SIG_CREATED ' >&2\necho a signature\n")
-    push(checkout, look({FIRST: uploaded(FIRST)}))
+    push(checkout, observation_set({FIRST: uploaded(FIRST)}))
     assert "gpgsig a signature" in run_git(remote, "cat-file", "commit", "main")
 
 
@@ -458,7 +460,7 @@ def test_an_expired_token(checkout: Path, serve: Serve) -> None:
 
 def test_a_remote_that_is_a_path_from_the_checkout(checkout: Path, remote: Path) -> None:
     run_git(checkout, "remote", "set-url", "origin", "../remote.git")
-    assert push(checkout, look({FIRST: uploaded(FIRST)})).commit
+    assert push(checkout, observation_set({FIRST: uploaded(FIRST)})).commit
     assert len(subjects_of_commits(remote)) == 2
     # nothing is left behind
     assert run_git(checkout, "for-each-ref", "--format=%(refname)", "refs/npc-lims") == ""
@@ -476,14 +478,14 @@ def test_a_detached_head_needs_a_branch(checkout: Path, remote: Path, tmp_path: 
     run_git(checkout, "checkout", "--quiet", "--detach")
     assert "--branch main" in refusal(checkout)
     # which is all that it needs: so it is in Actions
-    assert push(checkout, look({FIRST: uploaded(FIRST)}), branch="main").commit
+    assert push(checkout, observation_set({FIRST: uploaded(FIRST)}), branch="main").commit
     assert state_of(remote, tmp_path / "after")[FIRST].codeocean
 
 
 @pytest.mark.slow
 def test_a_shallow_clone_publishes(remote: Path, tmp_path: Path) -> None:
     shallow = clone(remote, tmp_path / "shallow", "--depth=1")
-    assert push(shallow, look({FIRST: uploaded(FIRST)})).commit
+    assert push(shallow, observation_set({FIRST: uploaded(FIRST)})).commit
     assert len(subjects_of_commits(remote)) == 2
     assert state_of(remote, tmp_path / "after")[FIRST].codeocean
 
@@ -510,10 +512,10 @@ def test_a_merge_that_is_under_way(checkout: Path) -> None:
 def test_a_repository_without_a_commit_and_no_repository(tmp_path: Path) -> None:
     run_git(tmp_path, "init", "--quiet", "new")
     with pytest.raises(GitError, match="no commit yet"):
-        push(tmp_path / "new", look({FIRST: uploaded(FIRST)}), branch="main")
+        push(tmp_path / "new", observation_set({FIRST: uploaded(FIRST)}), branch="main")
     (tmp_path / "plain").mkdir()
     with pytest.raises(GitError, match="not in a git checkout"):
-        push(tmp_path / "plain", look({FIRST: uploaded(FIRST)}), branch="main")
+        push(tmp_path / "plain", observation_set({FIRST: uploaded(FIRST)}), branch="main")
 
 
 def test_a_user_whom_git_does_not_know(checkout: Path, monkeypatch: pytest.MonkeyPatch, remote: Path) -> None:
@@ -523,7 +525,7 @@ def test_a_user_whom_git_does_not_know(checkout: Path, monkeypatch: pytest.Monke
     assert "git config --global user.name" in refusal(checkout)
     # in Actions nobody has told it
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
-    push(checkout, look({FIRST: uploaded(FIRST)}))
+    push(checkout, observation_set({FIRST: uploaded(FIRST)}))
     assert run_git(remote, "log", "-1", "--format=%an %ae", "main").startswith("github-actions[bot] ")
 
 
@@ -532,13 +534,13 @@ def test_damaged_state_on_the_branch(checkout: Path, remote: Path) -> None:
     commit_all(checkout, "damage")
     run_git(checkout, "push", "--quiet", "origin", "HEAD:main")
     with pytest.raises(StateError, match=f"^origin/main:{FILE}: not readable as YAML"):
-        push(checkout, look({SECOND: uploaded(SECOND)}))
+        push(checkout, observation_set({SECOND: uploaded(SECOND)}))
     assert subjects_of_commits(remote)[0] == "damage"
 
 
 @pytest.mark.slow
-def test_the_breaker_stops_a_look_that_blanks_everything(checkout: Path, remote: Path) -> None:
-    push(checkout, look({session: uploaded(session) for session in SESSIONS}))
+def test_the_breaker_stops_an_observation_that_blanks_everything(checkout: Path, remote: Path) -> None:
+    push(checkout, observation_set({session: uploaded(session) for session in SESSIONS}))
     gone = ObservationSet((Observation("codeocean", {}, complete=True),), EVERYTHING, NOON + HOUR)
     with pytest.raises(SyncRefused, match="60"):
         push(checkout, gone)
@@ -563,7 +565,7 @@ def test_others_who_always_push_first(checkout: Path, remote: Path, tmp_path: Pa
 
 
 @pytest.mark.slow
-def test_a_lock_that_nobody_holds(checkout: Path, remote: Path) -> None:
+def test_a_lock_without_a_process(checkout: Path, remote: Path) -> None:
     (remote / "refs" / "heads" / "main.lock").write_text("")
     said = refusal(checkout)
     assert "main.lock" in said
@@ -581,11 +583,11 @@ def test_a_branch_that_the_remote_cannot_have(checkout: Path, remote: Path) -> N
 def test_a_tag_of_the_same_name_is_another_thing(checkout: Path, remote: Path) -> None:
     run_git(checkout, "tag", "main")
     run_git(remote, "tag", "main")
-    done = push(checkout, look({FIRST: uploaded(FIRST)}))
+    done = push(checkout, observation_set({FIRST: uploaded(FIRST)}))
     assert done.branch == "main"
     assert run_git(remote, "rev-parse", "refs/heads/main").strip() == done.commit
     assert run_git(remote, "for-each-ref", "--format=%(refname)").split() == ["refs/heads/main", "refs/tags/main"]
-    assert push(checkout, look({SECOND: uploaded(SECOND)}), branch="refs/heads/main").branch == "main"
+    assert push(checkout, observation_set({SECOND: uploaded(SECOND)}), branch="refs/heads/main").branch == "main"
 
 
 @pytest.mark.parametrize("branch", ["v1.2", "tags/v1.2", "refs/tags/v1.2", "refs/remotes/origin/main", "@{-1}"])
@@ -602,7 +604,7 @@ def test_a_tag_is_not_published_to(where: str, branch: str, checkout: Path, remo
 
 def test_a_tag_that_is_like_a_branch_to_a_pattern_is_none(checkout: Path, remote: Path) -> None:
     run_git(remote, "tag", "x/refs/tags/v2")
-    assert push(checkout, look({FIRST: uploaded(FIRST)}), branch="v2").commit is not None
+    assert push(checkout, observation_set({FIRST: uploaded(FIRST)}), branch="v2").commit is not None
 
 
 @pytest.mark.slow
@@ -612,7 +614,7 @@ def test_settings_of_the_users_git(checkout: Path, remote: Path) -> None:
     run_git(checkout, "tag", "--annotate", "mine", "--message=not for others")
     (checkout / "README.md").write_text("staged\n")
     run_git(checkout, "add", "README.md")
-    push(checkout, look({FIRST: uploaded(FIRST)}))
+    push(checkout, observation_set({FIRST: uploaded(FIRST)}))
     assert run_git(remote, "tag") == ""
     assert run_git(checkout, "status", "--porcelain").splitlines() == ["M  README.md"]
 
@@ -645,7 +647,7 @@ def test_a_commit_that_would_not_verify_is_not_pushed(script: str, says: str, ch
     before = run_git(remote, "rev-parse", "main")
     for dry_run in (True, False):
         with pytest.raises(StateError) as raised:
-            push(checkout, look({FIRST: uploaded(FIRST)}), dry_run=dry_run)
+            push(checkout, observation_set({FIRST: uploaded(FIRST)}), dry_run=dry_run)
         assert says in str(raised.value)
         assert "Nothing was pushed" in str(raised.value)
     assert run_git(remote, "rev-parse", "main") == before
@@ -653,7 +655,7 @@ def test_a_commit_that_would_not_verify_is_not_pushed(script: str, says: str, ch
 
 
 def test_a_snapshot_that_was_edited_is_not_published_again(checkout: Path, remote: Path, tmp_path: Path) -> None:
-    push(checkout, look({FIRST: uploaded(FIRST)}))
+    push(checkout, observation_set({FIRST: uploaded(FIRST)}))
     other = clone(remote, tmp_path / "other")
     snapshot = other / "state" / "sessions.jsonl"
     lines = snapshot.read_bytes().splitlines(keepends=True)
@@ -662,20 +664,20 @@ def test_a_snapshot_that_was_edited_is_not_published_again(checkout: Path, remot
     commit_all(other, "edited")
     run_git(other, "push", "--quiet")
     with pytest.raises(StateError, match=r"would not verify: state/sessions.jsonl"):
-        push(checkout, look({THIRD: uploaded(THIRD)}))
+        push(checkout, observation_set({THIRD: uploaded(THIRD)}))
 
 
 def test_a_filter_of_git_changes_nothing_that_is_published(checkout: Path, remote: Path, tmp_path: Path) -> None:
     (checkout / ".git" / "info" / "attributes").write_text("state/sessions/** filter=rename\n")
     run_git(checkout, "config", "filter.rename.clean", "sed s/ecephys_/other_/")
     run_git(checkout, "config", "filter.rename.smudge", "sed s/other_/ecephys_/")
-    assert push(checkout, look({FIRST: uploaded(FIRST)})).commit
+    assert push(checkout, observation_set({FIRST: uploaded(FIRST)})).commit
     assert state_of(remote, tmp_path / "after")[FIRST].codeocean == uploaded(FIRST)
 
 
 def test_a_sparse_checkout_publishes_no_half_of_the_state(checkout: Path, remote: Path, tmp_path: Path) -> None:
     run_git(checkout, "sparse-checkout", "set", "--no-cone", "/*", f"!/state/sessions/{FIRST[:6]}")
-    assert push(checkout, look({SECOND: uploaded(SECOND)})).commit
+    assert push(checkout, observation_set({SECOND: uploaded(SECOND)})).commit
     records = state_of(remote, tmp_path / "after")
     assert records.keys() == set(SESSIONS)
     assert records[SECOND].codeocean
@@ -691,22 +693,22 @@ def test_rules_of_what_git_ignores_keep_nothing_back(checkout: Path, remote: Pat
     assert state_of(remote, tmp_path / "after")["999999_2024-01-01"].training
 
 
-# --- looks that wait ------------------------------------------------------------------------------
+# --- pending observations -------------------------------------------------------------------------
 
 
-def test_looks_wait_in_the_checkout_until_they_are_published(checkout: Path) -> None:
+def test_observations_are_pending_in_the_checkout_until_they_are_published(checkout: Path) -> None:
     state = checkout / "state"
-    later = look({FIRST: uploaded(FIRST)}, at=NOON + HOUR)
+    later = observation_set({FIRST: uploaded(FIRST)}, at=NOON + HOUR)
     save_pending(state, later)
-    save_pending(state, look({SECOND: uploaded(SECOND)}))
+    save_pending(state, observation_set({SECOND: uploaded(SECOND)}))
     assert [one.observed.at for one in load_pending(state)] == [NOON, NOON + HOUR]
     assert run_git(checkout, "status", "--porcelain", "--ignored") == ""
 
 
 @pytest.mark.slow
-def test_a_whole_look_takes_the_place_of_those_that_wait(checkout: Path) -> None:
+def test_a_complete_observation_replaces_pending_ones(checkout: Path) -> None:
     state = checkout / "state"
-    save_pending(state, look({FIRST: uploaded(FIRST)}))
+    save_pending(state, observation_set({FIRST: uploaded(FIRST)}))
     whole = ObservationSet(
         tuple(Observation(source) for source in ("tracked", "training", "codeocean", "s3")), EVERYTHING, NOON
     )
@@ -714,23 +716,23 @@ def test_a_whole_look_takes_the_place_of_those_that_wait(checkout: Path) -> None
     assert [one.observed.scope for one in load_pending(state)] == [EVERYTHING]
 
 
-def test_a_look_at_what_is_unchanged_leaves_those_that_saw_the_change(checkout: Path) -> None:
+def test_an_unchanged_observation_leaves_those_with_the_change(checkout: Path) -> None:
     state = checkout / "state"
-    save_pending(state, look({FIRST: uploaded(FIRST)}))
+    save_pending(state, observation_set({FIRST: uploaded(FIRST)}))
     seen = (Observation("tracked", unchanged=True), *map(Observation, ("training", "codeocean", "s3")))
     remove_superseded(save_pending(state, ObservationSet(seen, EVERYTHING, NOON + HOUR)))
     assert [one.observed.at for one in load_pending(state)] == [NOON, NOON + HOUR]
 
 
-def test_outside_of_git_nothing_waits(tmp_path: Path) -> None:
+def test_outside_of_git_nothing_is_pending(tmp_path: Path) -> None:
     with pytest.raises(GitError, match="not in a git checkout"):
-        save_pending(tmp_path / "state", look({FIRST: uploaded(FIRST)}))
+        save_pending(tmp_path / "state", observation_set({FIRST: uploaded(FIRST)}))
     with pytest.raises(NpcLimsError, match="not in a git checkout"):
         load_pending(tmp_path / "state")
 
 
 @pytest.mark.slow
-def test_state_as_published_is_what_the_checkout_then_holds(checkout: Path) -> None:
-    push(checkout, look({FIRST: uploaded(FIRST)}))
+def test_the_checkout_has_the_state_as_published(checkout: Path) -> None:
+    push(checkout, observation_set({FIRST: uploaded(FIRST)}))
     assert read_state(checkout / "state").records[FIRST].status["is_uploaded"] is True
     assert run_git(checkout, "status", "--porcelain") == ""
