@@ -80,11 +80,11 @@ def _results(settings: Settings) -> Iterator[CheckResult]:
 
 
 def _state(settings: Settings) -> str:
-    from npc_lims.state.reader import origin_of_state, read_snapshot, staleness
+    from npc_lims.state.reader import origin_of_state, read_snapshot, sync_copy
 
     count = len(read_snapshot(settings, warn_stale=False).lines.all)
     origin = origin_of_state(settings)
-    if stale := staleness(settings, origin):
+    if stale := sync_copy(settings, origin).staleness():
         raise StateError(f"{count} sessions, {origin}; {stale}")
     return f"{count} sessions, {origin}"
 

@@ -74,12 +74,12 @@ def plan_command(
     """
     from npc_lims.processing.plan import PlanRequest, plan
     from npc_lims.processing.workflow import read_recorded
-    from npc_lims.state.freshness import warn_if_folder_stale
+    from npc_lims.state.freshness import SyncCopy
 
     one_style(json=as_json, csv=as_csv)
     folder = _state_folder(state)
     request = PlanRequest(_chosen_processes(names, pipelines, folder), session_ids_of(sessions))
-    warn_if_folder_stale(folder)
+    SyncCopy.of_folder(folder).warn_if_stale()
     plans = plan(request, read_recorded(folder, request.processes), _now())
     print_plans(plans, each=all_ or request.sessions is not None, as_json=as_json, as_csv=as_csv)
 
@@ -292,7 +292,7 @@ def start_command(
     """
     from npc_lims.clients.codeocean_runs import RunsClient
     from npc_lims.processing.runs import Run, read_updates
-    from npc_lims.state.freshness import warn_if_folder_stale
+    from npc_lims.state.freshness import SyncCopy
 
     one_style(json=as_json, csv=as_csv)
     updates = read_updates(claims_file)
@@ -304,7 +304,7 @@ def start_command(
             f"{claims_file}: claims of {', '.join(unknown)}, which pipelines.yaml does not have: claim again"
         )
     service = RunsClient(store.settings)
-    warn_if_folder_stale(store.state)
+    SyncCopy.of_folder(store.state).warn_if_stale()
     recorded = store.read(processes)
     claims = {name: [one for one in some if isinstance(one, Run)] for name, some in updates.items()}
     with status_line() as progress:

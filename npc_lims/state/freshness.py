@@ -9,6 +9,7 @@ sessions, and the watchdog runs where nothing could be installed.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import datetime
 from collections.abc import Callable
 from pathlib import Path
@@ -21,7 +22,6 @@ from npc_lims.utils.timestamps import is_future, parse_utc, utc_text, utc_time
 from npc_lims.utils.yaml import load_yaml
 
 SYNC_FILE = "sync.yaml"
-FOLDER_REMEDY = "pull the newest commits, or run npc-lims sync"
 STALE_AFTER = datetime.timedelta(hours=48)
 """Syncs run four times a day, but in an unchanged world their times are recorded once a day: these are two periods."""
 _DAY = 24 * 3600.0
@@ -72,97 +72,94 @@ def describe_age(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
-def cached_sync_path(snapshot: Path) -> Path:
-    """Return where the cache holds the `sync.yaml` that was published with a cached snapshot."""
-    return snapshot.with_suffix(f".{SYNC_FILE}")
+@dataclasses.dataclass(frozen=True)
+class SyncCopy:
+    """The `sync.yaml` beside a state: of a local folder, or the cached copy of the published one.
 
-
-def read_sync_entry(folder: Path) -> CacheEntry:
-    """Return the `sync.yaml` of a local state folder, without content if there is none."""
-    try:
-        return CacheEntry((folder / SYNC_FILE).read_bytes())
-    except OSError:
-        return CacheEntry(b"")
-
-
-def fetch_sync_entry(path: Path, fetch: Callable[[], bytes | None]) -> CacheEntry:
-    """Fetch a `sync.yaml` by *fetch*, and cache it. A failure counts as an attempt, also for other processes."""
-    touch_entry(path)
-    entry = CacheEntry(fetch() or b"")
-    store_entry(path, entry)
-    _checked.put(path, False)
-    return entry
-
-
-def fetch_daily(path: Path, fetch: Callable[[], bytes | None]) -> None:
-    """Do as `fetch_sync_entry`, unless that was attempted in the last 24 hours; a failure is ignored until the next."""
-    status = cache_status(path)
-    if status is None or status.age >= _DAY:
-        with contextlib.suppress(RemoteStateError):
-            fetch_sync_entry(path, fetch)
-
-
-def source_ages(entry: CacheEntry | None) -> dict[str, float | None]:
-    """Return the seconds since each source was last read completely; None for one that never was, or in the future."""
-    now = datetime.datetime.now(datetime.timezone.utc)
-    try:
-        sources = parse_sync_times(entry.content) if entry is not None else {}
-    except ValueError:
-        return {}
-    ages = {name: age_of(times.last_complete, now) for name, times in sources.items()}
-    return {name: None if age is None else age.total_seconds() for name, age in ages.items()}
-
-
-def describe_staleness(entry: CacheEntry | None, where: str) -> str:
-    """Return which sources were stale when *entry* was read, as a clause; empty if none was, or nothing is known.
-
-    A source that was never read completely is stale once it has failed for two periods; one that never failed either is
-    one that the lab does not use.
+    Attributes:
+        path: Where it is.
+        where: The folder or URL of the state, for messages.
+        remedy: What to do where a source is stale.
     """
-    if entry is None or not entry.content:
-        return ""
-    stale = []
-    try:
-        for name, (last_complete, failing_since) in parse_sync_times(entry.content).items():
-            since = failing_since if last_complete is None else last_complete
-            age = age_of(since, _time_of(entry))
-            if age is None or age <= STALE_AFTER:
-                continue
-            how_long = describe_age(age.total_seconds())
-            if last_complete is None:
-                stale.append(f"{name} (never read completely, failing for {how_long}, since {since})")
-            else:
-                stale.append(f"{name} (last read completely {how_long} ago, {since})")
-    except ValueError as error:
-        return f"{where}/{SYNC_FILE} is damaged ({error}), so how old its facts are is unknown"
-    return f"{where} is out of date: {', '.join(stale)}" if stale else ""
 
+    path: Path
+    where: str
+    remedy: str
+    is_cached: bool = True
 
-def warn_if_stale(path: Path, where: str, remedy: str, load: Callable[[Path], CacheEntry | None] = load_entry) -> None:
-    """Warn, once a process, of what was out of date when the `sync.yaml` at *path* was read.
+    @classmethod
+    def of_folder(cls, folder: Path) -> SyncCopy:
+        remedy = "pull the newest commits, or run npc-lims sync"
+        return cls(folder / SYNC_FILE, str(folder), remedy, is_cached=False)
 
-    It is loaded again after it was fetched, or an hour.
-    """
-    if _checked.get(path):
-        return
-    _checked.put(path, True)
-    entry = load(path)
-    if entry is not None:
-        with contextlib.suppress(ValueError):
-            sources, now = parse_sync_times(entry.content), _time_of(entry)
-            times = {name: time for name, (time, _) in sources.items() if time and is_future(utc_time(time), now)}
-            if times:
-                future = ", ".join(f"{name} {time}" for name, time in times.items())
-                warn_future_timestamp(f"{where}/{SYNC_FILE}", future)
-    message = describe_staleness(entry, where)
-    if message:
-        warn_once(("stale", path), f"{message}; {remedy}", StaleStateWarning)
+    def load(self) -> CacheEntry | None:
+        if self.is_cached:
+            return load_entry(self.path)
+        try:
+            return CacheEntry(self.path.read_bytes())
+        except OSError:
+            return None
 
+    def update(self, fetch: Callable[[], bytes | None]) -> CacheEntry:
+        """Replace the cached copy by what *fetch* returns. A failure counts as an attempt, also for other processes."""
+        touch_entry(self.path)
+        entry = CacheEntry(fetch() or b"")
+        store_entry(self.path, entry)
+        _checked.put(self.path, False)
+        return entry
 
-def warn_if_folder_stale(folder: Path) -> None:
-    """Warn, once a process, of sources that are out of date in a local state folder, which somebody must pull."""
-    warn_if_stale(folder, str(folder), FOLDER_REMEDY, read_sync_entry)
+    def update_daily(self, fetch: Callable[[], bytes | None]) -> None:
+        """Do as `update`, unless that was attempted in the last 24 hours; a failure is ignored until the next."""
+        status = cache_status(self.path)
+        if status is None or status.age >= _DAY:
+            with contextlib.suppress(RemoteStateError):
+                self.update(fetch)
 
+    def source_ages(self) -> dict[str, float | None]:
+        """Return the seconds since each source was last read completely; None for one that never was, or in future."""
+        now = datetime.datetime.now(datetime.timezone.utc)
+        entry = self.load()
+        try:
+            sources = {} if entry is None else parse_sync_times(entry.content)
+        except ValueError:
+            return {}
+        ages = {name: age_of(times.last_complete, now) for name, times in sources.items()}
+        return {name: None if age is None else age.total_seconds() for name, age in ages.items()}
 
-def _time_of(entry: CacheEntry) -> datetime.datetime:
-    return datetime.datetime.fromtimestamp(entry.stored, datetime.timezone.utc)
+    def staleness(self) -> str:
+        """Return which sources were stale when it was read, and what to do; empty if none was, or nothing is known.
+
+        Times in the future are ignored with a warning.
+        """
+        entry = self.load()
+        message = "" if entry is None or not entry.content else self._staleness(entry)
+        return f"{message}; {self.remedy}" if message else ""
+
+    def _staleness(self, entry: CacheEntry) -> str:
+        now, stale = datetime.datetime.fromtimestamp(entry.stored, datetime.timezone.utc), []
+        try:
+            for name, (last_complete, failing_since) in parse_sync_times(entry.content).items():
+                if last_complete is not None and is_future(utc_time(last_complete), now):
+                    warn_future_timestamp(f"{self.where}/{SYNC_FILE}", f"{name} {last_complete}")
+                # one that never failed either is one that the lab does not use
+                since = failing_since if last_complete is None else last_complete
+                age = age_of(since, now)
+                if age is None or age <= STALE_AFTER:
+                    continue
+                how_long = describe_age(age.total_seconds())
+                if last_complete is None:
+                    stale.append(f"{name} (never read completely, failing for {how_long}, since {since})")
+                else:
+                    stale.append(f"{name} (last read completely {how_long} ago, {since})")
+        except ValueError as error:
+            return f"{self.where}/{SYNC_FILE} is damaged ({error}), so how old its facts are is unknown"
+        return f"{self.where} is out of date: {', '.join(stale)}" if stale else ""
+
+    def warn_if_stale(self) -> None:
+        """Warn, once a process, of what was stale when it was read. It is loaded again after an update, or an hour."""
+        if _checked.get(self.path):
+            return
+        _checked.put(self.path, True)
+        message = self.staleness()
+        if message:
+            warn_once(("stale", self.path), message, StaleStateWarning)

@@ -19,28 +19,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from npc_lims.config.disk_cache import CacheEntry, cache_status, load_entry
 from npc_lims.errors import GitError, NoRemoteState, RemoteStateError, StaleStateWarning, StateError, warn_once
-from npc_lims.state.freshness import (
-    FOLDER_REMEDY,
-    SYNC_FILE,
-    cached_sync_path,
-    describe_age,
-    describe_staleness,
-    fetch_daily,
-    fetch_sync_entry,
-    read_sync_entry,
-    source_ages,
-    warn_if_folder_stale,
-    warn_if_stale,
-)
-from npc_lims.state.remote import (
-    cached_snapshot_path,
-    fetch_file,
-    fetch_mirror,
-    fetch_mirrored_sync_file,
-    fetch_snapshot,
-    mirror_path,
-    mirror_url,
-)
+from npc_lims.state import remote
+from npc_lims.state.freshness import SYNC_FILE, SyncCopy, describe_age
 from npc_lims.state.snapshot import SNAPSHOT, checked_lines, line_id, parse_line, split_lines
 from npc_lims.utils.memory_cache import TTLCache
 
@@ -132,7 +112,7 @@ def read_snapshot(settings: Settings, ttl: float | None = None, *, warn_stale: b
     else:
         snapshot = _read_published(settings, settings.ttl if ttl is None else ttl)
     if warn_stale:
-        _warn_if_stale(settings, snapshot.origin)
+        sync_copy(settings, snapshot.origin).warn_if_stale()
     return snapshot
 
 
@@ -144,20 +124,20 @@ def read_one(settings: Settings, session_id: str, ttl: float | None = None) -> d
     """
     if settings.state is not None:
         record = _read_session_file(settings.state, session_id)
-        warn_if_folder_stale(settings.state)
+        sync_copy(settings).warn_if_stale()
         return record
-    path = cached_snapshot_path(settings)
+    path = remote.cached_snapshot_path(settings)
     first_read = _first_reads.get(path, settings.ttl if ttl is None else ttl) or {}
     if session_id in first_read:
         return first_read[session_id]
-    is_cached = any(map(cache_status, (path, mirror_path(settings))))
+    is_cached = any(map(cache_status, (path, remote.mirror_path(settings))))
     if not is_cached and _first_reads.get(path) is None and _servers.error(path) is None:
         _first_reads.put(path, {})
         found = _fetch_session_file(settings, session_id)
         if found is not None:
             _first_reads.put(path, {session_id: found})
             _fetch_sync_file_daily(settings)
-            _warn_if_stale(settings, Origin("github", _url(settings)))
+            sync_copy(settings).warn_if_stale()
             return found
     line = read_snapshot(settings, ttl).lines.find(session_id)
     if line is None:
@@ -171,47 +151,32 @@ def origin_of_state(settings: Settings) -> Origin:
     """Return where the next answer comes from: reads the state if it has not been read yet."""
     origin = read_snapshot(settings, warn_stale=False).origin
     commit = None if settings.state is None else _commit_of(settings.state)
-    return dataclasses.replace(origin, commit=commit, source_ages=source_ages(_load_sync_entry(settings, origin)))
+    return dataclasses.replace(origin, commit=commit, source_ages=sync_copy(settings, origin).source_ages())
 
 
 def sync_entry(settings: Settings, origin: Origin, max_age: float) -> CacheEntry | None:
     """Return the `sync.yaml` beside the state of *origin*, of at most *max_age* seconds if GitHub is available."""
-    entry = _load_sync_entry(settings, origin)
+    copy = sync_copy(settings, origin)
+    entry = copy.load()
     if settings.state is not None or origin.kind in ("stale cache", "mirror"):
         return entry
     if entry is not None and 0 <= time.time() - entry.stored < max_age:
         return entry
-    return fetch_sync_entry(_sync_path(settings, origin), lambda: fetch_file(settings, f"state/{SYNC_FILE}"))
+    return copy.update(lambda: remote.fetch_file(settings, f"state/{SYNC_FILE}"))
 
 
-def staleness(settings: Settings, origin: Origin) -> str:
-    """Return which sources of the state of *origin* are out of date, and what to do; empty if none is known to be."""
-    message = describe_staleness(_load_sync_entry(settings, origin), str(settings.state or f"{_url(settings)}/state"))
-    return f"{message}; {FOLDER_REMEDY if settings.state else _remedy(settings)}" if message else ""
-
-
-def _load_sync_entry(settings: Settings, origin: Origin) -> CacheEntry | None:
-    return read_sync_entry(settings.state) if settings.state else load_entry(_sync_path(settings, origin))
-
-
-def _sync_path(settings: Settings, origin: Origin) -> Path:
-    is_mirror = origin.kind == "mirror"
-    return cached_sync_path(mirror_path(settings) if is_mirror else cached_snapshot_path(settings))
-
-
-def _warn_if_stale(settings: Settings, origin: Origin) -> None:
+def sync_copy(settings: Settings, origin: Origin | None = None) -> SyncCopy:
+    """Return the `sync.yaml` beside the state of *origin*, else of the folder or of raw GitHub."""
     if settings.state is not None:
-        warn_if_folder_stale(settings.state)
-    else:
-        warn_if_stale(_sync_path(settings, origin), f"{_url(settings)}/state", _remedy(settings))
+        return SyncCopy.of_folder(settings.state)
+    is_mirror = origin is not None and origin.kind == "mirror"
+    snapshot = remote.mirror_path(settings) if is_mirror else remote.cached_snapshot_path(settings)
+    remedy = f"check that the sync workflow of {settings.repo} runs: GitHub drops schedules, and disables some"
+    return SyncCopy(snapshot.with_suffix(f".{SYNC_FILE}"), f"{_url(settings)}/state", remedy)
 
 
 def _url(settings: Settings) -> str:
     return f"{settings.raw_url}/{settings.repo}/{settings.ref}"
-
-
-def _remedy(settings: Settings) -> str:
-    return f"check that the sync workflow of {settings.repo} runs: GitHub drops schedules, and disables some"
 
 
 def _read_folder(folder: Path) -> Snapshot:
@@ -258,17 +223,17 @@ def _fetch_session_file(settings: Settings, session_id: str) -> dict[str, Any] |
 
     path = session_path(Path("state"), session_id)
     try:
-        content = fetch_file(settings, path.as_posix())
+        content = remote.fetch_file(settings, path.as_posix())
         return None if content is None else parse_record(content, path).as_dict()
     except RemoteStateError as error:
-        _servers.put_error(cached_snapshot_path(settings), error)
+        _servers.put_error(remote.cached_snapshot_path(settings), error)
     except StateError:
         pass  # damaged there: the snapshot, which is read next, may still have it
     return None
 
 
 def _read_published(settings: Settings, ttl: float) -> Snapshot:
-    path, mirror = cached_snapshot_path(settings), mirror_url(settings)
+    path, mirror = remote.cached_snapshot_path(settings), remote.mirror_url(settings)
     snapshot = _cached_snapshot(settings, ttl)
     if snapshot is not None:
         return snapshot
@@ -280,12 +245,12 @@ def _read_published(settings: Settings, ttl: float) -> Snapshot:
     if mirror is not None and not isinstance(failure, NoRemoteState):
         age = None if cached is None else cached[0]
         try:
-            snapshot = _servers.get_or_load(mirror_path(settings), lambda: _fetch_mirror(settings, mirror, age))
+            snapshot = _servers.get_or_load(remote.mirror_path(settings), lambda: _fetch_mirror(settings, mirror, age))
             warn_once(("cached", path), f"{failure}; using {snapshot.origin}", StaleStateWarning)
             return snapshot
         except RemoteStateError as error:
             failure = RemoteStateError(f"{failure}; and the mirror has nothing newer: {error}")
-        mirrored = _cached_lines(mirror_path(settings))
+        mirrored = _cached_lines(remote.mirror_path(settings))
         # that of the mirror was newer when it was cached, unless raw GitHub has confirmed the other one since
         if mirrored is not None and (cached is None or mirrored[0] < cached[0]):
             cached, url = mirrored, mirror
@@ -298,32 +263,30 @@ def _read_published(settings: Settings, ttl: float) -> Snapshot:
 
 def _cached_snapshot(settings: Settings, ttl: float) -> Snapshot | None:
     """Return a cached snapshot within its lifetime: of raw GitHub, else of the mirror."""
-    cached = _cached_lines(cached_snapshot_path(settings), ttl)
+    cached = _cached_lines(remote.cached_snapshot_path(settings), ttl)
     if cached is not None:
         return Snapshot(cached[1], Origin("cache", _url(settings), age=cached[0]))
-    mirror = mirror_url(settings)
-    cached = None if mirror is None else _cached_lines(mirror_path(settings), ttl)
+    mirror = remote.mirror_url(settings)
+    cached = None if mirror is None else _cached_lines(remote.mirror_path(settings), ttl)
     return None if mirror is None or cached is None else _of_mirror(mirror, cached[1])
 
 
 def _fetch_snapshot(settings: Settings) -> Snapshot:
-    lines = _parse(cached_snapshot_path(settings), fetch_snapshot(settings))
+    lines = _parse(remote.cached_snapshot_path(settings), remote.fetch_snapshot(settings))
     _fetch_sync_file_daily(settings)
     return Snapshot(lines, Origin("github", _url(settings), age=0.0))
 
 
 def _fetch_sync_file_daily(settings: Settings) -> None:
     once = settings.model_copy(update={"attempts": 1})
-    path = cached_sync_path(cached_snapshot_path(settings))
-    fetch_daily(path, lambda: fetch_file(once, f"state/{SYNC_FILE}"))
+    sync_copy(settings).update_daily(lambda: remote.fetch_file(once, f"state/{SYNC_FILE}"))
 
 
 def _fetch_mirror(settings: Settings, mirror: str, cached_age: float | None) -> Snapshot:
-    path = mirror_path(settings)
-    lines = _parse(path, fetch_mirror(settings, mirror, cached_age))
-    once = settings.model_copy(update={"attempts": 1})
-    fetch_daily(cached_sync_path(path), lambda: fetch_mirrored_sync_file(once, mirror))
-    return _of_mirror(mirror, lines)
+    lines = _parse(remote.mirror_path(settings), remote.fetch_mirror(settings, mirror, cached_age))
+    snapshot, once = _of_mirror(mirror, lines), settings.model_copy(update={"attempts": 1})
+    sync_copy(settings, snapshot.origin).update_daily(lambda: remote.fetch_mirrored_sync_file(once, mirror))
+    return snapshot
 
 
 def _of_mirror(mirror: str, lines: SessionLines) -> Snapshot:

@@ -18,9 +18,7 @@ from npc_lims.cli.overview import Overview, Suggestion, gather, print_overview
 from npc_lims.config.settings import load_settings
 from npc_lims.dashboard.attention import Case, Finding
 from npc_lims.dashboard.totals import Totals
-from npc_lims.state.freshness import cached_sync_path
-from npc_lims.state.reader import Origin
-from npc_lims.state.remote import cached_snapshot_path
+from npc_lims.state.reader import Origin, sync_copy
 from tests.integration.world import GitHub, down, run_cli, run_git
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=timezone.utc)
@@ -180,7 +178,7 @@ def test_published_state_costs_two_requests_and_then_none(github: GitHub, elsewh
 
 def test_a_cached_file_of_the_future_is_not_fresh(github: GitHub, elsewhere: Path) -> None:
     assert run_cli().code == 0
-    path = cached_sync_path(cached_snapshot_path(load_settings()))
+    path = sync_copy(load_settings()).path
     path.write_bytes(re.sub(rb'"stored": [0-9.]+', b'"stored": 4e9', path.read_bytes()))
     assert run_cli().code == 0
     assert [request.path.partition("/main/")[2] for request in github.proxy.requests[2:]] == ["state/sync.yaml"]

@@ -23,7 +23,7 @@ from npc_lims.history.atom_feed import ENTRIES, FEED, render_feed
 from npc_lims.history.walk import read_history
 from npc_lims.model.session_id import subject_of
 from npc_lims.processing.runs import read_all_runs
-from npc_lims.state.freshness import SYNC_FILE, read_sync_entry
+from npc_lims.state.freshness import SYNC_FILE, SyncCopy
 from npc_lims.state.snapshot import SNAPSHOT, checked_lines, parse_line
 from npc_lims.state.sync_file import SyncFile, read_sync_file
 from npc_lims.track.compare import decode_tracked
@@ -99,7 +99,7 @@ class _Inputs:
     """
 
     snapshot: bytes
-    sync_content: bytes
+    sync_content: bytes | None
     records: Sequence[Mapping[str, Any]]
     sync_file: SyncFile
     runs: Mapping[str, Sequence[Run]]
@@ -221,9 +221,10 @@ def _read_inputs(options: SiteOptions) -> _Inputs:
     except GitError as error:
         no_checkout = str(error)
     commit = repository.find_commit("HEAD") if repository is not None and options.with_history else None
+    sync = SyncCopy.of_folder(state).load()
     return _Inputs(
         snapshot=snapshot,
-        sync_content=read_sync_entry(state).content,
+        sync_content=None if sync is None else sync.content,
         records=records,
         sync_file=read_sync_file(state),
         runs=read_all_runs(state),
