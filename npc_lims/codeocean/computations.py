@@ -17,8 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from npc_lims.clients.codeocean import OUTPUT_LIMIT, CodeOceanError, OutcomeUnknown, RateLimited, Unauthorized
-from npc_lims.clients.codeocean_runs import is_finished, why_errored
+from npc_lims.clients.codeocean_runs import RunRequest, RunsClient, RunTarget, is_finished, why_errored
 from npc_lims.clients.codeocean_sdk import as_computation, as_data_asset
+from npc_lims.clients.s3 import split_s3_uri
+from npc_lims.clients.s3_cached import store_of
 from npc_lims.codeocean.data_assets import checked_id
 from npc_lims.config.environment import settings_for_reading
 from npc_lims.errors import (
@@ -32,6 +34,7 @@ from npc_lims.errors import (
 )
 from npc_lims.model.session_id import resolve_session_id, subject_of
 from npc_lims.sessions.find_asset import find_sorted
+from npc_lims.sources.s3.query import asset_uri
 from npc_lims.utils.memory_cache import TTLCache
 from npc_lims.utils.redaction import safe_text
 
@@ -40,7 +43,6 @@ if TYPE_CHECKING:
     from codeocean.computation import Computation, DataAssetsRunParam
     from codeocean.data_asset import DataAsset
 
-    from npc_lims.clients.codeocean_runs import RunsClient
     from npc_lims.config.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -73,8 +75,6 @@ MODEL_CAPSULE_PIPELINE_MAPPING: dict[str, str] = {
 @contextlib.contextmanager
 def _client() -> Iterator[RunsClient]:
     """Requests to Code Ocean, with the errors of this module's functions."""
-    from npc_lims.clients.codeocean_runs import RunsClient
-
     settings = settings_for_reading()
     try:
         yield RunsClient(settings, settings.attempts)
@@ -102,8 +102,6 @@ def run_capsule_or_pipeline(
         id: Of the capsule or pipeline.
         is_pipeline: Which of the two it is.
     """
-    from npc_lims.clients.codeocean_runs import RunRequest, RunTarget
-
     kind = "pipeline" if is_pipeline else "capsule"
     target = RunTarget(kind, checked_id(id, kind, ComputationError))
     request = RunRequest(target, tuple((asset.id, asset.mount) for asset in data_assets))
@@ -195,8 +193,6 @@ def get_sorting_output_text(session_id: str | npc_session.SessionRecord) -> str:
         NoAssetLocation: The result is not on S3.
         MissingCredentials, SourceError: S3, or Code Ocean if state has no sorting result, cannot be queried.
     """
-    from npc_lims.sources.s3.query import asset_uri
-
     settings = settings_for_reading()
     asset, _ = find_sorted(settings, session_id)
     location = asset_uri(asset, settings.codeocean_bucket)
@@ -207,9 +203,6 @@ def get_sorting_output_text(session_id: str | npc_session.SessionRecord) -> str:
 
 
 def _read_sorting_output(settings: Settings, session_id: str, name: str, location: str) -> str:
-    from npc_lims.clients.s3 import split_s3_uri
-    from npc_lims.clients.s3_cached import store_of
-
     try:
         bucket, prefix = split_s3_uri(location)
     except ValueError:

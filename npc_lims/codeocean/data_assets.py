@@ -25,9 +25,11 @@ from npc_lims.errors import (
     warn,
 )
 from npc_lims.model.data_asset import is_declared_raw
+from npc_lims.model.record import PROCESSES
 from npc_lims.model.session_id import day_of, parse_session_id, resolve_session_id, split_session_id, subject_of
 from npc_lims.sessions.cached_assets import asset_record, codeocean_url, records_of_subject
 from npc_lims.sessions.find_asset import find_asset, find_sorted, recorded_fact, recorded_section, session_assets
+from npc_lims.sessions.queries import get_session_info
 from npc_lims.utils.text import counted
 
 if TYPE_CHECKING:
@@ -168,8 +170,6 @@ def get_session_capsule_pipeline_data_asset(session: str | npc_session.SessionRe
 
     Raises as `get_session_raw_data_asset`.
     """
-    from npc_lims.model.record import PROCESSES
-
     settings = settings_for_reading()
     if process_name == "sorted":
         return get_session_sorted_data_asset(session)
@@ -215,8 +215,6 @@ def asset_exists(session_id: str | npc_session.SessionRecord, process_name: str)
         ValueError: There is no such process.
         NoSessionInfo: There is no such session.
     """
-    from npc_lims.sessions.queries import get_session_info
-
     status = VIDEO_MAPPING.get(process_name)
     if status is None:
         raise ValueError(
@@ -249,7 +247,7 @@ def _recording_name(settings: Settings, session_id: str) -> str:
     index = split_session_id(session_id)[2]
     source = codeocean_url(settings)
     if not recordings:
-        raise NoSessionData(f"{session_id} has no data assets in {source}, whose names would have its start time")
+        raise NoSessionData(f"{session_id} has no data assets in {source}, whose names show when it was started")
     if index >= len(recordings):
         count = len(recordings)
         raise SessionIndexError(f"{session_id}: of that day {source} has {counted(count, 'recording')}, counted from 0")
