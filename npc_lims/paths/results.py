@@ -38,7 +38,11 @@ def get_sorted_data_paths_from_s3(
     """
     settings = settings_for_reading()
     if sorted_data_asset_id is not None:
-        return _top_paths(settings, f"asset {sorted_data_asset_id}", _asset_of_id(settings, str(sorted_data_asset_id)))
+        from npc_lims.codeocean.data_assets import checked_id
+        from npc_lims.model.data_asset import read_asset
+
+        record = asset_record(settings, checked_id(sorted_data_asset_id))
+        return _top_paths(settings, f"asset {sorted_data_asset_id}", read_asset(record).as_fact())
     if session is None:
         raise ValueError("give either a session or the id of a sorted data asset")
     session_id = resolve_session_id(session)
@@ -120,23 +124,19 @@ def _lpfaceparts_folder(session_id: str, enforce_gamma_encoding: bool) -> S3Fold
     settings = settings_for_reading()
     asset = find_asset(settings, session_id, "LPFaceParts")
     if enforce_gamma_encoding:
-        _check_gamma_encoding(session_id, asset)
+        from npc_lims.codeocean.data_assets import get_data_asset, is_lighting_pose_gamma_encoded
+
+        if not is_lighting_pose_gamma_encoded(get_data_asset(asset.id)):
+            raise AssetError(
+                f"{session_id}: its LPFaceParts result {asset.name} ({asset.id}) was not made from gamma-encoded "
+                "videos; run it again on the result of GammaEncoding, or do without enforce_gamma_encoding"
+            )
     top = asset_folder(settings, asset)
     name = next((name for name in top.listing().folders if day_of(session_id) in name), None)
     if name is None:
         found = f"its LPFaceParts result {asset.name} has no folder named after it"
         raise NoSessionData(f"{session_id}: {found}: looked in {top.uri}")
     return top.below(name)
-
-
-def _check_gamma_encoding(session_id: str, asset: Asset) -> None:
-    from npc_lims.codeocean.data_assets import get_data_asset, is_lighting_pose_gamma_encoded
-
-    if not is_lighting_pose_gamma_encoded(get_data_asset(asset.id)):
-        raise AssetError(
-            f"{session_id}: its LPFaceParts result {asset.name} ({asset.id}) was not made from gamma-encoded videos; "
-            "run it again on the result of GammaEncoding, or do without enforce_gamma_encoding"
-        )
 
 
 def _paths_of(session: Session, kind: str) -> tuple[upath.UPath, ...]:
@@ -151,10 +151,3 @@ def _top_paths(settings: Settings, owner: str, asset: Asset) -> tuple[upath.UPat
     if not names:
         raise NoSessionData(f"{owner}: there are no files of the data asset {asset.name} in {folder.uri}")
     return folder.paths(names)
-
-
-def _asset_of_id(settings: Settings, asset_id: str) -> Asset:
-    from npc_lims.codeocean.data_assets import checked_id
-    from npc_lims.model.data_asset import read_asset
-
-    return read_asset(asset_record(settings, checked_id(asset_id))).as_fact()

@@ -105,19 +105,15 @@ class ComputationMatcher:
         # the expired claim that this one replaced was older
         claimed = [utc_time(one.claimed) for one in (run, *self._recorded) if one.key == run.key]
         earliest = min(claimed) - _CLOCKS_DIFFER
-        return _best([one for one in free if one.matches(request) and _may_be_it(one, earliest)])
+        same = [one for one in free if one.matches(request)]
+        going = [one for one in same if not is_finished(one)]
+        unnamed = [one for one in same if one.began >= earliest and not one.name.startswith(_OUR_PREFIX)]
+        return _best([*going, *unnamed])
 
 
 def oldest_first(computations: Iterable[Computation]) -> list[Computation]:
     """Return computations in an order that is the same for every process."""
     return sorted(computations, key=lambda one: (one.created, one.id))
-
-
-def _may_be_it(computation: Computation, earliest: datetime.datetime) -> bool:
-    """Return True for any computation that is going, and for a finished one without a name of ours."""
-    if not is_finished(computation):
-        return True
-    return computation.began >= earliest and not computation.name.startswith(_OUR_PREFIX)
 
 
 def _best(computations: Sequence[Computation]) -> Computation | None:

@@ -135,15 +135,16 @@ class Run(Model):
         return self.model_dump(by_alias=True, exclude={name for name in ("by", "reason") if not getattr(self, name)})
 
 
-@dataclasses.dataclass(frozen=True)
-class ClaimReleased:
+class ClaimReleased(Model):
     """A claim that was released: nothing was started by it."""
 
-    key: RunKey
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    key: tuple[SessionText, str, int] = pydantic.Field(alias="withdrawn")
     claim: str
 
     def as_dict(self) -> dict[str, Any]:
-        return {"withdrawn": list(self.key), "claim": self.claim}
+        return self.model_dump(by_alias=True)
 
 
 Update = Union[Run, ClaimReleased]
@@ -264,25 +265,14 @@ def read_updates(path: Path) -> dict[str, tuple[Update, ...]]:
             # it becomes the name of a file
             if not PROCESS_NAME.fullmatch(process):
                 raise ValueError(f"{process!r} is no name of a process")
-        return {process: tuple(map(_parse_update, some)) for process, some in data["updates"].items()}
+        return {
+            process: tuple((ClaimReleased if "withdrawn" in one else Run).model_validate(one) for one in some)
+            for process, some in data["updates"].items()
+        }
     except OSError as error:
         raise NpcLimsError(f"{path}: cannot be read: {error.strerror or error}") from None
     except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
         raise NpcLimsError(f"{path}: damaged ({' '.join(str(error).split())[:200]})") from None
-
-
-class _Withdrawn(Model):
-    """A released claim, as a file has it."""
-
-    withdrawn: tuple[SessionText, str, int]
-    claim: str
-
-
-def _parse_update(data: Mapping[str, Any]) -> Update:
-    if "withdrawn" not in data:
-        return Run.model_validate(data)
-    parsed = _Withdrawn.model_validate(data)
-    return ClaimReleased(parsed.withdrawn, parsed.claim)
 
 
 # --- files of runs --------------------------------------------------------------------------------

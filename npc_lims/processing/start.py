@@ -197,4 +197,4 @@ class _Starter:
 
 
 def _not_started(run: Run, why: str) -> RunEvent:
-    return RunEvent(run, "not started", why, ClaimReleased(run.key, run.claim))
+    return RunEvent(run, "not started", why, ClaimReleased(key=run.key, claim=run.claim))

@@ -51,7 +51,7 @@ def test_what_is_recorded_already_is_no_commit(checkout: Path, remote: Path) -> 
     push(checkout, run())
     before = subjects_of_commits(remote)
     assert push(checkout, run()).commit is None
-    assert push(checkout, ClaimReleased(("x", "a-1", 1), "c9")).commit is None
+    assert push(checkout, ClaimReleased(key=("626791_2022-08-15", "a-1", 1), claim="c9")).commit is None
     assert subjects_of_commits(remote) == before
 
 

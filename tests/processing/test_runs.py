@@ -65,6 +65,10 @@ def started(**more: Any) -> Run:
     return claim(**{"computation": COMPUTATION, "started": LATER, **more})
 
 
+def released(token: str = "5f1c0c2d9a3e") -> ClaimReleased:
+    return ClaimReleased(key=claim().key, claim=token)
+
+
 # --- one run
 
 
@@ -330,10 +334,10 @@ def test_any_damage_is_reported_or_harmless(place: int, inserted: str, removed: 
             [started()],
             id="a younger one is not",
         ),
-        pytest.param([claim()], ClaimReleased(claim().key, claim().claim), [], id="a claim is released"),
-        pytest.param([claim()], ClaimReleased(claim().key, "b"), [claim()], id="a claim of another is released"),
-        pytest.param([started()], ClaimReleased(claim().key, claim().claim), [started()], id="released too late"),
-        pytest.param([], ClaimReleased(claim().key, "b"), [], id="nothing is released"),
+        pytest.param([claim()], released(), [], id="a claim is released"),
+        pytest.param([claim()], released("b"), [claim()], id="a claim of another is released"),
+        pytest.param([started()], released(), [started()], id="released too late"),
+        pytest.param([], released("b"), [], id="nothing is released"),
         pytest.param(
             [claim()],
             claim(outcome="errored", reason="Refused."),
@@ -356,7 +360,7 @@ def test_an_update(before: list[Run], update: Update, after: list[Run]) -> None:
 ONE = (SESSION,)
 # few tries of one session, so that they meet
 FEW = st.lists(runs_of(ONE, 1), max_size=5)
-RELEASED = st.builds(ClaimReleased, st.tuples(st.just(SESSION), IDS, st.just(1)), IDS)
+RELEASED = st.builds(lambda id_, token: ClaimReleased(key=(SESSION, id_, 1), claim=token), IDS, IDS)
 NEWS = st.lists(runs_of(ONE, 1) | RELEASED, max_size=5)
 
 
@@ -406,7 +410,7 @@ def test_the_steps_of_a_run_end_alike_in_any_order(order: tuple[int, ...]) -> No
 
 def test_updates_are_read_as_they_were_written(tmp_path: Path) -> None:
     updates: dict[str, list[Update]] = {
-        "dlc_eye": [claim(), started(outcome="succeeded", asset=ASSET), ClaimReleased(claim().key, "b")],
+        "dlc_eye": [claim(), started(outcome="succeeded", asset=ASSET), released("b")],
         "sorting": [],
     }
     write_updates(tmp_path / "u.json", updates)
