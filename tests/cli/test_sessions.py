@@ -246,7 +246,7 @@ def test_a_missing_state_folder_is_one_message(elsewhere: Path) -> None:
 # --- show
 
 
-def test_show_tells_every_section(from_state: Path) -> None:
+def test_show_prints_every_section(from_state: Path) -> None:
     done = run_cli("show", "DRpilot_901001_20240313", "--state", str(from_state))
     assert done.code == 0, done
     for words in ("901001_2024-03-13", "DynamicRouting", "tracked", "training", "codeocean", "s3", "is_sorted"):
@@ -277,7 +277,7 @@ def test_show_json_is_the_row_and_the_sections(from_state: Path) -> None:
     assert told["tracked"]["session_kwargs"] == {"surface_recording_probe_letters_to_skip": "BCDE"}
 
 
-def test_show_of_a_training_session_says_what_there_is_not(from_state: Path) -> None:
+def test_show_of_a_training_session_names_what_is_absent(from_state: Path) -> None:
     done = run_cli("show", "901001_2024-03-07", "--state", str(from_state))
     assert done.code == 0
     assert "tracked: nothing there" in done.out

@@ -103,7 +103,7 @@ def lines_of(snapshot: bytes) -> SessionLines:
     return SessionLines(snapshot.splitlines())
 
 
-def test_a_change_is_reported_if_the_session_is_meant_before_or_after(demo_state: Path) -> None:
+def test_a_change_is_reported_if_the_session_matches_before_or_after(demo_state: Path) -> None:
     before = (demo_state / "sessions.jsonl").read_bytes()
     after = sorted_now(before)
     for selection, is_told in (

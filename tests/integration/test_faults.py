@@ -222,7 +222,7 @@ PASSING = {
 @pytest.mark.slow
 @pytest.mark.parametrize("fault", PASSING.values(), ids=PASSING.keys())
 @pytest.mark.parametrize("service", ["codeocean_proxy", "s3_proxy"])
-def test_one_bad_answer_is_asked_for_again(
+def test_one_bad_response_is_retried(
     cloud: Cloud, synced: Path, service: str, fault: Fault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NPC_LIMS_ATTEMPTS", "3")

@@ -272,7 +272,7 @@ def test_unknown_statuses_are_looked_up(cloud: Cloud, tracked_only: Path, sessio
     assert cloud.codeocean_proxy.count <= 2, "one look at Code Ocean for all of them"
 
 
-def test_what_was_looked_up_is_kept_for_the_next_object_and_never_written(cloud: Cloud, tracked_only: Path) -> None:
+def test_a_live_lookup_is_cached_for_other_objects_and_never_written(cloud: Cloud, tracked_only: Path) -> None:
     before = {path: path.read_bytes() for path in tracked_only.rglob("*") if path.is_file()}
     assert npc_lims.get_session_info(SORTED).is_sorted is True
     asked = cloud.requests
@@ -392,7 +392,7 @@ def test_a_session_that_is_nowhere_costs_one_search_and_is_not_found_again(first
     assert first_day.proxy.count <= 4, "its own file, the snapshot, sync.yaml and the tracked file"
 
 
-def test_a_session_that_is_nowhere_without_credentials_says_what_would_help(
+def test_an_unknown_session_without_credentials_names_the_variables(
     first_day: GitHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in list(os.environ):

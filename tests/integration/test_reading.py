@@ -75,7 +75,7 @@ def test_all_sessions_cost_one_request(github: GitHub, demo_state: Path) -> None
     assert github.paths == [SNAPSHOT]
 
 
-def test_within_its_lifetime_the_kept_copy_is_read_and_nothing_asked(github: GitHub) -> None:
+def test_within_its_lifetime_the_cached_snapshot_is_read_without_a_request(github: GitHub) -> None:
     before = ids(npc_lims.get_session_info())
     npc_lims.clear_caches()
     github.proxy.reset()
@@ -144,7 +144,7 @@ def flip_sorted(repository: Path, session_id: str) -> None:
     commit_all(repository)
 
 
-def test_ttl_seconds_says_how_old_the_copy_may_be(github: GitHub) -> None:
+def test_ttl_seconds_limits_the_age_of_the_cached_snapshot(github: GitHub) -> None:
     npc_lims.get_session_info()
     npc_lims.get_session_info(ttl_seconds=3600)
     assert len(github.paths) == 1
@@ -261,7 +261,7 @@ def test_an_unreachable_github_means_an_old_copy(github: GitHub) -> None:
         assert ids(npc_lims.get_session_info()) == before
 
 
-def test_a_failing_github_without_a_copy_says_so_and_is_left_alone(github: GitHub) -> None:
+def test_a_failing_github_without_a_cached_snapshot_is_an_error_with_a_cooldown(github: GitHub) -> None:
     github.proxy.rule = lambda request: Status(503)
     for _ in range(3):
         with pytest.raises(npc_lims.RemoteStateError, match="503"):
@@ -271,7 +271,7 @@ def test_a_failing_github_without_a_copy_says_so_and_is_left_alone(github: GitHu
     assert asked <= 2
 
 
-def test_a_failing_github_is_asked_again_later(github: GitHub) -> None:
+def test_a_failing_github_is_queried_again_later(github: GitHub) -> None:
     github.proxy.rule = lambda request: Status(503)
     with pytest.raises(npc_lims.RemoteStateError):
         npc_lims.get_session_info()
@@ -280,7 +280,7 @@ def test_a_failing_github_is_asked_again_later(github: GitHub) -> None:
     assert npc_lims.get_session_info()
 
 
-def test_one_bad_answer_is_asked_for_again(github: GitHub) -> None:
+def test_one_bad_response_is_retried(github: GitHub) -> None:
     github.proxy.plan(Status(500))
     assert npc_lims.get_session_info()
     assert github.paths == [SNAPSHOT] * 2
@@ -310,7 +310,7 @@ def test_no_state_at_that_address_means_the_sources(
     assert "there is nothing at" in str(npc_lims.state_origin())
 
 
-def test_no_state_and_no_credentials_says_both(github: GitHub, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_state_and_no_credentials_are_both_named(github: GitHub, monkeypatch: pytest.MonkeyPatch) -> None:
     github.proxy.rule = lambda request: Status(404)
     with pytest.raises(npc_lims.RemoteStateError) as raised:
         npc_lims.get_session_info()
@@ -507,7 +507,7 @@ def test_without_a_token_none_is_sent(github: GitHub) -> None:
 
 
 @pytest.mark.slow
-def test_a_failure_does_not_tell_the_token(github: GitHub, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_does_not_reveal_the_token(github: GitHub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GITHUB_TOKEN", GITHUB_TOKEN)
     github.proxy.rule = lambda request: Status(401)
     with pytest.raises(npc_lims.RemoteStateError) as raised:
@@ -590,7 +590,7 @@ def test_any_form_of_an_id_finds_the_session(folder: Path, asked: Any) -> None:
     assert npc_lims.get_session_info(info) == info
 
 
-def test_what_is_no_session_is_said_so(folder: Path) -> None:
+def test_an_invalid_session_is_an_error(folder: Path) -> None:
     with pytest.raises(npc_lims.NoSessionInfo, match="'rubbish' is not a session"):
         npc_lims.get_session_info("rubbish")
     with pytest.raises(ValueError, match="is not a session"):

@@ -44,7 +44,7 @@ def test_the_present_status_is_not_read() -> None:
     assert compute_status(wrong) == made.status
 
 
-def test_every_flag_says_what_it_is_computed_from() -> None:
+def test_every_flag_has_a_meaning() -> None:
     assert all(len(flag.meaning) > 20 for flag in FLAGS.values())
 
 

@@ -49,11 +49,11 @@ def test_other_sources_make_no_session_known(facts: tuple[str, Any]) -> None:
     assert reconcile({}, [observation(facts[0], found=facts[1])]) == {}
 
 
-def test_a_source_that_says_no_makes_no_session_known() -> None:
+def test_an_absence_adds_no_session() -> None:
     assert reconcile({}, [observation("tracked", found=False, complete=True)]) == {}
 
 
-def test_a_complete_observation_says_no_of_what_it_lacks() -> None:
+def test_what_a_complete_observation_lacks_is_absent() -> None:
     before = by_id(record(training=training()))
     assert reconcile(before, [observation("training", complete=True)])[SESSION].training is False
     assert reconcile(before, [observation("training", complete=False)])[SESSION] is before[SESSION]
@@ -135,12 +135,12 @@ def test_a_session_goes_when_both_say_no_at_once() -> None:
 
 
 @pytest.mark.parametrize("asked", ["tracked", "training"])
-def test_a_session_that_moves_stays_while_the_other_place_cannot_be_asked(asked: str) -> None:
+def test_a_session_that_moves_stays_while_the_other_source_is_unavailable(asked: str) -> None:
     before = by_id(record(tracked=False, training=False))
     assert SESSION in reconcile(before, [observation(asked, complete=True)])
 
 
-def test_only_the_sessions_asked_for_change() -> None:
+def test_only_sessions_in_scope_change() -> None:
     before = by_id(record(training=training()), record(SECOND, training=training()))
     after = reconcile(before, [observation("training", complete=True)], only=[SECOND])
     assert after[SESSION] is before[SESSION]

@@ -48,7 +48,7 @@ def test_whatever_names_a_session_is_its_id(session: str) -> None:
     assert resolve_session_id(session) == WITH_SURFACE
 
 
-def test_what_names_no_session_is_said_to_name_none() -> None:
+def test_text_without_a_session_id_is_an_error() -> None:
     with pytest.raises(
         npc_lims.NoSessionInfo, match="'nonsense' is not a session: give an id such as 626791_2022-08-15"
     ):
@@ -62,14 +62,14 @@ def test_sections_as_recorded(settings: Settings) -> None:
     assert recorded_section(settings, DAY, "codeocean") is None
 
 
-def test_a_state_that_cannot_be_read_says_nothing(github: GitHub, cloud: Cloud) -> None:
+def test_unreadable_state_has_no_section(github: GitHub, cloud: Cloud) -> None:
     github.proxy.rule = lambda request: Status(503)
     settings = load_settings()
     assert recorded_section(settings, WITH_SURFACE, "codeocean") is None
     assert state_address(settings) == "lab/state at main"
 
 
-def test_none_and_unknown_are_told_apart(settings: Settings) -> None:
+def test_absent_and_unknown_assets_differ(settings: Settings) -> None:
     assert recorded_fact(settings, ONLY_ERRORED, "sorted") is False
     assert recorded_fact(settings, DAY, "sorted") is None
 
@@ -98,7 +98,7 @@ def test_what_state_has_needs_no_token(settings: Settings) -> None:
 # --- from Code Ocean
 
 
-def test_what_the_published_state_has_not_is_asked_for(cloud: Cloud, github: GitHub) -> None:
+def test_an_asset_missing_in_published_state_is_queried(cloud: Cloud, github: GitHub) -> None:
     settings = load_settings()
     for _ in range(2):  # state is read from the session's own file, then from the snapshot
         with pytest.raises(npc_lims.NoSessionData, match=f"{ONLY_ERRORED} has no surface-channel raw data asset"):
@@ -136,7 +136,7 @@ def test_a_no_of_state_may_be_out_of_date(settings: Settings, cloud: Cloud) -> N
     assert find_asset(settings, BEING_SORTED, "dlc_eye").id == asset_id(name)
 
 
-def test_a_no_of_state_stands_where_nobody_can_be_asked(settings: Settings) -> None:
+def test_a_recorded_absence_is_used_without_credentials(settings: Settings) -> None:
     without = settings.model_copy(update={"codeocean_token": None})
     with pytest.raises(npc_lims.NoSessionData) as raised:
         find_asset(without, BEING_SORTED, "dlc_eye")
@@ -144,13 +144,13 @@ def test_a_no_of_state_stands_where_nobody_can_be_asked(settings: Settings) -> N
     assert "could not be queried: no Code Ocean token: set CODE_OCEAN_API_TOKEN" in str(raised.value)
 
 
-def test_without_a_no_of_state_the_token_is_asked_for(settings: Settings) -> None:
+def test_without_a_recorded_absence_a_token_is_required(settings: Settings) -> None:
     without = settings.model_copy(update={"codeocean_token": None})
     with pytest.raises(npc_lims.MissingCredentials, match="CODE_OCEAN_API_TOKEN"):
         find_asset(without, DAY, "raw")
 
 
-def test_why_code_ocean_is_asked_at_all_is_told(github: GitHub, cloud: Cloud) -> None:
+def test_the_error_explains_why_code_ocean_was_queried(github: GitHub, cloud: Cloud) -> None:
     github.proxy.rule = lambda request: Status(503)
     settings = load_settings()
     cloud.codeocean_proxy.rule = lambda request: Status(503)
@@ -165,7 +165,7 @@ def test_why_code_ocean_is_asked_at_all_is_told(github: GitHub, cloud: Cloud) ->
         find_asset(without, WITH_SURFACE, "raw")
 
 
-def test_a_failure_is_told_and_not_kept(settings: Settings, cloud: Cloud) -> None:
+def test_a_failure_is_raised_and_not_cached(settings: Settings, cloud: Cloud) -> None:
     add(cloud, RAW)
     cloud.codeocean_proxy.rule = lambda request: Status(503)
     with pytest.raises(npc_lims.SourceError, match="503"):
@@ -255,7 +255,7 @@ def test_an_archived_asset_is_named(settings: Settings, cloud: Cloud) -> None:
     assert not isinstance(raised.value, FileNotFoundError), "it is there"
 
 
-def test_an_archived_asset_of_another_recording_is_not_meant(settings: Settings, cloud: Cloud) -> None:
+def test_an_archived_asset_of_another_recording_is_ignored(settings: Settings, cloud: Cloud) -> None:
     add(cloud, RAW, f"ecephys_{DAY}_15-00-00")
     add(cloud, f"ecephys_{DAY}_15-00-00_dlc_eye_2024-01-03_12-00-00", archived=True)
     with pytest.raises(npc_lims.NoSessionData, match="has no dlc_eye data asset"):
@@ -293,7 +293,7 @@ def test_the_newest_errored_result_is_had_with_its_reason(settings: Settings, cl
     assert cloud.s3_proxy.count == 0, "the verdicts are recorded"
 
 
-def test_a_result_of_just_now_is_judged_by_its_log(settings: Settings, cloud: Cloud) -> None:
+def test_a_new_result_is_validated_by_its_log(settings: Settings, cloud: Cloud) -> None:
     bad, good = f"{RAW}_sorted_2024-01-06_12-00-00", SORTED
     add(cloud, RAW, good, bad)
     bucket = settings.codeocean_bucket

@@ -124,7 +124,9 @@ def test_a_session_made_by_hand_is_shown(sessions: Sessions[SessionInfo]) -> Non
         assert HOSTILE in Page(shown).text
 
 
-def test_to_look_asks_nobody(github: GitHub, records: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_showing_sessions_sends_no_request(
+    github: GitHub, records: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Nothing is looked up for a status that is unknown, and nothing heavy is loaded."""
     monkeypatch.setenv("NPC_LIMS_PAGES_URL", "off")
     unknown = copy.deepcopy(records[0])
