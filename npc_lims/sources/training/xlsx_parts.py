@@ -50,7 +50,7 @@ _SHEET_PATHS = frozenset(
 
 Row = tuple[int, dict[int, Any]]
 Element = tuple[str, dict[str, str], str]
-"""An element of a part: its path below the outermost one, its attributes, and its own text."""
+"""An element of a part: its path below the outermost one, its attributes, and its text after the last element in it."""
 
 
 class PartError(ValueError):
@@ -70,8 +70,9 @@ class _ElementParser:
     def __init__(self, root: str, paths: Collection[str]) -> None:
         self._root = root
         self._paths = paths
-        self._open: list[tuple[str, Optional[dict[str, str]], list[str]]] = []
+        self._open: list[tuple[str, Optional[dict[str, str]]]] = []
         self._skipped = 0
+        self._text: list[str] = []
         self._ended: list[Element] = []
 
     def parse(self, stream: BinaryIO) -> Iterator[Element]:
@@ -102,14 +103,15 @@ class _ElementParser:
         elif not self._open:
             if name != self._root:
                 raise PartError(f"it begins with <{single_line(name, 40)}>, expected <{self._root}>")
-            self._open.append(("", None, []))
+            self._open.append(("", None))
         elif name in ("AlternateContent", "Fallback"):
             # the content for older programs is read as if it stood there by itself
-            self._open.append((self._open[-1][0], None, []))
+            self._open.append((self._open[-1][0], None))
         else:
             path = f"{self._open[-1][0]}/{name}"
             if path in self._paths:
-                self._open.append((path, attributes, []))
+                self._open.append((path, attributes))
+                self._text.clear()
             else:
                 self._skipped = 1
 
@@ -117,13 +119,14 @@ class _ElementParser:
         if self._skipped:
             self._skipped -= 1
             return
-        path, attributes, text = self._open.pop()
+        path, attributes = self._open.pop()
         if attributes is not None:
-            self._ended.append((path, attributes, "".join(text)))
+            self._ended.append((path, attributes, "".join(self._text)))
+            self._text.clear()
 
     def _characters(self, data: str) -> None:
         if not self._skipped:
-            self._open[-1][2].append(data)
+            self._text.append(data)
 
     def _refuse_document_type(self, *_: object) -> None:
         raise DocumentTypeError("it declares a document type")
