@@ -23,8 +23,8 @@ from npc_lims.errors import (
     warn,
 )
 from npc_lims.history.git_log import commits_of, literal
-from npc_lims.history.transitions import IN_TRACKED, IN_TRAINING, Transition, compare_versions, skipped_message
-from npc_lims.history.versions import SessionVersion, read_version
+from npc_lims.history.transitions import IN_TRACKED, IN_TRAINING, Transition
+from npc_lims.history.versions import SessionVersion, compare_versions, read_version, skipped_message
 from npc_lims.history.walk import read_history
 from npc_lims.model.session_id import resolve_session_id, suggest_ids
 from npc_lims.state.as_of import parse_commit, unreadable_commit
@@ -191,10 +191,8 @@ def published_history(settings: Settings, session_id: str) -> Iterator[Transitio
         except StateError as error:
             warn(skipped_message(commit, error), HistoryWarning)
             continue
-        old = None if before is None else before.facts()
-        new = None if after is None else after.facts()
         begins = before is None and answer is answers[-1][1] and _is_beginning(settings, answer)
-        transition = compare_versions(session_id, commit, old, new, begins=begins)
+        transition = compare_versions(session_id, commit, before, after, begins=begins)
         if transition is not None:
             yield transition
         before = after

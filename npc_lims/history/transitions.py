@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from npc_lims.state.diff import FieldChange, SessionChange, compare_sessions, headline
+from npc_lims.state.diff import FieldChange, SessionChange, headline
 from npc_lims.state.diff_format import Chapter, groups_of
 from npc_lims.state.revision import Commit
 from npc_lims.utils.text import counted
-
-__all__ = ["IN_TRACKED", "IN_TRAINING", "RECORDED", "Digest", "Transition", "compare_versions", "skipped_message"]
 
 RECORDED = "already present at first sync"
 """The change of a session in the first commit of the history: it may be much older."""
 IN_TRACKED = "in tracked_sessions.yaml"
 IN_TRAINING = "in a training workbook"
-
-Facts = Mapping[str, Any]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,45 +56,6 @@ class Transition:
             "commit": self.commit.as_dict(),
             "editors": [editor.as_dict() for editor in self.editors],
         }
-
-
-def compare_versions(
-    session: str, commit: Commit, before: Facts | None, after: Facts | None, *, begins: bool
-) -> Transition | None:
-    """Return the transition between two versions of a session (None: there was or is none); None if nothing changed.
-
-    Args:
-        before: All facts, or those that differ.
-        begins: The history begins with this commit: a new session may be older.
-    """
-    changes = compare_sessions({} if before is None else {session: before}, {} if after is None else {session: after})
-    if not changes:
-        return None
-    (change,) = changes
-    if before is None and after is not None:
-        known = ((IN_TRACKED, "tracked"), (IN_TRAINING, "training"))
-        details = [words for words, section in known if after.get(section)]
-        if begins:
-            details += [f"already {word}" for word in change.what[1:]]
-        change = dataclasses.replace(change, what=(RECORDED,) if begins else change.what, details=tuple(details))
-    old, new = _assets(before), _assets(after)
-    created = [(kind, asset["created"]) for kind, asset in new.items() if old.get(kind, {}).get("id") != asset["id"]]
-    return Transition(session, commit, change, created=tuple(created))
-
-
-def skipped_message(commit: Commit, error: Exception) -> str:
-    """Return the warning of a damaged version, without the remedy, which its error names last."""
-    return f"the version of commit {commit.sha[:10]} is passed over: {str(error).partition('; ')[0]}"
-
-
-def _assets(facts: Facts | None) -> dict[str, Mapping[str, Any]]:
-    section = (facts or {}).get("codeocean")
-    assets = section.items() if isinstance(section, Mapping) else ()
-    return {
-        kind: asset
-        for kind, asset in assets
-        if isinstance(asset, Mapping) and isinstance(asset.get("created"), str) and "id" in asset
-    }
 
 
 @dataclasses.dataclass(frozen=True)

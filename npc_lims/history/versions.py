@@ -1,4 +1,4 @@
-"""Versions of session files, parsed by their sections: those that two versions have in common are parsed once, at most.
+"""Versions of session files, and the transition from one to the next: sections that both have are parsed once, at most.
 
 What does not look as this package writes it is read as everywhere else (`npc_lims.state.compare.parse_facts`).
 """
@@ -12,8 +12,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from npc_lims.history.transitions import IN_TRACKED, IN_TRAINING, RECORDED, Transition
 from npc_lims.model.record import SECTIONS, Record
 from npc_lims.state.compare import Facts, parse_facts
+from npc_lims.state.diff import compare_sessions
+from npc_lims.state.revision import Commit
 from npc_lims.state.snapshot import SCHEMA
 from npc_lims.utils.yaml import read_rendered
 
@@ -60,12 +63,51 @@ def read_version(content: bytes, path: str, before: SessionVersion | None = None
     return SessionVersion(session_id, texts)
 
 
-def differing_facts(before: SessionVersion | None, after: SessionVersion) -> tuple[Facts | None, Facts]:
+def compare_versions(
+    session: str, commit: Commit, before: SessionVersion | None, after: SessionVersion | None, *, begins: bool
+) -> Transition | None:
+    """Return the transition between two versions of a session (None: there was or is none); None if nothing changed.
+
+    Args:
+        begins: The history begins with this commit: a new session may be older.
+    """
+    old, new = _differing_facts(before, after)
+    changes = compare_sessions({} if old is None else {session: old}, {} if new is None else {session: new})
+    if not changes:
+        return None
+    (change,) = changes
+    if old is None and new is not None:
+        known = ((IN_TRACKED, "tracked"), (IN_TRAINING, "training"))
+        details = [words for words, section in known if new.get(section)]
+        if begins:
+            details += [f"already {word}" for word in change.what[1:]]
+        change = dataclasses.replace(change, what=(RECORDED,) if begins else change.what, details=tuple(details))
+    was, now = _assets(old), _assets(new)
+    created = [(kind, asset["created"]) for kind, asset in now.items() if was.get(kind, {}).get("id") != asset["id"]]
+    return Transition(session, commit, change, created=tuple(created))
+
+
+def skipped_message(commit: Commit, error: Exception) -> str:
+    """Return the warning of a damaged version, without the remedy, which its error names last."""
+    return f"the version of commit {commit.sha[:10]} is passed over: {str(error).partition('; ')[0]}"
+
+
+def _differing_facts(before: SessionVersion | None, after: SessionVersion | None) -> tuple[Facts | None, Facts | None]:
     """Return the facts of two versions, without the sections that they have in common."""
-    if before is None or not (before.texts and after.texts):
-        return None if before is None else before.facts(), after.facts()
-    names = [name for name in _NAMES if before.texts[name] != after.texts[name]]
-    return before.facts(names), after.facts(names)
+    names = _NAMES
+    if before is not None and after is not None and before.texts and after.texts:
+        names = tuple(name for name in _NAMES if before.texts[name] != after.texts[name])
+    return None if before is None else before.facts(names), None if after is None else after.facts(names)
+
+
+def _assets(facts: Facts | None) -> dict[str, Mapping[str, Any]]:
+    section = (facts or {}).get("codeocean")
+    assets = section.items() if isinstance(section, Mapping) else ()
+    return {
+        kind: asset
+        for kind, asset in assets
+        if isinstance(asset, Mapping) and isinstance(asset.get("created"), str) and "id" in asset
+    }
 
 
 def _split_sections(text: str, session_id: str) -> dict[str, str]:

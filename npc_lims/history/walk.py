@@ -12,10 +12,9 @@ from npc_lims.config.environment import TRACKED_FILE
 from npc_lims.errors import HistoryWarning, StateError, warn
 from npc_lims.history.editors import EntryEdits
 from npc_lims.history.git_log import FileChange, LoggedCommit, commits_of, literal, log_changes, start_of
-from npc_lims.history.transitions import Transition, compare_versions, skipped_message
-from npc_lims.history.versions import SessionVersion, differing_facts, read_version
+from npc_lims.history.transitions import Transition
+from npc_lims.history.versions import SessionVersion, compare_versions, read_version, skipped_message
 from npc_lims.model.session_id import day_of, parse_session_id
-from npc_lims.state.compare import Facts
 from npc_lims.state.revision import Commit
 from npc_lims.state.store import SESSIONS, session_id_of, session_name
 
@@ -112,12 +111,8 @@ class _HistoryWalk:
         take_edits = functools.lru_cache(None)(self._edits.take)  # the sessions of a day are all given the same
         for session, file in sorted(files.items()):
             before, after = self._two_versions(logged.commit, file, contents)
-            old: Facts | None = None if before is None else {}
-            new: Facts | None = None
-            if after is not None:
-                old, new = differing_facts(before, after)
             begins = before is None and after is not None and self._begins_with(logged)
-            transition = compare_versions(session, logged.commit, old, new, begins=begins)
+            transition = compare_versions(session, logged.commit, before, after, begins=begins)
             if transition is not None and transition.is_of_tracking:
                 yield dataclasses.replace(transition, editors=take_edits(day_of(session)))
             elif transition is not None:

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from npc_lims.errors import StateError
-from npc_lims.history.versions import differing_facts, read_version
+from npc_lims.history.versions import compare_versions, read_version
 from npc_lims.model.record import Record
 from npc_lims.state.diff import compare_sessions
+from npc_lims.state.revision import Commit
 from npc_lims.state.store import parse_record
 from npc_lims.utils.yaml import read_rendered, render_yaml
 from tests import builders
@@ -51,9 +52,9 @@ def test_versions_say_what_their_files_say(before: Record, after: Record) -> Non
     assert old.texts, "it is read by its parts"
     for version, content in ((old, contents[0]), (new, contents[1])):
         assert version.facts() == parse_record(content, Path(PATH)).as_dict()
-    was, now = differing_facts(old, new)
-    assert was is not None
-    assert compare_sessions({ID: was}, {ID: now}) == compare_sessions({ID: before.as_dict()}, {ID: after.as_dict()})
+    found = compare_versions(ID, Commit("a" * 40, "2024-01-01T00:00:00Z"), old, new, begins=False)
+    expected = compare_sessions({ID: before.as_dict()}, {ID: after.as_dict()})
+    assert ([] if found is None else [found.change]) == expected
 
 
 FULL = render_yaml(
