@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from npc_lims.errors import Problem, TrackedFileError
-from npc_lims.sources.tracked.entries import ENTRY_KEYS, KNOWN_KWARGS, ParsedEntry, read_entries, same_path
-from npc_lims.sources.tracked.parser import parse_tracked
-from npc_lims.sources.yaml_nodes import ListNode, MapNode, Node, Report, ScalarNode, compose
+from npc_lims.sources.tracked.entries import ENTRY_KEYS, KNOWN_KWARGS, ParsedEntry, same_path
+from npc_lims.sources.tracked.parser import TrackedFile, parse_tracked
+from npc_lims.sources.yaml_nodes import ListNode, MapNode, Node, ScalarNode
 from npc_lims.track.yaml_text import YamlText, child, pairs_of, plain_of
 from npc_lims.utils.yaml import render_yaml
 
@@ -82,10 +81,9 @@ class Layout:
         if self.yaml.text and not source.endswith(("\r", "\n")):
             self.yaml = YamlText(self.yaml.text + self.yaml.line_break(len(self.yaml.text)))
         self.file = parse_tracked(self.yaml.text, name)
-        report = Report(name)
-        self.root = compose(self.yaml.text, report)
-        self.is_empty = self.root is None and not report.problems
-        self.items = tuple(_items(self.root, self.yaml))
+        self.root = self.file.root
+        self.is_empty = is_blank(self.yaml.text)
+        self.items = tuple(_items(self.file, self.yaml))
         self.by_path: dict[str, list[int]] = {}
         for index, item in enumerate(self.items):
             self.by_path.setdefault(same_path(item.path.text), []).append(index)
@@ -116,10 +114,14 @@ def open_layout(source: str, name: str) -> Layout:
     return layout
 
 
-def _items(root: Node | None, yaml: YamlText) -> Iterator[EntrySpan]:
-    entries = () if root is None else read_entries(root, Report(""), datetime.date.today())
-    parsed = {id(entry.node): entry for entry in entries}
-    for platform, projects in pairs_of(root):
+def is_blank(text: str) -> bool:
+    """Return whether a file has nothing but comments."""
+    return not re.sub(r"#[^\r\n]*", "", text).strip()
+
+
+def _items(file: TrackedFile, yaml: YamlText) -> Iterator[EntrySpan]:
+    parsed = {id(entry.node): entry for entry in file.entries}
+    for platform, projects in pairs_of(file.root):
         for project, listed in pairs_of(projects):
             if not isinstance(listed, ListNode):
                 continue

@@ -11,7 +11,7 @@ import datetime
 import hashlib
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from npc_lims.model.record import Tracked
 from npc_lims.model.session_id import make_session_id
 from npc_lims.sources.context import SourceContext
 from npc_lims.sources.tracked.entries import ParsedEntry, read_entries, same_path
-from npc_lims.sources.yaml_nodes import Report, compose, show
+from npc_lims.sources.yaml_nodes import Node, Report, compose, show
 from npc_lims.sources.yaml_validation import read_edited_text
 
 MAX_BYTES = 20_000_000
@@ -35,11 +35,14 @@ _INVISIBLE = re.compile(f"[{_SPACES}\u00ad\u061c\u180e\u200b\u200e\u200f\u202a-\
 
 @dataclasses.dataclass(frozen=True)
 class TrackedFile:
-    """The sessions of the file by id, in file order; its problems, by position; and the line of each entry."""
+    """The sessions of the file by id, in file order; its problems, by position; the line of each session; and all
+    entries, duplicates included, with the node of the file."""
 
     sessions: Mapping[str, Tracked]
     problems: tuple[Problem, ...]
     lines: Mapping[str, int]
+    entries: Sequence[ParsedEntry] = dataclasses.field(compare=False, repr=False)
+    root: Node | None = dataclasses.field(compare=False, repr=False)
 
 
 PARSER = 1
@@ -108,8 +111,8 @@ def parse_tracked(text: str, file: str = "tracked_sessions.yaml", *, today: date
     if root is None and not report.problems:
         report.add(1, 1, "error", "the file is empty: it must begin with a platform such as 'ephys:'")
     _warn_of_invisible(text, report)
-    entries = [] if root is None else list(read_entries(root, report, today or datetime.date.today()))
-    entries = _first_of_each_path(entries, report)
+    listed = [] if root is None else list(read_entries(root, report, today or datetime.date.today()))
+    entries = _first_of_each_path(listed, report)
     numbers = _number(entries, report)
     _check_days(entries, report)
     dates: dict[tuple[str, str], set[str]] = {}
@@ -129,7 +132,7 @@ def parse_tracked(text: str, file: str = "tracked_sessions.yaml", *, today: date
             **{key: value for key, value in entry.values.items() if key in Tracked.model_fields},
         )
         lines[session] = entry.node.line
-    return TrackedFile(sessions, report.problems, lines)
+    return TrackedFile(sessions, report.problems, lines, listed, root)
 
 
 def _warn_of_invisible(text: str, report: Report) -> None:

@@ -20,6 +20,7 @@ from npc_lims.sources.tracked.parser import TrackedFile, parse_tracked
 from npc_lims.state.diff import SessionChange
 from npc_lims.state.diff_format import Chapter
 from npc_lims.track.edits import Add, Edit, EditResult, show_value
+from npc_lims.track.layout import is_blank
 from npc_lims.track.planning.batch_files import CONFIG, Upload
 from npc_lims.track.planning.cells import PROBES, is_naive, is_opto, is_production
 from npc_lims.track.planning.workbook import MouseRow, PlanningWorkbook, SessionRow
@@ -190,8 +191,7 @@ def plan_import(
         today: Sessions of a later day are mistakes (default: by the clock).
     """
     text = tracked_text.lstrip("\ufeff")
-    is_blank = not re.sub(r"(?m)^\s*#.*$", "", text).strip()
-    tracked = parse_tracked("ephys:\n" if is_blank else text, file, today=today)
+    tracked = parse_tracked("ephys:\n" if is_blank(text) else text, file, today=today)
     if any(problem.is_error for problem in tracked.problems):
         raise TrackedFileError(tracked.problems)
     planning = _Planning(tracked, project, today or datetime.date.today())
