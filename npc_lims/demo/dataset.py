@@ -42,7 +42,6 @@ class Session:
         task: Task version; empty without a task (no stimulus file, no row in a workbook).
         mapped: Receptive fields were mapped after the task of an ephys session: one more stimulus file.
         tracked, uploaded, sorted: Stages.
-        layout: Folders of the raw asset: `old` or `new`.
         missing: Raw files or folders that the upload lacks, by how their names begin.
         surface: Start of a second recording, of the surface channels, which is uploaded and sorted as well.
         tags_only: An old raw asset: no custom metadata, only tags.
@@ -62,7 +61,6 @@ class Session:
     tracked: int = 1
     uploaded: int = NEVER
     sorted: int = NEVER
-    layout: str = "old"
     missing: tuple[str, ...] = ()
     processes: tuple[str, ...] = ()
     surface: str = ""
@@ -83,6 +81,11 @@ class Session:
     def task_begin(self) -> datetime.datetime:
         """Start of the task: with the session, or once the probes have settled."""
         return self.begin + datetime.timedelta(minutes=17 if self.platform == "ephys" else 0)
+
+    @property
+    def has_new_layout(self) -> bool:
+        """True if its raw asset has the folders of uploads from October 2024 on."""
+        return self.date >= "2024-10"
 
     @property
     def bucket(self) -> str:
@@ -160,19 +163,17 @@ SESSIONS = (
     Session(901002, "2024-05-16", "13-12-58", uploaded=1, missing=("session.json", "rig.json")),
     # 901003: new folder layout, imaged with SmartSPIM
     Session(
-        901003, "2024-10-21", "11-20-03", rig="NP3", layout="new",
+        901003, "2024-10-21", "11-20-03", rig="NP3",
         uploaded=1, sorted=1, processes=ALL_PROCESSES, caches=("parquet", "nwb"), ibl="ABCEF",
     ),
     Session(
-        901003, "2024-10-22", "11-02-49", rig="NP3", layout="new",
+        901003, "2024-10-22", "11-02-49", rig="NP3",
         uploaded=1, sorted=1, processes=ALL_PROCESSES, caches=("nwb",), ibl="ABCDEF",
     ),
-    Session(
-        901003, "2024-10-23", "11-31-15", rig="NP3", layout="new", uploaded=1, sorted=1, processes=("dlc_eye",),
-    ),
-    Session(901003, "2024-10-24", "11-15-36", rig="NP3", layout="new", uploaded=2),
+    Session(901003, "2024-10-23", "11-31-15", rig="NP3", uploaded=1, sorted=1, processes=("dlc_eye",)),
+    Session(901003, "2024-10-24", "11-15-36", rig="NP3", uploaded=2),
     # 901005: trained and habituated in the other sections, recorded on the second day of the demo
-    Session(901005, "2024-11-04", "12-36-20", rig="NP3", layout="new", tracked=2),
+    Session(901005, "2024-11-04", "12-36-20", rig="NP3", tracked=2),
     # 901004: the Templeton pilot
     Session(
         901004, "2024-06-04", "09-50-06", rig="NP3", task=_TEMPLETON, tags_only=True,
@@ -186,7 +187,7 @@ SESSIONS = (
     ),
     # 901005: habituation
     Session(
-        901005, "2024-10-28", "10-02-11", "behavior_with_sync", rig="NP3", task="", layout="new",
+        901005, "2024-10-28", "10-02-11", "behavior_with_sync", rig="NP3", task="",
         uploaded=1, processes=("dlc_eye",),
     ),
     Session(901005, "2024-10-30", "10-18-47", "behavior_with_sync", rig="NP3", task="stage 5 ori AMN opto"),

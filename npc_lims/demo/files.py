@@ -315,7 +315,7 @@ def _stimulus_key(subject: int, script: str, time: datetime.datetime) -> str:
 
 def _raw_files(session: Session, name: str) -> list[str]:
     """Return the files of a raw asset, relative to its prefix, in the old or the new layout."""
-    new = session.layout == "new"
+    new = session.has_new_layout
     time = f"{session.begin:%Y%m%d}T" + name.rpartition("_")[2].replace("-", "")
     files = ["data_description.json", "subject.json"]
     files += ["acquisition.json", "instrument.json"] if new else ["session.json", "rig.json"]
