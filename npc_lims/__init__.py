@@ -20,13 +20,13 @@ def _read_stub() -> dict[str, str]:
     """Return the module of each public name: each is on a line `NAME as NAME`, with or after `from MODULE import`."""
     modules: dict[str, str] = {}
     module = ""
-    with open(f"{__file__}i", encoding="utf-8") as stub:
-        for line in stub:
-            words = line.split()
-            if words[:1] == ["from"]:
-                module = words[1]
-            if words[-2:-1] == ["as"]:
-                modules[words[-3]] = module
+    stub: bytes = __loader__.get_data(f"{__file__}i")  # the package may be in a zip
+    for line in stub.decode().splitlines():
+        words = line.split()
+        if words[:1] == ["from"]:
+            module = words[1]
+        if words[-2:-1] == ["as"]:
+            modules[words[-3]] = module
     return modules
 
 
