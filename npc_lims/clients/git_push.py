@@ -154,8 +154,7 @@ def find_target(state: Path, branch: str | None, committed: str) -> PublishTarge
 
 def newest_tree(target: PublishTarget) -> CommitTree:
     """Return the newest state on the branch, or that of HEAD if the remote has no such branch."""
-    now = datetime.datetime.now(datetime.timezone.utc)
-    newest = _newest(target.repository, target.branch, now)
+    newest = _newest(target.repository, target.branch, None)
     return target.tree(newest or target.repository.commit_of("HEAD"))
 
 
@@ -164,9 +163,9 @@ def push_commits(
     make: Callable[[Draft], _T],
     verify: Verify,
     *,
-    since: datetime.datetime,
     attempts: int,
     backoff: float,
+    since: datetime.datetime | None = None,
     dry_run: bool = False,
     is_written: bool = False,
 ) -> Pushed[_T]:
@@ -175,8 +174,8 @@ def push_commits(
     Args:
         make: Makes the commits. It is called again, with a new draft, when others have pushed first.
         verify: Verifies each commit before it is pushed.
-        since: In a shallow clone, only what was committed after this is fetched of the branch.
         backoff: Seconds of the longest first wait between two attempts; it doubles.
+        since: In a shallow clone, what was committed after this is fetched of the branch; else only the newest commit.
         is_written: The files of the folder in the checkout are those that are pushed.
 
     Raises:
@@ -261,7 +260,7 @@ def _identity(repository: Repository) -> Mapping[str, str]:
     }
 
 
-def _newest(repository: Repository, branch: str, since: datetime.datetime) -> str | None:
+def _newest(repository: Repository, branch: str, since: datetime.datetime | None) -> str | None:
     """Fetch the remote's newest commit of *branch*; None if it has no such branch, and the name is not that of a tag.
 
     In a shallow clone only what was committed after *since* comes with it, and a few commits before that.
@@ -282,12 +281,13 @@ def _newest(repository: Repository, branch: str, since: datetime.datetime) -> st
         raise _to_git_error(error, branch, f"{REMOTE} could not be read") from None
 
 
-def _fetch(repository: Repository, ref: str, since: datetime.datetime) -> None:
+def _fetch(repository: Repository, ref: str, since: datetime.datetime | None) -> None:
     # refs are not updated: publishers in one checkout share them, and a killed one leaves their lock files
     fetch = ("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--refmap=")
     if not repository.is_shallow():
         repository.run(*fetch, REMOTE, ref)
         return
+    since = since or datetime.datetime.now(datetime.timezone.utc)
     try:
         repository.run(*fetch, f"--shallow-since={since.isoformat()}", REMOTE, ref)
         # and those before: the last one shows what the next one changed, and clocks of people may be behind

@@ -6,9 +6,8 @@ others push first. So if two want to claim the same session, the one who pushes 
 
 from __future__ import annotations
 
-import datetime
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from npc_lims.clients.git_push import Draft, Pushed, find_target, newest_tree, push_commits
@@ -54,13 +53,7 @@ def publish_runs(
 
     # claims follow pipelines.yaml, which must be the same in the commit
     target = find_target(state, branch, PIPELINES_FILE)
-    # of a shallow clone, no more than the newest commit is needed
-    since = datetime.datetime.now(datetime.timezone.utc)
-    return push_commits(target, make, _verify, since=since, attempts=attempts, backoff=backoff)
-
-
-def _verify(tree: Tree, changed: Collection[str] | None) -> list[str]:
-    return verify_runs(tree)
+    return push_commits(target, make, lambda tree, changed: verify_runs(tree), attempts=attempts, backoff=backoff)
 
 
 # --- the message ----------------------------------------------------------------------------------

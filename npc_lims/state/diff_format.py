@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import bisect
 import dataclasses
 import enum
+import itertools
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -84,18 +86,12 @@ def cut(lines: Sequence[str], max_bytes: int) -> str:
     <BLANKLINE>
     ... cut here: 2 more lines would not fit into 70 bytes
     """
-    text = "".join(f"{line}\n" for line in lines)
-    if _size(text) <= max_bytes:
-        return text
-    shown, used = [], 0
-    for line in lines:
-        size = _size(line) + 1
-        if used + size + len(_ending(len(lines), max_bytes)) > max_bytes:
-            break
-        shown.append(f"{line}\n")
-        used += size
-    ending = _ending(len(lines) - len(shown), max_bytes)
-    return "".join(shown) + ending if used + len(ending) <= max_bytes else ""
+    sizes = list(itertools.accumulate(_size(line) + 1 for line in lines))
+    if not lines or sizes[-1] <= max_bytes:
+        return "".join(f"{line}\n" for line in lines)
+    shown = bisect.bisect_right(sizes, max_bytes - len(_ending(len(lines), max_bytes)))
+    text = "".join(f"{line}\n" for line in lines[:shown]) + _ending(len(lines) - shown, max_bytes)
+    return text if _size(text) <= max_bytes else ""
 
 
 def _size(text: str) -> int:

@@ -75,47 +75,35 @@ def parse_at(at: At, now: float) -> Revision:
     Raises:
         HistoryError: It is in the future, or no date of the calendar.
     """
-    if isinstance(at, datetime.datetime):
-        return _of_time(at.isoformat(), at, now)
-    if isinstance(at, datetime.date):
-        return _of_day(at.isoformat(), at, now)
-    text = str(at).strip()
+    text = at.isoformat() if isinstance(at, datetime.date) else str(at).strip()
     if not text:
         raise HistoryError("there is no date, tag, branch or commit without a name; a date is written 2024-06-01")
-    if _DAY.fullmatch(text):
-        dashed = text if "-" in text else f"{text[:4]}-{text[4:6]}-{text[6:]}"
-        try:
-            return _of_day(text, datetime.date.fromisoformat(dashed), now)
-        except ValueError:
-            if "-" not in text:
-                return text  # digits that are no date may well begin a commit
-            raise HistoryError(f"{text} is no day of the calendar") from None
-    match = _TIME.fullmatch(text)
-    if match is None:
+    moment = at if isinstance(at, datetime.date) else _parse_time(text)
+    if moment is None:
         return text
-    zone = (match["zone"] or "").replace("Z", "+00:00")  # which Python 3.9 does not know
+    if isinstance(moment, datetime.datetime):
+        length, problem = 1, "is still to come"
+        hint = "" if moment.tzinfo else "; a time that names no zone is UTC"
+    else:
+        length, problem, hint = 24 * 3600, "has not begun", ""
+        moment = datetime.datetime(moment.year, moment.month, moment.day)
+    first = math.floor((moment if moment.tzinfo else moment.replace(tzinfo=datetime.timezone.utc)).timestamp())
+    if first > now:
+        clock = datetime.datetime.fromtimestamp(now, datetime.timezone.utc)
+        raise HistoryError(f"{text} {problem}: it is {clock:%Y-%m-%d %H:%M} (UTC){hint}")
+    return AsOf(text, first + length - 1)
+
+
+def _parse_time(text: str) -> datetime.date | None:
+    """Return the day or the time that *text* is, if it is one; without a zone if it names none."""
+    match = _TIME.fullmatch(text)
     try:
-        moment = datetime.datetime.fromisoformat(f"{match['day']}T{match['clock']}{zone}")
+        if match is not None:
+            zone = (match["zone"] or "").replace("Z", "+00:00")  # which Python 3.9 does not know
+            return datetime.datetime.fromisoformat(f"{match['day']}T{match['clock']}{zone}")
+        if _DAY.fullmatch(text):
+            return datetime.datetime.strptime(text.replace("-", ""), "%Y%m%d").date()
     except ValueError:
-        raise HistoryError(f"{text} is no time of the calendar") from None
-    return _of_time(text, moment, now)
-
-
-def _of_day(text: str, day: datetime.date, now: float) -> AsOf:
-    begin = datetime.datetime(day.year, day.month, day.day, tzinfo=datetime.timezone.utc).timestamp()
-    if begin > now:
-        raise HistoryError(f"{text} has not begun: it is {_clock(now)} (UTC)")
-    return AsOf(text, int(begin) + 24 * 3600 - 1)
-
-
-def _of_time(text: str, moment: datetime.datetime, now: float) -> AsOf:
-    has_zone = moment.tzinfo is not None
-    last = math.floor((moment if has_zone else moment.replace(tzinfo=datetime.timezone.utc)).timestamp())
-    if last > now:
-        hint = "" if has_zone else "; a time that names no zone is UTC"
-        raise HistoryError(f"{text} is still to come: it is {_clock(now)} (UTC){hint}")
-    return AsOf(text, last)
-
-
-def _clock(now: float) -> str:
-    return f"{datetime.datetime.fromtimestamp(now, datetime.timezone.utc):%Y-%m-%d %H:%M}"
+        if "-" in text:  # digits that are no date may well begin a commit
+            raise HistoryError(f"{text} is no {'time' if match else 'day'} of the calendar") from None
+    return None
