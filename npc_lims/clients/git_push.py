@@ -214,7 +214,7 @@ def _target_branch(repository: Repository, branch: str | None) -> str:
             raise GitError(
                 f"{repository.root}: HEAD is detached, no branch is checked out; say where to push: --branch main"
             )
-    name = branch[len(_BRANCHES) :] if branch.startswith(_BRANCHES) else branch
+    name = branch.removeprefix(_BRANCHES)
     if name.startswith("refs/"):
         raise _not_a_branch(branch)
     # what git expands, such as @{-1}, is the name of another one
@@ -359,4 +359,4 @@ def _fast_forward(repository: Repository, folder: str | None, branch: str, publi
 def _checked_out(repository: Repository) -> str | None:
     # the short name would be another one where a tag has it too
     name = repository.find_line("symbolic-ref", "--quiet", "HEAD")
-    return name[len(_BRANCHES) :] if name is not None and name.startswith(_BRANCHES) else name
+    return None if name is None else name.removeprefix(_BRANCHES)

@@ -201,7 +201,7 @@ def show_field(change: FieldChange) -> str:
     """
     section, name = change.section, change.field
     for prefix in ("tracked.", "session_kwargs.", "codeocean.", "status."):
-        name = name[len(prefix) :] if name.startswith(prefix) else name
+        name = name.removeprefix(prefix)
     before, after = _text(change.before, section), _text(change.after, section)
     if section == "codeocean" and isinstance(change.after, Mapping) and change.before is False:
         return f"{one_line(name)} asset added: {one_line(after)}"
@@ -227,10 +227,9 @@ def _change(
     session_id: str, old: Mapping[str, Any], new: Mapping[str, Any], fields: tuple[FieldChange, ...]
 ) -> SessionChange:
     what = [*_flags(old, new), *_assets(fields)]
+    tracked = (field for field in fields if field.section == "tracked")
     # the first observation that a session is not in the file is no edit
-    if any(
-        field.section == "tracked" and (field.field != "tracked" or field.before or field.after) for field in fields
-    ):
+    if any(field.field != "tracked" or field.before or field.after for field in tracked):
         what.append("edited")
     was, now = old.get("training"), new.get("training")
     if was and now and not _is_same(was, now):

@@ -233,24 +233,15 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _check_values(data: Any) -> None:
-    """
-    Raises:
-        ValueError: It nests too deep, or holds what no file of state can: numbers that are not finite, text that is not
-            Unicode.
-    """
-    level = [data]
-    for _ in range(_MAX_DEPTH):
-        level = [
-            value
-            for one in level
-            if isinstance(one, (dict, list))
-            for value in (one.values() if isinstance(one, dict) else one)
-        ]
-        if not level:
-            break
-    else:
+    if _depth(data) > _MAX_DEPTH:
         raise ValueError(f"nested deeper than {_MAX_DEPTH} levels")
+    # numbers that are not finite, and text that is not Unicode, can be in no file of state
     json.dumps(data, ensure_ascii=False, allow_nan=False).encode()
+
+
+def _depth(value: Any) -> int:
+    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return 1 + max(map(_depth, inside), default=0)
 
 
 def _check_id(text: str) -> str:
