@@ -80,8 +80,9 @@ class StatusProperty(property):
 class SessionInfo:
     """One session: what it is, where its data are and how far it has been processed.
 
-    Facts come from state. A status that is unknown there is looked up live; where that is not possible, the error
-    names the variable to set. A status that does not apply to the session is False: `status` distinguishes it.
+    Facts come from state. A status flag (`StatusProperty`) is True or False: one that is unknown in state is looked up
+    live (where that is not possible, the error names the variable to set), and one that does not apply to the session
+    is False, which `status` distinguishes.
     """
 
     # Every default is a factory: a plain default would be a class attribute, which would hide __getattr__.
