@@ -11,12 +11,11 @@ from pathlib import Path
 import ruamel.yaml
 
 from npc_lims.clients.git import find_repository
-from npc_lims.model.observation import Observation, Scope
-from npc_lims.model.record import Record
+from npc_lims.model.record import Observation, Record
 from npc_lims.state.compare import compare_states, state_at_commit
 from npc_lims.state.diff_format import render_chapters
 from npc_lims.state.store import read_state, session_path, write_state
-from npc_lims.sync.observation_file import ObservationSet
+from npc_lims.sync.observation_file import ObservationSet, Scope
 from npc_lims.sync.publish import publish
 from tests.builders import asset, many_records, no_assets, session_ids
 from tests.integration.world import commit_all, run_git

@@ -16,9 +16,20 @@ from typing import Any
 
 import openpyxl
 
-from npc_lims.model.observation import Found, Observation
 from npc_lims.model.reconcile import reconcile
-from npc_lims.model.record import PROCESSES, Asset, CodeOcean, RawListing, Record, S3Facts, Scalar, Tracked, Training
+from npc_lims.model.record import (
+    PROCESSES,
+    Asset,
+    CodeOcean,
+    Found,
+    Observation,
+    RawListing,
+    Record,
+    S3Facts,
+    Scalar,
+    Tracked,
+    Training,
+)
 from npc_lims.state.snapshot import digest_of, make_line, newest_first
 from npc_lims.state.store import Loaded, write_state
 

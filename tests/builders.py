@@ -11,8 +11,7 @@ import pytest
 from npc_lims.config.settings import Settings
 from npc_lims.model.data_asset import DataAsset
 from npc_lims.model.flags import compute_status
-from npc_lims.model.observation import Observation
-from npc_lims.model.record import Asset, CodeOcean, RawListing, Record, S3Facts, Tracked, Training
+from npc_lims.model.record import Asset, CodeOcean, Observation, RawListing, Record, S3Facts, Tracked, Training
 from npc_lims.sources.context import SourceContext
 from tests.servers.codeocean import asset_id, make_asset
 

@@ -10,8 +10,7 @@ import itertools
 from hypothesis import strategies as st
 
 from npc_lims.model.flags import compute_status
-from npc_lims.model.observation import Found, Observation
-from npc_lims.model.record import SECTIONS, CodeOcean, Record, S3Facts
+from npc_lims.model.record import SECTIONS, CodeOcean, Found, Observation, Record, S3Facts
 from tests.builders import asset, listing, tracked, training
 
 IDS = ("626791_2022-08-15", "626791_2022-08-15_1", "626791_2022-08-16", "668755_2023-08-31")

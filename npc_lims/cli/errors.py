@@ -18,7 +18,7 @@ from npc_lims.utils.redaction import safe_text
 from npc_lims.utils.text import counted
 
 if TYPE_CHECKING:
-    from npc_lims.model.observation import Observation
+    from npc_lims.model.record import Observation
 
 # newer releases of typer contain a copy of click, older ones depend on click: both have these base classes
 _UsageError, _ClickException = cast("tuple[type[Exception], ...]", typer.BadParameter.__mro__[1:3])

@@ -28,7 +28,7 @@ from npc_lims.utils.redaction import safe_text
 from npc_lims.utils.text import visible
 
 if TYPE_CHECKING:
-    from npc_lims.model.observation import Observation
+    from npc_lims.model.record import Observation
     from npc_lims.sync.run import Report, SourceProgress
 
 Cell = Union[str, tuple[str, str]]

@@ -38,7 +38,6 @@ from npc_lims.clients.git import find_repository
 from npc_lims.clients.git_tree import TOKEN_PATTERN
 from npc_lims.config.settings import Settings, load_settings
 from npc_lims.errors import GitError, NpcLimsError, SourceError
-from npc_lims.model.observation import parse_shard
 from npc_lims.model.record import SECTIONS
 from npc_lims.state.diff import headline
 from npc_lims.state.diff_format import Chapter, Format, groups_of, render_chapters
@@ -47,6 +46,7 @@ from npc_lims.sync.observation_file import (
     Pending,
     file_name,
     load_pending,
+    parse_shard,
     read_observation_folder,
     remove_superseded,
     save_pending,

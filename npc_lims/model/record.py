@@ -1,4 +1,4 @@
-"""Typed models of a state file.
+"""Typed models of a state file, and observations of its sections.
 
 **null** means never observed; **false** (or an empty list) means queried, and there is nothing; anything else was
 found. So a source that was unavailable is never mistaken for one that has nothing.
@@ -6,12 +6,14 @@ found. So a source that was unavailable is never mistaken for one that has nothi
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional, TypeVar, Union, get_args
 
 import pydantic
 
+from npc_lims.errors import Problem, SourceError
 from npc_lims.utils.text import single_line
 
 if TYPE_CHECKING:
@@ -233,6 +235,54 @@ class Record(Model):
     def as_dict(self) -> dict[str, Any]:
         """The record as plain data in the order of its file: what the YAML and the snapshot both render."""
         return self.model_dump(by_alias=True)
+
+
+# --- observations
+
+Facts = Union[Tracked, Training, CodeOcean, S3Facts]
+Found = Union[Facts, Literal[False]]
+"""Facts of a source on a session; false when it was queried and has none."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Observation:
+    """Facts of one source, the section of the state file that it writes.
+
+    Attributes:
+        facts: Session id to what was found. Inside a section null means not observed.
+        complete: All sessions were queried: one that `facts` lacks has nothing there.
+            When false, a session that `facts` lacks keeps what is recorded.
+        unchanged: The source is as it was when all of it was last recorded: there are no new facts,
+            and a session of which nothing is recorded has nothing there.
+        problems: Mistakes in the input that were stepped over.
+        versions: Markers (ETags) of what was read, so that the next sync can skip what is unchanged.
+        counts: Numbers to record with the sync, such as rows or assets seen.
+        lines: Session id to the line, or the row of a sheet, that the fact was read from. Not written to files of
+            observations: only for the messages of whoever reads the source.
+        failure: Why the source could not be queried, in part or at all. The facts hold nevertheless.
+    """
+
+    source: str
+    facts: Mapping[str, Found] = dataclasses.field(default_factory=dict)
+    complete: bool = False
+    unchanged: bool = False
+    problems: tuple[Problem, ...] = ()
+    versions: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    counts: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    lines: Mapping[str, int] = dataclasses.field(default_factory=dict, repr=False, compare=False)
+    failure: SourceError | None = None
+
+    def is_about(self, session_id: str) -> bool:
+        """Return whether the source was queried for a session, whatever it has of it."""
+        return self.complete or self.unchanged or session_id in self.facts
+
+
+def failed(error: SourceError) -> Observation:
+    """Return the observation of a source that could not be queried."""
+    return Observation(source=error.source, failure=error)
+
+
+# --- validation
 
 
 def find_invalid_value(data: Mapping[str, Any]) -> Optional[str]:

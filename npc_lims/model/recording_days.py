@@ -16,9 +16,8 @@ from typing import Literal
 
 from npc_lims.errors import Problem
 from npc_lims.model.data_asset import SEARCHED_NAMES
-from npc_lims.model.observation import Found, Observation
 from npc_lims.model.reconcile import Records, known_ids, reconcile, reconcile_session
-from npc_lims.model.record import AssetFact, Record, Tracked, Training
+from npc_lims.model.record import AssetFact, Found, Observation, Record, Tracked, Training
 from npc_lims.model.session_id import day_of, split_session_id, subject_of
 from npc_lims.utils.lazy_mapping import with_changes
 

@@ -19,9 +19,8 @@ from npc_lims.errors import (
     SourceError,
     warn_once,
 )
-from npc_lims.model.observation import Observation
 from npc_lims.model.reconcile import DISCOVERING, reconcile_session
-from npc_lims.model.record import CodeOcean, Record, Tracked
+from npc_lims.model.record import CodeOcean, Observation, Record, Tracked
 from npc_lims.model.recording_days import assign_rows, reconcile_days, undecided_sessions
 from npc_lims.model.session_id import day_of, ids_of_day, split_session_id, subject_of
 from npc_lims.sessions.cached_assets import CachedAssetClient

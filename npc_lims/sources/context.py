@@ -8,8 +8,7 @@ import importlib
 from collections.abc import Callable, Container, Mapping
 from typing import TYPE_CHECKING, Optional, Protocol, cast
 
-from npc_lims.model.observation import Observation
-from npc_lims.model.record import Record
+from npc_lims.model.record import Observation, Record
 
 if TYPE_CHECKING:
     from npc_lims.clients.codeocean import AssetClient

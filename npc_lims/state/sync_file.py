@@ -15,8 +15,7 @@ from typing import Annotated, Any, Optional
 import pydantic
 
 from npc_lims.errors import StateError, warn_future_timestamp
-from npc_lims.model.observation import Observation
-from npc_lims.model.record import SECTIONS, Model, validate_model
+from npc_lims.model.record import SECTIONS, Model, Observation, validate_model
 from npc_lims.state.freshness import SYNC_FILE
 from npc_lims.state.store import Loaded, read_state
 from npc_lims.state.tree import StateFolder, open_tree

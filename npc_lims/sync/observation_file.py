@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import hashlib
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -19,9 +21,8 @@ from pydantic_core import to_json
 
 from npc_lims.clients.git import find_repository
 from npc_lims.errors import NpcLimsError, Problem, SourceError
-from npc_lims.model.observation import Found, Observation, Scope
-from npc_lims.model.record import SECTION_MODELS, SECTIONS, validate_model
-from npc_lims.model.session_id import parse_session_id
+from npc_lims.model.record import SECTION_MODELS, SECTIONS, Found, Observation, validate_model
+from npc_lims.model.session_id import parse_session_id, subject_of
 from npc_lims.utils.atomic_write import write_atomically
 from npc_lims.utils.text import single_line
 from npc_lims.utils.timestamps import is_future, utc_text
@@ -33,6 +34,54 @@ _READ_WHOLE = ("tracked", "training")
 _MAX_DEPTH = 64
 # Ten thousand sessions take about 30.
 _MAX_BYTES = 512 << 20
+
+
+@dataclasses.dataclass(frozen=True)
+class Scope:
+    """A set of sessions that needs no list of all of them: `session_id in scope`.
+
+    Attributes:
+        sessions: Their ids; None for all.
+        shards: Numbers, from 1, of shards; None for all. A subject is always in the same shard.
+        of: Number of all shards.
+    """
+
+    sessions: frozenset[str] | None = None
+    shards: frozenset[int] | None = None
+    of: int = 1
+
+    def __contains__(self, session_id: object) -> bool:
+        if not isinstance(session_id, str) or (self.sessions is not None and session_id not in self.sessions):
+            return False
+        return self.shards is None or shard_of(session_id, self.of) in self.shards
+
+    @property
+    def is_full(self) -> bool:
+        return self.sessions is None and (self.shards is None or len(self.shards) == self.of)
+
+
+EVERYTHING = Scope()
+
+
+def shard_of(session_id: str, of: int) -> int:
+    """The shard, from 1, that a session is in: by its subject, and the same on every machine and day."""
+    return int.from_bytes(hashlib.sha256(subject_of(session_id).encode()).digest()[:8], "big") % of + 1
+
+
+def parse_shard(text: str) -> tuple[int, int]:
+    """Number and count of `2/3`.
+
+    >>> parse_shard("2/3")
+    (2, 3)
+
+    Raises:
+        NpcLimsError: It is not of that form, or there is no such shard.
+    """
+    match = re.fullmatch(r"([0-9]{1,4})/([0-9]{1,4})", text.strip())
+    number, of = (int(match[1]), int(match[2])) if match else (0, 0)
+    if not 1 <= number <= of:
+        raise NpcLimsError(f"--shard {text}: expected NUMBER/COUNT from 1/COUNT to COUNT/COUNT, such as 1/4")
+    return number, of
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,9 +14,8 @@ from npc_lims.clients.s3_cached import store_of
 from npc_lims.config.error_boundary import describe_unexpected, source_failure
 from npc_lims.config.settings import Settings
 from npc_lims.errors import InputFileError, NoSessionInfo, NpcLimsError, NpcLimsWarning, SourceError, StateError, warn
-from npc_lims.model.observation import Observation, Scope, failed
 from npc_lims.model.reconcile import DISCOVERING, check_breaker
-from npc_lims.model.record import SECTIONS, Record
+from npc_lims.model.record import SECTIONS, Observation, Record, failed
 from npc_lims.model.recording_days import reconcile_days, reconcile_scope, report_other_rows
 from npc_lims.sources.context import SourceContext, open_source
 from npc_lims.sources.tracked.parser import observe_text, tracked_text
@@ -24,7 +23,7 @@ from npc_lims.state.diff import SessionChange, changes_between
 from npc_lims.state.store import snapshot_digest, write_state
 from npc_lims.state.sync_file import Recorded, next_sync_file, read_recorded, read_sync_file, write_sync_file
 from npc_lims.state.tree import StateFolder
-from npc_lims.sync.observation_file import ObservationSet
+from npc_lims.sync.observation_file import ObservationSet, Scope
 
 _UNCHANGED_SINCE_OTHER = (
     "observed as unchanged since a version that is not the recorded one: others published meanwhile, or state was "

@@ -11,9 +11,8 @@ from typing import Any
 from npc_lims.config.environment import TRACKED_FILE
 from npc_lims.config.settings import Settings
 from npc_lims.errors import Problem, SyncRefused
-from npc_lims.model.observation import Found, Observation
 from npc_lims.model.reconcile import check_breaker
-from npc_lims.model.record import Record, Tracked
+from npc_lims.model.record import Found, Observation, Record, Tracked
 from npc_lims.model.recording_days import reconcile_days
 from npc_lims.sources.tracked.parser import TrackedFile, parse_tracked
 from npc_lims.sources.yaml_validation import encoding_problem

@@ -12,10 +12,11 @@ import pytest
 
 from npc_lims.demo.files import write_world
 from npc_lims.errors import SourceError
-from npc_lims.model.observation import EVERYTHING, Observation
+from npc_lims.model.record import Observation
 from npc_lims.state.store import read_state, verify_state
 from npc_lims.state.sync_file import read_sync_file
 from npc_lims.sync.observation_file import (
+    EVERYTHING,
     ObservationSet,
     load_pending,
     read_observations,

@@ -20,11 +20,10 @@ from npc_lims.config.error_boundary import describe_unexpected, source_failure
 from npc_lims.config.settings import Settings
 from npc_lims.demo.files import write_world
 from npc_lims.errors import NpcLimsWarning, StateError
-from npc_lims.model.observation import EVERYTHING, Observation
-from npc_lims.model.record import Record, Tracked, Training
+from npc_lims.model.record import Observation, Record, Tracked, Training
 from npc_lims.sessions.live import find_session
 from npc_lims.state.store import read_state, write_state
-from npc_lims.sync.observation_file import ObservationSet
+from npc_lims.sync.observation_file import EVERYTHING, ObservationSet
 from npc_lims.sync.run import Report, SourceProgress, SyncOptions, SyncResult, apply, sync
 
 _SECRET = "an-invented-secret-of-aws"

@@ -11,9 +11,8 @@ from hypothesis import given
 
 from npc_lims.config.settings import load_settings
 from npc_lims.history.versions import read_version
-from npc_lims.model.observation import Observation
 from npc_lims.model.reconcile import reconcile
-from npc_lims.model.record import Record, Training
+from npc_lims.model.record import Observation, Record, Training
 from npc_lims.model.recording_days import (
     files_of_session,
     is_folder_of,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from npc_lims.errors import FutureTimestampWarning, SourceError, StateError
-from npc_lims.model.observation import Observation, failed
+from npc_lims.model.record import Observation, failed
 from npc_lims.state.sync_file import (
     SYNC_FILE,
     SourceSync,

@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from npc_lims.config.settings import Settings
-from npc_lims.model.observation import EVERYTHING, Observation, Scope
-from npc_lims.model.record import CodeOcean, Record
+from npc_lims.model.record import CodeOcean, Observation, Record
 from npc_lims.state.store import read_state, verify_state
-from npc_lims.sync.observation_file import ObservationSet, read_observations
+from npc_lims.sync.observation_file import EVERYTHING, ObservationSet, Scope, read_observations
 from npc_lims.sync.publish import Published, publish
 from npc_lims.sync.run import SyncOptions, sync
 from tests.builders import asset, no_assets, nothing_on_s3, session_ids

@@ -10,14 +10,13 @@ import pytest
 from npc_lims.clients.git import Repository
 from npc_lims.config.settings import Settings
 from npc_lims.errors import FutureTimestampWarning, NpcLimsError
-from npc_lims.model.observation import EVERYTHING, Observation, Scope
 from npc_lims.model.reconcile import Dropped, Newer, Records, keep_newest
-from npc_lims.model.record import CodeOcean
+from npc_lims.model.record import CodeOcean, Observation
 from npc_lims.sources.tracked.parser import observe_text
 from npc_lims.sources.tracked.parser import tracked_text as read_text
 from npc_lims.state.store import read_state
 from npc_lims.state.sync_file import read_sync_file
-from npc_lims.sync.observation_file import ObservationSet
+from npc_lims.sync.observation_file import EVERYTHING, ObservationSet, Scope
 from npc_lims.sync.run import SyncOptions, apply, sync
 from npc_lims.utils.timestamps import utc_text
 from tests.builders import SESSION, no_assets, record, tracked, training

@@ -12,16 +12,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from npc_lims.errors import NpcLimsError, Problem, SourceError
-from npc_lims.model.observation import EVERYTHING, Observation, Scope, failed, parse_shard, shard_of
 from npc_lims.model.reconcile import reconcile
-from npc_lims.model.record import SECTIONS
+from npc_lims.model.record import SECTIONS, Observation, failed
 from npc_lims.model.recording_days import reconcile_scope
 from npc_lims.sync.observation_file import (
+    EVERYTHING,
     ObservationSet,
+    Scope,
     file_name,
     merge_shards,
+    parse_shard,
     read_observation_folder,
     read_observations,
+    shard_of,
     write_observations,
 )
 from tests.builders import SECOND, SESSION, many_records, no_assets, nothing_on_s3, tracked, training

@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 
 from npc_lims.errors import GitError, NpcLimsError, StateError, SyncRefused
-from npc_lims.model.observation import EVERYTHING, Observation
-from npc_lims.model.record import CodeOcean, S3Facts
+from npc_lims.model.record import CodeOcean, Observation, S3Facts
 from npc_lims.state.store import read_state, session_path
 from npc_lims.sync.observation_file import (
+    EVERYTHING,
     ObservationSet,
     load_pending,
     remove_superseded,

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from npc_lims.model.observation import Observation
-from npc_lims.model.record import Record, Tracked
+from npc_lims.model.record import Observation, Record, Tracked
 from npc_lims.model.recording_days import reconcile_days
 from npc_lims.state.diff import SessionChange
 from npc_lims.track.compare import Preview, preview

@@ -7,8 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Optional
 
 from npc_lims.model.data_asset import DataAsset
-from npc_lims.model.observation import Found
-from npc_lims.model.record import PROCESSES, Asset, AssetFact, CodeOcean, Record, S3Facts
+from npc_lims.model.record import PROCESSES, Asset, AssetFact, CodeOcean, Found, Record, S3Facts
 from npc_lims.model.session_id import ids_of_day, make_session_id, split_session_id
 
 # A sorting run that failed leaves this many files, or fewer: logs and settings, no units.

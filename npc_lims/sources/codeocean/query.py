@@ -15,8 +15,7 @@ from npc_lims.clients.codeocean_runs import find_error_mark
 from npc_lims.clients.s3 import ObjectStore
 from npc_lims.errors import MissingCredentials, Problem, SourceError
 from npc_lims.model.data_asset import DataAsset, InvalidAsset, invalid_asset, read_session_asset
-from npc_lims.model.observation import Found, Observation
-from npc_lims.model.record import Asset, CodeOcean, Record
+from npc_lims.model.record import Asset, CodeOcean, Found, Observation, Record
 from npc_lims.model.session_id import day_of, subject_of
 from npc_lims.sources.codeocean.assets import ambiguous_assets, select_facts
 from npc_lims.sources.context import SourceContext, ignore_progress

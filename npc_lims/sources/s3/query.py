@@ -16,8 +16,7 @@ from typing import Any, Callable, TypeVar, Union
 
 from npc_lims.clients.s3 import Folder, ObjectInfo, ObjectStore, split_s3_uri
 from npc_lims.errors import Problem, SourceError
-from npc_lims.model.observation import Found, Observation
-from npc_lims.model.record import Asset, RawListing, Record, S3Facts, Tracked
+from npc_lims.model.record import Asset, Found, Observation, RawListing, Record, S3Facts, Tracked
 from npc_lims.model.recording_days import files_of_session, is_folder_of
 from npc_lims.model.session_id import day_of, make_session_id, subject_of
 from npc_lims.sources.context import SourceContext

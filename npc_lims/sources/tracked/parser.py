@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from npc_lims.errors import Problem, TrackedFileError
-from npc_lims.model.observation import Observation
-from npc_lims.model.record import Tracked
+from npc_lims.model.record import Observation, Tracked
 from npc_lims.model.session_id import make_session_id
 from npc_lims.sources.context import SourceContext
 from npc_lims.sources.tracked.entries import ParsedEntry, read_entries, same_path

@@ -21,8 +21,7 @@ from typing import TYPE_CHECKING
 from npc_lims.clients.s3 import ObjectStore, split_s3_uri
 from npc_lims.config.disk_cache import CacheEntry, cache_dir, load_entry, store_entry
 from npc_lims.errors import Problem, SourceError
-from npc_lims.model.observation import Found, Observation
-from npc_lims.model.record import Record, Training
+from npc_lims.model.record import Found, Observation, Record, Training
 from npc_lims.model.session_id import make_session_id, subject_of
 from npc_lims.sources.context import SourceContext
 from npc_lims.sources.training.cells import slug

@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 
 from npc_lims.clients.codeocean_runs import find_error_mark
 from npc_lims.model.data_asset import SEARCHED_NAMES, DataAsset
-from npc_lims.model.observation import Found, Observation
 from npc_lims.model.reconcile import reconcile_session
-from npc_lims.model.record import PROCESSES, Asset, CodeOcean, Record
+from npc_lims.model.record import PROCESSES, Asset, CodeOcean, Found, Observation, Record
 from npc_lims.sources.codeocean.assets import ambiguous_assets, select_facts
 from tests.builders import (
     LATER_NAME,

@@ -16,9 +16,8 @@ from npc_lims.clients.s3 import MirrorStore
 from npc_lims.config.settings import Settings
 from npc_lims.errors import SourceError
 from npc_lims.model.data_asset import SEARCHED_NAMES, read_asset
-from npc_lims.model.observation import Observation
 from npc_lims.model.reconcile import reconcile
-from npc_lims.model.record import Asset, CodeOcean, Record
+from npc_lims.model.record import Asset, CodeOcean, Observation, Record
 from npc_lims.sessions.find_asset import query_session_assets
 from npc_lims.sessions.live import live_context
 from npc_lims.sources.codeocean.query import observe

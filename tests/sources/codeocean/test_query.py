@@ -13,9 +13,8 @@ from npc_lims.clients.codeocean import CodeOceanClient, MirrorClient, open_clien
 from npc_lims.clients.s3 import MirrorStore
 from npc_lims.config.settings import Settings
 from npc_lims.errors import MissingCredentials, SourceError
-from npc_lims.model.observation import Observation
 from npc_lims.model.reconcile import reconcile
-from npc_lims.model.record import Asset, CodeOcean, Record
+from npc_lims.model.record import Asset, CodeOcean, Observation, Record
 from npc_lims.sources.codeocean.query import AssetValidator, fetch_assets, observe
 from tests.builders import (
     LATER_NAME,

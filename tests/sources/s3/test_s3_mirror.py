@@ -12,9 +12,8 @@ import pytest
 
 from npc_lims.clients.s3 import Folder, MirrorStore, ObjectInfo, ObjectStore
 from npc_lims.errors import SourceError
-from npc_lims.model.observation import Observation
 from npc_lims.model.reconcile import reconcile
-from npc_lims.model.record import RawListing, Record, S3Facts
+from npc_lims.model.record import Observation, RawListing, Record, S3Facts
 from npc_lims.sources.s3.query import list_raw_folder, observe
 from tests.builders import (
     LATER_NAME,

@@ -16,8 +16,7 @@ from npc_lims.clients.s3 import Folder, MirrorStore, ObjectInfo, ObjectStore, op
 from npc_lims.config.disk_cache import cache_dir
 from npc_lims.config.settings import Settings
 from npc_lims.errors import MissingCredentials, SourceError
-from npc_lims.model.observation import Observation
-from npc_lims.model.record import Record, Training
+from npc_lims.model.record import Observation, Record, Training
 from npc_lims.sources.training import workbooks as spreadsheets
 from npc_lims.sources.training.parser import TrainingRow, Workbook
 from npc_lims.sources.training.workbooks import WORKBOOKS, merge_workbooks, observe
