@@ -26,6 +26,8 @@ LAST_ROW, LAST_COLUMN = 1_048_576, 16_384
 """As the format defines them: XFD1048576 is the last cell."""
 MAX_ENTRIES = 100_000
 """Sheets, relationships or formats of a file. Excel has at most 64,000 formats, and fewer of the others."""
+MAX_DEPTH = 100
+"""Levels of elements: a dozen in sheets, and a few more in decorations. The parser takes memory for each."""
 MAX_CODE = 255
 """Characters of a number format."""
 
@@ -98,6 +100,8 @@ class _ElementParser:
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         name = name.rpartition(":")[2]
+        if len(self._open) + self._skipped >= MAX_DEPTH:
+            raise PartError(f"its elements are nested deeper than {MAX_DEPTH} levels")
         if self._skipped:
             self._skipped += 1
         elif not self._open:

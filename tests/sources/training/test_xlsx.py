@@ -189,6 +189,7 @@ def _with_cell(cell: str) -> bytes:
         ('</row><row r="2">', "row 2 comes after row 2"),
         ('</row><row r="1048577">', "row 1048577 is below the last row"),
         ('</row><row r="-1">', "the row after row 2 has no valid number"),
+        ("<a>" * 100, "its elements are nested deeper than 100 levels"),
         ("<v>", "malformed XML: mismatched tag: line 2, column "),
         ("&secret;", "malformed XML: undefined entity: line 2, column "),
     ],
