@@ -23,10 +23,6 @@ def build_database(content: bytes, name: str) -> SharedConnection:
     A table has the slugged title of its sheet, a column the slugged name of its own; of two with one name the first
     takes precedence. Values are text: `str()` of the cell, stripped, and '' for an empty one. Sheets
     without a header, columns without a name, and rows below the last that holds anything are left out.
-
-    Raises:
-        SourceError: It is no .xlsx file, truncated, hostile, larger than any such workbook, or a sheet
-            cannot be read.
     """
     database = SharedConnection()
     builder = _DatabaseBuilder(name, database)

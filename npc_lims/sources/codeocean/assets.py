@@ -31,11 +31,9 @@ def select_facts(
     """Return the facts of each wanted session; false for one that has no assets.
 
     Args:
-        wanted: Session ids.
-        records: Those of the sessions: the platform decides how recordings of a day are counted.
+        records: The platform of the sessions of a day decides how recordings are counted.
         assets: Usable assets by subject.
-        validate: Called with sorting results, and with the ecephys raw data of ephys sessions.
-        workers: Threads that may validate at once: each one waits for a file to be read.
+        validate: Called with sorting results, and with the ecephys raw data of ephys sessions, by *workers* threads.
         full: Validate also raw data in which the main recording was found before.
     """
     by_day: dict[tuple[str, str], list[DataAsset]] = {}

@@ -112,11 +112,7 @@ def observe(context: SourceContext) -> Observation:
 
 
 def list_raw_folder(store: ObjectStore, raw: Asset, codeocean_bucket: str) -> RawListing:
-    """List the raw data folder, its folders, and `ecephys*` and `Record Node*` folders among these.
-
-    Raises:
-        SourceError: The asset is not on S3, or a listing failed.
-    """
+    """List the raw data folder, its folders, and `ecephys*` and `Record Node*` folders among these."""
     bucket, root = asset_root(raw, codeocean_bucket)
     listing = _list_tree(store, bucket, root)
     if listing is None:  # then by one request for each folder

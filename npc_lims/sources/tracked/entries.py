@@ -161,22 +161,18 @@ def tracked_schema() -> dict[str, Any]:
 
 @dataclasses.dataclass(frozen=True)
 class ParsedEntry:
-    """An entry that names a session.
-
-    Attributes:
-        node: Its path, with its position.
-        idx: Index among the sessions of the day, if the entry or its path has one.
-        time: `YYYY-MM-DD HH:MM:SS`, if the path has one.
-        values: Its keys and their values, except wrong ones.
-    """
+    """An entry that names a session, with its valid keys as *values*."""
 
     node: ScalarNode
+    """Its path."""
     platform: Platform
     project: str
     subject: str
     date: str
     idx: int | None
+    """Index among the sessions of the day, if the entry or its path has one."""
     time: str | None
+    """`YYYY-MM-DD HH:MM:SS`, if the path has one."""
     values: dict[str, Any]
 
     @property

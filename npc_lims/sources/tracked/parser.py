@@ -78,11 +78,7 @@ def observe_text(text: str, name: str, versions: Mapping[str, str], *, full: boo
 
 
 def read_tracked(path: Path | str) -> TrackedFile:
-    """Read and check a file, which must be UTF-8; all of its problems are then warnings.
-
-    Raises:
-        TrackedFileError: The file cannot be read, or holds errors; all problems are in it.
-    """
+    """Read and check a file, which must be UTF-8; TrackedFileError, with all problems, if it holds errors."""
     return _checked(parse_tracked(*tracked_text(path)))
 
 

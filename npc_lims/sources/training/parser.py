@@ -83,14 +83,9 @@ class Workbook:
 
 
 def parse_workbook(content: bytes, name: str, columns: Sequence[str], today: datetime.date) -> Workbook:
-    """Parse the workbook *name*.
+    """Parse the workbook *name*; SourceError as `open_xlsx`, or if it has no sheet of a training workbook.
 
-    Args:
-        columns: The only columns that may reach `TrainingRow.columns`, in their order there.
-        today: A session that starts on a later day is a mistake.
-
-    Raises:
-        SourceError: As `open_xlsx`, or it has no sheet of a training workbook.
+    Only *columns* may reach `TrainingRow.columns`, in their order. A session of a day after *today* is a mistake.
     """
     with open_xlsx(content, name) as book:
         return _TrainingParser(name, columns, today, book.epoch).parse(book)

@@ -69,10 +69,7 @@ class Sheet:
     _read: Callable[[str], Iterator[Row]]
 
     def rows(self, *, with_unsaved: bool = False) -> Iterator[Row]:
-        """Yield each row that is not empty, as `RowParser.parse`.
-
-        Args:
-            with_unsaved: Keep `cells.UNSAVED`, the value of a formula that was saved without one.
+        """Yield each row that is not empty, as `RowParser.parse`; *with_unsaved* includes `cells.UNSAVED`.
 
         Raises:
             PartError: The sheet is missing, or cannot be read to its end.
@@ -212,11 +209,7 @@ def _resolve(folder: str, target: str) -> str:
 
 
 def open_xlsx(content: bytes, name: str) -> Xlsx:
-    """Open the workbook *name*.
-
-    Raises:
-        SourceError: It is no .xlsx file, truncated, hostile, or larger than any such workbook.
-    """
+    """Open the workbook *name*; SourceError if it is no .xlsx file, truncated, hostile, or larger than any real one."""
     if len(content) > MAX_FILE_SIZE:
         raise failure(name, f"has more than the {MAX_FILE_SIZE} bytes of any real workbook; it was not read")
     if content.startswith(_OLE_MAGIC):
