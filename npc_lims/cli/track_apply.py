@@ -135,7 +135,7 @@ def _read_text(path: Path) -> str:
         raise NpcLimsError(f"{path}: cannot be read: {error.strerror or error}") from None
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
-        raise NpcLimsError(f"{path}:{line}: not UTF-8; npc-lims validate tells where, save the file as UTF-8") from None
+        raise NpcLimsError(f"{path}:{line}: not UTF-8; npc-lims validate shows where, save the file as UTF-8") from None
 
 
 def _refuse_read_only(path: Path) -> None:

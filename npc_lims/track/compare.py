@@ -50,11 +50,7 @@ class TrackedDiff:
 
 
 def tracked_on_github(settings: Settings, ref: str) -> bytes | None:
-    """Return the file published at a branch, tag or commit; None if there is none.
-
-    Raises:
-        As `state_on_github`.
-    """
+    """Return the file published at a branch, tag or commit; None if there is none."""
     at_ref = settings.model_copy(update={"ref": ref})
     content = fetch_file(at_ref, TRACKED_FILE)
     if content is None:
@@ -72,11 +68,7 @@ def decode_tracked(content: bytes, file: str) -> TrackedFile:
 
 
 def compare_tracked(before: bytes | None, after: bytes | None, names: tuple[str, str]) -> TrackedDiff:
-    """Compare two versions of the file (None if it is not there), with errors as far as they can be read.
-
-    Args:
-        names: Of the two versions, for messages.
-    """
+    """Compare two versions of the file (None if it is not there), with errors as far as they can be read."""
     if before == after:
         return TrackedDiff(*names, "nothing changed" if after is not None else "no such file", [], [])
     notes: list[str] = []
@@ -143,7 +135,6 @@ class Preview:
     """Effects of an edit on the next sync, before any source is queried.
 
     Attributes:
-        base: Name of the version that the file is compared with.
         refused: Why the breaker would stop the sync; None if it would not.
         change: Sessions that stay tracked, with other facts.
         go: Sessions that leave state: no training workbook has them, or their row is no session on a day on which an
@@ -182,14 +173,7 @@ _TITLES = {
 
 
 def preview(state: Mapping[str, Record], base: Mapping[str, Tracked], now: Mapping[str, Tracked], name: str) -> Preview:
-    """Return the effect of the edit alone: as if *base* were already applied to *state*.
-
-    Args:
-        state: Recorded sessions.
-        base: Sessions of the file before the edit.
-        now: Sessions of the file after it.
-        name: Of *base*, for messages.
-    """
+    """Return the effect of the edit from *base* to *now* alone: as if *base* were already applied to *state*."""
     before = _reconciled(state, base)
     after = _reconciled(before, now)
     changes = changes_between(before, after)

@@ -292,14 +292,7 @@ def _shifted_days(before: Layout, after: Layout, paths: Iterable[str]) -> list[s
 
 @dataclasses.dataclass(frozen=True)
 class Duplicate:
-    """One of several entries of a path.
-
-    Attributes:
-        id: Subject and date; its path where that names none.
-        line: Its line in the text as it was.
-        differs: Its values differ from those of the first.
-        problem: The message of validation about it.
-    """
+    """One of several entries of a path, with its line in the text as it was; *differs* means from the first of them."""
 
     id: str
     line: int
@@ -318,10 +311,7 @@ class Deduped:
 
 
 def dedupe(text: str, file: str = FILE, keep: Optional[Literal["first", "last"]] = None) -> Deduped:
-    """Remove entries that equal the first of their path, and with *keep* those that differ.
-
-    Args:
-        keep: The entry that stays of those that differ. While all are there the first takes precedence.
+    """Remove entries that equal the first of their path, and with *keep* all but the first or last that differ.
 
     Raises:
         TrackedFileError: The file holds errors elsewhere than in entries that are removed.

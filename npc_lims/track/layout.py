@@ -30,8 +30,7 @@ class EntrySpan:
     Attributes:
         list: The list of its project, and *index* its index in it.
         below: The node below or behind the path, if any.
-        start: Start of its own lines; in brackets, of its characters.
-        end: End of them.
+        start: Start of its own lines, and *end* their end; in brackets, of its characters.
         entry: The parsed entry; None if its path names no session.
     """
 
@@ -103,11 +102,7 @@ class Layout:
 
 
 def open_layout(source: str, name: str) -> Layout:
-    """Read a file to edit.
-
-    Raises:
-        TrackedFileError: It is no YAML.
-    """
+    """Read a file to edit; TrackedFileError if it is no YAML."""
     layout = Layout(source, name)
     if layout.root is None and not layout.is_empty:
         raise TrackedFileError(layout.file.problems)

@@ -134,8 +134,8 @@ def test_a_pull_request_is_made_on_the_newest_file_there(hub: Hub, file: Path) -
     assert len(hub.pulls) == 1
 
 
-def test_the_pull_request_tells_what_changes_there_field_by_field(hub: Hub, file: Path) -> None:
-    """Not what the change would be of the copy here, which says something else."""
+def test_the_pull_request_lists_changes_there_field_by_field(hub: Hub, file: Path) -> None:
+    """Not those of the copy here, which differs."""
     file.write_text(TRACKED.replace("ephys_day: 1", "ephys_day: 7"))
     done = run_cli("track", "edit", "626791_2022-08-15", "--set", "ephys_day=2", "--note", "a `b`", "--pr")
     assert done.code == 0, done
@@ -189,7 +189,7 @@ def test_a_note_of_several_lines_stays_code_in_the_pull_request(hub: Hub, file: 
     ]
 
 
-def test_the_pull_request_tells_what_changes_besides(hub: Hub, file: Path) -> None:
+def test_the_pull_request_lists_side_effects(hub: Hub, file: Path) -> None:
     hub.commit({"tracked_sessions.yaml": TRACKED.replace(":\n        ephys_day: 1", "")})
     done = run_cli("track", "add", "//x/626791_20220801", "--pr")
     assert done.code == 0, done
@@ -222,7 +222,7 @@ def test_a_read_only_file_is_left_alone(file: Path) -> None:
     assert file.read_bytes() == FILE.encode()
 
 
-def test_a_proposal_of_what_the_base_says_already(hub: Hub, file: Path) -> None:
+def test_a_proposal_of_what_the_base_has_already(hub: Hub, file: Path) -> None:
     done = run_cli("track", "edit", "626791_2022-08-15", "--set", "ephys_day=1", "--pr")
     assert done.code == 0, done
     assert "nothing to change" in done.out
@@ -279,7 +279,7 @@ def test_dedupe(file: Path) -> None:
     assert "git switch -c track/dedupe-last\n" in done.out
 
 
-def test_what_one_should_know_besides_is_told(file: Path) -> None:
+def test_side_effects_are_notes(file: Path) -> None:
     done = run_cli("track", "edit", B, "--set", "day=1")
     assert done.code == 0, done
     assert "day 1 of subject 626791 is given to 2022-08-16 here and to 2022-08-15 in line 3" in done.err

@@ -55,7 +55,7 @@ def run(*arguments: object) -> Done:
     return run_cli("track", "import", *map(str, arguments))
 
 
-def test_sessions_are_added_and_edited_and_all_is_told(folder: Path, book: Path, batch: Path) -> None:
+def test_sessions_are_added_and_edited_and_reported(folder: Path, book: Path, batch: Path) -> None:
     done = run(book, "--batch", batch)
     assert done.code == 0, done
     assert "tracking.xlsx, upload.bat: 1 added, 1 edited, 2 conflicts, 1 skipped" in done.out
@@ -145,7 +145,7 @@ def test_a_tracked_file_with_errors_is_exit_2_and_stays(folder: Path, book: Path
     assert (folder / "tracked_sessions.yaml").read_bytes() == broken.encode()
 
 
-def test_a_pull_request_tells_of_the_newest_file_whatever_is_here(
+def test_a_pull_request_describes_the_newest_file_whatever_is_here(
     hub: Hub, folder: Path, book: Path, batch: Path
 ) -> None:
     """The file here has all of it already, or errors, or is not there."""

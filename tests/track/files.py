@@ -39,7 +39,7 @@ def apply_changes(text: str, changes: Iterable[Change], file: str = FILE) -> str
 
 @dataclasses.dataclass(frozen=True)
 class Chunk:
-    """Some lines of a file. Of an entry: its path and what it says; of anything else None."""
+    """Some lines of a file. Of an entry: its path and keys; of anything else None."""
 
     text: str
     path: str | None = None
@@ -71,7 +71,7 @@ def quoted(text: str) -> str:
 
 @st.composite
 def keys(draw: st.DrawFn) -> Keys:
-    """What an entry may say."""
+    """Keys that an entry may have."""
     said: Keys = {}
     if draw(st.booleans()):
         said[draw(st.sampled_from(["day", "ephys_day"]))] = draw(st.integers(1, 9))
@@ -169,7 +169,7 @@ def files(draw: st.DrawFn) -> File:
 
 
 def real_file() -> File:
-    """The lab's own file. What an entry says is not told, only which lines are its own."""
+    """The lab's own file. Its chunks have no keys, only the lines of each entry."""
     with REAL_TRACKED.open(encoding="utf-8", newline="") as file:
         lines = file.read().splitlines(keepends=True)
     chunks: list[Chunk] = []

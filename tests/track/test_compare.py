@@ -1,4 +1,4 @@
-"""Problems that were there before an edit, told from new ones."""
+"""Problems that were there before an edit, and new ones."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ def test_an_entry_makes_a_session_appear() -> None:
     assert found.chapter().summary == "1 will appear"
 
 
-def test_an_edit_is_told_by_field() -> None:
+def test_an_edit_is_shown_by_field() -> None:
     (change,) = effect(record(), now={SESSION: tracked(day=4)}).change
     assert change.details == ("day (none) -> 4",)
 
@@ -64,7 +64,7 @@ def test_what_the_base_does_to_state_is_not_the_edit() -> None:
     assert found.chapter().summary == "no session changes"
 
 
-def test_the_breaker_is_foretold() -> None:
+def test_the_preview_has_the_refusal_of_the_breaker() -> None:
     records = many_records(100, training=False)
     base = dict.fromkeys(session_ids(100), ENTRY)
     kept = dict.fromkeys(session_ids(100)[:80], ENTRY)

@@ -15,7 +15,7 @@ DIFFERENT = f"    - {A}/:\n        day: 2\n        # inside\n"
 TAIL = f"    # last\n    - {B}\n"
 
 
-def test_a_repeat_that_says_the_same_goes() -> None:
+def test_an_equal_duplicate_is_removed() -> None:
     done = dedupe(HEAD + SAME + TAIL)
     assert done.text == HEAD + TAIL
     (repeat,) = done.removed
@@ -24,7 +24,7 @@ def test_a_repeat_that_says_the_same_goes() -> None:
     assert done.left == ()
 
 
-def test_one_that_differs_stays_and_is_told() -> None:
+def test_one_that_differs_stays_and_is_reported() -> None:
     done = dedupe(HEAD + SAME + DIFFERENT + TAIL)
     assert done.text == HEAD + DIFFERENT + TAIL
     assert [repeat.line for repeat in done.removed] == [6]
@@ -33,7 +33,7 @@ def test_one_that_differs_stays_and_is_told() -> None:
     assert "this one differs: day 1 (used) vs 2" in left.problem
 
 
-def test_the_first_or_the_last_can_be_kept() -> None:
+def test_the_first_or_the_last_can_stay() -> None:
     first = dedupe(HEAD + DIFFERENT + TAIL, keep="first")
     assert (first.text, [repeat.line for repeat in first.removed], first.left) == (HEAD + TAIL, [6], ())
     last = dedupe(HEAD + DIFFERENT + TAIL, keep="last")
@@ -41,12 +41,12 @@ def test_the_first_or_the_last_can_be_kept() -> None:
     assert [repeat.line for repeat in last.removed] == [3]
 
 
-def test_of_those_that_say_the_same_the_first_stays_whatever_is_kept() -> None:
+def test_of_equal_ones_the_first_stays_whatever_keep_is() -> None:
     for keep in ("first", "last"):
         assert dedupe(HEAD + SAME + TAIL, keep=keep).text == HEAD + TAIL  # type: ignore[arg-type]
 
 
-def test_a_repeat_in_another_project_is_one_that_differs() -> None:
+def test_a_duplicate_in_another_project_differs() -> None:
     text = f"ephys:\n  P:\n  - {A}\n  Q:\n  - {A}\n"
     with pytest.raises(TrackedFileError, match="under ephys/P: keep one"):
         dedupe(text)

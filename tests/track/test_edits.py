@@ -76,7 +76,7 @@ def test_a_session_is_named_in_any_form(session: str) -> None:
     assert len(changed(Edit(session, {"day": 2}))) == 2
 
 
-def test_what_is_said_already_changes_nothing() -> None:
+def test_values_that_are_there_already_change_nothing() -> None:
     assert changed(Edit(A, {"day": 1, "is_video": True, "session_kwargs.is_video": True}, ("notes", "rig"))) == []
 
 
@@ -238,7 +238,7 @@ def test_values_that_no_key_may_have(put: dict[str, Any], words: str) -> None:
         (Remove("700000_2022-08-14"), "700000_2022-08-14 is not listed"),
     ],
 )
-def test_what_cannot_be_meant(change: Change, words: str) -> None:
+def test_changes_that_are_refused(change: Change, words: str) -> None:
     assert words in refused(change)
 
 
@@ -339,21 +339,21 @@ def test_a_project_without_entries_stays() -> None:
     assert apply_changes(new, [Add(D, project="Main")])
 
 
-def test_all_repeats_of_a_path_are_removed_and_that_is_told() -> None:
+def test_all_duplicates_of_a_path_are_removed_and_reported() -> None:
     text = f"ephys:\n  P:\n    - {A}\n    - {B}\n    - {A.upper()}: {{day: 1}}\n"
     done = make_changes(text, [Remove("626791_2022-08-15")])
     assert done.text == f"ephys:\n  P:\n    - {B}\n"
     assert done.notes[0] == "626791_2022-08-15 is listed 2 times, in lines 3, 5: all are removed"
 
 
-def test_of_repeats_the_one_that_counts_is_edited_and_that_is_told() -> None:
+def test_of_duplicates_the_first_is_edited_with_a_note() -> None:
     text = f"ephys:\n  P:\n    - {A}\n    - {A}\n"
     done = make_changes(text, [Edit(A, {"day": 1})])
     assert done.text == f"ephys:\n  P:\n    - {A}:\n        day: 1\n    - {A}\n"
     assert "the entry in line 3, which counts, is changed" in done.notes[0]
 
 
-def test_ids_that_shift_are_told() -> None:
+def test_ids_that_shift_are_reported() -> None:
     first, second = "//x/2022-09-20_13-21-35_628801", "//x/2022-09-20_14-10-18_628801"
     done = make_changes(f"ephys:\n  P:\n  - {first}\n  - {second}\n", [Remove(first)])
     assert done.notes == (
@@ -361,7 +361,7 @@ def test_ids_that_shift_are_told() -> None:
     )
 
 
-def test_days_of_other_sessions_that_shift_are_told() -> None:
+def test_days_of_other_sessions_that_shift_are_reported() -> None:
     text = f"ephys:\n  P:\n    - {A}\n    - {C}\n    - {D}: {{day: 9}}\n    - {OTHER}\n"
     told = (
         "experiment_day changes of 626791_2022-08-17 (2 -> {0}): with no day of their own, the sessions of "
@@ -474,7 +474,7 @@ def test_braces_to_which_no_line_can_be_added(text: str) -> None:
     assert "is written in braces" in refused(Add(A, project="P"), text=text)
 
 
-def test_the_project_that_is_meant() -> None:
+def test_the_default_project() -> None:
     text = f"ephys:\n  P:\n  - {A}\n  Q:\n  - x_700000_20220101\n  - x_700000_20220102\n"
     assert apply_changes(text, [Add(B)]) == text.replace("  Q:\n", f"  - {B}\n  Q:\n")
     assert apply_changes(text, [Add(OTHER)]).endswith(f"  - {OTHER}\n")
@@ -506,7 +506,7 @@ def test_a_second_session_of_a_day() -> None:
     assert "add it with idx=1" in refused(Add("//x/2022-09-20_12-00-00_628801"), text=timed)
 
 
-def test_what_changed_is_told() -> None:
+def test_changed_sessions_are_reported() -> None:
     done = make_changes(FILE, [Add(D, values={"day": 3}), Edit(A, {"day": 2, "rig": "x"}), Remove(C)])
     assert [(one.id, *one.what, *one.details) for one in done.sessions] == [
         ("626791_2022-08-18", "added", "day 3"),
@@ -517,6 +517,6 @@ def test_what_changed_is_told() -> None:
     assert "day 1 of subject 626791 is given to 2022-08-18 here" in done.notes[0]
 
 
-def test_a_change_imports_nothing_that_asks_a_network() -> None:
+def test_a_change_imports_no_network_client() -> None:
     code = "import npc_lims.track.edits, sys; print(*[m for m in ('boto3', 'requests', 'github') if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == ""

@@ -36,7 +36,7 @@ KWARGS = ("probe_letters_to_skip", "is_production", "concatenate_recordings", "i
 
 
 def edited(keys: Keys, put: Keys, drop: tuple[str, ...] = ()) -> Keys:
-    """What an entry says after an edit, in the simplest words."""
+    """The keys of an entry after an edit."""
     new = copy.deepcopy(keys)
     kwargs = new.pop("session_kwargs", {})
     for key in drop:
@@ -47,7 +47,7 @@ def edited(keys: Keys, put: Keys, drop: tuple[str, ...] = ()) -> Keys:
 
 
 def said(text: str) -> dict[str, Keys]:
-    """Path to all that is said below it, by the reader of the file, which must have no error."""
+    """Keys by path, as the parser of the file reads them, which must report no error."""
     read = parse_tracked(text)
     assert not [problem for problem in read.problems if problem.is_error]
     return {tracked.allen_path: keys_of(tracked) for tracked in read.sessions.values()}
@@ -69,7 +69,7 @@ def stripped(text: str) -> str:
 
 
 def assert_only_its_lines_change(file: File, path: str, new: str, keys: Keys | None) -> None:
-    """*new* is the text of *file* but for the entry of *path*, which says *keys*, or is gone."""
+    """*new* is the text of *file* but for the entry of *path*, which has *keys*, or is gone."""
     before, after = file.around(path)
     if keys is None:
         assert new == (before + after if after or file.text.endswith("\n") else stripped(before))
@@ -97,7 +97,7 @@ def edits(draw: st.DrawFn) -> tuple[File, str, Keys, tuple[str, ...]]:
 @pytest.mark.slow
 @quick
 @given(edits())
-def test_an_edit_touches_its_entry_alone_and_does_what_was_asked(
+def test_an_edit_changes_its_entry_alone(
     given: tuple[File, str, Keys, tuple[str, ...]],
 ) -> None:
     file, path, put, drop = given

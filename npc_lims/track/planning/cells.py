@@ -204,11 +204,7 @@ def parse_depth(value: Any, scale: float = 1) -> float | None:
 
 
 def parse_injection(value: Any) -> bool | None:
-    """Return whether a substance perturbs: not if it is a control or aCSF, or was not injected.
-
-    >>> [parse_injection(text) for text in ("muscimol in aCSF", "aCSF", "Control (saline)", "none", "")]
-    [True, False, False, False, None]
-    """
+    """Return whether a substance perturbs: not if it is a control or aCSF, or was not injected."""
     text = parse_text(value)
     if text is None:
         return None

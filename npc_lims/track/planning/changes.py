@@ -91,7 +91,7 @@ def join_plans(
 
 
 def _merged(first: SessionRow, second: SessionRow, problems: list[Problem]) -> SessionRow:
-    """Merge two rows of a session: each adds what the other lacks."""
+    """Merge two rows of a session: each adds values that the other has not."""
     added: dict[str, Any] = {}
     named = {"recorded": "probes", "is_deep": "depth", "is_injection": "injection", "surface": "surface"}
     for name, what in named.items():

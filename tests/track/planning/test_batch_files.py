@@ -20,7 +20,7 @@ def paths(folder: Path, *lines: str) -> list[str]:
 
 
 def read_config(folder: Path, config: Any) -> tuple[dict[str, Any], list[str]]:
-    """What a config says, and the complaints about it."""
+    """The values of a config, and its problems."""
     read = read_batches([write_batch(folder, f"upload_dr_ecephys {uploaded(folder, SESSION, config)}")])
     (upload,) = read.uploads
     return dict(upload.config), [problem.message for problem in read.problems]
@@ -144,7 +144,7 @@ def test_other_commands_of_a_line_are_noted(tmp_path: Path) -> None:
     assert "'net use z:' is skipped" in messages(read, "warning")[0]
 
 
-def test_a_folder_in_two_spellings_is_complained_of_once(tmp_path: Path) -> None:
+def test_a_folder_in_two_spellings_is_reported_once(tmp_path: Path) -> None:
     path = uploaded(tmp_path, SESSION, {"ephys_day": 0})
     other = path.replace("/", "\\").replace("DRpilot", "drPILOT")
     read = read_batches([write_batch(tmp_path, *(f"upload_dr_ecephys {said}" for said in (path, f"{path}/", other)))])
@@ -202,7 +202,7 @@ def test_a_config_may_name_the_platform(tmp_path: Path) -> None:
     assert (upload.platform, upload.config) == ("behavior_with_sync", {})
 
 
-def test_a_folder_without_config_says_nothing(tmp_path: Path) -> None:
+def test_a_folder_without_config_has_no_values(tmp_path: Path) -> None:
     assert read_config(tmp_path, None) == ({}, [])
     assert read_config(tmp_path, {}) == ({}, [])
 
@@ -224,20 +224,20 @@ def test_a_folder_without_config_says_nothing(tmp_path: Path) -> None:
         ({"session_type": "mri"}, "session_type cannot be 'mri'"),
     ],
 )
-def test_what_is_wrong_in_a_config_is_told_and_left_out(tmp_path: Path, config: Any, words: str) -> None:
+def test_invalid_values_of_a_config_are_reported_and_left_out(tmp_path: Path, config: Any, words: str) -> None:
     values, complaints = read_config(tmp_path, config)
     assert values == {}
     (complaint,) = complaints
     assert words in complaint
 
 
-def test_broken_json_is_told_by_file_line_and_column(tmp_path: Path) -> None:
+def test_broken_json_is_reported_by_file_line_and_column(tmp_path: Path) -> None:
     path = uploaded(tmp_path, SESSION, b'{"ephys_day": 1,\n}')
     (problem,) = read_batches([write_batch(tmp_path, f"upload_dr_ecephys {path}")]).problems
     assert (problem.file, problem.line, problem.column) == (f"{path}/session_config.json", 2, 1)
 
 
-def test_a_config_that_cannot_be_opened_is_told(tmp_path: Path) -> None:
+def test_a_config_that_cannot_be_opened_is_reported(tmp_path: Path) -> None:
     path = Path(uploaded(tmp_path, SESSION))
     (path / "session_config.json").mkdir()
     read = read_batches([write_batch(tmp_path, f"upload_dr_ecephys {path.as_posix()}")])

@@ -94,7 +94,7 @@ def test_a_day_without_year_within_months_of_its_week_is_itself(day: datetime.da
         (12, WEEK, "is no date of a session"),
     ],
 )
-def test_days_that_cannot_be_read_say_why(cell: object, week_of: datetime.date | None, words: str) -> None:
+def test_invalid_days_have_a_reason(cell: object, week_of: datetime.date | None, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         days(cell, week_of)
 
@@ -165,7 +165,7 @@ def test_surface_recordings(cell: object, expected: object) -> None:
     assert parse_surface(cell) == expected
 
 
-def test_a_surface_recording_that_cannot_be_read_says_what_to_write() -> None:
+def test_an_invalid_surface_recording_has_a_remedy() -> None:
     with pytest.raises(ValueError, match="letters such as ABF, yes or no"):
         parse_surface("later")
 
@@ -247,7 +247,7 @@ def test_acsf_beside_another_substance_is_refused_however_it_is_written() -> Non
             parse_injection(cell)
 
 
-def test_no_substance_says_nothing() -> None:
+def test_an_injection_without_substance_is_unknown() -> None:
     assert parse_injection(None) is None
     assert parse_injection("  ") is None
 
@@ -273,7 +273,7 @@ def test_experiment_types() -> None:
 @pytest.mark.parametrize(
     "negated", ["no {}", "not {}", "non-{}", "non{}", "without {}", "no_{}", "prod (not {})", "{}: no"]
 )
-def test_what_is_denied_is_not_said(negated: str) -> None:
+def test_negated_words_are_not_found(negated: str) -> None:
     assert not is_opto(negated.format("opto"))
     assert not is_naive(negated.format("Naïve"))
     assert is_opto(f"{negated.format('naive')}, opto")

@@ -204,7 +204,7 @@ def test_a_session_that_is_new_needs_a_path() -> None:
         ({}, None),
     ],
 )
-def test_the_project_is_what_workbook_or_config_say(said: Any, expected: str | None) -> None:
+def test_the_project_is_that_of_workbook_or_config(said: Any, expected: str | None) -> None:
     found = plan(NOTHING, planned(SESSION, PATH, **said))
     assert [change.project for change in found.changes if isinstance(change, Add)] == ([expected] if expected else [])
     assert skipped(found) == ({} if expected else {SESSION: "its project is unknown: give --project"})
@@ -256,7 +256,7 @@ def test_a_session_tracked_below_another_platform_is_left_alone() -> None:
     assert plan(text, planned(workbook={"ephys_day": 3}, platform="behavior_with_sync")).skipped == []
 
 
-def test_of_two_sessions_of_a_day_the_path_tells_which() -> None:
+def test_of_two_sessions_of_a_day_the_path_identifies_one() -> None:
     text = TRACKED.replace(f"{PATH}:\n", f"{PATH}_b:\n        idx: 1\n    - {PATH}:\n        idx: 0\n")
     said = {"workbook": {"is_deep_insertion": True}}
     assert plan(text, planned(SESSION, f"{PATH}_b", **said)).changes == (
@@ -339,7 +339,7 @@ def test_days_that_cannot_be_read_leave_the_day_of_every_session_open(tmp_path: 
     assert "list them as" in problem.message
 
 
-def test_a_session_on_another_day_than_those_recorded_is_told(tmp_path: Path) -> None:
+def test_a_session_on_another_day_than_those_recorded_is_reported(tmp_path: Path) -> None:
     (_, problems) = joined(plan_book(tmp_path, session_row(714748, "2024-06-28"), session_row(700000, DAY)))
     assert [(problem.line, problem.severity) for problem in problems] == [(3, "warning"), (2, "warning")]
     assert all("none of the days recorded in by_mouse" in problem.message for problem in problems)
@@ -355,7 +355,7 @@ def test_cells_that_are_not_settled_change_nothing_that_is_tracked(tmp_path: Pat
     assert [problem.is_error for problem in problems] == [True] * 3
 
 
-def test_rows_of_one_session_in_two_sheets_add_to_each_other_and_differences_are_told(tmp_path: Path) -> None:
+def test_rows_of_one_session_are_merged_and_differences_reported(tmp_path: Path) -> None:
     book = write_book(
         tmp_path / "tracking.xlsx",
         {
@@ -399,7 +399,7 @@ def test_an_import_changes_its_own_lines_and_a_second_one_nothing(tmp_path: Path
     assert unchanged(again) == [session.id for session in sessions]
 
 
-def test_the_report_tells_what_happened_to_each_session() -> None:
+def test_the_report_lists_each_session() -> None:
     new = planned("714748_2024-06-26", f"{ROOT}/DRpilot_714748_20240626", workbook={"ephys_day": 3})
     found = plan(TRACKED, planned(workbook={"probe_letters_to_skip": "F"}), new, planned("714748_2024-06-27"))
     changed = make_changes(TRACKED, found.changes)
@@ -441,7 +441,7 @@ values = st.fixed_dictionaries(
 @pytest.mark.slow
 @settings(max_examples=40)
 @given(workbook=values, config=values, at_least=letters, days=st.lists(st.integers(24, 26), unique=True))
-def test_whatever_is_said_a_second_import_changes_nothing(
+def test_a_second_import_changes_nothing(
     workbook: dict[str, Any], config: dict[str, Any], at_least: str, days: Sequence[int]
 ) -> None:
     sessions = [

@@ -28,7 +28,7 @@ def read(*paths: Path) -> PlanningWorkbook:
 
 
 def only_row(folder: Path, **cells: Any) -> SessionRow:
-    """The one row of a workbook that has these cells, and nothing to complain of."""
+    """The one row of a workbook that has these cells, and no problems."""
     book = read(plan_book(folder, session_row(714748, DAY, **cells)))
     assert book.problems == []
     (row,) = book.sessions
@@ -47,7 +47,7 @@ def assert_problem(
 # ------------------------------------------------------------------------------ what it says
 
 
-def test_mice_and_sessions_are_read_and_other_sheets_passed_over(tmp_path: Path) -> None:
+def test_mice_and_sessions_are_read_and_other_sheets_skipped(tmp_path: Path) -> None:
     book = read(plan_book(tmp_path, session_row(714748, DAY, probes_in_brain="ABC", notes="went well")))
     days = tuple(datetime.date(2024, 6, day) for day in (24, 25, 26))
     assert book.mice == [MouseRow("714748", "DynamicRouting", "prod", days)]
@@ -78,7 +78,7 @@ def test_probes_that_are_listed_win_over_places(tmp_path: Path) -> None:
     assert only_row(tmp_path, probes_in_brain="B", a_loc="B2").recorded == frozenset("B")
 
 
-def test_probes_of_which_nothing_is_said_are_unknown(tmp_path: Path) -> None:
+def test_probes_without_any_cell_are_unknown(tmp_path: Path) -> None:
     assert only_row(tmp_path).recorded is None
 
 
@@ -129,7 +129,7 @@ def test_a_workbook_that_counts_days_from_1904_is_understood(tmp_path: Path) -> 
 # ------------------------------------------------------------------------- what is wrong
 
 
-def test_rows_that_cannot_be_read_are_told_and_cost_no_other(tmp_path: Path) -> None:
+def test_invalid_rows_are_reported_and_the_others_read(tmp_path: Path) -> None:
     path = plan_book(
         tmp_path,
         session_row("mouse 1", DAY),
@@ -151,7 +151,7 @@ def test_rows_that_cannot_be_read_are_told_and_cost_no_other(tmp_path: Path) -> 
     assert "names neither mouse nor date" in book.problems[3].message
 
 
-def test_of_merged_cells_the_first_counts_and_the_rows_below_say_so(tmp_path: Path) -> None:
+def test_of_merged_cells_the_first_is_read_and_the_others_reported(tmp_path: Path) -> None:
     path = plan_book(tmp_path, session_row(714748, DAY), session_row(None, DAY + datetime.timedelta(1)))
     book = openpyxl.load_workbook(path)
     book["by_session_prod"].merge_cells("A2:A3")
@@ -161,7 +161,7 @@ def test_of_merged_cells_the_first_counts_and_the_rows_below_say_so(tmp_path: Pa
     assert_problem(found, 3, "of merged cells only the first counts")
 
 
-def test_formulas_that_were_never_computed_are_empty_and_excel_errors_are_told(tmp_path: Path) -> None:
+def test_formulas_that_were_never_computed_are_empty_and_excel_errors_reported(tmp_path: Path) -> None:
     book = read(plan_book(tmp_path, session_row("=714000+748", DAY), session_row(714748, DAY, probes_in_brain="#REF!")))
     assert [problem.line for problem in book.problems] == [2, 3]
     assert "a formula must be saved with its value" in book.problems[0].message
@@ -199,7 +199,7 @@ def test_a_cell_that_leaves_a_probe_open_leaves_open_which_were_recorded(
     assert (book.sessions[0].recorded, book.sessions[0].is_deep) == (None, None)
 
 
-def test_an_injection_or_experiment_that_is_not_settled_says_nothing_but_is_told(tmp_path: Path) -> None:
+def test_an_unclear_injection_or_experiment_is_unknown_and_reported(tmp_path: Path) -> None:
     mouse = [714748, "DR", "TBD", DAY, "6/24"]
     book = read(plan_book(tmp_path, session_row(714748, DAY, injection_substance="aCSF + muscimol"), mice=[mouse]))
     assert [(problem.file, problem.line, problem.severity) for problem in book.problems] == [
@@ -210,7 +210,7 @@ def test_an_injection_or_experiment_that_is_not_settled_says_nothing_but_is_told
 
 
 @pytest.mark.parametrize("state", ["hidden", "veryHidden"])
-def test_hidden_sheets_are_passed_over_and_named(tmp_path: Path, state: str) -> None:
+def test_hidden_sheets_are_skipped_and_reported(tmp_path: Path, state: str) -> None:
     path = plan_book(tmp_path, session_row(714748, DAY))
     book = openpyxl.load_workbook(path)
     old = book.copy_worksheet(book["by_session_prod"])
@@ -222,13 +222,13 @@ def test_hidden_sheets_are_passed_over_and_named(tmp_path: Path, state: str) -> 
     assert_problem(found, 0, "sheet is hidden", sheet="tracking.xlsx[by_session_old]", severity="warning")
 
 
-def test_days_that_cannot_be_read_are_told(tmp_path: Path) -> None:
+def test_invalid_days_are_reported(tmp_path: Path) -> None:
     book = read(plan_book(tmp_path, mice=[[714748, "DR", "prod", None, "6/24"]]))
     assert_problem(book, 2, "'week of' is empty", sheet="tracking.xlsx[by_mouse]")
     assert [mouse.days for mouse in book.mice] == [None]
 
 
-def test_a_sheet_without_the_columns_it_needs_is_told_with_those_it_has(tmp_path: Path) -> None:
+def test_a_sheet_without_required_columns_is_reported_with_those_it_has(tmp_path: Path) -> None:
     path = write_book(
         tmp_path / "tracking.xlsx",
         {"by_mouse": [BY_MOUSE, MOUSE], "by_session_prod": [["mouse", "when"], [714748, DAY]]},
@@ -237,7 +237,7 @@ def test_a_sheet_without_the_columns_it_needs_is_told_with_those_it_has(tmp_path
     assert "skipped" in problem.message
 
 
-def test_an_empty_sheet_and_a_column_that_is_there_twice_are_told(tmp_path: Path) -> None:
+def test_an_empty_sheet_and_a_duplicate_column_are_reported(tmp_path: Path) -> None:
     path = write_book(
         tmp_path / "tracking.xlsx",
         {"by_mouse": [BY_MOUSE, MOUSE], "by_session_x": [], "by_session_y": [["mouse", "date", "Date"]]},
@@ -247,12 +247,12 @@ def test_an_empty_sheet_and_a_column_that_is_there_twice_are_told(tmp_path: Path
     assert "'date' is there twice" in messages[1]
 
 
-def test_a_workbook_without_by_mouse_says_what_is_then_unknown(tmp_path: Path) -> None:
+def test_a_workbook_without_by_mouse_is_reported(tmp_path: Path) -> None:
     path = write_book(tmp_path / "tracking.xlsx", {"by_session_prod": [BY_SESSION]})
     assert_problem(read(path), 0, "no sheet by_mouse", sheet="tracking.xlsx", severity="warning")
 
 
-def test_a_sheet_that_is_damaged_is_told_and_costs_no_other(tmp_path: Path) -> None:
+def test_a_damaged_sheet_is_reported_and_the_others_read(tmp_path: Path) -> None:
     path = plan_book(tmp_path, session_row(714748, DAY))
     with zipfile.ZipFile(path) as archive:
         members = {member: archive.read(member) for member in archive.namelist()}
@@ -313,7 +313,7 @@ def test_a_missing_file_a_folder_and_another_workbook_are_refused(tmp_path: Path
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
-def test_exported_sheets_are_told_by_their_columns(tmp_path: Path, delimiter: str, encoding: str) -> None:
+def test_exported_sheets_are_recognised_by_their_columns(tmp_path: Path, delimiter: str, encoding: str) -> None:
     mice, sessions = tmp_path / "mice.csv", tmp_path / "Sessions.CSV"
     days = '"6/24, 6/25"'
     lines = ["mouse;project;exp type;week of;days recorded;surgeon", f"714748;DR;prod;6/24/2024;{days};Jörg"]
