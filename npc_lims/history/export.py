@@ -175,7 +175,9 @@ def export_history(
 
     commit = repository.commit_of("HEAD")
     shallow = commits_of(repository, commit)[0] if repository.is_shallow() else None
-    about = {"npc_lims": __version__, "commit": commit, "folder": folder, "shallow_since": shallow}
+    facts = {"npc_lims": __version__, "commit": commit, "folder": folder, "shallow_since": shallow}
+    about = (("about", fact) for fact in facts.items())
+    records = read_state(CommitTree(repository, commit, folder)).records
     writers = {
         ExportFormat.sqlite: _writing_sqlite,
         ExportFormat.jsonl: _writing_jsonl,
@@ -188,13 +190,12 @@ def export_history(
     try:
         with replacing(path, lambda: _check_replaceable(out, kind)) as new, writers[kind](new) as write:
             transitions = read_history(repository, ref=commit, folder=folder, progress=progress)
-            for table, row in _rows(transitions, lambda: read_state(CommitTree(repository, commit, folder)).records):
+            for table, row in itertools.chain(_rows(transitions, records), about):
                 counts[table] += 1
                 waiting[table].append(row)
                 if len(waiting[table]) == _BATCH:
                     write(table, waiting[table])
                     waiting[table] = []
-            waiting["about"] = list(about.items())
             for table, rows in waiting.items():
                 write(table, rows)
     except OverflowError as error:
@@ -203,12 +204,10 @@ def export_history(
         ) from None
     except sqlite3.OperationalError as error:
         raise NpcLimsError(f"{path}: {error}; check who may write there, and the space on its disk") from None
-    return Exported(out, {**counts, "about": len(about)})
+    return Exported(out, counts)
 
 
-def _rows(
-    transitions: Iterable[Transition], read_records: Callable[[], Mapping[str, Record]]
-) -> Iterator[tuple[str, Sequence[Any]]]:
+def _rows(transitions: Iterable[Transition], records: Mapping[str, Record]) -> Iterator[tuple[str, Sequence[Any]]]:
     """Yield the table and cells of each row; of the sessions at the end, those that are no longer in state last."""
     commits: set[str] = set()
     sessions: set[str] = set()
@@ -232,7 +231,6 @@ def _rows(
                 commits.add(editor.sha)
                 yield "commits", _commit_row(editor, None)
             yield "edits", (number, session, editor.sha)
-    records = read_records()
     for session in newest_first(records):
         yield "sessions", _session_row(records[session].as_dict())
     for session in sorted(sessions - records.keys()):
