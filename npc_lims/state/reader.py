@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import math
@@ -123,9 +124,13 @@ def read_one(settings: Settings, session_id: str, ttl: float | None = None) -> d
     snapshot, which then answers all others.
     """
     if settings.state is not None:
-        record = _read_session_file(settings.state, session_id)
+        from npc_lims.state.store import read_record
+
+        record = read_record(settings.state, session_id)
+        if record is None and not settings.state.is_dir():
+            raise _no_folder(settings.state)
         sync_copy(settings).warn_if_stale()
-        return record
+        return None if record is None else record.as_dict()
     path = remote.cached_snapshot_path(settings)
     first_read = _first_reads.get(path, settings.ttl if ttl is None else ttl) or {}
     if session_id in first_read:
@@ -150,7 +155,12 @@ def read_one(settings: Settings, session_id: str, ttl: float | None = None) -> d
 def origin_of_state(settings: Settings) -> Origin:
     """Return where the next answer comes from: reads the state if it has not been read yet."""
     origin = read_snapshot(settings, warn_stale=False).origin
-    commit = None if settings.state is None else _commit_of(settings.state)
+    commit = None
+    if settings.state is not None:
+        from npc_lims.clients.git import Repository
+
+        with contextlib.suppress(GitError):
+            commit = Repository(settings.state).find_commit("HEAD")
     return dataclasses.replace(origin, commit=commit, source_ages=sync_copy(settings, origin).source_ages())
 
 
@@ -186,8 +196,6 @@ def _read_folder(folder: Path) -> Snapshot:
         key = (path, status.st_mtime_ns, status.st_size)
         lines = _snapshots.get_or_load(key, lambda: SessionLines(checked_lines(path.read_bytes())))
     except (FileNotFoundError, NotADirectoryError):
-        if not folder.is_dir():
-            raise _no_folder(folder) from None
         lines = SessionLines(_lines_of_files(folder))
     except ValueError as error:
         raise StateError(f"{path}: {error}; run npc-lims sync to regenerate it") from None
@@ -204,18 +212,9 @@ def _lines_of_files(folder: Path) -> list[bytes]:
     from npc_lims.state.store import read_state
 
     if not (folder / "sessions").is_dir():  # a mistyped folder must not pass for a lab without sessions
-        raise _no_folder(folder, "state in")
+        raise _no_folder(folder, "state in" if folder.is_dir() else "state folder")
     records = read_state(folder).records
     return [make_line(records[session_id].as_dict(), "") for session_id in newest_first(records)]
-
-
-def _read_session_file(folder: Path, session_id: str) -> dict[str, Any] | None:
-    from npc_lims.state.store import read_record
-
-    record = read_record(folder, session_id)
-    if record is None and not folder.is_dir():
-        raise _no_folder(folder)
-    return None if record is None else record.as_dict()
 
 
 def _fetch_session_file(settings: Settings, session_id: str) -> dict[str, Any] | None:
@@ -310,12 +309,3 @@ def _parse(path: Path, entry: CacheEntry) -> SessionLines:
     lines = SessionLines(split_lines(entry.content), entry.published)
     status = cache_status(path)
     return lines if status is None else _snapshots.put(status.key, lines)
-
-
-def _commit_of(folder: Path) -> str | None:
-    from npc_lims.clients.git import Repository
-
-    try:
-        return Repository(folder).find_commit("HEAD")
-    except GitError:
-        return None

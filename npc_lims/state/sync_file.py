@@ -26,18 +26,15 @@ from npc_lims.utils.yaml import load_yaml, render_yaml
 _REWRITE_AFTER = datetime.timedelta(days=1)
 
 
-def _unquoted(value: Any) -> Any:
-    """Return the text of a time that was typed without quotes, which YAML reads as a timestamp."""
-    return utc_text(value) if isinstance(value, datetime.datetime) and value.tzinfo is not None else value
-
-
-def _check_time(text: str) -> str:
-    if utc_text(utc_time(text)) != text:
+def _time(value: Any) -> Any:
+    """Return the text of a time, also of one that was typed without quotes, which YAML reads as a timestamp."""
+    text = utc_text(value) if isinstance(value, datetime.datetime) and value.tzinfo is not None else value
+    if isinstance(text, str) and utc_text(utc_time(text)) != text:
         raise ValueError("a time is written YYYY-MM-DDTHH:MM:SSZ")
     return text
 
 
-Time = Annotated[str, pydantic.BeforeValidator(_unquoted), pydantic.AfterValidator(_check_time)]
+Time = Annotated[str, pydantic.BeforeValidator(_time)]
 
 
 class SyncFailure(Model):
