@@ -15,9 +15,8 @@ from npc_lims.cli.process_report import print_report
 from npc_lims.config.settings import load_settings
 from npc_lims.errors import NpcLimsError
 from npc_lims.processing.plan import PlanRequest
-from npc_lims.processing.publish import publish_runs
 from npc_lims.processing.runs import Run, read_runs
-from npc_lims.processing.workflow import RunResults, RunStore
+from npc_lims.processing.workflow import RunResults, RunStore, publish_runs
 from npc_lims.state.diff_format import SUMMARY_BYTES
 from tests.integration.world import Done, commit_all, run_cli, run_git
 from tests.processing.rig import SESSIONS, TOKEN, Rig, make_rig, posts, write_sessions, writes

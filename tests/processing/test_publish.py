@@ -11,9 +11,8 @@ import pytest
 
 from npc_lims.clients.git_push import Pushed
 from npc_lims.errors import GitError, StateError
-from npc_lims.processing.publish import publish_runs, runs_message
 from npc_lims.processing.runs import ClaimReleased, Run, RunAsset, RunsChange, read_runs
-from npc_lims.processing.workflow import record
+from npc_lims.processing.workflow import publish_runs, record, runs_message
 from npc_lims.state.tree import StateFolder
 from npc_lims.utils.timestamps import utc_text
 from tests.integration.world import run_git
