@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from npc_lims.errors import Problem
     from npc_lims.history.transitions import Transition
     from npc_lims.processing.runs import Run
-    from npc_lims.state.revision import Commit
     from npc_lims.state.sync_file import SyncFile
 
 Kind = Literal["late", "lost", "runs", "errored", "stalled", "untracked", "warnings"]
@@ -58,33 +57,19 @@ class Finding:
     items: tuple[Case, ...]
 
 
-@dataclasses.dataclass(frozen=True)
-class Loss:
-    """Facts that one session has lost.
-
-    Attributes:
-        what: Words of `SessionChange.what`.
-        commit: The last commit that removed something.
-        editors: Names of the last editors of the session's entry before that.
-    """
-
-    session: str
-    what: tuple[str, ...]
-    commit: Commit
-    editors: tuple[str, ...]
-
-
 class Past:
     """Losses, and dates of flags, from transitions that are added from the oldest to the newest.
 
     Attributes:
+        lost: Session id to words of `SessionChange.what`, to the transition that removed something; without what
+            returned.
         first_seen: Session id to flag to when its change from no to yes was first observed. A flag that was yes at the
             first observation has no date, and neither has a commit of the future.
     """
 
     def __init__(self, now: datetime.datetime) -> None:
         self._now = now
-        self._lost: dict[str, dict[str, Transition]] = {}
+        self.lost: dict[str, dict[str, Transition]] = {}
         self.first_seen: dict[str, dict[str, datetime.datetime]] = {}
 
     def add(self, transition: Transition) -> None:
@@ -94,7 +79,7 @@ class Past:
             if is_first and not is_future(when, self._now):
                 flag = field.field[len("status.") :]
                 self.first_seen.setdefault(transition.session, {}).setdefault(flag, when)
-        lost = self._lost.setdefault(transition.session, {})
+        lost = self.lost.setdefault(transition.session, {})
         for word in transition.change.what:
             if word == "new":
                 lost.clear()
@@ -104,18 +89,6 @@ class Past:
                 name = _RETURNED.sub("", word)
                 for gone in (f"no longer {word}", f"{name} gone", f"{name} facts gone"):
                     lost.pop(gone, None)
-
-    def losses(self) -> list[Loss]:
-        """Return the losses within `LOOK_BACK` that did not return, the latest first."""
-        since = utc_text(self._now - LOOK_BACK)
-        found = []
-        for session, words in sorted(self._lost.items()):
-            recent = {word: one for word, one in words.items() if one.commit.when >= since}
-            if recent:
-                last = max(recent.values(), key=lambda one: one.commit.when)
-                editors = dict.fromkeys(commit.author for one in recent.values() for commit in one.editors)
-                found.append(Loss(session, tuple(recent), last.commit, tuple(editors)))
-        return sorted(found, key=lambda loss: loss.commit.when, reverse=True)
 
 
 def find_issues(
@@ -144,7 +117,7 @@ def find_issues(
     failed_sorting = {case.session for case in errored.items}
     found = [
         *_late(sync_file, now),
-        _lost(past, links),
+        _lost(past, now, links),
         *_failed_runs(sessions, runs, links),
         errored,
         *_stalled(find_stalls(sessions, past.first_seen, now), failed_sorting),
@@ -175,12 +148,17 @@ def _late(sync_file: SyncFile, now: datetime.datetime) -> Iterable[Finding]:
     )
 
 
-def _lost(past: Past, links: Links) -> Finding:
+def _lost(past: Past, now: datetime.datetime, links: Links) -> Finding:
+    since = utc_text(now - LOOK_BACK)
     cases = []
-    for loss in past.losses():
-        edited = f"; its entry was edited by {', '.join(loss.editors)}" if loss.editors else ""
-        link = links.commit(loss.commit.sha)
-        cases.append(Case(loss.session, ", ".join(loss.what) + edited, loss.commit.when, link))
+    for session, words in sorted(past.lost.items()):
+        recent = {word: one for word, one in words.items() if one.commit.when >= since}
+        if recent:
+            commit = max((one.commit for one in recent.values()), key=lambda commit: commit.when)
+            editors = dict.fromkeys(editor.author for one in recent.values() for editor in one.editors)
+            edited = f"; its entry was edited by {', '.join(editors)}" if editors else ""
+            cases.append(Case(session, ", ".join(recent) + edited, commit.when, links.commit(commit.sha)))
+    cases.sort(key=lambda case: str(case.since), reverse=True)
     return Finding(
         "lost",
         f"{counted(len(cases), 'session')} lost facts in the last {LOOK_BACK.days} days and did not regain them",
