@@ -132,20 +132,16 @@ def read_sync_file(state: StateFolder) -> SyncFile:
 def parse_sync_file(content: bytes, name: str) -> SyncFile:
     """Do as `read_sync_file` with the content of a file called *name*."""
     try:
-        data = load_yaml(content)
-        found = validate_model(SyncFile, data)
+        found = validate_model(SyncFile, load_yaml(content))
     except ValueError as error:
-        raise _damaged(name, single_line(error, 200)) from None
+        remedy = "restore it (git checkout), or delete it and sync --full"
+        raise StateError(f"{name}: damaged ({single_line(error, 200)}); {remedy}") from None
     for source, one in found.recorded.items():
         times = {"last_complete": one.last_complete, "failure.at": one.failure.at if one.failure else None}
         for key, time in times.items():
             if time is not None and is_future(utc_time(time)):
                 warn_future_timestamp(f"{name}: sources.{source}.{key}", time)
     return found
-
-
-def _damaged(name: str, reason: str) -> StateError:
-    return StateError(f"{name}: damaged ({reason}); restore it (git checkout), or delete it and sync --full")
 
 
 def verify_sync_file(state: StateFolder) -> list[str]:
