@@ -58,31 +58,27 @@ def observe(context: SourceContext) -> Observation:
     with as_training():
         folder = open_folder(settings, context.store)
         for name in WORKBOOKS:
-            with _collected(failures, name, recorded):
+            try:
                 versions[name] = folder.version(name)
+            except SourceError as error:
+                failures[name] = error
         if not context.full and not failures and all(previous.get(key) == found for key, found in versions.items()):
             return Observation(source=SOURCE, unchanged=True, versions=versions)
         from npc_lims.sources.training.parser import parse_workbook  # openpyxl takes 0.15 s to import
 
         for name in [name for name in WORKBOOKS if name not in failures]:
-            with _collected(failures, name, recorded):
+            try:
                 content, versions[name] = folder.fetch(name, versions[name], fresh=context.full)
                 workbooks.append(parse_workbook(content, name, settings.training_columns, context.today))
+            except SourceError as error:
+                failures[name] = error
+        # the other workbook can be used if recorded rows name the subjects of the one that cannot be read
+        if not workbooks or not all(_subjects_in(name, recorded) for name in failures):
+            raise next(iter(failures.values()))
     observation = merge_workbooks(workbooks, recorded, failures)
     # a workbook that was not read completely has no version, so that the next sync tries again
     partial = {*failures, *(workbook.name for workbook in workbooks if workbook.unreadable)}
     return dataclasses.replace(observation, versions={k: v for k, v in versions.items() if k not in partial})
-
-
-@contextlib.contextmanager
-def _collected(failures: dict[str, SourceError], name: str, recorded: Mapping[str, Record]) -> Iterator[None]:
-    """Collect the failure of one workbook, if its recorded rows name its subjects: then the other one can be used."""
-    try:
-        yield
-    except SourceError as error:
-        if failures or not _subjects_in(name, recorded):
-            raise next(iter(failures.values()), error) from error
-        failures[name] = error
 
 
 def _subjects_in(name: str, recorded: Mapping[str, Record]) -> set[str]:
