@@ -132,20 +132,20 @@ def parse_start(value: Any, today: datetime.date, epoch: datetime.datetime) -> d
     day count from *epoch* between `EARLIEST` and *today*, or the digits of `YYYYMMDD[HHMMSS]`.
     A day without a time starts at 00:00:00: the day is what names a session.
     """
+    if isinstance(value, datetime.timedelta) and value >= EARLIEST - epoch.date():
+        value /= datetime.timedelta(days=1)  # a date, shown as hours
     if isinstance(value, datetime.datetime):
         start = value.replace(tzinfo=None)
     elif isinstance(value, datetime.date):
         start = datetime.datetime(value.year, value.month, value.day)
-    elif isinstance(value, datetime.timedelta) and value >= EARLIEST - epoch.date():
-        start = _start_from_number(value / datetime.timedelta(days=1), today, epoch)  # a date, shown as hours
-    elif isinstance(value, (datetime.time, datetime.timedelta)):
-        raise ValueError(f"start time {value} has no day: give the date too")
-    elif isinstance(value, bool) or not isinstance(value, (int, float, str)):
-        raise ValueError(f"{value!r} is no start time: {_REMEDY}")
     elif isinstance(value, str):
         start = _start_from_text(value.strip())
-    else:
+    elif isinstance(value, (int, float)) and not isinstance(value, bool):
         start = _start_from_number(value, today, epoch)
+    elif isinstance(value, (datetime.time, datetime.timedelta)):
+        raise ValueError(f"start time {value} has no day: give the date too")
+    else:
+        raise ValueError(f"{value!r} is no start time: {_REMEDY}")
     start = start.replace(microsecond=0)
     if start.date() < EARLIEST:
         raise ValueError(f"start time {start} is before {EARLIEST}: correct the year")

@@ -19,7 +19,7 @@ from openpyxl.styles.numbers import BUILTIN_FORMATS, is_date_format, is_timedelt
 from openpyxl.utils import column_index_from_string, get_column_letter
 from openpyxl.utils.datetime import from_excel, from_ISO8601
 
-from npc_lims.sources.training.cells import UNSAVED
+from npc_lims.sources.training.cells import UNSAVED, is_blank
 from npc_lims.utils.text import single_line
 
 LAST_ROW, LAST_COLUMN = 1_048_576, 16_384
@@ -238,7 +238,7 @@ class RowParser:
             except (ValueError, LookupError) as error:
                 reason = error if isinstance(error, PartError) else "an invalid value"
                 raise PartError(f"cell {cell_name(line, column)} holds {reason}") from None
-            if value is None or (isinstance(value, str) and not value.strip()):
+            if is_blank(value):
                 continue
             if column in row:
                 raise PartError(f"cell {cell_name(line, column)} is there twice")
