@@ -39,7 +39,7 @@ Query = Mapping[str, Union[str, int]]
 
 
 @dataclasses.dataclass(frozen=True)
-class Refusal:
+class _Refusal:
     """A response by which GitHub refuses a request."""
 
     response: HttpResponse
@@ -178,7 +178,7 @@ class GitHubClient:
         def parse(response: HttpResponse) -> GitHubPage:
             if 200 <= response.status < 300:
                 return GitHubPage(response.json() if response.content else None, response.headers.get("Link", ""))
-            refusal = Refusal(response)
+            refusal = _Refusal(response)
             if refusal.delay is None:
                 raise self._error(action, refusal)
             failure = TransientFailure(refusal.message, response)
@@ -190,7 +190,7 @@ class GitHubClient:
             return self._http.request(method, url, parse, json=body, is_idempotent=is_idempotent)
         except RequestFailed as error:
             if error.response is not None:
-                raise self._error(action, Refusal(error.response)) from None
+                raise self._error(action, _Refusal(error.response)) from None
             advice = "check GITHUB_API_URL and the network, and try again"
             raise GitHubError(f"{action}: {self._api_url} {error}; {advice}") from None
 
@@ -251,6 +251,6 @@ class GitHubClient:
             found = f"{self._api_url} sent an answer that cannot be read ({type(error).__name__})"
             raise GitHubError(f"{action}: {found}; check GITHUB_API_URL, and try again") from None
 
-    def _error(self, action: str, refusal: Refusal) -> GitHubError:
+    def _error(self, action: str, refusal: _Refusal) -> GitHubError:
         status, remedy = refusal.response.status, refusal.remedy(self.repo, self._needs, self._has_token)
         return GitHubError(f"{action}: GitHub answered {status} ({refusal.message}); {remedy}", status, refusal.delay)
