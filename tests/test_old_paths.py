@@ -60,7 +60,7 @@ def test_the_migration_page_lists_what_is_retired() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(RETIRED))
-def test_a_retired_name_says_what_to_use(name: str) -> None:
+def test_a_retired_name_names_its_replacement(name: str) -> None:
     with pytest.raises(AttributeError, match=f"(?s){name}.*{re.escape(RETIRED[name])}.*migration"):
         getattr(npc_lims, name)
     assert not hasattr(npc_lims, name)

@@ -45,7 +45,7 @@ def test_the_demo(published_once: Path, tmp_path: Path, monkeypatch: pytest.Monk
         ]
 
 
-def test_a_shallow_clone_says_so(lives_once: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_shallow_clone_is_reported(lives_once: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run_git(tmp_path, "clone", "--quiet", "--depth=2", lives_once.as_uri(), "shallow")
     monkeypatch.chdir(tmp_path / "shallow")
     assert "whose history begins 2024-06-01" in run_cli("export", str(tmp_path / "x.sqlite")).err

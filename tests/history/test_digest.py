@@ -33,7 +33,7 @@ def transitions(lives: Repository) -> list[Transition]:
         return list(read_history(lives))
 
 
-def test_a_digest_tells_all_that_happened_to_each_session(transitions: list[Transition]) -> None:
+def test_a_digest_has_all_changes_of_each_session(transitions: list[Transition]) -> None:
     changes = {change.id: change for change in Digest("7d", tuple(transitions)).changes}
     assert changes[ONE].what == ("edited", "sorted", "re-processed")
     assert changes[THREE].what == ("new", "edited")

@@ -63,23 +63,23 @@ def edited(old: str, new: str, text: str = TEXT) -> set[str]:
         ("behavior:\n  DynamicRouting: []\n", "", set()),
     ],
 )  # fmt: skip
-def test_what_an_edit_says(old: str, new: str, days: set[str]) -> None:
+def test_days_that_an_edit_changes(old: str, new: str, days: set[str]) -> None:
     assert edited(old, new) == days
     assert set(days_edited(TEXT.replace(old, new, 1).encode(), TEXT.encode())) == days, "and the other way round"
 
 
-def test_a_file_that_comes_or_goes_says_all_of_it() -> None:
+def test_a_file_that_comes_or_goes_changes_all_days() -> None:
     assert days_edited(b"", TEXT.encode()) == {A, B, C} == days_edited(TEXT.encode(), b"")
 
 
-def test_line_ends_and_indents_say_nothing() -> None:
+def test_line_ends_and_indents_change_nothing() -> None:
     assert days_edited(TEXT.encode(), TEXT.replace("\n", "\r\n").encode()) == set()
     lines = TEXT.splitlines(keepends=True)
     deeper = "".join(line if line[0] in "#be" else f" {line}" for line in lines)
     assert days_edited(TEXT.encode(), deeper.encode()) == set()
 
 
-def test_an_entry_that_moves_among_others_of_its_project_says_the_same() -> None:
+def test_an_entry_that_moves_among_others_of_its_project_is_unchanged() -> None:
     first = "    - a_626791_20220815\n"
     second = "    - a_626791_20220816:\n        day: 2\n"
     head = "ephys:\n  A:\n"

@@ -89,7 +89,7 @@ def by_key(tables: Tables) -> Tables:
     }
 
 
-def test_all_formats_say_the_same(exported: dict[ExportFormat, Path]) -> None:
+def test_all_formats_have_the_same_rows(exported: dict[ExportFormat, Path]) -> None:
     tables = from_sqlite(exported[ExportFormat.sqlite])
     assert (
         by_key(from_jsonl(exported[ExportFormat.jsonl]))
@@ -101,7 +101,7 @@ def test_all_formats_say_the_same(exported: dict[ExportFormat, Path]) -> None:
     }  # fmt: skip
 
 
-def test_what_the_tables_say(exported: dict[ExportFormat, Path]) -> None:
+def test_contents_of_the_tables(exported: dict[ExportFormat, Path]) -> None:
     with closing(sqlite3.connect(exported[ExportFormat.sqlite])) as database:
 
         def ask(sql: str) -> list[tuple[Any, ...]]:
@@ -259,7 +259,7 @@ def test_what_fails_leaves_what_was_there(tmp_path: Path, kind: ExportFormat) ->
 
 
 @pytest.mark.parametrize("kind", [ExportFormat.sqlite, PARQUET])
-def test_a_number_that_no_table_takes_is_told(tmp_path: Path, kind: ExportFormat) -> None:
+def test_a_number_that_no_table_takes_is_reported(tmp_path: Path, kind: ExportFormat) -> None:
     if kind is ExportFormat.parquet:
         pytest.importorskip("pyarrow")
     [(path, content), snapshot] = state_files(one).items()
@@ -274,7 +274,7 @@ def test_a_number_that_no_table_takes_is_told(tmp_path: Path, kind: ExportFormat
 
 
 @pytest.mark.skipif(os.name == "nt", reason="there no folder can be that deep")
-def test_what_sqlite_cannot_write_is_told(lives: Repository, tmp_path: Path) -> None:
+def test_what_sqlite_cannot_write_is_reported(lives: Repository, tmp_path: Path) -> None:
     place = tmp_path.joinpath(*["x" * 200] * 3, "out")  # it takes 512 bytes
     with pytest.raises(NpcLimsError, match=r"out: unable to open database file; check who may write there"):
         export_history(lives, place)

@@ -87,7 +87,7 @@ def test_a_shallow_clone_begins_on_a_day_of_utc(tmp_path: Path, monkeypatch: pyt
     assert shallow_since(Repository(tmp_path / "shallow")) == "2024-05-31"
 
 
-def test_a_shallow_clone_says_so(lives: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_shallow_clone_is_reported(lives: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run_git(tmp_path, "clone", "--quiet", "--depth=2", lives.root.as_uri(), "shallow")
     monkeypatch.setenv("NPC_LIMS_STATE", str(tmp_path / "shallow" / "state"))
     with pytest.warns(HistoryWarning, match=r"begins 2024-06-01: git fetch --unshallow"):
@@ -124,7 +124,7 @@ def github(serve: Serve, bare: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
 
 
 @pytest.mark.parametrize("session", [ONE, TWO, THREE])
-def test_github_tells_the_same_but_for_the_editors(
+def test_github_has_the_same_changes_without_editors(
     lives: Repository, github: tuple[FaultyProxy, FaultyProxy], session: str
 ) -> None:
     here, there = life(lives, session).transitions, get_session_history(session)

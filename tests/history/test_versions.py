@@ -45,7 +45,7 @@ def test_whatever_is_written_otherwise_is_left_to_others(text: str) -> None:
 
 
 @given(records(ID), records(ID))
-def test_versions_say_what_their_files_say(before: Record, after: Record) -> None:
+def test_versions_have_the_facts_of_their_files(before: Record, after: Record) -> None:
     contents = [render_yaml(record.as_dict()).encode() for record in (before, after)]
     old = read_version(contents[0], PATH)
     new = read_version(contents[1], PATH, old)
@@ -84,7 +84,7 @@ FULL = render_yaml(
         (FULL[FULL.index("\ns3:") + 1 : FULL.index("\nstatus:") + 1], ""),
     ],
 )
-def test_files_in_other_hands_say_the_same_to_all(old: str, new: str) -> None:
+def test_files_that_people_edited_have_the_same_facts_for_all(old: str, new: str) -> None:
     assert old in FULL
     content = FULL.replace(old, new).encode()
     assert read_version(content, PATH).facts() == parse_record(content, Path(PATH)).as_dict()

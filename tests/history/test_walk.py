@@ -70,7 +70,7 @@ def test_what_comes_after_all_sessions_went_is_new(tmp_path: Path) -> None:
     assert read(Repository(tmp_path / "r"), session=TWO) == everything[-1:]
 
 
-def test_commits_are_told_with_their_run(lives: Repository) -> None:
+def test_commits_have_their_run(lives: Repository) -> None:
     found = next(one for one in read(lives) if one.commit.subject == "state: edited")
     assert found.commit.when == "2024-01-05T09:00:00Z"
     assert (found.commit.author, found.commit.run) == ("Sync", RUN)
@@ -92,7 +92,7 @@ def test_who_edited_the_entry(lives: Repository) -> None:
     }, "a merge is not who edited; layout and comments are no edit"
 
 
-def test_who_edited_is_told_of_each_session_of_the_day(tmp_path: Path) -> None:
+def test_editors_are_those_of_each_session_of_the_day(tmp_path: Path) -> None:
     ids = [ONE, f"{ONE}_1"]
     listed = {"tracked_sessions.yaml": b"ephys:\n  A:\n  - DRpilot_626791_20220815\n  - DRpilot_626791_20220815_1\n"}
     recorded = {**listed, **state_files(*map(builders.record, ids))}
@@ -136,7 +136,7 @@ def test_many_damaged_versions_are_counted(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("session", [ONE, TWO, THREE])
-def test_one_session_is_told_alike_by_itself(lives: Repository, session: str) -> None:
+def test_one_session_has_the_same_history_by_itself(lives: Repository, session: str) -> None:
     assert read(lives, session=session) == [one for one in read(lives) if one.session == session]
     assert read(lives, session=f"DRpilot_{session.replace('-', '')}") == read(lives, session=session)
 
@@ -164,7 +164,7 @@ def test_since(lives: Repository, since: str, first: str | None) -> None:
     assert (found[0].commit.subject if found else None) == first
 
 
-def test_since_a_commit_that_was_merged_tells_of_the_merge(tmp_path: Path) -> None:
+def test_since_a_commit_that_was_merged_includes_the_merge(tmp_path: Path) -> None:
     begin = state_files(one)
     both = state_files(one, two)
     steps = [
@@ -249,7 +249,7 @@ def test_state_may_be_anywhere_in_the_repository(tmp_path: Path) -> None:
     assert [one.session for one in read(Repository(tmp_path / "t"), folder=".")] == [ONE]
 
 
-def test_files_that_are_none_of_sessions_say_nothing(tmp_path: Path) -> None:
+def test_files_that_are_none_of_sessions_are_ignored(tmp_path: Path) -> None:
     others = {
         "state/sessions/626791/notes.txt": b"x",
         f"state/sessions/626792/{ONE}.yaml": b"x",
@@ -261,7 +261,7 @@ def test_files_that_are_none_of_sessions_say_nothing(tmp_path: Path) -> None:
     assert [one.session for one in read(Repository(tmp_path / "r"))] == [ONE]
 
 
-def test_another_schema_is_told_as_such(tmp_path: Path) -> None:
+def test_another_schema_is_reported_as_such(tmp_path: Path) -> None:
     first = state_files(one)
     second = {path: content.replace(b"schema: 1", b"schema: 2") for path, content in first.items()}
     by_hand = {path: content.replace(b"schema: 2", b"# new\nschema: 3") for path, content in second.items()}
@@ -375,7 +375,7 @@ def test_nor_does_how_others_write_paths(lives: Repository, monkeypatch: pytest.
     assert [one.session for one in read(lives, session=ONE)] == [ONE] * 4
 
 
-def test_settings_of_the_user_say_nothing(lives: Repository, tmp_path: Path) -> None:
+def test_settings_of_the_user_have_no_effect(lives: Repository, tmp_path: Path) -> None:
     run_git(tmp_path, "clone", "--quiet", str(lives.root), "clone")
     said = {
         "log.showSignature": "true",

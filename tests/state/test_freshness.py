@@ -244,7 +244,7 @@ def test_a_source_that_the_lab_does_not_use_is_not_late(
     assert list(npc_lims.state_origin().source_ages) == ["tracked"]
 
 
-def test_a_time_in_the_future_says_nothing_and_is_named(
+def test_a_time_in_the_future_is_ignored_and_named(
     demo_state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     state = copied(demo_state, tmp_path, monkeypatch)
@@ -266,7 +266,7 @@ def copied(demo_state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 # --- a local folder
 
 
-def test_a_folder_that_nobody_pulls_is_told(
+def test_a_folder_that_nobody_pulls_is_reported(
     github: GitHub, demo_state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     state = copied(demo_state, tmp_path, monkeypatch)
@@ -292,7 +292,7 @@ def test_a_folder_that_nobody_pulls_is_told(
         b"schema: 1\n\xff\n",
     ],
 )
-def test_a_damaged_file_of_times_is_told(
+def test_a_damaged_file_of_times_is_reported(
     demo_state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
 ) -> None:
     (copied(demo_state, tmp_path, monkeypatch) / "sync.yaml").write_bytes(content)
@@ -324,7 +324,7 @@ def test_times_are_found_as_syncs_write_them(tmp_path: Path, ending: str) -> Non
 # --- the mirror
 
 
-def test_a_mirror_of_a_state_that_stopped_is_told(
+def test_a_mirror_of_a_state_that_stopped_is_reported(
     github: GitHub, demo_state: Path, tmp_path: Path, serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A site that is deployed every day looks new, whatever it shows."""
@@ -346,7 +346,7 @@ def test_a_mirror_of_a_state_that_stopped_is_told(
 
 
 @pytest.mark.filterwarnings("always::npc_lims.errors.StaleStateWarning")
-def test_commands_tell_it_beside_their_output(demo_state: Path, tmp_path: Path) -> None:
+def test_commands_warn_beside_their_output(demo_state: Path, tmp_path: Path) -> None:
     shutil.copytree(demo_state, tmp_path / "state")
     answered(tmp_path / "state", s3=ago(days=9))
     plain = run_cli("sessions", "--json", "--state", str(demo_state))
@@ -357,7 +357,7 @@ def test_commands_tell_it_beside_their_output(demo_state: Path, tmp_path: Path) 
 
 
 @pytest.mark.filterwarnings("always::npc_lims.errors.StaleStateWarning")
-def test_what_is_planned_by_an_old_folder_is_told(demo_state: Path, tmp_path: Path) -> None:
+def test_what_is_planned_by_an_old_folder_is_reported(demo_state: Path, tmp_path: Path) -> None:
     shutil.copytree(demo_state, tmp_path / "state")
     shutil.copy(Path(npc_lims.__file__).parent / "demo" / "pipelines.yaml", tmp_path)
     answered(tmp_path / "state", codeocean=ago(days=9))

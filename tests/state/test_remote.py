@@ -218,7 +218,7 @@ def test_but_no_longer_than_half_an_hour_and_a_minute_at_least(
 # --- what it is compared with
 
 
-def test_etags_are_kept_apart(github: GitHub, site: Site) -> None:
+def test_etags_are_cached_apart(github: GitHub, site: Site) -> None:
     assert read()
     raw_etag = json.loads(cached_files()[0].read_bytes().partition(b"\n")[0])["etag"]
     let_age(3 * HOUR)
@@ -235,7 +235,7 @@ def test_etags_are_kept_apart(github: GitHub, site: Site) -> None:
     assert github.requests[-1].headers["if-none-match"] == raw_etag
 
 
-def test_a_mirror_that_is_newer_than_the_kept_copy_is_read(github: GitHub, site: Site) -> None:
+def test_a_mirror_that_is_newer_than_the_cached_copy_is_read(github: GitHub, site: Site) -> None:
     assert any(info.is_sorted for info in npc_lims.get_session_info(is_ephys=True))
     let_age(3 * HOUR)
     site.deploy(HOUR, without_sorting(site.snapshot))
@@ -246,7 +246,7 @@ def test_a_mirror_that_is_newer_than_the_kept_copy_is_read(github: GitHub, site:
 
 
 @pytest.mark.parametrize("kept_before_deployed", [-HOUR, 0, 300])
-def test_a_mirror_that_may_be_older_than_the_kept_copy_is_not(
+def test_a_mirror_that_may_be_older_than_the_cached_copy_is_not(
     github: GitHub, site: Site, kept_before_deployed: float
 ) -> None:
     """A site is deployed some minutes after the checkout that it is made from."""
@@ -262,7 +262,7 @@ def test_a_mirror_that_may_be_older_than_the_kept_copy_is_not(
     assert "if-modified-since" in site.requests[0].headers, "nor is it sent"
 
 
-def test_a_mirror_from_the_future_is_not_newer_than_the_kept_copy(github: GitHub, site: Site) -> None:
+def test_a_mirror_from_the_future_is_not_newer_than_the_cached_copy(github: GitHub, site: Site) -> None:
     before = read()
     let_age(3 * HOUR)
     site.deploy(-24 * HOUR, without_sorting(site.snapshot))
@@ -332,7 +332,7 @@ FAULTS = {
 
 @pytest.mark.usefixtures("refused")
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_mirror_that_fails_is_told_beside_raw_github(
+def test_a_mirror_that_fails_is_reported_beside_raw_github(
     github: GitHub, site: Site, fault: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site.proxy.rule = lambda request: FAULTS[fault][0]
@@ -353,9 +353,7 @@ def test_a_mirror_that_leads_to_itself_is_left_after_some_steps(site: Site) -> N
 
 
 @pytest.mark.parametrize("has_copy", [True, False])
-def test_where_both_fail_the_copy_that_is_kept_of_the_mirror_answers(
-    github: GitHub, site: Site, has_copy: bool
-) -> None:
+def test_where_both_fail_the_cached_copy_of_the_mirror_answers(github: GitHub, site: Site, has_copy: bool) -> None:
     if has_copy:
         assert read()
         let_age(5 * HOUR)
@@ -388,7 +386,7 @@ def test_where_neither_ends_the_cached_snapshot_answers(
 
 
 @pytest.mark.usefixtures("refused")
-def test_a_mirror_that_cannot_be_kept_answers_all_the_same(
+def test_a_mirror_that_cannot_be_cached_answers_all_the_same(
     github: GitHub, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").write_text("no folder")

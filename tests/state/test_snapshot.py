@@ -60,7 +60,7 @@ def test_what_is_no_line_is_refused(line: bytes) -> None:
         ('"schema":1', '"schema":' + "[" * 99999),
     ],
 )
-def test_a_line_that_somebody_spoiled_is_told_by_its_beginning(written: str, instead: str) -> None:
+def test_a_line_that_somebody_spoiled_is_named_by_its_beginning(written: str, instead: str) -> None:
     line = make_line(record().as_dict(), "abc").decode()
     assert written in line
     with pytest.raises(StateError, match=r"the line '\{\"id\":.* is damaged .*; run npc-lims sync"):

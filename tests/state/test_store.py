@@ -67,7 +67,7 @@ def test_what_is_written_is_read(folder: Path) -> None:
     assert verify_state(folder) == []
 
 
-def test_the_files_alone_say_the_same_as_the_snapshot(folder: Path) -> None:
+def test_the_files_alone_have_the_facts_of_the_snapshot(folder: Path) -> None:
     with_snapshot = read_state(folder).records
     (folder / SNAPSHOT).unlink()
     loaded = read_state(folder)
@@ -99,7 +99,7 @@ def test_the_same_again_writes_nothing(folder: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
 
 
-def test_equal_records_made_anew_write_nothing(folder: Path) -> None:
+def test_equal_records_write_nothing(folder: Path) -> None:
     copies = {i: Record.model_validate(one.as_dict()) for i, one in read_state(folder).records.items()}
     assert write(folder, copies) == []
 
@@ -203,7 +203,7 @@ DAMAGE = [_drop, _break_off, _garble, _conflict, _lose_a_line, _other_schema, _r
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
-def test_a_damaged_snapshot_is_told_stepped_over_and_made_anew(folder: Path, damage: Callable[[Path], None]) -> None:
+def test_a_damaged_snapshot_is_reported_ignored_and_regenerated(folder: Path, damage: Callable[[Path], None]) -> None:
     whole, records = contents(folder), read_state(folder).records
     damage(folder)
     assert any(SNAPSHOT in problem or "snapshot" in problem for problem in verify_state(folder))

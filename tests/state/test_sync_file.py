@@ -70,7 +70,7 @@ def test_once_a_day_the_time_is_written(days: int) -> None:
     assert made.sources["training"].last_complete == f"{later(days=days):%Y-%m-%dT%H:%M:%SZ}"
 
 
-def test_a_source_that_is_not_asked_any_more_does_not_make_each_sync_write() -> None:
+def test_a_source_that_is_not_queried_any_more_does_not_make_each_sync_write() -> None:
     before = after_first(seen("training"), seen("s3"))
     then = next_sync_file(before, [seen("s3")], later(days=3))
     assert then.sources["training"] == before.sources["training"]
@@ -96,7 +96,7 @@ def test_a_failure_is_written_and_the_rest_stays() -> None:
     )
 
 
-def test_versions_of_a_look_that_failed_are_not_kept() -> None:
+def test_versions_of_a_failed_observation_are_not_recorded() -> None:
     partly = Observation(source="training", versions={"a.xlsx": "new"}, failure=SourceError("training", "half"))
     before = after_first(seen(versions={"a.xlsx": "old"}))
     assert next_sync_file(before, [partly], later(minutes=5)).sources["training"].versions == {"a.xlsx": "old"}
@@ -125,7 +125,7 @@ def test_a_source_that_never_answered_has_no_time() -> None:
     assert made.sources["training"] == SourceSync(failure=SyncFailure(at=STAMP, reason="timed out"))
 
 
-def test_a_sync_of_some_sessions_says_nothing_of_all() -> None:
+def test_a_sync_of_some_sessions_does_not_count_for_all() -> None:
     before = after_first()
     assert next_sync_file(before, [seen(counts={"rows": 1})], later(days=3), full=False) is before
     assert next_sync_file(before, [down()], later(days=3), full=False).sources["training"].failure is not None

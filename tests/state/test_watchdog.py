@@ -160,7 +160,7 @@ def test_a_pause_is_reported_and_nothing_is_started(desk: Desk) -> None:
     assert (desk.started, desk.hub.issues[0].comments) == (0, [])
 
 
-def test_a_sync_that_cannot_be_started_is_told(desk: Desk) -> None:
+def test_a_sync_that_cannot_be_started_is_reported(desk: Desk) -> None:
     desk.hub.api.add_token(TOKENS[ROBOT], ROBOT, may_write={"issues"})
     assert "could not be started (GitHub answered 403)" in desk.watch(None)
     assert desk.states == ["open"]
