@@ -89,7 +89,7 @@ def compare_versions(
 
 def skipped_message(commit: Commit, error: Exception) -> str:
     """Return the warning of a damaged version, without the remedy, which its error names last."""
-    return f"the version of commit {commit.sha[:10]} is passed over: {str(error).partition('; ')[0]}"
+    return f"the version of commit {commit.sha[:10]} is skipped: {str(error).partition('; ')[0]}"
 
 
 def _differing_facts(before: SessionVersion | None, after: SessionVersion | None) -> tuple[Facts | None, Facts | None]:

@@ -99,7 +99,7 @@ class _HistoryWalk:
                 if progress is not None:
                     progress(number, len(numbers))
         if self._damaged > _NAMED:
-            warn(f"{self._damaged:,} damaged versions of session files are passed over", HistoryWarning)
+            warn(f"{self._damaged:,} damaged versions of session files are skipped", HistoryWarning)
 
     def _last_state(self, commit: str) -> str | None:
         return self._repository.line("rev-list", "--first-parent", "-1", commit, "--", literal(self._sessions)) or None

@@ -37,7 +37,7 @@ def test_one_life(here: Path) -> None:
     ]
     assert "2024-01-05 09:00 UTC edited" in lines
     assert any(line.startswith("  edited by Bob Jones, 2024-01-04: a note (commit ") for line in lines)
-    assert "is passed over: state/sessions/626791/" in done.err
+    assert "is skipped: state/sessions/626791/" in done.err
 
 
 def test_addresses_where_the_commits_are_published(

@@ -114,7 +114,7 @@ def test_damaged_versions_are_passed_over(lives: Repository) -> None:
     messages = sorted(str(warning.message) for warning in caught)
     assert len(messages) == 2
     for message, session in zip(messages, (ONE, THREE)):
-        assert " is passed over: state/sessions/" in message
+        assert " is skipped: state/sessions/" in message
         assert f"{session}.yaml: not readable as YAML" in message
         assert "restore it" not in message
     again = next(one for one in found if one.session == ONE and one.commit.subject == "state: again")
@@ -132,7 +132,7 @@ def test_many_damaged_versions_are_counted(tmp_path: Path) -> None:
         assert list(read_history(Repository(tmp_path / "r"))) == []
     messages = [str(warning.message) for warning in caught]
     assert len(messages) == 11
-    assert messages[-1] == "12 damaged versions of session files are passed over"
+    assert messages[-1] == "12 damaged versions of session files are skipped"
 
 
 @pytest.mark.parametrize("session", [ONE, TWO, THREE])
