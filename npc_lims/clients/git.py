@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import io
 import os
 import re
 import subprocess
@@ -233,8 +234,7 @@ class Repository:
         if not wanted:
             return {}
         request = os.fsencode("".join(f"{name}\n" for name in wanted))
-        contents = _parse_batch(self.run("cat-file", "--batch", "--buffer", stdin=request))
-        return {name: content for name, content in zip(wanted, contents) if content is not None}
+        return _read_batch(io.BytesIO(self.run("cat-file", "--batch", "--buffer", stdin=request)), wanted)
 
     @contextlib.contextmanager
     def blob_reader(self) -> Iterator[ReadBlobs]:
@@ -246,19 +246,17 @@ class Repository:
             assert answers is not None, "it is a pipe"
 
             def read(blobs: Iterable[str]) -> dict[str, bytes]:
-                found = {}
+                found: dict[str, bytes] = {}
                 wanted = list(dict.fromkeys(blobs))
                 for start in range(0, len(wanted), _REQUESTS):
                     some = wanted[start : start + _REQUESTS]
                     requests.write("".join(f"{blob}\n" for blob in some).encode())
                     requests.flush()
-                    for blob in some:
-                        header = answers.readline().split()
-                        if not header:
-                            stderr.seek(0)
-                            raise _failed(command, stderr.read())
-                        if header[-1].isdigit():  # else "<id> missing"
-                            found[blob] = answers.read(int(header[-1]) + 1)[:-1]
+                    try:
+                        found.update(_read_batch(answers, some))
+                    except EOFError:
+                        stderr.seek(0)
+                        raise _failed(command, stderr.read()) from None
                 return found
 
             yield read
@@ -342,16 +340,15 @@ def _split_paths(output: bytes) -> list[str]:
     return os.fsdecode(output).split("\0")[:-1]
 
 
-def _parse_batch(output: bytes) -> Iterator[bytes | None]:
-    """Yield the answers of `git cat-file --batch`, in order; None for what is missing or no blob."""
-    position = 0
-    while position < len(output):
-        end = output.index(b"\n", position)
-        header = output[position:end].split(b" ")
-        position = end + 1
-        if len(header) < 3 or not header[-1].isdigit():
-            yield None  # "<name> missing"
-            continue
-        size = int(header[-1])
-        yield output[position : position + size] if header[-2] == b"blob" else None
-        position += size + 1
+def _read_batch(answers: IO[bytes], names: Iterable[str]) -> dict[str, bytes]:
+    """Return the answers of `git cat-file --batch` by name, of those that are blobs."""
+    found = {}
+    for name in names:
+        header = answers.readline().split()
+        if not header:
+            raise EOFError
+        if header[-1].isdigit():  # else "<name> missing"
+            content = answers.read(int(header[-1]) + 1)[:-1]
+            if header[-2] == b"blob":
+                found[name] = content
+    return found
