@@ -308,10 +308,7 @@ def _print(result: SyncResult, options: SyncOptions) -> None:
 
 
 def _check_clean(folder: Path) -> None:
-    """
-    Raises:
-        GitError: State has changes whose observations are gone.
-    """
+    """Raise a GitError if state has changes whose observations are gone."""
     repository = find_repository(folder)
     inside = repository.path_of(folder)
     if not repository.run("status", "--porcelain", "--", inside):
@@ -374,13 +371,9 @@ def _as_markdown(done: Published) -> str:
 
 
 def _write_outcome(path: Optional[Path], observed: Sequence[ObservationSet], failures: Sequence[SourceError]) -> None:
-    """Write the outcome as one line of JSON: `answered`, `failed` with reasons, and whether it is `complete`.
+    """Write the outcome, if there is a path, as one line of JSON: `answered`, `failed` with reasons, and `complete`.
 
     It is complete if every source was queried about every session, as scheduled runs do, whatever came of it.
-
-    Args:
-        path: Nothing is written if None.
-        failures: Sources that could not be queried.
     """
     if path is None:
         return

@@ -62,11 +62,7 @@ class Repository:
     root: Path
 
     def run(self, *args: str, stdin: bytes | None = None, env: Mapping[str, str] | None = None) -> bytes:
-        """Return the output of the command.
-
-        Raises:
-            GitFailed: It exited with an error.
-        """
+        """Return the output of the command; GitFailed if it exited with an error."""
         with self._to_git_error():
             done = subprocess.run(
                 ["git", *args],
@@ -84,8 +80,7 @@ class Repository:
     def printing(self, *args: str) -> Iterator[IO[bytes]]:
         """Yield the output of the command while it runs, for output that may be too large. It ends with the block.
 
-        Raises:
-            GitFailed: It exited with an error; at the end of the block, if all that it printed was read.
+        If all of it was read, and the command exited with an error, it raises GitFailed.
         """
         with tempfile.TemporaryFile() as stderr, self._start(args, stderr) as process:
             assert process.stdout is not None, "it is a pipe"
@@ -134,11 +129,7 @@ class Repository:
             return None
 
     def commit_of(self, ref: str) -> str:
-        """Return the full id of the commit that *ref* names.
-
-        Raises:
-            GitError: There is none.
-        """
+        """Return the full id of the commit that *ref* names; a GitError if there is none."""
         commit = self.find_commit(ref)
         if commit is not None:
             return commit
@@ -169,11 +160,7 @@ class Repository:
         return self.line("rev-parse", "--is-shallow-repository") == "true"
 
     def fork_point(self, ref: str) -> str:
-        """Return the newest commit that *ref* and HEAD have in common.
-
-        Raises:
-            GitError: There is no such ref, or none in common.
-        """
+        """Return the newest commit that *ref* and HEAD have in common; a GitError if there is none."""
         base = self.find_line("merge-base", self.commit_of(ref), "HEAD")
         if base is None:
             raise GitError(
@@ -183,11 +170,7 @@ class Repository:
         return base
 
     def path_of(self, path: Path) -> str:
-        """Return the path of *path* in the repository, with forward slashes.
-
-        Raises:
-            GitError: It is elsewhere.
-        """
+        """Return the path of *path* in the repository, with forward slashes; a GitError if it is elsewhere."""
         try:
             return path.resolve().relative_to(self.root.resolve()).as_posix()
         except ValueError:
@@ -311,11 +294,7 @@ class Repository:
 
 
 def find_repository(start: Path) -> Repository:
-    """Return the repository that contains *start*, which need not exist yet.
-
-    Raises:
-        GitError: There is none, or no git on this machine.
-    """
+    """Return the repository that contains *start*, which need not exist yet; a GitError if there is none."""
     folder = start.absolute()
     while not folder.is_dir():
         folder = folder.parent

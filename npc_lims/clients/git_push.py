@@ -79,14 +79,7 @@ class PublishTarget:
 
 @dataclasses.dataclass(frozen=True)
 class Pushed(Generic[_T]):
-    """The result of a push.
-
-    Attributes:
-        made: The result of the function that made the commits.
-        commit: The newest commit that was pushed; None if nothing was to be pushed.
-        attempts: Pushes it took.
-        notes: What the user should know of the checkout.
-    """
+    """The result of *make*, the newest commit that was pushed, if any, the pushes it took, and notes for the user."""
 
     made: _T
     commit: str | None
@@ -96,10 +89,7 @@ class Pushed(Generic[_T]):
 
 
 class Draft:
-    """Commits on top of the newest one of a branch, not pushed yet.
-
-    `tree` is the folder as it is in the last commit, with changes that are not committed yet.
-    """
+    """Commits on top of the newest one of a branch, not pushed yet, and the folder as it is in the last one."""
 
     def __init__(self, target: PublishTarget, parent: str, verify: Verify) -> None:
         self._target = target
@@ -111,8 +101,7 @@ class Draft:
     def commit(self, message: str, *, verify_all: bool = False) -> bool:
         """Commit the changes of the tree. Return False if there are none.
 
-        Args:
-            verify_all: Verify more than what has changed: the parent commit may be damaged.
+        With *verify_all* more is verified than what has changed: the parent commit may be damaged.
 
         Raises:
             GitError: A hook or a setting refused it, or added something to it.
@@ -136,10 +125,9 @@ class Draft:
 
 
 def find_target(state: Path, branch: str | None, committed: str) -> PublishTarget:
-    """Return where to push the state folder of a checkout.
+    """Return where to push the state folder of a checkout: to *branch*, else the one that is checked out.
 
     Args:
-        branch: The branch of the remote; the one that is checked out if not given.
         committed: Name of a file beside the state folder that must not have changes that are not committed.
 
     Raises:
@@ -180,7 +168,6 @@ def push_commits(
 
     Raises:
         GitError: The remote refused, or could not be reached, or others were always quicker. Nothing was pushed.
-        StateError: As *make*, or a commit would not verify. Nothing was pushed.
     """
     repository, branch = target.repository, target.branch
     start = repository.commit_of("HEAD")
@@ -328,8 +315,7 @@ def _to_git_error(error: GitFailed, branch: str, what: str) -> GitError:
 def _fast_forward(repository: Repository, folder: str | None, branch: str, published: str) -> tuple[str, ...]:
     """Fast-forward the checkout to *published*, if it is on that branch; return what its user has to do, if anything.
 
-    Args:
-        folder: A folder whose files in the checkout are those that were published; None if there is none.
+    The files of *folder* in the checkout, if it is given, are those that were published.
     """
     if _checked_out(repository) != branch or repository.commit_of("HEAD") == published:
         return ()

@@ -28,10 +28,7 @@ _KEPT = "Nothing was pushed; the observations are kept: correct that, and publis
 class CommitTree:
     """Files of a folder of a commit, with changes that are not committed yet.
 
-    Attributes:
-        folder: Path of the folder in the repository, with forward slashes; "." for all of it.
-        prefix: What the paths of the files begin with in the repository.
-        changes: Content by name of files that were written; None for one that was removed.
+    The folder is a path with forward slashes, "." for all of the commit; a change of None removes the file.
     """
 
     def __init__(self, repository: Repository, commit: str, folder: str, label: str = "") -> None:
@@ -161,10 +158,7 @@ def compose_message(
 
     Args:
         lists: Heading to the lines of a list, of which the first 20 are shown.
-        trailers: Token to value; for several lines of one token, several values.
-
-    Raises:
-        ValueError: A token has other characters than letters, digits and hyphens.
+        trailers: Token (letters, digits and hyphens) to value; for several lines of one token, several values.
     """
     blocks = [subject]
     for heading, lines in lists.items():

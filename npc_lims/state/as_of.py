@@ -85,12 +85,7 @@ def snapshot_at(settings: Settings, at: At) -> Snapshot:
 
 
 def _check_schema(lines: Sequence[bytes], commit: Commit, repo: str) -> None:
-    """Check that this version can read a snapshot, by its first line.
-
-    Raises:
-        StateError: It is of another schema.
-        ValueError: It is not a snapshot.
-    """
+    """Raise a StateError if the first line of a snapshot is of another schema, a ValueError if it is none at all."""
     if not lines:
         return
     facts = json.loads(lines[0])
@@ -305,11 +300,7 @@ class _GitHub:
 
 
 def parse_commit(settings: Settings, answer: Any) -> Commit:
-    """Parse a commit of GitHub's API.
-
-    Raises:
-        GitHubError: It is something else.
-    """
+    """Parse a commit of GitHub's API; a GitHubError if it is something else."""
     try:
         sha, commit = answer["sha"], answer["commit"]
         when, author = utc_text(utc_time(commit["committer"]["date"])), single_line(commit["author"]["name"])

@@ -76,13 +76,7 @@ _OBSERVED = ("codeocean", "s3", "status")
 
 @dataclasses.dataclass(frozen=True)
 class FieldChange:
-    """One value that differs.
-
-    Attributes:
-        field: Its path, such as `tracked.session_kwargs.probe_letters_to_skip`.
-        before: Plain data, or `ABSENT`.
-        after: As *before*.
-    """
+    """One value that differs, at a path such as `tracked.session_kwargs.day`: plain data, or `ABSENT`."""
 
     field: str
     before: Any

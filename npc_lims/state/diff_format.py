@@ -33,14 +33,7 @@ class Format(str, enum.Enum):
 
 @dataclasses.dataclass(frozen=True)
 class Chapter:
-    """The result of one comparison.
-
-    Attributes:
-        title: The things that were compared.
-        summary: All of it in one line, which may quote what people typed.
-        notes: Sentences of ours.
-        groups: Title to sessions with the same kind of change.
-    """
+    """The result of one comparison; the summary may quote what people typed. Groups have titles."""
 
     title: str
     summary: str

@@ -25,12 +25,7 @@ RUN_TRAILER = "Npc-Lims-Run"
 
 @dataclasses.dataclass(frozen=True)
 class AsOf:
-    """A time whose state is read.
-
-    Attributes:
-        text: As the caller wrote it.
-        last: Its last second, in seconds since 1970.
-    """
+    """A time whose state is read: its text, and its last second since 1970."""
 
     text: str
     last: int
@@ -70,11 +65,7 @@ Revision = Union[AsOf, str]
 
 
 def parse_at(at: At, now: float) -> Revision:
-    """Return the revision that *at* means.
-
-    Raises:
-        HistoryError: It is in the future, or no date of the calendar.
-    """
+    """Return the revision that *at* means; a HistoryError if it is in the future, or no date of the calendar."""
     text = at.isoformat() if isinstance(at, datetime.date) else str(at).strip()
     if not text:
         raise HistoryError("there is no date, tag, branch or commit without a name; a date is written 2024-06-01")

@@ -125,11 +125,7 @@ def write_observations(path: Path, observed: ObservationSet) -> None:
 
 
 def read_observations(path: Path) -> ObservationSet:
-    """Return what `write_observations` wrote to *path*.
-
-    Raises:
-        NpcLimsError: The file is damaged, of another version, or from the future.
-    """
+    """Return the observations in a file; an NpcLimsError if it is damaged, of another version, or from the future."""
     remedy = "delete it, and observe again with this version of npc_lims"
     try:
         if path.stat().st_size > _MAX_BYTES:
@@ -160,11 +156,7 @@ def check_time(at: datetime.datetime, where: str, remedy: str = "observe again")
 
 
 def read_observation_folder(folder: Path) -> list[ObservationSet]:
-    """Return the observations in *folder* and the folders in it, the shards of a run merged.
-
-    Raises:
-        NpcLimsError: There is nothing, or a file is damaged.
-    """
+    """Return the observations in *folder* and the folders in it, the shards of a run merged."""
     paths = sorted(folder.rglob(f"*{SUFFIX}"), key=lambda path: path.name)
     if not paths:
         raise NpcLimsError(f"{folder}: holds no observations (*{SUFFIX}); npc-lims observe --out {folder} makes them")
@@ -235,23 +227,14 @@ class Pending(NamedTuple):
 
 
 def save_pending(state: Path, observed: ObservationSet) -> Pending:
-    """Save *observed* until it is published from the checkout of *state*: in the folder of git, which no status lists.
-
-    Raises:
-        GitError: *state* is not in a checkout.
-    """
+    """Save *observed* until it is published from the checkout of *state*: in the folder of git."""
     path = _pending_folder(state) / f"{observed.at:%Y%m%dT%H%M%S.%fZ}-{file_name(observed.scope)}"
     write_observations(path, observed)
     return Pending(path, observed)
 
 
 def load_pending(state: Path) -> list[Pending]:
-    """Return the pending observations of the checkout of *state*, the oldest first.
-
-    Raises:
-        GitError: It is not in one.
-        NpcLimsError: One of them is damaged.
-    """
+    """Return the pending observations of the checkout of *state*, the oldest first."""
     return [Pending(path, read_observations(path)) for path in sorted(_pending_folder(state).glob(f"*{SUFFIX}"))]
 
 

@@ -55,8 +55,6 @@ class Published:
         unapplied: The latter.
         applied: For each observation set, whether all of it was applied or dropped.
         dropped: Number of sections, by source, that were dropped because newer observations are published.
-        attempts: Pushes it took.
-        notes: What the user should know of the checkout.
     """
 
     commit: str | None
@@ -88,7 +86,6 @@ def publish(
         observed: Observations, at least one set, in the order in which they were made. Each becomes a commit.
         branch: The branch that is checked out if not given. Made if the remote has none.
         trailers: More lines for the ends of the commit messages.
-        dry_run: Push nothing; the result has the messages of the commits.
         backoff: Seconds of the longest first wait between two attempts; it doubles.
 
     Raises:

@@ -36,9 +36,6 @@ class SyncOptions:
     """Options of a sync.
 
     Attributes:
-        state: The state folder, made if it is not there.
-        tracked: The tracked sessions file.
-        sources: Sources to query.
         sessions: Ids that may change; None for all.
         changed: Only sessions whose tracked entry differs from the recorded one, and those that Code Ocean or S3 were
             never queried for.
@@ -277,9 +274,6 @@ def _reconcile_each(
     """Return *observed*, and the records that are reconciled with it.
 
     An observation with facts that cannot be reconciled, such as a start time that is none, fails its source alone.
-
-    Raises:
-        StateError: The state is damaged.
     """
 
     def reconcile(observations: Sequence[Observation]) -> Mapping[str, Record]:
