@@ -42,12 +42,13 @@ BY_MOUSE = "by_mouse"
 BY_SESSION = "by_session"
 _REQUIRED = {BY_MOUSE: ("mouse", "days_recorded"), BY_SESSION: ("mouse", "date")}
 _ALIASES = {
-    **dict.fromkeys(("mid", "mouse_id", "subject", "subject_id"), "mouse"),
-    "session_date": "date",
-    "probes": "probes_in_brain",
-    "experiment_type": "exp_type",
-    "surface_channel_recordings": "surface_channel_recording",
+    "mouse": ("mid", "mouse_id", "subject", "subject_id"),
+    "date": ("session_date",),
+    "probes_in_brain": ("probes",),
+    "exp_type": ("experiment_type",),
+    "surface_channel_recording": ("surface_channel_recordings",),
 }
+"""Other names of columns, used in this order where the first is missing."""
 _HEADER_WITHIN = 10
 """Rows, blank ones not counted: a title may stand above the header."""
 
@@ -206,13 +207,12 @@ def _csv_rows(text: str, name: str) -> Iterator[Row]:
 
 
 def _column_name(text: str) -> str:
+    """Return the name of a column whatever its case and spaces."""
     return re.sub(r"_+", "_", slug(text.replace("\n", " "))).strip("_")
 
 
-def _column(text: str) -> str:
-    """Return the name of a column whatever its case, spaces and unit, of several names the first."""
-    name = _UNIT.sub("", _column_name(text))
-    return _ALIASES.get(name, name)
+def _without_unit(text: str) -> str:
+    return _UNIT.sub("", _column_name(text))
 
 
 class _SheetParser:
@@ -260,7 +260,11 @@ class _SheetParser:
         """Add the rows below the header; return False if none of the first rows has the required columns."""
         remaining = iter(rows)
         for self._line, self._header in itertools.islice(remaining, _HEADER_WITHIN):
-            self._columns, duplicates = name_columns(self._header, _column)
+            self._columns, duplicates = name_columns(self._header, _without_unit)
+            for name, aliases in _ALIASES.items():
+                for alias in aliases:
+                    if alias in self._columns:
+                        self._columns.setdefault(name, self._columns[alias])
             if all(name in self._columns for name in _REQUIRED[kind]):
                 break
         else:
@@ -331,8 +335,8 @@ class _SheetParser:
             return parse(self._cells.get(index))
         except ValueError as error:
             self._invalid.add(column)
-            title = _UNIT.sub("", _column_name(str(self._header[index])))
-            self._report(f"{title.replace('_', ' ')}: {error}", column=index + 1)
+            title = _without_unit(str(self._header[index])).replace("_", " ")
+            self._report(f"{title}: {error}", column=index + 1)
             return None
 
     def _report(self, message: str, *, severity: Severity = "error", column: int = 0) -> None:
