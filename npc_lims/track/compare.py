@@ -130,40 +130,9 @@ def _summary(changes: Sequence[SessionChange]) -> str:
 # ------------------------------------------------------------------------- effect on state
 
 
-@dataclasses.dataclass(frozen=True)
-class Preview:
-    """Effects of an edit on the next sync, before any source is queried.
-
-    Attributes:
-        refused: Why the breaker would stop the sync; None if it would not.
-        change: Sessions that stay tracked, with other facts.
-        go: Sessions that leave state: no training workbook has them, or their row is no session on a day on which an
-            ephys session is tracked now.
-        may_go: Sessions that cease to be tracked, of which nobody knows yet whether a workbook has them.
-        stay: Sessions that cease to be tracked and stay, since a training workbook has them.
-    """
-
-    base: str
-    refused: str | None
-    appear: Sequence[SessionChange]
-    change: Sequence[SessionChange]
-    go: Sequence[SessionChange]
-    may_go: Sequence[SessionChange]
-    stay: Sequence[SessionChange]
-
-    def as_dict(self) -> dict[str, Any]:
-        """As JSON."""
-        return {**vars(self), **{name: [change.as_dict() for change in getattr(self, name)] for name in _TITLES}}
-
-    def chapter(self) -> Chapter:
-        found = {title: getattr(self, name) for name, title in _TITLES.items() if getattr(self, name)}
-        groups = {f"{len(changes):,} {title}": changes for title, changes in found.items()}
-        summary = "; ".join(groups) or "no session changes"
-        notes = [f"The breaker would stop the next sync: {self.refused}"] if self.refused else []
-        return Chapter(f"effect on state of tracked_sessions.yaml, compared with {self.base}", summary, notes, groups)
-
-
-_TITLES = {
+# A session stays if a training workbook has it, unless its row is no session on a day on which an ephys session is
+# tracked now.
+_FATES = {
     "appear": "will appear",
     "change": "will change",
     "go": "will go",
@@ -172,26 +141,53 @@ _TITLES = {
 }
 
 
+@dataclasses.dataclass(frozen=True)
+class Preview:
+    """Effects of an edit on the next sync, before any source is queried.
+
+    Attributes:
+        base: Name of the version that the file is compared with.
+        refused: Why the breaker would stop the sync; None if it would not.
+        fates: Changed sessions by the names in `_FATES`.
+    """
+
+    base: str
+    refused: str | None
+    fates: Mapping[str, Sequence[SessionChange]]
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON."""
+        fates = {fate: [change.as_dict() for change in changes] for fate, changes in self.fates.items()}
+        return {"base": self.base, "refused": self.refused, **fates}
+
+    def chapter(self) -> Chapter:
+        found = {fate: changes for fate, changes in self.fates.items() if changes}
+        groups = {f"{len(changes):,} {_FATES[fate]}": changes for fate, changes in found.items()}
+        summary = "; ".join(groups) or "no session changes"
+        notes = [f"The breaker would stop the next sync: {self.refused}"] if self.refused else []
+        return Chapter(f"effect on state of tracked_sessions.yaml, compared with {self.base}", summary, notes, groups)
+
+
 def preview(state: Mapping[str, Record], base: Mapping[str, Tracked], now: Mapping[str, Tracked], name: str) -> Preview:
     """Return the effect of the edit from *base* to *now* alone: as if *base* were already applied to *state*."""
     before = _reconciled(state, base)
     after = _reconciled(before, now)
-    changes = changes_between(before, after)
-    left = [change for change in changes if change.id in base and change.id in after and change.id not in now]
+    fates: dict[str, list[SessionChange]] = {fate: [] for fate in _FATES}
+    for change in changes_between(before, after):
+        if change.id not in before:
+            fates["appear"].append(change)
+        elif change.id not in after:
+            fates["go"].append(change)
+        elif change.id in now:
+            fates["change"].append(change)
+        elif change.id in base:
+            fates["stay" if after[change.id].training else "may_go"].append(change)
     refused = None
     try:
         check_breaker(before, after)
     except SyncRefused as error:
         refused = str(error)
-    return Preview(
-        base=name,
-        refused=refused,
-        appear=[change for change in changes if change.id not in before],
-        change=[change for change in changes if change.id in before and change.id in now],
-        go=[change for change in changes if change.id not in after],
-        may_go=[change for change in left if not after[change.id].training],
-        stay=[change for change in left if after[change.id].training],
-    )
+    return Preview(name, refused, fates)
 
 
 def _reconciled(records: Mapping[str, Record], tracked: Mapping[str, Tracked]) -> dict[str, Record]:
