@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Callable, Optional, Union
 import typer
 from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderHook, RenderResult
 from rich.segment import Segment
+from rich.text import Text
 
 from npc_lims.config.environment import in_github_actions
 from npc_lims.errors import NpcLimsError, Problem, workflow_command
@@ -105,8 +106,6 @@ def print_note(message: str) -> None:
 
 
 def _print_message(kind: str, style: str, message: str) -> None:
-    from rich.text import Text
-
     # it may quote user input or a response
     err().print(Text.assemble((f"npc-lims: {kind}:", style), f" {safe_text(message)}"))
 
@@ -116,8 +115,6 @@ def print_columns(head: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
 
     They are laid out here: a Table of rich takes 1.7 ms for a row, which is 17 s for ten thousand.
     """
-    from rich.text import Text
-
     cells = [[cell if isinstance(cell, tuple) else (cell, "") for cell in row] for row in rows]
     columns = zip(head, *([text for text, _ in row] for row in cells))
     widths = [max(map(len, column)) for column in columns]
