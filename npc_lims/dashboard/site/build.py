@@ -93,8 +93,7 @@ class _Inputs:
     Attributes:
         records: All sessions as plain data, the newest first.
         tracked: The tracked file beside the state folder, if there is one.
-        repository: The checkout, if there is one.
-        no_checkout: Message of git if there is none.
+        no_checkout: Message of git if there is no repository.
         commit: The checked-out commit; None also if the history is not wanted.
     """
 
@@ -190,11 +189,8 @@ def build_site(
         found = find_issues(inputs.records, inputs.sync_file, inputs.runs, problems, transitions, now, history.links)
         progress("writing", 0, None)
         sizes = []
-        for name, content in itertools.chain(
-            _state_files(inputs),
-            static_files(options.base_url),
-            _data_files(inputs, history, found, options.base_url, now, progress),
-        ):
+        files = _data_files(inputs, history, found, options.base_url, now, progress)
+        for name, content in itertools.chain(static_files(options.base_url), files):
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             sizes.append(path.write_bytes(content))
@@ -258,12 +254,6 @@ def _read_transitions(inputs: _Inputs, folder: str, progress: Progress) -> Itera
     return read_history(inputs.repository, ref=inputs.commit, folder=folder, progress=report)
 
 
-def _state_files(inputs: _Inputs) -> Iterator[tuple[str, bytes]]:
-    yield SNAPSHOT, inputs.snapshot
-    if inputs.sync_content:
-        yield SYNC_FILE, inputs.sync_content
-
-
 def _data_files(
     inputs: _Inputs,
     history: _SiteHistory,
@@ -272,7 +262,12 @@ def _data_files(
     now: datetime.datetime,
     progress: Progress,
 ) -> Iterator[tuple[str, bytes]]:
+    yield SNAPSHOT, inputs.snapshot
+    if inputs.sync_content:
+        yield SYNC_FILE, inputs.sync_content
     links, made = history.links, utc_text(now)
+    transitions = itertools.chain.from_iterable(history.feed)
+    yield FEED, render_feed(transitions, links.repository, base=base_url, address_of=links.commit)
     overview = {
         "format": data.FORMAT,
         "made": made,
@@ -288,8 +283,6 @@ def _data_files(
         "attention": data.attention_part(found),
         "recent": list(history.recent)[::-1],
     }
-    transitions = itertools.chain.from_iterable(history.feed)
-    yield FEED, render_feed(transitions, links.repository, base=base_url, address_of=links.commit)
     yield "data/overview.json", data.as_json(overview)
     yield "data/sessions.json", data.as_json(data.sessions_file(inputs.records, made))
     lines = {} if inputs.tracked is None else inputs.tracked.lines
