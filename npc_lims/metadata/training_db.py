@@ -11,8 +11,9 @@ from npc_lims.clients.s3 import split_s3_uri
 from npc_lims.clients.s3_cached import named_path, s3_path, store_of
 from npc_lims.config.disk_cache import CacheEntry, cache_dir, load_entry, store_entry
 from npc_lims.config.settings import load_settings
-from npc_lims.errors import NoSessionInfo, SourceError
-from npc_lims.sources.training.cells import EXCLUSION_COLUMNS, parse_flag
+from npc_lims.errors import NoSessionInfo, NpcLimsWarning, SourceError, warn
+from npc_lims.sources.training import MAX_CELLS, MAX_FILE_SIZE, MAX_ROWS, PartError
+from npc_lims.sources.training.cells import EXCLUSION_COLUMNS, name_columns, parse_flag, slug
 from npc_lims.sources.training.workbooks import (
     WORKBOOKS,
     WorkbookFolder,
@@ -27,12 +28,14 @@ from npc_lims.utils.sqlite import SharedConnection, load_image, make_image, quot
 if TYPE_CHECKING:
     import os
     import sqlite3
-    from collections.abc import Hashable, Iterator
+    from collections.abc import Hashable, Iterable, Iterator, Sequence
 
     import npc_session
     import upath
 
     from npc_lims.config.settings import Settings
+    from npc_lims.sources.training.xlsx import Sheet
+    from npc_lims.sources.training.xlsx_parts import Row
 
 __all__ = [
     "download_training_dbs",
@@ -51,6 +54,11 @@ _ALL_MICE = "all_mice"
 
 FORMAT = 2
 """Raise it when the same workbook comes to give another database: it invalidates those in the cache."""
+
+ID = "ID"
+"""The primary key of every table: 1 for the first row below the header, counting blank rows too."""
+MAX_COLUMNS = 900
+"""Columns with a name: each takes a parameter, of which an old SQLite allows 999."""
 
 # within the lifetime of an opened one, its version is not queried again
 _opened: TTLCache[tuple[str, SharedConnection]] = TTLCache(maxsize=4, ttl=60)
@@ -124,9 +132,6 @@ def excel_to_sqlite(spreadsheet: str | upath.UPath, save_path: str | upath.UPath
     Raises:
         SourceError, MissingCredentials: The workbook cannot be read, or *save_path* cannot be written.
     """
-    from npc_lims.metadata.training_tables import build_database
-    from npc_lims.sources.training.xlsx import MAX_FILE_SIZE
-
     settings, address = load_settings(), str(spreadsheet)
     if address.startswith("s3://"):
         with as_training():
@@ -234,8 +239,6 @@ def _load_database(settings: Settings, folder: WorkbookFolder, name: str, versio
     entry = load_entry(path, address, f"{version} {FORMAT}")
     if entry is not None:
         return load_image(entry.content)
-    from npc_lims.metadata.training_tables import build_database  # openpyxl takes 0.15 s to import
-
     content, version = folder.fetch(name, version, fresh=False)
     database = build_database(content, name)
     store_entry(path, CacheEntry(make_image(database), f"{version} {FORMAT}", address))
@@ -277,3 +280,96 @@ def _write(settings: Settings, address: str, content: bytes) -> upath.UPath:
 
 def _sqlite_name(workbook: str) -> str:
     return str(Path(workbook).with_suffix(".sqlite"))
+
+
+def build_database(content: bytes, name: str) -> SharedConnection:
+    """Return the workbook *name* as a read-only database in memory.
+
+    A table has the slugged title of its sheet, a column the slugged name of its own; of two with one name the first
+    takes precedence. Values are text: `str()` of the cell, stripped, and '' for an empty one. Sheets
+    without a header, columns without a name, and rows below the last that holds anything are left out.
+    """
+    from npc_lims.sources.training.xlsx import open_xlsx  # openpyxl takes 0.15 s to import
+
+    database = SharedConnection()
+    builder = _DatabaseBuilder(name, database)
+    with open_xlsx(content, name) as book:
+        database.execute("BEGIN")
+        for sheet in book.sheets:
+            if sheet.kind == "worksheet":
+                builder.add(sheet)
+        database.execute("COMMIT")
+    for message in builder.left_out:
+        warn(f"{name}{message}", NpcLimsWarning)
+    database.seal()
+    return database
+
+
+class _DatabaseBuilder:
+    """Adds one table after another, and collects what was left out."""
+
+    def __init__(self, name: str, database: SharedConnection) -> None:
+        self.left_out: list[str] = []
+        self._name = name
+        self._database = database
+        self._cells = 0
+        self._tables: dict[str, str] = {}
+
+    def add(self, sheet: Sheet) -> None:
+        try:
+            rows = self._rows(sheet)
+            line, header = next(rows, (0, {}))
+            columns, _ = name_columns(header)
+            columns.pop(ID.lower(), None)  # the key of the table
+            if columns and self._is_valid_table(slug(sheet.title), sheet.title):
+                self._fill(sheet, columns, ((number - line, cells) for number, cells in rows))
+        except PartError as error:
+            raise self._failure(f"has a sheet {sheet.title!r} that cannot be read: {error}") from None
+
+    def _failure(self, reason: str) -> SourceError:
+        return SourceError("training", f"{self._name} {reason}")
+
+    def _is_valid_table(self, table: str, title: str) -> bool:
+        if not table or table.startswith("sqlite_"):
+            self.left_out.append(f"[{title}]: its title cannot be the name of a table; left out: rename it")
+            return False
+        if table in self._tables:
+            reason = f"its title gives the name of the table of sheet {self._tables[table]!r}, {table}"
+            self.left_out.append(f"[{title}]: {reason}; left out: rename it")
+            return False
+        self._tables[table] = title
+        return True
+
+    def _fill(self, sheet: Sheet, columns: dict[str, int], rows: Iterator[Row]) -> None:
+        if len(columns) > MAX_COLUMNS:
+            raise self._failure(f"has a sheet {sheet.title!r} of {len(columns)} columns, as no real workbook")
+        table = quoted(slug(sheet.title))
+        definitions = "".join(f", {quoted(column)} TEXT" for column in columns)
+        self._database.execute(f"CREATE TABLE {table} ({ID} INTEGER PRIMARY KEY{definitions})")
+        parameters = ", ".join("?" * (len(columns) + 1))
+        # a name cannot be a parameter; it is quoted, and no value is ever part of the text
+        insert = f"INSERT INTO {table} VALUES ({parameters})"  # noqa: S608
+        self._database.executemany(insert, self._numbered(rows, tuple(columns.values())))
+
+    def _numbered(self, rows: Iterable[Row], indexes: Sequence[int]) -> Iterator[tuple[Any, ...]]:
+        """Yield the rows with the blank ones between them, each with its number."""
+        written = 0
+        for number, cells in rows:
+            self._cells += (number - written) * (len(indexes) + 1)
+            if self._cells > MAX_CELLS:
+                raise self._failure(f"has more cells than any real workbook ({MAX_CELLS}); it was not read")
+            yield from ((blank, *([""] * len(indexes))) for blank in range(written + 1, number))
+            yield (number, *[_text(cells.get(index)) for index in indexes])
+            written = number
+
+    def _rows(self, sheet: Sheet) -> Iterator[Row]:
+        for line, cells in sheet.rows():
+            if line > MAX_ROWS:
+                self.left_out.append(f"[{sheet.title}]: rows below {MAX_ROWS} are left out: delete them")
+                return
+            yield line, cells
+
+
+def _text(value: Any) -> str:
+    text = "" if value is None else str(value).strip()
+    return "" if text == "None" else text

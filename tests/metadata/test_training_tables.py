@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from npc_lims.errors import NpcLimsWarning, SourceError
-from npc_lims.metadata import training_tables as tables
-from npc_lims.metadata.training_tables import build_database
+from npc_lims.metadata import training_db
+from npc_lims.metadata.training_db import build_database
 from npc_lims.sources.training import xlsx
 from npc_lims.sources.training.cells import slug
 from npc_lims.utils.sqlite import SharedConnection, quoted
@@ -137,7 +137,7 @@ def test_of_two_sheets_with_one_title_the_first_counts() -> None:
 
 
 def test_rows_far_below_are_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tables, "MAX_ROWS", 4)
+    monkeypatch.setattr(training_db, "MAX_ROWS", 4)
     with pytest.warns(NpcLimsWarning, match=re.escape(f"{NAME}[626791]: rows below 4 are left out: delete them")):
         made = build({"626791": [["a"], [1], [2], [3], [4], [5]]})
     assert [row["a"] for row in rows(made, "626791")] == ["1", "2", "3"]
@@ -151,7 +151,7 @@ def test_a_workbook_of_too_many_cells_is_refused(monkeypatch: pytest.MonkeyPatch
 
 def test_blank_rows_count_as_cells(monkeypatch: pytest.MonkeyPatch) -> None:
     """A small file may have a stray cell far below in each of thousands of sheets."""
-    monkeypatch.setattr(tables, "MAX_CELLS", 200)
+    monkeypatch.setattr(training_db, "MAX_CELLS", 200)
     assert len(rows(build({"626791": [["a"], *[[]] * 90, [1]]}), "626791")) == 91
     with pytest.raises(SourceError, match="more cells than any real workbook"):
         build({"626791": [["a"], *[[]] * 100, [1]]})

@@ -16,6 +16,7 @@ from openpyxl.utils import get_column_letter
 
 from npc_lims.errors import Problem
 from npc_lims.model.record import Scalar
+from npc_lims.sources.training import PartError
 from npc_lims.sources.training.cells import (
     EXCEL_ERRORS,
     EXCLUSION_COLUMNS,
@@ -27,7 +28,7 @@ from npc_lims.sources.training.cells import (
     slug,
 )
 from npc_lims.sources.training.xlsx import Sheet, Xlsx, failure, open_xlsx
-from npc_lims.sources.training.xlsx_parts import PartError, Row, cell_name
+from npc_lims.sources.training.xlsx_parts import Row, cell_name
 
 MAX_PROBLEMS = 100
 """Problems of a sheet that are listed: somebody may have filled a column down to the last row there is."""

@@ -24,6 +24,7 @@ from npc_lims.errors import Problem, SourceError
 from npc_lims.model.record import Found, Observation, Record, Training
 from npc_lims.model.session_id import make_session_id, subject_of
 from npc_lims.sources.context import SourceContext
+from npc_lims.sources.training import MAX_FILE_SIZE
 from npc_lims.sources.training.cells import slug
 from npc_lims.utils.text import single_line
 
@@ -296,8 +297,6 @@ class _Bucket(WorkbookFolder):
         return content, version
 
     def _read(self, name: str) -> bytes:
-        from npc_lims.sources.training.xlsx import MAX_FILE_SIZE
-
         content = self._store.read(self._bucket, self._prefix + name, MAX_FILE_SIZE)
         if content is None:
             raise self._missing(name)
@@ -306,8 +305,6 @@ class _Bucket(WorkbookFolder):
 
 def read_workbook_file(path: Path) -> bytes:
     """Return the content of a file, cut one byte above what the parser accepts."""
-    from npc_lims.sources.training.xlsx import MAX_FILE_SIZE
-
     try:
         with path.open("rb") as file:
             return file.read(MAX_FILE_SIZE + 1)

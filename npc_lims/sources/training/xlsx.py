@@ -17,10 +17,10 @@ from urllib.parse import unquote
 from openpyxl.utils.datetime import MAC_EPOCH, WINDOWS_EPOCH
 
 from npc_lims.errors import SourceError
+from npc_lims.sources.training import MAX_CELLS, MAX_FILE_SIZE, PartError
 from npc_lims.sources.training.cells import UNSAVED
 from npc_lims.sources.training.xlsx_parts import (
     DocumentTypeError,
-    PartError,
     Row,
     RowParser,
     read_entries,
@@ -29,8 +29,6 @@ from npc_lims.sources.training.xlsx_parts import (
 )
 from npc_lims.utils.text import single_line
 
-MAX_FILE_SIZE = 32 * 2**20
-"""Bytes. A thousand subjects with two hundred sessions each take 13 MiB."""
 MAX_UNPACKED = 256 * 2**20
 """Bytes of all members unpacked: 85 MiB for those thousand subjects."""
 MAX_RATIO = 200
@@ -39,10 +37,6 @@ RATIO_FREE = 16 * 2**20
 """Bytes unpacked below which the ratio does not matter: they can do no harm."""
 MAX_MEMBERS = 10_000
 """Members of the zip, and sheets: a sheet takes one member, or three with comments."""
-MAX_CELLS = 10_000_000
-"""Cells of a workbook that hold anything: a thousand subjects with two hundred sessions each of fifty columns."""
-MAX_ROWS = 20_000
-"""Rows of a sheet for callers with one entry for every row, blank ones too: a stray cell may be far below."""
 MAX_TITLE = 255
 """Characters of the title of a sheet: 31 in Excel, more elsewhere."""
 

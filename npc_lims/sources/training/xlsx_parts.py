@@ -19,6 +19,7 @@ from openpyxl.styles.numbers import BUILTIN_FORMATS, is_date_format, is_timedelt
 from openpyxl.utils import column_index_from_string, get_column_letter
 from openpyxl.utils.datetime import from_excel, from_ISO8601
 
+from npc_lims.sources.training import PartError
 from npc_lims.sources.training.cells import UNSAVED, is_blank
 from npc_lims.utils.text import single_line
 
@@ -53,10 +54,6 @@ _SHEET_PATHS = frozenset(
 Row = tuple[int, dict[int, Any]]
 Element = tuple[str, dict[str, str], str]
 """An element of a part: its path below the outermost one, its attributes, and its text after the last element in it."""
-
-
-class PartError(ValueError):
-    """A part cannot be read: the reason in a few words, without content, which may not be public."""
 
 
 class DocumentTypeError(PartError):

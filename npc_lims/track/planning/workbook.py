@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from npc_lims.errors import Problem, Severity, SourceError
+from npc_lims.sources.training import MAX_FILE_SIZE, MAX_ROWS, PartError
 from npc_lims.sources.training.cells import is_blank, name_columns, slug
-from npc_lims.sources.training.xlsx import MAX_FILE_SIZE, MAX_ROWS, Sheet, open_xlsx
-from npc_lims.sources.training.xlsx_parts import PartError, Row
+from npc_lims.sources.training.xlsx import Sheet, open_xlsx
+from npc_lims.sources.training.xlsx_parts import Row
 from npc_lims.track.planning.cells import (
     PROBES,
     is_filled,

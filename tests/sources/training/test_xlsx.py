@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from npc_lims.errors import SourceError
-from npc_lims.sources.training import xlsx_parts
+from npc_lims.sources.training import PartError, xlsx_parts
 from npc_lims.sources.training.cells import EXCEL_ERRORS
-from npc_lims.sources.training.xlsx import PartError, open_xlsx
+from npc_lims.sources.training.xlsx import open_xlsx
 from tests.sources.training.xlsx_files import (
     DECORATIONS,
     LINKS,
