@@ -354,11 +354,7 @@ def _now() -> datetime.datetime:
 
 
 def _state_folder(state: Optional[Path]) -> Path:
-    """Return the state folder to use; runs are recorded in a folder, not in published state.
-
-    Raises:
-        NpcLimsError: There is none.
-    """
+    """Return the state folder to use; runs are recorded in a folder, not in published state."""
     folder = reading_settings(state).state
     if folder is None:
         raise NpcLimsError(
@@ -378,11 +374,7 @@ def _open_store(state: Optional[Path], publish: bool = False, branch: Optional[s
 
 
 def _chosen_processes(names: Optional[list[str]], pipelines: Optional[Path], state: Path) -> list[Process]:
-    """Return the named processes, from the file that belongs to the *state* folder.
-
-    Raises:
-        NpcLimsError: There is no such file, it holds errors, or no such process.
-    """
+    """Return the named processes, from the file that belongs to the *state* folder."""
     from npc_lims.processing.pipelines import PIPELINES_FILE, choose_processes, read_pipelines
 
     if pipelines is None:

@@ -95,11 +95,7 @@ def get_data_asset(asset: str | uuid.UUID | DataAsset) -> DataAsset:
 
 
 def checked_id(value: object, kind: str = "data asset", error: type[NpcLimsError] = NoSessionData) -> str:
-    """Return an id of Code Ocean as it is usually written, in lower case and with hyphens.
-
-    Raises:
-        NpcLimsError: It is no UUID; *error* is the class of the exception.
-    """
+    """Return an id of Code Ocean in lower case and with hyphens; *error* is raised if it is no UUID."""
     try:
         return str(uuid.UUID(str(value)))
     except ValueError:

@@ -35,11 +35,7 @@ _EXAMPLE = {
 
 
 def read_pipelines(path: Path | str) -> dict[str, Process]:
-    """Return the processes of a file by name, in file order.
-
-    Raises:
-        PipelinesError: The file cannot be read, or holds errors; all of them are in it.
-    """
+    """Return the processes of a file by name, in file order; PipelinesError with all errors of the file."""
     missing = f"{PIPELINES_FILE} lists what is run, see docs/processing.md"
     text = read_edited_text(path, PipelinesError, max_bytes=_MAX_BYTES, missing=missing, content="a list of processes")
     processes, problems = parse_pipelines(text, str(path))
@@ -49,11 +45,7 @@ def read_pipelines(path: Path | str) -> dict[str, Process]:
 
 
 def parse_pipelines(text: str, file: str = PIPELINES_FILE) -> tuple[dict[str, Process], tuple[Problem, ...]]:
-    """Return the processes and problems of a text; of one with errors, the processes that could be read.
-
-    Args:
-        file: Its name, for messages.
-    """
+    """Return the processes and problems of a text; of one with errors, the processes that could be read."""
     report = Report(file)
     root = compose(text, report)
     if root is None:
@@ -81,11 +73,7 @@ def parse_pipelines(text: str, file: str = PIPELINES_FILE) -> tuple[dict[str, Pr
 
 
 def choose_processes(every: Mapping[str, Process], names: Sequence[str] | None) -> list[Process]:
-    """Return the processes of these names; all of them without names.
-
-    Raises:
-        SelectionError: There is none of that name.
-    """
+    """Return the processes of these names; all of them without names. SelectionError for an unknown name."""
     for name in names or ():
         if name not in every:
             raise SelectionError(f"no such process: {name}{suggestion(name, every)}; there are {', '.join(every)}")

@@ -74,9 +74,6 @@ class Decision:
 def plan(request: PlanRequest, recorded: RecordedState, now: datetime.datetime) -> dict[str, tuple[Decision, ...]]:
     """Return, by process, one decision for each session, the newest session first.
 
-    Args:
-        now: The present time, by which claims expire.
-
     Raises:
         NoSessionInfo: A requested session is not recorded.
         NpcLimsError: Runs are requested again, and no sessions.

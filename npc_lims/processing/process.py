@@ -222,11 +222,7 @@ class Process(ProcessEntry):
         return any(name.startswith("raw.") for template in self.parameters.values() for name in names_in(template))
 
     def parameters_for(self, record: Record, asset: Asset) -> dict[str, str]:
-        """Return the parameters of a run with *asset* as its input.
-
-        Raises:
-            NoSessionData: A parameter names the raw asset, and the session has none.
-        """
+        """Return the parameters of a run on *asset*; NoSessionData if one names the raw asset, and there is none."""
         values = {
             "input.id": asset.id,
             "input.name": asset.name,

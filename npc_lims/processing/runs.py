@@ -252,11 +252,7 @@ def write_updates(path: Path, updates: Updates) -> None:
 
 
 def read_updates(path: Path) -> dict[str, tuple[Update, ...]]:
-    """Read a file of `write_updates`.
-
-    Raises:
-        NpcLimsError: The file is missing, damaged, or of another version.
-    """
+    """Read a file of `write_updates`; NpcLimsError if it is missing, damaged, or of another version."""
     try:
         data = json.loads(path.read_bytes())
         if not isinstance(data, dict) or data.get("format") != _UPDATES_FORMAT:
@@ -300,9 +296,6 @@ def read_runs(state: StateFolder, process: str) -> tuple[Run, ...]:
     """Return the recorded runs of a process; none if there is no file.
 
     A claim from the future is warned of and counts as expired: it would block its session until then.
-
-    Raises:
-        StateError: The file is damaged, or of another schema.
     """
     tree, name = open_tree(state), runs_name(process)
     content = tree.read_files([name]).get(name)
@@ -318,11 +311,7 @@ def _expired_if_future(run: Run, path: PurePath) -> Run:
 
 
 def parse_runs(content: bytes, path: PurePath) -> tuple[Run, ...]:
-    """Return the runs in the *content* of a file; *path* is for messages, and must fit the process.
-
-    Raises:
-        StateError: It is damaged, or of another schema or process.
-    """
+    """Return the runs in the *content* of a file; StateError if it is damaged, or *path* is of another process."""
     file = parse_yaml_model(_RunsFile, content, path, _REMEDY)
     if file.process != path.stem:
         raise StateError(f"{path}: holds the runs of {file.process}; {_REMEDY}")

@@ -80,10 +80,7 @@ def locked(state: Path, locks: Path, max_wait: float = 60) -> Iterator[None]:
 
     Args:
         locks: Folder of the locks; made if need be.
-        max_wait: Seconds to wait for it: what is done under the lock takes milliseconds.
-
-    Raises:
-        StateError: Another process holds it for longer, or other users may write to the folder.
+        max_wait: Seconds until StateError is raised: what is done under the lock takes milliseconds.
     """
     path = locks / f"{hashlib.sha256(str(state.resolve()).encode()).hexdigest()[:32]}.lock"
     if prepare_folder(locks):
@@ -101,12 +98,7 @@ def locked(state: Path, locks: Path, max_wait: float = 60) -> Iterator[None]:
 
 @dataclasses.dataclass
 class RunResults:
-    """The outcome of starting or collecting.
-
-    Attributes:
-        events: The last event of each run, with its process.
-        failures: Sentences about what could not be done.
-    """
+    """The last event of each run, with its process; and sentences about what could not be done."""
 
     events: list[tuple[str, RunEvent]]
     failures: list[str]
