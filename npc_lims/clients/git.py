@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import io
+import functools
 import os
 import re
 import subprocess
@@ -35,8 +35,8 @@ _REMOVED = re.compile(
 _LOW_SPEED_LIMIT = {"GIT_HTTP_LOW_SPEED_LIMIT": "1000", "GIT_HTTP_LOW_SPEED_TIME": "60"}
 _COMMIT_ID = re.compile(r"[0-9a-f]{40,64}")
 _UNUSED_REF = "refs/npc-lims/unused"
-_REQUESTS = 60
-"""Ids of blobs that fit into a pipe, of 4 KiB on some systems: more could block both ends."""
+_REQUESTS = 30
+"""Names of blobs that fit into a pipe, of 4 KiB on some systems: more could block both ends."""
 
 ReadBlobs = Callable[[Iterable[str]], dict[str, bytes]]
 """Returns contents by blob id, of those that exist."""
@@ -213,36 +213,22 @@ class Repository:
 
     def read_blobs(self, names: Iterable[str]) -> dict[str, bytes]:
         """Return contents by blob id, or another name such as `HEAD:path`, of those that exist, by one process."""
-        wanted = list(dict.fromkeys(names))
-        if not wanted:
-            return {}
-        request = os.fsencode("".join(f"{name}\n" for name in wanted))
-        return _read_batch(io.BytesIO(self.run("cat-file", "--batch", "--buffer", stdin=request)), wanted)
+        with self.blob_reader() as read:
+            return read(names)
 
     @contextlib.contextmanager
     def blob_reader(self) -> Iterator[ReadBlobs]:
-        """Yield a function that does as `read_blobs`, in one process for all its calls."""
+        """Yield a function that does as `read_blobs`, by one process for all its calls."""
         command = ("cat-file", "--batch")
-        with tempfile.TemporaryFile() as stderr, self._start(command, stderr, subprocess.PIPE) as process:
-            requests, answers = process.stdin, process.stdout
-            assert requests is not None, "it is a pipe"
-            assert answers is not None, "it is a pipe"
-
-            def read(blobs: Iterable[str]) -> dict[str, bytes]:
-                found: dict[str, bytes] = {}
-                wanted = list(dict.fromkeys(blobs))
-                for start in range(0, len(wanted), _REQUESTS):
-                    some = wanted[start : start + _REQUESTS]
-                    requests.write("".join(f"{blob}\n" for blob in some).encode())
-                    requests.flush()
-                    try:
-                        found.update(_read_batch(answers, some))
-                    except EOFError:
-                        stderr.seek(0)
-                        raise _failed(command, stderr.read()) from None
-                return found
-
-            yield read
+        with tempfile.TemporaryFile() as stderr:
+            try:
+                with self._start(command, stderr, subprocess.PIPE) as process:
+                    assert process.stdin is not None, "it is a pipe"
+                    assert process.stdout is not None, "it is a pipe"
+                    yield functools.partial(_read_blobs, process.stdin, process.stdout)
+            except (BrokenPipeError, EOFError):
+                stderr.seek(0)
+                raise _failed(command, stderr.read()) from None
 
     def hash_files(self, paths: Iterable[Path]) -> list[str]:
         """Return the ids of the blobs that files of the checkout would be, with its filters."""
@@ -319,15 +305,20 @@ def _split_paths(output: bytes) -> list[str]:
     return os.fsdecode(output).split("\0")[:-1]
 
 
-def _read_batch(answers: IO[bytes], names: Iterable[str]) -> dict[str, bytes]:
-    """Return the answers of `git cat-file --batch` by name, of those that are blobs."""
+def _read_blobs(requests: IO[bytes], answers: IO[bytes], names: Iterable[str]) -> dict[str, bytes]:
+    """Ask a `git cat-file --batch` for blobs; EOFError if its answer breaks off."""
     found = {}
-    for name in names:
-        header = answers.readline().split()
-        if not header:
-            raise EOFError
-        if header[-1].isdigit():  # else "<name> missing"
-            content = answers.read(int(header[-1]) + 1)[:-1]
-            if header[-2] == b"blob":
-                found[name] = content
+    wanted = list(dict.fromkeys(names))
+    for start in range(0, len(wanted), _REQUESTS):
+        some = wanted[start : start + _REQUESTS]
+        requests.write(os.fsencode("".join(f"{name}\n" for name in some)))
+        requests.flush()
+        for name in some:
+            header = answers.readline().split()
+            size = int(header[-1]) if header[-1:] and header[-1].isdigit() else -1  # "<name> missing"
+            content = answers.read(size + 1)
+            if not header or len(content) <= size:
+                raise EOFError
+            if size >= 0 and header[-2] == b"blob":
+                found[name] = content[:-1]
     return found

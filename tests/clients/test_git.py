@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import pytest
@@ -192,3 +193,15 @@ def test_a_commit_is_made_without_a_worktree_and_an_index(repository: Repository
     assert changed == ["M", "state/a/edited", "D", "state/b/removed", "A", "state/é/c d", ""]
     assert repository.read_files(commit, contents) == {"state/a/edited": b"new\r\n", "state/é/c d": b"new"}
     run_git(repository.root, "fsck", "--strict")
+
+
+def test_a_damaged_blob_is_an_error(repository: Repository) -> None:
+    (repository.root / "large").write_bytes(random.Random(1).randbytes(300_000))
+    commit_all(repository.root)
+    blob = repository.line("rev-parse", "HEAD:large")
+    path = repository.git_folder / "objects" / blob[:2] / blob[2:]
+    path.chmod(0o644)
+    path.write_bytes(path.read_bytes()[:200_000])
+    with pytest.raises(GitFailed, match=r"git cat-file --batch failed: "):
+        repository.read_blobs([blob])
+    assert repository.read_blobs(["HEAD:nothing 5", "HEAD", "HEAD:"]) == {}
