@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Optional
 
@@ -137,10 +136,10 @@ def _without_state() -> tuple[Suggestion, ...]:
 
 
 def _with_state(settings: Settings, overview: Overview, newest: Optional[str]) -> tuple[Suggestion, ...]:
-    first: dict[str, str] = {}
-    for command, why in _suggest(settings, overview, newest):
-        first.setdefault(command, why)  # the more important reason
-    return tuple(itertools.starmap(Suggestion, first.items()))[:_SUGGESTIONS]
+    first: dict[str, Suggestion] = {}
+    for suggestion in _suggest(settings, overview, newest):
+        first.setdefault(suggestion.command, suggestion)  # the more important reason
+    return tuple(first.values())[:_SUGGESTIONS]
 
 
 def _suggest(settings: Settings, overview: Overview, newest: Optional[str]) -> Iterator[Suggestion]:
@@ -272,5 +271,4 @@ def _age(age: SourceAge) -> Text:
 
 
 def _counts(counts: Mapping[str, int]) -> list[str]:
-    names = {name: one_line(name).replace("_", " ") for name in counts}
-    return [f"{count:,} {names[name]}" for name, count in counts.items()]
+    return [f"{count:,} {one_line(name).replace('_', ' ')}" for name, count in counts.items()]
