@@ -100,7 +100,7 @@ class Session:
 
 
 class TrainingDay(NamedTuple):
-    """A row of a workbook that belongs to no tracked session; *as_text* was typed where a date cell should be."""
+    """A row of a workbook; *as_text* was typed where a date cell should be."""
 
     subject: int
     start: str
@@ -195,7 +195,7 @@ SESSIONS = (
     Session(901006, "2024-09-10", "15-53-30", "behavior", rig="BEH.G-Box1", task="stage 5 ori AMN timeouts"),
 )  # fmt: skip
 
-TRAINING = (
+TRAINING = (  # days of no tracked session
     TrainingDay(901001, "2024-03-06 12:41:10", "B2", "stage 5 ori AMN timeouts", passed=False),
     TrainingDay(901001, "2024-03-07 12:56:00", "B2", "stage 5 ori AMN timeouts", as_text="3/7/2024 12:56"),
     TrainingDay(901001, "2024-03-08 12:38:55", "NP2", "stage 5 ori AMN moving timeouts", comments="hab on rig"),

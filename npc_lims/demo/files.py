@@ -17,7 +17,6 @@ import datetime
 import importlib.resources
 import io
 import json
-import operator
 import random
 import re
 import uuid
@@ -28,7 +27,7 @@ from typing import Any
 
 import openpyxl
 
-from npc_lims.demo.dataset import MICE, ODD_ASSETS, SESSIONS, STAGES, TRAINING, Mouse, Session
+from npc_lims.demo.dataset import MICE, ODD_ASSETS, SESSIONS, STAGES, TRAINING, Mouse, Session, TrainingDay
 
 RESULT_BUCKET = "codeocean-s3datasetsbucket-1u41qdg42ur9"
 SCRATCH_BUCKET = "aind-scratch-data"
@@ -113,7 +112,7 @@ def _workbook(stage: int, nsb: bool) -> bytes:
     for mouse in mice:
         sheet = book.create_sheet(str(mouse.subject))
         sheet.append(ROW_COLUMNS)
-        for _, row in sorted(_timed_rows(mouse, stage, nsb), key=operator.itemgetter(0)):
+        for row in _rows(mouse, stage, nsb):
             sheet.append(row)
         if mouse.subject == 901001:  # an empty row in the middle, a blank heading after the last column
             sheet.insert_rows(3)
@@ -121,19 +120,17 @@ def _workbook(stage: int, nsb: bool) -> bytes:
     return _stable_bytes(book)
 
 
-def _timed_rows(mouse: Mouse, stage: int, nsb: bool) -> Iterator[tuple[datetime.datetime, tuple[Any, ...]]]:
-    """Yield the rows of a mouse in one of the two workbooks, with their times."""
-    for training in TRAINING:
-        if (training.subject, training.nsb) == (mouse.subject, nsb):
-            start = datetime.datetime.fromisoformat(training.start)
-            scores = _scores(mouse.subject, start, training.task)
-            outcome = (int(training.passed), int(training.ignore) or None, training.comments or None)
-            yield start, (training.as_text or start, training.rig, training.task, *scores, *outcome)
-    for session in _tracked(stage):
-        if session.subject == mouse.subject and session.task and nsb is not mouse.in_lab_workbook:
-            start = session.task_begin
-            scores = _scores(mouse.subject, start, session.task)
-            yield start, (start, session.rig, session.task, *scores, 1, None, None)
+def _rows(mouse: Mouse, stage: int, nsb: bool) -> Iterator[tuple[Any, ...]]:
+    """Yield the rows of a mouse in one of the two workbooks, by time."""
+    days = [day for day in TRAINING if (day.subject, day.nsb) == (mouse.subject, nsb)]
+    if nsb is not mouse.in_lab_workbook:
+        sessions = (session for session in _tracked(stage) if session.subject == mouse.subject and session.task)
+        days += [TrainingDay(mouse.subject, str(one.task_begin), one.rig, one.task) for one in sessions]
+    for day in sorted(days, key=lambda day: day.start):
+        start = datetime.datetime.fromisoformat(day.start)
+        scores = _scores(mouse.subject, start, day.task)
+        outcome = (int(day.passed), int(day.ignore) or None, day.comments or None)
+        yield (day.as_text or start, day.rig, day.task, *scores, *outcome)
 
 
 def _scores(subject: int, start: datetime.datetime, task: str) -> tuple[str, str, str]:
