@@ -17,7 +17,7 @@ from typing import Any
 import typer
 from typer.main import get_command
 
-from npc_lims.cli import MEANINGS
+from npc_lims.cli import ExitCode
 from npc_lims.cli.app import SECTIONS, app
 
 FILE = Path(__file__).resolve().parent.parent / "docs" / "reference" / "cli.md"
@@ -212,7 +212,7 @@ def _escaped(text: str) -> str:
 
 def render() -> str:
     """The page."""
-    codes = "".join(f"| {int(code)} | {meaning} |\n" for code, meaning in MEANINGS.items())
+    codes = "".join(f"| {int(code)} | {code.meaning} |\n" for code in ExitCode)
     sections = "\n\n".join(part for command in walk() for part in _section(command))
     return f"{HEAD}{codes}{CONVENTIONS}\n{sections}\n"
 

@@ -11,34 +11,32 @@ import sys
 import threading
 import warnings
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 class ExitCode(enum.IntEnum):
-    """Exit codes, which scripts may act on."""
+    """Exit codes, which scripts may act on, each with a sentence for `--help` and the documentation."""
 
-    DONE = 0
-    PROBLEMS = 1
-    MISTAKE = 2
-    INCOMPLETE = 3
-    REFUSED = 4
-    UNEXPECTED = 70
-    STOPPED = 130
-    UNREAD = 141
-    ENDED = 143
+    meaning: str
 
+    def __new__(cls, code: int, meaning: str) -> Self:
+        member = int.__new__(cls, code)
+        member._value_ = code
+        member.meaning = meaning
+        return member
 
-MEANINGS = {
-    ExitCode.DONE: "Done.",
-    ExitCode.PROBLEMS: "A check found problems. They are listed.",
-    ExitCode.MISTAKE: "Bad input or usage: nothing was done, unless the message says so.",
-    ExitCode.INCOMPLETE: "A source could not be queried, and the rest was done; or a run that was waited for failed.",
-    ExitCode.REFUSED: "Refused by the breaker: a sync would remove or blank too many sessions.",
-    ExitCode.UNEXPECTED: "An unexpected error: the message names a file with its details.",
-    ExitCode.STOPPED: "Stopped by Ctrl-C.",
-    ExitCode.UNREAD: "The reader of the output closed it, as `head` does.",
-    ExitCode.ENDED: "Ended by SIGTERM: `timeout`, `kill`, a cancelled job.",
-}
-"""Sentences for `--help` and the documentation."""
+    DONE = 0, "Done."
+    PROBLEMS = 1, "A check found problems. They are listed."
+    MISTAKE = 2, "Bad input or usage: nothing was done, unless the message says so."
+    INCOMPLETE = 3, "A source could not be queried, and the rest was done; or a run that was waited for failed."
+    REFUSED = 4, "Refused by the breaker: a sync would remove or blank too many sessions."
+    UNEXPECTED = 70, "An unexpected error: the message names a file with its details."
+    STOPPED = 130, "Stopped by Ctrl-C."
+    UNREAD = 141, "The reader of the output closed it, as `head` does."
+    ENDED = 143, "Ended by SIGTERM: `timeout`, `kill`, a cancelled job."
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
-from npc_lims.cli import MEANINGS
+from npc_lims.cli import ExitCode
 from npc_lims.utils.lazy_mapping import LazyMapping
 
 SECTIONS = {
@@ -71,7 +71,7 @@ class _Group(TyperGroup):
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
         with formatter.section("Exit codes"):
-            formatter.write_dl([(str(int(code)), meaning) for code, meaning in MEANINGS.items()])
+            formatter.write_dl([(str(int(code)), code.meaning) for code in ExitCode])
 
 
 def _load(name: str) -> Any:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from npc_lims import errors
-from npc_lims.cli import MEANINGS, ExitCode
+from npc_lims.cli import ExitCode
 from npc_lims.cli.errors import report_error, show_warning
 from npc_lims.errors import Problem
 from tests.integration.world import run_cli
@@ -140,7 +140,7 @@ def test_mistakes_in_usage_look_alike(arguments: str, words: str, elsewhere: Pat
 
 
 def test_every_exit_code_has_its_meaning() -> None:
-    assert list(MEANINGS) == list(ExitCode)
+    assert all(code.meaning for code in ExitCode)
     told = run_cli("--help").out
     assert all(f"  {int(code)} " in told for code in ExitCode)
 
