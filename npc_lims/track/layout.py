@@ -19,8 +19,8 @@ KWARGS = "session_kwargs"
 
 _NOT_IN_BRACKETS = frozenset(",[]{}:")
 _LAST_KEYS = ("notes", "issues", KWARGS)
-_USUAL = (*(key for key in ENTRY_KEYS if key not in _LAST_KEYS), *_LAST_KEYS, *KNOWN_KWARGS)
-_RANKS = {key: rank for rank, key in enumerate(_USUAL)}
+_FIRST_KEYS = (key for key in ENTRY_KEYS if key not in (*_LAST_KEYS, *KNOWN_KWARGS))
+_USUAL_ORDER = (*_FIRST_KEYS, *_LAST_KEYS, *KNOWN_KWARGS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -256,15 +256,12 @@ def order_of(keys: Iterable[str], present: Sequence[str], examples: Sequence[Nod
 
 
 def _position(key: str, present: Sequence[str], examples: Iterable[Sequence[str]]) -> int:
-    for example in examples:
-        if key not in example or not any(other in present for other in example if other != key):
-            continue
-        rank = example.index(key)
-        before = [n for n, other in enumerate(present) if other in example[:rank]]
-        return before[-1] + 1 if before else min(present.index(other) for other in example[rank:] if other in present)
-    rank = _RANKS.get(key, len(_USUAL))
-    before = [n for n, other in enumerate(present) if _RANKS.get(other, len(_USUAL)) <= rank]
-    return before[-1] + 1 if before else 0
+    for example in (*examples, _USUAL_ORDER):
+        known = [other for other in present if other in example]
+        if key in example and known:
+            before = [other for other in known if example.index(other) < example.index(key)]
+            return present.index(before[-1]) + 1 if before else present.index(known[0])
+    return 0 if key in _USUAL_ORDER else len(present)
 
 
 def values_of(nodes: Iterable[Node | None], key: str) -> list[Node | None]:
