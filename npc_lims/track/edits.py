@@ -80,7 +80,7 @@ def make_changes(text: str, changes: Iterable[Change], file: str = FILE) -> Edit
     for change in changes:
         planner.plan(change)
     after = rewrite(before, planner.keys, planner.new)
-    notes = [*planner.notes, *_shifted_ids(before, after), *_shifted_days(before, after, planner.paths)]
+    notes = [*planner.notes, *_side_effects(before, after, planner.paths)]
     problems, _ = split_known(after.file.problems, after.yaml.text, before.file.problems, before.yaml.text)
     sessions = _changed_sessions(before, after, planner.paths)
     return EditResult(after.source, tuple(sessions), (*notes, *map(str, problems)))
@@ -261,29 +261,25 @@ def _ids(layout: Layout) -> dict[str, str]:
     return {same_path(tracked.allen_path): session for session, tracked in layout.file.sessions.items()}
 
 
-def _shifted_ids(before: Layout, after: Layout) -> list[str]:
-    """Return messages about sessions whose id changed because of others of the same day."""
-    new = _ids(after)
-    return [
-        f"{session} becomes {new[path]}, as the sessions of its day are numbered again"
-        for path, session in _ids(before).items()
-        if new.get(path, session) != session
-    ]
-
-
-def _shifted_days(before: Layout, after: Layout, paths: Iterable[str]) -> list[str]:
-    """Return messages about other sessions than those of *paths* whose experiment_day changed, by subject."""
+def _side_effects(before: Layout, after: Layout, paths: Iterable[str]) -> list[str]:
+    """Return messages about ids that changed, and about the experiment_day of other sessions than those of *paths*."""
     changed = set(map(same_path, paths))
-    was = {same_path(tracked.allen_path): tracked.experiment_day for tracked in before.file.sessions.values()}
-    shifts: dict[str, list[str]] = {}
-    for session, tracked in after.file.sessions.items():
-        path, day = same_path(tracked.allen_path), tracked.experiment_day
-        if path in was and path not in changed and was[path] != day:
-            shifts.setdefault(subject_of(session), []).append(f"{session} ({was[path]} -> {day})")
-    return [
+    was = {
+        same_path(entry.allen_path): (session, entry.experiment_day) for session, entry in before.file.sessions.items()
+    }
+    ids: list[str] = []
+    days: dict[str, list[str]] = {}
+    for session, entry in after.file.sessions.items():
+        path, day = same_path(entry.allen_path), entry.experiment_day
+        old_session, old_day = was.get(path, (session, day))
+        if old_session != session:
+            ids.append(f"{old_session} becomes {session}, as the sessions of its day are numbered again")
+        if old_day != day and path not in changed:
+            days.setdefault(subject_of(session), []).append(f"{session} ({old_day} -> {day})")
+    return ids + [
         f"experiment_day changes of {', '.join(sessions)}: with no day of their own, the sessions of subject {subject} "
         "are numbered by their dates"
-        for subject, sessions in shifts.items()
+        for subject, sessions in days.items()
     ]
 
 
