@@ -29,16 +29,13 @@ EVENT_COLUMNS = ("process", "session", "try", "what", "about", "failure")
 
 Plans = Mapping[str, Sequence["Decision"]]
 
-_VERDICT_STYLES = {"would run": "green", "running": "cyan", "failed": "red", "waiting": "yellow"}
-_EVENT_STYLES = {
-    "started": "green",
-    "shared": "green",
-    "captured": "green",
-    "found": "yellow",
-    "running": "cyan",
-    "errored": "red",
-    "refused": "red",
+_WORDS_BY_STYLE = {
+    "green": ("would run", "started", "succeeded", "captured", "shared"),
+    "yellow": ("waiting", "claimed", "found"),
+    "cyan": ("running",),
+    "red": ("failed", "errored", "refused"),
 }
+_STYLES = {word: style for style, words in _WORDS_BY_STYLE.items() for word in words}
 
 # --- plans ----------------------------------------------------------------------------------------
 
@@ -95,7 +92,7 @@ def _print_rows(columns: Sequence[str], rows: Iterable[Mapping[str, Any]], as_js
 
 
 def _styled(verdict: Verdict, text: str = "") -> tuple[str, str]:
-    return text or verdict, _VERDICT_STYLES.get(verdict, "")
+    return text or verdict, _STYLES.get(verdict, "")
 
 
 def _input_name(decision: Decision) -> str:
@@ -151,25 +148,23 @@ def print_runs(runs: Sequence[tuple[str, Run]], *, as_json: bool, as_csv: bool) 
         return
     states = [_state_of(run) for _, run in runs]
     cells: list[list[Cell]] = [
-        [process, run.session, str(run.attempt), run.started or run.claimed, (state, style), about]
-        for (process, run), (state, style, about) in zip(runs, states)
+        [process, run.session, str(run.attempt), run.started or run.claimed, (state, _STYLES[state]), about]
+        for (process, run), (state, about) in zip(runs, states)
     ]
     print_columns(["process", "session", "try", "since", "state", "about"], cells)
-    counts = ", ".join(f"{count:,} {state}" for state, count in sorted(Counter(one for one, _, _ in states).items()))
+    counts = ", ".join(f"{count:,} {state}" for state, count in sorted(Counter(one for one, _ in states).items()))
     out().print(f"{counted(len(runs), 'run')}: {counts}", style="dim")
 
 
-def _state_of(run: Run) -> tuple[str, str, str]:
-    """Return the state of a run, its style, and a detail."""
+def _state_of(run: Run) -> tuple[str, str]:
+    """Return the state of a run, and a detail."""
     if run.outcome == "errored":
-        return "errored", "red", run.reason
+        return "errored", run.reason
     if run.asset is not None:
-        return ("shared" if run.shared else "captured"), "green", run.asset.name
-    if run.outcome == "succeeded":
-        return "succeeded", "green", run.computation or ""
-    if run.is_claim:
-        return "claimed", "yellow", "not known to be started"
-    return "running", "cyan", run.computation or ""
+        return ("shared" if run.shared else "captured"), run.asset.name
+    if run.outcome is None and run.computation is None:
+        return "claimed", "not known to be started"
+    return run.outcome or "running", run.computation or ""
 
 
 # --- what was done --------------------------------------------------------------------------------
@@ -223,7 +218,7 @@ def _event_row(process: str, event: RunEvent) -> dict[str, Any]:
 
 
 def _event_cells(row: Mapping[str, Any]) -> list[tuple[str, str]]:
-    style = "red" if row["failure"] else _EVENT_STYLES.get(row["what"], "")
+    style = "red" if row["failure"] else _STYLES.get(row["what"], "")
     return [(str(row[column]), style) for column in EVENT_COLUMNS[:-1]]
 
 
