@@ -75,11 +75,6 @@ from npc_lims.errors import (
 )
 from npc_lims.history.session_history import get_session_history as get_session_history
 from npc_lims.history.transitions import Transition as Transition
-from npc_lims.metadata.data_repo import (
-    INVALID_SUBJECT_KEYS as INVALID_SUBJECT_KEYS,
-    get_sessions_from_data_repo as get_sessions_from_data_repo,
-    get_subject_folders_from_data_repo as get_subject_folders_from_data_repo,
-)
 from npc_lims.metadata.targeting import (
     S3_PROBE_TARGET_DB_PATH as S3_PROBE_TARGET_DB_PATH,
     get_probe_insertion_info as get_probe_insertion_info,
@@ -148,9 +143,12 @@ from npc_lims.paths.roots import (
     TISSUECYTE_REPO as TISSUECYTE_REPO,
 )
 from npc_lims.paths.subject_folders import (
+    INVALID_SUBJECT_KEYS as INVALID_SUBJECT_KEYS,
     StimFile as StimFile,
     get_hdf5_stim_files_from_s3 as get_hdf5_stim_files_from_s3,
     get_ibl_annotation_files_from_s3 as get_ibl_annotation_files_from_s3,
+    get_sessions_from_data_repo as get_sessions_from_data_repo,
+    get_subject_folders_from_data_repo as get_subject_folders_from_data_repo,
     get_tissuecyte_annotation_files_from_s3 as get_tissuecyte_annotation_files_from_s3,
 )
 from npc_lims.sessions.queries import Sessions as Sessions

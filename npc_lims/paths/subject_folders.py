@@ -1,4 +1,4 @@
-"""Files of a session in folders that all sessions of its subject share: stimulus files, annotations of probes.
+"""Folders of subjects, and the files of a session in them: stimulus files, annotations of probes.
 
 Functions raise NoSessionInfo for a *session* without subject and date, MissingCredentials or SourceError if S3 cannot
 be queried, and MissingDependency without s3fs.
@@ -11,9 +11,10 @@ import functools
 import re
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, overload
 
-from npc_lims.clients.s3_cached import S3Folder
+from npc_lims.clients.s3_cached import S3Folder, s3_path
 from npc_lims.config.environment import settings_for_reading
 from npc_lims.errors import NoSessionData
 from npc_lims.model.session_id import day_of, resolve_session_id, split_session_id, subject_of
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from npc_lims.model.types import Session
 
 _TASK = "DynamicRouting"
+
+INVALID_SUBJECT_KEYS = ("test", "366122", "000000", "555555", "retired", "sound")
+"""A folder with one of these in its name is no subject's."""
 
 # --- stimulus files -------------------------------------------------------------------------------
 
@@ -189,3 +193,103 @@ def _ibl_files_of_session(settings: Settings, session_id: str, names: list[str])
         record = find_session(settings, session_id)[0] or record
     record = record or Record(id=session_id)
     return [name for name in names if is_folder_of(name.split("/")[0], record)]
+
+
+# --- the repository of behavior files: a folder for each subject ----------------------------------
+
+
+@overload
+def get_subject_folders_from_data_repo(subject: int | str) -> upath.UPath: ...
+
+
+@overload
+def get_subject_folders_from_data_repo(subject: None = None) -> dict[npc_session.SubjectRecord, upath.UPath]: ...
+
+
+def get_subject_folders_from_data_repo(
+    subject: int | str | None = None,
+) -> dict[npc_session.SubjectRecord, upath.UPath] | upath.UPath:
+    """Return the folder of one subject, or those of all, by subject.
+
+    Raises:
+        NoSessionData: There is no folder of that subject.
+        SourceError: The folder cannot be listed.
+        MissingCredentials: There are no credentials for S3.
+        MissingDependency: s3fs, which opens such paths, is not installed.
+    """
+    settings = settings_for_reading()
+    if subject is None:
+        names = S3Folder.at(settings, settings.stim_root).listing().folders
+        return {one: s3_path(settings, f"{settings.stim_root}/{name}") for name, one in _subjects(names).items()}
+    folder, _ = _folder_of(subject)
+    return s3_path(settings, folder.uri)
+
+
+@overload
+def get_sessions_from_data_repo(
+    subject: None = None,
+) -> dict[npc_session.SubjectRecord, tuple[npc_session.SessionRecord, ...]]: ...
+
+
+@overload
+def get_sessions_from_data_repo(subject: int | str) -> tuple[npc_session.SessionRecord, ...]: ...
+
+
+def get_sessions_from_data_repo(
+    subject: int | str | None = None,
+) -> tuple[npc_session.SessionRecord, ...] | dict[npc_session.SubjectRecord, tuple[npc_session.SessionRecord, ...]]:
+    """Return the sessions that have a file, in order: of one subject, or of all, by subject.
+
+    Raises:
+        NoSessionData, SourceError, MissingCredentials: As `get_subject_folders_from_data_repo`.
+    """
+    if subject is not None:
+        folder, names = _folder_of(subject)
+        return _sessions(PurePosixPath(folder.prefix).name, names)
+    settings = settings_for_reading()
+    # all pages take fewer requests than a listing of each subject's folder
+    folders: dict[str, list[str]] = {}
+    for path in S3Folder.at(settings, settings.stim_root).files():
+        name, *below = path.split("/")
+        if below and below[0]:
+            folders.setdefault(name, []).append(below[0])
+    return {one: _sessions(name, folders[name]) for name, one in _subjects(folders).items()}
+
+
+def _folder_of(subject: int | str) -> tuple[S3Folder, tuple[str, ...]]:
+    """Return the folder of a subject, and the names in it."""
+    import npc_session
+
+    try:
+        name = str(npc_session.SubjectRecord(subject))
+    except ValueError:
+        raise NoSessionData(f"{subject!r} is no subject, and has no folder: a number such as 626791 is one") from None
+    settings = settings_for_reading()
+    folder = S3Folder.at(settings, settings.stim_root, name)
+    names = folder.listing().names
+    if not names:
+        raise NoSessionData(f"there is no folder of subject {name} in {settings.stim_root}")
+    return folder, names
+
+
+def _subjects(names: Iterable[str]) -> dict[str, npc_session.SubjectRecord]:
+    """The names that are subjects."""
+    import npc_session
+
+    return {
+        name: npc_session.SubjectRecord(name)
+        for name in names
+        if name.isdecimal() and name.isascii() and not any(key in name for key in INVALID_SUBJECT_KEYS)
+    }
+
+
+def _sessions(folder: str, names: Iterable[str]) -> tuple[npc_session.SessionRecord, ...]:
+    import npc_session
+
+    found = set()
+    for name in names:
+        try:
+            found.add(npc_session.SessionRecord(f"{folder}/{name}"))
+        except ValueError:
+            continue  # no date in it: not the file of a session
+    return tuple(sorted(found))

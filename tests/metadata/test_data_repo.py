@@ -8,7 +8,7 @@ import npc_session
 import pytest
 
 from npc_lims.errors import NoSessionData, SourceError
-from npc_lims.metadata.data_repo import get_sessions_from_data_repo, get_subject_folders_from_data_repo
+from npc_lims.paths.subject_folders import get_sessions_from_data_repo, get_subject_folders_from_data_repo
 from tests.metadata.conftest import BUCKET, FOLDER, Lab
 from tests.servers.faults import Status
 
