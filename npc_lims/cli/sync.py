@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Optional
+from typing import Optional
 
 import typer
 
@@ -44,6 +44,7 @@ from npc_lims.state.diff_format import Chapter, Format, groups_of, render_chapte
 from npc_lims.sync.observation_file import (
     ObservationSet,
     Pending,
+    Scope,
     file_name,
     load_pending,
     parse_shard,
@@ -103,7 +104,7 @@ def sync_command(
     if mirror is not None:
         settings = settings.model_copy(update={"mirror": mirror})
     selection = {"changed": changed, "full": full, "dry_run": dry_run, "allow_removals": allow_removals}
-    options = _sync_options(settings, state, tracked, only, sessions, **selection)
+    options = _sync_options(settings, state, tracked, only, _scope_of(sessions), **selection)
     pending: list[Pending] = []
     try:
         with source_progress(err()) as report:
@@ -161,10 +162,8 @@ def observe_command(
       npc-lims observe --out observed --shard 1/4
     """
     settings = load_settings()
-    number, of = parse_shard(shard)
     selection = {"changed": changed, "full": full, "skip_unknown": skip_unknown, "allow_removals": allow_removals}
-    part = None if of == 1 else (number, of)
-    options = _sync_options(settings, state, tracked, only, sessions, shard=part, **selection)
+    options = _sync_options(settings, state, tracked, only, _scope_of(sessions, shard), **selection)
     with source_progress(err()) as report:
         observed = observe(settings, options, report)
     path = into / file_name(observed.scope)
@@ -240,17 +239,22 @@ def publish_command(
         raise typer.Exit(ExitCode.INCOMPLETE)
 
 
+def _scope_of(sessions: Optional[list[str]], shard: str = "1/1") -> Scope:
+    ids = session_ids_of(sessions)
+    number, of = parse_shard(shard)
+    return Scope(None if ids is None else frozenset(ids), None if of == 1 else frozenset([number]), of)
+
+
 def _sync_options(
     settings: Settings,
     state: Optional[Path],
     tracked: Optional[Path],
     only: Optional[list[str]],
-    sessions: Optional[list[str]],
-    **more: Any,
+    scope: Scope,
+    **more: bool,
 ) -> SyncOptions:
     folder = state or settings.state or checkout() / "state"
-    tracked = tracked or tracked_beside(folder)
-    return SyncOptions(folder, tracked, sources=sources_of(only), sessions=session_ids_of(sessions), **more)
+    return SyncOptions(folder, tracked or tracked_beside(folder), sources_of(only), scope, **more)
 
 
 def _save_pending(options: SyncOptions, observed: ObservationSet) -> list[Pending]:

@@ -23,7 +23,7 @@ from npc_lims.state.diff import SessionChange, changes_between
 from npc_lims.state.store import snapshot_digest, write_state
 from npc_lims.state.sync_file import Recorded, next_sync_file, read_recorded, read_sync_file, write_sync_file
 from npc_lims.state.tree import StateFolder
-from npc_lims.sync.observation_file import ObservationSet, Scope
+from npc_lims.sync.observation_file import EVERYTHING, ObservationSet, Scope
 
 _UNCHANGED_SINCE_OTHER = (
     "observed as unchanged since a version that is not the recorded one: others published meanwhile, or state was "
@@ -36,11 +36,10 @@ class SyncOptions:
     """Options of a sync.
 
     Attributes:
-        sessions: Ids that may change; None for all.
+        scope: Sessions that may change.
         changed: Only sessions whose tracked entry differs from the recorded one, and those that Code Ocean or S3 were
             never queried for.
-        shard: Number, from 1, and count: only sessions whose subjects are in that share.
-        skip_unknown: Leave out unknown sessions of *sessions*, rather than raise an error.
+        skip_unknown: Leave out unknown sessions of *scope*, rather than raise an error.
         full: Read unchanged input again, too.
         allow_removals: Go on where the breaker would refuse.
     """
@@ -48,19 +47,12 @@ class SyncOptions:
     state: Path
     tracked: Path
     sources: Sequence[str] = SECTIONS
-    sessions: Collection[str] | None = None
+    scope: Scope = EVERYTHING
     changed: bool = False
-    shard: tuple[int, int] | None = None
     skip_unknown: bool = False
     full: bool = False
     dry_run: bool = False
     allow_removals: bool = False
-
-    @property
-    def scope(self) -> Scope:
-        """The sessions that may change, as far as known before the tracked file is read."""
-        sessions = None if self.sessions is None else frozenset(self.sessions)
-        return Scope(sessions) if self.shard is None else Scope(sessions, frozenset([self.shard[0]]), self.shard[1])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,7 +135,7 @@ def observe(
 
     Raises:
         StateError: The state folder is damaged.
-        NoSessionInfo: A session of `options.sessions` is not known.
+        NoSessionInfo: A session of `options.scope` is not known.
     """
     if options.changed and "tracked" not in options.sources:
         raise NpcLimsError("--changed selects sessions by the tracked file: query that source, too")
@@ -175,9 +167,9 @@ def observe(
         if source == "tracked" and options.changed and observations[-1].failure is None:
             scope = dataclasses.replace(scope, sessions=_edited(before, observations[-1], scope))
             observations, known = _reconcile_each(before, observations, scope, settings, refresh=False)
-    if options.sessions is not None and not options.skip_unknown:
+    if not options.skip_unknown:
         # sessions of other shards are checked by other runners
-        selected = [session for session in options.sessions if session in options.scope]
+        selected = [session for session in options.scope.sessions or () if session in options.scope]
         _check_known(selected, {*before, *known}, observations)
     observations = report_other_rows(before, known, observations)
     return ObservationSet(observations, scope, began, options.allow_removals)

@@ -14,6 +14,7 @@ from npc_lims.clients.codeocean import CodeOceanClient
 from npc_lims.config.settings import load_settings
 from npc_lims.demo.dataset import SESSIONS
 from npc_lims.demo.files import write_world
+from npc_lims.sync.observation_file import Scope
 from tests.integration.world import (
     ADDED,
     SORTED,
@@ -213,7 +214,7 @@ def test_sessions_limits_what_may_change(cloud: Cloud, tmp_path: Path) -> None:
     run_sync(tmp_path)
     cloud.load(2)
     write_tracked(tmp_path, 2)
-    result = run_sync(tmp_path, sessions=frozenset({SORTED}))
+    result = run_sync(tmp_path, scope=Scope(frozenset({SORTED})))
     assert result.failures == ()
     assert [change.id for change in result.changes] == [SORTED]
     run_sync(tmp_path)
@@ -230,7 +231,7 @@ def test_one_session_asked_for_alone_is_seen_as_in_a_sync_of_all(
 ) -> None:
     """Asking for one subject finds all of its assets, also old ones that only tags describe."""
     write_tracked(tmp_path, 2)
-    result = run_sync(tmp_path, sessions=frozenset({session_id}))
+    result = run_sync(tmp_path, scope=Scope(frozenset({session_id})))
     assert result.failures == ()
     path = Path("state", "sessions", session_id[:6], f"{session_id}.yaml")
     assert (tmp_path / path).read_bytes() == (synced / path).read_bytes()
@@ -239,7 +240,7 @@ def test_one_session_asked_for_alone_is_seen_as_in_a_sync_of_all(
 @pytest.mark.slow
 def test_a_sync_of_some_sessions_says_nothing_of_when_all_were_last_seen(cloud: Cloud, synced: Path) -> None:
     before = (synced / "state" / "sync.yaml").read_bytes()
-    run_sync(synced, sessions=frozenset({SORTED}), full=True)
+    run_sync(synced, scope=Scope(frozenset({SORTED})), full=True)
     assert (synced / "state" / "sync.yaml").read_bytes() == before
 
 
