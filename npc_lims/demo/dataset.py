@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-from typing import NamedTuple
+from typing import NamedTuple, Optional
 
 STAGES = (1, 2)
 NEVER = 99
@@ -44,7 +44,6 @@ class Session:
         tracked, uploaded, sorted: Stages.
         missing: Raw files or folders that the upload lacks, by how their names begin.
         surface: Start of a second recording, of the surface channels, which is uploaded and sorted as well.
-        tags_only: An old raw asset: no custom metadata, only tags.
         caches: `parquet`, `nwb` or both.
         tissuecyte: Probes annotated in tissuecyte, such as `A1 B1`.
         ibl: Letters of the probes annotated in the IBL GUI.
@@ -113,20 +112,28 @@ class TrainingDay(NamedTuple):
     as_text: str = ""
 
 
-class OddAsset(NamedTuple):
-    """A data asset that does not follow from the table of sessions, created at the last time in its name.
+class SampleAsset(NamedTuple):
+    """A data asset.
 
     Attributes:
         bucket: Bucket of a raw asset; empty for the result of a computation.
+        uploaded: Time of its creation; None for the last time in its name.
+        tags_only: An old one: no custom metadata, only tags.
         output: Text of a result's `output` file, which says how the computation went.
     """
 
     name: str
     bucket: str = ""
+    uploaded: Optional[datetime.datetime] = None
+    tags_only: bool = False
+    files: int = 412
     state: str = "ready"
     archived: bool = False
-    files: int = 0
     output: str = "Completed successfully\n"
+
+    @property
+    def created(self) -> datetime.datetime:
+        return self.uploaded or datetime.datetime.strptime(self.name[-19:], "%Y-%m-%d_%H-%M-%S")
 
 
 MICE = (
@@ -208,24 +215,24 @@ TRAINING = (  # days of no tracked session
     TrainingDay(901006, "2024-09-09 15:49:02", "BEH.G-Box1", "stage 2 AMN", passed=False, nsb=True),
 )
 
-ODD_ASSETS = (
+ODD_ASSETS = (  # which do not follow from the table of sessions
     # a good sorting exists, but the newest one stopped early
-    OddAsset("ecephys_901002_2024-05-13_13-30-12_sorted_2024-06-20_07-15-02", files=6),
+    SampleAsset("ecephys_901002_2024-05-13_13-30-12_sorted_2024-06-20_07-15-02", files=6),
     # nothing but errors
-    OddAsset("ecephys_901002_2024-05-14_13-05-33_sorted_2024-05-17_10-44-30", files=6),
-    OddAsset(
+    SampleAsset("ecephys_901002_2024-05-14_13-05-33_sorted_2024-05-17_10-44-30", files=6),
+    SampleAsset(
         "ecephys_901002_2024-05-14_13-05-33_sorted_2024-06-03_18-02-11", files=37,
         output="executor >  awsbatch (12)\n[d2/5f31c4] process > spikesort_kilosort25 (3)\nOut of memory.\n",
     ),
-    OddAsset("ecephys_901004_2024-06-06_10-25-25_sorted_2024-06-08_03-17-55", state="failed"),
+    SampleAsset("ecephys_901004_2024-06-06_10-25-25_sorted_2024-06-08_03-17-55", files=0, state="failed"),
     # being written on the first day
-    OddAsset("ecephys_901002_2024-05-16_13-12-58_sorted_2024-11-04_16-30-09", state="draft"),
+    SampleAsset("ecephys_901002_2024-05-16_13-12-58_sorted_2024-11-04_16-30-09", files=0, state="draft"),
     # one camera's computation failed
-    OddAsset("ecephys_901003_2024-10-23_11-31-15_dlc_side_2024-10-26_09-11-48", state="failed"),
+    SampleAsset("ecephys_901003_2024-10-23_11-31-15_dlc_side_2024-10-26_09-11-48", files=0, state="failed"),
     # a first upload, archived when a complete one of the same name replaced it
-    OddAsset("ecephys_901003_2024-10-21_11-20-03", "aind-ephys-data", archived=True, files=118),
+    SampleAsset("ecephys_901003_2024-10-21_11-20-03", "aind-ephys-data", archived=True, files=118),
     # a habituation in the morning of an ephys day
-    OddAsset("behavior_901003_2024-10-23_09-05-12", "aind-behavior-data", files=9),
+    SampleAsset("behavior_901003_2024-10-23_09-05-12", "aind-behavior-data", files=9),
     # the brain
-    OddAsset("SmartSPIM_901003_2024-11-01_09-12-40", "aind-open-data", files=90210),
+    SampleAsset("SmartSPIM_901003_2024-11-01_09-12-40", "aind-open-data", files=90210),
 )  # fmt: skip

@@ -27,7 +27,7 @@ from typing import Any
 
 import openpyxl
 
-from npc_lims.demo.dataset import MICE, ODD_ASSETS, SESSIONS, STAGES, TRAINING, Mouse, Session, TrainingDay
+from npc_lims.demo.dataset import MICE, ODD_ASSETS, SESSIONS, STAGES, TRAINING, Mouse, SampleAsset, Session, TrainingDay
 
 RESULT_BUCKET = "codeocean-s3datasetsbucket-1u41qdg42ur9"
 SCRATCH_BUCKET = "aind-scratch-data"
@@ -62,7 +62,7 @@ def world_files(stage: int) -> dict[str, bytes]:
     """
     if stage not in STAGES:
         raise ValueError(f"stage must be one of {STAGES}, not {stage!r}")
-    assets = json.dumps(list(_assets(stage)), indent=2) + "\n"
+    assets = json.dumps([_as_json(asset) for asset in _assets(stage)], indent=2) + "\n"
     files = {
         "tracked_sessions.yaml": _tracked_text(stage).encode(),
         "mirror/codeocean/data_assets.json": assets.encode(),
@@ -163,78 +163,67 @@ def _stable_bytes(book: openpyxl.Workbook) -> bytes:
 # data assets -----------------------------------------------------------------------------------------
 
 
-def _assets(stage: int) -> Iterator[dict[str, object]]:
-    """Yield data assets as the API returns them, those of the sessions first."""
+def _assets(stage: int) -> Iterator[SampleAsset]:
     for session in _tracked(stage):
         if session.uploaded > stage:
             continue
         for name in session.recordings:
             uploaded = _happened(session, session.uploaded, days=1)
-            yield _asset(name, uploaded, session.bucket, tags_only=session.tags_only)
+            yield SampleAsset(name, session.bucket, uploaded, session.tags_only)
             if session.sorted <= stage:
                 yield _result(name, "sorted", _happened(session, session.sorted, days=2))
         for number, process in enumerate(session.processes):
             after_upload = datetime.timedelta(hours=3, minutes=47 * number)
             yield _result(session.recordings[0], process, _happened(session, 1, days=1) + after_upload)
-    for odd in ODD_ASSETS:
-        created = _moment("_".join(odd.name.split("_")[-2:]))
-        yield _asset(odd.name, created, odd.bucket, state=odd.state, archived=odd.archived, files=odd.files)
+    yield from ODD_ASSETS
 
 
-def _result(raw_name: str, process: str, finished: datetime.datetime) -> dict[str, object]:
-    return _asset(f"{raw_name}_{process}_{finished:%Y-%m-%d_%H-%M-%S}", finished)
+def _result(raw_name: str, process: str, finished: datetime.datetime) -> SampleAsset:
+    return SampleAsset(f"{raw_name}_{process}_{finished:%Y-%m-%d_%H-%M-%S}")
 
 
-def _asset(
-    name: str,
-    created: datetime.datetime,
-    bucket: str = "",
-    *,
-    tags_only: bool = False,
-    state: str = "ready",
-    archived: bool = False,
-    files: int = 412,
-) -> dict[str, object]:
-    """Return a data asset: raw data in *bucket*, or a result if that is empty."""
-    modality, subject, date, time, *process = name.split("_")
-    level = "raw" if bucket else "derived"
-    asset: dict[str, object] = {
-        "id": _asset_id(name, created),
-        "created": _unix(created),
-        "name": name,
-        "mount": name,
+def _as_json(asset: SampleAsset) -> dict[str, object]:
+    """Return a data asset as the API does."""
+    modality, subject, date, time, *process = asset.name.split("_")
+    level = "raw" if asset.bucket else "derived"
+    created = _unix(asset.created)
+    found: dict[str, object] = {
+        "id": _asset_id(asset.name, asset.created),
+        "created": created,
+        "name": asset.name,
+        "mount": asset.name,
         "owner": _uuid("owner"),
-        "last_used": _unix(created) + 3600,
-        "state": state,
-        "type": "dataset" if bucket else "result",
-        "files": files,
-        "size": files * 2**20,
+        "last_used": created + 3600,
+        "state": asset.state,
+        "type": "dataset" if asset.bucket else "result",
+        "files": asset.files,
+        "size": asset.files * 2**20,
         "tags": [modality, level, subject],
     }
-    if not tags_only:
-        asset["custom_metadata"] = {
+    if not asset.tags_only:
+        found["custom_metadata"] = {
             "data level": f"{level} data",
             "experiment type": modality,
             "modality": MODALITIES[modality],
             "subject id": subject,
         }
-    if bucket:
-        asset["source_bucket"] = {"origin": "aws", "bucket": bucket, "prefix": name, "external": True}
+    if asset.bucket:
+        found["source_bucket"] = {"origin": "aws", "bucket": asset.bucket, "prefix": asset.name, "external": True}
     else:
         step = "_".join(process[:-2])
-        asset["provenance"] = {
+        found["provenance"] = {
             "commit": _uuid(f"{step} commit").replace("-", ""),
             "run_script": "code/run",
             "docker_image": _uuid(f"{step} image"),
             "capsule": _uuid(f"{step} capsule"),
             "data_assets": [_raw_id(f"{modality}_{subject}_{date}_{time}")],
-            "computation": _uuid(f"{name} computation"),
+            "computation": _uuid(f"{asset.name} computation"),
         }
-    if archived:
-        asset["archived"] = True
-    if state == "failed":
-        asset["failure_reason"] = "the computation exited with an error"
-    return asset
+    if asset.archived:
+        found["archived"] = True
+    if asset.state == "failed":
+        found["failure_reason"] = "the computation exited with an error"
+    return found
 
 
 def _raw_id(name: str) -> str:
@@ -255,11 +244,7 @@ def _happened(session: Session, stage: int, days: int) -> datetime.datetime:
     """Return when something happened to a session: *days* after it, or on the morning of the second day."""
     if stage == 1:
         return session.begin + datetime.timedelta(days=days, hours=4, minutes=23)
-    return _moment("2024-11-05_08-41-13")
-
-
-def _moment(text: str) -> datetime.datetime:
-    return datetime.datetime.strptime(text, "%Y-%m-%d_%H-%M-%S")
+    return datetime.datetime(2024, 11, 5, 8, 41, 13)
 
 
 def _unix(time: datetime.datetime) -> int:
@@ -279,11 +264,9 @@ def _objects(stage: int) -> Iterator[tuple[str, bytes]]:
     contents = {".json": b"{}\n", ".zattrs": b"{}\n", ".hdf5": b"\x89HDF\r\n\x1a\n", ".parquet": b"PAR1"}
     for key in _keys(stage):
         yield key, next((content for end, content in contents.items() if key.endswith(end)), b"")
-    outputs = {odd.name: odd.output for odd in ODD_ASSETS}
     for asset in _assets(stage):
-        if asset["type"] == "result" and asset["state"] == "ready":
-            output = outputs.get(str(asset["name"]), "Completed successfully\n")
-            yield f"{RESULT_BUCKET}/{asset['id']}/output", output.encode()
+        if not asset.bucket and asset.state == "ready":
+            yield f"{RESULT_BUCKET}/{_asset_id(asset.name, asset.created)}/output", asset.output.encode()
 
 
 def _keys(stage: int) -> Iterator[str]:
