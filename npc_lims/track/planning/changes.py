@@ -58,17 +58,6 @@ class PlannedSession:
     where: str
 
 
-@dataclasses.dataclass(frozen=True)
-class ImportPlan:
-    """The changes of an import, and messages: fields of which sources have different values, and the value taken;
-    sessions that are not imported, and why; and those whose entries have all values already."""
-
-    changes: tuple[Add | Edit, ...]
-    conflicts: Sequence[SessionChange]
-    skipped: Sequence[SessionChange]
-    unchanged: Sequence[SessionChange]
-
-
 # -------------------------------------------------------------- sessions of workbook and uploads
 
 
@@ -194,14 +183,15 @@ def plan_import(
     tracked = parse_tracked("ephys:\n" if is_blank(text) else text, file, today=today)
     if any(problem.is_error for problem in tracked.problems):
         raise TrackedFileError(tracked.problems)
-    planning = _Planning(tracked, project, today or datetime.date.today())
+    plan = ImportPlan(tracked, project, today or datetime.date.today())
     for session in sessions:
-        planning.plan(session)
-    return ImportPlan(tuple(planning.changes), planning.conflicts, planning.skipped, planning.unchanged)
+        plan.add(session)
+    return plan
 
 
-class _Planning:
-    """Collects changes, conflicts and skipped sessions."""
+class ImportPlan:
+    """The changes of an import, and messages: fields of which sources have different values, and the value taken;
+    sessions that are not imported, and why; and those whose entries have all values already."""
 
     def __init__(self, tracked: TrackedFile, project: str | None, today: datetime.date) -> None:
         self._project = project
@@ -217,7 +207,7 @@ class _Planning:
         self.skipped: list[SessionChange] = []
         self.unchanged: list[SessionChange] = []
 
-    def plan(self, planned: PlannedSession) -> None:
+    def add(self, planned: PlannedSession) -> None:
         try:
             known = self._tracked_id(planned)
             if known is None:

@@ -105,7 +105,7 @@ def test_the_workbook_wins_over_the_config_which_wins_over_the_file() -> None:
             config={"probe_letters_to_skip": "F", "ephys_day": 3, "is_video": False},
         ),
     )
-    assert found.changes == (Edit(SESSION, set={"probe_letters_to_skip": "EF", "ephys_day": 3, "is_video": False}),)
+    assert found.changes == [Edit(SESSION, set={"probe_letters_to_skip": "EF", "ephys_day": 3, "is_video": False})]
     assert conflicts(found) == [
         f"{SESSION}: probe_letters_to_skip: workbook EF, session_config.json F, tracked DE: EF is taken",
         f"{SESSION}: ephys_day: session_config.json 3, tracked 1: 3 is taken",
@@ -114,12 +114,12 @@ def test_the_workbook_wins_over_the_config_which_wins_over_the_file() -> None:
 
 def test_fields_that_nobody_names_stay() -> None:
     found = plan(TRACKED, planned())
-    assert (found.changes, found.conflicts, unchanged(found)) == ((), [], [SESSION])
+    assert (found.changes, found.conflicts, unchanged(found)) == ([], [], [SESSION])
 
 
 def test_all_probes_recorded_unsets_what_was_skipped() -> None:
     found = plan(TRACKED, planned(workbook={"probe_letters_to_skip": ""}))
-    assert found.changes == (Edit(SESSION, unset=("probe_letters_to_skip",)),)
+    assert found.changes == [Edit(SESSION, unset=("probe_letters_to_skip",))]
     assert conflicts(found) == [f"{SESSION}: probe_letters_to_skip: workbook none, tracked DE: none is taken"]
     assert kwargs_of(apply_changes(TRACKED, found.changes)) == {}
 
@@ -128,50 +128,50 @@ def test_all_probes_recorded_unsets_what_was_skipped() -> None:
 def test_the_same_letters_written_another_way_are_no_change(written: str) -> None:
     text = TRACKED.replace("skip: DE", f"skip: {written}")
     found = plan(text, planned(workbook={"probe_letters_to_skip": "DE"}))
-    assert (found.changes, found.conflicts) == ((), [])
+    assert (found.changes, found.conflicts) == ([], [])
 
 
 @pytest.mark.parametrize(
     "name", ["is_context_naive", "is_deep_insertion", "is_injection_perturbation", "is_opto_perturbation"]
 )
 def test_false_adds_nothing_but_takes_a_present_true_away(name: str) -> None:
-    assert plan(TRACKED, planned(workbook={name: False})).changes == ()
+    assert plan(TRACKED, planned(workbook={name: False})).changes == []
     text = TRACKED.replace("probe_letters_to_skip: DE", f"{name}: true")
     found = plan(text, planned(workbook={name: False}))
-    assert found.changes == (Edit(SESSION, unset=(name,)),)
+    assert found.changes == [Edit(SESSION, unset=(name,))]
     assert conflicts(found) == [f"{SESSION}: {name}: workbook false, tracked true: false is taken"]
-    assert plan(text.replace("true", "false"), planned(workbook={name: False})).changes == ()
+    assert plan(text.replace("true", "false"), planned(workbook={name: False})).changes == []
 
 
 def test_production_is_written_only_where_it_is_not() -> None:
-    assert plan(TRACKED, planned(workbook={"is_production": True})).changes == ()
-    assert plan(TRACKED, planned(workbook={"is_production": False})).changes == (
+    assert plan(TRACKED, planned(workbook={"is_production": True})).changes == []
+    assert plan(TRACKED, planned(workbook={"is_production": False})).changes == [
         Edit(SESSION, set={"is_production": False}),
-    )
+    ]
     text = TRACKED.replace("probe_letters_to_skip: DE", "is_production: false")
-    assert plan(text, planned(workbook={"is_production": True})).changes == (Edit(SESSION, unset=("is_production",)),)
+    assert plan(text, planned(workbook={"is_production": True})).changes == [Edit(SESSION, unset=("is_production",))]
 
 
 def test_the_older_name_of_the_day_counts() -> None:
     text = TRACKED.replace("ephys_day: 1\n        session", "day: 1\n        session")
-    assert plan(text, planned(workbook={"ephys_day": 1})).changes == ()
+    assert plan(text, planned(workbook={"ephys_day": 1})).changes == []
     found = plan(text, planned(workbook={"ephys_day": 2}))
-    assert found.changes == (Edit(SESSION, set={"ephys_day": 2}),)
+    assert found.changes == [Edit(SESSION, set={"ephys_day": 2})]
     assert parse_tracked(apply_changes(text, found.changes)).sessions[SESSION].experiment_day == 2
 
 
 def test_perturbation_day_is_compared_where_it_stands() -> None:
     text = TRACKED.replace("probe_letters_to_skip: DE", "perturbation_day: 2")
-    assert plan(text, planned(config={"perturbation_day": 2})).changes == ()
+    assert plan(text, planned(config={"perturbation_day": 2})).changes == []
     new = apply_changes(text, plan(text, planned(config={"perturbation_day": 3})).changes)
-    assert plan(new, planned(config={"perturbation_day": 3})).changes == ()
+    assert plan(new, planned(config={"perturbation_day": 3})).changes == []
 
 
 def test_a_surface_recording_of_unnamed_probes_adds_those_not_recorded() -> None:
     known = planned(workbook={"probe_letters_to_skip": "DE"}, surface_at_least="DE")
-    assert plan(TRACKED, known).changes == (Edit(SESSION, set={"surface_recording_probe_letters_to_skip": "DE"}),)
+    assert plan(TRACKED, known).changes == [Edit(SESSION, set={"surface_recording_probe_letters_to_skip": "DE"})]
     finer = TRACKED.replace("skip: DE", "skip: DE\n            surface_recording_probe_letters_to_skip: BDE")
-    assert plan(finer, known).changes == ()
+    assert plan(finer, known).changes == []
     from_config = planned(config={"surface_recording_probe_letters_to_skip": "A"}, surface_at_least="DE")
     (change,) = plan(TRACKED, from_config).changes
     assert isinstance(change, Edit)
@@ -189,7 +189,7 @@ def test_a_session_that_is_new_needs_a_path() -> None:
     )
     found = plan(TRACKED, new, planned("714748_2024-06-27"))
     values = {"ephys_day": 3, "is_deep_insertion": True}
-    assert found.changes == (Add(new.paths[0], platform="ephys", project="DynamicRouting", values=values),)
+    assert found.changes == [Add(new.paths[0], platform="ephys", project="DynamicRouting", values=values)]
     assert skipped(found) == {"714748_2024-06-27": "not uploaded: no path"}
 
 
@@ -237,7 +237,7 @@ def test_a_session_ahead_is_not_added() -> None:
 
 def test_another_path_or_project_than_the_entrys_is_listed_and_the_entry_stays() -> None:
     found = plan(TRACKED, planned(SESSION, "/data/DRpilot_714748_20240624", workbook={"project": "Templeton"}))
-    assert found.changes == ()
+    assert found.changes == []
     path, project = conflicts(found)
     assert path.startswith(f"{SESSION}: path: upload /data/DRpilot_714748_20240624, tracked //allen/")
     assert project.startswith(
@@ -259,9 +259,9 @@ def test_a_session_tracked_below_another_platform_is_left_alone() -> None:
 def test_of_two_sessions_of_a_day_the_path_identifies_one() -> None:
     text = TRACKED.replace(f"{PATH}:\n", f"{PATH}_b:\n        idx: 1\n    - {PATH}:\n        idx: 0\n")
     said = {"workbook": {"is_deep_insertion": True}}
-    assert plan(text, planned(SESSION, f"{PATH}_b", **said)).changes == (
+    assert plan(text, planned(SESSION, f"{PATH}_b", **said)).changes == [
         Edit(f"{SESSION}_1", set={"is_deep_insertion": True}),
-    )
+    ]
     assert "several sessions of that day" in skipped(plan(text, planned(**said)))[SESSION]
 
 
@@ -351,7 +351,7 @@ def test_cells_that_are_not_settled_change_nothing_that_is_tracked(tmp_path: Pat
     text = TRACKED.replace("probe_letters_to_skip: DE # not inserted", said)
     row = session_row(714748, DAY, a_depth=3.9, injection_substance="aCSF + muscimol")
     sessions, problems = joined(plan_book(tmp_path, row, mice=[[714748, "DR", "TBD", DAY, "6/24"]]))
-    assert plan(text, *sessions).changes == ()
+    assert plan(text, *sessions).changes == []
     assert [problem.is_error for problem in problems] == [True] * 3
 
 
@@ -395,7 +395,7 @@ def test_an_import_changes_its_own_lines_and_a_second_one_nothing(tmp_path: Path
     }
     assert kwargs_of(new, "714748_2024-06-26") == {"probe_letters_to_skip": "CDEF"}
     again = plan(new, *sessions)
-    assert again.changes == ()
+    assert again.changes == []
     assert unchanged(again) == [session.id for session in sessions]
 
 
@@ -451,7 +451,7 @@ def test_a_second_import_changes_nothing(
         for day in days
     ]
     new = apply_changes(TRACKED, plan(TRACKED, *sessions).changes)
-    assert plan(new, *sessions).changes == ()
+    assert plan(new, *sessions).changes == []
     for session in sessions:
         entry = parse_tracked(new).sessions[session.id]
         for name, value in {**config, **workbook}.items():
@@ -489,7 +489,7 @@ def test_an_import_leaves_every_other_line_of_a_real_file_as_it_was(tmp_path: Pa
     assert len(chosen) > 10
     assert {session for session in after if after[session] != tracked.get(session)} <= {*chosen, new_session}
     assert all(after[session].session_kwargs["probe_letters_to_skip"] == "DEF" for session in chosen)
-    assert plan(new, *sessions).changes == ()
+    assert plan(new, *sessions).changes == []
     # all lines that are gone or other than they were say what was imported
     lines, new_lines = text.split("\n"), new.split("\n")
     matcher = difflib.SequenceMatcher(None, lines, new_lines, autojunk=False)
