@@ -24,7 +24,7 @@ from npc_lims.errors import (
 )
 from npc_lims.history.git_log import commits_of, literal
 from npc_lims.history.transitions import IN_TRACKED, IN_TRAINING, Transition
-from npc_lims.history.versions import SessionVersion, compare_versions, read_version, skipped_message
+from npc_lims.history.versions import Version, compare_versions, read_version, skipped_message
 from npc_lims.history.walk import read_history
 from npc_lims.model.session_id import resolve_session_id, suggest_ids
 from npc_lims.state.as_of import parse_commit, unreadable_commit
@@ -183,7 +183,7 @@ def published_history(settings: Settings, session_id: str) -> Iterator[Transitio
     query = {"sha": settings.ref, "path": path}
     listed = GitHubClient.for_reading(settings).list_items(f"looking for commits of {settings.repo}", "/commits", query)
     answers = [(parse_commit(settings, answer), answer) for answer in listed]
-    before: SessionVersion | None = None
+    before: Version | None = None
     for commit, answer in reversed(answers):
         content = _fetch(settings, path, commit.sha)
         try:

@@ -1,4 +1,4 @@
-"""Versions of session files, and the transition from one to the next: sections that both have are parsed once, at most.
+"""Versions of session files, and the transition from one to the next: what both have is parsed once, at most.
 
 What does not look as this package writes it is read as everywhere else (`npc_lims.state.compare.parse_facts`).
 """
@@ -12,59 +12,62 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from npc_lims.errors import StateError
 from npc_lims.history.transitions import IN_TRACKED, IN_TRAINING, RECORDED, Transition
 from npc_lims.model.record import SECTIONS, Record
 from npc_lims.state.compare import Facts, parse_facts
 from npc_lims.state.diff import compare_sessions
 from npc_lims.state.revision import Commit
 from npc_lims.state.snapshot import SCHEMA
-from npc_lims.utils.yaml import read_rendered
+from npc_lims.utils.yaml import read_rendered, render_yaml
 
-_SECTION = re.compile(r"\n(?=\S)")
+_CHECKED = (*SECTIONS, "status")
+_TOP = re.compile(r"\n(?=[^\s-])")
 _FIELD = re.compile(r"\n  (?=[^ \-])")
-_NAMES = (*SECTIONS, "status")
 
 
-@dataclasses.dataclass(frozen=True)
-class SessionVersion:
-    """A valid version of a session file.
-
-    Attributes:
-        texts: Name of each section to its text, of a file as this package writes it; else nothing.
-        whole: All facts, of any other file.
-    """
-
-    id: str
-    texts: Mapping[str, str]
-    whole: Facts = dataclasses.field(default_factory=dict)
-
-    def facts(self, names: Iterable[str] = _NAMES) -> Facts:
-        """Return all facts, or those of some sections."""
-        if not self.texts:
-            return self.whole
-        return {"schema": SCHEMA, "id": self.id, **{name: _read_section(name, self.texts[name]) for name in names}}
+Version = Mapping[str, str]
+"""A valid version of a session file: the text of each of its fields, as this package writes it."""
 
 
-def read_version(content: bytes, path: str, before: SessionVersion | None = None) -> SessionVersion:
+def read_version(content: bytes, path: str, before: Version | None = None) -> Version:
     """Parse a version of the session file at *path*; StateError if it is damaged.
 
     Args:
         before: A valid version: what it has in common with this one is not checked again.
     """
-    session_id = path[path.rfind("/") + 1 : -len(".yaml")]
-    known = {} if before is None else before.texts
+    head = {"schema": f"schema: {SCHEMA}", "id": f"id: {path[path.rfind('/') + 1 : -len('.yaml')]}"}
     try:
-        texts = _split_sections(content.decode(), session_id)
-        for name, text in texts.items():
-            if text != known.get(name):
-                _read_section(name, text)
+        text = content.decode()
+        version = _split(text)
+        is_complete = [*version] == [*head, *_CHECKED] and "\n".join(version.values()) + "\n" == text
+        if not is_complete or head.items() - version.items():
+            raise ValueError("not as this package writes it")
+        for name in _CHECKED:
+            if before is None or version[name] != before.get(name):
+                _read_section(name, version[name])
     except ValueError:
-        return SessionVersion(session_id, {}, parse_facts(content, Path(path)))
-    return SessionVersion(session_id, texts)
+        try:
+            version = _split(render_yaml(parse_facts(content, Path(path))))
+        except ValueError as error:  # a number that no state holds, in a file of another schema
+            raise StateError(f"{path}: {error}") from None
+    return version
+
+
+def facts_of(version: Version, names: Iterable[str] | None = None) -> Facts:
+    """Return all facts of a version, or those of some fields."""
+    is_ours = version.get("schema") == f"schema: {SCHEMA}"
+    facts: dict[str, Any] = {}
+    for name in version if names is None else names:
+        if is_ours and name in _CHECKED:
+            facts[name] = _read_section(name, version[name])
+        else:
+            facts.update(read_rendered(f"{version[name]}\n") or {})
+    return facts
 
 
 def compare_versions(
-    session: str, commit: Commit, before: SessionVersion | None, after: SessionVersion | None, *, begins: bool
+    session: str, commit: Commit, before: Version | None, after: Version | None, *, begins: bool
 ) -> Transition | None:
     """Return the transition between two versions of a session (None: there was or is none); None if nothing changed.
 
@@ -92,12 +95,15 @@ def skipped_message(commit: Commit, error: Exception) -> str:
     return f"the version of commit {commit.sha[:10]} is skipped: {str(error).partition('; ')[0]}"
 
 
-def _differing_facts(before: SessionVersion | None, after: SessionVersion | None) -> tuple[Facts | None, Facts | None]:
-    """Return the facts of two versions, without the sections that they have in common."""
-    names = _NAMES
-    if before is not None and after is not None and before.texts and after.texts:
-        names = tuple(name for name in _NAMES if before.texts[name] != after.texts[name])
-    return None if before is None else before.facts(names), None if after is None else after.facts(names)
+def _differing_facts(before: Version | None, after: Version | None) -> tuple[Facts | None, Facts | None]:
+    """Return the facts of two versions, without the fields that they have in common."""
+    if before is None or after is None:
+        return None if before is None else facts_of(before), None if after is None else facts_of(after)
+    old, new = (
+        facts_of(one, [name for name, text in one.items() if other.get(name) != text])
+        for one, other in ((before, after), (after, before))
+    )
+    return old, new
 
 
 def _assets(facts: Facts | None) -> dict[str, Mapping[str, Any]]:
@@ -110,12 +116,8 @@ def _assets(facts: Facts | None) -> dict[str, Mapping[str, Any]]:
     }
 
 
-def _split_sections(text: str, session_id: str) -> dict[str, str]:
-    head = f"schema: {SCHEMA}\nid: {session_id}\n"
-    texts = {part.partition(":")[0]: part for part in _SECTION.split(text[len(head) : -1])}
-    if not text.startswith(head) or not text.endswith("\n") or tuple(texts) != _NAMES:
-        raise ValueError("not as this package writes it")
-    return texts
+def _split(text: str) -> dict[str, str]:
+    return {part.partition(":")[0]: part for part in _TOP.split(text[:-1])}
 
 
 @functools.lru_cache(5_000)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 
 from npc_lims.config.settings import load_settings
-from npc_lims.history.versions import read_version
+from npc_lims.history.versions import facts_of, read_version
 from npc_lims.model.reconcile import reconcile
 from npc_lims.model.record import Observation, Record, Training
 from npc_lims.model.recording_days import (
@@ -228,7 +228,7 @@ def test_a_session_file_with_other_rows_is_read_back_everywhere(tmp_path: Path) 
     assert read_state(tmp_path).records == sitting
     path = f"sessions/626791/{SESSION}.yaml"
     content = (tmp_path / path).read_bytes()
-    facts = read_version(content, path).facts()
+    facts = facts_of(read_version(content, path))
     assert facts["training"]["other_rows"][0]["rig_name"] == "B2"
     info = SessionInfo.from_record(facts, load_settings({}, tmp_path))
     assert (info.rig, info.behavior_day, "other_rows" in info.training_info) == ("NP2", 2, False)
