@@ -1,9 +1,9 @@
 """Step of the alert job of a workflow: opens, updates or closes the issue about failing runs.
 
-`python3 scripts/alert.py WORKFLOW "JOB=RESULT ERROR"...`, where nothing is installed and no artifact is needed: the
-issue must be opened most of all when these cannot be had. ERROR and OUTCOME are outputs of a job: with what its command
-ended (`github_job.run_command`), and what `npc-lims observe` or `publish` wrote with `--outcome`. Without them the
-results of the jobs are all that is known.
+`python3 scripts/alert.py WORKFLOW "JOB=RESULT ERROR"...` needs neither installed packages nor artifacts: the issue must
+also be opened if these are what failed. ERROR (from `github_job.run_command`) and the variable OUTCOME (from `npc-lims
+observe` or `publish` with `--outcome`) are outputs of the other jobs. Without them only the results of the jobs are
+known. The texts of the issue are in `npc_lims/clients/github_alerts.py`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from github_job import run_url, update_issue
 
 from npc_lims.clients.github import GitHubClient
-from npc_lims.clients.github_issues import ALERTS, RunReport, parse_outcome, update_alert
+from npc_lims.clients.github_alerts import ALERTS, RunReport, parse_outcome, update_alert
 
 
 def report_of(outcome: str) -> RunReport:

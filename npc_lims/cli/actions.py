@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from npc_lims.clients.github_actions import JobStep, WorkflowRun
-    from npc_lims.clients.github_issues import Failure, RunReport
+    from npc_lims.clients.github_alerts import Failure, RunReport
 
 _RESULTS = ("success", "failure", "cancelled", "skipped")
 _STYLES = {"success": "green", "failure": "bold red", "timed_out": "bold red", "in_progress": "cyan"}
@@ -172,7 +172,7 @@ def alert_command(
       npc-lims alert --run https://github.com/lab/state/actions/runs/7 --failure "s3: timed out"
     """
     from npc_lims.clients.github import ISSUES_PERMISSION, GitHubClient
-    from npc_lims.clients.github_issues import ALERTS, RunReport, update_alert
+    from npc_lims.clients.github_alerts import ALERTS, RunReport, update_alert
 
     alert = ALERTS.get(workflow)
     if alert is None:
@@ -196,7 +196,7 @@ def _results(values: list[str]) -> dict[str, str]:
 
 
 def _given(values: list[str]) -> list[Failure]:
-    from npc_lims.clients.github_issues import Failure
+    from npc_lims.clients.github_alerts import Failure
 
     failures = []
     for value in values:
@@ -208,7 +208,7 @@ def _given(values: list[str]) -> list[Failure]:
 
 
 def _outcome_of(path: Optional[Path]) -> RunReport:
-    from npc_lims.clients.github_issues import RunReport, parse_outcome
+    from npc_lims.clients.github_alerts import RunReport, parse_outcome
 
     if path is None or not path.exists():
         return RunReport((), (), True)

@@ -11,7 +11,7 @@ import urllib.parse
 from collections.abc import Iterator
 
 from npc_lims.clients.github import GitHubClient
-from npc_lims.clients.github_issues import STALE, Failure, clear_alert, raise_alert
+from npc_lims.clients.github_alerts import STALE, Failure, clear_alert, raise_alert
 from npc_lims.errors import GitHubError
 from npc_lims.state.freshness import STALE_AFTER, age_of, parse_sync_times
 

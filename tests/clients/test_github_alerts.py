@@ -16,7 +16,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from npc_lims.clients.github import ISSUES_PERMISSION, GitHubClient
-from npc_lims.clients.github_issues import (
+from npc_lims.clients.github_alerts import (
     ALERTS,
     STALE,
     Alert,
