@@ -87,7 +87,6 @@ class _Collector:
         self._records = recorded.records
         self._same_second = same_second
         self._failed_in_a_row = 0
-        self._is_listed = False
         self._match = ComputationMatcher(service, process, recorded)
 
     def may_still_fail(self, run: Run) -> bool:
@@ -131,10 +130,11 @@ class _Collector:
 
     def check_outcome(self, run: Run) -> Steps:
         if run.computation is None:
-            found = self._find(run)
+            found = self._match.find(run)
             if found is None:
                 yield RunEvent(run, "claimed", "not known to be started")
                 return None
+            self._match.found.add(found.id)
             run = attach(run, found)
             yield RunEvent(run, "found", "it had been started, and that was not recorded", run)
         if run.outcome is None:
@@ -154,15 +154,6 @@ class _Collector:
             yield RunEvent(run, "succeeded", "", run)
             return None
         return run if run.asset is not None else (yield from self._capture(run, self._process.recipe))
-
-    def _find(self, run: Run) -> Computation | None:
-        if not self._is_listed:
-            self._match.list_again()
-            self._is_listed = True
-        found = self._match.find(run)
-        if found is not None:
-            self._match.found.add(found.id)
-        return found
 
     def _why_bad(self, computation: Computation) -> str:
         """Return why the result is bad; empty if it is good."""

@@ -7,6 +7,7 @@ then found among those of the capsule: by the name that it was given, or, if it 
 from __future__ import annotations
 
 import datetime
+import functools
 import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
@@ -67,7 +68,6 @@ class ComputationMatcher:
     """Matches the computations of a process to its claims.
 
     Attributes:
-        computations: All computations of the capsule or pipeline, as last listed.
         found: Ids of computations that belong to a claim.
     """
 
@@ -76,8 +76,12 @@ class ComputationMatcher:
         self._process = process
         self._recorded = recorded.runs[process.name]
         self._records = recorded.records
-        self.computations: Sequence[Computation] = ()
         self.found: set[str] = set()
+
+    @functools.cached_property
+    def computations(self) -> Sequence[Computation]:
+        """All computations of the capsule or pipeline, as last listed."""
+        return self._service.list_runs(self._process.target)
 
     def list_again(self) -> None:
         self.computations = self._service.list_runs(self._process.target)
