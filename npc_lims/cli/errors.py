@@ -72,7 +72,7 @@ def report_failed_sources(observations: Iterable[Observation]) -> None:
         if one.failure is not None:
             errors = [problem for problem in one.problems if problem.is_error]
             list_problems(errors)
-            message = f"{one.source} failed, what is recorded of it stays: {one.failure.reason}"
+            message = f"{one.source} failed; its recorded values are unchanged: {one.failure.reason}"
             print_error(message, annotate=not errors)
 
 
@@ -103,7 +103,7 @@ def _usage_message(error: Any) -> str:
     """Return the message of typer, with suggestions and the help to read."""
     if type(error).__name__ == "NoArgsIsHelpError":
         print(error.format_message(), file=sys.stderr)
-        return "which of these commands is missing; name one"
+        return "no command is given; name one of these"
     possible = getattr(error, "possibilities", None) or ()
     message = error.message if possible else error.format_message()
     message = " ".join(message.split()).rstrip(".")

@@ -131,7 +131,7 @@ def _serve(site: Path, port: int, open_: bool) -> None:
         server = SiteServer(site, port)
     except OSError as error:
         raise NpcLimsError(
-            f"port {port} of 127.0.0.1 cannot be had ({error.strerror or error}): --port 0 takes one that is free"
+            f"port {port} of 127.0.0.1 cannot be used ({error.strerror or error}): --port 0 takes one that is free"
         ) from None
     with server:
         typer.echo(f"{server.address}  (Ctrl-C ends it)")

@@ -232,7 +232,7 @@ def publish_command(
         with summary.open("a", encoding="utf-8") as file:
             file.write(_as_markdown(done))
     for failure in (*done.unapplied, *gaps):
-        print_error(f"{failure.source} could not be applied, what is recorded of it stays: {failure.reason}")
+        print_error(f"{failure.source} could not be applied; its recorded values are unchanged: {failure.reason}")
     for path in kept:
         print_note(f"{path} is kept until all of it is applied; to give it up, delete the file")
     if done.unapplied or gaps:
@@ -366,7 +366,7 @@ def _dropped(done: Published) -> list[str]:
 def _as_markdown(done: Published) -> str:
     subjects = [message.partition("\n")[0] for message in done.messages]
     summary = "; ".join(subjects) or "nothing to add to what is there"
-    notes = [f"{one.source} failed, what is recorded of it stays: {one.reason}" for one in done.failures]
+    notes = [f"{one.source} failed; its recorded values are unchanged: {one.reason}" for one in done.failures]
     notes += _dropped(done)
     if done.commit is not None:
         notes.insert(0, f"commit {done.commit[:10]}")

@@ -390,7 +390,7 @@ def test_observations_of_some_shards_are_published_and_are_no_success(
     done = run_cli("publish", f"--observed={seen}", f"--outcome={outcome}")
     assert done.code == 3, done
     assert "pushed " in done.out
-    assert "shards could not be applied, what is recorded of it stays: no observations of 2/2" in done.err
+    assert "shards could not be applied; its recorded values are unchanged: no observations of 2/2" in done.err
     assert len(subjects_of_commits(remote)) == 2
     published = json.loads(outcome.read_text())
     assert [failure["source"] for failure in published["failed"]] == ["shards"]
@@ -404,7 +404,7 @@ def test_observations_of_nothing_are_no_success(checkout: Path, tmp_path: Path) 
     outcome = tmp_path / "outcome.json"
     done = run_cli("publish", f"--observed={tmp_path}", f"--outcome={outcome}")
     assert done.code == 3, done
-    assert "sources could not be applied, what is recorded of it stays: no source was queried" in done.err
+    assert "sources could not be applied; its recorded values are unchanged: no source was queried" in done.err
     assert json.loads(outcome.read_text()) == {
         "answered": [],
         "failed": [

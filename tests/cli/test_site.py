@@ -92,7 +92,7 @@ def test_a_port_that_is_taken(demo_state: Path, elsewhere: Path) -> None:
         port = taken.getsockname()[1]
         done = run_cli("site", "serve", "public", "--port", str(port))
     assert done.code == 2
-    assert f"port {port} of 127.0.0.1 cannot be had" in done.err
+    assert f"port {port} of 127.0.0.1 cannot be used" in done.err
     assert "--port 0" in done.err
 
 

@@ -157,7 +157,7 @@ def test_errors_in_the_tracked_file_fail_that_source_alone(world: Path) -> None:
     # each error with its position, and the first one as the reason
     assert f"tracked_sessions.yaml:{end - 1}:9: error: unknown key 'days'" in done.err
     assert f"tracked_sessions.yaml:{end}:7: error: " in done.err
-    assert f"npc-lims: error: tracked failed, what is recorded of it stays: line {end - 1}: unknown" in done.err
+    assert f"npc-lims: error: tracked failed; its recorded values are unchanged: line {end - 1}: unknown" in done.err
     assert "; and 1 more error (npc-lims validate)" in done.err
     # what the other sources have is written; what the last valid file said stays
     after = read_record(world / "state", UPLOADED)

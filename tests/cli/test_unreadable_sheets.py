@@ -68,7 +68,7 @@ def test_facts_of_its_subject_stay_and_other_sheets_are_applied(world: World) ->
     world.break_sheet()
     done = world.sync()
     assert done.code == 3, done
-    assert f"training failed, what is recorded of it stays: a sheet cannot be read: {REASON}" in done.err
+    assert f"training failed; its recorded values are unchanged: a sheet cannot be read: {REASON}" in done.err
     assert world.rows(BROKEN) == subject
     assert set(world.rows(COMPLETE)) == {*other, f"{COMPLETE}_2024-10-01"}
     assert world.recorded.last_complete == before.last_complete
@@ -131,7 +131,7 @@ def test_new_rows_of_the_other_workbook_are_recorded(world: World) -> None:
     before = world.rows("")
     done = world.sync()
     assert done.code == 3, done
-    assert f"training failed, what is recorded of it stays: {WORKBOOKS[0]} is truncated" in done.err
+    assert f"training failed; its recorded values are unchanged: {WORKBOOKS[0]} is truncated" in done.err
     in_both, in_one = "901003_2024-10-01", "901006_2024-10-01"
     assert set(world.rows("")) == {*before, in_one}
     assert {id_: row for id_, row in world.rows("").items() if id_ != in_one} == before
