@@ -22,19 +22,7 @@ from npc_lims.sources.training import MAX_FILE_SIZE, MAX_ROWS, PartError
 from npc_lims.sources.training.cells import is_blank, name_columns, slug
 from npc_lims.sources.training.xlsx import Sheet, open_xlsx
 from npc_lims.sources.training.xlsx_parts import Row
-from npc_lims.track.planning.cells import (
-    PROBES,
-    is_filled,
-    parse_day,
-    parse_days,
-    parse_depth,
-    parse_experiment,
-    parse_injection,
-    parse_probes,
-    parse_subject,
-    parse_surface,
-    parse_text,
-)
+from npc_lims.track.planning import cells
 
 DEEP_UM = 3800
 """Micrometres: a probe inserted further is deep."""
@@ -198,8 +186,8 @@ def _csv_rows(text: str, name: str) -> Iterator[Row]:
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     line = 1
     try:
-        for cells in reader:
-            filled = {i: cell for i, cell in enumerate(cells) if not is_blank(cell)}
+        for row in reader:
+            filled = {i: cell for i, cell in enumerate(row) if not is_blank(cell)}
             if filled:
                 yield line, filled
             line = reader.line_num + 1
@@ -249,12 +237,12 @@ class _SheetParser:
     def limited(self, rows: Iterable[Row]) -> list[Row]:
         """Return the rows down to the last that is read."""
         found: list[Row] = []
-        for line, cells in rows:
+        for line, row in rows:
             if line > MAX_ROWS:
                 self._line = line
                 self._report(f"rows below {MAX_ROWS} are not read: delete them")
                 break
-            found.append((line, cells))
+            found.append((line, row))
         return found
 
     def add(self, kind: str, rows: Sequence[Row]) -> bool:
@@ -285,29 +273,31 @@ class _SheetParser:
         return True
 
     def _add_mouse(self) -> None:
-        subject = self._read("mouse", parse_subject)
+        subject = self._read("mouse", cells.parse_subject)
         if subject is None:
             return
-        week_of = self._read("week_of", lambda cell: None if parse_text(cell) is None else self._day(cell))
-        project, exp_type = self._read("project", parse_text), self._read("exp_type", parse_experiment)
-        days = self._read("days_recorded", lambda cell: parse_days(cell, week_of, self._today, self._epoch) or ())
+        week_of = self._read("week_of", lambda cell: None if cells.parse_text(cell) is None else self._day(cell))
+        project, exp_type = self._read("project", cells.parse_text), self._read("exp_type", cells.parse_experiment)
+        days = self._read("days_recorded", lambda cell: cells.parse_days(cell, week_of, self._today, self._epoch) or ())
         self._found.mice.append(MouseRow(subject, project, exp_type, days))
 
     def _day(self, cell: Any) -> datetime.date:
-        return parse_day(cell, self._today, self._epoch)
+        return cells.parse_day(cell, self._today, self._epoch)
 
     def _add_session(self) -> None:
-        subject, date = self._read("mouse", parse_subject), self._read("date", self._day)
+        subject, date = self._read("mouse", cells.parse_subject), self._read("date", self._day)
         if subject is None or date is None:
             return
-        recorded = self._read("probes_in_brain", parse_probes)
-        columns = {letter: f"{letter.lower()}_depth" for letter in PROBES}
+        recorded = self._read("probes_in_brain", cells.parse_probes)
+        columns = {letter: f"{letter.lower()}_depth" for letter in cells.PROBES}
         depths = {letter: self._depth(column) for letter, column in columns.items()}
         if recorded is None:
-            placed = {letter for letter in PROBES if self._read(f"{letter.lower()}_loc", is_filled) or depths[letter]}
+            placed = {
+                letter for letter in depths if self._read(f"{letter.lower()}_loc", cells.is_filled) or depths[letter]
+            }
             # one cell that cannot be read leaves open whether its probe is another of them
             recorded = None if self._invalid else frozenset(placed) or None
-        counted = frozenset(PROBES) if recorded is None else recorded
+        counted = frozenset(cells.PROBES) if recorded is None else recorded
         known = [depth for letter, depth in depths.items() if depth is not None and letter in counted]
         is_deep = any(depth > DEEP_UM for depth in known)
         is_open = not known or any(columns[letter] in self._invalid for letter in counted)
@@ -318,14 +308,14 @@ class _SheetParser:
                 self._line,
                 recorded,
                 None if is_open and not is_deep else is_deep,
-                is_injection=self._read("injection_substance", parse_injection),
-                surface=self._read("surface_channel_recording", parse_surface),
+                is_injection=self._read("injection_substance", cells.parse_injection),
+                surface=self._read("surface_channel_recording", cells.parse_surface),
             )
         )
 
     def _depth(self, column: str) -> float | None:
         title = _column_name(str(self._header.get(self._columns.get(column, -1))))
-        return self._read(column, functools.partial(parse_depth, scale=1000 if title.endswith("_mm") else 1))
+        return self._read(column, functools.partial(cells.parse_depth, scale=1000 if title.endswith("_mm") else 1))
 
     def _read(self, column: str, parse: Callable[[Any], T]) -> T | None:
         """Return a parsed cell of the current row; None if there is no such column, or (reported) it is invalid."""
