@@ -19,7 +19,7 @@ KWARGS = "session_kwargs"
 
 _NOT_IN_BRACKETS = frozenset(",[]{}:")
 _LAST_KEYS = ("notes", "issues", KWARGS)
-_FIRST_KEYS = (key for key in ENTRY_KEYS if key not in (*_LAST_KEYS, *KNOWN_KWARGS))
+_FIRST_KEYS = [key for key in ENTRY_KEYS if key not in (*_LAST_KEYS, *KNOWN_KWARGS)]
 _USUAL_ORDER = (*_FIRST_KEYS, *_LAST_KEYS, *KNOWN_KWARGS)
 
 
