@@ -63,7 +63,8 @@ class StatusProperty(property):
     """A status flag as an attribute: true or false; in a `RecordedSessionInfo` None where it was never observed."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(lambda info: info._flag(name), doc=FLAGS[name].meaning)
+        super().__init__(lambda info: info._flag(name))
+        self.__doc__ = FLAGS[name].meaning  # as an argument it would be hidden by that of the class before Python 3.12
 
     if TYPE_CHECKING:
 

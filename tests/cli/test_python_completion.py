@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import rlcompleter
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 import npc_lims
 from npc_lims.config.settings import load_settings
+from npc_lims.model.flags import BOOLEAN_FLAGS, FLAGS
 from npc_lims.sessions.filters import PUBLIC_ATTRIBUTES
 from npc_lims.sessions.info import SessionInfo
 
@@ -55,3 +57,9 @@ def test_a_session_of_the_past_offers_its_commit_too(published_once: Path, monke
 def test_the_package_and_lists_offer_what_is_public(info: SessionInfo) -> None:
     assert set(npc_lims.__all__) <= completed("npc_lims.", npc_lims=npc_lims)
     assert set(dir(tuple)) <= set(dir(npc_lims.get_session_info()))
+
+
+def test_help_of_a_status_says_when_it_is_true() -> None:
+    for name in BOOLEAN_FLAGS:
+        assert len(inspect.getdoc(getattr(SessionInfo, name)) or "") > 20, name
+    assert inspect.getdoc(SessionInfo.is_nwb_cached) == FLAGS["is_nwb_cached"].meaning
