@@ -308,8 +308,7 @@ def _happened(recorded: RunsChange) -> list[tuple[str, str, str]]:
 
 def _what(before: Run | None, after: Run) -> tuple[str, str]:
     """Return the kind of the last change of a run, and details."""
-    was_open = before is None or before.is_open
-    if after.outcome == "errored" and (was_open or before is None or before.outcome != "errored"):
+    if after.outcome == "errored" and (before is None or before.outcome != "errored"):
         return "errored", after.reason
     if after.shared:
         return "shared", after.asset.name if after.asset else ""
