@@ -90,7 +90,7 @@ def _load(name: str) -> Any:
 
 app = typer.Typer(
     cls=_Group,
-    help="""Paths, metadata and state of Mindscope Neuropixels sessions, kept in git.
+    help="""Paths, metadata and state of Mindscope Neuropixels sessions, stored in git.
 
     Without a command: show the age of the state, pipeline progress, and what needs attention.
 

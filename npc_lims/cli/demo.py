@@ -18,7 +18,7 @@ from npc_lims.errors import NpcLimsError
 
 _IDENTITY = ("-c", "user.name=npc-lims demo", "-c", "user.email=demo@example.org", "-c", "commit.gpgsign=false")
 _DOTENV = """\
-# written by npc-lims demo: this folder and sample data answer, without a network
+# written by npc-lims demo: commands in this folder read the sample data, without a network
 NPC_LIMS_STATE=state
 NPC_LIMS_MIRROR=../world/mirror
 """

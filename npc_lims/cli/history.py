@@ -71,11 +71,11 @@ def history_command(
     """Show the history of a session, or all changes since a date.
 
     For a session: when it was first tracked, uploaded, sorted, sorted again, annotated, and who edited its entry.
-    Dates are those of the syncs that observed it, and those that Code Ocean gives to data assets.
+    A date is that of the sync that observed the change; "created" is that of the data asset on Code Ocean.
 
-    Reads the commits of the checkout that holds state/; writes nothing. Without a checkout one session's history is
-    read from GitHub: a request for each of its changes, without who edited it. Needs no credentials; on GitHub
-    GITHUB_TOKEN raises the limit from 60 requests an hour to 5,000.
+    Reads the commits of the checkout that holds state/; writes nothing. Outside a checkout the history of one
+    session is read from GitHub: one request per change, without the editors of its entry. Needs no credentials;
+    on GitHub GITHUB_TOKEN raises the limit from 60 requests an hour to 5,000.
 
     \b
     Examples:
@@ -203,13 +203,13 @@ def _print_session(history: SessionHistory, links: Links) -> None:
 
     console = out()
     count = len(history.transitions)
-    entries = f"{count} {'entry' if count == 1 else 'entries'} in its history, the oldest first"
-    console.print(Text(history.session, "bold"), f"{history.place}, {entries}")
+    entries = f"{count} {'entry' if count == 1 else 'entries'}, the oldest first"
+    console.print(Text.assemble((history.session, "bold"), f": {entries} (from {history.place})"), soft_wrap=True)
     firsts = {event.name: event for event in reversed(history.events)}
     for event in sorted(firsts.values(), key=history.events.index):
         when = f"before {event.commit.when[:10]}" if event.when is None else event.when[:10]
-        made = f", made {one_line(event.created[:10])}" if event.created and event.created[:10] != when else ""
-        console.print(f"  {event.name:<24}{when}{made}")
+        created = f", created {one_line(event.created[:10])}" if event.created and event.created[:10] != when else ""
+        console.print(f"  {event.name:<24}{when}{created}")
     for one in history.transitions:
         console.print()
         console.print(Text(f"{one.commit.when[:10]} {one.commit.when[11:16]} UTC", "bold"), ", ".join(one.change.what))
@@ -219,7 +219,7 @@ def _print_session(history: SessionHistory, links: Links) -> None:
 
 def _lines(one: Transition, links: Links) -> Iterator[str]:
     yield from one.change.details
-    yield from (one_line(f"{kind} made {created}") for kind, created in one.created)
+    yield from (one_line(f"{kind} asset created {created}") for kind, created in one.created)
     for editor in one.editors:
         yield f"edited by {editor.author}, {editor.when[:10]}: {editor.subject} ({_url_of(editor.sha, links)})"
     yield _url_of(one.commit.sha, links)

@@ -129,7 +129,7 @@ def sync_command(
 
 
 def observe_command(
-    into: Path = typer.Option(..., "--out", help="Folder for the file of observations; made if need be."),
+    into: Path = typer.Option(..., "--out", help="Folder for the file of observations; created if missing."),
     state: Optional[Path] = typer.Option(
         None, help="State folder, which is only read. Default: that of this checkout."
     ),
@@ -234,7 +234,7 @@ def publish_command(
     for failure in (*done.unapplied, *gaps):
         print_error(f"{failure.source} could not be applied; its recorded values are unchanged: {failure.reason}")
     for path in kept:
-        print_note(f"{path} is kept until all of it is applied; to give it up, delete the file")
+        print_note(f"{path} stays pending until all of it is applied; delete the file to discard it")
     if done.unapplied or gaps:
         raise typer.Exit(ExitCode.INCOMPLETE)
 
@@ -263,7 +263,7 @@ def _save_pending(options: SyncOptions, observed: ObservationSet) -> list[Pendin
     except GitError as error:
         # nothing is published from a folder outside of git
         if any((parent / ".git").exists() for parent in options.state.absolute().parents):
-            print_warning(f"the observations of this sync cannot be kept for npc-lims publish: {error}")
+            print_warning(f"the observations of this sync cannot be saved for npc-lims publish: {error}")
         return []
 
 
@@ -346,10 +346,10 @@ def _print_published(done: Published, dry_run: bool) -> None:
     if messages and dry_run:
         console.print(f"would push to {done.branch}:\n\n{messages}", soft_wrap=True)
     elif done.commit is None:
-        same = "" if done.dropped or done.unapplied else f": {done.branch} says the same already"
+        same = "" if done.dropped or done.unapplied else f": {done.branch} already has these facts"
         console.print(f"nothing to publish{same}")
     else:
-        tries = f" at the {done.attempts}. attempt" if done.attempts > 1 else ""
+        tries = f" ({done.attempts} attempts)" if done.attempts > 1 else ""
         console.print(f"pushed {done.commit[:10]} to {done.branch}{tries}\n\n{messages}", soft_wrap=True)
     for one in (*_dropped(done), *done.notes):
         console.print(one, soft_wrap=True)
@@ -358,14 +358,14 @@ def _print_published(done: Published, dry_run: bool) -> None:
 def _dropped(done: Published) -> list[str]:
     """Observations that were dropped, as newer ones are published, in lines."""
     return [
-        f"{source}: {counted(count, 'observation')} dropped, as newer ones are on {done.branch} already"
+        f"{source}: {counted(count, 'observation')} dropped, since {done.branch} already has newer ones"
         for source, count in done.dropped.items()
     ]
 
 
 def _as_markdown(done: Published) -> str:
     subjects = [message.partition("\n")[0] for message in done.messages]
-    summary = "; ".join(subjects) or "nothing to add to what is there"
+    summary = "; ".join(subjects) or "nothing to add"
     notes = [f"{one.source} failed; its recorded values are unchanged: {one.reason}" for one in done.failures]
     notes += _dropped(done)
     if done.commit is not None:

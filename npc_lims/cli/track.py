@@ -38,7 +38,7 @@ _DRY_RUN = typer.Option(False, "--dry-run", help="Show the diff; write nothing."
 _PR = typer.Option(
     False,
     "--pr",
-    help="Open a pull request with the change made on the newest file there, or update the one that is open for it. "
+    help="Open or update a pull request, based on the newest version of the file on GitHub. "
     "Needs GITHUB_TOKEN; without it the local file is changed.",
 )
 _BRANCH = typer.Option(

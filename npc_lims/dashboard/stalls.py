@@ -56,21 +56,21 @@ STAGES = (
     Stage(
         "is_uploaded",
         "",
-        "tracked, not uploaded",
+        "tracked but not uploaded",
         "Upload them or correct their paths; for one that never will be, session_kwargs: is_production: false.",
         "raw",
     ),
     Stage(
         "is_sorted",
         "is_uploaded",
-        "uploaded, not sorted",
+        "uploaded but not sorted",
         "Start the sorting; where it cannot succeed, note an issue in tracked_sessions.yaml.",
         "sorted",
     ),
     Stage(
         "is_annotated",
         "is_sorted",
-        "sorted, not annotated",
+        "sorted but not annotated",
         "Annotate them in the IBL GUI; where that cannot be done, note an issue in tracked_sessions.yaml.",
     ),
     _of_video("is_dlc_eye", "dlc_eye"),
@@ -79,7 +79,7 @@ STAGES = (
     _of_video("is_facemap", "facemap"),
     _of_video("is_gamma_encoding", "GammaEncoding"),
     _of_video("is_LPFaceParts", "LPFaceParts"),
-    Stage("is_nwb_cached", "is_sorted", "sorted, not in the NWB cache", "Write the cache again with npc_sessions."),
+    Stage("is_nwb_cached", "is_sorted", "sorted but not in the NWB cache", "Write the cache again with npc_sessions."),
 )
 """Stages in their order. Optional steps (surface channels, imaging) are none."""
 

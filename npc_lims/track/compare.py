@@ -135,9 +135,9 @@ def _summary(changes: Sequence[SessionChange]) -> str:
 _FATES = {
     "appear": "will appear",
     "change": "will change",
-    "go": "will go",
-    "may_go": "will go, unless a training workbook has them (never looked up)",
-    "stay": "will no longer be tracked, and stay: a training workbook has them",
+    "go": "will be removed",
+    "may_go": "will be removed, unless a training workbook has them (never queried)",
+    "stay": "will no longer be tracked, but stay in state: a training workbook has them",
 }
 
 
@@ -165,7 +165,7 @@ class Preview:
         groups = {f"{len(changes):,} {_FATES[fate]}": changes for fate, changes in found.items()}
         summary = "; ".join(groups) or "no session changes"
         notes = [f"The breaker would stop the next sync: {self.refused}"] if self.refused else []
-        return Chapter(f"effect on state of tracked_sessions.yaml, compared with {self.base}", summary, notes, groups)
+        return Chapter(f"effect of tracked_sessions.yaml on state, compared with {self.base}", summary, notes, groups)
 
 
 def preview(state: Mapping[str, Record], base: Mapping[str, Tracked], now: Mapping[str, Tracked], name: str) -> Preview:

@@ -176,7 +176,7 @@ def test_an_edit_is_previewed(clone: Path) -> None:
     edit_tracked(clone, "day: 3\n", "day: 7\n")
     done = run_cli("preview")
     assert done.code == 0, done
-    assert done.out.startswith("effect on state of tracked_sessions.yaml, compared with ")
+    assert done.out.startswith("effect of tracked_sessions.yaml on state, compared with ")
     assert ": 1 will change\n" in done.out
     assert "901001_2024-03-13  edited; day 3 -> 7" in done.out
 

@@ -29,11 +29,11 @@ def test_one_life(here: Path) -> None:
     done = run_cli("history", "DRpilot_626791_20220815")
     assert done.code == 0, done
     lines = done.out.splitlines()
-    assert lines[0] == f"{ONE} {here / 'state'}, 4 entries in its history, the oldest first"
+    assert lines[0] == f"{ONE}: 4 entries, the oldest first (from {here / 'state'})"
     assert lines[1:4] == [
         "  tracked                 before 2024-01-02",
-        "  sorted                  2024-02-02, made 2024-02-01",
-        "  sorted again            2024-05-02, made 2024-05-01",
+        "  sorted                  2024-02-02, created 2024-02-01",
+        "  sorted again            2024-05-02, created 2024-05-01",
     ]
     assert "2024-01-05 09:00 UTC edited" in lines
     assert any(line.startswith("  edited by Bob Jones, 2024-01-04: a note (commit ") for line in lines)
@@ -58,8 +58,8 @@ def test_a_date_from_elsewhere_moves_no_cursor(tmp_path: Path, monkeypatch: pyte
     run_git(tmp_path / "r", "reset", "--quiet", "--hard")
     monkeypatch.chdir(tmp_path / "r")
     lines = run_cli("history", ONE).out.splitlines()
-    assert "  raw made 2024\\x1b[2J ::error::x" in lines
-    assert "  uploaded                before 2024-01-01, made 2024\\x1b[2J :" in lines
+    assert "  raw asset created 2024\\x1b[2J ::error::x" in lines
+    assert "  uploaded                before 2024-01-01, created 2024\\x1b[2J :" in lines
 
 
 def test_one_life_as_json_and_csv(here: Path) -> None:

@@ -293,8 +293,8 @@ def test_observations_that_newer_ones_replace_are_counted_and_removed(sessions: 
     done = run_cli("publish")
     assert done.code == shown.code == 0
     for out in (done.out, shown.out):
-        assert "codeocean: 2 observations dropped, as newer ones are on main already" in out
-        assert "says the same already" not in out
+        assert "codeocean: 2 observations dropped, since main already has newer ones" in out
+        assert "already has these facts" not in out
     assert pending(sessions) == []
 
 
@@ -308,7 +308,7 @@ def test_a_complete_source_that_a_newer_one_replaces_is_counted(sessions: Path, 
     summary = tmp_path / "summary.md"
     done = run_cli("publish", f"--summary={summary}")
     assert (done.code, pending(sessions)) == (0, [])
-    assert "training: 1 observation dropped" in done.out and "says the same already" not in done.out
+    assert "training: 1 observation dropped" in done.out and "already has these facts" not in done.out
     assert "training: 1 observation dropped" in summary.read_text()
 
 
@@ -317,7 +317,7 @@ def test_observations_that_are_published_already_change_nothing(sessions: Path) 
     others_publish(sessions, seen)
     save_pending(sessions / "state", seen)
     done = run_cli("publish")
-    assert (done.code, done.out) == (0, "nothing to publish: main says the same already\n")
+    assert (done.code, done.out) == (0, "nothing to publish: main already has these facts\n")
     assert pending(sessions) == []
 
 
@@ -341,7 +341,7 @@ def test_what_could_not_be_applied_is_a_failure_and_stays_pending(sessions: Path
     assert read_sync_file(sessions / "state").sources["training"].failure is not None
 
     again = run_cli("publish")
-    assert (again.code, "says the same already" in again.out, pending(sessions)) == (3, False, [path])
+    assert (again.code, "already has these facts" in again.out, pending(sessions)) == (3, False, [path])
 
     save_pending(sessions / "state", ObservationSet((version_one,), EVERYTHING, NOON + 2 * HOUR))
     assert run_cli("publish").code == 0
