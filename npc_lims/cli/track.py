@@ -98,11 +98,10 @@ def add_command(
     path = parse_path(path)
     given = {"ephys_day" if platform == "ephys" else "day": day, "notes": note, "issues": issue or None}
     values = assigned(set_ or (), given)
-    session_id = _session_id(path, values)
-    command = ["add", path, *_option("--project", project), *_option("--platform", platform, "ephys")]
-    command += [*_option("--day", day), *_options("--set", set_), *_option("--note", note), *_options("--issue", issue)]
+    other = None if platform == "ephys" else platform
+    command = _command("add", path, project=project, platform=other, day=day, set=set_, note=note, issue=issue)
     target = Target(tracked, dry_run, pr, branch, base)
-    _change(Add(path, platform, project, values), f"add-{session_id}", f"add {session_id}", command, target)
+    _change(Add(path, platform, project, values), f"add {_session_id(path, values)}", command, target)
 
 
 @track_app.command("edit")
@@ -136,12 +135,9 @@ def edit_command(
     values = assigned(set_ or (), {"notes": note})
     append = assigned((), {"issues": issue or None})
     keys = ", ".join(sorted({*values, *(unset or ()), *append}))
-    session_id = _session_id(session)
-    command = ["edit", session, *_options("--set", set_), *_options("--unset", unset)]
-    command += [*_option("--note", note), *_options("--issue", issue)]
+    command = _command("edit", session, set=set_, unset=unset, note=note, issue=issue)
     change, target = Edit(session, values, tuple(unset or ()), append), Target(tracked, dry_run, pr, branch, base)
-    name = f"edit-{session_id}-{keys.replace(', ', '-')}"
-    _change(change, name, f"edit {session_id} ({keys})", command, target)
+    _change(change, f"edit {_session_id(session)} ({keys})", command, target)
 
 
 @track_app.command("remove")
@@ -165,9 +161,8 @@ def remove_command(
       npc-lims track remove 626791_2022-08-15 --dry-run
       npc-lims track remove 626791_2022-08-15 --pr
     """
-    session_id = _session_id(session)
     target = Target(tracked, dry_run, pr, branch, base)
-    _change(Remove(session), f"remove-{session_id}", f"remove {session_id}", ["remove", session], target)
+    _change(Remove(session), f"remove {_session_id(session)}", ["remove", session], target)
 
 
 @track_app.command("dedupe")
@@ -198,7 +193,7 @@ def dedupe_command(
     """
     one_style(json=as_json, csv=as_csv)
     kept: Optional[Literal["first", "last"]] = None if keep is None else keep.value
-    command = ["dedupe", *_option("--keep", kept)]
+    command = _command("dedupe", keep=kept)
 
     def change(text: str, name: str) -> Outcome:
         found = dedupe(text, name, kept)
@@ -290,7 +285,7 @@ def _plain(name: str) -> str:
 # ------------------------------------------------------------------------------ in common
 
 
-def _change(change: Change, name: str, title: str, command: Sequence[str], target: Target) -> None:
+def _change(change: Change, title: str, command: Sequence[str], target: Target) -> None:
     def revise(text: str, file: str) -> Outcome:
         made = make_changes(text, [change], file)
         lines = []
@@ -300,7 +295,7 @@ def _change(change: Change, name: str, title: str, command: Sequence[str], targe
         body = _body(command, lines + [f"- {code(note)}" for note in made.notes])
         return Outcome(made.text, body, notes=made.notes)
 
-    apply_or_propose(revise, target, name, title)
+    apply_or_propose(revise, target, re.sub(r"[ ,()]+", "-", title).strip("-"), title)
 
 
 def _body(command: Sequence[str], lines: Sequence[str]) -> str:
@@ -325,9 +320,10 @@ def _session_id(session: str, values: Mapping[str, Any] = {}) -> str:
     return make_session_id(subject, date, idx)
 
 
-def _option(name: str, value: object, default: object = None) -> list[str]:
-    return [] if value == default else [name, str(value)]
-
-
-def _options(name: str, values: Optional[Sequence[str]]) -> list[str]:
-    return [part for value in values or () for part in (name, value)]
+def _command(*words: str, **options: Any) -> list[str]:
+    """Return the words of a command, with those of its options that are given."""
+    command = list(words)
+    for name, value in options.items():
+        for one in value if isinstance(value, list) else [value]:
+            command += [] if one is None else [f"--{name}", str(one)]
+    return command
