@@ -254,9 +254,7 @@ def import_command(
 
     one_style(json=as_json, csv=as_csv)
     today = datetime.date.today()
-    planned, uploads = read_planning_workbooks(workbook, today), read_batches(batch or ())
-    sessions, problems = join_plans(planned, uploads.uploads)
-    problems = [*planned.problems, *uploads.problems, *problems]
+    sessions, problems = join_plans(read_planning_workbooks(workbook, today), read_batches(batch or ()))
     for problem in problems:
         typer.echo(str(problem), err=True)
     sources = ", ".join(file.name for file in (*workbook, *(batch or ())))

@@ -21,7 +21,7 @@ from npc_lims.state.diff import SessionChange
 from npc_lims.state.diff_format import Chapter
 from npc_lims.track.edits import Add, Edit, EditResult, show_value
 from npc_lims.track.layout import is_blank
-from npc_lims.track.planning.batch_files import CONFIG, Upload
+from npc_lims.track.planning.batch_files import CONFIG, Upload, Uploads
 from npc_lims.track.planning.cells import PROBES, is_naive, is_opto, is_production
 from npc_lims.track.planning.workbook import MouseRow, PlanningWorkbook, SessionRow
 
@@ -61,16 +61,14 @@ class PlannedSession:
 # -------------------------------------------------------------- sessions of workbook and uploads
 
 
-def join_plans(
-    workbook: PlanningWorkbook, uploads: Iterable[Upload]
-) -> tuple[tuple[PlannedSession, ...], list[Problem]]:
-    """Return every session that has a row or an upload, by date, and the problems, such as contradicting rows."""
-    problems: list[Problem] = []
+def join_plans(workbook: PlanningWorkbook, uploads: Uploads) -> tuple[tuple[PlannedSession, ...], list[Problem]]:
+    """Return every session that has a row or an upload, by date, and all problems, such as contradicting rows."""
+    problems = [*workbook.problems, *uploads.problems]
     rows: dict[str, SessionRow] = {}
     for row in workbook.sessions:
         rows[row.session] = _merged(rows[row.session], row, problems) if row.session in rows else row
     uploaded: dict[str, list[Upload]] = {}
-    for upload in uploads:
+    for upload in uploads.uploads:
         uploaded.setdefault(upload.session, []).append(upload)
     sessions = [
         _planned(session, rows.get(session), uploaded.get(session, []), workbook.mice, problems)

@@ -72,10 +72,7 @@ def plan(text: str, *sessions: PlannedSession, **more: Any) -> ImportPlan:
 
 
 def joined(book: Path, *batches: Path) -> tuple[tuple[PlannedSession, ...], list[Problem]]:
-    workbook = read_planning_workbooks([book], TODAY)
-    uploads = read_batches(batches)
-    sessions, problems = join_plans(workbook, uploads.uploads)
-    return sessions, [*workbook.problems, *uploads.problems, *problems]
+    return join_plans(read_planning_workbooks([book], TODAY), read_batches(batches))
 
 
 def kwargs_of(text: str, session: str = SESSION) -> dict[str, Any]:
