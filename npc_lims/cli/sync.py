@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,7 +36,6 @@ from npc_lims.cli.output import (
     source_progress,
 )
 from npc_lims.clients.git import find_repository
-from npc_lims.clients.git_tree import TOKEN_PATTERN
 from npc_lims.config.settings import Settings, load_settings
 from npc_lims.errors import GitError, NpcLimsError, SourceError
 from npc_lims.model.record import SECTIONS
@@ -59,6 +59,7 @@ from npc_lims.utils.text import counted, single_line
 
 _MOST_LISTED = 30
 _MAX_REASON = 700
+_TOKEN = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*")
 _COLUMNS = ("id", "what", "details")
 _OUTCOME = typer.Option(
     None, help="Write which sources answered and which failed to this file, as JSON, for npc-lims alert."
@@ -331,7 +332,7 @@ def _parse_trailers(values: Optional[list[str]]) -> dict[str, str]:
     trailers = {}
     for value in values or []:
         key, found, text = value.partition("=")
-        if not (found and TOKEN_PATTERN.fullmatch(key.strip())):
+        if not (found and _TOKEN.fullmatch(key.strip())):
             raise NpcLimsError(
                 f"--trailer {value}: expected KEY=VALUE, such as Run=https://example.org/1; "
                 "a key has letters, digits and hyphens"

@@ -14,9 +14,6 @@ from npc_lims.clients.git import GitFailed, Repository
 from npc_lims.errors import GitError
 from npc_lims.utils.text import single_line
 
-TOKEN_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*")
-"""The key of a trailer of a commit message."""
-
 _LISTED = 20
 _HOOKS = ("pre-commit", "prepare-commit-msg", "commit-msg", "post-commit")
 # Notes that people typed must not notify anyone, nor close an issue when the commit reaches the default branch.
@@ -151,27 +148,12 @@ def escape_mentions(text: str) -> str:
     return _CLOSING.sub(r"'\1'", _MENTION.sub("@ ", text))
 
 
-def compose_message(
-    subject: str, lists: Mapping[str, Sequence[str]], trailers: Mapping[str, str | Sequence[str]]
-) -> str:
-    """Return a commit message.
-
-    Args:
-        lists: Heading to the lines of a list, of which the first 20 are shown.
-        trailers: Token (letters, digits and hyphens) to value; for several lines of one token, several values.
-    """
+def compose_message(subject: str, lists: Mapping[str, Sequence[str]], trailers: Mapping[str, str]) -> str:
+    """Return a commit message: subject, lists by headings (the first 20 lines of each), and trailers."""
     blocks = [subject]
     for heading, lines in lists.items():
         more = [f"... and {len(lines) - _LISTED:,} more"] if len(lines) > _LISTED else []
         blocks.append("\n".join([heading, *(f"- {line}" for line in (*lines[:_LISTED], *more))]))
-    blocks.append("\n".join(_trailer_lines(trailers)))
+    # a line feed would end a trailer, and begin another one
+    blocks.append("\n".join(f"{token}: {single_line(value)}".rstrip() for token, value in trailers.items()))
     return "\n\n".join(block for block in blocks if block) + "\n"
-
-
-def _trailer_lines(trailers: Mapping[str, str | Sequence[str]]) -> Iterator[str]:
-    for token, value in trailers.items():
-        if not TOKEN_PATTERN.fullmatch(token):
-            raise ValueError(f"{token!r} is no trailer token: it may have letters, digits and hyphens")
-        for one in [value] if isinstance(value, str) else value:
-            # a line feed would end the trailer, and begin another one
-            yield f"{token}: {single_line(one)}".rstrip()

@@ -256,9 +256,7 @@ def _message(observed: ObservationSet, result: SyncResult, trailers: Mapping[str
     return commit_message(result.changes, {**dict(zip(_TRAILERS, values)), **trailers}, failed)
 
 
-def commit_message(
-    changes: Sequence[SessionChange], trailers: Mapping[str, str | Sequence[str]], failed: Sequence[str] = ()
-) -> str:
+def commit_message(changes: Sequence[SessionChange], trailers: Mapping[str, str], failed: Sequence[str] = ()) -> str:
     """Return the message: a subject, the list of changes, trailers; *failed* sources if no session changed."""
     lists = {f"{title}:": list(map(_line, members)) for title, members in groups_of(changes).items()}
     return compose_message(commit_subject(changes, failed), lists, trailers)
