@@ -131,7 +131,7 @@ def _make_commits(
     newest, dropped = _without_older(target, draft.parent, observed, recorded)
     results, messages = [], []
     for one in newest:
-        result = apply(draft.tree, [one], recorded=recorded, tracked=tracked)
+        result = apply(draft.tree, one, recorded=recorded, tracked=tracked)
         results.append(result)
         message = _message(one, result, trailers)
         # a snapshot that no sync has written may differ from the session files

@@ -61,12 +61,8 @@ class SyncResult:
 
     before: Mapping[str, Record]
     after: Mapping[str, Record]
-    observed: tuple[ObservationSet, ...]
+    observations: tuple[Observation, ...]
     written: tuple[PurePath, ...]
-
-    @property
-    def observations(self) -> tuple[Observation, ...]:
-        return tuple(observation for one in self.observed for observation in one.observations)
 
     @property
     def changes(self) -> list[SessionChange]:
@@ -125,7 +121,7 @@ def sync(
     on_observed(observed)
     now = (snapshot_digest(options.state), read_sync_file(options.state))
     is_current = now == (recorded.loaded.snapshot, recorded.sync_file)  # no other sync has written meanwhile
-    return apply(options.state, [observed], recorded=recorded if is_current else None, dry_run=options.dry_run)
+    return apply(options.state, observed, recorded=recorded if is_current else None, dry_run=options.dry_run)
 
 
 def observe(
@@ -168,9 +164,7 @@ def observe(
             scope = dataclasses.replace(scope, sessions=_edited(before, observations[-1], scope))
             observations, known = _reconcile_each(before, observations, scope, settings, refresh=False)
     if not options.skip_unknown:
-        # sessions of other shards are checked by other runners
-        selected = [session for session in options.scope.sessions or () if session in options.scope]
-        _check_known(selected, {*before, *known}, observations)
+        _check_known(options.scope, {*before, *known}, observations)
     observations = report_other_rows(before, known, observations)
     return ObservationSet(observations, scope, began, options.allow_removals)
 
@@ -185,7 +179,7 @@ def _observe(source: str, context: SourceContext) -> Observation:
 
 def apply(
     state: StateFolder,
-    observed: Sequence[ObservationSet],
+    observed: ObservationSet,
     *,
     recorded: Recorded | None = None,
     tracked: Callable[[], tuple[str, str]] | None = None,
@@ -196,7 +190,6 @@ def apply(
     It need not be the state that they were made for: others may have written to it since.
 
     Args:
-        observed: Observations, in the order in which they were made.
         recorded: The content of *state*; read if not given.
         tracked: Returns text and name of the tracked sessions file that belongs to this state. It replaces what was
             observed of it, so that a state and the file committed with it never disagree.
@@ -209,16 +202,20 @@ def apply(
     newest = None
     if tracked is not None:
         newest = _query("tracked", lambda: observe_text(*tracked(), known.versions("tracked")))
-    before = after = known.loaded.records
-    applied = []
-    for one in observed:
-        current = tuple(_current(observation, known, newest) for observation in one.observations)
-        observations, after = _reconcile_each(after, current, one.scope)
-        applied.append(dataclasses.replace(one, observations=observations))
-    if not any(one.allow_removals for one in applied):
+    before, scope = known.loaded.records, observed.scope
+    current = tuple(_current(one, known, newest) for one in observed.observations)
+    observations, after = _reconcile_each(before, current, scope)
+    if not observed.allow_removals:
         check_breaker(before, after)
-    written = () if dry_run else _write(state, known, after, applied)
-    return SyncResult(before, after, tuple(applied), written)
+    written: list[PurePath] = []
+    if not dry_run:
+        written = write_state(state, known.loaded, after)
+        digest = snapshot_digest(state)
+        new = next_sync_file(known.last, observations, observed.at, full=scope.is_full, snapshot=digest)
+        # last of all: its ETags say that what they stand for has been written
+        if new != known.sync_file:
+            written.append(write_sync_file(state, new))
+    return SyncResult(before, after, observations, tuple(written))
 
 
 def _edited(previous: Mapping[str, Record], tracked: Observation, scope: Scope) -> frozenset[str]:
@@ -289,8 +286,9 @@ def _reconcile_each(
     return reconcilable, records
 
 
-def _check_known(sessions: Collection[str], known: Collection[str], observations: Sequence[Observation]) -> None:
-    unknown = sorted(set(sessions) - set(known))
+def _check_known(scope: Scope, known: Collection[str], observations: Sequence[Observation]) -> None:
+    # sessions of other shards are checked by other runners
+    unknown = sorted(session for session in scope.sessions or () if session in scope and session not in known)
     if unknown:
         failures = [one.failure for one in observations if one.failure is not None and one.source in DISCOVERING]
         unread = f"; not all of these could be read: {'; '.join(map(str, failures))}" if failures else ""
@@ -298,16 +296,3 @@ def _check_known(sessions: Collection[str], known: Collection[str], observations
             f"no such session: {', '.join(unknown)}; a session is known once it is in tracked_sessions.yaml "
             f"or in a training workbook{unread}"
         )
-
-
-def _write(
-    state: StateFolder, recorded: Recorded, after: Mapping[str, Record], observed: Sequence[ObservationSet]
-) -> tuple[PurePath, ...]:
-    written = write_state(state, recorded.loaded, after)
-    digest, new = snapshot_digest(state), recorded.last
-    for one in observed:
-        new = next_sync_file(new, one.observations, one.at, full=one.scope.is_full, snapshot=digest)
-    # last of all: its ETags say that what they stand for has been written
-    if new != recorded.sync_file:
-        written.append(write_sync_file(state, new))
-    return tuple(written)

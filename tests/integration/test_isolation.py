@@ -149,7 +149,7 @@ def test_facts_that_cannot_be_reconciled_fail_their_source_alone(
 
     result = apply(
         tmp_path / "state",
-        [_observed(Observation("training", rows), Observation("tracked", {_TRAINED: entry}, complete=True))],
+        _observed(Observation("training", rows), Observation("tracked", {_TRAINED: entry}, complete=True)),
     )
 
     (failure,) = result.failures
@@ -170,7 +170,7 @@ def test_a_recorded_start_that_is_none_is_an_error_of_the_state(
     write_state(tmp_path / "state", read_state(tmp_path / "state"), {one.id: one for one in (first, second)})
 
     with pytest.raises(StateError, match=r"training.start_time: .*should match pattern"):
-        apply(tmp_path / "state", [_observed(Observation("s3"))])
+        apply(tmp_path / "state", _observed(Observation("s3")))
 
 
 @pytest.mark.parametrize("phase", ["begin", "items", "end"])

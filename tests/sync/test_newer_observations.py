@@ -183,32 +183,32 @@ def test_observations_from_the_future_are_not_published(checkout: Path, remote: 
 def test_what_was_read_of_some_sessions_is_of_no_version(tmp_path: Path) -> None:
     """Else what is put back as it was would be taken for what is recorded."""
     state = tmp_path / "state"
-    apply(state, [rows("one", NOON)])
+    apply(state, rows("one", NOON))
     assert versions(state) == {"book": "one"}
-    apply(state, [rows("two", NOON + HOUR, Scope(frozenset({FIRST})), hits=2)])
+    apply(state, rows("two", NOON + HOUR, Scope(frozenset({FIRST})), hits=2))
     assert versions(state) == {}
 
 
 def test_unchanged_since_another_version_is_a_failure_and_not_an_answer(tmp_path: Path) -> None:
     """A workbook that was changed and changed back meanwhile: what is recorded is outdated, and nobody would say so."""
     state = tmp_path / "state"
-    apply(state, [rows("one", NOON)])
+    apply(state, rows("one", NOON))
     unchanged = Observation("training", unchanged=True, versions={"book": "two"})
-    result = apply(state, [ObservationSet((unchanged,), EVERYTHING, NOON + HOUR)])
+    result = apply(state, ObservationSet((unchanged,), EVERYTHING, NOON + HOUR))
     assert ["observe again" in failure.reason for failure in result.failures] == [True]
     training = read_sync_file(state).sources["training"]
     assert (training.last_complete, training.versions) == ("2024-10-01T12:00:00Z", {"book": "one"})
     assert training.failure is not None
-    apply(state, [rows("two", NOON + 2 * HOUR)])
+    apply(state, rows("two", NOON + 2 * HOUR))
     assert read_sync_file(state).sources["training"].failure is None
 
 
 @pytest.mark.parametrize("versions", [{}, {"book": "one", "other": "one"}])
 def test_unchanged_since_no_recorded_version_is_a_failure(versions: dict[str, str], tmp_path: Path) -> None:
     state = tmp_path / "state"
-    apply(state, [rows("one", NOON)])
+    apply(state, rows("one", NOON))
     unchanged = Observation("training", unchanged=True, versions=versions)
-    assert apply(state, [ObservationSet((unchanged,), EVERYTHING, NOON + HOUR)]).failures
+    assert apply(state, ObservationSet((unchanged,), EVERYTHING, NOON + HOUR)).failures
 
 
 def test_an_edit_that_is_reverted_is_found(tmp_path: Path) -> None:
