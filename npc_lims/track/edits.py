@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, Optional, Union
 
+from npc_lims.config.environment import TRACKED_FILE
 from npc_lims.errors import NpcLimsError
 from npc_lims.model.session_id import make_session_id, parse_session_id, subject_of
 from npc_lims.sources.tracked.entries import PLATFORMS, same_path
@@ -18,8 +19,6 @@ from npc_lims.track.compare import split_known
 from npc_lims.track.layout import EntrySpan, Layout, inline, open_layout
 from npc_lims.track.rewrite import rewrite
 from npc_lims.track.yaml_text import canonical, child, pairs_of
-
-FILE = "tracked_sessions.yaml"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,7 +67,7 @@ class EditResult:
     notes: tuple[str, ...]
 
 
-def make_changes(text: str, changes: Iterable[Change], file: str = FILE) -> EditResult:
+def make_changes(text: str, changes: Iterable[Change], file: str = TRACKED_FILE) -> EditResult:
     """Make all changes, each of another session.
 
     Raises:
@@ -306,7 +305,7 @@ class Deduped:
     left: tuple[Duplicate, ...]
 
 
-def dedupe(text: str, file: str = FILE, keep: Optional[Literal["first", "last"]] = None) -> Deduped:
+def dedupe(text: str, file: str = TRACKED_FILE, keep: Optional[Literal["first", "last"]] = None) -> Deduped:
     """Remove entries that equal the first of their path, and with *keep* all but the first or last that differ.
 
     Raises:

@@ -8,7 +8,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from npc_lims.track.edits import FILE, Change, make_changes
+from npc_lims.config.environment import TRACKED_FILE
+from npc_lims.track.edits import Change, make_changes
 from tests.real import REAL_TRACKED
 
 TEXTS = [
@@ -32,7 +33,7 @@ ISSUES = ["https://example.org/1", "https://example.org/2#c", "a, b", "[x]"]
 Keys = dict[str, Any]
 
 
-def apply_changes(text: str, changes: Iterable[Change], file: str = FILE) -> str:
+def apply_changes(text: str, changes: Iterable[Change], file: str = TRACKED_FILE) -> str:
     """The text with these changes made."""
     return make_changes(text, changes, file).text
 

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from npc_lims.config.environment import TRACKED_FILE
 from npc_lims.errors import Problem, TrackedFileError
 from npc_lims.model.record import Tracked
 from npc_lims.model.session_id import day_of
@@ -168,7 +169,7 @@ def plan_import(
     tracked_text: str,
     *,
     project: str | None = None,
-    file: str = "tracked_sessions.yaml",
+    file: str = TRACKED_FILE,
     today: datetime.date | None = None,
 ) -> ImportPlan:
     """Return the changes that import *sessions* into a tracked file, which may be empty but holds no error.
