@@ -1,4 +1,4 @@
-"""Paths, metadata and state of Mindscope Neuropixels sessions, kept in git.
+"""Paths, metadata and state of Mindscope Neuropixels sessions, stored in git.
 
 Names are loaded on first use (PEP 562), from the modules that `__init__.pyi` lists: importing the package itself costs
 next to nothing.
