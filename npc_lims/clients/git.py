@@ -204,12 +204,8 @@ class Repository:
 
     def read_file(self, commit: str, path: str) -> bytes | None:
         """Return the content of a file as committed; None if there is no such file."""
-        return self.read_files(commit, [path]).get(path)
-
-    def read_files(self, commit: str, paths: Iterable[str]) -> dict[str, bytes]:
-        """Return contents by path, of those that are files in *commit*, by one process."""
-        names = {f"{commit}:{path}": path for path in paths}
-        return {names[name]: content for name, content in self.read_blobs(names).items()}
+        name = f"{commit}:{path}"
+        return self.read_blobs([name]).get(name)
 
     def read_blobs(self, names: Iterable[str]) -> dict[str, bytes]:
         """Return contents by blob id, or another name such as `HEAD:path`, of those that exist, by one process."""

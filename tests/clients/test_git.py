@@ -56,9 +56,9 @@ def test_files_of_a_commit(repository: Repository) -> None:
     commit = commit_all(repository.root)
     (repository.root / "README").write_text("edited since")
     assert list(repository.list_files(commit, "state")) == ["state/empty", "state/é/a b.yaml"]
-    assert repository.read_files(commit, [*contents, "nowhere", "state"]) == contents
-    assert repository.read_file(commit, "nowhere") is None
-    assert repository.read_files(commit, []) == {}
+    assert {path: repository.read_file(commit, path) for path in contents} == contents
+    assert repository.read_file(commit, "nowhere") is repository.read_file(commit, "state") is None
+    assert repository.read_blobs([]) == {}
 
 
 def test_what_is_under_way_is_named(repository: Repository) -> None:
@@ -191,7 +191,7 @@ def test_a_commit_is_made_without_a_worktree_and_an_index(repository: Repository
     assert repository.run("log", "-1", "--format=%B", commit) == b"subject\n\n# body\n\n"
     changed = repository.run("diff", "--name-status", "-z", "--no-renames", parent, commit).decode().split("\0")
     assert changed == ["M", "state/a/edited", "D", "state/b/removed", "A", "state/é/c d", ""]
-    assert repository.read_files(commit, contents) == {"state/a/edited": b"new\r\n", "state/é/c d": b"new"}
+    assert {path: repository.read_file(commit, path) for path in contents} == contents
     run_git(repository.root, "fsck", "--strict")
 
 
