@@ -102,12 +102,12 @@ def _last_sync(settings: Settings) -> str:
     failed = [f"{age.name} failed since {age.failing_since}: {age.failure}" for age in ages if age.failure is not None]
     if failed:
         raise SourceError("last sync", "; ".join(failed))
-    return "every source answered completely"
+    return "every source was read completely"
 
 
 def _github(settings: Settings) -> str:
     if settings.github_token is None:
-        return "GITHUB_TOKEN is not set: reading works without, at 60 requests an hour"
+        return "GITHUB_TOKEN is not set: reading works without it, with 60 requests an hour"
     from npc_lims.clients.github import GitHubClient
 
     url = settings.github_api_url
@@ -115,7 +115,7 @@ def _github(settings: Settings) -> str:
         limits = GitHubClient.for_reading(settings).fetch("checking GITHUB_TOKEN", "/rate_limit").body
         left = limits["resources"]["core"]["remaining"]
     except (KeyError, TypeError):
-        raise GitHubError(f"{url} sent an answer without a limit of requests; check GITHUB_API_URL") from None
+        raise GitHubError(f"{url} sent a response without a limit of requests; check GITHUB_API_URL") from None
     return f"{url} accepts it: {left} requests left"
 
 
@@ -137,9 +137,10 @@ def _bucket(settings: Settings, root: str) -> str:
     from npc_lims.clients.s3 import open_store, split_s3_uri
 
     bucket, prefix = split_s3_uri(root)
+    where = root if settings.mirror is None else f"{root} in the mirror"
     if not open_store(settings).has_any(bucket, f"{prefix}/" if prefix else ""):
-        return f"{root} can be read, and is empty"
-    return f"{root} can be read"
+        return f"{where} can be read, and is empty"
+    return f"{where} can be read"
 
 
 def _print(results: list[CheckResult]) -> None:

@@ -193,11 +193,11 @@ def print_overview(overview: Overview, console: Console) -> None:
     if overview.origin is None:
         console.print(Text("There is no state to read", "bold"))
     else:
-        console.print(Text.assemble(("State  ", "bold"), str(overview.origin)), soft_wrap=True)
+        console.print(Text.assemble(("State      ", "bold"), str(overview.origin)), soft_wrap=True)
     for trouble in overview.troubles:
         console.print(Text(trouble, "yellow"), soft_wrap=True)
     if overview.ages:
-        _print_parts(console, Text("Read   ", "bold"), map(_age, overview.ages))
+        _print_parts(console, Text("Last read  ", "bold"), map(_age, overview.ages))
     if overview.totals is not None:
         totals = overview.totals
         counts = f"\n{counted(totals.sessions, 'session')} of {counted(totals.subjects, 'subject')}, "

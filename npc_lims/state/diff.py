@@ -201,6 +201,10 @@ def show_field(change: FieldChange) -> str:
         return f"{one_line(name)} asset added: {one_line(after)}"
     if section == "codeocean" and isinstance(change.before, Mapping) and change.after is False:
         return f"{one_line(name)} asset removed: {one_line(before)}"
+    if section == "s3" and isinstance(change.after, Mapping) and change.before is False:
+        return f"{one_line(name)} added"
+    if section == "s3" and isinstance(change.before, Mapping) and change.after is False:
+        return f"{one_line(name)} removed"
     if before == after:  # two assets of one name, 1 and true
         before, after = _exact(change.before), _exact(change.after)
     return f"{one_line(name)} {one_line(before)} -> {one_line(after)}"

@@ -37,8 +37,8 @@ def test_the_overview_of_the_demo(demo_state: Path, elsewhere: Path, monkeypatch
     monkeypatch.setenv("NPC_LIMS_STATE", str(demo_state))
     done = run_cli()
     assert done.code == 0, done
-    assert f"State  folder: {demo_state}" in done.out
-    assert re.search(r"^Read   tracked \d+ \w+ ago, training \d+ \w+ ago, codeocean", done.out, re.MULTILINE)
+    assert f"State      folder: {demo_state}" in done.out
+    assert re.search(r"^Last read  tracked \d+ \w+ ago, training \d+ \w+ ago, codeocean", done.out, re.MULTILINE)
     assert "29 sessions of 6 subjects, 20 tracked: 17 ephys, 10 behavior, 2 behavior with sync" in done.out
     assert "Projects: 25 DynamicRouting, 4 TempletonPilotSession" in done.out
     assert "uploaded 14 of 18, sorted 10 of 16" in done.out
@@ -168,8 +168,8 @@ def test_a_state_without_sessions_is_no_reason_to_fail(tmp_path: Path, elsewhere
 def test_published_state_costs_two_requests_and_then_none(github: GitHub, elsewhere: Path) -> None:
     done = run_cli()
     assert done.code == 0, done
-    assert "State  github: " in done.out
-    assert "Read   tracked" in done.out
+    assert "State      github: " in done.out
+    assert "Last read  tracked" in done.out
     asked = [request.path.partition("/main/")[2] for request in github.proxy.requests]
     assert asked == ["state/sessions.jsonl", "state/sync.yaml"]
     assert run_cli().code == 0
@@ -193,7 +193,7 @@ def test_offline_the_cached_snapshot_is_used(github: GitHub, elsewhere: Path, mo
     assert done.code == 0, done
     assert "stale cache" in done.out
     assert "29 sessions" in done.out
-    assert "Read   tracked" in done.out
+    assert "Last read  tracked" in done.out
 
 
 def test_without_times_no_ages_are_shown(github: GitHub, elsewhere: Path, tmp_path: Path) -> None:
@@ -202,7 +202,7 @@ def test_without_times_no_ages_are_shown(github: GitHub, elsewhere: Path, tmp_pa
     run_git(repository, "commit", "--quiet", "--message=no times")
     done = run_cli()
     assert done.code == 0, done
-    assert "Read   " not in done.out
+    assert "Last read" not in done.out
     assert "29 sessions" in done.out
 
 

@@ -120,7 +120,7 @@ def test_everything_reports_it(world: World, tmp_path: Path, monkeypatch: pytest
 
 def test_doctor_is_content_after_a_complete_sync(world: World) -> None:
     doctor = run_cli("doctor", "--state", "state", "--mirror", "mirror")
-    assert "every source answered completely" in doctor.out
+    assert "every source was read completely" in doctor.out
 
 
 def test_new_rows_of_the_other_workbook_are_recorded(world: World) -> None:

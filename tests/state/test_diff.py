@@ -214,6 +214,8 @@ def test_a_field_that_is_absent_is_not_null() -> None:
         (FieldChange("status.is_sorted", False, True), "is_sorted no -> yes"),
         (FieldChange("s3.nwb_cache", [], ["v1", "v2"]), "s3.nwb_cache nothing -> v1, v2"),
         (FieldChange("s3.raw", None, {"asset": "1"}), "s3.raw ? -> found"),
+        (FieldChange("s3.raw", False, {"asset": "1"}), "s3.raw added"),
+        (FieldChange("s3.raw", {"asset": "1"}, False), "s3.raw removed"),
         (FieldChange("training.hits", 3, None), "training.hits 3 -> (none)"),
         (FieldChange("tracked.issues", ["a", "b"], []), "issues a, b -> (none)"),
         (FieldChange("tracked.day", ABSENT, 4), "day (none) -> 4"),
