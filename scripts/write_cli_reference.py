@@ -31,7 +31,7 @@ HEAD = f"""\
 
 <!-- Written by scripts/write_cli_reference.py from the commands: change their help, and run it. -->
 
-`{NAME} COMMAND --help` tells the same in the terminal.
+`{NAME} COMMAND --help` prints the same in the terminal.
 
 ## Exit codes
 
@@ -39,26 +39,25 @@ HEAD = f"""\
 | --- | --- |
 """
 CONVENTIONS = f"""
-What a command was asked for goes to standard output; progress, notes, warnings and errors go to standard error. An
-error is a line that begins with `{NAME}: error:`, says what was found, and ends with what to do. A warning begins with
-`{NAME}: warning:`.
+Results go to standard output; progress, notes, warnings and errors go to standard error. An error is a line that begins
+with `{NAME}: error:`, states what was found, and ends with what to do. A warning begins with `{NAME}: warning:`.
 
 ## Lists
 
-Every command that prints a list prints it for programs, too, and then nothing else on standard output. The exit code is
-the same. `--json` and `--csv` exclude each other.
+Every command that prints a list can also print it for programs, with nothing else on standard output and the same exit
+code. `--json` and `--csv` exclude each other.
 
-- `--json` is all that is known: an array with an object for each item, or one object where there is more to tell than a
-  list. What is not known is `null`. Characters beyond ASCII are escaped.
-- `--csv` is a table in UTF-8, quoted as RFC 4180 says: a line of names, which the help of the option lists, then a line
-  for each item. What is not known is empty, yes and no are `true` and `false`, the parts of a list are separated by
-  `; `, and `input.id` is the `id` of the `input` in JSON. (`not_applicable` of `{NAME} sessions` is separated by
+- `--json` prints everything: an array with one object per item, or one object if there is more than a list. Unknown
+  values are `null`. Non-ASCII characters are escaped.
+- `--csv` prints a table in UTF-8, quoted as in RFC 4180: a header line (the help of the option lists its columns), then
+  one line per item. Unknown values are empty, flags are `true` and `false`, the parts of a list are separated by `; `,
+  and the column `input.id` is the `id` of `input` in JSON. (`not_applicable` of `{NAME} sessions` is separated by
   spaces.)
 
-Cells are exactly what is recorded. Nothing is put in front of one that a spreadsheet could take for a formula, since a
-program could not tell that from the text. To open such a file in a spreadsheet, import its columns as text.
+Cells contain exactly what is recorded: cells that a spreadsheet could take for a formula are not escaped, since a
+program could not distinguish that from the text. To open such a file in a spreadsheet, import its columns as text.
 
-Names of keys and columns stay as they are; new ones may be added at the end.
+Keys and columns keep their names; new ones may be added at the end.
 
 ## Shell
 

@@ -46,8 +46,8 @@ def dispatch_command(
     Reads nothing here: the workflow reads the branch on GitHub, and writes state there. Needs GITHUB_TOKEN (actions:
     write).
 
-    Exits with 0 if it was started, and with --wait if it succeeded; 2 if it cannot be started, is not listed or is not
-    over in time; 3 with --wait if it did not succeed.
+    Exits with 0 if it was started, and with --wait if it succeeded; 2 if it cannot be started, does not appear or does
+    not end in time; 3 with --wait if it did not succeed.
 
     \b
     Examples:
@@ -154,15 +154,14 @@ def alert_command(
     ),
     outcome: Optional[Path] = typer.Option(
         None,
-        help="Written by npc-lims observe or publish --outcome. A missing file is ignored, as after a job that died.",
+        help="Written by npc-lims observe or publish --outcome. A missing file is ignored.",
     ),
 ) -> None:
     """Open, update or close the issue about a failing workflow.
 
     The issue is labelled sync-failure or process-failure. A run in which every job succeeded, and every source that the
-    issue names was read, closes it. A run about some of the sessions or sources, as
-    its --outcome says, closes nothing. A skipped job is ignored; one that was cancelled, while the run went
-    on, was stopped by its time limit.
+    issue names was read, closes it. A run about some of the sessions or sources, as its --outcome says, closes nothing.
+    A skipped job is ignored; a job that was cancelled while the run continued is reported as stopped by its time limit.
 
     Reads the results that it is given; writes that issue of NPC_LIMS_REPO. Needs GITHUB_TOKEN (issues: write).
 

@@ -45,10 +45,10 @@ def demo_command(
 ) -> None:
     """Run the whole workflow on sample data, without a network.
 
-    That is: sync, commit, sync again a day later, show the diff, plan, query. All data is invented.
+    That is: sync, commit, sync again a day later, show the diff, plan, query. All data are synthetic.
 
-    Reads nothing; writes a folder with a repository and a mirror of all sources, and a .env that names both for
-    commands and Python there. Needs git, and no credentials.
+    Reads nothing; writes a folder with a repository and a mirror of all sources, and a .env that makes commands and
+    Python there use both. Needs git, and no credentials.
 
     \b
     Examples:

@@ -107,7 +107,7 @@ def preview_command(
 ) -> None:
     """Show what edits of tracked_sessions.yaml will do to state.
 
-    Lists the sessions that will appear, change or go because of the edits since BASE.
+    Lists the sessions that will appear, change or be removed because of the edits since BASE.
 
     Reads the file as it is and as it was at BASE, and the state folder; writes nothing. Needs no credentials.
 

@@ -111,8 +111,8 @@ def export_command(
     The tables are sessions (a column for each status), transitions, fields (each value that differed), assets, commits,
     edits and about. SQLite opens in Datasette. Parquet needs pyarrow: pip install "npc_lims[parquet]".
 
-    Reads the commits of the checkout that holds state/. Writes OUT alone; an earlier export there is replaced at
-    once, when all is written, and nothing else ever is. Needs no credentials.
+    Reads the commits of the checkout that holds state/. Writes only OUT: an earlier export there is replaced once the
+    new one is complete, and nothing else ever is. Needs no credentials.
 
     \b
     Examples:

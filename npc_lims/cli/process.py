@@ -42,7 +42,7 @@ _STATE = typer.Option(None, help="State folder. Default: that of this checkout."
 _PUBLISH = typer.Option(False, "--publish", help="Record on the remote's branch, not in the state folder here.")
 _BRANCH = typer.Option(None, help="With --publish: branch to push to. Default: the branch that is checked out.")
 _BY = typer.Option("", help="URL of the workflow run that does this, for the record.")
-_LIMIT = typer.Option(None, min=1, help="At most so many of each process, if pipelines.yaml allows as many.")
+_LIMIT = typer.Option(None, min=1, help="Maximum number for each process, within the limits of pipelines.yaml.")
 _SUMMARY = typer.Option(None, help="Append what was done to this file, as Markdown.")
 _AS_JSON = json_option("an array of what was done")
 _AS_CSV = csv_option(EVENT_COLUMNS)
@@ -130,7 +130,7 @@ def run_command(
     again: bool = typer.Option(
         False,
         "--again",
-        help="With a process and --sessions: also what is done, was captured, or has used up its tries.",
+        help="With a process and --sessions: also what is done, captured, or out of attempts.",
     ),
     publish: bool = _PUBLISH,
     branch: Optional[str] = _BRANCH,
@@ -143,15 +143,15 @@ def run_command(
 ) -> None:
     """Start what `npc-lims process plan` shows, up to the limits.
 
-    Each run is claimed in state before it is started, and recorded as soon as it is. One whose record was lost is
-    found again, by its name or by its inputs, before it would be started a second time. With --dry-run, --json and
-    --csv print what `process plan` prints, of what would be started.
+    Each run is claimed in state before it is started, and recorded as soon as it is. A run whose record was lost is
+    found by its name or its input before it is started again. With --dry-run, --json and --csv have the format of
+    `process plan`.
 
     Reads pipelines.yaml and the state folder. Starts computations on Code Ocean, and writes what was started: into the
     state folder, or with --publish to a branch. Needs CODE_OCEAN_API_TOKEN, but not with --dry-run.
 
-    Exits with 0 if all was started that Code Ocean takes (it may be busy, or refuse one: see the table); 2 on bad
-    input; 3 if Code Ocean failed for something (the rest was done).
+    Exits with 0 if everything that Code Ocean accepts was started (the table shows what it refused); 2 on bad input; 3
+    if Code Ocean failed for something (the rest was done).
 
     \b
     Examples:
@@ -182,7 +182,7 @@ def run_command(
 @process_app.command("collect")
 def collect_command(
     names: Optional[list[str]] = _NAMES,
-    wait: float = typer.Option(0, min=0, help="Seconds to wait in all for data assets that are being made."),
+    wait: float = typer.Option(0, min=0, help="Maximum seconds to wait until data assets are ready."),
     into: Optional[Path] = typer.Option(
         None, "--out", help="Write what is to be recorded to this file alone, for `npc-lims process record`."
     ),
@@ -195,7 +195,7 @@ def collect_command(
     as_json: bool = _AS_JSON,
     as_csv: bool = _AS_CSV,
 ) -> None:
-    """Collect outcomes, and make data assets of good results.
+    """Collect outcomes, and create data assets from good results.
 
     They are shared as pipelines.yaml says; errors are recorded. Nothing is started. It is safe to repeat.
 
@@ -244,7 +244,7 @@ def claim_command(
     Nothing is started: it is the half of `npc-lims process run` that may push.
 
     Reads pipelines.yaml and the state folder. Writes claims: into the state folder, or with --publish to a branch; and
-    the file --out. Needs no credentials, but with --publish the right to push.
+    the file --out. Needs no credentials; with --publish, permission to push.
 
     \b
     Examples:
@@ -326,8 +326,8 @@ def record_command(
 
     Files may be given in any order, and repeatedly.
 
-    Reads the files; writes the runs of the state folder, or with --publish those on a branch. Needs no credentials, but
-    with --publish the right to push.
+    Reads the files; writes the runs of the state folder, or with --publish those on a branch. Needs no credentials;
+    with --publish, permission to push.
 
     \b
     Examples:

@@ -206,7 +206,7 @@ def sessions_command(
     as it is or as it was (--at); writes nothing. Needs no credentials.
 
     --watch polls the state and prints changes. With GITHUB_TOKEN (actions: read) it sees a commit of state at once, and
-    ends with the running sync; without, files on GitHub may be up to five minutes old. Ctrl-C ends it.
+    ends with the running sync; without it, files on GitHub may be up to five minutes old. Ctrl-C ends it.
 
     \b
     Examples:
@@ -283,7 +283,7 @@ def show_command(
     """Show all facts about one session, by source.
 
     Reads the state folder of this checkout or what is published on GitHub, as it is or as it was (--at); writes
-    nothing. Needs no credentials: a session that is not in state yet is looked up live if there are any.
+    nothing. Needs no credentials; with them, a session that is not in state yet is looked up live.
 
     \b
     Examples:

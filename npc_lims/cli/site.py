@@ -71,7 +71,7 @@ def serve_command(
     no_history: bool = _NO_HISTORY,
     repository: Optional[str] = _REPOSITORY,
 ) -> None:
-    """Serve the site on this machine alone, until Ctrl-C.
+    """Serve the site on this machine only, until Ctrl-C.
 
     Reads what `npc-lims site build` reads, unless a site is named. Writes a temporary folder. Needs no credentials and
     no network.

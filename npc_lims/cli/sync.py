@@ -91,8 +91,8 @@ def sync_command(
     changed, and saves the observations for `npc-lims publish`. Needs AWS keys and CODE_OCEAN_API_TOKEN, unless --only
     or --mirror leaves out what needs them.
 
-    Exits with 0 if complete; 2 on bad input; 3 if a source failed, such as a tracked file with errors
-    (the rest is written); 4 if it would remove or blank more than 10 sessions and 5 % of them.
+    Exits with 0 if complete; 2 on bad input; 3 if a source failed, such as a tracked file with errors (the rest is
+    written); 4 if it would remove or blank more than 10 sessions and more than 5 % of all.
 
     \b
     Examples:
@@ -190,8 +190,8 @@ def publish_command(
 ) -> None:
     """Commit and push pending observations.
 
-    They are applied to the newest state on the remote's branch, with a commit for each sync. If others push first, they
-    are applied again to what was pushed; nothing is merged or forced. Only files of the state folder are committed.
+    They are applied to the newest state on the remote's branch, with one commit per sync. If others push first, they
+    are applied again to the new state; nothing is merged or forced. Only files of the state folder are committed.
 
     Reads the observations, and the remote's branch. Writes commits there, and fast-forwards the checkout where git can.
     Needs permission to push, as git is configured.

@@ -74,7 +74,7 @@ def add_command(
         None, help="Day of the experiment: ephys_day for ephys, day for other platforms."
     ),
     set_: Optional[list[str]] = _SET,
-    note: Optional[str] = typer.Option(None, help="Anything a reader should know."),
+    note: Optional[str] = typer.Option(None, help="Notes for readers."),
     issue: Optional[list[str]] = typer.Option(None, metavar="URL", help="Address of an issue. Repeat for several."),
     tracked: Optional[Path] = _TRACKED,
     dry_run: bool = _DRY_RUN,
@@ -82,12 +82,12 @@ def add_command(
     branch: Optional[str] = _BRANCH,
     base: Optional[str] = _BASE,
 ) -> None:
-    """List a session.
+    """Add a session.
 
     The entry is formatted like its neighbours, and inserted by date among the sessions of its subject, or else of its
     project.
 
-    Reads tracked_sessions.yaml. Writes that file, or with --pr a pull request. Needs no credentials, but with --pr
+    Reads tracked_sessions.yaml. Writes that file, or with --pr a pull request. Needs no credentials; with --pr,
     GITHUB_TOKEN.
 
     \b
@@ -122,7 +122,7 @@ def edit_command(
     Only the values that change are touched: comments, quotes and indents stay. If a session has several
     entries, the first is changed, which takes precedence.
 
-    Reads tracked_sessions.yaml. Writes that file, or with --pr a pull request. Needs no credentials, but with --pr
+    Reads tracked_sessions.yaml. Writes that file, or with --pr a pull request. Needs no credentials; with --pr,
     GITHUB_TOKEN.
 
     \b
@@ -153,7 +153,7 @@ def remove_command(
 
     Duplicates are removed too. Comments above an entry stay, as does the line of a project without entries.
 
-    Reads tracked_sessions.yaml. Writes that file, or with --pr a pull request. Needs no credentials, but with --pr
+    Reads tracked_sessions.yaml. Writes that file, or with --pr a pull request. Needs no credentials; with --pr,
     GITHUB_TOKEN.
 
     \b
@@ -168,14 +168,14 @@ def remove_command(
 @track_app.command("dedupe")
 def dedupe_command(
     keep: Optional[Keep] = typer.Option(
-        None, help="Of entries that differ keep the first, which counts now, or the last."
+        None, help="If entries of a session differ, keep the first, which takes precedence now, or the last."
     ),
     tracked: Optional[Path] = _TRACKED,
     dry_run: bool = _DRY_RUN,
     pr: bool = _PR,
     branch: Optional[str] = _BRANCH,
     base: Optional[str] = _BASE,
-    as_json: bool = json_option("an array of repeats"),
+    as_json: bool = json_option("an array of duplicates"),
     as_csv: bool = csv_option(_DUPLICATE_COLUMNS),
 ) -> None:
     """Remove duplicate entries.
@@ -183,7 +183,7 @@ def dedupe_command(
     Duplicates have the same path and values. Entries of one session with other values are shown, and stay unless --keep
     selects one.
 
-    Reads tracked_sessions.yaml. Writes that file, or with --pr a pull request. Needs no credentials, but with --pr
+    Reads tracked_sessions.yaml. Writes that file, or with --pr a pull request. Needs no credentials; with --pr,
     GITHUB_TOKEN.
 
     \b
@@ -237,7 +237,7 @@ def import_command(
     and skipped sessions are listed. A new session needs the path of an upload.
 
     Reads the workbook, batch files, configs of uploaded folders and tracked_sessions.yaml. Writes that file, or with
-    --pr a pull request. Needs no credentials, but with --pr GITHUB_TOKEN.
+    --pr a pull request. Needs no credentials; with --pr, GITHUB_TOKEN.
 
     Exits with 1 if something in workbook, batch file or configs could not be read (the rest is imported all
     the same), and with 2 if a whole file could not.

@@ -55,7 +55,7 @@ def validate_command(
     file: Optional[Path] = typer.Argument(None, help="Default: tracked_sessions.yaml of this checkout."),
     format: ProblemFormat = _FORMAT,
     base: Optional[str] = typer.Option(
-        None, help="File, commit, branch or tag: warnings that are there already are only counted, new ones fail."
+        None, help="File, commit, branch or tag: existing warnings are only counted, new ones fail."
     ),
     as_json: bool = _JSON,
     as_csv: bool = _CSV,
@@ -109,8 +109,8 @@ def verify_command(
 ) -> None:
     """Check that snapshot and session files agree.
 
-    Every file must parse, including those of runs, and session files must equal their lines of the snapshot. With
-    --since none may have been edited manually.
+    Every file must parse, including those of runs, and session files must agree with their lines of the snapshot. With
+    --since, none may have been edited manually.
 
     Reads the state folder, and with --since its history in git; writes nothing. Needs no credentials.
 

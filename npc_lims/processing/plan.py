@@ -43,7 +43,7 @@ class PlanRequest:
     Attributes:
         sessions: Only these.
         limit: At most so many that would run, whatever the process allows.
-        again: Also run what is done, captured, or has used up its tries.
+        again: Also run what is done, captured, or out of attempts.
     """
 
     processes: Sequence[Process]
