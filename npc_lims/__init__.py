@@ -30,25 +30,33 @@ def _read_stub() -> dict[str, str]:
     return modules
 
 
-_HOMES = _read_stub()
+_cached_homes: dict[str, str] = {}
 
-__all__ = sorted(_HOMES)
+
+def _homes() -> dict[str, str]:
+    """Return the module of each public name, which a program that only imports the package never needs."""
+    if not _cached_homes:
+        _cached_homes.update(_read_stub())
+    return _cached_homes
 
 
 def __getattr__(name: str) -> object:
-    if name in _HOMES:
-        value = getattr(importlib.import_module(_HOMES[name]), name)
-        globals()[name] = value  # the next access finds it without coming here
-        return value
-    if name.startswith("_"):
+    if name == "__all__":
+        value: object = sorted(_homes())
+    elif name in _homes():
+        value = getattr(importlib.import_module(_homes()[name]), name)
+    elif name.startswith("_"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from npc_lims.old_paths import load
+    else:
+        from npc_lims.old_paths import load
 
-    return load(name, __name__)
+        return load(name, __name__)
+    globals()[name] = value  # the next access finds it without coming here
+    return value
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+    return sorted({*globals(), "__all__", *_homes()})
 
 
 class _OldPathFinder:
