@@ -368,9 +368,10 @@ def _state_folder(state: Optional[Path]) -> Path:
 def _open_store(state: Optional[Path], publish: bool = False, branch: Optional[str] = None, by: str = "") -> RunStore:
     """Return the store of runs that the options name; it reports on standard error."""
     from npc_lims.config.settings import load_settings
-    from npc_lims.processing.workflow import RunStore
+    from npc_lims.processing.workflow import BranchRunStore, RunStore
 
-    return RunStore(load_settings(), _state_folder(state), publish, branch, by, report=err().print)
+    settings, folder = load_settings(), _state_folder(state)
+    return BranchRunStore(settings, folder, by, branch, err().print) if publish else RunStore(settings, folder, by)
 
 
 def _chosen_processes(names: Optional[list[str]], pipelines: Optional[Path], state: Path) -> list[Process]:

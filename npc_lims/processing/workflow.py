@@ -11,11 +11,11 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from npc_lims.clients.codeocean_runs import RunsClient
-from npc_lims.clients.git_push import Draft, Pushed, find_target, newest_tree, push_commits
-from npc_lims.clients.git_tree import compose_message, escape_mentions
+from npc_lims.clients.git_push import Draft, PublishTarget, Pushed, find_target, newest_tree, push_commits
+from npc_lims.clients.git_tree import CommitTree, compose_message, escape_mentions
 from npc_lims.config.disk_cache import cache_dir, entry_stat, prepare_folder
 from npc_lims.errors import ComputationError, SourceError, StateError
 from npc_lims.model.session_id import subject_of
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from npc_lims.config.settings import Settings
 
 _WIDTH = 72
+_ATTEMPTS = 12
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,25 +110,17 @@ class RunStore:
     """The runs of a state folder.
 
     Attributes:
-        publish: Record on a branch of the remote, not in the folder.
-        branch: The branch; the checked-out one if None.
         by: URL of the workflow run, for the record.
-        report: Called with notes about what was pushed.
     """
 
     settings: Settings
     state: Path
-    publish: bool = False
-    branch: str | None = None
     by: str = ""
-    report: Callable[[str], object] = lambda note: None
+    records_at_once: ClassVar[bool] = True
 
     def read(self, processes: Iterable[Process]) -> RecordedState:
-        """Read what is recorded, from where it is recorded."""
-        if not self.publish:
-            return read_recorded(self.state, processes)
-        target = find_target(self.state, self.branch, PIPELINES_FILE)
-        return read_recorded(newest_tree(target), processes)
+        """Read what is recorded."""
+        return read_recorded(self.state, processes)
 
     def claim(self, request: PlanRequest) -> Claims:
         """Record a claim for each run that is to be started. Raises as `plan`."""
@@ -185,9 +178,9 @@ class RunStore:
 
     @contextlib.contextmanager
     def _recording(self, file: Path | None) -> Iterator[Callable[[str, Update], None]]:
-        """Yield a function that records the update of a process at once: in the *file*, else in the folder.
+        """Yield a function that records the update of a process: in the *file*, else in the store.
 
-        On a branch all of them are one commit at the end, also if the block ends with an error.
+        A store that does not record at once records all of them at the end, also if the block ends with an error.
         """
         updates: dict[str, list[Update]] = {}
 
@@ -195,7 +188,7 @@ class RunStore:
             updates.setdefault(process, []).append(update)
             if file is not None:
                 write_updates(file, updates)
-            elif not self.publish:
+            elif self.records_at_once:
                 self.record({process: [update]})
 
         if file is not None:
@@ -203,16 +196,54 @@ class RunStore:
         try:
             yield add
         finally:
-            if file is None and self.publish:
+            if file is None and not self.records_at_once:
                 self.record(updates)
 
     def _change(self, change: Change, what: str) -> None:
-        if not self.publish:
-            with locked(self.state, cache_dir(self.settings) / "locks"):
-                change(self.state)
-            return
-        trailers = {RUN_TRAILER: self.by} if self.by else {}
-        done = publish_runs(self.state, change, self.branch, trailers=trailers, backoff=self.settings.backoff)
+        with locked(self.state, cache_dir(self.settings) / "locks"):
+            change(self.state)
+
+
+@dataclasses.dataclass(frozen=True)
+class BranchRunStore(RunStore):
+    """The runs on a branch of the remote. Of the state folder, in a checkout, only the path in the repository matters.
+
+    Attributes:
+        branch: The checked-out one if None. Made if the remote has none.
+        report: Called with notes about what was pushed.
+    """
+
+    branch: str | None = None
+    report: Callable[[str], object] = lambda note: None
+    records_at_once: ClassVar[bool] = False  # but in one commit
+
+    def read(self, processes: Iterable[Process]) -> RecordedState:
+        return read_recorded(newest_tree(self._target()), processes)
+
+    def push(self, change: Change) -> Pushed[None]:
+        """Make *change* on the newest state of the branch, and push that, as often as others push first.
+
+        So if two want to claim the same session, the one who pushes second finds the claim of the other.
+
+        Raises:
+            GitError: The checkout is in no condition to publish from, or the remote refused.
+            StateError: What would be pushed does not verify.
+        """
+
+        def make(draft: Draft) -> None:
+            draft.commit(runs_message(change(draft.tree), self.by))
+
+        def verify(tree: CommitTree, changed: object) -> list[str]:
+            return verify_runs(tree)
+
+        return push_commits(self._target(), make, verify, attempts=_ATTEMPTS, backoff=self.settings.backoff)
+
+    def _target(self) -> PublishTarget:
+        # claims follow pipelines.yaml, which must be the same in the commit
+        return find_target(self.state, self.branch, PIPELINES_FILE)
+
+    def _change(self, change: Change, what: str) -> None:
+        done = self.push(change)
         if done.commit is not None:
             attempt = f" at attempt {done.attempts}" if done.attempts > 1 else ""
             self.report(f"pushed {what} to {done.branch}{attempt}: {done.commit[:10]}")
@@ -245,51 +276,17 @@ def _run_all(
     return RunResults([(process, event) for (process, _), event in last.items()], failures)
 
 
-# --- on a branch ----------------------------------------------------------------------------------
-
-
-def publish_runs(
-    state: Path,
-    change: Change,
-    branch: str | None = None,
-    *,
-    trailers: Mapping[str, str] | None = None,
-    attempts: int = 12,
-    backoff: float = 1,
-) -> Pushed[None]:
-    """Make *change* on the newest state of the remote's *branch*, and push that, as often as others push first.
-
-    So if two want to claim the same session, the one who pushes second finds the claim of the other.
-
-    Args:
-        state: The state folder of a checkout; only its path in the repository matters, not its content.
-        branch: The branch that is checked out if not given. Made if the remote has none.
-        trailers: More lines for the end of the commit message.
-        backoff: Seconds of the longest first wait between two attempts; it doubles.
-
-    Raises:
-        GitError: The checkout is in no condition to publish from, or the remote refused.
-        StateError: What would be pushed does not verify.
-    """
-
-    def make(draft: Draft) -> None:
-        draft.commit(runs_message(change(draft.tree), trailers))
-
-    # claims follow pipelines.yaml, which must be the same in the commit
-    target = find_target(state, branch, PIPELINES_FILE)
-    return push_commits(target, make, lambda tree, changed: verify_runs(tree), attempts=attempts, backoff=backoff)
-
-
 # --- the message ----------------------------------------------------------------------------------
 
 
-def runs_message(recorded: Sequence[RunsChange], trailers: Mapping[str, str] | None = None) -> str:
+def runs_message(recorded: Sequence[RunsChange], by: str = "") -> str:
     """Return the commit message: a line of at most 72 characters, the changes of each run, trailers. Pure."""
     from npc_lims import __version__
 
     happened = {one.process: changes for one in recorded if (changes := _happened(one))}
     lists = {f"{process}:": list(map(_line, changes)) for process, changes in happened.items()}
-    return compose_message(_subject(happened), lists, {"Npc-Lims-Version": __version__, **(trailers or {})})
+    trailers = {"Npc-Lims-Version": __version__, **({RUN_TRAILER: by} if by else {})}
+    return compose_message(_subject(happened), lists, trailers)
 
 
 def _line(change: tuple[str, str, str]) -> str:

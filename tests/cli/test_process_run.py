@@ -16,7 +16,7 @@ from npc_lims.config.settings import load_settings
 from npc_lims.errors import NpcLimsError
 from npc_lims.processing.plan import PlanRequest
 from npc_lims.processing.runs import Run, read_runs
-from npc_lims.processing.workflow import RunResults, RunStore, publish_runs
+from npc_lims.processing.workflow import BranchRunStore, RunResults, RunStore
 from npc_lims.state.diff_format import SUMMARY_BYTES
 from tests.integration.world import Done, commit_all, run_cli, run_git
 from tests.processing.rig import SESSIONS, TOKEN, Rig, make_rig, posts, write_sessions, writes
@@ -197,7 +197,7 @@ def test_two_at_once_in_one_folder_start_each_session_once(rig_env: Rig, folder:
 
     def claim(_: int) -> int:
         barrier.wait(10)
-        store = RunStore(load_settings(), folder / "state", publish=False)
+        store = RunStore(load_settings(), folder / "state")
         return len(store.claim(PlanRequest([rig_env.process])).made["dlc_eye"])
 
     with ThreadPoolExecutor(4) as pool:
@@ -265,7 +265,7 @@ def test_two_checkouts_that_publish_at_once_claim_each_session_once(rig_env: Rig
 
     def claim(checkout: Path) -> list[str]:
         barrier.wait(10)
-        store = RunStore(load_settings(), checkout / "state", publish=True)
+        store = BranchRunStore(load_settings(), checkout / "state")
         claims = store.claim(PlanRequest([rig_env.process], limit=2))
         return [run.session for run in claims.made["dlc_eye"]]
 
@@ -353,7 +353,7 @@ def test_a_change_that_fails_leaves_the_branch_alone(remote: Path, tmp_path: Pat
         raise NpcLimsError("no")
 
     with pytest.raises(NpcLimsError, match="no"):
-        publish_runs(checkout / "state", change)  # type: ignore[arg-type]
+        BranchRunStore(load_settings(), checkout / "state").push(change)  # type: ignore[arg-type]
     assert subjects(remote) == ["state"]
 
 

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from npc_lims.clients.git_push import Pushed
+from npc_lims.config.settings import load_settings
 from npc_lims.errors import GitError, StateError
 from npc_lims.processing.runs import ClaimReleased, Run, RunAsset, RunsChange, read_runs
-from npc_lims.processing.workflow import publish_runs, record, runs_message
+from npc_lims.processing.workflow import BranchRunStore, record, runs_message
 from npc_lims.state.tree import StateFolder
 from npc_lims.utils.timestamps import utc_text
 from tests.integration.world import run_git
@@ -29,12 +30,13 @@ def push(checkout: Path, *updates: Run | ClaimReleased, **more: Any) -> Pushed[N
     def change(state: StateFolder) -> list[RunsChange]:
         return record(state, {"dlc_eye": updates})
 
-    return publish_runs(checkout / "state", change, **{"backoff": 0.01, **more})
+    settings = load_settings().model_copy(update={"backoff": 0.01})
+    return BranchRunStore(settings, checkout / "state", **more).push(change)
 
 
 def test_a_run_is_one_commit_of_its_file_alone(checkout: Path, remote: Path) -> None:
     (checkout / "README.md").write_text("being edited\n")
-    done = push(checkout, run(), trailers={"Npc-Lims-Run": "https://example.org/1"})
+    done = push(checkout, run(), by="https://example.org/1")
     assert run_git(remote, "diff", "--name-only", "main^", "main").split() == ["state/runs/dlc_eye.yaml"]
     assert run_git(remote, "rev-parse", "main").strip() == done.commit
     assert (done.branch, done.attempts, done.notes) == ("main", 1, ())
@@ -59,7 +61,7 @@ def test_what_others_push_meanwhile_stays(checkout: Path, remote: Path, tmp_path
     ids = SESSIONS[:4]
     checkouts = [clone(remote, tmp_path / f"other-{n}", "--depth=1") for n in range(len(ids))]
     with ThreadPoolExecutor(len(ids)) as pool:
-        list(pool.map(lambda pair: push(pair[0], run(pair[1]), attempts=40), zip(checkouts, ids)))
+        list(pool.map(lambda pair: push(pair[0], run(pair[1])), zip(checkouts, ids)))
     push(checkout, run(SESSIONS[5]))
     assert [one.session for one in read_runs(checkout / "state", "dlc_eye")] == sorted([*ids, SESSIONS[5]])
     assert len(subjects_of_commits(remote)) == 6
