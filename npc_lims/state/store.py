@@ -10,7 +10,7 @@ A stale snapshot, as after an interrupted sync, is detected by its digests; the 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -207,26 +207,28 @@ def verify_state(state: StateFolder, only: Collection[str] | None = None) -> lis
     Args:
         only: Ids of the sessions whose lines and files are compared; all if not given.
     """
-    tree = open_tree(state)
     if isinstance(state, Path) and not state.is_dir():
         return [f"{state}: there is no such folder"]
+    return list(_find_problems(open_tree(state), only))
+
+
+def _find_problems(tree: Tree, only: Collection[str] | None) -> Iterator[str]:
     path = tree.path(SNAPSHOT)
     snapshot = tree.read_files([SNAPSHOT]).get(SNAPSHOT)
     if snapshot is None:
-        return [f"{path}: missing; run npc-lims sync to make it"]
+        yield f"{path}: missing; run npc-lims sync to make it"
+        return
     try:
         lines = split_lines(snapshot)
     except ValueError as error:
-        return [f"{path}: {error}; run npc-lims sync to regenerate it"]
-    found: list[str] = []
-    by_id = _verify_lines(path, lines, found, only)
-    if only is None:
-        try:
-            names = session_ids(tree)
-        except StateError as error:
-            return [*found, str(error)]
-    else:
-        names = {session_id: session_name(session_id) for session_id in only}
+        yield f"{path}: {error}; run npc-lims sync to regenerate it"
+        return
+    by_id = yield from _verify_lines(path, lines, only)
+    try:
+        names = session_ids(tree) if only is None else {session_id: session_name(session_id) for session_id in only}
+    except StateError as error:
+        yield str(error)
+        return
     with_carriage_returns = [path] if snapshot != with_unix_lines(snapshot) else []
     contents = tree.read_files(names.values())
     for session_id in dict.fromkeys((*names, *(by_id if only is None else ()))):
@@ -234,37 +236,31 @@ def verify_state(state: StateFolder, only: Collection[str] | None = None) -> lis
         content = contents.get(session_name(session_id))
         if content is not None and content != expected and with_unix_lines(content) == expected:
             with_carriage_returns.append(path)
-        else:
-            found += _verify_file(path, content, expected)
-    return found + _describe_carriage_returns(tree.path(), with_carriage_returns)
+        elif content != expected:
+            yield from _describe_difference(path, content, expected)
+    if with_carriage_returns:
+        others = len(with_carriage_returns) - 1
+        more = f" and {others:,} more files" if others else ""
+        line = f"{tree.path().name}/** text eol=lf"
+        remedy = f"let .gitattributes have the line '{line}', delete the files, and check them out again (git checkout)"
+        yield f"{with_carriage_returns[0]}{more}: lines end with CR LF, as git ends them with core.autocrlf; {remedy}"
 
 
-def _verify_file(path: PurePath, content: bytes | None, expected: bytes | None) -> list[str]:
-    if content == expected:
-        return []
+def _describe_difference(path: PurePath, content: bytes | None, expected: bytes | None) -> Iterator[str]:
     if content is None:
-        return [f"{path}: in the snapshot, but there is no such file"]
-    found = [f"{path}: {'not in the snapshot' if expected is None else 'does not say what the snapshot says'}"]
+        yield f"{path}: in the snapshot, but there is no such file"
+        return
+    yield f"{path}: {'not in the snapshot' if expected is None else 'does not say what the snapshot says'}"
     try:
         parse_record(content, path)
     except StateError as error:
-        found.append(str(error))
-    return found
-
-
-def _describe_carriage_returns(folder: PurePath, paths: Sequence[PurePath]) -> list[str]:
-    if not paths:
-        return []
-    more = f" and {len(paths) - 1:,} more files" if len(paths) > 1 else ""
-    line = f"{folder.name}/** text eol=lf"
-    remedy = f"let .gitattributes have the line '{line}', delete the files, and check them out again (git checkout)"
-    return [f"{paths[0]}{more}: lines end with CR LF, as git ends them with core.autocrlf; {remedy}"]
+        yield str(error)
 
 
 def _verify_lines(
-    snapshot: PurePath, lines: Iterable[bytes], found: list[str], only: Collection[str] | None
-) -> dict[str, bytes]:
-    """Return the content that the file of each session must have, by id; problems of the lines are added to *found*.
+    snapshot: PurePath, lines: Iterable[bytes], only: Collection[str] | None
+) -> Generator[str, None, dict[str, bytes]]:
+    """Yield the problems of the lines, and return the content that the file of each session must have, by id.
 
     Of sessions that are not in *only*, no more than the ids are read, and their contents are empty.
     """
@@ -276,22 +272,22 @@ def _verify_lines(
             data = parse_line(line) if only is None or session_id in only else None
             record = None if data is None else _record_of_line(data)
         except (RecursionError, ValueError, StateError) as error:
-            found.append(f"{where}: not a session ({' '.join(str(error).split())[:120]})")
+            yield f"{where}: not a session ({' '.join(str(error).split())[:120]})"
             continue
         if not ID_PATTERN.fullmatch(session_id):
-            found.append(f"{where}: {session_id!r} is no session id")
+            yield f"{where}: {session_id!r} is no session id"
             continue
         if session_id in by_id:
-            found.append(f"{where}: {session_id} is here for the second time")
+            yield f"{where}: {session_id} is here for the second time"
         by_id[session_id] = b""
         if record is not None and data is not None:
             by_id[session_id] = rendering = render_yaml(record.as_dict()).encode()
             if data["digest"] != digest_of(rendering):
-                found.append(f"{where}: the digest of {session_id} is not that of what the line says")
+                yield f"{where}: the digest of {session_id} is not that of what the line says"
             if record.status != compute_status(record):
-                found.append(f"{where}: the status of {session_id} is not what its sections say")
+                yield f"{where}: the status of {session_id} is not what its sections say"
     if list(by_id) != newest_first(by_id):
-        found.append(f"{snapshot}: the lines are not in order (newest first)")
+        yield f"{snapshot}: the lines are not in order (newest first)"
     return by_id
 
 
