@@ -14,14 +14,7 @@ from npc_lims.config.settings import load_settings
 from npc_lims.errors import NoSessionInfo, NpcLimsWarning, SourceError, warn
 from npc_lims.sources.training import MAX_CELLS, MAX_FILE_SIZE, MAX_ROWS, PartError
 from npc_lims.sources.training.cells import EXCLUSION_COLUMNS, name_columns, parse_flag, slug
-from npc_lims.sources.training.workbooks import (
-    WORKBOOKS,
-    WorkbookFolder,
-    as_training,
-    is_nsb,
-    open_folder,
-    read_workbook_file,
-)
+from npc_lims.sources.training.workbooks import WORKBOOKS, WorkbookFolder, as_training, is_nsb, open_folder
 from npc_lims.utils.memory_cache import TTLCache
 from npc_lims.utils.sqlite import SharedConnection, load_image, make_image, quoted
 
@@ -139,7 +132,10 @@ def excel_to_sqlite(spreadsheet: str | upath.UPath, save_path: str | upath.UPath
         if content is None:
             raise SourceError("training", f"there is no {address}")
     else:
-        content = read_workbook_file(Path(address))
+        try:
+            content = Path(address).read_bytes()
+        except OSError as error:
+            raise SourceError("training", f"cannot read {address}: {error.strerror}") from error
     return _write(settings, str(save_path), make_image(build_database(content, Path(address).name)))
 
 

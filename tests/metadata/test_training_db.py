@@ -66,7 +66,7 @@ def test_a_folder_without_workbooks(lab: Lab, tmp_path: Path, monkeypatch: pytes
         with pytest.raises(SourceError, match=r"there is no DynamicRoutingTraining\*.xlsx in .*NPC_LIMS_TRAINING"):
             get_training_spreadsheet_paths()
     monkeypatch.setenv("NPC_LIMS_TRAINING", str(tmp_path / "gone"))
-    with pytest.raises(SourceError, match="cannot list"):
+    with pytest.raises(SourceError, match="there is no folder"):
         get_training_spreadsheet_paths()
 
 

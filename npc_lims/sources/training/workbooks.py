@@ -6,7 +6,6 @@ unchanged one comes from the cache.
 
 from __future__ import annotations
 
-import abc
 import contextlib
 import dataclasses
 import datetime
@@ -18,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from npc_lims.clients.s3 import ObjectStore, split_s3_uri
+from npc_lims.clients.s3 import MirrorStore, ObjectStore, split_s3_uri
 from npc_lims.config.disk_cache import CacheEntry, cache_dir, load_entry, store_entry
 from npc_lims.errors import Problem, SourceError
 from npc_lims.model.record import Found, Observation, Record, Training
@@ -199,114 +198,62 @@ def as_training() -> Iterator[None]:
 
 def open_folder(settings: Settings, store: Callable[[], ObjectStore]) -> WorkbookFolder:
     """Open the folder or bucket that the settings name; *store* opens the buckets."""
+    cache = cache_dir(settings) / SOURCE
     if settings.training.startswith("s3://"):
         try:
-            bucket, prefix = split_s3_uri(settings.training)
+            bucket, key = split_s3_uri(settings.training)
         except ValueError as error:
             raise SourceError(SOURCE, f"NPC_LIMS_TRAINING: {error}") from None
-        return _Bucket(store(), bucket, prefix, cache_dir(settings) / SOURCE)
-    return _LocalFolder(settings.training)
+        prefix = key.rstrip("/") + "/" if key.strip("/") else ""
+        return WorkbookFolder(f"s3://{bucket}/{prefix}", store(), bucket, prefix, cache)
+    path = settings.training
+    if os.name != "nt" and path.startswith("\\\\"):
+        # where a file server (\\server\share\...) is mounted at all, it is mounted as //server/share
+        path = path.replace("\\", "/")
+    folder = Path(path).expanduser()
+    if not folder.is_dir():
+        raise SourceError(SOURCE, f"there is no folder {folder} (NPC_LIMS_TRAINING)")
+    return WorkbookFolder(f"{folder}{os.sep}", MirrorStore(folder), "", "", cache)
 
 
-class WorkbookFolder(abc.ABC):
-    """The folder or bucket with the workbooks; *address* is what a name is appended to."""
+@dataclasses.dataclass(frozen=True)
+class WorkbookFolder:
+    """The folder or bucket with the workbooks, with a cache of what was last read: one file for each workbook."""
 
     address: str
+    """What a name is appended to."""
+    store: ObjectStore
+    bucket: str
+    prefix: str
+    cache: Path
 
-    @abc.abstractmethod
     def names(self) -> tuple[str, ...]:
         """Return the names of all files in the folder, in no order."""
+        return self.store.list_folder(self.bucket, self.prefix).files
 
-    @abc.abstractmethod
     def version(self, name: str) -> str:
         """Return a marker that changes whenever the content does."""
-
-    @abc.abstractmethod
-    def _read(self, name: str) -> bytes: ...
-
-    def fetch(self, name: str, version: str, fresh: bool) -> tuple[bytes, str]:
-        """Return the content and its version, which is *version* unless it changed meanwhile."""
-        for _ in range(_FETCHES):
-            content = self._read(name)
-            # content under the version of another content would be believed as long as a cache lives
-            version, before = self.version(name), version
-            if version == before:
-                return content, version
-        raise SourceError(SOURCE, f"{self.address}{name} keeps changing while it is read; try again")
-
-    def _missing(self, name: str) -> SourceError:
-        return SourceError(SOURCE, f"there is no {name} in {self.address}, and both are needed (NPC_LIMS_TRAINING)")
-
-
-class _LocalFolder(WorkbookFolder):
-    """A folder, also of a file server (`\\\\server\\share\\...`)."""
-
-    def __init__(self, folder: str) -> None:
-        if os.name != "nt" and folder.startswith("\\\\"):
-            # where such a server is mounted at all, it is mounted as //server/share
-            folder = folder.replace("\\", "/")
-        self._folder = Path(folder).expanduser()
-        self.address = f"{self._folder}{os.sep}"
-
-    def names(self) -> tuple[str, ...]:
-        try:
-            with os.scandir(self._folder) as entries:
-                return tuple(entry.name for entry in entries if entry.is_file())
-        except OSError as error:
-            raise SourceError(SOURCE, f"cannot list {self._folder}: {error.strerror} (NPC_LIMS_TRAINING)") from error
-
-    def version(self, name: str) -> str:
-        try:
-            status = (self._folder / name).stat()
-        except (FileNotFoundError, NotADirectoryError):
-            raise self._missing(name) from None
-        except OSError as error:
-            raise SourceError(SOURCE, f"cannot read {self._folder / name}: {error.strerror}") from error
-        return f"{status.st_size}-{status.st_mtime_ns}"
-
-    def _read(self, name: str) -> bytes:
-        return read_workbook_file(self._folder / name)
-
-
-class _Bucket(WorkbookFolder):
-    """A folder in a bucket, with a cache of what was last downloaded: one file for each workbook."""
-
-    def __init__(self, store: ObjectStore, bucket: str, prefix: str, cache: Path) -> None:
-        self._store = store
-        self._bucket = bucket
-        self._prefix = prefix.rstrip("/") + "/" if prefix.strip("/") else ""
-        self._cache = cache
-        self.address = f"s3://{bucket}/{self._prefix}"
-
-    def names(self) -> tuple[str, ...]:
-        return self._store.list_folder(self._bucket, self._prefix).files
-
-    def version(self, name: str) -> str:
-        found = self._store.head(self._bucket, self._prefix + name)
+        found = self.store.head(self.bucket, self.prefix + name)
         if found is None:
             raise self._missing(name)
         return found.etag
 
     def fetch(self, name: str, version: str, fresh: bool) -> tuple[bytes, str]:
-        path, address = self._cache / name, self.address + name
+        """Return the content and its version, which is *version* unless it changed meanwhile."""
+        path, address = self.cache / name, self.address + name
         cached = None if fresh else load_entry(path, address, version)
         if cached is not None:
             return cached.content, version
-        content, version = super().fetch(name, version, fresh)
-        store_entry(path, CacheEntry(content, version, address))
-        return content, version
+        for _ in range(_FETCHES):
+            content = self.store.read(self.bucket, self.prefix + name, MAX_FILE_SIZE)
+            if content is None:
+                raise self._missing(name)
+            # content under the version of another content would be believed as long as a cache lives
+            version, before = self.version(name), version
+            if version == before:
+                store_entry(path, CacheEntry(content, version, address))
+                return content, version
+        raise SourceError(SOURCE, f"{address} keeps changing while it is read; try again")
 
-    def _read(self, name: str) -> bytes:
-        content = self._store.read(self._bucket, self._prefix + name, MAX_FILE_SIZE)
-        if content is None:
-            raise self._missing(name)
-        return content
-
-
-def read_workbook_file(path: Path) -> bytes:
-    """Return the content of a file, cut one byte above what the parser accepts."""
-    try:
-        with path.open("rb") as file:
-            return file.read(MAX_FILE_SIZE + 1)
-    except OSError as error:
-        raise SourceError(SOURCE, f"cannot read {path}: {error.strerror}") from error
+    def _missing(self, name: str) -> SourceError:
+        return SourceError(SOURCE, f"there is no {name} in {self.address}, and both are needed (NPC_LIMS_TRAINING)")
