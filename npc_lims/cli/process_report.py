@@ -11,7 +11,7 @@ import typer
 
 from npc_lims.cli import ExitCode
 from npc_lims.cli.output import Cell, out, print_columns, print_csv, print_error, print_json
-from npc_lims.state.diff_format import SUMMARY_BYTES, cut
+from npc_lims.state.diff_format import SUMMARY_BYTES, cut, escape
 from npc_lims.utils.redaction import safe_text
 from npc_lims.utils.text import counted
 
@@ -227,13 +227,8 @@ def _as_markdown(counts: str, rows: Sequence[Mapping[str, Any]], failures: Itera
     if rows:
         lines += ["| process | session | try | what | about |", "| --- | --- | --- | --- | --- |"]
         for row in rows:
-            about = _escaped(row["about"])
+            about = escape(safe_text(row["about"]))
             lines.append(f"| {row['process']} | `{row['session']}` | {row['try']} | {row['what']} | {about} |")
         lines.append("")
-    lines += [f"- {_escaped(failure)}" for failure in failures]
+    lines += [f"- {escape(safe_text(failure))}" for failure in failures]
     return cut(lines, SUMMARY_BYTES)
-
-
-def _escaped(text: str) -> str:
-    """Return text on one line without markup of Markdown or HTML: it may be a server's."""
-    return "".join(f"&#{ord(char)};" if char in "|<>&`*_[]\\@#" else char for char in safe_text(text))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Optional, Protocol, TypeVar
 
@@ -11,7 +12,8 @@ import pydantic
 
 from npc_lims.clients.codeocean import OUTPUT_LIMIT, RUN_SCOPES, CodeOceanClient, CodeOceanError
 from npc_lims.clients.http import HttpClient, HttpResponse, RequestFailed
-from npc_lims.model.data_asset import LATEST_SECOND, ApiModel, Line, parse_model
+from npc_lims.model.data_asset import LATEST_SECOND, ApiModel, Line
+from npc_lims.model.record import validate_model
 
 if TYPE_CHECKING:
     from npc_lims.config.settings import Settings
@@ -107,14 +109,10 @@ class MadeAsset(ApiModel, frozen=True):
     failure_reason: Optional[str] = None
 
 
-def parse_run(content: Any) -> Computation:
-    """Parse a run; ValueError, in one line, if it is not as the API describes it."""
-    return parse_model(Computation, content)
-
-
-def parse_asset(content: Any) -> MadeAsset:
-    """Parse a data asset; ValueError, in one line, if it is not as the API describes it."""
-    return parse_model(MadeAsset, content)
+parse_run = functools.partial(validate_model, Computation)
+"""Parse a run; ValueError, in one line, if it is not as the API describes it."""
+parse_asset = functools.partial(validate_model, MadeAsset)
+"""Parse a data asset; ValueError as `parse_run`."""
 
 
 def _parse_runs(content: Any) -> list[Computation]:

@@ -27,7 +27,7 @@ from npc_lims.history.transitions import IN_TRACKED, IN_TRAINING, Transition
 from npc_lims.history.versions import Version, compare_versions, read_version, skipped_message
 from npc_lims.history.walk import read_history
 from npc_lims.model.session_id import resolve_session_id, suggest_ids
-from npc_lims.state.as_of import parse_commit, unreadable_commit
+from npc_lims.state.as_of import parse_commit
 from npc_lims.state.reader import read_snapshot
 from npc_lims.state.remote import fetch_file
 from npc_lims.state.revision import Commit
@@ -209,14 +209,10 @@ def _fetch(settings: Settings, path: str, sha: str) -> bytes | None:
 
 def _is_beginning(settings: Settings, answer: Any) -> bool:
     """Return True if the repository had no state before a commit of GitHub's API."""
-    try:
+    client, action = GitHubClient.for_reading(settings), f"looking into {settings.repo}"
+    with client.validated(action):
         parents = [str(parent["sha"]) for parent in answer["parents"]]
-    except (KeyError, TypeError):
-        raise unreadable_commit(settings) from None
-    if not parents:
-        return True
-    action, path = f"looking into {settings.repo}", f"/contents/{_FOLDER}/{SESSIONS}"
-    return GitHubClient.for_reading(settings).find(action, path, {"ref": parents[0]}) is None
+    return not parents or client.find(action, f"/contents/{_FOLDER}/{SESSIONS}", {"ref": parents[0]}) is None
 
 
 def _events(transition: Transition) -> Iterator[HistoryEvent]:

@@ -12,12 +12,12 @@ import datetime
 import functools
 import re
 from collections.abc import Collection, Container, Iterator, Mapping
-from typing import Annotated, Any, Literal, Optional, TypeVar
+from typing import Annotated, Any, Literal, Optional
 
 import pydantic
 
 from npc_lims.errors import SourceError
-from npc_lims.model.record import Asset
+from npc_lims.model.record import Asset, validate_model
 from npc_lims.model.session_id import day_of, subject_of
 from npc_lims.utils.text import single_line
 from npc_lims.utils.timestamps import is_future, utc_text
@@ -55,9 +55,6 @@ class ApiModel(pydantic.BaseModel):
     """An object that Code Ocean sends: those of its fields that are used here."""
 
     model_config = pydantic.ConfigDict(strict=True)
-
-
-_Model = TypeVar("_Model", bound=ApiModel)
 
 
 class SourceBucket(ApiModel):
@@ -230,18 +227,8 @@ def asset_texts(raw: Mapping[str, Any]) -> Iterator[str]:
         yield from (str(one) for one in values if isinstance(one, (str, int)))
 
 
-def parse_model(model: type[_Model], content: Any) -> _Model:
-    """Validate an object that Code Ocean sent; ValueError, in one line, if it is not as the API describes it."""
-    try:
-        return model.model_validate(content)
-    except pydantic.ValidationError as error:
-        details = error.errors(include_input=False, include_url=False)
-        text = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in details[:5])
-        raise ValueError(single_line(text, 300)) from None
-
-
 def _validate(raw: Mapping[str, Any]) -> DataAsset:
-    asset = parse_model(DataAsset, raw)
+    asset = validate_model(DataAsset, raw)
     if asset.created < _EARLIEST:
         raise ValueError(f"created: {utc_text(asset.created)} is before there was Code Ocean")
     if is_future(asset.created):

@@ -15,6 +15,7 @@ import pydantic
 
 from npc_lims.errors import Problem, SourceError
 from npc_lims.utils.text import single_line
+from npc_lims.utils.timestamps import utc_text, utc_time
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -69,6 +70,13 @@ class Tracked(Lean):
     session_kwargs: dict[str, Any] = {}
     notes: str = ""
     issues: list[str] = []
+
+
+def check_time(text: str) -> str:
+    """Return a time in UTC that is written as all others are; ValueError for any other text."""
+    if utc_text(utc_time(text)) != text:
+        raise ValueError(f"{text!r} is not written as YYYY-MM-DDTHH:MM:SSZ")
+    return text
 
 
 def _check_start(text: str) -> str:

@@ -16,14 +16,14 @@ from typing import Annotated, Any, Literal, Optional, Union
 import pydantic
 
 from npc_lims.errors import NpcLimsError, StateError, warn_future_timestamp
-from npc_lims.model.record import Model, file_schema
+from npc_lims.model.record import Model, check_time, file_schema
 from npc_lims.model.session_id import split_session_id
 from npc_lims.processing.process import PROCESS_NAME
 from npc_lims.state.snapshot import SCHEMA, with_unix_lines
 from npc_lims.state.store import parse_yaml_model
 from npc_lims.state.tree import StateFolder, open_tree
 from npc_lims.utils.atomic_write import write_atomically
-from npc_lims.utils.timestamps import is_future, utc_text, utc_time
+from npc_lims.utils.timestamps import is_future, utc_time
 from npc_lims.utils.yaml import render_yaml
 
 RUNS = "runs"
@@ -42,18 +42,12 @@ def _check_session(text: str) -> str:
     return text
 
 
-def _check_time(text: str) -> str:
-    if utc_text(utc_time(text)) != text:
-        raise ValueError(f"{text!r} is not written as YYYY-MM-DDTHH:MM:SSZ")
-    return text
-
-
 SessionText = Annotated[str, pydantic.AfterValidator(_check_session)]
 Id = Annotated[str, pydantic.Field(pattern=r"^[0-9A-Za-z][0-9A-Za-z-]*$")]
 Time = Annotated[
     str,
     pydantic.Field(pattern=r"^20[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$"),
-    pydantic.AfterValidator(_check_time),
+    pydantic.AfterValidator(check_time),
 ]
 
 

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, Union
 
 from npc_lims.clients.git import Repository, find_repository
 from npc_lims.clients.git_tree import CommitTree
-from npc_lims.clients.github import GitHubClient, GitHubPage
+from npc_lims.clients.github import GitHubClient
 from npc_lims.config.disk_cache import CacheEntry, cache_dir, load_entry, prune_folder, store_entry, touch_entry
 from npc_lims.errors import GitError, GitHubError, HistoryError, RemoteStateError, StateError
 from npc_lims.state.compare import parse_facts
@@ -233,43 +233,42 @@ class _GitHub:
 
     def _query_time(self, as_of: AsOf) -> Commit:
         # GitHub knows no times before 1970
-        listed = self._query_list(until=utc_text(max(as_of.last, 0))).body
+        listed, _ = self._query_list(until=utc_text(max(as_of.last, 0)))
         if not listed:
             raise HistoryError(f"there is no state at {as_of.text}: {self._begin()}")
-        return parse_commit(self._settings, listed[0])
+        return listed[0]
 
-    def _query_list(self, **more: str | int) -> GitHubPage:
-        """Return the newest commit of the branch that changed state.
+    def _query_list(self, **more: str | int) -> tuple[list[Commit], int]:
+        """Return the newest commit of the branch that changed state, if any, and the number of pages of others.
 
         GitHub lists commits of merged branches as well, but only syncs of the branch itself change state.
         """
         settings = self._settings
         query = {"sha": settings.ref, "path": _FOLDER, "per_page": 1, **more}
-        doing = f"looking for commits of {settings.repo}"
+        client, doing = GitHubClient.for_reading(settings), f"looking for commits of {settings.repo}"
         try:
-            answer = GitHubClient.for_reading(settings).fetch(doing, f"/repos/{settings.repo}/commits", query)
+            answer = client.fetch(doing, f"/repos/{settings.repo}/commits", query)
         except GitHubError as error:
             if error.status == 404:
                 hint = f"check that it has the branch {settings.ref} (NPC_LIMS_REF), too"
                 raise HistoryError(f"{error}; {hint}") from None
             raise
-        if not isinstance(answer.body, list):
-            raise unreadable_commit(settings)
-        return answer
+        with client.validated(doing):
+            if not isinstance(answer.body, list):
+                raise TypeError("no list")
+        return [parse_commit(settings, commit) for commit in answer.body], answer.last_page
 
     def _begin(self) -> str:
         """Return where the state of the branch begins, as a clause."""
         settings = self._settings
         try:
-            newest = self._query_list()
-            if not newest.body:
+            commits, pages = self._query_list()
+            if not commits:
                 return f"no commit of {settings.ref} in {settings.repo} has {_FOLDER}/"
-            oldest = newest if newest.last_page == 1 else self._query_list(page=newest.last_page)
+            oldest = commits if pages == 1 else self._query_list(page=pages)[0]
         except (GitHubError, HistoryError) as error:
             return f"where it begins is unknown ({error})"
-        if not oldest.body:
-            raise unreadable_commit(settings)
-        return f"that of {settings.repo} begins with {parse_commit(settings, oldest.body[0])}"
+        return f"that of {settings.repo} begins with {(oldest or commits)[0]}"
 
     def read(self, commit: Commit) -> list[bytes]:
         content = load_cached(self._settings, "snapshots", _FOLDER, commit.sha)
@@ -301,21 +300,14 @@ class _GitHub:
 
 def parse_commit(settings: Settings, answer: Any) -> Commit:
     """Parse a commit of GitHub's API; a GitHubError if it is something else."""
-    try:
+    with GitHubClient.for_reading(settings).validated(f"looking for commits of {settings.repo}"):
         sha, commit = answer["sha"], answer["commit"]
+        if not _COMMIT.fullmatch(sha):
+            raise ValueError("no id of a commit")
         when, author = utc_text(utc_time(commit["committer"]["date"])), single_line(commit["author"]["name"])
-        message = commit["message"]
-        run = _RUN.search(message)
-        if _COMMIT.fullmatch(sha):
-            subject = single_line(message.partition("\n")[0])
-            return Commit(sha, when, author, subject, web_address(run[1]) if run else None)
-    except (KeyError, TypeError, AttributeError, ValueError):
-        pass
-    raise unreadable_commit(settings)
-
-
-def unreadable_commit(settings: Settings) -> GitHubError:
-    return GitHubError(f"{settings.github_api_url} sent an answer that is no commit; check GITHUB_API_URL")
+        run = _RUN.search(commit["message"])
+        subject = single_line(commit["message"].partition("\n")[0])
+    return Commit(sha, when, author, subject, web_address(run[1]) if run else None)
 
 
 def load_cached(settings: Settings, kind: str, source: str, version: str) -> bytes | None:

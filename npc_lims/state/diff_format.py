@@ -111,14 +111,14 @@ def _text(chapter: Chapter, listed: int | None, hint: str) -> Iterator[str]:
 
 
 def _markdown(chapter: Chapter, listed: int | None, hint: str) -> Iterator[str]:
-    yield from (f"### {_escape(chapter.title)}", "", _code(chapter.summary), "")
+    yield from (f"### {escape(chapter.title)}", "", _code(chapter.summary), "")
     if chapter.notes:
-        yield from (f"- {_escape(note)}" for note in chapter.notes)
+        yield from (f"- {escape(note)}" for note in chapter.notes)
         yield ""
     for title, changes in chapter.groups.items():
-        yield from (f"#### {_escape(title)}", "", "| session | what |", "| --- | --- |")
+        yield from (f"#### {escape(title)}", "", "| session | what |", "| --- | --- |")
         for change in changes[:listed]:
-            cell = "<br>".join([_escape(", ".join(change.what)), *map(_code, _details(change))])
+            cell = "<br>".join([escape(", ".join(change.what)), *map(_code, _details(change))])
             yield f"| {_id(change.id)} | {cell} |"
         if listed is not None and listed < len(changes):
             yield from ("", f"... and {len(changes) - listed:,} more{hint}")
@@ -141,7 +141,7 @@ def _code(text: str) -> str:
     return f"<code>{_escape_within(text)}</code>" if text else ""
 
 
-def _escape(text: str) -> str:
+def escape(text: str) -> str:
     """Return *text* as Markdown that shows it as it is, in one line."""
     return _LEADING.sub(lambda match: f"{match[1]}&#{ord(match[2])};", _escape_within(text))
 

@@ -13,7 +13,7 @@ import dataclasses
 import datetime
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple, Optional
+from typing import NamedTuple, Optional
 
 from npc_lims.config.disk_cache import CacheEntry, cache_status, load_entry, store_entry, touch_entry
 from npc_lims.errors import RemoteStateError, StaleStateWarning, warn_future_timestamp, warn_once
@@ -48,11 +48,8 @@ def parse_sync_times(content: bytes) -> dict[str, SourceTimes]:
     return found
 
 
-def _time(value: Any) -> str | None:
-    """Return a time as a sync writes it, also of one that was typed without quotes, which YAML reads as a time."""
-    if value is None:
-        return None
-    return utc_text(value if isinstance(value, datetime.datetime) else utc_time(value))
+def _time(value: str | None) -> str | None:
+    return None if value is None else utc_text(utc_time(value))
 
 
 def age_of(timestamp: str | None, now: datetime.datetime) -> datetime.timedelta | None:

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Optional
 import pydantic
 
 from npc_lims.errors import StateError, warn_future_timestamp
-from npc_lims.model.record import SECTIONS, Model, Observation, validate_model
+from npc_lims.model.record import SECTIONS, Model, Observation, check_time, validate_model
 from npc_lims.state.freshness import SYNC_FILE
 from npc_lims.state.store import Loaded, read_state
 from npc_lims.state.tree import StateFolder, open_tree
@@ -25,16 +25,7 @@ from npc_lims.utils.yaml import load_yaml, render_yaml
 
 _REWRITE_AFTER = datetime.timedelta(days=1)
 
-
-def _time(value: Any) -> Any:
-    """Return the text of a time, also of one that was typed without quotes, which YAML reads as a timestamp."""
-    text = utc_text(value) if isinstance(value, datetime.datetime) and value.tzinfo is not None else value
-    if isinstance(text, str) and utc_text(utc_time(text)) != text:
-        raise ValueError("a time is written YYYY-MM-DDTHH:MM:SSZ")
-    return text
-
-
-Time = Annotated[str, pydantic.BeforeValidator(_time)]
+Time = Annotated[str, pydantic.AfterValidator(check_time)]
 
 
 class SyncFailure(Model):

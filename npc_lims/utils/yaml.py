@@ -49,7 +49,7 @@ def render_yaml(value: Mapping[str, Any]) -> str:
 
 
 def load_yaml(content: bytes) -> Any:
-    """Return the value of the one document in *content*.
+    """Return the value of the one document in *content*; a time that somebody typed without quotes is text, too.
 
     Raises:
         ValueError: It is none; the message has the reason in one line of at most 200 characters.
@@ -59,8 +59,10 @@ def load_yaml(content: bytes) -> Any:
         return rendered
     from ruamel.yaml import YAML
 
+    yaml = YAML(typ="safe", pure=True)
+    yaml.constructor.add_constructor("tag:yaml.org,2002:timestamp", type(yaml.constructor).construct_yaml_str)
     try:
-        return YAML(typ="safe", pure=True).load(content)
+        return yaml.load(content)
     except Exception as error:  # a damaged file leaves the scanner as whatever broke there
         raise ValueError(single_line(error, 200) or type(error).__name__) from None
 

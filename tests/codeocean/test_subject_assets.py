@@ -141,7 +141,7 @@ def test_an_asset_without_fields_that_the_sdk_wants(codeocean: CodeOceanServer) 
 
 def test_an_asset_that_makes_no_sense(codeocean: CodeOceanServer) -> None:
     codeocean.assets = [{name: value for name, value in make_asset(RAW).items() if name != "created"}]
-    with pytest.raises(npc_lims.SourceError, match="is not as the API describes it: created: Field required"):
+    with pytest.raises(npc_lims.SourceError, match="is not as the API describes it: top level: created is missing"):
         get_data_asset(asset_id(RAW))
 
 

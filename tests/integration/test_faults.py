@@ -359,7 +359,7 @@ def test_an_invalid_asset_costs_no_fact_and_is_reported(
     cloud.codeocean_proxy.rule = always(Status(200, {}, json.dumps({"has_more": False, "results": assets}).encode()))
     before = load_complete(synced)
     reasons = assert_everything_kept(cloud, synced, {"codeocean"}, *ALONE)
-    assert f"is not as the API describes it: {what}: " in reasons["codeocean"]
+    assert f"is not as the API describes it: {what}" in reasons["codeocean"]
     assert load_complete(synced) == before, "the source was not read whole"
 
 

@@ -172,7 +172,7 @@ def test_times_that_somebody_typed_without_quotes_are_times(tmp_path: Path) -> N
 
 def test_a_damaged_value_is_named_by_its_key(tmp_path: Path) -> None:
     (tmp_path / SYNC_FILE).write_bytes(b"sources: {training: {last_complete: 2024-01-01}}")
-    with pytest.raises(StateError, match=r"\(sources\.training\.last_complete is .*, expected a valid string\)"):
+    with pytest.raises(StateError, match=r"\(sources\.training\.last_complete: '2024-01-01' is not written as .*\)"):
         read_sync_file(tmp_path)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from npc_lims.dashboard.attention import Finding
 from npc_lims.dashboard.totals import count_sessions, funnel, months, source_ages, status_symbol
-from npc_lims.model.flags import BOOLEAN_FLAGS, FLAGS, allen_path_of, platform_of, project_of
+from npc_lims.model.flags import BOOLEAN_FLAGS, FLAGS, session_row
 from npc_lims.model.record import SECTIONS
 from npc_lims.state.freshness import STALE_AFTER
 from npc_lims.utils.urls import Links, web_address
@@ -24,6 +24,8 @@ FORMAT = 1
 """Version of the files below `data/`: the pages refuse another one."""
 MAX_CASES = 200
 """Number of listed cases of a finding; the total is given separately."""
+
+_SHOWN = ("project", "platform", "rig", "task_version")
 
 Facts = Mapping[str, Any]
 
@@ -74,7 +76,7 @@ def attention_part(findings: Iterable[Finding]) -> list[dict[str, Any]]:
 def sessions_file(records: Sequence[Facts], made: str) -> dict[str, Any]:
     """Return all sessions as columns, in the order of *records*: a fifth of the size of rows."""
     tracked = [record["tracked"] or {} for record in records]
-    training = [record["training"] or {} for record in records]
+    rows = [session_row(record) for record in records]
     issues = {str(number): _web_addresses(entry.get("issues")) for number, entry in enumerate(tracked)}
     return {
         "format": FORMAT,
@@ -83,10 +85,7 @@ def sessions_file(records: Sequence[Facts], made: str) -> dict[str, Any]:
         "flags": list(BOOLEAN_FLAGS),
         "labels": {flag: FLAGS[flag].label for flag in BOOLEAN_FLAGS},
         "id": [record["id"] for record in records],
-        "project": _dictionary(map(project_of, records)),
-        "platform": _dictionary(map(platform_of, records)),
-        "rig": _dictionary(_text(row.get("rig_name")) for row in training),
-        "task_version": _dictionary(_text(row.get("task_version")) for row in training),
+        **{name: _dictionary(row[name] for row in rows) for name in _SHOWN},
         "experiment_day": [entry.get("experiment_day") for entry in tracked],
         "status": {
             flag: "".join(status_symbol(record["status"], flag) for record in records) for flag in BOOLEAN_FLAGS
@@ -98,15 +97,9 @@ def sessions_file(records: Sequence[Facts], made: str) -> dict[str, Any]:
 
 def session_part(record: Facts, links: Links, line: int | None, timeline: Sequence[Facts]) -> dict[str, Any]:
     """Return one session for the file of its subject: its facts, the line of its entry, and its events in order."""
-    tracked, training = record["tracked"] or {}, record["training"] or {}
+    row, tracked = session_row(record), record["tracked"] or {}
     return {
-        "id": record["id"],
-        "project": project_of(record),
-        "platform": platform_of(record),
-        "experiment_day": tracked.get("experiment_day"),
-        "rig": _text(training.get("rig_name")),
-        "task_version": _text(training.get("task_version")),
-        "allen_path": allen_path_of(record),
+        **{name: row[name] for name in ("id", *_SHOWN, "experiment_day", "allen_path")},
         "status": [
             {"flag": flag, "label": FLAGS[flag].label, "value": status_symbol(record["status"], flag)}
             for flag in BOOLEAN_FLAGS
@@ -160,10 +153,6 @@ def _dictionary(values: Iterable[str]) -> dict[str, Any]:
     numbers: dict[str, int] = {}
     index = [numbers.setdefault(value, len(numbers)) for value in values]
     return {"values": list(numbers), "index": index}
-
-
-def _text(value: object) -> str:
-    return "unknown" if value in (None, "") else str(value)
 
 
 def _web_addresses(values: object) -> list[str]:

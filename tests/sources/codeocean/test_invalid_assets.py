@@ -288,7 +288,7 @@ def test_a_live_look_up_names_the_invalid_asset_of_its_session(tmp_path: Path) -
     settings = Settings(mirror=tmp_path)
     broken = {**make_asset(NEW_SORTED), "created": "\n::error::x"}
     put(tmp_path, "codeocean/data_assets.json", content=json.dumps([make_asset(RAW_NAME), broken]).encode())
-    with pytest.raises(SourceError, match=f"data asset {NEW_SORTED} .*: created: .*correct it in Code Ocean"):
+    with pytest.raises(SourceError, match=f"data asset {NEW_SORTED} .*: created .*correct it in Code Ocean"):
         query_session_assets(live_context(settings, by_id(record()), [SESSION]), SESSION)
     later = live_context(settings, by_id(record(NEXT_DAY)), [NEXT_DAY])
     assert query_session_assets(later, NEXT_DAY).facts is None
