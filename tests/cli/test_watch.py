@@ -76,7 +76,7 @@ def replace(path: Path, content: bytes) -> None:
 
 
 def until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline, "that never happened"
         time.sleep(0.01)
