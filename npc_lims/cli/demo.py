@@ -92,7 +92,7 @@ def demo_command(
 
     # every shell takes the quotes, and a folder may contain a space
     _say(f'Try it: cd "{repository}"')
-    out().print("  npc-lims\n  npc-lims site serve --open\n  npc-lims sync --mirror ../world/mirror")
+    out().print("  npc-lims\n  npc-lims site serve --open\n  npc-lims sync")
 
 
 def _prepare(folder: Optional[Path]) -> Path:

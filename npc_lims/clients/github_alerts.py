@@ -43,14 +43,14 @@ ALERTS = {
         label="sync-failure",
         description="A sync fails: opened and closed by the sync workflow",
         title="The sync fails",
-        introduction="The facts below could not be brought up to date; what was recorded of them stays. "
+        introduction="The sources below could not be queried; their recorded facts are unchanged. "
         "The sync workflow rewrites this issue at each failed run, and closes it after a complete sync.",
     ),
     "process": Alert(
         label="process-failure",
         description="Processing fails: opened and closed by the process workflow",
         title="Processing fails",
-        introduction="Computations may not have been started, or their results not collected; what was recorded stays. "
+        introduction="Computations may not have been started, or results not collected; recorded runs are unchanged. "
         "The process workflow rewrites this issue at each failed run, and closes it after a complete run.",
     ),
 }

@@ -57,7 +57,7 @@ STAGES = (
         "is_uploaded",
         "",
         "tracked but not uploaded",
-        "Upload them or correct their paths; for one that never will be, session_kwargs: is_production: false.",
+        "Upload them or correct their paths; if that will never be: npc-lims track edit ID --set is_production=false.",
         "raw",
     ),
     Stage(

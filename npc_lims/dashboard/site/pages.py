@@ -1,4 +1,7 @@
-"""Pages of the site, and what they load: the same for every state. A page is `static/frame.html`, filled in."""
+"""Pages of the site, and what they load: the same for every state. A page is `static/frame.html`, filled in.
+
+Its module in `static/pages/` builds its content in the browser.
+"""
 
 from __future__ import annotations
 
