@@ -71,16 +71,21 @@ def _kwarg(record: Record, name: str) -> object:
 
 
 def _platform(record: Record) -> Optional[str]:
-    """Return the tracked platform; of a session that is not tracked, that in the name of its raw asset; else behavior.
-
-    While tracked_sessions.yaml was never read, that of the raw asset; None when there is none.
-    """
+    """Return the platform; None while tracked_sessions.yaml was never read, and there is no raw asset."""
     if record.tracked:
         return record.tracked.platform
     raw = record.asset("raw")
-    if raw and (record.tracked is None or not record.training):
-        return "ephys" if raw.name.startswith("ecephys") else "behavior"
-    return None if record.tracked is None else "behavior"
+    return _untracked_platform(record.tracked, raw.name if raw else "", record.training)
+
+
+def _untracked_platform(tracked: object, raw_name: str, training: object) -> Optional[str]:
+    """Return the platform in the name of the raw asset, else behavior; None while *tracked* is unknown without one.
+
+    A row of a workbook makes it behavior only where it is known that the session is not tracked.
+    """
+    if raw_name and (tracked is None or not training):
+        return "ephys" if raw_name.startswith("ecephys") else "behavior"
+    return None if tracked is None else "behavior"
 
 
 def _is_ephys(record: Record) -> Optional[bool]:
@@ -302,13 +307,11 @@ def flag_value(row: Mapping[str, Any], name: str) -> Any:
 
 
 def platform_of(record: Mapping[str, Any]) -> str:
-    """Return the tracked platform; if there is none, `behavior`, unless the raw asset is one of ephys."""
+    """Return the platform; `behavior` where that is unknown."""
     if record["tracked"]:
         return str(record["tracked"]["platform"])
     raw = (record["codeocean"] or {}).get("raw") or {}
-    # a row of a workbook says that it is a training session only where it is known that it is not tracked
-    is_open = record["tracked"] is None or not record["training"]
-    return "ephys" if is_open and raw.get("name", "").startswith("ecephys") else "behavior"
+    return _untracked_platform(record["tracked"], raw.get("name", ""), record["training"]) or "behavior"
 
 
 def project_of(record: Mapping[str, Any]) -> str:
