@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from npc_lims.cli import ExitCode
-from npc_lims.cli.options import ONLY_HELP, SESSIONS_HELP, session_ids_of, sources_of
+from npc_lims.cli.options import FULL, ONLY, SESSIONS, session_ids_of, sources_of
 from npc_lims.cli.output import err, out, print_error
 from npc_lims.config.settings import load_settings
 from npc_lims.errors import NpcLimsError
@@ -31,9 +31,9 @@ _APPEARS_WITHIN = 120.0
 
 
 def dispatch_command(
-    only: Optional[list[str]] = typer.Option(None, help=ONLY_HELP),
-    sessions: Optional[list[str]] = typer.Option(None, help=SESSIONS_HELP),
-    full: bool = typer.Option(False, "--full", help="Also read unchanged input again."),
+    only: Optional[list[str]] = ONLY,
+    sessions: Optional[list[str]] = SESSIONS,
+    full: bool = FULL,
     ref: Optional[str] = typer.Option(None, metavar="BRANCH", help="Branch to sync. Default: NPC_LIMS_REF."),
     wait: bool = typer.Option(False, "--wait", help="Follow the run to its end."),
     timeout: float = typer.Option(3600, min=0, metavar="SECONDS", help="Maximum time to follow it."),

@@ -12,6 +12,7 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 from npc_lims.cli import ExitCode
+from npc_lims.cli.options import with_option_groups
 from npc_lims.utils.lazy_mapping import LazyMapping
 
 SECTIONS = {
@@ -80,9 +81,11 @@ def _load(name: str) -> Any:
     target = getattr(importlib.import_module(f"npc_lims.cli.{module}"), attribute)
     holder = typer.Typer(add_completion=False, rich_markup_mode=None)
     if isinstance(target, typer.Typer):
+        for command in target.registered_commands:
+            command.callback = with_option_groups(command.callback)
         holder.add_typer(target, name=name)
     else:
-        holder.command(name)(target)
+        holder.command(name)(with_option_groups(target))
     holder.callback()(lambda: None)  # an app of one command would be that command
     group: Any = get_command(holder)
     return group.commands[name]

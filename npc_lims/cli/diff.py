@@ -14,14 +14,14 @@ import typer
 from npc_lims.cli import ExitCode
 from npc_lims.cli.options import checkout
 from npc_lims.cli.output import (
-    csv_option,
-    json_option,
-    one_style,
+    OutputStyle,
+    exclude_each_other,
     print_csv,
     print_error,
     print_json,
     print_note,
     print_warning,
+    style_options,
 )
 from npc_lims.clients.git import Repository, find_repository
 from npc_lims.config.environment import TRACKED_FILE
@@ -41,8 +41,7 @@ from npc_lims.track.compare import Preview, TrackedDiff, compare_tracked, decode
 
 _COLUMNS = ("of", "group", "id", "what", "details")
 _FORMAT = typer.Option(Format.text, help="markdown is for pull requests and job summaries; json is --json.")
-_JSON = json_option("an object that holds everything")
-_CSV = csv_option(_COLUMNS)
+_STYLE = style_options("an object that holds everything", _COLUMNS)
 _Part = Union[StateDiff, TrackedDiff, Preview]
 _LIMIT = typer.Option(LISTED, min=0, help="Maximum number of sessions for each kind of change; 0 for all.")
 
@@ -68,8 +67,7 @@ def diff_command(
     format: Format = _FORMAT,
     limit: int = _LIMIT,
     github: bool = typer.Option(False, "--github", help="The refs are those of NPC_LIMS_REPO on GitHub."),
-    as_json: bool = _JSON,
-    as_csv: bool = _CSV,
+    style: OutputStyle = _STYLE,
 ) -> None:
     """Show what changed between two versions, session by session.
 
@@ -86,14 +84,14 @@ def diff_command(
       npc-lims diff HEAD~5 HEAD --what state
       npc-lims diff v1.0.0 main --github --format markdown
     """
-    chosen = _chosen(format, as_json, as_csv)
+    chosen = _chosen(format, style)
     old, new = _sides(ref_a, ref_b, github)
     found: dict[str, _Part] = {}
     if what is not What.state:
         found["tracked"] = compare_tracked(old.tracked(), new.tracked(), (old.name, new.name))
     if what is not What.tracked:
         found["state"] = compare_states(old.state(), new.state())
-    _print(found, chosen, limit, as_csv)
+    _print(found, chosen, limit, style.csv)
 
 
 def preview_command(
@@ -102,8 +100,7 @@ def preview_command(
     ),
     format: Format = _FORMAT,
     limit: int = _LIMIT,
-    as_json: bool = _JSON,
-    as_csv: bool = _CSV,
+    style: OutputStyle = _STYLE,
 ) -> None:
     """Show what edits of tracked_sessions.yaml will do to state.
 
@@ -121,7 +118,7 @@ def preview_command(
     from npc_lims.sources.tracked.parser import read_tracked
     from npc_lims.state.store import read_state
 
-    chosen = _chosen(format, as_json, as_csv)
+    chosen = _chosen(format, style)
     home = checkout()
     repository = find_repository(home)
     try:
@@ -138,12 +135,12 @@ def preview_command(
     if content is not None and any(problem.is_error for problem in before.problems):
         print_warning(f"{name}: its {TRACKED_FILE} has errors; the comparison uses what can be read of it")
     records = read_state(home / "state").records
-    _print({"preview": preview(records, before.sessions, now.sessions, name)}, chosen, limit, as_csv)
+    _print({"preview": preview(records, before.sessions, now.sessions, name)}, chosen, limit, style.csv)
 
 
-def _chosen(format: Format, as_json: bool, as_csv: bool) -> Format:
-    one_style(json=as_json, csv=as_csv, format=format is not Format.text)
-    return Format.json if as_json else format
+def _chosen(format: Format, style: OutputStyle) -> Format:
+    exclude_each_other(json=style.json, csv=style.csv, format=format is not Format.text)
+    return Format.json if style.json else format
 
 
 def _print(parts: dict[str, _Part], format: Format, limit: int, as_csv: bool) -> None:

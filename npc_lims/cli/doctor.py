@@ -11,7 +11,7 @@ import typer
 
 from npc_lims.cli import ExitCode
 from npc_lims.cli.options import reading_settings
-from npc_lims.cli.output import csv_option, json_option, one_style, out, print_csv, print_json
+from npc_lims.cli.output import OutputStyle, out, style_options
 from npc_lims.config.error_boundary import source_failure
 from npc_lims.config.settings import Settings
 from npc_lims.errors import GitHubError, SourceError, StateError
@@ -28,8 +28,7 @@ class CheckResult(NamedTuple):
 def doctor_command(
     state: Optional[Path] = typer.Option(None, help="Check this state folder. Default: as other commands read."),
     mirror: Optional[Path] = typer.Option(None, help="Check this mirror instead of the cloud."),
-    as_json: bool = json_option("an array of results"),
-    as_csv: bool = csv_option(CheckResult._fields),
+    style: OutputStyle = style_options("an array of results", CheckResult._fields),
 ) -> None:
     """Check each credential and service, and say what to do.
 
@@ -43,17 +42,14 @@ def doctor_command(
       npc-lims doctor
       npc-lims doctor --json
     """
-    one_style(json=as_json, csv=as_csv)
     settings = reading_settings(state)
     if mirror is not None:
         settings = settings.model_copy(update={"mirror": mirror})
     results = list(_results(settings))
-    if as_json:
-        print_json([result._asdict() for result in results])
-    elif as_csv:
-        print_csv(CheckResult._fields, (result._asdict() for result in results))
-    else:
+    if style.is_text:
         _print(results)
+    else:
+        style.print_rows(CheckResult._fields, (result._asdict() for result in results))
     if not all(result.ok for result in results):
         raise typer.Exit(ExitCode.PROBLEMS)
 

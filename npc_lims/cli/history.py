@@ -12,14 +12,14 @@ import typer
 
 from npc_lims.cli.options import complete_session, reading_settings
 from npc_lims.cli.output import (
-    csv_option,
-    json_option,
-    one_style,
+    OutputStyle,
+    exclude_each_other,
     out,
     print_csv,
     print_json,
     print_note,
     progress_bar,
+    style_options,
 )
 from npc_lims.clients.git import Repository
 from npc_lims.config.settings import Settings
@@ -65,8 +65,7 @@ def history_command(
     limit: int = typer.Option(LISTED, min=0, help="Maximum number of sessions for each kind of change; 0 for all."),
     base_url: Optional[str] = typer.Option(None, help="URL of the site, for links in an atom feed."),
     state: Optional[Path] = typer.Option(None, help="State folder in a checkout. Default: that of this checkout."),
-    as_json: bool = json_option("an object that holds everything"),
-    as_csv: bool = csv_option(_COLUMNS),
+    style: OutputStyle = style_options("an object that holds everything", _COLUMNS),
 ) -> None:
     """Show the history of a session, or all changes since a date.
 
@@ -84,17 +83,17 @@ def history_command(
       npc-lims history --since 7d
       npc-lims history --since 2024-06-01 --format markdown --limit 0
     """
-    one_style(json=as_json, csv=as_csv, format=format is not HistoryFormat.text)
+    exclude_each_other(json=style.json, csv=style.csv, format=format is not HistoryFormat.text)
     settings = reading_settings(state)
     if (session is None) == (since is None):
         raise NpcLimsError("name a session, or with --since from when on; npc-lims history --help has examples")
     if session is not None:
         if format is not HistoryFormat.text:
             raise NpcLimsError(f"--format {format.value} is of --since; one session's history has --json and --csv")
-        _show_session(settings, session, as_json, as_csv)
+        _show_session(settings, session, style)
     elif since is not None:
-        chosen = HistoryFormat.json if as_json else format
-        _show_changes(settings, since, chosen, limit, base_url, as_csv)
+        chosen = HistoryFormat.json if style.json else format
+        _show_changes(settings, since, chosen, limit, base_url, style.csv)
 
 
 def export_command(
@@ -132,12 +131,12 @@ def export_command(
     _note_shallow(shallow_since(repository))
 
 
-def _show_session(settings: Settings, session: str, as_json: bool, as_csv: bool) -> None:
+def _show_session(settings: Settings, session: str, style: OutputStyle) -> None:
     history = read_session_history(settings, session)
     links = _links(settings)
-    if as_json:
+    if style.json:
         print_json(history.as_dict(links.commit))
-    elif as_csv:
+    elif style.csv:
         print_csv(_COLUMNS, (_row(one, links) for one in history.transitions))
     else:
         _print_session(history, links)

@@ -1,11 +1,14 @@
-"""Values of options that commands share: sources, sessions, state folder, tracked file; and shell completion."""
+"""Options that commands share: groups of options, their values, and shell completion."""
 
 from __future__ import annotations
 
+import dataclasses
+import functools
+import inspect
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Optional
+from typing import TYPE_CHECKING, Any, Optional, get_type_hints
 
 import typer
 
@@ -16,9 +19,44 @@ from npc_lims.model.flags import COLUMNS, FLAGS
 if TYPE_CHECKING:
     from npc_lims.config.settings import Settings
 
-ONLY_HELP = "Sources to query, of tracked, training, codeocean, s3; repeat or separate by commas."
-SESSIONS_HELP = "Sessions that may change, by any form of their ids; repeat or separate by commas."
-CHANGED_HELP = "Only sessions whose entry in the tracked file has changed, or that were never queried."
+ONLY = typer.Option(None, help="Sources to query, of tracked, training, codeocean, s3; repeat or separate by commas.")
+SESSIONS = typer.Option(None, help="Sessions that may change, by any form of their ids; repeat or separate by commas.")
+FULL = typer.Option(False, "--full", help="Also read unchanged input again.")
+STATE_HERE = typer.Option(None, help="State folder. Default: that of this checkout.")
+
+
+def with_option_groups(command: Any) -> Any:
+    """Return *command* with an option for each field of its parameters that are dataclasses.
+
+    The default of such a parameter may be a dictionary of options, for fields whose help is that of the command.
+    """
+    hints = get_type_hints(command, include_extras=True)
+    groups: dict[str, Any] = {name: hint for name, hint in hints.items() if dataclasses.is_dataclass(hint)}
+    if not groups:
+        return command
+    options = []
+    for one in inspect.signature(command).parameters.values():
+        if one.name not in groups:
+            options.append(one.replace(kind=one.KEYWORD_ONLY, annotation=hints[one.name]))
+            continue
+        own = one.default if isinstance(one.default, dict) else {}
+        kinds = get_type_hints(groups[one.name], include_extras=True)
+        for field in dataclasses.fields(groups[one.name]):
+            default = own.get(field.name, field.default)
+            option = inspect.Parameter(field.name, one.KEYWORD_ONLY, default=default, annotation=kinds[field.name])
+            options.append(option)
+
+    @functools.wraps(command)
+    def run(**values: Any) -> Any:
+        for name, group in groups.items():
+            values[name] = group(**{field.name: values.pop(field.name) for field in dataclasses.fields(group)})
+        return command(**values)
+
+    described: Any = run
+    described.__signature__ = inspect.Signature(options)
+    described.__annotations__ = {option.name: option.annotation for option in options}
+    del described.__wrapped__  # whose parameters are others
+    return described
 
 
 def checkout() -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import dataclasses
 import io
 import json
 import os
@@ -147,16 +148,35 @@ def can_print(text: str) -> bool:
 
 
 def json_option(what: str) -> Any:
-    """Return the option `--json` of a command, which prints *what*, for example `an array of all runs`."""
     return typer.Option(False, "--json", help=f"Print {what} as JSON, and nothing else.")
 
 
-def csv_option(columns: Sequence[str]) -> Any:
-    """Return the option `--csv` of a command. The help names the *columns*."""
-    return typer.Option(False, "--csv", help=f"Print a table as CSV, and nothing else: {', '.join(columns)}.")
+@dataclasses.dataclass(frozen=True)
+class OutputStyle:
+    """The options `--json` and `--csv`; without them a command prints text."""
+
+    json: bool = False
+    csv: bool = False
+
+    def __post_init__(self) -> None:
+        exclude_each_other(json=self.json, csv=self.csv)
+
+    @property
+    def is_text(self) -> bool:
+        return not (self.json or self.csv)
+
+    def print_rows(self, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+        """Print rows as JSON or CSV."""
+        print_json(list(rows)) if self.json else print_csv(columns, rows)
 
 
-def one_style(**chosen: bool) -> None:
+def style_options(what: str, columns: Sequence[str]) -> Any:
+    """Return the options of a command that prints *what*, for example `an array of all runs`, or a table."""
+    csv_help = f"Print a table as CSV, and nothing else: {', '.join(columns)}."
+    return {"json": json_option(what), "csv": typer.Option(False, "--csv", help=csv_help)}
+
+
+def exclude_each_other(**chosen: bool) -> None:
     """Refuse more than one of these options."""
     given = [f"--{name}" for name, is_given in chosen.items() if is_given]
     if len(given) > 1:

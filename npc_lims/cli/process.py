@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Optional
 
 import typer
 
-from npc_lims.cli.options import checkout, reading_settings, session_ids_of
-from npc_lims.cli.output import csv_option, err, json_option, one_style, out, status_line
+from npc_lims.cli.options import STATE_HERE, checkout, reading_settings, session_ids_of
+from npc_lims.cli.output import OutputStyle, err, out, status_line, style_options
 from npc_lims.cli.process_report import (
     EVENT_COLUMNS,
     PLAN_COLUMNS,
@@ -38,16 +39,26 @@ process_app = typer.Typer(
 _NAMES = typer.Argument(None, metavar="PROCESS", help="Names of processes. Default: all in pipelines.yaml.")
 _PIPELINES = typer.Option(None, "--pipelines", help="Path of pipelines.yaml. Default: beside the state folder.")
 _SESSIONS = typer.Option(None, help="Only these sessions, by any form of their ids; repeat or separate by commas.")
-_STATE = typer.Option(None, help="State folder. Default: that of this checkout.")
-_PUBLISH = typer.Option(False, "--publish", help="Record on the remote's branch, not in the state folder here.")
-_BRANCH = typer.Option(None, help="With --publish: branch to push to. Default: the branch that is checked out.")
-_BY = typer.Option("", help="URL of the workflow run that does this, for the record.")
 _LIMIT = typer.Option(None, min=1, help="Maximum number for each process, within the limits of pipelines.yaml.")
 _SUMMARY = typer.Option(None, help="Append what was done to this file, as Markdown.")
-_AS_JSON = json_option("an array of what was done")
-_AS_CSV = csv_option(EVENT_COLUMNS)
+_STYLE = style_options("an array of what was done", EVENT_COLUMNS)
 
 _NOTHING = "nothing to start (npc-lims process plan shows why)"
+
+
+@dataclasses.dataclass(frozen=True)
+class RecordOptions:
+    """Options that say where runs are recorded."""
+
+    publish: bool = typer.Option(
+        False, "--publish", help="Record on the remote's branch, not in the state folder here."
+    )
+    branch: Optional[str] = typer.Option(
+        None, help="With --publish: branch to push to. Default: the branch that is checked out."
+    )
+    by: str = typer.Option("", help="URL of the workflow run that does this, for the record.")
+    state: Optional[Path] = STATE_HERE
+
 
 # --- commands that only read ----------------------------------------------------------------------
 
@@ -55,12 +66,11 @@ _NOTHING = "nothing to start (npc-lims process plan shows why)"
 @process_app.command("plan")
 def plan_command(
     names: Optional[list[str]] = _NAMES,
-    state: Optional[Path] = _STATE,
+    state: Optional[Path] = STATE_HERE,
     pipelines: Optional[Path] = _PIPELINES,
     sessions: Optional[list[str]] = _SESSIONS,
     all_: bool = typer.Option(False, "--all", help="A line for every session, not only for those that would run."),
-    as_json: bool = json_option("an array of all decisions"),
-    as_csv: bool = csv_option(PLAN_COLUMNS),
+    style: OutputStyle = style_options("an array of all decisions", PLAN_COLUMNS),
 ) -> None:
     """Show which sessions would run, and why others would not.
 
@@ -76,21 +86,19 @@ def plan_command(
     from npc_lims.processing.workflow import read_recorded
     from npc_lims.state.freshness import SyncCopy
 
-    one_style(json=as_json, csv=as_csv)
     folder = _state_folder(state)
     request = PlanRequest(_chosen_processes(names, pipelines, folder), session_ids_of(sessions))
     SyncCopy.of_folder(folder).warn_if_stale()
     plans = plan(request, read_recorded(folder, request.processes), _now())
-    print_plans(plans, each=all_ or request.sessions is not None, as_json=as_json, as_csv=as_csv)
+    print_plans(plans, each=all_ or request.sessions is not None, style=style)
 
 
 @process_app.command("runs")
 def runs_command(
     name: Optional[str] = typer.Argument(None, metavar="PROCESS", help="Name of a process. Default: all with runs."),
-    state: Optional[Path] = _STATE,
+    state: Optional[Path] = STATE_HERE,
     sessions: Optional[list[str]] = _SESSIONS,
-    as_json: bool = json_option("an array of runs"),
-    as_csv: bool = csv_option(RUN_COLUMNS),
+    style: OutputStyle = style_options("an array of runs", RUN_COLUMNS),
 ) -> None:
     """List recorded runs and their outcomes.
 
@@ -105,7 +113,6 @@ def runs_command(
     from npc_lims.processing.runs import read_runs, recorded_processes
     from npc_lims.utils.text import suggestion
 
-    one_style(json=as_json, csv=as_csv)
     folder = _state_folder(state)
     recorded = recorded_processes(folder)
     if name is not None and name not in recorded:
@@ -115,7 +122,7 @@ def runs_command(
     runs = [(process, run) for process in ([name] if name else recorded) for run in read_runs(folder, process)]
     if only is not None:
         runs = [(process, run) for process, run in runs if run.session in only]
-    print_runs(runs, as_json=as_json, as_csv=as_csv)
+    print_runs(runs, style=style)
 
 
 # --- run and collect ------------------------------------------------------------------------------
@@ -132,14 +139,10 @@ def run_command(
         "--again",
         help="With a process and --sessions: also what is done, captured, or out of attempts.",
     ),
-    publish: bool = _PUBLISH,
-    branch: Optional[str] = _BRANCH,
-    by: str = _BY,
-    state: Optional[Path] = _STATE,
+    recording: RecordOptions = RecordOptions(),
     pipelines: Optional[Path] = _PIPELINES,
     summary: Optional[Path] = _SUMMARY,
-    as_json: bool = _AS_JSON,
-    as_csv: bool = _AS_CSV,
+    style: OutputStyle = _STYLE,
 ) -> None:
     """Start what `npc-lims process plan` shows, up to the limits.
 
@@ -162,21 +165,20 @@ def run_command(
     from npc_lims.clients.codeocean_runs import RunsClient
     from npc_lims.processing.plan import PlanRequest, plan
 
-    one_style(json=as_json, csv=as_csv)
     if again and not names:
         raise NpcLimsError("--again needs the process to run: npc-lims process run PROCESS --sessions ... --again")
-    store = _open_store(state, publish, branch, by)
+    store = _open_store(**vars(recording))
     processes = _chosen_processes(names, pipelines, store.state)
     request = PlanRequest(processes, session_ids_of(sessions), limit, again)
     if dry_run:
         plans = plan(request, store.read(processes), _now())
-        print_dry_run(plans, _NOTHING, as_json=as_json, as_csv=as_csv)
+        print_dry_run(plans, _NOTHING, style=style)
         return
     service = RunsClient(store.settings)  # without a token nothing is claimed
     claims = store.claim(request)
     with status_line() as progress:
         report = store.start(service, processes, claims.made, claims.before, progress)
-    print_report(report, _NOTHING, summary, as_json=as_json, as_csv=as_csv)
+    print_report(report, _NOTHING, summary, style=style)
 
 
 @process_app.command("collect")
@@ -186,14 +188,10 @@ def collect_command(
     into: Optional[Path] = typer.Option(
         None, "--out", help="Write what is to be recorded to this file alone, for `npc-lims process record`."
     ),
-    publish: bool = _PUBLISH,
-    branch: Optional[str] = _BRANCH,
-    by: str = _BY,
-    state: Optional[Path] = _STATE,
+    recording: RecordOptions = RecordOptions(),
     pipelines: Optional[Path] = _PIPELINES,
     summary: Optional[Path] = _SUMMARY,
-    as_json: bool = _AS_JSON,
-    as_csv: bool = _AS_CSV,
+    style: OutputStyle = _STYLE,
 ) -> None:
     """Collect outcomes, and create data assets from good results.
 
@@ -212,15 +210,14 @@ def collect_command(
     """
     from npc_lims.clients.codeocean_runs import RunsClient
 
-    one_style(json=as_json, csv=as_csv)
-    if into is not None and publish:
+    if into is not None and recording.publish:
         raise NpcLimsError("--out and --publish: either a file, or the branch; give one of them")
-    store = _open_store(state, publish, branch, by)
+    store = _open_store(**vars(recording))
     processes = _chosen_processes(names, pipelines, store.state)
     service = RunsClient(store.settings)
     with status_line() as progress:
         report = store.collect(service, processes, wait, progress, into)
-    print_report(report, "no run to query", summary, as_json=as_json, as_csv=as_csv)
+    print_report(report, "no run to query", summary, style=style)
 
 
 # --- the halves of run and collect, for workflows -------------------------------------------------
@@ -233,10 +230,7 @@ def claim_command(
     limit: Optional[int] = _LIMIT,
     sessions: Optional[list[str]] = _SESSIONS,
     none: bool = typer.Option(False, "--none", help="Claim nothing: write an empty file."),
-    publish: bool = _PUBLISH,
-    branch: Optional[str] = _BRANCH,
-    by: str = _BY,
-    state: Optional[Path] = _STATE,
+    recording: RecordOptions = RecordOptions(),
     pipelines: Optional[Path] = _PIPELINES,
 ) -> None:
     """Record a claim for each run that is to be started.
@@ -254,7 +248,7 @@ def claim_command(
     from npc_lims.processing.plan import PlanRequest
     from npc_lims.processing.runs import write_updates
 
-    store = _open_store(state, publish, branch, by)
+    store = _open_store(**vars(recording))
     processes = [] if none else _chosen_processes(names, pipelines, store.state)
     request = PlanRequest(processes, session_ids_of(sessions), limit)
     write_updates(into, {})  # claims that cannot be handed on would stand for an hour
@@ -271,11 +265,10 @@ def claim_command(
 def start_command(
     claims_file: Path = typer.Option(..., "--claims", help="File of `npc-lims process claim`."),
     into: Path = typer.Option(..., "--out", help="File for their outcomes, for `npc-lims process record`."),
-    state: Optional[Path] = _STATE,
+    state: Optional[Path] = STATE_HERE,
     pipelines: Optional[Path] = _PIPELINES,
     summary: Optional[Path] = _SUMMARY,
-    as_json: bool = _AS_JSON,
-    as_csv: bool = _AS_CSV,
+    style: OutputStyle = _STYLE,
 ) -> None:
     """Start what was claimed.
 
@@ -294,7 +287,6 @@ def start_command(
     from npc_lims.processing.runs import Run, read_updates
     from npc_lims.state.freshness import SyncCopy
 
-    one_style(json=as_json, csv=as_csv)
     updates = read_updates(claims_file)
     store = _open_store(state)
     # also processes without claims: another job may have lost one
@@ -309,7 +301,7 @@ def start_command(
     claims = {name: [one for one in some if isinstance(one, Run)] for name, some in updates.items()}
     with status_line() as progress:
         report = store.start(service, processes, claims, recorded, progress, into)
-    print_report(report, _NOTHING, summary, as_json=as_json, as_csv=as_csv)
+    print_report(report, _NOTHING, summary, style=style)
 
 
 @process_app.command("record")
@@ -317,10 +309,7 @@ def record_command(
     files: list[Path] = typer.Argument(
         ..., metavar="FILE", help="Files of `process start` and `process collect`, or folders of such."
     ),
-    publish: bool = _PUBLISH,
-    branch: Optional[str] = _BRANCH,
-    by: str = _BY,
-    state: Optional[Path] = _STATE,
+    recording: RecordOptions = RecordOptions(),
 ) -> None:
     """Record updates of runs from files.
 
@@ -341,7 +330,7 @@ def record_command(
         for path in sorted(file.glob("*.json")) if file.is_dir() else [file]:
             for process, some in read_updates(path).items():
                 updates.setdefault(process, []).extend(some)
-    _open_store(state, publish, branch, by).record(updates)
+    _open_store(**vars(recording)).record(updates)
     count = sum(map(len, updates.values()))
     out().print(f"{counted(count, 'update')} of runs" if count else "nothing happened to any run")
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Optional
 import typer
 
 from npc_lims.cli import ExitCode
-from npc_lims.cli.output import Cell, out, print_columns, print_csv, print_error, print_json
+from npc_lims.cli.output import Cell, OutputStyle, out, print_columns, print_error
 from npc_lims.state.diff_format import SUMMARY_BYTES, cut, escape
 from npc_lims.utils.redaction import safe_text
 from npc_lims.utils.text import counted
@@ -40,10 +40,10 @@ _STYLES = {word: style for style, words in _WORDS_BY_STYLE.items() for word in w
 # --- plans ----------------------------------------------------------------------------------------
 
 
-def print_plans(plans: Plans, *, each: bool, as_json: bool, as_csv: bool) -> None:
+def print_plans(plans: Plans, *, each: bool, style: OutputStyle) -> None:
     """Print decisions: with *each* a line for every session, else those that would run, and counts of the others."""
-    if as_json or as_csv:
-        _print_plan_rows(plans, as_json)
+    if not style.is_text:
+        style.print_rows(PLAN_COLUMNS, _plan_rows(plans))
         return
     _print_summary(plans)
     out().print()
@@ -55,11 +55,11 @@ def print_plans(plans: Plans, *, each: bool, as_json: bool, as_csv: bool) -> Non
         _print_reasons(plans)
 
 
-def print_dry_run(plans: Plans, nothing: str, *, as_json: bool, as_csv: bool) -> None:
+def print_dry_run(plans: Plans, nothing: str, *, style: OutputStyle) -> None:
     """Print what would be started; *nothing* if that is nothing."""
     plans = {name: [one for one in decisions if one.verdict == "would run"] for name, decisions in plans.items()}
-    if as_json or as_csv:
-        _print_plan_rows(plans, as_json)
+    if not style.is_text:
+        style.print_rows(PLAN_COLUMNS, _plan_rows(plans))
         return
     rows = [[name, one.session, str(one.attempt), _input_name(one), one.reason] for name, one in _each(plans)]
     if rows:
@@ -71,8 +71,8 @@ def _each(plans: Plans) -> Iterator[tuple[str, Decision]]:
     return ((name, decision) for name, decisions in plans.items() for decision in decisions)
 
 
-def _print_plan_rows(plans: Plans, as_json: bool) -> None:
-    rows = (
+def _plan_rows(plans: Plans) -> Iterator[dict[str, Any]]:
+    return (
         {
             "process": process,
             "session": one.session,
@@ -84,11 +84,6 @@ def _print_plan_rows(plans: Plans, as_json: bool) -> None:
         }
         for process, one in _each(plans)
     )
-    _print_rows(PLAN_COLUMNS, rows, as_json)
-
-
-def _print_rows(columns: Sequence[str], rows: Iterable[Mapping[str, Any]], as_json: bool) -> None:
-    print_json(list(rows)) if as_json else print_csv(columns, rows)
 
 
 def _styled(verdict: Verdict, text: str = "") -> tuple[str, str]:
@@ -136,12 +131,12 @@ def _print_reasons(plans: Plans) -> None:
 # --- recorded runs --------------------------------------------------------------------------------
 
 
-def print_runs(runs: Sequence[tuple[str, Run]], *, as_json: bool, as_csv: bool) -> None:
+def print_runs(runs: Sequence[tuple[str, Run]], *, style: OutputStyle) -> None:
     """Print recorded runs, each with its process."""
-    if as_json or as_csv:
+    if not style.is_text:
         # the file of runs leaves out what is empty; programs find every name
         rows = ({"process": process, "by": None, "reason": None, **run.as_dict()} for process, run in runs)
-        _print_rows(RUN_COLUMNS, rows, as_json)
+        style.print_rows(RUN_COLUMNS, rows)
         return
     if not runs:
         out().print("no runs are recorded")
@@ -171,12 +166,7 @@ def _state_of(run: Run) -> tuple[str, str]:
 
 
 def print_report(
-    report: RunResults,
-    nothing: str,
-    summary: Optional[Path] = None,
-    *,
-    as_json: bool = False,
-    as_csv: bool = False,
+    report: RunResults, nothing: str, summary: Optional[Path] = None, *, style: OutputStyle = OutputStyle()
 ) -> None:
     """Print what was done, or *nothing*; append it to *summary* as Markdown.
 
@@ -188,8 +178,8 @@ def print_report(
     counts_text = ", ".join(f"{count:,} {what}" for what, count in counts.most_common())
     if not (counts_text or report.failures):
         counts_text = nothing
-    if as_json or as_csv:
-        _print_rows(EVENT_COLUMNS, rows, as_json)
+    if not style.is_text:
+        style.print_rows(EVENT_COLUMNS, rows)
     else:
         if rows:
             print_columns(EVENT_COLUMNS[:-1], map(_event_cells, rows))

@@ -25,15 +25,15 @@ from npc_lims.cli.options import (
     reading_settings,
 )
 from npc_lims.cli.output import (
+    OutputStyle,
     can_print,
-    csv_option,
     json_option,
-    one_style,
     out,
     print_csv,
     print_json,
     print_note,
     show_text,
+    style_options,
     symbol,
 )
 from npc_lims.errors import NpcLimsError
@@ -194,8 +194,7 @@ def sessions_command(
         autocompletion=complete_column,
     ),
     limit: Optional[int] = typer.Option(None, min=1, metavar="N", help="Maximum number of sessions."),
-    as_json: bool = json_option("an array of all facts"),
-    as_csv: bool = csv_option(COLUMNS),
+    style: OutputStyle = style_options("an array of all facts", COLUMNS),
     no_pager: bool = typer.Option(False, "--no-pager", help="Do not page a table that is longer than the screen."),
     watch: bool = typer.Option(False, "--watch", help="Print sessions as they change, until the running sync ends."),
     interval: Optional[float] = typer.Option(None, metavar="SECONDS", help="With --watch: polling interval."),
@@ -214,7 +213,6 @@ def sessions_command(
       npc-lims sessions --at 2024-06-01 --columns id,rig,is_sorted --sort -rig --csv
       npc-lims sessions --watch --project DynamicRouting
     """
-    one_style(json=as_json, csv=as_csv)
     selection = Selection(
         _filters(ephys, project, subject),
         _date("--since", since),
@@ -223,18 +221,18 @@ def sessions_command(
     )
     settings = reading_settings(state)
     if watch:
-        _refuse(at=at, columns=columns, sort=sort, limit=limit, csv=as_csv)
+        _refuse(at=at, columns=columns, sort=sort, limit=limit, csv=style.csv)
         from npc_lims.cli.watch import watch_sessions
 
-        raise typer.Exit(watch_sessions(settings, selection, interval, as_json=as_json))
+        raise typer.Exit(watch_sessions(settings, selection, interval, as_json=style.json))
     if interval is not None:
         raise NpcLimsError("--interval is for --watch: add that, or leave it out")
     names = () if columns is None else _columns_named(columns)
     rows = _selected(settings, selection, at)
     rows = (rows if sort is None else _sorted_rows(rows, sort))[:limit]
-    if as_json:
+    if style.json:
         print_json([{name: row[name] for name in names or COLUMNS} for row in rows])
-    elif as_csv:
+    elif style.csv:
         print_csv(names or COLUMNS, map(_cells, rows))
     else:
         show_text(render_table(rows, out(), names, as_of(settings, at)), pager=not no_pager)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Optional
 
 import typer
 
-from npc_lims.cli.options import checkout
+from npc_lims.cli.options import STATE_HERE, checkout
 from npc_lims.cli.output import print_note, progress_bar
 from npc_lims.errors import NpcLimsError
 from npc_lims.utils.text import counted
@@ -27,7 +27,6 @@ site_app = typer.Typer(
     rich_markup_mode=None,
 )
 
-_STATE = typer.Option(None, help="State folder. Default: that of this checkout.")
 _NO_HISTORY = typer.Option(False, "--no-history", help="Do not read commits: quicker, but without timelines.")
 _REPOSITORY = typer.Option(
     None,
@@ -41,7 +40,7 @@ _REPOSITORY_NAME = re.compile(r"[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+")
 @site_app.command("build")
 def build_command(
     out: Path = typer.Argument(..., help="Folder that becomes the site: new, empty, or a site, which is replaced."),
-    state: Optional[Path] = _STATE,
+    state: Optional[Path] = STATE_HERE,
     no_history: bool = _NO_HISTORY,
     repository: Optional[str] = _REPOSITORY,
     base_url: Optional[str] = _BASE_URL,
@@ -67,7 +66,7 @@ def serve_command(
     site: Optional[Path] = typer.Argument(None, help="A site that was built. Default: a temporary one."),
     port: int = typer.Option(8000, min=0, max=65535, help="Port of 127.0.0.1; 0 for any that is free."),
     open_: bool = typer.Option(False, "--open", help="Open it in the browser."),
-    state: Optional[Path] = _STATE,
+    state: Optional[Path] = STATE_HERE,
     no_history: bool = _NO_HISTORY,
     repository: Optional[str] = _REPOSITORY,
 ) -> None:

@@ -14,19 +14,17 @@ import typer
 from npc_lims.cli import ExitCode
 from npc_lims.cli.errors import report_failed_sources
 from npc_lims.cli.options import (
-    CHANGED_HELP,
-    ONLY_HELP,
-    SESSIONS_HELP,
+    FULL,
+    ONLY,
+    SESSIONS,
     checkout,
     session_ids_of,
     sources_of,
     tracked_beside,
 )
 from npc_lims.cli.output import (
-    csv_option,
+    OutputStyle,
     err,
-    json_option,
-    one_style,
     out,
     print_csv,
     print_error,
@@ -34,6 +32,7 @@ from npc_lims.cli.output import (
     print_note,
     print_warning,
     source_progress,
+    style_options,
 )
 from npc_lims.clients.git import find_repository
 from npc_lims.config.settings import Settings, load_settings
@@ -65,25 +64,23 @@ _OUTCOME = typer.Option(
     None, help="Write which sources answered and which failed to this file, as JSON, for npc-lims alert."
 )
 _TRACKED = typer.Option(None, exists=True, help="Default: tracked_sessions.yaml beside the state folder.")
-_ONLY = typer.Option(None, help=ONLY_HELP)
-_SESSIONS = typer.Option(None, help=SESSIONS_HELP)
-_CHANGED = typer.Option(False, "--changed", help=CHANGED_HELP)
-_FULL = typer.Option(False, "--full", help="Also read unchanged input again.")
+_CHANGED = typer.Option(
+    False, "--changed", help="Only sessions whose entry in the tracked file has changed, or that were never queried."
+)
 _ALLOW_REMOVALS = typer.Option(False, "--allow-removals", help="Permit removals that the breaker would refuse.")
 
 
 def sync_command(
     state: Optional[Path] = typer.Option(None, help="State folder. Default: state/ of this checkout."),
     tracked: Optional[Path] = _TRACKED,
-    only: Optional[list[str]] = _ONLY,
-    sessions: Optional[list[str]] = _SESSIONS,
+    only: Optional[list[str]] = ONLY,
+    sessions: Optional[list[str]] = SESSIONS,
     changed: bool = _CHANGED,
-    full: bool = _FULL,
+    full: bool = FULL,
     mirror: Optional[Path] = typer.Option(None, help="Read DIR/s3/<bucket>/<key> and DIR/codeocean, not the cloud."),
     dry_run: bool = typer.Option(False, "--dry-run", help="Show what would change; write nothing."),
     allow_removals: bool = _ALLOW_REMOVALS,
-    as_json: bool = json_option("an object with what changed, failed and was written"),
-    as_csv: bool = csv_option(_COLUMNS),
+    style: OutputStyle = style_options("an object with what changed, failed and was written", _COLUMNS),
 ) -> None:
     """Query the sources, and write what changed to the state folder.
 
@@ -100,7 +97,6 @@ def sync_command(
       npc-lims sync --only tracked,training --dry-run
       npc-lims sync --sessions 626791_2022-08-15 --json
     """
-    one_style(json=as_json, csv=as_csv)
     settings = load_settings()
     if mirror is not None:
         settings = settings.model_copy(update={"mirror": mirror})
@@ -118,9 +114,9 @@ def sync_command(
         _remove(pending)
     for one in pending:
         remove_superseded(one)
-    if as_json:
+    if style.json:
         print_json(_as_json(result, options))
-    elif as_csv:
+    elif style.csv:
         print_csv(_COLUMNS, (change.as_dict() for change in result.changes))
     else:
         _print(result, options)
@@ -135,14 +131,14 @@ def observe_command(
         None, help="State folder, which is only read. Default: that of this checkout."
     ),
     tracked: Optional[Path] = _TRACKED,
-    only: Optional[list[str]] = _ONLY,
-    sessions: Optional[list[str]] = _SESSIONS,
+    only: Optional[list[str]] = ONLY,
+    sessions: Optional[list[str]] = SESSIONS,
     changed: bool = _CHANGED,
     shard: str = typer.Option("1/1", help="NUMBER/COUNT: only that share of the subjects, for several runners."),
     skip_unknown: bool = typer.Option(
         False, "--skip-unknown", help="Leave out unknown sessions of --sessions, rather than refuse."
     ),
-    full: bool = _FULL,
+    full: bool = FULL,
     allow_removals: bool = _ALLOW_REMOVALS,
     outcome: Optional[Path] = _OUTCOME,
 ) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Literal, Optional
 import typer
 
 from npc_lims.cli import ExitCode
-from npc_lims.cli.output import csv_option, json_option, one_style
+from npc_lims.cli.output import OutputStyle, style_options
 from npc_lims.cli.track_apply import MAX_BODY, Outcome, Target, apply_or_propose, code
 from npc_lims.config.environment import TRACKED_FILE
 from npc_lims.errors import NpcLimsError
@@ -33,21 +33,6 @@ track_app = typer.Typer(
 
 _IMPORT_COLUMNS = ("group", "id", "what")
 _DUPLICATE_COLUMNS = ("id", "line", "is_removed", "differs", "problem")
-_TRACKED = typer.Option(None, "--tracked", help="Default: tracked_sessions.yaml of this checkout.")
-_DRY_RUN = typer.Option(False, "--dry-run", help="Show the diff; write nothing.")
-_PR = typer.Option(
-    False,
-    "--pr",
-    help="Open or update a pull request, based on the newest version of the file on GitHub. "
-    "Needs GITHUB_TOKEN; without it the local file is changed.",
-)
-_BRANCH = typer.Option(
-    None,
-    "--branch",
-    help="Branch of the pull request. Default: one named after the change, so that the same again "
-    "updates its pull request.",
-)
-_BASE = typer.Option(None, "--base", help="Branch that the pull request is to change. Default: that of the repository.")
 _SET = typer.Option(
     None,
     "--set",
@@ -76,11 +61,7 @@ def add_command(
     set_: Optional[list[str]] = _SET,
     note: Optional[str] = typer.Option(None, help="Notes for readers."),
     issue: Optional[list[str]] = typer.Option(None, metavar="URL", help="Address of an issue. Repeat for several."),
-    tracked: Optional[Path] = _TRACKED,
-    dry_run: bool = _DRY_RUN,
-    pr: bool = _PR,
-    branch: Optional[str] = _BRANCH,
-    base: Optional[str] = _BASE,
+    target: Target = Target(),
 ) -> None:
     """Add a session.
 
@@ -100,7 +81,6 @@ def add_command(
     values = assigned(set_ or (), given)
     other = None if platform == "ephys" else platform
     command = _command("add", path, project=project, platform=other, day=day, set=set_, note=note, issue=issue)
-    target = Target(tracked, dry_run, pr, branch, base)
     _change(Add(path, platform, project, values), f"add {_session_id(path, values)}", command, target)
 
 
@@ -111,11 +91,7 @@ def edit_command(
     unset: Optional[list[str]] = typer.Option(None, metavar="KEY", help="A key to remove. Repeat for several."),
     note: Optional[str] = typer.Option(None, help="Replace its notes by this text."),
     issue: Optional[list[str]] = typer.Option(None, metavar="URL", help="Add an issue. Repeatable."),
-    tracked: Optional[Path] = _TRACKED,
-    dry_run: bool = _DRY_RUN,
-    pr: bool = _PR,
-    branch: Optional[str] = _BRANCH,
-    base: Optional[str] = _BASE,
+    target: Target = Target(),
 ) -> None:
     """Edit the entry of a session.
 
@@ -136,18 +112,14 @@ def edit_command(
     append = assigned((), {"issues": issue or None})
     keys = ", ".join(sorted({*values, *(unset or ()), *append}))
     command = _command("edit", session, set=set_, unset=unset, note=note, issue=issue)
-    change, target = Edit(session, values, tuple(unset or ()), append), Target(tracked, dry_run, pr, branch, base)
+    change = Edit(session, values, tuple(unset or ()), append)
     _change(change, f"edit {_session_id(session)} ({keys})", command, target)
 
 
 @track_app.command("remove")
 def remove_command(
     session: str = typer.Argument(help="Session id in any form, or the path of its entry."),
-    tracked: Optional[Path] = _TRACKED,
-    dry_run: bool = _DRY_RUN,
-    pr: bool = _PR,
-    branch: Optional[str] = _BRANCH,
-    base: Optional[str] = _BASE,
+    target: Target = Target(),
 ) -> None:
     """Remove the entry of a session.
 
@@ -161,7 +133,6 @@ def remove_command(
       npc-lims track remove 626791_2022-08-15 --dry-run
       npc-lims track remove 626791_2022-08-15 --pr
     """
-    target = Target(tracked, dry_run, pr, branch, base)
     _change(Remove(session), f"remove {_session_id(session)}", ["remove", session], target)
 
 
@@ -170,13 +141,8 @@ def dedupe_command(
     keep: Optional[Keep] = typer.Option(
         None, help="If entries of a session differ, keep the first, which takes precedence now, or the last."
     ),
-    tracked: Optional[Path] = _TRACKED,
-    dry_run: bool = _DRY_RUN,
-    pr: bool = _PR,
-    branch: Optional[str] = _BRANCH,
-    base: Optional[str] = _BASE,
-    as_json: bool = json_option("an array of duplicates"),
-    as_csv: bool = csv_option(_DUPLICATE_COLUMNS),
+    target: Target = Target(),
+    style: OutputStyle = style_options("an array of duplicates", _DUPLICATE_COLUMNS),
 ) -> None:
     """Remove duplicate entries.
 
@@ -191,7 +157,6 @@ def dedupe_command(
       npc-lims track dedupe --dry-run
       npc-lims track dedupe --keep last --pr
     """
-    one_style(json=as_json, csv=as_csv)
     kept: Optional[Literal["first", "last"]] = None if keep is None else keep.value
     command = _command("dedupe", keep=kept)
 
@@ -199,10 +164,10 @@ def dedupe_command(
         found = dedupe(text, name, kept)
         lines = [f"- {code(repeat.id)}: {code(repeat.problem)}" for repeat in found.removed]
         rows = [vars(repeat) for repeat in (*found.removed, *found.left)]
-        return Outcome(found.text, _body(command, lines), listed=_listed(found, dry_run), rows=rows)
+        return Outcome(found.text, _body(command, lines), listed=_listed(found, target.dry_run), rows=rows)
 
-    target = Target(tracked, dry_run, pr, branch, base, as_json, as_csv, _DUPLICATE_COLUMNS)
-    apply_or_propose(change, target, "-".join(["dedupe", *command[2:]]), "remove repeated entries")
+    name = "-".join(["dedupe", *command[2:]])
+    apply_or_propose(change, target, name, "remove repeated entries", style, _DUPLICATE_COLUMNS)
 
 
 def _listed(found: Deduped, dry_run: bool) -> list[str]:
@@ -223,13 +188,8 @@ def import_command(
     project: Optional[str] = typer.Option(
         None, help="Project of new entries. Default: that of workbook or config, else of their folder's sessions."
     ),
-    tracked: Optional[Path] = _TRACKED,
-    dry_run: bool = _DRY_RUN,
-    pr: bool = _PR,
-    branch: Optional[str] = _BRANCH,
-    base: Optional[str] = _BASE,
-    as_json: bool = json_option("an array of what is done with each session"),
-    as_csv: bool = csv_option(_IMPORT_COLUMNS),
+    target: Target = Target(),
+    style: OutputStyle = style_options("an array of what is done with each session", _IMPORT_COLUMNS),
 ) -> None:
     """Add and edit sessions from a planning workbook and batch files.
 
@@ -252,7 +212,6 @@ def import_command(
     from npc_lims.track.planning.changes import import_chapter, import_report, join_plans, plan_import
     from npc_lims.track.planning.workbook import read_planning_workbooks
 
-    one_style(json=as_json, csv=as_csv)
     today = datetime.date.today()
     sessions, problems = join_plans(read_planning_workbooks(workbook, today), read_batches(batch or ()))
     for problem in problems:
@@ -269,8 +228,8 @@ def import_command(
         listed = render_chapters([chapter], listed=None).split("\n")[:-1]
         return Outcome(changed.text, body, listed=listed, rows=rows)
 
-    target = Target(tracked, dry_run, pr, branch, base, as_json, as_csv, _IMPORT_COLUMNS)
-    apply_or_propose(change, target, f"import-{_plain(workbook[0].stem)}", f"import {_plain(workbook[0].name)}")
+    name, title = f"import-{_plain(workbook[0].stem)}", f"import {_plain(workbook[0].name)}"
+    apply_or_propose(change, target, name, title, style, _IMPORT_COLUMNS)
     if any(problem.is_error for problem in problems):
         raise typer.Exit(ExitCode.PROBLEMS)
 

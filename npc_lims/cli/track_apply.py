@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any, Optional
 from urllib.parse import quote
 
+import typer
 from rich.console import Console
 
 from npc_lims.cli.options import checkout
-from npc_lims.cli.output import err, out, print_csv, print_json, print_note
+from npc_lims.cli.output import OutputStyle, err, out, print_note
 from npc_lims.clients.github_pull_requests import Revised
 from npc_lims.config.environment import TRACKED_FILE
 from npc_lims.config.settings import Settings, load_settings
@@ -46,35 +47,34 @@ Revision = Callable[[str, str], Outcome]
 
 @dataclasses.dataclass(frozen=True)
 class Target:
-    """The options of a command; *columns* are those of a table as JSON or CSV, which takes all of standard output."""
+    """Options of all commands: the file that is changed, and how the change is proposed."""
 
-    tracked: Optional[Path]
-    dry_run: bool
-    pr: bool
-    branch: Optional[str]
-    base: Optional[str]
-    as_json: bool = False
-    as_csv: bool = False
-    columns: Sequence[str] = ()
-
-    @property
-    def console(self) -> Console:
-        """The console for messages about the change."""
-        return err() if self.as_json or self.as_csv else out()
-
-    def report(self, outcome: Outcome) -> None:
-        if self.as_json:
-            print_json(outcome.rows)
-        elif self.as_csv:
-            print_csv(self.columns, outcome.rows)
-        else:
-            for note in outcome.notes:
-                print_note(note)
-            for line in outcome.listed:
-                out().print(line, soft_wrap=True)
+    tracked: Optional[Path] = typer.Option(None, help="Default: tracked_sessions.yaml of this checkout.")
+    dry_run: bool = typer.Option(False, "--dry-run", help="Show the diff; write nothing.")
+    pr: bool = typer.Option(
+        False,
+        "--pr",
+        help="Open or update a pull request, based on the newest version of the file on GitHub. "
+        "Needs GITHUB_TOKEN; without it the local file is changed.",
+    )
+    branch: Optional[str] = typer.Option(
+        None,
+        help="Branch of the pull request. Default: one named after the change, so that the same again updates its "
+        "pull request.",
+    )
+    base: Optional[str] = typer.Option(
+        None, help="Branch that the pull request is to change. Default: that of the repository."
+    )
 
 
-def apply_or_propose(change: Revision, target: Target, name: str, title: str) -> None:
+def apply_or_propose(
+    change: Revision,
+    target: Target,
+    name: str,
+    title: str,
+    style: OutputStyle = OutputStyle(),
+    columns: Sequence[str] = (),
+) -> None:
     """Print the diff of a change; or open or update a pull request on the newest file of the base branch; or, also
     without a token, write the file, and print the git commands to go on with.
 
@@ -82,33 +82,48 @@ def apply_or_propose(change: Revision, target: Target, name: str, title: str) ->
         change: May be called more than once: the last call counts.
         name: Of the change, for the branch if *target* names none.
         title: Of the pull request, behind `track: `.
+        style: JSON and CSV take all of standard output.
+        columns: Columns of the rows of *change*.
     """
     settings = load_settings()
     branch, title = target.branch or branch_name(name), f"track: {title}"
+    console = out() if style.is_text else err()
+
+    def report(outcome: Outcome) -> None:
+        if not style.is_text:
+            style.print_rows(columns, outcome.rows)
+            return
+        for note in outcome.notes:
+            print_note(note)
+        for line in outcome.listed:
+            console.print(line, soft_wrap=True)
+
     if target.pr and not target.dry_run and settings.github_token is not None:
-        _propose(settings, change, target, branch, title)
+        outcome, message = _propose(settings, change, target.base, branch, title)
+        report(outcome)
+        console.print(message, soft_wrap=True)
         return
     tracked = checkout() / TRACKED_FILE if target.tracked is None else target.tracked
     old = _read_text(tracked)
     outcome = change(old, str(tracked))
     if outcome.text == old:
-        target.report(outcome)
-        target.console.print(f"{tracked}: nothing to change", soft_wrap=True)
+        report(outcome)
+        console.print(f"{tracked}: nothing to change", soft_wrap=True)
         return
     if not target.dry_run:
         _refuse_read_only(tracked)
-    _print_diff(target.console, old, outcome.text, tracked.name, None if target.dry_run else _MOST_LINES)
-    target.report(outcome)
+    _print_diff(console, old, outcome.text, tracked.name, None if target.dry_run else _MOST_LINES)
+    report(outcome)
     if target.dry_run:
         return
     if _read_text(tracked) != old:
         raise NpcLimsError(f"{tracked}: changed by somebody else meanwhile; nothing is written, give the command again")
     _write(tracked, outcome.text)
     if target.pr:
-        target.console.print(
+        console.print(
             "\nGITHUB_TOKEN is not set, so no pull request was opened; the file here is changed.", soft_wrap=True
         )
-    _print_next_steps(settings, tracked, target, branch, title)
+    _print_next_steps(console, settings.repo, tracked, target.base, branch, title)
 
 
 def branch_name(name: str) -> str:
@@ -155,7 +170,8 @@ def _write(path: Path, text: str) -> None:
         raise NpcLimsError(f"{path}: cannot be written: {error.strerror or error}") from None
 
 
-def _propose(settings: Settings, change: Revision, target: Target, branch: str, title: str) -> None:
+def _propose(settings: Settings, change: Revision, base: Optional[str], branch: str, title: str) -> tuple[Outcome, str]:
+    """Return the change, and a message about its pull request."""
     from npc_lims.clients.github_pull_requests import Proposal, propose
 
     outcomes: list[Outcome] = []
@@ -164,14 +180,11 @@ def _propose(settings: Settings, change: Revision, target: Target, branch: str, 
         outcomes.append(change(text, TRACKED_FILE))
         return outcomes[-1]
 
-    proposed = propose(settings, Proposal(branch, title, TRACKED_FILE, revise, target.base))
-    target.report(outcomes[-1])
+    proposed = propose(settings, Proposal(branch, title, TRACKED_FILE, revise, base))
     if proposed.number is None:
-        message = f"nothing to change in {proposed.url}"
-    else:
-        what = "opened" if proposed.is_new else "updated" if proposed.is_changed else "is up to date"
-        message = f"pull request {what}: {proposed.url}"
-    target.console.print(message, soft_wrap=True)
+        return outcomes[-1], f"nothing to change in {proposed.url}"
+    what = "opened" if proposed.is_new else "updated" if proposed.is_changed else "is up to date"
+    return outcomes[-1], f"pull request {what}: {proposed.url}"
 
 
 def _print_diff(console: Console, old: str, new: str, name: str, most: int | None) -> None:
@@ -189,8 +202,7 @@ def _lines(text: str) -> list[str]:
     return io.StringIO(text, newline="\n").readlines()
 
 
-def _print_next_steps(settings: Settings, tracked: Path, target: Target, branch: str, title: str) -> None:
-    console, base = target.console, target.base
+def _print_next_steps(console: Console, repo: str, tracked: Path, base: Optional[str], branch: str, title: str) -> None:
     console.print("\nTo propose this change:")
     for command in (
         f"git switch -c {shlex.quote(branch)}",
@@ -200,4 +212,4 @@ def _print_next_steps(settings: Settings, tracked: Path, target: Target, branch:
     ):
         console.print(f"  {command}", soft_wrap=True)
     compared = quote(branch) if base is None else f"{quote(base)}...{quote(branch)}"
-    console.print(f"and open https://github.com/{settings.repo}/compare/{compared}?expand=1", soft_wrap=True)
+    console.print(f"and open https://github.com/{repo}/compare/{compared}?expand=1", soft_wrap=True)

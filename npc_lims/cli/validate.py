@@ -12,8 +12,8 @@ from typing import Optional
 import typer
 
 from npc_lims.cli import ExitCode
-from npc_lims.cli.options import checkout
-from npc_lims.cli.output import csv_option, json_option, one_style, print_csv, print_json, print_note
+from npc_lims.cli.options import STATE_HERE, checkout
+from npc_lims.cli.output import OutputStyle, exclude_each_other, print_note, style_options
 from npc_lims.clients.git import find_repository
 from npc_lims.config.environment import TRACKED_FILE
 from npc_lims.errors import PipelinesError, Problem, TrackedFileError
@@ -47,8 +47,7 @@ class ProblemFormat(str, enum.Enum):
 
 _COLUMNS = ("file", "line", "column", "severity", "message")
 _FORMAT = typer.Option(ProblemFormat.text, help="text, or github for annotations on the lines of a pull request.")
-_JSON = json_option("an array of problems")
-_CSV = csv_option(_COLUMNS)
+_STYLE = style_options("an array of problems", _COLUMNS)
 
 
 def validate_command(
@@ -57,8 +56,7 @@ def validate_command(
     base: Optional[str] = typer.Option(
         None, help="File, commit, branch or tag: existing warnings are only counted, new ones fail."
     ),
-    as_json: bool = _JSON,
-    as_csv: bool = _CSV,
+    style: OutputStyle = _STYLE,
 ) -> None:
     """Check tracked_sessions.yaml and pipelines.yaml.
 
@@ -75,7 +73,7 @@ def validate_command(
       npc-lims validate tracked_sessions.yaml --base origin/main
       npc-lims validate --csv
     """
-    one_style(json=as_json, csv=as_csv, format=format is not ProblemFormat.text)
+    exclude_each_other(json=style.json, csv=style.csv, format=format is not ProblemFormat.text)
     path = _default_file() if file is None else file
     try:
         tracked = read_tracked(path)
@@ -86,7 +84,7 @@ def validate_command(
     known_errors = [_known_error(problem) for problem in known if problem.is_error]
     pipelines_problems, pipelines_summary = _check_pipelines(path.parent)
     listed = [*sorted([*new, *known_errors]), *pipelines_problems]
-    _print_problems(listed, format, as_json, as_csv)
+    _print_problems(listed, format, style)
     errors = sum(problem.is_error for problem in problems)
     warnings = sum(not problem.is_error for problem in new)
     summary = f"{counted(errors, 'error')}, {counted(warnings, 'warning' if base is None else 'new warning')}"
@@ -99,13 +97,12 @@ def validate_command(
 
 
 def verify_command(
-    state: Optional[Path] = typer.Option(None, help="State folder. Default: that of this checkout."),
+    state: Optional[Path] = STATE_HERE,
     since: Optional[str] = typer.Option(
         None, help="Commit, branch or tag: report files that were edited manually since then."
     ),
     format: ProblemFormat = _FORMAT,
-    as_json: bool = _JSON,
-    as_csv: bool = _CSV,
+    style: OutputStyle = _STYLE,
 ) -> None:
     """Check that snapshot and session files agree.
 
@@ -122,37 +119,32 @@ def verify_command(
       npc-lims verify --state state --json
       npc-lims verify --since origin/main --format github
     """
-    one_style(json=as_json, csv=as_csv, format=format is not ProblemFormat.text)
+    exclude_each_other(json=style.json, csv=style.csv, format=format is not ProblemFormat.text)
     folder = checkout() / "state" if state is None else state
     edited = [] if since is None else _hand_edits(folder, since)
     wrong = [*verify_state(folder), *verify_sync_file(folder), *verify_runs(folder)]
     problems = [Problem(str(folder), 1, 1, "error", text) for text in wrong]
-    if as_json or as_csv:
-        _print_problems([*edited, *problems], format, as_json, as_csv)
-    else:
-        _print_problems(edited[:_MOST_LISTED], format)
+    if style.is_text:
+        _print_problems(edited[:_MOST_LISTED], format, style)
         if len(edited) > _MOST_LISTED:
             typer.echo(f"... and {len(edited) - _MOST_LISTED:,} more files edited by hand (--json lists them all)")
         for problem in problems:
             typer.echo(problem.as_github_annotation() if format is ProblemFormat.github else problem.message)
+    else:
+        _print_problems([*edited, *problems], format, style)
     if edited or problems:
         typer.echo(f"{folder}: {counted(len(edited) + len(problems), 'problem')}", err=True)
         raise typer.Exit(ExitCode.PROBLEMS)
     count = (folder / SNAPSHOT).read_bytes().count(b"\n")
-    typer.echo(f"{folder}: {counted(count, 'session')}, all files and the snapshot agree", err=as_json or as_csv)
+    typer.echo(f"{folder}: {counted(count, 'session')}, all files and the snapshot agree", err=not style.is_text)
 
 
-def _print_problems(
-    problems: Sequence[Problem], format: ProblemFormat, as_json: bool = False, as_csv: bool = False
-) -> None:
-    rows = [dataclasses.asdict(problem) for problem in problems]
-    if as_json:
-        print_json(rows)
-    elif as_csv:
-        print_csv(_COLUMNS, rows)
-    else:
-        for problem in problems:
-            typer.echo(problem.as_github_annotation() if format is ProblemFormat.github else str(problem))
+def _print_problems(problems: Sequence[Problem], format: ProblemFormat, style: OutputStyle) -> None:
+    if not style.is_text:
+        style.print_rows(_COLUMNS, map(dataclasses.asdict, problems))
+        return
+    for problem in problems:
+        typer.echo(problem.as_github_annotation() if format is ProblemFormat.github else str(problem))
 
 
 def _check_pipelines(folder: Path) -> tuple[Sequence[Problem], str]:
