@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from npc_lims.clients.git import Repository, find_repository
@@ -23,11 +23,11 @@ from npc_lims.errors import (
     warn,
 )
 from npc_lims.history.git_log import commits_of, literal
-from npc_lims.history.transitions import IN_TRACKED, IN_TRAINING, Transition
-from npc_lims.history.versions import Version, compare_versions, read_version, skipped_message
+from npc_lims.history.transitions import IN_TRACKED, IN_TRAINING, Transition, compare_versions, skipped_message
 from npc_lims.history.walk import read_history
 from npc_lims.model.session_id import resolve_session_id, suggest_ids
 from npc_lims.state.as_of import parse_commit
+from npc_lims.state.compare import Facts, parse_facts
 from npc_lims.state.reader import read_snapshot
 from npc_lims.state.remote import fetch_file
 from npc_lims.state.revision import Commit
@@ -183,11 +183,11 @@ def published_history(settings: Settings, session_id: str) -> Iterator[Transitio
     query = {"sha": settings.ref, "path": path}
     listed = GitHubClient.for_reading(settings).list_items(f"looking for commits of {settings.repo}", "/commits", query)
     answers = [(parse_commit(settings, answer), answer) for answer in listed]
-    before: Version | None = None
+    before: Facts | None = None
     for commit, answer in reversed(answers):
         content = _fetch(settings, path, commit.sha)
         try:
-            after = None if content is None else read_version(content, path, before)
+            after = None if content is None else parse_facts(content, PurePosixPath(path))
         except StateError as error:
             warn(skipped_message(commit, error), HistoryWarning)
             continue

@@ -1,12 +1,16 @@
-"""Changes of one session by one commit of state, and digests of many. Pure."""
+"""Changes of one session by one commit of state, and digests of many. Pure.
+
+A damaged version of a session file is skipped: the version before it is compared with the one after it.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from npc_lims.state.diff import FieldChange, SessionChange, headline
+from npc_lims.state.compare import Facts
+from npc_lims.state.diff import FieldChange, SessionChange, compare_sessions, headline
 from npc_lims.state.diff_format import Chapter, groups_of
 from npc_lims.state.revision import Commit
 from npc_lims.utils.text import counted
@@ -56,6 +60,44 @@ class Transition:
             "commit": self.commit.as_dict(),
             "editors": [editor.as_dict() for editor in self.editors],
         }
+
+
+def compare_versions(
+    session: str, commit: Commit, before: Facts | None, after: Facts | None, *, begins: bool
+) -> Transition | None:
+    """Return the transition between two versions of a session (None: there was or is none); None if nothing changed.
+
+    Args:
+        begins: The history begins with this commit: a new session may be older.
+    """
+    changes = compare_sessions({} if before is None else {session: before}, {} if after is None else {session: after})
+    if not changes:
+        return None
+    (change,) = changes
+    if before is None and after is not None:
+        known = ((IN_TRACKED, "tracked"), (IN_TRAINING, "training"))
+        details = [words for words, section in known if after.get(section)]
+        if begins:
+            details += [f"already {word}" for word in change.what[1:]]
+        change = dataclasses.replace(change, what=(RECORDED,) if begins else change.what, details=tuple(details))
+    was, now = _assets(before), _assets(after)
+    created = [(kind, asset["created"]) for kind, asset in now.items() if was.get(kind, {}).get("id") != asset["id"]]
+    return Transition(session, commit, change, created=tuple(created))
+
+
+def _assets(facts: Facts | None) -> dict[str, Mapping[str, Any]]:
+    section = (facts or {}).get("codeocean")
+    assets = section.items() if isinstance(section, Mapping) else ()
+    return {
+        kind: asset
+        for kind, asset in assets
+        if isinstance(asset, Mapping) and isinstance(asset.get("created"), str) and "id" in asset
+    }
+
+
+def skipped_message(commit: Commit, error: Exception) -> str:
+    """Return the warning of a damaged version, without the remedy, which its error names last."""
+    return f"the version of commit {commit.sha[:10]} is skipped: {str(error).partition('; ')[0]}"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,9 +12,9 @@ from npc_lims.config.environment import TRACKED_FILE
 from npc_lims.errors import HistoryWarning, StateError, warn
 from npc_lims.history.editors import EntryEdits
 from npc_lims.history.git_log import FileChange, LoggedCommit, commits_of, literal, log_changes, start_of
-from npc_lims.history.transitions import Transition
-from npc_lims.history.versions import Version, compare_versions, read_version, skipped_message
+from npc_lims.history.transitions import Transition, compare_versions, skipped_message
 from npc_lims.model.session_id import day_of, parse_session_id
+from npc_lims.state.compare import Facts, parse_facts
 from npc_lims.state.revision import Commit
 from npc_lims.state.store import SESSIONS, session_id_of, session_name
 
@@ -78,7 +78,7 @@ class _HistoryWalk:
         self._is_shallow = repository.is_shallow()
         self._edits = EntryEdits(repository, self._tracked, read_blobs)
         # blob and version of each session file, the least recently changed first
-        self._versions: dict[str, tuple[str, Version | None]] = {}
+        self._versions: dict[str, tuple[str, Facts | None]] = {}
         self._first_commit: str | None = None
         self._damaged = 0
 
@@ -127,7 +127,7 @@ class _HistoryWalk:
 
     def _two_versions(
         self, commit: Commit, file: FileChange, contents: Mapping[str, bytes]
-    ) -> tuple[Version | None, Version | None]:
+    ) -> tuple[Facts | None, Facts | None]:
         """Return the versions before and after a commit; the last valid one stands in for a damaged one."""
         blob, before = self._versions.pop(file.path, (None, None))
         if blob != file.before:
@@ -136,13 +136,13 @@ class _HistoryWalk:
                 before = self._older_version(commit, file.path)
         if file.after is None:
             return before, None
-        after = self._parse(file.path, contents.get(file.after), before, commit)
+        after = self._parse(file.path, contents.get(file.after), commit)
         self._versions[file.path] = (file.after, after or before)
         if len(self._versions) > _CACHED:
             del self._versions[next(iter(self._versions))]
         return before, after or before
 
-    def _older_version(self, commit: Commit, path: str) -> Version | None:
+    def _older_version(self, commit: Commit, path: str) -> Facts | None:
         """Return the last valid version before that in the parent of *commit*, which is damaged."""
         older = list(log_changes(self._repository, [f"{commit.sha}^"], [path]))[-_SEARCHED:]
         for logged in reversed(older):
@@ -152,14 +152,12 @@ class _HistoryWalk:
                 return found
         return None
 
-    def _parse(
-        self, path: str, content: bytes | None, before: Version | None = None, commit: Commit | None = None
-    ) -> Version | None:
+    def _parse(self, path: str, content: bytes | None, commit: Commit | None = None) -> Facts | None:
         """Return a version, or None if it is damaged; then warn, if *commit* is what changed it."""
         try:
             if content is None:
                 raise StateError(f"{path}: no file, or its content is not in this clone")
-            return read_version(content, path, before)
+            return parse_facts(content, PurePosixPath(path))
         except StateError as error:
             if commit is not None:
                 self._damaged += 1

@@ -197,7 +197,7 @@ def parse_facts(content: bytes, path: PurePath) -> Facts:
         return parse_record(content, path).as_dict()
     # of another schema, whose meaning is not known here; but equal facts can be recognised
     try:
-        facts = json.loads(json.dumps(load_yaml(content), default=str))
+        facts = json.loads(json.dumps(load_yaml(content), default=str, allow_nan=False))
     except (RecursionError, ValueError, TypeError) as error:
         raise StateError(f"{path}: not readable as YAML ({single_line(error, 200)})") from None
     if not isinstance(facts, dict):

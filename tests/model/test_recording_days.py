@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 
 from npc_lims.config.settings import load_settings
-from npc_lims.history.versions import facts_of, read_version
 from npc_lims.model.reconcile import reconcile
 from npc_lims.model.record import Observation, Record, Training
 from npc_lims.model.recording_days import (
@@ -22,6 +21,7 @@ from npc_lims.model.recording_days import (
     report_other_rows,
 )
 from npc_lims.sessions.info import SessionInfo
+from npc_lims.state.compare import parse_facts
 from npc_lims.state.store import read_state, write_state
 from tests.builders import (
     LATER_NAME,
@@ -228,7 +228,7 @@ def test_a_session_file_with_other_rows_is_read_back_everywhere(tmp_path: Path) 
     assert read_state(tmp_path).records == sitting
     path = f"sessions/626791/{SESSION}.yaml"
     content = (tmp_path / path).read_bytes()
-    facts = facts_of(read_version(content, path))
+    facts = parse_facts(content, Path(path))
     assert facts["training"]["other_rows"][0]["rig_name"] == "B2"
     info = SessionInfo.from_record(facts, load_settings({}, tmp_path))
     assert (info.rig, info.behavior_day, "other_rows" in info.training_info) == ("NP2", 2, False)
