@@ -26,19 +26,19 @@ SECTIONS = {
     },
     "Change what is tracked": {
         "track": "track:track_app",
-        "validate": "validate:validate_command",
+        "validate": "checks:validate_command",
         "preview": "diff:preview_command",
     },
     "Update state": {
         "sync": "sync:sync_command",
         "observe": "sync:observe_command",
         "publish": "sync:publish_command",
-        "verify": "validate:verify_command",
+        "verify": "checks:verify_command",
         "dispatch": "actions:dispatch_command",
         "alert": "actions:alert_command",
     },
     "Process": {"process": "process:process_app"},
-    "Set up": {"doctor": "doctor:doctor_command", "demo": "demo:demo_command"},
+    "Set up": {"doctor": "checks:doctor_command", "demo": "demo:demo_command"},
 }
 """Tasks, and their commands or groups of commands: the module in `npc_lims.cli` of each, and its name there."""
 

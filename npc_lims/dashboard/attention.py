@@ -12,7 +12,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from npc_lims.dashboard.stalls import Stall, find_stalls
+from npc_lims.dashboard.pipeline import Stall, find_stalls
 from npc_lims.dashboard.totals import source_ages
 from npc_lims.model.session_id import split_session_id
 from npc_lims.state.freshness import STALE_AFTER
@@ -207,8 +207,7 @@ def _errored(sessions: Sequence[Mapping[str, Any]]) -> Finding:
 def _stalled(stalls: Iterable[Stall], failed_sorting: Collection[str | None]) -> Iterable[Finding]:
     """Return a finding for each stage, and one for all video results: a session without one often lacks several.
 
-    Args:
-        failed_sorting: Sessions whose sorting errored, which are not listed again as waiting for it.
+    Sessions whose sorting errored are not listed again as waiting for it.
     """
     of_family: list[Stall] = []
     for stall in stalls:

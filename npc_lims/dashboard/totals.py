@@ -1,4 +1,4 @@
-"""Counts of sessions (totals, pipeline progress, by month), and ages of the sources."""
+"""Counts of sessions (totals, by month), and ages of the sources."""
 
 from __future__ import annotations
 
@@ -8,26 +8,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from npc_lims.model.flags import FLAGS, platform_of, project_of
+from npc_lims.model.flags import platform_of, project_of
 from npc_lims.model.record import SECTIONS
 from npc_lims.model.session_id import split_session_id, subject_of
 from npc_lims.state.freshness import STALE_AFTER, age_of
 from npc_lims.state.sync_file import SourceSync, SyncFile
-
-FUNNEL = (
-    "is_uploaded",
-    "is_sorted",
-    "is_annotated",
-    "is_dlc_eye",
-    "is_dlc_side",
-    "is_dlc_face",
-    "is_facemap",
-    "is_gamma_encoding",
-    "is_LPFaceParts",
-    "is_parquet_cached",
-    "is_nwb_cached",
-)
-"""Flags of the pipeline, in its order."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,18 +25,6 @@ class Totals:
     untracked: int
     by_platform: Mapping[str, int]
     by_project: Mapping[str, int]
-
-
-@dataclasses.dataclass(frozen=True)
-class StageCount:
-    """Counts of one flag: of the sessions to which it applies, each is a yes, a no or unknown."""
-
-    flag: str
-    applies: int
-    yes: int
-    no: int
-    unknown: int
-    label: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,25 +57,6 @@ def _count(names: Iterable[str]) -> dict[str, int]:
     return dict(Counter(sorted(names)).most_common())
 
 
-def is_recording(record: Mapping[str, Any]) -> bool:
-    """Return True for a production session with ephys or sync.
-
-    Training in a box is uploaded and processed only by exception.
-    """
-    return platform_of(record) in ("ephys", "behavior_with_sync") and record["status"].get("is_production") is not False
-
-
-def funnel(records: Iterable[Mapping[str, Any]]) -> list[StageCount]:
-    """Count the stages of `FUNNEL` for recordings (`is_recording`)."""
-    statuses = [record["status"] for record in records if is_recording(record)]
-    stages = []
-    for flag in FUNNEL:
-        counts = Counter(status_symbol(status, flag) for status in statuses)
-        yes, no, unknown = counts["y"], counts["n"], counts["?"]
-        stages.append(StageCount(flag, yes + no + unknown, yes, no, unknown, FLAGS[flag].label))
-    return stages
-
-
 def months(records: Iterable[Mapping[str, Any]]) -> list[Month]:
     """Return one item for each month from the first session to the last, also for those without sessions."""
     found: dict[str, Counter[str]] = {}
@@ -128,18 +82,6 @@ def _months_between(first: str, last: str) -> list[str]:
     """
     begin, end = (int(name[:4]) * 12 + int(name[5:]) - 1 for name in (first, last))
     return [f"{number // 12:04d}-{number % 12 + 1:02d}" for number in range(begin, end + 1)]
-
-
-def status_symbol(status: Mapping[str, Any], flag: str) -> str:
-    """Return yes, no, unknown or does not apply as one character.
-
-    >>> [status_symbol({"is_sorted": True, "is_video": None}, flag) for flag in ("is_sorted", "is_video", "is_facemap")]
-    ['y', '?', '-']
-    """
-    if flag not in status:
-        return "-"
-    value = status[flag]
-    return "?" if value is None else "y" if value else "n"
 
 
 @dataclasses.dataclass(frozen=True)

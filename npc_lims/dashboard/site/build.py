@@ -52,11 +52,9 @@ class SiteOptions:
 
     Attributes:
         out: The folder that becomes the site: new, empty, or a site.
-        state: The state folder.
         repository: `OWNER/NAME` on GitHub for links; None for that of the settings, or for no links if the checkout was
             never pushed.
         with_history: Read the commits of the checkout that holds the state folder, if there is one.
-        base_url: URL of the site; None if unknown.
     """
 
     out: Path
@@ -73,7 +71,7 @@ class BuiltSite:
     Attributes:
         events: None without history.
         size: Bytes of all files.
-        is_shallow: The checkout lacks commits, so the history begins late.
+        is_shallow: Commits are missing, so the history begins late.
         no_checkout: Message of git if history could not be read.
     """
 
@@ -88,14 +86,7 @@ class BuiltSite:
 
 @dataclasses.dataclass(frozen=True)
 class _Inputs:
-    """The inputs of a site, apart from the history.
-
-    Attributes:
-        records: All sessions as plain data, the newest first.
-        tracked: The tracked file beside the state folder, if there is one.
-        no_checkout: Message of git if there is no repository.
-        commit: The checked-out commit; None also if the history is not wanted.
-    """
+    """The inputs of a site, apart from the history. Without history there is no commit; *records* are newest first."""
 
     snapshot: bytes
     sync_content: bytes | None
@@ -115,7 +106,6 @@ class _SiteHistory:
 
     Attributes:
         timelines: Session id to its events, the oldest first.
-        recent: The last events; the first state of a session is none.
         feed: Transitions of the last commits.
     """
 
@@ -138,7 +128,6 @@ class _SiteHistory:
 
 
 def is_site(folder: Path) -> bool:
-    """Return True for the folder of a site."""
     return all((folder / mark).is_file() for mark in MARKS)
 
 

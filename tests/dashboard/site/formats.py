@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from npc_lims.dashboard.totals import FUNNEL
+from npc_lims.dashboard.pipeline import STAGES
 from npc_lims.model.flags import BOOLEAN_FLAGS
 from npc_lims.model.session_id import ID_PATTERN
 from npc_lims.state.diff import GROUPS
@@ -76,7 +76,16 @@ OVERVIEW = exactly(
             counts=counts_by(TEXT),
         )
     ),
-    funnel=listed(exactly(flag={"enum": list(FUNNEL)}, label=TEXT, applies=COUNT, yes=COUNT, no=COUNT, unknown=COUNT)),
+    funnel=listed(
+        exactly(
+            flag={"enum": [stage.flag for stage in STAGES]},
+            label=TEXT,
+            applies=COUNT,
+            yes=COUNT,
+            no=COUNT,
+            unknown=COUNT,
+        )
+    ),
     months=listed(
         exactly(
             month={"type": "string", "pattern": "^20[0-9]{2}-[01][0-9]$"},

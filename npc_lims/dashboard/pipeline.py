@@ -1,7 +1,7 @@
-"""Find sessions that wait for a stage of the pipeline for longer than usual.
+"""The stages of the pipeline: how many sessions completed each, and which wait for one for longer than usual.
 
-Durations are measured from when a session was ready for the stage (for example, its raw asset was created) to when it
-was done (its sorting result was created). Where state has no date, it is the first time that a sync observed it.
+Waits are measured from when a session was ready for the stage (for example, its raw asset was created) to when it was
+done (its sorting result was created). Where state has no date, it is the first time that a sync observed it.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from npc_lims.dashboard.totals import is_recording
-from npc_lims.model.flags import FLAGS
+from npc_lims.model.flags import FLAGS, platform_of
 from npc_lims.model.session_id import split_session_id
 from npc_lims.utils.timestamps import parse_utc
 
@@ -33,7 +33,7 @@ class Stage:
     Attributes:
         flag: The flag that is true once it is done.
         after: The flag that must be true before; empty if being recorded is enough.
-        before: Description of a session that waits for it; for a family, what it lacks.
+        before: Description of a session that waits for it; for a family, what it lacks; empty if none waits.
         remedy: One sentence.
         fact: The asset on Code Ocean whose creation completes it; empty if there is none.
         family: Name of stages that are reported together.
@@ -41,8 +41,8 @@ class Stage:
 
     flag: str
     after: str
-    before: str
-    remedy: str
+    before: str = ""
+    remedy: str = ""
     fact: str = ""
     family: str = ""
 
@@ -79,14 +79,26 @@ STAGES = (
     _of_video("is_facemap", "facemap"),
     _of_video("is_gamma_encoding", "GammaEncoding"),
     _of_video("is_LPFaceParts", "LPFaceParts"),
+    Stage("is_parquet_cached", "is_uploaded"),
     Stage("is_nwb_cached", "is_sorted", "sorted but not in the NWB cache", "Write the cache again with npc_sessions."),
 )
 """Stages in their order. Optional steps (surface channels, imaging) are none."""
+_FACTS = {stage.flag: stage.fact for stage in STAGES}
+
+
+@dataclasses.dataclass(frozen=True)
+class StageCount:
+    """Counts of one flag: of the sessions to which it applies, each is a yes, a no or unknown."""
+
+    flag: str
+    applies: int
+    yes: int
+    no: int
+    unknown: int
+    label: str
 
 
 class WaitingSession(NamedTuple):
-    """A waiting session, and since when it waits."""
-
     session: str
     since: datetime.datetime
 
@@ -109,6 +121,37 @@ class Stall:
     waiting: tuple[WaitingSession, ...]
 
 
+def is_recording(record: Mapping[str, Any]) -> bool:
+    """Return True for a production session with ephys or sync.
+
+    Training in a box is uploaded and processed only by exception.
+    """
+    return platform_of(record) in ("ephys", "behavior_with_sync") and record["status"].get("is_production") is not False
+
+
+def status_symbol(status: Mapping[str, Any], flag: str) -> str:
+    """Return yes, no, unknown or does not apply as one character.
+
+    >>> [status_symbol({"is_sorted": True, "is_video": None}, flag) for flag in ("is_sorted", "is_video", "is_facemap")]
+    ['y', '?', '-']
+    """
+    if flag not in status:
+        return "-"
+    value = status[flag]
+    return "?" if value is None else "y" if value else "n"
+
+
+def funnel(records: Iterable[Mapping[str, Any]]) -> list[StageCount]:
+    """Count the stages for recordings (`is_recording`)."""
+    statuses = [record["status"] for record in records if is_recording(record)]
+    counts = []
+    for stage in STAGES:
+        found = Counter(status_symbol(status, stage.flag) for status in statuses)
+        yes, no, unknown = found["y"], found["n"], found["?"]
+        counts.append(StageCount(stage.flag, yes + no + unknown, yes, no, unknown, FLAGS[stage.flag].label))
+    return counts
+
+
 def find_stalls(records: Iterable[Mapping[str, Any]], first_seen: FirstSeen, now: datetime.datetime) -> list[Stall]:
     """Return the stages for which sessions wait longer than usual, in their order.
 
@@ -116,7 +159,7 @@ def find_stalls(records: Iterable[Mapping[str, Any]], first_seen: FirstSeen, now
     than half of the ready sessions completed is optional, and has no stalls.
     """
     wanted = [record for record in records if is_recording(record)]
-    found = (_stall(stage, wanted, first_seen, now) for stage in STAGES)
+    found = (_stall(stage, wanted, first_seen, now) for stage in STAGES if stage.before)
     return [stall for stall in found if stall is not None and stall.waiting]
 
 
@@ -135,7 +178,7 @@ def _stall(
                 undated += 1
             else:
                 durations.append(max(done - ready, datetime.timedelta(0)))
-        elif status.get(stage.flag) is False and ready is not None and _is_ready(stage, status):
+        elif status.get(stage.flag) is False and ready and (not stage.after or status.get(stage.after) is True):
             waiting.append((record, WaitingSession(record["id"], ready)))
     if len(durations) < MIN_EXAMPLES:
         return None
@@ -147,10 +190,6 @@ def _stall(
     waits = [wait for record, wait in late if not (record["tracked"] or {}).get("issues")]
     waits.sort(key=lambda wait: (-wait.since.timestamp(), wait.session))
     return Stall(stage, median, ninth_decile, len(durations), tuple(waits))
-
-
-def _is_ready(stage: Stage, status: Mapping[str, Any]) -> bool:
-    return not stage.after or status.get(stage.after) is True
 
 
 def _ready(stage: Stage, record: Mapping[str, Any], seen: Mapping[str, datetime.datetime]) -> datetime.datetime | None:
@@ -168,6 +207,3 @@ def _date_of(flag: str, record: Mapping[str, Any], seen: Mapping[str, datetime.d
     asset = (record["codeocean"] or {}).get(_FACTS[flag]) or {}
     times = (parse_utc(asset.get("created")), seen.get(flag))
     return min((time for time in times if time is not None), default=None)
-
-
-_FACTS = {stage.flag: stage.fact for stage in STAGES}
