@@ -28,11 +28,7 @@ _ISSUES = "https://github.com/AllenInstitute/npc_lims/issues"
 
 
 def report_error(error: BaseException) -> int:
-    """Print an error, and return the exit code.
-
-    Raises:
-        BaseException: *error*, if it is an exit and not an error.
-    """
+    """Print an error, and return the exit code; an exit that is no error is raised again."""
     if _is_closed_pipe(error):
         _discard_output()
         return ExitCode.UNREAD

@@ -87,11 +87,7 @@ def reading_settings(state: Optional[Path]) -> Settings:
 
 
 def tracked_beside(folder: Path) -> Path:
-    """Return the tracked file that belongs to a state folder.
-
-    Raises:
-        NpcLimsError: Neither exists: a sync would create a state in the wrong place.
-    """
+    """Return the tracked file that belongs to a state folder; NpcLimsError if neither exists."""
     beside = folder.resolve().parent / TRACKED_FILE
     found = beside if beside.is_file() else checkout() / TRACKED_FILE
     if not found.exists() and not folder.exists():
@@ -103,11 +99,7 @@ def tracked_beside(folder: Path) -> Path:
 
 
 def sources_of(only: Optional[list[str]]) -> list[str]:
-    """Return the names of the sources in *only*; all if None.
-
-    Raises:
-        SelectionError: One of them is no source, or the list is empty.
-    """
+    """Return the names of the sources in *only*; all if None."""
     from npc_lims.model.record import SECTIONS  # takes too long for completion
 
     chosen = _split(only)
@@ -120,11 +112,7 @@ def sources_of(only: Optional[list[str]]) -> list[str]:
 
 
 def session_ids_of(values: Optional[list[str]]) -> Optional[frozenset[str]]:
-    """Return the session ids in *values*; None if None.
-
-    Raises:
-        SelectionError: One of them is no session id, or the list is empty.
-    """
+    """Return the session ids in *values*; None if None."""
     from npc_lims.model.session_id import parse_session_id
 
     if values is None:

@@ -55,12 +55,7 @@ class Overview:
 
     Attributes:
         origin: Where state was read from; None if there is none.
-        troubles: Reasons why parts of it could not be read.
-        ages: Ages of the sources; empty if unknown.
         totals: Counts of sessions; None without state.
-        steps: Pipeline progress.
-        findings: What needs attention, the most important first.
-        suggestions: Commands that help next.
     """
 
     origin: Optional[Origin]

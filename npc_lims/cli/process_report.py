@@ -168,11 +168,7 @@ def _state_of(run: Run) -> tuple[str, str]:
 def print_report(
     report: RunResults, nothing: str, summary: Optional[Path] = None, *, style: OutputStyle = OutputStyle()
 ) -> None:
-    """Print what was done, or *nothing*; append it to *summary* as Markdown.
-
-    Raises:
-        typer.Exit: Something could not be done.
-    """
+    """Print what was done, or *nothing*; append it to *summary* as Markdown. typer.Exit if anything failed."""
     rows = [_event_row(process, event) for process, event in report.events]
     counts = Counter(event.what for _, event in report.events)
     counts_text = ", ".join(f"{count:,} {what}" for what, count in counts.most_common())

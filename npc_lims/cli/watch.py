@@ -54,14 +54,7 @@ class WatchedState(NamedTuple):
 
 
 def watch_sessions(settings: Settings, selection: Selection, interval: Optional[float], *, as_json: bool) -> int:
-    """Print changes until the run of the sync is over, or Ctrl-C.
-
-    Returns:
-        The exit code: that of a run that did not succeed, too.
-
-    Raises:
-        NpcLimsError: The state cannot be read, to begin with. Later failures are reported, and it goes on.
-    """
+    """Print changes until the run of the sync is over, or Ctrl-C. Return the exit code: that of a failed run, too."""
     watched = state_to_watch(settings)
     seconds = watched.interval if interval is None else interval
     if not _MIN_INTERVAL <= seconds <= _MAX_INTERVAL:  # nor nan or inf, which are floats, too

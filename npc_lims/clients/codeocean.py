@@ -79,11 +79,7 @@ class AssetClient(Protocol):
 
 
 def open_client(settings: Settings) -> AssetClient:
-    """Return the mirror if one is set, else the REST API.
-
-    Raises:
-        MissingCredentials: No token is set.
-    """
+    """Return the mirror if one is set, else the REST API; MissingCredentials without a token."""
     if settings.mirror is not None:
         return MirrorClient(settings.mirror / SOURCE / "data_assets.json")
     return CodeOceanClient(settings)
@@ -107,9 +103,6 @@ class CodeOceanClient:
 
     Args:
         scopes: What a token needs for these requests, for messages.
-
-    Raises:
-        MissingCredentials: No token is set.
     """
 
     def __init__(self, settings: Settings, scopes: str = READ_SCOPE) -> None:
@@ -121,11 +114,7 @@ class CodeOceanClient:
     # -- data assets
 
     def search(self, **params: Any) -> Iterator[list[dict[str, Any]]]:
-        """Yield pages of data assets, oldest first.
-
-        Raises:
-            SourceError: The search failed, or is incomplete.
-        """
+        """Yield pages of data assets, oldest first; SourceError if the search failed, or is incomplete."""
         doing = "searching data assets"
         tokens: set[str] = set()
         seen: set[str] = set()

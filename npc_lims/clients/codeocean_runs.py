@@ -44,9 +44,7 @@ class RunRequest:
     """A run to start.
 
     Attributes:
-        target: The capsule or pipeline.
         assets: Id of each data asset to attach, and where it is mounted; None for where it usually is.
-        parameters: Values by name.
     """
 
     target: RunTarget

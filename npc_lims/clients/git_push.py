@@ -102,10 +102,6 @@ class Draft:
         """Commit the changes of the tree. Return False if there are none.
 
         With *verify_all* more is verified than what has changed: the parent commit may be damaged.
-
-        Raises:
-            GitError: A hook or a setting refused it, or added something to it.
-            StateError: The commit would not verify.
         """
         committed = commit_changes(self.tree, message, self._target.env)
         if committed is None:
@@ -129,9 +125,6 @@ def find_target(state: Path, branch: str | None, committed: str) -> PublishTarge
 
     Args:
         committed: Name of a file beside the state folder that must not have changes that are not committed.
-
-    Raises:
-        GitError: The checkout is in no condition to publish from.
     """
     repository = find_repository(state)
     folder = repository.path_of(state)
@@ -165,9 +158,6 @@ def push_commits(
         backoff: Seconds of the longest first wait between two attempts; it doubles.
         since: In a shallow clone, what was committed after this is fetched of the branch; else only the newest commit.
         is_written: The files of the folder in the checkout are those that are pushed.
-
-    Raises:
-        GitError: The remote refused, or could not be reached, or others were always quicker. Nothing was pushed.
     """
     repository, branch = target.repository, target.branch
     start = repository.commit_of("HEAD")

@@ -76,11 +76,7 @@ class Committed(NamedTuple):
 
 
 def commit_changes(tree: CommitTree, message: str, env: Mapping[str, str]) -> Committed | None:
-    """Commit the changes of *tree*; None if there are none.
-
-    Raises:
-        GitError: A hook or a setting refused it, or a hook added a file that is not in the folder.
-    """
+    """Commit the changes of *tree*; None if there are none. GitError if a hook or a setting refused it."""
     if not tree.changes:
         return None
     repository = tree.repository

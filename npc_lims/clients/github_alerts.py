@@ -111,11 +111,7 @@ class _Record:
 
 
 def parse_outcome(text: str) -> RunReport:
-    """Read what `npc-lims observe` and `publish` write with `--outcome`.
-
-    Raises:
-        ValueError: It is something else.
-    """
+    """Read what `npc-lims observe` and `publish` write with `--outcome`; ValueError if it is something else."""
     if len(text) > _MAX_OUTCOME:
         raise ValueError(f"longer than {_MAX_OUTCOME:,} characters")
     try:
@@ -140,9 +136,6 @@ def update_alert(
         results: Of the jobs by name. A skipped job neither fails nor succeeds.
         report: About the sources.
         errors: Error lines of jobs by name, as far as these are known.
-
-    Raises:
-        GitHubError: GitHub refused.
     """
     failures = list(report.failures)
     for job, result in results.items():
@@ -177,9 +170,6 @@ def raise_alert(
 
     Args:
         replaces: The run was complete: what failed before and not now is removed from the issue.
-
-    Raises:
-        GitHubError: GitHub refused.
     """
     moment = f"{now or datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC"
     reasons = _reasons(failures)
@@ -200,16 +190,9 @@ def raise_alert(
 
 
 def clear_alert(client: GitHubClient, alert: Alert, run_url: str, answered: Iterable[str] | None = None) -> str:
-    """Close the open issue, if there is one and all that it names (sources and jobs) is among *answered*.
+    """Close the open issue, if there is one and all that it names (sources and jobs) is among *answered* (None: it is).
 
-    Args:
-        answered: None if nothing can be wrong any more.
-
-    Returns:
-        What was done, to append to a sentence: empty if there is no issue.
-
-    Raises:
-        GitHubError: GitHub refused.
+    Return what was done, to append to a sentence: empty if there is no issue.
     """
     issues = _open_issues(client, alert)
     if not issues:

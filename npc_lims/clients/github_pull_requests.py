@@ -101,11 +101,6 @@ def propose(settings: Settings, proposal: Proposal) -> Proposed:
 
     It comes from a branch of the repository, or, without the right to push there, of the user's fork, which is made
     if need be. The branch is replaced only if all commits that it has on top of the base were made by this function.
-
-    Raises:
-        MissingCredentials: There is no token.
-        GitHubError: GitHub refused; the branch is somebody else's; the file is missing or no text; or the base
-            branch holds the change already, while the pull request of an earlier one is open.
     """
     for name, option in ((proposal.branch, "--branch"), (proposal.base, "--base")):
         if name is not None and _INVALID_BRANCH.search(name):

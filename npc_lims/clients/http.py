@@ -169,8 +169,6 @@ class HttpClient:
         rejects (`ValueError`, `TransientFailure`) is retried. Any other status is a result: *parse* sees it.
 
         Args:
-            json: Body of the request.
-            params: Query to append to the URL.
             is_idempotent: If not, the request is repeated only where it was refused for now (429).
             attempts: Maximum number of requests, if not that of the policy.
             max_bytes: Of a longer body, once decoded, the request fails.

@@ -16,11 +16,7 @@ _VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.!+_-]{0,99}")
 
 
 def newest_release(settings: Settings) -> str:
-    """Return the version of the newest release of npc_sessions, such as `0.0.300`.
-
-    Raises:
-        SourceError: PyPI cannot be queried, or its response holds no version.
-    """
+    """Return the version of the newest release of npc_sessions, such as `0.0.300`; SourceError if PyPI gives none."""
     # PyPI redirects to the spelling of the name that it prefers
     url = settings.pypi_url
     try:

@@ -103,9 +103,6 @@ def find_issues(
     """Return what needs attention, the most important first.
 
     Args:
-        records: All sessions as plain data: lines of the snapshot, or session files.
-        runs: The runs of each process.
-        problems: Problems of tracked_sessions.yaml.
         transitions: The oldest first. Without them no losses are found, and durations of stages are known only from
             the dates of assets.
     """

@@ -110,7 +110,6 @@ class Stall:
     Attributes:
         median: Duration within which half of the others completed it.
         ninth_decile: The same, 90 %.
-        examples: Number of sessions with a known duration.
         waiting: The latest first.
     """
 

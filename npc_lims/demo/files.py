@@ -55,11 +55,7 @@ def write_world(folder: Path, stage: int) -> None:
 
 
 def world_files(stage: int) -> dict[str, bytes]:
-    """Return the content of every file of *stage* by its path, with forward slashes.
-
-    Raises:
-        ValueError: There is no such stage.
-    """
+    """Return the content of every file of *stage* by its path, with forward slashes."""
     if stage not in STAGES:
         raise ValueError(f"stage must be one of {STAGES}, not {stage!r}")
     assets = json.dumps([_as_json(asset) for asset in _assets(stage)], indent=2) + "\n"

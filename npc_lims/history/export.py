@@ -165,11 +165,6 @@ def export_history(
     Args:
         out: The database; of other formats the folder that is to hold a file for each table.
         folder: Path of the state folder in the repository, with forward slashes.
-
-    Raises:
-        NpcLimsError: Something else is at *out*, or SQLite cannot write there.
-        MissingDependency: Parquet, without pyarrow.
-        GitError, StateError: There is no commit, or the state of HEAD is damaged.
     """
     from npc_lims import __version__
 

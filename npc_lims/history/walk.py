@@ -45,11 +45,6 @@ def read_history(
         folder: Path of the state folder in the repository, with forward slashes.
         since: Only later commits: a date (from that day on, UTC), an age such as `7d`, or a commit, branch or tag.
         session: Only this session, by any form of its id.
-
-    Raises:
-        GitError: There is no such commit, or git could not read the history.
-        NpcLimsError: *since* makes no sense.
-        ValueError: *session* is no session id.
     """
     if ref == "HEAD" and repository.find_commit(ref) is None:
         return iter(())  # a repository without any commit

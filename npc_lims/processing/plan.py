@@ -72,12 +72,7 @@ class Decision:
 
 
 def plan(request: PlanRequest, recorded: RecordedState, now: datetime.datetime) -> dict[str, tuple[Decision, ...]]:
-    """Return, by process, one decision for each session, the newest session first.
-
-    Raises:
-        NoSessionInfo: A requested session is not recorded.
-        NpcLimsError: Runs are requested again, and no sessions.
-    """
+    """Return, by process, one decision for each session, the newest session first."""
     if request.again and request.sessions is None:
         raise NpcLimsError("running again needs the sessions that are meant: a process is never run again for all")
     unknown = sorted(set(request.sessions or ()) - recorded.records.keys())

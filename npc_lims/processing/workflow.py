@@ -224,10 +224,6 @@ class BranchRunStore(RunStore):
         """Make *change* on the newest state of the branch, and push that, as often as others push first.
 
         So if two want to claim the same session, the one who pushes second finds the claim of the other.
-
-        Raises:
-            GitError: The checkout is in no condition to publish from, or the remote refused.
-            StateError: What would be pushed does not verify.
         """
 
         def make(draft: Draft) -> None:

@@ -53,11 +53,7 @@ def codeocean_url(settings: Settings) -> str:
 
 
 def asset_record(settings: Settings, asset_id: str) -> dict[str, Any]:
-    """Return one data asset as Code Ocean has it: one request, or none if a search has fetched it.
-
-    Raises:
-        NoSessionData: There is none of that id.
-    """
+    """Return one data asset by one request, or none if a search has fetched it; NoSessionData if there is none."""
     domain = codeocean_url(settings)
 
     def load() -> dict[str, Any]:
@@ -137,11 +133,7 @@ class RawFolder:
         ]
 
     def entries(self) -> list[RawEntry]:
-        """Return the content of the folders at the top, the files at the top, and the content of `ecephys*` folders.
-
-        Raises:
-            NoSessionData: There is nothing.
-        """
+        """Return the content of the folders at the top, the files at the top, and the content of `ecephys*` folders."""
         top = self.folder.listing()
         inside = self.below(top.folders)
         recordings = [entry.name for entry in inside if entry.is_folder and holds_recordings(entry.name)]

@@ -142,11 +142,7 @@ def _reconcile_listed(
 
 
 def complete(settings: Settings, record: Record, flags: Collection[str]) -> Record:
-    """Return *record* with *flags* looked up, Code Ocean first, then S3 for those still unknown.
-
-    Raises:
-        MissingCredentials, SourceError: A source that is needed could not be queried.
-    """
+    """Return *record* with *flags* looked up, Code Ocean first, then S3 for those still unknown."""
     key = (_cache_key(settings), record.id, tuple(sorted(flags)))
     return _flags.get_or_load(key, lambda: _complete(settings, record, flags))
 
@@ -281,11 +277,7 @@ def has_training(settings: Settings, subject: str) -> bool:
 
 
 def all_sessions(settings: Settings, why: NpcLimsError) -> Mapping[str, Record]:
-    """Return every session that tracked_sessions.yaml and the workbooks name, their flags not yet known.
-
-    Raises:
-        RemoteStateError: *why* there is no state, if none of these could be queried either.
-    """
+    """Return every session that tracked_sessions.yaml and the workbooks name, their flags not yet known."""
     return _all.get_or_load(_cache_key(settings), lambda: _all_sessions(settings, why))
 
 

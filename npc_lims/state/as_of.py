@@ -61,14 +61,7 @@ _CACHE_LIMITS = {"snapshots": (256, 400_000_000), "commits": (4096, 4_000_000)}
 def snapshot_at(settings: Settings, at: At) -> Snapshot:
     """Return all sessions as state had them at *at*, of the checkout that holds the state folder, else of GitHub.
 
-    Its origin names the commit.
-
-    Raises:
-        HistoryError: There is no state at *at*: no such tag or branch, before state began, in the future, or in a
-            folder that is in no checkout.
-        GitError: There is no such commit in the checkout, or git could not read it.
-        StateError: State of that commit is damaged, or of a schema that this version cannot read.
-        GitHubError, RemoteStateError: GitHub could not be queried.
+    Its origin names the commit. HistoryError if there is no state at *at*.
     """
     revision = parse_at(at, time.time())
     source: Union[_Checkout, _GitHub] = _GitHub(settings)

@@ -187,11 +187,7 @@ def _facts_of_line(line: bytes) -> tuple[Facts, object]:
 
 
 def parse_facts(content: bytes, path: PurePath) -> Facts:
-    """Return the facts of a session file of any schema.
-
-    Raises:
-        StateError: It is damaged, or the file of another session than *path* says.
-    """
+    """Return the facts of a session file of any schema; StateError if it is damaged, or not that of *path*."""
     schema = _SCHEMA_LINE.search(content)
     if schema is None or int(schema[1]) == SCHEMA:
         return parse_record(content, path).as_dict()

@@ -96,7 +96,6 @@ class SessionChange:
     """One session that changed.
 
     Attributes:
-        id: Session id.
         what: Kinds of change, such as `new`, `sorted`, `no longer sorted`, `re-processed`, `edited`.
         details: Details such as `day 3 -> 4`: one line each, which may contain text that people typed.
         fields: Every value that differs; none for a session that is new or gone.

@@ -74,7 +74,6 @@ class SyncCopy:
     """The `sync.yaml` beside a state: of a local folder, or the cached copy of the published one.
 
     Attributes:
-        path: Where it is.
         where: The folder or URL of the state, for messages.
         remedy: What to do where a source is stale.
     """

@@ -115,11 +115,7 @@ def fetch_mirrored_sync_file(settings: Settings, url: str) -> bytes | None:
 
 
 def fetch_file(settings: Settings, path: str, ref: str | None = None, check: Check = None) -> bytes | None:
-    """Return a file of the published repository at *ref* (else NPC_LIMS_REF); None if it has none at that path.
-
-    Raises:
-        RemoteStateError: GitHub refused (429), failed or could not be reached.
-    """
+    """Return a file of the published repository at *ref* (else NPC_LIMS_REF); None if it has none at that path."""
     try:
         fetched = _fetch_raw(settings, path, settings.ref if ref is None else ref, {}, check)
     except NoRemoteState:

@@ -89,9 +89,6 @@ def read_state(state: StateFolder) -> Loaded:
     """Read every session: none if there is no such folder.
 
     A file that the snapshot mirrors (same digest) is taken from there, which is faster than reading the YAML.
-
-    Raises:
-        StateError: A session file is damaged, misplaced or of another schema.
     """
     tree = open_tree(state)
     names = session_ids(tree)

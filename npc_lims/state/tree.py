@@ -45,10 +45,7 @@ class FolderTree:
         return self._folder / name if name else self._folder
 
     def list_files(self, folder: str = "") -> list[str]:
-        """
-        Raises:
-            StateError: It is a file, not a folder.
-        """
+        """Return the names of all files beneath *folder*, in order; StateError if that is a file."""
         if self._folder.exists() and not self._folder.is_dir():
             raise StateError(f"{self._folder}: not a folder; name a state folder, or one that does not exist yet")
         return sorted(name for name in self._walk(folder) if not name.rpartition("/")[2].startswith(TEMPORARY))

@@ -69,13 +69,10 @@ def shard_of(session_id: str, of: int) -> int:
 
 
 def parse_shard(text: str) -> tuple[int, int]:
-    """Number and count of `2/3`.
+    """Return number and count of `2/3`.
 
     >>> parse_shard("2/3")
     (2, 3)
-
-    Raises:
-        NpcLimsError: It is not of that form, or there is no such shard.
     """
     match = re.fullmatch(r"([0-9]{1,4})/([0-9]{1,4})", text.strip())
     number, of = (int(match[1]), int(match[2])) if match else (0, 0)
@@ -144,10 +141,7 @@ def read_observations(path: Path) -> ObservationSet:
 
 
 def check_time(at: datetime.datetime, where: str, remedy: str = "observe again") -> None:
-    """
-    Raises:
-        NpcLimsError: The time *at* is in the future: no newer observation could ever replace these.
-    """
+    """Raise NpcLimsError if the time *at* is in the future: no newer observation could ever replace these."""
     if is_future(at):
         raise NpcLimsError(
             f"{where}: observed at {utc_text(at)}, which is more than ten minutes in the future; nothing is published. "

@@ -87,12 +87,6 @@ def publish(
         branch: The branch that is checked out if not given. Made if the remote has none.
         trailers: More lines for the ends of the commit messages.
         backoff: Seconds of the longest first wait between two attempts; it doubles.
-
-    Raises:
-        GitError: The checkout is in no condition to publish from, or the remote refused.
-        NpcLimsError: An observation is from the future, or a trailer is one of ours.
-        StateError: The state on the branch is damaged, or what would be pushed does not verify.
-        SyncRefused: The breaker.
     """
     for token in trailers or {}:
         # git reads their names in any case; these determine which observation is the newest

@@ -110,12 +110,7 @@ def sync(
     report: Report | None = None,
     on_observed: Callable[[ObservationSet], None] = lambda observed: None,
 ) -> SyncResult:
-    """Run one sync: `observe`, then `apply` the observations. *on_observed* is called before anything is written.
-
-    Raises:
-        StateError: The state folder is damaged; nothing was written.
-        SyncRefused: The breaker; nothing was written.
-    """
+    """Run one sync: `observe`, then `apply` the observations. *on_observed* is called before anything is written."""
     recorded = read_recorded(options.state)
     observed = observe(settings, options, report, recorded=recorded)
     on_observed(observed)
@@ -127,12 +122,7 @@ def sync(
 def observe(
     settings: Settings, options: SyncOptions, report: Report | None = None, *, recorded: Recorded | None = None
 ) -> ObservationSet:
-    """Query each source in turn, and write nothing. One that fails gives a failed observation and stops no other.
-
-    Raises:
-        StateError: The state folder is damaged.
-        NoSessionInfo: A session of `options.scope` is not known.
-    """
+    """Query each source in turn, and write nothing. One that fails gives a failed observation and stops no other."""
     if options.changed and "tracked" not in options.sources:
         raise NpcLimsError("--changed selects sessions by the tracked file: query that source, too")
     began = datetime.datetime.now(datetime.timezone.utc)
@@ -193,10 +183,6 @@ def apply(
         recorded: The content of *state*; read if not given.
         tracked: Returns text and name of the tracked sessions file that belongs to this state. It replaces what was
             observed of it, so that a state and the file committed with it never disagree.
-
-    Raises:
-        StateError: The state is damaged; nothing was written.
-        SyncRefused: The breaker; nothing was written.
     """
     known = recorded or read_recorded(state)
     newest = None

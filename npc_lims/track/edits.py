@@ -68,12 +68,7 @@ class EditResult:
 
 
 def make_changes(text: str, changes: Iterable[Change], file: str = TRACKED_FILE) -> EditResult:
-    """Make all changes, each of another session.
-
-    Raises:
-        TrackedFileError: The file holds errors in entries that the changes do not touch.
-        NpcLimsError: A change cannot be made; then none is.
-    """
+    """Make all changes, each of another session; NpcLimsError if one cannot be made: then none is."""
     before = open_layout(text, file)
     planner = _Planner(before)
     for change in changes:
@@ -306,11 +301,7 @@ class Deduped:
 
 
 def dedupe(text: str, file: str = TRACKED_FILE, keep: Optional[Literal["first", "last"]] = None) -> Deduped:
-    """Remove entries that equal the first of their path, and with *keep* all but the first or last that differ.
-
-    Raises:
-        TrackedFileError: The file holds errors elsewhere than in entries that are removed.
-    """
+    """Remove entries that equal the first of their path, and with *keep* all but the first or last that differ."""
     layout = open_layout(text, file)
     removed: set[int] = set()
     left: set[int] = set()

@@ -35,12 +35,7 @@ NewKeys = Mapping[int, Optional[Mapping[str, Any]]]
 
 
 def rewrite(layout: Layout, keys: NewKeys, new: Sequence[EntrySpan] = ()) -> Layout:
-    """Return the layout of the text with other keys and new entries.
-
-    Raises:
-        TrackedFileError: The file holds errors in entries that are not changed.
-        NpcLimsError: The outcome is not what was planned.
-    """
+    """Return the layout of the text with other keys and new entries."""
     _refuse_errors_elsewhere(layout, keys)
     after = layout.with_text(layout.yaml.spliced(_splices(layout, keys, new)))
     if after.errors():

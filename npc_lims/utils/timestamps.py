@@ -42,11 +42,7 @@ def utc_text(timestamp: Timestamp) -> str:
 
 
 def utc_time(text: str) -> datetime.datetime:
-    """Return the time of an ISO 8601 text; without a time zone it is in UTC.
-
-    Raises:
-        ValueError: It is no such text.
-    """
+    """Return the time of an ISO 8601 text, in UTC if it names no time zone; ValueError for any other."""
     # Python 3.9 and 3.10 do not know Z
     moment = datetime.datetime.fromisoformat(text.strip().replace("Z", "+00:00"))
     return moment if moment.tzinfo else moment.replace(tzinfo=datetime.timezone.utc)

@@ -41,12 +41,9 @@ class Links:
 
     Attributes:
         repository: `OWNER/NAME` on GitHub; None if state is not on GitHub.
-        branch: Branch of the files.
         tracked: Path of the tracked file in the repository; None if it has none.
         state: Path of the state folder in the repository.
-        codeocean: URL of the Code Ocean domain.
         codeocean_bucket: Bucket of results inside Code Ocean.
-        github: URL of GitHub.
         site: URL of the status site; None if there is none.
     """
 

@@ -51,8 +51,7 @@ def render_yaml(value: Mapping[str, Any]) -> str:
 def load_yaml(content: bytes) -> Any:
     """Return the value of the one document in *content*; a time that somebody typed without quotes is text, too.
 
-    Raises:
-        ValueError: It is none; the message has the reason in one line of at most 200 characters.
+    ValueError, with the reason in one line of at most 200 characters, if it is none.
     """
     rendered = read_rendered(content.decode("utf-8", "replace").replace("\r\n", "\n"))
     if rendered:

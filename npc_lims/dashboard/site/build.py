@@ -133,11 +133,7 @@ def is_site(folder: Path) -> bool:
 
 @contextlib.contextmanager
 def replaced(folder: Path) -> Iterator[Path]:
-    """Yield a new folder, which then replaces *folder*. If anything fails, *folder* is unchanged.
-
-    Raises:
-        NpcLimsError: The folder has other files than a site, or is the working directory.
-    """
+    """Yield a new folder, which then replaces *folder*, if that is a site. If anything fails, *folder* is unchanged."""
     folder = folder.resolve()
     with replacing(folder, lambda: _check_replaceable(folder)) as new:
         new.mkdir()
@@ -159,13 +155,7 @@ def _check_replaceable(folder: Path) -> None:
 def build_site(
     settings: Settings, options: SiteOptions, now: datetime.datetime, progress: Progress = lambda *_: None
 ) -> BuiltSite:
-    """Build the site. If anything fails, the folder is unchanged.
-
-    Raises:
-        NpcLimsError: The folder has other files than a site.
-        StateError: A file of the state folder is missing or damaged.
-        GitError: The history could not be read.
-    """
+    """Build the site. If anything fails, the folder is unchanged."""
     out, state = options.out.resolve(), options.state.resolve()
     if state in out.parents or out in state.parents:
         raise NpcLimsError(f"{options.out} is in the state folder {options.state}, or holds it: name another folder")

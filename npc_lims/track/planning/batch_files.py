@@ -79,11 +79,7 @@ class _SkippedError(Exception):
 
 
 def read_batches(files: Iterable[Path]) -> Uploads:
-    """Return the uploads of batch files.
-
-    Raises:
-        SourceError: A file cannot be read, or is no text.
-    """
+    """Return the uploads of batch files."""
     found = Uploads()
     seen: set[str] = set()
     for file in files:

@@ -94,11 +94,7 @@ class PlanningWorkbook:
 
 
 def read_planning_workbooks(paths: Iterable[Path], today: datetime.date) -> PlanningWorkbook:
-    """Read one workbook, or sheets exported from it.
-
-    Raises:
-        SourceError: A file cannot be read, is of another kind, or has no sheet of a tracking workbook.
-    """
+    """Read one workbook, or sheets exported from it."""
     paths, found = list(paths), PlanningWorkbook()
     for path in paths:
         content = read_limited(path, "workbook", MAX_FILE_SIZE)
