@@ -116,9 +116,9 @@ def printable(text: str) -> str:
     return single_line(text.encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
 
 
-def start_of(repository: Repository, tip: str, since: str, now: datetime.datetime | None = None) -> str | None:
+def start_of(repository: Repository, tip: str, since: str) -> str | None:
     """Return the last commit before "since"; None if there is none up to *tip*."""
-    moment = parse_since(since, now)
+    moment = parse_since(since)
     if moment is not None:
         latest = int(moment.timestamp()) - 1
         if latest < 0:

@@ -71,7 +71,7 @@ def _tracked_text(settings: Settings) -> tuple[str, str]:
         content = fetch_file(settings, TRACKED_FILE)
         if content is None:
             raise NoRemoteState(f"{settings.repo} has no {TRACKED_FILE} at {settings.ref}")
-        return content.decode("utf-8", "replace"), TRACKED_FILE
+        return tracked_text(TRACKED_FILE, content)
     if not path.is_file():
         raise NoRemoteState(f"there is no {path}")
     return tracked_text(path)

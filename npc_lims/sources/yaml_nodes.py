@@ -382,5 +382,5 @@ def show(value: Any) -> str:
     return "null" if value is None else shorten(repr(value))
 
 
-def shorten(text: str, limit: int = 80) -> str:
-    return text if len(text) <= limit else f"{text[: limit - 10]}...{text[-7:]}"
+def shorten(text: str) -> str:
+    return text if len(text) <= 80 else f"{text[:70]}...{text[-7:]}"
