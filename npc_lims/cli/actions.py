@@ -90,8 +90,6 @@ def show_run(console: Console) -> Iterator[Callable[[WorkflowRun], None]]:
 
 
 class RunLines:
-    """Prints a line for each change of a run."""
-
     def __init__(self, console: Console) -> None:
         self._console = console
         self._printed: set[str] = set()

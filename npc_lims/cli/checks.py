@@ -189,7 +189,6 @@ def _known_error(problem: Problem) -> Problem:
 
 
 def _hand_edits(folder: Path, since: str) -> list[Problem]:
-    """Return a problem for each file of a state folder that was edited by hand."""
     repository = find_repository(folder)
     base = repository.fork_point(since)
     inside = repository.path_of(folder)

@@ -63,7 +63,6 @@ def is_selection_mistake(error: BaseException | None) -> bool:
 
 
 def report_failed_sources(observations: Iterable[Observation]) -> None:
-    """Print why each source failed, after the errors in its file if there are any."""
     for one in observations:
         if one.failure is not None:
             errors = [problem for problem in one.problems if problem.is_error]
@@ -96,7 +95,6 @@ def _message(error: BaseException) -> str | None:
 
 
 def _usage_message(error: Any) -> str:
-    """Return the message of typer, with suggestions and the help to read."""
     if type(error).__name__ == "NoArgsIsHelpError":
         print(error.format_message(), file=sys.stderr)
         return "no command is given; name one of these"
@@ -111,7 +109,6 @@ def _usage_message(error: Any) -> str:
 
 
 def _is_closed_pipe(error: BaseException) -> bool:
-    """Return True if the reader of the output has closed it."""
     # typer and rich turn it into an exit with code 1
     cause = error.__context__ if isinstance(error, SystemExit) else error
     if isinstance(cause, BrokenPipeError):

@@ -140,7 +140,6 @@ _PROJECT = re.compile(rb'"project":"([^"\\]+)"')
 
 
 def complete_session(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Complete ids of sessions, the newest first."""
     return _beginning(incomplete, _ids(ctx))
 
 
@@ -164,7 +163,6 @@ def complete_column(incomplete: str) -> list[str]:
 
 
 def complete_columns(incomplete: str) -> list[str]:
-    """Complete the column after the last comma."""
     before, comma, last = incomplete.rpartition(",")
     left = [name for name in COLUMNS if name not in before.split(",")]
     return [f"{before}{comma}{name}" for name in _beginning(last, left)]

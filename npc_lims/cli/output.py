@@ -97,7 +97,6 @@ def list_problems(problems: Iterable[Problem]) -> None:
 
 
 def print_warning(message: str) -> None:
-    """Print a warning; the command continues."""
     _print_message("warning", "bold yellow", message)
 
 
@@ -177,7 +176,6 @@ def style_options(what: str, columns: Sequence[str]) -> Any:
 
 
 def exclude_each_other(**chosen: bool) -> None:
-    """Refuse more than one of these options."""
     given = [f"--{name}" for name, is_given in chosen.items() if is_given]
     if len(given) > 1:
         raise NpcLimsError(f"{' and '.join(given)} exclude each other; give one of them")
@@ -304,7 +302,6 @@ def status_line() -> Iterator[Callable[[str], object]]:
 
 @contextlib.contextmanager
 def progress_bar() -> Iterator[Callable[[str, int, Optional[int]], None]]:
-    """Yield a function of what is being done, how much of it is done, and of how much."""
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     console = err()
@@ -333,7 +330,6 @@ class _OccasionalLines:
 
 @contextlib.contextmanager
 def source_progress(console: Console) -> Iterator[Report]:
-    """Yield a function that shows how far the queries of sources are."""
     from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
     if not console.is_terminal:

@@ -35,8 +35,6 @@ _SHOWN_CASES = 3
 
 
 class Suggestion(NamedTuple):
-    """A command, and its purpose."""
-
     command: str
     why: str
 
@@ -51,12 +49,7 @@ _FIRST_STEPS = (
 
 @dataclasses.dataclass(frozen=True)
 class Overview:
-    """The state that is read, its age, and what needs attention.
-
-    Attributes:
-        origin: Where state was read from; None if there is none.
-        totals: Counts of sessions; None without state.
-    """
+    """The state that is read, and what needs attention. Without state there are only troubles and suggestions."""
 
     origin: Optional[Origin]
     troubles: tuple[str, ...]
@@ -67,7 +60,6 @@ class Overview:
     suggestions: tuple[Suggestion, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it for JSON."""
         found = dataclasses.asdict(self)
         if self.origin is not None:
             del found["origin"]["source_ages"]  # which are those below
@@ -176,7 +168,6 @@ def _about(finding: Finding, is_folder: bool) -> Iterator[Suggestion]:
 
 
 def show_overview(as_json: bool) -> None:
-    """Print what `npc-lims` shows without a command."""
     overview = gather(reading_settings(None), datetime.datetime.now(datetime.timezone.utc))
     if as_json:
         print_json(overview.as_dict())
@@ -249,7 +240,6 @@ def _print_parts(console: Console, head: Text | str, parts: Iterable[Text | str]
 
 
 def _print_hanging(console: Console, head: tuple[str, str], text: str, style: str = "") -> None:
-    """Print text with a hanging indent."""
     indent = len(head[0])
     for number, line in enumerate(Text(text).wrap(console, max(console.width - indent, 20))):
         line.rstrip()

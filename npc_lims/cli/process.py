@@ -48,8 +48,6 @@ _NOTHING = "nothing to start (npc-lims process plan shows why)"
 
 @dataclasses.dataclass(frozen=True)
 class RecordOptions:
-    """Options that say where runs are recorded."""
-
     publish: bool = typer.Option(
         False, "--publish", help="Record on the remote's branch, not in the state folder here."
     )

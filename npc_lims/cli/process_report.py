@@ -132,7 +132,6 @@ def _print_reasons(plans: Plans) -> None:
 
 
 def print_runs(runs: Sequence[tuple[str, Run]], *, style: OutputStyle) -> None:
-    """Print recorded runs, each with its process."""
     if not style.is_text:
         # the file of runs leaves out what is empty; programs find every name
         rows = ({"process": process, "by": None, "reason": None, **run.as_dict()} for process, run in runs)
@@ -152,7 +151,6 @@ def print_runs(runs: Sequence[tuple[str, Run]], *, style: OutputStyle) -> None:
 
 
 def _state_of(run: Run) -> tuple[str, str]:
-    """Return the state of a run, and a detail."""
     if run.outcome == "errored":
         return "errored", run.reason
     if run.asset is not None:

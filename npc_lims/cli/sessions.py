@@ -78,15 +78,9 @@ _MARKED = ("is_ephys", "is_sync", *BOOLEAN_FLAGS)
 
 @dataclasses.dataclass(frozen=True)
 class Selection:
-    """Conditions of a session to be listed.
+    """Conditions of a session to be listed: values of columns, the first and last date, and flags.
 
-    Attributes:
-        filters: Values of columns, as `get_session_info` takes them.
-        since: First date, YYYY-MM-DD.
-        until: Last date.
-        true: Flags that must be true.
-        false: Flags that must apply and be false.
-        unknown: Flags that must apply and never have been observed.
+    A flag that must be false or unknown must also apply.
     """
 
     filters: Mapping[str, Any] = dataclasses.field(default_factory=dict)
@@ -151,7 +145,6 @@ def _column_named(option: str, name: str) -> str:
 
 
 def _columns_named(names: str) -> tuple[str, ...]:
-    """Return the columns that a user means by `id,rig,sorted`."""
     wanted = [name.strip() for name in names.split(",") if name.strip()]
     if not wanted:
         raise NpcLimsError(f"--columns names no column; there are {', '.join(COLUMNS)}")
@@ -330,8 +323,6 @@ def _print_session(info: SessionInfo, notes: list[str]) -> None:
 
 
 class _Column(NamedTuple):
-    """One column, padded to its width."""
-
     name: str
     width: int
     heading: str
@@ -341,12 +332,9 @@ class _Column(NamedTuple):
 def render_table(
     rows: Sequence[dict[str, Any]], console: Console, columns: Sequence[str] = (), notes: Sequence[str] = ()
 ) -> str:
-    """Return the table as text, with such escape codes as *console* takes.
+    """Return the table and the *notes* below it as text, with such escape codes as *console* takes.
 
-    Args:
-        rows: As `npc_lims.model.flags.session_row` makes them.
-        columns: Columns to show, the most important first. Default: the most common ones.
-        notes: Lines to stand below it.
+    Without *columns*, the most important first, it has the most common ones.
     """
     names = tuple(columns) or tuple(HEADINGS)
     room = console.width if console.is_terminal else sys.maxsize  # in a pipe no chosen column is cut

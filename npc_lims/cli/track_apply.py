@@ -78,12 +78,7 @@ def apply_or_propose(
     """Print the diff of a change; or open or update a pull request on the newest file of the base branch; or, also
     without a token, write the file, and print the git commands to go on with.
 
-    Args:
-        change: May be called more than once: the last call counts.
-        name: Of the change, for the branch if *target* names none.
-        title: Of the pull request, behind `track: `.
-        style: JSON and CSV take all of standard output.
-        columns: Columns of the rows of *change*.
+    The branch has the *name* of the change unless *target* names one. The last call of *change* counts.
     """
     settings = load_settings()
     branch, title = target.branch or branch_name(name), f"track: {title}"

@@ -37,14 +37,7 @@ _MIN_INTERVAL, _MAX_INTERVAL = 0.05, 86400.0
 
 
 class WatchedState(NamedTuple):
-    """State to be read again and again.
-
-    Attributes:
-        name: A folder, or a branch of a repository.
-        interval: Seconds between two reads, unless the user says otherwise.
-        min_interval: Seconds, even if the user asks for fewer.
-        has_runs: It changes by runs that can be followed.
-    """
+    """State to be read every *interval* seconds by default. *has_runs*: it changes by runs that can be followed."""
 
     name: str
     read: Callable[[], Snapshot]

@@ -189,7 +189,6 @@ def _failed_runs(
 
 
 def _errored(sessions: Sequence[Mapping[str, Any]]) -> Finding:
-    """Find sessions with errored sorting results only."""
     items = []
     for record in sessions:
         errored = (record["codeocean"] or {}).get("errored")

@@ -28,14 +28,13 @@ MIN_WAIT = datetime.timedelta(days=2)
 
 @dataclasses.dataclass(frozen=True)
 class Stage:
-    """One stage of the pipeline.
+    """One stage of the pipeline; what does not apply is empty.
 
     Attributes:
         flag: The flag that is true once it is done.
         after: The flag that must be true before; empty if being recorded is enough.
-        before: Description of a session that waits for it; for a family, what it lacks; empty if none waits.
-        remedy: One sentence.
-        fact: The asset on Code Ocean whose creation completes it; empty if there is none.
+        before: Description of a session that waits for it; for a family, what it lacks.
+        fact: The asset on Code Ocean whose creation completes it.
         family: Name of stages that are reported together.
     """
 
@@ -105,12 +104,9 @@ class WaitingSession(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Stall:
-    """Sessions that wait for a stage longer than 90 % of the others did.
+    """Sessions that wait for a stage longer than 90 % of the others did, the latest first.
 
-    Attributes:
-        median: Duration within which half of the others completed it.
-        ninth_decile: The same, 90 %.
-        waiting: The latest first.
+    The *median* is the duration within which half of the *examples* completed it.
     """
 
     stage: Stage
@@ -192,7 +188,6 @@ def _stall(
 
 
 def _ready(stage: Stage, record: Mapping[str, Any], seen: Mapping[str, datetime.datetime]) -> datetime.datetime | None:
-    """Return when the session was ready for the stage."""
     if not stage.after:
         return parse_utc(f"{split_session_id(record['id'])[1]}T00:00:00Z")
     return _date_of(stage.after, record, seen)

@@ -86,13 +86,11 @@ def _months_between(first: str, last: str) -> list[str]:
 
 @dataclasses.dataclass(frozen=True)
 class SourceAge:
-    """The age of one source.
+    """The age of one source, and why the last sync could not query it.
 
     Attributes:
         last_complete: UTC, `YYYY-MM-DDTHH:MM:SSZ`; None if never, or in the future.
         is_late: It was never read completely, or not for two periods.
-        failure: Why the last sync could not query it; None if it could.
-        failing_since: UTC time of the first sync with that failure.
     """
 
     name: str

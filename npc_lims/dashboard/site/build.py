@@ -71,7 +71,6 @@ class BuiltSite:
     Attributes:
         events: None without history.
         size: Bytes of all files.
-        is_shallow: Commits are missing, so the history begins late.
         no_checkout: Message of git if history could not be read.
     """
 
@@ -115,7 +114,6 @@ class _SiteHistory:
     feed: deque[list[Transition]] = dataclasses.field(default_factory=lambda: deque(maxlen=ENTRIES))
 
     def collect(self, transitions: Iterable[Transition]) -> Iterator[Transition]:
-        """Collect *transitions*, and yield them."""
         for transition in transitions:
             if not self.feed or self.feed[-1][0].commit.sha != transition.commit.sha:
                 self.feed.append([])

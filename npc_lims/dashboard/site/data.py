@@ -37,7 +37,6 @@ def as_json(data: Any) -> bytes:
 
 
 def overview_part(records: Sequence[Facts]) -> dict[str, Any]:
-    """Return the counts of the overview."""
     return {
         "totals": dataclasses.asdict(count_sessions(records)),
         "funnel": [dataclasses.asdict(stage) for stage in funnel(records)],
@@ -125,7 +124,6 @@ def session_part(record: Facts, links: Links, line: int | None, timeline: Sequen
 
 
 def event(transition: Transition, links: Links) -> dict[str, Any]:
-    """Return what happened to a session in one commit."""
     commit, change = transition.commit, transition.change
     return {
         "when": commit.when,
