@@ -14,7 +14,7 @@ import typer
 
 from npc_lims.cli import ExitCode
 from npc_lims.cli.options import STATE_HERE, checkout, reading_settings
-from npc_lims.cli.output import OutputStyle, exclude_each_other, out, print_note, style_options
+from npc_lims.cli.output import OutputStyle, out, print_note, style_options
 from npc_lims.clients.git import find_repository
 from npc_lims.config.environment import TRACKED_FILE
 from npc_lims.config.error_boundary import source_failure
@@ -76,7 +76,7 @@ def validate_command(
       npc-lims validate tracked_sessions.yaml --base origin/main
       npc-lims validate --csv
     """
-    exclude_each_other(json=style.json, csv=style.csv, format=format is not ProblemFormat.text)
+    style.check_alone(format is not ProblemFormat.text)
     path = _default_file() if file is None else file
     try:
         tracked = read_tracked(path)
@@ -122,7 +122,7 @@ def verify_command(
       npc-lims verify --state state --json
       npc-lims verify --since origin/main --format github
     """
-    exclude_each_other(json=style.json, csv=style.csv, format=format is not ProblemFormat.text)
+    style.check_alone(format is not ProblemFormat.text)
     folder = checkout() / "state" if state is None else state
     edited = [] if since is None else _hand_edits(folder, since)
     wrong = [*verify_state(folder), *verify_sync_file(folder), *verify_runs(folder)]
@@ -277,9 +277,8 @@ def _state(settings: Settings) -> str:
 
 def _last_sync(settings: Settings) -> str:
     """Raise SourceError if a source was not read completely by the last sync."""
-    from npc_lims.cli.overview import recorded_sync
     from npc_lims.dashboard.totals import source_ages
-    from npc_lims.state.reader import origin_of_state
+    from npc_lims.state.reader import origin_of_state, recorded_sync
 
     sync_file = recorded_sync(settings, origin_of_state(settings))
     if not sync_file.sources:

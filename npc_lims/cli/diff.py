@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Optional, Union
@@ -15,7 +15,6 @@ from npc_lims.cli import ExitCode
 from npc_lims.cli.options import checkout
 from npc_lims.cli.output import (
     OutputStyle,
-    exclude_each_other,
     print_csv,
     print_error,
     print_json,
@@ -36,14 +35,14 @@ from npc_lims.state.compare import (
     state_in_folder,
     state_on_github,
 )
-from npc_lims.state.diff_format import LISTED, SUMMARY_BYTES, Format, render_chapters
+from npc_lims.state.diff_format import LISTED, SUMMARY_BYTES, Chapter, Format, render_chapters
 from npc_lims.track.compare import Preview, TrackedDiff, compare_tracked, decode_tracked, preview, tracked_on_github
 
 _COLUMNS = ("of", "group", "id", "what", "details")
 _FORMAT = typer.Option(Format.text, help="markdown is for pull requests and job summaries; json is --json.")
 _STYLE = style_options("an object that holds everything", _COLUMNS)
 _Part = Union[StateDiff, TrackedDiff, Preview]
-_LIMIT = typer.Option(LISTED, min=0, help="Maximum number of sessions for each kind of change; 0 for all.")
+LIMIT = typer.Option(LISTED, min=0, help="Maximum number of sessions for each kind of change; 0 for all.")
 
 
 class What(str, enum.Enum):
@@ -65,7 +64,7 @@ def diff_command(
     ref_b: Optional[str] = typer.Argument(None, help="Another one. Default: the files as they are on disk."),
     what: What = typer.Option(What.all, help="Compare state/, tracked_sessions.yaml, or both."),
     format: Format = _FORMAT,
-    limit: int = _LIMIT,
+    limit: int = LIMIT,
     github: bool = typer.Option(False, "--github", help="The refs are those of NPC_LIMS_REPO on GitHub."),
     style: OutputStyle = _STYLE,
 ) -> None:
@@ -99,7 +98,7 @@ def preview_command(
         None, help="Commit, branch or tag. Default: where this branch left origin's default branch, else HEAD."
     ),
     format: Format = _FORMAT,
-    limit: int = _LIMIT,
+    limit: int = LIMIT,
     style: OutputStyle = _STYLE,
 ) -> None:
     """Show what edits of tracked_sessions.yaml will do to state.
@@ -139,7 +138,7 @@ def preview_command(
 
 
 def _chosen(format: Format, style: OutputStyle) -> Format:
-    exclude_each_other(json=style.json, csv=style.csv, format=format is not Format.text)
+    style.check_alone(format is not Format.text)
     return Format.json if style.json else format
 
 
@@ -149,14 +148,14 @@ def _print(parts: dict[str, _Part], format: Format, limit: int, as_csv: bool) ->
     elif as_csv:
         print_csv(_COLUMNS, (row for name, part in parts.items() for row in _rows(name, part)))
     else:
-        text = render_chapters(
-            [part.chapter() for part in parts.values()],
-            format,
-            listed=limit or None,
-            max_bytes=SUMMARY_BYTES if format is Format.markdown else sys.maxsize,
-            see_all="--limit 0 lists all",
-        )
-        typer.echo(text, nl=False)
+        print_chapters([part.chapter() for part in parts.values()], format, limit)
+
+
+def print_chapters(chapters: Sequence[Chapter], format: Format, limit: int) -> None:
+    """Print chapters as text, or as Markdown that fits into a summary of GitHub."""
+    max_bytes = SUMMARY_BYTES if format is Format.markdown else sys.maxsize
+    text = render_chapters(chapters, format, listed=limit or None, max_bytes=max_bytes, see_all="--limit 0 lists all")
+    typer.echo(text, nl=False)
 
 
 def _rows(name: str, part: _Part) -> Iterator[dict[str, Any]]:

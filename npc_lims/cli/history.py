@@ -10,10 +10,10 @@ from typing import Any, Optional
 
 import typer
 
-from npc_lims.cli.options import complete_session, reading_settings
+from npc_lims.cli.diff import LIMIT, print_chapters
+from npc_lims.cli.options import check_base_url, complete_session, reading_settings
 from npc_lims.cli.output import (
     OutputStyle,
-    exclude_each_other,
     out,
     print_csv,
     print_json,
@@ -36,9 +36,8 @@ from npc_lims.history.session_history import (
 from npc_lims.history.transitions import Digest, Transition
 from npc_lims.history.walk import read_history
 from npc_lims.state.diff import one_line
-from npc_lims.state.diff_format import LISTED, SUMMARY_BYTES, render_chapters
-from npc_lims.state.diff_format import Format as ReportFormat
-from npc_lims.utils.urls import Links, web_address
+from npc_lims.state.diff_format import Format
+from npc_lims.utils.urls import Links
 
 _COLUMNS = ("session", "when", "group", "what", "details", "editors", "commit", "address", "run")
 
@@ -62,7 +61,7 @@ def history_command(
     format: HistoryFormat = typer.Option(
         HistoryFormat.text, help="Output format with --since. json is --json; atom is a feed for feed readers."
     ),
-    limit: int = typer.Option(LISTED, min=0, help="Maximum number of sessions for each kind of change; 0 for all."),
+    limit: int = LIMIT,
     base_url: Optional[str] = typer.Option(None, help="URL of the site, for links in an atom feed."),
     state: Optional[Path] = typer.Option(None, help="State folder in a checkout. Default: that of this checkout."),
     style: OutputStyle = style_options("an object that holds everything", _COLUMNS),
@@ -83,7 +82,7 @@ def history_command(
       npc-lims history --since 7d
       npc-lims history --since 2024-06-01 --format markdown --limit 0
     """
-    exclude_each_other(json=style.json, csv=style.csv, format=format is not HistoryFormat.text)
+    style.check_alone(format is not HistoryFormat.text)
     settings = reading_settings(state)
     if (session is None) == (since is None):
         raise NpcLimsError("name a session, or with --since from when on; npc-lims history --help has examples")
@@ -92,8 +91,7 @@ def history_command(
             raise NpcLimsError(f"--format {format.value} is of --since; one session's history has --json and --csv")
         _show_session(settings, session, style)
     elif since is not None:
-        chosen = HistoryFormat.json if style.json else format
-        _show_changes(settings, since, chosen, limit, base_url, style.csv)
+        _show_changes(settings, since, format, limit, base_url, style)
 
 
 def export_command(
@@ -144,19 +142,22 @@ def _show_session(settings: Settings, session: str, style: OutputStyle) -> None:
 
 
 def _show_changes(
-    settings: Settings, since: str, format: HistoryFormat, limit: int, base_url: Optional[str], as_csv: bool
+    settings: Settings, since: str, format: HistoryFormat, limit: int, base_url: Optional[str], style: OutputStyle
 ) -> None:
     repository, folder = _checkout(settings, "what happened to all sessions is read from commits")
     found = read_history(repository, folder=folder, since=since)
     links, begins = _links(settings), shallow_since(repository)
-    if as_csv:
+    if style.csv:
         print_csv(_COLUMNS, (_row(one, links) for one in found))
     elif format is HistoryFormat.atom:
         _print_feed(found, links, base_url)
+    elif style.json or format is HistoryFormat.json:
+        print_json(Digest(since, tuple(found), begins).as_dict(links.commit))
     else:
-        _print_digest(Digest(since, tuple(found), begins), format, limit, links)
-    if as_csv or format in (HistoryFormat.atom, HistoryFormat.json):
-        _note_shallow(begins)
+        # it says itself where the history begins
+        print_chapters([Digest(since, tuple(found), begins).chapter()], Format(format.value), limit)
+        return
+    _note_shallow(begins)
 
 
 def _checkout(settings: Settings, why: str) -> tuple[Repository, str]:
@@ -170,24 +171,8 @@ def _checkout(settings: Settings, why: str) -> tuple[Repository, str]:
     return repository, repository.path_of(settings.state)
 
 
-def _print_digest(digest: Digest, format: HistoryFormat, limit: int, links: Links) -> None:
-    if format is HistoryFormat.json:
-        print_json(digest.as_dict(links.commit))
-        return
-    style = ReportFormat(format.value)
-    text = render_chapters(
-        [digest.chapter()],
-        style,
-        listed=limit or None,
-        max_bytes=SUMMARY_BYTES if format is HistoryFormat.markdown else sys.maxsize,
-        see_all="--limit 0 lists all",
-    )
-    typer.echo(text, nl=False)
-
-
 def _print_feed(found: Iterator[Transition], links: Links, base_url: Optional[str]) -> None:
-    if base_url is not None and web_address(base_url) is None:
-        raise NpcLimsError(f"--base-url {base_url}: not an address such as https://example.org/sessions/")
+    check_base_url(base_url)
     content = render_feed(found, links.repository, base=base_url, address_of=links.commit)
     # the feed says that it is UTF-8, whatever the code page of a Windows pipe
     if hasattr(sys.stdout, "buffer"):

@@ -15,6 +15,7 @@ import typer
 from npc_lims.config.environment import TRACKED_FILE
 from npc_lims.errors import NpcLimsError, SelectionError
 from npc_lims.model.flags import COLUMNS, FLAGS
+from npc_lims.utils.urls import web_address
 
 if TYPE_CHECKING:
     from npc_lims.config.settings import Settings
@@ -96,6 +97,11 @@ def tracked_beside(folder: Path) -> Path:
             "run this in a checkout that has them, or give --state and --tracked"
         )
     return found
+
+
+def check_base_url(base_url: Optional[str]) -> None:
+    if base_url is not None and web_address(base_url) is None:
+        raise NpcLimsError(f"--base-url {base_url}: not an address such as https://example.org/sessions/")
 
 
 def sources_of(only: Optional[list[str]]) -> list[str]:

@@ -158,7 +158,13 @@ class OutputStyle:
     csv: bool = False
 
     def __post_init__(self) -> None:
-        exclude_each_other(json=self.json, csv=self.csv)
+        self.check_alone()
+
+    def check_alone(self, has_format: bool = False) -> None:
+        chosen = {"--json": self.json, "--csv": self.csv, "--format": has_format}
+        given = [option for option, is_given in chosen.items() if is_given]
+        if len(given) > 1:
+            raise NpcLimsError(f"{' and '.join(given)} exclude each other; give one of them")
 
     @property
     def is_text(self) -> bool:
@@ -173,12 +179,6 @@ def style_options(what: str, columns: Sequence[str]) -> Any:
     """Return the options of a command that prints *what*, for example `an array of all runs`, or a table."""
     csv_help = f"Print a table as CSV, and nothing else: {', '.join(columns)}."
     return {"json": json_option(what), "csv": typer.Option(False, "--csv", help=csv_help)}
-
-
-def exclude_each_other(**chosen: bool) -> None:
-    given = [f"--{name}" for name, is_given in chosen.items() if is_given]
-    if len(given) > 1:
-        raise NpcLimsError(f"{' and '.join(given)} exclude each other; give one of them")
 
 
 def print_json(data: object) -> None:

@@ -20,9 +20,9 @@ from npc_lims.errors import NpcLimsError, RemoteStateError, StateError
 from npc_lims.processing.runs import read_all_runs
 from npc_lims.state.diff import one_line
 from npc_lims.state.freshness import describe_age
-from npc_lims.state.reader import Origin, origin_of_state, read_snapshot, sync_entry
+from npc_lims.state.reader import Origin, origin_of_state, read_snapshot, recorded_sync
 from npc_lims.state.snapshot import parse_line
-from npc_lims.state.sync_file import SyncFile, parse_sync_file, read_sync_file
+from npc_lims.state.sync_file import SyncFile
 from npc_lims.utils.text import counted
 
 if TYPE_CHECKING:
@@ -105,14 +105,6 @@ def gather(settings: Settings, now: datetime.datetime) -> Overview:
     overview = Overview(origin, tuple(troubles), ages, count_sessions(records), tuple(funnel(records)), found)
     newest = records[0]["id"] if records else None
     return dataclasses.replace(overview, suggestions=_with_state(settings, overview, newest))
-
-
-def recorded_sync(settings: Settings, origin: Origin) -> SyncFile:
-    """Read when sources were queried, from the folder or as published, cached as long as the snapshot is."""
-    if settings.state is not None:
-        return read_sync_file(settings.state)
-    entry = sync_entry(settings, origin, settings.ttl)
-    return SyncFile() if entry is None or not entry.content else parse_sync_file(entry.content, origin.place)
 
 
 def _without_state() -> tuple[Suggestion, ...]:

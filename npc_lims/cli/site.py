@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Optional
 
 import typer
 
-from npc_lims.cli.options import STATE_HERE, checkout
+from npc_lims.cli.options import STATE_HERE, check_base_url, checkout
 from npc_lims.cli.output import print_note, progress_bar
 from npc_lims.errors import NpcLimsError
 from npc_lims.utils.text import counted
@@ -97,13 +97,11 @@ def _build(
 ) -> BuiltSite:
     from npc_lims.config.settings import load_settings
     from npc_lims.dashboard.site.build import SiteOptions, build_site
-    from npc_lims.utils.urls import web_address
 
     settings = load_settings()
     if repository is not None and not _REPOSITORY_NAME.fullmatch(repository):
         raise NpcLimsError(f"--repository {repository}: not a repository such as {settings.repo}")
-    if base_url is not None and web_address(base_url) is None:
-        raise NpcLimsError(f"--base-url {base_url}: not an address such as https://example.org/sessions/")
+    check_base_url(base_url)
     folder = state or settings.state or checkout() / "state"
     options = SiteOptions(out, folder, repository, not no_history, base_url)
     with progress_bar() as progress:

@@ -27,6 +27,7 @@ from npc_lims.utils.memory_cache import TTLCache
 
 if TYPE_CHECKING:
     from npc_lims.config.settings import Settings
+    from npc_lims.state.sync_file import SyncFile
 
 
 @dataclasses.dataclass(frozen=True)
@@ -164,15 +165,18 @@ def origin_of_state(settings: Settings) -> Origin:
     return dataclasses.replace(origin, commit=commit, source_ages=sync_copy(settings, origin).source_ages())
 
 
-def sync_entry(settings: Settings, origin: Origin, max_age: float) -> CacheEntry | None:
-    """Return the `sync.yaml` beside the state of *origin*, of at most *max_age* seconds if GitHub is available."""
+def recorded_sync(settings: Settings, origin: Origin) -> SyncFile:
+    """Return the `sync.yaml` beside the state of *origin*; of GitHub it may be as old as the cached snapshot."""
+    from npc_lims.state.sync_file import SyncFile, parse_sync_file, read_sync_file
+
+    if settings.state is not None:
+        return read_sync_file(settings.state)
     copy = sync_copy(settings, origin)
     entry = copy.load()
-    if settings.state is not None or origin.kind in ("stale cache", "mirror"):
-        return entry
-    if entry is not None and 0 <= time.time() - entry.stored < max_age:
-        return entry
-    return copy.update(lambda: remote.fetch_file(settings, f"state/{SYNC_FILE}"))
+    is_cached = entry is not None and 0 <= time.time() - entry.stored < settings.ttl
+    if origin.kind not in ("stale cache", "mirror") and not is_cached:
+        entry = copy.update(lambda: remote.fetch_file(settings, f"state/{SYNC_FILE}"))
+    return SyncFile() if entry is None or not entry.content else parse_sync_file(entry.content, origin.place)
 
 
 def sync_copy(settings: Settings, origin: Origin | None = None) -> SyncCopy:
