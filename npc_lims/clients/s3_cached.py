@@ -113,13 +113,13 @@ class S3Folder:
 
     def paths(self, names: Iterable[str]) -> tuple[upath.UPath, ...]:
         """Return paths of these names below the folder; MissingDependency if s3fs, which opens them, is missing."""
-        root = s3_path(self.settings, self.uri)
+        root = openable_path(self.settings, self.uri)
         return tuple(root / name for name in names)
 
 
-def s3_path(settings: Settings, uri: str) -> upath.UPath:
-    """Return *uri* (`s3://bucket/key`) as a path that can be opened; MissingDependency without s3fs."""
-    if not _has_s3fs():
+def openable_path(settings: Settings, uri: str) -> upath.UPath:
+    """Return *uri* as `named_path` does; MissingDependency for one on S3 without s3fs."""
+    if uri.startswith("s3://") and not _has_s3fs():
         raise MissingDependency(
             f"{uri}: paths on S3 are opened by s3fs, which is not installed: pip install 'npc_lims[s3]'"
         )

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from npc_lims.clients.codeocean_sdk import as_data_asset
-from npc_lims.clients.s3_cached import s3_path
+from npc_lims.clients.s3_cached import openable_path
 from npc_lims.config.environment import settings_for_reading
 from npc_lims.errors import (
     AssetError,
@@ -310,7 +310,7 @@ def get_path_from_data_asset(asset: str | uuid.UUID | DataAsset) -> upath.UPath:
             f"{found.name} ({found.id}) was made from no bucket: its files are in Code Ocean's own, where "
             "get_data_asset_s3_path() finds them"
         )
-    return s3_path(settings_for_reading(), uri)
+    return openable_path(settings_for_reading(), uri)
 
 
 def get_data_asset_s3_path(asset_id: str | uuid.UUID | DataAsset) -> upath.UPath:
@@ -329,7 +329,7 @@ def get_data_asset_s3_path(asset_id: str | uuid.UUID | DataAsset) -> upath.UPath
     if uri is None:
         # of any other text the path would be that of the whole bucket, or of nothing that is ever there
         uri = f"s3://{settings.codeocean_bucket}/{checked_id(getattr(asset_id, 'id', asset_id))}"
-    return s3_path(settings, uri)
+    return openable_path(settings, uri)
 
 
 def _source_uri(asset: Any) -> str | None:

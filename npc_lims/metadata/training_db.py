@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from npc_lims.clients.s3 import split_s3_uri
-from npc_lims.clients.s3_cached import named_path, s3_path, store_of
+from npc_lims.clients.s3_cached import named_path, openable_path, store_of
 from npc_lims.config.disk_cache import CacheEntry, cache_dir, load_entry, store_entry
 from npc_lims.config.settings import load_settings
 from npc_lims.errors import NoSessionInfo, NpcLimsWarning, SourceError, warn
@@ -81,8 +81,7 @@ def get_training_spreadsheet_paths() -> tuple[upath.UPath, ...]:
         MissingDependency: They are on S3, and s3fs is not installed.
     """
     settings = load_settings()
-    addresses = _list_workbooks(settings).values()
-    return tuple((s3_path if uri.startswith("s3://") else named_path)(settings, uri) for uri in addresses)
+    return tuple(openable_path(settings, uri) for uri in _list_workbooks(settings).values())
 
 
 def get_training_sqlite_paths() -> tuple[upath.UPath, ...]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from npc_lims.clients.s3_cached import S3Folder, s3_path, store_of
+from npc_lims.clients.s3_cached import S3Folder, openable_path, store_of
 from npc_lims.config.environment import settings_for_reading
 from npc_lims.errors import NoSessionData, SourceError
 from npc_lims.model.session_id import resolve_session_id
@@ -165,7 +165,7 @@ def _version_path(settings: Settings, root: str, version: str | None, below: str
         version = _newest_version(settings, root, below, is_folder)
     else:
         version = _version_name(version)
-    return s3_path(settings, f"{root}/{version}/{below}")
+    return openable_path(settings, f"{root}/{version}/{below}")
 
 
 def _newest_version(settings: Settings, root: str, below: str, is_folder: bool) -> str:

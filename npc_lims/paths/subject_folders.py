@@ -14,7 +14,7 @@ from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, overload
 
-from npc_lims.clients.s3_cached import S3Folder, s3_path
+from npc_lims.clients.s3_cached import S3Folder, openable_path
 from npc_lims.config.environment import settings_for_reading
 from npc_lims.errors import NoSessionData
 from npc_lims.model.session_id import day_of, resolve_session_id, split_session_id, subject_of
@@ -220,9 +220,9 @@ def get_subject_folders_from_data_repo(
     settings = settings_for_reading()
     if subject is None:
         names = S3Folder.at(settings, settings.stim_root).listing().folders
-        return {one: s3_path(settings, f"{settings.stim_root}/{name}") for name, one in _subjects(names).items()}
+        return {one: openable_path(settings, f"{settings.stim_root}/{name}") for name, one in _subjects(names).items()}
     folder, _ = _folder_of(subject)
-    return s3_path(settings, folder.uri)
+    return openable_path(settings, folder.uri)
 
 
 @overload

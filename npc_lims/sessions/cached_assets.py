@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from npc_lims.clients.codeocean import open_client
-from npc_lims.clients.s3_cached import S3Folder, named_path, s3_path
+from npc_lims.clients.s3_cached import S3Folder, openable_path
 from npc_lims.errors import AssetError, NoSessionData, SourceError
 from npc_lims.utils.memory_cache import TTLCache
 
@@ -86,12 +86,10 @@ def records_of_subject(
 
 
 def asset_path(settings: Settings, asset: Asset) -> upath.UPath:
-    """Return the path of the folder with the files of an asset; MissingDependency as `s3_path`."""
+    """Return the path of the folder with the files of an asset; MissingDependency as `openable_path`."""
     from npc_lims.sources.s3.query import asset_uri
 
-    uri = asset_uri(asset, settings.codeocean_bucket)
-    # another cloud's paths can be named, and opened by whoever has installed what that takes
-    return s3_path(settings, uri) if uri.startswith("s3://") else named_path(settings, uri)
+    return openable_path(settings, asset_uri(asset, settings.codeocean_bucket))
 
 
 def asset_folder(settings: Settings, asset: Asset) -> S3Folder:
