@@ -123,7 +123,7 @@ class RunStore:
         return read_recorded(self.state, processes)
 
     def claim(self, request: PlanRequest) -> Claims:
-        """Record a claim for each run that is to be started. Raises as `plan`."""
+        """Record a claim for each run that is to be started."""
         claims: list[Claims] = []
 
         def change(state: StateFolder) -> Sequence[RunsChange]:

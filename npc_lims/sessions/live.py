@@ -178,7 +178,7 @@ def _unknown(record: Record, flags: Collection[str]) -> list[str]:
 
 
 def flags_of_all(settings: Settings, records: Records) -> Records:
-    """Return *records* with every flag looked up, each source queried once for all of them. Raises as `complete`."""
+    """Return *records* with every flag looked up, each source queried once for all of them."""
     observations: list[Observation] = []
     for source in ("codeocean", "s3"):
         observations.append(_query(settings, source, reconcile_days(records, observations), set(records)))
