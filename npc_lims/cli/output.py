@@ -101,7 +101,6 @@ def print_warning(message: str) -> None:
 
 
 def print_note(message: str) -> None:
-    """Print a note: information that is no warning."""
     _print_message("note", "bold", message)
 
 

@@ -159,7 +159,6 @@ class RunsClient(CodeOceanClient):
         return self.send_once(f"running the {request.target}", "computations", request.as_json(), parse, self._attempts)
 
     def rename_run(self, computation_id: str, name: str) -> None:
-        """Give a run its name."""
         doing, path = f"naming the run {computation_id}", f"computations/{computation_id}"
         self.send(doing, "PATCH", path, params={"name": name})
 
@@ -168,7 +167,6 @@ class RunsClient(CodeOceanClient):
         return self.query(f"fetching the run {computation_id}", "GET", f"computations/{computation_id}", parse)
 
     def list_runs(self, target: RunTarget) -> list[Computation]:
-        """Return every run of a capsule or pipeline."""
         doing, path = f"listing the runs of {target}", f"{target.kind}s/{target.id}/computations"
         found = self.query(doing, "GET", path, _parse_runs)
         if found is None:

@@ -296,7 +296,6 @@ def _push(repository: Repository, branch: str, newest: str) -> GitFailed | None:
 
 
 def _to_git_error(error: GitFailed, branch: str, what: str) -> GitError:
-    """Return an error with the message of git and what to do."""
     other = "the observations are kept: publish again once the remote answers"
     remedy = next((text for pattern, text in _REMEDIES.items() if pattern.search(error.output)), other)
     return GitError(f"{REMOTE}/{branch}: {what}: {error}; {remedy.format(branch=branch)}")

@@ -152,7 +152,6 @@ class GitHubClient:
         return cls(environ["GITHUB_API_URL"], repo, token, policy, ISSUES_PERMISSION)
 
     def at(self, repo: str) -> GitHubClient:
-        """Return the same client for another repository."""
         other = copy.copy(self)
         other.repo = repo
         return other

@@ -39,8 +39,6 @@ class JobStep:
 
 @dataclasses.dataclass(frozen=True)
 class WorkflowJob(JobStep):
-    """One job of a run, with its steps so far."""
-
     steps: tuple[JobStep, ...]
 
 

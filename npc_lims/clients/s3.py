@@ -339,7 +339,6 @@ def _check_size(name: str, size: int, limit: int) -> None:
 
 @contextlib.contextmanager
 def _file_errors(path: Path, action: str = "read") -> Iterator[None]:
-    """Raise SourceError for an error of the file system."""
     try:
         yield
     except (OSError, ValueError) as error:  # no path may hold a null byte or half a character

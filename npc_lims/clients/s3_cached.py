@@ -73,7 +73,6 @@ class S3Folder:
 
     @classmethod
     def at(cls, settings: Settings, uri: str, *names: str) -> S3Folder:
-        """Return the folder at an address, or below it."""
         bucket, key = split_s3_uri(uri.rstrip("/"))
         return cls(settings, bucket, f"{key}/" if key else "").below(*names)
 

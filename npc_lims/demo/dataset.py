@@ -20,8 +20,6 @@ _TEMPLETON = "templeton stage 2 AMN test"
 
 
 class Mouse(NamedTuple):
-    """A row of the sheet `all_mice`."""
-
     subject: int
     genotype: str
     sex: str
@@ -88,7 +86,6 @@ class Session:
 
     @property
     def bucket(self) -> str:
-        """Bucket of its raw assets."""
         return "aind-ephys-data" if self.platform == "ephys" else "aind-behavior-data"
 
     @property

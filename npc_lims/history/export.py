@@ -278,7 +278,6 @@ def _check_replaceable(path: Path, kind: ExportFormat) -> None:
 
 @contextlib.contextmanager
 def _writing_sqlite(path: Path) -> Iterator[WriteRows]:
-    """Write a database with keys and indexes."""
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as database:
         # nobody sees the file before it is complete, so it needs no journal
         for pragma in ("journal_mode = OFF", "synchronous = OFF", f"application_id = {_APPLICATION}"):
@@ -316,7 +315,6 @@ def _create_table(name: str, table: Table) -> str:
 
 @contextlib.contextmanager
 def _text_files(folder: Path, suffix: str) -> Iterator[dict[str, IO[str]]]:
-    """Open a text file for each table."""
     folder.mkdir()
     with contextlib.ExitStack() as stack:
         yield {

@@ -82,7 +82,6 @@ class SessionHistory:
 
     @property
     def events(self) -> tuple[HistoryEvent, ...]:
-        """Events of the session, the oldest first."""
         return tuple(event for transition in self.transitions for event in _events(transition))
 
     def as_dict(self, address_of: Callable[[str], str | None] = lambda sha: None) -> dict[str, Any]:

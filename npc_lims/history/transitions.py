@@ -129,7 +129,6 @@ class Digest:
         return [_together(by_session[session]) for session in sorted(by_session)]
 
     def chapter(self) -> Chapter:
-        """Return the digest in the form of other reports."""
         changes = self.changes
         summary = (
             f"{counted(len(changes), 'session')} changed: {headline(changes)}" if changes else "no session changed"

@@ -98,7 +98,6 @@ class DataAsset(ApiModel):
 
     @functools.cached_property
     def match(self) -> re.Match[str]:
-        """Parts of the name."""
         match = SEARCHED_NAMES.match(self.name)
         assert match is not None, f"{self.name} was let through by the search"
         return match

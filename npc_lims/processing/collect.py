@@ -227,7 +227,6 @@ class _Collector:
             raise ComputationError(str(error)) from None
 
     def share(self, run: Run) -> Steps:
-        """Share a data asset that is ready."""
         assert run.asset is not None
         made = self._service.get_made_asset(run.asset.id)
         if made is None:

@@ -43,7 +43,6 @@ def query_again(service: RunsClient, find: Callable[[], _T | None]) -> _T | None
 
 
 def attach(run: Run, computation: Computation) -> Run:
-    """Return *run* with its *computation*."""
     return run.model_copy(update={"computation": computation.id, "started": utc_text(computation.began)})
 
 
@@ -87,7 +86,6 @@ class ComputationMatcher:
         self.computations = self._service.list_runs(self._process.target)
 
     def request(self, run: Run) -> RunRequest | None:
-        """Return the request that starts *run*, as `request_of`."""
         return request_of(self._process, run, self._records.get(run.session))
 
     def free_for(self, run: Run, own: str = "") -> list[Computation]:

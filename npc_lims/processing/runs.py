@@ -205,7 +205,6 @@ def _in_order(runs: Iterable[Run]) -> list[Run]:
 
 
 def _merge(recorded: Sequence[Run], news: Sequence[Run]) -> Run:
-    """Merge the versions of one run."""
     every = [*recorded, *news]
     started = [run for run in every if run.computation is not None]
     if not started:
@@ -282,7 +281,6 @@ def runs_schema() -> dict[str, Any]:
 
 
 def runs_name(process: str) -> str:
-    """Return the name of a process's file in a state."""
     return f"{RUNS}/{process}.yaml"
 
 

@@ -119,7 +119,6 @@ class RunStore:
     records_at_once: ClassVar[bool] = True
 
     def read(self, processes: Iterable[Process]) -> RecordedState:
-        """Read what is recorded."""
         return read_recorded(self.state, processes)
 
     def claim(self, request: PlanRequest) -> Claims:
@@ -137,7 +136,6 @@ class RunStore:
         return claims[-1]
 
     def record(self, updates: Updates) -> None:
-        """Record updates of runs."""
         if any(updates.values()):
             self._change(lambda state: record(state, updates), "runs")
 

@@ -66,7 +66,6 @@ def render_sessions(records: Sequence[Mapping[str, Any]], more: int, links: Link
 
 
 def render_session(record: Mapping[str, Any], links: Links) -> str:
-    """Render a table of one session."""
     row = session_row(record)
     flags: dict[Any, list[str]] = {value: [] for value in _MARKS}
     for flag in BOOLEAN_FLAGS:

@@ -78,7 +78,6 @@ def _tracked_text(settings: Settings) -> tuple[str, str]:
 
 
 def _tracked_file(settings: Settings) -> Path | None:
-    """The tracked file of the checkout, where a folder is read."""
     return None if settings.state is None else settings.state.parent / TRACKED_FILE
 
 
@@ -212,7 +211,6 @@ def _reason(error: NpcLimsError) -> str:
 
 
 def _is_known(record: Record) -> bool:
-    """Return whether any source has the session."""
     if record.tracked or record.training:
         return True
     # a second recording of a day that is not listed is one of surface channels, and imaging is of the subject

@@ -60,7 +60,6 @@ class StateDiff:
     others: Sequence[str]
 
     def as_dict(self) -> dict[str, Any]:
-        """As JSON."""
         return {
             "before": self.before,
             "after": self.after,
@@ -174,7 +173,6 @@ def _facts(content: bytes, line: bytes | None, path: PurePath) -> Facts:
 
 
 def _facts_of_line(line: bytes) -> tuple[Facts, object]:
-    """Return facts and digest."""
     try:
         facts = json.loads(line)
     except (RecursionError, ValueError):

@@ -112,7 +112,6 @@ class SessionChange:
         return min((_group_of(word) for word in self.what), key=GROUPS.index, default="other facts")
 
     def as_dict(self) -> dict[str, Any]:
-        """As JSON."""
         fields = [field.as_dict() for field in self.fields]
         lists = {"what": list(self.what), "details": list(self.details), "fields": fields}
         return {"id": self.id, "group": self.group, **lists}

@@ -74,7 +74,6 @@ class SessionLines:
         return list(self._by_id)
 
     def find(self, session_id: str) -> bytes | None:
-        """Return the line of a session, or None."""
         return self._by_id.get(session_id)
 
     @functools.cached_property
@@ -84,8 +83,6 @@ class SessionLines:
 
 @dataclasses.dataclass(frozen=True)
 class Snapshot:
-    """All sessions, and where they were read from."""
-
     lines: SessionLines
     origin: Origin
 

@@ -38,7 +38,6 @@ def cached_snapshot_path(settings: Settings) -> Path:
 
 
 def mirror_path(settings: Settings) -> Path:
-    """Return where the cache holds the snapshot of the mirror."""
     source = f"{site_url(settings)}/{settings.repo}/{settings.ref}"
     return _snapshot_file(cache_dir(settings), source, ".mirror.jsonl")
 

@@ -40,7 +40,6 @@ class TrackedDiff:
     notes: Sequence[str]
 
     def as_dict(self) -> dict[str, Any]:
-        """As JSON."""
         changes = [change.as_dict() for change in self.changes]
         return {**vars(self), "changes": changes, "notes": list(self.notes)}
 
@@ -156,7 +155,6 @@ class Preview:
     fates: Mapping[str, Sequence[SessionChange]]
 
     def as_dict(self) -> dict[str, Any]:
-        """As JSON."""
         fates = {fate: [change.as_dict() for change in changes] for fate, changes in self.fates.items()}
         return {"base": self.base, "refused": self.refused, **fates}
 
