@@ -13,15 +13,7 @@ import typer
 
 from npc_lims.cli import ExitCode
 from npc_lims.cli.errors import report_failed_sources
-from npc_lims.cli.options import (
-    FULL,
-    ONLY,
-    SESSIONS,
-    checkout,
-    session_ids_of,
-    sources_of,
-    tracked_beside,
-)
+from npc_lims.cli.options import FULL, ONLY, SESSIONS, checkout, session_ids_of, sources_of, tracked_beside
 from npc_lims.cli.output import (
     OutputStyle,
     err,

@@ -19,16 +19,18 @@ import random
 import re
 import socket
 import ssl
+import threading
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
 import zlib
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional, TypeVar
 
-from npc_lims.utils.deadline import DeadlineExceeded, call_within
 from npc_lims.utils.redaction import safe_text
 
 if TYPE_CHECKING:
@@ -364,3 +366,36 @@ def retry_after_seconds(value: str | None, now: datetime.datetime | None = None)
         then = then.replace(tzinfo=datetime.timezone.utc)
     now = datetime.datetime.now(datetime.timezone.utc) if now is None else now
     return max(0.0, (then - now).total_seconds())
+
+
+class DeadlineExceeded(TimeoutError):
+    """A call was abandoned at its deadline."""
+
+
+def call_within(seconds: float, function: Callable[[], _T], discard: Callable[[_T], object] | None = None) -> _T:
+    """Return the result of *function*, which runs in a thread of its own. DeadlineExceeded after *seconds*.
+
+    Time-outs of sockets bound only the wait for the next bytes, and subprocesses of libraries have none. An abandoned
+    thread ends when its call does, and keeps no process alive; *discard* gets its result, to close it.
+    """
+    future: Future[_T] = Future()
+
+    def run() -> None:
+        try:
+            result = function()
+        except BaseException as error:  # raised below, in the thread of the caller
+            if future.set_running_or_notify_cancel():
+                future.set_exception(error)
+            return
+        if future.set_running_or_notify_cancel():
+            future.set_result(result)
+        elif discard is not None:
+            discard(result)
+
+    threading.Thread(target=run, name="npc-lims-deadline", daemon=True).start()
+    try:
+        return future.result(seconds)
+    except FutureTimeout:
+        if future.cancel():
+            raise DeadlineExceeded(f"not done within {seconds:g} s") from None
+        return future.result()  # it ended at the last moment, or raised a time-out of its own

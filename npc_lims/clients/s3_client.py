@@ -26,10 +26,9 @@ from botocore.credentials import RefreshableCredentials
 from botocore.exceptions import ConnectionClosedError, ConnectTimeoutError, ReadTimeoutError
 from botocore.parsers import ResponseParserError
 
-from npc_lims.clients.http import ca_bundle_failure
+from npc_lims.clients.http import DeadlineExceeded, ca_bundle_failure, call_within
 from npc_lims.config.environment import in_github_actions
 from npc_lims.errors import MissingCredentials, NpcLimsError, SourceError
-from npc_lims.utils.deadline import DeadlineExceeded, call_within
 from npc_lims.utils.redaction import register_secret
 
 if TYPE_CHECKING:

@@ -13,15 +13,7 @@ from typing import TYPE_CHECKING, Any
 from npc_lims.clients.git import Repository, find_repository
 from npc_lims.clients.github import GitHubClient
 from npc_lims.config.environment import settings_for_reading
-from npc_lims.errors import (
-    GitError,
-    HistoryError,
-    HistoryWarning,
-    NoSessionInfo,
-    RemoteStateError,
-    StateError,
-    warn,
-)
+from npc_lims.errors import GitError, HistoryError, HistoryWarning, NoSessionInfo, RemoteStateError, StateError, warn
 from npc_lims.history.git_log import commits_of, literal
 from npc_lims.history.transitions import IN_TRACKED, IN_TRAINING, Transition, compare_versions, skipped_message
 from npc_lims.history.walk import read_history

@@ -315,12 +315,10 @@ def dedupe(text: str, file: str = TRACKED_FILE, keep: Optional[Literal["first", 
             removed |= set(others) - different
             left |= different
     after = rewrite(layout, dict.fromkeys(removed))
-    duplicates = [_duplicate(layout, index, index in removed) for index in sorted(removed | left)]
-    return Deduped(
-        after.source,
-        tuple(one for one in duplicates if one.is_removed),
-        tuple(one for one in duplicates if not one.is_removed),
+    removed_ones, left_ones = (
+        tuple(_duplicate(layout, index, index in removed) for index in sorted(some)) for some in (removed, left)
     )
+    return Deduped(after.source, removed_ones, left_ones)
 
 
 def _differs(layout: Layout, index: int) -> bool:

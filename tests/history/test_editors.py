@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from npc_lims.history.editors import days_edited
+from npc_lims.history.walk import days_edited
 from npc_lims.model.session_id import day_of
 from npc_lims.sources.tracked.parser import parse_tracked
 from tests.real import REAL_TRACKED, needs_real

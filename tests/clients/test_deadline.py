@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from npc_lims.utils.deadline import DeadlineExceeded, call_within
+from npc_lims.clients.http import DeadlineExceeded, call_within
 
 
 def test_a_result_and_an_error_come_back() -> None:
