@@ -217,11 +217,7 @@ def _url_of(sha: str, links: Links) -> str:
 
 def _row(one: Transition, links: Links) -> dict[str, Any]:
     return {
-        "session": one.session,
-        "when": one.commit.when,
-        "group": one.change.group,
-        "what": one.change.what,
-        "details": one.change.details,
+        **one.as_dict(),
         "editors": [editor.author for editor in one.editors],
         "commit": one.commit.sha,
         "address": links.commit(one.commit.sha),

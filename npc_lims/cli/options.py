@@ -73,10 +73,8 @@ def checkout() -> Path:
 
 def find_state_folder(settings: Settings, state: Optional[Path]) -> Optional[Path]:
     """Return the folder to read state from: `--state`, else NPC_LIMS_STATE, else that of the current checkout."""
-    if state is not None or settings.state is not None:
-        return state or settings.state
     here = checkout() / "state"
-    return here if here.is_dir() else None
+    return state or settings.state or (here if here.is_dir() else None)
 
 
 def reading_settings(state: Optional[Path]) -> Settings:

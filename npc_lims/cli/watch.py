@@ -8,7 +8,7 @@ import datetime
 import json
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Optional
 
 from rich.text import Text
@@ -23,7 +23,6 @@ from npc_lims.model.flags import session_row
 from npc_lims.state.diff import SessionChange, compare_sessions, headline, one_line
 from npc_lims.state.freshness import describe_age
 from npc_lims.state.reader import SessionLines, Snapshot, read_snapshot
-from npc_lims.state.snapshot import parse_line
 from npc_lims.utils.text import counted
 from npc_lims.utils.timestamps import utc_text
 
@@ -103,14 +102,9 @@ def changes_between_lines(before: SessionLines, after: SessionLines, selection: 
     return [change for change in compare_sessions(old, new) if change.id in selected]
 
 
-def _facts(lines: SessionLines, ids: Iterable[str]) -> dict[str, dict[str, Any]]:
-    found = {}
-    for session_id in ids:
-        line = lines.find(session_id)
-        if line is not None:
-            found[session_id] = parse_line(line)
-            del found[session_id]["digest"]
-    return found
+def _facts(lines: SessionLines, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+    found = {session_id: lines.facts(session_id) for session_id in ids}
+    return {session_id: facts for session_id, facts in found.items() if facts is not None}
 
 
 @dataclasses.dataclass

@@ -76,6 +76,15 @@ class SessionLines:
     def find(self, session_id: str) -> bytes | None:
         return self._by_id.get(session_id)
 
+    def facts(self, session_id: str) -> dict[str, Any] | None:
+        """Return a session as plain data, or None."""
+        line = self.find(session_id)
+        if line is None:
+            return None
+        facts = parse_line(line)
+        del facts["digest"]  # which the session's own file does not hold
+        return facts
+
     @functools.cached_property
     def _by_id(self) -> dict[str, bytes]:
         return {line_id(line): line for line in self.all}
@@ -142,12 +151,7 @@ def read_one(settings: Settings, session_id: str, ttl: float | None = None) -> d
             _fetch_sync_file_daily(settings)
             sync_copy(settings).warn_if_stale()
             return found
-    line = read_snapshot(settings, ttl).lines.find(session_id)
-    if line is None:
-        return None
-    facts = parse_line(line)
-    del facts["digest"]  # which the session's own file does not hold
-    return facts
+    return read_snapshot(settings, ttl).lines.facts(session_id)
 
 
 def origin_of_state(settings: Settings) -> Origin:

@@ -8,7 +8,7 @@ import datetime
 import functools
 import itertools
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Callable, Optional
 
@@ -25,7 +25,7 @@ from npc_lims.model.session_id import subject_of
 from npc_lims.processing.runs import read_all_runs
 from npc_lims.state.freshness import SYNC_FILE, SyncCopy
 from npc_lims.state.snapshot import SNAPSHOT, checked_lines, parse_line
-from npc_lims.state.sync_file import SyncFile, read_sync_file
+from npc_lims.state.sync_file import read_sync_file
 from npc_lims.track.compare import decode_tracked
 from npc_lims.utils.atomic_write import replacing
 from npc_lims.utils.timestamps import utc_text
@@ -34,8 +34,6 @@ from npc_lims.utils.urls import Links
 if TYPE_CHECKING:
     from npc_lims.config.settings import Settings
     from npc_lims.history.transitions import Transition
-    from npc_lims.processing.runs import Run
-    from npc_lims.sources.tracked.parser import TrackedFile
 
 Progress = Callable[[str, int, Optional[int]], None]
 """Called with what is being done, how much of it is done, and of how much."""
@@ -83,20 +81,33 @@ class BuiltSite:
     no_checkout: str | None = None
 
 
-@dataclasses.dataclass(frozen=True)
 class _Inputs:
-    """The inputs of a site, apart from the history. Without history there is no commit; *records* are newest first."""
+    """The inputs of a site, apart from the history; records are plain data, the newest first."""
 
-    snapshot: bytes
-    sync_content: bytes | None
-    records: Sequence[Mapping[str, Any]]
-    sync_file: SyncFile
-    runs: Mapping[str, Sequence[Run]]
-    tracked: TrackedFile | None
-    repository: Repository | None
-    no_checkout: str | None
-    commit: str | None
-    is_shallow: bool
+    def __init__(self, options: SiteOptions) -> None:
+        state = options.state
+        if not state.is_dir():
+            raise StateError(f"there is no state folder {state}: check --state, or run npc-lims sync")
+        path, tracked = state / SNAPSHOT, state.absolute().parent / TRACKED_FILE
+        try:
+            self.snapshot = path.read_bytes()
+            self.records = [parse_line(line) for line in checked_lines(self.snapshot)]
+        except FileNotFoundError:
+            raise StateError(f"{path}: missing; run npc-lims sync to make it") from None
+        except ValueError as error:
+            raise StateError(f"{path}: {error}; run npc-lims sync to regenerate it") from None
+        self.sync_copy = SyncCopy.of_folder(state).load()
+        self.sync_file = read_sync_file(state)
+        self.runs = read_all_runs(state)
+        self.tracked = decode_tracked(tracked.read_bytes(), TRACKED_FILE) if tracked.is_file() else None
+        self.repository: Repository | None = None
+        self.no_checkout: str | None = None
+        try:
+            self.repository = find_repository(state)
+        except GitError as error:
+            self.no_checkout = str(error)
+        self.commit = self.repository.find_commit("HEAD") if self.repository and options.with_history else None
+        self.is_shallow = self.repository is not None and self.commit is not None and self.repository.is_shallow()
 
 
 @dataclasses.dataclass
@@ -159,7 +170,7 @@ def build_site(
         raise NpcLimsError(f"{options.out} is in the state folder {options.state}, or holds it: name another folder")
     with replaced(options.out) as folder:
         progress("reading state", 0, None)
-        inputs = _read_inputs(options)
+        inputs = _Inputs(options)
         history = _SiteHistory(_links(inputs, settings, options))
         problems = () if inputs.tracked is None else inputs.tracked.problems
         transitions = history.collect(_read_transitions(inputs, history.links.state, progress))
@@ -174,39 +185,6 @@ def build_site(
     events = None if inputs.commit is None else sum(map(len, history.timelines.values()))
     no_checkout = inputs.no_checkout if options.with_history else None
     return BuiltSite(options.out, len(inputs.records), events, len(sizes), sum(sizes), inputs.is_shallow, no_checkout)
-
-
-def _read_inputs(options: SiteOptions) -> _Inputs:
-    state = options.state
-    if not state.is_dir():
-        raise StateError(f"there is no state folder {state}: check --state, or run npc-lims sync")
-    path, tracked = state / SNAPSHOT, state.absolute().parent / TRACKED_FILE
-    try:
-        snapshot = path.read_bytes()
-        records = [parse_line(line) for line in checked_lines(snapshot)]
-    except FileNotFoundError:
-        raise StateError(f"{path}: missing; run npc-lims sync to make it") from None
-    except ValueError as error:
-        raise StateError(f"{path}: {error}; run npc-lims sync to regenerate it") from None
-    repository, no_checkout = None, None
-    try:
-        repository = find_repository(state)
-    except GitError as error:
-        no_checkout = str(error)
-    commit = repository.find_commit("HEAD") if repository is not None and options.with_history else None
-    sync = SyncCopy.of_folder(state).load()
-    return _Inputs(
-        snapshot=snapshot,
-        sync_content=None if sync is None else sync.content,
-        records=records,
-        sync_file=read_sync_file(state),
-        runs=read_all_runs(state),
-        tracked=decode_tracked(tracked.read_bytes(), TRACKED_FILE) if tracked.is_file() else None,
-        repository=repository,
-        no_checkout=no_checkout,
-        commit=commit,
-        is_shallow=repository is not None and commit is not None and repository.is_shallow(),
-    )
 
 
 def _links(inputs: _Inputs, settings: Settings, options: SiteOptions) -> Links:
@@ -240,8 +218,8 @@ def _data_files(
     progress: Progress,
 ) -> Iterator[tuple[str, bytes]]:
     yield SNAPSHOT, inputs.snapshot
-    if inputs.sync_content:
-        yield SYNC_FILE, inputs.sync_content
+    if inputs.sync_copy and inputs.sync_copy.content:
+        yield SYNC_FILE, inputs.sync_copy.content
     links, made = history.links, utc_text(now)
     transitions = itertools.chain.from_iterable(history.feed)
     yield FEED, render_feed(transitions, links.repository, base=base_url, address_of=links.commit)
