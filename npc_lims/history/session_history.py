@@ -10,15 +10,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from npc_lims.clients.git import Repository, find_repository
+from npc_lims.clients.git import Repository
 from npc_lims.clients.github import GitHubClient
 from npc_lims.config.environment import settings_for_reading
-from npc_lims.errors import GitError, HistoryError, HistoryWarning, NoSessionInfo, RemoteStateError, StateError, warn
+from npc_lims.errors import HistoryError, HistoryWarning, NoSessionInfo, RemoteStateError, StateError, warn
 from npc_lims.history.git_log import commits_of, literal
 from npc_lims.history.transitions import IN_TRACKED, IN_TRAINING, Transition, compare_versions, skipped_message
 from npc_lims.history.walk import read_history
 from npc_lims.model.session_id import resolve_session_id, suggest_ids
-from npc_lims.state.as_of import parse_commit
+from npc_lims.state.as_of import checkout_of, parse_commit
 from npc_lims.state.compare import Facts, parse_facts
 from npc_lims.state.reader import read_snapshot
 from npc_lims.state.remote import fetch_file
@@ -135,12 +135,7 @@ def read_session_history(settings: Settings, session: Session) -> SessionHistory
 
 def repository_of(state: Path) -> Repository:
     """Return the checkout that holds a state folder; HistoryError if it is in none, or was never one of state."""
-    try:
-        repository = find_repository(state)
-    except GitError as error:
-        raise HistoryError(
-            f"{error}: only what is committed has a past; without NPC_LIMS_STATE or --state GitHub is queried"
-        ) from None
+    repository = checkout_of(state)
     # a mistyped folder must not pass for a lab in which nothing happened
     if (state / SNAPSHOT).exists() or (state / SESSIONS).exists():
         return repository

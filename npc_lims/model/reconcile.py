@@ -1,5 +1,8 @@
 """Merge observations into what is recorded. Pure.
 
+A sync and a live lookup call `reconcile_days` or `reconcile_scope` of `npc_lims.model.recording_days`, which assign
+training rows to sessions first.
+
 A section is written by its own source only; of two observations of one the later takes precedence (`is_newer`); what
 could not be queried stays as it was. A session goes only when both sources that make sessions known
 (tracked_sessions.yaml and the training workbooks) do not have it.

@@ -77,6 +77,16 @@ def snapshot_at(settings: Settings, at: At) -> Snapshot:
     return source.snapshots.get_or_load((source.key, commit.sha), read)
 
 
+def checkout_of(state: Path) -> Repository:
+    """Return the checkout that holds a state folder; HistoryError if it is in none."""
+    try:
+        return find_repository(state)
+    except GitError as error:
+        raise HistoryError(
+            f"{error}: only what is committed has a past; without NPC_LIMS_STATE or --state GitHub is queried"
+        ) from None
+
+
 def _check_schema(lines: Sequence[bytes], commit: Commit, repo: str) -> None:
     """Raise a StateError if the first line of a snapshot is of another schema, a ValueError if it is none at all."""
     if not lines:
@@ -108,12 +118,7 @@ class _Checkout:
 
     @functools.cached_property
     def _repository(self) -> Repository:
-        try:
-            return find_repository(self._state)
-        except GitError as error:
-            raise HistoryError(
-                f"{error}: only what is committed has a past; without NPC_LIMS_STATE GitHub is queried"
-            ) from None
+        return checkout_of(self._state)
 
     @functools.cached_property
     def _folder(self) -> str:

@@ -475,7 +475,9 @@ def test_a_folder_that_is_in_no_checkout_has_no_past(tmp_path: Path, monkeypatch
     (tmp_path / "state").mkdir()
     monkeypatch.setenv("NPC_LIMS_STATE", str(tmp_path / "state"))
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    with pytest.raises(npc_lims.HistoryError, match=r"not in a git checkout.*without NPC_LIMS_STATE GitHub is queried"):
+    with pytest.raises(
+        npc_lims.HistoryError, match=r"not in a git checkout.*NPC_LIMS_STATE or --state GitHub is queried"
+    ):
         commit_at("2024-06-01")
 
 
