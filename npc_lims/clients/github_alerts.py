@@ -134,7 +134,6 @@ def update_alert(
 
     Args:
         results: Of the jobs by name. A skipped job neither fails nor succeeds.
-        report: About the sources.
         errors: Error lines of jobs by name, as far as these are known.
     """
     failures = list(report.failures)

@@ -44,7 +44,6 @@ class Proposal:
 
     Attributes:
         branch: Name of the branch, which is the identity of the edit: the same one again updates its pull request.
-        title: Of the pull request and of the commit.
         path: The file, from the root of the repository.
         change: Revises the file's newest text on the base branch. The last of several calls is used.
         base: Branch to change. Default: that of the repository.

@@ -40,8 +40,6 @@ def render_feed(
         transitions: The oldest first, as of `read_history`. Only those in the feed are kept in memory.
         repository: `OWNER/NAME`, part of the title and of the ids of entries; None if it has no name.
         base: URL of the site, if there is one, for links to sessions and to the feed.
-        address_of: Return the URL of a commit.
-        entries: Maximum number of commits, the last ones.
     """
     site = None if base is None else base.rstrip("/")
     by_commit = itertools.groupby(transitions, key=lambda one: one.commit)

@@ -164,7 +164,6 @@ def export_history(
 
     Args:
         out: The database; of other formats the folder that is to hold a file for each table.
-        folder: Path of the state folder in the repository, with forward slashes.
     """
     from npc_lims import __version__
 

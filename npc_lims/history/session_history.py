@@ -47,7 +47,6 @@ class HistoryEvent:
     Attributes:
         name: Such as `tracked`, `sorted`, `sorted again`, `no longer annotated`.
         when: When a sync recorded it; None if it is older than the history.
-        commit: The commit that recorded it.
         created: When the data asset was created, as Code Ocean says; None if there is none, or it is not known.
     """
 

@@ -26,9 +26,7 @@ class Transition:
     """One change of one session.
 
     Attributes:
-        session: Session id.
         commit: The commit of state that recorded it.
-        change: What changed.
         editors: The commits that edited the session's entry in tracked_sessions.yaml before that, where this is
             a change of what is tracked.
         created: Kind of each data asset that appeared, such as `sorted`, and when Code Ocean says that it was made.
@@ -105,7 +103,6 @@ class Digest:
     """All changes since some day.
 
     Attributes:
-        since: As the caller wrote it.
         transitions: The oldest first.
         begins: Date of the oldest commit of a shallow clone, if that may be why there is no more.
     """

@@ -45,10 +45,7 @@ def read_history(
     a warning that names it: the version before it is compared with the one after it.
 
     Args:
-        ref: Commit, branch or tag with which the history ends.
-        folder: Path of the state folder in the repository, with forward slashes.
         since: Only later commits: a date (from that day on, UTC), an age such as `7d`, or a commit, branch or tag.
-        session: Only this session, by any form of its id.
     """
     if ref == "HEAD" and repository.find_commit(ref) is None:
         return iter(())  # a repository without any commit

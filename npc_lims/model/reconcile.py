@@ -40,7 +40,6 @@ def reconcile(
     """Return records by session id, in id order.
 
     Args:
-        previous: What is recorded.
         observed: At most one observation of each source, in any order.
         only: Ids that may change; the others stay exactly as they are recorded.
         refresh: Compute the status of unchanged sessions again: a newer version may have better rules.

@@ -41,7 +41,6 @@ class PlanRequest:
     """Processes to plan.
 
     Attributes:
-        sessions: Only these.
         limit: At most so many that would run, whatever the process allows.
         again: Also run what is done, captured, or out of attempts.
     """

@@ -50,7 +50,6 @@ def start(
     Record each event before requesting the next one: then a job may be killed anywhere, and the next one continues.
 
     Args:
-        claims: Recorded claims of the process.
         recorded: What was recorded before these claims.
         same_second: Seconds to wait after the last start before looking for duplicates.
 

@@ -40,10 +40,8 @@ class Commit:
     """A commit.
 
     Attributes:
-        sha: Its full id.
         when: When it was committed: UTC, `YYYY-MM-DDTHH:MM:SSZ`.
         author: Name of its author, never an address.
-        subject: The first line of its message.
         run: URL of the workflow run that made it, if it names one.
     """
 

@@ -47,7 +47,6 @@ class Loaded:
         lines: Session id to its line of the snapshot, for those whose line and file agree.
         is_intact: All of them agree, and the snapshot has no line without a file. If not, somebody edited
             or deleted files, or a sync was killed: what is recorded may lack what was last observed.
-        snapshot: Digest of the snapshot, if there is one.
     """
 
     records: Mapping[str, Record]

@@ -87,8 +87,6 @@ class Recorded:
     """The content of a state.
 
     Attributes:
-        loaded: Session files and snapshot.
-        sync_file: Content of sync.yaml.
         last: The same, without versions unless all that was recorded with them is still there.
     """
 

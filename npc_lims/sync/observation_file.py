@@ -41,9 +41,7 @@ class Scope:
     """A set of sessions that needs no list of all of them: `session_id in scope`.
 
     Attributes:
-        sessions: Their ids; None for all.
         shards: Numbers, from 1, of shards; None for all. A subject is always in the same shard.
-        of: Number of all shards.
     """
 
     sessions: frozenset[str] | None = None

@@ -36,7 +36,6 @@ class SyncOptions:
     """Options of a sync.
 
     Attributes:
-        scope: Sessions that may change.
         changed: Only sessions whose tracked entry differs from the recorded one, and those that Code Ocean or S3 were
             never queried for.
         skip_unknown: Leave out unknown sessions of *scope*, rather than raise an error.

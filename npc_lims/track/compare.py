@@ -145,7 +145,6 @@ class Preview:
     """Effects of an edit on the next sync, before any source is queried.
 
     Attributes:
-        base: Name of the version that the file is compared with.
         refused: Why the breaker would stop the sync; None if it would not.
         fates: Changed sessions by the names in `_FATES`.
     """

@@ -66,11 +66,9 @@ class Layout:
     """A file, read for editing.
 
     Attributes:
-        source: The file itself.
         yaml: The text that offsets count in: without a byte order mark, and with its last line ended.
         items: Its entries in file order, duplicates included.
         file: Sessions and problems as every reader of the file gets them.
-        is_empty: It has nothing but comments.
         by_path: Indexes of the entries of each path (`same_path`), of which the first takes precedence.
     """
 
