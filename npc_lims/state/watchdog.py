@@ -48,16 +48,15 @@ def check_state(content: bytes | None, now: datetime.datetime) -> Iterator[Failu
 def check_runs(client: GitHubClient, now: datetime.datetime, *, paused: bool) -> Iterator[Failure]:
     """Yield why the workflow sync has not succeeded lately, if it has not; *paused* if NPC_LIMS_PAUSE stops it."""
     path = f"/actions/workflows/{WORKFLOW}"
+    action = "looking for the last sync"
     try:
-        query = urllib.parse.urlencode({"status": "success", "branch": _default_branch(client), "per_page": 1})
-        found = client.request("looking for the last sync", "GET", f"{path}/runs?{query}")
-        finished = [str(run["updated_at"]) for run in found["workflow_runs"]]
-        state = str(client.request("looking at the workflow sync", "GET", path)["state"])
+        with client.validated(action):
+            query = urllib.parse.urlencode({"status": "success", "branch": _default_branch(client), "per_page": 1})
+            found = client.request(action, "GET", f"{path}/runs?{query}")
+            finished = [str(run["updated_at"]) for run in found["workflow_runs"]]
+            state = str(client.request(action, "GET", path)["state"])
     except GitHubError as error:
         yield Failure("workflow sync", f"its runs are not known: {error}")
-        return
-    except (KeyError, TypeError):
-        yield Failure("workflow sync", "its runs are not known: GitHub sent an answer that cannot be read")
         return
     age = age_of(finished[0], now) if finished else None
     if age is not None and age <= LAST_RUN_AFTER:

@@ -57,9 +57,14 @@ def load_yaml(content: bytes) -> Any:
     if rendered:
         return rendered
     from ruamel.yaml import YAML
+    from ruamel.yaml.constructor import SafeConstructor
 
+    class Constructor(SafeConstructor):
+        """Has constructors of its own: those of `SafeConstructor` are everybody's."""
+
+    Constructor.add_constructor("tag:yaml.org,2002:timestamp", SafeConstructor.construct_yaml_str)
     yaml = YAML(typ="safe", pure=True)
-    yaml.constructor.add_constructor("tag:yaml.org,2002:timestamp", type(yaml.constructor).construct_yaml_str)
+    yaml.Constructor = Constructor
     try:
         return yaml.load(content)
     except Exception as error:  # a damaged file leaves the scanner as whatever broke there

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 from pathlib import Path
 from typing import Any
@@ -232,3 +233,9 @@ def test_what_is_no_yaml(content: bytes) -> None:
 
 def test_what_is_yaml() -> None:
     assert load_yaml(b"a: [1, null]\n") == {"a": [1, None]}
+
+
+def test_times_stay_text_and_only_here() -> None:
+    content = b"at:   2024-06-01T12:00:00Z\n"
+    assert load_yaml(content) == {"at": "2024-06-01T12:00:00Z"}
+    assert isinstance(YAML(typ="safe", pure=True).load(content)["at"], datetime.datetime)
