@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from collections import Counter
@@ -55,19 +56,35 @@ _COLUMNS = ("id", "what", "details")
 _OUTCOME = typer.Option(
     None, help="Write which sources answered and which failed to this file, as JSON, for npc-lims alert."
 )
-_TRACKED = typer.Option(None, exists=True, help="Default: tracked_sessions.yaml beside the state folder.")
-_CHANGED = typer.Option(
-    False, "--changed", help="Only sessions whose entry in the tracked file has changed, or that were never queried."
-)
 _ALLOW_REMOVALS = typer.Option(False, "--allow-removals", help="Permit removals that the breaker would refuse.")
+
+
+@dataclasses.dataclass(frozen=True)
+class QueryOptions:
+    """Options that say what is queried."""
+
+    tracked: Optional[Path] = typer.Option(
+        None, exists=True, help="Default: tracked_sessions.yaml beside the state folder."
+    )
+    only: Optional[list[str]] = ONLY
+    sessions: Optional[list[str]] = SESSIONS
+    changed: bool = typer.Option(
+        False,
+        "--changed",
+        help="Only sessions whose entry in the tracked file has changed, or that were never queried.",
+    )
+
+    def sync_options(self, settings: Settings, state: Optional[Path], shard: str = "1/1", **more: bool) -> SyncOptions:
+        folder = state or settings.state or checkout() / "state"
+        number, of = parse_shard(shard)
+        scope = Scope(session_ids_of(self.sessions), None if of == 1 else frozenset([number]), of)
+        tracked = self.tracked or tracked_beside(folder)
+        return SyncOptions(folder, tracked, sources_of(self.only), scope, changed=self.changed, **more)
 
 
 def sync_command(
     state: Optional[Path] = typer.Option(None, help="State folder. Default: state/ of this checkout."),
-    tracked: Optional[Path] = _TRACKED,
-    only: Optional[list[str]] = ONLY,
-    sessions: Optional[list[str]] = SESSIONS,
-    changed: bool = _CHANGED,
+    queried: QueryOptions = QueryOptions(),
     full: bool = FULL,
     mirror: Optional[Path] = typer.Option(None, help="Read DIR/s3/<bucket>/<key> and DIR/codeocean, not the cloud."),
     dry_run: bool = typer.Option(False, "--dry-run", help="Show what would change; write nothing."),
@@ -92,8 +109,7 @@ def sync_command(
     settings = load_settings()
     if mirror is not None:
         settings = settings.model_copy(update={"mirror": mirror})
-    selection = {"changed": changed, "full": full, "dry_run": dry_run, "allow_removals": allow_removals}
-    options = _sync_options(settings, state, tracked, only, _scope_of(sessions), **selection)
+    options = queried.sync_options(settings, state, full=full, dry_run=dry_run, allow_removals=allow_removals)
     pending: list[Pending] = []
     try:
         with source_progress(err()) as report:
@@ -122,10 +138,7 @@ def observe_command(
     state: Optional[Path] = typer.Option(
         None, help="State folder, which is only read. Default: that of this checkout."
     ),
-    tracked: Optional[Path] = _TRACKED,
-    only: Optional[list[str]] = ONLY,
-    sessions: Optional[list[str]] = SESSIONS,
-    changed: bool = _CHANGED,
+    queried: QueryOptions = QueryOptions(),
     shard: str = typer.Option("1/1", help="NUMBER/COUNT: only that share of the subjects, for several runners."),
     skip_unknown: bool = typer.Option(
         False, "--skip-unknown", help="Leave out unknown sessions of --sessions, rather than refuse."
@@ -151,8 +164,9 @@ def observe_command(
       npc-lims observe --out observed --shard 1/4
     """
     settings = load_settings()
-    selection = {"changed": changed, "full": full, "skip_unknown": skip_unknown, "allow_removals": allow_removals}
-    options = _sync_options(settings, state, tracked, only, _scope_of(sessions, shard), **selection)
+    options = queried.sync_options(
+        settings, state, shard, full=full, skip_unknown=skip_unknown, allow_removals=allow_removals
+    )
     with source_progress(err()) as report:
         observed = observe(settings, options, report)
     path = into / file_name(observed.scope)
@@ -226,24 +240,6 @@ def publish_command(
         print_note(f"{path} stays pending until all of it is applied; delete the file to discard it")
     if done.unapplied or gaps:
         raise typer.Exit(ExitCode.INCOMPLETE)
-
-
-def _scope_of(sessions: Optional[list[str]], shard: str = "1/1") -> Scope:
-    ids = session_ids_of(sessions)
-    number, of = parse_shard(shard)
-    return Scope(None if ids is None else frozenset(ids), None if of == 1 else frozenset([number]), of)
-
-
-def _sync_options(
-    settings: Settings,
-    state: Optional[Path],
-    tracked: Optional[Path],
-    only: Optional[list[str]],
-    scope: Scope,
-    **more: bool,
-) -> SyncOptions:
-    folder = state or settings.state or checkout() / "state"
-    return SyncOptions(folder, tracked or tracked_beside(folder), sources_of(only), scope, **more)
 
 
 def _save_pending(options: SyncOptions, observed: ObservationSet) -> list[Pending]:
