@@ -14,14 +14,15 @@ from rich.console import Console
 from npc_lims.cli import ExitCode
 from npc_lims.cli.options import FULL, ONLY, SESSIONS, session_ids_of, sources_of
 from npc_lims.cli.output import err, out, print_error
+from npc_lims.clients.github import ISSUES_PERMISSION, GitHubClient
+from npc_lims.clients.github_actions import JobStep, WorkflowRun, dispatch_sync, find_run, wait_for_run
+from npc_lims.clients.github_alerts import ALERTS, Failure, RunReport, parse_outcome, update_alert
 from npc_lims.config.settings import load_settings
 from npc_lims.errors import NpcLimsError
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from npc_lims.clients.github_actions import JobStep, WorkflowRun
-    from npc_lims.clients.github_alerts import Failure, RunReport
 
 _RESULTS = ("success", "failure", "cancelled", "skipped")
 _STYLES = {"success": "green", "failure": "bold red", "timed_out": "bold red", "in_progress": "cyan"}
@@ -55,8 +56,6 @@ def dispatch_command(
       npc-lims dispatch --only codeocean,s3 --wait
       npc-lims dispatch --sessions 626791_2022-08-15 --full
     """
-    from npc_lims.clients.github_actions import dispatch_sync, find_run, wait_for_run
-
     settings = load_settings()
     sources = sources_of(only) if only else []
     request = dispatch_sync(
@@ -168,9 +167,6 @@ def alert_command(
       npc-lims alert --run https://github.com/lab/state/actions/runs/7 --result observe=success
       npc-lims alert --run https://github.com/lab/state/actions/runs/7 --failure "s3: timed out"
     """
-    from npc_lims.clients.github import ISSUES_PERMISSION, GitHubClient
-    from npc_lims.clients.github_alerts import ALERTS, RunReport, update_alert
-
     alert = ALERTS.get(workflow)
     if alert is None:
         raise NpcLimsError(f"--workflow {workflow}: there is {' and '.join(ALERTS)}")
@@ -193,8 +189,6 @@ def _results(values: list[str]) -> dict[str, str]:
 
 
 def _given(values: list[str]) -> list[Failure]:
-    from npc_lims.clients.github_alerts import Failure
-
     failures = []
     for value in values:
         source, colon, reason = value.partition(":")
@@ -205,8 +199,6 @@ def _given(values: list[str]) -> list[Failure]:
 
 
 def _outcome_of(path: Optional[Path]) -> RunReport:
-    from npc_lims.clients.github_alerts import RunReport, parse_outcome
-
     if path is None or not path.exists():
         return RunReport((), (), True)
     try:

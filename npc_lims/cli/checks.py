@@ -15,14 +15,18 @@ import typer
 from npc_lims.cli import ExitCode
 from npc_lims.cli.options import STATE_HERE, checkout, reading_settings
 from npc_lims.cli.output import OutputStyle, out, print_note, style_options
+from npc_lims.clients.codeocean import open_client
 from npc_lims.clients.git import find_repository
+from npc_lims.clients.github import GitHubClient
 from npc_lims.config.environment import TRACKED_FILE
 from npc_lims.config.error_boundary import source_failure
 from npc_lims.config.settings import Settings
+from npc_lims.dashboard.totals import source_ages
 from npc_lims.errors import GitHubError, PipelinesError, Problem, SourceError, StateError, TrackedFileError
 from npc_lims.processing.pipelines import PIPELINES_FILE, read_pipelines
 from npc_lims.processing.runs import RUNS, verify_runs
 from npc_lims.sources.tracked.parser import read_tracked
+from npc_lims.state.reader import origin_of_state, read_snapshot, recorded_sync, sync_copy
 from npc_lims.state.snapshot import SNAPSHOT
 from npc_lims.state.store import verify_state
 from npc_lims.state.sync_file import verify_sync_file
@@ -266,8 +270,6 @@ def _results(settings: Settings) -> Iterator[CheckResult]:
 
 
 def _state(settings: Settings) -> str:
-    from npc_lims.state.reader import origin_of_state, read_snapshot, sync_copy
-
     count = len(read_snapshot(settings, warn_stale=False).lines.all)
     origin = origin_of_state(settings)
     if stale := sync_copy(settings, origin).staleness():
@@ -277,9 +279,6 @@ def _state(settings: Settings) -> str:
 
 def _last_sync(settings: Settings) -> str:
     """Raise SourceError if a source was not read completely by the last sync."""
-    from npc_lims.dashboard.totals import source_ages
-    from npc_lims.state.reader import origin_of_state, recorded_sync
-
     sync_file = recorded_sync(settings, origin_of_state(settings))
     if not sync_file.sources:
         return "not recorded"
@@ -293,8 +292,6 @@ def _last_sync(settings: Settings) -> str:
 def _github(settings: Settings) -> str:
     if settings.github_token is None:
         return "GITHUB_TOKEN is not set: reading works without it, with 60 requests an hour"
-    from npc_lims.clients.github import GitHubClient
-
     url = settings.github_api_url
     try:
         limits = GitHubClient.for_reading(settings).fetch("checking GITHUB_TOKEN", "/rate_limit").body
@@ -305,8 +302,6 @@ def _github(settings: Settings) -> str:
 
 
 def _codeocean(settings: Settings) -> str:
-    from npc_lims.clients.codeocean import open_client
-
     next(open_client(settings).search(limit=1))
     return f"{settings.mirror or settings.codeocean_domain} is reachable, data assets can be read"
 

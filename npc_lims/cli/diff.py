@@ -26,6 +26,7 @@ from npc_lims.clients.git import Repository, find_repository
 from npc_lims.config.environment import TRACKED_FILE
 from npc_lims.config.settings import Settings, load_settings
 from npc_lims.errors import GitError, NpcLimsError, TrackedFileError
+from npc_lims.sources.tracked.parser import read_tracked
 from npc_lims.state.compare import (
     WORKING_TREE,
     StateDiff,
@@ -36,6 +37,7 @@ from npc_lims.state.compare import (
     state_on_github,
 )
 from npc_lims.state.diff_format import LISTED, SUMMARY_BYTES, Chapter, Format, render_chapters
+from npc_lims.state.store import read_state
 from npc_lims.track.compare import Preview, TrackedDiff, compare_tracked, decode_tracked, preview, tracked_on_github
 
 _COLUMNS = ("of", "group", "id", "what", "details")
@@ -114,9 +116,6 @@ def preview_command(
       npc-lims preview
       npc-lims preview origin/main --format markdown
     """
-    from npc_lims.sources.tracked.parser import read_tracked
-    from npc_lims.state.store import read_state
-
     chosen = _chosen(format, style)
     home = checkout()
     repository = find_repository(home)

@@ -20,12 +20,18 @@ from npc_lims.cli.process_report import (
     print_report,
     print_runs,
 )
+from npc_lims.clients.codeocean_runs import RunsClient
+from npc_lims.config.settings import load_settings
 from npc_lims.errors import NpcLimsError
-from npc_lims.utils.text import counted
+from npc_lims.processing.pipelines import PIPELINES_FILE, choose_processes, read_pipelines
+from npc_lims.processing.plan import PlanRequest, plan
+from npc_lims.processing.runs import Run, Update, read_runs, read_updates, recorded_processes, write_updates
+from npc_lims.processing.workflow import BranchRunStore, RunStore, read_recorded
+from npc_lims.state.freshness import SyncCopy
+from npc_lims.utils.text import counted, suggestion
 
 if TYPE_CHECKING:
     from npc_lims.processing.process import Process
-    from npc_lims.processing.workflow import RunStore
 
 process_app = typer.Typer(
     help="Run capsules and pipelines of Code Ocean for sessions.\n\nThey are defined in pipelines.yaml."
@@ -80,10 +86,6 @@ def plan_command(
       npc-lims process plan dlc_eye --sessions 626791_2022-08-15
       npc-lims process plan --csv
     """
-    from npc_lims.processing.plan import PlanRequest, plan
-    from npc_lims.processing.workflow import read_recorded
-    from npc_lims.state.freshness import SyncCopy
-
     folder = _state_folder(state)
     request = PlanRequest(_chosen_processes(names, pipelines, folder), session_ids_of(sessions))
     SyncCopy.of_folder(folder).warn_if_stale()
@@ -108,9 +110,6 @@ def runs_command(
       npc-lims process runs dlc_eye --sessions 626791_2022-08-15
       npc-lims process runs --csv
     """
-    from npc_lims.processing.runs import read_runs, recorded_processes
-    from npc_lims.utils.text import suggestion
-
     folder = _state_folder(state)
     recorded = recorded_processes(folder)
     if name is not None and name not in recorded:
@@ -160,9 +159,6 @@ def run_command(
       npc-lims process run dlc_eye --limit 3 --publish
       npc-lims process run dlc_eye --sessions 626791_2022-08-15 --again
     """
-    from npc_lims.clients.codeocean_runs import RunsClient
-    from npc_lims.processing.plan import PlanRequest, plan
-
     if again and not names:
         raise NpcLimsError("--again needs the process to run: npc-lims process run PROCESS --sessions ... --again")
     store = _open_store(**vars(recording))
@@ -206,8 +202,6 @@ def collect_command(
       npc-lims process collect dlc_eye --json
       npc-lims process collect --wait 600 --publish
     """
-    from npc_lims.clients.codeocean_runs import RunsClient
-
     if into is not None and recording.publish:
         raise NpcLimsError("--out and --publish: either a file, or the branch; give one of them")
     store = _open_store(**vars(recording))
@@ -243,9 +237,6 @@ def claim_command(
       npc-lims process claim --out claims.json
       npc-lims process claim dlc_eye --limit 3 --publish --out claims.json
     """
-    from npc_lims.processing.plan import PlanRequest
-    from npc_lims.processing.runs import write_updates
-
     store = _open_store(**vars(recording))
     processes = [] if none else _chosen_processes(names, pipelines, store.state)
     request = PlanRequest(processes, session_ids_of(sessions), limit)
@@ -281,10 +272,6 @@ def start_command(
     Examples:
       npc-lims process start --claims claims.json --out started.json
     """
-    from npc_lims.clients.codeocean_runs import RunsClient
-    from npc_lims.processing.runs import Run, read_updates
-    from npc_lims.state.freshness import SyncCopy
-
     updates = read_updates(claims_file)
     store = _open_store(state)
     # also processes without claims: another job may have lost one
@@ -321,8 +308,6 @@ def record_command(
       npc-lims process record started.json
       npc-lims process record started.json collected.json --publish
     """
-    from npc_lims.processing.runs import Update, read_updates
-
     updates: dict[str, list[Update]] = {}
     for file in files:
         for path in sorted(file.glob("*.json")) if file.is_dir() else [file]:
@@ -354,17 +339,12 @@ def _state_folder(state: Optional[Path]) -> Path:
 
 def _open_store(state: Optional[Path], publish: bool = False, branch: Optional[str] = None, by: str = "") -> RunStore:
     """Return the store of runs that the options name; it reports on standard error."""
-    from npc_lims.config.settings import load_settings
-    from npc_lims.processing.workflow import BranchRunStore, RunStore
-
     settings, folder = load_settings(), _state_folder(state)
     return BranchRunStore(settings, folder, by, branch, err().print) if publish else RunStore(settings, folder, by)
 
 
 def _chosen_processes(names: Optional[list[str]], pipelines: Optional[Path], state: Path) -> list[Process]:
     """Return the named processes, from the file that belongs to the *state* folder."""
-    from npc_lims.processing.pipelines import PIPELINES_FILE, choose_processes, read_pipelines
-
     if pipelines is None:
         beside = state.resolve().parent / PIPELINES_FILE
         pipelines = beside if beside.is_file() else checkout() / PIPELINES_FILE

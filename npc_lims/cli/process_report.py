@@ -11,12 +11,12 @@ import typer
 
 from npc_lims.cli import ExitCode
 from npc_lims.cli.output import Cell, OutputStyle, out, print_columns, print_error
+from npc_lims.processing.plan import VERDICTS, Decision, Verdict
 from npc_lims.state.diff_format import SUMMARY_BYTES, cut, escape
 from npc_lims.utils.redaction import safe_text
 from npc_lims.utils.text import counted
 
 if TYPE_CHECKING:
-    from npc_lims.processing.plan import Decision, Verdict
     from npc_lims.processing.runs import Run, RunEvent
     from npc_lims.processing.workflow import RunResults
 
@@ -95,8 +95,6 @@ def _input_name(decision: Decision) -> str:
 
 
 def _print_summary(plans: Plans) -> None:
-    from npc_lims.processing.plan import VERDICTS
-
     rows: list[list[Cell]] = []
     for name, decisions in plans.items():
         counts = Counter(decision.verdict for decision in decisions)
@@ -116,8 +114,6 @@ def _print_would_run(plans: Plans) -> None:
 
 
 def _print_reasons(plans: Plans) -> None:
-    from npc_lims.processing.plan import VERDICTS
-
     rows: list[list[Cell]] = []
     for name, decisions in plans.items():
         counts = Counter((one.verdict, one.reason) for one in decisions if one.verdict != "would run")

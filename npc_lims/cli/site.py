@@ -7,17 +7,17 @@ import datetime
 import re
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Optional
+from typing import Optional
 
 import typer
 
 from npc_lims.cli.options import STATE_HERE, check_base_url, checkout
 from npc_lims.cli.output import print_note, progress_bar
+from npc_lims.config.settings import load_settings
+from npc_lims.dashboard.site.build import BuiltSite, SiteOptions, build_site, is_site
+from npc_lims.dashboard.site.serve import SiteServer
 from npc_lims.errors import NpcLimsError
 from npc_lims.utils.text import counted
-
-if TYPE_CHECKING:
-    from npc_lims.dashboard.site.build import BuiltSite
 
 site_app = typer.Typer(
     help="Build or serve the site, which shows every session."
@@ -80,8 +80,6 @@ def serve_command(
       npc-lims site serve --open
       npc-lims site serve public --port 8001
     """
-    from npc_lims.dashboard.site.build import is_site
-
     with contextlib.ExitStack() as stack:
         if site is None:
             site = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="npc-lims-site-"))) / "site"
@@ -95,9 +93,6 @@ def serve_command(
 def _build(
     out: Path, state: Optional[Path], no_history: bool, repository: Optional[str], base_url: Optional[str]
 ) -> BuiltSite:
-    from npc_lims.config.settings import load_settings
-    from npc_lims.dashboard.site.build import SiteOptions, build_site
-
     settings = load_settings()
     if repository is not None and not _REPOSITORY_NAME.fullmatch(repository):
         raise NpcLimsError(f"--repository {repository}: not a repository such as {settings.repo}")
@@ -122,8 +117,6 @@ def _print_result(built: BuiltSite) -> None:
 
 
 def _serve(site: Path, port: int, open_: bool) -> None:
-    from npc_lims.dashboard.site.serve import SiteServer
-
     try:
         server = SiteServer(site, port)
     except OSError as error:
