@@ -15,7 +15,6 @@ import dataclasses
 import json
 import os
 import stat
-import tempfile
 import time
 import zlib
 from collections.abc import Callable, Hashable
@@ -23,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from npc_lims.errors import CacheWarning, warn_once
+from npc_lims.utils.atomic_write import write_atomically
 from npc_lims.utils.memory_cache import TTLCache
 
 if TYPE_CHECKING:
@@ -135,17 +135,7 @@ def write_private_file(path: Path, content: bytes) -> bool:
     with contextlib.suppress(OSError):
         if not prepare_folder(path.parent):
             return False
-        # tempfile makes files of mode 0600
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".tmp-", delete=False) as stream:
-            temporary = Path(stream.name)
-            try:
-                stream.write(content)
-                stream.close()  # an open file cannot be renamed on Windows
-                temporary.replace(path)
-            except BaseException:
-                stream.close()
-                temporary.unlink()
-                raise
+        write_atomically(path, content, private=True)
         return True
     return False
 

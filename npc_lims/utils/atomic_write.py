@@ -14,16 +14,21 @@ TEMPORARY = ".tmp-"
 """Prefix of files that are being written. One that a killed process leaves behind means nothing."""
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Replace *path* by *content*: written beside it, flushed to the disk, then renamed over it."""
+def write_atomically(path: Path, content: bytes, *, private: bool = False) -> None:
+    """Replace *path* by *content*: written beside it, flushed to the disk, then renamed over it.
+
+    A *private* file is for its owner alone, and not worth a wait for the disk.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # not tempfile: its files are private to their owner, these must be as public as any other
     temporary = path.parent / f"{TEMPORARY}{uuid.uuid4().hex}"
     try:
-        with open(temporary, "xb") as file:
+        with open(
+            temporary, "xb", opener=lambda name, flags: os.open(name, flags, 0o600 if private else 0o666)
+        ) as file:
             file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+            if not private:
+                file.flush()
+                os.fsync(file.fileno())
         temporary.replace(path)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
