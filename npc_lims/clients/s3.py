@@ -28,6 +28,7 @@ _MAX_PAGES = 5_000
 # S3 sends a page without keys where many keys in a row were deleted, but not page after page.
 _MAX_EMPTY_PAGES = 100
 _ENCODED = re.compile("%[0-9A-Fa-f]{2}")
+_CHUNK = 2**20
 # The alias of an access point stands for a bucket of another name.
 _ALIAS_SUFFIX = "-s3alias"
 
@@ -307,8 +308,15 @@ class MirrorStore:
         return next(self.list_all(bucket, prefix), None) is not None
 
     def head(self, bucket: str, key: str) -> ObjectInfo | None:
-        content = self.read(bucket, key, limit=2**40)
-        return None if content is None else ObjectInfo(key, len(content), hashlib.sha256(content).hexdigest())
+        path, digest = self._root / bucket / key, hashlib.sha256()
+        with _file_errors(path):
+            if not path.is_file():
+                return None
+            with path.open("rb") as file:
+                while chunk := file.read(_CHUNK):
+                    digest.update(chunk)
+                return ObjectInfo(key, file.tell(), digest.hexdigest())
+        return None
 
     def read(self, bucket: str, key: str, limit: int) -> bytes | None:
         path = self._root / bucket / key

@@ -7,6 +7,7 @@ import json
 import os
 import sys
 import traceback
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -96,6 +97,19 @@ def test_a_listing_gives_sizes(store: MirrorStore) -> None:
 
 def test_head_distinguishes_contents(store: MirrorStore) -> None:
     assert store.head("data", "a/rig.json") == ObjectInfo("a/rig.json", 4, hashlib.sha256(b"{}{}").hexdigest())
+
+
+def test_head_takes_no_memory_for_a_large_object(tmp_path: Path) -> None:
+    (tmp_path / "large").touch()
+    os.truncate(tmp_path / "large", 64 * 2**20)
+    tracemalloc.start()
+    try:
+        found = MirrorStore(tmp_path).head("", "large")
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert found is not None and found.size == 64 * 2**20
+    assert peak < 8 * 2**20
 
 
 @pytest.mark.parametrize("key", ["a/none.json", "a", "a/", "", "none/rig.json"])
