@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from npc_lims.model.flags import FLAGS, platform_of
+from npc_lims.model.flags import FLAGS, VIDEO_RESULTS, platform_of
 from npc_lims.model.session_id import split_session_id
 from npc_lims.utils.timestamps import parse_utc
 
@@ -34,7 +34,6 @@ class Stage:
         flag: The flag that is true once it is done.
         after: The flag that must be true before; empty if being recorded is enough.
         before: Description of a session that waits for it; for a family, what it lacks.
-        fact: The asset on Code Ocean whose creation completes it.
         family: Name of stages that are reported together.
     """
 
@@ -42,13 +41,7 @@ class Stage:
     after: str
     before: str = ""
     remedy: str = ""
-    fact: str = ""
     family: str = ""
-
-
-def _of_video(flag: str, fact: str) -> Stage:
-    remedy = "npc-lims process plan shows whether they would run now, and why not."
-    return Stage(flag, "is_uploaded", FLAGS[flag].label, remedy, fact, "video results")
 
 
 STAGES = (
@@ -57,14 +50,12 @@ STAGES = (
         "",
         "tracked but not uploaded",
         "Upload them or correct their paths; if that will never be: npc-lims track edit ID --set is_production=false.",
-        "raw",
     ),
     Stage(
         "is_sorted",
         "is_uploaded",
         "uploaded but not sorted",
         "Start the sorting; where it cannot succeed, note an issue in tracked_sessions.yaml.",
-        "sorted",
     ),
     Stage(
         "is_annotated",
@@ -72,17 +63,20 @@ STAGES = (
         "sorted but not annotated",
         "Annotate them in the IBL GUI; where that cannot be done, note an issue in tracked_sessions.yaml.",
     ),
-    _of_video("is_dlc_eye", "dlc_eye"),
-    _of_video("is_dlc_side", "dlc_side"),
-    _of_video("is_dlc_face", "dlc_face"),
-    _of_video("is_facemap", "facemap"),
-    _of_video("is_gamma_encoding", "GammaEncoding"),
-    _of_video("is_LPFaceParts", "LPFaceParts"),
+    *(
+        Stage(
+            flag,
+            "is_uploaded",
+            FLAGS[flag].label,
+            "npc-lims process plan shows whether they would run now, and why not.",
+            "video results",
+        )
+        for flag in VIDEO_RESULTS
+    ),
     Stage("is_parquet_cached", "is_uploaded"),
     Stage("is_nwb_cached", "is_sorted", "sorted but not in the NWB cache", "Write the cache again with npc_sessions."),
 )
 """Stages in their order. Optional steps (surface channels, imaging) are none."""
-_FACTS = {stage.flag: stage.fact for stage in STAGES}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -198,6 +192,6 @@ def _date_of(flag: str, record: Mapping[str, Any], seen: Mapping[str, datetime.d
 
     A newer asset may have replaced the first one of its kind.
     """
-    asset = (record["codeocean"] or {}).get(_FACTS[flag]) or {}
+    asset = (record["codeocean"] or {}).get(FLAGS[flag].asset) or {}
     times = (parse_utc(asset.get("created")), seen.get(flag))
     return min((time for time in times if time is not None), default=None)

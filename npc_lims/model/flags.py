@@ -27,6 +27,8 @@ class StatusFlag:
         meaning: A sentence for users: when it is true, and which sessions it applies to.
         value: Computes it, for a session that it applies to.
         applies: Returns whether it applies to a session; None while that is unknown.
+        word: Describes a session for which it became true; the label if empty.
+        asset: The asset on Code Ocean that it is about.
     """
 
     name: str
@@ -34,6 +36,8 @@ class StatusFlag:
     meaning: str
     value: Callable[[Record], Value]
     applies: Callable[[Record], Optional[bool]] = lambda record: True
+    word: str = ""
+    asset: str = ""
 
 
 def compute_status(record: Record) -> Status:
@@ -149,22 +153,35 @@ def _is_production(record: Record) -> bool:
     return given if isinstance(given, bool) else True
 
 
-def _video_result(name: str, label: str, result: str, process: str) -> StatusFlag:
+def _video_result(name: str, label: str, result: str, process: str, word: str = "") -> StatusFlag:
     return StatusFlag(
         name,
         label,
         f"A {result} exists on Code Ocean. Applies to sessions with video.",
         lambda record: _exists(record.asset(process)),
         lambda record: _may_have_video_result(record, process),
+        word=word or f"with {label}",
+        asset=process,
     )
 
 
+_VIDEO_RESULTS = (
+    _video_result("is_dlc_eye", "DLC eye", "DeepLabCut result for the eye camera", "dlc_eye"),
+    _video_result("is_dlc_side", "DLC side", "DeepLabCut result for the side camera", "dlc_side"),
+    _video_result("is_dlc_face", "DLC face", "DeepLabCut result for the face camera", "dlc_face"),
+    _video_result("is_facemap", "Facemap", "Facemap result", "facemap"),
+    _video_result("is_gamma_encoding", "gamma encoding", "GammaEncoding result", "GammaEncoding", "gamma-encoded"),
+    _video_result(
+        "is_LPFaceParts", "LP face parts", "Lightning Pose result for face parts", "LPFaceParts", "with LPFaceParts"
+    ),
+)
 _FLAGS = (
     StatusFlag(
         "is_uploaded",
         "uploaded",
         "Code Ocean has a raw asset; for ephys its folder on S3 also has an `ecephys*` entry.",
         _is_uploaded,
+        asset="raw",
     ),
     StatusFlag(
         "raw_asset_id",
@@ -178,12 +195,14 @@ _FLAGS = (
         "session.json",
         "session.json or acquisition.json is in the raw folder on S3.",
         lambda record: _has_metadata(record, "session.json", "acquisition.json"),
+        word="with session metadata",
     ),
     StatusFlag(
         "is_rig_json",
         "rig.json",
         "rig.json or instrument.json is in the raw folder on S3.",
         lambda record: _has_metadata(record, "rig.json", "instrument.json"),
+        word="with rig metadata",
     ),
     StatusFlag(
         "is_video",
@@ -192,6 +211,7 @@ _FLAGS = (
         "Does not apply to sessions without sync, which have no cameras.",
         _is_video,
         _is_sync,
+        word="with video",
     ),
     StatusFlag(
         "is_sorted",
@@ -199,6 +219,7 @@ _FLAGS = (
         "A spike-sorting result that did not error exists on Code Ocean. Applies to ephys.",
         lambda record: _exists(record.asset("sorted")),
         _is_ephys,
+        asset="sorted",
     ),
     StatusFlag(
         "is_annotated",
@@ -207,12 +228,7 @@ _FLAGS = (
         lambda record: _any(_fact(record.s3, "ibl_annotations"), _fact(record.s3, "tissuecyte_annotations")),
         _is_ephys,
     ),
-    _video_result("is_dlc_eye", "DLC eye", "DeepLabCut result for the eye camera", "dlc_eye"),
-    _video_result("is_dlc_side", "DLC side", "DeepLabCut result for the side camera", "dlc_side"),
-    _video_result("is_dlc_face", "DLC face", "DeepLabCut result for the face camera", "dlc_face"),
-    _video_result("is_facemap", "Facemap", "Facemap result", "facemap"),
-    _video_result("is_gamma_encoding", "gamma encoding", "GammaEncoding result", "GammaEncoding"),
-    _video_result("is_LPFaceParts", "LP face parts", "Lightning Pose result for face parts", "LPFaceParts"),
+    *_VIDEO_RESULTS,
     StatusFlag(
         "is_surface_channels",
         "surface channels",
@@ -221,6 +237,7 @@ _FLAGS = (
         "Applies to ephys sessions of index 0.",
         _is_surface_channels,
         _may_have_surface_channels,
+        word="with surface channels",
     ),
     StatusFlag(
         "is_surface_channels_sorted",
@@ -228,6 +245,7 @@ _FLAGS = (
         "A good sorting result of the surface-channel recording exists. Applies where there is such a recording.",
         _is_surface_channels_sorted,
         lambda record: _may_have_surface_channels(record) and _is_surface_channels(record),
+        word="with surface channels sorted",
     ),
     StatusFlag(
         "is_production",
@@ -246,18 +264,21 @@ _FLAGS = (
         "parquet cached",
         "Some version of the component cache on S3 has a `session` file for it.",
         lambda record: _exists(_fact(record.s3, "parquet_cache")),
+        word="cached (parquet)",
     ),
     StatusFlag(
         "is_nwb_cached",
         "NWB cached",
         "Some version of the NWB cache on S3 has a file for it.",
         lambda record: _exists(_fact(record.s3, "nwb_cache")),
+        word="cached (NWB)",
     ),
 )
 
 FLAGS = {flag.name: flag for flag in _FLAGS}
 """All flags by name."""
 BOOLEAN_FLAGS = tuple(name for name in FLAGS if name != "raw_asset_id")
+VIDEO_RESULTS = tuple(flag.name for flag in _VIDEO_RESULTS)
 
 
 # --- the row of a session

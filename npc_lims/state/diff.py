@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from npc_lims.model.flags import BOOLEAN_FLAGS, FLAGS
 from npc_lims.model.record import SECTIONS, Record
 from npc_lims.utils.lazy_mapping import differing_keys
 from npc_lims.utils.text import single_line
@@ -22,26 +23,7 @@ class Absent(enum.Enum):
 
 ABSENT = Absent.ABSENT
 
-_FLAG_WORDS = {
-    "is_uploaded": "uploaded",
-    "is_session_json": "with session metadata",
-    "is_rig_json": "with rig metadata",
-    "is_video": "with video",
-    "is_sorted": "sorted",
-    "is_annotated": "annotated",
-    "is_dlc_eye": "with DLC eye",
-    "is_dlc_side": "with DLC side",
-    "is_dlc_face": "with DLC face",
-    "is_facemap": "with Facemap",
-    "is_gamma_encoding": "gamma-encoded",
-    "is_LPFaceParts": "with LPFaceParts",
-    "is_surface_channels": "with surface channels",
-    "is_surface_channels_sorted": "with surface channels sorted",
-    "is_production": "production",
-    "is_imaged": "imaged",
-    "is_parquet_cached": "cached (parquet)",
-    "is_nwb_cached": "cached (NWB)",
-}
+_FLAG_WORDS = {name: FLAGS[name].word or FLAGS[name].label for name in BOOLEAN_FLAGS}
 _MILESTONES = ("is_uploaded", "is_sorted", "is_annotated")
 # Assets that somebody recorded; all others were computed from these.
 _RECORDED = ("raw", "surface", "smartspim")

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from npc_lims.dashboard.pipeline import MIN_EXAMPLES, MIN_WAIT, STAGES, Stall, find_stalls
-from npc_lims.model.flags import BOOLEAN_FLAGS
+from npc_lims.model.flags import BOOLEAN_FLAGS, FLAGS
 from npc_lims.model.record import Record
 from npc_lims.processing.process import FACTS
 from tests.builders import RAW_NAME, asset, listing, no_assets, nothing_on_s3, record, tracked
@@ -47,7 +47,7 @@ def stalls(*records: Record, seen: Mapping[str, Mapping[str, datetime.datetime]]
 
 def test_steps_name_flags_and_facts() -> None:
     assert {step.flag for step in STAGES} <= set(BOOLEAN_FLAGS)
-    assert {step.fact for step in STAGES} - {"", "raw"} <= set(FACTS)
+    assert {FLAGS[step.flag].asset for step in STAGES} - {"", "raw"} <= set(FACTS)
     taken: set[str] = set()
     for step in STAGES:
         assert not step.after or step.after in taken, "a step comes after the one that it needs"
