@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import difflib
 import numbers
 import os
 import re
@@ -19,7 +18,7 @@ from npc_lims.errors import UnknownStatusWarning, warn
 from npc_lims.model.flags import ABSENT_FLAGS, COLUMNS, FLAGS, allen_path_of, platform_of
 from npc_lims.model.session_id import resolve_session_id, split_session_id
 from npc_lims.sessions.info import FIELDS, RecordedSessionInfo, SessionInfo
-from npc_lims.utils.text import single_line
+from npc_lims.utils.text import single_line, suggestion
 
 PUBLIC_ATTRIBUTES = (
     *(field.name for field in dataclasses.fields(SessionInfo)),
@@ -159,9 +158,8 @@ def _known(value: Any) -> Any:
 
 
 def _unknown(names: list[str]) -> str:
-    near = dict.fromkeys(close for name in names for close in difflib.get_close_matches(name, FILTERS))
-    suggestion = f" (did you mean {' or '.join(near)}?)" if near else ""
-    return f"unknown filter {', '.join(names)}{suggestion}; known are: {', '.join(FILTERS)}"
+    unknown = ", ".join(f"{name}{suggestion(name, FILTERS)}" for name in names)
+    return f"unknown filter {unknown}; known are: {', '.join(FILTERS)}"
 
 
 # --- the form in which values are compared
