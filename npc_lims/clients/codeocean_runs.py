@@ -6,7 +6,7 @@ import dataclasses
 import datetime
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Optional, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Optional, TypeVar
 
 import pydantic
 
@@ -274,28 +274,18 @@ def _found_asset(content: Mapping[str, Any]) -> MadeAsset:
 # --- validity of runs -----------------------------------------------------------------------------
 
 
-class RunState(Protocol):
-    """The state of a run: the SDK's `Computation` is one, as is ours."""
-
-    @property
-    def state(self) -> str: ...
-
-    @property
-    def end_status(self) -> str | None: ...
-
-    @property
-    def has_results(self) -> bool | None: ...
-
-
-def is_finished(run: RunState) -> bool:
-    """Return True if the run has come to its end, good or bad."""
+def is_finished(run: Computation) -> bool:
+    """Return True if the run, ours or one of the SDK, has come to its end, good or bad."""
     return _plain(run.state) in ("completed", "failed")
 
 
-def why_errored(run: RunState, list_names: Callable[[], Sequence[str]], read_output: Callable[[], bytes | None]) -> str:
+def why_errored(
+    run: Computation, list_names: Callable[[], Sequence[str]], read_output: Callable[[], bytes | None]
+) -> str:
     """Return why a finished run is of no use, in one line; empty if it is good, or is still going on.
 
     Args:
+        run: Ours, or one of the SDK.
         list_names: Names of the files and folders at the top of its results. Called only if *run* leaves it open.
         read_output: Content of its `output` file, None if there is none. Called only if there is one of that name and
             the names leave it open.
