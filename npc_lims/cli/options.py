@@ -12,9 +12,13 @@ from typing import TYPE_CHECKING, Any, Optional, get_type_hints
 
 import typer
 
-from npc_lims.config.environment import TRACKED_FILE
+from npc_lims.config.disk_cache import load_entry
+from npc_lims.config.environment import TRACKED_FILE, settings_for_reading
 from npc_lims.errors import NpcLimsError, SelectionError
 from npc_lims.model.flags import COLUMNS, FLAGS
+from npc_lims.model.session_id import parse_session_id
+from npc_lims.state.remote import cached_snapshot_path
+from npc_lims.state.snapshot import SNAPSHOT, checked_lines, line_id
 from npc_lims.utils.urls import web_address
 
 if TYPE_CHECKING:
@@ -117,8 +121,6 @@ def sources_of(only: Optional[list[str]]) -> list[str]:
 
 def session_ids_of(values: Optional[list[str]]) -> Optional[frozenset[str]]:
     """Return the session ids in *values*; None if None."""
-    from npc_lims.model.session_id import parse_session_id
-
     if values is None:
         return None
     if not _split(values):
@@ -177,17 +179,10 @@ def _beginning(incomplete: str, words: Iterable[str]) -> list[str]:
 
 
 def _ids(ctx: typer.Context) -> list[str]:
-    from npc_lims.state.snapshot import line_id
-
     return [line_id(line) for line in _lines(ctx)]
 
 
 def _lines(ctx: typer.Context) -> list[bytes]:
-    from npc_lims.config.disk_cache import load_entry
-    from npc_lims.config.environment import settings_for_reading
-    from npc_lims.state.remote import cached_snapshot_path
-    from npc_lims.state.snapshot import SNAPSHOT, checked_lines
-
     state = ctx.params.get("state")
     try:
         settings = settings_for_reading()

@@ -38,8 +38,10 @@ from npc_lims.cli.output import (
 )
 from npc_lims.errors import NpcLimsError
 from npc_lims.model.flags import BOOLEAN_FLAGS, COLUMNS, FLAGS, NOT_APPLICABLE, flag_value, session_row
+from npc_lims.sessions.queries import select_session, select_sessions, to_records
 from npc_lims.state.diff import one_line
 from npc_lims.utils.text import counted
+from npc_lims.utils.yaml import render_yaml
 
 if TYPE_CHECKING:
     from npc_lims.config.settings import Settings
@@ -248,8 +250,6 @@ def _refuse(**options: Any) -> None:
 
 
 def _selected(settings: Settings, selection: Selection, at: Optional[str]) -> list[dict[str, Any]]:
-    from npc_lims.sessions.queries import select_sessions, to_records
-
     matched = [(row, selection.matches(row)) for row in to_records(select_sessions(settings, selection.filters, at=at))]
     undecided = sum(match is None for _, match in matched)
     if undecided:
@@ -281,8 +281,6 @@ def show_command(
       npc-lims show DRpilot_626791_20220815
       npc-lims show 626791_2022-08-15 --at 2024-06-01
     """
-    from npc_lims.sessions.queries import select_session
-
     settings = reading_settings(state)
     info = select_session(settings, session, at=at)
     if as_json:
@@ -293,8 +291,6 @@ def show_command(
 
 
 def _print_session(info: SessionInfo, notes: list[str]) -> None:
-    from npc_lims.utils.yaml import render_yaml
-
     record, row = info.record, session_row(info.record)
     console = out()
     console.print(Text(row["id"], "bold"), f"{one_line(row['project'])}, {row['platform']}")
@@ -366,7 +362,7 @@ def _column(name: str, rows: Sequence[dict[str, Any]], longest: int, console: Co
         return _Column(name, len(heading), heading, [marks[flag_value(row, name)] for row in rows])
     cells = [_cut(text, longest) for text in (heading, *(_text(name, row[name]) for row in rows))]
     width = max(map(cell_len, cells))
-    heading, *padded = [_padded(cell, width) for cell in cells]
+    heading, *padded = [cell.ljust(width) if cell.isascii() else set_cell_size(cell, width) for cell in cells]
     return _Column(name, width, heading, padded)
 
 
@@ -397,10 +393,6 @@ def _styled(console: Console, text: str, style: str) -> str:
     with console.capture() as captured:
         console.print(Text(text, style), end="", soft_wrap=True)
     return captured.get()
-
-
-def _padded(text: str, width: int) -> str:
-    return text.ljust(width) if text.isascii() else set_cell_size(text, width)
 
 
 def _cut(text: str, longest: int) -> str:
