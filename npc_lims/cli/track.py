@@ -18,7 +18,7 @@ from npc_lims.cli.track_apply import MAX_BODY, Outcome, Target, apply_or_propose
 from npc_lims.config.environment import TRACKED_FILE
 from npc_lims.errors import NpcLimsError
 from npc_lims.model.session_id import make_session_id, parse_session_id, split_session_id
-from npc_lims.state.diff_format import cut
+from npc_lims.state.diff_format import Format, cut, render_chapters
 from npc_lims.track.assignments import assigned, parse_path
 from npc_lims.track.edits import Add, Change, Deduped, Edit, Remove, dedupe, make_changes
 from npc_lims.utils.text import counted
@@ -207,7 +207,6 @@ def import_command(
       npc-lims track import tracking.xlsx --batch upload.bat --dry-run
       npc-lims track import monday.csv tuesday.csv --project DynamicRouting --pr
     """
-    from npc_lims.state.diff_format import Format, render_chapters
     from npc_lims.track.planning.batch_files import read_batches
     from npc_lims.track.planning.changes import import_chapter, import_report, join_plans, plan_import
     from npc_lims.track.planning.workbook import read_planning_workbooks

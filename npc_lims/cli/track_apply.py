@@ -19,7 +19,7 @@ from rich.console import Console
 
 from npc_lims.cli.options import checkout
 from npc_lims.cli.output import OutputStyle, err, out, print_note
-from npc_lims.clients.github_pull_requests import Revised
+from npc_lims.clients.github_pull_requests import Proposal, Revised, propose
 from npc_lims.config.environment import TRACKED_FILE
 from npc_lims.config.settings import Settings, load_settings
 from npc_lims.errors import NpcLimsError
@@ -167,8 +167,6 @@ def _write(path: Path, text: str) -> None:
 
 def _propose(settings: Settings, change: Revision, base: Optional[str], branch: str, title: str) -> tuple[Outcome, str]:
     """Return the change, and a message about its pull request."""
-    from npc_lims.clients.github_pull_requests import Proposal, propose
-
     outcomes: list[Outcome] = []
 
     def revise(text: str) -> Outcome:

@@ -17,9 +17,11 @@ from npc_lims.cli import ExitCode
 from npc_lims.cli.actions import RunLines
 from npc_lims.cli.output import err, out, print_error, print_note, print_warning
 from npc_lims.cli.sessions import Selection
+from npc_lims.clients.github_actions import WorkflowRun, find_active_run, get_run
 from npc_lims.config.environment import RAW_URL
 from npc_lims.errors import GitHubError, NpcLimsError
 from npc_lims.model.flags import session_row
+from npc_lims.state.as_of import snapshot_at
 from npc_lims.state.diff import SessionChange, compare_sessions, headline, one_line
 from npc_lims.state.freshness import describe_age
 from npc_lims.state.reader import SessionLines, Snapshot, read_snapshot
@@ -27,7 +29,6 @@ from npc_lims.utils.text import counted
 from npc_lims.utils.timestamps import utc_text
 
 if TYPE_CHECKING:
-    from npc_lims.clients.github_actions import WorkflowRun
     from npc_lims.config.settings import Settings
 
 _STYLES = {**dict.fromkeys(("removed", "lost"), "red"), **dict.fromkeys(("new", "uploaded", "sorted"), "green")}
@@ -81,8 +82,6 @@ def state_to_watch(settings: Settings) -> WatchedState:
     if settings.github_token is None:
         # raw GitHub keeps files for five minutes, and answers some 60 requests an hour to everybody behind one address
         return WatchedState(name, lambda: read_snapshot(always), 120.0, 75.0 if is_public else 0.0)
-    from npc_lims.state.as_of import snapshot_at
-
     # by its commit: of a branch, raw GitHub may send what it was before; four requests, of the thousands an hour
     min_interval = 3.0 if is_public else 0.0
     return WatchedState(name, lambda: snapshot_at(always, settings.ref), 15.0, min_interval, has_runs=True)
@@ -132,8 +131,6 @@ class _Watch:
             time.sleep(interval)
 
     def _read_run(self, print_run: Callable[[WorkflowRun], None]) -> None:
-        from npc_lims.clients.github_actions import find_active_run, get_run
-
         try:
             found = self.run or find_active_run(self.settings)
             run = None if found is None else get_run(self.settings, found.id)
