@@ -104,6 +104,16 @@ def test_commands_in_the_text_are_there(page: Path) -> None:
     assert {mention: unknown for mention, unknown in wrong.items() if unknown} == {}
 
 
+def test_modules_that_pages_name_exist() -> None:
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]
+    named = {(page, name) for page in pages for name in re.findall(r"[\w./-]+/\w+\.py\b", page.read_text("utf-8"))}
+    assert named
+    missing = [
+        f"{page}: {name}" for page, name in named if not any((ROOT / top / name).exists() for top in ("", "npc_lims"))
+    ]
+    assert missing == []
+
+
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
 def test_links_of_pages_outside_of_docs_lead_somewhere(page: str) -> None:
     # those within docs/ are checked where the pages are built

@@ -17,7 +17,7 @@ from npc_lims.config.environment import TRACKED_FILE, settings_for_reading
 from npc_lims.errors import NpcLimsError, SelectionError
 from npc_lims.model.flags import COLUMNS, FLAGS
 from npc_lims.model.session_id import parse_session_id
-from npc_lims.state.remote import cached_snapshot_path
+from npc_lims.state.published import cached_snapshot_path
 from npc_lims.state.snapshot import SNAPSHOT, checked_lines, line_id
 from npc_lims.utils.urls import web_address
 

@@ -20,8 +20,8 @@ from npc_lims.history.walk import read_history
 from npc_lims.model.session_id import resolve_session_id, suggest_ids
 from npc_lims.state.as_of import checkout_of, parse_commit
 from npc_lims.state.compare import Facts, parse_facts
+from npc_lims.state.published import fetch_file
 from npc_lims.state.reader import read_snapshot
-from npc_lims.state.remote import fetch_file
 from npc_lims.state.revision import Commit
 from npc_lims.state.snapshot import SNAPSHOT
 from npc_lims.state.store import SESSIONS, session_path

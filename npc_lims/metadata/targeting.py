@@ -12,7 +12,7 @@ from npc_lims.config.settings import load_settings
 from npc_lims.errors import NoSessionData, RemoteStateError, SourceError
 from npc_lims.model.session_id import resolve_session_id
 from npc_lims.old_paths import forward
-from npc_lims.state.remote import fetch_file
+from npc_lims.state.published import fetch_file
 from npc_lims.utils.memory_cache import TTLCache
 from npc_lims.utils.sqlite import SharedConnection, load_image
 

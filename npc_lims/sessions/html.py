@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from npc_lims.model.flags import BOOLEAN_FLAGS, FLAGS, NOT_APPLICABLE, flag_value, session_row
-from npc_lims.state.remote import site_url
+from npc_lims.state.published import site_url
 from npc_lims.utils.text import counted
 from npc_lims.utils.urls import Links, web_address
 

@@ -25,8 +25,8 @@ from npc_lims.model.recording_days import assign_rows, reconcile_days, undecided
 from npc_lims.model.session_id import day_of, ids_of_day, split_session_id, subject_of
 from npc_lims.sessions.cached_assets import CachedAssetClient
 from npc_lims.sources.context import SourceContext, open_source
+from npc_lims.state.published import fetch_file
 from npc_lims.state.reader import read_one
-from npc_lims.state.remote import fetch_file
 from npc_lims.utils.memory_cache import TTLCache
 
 if TYPE_CHECKING:

@@ -31,8 +31,8 @@ from npc_lims.clients.github import GitHubClient
 from npc_lims.config.disk_cache import CacheEntry, cache_dir, load_entry, prune_folder, store_entry, touch_entry
 from npc_lims.errors import GitError, GitHubError, HistoryError, RemoteStateError, StateError
 from npc_lims.state.compare import parse_facts
+from npc_lims.state.published import check_snapshot, fetch_file
 from npc_lims.state.reader import Origin, SessionLines, Snapshot
-from npc_lims.state.remote import check_snapshot, fetch_file
 from npc_lims.state.revision import RUN_TRAILER, AsOf, Commit, Revision, parse_at
 from npc_lims.state.snapshot import SCHEMA, SNAPSHOT, checked_lines, digest_of, make_line, newest_first
 from npc_lims.state.store import session_id_of

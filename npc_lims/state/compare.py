@@ -18,7 +18,7 @@ from npc_lims.config.settings import Settings
 from npc_lims.errors import NoRemoteState, StateError
 from npc_lims.state.diff import SessionChange, compare_sessions, headline
 from npc_lims.state.diff_format import Chapter, groups_of
-from npc_lims.state.remote import check_ref, fetch_snapshot
+from npc_lims.state.published import check_ref, fetch_snapshot
 from npc_lims.state.snapshot import SCHEMA, SNAPSHOT, digest_of, line_id, lines_by_id, parse_line, split_lines
 from npc_lims.state.store import parse_record, session_id_of, session_name
 from npc_lims.state.tree import FolderTree, Tree

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from npc_lims.config.disk_cache import CacheEntry, cache_status, load_entry
 from npc_lims.errors import GitError, NoRemoteState, RemoteStateError, StaleStateWarning, StateError, warn_once
-from npc_lims.state import remote
+from npc_lims.state import published
 from npc_lims.state.freshness import SYNC_FILE, SyncCopy, describe_age
 from npc_lims.state.snapshot import SNAPSHOT, checked_lines, line_id, parse_line, split_lines
 from npc_lims.utils.memory_cache import TTLCache
@@ -138,11 +138,11 @@ def read_one(settings: Settings, session_id: str, ttl: float | None = None) -> d
             raise _no_folder(settings.state)
         sync_copy(settings).warn_if_stale()
         return None if record is None else record.as_dict()
-    path = remote.cached_snapshot_path(settings)
+    path = published.cached_snapshot_path(settings)
     first_read = _first_reads.get(path, settings.ttl if ttl is None else ttl) or {}
     if session_id in first_read:
         return first_read[session_id]
-    is_cached = any(map(cache_status, (path, remote.mirror_path(settings))))
+    is_cached = any(map(cache_status, (path, published.mirror_path(settings))))
     if not is_cached and _first_reads.get(path) is None and _servers.error(path) is None:
         _first_reads.put(path, {})
         found = _fetch_session_file(settings, session_id)
@@ -176,7 +176,7 @@ def recorded_sync(settings: Settings, origin: Origin) -> SyncFile:
     entry = copy.load()
     is_cached = entry is not None and 0 <= time.time() - entry.stored < settings.ttl
     if origin.kind not in ("stale cache", "mirror") and not is_cached:
-        entry = copy.update(lambda: remote.fetch_file(settings, f"state/{SYNC_FILE}"))
+        entry = copy.update(lambda: published.fetch_file(settings, f"state/{SYNC_FILE}"))
     return SyncFile() if entry is None or not entry.content else parse_sync_file(entry.content, origin.place)
 
 
@@ -185,7 +185,7 @@ def sync_copy(settings: Settings, origin: Origin | None = None) -> SyncCopy:
     if settings.state is not None:
         return SyncCopy.of_folder(settings.state)
     is_mirror = origin is not None and origin.kind == "mirror"
-    snapshot = remote.mirror_path(settings) if is_mirror else remote.cached_snapshot_path(settings)
+    snapshot = published.mirror_path(settings) if is_mirror else published.cached_snapshot_path(settings)
     remedy = f"check that the sync workflow of {settings.repo} runs: GitHub drops schedules, and disables some"
     return SyncCopy(snapshot.with_suffix(f".{SYNC_FILE}"), f"{_url(settings)}/state", remedy)
 
@@ -227,17 +227,17 @@ def _fetch_session_file(settings: Settings, session_id: str) -> dict[str, Any] |
 
     path = session_path(Path("state"), session_id)
     try:
-        content = remote.fetch_file(settings, path.as_posix())
+        content = published.fetch_file(settings, path.as_posix())
         return None if content is None else parse_record(content, path).as_dict()
     except RemoteStateError as error:
-        _servers.put_error(remote.cached_snapshot_path(settings), error)
+        _servers.put_error(published.cached_snapshot_path(settings), error)
     except StateError:
         pass  # damaged there: the snapshot, which is read next, may still have it
     return None
 
 
 def _read_published(settings: Settings, ttl: float) -> Snapshot:
-    path, mirror = remote.cached_snapshot_path(settings), remote.mirror_url(settings)
+    path, mirror = published.cached_snapshot_path(settings), published.mirror_url(settings)
     snapshot = _cached_snapshot(settings, ttl)
     if snapshot is not None:
         return snapshot
@@ -249,12 +249,14 @@ def _read_published(settings: Settings, ttl: float) -> Snapshot:
     if mirror is not None and not isinstance(failure, NoRemoteState):
         age = None if cached is None else cached[0]
         try:
-            snapshot = _servers.get_or_load(remote.mirror_path(settings), lambda: _fetch_mirror(settings, mirror, age))
+            snapshot = _servers.get_or_load(
+                published.mirror_path(settings), lambda: _fetch_mirror(settings, mirror, age)
+            )
             warn_once(("cached", path), f"{failure}; using {snapshot.origin}", StaleStateWarning)
             return snapshot
         except RemoteStateError as error:
             failure = RemoteStateError(f"{failure}; and the mirror has nothing newer: {error}")
-        mirrored = _cached_lines(remote.mirror_path(settings))
+        mirrored = _cached_lines(published.mirror_path(settings))
         # that of the mirror was newer when it was cached, unless raw GitHub has confirmed the other one since
         if mirrored is not None and (cached is None or mirrored[0] < cached[0]):
             cached, url = mirrored, mirror
@@ -267,29 +269,29 @@ def _read_published(settings: Settings, ttl: float) -> Snapshot:
 
 def _cached_snapshot(settings: Settings, ttl: float) -> Snapshot | None:
     """Return a cached snapshot within its lifetime: of raw GitHub, else of the mirror."""
-    cached = _cached_lines(remote.cached_snapshot_path(settings), ttl)
+    cached = _cached_lines(published.cached_snapshot_path(settings), ttl)
     if cached is not None:
         return Snapshot(cached[1], Origin("cache", _url(settings), age=cached[0]))
-    mirror = remote.mirror_url(settings)
-    cached = None if mirror is None else _cached_lines(remote.mirror_path(settings), ttl)
+    mirror = published.mirror_url(settings)
+    cached = None if mirror is None else _cached_lines(published.mirror_path(settings), ttl)
     return None if mirror is None or cached is None else _of_mirror(mirror, cached[1])
 
 
 def _fetch_snapshot(settings: Settings) -> Snapshot:
-    lines = _parse(remote.cached_snapshot_path(settings), remote.fetch_snapshot(settings))
+    lines = _parse(published.cached_snapshot_path(settings), published.fetch_snapshot(settings))
     _fetch_sync_file_daily(settings)
     return Snapshot(lines, Origin("github", _url(settings), age=0.0))
 
 
 def _fetch_sync_file_daily(settings: Settings) -> None:
     once = settings.model_copy(update={"attempts": 1})
-    sync_copy(settings).update_daily(lambda: remote.fetch_file(once, f"state/{SYNC_FILE}"))
+    sync_copy(settings).update_daily(lambda: published.fetch_file(once, f"state/{SYNC_FILE}"))
 
 
 def _fetch_mirror(settings: Settings, mirror: str, cached_age: float | None) -> Snapshot:
-    lines = _parse(remote.mirror_path(settings), remote.fetch_mirror(settings, mirror, cached_age))
+    lines = _parse(published.mirror_path(settings), published.fetch_mirror(settings, mirror, cached_age))
     snapshot, once = _of_mirror(mirror, lines), settings.model_copy(update={"attempts": 1})
-    sync_copy(settings, snapshot.origin).update_daily(lambda: remote.fetch_mirrored_sync_file(once, mirror))
+    sync_copy(settings, snapshot.origin).update_daily(lambda: published.fetch_mirrored_sync_file(once, mirror))
     return snapshot
 
 

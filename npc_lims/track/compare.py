@@ -19,7 +19,7 @@ from npc_lims.sources.yaml_validation import encoding_problem
 from npc_lims.state.diff import SessionChange, changes_between, compare_sessions, one_line
 from npc_lims.state.diff_format import Chapter, groups_of
 from npc_lims.state.freshness import SYNC_FILE
-from npc_lims.state.remote import check_ref, fetch_file
+from npc_lims.state.published import check_ref, fetch_file
 from npc_lims.utils.text import counted
 
 _EDITS_NAMED = 3

@@ -23,7 +23,7 @@ from npc_lims.clients.http import HttpClient, RequestFailed, RetryPolicy
 from npc_lims.clients.s3 import S3Store
 from npc_lims.config.settings import Settings
 from npc_lims.errors import GitHubError, NpcLimsError, RemoteStateError, SourceError
-from npc_lims.state.remote import fetch_snapshot
+from npc_lims.state.published import fetch_snapshot
 from tests.servers.fixtures import Serve
 from tests.servers.web import Request, Response, Server
 

@@ -12,7 +12,7 @@ import pytest
 
 import npc_lims
 from npc_lims.config.settings import Settings
-from npc_lims.state.remote import mirror_url, site_url
+from npc_lims.state.published import mirror_url, site_url
 from tests.integration.world import GITHUB_TOKEN, UPLOADED, GitHub, cached_files, down, without_checks
 from tests.servers.faults import Drip, Fault, FaultyProxy, Reset, Status, Truncate
 from tests.servers.fixtures import Serve
