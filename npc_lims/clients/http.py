@@ -139,7 +139,6 @@ def basic_auth(user: str) -> dict[str, str]:
 
 
 def bearer_auth(token: str | None) -> dict[str, str]:
-    """Return the header that authenticates with a token, if there is one."""
     return {} if token is None else {"Authorization": f"Bearer {token}"}
 
 

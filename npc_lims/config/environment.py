@@ -94,7 +94,6 @@ def _dotenv_candidates(folder: Path) -> tuple[Path, ...]:
 
 
 def register_secrets(values: Mapping[str, str]) -> None:
-    """Redact the secrets among variables from now on."""
     for name, value in values.items():
         if name in SECRET_VARIABLES or value.lower().startswith(TOKEN_PREFIX):
             register_secret(value)

@@ -179,7 +179,6 @@ def _result(raw_name: str, process: str, finished: datetime.datetime) -> SampleA
 
 
 def _as_json(asset: SampleAsset) -> dict[str, object]:
-    """Return a data asset as the API does."""
     modality, subject, date, time, *process = asset.name.split("_")
     level = "raw" if asset.bucket else "derived"
     created = _unix(asset.created)

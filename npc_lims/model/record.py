@@ -347,6 +347,5 @@ def session_schema() -> dict[str, Any]:
 
 
 def file_schema(model: type[Model], title: str) -> dict[str, Any]:
-    """Return the JSON Schema of a file."""
     schema = model.model_json_schema(by_alias=True)
     return {**schema, "$schema": "https://json-schema.org/draft/2020-12/schema", "title": title}

@@ -156,7 +156,6 @@ class _Collector:
         return run if run.asset is not None else (yield from self._capture(run, self._process.recipe))
 
     def _why_bad(self, computation: Computation) -> str:
-        """Return why the result is bad; empty if it is good."""
         # a capsule that makes its data assets itself need not leave anything else
         makes_assets = self._process.recipe is None
 
@@ -171,7 +170,6 @@ class _Collector:
     # -- data asset
 
     def _capture(self, run: Run, recipe: AssetRecipe) -> Steps:
-        """Find the data asset of a good run, or make one."""
         computation_id, subject = str(run.computation), subject_of(run.session)
         name = self._asset_name(run, recipe)
 

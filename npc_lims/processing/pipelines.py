@@ -96,7 +96,6 @@ class _ParsedProcess:
 
 
 def _process_nodes(root: Node, report: Report) -> list[tuple[ScalarNode, Node]]:
-    """Return the names and entries of the processes."""
     if not isinstance(root, MapNode):
         report.error(root, f"the file must be a mapping with the key 'processes', not {kind(root)}")
         return []

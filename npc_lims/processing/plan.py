@@ -98,7 +98,6 @@ def count_running(runs: Iterable[Run], now: datetime.datetime) -> int:
 
 
 def make_claims(decisions: Iterable[Decision], now: datetime.datetime, by: str = "") -> tuple[Run, ...]:
-    """Return a claim for each session that would run."""
     return tuple(
         Run(
             session=decision.session,

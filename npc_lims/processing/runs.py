@@ -238,7 +238,6 @@ def _text(run: Run) -> str:
 
 
 def write_updates(path: Path, updates: Updates) -> None:
-    """Write updates to a file, for the job that may record them."""
     by_process = {process: [update.as_dict() for update in some] for process, some in updates.items()}
     data = {"format": _UPDATES_FORMAT, "updates": by_process}
     write_atomically(path, json.dumps(data, ensure_ascii=False, indent=1).encode())
@@ -336,7 +335,6 @@ def recorded_processes(state: StateFolder) -> list[str]:
 
 
 def read_all_runs(state: StateFolder) -> dict[str, tuple[Run, ...]]:
-    """Return the runs of each process that has a file in *state*. StateError if one is damaged."""
     return {process: read_runs(state, process) for process in recorded_processes(state)}
 
 

@@ -72,7 +72,6 @@ def recorded_fact(settings: Settings, session_id: str, kind: str) -> Any:
 
 
 def state_address(settings: Settings) -> str:
-    """Return the address of state, for messages."""
     return str(settings.state) if settings.state is not None else f"{settings.repo} at {settings.ref}"
 
 

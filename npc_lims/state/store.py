@@ -56,7 +56,6 @@ class Loaded:
 
 
 def session_name(session_id: str) -> str:
-    """Return the name of a session's file in a state."""
     return f"{SESSIONS}/{subject_of(session_id)}/{session_id}.yaml"
 
 

@@ -143,7 +143,6 @@ def verify_sync_file(state: StateFolder) -> list[str]:
 
 
 def write_sync_file(state: StateFolder, content: SyncFile) -> PurePath:
-    """Write the file, and return its path."""
     tree = open_tree(state)
     tree.write_files({SYNC_FILE: render_yaml(content.model_dump(by_alias=True)).encode()})
     return tree.path(SYNC_FILE)

@@ -92,5 +92,4 @@ StateFolder = Union[Path, Tree]
 
 
 def open_tree(state: StateFolder) -> Tree:
-    """Return the files of a state."""
     return FolderTree(state) if isinstance(state, Path) else state

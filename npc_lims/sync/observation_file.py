@@ -212,8 +212,6 @@ def _merge_source(source: str, parts: Sequence[ObservationSet]) -> Observation:
 
 
 class Pending(NamedTuple):
-    """An observation set, and its file."""
-
     path: Path
     observed: ObservationSet
 

@@ -211,7 +211,6 @@ def _default_project(layout: Layout, platform: str, subject: str) -> str:
 
 
 def _changed_sessions(before: Layout, after: Layout, paths: Iterable[str]) -> Iterator[SessionChange]:
-    """Yield the sessions of *paths* that changed."""
     old_ids, new_ids = _ids(before), _ids(after)
     for path in dict.fromkeys(map(same_path, paths)):
         old, new = ([layout.items[index] for index in layout.of_path(path)[:1]] for layout in (before, after))
@@ -322,7 +321,6 @@ def dedupe(text: str, file: str = TRACKED_FILE, keep: Optional[Literal["first", 
 
 
 def _differs(layout: Layout, index: int) -> bool:
-    """Return whether an entry differs from the first one of its path."""
     item = layout.items[index]
     first = layout.items[layout.of_path(item.path.text)[0]]
     values, others = (one.entry.values if one.entry else {} for one in (item, first))

@@ -145,7 +145,6 @@ def inline(value: Any, *, in_brackets: bool = False) -> str:
 
 
 def inline_pair(key: str, value: Any) -> str:
-    """Return a key and its value in braces."""
     return f"{inline(key, in_brackets=True)}: {inline(value, in_brackets=True)}"
 
 

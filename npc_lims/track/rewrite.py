@@ -112,7 +112,6 @@ def _insert(order: list[EntrySpan], new: EntrySpan) -> None:
 
 
 def _among(items: Sequence[EntrySpan], new: Sequence[EntrySpan], layout: Layout) -> Iterator[NewChild]:
-    """Yield new entries as items of the list of *items*."""
     order = list(items)
     for entry in new:
         _insert(order, entry)

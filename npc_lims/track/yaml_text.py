@@ -139,7 +139,6 @@ class YamlText:
             )
 
     def insert(self, lines: Iterable[str], at: int) -> Splice:
-        """Insert lines at the start of a line."""
         return Splice(at, at, self._join(lines, at))
 
     def _change_in_brackets(
@@ -184,7 +183,6 @@ class YamlText:
         yield self.insert([f"{' ' * (key.column - 1)}{line}" for line in lines], end)
 
     def colon(self, key: ScalarNode) -> int:
-        """Return the offset after the colon of a key."""
         match = re.compile(r"[ \t]*:").match(self.text, key.end)
         if match is None:
             raise NpcLimsError(

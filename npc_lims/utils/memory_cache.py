@@ -30,7 +30,6 @@ class _Entry(Generic[V]):
         self.error = error
 
     def result(self) -> V:
-        """Return the value, or raise the error."""
         if self.error is not None:
             raise self.error
         return cast("V", self.value)

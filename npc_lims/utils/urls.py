@@ -72,7 +72,6 @@ class Links:
         return self._on_github("commits", self.branch, self._path_of(session))
 
     def tracked_line(self, line: int | None) -> str | None:
-        """Return the URL of a line of the tracked file."""
         return self._in_tracked("blob", line)
 
     def edit(self, line: int | None) -> str | None:

@@ -228,7 +228,6 @@ class WorkbookFolder:
     cache: Path
 
     def names(self) -> tuple[str, ...]:
-        """Return the names of all files in the folder, in no order."""
         return self.store.list_folder(self.bucket, self.prefix).files
 
     def version(self, name: str) -> str:

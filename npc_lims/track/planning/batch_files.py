@@ -79,7 +79,6 @@ class _SkippedError(Exception):
 
 
 def read_batches(files: Iterable[Path]) -> Uploads:
-    """Return the uploads of batch files."""
     found = Uploads()
     seen: set[str] = set()
     for file in files:

@@ -156,7 +156,6 @@ def _day(text: str, week_of: datetime.date | None) -> datetime.date:
 
 
 def parse_probes(value: Any) -> frozenset[str] | None:
-    """Return the probes that a cell names."""
     text = parse_text(value)
     if text is None:
         return None

@@ -325,7 +325,6 @@ def _has_path(planned: PlannedSession, entry: Tracked) -> bool:
 
 
 def _present(entry: Tracked) -> dict[str, Any]:
-    """Return the values of an entry by name."""
     values = entry.model_dump(include={"day", "ephys_day", "perturbation_day", "insertion_day", "notes", "issues"})
     present = {name: value for name, value in values.items() if value not in (None, "", [])}
     if "day" in present:
@@ -370,7 +369,6 @@ def import_report(plan: ImportPlan, changed: EditResult) -> dict[str, Sequence[S
 
 
 def import_chapter(report: Mapping[str, Sequence[SessionChange]], notes: Sequence[str], title: str) -> Chapter:
-    """Return the report of an import, for the terminal and for the pull request."""
     titles, groups = [], {}
     for kind, changes in report.items():
         plural = "s" if kind == "conflict" and len(changes) > 1 else ""

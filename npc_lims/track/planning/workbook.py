@@ -171,7 +171,6 @@ def _read_exported(content: bytes, name: str, today: datetime.date, found: Plann
 
 
 def _shown(rows: Sequence[Row]) -> str:
-    """Return the first row, for a message."""
     return ", ".join(repr(str(cell).strip()) for _, cell in sorted(rows[0][1].items()))[:200] if rows else "nothing"
 
 
@@ -215,7 +214,6 @@ class _SheetParser:
         self._invalid: set[str] = set()
 
     def read(self, kind: str, sheet: Sheet) -> None:
-        """Add the rows of a sheet of a workbook."""
         if sheet.is_hidden:
             message = "sheet is hidden, and so skipped: show it in Excel if it counts, or else delete it"
             self._report(message, severity="warning")
