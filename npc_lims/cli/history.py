@@ -12,15 +12,7 @@ import typer
 
 from npc_lims.cli.diff import LIMIT, print_chapters
 from npc_lims.cli.options import check_base_url, complete_session, reading_settings
-from npc_lims.cli.output import (
-    OutputStyle,
-    out,
-    print_csv,
-    print_json,
-    print_note,
-    progress_bar,
-    style_options,
-)
+from npc_lims.cli.output import OutputStyle, out, print_csv, print_json, print_note, progress_bar, style_options
 from npc_lims.clients.git import Repository
 from npc_lims.config.settings import Settings
 from npc_lims.errors import NpcLimsError

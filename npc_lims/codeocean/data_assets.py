@@ -20,15 +20,13 @@ from npc_lims.errors import (
     NoAssetLocation,
     NoSessionData,
     NpcLimsError,
-    NpcLimsWarning,
     SessionIndexError,
-    warn,
 )
 from npc_lims.model.data_asset import is_declared_raw
 from npc_lims.model.record import PROCESSES
 from npc_lims.model.session_id import day_of, parse_session_id, resolve_session_id, split_session_id, subject_of
 from npc_lims.sessions.cached_assets import asset_record, codeocean_url, records_of_subject
-from npc_lims.sessions.find_asset import find_asset, find_sorted, recorded_fact, recorded_section, session_assets
+from npc_lims.sessions.find_asset import find_asset, find_best_sorted, recorded_fact, recorded_section, session_assets
 from npc_lims.sessions.queries import get_session_info
 from npc_lims.utils.text import counted
 
@@ -142,13 +140,7 @@ def get_session_sorted_data_asset(session: str | npc_session.SessionRecord) -> D
 
     Raises as `get_session_raw_data_asset`.
     """
-    asset, reason = find_sorted(settings_for_reading(), session)
-    if reason:
-        warn(
-            f"{resolve_session_id(session)} has no sorting result without errors: {asset.name} is used ({reason})",
-            NpcLimsWarning,
-        )
-    return get_data_asset(asset.id)
+    return get_data_asset(find_best_sorted(settings_for_reading(), session).id)
 
 
 def get_surface_channel_raw_data_asset(session: str | npc_session.SessionRecord) -> DataAsset:

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 from npc_lims.clients.s3_cached import S3Folder
 from npc_lims.config.environment import settings_for_reading
-from npc_lims.errors import AssetError, NoSessionData, NpcLimsWarning, warn
+from npc_lims.errors import AssetError, NoSessionData
 from npc_lims.model.session_id import day_of, resolve_session_id
 from npc_lims.sessions.cached_assets import asset_folder, asset_record
-from npc_lims.sessions.find_asset import find_asset, find_sorted
+from npc_lims.sessions.find_asset import find_asset, find_best_sorted
 from npc_lims.sources.s3 import CAMERA_POSITIONS
 
 if TYPE_CHECKING:
@@ -46,11 +46,7 @@ def get_sorted_data_paths_from_s3(
     if session is None:
         raise ValueError("give either a session or the id of a sorted data asset")
     session_id = resolve_session_id(session)
-    asset, reason = find_sorted(settings, session_id)
-    if reason:
-        message = f"{session_id} has no sorting result without errors: the paths are those of {asset.name} ({reason})"
-        warn(message, NpcLimsWarning)
-    return _top_paths(settings, session_id, asset)
+    return _top_paths(settings, session_id, find_best_sorted(settings, session_id))
 
 
 def get_dlc_eye_s3_paths(session: Session) -> tuple[upath.UPath, ...]:

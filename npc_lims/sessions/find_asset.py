@@ -13,6 +13,7 @@ from npc_lims.errors import (
     MissingCredentials,
     NoSessionData,
     NpcLimsError,
+    NpcLimsWarning,
     RemoteStateError,
     SessionIndexError,
     SourceError,
@@ -98,6 +99,15 @@ def find_sorted(settings: Settings, session: Any) -> tuple[Asset, str]:
     Raises as `find_asset`.
     """
     return _find(settings, resolve_session_id(session), "sorted", errored=True)
+
+
+def find_best_sorted(settings: Settings, session: Any) -> Asset:
+    """Return the asset of `find_sorted`; warn if it is an errored one."""
+    asset, reason = find_sorted(settings, session)
+    if reason:
+        session_id = resolve_session_id(session)
+        warn(f"{session_id} has no sorting result without errors: {asset.name} is used ({reason})", NpcLimsWarning)
+    return asset
 
 
 def _find(settings: Settings, session_id: str, kind: str, *, errored: bool) -> tuple[Asset, str]:
