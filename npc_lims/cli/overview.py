@@ -14,7 +14,7 @@ from npc_lims.cli.options import checkout, reading_settings
 from npc_lims.cli.output import out, print_json
 from npc_lims.config.environment import TRACKED_FILE
 from npc_lims.dashboard.attention import Finding, find_issues
-from npc_lims.dashboard.pipeline import STAGES, StageCount, funnel
+from npc_lims.dashboard.pipeline import StageCount, funnel
 from npc_lims.dashboard.totals import SourceAge, Totals, count_sessions, source_ages
 from npc_lims.errors import NpcLimsError, RemoteStateError, StateError
 from npc_lims.processing.runs import read_all_runs
@@ -63,6 +63,8 @@ class Overview:
         found = dataclasses.asdict(self)
         if self.origin is not None:
             del found["origin"]["source_ages"]  # which are those below
+        for finding in found["findings"]:
+            del finding["stage"]
         for age in found["ages"]:
             age["age"] = None if age["age"] is None else round(age["age"].total_seconds())
         return {
@@ -139,15 +141,14 @@ def _suggest(settings: Settings, overview: Overview, newest: Optional[str]) -> I
 
 def _about(finding: Finding, is_folder: bool) -> Iterator[Suggestion]:
     """Yield the command that shows more of something that needs attention; runs are known for a folder only."""
-    case = finding.items[0]
     if finding.kind == "late":
         yield Suggestion("npc-lims doctor", "find out why a source did not answer")
     elif finding.kind == "errored":
-        yield Suggestion(f"npc-lims show {case.session}", "see what went wrong with its sorting")
+        yield Suggestion(f"npc-lims show {finding.items[0].session}", "see what went wrong with its sorting")
     elif finding.kind == "runs":
         yield Suggestion("npc-lims process runs", "see what was run on Code Ocean, and how it ended")
     elif finding.kind == "stalled":
-        stage = next((stage for stage in STAGES if stage.before == case.text), None)
+        stage = finding.stage
         if stage is not None:
             options = (f"--is {stage.after} " if stage.after else "") + f"--missing {stage.flag}"
             command = f"npc-lims sessions {options.replace('is_', '')}"

@@ -12,7 +12,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from npc_lims.dashboard.pipeline import Stall, find_stalls
+from npc_lims.dashboard.pipeline import Stage, Stall, find_stalls
 from npc_lims.dashboard.totals import source_ages
 from npc_lims.model.session_id import split_session_id
 from npc_lims.state.freshness import STALE_AFTER
@@ -49,12 +49,13 @@ class Case:
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """Cases of one kind that need attention. The title has figures, the remedy is one sentence."""
+    """Cases of one kind that need attention, of one stage if they wait for one. The title has figures."""
 
     kind: Kind
     title: str
     remedy: str
     items: tuple[Case, ...]
+    stage: Stage | None = None
 
 
 class Past:
@@ -230,7 +231,9 @@ def _longer_than_usual(cases: tuple[Case, ...], what: str, stalls: Sequence[Stal
     median = _days(max(stall.median for stall in stalls))
     ninth_decile = _days(max(stall.ninth_decile for stall in stalls))
     title = f"{counted(len(cases), 'session')} {what} for longer than usual"
-    return Finding("stalled", f"{title} (median {median}, 90 % within {ninth_decile})", stalls[0].stage.remedy, cases)
+    title = f"{title} (median {median}, 90 % within {ninth_decile})"
+    stage = stalls[0].stage
+    return Finding("stalled", title, stage.remedy, cases, None if stage.family else stage)
 
 
 def _untracked(sessions: Sequence[Mapping[str, Any]]) -> Finding:
