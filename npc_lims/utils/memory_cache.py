@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import os
 import threading
@@ -18,16 +19,14 @@ _MAX_COOLDOWN = 1800.0
 _instances: list[TTLCache] = []  # type: ignore[type-arg]  # a few for each module that caches
 
 
+@dataclasses.dataclass
 class _Entry(Generic[V]):
-    """A value or an error, when it was stored (by the monotonic clock), and for how many seconds it is valid."""
+    """A value or an error, for how many seconds it is valid, and when it was stored (by the monotonic clock)."""
 
-    __slots__ = ("error", "lifetime", "stored", "value")
-
-    def __init__(self, lifetime: float, value: V | None = None, error: Exception | None = None) -> None:
-        self.stored = time.monotonic()
-        self.lifetime = lifetime
-        self.value = value
-        self.error = error
+    lifetime: float
+    value: V | None = None
+    error: Exception | None = None
+    stored: float = dataclasses.field(default_factory=time.monotonic)
 
     def result(self) -> V:
         if self.error is not None:

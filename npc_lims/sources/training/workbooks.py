@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from npc_lims.clients.s3 import MirrorStore, ObjectStore, split_s3_uri
 from npc_lims.config.disk_cache import CacheEntry, cache_dir, load_entry, store_entry
+from npc_lims.config.error_boundary import source_failure
 from npc_lims.errors import Problem, SourceError
 from npc_lims.model.record import Found, Observation, Record, Training
 from npc_lims.model.session_id import make_session_id, subject_of
@@ -191,9 +192,7 @@ def as_training() -> Iterator[None]:
     try:
         yield
     except SourceError as error:
-        if error.source == SOURCE:
-            raise
-        raise SourceError(SOURCE, error.reason) from error
+        raise source_failure(SOURCE, error) from error
 
 
 def open_folder(settings: Settings, store: Callable[[], ObjectStore]) -> WorkbookFolder:
