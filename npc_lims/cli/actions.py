@@ -6,10 +6,12 @@ import contextlib
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Callable, Optional
+from typing import Callable, Optional
 
 import typer
 from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 from npc_lims.cli import ExitCode
 from npc_lims.cli.options import FULL, ONLY, SESSIONS, session_ids_of, sources_of
@@ -19,10 +21,6 @@ from npc_lims.clients.github_actions import JobStep, WorkflowRun, dispatch_sync,
 from npc_lims.clients.github_alerts import ALERTS, Failure, RunReport, parse_outcome, update_alert
 from npc_lims.config.settings import load_settings
 from npc_lims.errors import NpcLimsError
-
-if TYPE_CHECKING:
-    from rich.table import Table
-
 
 _RESULTS = ("success", "failure", "cancelled", "skipped")
 _STYLES = {"success": "green", "failure": "bold red", "timed_out": "bold red", "in_progress": "cyan"}
@@ -110,9 +108,6 @@ class RunLines:
 
 
 def _run_table(runs: list[WorkflowRun]) -> Table:
-    from rich.table import Table
-    from rich.text import Text
-
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(no_wrap=True, overflow="ellipsis")
     table.add_column(no_wrap=True)

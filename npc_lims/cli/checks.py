@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Callable, NamedTuple, Optional
 
 import typer
+from rich.table import Table
+from rich.text import Text
 
 from npc_lims.cli import ExitCode
 from npc_lims.cli.options import STATE_HERE, checkout, reading_settings
@@ -18,6 +20,7 @@ from npc_lims.cli.output import OutputStyle, out, print_note, style_options
 from npc_lims.clients.codeocean import open_client
 from npc_lims.clients.git import find_repository
 from npc_lims.clients.github import GitHubClient
+from npc_lims.clients.s3 import open_store, split_s3_uri
 from npc_lims.config.environment import TRACKED_FILE
 from npc_lims.config.error_boundary import source_failure
 from npc_lims.config.settings import Settings
@@ -26,6 +29,7 @@ from npc_lims.errors import GitHubError, PipelinesError, Problem, SourceError, S
 from npc_lims.processing.pipelines import PIPELINES_FILE, read_pipelines
 from npc_lims.processing.runs import RUNS, verify_runs
 from npc_lims.sources.tracked.parser import read_tracked
+from npc_lims.sources.training.workbooks import check_workbooks
 from npc_lims.state.reader import origin_of_state, read_snapshot, recorded_sync, sync_copy
 from npc_lims.state.snapshot import SNAPSHOT
 from npc_lims.state.store import verify_state
@@ -307,15 +311,10 @@ def _codeocean(settings: Settings) -> str:
 
 
 def _training(settings: Settings) -> str:
-    from npc_lims.clients.s3 import open_store
-    from npc_lims.sources.training.workbooks import check_workbooks
-
     return f"{', '.join(check_workbooks(settings, lambda: open_store(settings)))} in {settings.training}"
 
 
 def _bucket(settings: Settings, root: str) -> str:
-    from npc_lims.clients.s3 import open_store, split_s3_uri
-
     bucket, prefix = split_s3_uri(root)
     where = root if settings.mirror is None else f"{root} in the mirror"
     if not open_store(settings).has_any(bucket, f"{prefix}/" if prefix else ""):
@@ -324,9 +323,6 @@ def _bucket(settings: Settings, root: str) -> str:
 
 
 def _print(results: list[CheckResult]) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(no_wrap=True)
     table.add_column(no_wrap=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Optional
 
 import typer
+from rich.text import Text
 
 from npc_lims.cli.diff import LIMIT, print_chapters
 from npc_lims.cli.options import check_base_url, complete_session, reading_settings
@@ -175,8 +176,6 @@ def _print_feed(found: Iterator[Transition], links: Links, base_url: Optional[st
 
 
 def _print_session(history: SessionHistory, links: Links) -> None:
-    from rich.text import Text
-
     console = out()
     count = len(history.transitions)
     entries = f"{count} {'entry' if count == 1 else 'entries'}, the oldest first"

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Optional
 
 import typer
+from rich.table import Table
 
 from npc_lims.cli import ExitCode
 from npc_lims.cli.errors import report_failed_sources
@@ -270,8 +271,6 @@ def _as_json(result: SyncResult, options: SyncOptions) -> dict[str, object]:
 
 
 def _print(result: SyncResult, options: SyncOptions) -> None:
-    from rich.table import Table
-
     console = out()
     for observation in result.observations:
         kinds = Counter(problem.severity for problem in observation.problems)
