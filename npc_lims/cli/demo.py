@@ -14,7 +14,6 @@ import typer
 
 from npc_lims.cli.output import out
 from npc_lims.config.environment import DOTENV
-from npc_lims.demo.files import write_world
 from npc_lims.errors import NpcLimsError
 
 _IDENTITY = ("-c", "user.name=npc-lims demo", "-c", "user.email=demo@example.org", "-c", "commit.gpgsign=false")
@@ -56,6 +55,8 @@ def demo_command(
       npc-lims demo
       npc-lims demo my-demo
     """
+    from npc_lims.demo.files import write_world  # with openpyxl, which takes too long for the help of all commands
+
     folder = _prepare(folder)
     repository, world = folder / "repository", folder / "world"
     repository.mkdir()
