@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Optional, get_type_hints
 import typer
 
 from npc_lims.config.disk_cache import load_entry
-from npc_lims.config.environment import TRACKED_FILE, settings_for_reading
+from npc_lims.config.environment import TRACKED_FILE
+from npc_lims.config.read_settings import settings_for_reading
 from npc_lims.errors import NpcLimsError, SelectionError
 from npc_lims.model.flags import COLUMNS, FLAGS
 from npc_lims.model.session_id import parse_session_id

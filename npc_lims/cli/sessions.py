@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import datetime
 import sys
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Optional
 
@@ -38,6 +37,7 @@ from npc_lims.cli.output import (
 )
 from npc_lims.errors import NpcLimsError
 from npc_lims.model.flags import BOOLEAN_FLAGS, COLUMNS, FLAGS, NOT_APPLICABLE, flag_value, session_row
+from npc_lims.sessions.filters import Selection
 from npc_lims.sessions.queries import select_session, select_sessions, to_records
 from npc_lims.state.diff import one_line
 from npc_lims.utils.text import counted
@@ -76,37 +76,6 @@ _LONGEST_TEXT = 24
 _WIDEST = 200  # lines below the table, where no terminal sets a limit
 _MARKS: dict[Any, str] = {True: "yes", False: "no", None: "never observed", NOT_APPLICABLE: "does not apply"}
 _MARKED = ("is_ephys", "is_sync", *BOOLEAN_FLAGS)
-
-
-@dataclasses.dataclass(frozen=True)
-class Selection:
-    """Conditions of a session to be listed: values of columns, the first and last date, and flags.
-
-    A flag that must be false or unknown must also apply.
-    """
-
-    filters: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    since: Optional[str] = None
-    until: Optional[str] = None
-    true: tuple[str, ...] = ()
-    false: tuple[str, ...] = ()
-    unknown: tuple[str, ...] = ()
-
-    def matches(self, row: dict[str, Any]) -> Optional[bool]:
-        """Return whether a session matches; None where that depends on a flag that was never observed."""
-        if any(str(row[name]) != str(value) for name, value in self.filters.items()):
-            return False
-        if not (self.since or row["date"]) <= row["date"] <= (self.until or row["date"]):
-            return False
-        if any(flag_value(row, flag) is not None for flag in self.unknown):
-            return False
-        wanted = [*((flag, True) for flag in self.true), *((flag, False) for flag in self.false)]
-        found = [_matches_flag(flag_value(row, flag), is_true) for flag, is_true in wanted]
-        return False if False in found else None if None in found else True
-
-
-def _matches_flag(value: Any, wanted: bool) -> Optional[bool]:
-    return None if value is None else value != NOT_APPLICABLE and bool(value) is wanted
 
 
 def _filters(ephys: bool, project: Optional[str], subject: Optional[str]) -> dict[str, Any]:

@@ -16,11 +16,11 @@ from rich.text import Text
 from npc_lims.cli import ExitCode
 from npc_lims.cli.actions import RunLines
 from npc_lims.cli.output import err, out, print_error, print_note, print_warning
-from npc_lims.cli.sessions import Selection
 from npc_lims.clients.github_actions import WorkflowRun, find_active_run, get_run
 from npc_lims.config.environment import RAW_URL
 from npc_lims.errors import GitHubError, NpcLimsError
 from npc_lims.model.flags import session_row
+from npc_lims.sessions.filters import Selection
 from npc_lims.state.as_of import snapshot_at
 from npc_lims.state.diff import SessionChange, compare_sessions, headline, one_line
 from npc_lims.state.freshness import describe_age

@@ -22,7 +22,7 @@ from npc_lims.clients.codeocean_sdk import as_computation, as_data_asset
 from npc_lims.clients.s3 import split_s3_uri
 from npc_lims.clients.s3_cached import store_of
 from npc_lims.codeocean.data_assets import checked_id
-from npc_lims.config.environment import settings_for_reading
+from npc_lims.config.read_settings import settings_for_reading
 from npc_lims.errors import (
     AssetError,
     ComputationError,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from npc_lims.clients.codeocean_sdk import as_data_asset
 from npc_lims.clients.s3_cached import openable_path
-from npc_lims.config.environment import settings_for_reading
+from npc_lims.config.read_settings import settings_for_reading
 from npc_lims.errors import (
     AssetError,
     MissingDependency,

@@ -67,7 +67,7 @@ def describe_unexpected(error: BaseException, settings: Settings | None = None) 
 
 
 def _cache(settings: Settings | None) -> Path:
-    from npc_lims.config.environment import settings_for_reading
+    from npc_lims.config.read_settings import settings_for_reading
 
     try:
         return cache_dir(settings_for_reading() if settings is None else settings)

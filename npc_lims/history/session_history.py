@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from npc_lims.clients.git import Repository
 from npc_lims.clients.github import GitHubClient
-from npc_lims.config.environment import settings_for_reading
+from npc_lims.config.read_settings import settings_for_reading
 from npc_lims.errors import HistoryError, HistoryWarning, NoSessionInfo, RemoteStateError, StateError, warn
 from npc_lims.history.git_log import commits_of, literal
 from npc_lims.history.transitions import IN_TRACKED, IN_TRAINING, Transition, compare_versions, skipped_message

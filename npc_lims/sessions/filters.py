@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Callable
 
 from npc_lims.errors import UnknownStatusWarning, warn
-from npc_lims.model.flags import ABSENT_FLAGS, COLUMNS, FLAGS, allen_path_of, platform_of
+from npc_lims.model.flags import ABSENT_FLAGS, COLUMNS, FLAGS, NOT_APPLICABLE, allen_path_of, flag_value, platform_of
 from npc_lims.model.session_id import resolve_session_id, split_session_id
 from npc_lims.sessions.info import FIELDS, RecordedSessionInfo, SessionInfo
 from npc_lims.utils.text import single_line, suggestion
@@ -244,3 +244,37 @@ _CONVERT: dict[str, Callable[[Any], Any]] = {
     "raw_data_paths": _paths,
     **dict.fromkeys(("record", "session_kwargs", "status", "training_info"), _dict),
 }
+
+
+# --- of the command line
+
+
+@dataclasses.dataclass(frozen=True)
+class Selection:
+    """Conditions of a session to be listed: values of columns, the first and last date, and flags.
+
+    A flag that must be false or unknown must also apply.
+    """
+
+    filters: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    since: str | None = None
+    until: str | None = None
+    true: tuple[str, ...] = ()
+    false: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+
+    def matches(self, row: dict[str, Any]) -> bool | None:
+        """Return whether a session matches; None where that depends on a flag that was never observed."""
+        if any(str(row[name]) != str(value) for name, value in self.filters.items()):
+            return False
+        if not (self.since or row["date"]) <= row["date"] <= (self.until or row["date"]):
+            return False
+        if any(flag_value(row, flag) is not None for flag in self.unknown):
+            return False
+        wanted = [*((flag, True) for flag in self.true), *((flag, False) for flag in self.false)]
+        found = [_matches_flag(flag_value(row, flag), is_true) for flag, is_true in wanted]
+        return False if False in found else None if None in found else True
+
+
+def _matches_flag(value: Any, wanted: bool) -> bool | None:
+    return None if value is None else value != NOT_APPLICABLE and bool(value) is wanted

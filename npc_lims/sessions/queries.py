@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from npc_lims.config.environment import settings_for_reading
+from npc_lims.config.read_settings import settings_for_reading
 from npc_lims.errors import NoRemoteState, NoSessionInfo, NpcLimsError, RemoteStateError, SessionUnavailable
 from npc_lims.model.flags import session_row
 from npc_lims.model.session_id import resolve_session_id, suggest_ids

@@ -13,7 +13,8 @@ from npc_lims.clients.codeocean_sdk import get_codeocean_client
 from npc_lims.clients.github import GitHubClient
 from npc_lims.clients.s3 import S3Store
 from npc_lims.clients.s3_cached import S3Folder
-from npc_lims.config.environment import read_environment, settings_for_reading
+from npc_lims.config.environment import read_environment
+from npc_lims.config.read_settings import settings_for_reading
 from npc_lims.config.settings import Settings, load_settings
 
 _TOKEN = "an-invented-secret"

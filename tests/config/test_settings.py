@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from npc_lims.config.environment import settings_for_reading
+from npc_lims.config.read_settings import settings_for_reading
 from npc_lims.config.settings import Settings, load_settings
 from npc_lims.errors import SettingsError
 
