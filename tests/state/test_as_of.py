@@ -726,11 +726,11 @@ def test_an_answer_of_the_api_that_does_not_end_is_given_up(github: Hub, monkeyp
 
 
 def test_a_snapshot_that_does_not_end_is_given_up(github: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NPC_LIMS_TIMEOUT", "0.2")
+    monkeypatch.setenv("NPC_LIMS_TIMEOUT", "1")  # enough for the name, which GitHub answers
     github.raw.rule = lambda request: Drip()
     begun = time.monotonic()
     for _ in range(2):
-        with pytest.raises(npc_lims.RemoteStateError, match=r"gave no complete answer within 0\.4 s"):
+        with pytest.raises(npc_lims.RemoteStateError, match=r"gave no complete answer within 2 s"):
             commit_at("v1.2")
     assert time.monotonic() - begun < 30
     assert github.raw.count == 1, "nor is it requested again at once"
