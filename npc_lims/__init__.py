@@ -59,16 +59,34 @@ def __dir__() -> list[str]:
     return sorted({*globals(), "__all__", *_homes()})
 
 
+_GONE = frozenset(
+    {
+        "npc_lims.exceptions",
+        "npc_lims.jobs",
+        "npc_lims.jobs.queue",
+        "npc_lims.metadata.codeocean_utils",
+        "npc_lims.metadata.spreadsheets",
+        "npc_lims.metadata.types",
+        "npc_lims.paths.cache",
+        "npc_lims.paths.s3",
+        "npc_lims.status",
+        "npc_lims.status.behavior_sessions",
+        "npc_lims.status.tracked_sessions",
+    }
+)
+"""Modules of 0.1 that are gone, which `old_paths` makes on import."""
+
+
 class _OldPathFinder:
-    """Finds modules of 0.1 that are gone; the last to be asked."""
+    """Finds them before the folders that git leaves of them in a checkout, which hold nothing but `__pycache__`."""
 
     @staticmethod
     def find_spec(name: str, path: object = None, target: object = None) -> ModuleSpec | None:
-        if not name.startswith("npc_lims."):
+        if name not in _GONE:
             return None
         from npc_lims.old_paths import find_spec
 
         return find_spec(name)
 
 
-sys.meta_path.append(_OldPathFinder)
+sys.meta_path.insert(0, _OldPathFinder)

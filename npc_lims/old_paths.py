@@ -15,22 +15,8 @@ from types import ModuleType
 
 __all__ = ["RETIRED", "find_spec", "forward", "load"]
 
-_PATHS = (
-    "npc_lims.exceptions",
-    "npc_lims.jobs",
-    "npc_lims.jobs.queue",
-    "npc_lims.metadata",
-    "npc_lims.metadata.codeocean_utils",
-    "npc_lims.metadata.spreadsheets",
-    "npc_lims.metadata.targeting",
-    "npc_lims.metadata.types",
-    "npc_lims.paths",
-    "npc_lims.paths.cache",
-    "npc_lims.paths.s3",
-    "npc_lims.status",
-    "npc_lims.status.behavior_sessions",
-    "npc_lims.status.tracked_sessions",
-)
+_PACKAGE = sys.modules["npc_lims"]
+_PATHS = (*_PACKAGE._GONE, "npc_lims.metadata", "npc_lims.metadata.targeting", "npc_lims.paths")
 _BY_SHORT_NAME = {path.rpartition(".")[2]: path for path in _PATHS}
 """Modules that `import npc_lims` loaded, by the name under which it and its packages had them."""
 
@@ -99,9 +85,9 @@ class _OldModule(Loader):
         vars(module).update(zip(names, forward(module.__name__)))
 
 
-def find_spec(name: str) -> ModuleSpec | None:
-    """Return the spec of a module that is gone; None if 0.1 had no module of that name."""
-    return ModuleSpec(name, _OldModule(), is_package=True) if name in _PATHS else None
+def find_spec(name: str) -> ModuleSpec:
+    """Return the spec of a module that is gone."""
+    return ModuleSpec(name, _OldModule(), is_package=True)
 
 
 def load(name: str, module: str) -> object:
@@ -116,11 +102,10 @@ def load(name: str, module: str) -> object:
 
 def forward(module: str) -> tuple[list[str], Callable[[str], object], Callable[[], list[str]]]:
     """Return `__all__`, `__getattr__` and `__dir__` of a module whose names are those of `npc_lims`."""
-    package = sys.modules["npc_lims"]
-    public: list[str] = package.__all__
+    public: list[str] = _PACKAGE.__all__
 
     def get(name: str) -> object:
-        return getattr(package, name) if name in public else load(name, module)
+        return getattr(_PACKAGE, name) if name in public else load(name, module)
 
     def names() -> list[str]:
         return sorted({*vars(sys.modules[module]), *public})

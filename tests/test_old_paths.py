@@ -9,8 +9,10 @@ import dataclasses
 import importlib
 import inspect
 import json
+import os
 import pickle
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -232,6 +234,22 @@ def test_a_session_is_a_frozen_dataclass(info: npc_lims.SessionInfo) -> None:
     assert dataclasses.replace(info, notes="other").notes == "other"
     with pytest.raises(dataclasses.FrozenInstanceError):
         info.notes = "other"  # type: ignore[misc]
+
+
+def test_a_folder_that_git_leaves_hides_no_old_path(tmp_path: Path) -> None:
+    package = tmp_path / "npc_lims"
+    shutil.copytree(Path(npc_lims.__file__).parent, package, ignore=shutil.ignore_patterns("static", "__pycache__"))
+    (package / "status" / "__pycache__").mkdir(parents=True)
+    code = "import npc_lims.status; from npc_lims.status.tracked_sessions import get_session_info as old; "
+    code += "assert npc_lims.status.get_session_info is old is npc_lims.get_session_info; print(npc_lims.__file__)"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.stdout.strip(), done.stderr) == (str(package / "__init__.py"), "")
 
 
 def test_a_session_stands_for_its_id(info: npc_lims.SessionInfo) -> None:

@@ -226,10 +226,10 @@ def publish_command(
     done = publish(folder, sets, branch, trailers=trailers, dry_run=dry_run, backoff=settings.backoff)
     # the tracked file was read again, as it is published
     _write_outcome(outcome, sets, [*done.failures, *gaps])
-    kept = [one.path for one, is_applied in zip(pending, done.applied) if not is_applied]
+    unapplied = [one.path for one, is_applied in zip(pending, done.applied) if not is_applied]
     if not dry_run:
         for one in pending:
-            if one.path not in kept:
+            if one.path not in unapplied:
                 one.path.unlink(missing_ok=True)
     _print_published(done, dry_run)
     if summary is not None:
@@ -237,7 +237,7 @@ def publish_command(
             file.write(_as_markdown(done))
     for failure in (*done.unapplied, *gaps):
         print_error(f"{failure.source} could not be applied; its recorded values are unchanged: {failure.reason}")
-    for path in kept:
+    for path in unapplied:
         print_note(f"{path} stays pending until all of it is applied; delete the file to discard it")
     if done.unapplied or gaps:
         raise typer.Exit(ExitCode.INCOMPLETE)

@@ -43,7 +43,7 @@ _REMEDIES = {
     re.compile("hook declined"): "a hook of the remote refused the commit: do what it says above",
     re.compile("shallow"): "this is a shallow clone that the remote does not take commits from: git fetch --unshallow",
     _NON_FAST_FORWARD: "nobody else has pushed: correct what git says of the remote, and publish again; the "
-    "observations are kept",
+    "observations stay pending",
 }
 _LOCK = re.compile(r"(?<=')[^']+\.lock(?=')")
 _BOT = ("github-actions[bot]", "41898282+github-actions[bot]@users.noreply.github.com")
@@ -296,7 +296,7 @@ def _push(repository: Repository, branch: str, newest: str) -> GitFailed | None:
 
 
 def _to_git_error(error: GitFailed, branch: str, what: str) -> GitError:
-    other = "the observations are kept: publish again once the remote answers"
+    other = "the observations stay pending: publish again once the remote answers"
     remedy = next((text for pattern, text in _REMEDIES.items() if pattern.search(error.output)), other)
     return GitError(f"{REMOTE}/{branch}: {what}: {error}; {remedy.format(branch=branch)}")
 

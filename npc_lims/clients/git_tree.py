@@ -19,7 +19,7 @@ _HOOKS = ("pre-commit", "prepare-commit-msg", "commit-msg", "post-commit")
 # Notes that people typed must not notify anyone, nor close an issue when the commit reaches the default branch.
 _MENTION = re.compile(r"(?<!\w)@(?=\w)")
 _CLOSING = re.compile(r"\b(close[sd]?|fix(?:e[sd])?|resolve[sd]?)(?=:?\s)", re.IGNORECASE)
-_KEPT = "Nothing was pushed; the observations are kept: correct that, and publish again"
+_PENDING = "Nothing was pushed; the observations stay pending: correct that, and publish again"
 
 
 class CommitTree:
@@ -90,7 +90,9 @@ def commit_changes(tree: CommitTree, message: str, env: Mapping[str, str]) -> Co
         else:
             commit = repository.write_commit(new, tree.commit, message, env)
     except GitFailed as error:
-        raise GitError(f"the commit was refused, by a hook or a setting of this checkout: {error}. {_KEPT}") from None
+        raise GitError(
+            f"the commit was refused, by a hook or a setting of this checkout: {error}. {_PENDING}"
+        ) from None
     return Committed(commit, repository.tree_of(commit) == new)
 
 
@@ -112,7 +114,7 @@ def _commit_with_hooks(tree: CommitTree, new: str, message: str, env: Mapping[st
     changed = os.fsdecode(tree.repository.run("diff", "--name-only", "-z", tree.commit, commit)).split("\0")
     others = [path for path in changed if path and not path.startswith(tree.prefix)]
     if others:
-        raise GitError(f"a hook of this checkout added {', '.join(others[:3])} to the commit. {_KEPT}")
+        raise GitError(f"a hook of this checkout added {', '.join(others[:3])} to the commit. {_PENDING}")
     return commit
 
 
