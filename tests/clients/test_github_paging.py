@@ -127,7 +127,6 @@ def test_a_response_that_drips_ends_at_the_deadline(head: bytes) -> None:
         client = GitHubClient(server.url, "lab/state", "ghp_x", RetryPolicy(1, 5, 0, deadline=0.5))
         with pytest.raises(GitHubError, match=r"gave no complete answer"):
             client.request("looking", "GET", "")
-        assert server.sent > 0
 
 
 @pytest.mark.parametrize("body", [{"jobs": [{"id": 1}], "total_count": 3}, {"jobs": None}, {}, [{"id": 1}], [1]])

@@ -141,13 +141,13 @@ def test_a_claim_whose_parameters_name_a_raw_asset_that_is_gone_is_released(rig:
 
 
 @pytest.mark.parametrize(
-    "fault", [Lose(), Lose(instead=Status(502)), Lose(instead=Status(503, {"Retry-After": "9"})), Lose(0.8)]
+    "fault", [Lose(), Lose(instead=Status(502)), Lose(instead=Status(503, {"Retry-After": "9"})), Lose(2)]
 )
 def test_a_run_whose_answer_is_lost_is_found(fault: Fault, rig: Rig) -> None:
     claims = rig.claim()
     lost = iter([fault])
     rig.proxy.rule = lambda request: next(lost, None) if request.method == "POST" else None
-    steps = rig.start(claims, NPC_LIMS_TIMEOUT="0.4")
+    steps = rig.start(claims, NPC_LIMS_TIMEOUT="1")
     assert whats(steps) == ["found", "started", "started"]
     rig.assert_one_each()
     assert len(posts(rig.proxy.requests)) == 3
