@@ -30,33 +30,22 @@ def _read_stub() -> dict[str, str]:
     return modules
 
 
-_cached_homes: dict[str, str] = {}
-
-
-def _homes() -> dict[str, str]:
-    """Return the module of each public name, which a program that only imports the package never needs."""
-    if not _cached_homes:
-        _cached_homes.update(_read_stub())
-    return _cached_homes
+_homes = _read_stub()
+__all__ = sorted(_homes)
 
 
 def __getattr__(name: str) -> object:
-    if name == "__all__":
-        value: object = sorted(_homes())
-    elif name in _homes():
-        value = getattr(importlib.import_module(_homes()[name]), name)
-    elif name.startswith("_"):
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    else:
+    if name not in _homes:
         from npc_lims.old_paths import load
 
         return load(name, __name__)
+    value: object = getattr(importlib.import_module(_homes[name]), name)
     globals()[name] = value  # the next access finds it without coming here
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), "__all__", *_homes()})
+    return sorted({*globals(), *__all__})
 
 
 _GONE = frozenset(

@@ -21,34 +21,21 @@ _BY_SHORT_NAME = {path.rpartition(".")[2]: path for path in _PATHS}
 """Modules that `import npc_lims` loaded, by the name under which it and its packages had them."""
 
 _SDK = {
-    "CodeOcean": "codeocean.client",
-    "Computation": "codeocean.computation",
-    "ComputationEndStatus": "codeocean.computation",
-    "ComputationSource": "codeocean.data_asset",
-    "ComputationState": "codeocean.computation",
-    "DataAsset": "codeocean.data_asset",
-    "DataAssetOrigin": "codeocean.data_asset",
-    "DataAssetParams": "codeocean.data_asset",
-    "DataAssetState": "codeocean.data_asset",
-    "DataAssetType": "codeocean.data_asset",
-    "DataAssetsRunParam": "codeocean.computation",
-    "EveryoneRole": "codeocean.components",
-    "Permissions": "codeocean.components",
-    "RunParams": "codeocean.computation",
-    "Source": "codeocean.data_asset",
-}
+    "codeocean.client": ("CodeOcean",),
+    "codeocean.components": ("EveryoneRole", "Permissions"),
+    "codeocean.computation": (
+        "Computation", "ComputationEndStatus", "ComputationState", "DataAssetsRunParam", "RunParams",
+    ),
+    "codeocean.data_asset": (
+        "ComputationSource", "DataAsset", "DataAssetOrigin", "DataAssetParams", "DataAssetState", "DataAssetType",
+        "Source",
+    ),
+}  # fmt: skip
 """Classes of the Code Ocean SDK that 0.1 passed on, by their module."""
 
 _RUN = "`npc-lims process run`, which records runs in state/runs, or npc_lims.run_capsule_or_pipeline for a single one"
 _RECORDS = "`npc-lims process runs`: runs are recorded in state/runs/<process>.yaml"
-_EXAMPLES = (
-    "EXAMPLE_JOB_STATUS",
-    "EXAMPLE_JOB_STATUS_BAD_RESULT",
-    "EXAMPLE_JOB_STATUS_FAIL",
-    "EXAMPLE_JOB_STATUS_INIT",
-    "EXAMPLE_JOB_STATUS_NO_RESULTS",
-    "EXAMPLE_JOB_STATUS_RUNNING",
-)
+_EXAMPLES = [f"EXAMPLE_JOB_STATUS{end}" for end in ("", "_BAD_RESULT", "_FAIL", "_INIT", "_NO_RESULTS", "_RUNNING")]
 
 RETIRED = {
     **dict.fromkeys(_EXAMPLES, "an example of your own, of codeocean.computation.Computation"),
@@ -81,8 +68,7 @@ class _OldModule(Loader):
     """A module that is gone."""
 
     def exec_module(self, module: ModuleType) -> None:
-        names = ("__all__", "__getattr__", "__dir__")
-        vars(module).update(zip(names, forward(module.__name__)))
+        vars(module).update(zip(("__all__", "__getattr__", "__dir__"), forward(module.__name__)))
 
 
 def find_spec(name: str) -> ModuleSpec:
@@ -94,8 +80,9 @@ def load(name: str, module: str) -> object:
     """Return what 0.1 had as *name* in *module*, and is no public name any more; else AttributeError with a remedy."""
     if name in _BY_SHORT_NAME:
         return importlib.import_module(_BY_SHORT_NAME[name])
-    if name in _SDK:
-        return getattr(importlib.import_module(_SDK[name]), name)
+    for sdk_module, names in _SDK.items():
+        if name in names:
+            return getattr(importlib.import_module(sdk_module), name)
     message = f"module {module!r} has no attribute {name!r}"
     raise AttributeError(f"{message}: use {RETIRED[name]} (docs/migration.md)" if name in RETIRED else message)
 

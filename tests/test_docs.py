@@ -137,14 +137,14 @@ def test_a_broken_link_is_found(tmp_path: Path) -> None:
 def test_every_public_name_is_in_the_api_reference() -> None:
     text = (DOCS / "reference" / "api.md").read_text(encoding="utf-8")
     listed = re.findall(r"^::: ([\w.]+)", text, re.MULTILINE)
-    homes = [f"{home}.{name}" for name, home in npc_lims._homes().items()]  # type: ignore[attr-defined]
+    homes = [f"{home}.{name}" for name, home in npc_lims._homes.items()]  # type: ignore[attr-defined]
     errors_page = [name for name in homes if name.startswith("npc_lims.errors.")]
     assert sorted(listed) == sorted(set(homes) - set(errors_page)), "docs/reference/api.md lists other names"
 
 
 def test_every_error_is_in_its_reference() -> None:
     text = (DOCS / "reference" / "errors.md").read_text(encoding="utf-8")
-    public = [name for name, home in npc_lims._homes().items() if home == "npc_lims.errors"]  # type: ignore[attr-defined]
+    public = [name for name, home in npc_lims._homes.items() if home == "npc_lims.errors"]  # type: ignore[attr-defined]
     assert sorted(re.findall(r"^### `(\w+)`", text, re.MULTILINE)) == sorted(public)
     for section in re.split(r"^### ", text, flags=re.MULTILINE)[1:]:
         name = section.partition("\n")[0]
@@ -338,6 +338,6 @@ def test_pages_ask_no_other_host(built: Path) -> None:
 @pytest.mark.slow
 def test_every_public_name_has_its_place_in_the_built_reference(built: Path) -> None:
     text = (built / "reference" / "api" / "index.html").read_text(encoding="utf-8")
-    for name, home in npc_lims._homes().items():  # type: ignore[attr-defined]
+    for name, home in npc_lims._homes.items():  # type: ignore[attr-defined]
         if home != "npc_lims.errors":
             assert f'id="{home}.{name}"' in text, name

@@ -18,7 +18,7 @@ ERROR = Problem("tracked_sessions.yaml", 4, 7, "error", "no subject in '//allen/
 
 def test_every_error_is_one_of_ours_and_public() -> None:
     found = {name for name, kind in vars(errors).items() if inspect.isclass(kind) and issubclass(kind, Exception)}
-    assert found == {name for name, home in npc_lims._homes().items() if home == "npc_lims.errors"}
+    assert found == {name for name, home in npc_lims._homes.items() if home == "npc_lims.errors"}
     ours = (errors.NpcLimsError, errors.NpcLimsWarning)
     assert all(issubclass(getattr(npc_lims, name), ours) for name in found)
 

@@ -53,7 +53,7 @@ def test_public_names_are_those_of_all() -> None:
 
 def test_public_names_load_first() -> None:
     """One of each home is the first to be asked for, in one process that forgets the others."""
-    firsts = list({home: name for name, home in npc_lims._homes().items()}.values())  # type: ignore[attr-defined]
+    firsts = list({home: name for name, home in npc_lims._homes.items()}.values())  # type: ignore[attr-defined]
     code = (
         "import sys\n"
         f"for name in {firsts!r}:\n"
@@ -75,7 +75,7 @@ def test_type_checkers_read_the_same_names() -> None:
         for alias in node.names
         if alias.asname == alias.name
     }
-    assert homes == npc_lims._homes()  # type: ignore[attr-defined]
+    assert homes == npc_lims._homes  # type: ignore[attr-defined]
 
 
 def test_names_can_be_imported_all_at_once() -> None:
