@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Optional
 
@@ -23,15 +25,18 @@ from npc_lims.cli.process_report import (
 from npc_lims.clients.codeocean_runs import RunsClient
 from npc_lims.config.settings import load_settings
 from npc_lims.errors import NpcLimsError
+from npc_lims.processing.collect import collect
 from npc_lims.processing.pipelines import PIPELINES_FILE, choose_processes, read_pipelines
 from npc_lims.processing.plan import PlanRequest, plan
 from npc_lims.processing.runs import Run, Update, read_runs, read_updates, recorded_processes, write_updates
+from npc_lims.processing.start import start
 from npc_lims.processing.workflow import BranchRunStore, RunStore, read_recorded
 from npc_lims.state.freshness import SyncCopy
 from npc_lims.utils.text import counted, suggestion
 
 if TYPE_CHECKING:
     from npc_lims.processing.process import Process
+    from npc_lims.processing.runs import RunEvent
 
 process_app = typer.Typer(
     help="Run capsules and pipelines of Code Ocean for sessions.\n\nThey are defined in pipelines.yaml."
@@ -171,7 +176,9 @@ def run_command(
     service = RunsClient(store.settings)  # without a token nothing is claimed
     claims = store.claim(request)
     with status_line() as progress:
-        report = store.start(service, processes, claims.made, claims.before, progress)
+        report = store.follow(
+            processes, lambda one: start(service, one, claims.made[one.name], claims.before), progress
+        )
     print_report(report, _NOTHING, summary, style=style)
 
 
@@ -207,8 +214,13 @@ def collect_command(
     store = _open_store(**vars(recording))
     processes = _chosen_processes(names, pipelines, store.state)
     service = RunsClient(store.settings)
+    recorded, deadline = store.read(processes), time.monotonic() + wait
+
+    def events(process: Process) -> Iterator[RunEvent]:
+        return collect(service, process, recorded, wait=max(0.0, deadline - time.monotonic()))
+
     with status_line() as progress:
-        report = store.collect(service, processes, wait, progress, into)
+        report = store.follow(processes, events, progress, into)
     print_report(report, "no run to query", summary, style=style)
 
 
@@ -285,7 +297,9 @@ def start_command(
     recorded = store.read(processes)
     claims = {name: [one for one in some if isinstance(one, Run)] for name, some in updates.items()}
     with status_line() as progress:
-        report = store.start(service, processes, claims, recorded, progress, into)
+        report = store.follow(
+            processes, lambda one: start(service, one, claims.get(one.name, []), recorded), progress, into
+        )
     print_report(report, _NOTHING, summary, style=style)
 
 

@@ -7,19 +7,16 @@ import dataclasses
 import datetime
 import hashlib
 import sqlite3
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from npc_lims.clients.codeocean_runs import RunsClient
 from npc_lims.clients.git_push import Draft, PublishTarget, Pushed, find_target, newest_tree, push_commits
 from npc_lims.clients.git_tree import CommitTree, compose_message, escape_mentions
 from npc_lims.config.disk_cache import cache_dir, entry_stat, prepare_folder
 from npc_lims.errors import ComputationError, SourceError, StateError
 from npc_lims.model.session_id import subject_of
-from npc_lims.processing.collect import collect
 from npc_lims.processing.pipelines import PIPELINES_FILE
 from npc_lims.processing.plan import PlanRequest, RecordedState, make_claims, plan
 from npc_lims.processing.process import Process
@@ -36,7 +33,6 @@ from npc_lims.processing.runs import (
     write_runs,
     write_updates,
 )
-from npc_lims.processing.start import start
 from npc_lims.state.revision import RUN_TRAILER
 from npc_lims.state.store import read_state
 from npc_lims.state.tree import StateFolder
@@ -139,63 +135,36 @@ class RunStore:
         if any(updates.values()):
             self._change(lambda state: record(state, updates), "runs")
 
-    def start(
+    def follow(
         self,
-        service: RunsClient,
-        processes: Sequence[Process],
-        claims: Mapping[str, Sequence[Run]],
-        recorded: RecordedState,
+        processes: Iterable[Process],
+        events_of: Callable[[Process], Iterator[RunEvent]],
         progress: Callable[[str], object],
         file: Path | None = None,
     ) -> RunResults:
-        """Start *claims*, which were made on top of what is *recorded*; record the events, in the *file* if given."""
+        """Record each event of a process before the next one is requested: in the *file*, else in the store.
 
-        def events(process: Process) -> Iterator[RunEvent]:
-            return start(service, process, claims.get(process.name, ()), recorded)
-
-        with self._recording(file) as add:
-            return _run_all(processes, events, add, progress)
-
-    def collect(
-        self,
-        service: RunsClient,
-        processes: Sequence[Process],
-        wait: float,
-        progress: Callable[[str], object],
-        file: Path | None = None,
-    ) -> RunResults:
-        """Collect results within *wait* seconds for all processes; record the events, in the *file* if given."""
-        deadline = time.monotonic() + wait
-        with self._recording(file) as add:
-            recorded = self.read(processes)
-
-            def events(process: Process) -> Iterator[RunEvent]:
-                return collect(service, process, recorded, wait=max(0.0, deadline - time.monotonic()))
-
-            return _run_all(processes, events, add, progress)
-
-    @contextlib.contextmanager
-    def _recording(self, file: Path | None) -> Iterator[Callable[[str, Update], None]]:
-        """Yield a function that records the update of a process: in the *file*, else in the store.
-
-        A store that does not record at once records all of them at the end, also if the block ends with an error.
+        A store that does not record at once records all of them at the end, also if that is an error.
         """
         updates: dict[str, list[Update]] = {}
-
-        def add(process: str, update: Update) -> None:
-            updates.setdefault(process, []).append(update)
-            if file is not None:
-                write_updates(file, updates)
-            elif self.records_at_once:
-                self.record({process: [update]})
-
+        last: dict[tuple[str, object], tuple[str, RunEvent]] = {}
+        failures: list[str] = []
         if file is not None:
             write_updates(file, updates)
         try:
-            yield add
+            for process, event in _events_of_all(processes, events_of, progress, failures):
+                last[process, event.run.key] = process, event
+                if event.update is None:
+                    continue
+                updates.setdefault(process, []).append(event.update)
+                if file is not None:
+                    write_updates(file, updates)
+                elif self.records_at_once:
+                    self.record({process: [event.update]})
         finally:
             if file is None and not self.records_at_once:
                 self.record(updates)
+        return RunResults(list(last.values()), failures)
 
     def _change(self, change: Change, what: str) -> None:
         with locked(self.state, cache_dir(self.settings) / "locks"):
@@ -245,29 +214,23 @@ class BranchRunStore(RunStore):
             self.report(note)
 
 
-def _run_all(
+def _events_of_all(
     processes: Iterable[Process],
     events_of: Callable[[Process], Iterator[RunEvent]],
-    record: Callable[[str, Update], None],
     progress: Callable[[str], object],
-) -> RunResults:
-    """Record each event of a run before requesting the next one."""
-    last: dict[tuple[str, object], RunEvent] = {}
-    failures = []
+    failures: list[str],
+) -> Iterator[tuple[str, RunEvent]]:
+    """Yield each event with its process. What fails is added to *failures*, and the other processes continue."""
     for process in processes:
         progress(f"{process.name}: querying Code Ocean")
         try:
             for event in events_of(process):
-                if event.update is not None:
-                    record(process.name, event.update)
-                last[process.name, event.run.key] = event
+                yield process.name, event
                 if event.failure:
                     failures.append(f"{process.name}, {event.run.session}: {event.failure}")
                 progress(f"{process.name}: {event.run.session} {event.what}")
         except (ComputationError, SourceError) as error:
-            # the other processes may be all right
             failures.append(f"{process.name}: {error}")
-    return RunResults([(process, event) for (process, _), event in last.items()], failures)
 
 
 # --- the message ----------------------------------------------------------------------------------
