@@ -174,11 +174,9 @@ def run_command(
         print_dry_run(plans, _NOTHING, style=style)
         return
     service = RunsClient(store.settings)  # without a token nothing is claimed
-    claims = store.claim(request)
+    before, claims = store.claim(request)
     with status_line() as progress:
-        report = store.follow(
-            processes, lambda one: start(service, one, claims.made[one.name], claims.before), progress
-        )
+        report = store.follow(processes, lambda one: start(service, one, claims[one.name], before), progress)
     print_report(report, _NOTHING, summary, style=style)
 
 
@@ -253,7 +251,7 @@ def claim_command(
     processes = [] if none else _chosen_processes(names, pipelines, store.state)
     request = PlanRequest(processes, session_ids_of(sessions), limit)
     write_updates(into, {})  # claims that cannot be handed on would stand for an hour
-    made = store.claim(request).made
+    _, made = store.claim(request)
     write_updates(into, {name: claims for name, claims in made.items() if claims})
     for name, claims in made.items():
         for run in claims:

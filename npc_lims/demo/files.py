@@ -179,7 +179,7 @@ def _result(raw_name: str, process: str, finished: datetime.datetime) -> SampleA
 
 
 def _as_json(asset: SampleAsset) -> dict[str, object]:
-    modality, subject, date, time, *process = asset.name.split("_")
+    modality, subject, date, time, *_ = asset.name.split("_")
     level = "raw" if asset.bucket else "derived"
     created = _unix(asset.created)
     found: dict[str, object] = {
@@ -205,12 +205,7 @@ def _as_json(asset: SampleAsset) -> dict[str, object]:
     if asset.bucket:
         found["source_bucket"] = {"origin": "aws", "bucket": asset.bucket, "prefix": asset.name, "external": True}
     else:
-        step = "_".join(process[:-2])
         found["provenance"] = {
-            "commit": _uuid(f"{step} commit").replace("-", ""),
-            "run_script": "code/run",
-            "docker_image": _uuid(f"{step} image"),
-            "capsule": _uuid(f"{step} capsule"),
             "data_assets": [_raw_id(f"{modality}_{subject}_{date}_{time}")],
             "computation": _uuid(f"{asset.name} computation"),
         }

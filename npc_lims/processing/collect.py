@@ -22,15 +22,14 @@ from npc_lims.clients.codeocean_runs import (
 from npc_lims.errors import ComputationError, SourceError
 from npc_lims.model.record import Asset
 from npc_lims.model.session_id import subject_of
-from npc_lims.processing.match import SAME_SECOND, ComputationMatcher, attach, query_again
 from npc_lims.processing.plan import RecordedState
 from npc_lims.processing.process import AssetRecipe, Process
 from npc_lims.processing.runs import Run, RunAsset, RunEvent
+from npc_lims.processing.start import SAME_SECOND, ComputationMatcher, attach, query_again
 from npc_lims.utils.timestamps import utc_time
 
 _GIVE_UP_AFTER = 3
 """After so many failures in a row another request is sent: if that fails too, Code Ocean is down."""
-
 
 Steps = Generator[RunEvent, None, Optional[Run]]
 """Events of a run, and then the run itself if its data asset is still being made."""
@@ -57,16 +56,8 @@ def collect(
     """Check each recorded run that is not settled, and do what is left to do. Starts nothing.
 
     Record each event before requesting the next one. A run for which something fails stays as it is: its event has the
-    failure, and the others continue.
-
-    Args:
-        wait: Seconds to wait for data assets that are being made. Those that are not ready are shared the next time.
-        poll: Seconds between two queries for them.
-        same_second: Seconds to wait after one was made before looking for duplicates of others.
-
-    Raises:
-        SourceError: Code Ocean refuses the token.
-        ComputationError: Code Ocean is unavailable.
+    failure, and the others continue. Data assets that are not ready after *wait* seconds are shared the next time.
+    SourceError if Code Ocean refuses the token, ComputationError if it is unavailable.
     """
     deadline = time.monotonic() + wait
     collector = _Collector(service, process, recorded, same_second)

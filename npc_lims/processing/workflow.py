@@ -45,14 +45,6 @@ _WIDTH = 72
 _ATTEMPTS = 12
 
 
-@dataclasses.dataclass(frozen=True)
-class Claims:
-    """New claims of each process, which are recorded; and what was recorded before."""
-
-    made: Mapping[str, tuple[Run, ...]]
-    before: RecordedState
-
-
 def read_recorded(state: StateFolder, processes: Iterable[Process]) -> RecordedState:
     """Read all sessions of a state, and the runs of *processes*. StateError if a file is damaged."""
     return RecordedState(read_state(state).records, {one.name: read_runs(state, one.name) for one in processes})
@@ -73,11 +65,8 @@ def record(state: StateFolder, updates: Updates) -> list[RunsChange]:
 def locked(state: Path, locks: Path, max_wait: float = 60) -> Iterator[None]:
     """Hold the lock of a state folder, so that no other process on this machine records there meanwhile.
 
-    It is a lock of SQLite, which every platform has, and which ends with the process that holds it.
-
-    Args:
-        locks: Folder of the locks; made if need be.
-        max_wait: Seconds until StateError is raised: what is done under the lock takes milliseconds.
+    It is a lock of SQLite, which every platform has, and which ends with the process that holds it. StateError after
+    *max_wait* seconds: what is done under the lock takes milliseconds.
     """
     path = locks / f"{hashlib.sha256(str(state.resolve()).encode()).hexdigest()[:32]}.lock"
     if prepare_folder(locks):
@@ -103,11 +92,7 @@ class RunResults:
 
 @dataclasses.dataclass(frozen=True)
 class RunStore:
-    """The runs of a state folder.
-
-    Attributes:
-        by: URL of the workflow run, for the record.
-    """
+    """The runs of a state folder; *by* is the URL of the workflow run, for the record."""
 
     settings: Settings
     state: Path
@@ -117,19 +102,19 @@ class RunStore:
     def read(self, processes: Iterable[Process]) -> RecordedState:
         return read_recorded(self.state, processes)
 
-    def claim(self, request: PlanRequest) -> Claims:
-        """Record a claim for each run that is to be started."""
-        claims: list[Claims] = []
+    def claim(self, request: PlanRequest) -> tuple[RecordedState, Mapping[str, tuple[Run, ...]]]:
+        """Record a claim for each run that is to be started. Return what was recorded before, and the claims."""
+        tries = []
 
         def change(state: StateFolder) -> Sequence[RunsChange]:
             now = datetime.datetime.now(datetime.timezone.utc)
             before = read_recorded(state, request.processes)
             made = {name: make_claims(some, now, self.by) for name, some in plan(request, before, now).items()}
-            claims.append(Claims(made, before))
+            tries.append((before, made))
             return record(state, made)
 
         self._change(change, "claims")
-        return claims[-1]
+        return tries[-1]
 
     def record(self, updates: Updates) -> None:
         if any(updates.values()):
@@ -173,14 +158,10 @@ class RunStore:
 
 @dataclasses.dataclass(frozen=True)
 class BranchRunStore(RunStore):
-    """The runs on a branch of the remote. Of the state folder, in a checkout, only the path in the repository matters.
-
-    Attributes:
-        branch: The checked-out one if None. Made if the remote has none.
-        report: Called with notes about what was pushed.
-    """
+    """The runs on a branch of the remote. Of the state folder in a checkout, only its path in the repository matters."""
 
     branch: str | None = None
+    """The checked-out one if None. Made if the remote has none."""
     report: Callable[[str], object] = lambda note: None
     records_at_once: ClassVar[bool] = False  # but in one commit
 

@@ -198,7 +198,8 @@ def test_two_at_once_in_one_folder_start_each_session_once(rig_env: Rig, folder:
     def claim(_: int) -> int:
         barrier.wait(10)
         store = RunStore(load_settings(), folder / "state")
-        return len(store.claim(PlanRequest([rig_env.process])).made["dlc_eye"])
+        _, claims = store.claim(PlanRequest([rig_env.process]))
+        return len(claims["dlc_eye"])
 
     with ThreadPoolExecutor(4) as pool:
         assert sorted(pool.map(claim, range(4))) == [0, 0, 0, 3]
@@ -266,8 +267,8 @@ def test_two_checkouts_that_publish_at_once_claim_each_session_once(rig_env: Rig
     def claim(checkout: Path) -> list[str]:
         barrier.wait(10)
         store = BranchRunStore(load_settings(), checkout / "state")
-        claims = store.claim(PlanRequest([rig_env.process], limit=2))
-        return [run.session for run in claims.made["dlc_eye"]]
+        _, claims = store.claim(PlanRequest([rig_env.process], limit=2))
+        return [run.session for run in claims["dlc_eye"]]
 
     with ThreadPoolExecutor(3) as pool:
         claimed = list(pool.map(claim, checkouts))

@@ -209,9 +209,9 @@ def main() -> None:
 
     settings = load_settings()
     chosen, service = process(), RunsClient(settings)
-    claims = RunStore(settings, state).claim(PlanRequest([chosen]))
+    before, claims = RunStore(settings, state).claim(PlanRequest([chosen]))
     wait_at("claimed")
-    for step in start(service, chosen, claims.made["dlc_eye"], claims.before):
+    for step in start(service, chosen, claims["dlc_eye"], before):
         wait_at("started")
         if step.update is not None:
             record(state, {"dlc_eye": [step.update]})

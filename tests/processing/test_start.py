@@ -17,10 +17,10 @@ from typing import Any
 import pytest
 
 from npc_lims.errors import ComputationError, StateError
-from npc_lims.processing.match import request_of
 from npc_lims.processing.plan import CLAIM_LIFETIME
 from npc_lims.processing.process import Limits
 from npc_lims.processing.runs import Run, apply_updates, read_runs
+from npc_lims.processing.start import request_of
 from npc_lims.processing.workflow import locked, record
 from npc_lims.utils.timestamps import utc_text
 from tests import builders
