@@ -158,7 +158,7 @@ class RunStore:
 
 @dataclasses.dataclass(frozen=True)
 class BranchRunStore(RunStore):
-    """The runs on a branch of the remote. Of the state folder, in a checkout, only its path in the repository counts."""
+    """The runs on a branch of the remote. Of the state folder, only its path within the repository is used."""
 
     branch: str | None = None
     """The checked-out one if None. Made if the remote has none."""
