@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from npc_lims.dashboard.pipeline import Stage, Stall, find_stalls
 from npc_lims.dashboard.totals import source_ages
 from npc_lims.model.session_id import split_session_id
-from npc_lims.state.freshness import STALE_AFTER
+from npc_lims.state.freshness import STALE_AFTER, describe_age
 from npc_lims.state.snapshot import newest_first
 from npc_lims.utils.text import counted
 from npc_lims.utils.timestamps import is_future, utc_text, utc_time
@@ -228,8 +228,8 @@ def _stalled(stalls: Iterable[Stall], failed_sorting: Collection[str | None]) ->
 
 
 def _longer_than_usual(cases: tuple[Case, ...], what: str, stalls: Sequence[Stall]) -> Finding:
-    median = _days(max(stall.median for stall in stalls))
-    ninth_decile = _days(max(stall.ninth_decile for stall in stalls))
+    median = describe_age(max(stall.median for stall in stalls).total_seconds())
+    ninth_decile = describe_age(max(stall.ninth_decile for stall in stalls).total_seconds())
     title = f"{counted(len(cases), 'session')} {what} for longer than usual"
     title = f"{title} (median {median}, 90 % within {ninth_decile})"
     stage = stalls[0].stage
@@ -285,12 +285,3 @@ def _warnings(problems: Sequence[Problem], links: Links) -> Finding:
             for one in ordered
         ),
     )
-
-
-def _days(time: datetime.timedelta) -> str:
-    """
-    >>> _days(datetime.timedelta(hours=5)), _days(datetime.timedelta(days=1.2)), _days(datetime.timedelta(days=9))
-    ('5 hours', '1 day', '9 days')
-    """
-    hours = max(1, round(time.total_seconds() / 3600))
-    return counted(hours, "hour") if hours < 24 else counted(round(hours / 24), "day")

@@ -173,14 +173,14 @@ def waiting(**facts: Any) -> Record:
 def test_a_stall_reports_the_usual_durations() -> None:
     (finding,) = found(*lab(9), waiting(sorted=False))
     assert finding.kind == "stalled"
-    assert finding.title == "1 session uploaded but not sorted for longer than usual (median 1 day, 90 % within 1 day)"
+    assert finding.title == "1 session uploaded but not sorted for longer than usual (median 24 h, 90 % within 24 h)"
     assert [(item.session, item.since) for item in finding.items] == [(SESSION, "2026-06-01T00:00:00Z")]
 
 
 def test_results_of_videos_are_reported_together() -> None:
     (finding,) = found(*lab(9), waiting(dlc_eye=False, facemap=False))
     assert finding.title == (
-        "1 session uploaded without video results for longer than usual (median 1 day, 90 % within 1 day)"
+        "1 session uploaded without video results for longer than usual (median 24 h, 90 % within 24 h)"
     )
     assert [item.text for item in finding.items] == ["without DLC eye, Facemap"]
 
