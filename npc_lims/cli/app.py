@@ -13,7 +13,7 @@ from typer.main import get_command
 
 from npc_lims.cli import ExitCode
 from npc_lims.cli.options import with_option_groups
-from npc_lims.utils.lazy_mapping import LazyMapping
+from npc_lims.utils.mappings import LazyMapping
 
 SECTIONS = {
     "Query": {

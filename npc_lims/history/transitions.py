@@ -13,6 +13,7 @@ from npc_lims.state.compare import Facts
 from npc_lims.state.diff import FieldChange, SessionChange, compare_sessions, headline
 from npc_lims.state.diff_format import Chapter, groups_of
 from npc_lims.state.revision import Commit
+from npc_lims.utils.mappings import grouped
 from npc_lims.utils.text import counted
 
 RECORDED = "already present at first sync"
@@ -119,10 +120,7 @@ class Digest:
     @property
     def changes(self) -> list[SessionChange]:
         """Changes of each session by all of these commits together, in id order; without what begins the history."""
-        by_session: dict[str, list[Transition]] = {}
-        for one in self.transitions:
-            if not one.is_first:
-                by_session.setdefault(one.session, []).append(one)
+        by_session = grouped((one.session, one) for one in self.transitions if not one.is_first)
         return [_together(by_session[session]) for session in sorted(by_session)]
 
     def chapter(self) -> Chapter:

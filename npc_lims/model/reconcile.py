@@ -19,7 +19,7 @@ from npc_lims.errors import SyncRefused
 from npc_lims.model.flags import compute_status
 from npc_lims.model.record import SECTIONS, CodeOcean, Found, Observation, Record, S3Facts, Tracked, Training
 from npc_lims.model.session_id import day_of
-from npc_lims.utils.lazy_mapping import differing_keys
+from npc_lims.utils.mappings import differing_keys
 from npc_lims.utils.timestamps import utc_text
 
 DISCOVERING = ("tracked", "training")

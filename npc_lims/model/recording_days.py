@@ -19,7 +19,7 @@ from npc_lims.model.data_asset import SEARCHED_NAMES
 from npc_lims.model.reconcile import Records, known_ids, reconcile, reconcile_session
 from npc_lims.model.record import AssetFact, Found, Observation, Record, Tracked, Training
 from npc_lims.model.session_id import day_of, split_session_id, subject_of
-from npc_lims.utils.lazy_mapping import with_changes
+from npc_lims.utils.mappings import grouped, with_changes
 
 _AFTER_DATE = re.compile(
     r"20[0-9]{2}-[0-9]{2}-[0-9]{2}_(?:(?P<time>[0-9]{2}-[0-9]{2}-[0-9]{2})(?![0-9])|(?P<number>[0-9]+)(?![0-9-]))"
@@ -153,9 +153,7 @@ def recording_start(record: Record) -> datetime.datetime | None:
 
 def undecided_sessions(records: Records) -> set[str]:
     """Return the tracked sessions whose training row depends on Code Ocean, where they were never looked up."""
-    days: dict[str, list[Record]] = {}
-    for one in records.values():
-        days.setdefault(day_of(one.id), []).append(one)
+    days = grouped((day_of(one.id), one) for one in records.values())
     tracked = {day: [one for one in sessions if one.tracked] for day, sessions in days.items()}
     return {
         one.id

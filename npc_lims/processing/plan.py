@@ -13,6 +13,7 @@ from npc_lims.model.record import Asset, CodeOcean, Record
 from npc_lims.processing.process import Process
 from npc_lims.processing.runs import Run
 from npc_lims.state.snapshot import newest_first
+from npc_lims.utils.mappings import grouped
 from npc_lims.utils.timestamps import utc_text, utc_time
 
 CLAIM_LIFETIME = datetime.timedelta(hours=1)
@@ -80,9 +81,7 @@ def plan(request: PlanRequest, recorded: RecordedState, now: datetime.datetime) 
     sessions = newest_first(recorded.records if request.sessions is None else frozenset(request.sessions))
     plans = {}
     for process in request.processes:
-        by_session: dict[str, list[Run]] = {}
-        for run in recorded.runs[process.name]:
-            by_session.setdefault(run.session, []).append(run)
+        by_session = grouped((run.session, run) for run in recorded.runs[process.name])
         decisions = [
             _decide(process, recorded.records[session], by_session.get(session, ()), now, request.again)
             for session in sessions

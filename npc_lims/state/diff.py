@@ -11,7 +11,7 @@ from typing import Any
 
 from npc_lims.model.flags import BOOLEAN_FLAGS, FLAGS
 from npc_lims.model.record import SECTIONS, Record
-from npc_lims.utils.lazy_mapping import differing_keys
+from npc_lims.utils.mappings import differing_keys
 from npc_lims.utils.text import single_line
 
 

@@ -32,7 +32,7 @@ from npc_lims.state.snapshot import (
     with_unix_lines,
 )
 from npc_lims.state.tree import FolderTree, StateFolder, Tree, open_tree
-from npc_lims.utils.lazy_mapping import LazyMapping, differing_keys, with_changes
+from npc_lims.utils.mappings import LazyMapping, differing_keys, with_changes
 from npc_lims.utils.yaml import load_yaml, render_yaml
 
 SESSIONS = "sessions"

@@ -20,6 +20,7 @@ from npc_lims.state.diff import SessionChange, changes_between, compare_sessions
 from npc_lims.state.diff_format import Chapter, groups_of
 from npc_lims.state.freshness import SYNC_FILE
 from npc_lims.state.published import check_ref, fetch_file
+from npc_lims.utils.mappings import grouped
 from npc_lims.utils.text import counted
 
 _EDITS_NAMED = 3
@@ -115,10 +116,7 @@ def _summary(changes: Sequence[SessionChange]) -> str:
         count = sum(change.group == word for change in changes)
         if count:
             parts.append(f"{sign}{counted(count, 'session')}")
-    alike: dict[tuple[str, ...], list[str]] = {}
-    for change in changes:
-        if change.group not in ("new", "removed"):
-            alike.setdefault(change.details, []).append(change.id)
+    alike = grouped((change.details, change.id) for change in changes if change.group not in ("new", "removed"))
     edits = sorted(alike.items(), key=lambda item: -len(item[1]))
     for details, ids in edits[:_EDITS_NAMED]:
         parts.append(f"{ids[0] if len(ids) == 1 else counted(len(ids), 'session')}: {'; '.join(details)}")

@@ -12,6 +12,7 @@ from npc_lims.sources.tracked.entries import ENTRY_KEYS, KNOWN_KWARGS, ParsedEnt
 from npc_lims.sources.tracked.parser import TrackedFile, parse_tracked
 from npc_lims.sources.yaml_nodes import ListNode, MapNode, Node, ScalarNode
 from npc_lims.track.yaml_text import YamlText, child, pairs_of, plain_of
+from npc_lims.utils.mappings import grouped
 from npc_lims.utils.yaml import render_yaml
 
 _BOM = "\ufeff"
@@ -81,9 +82,7 @@ class Layout:
         self.root = self.file.root
         self.is_empty = is_blank(self.yaml.text)
         self.items = tuple(_items(self.file, self.yaml))
-        self.by_path: dict[str, list[int]] = {}
-        for index, item in enumerate(self.items):
-            self.by_path.setdefault(same_path(item.path.text), []).append(index)
+        self.by_path = grouped((same_path(item.path.text), index) for index, item in enumerate(self.items))
 
     def of_path(self, path: str) -> list[int]:
         return self.by_path.get(same_path(path), [])

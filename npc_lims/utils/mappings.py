@@ -1,4 +1,4 @@
-"""A mapping of which each value is made when it is first used: of ten thousand sessions, few are looked at."""
+"""Mappings: one of which each value is made when it is first used, as of ten thousand sessions few are; and groups."""
 
 from __future__ import annotations
 
@@ -38,6 +38,17 @@ class LazyMapping(Mapping[_K, _V]):
 
     def __len__(self) -> int:
         return len(self._cells)
+
+
+def grouped(pairs: Iterable[tuple[_K, _V]]) -> dict[_K, list[_V]]:
+    """
+    >>> grouped([("a", 1), ("b", 2), ("a", 3)])
+    {'a': [1, 3], 'b': [2]}
+    """
+    groups: dict[_K, list[_V]] = {}
+    for key, value in pairs:
+        groups.setdefault(key, []).append(value)
+    return groups
 
 
 def with_changes(mapping: Mapping[_K, _V], changes: Mapping[_K, _V], removed: Collection[_K]) -> Mapping[_K, _V]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from npc_lims.utils.lazy_mapping import LazyMapping, differing_keys, with_changes
+from npc_lims.utils.mappings import LazyMapping, differing_keys, with_changes
 
 
 def test_values_are_made_once_and_only_if_they_are_used() -> None:

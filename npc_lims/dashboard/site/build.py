@@ -8,7 +8,7 @@ import datetime
 import functools
 import itertools
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Callable, Optional
 
@@ -28,6 +28,7 @@ from npc_lims.state.snapshot import SNAPSHOT, checked_lines, parse_line
 from npc_lims.state.sync_file import read_sync_file
 from npc_lims.track.compare import decode_tracked
 from npc_lims.utils.atomic_write import replacing
+from npc_lims.utils.mappings import grouped
 from npc_lims.utils.timestamps import utc_text
 from npc_lims.utils.urls import Links
 
@@ -241,9 +242,7 @@ def _data_files(
     yield "data/overview.json", data.as_json(overview)
     yield "data/sessions.json", data.as_json(data.sessions_file(inputs.records, made))
     lines = {} if inputs.tracked is None else inputs.tracked.lines
-    subjects: dict[str, list[Mapping[str, Any]]] = {}
-    for record in inputs.records:
-        subjects.setdefault(subject_of(record["id"]), []).append(record)
+    subjects = grouped((subject_of(record["id"]), record) for record in inputs.records)
     for done, (subject, records) in enumerate(subjects.items()):
         progress("writing subjects", done, len(subjects))
         sessions = [

@@ -9,6 +9,7 @@ from typing import Any, Optional
 from npc_lims.model.data_asset import DataAsset
 from npc_lims.model.record import PROCESSES, Asset, AssetFact, CodeOcean, Found, Record, S3Facts
 from npc_lims.model.session_id import ids_of_day, make_session_id, split_session_id
+from npc_lims.utils.mappings import grouped
 
 # A sorting run that failed leaves this many files, or fewer: logs and settings, no units.
 _FILES_OF_FAILED_SORTING = 6
@@ -240,10 +241,7 @@ def ambiguous_assets(
     """
     sections = [section for section in facts if isinstance(section, CodeOcean)]
     chosen = {fact.id for one in sections for fact in (one.raw, one.surface) if isinstance(fact, Asset)}
-    made: dict[tuple[str, int], list[DataAsset]] = {}
-    for asset in assets:
-        if asset.is_raw and not asset.process and asset.id not in rejected:
-            made.setdefault((asset.name, asset.created), []).append(asset)
-    for group in made.values():
+    raw = (asset for asset in assets if asset.is_raw and not asset.process and asset.id not in rejected)
+    for group in grouped(((asset.name, asset.created), asset) for asset in raw).values():
         if len(group) > 1 and any(asset.id in chosen for asset in group):
             yield _newest_first(group)

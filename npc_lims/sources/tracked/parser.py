@@ -22,6 +22,7 @@ from npc_lims.sources.context import SourceContext
 from npc_lims.sources.tracked.entries import ParsedEntry, read_entries, same_path
 from npc_lims.sources.yaml_nodes import Node, Report, compose, show
 from npc_lims.sources.yaml_validation import read_edited_text
+from npc_lims.utils.mappings import grouped
 
 MAX_BYTES = 20_000_000
 """A larger file is not the list of sessions, whatever its name."""
@@ -173,11 +174,8 @@ def _number(entries: list[ParsedEntry], report: Report) -> dict[int, int]:
 
     The key `idx` takes precedence, then an index at the end of the path; the others take what is free, by start time.
     """
-    days: dict[str, list[ParsedEntry]] = {}
-    for entry in entries:
-        days.setdefault(entry.session, []).append(entry)
     numbers: dict[int, int] = {}
-    for group in days.values():
+    for group in grouped((entry.session, entry) for entry in entries).values():
         taken: dict[int, ParsedEntry] = {}
         by_time: list[ParsedEntry] = []
         for entry in group:

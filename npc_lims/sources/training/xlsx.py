@@ -27,6 +27,7 @@ from npc_lims.sources.training.xlsx_parts import (
     read_shared_strings,
     read_styles,
 )
+from npc_lims.utils.mappings import grouped
 from npc_lims.utils.text import single_line
 
 MAX_UNPACKED = 256 * 2**20
@@ -82,9 +83,7 @@ class Xlsx:
     def __init__(self, archive: zipfile.ZipFile, name: str) -> None:
         self._name = name
         self._archive = archive
-        self._members: dict[str, list[zipfile.ZipInfo]] = {}
-        for member in archive.infolist():
-            self._members.setdefault(_resolve("", member.filename), []).append(member)
+        self._members = grouped((_resolve("", member.filename), member) for member in archive.infolist())
         self._cells = 0
         targets = [target for kind, target in self._relationships("").values() if kind == "officeDocument"]
         path = targets[0] if targets else "xl/workbook.xml"

@@ -25,6 +25,7 @@ from npc_lims.track.layout import is_blank
 from npc_lims.track.planning.batch_files import CONFIG, Upload, Uploads
 from npc_lims.track.planning.cells import PROBES, is_naive, is_opto, is_production
 from npc_lims.track.planning.workbook import MouseRow, PlanningWorkbook, SessionRow
+from npc_lims.utils.mappings import grouped
 
 PROBES_TO_SKIP = "probe_letters_to_skip"
 SURFACE_TO_SKIP = "surface_recording_probe_letters_to_skip"
@@ -68,9 +69,7 @@ def join_plans(workbook: PlanningWorkbook, uploads: Uploads) -> tuple[tuple[Plan
     rows: dict[str, SessionRow] = {}
     for row in workbook.sessions:
         rows[row.session] = _merged(rows[row.session], row, problems) if row.session in rows else row
-    uploaded: dict[str, list[Upload]] = {}
-    for upload in uploads.uploads:
-        uploaded.setdefault(upload.session, []).append(upload)
+    uploaded = grouped((upload.session, upload) for upload in uploads.uploads)
     sessions = [
         _planned(session, rows.get(session), uploaded.get(session, []), workbook.mice, problems)
         for session in sorted({*rows, *uploaded}, key=lambda session: session.split("_")[::-1])
