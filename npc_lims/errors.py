@@ -8,16 +8,13 @@ from __future__ import annotations
 import dataclasses
 import sys
 import warnings
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from npc_lims.utils.memory_cache import TTLCache
 from npc_lims.utils.redaction import safe_text
 from npc_lims.utils.text import counted, single_line
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 
 class NpcLimsError(Exception):

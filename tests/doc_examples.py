@@ -30,7 +30,7 @@ import typer.main
 import yaml
 from markdown_it import MarkdownIt
 
-from npc_lims.config.settings import Settings, load_settings
+from npc_lims.config.settings import SETTINGS, load_settings
 
 _ROOT = Path(__file__).resolve().parent.parent
 _TITLE = re.compile(r'title="([^"]*)"')
@@ -361,8 +361,7 @@ def run_npc_lims(arguments: list[str]) -> tuple[int, str, str]:
 
 def settings_names() -> set[str]:
     """Every variable that settings are made of."""
-    fields = Settings.model_fields.values()
-    return {str(name) for field in fields for name in field.validation_alias.choices}  # type: ignore[union-attr]
+    return {name for setting in SETTINGS.values() for name in setting.variables}
 
 
 def check_yaml(example: Example) -> None:

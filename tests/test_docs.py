@@ -17,7 +17,7 @@ from typing import Optional
 import pytest
 
 import npc_lims
-from npc_lims.config.settings import Settings
+from npc_lims.config.settings import SETTINGS, Settings
 from tests.doc_examples import Example, Reader, broken_links, examples, mentions, unknown_in
 from tests.integration.world import commit_all, run_git, write_tracked
 
@@ -168,9 +168,9 @@ def test_settings_are_those_of_the_page() -> None:
         for variable, value in zip(variables, default.split(", ") if len(variables) > 1 else [default]):
             told[variable] = value
     known = {}
-    for field in Settings.model_fields.values():
-        for alias in field.validation_alias.choices:  # type: ignore[union-attr]
-            known[str(alias)] = shown(field.default)
+    for setting in SETTINGS.values():
+        for variable in setting.variables:
+            known[variable] = shown(setting.default)
     ours = {name: value for name, value in known.items() if not name.startswith("AWS_")}
     words = {"NPC_LIMS_CACHE_DIR": "the user's cache folder"}  # a default that is no value
     assert {name: value for name, value in told.items() if "AWS_" not in name} == {**ours, **words}

@@ -21,9 +21,8 @@ from npc_lims.clients.codeocean import open_client
 from npc_lims.clients.git import find_repository
 from npc_lims.clients.github import GitHubClient
 from npc_lims.clients.s3 import open_store, split_s3_uri
-from npc_lims.config.environment import TRACKED_FILE
 from npc_lims.config.error_boundary import source_failure
-from npc_lims.config.settings import Settings
+from npc_lims.config.settings import TRACKED_FILE, Settings
 from npc_lims.dashboard.totals import source_ages
 from npc_lims.errors import GitHubError, PipelinesError, Problem, SourceError, StateError, TrackedFileError
 from npc_lims.processing.pipelines import PIPELINES_FILE, read_pipelines
@@ -242,7 +241,7 @@ def doctor_command(
     """
     settings = reading_settings(state)
     if mirror is not None:
-        settings = settings.model_copy(update={"mirror": mirror})
+        settings = settings.replace(mirror=mirror)
     results = list(_results(settings))
     if style.is_text:
         _print(results)

@@ -13,7 +13,7 @@ from typing import Optional
 import typer
 
 from npc_lims.cli.output import out
-from npc_lims.config.environment import DOTENV
+from npc_lims.config.settings import DOTENV
 from npc_lims.errors import NpcLimsError
 
 _IDENTITY = ("-c", "user.name=npc-lims demo", "-c", "user.email=demo@example.org", "-c", "commit.gpgsign=false")

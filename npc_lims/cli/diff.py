@@ -23,8 +23,7 @@ from npc_lims.cli.output import (
     style_options,
 )
 from npc_lims.clients.git import Repository, find_repository
-from npc_lims.config.environment import TRACKED_FILE
-from npc_lims.config.settings import Settings, load_settings
+from npc_lims.config.settings import TRACKED_FILE, Settings, load_settings
 from npc_lims.errors import GitError, NpcLimsError, TrackedFileError
 from npc_lims.sources.tracked.parser import read_tracked
 from npc_lims.state.compare import (

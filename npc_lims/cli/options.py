@@ -8,22 +8,18 @@ import inspect
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Optional, get_type_hints
+from typing import Any, Optional, get_type_hints
 
 import typer
 
 from npc_lims.config.disk_cache import load_entry
-from npc_lims.config.environment import TRACKED_FILE
-from npc_lims.config.read_settings import settings_for_reading
+from npc_lims.config.settings import TRACKED_FILE, Settings, settings_for_reading
 from npc_lims.errors import NpcLimsError, SelectionError
 from npc_lims.model.flags import COLUMNS, FLAGS
 from npc_lims.model.session_id import parse_session_id
 from npc_lims.state.published import cached_snapshot_path
 from npc_lims.state.snapshot import SNAPSHOT, checked_lines, line_id
 from npc_lims.utils.urls import web_address
-
-if TYPE_CHECKING:
-    from npc_lims.config.settings import Settings
 
 ONLY = typer.Option(None, help="Sources to query, of tracked, training, codeocean, s3; repeat or separate by commas.")
 SESSIONS = typer.Option(None, help="Sessions that may change, by any form of their ids; repeat or separate by commas.")
@@ -87,7 +83,7 @@ def reading_settings(state: Optional[Path]) -> Settings:
     from npc_lims.config.settings import load_settings  # takes too long for completion
 
     settings = load_settings()
-    return settings.model_copy(update={"state": find_state_folder(settings, state)})
+    return settings.replace(state=find_state_folder(settings, state))
 
 
 def tracked_beside(folder: Path) -> Path:

@@ -24,7 +24,7 @@ from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderHook,
 from rich.segment import Segment
 from rich.text import Text
 
-from npc_lims.config.environment import in_github_actions
+from npc_lims.config.settings import in_github_actions
 from npc_lims.errors import NpcLimsError, Problem, workflow_command
 from npc_lims.utils.redaction import safe_text
 from npc_lims.utils.text import visible

@@ -5,14 +5,14 @@ from __future__ import annotations
 import dataclasses
 import datetime
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Optional
+from typing import Any, NamedTuple, Optional
 
 from rich.console import Console
 from rich.text import Text
 
 from npc_lims.cli.options import checkout, reading_settings
 from npc_lims.cli.output import out, print_json
-from npc_lims.config.environment import TRACKED_FILE
+from npc_lims.config.settings import TRACKED_FILE, Settings
 from npc_lims.dashboard.attention import Finding, find_issues
 from npc_lims.dashboard.pipeline import StageCount, funnel
 from npc_lims.dashboard.totals import SourceAge, Totals, count_sessions, source_ages
@@ -24,9 +24,6 @@ from npc_lims.state.reader import Origin, origin_of_state, read_snapshot, record
 from npc_lims.state.snapshot import parse_line
 from npc_lims.state.sync_file import SyncFile
 from npc_lims.utils.text import counted
-
-if TYPE_CHECKING:
-    from npc_lims.config.settings import Settings
 
 _TIMEOUT = 3.0
 _SUGGESTIONS = 3
@@ -80,7 +77,7 @@ class Overview:
 
 def gather(settings: Settings, now: datetime.datetime) -> Overview:
     """Read the overview of the state that *settings* name: GitHub is queried once at most, for a few seconds."""
-    hurried = settings.model_copy(update={"timeout": min(settings.timeout, _TIMEOUT), "attempts": 1})
+    hurried = settings.replace(timeout=min(settings.timeout, _TIMEOUT), attempts=1)
     try:
         snapshot = read_snapshot(hurried, warn_stale=False)
         # a folder also has a commit; for published state that would be a second request

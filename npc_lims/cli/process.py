@@ -7,7 +7,7 @@ import datetime
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Optional
+from typing import Optional
 
 import typer
 
@@ -28,15 +28,12 @@ from npc_lims.errors import NpcLimsError
 from npc_lims.processing.collect import collect
 from npc_lims.processing.pipelines import PIPELINES_FILE, choose_processes, read_pipelines
 from npc_lims.processing.plan import PlanRequest, plan
-from npc_lims.processing.runs import Run, Update, read_runs, read_updates, recorded_processes, write_updates
+from npc_lims.processing.process import Process
+from npc_lims.processing.runs import Run, RunEvent, Update, read_runs, read_updates, recorded_processes, write_updates
 from npc_lims.processing.start import start
 from npc_lims.processing.workflow import BranchRunStore, RunStore, read_recorded
 from npc_lims.state.freshness import SyncCopy
 from npc_lims.utils.text import counted, suggestion
-
-if TYPE_CHECKING:
-    from npc_lims.processing.process import Process
-    from npc_lims.processing.runs import RunEvent
 
 process_app = typer.Typer(
     help="Run capsules and pipelines of Code Ocean for sessions.\n\nThey are defined in pipelines.yaml."

@@ -7,7 +7,7 @@ import sys
 import textwrap
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Optional
+from typing import Any, NamedTuple, Optional
 
 import typer
 from rich.cells import cell_len, set_cell_size
@@ -35,17 +35,15 @@ from npc_lims.cli.output import (
     style_options,
     symbol,
 )
+from npc_lims.config.settings import Settings
 from npc_lims.errors import NpcLimsError
 from npc_lims.model.flags import BOOLEAN_FLAGS, COLUMNS, FLAGS, NOT_APPLICABLE, flag_value, session_row
 from npc_lims.sessions.filters import Selection
+from npc_lims.sessions.info import SessionInfo
 from npc_lims.sessions.queries import select_session, select_sessions, to_records
 from npc_lims.state.diff import one_line
 from npc_lims.utils.text import counted
 from npc_lims.utils.yaml import render_yaml
-
-if TYPE_CHECKING:
-    from npc_lims.config.settings import Settings
-    from npc_lims.sessions.info import SessionInfo
 
 STATE_HELP = "Read this state folder. Default: that of this checkout, else GitHub."
 AT_HELP = "State as it was: at the end of a day (YYYY-MM-DD, UTC), or at a tag or commit."

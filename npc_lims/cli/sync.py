@@ -109,7 +109,7 @@ def sync_command(
     """
     settings = load_settings()
     if mirror is not None:
-        settings = settings.model_copy(update={"mirror": mirror})
+        settings = settings.replace(mirror=mirror)
     options = queried.sync_options(settings, state, full=full, dry_run=dry_run, allow_removals=allow_removals)
     pending: list[Pending] = []
     try:

@@ -15,7 +15,7 @@ import typer
 from npc_lims.cli import ExitCode
 from npc_lims.cli.output import OutputStyle, style_options
 from npc_lims.cli.track_apply import MAX_BODY, Outcome, Target, apply_or_propose, code
-from npc_lims.config.environment import TRACKED_FILE
+from npc_lims.config.settings import TRACKED_FILE
 from npc_lims.errors import NpcLimsError
 from npc_lims.model.session_id import make_session_id, parse_session_id, split_session_id
 from npc_lims.state.diff_format import Format, cut, render_chapters

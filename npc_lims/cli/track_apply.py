@@ -20,8 +20,7 @@ from rich.console import Console
 from npc_lims.cli.options import checkout
 from npc_lims.cli.output import OutputStyle, err, out, print_note
 from npc_lims.clients.github_pull_requests import Proposal, Revised, propose
-from npc_lims.config.environment import TRACKED_FILE
-from npc_lims.config.settings import Settings, load_settings
+from npc_lims.config.settings import TRACKED_FILE, Settings, load_settings
 from npc_lims.errors import NpcLimsError
 from npc_lims.utils.atomic_write import write_atomically
 

@@ -9,7 +9,7 @@ import json
 import sys
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Optional
+from typing import Any, Callable, NamedTuple, Optional
 
 from rich.text import Text
 
@@ -17,7 +17,7 @@ from npc_lims.cli import ExitCode
 from npc_lims.cli.actions import RunLines
 from npc_lims.cli.output import err, out, print_error, print_note, print_warning
 from npc_lims.clients.github_actions import WorkflowRun, find_active_run, get_run
-from npc_lims.config.environment import RAW_URL
+from npc_lims.config.settings import RAW_URL, Settings
 from npc_lims.errors import GitHubError, NpcLimsError
 from npc_lims.model.flags import session_row
 from npc_lims.sessions.filters import Selection
@@ -27,9 +27,6 @@ from npc_lims.state.freshness import describe_age
 from npc_lims.state.reader import SessionLines, Snapshot, read_snapshot
 from npc_lims.utils.text import counted
 from npc_lims.utils.timestamps import utc_text
-
-if TYPE_CHECKING:
-    from npc_lims.config.settings import Settings
 
 _STYLES = {**dict.fromkeys(("removed", "lost"), "red"), **dict.fromkeys(("new", "uploaded", "sorted"), "green")}
 # Seconds: nobody sees more than twenty reads a second, and nobody waits for longer than a day.
@@ -77,7 +74,7 @@ def state_to_watch(settings: Settings) -> WatchedState:
     if settings.state is not None:
         return WatchedState(str(settings.state), lambda: read_snapshot(settings), 2.0)
     name = f"{settings.ref} of {settings.repo}"
-    always = settings.model_copy(update={"ttl": 0.0})
+    always = settings.replace(ttl=0.0)
     is_public = settings.raw_url == RAW_URL
     if settings.github_token is None:
         # raw GitHub keeps files for five minutes, and answers some 60 requests an hour to everybody behind one address

@@ -5,15 +5,12 @@ from __future__ import annotations
 import urllib.parse
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from npc_lims.clients.http import HttpClient, HttpResponse, RequestFailed, RetryPolicy, basic_auth, parse_json
-from npc_lims.config.environment import in_github_actions
+from npc_lims.config.settings import Settings, in_github_actions
 from npc_lims.errors import MissingCredentials, SourceError
 from npc_lims.utils.text import single_line
-
-if TYPE_CHECKING:
-    from npc_lims.config.settings import Settings
 
 SOURCE = "codeocean"
 READ_SCOPE = "the scope 'data assets: read'"

@@ -6,17 +6,15 @@ import dataclasses
 import datetime
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Optional, TypeVar
+from typing import Any, Optional, TypeVar
 
 import pydantic
 
 from npc_lims.clients.codeocean import OUTPUT_LIMIT, RUN_SCOPES, CodeOceanClient, CodeOceanError
 from npc_lims.clients.http import HttpClient, HttpResponse, RequestFailed
+from npc_lims.config.settings import Settings
 from npc_lims.model.data_asset import LATEST_SECOND, ApiModel, Line
 from npc_lims.model.record import validate_model
-
-if TYPE_CHECKING:
-    from npc_lims.config.settings import Settings
 
 # A server may send more of a file than the requested end.
 _MOST_SENT = 2**32

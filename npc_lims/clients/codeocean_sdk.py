@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from npc_lims.clients.codeocean import READ_SCOPE, SOURCE, read_token
-from npc_lims.config.read_settings import settings_for_reading
+from npc_lims.config.settings import Settings, settings_for_reading
 from npc_lims.errors import SourceError
 from npc_lims.model.data_asset import read_asset
 from npc_lims.utils.memory_cache import TTLCache
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from codeocean.computation import Computation
     from codeocean.data_asset import DataAsset
 
-    from npc_lims.config.settings import Settings
 
 __all__ = ["as_computation", "as_data_asset", "get_codeocean_client"]
 

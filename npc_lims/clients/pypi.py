@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import re
 import urllib.parse
-from typing import TYPE_CHECKING
 
 from npc_lims.clients.http import HttpClient, HttpResponse, RequestFailed, RetryPolicy
+from npc_lims.config.settings import Settings
 from npc_lims.errors import SourceError
-
-if TYPE_CHECKING:
-    from npc_lims.config.settings import Settings
 
 _VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.!+_-]{0,99}")
 

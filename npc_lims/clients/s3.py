@@ -13,13 +13,11 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
+from npc_lims.config.settings import Settings
 from npc_lims.errors import SourceError
 from npc_lims.utils.text import single_line
-
-if TYPE_CHECKING:
-    from npc_lims.config.settings import Settings
 
 # Of 1,000 names each: a folder with more entries is none of a session.
 _MAX_FOLDER_PAGES = 100

@@ -11,13 +11,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from npc_lims.clients.s3 import Folder, ObjectInfo, ObjectStore, open_store, split_s3_uri
+from npc_lims.config.settings import Settings
 from npc_lims.errors import MissingDependency
 from npc_lims.utils.memory_cache import TTLCache
 
 if TYPE_CHECKING:
     import upath
 
-    from npc_lims.config.settings import Settings
 
 _LIFETIME = 600.0
 _stores: TTLCache[ObjectStore] = TTLCache(maxsize=4, ttl=_LIFETIME, survives_fork=False)

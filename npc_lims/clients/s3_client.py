@@ -12,7 +12,7 @@ import re
 import threading
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Callable, TypeVar
+from typing import Any, Callable, TypeVar
 
 import boto3
 import botocore.awsrequest
@@ -27,12 +27,9 @@ from botocore.exceptions import ConnectionClosedError, ConnectTimeoutError, Read
 from botocore.parsers import ResponseParserError
 
 from npc_lims.clients.http import DeadlineExceeded, ca_bundle_failure, call_within
-from npc_lims.config.environment import in_github_actions
+from npc_lims.config.settings import Settings, in_github_actions
 from npc_lims.errors import MissingCredentials, NpcLimsError, SourceError
 from npc_lims.utils.redaction import register_secret
-
-if TYPE_CHECKING:
-    from npc_lims.config.settings import Settings
 
 T = TypeVar("T")
 

@@ -22,7 +22,7 @@ from npc_lims.clients.codeocean_sdk import as_computation, as_data_asset
 from npc_lims.clients.s3 import split_s3_uri
 from npc_lims.clients.s3_cached import store_of
 from npc_lims.codeocean.data_assets import checked_id
-from npc_lims.config.read_settings import settings_for_reading
+from npc_lims.config.settings import Settings, settings_for_reading
 from npc_lims.errors import (
     AssetError,
     ComputationError,
@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     from codeocean.computation import Computation, DataAssetsRunParam
     from codeocean.data_asset import DataAsset
 
-    from npc_lims.config.settings import Settings
 
 _log = logging.getLogger(__name__)
 

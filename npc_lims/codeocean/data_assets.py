@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from npc_lims.clients.codeocean_sdk import as_data_asset
 from npc_lims.clients.s3_cached import openable_path
-from npc_lims.config.read_settings import settings_for_reading
+from npc_lims.config.settings import Settings, settings_for_reading
 from npc_lims.errors import (
     AssetError,
     MissingDependency,
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     import npc_session
     import upath
     from codeocean.data_asset import DataAsset
-
-    from npc_lims.config.settings import Settings
 
 
 VIDEO_MODELS = ("dlc_eye", "dlc_side", "dlc_face", "facemap", "LPFaceParts")

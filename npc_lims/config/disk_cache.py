@@ -19,14 +19,12 @@ import time
 import zlib
 from collections.abc import Callable, Hashable
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
+from npc_lims.config.settings import Settings
 from npc_lims.errors import CacheWarning, warn_once
 from npc_lims.utils.atomic_write import write_atomically
 from npc_lims.utils.memory_cache import TTLCache
-
-if TYPE_CHECKING:
-    from npc_lims.config.settings import Settings
 
 _NESTED = "history"
 """The folder of the cache that has folders in it; all others hold files."""

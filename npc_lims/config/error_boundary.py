@@ -8,15 +8,12 @@ import platform
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from npc_lims.config.disk_cache import cache_dir, prune_folder, write_private_file
+from npc_lims.config.settings import Settings
 from npc_lims.errors import NpcLimsError, SettingsError, SourceError
 from npc_lims.utils.redaction import redact, safe_text
 from npc_lims.utils.text import visible
-
-if TYPE_CHECKING:
-    from npc_lims.config.settings import Settings
 
 _FOLDER = "failures"
 _MAX_FILES = 50
@@ -67,7 +64,7 @@ def describe_unexpected(error: BaseException, settings: Settings | None = None) 
 
 
 def _cache(settings: Settings | None) -> Path:
-    from npc_lims.config.read_settings import settings_for_reading
+    from npc_lims.config.settings import settings_for_reading
 
     try:
         return cache_dir(settings_for_reading() if settings is None else settings)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from npc_lims.clients.git import Repository
 from npc_lims.clients.github import GitHubClient
-from npc_lims.config.read_settings import settings_for_reading
+from npc_lims.config.settings import Settings, settings_for_reading
 from npc_lims.errors import HistoryError, HistoryWarning, NoSessionInfo, RemoteStateError, StateError, warn
 from npc_lims.history.git_log import commits_of, literal
 from npc_lims.history.transitions import IN_TRACKED, IN_TRAINING, Transition, compare_versions, skipped_message
@@ -28,7 +28,6 @@ from npc_lims.state.store import SESSIONS, session_path
 from npc_lims.utils.timestamps import utc_text
 
 if TYPE_CHECKING:
-    from npc_lims.config.settings import Settings
     from npc_lims.model.types import Session
 
 UNSHALLOW = "git fetch --unshallow brings all of it"

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 
 from npc_lims.clients.git import ReadBlobs, Repository
-from npc_lims.config.environment import TRACKED_FILE
+from npc_lims.config.settings import TRACKED_FILE
 from npc_lims.errors import HistoryWarning, StateError, warn
 from npc_lims.history.git_log import FileChange, LoggedCommit, commits_of, literal, log_changes, start_of
 from npc_lims.history.transitions import Transition, compare_versions, skipped_message

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from npc_lims.clients.s3 import split_s3_uri
 from npc_lims.clients.s3_cached import named_path, store_of
-from npc_lims.config.settings import load_settings
+from npc_lims.config.settings import Settings, load_settings
 from npc_lims.errors import NoSessionData, RemoteStateError, SourceError
 from npc_lims.model.session_id import resolve_session_id
 from npc_lims.old_paths import forward
@@ -19,8 +19,6 @@ from npc_lims.utils.sqlite import SharedConnection, load_image
 if TYPE_CHECKING:
     import npc_session
     import upath
-
-    from npc_lims.config.settings import Settings
 
     S3_PROBE_TARGET_DB_PATH: upath.UPath
 
@@ -140,7 +138,7 @@ def _fetch_database(settings: Settings) -> SharedConnection:
 def _fetch_drawings(settings: Settings) -> dict[str, str]:
     source = f"{SHIELDS_FILE} of github.com/{SHIELDS_REPO}"
     try:
-        content = fetch_file(settings.model_copy(update={"repo": SHIELDS_REPO, "ref": "main"}), SHIELDS_FILE)
+        content = fetch_file(settings.replace(repo=SHIELDS_REPO, ref="main"), SHIELDS_FILE)
     except RemoteStateError as error:
         raise SourceError("npc_shields", str(error)) from None
     if content is None:

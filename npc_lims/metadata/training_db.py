@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from npc_lims.clients.s3 import split_s3_uri
 from npc_lims.clients.s3_cached import named_path, openable_path, store_of
 from npc_lims.config.disk_cache import CacheEntry, cache_dir, load_entry, store_entry
-from npc_lims.config.settings import load_settings
+from npc_lims.config.settings import Settings, load_settings
 from npc_lims.errors import NoSessionInfo, NpcLimsWarning, SourceError, warn
 from npc_lims.sources.training import MAX_CELLS, MAX_FILE_SIZE, MAX_ROWS, PartError
 from npc_lims.sources.training.cells import EXCLUSION_COLUMNS, name_columns, parse_flag, slug
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     import npc_session
     import upath
 
-    from npc_lims.config.settings import Settings
     from npc_lims.sources.training.xlsx import Sheet
     from npc_lims.sources.training.xlsx_parts import Row
 

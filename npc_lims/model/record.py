@@ -9,16 +9,14 @@ from __future__ import annotations
 import dataclasses
 import datetime
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional, TypeVar, Union, get_args
+from typing import Annotated, Any, Literal, Optional, TypeVar, Union, get_args
 
 import pydantic
+from pydantic_core import ErrorDetails
 
 from npc_lims.errors import Problem, SourceError
 from npc_lims.utils.text import single_line
 from npc_lims.utils.timestamps import utc_text, utc_time
-
-if TYPE_CHECKING:
-    from pydantic_core import ErrorDetails
 
 Platform = Literal["ephys", "behavior_with_sync", "behavior"]
 Scalar = Union[bool, int, float, str, None]

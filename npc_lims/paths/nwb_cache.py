@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from npc_lims.clients.s3_cached import S3Folder, openable_path, store_of
-from npc_lims.config.read_settings import settings_for_reading
+from npc_lims.config.settings import Settings, settings_for_reading
 from npc_lims.errors import NoSessionData, SourceError
 from npc_lims.model.session_id import resolve_session_id
 from npc_lims.utils.memory_cache import TTLCache
@@ -18,7 +18,6 @@ from npc_lims.utils.memory_cache import TTLCache
 if TYPE_CHECKING:
     import upath
 
-    from npc_lims.config.settings import Settings
     from npc_lims.model.types import Session
 
 NWBComponentStr = Literal[

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from npc_lims.config.read_settings import settings_for_reading
+from npc_lims.config.settings import settings_for_reading
 from npc_lims.errors import NoSessionData
 from npc_lims.model.session_id import day_of, resolve_session_id
 from npc_lims.sessions.cached_assets import RawFolder, asset_path, holds_recordings, is_zarr

@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from npc_lims.clients.s3_cached import S3Folder
-from npc_lims.config.read_settings import settings_for_reading
+from npc_lims.config.settings import Settings, settings_for_reading
 from npc_lims.errors import AssetError, NoSessionData
 from npc_lims.model.session_id import day_of, resolve_session_id
 from npc_lims.sessions.cached_assets import asset_folder, asset_record
@@ -21,7 +21,6 @@ from npc_lims.sources.s3 import CAMERA_POSITIONS
 if TYPE_CHECKING:
     import upath
 
-    from npc_lims.config.settings import Settings
     from npc_lims.model.record import Asset
     from npc_lims.model.types import Session
 

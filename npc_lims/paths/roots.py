@@ -33,10 +33,10 @@ def __getattr__(name: str) -> upath.UPath:
     if name not in _FIXED and name not in _SETTINGS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from npc_lims.clients.s3_cached import named_path
-    from npc_lims.config.settings import Settings, load_settings
+    from npc_lims.config.settings import SETTINGS, load_settings
 
     uri = _FIXED.get(name)
     if uri is None:
-        default = str(Settings.model_fields[_SETTINGS[name]].default)
+        default = SETTINGS[_SETTINGS[name]].default
         uri = default if default.startswith("s3://") else f"s3://{default}"
     return named_path(load_settings(), uri)

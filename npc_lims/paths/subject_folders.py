@@ -15,7 +15,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, overload
 
 from npc_lims.clients.s3_cached import S3Folder, openable_path
-from npc_lims.config.read_settings import settings_for_reading
+from npc_lims.config.settings import Settings, settings_for_reading
 from npc_lims.errors import NoSessionData
 from npc_lims.model.session_id import day_of, resolve_session_id, split_session_id, subject_of
 from npc_lims.sessions.find_asset import recorded_section
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     import npc_session
     import upath
 
-    from npc_lims.config.settings import Settings
     from npc_lims.model.types import Session
 
 _TASK = "DynamicRouting"

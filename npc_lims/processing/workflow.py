@@ -10,11 +10,12 @@ import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from npc_lims.clients.git_push import Draft, PublishTarget, Pushed, find_target, newest_tree, push_commits
 from npc_lims.clients.git_tree import CommitTree, compose_message, escape_mentions
 from npc_lims.config.disk_cache import cache_dir, entry_stat, prepare_folder
+from npc_lims.config.settings import Settings
 from npc_lims.errors import ComputationError, SourceError, StateError
 from npc_lims.model.session_id import subject_of
 from npc_lims.processing.pipelines import PIPELINES_FILE
@@ -37,9 +38,6 @@ from npc_lims.state.revision import RUN_TRAILER
 from npc_lims.state.store import read_state
 from npc_lims.state.tree import StateFolder
 from npc_lims.utils.text import single_line
-
-if TYPE_CHECKING:
-    from npc_lims.config.settings import Settings
 
 _WIDTH = 72
 _ATTEMPTS = 12

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from npc_lims.clients.codeocean import open_client
 from npc_lims.clients.s3_cached import S3Folder, openable_path
+from npc_lims.config.settings import Settings
 from npc_lims.errors import AssetError, NoSessionData, SourceError
 from npc_lims.utils.memory_cache import TTLCache
 
 if TYPE_CHECKING:
     import upath
 
-    from npc_lims.config.settings import Settings
     from npc_lims.model.record import Asset
 
 _searches: TTLCache[list[list[dict[str, Any]]]] = TTLCache(maxsize=256, ttl=600)

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+from npc_lims.config.settings import Settings
 from npc_lims.errors import (
     AmbiguousAsset,
     AmbiguousAssetWarning,
@@ -26,7 +27,6 @@ from npc_lims.utils.memory_cache import TTLCache
 from npc_lims.utils.text import counted
 
 if TYPE_CHECKING:
-    from npc_lims.config.settings import Settings
     from npc_lims.model.data_asset import DataAsset
     from npc_lims.model.record import Asset, CodeOcean
     from npc_lims.sources.context import SourceContext

@@ -8,15 +8,13 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from npc_lims.config.settings import Settings
 from npc_lims.model.flags import BOOLEAN_FLAGS, FLAGS, NOT_APPLICABLE, flag_value, session_row
 from npc_lims.state.published import site_url
 from npc_lims.utils.text import counted
 from npc_lims.utils.urls import Links, web_address
-
-if TYPE_CHECKING:
-    from npc_lims.config.settings import Settings
 
 _STYLE = """\
 <style>

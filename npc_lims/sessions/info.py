@@ -8,7 +8,7 @@ import functools
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Callable, Literal, overload
 
-from npc_lims.config.read_settings import settings_for_reading
+from npc_lims.config.settings import Settings, settings_for_reading
 from npc_lims.errors import RemoteStateError
 from npc_lims.model.flags import DATA_REPO_ISILON, FLAGS, allen_path_of, platform_of, project_of
 from npc_lims.model.session_id import split_session_id
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     import upath
     from typing_extensions import Self
 
-    from npc_lims.config.settings import Settings
     from npc_lims.model.record import Platform
 
 # A parsed line takes five times the memory of the line: only the last ones are cached.

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Collection, Hashable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from npc_lims.clients.s3_cached import CachedStore
-from npc_lims.config.environment import TRACKED_FILE
 from npc_lims.config.error_boundary import source_boundary
+from npc_lims.config.settings import TRACKED_FILE, Settings
 from npc_lims.errors import (
     InputFileError,
     LiveStateWarning,
@@ -19,7 +19,7 @@ from npc_lims.errors import (
     SourceError,
     warn_once,
 )
-from npc_lims.model.reconcile import DISCOVERING, reconcile_session
+from npc_lims.model.reconcile import DISCOVERING, Records, reconcile_session
 from npc_lims.model.record import CodeOcean, Observation, Record, Tracked
 from npc_lims.model.recording_days import assign_rows, reconcile_days, undecided_sessions
 from npc_lims.model.session_id import day_of, ids_of_day, split_session_id, subject_of
@@ -28,12 +28,6 @@ from npc_lims.sources.context import SourceContext, open_source
 from npc_lims.state.published import fetch_file
 from npc_lims.state.reader import read_one
 from npc_lims.utils.memory_cache import TTLCache
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from npc_lims.config.settings import Settings
-    from npc_lims.model.reconcile import Records
 
 Answer = tuple["Record | None", "list[str]"]
 """A session, and why some sources could not be queried for it."""

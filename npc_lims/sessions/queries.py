@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from npc_lims.config.read_settings import settings_for_reading
+from npc_lims.config.settings import Settings, settings_for_reading
 from npc_lims.errors import NoRemoteState, NoSessionInfo, NpcLimsError, RemoteStateError, SessionUnavailable
 from npc_lims.model.flags import session_row
 from npc_lims.model.session_id import resolve_session_id, suggest_ids
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     import npc_session
 
-    from npc_lims.config.settings import Settings
     from npc_lims.model.types import At, Session
 
 # Seconds: a snapshot that a session was not found in is new enough to suggest similar ids.

@@ -8,12 +8,12 @@ import importlib
 from collections.abc import Callable, Container, Mapping
 from typing import TYPE_CHECKING, Optional, Protocol, cast
 
+from npc_lims.config.settings import Settings
 from npc_lims.model.record import Observation, Record
 
 if TYPE_CHECKING:
     from npc_lims.clients.codeocean import AssetClient
     from npc_lims.clients.s3 import ObjectStore
-    from npc_lims.config.settings import Settings
 
 _MODULES = {
     "tracked": "npc_lims.sources.tracked.parser",

@@ -13,8 +13,7 @@ from typing import Any
 
 from npc_lims.clients.git import Repository
 from npc_lims.clients.git_tree import CommitTree
-from npc_lims.config.environment import TRACKED_FILE
-from npc_lims.config.settings import Settings
+from npc_lims.config.settings import TRACKED_FILE, Settings
 from npc_lims.errors import NoRemoteState, StateError
 from npc_lims.state.diff import SessionChange, compare_sessions, headline
 from npc_lims.state.diff_format import Chapter, groups_of
@@ -120,7 +119,7 @@ def _version(tree: Tree, blobs: Mapping[str, str], name: str) -> StateVersion:
 def state_on_github(settings: Settings, ref: str) -> StateVersion:
     """Return the state published at a branch, tag or commit, in one request; empty if there is none at that ref."""
     name = f"{settings.repo}@{ref}"
-    at_ref = settings.model_copy(update={"ref": ref})
+    at_ref = settings.replace(ref=ref)
     try:
         lines = {line_id(line): line for line in split_lines(fetch_snapshot(at_ref).content)}
     except NoRemoteState:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Optional
 
 from npc_lims.config.disk_cache import CacheEntry, cache_dir, load_entry, store_entry, touch_entry
-from npc_lims.config.environment import NO_PAGES, RAW_URL, REF, TRACKED_FILE
+from npc_lims.config.settings import NO_PAGES, RAW_URL, REF, TRACKED_FILE, Settings
 from npc_lims.errors import NoRemoteState, RemoteStateError
 from npc_lims.state.freshness import SYNC_FILE
 from npc_lims.state.snapshot import SNAPSHOT, checked_lines
@@ -24,7 +24,6 @@ from npc_lims.utils.timestamps import is_future
 
 if TYPE_CHECKING:
     from npc_lims.clients.http import HttpResponse
-    from npc_lims.config.settings import Settings
 
 _MAX_BYTES = 128 * 2**20  # a snapshot of 100,000 sessions has 95 million
 _BUILD_SECONDS = 900.0  # at most, from the checkout that a site is built from to its deployment

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from npc_lims.config.disk_cache import CacheEntry, cache_status, load_entry
+from npc_lims.config.settings import Settings
 from npc_lims.errors import GitError, NoRemoteState, RemoteStateError, StaleStateWarning, StateError, warn_once
 from npc_lims.state import published
 from npc_lims.state.freshness import SYNC_FILE, SyncCopy, describe_age
@@ -26,7 +27,6 @@ from npc_lims.state.snapshot import SNAPSHOT, checked_lines, line_id, parse_line
 from npc_lims.utils.memory_cache import TTLCache
 
 if TYPE_CHECKING:
-    from npc_lims.config.settings import Settings
     from npc_lims.state.sync_file import SyncFile
 
 
@@ -284,13 +284,13 @@ def _fetch_snapshot(settings: Settings) -> Snapshot:
 
 
 def _fetch_sync_file_daily(settings: Settings) -> None:
-    once = settings.model_copy(update={"attempts": 1})
+    once = settings.replace(attempts=1)
     sync_copy(settings).update_daily(lambda: published.fetch_file(once, f"state/{SYNC_FILE}"))
 
 
 def _fetch_mirror(settings: Settings, mirror: str, cached_age: float | None) -> Snapshot:
     lines = _parse(published.mirror_path(settings), published.fetch_mirror(settings, mirror, cached_age))
-    snapshot, once = _of_mirror(mirror, lines), settings.model_copy(update={"attempts": 1})
+    snapshot, once = _of_mirror(mirror, lines), settings.replace(attempts=1)
     sync_copy(settings, snapshot.origin).update_daily(lambda: published.fetch_mirrored_sync_file(once, mirror))
     return snapshot
 

@@ -19,7 +19,7 @@ from typing import Any
 from npc_lims.clients.git import Repository
 from npc_lims.clients.git_push import Draft, PublishTarget, find_target, push_commits
 from npc_lims.clients.git_tree import compose_message, escape_mentions
-from npc_lims.config.environment import TRACKED_FILE
+from npc_lims.config.settings import TRACKED_FILE
 from npc_lims.errors import NpcLimsError, SourceError, warn_future_timestamp
 from npc_lims.model.reconcile import Dropped, Newer, is_newer, keep_newest
 from npc_lims.model.record import SECTIONS

@@ -8,8 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from npc_lims.config.environment import TRACKED_FILE
-from npc_lims.config.settings import Settings
+from npc_lims.config.settings import TRACKED_FILE, Settings
 from npc_lims.errors import Problem, SyncRefused
 from npc_lims.model.reconcile import check_breaker
 from npc_lims.model.record import Found, Observation, Record, Tracked
@@ -51,7 +50,7 @@ class TrackedDiff:
 
 def tracked_on_github(settings: Settings, ref: str) -> bytes | None:
     """Return the file published at a branch, tag or commit; None if there is none."""
-    at_ref = settings.model_copy(update={"ref": ref})
+    at_ref = settings.replace(ref=ref)
     content = fetch_file(at_ref, TRACKED_FILE)
     if content is None:
         check_ref(at_ref, f"state/{SYNC_FILE}")

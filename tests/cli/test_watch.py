@@ -17,8 +17,7 @@ from typing import Any
 import pytest
 
 from npc_lims.cli.watch import changes_between_lines, state_to_watch
-from npc_lims.config.environment import RAW_URL
-from npc_lims.config.settings import Settings, load_settings
+from npc_lims.config.settings import RAW_URL, Settings, load_settings
 from npc_lims.sessions.filters import Selection
 from npc_lims.state.reader import SessionLines
 from tests.integration.world import UPLOADED, Done, GitHub, commit_all, down, run_cli

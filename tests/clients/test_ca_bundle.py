@@ -15,13 +15,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from pydantic import SecretStr
 
 from npc_lims.clients.codeocean import CodeOceanClient
 from npc_lims.clients.github import GitHubClient
 from npc_lims.clients.http import HttpClient, RequestFailed, RetryPolicy
 from npc_lims.clients.s3 import S3Store
-from npc_lims.config.settings import Settings
+from npc_lims.config.settings import Secret, Settings
 from npc_lims.errors import GitHubError, NpcLimsError, RemoteStateError, SourceError
 from npc_lims.state.published import fetch_snapshot
 from tests.servers.fixtures import Serve
@@ -69,7 +68,7 @@ def settings(serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> S
     for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "AWS_CA_BUNDLE"):
         monkeypatch.delenv(name, raising=False)
     address = serve(_Plain()).url.replace("http://", "https://")
-    secret = SecretStr("an-invented-secret")
+    secret = Secret("an-invented-secret")
     return Settings(
         codeocean_domain=address,
         codeocean_token=secret,

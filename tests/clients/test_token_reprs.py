@@ -13,9 +13,7 @@ from npc_lims.clients.codeocean_sdk import get_codeocean_client
 from npc_lims.clients.github import GitHubClient
 from npc_lims.clients.s3 import S3Store
 from npc_lims.clients.s3_cached import S3Folder
-from npc_lims.config.environment import read_environment
-from npc_lims.config.read_settings import settings_for_reading
-from npc_lims.config.settings import Settings, load_settings
+from npc_lims.config.settings import Settings, load_settings, read_environment, settings_for_reading
 
 _TOKEN = "an-invented-secret"
 _HOLDERS: dict[str, Callable[[Settings], object]] = {

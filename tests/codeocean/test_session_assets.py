@@ -23,7 +23,7 @@ from npc_lims.codeocean.data_assets import (
     get_surface_channel_raw_data_asset,
     is_lighting_pose_gamma_encoded,
 )
-from npc_lims.config.read_settings import settings_for_reading
+from npc_lims.config.settings import settings_for_reading
 from npc_lims.sessions.find_asset import recorded_fact
 from tests.integration.world import Cloud, run_sync
 from tests.servers.codeocean import asset_id, make_asset

@@ -117,7 +117,7 @@ def test_a_live_lookup_goes_on_without_a_source_that_breaks(
     harm(tmp_path)
     (tmp_path / "state").mkdir()
     monkeypatch.setenv("NPC_LIMS_CACHE_DIR", str(tmp_path / "cache"))
-    settings = settings_of(tmp_path).model_copy(update={"state": tmp_path / "state"})
+    settings = settings_of(tmp_path).replace(state=tmp_path / "state")
     npc_lims.clear_caches()
 
     record, reasons = find_session(settings, "901001_2024-03-11")

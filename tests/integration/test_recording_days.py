@@ -16,8 +16,7 @@ import openpyxl
 import pytest
 
 import npc_lims
-from npc_lims.config.read_settings import settings_for_reading
-from npc_lims.config.settings import Settings
+from npc_lims.config.settings import Settings, settings_for_reading
 from npc_lims.demo.files import write_world
 from npc_lims.model.flags import BOOLEAN_FLAGS
 from npc_lims.state.reader import read_one

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from npc_lims.clients.codeocean_runs import RunsClient
-from npc_lims.config.settings import Settings, load_settings
+from npc_lims.config.settings import Environment, Settings, load_settings
 from npc_lims.model.record import Record
 from npc_lims.processing.collect import collect
 from npc_lims.processing.plan import Decision, PlanRequest, RecordedState, make_claims
@@ -110,7 +110,7 @@ class Rig:
             "NPC_LIMS_BACKOFF": "0.01",
             "NPC_LIMS_TIMEOUT": "2",
         }
-        return Settings.model_validate({**values, **more})
+        return Settings(Environment({**values, **more}, None))
 
     def service(self, **more: Any) -> RunsClient:
         return RunsClient(self.settings(**more))

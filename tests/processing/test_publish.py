@@ -30,7 +30,7 @@ def push(checkout: Path, *updates: Run | ClaimReleased, **more: Any) -> Pushed[N
     def change(state: StateFolder) -> list[RunsChange]:
         return record(state, {"dlc_eye": updates})
 
-    settings = load_settings().model_copy(update={"backoff": 0.01})
+    settings = load_settings().replace(backoff=0.01)
     return BranchRunStore(settings, checkout / "state", **more).push(change)
 
 

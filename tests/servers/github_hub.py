@@ -64,7 +64,7 @@ class Hub:
         }
 
     def settings(self, login: str = MEMBER, **more: Any) -> Settings:
-        return load_settings(self.env(login), Path(self.git.path)).model_copy(update=more)
+        return load_settings(self.env(login), Path(self.git.path)).replace(**more)
 
     def commit(
         self, files: Mapping[str, str | None], branch: str = "main", *, git: GitRepo | None = None, message: str = "x"

@@ -91,7 +91,7 @@ def test_the_second_recording_is_the_surface_recording_of_the_first(settings: Se
 
 
 def test_what_state_has_needs_no_token(settings: Settings) -> None:
-    without = settings.model_copy(update={"codeocean_token": None})
+    without = settings.replace(codeocean_token=None)
     assert find_sorted(without, WITH_SURFACE) == (find_asset(settings, WITH_SURFACE, "sorted"), "")
 
 
@@ -137,7 +137,7 @@ def test_a_no_of_state_may_be_out_of_date(settings: Settings, cloud: Cloud) -> N
 
 
 def test_a_recorded_absence_is_used_without_credentials(settings: Settings) -> None:
-    without = settings.model_copy(update={"codeocean_token": None})
+    without = settings.replace(codeocean_token=None)
     with pytest.raises(npc_lims.NoSessionData) as raised:
         find_asset(without, BEING_SORTED, "dlc_eye")
     assert f"{BEING_SORTED} has no dlc_eye data asset: state ({settings.state}) has none" in str(raised.value)
@@ -145,7 +145,7 @@ def test_a_recorded_absence_is_used_without_credentials(settings: Settings) -> N
 
 
 def test_without_a_recorded_absence_a_token_is_required(settings: Settings) -> None:
-    without = settings.model_copy(update={"codeocean_token": None})
+    without = settings.replace(codeocean_token=None)
     with pytest.raises(npc_lims.MissingCredentials, match="CODE_OCEAN_API_TOKEN"):
         find_asset(without, DAY, "raw")
 
@@ -158,7 +158,7 @@ def test_the_error_explains_why_code_ocean_was_queried(github: GitHub, cloud: Cl
         npc_lims.SourceError, match=r"codeocean: .*503.*; it was queried because of this: .*lab/state/main/.*503"
     ):
         find_asset(settings, WITH_SURFACE, "raw")
-    without = settings.model_copy(update={"codeocean_token": None})
+    without = settings.replace(codeocean_token=None)
     with pytest.raises(
         npc_lims.MissingCredentials, match=r"CODE_OCEAN_API_TOKEN .*; it is needed because of this: .*503"
     ):
@@ -426,7 +426,7 @@ def test_a_log_that_cannot_be_read_for_want_of_credentials(
     add(cloud, RAW, SORTED)
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
-    without = settings.model_copy(update={"aws_access_key_id": None, "aws_secret_access_key": None})
+    without = settings.replace(aws_access_key_id=None, aws_secret_access_key=None)
     with pytest.raises(npc_lims.MissingCredentials, match="no AWS credentials: set AWS_ACCESS_KEY_ID"):
         find_sorted(without, DAY)
     with pytest.raises(npc_lims.MissingCredentials, match="no AWS credentials: set AWS_ACCESS_KEY_ID"):

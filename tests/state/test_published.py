@@ -105,7 +105,7 @@ def ids_of(snapshot: bytes) -> list[str]:
     ],
 )
 def test_the_address_of_the_site_and_of_the_mirror(settings: dict[str, str], site: str | None, mirror: bool) -> None:
-    made = Settings.model_validate(settings)
+    made = Settings(**settings)
     assert site_url(made) == site
     assert mirror_url(made) == (f"{site}/sessions.jsonl" if mirror else None)
 

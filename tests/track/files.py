@@ -8,7 +8,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from npc_lims.config.environment import TRACKED_FILE
+from npc_lims.config.settings import TRACKED_FILE
 from npc_lims.track.edits import Change, make_changes
 from tests.real import REAL_TRACKED
 

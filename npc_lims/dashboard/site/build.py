@@ -10,16 +10,17 @@ import itertools
 from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, Callable, Optional
+from typing import Any, Callable, Optional
 
 import npc_lims
 from npc_lims.clients.git import Repository, find_repository
-from npc_lims.config.environment import TRACKED_FILE
+from npc_lims.config.settings import TRACKED_FILE, Settings
 from npc_lims.dashboard.attention import Finding, find_issues
 from npc_lims.dashboard.site import data
 from npc_lims.dashboard.site.pages import static_files
 from npc_lims.errors import GitError, NpcLimsError, StateError
 from npc_lims.history.atom_feed import ENTRIES, FEED, render_feed
+from npc_lims.history.transitions import Transition
 from npc_lims.history.walk import read_history
 from npc_lims.model.session_id import subject_of
 from npc_lims.processing.runs import read_all_runs
@@ -31,10 +32,6 @@ from npc_lims.utils.atomic_write import replacing
 from npc_lims.utils.mappings import grouped
 from npc_lims.utils.timestamps import utc_text
 from npc_lims.utils.urls import Links
-
-if TYPE_CHECKING:
-    from npc_lims.config.settings import Settings
-    from npc_lims.history.transitions import Transition
 
 Progress = Callable[[str, int, Optional[int]], None]
 """Called with what is being done, how much of it is done, and of how much."""

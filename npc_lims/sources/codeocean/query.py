@@ -8,11 +8,12 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections.abc import Collection, Container, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Callable, Optional
+from typing import Callable, Optional
 
 from npc_lims.clients.codeocean import OUTPUT_LIMIT, SOURCE, AssetClient
 from npc_lims.clients.codeocean_runs import find_error_mark
 from npc_lims.clients.s3 import ObjectStore
+from npc_lims.config.settings import Settings
 from npc_lims.errors import MissingCredentials, Problem, SourceError
 from npc_lims.model.data_asset import DataAsset, InvalidAsset, invalid_asset, read_session_asset
 from npc_lims.model.record import Asset, CodeOcean, Found, Observation, Record
@@ -20,9 +21,6 @@ from npc_lims.model.session_id import day_of, subject_of
 from npc_lims.sources.codeocean.assets import ambiguous_assets, select_facts
 from npc_lims.sources.context import SourceContext, ignore_progress
 from npc_lims.sources.s3.query import asset_root, asset_uri
-
-if TYPE_CHECKING:
-    from npc_lims.config.settings import Settings
 
 # Maximum number of assets that vanished since the last sync and are fetched by id.
 _MAX_CHECKED = 20

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from npc_lims.clients.s3 import MirrorStore, ObjectStore, split_s3_uri
 from npc_lims.config.disk_cache import CacheEntry, cache_dir, load_entry, store_entry
 from npc_lims.config.error_boundary import source_failure
+from npc_lims.config.settings import Settings
 from npc_lims.errors import Problem, SourceError
 from npc_lims.model.record import Found, Observation, Record, Training
 from npc_lims.model.session_id import make_session_id, subject_of
@@ -29,7 +30,6 @@ from npc_lims.sources.training.cells import slug
 from npc_lims.utils.text import single_line
 
 if TYPE_CHECKING:
-    from npc_lims.config.settings import Settings
     from npc_lims.sources.training.parser import TrainingRow, Workbook
 
 SOURCE = "training"

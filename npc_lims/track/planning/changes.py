@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from npc_lims.config.environment import TRACKED_FILE
+from npc_lims.config.settings import TRACKED_FILE
 from npc_lims.errors import Problem, TrackedFileError
 from npc_lims.model.record import Tracked
 from npc_lims.model.session_id import day_of

@@ -85,7 +85,7 @@ class World:
         self.folder.mkdir(parents=True)
         self.cache = folder / "cache"
         self.store = CountingStore(MirrorStore(folder / "s3"))
-        self.settings = Settings.model_validate({"training": f"s3://{BUCKET}/{PREFIX}/", "cache_dir": self.cache})
+        self.settings = Settings(training=f"s3://{BUCKET}/{PREFIX}/", cache_dir=self.cache)
         self.write(OTHER, {"626791": [HEADER, row(7), row(8)]})
         self.write(NSB, {"659250": [HEADER, row(9)]})
 
@@ -165,7 +165,7 @@ class TestFetching:
 
     def test_another_allow_list_parses_again_without_download(self, world: World) -> None:
         first = world.observe()
-        settings = world.settings.model_copy(update={"training_columns": ("hits",)})
+        settings = world.settings.replace(training_columns=("hits",))
         second = world.observe(first, settings=settings)
         assert world.store.reads == []
         assert list(columns(second, "626791_2023-03-07")) == ["nsb", "row", "start_time", "hits"]
@@ -179,7 +179,7 @@ class TestFetching:
     def test_top_of_a_bucket(self, world: World, prefix: str) -> None:
         for name in WORKBOOKS:
             shutil.move(str(world.folder / name), world.folder.parents[1] / name)
-        settings = world.settings.model_copy(update={"training": f"s3://{BUCKET}{prefix}"})
+        settings = world.settings.replace(training=f"s3://{BUCKET}{prefix}")
         assert len(world.observe(settings=settings).facts) == 3
 
     def test_a_workbook_that_changes_while_it_is_read(self, world: World) -> None:
@@ -246,8 +246,8 @@ class TestCache:
         assert list((world.cache / "training").iterdir()) == []
 
     def test_where_it_is(self, tmp_path: Path) -> None:
-        assert cache_dir(Settings.model_validate({"cache_dir": tmp_path})) == tmp_path
-        assert cache_dir(Settings.model_validate({})).name in ("npc_lims", "Cache")
+        assert cache_dir(Settings(cache_dir=tmp_path)) == tmp_path
+        assert cache_dir(Settings()).name in ("npc_lims", "Cache")
 
 
 class TestFailures:
@@ -318,13 +318,13 @@ class TestFailures:
             world.observe()
 
     def test_a_store_that_cannot_be_opened_is_a_failure_of_ours(self, world: World, tmp_path: Path) -> None:
-        assert len(world.observe(settings=world.settings.model_copy(update={"mirror": tmp_path})).facts) == 3
-        settings = world.settings.model_copy(update={"mirror": tmp_path / "nowhere"})
+        assert len(world.observe(settings=world.settings.replace(mirror=tmp_path)).facts) == 3
+        settings = world.settings.replace(mirror=tmp_path / "nowhere")
         with pytest.raises(SourceError, match="training: there is no folder"):
             observe(context(settings, store=lambda: open_store(settings), today=TODAY))
 
     def test_no_bucket(self, world: World) -> None:
-        settings = world.settings.model_copy(update={"training": "s3://"})
+        settings = world.settings.replace(training="s3://")
         with pytest.raises(SourceError, match="NPC_LIMS_TRAINING"):
             world.observe(settings=settings)
 
@@ -361,7 +361,7 @@ class TestFailures:
 class TestLocalFolder:
     def observe(self, folder: str, previous: Observation | None = None) -> Observation:
         versions = {} if previous is None else previous.versions
-        return observe(context(Settings.model_validate({"training": folder}), versions=versions, today=TODAY))
+        return observe(context(Settings(training=folder), versions=versions, today=TODAY))
 
     def test_folder(self, world: World) -> None:
         first = self.observe(str(world.folder))
