@@ -5,20 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Optional
+from typing import Any, Optional
 
 import typer
 
 from npc_lims.cli import ExitCode
 from npc_lims.cli.output import Cell, OutputStyle, out, print_columns, print_error
 from npc_lims.processing.plan import VERDICTS, Decision, Verdict
+from npc_lims.processing.runs import Run, RunEvent
+from npc_lims.processing.workflow import RunResults
 from npc_lims.state.diff_format import SUMMARY_BYTES, cut, escape
 from npc_lims.utils.redaction import safe_text
 from npc_lims.utils.text import counted
-
-if TYPE_CHECKING:
-    from npc_lims.processing.runs import Run, RunEvent
-    from npc_lims.processing.workflow import RunResults
 
 PLAN_COLUMNS = ("process", "session", "verdict", "reason", "input.id", "input.name", "try", "run.computation")
 RUN_COLUMNS = (

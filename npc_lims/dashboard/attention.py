@@ -10,22 +10,20 @@ import dataclasses
 import datetime
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from npc_lims.dashboard.pipeline import Stage, Stall, find_stalls
 from npc_lims.dashboard.totals import source_ages
+from npc_lims.errors import Problem
+from npc_lims.history.transitions import Transition
 from npc_lims.model.session_id import split_session_id
+from npc_lims.processing.runs import Run
 from npc_lims.state.freshness import STALE_AFTER, describe_age
 from npc_lims.state.snapshot import newest_first
+from npc_lims.state.sync_file import SyncFile
 from npc_lims.utils.text import counted
 from npc_lims.utils.timestamps import is_future, utc_text, utc_time
 from npc_lims.utils.urls import Links, web_address
-
-if TYPE_CHECKING:
-    from npc_lims.errors import Problem
-    from npc_lims.history.transitions import Transition
-    from npc_lims.processing.runs import Run
-    from npc_lims.state.sync_file import SyncFile
 
 Kind = Literal["late", "lost", "runs", "errored", "stalled", "untracked", "warnings"]
 

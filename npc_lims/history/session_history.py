@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from npc_lims.clients.git import Repository
 from npc_lims.clients.github import GitHubClient
@@ -18,6 +18,7 @@ from npc_lims.history.git_log import commits_of, literal
 from npc_lims.history.transitions import IN_TRACKED, IN_TRAINING, Transition, compare_versions, skipped_message
 from npc_lims.history.walk import read_history
 from npc_lims.model.session_id import resolve_session_id, suggest_ids
+from npc_lims.model.types import Session
 from npc_lims.state.as_of import checkout_of, parse_commit
 from npc_lims.state.compare import Facts, parse_facts
 from npc_lims.state.published import fetch_file
@@ -26,9 +27,6 @@ from npc_lims.state.revision import Commit
 from npc_lims.state.snapshot import SNAPSHOT
 from npc_lims.state.store import SESSIONS, session_path
 from npc_lims.utils.timestamps import utc_text
-
-if TYPE_CHECKING:
-    from npc_lims.model.types import Session
 
 UNSHALLOW = "git fetch --unshallow brings all of it"
 

@@ -6,13 +6,11 @@ import datetime
 import os
 import re
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from npc_lims.errors import NoSessionInfo
+from npc_lims.model.types import Session
 from npc_lims.utils.text import single_line
-
-if TYPE_CHECKING:
-    from npc_lims.model.types import Session
 
 ID_PATTERN = re.compile(r"(?P<subject>[0-9]{6,7})_(?P<date>20[0-9]{2}-[0-9]{2}-[0-9]{2})(?:_(?P<idx>[1-9][0-9]?))?")
 

@@ -23,7 +23,7 @@ import time
 import urllib.parse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Union
+from typing import Any, Union
 
 from npc_lims.clients.git import Repository, find_repository
 from npc_lims.clients.git_tree import CommitTree
@@ -31,6 +31,7 @@ from npc_lims.clients.github import GitHubClient
 from npc_lims.config.disk_cache import CacheEntry, cache_dir, load_entry, prune_folder, store_entry, touch_entry
 from npc_lims.config.settings import Settings
 from npc_lims.errors import GitError, GitHubError, HistoryError, RemoteStateError, StateError
+from npc_lims.model.types import At
 from npc_lims.state.compare import parse_facts
 from npc_lims.state.published import check_snapshot, fetch_file
 from npc_lims.state.reader import Origin, SessionLines, Snapshot
@@ -41,9 +42,6 @@ from npc_lims.utils.memory_cache import TTLCache
 from npc_lims.utils.text import single_line
 from npc_lims.utils.timestamps import utc_text, utc_time
 from npc_lims.utils.urls import web_address
-
-if TYPE_CHECKING:
-    from npc_lims.model.types import At
 
 _DAY = 24 * 3600.0
 _FOLDER = "state"

@@ -6,12 +6,10 @@ import dataclasses
 import datetime
 import math
 import re
-from typing import TYPE_CHECKING, Any, Union
+from typing import Any, Union
 
 from npc_lims.errors import HistoryError
-
-if TYPE_CHECKING:
-    from npc_lims.model.types import At
+from npc_lims.model.types import At
 
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{8}")
 _TIME = re.compile(
