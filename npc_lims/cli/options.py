@@ -13,7 +13,7 @@ from typing import Any, Optional, get_type_hints
 import typer
 
 from npc_lims.config.disk_cache import load_entry
-from npc_lims.config.settings import TRACKED_FILE, Settings, settings_for_reading
+from npc_lims.config.settings import TRACKED_FILE, Settings, load_settings, settings_for_reading
 from npc_lims.errors import NpcLimsError, SelectionError
 from npc_lims.model.flags import COLUMNS, FLAGS
 from npc_lims.model.session_id import parse_session_id
@@ -80,8 +80,6 @@ def find_state_folder(settings: Settings, state: Optional[Path]) -> Optional[Pat
 
 def reading_settings(state: Optional[Path]) -> Settings:
     """Return settings to read state from that folder or, without one, from GitHub."""
-    from npc_lims.config.settings import load_settings  # takes too long for completion
-
     settings = load_settings()
     return settings.replace(state=find_state_folder(settings, state))
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from npc_lims.clients.codeocean import READ_SCOPE, SOURCE, read_token
+from npc_lims.clients.http import RETRYABLE_STATUS
 from npc_lims.config.settings import Settings, settings_for_reading
 from npc_lims.errors import SourceError
 from npc_lims.model.data_asset import read_asset
@@ -45,8 +46,6 @@ def get_codeocean_client() -> CodeOcean:
 def _make_client(settings: Settings, token: str) -> CodeOcean:
     from codeocean import CodeOcean
     from urllib3.util import Retry
-
-    from npc_lims.clients.http import RETRYABLE_STATUS
 
     class MaskedCodeOcean(CodeOcean):  # type: ignore[misc]  # the SDK has no types
         """`CodeOcean`, which as a dataclass would print its token in a notebook or a traceback."""

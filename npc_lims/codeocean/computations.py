@@ -16,6 +16,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import npc_session
+
 from npc_lims.clients.codeocean import OUTPUT_LIMIT, CodeOceanError, OutcomeUnknown, RateLimited, Unauthorized
 from npc_lims.clients.codeocean_runs import RunRequest, RunsClient, RunTarget, is_finished, why_errored
 from npc_lims.clients.codeocean_sdk import as_computation, as_data_asset
@@ -39,7 +41,6 @@ from npc_lims.utils.memory_cache import TTLCache
 from npc_lims.utils.redaction import safe_text
 
 if TYPE_CHECKING:
-    import npc_session
     from codeocean.computation import Computation, DataAssetsRunParam
     from codeocean.data_asset import DataAsset
 
@@ -217,8 +218,6 @@ def get_skipped_probes(session_id: str | npc_session.SessionRecord) -> str:
 
     Raises as `get_sorting_output_text`; AssetError if the log does not name the probe it gave up.
     """
-    import npc_session
-
     *given_up, _ = get_sorting_output_text(session_id).split(_SKIPPED)
     letters = ""
     for part in given_up:

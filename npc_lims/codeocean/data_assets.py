@@ -11,6 +11,8 @@ import uuid
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import npc_session
+
 from npc_lims.clients.codeocean_sdk import as_data_asset
 from npc_lims.clients.s3_cached import openable_path
 from npc_lims.config.settings import Settings, settings_for_reading
@@ -31,7 +33,6 @@ from npc_lims.sessions.queries import get_session_info
 from npc_lims.utils.text import counted
 
 if TYPE_CHECKING:
-    import npc_session
     import upath
     from codeocean.data_asset import DataAsset
 
@@ -61,8 +62,6 @@ def get_sessions_with_data_assets(subject: str | int) -> tuple[npc_session.Sessi
 
     Raises as `get_subject_data_assets`.
     """
-    import npc_session
-
     days: set[npc_session.SessionRecord] = set()
     for raw in _records(subject):
         with contextlib.suppress(ValueError):  # named after something else than a session

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from npc_lims.config.disk_cache import cache_dir, prune_folder, write_private_file
-from npc_lims.config.settings import Settings
+from npc_lims.config.settings import Settings, settings_for_reading
 from npc_lims.errors import NpcLimsError, SettingsError, SourceError
 from npc_lims.utils.redaction import redact, safe_text
 from npc_lims.utils.text import visible
@@ -64,8 +64,6 @@ def describe_unexpected(error: BaseException, settings: Settings | None = None) 
 
 
 def _cache(settings: Settings | None) -> Path:
-    from npc_lims.config.settings import settings_for_reading
-
     try:
         return cache_dir(settings_for_reading() if settings is None else settings)
     except SettingsError:

@@ -6,6 +6,8 @@ import ast
 import sqlite3
 from typing import TYPE_CHECKING, Any
 
+import npc_session
+
 from npc_lims.clients.s3 import split_s3_uri
 from npc_lims.clients.s3_cached import named_path, store_of
 from npc_lims.config.settings import Settings, load_settings
@@ -17,7 +19,6 @@ from npc_lims.utils.memory_cache import TTLCache
 from npc_lims.utils.sqlite import SharedConnection, load_image
 
 if TYPE_CHECKING:
-    import npc_session
     import upath
 
     S3_PROBE_TARGET_DB_PATH: upath.UPath
@@ -85,8 +86,6 @@ def get_probe_insertion_metadata(session: str | npc_session.SessionRecord) -> di
         SourceError: The database or the shields cannot be fetched or read.
         MissingCredentials: There are no credentials for S3.
     """
-    import npc_session
-
     settings = load_settings()
     record = npc_session.SessionRecord(resolve_session_id(session))
     row = _row(f"{record.subject}_{record.date}")

@@ -7,6 +7,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import npc_session
+
 from npc_lims.clients.s3 import split_s3_uri
 from npc_lims.clients.s3_cached import named_path, openable_path, store_of
 from npc_lims.config.disk_cache import CacheEntry, cache_dir, load_entry, store_entry
@@ -15,6 +17,7 @@ from npc_lims.errors import NoSessionInfo, NpcLimsWarning, SourceError, warn
 from npc_lims.sources.training import MAX_CELLS, MAX_FILE_SIZE, MAX_ROWS, PartError
 from npc_lims.sources.training.cells import EXCLUSION_COLUMNS, name_columns, parse_flag, slug
 from npc_lims.sources.training.workbooks import WORKBOOKS, WorkbookFolder, as_training, is_nsb, open_folder
+from npc_lims.utils.atomic_write import write_atomically
 from npc_lims.utils.memory_cache import TTLCache
 from npc_lims.utils.sqlite import SharedConnection, load_image, make_image, quoted
 
@@ -23,7 +26,6 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Hashable, Iterable, Iterator, Sequence
 
-    import npc_session
     import upath
 
     from npc_lims.sources.training.xlsx import Sheet
@@ -186,8 +188,6 @@ def get_session_id_from_db_row(subject: int | str, row: dict[str, Any]) -> npc_s
     Raises:
         NoSessionInfo: The row has no such column, or no date in it.
     """
-    import npc_session
-
     start = next((value for name, value in row.items() if "start" in name and ("date" in name or "time" in name)), None)
     try:
         return npc_session.SessionRecord(f"{subject} {start or ''}")
@@ -249,8 +249,6 @@ def _sessions_in(database: sqlite3.Connection, nsb: bool) -> Iterator[tuple[int,
 
 
 def _subject(text: str) -> npc_session.SubjectRecord | None:
-    import npc_session
-
     return npc_session.SubjectRecord(text) if text.isdecimal() and text.isascii() else None
 
 
@@ -259,8 +257,6 @@ def _write_database(settings: Settings, name: str, folder: str) -> upath.UPath:
 
 
 def _write(settings: Settings, address: str, content: bytes) -> upath.UPath:
-    from npc_lims.utils.atomic_write import write_atomically
-
     if address.startswith("s3://"):
         with as_training():
             store_of(settings).write(*split_s3_uri(address), content)

@@ -12,6 +12,7 @@ from npc_lims.model.session_id import resolve_session_id, suggest_ids
 from npc_lims.sessions.filters import SessionFilters
 from npc_lims.sessions.info import PastSessionInfo, SessionInfo
 from npc_lims.state.reader import Origin, SessionLines, origin_of_state, read_one, read_snapshot
+from npc_lims.state.snapshot import newest_first
 
 if TYPE_CHECKING:
     from typing import SupportsIndex
@@ -134,7 +135,6 @@ def _matching(lines: SessionLines, chosen: SessionFilters) -> Iterable[bytes]:
 
 def _live_sessions(settings: Settings, why: NpcLimsError, chosen: SessionFilters) -> Iterable[SessionInfo]:
     from npc_lims.sessions.live import all_sessions, flags_of_all
-    from npc_lims.state.snapshot import newest_first
 
     records = all_sessions(settings, why)
     if chosen.need_flags:

@@ -23,7 +23,7 @@ from npc_lims.config.settings import Settings
 from npc_lims.errors import GitError, NoRemoteState, RemoteStateError, StaleStateWarning, StateError, warn_once
 from npc_lims.state import published
 from npc_lims.state.freshness import SYNC_FILE, SyncCopy, describe_age
-from npc_lims.state.snapshot import SNAPSHOT, checked_lines, line_id, parse_line, split_lines
+from npc_lims.state.snapshot import SNAPSHOT, checked_lines, line_id, make_line, newest_first, parse_line, split_lines
 from npc_lims.utils.memory_cache import TTLCache
 
 if TYPE_CHECKING:
@@ -213,7 +213,6 @@ def _no_folder(folder: Path, what: str = "state folder") -> StateError:
 
 def _lines_of_files(folder: Path) -> list[bytes]:
     """Make lines of the session files, for a folder without a snapshot."""
-    from npc_lims.state.snapshot import make_line, newest_first
     from npc_lims.state.store import read_state
 
     if not (folder / "sessions").is_dir():  # a mistyped folder must not pass for a lab without sessions
