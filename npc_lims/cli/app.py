@@ -19,15 +19,15 @@ SECTIONS = {
     "Query": {
         "sessions": "sessions:sessions_command",
         "show": "sessions:show_command",
-        "history": "history:history_command",
-        "diff": "diff:diff_command",
+        "history": "changes:history_command",
+        "diff": "changes:diff_command",
         "site": "site:site_app",
-        "export": "history:export_command",
+        "export": "changes:export_command",
     },
     "Change what is tracked": {
         "track": "track:track_app",
         "validate": "checks:validate_command",
-        "preview": "diff:preview_command",
+        "preview": "changes:preview_command",
     },
     "Update state": {
         "sync": "sync:sync_command",

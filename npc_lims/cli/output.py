@@ -240,46 +240,30 @@ _LESS = "FRX"
 
 def show_text(text: str, *, pager: bool = True) -> None:
     """Print *text*; through PAGER (default: less) if it is longer than the terminal."""
+    wanted = os.environ.get("PAGER", shutil.which("less") or "")
     is_terminal = sys.stdout.isatty() and sys.stdin.isatty()
     is_long = is_terminal and text.count("\n") >= shutil.get_terminal_size().lines
-    if pager and is_long and (command := _pager()) is not None:
-        if _show_in_pager(command, text):
+    if pager and is_long and wanted not in ("", "cat"):
+        try:
+            _show_in_pager(shlex.split(wanted, posix=os.name != "nt"), text)
             return
-        print_warning(f"{command[0]} could not be started; check PAGER, or use --no-pager")
+        except (OSError, ValueError):  # no such program, or an unbalanced quote
+            print_warning(f"{wanted} could not be started; check PAGER, or use --no-pager")
     sys.stdout.write(text)
 
 
-def _pager() -> Optional[list[str]]:
-    """Return the command of PAGER; None if no pager is wanted or found."""
-    wanted = os.environ.get("PAGER")
-    if wanted is None:
-        found = shutil.which("less")
-        return None if found is None else [found]
-    try:
-        command = shlex.split(wanted, posix=os.name != "nt")
-    except ValueError:  # an unbalanced quote: reported as a program that does not exist
-        command = [wanted]
-    return command if command and command != ["cat"] else None
-
-
-def _show_in_pager(command: list[str], text: str) -> bool:
-    """Return False if the pager cannot be started."""
-    environment = {**os.environ, "LESS": os.environ.get("LESS", _LESS)}
-    options = [environment["LESS"], *command[1:]]
-    is_less = PurePath(command[0]).stem == "less"
-    if not (is_less and any("r" in option.lower() for option in options)):
+def _show_in_pager(command: list[str], text: str) -> None:
+    if PurePath(command[0]).stem == "less":
+        command = [*command, "-R"]  # colours, whatever LESS says
+    else:
         text = _ESCAPE_CODE.sub("", text)
-    try:
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, env=environment)
-    except OSError:
-        return False
     # Ctrl-C belongs to the pager: it stops a search
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        process.communicate(text.encode(sys.stdout.encoding or "utf-8", errors="replace"))
+        content = text.encode(sys.stdout.encoding or "utf-8", errors="replace")
+        subprocess.run(command, input=content, env={"LESS": _LESS, **os.environ}, check=False)
     finally:
         signal.signal(signal.SIGINT, before)
-    return True
 
 
 # --- progress on standard error: bars on a terminal, plain lines elsewhere -----------------------
@@ -300,52 +284,40 @@ def status_line() -> Iterator[Callable[[str], object]]:
 
 
 @contextlib.contextmanager
-def progress_bar() -> Iterator[Callable[[str, int, Optional[int]], None]]:
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+def progress_bars(*, transient: bool = True) -> Iterator[Callable[..., None]]:
+    """Yield a function `show(task, done, total, note)`: it draws a bar for each task, or prints a line now and then."""
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
     console = err()
-    if not console.is_terminal:
-        lines = _OccasionalLines(console)
-        yield lambda what, done, total: lines.print(f"{what}: {done:,} of {total:,}" if total else what)
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("", total=None)
-        yield lambda what, done, total: bar.update(task, description=what, completed=done, total=total)
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[note]}"))
+    bars = Progress(*columns, TimeElapsedColumn(), console=console, transient=transient)
+    tasks: dict[str, TaskID] = {}
+    last = time.monotonic()
 
+    def show(task: str, done: Optional[int], total: Optional[int], note: str = "", always: bool = False) -> None:
+        nonlocal last
+        if console.is_terminal:
+            if task not in tasks:
+                tasks[task] = bars.add_task(f"{task:<10}", total=None, note="")
+            bars.update(tasks[task], completed=done, total=total, note=note)
+        elif always or time.monotonic() - last >= _SECONDS_BETWEEN_LINES:
+            last = time.monotonic()
+            note = note or (f"{done:,} of {total:,}" if total else "")
+            console.print(f"{task}: {note}" if note else task)
 
-class _OccasionalLines:
-    """Prints a line if the last one was printed a few seconds ago."""
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._last = time.monotonic()
-
-    def print(self, line: str, *, always: bool = False) -> None:
-        if always or time.monotonic() - self._last >= _SECONDS_BETWEEN_LINES:
-            self._last = time.monotonic()
-            self._console.print(line)
+    with bars if console.is_terminal else contextlib.nullcontext():
+        yield show
 
 
 @contextlib.contextmanager
-def source_progress(console: Console) -> Iterator[Report]:
-    from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+def source_progress() -> Iterator[Report]:
+    with progress_bars(transient=False) as show:
 
-    if not console.is_terminal:
-        lines = _OccasionalLines(console)
-        yield lambda one: lines.print(f"{one.source}: {_describe(one)}", always=one.done is None)
-        return
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[note]}"))
-    tasks: dict[str, TaskID] = {}
-    with Progress(*columns, TimeElapsedColumn(), console=console) as bars:
-
-        def show(one: SourceProgress) -> None:
-            if one.source not in tasks:
-                tasks[one.source] = bars.add_task(f"{one.source:<10}", total=None, note="")
+        def report(one: SourceProgress) -> None:
             done, total = (one.done, one.total) if one.observation is None else (1, 1)
-            bars.update(tasks[one.source], completed=done, total=total, note=_describe(one))
+            show(one.source, done, total, _describe(one), one.done is None)
 
-        yield show
+        yield report
 
 
 def _describe(progress: SourceProgress) -> str:

@@ -12,7 +12,7 @@ from typing import Optional
 import typer
 
 from npc_lims.cli.options import STATE_HERE, check_base_url, checkout
-from npc_lims.cli.output import print_note, progress_bar
+from npc_lims.cli.output import print_note, progress_bars
 from npc_lims.config.settings import load_settings
 from npc_lims.dashboard.site.build import BuiltSite, SiteOptions, build_site, is_site
 from npc_lims.dashboard.site.serve import SiteServer
@@ -99,7 +99,7 @@ def _build(
     check_base_url(base_url)
     folder = state or settings.state or checkout() / "state"
     options = SiteOptions(out, folder, repository, not no_history, base_url)
-    with progress_bar() as progress:
+    with progress_bars() as progress:
         return build_site(settings, options, datetime.datetime.now(datetime.timezone.utc), progress)
 
 

@@ -18,7 +18,6 @@ from npc_lims.cli.errors import report_failed_sources
 from npc_lims.cli.options import FULL, ONLY, SESSIONS, checkout, session_ids_of, sources_of, tracked_beside
 from npc_lims.cli.output import (
     OutputStyle,
-    err,
     out,
     print_csv,
     print_error,
@@ -113,7 +112,7 @@ def sync_command(
     options = queried.sync_options(settings, state, full=full, dry_run=dry_run, allow_removals=allow_removals)
     pending: list[Pending] = []
     try:
-        with source_progress(err()) as report:
+        with source_progress() as report:
             # before a file is written: the observations of a sync that is killed can be published, too
             result = sync(settings, options, report, lambda one: pending.extend(_save_pending(options, one)))
     except NpcLimsError:
@@ -168,7 +167,7 @@ def observe_command(
     options = queried.sync_options(
         settings, state, shard, full=full, skip_unknown=skip_unknown, allow_removals=allow_removals
     )
-    with source_progress(err()) as report:
+    with source_progress() as report:
         observed = observe(settings, options, report)
     path = into / file_name(observed.scope)
     write_observations(path, observed)

@@ -89,7 +89,7 @@ def resolve_session_id(session: Session) -> str:
     except ValueError:
         raise NoSessionInfo(
             f"{single_line(session, _SHOWN)!r} is not a session: give an id such as 626791_2022-08-15, or any path or "
-            "asset name that holds a subject and a date"
+            "asset name that holds a subject and a date that a session can have"
         ) from None
 
 

@@ -107,7 +107,7 @@ def test_colours_stay_away_where_nobody_wants_them(demo_state: Path) -> None:
 def test_a_missing_pager_is_reported(demo_state: Path, variable: str) -> None:
     code, shown = on_terminal(demo_state, "sessions", PAGER=variable)
     assert code == 0
-    assert "no-such-pager could not be started; check PAGER, or use --no-pager" in shown
+    assert f"{variable} could not be started; check PAGER, or use --no-pager" in shown
     assert "29 sessions" in shown
 
 
