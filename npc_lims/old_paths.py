@@ -13,8 +13,6 @@ from importlib.abc import Loader
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
-__all__ = ["RETIRED", "find_spec", "forward", "load"]
-
 _PACKAGE = sys.modules["npc_lims"]
 _PATHS = (*_PACKAGE._GONE, "npc_lims.metadata", "npc_lims.metadata.targeting", "npc_lims.paths")
 _BY_SHORT_NAME = {path.rpartition(".")[2]: path for path in _PATHS}

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from codeocean.data_asset import DataAsset
 
 
-__all__ = ["as_computation", "as_data_asset", "get_codeocean_client"]
-
 # Fields that the SDK requires, and that records of older services lack.
 _DEFAULTS = {"owner": "", "run_time": 0, "last_used": 0}
 

@@ -31,18 +31,6 @@ if TYPE_CHECKING:
     from npc_lims.sources.training.xlsx import Sheet
     from npc_lims.sources.training.xlsx_parts import Row
 
-__all__ = [
-    "download_training_dbs",
-    "excel_to_sqlite",
-    "get_session_id_from_db_row",
-    "get_sessions_from_training_db",
-    "get_subjects_from_training_db",
-    "get_training_db",
-    "get_training_spreadsheet_paths",
-    "get_training_sqlite_paths",
-    "update_training_dbs",
-]
-
 _PREFIX, _SUFFIX = "DynamicRoutingTraining", ".xlsx"
 _ALL_MICE = "all_mice"
 

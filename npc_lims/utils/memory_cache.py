@@ -11,8 +11,6 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar, cast
 
-__all__ = ["TTLCache", "clear_caches"]
-
 V = TypeVar("V")
 
 _MAX_COOLDOWN = 1800.0
