@@ -102,10 +102,7 @@ def _read_entry(path: Path) -> CacheEntry | None:
 
 
 def store_entry(path: Path, entry: CacheEntry) -> None:
-    """Replace an entry.
-
-    A cache that cannot be written (read-only home, full disk) costs the next process some time, and this one nothing.
-    """
+    """Replace an entry; where that cannot be written, memory stands in for it."""
     fields = {"etag": entry.etag, "source": entry.source, "published": entry.published, "stored": entry.stored}
     head = json.dumps({**fields, "crc32": zlib.crc32(entry.content)})
     if not write_private_file(path, head.encode() + b"\n" + entry.content):

@@ -34,10 +34,7 @@ def source_failure(source: str, error: Exception, settings: Settings | None = No
 
 @contextlib.contextmanager
 def source_boundary(source: str) -> Iterator[None]:
-    """Let only errors of this package pass; any other Exception becomes the failure of *source*.
-
-    Also a decorator of functions that query it.
-    """
+    """Let only errors of this package pass; any other Exception becomes the failure of *source*. Also a decorator."""
     try:
         yield
     except NpcLimsError:

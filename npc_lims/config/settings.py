@@ -64,11 +64,7 @@ class Secret:
 
 
 def _address(value: str) -> urllib.parse.SplitResult:
-    """Return the parts of a URL that holds no secret: addresses are printed, and recorded with failures.
-
-    Raises:
-        ValueError: It holds a user, a password, a query, a fragment or characters that no URL has.
-    """
+    """Return the parts of a URL, which may hold no secret: addresses are printed, and recorded with failures."""
     if not value.isprintable() or (" " in value and not value.startswith("s3://")):
         raise ValueError("holds spaces or control characters; copy it again")
     try:
@@ -177,12 +173,7 @@ def _number(kind: Callable[[str], _Number], low: float, high: float = math.inf) 
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class Environment:
-    """Variables that are set.
-
-    Attributes:
-        values: Those of the process, and those of the `.env` that the process does not set.
-        dotenv_path: That `.env`, if there is one.
-    """
+    """Variables of the process, and those of the `.env`, if there is one, that the process does not set."""
 
     values: Mapping[str, str]
     dotenv_path: Path | None

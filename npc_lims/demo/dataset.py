@@ -110,19 +110,13 @@ class TrainingDay(NamedTuple):
 
 
 class SampleAsset(NamedTuple):
-    """A data asset.
-
-    Attributes:
-        bucket: Bucket of a raw asset; empty for the result of a computation.
-        uploaded: Time of its creation; None for the last time in its name.
-        tags_only: An old one: no custom metadata, only tags.
-        output: Text of a result's `output` file, which says how the computation went.
-    """
-
     name: str
     bucket: str = ""
+    """Bucket of a raw asset; empty for the result of a computation."""
     uploaded: Optional[datetime.datetime] = None
+    """Time of its creation; None for the last time in its name."""
     tags_only: bool = False
+    """An old one: no custom metadata, only tags."""
     files: int = 412
     state: str = "ready"
     archived: bool = False

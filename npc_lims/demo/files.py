@@ -43,10 +43,7 @@ MODALITIES = {
 
 
 def write_world(folder: Path, stage: int) -> None:
-    """Write `tracked_sessions.yaml` and `mirror/` of *stage* (1 or 2) into *folder*.
-
-    Only files that differ are written; files of a later stage are not removed.
-    """
+    """Write those files of *stage* (1 or 2) into *folder* that differ; none of a later stage is removed."""
     for name, content in world_files(stage).items():
         path = folder / name
         if not path.exists() or path.read_bytes() != content:

@@ -83,10 +83,7 @@ def _platform(record: Record) -> Optional[str]:
 
 
 def _untracked_platform(tracked: object, raw_name: str, training: object) -> Optional[str]:
-    """Return the platform in the name of the raw asset, else behavior; None while *tracked* is unknown without one.
-
-    A row of a workbook makes it behavior only where it is known that the session is not tracked.
-    """
+    """Return the platform in the name of the raw asset, else behavior; None while *tracked* is unknown without one."""
     if raw_name and (tracked is None or not training):
         return "ephys" if raw_name.startswith("ecephys") else "behavior"
     return None if tracked is None else "behavior"

@@ -39,10 +39,8 @@ def reconcile(
 ) -> dict[str, Record]:
     """Return records by session id, in id order.
 
-    Args:
-        observed: At most one observation of each source, in any order.
-        only: Ids that may change; the others stay exactly as they are recorded.
-        refresh: Compute the status of unchanged sessions again: a newer version may have better rules.
+    Sessions not in *only* stay as they are recorded. With *refresh* the status of unchanged sessions is computed again:
+    a newer version may have better rules.
     """
     observations = tuple(observed)
     records = {}
@@ -65,10 +63,7 @@ def known_ids(previous: Records, observed: Iterable[Observation]) -> set[str]:
 
 
 def is_newer(observed: str | None, at: datetime.datetime) -> bool:
-    """Return whether an observation recorded with the time *observed* takes precedence over one that began at *at*.
-
-    The later one does; of two that began in one second, the one applied last.
-    """
+    """Return whether an observation of the recorded time *observed* is as new as one that began at *at*, or newer."""
     return observed is not None and observed > utc_text(at)
 
 

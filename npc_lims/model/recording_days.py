@@ -111,11 +111,7 @@ def _rows(sessions: Iterable[Record]) -> list[Training]:
 
 
 def _assign(rows: Sequence[Training], sessions: Mapping[str, Record]) -> dict[str, Training]:
-    """Assign each session the row closest to the start of its recording, and to the first of them what is left over.
-
-    Where a start is not known yet, the first row that is left belongs to the session. A row without a time of day is
-    the last to be assigned.
-    """
+    """Assign each session the row closest to the start of its recording, and to the first what is left over."""
     starts = {id_: start for id_, one in sessions.items() if (start := recording_start(one)) is not None}
     times = {number: time for number, row in enumerate(rows) if (time := _time(row.start_time)) is not None}
     pairs = sorted(
@@ -239,10 +235,7 @@ def files_of_session(names: Iterable[str], session_id: str, day: Mapping[str, Re
 
 
 def is_folder_of(name: str, record: Record) -> bool:
-    """Return whether a folder that is named after a recording of a session's day is of that session.
-
-    By a time in the name, if the recording of the session is known, else by an index (none: the first session).
-    """
+    """Return whether a folder of a recording of the day is of the session: by a time in its name, else by an index."""
     match = _AFTER_DATE.search(name)
     number, time = (match["number"], match["time"]) if match else (None, None)
     if time is not None:

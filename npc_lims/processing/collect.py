@@ -55,9 +55,9 @@ def collect(
 ) -> Iterator[RunEvent]:
     """Check each recorded run that is not settled, and do what is left to do. Starts nothing.
 
-    Record each event before requesting the next one. A run for which something fails stays as it is: its event has the
-    failure, and the others continue. Data assets that are not ready after *wait* seconds are shared the next time.
-    SourceError if Code Ocean refuses the token, ComputationError if it is unavailable.
+    Record each event before requesting the next one. Where something fails, the event has the failure, and the others
+    continue. Data assets that are not ready after *wait* seconds are shared the next time. ComputationError, or for a
+    refused token SourceError, if Code Ocean is unavailable.
     """
     deadline = time.monotonic() + wait
     collector = _Collector(service, process, recorded, same_second)

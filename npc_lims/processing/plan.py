@@ -39,29 +39,17 @@ class RecordedState:
 
 @dataclasses.dataclass(frozen=True)
 class PlanRequest:
-    """Processes to plan.
-
-    Attributes:
-        limit: At most so many that would run, whatever the process allows.
-        again: Also run what is done, captured, or out of attempts.
-    """
-
     processes: Sequence[Process]
     sessions: Collection[str] | None = None
     limit: int | None = None
+    """At most so many that would run, whatever the process allows."""
     again: bool = False
+    """Also run what is done, captured, or out of attempts."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Decision:
-    """The decision about one session.
-
-    Attributes:
-        reason: In words that many sessions share.
-        input: Input asset of the run, if there is one.
-        attempt: Number of the try with this input.
-        run: The recorded run that decided, such as an expired claim.
-    """
+    """The decision about one session, for a *reason* in words that many sessions share."""
 
     session: str
     verdict: Verdict
@@ -69,6 +57,7 @@ class Decision:
     input: Asset | None = None
     attempt: int = 1
     run: Run | None = None
+    """The recorded run that decided, such as an expired claim."""
 
 
 def plan(request: PlanRequest, recorded: RecordedState, now: datetime.datetime) -> dict[str, tuple[Decision, ...]]:

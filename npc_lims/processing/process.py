@@ -200,10 +200,7 @@ class ProcessEntry(CheckedModel):
 
 
 class Process(ProcessEntry):
-    """A process with its name. Its `input` and `result` are facts of the codeocean section.
-
-    The `result` is None if there is no fact of it.
-    """
+    """A process with its name. Its `input` and, if there is one, `result` are facts of the codeocean section."""
 
     name: str
 

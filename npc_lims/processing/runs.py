@@ -161,20 +161,14 @@ Change = Callable[[StateFolder], Sequence[RunsChange]]
 
 @dataclasses.dataclass(frozen=True)
 class RunEvent:
-    """An event of one run.
-
-    Attributes:
-        what: A word or two, for counting.
-        detail: Details for people.
-        update: What to record at once, if anything.
-        failure: Why it could not be done now, if it could not.
-    """
-
     run: Run
     what: str
+    """A word or two, for counting."""
     detail: str = ""
     update: Update | None = None
+    """What to record at once, if anything."""
     failure: str = ""
+    """Why it could not be done now, if it could not."""
 
 
 # --- updates --------------------------------------------------------------------------------------
@@ -284,10 +278,7 @@ def runs_name(process: str) -> str:
 
 
 def read_runs(state: StateFolder, process: str) -> tuple[Run, ...]:
-    """Return the recorded runs of a process; none if there is no file.
-
-    A claim from the future is warned of and counts as expired: it would block its session until then.
-    """
+    """Return the recorded runs of a process. A claim from the future counts as expired: it would block its session."""
     tree, name = open_tree(state), runs_name(process)
     content = tree.read_files([name]).get(name)
     path = tree.path(name)
@@ -339,10 +330,7 @@ def read_all_runs(state: StateFolder) -> dict[str, tuple[Run, ...]]:
 
 
 def verify_runs(state: StateFolder) -> list[str]:
-    """Return the problems of the files of runs, in sentences that name the file.
-
-    Runs of sessions that the state does not have are valid: a session is removed when no source lists it.
-    """
+    """Return the problems of the files of runs, in sentences. That the state lacks a session of a run is none."""
     tree = open_tree(state)
     found: list[str] = []
     for name, content in tree.read_files(tree.list_files(RUNS)).items():

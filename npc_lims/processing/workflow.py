@@ -125,10 +125,7 @@ class RunStore:
         progress: Callable[[str], object],
         file: Path | None = None,
     ) -> RunResults:
-        """Record each event of a process before the next one is requested: in the *file*, else in the store.
-
-        A store that does not record at once records all of them at the end, also if that is an error.
-        """
+        """Record each event before the next is requested, in the *file* or the store; some stores do so at the end."""
         updates: dict[str, list[Update]] = {}
         last: dict[tuple[str, object], tuple[str, RunEvent]] = {}
         failures: list[str] = []
@@ -167,10 +164,7 @@ class BranchRunStore(RunStore):
         return read_recorded(newest_tree(self._target()), processes)
 
     def push(self, change: Change) -> Pushed[None]:
-        """Make *change* on the newest state of the branch, and push that, as often as others push first.
-
-        So if two want to claim the same session, the one who pushes second finds the claim of the other.
-        """
+        """Push *change* on top of the newest state, as often as others push first: nobody claims a session twice."""
 
         def make(draft: Draft) -> None:
             draft.commit(runs_message(change(draft.tree), self.by))

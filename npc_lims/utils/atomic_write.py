@@ -15,10 +15,7 @@ TEMPORARY = ".tmp-"
 
 
 def write_atomically(path: Path, content: bytes, *, private: bool = False) -> None:
-    """Replace *path* by *content*: written beside it, flushed to the disk, then renamed over it.
-
-    A *private* file is for its owner alone, and not worth a wait for the disk.
-    """
+    """Replace *path* by *content*, written beside it. A *private* file is not worth a wait for the disk."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / f"{TEMPORARY}{uuid.uuid4().hex}"
     try:
@@ -38,11 +35,9 @@ def write_atomically(path: Path, content: bytes, *, private: bool = False) -> No
 
 @contextlib.contextmanager
 def replacing(path: Path, check: Callable[[], object]) -> Iterator[Path]:
-    """Yield a path to write a file or folder to, which then replaces *path*. If anything fails, *path* is unchanged.
+    """Yield a path to write a file or folder to, which replaces *path*, a resolved one; if anything fails, it stays.
 
-    Args:
-        path: Resolved: a link would be replaced itself.
-        check: Raises if *path* must not be replaced. Called before, and again after writing.
+    *check*, which raises if *path* must not be replaced, is called before, and again after writing.
     """
     check()
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -62,10 +62,7 @@ def with_changes(mapping: Mapping[_K, _V], changes: Mapping[_K, _V], removed: Co
 
 
 def differing_keys(before: Mapping[_K, _V], after: Mapping[_K, _V]) -> list[_K]:
-    """Return the keys that only one of two mappings has, and those whose values are not the same object.
-
-    Values that two lazy mappings share are not made for it.
-    """
+    """Return the keys whose values are missing or another object in one mapping; lazy values are not made for it."""
     keys = dict.fromkeys((*before, *after))
     if isinstance(before, LazyMapping) and isinstance(after, LazyMapping):
         keys = {key: None for key in keys if before._cells.get(key) is not after._cells.get(key)}

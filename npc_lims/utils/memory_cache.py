@@ -86,13 +86,9 @@ class TTLCache(Generic[V]):
         self._put(key, _Entry(self._error_lifetime(error), error=error))
 
     def get_or_load(self, key: Hashable, load: Callable[[], V], max_age: float = math.inf) -> V:
-        """Return the cached value, else the result of *load*, which is cached.
+        """Return the cached value or, after *max_age* seconds, the result of *load*, which is cached.
 
-        Threads that want the same key wait for the one that loads, and share its value or its error. An error is
-        cached for `error_ttl` seconds.
-
-        Args:
-            max_age: Load again after so many seconds.
+        Threads that want the same key wait for the one that loads, and share its value or its error.
         """
         with self._lock:
             entry = self._find(key, max_age)
