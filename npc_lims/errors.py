@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from npc_lims.utils.memory_cache import TTLCache
-from npc_lims.utils.redaction import safe_text
-from npc_lims.utils.text import counted, single_line
+from npc_lims.utils.text import counted, safe_text, single_line
 
 
 class NpcLimsError(Exception):

@@ -14,8 +14,7 @@ from npc_lims.cli import ExitCode
 from npc_lims.cli.output import list_problems, print_error, print_warning
 from npc_lims.config.error_boundary import describe_unexpected
 from npc_lims.errors import InputFileError, NoSessionInfo, NpcLimsError, NpcLimsWarning, SelectionError, SyncRefused
-from npc_lims.utils.redaction import safe_text
-from npc_lims.utils.text import counted
+from npc_lims.utils.text import counted, safe_text
 
 if TYPE_CHECKING:
     from npc_lims.model.record import Observation

@@ -26,8 +26,7 @@ from rich.text import Text
 
 from npc_lims.config.settings import in_github_actions
 from npc_lims.errors import NpcLimsError, Problem, workflow_command
-from npc_lims.utils.redaction import safe_text
-from npc_lims.utils.text import visible
+from npc_lims.utils.text import safe_text, visible
 
 if TYPE_CHECKING:
     from npc_lims.model.record import Observation

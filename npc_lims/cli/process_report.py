@@ -15,8 +15,7 @@ from npc_lims.processing.plan import VERDICTS, Decision, Verdict
 from npc_lims.processing.runs import Run, RunEvent
 from npc_lims.processing.workflow import RunResults
 from npc_lims.state.diff_format import SUMMARY_BYTES, cut, escape
-from npc_lims.utils.redaction import safe_text
-from npc_lims.utils.text import counted
+from npc_lims.utils.text import counted, safe_text
 
 PLAN_COLUMNS = ("process", "session", "verdict", "reason", "input.id", "input.name", "try", "run.computation")
 RUN_COLUMNS = (

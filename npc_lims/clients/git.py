@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from npc_lims.errors import GitError
-from npc_lims.utils.redaction import redact, safe_text
+from npc_lims.utils.text import redact, safe_text
 
 # Variables that do not reach git, since they select another repository, or change what is read or printed.
 _REMOVED = re.compile(

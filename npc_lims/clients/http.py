@@ -31,7 +31,7 @@ from concurrent.futures import TimeoutError as FutureTimeout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional, TypeVar
 
-from npc_lims.utils.redaction import safe_text
+from npc_lims.utils.text import safe_text
 
 if TYPE_CHECKING:
     from npc_lims.config.settings import Settings

@@ -29,7 +29,7 @@ from botocore.parsers import ResponseParserError
 from npc_lims.clients.http import DeadlineExceeded, ca_bundle_failure, call_within
 from npc_lims.config.settings import Settings, in_github_actions
 from npc_lims.errors import MissingCredentials, NpcLimsError, SourceError
-from npc_lims.utils.redaction import register_secret
+from npc_lims.utils.text import register_secret
 
 T = TypeVar("T")
 

@@ -38,7 +38,7 @@ from npc_lims.model.session_id import resolve_session_id, subject_of
 from npc_lims.sessions.find_asset import find_sorted
 from npc_lims.sources.s3.query import asset_uri
 from npc_lims.utils.memory_cache import TTLCache
-from npc_lims.utils.redaction import safe_text
+from npc_lims.utils.text import safe_text
 
 if TYPE_CHECKING:
     from codeocean.computation import Computation, DataAssetsRunParam

@@ -12,8 +12,7 @@ from pathlib import Path
 from npc_lims.config.disk_cache import cache_dir, prune_folder, write_private_file
 from npc_lims.config.settings import Settings, settings_for_reading
 from npc_lims.errors import NpcLimsError, SettingsError, SourceError
-from npc_lims.utils.redaction import redact, safe_text
-from npc_lims.utils.text import visible
+from npc_lims.utils.text import redact, safe_text, visible
 
 _FOLDER = "failures"
 _MAX_FILES = 50

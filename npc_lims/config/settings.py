@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Generic, Optional, TypeVar, overload
 
 from npc_lims.errors import SettingsError
-from npc_lims.utils.redaction import SECRET_VARIABLES, register_secret
+from npc_lims.utils.text import SECRET_VARIABLES, register_secret
 
 _T = TypeVar("_T")
 _Number = TypeVar("_Number", int, float)

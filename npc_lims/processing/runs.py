@@ -20,8 +20,7 @@ from npc_lims.model.record import Model, check_time, file_schema
 from npc_lims.model.session_id import split_session_id
 from npc_lims.processing.process import PROCESS_NAME
 from npc_lims.state.snapshot import SCHEMA, with_unix_lines
-from npc_lims.state.store import parse_yaml_model
-from npc_lims.state.tree import StateFolder, open_tree
+from npc_lims.state.store import StateFolder, open_tree, parse_yaml_model
 from npc_lims.utils.atomic_write import write_atomically
 from npc_lims.utils.timestamps import is_future, utc_time
 from npc_lims.utils.yaml import render_yaml

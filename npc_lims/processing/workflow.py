@@ -35,8 +35,7 @@ from npc_lims.processing.runs import (
     write_updates,
 )
 from npc_lims.state.revision import RUN_TRAILER
-from npc_lims.state.store import read_state
-from npc_lims.state.tree import StateFolder
+from npc_lims.state.store import StateFolder, read_state
 from npc_lims.utils.text import single_line
 
 _WIDTH = 72

@@ -19,8 +19,7 @@ from npc_lims.state.diff import SessionChange, compare_sessions, headline
 from npc_lims.state.diff_format import Chapter, groups_of
 from npc_lims.state.published import check_ref, fetch_snapshot
 from npc_lims.state.snapshot import SCHEMA, SNAPSHOT, digest_of, line_id, lines_by_id, parse_line, split_lines
-from npc_lims.state.store import parse_record, session_id_of, session_name
-from npc_lims.state.tree import FolderTree, Tree
+from npc_lims.state.store import FolderTree, Tree, parse_record, session_id_of, session_name
 from npc_lims.utils.text import counted, single_line
 from npc_lims.utils.yaml import load_yaml
 

@@ -17,8 +17,7 @@ import pydantic
 from npc_lims.errors import StateError, warn_future_timestamp
 from npc_lims.model.record import SECTIONS, Model, Observation, check_time, validate_model
 from npc_lims.state.freshness import SYNC_FILE
-from npc_lims.state.store import Loaded, read_state
-from npc_lims.state.tree import StateFolder, open_tree
+from npc_lims.state.store import Loaded, StateFolder, open_tree, read_state
 from npc_lims.utils.text import single_line
 from npc_lims.utils.timestamps import is_future, utc_text, utc_time
 from npc_lims.utils.yaml import load_yaml, render_yaml

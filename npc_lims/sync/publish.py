@@ -28,9 +28,8 @@ from npc_lims.sources.tracked.parser import tracked_text
 from npc_lims.state.diff import GROUPS, SessionChange, changes_between, word_counts
 from npc_lims.state.diff_format import groups_of
 from npc_lims.state.snapshot import SNAPSHOT, lines_by_id
-from npc_lims.state.store import session_id_of, verify_state
+from npc_lims.state.store import Tree, session_id_of, verify_state
 from npc_lims.state.sync_file import Recorded, SyncFile, read_recorded, read_sync_file, verify_sync_file
-from npc_lims.state.tree import Tree
 from npc_lims.sync.observation_file import ObservationSet, check_time
 from npc_lims.sync.run import SyncResult, apply
 from npc_lims.utils.text import single_line

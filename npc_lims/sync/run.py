@@ -20,9 +20,8 @@ from npc_lims.model.recording_days import reconcile_days, reconcile_scope, repor
 from npc_lims.sources.context import SourceContext, open_source
 from npc_lims.sources.tracked.parser import observe_text, tracked_text
 from npc_lims.state.diff import SessionChange, changes_between
-from npc_lims.state.store import snapshot_digest, write_state
+from npc_lims.state.store import StateFolder, snapshot_digest, write_state
 from npc_lims.state.sync_file import Recorded, next_sync_file, read_recorded, read_sync_file, write_sync_file
-from npc_lims.state.tree import StateFolder
 from npc_lims.sync.observation_file import EVERYTHING, ObservationSet, Scope
 
 _UNCHANGED_SINCE_OTHER = (

@@ -14,7 +14,7 @@ from npc_lims.config.settings import load_settings
 from npc_lims.errors import GitError, StateError
 from npc_lims.processing.runs import ClaimReleased, Run, RunAsset, RunsChange, read_runs
 from npc_lims.processing.workflow import BranchRunStore, record, runs_message
-from npc_lims.state.tree import StateFolder
+from npc_lims.state.store import StateFolder
 from npc_lims.utils.timestamps import utc_text
 from tests.integration.world import run_git
 from tests.sync.repositories import SESSIONS, clone, subjects_of_commits

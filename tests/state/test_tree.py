@@ -9,8 +9,7 @@ import pytest
 from npc_lims.clients.git import find_repository
 from npc_lims.clients.git_tree import CommitTree, commit_changes
 from npc_lims.errors import StateError
-from npc_lims.state.store import read_state, verify_state, write_state
-from npc_lims.state.tree import FolderTree, Tree
+from npc_lims.state.store import FolderTree, Tree, read_state, verify_state, write_state
 from tests.builders import asset, many_records, no_assets
 from tests.integration.world import commit_all
 

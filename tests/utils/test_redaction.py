@@ -7,7 +7,7 @@ import urllib.parse
 
 import pytest
 
-from npc_lims.utils.redaction import redact, register_secret
+from npc_lims.utils.text import redact, register_secret
 
 _SECRET = "wJalrXUtnFEMI/K7MDENG+bPxRfiCY"
 
