@@ -24,7 +24,7 @@ FILE = Path(__file__).resolve().parent.parent / "docs" / "reference" / "cli.md"
 NAME = "npc-lims"
 # their place and their words differ between releases of typer
 _OF_TYPER = ("help", "install_completion", "show_completion")
-_KINDS = {Path: "PATH", int: "NUMBER", float: "NUMBER", str: "TEXT"}
+_KINDS = {Path: "PATH", typer.FileTextWrite: "PATH", int: "NUMBER", float: "NUMBER", str: "TEXT"}
 
 HEAD = f"""\
 # Command line

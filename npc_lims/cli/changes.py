@@ -323,11 +323,8 @@ def export_command(
 def _show_session(settings: Settings, session: str, style: OutputStyle) -> None:
     history = read_session_history(settings, session)
     links = _links(settings)
-    if style.json:
-        print_json(history.as_dict(links.commit))
-    elif style.csv:
-        print_csv(_HISTORY_COLUMNS, (_row(one, links) for one in history.transitions))
-    else:
+    rows = (_row(one, links) for one in history.transitions)
+    if not style.print_rows(_HISTORY_COLUMNS, rows, history.as_dict(links.commit)):
         _print_session(history, links)
     _note_shallow(history.begins)
 

@@ -150,8 +150,7 @@ def verify_command(
 
 
 def _print_problems(problems: Sequence[Problem], format: ProblemFormat, style: OutputStyle) -> None:
-    if not style.is_text:
-        style.print_rows(_COLUMNS, map(dataclasses.asdict, problems))
+    if style.print_rows(_COLUMNS, map(dataclasses.asdict, problems)):
         return
     for problem in problems:
         typer.echo(problem.as_github_annotation() if format is ProblemFormat.github else str(problem))
@@ -243,10 +242,8 @@ def doctor_command(
     if mirror is not None:
         settings = settings.replace(mirror=mirror)
     results = list(_results(settings))
-    if style.is_text:
+    if not style.print_rows(CheckResult._fields, (result._asdict() for result in results)):
         _print(results)
-    else:
-        style.print_rows(CheckResult._fields, (result._asdict() for result in results))
     if not all(result.ok for result in results):
         raise typer.Exit(ExitCode.PROBLEMS)
 

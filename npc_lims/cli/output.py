@@ -168,9 +168,13 @@ class OutputStyle:
     def is_text(self) -> bool:
         return not (self.json or self.csv)
 
-    def print_rows(self, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
-        """Print rows as JSON or CSV."""
-        print_json(list(rows)) if self.json else print_csv(columns, rows)
+    def print_rows(self, columns: Sequence[str], rows: Iterable[Mapping[str, Any]], document: object = None) -> bool:
+        """Print the *document* (default: the rows) as JSON, or rows as CSV; return False if text is wanted."""
+        if self.json:
+            print_json(list(rows) if document is None else document)
+        elif self.csv:
+            print_csv(columns, rows)
+        return not self.is_text
 
 
 def style_options(what: str, columns: Sequence[str]) -> Any:

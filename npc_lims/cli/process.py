@@ -48,7 +48,9 @@ _NAMES = typer.Argument(None, metavar="PROCESS", help="Names of processes. Defau
 _PIPELINES = typer.Option(None, "--pipelines", help="Path of pipelines.yaml. Default: beside the state folder.")
 _SESSIONS = typer.Option(None, help="Only these sessions, by any form of their ids; repeat or separate by commas.")
 _LIMIT = typer.Option(None, min=1, help="Maximum number for each process, within the limits of pipelines.yaml.")
-_SUMMARY = typer.Option(None, help="Append what was done to this file, as Markdown.")
+_SUMMARY = typer.Option(
+    None, mode="a", encoding="utf-8", lazy=False, metavar="PATH", help="Append what was done to this file, as Markdown."
+)
 _STYLE = style_options("an array of what was done", EVENT_COLUMNS)
 
 _NOTHING = "nothing to start (npc-lims process plan shows why)"
@@ -140,7 +142,7 @@ def run_command(
     ),
     recording: RecordOptions = RecordOptions(),
     pipelines: Optional[Path] = _PIPELINES,
-    summary: Optional[Path] = _SUMMARY,
+    summary: Optional[typer.FileTextWrite] = _SUMMARY,
     style: OutputStyle = _STYLE,
 ) -> None:
     """Start what `npc-lims process plan` shows, up to the limits.
@@ -174,7 +176,7 @@ def run_command(
     before, claims = store.claim(request)
     with status_line() as progress:
         report = store.follow(processes, lambda one: start(service, one, claims[one.name], before), progress)
-    print_report(report, _NOTHING, summary, style=style)
+    print_report(report, _NOTHING, summary, style)
 
 
 @process_app.command("collect")
@@ -186,7 +188,7 @@ def collect_command(
     ),
     recording: RecordOptions = RecordOptions(),
     pipelines: Optional[Path] = _PIPELINES,
-    summary: Optional[Path] = _SUMMARY,
+    summary: Optional[typer.FileTextWrite] = _SUMMARY,
     style: OutputStyle = _STYLE,
 ) -> None:
     """Collect outcomes, and create data assets from good results.
@@ -216,7 +218,7 @@ def collect_command(
 
     with status_line() as progress:
         report = store.follow(processes, events, progress, into)
-    print_report(report, "no run to query", summary, style=style)
+    print_report(report, "no run to query", summary, style)
 
 
 # --- the halves of run and collect, for workflows -------------------------------------------------
@@ -263,7 +265,7 @@ def start_command(
     into: Path = typer.Option(..., "--out", help="File for their outcomes, for `npc-lims process record`."),
     state: Optional[Path] = STATE_HERE,
     pipelines: Optional[Path] = _PIPELINES,
-    summary: Optional[Path] = _SUMMARY,
+    summary: Optional[typer.FileTextWrite] = _SUMMARY,
     style: OutputStyle = _STYLE,
 ) -> None:
     """Start what was claimed.
@@ -295,7 +297,7 @@ def start_command(
         report = store.follow(
             processes, lambda one: start(service, one, claims.get(one.name, []), recorded), progress, into
         )
-    print_report(report, _NOTHING, summary, style=style)
+    print_report(report, _NOTHING, summary, style)
 
 
 @process_app.command("record")

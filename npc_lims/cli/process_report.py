@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any, Optional
+from typing import Any, Optional, TextIO
 
 import typer
 
@@ -39,8 +38,7 @@ _STYLES = {word: style for style, words in _WORDS_BY_STYLE.items() for word in w
 
 def print_plans(plans: Plans, *, each: bool, style: OutputStyle) -> None:
     """Print decisions: with *each* a line for every session, else those that would run, and counts of the others."""
-    if not style.is_text:
-        style.print_rows(PLAN_COLUMNS, _plan_rows(plans))
+    if style.print_rows(PLAN_COLUMNS, _plan_rows(plans)):
         return
     _print_summary(plans)
     out().print()
@@ -48,20 +46,18 @@ def print_plans(plans: Plans, *, each: bool, style: OutputStyle) -> None:
         rows: list[list[Cell]] = [[one.session, name, _styled(one.verdict), one.reason] for name, one in _each(plans)]
         print_columns(["session", "process", "verdict", "why"], rows)
     else:
-        _print_would_run(plans)
+        _print_would_run(plans, "nothing would run")
         _print_reasons(plans)
 
 
 def print_dry_run(plans: Plans, nothing: str, *, style: OutputStyle) -> None:
     """Print what would be started; *nothing* if that is nothing."""
     plans = {name: [one for one in decisions if one.verdict == "would run"] for name, decisions in plans.items()}
-    if not style.is_text:
-        style.print_rows(PLAN_COLUMNS, _plan_rows(plans))
+    if style.print_rows(PLAN_COLUMNS, _plan_rows(plans)):
         return
-    rows = [[name, one.session, str(one.attempt), _input_name(one), one.reason] for name, one in _each(plans)]
-    if rows:
-        print_columns(["process", "session", "try", "input", "why"], rows)
-    out().print(f"{len(rows):,} would be started (dry run)" if rows else nothing)
+    _print_would_run(plans, nothing)
+    if count := sum(map(len, plans.values())):
+        out().print(f"{count:,} would be started (dry run)")
 
 
 def _each(plans: Plans) -> Iterator[tuple[str, Decision]]:
@@ -87,10 +83,6 @@ def _styled(verdict: Verdict, text: str = "") -> tuple[str, str]:
     return text or verdict, _STYLES.get(verdict, "")
 
 
-def _input_name(decision: Decision) -> str:
-    return "" if decision.input is None else decision.input.name
-
-
 def _print_summary(plans: Plans) -> None:
     rows: list[list[Cell]] = []
     for name, decisions in plans.items():
@@ -100,14 +92,16 @@ def _print_summary(plans: Plans) -> None:
     print_columns(["process", *VERDICTS], rows)
 
 
-def _print_would_run(plans: Plans) -> None:
+def _print_would_run(plans: Plans, nothing: str) -> None:
     rows = [
-        [name, one.session, _input_name(one), one.reason] for name, one in _each(plans) if one.verdict == "would run"
+        [name, one.session, str(one.attempt), "" if one.input is None else one.input.name, one.reason]
+        for name, one in _each(plans)
+        if one.verdict == "would run"
     ]
     if rows:
-        print_columns(["would run", "for", "input", "why"], rows)
+        print_columns(["would run", "for", "try", "input", "why"], rows)
     else:
-        out().print("nothing would run")
+        out().print(nothing)
 
 
 def _print_reasons(plans: Plans) -> None:
@@ -125,10 +119,9 @@ def _print_reasons(plans: Plans) -> None:
 
 
 def print_runs(runs: Sequence[tuple[str, Run]], *, style: OutputStyle) -> None:
-    if not style.is_text:
-        # the file of runs leaves out what is empty; programs find every name
-        rows = ({"process": process, "by": None, "reason": None, **run.as_dict()} for process, run in runs)
-        style.print_rows(RUN_COLUMNS, rows)
+    # the file of runs leaves out what is empty; programs find every name
+    rows = ({"process": process, "by": None, "reason": None, **run.as_dict()} for process, run in runs)
+    if style.print_rows(RUN_COLUMNS, rows):
         return
     if not runs:
         out().print("no runs are recorded")
@@ -156,18 +149,14 @@ def _state_of(run: Run) -> tuple[str, str]:
 # --- what was done --------------------------------------------------------------------------------
 
 
-def print_report(
-    report: RunResults, nothing: str, summary: Optional[Path] = None, *, style: OutputStyle = OutputStyle()
-) -> None:
+def print_report(report: RunResults, nothing: str, summary: Optional[TextIO], style: OutputStyle) -> None:
     """Print what was done, or *nothing*; append it to *summary* as Markdown. typer.Exit if anything failed."""
     rows = [_event_row(process, event) for process, event in report.events]
     counts = Counter(event.what for _, event in report.events)
     counts_text = ", ".join(f"{count:,} {what}" for what, count in counts.most_common())
     if not (counts_text or report.failures):
         counts_text = nothing
-    if not style.is_text:
-        style.print_rows(EVENT_COLUMNS, rows)
-    else:
+    if not style.print_rows(EVENT_COLUMNS, rows):
         if rows:
             print_columns(EVENT_COLUMNS[:-1], map(_event_cells, rows))
         if counts_text:
@@ -176,8 +165,7 @@ def print_report(
     for failure in failures:
         print_error(failure)
     if summary is not None:
-        with summary.open("a", encoding="utf-8") as file:
-            file.write(_as_markdown(counts_text, rows, failures))
+        summary.write(_as_markdown(counts_text, rows, failures))
     if failures:
         raise typer.Exit(ExitCode.INCOMPLETE)
 

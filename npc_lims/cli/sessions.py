@@ -85,10 +85,8 @@ def _filters(ephys: bool, project: Optional[str], subject: Optional[str]) -> dic
 
 
 def _date(option: str, value: Optional[str]) -> Optional[str]:
-    if value is None:
-        return None
     try:
-        return datetime.date.fromisoformat(value).isoformat()
+        return None if value is None else datetime.date.fromisoformat(value).isoformat()
     except ValueError:
         raise NpcLimsError(f"{option} {value}: not a date such as 2024-06-01") from None
 
@@ -97,32 +95,18 @@ def _plain(name: str) -> str:
     return name.lower().replace("-", "_").replace("is_", "", 1).replace("_", "")
 
 
-def _flag_named(name: str) -> str:
-    """Return the flag that a user means by `sorted`, `is_sorted` or `lpfaceparts`."""
-    known = {_plain(flag): flag for flag in FLAGS}
+def _named(option: str, name: str, names: Sequence[str]) -> str:
+    """Return the one of *names* that a user means: in any spelling, or by its heading in the table."""
+    known = {heading: one for one, heading in HEADINGS.items() if one in names}
+    known.update((_plain(one), one) for one in names)
     if _plain(name) not in known:
-        raise NpcLimsError(f"no such flag: {name}; there are {', '.join(FLAGS)}")
+        raise NpcLimsError(f"{option} {name}: no such name; there are {', '.join(names)}")
     return known[_plain(name)]
-
-
-def _column_named(option: str, name: str) -> str:
-    """Return the column that a user means by its name, its heading in the table, or a flag in any spelling."""
-    known = {**{heading: column for column, heading in HEADINGS.items()}, **{_plain(one): one for one in COLUMNS}}
-    if _plain(name) not in known:
-        raise NpcLimsError(f"{option} {name}: no such column; there are {', '.join(COLUMNS)}")
-    return known[_plain(name)]
-
-
-def _columns_named(names: str) -> tuple[str, ...]:
-    wanted = [name.strip() for name in names.split(",") if name.strip()]
-    if not wanted:
-        raise NpcLimsError(f"--columns names no column; there are {', '.join(COLUMNS)}")
-    return tuple(dict.fromkeys(_column_named("--columns", name) for name in wanted))
 
 
 def _sorted_rows(rows: Iterable[dict[str, Any]], by: str) -> list[dict[str, Any]]:
     """Return rows by a column, or in the opposite order by `-column`; those without a value come last either way."""
-    column = _column_named("--sort", by)
+    column = _named("--sort", by, COLUMNS)
     rows = list(rows)
     known = [row for row in rows if row[column] is not None]
     known.sort(key=lambda row: row[column], reverse=by.startswith("-"))
@@ -175,11 +159,12 @@ def sessions_command(
       npc-lims sessions --at 2024-06-01 --columns id,rig,is_sorted --sort -rig --csv
       npc-lims sessions --watch --project DynamicRouting
     """
+    flags = {"--is": is_, "--missing": missing, "--unknown": unknown}
     selection = Selection(
         _filters(ephys, project, subject),
         _date("--since", since),
         _date("--until", until),
-        *(tuple(map(_flag_named, names or ())) for names in (is_, missing, unknown)),
+        *(tuple(_named(option, name, tuple(FLAGS)) for name in names or ()) for option, names in flags.items()),
     )
     settings = reading_settings(state)
     if watch:
@@ -189,7 +174,10 @@ def sessions_command(
         raise typer.Exit(watch_sessions(settings, selection, interval, as_json=style.json))
     if interval is not None:
         raise NpcLimsError("--interval is for --watch: add that, or leave it out")
-    names = () if columns is None else _columns_named(columns)
+    names = [name.strip() for name in (columns or "").split(",") if name.strip()]
+    if columns is not None and not names:
+        raise NpcLimsError(f"--columns names no column; there are {', '.join(COLUMNS)}")
+    names = list(dict.fromkeys(_named("--columns", name, COLUMNS) for name in names))
     rows = _selected(settings, selection, at)
     rows = (rows if sort is None else _sorted_rows(rows, sort))[:limit]
     if style.json:

@@ -19,9 +19,7 @@ from npc_lims.cli.options import FULL, ONLY, SESSIONS, checkout, session_ids_of,
 from npc_lims.cli.output import (
     OutputStyle,
     out,
-    print_csv,
     print_error,
-    print_json,
     print_note,
     print_warning,
     source_progress,
@@ -122,11 +120,7 @@ def sync_command(
         _remove(pending)
     for one in pending:
         remove_superseded(one)
-    if style.json:
-        print_json(_as_json(result, options))
-    elif style.csv:
-        print_csv(_COLUMNS, (change.as_dict() for change in result.changes))
-    else:
+    if not style.print_rows(_COLUMNS, [change.as_dict() for change in result.changes], _as_json(result, options)):
         _print(result, options)
     report_failed_sources(result.observations)
     if result.failures:
@@ -187,7 +181,14 @@ def publish_command(
     state: Optional[Path] = typer.Option(None, help="State folder of a checkout. Default: that of this one."),
     trailer: Optional[list[str]] = typer.Option(None, help="KEY=VALUE for the end of commit messages; repeat."),
     dry_run: bool = typer.Option(False, "--dry-run", help="Show the commits that would be made; push nothing."),
-    summary: Optional[Path] = typer.Option(None, help="Append what changed to this file, as Markdown."),
+    summary: Optional[typer.FileTextWrite] = typer.Option(
+        None,
+        mode="a",
+        encoding="utf-8",
+        lazy=False,
+        metavar="PATH",
+        help="Append what changed to this file, as Markdown.",
+    ),
     outcome: Optional[Path] = _OUTCOME,
 ) -> None:
     """Commit and push pending observations.
@@ -212,8 +213,6 @@ def publish_command(
     folder = (state or checkout() / "state").absolute()
     pending = [] if observed is not None else load_pending(folder)
     sets = read_observation_folder(observed) if observed is not None else [one.observed for one in pending]
-    if summary is not None:
-        summary.open("a").close()  # fails now if it cannot be written
     # at once, as publishing may fail
     gaps = _gaps_of(sets) if observed is not None else []
     _write_outcome(outcome, sets, [*(failure for one in sets for failure in one.failures), *gaps])
@@ -232,8 +231,7 @@ def publish_command(
                 one.path.unlink(missing_ok=True)
     _print_published(done, dry_run)
     if summary is not None:
-        with summary.open("a", encoding="utf-8") as file:
-            file.write(_as_markdown(done))
+        summary.write(_as_markdown(done))
     for failure in (*done.unapplied, *gaps):
         print_error(f"{failure.source} could not be applied; its recorded values are unchanged: {failure.reason}")
     for path in unapplied:

@@ -87,8 +87,7 @@ def _apply_or_propose(
     console = out() if style.is_text else err()
 
     def report(outcome: Outcome) -> None:
-        if not style.is_text:
-            style.print_rows(columns, outcome.rows)
+        if style.print_rows(columns, outcome.rows):
             return
         for note in outcome.notes:
             print_note(note)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from rich.table import Table
 from rich.text import Text
 
-from npc_lims.cli.output import err, out, print_error, print_json, print_note, print_warning
+from npc_lims.cli.output import OutputStyle, err, out, print_error, print_json, print_note, print_warning
 from npc_lims.cli.process_report import print_report
 from npc_lims.processing.workflow import RunResults
 
@@ -68,8 +68,8 @@ def test_json_says_the_same_without_commands(text: str) -> None:
 
 def test_a_summary_of_processing_is_one_line_for_each_failure(tmp_path: Path) -> None:
     summary = tmp_path / "summary.md"
-    with pytest.raises(typer.Exit):
-        print_report(RunResults([], [_HOSTILE, "another"]), "nothing", summary)
+    with pytest.raises(typer.Exit), summary.open("w", encoding="utf-8") as file:
+        print_report(RunResults([], [_HOSTILE, "another"]), "nothing", file, OutputStyle())
     lines = summary.read_text(encoding="utf-8").rstrip("\n").split("\n")
     assert len(lines) == 2
     assert all(line.isprintable() and line.startswith("- ") for line in lines)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import typer
 
+from npc_lims.cli.output import OutputStyle
 from npc_lims.cli.process_report import print_report
 from npc_lims.config.settings import load_settings
 from npc_lims.errors import NpcLimsError
@@ -360,7 +361,8 @@ def test_a_change_that_fails_leaves_the_branch_alone(remote: Path, tmp_path: Pat
 
 def test_a_summary_stays_below_the_size_that_github_takes(tmp_path: Path) -> None:
     summary = tmp_path / "summary.md"
-    with pytest.raises(typer.Exit):
-        print_report(RunResults([], [f"{number}: {'x' * 3900}" for number in range(400)]), "nothing", summary)
+    failures = [f"{number}: {'x' * 3900}" for number in range(400)]
+    with pytest.raises(typer.Exit), summary.open("w", encoding="utf-8") as file:
+        print_report(RunResults([], failures), "nothing", file, OutputStyle())
     assert summary.stat().st_size <= SUMMARY_BYTES
     assert "would not fit" in summary.read_text().splitlines()[-1]
