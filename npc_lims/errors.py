@@ -214,21 +214,18 @@ Severity = Literal["error", "warning"]
 
 @dataclasses.dataclass(frozen=True, order=True)
 class Problem:
-    """One mistake in a file that people edit.
-
-    Attributes:
-        file: The file as the user named it; for a workbook, `workbook.xlsx[sheet]`.
-        line: 1-based line, or row of the sheet; 0 when the whole file is meant.
-        column: 1-based column; 0 when the whole line is meant.
-        severity: An error makes the file unusable; a warning is only listed.
-        message: What was found, what was expected and what to do.
-    """
+    """One mistake in a file that people edit."""
 
     file: str
+    """The file as the user named it; for a workbook, `workbook.xlsx[sheet]`."""
     line: int
+    """1-based line, or row of the sheet; 0 when the whole file is meant."""
     column: int
+    """1-based column; 0 when the whole line is meant."""
     severity: Severity
+    """An error makes the file unusable; a warning is only listed."""
     message: str
+    """What was found, what was expected and what to do."""
 
     def __post_init__(self) -> None:
         # both may quote the file

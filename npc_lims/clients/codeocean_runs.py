@@ -39,14 +39,11 @@ class RunTarget:
 
 @dataclasses.dataclass(frozen=True)
 class RunRequest:
-    """A run to start.
-
-    Attributes:
-        assets: Id of each data asset to attach, and where it is mounted; None for where it usually is.
-    """
+    """A run to start."""
 
     target: RunTarget
     assets: tuple[tuple[str, Optional[str]], ...]
+    """Id of each data asset to attach, and where it is mounted; None for where it usually is."""
     parameters: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:

@@ -28,20 +28,17 @@ MIN_WAIT = datetime.timedelta(days=2)
 
 @dataclasses.dataclass(frozen=True)
 class Stage:
-    """One stage of the pipeline; what does not apply is empty.
-
-    Attributes:
-        flag: The flag that is true once it is done.
-        after: The flag that must be true before; empty if being recorded is enough.
-        before: Description of a session that waits for it; for a family, what it lacks.
-        family: Name of stages that are reported together.
-    """
+    """One stage of the pipeline; what does not apply is empty."""
 
     flag: str
+    """The flag that is true once it is done."""
     after: str
+    """The flag that must be true before; empty if being recorded is enough."""
     before: str = ""
+    """Description of a session that waits for it; for a family, what it lacks."""
     remedy: str = ""
     family: str = ""
+    """Name of stages that are reported together."""
 
 
 STAGES = (

@@ -86,17 +86,14 @@ def _months_between(first: str, last: str) -> list[str]:
 
 @dataclasses.dataclass(frozen=True)
 class SourceAge:
-    """The age of one source, and why the last sync could not query it.
-
-    Attributes:
-        last_complete: UTC, `YYYY-MM-DDTHH:MM:SSZ`; None if never, or in the future.
-        is_late: It was never read completely, or not for two periods.
-    """
+    """The age of one source, and why the last sync could not query it."""
 
     name: str
     last_complete: str | None
+    """UTC, `YYYY-MM-DDTHH:MM:SSZ`; None if never, or in the future."""
     age: datetime.timedelta | None
     is_late: bool
+    """It was never read completely, or not for two periods."""
     failure: str | None = None
     failing_since: str | None = None
 

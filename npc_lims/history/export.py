@@ -45,17 +45,12 @@ class ExportFormat(str, enum.Enum):
 
 
 class Column(NamedTuple):
-    """A column of a table.
-
-    Attributes:
-        kind: `text` (a time is `2024-06-01T12:00:00Z`), `integer`, `boolean`, or `json`: any plain data, or
-            `ABSENT`, which is null where None is a JSON null.
-        refers: The table and column that hold what it names.
-    """
-
     name: str
     kind: str = "text"
+    """`text` (a time is `2024-06-01T12:00:00Z`), `integer`, `boolean`, or `json`: any plain data, or `ABSENT`, which is
+    null where None is a JSON null."""
     refers: tuple[str, str] | None = None
+    """The table and column that hold what it names."""
     is_indexed: bool = False
 
 

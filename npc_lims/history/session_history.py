@@ -39,34 +39,28 @@ _FOLDER = "state"
 
 @dataclasses.dataclass(frozen=True)
 class HistoryEvent:
-    """An event in the history of a session.
-
-    Attributes:
-        name: Such as `tracked`, `sorted`, `sorted again`, `no longer annotated`.
-        when: When a sync recorded it; None if it is older than the history.
-        created: When the data asset was created, as Code Ocean says; None if there is none, or it is not known.
-    """
+    """An event in the history of a session."""
 
     name: str
+    """For example `tracked`, `sorted`, `sorted again`, `no longer annotated`."""
     when: str | None
+    """When a sync recorded it; None if it is older than the history."""
     commit: Commit
     created: str | None = None
+    """When the data asset was created, as Code Ocean says; None if there is none, or it is not known."""
 
 
 @dataclasses.dataclass(frozen=True)
 class SessionHistory:
-    """The recorded changes of one session.
-
-    Attributes:
-        transitions: The oldest first.
-        place: The folder or the repository on GitHub that was read.
-        begins: Date of the oldest commit of a shallow clone; None if the history is complete.
-    """
+    """The recorded changes of one session."""
 
     session: str
     transitions: tuple[Transition, ...]
+    """The oldest first."""
     place: str
+    """The folder or the repository on GitHub that was read."""
     begins: str | None = None
+    """Date of the oldest commit of a shallow clone; None if the history is complete."""
 
     @property
     def events(self) -> tuple[HistoryEvent, ...]:

@@ -101,16 +101,13 @@ def skipped_message(commit: Commit, error: Exception) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class Digest:
-    """All changes since some day.
-
-    Attributes:
-        transitions: The oldest first.
-        begins: Date of the oldest commit of a shallow clone, if that may be why there is no more.
-    """
+    """All changes since some day."""
 
     since: str
     transitions: Sequence[Transition]
+    """The oldest first."""
     begins: str | None = None
+    """Date of the oldest commit of a shallow clone, if that may be why there is no more."""
 
     @property
     def commits(self) -> list[Commit]:

@@ -20,24 +20,21 @@ Value = Union[bool, str, None]
 
 @dataclasses.dataclass(frozen=True)
 class StatusFlag:
-    """A status flag.
-
-    Attributes:
-        label: Its name on pages; empty for the one that is an id.
-        meaning: A sentence for users: when it is true, and which sessions it applies to.
-        value: Computes it, for a session that it applies to.
-        applies: Returns whether it applies to a session; None while that is unknown.
-        word: Describes a session for which it became true; the label if empty.
-        asset: The asset on Code Ocean that it is about.
-    """
+    """A status flag."""
 
     name: str
     label: str
+    """Its name on pages; empty for the one that is an id."""
     meaning: str
+    """A sentence for users: when it is true, and which sessions it applies to."""
     value: Callable[[Record], Value]
+    """Computes it, for a session that it applies to."""
     applies: Callable[[Record], Optional[bool]] = lambda record: True
+    """Returns whether it applies to a session; None while that is unknown."""
     word: str = ""
+    """Describes a session for which it became true; the label if empty."""
     asset: str = ""
+    """The asset on Code Ocean that it is about."""
 
 
 def compute_status(record: Record) -> Status:

@@ -252,31 +252,28 @@ Found = Union[Facts, Literal[False]]
 
 @dataclasses.dataclass(frozen=True)
 class Observation:
-    """Facts of one source, the section of the state file that it writes.
-
-    Attributes:
-        facts: Session id to what was found. Inside a section null means not observed.
-        complete: All sessions were queried: one that `facts` lacks has nothing there.
-            When false, a session that `facts` lacks keeps what is recorded.
-        unchanged: The source is as it was when all of it was last recorded: there are no new facts,
-            and a session of which nothing is recorded has nothing there.
-        problems: Mistakes in the input that were stepped over.
-        versions: Markers (ETags) of what was read, so that the next sync can skip what is unchanged.
-        counts: Numbers to record with the sync, such as rows or assets seen.
-        lines: Session id to the line, or the row of a sheet, that the fact was read from. Not written to files of
-            observations: only for the messages of whoever reads the source.
-        failure: Why the source could not be queried, in part or at all. The facts hold nevertheless.
-    """
+    """Facts of one source, the section of the state file that it writes."""
 
     source: str
     facts: Mapping[str, Found] = dataclasses.field(default_factory=dict)
+    """Session id to what was found. Inside a section null means not observed."""
     complete: bool = False
+    """All sessions were queried: one that `facts` lacks has nothing there. When false, a session that `facts` lacks
+    keeps what is recorded."""
     unchanged: bool = False
+    """The source is as it was when all of it was last recorded: there are no new facts, and a session of which nothing
+    is recorded has nothing there."""
     problems: tuple[Problem, ...] = ()
+    """Mistakes in the input that were stepped over."""
     versions: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """Markers (ETags) of what was read, so that the next sync can skip what is unchanged."""
     counts: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    """Numbers to record with the sync, such as rows or assets seen."""
     lines: Mapping[str, int] = dataclasses.field(default_factory=dict, repr=False, compare=False)
+    """Session id to the line, or the row of a sheet, that the fact was read from. Not written to files of observations:
+    only for the messages of whoever reads the source."""
     failure: SourceError | None = None
+    """Why the source could not be queried, in part or at all. The facts hold nevertheless."""
 
     def is_about(self, session_id: str) -> bool:
         """Return whether the source was queried for a session, whatever it has of it."""

@@ -134,18 +134,15 @@ def _find(settings: Settings, session_id: str, kind: str, *, errored: bool) -> t
 
 @dataclasses.dataclass(frozen=True)
 class SessionAssets:
-    """The usable data assets of one session, as Code Ocean has them now.
-
-    Attributes:
-        facts: As state would record them; None if there is none.
-        recordings: Assets of each recording of its day, by start time.
-        rejected: Raw data that are not the session's own: asset id to the reason.
-    """
+    """The usable data assets of one session, as Code Ocean has them now."""
 
     session_id: str
     facts: CodeOcean | None
+    """As state would record them; None if there is none."""
     recordings: Sequence[Sequence[DataAsset]]
+    """Assets of each recording of its day, by start time."""
     rejected: Mapping[str, str]
+    """Raw data that are not the session's own: asset id to the reason."""
 
     def of_kind(self, kind: str) -> Asset | None:
         return getattr(self.facts, kind) or None if self.facts is not None else None

@@ -42,34 +42,31 @@ def ignore_progress(done: int, total: Optional[int]) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class SourceContext:
-    """Sessions to observe, and the ways to the sources.
-
-    Attributes:
-        tracked: Reads the tracked sessions file: its text, and its name for messages.
-        store: Opens the buckets. Called only if they are needed, as `assets`, which opens Code Ocean.
-        records: Sessions by id: as recorded, with what other sources have observed before.
-        scope: Ids of those of *records* to observe; None for all.
-        versions: Markers of what was read when the source was last recorded: the same is not read again.
-        full: Read everything again, whatever is recorded.
-        by_subject: Search for the subjects of these sessions instead of paging through all assets: quick, but it finds
-            only assets that name their subject in metadata, tags or description. Not for what is recorded.
-        progress: Called with how much has been done, and of how much (None if that is not known).
-        today: Sessions of a later day are mistakes; UTC, where no rig is ahead.
-    """
+    """Sessions to observe, and the ways to the sources."""
 
     settings: Settings
     tracked: Callable[[], tuple[str, str]]
+    """Reads the tracked sessions file: its text, and its name for messages."""
     store: Callable[[], ObjectStore]
+    """Opens the buckets. Called only if they are needed, as `assets`, which opens Code Ocean."""
     assets: Callable[[], AssetClient]
     records: Mapping[str, Record] = dataclasses.field(default_factory=dict)
+    """Sessions by id: as recorded, with what other sources have observed before."""
     scope: Container[str] | None = None
+    """Ids of those of *records* to observe; None for all."""
     versions: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """Markers of what was read when the source was last recorded: the same is not read again."""
     full: bool = False
+    """Read everything again, whatever is recorded."""
     by_subject: bool = False
+    """Search for the subjects of these sessions instead of paging through all assets: quick, but it finds only assets
+    that name their subject in metadata, tags or description. Not for what is recorded."""
     progress: Callable[[int, Optional[int]], None] = ignore_progress
+    """Called with how much has been done, and of how much (None if that is not known)."""
     today: datetime.date = dataclasses.field(
         default_factory=lambda: datetime.datetime.now(datetime.timezone.utc).date()
     )
+    """Sessions of a later day are mistakes; UTC, where no rig is ahead."""
 
     @property
     def wanted(self) -> list[str]:

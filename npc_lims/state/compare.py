@@ -43,18 +43,15 @@ class StateVersion:
 
 @dataclasses.dataclass(frozen=True)
 class StateDiff:
-    """The difference between two versions of `state/`, which are named.
-
-    Attributes:
-        format_only: Ids of sessions whose files differ in layout alone.
-        schema_only: Ids of sessions that differ in the number of their schema alone, to both numbers.
-    """
+    """The difference between two versions of `state/`, which are named."""
 
     before: str
     after: str
     changes: Sequence[SessionChange]
     format_only: Sequence[str]
+    """Ids of sessions whose files differ in layout alone."""
     schema_only: Mapping[str, str]
+    """Ids of sessions that differ in the number of their schema alone, to both numbers."""
     others: Sequence[str]
 
     def as_dict(self) -> dict[str, Any]:

@@ -75,18 +75,15 @@ class FieldChange:
 
 @dataclasses.dataclass(frozen=True)
 class SessionChange:
-    """One session that changed.
-
-    Attributes:
-        what: Kinds of change, such as `new`, `sorted`, `no longer sorted`, `re-processed`, `edited`.
-        details: Details such as `day 3 -> 4`: one line each, which may contain text that people typed.
-        fields: Every value that differs; none for a session that is new or gone.
-    """
+    """One session that changed."""
 
     id: str
     what: tuple[str, ...]
+    """Kinds of change, such as `new`, `sorted`, `no longer sorted`, `re-processed`, `edited`."""
     details: tuple[str, ...] = ()
+    """Details such as `day 3 -> 4`: one line each, which may contain text that people typed."""
     fields: tuple[FieldChange, ...] = ()
+    """Every value that differs; none for a session that is new or gone."""
 
     @property
     def group(self) -> str:

@@ -71,16 +71,13 @@ def describe_age(seconds: float) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class SyncCopy:
-    """The `sync.yaml` beside a state: of a local folder, or the cached copy of the published one.
-
-    Attributes:
-        where: The folder or URL of the state, for messages.
-        remedy: What to do where a source is stale.
-    """
+    """The `sync.yaml` beside a state: of a local folder, or the cached copy of the published one."""
 
     path: Path
     where: str
+    """The folder or URL of the state, for messages."""
     remedy: str
+    """What to do where a source is stale."""
     is_cached: bool = True
 
     @classmethod

@@ -32,27 +32,24 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Origin:
-    """Where state was read from.
-
-    Attributes:
-        kind: `folder` (on this machine), `cache` (cached snapshot within its lifetime), `github` (fetched or
-            revalidated now), `mirror` (the status site, as raw GitHub failed), `stale cache` (both failed), `live`
-            (there is no state), `past` (state of a commit).
-        place: The folder, or the URL of the snapshot.
-        commit: Commit of the folder's checkout, if it is in one; for `past`, that of the state.
-        age: Seconds since GitHub last confirmed it, for the mirror since it was published there; None for a folder,
-            for `past`, and if the mirror does not say.
-        when: For `past`, when that was committed: UTC, `YYYY-MM-DDTHH:MM:SSZ`.
-        source_ages: Of `state_origin()`: seconds since each source was last read completely, by name, as `sync.yaml`
-            says (the published one is fetched once a day); None for one that never was. Empty if nothing says so.
-    """
+    """Where state was read from."""
 
     kind: Literal["folder", "cache", "github", "mirror", "stale cache", "live", "past"]
+    """`folder` (on this machine), `cache` (cached snapshot within its lifetime), `github` (fetched or revalidated now),
+    `mirror` (the status site, as raw GitHub failed), `stale cache` (both failed), `live` (there is no state), `past`
+    (state of a commit)."""
     place: str
+    """The folder, or the URL of the snapshot."""
     commit: str | None = None
+    """Commit of the folder's checkout, if it is in one; for `past`, that of the state."""
     age: float | None = None
+    """Seconds since GitHub last confirmed it, for the mirror since it was published there; None for a folder, for
+    `past`, and if the mirror does not say."""
     when: str | None = None
+    """For `past`, when that was committed: UTC, `YYYY-MM-DDTHH:MM:SSZ`."""
     source_ages: Mapping[str, float | None] = dataclasses.field(default_factory=dict, hash=False)
+    """Of `state_origin()`: seconds since each source was last read completely, by name, as `sync.yaml` says (the
+    published one is fetched once a day); None for one that never was. Empty if nothing says so."""
 
     def __str__(self) -> str:
         more = f" at commit {self.commit[:10]}" if self.commit else ""

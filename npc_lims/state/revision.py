@@ -35,19 +35,14 @@ class AsOf:
 
 @dataclasses.dataclass(frozen=True)
 class Commit:
-    """A commit.
-
-    Attributes:
-        when: When it was committed: UTC, `YYYY-MM-DDTHH:MM:SSZ`.
-        author: Name of its author, never an address.
-        run: URL of the workflow run that made it, if it names one.
-    """
-
     sha: str
     when: str
+    """When it was committed: UTC, `YYYY-MM-DDTHH:MM:SSZ`."""
     author: str = ""
+    """Name of its author, never an address."""
     subject: str = ""
     run: str | None = None
+    """URL of the workflow run that made it, if it names one."""
 
     def __str__(self) -> str:
         return f"commit {self.sha[:10]} of {self.when}"

@@ -130,18 +130,15 @@ def open_tree(state: StateFolder) -> Tree:
 
 @dataclasses.dataclass(frozen=True)
 class Loaded:
-    """A state as read.
-
-    Attributes:
-        records: Session id to record. Those whose line and file agree are parsed when they are first used.
-        lines: Session id to its line of the snapshot, for those whose line and file agree.
-        is_intact: All of them agree, and the snapshot has no line without a file. If not, somebody edited
-            or deleted files, or a sync was killed: what is recorded may lack what was last observed.
-    """
+    """A state as read."""
 
     records: Mapping[str, Record]
+    """Session id to record. Those whose line and file agree are parsed when they are first used."""
     lines: Mapping[str, bytes]
+    """Session id to its line of the snapshot, for those whose line and file agree."""
     is_intact: bool = True
+    """All of them agree, and the snapshot has no line without a file. If not, somebody edited or deleted files, or a
+    sync was killed: what is recorded may lack what was last observed."""
     snapshot: str | None = None
 
 

@@ -83,15 +83,12 @@ def _without_future(source: SourceSync) -> SourceSync:
 
 @dataclasses.dataclass(frozen=True)
 class Recorded:
-    """The content of a state.
-
-    Attributes:
-        last: The same, without versions unless all that was recorded with them is still there.
-    """
+    """The content of a state."""
 
     loaded: Loaded
     sync_file: SyncFile
     last: SyncFile
+    """The same, without versions unless all that was recorded with them is still there."""
 
     def versions(self, source: str) -> Mapping[str, str]:
         """Return the versions at the last read of a source; none if the facts of that read are gone."""

@@ -38,14 +38,11 @@ _MAX_BYTES = 512 << 20
 
 @dataclasses.dataclass(frozen=True)
 class Scope:
-    """A set of sessions that needs no list of all of them: `session_id in scope`.
-
-    Attributes:
-        shards: Numbers, from 1, of shards; None for all. A subject is always in the same shard.
-    """
+    """A set of sessions that needs no list of all of them: `session_id in scope`."""
 
     sessions: frozenset[str] | None = None
     shards: frozenset[int] | None = None
+    """Numbers, from 1, of shards; None for all. A subject is always in the same shard."""
     of: int = 1
 
     def __contains__(self, session_id: object) -> bool:

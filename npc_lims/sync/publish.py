@@ -45,25 +45,20 @@ _DETAILS = 6
 
 @dataclasses.dataclass(frozen=True)
 class Published:
-    """The result of publishing.
-
-    Attributes:
-        commit: The newest commit that was pushed; None if there was nothing to add.
-        messages: The messages of the commits; an observation set that adds nothing has none.
-        failures: Sources that could not be queried, or whose observations could not be applied.
-        unapplied: The latter.
-        applied: For each observation set, whether all of it was applied or dropped.
-        dropped: Number of sections, by source, that were dropped because newer observations are published.
-    """
-
     commit: str | None
+    """The newest commit that was pushed; None if there was nothing to add."""
     branch: str
     messages: tuple[str, ...]
+    """The messages of the commits; an observation set that adds nothing has none."""
     changes: tuple[SessionChange, ...]
     failures: tuple[SourceError, ...]
+    """Sources that could not be queried, or whose observations could not be applied."""
     unapplied: tuple[SourceError, ...]
+    """Those whose observations could not be applied."""
     applied: tuple[bool, ...]
+    """For each observation set, whether all of it was applied or dropped."""
     dropped: Dropped
+    """Number of sections, by source, that were dropped because newer observations are published."""
     attempts: int = 0
     notes: tuple[str, ...] = ()
 

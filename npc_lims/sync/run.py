@@ -32,25 +32,20 @@ _UNCHANGED_SINCE_OTHER = (
 
 @dataclasses.dataclass(frozen=True)
 class SyncOptions:
-    """Options of a sync.
-
-    Attributes:
-        changed: Only sessions whose tracked entry differs from the recorded one, and those that Code Ocean or S3 were
-            never queried for.
-        skip_unknown: Leave out unknown sessions of *scope*, rather than raise an error.
-        full: Read unchanged input again, too.
-        allow_removals: Go on where the breaker would refuse.
-    """
-
     state: Path
     tracked: Path
     sources: Sequence[str] = SECTIONS
     scope: Scope = EVERYTHING
     changed: bool = False
+    """Only sessions whose tracked entry differs from the recorded one, and those that Code Ocean or S3 were never
+    queried for."""
     skip_unknown: bool = False
+    """Leave out unknown sessions of *scope*, rather than raise an error."""
     full: bool = False
+    """Read unchanged input again, too."""
     dry_run: bool = False
     allow_removals: bool = False
+    """Go on where the breaker would refuse."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -139,16 +139,13 @@ _FATES = {
 
 @dataclasses.dataclass(frozen=True)
 class Preview:
-    """Effects of an edit on the next sync, before any source is queried.
-
-    Attributes:
-        refused: Why the breaker would stop the sync; None if it would not.
-        fates: Changed sessions by the names in `_FATES`.
-    """
+    """Effects of an edit on the next sync, before any source is queried."""
 
     base: str
     refused: str | None
+    """Why the breaker would stop the sync; None if it would not."""
     fates: Mapping[str, Sequence[SessionChange]]
+    """Changed sessions by the names in `_FATES`."""
 
     def as_dict(self) -> dict[str, Any]:
         fates = {fate: [change.as_dict() for change in changes] for fate, changes in self.fates.items()}

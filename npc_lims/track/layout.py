@@ -26,24 +26,19 @@ _USUAL_ORDER = (*_FIRST_KEYS, *_LAST_KEYS, *KNOWN_KWARGS)
 
 @dataclasses.dataclass(frozen=True)
 class EntrySpan:
-    """One entry in the text.
-
-    Attributes:
-        list: The list of its project, and *index* its index in it.
-        below: The node below or behind the path, if any.
-        start: Start of its own lines, and *end* their end; in brackets, of its characters.
-        entry: The parsed entry; None if its path names no session.
-    """
-
     platform: str
     project: ScalarNode
     list: ListNode
+    """The list of its project, and *index* its index in it."""
     index: int
     path: ScalarNode
     below: Node | None
+    """The node below or behind the path, if any."""
     start: int
+    """Start of its own lines, and *end* their end; in brackets, of its characters."""
     end: int
     entry: ParsedEntry | None
+    """The parsed entry; None if its path names no session."""
 
     @property
     def group(self) -> str:

@@ -37,24 +37,21 @@ def web_address(text: object) -> str | None:
 
 @dataclasses.dataclass(frozen=True)
 class Links:
-    """Makes URLs, each of which is None if it has no target.
-
-    Attributes:
-        repository: `OWNER/NAME` on GitHub; None if state is not on GitHub.
-        tracked: Path of the tracked file in the repository; None if it has none.
-        state: Path of the state folder in the repository.
-        codeocean_bucket: Bucket of results inside Code Ocean.
-        site: URL of the status site; None if there is none.
-    """
+    """Makes URLs, each of which is None if it has no target."""
 
     repository: str | None
+    """`OWNER/NAME` on GitHub; None if state is not on GitHub."""
     branch: str = "main"
     tracked: str | None = "tracked_sessions.yaml"
+    """Path of the tracked file in the repository; None if it has none."""
     state: str = "state"
+    """Path of the state folder in the repository."""
     codeocean: str = "https://codeocean.allenneuraldynamics.org"
     codeocean_bucket: str = ""
+    """Bucket of results inside Code Ocean."""
     github: str = "https://github.com"
     site: str | None = None
+    """URL of the status site; None if there is none."""
 
     def commit(self, sha: str | None) -> str | None:
         return self._on_github("commit", sha) if sha else None

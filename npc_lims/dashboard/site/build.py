@@ -44,39 +44,31 @@ MARKS = ("sessions.jsonl", "data/overview.json")
 
 @dataclasses.dataclass(frozen=True)
 class SiteOptions:
-    """Options of a build.
-
-    Attributes:
-        out: The folder that becomes the site: new, empty, or a site.
-        repository: `OWNER/NAME` on GitHub for links; None for that of the settings, or for no links if the checkout was
-            never pushed.
-        with_history: Read the commits of the checkout that holds the state folder, if there is one.
-    """
-
     out: Path
+    """The folder that becomes the site: new, empty, or a site."""
     state: Path
     repository: str | None = None
+    """`OWNER/NAME` on GitHub for links; None for that of the settings, or for no links if the checkout was never
+    pushed."""
     with_history: bool = True
+    """Read the commits of the checkout that holds the state folder, if there is one."""
     base_url: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
 class BuiltSite:
-    """A site that was built, and counts.
-
-    Attributes:
-        events: None without history.
-        size: Bytes of all files.
-        no_checkout: Message of git if history could not be read.
-    """
+    """A site that was built, and counts."""
 
     folder: Path
     sessions: int
     events: int | None
+    """None without history."""
     files: int
     size: int
+    """Bytes of all files."""
     is_shallow: bool = False
     no_checkout: str | None = None
+    """Message of git if history could not be read."""
 
 
 class _Inputs:
@@ -110,17 +102,14 @@ class _Inputs:
 
 @dataclasses.dataclass
 class _SiteHistory:
-    """The history for the pages, collected while the transitions are read, of which there may be many.
-
-    Attributes:
-        timelines: Session id to its events, the oldest first.
-        feed: Transitions of the last commits.
-    """
+    """The history for the pages, collected while the transitions are read, of which there may be many."""
 
     links: Links
     timelines: dict[str, list[dict[str, Any]]] = dataclasses.field(default_factory=dict)
+    """Session id to its events, the oldest first."""
     recent: deque[dict[str, Any]] = dataclasses.field(default_factory=lambda: deque(maxlen=RECENT))
     feed: deque[list[Transition]] = dataclasses.field(default_factory=lambda: deque(maxlen=ENTRIES))
+    """Transitions of the last commits."""
 
     def collect(self, transitions: Iterable[Transition]) -> Iterator[Transition]:
         for transition in transitions:

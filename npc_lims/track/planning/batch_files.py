@@ -45,20 +45,17 @@ _LETTERS = frozenset(name for name in KNOWN_KWARGS if "probe_letters" in name)
 
 @dataclasses.dataclass(frozen=True)
 class Upload:
-    """One folder that was uploaded.
-
-    Attributes:
-        session: Subject and date, as `626791_2022-08-15`.
-        path: With slashes, whichever the batch file has.
-        config: Values of its `session_config.json` by the keys of entries and of `session_kwargs`, and `project`.
-        file: The batch file, and *line* the line of it.
-    """
+    """One folder that was uploaded."""
 
     session: str
+    """Subject and date, as `626791_2022-08-15`."""
     path: str
+    """With slashes, whichever the batch file has."""
     config: Mapping[str, Any]
+    """Values of its `session_config.json` by the keys of entries and of `session_kwargs`, and `project`."""
     platform: str
     file: str
+    """The batch file, and *line* the line of it."""
     line: int
 
 

@@ -41,23 +41,20 @@ _PROJECTS = {"dr": "DynamicRouting", "templeton": "TempletonPilotSession"}
 
 @dataclasses.dataclass(frozen=True)
 class PlannedSession:
-    """One session as planned and uploaded.
-
-    Attributes:
-        id: Subject and date, as `626791_2022-08-15`.
-        paths: Of its uploads; none for a session that only the workbook has.
-        workbook: Values of the workbook; probe letters may be empty: none are skipped.
-        surface_at_least: Probes without a surface recording, if the workbook does not name those with one.
-        where: Sheet and row, or file and line of the upload.
-    """
+    """One session as planned and uploaded."""
 
     id: str
+    """Subject and date, as `626791_2022-08-15`."""
     paths: tuple[str, ...]
+    """Of its uploads; none for a session that only the workbook has."""
     platform: str
     workbook: Mapping[str, Any]
+    """Values of the workbook; probe letters may be empty: none are skipped."""
     config: Mapping[str, Any]
     surface_at_least: str
+    """Probes without a surface recording, if the workbook does not name those with one."""
     where: str
+    """Sheet and row, or file and line of the upload."""
 
 
 # -------------------------------------------------------------- sessions of workbook and uploads

@@ -59,24 +59,21 @@ class MouseRow:
 
 @dataclasses.dataclass(frozen=True)
 class SessionRow:
-    """A row of a sheet `by_session_*`; None where a cell is empty or missing.
-
-    Attributes:
-        session: Subject and date, as `626791_2022-08-15`.
-        sheet: As `workbook.xlsx[sheet]`, or the name of an exported file.
-        recorded: Letters of the probes that were recorded.
-        is_deep: One of them was inserted further than `DEEP_UM`.
-        is_injection: A substance was injected that is no control.
-        surface: Letters of the probes whose surface channels were recorded, or whether any were.
-    """
+    """A row of a sheet `by_session_*`; None where a cell is empty or missing."""
 
     session: str
+    """Subject and date, as `626791_2022-08-15`."""
     sheet: str
+    """As `workbook.xlsx[sheet]`, or the name of an exported file."""
     line: int
     recorded: frozenset[str] | None = None
+    """Letters of the probes that were recorded."""
     is_deep: bool | None = None
+    """One of them was inserted further than `DEEP_UM`."""
     is_injection: bool | None = None
+    """A substance was injected that is no control."""
     surface: frozenset[str] | bool | None = None
+    """Letters of the probes whose surface channels were recorded, or whether any were."""
 
     @property
     def where(self) -> str:
