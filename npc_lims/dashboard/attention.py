@@ -99,12 +99,7 @@ def find_issues(
     now: datetime.datetime,
     links: Links = _NO_LINKS,
 ) -> list[Finding]:
-    """Return what needs attention, the most important first.
-
-    Args:
-        transitions: The oldest first. Without them no losses are found, and durations of stages are known only from
-            the dates of assets.
-    """
+    """Return what needs attention, the most important first; losses only from *transitions*, the oldest first."""
     sessions = list(records)
     past = Past(now)
     for transition in transitions:
@@ -200,10 +195,7 @@ def _errored(sessions: Sequence[Mapping[str, Any]]) -> Finding:
 
 
 def _stalled(stalls: Iterable[Stall], failed_sorting: Collection[str | None]) -> Iterable[Finding]:
-    """Return a finding for each stage, and one for all video results: a session without one often lacks several.
-
-    Sessions whose sorting errored are not listed again as waiting for it.
-    """
+    """Return a finding for each stage, and one for all video results; errored sortings are not listed as waiting."""
     of_family: list[Stall] = []
     for stall in stalls:
         stage = stall.stage
@@ -235,11 +227,7 @@ def _longer_than_usual(cases: tuple[Case, ...], what: str, stalls: Sequence[Stal
 
 
 def _untracked(sessions: Sequence[Mapping[str, Any]]) -> Finding:
-    """Find sessions of workbooks alone that look like recordings.
-
-    Those are uploaded sessions, and sessions on an ephys rig after the first recording of the subject (before it is
-    habituation). Training in a box need not be tracked.
-    """
+    """Find untracked sessions that are uploaded, or on an ephys rig after the subject's first recording."""
     first_recording: dict[str, str] = {}
     for record in sessions:
         if record["tracked"] and record["tracked"]["platform"] == "ephys":

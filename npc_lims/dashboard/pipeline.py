@@ -95,10 +95,7 @@ class WaitingSession(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Stall:
-    """Sessions that wait for a stage longer than 90 % of the others did, the latest first.
-
-    The *median* is the duration within which half of the *examples* completed it.
-    """
+    """Sessions that wait longer than 90 % of the *examples* did, the latest first; half of these took the *median*."""
 
     stage: Stage
     median: datetime.timedelta
@@ -108,10 +105,7 @@ class Stall:
 
 
 def is_recording(record: Mapping[str, Any]) -> bool:
-    """Return True for a production session with ephys or sync.
-
-    Training in a box is uploaded and processed only by exception.
-    """
+    """Return True for a production session with ephys or sync: training is uploaded and processed by exception."""
     return platform_of(record) in ("ephys", "behavior_with_sync") and record["status"].get("is_production") is not False
 
 
@@ -185,10 +179,7 @@ def _ready(stage: Stage, record: Mapping[str, Any], seen: Mapping[str, datetime.
 
 
 def _date_of(flag: str, record: Mapping[str, Any], seen: Mapping[str, datetime.datetime]) -> datetime.datetime | None:
-    """Return when the flag became true: when its asset was created, or first observed if that was earlier.
-
-    A newer asset may have replaced the first one of its kind.
-    """
+    """Return when the flag became true: when its asset was created, or first observed if that was earlier."""
     asset = (record["codeocean"] or {}).get(FLAGS[flag].asset) or {}
     times = (parse_utc(asset.get("created")), seen.get(flag))
     return min((time for time in times if time is not None), default=None)

@@ -34,12 +34,9 @@ def render_feed(
     address_of: Callable[[str], str | None] = lambda sha: None,
     entries: int = ENTRIES,
 ) -> bytes:
-    """Render the feed, the newest commit first.
+    """Render the feed of *transitions*, which come the oldest first, with the newest commit first.
 
-    Args:
-        transitions: The oldest first, as of `read_history`. Only those in the feed are kept in memory.
-        repository: `OWNER/NAME`, part of the title and of the ids of entries; None if it has no name.
-        base: URL of the site, if there is one, for links to sessions and to the feed.
+    *repository* (`OWNER/NAME`) is part of the title and of ids; *base* is the URL of the site, for links.
     """
     site = None if base is None else base.rstrip("/")
     by_commit = itertools.groupby(transitions, key=lambda one: one.commit)

@@ -153,12 +153,9 @@ def export_history(
     folder: str = "state",
     progress: Progress | None = None,
 ) -> Exported:
-    """Write every session as it is in HEAD, and all transitions before, as the tables of `TABLES`.
+    """Write every session as it is in HEAD, and all transitions before, as the tables of `TABLES`, to *out*.
 
-    Whatever fails, *out* is what it was before; an earlier export is replaced.
-
-    Args:
-        out: The database; of other formats the folder that is to hold a file for each table.
+    That is the database, else the folder of a file for each table. Whatever fails, it is what it was before.
     """
     from npc_lims import __version__
 

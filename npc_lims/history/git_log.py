@@ -50,10 +50,8 @@ def log_changes(
 ) -> Iterator[LoggedCommit]:
     """Yield the commits that changed one of *paths*, the oldest first.
 
-    Args:
-        commits: As arguments of `git log`: a commit, or `a..b`.
-        paths: Files and folders of the repository, with forward slashes; no patterns.
-        first_parent: Only the commits of the branch itself, a merge as what it brought; else all commits but merges.
+    *commits* are arguments of `git log`, such as `a..b`. With *first_parent* they are those of the branch itself, a
+    merge as what it brought; else all but merges.
     """
     line = ("--first-parent", "--diff-merges=first-parent") if first_parent else ("--no-merges", "--topo-order")
     # whatever the user's settings say of logs

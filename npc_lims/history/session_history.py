@@ -151,10 +151,7 @@ def _not_found(session_id: str, ids: Iterable[str], place: str, begins: str | No
 
 
 def published_history(settings: Settings, session_id: str) -> Iterator[Transition]:
-    """Yield every change of the session on the branch, the oldest first; none if it never had a file.
-
-    Without those who edited its entry in tracked_sessions.yaml: that would take all versions of that file.
-    """
+    """Yield every change on the branch, the oldest first; without editors, which would take all tracked files."""
     path = session_path(Path(_FOLDER), session_id).as_posix()
     query = {"sha": settings.ref, "path": path}
     listed = GitHubClient.for_reading(settings).list_items(f"looking for commits of {settings.repo}", "/commits", query)

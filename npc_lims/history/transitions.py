@@ -64,11 +64,7 @@ class Transition:
 def compare_versions(
     session: str, commit: Commit, before: Facts | None, after: Facts | None, *, begins: bool
 ) -> Transition | None:
-    """Return the transition between two versions of a session (None: there was or is none); None if nothing changed.
-
-    Args:
-        begins: The history begins with this commit: a new session may be older.
-    """
+    """Return the transition between two versions of a session, of which None is none; None if nothing changed."""
     changes = compare_sessions({} if before is None else {session: before}, {} if after is None else {session: after})
     if not changes:
         return None

@@ -251,10 +251,7 @@ _CONVERT: dict[str, Callable[[Any], Any]] = {
 
 @dataclasses.dataclass(frozen=True)
 class Selection:
-    """Conditions of a session to be listed: values of columns, the first and last date, and flags.
-
-    A flag that must be false or unknown must also apply.
-    """
+    """Conditions of a listed session: columns, dates and flags. A flag that must not be true must still apply."""
 
     filters: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     since: str | None = None

@@ -94,10 +94,7 @@ def find_asset(settings: Settings, session: Any, kind: str) -> Asset:
 
 
 def find_sorted(settings: Settings, session: Any) -> tuple[Asset, str]:
-    """Return the newest valid sorting result and an empty text; if all are errored, the newest and its error.
-
-    Raises as `find_asset`.
-    """
+    """Return the newest valid sorting result and '', else the newest and its error. Raises as `find_asset`."""
     return _find(settings, resolve_session_id(session), "sorted", errored=True)
 
 
@@ -166,12 +163,7 @@ class SessionAssets:
 
 
 def session_assets(settings: Settings, session_id: str, *, validated: tuple[Validated, ...] = ()) -> SessionAssets:
-    """Return the data assets of a session, by searching for its subject.
-
-    Args:
-        validated: Kinds of assets that are validated by their files on S3. `facts` leave the others open, unless they
-            are recorded.
-    """
+    """Search for the data assets of a session, by its subject; those of *validated* kinds are validated on S3."""
 
     def load() -> SessionAssets:
         from npc_lims.model.record import Record

@@ -216,10 +216,7 @@ def _is_known(record: Record) -> bool:
 
 
 def records_of_day(settings: Settings, session_id: str) -> dict[str, Record]:
-    """Return the sessions of a day by id, as recorded; without state, as far as the sources can be queried.
-
-    If *session_id* is none of those recorded, the tracked file beside the state, which may be newer, is read as well.
-    """
+    """Return the sessions of a day by id, as recorded; also by the tracked file, if *session_id* is none of them."""
     recorded = _recorded_day(settings, session_id)
     if recorded is None:
         return listed_day(settings, session_id)

@@ -48,8 +48,7 @@ def read_edited_text(
 ) -> str:
     """Return the text of a file, of which *data* is the content if that was read already.
 
-    If it cannot be read, is larger than *max_bytes* or is not UTF-8, *error* is raised. Its message says what to do
-    if there is no such file (*missing*), and what the file should hold (*content*).
+    Else *error* is raised, with what to do if there is no such file (*missing*), and what it should hold (*content*).
     """
 
     def unreadable(message: str) -> InputFileError:

@@ -57,10 +57,7 @@ _CACHE_LIMITS = {"snapshots": (256, 400_000_000), "commits": (4096, 4_000_000)}
 
 
 def snapshot_at(settings: Settings, at: At) -> Snapshot:
-    """Return all sessions as state had them at *at*, of the checkout that holds the state folder, else of GitHub.
-
-    Its origin names the commit. HistoryError if there is no state at *at*.
-    """
+    """Return all sessions as state had them at *at*, of the checkout that holds the state folder, else of GitHub."""
     revision = parse_at(at, time.time())
     source: Union[_Checkout, _GitHub] = _GitHub(settings)
     if settings.state is not None:
@@ -235,10 +232,7 @@ class _GitHub:
         return listed[0]
 
     def _query_list(self, **more: str | int) -> tuple[list[Commit], int]:
-        """Return the newest commit of the branch that changed state, if any, and the number of pages of others.
-
-        GitHub lists commits of merged branches as well, but only syncs of the branch itself change state.
-        """
+        """Return the newest commit of the branch that changed state, if any, and the number of pages of others."""
         settings = self._settings
         query = {"sha": settings.ref, "path": _FOLDER, "per_page": 1, **more}
         client, doing = GitHubClient.for_reading(settings), f"looking for commits of {settings.repo}"

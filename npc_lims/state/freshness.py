@@ -120,10 +120,7 @@ class SyncCopy:
         return {name: None if age is None else age.total_seconds() for name, age in ages.items()}
 
     def staleness(self) -> str:
-        """Return which sources were stale when it was read, and what to do; empty if none was, or nothing is known.
-
-        Times in the future are ignored with a warning.
-        """
+        """Return which sources were stale when it was read, and what to do; empty if none was, or nothing is known."""
         entry = self.load()
         message = "" if entry is None or not entry.content else self._staleness(entry)
         return f"{message}; {self.remedy}" if message else ""

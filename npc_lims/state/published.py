@@ -73,11 +73,7 @@ def fetch_snapshot(settings: Settings) -> CacheEntry:
 
 
 def fetch_mirror(settings: Settings, url: str, cached_age: float | None) -> CacheEntry:
-    """Return the snapshot of the mirror, which is cached; RemoteStateError if it is not newer than the cached one.
-
-    Args:
-        cached_age: Seconds since raw GitHub confirmed the cached copy of its own snapshot; None if there is none.
-    """
+    """Return the snapshot of the mirror; RemoteStateError if it is older than one cached *cached_age* seconds ago."""
     import email.utils
 
     path = mirror_path(settings)
@@ -172,12 +168,7 @@ def _fetch(
     token: str | None = None,
     may_follow: Callable[[str, str], bool] = lambda url, target: False,
 ) -> CacheEntry | None:
-    """Return what is at *url*; None if the server confirms what conditional *headers* describe.
-
-    Raises:
-        NoRemoteState: There is nothing.
-        RemoteStateError: The server refused (429), failed or could not be reached.
-    """
+    """Return what is at *url*, None if a conditional request confirms it; NoRemoteState if nothing is there."""
     from npc_lims.clients.http import HttpClient, RequestFailed, RetryPolicy, bearer_auth
 
     def parse(response: HttpResponse) -> CacheEntry | None:

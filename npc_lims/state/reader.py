@@ -101,16 +101,10 @@ _servers: TTLCache[Snapshot] = TTLCache(maxsize=16, ttl=0, error_ttl=60)
 
 
 def read_snapshot(settings: Settings, ttl: float | None = None, *, warn_stale: bool = True) -> Snapshot:
-    """Read all sessions.
+    """Read all sessions: from a cached snapshot up to *ttl* s old (None: as set), with a warning of stale sources.
 
-    Args:
-        ttl: Lifetime of a cached snapshot in seconds; None for the setting.
-        warn_stale: Warn of sources that are out of date; False for those who report that themselves.
-
-    Raises:
-        StateError: The folder that NPC_LIMS_STATE names is missing or damaged.
-        NoRemoteState: The repository publishes no state.
-        RemoteStateError: GitHub could not be queried, and there is no cached snapshot.
+    StateError if the folder is missing or damaged, NoRemoteState if nothing is published, RemoteStateError if GitHub
+    fails and nothing is cached.
     """
     if settings.state is not None:
         snapshot = _read_folder(settings.state)
@@ -124,8 +118,7 @@ def read_snapshot(settings: Settings, ttl: float | None = None, *, warn_stale: b
 def read_one(settings: Settings, session_id: str, ttl: float | None = None) -> dict[str, Any] | None:
     """Read one session as plain data; None if state does not have it. Raises as `read_snapshot`.
 
-    With nothing cached, the first session costs one small request, for its own file; the next one fetches the
-    snapshot, which then answers all others.
+    The first one is a small request for its own file; the next one fetches the snapshot, which answers all others.
     """
     if settings.state is not None:
         from npc_lims.state.store import read_record

@@ -122,10 +122,7 @@ def lines_by_id(content: bytes) -> dict[str, bytes]:
 
 
 def checked_lines(content: bytes) -> list[bytes]:
-    """Return the lines of a downloaded snapshot, each of which begins and ends as that of a session.
-
-    ValueError if the content breaks off, or is something else: a sign-in page, a merge with its marks.
-    """
+    """Return the lines of a downloaded snapshot; ValueError if it breaks off, or is something else."""
     lines = split_lines(content)
     for line in lines:
         line_id(line)

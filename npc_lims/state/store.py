@@ -171,10 +171,7 @@ def session_ids(tree: Tree) -> dict[str, str]:
 
 
 def read_state(state: StateFolder) -> Loaded:
-    """Read every session: none if there is no such folder.
-
-    A file that the snapshot mirrors (same digest) is taken from there, which is faster than reading the YAML.
-    """
+    """Read every session: by its line of the snapshot where that mirrors the file, as YAML takes longer."""
     tree = open_tree(state)
     names = session_ids(tree)
     contents = tree.read_files([SNAPSHOT, *names.values()])
@@ -242,10 +239,7 @@ def parse_yaml_model(model: type[ModelT], content: bytes, path: PurePath, remedy
 
 
 def write_state(state: StateFolder, loaded: Loaded, records: Mapping[str, Record]) -> list[PurePath]:
-    """Make a state, which was read as *loaded*, hold *records*. Return the paths of the files that changed.
-
-    The order (session files, removals, snapshot) keeps the state readable at every instant.
-    """
+    """Make a state, which was read as *loaded*, hold *records*, readable at every instant. Return the changed paths."""
     tree = open_tree(state)
     if isinstance(tree, FolderTree):
         tree.remove_leftovers()
@@ -281,14 +275,7 @@ def _write_differing(tree: Tree, contents: Mapping[str, bytes]) -> list[str]:
 
 
 def verify_state(state: StateFolder, only: Collection[str] | None = None) -> list[str]:
-    """Return what is wrong with a state, in sentences that name the file; empty when all is well.
-
-    Every line of the snapshot must hold a record, and every file must be the rendering of its record, which needs no
-    parsing of YAML.
-
-    Args:
-        only: Ids of the sessions whose lines and files are compared; all if not given.
-    """
+    """Return what is wrong with a state, or with the sessions *only*, in sentences that name the file."""
     if isinstance(state, Path) and not state.is_dir():
         return [f"{state}: there is no such folder"]
     return list(_find_problems(open_tree(state), only))
@@ -342,10 +329,7 @@ def _describe_difference(path: PurePath, content: bytes | None, expected: bytes 
 def _verify_lines(
     snapshot: PurePath, lines: Iterable[bytes], only: Collection[str] | None
 ) -> Generator[str, None, dict[str, bytes]]:
-    """Yield the problems of the lines, and return the content that the file of each session must have, by id.
-
-    Of sessions that are not in *only*, no more than the ids are read, and their contents are empty.
-    """
+    """Yield the problems of the lines, and return the file's content by id; it is empty for sessions not in *only*."""
     by_id: dict[str, bytes] = {}
     for number, line in enumerate(lines, 1):
         where = f"{snapshot}:{number}"

@@ -105,10 +105,7 @@ def read_recorded(state: StateFolder) -> Recorded:
 
 
 def read_sync_file(state: StateFolder) -> SyncFile:
-    """Return the content of the file in a state, empty if there is none; StateError if it is damaged.
-
-    A timestamp in the future is ignored with a warning.
-    """
+    """Return the content of the file, without times in the future; StateError if it is damaged."""
     tree = open_tree(state)
     content = tree.read_files([SYNC_FILE]).get(SYNC_FILE)
     return SyncFile() if content is None else parse_sync_file(content, str(tree.path(SYNC_FILE)))
@@ -154,9 +151,7 @@ def next_sync_file(
 ) -> SyncFile:
     """Return the file after a sync: *before* itself where only times would change and they are recent.
 
-    Args:
-        snapshot: Digest of the snapshot as it is now.
-        full: All sessions were in scope; a sync of some sessions does not update when all were last read.
+    *snapshot* is the digest as it is now. A sync of some sessions, not *full*, does not update when all were last read.
     """
     sources = dict(before.recorded)
     for observation in observed:

@@ -70,13 +70,9 @@ def check_runs(client: GitHubClient, now: datetime.datetime, *, paused: bool) ->
 
 
 def watch(client: GitHubClient, content: bytes | None, run_url: str, now: datetime.datetime, *, paused: bool) -> str:
-    """Open, update or close the issue about stale state. Return a line for the log.
+    """Open, update or close the issue about stale state, by the *content* of sync.yaml. Return a line for the log.
 
-    When the issue is opened a sync is started, once: a later check of the same issue starts none.
-
-    Args:
-        content: Of the committed `state/sync.yaml`; None if there is none.
-        paused: No sync is to be started.
+    When the issue is opened a sync is started, unless *paused*; a later check of the same issue starts none.
     """
     failures = [*check_state(content, now), *check_runs(client, now, paused=paused)]
     if not failures:

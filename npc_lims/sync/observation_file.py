@@ -78,10 +78,7 @@ def parse_shard(text: str) -> tuple[int, int]:
 
 @dataclasses.dataclass(frozen=True)
 class ObservationSet:
-    """The observations of one run: at most one of each source, of the sessions that may change, at its beginning.
-
-    With `allow_removals` the breaker does not refuse it.
-    """
+    """The observations of one run, of each source one at most. With `allow_removals` the breaker does not refuse it."""
 
     observations: tuple[Observation, ...]
     scope: Scope

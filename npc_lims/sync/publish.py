@@ -179,10 +179,7 @@ def _without_older(
 
 
 def _newer_changes(repository: Repository, head: str, folder: str, at: datetime.datetime) -> Newer:
-    """Return what commits of the state *folder* that were observed after *at* changed, of the newest thousand.
-
-    A commit says itself when it was observed: the dates of commits are those of anybody's clock.
-    """
+    """Return what the newest thousand commits changed in *folder* that, by their trailers, were observed after *at*."""
     newer: dict[str, frozenset[str]] = {}
     trailers = f"%(trailers:key={_OBSERVED_TRAILER},valueonly,separator=%x20)"
     listing = repository.run("log", "--max-count=1000", f"--format=%H {trailers}", head).decode("utf-8", "replace")

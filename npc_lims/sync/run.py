@@ -168,14 +168,10 @@ def apply(
     tracked: Callable[[], tuple[str, str]] | None = None,
     dry_run: bool = False,
 ) -> SyncResult:
-    """Reconcile observations with *state*, and write what changed.
+    """Reconcile observations with *state*, which others may have written to since, and write what changed.
 
-    It need not be the state that they were made for: others may have written to it since.
-
-    Args:
-        recorded: The content of *state*; read if not given.
-        tracked: Returns text and name of the tracked sessions file that belongs to this state. It replaces what was
-            observed of it, so that a state and the file committed with it never disagree.
+    *recorded* is its content, if that was read. *tracked* returns text and name of the tracked file that belongs to
+    this state, and replaces what was observed of it: so state and the file committed with it never disagree.
     """
     known = recorded or read_recorded(state)
     newest = None
@@ -239,10 +235,7 @@ def _reconcile_each(
     *,
     refresh: bool = True,
 ) -> tuple[tuple[Observation, ...], Mapping[str, Record]]:
-    """Return *observed*, and the records that are reconciled with it.
-
-    An observation with facts that cannot be reconciled, such as a start time that is none, fails its source alone.
-    """
+    """Return *observed*, and the records reconciled with it. Invalid facts fail their source alone."""
 
     def reconcile(observations: Sequence[Observation]) -> Mapping[str, Record]:
         if scope.is_full:

@@ -196,10 +196,7 @@ def _reconciled(records: Mapping[str, Record], tracked: Mapping[str, Tracked]) -
 def split_known(
     problems: Iterable[Problem], text: str, base_problems: Iterable[Problem], base_text: str
 ) -> tuple[list[Problem], list[Problem]]:
-    """Return new problems, and known ones: those that the base has too, of the same session and in the same words.
-
-    Their lines are not compared, since a new line at the top moves all of them; the number of equal ones is.
-    """
+    """Return new problems, and known ones: those that the base has too, of the same session and in the same words."""
     lines, base_lines = _LINE_BREAK.split(text), _LINE_BREAK.split(base_text)
     left = Counter(_key(problem, base_lines) for problem in base_problems)
     new: list[Problem] = []

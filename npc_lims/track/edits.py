@@ -57,10 +57,7 @@ Change = Union[Add, Edit, Remove]
 
 @dataclasses.dataclass(frozen=True)
 class EditResult:
-    """The new text, the sessions that changed in the order of the changes, and notes for the user.
-
-    A session was `added`, `edited` or `removed`. Its id is the path if the entry names no session.
-    """
+    """The new text, the sessions that were `added`, `edited` or `removed` (by path if they have no id), and notes."""
 
     text: str
     sessions: tuple[SessionChange, ...]

@@ -164,11 +164,7 @@ class YamlText:
     # ------------------------------------------------------------------------------- values
 
     def replace(self, key: ScalarNode, old: Node, value: str, lines: Sequence[str] = ()) -> Iterator[Splice]:
-        """Replace the value of a key by one on its line or, without such a *value*, by lines below it.
-
-        Args:
-            lines: From the column of the key on.
-        """
+        """Replace the value of a key by one on its line or, without *value*, by *lines* below it."""
         colon, end = self.colon(key), self.own_end(max(key.end, old.end), key.column - 1)
         is_below = isinstance(old, (ListNode, MapNode)) and not old.flow
         is_missing = old.start == old.end

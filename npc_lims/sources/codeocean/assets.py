@@ -123,10 +123,7 @@ class _Selection:
         return facts
 
     def _surface(self, main: AssetFact) -> tuple[AssetFact, AssetFact]:
-        """Return the recording of surface channels and its sorting result.
-
-        It is the second of the day, or the only one if the main one was lost.
-        """
+        """Return the second recording of the day, or the only one if the main one was lost, and its sorting result."""
         if len(self._recordings) > 1:
             surface = self._recordings[1]
             return _newest_raw(surface, "ecephys"), self._newest_good(surface, "surface_sorted")
@@ -235,10 +232,7 @@ def _newest_first(assets: Iterable[DataAsset]) -> list[DataAsset]:
 def ambiguous_assets(
     facts: Iterable[Found], assets: Iterable[DataAsset], rejected: Container[str]
 ) -> Iterator[list[DataAsset]]:
-    """Yield raw assets of the same name and second: first the one in *facts*, which were selected from *assets*.
-
-    Those with the ids *rejected* are not used.
-    """
+    """Yield raw assets of one name and second, none of them *rejected*, of which one is in *facts*: that one first."""
     sections = [section for section in facts if isinstance(section, CodeOcean)]
     chosen = {fact.id for one in sections for fact in (one.raw, one.surface) if isinstance(fact, Asset)}
     raw = (asset for asset in assets if asset.is_raw and not asset.process and asset.id not in rejected)

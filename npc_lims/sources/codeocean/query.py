@@ -115,10 +115,7 @@ def fetch_assets(
     by_subject: bool = False,
     progress: Progress = ignore_progress,
 ) -> FoundAssets:
-    """Search for the assets of subjects, of which those with the ids *recorded* are recorded.
-
-    It is one search by pages of 1000, or two for each subject.
-    """
+    """Search for the assets of subjects, the *recorded* ids among them: by pages of 1000, or twice a subject."""
     wanted = set(subjects)
     found: dict[str, DataAsset] = {}
     invalid: dict[InvalidAsset, None] = {}
@@ -170,10 +167,7 @@ def _recorded_ids(record: Record) -> Iterator[str]:
 
 
 def _check_vanished(client: AssetClient, found: FoundAssets, records: Collection[Record]) -> list[InvalidAsset]:
-    """Fetch recorded assets that the search lacks by id; return those that are invalid.
-
-    If one of them exists, the search was incomplete: SourceError.
-    """
+    """Fetch assets that the search lacks, and return the invalid ones. If one exists the search was incomplete."""
     present = {asset.id for group in found.assets.values() for asset in group}
     present.update(one.id for one in found.invalid)
     vanished = {
@@ -233,10 +227,7 @@ class AssetValidator:
         return dict(sorted(self._rejected.items()))
 
     def _validate_recording(self, asset: DataAsset) -> str:
-        """Reject a recording of surface channels alone, which has no behavior beside it.
-
-        If the main recording of the day was lost it is the first one, and nothing else tells it apart.
-        """
+        """Reject a recording of surface channels alone, which has no behavior beside it."""
         fact, codeocean_bucket = asset.as_fact(), self._settings.codeocean_bucket
         if not asset_uri(fact, codeocean_bucket).startswith("s3:"):
             return ""  # not to be looked into

@@ -147,10 +147,7 @@ def asset_root(asset: Asset, codeocean_bucket: str) -> tuple[str, str]:
 
 
 def _list_tree(store: ObjectStore, bucket: str, root: str) -> tuple[Folder, list[str]] | None:
-    """Return the top level of a raw folder, and the paths below it, by one request for a thousand of them.
-
-    None if there are too many, or the service cannot leave out the chunks of zarr folders.
-    """
+    """Return the top of a raw folder and the paths below it, a thousand a request; None if that is not possible."""
     try:
         keys = list(itertools.islice(store.list_tree(bucket, root, ".zarr"), _MAX_KEYS + 1))
     except SourceError:

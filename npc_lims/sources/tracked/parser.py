@@ -50,18 +50,12 @@ PARSER = 1
 
 
 def observe(context: SourceContext) -> Observation:
-    """Return the sessions of the file as facts; TrackedFileError if it cannot be read, or holds errors.
-
-    Complete: a session that is not in it is not tracked.
-    """
+    """Return the sessions of the file as facts, all of them; TrackedFileError if it cannot be read, or holds errors."""
     return observe_text(*context.tracked(), context.versions, full=context.full)
 
 
 def observe_text(text: str, name: str, versions: Mapping[str, str], *, full: bool = False) -> Observation:
-    """Return what `observe` does, of a file with this text; *name* is for messages.
-
-    A file of the recorded version is not parsed, which takes 0.6 ms a session.
-    """
+    """Do as `observe` with a text called *name*; of the recorded version, which is not parsed (0.6 ms a session)."""
     # a checkout may convert line ends
     digest = hashlib.sha256(text.replace("\r\n", "\n").encode()).hexdigest()
     version = {"content": f"{PARSER}-{digest}"}
@@ -98,10 +92,7 @@ def _checked(file: TrackedFile) -> TrackedFile:
 
 
 def parse_tracked(text: str, file: str = "tracked_sessions.yaml", *, today: datetime.date | None = None) -> TrackedFile:
-    """Return the sessions and problems of a text; of one with errors, what could be read. Never raises.
-
-    Sessions of a day after *today* (default: by the clock) are mistakes.
-    """
+    """Return the sessions and problems of a text; of one with errors, what could be read. Never raises."""
     report = Report(file)
     root = compose(text, report)
     if root is None and not report.problems:

@@ -84,10 +84,7 @@ class Workbook:
 
 
 def parse_workbook(content: bytes, name: str, columns: Sequence[str], today: datetime.date) -> Workbook:
-    """Parse the workbook *name*; SourceError as `open_xlsx`, or if it has no sheet of a training workbook.
-
-    Only *columns* may reach `TrainingRow.columns`, in their order. A session of a day after *today* is a mistake.
-    """
+    """Parse *columns* of the workbook *name*; SourceError as `open_xlsx`, or if no sheet is one of training."""
     with open_xlsx(content, name) as book:
         return _TrainingParser(name, columns, today, book.epoch).parse(book)
 

@@ -64,12 +64,7 @@ class Sheet:
     _read: Callable[[str], Iterator[Row]]
 
     def rows(self, *, with_unsaved: bool = False) -> Iterator[Row]:
-        """Yield each row that is not empty, as `RowParser.parse`; *with_unsaved* includes `cells.UNSAVED`.
-
-        Raises:
-            PartError: The sheet is missing, or cannot be read to its end.
-            SourceError: It is hostile, or the workbook has more cells than any real one.
-        """
+        """Yield each row that is not empty, as `RowParser.parse`; PartError, or SourceError for hostile content."""
         for line, cells in self._read(self.path):
             if not with_unsaved:
                 cells = {i: value for i, value in cells.items() if value != UNSAVED}

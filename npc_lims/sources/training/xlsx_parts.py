@@ -61,10 +61,7 @@ class DocumentTypeError(PartError):
 
 
 class _ElementParser:
-    """Parser of a part whose outermost element is *root*: yields the elements of *paths*, each at its end.
-
-    All others are skipped with what they hold, so the parents of an element must be in *paths* too.
-    """
+    """Parser of a part: yields the elements of *paths*, each at its end; their parents must be in *paths* too."""
 
     def __init__(self, root: str, paths: Collection[str]) -> None:
         self._root = root

@@ -168,12 +168,7 @@ def plan_import(
     file: str = TRACKED_FILE,
     today: datetime.date | None = None,
 ) -> ImportPlan:
-    """Return the changes that import *sessions* into a tracked file, which may be empty but holds no error.
-
-    Args:
-        project: Of new entries, whatever workbook and configs have.
-        today: Sessions of a later day are mistakes (default: by the clock).
-    """
+    """Return the changes that import *sessions* into a tracked file without errors; new entries go to *project*."""
     text = tracked_text.lstrip("\ufeff")
     tracked = parse_tracked("ephys:\n" if is_blank(text) else text, file, today=today)
     if any(problem.is_error for problem in tracked.problems):
