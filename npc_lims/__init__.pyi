@@ -1,6 +1,6 @@
 """The public names by module, for type checkers and for `__init__.py`, which reads these lines."""
 
-from npc_lims.clients.codeocean_sdk import get_codeocean_client as get_codeocean_client
+from npc_lims.clients.codeocean import get_codeocean_client as get_codeocean_client
 from npc_lims.codeocean.computations import (
     MODEL_CAPSULE_PIPELINE_MAPPING as MODEL_CAPSULE_PIPELINE_MAPPING,
     CapsulePipelineInfo as CapsulePipelineInfo,
@@ -103,6 +103,25 @@ from npc_lims.model.types import (
     SupportsNWB as SupportsNWB,
     SupportsToNWB as SupportsToNWB,
 )
+from npc_lims.paths.assets import (
+    get_LFP_subsampling_paths_from_s3 as get_LFP_subsampling_paths_from_s3,
+    get_behavior_video_path_from_s3 as get_behavior_video_path_from_s3,
+    get_dlc_eye_s3_paths as get_dlc_eye_s3_paths,
+    get_dlc_face_s3_paths as get_dlc_face_s3_paths,
+    get_dlc_side_s3_paths as get_dlc_side_s3_paths,
+    get_eye_video_path_from_s3 as get_eye_video_path_from_s3,
+    get_face_video_path_from_s3 as get_face_video_path_from_s3,
+    get_facemap_s3_paths as get_facemap_s3_paths,
+    get_h5_sync_from_s3 as get_h5_sync_from_s3,
+    get_lpfaceparts_camera_predictions_s3_paths as get_lpfaceparts_camera_predictions_s3_paths,
+    get_lpfaceparts_s3_dir_paths as get_lpfaceparts_s3_dir_paths,
+    get_raw_data_paths_from_s3 as get_raw_data_paths_from_s3,
+    get_raw_data_root as get_raw_data_root,
+    get_recording_dirs_experiment_path_from_s3 as get_recording_dirs_experiment_path_from_s3,
+    get_settings_xml_path_from_s3 as get_settings_xml_path_from_s3,
+    get_sorted_data_paths_from_s3 as get_sorted_data_paths_from_s3,
+    get_surface_channel_root as get_surface_channel_root,
+)
 from npc_lims.paths.nwb_cache import (
     CACHED_FILE_EXTENSIONS as CACHED_FILE_EXTENSIONS,
     NWBComponentStr as NWBComponentStr,
@@ -111,27 +130,6 @@ from npc_lims.paths.nwb_cache import (
     get_cache_path as get_cache_path,
     get_current_cache_version as get_current_cache_version,
     get_nwb_path as get_nwb_path,
-)
-from npc_lims.paths.raw import (
-    get_behavior_video_path_from_s3 as get_behavior_video_path_from_s3,
-    get_eye_video_path_from_s3 as get_eye_video_path_from_s3,
-    get_face_video_path_from_s3 as get_face_video_path_from_s3,
-    get_h5_sync_from_s3 as get_h5_sync_from_s3,
-    get_raw_data_paths_from_s3 as get_raw_data_paths_from_s3,
-    get_raw_data_root as get_raw_data_root,
-    get_recording_dirs_experiment_path_from_s3 as get_recording_dirs_experiment_path_from_s3,
-    get_settings_xml_path_from_s3 as get_settings_xml_path_from_s3,
-    get_surface_channel_root as get_surface_channel_root,
-)
-from npc_lims.paths.results import (
-    get_LFP_subsampling_paths_from_s3 as get_LFP_subsampling_paths_from_s3,
-    get_dlc_eye_s3_paths as get_dlc_eye_s3_paths,
-    get_dlc_face_s3_paths as get_dlc_face_s3_paths,
-    get_dlc_side_s3_paths as get_dlc_side_s3_paths,
-    get_facemap_s3_paths as get_facemap_s3_paths,
-    get_lpfaceparts_camera_predictions_s3_paths as get_lpfaceparts_camera_predictions_s3_paths,
-    get_lpfaceparts_s3_dir_paths as get_lpfaceparts_s3_dir_paths,
-    get_sorted_data_paths_from_s3 as get_sorted_data_paths_from_s3,
 )
 from npc_lims.paths.roots import (
     CACHE_ROOT as CACHE_ROOT,

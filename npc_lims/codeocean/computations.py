@@ -18,9 +18,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import npc_session
 
-from npc_lims.clients.codeocean import OUTPUT_LIMIT, CodeOceanError, OutcomeUnknown, RateLimited, Unauthorized
+from npc_lims.clients.codeocean import (
+    OUTPUT_LIMIT,
+    CodeOceanError,
+    OutcomeUnknown,
+    RateLimited,
+    Unauthorized,
+    as_computation,
+    as_data_asset,
+)
 from npc_lims.clients.codeocean_runs import RunRequest, RunsClient, RunTarget, is_finished, why_errored
-from npc_lims.clients.codeocean_sdk import as_computation, as_data_asset
 from npc_lims.clients.s3 import split_s3_uri
 from npc_lims.clients.s3_cached import store_of
 from npc_lims.codeocean.data_assets import checked_id

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import npc_session
 
-from npc_lims.clients.codeocean_sdk import as_data_asset
+from npc_lims.clients.codeocean import as_data_asset
 from npc_lims.clients.s3_cached import openable_path
 from npc_lims.config.settings import Settings, settings_for_reading
 from npc_lims.errors import (

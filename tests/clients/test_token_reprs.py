@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from npc_lims.clients.codeocean import CodeOceanClient
+from npc_lims.clients.codeocean import CodeOceanClient, get_codeocean_client
 from npc_lims.clients.codeocean_runs import RunsClient
-from npc_lims.clients.codeocean_sdk import get_codeocean_client
 from npc_lims.clients.github import GitHubClient
 from npc_lims.clients.s3 import S3Store
 from npc_lims.clients.s3_cached import S3Folder

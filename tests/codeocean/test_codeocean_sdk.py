@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import npc_lims
-from npc_lims.clients.codeocean_sdk import get_codeocean_client
+from npc_lims.clients.codeocean import get_codeocean_client
 from tests.codeocean.conftest import TOKEN
 from tests.servers.codeocean import CodeOceanServer, asset_id, make_asset
 from tests.servers.faults import FaultyProxy, Status

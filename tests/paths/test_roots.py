@@ -35,7 +35,7 @@ def test_no_such_constant() -> None:
 
 
 def test_modules_of_paths_cost_nothing_until_a_path_is_used() -> None:
-    modules = ("roots", "raw", "results", "subject_folders", "nwb_cache")
+    modules = ("assets", "nwb_cache", "roots", "subject_folders")
     code = (
         "import sys\n"
         + "".join(f"import npc_lims.paths.{name}\n" for name in modules)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from npc_lims.paths.raw import get_h5_sync_from_s3, get_raw_data_paths_from_s3
+from npc_lims.paths.assets import get_h5_sync_from_s3, get_raw_data_paths_from_s3
 from npc_lims.paths.subject_folders import get_hdf5_stim_files_from_s3
 from tests.integration.world import Cloud
 from tests.paths.asked import OLD, OLD_ROOT
@@ -102,7 +102,7 @@ importlib.machinery.PathFinder.find_spec = classmethod(
     lambda cls, name, path=None, target=None: None if name == "s3fs" else find_spec(name, path, target)
 )
 import npc_lims
-from npc_lims.paths.raw import get_h5_sync_from_s3
+from npc_lims.paths.assets import get_h5_sync_from_s3
 print(npc_lims.get_session_info({OLD!r}).cloud_path)
 try:
     get_h5_sync_from_s3({OLD!r})

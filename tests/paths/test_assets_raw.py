@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import npc_lims
 from npc_lims import errors
 from npc_lims.clients.s3 import MirrorStore
-from npc_lims.paths.raw import (
+from npc_lims.paths.assets import (
     get_behavior_video_path_from_s3,
     get_eye_video_path_from_s3,
     get_face_video_path_from_s3,

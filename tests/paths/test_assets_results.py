@@ -9,7 +9,7 @@ import pytest
 
 import npc_lims
 from npc_lims import errors
-from npc_lims.paths.results import (
+from npc_lims.paths.assets import (
     get_dlc_eye_s3_paths,
     get_dlc_face_s3_paths,
     get_dlc_side_s3_paths,
