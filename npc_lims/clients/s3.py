@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
+import itertools
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -127,23 +128,36 @@ class S3Store:
         return bool(next(self._pages(bucket, prefix, MaxKeys=1)).get("Contents"))
 
     def _pages(self, bucket: str, prefix: str, delimiter: str = "", **request: Any) -> Iterator[dict[str, Any]]:
-        """Yield the pages of a listing, which is complete, or a SourceError."""
+        """Yield the pages of a complete listing, else SourceError: botocore ends at any page that has no token."""
         uri = f"s3://{bucket}/{prefix}"
-        check = _ListingCheck(bucket, prefix, delimiter)
         if delimiter:
             request["Delimiter"] = delimiter
-        while True:
+        seen: set[str] = set()
+        tokens: set[str] = set()
+        total = empty_pages = 0
+        for number in itertools.count(1):
             page = self._client.call("list_objects_v2", uri, Bucket=bucket, Prefix=prefix, **request)
             if page is None:  # an empty folder is a page without entries, and a missing bucket has a code of its own
                 raise SourceError("s3", f"{uri}: 404 to a listing is no answer of S3; check AWS_ENDPOINT_URL")
             try:
-                token = check.add(page)
+                names = _checked_names(page, bucket, prefix, delimiter)
+                seen.update(names)
+                total += len(names)
+                if len(seen) != total:
+                    raise ValueError("the listing repeats keys")
+                empty_pages = 0 if names else empty_pages + 1
+                if number > (_MAX_FOLDER_PAGES if delimiter else _MAX_PAGES) or empty_pages > _MAX_EMPTY_PAGES:
+                    raise ValueError(f"the listing does not end (page {number})")
+                token = _next_token(page)
+                if token in tokens:
+                    raise ValueError("the listing repeats a continuation token")
             except ValueError as error:
                 advice = "nothing of it was used; check AWS_ENDPOINT_URL and proxies"
                 raise SourceError("s3", f"{single_line(uri)}: {error}; {advice}") from None
             yield page
             if token is None:
                 return
+            tokens.add(token)
             request["ContinuationToken"] = token
 
     def head(self, bucket: str, key: str) -> ObjectInfo | None:
@@ -151,10 +165,10 @@ class S3Store:
         answer = self._client.call("head_object", name, Bucket=bucket, Key=key)
         if answer is None:
             return None
-        etag, size = str(_field(answer, "ETag", name)).strip('"'), int(_field(answer, "ContentLength", name))
+        size = int(_field(answer, "ContentLength", name))
         if size < 0:
             raise SourceError("s3", f"{name}: its header declares {size} bytes; check AWS_ENDPOINT_URL and proxies")
-        return ObjectInfo(key, size, etag)
+        return ObjectInfo(key, size, str(_field(answer, "ETag", name)).strip('"'))
 
     def read(self, bucket: str, key: str, limit: int) -> bytes | None:
         name = f"s3://{bucket}/{key}"
@@ -185,80 +199,49 @@ def _field(answer: Mapping[str, Any], field: str, name: str) -> Any:
     return answer[field]
 
 
-class _ListingCheck:
-    """The pages of one listing (ListObjectsV2), checked as they arrive: botocore stops where a page has no token."""
+def _checked_names(page: Mapping[str, Any], bucket: str, prefix: str, delimiter: str) -> list[str]:
+    """Return the keys and common prefixes of a page of a listing; ValueError if it is inconsistent."""
+    for field in ("Name", "Prefix", "KeyCount", "IsTruncated"):
+        if field not in page:  # S3 always sends them: another server has answered
+            raise ValueError(f"what answers is not S3 (no {field})")
+    if page["Name"] != bucket and not bucket.endswith(_ALIAS_SUFFIX):
+        raise ValueError(f"the listing is of another bucket ({single_line(page['Name'], 100)})")
+    if page["Prefix"] != prefix:
+        raise ValueError(f"the listing is of another prefix ({single_line(page['Prefix'], 100)})")
+    names = [_checked_key(item, prefix, delimiter) for item in page.get("Contents", ())]
+    for item in page.get("CommonPrefixes", ()):
+        folder = item.get("Prefix", "")
+        below = folder[len(prefix) :] if folder.startswith(prefix) else ""
+        if not delimiter or below.partition(delimiter)[1:] != (delimiter, ""):
+            raise ValueError(f"the common prefix {single_line(folder, 200)} does not belong to it")
+        names.append(folder)
+    if page.get("EncodingType") != "url" and any(map(_ENCODED.search, names)):
+        raise ValueError("the keys are encoded, and the listing does not say so (EncodingType)")
+    if page["KeyCount"] > len(names):
+        raise ValueError(f"a page of {page['KeyCount']} entries holds {len(names)}")
+    return names
 
-    def __init__(self, bucket: str, prefix: str, delimiter: str) -> None:
-        self._bucket = bucket
-        self._prefix = prefix
-        self._delimiter = delimiter
-        self._names: set[str] = set()
-        self._tokens: set[str] = set()
-        self._pages = 0
-        self._empty_pages = 0
 
-    def add(self, page: Mapping[str, Any]) -> str | None:
-        """Return the token of the next page, None for the last; ValueError if they are inconsistent."""
-        for field in ("Name", "Prefix", "KeyCount", "IsTruncated"):
-            if field not in page:  # S3 always sends them: another server has answered
-                raise ValueError(f"what answers is not S3 (no {field})")
-        if page["Name"] != self._bucket and not self._bucket.endswith(_ALIAS_SUFFIX):
-            raise ValueError(f"the listing is of another bucket ({single_line(page['Name'], 100)})")
-        if page["Prefix"] != self._prefix:
-            raise ValueError(f"the listing is of another prefix ({single_line(page['Prefix'], 100)})")
-        names = self._names_of(page)
-        self._pages += 1
-        self._empty_pages = 0 if names else self._empty_pages + 1
-        before = len(self._names)
-        self._names.update(names)
-        if len(self._names) != before + len(names):
-            raise ValueError("the listing repeats keys")
-        max_pages = _MAX_FOLDER_PAGES if self._delimiter else _MAX_PAGES
-        if self._pages > max_pages or self._empty_pages > _MAX_EMPTY_PAGES:
-            raise ValueError(f"the listing does not end (page {self._pages})")
-        return self._next_token(page)
+def _checked_key(item: Mapping[str, Any], prefix: str, delimiter: str) -> str:
+    for field in ("Key", "Size", "ETag"):
+        if field not in item:
+            raise ValueError(f"an object has no {field}")
+    key = str(item["Key"])
+    if item["Size"] < 0:
+        raise ValueError(f"the size of {single_line(key, 200)} is negative")
+    if not (key and key.startswith(prefix)) or (delimiter and delimiter in key[len(prefix) :]):
+        raise ValueError(f"the key {single_line(key, 200)} does not belong to it")
+    return key
 
-    def _names_of(self, page: Mapping[str, Any]) -> list[str]:
-        keys = []
-        for item in page.get("Contents", ()):
-            for field in ("Key", "Size", "ETag"):
-                if field not in item:
-                    raise ValueError(f"an object has no {field}")
-            key = item["Key"]
-            if item["Size"] < 0:
-                raise ValueError(f"the size of {single_line(key, 200)} is negative")
-            rest = self._below(key)
-            if rest is None or (self._delimiter and self._delimiter in rest):
-                raise ValueError(f"the key {single_line(key, 200)} does not belong to it")
-            keys.append(key)
-        folders = [item.get("Prefix", "") for item in page.get("CommonPrefixes", ())]
-        for folder in folders:
-            rest = self._below(folder)
-            if not (rest and self._delimiter and rest.find(self._delimiter) == len(rest) - len(self._delimiter)):
-                raise ValueError(f"the common prefix {single_line(folder, 200)} does not belong to it")
-        names = keys + folders
-        if page.get("EncodingType") != "url" and any(map(_ENCODED.search, names)):
-            raise ValueError("the keys are encoded, and the listing does not say so (EncodingType)")
-        if page["KeyCount"] > len(names):
-            raise ValueError(f"a page of {page['KeyCount']} entries holds {len(names)}")
-        return names
 
-    def _below(self, name: str) -> str | None:
-        """Return a name without the prefix; None if it has another one."""
-        return name[len(self._prefix) :] if name and name.startswith(self._prefix) else None
-
-    def _next_token(self, page: Mapping[str, Any]) -> str | None:
-        token: str | None = page.get("NextContinuationToken")
-        if not page["IsTruncated"]:
-            if token:
-                raise ValueError("the listing says that it is complete, and how to go on")
-            return None
-        if not token:
-            raise ValueError("the listing is truncated, without a token to go on")
-        if token in self._tokens:
-            raise ValueError("the listing repeats a continuation token")
-        self._tokens.add(token)
-        return token
+def _next_token(page: Mapping[str, Any]) -> str | None:
+    """Return the token of the next page, None for the last; ValueError if the page does not say which it is."""
+    token: str | None = page.get("NextContinuationToken")
+    if token and not page["IsTruncated"]:
+        raise ValueError("the listing says that it is complete, and how to go on")
+    if page["IsTruncated"] and not token:
+        raise ValueError("the listing is truncated, without a token to go on")
+    return token or None
 
 
 class MirrorStore:
@@ -281,26 +264,27 @@ class MirrorStore:
             )
 
     def list_all(self, bucket: str, prefix: str) -> Iterator[ObjectInfo]:
-        top = self._root / bucket
-        folder = top / prefix.rpartition("/")[0]
-        with _file_errors(folder):
-            keys = [
-                (Path(parent) / name).relative_to(top).as_posix()
-                for parent, _, names in os.walk(folder, onerror=_unless_missing)
-                for name in names
-            ]
-            for key in sorted(key for key in keys if key.startswith(prefix)):
-                # a listing gives sizes only: hashing every file of a mirror would read all of it
-                yield ObjectInfo(key, (top / key).stat().st_size, "")
+        folder = prefix[: prefix.rfind("/") + 1]
+        keys = sorted(key for key in self._walk(bucket, folder) if key.startswith(prefix) and not key.endswith("/"))
+        for key in keys:
+            path = self._root / bucket / key
+            with _file_errors(path):
+                size = path.stat().st_size
+            yield ObjectInfo(key, size, "")  # hashing every file of a mirror would read all of it
 
     def list_tree(self, bucket: str, prefix: str, closed: str) -> Iterator[str]:
+        return self._walk(bucket, prefix, closed)
+
+    def _walk(self, bucket: str, prefix: str, closed: str | None = None) -> Iterator[str]:
+        """Yield keys of files and, with a slash, of folders; of a folder whose name ends with *closed* nothing else."""
         top = self._root / bucket
         with _file_errors(top / prefix):
             for parent, folders, names in os.walk(top / prefix, onerror=_unless_missing):
-                path = f"{Path(parent).relative_to(top).as_posix()}/"
+                path = "" if Path(parent) == top else f"{Path(parent).relative_to(top).as_posix()}/"
                 yield from (path + name for name in names)
                 yield from (f"{path}{name}/" for name in folders)
-                folders[:] = [name for name in folders if not name.endswith(closed)]
+                if closed is not None:
+                    folders[:] = [name for name in folders if not name.endswith(closed)]
 
     def has_any(self, bucket: str, prefix: str) -> bool:
         return next(self.list_all(bucket, prefix), None) is not None
