@@ -10,7 +10,6 @@ import dataclasses
 import functools
 import re
 from collections.abc import Iterable
-from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, overload
 
@@ -20,6 +19,7 @@ from npc_lims.errors import NoSessionData
 from npc_lims.model.session_id import day_of, resolve_session_id, split_session_id, subject_of
 from npc_lims.sessions.find_asset import recorded_section
 from npc_lims.sessions.info import SessionInfo
+from npc_lims.sessions.queries import get_session_info
 
 if TYPE_CHECKING:
     import npc_session
@@ -92,33 +92,27 @@ def get_hdf5_stim_files_from_s3(session: Session) -> tuple[StimFile, ...]:
             "run by NSB may be on lims2"
         )
     record = npc_session.SessionRecord(session_id)
-    names = _stim_files_of_day([name for name, size in sizes.items() if size > 0 and "/" not in name], session_id)
-    names = _stim_files_of_session(settings, session_id, names)
+    names = _stim_files_of_session(settings, session_id, [name for name, size in sizes.items() if size > 0])
     found = [StimFile(path, record, sizes[name]) for path, name in zip(folder.paths(names), names)]
     of_task = [file for file in found if _TASK in file.name]
     largest = max(of_task, key=lambda file: file.size, default=None)
     return tuple(file for file in found if file is largest or file not in of_task)
 
 
-def _stim_files_of_day(names: list[str], session_id: str) -> list[str]:
-    """Return names of that day; those of a script that was tried without naming the mouse come last."""
-    subject, date, _ = split_session_id(session_id)
-    day = date.replace("-", "")
-    patterns = (f"*_{subject}_{day}_??????.hdf5", f"*_test_{day}_??????.hdf5")
-    return [name for pattern in patterns for name in names if fnmatchcase(name, pattern)]
-
-
 def _stim_files_of_session(settings: Settings, session_id: str, names: list[str]) -> list[str]:
-    """Return those files of a day that are of one of its sessions."""
-    if len(names) < 2:
-        return names
+    """Return those of a subject's files; those of a script that was tried without naming the mouse come last."""
+    subject, date, _ = split_session_id(session_id)
+    patterns = (re.compile(rf"[^/]*_{name}_{date.replace('-', '')}_[^/]{{6}}\.hdf5") for name in (subject, "test"))
+    of_day = [name for pattern in patterns for name in names if pattern.fullmatch(name)]
+    if len(of_day) < 2:
+        return of_day
     from npc_lims.model.recording_days import files_of_session
     from npc_lims.sessions.live import listed_day, records_of_day
 
     day = records_of_day(settings, session_id)
-    if session_id not in day and sum(name.startswith(_TASK) for name in names) > 1:
+    if session_id not in day and sum(name.startswith(_TASK) for name in of_day) > 1:
         day = listed_day(settings, session_id)  # it may be newer than state
-    return files_of_session(names, session_id, day)
+    return files_of_session(of_day, session_id, day)
 
 
 # --- coordinates of the channels of probes in the brain -------------------------------------------
@@ -133,36 +127,28 @@ def get_tissuecyte_annotation_files_from_s3(session: Session) -> tuple[upath.UPa
         NoSessionInfo: No such session.
         NoSessionData: There are no such files of the subject, or none of that day.
     """
+    from npc_lims.sources.s3.query import tissuecyte_files_of_day
+
     settings = settings_for_reading()
     session_id = resolve_session_id(session)
     folder = S3Folder.at(settings, settings.tissuecyte_root, subject_of(session_id))
-    recorded = (recorded_section(settings, session_id, "s3") or {}).get("tissuecyte_annotations") or []
+    names = (recorded_section(settings, session_id, "s3") or {}).get("tissuecyte_annotations") or []
     if isinstance(session, SessionInfo):
-        recorded = _tissuecyte_files_of_day(recorded, session.experiment_day)
-    return folder.paths(recorded or _listed_tissuecyte_files(session, session_id, folder))
-
-
-def _listed_tissuecyte_files(session: Session, session_id: str, folder: S3Folder) -> list[str]:
-    from npc_lims.sessions.queries import get_session_info
-
+        names = tissuecyte_files_of_day(names, session.experiment_day)
+    if names:
+        return folder.paths(names)
     info = session if isinstance(session, SessionInfo) else get_session_info(session_id)
     files = folder.listing().files
     if not files:
         found = f"there is nothing in {folder.uri}"
         raise NoSessionData(f"{session_id}: no tissuecyte annotations have been uploaded: {found}")
-    names = _tissuecyte_files_of_day(files, info.experiment_day)
+    names = tissuecyte_files_of_day(files, info.experiment_day)
     if not names:
         raise NoSessionData(
             f"{session_id}: there are tissuecyte annotations in {folder.uri}, but none of experiment day "
             f"{info.experiment_day}: check the day in tracked_sessions.yaml"
         )
-    return names
-
-
-def _tissuecyte_files_of_day(names: Iterable[str], day: int | None) -> list[str]:
-    from npc_lims.sources.s3.query import tissuecyte_files_of_day
-
-    return [] if day is None else tissuecyte_files_of_day(names, day)
+    return folder.paths(names)
 
 
 def get_ibl_annotation_files_from_s3(session: Session) -> tuple[upath.UPath, ...]:
@@ -175,13 +161,8 @@ def get_ibl_annotation_files_from_s3(session: Session) -> tuple[upath.UPath, ...
     folder = S3Folder.at(settings, settings.ibl_root, subject_of(session_id))
     wanted = re.compile(rf"[^/]*{re.escape(day_of(session_id))}[^/]*/[^/]+/ccf_channel_results\.json")
     names = [name for name in folder.files() if wanted.fullmatch(name)]
-    return folder.paths(_ibl_files_of_session(settings, session_id, names))
-
-
-def _ibl_files_of_session(settings: Settings, session_id: str, names: list[str]) -> list[str]:
-    """Return those files of a day that stand in a folder of the session."""
     if not names:
-        return []
+        return ()
     from npc_lims.model.record import Record
     from npc_lims.model.recording_days import is_folder_of
     from npc_lims.sessions.live import find_session, records_of_day
@@ -189,9 +170,8 @@ def _ibl_files_of_session(settings: Settings, session_id: str, names: list[str])
     record = records_of_day(settings, session_id).get(session_id)
     if record is None or record.codeocean is None:
         # the session's own recording is not recorded: Code Ocean has it
-        record = find_session(settings, session_id)[0] or record
-    record = record or Record(id=session_id)
-    return [name for name in names if is_folder_of(name.split("/")[0], record)]
+        record = find_session(settings, session_id)[0] or record or Record(id=session_id)
+    return folder.paths(name for name in names if is_folder_of(name.split("/")[0], record))
 
 
 # --- the repository of behavior files: a folder for each subject ----------------------------------

@@ -14,21 +14,22 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import PurePosixPath
 from typing import Any, Callable, TypeVar, Union
 
-from npc_lims.clients.s3 import Folder, ObjectInfo, ObjectStore, split_s3_uri
+from npc_lims.clients.s3 import Folder, ObjectStore, split_s3_uri
 from npc_lims.errors import Problem, SourceError
 from npc_lims.model.record import Asset, Found, Observation, RawListing, Record, S3Facts, Tracked
 from npc_lims.model.recording_days import files_of_session, is_folder_of
 from npc_lims.model.session_id import day_of, make_session_id, subject_of
 from npc_lims.sources.context import SourceContext
 from npc_lims.sources.s3 import RIG_METADATA_FILENAMES, SESSION_METADATA_FILENAMES, VIDEO_SUFFIXES
+from npc_lims.utils.mappings import grouped
 
 SOURCE = "s3"
 
-_STIM_FILE = re.compile(r".+_(?P<date>[0-9]{8})_[0-9]{6}\.hdf5\Z")
+_STIM_FILE = re.compile(r".+_(?P<year>[0-9]{4})(?P<month>[0-9]{2})(?P<day>[0-9]{2})_[0-9]{6}\.hdf5\Z")
 _CACHED_SESSION = re.compile(
     r"(?P<subject>[0-9]{6,7})_(?P<date>20[0-9]{2}-[0-9]{2}-[0-9]{2})(?:_(?P<idx>[0-9]{1,2}))?\."
 )
-_ANY_DATE = re.compile(r"(?P<date>20[0-9]{2}-[0-9]{2}-[0-9]{2})")
+_ANY_DATE = re.compile("20[0-9]{2}-[0-9]{2}-[0-9]{2}")
 _TISSUECYTE_FILE = re.compile(
     r"Probe_.*?(?P<day>[0-9]+)_channels_(?P<subject>[0-9]+)_warped_processed_new_sorting\.csv\Z"
 )
@@ -45,6 +46,7 @@ _MORE_OBJECTS = 100_000
 
 T = TypeVar("T")
 _Raw = Union[RawListing, bool, None]
+_Files = Iterator[tuple[Sequence[str], int]]
 
 
 def observe(context: SourceContext) -> Observation:
@@ -59,8 +61,8 @@ def observe(context: SourceContext) -> Observation:
     to_list: dict[str, Asset] = {}
     problems = []
     for session_id in wanted:
-        raw = _raw_asset(records[session_id])
-        if raw is None or (not context.full and _recorded_listing(records[session_id], raw)):
+        raw = records[session_id].asset("raw")
+        if not isinstance(raw, Asset) or (not context.full and _recorded_raw(records[session_id])):
             continue
         if asset_uri(raw, settings.codeocean_bucket).startswith("s3:"):
             to_list[session_id] = raw
@@ -184,13 +186,11 @@ def _is_recording(folder: str) -> bool:
     return folder.startswith(("ecephys", "Record Node")) and not folder.endswith(".zarr")
 
 
-def _raw_asset(record: Record) -> Asset | None:
+def _recorded_raw(record: Record) -> _Raw:
+    """Return the recorded listing, if it is of this asset and of a complete upload; False if there are no raw data."""
     raw = record.asset("raw")
-    return raw if isinstance(raw, Asset) else None
-
-
-def _recorded_listing(record: Record, raw: Asset) -> RawListing | None:
-    """Return the recorded listing, if it is of this asset and of a complete upload."""
+    if not isinstance(raw, Asset):
+        return raw
     listing = record.s3.raw if isinstance(record.s3, S3Facts) else None
     if not isinstance(listing, RawListing) or listing.asset != raw.id:
         return None
@@ -200,12 +200,6 @@ def _recorded_listing(record: Record, raw: Asset) -> RawListing | None:
     )
     found_any = listing.ecephys or listing.metadata or listing.sync or listing.videos or listing.settings_xml
     return listing if has_arrived and found_any else None
-
-
-def _recorded_raw(record: Record) -> _Raw:
-    """Return the listing of a session whose raw data are not to be listed; False if there are no raw data."""
-    raw = record.asset("raw")
-    return _recorded_listing(record, raw) if isinstance(raw, Asset) else raw
 
 
 def _facts(record: Record, day: Mapping[str, Record], raw: _Raw, shared: Mapping[str, Any]) -> Found:
@@ -240,7 +234,7 @@ def _counts(facts: Iterable[Found]) -> dict[str, int]:
     }
 
 
-def tissuecyte_files_of_day(names: Iterable[str], day: int) -> list[str]:
+def tissuecyte_files_of_day(names: Iterable[str], day: int | None) -> list[str]:
     """Return those of a subject's tissuecyte files that are of its *day*-th experiment.
 
     >>> tissuecyte_files_of_day(["Probe_A1_channels_626791_warped_processed_new_sorting.csv"], 11)
@@ -252,34 +246,27 @@ def tissuecyte_files_of_day(names: Iterable[str], day: int) -> list[str]:
 # --- the shared repositories, each as names by session id, day or subject -------------------------
 
 
-def _list_stim(files: Iterable[tuple[Sequence[str], ObjectInfo]]) -> dict[str, list[str]]:
+def _list_stim(files: _Files) -> dict[str, list[str]]:
     """Return non-empty stimulus files by day: `<root>/<subject>/<task>_<subject>_<yyyymmdd>_<hhmmss>.hdf5`."""
-    found: dict[str, list[str]] = {}
-    for parts, item in files:
-        match = _STIM_FILE.match(parts[-1])
-        if match and len(parts) == 2 and item.size > 0:
-            date = match["date"]
-            found.setdefault(f"{parts[0]}_{date[:4]}-{date[4:6]}-{date[6:]}", []).append(parts[-1])
-    return found
+    found = [(path, _STIM_FILE.match(path[-1])) for path, size in files if len(path) == 2 and size > 0]
+    return grouped(
+        (f"{subject}_{match['year']}-{match['month']}-{match['day']}", name)
+        for (subject, name), match in found
+        if match
+    )
 
 
-def _list_ibl(files: Iterable[tuple[Sequence[str], ObjectInfo]]) -> dict[str, set[tuple[str, str]]]:
+def _list_ibl(files: _Files) -> dict[str, list[tuple[str, str]]]:
     """Return folder and probe of annotations by day: `<root>/<subject>/*<date>*/<probe>/ccf_channel_results.json`."""
-    found: dict[str, set[tuple[str, str]]] = {}
-    for parts, _ in files:
-        if len(parts) == 4 and parts[3] == "ccf_channel_results.json" and (match := _ANY_DATE.search(parts[1])):
-            found.setdefault(f"{parts[0]}_{match['date']}", set()).add((parts[1], parts[2]))
-    return found
+    of_probes = [path for path, _ in files if len(path) == 4 and path[3] == "ccf_channel_results.json"]
+    found = [(subject, folder, probe, _ANY_DATE.search(folder)) for subject, folder, probe, _ in of_probes]
+    return grouped((f"{subject}_{match[0]}", (folder, probe)) for subject, folder, probe, match in found if match)
 
 
-def _list_tissuecyte(files: Iterable[tuple[Sequence[str], ObjectInfo]]) -> dict[str, list[str]]:
+def _list_tissuecyte(files: _Files) -> dict[str, list[str]]:
     """Return files by subject: `<subject>/Probe_<probe><day>_channels_<subject>_warped_processed_new_sorting.csv`."""
-    found: dict[str, list[str]] = {}
-    for parts, _ in files:
-        match = _TISSUECYTE_FILE.match(parts[-1])
-        if match and len(parts) == 2 and match["subject"] == parts[0]:
-            found.setdefault(parts[0], []).append(parts[-1])
-    return found
+    found = [(path, _TISSUECYTE_FILE.match(path[-1])) for path, _ in files if len(path) == 2]
+    return grouped((subject, name) for (subject, name), match in found if match and match["subject"] == subject)
 
 
 def _list_cache(store: ObjectStore, root: str, folder: str) -> dict[str, list[str]]:
@@ -295,10 +282,8 @@ def _list_cache(store: ObjectStore, root: str, folder: str) -> dict[str, list[st
     return found
 
 
-def _list_files(
-    store: ObjectStore, subjects: Sequence[str] | None, max_files: int, root: str
-) -> Iterator[tuple[Sequence[str], ObjectInfo]]:
-    """Yield every file below *root*, its path in parts; only of the folders of *subjects* where these are given."""
+def _list_files(store: ObjectStore, subjects: Sequence[str] | None, max_files: int, root: str) -> _Files:
+    """Yield path (in parts) and size of every file below *root*; of the folders of *subjects* alone, if given."""
     bucket, prefix = split_s3_uri(root)
     folders = [""] if subjects is None else [f"{subject}/" for subject in subjects]
     items = itertools.chain.from_iterable(store.list_all(bucket, f"{prefix}/{folder}") for folder in folders)
@@ -306,7 +291,7 @@ def _list_files(
         if count > max_files:
             found = f"{root} has more than {max_files:,} objects, more than the known sessions account for"
             raise SourceError(SOURCE, f"{found}; check the bucket settings and AWS_ENDPOINT_URL")
-        yield item.key[len(prefix) + 1 :].split("/"), item
+        yield item.key[len(prefix) + 1 :].split("/"), item.size
 
 
 def _result(future: Future[T], failures: list[SourceError]) -> T | None:
