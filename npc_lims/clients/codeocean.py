@@ -50,11 +50,9 @@ _T = TypeVar("_T")
 
 
 class CodeOceanError(SourceError):
-    """Code Ocean could not be queried, or rejected a request.
+    """Code Ocean could not be queried, or rejected a request *doing* something.
 
-    Attributes:
-        status: HTTP status of its response; None if there was none that could be read.
-        detail: What it said, or what happened instead, without what the request was for.
+    *detail* is what it said, or what happened instead. *status* is None without a response that could be read.
     """
 
     def __init__(self, doing: str, detail: str, status: int | None = None, message: str = "{}") -> None:
@@ -107,7 +105,7 @@ def open_client(settings: Settings) -> AssetClient:
 
 
 def read_token(settings: Settings, scopes: str) -> str:
-    """Return the token. MissingCredentials if there is none, with the *scopes* that one needs."""
+    """Return the token; MissingCredentials, with the *scopes* that one needs, if there is none."""
     if settings.codeocean_token is not None:
         return settings.codeocean_token.get_secret_value()
     if in_github_actions():
@@ -120,11 +118,7 @@ def read_token(settings: Settings, scopes: str) -> str:
 
 
 class CodeOceanClient:
-    """The REST API of a Code Ocean domain. `doing`, which says what a request is for, begins each error.
-
-    Args:
-        scopes: What a token needs for these requests, for messages.
-    """
+    """The REST API. In messages, *scopes* are what a token needs, and *doing* is what a request is for."""
 
     def __init__(self, settings: Settings, scopes: str = READ_SCOPE) -> None:
         self.policy = RetryPolicy.from_settings(settings)
@@ -175,12 +169,7 @@ class CodeOceanClient:
     # -- kinds of requests
 
     def query(self, doing: str, method: str, path: str, parse: Callable[[Any], _T], **more: Any) -> _T | None:
-        """Return what *parse* makes of the JSON of a response; None if there is no such thing.
-
-        Args:
-            path: Below `/api/v1/`.
-            **more: `json` or `params`, as `HttpClient.request` takes them.
-        """
+        """Return what *parse* makes of the JSON of a response; None if there is no such thing."""
 
         def read(response: HttpResponse) -> _T | None:
             return None if response.status == 404 else parse(self._accepted(doing, response).json())
@@ -199,16 +188,9 @@ class CodeOceanClient:
     def send_once(
         self, doing: str, path: str, body: Mapping[str, Any], parse: Callable[[Any], _T], attempts: int
     ) -> _T:
-        """Request a change that must not happen twice: what is lost is not repeated.
+        """Request a change that must not happen twice; again only, up to *attempts* times, if Code Ocean is too busy.
 
-        Args:
-            attempts: Maximum number of requests, while Code Ocean says that it is too busy.
-
-        Raises:
-            OutcomeUnknown: It may have been carried out, or not.
-            RateLimited: It was not: Code Ocean asks to wait.
-            Rejected: It was not, and would not be if requested again.
-            CodeOceanError: It was not.
+        OutcomeUnknown if it may have been carried out; any other CodeOceanError if it was not.
         """
 
         def read(response: HttpResponse) -> _T:

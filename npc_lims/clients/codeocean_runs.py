@@ -137,12 +137,7 @@ def _parse_url(content: Any) -> str:
 class RunsClient(CodeOceanClient):
     """Requests that start, follow and stop runs, and that make data assets of their results.
 
-    Every method raises CodeOceanError if Code Ocean cannot be reached, or rejects the request. *parse* makes what a
-    caller receives of JSON, or raises ValueError: `parse_run`, `parse_asset`, or a function that builds objects of the
-    official SDK.
-
-    Args:
-        attempts: How often to send what must not happen twice, while Code Ocean says that it is too busy.
+    *parse* is `parse_run`, `parse_asset`, or builds objects of the official SDK. *attempts* are those of `send_once`.
     """
 
     def __init__(self, settings: Settings, attempts: int = 1) -> None:
@@ -224,10 +219,7 @@ class RunsClient(CodeOceanClient):
         return self.send_once(f"making the data asset {name}", "data_assets", body, parse, self._attempts)
 
     def find_asset_of(self, computation_id: str, name: str, subject: str) -> MadeAsset | None:
-        """Find the data asset that was made of a run: by its name, else among those of the subject.
-
-        Of several it is the oldest; of those made in one second, the ids decide.
-        """
+        """Return the oldest data asset that was made of a run; of those made in one second, the ids decide."""
         # by its name it is found at once; made by somebody else, from the same run, it has another one
         searches: tuple[dict[str, str], ...] = ({"query": f'name:"{name}"'}, {"query": subject})
         for params in searches:
@@ -277,13 +269,9 @@ def is_finished(run: Computation) -> bool:
 def why_errored(
     run: Computation, list_names: Callable[[], Sequence[str]], read_output: Callable[[], bytes | None]
 ) -> str:
-    """Return why a finished run is of no use, in one line; empty if it is good, or is still going on.
+    """Return why a finished run, ours or one of the SDK, is of no use; empty if it is good, or is still going on.
 
-    Args:
-        run: Ours, or one of the SDK.
-        list_names: Names of the files and folders at the top of its results. Called only if *run* leaves it open.
-        read_output: Content of its `output` file, None if there is none. Called only if there is one of that name and
-            the names leave it open.
+    If *run* leaves it open, the names at the top of its results decide; if these do, too, its `output` file.
     """
     if not is_finished(run):
         return ""

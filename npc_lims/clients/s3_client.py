@@ -48,10 +48,7 @@ _MAX_BYTES = 16_000_000
 
 
 class S3Client:
-    """S3, or any server with its protocol (`AWS_ENDPOINT_URL`); safe for threads, as a boto3 client is.
-
-    Its methods raise SourceError or MissingCredentials for every failure.
-    """
+    """S3, or any server with its protocol; safe for threads. All failures are SourceError or MissingCredentials."""
 
     def __init__(self, settings: Settings) -> None:
         _check_keys(settings)

@@ -16,6 +16,7 @@ from npc_lims.model.session_id import resolve_session_id
 from npc_lims.utils.memory_cache import TTLCache
 
 if TYPE_CHECKING:
+    import packaging.version
     import upath
 
     from npc_lims.model.types import Session
@@ -185,29 +186,22 @@ def _newest_version(settings: Settings, root: str, below: str, is_folder: bool) 
     raise NoSessionData(f"no version of the cache has {below}: looked in the {len(versions)} folders of {root}")
 
 
-def _version_name(version: str) -> str:
-    """Return the name of the folder of a version; a name that is no version stands for itself.
-
-    >>> _version_name("0.0.300"), _version_name("test")
-    ('v0.0.300', 'test')
-    """
-    import packaging.version
-
-    try:
-        return f"v{packaging.version.Version(version)}"
-    except packaging.version.InvalidVersion:
-        return version
+def _version_name(name: str) -> str:
+    """Return the name of the folder of a version, such as `v0.0.300` of 0.0.300; any other name stands for itself."""
+    version = _parse_version(name)
+    return name if version is None else f"v{version}"
 
 
 def _version_order(name: str) -> tuple[bool, Any, str]:
-    """Return a sort key: versions by age, after all folders that are no versions, by name.
+    """Return a sort key: versions by age, after all folders that are no versions, by name."""
+    version = _parse_version(name)
+    return version is not None, version or 0, name
 
-    >>> sorted(["v0.0.9", "test", "v0.0.10"], key=_version_order)
-    ['test', 'v0.0.9', 'v0.0.10']
-    """
+
+def _parse_version(name: str) -> packaging.version.Version | None:
     import packaging.version
 
     try:
-        return True, packaging.version.Version(name), name
+        return packaging.version.Version(name)
     except packaging.version.InvalidVersion:
-        return False, packaging.version.Version("0"), name
+        return None
