@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from datetime import datetime, timezone
+from itertools import starmap
 from pathlib import Path
 from typing import Callable, Optional
 
@@ -14,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from npc_lims.cli import ExitCode
-from npc_lims.cli.options import FULL, ONLY, SESSIONS, session_ids_of, sources_of
+from npc_lims.cli.options import FULL, ONLY, SESSIONS, pairs_of, session_ids_of, sources_of
 from npc_lims.cli.output import err, out, print_error
 from npc_lims.clients.github import ISSUES_PERMISSION, GitHubClient
 from npc_lims.clients.github_actions import JobStep, WorkflowRun, dispatch_sync, find_run, wait_for_run
@@ -165,32 +166,13 @@ def alert_command(
     alert = ALERTS.get(workflow)
     if alert is None:
         raise NpcLimsError(f"--workflow {workflow}: there is {' and '.join(ALERTS)}")
-    results = _results(result or [])
-    given = _given(failure or [])
+    expected = f"JOB=RESULT, with a result of {', '.join(_RESULTS)}"
+    results = dict(pairs_of("--result", result, f"(.+?)=({'|'.join(_RESULTS)})", expected))
+    given = pairs_of("--failure", failure, r"([^:]*[^:\s])\s*:\s*(.+)", "SOURCE: REASON")
     found = _outcome_of(outcome)
-    report = RunReport([*given, *found.failures], found.answered, found.is_complete)
+    report = RunReport([*starmap(Failure, given), *found.failures], found.answered, found.is_complete)
     done = update_alert(GitHubClient.authorized(load_settings(), ISSUES_PERMISSION), alert, results, report, run)
     out().print(done, soft_wrap=True)
-
-
-def _results(values: list[str]) -> dict[str, str]:
-    results = {}
-    for value in values:
-        name, _, ending = value.partition("=")
-        if not name or ending not in _RESULTS:
-            raise NpcLimsError(f"--result {value}: it must be JOB=RESULT, with a result of {', '.join(_RESULTS)}")
-        results[name] = ending
-    return results
-
-
-def _given(values: list[str]) -> list[Failure]:
-    failures = []
-    for value in values:
-        source, colon, reason = value.partition(":")
-        if not (source.strip() and colon and reason.strip()):
-            raise NpcLimsError(f"--failure {value!r}: it must be SOURCE: REASON")
-        failures.append(Failure(source.strip(), reason.strip()))
-    return failures
 
 
 def _outcome_of(path: Optional[Path]) -> RunReport:

@@ -129,6 +129,17 @@ def session_ids_of(values: Optional[list[str]]) -> Optional[frozenset[str]]:
     return frozenset(ids)
 
 
+def pairs_of(option: str, values: Optional[list[str]], pattern: str, expected: str) -> list[tuple[str, str]]:
+    """Return the two groups of *pattern* in each value of a repeatable option; NpcLimsError if one does not match."""
+    pairs = []
+    for value in values or []:
+        match = re.fullmatch(pattern, value.strip(), re.DOTALL)
+        if match is None:
+            raise NpcLimsError(f"{option} {value}: expected {expected}")
+        pairs.append((match[1], match[2]))
+    return pairs
+
+
 def _split(values: Optional[list[str]]) -> list[str]:
     return [part.strip() for value in values or [] for part in value.split(",") if part.strip()]
 

@@ -103,7 +103,10 @@ def gather(settings: Settings, now: datetime.datetime) -> Overview:
     ages = tuple(source_ages(sync_file, now)) if sync_file.sources else ()
     overview = Overview(origin, tuple(troubles), ages, count_sessions(records), tuple(funnel(records)), found)
     newest = records[0]["id"] if records else None
-    return dataclasses.replace(overview, suggestions=_with_state(settings, overview, newest))
+    suggestions: dict[str, Suggestion] = {}
+    for one in _suggest(settings, overview, newest):
+        suggestions.setdefault(one.command, one)  # the more important reason
+    return dataclasses.replace(overview, suggestions=tuple(suggestions.values())[:_SUGGESTIONS])
 
 
 def _without_state() -> tuple[Suggestion, ...]:
@@ -111,13 +114,6 @@ def _without_state() -> tuple[Suggestion, ...]:
         return _FIRST_STEPS
     sync = Suggestion("npc-lims sync", f"make a state from {TRACKED_FILE} of this checkout")
     return (sync, *_FIRST_STEPS)[:_SUGGESTIONS]
-
-
-def _with_state(settings: Settings, overview: Overview, newest: Optional[str]) -> tuple[Suggestion, ...]:
-    first: dict[str, Suggestion] = {}
-    for suggestion in _suggest(settings, overview, newest):
-        first.setdefault(suggestion.command, suggestion)  # the more important reason
-    return tuple(first.values())[:_SUGGESTIONS]
 
 
 def _suggest(settings: Settings, overview: Overview, newest: Optional[str]) -> Iterator[Suggestion]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +14,7 @@ from rich.table import Table
 
 from npc_lims.cli import ExitCode
 from npc_lims.cli.errors import report_failed_sources
-from npc_lims.cli.options import FULL, ONLY, SESSIONS, checkout, session_ids_of, sources_of, tracked_beside
+from npc_lims.cli.options import FULL, ONLY, SESSIONS, checkout, pairs_of, session_ids_of, sources_of, tracked_beside
 from npc_lims.cli.output import (
     OutputStyle,
     out,
@@ -49,7 +48,10 @@ from npc_lims.utils.text import counted, single_line
 
 _MOST_LISTED = 30
 _MAX_REASON = 700
-_TOKEN = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*")
+_TRAILER = (
+    r"([A-Za-z0-9][A-Za-z0-9-]*)\s*=\s*(.*)",
+    "KEY=VALUE, such as Run=https://example.org/1; a key has letters, digits and hyphens",
+)
 _COLUMNS = ("id", "what", "details")
 _OUTCOME = typer.Option(
     None, help="Write which sources answered and which failed to this file, as JSON, for npc-lims alert."
@@ -220,7 +222,7 @@ def publish_command(
         _check_clean(folder)
         out().print("nothing to publish: no observations are pending in this checkout (npc-lims sync)")
         return
-    trailers = _parse_trailers(trailer)
+    trailers = dict(pairs_of("--trailer", trailer, *_TRAILER))
     done = publish(folder, sets, branch, trailers=trailers, dry_run=dry_run, backoff=settings.backoff)
     # the tracked file was read again, as it is published
     _write_outcome(outcome, sets, [*done.failures, *gaps])
@@ -306,19 +308,6 @@ def _check_clean(folder: Path) -> None:
             "then npc-lims sync and publish"
         )
     raise GitError(f"{folder} has changes, but no observations are pending in this checkout. {remedy}")
-
-
-def _parse_trailers(values: Optional[list[str]]) -> dict[str, str]:
-    trailers = {}
-    for value in values or []:
-        key, found, text = value.partition("=")
-        if not (found and _TOKEN.fullmatch(key.strip())):
-            raise NpcLimsError(
-                f"--trailer {value}: expected KEY=VALUE, such as Run=https://example.org/1; "
-                "a key has letters, digits and hyphens"
-            )
-        trailers[key.strip()] = text.strip()
-    return trailers
 
 
 def _print_published(done: Published, dry_run: bool) -> None:

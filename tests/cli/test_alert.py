@@ -84,12 +84,12 @@ def test_what_was_skipped_changes_nothing(hub: Hub, results: tuple[str, ...], is
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("--result", "observe"), "must be JOB=RESULT"),
+        (("--result", "observe"), "expected JOB=RESULT"),
         (("--workflow", "test", *FINE), "--workflow test: there is sync and process"),
         (("--result", "observe=fine"), "success, failure, cancelled, skipped"),
-        (("--result", "=success"), "must be JOB=RESULT"),
-        (("--failure", "codeocean"), "must be SOURCE: REASON"),
-        (("--failure", ": why"), "must be SOURCE: REASON"),
+        (("--result", "=success"), "expected JOB=RESULT"),
+        (("--failure", "codeocean"), "expected SOURCE: REASON"),
+        (("--failure", ": why"), "expected SOURCE: REASON"),
     ],
 )
 def test_mistakes_are_reported(hub: Hub, options: tuple[str, ...], said: str) -> None:
