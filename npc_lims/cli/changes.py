@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Optional, Union
@@ -13,13 +13,11 @@ import typer
 from rich.text import Text
 
 from npc_lims.cli import ExitCode
-from npc_lims.cli.options import check_base_url, checkout, complete_session, reading_settings
+from npc_lims.cli.options import STATE_HERE, check_base_url, checkout, complete_session, reading_settings
 from npc_lims.cli.output import (
     OutputStyle,
     out,
-    print_csv,
     print_error,
-    print_json,
     print_note,
     print_warning,
     progress_bars,
@@ -57,7 +55,6 @@ from npc_lims.utils.urls import Links
 
 _COLUMNS = ("of", "group", "id", "what", "details")
 _HISTORY_COLUMNS = ("session", "when", "group", "what", "details", "editors", "commit", "address", "run")
-_STATE = typer.Option(None, help="State folder in a checkout. Default: that of this checkout.")
 _FORMAT = typer.Option(Format.text, help="markdown is for pull requests and job summaries; json is --json.")
 _STYLE = style_options("an object that holds everything", _COLUMNS)
 _Part = Union[StateDiff, TrackedDiff, Preview]
@@ -102,14 +99,14 @@ def diff_command(
       npc-lims diff HEAD~5 HEAD --what state
       npc-lims diff v1.0.0 main --github --format markdown
     """
-    chosen = _chosen(format, style)
+    style = style.combined(format.value)
     old, new = _sides(ref_a, ref_b, github)
     found: dict[str, _Part] = {}
     if what is not What.state:
         found["tracked"] = compare_tracked(old.tracked(), new.tracked(), (old.name, new.name))
     if what is not What.tracked:
         found["state"] = compare_states(old.state(), new.state())
-    _print(found, chosen, limit, style.csv)
+    _print(found, format, limit, style)
 
 
 def preview_command(
@@ -133,7 +130,7 @@ def preview_command(
       npc-lims preview
       npc-lims preview origin/main --format markdown
     """
-    chosen = _chosen(format, style)
+    style = style.combined(format.value)
     home = checkout()
     repository = find_repository(home)
     try:
@@ -150,20 +147,12 @@ def preview_command(
     if content is not None and any(problem.is_error for problem in before.problems):
         print_warning(f"{name}: its {TRACKED_FILE} has errors; the comparison uses what can be read of it")
     records = read_state(home / "state").records
-    _print({"preview": preview(records, before.sessions, now.sessions, name)}, chosen, limit, style.csv)
+    _print({"preview": preview(records, before.sessions, now.sessions, name)}, format, limit, style)
 
 
-def _chosen(format: Format, style: OutputStyle) -> Format:
-    style.check_alone(format is not Format.text)
-    return Format.json if style.json else format
-
-
-def _print(parts: dict[str, _Part], format: Format, limit: int, as_csv: bool) -> None:
-    if format is Format.json:
-        print_json({name: part.as_dict() for name, part in parts.items()})
-    elif as_csv:
-        print_csv(_COLUMNS, (row for name, part in parts.items() for row in _rows(name, part)))
-    else:
+def _print(parts: dict[str, _Part], format: Format, limit: int, style: OutputStyle) -> None:
+    rows = (row for name, part in parts.items() for row in _rows(name, part))
+    if not style.print_rows(_COLUMNS, rows, {name: part.as_dict() for name, part in parts.items()}):
         _print_chapters([part.chapter() for part in parts.values()], format, limit)
 
 
@@ -254,7 +243,7 @@ def history_command(
     ),
     limit: int = _LIMIT,
     base_url: Optional[str] = typer.Option(None, help="URL of the site, for links in an atom feed."),
-    state: Optional[Path] = _STATE,
+    state: Optional[Path] = STATE_HERE,
     style: OutputStyle = style_options("an object that holds everything", _HISTORY_COLUMNS),
 ) -> None:
     """Show the history of a session, or all changes since a date.
@@ -273,7 +262,7 @@ def history_command(
       npc-lims history --since 7d
       npc-lims history --since 2024-06-01 --format markdown --limit 0
     """
-    style.check_alone(format is not HistoryFormat.text)
+    style = style.combined(format.value)
     settings = reading_settings(state)
     if (session is None) == (since is None):
         raise NpcLimsError("name a session, or with --since from when on; npc-lims history --help has examples")
@@ -292,7 +281,7 @@ def export_command(
     format: ExportFormat = typer.Option(
         ExportFormat.sqlite, help="sqlite is one file; the others are a folder with a file for each table."
     ),
-    state: Optional[Path] = _STATE,
+    state: Optional[Path] = STATE_HERE,
 ) -> None:
     """Write all sessions and their history as tables.
 
@@ -335,15 +324,14 @@ def _show_changes(
     repository, folder = _checkout(settings, "what happened to all sessions is read from commits")
     found = read_history(repository, folder=folder, since=since)
     links, begins = _links(settings), shallow_since(repository)
-    if style.csv:
-        print_csv(_HISTORY_COLUMNS, (_row(one, links) for one in found))
-    elif format is HistoryFormat.atom:
-        _print_feed(found, links, base_url)
-    elif style.json or format is HistoryFormat.json:
-        print_json(Digest(since, tuple(found), begins).as_dict(links.commit))
-    else:
+    digest = Digest(since, tuple(found), begins)
+    if format is HistoryFormat.atom:
+        _print_feed(digest.transitions, links, base_url)
+    elif not style.print_rows(
+        _HISTORY_COLUMNS, (_row(one, links) for one in digest.transitions), digest.as_dict(links.commit)
+    ):
         # it says itself where the history begins
-        _print_chapters([Digest(since, tuple(found), begins).chapter()], Format(format.value), limit)
+        _print_chapters([digest.chapter()], Format(format.value), limit)
         return
     _note_shallow(begins)
 
@@ -359,7 +347,7 @@ def _checkout(settings: Settings, why: str) -> tuple[Repository, str]:
     return repository, repository.path_of(settings.state)
 
 
-def _print_feed(found: Iterator[Transition], links: Links, base_url: Optional[str]) -> None:
+def _print_feed(found: Iterable[Transition], links: Links, base_url: Optional[str]) -> None:
     check_base_url(base_url)
     content = render_feed(found, links.repository, base=base_url, address_of=links.commit)
     # the feed says that it is UTF-8, whatever the code page of a Windows pipe

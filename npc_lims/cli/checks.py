@@ -83,7 +83,7 @@ def validate_command(
       npc-lims validate tracked_sessions.yaml --base origin/main
       npc-lims validate --csv
     """
-    style.check_alone(format is not ProblemFormat.text)
+    style.combined(format.value)
     path = _default_file() if file is None else file
     try:
         tracked = read_tracked(path)
@@ -91,7 +91,11 @@ def validate_command(
     except TrackedFileError as error:
         problems, sessions = error.problems, ""
     new, known = (list(problems), []) if base is None else _compared(path, problems, base)
-    known_errors = [_known_error(problem) for problem in known if problem.is_error]
+    known_errors = [
+        dataclasses.replace(problem, message=f"{problem.message} (the base has this error too)")
+        for problem in known
+        if problem.is_error
+    ]
     pipelines_problems, pipelines_summary = _check_pipelines(path.parent)
     listed = [*sorted([*new, *known_errors]), *pipelines_problems]
     _print_problems(listed, format, style)
@@ -129,7 +133,7 @@ def verify_command(
       npc-lims verify --state state --json
       npc-lims verify --since origin/main --format github
     """
-    style.check_alone(format is not ProblemFormat.text)
+    style.combined(format.value)
     folder = checkout() / "state" if state is None else state
     edited = [] if since is None else _hand_edits(folder, since)
     wrong = [*verify_state(folder), *verify_sync_file(folder), *verify_runs(folder)]
@@ -188,10 +192,6 @@ def _compared(path: Path, problems: Sequence[Problem], base: str) -> tuple[list[
     text = path.read_bytes().decode("utf-8-sig", "replace") if path.is_file() else ""
     known = decode_tracked(content, base).problems
     return split_known(problems, text, known, content.decode("utf-8-sig", "replace"))
-
-
-def _known_error(problem: Problem) -> Problem:
-    return dataclasses.replace(problem, message=f"{problem.message} (the base has this error too)")
 
 
 def _hand_edits(folder: Path, since: str) -> list[Problem]:

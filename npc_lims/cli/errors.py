@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import typer
@@ -61,13 +61,16 @@ def is_selection_mistake(error: BaseException | None) -> bool:
     return isinstance(error, (SelectionError, NoSessionInfo, _UsageError))
 
 
-def report_failed_sources(observations: Iterable[Observation]) -> None:
+def report_failed_sources(observations: Sequence[Observation]) -> None:
+    """Print why sources failed; typer.Exit if any did."""
     for one in observations:
         if one.failure is not None:
             errors = [problem for problem in one.problems if problem.is_error]
             list_problems(errors)
             message = f"{one.source} failed; its recorded values are unchanged: {one.failure.reason}"
             print_error(message, annotate=not errors)
+    if any(one.failure is not None for one in observations):
+        raise typer.Exit(ExitCode.INCOMPLETE)
 
 
 def show_warning(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:

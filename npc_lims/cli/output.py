@@ -156,13 +156,15 @@ class OutputStyle:
     csv: bool = False
 
     def __post_init__(self) -> None:
-        self.check_alone()
+        self.combined("text")
 
-    def check_alone(self, has_format: bool = False) -> None:
-        chosen = {"--json": self.json, "--csv": self.csv, "--format": has_format}
+    def combined(self, format: str) -> OutputStyle:
+        """Return the style with that of `--format`; NpcLimsError if they exclude each other."""
+        chosen = {"--json": self.json, "--csv": self.csv, "--format": format != "text"}
         given = [option for option, is_given in chosen.items() if is_given]
         if len(given) > 1:
             raise NpcLimsError(f"{' and '.join(given)} exclude each other; give one of them")
+        return OutputStyle(json=True) if format == "json" else self
 
     @property
     def is_text(self) -> bool:

@@ -14,7 +14,17 @@ from rich.table import Table
 
 from npc_lims.cli import ExitCode
 from npc_lims.cli.errors import report_failed_sources
-from npc_lims.cli.options import FULL, ONLY, SESSIONS, checkout, pairs_of, session_ids_of, sources_of, tracked_beside
+from npc_lims.cli.options import (
+    FULL,
+    ONLY,
+    SESSIONS,
+    STATE_HERE,
+    checkout,
+    pairs_of,
+    session_ids_of,
+    sources_of,
+    tracked_beside,
+)
 from npc_lims.cli.output import (
     OutputStyle,
     out,
@@ -83,7 +93,7 @@ class QueryOptions:
 
 
 def sync_command(
-    state: Optional[Path] = typer.Option(None, help="State folder. Default: state/ of this checkout."),
+    state: Optional[Path] = STATE_HERE,
     queried: QueryOptions = QueryOptions(),
     full: bool = FULL,
     mirror: Optional[Path] = typer.Option(None, help="Read DIR/s3/<bucket>/<key> and DIR/codeocean, not the cloud."),
@@ -125,15 +135,11 @@ def sync_command(
     if not style.print_rows(_COLUMNS, [change.as_dict() for change in result.changes], _as_json(result, options)):
         _print(result, options)
     report_failed_sources(result.observations)
-    if result.failures:
-        raise typer.Exit(ExitCode.INCOMPLETE)
 
 
 def observe_command(
     into: Path = typer.Option(..., "--out", help="Folder for the file of observations; created if missing."),
-    state: Optional[Path] = typer.Option(
-        None, help="State folder, which is only read. Default: that of this checkout."
-    ),
+    state: Optional[Path] = STATE_HERE,
     queried: QueryOptions = QueryOptions(),
     shard: str = typer.Option("1/1", help="NUMBER/COUNT: only that share of the subjects, for several runners."),
     skip_unknown: bool = typer.Option(
@@ -171,8 +177,6 @@ def observe_command(
     sources = ", ".join(one.source for one in observed.observations if one.failure is None)
     out().print(f"{path}: observations of {sources or 'no source'}")
     report_failed_sources(observed.observations)
-    if observed.failures:
-        raise typer.Exit(ExitCode.INCOMPLETE)
 
 
 def publish_command(
@@ -180,7 +184,7 @@ def publish_command(
     observed: Optional[Path] = typer.Option(
         None, help="Folder with the observations of `npc-lims observe`. Default: those of syncs in this checkout."
     ),
-    state: Optional[Path] = typer.Option(None, help="State folder of a checkout. Default: that of this one."),
+    state: Optional[Path] = STATE_HERE,
     trailer: Optional[list[str]] = typer.Option(None, help="KEY=VALUE for the end of commit messages; repeat."),
     dry_run: bool = typer.Option(False, "--dry-run", help="Show the commits that would be made; push nothing."),
     summary: Optional[typer.FileTextWrite] = typer.Option(
