@@ -283,10 +283,7 @@ class _Column(NamedTuple):
 def render_table(
     rows: Sequence[dict[str, Any]], console: Console, columns: Sequence[str] = (), notes: Sequence[str] = ()
 ) -> str:
-    """Return the table and the *notes* below it as text, with such escape codes as *console* takes.
-
-    Without *columns*, the most important first, it has the most common ones.
-    """
+    """Return the table, by default of the most common columns, and *notes* below it, as text for *console*."""
     names = tuple(columns) or tuple(HEADINGS)
     room = console.width if console.is_terminal else sys.maxsize  # in a pipe no chosen column is cut
     longest = room if columns else _LONGEST_TEXT

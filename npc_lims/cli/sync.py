@@ -349,10 +349,7 @@ def _as_markdown(done: Published) -> str:
 
 
 def _write_outcome(path: Optional[Path], observed: Sequence[ObservationSet], failures: Sequence[SourceError]) -> None:
-    """Write the outcome, if there is a path, as one line of JSON: `answered`, `failed` with reasons, and `complete`.
-
-    It is complete if every source was queried about every session, as scheduled runs do, whatever came of it.
-    """
+    """Write `answered`, `failed` with reasons, and `complete` (all was queried, as scheduled) as a line of JSON."""
     if path is None:
         return
     failed = {one.source: one.reason for one in failures}

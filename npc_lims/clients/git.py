@@ -78,10 +78,7 @@ class Repository:
 
     @contextlib.contextmanager
     def printing(self, *args: str) -> Iterator[IO[bytes]]:
-        """Yield the output of the command while it runs, for output that may be too large. It ends with the block.
-
-        If all of it was read, and the command exited with an error, it raises GitFailed.
-        """
+        """Yield the output of the command while it runs; GitFailed if it exited with an error at the end."""
         with tempfile.TemporaryFile() as stderr, self._start(args, stderr) as process:
             assert process.stdout is not None, "it is a pipe"
             try:
@@ -177,10 +174,7 @@ class Repository:
             raise GitError(f"{path}: not in the checkout {self.root}") from None
 
     def changed_since(self, base: str, folder: str) -> dict[str, str]:
-        """Return `added`, `changed` or `removed` by path of the files under *folder* that differ from *base*.
-
-        They differ in HEAD, in the index or on disk.
-        """
+        """Return `added`, `changed` or `removed` by path of files under *folder* that differ from *base* by now."""
         words = {"A": "added", "D": "removed"}
         found: dict[str, str] = {}
         for versions in ([base, "HEAD"], ["--cached", base], [base]):

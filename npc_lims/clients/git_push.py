@@ -99,10 +99,7 @@ class Draft:
         self.commits: list[str] = []
 
     def commit(self, message: str, *, verify_all: bool = False) -> bool:
-        """Commit the changes of the tree. Return False if there are none.
-
-        With *verify_all* more is verified than what has changed: the parent commit may be damaged.
-        """
+        """Commit the changes of the tree; False if there are none. *verify_all*: the parent may be damaged."""
         committed = commit_changes(self.tree, message, self._target.env)
         if committed is None:
             return False
@@ -121,11 +118,7 @@ class Draft:
 
 
 def find_target(state: Path, branch: str | None, committed: str) -> PublishTarget:
-    """Return where to push the state folder of a checkout: to *branch*, else the one that is checked out.
-
-    Args:
-        committed: Name of a file beside the state folder that must not have changes that are not committed.
-    """
+    """Return where to push the state folder of a checkout. *committed*, a file beside it, must be as in HEAD."""
     repository = find_repository(state)
     folder = repository.path_of(state)
     target = _target_branch(repository, branch)
@@ -238,10 +231,7 @@ def _identity(repository: Repository) -> Mapping[str, str]:
 
 
 def _newest(repository: Repository, branch: str, since: datetime.datetime | None) -> str | None:
-    """Fetch the remote's newest commit of *branch*; None if it has no such branch, and the name is not that of a tag.
-
-    In a shallow clone only what was committed after *since* comes with it, and a few commits before that.
-    """
+    """Fetch the remote's newest commit of *branch*; None if it has none. A shallow clone gets those after *since*."""
     try:
         others = [f"refs/tags/{branch}", f"refs/{branch}"]
         listed = repository.line("ls-remote", REMOTE, f"{_BRANCHES}{branch}", *others)
@@ -302,10 +292,7 @@ def _to_git_error(error: GitFailed, branch: str, what: str) -> GitError:
 
 
 def _fast_forward(repository: Repository, folder: str | None, branch: str, published: str) -> tuple[str, ...]:
-    """Fast-forward the checkout to *published*, if it is on that branch; return what its user has to do, if anything.
-
-    The files of *folder* in the checkout, if it is given, are those that were published.
-    """
+    """Fast-forward the checkout, whose *folder* may have the files of *published*. Return what its user has to do."""
     if _checked_out(repository) != branch or repository.commit_of("HEAD") == published:
         return ()
     written = folder if folder is not None and (repository.root / folder).exists() else None

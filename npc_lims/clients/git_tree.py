@@ -23,10 +23,7 @@ _PENDING = "Nothing was pushed; the observations stay pending: correct that, and
 
 
 class CommitTree:
-    """Files of a folder of a commit, with changes that are not committed yet.
-
-    The folder is a path with forward slashes, "." for all of the commit; a change of None removes the file.
-    """
+    """Files of a folder of a commit (".": all), with changes that are not committed yet; None removes a file."""
 
     def __init__(self, repository: Repository, commit: str, folder: str, label: str = "") -> None:
         """
@@ -122,8 +119,7 @@ def _commit_with_hooks(tree: CommitTree, new: str, message: str, env: Mapping[st
 def _temporary_worktree(repository: Repository, head: str) -> Iterator[Repository]:
     """Make a worktree outside of the repository, which has no record of it: one that is left there blocks nobody.
 
-    git's own files of a worktree are as gitrepository-layout(5) describes them. In the reftable format git has to
-    write them.
+    git's own files are as gitrepository-layout(5) describes them; in the reftable format git has to write them.
     """
     with tempfile.TemporaryDirectory(prefix="npc-lims-") as folder:
         root, metadata = Path(folder, "tree"), Path(folder, "git")

@@ -139,10 +139,7 @@ def _has_s3fs() -> bool:
 
 
 def _configure_fsspec(settings: Settings) -> None:
-    """Make settings of a `.env` for S3 the defaults of s3fs, which reads only the environment of the process.
-
-    Not as options of the path: a path that is pickled would take these along, secrets included.
-    """
+    """Make settings of a `.env` for S3 the defaults of s3fs: as options of a path they would be pickled with it."""
     options = _only_in_dotenv(settings)
     if options:
         import fsspec.config  # type: ignore[import-untyped]

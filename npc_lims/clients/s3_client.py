@@ -176,10 +176,7 @@ def _register_session_token(request: Any, **_: Any) -> None:
 
 
 def _check_answer(http_response: Any, model: Any, **_: Any) -> None:
-    """Raise ValueError for an answer that S3 does not give.
-
-    botocore accepts any XML document, and reads every value but `true` as false: a shorter listing.
-    """
+    """Raise ValueError for an answer that S3 does not give: botocore reads any XML document, as a shorter listing."""
     status = http_response.status_code
     if 200 < status < 300:
         raise ValueError(f"answered {status} in place of 200")

@@ -43,10 +43,7 @@ def source_boundary(source: str) -> Iterator[None]:
 
 
 def describe_unexpected(error: BaseException, settings: Settings | None = None) -> str:
-    """Return `unexpected <type>; details in <file>`. The file, in the cache, has the traceback, without secrets.
-
-    One error gives one file, however often it arises: the text may be recorded, and must not change by itself.
-    """
+    """Return `unexpected <type>; details in <file>`: one error gives one file in the cache, with the traceback."""
     name = type(error).__name__
     folder = _cache(settings) / _FOLDER
     lines = "".join(traceback.format_exception(type(error), error, error.__traceback__))

@@ -172,10 +172,7 @@ def read_asset(raw: Mapping[str, Any]) -> DataAsset:
 def read_session_asset(
     raw: Mapping[str, Any], subjects: Container[str], recorded: Container[str] = ()
 ) -> DataAsset | InvalidAsset | None:
-    """Return an asset of one of *subjects*, in whatever state; None for one that is about something else.
-
-    One with a *recorded* id may not become another thing by a damaged name.
-    """
+    """Return an asset of one of *subjects*, in any state; None for another thing, which a *recorded* one never is."""
     name = raw.get("name")
     match = SEARCHED_NAMES.match(_cleaned(name))
     if match is None:

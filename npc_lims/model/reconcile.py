@@ -171,10 +171,7 @@ def _same_types(new: Any, recorded: Any) -> bool:
 
 
 def check_breaker(previous: Records, new: Records) -> None:
-    """Raise SyncRefused if a sync would remove or blank more than 10 sessions and 5 % of them.
-
-    Blanked: a section that had facts has none, or a flag that was true no longer is.
-    """
+    """Raise SyncRefused if a sync would remove, or take facts or flags from, more than 10 sessions and 5 %."""
     differing = [session_id for session_id in differing_keys(previous, new) if session_id in previous]
     removed = [session_id for session_id in differing if session_id not in new]
     blanked = [

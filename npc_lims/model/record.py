@@ -289,10 +289,7 @@ def failed(error: SourceError) -> Observation:
 
 
 def find_invalid_value(data: Mapping[str, Any]) -> Optional[str]:
-    """Return the first value of a record, as plain data, that is outside the schema: key, value and expectation.
-
-    A key that this version does not know is not one: a newer version may have written it.
-    """
+    """Return key, value and expectation of a record's first invalid value; keys of newer versions are valid."""
     try:
         validate_model(Record, _known(Record, data), strict=True)
     except ValueError as error:

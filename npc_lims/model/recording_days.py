@@ -48,10 +48,7 @@ def reconcile_scope(
 
 
 def assign_rows(previous: Records, observed: Sequence[Observation]) -> tuple[Observation, ...]:
-    """Return *observed* with the training rows of recording days assigned to the sessions that they belong to.
-
-    Recorded rows take part, also those that are no sessions (`Training.other_rows`), in case no workbook was read.
-    """
+    """Return *observed* with training rows, recorded ones included, assigned to the sessions that they belong to."""
     facts: dict[str, Found] = {}
     for ids in _days(previous, observed):
         drafts = {session_id: reconcile_session(session_id, previous.get(session_id), observed) for session_id in ids}
@@ -246,10 +243,7 @@ def is_folder_of(name: str, record: Record) -> bool:
 
 
 def _start_of_session(record: Record) -> datetime.datetime | None:
-    """Return when a session started: its recording or its training row, whichever was first; for ephys the recording.
-
-    Rows are assigned to ephys sessions by the time of their recordings, to others in their order.
-    """
+    """Return when a session started: its recording or, unless it is ephys, its training row, whichever was first."""
     recording = recording_start(record) if record.tracked else None
     row = datetime.datetime.fromisoformat(record.training.start_time) if record.training else None
     if recording is None or row is None or record.is_tracked_ephys:

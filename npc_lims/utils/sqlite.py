@@ -10,10 +10,7 @@ from typing import Any
 
 
 class SharedConnection(sqlite3.Connection):
-    """A database in memory whose rows are dicts, and which threads may share.
-
-    Prepared statements are not cached: since Python 3.12 two threads may be handed the same one.
-    """
+    """A database in memory whose rows are dicts. Threads share it, so no prepared statements are cached."""
 
     def __init__(self) -> None:
         super().__init__(":memory:", isolation_level=None, check_same_thread=False, cached_statements=0)
