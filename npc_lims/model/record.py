@@ -36,7 +36,7 @@ ModelT = TypeVar("ModelT", bound=pydantic.BaseModel)
 
 
 class Model(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
 
 class Lean(Model):
@@ -226,8 +226,6 @@ class Record(Model):
     codeocean: Union[CodeOcean, Nothing, None] = None
     s3: Union[S3Facts, Nothing, None] = None
     status: Annotated[Status, pydantic.AfterValidator(_check_status), pydantic.WithJsonSchema(_STATUS_SCHEMA)] = {}
-
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
     @property
     def is_tracked_ephys(self) -> bool:

@@ -60,8 +60,6 @@ class RunAsset(Model):
 class Run(Model):
     """One try to run a process on one input of a session."""
 
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
-
     session: SessionText
     input: Id
     """Id of the data asset that it is about."""
@@ -130,8 +128,6 @@ class Run(Model):
 
 class ClaimReleased(Model):
     """A claim that was released: nothing was started by it."""
-
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
     key: tuple[SessionText, str, int] = pydantic.Field(alias="withdrawn")
     claim: str

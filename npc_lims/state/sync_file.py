@@ -46,8 +46,6 @@ class SourceSync(Model):
 
 
 class SyncFile(Model):
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
-
     schema_: int = pydantic.Field(default=1, alias="schema")
     snapshot: Optional[str] = None
     """Digest of the snapshot written with it. To another snapshot the versions below say nothing: files were
