@@ -66,11 +66,17 @@ def dispatch_command(
         return
     with show_run(err()) as update:
         run = wait_for_run(settings, run.id, interval=poll, timeout=timeout, on_change=update)
-    if run.conclusion != "success":
-        failed = [job.name for job in run.jobs if job.conclusion not in ("success", "skipped", None)]
-        which = f" ({', '.join(failed)})" if failed else ""
-        print_error(f"the run ended with {run.conclusion}{which}; see its log: {run.url}")
-        raise typer.Exit(ExitCode.INCOMPLETE)
+    raise typer.Exit(exit_code_of(run))
+
+
+def exit_code_of(run: WorkflowRun) -> int:
+    """Return the exit code for a run that is over, and report one that failed."""
+    if run.conclusion == "success":
+        return ExitCode.DONE
+    failed = [job.name for job in run.jobs if job.conclusion not in ("success", "skipped", None)]
+    which = f" ({', '.join(failed)})" if failed else ""
+    print_error(f"the run ended with {run.conclusion}{which}; see its log: {run.url}")
+    return ExitCode.INCOMPLETE
 
 
 @contextlib.contextmanager

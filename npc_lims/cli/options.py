@@ -24,6 +24,9 @@ from npc_lims.utils.urls import web_address
 ONLY = typer.Option(None, help="Sources to query, of tracked, training, codeocean, s3; repeat or separate by commas.")
 SESSIONS = typer.Option(None, help="Sessions that may change, by any form of their ids; repeat or separate by commas.")
 FULL = typer.Option(False, "--full", help="Also read unchanged input again.")
+SUMMARY = typer.Option(
+    None, mode="a", encoding="utf-8", lazy=False, metavar="PATH", help="Append what was done to this file, as Markdown."
+)
 STATE_HERE = typer.Option(None, help="State folder. Default: that of this checkout.")
 
 

@@ -11,7 +11,7 @@ from typing import Optional
 
 import typer
 
-from npc_lims.cli.options import STATE_HERE, checkout, reading_settings, session_ids_of
+from npc_lims.cli.options import STATE_HERE, SUMMARY, checkout, reading_settings, session_ids_of
 from npc_lims.cli.output import OutputStyle, err, out, status_line, style_options
 from npc_lims.cli.process_report import (
     EVENT_COLUMNS,
@@ -48,9 +48,6 @@ _NAMES = typer.Argument(None, metavar="PROCESS", help="Names of processes. Defau
 _PIPELINES = typer.Option(None, "--pipelines", help="Path of pipelines.yaml. Default: beside the state folder.")
 _SESSIONS = typer.Option(None, help="Only these sessions, by any form of their ids; repeat or separate by commas.")
 _LIMIT = typer.Option(None, min=1, help="Maximum number for each process, within the limits of pipelines.yaml.")
-_SUMMARY = typer.Option(
-    None, mode="a", encoding="utf-8", lazy=False, metavar="PATH", help="Append what was done to this file, as Markdown."
-)
 _STYLE = style_options("an array of what was done", EVENT_COLUMNS)
 
 _NOTHING = "nothing to start (npc-lims process plan shows why)"
@@ -142,7 +139,7 @@ def run_command(
     ),
     recording: RecordOptions = RecordOptions(),
     pipelines: Optional[Path] = _PIPELINES,
-    summary: Optional[typer.FileTextWrite] = _SUMMARY,
+    summary: Optional[typer.FileTextWrite] = SUMMARY,
     style: OutputStyle = _STYLE,
 ) -> None:
     """Start what `npc-lims process plan` shows, up to the limits.
@@ -188,7 +185,7 @@ def collect_command(
     ),
     recording: RecordOptions = RecordOptions(),
     pipelines: Optional[Path] = _PIPELINES,
-    summary: Optional[typer.FileTextWrite] = _SUMMARY,
+    summary: Optional[typer.FileTextWrite] = SUMMARY,
     style: OutputStyle = _STYLE,
 ) -> None:
     """Collect outcomes, and create data assets from good results.
@@ -265,7 +262,7 @@ def start_command(
     into: Path = typer.Option(..., "--out", help="File for their outcomes, for `npc-lims process record`."),
     state: Optional[Path] = STATE_HERE,
     pipelines: Optional[Path] = _PIPELINES,
-    summary: Optional[typer.FileTextWrite] = _SUMMARY,
+    summary: Optional[typer.FileTextWrite] = SUMMARY,
     style: OutputStyle = _STYLE,
 ) -> None:
     """Start what was claimed.
@@ -339,12 +336,11 @@ def _now() -> datetime.datetime:
 def _state_folder(state: Optional[Path]) -> Path:
     """Return the state folder to use; runs are recorded in a folder, not in published state."""
     folder = reading_settings(state).state
-    if folder is None:
+    if folder is None or not folder.is_dir():
         raise NpcLimsError(
-            "there is no state folder here: run this in a checkout of the repository, or give one with --state"
+            f"there is no state folder {folder or 'here'}: run this in a checkout of the repository, check --state and "
+            "NPC_LIMS_STATE, or run npc-lims sync"
         )
-    if not folder.is_dir():
-        raise NpcLimsError(f"there is no state folder {folder}: check --state or NPC_LIMS_STATE, or run npc-lims sync")
     return folder
 
 

@@ -19,6 +19,7 @@ from npc_lims.cli.options import (
     ONLY,
     SESSIONS,
     STATE_HERE,
+    SUMMARY,
     checkout,
     pairs_of,
     session_ids_of,
@@ -187,14 +188,7 @@ def publish_command(
     state: Optional[Path] = STATE_HERE,
     trailer: Optional[list[str]] = typer.Option(None, help="KEY=VALUE for the end of commit messages; repeat."),
     dry_run: bool = typer.Option(False, "--dry-run", help="Show the commits that would be made; push nothing."),
-    summary: Optional[typer.FileTextWrite] = typer.Option(
-        None,
-        mode="a",
-        encoding="utf-8",
-        lazy=False,
-        metavar="PATH",
-        help="Append what changed to this file, as Markdown.",
-    ),
+    summary: Optional[typer.FileTextWrite] = SUMMARY,
     outcome: Optional[Path] = _OUTCOME,
 ) -> None:
     """Commit and push pending observations.

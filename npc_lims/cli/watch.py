@@ -14,8 +14,8 @@ from typing import Any, Callable, NamedTuple, Optional
 from rich.text import Text
 
 from npc_lims.cli import ExitCode
-from npc_lims.cli.actions import RunLines
-from npc_lims.cli.output import err, out, print_error, print_note, print_warning
+from npc_lims.cli.actions import RunLines, exit_code_of
+from npc_lims.cli.output import err, out, print_note, print_warning
 from npc_lims.clients.github_actions import WorkflowRun, find_active_run, get_run
 from npc_lims.config.settings import RAW_URL, Settings
 from npc_lims.errors import GitHubError, NpcLimsError
@@ -61,13 +61,9 @@ def watch_sessions(settings: Settings, selection: Selection, interval: Optional[
         run = watch.until_over(seconds)
     took, changes = describe_age(time.monotonic() - began), watch.changes
     if as_json:
-        reason = "stopped" if run is None else "run over"
-        _write({"event": "end", "seen": _now(), "reason": reason, "changes": len(changes)})
+        _write("end", reason="stopped" if run is None else "run over", changes=len(changes))
     print_note(f"{counted(len(changes), 'change')} in {took}: {headline(changes)}")
-    if run is not None and run.conclusion != "success":
-        print_error(f"the run ended with {run.conclusion}; see its log: {run.url}")
-        return ExitCode.INCOMPLETE
-    return ExitCode.DONE
+    return ExitCode.DONE if run is None else exit_code_of(run)
 
 
 def state_to_watch(settings: Settings) -> WatchedState:
@@ -137,8 +133,7 @@ class _Watch:
         if run is None or run == self.run:
             return
         if self.as_json:
-            values = {"id": run.id, "url": run.url, "status": run.status, "conclusion": run.conclusion}
-            _write({"event": "run", "seen": _now(), **values})
+            _write("run", id=run.id, url=run.url, status=run.status, conclusion=run.conclusion)
         else:
             if self.run is None:
                 print_note(f"following {run.url}")
@@ -158,7 +153,7 @@ class _Watch:
         for change in found:
             self.changes.append(change)
             if self.as_json:
-                _write({"event": "change", "seen": _now(), **change.as_dict()})
+                _write("change", **change.as_dict())
             else:
                 _print(change)
         return True
@@ -178,10 +173,6 @@ def _print(change: SessionChange) -> None:
     sys.stdout.flush()
 
 
-def _write(values: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(values) + "\n")
+def _write(event: str, **values: Any) -> None:
+    sys.stdout.write(json.dumps({"event": event, "seen": utc_text(time.time()), **values}) + "\n")
     sys.stdout.flush()
-
-
-def _now() -> str:
-    return utc_text(time.time())

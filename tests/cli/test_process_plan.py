@@ -187,9 +187,7 @@ def test_mistakes_are_one_message(folder: Path, arguments: list[str], words: str
 def test_without_a_checkout_the_remedy_is_reported(elsewhere: Path) -> None:
     done = run_cli("process", "plan")
     assert done.code == 2
-    assert (
-        "there is no state folder here: run this in a checkout of the repository, or give one with --state" in done.err
-    )
+    assert "there is no state folder here: run this in a checkout of the repository, check --state" in done.err
 
 
 def test_without_pipelines_the_remedy_is_reported(folder: Path) -> None:

@@ -273,7 +273,7 @@ def test_as_json_each_line_is_an_object(synced_hub: Hub) -> None:
 def test_a_run_that_fails_is_exit_3(synced_hub: Hub) -> None:
     done = Meanwhile(sync_of(synced_hub, "failure"), stop=False).watch()
     assert done.code == 3, done
-    assert "the run ended with failure; see its log: https://github.com/" in done.err
+    assert "the run ended with failure (commit); see its log: https://github.com/" in done.err
 
 
 def test_what_a_run_made_at_its_end_is_seen(synced_hub: Hub) -> None:
