@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from npc_lims.clients.s3 import Folder, ObjectInfo, ObjectStore, open_store, split_s3_uri
+from npc_lims.clients.s3 import Folder, ObjectStore, open_store, split_s3_uri
 from npc_lims.config.settings import Settings
 from npc_lims.errors import MissingDependency
 from npc_lims.utils.memory_cache import TTLCache
@@ -23,7 +23,7 @@ _LIFETIME = 600.0
 _stores: TTLCache[ObjectStore] = TTLCache(maxsize=4, ttl=_LIFETIME, survives_fork=False)
 _folders: TTLCache[Folder] = TTLCache(maxsize=4096, ttl=_LIFETIME)
 # A subject has hundreds of files.
-_files: TTLCache[tuple[ObjectInfo, ...]] = TTLCache(maxsize=256, ttl=_LIFETIME)
+_files: TTLCache[dict[str, int]] = TTLCache(maxsize=256, ttl=_LIFETIME)
 
 # The settings that decide which buckets are read, and how.
 _store_key = operator.attrgetter(
@@ -96,19 +96,17 @@ class S3Folder:
     def list_each(self, names: Iterable[str]) -> list[Folder]:
         """Return the listings of folders below this one, made side by side."""
         folders = [self.below(name) for name in names]
-        if len(folders) < 2:
-            return [folder.listing() for folder in folders]
-        with ThreadPoolExecutor(min(self.settings.s3_workers, len(folders))) as pool:
+        with ThreadPoolExecutor(self.settings.s3_workers) as pool:
             return [*pool.map(S3Folder.listing, folders)]
 
     def files(self) -> dict[str, int]:
         """Return every file below the folder, however deep: its path from here and its size, in the order of keys."""
 
-        def load() -> tuple[ObjectInfo, ...]:
-            return tuple(store_of(self.settings).list_all(self.bucket, self.prefix))
+        def load() -> dict[str, int]:
+            found = store_of(self.settings).list_all(self.bucket, self.prefix)
+            return {file.key[len(self.prefix) :]: file.size for file in found}
 
-        found = _files.get_or_load((_store_key(self.settings), self.bucket, self.prefix), load)
-        return {file.key[len(self.prefix) :]: file.size for file in found}
+        return _files.get_or_load((_store_key(self.settings), self.bucket, self.prefix), load)
 
     def paths(self, names: Iterable[str]) -> tuple[upath.UPath, ...]:
         """Return paths of these names below the folder; MissingDependency if s3fs, which opens them, is missing."""

@@ -28,22 +28,20 @@ from npc_lims.clients.codeocean import (
     as_data_asset,
 )
 from npc_lims.clients.codeocean_runs import RunRequest, RunsClient, RunTarget, is_finished, why_errored
-from npc_lims.clients.s3 import split_s3_uri
 from npc_lims.clients.s3_cached import store_of
 from npc_lims.codeocean.data_assets import checked_id
-from npc_lims.config.settings import Settings, settings_for_reading
+from npc_lims.config.settings import settings_for_reading
 from npc_lims.errors import (
     AssetError,
     ComputationError,
     InputFileError,
-    NoAssetLocation,
     NoSessionData,
     Problem,
     SourceError,
 )
 from npc_lims.model.session_id import resolve_session_id, subject_of
+from npc_lims.sessions.cached_assets import asset_folder
 from npc_lims.sessions.find_asset import find_sorted
-from npc_lims.sources.s3.query import asset_uri
 from npc_lims.utils.memory_cache import TTLCache
 from npc_lims.utils.text import safe_text
 
@@ -202,22 +200,17 @@ def get_sorting_output_text(session_id: str | npc_session.SessionRecord) -> str:
     """
     settings = settings_for_reading()
     asset, _ = find_sorted(settings, session_id)
-    location = asset_uri(asset, settings.codeocean_bucket)
-    key = (settings.aws_endpoint_url, str(settings.mirror), location)
-    return _outputs.get_or_load(
-        key, lambda: _read_sorting_output(settings, resolve_session_id(session_id), asset.name, location)
-    )
+    folder = asset_folder(settings, asset)
 
+    def load() -> str:
+        content = store_of(settings).read(folder.bucket, f"{folder.prefix}output", OUTPUT_LIMIT)
+        if content is None:
+            raise NoSessionData(
+                f"{resolve_session_id(session_id)}: the sorting result {asset.name} has no file {folder.uri}/output"
+            )
+        return content.decode("utf-8", "replace")
 
-def _read_sorting_output(settings: Settings, session_id: str, name: str, location: str) -> str:
-    try:
-        bucket, prefix = split_s3_uri(location)
-    except ValueError:
-        raise NoAssetLocation(f"the files of {name} are at {location}: npc_lims reads S3 only") from None
-    content = store_of(settings).read(bucket, f"{prefix}/output".lstrip("/"), OUTPUT_LIMIT)
-    if content is None:
-        raise NoSessionData(f"{session_id}: the sorting result {name} has no file {location}/output")
-    return content.decode("utf-8", "replace")
+    return _outputs.get_or_load((settings.aws_endpoint_url, str(settings.mirror), folder.uri), load)
 
 
 def get_skipped_probes(session_id: str | npc_session.SessionRecord) -> str:

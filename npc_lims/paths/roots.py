@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from npc_lims.clients.s3_cached import named_path
+from npc_lims.config.settings import Settings, load_settings
 from npc_lims.model.flags import DATA_REPO_ISILON
 
 if TYPE_CHECKING:
@@ -17,26 +19,20 @@ if TYPE_CHECKING:
     S3_SCRATCH_ROOT: upath.UPath
     TISSUECYTE_REPO: upath.UPath
 
-_FIXED = {"DR_DATA_REPO_ISILON": DATA_REPO_ISILON, "S3_SCRATCH_ROOT": "s3://aind-scratch-data/dynamic-routing"}
-# Settings whose defaults these are. The getters use the settings: a constant does not change with them.
-_SETTINGS = {
-    "CACHE_ROOT": "parquet_root",
-    "CODE_OCEAN_DATA_BUCKET": "codeocean_bucket",
-    "DR_DATA_REPO": "stim_root",
-    "IBL_ANNOTATIONS_REPO": "ibl_root",
-    "TISSUECYTE_REPO": "tissuecyte_root",
+# Of settings the defaults: the getters use the settings, and a constant does not change with them.
+_URIS = {
+    "CACHE_ROOT": Settings.parquet_root.default,
+    "CODE_OCEAN_DATA_BUCKET": f"s3://{Settings.codeocean_bucket.default}",
+    "DR_DATA_REPO": Settings.stim_root.default,
+    "DR_DATA_REPO_ISILON": DATA_REPO_ISILON,
+    "IBL_ANNOTATIONS_REPO": Settings.ibl_root.default,
+    "S3_SCRATCH_ROOT": "s3://aind-scratch-data/dynamic-routing",
+    "TISSUECYTE_REPO": Settings.tissuecyte_root.default,
 }
 
 
 def __getattr__(name: str) -> upath.UPath:
     """Make a path when it is used: to import universal_pathlib takes longer than all of this package."""
-    if name not in _FIXED and name not in _SETTINGS:
+    if name not in _URIS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from npc_lims.clients.s3_cached import named_path
-    from npc_lims.config.settings import SETTINGS, load_settings
-
-    uri = _FIXED.get(name)
-    if uri is None:
-        default = SETTINGS[_SETTINGS[name]].default
-        uri = default if default.startswith("s3://") else f"s3://{default}"
-    return named_path(load_settings(), uri)
+    return named_path(load_settings(), _URIS[name])

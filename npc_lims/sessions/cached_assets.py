@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from npc_lims.clients.codeocean import open_client
 from npc_lims.clients.s3_cached import S3Folder, openable_path
 from npc_lims.config.settings import Settings
-from npc_lims.errors import AssetError, NoSessionData, SourceError
+from npc_lims.errors import NoAssetLocation, NoSessionData, SourceError
 from npc_lims.utils.memory_cache import TTLCache
 
 if TYPE_CHECKING:
@@ -93,13 +93,13 @@ def asset_path(settings: Settings, asset: Asset) -> upath.UPath:
 
 
 def asset_folder(settings: Settings, asset: Asset) -> S3Folder:
-    """Return the folder with the files of an asset, to be listed; AssetError if they are not on S3."""
+    """Return the folder with the files of an asset, to be listed; NoAssetLocation if they are not on S3."""
     from npc_lims.sources.s3.query import asset_root
 
     try:
         return S3Folder(settings, *asset_root(asset, settings.codeocean_bucket))
     except SourceError as error:
-        raise AssetError(f"{error.reason}, which cannot be listed") from None
+        raise NoAssetLocation(f"{error.reason}: npc_lims reads S3 only") from None
 
 
 class RawEntry(NamedTuple):
