@@ -223,12 +223,8 @@ class RunsClient(CodeOceanClient):
         # by its name it is found at once; made by somebody else, from the same run, it has another one
         searches: tuple[dict[str, str], ...] = ({"query": f'name:"{name}"'}, {"query": subject})
         for params in searches:
-            made = [
-                _found_asset(asset)
-                for page in self.search(**params)
-                for asset in page
-                if _is_made_of(asset, computation_id, name)
-            ]
+            found = (asset for page in self.search(**params) for asset in page)
+            made = [_found_asset(asset) for asset in found if _is_made_of(asset, computation_id, name)]
             if made:
                 return min(made, key=lambda asset: (asset.created or 0, asset.id))
         return None

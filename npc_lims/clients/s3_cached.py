@@ -138,15 +138,6 @@ def _has_s3fs() -> bool:
 
 def _configure_fsspec(settings: Settings) -> None:
     """Make settings of a `.env` for S3 the defaults of s3fs: as options of a path they would be pickled with it."""
-    options = _only_in_dotenv(settings)
-    if options:
-        import fsspec.config  # type: ignore[import-untyped]
-
-        fsspec.config.conf.setdefault("s3", {}).update(options)
-
-
-def _only_in_dotenv(settings: Settings) -> dict[str, Any]:
-    """Return options of s3fs for the settings that the process's environment does not hold."""
     options: dict[str, Any] = {}
     if settings.aws_endpoint_url is not None and _unset("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"):
         options["endpoint_url"] = settings.aws_endpoint_url
@@ -159,7 +150,10 @@ def _only_in_dotenv(settings: Settings) -> dict[str, Any]:
         token = settings.aws_session_token
         options["key"], options["secret"] = key.get_secret_value(), secret.get_secret_value()
         options["token"] = None if token is None else token.get_secret_value()
-    return options
+    if options:
+        import fsspec.config  # type: ignore[import-untyped]
+
+        fsspec.config.conf.setdefault("s3", {}).update(options)
 
 
 def _unset(*names: str) -> bool:

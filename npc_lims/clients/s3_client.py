@@ -251,18 +251,17 @@ class _Body(io.BytesIO):
 def _read(raw: Any, request: Any) -> bytes:
     content = bytearray()
     try:
-        for part in raw.stream(65536):
-            content += part
-            if len(content) > _MAX_BYTES:
-                found = f"the answer has more than {_MAX_BYTES // 10**6} MB"
-                raise SourceError("s3", f"{request.url.partition('?')[0]}: {found}; check AWS_ENDPOINT_URL and proxies")
+        with contextlib.closing(raw):
+            for part in raw.stream(65536):
+                content += part
+                if len(content) > _MAX_BYTES:
+                    advice = "check AWS_ENDPOINT_URL and proxies"
+                    found = f"the answer has more than {_MAX_BYTES // 10**6} MB"
+                    raise SourceError("s3", f"{request.url.partition('?')[0]}: {found}; {advice}")
     except urllib3.exceptions.ReadTimeoutError as error:
         raise ReadTimeoutError(endpoint_url=request.url, error=error) from None
     except urllib3.exceptions.HTTPError as error:
         raise ConnectionClosedError(error=error, request=request, endpoint_url=request.url) from None
-    finally:
-        if not raw.closed:
-            raw.close()
     return bytes(content)
 
 

@@ -29,30 +29,27 @@ def select_facts(
     *,
     full: bool = False,
 ) -> dict[str, Found]:
-    """Return the facts of each wanted session; false for one that has no assets.
+    """Return the facts of each wanted session by the usable *assets* of its subject; false for one without assets.
 
-    Args:
-        records: The platform of the sessions of a day decides how recordings are counted.
-        assets: Usable assets by subject.
-        validate: Called with sorting results, and with the ecephys raw data of ephys sessions, by *workers* threads.
-        full: Validate also raw data in which the main recording was found before.
+    *validate* is called by *workers* threads; with *full*, also for raw data in which the main recording was found.
     """
-    by_day: dict[tuple[str, str], list[DataAsset]] = {}
-    imaging: dict[str, list[DataAsset]] = {}
-    for subject, group in assets.items():
-        for asset in group:
-            if asset.platform == "SmartSPIM":
-                imaging.setdefault(subject, []).append(asset)
-            else:
-                by_day.setdefault((subject, asset.start[0]), []).append(asset)
+    # imaging is of the subject, on whatever day it was done
+    groups = grouped(
+        ((subject, "" if asset.platform == "SmartSPIM" else asset.start[0]), asset)
+        for subject, of_subject in assets.items()
+        for asset in of_subject
+    )
+
+    def assets_of(session_id: str) -> tuple[list[DataAsset], list[DataAsset]]:
+        subject, date, _ = split_session_id(session_id)
+        return groups.get((subject, date), []), groups.get((subject, ""), [])
 
     def select(session_id: str) -> Found:
-        subject, date, _ = split_session_id(session_id)
-        selection = _Selection(session_id, records, by_day.get((subject, date), []), validate, full=full)
-        return selection.select(imaging.get(subject, []))
+        day, imaging = assets_of(session_id)
+        return _Selection(session_id, records, day, validate, full=full).select(imaging)
 
     facts: dict[str, Found] = dict.fromkeys(wanted, False)
-    found = [one for one in wanted if split_session_id(one)[:2] in by_day or split_session_id(one)[0] in imaging]
+    found = [session_id for session_id in wanted if any(assets_of(session_id))]
     with ThreadPoolExecutor(workers) as pool:
         facts.update(zip(found, pool.map(select, found)))
     return facts
@@ -183,11 +180,7 @@ def _is_ephys(record: Record | None) -> bool:
 def recordings_of_day(
     session_id: str, records: Mapping[str, Record], day: Sequence[DataAsset]
 ) -> list[list[DataAsset]]:
-    """Return the assets of each recording that the index of the session counts, by start time.
-
-    The platform of its *records* and of those of the others of its day decides what is counted; *day* are the assets
-    of its subject and day, without imaging.
-    """
+    """Return the assets of each recording that the index of the session counts, by start time; *day* has no imaging."""
     return _by_recording(*_countable(session_id, records, day))
 
 

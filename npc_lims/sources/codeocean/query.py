@@ -26,8 +26,6 @@ from npc_lims.sources.s3.query import asset_root, asset_uri
 _MAX_CHECKED = 20
 _MAX_REPORTED = 50
 
-Progress = Callable[[int, Optional[int]], None]
-
 
 def observe(context: SourceContext) -> Observation:
     """Return facts for each session of the context, from its data assets and, where these are new, their files.
@@ -113,7 +111,7 @@ def fetch_assets(
     recorded: Container[str] = (),
     *,
     by_subject: bool = False,
-    progress: Progress = ignore_progress,
+    progress: Callable[[int, Optional[int]], None] = ignore_progress,
 ) -> FoundAssets:
     """Search for the assets of subjects, the *recorded* ids among them: by pages of 1000, or twice a subject."""
     wanted = set(subjects)
