@@ -37,7 +37,7 @@ def run_command(arguments: Sequence[str], *, is_request: bool = False) -> int:
             is set: that person sees that the run failed, and no issue is opened.
     """
     from npc_lims.cli import main
-    from npc_lims.cli.errors import error_line, is_selection_mistake
+    from npc_lims.cli.output import error_line, is_selection_mistake
 
     sys.argv[1:] = arguments
     try:

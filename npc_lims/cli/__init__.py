@@ -45,7 +45,7 @@ def main() -> None:
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
     try:
-        from npc_lims.cli.errors import report_error, show_warning
+        from npc_lims.cli.output import report_error, show_warning
     except KeyboardInterrupt:
         sys.exit(ExitCode.STOPPED)  # imports are incomplete, and so nothing can report it
     for stream in (sys.stdout, sys.stderr):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, Optional
+from typing import Any, Optional
 
 from rich.console import Console
 from rich.text import Text
@@ -31,7 +31,8 @@ _SHOWN_FINDINGS = 5
 _SHOWN_CASES = 3
 
 
-class Suggestion(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Suggestion:
     command: str
     why: str
 
@@ -48,31 +49,23 @@ _FIRST_STEPS = (
 class Overview:
     """The state that is read, and what needs attention. Without state there are only troubles and suggestions."""
 
-    origin: Optional[Origin]
+    state: Optional[Origin]
     troubles: tuple[str, ...]
-    ages: tuple[SourceAge, ...] = ()
+    sources: tuple[SourceAge, ...] = ()
     totals: Optional[Totals] = None
     steps: tuple[StageCount, ...] = ()
-    findings: tuple[Finding, ...] = ()
-    suggestions: tuple[Suggestion, ...] = ()
+    attention: tuple[Finding, ...] = ()
+    next: tuple[Suggestion, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         found = dataclasses.asdict(self)
-        if self.origin is not None:
-            del found["origin"]["source_ages"]  # which are those below
-        for finding in found["findings"]:
+        if self.state is not None:
+            del found["state"]["source_ages"]  # which are those below
+        for finding in found["attention"]:
             del finding["stage"]
-        for age in found["ages"]:
-            age["age"] = None if age["age"] is None else round(age["age"].total_seconds())
-        return {
-            "state": found["origin"],
-            "troubles": found["troubles"],
-            "sources": found["ages"],
-            "totals": found["totals"],
-            "steps": found["steps"],
-            "attention": found["findings"],
-            "next": [suggestion._asdict() for suggestion in self.suggestions],
-        }
+        for source in found["sources"]:
+            source["age"] = None if source["age"] is None else round(source["age"].total_seconds())
+        return found
 
 
 def gather(settings: Settings, now: datetime.datetime) -> Overview:
@@ -83,12 +76,12 @@ def gather(settings: Settings, now: datetime.datetime) -> Overview:
         # a folder also has a commit; for published state that would be a second request
         origin = snapshot.origin if settings.state is None else origin_of_state(hurried)
     except (RemoteStateError, StateError) as error:
-        return Overview(None, (str(error),), suggestions=_without_state())
+        return Overview(None, (str(error),), next=_without_state())
     try:
         records = [parse_line(line) for line in snapshot.lines.all]
     except StateError as error:
         # the error has its own remedy: a newer version of state needs a newer npc_lims, not a sync
-        return Overview(None, (str(error),), suggestions=_FIRST_STEPS)
+        return Overview(None, (str(error),), next=_FIRST_STEPS)
     troubles: list[str] = []
     sync_file, runs = SyncFile(), {}
     try:
@@ -106,7 +99,7 @@ def gather(settings: Settings, now: datetime.datetime) -> Overview:
     suggestions: dict[str, Suggestion] = {}
     for one in _suggest(settings, overview, newest):
         suggestions.setdefault(one.command, one)  # the more important reason
-    return dataclasses.replace(overview, suggestions=tuple(suggestions.values())[:_SUGGESTIONS])
+    return dataclasses.replace(overview, next=tuple(suggestions.values())[:_SUGGESTIONS])
 
 
 def _without_state() -> tuple[Suggestion, ...]:
@@ -118,14 +111,14 @@ def _without_state() -> tuple[Suggestion, ...]:
 
 def _suggest(settings: Settings, overview: Overview, newest: Optional[str]) -> Iterator[Suggestion]:
     is_folder = settings.state is not None
-    for finding in overview.findings:
+    for finding in overview.attention:
         yield from _about(finding, is_folder)
     if is_folder and settings.codeocean_token is None and settings.mirror is None:
         yield Suggestion("npc-lims doctor", "find out what a sync would need: no Code Ocean token is set")
     if any(step.flag == "is_sorted" and step.no for step in overview.steps):
         yield Suggestion("npc-lims sessions --is uploaded --missing sorted", "list what waits for sorting")
     yield Suggestion("npc-lims sessions --ephys", "list sessions, the newest first")
-    if overview.origin is not None and overview.origin.commit:
+    if overview.state is not None and overview.state.commit:
         yield Suggestion("npc-lims history --since 7d", "see recent changes")
     if newest is not None:
         yield Suggestion(f"npc-lims show {newest}", "see everything about a session")
@@ -162,14 +155,14 @@ def show_overview(as_json: bool) -> None:
 
 
 def print_overview(overview: Overview, console: Console) -> None:
-    if overview.origin is None:
+    if overview.state is None:
         console.print(Text("There is no state to read", "bold"))
     else:
-        console.print(Text.assemble(("State      ", "bold"), str(overview.origin)), soft_wrap=True)
+        console.print(Text.assemble(("State      ", "bold"), str(overview.state)), soft_wrap=True)
     for trouble in overview.troubles:
         console.print(Text(trouble, "yellow"), soft_wrap=True)
-    if overview.ages:
-        _print_parts(console, Text("Last read  ", "bold"), map(_age, overview.ages))
+    if overview.sources:
+        _print_parts(console, Text("Last read  ", "bold"), map(_age, overview.sources))
     if overview.totals is not None:
         totals = overview.totals
         counts = f"\n{counted(totals.sessions, 'session')} of {counted(totals.subjects, 'subject')}, "
@@ -179,10 +172,10 @@ def print_overview(overview: Overview, console: Console) -> None:
         steps = [f"{step.label} {step.yes:,} of {step.applies:,}" for step in overview.steps if step.yes or step.no]
         if steps:
             _print_parts(console, "Pipeline progress: ", steps)
-        _print_findings(overview.findings, console)
+        _print_findings(overview.attention, console)
     console.print(Text("\nNext", "bold"))
-    width = max(len(suggestion.command) for suggestion in overview.suggestions)
-    for suggestion in overview.suggestions:
+    width = max(len(suggestion.command) for suggestion in overview.next)
+    for suggestion in overview.next:
         if width > console.width // 2:
             console.print(Text(f"  {suggestion.command}", "cyan"), soft_wrap=True)
             _print_hanging(console, ("      ", ""), suggestion.why)

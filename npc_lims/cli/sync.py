@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Optional
 
@@ -13,7 +14,6 @@ import typer
 from rich.table import Table
 
 from npc_lims.cli import ExitCode
-from npc_lims.cli.errors import report_failed_sources
 from npc_lims.cli.options import (
     FULL,
     ONLY,
@@ -28,17 +28,18 @@ from npc_lims.cli.options import (
 )
 from npc_lims.cli.output import (
     OutputStyle,
+    list_problems,
     out,
     print_error,
     print_note,
     print_warning,
-    source_progress,
+    progress_bars,
     style_options,
 )
 from npc_lims.clients.git import find_repository
 from npc_lims.config.settings import Settings, load_settings
 from npc_lims.errors import GitError, NpcLimsError, SourceError
-from npc_lims.model.record import SECTIONS
+from npc_lims.model.record import SECTIONS, Observation
 from npc_lims.state.diff import headline
 from npc_lims.state.diff_format import Chapter, Format, groups_of, render_chapters
 from npc_lims.sync.observation_file import (
@@ -54,10 +55,11 @@ from npc_lims.sync.observation_file import (
     write_observations,
 )
 from npc_lims.sync.publish import Published, publish
-from npc_lims.sync.run import SyncOptions, SyncResult, observe, sync
+from npc_lims.sync.run import Report, SourceProgress, SyncOptions, SyncResult, observe, sync
 from npc_lims.utils.text import counted, single_line
 
 _MOST_LISTED = 30
+_COUNTED = {"codeocean": "assets", "s3": "listings"}
 _MAX_REASON = 700
 _TRAILER = (
     r"([A-Za-z0-9][A-Za-z0-9-]*)\s*=\s*(.*)",
@@ -123,7 +125,7 @@ def sync_command(
     options = queried.sync_options(settings, state, full=full, dry_run=dry_run, allow_removals=allow_removals)
     pending: list[Pending] = []
     try:
-        with source_progress() as report:
+        with _source_progress() as report:
             # before a file is written: the observations of a sync that is killed can be published, too
             result = sync(settings, options, report, lambda one: pending.extend(_save_pending(options, one)))
     except NpcLimsError:
@@ -135,7 +137,7 @@ def sync_command(
         remove_superseded(one)
     if not style.print_rows(_COLUMNS, [change.as_dict() for change in result.changes], _as_json(result, options)):
         _print(result, options)
-    report_failed_sources(result.observations)
+    _report_failed_sources(result.observations)
 
 
 def observe_command(
@@ -170,14 +172,14 @@ def observe_command(
     options = queried.sync_options(
         settings, state, shard, full=full, skip_unknown=skip_unknown, allow_removals=allow_removals
     )
-    with source_progress() as report:
+    with _source_progress() as report:
         observed = observe(settings, options, report)
     path = into / file_name(observed.scope)
     write_observations(path, observed)
     _write_outcome(outcome, [observed], observed.failures)
     sources = ", ".join(one.source for one in observed.observations if one.failure is None)
     out().print(f"{path}: observations of {sources or 'no source'}")
-    report_failed_sources(observed.observations)
+    _report_failed_sources(observed.observations)
 
 
 def publish_command(
@@ -237,6 +239,46 @@ def publish_command(
     for path in unapplied:
         print_note(f"{path} stays pending until all of it is applied; delete the file to discard it")
     if done.unapplied or gaps:
+        raise typer.Exit(ExitCode.INCOMPLETE)
+
+
+@contextlib.contextmanager
+def _source_progress() -> Iterator[Report]:
+    with progress_bars(transient=False) as show:
+
+        def report(one: SourceProgress) -> None:
+            done, total = (one.done, one.total) if one.observation is None else (1, 1)
+            show(one.source, done, total, _describe(one), one.done is None)
+
+        yield report
+
+
+def _describe(progress: SourceProgress) -> str:
+    if progress.observation is not None:
+        return _summary(progress.observation)
+    if progress.done is None:
+        return "querying"
+    of = f" of {progress.total}" if progress.total else ""
+    return f"{progress.done}{of} {_COUNTED.get(progress.source, '')}"
+
+
+def _summary(observation: Observation) -> str:
+    if observation.failure is not None:
+        return f"failed: {observation.failure.reason}"
+    if observation.unchanged:
+        return "unchanged"
+    return ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in observation.counts.items()) or "done"
+
+
+def _report_failed_sources(observations: Sequence[Observation]) -> None:
+    """Print why sources failed; typer.Exit if any did."""
+    for one in observations:
+        if one.failure is not None:
+            errors = [problem for problem in one.problems if problem.is_error]
+            list_problems(errors)
+            message = f"{one.source} failed; its recorded values are unchanged: {one.failure.reason}"
+            print_error(message, annotate=not errors)
+    if any(one.failure is not None for one in observations):
         raise typer.Exit(ExitCode.INCOMPLETE)
 
 

@@ -85,7 +85,7 @@ def home(**variables: str) -> Overview:
 
 
 def commands(found: Overview) -> list[str]:
-    return [suggestion.command for suggestion in found.suggestions]
+    return [suggestion.command for suggestion in found.next]
 
 
 def test_without_state_it_says_how_to_get_one(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,14 +101,14 @@ def test_without_state_it_says_how_to_get_one(elsewhere: Path, monkeypatch: pyte
 
 def test_a_missing_folder_is_reported(elsewhere: Path) -> None:
     found = home(NPC_LIMS_STATE="nowhere")
-    assert found.origin is None
+    assert found.state is None
     assert "there is no state folder nowhere" in found.troubles[0]
 
 
 def test_a_folder_of_something_else_is_no_empty_state(tmp_path: Path, elsewhere: Path) -> None:
     (tmp_path / "letters").mkdir()
     found = home(NPC_LIMS_STATE=str(tmp_path))
-    assert found.origin is None
+    assert found.state is None
     assert f"there is no state in {tmp_path}: check" in found.troubles[0]
     assert run_cli("sessions", "--state", "").code == 2, "an empty name is the working directory"
 
@@ -117,10 +117,10 @@ def test_a_source_that_is_late_comes_first(state: Path, elsewhere: Path) -> None
     sync = state / "sync.yaml"
     sync.write_text(sync.read_text().replace('last_complete: "20', 'last_complete: "19'))
     found = home(NPC_LIMS_STATE=str(state))
-    assert all(age.is_late for age in found.ages)
-    assert found.findings[0].kind == "late"
+    assert all(age.is_late for age in found.sources)
+    assert found.attention[0].kind == "late"
     assert commands(found)[0] == "npc-lims doctor"
-    assert found.suggestions[0].why == "find out why a source did not answer", "not what else it is good for"
+    assert found.next[0].why == "find out why a source did not answer", "not what else it is good for"
     assert re.search(r"tracked last answered \(19\d\d-\d\d-\d\d\)", shown(found, 200))
 
 
@@ -128,7 +128,7 @@ def test_a_spoiled_line_is_a_trouble_and_no_traceback(state: Path, elsewhere: Pa
     snapshot = state / "sessions.jsonl"
     snapshot.write_bytes(snapshot.read_bytes().replace(b'"tracked":', b'"tracked":,', 1))
     found = home(NPC_LIMS_STATE=str(state))
-    assert found.origin is None
+    assert found.state is None
     assert "is damaged" in found.troubles[0]
     done = run_cli("sessions", "--state", str(state))
     assert done.code == 2
@@ -225,7 +225,7 @@ def test_it_fits_the_terminal(demo_state: Path, elsewhere: Path, width: int) -> 
 
 def test_an_empty_list_is_reported() -> None:
     found = Overview(Origin("folder", "state"), (), totals=Totals(1, 1, 1, 0, {"ephys": 1}, {"p\x1b[31m": 1}))
-    found = dataclasses.replace(found, suggestions=(Suggestion("npc-lims --help", "see all commands"),))
+    found = dataclasses.replace(found, next=(Suggestion("npc-lims --help", "see all commands"),))
     text = shown(found)
     assert "Nothing needs attention" in text
     assert "1 session of 1 subject, 1 tracked: 1 ephys" in text
@@ -234,7 +234,7 @@ def test_an_empty_list_is_reported() -> None:
 
 def test_a_long_list_is_cut(elsewhere: Path) -> None:
     finding = Finding("errored", "9 sessions", "Look.", tuple(Case(f"s{number}", "text") for number in range(9)))
-    found = Overview(Origin("folder", "state"), (), totals=Totals(9, 1, 1, 0, {}, {}), findings=(finding,) * 7)
-    text = shown(dataclasses.replace(found, suggestions=(Suggestion("npc-lims --help", "see all"),)))
+    found = Overview(Origin("folder", "state"), (), totals=Totals(9, 1, 1, 0, {}, {}), attention=(finding,) * 7)
+    text = shown(dataclasses.replace(found, next=(Suggestion("npc-lims --help", "see all"),)))
     assert text.count("s0; s1; s2; 6 more") == 5
     assert "and 2 more: npc-lims --json" in text

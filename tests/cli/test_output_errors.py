@@ -14,7 +14,7 @@ import pytest
 
 from npc_lims import errors
 from npc_lims.cli import ExitCode
-from npc_lims.cli.errors import report_error, show_warning
+from npc_lims.cli.output import report_error, show_warning
 from npc_lims.errors import Problem
 from tests.integration.world import run_cli
 from tests.servers.faults import Delay, FaultyProxy
