@@ -25,7 +25,7 @@ from npc_lims.model.session_id import subject_of
 from npc_lims.processing.plan import RecordedState
 from npc_lims.processing.process import AssetRecipe, Process
 from npc_lims.processing.runs import Run, RunAsset, RunEvent
-from npc_lims.processing.start import SAME_SECOND, ComputationMatcher, attach, query_again
+from npc_lims.processing.start import SAME_SECOND, ComputationMatcher, query_again
 from npc_lims.utils.timestamps import utc_time
 
 _GIVE_UP_AFTER = 3
@@ -125,8 +125,7 @@ class _Collector:
             if found is None:
                 yield RunEvent(run, "claimed", "not known to be started")
                 return None
-            self._match.found.add(found.id)
-            run = attach(run, found)
+            run = self._match.attach(run, found)
             yield RunEvent(run, "found", "it had been started, and that was not recorded", run)
         if run.outcome is None:
             computation = self._service.get_run(str(run.computation), parse_run)
@@ -140,7 +139,7 @@ class _Collector:
             if reason:
                 yield _errored(run, reason)
                 return None
-            run = attach(run, computation).model_copy(update={"outcome": "succeeded"})
+            run = self._match.attach(run, computation).model_copy(update={"outcome": "succeeded"})
         if self._process.recipe is None:
             yield RunEvent(run, "succeeded", "", run)
             return None

@@ -48,10 +48,6 @@ def query_again(service: RunsClient, find: Callable[[], _T | None]) -> _T | None
     return None
 
 
-def attach(run: Run, computation: Computation) -> Run:
-    return run.model_copy(update={"computation": computation.id, "started": utc_text(computation.began)})
-
-
 def request_of(process: Process, run: Run, record: Record | None) -> RunRequest | None:
     """Return the request to start *run*; None if the input of the session is another one by now."""
     asset = None if record is None else record.asset(process.input)
@@ -70,14 +66,14 @@ def request_of(process: Process, run: Run, record: Record | None) -> RunRequest 
 
 
 class ComputationMatcher:
-    """Matches the computations of a process to its claims; `found` are ids of those that belong to a claim."""
+    """Matches the computations of a process to its claims."""
 
     def __init__(self, service: RunsClient, process: Process, recorded: RecordedState) -> None:
         self._service = service
         self._process = process
         self._recorded = recorded.runs[process.name]
         self._records = recorded.records
-        self.found: set[str] = set()
+        self._attached: set[str] = set()
 
     @functools.cached_property
     def computations(self) -> Sequence[Computation]:
@@ -87,12 +83,17 @@ class ComputationMatcher:
     def list_again(self) -> None:
         self.computations = self._service.list_runs(self._process.target)
 
+    def attach(self, run: Run, computation: Computation) -> Run:
+        """Return the run with its computation, which belongs to no other claim from now on."""
+        self._attached.add(computation.id)
+        return run.model_copy(update={"computation": computation.id, "started": utc_text(computation.began)})
+
     def request(self, run: Run) -> RunRequest | None:
         return request_of(self._process, run, self._records.get(run.session))
 
     def free_for(self, run: Run, own: str = "") -> list[Computation]:
         """Return the computations that belong to no other claim; *own* is one that belongs to *run*."""
-        elsewhere = {one.computation for one in self._recorded if one.key != run.key} | (self.found - {own})
+        elsewhere = {one.computation for one in self._recorded if one.key != run.key} | (self._attached - {own})
         return [one for one in self.computations if one.id not in elsewhere]
 
     def find(self, run: Run) -> Computation | None:
@@ -230,10 +231,9 @@ class _Starter:
             raise
         started = _Started(run, request, computation)
         note = self._rename(run, computation)
-        self._match.found.add(computation.id)
         self._going.add(run.key)
         self._started.append(started)
-        yield RunEvent(run, "started", note, attach(run, computation))
+        yield RunEvent(run, "started", note, self._match.attach(run, computation))
 
     def _find_unconfirmed(self, run: Run, request: RunRequest, why: str) -> Iterator[RunEvent]:
         """Look for a run whose response was lost."""
@@ -271,9 +271,8 @@ class _Starter:
                 if one.is_ours(it):
                     self._service.stop_run(it.id)
             if oldest.id != one.computation.id and self._is_over(one, newer):
-                self._match.found.add(oldest.id)
                 detail = f"another had been started as well ({one.computation.id}): that one was stopped"
-                yield RunEvent(one.run, "found", detail, attach(one.run, oldest))
+                yield RunEvent(one.run, "found", detail, self._match.attach(one.run, oldest))
 
     def _is_over(self, one: _Started, stopped: Sequence[Computation]) -> bool:
         """Return True if our run was stopped, by us just now or by the other side; False if it ended by itself."""
@@ -283,12 +282,11 @@ class _Starter:
         return not listed and self._service.get_run(one.computation.id, parse_run) is None
 
     def _attach(self, run: Run, computation: Computation) -> RunEvent:
-        self._match.found.add(computation.id)
         note = ""
         if not is_finished(computation):
             self._going.add(run.key)
             note = self._rename(run, computation)
-        return RunEvent(run, "found", note or "it had been started before", attach(run, computation))
+        return RunEvent(run, "found", note or "it had been started before", self._match.attach(run, computation))
 
     def _rename(self, run: Run, computation: Computation) -> str:
         """Give the computation the name by which it is found again; return why that failed, or nothing."""
