@@ -33,38 +33,33 @@ class Mouse(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Session:
-    """A session of `tracked_sessions.yaml`, and where it left traces.
-
-    Attributes:
-        start: Start of the recording, HH-MM-SS.
-        task: Task version; empty without a task (no stimulus file, no row in a workbook).
-        mapped: Receptive fields were mapped after the task of an ephys session: one more stimulus file.
-        tracked, uploaded, sorted: Stages.
-        missing: Raw files or folders that the upload lacks, by how their names begin.
-        surface: Start of a second recording, of the surface channels, which is uploaded and sorted as well.
-        caches: `parquet`, `nwb` or both.
-        tissuecyte: Probes annotated in tissuecyte, such as `A1 B1`.
-        ibl: Letters of the probes annotated in the IBL GUI.
-    """
+    """A session of `tracked_sessions.yaml`, and where it left traces; it is tracked, uploaded and sorted at a stage."""
 
     subject: int
     date: str
     start: str
+    """Start of the recording, HH-MM-SS."""
     platform: str = "ephys"
     idx: int = 0
     rig: str = "NP2"
     task: str = "stage 5 ori AMN moving timeouts repeats"
+    """Empty without a task: no stimulus file, no row in a workbook."""
     mapped: bool = True
+    """Receptive fields were mapped after the task of an ephys session: one more stimulus file."""
     tracked: int = 1
     uploaded: int = NEVER
     sorted: int = NEVER
     missing: tuple[str, ...] = ()
+    """Raw files or folders that the upload lacks, by how their names begin."""
     processes: tuple[str, ...] = ()
     surface: str = ""
+    """Start of a second recording, of the surface channels, which is uploaded and sorted as well."""
     tags_only: bool = False
     caches: tuple[str, ...] = ()
     tissuecyte: str = ""
+    """Probes annotated in tissuecyte, such as `A1 B1`."""
     ibl: str = ""
+    """Letters of the probes annotated in the IBL GUI."""
 
     @property
     def id(self) -> str:
