@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from npc_lims.clients.s3 import Folder, ObjectStore, open_store, split_s3_uri
-from npc_lims.config.settings import Settings
+from npc_lims.config.settings import SETTINGS, Settings
 from npc_lims.errors import MissingDependency
 from npc_lims.utils.memory_cache import TTLCache
 
@@ -26,18 +26,8 @@ _folders: TTLCache[Folder] = TTLCache(maxsize=4096, ttl=_LIFETIME)
 _files: TTLCache[dict[str, int]] = TTLCache(maxsize=256, ttl=_LIFETIME)
 
 # The settings that decide which buckets are read, and how.
-_store_key = operator.attrgetter(
-    "mirror",
-    "aws_endpoint_url",
-    "aws_access_key_id",
-    "aws_secret_access_key",
-    "aws_session_token",
-    "aws_default_region",
-    "aws_profile",
-    "timeout",
-    "attempts",
-    "s3_workers",
-)
+_aws_settings = (name for name in SETTINGS if name.startswith("aws_"))
+_store_key = operator.attrgetter("mirror", "timeout", "attempts", "s3_workers", *_aws_settings)
 
 
 def store_of(settings: Settings) -> ObjectStore:

@@ -239,30 +239,27 @@ def read_computation_queue(source: Path) -> dict[str, Computation | None]:
     Raises:
         InputFileError: The file cannot be read, or is no such queue.
     """
+
+    def unusable(message: str, line: int = 0) -> InputFileError:
+        return InputFileError([Problem(str(source), line, 0, "error", message)])
+
     try:
         queue = json.loads(source.read_text(encoding="utf-8"))
     except OSError as error:
-        raise _unusable(source, f"cannot be read: {error.strerror or error}") from None
+        raise unusable(f"cannot be read: {error.strerror or error}") from None
     except (RecursionError, ValueError) as error:
-        raise _unusable(source, f"is not JSON: {error}", getattr(error, "lineno", 0)) from None
+        raise unusable(f"is not JSON: {error}", getattr(error, "lineno", 0)) from None
     if not isinstance(queue, dict):
-        raise _unusable(source, "is not a queue: an object with a computation, or null, for each session is")
-    return {session: _read_entry(source, session, entry) for session, entry in queue.items()}
-
-
-def _read_entry(source: Path, session: str, entry: Any) -> Computation | None:
-    if entry is None:
-        return None
-    if not isinstance(entry, dict):
-        raise _unusable(source, f"{session}: expected a computation or null, found {entry!r}")
-    try:
-        return as_computation(entry)
-    except SourceError as error:
-        raise _unusable(source, f"{session}: {error.reason}") from None
-
-
-def _unusable(source: Path, message: str, line: int = 0) -> InputFileError:
-    return InputFileError([Problem(str(source), line, 0, "error", message)])
+        raise unusable("is not a queue: an object with a computation, or null, for each session is")
+    runs: dict[str, Computation | None] = {}
+    for session, entry in queue.items():
+        try:
+            runs[session] = None if entry is None else as_computation(entry)
+        except ValueError:
+            raise unusable(f"{session}: expected a computation or null, found {entry!r}") from None
+        except SourceError as error:
+            raise unusable(f"{session}: {error.reason}") from None
+    return runs
 
 
 def serialize_computation(computation: Computation | None) -> dict[str, Any] | None:

@@ -325,22 +325,12 @@ def _source_uri(asset: Any) -> str | None:
     """Return the folder that an asset was made from; None for one made in Code Ocean, or known by its id alone."""
     source = getattr(asset, "source_bucket", None)
     if source is None:
-        location: str | None = getattr(asset, "location", None)  # as state has it
-        if location is not None and not location.startswith("s3://"):
-            raise _elsewhere(asset, f"at {location}")
-        return location
-    if not source.bucket:
-        return None
-    path = f"{source.bucket}/{source.prefix or ''}".rstrip("/")
-    origin = getattr(source.origin, "value", source.origin)
-    if origin == "gcp":
-        raise _elsewhere(asset, f"on Google Cloud, at gs://{path}")
-    if origin == "local":
-        return None
-    if origin != "aws":
-        raise _elsewhere(asset, f"at {path} in a cloud that is called {origin}")
-    return f"s3://{path}"
-
-
-def _elsewhere(asset: Any, where: str) -> NoAssetLocation:
-    return NoAssetLocation(f"the files of {asset.name} ({asset.id}) are {where}: npc_lims reads S3 only")
+        uri: str | None = getattr(asset, "location", None)  # as state has it
+    else:
+        origin = getattr(source.origin, "value", source.origin)
+        scheme = {"aws": "s3", "gcp": "gs"}.get(origin, origin)
+        is_own = origin == "local" or not source.bucket
+        uri = None if is_own else f"{scheme}://{source.bucket}/{source.prefix or ''}".rstrip("/")
+    if uri is not None and not uri.startswith("s3://"):
+        raise NoAssetLocation(f"the files of {asset.name} ({asset.id}) are at {uri}: npc_lims reads S3 only")
+    return uri

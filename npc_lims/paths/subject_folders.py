@@ -6,6 +6,7 @@ be queried, and MissingDependency without s3fs.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import re
@@ -267,8 +268,6 @@ def _sessions(folder: str, names: Iterable[str]) -> tuple[npc_session.SessionRec
 
     found = set()
     for name in names:
-        try:
+        with contextlib.suppress(ValueError):  # no date in it: not the file of a session
             found.add(npc_session.SessionRecord(f"{folder}/{name}"))
-        except ValueError:
-            continue  # no date in it: not the file of a session
     return tuple(sorted(found))
