@@ -89,31 +89,32 @@ def _find_video(session: Session, camera: str) -> upath.UPath:
     return _find_file(session, f"{camera.lower()} video", "videos", matches)
 
 
-def _find_file(session: Session, title: str, recorded: str, matches: Callable[[PurePosixPath], bool]) -> upath.UPath:
-    """Return the first match among the files that state has recorded under that name, else among those on S3."""
+def get_settings_xml_path_from_s3(session: Session) -> upath.UPath:
+    """Return the settings.xml of Open Ephys; of several, that of the first recording."""
+    return _find_file(session, "settings.xml", "settings_xml", lambda path: path.name == "settings.xml", is_deep=True)
+
+
+def _find_file(
+    session: Session, title: str, recorded: str, matches: Callable[[PurePosixPath], bool], *, is_deep: bool = False
+) -> upath.UPath:
+    """Return the first match among the files that state has recorded under that name, else among those on S3.
+
+    With *is_deep*, files in the folders of recordings of Open Ephys match, too.
+    """
     raw = _find_raw(session)
 
     def names() -> Iterator[str]:
         # a sync lists more folders than `RawFolder.entries`
-        yield from filter(_is_entry, _recorded_names(raw, recorded))
-        yield from (entry.name for entry in raw.entries() if not entry.is_folder)
-
-    return _first_path(raw, title, (name for name in names() if matches(PurePosixPath(name))))
-
-
-def get_settings_xml_path_from_s3(session: Session) -> upath.UPath:
-    """Return the settings.xml of Open Ephys; of several, that of the first recording."""
-    raw = _find_raw(session)
-
-    def names() -> Iterator[str]:
-        yield from _recorded_names(raw, "settings_xml")
+        yield from (name for name in _recorded_names(raw, recorded) if is_deep or _is_entry(name))
         entries = raw.entries()
-        inside = raw.below(entry.name for entry in entries if entry.is_folder and _holds_settings(entry.name))
-        for name, is_folder in (*entries, *inside):
-            if not is_folder and PurePosixPath(name).name == "settings.xml":
-                yield name
+        if is_deep:
+            entries += raw.below(entry.name for entry in entries if entry.is_folder and _is_recording(entry.name))
+        yield from (entry.name for entry in entries if not entry.is_folder)
 
-    return _first_path(raw, "settings.xml", names())
+    name = next((name for name in names() if matches(PurePosixPath(name))), None)
+    if name is None:
+        raise NoSessionData(f"{raw.session_id} has no {title} in its raw data: looked in {raw.folder.uri}")
+    return raw.folder.paths([name])[0]
 
 
 def get_recording_dirs_experiment_path_from_s3(session: Session) -> tuple[upath.UPath, ...]:
@@ -162,16 +163,9 @@ def _is_entry(name: str) -> bool:
     return len(folders) < 2 or (len(folders) == 2 and holds_recordings(folders[1]))
 
 
-def _holds_settings(name: str) -> bool:
+def _is_recording(name: str) -> bool:
     """Return True for a folder that a sync lists, too."""
     return PurePosixPath(name).name.startswith(("ecephys", "Record Node")) and not is_zarr(name)
-
-
-def _first_path(raw: RawFolder, title: str, names: Iterator[str]) -> upath.UPath:
-    name = next(names, None)
-    if name is None:
-        raise NoSessionData(f"{raw.session_id} has no {title} in its raw data: looked in {raw.folder.uri}")
-    return raw.folder.paths([name])[0]
 
 
 # --- results --------------------------------------------------------------------------------------
