@@ -39,7 +39,7 @@ def test_import_loads_nothing_heavy_and_opens_no_socket() -> None:
 
 def test_the_failure_issue_takes_the_standard_library_alone() -> None:
     """It is opened where nothing could be installed."""
-    code = "import sys; sys.path.insert(0, sys.argv[1]); import npc_lims.state.watchdog, npc_lims.clients.github"
+    code = "import sys; sys.path.insert(0, sys.argv[1]); import npc_lims.state.watchdog, npc_lims.clients.github_plain"
     command = [sys.executable, "-I", "-S", "-W", "error", "-c", code, str(Path(npc_lims.__file__).parent.parent)]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == ""
 

@@ -1,4 +1,4 @@
-"""GitHub's REST API. Takes the standard library alone, as alerts are raised where nothing is installed."""
+"""GitHub's REST API."""
 
 from __future__ import annotations
 
@@ -121,14 +121,20 @@ class GitHubClient:
     """
 
     def __init__(
-        self, api_url: str, repo: str, token: str | None, policy: RetryPolicy, needs: str | None = None
+        self,
+        api_url: str,
+        repo: str,
+        token: str | None,
+        policy: RetryPolicy,
+        needs: str | None = None,
+        http: type[HttpClient] = HttpClient,
     ) -> None:
         self.repo = repo
         self._api_url = api_url.rstrip("/")
         self._needs = needs
         self._has_token = token is not None
         headers = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
-        self._http = HttpClient(policy, {**headers, **bearer_auth(token)})
+        self._http = http(policy, {**headers, **bearer_auth(token)})
 
     @classmethod
     def for_reading(cls, settings: Settings) -> GitHubClient:
@@ -143,13 +149,6 @@ class GitHubClient:
             raise MissingCredentials(f"GITHUB_TOKEN is not set: make a token for {settings.repo} that allows {needs}")
         token, policy = settings.github_token.get_secret_value(), RetryPolicy.from_settings(settings)
         return cls(settings.github_api_url, settings.repo, token, policy, needs)
-
-    @classmethod
-    def from_job(cls, environ: Mapping[str, str]) -> GitHubClient:
-        """Return the client of a job of GitHub Actions, which writes issues; GITHUB_TOKEN must be set."""
-        policy = RetryPolicy(4, 30, float(environ.get("NPC_LIMS_BACKOFF", "2")))
-        repo, token = environ["GITHUB_REPOSITORY"], environ["GITHUB_TOKEN"]
-        return cls(environ["GITHUB_API_URL"], repo, token, policy, ISSUES_PERMISSION)
 
     def at(self, repo: str) -> GitHubClient:
         other = copy.copy(self)

@@ -1,6 +1,7 @@
 """HTTP requests with retries, a total deadline and a limit on the size of a response.
 
-By the standard library alone: the issue about a failing workflow is opened where nothing could be installed.
+Importing this takes the standard library alone, as the issue about a failing workflow is opened where nothing could be
+installed; `requests` is imported by the first request.
 """
 
 from __future__ import annotations
@@ -8,7 +9,6 @@ from __future__ import annotations
 import base64
 import dataclasses
 import datetime
-import email.message
 import email.utils
 import functools
 import gzip
@@ -21,9 +21,7 @@ import socket
 import ssl
 import threading
 import time
-import urllib.error
 import urllib.parse
-import urllib.request
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
@@ -34,6 +32,10 @@ from typing import TYPE_CHECKING, Any, Optional, TypeVar
 from npc_lims.utils.text import safe_text
 
 if TYPE_CHECKING:
+    import email.message
+
+    import requests
+
     from npc_lims.config.settings import Settings
 
 MAX_BYTES = 64 * 2**20
@@ -45,9 +47,8 @@ _NOT_DONE_STATUS = frozenset({403, 429})
 _REDIRECT_STATUS = frozenset({301, 302, 303, 307, 308})
 _MAX_REDIRECTS = 3
 _CHUNK = 2**16
-# Variables that name a CA bundle, by precedence; the standard library ignores a file that does not exist.
-_HTTP_BUNDLE = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
-_SSL_BUNDLE = ("SSL_CERT_FILE",)
+CA_BUNDLE = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+"""Variables that name a CA bundle for `requests`, by precedence."""
 # In messages of OpenSSL: a handshake may also break off.
 _OF_CERTIFICATES = re.compile(r"certificate|x509|\bpem\b", re.IGNORECASE)
 
@@ -115,7 +116,7 @@ class HttpResponse:
     url: str
     status: int
     reason: str
-    headers: email.message.Message = dataclasses.field(repr=False)
+    headers: Mapping[str, str] | email.message.Message = dataclasses.field(repr=False)
     content: bytes = dataclasses.field(repr=False)
 
     @property
@@ -143,11 +144,24 @@ def bearer_auth(token: str | None) -> dict[str, str]:
 
 
 class HttpClient:
-    """Requests to one service, each with *headers*, such as credentials."""
+    """Connections to one service, which stay open for the next request, each with *headers*, such as credentials.
+
+    Proxies and CA bundles are those of the environment; no credentials are taken from a .netrc.
+    """
+
+    ca_bundle_variables: tuple[str, ...] = CA_BUNDLE
 
     def __init__(self, policy: RetryPolicy, headers: Mapping[str, str] | None = None) -> None:
         self.policy = policy
         self._headers = {"Accept-Encoding": "gzip", "User-Agent": "npc-lims", **(headers or {})}
+
+    @functools.cached_property
+    def _session(self) -> requests.Session:
+        import requests
+
+        session = requests.Session()
+        session.auth = lambda prepared: prepared  # which is used in place of a .netrc
+        return session
 
     def request(
         self,
@@ -188,9 +202,7 @@ class HttpClient:
             sent["Content-Type"] = "application/json"
 
         def exchange(target: str) -> HttpResponse:
-            with _open(method, target, sent, body, self.policy.timeout) as response:
-                content = _read_body(response, deadline, max_bytes, tail)
-                return HttpResponse(target, response.status, response.reason, response.headers, content)
+            return self._exchange(method, target, sent, body, deadline, max_bytes, tail)
 
         for attempt in range(1, attempts + 1):
             try:
@@ -207,9 +219,8 @@ class HttpClient:
             except (RecursionError, ValueError) as error:
                 failure = RequestFailed(f"sent an answer that cannot be read ({error})")
             delay = self._delay(failure, attempt + 1)
-            if not is_idempotent and (failure.response is None or failure.response.status not in _NOT_DONE_STATUS):
-                raise failure
-            if attempt == attempts or time.monotonic() + delay >= deadline:
+            is_refused = failure.response is not None and failure.response.status in _NOT_DONE_STATUS
+            if not (is_idempotent or is_refused) or attempt == attempts or time.monotonic() + delay >= deadline:
                 break
             time.sleep(delay)
         raise RequestFailed(f"{failure} ({attempt} attempts)" if attempt > 1 else str(failure), failure.response)
@@ -231,58 +242,63 @@ class HttpClient:
         except DeadlineExceeded:
             raise TransientFailure(f"gave no complete answer within {self.policy.deadline:g} s") from None
         except (OSError, http.client.HTTPException) as error:
-            # urllib wraps errors of the connection
-            reason = error.reason if isinstance(error, urllib.error.URLError) else None
-            cause = reason if isinstance(reason, OSError) else error
-            bundle_failure = ca_bundle_failure(cause, _HTTP_BUNDLE if _default_bundle() else _SSL_BUNDLE)
+            bundle_failure = ca_bundle_failure(error, self.ca_bundle_variables)
             if bundle_failure is not None:
                 raise RequestFailed(f"could not be reached: {bundle_failure}", is_sent=False) from None
-            if isinstance(cause, (TimeoutError, socket.timeout)):
+            causes = list(_causes(error))
+            if any(isinstance(cause, (TimeoutError, socket.timeout)) for cause in causes):
                 raise TransientFailure(f"gave no answer within {self.policy.timeout:g} s") from None
-            failure = f"could not be reached or interrupted the response ({type(cause).__name__})"
+            failure = f"could not be reached or interrupted the response ({type(causes[-1]).__name__})"
             raise TransientFailure(failure) from None
 
+    def _exchange(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        deadline: float,
+        max_bytes: int,
+        tail: int | None,
+    ) -> HttpResponse:
+        """Send one request and receive its response, of any status. OSError if that fails."""
+        import requests
+        import urllib3
 
-def _open(
-    method: str, url: str, headers: Mapping[str, str], body: bytes | None, timeout: float
-) -> http.client.HTTPResponse:
-    """Send a request through the proxy of the environment, if any; any status is returned, no redirect followed."""
-    opener = urllib.request.OpenerDirector()
-    try:
-        request = urllib.request.Request(url, body, dict(headers), method=method)  # noqa: S310  # only HTTP is opened
-        if request.type == "https":
-            bundle = next(filter(None, map(os.environ.get, _HTTP_BUNDLE)), _default_bundle())
-            opener.add_handler(urllib.request.HTTPSHandler(context=_tls_context(bundle)))
-        proxies = urllib.request.getproxies()
-        if "all" in proxies:  # which urllib does not know
-            proxies = {**dict.fromkeys(("http", "https"), proxies["all"]), **proxies}
-        opener.add_handler(urllib.request.ProxyHandler(proxies))
-        opener.add_handler(urllib.request.HTTPHandler())
-        response: http.client.HTTPResponse | None = opener.open(request, timeout=timeout)
-    except (OverflowError, ValueError, http.client.InvalidURL) as error:
-        # an address or a header, which may be a secret, that cannot be sent
-        raise RequestFailed(f"cannot be queried ({type(error).__name__})", is_sent=False) from None
-    if response is None:
-        raise RequestFailed("cannot be queried (no address of HTTP)", is_sent=False)
-    return response
+        timeout = self.policy.timeout
+        try:
+            response = self._session.request(
+                method, url, data=body, headers=headers, timeout=timeout, allow_redirects=False, stream=True
+            )
+        except ValueError as error:  # an address or a header, which may be a secret, that cannot be sent
+            raise RequestFailed(f"cannot be queried ({type(error).__name__})", is_sent=False) from None
+        try:
+            with response:
+                content = _read_body(response, deadline, max_bytes, tail)
+        except urllib3.exceptions.HTTPError as error:
+            raise requests.ConnectionError from error
+        return HttpResponse(url, response.status_code, response.reason or "", response.headers, content)
 
 
-def _read_body(response: http.client.HTTPResponse, deadline: float, max_bytes: int, tail: int | None) -> bytes:
-    """Receive and decode a body, or its last *tail* bytes, in pieces of limited size. ValueError if it is damaged."""
-    too_large = f"sent more than {max_bytes / 2**20:,.0f} MiB, which is not accepted"
+def _read_body(response: requests.Response, deadline: float, max_bytes: int, tail: int | None) -> bytes:
+    """Receive and decode a body, or its last *tail* bytes, in pieces of limited size. ValueError if it is damaged.
+
+    By gzip, since urllib3 hands over an incomplete gzip as if it were complete.
+    """
+    raw = response.raw
     encoding = response.headers.get("Content-Encoding", "").strip().lower()
     if encoding not in ("", "identity", "gzip", "x-gzip"):
         raise ValueError(f"has the encoding {encoding}, gzip was requested")
     is_gzip = encoding.endswith("gzip")
-    if (response.length or 0) > max_bytes and not is_gzip and tail is None:
-        raise RequestFailed(too_large)
-    reader = gzip.GzipFile(fileobj=response) if is_gzip else response
+    if (raw.length_remaining or 0) > max_bytes and not is_gzip and tail is None:
+        raise too_large(max_bytes)
+    reader = gzip.GzipFile(fileobj=raw) if is_gzip else raw
     content, size = bytearray(), 0
     try:
         while chunk := reader.read(_CHUNK):
             size += len(chunk)
             if size > max_bytes:
-                raise RequestFailed(too_large)
+                raise too_large(max_bytes)
             content += chunk
             if tail is not None:
                 del content[:-tail]
@@ -292,9 +308,13 @@ def _read_body(response: http.client.HTTPResponse, deadline: float, max_bytes: i
         raise ValueError("is an incomplete gzip") from None
     except (gzip.BadGzipFile, zlib.error) as error:
         raise ValueError(f"is no gzip: {error}") from None
-    if response.length:
-        raise ValueError(f"ended {response.length} bytes early")
+    if raw.length_remaining:  # which urllib3 before version 2 hands over as if it were complete
+        raise ValueError(f"ended {raw.length_remaining} bytes early")
     return bytes(content)
+
+
+def too_large(max_bytes: int) -> RequestFailed:
+    return RequestFailed(f"sent more than {max_bytes / 2**20:,.0f} MiB, which is not accepted")
 
 
 def ca_bundle_failure(error: BaseException, variables: tuple[str, ...]) -> str | None:
@@ -327,23 +347,6 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
         seen.add(id(error))
         yield error
         error = error.__cause__ or error.__context__
-
-
-@functools.cache
-def _default_bundle() -> str | None:
-    """Return the certificates of the package certifi; None without it: then the system's are used."""
-    try:
-        import certifi
-    except ImportError:
-        return None
-    return certifi.where()
-
-
-@functools.lru_cache(maxsize=4)
-def _tls_context(bundle: str | None) -> ssl.SSLContext:
-    if bundle is not None and Path(bundle).is_dir():
-        return ssl.create_default_context(capath=bundle)
-    return ssl.create_default_context(cafile=bundle)
 
 
 def retry_after_seconds(value: str | None, now: datetime.datetime | None = None) -> float | None:

@@ -161,9 +161,10 @@ def test_jobs_without_packages_name_the_variable_of_python(tmp_path: Path, monke
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "nowhere.pem"))
     code = (
         "import sys\n"
-        "from npc_lims.clients.http import HttpClient, RequestFailed, RetryPolicy\n"
+        "from npc_lims.clients.github_plain import PlainHttpClient\n"
+        "from npc_lims.clients.http import RequestFailed, RetryPolicy\n"
         "try:\n"
-        "    HttpClient(RetryPolicy(1, 5, 0)).request('GET', sys.argv[1], print)\n"
+        "    PlainHttpClient(RetryPolicy(1, 5, 0)).request('GET', sys.argv[1], print)\n"
         "except RequestFailed as error:\n"
         "    print(error)\n"
     )

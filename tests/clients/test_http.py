@@ -401,6 +401,14 @@ def test_what_has_an_effect_is_sent_again_if_nothing_was_done(serve: Serve) -> N
     assert len(server.requests) == 3
 
 
+def test_requests_share_a_connection(serve: Serve) -> None:
+    server = serve(Script(OK))
+    client = HttpClient(policy())
+    for _ in range(5):
+        assert client.request("GET", server.url, as_json) == {"ok": True}
+    assert (len(server.requests), server.connections) == (5, 1)
+
+
 def test_no_netrc_is_read(serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login me password invented\n")

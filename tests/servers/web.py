@@ -57,13 +57,15 @@ def json_response(value: object, status: int = 200) -> Response:
 class Server:
     """A server on 127.0.0.1, for `with`: subclasses say in `answer` what it serves.
 
-    Every request is in `requests` before its answer leaves. `stop` hangs up on idle clients too, so nothing
+    Every request is in `requests` before its answer leaves, and
+    `connections` counts what clients opened. `stop` hangs up on idle clients too, so nothing
     is answered after it; `start` brings the server back on the same port.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._requests: list[Request] = []
+        self.connections = 0
         self._stopping = threading.Event()
         self._listener: _Listener | None = None
         self._port = 0
@@ -146,6 +148,7 @@ class _Listener(ThreadingHTTPServer):
     def process_request(self, request: Any, client_address: Any) -> None:
         with self._changed:
             self._open.add(request)
+            self.owner.connections += 1
         super().process_request(request, client_address)
 
     def shutdown_request(self, request: Any) -> None:
