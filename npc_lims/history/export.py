@@ -17,9 +17,8 @@ from typing import IO, Any, NamedTuple
 from npc_lims.clients.git import Repository
 from npc_lims.clients.git_tree import CommitTree
 from npc_lims.errors import MissingDependency, NpcLimsError, StateError
-from npc_lims.history.git_log import commits_of
 from npc_lims.history.transitions import Transition
-from npc_lims.history.walk import Progress, read_history
+from npc_lims.history.walk import Progress, commits_of, read_history
 from npc_lims.model.flags import COLUMNS, FLAGS, session_row
 from npc_lims.model.record import SECTIONS, Record
 from npc_lims.model.session_id import split_session_id

@@ -14,9 +14,8 @@ from npc_lims.clients.git import Repository
 from npc_lims.clients.github import GitHubClient
 from npc_lims.config.settings import Settings, settings_for_reading
 from npc_lims.errors import HistoryError, HistoryWarning, NoSessionInfo, RemoteStateError, StateError, warn
-from npc_lims.history.git_log import commits_of, literal
 from npc_lims.history.transitions import IN_TRACKED, IN_TRAINING, Transition, compare_versions, skipped_message
-from npc_lims.history.walk import read_history
+from npc_lims.history.walk import commits_of, literal, read_history
 from npc_lims.model.session_id import resolve_session_id, suggest_ids
 from npc_lims.model.types import Session
 from npc_lims.state.as_of import checkout_of, parse_commit
