@@ -14,8 +14,7 @@ from npc_lims.cli.options import checkout, reading_settings
 from npc_lims.cli.output import out, print_json
 from npc_lims.config.settings import TRACKED_FILE, Settings
 from npc_lims.dashboard.attention import Finding, find_issues
-from npc_lims.dashboard.pipeline import StageCount, funnel
-from npc_lims.dashboard.totals import SourceAge, Totals, count_sessions, source_ages
+from npc_lims.dashboard.totals import SourceAge, StageCount, Totals, count_sessions, funnel, source_ages
 from npc_lims.errors import NpcLimsError, RemoteStateError, StateError
 from npc_lims.processing.runs import read_all_runs
 from npc_lims.state.diff import one_line

@@ -12,8 +12,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
-from npc_lims.dashboard.pipeline import Stage, Stall, find_stalls
-from npc_lims.dashboard.totals import source_ages
+from npc_lims.dashboard.totals import Stage, Stall, find_stalls, source_ages
 from npc_lims.errors import Problem
 from npc_lims.history.transitions import Transition
 from npc_lims.model.session_id import split_session_id

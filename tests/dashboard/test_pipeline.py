@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npc_lims.dashboard.pipeline import MIN_EXAMPLES, MIN_WAIT, STAGES, Stall, find_stalls
+from npc_lims.dashboard.totals import MIN_EXAMPLES, MIN_WAIT, STAGES, Stall, find_stalls
 from npc_lims.model.flags import BOOLEAN_FLAGS, FLAGS
 from npc_lims.model.record import Record
 from npc_lims.processing.process import FACTS

@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npc_lims.dashboard.pipeline import funnel, is_recording, status_symbol
-from npc_lims.dashboard.totals import count_sessions, months, source_ages
+from npc_lims.dashboard.totals import count_sessions, funnel, is_recording, months, source_ages, status_symbol
 from npc_lims.model.flags import BOOLEAN_FLAGS, FLAGS
 from npc_lims.model.record import Record
 from npc_lims.state.sync_file import SourceSync, SyncFailure, SyncFile

@@ -8,8 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from npc_lims.dashboard.attention import Finding
-from npc_lims.dashboard.pipeline import funnel, status_symbol
-from npc_lims.dashboard.totals import count_sessions, months, source_ages
+from npc_lims.dashboard.totals import count_sessions, funnel, months, source_ages, status_symbol
 from npc_lims.model.flags import BOOLEAN_FLAGS, FLAGS, session_row
 from npc_lims.model.record import SECTIONS
 from npc_lims.state.freshness import STALE_AFTER

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from npc_lims.dashboard.pipeline import STAGES
+from npc_lims.dashboard.totals import STAGES
 from npc_lims.model.flags import BOOLEAN_FLAGS
 from npc_lims.model.session_id import ID_PATTERN
 from npc_lims.state.diff import GROUPS
