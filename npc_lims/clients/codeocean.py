@@ -55,10 +55,10 @@ class CodeOceanError(SourceError):
     *detail* is what it said, or what happened instead. *status* is None without a response that could be read.
     """
 
-    def __init__(self, doing: str, detail: str, status: int | None = None, message: str = "{}") -> None:
+    def __init__(self, doing: str, detail: str, status: int | None = None, message: str = "") -> None:
         self.status = status
         self.detail = detail
-        super().__init__(SOURCE, f"{doing}{': ' if doing else ''}{message.format(detail)}")
+        super().__init__(SOURCE, f"{doing}{': ' if doing else ''}{message or detail}")
 
     def __reduce__(self) -> tuple[type[SourceError], tuple[str, str]]:
         return SourceError, (self.source, self.reason)  # what another process makes of it
@@ -84,6 +84,12 @@ _ERRORS: Mapping[int, type[CodeOceanError]] = {
     401: Unauthorized,
     429: RateLimited,
     **dict.fromkeys((400, 409, 413, 422), Rejected),
+}
+_MESSAGES = {
+    401: "the token was refused (401: {reason}): it has expired, or lacks {scopes}; make a new one and set "
+    "CODE_OCEAN_API_TOKEN",
+    403: "not allowed with this token (403: {reason}): it needs {scopes}, and its owner the right to do this",
+    429: "Code Ocean is too busy ({reason}); nothing was started",
 }
 
 
@@ -205,7 +211,7 @@ class CodeOceanClient:
                 raise self._error(doing, error.response) from None
             if not error.is_sent:
                 raise CodeOceanError(doing, f"{self._base}{path} {error}") from None
-            message = "no whole answer came ({})" if error.response is None else "Code Ocean {}"
+            message = f"no whole answer came ({error})" if error.response is None else f"Code Ocean {error}"
             raise OutcomeUnknown(doing, str(error), message=message) from None
 
     def _request(
@@ -228,20 +234,10 @@ class CodeOceanClient:
         except (KeyError, RecursionError, TypeError, ValueError):
             reason = response.reason
         reason = single_line(reason or "", 200) or f"status {status}"
-        message = f"Code Ocean answered {status}: {{}}"
-        if status == 401:
-            doing = ""  # whatever it is
-            message = (
-                f"the token was refused (401: {{}}): it has expired, or lacks {self._scopes}; make a new one and set "
-                "CODE_OCEAN_API_TOKEN"
-            )
-        elif status == 403:
-            message = (
-                f"not allowed with this token (403: {{}}): it needs {self._scopes}, and its owner the right to do this"
-            )
-        elif status == 429:
-            message = "Code Ocean is too busy ({}); nothing was started"
-        return _ERRORS.get(status, CodeOceanError)(doing, reason, status, message)
+        template = _MESSAGES.get(status, "Code Ocean answered {status}: {reason}")
+        message = template.format(status=status, reason=reason, scopes=self._scopes)
+        about = "" if status == 401 else doing  # any request is refused
+        return _ERRORS.get(status, CodeOceanError)(about, reason, status, message)
 
 
 class MirrorClient:

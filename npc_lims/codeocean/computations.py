@@ -22,8 +22,6 @@ from npc_lims.clients.codeocean import (
     OUTPUT_LIMIT,
     CodeOceanError,
     OutcomeUnknown,
-    RateLimited,
-    Unauthorized,
     as_computation,
     as_data_asset,
 )
@@ -87,11 +85,9 @@ def _client() -> Iterator[RunsClient]:
         raise ComputationError(
             f"{error.reason}; it may have been started all the same: look for it in Code Ocean before trying again"
         ) from None
-    except (RateLimited, Unauthorized):
-        raise
     except CodeOceanError as error:
-        if error.status in (None, 403):
-            raise
+        if error.status in (None, 401, 403, 429):
+            raise  # not about this run
         raise ComputationError(error.reason) from None
 
 

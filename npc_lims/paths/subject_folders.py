@@ -21,6 +21,7 @@ from npc_lims.model.session_id import day_of, resolve_session_id, split_session_
 from npc_lims.sessions.find_asset import recorded_section
 from npc_lims.sessions.info import SessionInfo
 from npc_lims.sessions.queries import get_session_info
+from npc_lims.utils.mappings import grouped
 
 if TYPE_CHECKING:
     import npc_session
@@ -228,11 +229,8 @@ def get_sessions_from_data_repo(
         return _sessions(PurePosixPath(folder.prefix).name, names)
     settings = settings_for_reading()
     # all pages take fewer requests than a listing of each subject's folder
-    folders: dict[str, list[str]] = {}
-    for path in S3Folder.at(settings, settings.stim_root).files():
-        name, *below = path.split("/")
-        if below and below[0]:
-            folders.setdefault(name, []).append(below[0])
+    paths = (path.split("/") for path in S3Folder.at(settings, settings.stim_root).files())
+    folders = grouped((path[0], path[1]) for path in paths if len(path) > 1 and path[1])
     return {one: _sessions(name, folders[name]) for name, one in _subjects(folders).items()}
 
 
