@@ -24,7 +24,7 @@ from npc_lims.model.record import CodeOcean, Observation, Record, Tracked
 from npc_lims.model.recording_days import assign_rows, reconcile_days, undecided_sessions
 from npc_lims.model.session_id import day_of, ids_of_day, split_session_id, subject_of
 from npc_lims.sessions.cached_assets import CachedAssetClient
-from npc_lims.sources.context import SourceContext, open_source
+from npc_lims.sources.context import SourceContext, observe_source
 from npc_lims.state.published import fetch_file
 from npc_lims.state.reader import read_one
 from npc_lims.utils.memory_cache import TTLCache
@@ -92,7 +92,7 @@ def _query(settings: Settings, source: str, records: Records, scope: Collection[
             for id_, one in records.items()
         }
     with source_boundary(source):
-        return open_source(source).observe(live_context(settings, records, scope))
+        return observe_source(source, live_context(settings, records, scope))
 
 
 def _query_listing(settings: Settings, source: str) -> Observation:

@@ -6,7 +6,7 @@ import dataclasses
 import datetime
 import importlib
 from collections.abc import Callable, Container, Mapping
-from typing import TYPE_CHECKING, Optional, Protocol, cast
+from typing import TYPE_CHECKING, Optional
 
 from npc_lims.config.settings import Settings
 from npc_lims.model.record import Observation, Record
@@ -21,19 +21,14 @@ _MODULES = {
     "codeocean": "npc_lims.sources.codeocean.query",
     "s3": "npc_lims.sources.s3.query",
 }
-"""The module of each section of a record."""
+"""The module of each section of a record, imported when it is first needed."""
 
 
-class Source(Protocol):
-    """A module of `npc_lims.sources` that observes one of the four sources."""
-
-    def observe(self, context: SourceContext) -> Observation:
-        """Return the facts of the source; NpcLimsError if it cannot be queried at all."""
-
-
-def open_source(name: str) -> Source:
-    """Return the source that writes a section of records. Its module is imported when it is first needed."""
-    return cast("Source", importlib.import_module(_MODULES[name]))
+def observe_source(source: str, context: SourceContext) -> Observation:
+    """Return the facts that `observe` of a source's module finds; NpcLimsError if it cannot be queried at all."""
+    module = importlib.import_module(_MODULES[source])
+    observation: Observation = module.observe(context)
+    return observation
 
 
 def ignore_progress(done: int, total: Optional[int]) -> None:

@@ -17,7 +17,7 @@ from npc_lims.errors import InputFileError, NoSessionInfo, NpcLimsError, NpcLims
 from npc_lims.model.reconcile import DISCOVERING, check_breaker
 from npc_lims.model.record import SECTIONS, Observation, Record, failed
 from npc_lims.model.recording_days import reconcile_days, reconcile_scope, report_other_rows
-from npc_lims.sources.context import SourceContext, open_source
+from npc_lims.sources.context import SourceContext, observe_source
 from npc_lims.sources.tracked.parser import observe_text, tracked_text
 from npc_lims.state.diff import SessionChange, changes_between
 from npc_lims.state.store import StateFolder, snapshot_digest, write_state
@@ -139,7 +139,7 @@ def observe(
             progress=functools.partial(_report_items, guarded, source),
         )
         guarded(SourceProgress(source))
-        observed = _query(source, functools.partial(_observe, source, context), settings)
+        observed = _query(source, functools.partial(observe_source, source, context), settings)
         # status flags are computed when records are written: no source needs them
         observations, known = _reconcile_each(before, (*observations, observed), scope, settings, refresh=False)
         guarded(SourceProgress(source, observation=observations[-1]))
@@ -154,10 +154,6 @@ def observe(
 
 def _report_items(report: Report, source: str, done: int, total: int | None) -> None:
     report(SourceProgress(source, done, total))
-
-
-def _observe(source: str, context: SourceContext) -> Observation:
-    return open_source(source).observe(context)
 
 
 def apply(
