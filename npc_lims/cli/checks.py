@@ -11,12 +11,10 @@ from pathlib import Path
 from typing import Callable, NamedTuple, Optional
 
 import typer
-from rich.table import Table
-from rich.text import Text
 
 from npc_lims.cli import ExitCode
 from npc_lims.cli.options import STATE_HERE, checkout, reading_settings
-from npc_lims.cli.output import OutputStyle, out, print_note, style_options
+from npc_lims.cli.output import OutputStyle, print_columns, print_note, style_options
 from npc_lims.clients.codeocean import open_client
 from npc_lims.clients.git import find_repository
 from npc_lims.clients.github import GitHubClient
@@ -243,7 +241,8 @@ def doctor_command(
         settings = settings.replace(mirror=mirror)
     results = list(_results(settings))
     if not style.print_rows(CheckResult._fields, (result._asdict() for result in results)):
-        _print(results)
+        marks = {True: ("ok", "green"), False: ("failed", "bold red")}
+        print_columns(["", "check", "result"], ([marks[one.ok], one.name, one.detail] for one in results))
     if not all(result.ok for result in results):
         raise typer.Exit(ExitCode.PROBLEMS)
 
@@ -316,14 +315,3 @@ def _bucket(settings: Settings, root: str) -> str:
     if not open_store(settings).has_any(bucket, f"{prefix}/" if prefix else ""):
         return f"{where} can be read, and is empty"
     return f"{where} can be read"
-
-
-def _print(results: list[CheckResult]) -> None:
-    table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_column(no_wrap=True)
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
-    for result in results:
-        mark = Text("ok", "green") if result.ok else Text("failed", "bold red")
-        table.add_row(mark, result.name, Text(result.detail))
-    out().print(table)

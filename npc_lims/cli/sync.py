@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Optional
 
 import typer
-from rich.table import Table
 
 from npc_lims.cli import ExitCode
 from npc_lims.cli.options import (
@@ -30,6 +29,7 @@ from npc_lims.cli.output import (
     OutputStyle,
     list_problems,
     out,
+    print_columns,
     print_error,
     print_note,
     print_warning,
@@ -324,12 +324,8 @@ def _print(result: SyncResult, options: SyncOptions) -> None:
     verb = "would change" if options.dry_run else "changed"
     console.print(f"{len(result.after)} sessions; {headline(changes)}" + (" (dry run)" if options.dry_run else ""))
     if changes:
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        table.add_column("session", no_wrap=True)
-        table.add_column(f"what {verb}")
-        for change in changes[:_MOST_LISTED]:
-            table.add_row(change.id, "; ".join([", ".join(change.what), *change.details]))
-        console.print(table)
+        rows = [[one.id, "; ".join([", ".join(one.what), *one.details])] for one in changes[:_MOST_LISTED]]
+        print_columns(["session", f"what {verb}"], rows)
         if len(changes) > _MOST_LISTED:
             console.print(f"... and {len(changes) - _MOST_LISTED} more (--json lists them all)")
 
