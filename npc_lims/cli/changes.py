@@ -13,7 +13,7 @@ import typer
 from rich.text import Text
 
 from npc_lims.cli import ExitCode
-from npc_lims.cli.options import STATE_HERE, check_base_url, checkout, complete_session, reading_settings
+from npc_lims.cli.options import BASE_URL, STATE_HERE, checkout, complete_session, reading_settings
 from npc_lims.cli.output import (
     OutputStyle,
     out,
@@ -242,7 +242,7 @@ def history_command(
         HistoryFormat.text, help="Output format with --since. json is --json; atom is a feed for feed readers."
     ),
     limit: int = _LIMIT,
-    base_url: Optional[str] = typer.Option(None, help="URL of the site, for links in an atom feed."),
+    base_url: Optional[str] = BASE_URL,
     state: Optional[Path] = STATE_HERE,
     style: OutputStyle = style_options("an object that holds everything", _HISTORY_COLUMNS),
 ) -> None:
@@ -348,7 +348,6 @@ def _checkout(settings: Settings, why: str) -> tuple[Repository, str]:
 
 
 def _print_feed(found: Iterable[Transition], links: Links, base_url: Optional[str]) -> None:
-    check_base_url(base_url)
     content = render_feed(found, links.repository, base=base_url, address_of=links.commit)
     # the feed says that it is UTF-8, whatever the code page of a Windows pipe
     if hasattr(sys.stdout, "buffer"):

@@ -21,8 +21,16 @@ from npc_lims.state.published import cached_snapshot_path
 from npc_lims.state.snapshot import SNAPSHOT, checked_lines, line_id
 from npc_lims.utils.urls import web_address
 
+
+def _checked_address(base_url: Optional[str]) -> Optional[str]:
+    if base_url is not None and web_address(base_url) is None:
+        raise NpcLimsError(f"--base-url {base_url}: not an address such as https://example.org/sessions/")
+    return base_url
+
+
 ONLY = typer.Option(None, help="Sources to query, of tracked, training, codeocean, s3; repeat or separate by commas.")
 SESSIONS = typer.Option(None, help="Sessions that may change, by any form of their ids; repeat or separate by commas.")
+BASE_URL = typer.Option(None, callback=_checked_address, help="URL of the site: sessions in its feed are then links.")
 FULL = typer.Option(False, "--full", help="Also read unchanged input again.")
 SUMMARY = typer.Option(
     None, mode="a", encoding="utf-8", lazy=False, metavar="PATH", help="Append what was done to this file, as Markdown."
@@ -97,11 +105,6 @@ def tracked_beside(folder: Path) -> Path:
             "run this in a checkout that has them, or give --state and --tracked"
         )
     return found
-
-
-def check_base_url(base_url: Optional[str]) -> None:
-    if base_url is not None and web_address(base_url) is None:
-        raise NpcLimsError(f"--base-url {base_url}: not an address such as https://example.org/sessions/")
 
 
 def sources_of(only: Optional[list[str]]) -> list[str]:

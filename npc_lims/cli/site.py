@@ -11,7 +11,7 @@ from typing import Optional
 
 import typer
 
-from npc_lims.cli.options import STATE_HERE, check_base_url, checkout
+from npc_lims.cli.options import BASE_URL, STATE_HERE, checkout
 from npc_lims.cli.output import print_note, progress_bars
 from npc_lims.config.settings import load_settings
 from npc_lims.dashboard.site.build import BuiltSite, SiteOptions, build_site, is_site
@@ -33,7 +33,6 @@ _REPOSITORY = typer.Option(
     metavar="OWNER/NAME",
     help="Repository on GitHub for links. Default: NPC_LIMS_REPO, unless the checkout was never pushed.",
 )
-_BASE_URL = typer.Option(None, help="URL of the site: sessions in its feed are then links.")
 _REPOSITORY_NAME = re.compile(r"[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+")
 
 
@@ -43,7 +42,7 @@ def build_command(
     state: Optional[Path] = STATE_HERE,
     no_history: bool = _NO_HISTORY,
     repository: Optional[str] = _REPOSITORY,
-    base_url: Optional[str] = _BASE_URL,
+    base_url: Optional[str] = BASE_URL,
 ) -> None:
     """Write the site as static files that any web server can serve.
 
@@ -96,7 +95,6 @@ def _build(
     settings = load_settings()
     if repository is not None and not _REPOSITORY_NAME.fullmatch(repository):
         raise NpcLimsError(f"--repository {repository}: not a repository such as {settings.repo}")
-    check_base_url(base_url)
     folder = state or settings.state or checkout() / "state"
     options = SiteOptions(out, folder, repository, not no_history, base_url)
     with progress_bars() as progress:
