@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import datetime
 import re
 import tempfile
@@ -17,6 +18,7 @@ from npc_lims.config.settings import load_settings
 from npc_lims.dashboard.site.build import BuiltSite, SiteOptions, build_site, is_site
 from npc_lims.dashboard.site.serve import SiteServer
 from npc_lims.errors import NpcLimsError
+from npc_lims.history.session_history import UNSHALLOW
 from npc_lims.utils.text import counted
 
 site_app = typer.Typer(
@@ -27,21 +29,26 @@ site_app = typer.Typer(
     rich_markup_mode=None,
 )
 
-_NO_HISTORY = typer.Option(False, "--no-history", help="Do not read commits: quicker, but without timelines.")
-_REPOSITORY = typer.Option(
-    None,
-    metavar="OWNER/NAME",
-    help="Repository on GitHub for links. Default: NPC_LIMS_REPO, unless the checkout was never pushed.",
-)
 _REPOSITORY_NAME = re.compile(r"[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+")
+
+
+@dataclasses.dataclass(frozen=True)
+class SiteContent:
+    """Options of both commands: what the site shows."""
+
+    state: Optional[Path] = STATE_HERE
+    no_history: bool = typer.Option(False, "--no-history", help="Do not read commits: quicker, but without timelines.")
+    repository: Optional[str] = typer.Option(
+        None,
+        metavar="OWNER/NAME",
+        help="Repository on GitHub for links. Default: NPC_LIMS_REPO, unless the checkout was never pushed.",
+    )
 
 
 @site_app.command("build")
 def build_command(
     out: Path = typer.Argument(..., help="Folder that becomes the site: new, empty, or a site, which is replaced."),
-    state: Optional[Path] = STATE_HERE,
-    no_history: bool = _NO_HISTORY,
-    repository: Optional[str] = _REPOSITORY,
+    content: SiteContent = SiteContent(),
     base_url: Optional[str] = BASE_URL,
 ) -> None:
     """Write the site as static files that any web server can serve.
@@ -57,7 +64,7 @@ def build_command(
       npc-lims site build public
       npc-lims site build public --no-history --repository our-lab/our_sessions
     """
-    _print_result(_build(out, state, no_history, repository, base_url))
+    _print_result(_build(out, content, base_url))
 
 
 @site_app.command("serve")
@@ -65,9 +72,7 @@ def serve_command(
     site: Optional[Path] = typer.Argument(None, help="A site that was built. Default: a temporary one."),
     port: int = typer.Option(8000, min=0, max=65535, help="Port of 127.0.0.1; 0 for any that is free."),
     open_: bool = typer.Option(False, "--open", help="Open it in the browser."),
-    state: Optional[Path] = STATE_HERE,
-    no_history: bool = _NO_HISTORY,
-    repository: Optional[str] = _REPOSITORY,
+    content: SiteContent = SiteContent(),
 ) -> None:
     """Serve the site on this machine only, until Ctrl-C.
 
@@ -82,21 +87,19 @@ def serve_command(
     with contextlib.ExitStack() as stack:
         if site is None:
             site = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="npc-lims-site-"))) / "site"
-            _print_result(_build(site, state, no_history, repository, None))
+            _print_result(_build(site, content))
         elif not is_site(site):
             target = "public" if site.exists() else site
             raise NpcLimsError(f"{site} is no site: build one with npc-lims site build {target}, or name none")
         _serve(site, port, open_)
 
 
-def _build(
-    out: Path, state: Optional[Path], no_history: bool, repository: Optional[str], base_url: Optional[str]
-) -> BuiltSite:
-    settings = load_settings()
+def _build(out: Path, content: SiteContent, base_url: Optional[str] = None) -> BuiltSite:
+    settings, repository = load_settings(), content.repository
     if repository is not None and not _REPOSITORY_NAME.fullmatch(repository):
         raise NpcLimsError(f"--repository {repository}: not a repository such as {settings.repo}")
-    folder = state or settings.state or checkout() / "state"
-    options = SiteOptions(out, folder, repository, not no_history, base_url)
+    folder = content.state or settings.state or checkout() / "state"
+    options = SiteOptions(out, folder, repository, not content.no_history, base_url)
     with progress_bars() as progress:
         return build_site(settings, options, datetime.datetime.now(datetime.timezone.utc), progress)
 
@@ -106,10 +109,7 @@ def _print_result(built: BuiltSite) -> None:
     size = f"{counted(built.files, 'file')}, {built.size / 1e6:.1f} MB"
     typer.echo(f"{built.folder}: {counted(built.sessions, 'session')}{events}; {size}", err=True)
     if built.is_shallow:
-        print_note(
-            "this is a shallow clone, so the timelines begin late: git fetch --unshallow brings all commits (in a "
-            "workflow: fetch-depth: 0)"
-        )
+        print_note(f"this is a shallow clone, so the timelines begin late: {UNSHALLOW} (in a workflow: fetch-depth: 0)")
     if built.no_checkout is not None:
         print_note(f"without timelines: {built.no_checkout}")
 
