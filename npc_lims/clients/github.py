@@ -9,7 +9,7 @@ import re
 import time
 import urllib.parse
 from collections.abc import Container, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Union
+from typing import Any, Union
 
 from npc_lims.clients.http import (
     HttpClient,
@@ -20,11 +20,9 @@ from npc_lims.clients.http import (
     bearer_auth,
     retry_after_seconds,
 )
+from npc_lims.config.settings import Settings
 from npc_lims.errors import GitHubError, MissingCredentials, NpcLimsError
 from npc_lims.utils.timestamps import utc_text, utc_time
-
-if TYPE_CHECKING:
-    from npc_lims.config.settings import Settings
 
 PAGE = 100
 """Items of a page, the most that GitHub gives."""

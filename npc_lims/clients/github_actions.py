@@ -10,14 +10,12 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from npc_lims.clients.github import PAGE, GitHubClient
+from npc_lims.config.settings import Settings
 from npc_lims.errors import GitHubError
 from npc_lims.utils.timestamps import utc_time
-
-if TYPE_CHECKING:
-    from npc_lims.config.settings import Settings
 
 WORKFLOW = "sync.yml"
 _NEEDS = "actions: write"

@@ -9,13 +9,11 @@ import re
 import time
 import urllib.parse
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from npc_lims.clients.github import GitHubClient
+from npc_lims.config.settings import Settings
 from npc_lims.errors import GitHubError
-
-if TYPE_CHECKING:
-    from npc_lims.config.settings import Settings
 
 TRAILER = "Npc-Lims-Edit"
 """Marks commits made here, with the name of their branch: a branch that has others is somebody's."""

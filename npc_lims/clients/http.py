@@ -29,14 +29,13 @@ from concurrent.futures import TimeoutError as FutureTimeout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional, TypeVar
 
+from npc_lims.config.settings import Settings
 from npc_lims.utils.text import safe_text
 
 if TYPE_CHECKING:
     import email.message
 
     import requests
-
-    from npc_lims.config.settings import Settings
 
 MAX_BYTES = 64 * 2**20
 """Bytes of a decoded body that are accepted unless a caller says otherwise."""
