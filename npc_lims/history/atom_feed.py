@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from xml.etree import ElementTree
 
 from npc_lims.history.transitions import RECORDED, Transition
-from npc_lims.state.diff import SessionChange, grouped, headline
+from npc_lims.state.diff import SessionChange, by_group, headline
 from npc_lims.utils.text import counted
 
 FEED = "feed.atom"
@@ -78,7 +78,7 @@ def _html(changes: Sequence[SessionChange], site: str | None) -> Iterator[str]:
     if any(RECORDED in change.what for change in changes):
         yield f"<p>{counted(len(changes), 'session')}, which may be older</p>"
         return
-    for name, members in grouped(changes).items():
+    for name, members in by_group(changes).items():
         yield f"<h3>{len(members):,} {html.escape(name)}</h3><ul>"
         for change in members[:_LISTED]:
             words = "; ".join([", ".join(change.what), *change.details])

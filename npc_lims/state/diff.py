@@ -11,7 +11,7 @@ from typing import Any
 
 from npc_lims.model.flags import BOOLEAN_FLAGS, FLAGS
 from npc_lims.model.record import SECTIONS, Record
-from npc_lims.utils.mappings import differing_keys
+from npc_lims.utils.mappings import differing_keys, grouped
 from npc_lims.utils.text import single_line
 
 
@@ -137,12 +137,10 @@ def field_changes(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = 
             yield FieldChange(f"{prefix}{name}", a, b)
 
 
-def grouped(changes: Iterable[SessionChange]) -> dict[str, list[SessionChange]]:
+def by_group(changes: Iterable[SessionChange]) -> dict[str, list[SessionChange]]:
     """Return changes by kind, in the order of `GROUPS`; each is in one group."""
-    groups: dict[str, list[SessionChange]] = {name: [] for name in GROUPS}
-    for change in changes:
-        groups[change.group].append(change)
-    return {name: members for name, members in groups.items() if members}
+    groups = grouped((change.group, change) for change in changes)
+    return {name: groups[name] for name in GROUPS if name in groups}
 
 
 def word_counts(changes: Iterable[SessionChange]) -> dict[str, int]:

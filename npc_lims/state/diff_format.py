@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from npc_lims.model.session_id import ID_PATTERN
-from npc_lims.state.diff import SessionChange, grouped
+from npc_lims.state.diff import SessionChange, by_group
 from npc_lims.utils.text import visible
 
 LISTED = 30
@@ -43,7 +43,7 @@ class Chapter:
 
 def groups_of(changes: Iterable[SessionChange]) -> dict[str, list[SessionChange]]:
     """Return changes by kind, with titles such as `2 sorted`."""
-    return {f"{len(members):,} {name}": members for name, members in grouped(changes).items()}
+    return {f"{len(members):,} {name}": members for name, members in by_group(changes).items()}
 
 
 def render_chapters(

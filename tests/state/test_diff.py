@@ -16,9 +16,9 @@ from npc_lims.state.diff import (
     GROUPS,
     FieldChange,
     SessionChange,
+    by_group,
     changes_between,
     compare_sessions,
-    grouped,
     headline,
     one_line,
     show_field,
@@ -235,7 +235,7 @@ def test_a_change_is_listed_by_its_most_important_kind() -> None:
         SessionChange("e", ("with video",)),
         SessionChange("f", ("training row gone",)),
     ]
-    assert {name: [change.id for change in members] for name, members in grouped(changes).items()} == {
+    assert {name: [change.id for change in members] for name, members in by_group(changes).items()} == {
         "lost": ["b", "f"],
         "uploaded": ["a"],
         "other progress": ["e"],
