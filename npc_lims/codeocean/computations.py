@@ -18,25 +18,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import npc_session
 
-from npc_lims.clients.codeocean import (
-    OUTPUT_LIMIT,
-    CodeOceanError,
-    OutcomeUnknown,
-    as_computation,
-    as_data_asset,
-)
+from npc_lims.clients.codeocean import OUTPUT_LIMIT, CodeOceanError, OutcomeUnknown, as_computation, as_data_asset
 from npc_lims.clients.codeocean_runs import RunRequest, RunsClient, RunTarget, is_finished, why_errored
 from npc_lims.clients.s3_cached import store_of
 from npc_lims.codeocean.data_assets import checked_id
 from npc_lims.config.settings import settings_for_reading
-from npc_lims.errors import (
-    AssetError,
-    ComputationError,
-    InputFileError,
-    NoSessionData,
-    Problem,
-    SourceError,
-)
+from npc_lims.errors import AssetError, ComputationError, InputFileError, NoSessionData, Problem, SourceError
 from npc_lims.model.session_id import resolve_session_id, subject_of
 from npc_lims.sessions.cached_assets import asset_folder
 from npc_lims.sessions.find_asset import find_sorted

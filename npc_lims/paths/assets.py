@@ -20,14 +20,7 @@ from npc_lims.clients.s3_cached import S3Folder
 from npc_lims.config.settings import Settings, settings_for_reading
 from npc_lims.errors import AssetError, NoSessionData
 from npc_lims.model.session_id import day_of, resolve_session_id
-from npc_lims.sessions.cached_assets import (
-    RawFolder,
-    asset_folder,
-    asset_path,
-    asset_record,
-    holds_recordings,
-    is_zarr,
-)
+from npc_lims.sessions.cached_assets import RawFolder, asset_folder, asset_path, asset_record, holds_recordings, is_zarr
 from npc_lims.sessions.find_asset import find_asset, find_best_sorted, recorded_section
 from npc_lims.sources.s3 import CAMERA_POSITIONS, VIDEO_SUFFIXES
 

@@ -201,7 +201,7 @@ def query_session_assets(
     return SessionAssets(
         session_id,
         facts=fact if isinstance(fact, CodeOcean) else None,
-        recordings=recordings_of_day(session_id, context.records, day),
+        recordings=recordings_of_day(session_id, context.records, day)[0],
         rejected={asset_id: problem.message for asset_id, problem in validator.rejected().items()},
     )
 

@@ -69,8 +69,7 @@ class _Selection:
     ) -> None:
         subject, date, self._index = split_session_id(session_id)
         self._record = before = records[session_id]
-        self._day, self._is_ephys = _countable(session_id, records, day)
-        self._recordings = _by_recording(self._day, self._is_ephys)
+        self._recordings, self._day, self._is_ephys = recordings_of_day(session_id, records, day)
         self._second_is_ephys = _is_ephys(records.get(make_session_id(subject, date, 1)))
         self._before = before.codeocean if isinstance(before.codeocean, CodeOcean) else CodeOcean()
         self._listing = before.s3.raw if isinstance(before.s3, S3Facts) and not full else None
@@ -179,28 +178,21 @@ def _is_ephys(record: Record | None) -> bool:
 
 def recordings_of_day(
     session_id: str, records: Mapping[str, Record], day: Sequence[DataAsset]
-) -> list[list[DataAsset]]:
-    """Return the assets of each recording that the index of the session counts, by start time; *day* has no imaging."""
-    return _by_recording(*_countable(session_id, records, day))
+) -> tuple[list[list[DataAsset]], Sequence[DataAsset], bool]:
+    """Return the assets of each recording that the index of the session counts, by start time.
 
-
-def _countable(
-    session_id: str, records: Mapping[str, Record], day: Sequence[DataAsset]
-) -> tuple[Sequence[DataAsset], bool]:
-    """Return the assets of the day that may be the session's, and whether it is an ephys session."""
+    Also those assets of the *day*, which has no imaging, that may be the session's, and whether it is an ephys session.
+    """
     record = records[session_id]
     is_listed = record.tracked or record.training
-    is_ephys = _is_ephys(record) or (not is_listed and any(asset.platform == "ecephys" for asset in day))
+    ecephys = [asset for asset in day if asset.platform == "ecephys"]
+    is_ephys = _is_ephys(record) or (not is_listed and bool(ecephys))
     if not is_ephys and any(_is_ephys(records.get(one)) for one in ids_of_day(session_id)):
         # the ecephys recordings of that day are theirs, whatever their number
         day = [asset for asset in day if asset.platform == "behavior"]
-    return day, is_ephys
-
-
-def _by_recording(day: Sequence[DataAsset], is_ephys: bool) -> list[list[DataAsset]]:
-    """Group assets by recording; for ephys only ecephys assets are counted, so that behavior never shifts the index."""
-    counted = [asset for asset in day if asset.platform == "ecephys"] if is_ephys else day
-    return [[asset for asset in day if asset.start == start] for start in sorted({asset.start for asset in counted})]
+    # of ephys sessions only ecephys assets are counted, so that behavior never shifts the index
+    starts = sorted({asset.start for asset in (ecephys if is_ephys else day)})
+    return [[asset for asset in day if asset.start == start] for start in starts], day, is_ephys
 
 
 def _newest(assets: Sequence[DataAsset]) -> AssetFact:
