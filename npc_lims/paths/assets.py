@@ -135,7 +135,7 @@ def get_recording_dirs_experiment_path_from_s3(session: Session) -> tuple[upath.
 def _find_raw(session: Session) -> RawFolder:
     settings = settings_for_reading()
     session_id = resolve_session_id(session)
-    return RawFolder.of(settings, session_id, find_asset(settings, session_id, "raw"))
+    return RawFolder(settings, session_id, find_asset(settings, session_id, "raw"))
 
 
 def _recorded_names(raw: RawFolder, name: str) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -109,17 +108,13 @@ class RawEntry(NamedTuple):
     is_folder: bool
 
 
-@dataclasses.dataclass(frozen=True)
 class RawFolder:
     """The raw data folder of a session."""
 
-    session_id: str
-    asset: Asset
-    folder: S3Folder
-
-    @classmethod
-    def of(cls, settings: Settings, session_id: str, asset: Asset) -> RawFolder:
-        return cls(session_id, asset, asset_folder(settings, asset))
+    def __init__(self, settings: Settings, session_id: str, asset: Asset) -> None:
+        self.session_id = session_id
+        self.asset = asset
+        self.folder = asset_folder(settings, asset)
 
     def below(self, folders: Iterable[str]) -> list[RawEntry]:
         """Return the entries of these folders, folder by folder, each sorted by name."""

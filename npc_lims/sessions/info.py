@@ -381,7 +381,7 @@ class SessionInfo:
 
         raw = self._asset("raw")
         assert raw, "a session with a raw asset id has a raw asset"
-        return RawFolder.of(self._own_settings, self._session_id, Asset.model_validate(raw)).entry_paths()
+        return RawFolder(self._own_settings, self._session_id, Asset.model_validate(raw)).entry_paths()
 
 
 class RecordedSessionInfo(SessionInfo):
