@@ -16,7 +16,7 @@ from npc_lims.config.disk_cache import load_entry
 from npc_lims.config.settings import TRACKED_FILE, Settings, load_settings, settings_for_reading
 from npc_lims.errors import NpcLimsError, SelectionError
 from npc_lims.model.flags import COLUMNS, FLAGS
-from npc_lims.model.session_id import parse_session_id
+from npc_lims.model.session_id import resolve_session_id
 from npc_lims.state.published import cached_snapshot_path
 from npc_lims.state.snapshot import SNAPSHOT, checked_lines, line_id
 from npc_lims.utils.urls import web_address
@@ -121,18 +121,13 @@ def sources_of(only: Optional[list[str]]) -> list[str]:
 
 
 def session_ids_of(values: Optional[list[str]]) -> Optional[frozenset[str]]:
-    """Return the session ids in *values*; None if None."""
+    """Return the session ids in *values*, None if None; NoSessionInfo for one that is none."""
     if values is None:
         return None
-    if not _split(values):
+    ids = frozenset(map(resolve_session_id, _split(values)))
+    if not ids:
         raise SelectionError("--sessions names no session; leave it out for all of them")
-    ids = []
-    for value in _split(values):
-        try:
-            ids.append(parse_session_id(value))
-        except ValueError:
-            raise SelectionError(f"--sessions {value}: there is no subject and date in it") from None
-    return frozenset(ids)
+    return ids
 
 
 def pairs_of(option: str, values: Optional[list[str]], pattern: str, expected: str) -> list[tuple[str, str]]:

@@ -211,9 +211,9 @@ def test_a_request_that_is_refused_is_told_to_whoever_made_it(synced_lab: Lab) -
     lab = synced_lab
     before = lab.remote.head()
     for event, words in (
-        (repository_dispatch(lab.remote, "session-changed", {"session": "2024-01-01"}), "no subject and date in it"),
+        (repository_dispatch(lab.remote, "session-changed", {"session": "2024-01-01"}), "is not a session"),
         (repository_dispatch(lab.remote, "session-changed", {}), "session-changed came with {}; send"),
-        (workflow_dispatch(lab.remote, "sync.yml", sessions="rubbish"), "no subject and date in it"),
+        (workflow_dispatch(lab.remote, "sync.yml", sessions="rubbish"), "is not a session"),
         (workflow_dispatch(lab.remote, "sync.yml", sessions="999999_2024-01-01"), "no such session"),
         (workflow_dispatch(lab.remote, "sync.yml", sources="github"), "no such source"),
     ):

@@ -100,7 +100,7 @@ def test_a_run_that_takes_too_long_is_reported(hub: Hub) -> None:
     ("options", "said"),
     [
         (("--only", "s4"), "--only s4: no such source"),
-        (("--sessions", "nonsense"), "--sessions nonsense: there is no subject and date in it"),
+        (("--sessions", "nonsense"), "'nonsense' is not a session"),
         (("--ref", "nowhere"), "starting sync.yml of nowhere of lab/state: GitHub"),
     ],
 )

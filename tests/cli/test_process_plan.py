@@ -171,7 +171,7 @@ def test_nothing_to_run_is_said(folder: Path) -> None:
     [
         (["plan", "dlc_eey"], "no such process: dlc_eey (did you mean 'dlc_eye'?); there are dlc_eye, dlc_side"),
         (["plan", "--sessions", "901003_2030-01-01"], "the state has no session 901003_2030-01-01"),
-        (["plan", "--sessions", "somewhere"], "--sessions somewhere: there is no subject and date in it"),
+        (["plan", "--sessions", "somewhere"], "'somewhere' is not a session"),
         (["plan", "--state", "nowhere"], "there is no state folder nowhere"),
         (["plan", "--pipelines", "nowhere.yaml"], "nowhere.yaml:0:0: error: there is no such file"),
         (["runs", "dlc_eye"], "no runs of dlc_eye are recorded; no runs are recorded at all"),

@@ -128,7 +128,7 @@ MISTAKES = {
     "an unknown source": (["--only", "tracked,github"], "no such source"),
     "no source": (["--only", ","], "--only names no source"),
     "no session": (["--sessions", ","], "--sessions names no session"),
-    "an id that is none": (["--sessions", "rubbish"], "no subject and date"),
+    "an id that is none": (["--sessions", "rubbish"], "is not a session"),
     "a session that nobody knows": (["--sessions", "123456_2020-01-01"], "no such session"),
     "an unknown flag": (["--everything"], "No such option"),
     "a missing mirror": (["--mirror", "nowhere", "--only", "tracked", "--tracked", "nowhere"], "nowhere"),
