@@ -260,14 +260,10 @@ def _print_session(info: SessionInfo, notes: list[str]) -> None:
         console.print(f"does not apply: {', '.join(row['not_applicable'])}", style="dim")
     for name in ("tracked", "training", "codeocean", "s3"):
         section = record[name]
-        if section is None:
-            console.print(Text.assemble((name, "bold"), ": never observed"))
-        elif not section:
-            console.print(Text.assemble((name, "bold"), ": nothing there"))
-        else:
-            console.print(Text(name, "bold"))
-            for line in render_yaml(section).splitlines():
-                console.print(f"  {line}", soft_wrap=True)  # a path is copied in one piece
+        note = ": never observed" if section is None else "" if section else ": nothing there"
+        console.print(Text.assemble((name, "bold"), note))
+        for line in render_yaml(section).splitlines() if section else ():
+            console.print(f"  {line}", soft_wrap=True)  # a path is copied in one piece
 
 
 # --- the table
