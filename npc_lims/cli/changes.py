@@ -47,10 +47,10 @@ from npc_lims.state.compare import (
     state_in_folder,
     state_on_github,
 )
-from npc_lims.state.diff import one_line
 from npc_lims.state.diff_format import LISTED, SUMMARY_BYTES, Chapter, Format, render_chapters
 from npc_lims.state.store import read_state
 from npc_lims.track.compare import Preview, TrackedDiff, compare_tracked, decode_tracked, preview, tracked_on_github
+from npc_lims.utils.text import one_line
 from npc_lims.utils.urls import Links
 
 _COLUMNS = ("of", "group", "id", "what", "details")

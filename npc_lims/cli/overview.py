@@ -17,12 +17,11 @@ from npc_lims.dashboard.attention import Finding, find_issues
 from npc_lims.dashboard.totals import SourceAge, StageCount, Totals, count_sessions, funnel, source_ages
 from npc_lims.errors import NpcLimsError, RemoteStateError, StateError
 from npc_lims.processing.runs import read_all_runs
-from npc_lims.state.diff import one_line
 from npc_lims.state.freshness import describe_age
 from npc_lims.state.reader import Origin, origin_of_state, read_snapshot, recorded_sync
 from npc_lims.state.snapshot import parse_line
 from npc_lims.state.sync_file import SyncFile
-from npc_lims.utils.text import counted
+from npc_lims.utils.text import counted, one_line
 
 _TIMEOUT = 3.0
 _SUGGESTIONS = 3

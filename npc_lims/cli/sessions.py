@@ -41,8 +41,7 @@ from npc_lims.model.flags import BOOLEAN_FLAGS, COLUMNS, FLAGS, NOT_APPLICABLE, 
 from npc_lims.sessions.filters import Selection
 from npc_lims.sessions.info import SessionInfo
 from npc_lims.sessions.queries import select_session, select_sessions, to_records
-from npc_lims.state.diff import one_line
-from npc_lims.utils.text import counted
+from npc_lims.utils.text import counted, one_line
 from npc_lims.utils.yaml import render_yaml
 
 STATE_HELP = "Read this state folder. Default: that of this checkout, else GitHub."

@@ -22,10 +22,10 @@ from npc_lims.errors import GitHubError, NpcLimsError
 from npc_lims.model.flags import session_row
 from npc_lims.sessions.filters import Selection
 from npc_lims.state.as_of import snapshot_at
-from npc_lims.state.diff import SessionChange, compare_sessions, headline, one_line
+from npc_lims.state.diff import SessionChange, compare_sessions, headline
 from npc_lims.state.freshness import describe_age
 from npc_lims.state.reader import SessionLines, Snapshot, read_snapshot
-from npc_lims.utils.text import counted
+from npc_lims.utils.text import counted, one_line
 from npc_lims.utils.timestamps import utc_text
 
 _STYLES = {**dict.fromkeys(("removed", "lost"), "red"), **dict.fromkeys(("new", "uploaded", "sorted"), "green")}

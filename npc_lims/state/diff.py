@@ -12,7 +12,7 @@ from typing import Any
 from npc_lims.model.flags import BOOLEAN_FLAGS, FLAGS
 from npc_lims.model.record import SECTIONS, Record
 from npc_lims.utils.mappings import differing_keys, grouped
-from npc_lims.utils.text import single_line
+from npc_lims.utils.text import one_line
 
 
 class Absent(enum.Enum):
@@ -51,7 +51,6 @@ _GROUP_OF_WORD = {
     "re-processed": "re-processed",
     "asset replaced": "re-processed",
 }
-_LONGEST_VALUE = 80
 # In these sections null means that it was not observed; elsewhere it is an empty cell.
 _OBSERVED = ("codeocean", "s3", "status")
 
@@ -183,11 +182,6 @@ def show_field(change: FieldChange) -> str:
     if before == after:  # two assets of one name, 1 and true
         before, after = _exact(change.before), _exact(change.after)
     return f"{one_line(name)} {one_line(before)} -> {one_line(after)}"
-
-
-def one_line(text: str) -> str:
-    """Return *text* as one printable line, cut to a length that fits beside others."""
-    return single_line(text, _LONGEST_VALUE)
 
 
 def _group_of(word: str) -> str:

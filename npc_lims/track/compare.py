@@ -15,12 +15,12 @@ from npc_lims.model.record import Found, Observation, Record, Tracked
 from npc_lims.model.recording_days import reconcile_days
 from npc_lims.sources.tracked.parser import TrackedFile, parse_tracked
 from npc_lims.sources.yaml_validation import encoding_problem
-from npc_lims.state.diff import SessionChange, changes_between, compare_sessions, one_line
+from npc_lims.state.diff import SessionChange, changes_between, compare_sessions
 from npc_lims.state.diff_format import Chapter, groups_of
 from npc_lims.state.freshness import SYNC_FILE
 from npc_lims.state.published import check_ref, fetch_file
 from npc_lims.utils.mappings import grouped
-from npc_lims.utils.text import counted
+from npc_lims.utils.text import counted, one_line
 
 _EDITS_NAMED = 3
 _LINE_BREAK = re.compile(r"\r\n|\r|\n")

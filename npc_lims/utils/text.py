@@ -18,6 +18,7 @@ from collections.abc import Iterable, Iterator
 # The runner removes white space at the beginning of a line before it looks for `::`; it finds `##[` anywhere.
 _WORKFLOW_COMMAND = re.compile(r"^(\s*)(?=::)|(?<=##)(?=\[)", re.MULTILINE)
 _ELLIPSIS = "..."
+_LONGEST_VALUE = 80
 
 
 def single_line(text: object, max_length: int | None = None) -> str:
@@ -35,6 +36,11 @@ def single_line(text: object, max_length: int | None = None) -> str:
     if max_length is None or len(line) <= max_length:
         return line
     return line[: max(0, max_length - len(_ELLIPSIS))] + _ELLIPSIS[:max_length]
+
+
+def one_line(text: str) -> str:
+    """Return *text* on one line of printable characters, cut to a length that fits beside others."""
+    return single_line(text, _LONGEST_VALUE)
 
 
 def visible(text: str) -> str:
