@@ -20,10 +20,10 @@ from tests.paths.asked import OLD, OLD_ROOT
 READ = f"""\
 import json, pickle
 import npc_lims
-from npc_lims.paths import raw, roots
+from npc_lims.paths import assets, roots
 info = npc_lims.get_session_info({OLD!r})
-path = raw.get_h5_sync_from_s3(info)
-listed = [p for p in raw.get_raw_data_paths_from_s3(info) if p.name == "session.json"]
+path = assets.get_h5_sync_from_s3(info)
+listed = [p for p in assets.get_raw_data_paths_from_s3(info) if p.name == "session.json"]
 stored = pickle.dumps(path)
 print(json.dumps({{
     "sync": path.read_bytes().decode(),
