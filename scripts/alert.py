@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from github_job import run_url, update_issue
 
 from npc_lims.clients.github_alerts import ALERTS, RunReport, parse_outcome, update_alert
-from npc_lims.clients.github_plain import client_of_job
+from npc_lims.clients.github_plain import PlainGitHubClient
 
 
 def report_of(outcome: str) -> RunReport:
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> str:
         name, _, ended = job.partition("=")
         results[name], _, errors[name] = ended.partition(" ")
     return update_alert(
-        client_of_job(environ),
+        PlainGitHubClient.of_job(environ),
         ALERTS[workflow],
         results,
         report_of(environ.get("OUTCOME", "")),

@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from github_job import run_url, update_issue
 
-from npc_lims.clients.github_plain import client_of_job
+from npc_lims.clients.github_plain import PlainGitHubClient
 from npc_lims.state.watchdog import watch
 
 SYNC_FILE = Path(__file__).resolve().parent.parent / "state" / "sync.yaml"
@@ -25,7 +25,7 @@ def main(environ: Mapping[str, str]) -> str:
     content = SYNC_FILE.read_bytes() if SYNC_FILE.is_file() else None
     now = datetime.datetime.now(datetime.timezone.utc)
     paused = environ.get("PAUSE", "") not in ("", "false")
-    return watch(client_of_job(environ), content, run_url(environ), now, paused=paused)
+    return watch(PlainGitHubClient.of_job(environ), content, run_url(environ), now, paused=paused)
 
 
 if __name__ == "__main__":

@@ -17,9 +17,9 @@ from rich.text import Text
 from npc_lims.cli import ExitCode
 from npc_lims.cli.options import FULL, ONLY, SESSIONS, pairs_of, session_ids_of, sources_of
 from npc_lims.cli.output import err, out, print_error
-from npc_lims.clients.github import ISSUES_PERMISSION, GitHubClient
 from npc_lims.clients.github_actions import JobStep, WorkflowRun, dispatch_sync, find_run, wait_for_run
 from npc_lims.clients.github_alerts import ALERTS, Failure, RunReport, parse_outcome, update_alert
+from npc_lims.clients.github_plain import PlainGitHubClient
 from npc_lims.config.settings import load_settings
 from npc_lims.errors import NpcLimsError
 
@@ -177,7 +177,7 @@ def alert_command(
     given = pairs_of("--failure", failure, r"([^:]*[^:\s])\s*:\s*(.+)", "SOURCE: REASON")
     found = _outcome_of(outcome)
     report = RunReport([*starmap(Failure, given), *found.failures], found.answered, found.is_complete)
-    done = update_alert(GitHubClient.authorized(load_settings(), ISSUES_PERMISSION), alert, results, report, run)
+    done = update_alert(PlainGitHubClient.authorized(load_settings()), alert, results, report, run)
     out().print(done, soft_wrap=True)
 
 

@@ -17,12 +17,12 @@ from npc_lims.cli.options import STATE_HERE, checkout, reading_settings
 from npc_lims.cli.output import OutputStyle, print_columns, print_note, style_options
 from npc_lims.clients.codeocean import open_client
 from npc_lims.clients.git import find_repository
-from npc_lims.clients.github import GitHubClient
+from npc_lims.clients.github import GitHubClient, present
 from npc_lims.clients.s3 import open_store, split_s3_uri
 from npc_lims.config.error_boundary import source_failure
 from npc_lims.config.settings import TRACKED_FILE, Settings
 from npc_lims.dashboard.totals import source_ages
-from npc_lims.errors import GitHubError, PipelinesError, Problem, SourceError, StateError, TrackedFileError
+from npc_lims.errors import PipelinesError, Problem, SourceError, StateError, TrackedFileError
 from npc_lims.processing.pipelines import PIPELINES_FILE, read_pipelines
 from npc_lims.processing.runs import RUNS, verify_runs
 from npc_lims.sources.tracked.parser import read_tracked
@@ -291,13 +291,11 @@ def _last_sync(settings: Settings) -> str:
 def _github(settings: Settings) -> str:
     if settings.github_token is None:
         return "GITHUB_TOKEN is not set: reading works without it, with 60 requests an hour"
-    url = settings.github_api_url
-    try:
-        limits = GitHubClient.for_reading(settings).fetch("checking GITHUB_TOKEN", "/rate_limit").body
-        left = limits["resources"]["core"]["remaining"]
-    except (KeyError, TypeError):
-        raise GitHubError(f"{url} sent a response without a limit of requests; check GITHUB_API_URL") from None
-    return f"{url} accepts it: {left} requests left"
+    client = GitHubClient.for_reading(settings)
+    left = client.call(
+        "checking GITHUB_TOKEN", lambda: present(client.github.get_rate_limit().resources.core.remaining)
+    )
+    return f"{settings.github_api_url} accepts it: {left} requests left"
 
 
 def _codeocean(settings: Settings) -> str:

@@ -1,55 +1,54 @@
-"""GitHub's REST API."""
+"""GitHub through PyGithub's public objects, with one policy of retries and one translation of failures.
+
+Its objects request what they lack when an attribute is read, so attributes are read within `GitHubClient.call`. Alerts
+take `clients/github_plain.py` instead, which imports this module where PyGithub is not installed.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import copy
 import dataclasses
-import re
+import functools
 import time
-import urllib.parse
-from collections.abc import Container, Iterator, Mapping
-from typing import Any, Union
+from collections.abc import Callable, Container, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from npc_lims.clients.http import (
-    HttpClient,
-    HttpResponse,
-    RequestFailed,
-    RetryPolicy,
-    TransientFailure,
-    bearer_auth,
-    retry_after_seconds,
-)
+from npc_lims.clients.http import RETRYABLE_STATUS, RetryPolicy, call_within, connection_failure, retry_after_seconds
 from npc_lims.config.settings import Settings
 from npc_lims.errors import GitHubError, MissingCredentials, NpcLimsError
 from npc_lims.utils.timestamps import utc_text, utc_time
 
+if TYPE_CHECKING:
+    from github import Github
+    from github.PaginatedList import PaginatedList
+    from github.Repository import Repository
+
 PAGE = 100
 """Items of a page, the most that GitHub gives."""
-ISSUES_PERMISSION = "issues: write"
-_MAX_PAGES = 100  # 10,000 items, at which GitHub's own lists end
+MAX_PAGES = 100
+"""10,000 items, at which GitHub's own lists end."""
 # GitHub's guide: what to wait at a secondary limit that names no time.
 _DEFAULT_DELAY = 60.0
-_LAST_PAGE = re.compile(r'<[^>]*[?&]page=([0-9]{1,9})[^>]*>; rel="last"')
-_HAS_NEXT = re.compile(r'\brel\s*=\s*"?next\b')
+# PyGithub takes every body for an object, and refuses redirects to other hosts by RuntimeError or an assertion.
+_UNREADABLE = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 
-Query = Mapping[str, Union[str, int]]
+_T = TypeVar("_T")
+_R = TypeVar("_R")
 
 
 @dataclasses.dataclass(frozen=True)
-class _Refusal:
+class Refusal:
     """A response by which GitHub refuses a request."""
 
-    response: HttpResponse
+    status: int
+    headers: Mapping[str, str]
+    """Their names are in lower case."""
+    body: Any
 
     @property
     def message(self) -> str:
         """GitHub's message, with its reasons for single fields."""
-        try:
-            body = self.response.json()
-        except (RecursionError, ValueError):
-            body = {"message": self.response.reason}
-        body = body if isinstance(body, dict) else {}
+        body = self.body if isinstance(self.body, dict) else {}
         parts = [str(body.get("message") or "no reason given").strip().rstrip(".")]
         errors = body.get("errors")
         for item in errors if isinstance(errors, list) else ():
@@ -61,19 +60,25 @@ class _Refusal:
     @property
     def delay(self) -> float | None:
         """Seconds until GitHub answers again; None if no limit of requests is the reason."""
-        status, headers = self.response.status, self.response.headers
+        status, headers = self.status, self.headers
         if status not in (403, 429):
             return None
-        requested = retry_after_seconds(headers.get("Retry-After"))
+        requested = retry_after_seconds(headers.get("retry-after"))
         if requested is not None:
             return requested
-        reset = headers.get("X-RateLimit-Reset", "")
-        if headers.get("X-RateLimit-Remaining") == "0" and reset.isdecimal():
+        reset = headers.get("x-ratelimit-reset", "")
+        if headers.get("x-ratelimit-remaining") == "0" and reset.isdecimal():
             return max(0.0, float(reset) - time.time()) + 1  # the header does not say when in that second
         return _DEFAULT_DELAY if status == 429 or "rate limit" in self.message.lower() else None
 
-    def remedy(self, repo: str, needs: str | None, has_token: bool) -> str:
-        status, delay = self.response.status, self.delay
+    def error(self, action: str, repo: str, needs: str | None, has_token: bool) -> GitHubError:
+        remedy = self._remedy(repo, needs, has_token)
+        return GitHubError(
+            f"{action}: GitHub answered {self.status} ({self.message}); {remedy}", self.status, self.delay
+        )
+
+    def _remedy(self, repo: str, needs: str | None, has_token: bool) -> str:
+        status, delay = self.status, self.delay
         if delay is not None:
             then = utc_time(utc_text(time.time() + delay))  # which is no later than calendars go
             more = "" if has_token else ", or set GITHUB_TOKEN: 5,000 requests an hour in place of 60"
@@ -86,7 +91,7 @@ class _Refusal:
         if status in (301, 302, 307, 308):
             return f"{repo} has moved: set NPC_LIMS_REPO to its new name"
         if status == 403 and needs:
-            allowed = self.response.headers.get("X-Accepted-GitHub-Permissions", "").replace("=", ": ") or needs
+            allowed = self.headers.get("x-accepted-github-permissions", "").replace("=", ": ") or needs
             return f"GITHUB_TOKEN must allow {allowed} for {repo}"
         if status in (403, 404):
             hidden = "hidden from GITHUB_TOKEN" if has_token else "private: set GITHUB_TOKEN"
@@ -96,157 +101,179 @@ class _Refusal:
         return "correct that, and try again" if needs else "check the name of the branch, tag or commit"
 
 
-@dataclasses.dataclass(frozen=True)
-class GitHubPage:
-    """The JSON of a response (None if it is empty), and the Link header, which names other pages of a list."""
-
-    body: Any
-    link: str = ""
-
-    @property
-    def last_page(self) -> int:
-        """Number of the last page of a list; 1 where there are no more."""
-        last = _LAST_PAGE.search(self.link)
-        return int(last[1]) if last else 1
+def present(value: _T | None) -> _T:
+    """Return a value that GitHub always sends; PyGithub gives None for one that is missing."""
+    if value is None:
+        raise ValueError("a field is missing")
+    return value
 
 
 class GitHubClient:
-    """A client of one repository. Its methods raise GitHubError if GitHub refuses, or cannot be reached.
+    """PyGithub on behalf of GITHUB_TOKEN. Its methods raise GitHubError if GitHub refuses, or cannot be reached.
+
+    A call ends at a deadline. Its responses have no other bound: PyGithub reads them whole, and the only public way to
+    intervene replaces the connections of all its users in the process.
 
     Args:
         repo: OWNER/NAME.
         needs: Permissions of the token, in GitHub's words (`contents: write`); None for public reads.
     """
 
-    def __init__(
-        self,
-        api_url: str,
-        repo: str,
-        token: str | None,
-        policy: RetryPolicy,
-        needs: str | None = None,
-        http: type[HttpClient] = HttpClient,
-    ) -> None:
-        self.repo = repo
-        self._api_url = api_url.rstrip("/")
+    def __init__(self, settings: Settings, policy: RetryPolicy, needs: str | None = None, page: int = PAGE) -> None:
+        self.repo = settings.repo
+        self.policy = policy
+        self._settings = settings
         self._needs = needs
-        self._has_token = token is not None
-        headers = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
-        self._http = http(policy, {**headers, **bearer_auth(token)})
+        self._page = page
+        self._repository: Repository | None = None
 
     @classmethod
-    def for_reading(cls, settings: Settings) -> GitHubClient:
-        """Return a client with GITHUB_TOKEN, if there is one."""
-        token = None if settings.github_token is None else settings.github_token.get_secret_value()
-        return cls(settings.github_api_url, settings.repo, token, RetryPolicy.interactive(settings))
+    def for_reading(cls, settings: Settings, page: int = PAGE) -> GitHubClient:
+        """Return a client with GITHUB_TOKEN, if there is one, whose lists have *page* items a page."""
+        return cls(settings, RetryPolicy.interactive(settings), page=page)
 
     @classmethod
     def authorized(cls, settings: Settings, needs: str) -> GitHubClient:
         """Return a client with GITHUB_TOKEN. MissingCredentials without one."""
-        if settings.github_token is None:
-            raise MissingCredentials(f"GITHUB_TOKEN is not set: make a token for {settings.repo} that allows {needs}")
-        token, policy = settings.github_token.get_secret_value(), RetryPolicy.from_settings(settings)
-        return cls(settings.github_api_url, settings.repo, token, policy, needs)
+        require_token(settings, needs)
+        return cls(settings, RetryPolicy.from_settings(settings), needs)
 
-    def at(self, repo: str) -> GitHubClient:
-        other = copy.copy(self)
-        other.repo = repo
-        return other
+    @functools.cached_property
+    def github(self) -> Github:
+        import github
 
-    def fetch(
-        self,
-        action: str,
-        path: str,
-        query: Query | None = None,
-        *,
-        method: str = "GET",
-        body: Mapping[str, Any] | None = None,
-        is_idempotent: bool = True,
-    ) -> GitHubPage:
-        """Return GitHub's response.
+        token = self._settings.github_token
+        return github.Github(
+            auth=None if token is None else github.Auth.Token(token.get_secret_value()),
+            base_url=self._settings.github_api_url,
+            timeout=max(1, round(self.policy.timeout)),
+            per_page=self._page,
+            lazy=True,
+            retry=None,  # `call` repeats
+            seconds_between_requests=None,
+            seconds_between_writes=None,
+        )
+
+    def read_repository(self, name: str) -> Repository:
+        """Return a repository by OWNER/NAME, to be used within `call`.
+
+        Requests with a query need its current address: PyGithub follows the redirect of a repository that was renamed,
+        but leaves out the query.
+        """
+        repository = self.github.get_repo(name)
+        present(repository.id)
+        return repository
+
+    def repository(self) -> Repository:
+        """Return the repository of the settings."""
+        if self._repository is None:
+            self._repository = self.call(f"looking at {self.repo}", lambda: self.read_repository(self.repo))
+        return self._repository
+
+    def call(self, action: str, request: Callable[[], _T], *, is_idempotent: bool = True) -> _T:
+        """Return the result of *request*, which uses objects of PyGithub.
 
         Args:
             action: Purpose (`reading commits of lab/state`): errors begin with it.
-            path: Below the address of the API, quoted.
-            is_idempotent: Repeat the request where GitHub may have carried it out without saying so.
+            is_idempotent: Repeat it where GitHub may have carried it out without saying so.
         """
+        policy = self.policy
+        deadline = time.monotonic() + policy.deadline
+        attempt = 1
+        while True:
+            try:
+                with self.translated(action):
+                    return call_within(deadline - time.monotonic(), request)
+            except _Failure as error:
+                attempt += 1
+                delay = policy.delay(attempt) + (error.delay or 0)
+                is_transient = is_idempotent and (error.status is None or error.status in RETRYABLE_STATUS)
+                is_late = (error.delay or 0) > policy.max_delay or time.monotonic() + delay >= deadline
+                if attempt > policy.attempts or is_late or not (is_transient or error.delay is not None):
+                    raise GitHubError(*error.args) from None
+            time.sleep(delay)
 
-        def parse(response: HttpResponse) -> GitHubPage:
-            if 200 <= response.status < 300:
-                return GitHubPage(response.json() if response.content else None, response.headers.get("Link", ""))
-            refusal = _Refusal(response)
-            if refusal.delay is None:
-                raise self._error(action, refusal)
-            failure = TransientFailure(refusal.message, response)
-            failure.retry_after = refusal.delay
-            raise failure
-
-        url = f"{self._api_url}{path}" + (f"?{urllib.parse.urlencode(query)}" if query else "")
+    def find(self, action: str, request: Callable[[], _T], absent: Container[int] = (404,)) -> _T | None:
+        """Return the result of *request*; None if GitHub answers with one of the statuses *absent*."""
         try:
-            return self._http.request(method, url, parse, json=body, is_idempotent=is_idempotent)
-        except RequestFailed as error:
-            if error.response is not None:
-                raise self._error(action, _Refusal(error.response)) from None
-            advice = "check GITHUB_API_URL and the network, and try again"
-            raise GitHubError(f"{action}: {self._api_url} {error}; {advice}") from None
-
-    def request(
-        self, action: str, method: str, path: str, body: Mapping[str, Any] | None = None, *, is_idempotent: bool = True
-    ) -> Any:
-        """Return the JSON of GitHub's response, None if it is empty. As `fetch`, but *path* is of the repository."""
-        path = f"/repos/{self.repo}{path}"
-        return self.fetch(action, path, method=method, body=body, is_idempotent=is_idempotent).body
-
-    def find(self, action: str, path: str, query: Query | None = None, absent: Container[int] = (404,)) -> Any:
-        """Return the JSON at *path* of the repository; None if GitHub answers with one of the statuses *absent*."""
-        try:
-            return self.fetch(action, f"/repos/{self.repo}{path}", query).body
+            return self.call(action, request)
         except GitHubError as error:
             if error.status in absent:
                 return None
             raise
 
     def list_items(
-        self, action: str, path: str, query: Query | None = None, key: str | None = None
-    ) -> Iterator[dict[str, Any]]:
-        """Yield every item of a list of the repository, page by page; GitHubError if it is inconsistent or too long.
+        self,
+        action: str,
+        listing: Callable[[], PaginatedList[Any]],
+        convert: Callable[[Any], _R],
+        *,
+        is_counted: bool = False,
+    ) -> list[_R]:
+        """Return every item of a list, converted; GitHubError if it is inconsistent or too long.
 
         Args:
-            key: Of the list in GitHub's response, if that is an object with the total count.
+            is_counted: GitHub sends the number of items along.
         """
-        before: list[dict[str, Any]] = []
-        count = 0
-        for number in range(1, _MAX_PAGES + 1):
-            page_query = {**(query or {}), "per_page": PAGE, "page": number}
-            page = self.fetch(action, f"/repos/{self.repo}{path}", page_query)
-            items = page.body
-            if key is not None:
-                items = items.get(key) if isinstance(items, dict) else None
-            if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
-                raise GitHubError(f"{action}: a list was expected, GitHub's answer is none; check GITHUB_API_URL")
+        pages = self.call(action, listing)
+
+        def read(number: int) -> list[_R]:
+            return [convert(item) for item in pages.get_page(number)]
+
+        found: list[_R] = []
+        before: list[_R] = []
+        for number in range(MAX_PAGES):
+            items = self.call(action, functools.partial(read, number))
             if items and items == before:
-                raise GitHubError(f"{action}: page {number} of GitHub's answer repeats the one before; try again")
-            yield from items
-            count, before = count + len(items), items
-            # proxies may strip the header
-            if len(items) < PAGE and not _HAS_NEXT.search(page.link):
-                total = page.body.get("total_count") if key else None
-                if isinstance(total, int) and total > count:
-                    raise GitHubError(f"{action}: GitHub's answer ends after {count} of {total} items; try again")
-                return
-        raise GitHubError(f"{action}: GitHub's answer does not end within {_MAX_PAGES} pages")
+                raise GitHubError(f"{action}: page {number + 1} of GitHub's answer repeats the one before; try again")
+            found += items
+            before = items
+            if len(items) < self._page:
+                total = self.call(action, lambda: pages.totalCount) if is_counted else len(found)
+                if total > len(found):
+                    count = f"after {len(found)} of {total} items"
+                    raise GitHubError(f"{action}: GitHub's answer ends {count}; try again")
+                return found
+        raise GitHubError(f"{action}: GitHub's answer does not end within {MAX_PAGES} pages")
+
+    def login(self) -> str | None:
+        """Return the user of the token; None for that of a workflow or an app, which has none."""
+        try:
+            return self.call("looking for the user of GITHUB_TOKEN", lambda: present(self.github.get_user().login))
+        except GitHubError as error:
+            if error.status == 403 and error.delay is None:
+                return None
+            raise
 
     @contextlib.contextmanager
-    def validated(self, action: str) -> Iterator[None]:
-        """Raise GitHubError where a response that is read meanwhile lacks what it should have."""
+    def translated(self, action: str) -> Iterator[None]:
+        """Raise GitHubError for every exception of PyGithub."""
+        from github.GithubException import BadAttributeException, GithubException, IncompletableObject
+
+        url = self._settings.github_api_url
         try:
             yield
         except NpcLimsError:
             raise
-        except (AttributeError, LookupError, TypeError, ValueError) as error:
-            found = f"{self._api_url} sent an answer that cannot be read ({type(error).__name__})"
-            raise GitHubError(f"{action}: {found}; check GITHUB_API_URL, and try again") from None
+        except (BadAttributeException, IncompletableObject, *_UNREADABLE) as error:
+            found = f"{url} sent an answer that cannot be read ({type(error).__name__})"
+            raise _Failure(f"{action}: {found}; check GITHUB_API_URL, and try again") from None
+        except GithubException as error:
+            headers = {name.lower(): str(value) for name, value in (error.headers or {}).items()}
+            has_token = self._settings.github_token is not None
+            refusal = Refusal(error.status, headers, error.data).error(action, self.repo, self._needs, has_token)
+            raise _Failure(*refusal.args) from None
+        except OSError as error:
+            found = f"{url} {connection_failure(error, self.policy)}"
+            raise _Failure(f"{action}: {found}; check GITHUB_API_URL and the network, and try again") from None
 
-    def _error(self, action: str, refusal: _Refusal) -> GitHubError:
-        status, remedy = refusal.response.status, refusal.remedy(self.repo, self._needs, self._has_token)
-        return GitHubError(f"{action}: GitHub answered {status} ({refusal.message}); {remedy}", status, refusal.delay)
+
+class _Failure(GitHubError):
+    """Of a request, which may be repeated; other errors are those of our own checks."""
+
+
+def require_token(settings: Settings, needs: str) -> str:
+    """Return GITHUB_TOKEN. MissingCredentials without one."""
+    if settings.github_token is None:
+        raise MissingCredentials(f"GITHUB_TOKEN is not set: make a token for {settings.repo} that allows {needs}")
+    return settings.github_token.get_secret_value()

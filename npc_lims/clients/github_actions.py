@@ -6,16 +6,19 @@ Functions raise MissingCredentials without a token, and GitHubError if GitHub re
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import time
 import uuid
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from npc_lims.clients.github import PAGE, GitHubClient
+from npc_lims.clients.github import GitHubClient, present
 from npc_lims.config.settings import Settings
 from npc_lims.errors import GitHubError
-from npc_lims.utils.timestamps import utc_time
+
+if TYPE_CHECKING:
+    import github
 
 WORKFLOW = "sync.yml"
 _NEEDS = "actions: write"
@@ -70,9 +73,15 @@ def dispatch_sync(
     for name, values in (("sources", sources), ("sessions", sessions)):
         if values:
             inputs[name] = ",".join(values)
-    action, path = f"starting {WORKFLOW} of {ref} of {settings.repo}", f"/actions/workflows/{WORKFLOW}/dispatches"
+    action = f"starting {WORKFLOW} of {ref} of {settings.repo}"
     client = GitHubClient.authorized(settings, _NEEDS)
-    client.request(action, "POST", path, {"ref": ref, "inputs": inputs}, is_idempotent=False)
+    workflow = client.call(action, lambda: client.github.get_repo(client.repo).get_workflow(WORKFLOW))
+    # PyGithub before 2.9, the last for Python 3.9, does not give the reason of a refusal
+    has_reasons = "throw" in inspect.signature(workflow.create_dispatch).parameters
+    more: dict[str, Any] = {"throw": True} if has_reasons else {}
+    if not client.call(action, lambda: workflow.create_dispatch(ref, inputs, **more), is_idempotent=False):
+        advice = f"check that the branch has {WORKFLOW} with the inputs {', '.join(inputs)}"
+        raise GitHubError(f"{action}: GitHub refused; {advice}, and that GITHUB_TOKEN allows {_NEEDS}")
     return request
 
 
@@ -82,7 +91,7 @@ def find_run(settings: Settings, request: str, *, interval: float, timeout: floa
     deadline = time.monotonic() + timeout
     while True:
         # it is among the newest ones: no clock is trusted, ours or theirs
-        for run, title in _newest_runs(client, f"looking for the run {request}", {"event": "workflow_dispatch"}):
+        for run, title in _newest_runs(client, f"looking for the run {request}", event="workflow_dispatch"):
             if request in title:
                 return run
         left = deadline - time.monotonic()
@@ -95,19 +104,23 @@ def find_run(settings: Settings, request: str, *, interval: float, timeout: floa
 def find_active_run(settings: Settings) -> WorkflowRun | None:
     """Return the newest run of the sync workflow, of NPC_LIMS_REF, that is not over; None if there is none."""
     client = GitHubClient.authorized(settings, _NEEDS_TO_READ)
-    runs = _newest_runs(client, f"looking for runs of {WORKFLOW}", {"branch": settings.ref})
+    runs = _newest_runs(client, f"looking for runs of {WORKFLOW}", branch=settings.ref)
     return next((run for run, _ in runs if not run.is_over), None)
 
 
 def get_run(settings: Settings, run_id: int) -> WorkflowRun:
     """Return a run as it is now, with its jobs."""
     client = GitHubClient.authorized(settings, _NEEDS_TO_READ)
-    action, path = f"following the run {run_id}", f"/actions/runs/{run_id}"
-    with client.validated(action):
-        run = _convert_run(client.request(action, "GET", path))
-        # after the run itself: of a run that is over, every job is
-        jobs = tuple(_convert_job(job) for job in client.list_items(action, f"{path}/jobs", key="jobs"))
-    return dataclasses.replace(run, jobs=jobs)
+    action = f"following the run {run_id}"
+
+    def read() -> tuple[github.WorkflowRun.WorkflowRun, WorkflowRun]:
+        found = client.github.get_repo(client.repo).get_workflow_run(run_id)
+        return found, _convert_run(found)
+
+    served, run = client.call(action, read)
+    # after the run itself: of a run that is over, every job is
+    jobs = client.list_items(action, served.jobs, _convert_job, is_counted=True)
+    return dataclasses.replace(run, jobs=tuple(jobs))
 
 
 def wait_for_run(
@@ -141,28 +154,24 @@ def wait_for_run(
         time.sleep(min(interval, left))
 
 
-def _newest_runs(client: GitHubClient, action: str, query: dict[str, str]) -> list[tuple[WorkflowRun, str]]:
+def _newest_runs(client: GitHubClient, action: str, **query: Any) -> list[tuple[WorkflowRun, str]]:
     """Return the runs of the first page, each with its title."""
-    path = f"/repos/{client.repo}/actions/workflows/{WORKFLOW}/runs"
-    with client.validated(action):
-        runs = client.fetch(action, path, {**query, "per_page": PAGE}).body["workflow_runs"]
-        return [(_convert_run(run), f"{run.get('display_title')} {run.get('name')}") for run in runs]
+    repository = client.repository()
+
+    def read() -> list[tuple[WorkflowRun, str]]:
+        page = repository.get_workflow(WORKFLOW).get_runs(**query).get_page(0)
+        return [(_convert_run(run), f"{run.display_title or ''} {run.name or ''}") for run in page]
+
+    return client.call(action, read)
 
 
-def _convert_run(run: Any) -> WorkflowRun:
-    return WorkflowRun(int(run["id"]), str(run["html_url"]), run["status"] or "queued", run["conclusion"])
+def _convert_run(run: github.WorkflowRun.WorkflowRun) -> WorkflowRun:
+    return WorkflowRun(present(run.id), present(run.html_url), run.status or "queued", run.conclusion)
 
 
 def _convert_job(job: Any) -> WorkflowJob:
-    return WorkflowJob(*_values(job), steps=tuple(JobStep(*_values(step)) for step in job["steps"] or ()))
+    return WorkflowJob(*_values(job), steps=tuple(JobStep(*_values(step)) for step in job.steps or ()))
 
 
 def _values(item: Any) -> tuple[str, str, str | None, datetime | None, datetime | None]:
-    started, ended = item["started_at"], item["completed_at"]
-    return (
-        str(item["name"]),
-        str(item["status"]),
-        item["conclusion"],
-        utc_time(started) if started else None,
-        utc_time(ended) if ended else None,
-    )
+    return present(item.name), present(item.status), item.conclusion, item.started_at, item.completed_at

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
-from npc_lims.clients.github import GitHubClient
+from npc_lims.clients.github_plain import PlainGitHubClient
 from npc_lims.errors import GitHubError
 from npc_lims.utils.text import single_line
 
@@ -123,7 +123,7 @@ def parse_outcome(text: str) -> RunReport:
 
 
 def update_alert(
-    client: GitHubClient,
+    client: PlainGitHubClient,
     alert: Alert,
     results: Mapping[str, str],
     report: RunReport,
@@ -155,7 +155,7 @@ def update_alert(
 
 
 def raise_alert(
-    client: GitHubClient,
+    client: PlainGitHubClient,
     alert: Alert,
     failures: Iterable[Failure],
     run_url: str,
@@ -188,7 +188,7 @@ def raise_alert(
     return Raised(str(issues[0]["html_url"]), is_new)
 
 
-def clear_alert(client: GitHubClient, alert: Alert, run_url: str, answered: Iterable[str] | None = None) -> str:
+def clear_alert(client: PlainGitHubClient, alert: Alert, run_url: str, answered: Iterable[str] | None = None) -> str:
     """Close the open issue, if there is one and all that it names (sources and jobs) is among *answered* (None: it is).
 
     Return what was done, to append to a sentence: empty if there is no issue.
@@ -223,7 +223,7 @@ def _name(source: str) -> str:
     return _NOT_IN_NAMES.sub("-", single_line(source))[:_MAX_NAME].strip() or "unknown"
 
 
-def _open_issues(client: GitHubClient, alert: Alert) -> list[dict[str, Any]]:
+def _open_issues(client: PlainGitHubClient, alert: Alert) -> list[dict[str, Any]]:
     """Return the issues that were opened here, the oldest first."""
     query = {"state": "open", "labels": alert.label, "direction": "asc"}
     found = client.list_items(f"looking for issues labelled {alert.label}", "/issues", query)
@@ -231,7 +231,7 @@ def _open_issues(client: GitHubClient, alert: Alert) -> list[dict[str, Any]]:
     return sorted(ours, key=lambda item: int(item["number"]))
 
 
-def _ensure_label(client: GitHubClient, alert: Alert) -> None:
+def _ensure_label(client: PlainGitHubClient, alert: Alert) -> None:
     if client.find(f"looking for the label {alert.label}", f"/labels/{alert.label}") is not None:
         return
     about = {"name": alert.label, "color": "d73a4a", "description": alert.description}
@@ -243,7 +243,7 @@ def _ensure_label(client: GitHubClient, alert: Alert) -> None:
 
 
 def _update(
-    client: GitHubClient,
+    client: PlainGitHubClient,
     alert: Alert,
     issue: Mapping[str, Any],
     reasons: Mapping[str, str],
@@ -265,7 +265,7 @@ def _update(
         client.request(f"commenting on issue #{number}", "POST", f"{path}/comments", {"body": text})
 
 
-def _close(client: GitHubClient, issue: Mapping[str, Any], comment: str, reason: str) -> None:
+def _close(client: PlainGitHubClient, issue: Mapping[str, Any], comment: str, reason: str) -> None:
     action, path = f"closing issue #{issue['number']}", f"/issues/{issue['number']}"
     client.request(action, "POST", f"{path}/comments", {"body": comment})
     client.request(action, "PATCH", path, {"state": "closed", "state_reason": reason})

@@ -238,17 +238,8 @@ class HttpClient:
         """Return the response of one request, or raise one of `RequestFailed`."""
         try:
             return call_within(deadline - time.monotonic(), lambda: exchange(url))
-        except DeadlineExceeded:
-            raise TransientFailure(f"gave no complete answer within {self.policy.deadline:g} s") from None
         except (OSError, http.client.HTTPException) as error:
-            bundle_failure = ca_bundle_failure(error, self.ca_bundle_variables)
-            if bundle_failure is not None:
-                raise RequestFailed(f"could not be reached: {bundle_failure}", is_sent=False) from None
-            causes = list(_causes(error))
-            if any(isinstance(cause, (TimeoutError, socket.timeout)) for cause in causes):
-                raise TransientFailure(f"gave no answer within {self.policy.timeout:g} s") from None
-            failure = f"could not be reached or interrupted the response ({type(causes[-1]).__name__})"
-            raise TransientFailure(failure) from None
+            raise connection_failure(error, self.policy, self.ca_bundle_variables) from None
 
     def _exchange(
         self,
@@ -314,6 +305,21 @@ def _read_body(response: requests.Response, deadline: float, max_bytes: int, tai
 
 def too_large(max_bytes: int) -> RequestFailed:
     return RequestFailed(f"sent more than {max_bytes / 2**20:,.0f} MiB, which is not accepted")
+
+
+def connection_failure(
+    error: Exception, policy: RetryPolicy, ca_bundle_variables: tuple[str, ...] = CA_BUNDLE
+) -> RequestFailed:
+    """Return what has happened to a request that has no response."""
+    if isinstance(error, DeadlineExceeded):
+        return TransientFailure(f"gave no complete answer within {policy.deadline:g} s")
+    bundle_failure = ca_bundle_failure(error, ca_bundle_variables)
+    if bundle_failure is not None:
+        return RequestFailed(f"could not be reached: {bundle_failure}", is_sent=False)
+    causes = list(_causes(error))
+    if any(isinstance(cause, (TimeoutError, socket.timeout)) for cause in causes):
+        return TransientFailure(f"gave no answer within {policy.timeout:g} s")
+    return TransientFailure(f"could not be reached or interrupted the response ({type(causes[-1]).__name__})")
 
 
 def ca_bundle_failure(error: BaseException, variables: tuple[str, ...]) -> str | None:

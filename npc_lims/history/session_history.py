@@ -1,12 +1,12 @@
 """History of one session: when it was first tracked, uploaded, sorted, sorted again, and who edited its entry.
 
-From a checkout; without one from GitHub, by a request for its commits and one for each version.
+From a checkout; without one from GitHub, by requests for the repository and its commits, and one for each version.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -152,18 +152,22 @@ def _not_found(session_id: str, ids: Iterable[str], place: str, begins: str | No
 def published_history(settings: Settings, session_id: str) -> Iterator[Transition]:
     """Yield every change on the branch, the oldest first; without editors, which would take all tracked files."""
     path = session_path(Path(_FOLDER), session_id).as_posix()
-    query = {"sha": settings.ref, "path": path}
-    listed = GitHubClient.for_reading(settings).list_items(f"looking for commits of {settings.repo}", "/commits", query)
-    answers = [(parse_commit(settings, answer), answer) for answer in listed]
+    client = GitHubClient.for_reading(settings)
+    repository = client.repository()
+    answers = client.list_items(
+        f"looking for commits of {settings.repo}",
+        lambda: repository.get_commits(sha=settings.ref, path=path),
+        lambda found: (parse_commit(found), [parent.sha for parent in found.parents]),
+    )
     before: Facts | None = None
-    for commit, answer in reversed(answers):
+    for number, (commit, parents) in enumerate(reversed(answers)):
         content = _fetch(settings, path, commit.sha)
         try:
             after = None if content is None else parse_facts(content, PurePosixPath(path))
         except StateError as error:
             warn(skipped_message(commit, error), HistoryWarning)
             continue
-        begins = before is None and answer is answers[-1][1] and _is_beginning(settings, answer)
+        begins = before is None and number == 0 and _is_beginning(client, parents)
         transition = compare_versions(session_id, commit, before, after, begins=begins)
         if transition is not None:
             yield transition
@@ -179,12 +183,13 @@ def _fetch(settings: Settings, path: str, sha: str) -> bytes | None:
         raise RemoteStateError(f"{error}; GITHUB_TOKEN raises the limit of requests") from None
 
 
-def _is_beginning(settings: Settings, answer: Any) -> bool:
-    """Return True if the repository had no state before a commit of GitHub's API."""
-    client, action = GitHubClient.for_reading(settings), f"looking into {settings.repo}"
-    with client.validated(action):
-        parents = [str(parent["sha"]) for parent in answer["parents"]]
-    return not parents or client.find(action, f"/contents/{_FOLDER}/{SESSIONS}", {"ref": parents[0]}) is None
+def _is_beginning(client: GitHubClient, parents: Sequence[str]) -> bool:
+    """Return True if the repository had no state before a commit with these parents."""
+    if not parents:
+        return True
+    repository, folder = client.repository(), f"{_FOLDER}/{SESSIONS}"
+    action = f"looking into {client.repo}"
+    return client.find(action, lambda: repository.get_contents(folder, parents[0])) is None
 
 
 def _events(transition: Transition) -> Iterator[HistoryEvent]:

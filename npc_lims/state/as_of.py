@@ -15,13 +15,13 @@ that time. A checkout is read again, since a pull brings commits that were made 
 
 from __future__ import annotations
 
+import datetime
 import functools
 import hashlib
 import json
 import re
 import time
-import urllib.parse
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Union
 
@@ -40,7 +40,7 @@ from npc_lims.state.snapshot import SCHEMA, SNAPSHOT, checked_lines, digest_of, 
 from npc_lims.state.store import session_id_of
 from npc_lims.utils.memory_cache import TTLCache
 from npc_lims.utils.text import single_line
-from npc_lims.utils.timestamps import utc_text, utc_time
+from npc_lims.utils.timestamps import utc_text
 from npc_lims.utils.urls import web_address
 
 _DAY = 24 * 3600.0
@@ -177,7 +177,7 @@ class _Checkout:
 
 
 class _GitHub:
-    """The commits of the repository on GitHub: one request names a commit, and one reads its snapshot."""
+    """Commits of the repository on GitHub: one request names a commit (two by a time), one reads its snapshot."""
 
     # a loop over ids must not query, and wait for, a failing GitHub a thousand times
     commits: TTLCache[Commit] = TTLCache(maxsize=1024, ttl=_DAY, error_ttl=60)
@@ -214,51 +214,50 @@ class _GitHub:
         if _NOT_A_NAME.search(name):
             raise HistoryError(f"{missing}. Ways from one commit to another (main~1) need a clone: {_CLONE}")
         try:
-            # a commit lists the files it changed: one of them is enough
             action = f"looking for {name} of {settings.repo}"
-            path = f"/repos/{settings.repo}/commits/{urllib.parse.quote(name)}"
-            answer = GitHubClient.for_reading(settings).fetch(action, path, {"per_page": 1})
+            client = GitHubClient.for_reading(settings, page=1)  # of the files it changed, one
+            return client.call(action, lambda: parse_commit(client.github.get_repo(client.repo).get_commit(name)))
         except GitHubError as error:
             if error.status == 422:
                 raise HistoryError(missing) from None
             raise
-        return parse_commit(settings, answer.body)
 
     def _query_time(self, as_of: AsOf) -> Commit:
         # GitHub knows no times before 1970
-        listed, _ = self._query_list(until=utc_text(max(as_of.last, 0)))
-        if not listed:
+        until = datetime.datetime.fromtimestamp(max(as_of.last, 0), datetime.timezone.utc)
+        newest = self._query_list(lambda listing: listing.get_page(0), until=until)
+        if newest is None:
             raise HistoryError(f"there is no state at {as_of.text}: {self._begin()}")
-        return listed[0]
+        return newest
 
-    def _query_list(self, **more: str | int) -> tuple[list[Commit], int]:
-        """Return the newest commit of the branch that changed state, if any, and the number of pages of others."""
+    def _query_list(self, pick: Callable[[Any], Iterable[Any]], **more: Any) -> Commit | None:
+        """Return the first of the commits of the branch that changed state and that *pick* returns, if any."""
         settings = self._settings
-        query = {"sha": settings.ref, "path": _FOLDER, "per_page": 1, **more}
-        client, doing = GitHubClient.for_reading(settings), f"looking for commits of {settings.repo}"
+        client = GitHubClient.for_reading(settings, page=1)
+
+        def read() -> Commit | None:
+            found = next(iter(pick(client.repository().get_commits(sha=settings.ref, path=_FOLDER, **more))), None)
+            return None if found is None else parse_commit(found)
+
         try:
-            answer = client.fetch(doing, f"/repos/{settings.repo}/commits", query)
+            client.repository()
+            return client.call(f"looking for commits of {settings.repo}", read)
         except GitHubError as error:
             if error.status == 404:
                 hint = f"check that it has the branch {settings.ref} (NPC_LIMS_REF), too"
                 raise HistoryError(f"{error}; {hint}") from None
             raise
-        with client.validated(doing):
-            if not isinstance(answer.body, list):
-                raise TypeError("no list")
-        return [parse_commit(settings, commit) for commit in answer.body], answer.last_page
 
     def _begin(self) -> str:
         """Return where the state of the branch begins, as a clause."""
         settings = self._settings
         try:
-            commits, pages = self._query_list()
-            if not commits:
-                return f"no commit of {settings.ref} in {settings.repo} has {_FOLDER}/"
-            oldest = commits if pages == 1 else self._query_list(page=pages)[0]
+            oldest = self._query_list(lambda listing: listing.reversed)
         except (GitHubError, HistoryError) as error:
             return f"where it begins is unknown ({error})"
-        return f"that of {settings.repo} begins with {(oldest or commits)[0]}"
+        if oldest is None:
+            return f"no commit of {settings.ref} in {settings.repo} has {_FOLDER}/"
+        return f"that of {settings.repo} begins with {oldest}"
 
     def read(self, commit: Commit) -> list[bytes]:
         content = load_cached(self._settings, "snapshots", _FOLDER, commit.sha)
@@ -288,15 +287,15 @@ class _GitHub:
         return content
 
 
-def parse_commit(settings: Settings, answer: Any) -> Commit:
-    """Parse a commit of GitHub's API; a GitHubError if it is something else."""
-    with GitHubClient.for_reading(settings).validated(f"looking for commits of {settings.repo}"):
-        sha, commit = answer["sha"], answer["commit"]
-        if not _COMMIT.fullmatch(sha):
-            raise ValueError("no id of a commit")
-        when, author = utc_text(utc_time(commit["committer"]["date"])), single_line(commit["author"]["name"])
-        run = _RUN.search(commit["message"])
-        subject = single_line(commit["message"].partition("\n")[0])
+def parse_commit(found: Any) -> Commit:
+    """Convert a commit of PyGithub, within `GitHubClient.call`; ValueError if it is something else."""
+    commit = found.commit  # read first: until then the id is the name that was asked for
+    sha = found.sha
+    if not _COMMIT.fullmatch(sha):
+        raise ValueError("no id of a commit")
+    when, author = utc_text(commit.committer.date), single_line(commit.author.name)
+    run = _RUN.search(commit.message)
+    subject = single_line(commit.message.partition("\n")[0])
     return Commit(sha, when, author, subject, web_address(run[1]) if run else None)
 
 

@@ -10,8 +10,8 @@ import datetime
 import urllib.parse
 from collections.abc import Iterator
 
-from npc_lims.clients.github import GitHubClient
 from npc_lims.clients.github_alerts import STALE, Failure, clear_alert, raise_alert
+from npc_lims.clients.github_plain import PlainGitHubClient
 from npc_lims.errors import GitHubError
 from npc_lims.state.freshness import STALE_AFTER, age_of, parse_sync_times
 
@@ -45,7 +45,7 @@ def check_state(content: bytes | None, now: datetime.datetime) -> Iterator[Failu
             yield Failure(name, f"{what} {since}, more than {_hours(STALE_AFTER)} ago")
 
 
-def check_runs(client: GitHubClient, now: datetime.datetime, *, paused: bool) -> Iterator[Failure]:
+def check_runs(client: PlainGitHubClient, now: datetime.datetime, *, paused: bool) -> Iterator[Failure]:
     """Yield why the workflow sync has not succeeded lately, if it has not; *paused* if NPC_LIMS_PAUSE stops it."""
     path = f"/actions/workflows/{WORKFLOW}"
     action = "looking for the last sync"
@@ -69,7 +69,9 @@ def check_runs(client: GitHubClient, now: datetime.datetime, *, paused: bool) ->
         yield Failure("workflow sync", "the variable NPC_LIMS_PAUSE stops it: unset it, or set it to false")
 
 
-def watch(client: GitHubClient, content: bytes | None, run_url: str, now: datetime.datetime, *, paused: bool) -> str:
+def watch(
+    client: PlainGitHubClient, content: bytes | None, run_url: str, now: datetime.datetime, *, paused: bool
+) -> str:
     """Open, update or close the issue about stale state, by the *content* of sync.yaml. Return a line for the log.
 
     When the issue is opened a sync is started, unless *paused*; a later check of the same issue starts none.
@@ -88,7 +90,7 @@ def watch(client: GitHubClient, content: bytes | None, run_url: str, now: dateti
     return f"{done}; {started}"
 
 
-def _start_sync(client: GitHubClient) -> str:
+def _start_sync(client: PlainGitHubClient) -> str:
     """Start a sync, unless one is queued or running. Return a sentence for people."""
     path = f"/actions/workflows/{WORKFLOW}"
     try:
@@ -102,7 +104,7 @@ def _start_sync(client: GitHubClient) -> str:
     return "A sync was started. If it succeeds, the next check closes this issue."
 
 
-def _default_branch(client: GitHubClient) -> str:
+def _default_branch(client: PlainGitHubClient) -> str:
     return str(client.request("looking for the default branch", "GET", "")["default_branch"])
 
 

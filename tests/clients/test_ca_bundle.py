@@ -52,11 +52,9 @@ _READS = {
     ),
     "raw github": _Read("CURL_CA_BUNDLE", lambda s: fetch_snapshot(s), RemoteStateError),
     "github": _Read(
-        "REQUESTS_CA_BUNDLE", lambda s: GitHubClient.authorized(s, "issues: write").find("looking", "/x"), GitHubError
+        "REQUESTS_CA_BUNDLE", lambda s: GitHubClient.authorized(s, "actions: read").repository(), GitHubError
     ),
-    "github reading": _Read(
-        "REQUESTS_CA_BUNDLE", lambda s: GitHubClient.for_reading(s).fetch("reading", "/x"), GitHubError
-    ),
+    "github reading": _Read("REQUESTS_CA_BUNDLE", lambda s: GitHubClient.for_reading(s).repository(), GitHubError),
     "s3": _Read("AWS_CA_BUNDLE", lambda s: S3Store(s).has_any("bucket", ""), SourceError),
     "s3 as requests": _Read("REQUESTS_CA_BUNDLE", lambda s: S3Store(s).has_any("bucket", ""), SourceError),
 }

@@ -15,7 +15,6 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from npc_lims.clients.github import ISSUES_PERMISSION, GitHubClient
 from npc_lims.clients.github_alerts import (
     ALERTS,
     STALE,
@@ -31,6 +30,7 @@ from npc_lims.clients.github_alerts import (
     raise_alert,
     update_alert,
 )
+from npc_lims.clients.github_plain import PlainGitHubClient
 from npc_lims.clients.http import RetryPolicy
 from npc_lims.errors import GitHubError
 from tests.servers.faults import Fault, FaultyProxy, Lose, MalformedJson, Status
@@ -57,31 +57,33 @@ def workflow_hub(hub: Hub) -> Hub:
     return hub
 
 
-Connect = Callable[[str], GitHubClient]
+Connect = Callable[[str], PlainGitHubClient]
 
 
 @pytest.fixture(params=["settings", "job"])
 def connect(request: pytest.FixtureRequest, workflow_hub: Hub) -> Connect:
     """Makes a client of an API at an address."""
 
-    def make(url: str) -> GitHubClient:
+    def make(url: str) -> PlainGitHubClient:
         if request.param == "settings":
-            return GitHubClient.authorized(workflow_hub.settings(ROBOT, github_api_url=url), ISSUES_PERMISSION)
-        return GitHubClient(url, NAME, TOKENS[ROBOT], POLICY, ISSUES_PERMISSION)
+            return PlainGitHubClient.authorized(workflow_hub.settings(ROBOT, github_api_url=url))
+        return PlainGitHubClient(url, NAME, TOKENS[ROBOT], POLICY)
 
     return make
 
 
 @pytest.fixture
-def client(connect: Connect, workflow_hub: Hub) -> GitHubClient:
+def client(connect: Connect, workflow_hub: Hub) -> PlainGitHubClient:
     return connect(workflow_hub.api.url)
 
 
-def fail(client: GitHubClient, *failures: Failure, run: int = 1, alert: Alert = SYNC, replaces: bool = True) -> Raised:
+def fail(
+    client: PlainGitHubClient, *failures: Failure, run: int = 1, alert: Alert = SYNC, replaces: bool = True
+) -> Raised:
     return raise_alert(client, alert, failures, run_url(run), replaces=replaces, now=NOON + timedelta(hours=run))
 
 
-def test_an_issue_lasts_as_long_as_the_failure(client: GitHubClient, workflow_hub: Hub) -> None:
+def test_an_issue_lasts_as_long_as_the_failure(client: PlainGitHubClient, workflow_hub: Hub) -> None:
     hub = workflow_hub
     url = f"https://github.com/{NAME}/issues/1"
     assert fail(client, S3, run=1) == Raised(url, is_new=True)
@@ -108,7 +110,7 @@ def test_an_issue_lasts_as_long_as_the_failure(client: GitHubClient, workflow_hu
     assert len(hub.issues) == 1
 
 
-def test_a_run_about_a_part_removes_no_row_and_closes_no_issue(client: GitHubClient, workflow_hub: Hub) -> None:
+def test_a_run_about_a_part_removes_no_row_and_closes_no_issue(client: PlainGitHubClient, workflow_hub: Hub) -> None:
     update_alert(client, SYNC, {"observe": "failure"}, RunReport([S3, CODEOCEAN], ["tracked"], True), run_url(1))
     (issue,) = workflow_hub.issues
     part = RunReport([], ["tracked", "training", "s3", "codeocean"], is_complete=False)
@@ -130,7 +132,7 @@ def test_a_run_about_a_part_removes_no_row_and_closes_no_issue(client: GitHubCli
     assert issue.state == "closed"
 
 
-def test_each_workflow_has_an_issue_of_its_own(client: GitHubClient, workflow_hub: Hub) -> None:
+def test_each_workflow_has_an_issue_of_its_own(client: PlainGitHubClient, workflow_hub: Hub) -> None:
     fail(client, S3)
     url = fail(client, Failure("job record", "It failed."), run=2, alert=PROCESS).url
     fail(client, Failure("s3", "old"), run=3, alert=STALE)
@@ -139,7 +141,7 @@ def test_each_workflow_has_an_issue_of_its_own(client: GitHubClient, workflow_hu
     assert [issue.state for issue in workflow_hub.issues] == ["open", "closed", "open"]
 
 
-def test_a_failure_after_a_success_is_a_new_issue(client: GitHubClient, workflow_hub: Hub) -> None:
+def test_a_failure_after_a_success_is_a_new_issue(client: PlainGitHubClient, workflow_hub: Hub) -> None:
     fail(client, S3)
     clear_alert(client, SYNC, run_url(2), ["s3"])
     assert fail(client, S3, run=3).is_new
@@ -147,12 +149,12 @@ def test_a_failure_after_a_success_is_a_new_issue(client: GitHubClient, workflow
     assert "Failed runs: 1" in (workflow_hub.issues[1].body or "")
 
 
-def test_a_success_without_an_issue_writes_nothing(client: GitHubClient, workflow_hub: Hub) -> None:
+def test_a_success_without_an_issue_writes_nothing(client: PlainGitHubClient, workflow_hub: Hub) -> None:
     assert clear_alert(client, SYNC, run_url(1), ["s3"]) == ""
     assert workflow_hub.writes == []
 
 
-def test_a_run_that_is_repeated_counts_once(client: GitHubClient, workflow_hub: Hub) -> None:
+def test_a_run_that_is_repeated_counts_once(client: PlainGitHubClient, workflow_hub: Hub) -> None:
     for _ in range(2):
         fail(client, S3, run=7)
     body = workflow_hub.issues[0].body or ""
@@ -160,7 +162,7 @@ def test_a_run_that_is_repeated_counts_once(client: GitHubClient, workflow_hub: 
     assert body.count(f"- {run_url(7)}") == 1
 
 
-def test_of_two_open_issues_the_oldest_stays(client: GitHubClient, workflow_hub: Hub) -> None:
+def test_of_two_open_issues_the_oldest_stays(client: PlainGitHubClient, workflow_hub: Hub) -> None:
     hub = workflow_hub
     fail(client, S3, run=1)
     oldest = hub.issues[0]
@@ -174,7 +176,7 @@ def test_of_two_open_issues_the_oldest_stays(client: GitHubClient, workflow_hub:
 
 
 def test_two_runs_that_fail_at_once_leave_one_issue(
-    connect: Connect, client: GitHubClient, workflow_hub: Hub, serve: Serve
+    connect: Connect, client: PlainGitHubClient, workflow_hub: Hub, serve: Serve
 ) -> None:
     left = [1]
 
@@ -189,7 +191,7 @@ def test_two_runs_that_fail_at_once_leave_one_issue(
     assert [issue.state for issue in workflow_hub.issues] == ["open", "closed"]
 
 
-def test_what_people_write_is_left_alone(client: GitHubClient, workflow_hub: Hub) -> None:
+def test_what_people_write_is_left_alone(client: PlainGitHubClient, workflow_hub: Hub) -> None:
     """A person may use the label too; only what was written here is rewritten or closed."""
     fail(client, S3)
     theirs = dataclasses.replace(workflow_hub.issues[0], id=7, number=2, body="I noticed this", comments=[])
@@ -209,7 +211,7 @@ RECORDS = [
 
 
 @pytest.mark.parametrize("record", RECORDS, ids=["no JSON", "incomplete", "infinite", "nested"])
-def test_an_issue_whose_record_was_edited_goes_on(client: GitHubClient, workflow_hub: Hub, record: str) -> None:
+def test_an_issue_whose_record_was_edited_goes_on(client: PlainGitHubClient, workflow_hub: Hub, record: str) -> None:
     fail(client, S3, run=1)
     (issue,) = workflow_hub.issues
     issue.body = f"<!-- npc-lims-alert {{{record}}} -->"
@@ -219,7 +221,7 @@ def test_an_issue_whose_record_was_edited_goes_on(client: GitHubClient, workflow
 
 
 @pytest.mark.parametrize("text", ["`" * 5000, "<" * 5000, '"' * 5000, "\x00" * 5000, "é" * 5000, "\ud83d" * 5000])
-def test_the_body_always_fits(client: GitHubClient, workflow_hub: Hub, text: str) -> None:
+def test_the_body_always_fits(client: PlainGitHubClient, workflow_hub: Hub, text: str) -> None:
     failures = [Failure(f"source {n}", text) for n in range(200)]
     for run in range(3):
         fail(client, *failures, run=run)
@@ -229,7 +231,9 @@ def test_the_body_always_fits(client: GitHubClient, workflow_hub: Hub, text: str
     assert "Failed runs: 3" in (issue.body or "")
 
 
-def test_nothing_in_a_report_is_markdown_a_mention_or_a_second_line(client: GitHubClient, workflow_hub: Hub) -> None:
+def test_nothing_in_a_report_is_markdown_a_mention_or_a_second_line(
+    client: PlainGitHubClient, workflow_hub: Hub
+) -> None:
     hostile = "x\n```\n\n@everyone [a](https://example.org) #1\r\n::error::y\x1b[2J <!-- npc-lims-alert {} -->"
     fail(client, Failure(f"@team {hostile}", hostile))
     fail(client, Failure("s3", hostile), run=2)
@@ -258,7 +262,7 @@ def test_an_issue_remembers_whatever_the_reasons_say(failures: dict[str, str], c
     assert _read({"body": _body(SYNC, record)}) == record
 
 
-def test_a_token_that_may_not_write_issues_is_reported(client: GitHubClient, workflow_hub: Hub) -> None:
+def test_a_token_that_may_not_write_issues_is_reported(client: PlainGitHubClient, workflow_hub: Hub) -> None:
     workflow_hub.api.add_token(TOKENS[ROBOT], ROBOT, may_write={"contents"})
     with pytest.raises(GitHubError, match="GitHub answered 403") as caught:
         fail(client, S3)
@@ -275,7 +279,7 @@ def test_one_bad_answer_costs_nothing(workflow_hub: Hub, serve: Serve, fault: Fa
         return left.pop() if left else None
 
     proxy = serve(FaultyProxy(workflow_hub.api.url, rule=rule))
-    client = GitHubClient(proxy.url, NAME, TOKENS[ROBOT], POLICY, ISSUES_PERMISSION)
+    client = PlainGitHubClient(proxy.url, NAME, TOKENS[ROBOT], POLICY)
     fail(client, S3, run=1)
     fail(client, S3, run=2)
     assert [issue.state for issue in workflow_hub.issues if issue.state == "open"] == ["open"]
@@ -283,7 +287,7 @@ def test_one_bad_answer_costs_nothing(workflow_hub: Hub, serve: Serve, fault: Fa
 
 
 def test_a_github_that_is_down_is_an_error_with_its_address(workflow_hub: Hub) -> None:
-    client = GitHubClient("http://127.0.0.1:9", NAME, TOKENS[ROBOT], POLICY, ISSUES_PERMISSION)
+    client = PlainGitHubClient("http://127.0.0.1:9", NAME, TOKENS[ROBOT], POLICY)
     with pytest.raises(GitHubError, match=r"http://127.0.0.1:9 could not be reached .*Refused"):
         fail(client, S3)
 
@@ -292,7 +296,7 @@ def test_the_token_does_not_follow_to_another_address(workflow_hub: Hub, serve: 
     elsewhere = serve(FaultyProxy(workflow_hub.api.url))
     proxy = serve(FaultyProxy(workflow_hub.api.url, rule=lambda _: Status(301, {"Location": elsewhere.url})))
     with pytest.raises(GitHubError, match="GitHub answered 301"):
-        fail(GitHubClient(proxy.url, NAME, TOKENS[ROBOT], POLICY, ISSUES_PERMISSION), S3)
+        fail(PlainGitHubClient(proxy.url, NAME, TOKENS[ROBOT], POLICY), S3)
     assert elsewhere.requests == []
 
 
@@ -300,9 +304,7 @@ def test_an_endless_list_ends(workflow_hub: Hub, serve: Serve) -> None:
     page = json.dumps([{}] * 100).encode()
     proxy = serve(FaultyProxy(workflow_hub.api.url, rule=lambda _: Status(200, {"Content-Type": "x/json"}, page)))
     with pytest.raises(GitHubError, match="repeats the one before"):
-        list(
-            GitHubClient(proxy.url, NAME, TOKENS[ROBOT], POLICY, ISSUES_PERMISSION).list_items("listing", "/issues", {})
-        )
+        list(PlainGitHubClient(proxy.url, NAME, TOKENS[ROBOT], POLICY).list_items("listing", "/issues", {}))
 
 
 @pytest.mark.parametrize(
@@ -313,7 +315,7 @@ def test_what_is_no_outcome_is_a_value_error(text: str) -> None:
         parse_outcome(text)
 
 
-def test_a_job_that_failed_says_with_what(client: GitHubClient, workflow_hub: Hub) -> None:
+def test_a_job_that_failed_says_with_what(client: PlainGitHubClient, workflow_hub: Hub) -> None:
     errors = {"commit": "origin/main: nothing was pushed: it is protected", "observe": ""}
     update_alert(client, SYNC, {"observe": "failure", "commit": "failure"}, RunReport((), (), True), run_url(1), errors)
     body = workflow_hub.issues[0].body or ""

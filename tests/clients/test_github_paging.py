@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from npc_lims.clients.github import GitHubClient
+from npc_lims.clients.github_plain import PlainGitHubClient
 from npc_lims.clients.http import RetryPolicy
 from npc_lims.config.settings import Settings
 from npc_lims.errors import GitHubError
@@ -34,8 +35,13 @@ class Pages(Server):
         return Response(200, {**made.headers, **headers}, made.body)
 
 
-def client_of(url: str) -> GitHubClient:
-    return GitHubClient(url, "lab/state", "ghp_x", RetryPolicy(1, 5, 0))
+def client_of(url: str, policy: RetryPolicy | None = None) -> PlainGitHubClient:
+    return PlainGitHubClient(url, "lab/state", "ghp_x", policy or RetryPolicy(1, 5, 0))
+
+
+def reading(url: str, policy: RetryPolicy | None = None) -> GitHubClient:
+    settings = Settings(github_token="ghp_x", github_api_url=url, repo="lab/state")
+    return GitHubClient(settings, policy or RetryPolicy(1, 5, 0))
 
 
 def read(server: Server) -> list[Any]:
@@ -80,6 +86,8 @@ class Stuck(Server):
     headers: Mapping[str, str] = {}
 
     def answer(self, request: Request) -> Response:
+        if request.path == "/repos/lab/state":
+            return json_response({"id": 1})
         made = json_response(self.body)
         return Response(200, {**made.headers, **self.headers}, made.body)
 
@@ -102,11 +110,35 @@ def test_no_list_goes_on_for_ever(serve: Serve, of: str, broken: str) -> None:
         "repeats": "repeats the one before",
         "leads away": "repeats the one before",
         "nested": "(cannot be read|a list was expected)",
-        "no list": "a list was expected",
+        "no list": "(cannot be read|a list was expected)",
     }
     with pytest.raises(GitHubError, match=reasons[broken]):
         list(published_history(settings, "626791_2022-08-15") if of == "history" else read(server))
-    assert len(server.requests) <= 2
+    assert len(server.requests) <= 3
+
+
+class Renamed(Server):
+    """A GitHub whose repository lab/state is lab/new now, and has no commits."""
+
+    def answer(self, request: Request) -> Response:
+        if request.path.startswith("/repos/lab/state"):
+            query = request.path[len("/repos/lab/state") :]
+            return Response(301, {"Location": f"{self.url}/repositories/7{query}"})
+        if request.path == "/repositories/7":
+            return json_response({"id": 7, "full_name": "lab/new", "url": f"{self.url}/repos/lab/new"})
+        return json_response([])
+
+
+def test_a_repository_that_was_renamed_is_found(serve: Serve) -> None:
+    server = serve(Renamed())
+    settings = Settings(github_api_url=server.url, repo="lab/state", attempts=1)
+    assert list(published_history(settings, "626791_2022-08-15")) == []
+    assert [request.path.partition("?")[0] for request in server.requests] == [
+        "/repos/lab/state",
+        "/repositories/7",
+        "/repos/lab/new/commits",
+    ]
+    assert "path=state%2Fsessions" in server.requests[-1].path, "of this session alone"
 
 
 DEEP = b"[" * 100_000 + b"]" * 100_000
@@ -123,17 +155,23 @@ HEADERS = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length:
 
 @pytest.mark.parametrize("head", [HEADERS, HEADERS + b"\r\n"], ids=["headers", "body"])
 def test_a_response_that_drips_ends_at_the_deadline(head: bytes) -> None:
+    policy = RetryPolicy(1, 5, 0, deadline=0.5)
     with Endless(head, piece=b"x") as server:
-        client = GitHubClient(server.url, "lab/state", "ghp_x", RetryPolicy(1, 5, 0, deadline=0.5))
         with pytest.raises(GitHubError, match=r"gave no complete answer"):
-            client.request("looking", "GET", "")
+            client_of(server.url, policy).request("looking", "GET", "")
+        with pytest.raises(GitHubError, match=r"gave no complete answer"):
+            reading(server.url, policy).repository()
 
 
 @pytest.mark.parametrize("body", [{"jobs": [{"id": 1}], "total_count": 3}, {"jobs": None}, {}, [{"id": 1}], [1]])
 def test_a_list_below_a_key_is_complete_or_an_error(serve: Serve, body: Any) -> None:
-    client = client_of(serve(Pages(({}, body))).url)
-    with pytest.raises(GitHubError, match=r"ends after 1 of 3 items|a list was expected"):
-        list(client.list_items("listing", "/jobs", key="jobs"))
+    server = serve(Stuck())
+    address = f"{server.url}/repos/lab/state/actions/runs/1"
+    server.body = {**body, "url": address, "jobs_url": f"{address}/jobs"} if isinstance(body, dict) else body
+    client = reading(server.url)
+    run = client.github.get_repo(client.repo).get_workflow_run(1)
+    with pytest.raises(GitHubError, match=r"ends after 1 of 3 items|cannot be read"):
+        client.list_items("listing", run.jobs, lambda job: job.id, is_counted=True)
 
 
 @pytest.mark.parametrize("status", ["200 OK", "403 Forbidden"])

@@ -325,7 +325,7 @@ FAULTS = {
     "404": (Status(404), "there is nothing at"),
     "page": (Status(200, {}, b"<html>\n"), "cannot be read"),
     "empty": (Status(200, {}, b""), "cannot be read"),
-    "short": (Truncate(9), "incomplete gzip"),
+    "short": (Truncate(9), "incomplete gzip|IncompleteRead"),
     "429": (REFUSED, "429.*429"),
 }
 

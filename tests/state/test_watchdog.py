@@ -7,7 +7,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from npc_lims.clients.github import ISSUES_PERMISSION, GitHubClient
+from npc_lims.clients.github_plain import PlainGitHubClient
 from npc_lims.clients.http import RetryPolicy
 from npc_lims.errors import SourceError
 from npc_lims.model.record import SECTIONS, Observation, failed
@@ -48,7 +48,7 @@ class Desk:
     """The repository, and what the watchdog is given."""
 
     hub: Hub
-    client: GitHubClient
+    client: PlainGitHubClient
     now: datetime
 
     def run(self, age: timedelta, conclusion: str | None = "success", branch: str = "main") -> Run:
@@ -76,8 +76,8 @@ class Desk:
         return self.hub.issues[-1].body or ""
 
 
-def client_of(url: str) -> GitHubClient:
-    return GitHubClient(url, NAME, TOKENS[ROBOT], RetryPolicy(2, 5, 0.01), ISSUES_PERMISSION)
+def client_of(url: str) -> PlainGitHubClient:
+    return PlainGitHubClient(url, NAME, TOKENS[ROBOT], RetryPolicy(2, 5, 0.01))
 
 
 @pytest.fixture
