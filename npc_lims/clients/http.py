@@ -316,7 +316,8 @@ def connection_failure(
     bundle_failure = ca_bundle_failure(error, ca_bundle_variables)
     if bundle_failure is not None:
         return RequestFailed(f"could not be reached: {bundle_failure}", is_sent=False)
-    causes = list(_causes(error))
+    # urllib3 before version 2 tries calls that end in a TypeError
+    causes = [cause for cause in _causes(error) if isinstance(cause, (OSError, http.client.HTTPException))]
     if any(isinstance(cause, (TimeoutError, socket.timeout)) for cause in causes):
         return TransientFailure(f"gave no answer within {policy.timeout:g} s")
     return TransientFailure(f"could not be reached or interrupted the response ({type(causes[-1]).__name__})")

@@ -87,7 +87,7 @@ class Stuck(Server):
 
     def answer(self, request: Request) -> Response:
         if request.path == "/repos/lab/state":
-            return json_response({"id": 1})
+            return json_response({"id": 1, "url": f"{self.url}/repos/lab/state"})
         made = json_response(self.body)
         return Response(200, {**made.headers, **self.headers}, made.body)
 
@@ -169,8 +169,8 @@ def test_a_list_below_a_key_is_complete_or_an_error(serve: Serve, body: Any) -> 
     address = f"{server.url}/repos/lab/state/actions/runs/1"
     server.body = {**body, "url": address, "jobs_url": f"{address}/jobs"} if isinstance(body, dict) else body
     client = reading(server.url)
-    run = client.github.get_repo(client.repo).get_workflow_run(1)
     with pytest.raises(GitHubError, match=r"ends after 1 of 3 items|cannot be read"):
+        run = client.call("looking", lambda: client.github.get_repo(client.repo).get_workflow_run(1))
         client.list_items("listing", run.jobs, lambda job: job.id, is_counted=True)
 
 
