@@ -29,8 +29,8 @@ MAX_PAGES = 100
 """10,000 items, at which GitHub's own lists end."""
 # GitHub's guide: what to wait at a secondary limit that names no time.
 _DEFAULT_DELAY = 60.0
-# PyGithub takes every body for an object, and refuses redirects to other hosts by RuntimeError or an assertion.
-_UNREADABLE = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+# PyGithub takes every body for an object, and asserts that addresses in it are of its host.
+_UNREADABLE = (ArithmeticError, AssertionError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 
 _T = TypeVar("_T")
 _R = TypeVar("_R")
@@ -258,6 +258,11 @@ class GitHubClient:
         except (BadAttributeException, IncompletableObject, *_UNREADABLE) as error:
             found = f"{url} sent an answer that cannot be read ({type(error).__name__})"
             raise _Failure(f"{action}: {found}; check GITHUB_API_URL, and try again") from None
+        except RuntimeError:  # which PyGithub raises for a redirect to another host
+            raise GitHubError(
+                f"{action}: {self.repo} has moved to another host: set NPC_LIMS_REPO to its new name and "
+                f"GITHUB_API_URL to that host"
+            ) from None
         except GithubException as error:
             headers = {name.lower(): str(value) for name, value in (error.headers or {}).items()}
             has_token = self._settings.github_token is not None

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import os
 import re
+import ssl
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Mapping
@@ -12,6 +14,7 @@ from typing import Any
 
 from npc_lims.clients.github import MAX_PAGES, PAGE, Refusal, require_token
 from npc_lims.clients.http import (
+    CA_BUNDLE,
     HttpClient,
     HttpResponse,
     RequestFailed,
@@ -125,9 +128,9 @@ def _refusal(response: HttpResponse) -> Refusal:
 
 
 class PlainHttpClient(HttpClient):
-    """Sends requests by urllib, each by a connection of its own; the CA bundle is that of OpenSSL."""
+    """Sends requests by urllib, each by a connection of its own."""
 
-    ca_bundle_variables = ("SSL_CERT_FILE",)
+    ca_bundle_variables = (*CA_BUNDLE, "SSL_CERT_FILE")
 
     def _exchange(
         self,
@@ -139,9 +142,11 @@ class PlainHttpClient(HttpClient):
         max_bytes: int,
         tail: int | None,
     ) -> HttpResponse:
+        bundle = next(filter(None, map(os.environ.get, CA_BUNDLE)), None)  # else that of OpenSSL
+        https = urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=bundle))
         opener = urllib.request.OpenerDirector()  # which follows no redirect, and takes any status for a response
-        for handler in (urllib.request.ProxyHandler, urllib.request.HTTPHandler, urllib.request.HTTPSHandler):
-            opener.add_handler(handler())
+        for handler in (urllib.request.ProxyHandler(), urllib.request.HTTPHandler(), https):
+            opener.add_handler(handler)
         try:
             sent = {**headers, "Accept-Encoding": "identity"}
             request = urllib.request.Request(url, body, sent, method=method)  # noqa: S310  # only HTTP is opened

@@ -18,7 +18,8 @@ import pytest
 
 from npc_lims.clients.codeocean import CodeOceanClient
 from npc_lims.clients.github import GitHubClient
-from npc_lims.clients.http import HttpClient, RequestFailed, RetryPolicy
+from npc_lims.clients.github_plain import PlainGitHubClient
+from npc_lims.clients.http import CA_BUNDLE, HttpClient, RequestFailed, RetryPolicy
 from npc_lims.clients.s3 import S3Store
 from npc_lims.config.settings import Secret, Settings
 from npc_lims.errors import GitHubError, NpcLimsError, RemoteStateError, SourceError
@@ -55,6 +56,7 @@ _READS = {
         "REQUESTS_CA_BUNDLE", lambda s: GitHubClient.authorized(s, "actions: read").repository(), GitHubError
     ),
     "github reading": _Read("REQUESTS_CA_BUNDLE", lambda s: GitHubClient.for_reading(s).repository(), GitHubError),
+    "alerts": _Read("REQUESTS_CA_BUNDLE", lambda s: PlainGitHubClient.authorized(s).find("looking", "/x"), GitHubError),
     "s3": _Read("AWS_CA_BUNDLE", lambda s: S3Store(s).has_any("bucket", ""), SourceError),
     "s3 as requests": _Read("REQUESTS_CA_BUNDLE", lambda s: S3Store(s).has_any("bucket", ""), SourceError),
 }
@@ -156,6 +158,8 @@ def _self_signed(folder: Path) -> Iterator[str]:
 
 
 def test_jobs_without_packages_name_the_variable_of_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in CA_BUNDLE:
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "nowhere.pem"))
     code = (
         "import sys\n"
@@ -175,9 +179,9 @@ def test_jobs_without_packages_name_the_variable_of_python(tmp_path: Path, monke
 def test_a_bundle_of_the_user_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
     with _self_signed(tmp_path) as address:
-        client = HttpClient(RetryPolicy(1, 5, 0))
+        policy = RetryPolicy(1, 5, 0)
         monkeypatch.setenv("CURL_CA_BUNDLE", str(tmp_path / "server.pem"))
-        assert client.request("GET", address, lambda response: response.status) == 204
+        assert HttpClient(policy).request("GET", address, lambda response: response.status) == 204
         monkeypatch.delenv("CURL_CA_BUNDLE")
         with pytest.raises(RequestFailed, match="SSLCertVerificationError"):
-            client.request("GET", address, lambda response: response.status)
+            HttpClient(policy).request("GET", address, lambda response: response.status)

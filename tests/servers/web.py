@@ -69,6 +69,7 @@ class Server:
         self._stopping = threading.Event()
         self._listener: _Listener | None = None
         self._port = 0
+        self._reservation: socket.socket | None = None
 
     def answer(self, request: Request) -> Response | None:
         """The answer to `request`; None resets the connection instead. Called from many threads at once."""
@@ -102,8 +103,13 @@ class Server:
     def start(self) -> Self:
         """Listen. A port is chosen at the first start and kept for later ones."""
         self._stopping.clear()
+        if self._reservation is None:
+            # bound until the end, and never listening: else another program may get the port between stop and start
+            self._reservation = socket.socket()
+            self._reservation.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self._reservation.bind(("127.0.0.1", self._port))
+            self._port = self._reservation.getsockname()[1]
         self._listener = _Listener(self, self._port)
-        self._port = self._listener.server_port
         # The poll interval is what `stop` waits for at worst.
         threading.Thread(target=self._listener.serve_forever, args=(0.02,), daemon=True).start()
         return self
@@ -125,6 +131,9 @@ class Server:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+        if self._reservation is not None:
+            self._reservation.close()
+            self._reservation = None
 
 
 class _Listener(ThreadingHTTPServer):

@@ -676,7 +676,7 @@ FAULTS = {
         "cannot be read.*GITHUB_API_URL",
     ),
     "list": (Status(200, {"content-type": "application/json"}, b"[]"), "cannot be read.*GITHUB_API_URL"),
-    "moved": (Status(301, {"location": "https://example.org"}), "cannot be read .RuntimeError.*check GITHUB_API_URL"),
+    "moved": (Status(301, {"location": "https://example.org"}), "has moved to another host: set NPC_LIMS_REPO"),
     "401": (Status(401, {}, b'{"message": "Bad credentials"}'), "Bad credentials.*expired or is wrong"),
     "404": (Status(404, {}, b'{"message": "Not Found"}'), "NPC_LIMS_REPO .lab/state.*private: set GITHUB_TOKEN"),
     "403": (
