@@ -60,6 +60,6 @@ class PagesServer(Server):
             return none_match(request.headers["if-none-match"], etag)
         try:
             since = email.utils.parsedate_to_datetime(request.headers["if-modified-since"]).timestamp()
-        except (KeyError, ValueError):
+        except (KeyError, TypeError, ValueError):  # TypeError: of Python 3.9
             return False
         return self.deployed <= since
