@@ -39,8 +39,10 @@ WORKBOOKS = ("DynamicRoutingTraining.xlsx", "DynamicRoutingTrainingNSB.xlsx")
 PARSER = 3
 """Raise it when the same workbooks come to give other facts: it makes the next sync parse them again."""
 
-# how many sheets that cannot be read a failure names, and how often a workbook that changes meanwhile is fetched
-_NAMED = _FETCHES = 3
+# Sheets that a failure names, of those that cannot be read.
+_NAMED = 3
+# Attempts to fetch a workbook that is changed meanwhile.
+_FETCHES = 3
 
 
 def observe(context: SourceContext) -> Observation:
