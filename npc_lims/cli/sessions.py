@@ -133,10 +133,7 @@ def sessions_command(
         None, metavar="NAMES", help="Only these columns, such as id,rig,is_sorted.", autocompletion=complete_columns
     ),
     sort: Optional[str] = typer.Option(
-        None,
-        metavar="COLUMN",
-        help="Sort by a column; -COLUMN for descending order.",
-        autocompletion=complete_column,
+        None, metavar="COLUMN", help="Sort by a column; -COLUMN for descending order.", autocompletion=complete_column
     ),
     limit: Optional[int] = typer.Option(None, min=1, metavar="N", help="Maximum number of sessions."),
     style: OutputStyle = style_options("an array of all facts", COLUMNS),

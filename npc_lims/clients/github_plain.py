@@ -16,6 +16,7 @@ from npc_lims.clients.github import MAX_PAGES, PAGE, Refusal, require_token
 from npc_lims.clients.http import (
     CA_BUNDLE,
     HttpClient,
+    HttpRequest,
     HttpResponse,
     RequestFailed,
     RetryPolicy,
@@ -132,34 +133,27 @@ class PlainHttpClient(HttpClient):
 
     ca_bundle_variables = (*CA_BUNDLE, "SSL_CERT_FILE")
 
-    def _exchange(
-        self,
-        method: str,
-        url: str,
-        headers: Mapping[str, str],
-        body: bytes | None,
-        deadline: float,
-        max_bytes: int,
-        tail: int | None,
-    ) -> HttpResponse:
+    def _exchange(self, request: HttpRequest) -> HttpResponse:
         bundle = next(filter(None, map(os.environ.get, CA_BUNDLE)), None)  # else that of OpenSSL
         https = urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=bundle))
         opener = urllib.request.OpenerDirector()  # which follows no redirect, and takes any status for a response
         for handler in (urllib.request.ProxyHandler(), urllib.request.HTTPHandler(), https):
             opener.add_handler(handler)
         try:
-            sent = {**headers, "Accept-Encoding": "identity"}
-            request = urllib.request.Request(url, body, sent, method=method)  # noqa: S310  # only HTTP is opened
-            response: http.client.HTTPResponse | None = opener.open(request, timeout=self.policy.timeout)
+            headers = {**request.headers, "Accept-Encoding": "identity"}
+            plain = urllib.request.Request(  # noqa: S310  # only HTTP is opened
+                request.url, request.body, headers, method=request.method
+            )
+            response: http.client.HTTPResponse | None = opener.open(plain, timeout=self.policy.timeout)
         except (OverflowError, ValueError, http.client.InvalidURL) as error:
             # an address or a header, which may be a secret, that cannot be sent
             raise RequestFailed(f"cannot be queried ({type(error).__name__})", is_sent=False) from None
         if response is None:
             raise RequestFailed("cannot be queried (no address of HTTP)", is_sent=False)
         with response:
-            content = response.read(max_bytes + 1)
-            if len(content) > max_bytes:
-                raise too_large(max_bytes)
+            content = response.read(request.max_bytes + 1)
+            if len(content) > request.max_bytes:
+                raise too_large(request.max_bytes)
             if response.length:
                 raise ValueError(f"ended {response.length} bytes early")
-        return HttpResponse(url, response.status, response.reason, response.headers, content)
+        return HttpResponse(request.url, response.status, response.reason, response.headers, content)

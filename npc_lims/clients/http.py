@@ -109,6 +109,20 @@ class RetryPolicy:
 
 
 @dataclasses.dataclass(frozen=True)
+class HttpRequest:
+    """One request, and the bounds of its response, as `HttpClient.request` takes them."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = dataclasses.field(repr=False)
+    body: bytes | None = dataclasses.field(repr=False)
+    deadline: float
+    """By `time.monotonic`."""
+    max_bytes: int
+    tail: int | None
+
+
+@dataclasses.dataclass(frozen=True)
 class HttpResponse:
     """A complete response; names of headers are case-insensitive."""
 
@@ -200,16 +214,14 @@ class HttpClient:
         if body is not None:
             sent["Content-Type"] = "application/json"
 
-        def exchange(target: str) -> HttpResponse:
-            return self._exchange(method, target, sent, body, deadline, max_bytes, tail)
-
+        request = HttpRequest(method, url, sent, body, deadline, max_bytes, tail)
         for attempt in range(1, attempts + 1):
             try:
-                response = self._within_deadline(deadline, exchange, url)
+                response = self._within_deadline(request)
                 redirects = 0
-                while redirects < _MAX_REDIRECTS and (target := response.location) and may_follow(url, target):
-                    url, redirects = target, redirects + 1
-                    response = self._within_deadline(deadline, exchange, url)
+                while redirects < _MAX_REDIRECTS and (target := response.location) and may_follow(request.url, target):
+                    request, redirects = dataclasses.replace(request, url=target), redirects + 1
+                    response = self._within_deadline(request)
                 if response.status not in RETRYABLE_STATUS:
                     return parse(response)
                 failure = RequestFailed(f"answered {response.status} {response.reason}".strip(), response)
@@ -234,40 +246,36 @@ class HttpClient:
         # exactly what was requested is when every client comes back: spread out after it
         return requested + random.uniform(0, min(1.0, delay))
 
-    def _within_deadline(self, deadline: float, exchange: Callable[[str], HttpResponse], url: str) -> HttpResponse:
+    def _within_deadline(self, request: HttpRequest) -> HttpResponse:
         """Return the response of one request, or raise one of `RequestFailed`."""
         try:
-            return call_within(deadline - time.monotonic(), lambda: exchange(url))
+            return call_within(request.deadline - time.monotonic(), lambda: self._exchange(request))
         except (OSError, http.client.HTTPException) as error:
             raise connection_failure(error, self.policy, self.ca_bundle_variables) from None
 
-    def _exchange(
-        self,
-        method: str,
-        url: str,
-        headers: Mapping[str, str],
-        body: bytes | None,
-        deadline: float,
-        max_bytes: int,
-        tail: int | None,
-    ) -> HttpResponse:
+    def _exchange(self, request: HttpRequest) -> HttpResponse:
         """Send one request and receive its response, of any status. OSError if that fails."""
         import requests
         import urllib3
 
-        timeout = self.policy.timeout
         try:
             response = self._session.request(
-                method, url, data=body, headers=headers, timeout=timeout, allow_redirects=False, stream=True
+                request.method,
+                request.url,
+                data=request.body,
+                headers=request.headers,
+                timeout=self.policy.timeout,
+                allow_redirects=False,
+                stream=True,
             )
         except ValueError as error:  # an address or a header, which may be a secret, that cannot be sent
             raise RequestFailed(f"cannot be queried ({type(error).__name__})", is_sent=False) from None
         try:
             with response:
-                content = _read_body(response, deadline, max_bytes, tail)
+                content = _read_body(response, request.deadline, request.max_bytes, request.tail)
         except urllib3.exceptions.HTTPError as error:
             raise requests.ConnectionError from error
-        return HttpResponse(url, response.status_code, response.reason or "", response.headers, content)
+        return HttpResponse(request.url, response.status_code, response.reason or "", response.headers, content)
 
 
 def _read_body(response: requests.Response, deadline: float, max_bytes: int, tail: int | None) -> bytes:

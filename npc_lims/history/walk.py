@@ -378,7 +378,7 @@ def start_of(repository: Repository, tip: str, since: str) -> str | None:
 
 
 def parse_since(since: str, now: datetime.datetime | None = None) -> datetime.datetime | None:
-    """Return the time that an age or a date means (UTC without a time zone); None if *since* is neither.
+    """Return the time that an age or a date means, in UTC; None if *since* is neither.
 
     >>> parse_since("7d", datetime.datetime(2024, 6, 8)), parse_since("2024-06-01"), parse_since("main")
     (datetime.datetime(2024, 6, 1, 0, 0), datetime.datetime(2024, 6, 1, 0, 0, tzinfo=datetime.timezone.utc), None)

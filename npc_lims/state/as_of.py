@@ -189,6 +189,10 @@ class _GitHub:
         self.max_age = settings.ttl
         self._settings = settings
 
+    @functools.cached_property
+    def _client(self) -> GitHubClient:
+        return GitHubClient.for_reading(self._settings, page=1)  # one commit, and one of the files it changed
+
     def find(self, revision: Revision) -> Commit:
         """Return the commit of a revision: as cached on disk, if it can mean no other by now, else as GitHub says."""
         settings = self._settings
@@ -215,7 +219,7 @@ class _GitHub:
             raise HistoryError(f"{missing}. Ways from one commit to another (main~1) need a clone: {_CLONE}")
         try:
             action = f"looking for {name} of {settings.repo}"
-            client = GitHubClient.for_reading(settings, page=1)  # of the files it changed, one
+            client = self._client
             return client.call(action, lambda: parse_commit(client.github.get_repo(client.repo).get_commit(name)))
         except GitHubError as error:
             if error.status == 422:
@@ -232,8 +236,7 @@ class _GitHub:
 
     def _query_list(self, pick: Callable[[Any], Iterable[Any]], **more: Any) -> Commit | None:
         """Return the first of the commits of the branch that changed state and that *pick* returns, if any."""
-        settings = self._settings
-        client = GitHubClient.for_reading(settings, page=1)
+        settings, client = self._settings, self._client
 
         def read() -> Commit | None:
             found = next(iter(pick(client.repository().get_commits(sha=settings.ref, path=_FOLDER, **more))), None)
@@ -289,7 +292,7 @@ class _GitHub:
 
 def parse_commit(found: Any) -> Commit:
     """Convert a commit of PyGithub, within `GitHubClient.call`; ValueError if it is something else."""
-    commit = found.commit  # read first: until then the id is the name that was asked for
+    commit = found.commit  # read first: until then the id is the requested name
     sha = found.sha
     if not _COMMIT.fullmatch(sha):
         raise ValueError("no id of a commit")

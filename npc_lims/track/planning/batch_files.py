@@ -160,7 +160,11 @@ def _config(folder: Path, problems: list[Problem], unreachable: list[str]) -> di
     try:
         if folder.is_dir():
             with file.open("rb") as stream:
-                values = json.loads(stream.read(MAX_BYTES).decode("utf-8-sig"))
+                content = stream.read(MAX_BYTES + 1)
+            if len(content) > MAX_BYTES:
+                report("error", f"has more than {MAX_BYTES} bytes, which is no {CONFIG}; skipped: correct it")
+            else:
+                values = json.loads(content.decode("utf-8-sig"))
         else:
             unreachable.append(folder.as_posix())
     except FileNotFoundError:

@@ -212,6 +212,7 @@ def test_a_folder_without_config_has_no_values(tmp_path: Path) -> None:
     [
         (b'{"ephys_day": 1,\n}', "is broken JSON"),
         (b"\xff\xfe{", "is no JSON in UTF-8"),
+        (b" " * 1_000_000 + b"{}", "has more than 1000000 bytes"),
         (b"[1]", "holds list, not an object"),
         (b"[" * 100_000, "is no JSON in UTF-8"),
         ({"probe_letter_to_skip": "A"}, "'probe_letter_to_skip' is no key of an entry"),
