@@ -104,6 +104,7 @@ app = typer.Typer(
       npc-lims sessions --ephys --is uploaded --missing sorted
     """,
     invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
     add_completion=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,

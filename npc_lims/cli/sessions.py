@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import sys
 import textwrap
 from collections.abc import Iterable, Sequence
@@ -42,10 +41,11 @@ from npc_lims.sessions.filters import Selection
 from npc_lims.sessions.info import SessionInfo
 from npc_lims.sessions.queries import select_session, select_sessions, to_records
 from npc_lims.utils.text import counted, one_line
+from npc_lims.utils.timestamps import parse_day
 from npc_lims.utils.yaml import render_yaml
 
 STATE_HELP = "Read this state folder. Default: that of this checkout, else GitHub."
-AT_HELP = "State as it was: at the end of a day (YYYY-MM-DD, UTC), or at a tag or commit."
+AT_HELP = "State as it was: at the end of a day (2024-06-01, UTC), so long ago (7d), or at a tag or commit."
 HEADINGS = {
     "id": "session",
     "project": "project",
@@ -85,9 +85,9 @@ def _filters(ephys: bool, project: Optional[str], subject: Optional[str]) -> dic
 
 def _date(option: str, value: Optional[str]) -> Optional[str]:
     try:
-        return None if value is None else datetime.date.fromisoformat(value).isoformat()
-    except ValueError:
-        raise NpcLimsError(f"{option} {value}: not a date such as 2024-06-01") from None
+        return None if value is None else parse_day(value)
+    except ValueError as error:
+        raise NpcLimsError(f"{option}: {error}") from None
 
 
 def _plain(name: str) -> str:
@@ -117,8 +117,10 @@ def sessions_command(
     ephys: bool = typer.Option(False, "--ephys", help="Only ephys sessions."),
     project: Optional[str] = typer.Option(None, help="Only this project.", autocompletion=complete_project),
     subject: Optional[str] = typer.Option(None, help="Only this subject.", autocompletion=complete_subject),
-    since: Optional[str] = typer.Option(None, help="Only from this date (YYYY-MM-DD) on."),
-    until: Optional[str] = typer.Option(None, help="Only up to this date (YYYY-MM-DD)."),
+    since: Optional[str] = typer.Option(
+        None, metavar="DATE|AGE", help="Only from this date on: 2024-06-01, 36h, 7d, 2w."
+    ),
+    until: Optional[str] = typer.Option(None, metavar="DATE|AGE", help="Only up to this date."),
     is_: Optional[list[str]] = typer.Option(
         None, "--is", metavar="FLAG", help="Only where this flag is true, such as sorted.", autocompletion=complete_flag
     ),
@@ -128,7 +130,7 @@ def sessions_command(
     unknown: Optional[list[str]] = typer.Option(
         None, metavar="FLAG", help="Only where this flag was never observed.", autocompletion=complete_flag
     ),
-    at: Optional[str] = typer.Option(None, metavar="DATE|TAG|SHA", help=AT_HELP),
+    at: Optional[str] = typer.Option(None, metavar="DATE|AGE|TAG|SHA", help=AT_HELP),
     columns: Optional[str] = typer.Option(
         None, metavar="NAMES", help="Only these columns, such as id,rig,is_sorted.", autocompletion=complete_columns
     ),
@@ -219,7 +221,7 @@ def show_command(
         ..., help="Any id, path or asset name of the session.", autocompletion=complete_session
     ),
     state: Optional[Path] = typer.Option(None, help=STATE_HELP),
-    at: Optional[str] = typer.Option(None, metavar="DATE|TAG|SHA", help=AT_HELP),
+    at: Optional[str] = typer.Option(None, metavar="DATE|AGE|TAG|SHA", help=AT_HELP),
     as_json: bool = json_option("an object of all facts"),
 ) -> None:
     """Show all facts about one session, by source.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import functools
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -19,7 +18,7 @@ from npc_lims.state.compare import Facts, parse_facts
 from npc_lims.state.revision import RUN_TRAILER, Commit
 from npc_lims.state.store import SESSIONS, session_id_of, session_name
 from npc_lims.utils.text import single_line
-from npc_lims.utils.timestamps import utc_text, utc_time
+from npc_lims.utils.timestamps import DATE_FORMS, parse_date, start_of, utc_text
 from npc_lims.utils.urls import web_address
 
 Progress = Callable[[int, int], None]
@@ -54,7 +53,7 @@ def read_history(
     if ref == "HEAD" and repository.find_commit(ref) is None:
         return iter(())  # a repository without any commit
     tip = repository.commit_of(ref)
-    base = None if since is None else start_of(repository, tip, since)
+    base = None if since is None else commit_before(repository, tip, since)
     one = None if session is None else parse_session_id(session)
     return _walk(repository, folder, one, tip, base, progress)
 
@@ -268,11 +267,6 @@ _FORMAT = "%x01" + "%x00".join(_FIELDS)
 _NOTHING = re.compile("0+")
 _CHUNK = 1 << 20
 
-_AGE = re.compile(r"([0-9]{1,5})\s*([hdw])")
-_UNITS = {"h": "hours", "d": "days", "w": "weeks"}
-# Python 3.11 takes 20240601 and 2024-W22, too, of which the one may be a commit
-_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2})?(?:Z|[+-][0-9]{2}:[0-9]{2})?)?")
-
 
 @dataclasses.dataclass(frozen=True)
 class FileChange:
@@ -361,35 +355,18 @@ def printable(text: str) -> str:
     return single_line(text.encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
 
 
-def start_of(repository: Repository, tip: str, since: str) -> str | None:
+def commit_before(repository: Repository, tip: str, since: str) -> str | None:
     """Return the last commit before "since"; None if there is none up to *tip*."""
-    moment = parse_since(since)
-    if moment is not None:
-        latest = int(moment.timestamp()) - 1
+    try:
+        day = parse_date(since)
+    except ValueError as error:
+        raise NpcLimsError(f"--since: {error}") from None
+    if day is not None:
+        latest = int(start_of(day).timestamp()) - 1
         if latest < 0:
             return None  # git has no commits from before 1970
         return repository.line("rev-list", "--first-parent", "-1", f"--min-age={latest}", tip, "--") or None
     try:
         return repository.commit_of(since)
     except GitError as error:
-        raise NpcLimsError(
-            f"--since {since}: neither an age (24h, 7d, 2w), nor a date such as 2024-06-01, nor a commit: {error}"
-        ) from None
-
-
-def parse_since(since: str, now: datetime.datetime | None = None) -> datetime.datetime | None:
-    """Return the time that an age or a date means, in UTC; None if *since* is neither.
-
-    >>> parse_since("7d", datetime.datetime(2024, 6, 8)), parse_since("2024-06-01"), parse_since("main")
-    (datetime.datetime(2024, 6, 1, 0, 0), datetime.datetime(2024, 6, 1, 0, 0, tzinfo=datetime.timezone.utc), None)
-    """
-    age = _AGE.fullmatch(since.strip())
-    try:
-        if age is not None:
-            now = datetime.datetime.now(datetime.timezone.utc) if now is None else now
-            return now - datetime.timedelta(**{_UNITS[age[2]]: int(age[1])})
-        if _DATE.fullmatch(since.strip()):
-            return utc_time(since)
-    except (ValueError, OverflowError) as error:
-        raise NpcLimsError(f"--since {since}: no date in the calendar ({error}); write it as 2024-06-01") from None
-    return None
+        raise NpcLimsError(f"--since {since}: expected {DATE_FORMS}, or a commit: {error}") from None

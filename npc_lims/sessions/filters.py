@@ -7,7 +7,6 @@ only `raw_data_paths` lists folders on S3, of the sessions that match all other 
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import numbers
 import os
 import re
@@ -19,6 +18,7 @@ from npc_lims.model.flags import ABSENT_FLAGS, COLUMNS, FLAGS, NOT_APPLICABLE, a
 from npc_lims.model.session_id import resolve_session_id, split_session_id
 from npc_lims.sessions.info import FIELDS, RecordedSessionInfo, SessionInfo
 from npc_lims.utils.text import single_line, suggestion
+from npc_lims.utils.timestamps import parse_day
 
 PUBLIC_ATTRIBUTES = (
     *(field.name for field in dataclasses.fields(SessionInfo)),
@@ -42,7 +42,6 @@ _FROM_RECORD: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
     "allen_path": allen_path_of,
 }
 _OF_FLAGS = (*FLAGS, "cloud_path", "raw_data_paths", "status", "surface_channels_id")
-_DATE = re.compile(r"(\d{4})-?(\d{2})-?(\d{2})(?:[ T]\d{2}:.*)?")
 _SHOWN = 100
 
 
@@ -203,11 +202,7 @@ def _subject(value: Any) -> str:
 
 
 def _date(value: Any) -> str:
-    match = _DATE.fullmatch(str(value))
-    try:
-        return datetime.date(*map(int, match.groups() if match else ())).isoformat()
-    except (TypeError, ValueError):
-        raise ValueError(f"{_show(value)} is not a date such as 2024-06-01") from None
+    return parse_day(str(value))
 
 
 def _path(value: Any) -> str | None:

@@ -3,6 +3,7 @@
     2024-06-01, a `datetime.date`    the end of that day, UTC
     20240601                         the same: eight digits that are a day of the calendar are no abbreviated commit
     2024-06-01T12:00, a `datetime`   that time; UTC without a time zone
+    36h, 7d, 2w                      so long ago
     anything else                    a tag, a branch or a commit, which may be abbreviated
 
 State at a time is that of the last commit of the branch that changed it until then: of HEAD in a checkout, of

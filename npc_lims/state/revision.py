@@ -5,17 +5,12 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import math
-import re
 from typing import Any, Union
 
 from npc_lims.errors import HistoryError
 from npc_lims.model.types import At
+from npc_lims.utils.timestamps import parse_date, start_of, utc_text
 
-_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{8}")
-_TIME = re.compile(
-    r"(?P<day>[0-9]{4}-[0-9]{2}-[0-9]{2})[T ](?P<clock>[0-9]{2}:[0-9]{2}(:[0-9]{2})?)(\.[0-9]{1,9})?"
-    r"(?P<zone>Z|[+-][0-9]{2}:[0-9]{2})?"
-)
 _SETTLED_AFTER = 3600.0
 RUN_TRAILER = "Npc-Lims-Run"
 """The trailer of a commit of state that names the workflow run that made it."""
@@ -60,7 +55,10 @@ def parse_at(at: At, now: float) -> Revision:
     text = at.isoformat() if isinstance(at, datetime.date) else str(at).strip()
     if not text:
         raise HistoryError("there is no date, tag, branch or commit without a name; a date is written 2024-06-01")
-    moment = at if isinstance(at, datetime.date) else _parse_time(text)
+    try:
+        moment = at if isinstance(at, datetime.date) else parse_date(text, now)
+    except ValueError as error:
+        raise HistoryError(str(error)) from None
     if moment is None:
         return text
     if isinstance(moment, datetime.datetime):
@@ -68,24 +66,8 @@ def parse_at(at: At, now: float) -> Revision:
         hint = "" if moment.tzinfo else "; a time that names no zone is UTC"
     else:
         length, problem, hint = 24 * 3600, "has not begun", ""
-        moment = datetime.datetime(moment.year, moment.month, moment.day)
-    first = math.floor((moment if moment.tzinfo else moment.replace(tzinfo=datetime.timezone.utc)).timestamp())
+    first = math.floor(start_of(moment).timestamp())
     if first > now:
         clock = datetime.datetime.fromtimestamp(now, datetime.timezone.utc)
         raise HistoryError(f"{text} {problem}: it is {clock:%Y-%m-%d %H:%M} (UTC){hint}")
-    return AsOf(text, first + length - 1)
-
-
-def _parse_time(text: str) -> datetime.date | None:
-    """Return the day or the time that *text* is, if it is one; without a zone if it names none."""
-    match = _TIME.fullmatch(text)
-    try:
-        if match is not None:
-            zone = (match["zone"] or "").replace("Z", "+00:00")  # which Python 3.9 does not know
-            return datetime.datetime.fromisoformat(f"{match['day']}T{match['clock']}{zone}")
-        if _DAY.fullmatch(text):
-            return datetime.datetime.strptime(text.replace("-", ""), "%Y%m%d").date()
-    except ValueError:
-        if "-" in text:  # digits that are no date may well begin a commit
-            raise HistoryError(f"{text} is no {'time' if match else 'day'} of the calendar") from None
-    return None
+    return AsOf(utc_text(first) if text[-1] in "hdw" else text, first + length - 1)

@@ -145,6 +145,12 @@ def test_every_exit_code_has_its_meaning() -> None:
     assert all(f"  {int(code)} " in told for code in ExitCode)
 
 
+@pytest.mark.parametrize("command", [[], ["sessions"], ["track", "add"]])
+def test_h_is_help(command: list[str]) -> None:
+    assert run_cli(*command, "-h") == run_cli(*command, "--help")
+    assert run_cli(*command, "-h").code == 0
+
+
 @pytest.mark.parametrize("arguments", ["sessions", "validate --csv"])
 def test_a_closed_pipe_is_no_error(arguments: str, demo_state: Path, elsewhere: Path) -> None:
     (elsewhere / "tracked_sessions.yaml").write_text("ephys: [1]\n")

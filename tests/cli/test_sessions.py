@@ -205,8 +205,8 @@ def test_never_observed_is_not_no(tmp_path: Path, elsewhere: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--since", "June"], "not a date such as"),
-        (["--until", "2024-13-01"], "not a date such as"),
+        (["--since", "June"], "--since: 'June' is not a date such as 2024-06-01, or an age such as"),
+        (["--until", "2024-13-01"], "--until: 2024-13-01 is no day of the calendar"),
         (["--is", "uploded"], "no such name"),
         (["--missing", "everything"], "no such name"),
         (["--colour"], "No such option"),

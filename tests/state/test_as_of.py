@@ -226,6 +226,7 @@ def test_the_future_is_not_known() -> None:
     now = seconds("2024-06-01T12:00:00") + 0.5
     assert parse_at("2024-06-01", now) == AsOf("2024-06-01", seconds("2024-06-01T23:59:59"))
     assert parse_at("2024-06-01T12:00", now) == AsOf("2024-06-01T12:00", seconds("2024-06-01T12:00:00"))
+    assert parse_at("36h", now) == AsOf("2024-05-31T00:00:00Z", seconds("2024-05-31T00:00:00"))
     with pytest.raises(npc_lims.HistoryError, match=r"2024-06-02 has not begun: it is 2024-06-01 12:00 \(UTC\)"):
         parse_at(datetime.date(2024, 6, 2), now)
     with pytest.raises(npc_lims.HistoryError, match=r"still to come.*names no zone is UTC"):
