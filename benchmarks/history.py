@@ -108,7 +108,7 @@ class Generated:
             sorted_ = asset if self._random.random() < 0.8 else False
             update["codeocean"] = record.codeocean.model_copy(update={"sorted": sorted_})
         made = record.model_copy(update=update)
-        return made.model_copy(update={"status": compute_status(made)})
+        return made.model_copy(update={"status": compute_status(made.as_dict())})
 
 
 def _write(out: IO[bytes], path: str, text: str) -> None:

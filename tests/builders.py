@@ -62,7 +62,7 @@ def nothing_on_s3(**more: Any) -> S3Facts:
 def record(session_id: str = SESSION, **sections: Any) -> Record:
     """A tracked ephys session of which nothing else is known, with the status that follows from it."""
     made = Record.model_validate({"id": session_id, "tracked": tracked(), **sections})
-    return made.model_copy(update={"status": compute_status(made)})
+    return made.model_copy(update={"status": compute_status(made.as_dict())})
 
 
 def by_id(*records: Record) -> dict[str, Record]:

@@ -50,7 +50,7 @@ def records(draw: st.DrawFn, session_id: str) -> Record:
     if sections["tracked"] is False and sections["training"] is False:
         sections["tracked"] = None
     made = Record(id=session_id, **sections)
-    return made.model_copy(update={"status": compute_status(made)})
+    return made.model_copy(update={"status": compute_status(made.as_dict())})
 
 
 @st.composite

@@ -15,7 +15,8 @@ import typer
 from npc_lims.config.disk_cache import load_entry
 from npc_lims.config.settings import TRACKED_FILE, Settings, load_settings, settings_for_reading
 from npc_lims.errors import NpcLimsError, SelectionError
-from npc_lims.model.flags import COLUMNS, FLAGS
+from npc_lims.model.flags import FLAGS
+from npc_lims.model.rows import COLUMNS
 from npc_lims.model.session_id import resolve_session_id
 from npc_lims.state.published import cached_snapshot_path
 from npc_lims.state.snapshot import SNAPSHOT, checked_lines, line_id

@@ -134,9 +134,9 @@ def _about(finding: Finding, is_folder: bool) -> Iterator[Suggestion]:
     elif finding.kind == "stalled":
         stage = finding.stage
         if stage is not None:
-            options = (f"--is {stage.after} " if stage.after else "") + f"--missing {stage.flag}"
+            options = (f"--is {stage.after} " if stage.after else "") + f"--missing {stage.name}"
             command = f"npc-lims sessions {options.replace('is_', '')}"
-            yield Suggestion(command, f"list sessions that are {stage.before}")
+            yield Suggestion(command, f"list sessions that are {stage.waiting}")
         elif is_folder:  # of a family of stages
             yield Suggestion("npc-lims process plan", "see what could be run for sessions that wait, and why not")
 

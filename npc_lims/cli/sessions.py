@@ -36,7 +36,8 @@ from npc_lims.cli.output import (
 )
 from npc_lims.config.settings import Settings
 from npc_lims.errors import NpcLimsError
-from npc_lims.model.flags import BOOLEAN_FLAGS, COLUMNS, FLAGS, NOT_APPLICABLE, flag_value, session_row
+from npc_lims.model.flags import BOOLEAN_FLAGS, FLAGS, NOT_APPLICABLE
+from npc_lims.model.rows import COLUMNS, flag_value, session_row
 from npc_lims.sessions.filters import Selection
 from npc_lims.sessions.info import SessionInfo
 from npc_lims.sessions.queries import select_session, select_sessions, to_records
@@ -52,18 +53,7 @@ HEADINGS = {
     "platform": "platform",
     "experiment_day": "day",
     "rig": "rig",
-    "is_uploaded": "up",
-    "is_sorted": "sort",
-    "is_annotated": "annot",
-    "is_video": "video",
-    "is_dlc_eye": "eye",
-    "is_dlc_side": "side",
-    "is_dlc_face": "face",
-    "is_facemap": "fmap",
-    "is_gamma_encoding": "gamma",
-    "is_LPFaceParts": "lp",
-    "is_surface_channels": "surf",
-    "is_nwb_cached": "nwb",
+    **{flag.name: flag.heading for flag in FLAGS.values() if flag.heading},
 }
 """Default columns of the table, in their order; most of their names are too long for a heading."""
 _ALWAYS_SHOWN = ("id", "is_uploaded", "is_sorted", "is_annotated")

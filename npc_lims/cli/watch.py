@@ -19,7 +19,7 @@ from npc_lims.cli.output import err, out, print_note, print_warning
 from npc_lims.clients.github_actions import WorkflowRun, find_active_run, get_run
 from npc_lims.config.settings import RAW_URL, Settings
 from npc_lims.errors import GitHubError, NpcLimsError
-from npc_lims.model.flags import session_row
+from npc_lims.model.rows import session_row
 from npc_lims.sessions.filters import Selection
 from npc_lims.state.as_of import snapshot_at
 from npc_lims.state.diff import SessionChange, compare_sessions, headline

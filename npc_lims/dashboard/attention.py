@@ -12,9 +12,10 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
-from npc_lims.dashboard.totals import Stage, Stall, find_stalls, source_ages
+from npc_lims.dashboard.totals import Stall, find_stalls, source_ages
 from npc_lims.errors import Problem
 from npc_lims.history.transitions import Transition
+from npc_lims.model.flags import StatusFlag
 from npc_lims.model.session_id import split_session_id
 from npc_lims.processing.runs import Run
 from npc_lims.state.freshness import STALE_AFTER, describe_age
@@ -52,7 +53,7 @@ class Finding:
     title: str
     remedy: str
     items: tuple[Case, ...]
-    stage: Stage | None = None
+    stage: StatusFlag | None = None
 
 
 class Past:
@@ -201,15 +202,15 @@ def _stalled(stalls: Iterable[Stall], failed_sorting: Collection[str | None]) ->
         if stage.family:
             of_family.append(stall)
             continue
-        waiting = [wait for wait in stall.waiting if stage.flag != "is_sorted" or wait.session not in failed_sorting]
-        cases = tuple(Case(wait.session, stage.before, utc_text(wait.since)) for wait in waiting)
-        yield _longer_than_usual(cases, stage.before, [stall])
+        waiting = [wait for wait in stall.waiting if stage.name != "is_sorted" or wait.session not in failed_sorting]
+        cases = tuple(Case(wait.session, stage.waiting, utc_text(wait.since)) for wait in waiting)
+        yield _longer_than_usual(cases, stage.waiting, [stall])
     if of_family:
         lacks: dict[str, list[str]] = {}
         since: dict[str, datetime.datetime] = {}
         for stall in of_family:
             for wait in stall.waiting:
-                lacks.setdefault(wait.session, []).append(stall.stage.before)
+                lacks.setdefault(wait.session, []).append(stall.stage.waiting)
                 since[wait.session] = wait.since
         ordered = sorted(since, key=lambda session: (-since[session].timestamp(), session))
         cases = tuple(Case(one, f"without {', '.join(lacks[one])}", utc_text(since[one])) for one in ordered)

@@ -13,8 +13,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from npc_lims.model.flags import FLAGS, VIDEO_RESULTS, platform_of, project_of
+from npc_lims.model.flags import FLAGS, NOT_APPLICABLE, STAGES, StatusFlag, recorded_flag
 from npc_lims.model.record import SECTIONS
+from npc_lims.model.rows import platform_of, project_of
 from npc_lims.model.session_id import split_session_id, subject_of
 from npc_lims.state.freshness import STALE_AFTER, age_of
 from npc_lims.state.sync_file import SourceSync, SyncFile
@@ -128,56 +129,6 @@ def source_ages(sync_file: SyncFile, now: datetime.datetime) -> list[SourceAge]:
 
 
 @dataclasses.dataclass(frozen=True)
-class Stage:
-    """One stage of the pipeline; what does not apply is empty."""
-
-    flag: str
-    """The flag that is true once it is done."""
-    after: str
-    """The flag that must be true before; empty if being recorded is enough."""
-    before: str = ""
-    """Description of a session that waits for it; for a family, what it lacks."""
-    remedy: str = ""
-    family: str = ""
-    """Name of stages that are reported together."""
-
-
-STAGES = (
-    Stage(
-        "is_uploaded",
-        "",
-        "tracked but not uploaded",
-        "Upload them or correct their paths; if that will never be: npc-lims track edit ID --set is_production=false.",
-    ),
-    Stage(
-        "is_sorted",
-        "is_uploaded",
-        "uploaded but not sorted",
-        "Start the sorting; where it cannot succeed, note an issue in tracked_sessions.yaml.",
-    ),
-    Stage(
-        "is_annotated",
-        "is_sorted",
-        "sorted but not annotated",
-        "Annotate them in the IBL GUI; where that cannot be done, note an issue in tracked_sessions.yaml.",
-    ),
-    *(
-        Stage(
-            flag,
-            "is_uploaded",
-            FLAGS[flag].label,
-            "npc-lims process plan shows whether they would run now, and why not.",
-            "video results",
-        )
-        for flag in VIDEO_RESULTS
-    ),
-    Stage("is_parquet_cached", "is_uploaded"),
-    Stage("is_nwb_cached", "is_sorted", "sorted but not in the NWB cache", "Write the cache again with npc_sessions."),
-)
-"""Stages in their order. Optional steps (surface channels, imaging) are none."""
-
-
-@dataclasses.dataclass(frozen=True)
 class StageCount:
     """Counts of one flag: of the sessions to which it applies, each is a yes, a no or unknown."""
 
@@ -198,7 +149,7 @@ class WaitingSession(NamedTuple):
 class Stall:
     """Sessions that wait longer than 90 % of the *examples* did, the latest first; half of these took the *median*."""
 
-    stage: Stage
+    stage: StatusFlag
     median: datetime.timedelta
     ninth_decile: datetime.timedelta
     examples: int
@@ -210,26 +161,22 @@ def is_recording(record: Mapping[str, Any]) -> bool:
     return platform_of(record) in ("ephys", "behavior_with_sync") and record["status"].get("is_production") is not False
 
 
-def status_symbol(status: Mapping[str, Any], flag: str) -> str:
-    """Return yes, no, unknown or does not apply as one character.
-
-    >>> [status_symbol({"is_sorted": True, "is_video": None}, flag) for flag in ("is_sorted", "is_video", "is_facemap")]
-    ['y', '?', '-']
-    """
-    if flag not in status:
+def status_symbol(record: Mapping[str, Any], flag: str) -> str:
+    """Return yes, no, unknown or does not apply as one character: `y`, `n`, `?` or `-`."""
+    value = recorded_flag(record, flag)
+    if value == NOT_APPLICABLE:
         return "-"
-    value = status[flag]
     return "?" if value is None else "y" if value else "n"
 
 
 def funnel(records: Iterable[Mapping[str, Any]]) -> list[StageCount]:
     """Count the stages for recordings (`is_recording`)."""
-    statuses = [record["status"] for record in records if is_recording(record)]
+    recordings = [record for record in records if is_recording(record)]
     counts = []
     for stage in STAGES:
-        found = Counter(status_symbol(status, stage.flag) for status in statuses)
+        found = Counter(status_symbol(record, stage.name) for record in recordings)
         yes, no, unknown = found["y"], found["n"], found["?"]
-        counts.append(StageCount(stage.flag, yes + no + unknown, yes, no, unknown, FLAGS[stage.flag].label))
+        counts.append(StageCount(stage.name, yes + no + unknown, yes, no, unknown, stage.label))
     return counts
 
 
@@ -240,12 +187,12 @@ def find_stalls(records: Iterable[Mapping[str, Any]], first_seen: FirstSeen, now
     than half of the ready sessions completed is optional, and has no stalls.
     """
     wanted = [record for record in records if is_recording(record)]
-    found = (_stall(stage, wanted, first_seen, now) for stage in STAGES if stage.before)
+    found = (_stall(stage, wanted, first_seen, now) for stage in STAGES if stage.waiting)
     return [stall for stall in found if stall is not None and stall.waiting]
 
 
 def _stall(
-    stage: Stage, records: Sequence[Mapping[str, Any]], first_seen: FirstSeen, now: datetime.datetime
+    stage: StatusFlag, records: Sequence[Mapping[str, Any]], first_seen: FirstSeen, now: datetime.datetime
 ) -> Stall | None:
     durations: list[datetime.timedelta] = []
     waiting: list[tuple[Mapping[str, Any], WaitingSession]] = []
@@ -253,13 +200,13 @@ def _stall(
     for record in records:
         seen, status = first_seen.get(record["id"], {}), record["status"]
         ready = _ready(stage, record, seen)
-        if status.get(stage.flag) is True:
-            done = _date_of(stage.flag, record, seen)
+        if status.get(stage.name) is True:
+            done = _date_of(stage.name, record, seen)
             if ready is None or done is None:
                 undated += 1
             else:
                 durations.append(max(done - ready, datetime.timedelta(0)))
-        elif status.get(stage.flag) is False and ready and (not stage.after or status.get(stage.after) is True):
+        elif status.get(stage.name) is False and ready and (not stage.after or status.get(stage.after) is True):
             waiting.append((record, WaitingSession(record["id"], ready)))
     if len(durations) < MIN_EXAMPLES:
         return None
@@ -273,7 +220,9 @@ def _stall(
     return Stall(stage, median, ninth_decile, len(durations), tuple(waits))
 
 
-def _ready(stage: Stage, record: Mapping[str, Any], seen: Mapping[str, datetime.datetime]) -> datetime.datetime | None:
+def _ready(
+    stage: StatusFlag, record: Mapping[str, Any], seen: Mapping[str, datetime.datetime]
+) -> datetime.datetime | None:
     if not stage.after:
         return parse_utc(f"{split_session_id(record['id'])[1]}T00:00:00Z")
     return _date_of(stage.after, record, seen)

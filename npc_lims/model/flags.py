@@ -1,62 +1,122 @@
-"""The status flags of a session, each declared once in `FLAGS`, and the flat row for tables, `--json` and filters.
+"""The status flags of a session, each declared once in `FLAGS`.
 
 A flag is computed from sections of the record alone. It is true, false or null (a fact it needs was never observed).
 One that does not apply to a session, such as sorting to a session without ephys, is absent: absent is never "not yet".
+Everything else that concerns a flag is derived from its declaration: columns, filters, attributes of `SessionInfo`,
+words of changes, stages of the pipeline, schemas, docs and the site. docs/how-to/add-a-flag.md shows how to add one.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Callable, Optional, Union
 
 from npc_lims.model.session_id import split_session_id
 
 if TYPE_CHECKING:
-    from npc_lims.model.record import Record, Status
+    from npc_lims.model.record import Status
 
 Value = Union[bool, str, None]
+Facts = Mapping[str, Any]
+"""A record as plain data: the content of its file, or of its line of the snapshot."""
+NOT_APPLICABLE = "n/a"
 
 
 @dataclasses.dataclass(frozen=True)
 class StatusFlag:
-    """A status flag."""
+    """A status flag. It is declared at its place in the pipeline, beside those of its group."""
 
     name: str
     label: str
     """Its name on pages; empty for the one that is an id."""
-    meaning: str
-    """A sentence for users: when it is true, and which sessions it applies to."""
-    value: Callable[[Record], Value]
+    group: str
+    """Heading under which flags are listed together."""
+    yes: str
+    """Sentence for users: what it says of a session when it is true."""
+    no: str
+    value: Callable[[Facts], Value]
     """Computes it, for a session that it applies to."""
-    applies: Callable[[Record], Optional[bool]] = lambda record: True
+    unknown: str
+    """Sentence for users: which fact was never observed."""
+    not_applicable: str = ""
+    """Sentence for users: which sessions it applies to; empty if all."""
+    applies: Callable[[Facts], Optional[bool]] = lambda record: True
     """Returns whether it applies to a session; None while that is unknown."""
+    process: str = ""
+    """What makes it true."""
+    heading: str = ""
+    """Short label: its column in the table of `npc-lims sessions`; empty if it is no default column."""
     word: str = ""
     """Describes a session for which it became true; the label if empty."""
+    is_milestone: bool = False
+    """Becoming true is news of its own kind."""
     asset: str = ""
     """The asset on Code Ocean that it is about."""
+    after: Optional[str] = None
+    """Of a stage of the pipeline: the flag that must be true before; empty if being recorded is enough."""
+    waiting: str = ""
+    """Of a stage: describes a session that waits for it; of one of a family, what the session lacks."""
+    remedy: str = ""
+    family: str = ""
+    """Name of stages that are reported together."""
+
+    @property
+    def meaning(self) -> str:
+        """When it is true, and which sessions it applies to."""
+        return f"{self.yes} {self.not_applicable}".rstrip()
+
+    def sentence(self, value: object) -> str:
+        """Return what a value of it says of a session."""
+        if value == NOT_APPLICABLE:
+            return self.not_applicable
+        return self.unknown if value is None else self.yes if value else self.no
 
 
-def compute_status(record: Record) -> Status:
+def compute_status(record: Facts, names: Optional[Iterable[str]] = None) -> Status:
     """Return the flags that apply to *record*, in the order of `FLAGS`. The recorded status is not read."""
     status: Status = {}
-    for name, flag in FLAGS.items():
+    for name in FLAGS if names is None else names:
+        flag = FLAGS[name]
         applies = flag.applies(record)
         if applies is not False:
             status[name] = flag.value(record) if applies else None
     return status
 
 
+def recorded_flag(record: Facts, name: str) -> Any:
+    """Return a flag as recorded; `NOT_APPLICABLE` where it does not apply.
+
+    One that applies, but is not recorded, is unknown (None): the file was written before the flag existed.
+    """
+    status = record["status"]
+    if name in status:
+        return status[name]
+    return NOT_APPLICABLE if FLAGS[name].applies(record) is False else None
+
+
+def is_waiting(record: Facts, flag: StatusFlag) -> bool:
+    """Return whether a session is ready for a stage of the pipeline that it did not reach yet."""
+    if flag.after is None or record["status"].get(flag.name) is not False:
+        return False
+    return not flag.after or record["status"].get(flag.after) is True
+
+
 # --- facts of a record: None where they were never observed, false where there is nothing
 
 
 def _fact(section: Any, name: str) -> Any:
-    return getattr(section, name) if section else section
+    return section.get(name) if section else section
 
 
-def _listing(record: Record) -> Any:
+def recorded_asset(record: Facts, kind: str) -> Any:
+    """Return an asset by its name in the codeocean section; False if there is none, None if never observed."""
+    return _fact(record.get("codeocean"), kind)
+
+
+def _listing(record: Facts) -> Any:
     """Return the listing of the raw folder; that of the asset before, until the folder of a new one was listed."""
-    return False if record.asset("raw") is False else _fact(record.s3, "raw")
+    return False if recorded_asset(record, "raw") is False else _fact(record.get("s3"), "raw")
 
 
 def _exists(fact: Any) -> Optional[bool]:
@@ -67,58 +127,55 @@ def _any(*facts: Any) -> Optional[bool]:
     return True if any(facts) else None if None in facts else False
 
 
-def _kwarg(record: Record, name: str) -> object:
-    return record.tracked.session_kwargs.get(name) if record.tracked else None
+def _kwarg(record: Facts, name: str) -> object:
+    tracked = record.get("tracked") or {}
+    return tracked.get("session_kwargs", {}).get(name)
 
 
-def _platform(record: Record) -> Optional[str]:
+def known_platform(record: Facts) -> Optional[str]:
     """Return the platform; None while tracked_sessions.yaml was never read, and there is no raw asset."""
-    if record.tracked:
-        return record.tracked.platform
-    raw = record.asset("raw")
-    return _untracked_platform(record.tracked, raw.name if raw else "", record.training)
-
-
-def _untracked_platform(tracked: object, raw_name: str, training: object) -> Optional[str]:
-    """Return the platform in the name of the raw asset, else behavior; None while *tracked* is unknown without one."""
-    if raw_name and (tracked is None or not training):
-        return "ephys" if raw_name.startswith("ecephys") else "behavior"
+    tracked = record.get("tracked")
+    if tracked:
+        return str(tracked["platform"])
+    raw = recorded_asset(record, "raw")
+    if raw and (tracked is None or not record.get("training")):
+        return "ephys" if raw["name"].startswith("ecephys") else "behavior"
     return None if tracked is None else "behavior"
 
 
-def _is_ephys(record: Record) -> Optional[bool]:
-    platform = _platform(record)
+def _is_ephys(record: Facts) -> Optional[bool]:
+    platform = known_platform(record)
     return None if platform is None else platform == "ephys"
 
 
-def _is_sync(record: Record) -> Optional[bool]:
-    platform = _platform(record)
+def _is_sync(record: Facts) -> Optional[bool]:
+    platform = known_platform(record)
     return None if platform is None else platform in ("ephys", "behavior_with_sync")
 
 
 # --- values and conditions that take more than an expression
 
 
-def _is_uploaded(record: Record) -> Optional[bool]:
-    raw = record.asset("raw")
+def _is_uploaded(record: Facts) -> Optional[bool]:
+    raw = recorded_asset(record, "raw")
     is_ephys = _is_ephys(record)
     if raw and is_ephys is not False:
         return None if is_ephys is None else _exists(_fact(_listing(record), "ecephys"))
     return _exists(raw)
 
 
-def _has_metadata(record: Record, *names: str) -> Optional[bool]:
+def _has_metadata(record: Facts, *names: str) -> Optional[bool]:
     found = _fact(_listing(record), "metadata")
     return None if found is None else any(name in names for name in found or ())
 
 
-def _is_video(record: Record) -> Optional[bool]:
+def _is_video(record: Facts) -> Optional[bool]:
     given = _kwarg(record, "is_video")
     return given if isinstance(given, bool) else _exists(_fact(_listing(record), "videos"))
 
 
-def _may_have_video_result(record: Record, process: str) -> Optional[bool]:
-    if record.asset(process):
+def _may_have_video_result(record: Facts, process: str) -> Optional[bool]:
+    if recorded_asset(record, process):
         return True
     is_sync = _is_sync(record)
     if not is_sync:
@@ -128,224 +185,253 @@ def _may_have_video_result(record: Record, process: str) -> Optional[bool]:
     return not (is_final and _is_video(record) is False)
 
 
-def _is_surface_channels(record: Record) -> Optional[bool]:
-    return bool(_kwarg(record, "probe_letters_with_surface_channel_recording")) or _exists(record.asset("surface"))
+def _is_surface_channels(record: Facts) -> Optional[bool]:
+    kwarg = _kwarg(record, "probe_letters_with_surface_channel_recording")
+    return bool(kwarg) or _exists(recorded_asset(record, "surface"))
 
 
-def _may_have_surface_channels(record: Record) -> Optional[bool]:
-    return _is_ephys(record) and split_session_id(record.id)[2] == 0
+def _may_have_surface_channels(record: Facts) -> Optional[bool]:
+    return _is_ephys(record) and split_session_id(record["id"])[2] == 0
 
 
-def _is_surface_channels_sorted(record: Record) -> Optional[bool]:
+def _is_surface_channels_sorted(record: Facts) -> Optional[bool]:
     # with no recording of their own, the surface channels are in the main one
-    in_main = record.asset("surface") is False
-    return _exists(record.asset("sorted" if in_main else "surface_sorted"))
+    in_main = recorded_asset(record, "surface") is False
+    return _exists(recorded_asset(record, "sorted" if in_main else "surface_sorted"))
 
 
-def _is_production(record: Record) -> bool:
+def _is_production(record: Facts) -> bool:
     given = _kwarg(record, "is_production")
     return given if isinstance(given, bool) else True
 
 
-def _video_result(name: str, label: str, result: str, process: str, word: str = "") -> StatusFlag:
+# --- the declarations
+
+_CODE_OCEAN = "Code Ocean was never searched for it."
+_RAW_FOLDER = "The raw folder on S3 was never listed."
+_S3 = "Its folder on S3 was never listed."
+
+
+def _video_result(name: str, label: str, heading: str, result: str, process: str, word: str = "") -> StatusFlag:
     return StatusFlag(
         name,
         label,
-        f"A {result} exists on Code Ocean. Applies to sessions with video.",
-        lambda record: _exists(record.asset(process)),
-        lambda record: _may_have_video_result(record, process),
+        "Video results",
+        yes=f"Code Ocean has a {result}.",
+        no=f"No {result} yet.",
+        value=lambda record: _exists(recorded_asset(record, process)),
+        unknown=_CODE_OCEAN,
+        not_applicable="Applies to sessions with video.",
+        applies=lambda record: _may_have_video_result(record, process),
+        process=f"{process} on Code Ocean",
+        heading=heading,
         word=word or f"with {label}",
         asset=process,
+        after="is_uploaded",
+        waiting=label,
+        remedy="npc-lims process plan shows whether they would run now, and why not.",
+        family="video results",
     )
 
 
-_VIDEO_RESULTS = (
-    _video_result("is_dlc_eye", "DLC eye", "DeepLabCut result for the eye camera", "dlc_eye"),
-    _video_result("is_dlc_side", "DLC side", "DeepLabCut result for the side camera", "dlc_side"),
-    _video_result("is_dlc_face", "DLC face", "DeepLabCut result for the face camera", "dlc_face"),
-    _video_result("is_facemap", "Facemap", "Facemap result", "facemap"),
-    _video_result("is_gamma_encoding", "gamma encoding", "GammaEncoding result", "GammaEncoding", "gamma-encoded"),
-    _video_result(
-        "is_LPFaceParts", "LP face parts", "Lightning Pose result for face parts", "LPFaceParts", "with LPFaceParts"
-    ),
-)
 _FLAGS = (
     StatusFlag(
         "is_uploaded",
         "uploaded",
-        "Code Ocean has a raw asset; for ephys its folder on S3 also has an `ecephys*` entry.",
-        _is_uploaded,
+        "Raw data",
+        yes="Code Ocean has a raw asset; for ephys its folder on S3 also has an `ecephys*` entry.",
+        no="Code Ocean has no raw asset yet, or for ephys its folder on S3 has no `ecephys*` entry.",
+        value=_is_uploaded,
+        unknown="Code Ocean was never searched for the raw asset, or its folder on S3 was never listed.",
+        process="upload",
+        heading="up",
+        is_milestone=True,
         asset="raw",
+        after="",
+        waiting="tracked but not uploaded",
+        remedy="Upload them or correct their paths; if that will never be: "
+        "npc-lims track edit ID --set is_production=false.",
     ),
     StatusFlag(
         "raw_asset_id",
         "",
-        "Id of the raw asset. Does not apply while there is none.",
-        lambda record: _fact(record.asset("raw"), "id"),
-        lambda record: _exists(record.asset("raw")),
+        "Raw data",
+        yes="Id of the raw asset on Code Ocean.",
+        no="Code Ocean has no raw asset.",
+        value=lambda record: _fact(recorded_asset(record, "raw"), "id"),
+        unknown=_CODE_OCEAN,
+        not_applicable="Applies to sessions that have one.",
+        applies=lambda record: _exists(recorded_asset(record, "raw")),
+        asset="raw",
     ),
     StatusFlag(
         "is_session_json",
         "session.json",
-        "session.json or acquisition.json is in the raw folder on S3.",
-        lambda record: _has_metadata(record, "session.json", "acquisition.json"),
+        "Raw data",
+        yes="The raw folder on S3 has session.json or acquisition.json.",
+        no="The raw folder on S3 has neither session.json nor acquisition.json.",
+        value=lambda record: _has_metadata(record, "session.json", "acquisition.json"),
+        unknown=_RAW_FOLDER,
+        process="upload",
         word="with session metadata",
     ),
     StatusFlag(
         "is_rig_json",
         "rig.json",
-        "rig.json or instrument.json is in the raw folder on S3.",
-        lambda record: _has_metadata(record, "rig.json", "instrument.json"),
+        "Raw data",
+        yes="The raw folder on S3 has rig.json or instrument.json.",
+        no="The raw folder on S3 has neither rig.json nor instrument.json.",
+        value=lambda record: _has_metadata(record, "rig.json", "instrument.json"),
+        unknown=_RAW_FOLDER,
+        process="upload",
         word="with rig metadata",
     ),
     StatusFlag(
         "is_video",
         "video",
-        "`session_kwargs.is_video` where it is given, else whether the raw folder on S3 holds videos. "
-        "Does not apply to sessions without sync, which have no cameras.",
-        _is_video,
-        _is_sync,
+        "Raw data",
+        yes="`session_kwargs.is_video` is true; or, where it is not given, the raw folder on S3 has videos.",
+        no="`session_kwargs.is_video` is false; or, where it is not given, the raw folder on S3 has no videos.",
+        value=_is_video,
+        unknown=_RAW_FOLDER,
+        not_applicable="Applies to sessions with sync: others have no cameras.",
+        applies=_is_sync,
+        process="upload",
+        heading="video",
         word="with video",
     ),
     StatusFlag(
         "is_sorted",
         "sorted",
-        "A spike-sorting result that did not error exists on Code Ocean. Applies to ephys.",
-        lambda record: _exists(record.asset("sorted")),
-        _is_ephys,
+        "Ephys",
+        yes="Code Ocean has a spike-sorting result without errors.",
+        no="No spike-sorting result without errors yet.",
+        value=lambda record: _exists(recorded_asset(record, "sorted")),
+        unknown=_CODE_OCEAN,
+        not_applicable="Applies to ephys sessions.",
+        applies=_is_ephys,
+        process="spike sorting on Code Ocean",
+        heading="sort",
+        is_milestone=True,
         asset="sorted",
+        after="is_uploaded",
+        waiting="uploaded but not sorted",
+        remedy="Start the sorting; where it cannot succeed, note an issue in tracked_sessions.yaml.",
     ),
     StatusFlag(
         "is_annotated",
         "annotated",
-        "CCF coordinates exist on S3, from the IBL GUI or from tissuecyte. Applies to ephys.",
-        lambda record: _any(_fact(record.s3, "ibl_annotations"), _fact(record.s3, "tissuecyte_annotations")),
-        _is_ephys,
+        "Ephys",
+        yes="S3 has CCF coordinates of the probes, from the IBL GUI or from tissuecyte.",
+        no="No CCF coordinates of the probes yet, neither from the IBL GUI nor from tissuecyte.",
+        value=lambda record: _any(
+            _fact(record.get("s3"), "ibl_annotations"), _fact(record.get("s3"), "tissuecyte_annotations")
+        ),
+        unknown="The folders of annotations on S3 were never listed.",
+        not_applicable="Applies to ephys sessions.",
+        applies=_is_ephys,
+        process="annotation in the IBL GUI, or with tissuecyte",
+        heading="annot",
+        is_milestone=True,
+        after="is_sorted",
+        waiting="sorted but not annotated",
+        remedy="Annotate them in the IBL GUI; where that cannot be done, note an issue in tracked_sessions.yaml.",
     ),
-    *_VIDEO_RESULTS,
+    _video_result("is_dlc_eye", "DLC eye", "eye", "DeepLabCut result for the eye camera", "dlc_eye"),
+    _video_result("is_dlc_side", "DLC side", "side", "DeepLabCut result for the side camera", "dlc_side"),
+    _video_result("is_dlc_face", "DLC face", "face", "DeepLabCut result for the face camera", "dlc_face"),
+    _video_result("is_facemap", "Facemap", "fmap", "Facemap result", "facemap"),
+    _video_result(
+        "is_gamma_encoding", "gamma encoding", "gamma", "GammaEncoding result", "GammaEncoding", "gamma-encoded"
+    ),
+    _video_result(
+        "is_LPFaceParts",
+        "LP face parts",
+        "lp",
+        "Lightning Pose result for face parts",
+        "LPFaceParts",
+        "with LPFaceParts",
+    ),
     StatusFlag(
         "is_surface_channels",
         "surface channels",
-        "A separate recording of surface channels exists: a raw asset at index 1 of the day, or of the only one if the "
-        "main recording was lost; or `session_kwargs.probe_letters_with_surface_channel_recording`. "
-        "Applies to ephys sessions of index 0.",
-        _is_surface_channels,
-        _may_have_surface_channels,
+        "Surface channels",
+        yes="Surface channels were recorded separately: there is a raw asset at index 1 of the day, or of the only one "
+        "if the main recording was lost; or `session_kwargs.probe_letters_with_surface_channel_recording` is given.",
+        no="Surface channels were not recorded separately.",
+        value=_is_surface_channels,
+        unknown=_CODE_OCEAN,
+        not_applicable="Applies to ephys sessions of index 0.",
+        applies=_may_have_surface_channels,
+        heading="surf",
         word="with surface channels",
+        asset="surface",
     ),
     StatusFlag(
         "is_surface_channels_sorted",
         "surface channels sorted",
-        "A good sorting result of the surface-channel recording exists. Applies where there is such a recording.",
-        _is_surface_channels_sorted,
-        lambda record: _may_have_surface_channels(record) and _is_surface_channels(record),
+        "Surface channels",
+        yes="Code Ocean has a sorting result of the surface channels without errors.",
+        no="The surface channels are not sorted yet.",
+        value=_is_surface_channels_sorted,
+        unknown=_CODE_OCEAN,
+        not_applicable="Applies to sessions with a separate recording of surface channels.",
+        applies=lambda record: _may_have_surface_channels(record) and _is_surface_channels(record),
+        process="spike sorting on Code Ocean",
         word="with surface channels sorted",
+        asset="surface_sorted",
     ),
     StatusFlag(
         "is_production",
         "production",
-        "`session_kwargs.is_production`; true unless it says otherwise.",
-        _is_production,
+        "Session",
+        yes="Production session: `session_kwargs.is_production` does not say otherwise.",
+        no="Not a production session: `session_kwargs.is_production` is false.",
+        value=_is_production,
+        unknown="tracked_sessions.yaml was never read.",
     ),
     StatusFlag(
         "is_imaged",
         "imaged",
-        "The subject's brain was imaged: a SmartSPIM asset on Code Ocean, or tissuecyte-based files on S3.",
-        lambda record: _any(record.asset("smartspim"), _fact(record.s3, "tissuecyte_subject")),
+        "Session",
+        yes="The brain of the subject was imaged: Code Ocean has a SmartSPIM asset, or S3 has tissuecyte-based files.",
+        no="The brain of the subject was not imaged yet: no SmartSPIM asset, and no tissuecyte-based files.",
+        value=lambda record: _any(recorded_asset(record, "smartspim"), _fact(record.get("s3"), "tissuecyte_subject")),
+        unknown="Code Ocean was never searched for SmartSPIM assets, or the tissuecyte folder was never listed.",
+        process="SmartSPIM or tissuecyte imaging",
+        asset="smartspim",
     ),
     StatusFlag(
         "is_parquet_cached",
         "parquet cached",
-        "Some version of the component cache on S3 has a `session` file for it.",
-        lambda record: _exists(_fact(record.s3, "parquet_cache")),
+        "Caches",
+        yes="Some version of the component cache on S3 has a `session` file for it.",
+        no="No version of the component cache on S3 has a `session` file for it yet.",
+        value=lambda record: _exists(_fact(record.get("s3"), "parquet_cache")),
+        unknown="The component cache on S3 was never listed.",
+        process="npc_sessions",
         word="cached (parquet)",
+        after="is_uploaded",
     ),
     StatusFlag(
         "is_nwb_cached",
         "NWB cached",
-        "Some version of the NWB cache on S3 has a file for it.",
-        lambda record: _exists(_fact(record.s3, "nwb_cache")),
+        "Caches",
+        yes="Some version of the NWB cache on S3 has a file for it.",
+        no="No version of the NWB cache on S3 has a file for it yet.",
+        value=lambda record: _exists(_fact(record.get("s3"), "nwb_cache")),
+        unknown="The NWB cache on S3 was never listed.",
+        process="npc_sessions",
+        heading="nwb",
         word="cached (NWB)",
+        after="is_sorted",
+        waiting="sorted but not in the NWB cache",
+        remedy="Write the cache again with npc_sessions.",
     ),
 )
 
 FLAGS = {flag.name: flag for flag in _FLAGS}
 """All flags by name."""
 BOOLEAN_FLAGS = tuple(name for name in FLAGS if name != "raw_asset_id")
-VIDEO_RESULTS = tuple(flag.name for flag in _VIDEO_RESULTS)
-
-
-# --- the row of a session
-
-NOT_APPLICABLE = "n/a"
-ABSENT_FLAGS = {name: None if name == "raw_asset_id" else False for name in FLAGS}
-"""Values in a row of flags that do not apply."""
-TRAINING_PROJECT = "DynamicRouting"
-"""Project of the sessions that only a training workbook knows: the workbooks are that project's."""
-DATA_REPO_ISILON = "//allen/programs/mindscope/workgroups/dynamicrouting/DynamicRoutingTask/Data"
-
-
-def session_row(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the row of a session, from its record as plain data.
-
-    A flag is true, false or null (unknown); one that does not apply is false, and is named in the
-    list `not_applicable`, so that a truth test can never mistake it for a yes.
-    """
-    session_id = record["id"]
-    subject, date, idx = split_session_id(session_id)
-    tracked, training = record["tracked"] or {}, record["training"] or {}
-    status = record["status"]
-    platform = platform_of(record)
-    return {
-        "id": session_id,
-        "subject": int(subject),
-        "date": date,
-        "idx": idx,
-        "project": project_of(record),
-        "platform": platform,
-        "is_ephys": platform == "ephys",
-        "is_sync": platform in ("ephys", "behavior_with_sync"),
-        "allen_path": allen_path_of(record),
-        "experiment_day": tracked.get("experiment_day"),
-        # a cell of a workbook may hold a number
-        "rig": str(training.get("rig_name") or "unknown"),
-        "task_version": str(training.get("task_version") or "unknown"),
-        **ABSENT_FLAGS,
-        **{name: value for name, value in status.items() if name in ABSENT_FLAGS},
-        "not_applicable": [name for name in FLAGS if name not in status],
-    }
-
-
-def flag_value(row: Mapping[str, Any], name: str) -> Any:
-    """Return a value of a row; `NOT_APPLICABLE` for a flag that does not apply."""
-    return NOT_APPLICABLE if name in row["not_applicable"] else row[name]
-
-
-def platform_of(record: Mapping[str, Any]) -> str:
-    """Return the platform; `behavior` where that is unknown."""
-    if record["tracked"]:
-        return str(record["tracked"]["platform"])
-    raw = (record["codeocean"] or {}).get("raw") or {}
-    return _untracked_platform(record["tracked"], raw.get("name", ""), record["training"]) or "behavior"
-
-
-def project_of(record: Mapping[str, Any]) -> str:
-    if record["tracked"]:
-        return str(record["tracked"]["project"])
-    return TRAINING_PROJECT if record["training"] else "unknown"
-
-
-def allen_path_of(record: Mapping[str, Any]) -> str:
-    """Return the tracked path; else the folder of the subject's behavior files, or the location of the raw asset."""
-    if record["tracked"]:
-        return str(record["tracked"]["allen_path"])
-    raw = (record["codeocean"] or {}).get("raw") or {}
-    if not record["training"] and raw.get("location"):
-        return str(raw["location"])
-    return f"{DATA_REPO_ISILON}/{split_session_id(record['id'])[0]}"
-
-
-COLUMNS = tuple(
-    session_row({"id": "626791_2022-08-15", "tracked": None, "training": None, "codeocean": None, "status": {}})
-)
-"""Names of the columns: those of any row."""
+STAGES = tuple(flag for flag in _FLAGS if flag.after is not None)
+"""The stages of the pipeline in their order. Optional steps (surface channels, imaging) are none."""

@@ -134,7 +134,7 @@ def reconcile_session(
     if not sections and not refresh and before is not None:
         return before
     record = old.model_copy(update=sections) if sections else old
-    status = compute_status(record)
+    status = compute_status(record.as_dict())
     return record if status == record.status else record.model_copy(update={"status": status})
 
 

@@ -15,6 +15,7 @@ import pydantic
 from pydantic_core import ErrorDetails
 
 from npc_lims.errors import Problem, SourceError
+from npc_lims.model.flags import BOOLEAN_FLAGS, FLAGS
 from npc_lims.utils.text import single_line
 from npc_lims.utils.timestamps import utc_text, utc_time
 
@@ -199,7 +200,14 @@ Status = dict[str, Union[bool, str, None]]
 
 _STATUS_SCHEMA = {
     "type": "object",
-    "properties": {"raw_asset_id": {"type": ["string", "null"]}},
+    "properties": {
+        name: {
+            "type": ["boolean" if name in BOOLEAN_FLAGS else "string", "null"],
+            "title": flag.label or name,
+            "description": flag.meaning,
+        }
+        for name, flag in FLAGS.items()
+    },
     "additionalProperties": {"type": ["boolean", "null"]},
     "default": {},
     "title": "Status",

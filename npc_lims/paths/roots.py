@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from npc_lims.clients.s3_cached import named_path
 from npc_lims.config.settings import Settings, load_settings
-from npc_lims.model.flags import DATA_REPO_ISILON
+from npc_lims.model.rows import DATA_REPO_ISILON
 
 if TYPE_CHECKING:
     import upath

@@ -6,9 +6,10 @@ import dataclasses
 import datetime
 import secrets
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from npc_lims.errors import NoSessionInfo, NpcLimsError
+from npc_lims.model.flags import NOT_APPLICABLE, recorded_flag
 from npc_lims.model.record import Asset, CodeOcean, Record
 from npc_lims.processing.process import Process
 from npc_lims.processing.runs import Run
@@ -122,10 +123,10 @@ def _decide(process: Process, record: Record, runs: Sequence[Run], now: datetime
     if going is not None:
         reason = "claimed, not known to be started yet" if going.is_claim else "running"
         return Decision(record.id, "running", reason, attempt=going.attempt, run=going)
-    done = record.status.get(process.done, "n/a")
+    done = _flag(record, process.done)
     if done is True and not again:
         return Decision(record.id, "done", f"{process.done} is true")
-    if done == "n/a":
+    if done == NOT_APPLICABLE:
         return Decision(record.id, "not ready", f"{process.done} does not apply")
     asset = record.asset(process.input)
     if not isinstance(asset, Asset):
@@ -138,6 +139,10 @@ def _decide(process: Process, record: Record, runs: Sequence[Run], now: datetime
     return _by_tries(process, record, asset, [run for run in runs if run.input == asset.id], again)
 
 
+def _flag(record: Record, name: str) -> Any:
+    return record.status[name] if name in record.status else recorded_flag(record.as_dict(), name)
+
+
 def _no_asset(kind: str, fact: bool | None) -> str:
     return f"the {kind} asset is not known" if fact is None else f"there is no {kind} asset"
 
@@ -145,7 +150,7 @@ def _no_asset(kind: str, fact: bool | None) -> str:
 def _missing_need(process: Process, record: Record) -> str:
     """Return the first thing that a run lacks besides its input; empty if nothing is missing."""
     for flag in process.needs:
-        value = record.status.get(flag, "n/a")
+        value = _flag(record, flag)
         if value is not True:
             words: dict[object, str] = {None: "is not known", False: "is false"}
             return f"{flag} {words.get(value, 'does not apply')}"

@@ -14,7 +14,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Callable
 
 from npc_lims.errors import UnknownStatusWarning, warn
-from npc_lims.model.flags import ABSENT_FLAGS, COLUMNS, FLAGS, NOT_APPLICABLE, allen_path_of, flag_value, platform_of
+from npc_lims.model.flags import FLAGS, NOT_APPLICABLE, recorded_flag
+from npc_lims.model.rows import ABSENT_FLAGS, COLUMNS, allen_path_of, flag_value, platform_of
 from npc_lims.model.session_id import resolve_session_id, split_session_id
 from npc_lims.sessions.info import FIELDS, RecordedSessionInfo, SessionInfo
 from npc_lims.utils.text import single_line, suggestion
@@ -22,7 +23,7 @@ from npc_lims.utils.timestamps import parse_day
 
 PUBLIC_ATTRIBUTES = (
     *(field.name for field in dataclasses.fields(SessionInfo)),
-    *(name for name, value in vars(SessionInfo).items() if isinstance(value, property) and not name.startswith("_")),
+    *(name for name in dir(SessionInfo) if isinstance(getattr(SessionInfo, name, None), property) and name[0] != "_"),
 )
 """Names of a session's attributes: its fields and properties."""
 _COLUMNS = tuple(name for name in COLUMNS if name != "not_applicable")
@@ -105,7 +106,7 @@ class SessionFilters:
         found: bool | None = True
         for name, accepted in self._filters.items():
             if _recorded_value(name, record, info) not in accepted:
-                is_unobserved = name in FLAGS and record["status"].get(name, False) is None
+                is_unobserved = name in FLAGS and recorded_flag(record, name) is None
                 if not (is_unobserved and accepted):
                     return False
                 found = None
@@ -115,7 +116,8 @@ class SessionFilters:
 def _recorded_value(name: str, record: Mapping[str, Any], info: SessionInfo) -> Any:
     """Return the value of an attribute as recorded, in the form in which it is compared."""
     if name in FLAGS:
-        return record["status"].get(name, ABSENT_FLAGS[name])
+        value = recorded_flag(record, name)
+        return ABSENT_FLAGS[name] if value == NOT_APPLICABLE else value
     if name in _FROM_RECORD:
         value = _FROM_RECORD[name](record)
     else:

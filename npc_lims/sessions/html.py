@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from npc_lims.config.settings import Settings
-from npc_lims.model.flags import BOOLEAN_FLAGS, FLAGS, NOT_APPLICABLE, flag_value, session_row
+from npc_lims.model.flags import BOOLEAN_FLAGS, FLAGS, NOT_APPLICABLE
+from npc_lims.model.rows import flag_value, session_row
 from npc_lims.state.published import site_url
 from npc_lims.utils.text import counted
 from npc_lims.utils.urls import Links, web_address

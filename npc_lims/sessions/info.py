@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Callable, Literal, overload
 
 from npc_lims.config.settings import Settings, settings_for_reading
 from npc_lims.errors import RemoteStateError
-from npc_lims.model.flags import DATA_REPO_ISILON, FLAGS, allen_path_of, platform_of, project_of
+from npc_lims.model.flags import BOOLEAN_FLAGS, FLAGS, NOT_APPLICABLE, recorded_flag
+from npc_lims.model.rows import DATA_REPO_ISILON, allen_path_of, platform_of, project_of
 from npc_lims.model.session_id import split_session_id
 from npc_lims.state.reader import Origin, SessionLines, read_snapshot
 from npc_lims.state.snapshot import line_id, parse_line
@@ -76,8 +77,14 @@ class StatusProperty(property):
         def __get__(self, info: SessionInfo, owner: Any = None) -> bool | None: ...
 
 
+if TYPE_CHECKING:
+    from npc_lims.sessions.flag_properties import FlagProperties
+else:
+    FlagProperties = type("FlagProperties", (), {name: StatusProperty(name) for name in BOOLEAN_FLAGS})
+
+
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
-class SessionInfo:
+class SessionInfo(FlagProperties):
     """One session: what it is, where its data are and how far it has been processed.
 
     Facts come from state. A status flag (`StatusProperty`) is True or False: one that is unknown in state is looked up
@@ -235,13 +242,13 @@ class SessionInfo:
     @property
     def status(self) -> dict[str, bool | str | None]:
         """Every status flag that applies, as recorded: None where it was never observed."""
-        return dict(self.record["status"])
+        return _applying(self.record)
 
     def _flag(self, name: str) -> Any:
         """A flag as callers have always had it: known, and False where it does not apply."""
-        value = self.record["status"].get(name, False)
+        value = recorded_flag(self.record, name)
         if value is not None:
-            return value
+            return False if value == NOT_APPLICABLE else value
         from npc_lims.model.record import Record
         from npc_lims.sessions.live import complete
 
@@ -257,27 +264,10 @@ class SessionInfo:
         settings: Settings = self.__dict__["_settings"]
         return settings
 
-    is_uploaded = StatusProperty("is_uploaded")
-    """Code Ocean has a raw asset; for ephys its folder on S3 also has an `ecephys*` entry."""
-
     @property
     def raw_asset_id(self) -> str | None:
         """Code Ocean id of the raw data asset, None if there is none."""
         return self._flag("raw_asset_id") or None
-
-    is_session_json = StatusProperty("is_session_json")
-    """session.json or acquisition.json is in the raw folder."""
-    is_rig_json = StatusProperty("is_rig_json")
-    """rig.json or instrument.json is in the raw folder."""
-    is_video = StatusProperty("is_video")
-    """`session_kwargs.is_video` where it is given, else whether the raw folder holds videos.
-
-    False until the session is uploaded: what is on the rig's computer is not known here.
-    """
-    is_sorted = StatusProperty("is_sorted")
-    """A spike-sorting result without errors exists."""
-    is_annotated = StatusProperty("is_annotated")
-    """CCF coordinates of the probes exist, from the IBL GUI or from tissuecyte."""
 
     def is_dlc(self, camera: Literal["eye", "side", "face"]) -> bool:
         """A DeepLabCut result exists for that camera."""
@@ -286,20 +276,8 @@ class SessionInfo:
         found: bool = getattr(self, f"is_dlc_{camera}")
         return found
 
-    is_dlc_eye = StatusProperty("is_dlc_eye")
-    is_dlc_side = StatusProperty("is_dlc_side")
-    is_dlc_face = StatusProperty("is_dlc_face")
-    is_facemap = StatusProperty("is_facemap")
-    """A Facemap result exists."""
-    is_gamma_encoding = StatusProperty("is_gamma_encoding")
-    """A GammaEncoding result exists."""
-    is_LPFaceParts = StatusProperty("is_LPFaceParts")  # noqa: N815
-    """A Lightning Pose result for face parts exists."""
-    is_surface_channels = StatusProperty("is_surface_channels")
-    """Surface channels were recorded separately."""
-
     @property
-    def is_surface_channels_sorted(self) -> bool:
+    def is_surface_channels_sorted(self) -> bool:  # type: ignore[override]
         """The recording of surface channels has been sorted.
 
         Raises:
@@ -327,15 +305,6 @@ class SessionInfo:
     def _needs_surface_channels(self) -> None:
         if not self.is_surface_channels:
             raise ValueError(f"No surface channel data for {self._session_id}")
-
-    is_production = StatusProperty("is_production")
-    """`session_kwargs.is_production`, true unless it says otherwise."""
-    is_imaged = StatusProperty("is_imaged")
-    """The subject's brain was imaged."""
-    is_parquet_cached = StatusProperty("is_parquet_cached")
-    """The component cache holds the session."""
-    is_nwb_cached = StatusProperty("is_nwb_cached")
-    """The NWB cache holds the session."""
 
     # --- locations
 
@@ -388,7 +357,8 @@ class RecordedSessionInfo(SessionInfo):
     """A session as recorded: no status is looked up live, and one that was never observed is None."""
 
     def _flag(self, name: str) -> Any:
-        return self.record["status"].get(name, False)
+        value = recorded_flag(self.record, name)
+        return False if value == NOT_APPLICABLE else value
 
     def _needs_surface_channels(self) -> None:
         if self.is_surface_channels is not None:
@@ -432,6 +402,11 @@ class PastSessionInfo(RecordedSessionInfo):
         if self.is_surface_channels is None:
             raise ValueError(f"{self._session_id}: commit {self.commit[:10]} does not know of surface channels")
         return super().surface_channels_id
+
+
+def _applying(record: Mapping[str, Any]) -> dict[str, bool | str | None]:
+    flags = {name: recorded_flag(record, name) for name in FLAGS}
+    return {name: value for name, value in flags.items() if value != NOT_APPLICABLE}
 
 
 def _constructed_record(info: SessionInfo) -> dict[str, Any]:

@@ -142,6 +142,7 @@ def complete(settings: Settings, record: Record, flags: Collection[str]) -> Reco
 
 def _complete(settings: Settings, record: Record, flags: Collection[str]) -> Record:
     failures: list[NpcLimsError] = []
+    record = reconcile_session(record.id, record, ())  # it may be older than the flags
     day = records_of_day(settings, record.id)
     if record.id not in day:  # it may be newer than state, and so may others of its day
         day = listed_day(settings, record.id)

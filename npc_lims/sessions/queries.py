@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from npc_lims.config.settings import Settings, settings_for_reading
 from npc_lims.errors import NoRemoteState, NoSessionInfo, NpcLimsError, RemoteStateError, SessionUnavailable
-from npc_lims.model.flags import session_row
+from npc_lims.model.rows import session_row
 from npc_lims.model.session_id import resolve_session_id, suggest_ids
 from npc_lims.sessions.filters import SessionFilters
 from npc_lims.sessions.info import PastSessionInfo, SessionInfo

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from npc_lims.model.flags import BOOLEAN_FLAGS, FLAGS
+from npc_lims.model.flags import BOOLEAN_FLAGS, FLAGS, compute_status
 from npc_lims.model.record import SECTIONS, Record
 from npc_lims.utils.mappings import differing_keys, grouped
 from npc_lims.utils.text import one_line
@@ -24,7 +24,7 @@ class Absent(enum.Enum):
 ABSENT = Absent.ABSENT
 
 _FLAG_WORDS = {name: FLAGS[name].word or FLAGS[name].label for name in BOOLEAN_FLAGS}
-_MILESTONES = ("is_uploaded", "is_sorted", "is_annotated")
+_MILESTONES = tuple(name for name in BOOLEAN_FLAGS if FLAGS[name].is_milestone)
 # Assets that somebody recorded; all others were computed from these.
 _RECORDED = ("raw", "surface", "smartspim")
 
@@ -32,9 +32,7 @@ GROUPS = (
     "removed",
     "lost",
     "new",
-    "uploaded",
-    "sorted",
-    "annotated",
+    *(_FLAG_WORDS[flag] for flag in _MILESTONES),
     "other progress",
     "re-processed",
     "edited",
@@ -218,10 +216,13 @@ def _flags(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     was, now = _status(old), _status(new)
     # the platform of a session that is no longer tracked is unknown, and with it which flags apply
     is_untracked = bool(old.get("tracked")) and not new.get("tracked")
+    is_other_schema = old.get("schema") != new.get("schema")
     gained, lost = [], []
     for flag, word in _FLAG_WORDS.items():
         if now.get(flag) is True and was.get(flag) is not True:
-            gained.append(word)
+            # one that is newer than the old file is no news if the facts of that file had made it true
+            if flag in was or is_other_schema or compute_status(old, (flag,)).get(flag) is not True:
+                gained.append(word)
         elif was.get(flag) is True and now.get(flag) is not True and (flag in now or not is_untracked):
             lost.append(f"no longer {word}")
     return gained + lost

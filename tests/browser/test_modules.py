@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from npc_lims.model.flags import BOOLEAN_FLAGS
 from tests.browser.conftest import Site, Visitor
 
 if TYPE_CHECKING:
@@ -304,9 +303,3 @@ def test_ages(page: Page, hours: float, expected: str) -> None:
 def test_only_addresses_of_the_web_are_links(page: Page, address: Any) -> None:
     assert run(page, "dom", "m.webAddress(a)", address) is None
     assert run(page, "dom", "m.link(a, 'text').outerHTML", address) == "<span>text</span>"
-
-
-def test_each_flag_is_explained(page: Page) -> None:
-    explained = run(page, "explanations", "m.EXPLANATIONS")
-    assert set(explained) == set(BOOLEAN_FLAGS)
-    assert all(one["yes"] and one["no"] for one in explained.values())

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from npc_lims.model.flags import COLUMNS
+from npc_lims.model.rows import COLUMNS
 from tests.integration.world import GitHub, run_cli
 
 

@@ -19,7 +19,8 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from npc_lims.cli.sessions import render_table
-from npc_lims.model.flags import COLUMNS, FLAGS
+from npc_lims.model.flags import FLAGS
+from npc_lims.model.rows import COLUMNS
 from tests.integration.world import ADDED, Done, GitHub, commit_all, run_cli, run_git
 
 # Named by the people who use the JSON: none of these may go.

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npc_lims.dashboard.totals import MIN_EXAMPLES, MIN_WAIT, STAGES, Stall, find_stalls
-from npc_lims.model.flags import BOOLEAN_FLAGS, FLAGS
+from npc_lims.dashboard.totals import MIN_EXAMPLES, MIN_WAIT, Stall, find_stalls
+from npc_lims.model.flags import BOOLEAN_FLAGS, FLAGS, STAGES
 from npc_lims.model.record import Record
 from npc_lims.processing.process import FACTS
 from tests.builders import RAW_NAME, asset, listing, no_assets, nothing_on_s3, record, tracked
@@ -42,16 +42,16 @@ def sorted_after(number: int, days: float) -> Record:
 
 def stalls(*records: Record, seen: Mapping[str, Mapping[str, datetime.datetime]] | None = None) -> dict[str, Stall]:
     found = find_stalls([one.as_dict() for one in records], seen or {}, NOW)
-    return {stall.stage.flag: stall for stall in found}
+    return {stall.stage.name: stall for stall in found}
 
 
 def test_steps_name_flags_and_facts() -> None:
-    assert {step.flag for step in STAGES} <= set(BOOLEAN_FLAGS)
-    assert {FLAGS[step.flag].asset for step in STAGES} - {"", "raw"} <= set(FACTS)
+    assert {step.name for step in STAGES} <= set(BOOLEAN_FLAGS)
+    assert {FLAGS[step.name].asset for step in STAGES} - {"", "raw"} <= set(FACTS)
     taken: set[str] = set()
     for step in STAGES:
         assert not step.after or step.after in taken, "a step comes after the one that it needs"
-        taken.add(step.flag)
+        taken.add(step.name)
 
 
 def test_the_figures_are_those_of_the_others() -> None:
@@ -156,5 +156,5 @@ def test_a_second_sorting_is_no_late_one() -> None:
 def test_waiting_sessions_are_ready_and_not_done(records: dict[str, Record], now: datetime.datetime) -> None:
     for stall in find_stalls([one.as_dict() for one in records.values()], {}, now):
         for one in stall.waiting:
-            assert records[one.session].status[stall.stage.flag] is False
+            assert records[one.session].status[stall.stage.name] is False
             assert now - one.since > stall.ninth_decile >= stall.median

@@ -99,7 +99,7 @@ def test_every_session_is_counted_once(records: list[Mapping[str, Any]]) -> None
 @given(ALL, st.sampled_from(BOOLEAN_FLAGS))
 def test_symbols_agree_with_the_status(records: list[Mapping[str, Any]], flag: str) -> None:
     for one in records:
-        said = status_symbol(one["status"], flag)
+        said = status_symbol(one, flag)
         assert (said == "-") == (flag not in one["status"])
         assert (said == "y") == (one["status"].get(flag) is True)
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
+from hypothesis import given
 
-from npc_lims.model.flags import COLUMNS, DATA_REPO_ISILON, FLAGS, compute_status, session_row
+from npc_lims.model.flags import FLAGS, NOT_APPLICABLE, compute_status, recorded_flag
 from npc_lims.model.record import CodeOcean, Record, S3Facts
+from npc_lims.model.rows import COLUMNS, DATA_REPO_ISILON, session_row
 from tests.builders import SECOND, asset, listing, no_assets, nothing_on_s3, record, tracked, training
+from tests.strategies import records
 
 ABSENT = "absent"
 VIDEO_FLAGS = {
@@ -30,26 +34,46 @@ def raw_folder(**more: Any) -> S3Facts:
 
 
 def flag(name: str, made: Record) -> object:
-    return compute_status(made).get(name, ABSENT)
+    return compute_status(made.as_dict()).get(name, ABSENT)
 
 
 def test_flags_stand_in_the_order_of_the_table() -> None:
-    status = compute_status(record(codeocean=WITH_RAW, s3=raw_folder(ecephys=["ecephys_compressed"])))
+    status = compute_status(record(codeocean=WITH_RAW, s3=raw_folder(ecephys=["ecephys_compressed"])).as_dict())
     assert list(status) == [name for name in FLAGS if name in status]
 
 
 def test_the_present_status_is_not_read() -> None:
     made = record()
     wrong = made.model_copy(update={"status": {"is_sorted": True, "is_uploaded": True}})
-    assert compute_status(wrong) == made.status
+    assert compute_status(wrong.as_dict()) == made.status
 
 
-def test_every_flag_has_a_meaning() -> None:
-    assert all(len(flag.meaning) > 20 for flag in FLAGS.values())
+@pytest.mark.parametrize("name", FLAGS)
+def test_every_value_of_every_flag_has_a_sentence_of_its_own(name: str) -> None:
+    declared = FLAGS[name]
+    values = [True, False, None, *([NOT_APPLICABLE] if declared.not_applicable else [])]
+    sentences = {declared.sentence(value) for value in values}
+    assert len(sentences) == len(values)
+    assert all(len(sentence) > 20 and sentence.endswith(".") for sentence in sentences)
+
+
+def test_flags_of_a_group_stand_together() -> None:
+    groups = [declared.group for declared in FLAGS.values()]
+    assert len(list(itertools.groupby(groups))) == len(set(groups))
+
+
+@given(records("626791_2022-08-15"))
+def test_a_flag_that_is_newer_than_the_file_is_unknown_where_it_applies(made: Record) -> None:
+    data = made.as_dict()
+    for name in FLAGS:
+        older = {**data, "status": {flag: value for flag, value in data["status"].items() if flag != name}}
+        expected = None if name in data["status"] else NOT_APPLICABLE
+        assert recorded_flag(older, name) == expected
+        assert recorded_flag(data, name) == data["status"].get(name, NOT_APPLICABLE)
 
 
 def test_a_session_of_which_nothing_is_known_is_unknown_but_in_production() -> None:
-    status = compute_status(Record(id="626791_2022-08-15"))
+    status = compute_status(Record(id="626791_2022-08-15").as_dict())
     assert status.pop("is_production") is True
     assert status == dict.fromkeys([name for name in FLAGS if name != "is_production"])
 

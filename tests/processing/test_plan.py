@@ -240,7 +240,7 @@ def worlds(draw: st.DrawFn) -> dict[str, Record]:
     for session_id in draw(st.sets(st.sampled_from(IDS))):
         codeocean = no_assets(raw=draw(st.sampled_from(_RAWS)), dlc_eye=draw(st.sampled_from(_RESULTS)))
         one = Record(id=session_id, tracked=tracked(), codeocean=codeocean, s3=draw(st.sampled_from(_S3)))
-        made[session_id] = one.model_copy(update={"status": compute_status(one)})
+        made[session_id] = one.model_copy(update={"status": compute_status(one.as_dict())})
     return made
 
 

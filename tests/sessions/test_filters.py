@@ -14,7 +14,8 @@ import upath
 
 import npc_lims
 from npc_lims.config.settings import load_settings
-from npc_lims.model.flags import BOOLEAN_FLAGS, COLUMNS, session_row
+from npc_lims.model.flags import BOOLEAN_FLAGS
+from npc_lims.model.rows import COLUMNS, session_row
 from npc_lims.sessions.filters import FILTERS
 from npc_lims.sessions.info import RecordedSessionInfo, SessionInfo
 from npc_lims.sessions.queries import Sessions

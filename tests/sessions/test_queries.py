@@ -18,7 +18,7 @@ from hypothesis import strategies
 
 import npc_lims
 from npc_lims.config.settings import load_settings
-from npc_lims.model.flags import COLUMNS, session_row
+from npc_lims.model.rows import COLUMNS, session_row
 from npc_lims.sessions.html import render_session, render_sessions, session_links
 from npc_lims.sessions.info import SessionInfo
 from npc_lims.sessions.queries import Sessions, to_records

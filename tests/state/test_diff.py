@@ -95,13 +95,21 @@ def test_a_section_that_is_new_needs_no_details(section: dict[str, Any]) -> None
 
 
 def test_every_flag_has_its_words() -> None:
-    before = record(codeocean=no_assets()).model_copy(update={"status": {}})
     for name in set(FLAGS) - {"raw_asset_id"}:
+        before = record(codeocean=no_assets()).model_copy(update={"status": {name: False}})
         gained = change(before, before.model_copy(update={"status": {name: True}})).what
         assert len(gained) == 1
         assert gained != ("status recomputed",)
         lost = change(before.model_copy(update={"status": {name: True}}), before).what
         assert lost == (f"no longer {gained[0]}",)
+
+
+def test_a_flag_that_is_newer_than_the_file_is_news_only_with_its_facts() -> None:
+    after = record(codeocean=no_assets(raw=asset(), sorted=asset("s")))
+    status = {name: value for name, value in after.status.items() if name != "is_sorted"}
+    assert change(after.model_copy(update={"status": status}), after).what == ("status recomputed",)
+    unsorted = record(codeocean=no_assets(raw=asset()))
+    assert change(unsorted.model_copy(update={"status": status}), after).what == ("sorted",)
 
 
 def test_what_does_not_apply_to_an_untracked_session_is_not_lost() -> None:

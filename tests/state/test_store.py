@@ -244,6 +244,13 @@ def test_verify_sees_a_status_that_does_not_follow(tmp_path: Path) -> None:
     assert any("status of 626791_2022-08-15" in problem for problem in verify_state(tmp_path))
 
 
+def test_verify_accepts_flags_that_are_newer_than_the_files_or_than_the_package(tmp_path: Path) -> None:
+    made = record(codeocean=no_assets())
+    status = {name: value for name, value in made.status.items() if name != "is_sorted"} | {"is_of_next_year": True}
+    write(tmp_path, by_id(made.model_copy(update={"status": status})))
+    assert verify_state(tmp_path) == []
+
+
 def test_verify_of_no_folder(tmp_path: Path) -> None:
     assert verify_state(tmp_path / "none") == [f"{tmp_path / 'none'}: there is no such folder"]
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from npc_lims.dashboard.attention import Finding
 from npc_lims.dashboard.totals import count_sessions, funnel, months, source_ages, status_symbol
-from npc_lims.model.flags import BOOLEAN_FLAGS, FLAGS, session_row
+from npc_lims.model.flags import BOOLEAN_FLAGS, FLAGS, StatusFlag, recorded_flag
 from npc_lims.model.record import SECTIONS
+from npc_lims.model.rows import session_row
 from npc_lims.state.freshness import STALE_AFTER
 from npc_lims.utils.urls import Links, web_address
 
@@ -86,9 +87,7 @@ def sessions_file(records: Sequence[Facts], made: str) -> dict[str, Any]:
         "id": [record["id"] for record in records],
         **{name: _dictionary(row[name] for row in rows) for name in _SHOWN},
         "experiment_day": [entry.get("experiment_day") for entry in tracked],
-        "status": {
-            flag: "".join(status_symbol(record["status"], flag) for record in records) for flag in BOOLEAN_FLAGS
-        },
+        "status": {flag: "".join(status_symbol(record, flag) for record in records) for flag in BOOLEAN_FLAGS},
         "notes": {str(number): entry["notes"] for number, entry in enumerate(tracked) if entry.get("notes")},
         "issues": {number: urls for number, urls in issues.items() if urls},
     }
@@ -99,10 +98,7 @@ def session_part(record: Facts, links: Links, line: int | None, timeline: Sequen
     row, tracked = session_row(record), record["tracked"] or {}
     return {
         **{name: row[name] for name in ("id", *_SHOWN, "experiment_day", "allen_path")},
-        "status": [
-            {"flag": flag, "label": FLAGS[flag].label, "value": status_symbol(record["status"], flag)}
-            for flag in BOOLEAN_FLAGS
-        ],
+        "status": [_flag_part(record, FLAGS[name]) for name in BOOLEAN_FLAGS],
         "notes": tracked.get("notes", ""),
         "issues": _web_addresses(tracked.get("issues")),
         "facts": {name: record[name] for name in SECTIONS},
@@ -120,6 +116,12 @@ def session_part(record: Facts, links: Links, line: int | None, timeline: Sequen
         },
         "timeline": list(reversed(timeline)),
     }
+
+
+def _flag_part(record: Facts, flag: StatusFlag) -> dict[str, Any]:
+    sentence = flag.sentence(recorded_flag(record, flag.name))
+    value = status_symbol(record, flag.name)
+    return {"flag": flag.name, "label": flag.label, "group": flag.group, "value": value, "sentence": sentence}
 
 
 def event(transition: Transition, links: Links) -> dict[str, Any]:

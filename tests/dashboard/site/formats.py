@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from npc_lims.dashboard.totals import STAGES
-from npc_lims.model.flags import BOOLEAN_FLAGS
+from npc_lims.model.flags import BOOLEAN_FLAGS, STAGES
 from npc_lims.model.session_id import ID_PATTERN
 from npc_lims.state.diff import GROUPS
 
@@ -78,7 +77,7 @@ OVERVIEW = exactly(
     ),
     funnel=listed(
         exactly(
-            flag={"enum": [stage.flag for stage in STAGES]},
+            flag={"enum": [stage.name for stage in STAGES]},
             label=TEXT,
             applies=COUNT,
             yes=COUNT,
@@ -144,7 +143,9 @@ SUBJECT = exactly(
             rig=TEXT,
             task_version=TEXT,
             allen_path=TEXT,
-            status=listed(exactly(flag=FLAG, label=TEXT, value={"enum": ["y", "n", "?", "-"]})),
+            status=listed(
+                exactly(flag=FLAG, label=TEXT, group=TEXT, value={"enum": ["y", "n", "?", "-"]}, sentence=TEXT)
+            ),
             notes=TEXT,
             issues=listed(URL),
             facts=exactly(tracked=SECTION, training=SECTION, codeocean=SECTION, s3=SECTION),

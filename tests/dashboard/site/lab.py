@@ -119,7 +119,7 @@ def _session(subject: int, date: datetime.date, day: int, is_ephys: bool, random
     if is_tracked:
         sections["tracked"] = _tracked(session, day - (_EVERY - _RECORDINGS) + 1, random_)
     made = Record(id=session, **sections)
-    return made.model_copy(update={"status": compute_status(made)})
+    return made.model_copy(update={"status": compute_status(made.as_dict())})
 
 
 def _tracked(session: str, day: int, random_: random.Random) -> Tracked:

@@ -19,8 +19,9 @@ from npc_lims.config.settings import Settings
 from npc_lims.dashboard.site.build import SiteOptions, build_site
 from npc_lims.dashboard.site.pages import PAGES, render_page
 from npc_lims.errors import NpcLimsError, StateError
-from npc_lims.model.flags import BOOLEAN_FLAGS, session_row
+from npc_lims.model.flags import BOOLEAN_FLAGS
 from npc_lims.model.record import Record
+from npc_lims.model.rows import session_row
 from npc_lims.processing.runs import Run, write_runs
 from npc_lims.state.snapshot import SNAPSHOT, make_line, parse_line, split_lines
 from tests.builders import SESSION, asset, no_assets, record, tracked, training

@@ -2,9 +2,8 @@
 
 import { attention } from "../attention.js";
 import { DEPTHS, monthsChart, monthsTable } from "../chart.js";
-import { failure, load } from "../data.js";
+import { SOURCES, failure, load } from "../data.js";
 import { byId, chartKey, h, panel, prose, show, tableHead } from "../dom.js";
-import { SOURCES } from "../explanations.js";
 import { recent } from "../recent.js";
 import { foot, start } from "../shell.js";
 import { ago, counted, hoursSince, number, time, utc } from "../time.js";

@@ -1,8 +1,7 @@
 // One session: its status, the facts of each source, where its files are, and its history.
 
-import { DataError, failure, load } from "../data.js";
-import { byId, copyButton, h, link, panel, show, tableHead, webAddress } from "../dom.js";
-import { EXPLANATIONS, SOURCES } from "../explanations.js";
+import { DataError, SOURCES, failure, load } from "../data.js";
+import { byId, copyButton, h, link, panel, prose, show, tableHead, webAddress } from "../dom.js";
 import { assetTable, facts, section } from "../facts.js";
 import { parts, sessionIn, sessionPage, subjectPage } from "../ids.js";
 import { legend, mark } from "../marks.js";
@@ -164,24 +163,12 @@ function statuses({ status }) {
             "tr",
             null,
             h("th", { scope: "row" }, mark(one.value), " ", one.label),
-            h("td", { class: "why" }, explain(one)),
+            h("td", { class: "why" }, prose(one.sentence)),
           ),
         ),
       ),
     ),
   );
-}
-
-/** @param {any} status */
-function explain({ flag, value }) {
-  const { yes, no, applies } = EXPLANATIONS[flag] ?? {};
-  const meanings = /** @type {Record<string, string | undefined>} */ ({
-    y: yes,
-    n: no,
-    "?": "Unknown: not observed yet.",
-    "-": applies && `Applies to ${applies}.`,
-  });
-  return meanings[value] ?? "";
 }
 
 /** @param {any} session */
