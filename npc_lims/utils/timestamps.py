@@ -117,7 +117,7 @@ def parse_day(text: str, now: Optional[float] = None) -> str:
     """
     day = parse_date(text, now)
     if day is None:
-        raise ValueError(f"{single_line(text, 100)!r} is not {DATE_FORMS}")
+        raise ValueError(f"{single_line(repr(text), 100)} is not {DATE_FORMS}")
     return day.isoformat()[:10]
 
 
