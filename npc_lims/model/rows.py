@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from npc_lims.model.flags import FLAGS, NOT_APPLICABLE, Facts, known_platform, recorded_flag
+from npc_lims.model.flags import FLAGS, NOT_APPLICABLE, Facts, known_platform
 from npc_lims.model.session_id import split_session_id
 
 ABSENT_FLAGS = {name: None if name == "raw_asset_id" else False for name in FLAGS}
@@ -25,8 +25,8 @@ def session_row(record: Facts) -> dict[str, Any]:
     subject, date, idx = split_session_id(session_id)
     tracked, training = record["tracked"] or {}, record["training"] or {}
     platform = platform_of(record)
-    flags = {name: recorded_flag(record, name) for name in FLAGS}
-    absent = [name for name, value in flags.items() if value == NOT_APPLICABLE]
+    status = record["status"]
+    absent = [name for name, flag in FLAGS.items() if name not in status and flag.applies(record) is False]
     return {
         "id": session_id,
         "subject": int(subject),
@@ -41,7 +41,8 @@ def session_row(record: Facts) -> dict[str, Any]:
         # a cell of a workbook may hold a number
         "rig": str(training.get("rig_name") or "unknown"),
         "task_version": str(training.get("task_version") or "unknown"),
-        **flags,
+        **dict.fromkeys(FLAGS),
+        **{name: value for name, value in status.items() if name in FLAGS},
         **{name: ABSENT_FLAGS[name] for name in absent},
         "not_applicable": absent,
     }
