@@ -26,7 +26,7 @@ from benchmarks import getters, history, publishing
 from benchmarks.child import Child, Runs, alternate, median, run_code, run_python
 from benchmarks.recordings import Recordings
 from benchmarks.world import SCRATCH, TASK, World
-from npc_lims.model.record import SECTIONS
+from npc_lims.model.sections import SECTIONS
 from npc_lims.state.sync_file import SYNC_FILE
 from tests.servers.codeocean import CodeOceanServer
 from tests.servers.faults import FaultyProxy

@@ -10,7 +10,8 @@ import itertools
 from hypothesis import strategies as st
 
 from npc_lims.model.flags import compute_status
-from npc_lims.model.record import SECTIONS, CodeOcean, Found, Observation, Record, S3Facts
+from npc_lims.model.record import CodeOcean, Found, Observation, Record, S3Facts
+from npc_lims.model.sections import SECTIONS
 from tests.builders import asset, listing, tracked, training
 
 IDS = ("626791_2022-08-15", "626791_2022-08-15_1", "626791_2022-08-16", "668755_2023-08-31")

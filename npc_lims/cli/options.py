@@ -110,7 +110,7 @@ def tracked_beside(folder: Path) -> Path:
 
 def sources_of(only: Optional[list[str]]) -> list[str]:
     """Return the names of the sources in *only*; all if None."""
-    from npc_lims.model.record import SECTIONS  # takes too long for completion
+    from npc_lims.model.sections import SECTIONS
 
     chosen = _split(only)
     if only is not None and not chosen:

@@ -38,6 +38,7 @@ from npc_lims.config.settings import Settings
 from npc_lims.errors import NpcLimsError
 from npc_lims.model.flags import BOOLEAN_FLAGS, FLAGS, NOT_APPLICABLE
 from npc_lims.model.rows import COLUMNS, flag_value, session_row
+from npc_lims.model.sections import SECTIONS
 from npc_lims.sessions.filters import Selection
 from npc_lims.sessions.info import SessionInfo
 from npc_lims.sessions.queries import select_session, select_sessions, to_records
@@ -227,7 +228,7 @@ def show_command(
     settings = reading_settings(state)
     info = select_session(settings, session, at=at)
     if as_json:
-        sections = {name: info.record[name] for name in ("tracked", "training", "codeocean", "s3")}
+        sections = {name: info.record[name] for name in SECTIONS}
         print_json({**session_row(info.record), **sections})
     else:
         _print_session(info, as_of(settings, at))
@@ -246,7 +247,7 @@ def _print_session(info: SessionInfo, notes: list[str]) -> None:
             console.print(Text.assemble(symbol(value), text), soft_wrap=True)
     if row["not_applicable"]:
         console.print(f"does not apply: {', '.join(row['not_applicable'])}", style="dim")
-    for name in ("tracked", "training", "codeocean", "s3"):
+    for name in SECTIONS:
         section = record[name]
         note = ": never observed" if section is None else "" if section else ": nothing there"
         console.print(Text.assemble((name, "bold"), note))

@@ -39,7 +39,8 @@ from npc_lims.cli.output import (
 from npc_lims.clients.git import find_repository
 from npc_lims.config.settings import Settings, load_settings
 from npc_lims.errors import GitError, NpcLimsError, SourceError
-from npc_lims.model.record import SECTIONS, Observation
+from npc_lims.model.record import Observation
+from npc_lims.model.sections import SECTIONS, SOURCES
 from npc_lims.state.diff import headline
 from npc_lims.state.diff_format import Chapter, Format, groups_of, render_chapters
 from npc_lims.sync.observation_file import (
@@ -59,7 +60,6 @@ from npc_lims.sync.run import Report, SourceProgress, SyncOptions, SyncResult, o
 from npc_lims.utils.text import counted, single_line
 
 _MOST_LISTED = 30
-_COUNTED = {"codeocean": "assets", "s3": "listings"}
 _MAX_REASON = 700
 _TRAILER = (
     r"([A-Za-z0-9][A-Za-z0-9-]*)\s*=\s*(.*)",
@@ -259,7 +259,7 @@ def _describe(progress: SourceProgress) -> str:
     if progress.done is None:
         return "querying"
     of = f" of {progress.total}" if progress.total else ""
-    return f"{progress.done}{of} {_COUNTED.get(progress.source, '')}"
+    return f"{progress.done}{of} {SOURCES[progress.source].counts}"
 
 
 def _summary(observation: Observation) -> str:

@@ -14,8 +14,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from npc_lims.model.flags import FLAGS, NOT_APPLICABLE, STAGES, StatusFlag, recorded_flag
-from npc_lims.model.record import SECTIONS
 from npc_lims.model.rows import platform_of, project_of
+from npc_lims.model.sections import SECTIONS
 from npc_lims.model.session_id import split_session_id, subject_of
 from npc_lims.state.freshness import STALE_AFTER, age_of
 from npc_lims.state.sync_file import SourceSync, SyncFile

@@ -20,8 +20,9 @@ from npc_lims.errors import MissingDependency, NpcLimsError, StateError
 from npc_lims.history.transitions import Transition
 from npc_lims.history.walk import Progress, commits_of, read_history
 from npc_lims.model.flags import FLAGS
-from npc_lims.model.record import SECTIONS, Record
+from npc_lims.model.record import Record
 from npc_lims.model.rows import COLUMNS, session_row
+from npc_lims.model.sections import SECTIONS
 from npc_lims.model.session_id import split_session_id
 from npc_lims.state.diff import ABSENT
 from npc_lims.state.revision import Commit

@@ -17,12 +17,12 @@ from typing import Any
 
 from npc_lims.errors import SyncRefused
 from npc_lims.model.flags import compute_status
-from npc_lims.model.record import SECTIONS, CodeOcean, Found, Observation, Record, S3Facts, Tracked, Training
+from npc_lims.model.record import Found, Observation, Record, Tracked, Training
+from npc_lims.model.sections import DISCOVERING, SECTIONS
 from npc_lims.model.session_id import day_of
 from npc_lims.utils.mappings import differing_keys
 from npc_lims.utils.timestamps import utc_text
 
-DISCOVERING = ("tracked", "training")
 """Sources whose facts make a session known. Code Ocean and S3 hold much that is no session of ours."""
 
 BREAKER_SESSIONS = 10
@@ -143,7 +143,7 @@ def _merge(recorded: Found | None, observation: Observation, session_id: str) ->
     if found is None:
         nothing_there = observation.complete or (observation.unchanged and recorded is None)
         return False if nothing_there else recorded
-    if not recorded or not isinstance(found, (CodeOcean, S3Facts)):
+    if not recorded or found is False or isinstance(found, (Tracked, Training)):
         return found  # in what people edit, a key that is not there was not given
     # null inside a section is "not observed": what is recorded there stays
     not_observed = [name for name in type(found).model_fields if getattr(found, name) is None]

@@ -221,7 +221,6 @@ SECTION_MODELS: Mapping[str, type[Union[Tracked, Training, CodeOcean, S3Facts]]]
     "s3": S3Facts,
 }
 """The model of each section of a state file, which the source of that name alone writes."""
-SECTIONS = tuple(SECTION_MODELS)
 
 
 class Record(Model):

@@ -19,9 +19,10 @@ from npc_lims.errors import (
     SourceError,
     warn_once,
 )
-from npc_lims.model.reconcile import DISCOVERING, Records, reconcile_session
+from npc_lims.model.reconcile import Records, reconcile_session
 from npc_lims.model.record import CodeOcean, Observation, Record, Tracked
 from npc_lims.model.recording_days import assign_rows, reconcile_days, undecided_sessions
+from npc_lims.model.sections import DISCOVERING, OBSERVING
 from npc_lims.model.session_id import day_of, ids_of_day, split_session_id, subject_of
 from npc_lims.sessions.cached_assets import CachedAssetClient
 from npc_lims.sources.context import SourceContext, observe_source
@@ -146,7 +147,7 @@ def _complete(settings: Settings, record: Record, flags: Collection[str]) -> Rec
     day = records_of_day(settings, record.id)
     if record.id not in day:  # it may be newer than state, and so may others of its day
         day = listed_day(settings, record.id)
-    for source in ("codeocean", "s3"):
+    for source in OBSERVING:
         if not _unknown(record, flags):
             break
         records = {**day, record.id: record}
@@ -174,7 +175,7 @@ def _unknown(record: Record, flags: Collection[str]) -> list[str]:
 def flags_of_all(settings: Settings, records: Records) -> Records:
     """Return *records* with every flag looked up, each source queried once for all of them."""
     observations: list[Observation] = []
-    for source in ("codeocean", "s3"):
+    for source in OBSERVING:
         observations.append(_query(settings, source, reconcile_days(records, observations), set(records)))
     return reconcile_days(records, observations)
 

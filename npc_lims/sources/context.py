@@ -1,4 +1,4 @@
-"""The four sources, and the context in which one observes sessions, in a sync or a live lookup."""
+"""The context in which one observes sessions, in a sync or a live lookup."""
 
 from __future__ import annotations
 
@@ -10,23 +10,16 @@ from typing import TYPE_CHECKING, Optional
 
 from npc_lims.config.settings import Settings
 from npc_lims.model.record import Observation, Record
+from npc_lims.model.sections import SOURCES
 
 if TYPE_CHECKING:
     from npc_lims.clients.codeocean import AssetClient
     from npc_lims.clients.s3 import ObjectStore
 
-_MODULES = {
-    "tracked": "npc_lims.sources.tracked.parser",
-    "training": "npc_lims.sources.training.workbooks",
-    "codeocean": "npc_lims.sources.codeocean.query",
-    "s3": "npc_lims.sources.s3.query",
-}
-"""The module of each section of a record, imported when it is first needed."""
-
 
 def observe_source(source: str, context: SourceContext) -> Observation:
     """Return the facts that `observe` of a source's module finds; NpcLimsError if it cannot be queried at all."""
-    module = importlib.import_module(_MODULES[source])
+    module = importlib.import_module(SOURCES[source].module)
     observation: Observation = module.observe(context)
     return observation
 

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from npc_lims.model.flags import BOOLEAN_FLAGS, FLAGS, compute_status
-from npc_lims.model.record import SECTIONS, Record
+from npc_lims.model.record import Record
+from npc_lims.model.sections import OBSERVING, SECTIONS
 from npc_lims.utils.mappings import differing_keys, grouped
 from npc_lims.utils.text import one_line
 
@@ -50,7 +51,7 @@ _GROUP_OF_WORD = {
     "asset replaced": "re-processed",
 }
 # In these sections null means that it was not observed; elsewhere it is an empty cell.
-_OBSERVED = ("codeocean", "s3", "status")
+_OBSERVED = (*OBSERVING, "status")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -173,9 +174,9 @@ def show_field(change: FieldChange) -> str:
         return f"{one_line(name)} asset added: {one_line(after)}"
     if section == "codeocean" and isinstance(change.before, Mapping) and change.after is False:
         return f"{one_line(name)} asset removed: {one_line(before)}"
-    if section == "s3" and isinstance(change.after, Mapping) and change.before is False:
+    if section in OBSERVING and isinstance(change.after, Mapping) and change.before is False:
         return f"{one_line(name)} added"
-    if section == "s3" and isinstance(change.before, Mapping) and change.after is False:
+    if section in OBSERVING and isinstance(change.before, Mapping) and change.after is False:
         return f"{one_line(name)} removed"
     if before == after:  # two assets of one name, 1 and true
         before, after = _exact(change.before), _exact(change.after)
@@ -201,7 +202,7 @@ def _change(
         what.append("training row changed")
     elif bool(was) != bool(now):
         what.append("training row added" if now else "training row gone")
-    what += [f"{name} facts gone" for name in ("codeocean", "s3") if old.get(name) and not new.get(name)]
+    what += [f"{name} facts gone" for name in OBSERVING if old.get(name) and not new.get(name)]
     if old.get("schema") != new.get("schema"):
         what.append(f"schema {old.get('schema')} -> {new.get('schema')}")
     if not what:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 from npc_lims.errors import StateError
+from npc_lims.model.sections import SECTIONS
 from npc_lims.model.session_id import ID_PATTERN
 
 SCHEMA = 1
@@ -21,6 +22,8 @@ SNAPSHOT = "sessions.jsonl"
 _HEAD = b'{"id":"'
 _DIGEST = b'","digest":"'
 _FIELDS = frozenset(("id", "digest", "schema", "tracked", "training", "codeocean", "s3", "status"))
+"""Of every line of this schema. Sections that came later are null in lines that are older."""
+_SECTIONS = dict.fromkeys(SECTIONS)
 
 # types of values, for a quick test of a line
 _NONE = type(None)
@@ -56,6 +59,8 @@ def parse_line(line: bytes) -> dict[str, Any]:
             raise ValueError("more than one value")
     except (ValueError, RecursionError) as error:
         raise _damaged(line, error) from None
+    if isinstance(data, dict) and not data.keys() >= _SECTIONS.keys():
+        data = {**_SECTIONS, **data}
     is_plain = is_plainly_valid(data) and data.keys() >= _FIELDS and data["schema"] == SCHEMA
     if not (is_plain and ID_PATTERN.fullmatch(str(data["id"]))):
         _check(line, data)
@@ -156,13 +161,12 @@ def is_plainly_valid(record: Mapping[str, Any]) -> bool:
     not know pass: a newer one may write them in the same schema. A line is parsed in eight microseconds: so sets of
     types are compared, and not each value.
     """
-    tests = (("tracked", _is_tracked), ("training", _is_training), ("codeocean", _is_codeocean), ("s3", _is_s3))
     try:
         if not _is_status(record["status"]):
             return False
-        for name, is_valid in tests:
+        for name in SECTIONS:
             section = record[name]
-            if not (is_valid(section) if section else _is_nothing(section)):
+            if not (name in _TESTS and _TESTS[name](section) if section else _is_nothing(section)):
                 return False
     except (AttributeError, KeyError, TypeError, ValueError):  # a text or list for a section, a missing key, no time
         return False
@@ -244,3 +248,7 @@ def _is_s3(facts: Mapping[str, Any]) -> bool:
 
 def _are_texts(texts: Any) -> bool:
     return type(texts) is list and (not texts or _TEXT.issuperset(map(type, texts)))
+
+
+_TESTS = {"tracked": _is_tracked, "training": _is_training, "codeocean": _is_codeocean, "s3": _is_s3}
+"""Of sections: any other one is left to the model."""

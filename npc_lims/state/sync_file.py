@@ -15,7 +15,8 @@ from typing import Annotated, Any, Optional
 import pydantic
 
 from npc_lims.errors import StateError, warn_future_timestamp
-from npc_lims.model.record import SECTIONS, Model, Observation, check_time, validate_model
+from npc_lims.model.record import Model, Observation, check_time, validate_model
+from npc_lims.model.sections import SECTIONS
 from npc_lims.state.freshness import SYNC_FILE
 from npc_lims.state.store import Loaded, StateFolder, open_tree, read_state
 from npc_lims.utils.text import single_line

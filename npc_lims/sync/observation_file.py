@@ -21,7 +21,8 @@ from pydantic_core import to_json
 
 from npc_lims.clients.git import find_repository
 from npc_lims.errors import NpcLimsError, Problem, SourceError
-from npc_lims.model.record import SECTION_MODELS, SECTIONS, Found, Observation, validate_model
+from npc_lims.model.record import SECTION_MODELS, Found, Observation, validate_model
+from npc_lims.model.sections import DISCOVERING, SECTIONS
 from npc_lims.model.session_id import parse_session_id, subject_of
 from npc_lims.utils.atomic_write import write_atomically
 from npc_lims.utils.text import single_line
@@ -29,8 +30,6 @@ from npc_lims.utils.timestamps import is_future, utc_text
 
 SUFFIX = ".observed.json"
 _FORMAT = 1
-# Sources that each shard reads completely; of the others it reads its share.
-_READ_WHOLE = ("tracked", "training")
 _MAX_DEPTH = 64
 # Ten thousand sessions take about 30.
 _MAX_BYTES = 512 << 20
@@ -188,7 +187,7 @@ def _merge_source(source: str, parts: Sequence[ObservationSet]) -> Observation:
     has_all = len(ones) == len(parts)
     same_version = all(one.versions == ones[0].versions and one.unchanged == ones[0].unchanged for one in ones)
     counts: Counter[str] = Counter()
-    for one in ones[:1] if source in _READ_WHOLE else ones:
+    for one in ones[:1] if source in DISCOVERING else ones:
         counts.update(one.counts)
     return Observation(
         source=source,
@@ -292,10 +291,16 @@ class _Problem(_Strict):
     message: str
 
 
+def _check_source(name: str) -> str:
+    if name not in SECTIONS:
+        raise ValueError(f"the sources are {', '.join(SECTIONS)}")
+    return name
+
+
 class _Section(_Strict):
     """An observation, with the reason of its failure."""
 
-    source: Literal["tracked", "training", "codeocean", "s3"]
+    source: Annotated[str, pydantic.AfterValidator(_check_source)]
     facts: dict[_Id, Union[Literal[False], dict[str, Any]]]
     complete: bool
     unchanged: bool

@@ -22,7 +22,7 @@ from npc_lims.clients.git_tree import compose_message, escape_mentions
 from npc_lims.config.settings import TRACKED_FILE
 from npc_lims.errors import NpcLimsError, SourceError, warn_future_timestamp
 from npc_lims.model.reconcile import Dropped, Newer, is_newer, keep_newest
-from npc_lims.model.record import SECTIONS
+from npc_lims.model.sections import SECTIONS
 from npc_lims.model.session_id import subject_of
 from npc_lims.sources.tracked.parser import tracked_text
 from npc_lims.state.diff import GROUPS, SessionChange, changes_between, word_counts

@@ -14,9 +14,10 @@ from npc_lims.clients.s3_cached import store_of
 from npc_lims.config.error_boundary import describe_unexpected, source_failure
 from npc_lims.config.settings import Settings
 from npc_lims.errors import InputFileError, NoSessionInfo, NpcLimsError, NpcLimsWarning, SourceError, StateError, warn
-from npc_lims.model.reconcile import DISCOVERING, check_breaker
-from npc_lims.model.record import SECTIONS, Observation, Record, failed
+from npc_lims.model.reconcile import check_breaker
+from npc_lims.model.record import Observation, Record, failed
 from npc_lims.model.recording_days import reconcile_days, reconcile_scope, report_other_rows
+from npc_lims.model.sections import DISCOVERING, SECTIONS
 from npc_lims.sources.context import SourceContext, observe_source
 from npc_lims.sources.tracked.parser import observe_text, tracked_text
 from npc_lims.state.diff import SessionChange, changes_between

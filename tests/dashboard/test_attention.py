@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from npc_lims.dashboard.attention import Finding, find_issues
 from npc_lims.errors import Problem
 from npc_lims.history.transitions import Transition
-from npc_lims.model.record import SECTIONS, Record
+from npc_lims.model.record import Record
+from npc_lims.model.sections import SECTIONS
 from npc_lims.processing.runs import Run
 from npc_lims.state.sync_file import SourceSync, SyncFailure, SyncFile
 from npc_lims.utils.urls import Links

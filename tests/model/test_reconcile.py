@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from npc_lims.errors import SourceError, SyncRefused
 from npc_lims.model.flags import compute_status
-from npc_lims.model.reconcile import DISCOVERING, check_breaker, reconcile, reconcile_session
-from npc_lims.model.record import SECTIONS, CodeOcean, Observation, Record, S3Facts, Training, failed
+from npc_lims.model.reconcile import check_breaker, reconcile, reconcile_session
+from npc_lims.model.record import CodeOcean, Observation, Record, S3Facts, Training, failed
+from npc_lims.model.sections import DISCOVERING, SECTIONS
 from tests.builders import (
     SECOND,
     SESSION,

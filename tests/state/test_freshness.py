@@ -16,8 +16,9 @@ import pytest
 
 import npc_lims
 from npc_lims.config.disk_cache import CacheEntry, store_entry
+from npc_lims.model.sections import SECTIONS
 from npc_lims.state.freshness import SourceTimes, parse_sync_times
-from npc_lims.state.sync_file import SECTIONS, SourceSync, SyncFailure, SyncFile, write_sync_file
+from npc_lims.state.sync_file import SourceSync, SyncFailure, SyncFile, write_sync_file
 from npc_lims.utils.timestamps import utc_text
 from tests.integration.world import GitHub, commit_all, run_cli
 from tests.servers.faults import FaultyProxy, Status

@@ -10,7 +10,8 @@ import pytest
 from npc_lims.clients.github_plain import PlainGitHubClient
 from npc_lims.clients.http import RetryPolicy
 from npc_lims.errors import SourceError
-from npc_lims.model.record import SECTIONS, Observation, failed
+from npc_lims.model.record import Observation, failed
+from npc_lims.model.sections import SECTIONS
 from npc_lims.state.freshness import STALE_AFTER
 from npc_lims.state.sync_file import SyncFile, next_sync_file
 from npc_lims.state.watchdog import LAST_RUN_AFTER, check_state, watch

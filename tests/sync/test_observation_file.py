@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from npc_lims.errors import NpcLimsError, Problem, SourceError
 from npc_lims.model.reconcile import reconcile
-from npc_lims.model.record import SECTIONS, Observation, failed
+from npc_lims.model.record import Observation, failed
 from npc_lims.model.recording_days import reconcile_scope
+from npc_lims.model.sections import SECTIONS
 from npc_lims.sync.observation_file import (
     EVERYTHING,
     ObservationSet,

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from npc_lims.dashboard.attention import Finding
 from npc_lims.dashboard.totals import count_sessions, funnel, months, source_ages, status_symbol
 from npc_lims.model.flags import BOOLEAN_FLAGS, FLAGS, StatusFlag, recorded_flag
-from npc_lims.model.record import SECTIONS
 from npc_lims.model.rows import session_row
+from npc_lims.model.sections import SECTIONS
 from npc_lims.state.freshness import STALE_AFTER
 from npc_lims.utils.urls import Links, web_address
 
