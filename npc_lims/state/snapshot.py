@@ -22,8 +22,9 @@ SNAPSHOT = "sessions.jsonl"
 _HEAD = b'{"id":"'
 _DIGEST = b'","digest":"'
 _FIELDS = frozenset(("id", "digest", "schema", "tracked", "training", "codeocean", "s3", "status"))
-"""Of every line of this schema. Sections that came later are null in lines that are older."""
-_SECTIONS = dict.fromkeys(SECTIONS)
+"""Of every line of this schema."""
+_LATER_SECTIONS = {name: None for name in SECTIONS if name not in _FIELDS}
+"""Of sources that came later: null, never observed, in lines that are older."""
 
 # types of values, for a quick test of a line
 _NONE = type(None)
@@ -59,8 +60,8 @@ def parse_line(line: bytes) -> dict[str, Any]:
             raise ValueError("more than one value")
     except (ValueError, RecursionError) as error:
         raise _damaged(line, error) from None
-    if isinstance(data, dict) and not data.keys() >= _SECTIONS.keys():
-        data = {**_SECTIONS, **data}
+    if _LATER_SECTIONS and isinstance(data, dict):
+        data = {**_LATER_SECTIONS, **data}
     is_plain = is_plainly_valid(data) and data.keys() >= _FIELDS and data["schema"] == SCHEMA
     if not (is_plain and ID_PATTERN.fullmatch(str(data["id"]))):
         _check(line, data)
