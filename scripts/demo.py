@@ -11,5 +11,6 @@ ROOT = Path(__file__).resolve().parent.parent
 if __name__ == "__main__":
     subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", str(ROOT)], check=True)
     # not from the clone: what is shown must be what was installed
-    command = [sys.executable, "-m", "npc_lims", "demo", *map(str, (Path(a).resolve() for a in sys.argv[1:]))]
+    arguments = [one if one.startswith("-") else str(Path(one).resolve()) for one in sys.argv[1:]]
+    command = [sys.executable, "-m", "npc_lims", "demo", *arguments]
     sys.exit(subprocess.run(command, cwd=ROOT.parent, check=False).returncode)

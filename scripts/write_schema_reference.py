@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from npc_lims.model.flags import BOOLEAN_FLAGS, FLAGS
+from npc_lims.model.sections import SOURCES
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "reference" / "schemas.md"
@@ -23,10 +24,7 @@ FILES: dict[str, tuple[str, tuple[str, ...]]] = {
 OBVIOUS = {
     ("", "schema"): "Version of this layout.",
     ("", "id"): "`<subject>_<YYYY-MM-DD>`, with `_1`, `_2` ... for later sessions of the day.",
-    ("", "tracked"): "Written by tracked_sessions.yaml alone.",
-    ("", "training"): "By the training workbooks alone.",
-    ("", "codeocean"): "By Code Ocean alone.",
-    ("", "s3"): "By S3 alone.",
+    **{("", name): f"Written by the source {source.label} alone." for name, source in SOURCES.items()},
     ("", "status"): "Computed from the sections above: [below](#status).",
     ("", "process"): "Name of the process in pipelines.yaml, and of this file.",
     ("", "runs"): "By session and try.",

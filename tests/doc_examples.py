@@ -16,12 +16,13 @@ import json
 import os
 import re
 import shlex
+import shutil
 import sqlite3
 import subprocess
 import sys
 import textwrap
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -114,7 +115,7 @@ class Reader:
             f"{example.place}: a block of {example.language or 'no language'} is not run: use one of "
             f"{', '.join(sorted(_RUNNERS))}, or write '<!-- not run: why -->' above it"
         )
-        _RUNNERS[example.language](self, example)
+        getattr(self, _RUNNERS[example.language])(example)
 
     def _check(self, example: Example) -> None:
         """What can be said of an example that is not run."""
@@ -179,6 +180,12 @@ class Reader:
         runner.run(test, out=told.write, clear_globs=False)
         assert not runner.failures, f"{example.place}:\n{told.getvalue()}"
 
+    def text(self, example: Example) -> None:
+        """Do nothing: it is no example."""
+
+    def diff(self, example: Example) -> None:
+        raise AssertionError(f"{example.place}: a change of the code is for pages in CHANGES_CODE")
+
     def yaml(self, example: Example) -> None:
         check_yaml(example)
 
@@ -202,16 +209,57 @@ class Reader:
             database.execute(example.text).fetchall()
 
 
-_RUNNERS: Mapping[str, Callable[[Reader, Example], None]] = {
-    "console": Reader.shell,
-    "sh": Reader.shell,
-    "python": Reader.python,
-    "yaml": Reader.yaml,
-    "json": Reader.json,
-    "ini": Reader.dotenv,
-    "sql": Reader.sql,
-    **{language: lambda reader, example: None for language in _TEXT},
+class Developer(Reader):
+    """Follows a page that changes the code: in a copy of the clone, `npc_lims` beside the checkout.
+
+    Its blocks of `diff` are applied to the copy, those of `python` with a title are a new file of it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.clone = folder.parent / "npc_lims"
+        for name in ("npc_lims", "scripts", "docs/schemas", "docs/reference"):
+            shutil.copytree(_ROOT / name, self.clone / name, ignore=shutil.ignore_patterns("__pycache__"))
+        self._environment = {**os.environ, "PYTHONPATH": str(self.clone), "PYTHONWARNINGS": "default"}
+
+    def _run(self, words: list[str], example: Example) -> tuple[int, str, str]:
+        if words[0] == "npc-lims":
+            words = ["python", "-m", "npc_lims", *words[1:]]
+        if words[0] != "python":
+            return super()._run(words, example)
+        command = [sys.executable, *words[1:]]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=self._environment)
+        return done.returncode, done.stdout, done.stdout + done.stderr
+
+    def python(self, example: Example) -> None:
+        path = self.clone / example.title
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(example.text, encoding="utf-8")
+
+    def diff(self, example: Example) -> None:
+        """Apply a diff whose hunks need no line numbers."""
+        path = self.clone / example.title
+        for hunk in re.split(r"^@@.*\n", example.text, flags=re.MULTILINE)[1:]:
+            lines = hunk.splitlines(keepends=True)
+            before = "".join(line[1:] for line in lines if not line.startswith("+"))
+            after = "".join(line[1:] for line in lines if not line.startswith("-"))
+            content = path.read_text(encoding="utf-8")
+            assert content.count(before) == 1, f"{example.place}: {example.title} has no such lines:\n{before}"
+            path.write_text(content.replace(before, after), encoding="utf-8")
+
+
+_RUNNERS: Mapping[str, str] = {
+    "console": "shell",
+    "sh": "shell",
+    "python": "python",
+    "yaml": "yaml",
+    "json": "json",
+    "ini": "dotenv",
+    "sql": "sql",
+    "diff": "diff",
+    **dict.fromkeys(_TEXT, "text"),
 }
+"""Methods that follow a block, by its language."""
 
 
 def commands(example: Example) -> list[tuple[str, str]]:

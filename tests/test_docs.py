@@ -18,7 +18,7 @@ import pytest
 
 import npc_lims
 from npc_lims.config.settings import SETTINGS, Settings
-from tests.doc_examples import Example, Reader, broken_links, examples, mentions, unknown_in
+from tests.doc_examples import Developer, Example, Reader, broken_links, examples, mentions, unknown_in
 from tests.integration.world import commit_all, run_git, write_tracked
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -27,6 +27,8 @@ PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
 FIRST = (ROOT / "README.md", DOCS / "quickstart.md", DOCS / "how-to" / "add-a-session.md")
 """Pages that people come to first: their examples are tried by every run of the tests."""
 
+CHANGES_CODE = [DOCS / "how-to" / name for name in ("add-a-flag.md", "add-a-source.md")]
+"""Pages that are followed in a copy of the clone."""
 NOT_RUN_AT_MOST = 25
 """Who writes one more example that is not run has thought about it."""
 
@@ -78,11 +80,30 @@ def reader(checkout_once: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize(
-    "page", [page if page in FIRST else pytest.param(page, marks=pytest.mark.slow) for page in PAGES], ids=name_of
+    "page",
+    [
+        page if page in FIRST else pytest.param(page, marks=pytest.mark.slow)
+        for page in PAGES
+        if page not in CHANGES_CODE
+    ],
+    ids=name_of,
 )
 def test_examples_are_as_the_page_says(page: Path, reader: Reader) -> None:
     for example in examples_of(page):
         reader.follow(example)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", CHANGES_CODE, ids=name_of)
+def test_changes_of_the_code_are_as_the_page_says(page: Path, reader: Reader) -> None:
+    developer = Developer(reader.folder)
+    for example in examples_of(page):
+        developer.follow(example)
+    flag = re.findall(r'^\+ +"(is_\w+)",$', page.read_text(encoding="utf-8"), re.MULTILINE)[0]
+    site = (reader.folder.parent / "public" / "data" / "sessions.json").read_text(encoding="utf-8")
+    session = (developer.clone / "docs" / "schemas" / "session.schema.json").read_text(encoding="utf-8")
+    assert f'"{flag}"' in site
+    assert f'"{flag}"' in session
 
 
 def test_what_is_not_run_says_why(capsys: pytest.CaptureFixture[str]) -> None:
@@ -105,7 +126,7 @@ def test_commands_in_the_text_are_there(page: Path) -> None:
 
 
 def test_modules_that_pages_name_exist() -> None:
-    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]
+    pages = {ROOT / "README.md", ROOT / "CONTRIBUTING.md", *DOCS.rglob("*.md")} - {*CHANGES_CODE}  # which add some
     named = {(page, name) for page in pages for name in re.findall(r"[\w./-]+/\w+\.py\b", page.read_text("utf-8"))}
     assert named
     missing = [

@@ -214,7 +214,8 @@ _STATUS_SCHEMA = {
 }
 
 
-SECTION_MODELS: Mapping[str, type[Union[Tracked, Training, CodeOcean, S3Facts]]] = {
+Facts = Union[Tracked, Training, CodeOcean, S3Facts]
+SECTION_MODELS: Mapping[str, type[Facts]] = {
     "tracked": Tracked,
     "training": Training,
     "codeocean": CodeOcean,
@@ -250,7 +251,6 @@ class Record(Model):
 
 # --- observations
 
-Facts = Union[Tracked, Training, CodeOcean, S3Facts]
 Found = Union[Facts, Literal[False]]
 """Facts of a source on a session; false when it was queried and has none."""
 
