@@ -27,7 +27,7 @@ from npc_lims.clients.git import Repository, find_repository
 from npc_lims.config.settings import TRACKED_FILE, Settings, load_settings
 from npc_lims.errors import GitError, NpcLimsError, TrackedFileError
 from npc_lims.history.atom_feed import render_feed
-from npc_lims.history.export import ExportFormat, default_path, export_history
+from npc_lims.history.export import ExportFormat, choose_target, export_history
 from npc_lims.history.session_history import (
     UNSHALLOW,
     SessionHistory,
@@ -276,17 +276,18 @@ def history_command(
 
 def export_command(
     place: Optional[Path] = typer.Argument(
-        None, metavar="OUT", help="The database; of other formats a folder. Default: npc-lims.sqlite, npc-lims-csv ..."
+        None, metavar="OUT", help="File, whose extension decides the format; or folder, with --format."
     ),
-    format: ExportFormat = typer.Option(
-        ExportFormat.sqlite, help="sqlite is one file; the others are a folder with a file for each table."
+    format: Optional[ExportFormat] = typer.Option(
+        None, help="Default: that of the extension. A folder of csv, jsonl or parquet has a file for each table."
     ),
     state: Optional[Path] = STATE_HERE,
 ) -> None:
     """Write all sessions and their history as tables.
 
     The tables are sessions (a column for each status), transitions, fields (each value that differed), assets, commits,
-    edits and about. SQLite opens in Datasette. Parquet needs pyarrow: pip install "npc_lims[parquet]".
+    edits and about. A .sqlite or .db file has all of them; a .csv, .jsonl or .parquet file has the sessions. SQLite
+    opens in Datasette. Parquet needs pyarrow: pip install "npc_lims[parquet]".
 
     Reads the commits of the checkout that holds state/. Writes only OUT: an earlier export there is replaced once the
     new one is complete, and nothing else ever is. Needs no credentials.
@@ -294,15 +295,15 @@ def export_command(
     \b
     Examples:
       npc-lims export
-      npc-lims export sessions.sqlite
+      npc-lims export sessions.csv
       npc-lims export tables --format csv
     """
+    target, kind = choose_target(place, format)
     settings = reading_settings(state)
     repository, folder = _checkout(settings, "an export is made of commits")
-    target = default_path(format) if place is None else place
     with progress_bars() as progress:
         done = export_history(
-            repository, target, format, folder=folder, progress=lambda *counts: progress("reading commits", *counts)
+            repository, target, kind, folder=folder, progress=lambda *counts: progress("reading commits", *counts)
         )
     counts = ", ".join(f"{count:,} {table}" for table, count in done.counts.items() if table != "about")
     out().print(f"{done.path}: {counts}", soft_wrap=True)

@@ -1,4 +1,7 @@
-"""All sessions and their history as tables: one SQLite database, or a folder of JSON lines, CSV or Parquet."""
+"""All sessions and their history as tables: one SQLite database, or a folder of JSON lines, CSV or Parquet.
+
+One file of these formats is the table of sessions.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ import itertools
 import json
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -35,6 +39,9 @@ _BATCH = 2_000  # rows that are written at a time
 _APPLICATION = 0x6E70636C  # `npcl`, in the header of the database: no other file is replaced
 _HEAD = b"SQLite format 3\0"
 _APPLICATION_BYTES = slice(68, 72)
+_COMPARED = 4  # first columns by which an earlier export is recognised
+_FILE_TABLES = ("sessions",)
+_FOREIGN = "{}: is there already, and no export of npc-lims: move it away, or name another file"
 _SQL_TYPES = {"text": "TEXT", "integer": "INTEGER", "boolean": "INTEGER", "json": "TEXT"}
 
 
@@ -43,6 +50,15 @@ class ExportFormat(str, enum.Enum):
     jsonl = "jsonl"
     csv = "csv"
     parquet = "parquet"
+
+
+SUFFIXES = {
+    **dict.fromkeys((".sqlite", ".sqlite3", ".db"), ExportFormat.sqlite),
+    **dict.fromkeys((".jsonl", ".ndjson"), ExportFormat.jsonl),
+    ".csv": ExportFormat.csv,
+    ".parquet": ExportFormat.parquet,
+}
+"""File extensions, and their formats."""
 
 
 class Column(NamedTuple):
@@ -135,15 +151,27 @@ WriteRows = Callable[[str, Rows], None]
 
 @dataclasses.dataclass(frozen=True)
 class Exported:
-    """The path of an export (the database, or the folder of the tables), and the number of rows of each table."""
+    """The path of an export (the database, the table, or the folder of tables), and the number of rows by table."""
 
     path: Path
     counts: Mapping[str, int]
 
 
-def default_path(kind: ExportFormat) -> Path:
-    """Return the default path of an export: a file, or a folder with a file for each table."""
-    return Path("npc-lims.sqlite" if kind is ExportFormat.sqlite else f"npc-lims-{kind.value}")
+def choose_target(out: Path | None = None, kind: ExportFormat | None = None) -> tuple[Path, ExportFormat]:
+    """Return the path and the format of an export, of which a file extension decides the other; both have defaults.
+
+    Raises:
+        NpcLimsError: The two contradict each other, or the path has no known extension.
+    """
+    if out is None:
+        kind = kind or ExportFormat.sqlite
+        return Path("npc-lims.sqlite" if kind is ExportFormat.sqlite else f"npc-lims-{kind.value}"), kind
+    inferred = SUFFIXES.get(out.suffix.lower())
+    if kind is None and inferred is None:
+        raise NpcLimsError(f"{out}: expected a file name that ends in {', '.join(SUFFIXES)}, or a folder and --format")
+    if kind is not None and inferred not in (None, kind):
+        raise NpcLimsError(f"{out}: {out.suffix} and --format {kind.value} contradict each other; give one of them")
+    return out, kind or inferred or ExportFormat.sqlite
 
 
 def export_history(
@@ -156,7 +184,8 @@ def export_history(
 ) -> Exported:
     """Write every session as it is in HEAD, and all transitions before, as the tables of `TABLES`, to *out*.
 
-    That is the database, else the folder of a file for each table. Whatever fails, it is what it was before.
+    That is the database, else a file with the extension of the format, for the sessions alone, or a folder of a file
+    for each table. Whatever fails, it is what it was before.
     """
     from npc_lims import __version__
 
@@ -165,19 +194,16 @@ def export_history(
     facts = {"npc_lims": __version__, "commit": commit, "folder": folder, "shallow_since": shallow}
     about = (("about", fact) for fact in facts.items())
     records = read_state(CommitTree(repository, commit, folder)).records
-    writers = {
-        ExportFormat.sqlite: _writing_sqlite,
-        ExportFormat.jsonl: _writing_jsonl,
-        ExportFormat.csv: _writing_csv,
-        ExportFormat.parquet: _writing_parquet,
-    }
     path = out.resolve()
-    counts = dict.fromkeys(TABLES, 0)
-    waiting: dict[str, list[Sequence[Any]]] = {table: [] for table in TABLES}
+    tables = _FILE_TABLES if _is_one_table(out, kind) else tuple(TABLES)
+    counts = dict.fromkeys(tables, 0)
+    waiting: dict[str, list[Sequence[Any]]] = {table: [] for table in tables}
     try:
-        with replacing(path, lambda: _check_replaceable(out, kind)) as new, writers[kind](new) as write:
+        with replacing(path, lambda: _check_replaceable(out, kind)) as new, _WRITERS[kind](new, tables) as write:
             transitions = read_history(repository, ref=commit, folder=folder, progress=progress)
             for table, row in itertools.chain(_rows(transitions, records), about):
+                if table not in counts:
+                    continue
                 counts[table] += 1
                 waiting[table].append(row)
                 if len(waiting[table]) == _BATCH:
@@ -243,6 +269,11 @@ def _removed_session_row(session: str) -> Sequence[Any]:
     return [known.get(column.name, ABSENT if column.kind == "json" else None) for column in columns]
 
 
+def _is_one_table(path: Path, kind: ExportFormat) -> bool:
+    """Return True if *path* is to be a file of one table; a folder of that name is an export of all tables."""
+    return kind is not ExportFormat.sqlite and SUFFIXES.get(path.suffix.lower()) is kind and not path.is_dir()
+
+
 def _check_replaceable(path: Path, kind: ExportFormat) -> None:
     """Refuse to replace what is no earlier export."""
     if not path.exists():
@@ -254,10 +285,12 @@ def _check_replaceable(path: Path, kind: ExportFormat) -> None:
         with path.open("rb") as file:
             head = file.read(_APPLICATION_BYTES.stop)
         if head and not (head.startswith(_HEAD) and head[_APPLICATION_BYTES] == _APPLICATION.to_bytes(4, "big")):
-            raise NpcLimsError(
-                f"{path}: is there already, and no export of npc-lims: move it away, or name another file"
-            )
+            raise NpcLimsError(_FOREIGN.format(path))
         return
+    if _is_one_table(path, kind):
+        if path.is_file() and (not path.stat().st_size or _first_columns(path, kind) == COLUMNS[:_COMPARED]):
+            return
+        raise NpcLimsError(_FOREIGN.format(path))
     if not path.is_dir():
         raise NpcLimsError(f"{path}: a file; name the folder that the tables are to be in")
     names = {file.name for file in path.iterdir()}
@@ -268,8 +301,20 @@ def _check_replaceable(path: Path, kind: ExportFormat) -> None:
         )
 
 
+def _first_columns(path: Path, kind: ExportFormat) -> tuple[str, ...]:
+    """Return the names of the first columns of a file; none if it is of another format."""
+    try:
+        if kind is ExportFormat.parquet:
+            return tuple(_import_parquet()[1].read_schema(str(path)).names[:_COMPARED])
+        with path.open(encoding="utf-8") as file:
+            line = file.readline(1 << 20)
+        return tuple(next(csv.reader([line])) if kind is ExportFormat.csv else json.loads(line))[:_COMPARED]
+    except (OSError, ValueError, TypeError, csv.Error):  # of Parquet, too
+        return ()
+
+
 @contextlib.contextmanager
-def _writing_sqlite(path: Path) -> Iterator[WriteRows]:
+def _writing_sqlite(path: Path, _: Sequence[str]) -> Iterator[WriteRows]:
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as database:
         # nobody sees the file before it is complete, so it needs no journal
         for pragma in ("journal_mode = OFF", "synchronous = OFF", f"application_id = {_APPLICATION}"):
@@ -305,20 +350,25 @@ def _create_table(name: str, table: Table) -> str:
     return f"CREATE TABLE {quoted(name)} (\n  " + ",\n  ".join(parts) + "\n)"
 
 
+def _table_paths(path: Path, tables: Sequence[str], suffix: str) -> dict[str, Path]:
+    """Return the file of each table: *path* itself of one, else a file in that folder."""
+    if len(tables) == 1:
+        return {tables[0]: path}
+    path.mkdir()
+    return {table: path / f"{table}.{suffix}" for table in tables}
+
+
 @contextlib.contextmanager
-def _text_files(folder: Path, suffix: str) -> Iterator[dict[str, IO[str]]]:
-    folder.mkdir()
+def _text_files(path: Path, tables: Sequence[str], suffix: str) -> Iterator[dict[str, IO[str]]]:
+    paths = _table_paths(path, tables, suffix)
     with contextlib.ExitStack() as stack:
-        yield {
-            table: stack.enter_context((folder / f"{table}.{suffix}").open("w", encoding="utf-8", newline=""))
-            for table in TABLES
-        }
+        yield {name: stack.enter_context(file.open("w", encoding="utf-8", newline="")) for name, file in paths.items()}
 
 
 @contextlib.contextmanager
-def _writing_jsonl(folder: Path) -> Iterator[WriteRows]:
+def _writing_jsonl(path: Path, tables: Sequence[str]) -> Iterator[WriteRows]:
     """Write a JSON object a line. A key that is not there is a value that was or is not there."""
-    with _text_files(folder, "jsonl") as files:
+    with _text_files(path, tables, "jsonl") as files:
 
         def write(table: str, rows: Rows) -> None:
             names = [column.name for column in TABLES[table].columns]
@@ -331,9 +381,9 @@ def _writing_jsonl(folder: Path) -> Iterator[WriteRows]:
 
 
 @contextlib.contextmanager
-def _writing_csv(folder: Path) -> Iterator[WriteRows]:
+def _writing_csv(path: Path, tables: Sequence[str]) -> Iterator[WriteRows]:
     """Write UTF-8 as in RFC 4180, a line of names and then a line for each row; an empty cell is null."""
-    with _text_files(folder, "csv") as files:
+    with _text_files(path, tables, "csv") as files:
         # Python before 3.13 quotes a carriage return only where it is of the line's end
         writers = {table: csv.writer(file, lineterminator="\r\n") for table, file in files.items()}
         for table, writer in writers.items():
@@ -346,23 +396,24 @@ def _writing_csv(folder: Path) -> Iterator[WriteRows]:
         yield write
 
 
-@contextlib.contextmanager
-def _writing_parquet(folder: Path) -> Iterator[WriteRows]:
-    """Write compressed files; what is no text, number or boolean is JSON text."""
+def _import_parquet() -> tuple[Any, Any]:
     try:
-        pyarrow: Any = importlib.import_module("pyarrow")
-        parquet: Any = importlib.import_module("pyarrow.parquet")
+        return importlib.import_module("pyarrow"), importlib.import_module("pyarrow.parquet")
     except ImportError:
         raise MissingDependency('Parquet needs pyarrow: pip install "npc_lims[parquet]"') from None
-    folder.mkdir()
+
+
+@contextlib.contextmanager
+def _writing_parquet(path: Path, tables: Sequence[str]) -> Iterator[WriteRows]:
+    """Write compressed files; what is no text, number or boolean is JSON text."""
+    pyarrow, parquet = _import_parquet()
     types = {"integer": pyarrow.int64(), "boolean": pyarrow.bool_()}
     with contextlib.ExitStack() as stack:
         writers = {}
-        for name, table in TABLES.items():
-            schema = pyarrow.schema(
-                [(column.name, types.get(column.kind, pyarrow.string())) for column in table.columns]
-            )
-            writers[name] = stack.enter_context(parquet.ParquetWriter(str(folder / f"{name}.parquet"), schema))
+        for name, file in _table_paths(path, tables, "parquet").items():
+            columns = TABLES[name].columns
+            schema = pyarrow.schema([(column.name, types.get(column.kind, pyarrow.string())) for column in columns])
+            writers[name] = stack.enter_context(parquet.ParquetWriter(str(file), schema))
 
         def write(table: str, rows: Rows) -> None:
             if rows:
@@ -371,6 +422,14 @@ def _writing_parquet(folder: Path) -> Iterator[WriteRows]:
                 writers[table].write_batch(pyarrow.record_batch(arrays, schema=schema))
 
         yield write
+
+
+_WRITERS: Mapping[ExportFormat, Callable[[Path, Sequence[str]], AbstractContextManager[WriteRows]]] = {
+    ExportFormat.sqlite: _writing_sqlite,
+    ExportFormat.jsonl: _writing_jsonl,
+    ExportFormat.csv: _writing_csv,
+    ExportFormat.parquet: _writing_parquet,
+}
 
 
 def _cells(table: str, rows: Rows) -> Iterator[list[Any]]:

@@ -33,6 +33,17 @@ def test_a_folder(lives_once: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert {path.name for path in (tmp_path / "tables").iterdir()} == {f"{name}.{kind}" for name in TABLES}
 
 
+def test_a_file_of_sessions(lives_once: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(lives_once)
+    done = run_cli("export", str(tmp_path / "x.csv"))
+    assert done.code == 0, done
+    assert done.out == f"{tmp_path / 'x.csv'}: 3 sessions\n"
+    assert (tmp_path / "x.csv").read_bytes().startswith(b"id,subject,date,")
+    done = run_cli("export", str(tmp_path / "x.csv"), "--format", "sqlite")
+    assert done.code == 2, done
+    assert ".csv and --format sqlite contradict each other" in done.err
+
+
 def test_the_demo(published_once: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(published_once)
     done = run_cli("export", str(tmp_path / "x.sqlite"))
@@ -65,7 +76,7 @@ def test_mistakes_are_one_message(lives_once: Path, elsewhere: Path) -> None:
     assert done.code == 2, done
     assert "git clone https://github.com/AllenInstitute/npc_lims" in done.err
     (elsewhere / "notes.txt").write_text("mine")
-    done = run_cli("export", "notes.txt", "--state", str(lives_once / "state"))
+    done = run_cli("export", "notes.txt", "--format", "sqlite", "--state", str(lives_once / "state"))
     assert done.code == 2, done
     assert "no export of npc-lims" in done.err
     assert (elsewhere / "notes.txt").read_text() == "mine"

@@ -15,7 +15,7 @@ import pytest
 
 from npc_lims.clients.git import Repository
 from npc_lims.errors import GitError, NpcLimsError, StateError
-from npc_lims.history.export import TABLES, ExportFormat, default_path, export_history
+from npc_lims.history.export import TABLES, ExportFormat, choose_target, export_history
 from npc_lims.utils.yaml import render_yaml
 from tests import builders
 from tests.history.lives import NOTE, ONE, THREE, TWO, one
@@ -33,8 +33,9 @@ def exported(lives: Repository, tmp_path_factory: pytest.TempPathFactory) -> dic
     folder = tmp_path_factory.mktemp("exports")
     places = {}
     for kind in (ExportFormat.sqlite, ExportFormat.jsonl, ExportFormat.csv):
-        done = export_history(lives, folder / default_path(kind), kind)
-        assert done.path == folder / default_path(kind)
+        place = folder / choose_target(kind=kind)[0]
+        done = export_history(lives, place, kind)
+        assert done.path == place
         places[kind] = done.path
     return places
 
@@ -241,6 +242,50 @@ def test_what_is_no_file_is_not_replaced(lives: Repository, tmp_path: Path) -> N
     for name in ("pipe", "null"):
         with pytest.raises(NpcLimsError, match=f"{name}: a device or a pipe"):
             export_history(lives, tmp_path / name)
+
+
+@pytest.mark.parametrize("kind", [ExportFormat.csv, ExportFormat.jsonl, PARQUET])
+def test_a_file_of_a_table_replaces_only_an_earlier_one(
+    lives: Repository, exported: dict[ExportFormat, Path], tmp_path: Path, kind: ExportFormat
+) -> None:
+    if kind is ExportFormat.parquet:
+        pytest.importorskip("pyarrow")
+    out = tmp_path / f"x.{kind.value}"
+    assert dict(export_history(Repository(make(tmp_path / "r")), out, kind).counts) == {"sessions": 1}
+    assert dict(export_history(lives, out, kind).counts) == {"sessions": 3}
+    if kind is not ExportFormat.parquet:
+        assert out.read_bytes() == (exported[kind] / f"sessions.{kind.value}").read_bytes()
+    out.write_bytes(b"id,name\n1,mine\n")
+    with pytest.raises(NpcLimsError, match="is there already, and no export of npc-lims"):
+        export_history(lives, out, kind)
+    assert out.read_bytes() == b"id,name\n1,mine\n"
+
+
+@pytest.mark.parametrize(
+    ("out", "kind", "expected"),
+    [
+        ("x.sqlite", None, ExportFormat.sqlite),
+        ("x.DB", None, ExportFormat.sqlite),
+        ("x.csv", None, ExportFormat.csv),
+        ("a.b/x.jsonl", ExportFormat.jsonl, ExportFormat.jsonl),
+        ("x.parquet", None, ExportFormat.parquet),
+        ("tables", ExportFormat.csv, ExportFormat.csv),
+        ("v1.2", ExportFormat.sqlite, ExportFormat.sqlite),
+        (
+            "tables",
+            None,
+            r"tables: expected a file name that ends in \.sqlite, .*\.csv, \.parquet, or a folder and --fo",
+        ),
+        ("x.json", None, r"x\.json: expected a file name that ends in"),
+        ("x.csv", ExportFormat.sqlite, r"x\.csv: \.csv and --format sqlite contradict each other; give one of them"),
+    ],
+)
+def test_the_extension_decides_the_format(out: str, kind: ExportFormat | None, expected: ExportFormat | str) -> None:
+    if isinstance(expected, ExportFormat):
+        assert choose_target(Path(out), kind) == (Path(out), expected)
+    else:
+        with pytest.raises(NpcLimsError, match=expected):
+            choose_target(Path(out), kind)
 
 
 @pytest.mark.parametrize("kind", [*(kind for kind in ExportFormat if kind is not ExportFormat.parquet), PARQUET])
