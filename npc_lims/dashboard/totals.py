@@ -13,10 +13,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from npc_lims.model.flags import FLAGS, NOT_APPLICABLE, STAGES, StatusFlag, recorded_flag
+from npc_lims.model.flags import FLAGS, NOT_APPLICABLE, STAGES, StatusFlag
 from npc_lims.model.rows import platform_of, project_of
 from npc_lims.model.sections import SECTIONS
 from npc_lims.model.session_id import split_session_id, subject_of
+from npc_lims.model.status import recorded_flag
 from npc_lims.state.freshness import STALE_AFTER, age_of
 from npc_lims.state.sync_file import SourceSync, SyncFile
 from npc_lims.utils.timestamps import parse_utc

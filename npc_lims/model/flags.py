@@ -53,6 +53,8 @@ class StatusFlag:
     """Becoming true is news of its own kind."""
     asset: str = ""
     """The asset on Code Ocean that it is about."""
+    errored: str = ""
+    """The fact on Code Ocean that has the reasons of failures by asset."""
     after: Optional[str] = None
     """Of a stage of the pipeline: the flag that must be true before; empty if being recorded is enough."""
     waiting: str = ""
@@ -84,39 +86,21 @@ def compute_status(record: Facts, names: Optional[Iterable[str]] = None) -> Stat
     return status
 
 
-def recorded_flag(record: Facts, name: str) -> Any:
-    """Return a flag as recorded; `NOT_APPLICABLE` where it does not apply.
-
-    One that applies, but is not recorded, is unknown (None): the file was written before the flag existed.
-    """
-    status = record["status"]
-    if name in status:
-        return status[name]
-    return NOT_APPLICABLE if FLAGS[name].applies(record) is False else None
-
-
-def is_waiting(record: Facts, flag: StatusFlag) -> bool:
-    """Return whether a session is ready for a stage of the pipeline that it did not reach yet."""
-    if flag.after is None or record["status"].get(flag.name) is not False:
-        return False
-    return not flag.after or record["status"].get(flag.after) is True
-
-
 # --- facts of a record: None where they were never observed, false where there is nothing
 
 
-def _fact(section: Any, name: str) -> Any:
+def fact_of(section: Any, name: str) -> Any:
     return section.get(name) if section else section
 
 
 def recorded_asset(record: Facts, kind: str) -> Any:
     """Return an asset by its name in the codeocean section; False if there is none, None if never observed."""
-    return _fact(record.get("codeocean"), kind)
+    return fact_of(record.get("codeocean"), kind)
 
 
 def _listing(record: Facts) -> Any:
     """Return the listing of the raw folder; that of the asset before, until the folder of a new one was listed."""
-    return False if recorded_asset(record, "raw") is False else _fact(record.get("s3"), "raw")
+    return False if recorded_asset(record, "raw") is False else fact_of(record.get("s3"), "raw")
 
 
 def _exists(fact: Any) -> Optional[bool]:
@@ -160,18 +144,18 @@ def _is_uploaded(record: Facts) -> Optional[bool]:
     raw = recorded_asset(record, "raw")
     is_ephys = _is_ephys(record)
     if raw and is_ephys is not False:
-        return None if is_ephys is None else _exists(_fact(_listing(record), "ecephys"))
+        return None if is_ephys is None else _exists(fact_of(_listing(record), "ecephys"))
     return _exists(raw)
 
 
 def _has_metadata(record: Facts, *names: str) -> Optional[bool]:
-    found = _fact(_listing(record), "metadata")
+    found = fact_of(_listing(record), "metadata")
     return None if found is None else any(name in names for name in found or ())
 
 
 def _is_video(record: Facts) -> Optional[bool]:
     given = _kwarg(record, "is_video")
-    return given if isinstance(given, bool) else _exists(_fact(_listing(record), "videos"))
+    return given if isinstance(given, bool) else _exists(fact_of(_listing(record), "videos"))
 
 
 def _may_have_video_result(record: Facts, process: str) -> Optional[bool]:
@@ -258,7 +242,7 @@ _FLAGS = (
         "Raw data",
         yes="Id of the raw asset on Code Ocean.",
         no="Code Ocean has no raw asset.",
-        value=lambda record: _fact(recorded_asset(record, "raw"), "id"),
+        value=lambda record: fact_of(recorded_asset(record, "raw"), "id"),
         unknown=_CODE_OCEAN,
         not_applicable="Applies to sessions that have one.",
         applies=lambda record: _exists(recorded_asset(record, "raw")),
@@ -314,6 +298,7 @@ _FLAGS = (
         heading="sort",
         is_milestone=True,
         asset="sorted",
+        errored="errored",
         after="is_uploaded",
         waiting="uploaded but not sorted",
         remedy="Start the sorting; where it cannot succeed, note an issue in tracked_sessions.yaml.",
@@ -325,7 +310,7 @@ _FLAGS = (
         yes="S3 has CCF coordinates of the probes, from the IBL GUI or from tissuecyte.",
         no="No CCF coordinates of the probes yet, neither from the IBL GUI nor from tissuecyte.",
         value=lambda record: _any(
-            _fact(record.get("s3"), "ibl_annotations"), _fact(record.get("s3"), "tissuecyte_annotations")
+            fact_of(record.get("s3"), "ibl_annotations"), fact_of(record.get("s3"), "tissuecyte_annotations")
         ),
         unknown="The folders of annotations on S3 were never listed.",
         not_applicable="Applies to ephys sessions.",
@@ -396,7 +381,7 @@ _FLAGS = (
         "Session",
         yes="The brain of the subject was imaged: Code Ocean has a SmartSPIM asset, or S3 has tissuecyte-based files.",
         no="The brain of the subject was not imaged yet: no SmartSPIM asset, and no tissuecyte-based files.",
-        value=lambda record: _any(recorded_asset(record, "smartspim"), _fact(record.get("s3"), "tissuecyte_subject")),
+        value=lambda record: _any(recorded_asset(record, "smartspim"), fact_of(record.get("s3"), "tissuecyte_subject")),
         unknown="Code Ocean was never searched for SmartSPIM assets, or the tissuecyte folder was never listed.",
         process="SmartSPIM or tissuecyte imaging",
         asset="smartspim",
@@ -407,7 +392,7 @@ _FLAGS = (
         "Caches",
         yes="Some version of the component cache on S3 has a `session` file for it.",
         no="No version of the component cache on S3 has a `session` file for it yet.",
-        value=lambda record: _exists(_fact(record.get("s3"), "parquet_cache")),
+        value=lambda record: _exists(fact_of(record.get("s3"), "parquet_cache")),
         unknown="The component cache on S3 was never listed.",
         process="npc_sessions",
         word="cached (parquet)",
@@ -419,7 +404,7 @@ _FLAGS = (
         "Caches",
         yes="Some version of the NWB cache on S3 has a file for it.",
         no="No version of the NWB cache on S3 has a file for it yet.",
-        value=lambda record: _exists(_fact(record.get("s3"), "nwb_cache")),
+        value=lambda record: _exists(fact_of(record.get("s3"), "nwb_cache")),
         unknown="The NWB cache on S3 was never listed.",
         process="npc_sessions",
         heading="nwb",

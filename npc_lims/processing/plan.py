@@ -9,8 +9,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, get_args
 
 from npc_lims.errors import NoSessionInfo, NpcLimsError
-from npc_lims.model.flags import NOT_APPLICABLE, recorded_flag
+from npc_lims.model.flags import NOT_APPLICABLE
 from npc_lims.model.record import Asset, CodeOcean, Record
+from npc_lims.model.status import recorded_flag
 from npc_lims.processing.process import Process
 from npc_lims.processing.runs import Run
 from npc_lims.state.snapshot import newest_first

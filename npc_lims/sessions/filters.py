@@ -14,9 +14,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Callable
 
 from npc_lims.errors import UnknownStatusWarning, warn
-from npc_lims.model.flags import FLAGS, NOT_APPLICABLE, recorded_flag
+from npc_lims.model.flags import FLAGS, NOT_APPLICABLE
 from npc_lims.model.rows import ABSENT_FLAGS, COLUMNS, allen_path_of, flag_value, platform_of
 from npc_lims.model.session_id import resolve_session_id, split_session_id
+from npc_lims.model.status import recorded_flag
 from npc_lims.sessions.info import FIELDS, RecordedSessionInfo, SessionInfo
 from npc_lims.utils.text import single_line, suggestion
 from npc_lims.utils.timestamps import parse_day

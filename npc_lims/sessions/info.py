@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any, Callable, Literal, overload
 
 from npc_lims.config.settings import Settings, settings_for_reading
 from npc_lims.errors import RemoteStateError
-from npc_lims.model.flags import BOOLEAN_FLAGS, FLAGS, NOT_APPLICABLE, recorded_flag
+from npc_lims.model.flags import BOOLEAN_FLAGS, FLAGS, NOT_APPLICABLE
 from npc_lims.model.rows import DATA_REPO_ISILON, allen_path_of, platform_of, project_of
 from npc_lims.model.session_id import split_session_id
+from npc_lims.model.status import explain, next_steps, recorded_flag
 from npc_lims.state.reader import Origin, SessionLines, read_snapshot
 from npc_lims.state.snapshot import line_id, parse_line
 from npc_lims.utils.memory_cache import TTLCache
+from npc_lims.utils.text import suggestion
 
 if TYPE_CHECKING:
     import npc_session
@@ -243,6 +245,21 @@ class SessionInfo(FlagProperties):
     def status(self) -> dict[str, bool | str | None]:
         """Every status flag that applies, as recorded: None where it was never observed."""
         return _applying(self.record)
+
+    def next_steps(self) -> list[str]:
+        """Return the stages of the pipeline that the session is ready for and did not reach yet, in order: `["is_sorted"]`."""
+        return next_steps(self.record)
+
+    def explain(self, flag: str) -> str:
+        """Return what a flag says of the session, as recorded, and why it is not true.
+
+        Raises:
+            ValueError: There is no such flag; the message suggests the nearest one.
+        """
+        name = flag if flag in FLAGS else f"is_{flag}"
+        if name not in FLAGS:
+            raise ValueError(f"there is no flag {flag!r}{suggestion(flag, FLAGS)}")
+        return explain(self.record, name)
 
     def _flag(self, name: str) -> Any:
         """A flag as callers have always had it: known, and False where it does not apply."""

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from npc_lims.model.flags import FLAGS, NOT_APPLICABLE, compute_status, recorded_flag
+from npc_lims.model.flags import FLAGS, NOT_APPLICABLE, compute_status
 from npc_lims.model.record import CodeOcean, Record, S3Facts
 from npc_lims.model.rows import COLUMNS, DATA_REPO_ISILON, session_row
+from npc_lims.model.status import explain, next_steps, recorded_flag
 from tests.builders import SECOND, asset, listing, no_assets, nothing_on_s3, record, tracked, training
 from tests.strategies import records
 
@@ -383,3 +384,14 @@ def test_an_id_that_does_not_apply_is_null() -> None:
     assert made["raw_asset_id"] is None
     assert "raw_asset_id" in made["not_applicable"]
     assert row(record(codeocean=no_assets(raw=ON_S3)))["raw_asset_id"] == ON_S3.id
+
+
+def test_a_flag_is_explained_with_what_failed_and_what_it_waits_for() -> None:
+    waiting = record(codeocean=no_assets(), s3=nothing_on_s3()).as_dict()
+    assert explain(waiting, "is_sorted").endswith("yet. It waits until the session is uploaded.")
+    uploaded = no_assets(raw=FOUND, errored={"a": "out of memory", "b": "out of memory"})
+    ready = record(codeocean=uploaded, s3=raw_folder(ecephys=["ecephys_compressed"])).as_dict()
+    assert explain(ready, "is_sorted").endswith("yet. 2 failed: out of memory.")
+    assert explain(record(tracked=tracked("behavior")).as_dict(), "is_sorted") == FLAGS["is_sorted"].not_applicable
+    assert next_steps(waiting) == ["is_uploaded"]
+    assert next_steps(ready) == ["is_sorted", "is_parquet_cached"]

@@ -240,3 +240,11 @@ def test_pandas_and_polars_take_them(sessions: Sessions[SessionInfo]) -> None:
     table = polars.DataFrame(to_records(), infer_schema_length=None).with_columns(polars.col("date").str.to_date())
     assert table.schema["date"] == polars.Date
     assert table.filter(polars.col("is_sorted")).height == len(to_records(is_sorted=True))
+
+
+def test_a_session_explains_its_flags(sessions: Sessions[SessionInfo]) -> None:
+    session = next(one for one in sessions if str(one.id) == "901002_2024-05-14")
+    assert session.next_steps() == ["is_sorted", "is_parquet_cached"]
+    assert "Out of memory" in session.explain("sorted") == session.explain("is_sorted")
+    with pytest.raises(ValueError, match=r"no flag 'sortd' \(did you mean 'is_sorted'\?\)"):
+        session.explain("sortd")

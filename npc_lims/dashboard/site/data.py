@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from npc_lims.dashboard.attention import Finding
 from npc_lims.dashboard.totals import count_sessions, funnel, months, source_ages, status_symbol
-from npc_lims.model.flags import BOOLEAN_FLAGS, FLAGS, StatusFlag, recorded_flag
+from npc_lims.model.flags import BOOLEAN_FLAGS, FLAGS, StatusFlag
 from npc_lims.model.rows import session_row
 from npc_lims.model.sections import SECTIONS
+from npc_lims.model.status import explain
 from npc_lims.state.freshness import STALE_AFTER
 from npc_lims.utils.urls import Links, web_address
 
@@ -119,8 +120,7 @@ def session_part(record: Facts, links: Links, line: int | None, timeline: Sequen
 
 
 def _flag_part(record: Facts, flag: StatusFlag) -> dict[str, Any]:
-    sentence = flag.sentence(recorded_flag(record, flag.name))
-    value = status_symbol(record, flag.name)
+    value, sentence = status_symbol(record, flag.name), explain(record, flag.name)
     return {"flag": flag.name, "label": flag.label, "group": flag.group, "value": value, "sentence": sentence}
 
 

@@ -1,0 +1,42 @@
+"""The status of a session as recorded: values, what they say of the session, and its next steps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from npc_lims.model.flags import FLAGS, NOT_APPLICABLE, STAGES, Facts, StatusFlag, fact_of
+
+
+def recorded_flag(record: Facts, name: str) -> Any:
+    """Return a flag as recorded; `NOT_APPLICABLE` where it does not apply.
+
+    One that applies, but is not recorded, is unknown (None): the file was written before the flag existed.
+    """
+    status = record["status"]
+    if name in status:
+        return status[name]
+    return NOT_APPLICABLE if FLAGS[name].applies(record) is False else None
+
+
+def explain(record: Facts, name: str) -> str:
+    """Return what a flag says of a session, as recorded, and why it is not true."""
+    flag, value = FLAGS[name], recorded_flag(record, name)
+    parts = [flag.sentence(value)]
+    if value is False:
+        failures = fact_of(record.get("codeocean"), flag.errored) or {}
+        parts += [f"{len(failures)} failed: {'; '.join(dict.fromkeys(failures.values()))}."] if failures else []
+        if flag.after and recorded_flag(record, flag.after) is not True:
+            parts.append(f"It waits until the session is {FLAGS[flag.after].label}.")
+    return " ".join(part for part in parts if part)
+
+
+def next_steps(record: Facts) -> list[str]:
+    """Return the stages of the pipeline that a session is ready for and did not reach yet, in their order."""
+    return [flag.name for flag in STAGES if is_waiting(record, flag)]
+
+
+def is_waiting(record: Facts, flag: StatusFlag) -> bool:
+    """Return whether a session is ready for a stage of the pipeline that it did not reach yet."""
+    if flag.after is None or record["status"].get(flag.name) is not False:
+        return False
+    return not flag.after or record["status"].get(flag.after) is True
