@@ -247,7 +247,7 @@ class SessionInfo(FlagProperties):
         return _applying(self.record)
 
     def next_steps(self) -> list[str]:
-        """Return the stages of the pipeline that the session is ready for and did not reach yet, in order: `["is_sorted"]`."""
+        """Return the stages of the pipeline that the session is ready for and did not reach yet: `["is_sorted"]`."""
         return next_steps(self.record)
 
     def explain(self, flag: str) -> str:
