@@ -14,6 +14,7 @@ from npc_lims.cli.options import checkout, reading_settings
 from npc_lims.cli.output import out, print_json
 from npc_lims.config.settings import TRACKED_FILE, Settings
 from npc_lims.dashboard.attention import Finding, find_issues
+from npc_lims.dashboard.past import Past
 from npc_lims.dashboard.totals import SourceAge, StageCount, Totals, count_sessions, funnel, source_ages
 from npc_lims.errors import NpcLimsError, RemoteStateError, StateError
 from npc_lims.processing.runs import read_all_runs
@@ -88,7 +89,7 @@ def gather(settings: Settings, now: datetime.datetime) -> Overview:
     except NpcLimsError as error:
         troubles.append(str(error))
     # without the history, which takes longer to read, and the tracked file, which npc-lims validate reads
-    findings = find_issues(records, sync_file, runs, (), (), now)
+    findings = find_issues(records, sync_file, runs, (), Past(now), now)
     # if it is unknown when sources were queried, they are not late
     found = tuple(finding for finding in findings if finding.kind != "late" or sync_file.sources)
     ages = tuple(source_ages(sync_file, now)) if sync_file.sources else ()

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
+from npc_lims.dashboard.past import Past
 from npc_lims.dashboard.totals import Stall, find_stalls, source_ages
 from npc_lims.errors import Problem
-from npc_lims.history.transitions import Transition
 from npc_lims.model.flags import StatusFlag
 from npc_lims.model.session_id import split_session_id
 from npc_lims.processing.runs import Run
@@ -22,7 +21,7 @@ from npc_lims.state.freshness import STALE_AFTER, describe_age
 from npc_lims.state.snapshot import newest_first
 from npc_lims.state.sync_file import SyncFile
 from npc_lims.utils.text import counted
-from npc_lims.utils.timestamps import is_future, utc_text, utc_time
+from npc_lims.utils.timestamps import utc_text
 from npc_lims.utils.urls import Links, web_address
 
 Kind = Literal["late", "lost", "runs", "errored", "stalled", "untracked", "warnings"]
@@ -32,12 +31,14 @@ EPHYS_RIG = "NP"
 """Prefix of the names of rigs with Neuropixels; all others are boxes for training."""
 LOOK_BACK = datetime.timedelta(days=30)
 """Losses before that are not reported."""
-_RETURNED = re.compile(" (first seen|facts changed|added)$")
 
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """One case of a finding: the session, if it is about one, a line that may contain user input, a UTC time, a URL."""
+    """One case of a finding: the session, if it is about one, a line that may contain user input, a UTC time, a URL.
+
+    The line is empty if the title of the finding says it all.
+    """
 
     session: str | None
     text: str
@@ -56,54 +57,17 @@ class Finding:
     stage: StatusFlag | None = None
 
 
-class Past:
-    """Losses, and dates of flags, from transitions that are added from the oldest to the newest.
-
-    Attributes:
-        lost: Session id to words of `SessionChange.what`, to the transition that removed something; without what
-            returned.
-        first_seen: Session id to flag to when its change from no to yes was first observed. A flag that was yes at the
-            first observation has no date, and neither has a commit of the future.
-    """
-
-    def __init__(self, now: datetime.datetime) -> None:
-        self._now = now
-        self.lost: dict[str, dict[str, Transition]] = {}
-        self.first_seen: dict[str, dict[str, datetime.datetime]] = {}
-
-    def add(self, transition: Transition) -> None:
-        when = utc_time(transition.commit.when)
-        for field in transition.change.fields:
-            is_first = field.field.startswith("status.") and field.before is False and field.after is True
-            if is_first and not is_future(when, self._now):
-                flag = field.field[len("status.") :]
-                self.first_seen.setdefault(transition.session, {}).setdefault(flag, when)
-        lost = self.lost.setdefault(transition.session, {})
-        for word in transition.change.what:
-            if word == "new":
-                lost.clear()
-            elif word == "removed" or word.startswith("no longer ") or word.endswith(" gone"):
-                lost[word] = transition
-            else:  # it returned
-                name = _RETURNED.sub("", word)
-                for gone in (f"no longer {word}", f"{name} gone", f"{name} facts gone"):
-                    lost.pop(gone, None)
-
-
 def find_issues(
     records: Iterable[Mapping[str, Any]],
     sync_file: SyncFile,
     runs: Mapping[str, Iterable[Run]],
     problems: Sequence[Problem],
-    transitions: Iterable[Transition],
+    past: Past,
     now: datetime.datetime,
     links: Links = _NO_LINKS,
 ) -> list[Finding]:
-    """Return what needs attention, the most important first; losses only from *transitions*, the oldest first."""
+    """Return what needs attention, the most important first; losses only of the *past*."""
     sessions = list(records)
-    past = Past(now)
-    for transition in transitions:
-        past.add(transition)
     errored = _errored(sessions)
     failed_sorting = {case.session for case in errored.items}
     found = [
@@ -203,7 +167,7 @@ def _stalled(stalls: Iterable[Stall], failed_sorting: Collection[str | None]) ->
             of_family.append(stall)
             continue
         waiting = [wait for wait in stall.waiting if stage.name != "is_sorted" or wait.session not in failed_sorting]
-        cases = tuple(Case(wait.session, stage.waiting, utc_text(wait.since)) for wait in waiting)
+        cases = tuple(Case(wait.session, "", utc_text(wait.since)) for wait in waiting)
         yield _longer_than_usual(cases, stage.waiting, [stall])
     if of_family:
         lacks: dict[str, list[str]] = {}
@@ -248,10 +212,14 @@ def _untracked(sessions: Sequence[Mapping[str, Any]]) -> Finding:
             on_rig.append(Case(record["id"], text, f"{date}T00:00:00Z"))
     uploaded.sort(key=lambda item: "ecephys" not in item.text)
     items = (*uploaded, *on_rig)
+    reasons = [
+        (uploaded, f"{len(uploaded):,} uploaded"),
+        (on_rig, f"{len(on_rig):,} on an ephys rig after the subject's first recording"),
+    ]
     return Finding(
         "untracked",
-        f"{counted(len(items), 'session')} in a training workbook and not tracked, that look like recordings: "
-        f"{len(uploaded):,} uploaded, {len(on_rig):,} on an ephys rig after the first recording of the subject",
+        f"{counted(len(items), 'untracked session')} that look like recordings: "
+        + ", ".join(words for some, words in reasons if some),
         "Add them to tracked_sessions.yaml (npc-lims track add PATH --pr), or set the column ignore of their rows.",
         items,
     )

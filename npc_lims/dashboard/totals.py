@@ -45,13 +45,13 @@ class Totals:
 
 @dataclasses.dataclass(frozen=True)
 class Month:
-    """Sessions recorded in one month (`YYYY-MM`), and how many of them are ephys, uploaded and sorted."""
+    """Sessions recorded in one month (`YYYY-MM`): ephys, how many of them are uploaded and sorted, and all others."""
 
     month: str
-    sessions: int
     ephys: int
     uploaded: int
     sorted: int
+    training: int
 
 
 def count_sessions(records: Iterable[Mapping[str, Any]]) -> Totals:
@@ -78,13 +78,13 @@ def months(records: Iterable[Mapping[str, Any]]) -> list[Month]:
     found: dict[str, Counter[str]] = {}
     for record in records:
         counts = found.setdefault(split_session_id(record["id"])[1][:7], Counter())
-        counts["sessions"] += 1
-        counts["ephys"] += platform_of(record) == "ephys"
-        counts["uploaded"] += record["status"].get("is_uploaded") is True
-        counts["sorted"] += record["status"].get("is_sorted") is True
+        is_ephys = platform_of(record) == "ephys"
+        counts["ephys" if is_ephys else "training"] += 1
+        counts["uploaded"] += is_ephys and record["status"].get("is_uploaded") is True
+        counts["sorted"] += is_ephys and record["status"].get("is_sorted") is True
     if not found:
         return []
-    fields = ("sessions", "ephys", "uploaded", "sorted")
+    fields = [field.name for field in dataclasses.fields(Month)[1:]]
     return [
         Month(name, *(found.get(name, Counter())[field] for field in fields))
         for name in _months_between(min(found), max(found))
@@ -200,9 +200,9 @@ def _stall(
     undated = 0
     for record in records:
         seen, status = first_seen.get(record["id"], {}), record["status"]
-        ready = _ready(stage, record, seen)
+        ready = ready_date(stage, record, seen)
         if status.get(stage.name) is True:
-            done = _date_of(stage.name, record, seen)
+            done = done_date(stage.name, record, seen)
             if ready is None or done is None:
                 undated += 1
             else:
@@ -221,15 +221,15 @@ def _stall(
     return Stall(stage, median, ninth_decile, len(durations), tuple(waits))
 
 
-def _ready(
+def ready_date(
     stage: StatusFlag, record: Mapping[str, Any], seen: Mapping[str, datetime.datetime]
 ) -> datetime.datetime | None:
     if not stage.after:
         return parse_utc(f"{split_session_id(record['id'])[1]}T00:00:00Z")
-    return _date_of(stage.after, record, seen)
+    return done_date(stage.after, record, seen)
 
 
-def _date_of(flag: str, record: Mapping[str, Any], seen: Mapping[str, datetime.datetime]) -> datetime.datetime | None:
+def done_date(flag: str, record: Mapping[str, Any], seen: Mapping[str, datetime.datetime]) -> datetime.datetime | None:
     """Return when the flag became true: when its asset was created, or first observed if that was earlier."""
     asset = (record["codeocean"] or {}).get(FLAGS[flag].asset) or {}
     times = (parse_utc(asset.get("created")), seen.get(flag))

@@ -20,7 +20,7 @@ LIST = """{
   project: {values: ["b", "a"], index: [0, 1, 0, 1]}, platform: {values: ["ephys", "behavior"], index: [0, 0, 1, 0]},
   rig: {values: ["NP10", "NP2", "unknown"], index: [0, 1, 2, 1]}, task_version: {values: ["x"], index: [0, 0, 0, 0]},
   experiment_day: [null, 2, 1, null], status: {is_sorted: "yn?-", is_video: "ynyn"},
-  notes: {1: "Probe C"}, issues: {3: ["https://a.example/issues/1"]},
+  events: {new: {}, uploaded: {}, sorted: {}, failed: {}}, notes: {1: "Probe C"}, issues: {3: ["https://a.example/issues/1"]},
 }"""
 
 
@@ -51,6 +51,7 @@ VIEW = "m.readView(a, ['is_sorted', 'is_LPFaceParts'], ['id', 'date', 'rig', 'is
         "?q=a%20b%20%26%20%3Cscript%3E",
         "?subject=626791,7000",
         "?from=2024-01-01&to=2024-12-31",
+        "?event=sorted:31d",
         "?project=a&project=b%2Fc&platform=ephys&rig=NP2",
         "?is=sorted:no,sorted:unknown,LPFaceParts:na",
         "?sort=rig",

@@ -61,7 +61,7 @@ def poison(site: Site) -> None:
     site.write("sessions.json", changed)
     subject = poisoned(site.data("subjects/901001.json"), kept)
     for session in subject["sessions"]:
-        session["status"] = [{"flag": HOSTILE, "label": HOSTILE, "value": "y"}]
+        session["status"] = [{"flag": HOSTILE, "label": HOSTILE, "value": "y", "sentence": HOSTILE}]
         session["notes"] = HOSTILE
         session["issues"] = [BAD_ADDRESS, HOSTILE]
     site.write("subjects/901001.json", subject)

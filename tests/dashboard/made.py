@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import datetime
 from typing import Any
 
+from npc_lims.dashboard.past import Past
 from npc_lims.history.transitions import Transition
 from npc_lims.state.diff import ABSENT, FieldChange, SessionChange
 from npc_lims.state.revision import Commit
@@ -23,4 +25,11 @@ def happened(
     return Transition(session, commit(when), change, tuple(commit(when, author) for author in editors))
 
 
-__all__ = ["ABSENT", "commit", "happened"]
+def past_of(now: datetime.datetime, *transitions: Transition) -> Past:
+    past = Past(now)
+    for transition in transitions:
+        past.add(transition)
+    return past
+
+
+__all__ = ["ABSENT", "commit", "happened", "past_of"]

@@ -8,26 +8,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npc_lims.dashboard.attention import Case, Past, find_issues
+from npc_lims.dashboard.attention import Case, find_issues
 from npc_lims.history.transitions import Transition
 from npc_lims.state.sync_file import SyncFile
 from tests.builders import SECOND, SESSION
-from tests.dashboard.made import ABSENT, happened
+from tests.dashboard.made import ABSENT, happened, past_of
 
 NOW = datetime.datetime(2026, 11, 23, 12, tzinfo=datetime.timezone.utc)
 
 
 def losses(*transitions: Transition) -> list[Case]:
     """Return what is reported of sessions that lost facts."""
-    found = find_issues([], SyncFile(), {}, (), transitions, NOW)
+    found = find_issues([], SyncFile(), {}, (), past_of(NOW, *transitions), NOW)
     return [case for finding in found if finding.kind == "lost" for case in finding.items]
 
 
 def first_seen(*transitions: Transition) -> dict[str, dict[str, datetime.datetime]]:
-    past = Past(NOW)
-    for transition in transitions:
-        past.add(transition)
-    return past.first_seen
+    return past_of(NOW, *transitions).first_seen
 
 
 @pytest.mark.parametrize(

@@ -67,12 +67,7 @@ def test_the_funnel_is_of_recordings() -> None:
 
 def test_months_have_no_gaps() -> None:
     found = months(plain(record("626791_2023-11-30"), record("626791_2024-02-01"), record("626792_2024-02-29")))
-    assert [(one.month, one.sessions, one.ephys) for one in found] == [
-        ("2023-11", 1, 1),
-        ("2023-12", 0, 0),
-        ("2024-01", 0, 0),
-        ("2024-02", 2, 2),
-    ]
+    assert [(one.month, one.ephys) for one in found] == [("2023-11", 1), ("2023-12", 0), ("2024-01", 0), ("2024-02", 2)]
 
 
 def test_months_count_uploaded_and_sorted_sessions() -> None:
@@ -80,8 +75,12 @@ def test_months_count_uploaded_and_sorted_sessions() -> None:
     uploaded = record("626791_2024-02-01", codeocean=no_assets(raw=asset()), s3=there)
     sorted_too = record("626791_2024-02-02", codeocean=no_assets(raw=asset(), sorted=asset("sorted")), s3=there)
     neither = [record(f"626791_2024-02-0{day}", codeocean=no_assets(), s3=there) for day in (3, 4, 5)]
-    (month,) = months(plain(uploaded, sorted_too, *neither))
-    assert (month.sessions, month.ephys, month.uploaded, month.sorted) == (5, 5, 2, 1)
+    in_box = record(
+        "626791_2024-02-06", tracked=False, training=training(), codeocean=no_assets(raw=asset("behavior_1"))
+    )
+    (month,) = months(plain(uploaded, sorted_too, *neither, in_box))
+    assert in_box.status["is_uploaded"] is True
+    assert (month.ephys, month.uploaded, month.sorted, month.training) == (5, 2, 1, 1)
 
 
 @given(ALL)
@@ -90,8 +89,8 @@ def test_every_session_is_counted_once(records: list[Mapping[str, Any]]) -> None
     assert found.sessions == len(records) == found.tracked + found.untracked
     assert sum(found.by_platform.values()) == sum(found.by_project.values()) == len(records)
     by_month = months(records)
-    assert sum(one.sessions for one in by_month) == len(records)
-    assert all(one.ephys <= one.sessions and one.sorted <= one.sessions for one in by_month)
+    assert sum(one.ephys + one.training for one in by_month) == len(records)
+    assert all(max(one.uploaded, one.sorted) <= one.ephys for one in by_month)
     for step in funnel(records):
         assert step.applies == step.yes + step.no + step.unknown <= len(records)
 

@@ -16,6 +16,7 @@ import npc_lims
 from npc_lims.clients.git import Repository, find_repository
 from npc_lims.config.settings import TRACKED_FILE, Settings
 from npc_lims.dashboard.attention import Finding, find_issues
+from npc_lims.dashboard.past import Past
 from npc_lims.dashboard.site import data
 from npc_lims.dashboard.site.pages import static_files
 from npc_lims.errors import GitError, NpcLimsError, StateError
@@ -105,14 +106,16 @@ class _SiteHistory:
     """The history for the pages, collected while the transitions are read, of which there may be many."""
 
     links: Links
+    past: Past
     timelines: dict[str, list[dict[str, Any]]] = dataclasses.field(default_factory=dict)
     """Session id to its events, the oldest first."""
     recent: deque[dict[str, Any]] = dataclasses.field(default_factory=lambda: deque(maxlen=RECENT))
     feed: deque[list[Transition]] = dataclasses.field(default_factory=lambda: deque(maxlen=ENTRIES))
     """Transitions of the last commits."""
 
-    def collect(self, transitions: Iterable[Transition]) -> Iterator[Transition]:
+    def collect(self, transitions: Iterable[Transition]) -> None:
         for transition in transitions:
+            self.past.add(transition)
             if not self.feed or self.feed[-1][0].commit.sha != transition.commit.sha:
                 self.feed.append([])
             self.feed[-1].append(transition)
@@ -120,7 +123,6 @@ class _SiteHistory:
             self.timelines.setdefault(transition.session, []).append(event)
             if not transition.is_first:
                 self.recent.append(data.recent_event(transition.session, event))
-            yield transition
 
 
 def is_site(folder: Path) -> bool:
@@ -158,10 +160,11 @@ def build_site(
     with replaced(options.out) as folder:
         progress("reading state", 0, None)
         inputs = _Inputs(options)
-        history = _SiteHistory(_links(inputs, settings, options))
+        history = _SiteHistory(_links(inputs, settings, options), Past(now))
+        history.collect(_read_transitions(inputs, history.links.state, progress))
+        history.past.add_runs(itertools.chain.from_iterable(inputs.runs.values()))
         problems = () if inputs.tracked is None else inputs.tracked.problems
-        transitions = history.collect(_read_transitions(inputs, history.links.state, progress))
-        found = find_issues(inputs.records, inputs.sync_file, inputs.runs, problems, transitions, now, history.links)
+        found = find_issues(inputs.records, inputs.sync_file, inputs.runs, problems, history.past, now, history.links)
         progress("writing", 0, None)
         sizes = []
         files = _data_files(inputs, history, found, options.base_url, now, progress)
@@ -221,12 +224,12 @@ def _data_files(
         "history_begins": min((timeline[0]["when"] for timeline in history.timelines.values()), default=None),
         "shallow": inputs.is_shallow,
         "sources": data.sources_part(inputs.sync_file, now),
-        **data.overview_part(inputs.records),
+        **data.overview_part(inputs.records, history.past, now),
         "attention": data.attention_part(found),
         "recent": list(history.recent)[::-1],
     }
     yield "data/overview.json", data.as_json(overview)
-    yield "data/sessions.json", data.as_json(data.sessions_file(inputs.records, made))
+    yield "data/sessions.json", data.as_json(data.sessions_file(inputs.records, history.past, made))
     lines = {} if inputs.tracked is None else inputs.tracked.lines
     subjects = grouped((subject_of(record["id"]), record) for record in inputs.records)
     for done, (subject, records) in enumerate(subjects.items()):

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from npc_lims.dashboard.attention import Finding
+from npc_lims.dashboard.throughput import MILESTONES, Throughput, WeeklyThroughput, weekly_throughput
 from npc_lims.dashboard.totals import count_sessions, funnel, months, source_ages, status_symbol
 from npc_lims.model.flags import BOOLEAN_FLAGS, FLAGS, StatusFlag
 from npc_lims.model.rows import session_row
 from npc_lims.model.sections import SECTIONS
 from npc_lims.model.status import explain
 from npc_lims.state.freshness import STALE_AFTER
+from npc_lims.utils.mappings import grouped
 from npc_lims.utils.urls import Links, web_address
 
 if TYPE_CHECKING:
     import datetime
 
+    from npc_lims.dashboard.past import Past
     from npc_lims.history.transitions import Transition
     from npc_lims.state.sync_file import SyncFile
 
@@ -37,12 +41,43 @@ def as_json(data: Any) -> bytes:
     return json.dumps(data, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode() + b"\n"
 
 
-def overview_part(records: Sequence[Facts]) -> dict[str, Any]:
+def overview_part(records: Sequence[Facts], past: Past, now: datetime.datetime) -> dict[str, Any]:
+    """Return what is counted of all sessions. Of recent events: how many sessions each last happened to, by time."""
+    known = {record["id"] for record in records}
     return {
+        "events": {
+            event: sorted(Counter(when for session, when in times.items() if session in known).items())
+            for event, times in past.events.items()
+        },
+        "throughput": _throughput_part(weekly_throughput(records, past.first_seen, now)),
         "totals": dataclasses.asdict(count_sessions(records)),
         "funnel": [dataclasses.asdict(stage) for stage in funnel(records)],
         "months": [dataclasses.asdict(month) for month in months(records)],
     }
+
+
+def _throughput_part(found: WeeklyThroughput) -> dict[str, Any]:
+    return {
+        "weeks": [week.isoformat() for week in found.weeks],
+        "milestones": [{"flag": flag.name, "label": flag.label} for flag in MILESTONES],
+        "total": _group_part(found.total),
+        "by_project": list(map(_group_part, found.by_project)),
+        "by_rig": list(map(_group_part, found.by_rig)),
+    }
+
+
+def _group_part(group: Throughput) -> dict[str, Any]:
+    medians = {name: None if took is None else _duration(took) for name, took in group.medians.items()}
+    return {"name": group.name, "counts": group.counts, "medians": medians}
+
+
+def _duration(seconds: float) -> str:
+    """
+    >>> _duration(0), _duration(86_000), _duration(90_000)
+    ('0 h', '24 h', '1.0 days')
+    """
+    days = seconds / 86_400
+    return f"{24 * days:.0f} h" if days < 1 else f"{days:.1f} days"
 
 
 def sources_part(sync_file: SyncFile, now: datetime.datetime) -> list[dict[str, Any]]:
@@ -61,7 +96,7 @@ def sources_part(sync_file: SyncFile, now: datetime.datetime) -> list[dict[str, 
 
 
 def attention_part(findings: Iterable[Finding]) -> list[dict[str, Any]]:
-    """Return what needs attention, with the first cases of each finding."""
+    """Return what needs attention, with the first cases of each finding; sources are in `sources_part`."""
     return [
         {
             "kind": finding.kind,
@@ -71,10 +106,11 @@ def attention_part(findings: Iterable[Finding]) -> list[dict[str, Any]]:
             "items": [dataclasses.asdict(case) for case in finding.items[:MAX_CASES]],
         }
         for finding in findings
+        if finding.kind != "late"
     ]
 
 
-def sessions_file(records: Sequence[Facts], made: str) -> dict[str, Any]:
+def sessions_file(records: Sequence[Facts], past: Past, made: str) -> dict[str, Any]:
     """Return all sessions as columns, in the order of *records*: a fifth of the size of rows."""
     tracked = [record["tracked"] or {} for record in records]
     rows = [session_row(record) for record in records]
@@ -89,9 +125,15 @@ def sessions_file(records: Sequence[Facts], made: str) -> dict[str, Any]:
         **{name: _dictionary(row[name] for row in rows) for name in _SHOWN},
         "experiment_day": [entry.get("experiment_day") for entry in tracked],
         "status": {flag: "".join(status_symbol(record, flag) for record in records) for flag in BOOLEAN_FLAGS},
+        "events": {event: _by_time(times, records) for event, times in past.events.items()},
         "notes": {str(number): entry["notes"] for number, entry in enumerate(tracked) if entry.get("notes")},
         "issues": {number: urls for number, urls in issues.items() if urls},
     }
+
+
+def _by_time(times: Mapping[str, str], records: Sequence[Facts]) -> dict[str, list[int]]:
+    """Return the numbers of the sessions by when the event last happened to them."""
+    return grouped((times[record["id"]], number) for number, record in enumerate(records) if record["id"] in times)
 
 
 def session_part(record: Facts, links: Links, line: int | None, timeline: Sequence[Facts]) -> dict[str, Any]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from npc_lims.dashboard.past import EVENTS
+from npc_lims.dashboard.throughput import MILESTONES
 from npc_lims.model.flags import BOOLEAN_FLAGS, STAGES
 from npc_lims.model.session_id import ID_PATTERN
 from npc_lims.state.diff import GROUPS
@@ -49,6 +51,19 @@ EVENT: dict[str, Schema] = {
 }
 HEAD: dict[str, Schema] = {"format": {"const": 1}, "made": TIME}
 
+DAY: Schema = {"type": "string", "pattern": "^20[0-9]{2}-[01][0-9]-[0-3][0-9]$"}
+MILESTONE: Schema = {"enum": [flag.name for flag in MILESTONES]}
+GROUP = exactly(
+    name=TEXT,
+    counts={
+        "type": "object",
+        "propertyNames": MILESTONE,
+        "additionalProperties": listed(COUNT, minItems=26, maxItems=26),
+        "minProperties": len(MILESTONES),
+    },
+    medians={"type": "object", "propertyNames": MILESTONE, "additionalProperties": maybe(TEXT)},
+)
+
 OVERVIEW = exactly(
     **HEAD,
     version=TEXT,
@@ -75,6 +90,14 @@ OVERVIEW = exactly(
             counts=counts_by(TEXT),
         )
     ),
+    events=exactly(**dict.fromkeys(EVENTS, listed({"type": "array", "prefixItems": [TIME, COUNT]}))),
+    throughput=exactly(
+        weeks=listed(DAY, minItems=26, maxItems=26),
+        milestones=listed(exactly(flag=MILESTONE, label=TEXT)),
+        total=GROUP,
+        by_project=listed(GROUP),
+        by_rig=listed(GROUP),
+    ),
     funnel=listed(
         exactly(
             flag={"enum": [stage.name for stage in STAGES]},
@@ -88,15 +111,15 @@ OVERVIEW = exactly(
     months=listed(
         exactly(
             month={"type": "string", "pattern": "^20[0-9]{2}-[01][0-9]$"},
-            sessions=COUNT,
             ephys=COUNT,
             uploaded=COUNT,
             sorted=COUNT,
+            training=COUNT,
         )
     ),
     attention=listed(
         exactly(
-            kind={"enum": ["late", "lost", "runs", "errored", "stalled", "untracked", "warnings"]},
+            kind={"enum": ["lost", "runs", "errored", "stalled", "untracked", "warnings"]},
             title=TEXT,
             remedy=TEXT,
             total={"type": "integer", "minimum": 1},
@@ -107,6 +130,7 @@ OVERVIEW = exactly(
 )
 
 COLUMN = exactly(values=listed(TEXT, uniqueItems=True), index=listed(COUNT))
+BY_TIME = {"type": "object", "propertyNames": TIME, "additionalProperties": listed(COUNT, uniqueItems=True)}
 BY_PLACE = {"type": "string", "pattern": "^(0|[1-9][0-9]*)$"}
 
 SESSIONS = exactly(
@@ -125,6 +149,7 @@ SESSIONS = exactly(
         "propertyNames": FLAG,
         "additionalProperties": {"type": "string", "pattern": r"^[yn?-]*$"},
     },
+    events=exactly(**dict.fromkeys(EVENTS, BY_TIME)),
     notes={"type": "object", "propertyNames": BY_PLACE, "additionalProperties": {"type": "string", "minLength": 1}},
     issues={"type": "object", "propertyNames": BY_PLACE, "additionalProperties": listed(URL, minItems=1)},
 )

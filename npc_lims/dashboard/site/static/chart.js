@@ -1,30 +1,46 @@
 // Sessions by month, as SVG: it prints, follows the colours and the text size, and each month leads to its sessions.
 
 import { h, svg } from "./dom.js";
-import { counted, number } from "./time.js";
+import { number } from "./time.js";
 import { listAddress } from "./view.js";
 
-/** @typedef {{month: string, sessions: number, ephys: number, uploaded: number, sorted: number}} Month */
+/**
+ * @typedef {{month: string, ephys: number, uploaded: number, sorted: number, training: number}} Month
+ * @typedef {{
+ *   name: string, platforms: string[], depths: [("ephys" | "uploaded" | "sorted" | "training"), string, string][],
+ * }} Chart its sessions, and its parts with their class and label, drawn over one another: a part is in its whole
+ */
 
-/** Pixels: as tall as the list beside it, lower on a phone. */
-const HEIGHTS = { wide: 290, narrow: 200 };
-const MARGIN = { top: 10, right: 4, bottom: 24, left: 36 };
-/** @type {[("sessions" | "uploaded" | "sorted"), string, string][]} drawn over one another: a part is in its whole */
-export const DEPTHS = [
-  ["sessions", "all", "sessions"],
-  ["uploaded", "uploaded", "uploaded"],
-  ["sorted", "sorted", "sorted"],
-];
+/** Pixels. */
+const HEIGHT = 132;
+const MARGIN = { top: 8, right: 4, bottom: 22, left: 36 };
+/** @type {Chart} */
+export const EPHYS = {
+  name: "Ephys",
+  platforms: ["ephys"],
+  depths: [
+    ["ephys", "all", "recorded"],
+    ["uploaded", "uploaded", "uploaded"],
+    ["sorted", "sorted", "sorted"],
+  ],
+};
+/** @type {Chart} */
+export const TRAINING = {
+  name: "Training",
+  platforms: ["behavior", "behavior_with_sync"],
+  depths: [["training", "all", "sessions"]],
+};
 
 /**
- * Round numbers from 0 up to at least *most*, at most six steps.
+ * Round numbers from 0 up to at least *most*.
  *
  * @param {number} most
+ * @param {number} [steps] at most so many steps
  * @returns {number[]}
  */
-export function ticks(most) {
+export function ticks(most, steps = 5) {
   let step = 1;
-  for (let n = 0; most / step > 5; n++) {
+  for (let n = 0; most / step > steps; n++) {
     step = [2, 5, 10][n % 3] * 10 ** Math.floor(n / 3);
   }
   const end = Math.max(1, Math.ceil(most / step));
@@ -35,23 +51,25 @@ export function ticks(most) {
  * The address of a month's sessions.
  *
  * @param {string} month `2024-03`
+ * @param {string[]} [platform]
  */
-export function monthAddress(month) {
+export function monthAddress(month, platform = []) {
   const [year, number] = month.split("-").map(Number);
   const last = new Date(Date.UTC(year, number, 0)).getUTCDate();
-  return listAddress({ from: `${month}-01`, to: `${month}-${last}` });
+  return listAddress({ from: `${month}-01`, to: `${month}-${last}`, platform });
 }
 
 /**
+ * @param {Chart} chart
  * @param {Month[]} months without gaps
  * @param {number} width pixels
  * @returns {SVGElement} for the eye: the table beside it tells the same, and is what keyboards reach
  */
-export function monthsChart(months, width) {
-  const all = width > 400 ? HEIGHTS.wide : HEIGHTS.narrow;
-  const steps = ticks(Math.max(...months.map(({ sessions }) => sessions)));
+export function monthsChart({ platforms, depths }, months, width) {
+  const [[whole]] = depths;
+  const steps = ticks(Math.max(...months.map((month) => month[whole])), 3);
   const most = /** @type {number} */ (steps.at(-1));
-  const inner = { width: width - MARGIN.left - MARGIN.right, height: all - MARGIN.top - MARGIN.bottom };
+  const inner = { width: width - MARGIN.left - MARGIN.right, height: HEIGHT - MARGIN.top - MARGIN.bottom };
   const y = (/** @type {number} */ value) => MARGIN.top + inner.height * (1 - value / most);
   const slot = inner.width / months.length;
   const bar = Math.max(1, Math.min(slot - (slot > 4 ? 1.5 : 0.5), 28));
@@ -59,7 +77,7 @@ export function monthsChart(months, width) {
   const labels = monthLabels(months, slot);
   return svg(
     "svg",
-    { viewBox: `0 0 ${width} ${all}`, "aria-hidden": "true", focusable: "false" },
+    { viewBox: `0 0 ${width} ${HEIGHT}`, "aria-hidden": "true", focusable: "false" },
     steps
       .map((step) => [
         svg("line", { class: "rule", x1: MARGIN.left, x2: width - MARGIN.right, y1: y(step), y2: y(step) }),
@@ -69,10 +87,14 @@ export function monthsChart(months, width) {
     months.map((month, n) =>
       svg(
         "a",
-        { href: monthAddress(month.month), tabindex: "-1" },
-        svg("title", null, `${month.month}: ${spoken(month)}`),
+        { href: monthAddress(month.month, platforms), tabindex: "-1" },
+        svg(
+          "title",
+          null,
+          `${month.month}: ${depths.map(([key, , label]) => `${number(month[key])} ${label}`).join(", ")}`,
+        ),
         svg("rect", { class: "reach", x: x(n), y: MARGIN.top, width: slot, height: inner.height }),
-        DEPTHS.map(([key, css]) =>
+        depths.map(([key, css]) =>
           svg("rect", {
             class: css,
             x: x(n) + (slot - bar) / 2,
@@ -83,14 +105,8 @@ export function monthsChart(months, width) {
         ),
       ),
     ),
-    labels.map(({ at, text }) => svg("text", { x: x(at), y: all - 6 }, text)),
+    labels.map(({ at, text }) => svg("text", { x: x(at), y: HEIGHT - 6 }, text)),
   );
-}
-
-/** @param {Month} month */
-function spoken({ sessions, ephys, uploaded, sorted }) {
-  const parts = [`${number(uploaded)} uploaded`, `${number(sorted)} sorted`];
-  return [`${counted(sessions, "session")} (${number(ephys)} ephys)`, ...parts].join(", ");
 }
 
 /**
@@ -102,7 +118,7 @@ function spoken({ sessions, ephys, uploaded, sorted }) {
 function monthLabels(months, slot) {
   /** @type {{at: number, text: string}[]} */
   const labels = [];
-  const every = [1, 3, 6, 12].find((count) => count * slot > 48) ?? 12;
+  const every = [1, 3, 6, 12].find((count) => count * slot > 58) ?? 12;
   for (const [at, { month }] of months.entries()) {
     const number = Number(month.slice(5));
     if ((number - 1) % every === 0) {
@@ -122,7 +138,7 @@ function monthLabels(months, slot) {
  * @param {Month[]} months
  */
 export function monthsTable(months) {
-  const columns = /** @type {const} */ (["sessions", "ephys", "uploaded", "sorted"]);
+  const columns = /** @type {const} */ (["ephys", "uploaded", "sorted", "training"]);
   return h(
     "table",
     { class: "plain" },

@@ -1,6 +1,8 @@
 // Which sessions a view shows. Pure, and quick enough to be asked at every key: one pass over the columns that matter.
 
 import { FACETS } from "./listing.js";
+import { hoursSince } from "./time.js";
+import { readEvent } from "./view.js";
 
 /**
  * @typedef {import("./listing.js").Listing} Listing
@@ -60,6 +62,12 @@ function testsOf(list, view) {
   }
   if (view.to) {
     tests.push((i) => list.date[i] <= view.to);
+  }
+  const event = readEvent(view.event);
+  if (event) {
+    const recent = Object.entries(list.events[event.name]).filter(([when]) => hoursSince(when) <= 24 * event.days);
+    const sessions = new Set(recent.flatMap(([, some]) => some));
+    tests.push((i) => sessions.has(i));
   }
   const subjects = splitWords(view.subject);
   if (subjects.length) {

@@ -9,7 +9,7 @@ import { parts } from "./ids.js";
  *   count: number, made: string, flags: string[], labels: Record<string, string>,
  *   id: string[], subject: string[], date: string[], number: Uint8Array,
  *   project: Coded, platform: Coded, rig: Coded, task_version: Coded, experiment_day: (number | null)[],
- *   status: Record<string, string>, notes: Record<string, string>, issues: Record<string, string[]>,
+ *   status: Record<string, string>, events: Record<string, Record<string, number[]>>, notes: Record<string, string>, issues: Record<string, string[]>,
  *   words: () => string[],
  * }} Listing
  */

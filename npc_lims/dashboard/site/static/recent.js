@@ -1,20 +1,23 @@
-// Recent changes, by day.
+// Recent changes: those of the last day first, by the commit that recorded them.
 
 import { h, link, panel, show } from "./dom.js";
 import { sessionPage } from "./ids.js";
-import { number, time } from "./time.js";
+import { hoursSince, number, time } from "./time.js";
 
 /** Events that are shown at first. */
-const FIRST = 10;
+const FIRST = 8;
 
 /** @param {any} data */
 export function recent({ recent }) {
-  const list = h("ol", { class: "days" });
-  const put = (/** @type {any[]} */ events) =>
+  const list = h("div");
+  const put = (/** @type {any[]} */ events) => {
+    const isNew = (/** @type {any} */ event) => hoursSince(event.when) <= 24;
     show(
       list,
-      byDay(events).map(([day, some]) => oneDay(day, some)),
+      part("Since yesterday", events.filter(isNew), "No changes."),
+      part("Earlier", events.filter((event) => !isNew(event))),
     );
+  };
   put(recent.slice(0, FIRST));
   const more = h(
     "button",
@@ -30,7 +33,7 @@ export function recent({ recent }) {
     `Show ${number(recent.length - FIRST)} more`,
   );
   return panel(
-    { id: "recent", title: "Recent changes", css: "long", beside: h("a", { href: "feed.atom" }, "Atom feed") },
+    { id: "recent", title: "Changes", css: "long", beside: h("a", { href: "feed.atom" }, "Atom feed") },
     recent.length
       ? [list, recent.length > FIRST ? more : null]
       : h("p", { class: "quiet" }, "None are recorded: they are read from the commits of the state folder."),
@@ -38,42 +41,52 @@ export function recent({ recent }) {
 }
 
 /**
+ * @param {string} title
  * @param {any[]} events
- * @returns {[string, any[]][]}
+ * @param {string} [none] what to say where there are none
  */
-function byDay(events) {
+function part(title, events, none) {
   /** @type {Map<string, any[]>} */
-  const days = new Map();
+  const commits = new Map();
   for (const event of events) {
-    const day = event.when.slice(0, 10);
-    days.set(day, [...(days.get(day) ?? []), event]);
+    commits.set(event.commit, [...(commits.get(event.commit) ?? []), event]);
   }
-  return [...days];
+  return events.length || none
+    ? [
+        h("h3", null, title),
+        events.length ? null : h("p", { class: "quiet" }, none ?? ""),
+        [...commits.values()].map(oneCommit).flat(),
+      ].flat()
+    : [];
 }
 
-/**
- * @param {string} day
- * @param {any[]} events
- */
-function oneDay(day, events) {
-  return h("li", null, h("h3", null, time(day, { dayOnly: true })), h("ul", { class: "events" }, events.map(event)));
+/** @param {any[]} events of one commit */
+function oneCommit(events) {
+  const [{ when, commit, commit_url: address }] = events;
+  return [
+    h("p", { class: "commit" }, time(when), " · ", link(address, h("span", { class: "code" }, commit.slice(0, 10)))),
+    h("ul", { class: "events" }, events.map(event)),
+  ];
 }
 
 /** @param {any} event */
-function event({ session, what, details, commit, commit_url: address, editors }) {
+function event({ session, what, details, editors }) {
   return h(
     "li",
     null,
-    h("a", { href: sessionPage(session), "data-event": true }, session),
-    " ",
-    what.join(", "),
-    details.map((/** @type {string} */ detail) => h("span", { class: "detail" }, detail)),
+    h("a", { href: sessionPage(session), class: "session", "data-event": true }, session),
     h(
       "span",
-      { class: "detail" },
-      editors.map((/** @type {any} */ editor) => ["edited by ", link(editor.url, editor.name), " · "]).flat(),
-      "commit ",
-      link(address, h("span", { class: "code" }, commit.slice(0, 10))),
+      null,
+      // who edited says that it was edited
+      what.filter((/** @type {string} */ word) => word !== "edited" || !editors.length).join(", "),
+      editors
+        .map((/** @type {any} */ editor, /** @type {number} */ n) => [
+          n ? ", " : what.length > 1 || what[0] !== "edited" ? ", edited by " : "edited by ",
+          link(editor.url, editor.name),
+        ])
+        .flat(),
+      details.map((/** @type {string} */ detail) => h("span", { class: "detail" }, detail)),
     ),
   );
 }

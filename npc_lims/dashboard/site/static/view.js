@@ -9,14 +9,16 @@ import { FACETS } from "./listing.js";
  * @typedef {import("./marks.js").Value} Value
  * @typedef {{
  *   q: string, subject: string, from: string, to: string,
- *   project: string[], platform: string[], rig: string[],
+ *   project: string[], platform: string[], rig: string[], event: string,
  *   is: Record<string, Value[]>, sort: string, columns: string[] | null,
- * }} View `is` names the wanted values of a flag, any of them; `sort` is a column, with a minus for descending;
+ * }} View `event` is `sorted:7d`: what happened in how many days until now; `is` names the wanted values of a flag, any of them; `sort` is a column, with a minus for descending;
  *   `columns` null are the usual ones
  */
 
 const DAY = /^[0-9]{4}-[0-9]{2}-[0-9]{2}$/;
-const NAMES = ["q", "subject", "from", "to", ...FACETS, "is", "sort", "columns"];
+/** As many days as data/sessions.json has (`RECENT` in dashboard/past.py). */
+const EVENT = /^(new|uploaded|sorted|failed):([1-9]|[12][0-9]|3[01])d$/;
+const NAMES = ["q", "subject", "from", "to", "event", ...FACETS, "is", "sort", "columns"];
 /** Those that may stand in an address more than once. */
 const MANY = [...FACETS, "is"];
 export const USUAL_SORT = "-date";
@@ -35,6 +37,7 @@ export function everything() {
     project: [],
     platform: [],
     rig: [],
+    event: "",
     is: {},
     sort: USUAL_SORT,
     columns: null,
@@ -68,6 +71,12 @@ export function readView(query, flags, columns) {
     } else {
       problems.push(`${end}=${day}`);
     }
+  }
+  const event = asked.get("event") ?? "";
+  if (event === "" || EVENT.test(event)) {
+    view.event = event;
+  } else {
+    problems.push(`event=${event}`);
   }
   for (const facet of FACETS) {
     view[facet] = [...new Set(asked.getAll(facet).filter(Boolean))];
@@ -139,7 +148,7 @@ function readColumns(asked, columns, view, problems) {
 export function writeView(view) {
   /** @type {[string, string][]} */
   const pairs = [];
-  for (const name of /** @type {const} */ (["q", "subject", "from", "to"])) {
+  for (const name of /** @type {const} */ (["q", "subject", "from", "to", "event"])) {
     if (view[name]) {
       pairs.push([name, view[name]]);
     }
@@ -171,6 +180,17 @@ export function writeView(view) {
  */
 export function listAddress(some) {
   return `sessions.html${writeView({ ...everything(), ...some })}`;
+}
+
+/**
+ * An event and the number of days in which it happened; null without one.
+ *
+ * @param {string} event `sorted:7d`
+ * @returns {{name: string, days: number} | null}
+ */
+export function readEvent(event) {
+  const found = EVENT.exec(event);
+  return found && { name: found[1], days: Number(found[2]) };
 }
 
 /**

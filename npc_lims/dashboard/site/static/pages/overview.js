@@ -1,12 +1,13 @@
-// The overview: totals, ages of the sources, pipeline progress, what needs attention, recent changes.
+// The overview: today, what needs attention, recent changes; throughput, pipeline progress, months, sources.
 
 import { attention } from "../attention.js";
-import { DEPTHS, monthsChart, monthsTable } from "../chart.js";
+import { EPHYS, TRAINING, monthsChart, monthsTable } from "../chart.js";
 import { SOURCES, failure, load } from "../data.js";
 import { byId, chartKey, h, panel, prose, show, tableHead } from "../dom.js";
 import { recent } from "../recent.js";
 import { foot, start } from "../shell.js";
-import { ago, counted, hoursSince, number, time, utc } from "../time.js";
+import { throughput } from "../throughput.js";
+import { counted, hoursSince, number, time } from "../time.js";
 import { listAddress } from "../view.js";
 
 /** The sessions of the funnel (`is_recording` in dashboard/totals.py). */
@@ -25,54 +26,107 @@ try {
 /** @param {any} data overview.json */
 function draw(data) {
   foot(data);
+  const hasSessions = data.totals.sessions > 0;
   show(
     byId("content"),
-    warnings(data),
+    hasSessions
+      ? null
+      : h(
+          "div",
+          { class: "notice", role: "note" },
+          h("p", null, prose("There are no sessions yet. Run `npc-lims sync` to find them.")),
+        ),
     h(
       "div",
       { class: "stack" },
-      h("div", { class: "grid halves" }, totals(data.totals), sources(data.sources), funnel(data.funnel), months()),
-      h("div", { class: "grid thirds" }, attention(data.attention), recent(data)),
+      strip(data),
+      h("div", { class: "grid thirds" }, attention(data), recent(data)),
+      hasSessions ? throughput(data.throughput, data.history_begins) : null,
+      hasSessions ? h("div", { class: "grid halves" }, funnel(data.funnel), months()) : null,
+      h("div", { class: "grid halves" }, hasSessions ? splits(data.totals) : null, sources(data.sources)),
     ),
   );
-  drawMonths(data.months);
+  if (hasSessions) {
+    drawMonths(data.months);
+  }
   addEventListener("beforeprint", () =>
     byId("content")
-      .querySelectorAll("details.item")
+      .querySelectorAll("details")
       .forEach((/** @type {any} */ one) => (one.open = true)),
   );
-  if (data.attention.length) {
-    byId("title").after(
-      h(
-        "a",
-        { href: "#attention", class: "no-print" },
-        counted(data.attention.length, "item needs", "items need"),
-        " attention",
-      ),
-    );
-  }
 }
 
-// --- totals and ages ---
+// --- today, and totals ---
 
-/** @param {any} totals */
-function totals(totals) {
+/** @param {any} data */
+function strip({ events, totals, history_begins: begins, shallow }) {
+  const week = 7 * 24;
+  const happened = Object.entries(/** @type {Record<string, [string, number][]>} */ (events)).map(([name, times]) => {
+    const within = (/** @type {number} */ days) =>
+      times.filter(([when]) => hoursSince(when) <= 24 * days).reduce((sum, [, count]) => sum + count, 0);
+    const counts = [eventLink(name, 1, within(1)), h("span", null, eventLink(name, 7, within(7)), " in 7 days")];
+    return h("div", { class: name }, h("dt", null, name), h("dd", null, begins ? counts : "–"));
+  });
   /** @type {[string, number, string | null][]} */
   const figures = [
     ["sessions", totals.sessions, "sessions.html"],
-    ["subjects", totals.subjects, null],
     ["tracked", totals.tracked, null],
     ["not tracked", totals.untracked, null],
+    ["subjects", totals.subjects, null],
   ];
-  return panel(
-    { id: "totals", title: "Totals" },
+  const isShort = begins && hoursSince(begins) < week;
+  return h(
+    "div",
+    { class: "panel strip" },
     h(
-      "dl",
-      { class: "totals" },
-      figures.map(([name, count, href]) =>
-        h("div", null, h("dt", null, name), h("dd", null, href ? h("a", { href }, number(count)) : number(count))),
+      "section",
+      { "aria-labelledby": "today" },
+      h("h2", { id: "today" }, "Today", h("span", { class: "hidden" }, ": in the last 24 hours")),
+      h("dl", { class: "figures" }, happened),
+      begins && !isShort
+        ? null
+        : h(
+            "p",
+            { class: "quiet" },
+            begins ? ["History begins ", time(begins, { dayOnly: true })] : "The site was built without history",
+            shallow ? ": it was built from a shallow clone." : ".",
+          ),
+    ),
+    h(
+      "section",
+      { "aria-labelledby": "totals" },
+      h("h2", { id: "totals" }, "All"),
+      h(
+        "dl",
+        { class: "figures" },
+        figures.map(([name, count, href]) =>
+          h("div", null, h("dt", null, name), h("dd", null, href ? h("a", { href }, number(count)) : number(count))),
+        ),
       ),
     ),
+  );
+}
+
+/**
+ * @param {string} name
+ * @param {number} days
+ * @param {number} count
+ */
+function eventLink(name, days, count) {
+  const period = days === 1 ? "in the last day" : `in the last ${days} days`;
+  return count
+    ? h(
+        "a",
+        { href: listAddress({ event: `${name}:${days}d` }), title: `${counted(count, "session")} ${name} ${period}` },
+        number(count),
+      )
+    : "0";
+}
+
+/** @param {any} totals */
+function splits(totals) {
+  return panel(
+    { id: "splits", title: "Sessions" },
     h(
       "div",
       { class: "splits" },
@@ -112,58 +166,6 @@ function split(title, counts, view) {
   );
 }
 
-/** @param {any} source */
-function isLate({ last_complete: last, late_after_hours: most }) {
-  return last !== null && hoursSince(last) > most;
-}
-
-/** @param {any} data */
-function warnings({ sources, shallow, history_begins: begins, totals }) {
-  const late = sources.filter(isLate);
-  const never = sources.filter((/** @type {any} */ source) => source.last_complete === null);
-  const name = (/** @type {any} */ source) => SOURCES[source.name] ?? source.name;
-  const lines = [
-    ...late.map(
-      (/** @type {any} */ source) =>
-        `${name(source)} was last read completely ${ago(source.last_complete)}: ` +
-        "its data may be stale.",
-    ),
-    ...(never.length
-      ? [`Never read completely: ${never.map(name).join(", ")}. Its facts are unknown and shown as ?.`]
-      : []),
-  ];
-  return [
-    lines.length
-      ? h(
-          "div",
-          { class: "notice", role: "note" },
-          lines.map((line) => h("p", null, line)),
-          h("p", null, prose("Look at the newest runs of the sync workflow, or run `npc-lims sync` yourself.")),
-        )
-      : null,
-    totals.sessions === 0
-      ? h(
-          "div",
-          { class: "notice", role: "note" },
-          h("p", null, prose("There are no sessions yet. Run `npc-lims sync` to find them.")),
-        )
-      : null,
-    shallow
-      ? h(
-          "div",
-          { class: "notice", role: "note" },
-          h(
-            "p",
-            null,
-            "The site was built from a shallow clone: its history begins ",
-            begins ? time(begins, { dayOnly: true }) : "nowhere",
-            ".",
-          ),
-        )
-      : null,
-  ];
-}
-
 /** @param {any[]} sources */
 function sources(sources) {
   return panel(
@@ -173,44 +175,22 @@ function sources(sources) {
       { class: "plain sources" },
       h("caption", { class: "hidden" }, "When each source was last read completely"),
       tableHead(["Source", "Last complete read", "Contents"]),
-      h("tbody", null, sources.flatMap(source)),
+      h("tbody", null, sources.map(source)),
     ),
   );
 }
 
 /** @param {any} source */
 function source(source) {
-  const { name, last_complete: last, failure, counts } = source;
-  const [sign, css, word] =
-    last === null ? ["?", "u", "never read"] : isLate(source) ? ["!", "u", "late"] : ["✓", "y", "in time"];
+  const { name, last_complete: last, counts } = source;
   const contents = Object.entries(counts).map(([what, count]) => `${number(count)} ${what.replaceAll("_", " ")}`);
-  return [
-    h(
-      "tr",
-      { class: failure ? "fails" : null },
-      h("th", { scope: "row" }, SOURCES[name] ?? name),
-      h(
-        "td",
-        { class: "when" },
-        h("span", { class: `mark ${css}`, role: "img", "aria-label": word }, sign),
-        " ",
-        last ? time(last, { age: true }) : "never",
-      ),
-      h("td", null, contents.join(", ")),
-    ),
-    failure
-      ? h(
-          "tr",
-          null,
-          h(
-            "td",
-            { colspan: 3, class: "reason" },
-            h("span", { "aria-hidden": "true" }, "✗ "),
-            `fails since ${failure.at ? utc(failure.at) : "an unknown time"}: ${failure.reason}`,
-          ),
-        )
-      : null,
-  ];
+  return h(
+    "tr",
+    null,
+    h("th", { scope: "row" }, SOURCES[name] ?? name),
+    h("td", { class: "when" }, last ? time(last, { age: true }) : "never"),
+    h("td", null, contents.join(", ")),
+  );
 }
 
 // --- pipeline progress ---
@@ -266,13 +246,15 @@ function step({ flag, label, applies, yes, no, unknown }) {
 // --- months ---
 
 function months() {
-  const key = chartKey(DEPTHS.map(([, css, label]) => [css, label]));
   return panel(
-    { id: "months", title: "Sessions by month", css: "months", beside: key },
-    h("div", { id: "chart" }),
+    { id: "months", title: "Sessions by month", css: "months" },
+    [EPHYS, TRAINING].map(({ name, depths }) => [
+      h("div", { class: "row" }, h("h3", null, name), chartKey(depths.map(([, css, label]) => [css, label]))),
+      h("div", { class: "chart", id: `chart-${name.toLowerCase()}` }),
+    ]).flat(),
     h(
       "details",
-      { id: "figures" },
+      { class: "figures" },
       h("summary", null, "As a table"),
       h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Sessions by month" }),
     ),
@@ -281,21 +263,18 @@ function months() {
 
 /** @param {import("../chart.js").Month[]} months */
 function drawMonths(months) {
-  const place = byId("chart");
-  if (!months.length) {
-    show(place, h("p", { class: "quiet" }, "No sessions yet."));
-    byId("figures").remove();
-    return;
+  for (const chart of [EPHYS, TRAINING]) {
+    const place = byId(`chart-${chart.name.toLowerCase()}`);
+    let drawn = 0;
+    const redraw = () => {
+      const width = Math.round(place.clientWidth);
+      if (width && width !== drawn) {
+        drawn = width;
+        show(place, monthsChart(chart, months, width));
+      }
+    };
+    new ResizeObserver(redraw).observe(place);
+    redraw();
   }
-  let drawn = 0;
-  const redraw = () => {
-    const width = Math.round(place.clientWidth);
-    if (width && width !== drawn) {
-      drawn = width;
-      show(place, monthsChart(months, width));
-    }
-  };
-  new ResizeObserver(redraw).observe(place);
-  redraw();
-  show(byId("figures").querySelector("div"), monthsTable(months));
+  show(byId("months").closest("section").querySelector(".scroll"), monthsTable(months));
 }

@@ -12,7 +12,7 @@ import { foot, start } from "../shell.js";
 import { sorter } from "../sorting.js";
 import { Table } from "../table.js";
 import { counted, number } from "../time.js";
-import { everything, isFiltered, listAddress, readView, writeView } from "../view.js";
+import { everything, isFiltered, listAddress, readEvent, readView, writeView } from "../view.js";
 
 /** @typedef {import("../view.js").View} View */
 
@@ -248,7 +248,9 @@ function run(list) {
   }
 
   function drawChips() {
+    const event = readEvent(view.event);
     const made = [
+      ...(event ? [chip(`${event.name} in the last ${counted(event.days, "day")}`, { event: "" })] : []),
       ...FACETS.flatMap((facet) =>
         view[facet].map((value) =>
           chip(`${capital(facet)}: ${value}`, { [facet]: view[facet].filter((one) => one !== value) }),
