@@ -23,7 +23,7 @@ from npc_lims.cli.output import (
     progress_bars,
     style_options,
 )
-from npc_lims.clients.git import Repository, find_repository
+from npc_lims.clients.git import Repository, find_repository, repository_on_github
 from npc_lims.config.settings import TRACKED_FILE, Settings, load_settings
 from npc_lims.errors import GitError, NpcLimsError, TrackedFileError
 from npc_lims.history.atom_feed import render_feed
@@ -400,9 +400,10 @@ def _row(one: Transition, links: Links) -> dict[str, Any]:
 
 
 def _links(settings: Settings) -> Links:
-    """Return URLs on GitHub; none if the commits are on this machine alone."""
-    is_published = settings.state is None or bool(repository_of(settings.state).line("remote"))
-    return Links(settings.repo if is_published else None)
+    """Return URLs on GitHub; none if the commits are not known to be there."""
+    if settings.state is None:
+        return Links(settings.repo)
+    return Links(repository_on_github(settings, settings.state))
 
 
 def _note_shallow(begins: Optional[str]) -> None:

@@ -41,7 +41,7 @@ class SiteContent:
     repository: Optional[str] = typer.Option(
         None,
         metavar="OWNER/NAME",
-        help="Repository on GitHub for links. Default: NPC_LIMS_REPO, unless the checkout was never pushed.",
+        help="Repository on GitHub for links. Default: NPC_LIMS_REPO, else a remote of the checkout on GitHub.",
     )
 
 

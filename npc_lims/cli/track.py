@@ -22,6 +22,7 @@ from rich.console import Console
 from npc_lims.cli import ExitCode
 from npc_lims.cli.options import checkout
 from npc_lims.cli.output import OutputStyle, err, out, print_note, style_options
+from npc_lims.clients.git import repository_on_github
 from npc_lims.clients.github_pull_requests import Proposal, Revised, propose
 from npc_lims.config.settings import TRACKED_FILE, Settings, load_settings
 from npc_lims.errors import NpcLimsError
@@ -118,7 +119,7 @@ def _apply_or_propose(
     _write(tracked, outcome.text)
     if target.pr:
         console.print("\nNo pull request is opened, as GITHUB_TOKEN is not set; the file is changed.", soft_wrap=True)
-    _print_next_steps(console, settings.repo, tracked, target.base, branch, title)
+    _print_steps(console, repository_on_github(settings, tracked), tracked, target.base, branch, title)
 
 
 def branch_name(name: str) -> str:
@@ -184,17 +185,18 @@ def _print_diff(console: Console, old: str, new: str, name: str, most: int | Non
         console.print(f"... and {len(lines) - most} lines more: git diff shows them all")
 
 
-def _print_next_steps(console: Console, repo: str, tracked: Path, base: Optional[str], branch: str, title: str) -> None:
+def _print_steps(console: Console, repo: str | None, file: Path, base: str | None, branch: str, title: str) -> None:
     console.print("\nTo propose this change:")
     for command in (
         f"git switch -c {shlex.quote(branch)}",
-        f"git add {shlex.quote(str(tracked))}",
+        f"git add {shlex.quote(str(file))}",
         f"git commit -m {shlex.quote(title)}",
         f"git push -u origin {shlex.quote(branch)}",
     ):
         console.print(f"  {command}", soft_wrap=True)
     compared = quote(branch) if base is None else f"{quote(base)}...{quote(branch)}"
-    console.print(f"and open https://github.com/{repo}/compare/{compared}?expand=1", soft_wrap=True)
+    page = "a pull request" if repo is None else f"https://github.com/{repo}/compare/{compared}?expand=1"
+    console.print(f"and open {page}", soft_wrap=True)
 
 
 track_app = typer.Typer(

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
+from npc_lims.config.settings import Settings
 from npc_lims.errors import GitError
 from npc_lims.utils.text import redact, safe_text
 
@@ -34,6 +35,10 @@ _REMOVED = re.compile(
 # a connection that stands still for a minute is lost
 _LOW_SPEED_LIMIT = {"GIT_HTTP_LOW_SPEED_LIMIT": "1000", "GIT_HTTP_LOW_SPEED_TIME": "60"}
 _COMMIT_ID = re.compile(r"[0-9a-f]{40,64}")
+_ON_GITHUB = re.compile(
+    r"(?:[a-z+]+://)?(?:[^/@\s]*@)?(?:www\.|ssh\.)?github\.com(?::[0-9]+)?[:/]/*([\w.-]+/[\w.-]+?)(?:\.git)?/*",
+    re.IGNORECASE,
+)
 _UNUSED_REF = "refs/npc-lims/unused"
 _REQUESTS = 30
 """Names of blobs that fit into a pipe, of 4 KiB on some systems: more could block both ends."""
@@ -152,6 +157,14 @@ class Repository:
     def git_folder(self) -> Path:
         """The folder of git that the worktrees of the repository share."""
         return Path(self.line("rev-parse", "--path-format=absolute", "--git-common-dir"))
+
+    def names_on_github(self) -> list[str]:
+        """Return `OWNER/NAME` of each remote on GitHub, `origin` first."""
+        found = self.find_line("config", "--get-regexp", r"^remote\..*\.url$") or ""
+        urls = sorted(
+            (line.partition(" ") for line in found.splitlines()), key=lambda one: one[0] != "remote.origin.url"
+        )
+        return [match[1] for _, _, url in urls if (match := _ON_GITHUB.fullmatch(url))]
 
     def is_shallow(self) -> bool:
         return self.line("rev-parse", "--is-shallow-repository") == "true"
@@ -278,6 +291,18 @@ def find_repository(start: Path) -> Repository:
         return Repository(Path(Repository(folder).line("rev-parse", "--show-toplevel")))
     except GitFailed as error:
         raise GitError(f"{start}: not in a git checkout ({error}); clone the repository and work there") from None
+
+
+def repository_on_github(settings: Settings, path: Path) -> str | None:
+    """Return `OWNER/NAME` for links to GitHub: NPC_LIMS_REPO if it is set, else a remote of the checkout of *path*."""
+    if settings.is_set("repo"):
+        return settings.repo
+    try:
+        names = find_repository(path).names_on_github()
+    except GitError:
+        return None
+    # a fork has the commits of the repository, too
+    return settings.repo if settings.repo in names else next(iter(names), None)
 
 
 def _environment(env: Mapping[str, str] | None = None) -> dict[str, str]:

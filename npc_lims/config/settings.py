@@ -324,6 +324,10 @@ class Settings:
         """Return a copy in which settings have other values."""
         return Settings(self.environment, **{**self.named, **named})
 
+    def is_set(self, name: str) -> bool:
+        """Return True if the setting has a value that is not its default alone: named, or of a variable."""
+        return name in self.named or any(one in self.environment.values for one in SETTINGS[name].variables)
+
     def failure(self, problems: Sequence[str]) -> SettingsError:
         dotenv_path = self.environment.dotenv_path
         where = f"environment, or {dotenv_path}" if dotenv_path else "environment"

@@ -100,12 +100,16 @@ def test_a_dry_run_writes_nothing(file: Path, command: tuple[str, ...]) -> None:
     assert "git" not in done.out
 
 
-def test_without_a_token_the_file_is_changed_instead_of_proposed(file: Path) -> None:
+def test_without_a_token_the_file_is_changed_instead_of_proposed(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NPC_LIMS_REPO", "lab/state")
     done = run_cli("track", "edit", B, "--set", "day=2", "--pr")
     assert done.code == 0, done
     assert file.read_text() == FILE.replace(f"{B}\n", f"{B}:\n        day: 2\n")
     assert "GITHUB_TOKEN is not set" in done.out
     assert "compare/track/edit-626791_2022-08-16-day?expand=1" in done.out
+    monkeypatch.delenv("NPC_LIMS_REPO")
+    done = run_cli("track", "edit", B, "--set", "day=3")
+    assert done.out.endswith("\nand open a pull request\n"), "the checkout has no remote on GitHub"
 
 
 def test_a_pull_request_is_made_on_the_newest_file_there(hub: Hub, file: Path) -> None:
@@ -203,7 +207,8 @@ def test_a_path_is_written_with_slashes(file: Path) -> None:
     assert file.read_text() == FILE + "    - //allen/DRpilot_626791_20220817\n"
 
 
-def test_the_next_steps_are_for_the_branches_that_are_named(file: Path) -> None:
+def test_the_next_steps_are_for_the_branches_that_are_named(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NPC_LIMS_REPO", "lab/state")
     done = run_cli("track", "remove", A, "--branch", "fix#1", "--base", "dev")
     assert done.code == 0, done
     assert "git switch -c 'fix#1'\n" in done.out

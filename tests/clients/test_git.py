@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from npc_lims.clients.git import GitFailed, Repository, find_repository
+from npc_lims.clients.git import GitFailed, Repository, find_repository, repository_on_github
+from npc_lims.config.settings import Environment, Settings
 from npc_lims.errors import GitError
 from tests.integration.world import commit_all, run_git
 from tests.servers.web import Request, Response, Server
+
+DEFAULT = "AllenInstitute/npc_lims"
 
 
 @pytest.fixture
@@ -205,3 +208,33 @@ def test_a_damaged_blob_is_an_error(repository: Repository) -> None:
     with pytest.raises(GitFailed, match=r"git cat-file --batch failed: "):
         repository.read_blobs([blob])
     assert repository.read_blobs(["HEAD:nothing 5", "HEAD", "HEAD:"]) == {}
+
+
+@pytest.mark.parametrize(
+    ("remotes", "expected"),
+    [
+        ({}, None),
+        ({"origin": "https://github.com/lab/state.git"}, "lab/state"),
+        ({"origin": "git@github.com:lab/my.state"}, "lab/my.state"),
+        ({"origin": "ssh://git@ssh.github.com:443/lab/state.git/"}, "lab/state"),
+        ({"origin": "https://user:x@GitHub.com/lab/state"}, "lab/state"),
+        ({"a": "https://github.com/fork/state", "origin": "https://github.com/lab/state"}, "lab/state"),
+        ({"origin": "https://github.com/me/x", "up": "https://github.com/AllenInstitute/npc_lims"}, DEFAULT),
+        ({"origin": "https://gitlab.com/github.com/state", "b": "/srv/github.com/lab/state"}, None),
+        ({"origin": "https://github.com.example.org/lab/state", "b": "https://notgithub.com/lab/state"}, None),
+    ],
+)
+def test_links_are_those_of_a_remote_on_github(
+    repository: Repository, remotes: dict[str, str], expected: str | None
+) -> None:
+    for name, url in remotes.items():
+        run_git(repository.root, "remote", "add", name, url)
+    settings = Settings()
+    assert repository_on_github(settings, repository.root / "state") == expected
+    assert repository_on_github(settings.replace(repo="our/state"), repository.root) == "our/state"
+
+
+def test_what_is_in_no_checkout_has_no_links(tmp_path: Path) -> None:
+    assert repository_on_github(Settings(), tmp_path) is None
+    set_ = Settings(Environment({"NPC_LIMS_REPO": "lab/state"}, None))
+    assert repository_on_github(set_, tmp_path) == "lab/state"

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Callable, Optional
 
 import npc_lims
-from npc_lims.clients.git import Repository, find_repository
+from npc_lims.clients.git import Repository, find_repository, repository_on_github
 from npc_lims.config.settings import TRACKED_FILE, Settings
 from npc_lims.dashboard.attention import Finding, find_issues
 from npc_lims.dashboard.past import Past
@@ -49,8 +49,7 @@ class SiteOptions:
     """The folder that becomes the site: new, empty, or a site."""
     state: Path
     repository: str | None = None
-    """`OWNER/NAME` on GitHub for links; None for that of the settings, or for no links if the checkout was never
-    pushed."""
+    """`OWNER/NAME` on GitHub for links; None for NPC_LIMS_REPO if it is set, else for that of a remote."""
     with_history: bool = True
     """Read the commits of the checkout that holds the state folder, if there is one."""
     base_url: str | None = None
@@ -179,11 +178,10 @@ def build_site(
 
 def _links(inputs: _Inputs, settings: Settings, options: SiteOptions) -> Links:
     repository = inputs.repository
-    is_published = repository is None or bool(repository.line("remote"))
     state = "state" if repository is None else repository.path_of(options.state)
     tracked = (PurePosixPath(state).parent / TRACKED_FILE).as_posix()
     return Links(
-        repository=options.repository or (settings.repo if is_published else None),
+        repository=options.repository or repository_on_github(settings, options.state),
         branch=settings.ref,
         tracked=None if inputs.tracked is None else tracked,
         state=state,
