@@ -72,6 +72,7 @@ from npc_lims.errors import (
     SyncRefused as SyncRefused,
     TrackedFileError as TrackedFileError,
     UnknownStatusWarning as UnknownStatusWarning,
+    UnknownValueWarning as UnknownValueWarning,
 )
 from npc_lims.history.session_history import get_session_history as get_session_history
 from npc_lims.history.transitions import Transition as Transition

@@ -167,8 +167,9 @@ class SessionUnavailable(RemoteStateError, ValueError):
     """Neither the published state nor all sources could be queried, so it is unknown whether the session exists."""
 
 
-class SelectionError(NpcLimsError):
-    """An option or argument names a source, session or process that does not exist."""
+class SelectionError(NpcLimsError, ValueError):
+    """An option or argument names a source, session, process, column or value that does not exist, or a filter has a
+    value that no session can have, such as `date="June"`."""
 
 
 class SyncRefused(NpcLimsError):
@@ -191,6 +192,10 @@ class LiveStateWarning(NpcLimsWarning):
 
 class UnknownStatusWarning(NpcLimsWarning):
     """A filter needs a status that was never observed for some sessions: these are left out."""
+
+
+class UnknownValueWarning(NpcLimsWarning):
+    """A filter names a project, platform, rig or task version that no session has: it may be misspelled."""
 
 
 class AmbiguousAssetWarning(NpcLimsWarning):

@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
+import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Optional, get_type_hints
+from typing import TYPE_CHECKING, Any, Optional, get_type_hints
 
 import typer
 
@@ -21,6 +22,9 @@ from npc_lims.model.session_id import resolve_session_id
 from npc_lims.state.published import cached_snapshot_path
 from npc_lims.state.snapshot import SNAPSHOT, checked_lines, line_id
 from npc_lims.utils.urls import web_address
+
+if TYPE_CHECKING:
+    from npc_lims.sessions.filters import SessionFilters
 
 
 def _checked_address(base_url: Optional[str]) -> Optional[str]:
@@ -149,8 +153,14 @@ def _split(values: Optional[list[str]]) -> list[str]:
 # --- shell completion: only local data is read, without slow checks; an error completes nothing, as the command
 # itself reports it
 
+_PLATFORMS = ("ephys", "behavior_with_sync", "behavior")
 _MAX_WORDS = 500  # a longer list is no help, and slow to lay out
-_PROJECT = re.compile(rb'"project":"([^"\\]+)"')
+# parsing ten thousand lines would take too long
+_RECORDED = {
+    "project": re.compile(rb'"project":("(?:[^"\\]|\\.)+")'),
+    "rig": re.compile(rb'"rig_name":("(?:[^"\\]|\\.)+")'),
+    "task_version": re.compile(rb'"task_version":("(?:[^"\\]|\\.)+")'),
+}
 
 
 def complete_session(ctx: typer.Context, incomplete: str) -> list[str]:
@@ -162,14 +172,32 @@ def complete_subject(ctx: typer.Context, incomplete: str) -> list[str]:
 
 
 def complete_project(ctx: typer.Context, incomplete: str) -> list[str]:
-    # parsing ten thousand lines would take too long
-    found = {match.decode(errors="replace") for line in _lines(ctx) for match in _PROJECT.findall(line)}
-    return _beginning(incomplete, sorted(found))
+    return _beginning(incomplete, _values(ctx, "project"))
+
+
+def complete_platform(incomplete: str) -> list[str]:
+    return _beginning(incomplete, _PLATFORMS)
+
+
+def complete_where(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Complete the column of a condition, then its value."""
+    name, operator, value = re.fullmatch(r"(\w*)(!?=|~|)(.*)", incomplete, re.DOTALL).groups()  # type: ignore[union-attr]
+    flags = ("is_ephys", "is_sync", *FLAGS)
+    if not operator:
+        columns = [column for column in COLUMNS if column not in (*flags, "not_applicable")]
+        return _beginning(name, [f"{column}=" for column in (*columns, *_flag_words(flags))])
+    if name in flags or f"is_{name}" in flags:
+        values: Iterable[str] = ("yes", "no", "unknown", "n.a.")
+    elif name == "subject":
+        values = (session_id.partition("_")[0] for session_id in _ids(ctx))
+    else:
+        values = _PLATFORMS if name == "platform" else _values(ctx, name)
+    return [f"{name}{operator}{word}" for word in _beginning(value, values)]
 
 
 def complete_flag(incomplete: str) -> list[str]:
     """Complete flags with or without `is_`."""
-    return _beginning(incomplete, [*(name.replace("is_", "", 1) for name in FLAGS), *FLAGS])
+    return _beginning(incomplete, _flag_words(("is_ephys", "is_sync", *FLAGS)))
 
 
 def complete_column(incomplete: str) -> list[str]:
@@ -180,6 +208,17 @@ def complete_columns(incomplete: str) -> list[str]:
     before, comma, last = incomplete.rpartition(",")
     left = [name for name in COLUMNS if name not in before.split(",")]
     return [f"{before}{comma}{name}" for name in _beginning(last, left)]
+
+
+def _flag_words(flags: Iterable[str]) -> list[str]:
+    return [*(name.replace("is_", "", 1) for name in flags), *flags]
+
+
+def _values(ctx: typer.Context, column: str) -> list[str]:
+    if column not in _RECORDED:
+        return []
+    found = {match for line in _lines(ctx) for match in _RECORDED[column].findall(line)}
+    return sorted(json.loads(text) for text in found)
 
 
 def _beginning(incomplete: str, words: Iterable[str]) -> list[str]:
@@ -201,3 +240,61 @@ def _lines(ctx: typer.Context) -> list[bytes]:
         return [] if cached is None else checked_lines(cached.content)
     except Exception:
         return []  # nothing can be printed during completion
+
+
+# --- selection of sessions
+
+
+def _checked_values(ctx: typer.Context, param: Any, values: Optional[list[str]]) -> Optional[list[str]]:
+    if "" in (values or ()):  # of a variable that a script did not set: no reason to select all
+        raise SelectionError(f"{param.opts[0]} is empty: name one, or leave {param.opts[0]} out")
+    return values
+
+
+def _repeatable(help: str, complete: Any, *names: str, metavar: Optional[str] = None) -> Any:
+    return typer.Option(None, *names, help=help, metavar=metavar, autocompletion=complete, callback=_checked_values)
+
+
+@dataclasses.dataclass(frozen=True)
+class SelectionOptions:
+    """Options that select sessions: the filters of `get_session_info()`."""
+
+    ephys: bool = typer.Option(False, "--ephys", help="Only ephys sessions.")
+    project: Optional[list[str]] = _repeatable(
+        "Only this project; repeat the option for any of several.", complete_project, metavar="NAME"
+    )
+    platform: Optional[list[str]] = _repeatable(
+        "Only this platform: ephys, behavior_with_sync (sync) or behavior.",
+        complete_platform,
+        metavar="NAME",
+    )
+    subject: Optional[list[str]] = _repeatable("Only this subject.", complete_subject, metavar="ID")
+    since: Optional[str] = typer.Option(
+        None, metavar="DATE|AGE", help="Only from this date on: 2024-06-01, 36h, 7d, 2w."
+    )
+    until: Optional[str] = typer.Option(None, metavar="DATE|AGE", help="Only up to this date.")
+    is_: Optional[list[str]] = _repeatable(
+        "Only where this flag is true, such as sorted.",
+        complete_flag,
+        "--is",
+        metavar="FLAG",
+    )
+    missing: Optional[list[str]] = _repeatable(
+        "Only where this flag applies and is false.", complete_flag, metavar="FLAG"
+    )
+    unknown: Optional[list[str]] = _repeatable(
+        "Only where this flag was never observed.", complete_flag, metavar="FLAG"
+    )
+    where: Optional[list[str]] = _repeatable(
+        "Only where a column has a value: rig=NP2, rig!=NP2, task_version~AMN (contains), sorted=unknown.",
+        complete_where,
+        metavar="CONDITION",
+    )
+
+    def filters(self) -> SessionFilters:
+        """Return the filters; SelectionError for a name or value that no session can have."""
+        from npc_lims.sessions.filters import SessionFilters
+
+        given = {field.name.rstrip("_"): getattr(self, field.name) for field in dataclasses.fields(self)}
+        given["is_ephys"] = given.pop("ephys")
+        return SessionFilters({name: value for name, value in given.items() if value}, strict=True)

@@ -14,12 +14,10 @@ from rich.console import Console
 from rich.text import Text
 
 from npc_lims.cli.options import (
+    SelectionOptions,
     complete_column,
     complete_columns,
-    complete_flag,
-    complete_project,
     complete_session,
-    complete_subject,
     reading_settings,
 )
 from npc_lims.cli.output import (
@@ -29,21 +27,19 @@ from npc_lims.cli.output import (
     out,
     print_csv,
     print_json,
-    print_note,
     show_text,
     style_options,
     symbol,
 )
 from npc_lims.config.settings import Settings
-from npc_lims.errors import NpcLimsError
+from npc_lims.errors import NpcLimsError, SelectionError
 from npc_lims.model.flags import BOOLEAN_FLAGS, FLAGS, NOT_APPLICABLE
 from npc_lims.model.rows import COLUMNS, flag_value, session_row
 from npc_lims.model.sections import SECTIONS
-from npc_lims.sessions.filters import Selection
+from npc_lims.sessions.filter_values import find_name
 from npc_lims.sessions.info import SessionInfo
 from npc_lims.sessions.queries import select_session, select_sessions, to_records
 from npc_lims.utils.text import counted, one_line
-from npc_lims.utils.timestamps import parse_day
 from npc_lims.utils.yaml import render_yaml
 
 STATE_HELP = "Read this state folder. Default: that of this checkout, else GitHub."
@@ -66,37 +62,16 @@ _MARKS: dict[Any, str] = {True: "yes", False: "no", None: "never observed", NOT_
 _MARKED = ("is_ephys", "is_sync", *BOOLEAN_FLAGS)
 
 
-def _filters(ephys: bool, project: Optional[str], subject: Optional[str]) -> dict[str, Any]:
-    for option, value in (("--project", project), ("--subject", subject)):
-        if value == "":  # of a variable that a script did not set: no reason to list all
-            raise NpcLimsError(f"{option} is empty: name one, or leave {option} out")
-    wanted = {"is_ephys": True if ephys else None, "project": project, "subject": subject}
-    return {name: value for name, value in wanted.items() if value is not None}
-
-
-def _date(option: str, value: Optional[str]) -> Optional[str]:
+def _named(option: str, name: str) -> str:
     try:
-        return None if value is None else parse_day(value)
-    except ValueError as error:
-        raise NpcLimsError(f"{option}: {error}") from None
-
-
-def _plain(name: str) -> str:
-    return name.lower().replace("-", "_").replace("is_", "", 1).replace("_", "")
-
-
-def _named(option: str, name: str, names: Sequence[str]) -> str:
-    """Return the one of *names* that a user means: in any spelling, or by its heading in the table."""
-    known = {heading: one for one, heading in HEADINGS.items() if one in names}
-    known.update((_plain(one), one) for one in names)
-    if _plain(name) not in known:
-        raise NpcLimsError(f"{option} {name}: no such name; there are {', '.join(names)}")
-    return known[_plain(name)]
+        return find_name(name, COLUMNS, "column")
+    except SelectionError as error:
+        raise SelectionError(f"{option}: {error}") from None
 
 
 def _sorted_rows(rows: Iterable[dict[str, Any]], by: str) -> list[dict[str, Any]]:
     """Return rows by a column, or in the opposite order by `-column`; those without a value come last either way."""
-    column = _named("--sort", by, COLUMNS)
+    column = _named("--sort", by.removeprefix("-"))
     rows = list(rows)
     known = [row for row in rows if row[column] is not None]
     known.sort(key=lambda row: row[column], reverse=by.startswith("-"))
@@ -105,22 +80,7 @@ def _sorted_rows(rows: Iterable[dict[str, Any]], by: str) -> list[dict[str, Any]
 
 def sessions_command(
     state: Optional[Path] = typer.Option(None, help=STATE_HELP),
-    ephys: bool = typer.Option(False, "--ephys", help="Only ephys sessions."),
-    project: Optional[str] = typer.Option(None, help="Only this project.", autocompletion=complete_project),
-    subject: Optional[str] = typer.Option(None, help="Only this subject.", autocompletion=complete_subject),
-    since: Optional[str] = typer.Option(
-        None, metavar="DATE|AGE", help="Only from this date on: 2024-06-01, 36h, 7d, 2w."
-    ),
-    until: Optional[str] = typer.Option(None, metavar="DATE|AGE", help="Only up to this date."),
-    is_: Optional[list[str]] = typer.Option(
-        None, "--is", metavar="FLAG", help="Only where this flag is true, such as sorted.", autocompletion=complete_flag
-    ),
-    missing: Optional[list[str]] = typer.Option(
-        None, metavar="FLAG", help="Only where this flag applies and is false.", autocompletion=complete_flag
-    ),
-    unknown: Optional[list[str]] = typer.Option(
-        None, metavar="FLAG", help="Only where this flag was never observed.", autocompletion=complete_flag
-    ),
+    selection: SelectionOptions = SelectionOptions(),
     at: Optional[str] = typer.Option(None, metavar="DATE|AGE|TAG|SHA", help=AT_HELP),
     columns: Optional[str] = typer.Option(
         None, metavar="NAMES", help="Only these columns, such as id,rig,is_sorted.", autocompletion=complete_columns
@@ -146,28 +106,23 @@ def sessions_command(
     Examples:
       npc-lims sessions --ephys --is uploaded --missing sorted --since 2024-01-01
       npc-lims sessions --at 2024-06-01 --columns id,rig,is_sorted --sort -rig --csv
+      npc-lims sessions --where rig=NP2 --where rig=NP3 --where task_version~AMN --since 2w
       npc-lims sessions --watch --project DynamicRouting
     """
-    flags = {"--is": is_, "--missing": missing, "--unknown": unknown}
-    selection = Selection(
-        _filters(ephys, project, subject),
-        _date("--since", since),
-        _date("--until", until),
-        *(tuple(_named(option, name, tuple(FLAGS)) for name in names or ()) for option, names in flags.items()),
-    )
+    filters = selection.filters()
     settings = reading_settings(state)
     if watch:
         _refuse(at=at, columns=columns, sort=sort, limit=limit, csv=style.csv)
         from npc_lims.cli.watch import watch_sessions
 
-        raise typer.Exit(watch_sessions(settings, selection, interval, as_json=style.json))
+        raise typer.Exit(watch_sessions(settings, filters, interval, as_json=style.json))
     if interval is not None:
         raise NpcLimsError("--interval is for --watch: add that, or leave it out")
     names = [name.strip() for name in (columns or "").split(",") if name.strip()]
     if columns is not None and not names:
-        raise NpcLimsError(f"--columns names no column; there are {', '.join(COLUMNS)}")
-    names = list(dict.fromkeys(_named("--columns", name, COLUMNS) for name in names))
-    rows = _selected(settings, selection, at)
+        raise SelectionError("--columns names no column; npc-lims sessions --terms lists all")
+    names = list(dict.fromkeys(_named("--columns", name) for name in names))
+    rows = to_records(select_sessions(settings, filters, at=at))
     rows = (rows if sort is None else _sorted_rows(rows, sort))[:limit]
     if style.json:
         print_json([{name: row[name] for name in names or COLUMNS} for row in rows])
@@ -191,15 +146,6 @@ def _refuse(**options: Any) -> None:
     given = [f"--{name}" for name, value in options.items() if value not in (None, False)]
     if given:
         raise NpcLimsError(f"--watch prints changes as they come: leave out {', '.join(given)}")
-
-
-def _selected(settings: Settings, selection: Selection, at: Optional[str]) -> list[dict[str, Any]]:
-    matched = [(row, selection.matches(row)) for row in to_records(select_sessions(settings, selection.filters, at=at))]
-    undecided = sum(match is None for _, match in matched)
-    if undecided:
-        names = ", ".join(selection.true + selection.false)
-        print_note(f"{undecided:,} sessions are left out, as {names} was never observed for them; --unknown lists such")
-    return [row for row, match in matched if match]
 
 
 def _cells(row: dict[str, Any]) -> dict[str, Any]:

@@ -19,12 +19,12 @@ from npc_lims.cli.output import err, out, print_note, print_warning
 from npc_lims.clients.github_actions import WorkflowRun, find_active_run, get_run
 from npc_lims.config.settings import RAW_URL, Settings
 from npc_lims.errors import GitHubError, NpcLimsError
-from npc_lims.model.rows import session_row
-from npc_lims.sessions.filters import Selection
+from npc_lims.sessions.filters import SessionFilters
 from npc_lims.state.as_of import snapshot_at
 from npc_lims.state.diff import SessionChange, compare_sessions, headline
 from npc_lims.state.freshness import describe_age
 from npc_lims.state.reader import SessionLines, Snapshot, read_snapshot
+from npc_lims.state.snapshot import parse_line
 from npc_lims.utils.text import counted, one_line
 from npc_lims.utils.timestamps import utc_text
 
@@ -43,7 +43,7 @@ class WatchedState(NamedTuple):
     has_runs: bool = False
 
 
-def watch_sessions(settings: Settings, selection: Selection, interval: Optional[float], *, as_json: bool) -> int:
+def watch_sessions(settings: Settings, filters: SessionFilters, interval: Optional[float], *, as_json: bool) -> int:
     """Print changes until the run of the sync is over, or Ctrl-C. Return the exit code: that of a failed run, too."""
     watched = state_to_watch(settings)
     seconds = watched.interval if interval is None else interval
@@ -52,7 +52,9 @@ def watch_sessions(settings: Settings, selection: Selection, interval: Optional[
     if seconds < watched.min_interval:
         print_note(f"looking every {watched.min_interval:g} s: more often is more than GitHub answers")
         seconds = watched.min_interval
-    watch = _Watch(settings, watched, selection, as_json, watched.read().lines)
+    lines = watched.read().lines
+    filters.check_values(map(parse_line, lines.all))
+    watch = _Watch(settings, watched, filters, as_json, lines)
     count = f"{len(watch.sessions.all):,} sessions in {watched.name}"
     print_note(f"{count}; looking every {seconds:g} s, Ctrl-C ends it")
     began = time.monotonic()
@@ -80,17 +82,12 @@ def state_to_watch(settings: Settings) -> WatchedState:
     return WatchedState(name, lambda: snapshot_at(always, settings.ref), 15.0, min_interval, has_runs=True)
 
 
-def changes_between_lines(before: SessionLines, after: SessionLines, selection: Selection) -> list[SessionChange]:
+def changes_between_lines(before: SessionLines, after: SessionLines, filters: SessionFilters) -> list[SessionChange]:
     """Return the sessions that differ and were selected before, or are now."""
     ids = {*before.ids(), *after.ids()}
     differing = [session_id for session_id in ids if before.find(session_id) != after.find(session_id)]
     old, new = _facts(before, differing), _facts(after, differing)
-    selected = {
-        session_id
-        for facts in (old, new)
-        for session_id, session in facts.items()
-        if selection.matches(session_row(session))
-    }
+    selected = {session_id for facts in (old, new) for session_id, session in facts.items() if filters.matches(session)}
     return [change for change in compare_sessions(old, new) if change.id in selected]
 
 
@@ -103,7 +100,7 @@ def _facts(lines: SessionLines, ids: Sequence[str]) -> dict[str, dict[str, Any]]
 class _Watch:
     settings: Settings
     watched: WatchedState
-    selection: Selection
+    filters: SessionFilters
     as_json: bool
     sessions: SessionLines
     run: Optional[WorkflowRun] = None
@@ -144,7 +141,7 @@ class _Watch:
         """Print changes; return False if the state cannot be read."""
         try:
             sessions = self.watched.read().lines
-            found = changes_between_lines(self.sessions, sessions, self.selection)
+            found = changes_between_lines(self.sessions, sessions, self.filters)
         except NpcLimsError as error:
             self._warn(str(error))
             return False

@@ -23,7 +23,7 @@ def session_row(record: Facts) -> dict[str, Any]:
     """
     session_id = record["id"]
     subject, date, idx = split_session_id(session_id)
-    tracked, training = record["tracked"] or {}, record["training"] or {}
+    tracked = record["tracked"] or {}
     platform = platform_of(record)
     status = record["status"]
     absent = [name for name, flag in FLAGS.items() if name not in status and flag.applies(record) is False]
@@ -38,9 +38,8 @@ def session_row(record: Facts) -> dict[str, Any]:
         "is_sync": platform in ("ephys", "behavior_with_sync"),
         "allen_path": allen_path_of(record),
         "experiment_day": tracked.get("experiment_day"),
-        # a cell of a workbook may hold a number
-        "rig": str(training.get("rig_name") or "unknown"),
-        "task_version": str(training.get("task_version") or "unknown"),
+        "rig": rig_of(record),
+        "task_version": task_version_of(record),
         **dict.fromkeys(FLAGS),
         **{name: value for name, value in status.items() if name in FLAGS},
         **{name: ABSENT_FLAGS[name] for name in absent},
@@ -62,6 +61,15 @@ def project_of(record: Facts) -> str:
     if record["tracked"]:
         return str(record["tracked"]["project"])
     return TRAINING_PROJECT if record["training"] else "unknown"
+
+
+def rig_of(record: Facts) -> str:
+    # a cell of a workbook may hold a number
+    return str((record["training"] or {}).get("rig_name") or "unknown")
+
+
+def task_version_of(record: Facts) -> str:
+    return str((record["training"] or {}).get("task_version") or "unknown")
 
 
 def allen_path_of(record: Facts) -> str:

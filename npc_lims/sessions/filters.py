@@ -1,71 +1,167 @@
-"""Filters of `get_session_info()`: values that attributes of a session must have.
+"""Selection of sessions: the filters of `get_session_info()`, which are also the options of commands.
 
-docs/how-to/python.md has the rule for all attributes. Nothing is looked up to decide: values are those recorded, and
-only `raw_data_paths` lists folders on S3, of the sessions that match all other filters.
+docs/how-to/python.md has the rules. Nothing is looked up to decide: values are those recorded, and only
+`raw_data_paths` lists folders on S3, of the sessions that match all other filters.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import numbers
-import os
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Callable
 
-from npc_lims.errors import UnknownStatusWarning, warn
-from npc_lims.model.flags import FLAGS, NOT_APPLICABLE
-from npc_lims.model.rows import ABSENT_FLAGS, COLUMNS, allen_path_of, flag_value, platform_of
-from npc_lims.model.session_id import resolve_session_id, split_session_id
-from npc_lims.model.status import recorded_flag
-from npc_lims.sessions.info import FIELDS, RecordedSessionInfo, SessionInfo
-from npc_lims.utils.text import single_line, suggestion
+from npc_lims.errors import SelectionError, UnknownStatusWarning, UnknownValueWarning, warn
+from npc_lims.model.flags import FLAGS, NOT_APPLICABLE, Facts
+from npc_lims.sessions.filter_values import (
+    COMPOUND,
+    FEW_VALUES,
+    FILTERS,
+    FROM_ID,
+    LISTS,
+    OF_FLAGS,
+    PLATFORMS,
+    QUERIED,
+    YES_OR_NO,
+    Get,
+    answer_getter,
+    converter,
+    find_name,
+    getter,
+    is_collection,
+    show,
+    values_of,
+    without_nan,
+    words,
+)
+from npc_lims.sessions.info import SessionInfo
+from npc_lims.utils.text import suggestion
 from npc_lims.utils.timestamps import parse_day
 
-PUBLIC_ATTRIBUTES = (
-    *(field.name for field in dataclasses.fields(SessionInfo)),
-    *(name for name in dir(SessionInfo) if isinstance(getattr(SessionInfo, name, None), property) and name[0] != "_"),
-)
-"""Names of a session's attributes: its fields and properties."""
-_COLUMNS = tuple(name for name in COLUMNS if name != "not_applicable")
-# the more a value costs the later it is compared: those of the id need no parsing, raw_data_paths lists a folder
-FILTERS = (*_COLUMNS, *sorted(set(PUBLIC_ATTRIBUTES) - set(_COLUMNS) - {"raw_data_paths"}), "raw_data_paths")
-"""Names of all filters."""
+CONDITIONS = ("since", "until", "is", "missing", "unknown", "where")
+"""Names of the other filters."""
+_WHERE = re.compile(r"\s*(\w+)\s*(!=|==?|~)(.*)", re.DOTALL)
+_LISTED = 5
 
-_FROM_ID: Mapping[str, Callable[[str], Any]] = {
-    "id": str,
-    "subject": lambda session_id: session_id.partition("_")[0],
-    "date": lambda session_id: session_id.split("_", 2)[1],
-    "idx": lambda session_id: split_session_id(session_id)[2],
-}
-_FROM_RECORD: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
-    **{name: FIELDS[name] for name in ("project", "is_ephys", "is_sync")},
-    "platform": platform_of,
-    "allen_path": allen_path_of,
-}
-_OF_FLAGS = (*FLAGS, "cloud_path", "raw_data_paths", "status", "surface_channels_id")
-_SHOWN = 100
+
+@dataclasses.dataclass
+class _ColumnFilter:
+    """What is wanted of the values of one column or attribute."""
+
+    name: str
+    get: Get
+    accepted: Any = None
+    """Values of which it must have one; None for any."""
+    refused: Any = ()
+    contained: list[str] = dataclasses.field(default_factory=list)
+    """Texts of which it may contain one, instead of having an accepted value."""
+    given: dict[Any, str] = dataclasses.field(default_factory=dict)
+    """Filters as they were given, by value."""
+
+    def accept(self, values: Iterable[Any]) -> None:
+        self.accepted = [*(self.accepted or ()), *values]
+
+    def matches(self, value: Any) -> bool | None:
+        """Return whether a session with *value* matches; None if that depends on a flag that was never observed."""
+        if value is None and self.name in FLAGS:
+            if None in (self.accepted or ()) or None in self.refused:
+                return None not in self.refused
+            return None if self.accepted or self.refused else False
+        if value in self.refused:
+            return False
+        if self.accepted is None or value in self.accepted:
+            return True
+        return bool(self.contained) and any(text in words(value) for text in self.contained)
 
 
 class SessionFilters:
-    """Checked filters, by which sessions are selected.
+    """Checked filters, by which sessions are selected: all of them must match.
 
     Args:
-        filters: Values by attribute.
+        filters: Values of columns and attributes, of which a session must have one, by name; and of `CONDITIONS`:
+            days `since` and `until` which it was recorded, both included; flags that are true (`is`), that apply and
+            are false (`missing`), or were never observed (`unknown`); and texts such as `rig=NP2`, `rig!=NP2` and
+            `task_version~AMN` (contains), where those of one column are alternatives.
+        strict: As the command line is: a value that no session has is an error, and messages name options.
 
     Raises:
-        TypeError: There is no such attribute; the message suggests the nearest ones.
-        ValueError: No session can have such a value: `date="June"`.
+        TypeError: There is no such filter; the message suggests the nearest ones.
+        SelectionError: No session can have such a value (`date="June"`), or a condition names no column or flag.
     """
 
-    def __init__(self, filters: Mapping[str, Any]) -> None:
-        unknown = [name for name in filters if name not in FILTERS]
+    def __init__(self, filters: Mapping[str, Any], *, strict: bool = False) -> None:
+        unknown = [name for name in filters if name not in FILTERS and name not in CONDITIONS]
         if unknown:
-            raise TypeError(_unknown(unknown))
-        accepted = {name: _accepted_values(name, filters[name]) for name in sorted(filters, key=FILTERS.index)}
-        # sets, so that thousands of ids cost no more than one
-        self._of_id = {name: frozenset(values) for name, values in accepted.items() if name in _FROM_ID}
-        self._filters = {name: values for name, values in accepted.items() if name not in _FROM_ID}
+            raise TypeError(_unknown_filters(unknown))
+        self._strict = strict
+        self._of_id: list[tuple[Callable[[str], Any], Callable[[Any], bool]]] = []
+        self._flags: list[_ColumnFilter] = []
+        columns: dict[str, _ColumnFilter] = {}
+        for name, value in filters.items():
+            try:
+                if name not in CONDITIONS:
+                    self._add_values(columns, name, value)
+                elif value is not None:
+                    self._add_condition(columns, name, value)
+            except ValueError as error:
+                raise SelectionError(f"{f'--{name}' if strict else f'filter {name}'}: {error}") from None
+        self._columns = [*self._flags]
+        for column in sorted(columns.values(), key=lambda column: FILTERS.index(column.name)):
+            # sets, so that thousands of values cost no more than one
+            if column.accepted is not None and column.name not in COMPOUND:
+                column.accepted = frozenset(column.accepted)
+            part = FROM_ID.get(column.name)
+            if part is not None and not (column.refused or column.contained):
+                self._of_id.append((part, column.accepted.__contains__))
+            elif column.name in FEW_VALUES:
+                self._columns.insert(0, column)
+            else:
+                self._columns.append(column)
+
+    def _add_values(self, columns: dict[str, _ColumnFilter], name: str, value: Any) -> None:
+        values = tuple(value) if is_collection(value) and name not in LISTS else (value,)
+        column = columns.setdefault(name, _ColumnFilter(name, getter(name)))
+        accepted = [converter(name)(without_nan(one)) for one in values]
+        if name in FEW_VALUES:
+            shown = (f"--{name} {one}" if self._strict else f"{name}={show(one)}" for one in values)
+            column.given.update(zip(accepted, shown))
+        absent = None if name == "raw_asset_id" else False  # where a flag does not apply
+        column.accept([*accepted, *([NOT_APPLICABLE] if name in FLAGS and absent in accepted else ())])
+
+    def _add_condition(self, columns: dict[str, _ColumnFilter], name: str, value: Any) -> None:
+        if name in ("since", "until"):
+            day = parse_day(str(value))
+            self._of_id.append((FROM_ID["date"], day.__le__ if name == "since" else day.__ge__))
+            return
+        for one in value if is_collection(value) else (value,):
+            if name == "where":
+                self._add_where(columns, one)
+            else:
+                flag = find_name(one, (*YES_OR_NO, "raw_asset_id"), "flag")
+                wanted = {"is": True, "missing": False, "unknown": None}[name]
+                self._flags.append(_ColumnFilter(flag, answer_getter(flag), accepted=(wanted,)))
+
+    def _add_where(self, columns: dict[str, _ColumnFilter], condition: Any) -> None:
+        match = _WHERE.fullmatch(condition) if isinstance(condition, str) else None
+        if match is None:
+            raise ValueError(f"{show(condition)} is no condition such as rig=NP2, rig!=NP2 or task_version~AMN")
+        name, operator, text = find_name(match[1], QUERIED, "column"), match[2], match[3].strip()
+        column = columns.setdefault(name, _ColumnFilter(name, getter(name)))
+        if operator == "~":
+            if name in YES_OR_NO or not text:
+                raise ValueError(f"{show(condition)}: after ~ comes a part of a text; flags are written sorted=yes")
+            found: list[Any] = [text.casefold()]
+            column.accept(())
+            column.contained += found
+        else:
+            found = values_of(name, text)
+            if operator == "!=":
+                column.refused = (*column.refused, *found)
+            else:
+                column.accept(found)
+        shown = f"--where {condition}" if self._strict else f"where={show(condition)}"
+        column.given.update(dict.fromkeys(found, shown) if name in FEW_VALUES else {})
 
     @property
     def has_id_filters(self) -> bool:
@@ -74,202 +170,91 @@ class SessionFilters:
     @property
     def need_flags(self) -> bool:
         """Return whether any of them depends on a status flag."""
-        return any(name in _OF_FLAGS for name in self._filters)
+        return any(column.name in OF_FLAGS for column in self._columns)
 
     def select_ids(self, ids: Iterable[str]) -> Iterable[str]:
         """Return the ids that match the filters on parts of it: most sessions need not be looked at for these."""
-        for name, accepted in self._of_id.items():
-            part = _FROM_ID[name]
-            ids = [session_id for session_id in ids if part(session_id) in accepted]
+        for part, accepts in self._of_id:
+            ids = [session_id for session_id in ids if accepts(part(session_id))]
         return ids
 
-    def select(self, sessions: Iterable[SessionInfo]) -> Iterable[SessionInfo]:
-        """Return those that match all filters on records; warn of those left out for a status never observed."""
-        return self._select(sessions) if self._filters else sessions
+    def matches(self, record: Facts, info: SessionInfo | None = None) -> bool | None:
+        """Return whether a session matches; None if that depends on a flag that was never observed."""
+        return bool(self.select_ids([record["id"]])) and self._matches(record, info, {})
 
-    def _select(self, sessions: Iterable[SessionInfo]) -> Iterator[SessionInfo]:
+    def _matches(self, record: Facts, info: SessionInfo | None, seen: dict[str, set[Any]]) -> bool | None:
+        found: bool | None = True
+        for column in self._columns:
+            value = column.get(record, info)
+            if column.name in seen:
+                seen[column.name].add(value)
+            matches = column.matches(value)
+            if matches is False:
+                return False
+            found = found and matches
+        return found
+
+    def select(self, sessions: Iterable[SessionInfo], everyone: Callable[[], Iterable[Facts]]) -> Iterable[SessionInfo]:
+        """Return those that match the filters on records.
+
+        Warn of those left out for a flag that was never observed, and of values that no session of *everyone* has:
+        if strict, these are a SelectionError.
+        """
+        return self._select(sessions, everyone) if self._columns else sessions
+
+    def _select(
+        self, sessions: Iterable[SessionInfo], everyone: Callable[[], Iterable[Facts]]
+    ) -> Iterator[SessionInfo]:
         undecided = 0
+        seen: dict[str, set[Any]] = {column.name: set() for column in self._columns if column.given}
         for info in sessions:
-            matches = self._matches(info)
+            matches = self._matches(info.parse_without_caching(), info, seen)
             if matches:
                 yield info
             undecided += matches is None
         if undecided:
-            flags = ", ".join(name for name in self._filters if name in FLAGS)
-            warn(
-                f"{undecided} sessions are left out: {flags} was never observed for them (None as value finds them)",
-                UnknownStatusWarning,
-            )
+            flags = ", ".join(dict.fromkeys(column.name for column in self._columns if column.name in FLAGS))
+            reason = f"as {flags} was never observed for them; the filter unknown selects them"
+            warn(f"{undecided:,} sessions are left out, {reason}", UnknownStatusWarning)
+        if any(_unseen(column, seen[column.name]) for column in self._columns if column.given):
+            self.check_values(everyone())
 
-    def _matches(self, info: SessionInfo) -> bool | None:
-        """Return whether a session matches; None if that depends on a status that was never observed."""
-        record = info.parse_without_caching()
-        found: bool | None = True
-        for name, accepted in self._filters.items():
-            if _recorded_value(name, record, info) not in accepted:
-                is_unobserved = name in FLAGS and recorded_flag(record, name) is None
-                if not (is_unobserved and accepted):
-                    return False
-                found = None
-        return found
+    def check_values(self, records: Iterable[Facts]) -> None:
+        """Warn of a project, platform, rig or task version that none of *records* has; if strict, SelectionError."""
+        checked = [column for column in self._columns if column.given]
+        counts: dict[str, Counter[str]] = {column.name: Counter() for column in checked}
+        for record in records:
+            for name, found in counts.items():
+                found[FEW_VALUES[name](record)] += 1
+        for column in checked:
+            known = counts[column.name]
+            for value in _unseen(column, set(map(str.casefold, known))) if known else ():
+                self._report(column, value, known)
 
-
-def _recorded_value(name: str, record: Mapping[str, Any], info: SessionInfo) -> Any:
-    """Return the value of an attribute as recorded, in the form in which it is compared."""
-    if name in FLAGS:
-        value = recorded_flag(record, name)
-        return ABSENT_FLAGS[name] if value == NOT_APPLICABLE else value
-    if name in _FROM_RECORD:
-        value = _FROM_RECORD[name](record)
-    else:
-        recorded = (
-            info
-            if isinstance(info, RecordedSessionInfo)
-            else RecordedSessionInfo.from_record(record, info._own_settings)
-        )
-        try:
-            value = getattr(recorded, name)
-        except ValueError:  # the id of surface channels that were not recorded
-            value = None
-    return _CONVERT[name](value) if name in _SPELLED else value
+    def _report(self, column: _ColumnFilter, value: str, known: Counter[str]) -> None:
+        name = column.name
+        near = suggestion(value, known, most=3)
+        if not near:
+            listed = [text for text, _ in known.most_common(_LISTED)]
+            near = f"; there are {', '.join(listed)}{' ...' if len(known) > _LISTED else ''}"
+        problem = "has this text in its" if value in column.contained else "has this"
+        message = f"{column.given[value]}: no session {problem} {name.replace('_', ' ')}{near}"
+        if self._strict:
+            raise SelectionError(message)
+        warn(message, UnknownValueWarning)
 
 
-def _accepted_values(name: str, value: Any) -> tuple[Any, ...]:
-    convert: Callable[[Any], Any] = _CONVERT.get(name, _flag if name.startswith("is_") else _text)
-    values = tuple(value) if _is_collection(value) and name not in _LISTS else (value,)
-    try:
-        return tuple(convert(_known(one)) for one in values)
-    except ValueError as error:
-        raise ValueError(f"filter {name}: {error}") from None
+def _unseen(column: _ColumnFilter, values: set[Any]) -> list[str]:
+    """Return what was given of a column of few values, and is not among *values*."""
+    known = {*values, *PLATFORMS} if column.name == "platform" else values
+    return [
+        text
+        for text in column.given
+        if text not in known and not (text in column.contained and any(text in value for value in known))
+    ]
 
 
-def _is_collection(value: Any) -> bool:
-    try:
-        iter(value)
-    except TypeError:
-        return False
-    return not isinstance(value, (str, bytes, Mapping, os.PathLike))
-
-
-def _known(value: Any) -> Any:
-    """None for what stands for a missing value in tables: NaN, NaT, and NA, which no comparison is true of."""
-    try:
-        return None if value != value else value
-    except (TypeError, ValueError):
-        return None
-
-
-def _unknown(names: list[str]) -> str:
-    unknown = ", ".join(f"{name}{suggestion(name, FILTERS)}" for name in names)
-    return f"unknown filter {unknown}; known are: {', '.join(FILTERS)}"
-
-
-# --- the form in which values are compared
-
-
-def _show(value: Any) -> str:
-    return single_line(repr(value), _SHOWN)
-
-
-def _checked(is_valid: Callable[[Any], bool], problem: str) -> Callable[[Any], Any]:
-    """Return a conversion that changes nothing, and refuses a value that no session can have."""
-
-    def check(value: Any) -> Any:
-        if not is_valid(value):
-            raise ValueError(f"{_show(value)} is {problem}")
-        return value
-
-    return check
-
-
-_flag = _checked(lambda value: value is None or value in (True, False), "neither True, False nor None")
-_number = _checked(lambda value: value is None or isinstance(value, numbers.Real), "neither a number nor None")
-_dict = _checked(lambda value: isinstance(value, Mapping), "not a dict")
-_list = _checked(_is_collection, "not a list: it is compared with all that a session has")
-
-
-def _text(value: Any) -> str | None:
-    if value is None or isinstance(value, str):
-        return value
-    if not isinstance(value, (int, float)):  # a workbook may name a rig by a number
-        raise ValueError(f"{_show(value)} is not text")
-    return str(value)
-
-
-def _subject(value: Any) -> str:
-    # whole numbers in a column with missing values are floats
-    text = str(int(value) if isinstance(value, float) and value.is_integer() else value)
-    if not re.fullmatch(r"[0-9]+", text):
-        raise ValueError(f"{_show(value)} is not a subject such as 626791")
-    return text
-
-
-def _date(value: Any) -> str:
-    return parse_day(str(value))
-
-
-def _path(value: Any) -> str | None:
-    if value is None:
-        return None
-    text = str(value).replace("\\", "/").rstrip("/")
-    if text.startswith("/"):  # a share of Windows, which Linux mounts with one slash
-        return "/" + text.lstrip("/").casefold()
-    return re.sub(r"^([a-z][a-z0-9]+):/+", r"\1://", text)  # pathlib makes one slash of the two in s3://
-
-
-def _paths(value: Any) -> list[str | None] | None:
-    return None if value is None else sorted(map(_path, _list(value)), key=str)
-
-
-def _texts(value: Any) -> list[str]:
-    return sorted(map(str, _list(value)))
-
-
-_LISTS = ("issues", "raw_data_paths")
-_SPELLED = (*_LISTS, "allen_path", "cloud_path")
-"""Attributes whose recorded values are converted, too."""
-
-_CONVERT: dict[str, Callable[[Any], Any]] = {
-    "id": resolve_session_id,
-    "subject": _subject,
-    "date": _date,
-    "idx": _number,
-    "experiment_day": _number,
-    "behavior_day": _number,
-    "allen_path": _path,
-    "cloud_path": _path,
-    "issues": _texts,
-    "raw_data_paths": _paths,
-    **dict.fromkeys(("record", "session_kwargs", "status", "training_info"), _dict),
-}
-
-
-# --- of the command line
-
-
-@dataclasses.dataclass(frozen=True)
-class Selection:
-    """Conditions of a listed session: columns, dates and flags. A flag that must not be true must still apply."""
-
-    filters: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    since: str | None = None
-    until: str | None = None
-    true: tuple[str, ...] = ()
-    false: tuple[str, ...] = ()
-    unknown: tuple[str, ...] = ()
-
-    def matches(self, row: dict[str, Any]) -> bool | None:
-        """Return whether a session matches; None where that depends on a flag that was never observed."""
-        if any(str(row[name]) != str(value) for name, value in self.filters.items()):
-            return False
-        if not (self.since or row["date"]) <= row["date"] <= (self.until or row["date"]):
-            return False
-        if any(flag_value(row, flag) is not None for flag in self.unknown):
-            return False
-        wanted = [*((flag, True) for flag in self.true), *((flag, False) for flag in self.false)]
-        found = [_matches_flag(flag_value(row, flag), is_true) for flag, is_true in wanted]
-        return False if False in found else None if None in found else True
-
-
-def _matches_flag(value: Any, wanted: bool) -> bool | None:
-    return None if value is None else value != NOT_APPLICABLE and bool(value) is wanted
+def _unknown_filters(names: list[str]) -> str:
+    near = [suggestion(name, (*FILTERS, *CONDITIONS)) for name in names]
+    unknown = ", ".join(f"{name}{words}" for name, words in zip(names, near))
+    return f"unknown filter {unknown}" + ("" if all(near) else "; npc_lims.search_terms() lists columns and flags")

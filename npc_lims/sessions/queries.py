@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from npc_lims.config.settings import Settings, settings_for_reading
@@ -12,7 +13,7 @@ from npc_lims.model.session_id import resolve_session_id, suggest_ids
 from npc_lims.sessions.filters import SessionFilters
 from npc_lims.sessions.info import PastSessionInfo, SessionInfo
 from npc_lims.state.reader import Origin, SessionLines, origin_of_state, read_one, read_snapshot
-from npc_lims.state.snapshot import newest_first
+from npc_lims.state.snapshot import newest_first, parse_line
 
 if TYPE_CHECKING:
     from typing import SupportsIndex
@@ -109,21 +110,25 @@ def get_session_info(
 
 
 def select_sessions(
-    settings: Settings, filters: Mapping[str, Any] | None = None, ttl: float | None = None, at: At | None = None
+    settings: Settings,
+    filters: SessionFilters | Mapping[str, Any] | None = None,
+    ttl: float | None = None,
+    at: At | None = None,
 ) -> Sessions[SessionInfo]:
     """Return all sessions that match, under the given settings. Raises as `get_session_info`."""
-    chosen = SessionFilters(filters or {})
+    chosen = filters if isinstance(filters, SessionFilters) else SessionFilters(filters or {})
     if at is not None:
         from npc_lims.state.as_of import snapshot_at
 
         past = snapshot_at(settings, at)
-        lines = _matching(past.lines, chosen)
-        return Sessions(chosen.select(PastSessionInfo.of_commit(line, settings, past.origin) for line in lines))
+        infos = (PastSessionInfo.of_commit(line, settings, past.origin) for line in _matching(past.lines, chosen))
+        return Sessions(chosen.select(infos, partial(map, parse_line, past.lines.all)))
     try:
-        lines = _matching(read_snapshot(settings, ttl).lines, chosen)
+        lines = read_snapshot(settings, ttl).lines
     except RemoteStateError as error:
-        return Sessions(chosen.select(_live_sessions(settings, error, chosen)))
-    return Sessions(chosen.select([SessionInfo.from_record(line, settings) for line in lines]))
+        return Sessions(_live_sessions(settings, error, chosen))
+    found = [SessionInfo.from_record(line, settings) for line in _matching(lines, chosen)]
+    return Sessions(chosen.select(found, partial(map, parse_line, lines.all)))
 
 
 def _matching(lines: SessionLines, chosen: SessionFilters) -> Iterable[bytes]:
@@ -140,7 +145,8 @@ def _live_sessions(settings: Settings, why: NpcLimsError, chosen: SessionFilters
     if chosen.need_flags:
         records = flags_of_all(settings, records)
     found = chosen.select_ids(newest_first(records))
-    return [SessionInfo.from_record(records[session_id].as_dict(), settings) for session_id in found]
+    infos = [SessionInfo.from_record(records[session_id].as_dict(), settings) for session_id in found]
+    return chosen.select(infos, lambda: (record.as_dict() for record in records.values()))
 
 
 def select_session(settings: Settings, session: Session, ttl: float | None = None, at: At | None = None) -> SessionInfo:

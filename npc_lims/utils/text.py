@@ -64,21 +64,24 @@ def counted(number: int, noun: str) -> str:
 
 def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
     """Return the known name that is most like *name*, whatever the case, if any is like it."""
+    return next(iter(_nearest(name, known, cutoff, 1)), None)
+
+
+def _nearest(name: str, known: Iterable[str], cutoff: float, most: int) -> list[str]:
     import difflib  # for mistakes alone
 
     by_lower = {one.lower(): one for one in known}
-    near = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=cutoff)
-    return by_lower[near[0]] if near else None
+    return [by_lower[near] for near in difflib.get_close_matches(name.lower(), by_lower, n=most, cutoff=cutoff)]
 
 
-def suggestion(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
-    """Return the words that suggest the nearest known name; an empty text if there is none.
+def suggestion(name: str, known: Iterable[str], cutoff: float = 0.6, most: int = 1) -> str:
+    """Return the words that suggest the nearest known names; an empty text if there is none.
 
-    >>> suggestion("inputs", ["input", "mount"])
-    " (did you mean 'input'?)"
+    >>> suggestion("inputs", ["input", "mount"]), suggestion("NP4", ["NP2", "NP3", "B2"], most=2)
+    (" (did you mean 'input'?)", " (did you mean 'NP3' or 'NP2'?)")
     """
-    near = nearest(name, known, cutoff)
-    return "" if near is None else f" (did you mean {near!r}?)"
+    near = _nearest(name, known, cutoff, most)
+    return f" (did you mean {' or '.join(map(repr, near))}?)" if near else ""
 
 
 # --- secrets --------------------------------------------------------------------------------------

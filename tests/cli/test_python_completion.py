@@ -13,7 +13,7 @@ import pytest
 import npc_lims
 from npc_lims.config.settings import load_settings
 from npc_lims.model.flags import BOOLEAN_FLAGS, FLAGS
-from npc_lims.sessions.filters import PUBLIC_ATTRIBUTES
+from npc_lims.sessions.filter_values import PUBLIC_ATTRIBUTES
 from npc_lims.sessions.info import SessionInfo
 
 FIELDS = {field.name for field in dataclasses.fields(SessionInfo)}

@@ -18,7 +18,7 @@ import pytest
 
 from npc_lims.cli.watch import changes_between_lines, state_to_watch
 from npc_lims.config.settings import RAW_URL, Settings, load_settings
-from npc_lims.sessions.filters import Selection
+from npc_lims.sessions.filters import SessionFilters
 from npc_lims.state.reader import SessionLines
 from tests.integration.world import UPLOADED, Done, GitHub, commit_all, down, run_cli
 from tests.servers.fixtures import Serve
@@ -106,16 +106,16 @@ def test_a_change_is_reported_if_the_session_matches_before_or_after(demo_state:
     before = (demo_state / "sessions.jsonl").read_bytes()
     after = sorted_now(before)
     for selection, is_told in (
-        (Selection(), True),
-        (Selection({"subject": "901003"}), True),
-        (Selection({"subject": "901002"}), False),
-        (Selection(false=("is_sorted",)), True),
-        (Selection(true=("is_sorted",)), True),
-        (Selection(true=("is_annotated",)), False),
+        (SessionFilters({}), True),
+        (SessionFilters({"subject": "901003"}), True),
+        (SessionFilters({"subject": "901002"}), False),
+        (SessionFilters({"missing": "sorted"}), True),
+        (SessionFilters({"is": "sorted"}), True),
+        (SessionFilters({"is": "annotated"}), False),
     ):
         found = changes_between_lines(lines_of(before), lines_of(after), selection)
         assert [change.id for change in found] == ([UPLOADED] if is_told else []), selection
-    (change,) = changes_between_lines(lines_of(before), lines_of(after), Selection())
+    (change,) = changes_between_lines(lines_of(before), lines_of(after), SessionFilters({}))
     assert change.what == ("sorted",)
     assert not any("digest" in field.field for field in change.fields)
 
@@ -123,10 +123,10 @@ def test_a_change_is_reported_if_the_session_matches_before_or_after(demo_state:
 def test_sessions_that_come_and_go_are_reported(demo_state: Path) -> None:
     whole = (demo_state / "sessions.jsonl").read_bytes()
     less = whole.partition(b"\n")[2]
-    (new,) = changes_between_lines(lines_of(less), lines_of(whole), Selection())
-    (gone,) = changes_between_lines(lines_of(whole), lines_of(less), Selection())
+    (new,) = changes_between_lines(lines_of(less), lines_of(whole), SessionFilters({}))
+    (gone,) = changes_between_lines(lines_of(whole), lines_of(less), SessionFilters({}))
     assert (new.what, gone.what) == (("new",), ("removed",))
-    assert changes_between_lines(lines_of(whole), lines_of(whole), Selection()) == []
+    assert changes_between_lines(lines_of(whole), lines_of(whole), SessionFilters({})) == []
 
 
 # --- a folder

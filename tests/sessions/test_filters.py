@@ -15,11 +15,11 @@ import upath
 import npc_lims
 from npc_lims.config.settings import load_settings
 from npc_lims.model.flags import BOOLEAN_FLAGS
-from npc_lims.model.rows import COLUMNS, session_row
-from npc_lims.sessions.filters import FILTERS
+from npc_lims.model.rows import COLUMNS, flag_value, session_row
+from npc_lims.sessions.filter_values import ANSWERS, FILTERS
 from npc_lims.sessions.info import RecordedSessionInfo, SessionInfo
-from npc_lims.sessions.queries import Sessions
-from tests.integration.world import SORTED, Cloud, GitHub, commit_all, write_tracked
+from npc_lims.sessions.queries import Sessions, to_records
+from tests.integration.world import SORTED, Cloud, GitHub, commit_all, run_cli, write_tracked
 
 RECORDED = [name for name in FILTERS if name != "raw_data_paths"]
 ISSUE = "https://github.com/AllenInstitute/npc_sessions/issues/26"
@@ -287,6 +287,124 @@ def test_raw_data_paths_are_listed_for_what_other_filters_leave(cloud: Cloud, se
     assert cloud.requests - asked <= 2
 
 
+# --- conditions, which the command line has as well
+
+# filters of get_session_info, options of `npc-lims sessions`, and a test of a row
+SAME = (
+    ({"missing": "sorted"}, ["--missing", "sorted"], lambda row: row["is_sorted"] == "no"),
+    ({"unknown": ["sorted"]}, ["--unknown", "sorted"], lambda row: row["is_sorted"] == "unknown"),
+    ({"is_sorted": True}, ["--is", "is_sorted"], lambda row: row["is_sorted"] == "yes"),
+    ({"where": "sorted=n.a."}, ["--where", "is_sorted=n/a"], lambda row: row["is_sorted"] == "n.a."),
+    ({"where": "sorted!=yes"}, ["--where", "sort!=true"], lambda row: row["is_sorted"] in ("no", "n.a.")),
+    (
+        {"where": ["sorted=no", "sorted=unknown"]},
+        ["--where", "sorted=no", "--where", "sorted=unknown"],
+        lambda row: row["is_sorted"] in ("no", "unknown"),
+    ),
+    (
+        {"missing": ["dlc_eye", "facemap"]},
+        ["--missing", "dlc_eye", "--missing", "facemap"],
+        lambda row: row["is_dlc_eye"] == row["is_facemap"] == "no",
+    ),
+    ({"is_ephys": True}, ["--ephys"], lambda row: row["platform"] == "ephys"),
+    ({"platform": "SYNC"}, ["--platform", "sync"], lambda row: row["platform"] == "behavior_with_sync"),
+    (
+        {"project": "dynamicrouting", "rig": ["np2", "NP3"]},
+        ["--project", "DYNAMICROUTING", "--where", "rig=np2", "--where", "rig=np3"],
+        lambda row: row["project"] == "DynamicRouting" and row["rig"] in ("NP2", "NP3"),
+    ),
+    (
+        {"where": ["rig!=NP2", "rig!=NP3"]},
+        ["--where", "rig != NP2", "--where", "rig!=NP3"],
+        lambda row: row["rig"] not in ("NP2", "NP3"),
+    ),
+    (
+        {"where": ["task_version~amn", "task_version~templeton", "rig!=NP2"]},
+        ["--where", "task_version~AMN", "--where", "task_version~Templeton", "--where", "rig!=NP2"],
+        lambda row: ("AMN" in row["task_version"] or "templeton" in row["task_version"]) and row["rig"] != "NP2",
+    ),
+    (
+        {"rig": "NP2", "where": "rig=NP3"},
+        ["--where", "rig=NP3", "--where", "rig==NP2"],
+        lambda row: row["rig"] in ("NP2", "NP3"),
+    ),
+    ({"where": "day=2"}, ["--where", "experiment_day=2"], lambda row: row["experiment_day"] == 2),
+    ({"where": "day="}, ["--where", "day=none"], lambda row: row["experiment_day"] is None),
+    ({"where": "date~2024-05"}, ["--since", "2024-05-01", "--until", "20240531"], lambda row: "2024-05" in row["date"]),
+    (
+        {"since": datetime.date(2024, 5, 14), "where": "subject!=901002"},
+        ["--since", "2024-05-14", "--where", "subject!=901002"],
+        lambda row: row["date"] >= "2024-05-14" and row["subject"] != 901002,
+    ),
+    (
+        {"where": ["subject=901002", "subject=901003"]},
+        ["--subject", "901002", "--subject", "901003"],
+        lambda row: row["subject"] in (901002, 901003),
+    ),
+)  # fmt: skip
+
+
+@pytest.mark.filterwarnings("default::npc_lims.UnknownStatusWarning")
+@pytest.mark.parametrize(("filters", "options", "expected"), SAME, ids=[" ".join(one[1]) for one in SAME])
+def test_filters_and_options_select_the_same(
+    filters: dict[str, Any], options: list[str], expected: Callable[[Any], bool], some_unknown: Path
+) -> None:
+    """Also of state in which the sorting of some sessions was never observed."""
+    rows = to_records()
+    for row in rows:
+        for flag in BOOLEAN_FLAGS:
+            row[flag] = ANSWERS[flag_value(row, flag)]
+    found = select(**filters)
+    assert found == [row["id"] for row in rows if expected(row)]
+    assert found
+    done = run_cli("sessions", *options, "--json")
+    assert [row["id"] for row in json.loads(done.out)] == found
+
+
+@pytest.fixture
+def some_unknown(demo_state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    lines = [json.loads(line) for line in (demo_state / "sessions.jsonl").read_text(encoding="utf-8").splitlines()]
+    for line in lines[::3]:
+        line["status"].update({"is_sorted": None} if "is_sorted" in line["status"] else {})
+    folder = tmp_path / "state"
+    folder.mkdir()
+    text = "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines)
+    (folder / "sessions.jsonl").write_text(text, encoding="utf-8")
+    monkeypatch.setenv("NPC_LIMS_STATE", str(folder))
+    return folder
+
+
+def test_conditions_that_are_none_or_empty_select_all(sessions: Sessions[SessionInfo]) -> None:
+    assert select(since=None, until=None, missing=None, unknown=[], where=()) == ids(sessions)
+    assert select(since="1d") == []
+    assert set(select(where="raw_asset_id=")) == set(select(raw_asset_id=None)) == set(select(missing="uploaded"))
+
+
+def test_attributes_that_are_no_columns_are_looked_into(
+    sessions: Sessions[SessionInfo], edit: Callable[..., None]
+) -> None:
+    edit(SORTED, notes="Probe B moved", issues=[ISSUE])
+    for condition in ("notes~probe b", "issues~issues/26", "notes=probe b moved"):
+        assert select(where=condition) == [SORTED]
+    assert "901001_2024-03-12" in select(where="session_kwargs~probe_letters_to_skip")
+
+
+def test_a_value_that_no_session_has_is_a_warning(sessions: Sessions[SessionInfo]) -> None:
+    """Scripts may ask for what does not exist yet."""
+    for filters in (
+        {"rig": ["NP2", "NP9"]},
+        {"subject": 901001, "where": ["rig=np9", "rig=NP2"]},
+        {"where": "rig!=NP9"},
+    ):
+        with pytest.warns(npc_lims.UnknownValueWarning, match=r"(?i)np9'.*no session has this rig \(did you mean 'NP"):
+            assert select(**filters)
+    with pytest.warns(npc_lims.UnknownValueWarning, match="project='NewProject': no session has this project; there"):
+        assert select(project="NewProject") == []
+    # of others that match nothing, and of what other filters leave out, there is nothing to say
+    assert select(platform="behavior_with_sync", project="DynamicRouting", date="2020-01-01") == []
+    assert select(subject=999999) == []
+
+
 # --- mistakes
 
 
@@ -302,9 +420,7 @@ def test_raw_data_paths_are_listed_for_what_other_filters_leave(cloud: Cloud, se
     ],
 )
 def test_an_unknown_name_is_a_type_error_with_the_nearest(name: str, suggested: str, sessions: Any) -> None:
-    with pytest.raises(
-        TypeError, match=rf"^unknown filter {name} \(did you mean .*\b{suggested}\b.*\?\); known are: id,"
-    ):
+    with pytest.raises(TypeError, match=rf"^unknown filter {name} \(did you mean '{suggested}'\?\)$"):
         npc_lims.get_session_info(**{name: True})
     with pytest.raises(TypeError, match=suggested):
         npc_lims.to_records(**{name: True})
@@ -336,6 +452,12 @@ def test_private_names_and_methods_are_no_filters(sessions: Sessions[SessionInfo
         ("issues", None, "not a list"),
         ("session_kwargs", "x", "not a dict"),
         ("rig", {"NP2": 1}, "is not text"),
+        ("since", "June", "2024-06-01"),
+        ("missing", "sortd", r"'sortd' is no flag \(did you mean 'sorted'\?\)$"),
+        ("unknown", 7, "7 is no name of a flag"),
+        ("where", "rig", "no condition such as rig=NP2"),
+        ("where", {"rig": "NP2"}, "no condition such as rig=NP2"),
+        ("where", "day=two", "experiment_day: 'two' is no number"),
         ("date", "x\n::error::" + "y" * 500, r"'x\\n::error::y{80,90}\.\.\. is not a date"),
     ],
 )
