@@ -64,7 +64,10 @@ def build_command(
       npc-lims site build public
       npc-lims site build public --no-history --repository our-lab/our_sessions
     """
-    _print_result(_build(out, content, base_url))
+    built = _build(out, content, base_url)
+    _print_result(built)
+    if base_url is not None and not built.has_image:
+        print_note('without og.png, the preview of links to the site: pip install "npc_lims[site]"')
 
 
 @site_app.command("serve")

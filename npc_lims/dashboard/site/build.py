@@ -8,7 +8,7 @@ import datetime
 import functools
 import itertools
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Callable, Optional
 
@@ -18,6 +18,7 @@ from npc_lims.config.settings import TRACKED_FILE, Settings
 from npc_lims.dashboard.attention import Finding, find_issues
 from npc_lims.dashboard.past import Past
 from npc_lims.dashboard.site import data
+from npc_lims.dashboard.site.image import IMAGE, can_draw, draw_overview
 from npc_lims.dashboard.site.pages import static_files
 from npc_lims.errors import GitError, NpcLimsError, StateError
 from npc_lims.history.atom_feed import ENTRIES, FEED, render_feed
@@ -69,6 +70,8 @@ class BuiltSite:
     is_shallow: bool = False
     no_checkout: str | None = None
     """Message of git if history could not be read."""
+    has_image: bool = True
+    """False if Pillow is not installed, which draws the preview of links to the site."""
 
 
 class _Inputs:
@@ -167,13 +170,14 @@ def build_site(
         progress("writing", 0, None)
         sizes = []
         files = _data_files(inputs, history, found, options.base_url, now, progress)
-        for name, content in itertools.chain(static_files(options.base_url), files):
+        for name, content in itertools.chain(static_files(options.base_url, has_image=can_draw()), files):
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             sizes.append(path.write_bytes(content))
     events = None if inputs.commit is None else sum(map(len, history.timelines.values()))
     no_checkout = inputs.no_checkout if options.with_history else None
-    return BuiltSite(options.out, len(inputs.records), events, len(sizes), sum(sizes), inputs.is_shallow, no_checkout)
+    counts = (len(inputs.records), events, len(sizes), sum(sizes))
+    return BuiltSite(options.out, *counts, inputs.is_shallow, no_checkout, can_draw())
 
 
 def _links(inputs: _Inputs, settings: Settings, options: SiteOptions) -> Links:
@@ -200,7 +204,7 @@ def _read_transitions(inputs: _Inputs, folder: str, progress: Progress) -> Itera
 def _data_files(
     inputs: _Inputs,
     history: _SiteHistory,
-    found: Iterable[Finding],
+    found: Sequence[Finding],
     base_url: str | None,
     now: datetime.datetime,
     progress: Progress,
@@ -227,6 +231,9 @@ def _data_files(
         "recent": list(history.recent)[::-1],
     }
     yield "data/overview.json", data.as_json(overview)
+    yield "badge.json", data.as_json(data.badge(overview["totals"]["sessions"], found, made))
+    if can_draw():
+        yield IMAGE, draw_overview(overview, len(found))
     yield "data/sessions.json", data.as_json(data.sessions_file(inputs.records, history.past, made))
     lines = {} if inputs.tracked is None else inputs.tracked.lines
     subjects = grouped((subject_of(record["id"]), record) for record in inputs.records)

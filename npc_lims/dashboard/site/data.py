@@ -190,6 +190,19 @@ def recent_event(session: str, event: Facts) -> dict[str, Any]:
     return {"session": session, **{name: event[name] for name in names}, "editors": editors}
 
 
+def badge(sessions: int, findings: Sequence[Finding], made: str) -> dict[str, Any]:
+    """Return the badge of shields.io: red if a source is late, yellow if something else needs attention."""
+    need = "item needs" if len(findings) == 1 else "items need"
+    items = f", {len(findings)} {need} attention" if findings else ""
+    is_late = any(finding.kind == "late" for finding in findings)
+    return {
+        "schemaVersion": 1,
+        "label": "sessions",
+        "message": f"{sessions:,} on {made[:10]}{items}",
+        "color": "red" if is_late else "yellow" if findings else "brightgreen",
+    }
+
+
 def _dictionary(values: Iterable[str]) -> dict[str, Any]:
     """Return the distinct values, in the order of first use, and the index of each session's value."""
     numbers: dict[str, int] = {}

@@ -15,6 +15,8 @@ import urllib.parse
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from npc_lims.dashboard.site.image import IMAGE, SIZE
+
 if TYPE_CHECKING:
     from importlib.abc import Traversable
 
@@ -58,12 +60,15 @@ PAGES = {
 }
 
 
-def static_files(base_url: str | None) -> Iterator[tuple[str, bytes]]:
-    """Yield the pages, at the top, where their URLs are short; and what they load, in `static/`."""
+def static_files(base_url: str | None, *, has_image: bool) -> Iterator[tuple[str, bytes]]:
+    """Yield the pages, at the top, where their URLs are short; and what they load, in `static/`.
+
+    They name the picture of the site if there is one, and an absolute URL for it: previews take no other.
+    """
     static = dict(_files(importlib.resources.files("npc_lims.dashboard.site").joinpath("static"), ""))
     yield ".nojekyll", b""
     for name in PAGES:
-        page = render_page(name, static)
+        page = render_page(name, static, base_url if has_image else None)
         yield name, _rooted(page, base_url) if name == "404.html" and base_url else page
     for name, content in static.items():
         if name != FRAME:
@@ -85,8 +90,11 @@ def _rooted(page: bytes, base_url: str) -> bytes:
     return re.sub(rb'(?:href|src)="(?=\w)', lambda found: found.group() + root, page)
 
 
-def render_page(name: str, static: Mapping[str, bytes]) -> bytes:
-    """Return the page of that file name, given the files of `static/` by their paths in it."""
+def render_page(name: str, static: Mapping[str, bytes], image_base: str | None = None) -> bytes:
+    """Return the page of that file name, given the files of `static/` by their paths in it.
+
+    *image_base* is the URL of the site whose picture previews show.
+    """
     page = PAGES[name]
     styles = [f'<link rel="stylesheet" href="static/{style}.css">' for style in ("theme", "site", *page.styles)]
     modules = sorted(set(_imports(f"pages/{page.script}.js", static)))
@@ -99,6 +107,7 @@ def render_page(name: str, static: Mapping[str, bytes]) -> bytes:
     frame = string.Template(static[FRAME].decode())
     filled = frame.substitute(
         title=page.title,
+        image="\n    ".join(_image_tags(image_base)),
         styles="\n    ".join(styles),
         preloads="\n    ".join(preloads),
         script=page.script,
@@ -110,6 +119,16 @@ def render_page(name: str, static: Mapping[str, bytes]) -> bytes:
         text=page.text,
     )
     return filled.encode()
+
+
+def _image_tags(base_url: str | None) -> Iterator[str]:
+    if base_url is not None:
+        width, height = SIZE
+        yield f'<meta property="og:image" content="{html.escape(base_url.rstrip("/"))}/{IMAGE}">'
+        yield f'<meta property="og:image:width" content="{width}">'
+        yield f'<meta property="og:image:height" content="{height}">'
+        yield '<meta property="og:image:alt" content="Totals, and progress in the pipeline">'
+        yield '<meta name="twitter:card" content="summary_large_image">'
 
 
 def _imports(module: str, static: Mapping[str, bytes]) -> Iterator[str]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+import PIL.Image
 import pytest
 
 from npc_lims.config.settings import Settings
@@ -24,6 +25,7 @@ from npc_lims.model.record import Record
 from npc_lims.model.rows import session_row
 from npc_lims.processing.runs import Run, write_runs
 from npc_lims.state.snapshot import SNAPSHOT, make_line, parse_line, split_lines
+from npc_lims.state.sync_file import SourceSync, SyncFile, write_sync_file
 from tests.builders import SESSION, asset, no_assets, record, tracked, training
 from tests.dashboard.site.conftest import build
 from tests.dashboard.site.formats import OVERVIEW, SESSIONS, SUBJECT
@@ -263,6 +265,70 @@ def test_pages_hold_nothing_of_state(demo_site: Path) -> None:
     static = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     pages = {page.name: page.read_bytes() for page in demo_site.glob("*.html")}
     assert pages == {name: render_page(name, static) for name in PAGES}
+
+
+# --- what others show of the site
+
+
+def previewed(page: Path) -> dict[str, str]:
+    """The properties of a page that previews of links show."""
+    return dict(re.findall(r'<meta (?:property|name)="([\w:]+)" content="([^"]*)">', page.read_text(encoding="utf-8")))
+
+
+def test_a_preview_needs_the_address_of_the_site(demo_state: Path, demo_site: Path, tmp_path: Path) -> None:
+    build(demo_state, tmp_path / "site", base_url="https://lab.example/a&b/")
+    for page in PAGES:
+        there, here = previewed(tmp_path / "site" / page), previewed(demo_site / page)
+        assert there["og:image"] == "https://lab.example/a&amp;b/og.png"
+        assert there["twitter:card"] == "summary_large_image"
+        assert set(there) - set(here) == {name for name in there if "image" in name} | {"twitter:card"}
+        assert here["og:title"].endswith(" · npc_lims")
+        assert here["og:description"] == here["description"]
+
+
+def test_the_picture_shows_the_pipeline(demo_site: Path) -> None:
+    def is_done(colour: object) -> bool:
+        assert isinstance(colour, tuple)
+        return colour[0] < 60 and colour[2] < 160
+
+    with PIL.Image.open(demo_site / "og.png") as image:
+        assert (image.format, image.size) == ("PNG", (1200, 630))
+        pixels = image.convert("RGB")
+    for number, stage in enumerate(read(demo_site, "overview")["funnel"][:6]):
+        bar = [is_done(pixels.getpixel((x, 330 + 47 * number))) for x in range(330, 881)]
+        assert sum(bar) == pytest.approx(551 * stage["yes"] / stage["applies"], abs=2)
+        assert bar == sorted(bar, reverse=True)
+    assert (demo_site / "og.png").stat().st_size < 40_000
+
+
+def test_without_pillow_there_is_no_picture(demo_state: Path, tmp_path: Path) -> None:
+    run = "import sys; sys.modules['PIL'] = None; from npc_lims.cli import main; main()"
+    command = [sys.executable, "-c", run, "site", "build", str(tmp_path / "site"), "--state", str(demo_state)]
+    base = ["--base-url", "https://lab.example"]
+    for more, is_reported in ((base, True), ([], False)):
+        done = subprocess.run([*command, *more], capture_output=True, text=True, check=True)
+        assert ('pip install "npc_lims[site]"' in done.stderr) == is_reported
+        assert not (tmp_path / "site" / "og.png").exists()
+        assert "og:image" not in previewed(tmp_path / "site" / "index.html")
+
+
+def test_the_badge(demo_site: Path, tmp_path: Path) -> None:
+    def badge(site: Path) -> Any:
+        found = json.loads((site / "badge.json").read_bytes())
+        assert (found.pop("schemaVersion"), found.pop("label")) == (1, "sessions")
+        return found
+
+    items = len(read(demo_site, "overview")["attention"])
+    made = read(demo_site, "overview")["made"][:10]
+    assert badge(demo_site) == {"message": f"29 on {made}, {items} items need attention", "color": "yellow"}
+    state = write_state(tmp_path / "state", record())
+    build(state, tmp_path / "never")
+    assert badge(tmp_path / "never")["color"] == "red", "no source was ever read"
+    names = [source["name"] for source in read(demo_site, "overview")["sources"]]
+    fresh = {name: SourceSync(last_complete=f"{NOW:%Y-%m-%dT%H:%M:%SZ}") for name in names}
+    write_sync_file(state, SyncFile(sources=fresh))
+    build(state, tmp_path / "fresh")
+    assert badge(tmp_path / "fresh") == {"message": f"1 on {NOW:%Y-%m-%d}", "color": "brightgreen"}
 
 
 @pytest.mark.parametrize(
