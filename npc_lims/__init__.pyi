@@ -39,6 +39,7 @@ from npc_lims.codeocean.data_assets import (
     is_raw_data_asset as is_raw_data_asset,
     is_sorted_data_asset as is_sorted_data_asset,
 )
+from npc_lims.dashboard.overview import get_overview as get_overview
 from npc_lims.errors import (
     AmbiguousAsset as AmbiguousAsset,
     AmbiguousAssetWarning as AmbiguousAssetWarning,

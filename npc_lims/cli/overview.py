@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Optional
+from typing import Optional
 
 from rich.console import Console
 from rich.text import Text
@@ -13,15 +13,13 @@ from rich.text import Text
 from npc_lims.cli.options import checkout, reading_settings
 from npc_lims.cli.output import out, print_json
 from npc_lims.config.settings import TRACKED_FILE, Settings
-from npc_lims.dashboard.attention import Finding, find_issues
-from npc_lims.dashboard.past import Past
-from npc_lims.dashboard.totals import SourceAge, StageCount, Totals, count_sessions, funnel, source_ages
-from npc_lims.errors import NpcLimsError, RemoteStateError, StateError
-from npc_lims.processing.runs import read_all_runs
+from npc_lims.dashboard.attention import Finding
+from npc_lims.dashboard.overview import Overview, Suggestion, summarize
+from npc_lims.dashboard.totals import SourceAge
+from npc_lims.errors import RemoteStateError, StateError
 from npc_lims.state.freshness import describe_age
-from npc_lims.state.reader import Origin, origin_of_state, read_snapshot, recorded_sync
+from npc_lims.state.reader import origin_of_state, read_snapshot
 from npc_lims.state.snapshot import parse_line
-from npc_lims.state.sync_file import SyncFile
 from npc_lims.utils.text import counted, one_line
 
 _TIMEOUT = 3.0
@@ -30,41 +28,12 @@ _SHOWN_FINDINGS = 5
 _SHOWN_CASES = 3
 
 
-@dataclasses.dataclass(frozen=True)
-class Suggestion:
-    command: str
-    why: str
-
-
 _HELP = Suggestion("npc-lims --help", "see all commands")
 _FIRST_STEPS = (
     Suggestion("npc-lims demo", "see how it works, on sample data: no credentials, no network"),
     Suggestion("npc-lims doctor", "check each service, and what to set for those that fail"),
     _HELP,
 )
-
-
-@dataclasses.dataclass(frozen=True)
-class Overview:
-    """The state that is read, and what needs attention. Without state there are only troubles and suggestions."""
-
-    state: Optional[Origin]
-    troubles: tuple[str, ...]
-    sources: tuple[SourceAge, ...] = ()
-    totals: Optional[Totals] = None
-    steps: tuple[StageCount, ...] = ()
-    attention: tuple[Finding, ...] = ()
-    next: tuple[Suggestion, ...] = ()
-
-    def as_dict(self) -> dict[str, Any]:
-        found = dataclasses.asdict(self)
-        if self.state is not None:
-            del found["state"]["source_ages"]  # which are those below
-        for finding in found["attention"]:
-            del finding["stage"]
-        for source in found["sources"]:
-            source["age"] = None if source["age"] is None else round(source["age"].total_seconds())
-        return found
 
 
 def gather(settings: Settings, now: datetime.datetime) -> Overview:
@@ -81,19 +50,7 @@ def gather(settings: Settings, now: datetime.datetime) -> Overview:
     except StateError as error:
         # the error has its own remedy: a newer version of state needs a newer npc_lims, not a sync
         return Overview(None, (str(error),), next=_FIRST_STEPS)
-    troubles: list[str] = []
-    sync_file, runs = SyncFile(), {}
-    try:
-        sync_file = recorded_sync(hurried, origin)
-        runs = {} if settings.state is None else read_all_runs(settings.state)
-    except NpcLimsError as error:
-        troubles.append(str(error))
-    # without the history, which takes longer to read, and the tracked file, which npc-lims validate reads
-    findings = find_issues(records, sync_file, runs, (), Past(now), now)
-    # if it is unknown when sources were queried, they are not late
-    found = tuple(finding for finding in findings if finding.kind != "late" or sync_file.sources)
-    ages = tuple(source_ages(sync_file, now)) if sync_file.sources else ()
-    overview = Overview(origin, tuple(troubles), ages, count_sessions(records), tuple(funnel(records)), found)
+    overview = summarize(hurried, records, origin, now)
     newest = records[0]["id"] if records else None
     suggestions: dict[str, Suggestion] = {}
     for one in _suggest(settings, overview, newest):

@@ -14,9 +14,11 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from npc_lims.cli.overview import Overview, Suggestion, gather, print_overview
+import npc_lims
+from npc_lims.cli.overview import gather, print_overview
 from npc_lims.config.settings import load_settings
 from npc_lims.dashboard.attention import Case, Finding
+from npc_lims.dashboard.overview import Overview, Suggestion
 from npc_lims.dashboard.totals import Totals
 from npc_lims.state.reader import Origin, sync_copy
 from tests.integration.world import GitHub, down, run_cli, run_git
@@ -238,3 +240,13 @@ def test_a_long_list_is_cut(elsewhere: Path) -> None:
     text = shown(dataclasses.replace(found, next=(Suggestion("npc-lims --help", "see all"),)))
     assert text.count("s0; s1; s2; 6 more") == 5
     assert "and 2 more: npc-lims --json" in text
+
+
+def test_python_finds_what_the_command_shows(state: Path, elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NPC_LIMS_STATE", str(state))
+    found = npc_lims.get_overview()
+    shown = json.loads(run_cli("--json").out)
+    assert found.attention
+    assert [finding.title for finding in found.attention] == [finding["title"] for finding in shown["attention"]]
+    assert found.totals is not None
+    assert found.totals.sessions == shown["totals"]["sessions"]
