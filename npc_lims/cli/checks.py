@@ -8,16 +8,17 @@ import enum
 import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Callable, NamedTuple, Optional
+from typing import Any, Callable, NamedTuple, Optional
 
 import typer
 
 from npc_lims.cli import ExitCode
 from npc_lims.cli.options import STATE_HERE, checkout, reading_settings
-from npc_lims.cli.output import OutputStyle, print_columns, print_note, style_options
+from npc_lims.cli.output import OutputStyle, print_columns, print_note, status_line, style_options
 from npc_lims.clients.codeocean import open_client
 from npc_lims.clients.git import find_repository
 from npc_lims.clients.github import GitHubClient, present
+from npc_lims.clients.http import is_unreachable
 from npc_lims.clients.s3 import open_store, split_s3_uri
 from npc_lims.config.error_boundary import source_failure
 from npc_lims.config.settings import TRACKED_FILE, Settings
@@ -33,6 +34,7 @@ from npc_lims.state.store import verify_state
 from npc_lims.state.sync_file import verify_sync_file
 from npc_lims.track.compare import decode_tracked, split_known
 from npc_lims.utils.atomic_write import TEMPORARY
+from npc_lims.utils.mappings import grouped
 from npc_lims.utils.text import counted
 
 _MOST_LISTED = 30
@@ -217,12 +219,21 @@ class CheckResult(NamedTuple):
     name: str
     ok: bool
     detail: str
+    service: str
+    is_unreachable: bool = False
+
+    def as_dict(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in _CHECK_COLUMNS}
+
+
+_CHECK_COLUMNS = ("name", "ok", "detail")
+_UNREACHABLE = "unreachable"
 
 
 def doctor_command(
     state: Optional[Path] = typer.Option(None, help="Check this state folder. Default: as other commands read."),
     mirror: Optional[Path] = typer.Option(None, help="Check this mirror instead of the cloud."),
-    style: OutputStyle = style_options("an array of results", CheckResult._fields),
+    style: OutputStyle = style_options("an array of results", _CHECK_COLUMNS),
 ) -> None:
     """Check each credential and service, and say what to do.
 
@@ -239,33 +250,59 @@ def doctor_command(
     settings = reading_settings(state)
     if mirror is not None:
         settings = settings.replace(mirror=mirror)
-    results = list(_results(settings))
-    if not style.print_rows(CheckResult._fields, (result._asdict() for result in results)):
+    with status_line() as show:
+        results = list(_results(settings, show))
+    if not style.print_rows(_CHECK_COLUMNS, (result.as_dict() for result in results)):
         marks = {True: ("ok", "green"), False: ("failed", "bold red")}
-        print_columns(["", "check", "result"], ([marks[one.ok], one.name, one.detail] for one in results))
+        rows = ([marks[one.ok], one.name, one.detail] for one in _with_common_causes(results))
+        print_columns(["", "check", "result"], rows)
     if not all(result.ok for result in results):
         raise typer.Exit(ExitCode.PROBLEMS)
 
 
-def _results(settings: Settings) -> Iterator[CheckResult]:
-    checks: dict[str, Callable[[Settings], str]] = {
-        "state": _state,
-        "last sync": _last_sync,
-        "github token": _github,
-        "code ocean": _codeocean,
-        "training workbooks": _training,
-        "stimulus files": lambda settings: _bucket(settings, settings.stim_root),
-        "IBL annotations": lambda settings: _bucket(settings, settings.ibl_root),
-        "tissuecyte annotations": lambda settings: _bucket(settings, settings.tissuecyte_root),
-        "parquet cache": lambda settings: _bucket(settings, settings.parquet_root),
-        "NWB cache": lambda settings: _bucket(settings, settings.nwb_root),
-        "sorting results": lambda settings: _bucket(settings, f"s3://{settings.codeocean_bucket}"),
+def _results(settings: Settings, show: Callable[[str], object]) -> Iterator[CheckResult]:
+    state = "GitHub" if settings.state is None else "the state folder"
+    checks: dict[str, tuple[str, Callable[[Settings], str]]] = {
+        "state": (state, _state),
+        "last sync": (state, _last_sync),
+        "github token": ("GitHub", _github),
+        "code ocean": ("Code Ocean", _codeocean),
+        "training workbooks": ("S3", _training),
+        "stimulus files": ("S3", lambda settings: _bucket(settings, settings.stim_root)),
+        "IBL annotations": ("S3", lambda settings: _bucket(settings, settings.ibl_root)),
+        "tissuecyte annotations": ("S3", lambda settings: _bucket(settings, settings.tissuecyte_root)),
+        "parquet cache": ("S3", lambda settings: _bucket(settings, settings.parquet_root)),
+        "NWB cache": ("S3", lambda settings: _bucket(settings, settings.nwb_root)),
+        "sorting results": ("S3", lambda settings: _bucket(settings, f"s3://{settings.codeocean_bucket}")),
     }
-    for name, check in checks.items():
+    for name, (service, check) in checks.items():
+        show(f"checking {name}")
         try:
-            yield CheckResult(name, True, check(settings))
+            yield CheckResult(name, True, check(settings), service)
         except Exception as error:  # an unexpected one must not hide the results of the other checks
-            yield CheckResult(name, False, source_failure(name, error, settings).reason)
+            detail = source_failure(name, error, settings).reason
+            yield CheckResult(name, False, detail, service, is_unreachable(error))
+
+
+def _with_common_causes(results: Sequence[CheckResult]) -> Iterator[CheckResult]:
+    """Yield the results, those of one cause as one: services without a connection, or checks with the same message."""
+    unreachable = list(dict.fromkeys(result.service for result in results if result.is_unreachable))
+    for cause, members in grouped((_cause(result), result) for result in results).items():
+        first, names = members[0], ", ".join(result.name for result in members)
+        if cause == _UNREACHABLE and len(unreachable) > 1:
+            services = f"{', '.join(unreachable[:-1])} and {unreachable[-1]}"
+            detail = f"{services} could not be reached ({len(members)} checks): check the network, a proxy, a firewall"
+            yield first._replace(name="no network", detail=detail)
+        elif len(members) > 1:
+            yield first._replace(name=first.service, detail=f"{first.detail} ({names})")
+        else:
+            yield first
+
+
+def _cause(result: CheckResult) -> object:
+    if result.is_unreachable:
+        return _UNREACHABLE
+    return result.name if result.ok else (result.service, result.detail)
 
 
 def _state(settings: Settings) -> str:

@@ -234,7 +234,8 @@ class HttpClient:
             if not (is_idempotent or is_refused) or attempt == attempts or time.monotonic() + delay >= deadline:
                 break
             time.sleep(delay)
-        raise RequestFailed(f"{failure} ({attempt} attempts)" if attempt > 1 else str(failure), failure.response)
+        message = f"{failure} ({attempt} attempts)" if attempt > 1 else str(failure)
+        raise RequestFailed(message, failure.response) from failure
 
     def _delay(self, failure: RequestFailed, attempt: int) -> float:
         delay, requested = self.policy.delay(attempt), failure.retry_after
@@ -329,6 +330,14 @@ def connection_failure(
     if any(isinstance(cause, (TimeoutError, socket.timeout)) for cause in causes):
         return TransientFailure(f"gave no answer within {policy.timeout:g} s")
     return TransientFailure(f"could not be reached or interrupted the response ({type(causes[-1]).__name__})")
+
+
+def is_unreachable(error: BaseException) -> bool:
+    """Return True if *error* comes from a host to which no connection could be made."""
+    import urllib3
+
+    unmade = (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError)
+    return any(isinstance(cause, unmade) for cause in _causes(error))
 
 
 def ca_bundle_failure(error: BaseException, variables: tuple[str, ...]) -> str | None:

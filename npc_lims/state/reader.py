@@ -244,7 +244,8 @@ def _read_published(settings: Settings, ttl: float) -> Snapshot:
             warn_once(("cached", path), f"{failure}; using {snapshot.origin}", StaleStateWarning)
             return snapshot
         except RemoteStateError as error:
-            failure = RemoteStateError(f"{failure}; and the mirror has nothing newer: {error}")
+            failure, before = RemoteStateError(f"{failure}; and the mirror has nothing newer: {error}"), failure
+            failure.__cause__ = before
         mirrored = _cached_lines(published.mirror_path(settings))
         # that of the mirror was newer when it was cached, unless raw GitHub has confirmed the other one since
         if mirrored is not None and (cached is None or mirrored[0] < cached[0]):
