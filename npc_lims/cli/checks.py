@@ -39,14 +39,10 @@ from npc_lims.utils.text import counted
 
 _MOST_LISTED = 30
 
-_EDITED = (
-    "by hand: state is what the sync saw, and the next sync undoes it. Correct a fact where it comes from "
-    "(tracked: tracked_sessions.yaml; training: the workbook; codeocean, s3: Code Ocean), or open an issue "
-    "'Report a wrong fact'."
-)
+_EDITED = "by hand: the next sync undoes it; correct its source, or open an issue 'Report a wrong fact'."
 _RUN_EDITED = (
-    "by hand: runs are recorded as they are started and end, and one that is changed here is started twice or lost. "
-    "To have a session run once more: npc-lims process run PROCESS --sessions SESSION --again."
+    "by hand: it may be started twice or lost; to run a session again: "
+    "npc-lims process run PROCESS --sessions SESSION --again."
 )
 
 

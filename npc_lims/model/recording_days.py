@@ -196,9 +196,8 @@ def _with_problems(observation: Observation, problems: tuple[Problem, ...]) -> O
 
 def _problem(record: Record, own: Training, row: Training, line: int) -> Problem:
     message = (
-        f"row {row.row} below the header ({row.start_time}) is no session: {record.id} is a tracked ephys session, and "
-        f"row {own.row} ({own.start_time}) belongs to it; if it is right that this row is no session, mark it to be "
-        "ignored"
+        f"row {row.row} below the header ({row.start_time}) is no session: row {own.row} ({own.start_time}) belongs to "
+        f"the tracked ephys session {record.id}; if that is right, mark this row to be ignored"
     )
     return Problem(f"{_WORKBOOKS[row.nsb]}[{subject_of(record.id)}]", line, 0, "warning", message)
 

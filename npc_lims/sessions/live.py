@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from pathlib import Path
 
@@ -203,7 +204,16 @@ def _find_session(settings: Settings, session_id: str) -> Answer:
 
 
 def _reason(error: NpcLimsError) -> str:
-    return f"{TRACKED_FILE}: {error.problems[0]}" if isinstance(error, InputFileError) else str(error)
+    """Return in a few words why a source could not be queried; `npc-lims doctor` has the whole message."""
+    if isinstance(error, InputFileError):
+        return f"{TRACKED_FILE} has errors"
+    if isinstance(error, SourceError):
+        return f"{error.source} could not be queried"
+    clause, _, remedy = str(error).partition(": ")
+    variable = re.search(r"[A-Z]+(?:_[A-Z]+)+", remedy)
+    if isinstance(error, MissingCredentials) and variable is not None:
+        return f"{clause} ({variable[0]})"
+    return f"{TRACKED_FILE} could not be read"
 
 
 def _is_known(record: Record) -> bool:
@@ -274,9 +284,9 @@ def all_sessions(settings: Settings, why: NpcLimsError) -> Mapping[str, Record]:
 
 def _all_sessions(settings: Settings, why: NpcLimsError) -> Mapping[str, Record]:
     listed, failures = _observe_listings(settings, DISCOVERING)
-    reasons = [str(error) for error in failures]
+    reasons = [_reason(error) for error in failures]
     if not listed:
-        raise RemoteStateError("; ".join([str(why), "and the sources cannot be queried either", *reasons])) from why
+        raise RemoteStateError(f"{why}; nor can the sources be queried: {', '.join(reasons)}") from why
     records, undecided = _reconcile_listed(settings, {}, listed)
     left_out = f"; left out: {'; '.join([*reasons, *undecided])}" if reasons or undecided else ""
     warn_live(settings, f"{why}; querying the sources instead, which is slow{left_out}")

@@ -174,7 +174,10 @@ def select_session(settings: Settings, session: Session, ttl: float | None = Non
             )
         return SessionInfo.from_record(found.as_dict(), settings)
     if unread is not None and (reasons or not isinstance(unread, NoRemoteState)):
-        raise SessionUnavailable("; ".join([str(unread), *reasons])) from unread
+        causes = ", ".join([str(unread).partition("; ")[0], *reasons])
+        raise SessionUnavailable(
+            f"it is unknown whether {session_id} exists: {causes}; see npc-lims doctor"
+        ) from unread
     known = [] if unread is not None else read_snapshot(settings, max(ttl or 0.0, _JUST_READ)).lines.ids()
     raise NoSessionInfo(_not_found(session_id, known, reasons))
 
@@ -192,7 +195,7 @@ def _past_session(settings: Settings, session_id: str, at: At) -> SessionInfo:
 def _not_found(session_id: str, ids: list[str], reasons: list[str]) -> str:
     message = f"no session {session_id}{suggest_ids(session_id, ids)}"
     if reasons:
-        message += f". It may be too new for state, and could not be looked up live: {'; '.join(reasons)}"
+        message += f"; if it is newer than state: {', '.join(reasons)} (see npc-lims doctor)"
     return message
 
 

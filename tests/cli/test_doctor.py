@@ -44,6 +44,9 @@ def test_without_anything_set_each_says_what_to_set(elsewhere: Path, github: Git
     for name in ("training workbooks", "stimulus files", "NWB cache"):
         assert told[name]["ok"] is False
         assert "AWS_ACCESS_KEY_ID" in told[name]["detail"]
+    printed = run_cli("doctor").out
+    assert printed.count("AWS_ACCESS_KEY_ID") == 1, "what has one cause is one line"
+    assert "(training workbooks, stimulus files, " in printed
 
 
 def test_a_rejected_token_is_reported(cloud: Cloud, github: GitHub, elsewhere: Path) -> None:
@@ -62,7 +65,10 @@ def test_services_that_are_down_are_reported(
     monkeypatch.setenv("NPC_LIMS_ATTEMPTS", "1")
     with down(cloud.codeocean_proxy, cloud.s3_proxy, github.proxy):
         done = run_cli("doctor", "--json")
+        _, *lines = run_cli("doctor").out.splitlines()
     assert done.code == 1, done
+    assert [line.split()[0] for line in lines] == ["failed", "ok"]
+    assert "no network    GitHub, Code Ocean and S3 could not be reached (10 checks): check the network" in lines[0]
     told = findings(done)
     assert told.pop("github token") is True, "none is set, and none is needed"
     assert set(told.values()) == {False}

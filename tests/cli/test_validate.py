@@ -380,7 +380,7 @@ def test_edits_by_hand_are_refused(
     done = run_cli("verify", "--since", "main")
     assert done.code == 1, done
     (line,) = (line for line in done.out.splitlines() if line.startswith(f"state/{name}:1:1: error: "))
-    assert f"{how} by hand: state is what the sync saw" in line
+    assert f"{how} by hand: the next sync undoes it" in line
     assert "Report a wrong fact" in line
     annotations = run_cli("verify", "--since", "main", "--format", "github").out.splitlines()
     assert any(line.startswith(f"::error file=state/{name},line=1,col=1::{how} by hand: ") for line in annotations)

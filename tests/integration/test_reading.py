@@ -357,6 +357,7 @@ def test_an_unknown_session_without_state_or_credentials_raises_what_0_1_did(
         assert raised.type is npc_lims.SessionUnavailable, "and no NoSessionInfo: it may exist"
         assert "CODE_OCEAN_API_TOKEN" in str(raised.value)
         assert {404: "there is nothing at", 503: "503"}[status] in str(raised.value)
+        assert len(str(raised.value).split()) <= 40
 
 
 # --- the kept copy is damaged
