@@ -250,8 +250,8 @@ def doctor_command(
         results = list(_results(settings, show))
     if not style.print_rows(_CHECK_COLUMNS, (result.as_dict() for result in results)):
         marks = {True: ("ok", "green"), False: ("failed", "bold red")}
-        rows = ([marks[one.ok], one.name, one.detail] for one in _with_common_causes(results))
-        print_columns(["", "check", "result"], rows)
+        shown = _with_common_causes(results)
+        print_columns(["", "check", "result"], ([marks[one.ok], one.name, one.detail] for one in shown))
     if not all(result.ok for result in results):
         raise typer.Exit(ExitCode.PROBLEMS)
 
