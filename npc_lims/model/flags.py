@@ -41,6 +41,8 @@ class StatusFlag:
     """Sentence for users: which fact was never observed."""
     not_applicable: str = ""
     """Sentence for users: which sessions it applies to; empty if all."""
+    detail: str = ""
+    """Sentence for the reference: how exactly it is determined."""
     applies: Callable[[Facts], Optional[bool]] = lambda record: True
     """Returns whether it applies to a session; None while that is unknown."""
     process: str = ""
@@ -65,8 +67,8 @@ class StatusFlag:
 
     @property
     def meaning(self) -> str:
-        """When it is true, and which sessions it applies to."""
-        return f"{self.yes} {self.not_applicable}".rstrip()
+        """When it is true, how that is determined, and which sessions it applies to."""
+        return " ".join(filter(None, (self.yes, self.detail, self.not_applicable)))
 
     def sentence(self, value: object) -> str:
         """Return what a value of it says of a session."""
@@ -223,8 +225,9 @@ _FLAGS = (
         "is_uploaded",
         "uploaded",
         "Raw data",
-        yes="Code Ocean has a raw asset; for ephys its folder on S3 also has an `ecephys*` entry.",
-        no="Code Ocean has no raw asset yet, or for ephys its folder on S3 has no `ecephys*` entry.",
+        yes="Raw data are on Code Ocean; for ephys the recording is on S3, too.",
+        no="No raw data on Code Ocean yet, or for ephys no recording on S3.",
+        detail="Code Ocean has a raw asset; for ephys its folder on S3 also has an `ecephys*` entry.",
         value=_is_uploaded,
         unknown="Code Ocean was never searched for the raw asset, or its folder on S3 was never listed.",
         process="upload",
@@ -274,8 +277,9 @@ _FLAGS = (
         "is_video",
         "video",
         "Raw data",
-        yes="`session_kwargs.is_video` is true; or, where it is not given, the raw folder on S3 has videos.",
-        no="`session_kwargs.is_video` is false; or, where it is not given, the raw folder on S3 has no videos.",
+        yes="Videos were recorded.",
+        no="No videos, by the raw folder on S3 or by the tracked entry.",
+        detail="By `session_kwargs.is_video` where it is given, else by the files in the raw folder on S3.",
         value=_is_video,
         unknown=_RAW_FOLDER,
         not_applicable="Applies to sessions with sync: others have no cameras.",
@@ -341,9 +345,10 @@ _FLAGS = (
         "is_surface_channels",
         "surface channels",
         "Surface channels",
-        yes="Surface channels were recorded separately: there is a raw asset at index 1 of the day, or of the only one "
-        "if the main recording was lost; or `session_kwargs.probe_letters_with_surface_channel_recording` is given.",
+        yes="Surface channels were recorded separately.",
         no="Surface channels were not recorded separately.",
+        detail="There is a raw asset at index 1 of the day, or the only one if the main recording was lost; or "
+        "`session_kwargs.probe_letters_with_surface_channel_recording` is given.",
         value=_is_surface_channels,
         unknown=_CODE_OCEAN,
         not_applicable="Applies to ephys sessions of index 0.",
@@ -370,8 +375,9 @@ _FLAGS = (
         "is_production",
         "production",
         "Session",
-        yes="Production session: `session_kwargs.is_production` does not say otherwise.",
-        no="Not a production session: `session_kwargs.is_production` is false.",
+        yes="A production session.",
+        no="Not a production session, by its tracked entry.",
+        detail="Unless `session_kwargs.is_production` is false.",
         value=_is_production,
         unknown="tracked_sessions.yaml was never read.",
     ),
@@ -379,8 +385,9 @@ _FLAGS = (
         "is_imaged",
         "imaged",
         "Session",
-        yes="The brain of the subject was imaged: Code Ocean has a SmartSPIM asset, or S3 has tissuecyte-based files.",
-        no="The brain of the subject was not imaged yet: no SmartSPIM asset, and no tissuecyte-based files.",
+        yes="The brain of the subject was imaged.",
+        no="The brain of the subject was not imaged yet.",
+        detail="Code Ocean has a SmartSPIM asset of the subject, or S3 has tissuecyte-based files.",
         value=lambda record: _any(recorded_asset(record, "smartspim"), fact_of(record.get("s3"), "tissuecyte_subject")),
         unknown="Code Ocean was never searched for SmartSPIM assets, or the tissuecyte folder was never listed.",
         process="SmartSPIM or tissuecyte imaging",
