@@ -161,6 +161,8 @@ from npc_lims.sessions.queries import (
     state_origin as state_origin,
     to_records as to_records,
 )
+from npc_lims.sessions.terms import count_sessions as count_sessions
+from npc_lims.sessions.terms import search_terms as search_terms
 from npc_lims.sources.s3 import (
     CAMERA_POSITIONS as CAMERA_POSITIONS,
     RIG_METADATA_FILENAMES as RIG_METADATA_FILENAMES,

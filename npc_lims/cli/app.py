@@ -12,7 +12,7 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 from npc_lims.cli import ExitCode
-from npc_lims.cli.options import with_option_groups
+from npc_lims.cli.options import OPTIONAL_VALUES, with_option_groups
 from npc_lims.utils.mappings import LazyMapping
 
 SECTIONS = {
@@ -75,6 +75,17 @@ class _Group(TyperGroup):
             formatter.write_dl([(str(int(code)), code.meaning) for code in ExitCode])
 
 
+class _Command(TyperCommand):
+    """A command whose options of `OPTIONAL_VALUES` may stand without a value, which is then empty."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> Any:
+        values = [*args]
+        for n, word in enumerate(args):
+            if word in OPTIONAL_VALUES and (n + 1 == len(args) or args[n + 1].startswith("-")):
+                values[n] = f"{word}="
+        return super().parse_args(ctx, values)
+
+
 def _load(name: str) -> Any:
     """Return the command that typer makes of a function or of an app."""
     module, _, attribute = ChainMap(*SECTIONS.values())[name].partition(":")
@@ -85,7 +96,7 @@ def _load(name: str) -> Any:
             command.callback = with_option_groups(command.callback)
         holder.add_typer(target, name=name)
     else:
-        holder.command(name)(with_option_groups(target))
+        holder.command(name, cls=_Command)(with_option_groups(target))
     holder.callback()(lambda: None)  # an app of one command would be that command
     group: Any = get_command(holder)
     return group.commands[name]

@@ -43,6 +43,10 @@ SUMMARY = typer.Option(
 STATE_HERE = typer.Option(None, help="State folder. Default: that of this checkout.")
 
 
+OPTIONAL_VALUES = ("--terms",)
+"""Options whose value may be left out."""
+
+
 def with_option_groups(command: Any) -> Any:
     """Return *command* with an option for each field of its parameters that are dataclasses.
 

@@ -36,7 +36,7 @@ from npc_lims.errors import NpcLimsError, SelectionError
 from npc_lims.model.flags import BOOLEAN_FLAGS, FLAGS, NOT_APPLICABLE
 from npc_lims.model.rows import COLUMNS, flag_value, session_row
 from npc_lims.model.sections import SECTIONS
-from npc_lims.sessions.filter_values import find_name
+from npc_lims.sessions.filter_values import TERMS, find_name
 from npc_lims.sessions.info import SessionInfo
 from npc_lims.sessions.queries import select_session, select_sessions, to_records
 from npc_lims.utils.text import counted, one_line
@@ -62,9 +62,9 @@ _MARKS: dict[Any, str] = {True: "yes", False: "no", None: "never observed", NOT_
 _MARKED = ("is_ephys", "is_sync", *BOOLEAN_FLAGS)
 
 
-def _named(option: str, name: str) -> str:
+def _named(option: str, name: str, columns: Sequence[str] = COLUMNS) -> str:
     try:
-        return find_name(name, COLUMNS, "column")
+        return find_name(name, columns, "column")
     except SelectionError as error:
         raise SelectionError(f"{option}: {error}") from None
 
@@ -89,6 +89,18 @@ def sessions_command(
         None, metavar="COLUMN", help="Sort by a column; -COLUMN for descending order.", autocompletion=complete_column
     ),
     limit: Optional[int] = typer.Option(None, min=1, metavar="N", help="Maximum number of sessions."),
+    count_by: Optional[str] = typer.Option(
+        None,
+        metavar="NAMES",
+        help="Count sessions by the values of these columns, such as project,rig.",
+        autocompletion=complete_columns,
+    ),
+    terms: Optional[str] = typer.Option(
+        None,
+        metavar="[COLUMN]",
+        help="List columns, flags and the values that occur, for --where; of COLUMN all values.",
+        autocompletion=complete_column,
+    ),
     style: OutputStyle = style_options("an array of all facts", COLUMNS),
     no_pager: bool = typer.Option(False, "--no-pager", help="Do not page a table that is longer than the screen."),
     watch: bool = typer.Option(False, "--watch", help="Print sessions as they change, until the running sync ends."),
@@ -107,21 +119,34 @@ def sessions_command(
       npc-lims sessions --ephys --is uploaded --missing sorted --since 2024-01-01
       npc-lims sessions --at 2024-06-01 --columns id,rig,is_sorted --sort -rig --csv
       npc-lims sessions --where rig=NP2 --where rig=NP3 --where task_version~AMN --since 2w
+      npc-lims sessions --ephys --count-by project,sorted
+      npc-lims sessions --terms rig
       npc-lims sessions --watch --project DynamicRouting
     """
     filters = selection.filters()
     settings = reading_settings(state)
     if watch:
-        _refuse(at=at, columns=columns, sort=sort, limit=limit, csv=style.csv)
+        _refuse(
+            "--watch prints changes as they come",
+            **{"--at": at, "--columns": columns, "--sort": sort, "--limit": limit, "--csv": style.csv},
+            **{"--count-by": count_by, "--terms": terms},
+        )
         from npc_lims.cli.watch import watch_sessions
 
         raise typer.Exit(watch_sessions(settings, filters, interval, as_json=style.json))
     if interval is not None:
         raise NpcLimsError("--interval is for --watch: add that, or leave it out")
-    names = [name.strip() for name in (columns or "").split(",") if name.strip()]
-    if columns is not None and not names:
-        raise SelectionError("--columns names no column; npc-lims sessions --terms lists all")
-    names = list(dict.fromkeys(_named("--columns", name) for name in names))
+    names = _names("--columns", columns)
+    if count_by is not None or terms is not None:
+        _refuse(
+            f"{'--terms' if count_by is None else '--count-by'} prints counts",
+            **{"--columns": columns, "--sort": sort, "--limit": limit},
+            **{"--terms": terms if count_by is not None else None},
+        )
+        _print_counts(to_records(select_sessions(settings, filters, at=at)), count_by, terms, style)
+        for note in as_of(settings, at) if style.is_text else ():
+            out().print(note, style="dim", soft_wrap=True)
+        return
     rows = to_records(select_sessions(settings, filters, at=at))
     rows = (rows if sort is None else _sorted_rows(rows, sort))[:limit]
     if style.json:
@@ -142,10 +167,29 @@ def as_of(settings: Settings, at: Optional[str]) -> list[str]:
     return [f"as of commit {str(origin.commit)[:10]} of {origin.when}, {origin.place}"]
 
 
-def _refuse(**options: Any) -> None:
-    given = [f"--{name}" for name, value in options.items() if value not in (None, False)]
+def _refuse(reason: str, **options: Any) -> None:
+    given = [name for name, value in options.items() if value not in (None, False)]
     if given:
-        raise NpcLimsError(f"--watch prints changes as they come: leave out {', '.join(given)}")
+        raise NpcLimsError(f"{reason}: leave out {', '.join(given)}")
+
+
+def _print_counts(
+    rows: list[dict[str, Any]], count_by: Optional[str], terms: Optional[str], style: OutputStyle
+) -> None:
+    from npc_lims.cli.terms import print_counts, print_terms
+
+    if terms is None:
+        print_counts(rows, _names("--count-by", count_by, TERMS), style)
+    else:
+        print_terms(rows, _named("--terms", terms, TERMS) if terms else None, style)
+
+
+def _names(option: str, given: Optional[str], columns: Sequence[str] = COLUMNS) -> list[str]:
+    """Return the columns that a text names."""
+    names = [name.strip() for name in (given or "").split(",") if name.strip()]
+    if given is not None and not names:
+        raise SelectionError(f"{option} names no column; npc-lims sessions --terms lists all")
+    return list(dict.fromkeys(_named(option, name, columns) for name in names))
 
 
 def _cells(row: dict[str, Any]) -> dict[str, Any]:
