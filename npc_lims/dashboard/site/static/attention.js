@@ -40,7 +40,7 @@ export function attention({ sources, attention }) {
  *
  * @param {any[]} sources
  */
-function sourcesItem(sources) {
+export function sourcesItem(sources) {
   const failing = sources.filter(({ failure }) => failure);
   const never = sources.filter(({ failure, last_complete: last }) => !failure && !last);
   const stale = sources.filter(

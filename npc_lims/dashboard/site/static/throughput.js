@@ -41,7 +41,7 @@ export function throughput(data, begins) {
     {
       id: "throughput",
       title: "Throughput",
-      css: "throughput",
+      css: "throughput long",
       beside: h("div", { class: "segments no-print", role: "group", "aria-label": "Throughput by" }, buttons),
     },
     place,
@@ -53,12 +53,13 @@ export function throughput(data, begins) {
  * @param {Throughput} data
  * @param {string | null} begins
  */
-function note({ weeks }, begins) {
+function note({ weeks, milestones, total }, begins) {
   const text = h(
     "span",
     null,
     `${weeks.length} weeks, of which the last begins ${weeks.at(-1)} (UTC). Production recordings with ephys or sync, by ` +
-      "the week in which they reached a milestone. Medians: time since the milestone before, or the day of recording. ",
+      `the week in which they reached a milestone; the highest bar is ${number(highest({ milestones, total }))}. ` +
+      "Medians: time since the milestone before, or the day of recording. ",
   );
   if (!begins) {
     add(text, ["Annotations have no date here: the site was built without the history of state."]);
@@ -68,13 +69,18 @@ function note({ weeks }, begins) {
   return text;
 }
 
+/** @param {Pick<Throughput, "milestones" | "total">} data of which no week has more */
+function highest({ milestones, total }) {
+  return Math.max(...milestones.flatMap(({ flag }) => total.counts[flag]));
+}
+
 /**
  * @param {Throughput} data
  * @param {Group[]} groups
  * @param {string} name
  */
 function charts({ weeks, milestones, total }, groups, name) {
-  const most = Math.max(1, ...milestones.flatMap(({ flag }) => total.counts[flag]));
+  const most = Math.max(1, highest({ milestones, total }));
   const scale = h(
     "span",
     { class: "cell" },

@@ -1,6 +1,6 @@
 // The overview: today, what needs attention, recent changes; throughput, pipeline progress, months, sources.
 
-import { attention } from "../attention.js";
+import { attention, sourcesItem } from "../attention.js";
 import { EPHYS, TRAINING, monthsChart, monthsTable } from "../chart.js";
 import { SOURCES, failure, load } from "../data.js";
 import { byId, chartKey, h, panel, prose, show, tableHead } from "../dom.js";
@@ -48,6 +48,10 @@ function draw(data) {
   );
   if (hasSessions) {
     drawMonths(data.months);
+  }
+  if (!sourcesItem(data.sources).length) {
+    const [oldest] = data.sources.map((/** @type {any} */ source) => source.last_complete).sort();
+    byId("title").after(h("p", { class: "quiet" }, "All sources read ", time(oldest, { age: true })));
   }
   addEventListener("beforeprint", () =>
     byId("content")
@@ -247,7 +251,7 @@ function step({ flag, label, applies, yes, no, unknown }) {
 
 function months() {
   return panel(
-    { id: "months", title: "Sessions by month", css: "months" },
+    { id: "months", title: "Sessions by month", css: "months long" },
     [EPHYS, TRAINING].map(({ name, depths }) => [
       h("div", { class: "row" }, h("h3", null, name), chartKey(depths.map(([, css, label]) => [css, label]))),
       h("div", { class: "chart", id: `chart-${name.toLowerCase()}` }),
