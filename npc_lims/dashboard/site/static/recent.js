@@ -1,11 +1,14 @@
 // Recent changes: those of the last day first, by the commit that recorded them.
 
-import { h, link, panel, show } from "./dom.js";
+import { h, link, panel, prose, show } from "./dom.js";
 import { sessionPage } from "./ids.js";
 import { hoursSince, number, time } from "./time.js";
 
 /** Events that are shown at first. */
 const FIRST = 8;
+/** Events that the data has at most (`RECENT` in dashboard/site/build.py). */
+const MOST = 100;
+const CUT = `These are the newest ${MOST}; \`npc-lims history --since 1d\` lists all.`;
 
 /** @param {any} data */
 export function recent({ recent }) {
@@ -35,9 +38,14 @@ export function recent({ recent }) {
   return panel(
     { id: "recent", title: "Changes", css: "long", beside: h("a", { href: "feed.atom" }, "Atom feed") },
     recent.length
-      ? [list, recent.length > FIRST ? more : null]
+      ? [list, recent.length > FIRST ? more : null, isCut(recent) ? h("p", { class: "quiet more" }, prose(CUT)) : null]
       : h("p", { class: "quiet" }, "None are recorded: they are read from the commits of the state folder."),
   );
+}
+
+/** @param {any[]} events whether there may be older ones of the last day */
+function isCut(events) {
+  return events.length === MOST && hoursSince(events[MOST - 1].when) <= 24;
 }
 
 /**
