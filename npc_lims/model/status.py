@@ -35,6 +35,17 @@ def next_steps(record: Facts) -> list[str]:
     return [flag.name for flag in STAGES if is_waiting(record, flag)]
 
 
+def describe_progress(record: Facts) -> str:
+    """Return the stages of the pipeline that a session has reached, its next ones, and those that are unknown."""
+    recorded = {flag.name: recorded_flag(record, flag.name) for flag in STAGES}
+    parts = {
+        "": [name for name, value in recorded.items() if value is True],
+        "next: ": next_steps(record),
+        "unknown: ": [name for name, value in recorded.items() if value is None],
+    }
+    return "; ".join(word + ", ".join(FLAGS[name].label for name in names) for word, names in parts.items() if names)
+
+
 def is_waiting(record: Facts, flag: StatusFlag) -> bool:
     """Return whether a session is ready for a stage of the pipeline that it did not reach yet."""
     if flag.after is None or record["status"].get(flag.name) is not False:

@@ -13,7 +13,7 @@ from npc_lims.errors import RemoteStateError
 from npc_lims.model.flags import BOOLEAN_FLAGS, FLAGS, NOT_APPLICABLE
 from npc_lims.model.rows import DATA_REPO_ISILON, allen_path_of, platform_of, project_of
 from npc_lims.model.session_id import split_session_id
-from npc_lims.model.status import explain, next_steps, recorded_flag
+from npc_lims.model.status import describe_progress, explain, next_steps, recorded_flag
 from npc_lims.state.reader import Origin, SessionLines, read_snapshot
 from npc_lims.state.snapshot import line_id, parse_line
 from npc_lims.utils.memory_cache import TTLCache
@@ -178,7 +178,8 @@ class SessionInfo(FlagProperties):
 
     def __repr__(self) -> str:
         fields = ("id", "subject", "date", "idx", "project", "is_ephys", "is_sync", "allen_path")
-        return f"SessionInfo({', '.join(f'{name}={getattr(self, name)!r}' for name in fields)})"
+        shown = {**{name: getattr(self, name) for name in fields}, "progress": describe_progress(self.record)}
+        return f"SessionInfo({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
 
     def _repr_html_(self) -> str:
         """Return the recorded facts with links, for notebooks. Nothing is looked up."""

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from typing import SupportsIndex
 
     import npc_session
+    import pandas
+    import polars
 
     from npc_lims.model.types import At, Session
 
@@ -43,6 +45,30 @@ class Sessions(tuple[S_co, ...]):
     def __getitem__(self, index: Any) -> Any:
         found = super().__getitem__(index)
         return type(self)(found) if isinstance(index, slice) else found
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """Return a DataFrame of pandas with a row for each session, and the columns of `npc-lims sessions --csv`.
+
+        Values are those of `to_records`, as recorded. Flags are nullable booleans: `<NA>` where they were never
+        observed. Where they do not apply they are false, and the list in `not_applicable` names them. `date` is a
+        datetime, other texts are of the type `string`, numbers `Int64`.
+
+        Raises:
+            MissingDependency: pandas is not installed: `pip install "npc_lims[pandas]"`.
+        """
+        from npc_lims.sessions.tables import to_pandas
+
+        return to_pandas(to_records(self))
+
+    def to_polars(self) -> polars.DataFrame:
+        """Return a DataFrame of polars, with the columns and values of `to_pandas`: unknown ones are null.
+
+        Raises:
+            MissingDependency: polars is not installed: `pip install "npc_lims[polars]"`.
+        """
+        from npc_lims.sessions.tables import to_polars
+
+        return to_polars(to_records(self))
 
     def _repr_html_(self) -> str:
         from npc_lims.sessions.html import render_sessions, session_links
@@ -252,10 +278,8 @@ def _known_session(session: Session) -> SessionInfo | None:
 def to_records(sessions: Iterable[SessionInfo] | SessionInfo | None = None, **filters: Any) -> list[dict[str, Any]]:
     """Return sessions as one flat dict each, with the columns of `npc-lims sessions --json`.
 
-        pandas.DataFrame(npc_lims.to_records()).astype({"date": "datetime64[ns]"})
-        polars.DataFrame(npc_lims.to_records(), infer_schema_length=None).with_columns(polars.col("date").str.to_date())
-
-    Values are text, numbers, true, false and None, as recorded: nothing is looked up. A date is text (`2024-06-01`),
+    `get_session_info().to_pandas()` and `.to_polars()` give them as tables. Values are text, numbers, true,
+    false and None, as recorded: nothing is looked up. A date is text (`2024-06-01`),
     which sorts, and which every reader of tables parses. A status is None where it was never observed; where it does
     not apply it is false, and named in the list `not_applicable`.
 

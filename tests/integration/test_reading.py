@@ -606,8 +606,8 @@ def test_near_matches_are_offered(folder: Path) -> None:
         npc_lims.get_session_info("901011_2024-03-13")
 
 
-def test_an_unknown_filter_names_the_known_ones(folder: Path) -> None:
-    with pytest.raises(TypeError, match=r"is_emphys.*known are.*is_ephys"):
+def test_an_unknown_filter_names_the_nearest(folder: Path) -> None:
+    with pytest.raises(TypeError, match=r"is_emphys \(did you mean 'is_ephys'\?\)"):
         npc_lims.get_session_info(is_emphys=True)
 
 
@@ -649,7 +649,8 @@ def test_equality_hash_and_repr(folder: Path) -> None:
     assert repr(one) == (
         "SessionInfo(id='901001_2024-03-13', subject=901001, date='2024-03-13', idx=0, "
         "project='DynamicRouting', is_ephys=True, is_sync=True, "
-        f"allen_path={one.allen_path!r})"
+        f"allen_path={one.allen_path!r}, progress='uploaded, sorted, annotated, DLC eye, "
+        "DLC side, DLC face, Facemap, gamma encoding, LP face parts, parquet cached; next: NWB cached')"
     )
 
 

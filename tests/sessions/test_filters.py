@@ -344,7 +344,7 @@ SAME = (
 )  # fmt: skip
 
 
-@pytest.mark.filterwarnings("default::npc_lims.UnknownStatusWarning")
+@pytest.mark.filterwarnings("ignore::npc_lims.UnknownStatusWarning")
 @pytest.mark.parametrize(("filters", "options", "expected"), SAME, ids=[" ".join(one[1]) for one in SAME])
 def test_filters_and_options_select_the_same(
     filters: dict[str, Any], options: list[str], expected: Callable[[Any], bool], some_unknown: Path

@@ -5,9 +5,10 @@ from __future__ import annotations
 import copy
 import datetime
 import html.parser
-import importlib.util
 import json
+import os
 import pickle
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from hypothesis import strategies
 import npc_lims
 from npc_lims.config.settings import load_settings
 from npc_lims.model.rows import COLUMNS, session_row
+from npc_lims.sessions.filter_values import YES_OR_NO
 from npc_lims.sessions.html import render_session, render_sessions, session_links
 from npc_lims.sessions.info import SessionInfo
 from npc_lims.sessions.queries import Sessions, to_records
@@ -224,22 +226,74 @@ def test_every_column_is_of_one_kind(sessions: Sessions[SessionInfo]) -> None:
     assert all(datetime.date.fromisoformat(row["date"]).isoformat() == row["date"] for row in found)
 
 
-@pytest.mark.skipif(
-    not all(map(importlib.util.find_spec, ("pandas", "polars"))), reason="wants pandas and polars, as nothing else does"
-)
-@pytest.mark.filterwarnings("ignore")  # theirs
-def test_pandas_and_polars_take_them(sessions: Sessions[SessionInfo]) -> None:
-    """As the docstring says."""
-    import pandas
-    import polars
+# --- tables of pandas and polars
 
-    frame = pandas.DataFrame(to_records()).astype({"date": "datetime64[ns]"})
+
+@pytest.fixture
+def unobserved(demo_state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sessions[SessionInfo]:
+    """Sessions of which the sorting of the newest was never observed."""
+    lines = [json.loads(line) for line in (demo_state / "sessions.jsonl").read_text(encoding="utf-8").splitlines()]
+    lines[0]["status"]["is_sorted"] = None
+    text = "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines)
+    (tmp_path / "sessions.jsonl").write_text(text, encoding="utf-8")
+    monkeypatch.setenv("NPC_LIMS_STATE", str(tmp_path))
+    return npc_lims.get_session_info()
+
+
+@pytest.mark.filterwarnings("ignore")  # theirs
+def test_a_table_of_pandas(unobserved: Sessions[SessionInfo]) -> None:
+    pandas = pytest.importorskip("pandas")
+    frame = unobserved.to_pandas()
     assert list(frame.columns) == list(COLUMNS)
     assert frame.date.dt.year.max() == 2024
-    assert frame[frame.is_ephys & frame.is_sorted].shape[0] == len(to_records(is_ephys=True, is_sorted=True))
-    table = polars.DataFrame(to_records(), infer_schema_length=None).with_columns(polars.col("date").str.to_date())
-    assert table.schema["date"] == polars.Date
-    assert table.filter(polars.col("is_sorted")).height == len(to_records(is_sorted=True))
+    assert len(frame[frame.is_ephys & frame.is_uploaded & ~frame.is_sorted]) == 4
+    assert {str(frame[name].dtype) for name in YES_OR_NO} == {"boolean"}
+    # unknown, does not apply, no
+    assert frame.is_sorted.isna().tolist() == [True] + [False] * 28
+    absent = ["is_sorted" in names for names in frame.not_applicable]
+    assert sum(absent) == 12
+    assert not frame[absent].is_sorted.any()
+    assert frame.experiment_day.isna().sum() == sum(info.experiment_day is None for info in unobserved)
+    for row, made in zip(to_records(unobserved), frame.to_dict("records")):
+        date = made.pop("date")
+        assert row.pop("date") == f"{date:%Y-%m-%d}"
+        assert {name: None if value is pandas.NA else value for name, value in made.items()} == row
+    empty = unobserved[:0].to_pandas()
+    assert (len(empty), list(empty.dtypes)) == (0, list(frame.dtypes))
+
+
+@pytest.mark.filterwarnings("ignore")  # theirs
+def test_a_table_of_polars(unobserved: Sessions[SessionInfo]) -> None:
+    polars = pytest.importorskip("polars")
+    frame = unobserved.to_polars()
+    assert frame.columns == list(COLUMNS)
+    assert frame.filter(polars.col("is_ephys") & polars.col("is_uploaded") & ~polars.col("is_sorted")).height == 4
+    assert frame.filter(polars.col("is_sorted").is_null()).height == 1
+    assert frame.filter(polars.col("not_applicable").list.contains("is_sorted")).height == 12
+    rows = [{**row, "date": row["date"].isoformat()} for row in frame.to_dicts()]
+    assert rows == to_records(unobserved)
+    empty = unobserved[:0].to_polars()
+    assert (empty.height, empty.schema) == (0, frame.schema)
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_without_the_library_the_error_names_the_extra(library: str, demo_state: Path) -> None:
+    code = f"import sys; sys.modules[{library!r}] = None; import npc_lims; npc_lims.get_session_info().to_{library}()"
+    environment = {**os.environ, "NPC_LIMS_STATE": str(demo_state)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    expected = f'MissingDependency: to_{library}() needs {library}: pip install "npc_lims[{library}]"'
+    assert done.stderr.splitlines()[-1] == f"npc_lims.errors.{expected}"
+
+
+# --- what a session shows of itself
+
+
+def test_a_session_shows_its_progress_as_recorded(unobserved: Sessions[SessionInfo]) -> None:
+    shown = {str(info.id): repr(info).partition("progress=")[2] for info in unobserved}
+    assert shown["901005_2024-11-04"] == "'next: uploaded; unknown: sorted')"
+    assert shown["901003_2024-10-16"] == "'next: uploaded')"
+    assert shown["901004_2024-06-06"] == "'uploaded; next: sorted, parquet cached')"
+    assert shown["901003_2024-10-22"].startswith("'uploaded, sorted, annotated, DLC eye, ")
 
 
 def test_a_session_explains_its_flags(sessions: Sessions[SessionInfo]) -> None:
