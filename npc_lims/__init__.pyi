@@ -163,6 +163,10 @@ from npc_lims.sessions.queries import (
 )
 from npc_lims.sessions.terms import count_sessions as count_sessions
 from npc_lims.sessions.terms import search_terms as search_terms
+from npc_lims.sessions.unlisted import (
+    UnlistedRecording as UnlistedRecording,
+    get_unlisted_recordings as get_unlisted_recordings,
+)
 from npc_lims.sources.s3 import (
     CAMERA_POSITIONS as CAMERA_POSITIONS,
     RIG_METADATA_FILENAMES as RIG_METADATA_FILENAMES,

@@ -32,6 +32,7 @@ from npc_lims.state.reader import origin_of_state, read_snapshot, recorded_sync,
 from npc_lims.state.snapshot import SNAPSHOT
 from npc_lims.state.store import verify_state
 from npc_lims.state.sync_file import verify_sync_file
+from npc_lims.state.unlisted import verify_unlisted
 from npc_lims.track.compare import decode_tracked, split_known
 from npc_lims.utils.atomic_write import TEMPORARY
 from npc_lims.utils.mappings import grouped
@@ -132,7 +133,7 @@ def verify_command(
     style.combined(format.value)
     folder = checkout() / "state" if state is None else state
     edited = [] if since is None else _hand_edits(folder, since)
-    wrong = [*verify_state(folder), *verify_sync_file(folder), *verify_runs(folder)]
+    wrong = [*verify_state(folder), *verify_sync_file(folder), *verify_unlisted(folder), *verify_runs(folder)]
     problems = [Problem(str(folder), 1, 1, "error", text) for text in wrong]
     if style.is_text:
         _print_problems(edited[:_MOST_LISTED], format, style)

@@ -87,6 +87,8 @@ def _about(finding: Finding, is_folder: bool) -> Iterator[Suggestion]:
         yield Suggestion("npc-lims doctor", "find out why a source did not answer")
     elif finding.kind == "errored":
         yield Suggestion(f"npc-lims show {finding.items[0].session}", "see what went wrong with its sorting")
+    elif finding.kind == "unlisted":
+        yield Suggestion("npc-lims sessions --unlisted", "see the command that adds each recording without a session")
     elif finding.kind == "runs":
         yield Suggestion("npc-lims process runs", "see what was run on Code Ocean, and how it ended")
     elif finding.kind == "stalled":
@@ -128,6 +130,10 @@ def print_overview(overview: Overview, console: Console) -> None:
         steps = [f"{step.label} {step.yes:,} of {step.applies:,}" for step in overview.steps if step.yes or step.no]
         if steps:
             _print_parts(console, "Pipeline progress: ", steps)
+        if overview.unlisted and any(overview.unlisted.values()):
+            known, others = overview.unlisted["known_subjects"], overview.unlisted["others"]
+            parts = [f"{known:,} of known subjects", f"{others:,} of others"]
+            _print_parts(console, "Unlisted recordings: ", parts)
         _print_findings(overview.attention, console)
     console.print(Text("\nNext", "bold"))
     width = max(len(suggestion.command) for suggestion in overview.next)

@@ -105,6 +105,9 @@ def sessions_command(
     no_pager: bool = typer.Option(False, "--no-pager", help="Do not page a table that is longer than the screen."),
     watch: bool = typer.Option(False, "--watch", help="Print sessions as they change, until the running sync ends."),
     interval: Optional[float] = typer.Option(None, metavar="SECONDS", help="With --watch: polling interval."),
+    unlisted: bool = typer.Option(
+        False, "--unlisted", help="List recordings in Code Ocean without a session, and commands that add them."
+    ),
 ) -> None:
     """List sessions, the newest first.
 
@@ -129,13 +132,20 @@ def sessions_command(
         _refuse(
             "--watch prints changes as they come",
             **{"--at": at, "--columns": columns, "--sort": sort, "--limit": limit, "--csv": style.csv},
-            **{"--count-by": count_by, "--terms": terms},
+            **{"--count-by": count_by, "--terms": terms, "--unlisted": unlisted},
         )
         from npc_lims.cli.watch import watch_sessions
 
         raise typer.Exit(watch_sessions(settings, filters, interval, as_json=style.json))
     if interval is not None:
         raise NpcLimsError("--interval is for --watch: add that, or leave it out")
+    if unlisted:
+        given = {"--columns": columns, "--sort": sort, "--count-by": count_by, "--terms": terms}
+        _refuse("--unlisted lists recordings without a session", **given)
+        from npc_lims.cli.unlisted import list_unlisted
+
+        list_unlisted(settings, selection, at, limit, style, pager=not no_pager)
+        return
     names = _names("--columns", columns)
     if count_by is not None or terms is not None:
         _refuse(

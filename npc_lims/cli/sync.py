@@ -304,6 +304,7 @@ def _as_json(result: SyncResult, options: SyncOptions) -> dict[str, object]:
         "dry_run": options.dry_run,
         "sessions": len(result.after),
         "changes": [{"id": c.id, "what": list(c.what), "details": list(c.details)} for c in changes],
+        "unlisted": result.unlisted_changes,
         "failures": {failure.source: failure.reason for failure in result.failures},
         "written": [path.as_posix() for path in result.written],
     }
@@ -328,6 +329,13 @@ def _print(result: SyncResult, options: SyncOptions) -> None:
         print_columns(["session", f"what {verb}"], rows)
         if len(changes) > _MOST_LISTED:
             console.print(f"... and {len(changes) - _MOST_LISTED} more (--json lists them all)")
+    unlisted = result.unlisted_changes
+    if unlisted:
+        console.print(
+            f"{counted(len(result.unlisted or ()), 'recording')} without a session (npc-lims sessions --unlisted)"
+        )
+        for line in unlisted[:_MOST_LISTED]:
+            console.print(f"  {line}")
 
 
 def _check_clean(folder: Path) -> None:

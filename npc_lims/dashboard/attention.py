@@ -17,6 +17,7 @@ from npc_lims.errors import Problem
 from npc_lims.model.flags import StatusFlag
 from npc_lims.model.session_id import split_session_id
 from npc_lims.processing.runs import Run
+from npc_lims.sessions.unlisted import UnlistedRecording
 from npc_lims.state.freshness import STALE_AFTER, describe_age
 from npc_lims.state.snapshot import newest_first
 from npc_lims.state.sync_file import SyncFile
@@ -24,7 +25,7 @@ from npc_lims.utils.text import counted
 from npc_lims.utils.timestamps import utc_text
 from npc_lims.utils.urls import Links, web_address
 
-Kind = Literal["late", "lost", "runs", "errored", "stalled", "untracked", "warnings"]
+Kind = Literal["late", "lost", "runs", "errored", "stalled", "untracked", "unlisted", "warnings"]
 
 _NO_LINKS = Links(None)
 EPHYS_RIG = "NP"
@@ -65,6 +66,7 @@ def find_issues(
     past: Past,
     now: datetime.datetime,
     links: Links = _NO_LINKS,
+    unlisted: Iterable[UnlistedRecording] = (),
 ) -> list[Finding]:
     """Return what needs attention, the most important first; losses only of the *past*."""
     sessions = list(records)
@@ -77,6 +79,7 @@ def find_issues(
         errored,
         *_stalled(find_stalls(sessions, past.first_seen, now), failed_sorting),
         _untracked(sessions),
+        _unlisted(unlisted, links),
         _warnings(problems, links),
     ]
     return [finding for finding in found if finding.items]
@@ -222,6 +225,20 @@ def _untracked(sessions: Sequence[Mapping[str, Any]]) -> Finding:
         + ", ".join(words for some, words in reasons if some),
         "Add them to tracked_sessions.yaml (npc-lims track add PATH --pr), or set the column ignore of their rows.",
         items,
+    )
+
+
+def _unlisted(recordings: Iterable[UnlistedRecording], links: Links) -> Finding:
+    cases = tuple(
+        Case(None, f"{one.platform} {one.asset_name}", one.created, links.asset({"id": one.asset_id})["codeocean"])
+        for one in recordings
+        if one.is_known_subject
+    )
+    return Finding(
+        "unlisted",
+        f"{counted(len(cases), 'recording')} in Code Ocean without a session",
+        "npc-lims sessions --unlisted has the command that adds each; archive the asset of one that is no session.",
+        cases,
     )
 
 

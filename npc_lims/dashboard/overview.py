@@ -13,9 +13,11 @@ from npc_lims.dashboard.past import Past
 from npc_lims.dashboard.totals import SourceAge, StageCount, Totals, count_sessions, funnel, source_ages
 from npc_lims.errors import NpcLimsError
 from npc_lims.processing.runs import read_all_runs
+from npc_lims.sessions.unlisted import count_unlisted, describe_unlisted
 from npc_lims.state.reader import Origin, origin_of_state, read_snapshot, recorded_sync
 from npc_lims.state.snapshot import parse_line
 from npc_lims.state.sync_file import SyncFile
+from npc_lims.state.unlisted import read_unlisted
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,6 +36,8 @@ class Overview:
     totals: Totals | None = None
     steps: tuple[StageCount, ...] = ()
     attention: tuple[Finding, ...] = ()
+    unlisted: Mapping[str, int] | None = None
+    """Numbers of recordings in Code Ocean without a session; None if they were never observed."""
     next: tuple[Suggestion, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
@@ -65,15 +69,19 @@ def summarize(
 ) -> Overview:
     """Return the overview of sessions that were read."""
     troubles: list[str] = []
-    sync_file, runs = SyncFile(), {}
+    sync_file, runs, unlisted = SyncFile(), {}, None
     try:
         sync_file = recorded_sync(settings, origin)
         runs = {} if settings.state is None else read_all_runs(settings.state)
+        # what just failed is not queried again
+        assets = None if origin.kind in ("stale cache", "mirror") else read_unlisted(settings)
+        unlisted = None if assets is None else describe_unlisted(assets, records)
     except NpcLimsError as error:
         troubles.append(str(error))
     # without the history, which takes longer to read, and the tracked file, which npc-lims validate reads
-    findings = find_issues(records, sync_file, runs, (), Past(now), now)
+    findings = find_issues(records, sync_file, runs, (), Past(now), now, unlisted=unlisted or ())
     # if it is unknown when sources were queried, they are not late
     found = tuple(finding for finding in findings if finding.kind != "late" or sync_file.sources)
     ages = tuple(source_ages(sync_file, now)) if sync_file.sources else ()
-    return Overview(origin, tuple(troubles), ages, count_sessions(records), tuple(funnel(records)), found)
+    counts = None if unlisted is None else count_unlisted(unlisted)
+    return Overview(origin, tuple(troubles), ages, count_sessions(records), tuple(funnel(records)), found, counts)

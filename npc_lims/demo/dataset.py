@@ -1,6 +1,6 @@
 """Invented facts of a sample lab: mice, sessions, training days, data assets. `files.py` makes files of them.
 
-Subjects 901001 to 901006 do not exist, and neither do their sessions and data assets; only the formats of names and
+Subjects 901001 to 901007 do not exist, and neither do their sessions and data assets; only the formats of names and
 files are real. A stage is the day from which a fact holds: 1 is the first day (2024-11-04), 2 the day after.
 """
 
@@ -187,6 +187,11 @@ SESSIONS = (
     # 901006: behavior only
     Session(901006, "2024-09-10", "15-53-30", "behavior", rig="BEH.G-Box1", task="stage 5 ori AMN timeouts"),
 )  # fmt: skip
+
+UNLISTED = (  # uploaded, but in no workbook or tracked_sessions.yaml; the second is of a mouse of another project
+    Session(901005, "2024-11-01", "11-48-32", rig="NP3", task="", uploaded=1),
+    Session(901007, "2024-10-29", "09-41-22", "behavior", task="", uploaded=1),
+)
 
 TRAINING = (  # days of no tracked session
     TrainingDay(901001, "2024-03-06 12:41:10", "B2", "stage 5 ori AMN timeouts", passed=False),

@@ -27,7 +27,18 @@ from typing import Any
 
 import openpyxl
 
-from npc_lims.demo.dataset import MICE, ODD_ASSETS, SESSIONS, STAGES, TRAINING, Mouse, SampleAsset, Session, TrainingDay
+from npc_lims.demo.dataset import (
+    MICE,
+    ODD_ASSETS,
+    SESSIONS,
+    STAGES,
+    TRAINING,
+    UNLISTED,
+    Mouse,
+    SampleAsset,
+    Session,
+    TrainingDay,
+)
 
 RESULT_BUCKET = "codeocean-s3datasetsbucket-1u41qdg42ur9"
 SCRATCH_BUCKET = "aind-scratch-data"
@@ -157,7 +168,7 @@ def _stable_bytes(book: openpyxl.Workbook) -> bytes:
 
 
 def _assets(stage: int) -> Iterator[SampleAsset]:
-    for session in _tracked(stage):
+    for session in (*_tracked(stage), *UNLISTED):
         if session.uploaded > stage:
             continue
         for name in session.recordings:
@@ -260,7 +271,7 @@ def _keys(stage: int) -> Iterator[str]:
     for training in TRAINING:
         time = datetime.datetime.fromisoformat(training.start)
         yield _stimulus_key(training.subject, "DynamicRouting1", time)
-    for session in _tracked(stage):
+    for session in (*_tracked(stage), *UNLISTED):
         if session.task:
             yield _stimulus_key(session.subject, "DynamicRouting1", session.task_begin)
             if session.platform == "ephys" and session.mapped:

@@ -19,6 +19,7 @@ import pydantic
 from npc_lims.errors import SourceError
 from npc_lims.model.record import Asset, validate_model
 from npc_lims.model.session_id import day_of, subject_of
+from npc_lims.model.unlisted import is_recording_name
 from npc_lims.utils.text import single_line
 from npc_lims.utils.timestamps import is_future, utc_text
 
@@ -130,6 +131,11 @@ class DataAsset(ApiModel):
     def is_raw(self) -> bool:
         return not self.is_sorted and is_declared_raw(self.tags, self.custom_metadata)
 
+    @property
+    def is_recording(self) -> bool:
+        """It has the raw data of a recording, whatever its session is."""
+        return self.is_raw and is_recording_name(self.name)
+
     def as_fact(self) -> Asset:
         return Asset(id=self.id, name=self.name, created=utc_text(self.created), location=self.location)
 
@@ -187,6 +193,19 @@ def read_session_asset(
         return asset
     except ValueError as error:
         return None if _is_unusable(raw) else invalid_asset(raw, match, str(error))
+
+
+def read_recording(raw: Mapping[str, Any]) -> DataAsset | InvalidAsset | None:
+    """Return the usable raw data asset of a recording, of whatever subject; None for another thing."""
+    name = raw.get("name")
+    match = SEARCHED_NAMES.match(name) if isinstance(name, str) and is_recording_name(name) else None
+    if match is None or _is_unusable(raw):
+        return None
+    try:
+        asset = _validate(raw)
+    except ValueError as error:
+        return invalid_asset(raw, match, str(error))
+    return asset if asset.is_usable and asset.is_recording else None
 
 
 def invalid_asset(raw: Mapping[str, Any], name: re.Match[str], reason: str) -> InvalidAsset:

@@ -100,7 +100,7 @@ def keep_newest(
             lost = [id_ for id_ in facts if id_ in scope and one.facts.get(id_, nothing) not in (None, facts[id_])]
             dropped.update({one.source: len(lost)} if lost else {})
             # a mixture of two observations is of no version
-            applicable.append(dataclasses.replace(one, facts={**one.facts, **facts}, versions={}))
+            applicable.append(dataclasses.replace(one, facts={**one.facts, **facts}, versions={}, unlisted=None))
     return tuple(applicable), dropped
 
 

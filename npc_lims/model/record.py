@@ -16,6 +16,7 @@ from pydantic_core import ErrorDetails
 
 from npc_lims.errors import Problem, SourceError
 from npc_lims.model.flags import BOOLEAN_FLAGS, FLAGS
+from npc_lims.model.unlisted import Unlisted
 from npc_lims.utils.text import single_line
 from npc_lims.utils.timestamps import utc_text, utc_time
 
@@ -277,6 +278,8 @@ class Observation:
     lines: Mapping[str, int] = dataclasses.field(default_factory=dict, repr=False, compare=False)
     """Session id to the line, or the row of a sheet, that the fact was read from. Not written to files of observations:
     only for the messages of whoever reads the source."""
+    unlisted: Unlisted | None = None
+    """Of Code Ocean: recordings of days without a session, by a complete search; None without one."""
     failure: SourceError | None = None
     """Why the source could not be queried, in part or at all. The facts hold nevertheless."""
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Optional
 from npc_lims.config.settings import Settings
 from npc_lims.model.record import Observation, Record
 from npc_lims.model.sections import SOURCES
+from npc_lims.model.unlisted import Unlisted
 
 if TYPE_CHECKING:
     from npc_lims.clients.codeocean import AssetClient
@@ -42,6 +43,8 @@ class SourceContext:
     """Sessions by id: as recorded, with what other sources have observed before."""
     scope: Container[str] | None = None
     """Ids of those of *records* to observe; None for all."""
+    unlisted: Unlisted = ()
+    """Recordings that are recorded as belonging to no session."""
     versions: Mapping[str, str] = dataclasses.field(default_factory=dict)
     """Markers of what was read when the source was last recorded: the same is not read again."""
     full: bool = False

@@ -73,6 +73,15 @@ def snapshot_at(settings: Settings, at: At) -> Snapshot:
     return source.snapshots.get_or_load((source.key, commit.sha), read)
 
 
+def read_file_at(settings: Settings, at: At, name: str) -> bytes | None:
+    """Return the file *name* of the state as it was at *at*; None if it had none. Raises as `snapshot_at`."""
+    commit = str(snapshot_at(settings, at).origin.commit)
+    if settings.state is None:
+        return fetch_file(settings, f"{_FOLDER}/{name}", commit)
+    repository = checkout_of(settings.state)
+    return CommitTree(repository, commit, repository.path_of(settings.state)).read_files([name]).get(name)
+
+
 def checkout_of(state: Path) -> Repository:
     """Return the checkout that holds a state folder; HistoryError if it is in none."""
     try:

@@ -17,8 +17,10 @@ import pydantic
 from npc_lims.errors import StateError, warn_future_timestamp
 from npc_lims.model.record import Model, Observation, check_time, validate_model
 from npc_lims.model.sections import SECTIONS
+from npc_lims.model.unlisted import Unlisted
 from npc_lims.state.freshness import SYNC_FILE
 from npc_lims.state.store import Loaded, StateFolder, open_tree, read_state
+from npc_lims.state.unlisted import load_unlisted
 from npc_lims.utils.text import single_line
 from npc_lims.utils.timestamps import is_future, utc_text, utc_time
 from npc_lims.utils.yaml import load_yaml, render_yaml
@@ -88,6 +90,8 @@ class Recorded:
     sync_file: SyncFile
     last: SyncFile
     """The same, without versions unless all that was recorded with them is still there."""
+    unlisted: Unlisted | None = None
+    """Recordings that belong to no session; None if they were never observed."""
 
     def versions(self, source: str) -> Mapping[str, str]:
         """Return the versions at the last read of a source; none if the facts of that read are gone."""
@@ -100,7 +104,8 @@ def read_recorded(state: StateFolder) -> Recorded:
     loaded = read_state(state)
     sync_file = read_sync_file(state)
     is_trusted = loaded.is_intact and loaded.snapshot == sync_file.snapshot
-    return Recorded(loaded, sync_file, sync_file if is_trusted else sync_file.without_versions())
+    last = sync_file if is_trusted else sync_file.without_versions()
+    return Recorded(loaded, sync_file, last, load_unlisted(state))
 
 
 def read_sync_file(state: StateFolder) -> SyncFile:

@@ -24,6 +24,7 @@ from npc_lims.errors import NpcLimsError, Problem, SourceError
 from npc_lims.model.record import SECTION_MODELS, Found, Observation, validate_model
 from npc_lims.model.sections import DISCOVERING, SECTIONS
 from npc_lims.model.session_id import parse_session_id, subject_of
+from npc_lims.model.unlisted import Unlisted, UnlistedAsset
 from npc_lims.utils.atomic_write import write_atomically
 from npc_lims.utils.text import single_line
 from npc_lims.utils.timestamps import is_future, utc_text
@@ -198,7 +199,17 @@ def _merge_source(source: str, parts: Sequence[ObservationSet]) -> Observation:
         versions=ones[0].versions if same_version else {},
         counts=counts,
         failure=next((one.failure for one in ones if one.failure is not None), None),
+        unlisted=_merge_unlisted(shares) if has_all else None,
     )
+
+
+def _merge_unlisted(shares: Iterable[tuple[Observation, Scope]]) -> Unlisted | None:
+    found = []
+    for one, share in shares:
+        if one.unlisted is None:
+            return None
+        found += [recording for recording in one.unlisted if recording.session in share]
+    return tuple(found)
 
 
 # --- pending in a checkout ------------------------------------------------------------------------
@@ -297,6 +308,13 @@ def _check_source(name: str) -> str:
     return name
 
 
+class _Unlisted(_Strict):
+    id: str
+    name: str
+    created: str
+    location: Optional[str]
+
+
 class _Section(_Strict):
     """An observation, with the reason of its failure."""
 
@@ -308,6 +326,7 @@ class _Section(_Strict):
     versions: dict[str, str]
     counts: dict[str, Annotated[int, pydantic.Field(ge=0, le=10**12)]]
     failure: Optional[str]
+    unlisted: Optional[list[_Unlisted]] = None
 
     def observation(self) -> Observation:
         model = SECTION_MODELS[self.source]
@@ -317,7 +336,9 @@ class _Section(_Strict):
         }
         problems = tuple(Problem(**vars(problem)) for problem in self.problems)
         failure = None if self.failure is None else SourceError(self.source, single_line(self.failure))
-        return Observation(**{**vars(self), "facts": facts, "problems": problems, "failure": failure})
+        unlisted = None if self.unlisted is None else tuple(UnlistedAsset(**vars(one)) for one in self.unlisted)
+        read = {"facts": facts, "problems": problems, "failure": failure, "unlisted": unlisted}
+        return Observation(**{**vars(self), **read})
 
 
 class _File(_Strict):

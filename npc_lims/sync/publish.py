@@ -30,9 +30,10 @@ from npc_lims.state.diff_format import groups_of
 from npc_lims.state.snapshot import SNAPSHOT, lines_by_id
 from npc_lims.state.store import Tree, session_id_of, verify_state
 from npc_lims.state.sync_file import Recorded, SyncFile, read_recorded, read_sync_file, verify_sync_file
+from npc_lims.state.unlisted import verify_unlisted
 from npc_lims.sync.observation_file import ObservationSet, check_time
 from npc_lims.sync.run import SyncResult, apply
-from npc_lims.utils.text import single_line
+from npc_lims.utils.text import counted, single_line
 from npc_lims.utils.timestamps import is_future, utc_text, utc_time
 
 _OBSERVED_TRAILER = "Npc-Lims-Observed"
@@ -103,9 +104,9 @@ def publish(
 
 
 def _verify(tree: Tree, changed: Collection[str] | None) -> list[str]:
-    """Return the problems of session files, snapshot and sync.yaml: of the changed sessions, if that is known."""
+    """Return the problems of session files and of those beside them: of the changed sessions, if these are known."""
     only = None if changed is None else {one for name in changed if (one := session_id_of(name)) is not None}
-    return [*verify_state(tree, only), *verify_sync_file(tree)]
+    return [*verify_state(tree, only), *verify_sync_file(tree), *verify_unlisted(tree)]
 
 
 def _make_commits(
@@ -238,23 +239,31 @@ def _message(observed: ObservationSet, result: SyncResult, trailers: Mapping[str
         str(len(result.after)),
         str(len(result.changes)),
     )
-    return commit_message(result.changes, {**dict(zip(_TRAILERS, values)), **trailers}, failed)
+    return commit_message(result.changes, {**dict(zip(_TRAILERS, values)), **trailers}, failed, result.unlisted_changes)
 
 
-def commit_message(changes: Sequence[SessionChange], trailers: Mapping[str, str], failed: Sequence[str] = ()) -> str:
+def commit_message(
+    changes: Sequence[SessionChange],
+    trailers: Mapping[str, str],
+    failed: Sequence[str] = (),
+    unlisted: Sequence[str] = (),
+) -> str:
     """Return the message: a subject, the list of changes, trailers; *failed* sources if no session changed."""
     lists = {f"{title}:": list(map(_line, members)) for title, members in groups_of(changes).items()}
-    return compose_message(commit_subject(changes, failed), lists, trailers)
+    if unlisted:
+        lists["Unlisted recordings:"] = list(unlisted)
+    return compose_message(commit_subject(changes, failed, len(unlisted)), lists, trailers)
 
 
-def commit_subject(changes: Sequence[SessionChange], failed: Sequence[str] = ()) -> str:
+def commit_subject(changes: Sequence[SessionChange], failed: Sequence[str] = (), unlisted: int = 0) -> str:
     """Return one line of at most 72 characters.
 
     >>> commit_subject([SessionChange("726088_2024-06-24", ("sorted",)), SessionChange("728916_2024-06-25", ("new",))])
     'state: 1 new, 1 sorted (726088, 728916)'
     """
     if not changes:
-        return f"state: no session changed{'; failed: ' + ', '.join(failed) if failed else ''}"
+        recordings = f"; {counted(unlisted, 'unlisted recording')} found or gone" if unlisted and not failed else ""
+        return f"state: no session changed{'; failed: ' + ', '.join(failed) if failed else recordings}"
     subjects = sorted({subject_of(change.id) for change in changes})
     where = ", ".join(subjects) if len(subjects) <= _SUBJECTS_NAMED else f"{len(subjects):,} subjects"
     parts = {word: f"{count:,} {word}" for word, count in word_counts(changes).items()}

@@ -18,11 +18,14 @@ from npc_lims.model.reconcile import check_breaker
 from npc_lims.model.record import Observation, Record, failed
 from npc_lims.model.recording_days import reconcile_days, reconcile_scope, report_other_rows
 from npc_lims.model.sections import DISCOVERING, SECTIONS
+from npc_lims.model.session_id import day_of
+from npc_lims.model.unlisted import Unlisted, next_unlisted
 from npc_lims.sources.context import SourceContext, observe_source
 from npc_lims.sources.tracked.parser import observe_text, tracked_text
 from npc_lims.state.diff import SessionChange, changes_between
 from npc_lims.state.store import StateFolder, snapshot_digest, write_state
 from npc_lims.state.sync_file import Recorded, next_sync_file, read_recorded, read_sync_file, write_sync_file
+from npc_lims.state.unlisted import write_unlisted
 from npc_lims.sync.observation_file import EVERYTHING, ObservationSet, Scope
 
 _UNCHANGED_SINCE_OTHER = (
@@ -57,10 +60,23 @@ class SyncResult:
     after: Mapping[str, Record]
     observations: tuple[Observation, ...]
     written: tuple[PurePath, ...]
+    unlisted_before: Unlisted | None = None
+    unlisted: Unlisted | None = None
+    """Recordings in Code Ocean that belong to no session; None if they were never observed."""
 
     @property
     def changes(self) -> list[SessionChange]:
         return changes_between(self.before, self.after)
+
+    @property
+    def unlisted_changes(self) -> list[str]:
+        """Return a line for each recording that has become unlisted, or is no longer."""
+        before, after = ({one.name: one for one in found or ()} for found in (self.unlisted_before, self.unlisted))
+        days = set(map(day_of, self.after))
+        lines = {name: f"{name}: found, and its session is not listed" for name in after.keys() - before.keys()}
+        for name in before.keys() - after.keys():
+            lines[name] = f"{name}: {'listed now' if before[name].session in days else 'no longer in Code Ocean'}"
+        return [lines[name] for name in sorted(lines)]
 
     @property
     def failures(self) -> tuple[SourceError, ...]:
@@ -134,6 +150,7 @@ def observe(
             store=lambda: store_of(settings),
             assets=lambda: open_client(settings),
             records=known,
+            unlisted=recorded.unlisted or (),
             scope=None if scope.is_full else scope,
             versions=recorded.versions(source),
             full=options.full,
@@ -179,15 +196,18 @@ def apply(
     observations, after = _reconcile_each(before, current, scope)
     if not observed.allow_removals:
         check_breaker(before, after)
+    seen = next((one.unlisted for one in observations if one.unlisted is not None), None)
+    unlisted = next_unlisted(known.unlisted, seen, scope, scope.is_full, after)
     written: list[PurePath] = []
     if not dry_run:
         written = write_state(state, known.loaded, after)
+        written += write_unlisted(state, known.unlisted, unlisted)
         digest = snapshot_digest(state)
         new = next_sync_file(known.last, observations, observed.at, full=scope.is_full, snapshot=digest)
         # last of all: its ETags say that what they stand for has been written
         if new != known.sync_file:
             written.append(write_sync_file(state, new))
-    return SyncResult(before, after, observations, tuple(written))
+    return SyncResult(before, after, observations, tuple(written), known.unlisted, unlisted)
 
 
 def _edited(previous: Mapping[str, Record], tracked: Observation, scope: Scope) -> frozenset[str]:

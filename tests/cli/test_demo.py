@@ -128,7 +128,7 @@ def test_the_demos_dotenv_leaves_commands_as_they_are(
     run_git(repository, "config", "user.name", "reader")
     run_git(repository, "config", "user.email", "reader@example.org")
     done = in_the_demo(repository, "-m", "npc_lims", "sync")
-    assert (done.returncode, "95 assets" in done.stderr) == (0, True), done
+    assert (done.returncode, "96 assets" in done.stderr) == (0, True), done
     assert run_git(repository, "status", "--porcelain", "state/sessions") == ""
     done = in_the_demo(repository, "-m", "npc_lims", "publish")
     assert done.returncode == 0, done

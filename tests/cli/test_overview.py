@@ -53,7 +53,7 @@ def test_the_overview_of_the_demo(demo_state: Path, elsewhere: Path, monkeypatch
 
 
 def test_json_has_the_same(facts: dict[str, Any], demo_state: Path) -> None:
-    assert list(facts) == ["state", "troubles", "sources", "totals", "steps", "attention", "next"]
+    assert list(facts) == ["state", "troubles", "sources", "totals", "steps", "attention", "unlisted", "next"]
     assert (facts["state"]["kind"], facts["state"]["place"]) == ("folder", str(demo_state))
     assert [source["name"] for source in facts["sources"]] == ["tracked", "training", "codeocean", "s3"]
     assert facts["totals"]["sessions"] == 29
@@ -167,15 +167,15 @@ def test_a_state_without_sessions_is_no_reason_to_fail(tmp_path: Path, elsewhere
 # --- published state
 
 
-def test_published_state_costs_two_requests_and_then_none(github: GitHub, elsewhere: Path) -> None:
+def test_published_state_costs_three_requests_and_then_none(github: GitHub, elsewhere: Path) -> None:
     done = run_cli()
     assert done.code == 0, done
     assert "State      github: " in done.out
     assert "Last read  tracked" in done.out
     asked = [request.path.partition("/main/")[2] for request in github.proxy.requests]
-    assert asked == ["state/sessions.jsonl", "state/sync.yaml"]
+    assert asked == ["state/sessions.jsonl", "state/sync.yaml", "state/unlisted.jsonl"]
     assert run_cli().code == 0
-    assert github.proxy.count == 2
+    assert github.proxy.count == 3
 
 
 def test_a_cached_file_of_the_future_is_not_fresh(github: GitHub, elsewhere: Path) -> None:
@@ -183,7 +183,7 @@ def test_a_cached_file_of_the_future_is_not_fresh(github: GitHub, elsewhere: Pat
     path = sync_copy(load_settings()).path
     path.write_bytes(re.sub(rb'"stored": [0-9.]+', b'"stored": 4e9', path.read_bytes()))
     assert run_cli().code == 0
-    assert [request.path.partition("/main/")[2] for request in github.proxy.requests[2:]] == ["state/sync.yaml"]
+    assert [request.path.partition("/main/")[2] for request in github.proxy.requests[3:]] == ["state/sync.yaml"]
 
 
 @pytest.mark.filterwarnings("always::npc_lims.errors.StaleStateWarning")

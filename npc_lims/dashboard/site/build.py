@@ -26,9 +26,11 @@ from npc_lims.history.transitions import Transition
 from npc_lims.history.walk import read_history
 from npc_lims.model.session_id import subject_of
 from npc_lims.processing.runs import read_all_runs
+from npc_lims.sessions.unlisted import count_unlisted, describe_unlisted
 from npc_lims.state.freshness import SYNC_FILE, SyncCopy
 from npc_lims.state.snapshot import SNAPSHOT, checked_lines, parse_line
 from npc_lims.state.sync_file import read_sync_file
+from npc_lims.state.unlisted import load_unlisted
 from npc_lims.track.compare import decode_tracked
 from npc_lims.utils.atomic_write import replacing
 from npc_lims.utils.mappings import grouped
@@ -92,6 +94,8 @@ class _Inputs:
         self.sync_copy = SyncCopy.of_folder(state).load()
         self.sync_file = read_sync_file(state)
         self.runs = read_all_runs(state)
+        assets = load_unlisted(state)
+        self.unlisted = None if assets is None else describe_unlisted(assets, self.records)
         self.tracked = decode_tracked(tracked.read_bytes(), TRACKED_FILE) if tracked.is_file() else None
         self.repository: Repository | None = None
         self.no_checkout: str | None = None
@@ -166,7 +170,16 @@ def build_site(
         history.collect(_read_transitions(inputs, history.links.state, progress))
         history.past.add_runs(itertools.chain.from_iterable(inputs.runs.values()))
         problems = () if inputs.tracked is None else inputs.tracked.problems
-        found = find_issues(inputs.records, inputs.sync_file, inputs.runs, problems, history.past, now, history.links)
+        found = find_issues(
+            inputs.records,
+            inputs.sync_file,
+            inputs.runs,
+            problems,
+            history.past,
+            now,
+            history.links,
+            inputs.unlisted or (),
+        )
         progress("writing", 0, None)
         sizes = []
         files = _data_files(inputs, history, found, options.base_url, now, progress)
@@ -228,6 +241,7 @@ def _data_files(
         "sources": data.sources_part(inputs.sync_file, now),
         **data.overview_part(inputs.records, history.past, now),
         "attention": data.attention_part(found),
+        "unlisted": None if inputs.unlisted is None else count_unlisted(inputs.unlisted),
         "recent": list(history.recent)[::-1],
     }
     yield "data/overview.json", data.as_json(overview)

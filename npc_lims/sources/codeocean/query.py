@@ -8,16 +8,17 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections.abc import Collection, Container, Iterator, Mapping, Sequence
-from typing import Callable, Optional
+from typing import Any, Callable, Optional
 
 from npc_lims.clients.codeocean import OUTPUT_LIMIT, SOURCE, AssetClient
 from npc_lims.clients.codeocean_runs import find_error_mark
 from npc_lims.clients.s3 import ObjectStore
 from npc_lims.config.settings import Settings
 from npc_lims.errors import MissingCredentials, Problem, SourceError
-from npc_lims.model.data_asset import DataAsset, InvalidAsset, invalid_asset, read_session_asset
+from npc_lims.model.data_asset import DataAsset, InvalidAsset, invalid_asset, read_recording, read_session_asset
 from npc_lims.model.record import Asset, CodeOcean, Found, Observation, Record
 from npc_lims.model.session_id import day_of, subject_of
+from npc_lims.model.unlisted import Unlisted, UnlistedAsset, in_order
 from npc_lims.sources.codeocean.assets import ambiguous_assets, select_facts
 from npc_lims.sources.context import SourceContext, ignore_progress
 from npc_lims.sources.s3.query import asset_root, asset_uri
@@ -39,7 +40,8 @@ def observe(context: SourceContext) -> Observation:
     recorded = {id_ for session_id in wanted for id_ in _recorded_ids(records[session_id])}
     found = fetch_assets(client, subjects, recorded, by_subject=context.by_subject, progress=context.progress)
     certain = _certain(wanted, records, found.invalid)
-    vanished = _check_vanished(client, found, [records[session_id] for session_id in certain])
+    of_certain = {one.id: one.name for session_id in certain for one in _recorded_assets(records[session_id])}
+    vanished = _check_vanished(client, found, of_certain, {subject_of(session_id) for session_id in certain})
     certain = _certain(certain, records, vanished)
     invalid = [*found.invalid, *vanished]
     validator = AssetValidator(context.settings, context.store)
@@ -56,7 +58,21 @@ def observe(context: SourceContext) -> Observation:
         problems=(*map(_ambiguity, ambiguous), *rejected.values(), *map(_as_problem, invalid[:_MAX_REPORTED])),
         counts={"assets": sum(map(len, found.assets.values()))},
         failure=_failure_of(invalid, validator.failure),
+        unlisted=None if context.by_subject or invalid else _unlisted(context, client, found),
     )
+
+
+def _unlisted(context: SourceContext, client: AssetClient, found: FoundAssets) -> Unlisted:
+    """Return the recordings of days for which no session is known, from a complete search."""
+    recorded = {one.id: one.name for one in context.unlisted}
+    # that one of them cannot be read does not concern the sessions
+    _check_vanished(client, found, recorded, {one.session.split("_")[0] for one in context.unlisted})
+    days = set(map(day_of, context.records))
+    every = itertools.chain(*found.assets.values(), found.others.usable.values())
+    assets = (one for one in every if one.is_recording)
+    recordings = [UnlistedAsset(**one.as_fact().model_dump()) for one in assets if one.day not in days]
+    unread = [one for one in context.unlisted if one.id in found.others.invalid]
+    return in_order(one for one in (*recordings, *unread) if context.scope is None or one.session in context.scope)
 
 
 def _certain(wanted: Collection[str], records: Mapping[str, Record], invalid: Collection[InvalidAsset]) -> list[str]:
@@ -103,6 +119,27 @@ class FoundAssets:
 
     assets: Mapping[str, Sequence[DataAsset]]
     invalid: Sequence[InvalidAsset]
+    others: _Others
+
+    @property
+    def ids(self) -> set[str]:
+        ids = {asset.id for group in self.assets.values() for asset in group}
+        return ids.union((one.id for one in self.invalid), self.others.usable, self.others.invalid)
+
+
+@dataclasses.dataclass
+class _Others:
+    """Raw data assets of recordings of other subjects, by their ids, and the ids of invalid ones."""
+
+    usable: dict[str, DataAsset] = dataclasses.field(default_factory=dict)
+    invalid: set[str] = dataclasses.field(default_factory=set)
+
+    def add(self, raw: Mapping[str, Any]) -> None:
+        asset = read_recording(raw)
+        if isinstance(asset, InvalidAsset):
+            self.invalid.add(asset.id)
+        elif asset is not None:
+            self.usable[asset.id] = asset
 
 
 def fetch_assets(
@@ -117,16 +154,19 @@ def fetch_assets(
     wanted = set(subjects)
     found: dict[str, DataAsset] = {}
     invalid: dict[InvalidAsset, None] = {}
+    others = _Others()
     seen = 0
     for params in subject_searches(subjects) if by_subject else [{}]:
         for page in client.search(**params):
             seen += len(page)
             for raw in page:
                 asset = read_session_asset(raw, wanted, recorded)
-                if isinstance(asset, InvalidAsset):
+                if asset is None:
+                    others.add(raw)
+                elif isinstance(asset, InvalidAsset):
                     invalid[asset] = None
                 # pages may overlap while assets are being added: an id counts once
-                elif asset is not None and found.setdefault(asset.id, asset) != asset:
+                elif found.setdefault(asset.id, asset) != asset:
                     invalid[_contradicted(asset)] = None
             progress(seen, None)
     invalid_ids = {one.id for one in invalid}
@@ -136,7 +176,8 @@ def fetch_assets(
             invalid[_contradicted(asset)] = None
         elif asset.is_usable:
             by_subjects.setdefault(asset.match["subject"], []).append(asset)
-    return FoundAssets(by_subjects, sorted(invalid, key=lambda one: (one.label, one.reason)))
+    in_order = sorted(invalid, key=lambda one: (one.label, one.reason))
+    return FoundAssets(by_subjects, in_order, others)
 
 
 def _contradicted(asset: DataAsset) -> InvalidAsset:
@@ -164,14 +205,16 @@ def _recorded_ids(record: Record) -> Iterator[str]:
         yield from record.codeocean.errored
 
 
-def _check_vanished(client: AssetClient, found: FoundAssets, records: Collection[Record]) -> list[InvalidAsset]:
-    """Fetch assets that the search lacks, and return the invalid ones. If one exists the search was incomplete."""
-    present = {asset.id for group in found.assets.values() for asset in group}
-    present.update(one.id for one in found.invalid)
-    vanished = {
-        asset.id: asset.name for record in records for asset in _recorded_assets(record) if asset.id not in present
-    }
-    subjects = {subject_of(record.id) for record in records}
+def _check_vanished(
+    client: AssetClient, found: FoundAssets, recorded: Mapping[str, str], subjects: Container[str]
+) -> list[InvalidAsset]:
+    """Fetch *recorded* assets that the search lacks, and return the invalid ones. If one exists it was incomplete.
+
+    Args:
+        recorded: Ids and names of assets of these subjects.
+    """
+    present = found.ids
+    vanished = {asset_id: name for asset_id, name in recorded.items() if asset_id not in present}
     invalid: list[InvalidAsset] = []
     # spread over all of them: a search that broke off lacks what comes late in it
     step = -(-len(vanished) // _MAX_CHECKED) or 1

@@ -91,6 +91,7 @@ OVERVIEW = exactly(
         )
     ),
     events=exactly(**dict.fromkeys(EVENTS, listed({"type": "array", "prefixItems": [TIME, COUNT]}))),
+    unlisted=maybe(exactly(known_subjects=COUNT, others=COUNT)),
     throughput=exactly(
         weeks=listed(DAY, minItems=26, maxItems=26),
         milestones=listed(exactly(flag=MILESTONE, label=TEXT)),
@@ -119,7 +120,7 @@ OVERVIEW = exactly(
     ),
     attention=listed(
         exactly(
-            kind={"enum": ["lost", "runs", "errored", "stalled", "untracked", "warnings"]},
+            kind={"enum": ["lost", "runs", "errored", "stalled", "untracked", "unlisted", "warnings"]},
             title=TEXT,
             remedy=TEXT,
             total={"type": "integer", "minimum": 1},

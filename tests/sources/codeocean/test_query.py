@@ -15,6 +15,7 @@ from npc_lims.config.settings import Settings
 from npc_lims.errors import MissingCredentials, SourceError
 from npc_lims.model.reconcile import reconcile
 from npc_lims.model.record import Asset, CodeOcean, Observation, Record
+from npc_lims.model.unlisted import UnlistedAsset
 from npc_lims.sources.codeocean.query import AssetValidator, fetch_assets, observe
 from tests.builders import (
     LATER_NAME,
@@ -98,6 +99,60 @@ def test_facts_for_every_session_that_is_known(lab: Lab) -> None:
     assert set(seen.facts) == {SESSION, OTHER, "668755_2023-09-01"}
     assert seen.facts["668755_2023-09-01"] is False
     assert (seen.counts, seen.complete, seen.failure) == ({"assets": 2}, False, None)
+
+
+NEW_SUBJECT = "ecephys_700000_2024-06-01_10-00-00"
+NEW_DAY = "behavior_626791_2022-08-20_09-00-00"
+
+
+def names_of(seen: Observation) -> list[str] | None:
+    return None if seen.unlisted is None else [one.name for one in seen.unlisted]
+
+
+def test_recordings_of_days_without_a_session(lab: Lab) -> None:
+    lab.holds(
+        make_asset(RAW_NAME),
+        make_asset(NEW_DAY),
+        make_asset(NEW_SUBJECT),
+        make_asset(f"{NEW_SUBJECT}_sorted_2024-06-02_10-00-00"),
+        make_asset("SmartSPIM_700000_2024-06-01_10-00-00"),
+        make_asset("ecephys_700000_2024-06-02_10-00-00", state="failed"),
+        make_asset("ecephys_700000_2024-06-03_10-00-00", archived=True),
+        make_asset("ecephys_700000_2024-06-04_10-00-00", tags=[], custom_metadata={"data level": "derived data"}),
+        make_asset("ecephys_700000_2024-06-05_10-00-00", created=0),
+    )
+    seen = lab.look(by_id(record()))
+    assert names_of(seen) == [NEW_SUBJECT, NEW_DAY]
+    assert (seen.failure, list(seen.facts)) == (None, [SESSION]), "that of another subject is no failure, nor a session"
+    assert names_of(lab.look(by_id(record()), scope=["700000_2024-06-01"])) == [NEW_SUBJECT]
+    assert names_of(lab.look(by_id(record()), by_subject=True)) is None, "such a search is not of all assets"
+    lab.holds(make_asset(NEW_DAY), make_asset(NEW_SUBJECT))
+    assert names_of(lab.look(by_id(record(), record("700000_2024-06-01")))) == [NEW_DAY]
+
+
+def test_a_search_that_leaves_one_out_is_incomplete(lab: Lab) -> None:
+    unlisted = (UnlistedAsset(asset_id(NEW_SUBJECT), NEW_SUBJECT, "2024-06-01T10:00:00Z"),)
+
+    class Short(MirrorClient):
+        def search(self, **params: Any) -> Iterator[list[dict[str, Any]]]:
+            for page in super().search(**params):
+                yield [one for one in page if params or one["name"] != NEW_SUBJECT]
+
+    lab.holds(make_asset(RAW_NAME), make_asset(NEW_SUBJECT))
+    short = Short(lab.root / "codeocean" / "data_assets.json")
+    with pytest.raises(SourceError, match=f"left out {NEW_SUBJECT}"):
+        observe(context(lab.settings, by_id(record()), assets=lambda: short, store=lab.store, unlisted=unlisted))
+    lab.holds(make_asset(RAW_NAME))
+    assert names_of(lab.look(by_id(record()), unlisted=unlisted)) == [], "it is gone"
+
+
+def test_what_cannot_be_read_of_unlisted_recordings_stays(lab: Lab) -> None:
+    unlisted = (UnlistedAsset(asset_id(NEW_SUBJECT), NEW_SUBJECT, "2024-06-01T10:00:00Z"),)
+    lab.holds(make_asset(RAW_NAME), make_asset(NEW_SUBJECT, created=0))
+    assert lab.look(by_id(record()), unlisted=unlisted).unlisted == unlisted
+    # of a subject with sessions the whole observation is incomplete, and says nothing about them
+    lab.holds(make_asset(RAW_NAME), make_asset(NEW_DAY, created=0))
+    assert lab.look(by_id(record())).unlisted is None
 
 
 def test_facts_for_only_those_asked_for(lab: Lab) -> None:
