@@ -9,9 +9,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Optional
 
-from npc_lims.dashboard.totals import FirstSeen, done_date, is_recording, ready_date
+from npc_lims.dashboard.totals import FirstSeen, done_date, ready_date
 from npc_lims.model.flags import FLAGS
 from npc_lims.model.rows import project_of
+from npc_lims.model.status import is_recording
 
 Facts = Mapping[str, Any]
 

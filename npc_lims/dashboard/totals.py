@@ -17,7 +17,7 @@ from npc_lims.model.flags import FLAGS, NOT_APPLICABLE, STAGES, StatusFlag
 from npc_lims.model.rows import platform_of, project_of
 from npc_lims.model.sections import SECTIONS
 from npc_lims.model.session_id import split_session_id, subject_of
-from npc_lims.model.status import recorded_flag
+from npc_lims.model.status import is_recording, recorded_flag
 from npc_lims.state.freshness import STALE_AFTER, age_of
 from npc_lims.state.sync_file import SourceSync, SyncFile
 from npc_lims.utils.timestamps import parse_utc
@@ -155,11 +155,6 @@ class Stall:
     ninth_decile: datetime.timedelta
     examples: int
     waiting: tuple[WaitingSession, ...]
-
-
-def is_recording(record: Mapping[str, Any]) -> bool:
-    """Return True for a production session with ephys or sync: training is uploaded and processed by exception."""
-    return platform_of(record) in ("ephys", "behavior_with_sync") and record["status"].get("is_production") is not False
 
 
 def status_symbol(record: Mapping[str, Any], flag: str) -> str:

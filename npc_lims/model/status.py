@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from npc_lims.model.flags import FLAGS, NOT_APPLICABLE, STAGES, Facts, StatusFlag, fact_of
+from npc_lims.model.flags import FLAGS, NOT_APPLICABLE, STAGES, Facts, StatusFlag, fact_of, known_platform
 
 
 def recorded_flag(record: Facts, name: str) -> Any:
@@ -24,15 +24,23 @@ def explain(record: Facts, name: str) -> str:
     parts = [flag.sentence(value)]
     if value is False:
         failures = fact_of(record.get("codeocean"), flag.errored) or {}
-        parts += [f"{len(failures)} failed: {'; '.join(dict.fromkeys(failures.values()))}."] if failures else []
+        reasons = dict.fromkeys(reason.rstrip(". ") for reason in failures.values())
+        parts += [f"{len(failures)} failed: {'; '.join(reasons)}."] if failures else []
         if flag.after and recorded_flag(record, flag.after) is not True:
             parts.append(f"It waits until the session is {FLAGS[flag.after].label}.")
     return " ".join(part for part in parts if part)
 
 
+def is_recording(record: Facts) -> bool:
+    """Return True for a production session with ephys or sync: training is uploaded and processed by exception."""
+    return (
+        known_platform(record) in ("ephys", "behavior_with_sync") and record["status"].get("is_production") is not False
+    )
+
+
 def next_steps(record: Facts) -> list[str]:
-    """Return the stages of the pipeline that a session is ready for and did not reach yet, in their order."""
-    return [flag.name for flag in STAGES if is_waiting(record, flag)]
+    """Return the stages of the pipeline that a recording is ready for and did not reach yet, in their order."""
+    return [flag.name for flag in STAGES if is_waiting(record, flag)] if is_recording(record) else []
 
 
 def describe_progress(record: Facts) -> str:

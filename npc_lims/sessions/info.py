@@ -248,7 +248,10 @@ class SessionInfo(FlagProperties):
         return _applying(self.record)
 
     def next_steps(self) -> list[str]:
-        """Return the stages of the pipeline that the session is ready for and did not reach yet: `["is_sorted"]`."""
+        """Return the stages of the pipeline that the session is ready for and did not reach yet: `["is_sorted"]`.
+
+        A training session in a box has none: these are uploaded and processed by exception.
+        """
         return next_steps(self.record)
 
     def explain(self, flag: str) -> str:

@@ -20,13 +20,17 @@ def test_facts_by_source_and_where_to_look(visitor: Visitor, demo: Site) -> None
     assert links["State file"] == told["links"]["state_file"]
     assert links["Its history on GitHub"] == told["links"]["state_history"]
     assert links["Report a wrong fact"] == told["links"]["new_issue"]
-    raw = page.locator(".assets tbody tr", has_text="raw").first
-    assert (
-        raw.get_by_role("link", name="Code Ocean").get_attribute("href") == told["links"]["assets"]["raw"]["codeocean"]
-    )
-    assert raw.get_by_role("link", name="S3").get_attribute("href") == told["links"]["assets"]["raw"]["s3"]
+    [file] = [one for one in told["files"] if one["what"] == "raw data"]
+    raw = page.locator(".assets tbody tr", has_text="raw data").first
+    assert raw.get_by_role("link", name="Code Ocean").get_attribute("href") == file["codeocean"]
+    assert raw.get_by_role("link", name="S3").get_attribute("href") == file["s3"]
+    assert file["location"] in raw.inner_text()
     assert told["facts"]["codeocean"]["raw"]["name"] in raw.inner_text()
-    assert page.locator(".status tbody tr").count() == len(told["status"])
+    assert page.locator(".assets tbody tr").count() == len(told["files"]) + len(told["missing"])
+    assert page.locator(".status tbody td.why").all_inner_texts() == [
+        one["sentence"].replace("`", "") for one in told["status"]
+    ]
+    assert page.locator(".steps dt").all_inner_texts() == [one["label"] for one in told["next"]]
     for link in page.locator("main a[href^=http]").all():
         assert link.get_attribute("rel") == "noopener"
 
@@ -44,11 +48,8 @@ def test_nothing_there_and_never_observed_are_two_things(visitor: Visitor, own: 
     page = visitor.open(f"{own.address}session.html?id={TRAINED}")
     assert "nothing there" in page.locator("section[aria-labelledby=tracked]").inner_text()
     assert "never observed" in page.locator("section[aria-labelledby=training]").inner_text()
-    assert page.locator("section[aria-labelledby=codeocean] dd").all_inner_texts() == ["raw", "sorted"]
-    assert [text.strip() for text in page.locator("section[aria-labelledby=codeocean] dt").all_inner_texts()] == [
-        "· nothing there",
-        "? never observed",
-    ]
+    facts = page.locator("section[aria-labelledby=codeocean] dd").all_inner_texts()
+    assert [text.strip() for text in facts] == ["· no", "? never observed"]
     facts = page.locator("section[aria-labelledby=s3] dd").all_inner_texts()
     assert [text.strip() for text in facts] == ["? never observed", "· nothing there"]
 

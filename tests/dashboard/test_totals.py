@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npc_lims.dashboard.totals import count_sessions, funnel, is_recording, months, source_ages, status_symbol
+from npc_lims.dashboard.totals import count_sessions, funnel, months, source_ages, status_symbol
 from npc_lims.model.flags import BOOLEAN_FLAGS, FLAGS
 from npc_lims.model.record import Record
+from npc_lims.model.status import is_recording
 from npc_lims.state.sync_file import SourceSync, SyncFailure, SyncFile
 from tests.builders import SECOND, asset, listing, no_assets, nothing_on_s3, record, tracked, training
 from tests.strategies import recorded

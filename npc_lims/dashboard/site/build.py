@@ -182,7 +182,7 @@ def build_site(
         )
         progress("writing", 0, None)
         sizes = []
-        files = _data_files(inputs, history, found, options.base_url, now, progress)
+        files = _data_files(settings, inputs, history, found, options.base_url, now, progress)
         for name, content in itertools.chain(static_files(options.base_url, has_image=can_draw()), files):
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -215,6 +215,7 @@ def _read_transitions(inputs: _Inputs, folder: str, progress: Progress) -> Itera
 
 
 def _data_files(
+    settings: Settings,
     inputs: _Inputs,
     history: _SiteHistory,
     found: Sequence[Finding],
@@ -254,8 +255,9 @@ def _data_files(
     for done, (subject, records) in enumerate(subjects.items()):
         progress("writing subjects", done, len(subjects))
         sessions = [
-            data.session_part(record, links, lines.get(record["id"]), history.timelines.get(record["id"], []))
+            data.session_part(record, settings, links, lines.get(id_), history.timelines.get(id_, []))
             for record in records
+            for id_ in [record["id"]]
         ]
         content = {"format": data.FORMAT, "made": made, "subject": subject, "sessions": sessions}
         yield f"data/subjects/{subject}.json", data.as_json(content)

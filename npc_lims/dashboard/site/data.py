@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 from npc_lims.dashboard.attention import Finding
 from npc_lims.dashboard.throughput import MILESTONES, Throughput, WeeklyThroughput, weekly_throughput
 from npc_lims.dashboard.totals import count_sessions, funnel, months, source_ages, status_symbol
-from npc_lims.model.flags import BOOLEAN_FLAGS, FLAGS, StatusFlag
+from npc_lims.model.flags import BOOLEAN_FLAGS, FLAGS, StatusFlag, recorded_asset
+from npc_lims.model.locations import SessionLocation, locations_of
 from npc_lims.model.rows import session_row
 from npc_lims.model.sections import SECTIONS
-from npc_lims.model.status import explain
+from npc_lims.model.status import explain, next_steps
 from npc_lims.state.freshness import STALE_AFTER
 from npc_lims.utils.mappings import grouped
 from npc_lims.utils.urls import Links, web_address
@@ -22,6 +23,7 @@ from npc_lims.utils.urls import Links, web_address
 if TYPE_CHECKING:
     import datetime
 
+    from npc_lims.config.settings import Settings
     from npc_lims.dashboard.past import Past
     from npc_lims.history.transitions import Transition
     from npc_lims.state.sync_file import SyncFile
@@ -136,25 +138,30 @@ def _by_time(times: Mapping[str, str], records: Sequence[Facts]) -> dict[str, li
     return grouped((times[record["id"]], number) for number, record in enumerate(records) if record["id"] in times)
 
 
-def session_part(record: Facts, links: Links, line: int | None, timeline: Sequence[Facts]) -> dict[str, Any]:
+def session_part(
+    record: Facts, settings: Settings, links: Links, line: int | None, timeline: Sequence[Facts]
+) -> dict[str, Any]:
     """Return one session for the file of its subject: its facts, the line of its entry, and its events in order."""
+    locations = locations_of(record, settings)
     row, tracked = session_row(record), record["tracked"] or {}
     return {
         **{name: row[name] for name in ("id", *_SHOWN, "experiment_day", "allen_path")},
         "status": [_flag_part(record, FLAGS[name]) for name in BOOLEAN_FLAGS],
+        "next": [{**_flag_part(record, FLAGS[name]), "process": FLAGS[name].process} for name in next_steps(record)],
         "notes": tracked.get("notes", ""),
         "issues": _web_addresses(tracked.get("issues")),
+        "files": [_file_part(record, one, links) for one in locations if one.location],
+        "missing": [
+            {"what": one.what, "status": one.status, "reason": one.reason}
+            for one in locations
+            if one.status in ("none", "unknown")
+        ],
         "facts": {name: record[name] for name in SECTIONS},
         "links": {
             "state_file": links.state_file(record["id"]),
             "state_history": links.state_history(record["id"]),
             "edit": links.edit(line),
             "tracked_line": line,
-            "assets": {
-                name: links.asset(fact)
-                for name, fact in (record["codeocean"] or {}).items()
-                if isinstance(fact, Mapping) and "id" in fact
-            },
             "new_issue": links.new_issue(record["id"]),
         },
         "timeline": list(reversed(timeline)),
@@ -164,6 +171,14 @@ def session_part(record: Facts, links: Links, line: int | None, timeline: Sequen
 def _flag_part(record: Facts, flag: StatusFlag) -> dict[str, Any]:
     value, sentence = status_symbol(record, flag.name), explain(record, flag.name)
     return {"flag": flag.name, "label": flag.label, "group": flag.group, "value": value, "sentence": sentence}
+
+
+def _file_part(record: Facts, one: SessionLocation, links: Links) -> dict[str, Any]:
+    """Return a location; of a data asset with its creation and pages."""
+    asset = recorded_asset(record, one.kind) if one.id else None
+    pages = links.asset(asset) if asset else {"codeocean": None, "s3": None}
+    created = asset["created"] if asset else None
+    return {"what": one.what, "location": one.location, "name": one.name, "id": one.id, "created": created, **pages}
 
 
 def event(transition: Transition, links: Links) -> dict[str, Any]:

@@ -157,6 +157,8 @@ SESSIONS = exactly(
 
 SECTION: Schema = {"anyOf": [{"type": "object"}, {"const": False}, {"type": "null"}]}
 
+STATUS = {"flag": FLAG, "label": TEXT, "group": TEXT, "value": {"enum": ["y", "n", "?", "-"]}, "sentence": TEXT}
+
 SUBJECT = exactly(
     **HEAD,
     subject={"type": "string", "pattern": "^[0-9]{6,7}$"},
@@ -169,18 +171,28 @@ SUBJECT = exactly(
             rig=TEXT,
             task_version=TEXT,
             allen_path=TEXT,
-            status=listed(
-                exactly(flag=FLAG, label=TEXT, group=TEXT, value={"enum": ["y", "n", "?", "-"]}, sentence=TEXT)
-            ),
+            status=listed(exactly(**STATUS)),
+            next=listed(exactly(**STATUS, process=TEXT)),
             notes=TEXT,
             issues=listed(URL),
+            files=listed(
+                exactly(
+                    what=TEXT,
+                    location=TEXT,
+                    name=maybe(TEXT),
+                    id=maybe(TEXT),
+                    created=maybe(TEXT),
+                    codeocean=maybe(URL),
+                    s3=maybe(URL),
+                )
+            ),
+            missing=listed(exactly(what=TEXT, status={"enum": ["none", "unknown"]}, reason=TEXT)),
             facts=exactly(tracked=SECTION, training=SECTION, codeocean=SECTION, s3=SECTION),
             links=exactly(
                 state_file=maybe(URL),
                 state_history=maybe(URL),
                 edit=maybe(URL),
                 tracked_line=maybe({"type": "integer", "minimum": 1}),
-                assets={"type": "object", "additionalProperties": exactly(codeocean=URL, s3=maybe(URL))},
                 new_issue=maybe(URL),
             ),
             timeline=listed(

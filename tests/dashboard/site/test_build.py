@@ -143,9 +143,10 @@ def test_the_same_commit_makes_the_same_site(demo_repository: Path, demo_site: P
 def test_what_was_never_pushed_has_no_links(demo_repository: Path, tmp_path: Path) -> None:
     build(demo_repository / "state", tmp_path / "here")
     assert read(tmp_path / "here", "overview")["repository"] is None
-    links = [one["links"] for path in (tmp_path / "here/data/subjects").iterdir() for one in read_subject(path)]
-    assert {one[name] for one in links for name in ("state_file", "state_history", "edit", "new_issue")} == {None}
-    assert any(one["assets"] for one in links), "those on Code Ocean are there all the same"
+    sessions = [one for path in (tmp_path / "here/data/subjects").iterdir() for one in read_subject(path)]
+    names = ("state_file", "state_history", "edit", "new_issue")
+    assert {one["links"][name] for one in sessions for name in names} == {None}
+    assert any(file["codeocean"] for one in sessions for file in one["files"]), "these are there all the same"
     folder = shutil.copytree(demo_repository, tmp_path / "clone")
     run_git(folder, "remote", "add", "origin", "https://github.com/AllenInstitute/npc_lims")
     build(folder / "state", tmp_path / "there", with_history=False)
@@ -253,10 +254,9 @@ def test_hostile_values_stay_text(tmp_path: Path) -> None:
     assert subject["sessions"][0]["facts"]["tracked"]["issues"][0] == "javascript:alert(1)", "shown, and no link"
     last = subject["sessions"][-1]
     assert (last["rig"], last["task_version"]) == ('"><script>alert(1)</script>\u2028\u202e', "7")
-    assert last["links"]["assets"]["raw"] == {
-        "codeocean": "https://codeocean.allenneuraldynamics.org/data-assets/..%2F..%2Fx",
-        "s3": None,
-    }
+    [raw] = [one for one in last["files"] if one["what"] == "raw data"]
+    assert raw["codeocean"] == "https://codeocean.allenneuraldynamics.org/data-assets/..%2F..%2Fx"
+    assert raw["s3"] is None
 
 
 def test_pages_hold_nothing_of_state(demo_site: Path) -> None:

@@ -1,7 +1,8 @@
 // Facts as they are recorded: an object, "nothing there" (false, an empty list) and "never observed" (null) are three
 // things.
 
-import { copyButton, h, link, tableHead, webAddress } from "./dom.js";
+import { copyButton, h, link, prose, tableHead, webAddress } from "./dom.js";
+import { mark } from "./marks.js";
 import { utc } from "./time.js";
 
 const TIME = /^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+Z$/;
@@ -46,13 +47,17 @@ export function fact(value) {
     return h("time", { datetime: value }, utc(value));
   }
   const text = String(value);
-  const isPath = text.startsWith("//") || text.startsWith("s3://");
-  return h(
-    "span",
-    null,
-    h("span", { class: isPath ? "code" : null }, text),
-    isPath ? copyButton(text, "the path") : null,
-  );
+  return text.startsWith("//") || text.startsWith("s3://") ? copyable(text, "the path") : h("span", null, text);
+}
+
+/**
+ * A text that can be copied as it stands.
+ *
+ * @param {string} text
+ * @param {string} what
+ */
+function copyable(text, what) {
+  return h("span", null, h("span", { class: "code" }, text), copyButton(text, what));
 }
 
 /**
@@ -85,43 +90,18 @@ export function section(section, draw) {
 }
 
 /**
- * Data assets, with their pages.
+ * Where the files of a session are, and why others are not there.
  *
- * @param {Record<string, any>} assets by kind: an asset, false or null
- * @param {Record<string, {codeocean: string | null, s3: string | null}>} links
+ * @param {any[]} files
+ * @param {any[]} missing
  */
-export function assetTable(assets, links) {
-  const kinds = Object.keys(assets);
-  const isAsset = (/** @type {string} */ kind) =>
-    typeof assets[kind]?.id === "string" && typeof assets[kind]?.name === "string";
-  const there = kinds.filter(isAsset);
-  const others = kinds.filter((kind) => !isAsset(kind) && assets[kind] !== false && assets[kind] !== null);
-  const named = (/** @type {(kind: string) => boolean} */ choose) => kinds.filter(choose).map(spaced).join(", ");
-  const missing = named((kind) => assets[kind] === false);
-  const unknown = named((kind) => assets[kind] === null);
+export function fileTable(files, missing) {
   return h(
-    "div",
-    null,
-    there.length
-      ? h(
-          "table",
-          { class: "plain assets" },
-          h("caption", { class: "hidden" }, "Data assets"),
-          tableHead(["Asset", "Name", "Created", "Where"]),
-          h(
-            "tbody",
-            null,
-            there.map((kind) => assetRow(kind, assets[kind], links[kind])),
-          ),
-        )
-      : null,
-    h(
-      "dl",
-      { class: "facts rest" },
-      others.map((kind) => [h("dt", null, spaced(kind)), h("dd", null, fact(assets[kind]))]).flat(),
-      missing ? [h("dt", null, nothing()), h("dd", null, missing)] : null,
-      unknown ? [h("dt", null, neverObserved()), h("dd", null, unknown)] : null,
-    ),
+    "table",
+    { class: "plain assets" },
+    h("caption", { class: "hidden" }, "Assets and files"),
+    tableHead(["What", "Location and name", "Created", "On"]),
+    h("tbody", null, files.map(fileRow), missing.map(missingRow)),
   );
 }
 
@@ -130,18 +110,18 @@ function spaced(name) {
   return name.replaceAll("_", " ");
 }
 
-/**
- * @param {string} kind
- * @param {any} asset
- * @param {{codeocean: string | null, s3: string | null} | undefined} links
- */
-function assetRow(kind, asset, links) {
-  const { name: title, created, location, id, ...others } = asset;
+/** @param {any} file */
+function fileRow({ what, location: place, name, id, created, codeocean, s3 }) {
   return h(
     "tr",
     null,
-    h("th", { scope: "row" }, spaced(kind)),
-    h("td", null, h("span", { class: "code" }, title), Object.keys(others).length ? facts(others) : null),
+    h("th", { scope: "row" }, what),
+    h(
+      "td",
+      null,
+      copyable(place, `the location of: ${what}`),
+      id && created ? h("div", { class: "quiet" }, copyable(name, `the name of: ${what}`)) : null,
+    ),
     h(
       "td",
       { class: "when" },
@@ -150,13 +130,18 @@ function assetRow(kind, asset, links) {
     h(
       "td",
       null,
-      h(
-        "span",
-        { class: "links" },
-        links?.codeocean ? link(links.codeocean, "Code Ocean") : null,
-        links?.s3 ? link(links.s3, "S3") : null,
-        copyButton(location ?? id, location ? `where ${kind} is` : `the id of ${kind}`),
-      ),
+      h("span", { class: "links" }, codeocean ? link(codeocean, "Code Ocean") : null, s3 ? link(s3, "S3") : null),
     ),
+  );
+}
+
+/** @param {any} missing */
+function missingRow({ what, status, reason }) {
+  const isUnknown = status === "unknown";
+  return h(
+    "tr",
+    { class: "apart" },
+    h("th", { scope: "row" }, mark(isUnknown ? "?" : "n"), " ", what),
+    h("td", { colspan: 3 }, prose(reason)),
   );
 }

@@ -10,7 +10,7 @@ import { throughput } from "../throughput.js";
 import { counted, hoursSince, number, time } from "../time.js";
 import { listAddress } from "../view.js";
 
-/** The sessions of the funnel (`is_recording` in dashboard/totals.py). */
+/** The sessions of the funnel (`is_recording` in model/status.py). */
 const RECORDINGS = /** @type {Partial<import("../view.js").View>} */ ({
   platform: ["ephys", "behavior_with_sync"],
   is: { is_production: ["y", "?", "-"] },

@@ -1,8 +1,8 @@
 // One session: its status, the facts of each source, where its files are, and its history.
 
 import { DataError, SOURCES, failure, load } from "../data.js";
-import { byId, copyButton, h, link, panel, prose, show, tableHead, webAddress } from "../dom.js";
-import { assetTable, facts, section } from "../facts.js";
+import { byId, copyButton, h, link, panel, prose, show, webAddress } from "../dom.js";
+import { facts, fileTable, section } from "../facts.js";
 import { parts, sessionIn, sessionPage, subjectPage } from "../ids.js";
 import { legend, mark } from "../marks.js";
 import { explainUnknown } from "../missing.js";
@@ -72,16 +72,11 @@ function draw(session, siblings) {
     h(
       "div",
       { class: "grid thirds" },
-      h("div", { class: "stack" }, statuses(session), codeocean(session), plainSection(session, "s3")),
-      h(
-        "div",
-        { class: "stack" },
-        notes(session),
-        timeline(session),
-        plainSection(session, "tracked"),
-        plainSection(session, "training"),
-      ),
+      h("div", { class: "stack" }, nextSteps(session), statuses(session)),
+      h("div", { class: "stack" }, notes(session), timeline(session)),
     ),
+    files(session),
+    recorded(session),
   );
 }
 
@@ -124,11 +119,10 @@ function actions({ links }) {
 
 /** @param {any} session */
 function glance(session) {
-  const { subject, date } = parts(session.id);
+  const { subject } = parts(session.id);
   /** @type {[string, any][]} */
   const values = [
     ["Subject", h("a", { href: subjectPage(subject) }, subject)],
-    ["Date", date],
     ["Project", h("a", { href: listAddress({ project: [session.project] }) }, session.project)],
     ["Platform", session.platform],
     ["Experiment day", session.experiment_day ?? "–"],
@@ -147,23 +141,45 @@ function glance(session) {
 }
 
 /** @param {any} session */
+function nextSteps({ next }) {
+  return panel(
+    { id: "next", title: next.length > 1 ? "Next steps" : "Next step" },
+    next.length
+      ? h("dl", { class: "facts steps" }, next.map(step).flat())
+      : h("p", { class: "quiet" }, "None: it has what applies to it, or nothing in the pipeline waits for it."),
+  );
+}
+
+/** @param {any} step */
+function step({ label, sentence, process }) {
+  return [h("dt", null, label), h("dd", null, prose(sentence), process ? h("span", { class: "quiet" }, ` By ${process}.`) : null)];
+}
+
+/** @param {any} session */
 function statuses({ status }) {
+  /** @type {Map<string, any[]>} */
+  const groups = new Map();
+  for (const one of status) {
+    groups.set(one.group, [...(groups.get(one.group) ?? []), one]);
+  }
   return panel(
     { id: "status", title: "Status", css: "long", beside: legend() },
     h(
       "table",
       { class: "plain status" },
-      h("caption", { class: "hidden" }, "Status flags and their meaning"),
-      tableHead(["Status", "Meaning"]),
-      h(
-        "tbody",
-        null,
-        status.map((/** @type {any} */ one) =>
-          h(
-            "tr",
-            null,
-            h("th", { scope: "row" }, mark(one.value), " ", one.label),
-            h("td", { class: "why" }, prose(one.sentence)),
+      h("caption", { class: "hidden" }, "Status flags, and what they say of the session"),
+      [...groups].map(([group, flags]) =>
+        h(
+          "tbody",
+          null,
+          h("tr", { class: "group" }, h("th", { colspan: 2, scope: "rowgroup" }, group)),
+          flags.map(({ label, value, sentence }) =>
+            h(
+              "tr",
+              { class: value === "-" ? "apart" : null },
+              h("th", { scope: "row" }, mark(value), " ", label),
+              h("td", { class: "why" }, prose(sentence)),
+            ),
           ),
         ),
       ),
@@ -172,10 +188,20 @@ function statuses({ status }) {
 }
 
 /** @param {any} session */
-function codeocean({ facts: recorded, links }) {
-  return panel(
-    { id: "codeocean", title: SOURCES.codeocean, css: "long" },
-    section(recorded.codeocean, (assets) => assetTable(assets, links.assets ?? {})),
+function files({ files, missing }) {
+  return panel({ id: "files", title: "Assets and files", css: "long" }, fileTable(files, missing));
+}
+
+/**
+ * What each source has recorded; what is above follows from it.
+ *
+ * @param {any} session
+ */
+function recorded(session) {
+  return h(
+    "div",
+    { class: "grid halves recorded" },
+    Object.keys(session.facts).map((name) => plainSection(session, name)),
   );
 }
 
@@ -189,7 +215,7 @@ function plainSection({ facts: recorded, links }, name) {
       ? h("p", { class: "quiet more" }, `Line ${links.tracked_line} of tracked_sessions.yaml`)
       : null;
   return panel(
-    { id: name, title: SOURCES[name] },
+    { id: name, title: `Recorded: ${SOURCES[name] ?? name}` },
     section(recorded[name], name === "training" ? cells : facts),
     inTracked,
   );
