@@ -19,10 +19,10 @@ SECTIONS = {
     "Query": {
         "sessions": "sessions:sessions_command",
         "show": "sessions:show_command",
-        "history": "changes:history_command",
+        "history": "history:history_command",
         "diff": "changes:diff_command",
         "site": "site:site_app",
-        "export": "changes:export_command",
+        "export": "history:export_command",
     },
     "Change what is tracked": {
         "track": "track:track_app",

@@ -1,11 +1,13 @@
 """History of one session: when it was first tracked, uploaded, sorted, sorted again, and who edited its entry.
 
 From a checkout; without one from GitHub, by requests for the repository and its commits, and one for each version.
+Changes of all sessions that match are read from a checkout alone.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import datetime
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -13,19 +15,30 @@ from typing import Any
 from npc_lims.clients.git import Repository
 from npc_lims.clients.github import GitHubClient
 from npc_lims.config.settings import Settings, settings_for_reading
-from npc_lims.errors import HistoryError, HistoryWarning, NoSessionInfo, RemoteStateError, StateError, warn
-from npc_lims.history.transitions import IN_TRACKED, IN_TRAINING, Transition, compare_versions, skipped_message
-from npc_lims.history.walk import commits_of, literal, read_history
+from npc_lims.errors import (
+    HistoryError,
+    HistoryWarning,
+    NoSessionInfo,
+    NpcLimsError,
+    RemoteStateError,
+    StateError,
+    warn,
+)
+from npc_lims.history.transitions import IN_TRACKED, IN_TRAINING, Digest, Transition, compare_versions, skipped_message
+from npc_lims.history.walk import Progress, commits_of, literal, read_history
+from npc_lims.model.sections import SECTIONS
 from npc_lims.model.session_id import resolve_session_id, suggest_ids
 from npc_lims.model.types import Session
+from npc_lims.sessions.filters import SessionFilters
+from npc_lims.sessions.queries import select_sessions
 from npc_lims.state.as_of import checkout_of, parse_commit
 from npc_lims.state.compare import Facts, parse_facts
 from npc_lims.state.published import fetch_file
 from npc_lims.state.reader import read_snapshot
 from npc_lims.state.revision import Commit
 from npc_lims.state.snapshot import SNAPSHOT
-from npc_lims.state.store import SESSIONS, session_path
-from npc_lims.utils.timestamps import utc_text
+from npc_lims.state.store import SESSIONS, session_name, session_path
+from npc_lims.utils.timestamps import DATE_FORMS, parse_date, start_of, utc_text
 
 UNSHALLOW = "git fetch --unshallow brings all of it"
 
@@ -83,24 +96,100 @@ class SessionHistory:
         }
 
 
-def get_session_history(session: Session) -> tuple[Transition, ...]:
-    """Return every change of a session that a sync recorded, the oldest first.
+def get_session_history(
+    session: Session | None = None, *, since: str | None = None, until: str | None = None, **filters: Any
+) -> tuple[Transition, ...]:
+    """Return the changes of a session, or of all that match the filters, that a sync recorded, the oldest first.
 
-    From the checkout that holds the folder named by NPC_LIMS_STATE; without one from GitHub, which takes a request
-    for each change (GITHUB_TOKEN raises the limit of 60 an hour) and leaves out who edited the tracked entry.
+    From the checkout that holds the folder named by NPC_LIMS_STATE. Of one session also without a checkout, from
+    GitHub, which takes a request for each change (GITHUB_TOKEN raises the limit of 60 an hour) and leaves out who
+    edited the tracked entry.
 
     Args:
-        session: Any id, path, asset name or record of a session.
+        session: Any id, path, asset name or record of a session. None for all that match.
+        since: Only later changes: an age such as `7d`, a date (from that day on, UTC), or a commit, branch or tag.
+        until: Only changes up to then: an age, a time, or a date (to the end of that day, UTC).
+        **filters: As of `get_session_info`, of sessions as they are now; those since removed, as they were last.
 
     Raises:
         NoSessionInfo: The history has no such session; the message names similar ones.
         HistoryError: NPC_LIMS_STATE is in no checkout.
+        NpcLimsError: All changes are wanted, and there is no checkout; or `since` or `until` is no date.
         GitHubError, RemoteStateError: GitHub could not be queried.
+        TypeError: Both a session and filters, or a filter of another name.
     """
+    if session is None:
+        digest = read_changes(settings_for_reading(), SessionFilters(filters), since, until)
+        _warn_shallow(digest.begins)
+        return tuple(digest.transitions)
+    if since or until or filters:
+        raise TypeError("filters select among all sessions: give either them or a session")
     history = read_session_history(settings_for_reading(), session)
-    if history.begins is not None:
-        warn(f"{history.place} is a shallow clone, whose history begins {history.begins}: {UNSHALLOW}", HistoryWarning)
+    _warn_shallow(history.begins)
     return history.transitions
+
+
+def _warn_shallow(begins: str | None) -> None:
+    if begins is not None:
+        warn(f"this is a shallow clone, whose history begins {begins}: {UNSHALLOW}", HistoryWarning)
+
+
+def read_changes(
+    settings: Settings,
+    filters: SessionFilters,
+    since: str | None = None,
+    until: str | None = None,
+    progress: Progress | None = None,
+) -> Digest:
+    """Read the changes of all sessions that match. Raises as `get_session_history`."""
+    repository, folder = checkout_of_state(settings)
+    last = _end_of(until)
+    selected: set[str] | None = None
+    if not filters.is_empty:  # first: a value that no session has is to be reported at once
+        selected = {str(info.id) for info in select_sessions(settings, filters)}
+    found = read_history(repository, folder=folder, since=since, progress=progress)
+    transitions = [one for one in found if last is None or one.commit.when <= last]
+    if selected is not None:
+        present = set(read_snapshot(settings).lines.ids())
+        removed = {one.session: one for one in transitions if one.session not in present}  # the last change of each
+        selected |= {id_ for id_, one in removed.items() if filters.matches(_last_version(repository, folder, one))}
+        transitions = [one for one in transitions if one.session in selected]
+    return Digest(since, transitions, shallow_since(repository))
+
+
+def _last_version(repository: Repository, folder: str, change: Transition) -> Facts:
+    """Return a session after a change, or before it if that removed the session."""
+    path, sha = PurePosixPath(folder, session_name(change.session)), change.commit.sha
+    versions = (repository.read_file(commit, path.as_posix()) for commit in (sha, f"{sha}^"))
+    try:
+        return parse_facts(next(filter(None, versions), b""), path)
+    except StateError:  # a damaged version: only its id is known
+        return {"id": change.session, **dict.fromkeys(SECTIONS), "status": {}}
+
+
+def _end_of(until: str | None) -> str | None:
+    """Return the last second of a day, or a time, as commits have it."""
+    if until is None:
+        return None
+    try:
+        day = parse_date(until)
+    except ValueError as error:
+        raise NpcLimsError(f"--until: {error}") from None
+    if day is None:
+        raise NpcLimsError(f"--until {until}: expected {DATE_FORMS}")
+    is_time = isinstance(day, datetime.datetime)
+    return utc_text(start_of(day) + datetime.timedelta(seconds=0 if is_time else 24 * 3600 - 1))
+
+
+def checkout_of_state(settings: Settings) -> tuple[Repository, str]:
+    """Return the checkout that holds the state folder, and the path of that in it; NpcLimsError without a folder."""
+    if settings.state is None:
+        raise NpcLimsError(
+            "all changes are read from commits, and here is no state folder: work in a clone of the repository "
+            f"(git clone https://github.com/{settings.repo}), or name its state folder with --state"
+        )
+    repository = repository_of(settings.state)
+    return repository, repository.path_of(settings.state)
 
 
 def read_session_history(settings: Settings, session: Session) -> SessionHistory:

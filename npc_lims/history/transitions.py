@@ -97,9 +97,9 @@ def skipped_message(commit: Commit, error: Exception) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class Digest:
-    """All changes since some day."""
+    """All changes since some day; of the whole history, if that is None."""
 
-    since: str
+    since: str | None
     transitions: Sequence[Transition]
     """The oldest first."""
     begins: str | None = None
@@ -121,7 +121,12 @@ class Digest:
         summary = (
             f"{counted(len(changes), 'session')} changed: {headline(changes)}" if changes else "no session changed"
         )
-        return Chapter(f"state since {self.since}", summary, list(self._notes()), groups_of(changes))
+        return Chapter(
+            f"state since {self.since}" if self.since else "all of the history",
+            summary,
+            list(self._notes()),
+            groups_of(changes),
+        )
 
     def _notes(self) -> Iterable[str]:
         commits = self.commits
@@ -137,16 +142,22 @@ class Digest:
         if self.begins is not None:
             yield f"a shallow clone, whose history begins {self.begins}: git fetch --unshallow brings all of it"
 
-    def as_dict(self, address_of: Callable[[str], str | None] = lambda sha: None) -> dict[str, Any]:
-        """Return the digest as JSON, with the URL of each commit by *address_of* its id."""
+    def newest(self, limit: int | None = None) -> list[Transition]:
+        """Return the newest changes, at most *limit*, the newest first."""
+        return list(reversed(self.transitions))[:limit]
+
+    def as_dict(
+        self, address_of: Callable[[str], str | None] = lambda sha: None, limit: int | None = None
+    ) -> dict[str, Any]:
+        """Return the digest as JSON, the newest first, with the URL of each commit by *address_of* its id."""
         changes = self.changes
         return {
             "since": self.since,
             "shallow_since": self.begins,
             "headline": headline(changes),
-            "commits": [{**commit.as_dict(), "address": address_of(commit.sha)} for commit in self.commits],
+            "commits": [{**commit.as_dict(), "address": address_of(commit.sha)} for commit in reversed(self.commits)],
             "changes": [change.as_dict() for change in changes],
-            "transitions": [{**one.as_dict(), "commit": one.commit.sha} for one in self.transitions],
+            "transitions": [{**one.as_dict(), "commit": one.commit.sha} for one in self.newest(limit)],
         }
 
 

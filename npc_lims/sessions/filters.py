@@ -164,6 +164,11 @@ class SessionFilters:
         column.given.update(dict.fromkeys(found, shown) if name in FEW_VALUES else {})
 
     @property
+    def is_empty(self) -> bool:
+        """Return True if every session matches."""
+        return not (self._of_id or self._columns)
+
+    @property
     def has_id_filters(self) -> bool:
         return bool(self._of_id)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import npc_lims
 from tests import builders
 from tests.history.lives import ONE, THREE, TWO
 from tests.history.past import Step, run_git, state_files, write_history
@@ -78,6 +79,42 @@ def test_a_week(here: Path) -> None:
     assert "no session changed" in run_cli("history", "--since", "7d").out
 
 
+def test_the_changes_of_selected_sessions(here: Path) -> None:
+    done = run_cli("history", "--subject", "626791")
+    assert done.code == 0, done
+    assert done.out.splitlines() == [
+        "all of the history: 2 sessions changed: 1 removed, 1 new, 1 sorted, 1 re-processed, 1 edited",
+        "  6 commits, 2024-01-02 to 2024-06-02",
+        "  2 sessions recorded on 2024-01-02, when history begins",
+        "  tracked_sessions.yaml edited by Bob Jones",
+        f"2024-06-02 09:00  {TWO}  new: in tracked_sessions.yaml",
+        f"2024-06-01 09:00  {TWO}  removed",
+        f"2024-05-02 09:00  {ONE}  re-processed: sorted x_sorted -> x_sorted_again",
+        f"2024-02-02 09:00  {ONE}  sorted",
+        f"2024-01-05 09:00  {ONE}  edited: notes (none) -> <script>alert('x')</script> & more; edited by Bob Jones",
+    ]
+    limited = run_cli("history", "--since", "2024-05-01", "--subject", "626791", "--limit", "1", "--csv").out
+    assert [row["session"] for row in csv.DictReader(io.StringIO(limited))] == [TWO]
+    told = json.loads(run_cli("history", "--project", "DynamicRouting", "--until", "2024-05-02", "--json").out)
+    assert [one["when"][:7] for one in told["transitions"]][:3] == ["2024-05", "2024-05", "2024-02"]
+
+
+def test_a_removed_session_is_selected_as_it_was_last(
+    lives_once: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_git(tmp_path, "clone", "--quiet", lives_once.as_uri(), "clone")
+    run_git(tmp_path / "clone", "checkout", "--quiet", "v1")
+    monkeypatch.chdir(tmp_path / "clone")
+    where = ("history", "--since", "2024-05-01", "--subject", "626791", "--where")
+    assert f"{TWO}  removed\n" in run_cli(*where, "project=DynamicRouting").out
+    assert TWO not in run_cli(*where, "project!=DynamicRouting").out
+    monkeypatch.setenv("NPC_LIMS_STATE", str(tmp_path / "clone" / "state"))
+    found = npc_lims.get_session_history(since="2024-05-01", project="DynamicRouting", subject=626791)
+    assert [(one.session, one.change.what) for one in found] == [(ONE, ("re-processed",)), (TWO, ("removed",))]
+    with pytest.raises(TypeError, match="give either them or a session"):
+        npc_lims.get_session_history(ONE, since="7d")
+
+
 def test_formats(here: Path) -> None:
     asked = ("history", "--since", "2024-01-01")
     assert run_cli(*asked, "--format", "markdown").out.startswith("### state since 2024")
@@ -115,11 +152,13 @@ def test_a_shallow_clone(lives_once: Path, tmp_path: Path, monkeypatch: pytest.M
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], "name a session, or with --since from when on"),
-        ([ONE, "--since", "7d"], "name a session, or with --since from when on"),
+        ([], "name a session, or select some by --since, --project"),
+        ([ONE, "--since", "7d"], "name a session, or select some by --since, --project"),
+        (["--project", "DynamicRoutng"], "no session has this project (did you mean 'DynamicRouting'?)"),
+        (["--since", "7d", "--until", "main"], "--until main: expected a date such as 2024-06-01"),
         (["626791_2022-08-20"], f"near to it: {ONE}, {TWO}"),
         (["Bob"], "'Bob' is not a session"),
-        ([ONE, "--format", "atom"], "--format atom is of --since"),
+        ([ONE, "--format", "atom"], "--format atom is of many sessions"),
         ([ONE, "--json", "--csv"], "--json and --csv exclude each other"),
         (["--since", "yesterday"], "--since yesterday: expected a date such as 2024-06-01, or an age such as"),
         (["--since", "2024-02-30"], "2024-02-30 is no day of the calendar"),

@@ -62,7 +62,7 @@ def test_a_digest_as_markdown(transitions: list[Transition]) -> None:
 
 def test_a_digest_as_json(transitions: list[Transition]) -> None:
     told = Digest("7d", tuple(transitions)).as_dict(lambda sha: f"https://example.org/{sha}")
-    assert [one["session"] for one in told["transitions"]] == [one.session for one in transitions]
+    assert [one["session"] for one in told["transitions"]] == [one.session for one in reversed(transitions)]
     assert {one["commit"] for one in told["transitions"]} == {commit["sha"] for commit in told["commits"]}
     assert told["commits"][0]["address"].startswith("https://example.org/")
     ids = [one["id"] for one in told["changes"]]
