@@ -80,10 +80,13 @@ def _sigterm_as_exit() -> Iterator[None]:
 
 
 def _run() -> int:
-    from npc_lims.cli.app import app
+    from npc_lims.cli.activity import shown_activity
 
-    # not "standalone", in which typer reports errors in its own style; the return value is an exit code
-    code = app(prog_name="npc-lims", standalone_mode=False)
+    with shown_activity(" ".join(["npc-lims", *sys.argv[1:2]])):
+        from npc_lims.cli.app import app
+
+        # not "standalone", in which typer reports errors in its own style; the return value is an exit code
+        code = app(prog_name="npc-lims", standalone_mode=False)
     if code == ExitCode.STOPPED:
         raise KeyboardInterrupt
     sys.stdout.flush()  # a closed pipe would be a traceback if Python flushed at exit

@@ -13,8 +13,9 @@ from typing import Any, Callable, NamedTuple, Optional
 import typer
 
 from npc_lims.cli import ExitCode
+from npc_lims.cli.activity import doing
 from npc_lims.cli.options import STATE_HERE, checkout, reading_settings
-from npc_lims.cli.output import OutputStyle, print_columns, print_note, status_line, style_options
+from npc_lims.cli.output import OutputStyle, print_columns, print_note, style_options
 from npc_lims.clients.codeocean import open_client
 from npc_lims.clients.git import find_repository
 from npc_lims.clients.github import GitHubClient, present
@@ -247,8 +248,7 @@ def doctor_command(
     settings = reading_settings(state)
     if mirror is not None:
         settings = settings.replace(mirror=mirror)
-    with status_line() as show:
-        results = list(_results(settings, show))
+    results = list(_results(settings))
     if not style.print_rows(_CHECK_COLUMNS, (result.as_dict() for result in results)):
         marks = {True: ("ok", "green"), False: ("failed", "bold red")}
         shown = _with_common_causes(results)
@@ -257,7 +257,7 @@ def doctor_command(
         raise typer.Exit(ExitCode.PROBLEMS)
 
 
-def _results(settings: Settings, show: Callable[[str], object]) -> Iterator[CheckResult]:
+def _results(settings: Settings) -> Iterator[CheckResult]:
     state = "GitHub" if settings.state is None else "the state folder"
     checks: dict[str, tuple[str, Callable[[Settings], str]]] = {
         "state": (state, _state),
@@ -273,7 +273,7 @@ def _results(settings: Settings, show: Callable[[str], object]) -> Iterator[Chec
         "sorting results": ("S3", lambda settings: _bucket(settings, f"s3://{settings.codeocean_bucket}")),
     }
     for name, (service, check) in checks.items():
-        show(f"checking {name}")
+        doing(f"checking {name}")
         try:
             yield CheckResult(name, True, check(settings), service)
         except Exception as error:  # an unexpected one must not hide the results of the other checks

@@ -63,7 +63,7 @@ def history_command(
     state: Optional[Path] = STATE_HERE,
     style: OutputStyle = style_options("an object that holds everything", _COLUMNS),
 ) -> None:
-    """Show the history of a session, or the recent changes of all that are selected.
+    """Show the history of a session, or recent changes.
 
     For a session: when it was first tracked, uploaded, sorted, sorted again, annotated, and who edited its entry.
     A date is that of the sync that observed the change; "created" is that of the data asset on Code Ocean.

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Optional, get_type_hints
 
 import typer
 
+from npc_lims.cli.activity import doing
 from npc_lims.config.disk_cache import load_entry
 from npc_lims.config.settings import TRACKED_FILE, Settings, load_settings, settings_for_reading
 from npc_lims.errors import NpcLimsError, SelectionError
@@ -101,7 +102,10 @@ def find_state_folder(settings: Settings, state: Optional[Path]) -> Optional[Pat
 def reading_settings(state: Optional[Path]) -> Settings:
     """Return settings to read state from that folder or, without one, from GitHub."""
     settings = load_settings()
-    return settings.replace(state=find_state_folder(settings, state))
+    settings = settings.replace(state=find_state_folder(settings, state))
+    place = f"of {settings.repo}, on GitHub" if settings.state is None else f"in {settings.state}"
+    doing(f"reading the state {place}")
+    return settings
 
 
 def tracked_beside(folder: Path) -> Path:

@@ -26,6 +26,7 @@ from rich.segment import Segment
 from rich.text import Text
 
 from npc_lims.cli import ExitCode
+from npc_lims.cli.activity import end_activity, paused_activity
 from npc_lims.config.error_boundary import describe_unexpected
 from npc_lims.config.settings import in_github_actions
 from npc_lims.errors import (
@@ -267,6 +268,7 @@ def _show_in_pager(command: list[str], text: str) -> None:
         command = [*command, "-R"]  # colours, whatever LESS says
     else:
         text = _ESCAPE_CODE.sub("", text)
+    end_activity()
     # Ctrl-C belongs to the pager: it stops a search
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
@@ -288,7 +290,7 @@ def status_line() -> Iterator[Callable[[str], object]]:
     if not console.is_terminal:
         yield console.print
         return
-    with console.status("") as status:
+    with paused_activity(), console.status("") as status:
         yield status.update
 
 
@@ -314,7 +316,10 @@ def progress_bars(*, transient: bool = True) -> Iterator[Callable[..., None]]:
             note = note or (f"{done:,} of {total:,}" if total else "")
             console.print(f"{task}: {note}" if note else task)
 
-    with bars if console.is_terminal else contextlib.nullcontext():
+    if not console.is_terminal:
+        yield show
+        return
+    with paused_activity(), bars:
         yield show
 
 

@@ -209,10 +209,9 @@ def _reason(error: NpcLimsError) -> str:
         return f"{TRACKED_FILE} has errors"
     if isinstance(error, SourceError):
         return f"{error.source} could not be queried"
-    clause, _, remedy = str(error).partition(": ")
-    variable = re.search(r"[A-Z]+(?:_[A-Z]+)+", remedy)
+    variable = re.search(r"[A-Z]+(?:_[A-Z]+)+", str(error))
     if isinstance(error, MissingCredentials) and variable is not None:
-        return f"{clause} ({variable[0]})"
+        return f"no {variable[0]}"
     return f"{TRACKED_FILE} could not be read"
 
 

@@ -221,7 +221,7 @@ def _past_session(settings: Settings, session_id: str, at: At) -> SessionInfo:
 def _not_found(session_id: str, ids: list[str], reasons: list[str]) -> str:
     message = f"no session {session_id}{suggest_ids(session_id, ids)}"
     if reasons:
-        message += f"; if it is newer than state: {', '.join(reasons)} (see npc-lims doctor)"
+        message += f"; it could not be looked up live ({', '.join(reasons)}): see npc-lims doctor"
     return message
 
 
