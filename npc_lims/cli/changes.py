@@ -24,6 +24,7 @@ from npc_lims.clients.git import Repository, find_repository
 from npc_lims.config.settings import TRACKED_FILE, Settings, load_settings
 from npc_lims.errors import GitError, NpcLimsError, TrackedFileError
 from npc_lims.sources.tracked.parser import read_tracked
+from npc_lims.state.as_of import find_ref
 from npc_lims.state.compare import (
     WORKING_TREE,
     StateDiff,
@@ -60,7 +61,7 @@ class Side(NamedTuple):
 
 
 def diff_command(
-    ref_a: Optional[str] = typer.Argument(None, help="Commit, branch or tag. Default: HEAD."),
+    ref_a: Optional[str] = typer.Argument(None, help="Commit, branch or tag; or a date or an age (7d). Default: HEAD."),
     ref_b: Optional[str] = typer.Argument(None, help="Another one. Default: the files as they are on disk."),
     what: What = typer.Option(What.all, help="Compare state/, tracked_sessions.yaml, or both."),
     format: Format = _FORMAT,
@@ -81,6 +82,7 @@ def diff_command(
     Examples:
       npc-lims diff
       npc-lims diff HEAD~5 HEAD --what state
+      npc-lims diff 7d
       npc-lims diff v1.0.0 main --github --format markdown
     """
     style = style.combined(format.value)
@@ -177,7 +179,7 @@ def _sides(ref_a: Optional[str], ref_b: Optional[str], github: bool) -> tuple[Si
 
 
 def _at_commit(repository: Repository, home: Path, ref: str) -> Side:
-    commit = repository.commit_of(ref)
+    commit = repository.commit_of(find_ref(repository, ref))
     name = _name(ref, commit)
     folder, tracked = (repository.path_of(home / part) for part in ("state", TRACKED_FILE))
     read_state = partial(state_at_commit, repository, commit, folder, name)
@@ -191,7 +193,8 @@ def _on_disk(repository: Repository, home: Path) -> Side:
 
 
 def _on_github(settings: Settings, ref: str) -> Side:
-    read_state, read_tracked = partial(state_on_github, settings, ref), partial(tracked_on_github, settings, ref)
+    commit = find_ref(settings, ref)
+    read_state, read_tracked = partial(state_on_github, settings, commit), partial(tracked_on_github, settings, commit)
     return Side(f"{settings.repo}@{ref}", read_state, read_tracked)
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import datetime
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Optional, Protocol, TypedDict, Union
 
 if TYPE_CHECKING:
-    import datetime
-
     import npc_session
     from typing_extensions import Self
 
@@ -28,8 +27,10 @@ class HasSessionId(Protocol):
 
 Session = Union[SessionID, HasSessionId]
 """A session as functions accept it: any id, path or asset name that holds a subject and a date, or a `SessionInfo`."""
-At = Union[str, "datetime.date"]
+At = Union[str, datetime.date]
 """A point of the past as functions accept it: a date, a time, or the name of a tag, branch or commit."""
+Values = Union[str, Collection[str]]
+"""One text, or several of which one must match."""
 Cell = Optional[Union[str, int, float]]
 """Value of a column of a database row."""
 
@@ -42,6 +43,16 @@ class SessionFilterKwargs(TypedDict, total=False):
     is_sync: bool
     is_sorted: bool
     is_annotated: bool
+    project: Values
+    platform: Values
+    rig: Values
+    task_version: Values
+    subject: Union[int, str, Collection[Union[int, str]]]
+    since: Union[str, datetime.date, None]
+    until: Union[str, datetime.date, None]
+    missing: Union[Values, None]
+    unknown: Union[Values, None]
+    where: Union[Values, None]
 
 
 class SupportsDB(Protocol):

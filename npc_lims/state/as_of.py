@@ -82,6 +82,19 @@ def read_file_at(settings: Settings, at: At, name: str) -> bytes | None:
     return CommitTree(repository, commit, repository.path_of(settings.state)).read_files([name]).get(name)
 
 
+def find_ref(source: Union[Repository, Settings], ref: str) -> str:
+    """Return the commit of the branch at a date, of a checkout or of GitHub; any other *ref* as it is."""
+    revision = parse_at(ref, time.time())
+    if not isinstance(revision, AsOf):
+        return ref
+    if isinstance(source, Settings):
+        return _GitHub(source).find(revision).sha
+    found = source.line("rev-list", "--first-parent", "-1", f"--min-age={max(revision.last, 0)}", "HEAD", "--")
+    if not found:
+        raise HistoryError(f"HEAD has no commit of {revision.text} or before")
+    return found
+
+
 def checkout_of(state: Path) -> Repository:
     """Return the checkout that holds a state folder; HistoryError if it is in none."""
     try:

@@ -47,6 +47,16 @@ def test_two_commits_are_compared_by_what_happened(clone: Path) -> None:
     assert "new" in told[ADDED]
 
 
+def test_a_version_may_be_named_by_a_date(clone: Path) -> None:
+    sha, when = run_git(clone, "log", "-1", "--format=%H %cI").split()
+    done = run_cli("diff", when)
+    assert done.code == 0, done
+    assert f"state, {when} ({sha[:10]}) -> working tree: no facts changed" in done.out
+    done = run_cli("diff", "1999-12-31")
+    assert done.code == 2, done
+    assert "HEAD has no commit of 1999-12-31 or before" in done.err
+
+
 def test_nothing_changed(clone: Path) -> None:
     done = run_cli("diff")
     assert done.code == 0, done

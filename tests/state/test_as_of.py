@@ -322,7 +322,7 @@ def test_it_equals_the_same_session_of_any_time(commits: dict[str, str]) -> None
     assert old == new and hash(old) == hash(new) and len({old, new}) == 1
     assert old != npc_lims.get_session_info(TWO, at="v1.2")
     assert isinstance(old, npc_lims.SessionInfo)
-    assert repr(old) == repr(new)
+    assert repr(old).partition(", progress=")[0] == repr(new).partition(", progress=")[0]
 
 
 def test_the_origin_names_the_commit(commits: dict[str, str], history: tuple[Path, Any]) -> None:
