@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -90,10 +91,8 @@ def test_filters_add_up_and_stand_in_the_address(visitor: Visitor, lab: Site, fa
 def test_each_value_of_a_status(visitor: Visitor, lab: Site, facts: dict[str, Any], value: str, name: str) -> None:
     page = visitor.open(f"{lab.address}sessions.html?is=annotated:{name}")
     assert count(page) == len(where(facts, is_annotated=value)) > 0
-    assert (
-        page.locator("tbody.rows tr").first.locator("td.flag").nth(5).locator(".mark").get_attribute("aria-label")
-        == ({"y": "yes", "n": "no", "?": "unknown", "-": "does not apply"}[value])
-    )
+    shown = page.locator("tbody.rows tr").first.locator("td.flag").nth(3).locator(".mark")
+    assert shown.get_attribute("aria-label") == {"y": "yes", "n": "no", "?": "unknown", "-": "does not apply"}[value]
 
 
 def test_typing_filters_and_leaves_one_entry_in_the_history(visitor: Visitor, lab: Site, facts: dict[str, Any]) -> None:
@@ -128,13 +127,71 @@ def test_a_shared_address_shows_the_same(visitor: Visitor, lab: Site) -> None:
     assert count(other) == count(page)
 
 
-def test_names_of_steps_stand_on_their_columns(visitor: Visitor, lab: Site) -> None:
-    """However long they are they end above the first row: hanging from the top each stood at another height."""
-    page = visitor.open(f"{lab.address}sessions.html")
-    ends = page.locator("thead .flag .name").evaluate_all(
-        "all => all.map(one => Math.round(one.getBoundingClientRect().bottom))"
-    )
-    assert max(ends) - min(ends) <= 1
+@pytest.mark.parametrize(
+    ("words", "is_there"),
+    [
+        (lambda one: one["project"], True),
+        (lambda one: f"{one['rig']} {one['platform']}", True),
+        (lambda one: one["facts"]["tracked"]["allen_path"], True),
+        (lambda one: one["facts"]["codeocean"]["sorted"]["name"].upper(), True),
+        (lambda one: one["facts"]["codeocean"]["sorted"]["id"], True),
+        (lambda one: one["facts"]["codeocean"]["raw"]["location"], True),
+        (lambda one: f"{one['id']} no-such-word", False),
+    ],
+)
+def test_search_finds_whatever_names_a_session(
+    visitor: Visitor, demo: Site, words: Callable[[dict[str, Any]], str], is_there: bool
+) -> None:
+    wanted = "901001_2024-03-11"
+    (session,) = (one for one in demo.data("subjects/901001.json")["sessions"] if one["id"] == wanted)
+    page = visitor.open(f"{demo.address}sessions.html")
+    page.get_by_label("Search").fill(words(session))
+    assert (wanted in ids(page)) == is_there
+
+
+def test_names_of_steps_are_short_and_whole(visitor: Visitor, lab: Site, facts: dict[str, Any]) -> None:
+    page = visitor.open(f"{lab.address}sessions.html", viewport={"width": 1400, "height": 900})
+    assert page.locator("thead .flag .name").all_inner_texts() == list(facts["headings"].values())
+    assert page.locator("table.list thead").bounding_box()["height"] < 40  # type: ignore[index]
+    assert page.locator("thead .flag").evaluate_all("all => all.every(one => one.scrollWidth <= one.clientWidth)")
+    assert page.get_by_role("button", name="fmap").get_attribute("title") == "Sort by Facemap"
+    dates = [id_.split("_")[1] for id_ in ids(page)]
+    assert dates == sorted(dates, reverse=True)
+    assert page.locator("tbody.rows tr").first.inner_text().count(dates[0]) == 1, "a date is there once"
+
+
+def test_a_phone_shows_the_next_steps(visitor: Visitor, demo: Site) -> None:
+    page = visitor.open(f"{demo.address}sessions.html", viewport={"width": 390, "height": 844})
+    assert page.locator("table.list thead .name").all_inner_texts() == ["Session", "by date", "Next steps"]
+    row = page.locator("tbody.rows tr", has_text="901003_2024-10-24")
+    assert row.locator("td").all_inner_texts() == ["sort, eye, side"]
+    page.set_viewport_size({"width": 1280, "height": 844})
+    until(page, "document.querySelectorAll('table.list thead th').length > 10")
+
+
+def test_shortcuts(visitor: Visitor, demo: Site) -> None:
+    page = visitor.open(f"{demo.address}sessions.html")
+    page.keyboard.press("/")
+    page.keyboard.type("901003_2024-10?")
+    assert page.get_by_label("Search").input_value() == "901003_2024-10?", "who types gets no window"
+    page.get_by_label("Search").fill("901003_2024-10")
+    page.keyboard.press("ArrowDown")
+    first = page.evaluate("document.activeElement.textContent")
+    assert first == ids(page)[0]
+    page.keyboard.press("?")
+    dialog = page.get_by_role("dialog", name="Keyboard shortcuts")
+    assert dialog.is_visible()
+    page.keyboard.press("Escape")
+    assert page.get_by_role("dialog").count() == 0
+    assert page.evaluate("document.activeElement.textContent") == first
+    page.get_by_role("button", name="keyboard shortcuts").click()
+    dialog.get_by_role("checkbox").uncheck()
+    dialog.get_by_role("button", name="Close").click()
+    page.keyboard.press("/")
+    assert page.evaluate("document.activeElement.id") != "filter-search", "they were switched off"
+    page.locator("tbody.rows th a").first.focus()
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**/session.html?id={first}")
 
 
 def test_back_and_forward(visitor: Visitor, lab: Site) -> None:
@@ -160,9 +217,9 @@ def test_back_and_forward(visitor: Visitor, lab: Site) -> None:
 
 def test_order_is_told_and_turned(visitor: Visitor, lab: Site, facts: dict[str, Any]) -> None:
     page = visitor.open(f"{lab.address}sessions.html")
-    heading = page.get_by_role("columnheader", name="Session", exact=True)
-    assert heading.get_attribute("aria-sort") is None
-    heading.get_by_role("button").click()
+    heading = page.locator("table.list thead th").first
+    assert heading.get_attribute("aria-sort") == "descending", "by date"
+    heading.get_by_role("button", name="Session").click()
     assert heading.get_attribute("aria-sort") == "ascending"
     by_subject = sorted(facts["id"], key=lambda id_: (int(id_.split("_")[0]), id_))
     assert ids(page)[:10] == by_subject[:10]
@@ -223,10 +280,11 @@ def test_csv_is_what_is_shown(visitor: Visitor, lab: Site, facts: dict[str, Any]
 
 def test_columns_are_chosen(visitor: Visitor, lab: Site) -> None:
     page = visitor.open(f"{lab.address}sessions.html?columns=rig,is_sorted")
-    assert page.locator("table.list thead .name").all_inner_texts() == ["Session", "Rig", "sorted"]
+    names = ["Session", "by date", "Rig", "sort"]
+    assert page.locator("table.list thead .name").all_inner_texts() == names
     page.locator("summary", has_text="Columns").click()
     page.locator('[data-key="rig"]').uncheck()
-    assert page.locator("table.list thead .name").all_inner_texts() == ["Session", "sorted"]
+    assert page.locator("table.list thead .name").all_inner_texts() == ["Session", "by date", "sort"]
     page.get_by_role("button", name="The usual columns").click()
     assert "columns" not in query(page)
 
@@ -283,7 +341,7 @@ def many(site: Site) -> None:
     data["id"] = [f"{600000 + place // once}{id_[6:]}" for place, id_ in enumerate(repeated(data["id"]))]
     data["experiment_day"] = repeated(data["experiment_day"])
     data["status"] = {flag: repeated(values) for flag, values in data["status"].items()}
-    for name in ("project", "platform", "rig", "task_version"):
+    for name in ("project", "platform", "rig", "task_version", "next"):
         data[name]["index"] = repeated(data[name]["index"])
     data["count"] = MANY
     site.write("sessions.json", data)

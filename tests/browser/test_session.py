@@ -49,9 +49,9 @@ def test_nothing_there_and_never_observed_are_two_things(visitor: Visitor, own: 
     assert "nothing there" in page.locator("section[aria-labelledby=tracked]").inner_text()
     assert "never observed" in page.locator("section[aria-labelledby=training]").inner_text()
     facts = page.locator("section[aria-labelledby=codeocean] dd").all_inner_texts()
-    assert [text.strip() for text in facts] == ["· no", "? never observed"]
+    assert [text.strip() for text in facts] == ["○ no", "? never observed"]
     facts = page.locator("section[aria-labelledby=s3] dd").all_inner_texts()
-    assert [text.strip() for text in facts] == ["? never observed", "· nothing there"]
+    assert [text.strip() for text in facts] == ["? never observed", "○ nothing there"]
 
 
 def test_timeline_from_history(visitor: Visitor, demo: Site) -> None:

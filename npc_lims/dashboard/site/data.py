@@ -123,14 +123,33 @@ def sessions_file(records: Sequence[Facts], past: Past, made: str) -> dict[str, 
         "count": len(records),
         "flags": list(BOOLEAN_FLAGS),
         "labels": {flag: FLAGS[flag].label for flag in BOOLEAN_FLAGS},
+        "headings": {flag: FLAGS[flag].heading for flag in BOOLEAN_FLAGS if FLAGS[flag].heading},
         "id": [record["id"] for record in records],
         **{name: _dictionary(row[name] for row in rows) for name in _SHOWN},
         "experiment_day": [entry.get("experiment_day") for entry in tracked],
         "status": {flag: "".join(status_symbol(record, flag) for record in records) for flag in BOOLEAN_FLAGS},
+        "next": _dictionary(_next_part(record) for record in records),
         "events": {event: _by_time(times, records) for event, times in past.events.items()},
         "notes": {str(number): entry["notes"] for number, entry in enumerate(tracked) if entry.get("notes")},
         "issues": {number: urls for number, urls in issues.items() if urls},
+        "words": {str(number): text for number, record in enumerate(records) if (text := _words(record))},
     }
+
+
+def _next_part(record: Facts) -> str:
+    """Return the next three steps of a session in as few letters as columns have."""
+    flags = (FLAGS[name] for name in next_steps(record)[:3])
+    return ", ".join(flag.heading or flag.label for flag in flags)
+
+
+def _words(record: Facts) -> str:
+    """Return what else a session is searched by: its folder, and the names, ids and locations of its data assets."""
+    words = [(record["tracked"] or {}).get("allen_path")]
+    for asset in (record["codeocean"] or {}).values():
+        if isinstance(asset, Mapping) and "id" in asset:
+            name, location = asset["name"], asset.get("location") or ""
+            words += [asset["id"], location if name in location else f"{name} {location}".strip()]
+    return " ".join(filter(None, words))
 
 
 def _by_time(times: Mapping[str, str], records: Sequence[Facts]) -> dict[str, list[int]]:

@@ -10,11 +10,16 @@ import { mark, VALUES } from "./marks.js";
  *   name: string, label: string, css: string, width: number,
  *   fill: (cell: HTMLTableCellElement, i: number) => void,
  *   text: (i: number) => string | number | null,
- * }} Column `width` in rem
+ *   sorts?: [string, string][], about?: string,
+ * }} Column `width` in rem; `sorts` are other names and labels by which its heading sorts; `about` is longer than the label
  */
 
-/** Not shown unless asked for: the session's id tells them. */
-const UNUSUAL = ["subject"];
+/** Shown on a phone, where no more fits. */
+const NARROW = ["id", "next"];
+/** Not shown where these and the flags do not fit beside one another. */
+const WIDE = ["project", "platform", "experiment_day", "rig", "task_version", "notes"];
+/** Not shown unless asked for: the session's id tells them, or the flags do. */
+const UNUSUAL = ["subject", "date", "next"];
 
 /**
  * @param {Listing} list
@@ -26,6 +31,10 @@ export function columnsOf(list) {
     {
       name: "id",
       label: "Session",
+      sorts: [
+        ["id", "Session"],
+        ["date", "by date"],
+      ],
       css: "pinned",
       width: 13.2,
       fill: (cell, i) => cell.append(h("a", { href: sessionPage(list.id[i]), tabindex: "-1" }, list.id[i])),
@@ -40,17 +49,18 @@ export function columnsOf(list) {
       text: (i) => list.subject[i],
     },
     { ...plain("date", "Date", 7, (i) => list.date[i]), css: "whole" },
-    plain("project", "Project", 10.5, coded(list.project)),
-    plain("platform", "Platform", 11, coded(list.platform)),
-    { ...plain("experiment_day", "Day", 3.8, (i) => list.experiment_day[i]), css: "number" },
-    plain("rig", "Rig", 6.8, coded(list.rig)),
-    plain("task_version", "Task version", 13, coded(list.task_version)),
+    plain("project", "Project", 9.5, coded(list.project)),
+    plain("platform", "Platform", 8.4, coded(list.platform)),
+    { ...plain("experiment_day", "Day", 3.4, (i) => list.experiment_day[i]), css: "number" },
+    plain("rig", "Rig", 6, coded(list.rig)),
+    plain("task_version", "Task version", 10.5, coded(list.task_version)),
+    { ...plain("next", "Next steps", 11, (i) => coded(list.next)(i) || "–"), css: "next" },
     ...list.flags.map((flag) => flagColumn(list, flag)),
     {
       name: "notes",
-      label: "Notes and issues",
+      label: "Notes, issues",
       css: "notes-cell",
-      width: 14,
+      width: 12,
       fill: (cell, i) => fillNotes(cell, list.notes[i], list.issues[i]),
       text: (i) => [list.notes[i], ...(list.issues[i] ?? [])].filter(Boolean).join(" ") || null,
     },
@@ -58,9 +68,15 @@ export function columnsOf(list) {
   return columns;
 }
 
-/** @param {Column[]} columns */
-export function usual(columns) {
-  return columns.filter(({ name }) => !UNUSUAL.includes(name));
+/**
+ * @param {Column[]} columns
+ * @param {"narrow" | "medium" | "wide"} width of the window
+ */
+export function usual(columns, width) {
+  const hidden = width === "wide" ? UNUSUAL : [...UNUSUAL, ...WIDE];
+  return columns.filter(({ name, css, about }) =>
+    width === "narrow" ? NARROW.includes(name) : !hidden.includes(name) && (css !== "flag" || about),
+  );
 }
 
 /**
@@ -95,11 +111,14 @@ function plain(name, label, width, text) {
  */
 function flagColumn(list, flag) {
   const status = list.status[flag];
+  const heading = list.headings[flag];
+  const label = heading ?? list.labels[flag] ?? flag;
   return {
     name: flag,
-    label: list.labels[flag] ?? flag,
+    label,
+    about: heading && list.labels[flag],
     css: "flag",
-    width: 1.8,
+    width: 0.9 + Math.max(label.length, 3) * 0.58,
     fill: (cell, i) => {
       cell.append(mark(status[i]));
       cell.classList.toggle("u-back", status[i] === "?");

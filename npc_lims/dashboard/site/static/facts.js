@@ -9,7 +9,7 @@ const TIME = /^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+Z$/;
 
 /** @param {string} [text] */
 export function nothing(text = "nothing there") {
-  return h("span", { class: "nothing" }, h("span", { class: "mark n", "aria-hidden": "true" }, "·"), ` ${text}`);
+  return h("span", { class: "nothing" }, h("span", { class: "mark n", "aria-hidden": "true" }, "○"), ` ${text}`);
 }
 
 export function neverObserved() {

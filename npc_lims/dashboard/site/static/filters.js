@@ -75,7 +75,7 @@ function testsOf(list, view) {
   }
   const words = splitWords(view.q.toLowerCase(), /\s+/);
   if (words.length) {
-    const texts = list.words();
+    const texts = list.texts();
     tests.push((i) => words.every((word) => texts[i].includes(word)));
   }
   return tests;

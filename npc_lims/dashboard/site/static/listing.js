@@ -7,11 +7,13 @@ import { parts } from "./ids.js";
  * @typedef {"project" | "platform" | "rig"} Facet
  * @typedef {{
  *   count: number, made: string, flags: string[], labels: Record<string, string>,
+ *   headings: Record<string, string>, next: Coded, words: Record<string, string>,
  *   id: string[], subject: string[], date: string[], number: Uint8Array,
  *   project: Coded, platform: Coded, rig: Coded, task_version: Coded, experiment_day: (number | null)[],
  *   status: Record<string, string>, events: Record<string, Record<string, number[]>>, notes: Record<string, string>, issues: Record<string, string[]>,
- *   words: () => string[],
- * }} Listing
+ *   texts: () => string[],
+ * }} Listing `headings` are short, of the flags that are usually shown; `next` are the next steps of a session; `words`
+ *   and `texts` are what else, and all, that it is searched by
  */
 
 /** @type {readonly Facet[]} */
@@ -33,10 +35,13 @@ export function listing(data) {
     number[i] = part.index;
   }
   /** @type {string[] | null} */
-  let words = null;
-  const { id, task_version: task, notes } = data;
+  let texts = null;
+  const coded = [data.project, data.platform, data.rig, data.task_version];
   // only who searches pays for it
-  const makeWords = () =>
-    Array.from({ length: count }, (_, i) => `${id[i]} ${task.values[task.index[i]]} ${notes[i] ?? ""}`.toLowerCase());
-  return { ...data, count, subject, date, number, words: () => (words ??= makeWords()) };
+  const makeTexts = () =>
+    Array.from({ length: count }, (_, i) => {
+      const parts = [data.id[i], ...coded.map(({ values, index }) => values[index[i]]), data.notes[i], data.words[i]];
+      return [...parts, ...(data.issues[i] ?? [])].join(" ").toLowerCase();
+    });
+  return { ...data, count, subject, date, number, texts: () => (texts ??= makeTexts()) };
 }

@@ -7,7 +7,7 @@ import { h } from "./dom.js";
 /** @type {Record<Value, {sign: string, word: string, name: string, css: string}>} */
 export const VALUES = {
   y: { sign: "✓", word: "yes", name: "yes", css: "y" },
-  n: { sign: "·", word: "no", name: "no", css: "n" },
+  n: { sign: "○", word: "no", name: "no", css: "n" },
   "?": { sign: "?", word: "unknown", name: "unknown", css: "u" },
   "-": { sign: "–", word: "does not apply", name: "na", css: "a" },
 };

@@ -5,6 +5,18 @@ import { pageFor } from "./ids.js";
 import { time } from "./time.js";
 
 const KEY = "npc-lims-theme";
+const SHORTCUTS_KEY = "npc-lims-shortcuts";
+
+/** @type {[string[], string][]} */
+const SHORTCUTS = [
+  [["/"], "Search"],
+  [["↓", "↑"], "Next and previous row of the list, also from the search field"],
+  [["Page Down", "Page Up"], "Next and previous screen of rows"],
+  [["Home", "End"], "First and last row"],
+  [["Enter"], "Open the session of the row"],
+  [["Esc"], "Close a sheet of filters, or this window"],
+  [["?"], "Show these shortcuts"],
+];
 
 /** Brings the header to life. */
 export function start() {
@@ -33,23 +45,80 @@ export function start() {
     } else {
       document.documentElement.dataset.theme = theme;
     }
-    remember(follows ? null : theme);
+    remember(KEY, follows ? null : theme);
     label();
   });
   system.addEventListener("change", label);
   label();
+  addEventListener("keydown", shortcut);
 }
 
-/** @param {string | null} theme */
-function remember(theme) {
+/** @param {KeyboardEvent} event */
+function shortcut(event) {
+  const target = /** @type {HTMLElement} */ (event.target);
+  const isTyping = target.matches("input:not([type=checkbox]), textarea, select, [contenteditable]");
+  if (isTyping || event.ctrlKey || event.metaKey || event.altKey || remembered(SHORTCUTS_KEY) === "off") {
+    return;
+  }
+  const search = /** @type {HTMLInputElement | null} */ (document.querySelector("input[type=search]"));
+  if (event.key === "/" && search && !document.querySelector("dialog[open]")) {
+    event.preventDefault();
+    search.focus();
+    search.select();
+  } else if (event.key === "?") {
+    event.preventDefault();
+    showShortcuts();
+  }
+}
+
+function showShortcuts() {
+  document.querySelector("dialog")?.remove();
+  const on = h("input", {
+    type: "checkbox",
+    onchange: () => remember(SHORTCUTS_KEY, on.checked ? null : "off"),
+  });
+  on.checked = remembered(SHORTCUTS_KEY) !== "off";
+  const dialog = h(
+    "dialog",
+    { class: "shortcuts", "aria-labelledby": "shortcuts", onclose: () => dialog.remove() },
+    h("h2", { id: "shortcuts" }, "Keyboard shortcuts"),
+    h(
+      "dl",
+      null,
+      SHORTCUTS.map(([keys, what]) => [
+        h("dt", null, keys.map((key) => h("kbd", null, key))),
+        h("dd", null, what),
+      ]).flat(),
+    ),
+    h("p", null, h("label", null, on, " Use / and ? as shortcuts in this browser")),
+    h("form", { method: "dialog" }, h("button", null, "Close")),
+  );
+  document.body.append(dialog);
+  dialog.showModal();
+}
+
+/**
+ * @param {string} key
+ * @param {string | null} value
+ */
+function remember(key, value) {
   try {
-    if (theme) {
-      localStorage.setItem(KEY, theme);
+    if (value) {
+      localStorage.setItem(key, value);
     } else {
-      localStorage.removeItem(KEY);
+      localStorage.removeItem(key);
     }
   } catch {
     // a browser that keeps nothing for this site: the choice holds for this page
+  }
+}
+
+/** @param {string} key */
+function remembered(key) {
+  try {
+    return localStorage.getItem(key);
+  } catch {
+    return null;
   }
 }
 
@@ -70,5 +139,6 @@ export function foot(about) {
     commit ? h("span", null, "at ", link(address, h("span", { class: "code" }, commit.slice(0, 10)))) : null,
     h("span", null, h("a", { href: "sessions.jsonl" }, "all sessions as data")),
     h("span", null, h("a", { href: "feed.atom" }, "feed of changes")),
+    h("button", { type: "button", class: "plain no-print", onclick: showShortcuts }, "keyboard shortcuts (?)"),
   );
 }

@@ -94,17 +94,29 @@ export class Table {
    * @param {Column} column
    * @param {string} sort
    */
-  heading({ name, label, css }, sort) {
-    const isSorted = sort.replace(/^-/, "") === name;
+  heading({ name, label, css, about = label, sorts = [[name, label]] }, sort) {
+    const by = sort.replace(/^-/, "");
+    const isSorted = sorts.some(([one]) => one === by);
     const descends = sort.startsWith("-");
     return h(
       "th",
       { scope: "col", class: css, "aria-sort": isSorted ? (descends ? "descending" : "ascending") : null },
       h(
-        "button",
-        { type: "button", "data-column": name, title: `Sort by ${label}`, onclick: () => this.onSort(name) },
-        h("span", { class: "name" }, label),
-        h("span", { class: "arrow", "aria-hidden": "true" }, isSorted ? (descends ? "↓" : "↑") : ""),
+        "div",
+        { class: "sorts" },
+        sorts.map(([column, text]) =>
+          h(
+            "button",
+            {
+              type: "button",
+              "data-column": column,
+              title: `Sort by ${sorts.length > 1 ? column : about}`,
+              onclick: () => this.onSort(column),
+            },
+            h("span", { class: "name" }, text),
+            h("span", { class: "arrow", "aria-hidden": "true" }, column === by ? (descends ? "↓" : "↑") : ""),
+          ),
+        ),
       ),
     );
   }

@@ -38,6 +38,8 @@ try {
 /** @param {import("../listing.js").Listing} list */
 function run(list) {
   const columns = columnsOf(list);
+  const narrow = matchMedia("(max-width: 40rem)");
+  const medium = matchMedia("(max-width: 60rem)");
   const names = columns.map(({ name }) => name);
   const order = sorter(list);
   /** @type {View} */
@@ -51,7 +53,7 @@ function run(list) {
   const words = field(
     "words",
     "Search",
-    { type: "search", placeholder: "Id, notes, task version" },
+    { type: "search", placeholder: "Id, project, rig, folder, asset, notes", onkeydown: leaveSearch },
     (value) => (view.q = value),
   );
   const subject = field(
@@ -114,7 +116,7 @@ function run(list) {
   /**
    * @param {string} css
    * @param {string} label
-   * @param {Record<string, string>} properties
+   * @param {Record<string, any>} properties
    * @param {(value: string) => void} onInput
    */
   function field(css, label, properties, onInput) {
@@ -127,6 +129,14 @@ function run(list) {
     };
     const input = h("input", { id, ...properties, autocomplete: "off", spellcheck: "false", oninput: typed });
     return { input, element: h("div", { class: `field ${css}` }, h("label", { for: id }, label), input) };
+  }
+
+  /** @param {KeyboardEvent} event from the search field the keyboard goes on to the rows */
+  function leaveSearch(event) {
+    if ((event.key === "ArrowDown" || event.key === "Enter") && sessions.length) {
+      event.preventDefault();
+      table.goTo(0);
+    }
   }
 
   /** While typing there is one entry in the browser's history, not one for each key. */
@@ -176,7 +186,7 @@ function run(list) {
     const chosen = shownColumns().map(({ name }) => name);
     const values = columns
       .filter(({ name }) => name !== "id")
-      .map(({ name, label }) => ({ value: name, label, count: null }));
+      .map(({ name, label, about }) => ({ value: name, label: about ?? label, count: null }));
     const toggle = (/** @type {string[]} */ some) =>
       choose({ columns: same(some, usualNames()) ? null : names.filter((name) => some.includes(name)) });
     const reset = h(
@@ -188,7 +198,8 @@ function run(list) {
   }
 
   function usualNames() {
-    return usual(columns).map(({ name }) => name);
+    const width = narrow.matches ? "narrow" : medium.matches ? "medium" : "wide";
+    return usual(columns, width).map(({ name }) => name);
   }
 
   function shownColumns() {
@@ -348,6 +359,9 @@ function run(list) {
   }
 
   addEventListener("popstate", follow);
+  for (const width of [narrow, medium]) {
+    width.addEventListener("change", apply);
+  }
   follow();
 }
 
