@@ -94,6 +94,11 @@ from npc_lims.metadata.training_db import (
     get_training_sqlite_paths as get_training_sqlite_paths,
     update_training_dbs as update_training_dbs,
 )
+from npc_lims.model.locations import (
+    LOCATION_GROUPS as LOCATION_GROUPS,
+    LOCATION_KINDS as LOCATION_KINDS,
+    SessionLocation as SessionLocation,
+)
 from npc_lims.model.types import (
     FileContents as FileContents,
     JobID as JobID,
@@ -154,6 +159,7 @@ from npc_lims.paths.subject_folders import (
 from npc_lims.sessions.queries import Sessions as Sessions
 from npc_lims.sessions.info import SessionInfo as SessionInfo
 from npc_lims.sessions.info import PastSessionInfo as PastSessionInfo
+from npc_lims.sessions.locations import get_session_locations as get_session_locations
 from npc_lims.sessions.queries import (
     get_session_info as get_session_info,
     get_session_issues as get_session_issues,

@@ -18,7 +18,8 @@ from npc_lims.utils.mappings import LazyMapping
 SECTIONS = {
     "Query": {
         "sessions": "sessions:sessions_command",
-        "show": "sessions:show_command",
+        "show": "show:show_command",
+        "paths": "show:paths_command",
         "history": "history:history_command",
         "diff": "changes:diff_command",
         "site": "site:site_app",

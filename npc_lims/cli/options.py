@@ -18,6 +18,7 @@ from npc_lims.config.disk_cache import load_entry
 from npc_lims.config.settings import TRACKED_FILE, Settings, load_settings, settings_for_reading
 from npc_lims.errors import NpcLimsError, SelectionError
 from npc_lims.model.flags import FLAGS
+from npc_lims.model.locations import LOCATION_GROUPS, LOCATION_KINDS
 from npc_lims.model.rows import COLUMNS
 from npc_lims.model.session_id import resolve_session_id
 from npc_lims.state.published import cached_snapshot_path
@@ -201,6 +202,10 @@ def complete_where(ctx: typer.Context, incomplete: str) -> list[str]:
     else:
         values = _PLATFORMS if name == "platform" else _values(ctx, name)
     return [f"{name}{operator}{word}" for word in _beginning(value, values)]
+
+
+def complete_kind(incomplete: str) -> list[str]:
+    return _beginning(incomplete, (*LOCATION_KINDS, *LOCATION_GROUPS))
 
 
 def complete_flag(incomplete: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""`npc-lims sessions` and `npc-lims show`."""
+"""`npc-lims sessions`."""
 
 from __future__ import annotations
 
@@ -17,13 +17,11 @@ from npc_lims.cli.options import (
     SelectionOptions,
     complete_column,
     complete_columns,
-    complete_session,
     reading_settings,
 )
 from npc_lims.cli.output import (
     OutputStyle,
     can_print,
-    json_option,
     out,
     print_csv,
     print_json,
@@ -34,13 +32,10 @@ from npc_lims.cli.output import (
 from npc_lims.config.settings import Settings
 from npc_lims.errors import NpcLimsError, SelectionError
 from npc_lims.model.flags import BOOLEAN_FLAGS, FLAGS, NOT_APPLICABLE
-from npc_lims.model.rows import COLUMNS, flag_value, session_row
-from npc_lims.model.sections import SECTIONS
+from npc_lims.model.rows import COLUMNS, flag_value
 from npc_lims.sessions.filter_values import TERMS, find_name
-from npc_lims.sessions.info import SessionInfo
-from npc_lims.sessions.queries import select_session, select_sessions, to_records
+from npc_lims.sessions.queries import select_sessions, to_records
 from npc_lims.utils.text import counted, one_line
-from npc_lims.utils.yaml import render_yaml
 
 STATE_HELP = "Read this state folder. Default: that of this checkout, else GitHub."
 AT_HELP = "State as it was: at the end of a day (2024-06-01, UTC), so long ago (7d), or at a tag or commit."
@@ -205,54 +200,6 @@ def _names(option: str, given: Optional[str], columns: Sequence[str] = COLUMNS) 
 def _cells(row: dict[str, Any]) -> dict[str, Any]:
     """Leave cells of flags empty that do not apply, as of unknown ones: not_applicable names them."""
     return {**row, **dict.fromkeys(row["not_applicable"]), "not_applicable": " ".join(row["not_applicable"])}
-
-
-def show_command(
-    session: str = typer.Argument(
-        ..., help="Any id, path or asset name of the session.", autocompletion=complete_session
-    ),
-    state: Optional[Path] = typer.Option(None, help=STATE_HELP),
-    at: Optional[str] = typer.Option(None, metavar="DATE|AGE|TAG|SHA", help=AT_HELP),
-    as_json: bool = json_option("an object of all facts"),
-) -> None:
-    """Show all facts about one session, by source.
-
-    Reads the state folder of this checkout or what is published on GitHub, as it is or as it was (--at); writes
-    nothing. Needs no credentials; with them, a session that is not in state yet is looked up live.
-
-    \b
-    Examples:
-      npc-lims show DRpilot_626791_20220815
-      npc-lims show 626791_2022-08-15 --at 2024-06-01
-    """
-    settings = reading_settings(state)
-    info = select_session(settings, session, at=at)
-    if as_json:
-        sections = {name: info.record[name] for name in SECTIONS}
-        print_json({**session_row(info.record), **sections})
-    else:
-        _print_session(info, as_of(settings, at))
-
-
-def _print_session(info: SessionInfo, notes: list[str]) -> None:
-    record, row = info.record, session_row(info.record)
-    console = out()
-    console.print(Text(row["id"], "bold"), f"{one_line(row['project'])}, {row['platform']}")
-    for text in notes:
-        console.print(text, style="dim", soft_wrap=True)
-    for flag in FLAGS:
-        value = flag_value(row, flag)
-        if value != NOT_APPLICABLE:
-            text = f"  {flag:26}  {value}" if isinstance(value, str) else f"  {flag}"
-            console.print(Text.assemble(symbol(value), text), soft_wrap=True)
-    if row["not_applicable"]:
-        console.print(f"does not apply: {', '.join(row['not_applicable'])}", style="dim")
-    for name in SECTIONS:
-        section = record[name]
-        note = ": never observed" if section is None else "" if section else ": nothing there"
-        console.print(Text.assemble((name, "bold"), note))
-        for line in render_yaml(section).splitlines() if section else ():
-            console.print(f"  {line}", soft_wrap=True)  # a path is copied in one piece
 
 
 # --- the table

@@ -5,15 +5,12 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any, Literal, Optional
+from typing import Any, Literal, Optional, Protocol
 
 from npc_lims.model.flags import FLAGS, NOT_APPLICABLE, Facts, fact_of, recorded_asset
 from npc_lims.model.rows import allen_path_of
 from npc_lims.model.session_id import subject_of
 from npc_lims.model.status import explain, recorded_flag
-
-if TYPE_CHECKING:
-    from npc_lims.config.settings import Settings
 
 RECORDED: Literal["recorded"] = "recorded"
 LocationStatus = Literal["recorded", "none", "unknown", "does not apply"]
@@ -67,6 +64,28 @@ _APPLIES_AS = {"sync": "is_video", "settings_xml": "is_sorted", "LFP_Subsampled"
 _NUMBER = re.compile(r"([0-9]+)")
 
 
+class Roots(Protocol):
+    """The buckets and folders that all sessions share: `Settings` has them."""
+
+    @property
+    def codeocean_bucket(self) -> str: ...
+
+    @property
+    def stim_root(self) -> str: ...
+
+    @property
+    def ibl_root(self) -> str: ...
+
+    @property
+    def tissuecyte_root(self) -> str: ...
+
+    @property
+    def parquet_root(self) -> str: ...
+
+    @property
+    def nwb_root(self) -> str: ...
+
+
 @dataclasses.dataclass(frozen=True)
 class SessionLocation:
     """A recorded location of a session's files, or why there is none of that kind."""
@@ -87,7 +106,7 @@ class SessionLocation:
     """Why there is none; of a location, why its files may not be there yet."""
 
 
-def locations_of(record: Facts, settings: Settings) -> tuple[SessionLocation, ...]:
+def locations_of(record: Facts, settings: Roots) -> tuple[SessionLocation, ...]:
     """Return every recorded location of a session, in the order of `LOCATION_KINDS`; one without for each other kind.
 
     *settings* name the folders that all sessions share. Nothing is queried, and no location is tested.
@@ -98,7 +117,7 @@ def locations_of(record: Facts, settings: Settings) -> tuple[SessionLocation, ..
     return tuple(found)
 
 
-def _of_kind(record: Facts, settings: Settings, kind: str) -> list[SessionLocation]:
+def _of_kind(record: Facts, settings: Roots, kind: str) -> list[SessionLocation]:
     if kind == "allen_path":
         return [SessionLocation(kind, "folder on the Allen network", allen_path_of(record))]
     if kind in _ASSETS:
@@ -126,7 +145,7 @@ def _of_kind(record: Facts, settings: Settings, kind: str) -> list[SessionLocati
     return [SessionLocation(kind, what, status=status, reason=reason)]
 
 
-def _asset_uri(asset: Any, settings: Settings) -> str:
+def _asset_uri(asset: Any, settings: Roots) -> str:
     return str(asset.get("location") or f"s3://{settings.codeocean_bucket}/{asset['id']}").rstrip("/")
 
 
@@ -138,7 +157,7 @@ def _raw_files(record: Facts, raw: Any, kind: str) -> Any:
     return listing.get(kind, ()) if listing and listing["asset"] == raw["id"] else None
 
 
-def _s3_files(record: Facts, settings: Settings, kind: str, names: Iterable[str]) -> Iterator[SessionLocation]:
+def _s3_files(record: Facts, settings: Roots, kind: str, names: Iterable[str]) -> Iterator[SessionLocation]:
     session, what = str(record["id"]), _S3_FILES[kind]
     subject = subject_of(session)
     if kind == "ibl_annotations":  # of these the probes are recorded, and not the folder of the recording

@@ -285,10 +285,10 @@ def test_show_breaks_no_line_that_is_copied(state: Path, elsewhere: Path) -> Non
     assert all(line == line.rstrip() for line in lines)
 
 
-def test_show_json_is_the_row_and_the_sections(from_state: Path) -> None:
+def test_show_json_is_the_row_the_locations_and_the_sections(from_state: Path) -> None:
     done = run_cli("show", "901001_2024-03-13", "--state", str(from_state), "--json")
     told = json.loads(done.out)
-    assert set(told) == {*COLUMNS, "tracked", "training", "codeocean", "s3"}
+    assert set(told) == {*COLUMNS, "locations", "tracked", "training", "codeocean", "s3"}
     assert told["tracked"]["session_kwargs"] == {"surface_recording_probe_letters_to_skip": "BCDE"}
 
 

@@ -72,6 +72,7 @@ RUNS = {
         "--terms platform",
         "--since June",
     ],
+    "npc-lims paths": ["901003_2024-10-22 --kind sorted", "901001_2024-03-07", "901001_2024-03-07 --kind sortd"],
     "npc-lims show": ["901001_2024-03-13", "901001_2024-03-07 --json", "901001_2024-03-31"],
     "npc-lims site build": ["public --repository lab/state", "state"],
     "npc-lims site serve": ["nowhere"],
@@ -95,8 +96,15 @@ RUNS = {
 }
 """What each command is tried with, in the folder that `lab` makes. Those of one command follow each other."""
 LISTS = {
-    *("npc-lims diff", "npc-lims doctor", "npc-lims history", "npc-lims preview", "npc-lims sessions", "npc-lims sync"),
-    *("npc-lims process collect", "npc-lims process plan", "npc-lims process run", "npc-lims process runs"),
+    *("npc-lims diff", "npc-lims doctor", "npc-lims history", "npc-lims paths", "npc-lims preview"),
+    *(
+        "npc-lims sessions",
+        "npc-lims sync",
+        "npc-lims process collect",
+        "npc-lims process plan",
+        "npc-lims process run",
+        "npc-lims process runs",
+    ),
     *("npc-lims process start", "npc-lims track dedupe", "npc-lims track import"),
     *("npc-lims validate", "npc-lims verify"),
 }
