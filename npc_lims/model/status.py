@@ -51,7 +51,8 @@ def describe_progress(record: Facts) -> str:
         "next: ": next_steps(record),
         "unknown: ": [name for name, value in recorded.items() if value is None],
     }
-    return "; ".join(word + ", ".join(FLAGS[name].label for name in names) for word, names in parts.items() if names)
+    found = [word + ", ".join(FLAGS[name].label for name in names) for word, names in parts.items() if names]
+    return "; ".join(found) or f"not {STAGES[0].label}"
 
 
 def is_waiting(record: Facts, flag: StatusFlag) -> bool:

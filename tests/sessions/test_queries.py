@@ -291,7 +291,7 @@ def test_without_the_library_the_error_names_the_extra(library: str, demo_state:
 def test_a_session_shows_its_progress_as_recorded(unobserved: Sessions[SessionInfo]) -> None:
     shown = {str(info.id): repr(info).partition("progress=")[2] for info in unobserved}
     assert shown["901005_2024-11-04"] == "'next: uploaded; unknown: sorted')"
-    assert shown["901003_2024-10-16"] == "'next: uploaded')"
+    assert shown["901003_2024-10-16"] == "'not uploaded')"
     assert shown["901004_2024-06-06"] == "'uploaded; next: sorted, parquet cached')"
     assert shown["901003_2024-10-22"].startswith("'uploaded, sorted, annotated, DLC eye, ")
 
