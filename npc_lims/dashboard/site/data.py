@@ -189,7 +189,8 @@ def session_part(
 
 def _flag_part(record: Facts, flag: StatusFlag) -> dict[str, Any]:
     value, sentence = status_symbol(record, flag.name), explain(record, flag.name)
-    return {"flag": flag.name, "label": flag.label, "group": flag.group, "value": value, "sentence": sentence}
+    names = {"flag": flag.name, "label": flag.label, "heading": flag.heading, "group": flag.group}
+    return {**names, "value": value, "sentence": sentence}
 
 
 def _file_part(record: Facts, one: SessionLocation, links: Links) -> dict[str, Any]:

@@ -160,7 +160,10 @@ SESSIONS = exactly(
 
 SECTION: Schema = {"anyOf": [{"type": "object"}, {"const": False}, {"type": "null"}]}
 
-STATUS = {"flag": FLAG, "label": TEXT, "group": TEXT, "value": {"enum": ["y", "n", "?", "-"]}, "sentence": TEXT}
+STATUS = {
+    **{"flag": FLAG, "label": TEXT, "heading": TEXT, "group": TEXT},
+    **{"value": {"enum": ["y", "n", "?", "-"]}, "sentence": TEXT},
+}
 
 SUBJECT = exactly(
     **HEAD,

@@ -75,7 +75,6 @@ function fact(name, value) {
 /** @param {any[]} sessions */
 function matrix(sessions) {
   const texts = [
-    ["Session", ""],
     ["Day", "number"],
     ["Project", ""],
     ["Platform", ""],
@@ -92,15 +91,21 @@ function matrix(sessions) {
       h(
         "tr",
         null,
+        h("th", { scope: "col" }, "Session"),
+        sessions[0].status
+          .filter(isUsual)
+          .map((/** @type {any} */ one) => h("th", { scope: "col", class: "flag", title: one.label }, one.heading)),
         texts.map(([name, css]) => h("th", { scope: "col", class: css }, name)),
-        sessions[0].status.map((/** @type {any} */ one) =>
-          h("th", { scope: "col", class: "flag" }, h("span", null, one.label)),
-        ),
         h("th", { scope: "col" }, "Notes"),
       ),
     ),
     h("tbody", null, sessions.map(row)),
   );
+}
+
+/** @param {any} flag shown in a table; the page of the session has all */
+function isUsual({ heading }) {
+  return heading !== "";
 }
 
 /** @param {any} session */
@@ -109,11 +114,13 @@ function row(session) {
     "tr",
     null,
     h("th", { scope: "row" }, h("a", { href: sessionPage(session.id) }, session.id)),
+    session.status
+      .filter(isUsual)
+      .map((/** @type {any} */ one) => h("td", { class: "flag" }, mark(one.value))),
     h("td", { class: "number" }, session.experiment_day ?? ""),
     [session.project, session.platform, session.rig, session.task_version].map((text) =>
       h("td", { class: text === "unknown" ? "quiet" : null }, text),
     ),
-    session.status.map((/** @type {any} */ one) => h("td", { class: "flag" }, mark(one.value))),
     h("td", { class: "note" }, session.notes),
   );
 }
