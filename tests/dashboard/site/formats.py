@@ -161,8 +161,12 @@ SESSIONS = exactly(
 SECTION: Schema = {"anyOf": [{"type": "object"}, {"const": False}, {"type": "null"}]}
 
 STATUS = {
-    **{"flag": FLAG, "label": TEXT, "heading": TEXT, "group": TEXT},
-    **{"value": {"enum": ["y", "n", "?", "-"]}, "sentence": TEXT},
+    "flag": FLAG,
+    "label": TEXT,
+    "heading": TEXT,
+    "group": TEXT,
+    "value": {"enum": ["y", "n", "?", "-"]},
+    "sentence": TEXT,
 }
 
 SUBJECT = exactly(
