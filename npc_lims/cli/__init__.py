@@ -82,6 +82,11 @@ def _sigterm_as_exit() -> Iterator[None]:
 def _run() -> int:
     from npc_lims.cli.activity import shown_activity
 
+    if os.environ.get("_NPC_LIMS_COMPLETE") == "complete_bash":
+        from npc_lims.cli.options import join_words_of_bash
+
+        join_words_of_bash()
+
     with shown_activity(" ".join(["npc-lims", *sys.argv[1:2]])):
         from npc_lims.cli.app import app
 

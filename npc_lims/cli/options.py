@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import inspect
 import json
+import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -162,6 +163,7 @@ def _split(values: Optional[list[str]]) -> list[str]:
 # --- shell completion: only local data is read, without slow checks; an error completes nothing, as the command
 # itself reports it
 
+_condition = ""  # `rig=` before the word that bash completes
 _PLATFORMS = ("ephys", "behavior_with_sync", "behavior")
 _MAX_WORDS = 500  # a longer list is no help, and slow to lay out
 # parsing ten thousand lines would take too long
@@ -190,7 +192,7 @@ def complete_platform(incomplete: str) -> list[str]:
 
 def complete_where(ctx: typer.Context, incomplete: str) -> list[str]:
     """Complete the column of a condition, then its value."""
-    name, operator, value = re.fullmatch(r"(\w*)(!?=|~|)(.*)", incomplete, re.DOTALL).groups()  # type: ignore[union-attr]
+    name, operator, value = re.fullmatch(r"(\w*)(!?=|~|)(.*)", _condition + incomplete, re.DOTALL).groups()  # type: ignore[union-attr]
     flags = ("is_ephys", "is_sync", *FLAGS)
     if not operator:
         columns = [column for column in COLUMNS if column not in (*flags, "not_applicable")]
@@ -201,7 +203,24 @@ def complete_where(ctx: typer.Context, incomplete: str) -> list[str]:
         values = (session_id.partition("_")[0] for session_id in _ids(ctx))
     else:
         values = _PLATFORMS if name == "platform" else _values(ctx, name)
-    return [f"{name}{operator}{word}" for word in _beginning(value, values)]
+    return [f"{name}{operator}{word}".replace(_condition, "", 1) for word in _beginning(value, values)]
+
+
+def join_words_of_bash() -> None:
+    """Join the words `rig`, `=` and `NP` of the line that bash wants completed: it splits them, and replaces `NP`."""
+    global _condition
+    words = os.environ.get("COMP_WORDS", "").split("\n")[: int(os.environ.get("COMP_CWORD") or 0) + 1]
+    joined, _condition = words[:1], ""
+    for before, word in zip(words, words[1:]):
+        if "=" in (before, word) and not joined[-1].startswith("-"):
+            joined[-1] += word
+        else:
+            joined.append(word)
+    if len(joined) < len(words):
+        if "=" in words[-2:]:
+            _condition, equals, joined[-1] = joined[-1].rpartition("=")
+            _condition += equals
+        os.environ.update(COMP_WORDS="\n".join(joined), COMP_CWORD=str(len(joined) - 1))
 
 
 def complete_kind(incomplete: str) -> list[str]:

@@ -61,6 +61,24 @@ def test_what_is_offered(here: Path, monkeypatch: pytest.MonkeyPatch, line: str,
     assert complete(monkeypatch, line) == offered
 
 
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        (["--where", "rig", "=", "NP"], ["NP2", "NP3"]),
+        (["--where", "sorted", "="], ["yes", "no", "unknown", "n.a."]),
+        (["--where", "rig!", "=", "NP2", "--where", "platform", "=", "be"], ["behavior_with_sync", "behavior"]),
+    ],
+)
+def test_bash_splits_conditions_and_completes_their_ends(
+    here: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], offered: list[str]
+) -> None:
+    monkeypatch.setenv("_NPC_LIMS_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", "\n".join(["npc-lims", "sessions", *words]))
+    monkeypatch.setenv("COMP_CWORD", str(len(words) + 1))
+    done = run_cli()
+    assert (done.err, done.out.split()) == ("", offered)
+
+
 def test_a_column_is_offered_once(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     offered = complete(monkeypatch, "npc-lims sessions --columns id,rig,")
     assert offered == [f"id,rig,{name}" for name in COLUMNS if name not in ("id", "rig")]
@@ -152,9 +170,11 @@ def test_a_real_bash_completes(demo_state: Path, tmp_path: Path) -> None:
     ask = f"""{script}
 COMP_WORDS=(npc-lims show 901005_2024-11); COMP_CWORD=2; COMP_LINE="npc-lims show 901005_2024-11"
 {function} "{command}"; printf '%s\\n' "${{COMPREPLY[@]}}"
+COMP_WORDS=(npc-lims sessions --where rig = NP); COMP_CWORD=5
+{function} "{command}"; printf '%s\\n' "${{COMPREPLY[@]}}"
 """
     environment = {**os.environ, "NPC_LIMS_STATE": str(demo_state), "PATH": f"{tmp_path}:{os.environ['PATH']}"}
     done = subprocess.run(
         ["bash", "-c", ask], env=environment, cwd=tmp_path, capture_output=True, text=True, check=True
     )
-    assert done.stdout.split() == ["901005_2024-11-04"], done
+    assert done.stdout.split() == ["901005_2024-11-04", "NP2", "NP3"], done
