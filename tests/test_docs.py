@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -18,7 +20,7 @@ import pytest
 
 import npc_lims
 from npc_lims.config.settings import SETTINGS, Settings
-from tests.doc_examples import Developer, Example, Reader, broken_links, examples, mentions, unknown_in
+from tests.doc_examples import Developer, Example, Reader, broken_links, examples, mentions, run_npc_lims, unknown_in
 from tests.integration.world import commit_all, run_git, write_tracked
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -91,6 +93,32 @@ def reader(checkout_once: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 def test_examples_are_as_the_page_says(page: Path, reader: Reader) -> None:
     for example in examples_of(page):
         reader.follow(example)
+
+
+QUESTIONS = re.findall(
+    r"^\| (\w.*\?) \| `npc-lims ?(.*)` \| `(.*)` \|$",
+    (DOCS / "how-to" / "questions.md").read_text(encoding="utf-8"),
+    re.MULTILINE,
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("question", "command", "line"), QUESTIONS)
+def test_questions_are_answered_by_the_command_and_in_python(
+    question: str, command: str, line: str, reader: Reader
+) -> None:
+    words = shlex.split(command)
+    code, out, shown = run_npc_lims(words)
+    assert (code, bool(out.strip())) == (0, True), shown
+    answer = eval(line, {"npc_lims": npc_lims})
+    assert answer
+    if isinstance(answer, npc_lims.Sessions):
+        listed = json.loads(run_npc_lims([*words, "--json"])[1])
+        assert [str(session.id) for session in answer] == [row["id"] for row in listed]
+
+
+def test_thirty_questions_are_answered() -> None:
+    assert len({question for question, _, _ in QUESTIONS}) >= 30
 
 
 @pytest.mark.slow
