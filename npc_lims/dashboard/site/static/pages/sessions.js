@@ -275,7 +275,7 @@ function run(list) {
     show(chips, ...made);
     chips.hidden = made.length === 0;
     clear.hidden = !isFiltered(view);
-    presets.hidden = isFiltered(view);
+    presets.hidden = isFiltered(view) || !list.count;
   }
 
   /**
