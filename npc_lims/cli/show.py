@@ -25,6 +25,7 @@ from npc_lims.model.flags import FLAGS, NOT_APPLICABLE
 from npc_lims.model.locations import LOCATION_KINDS, SessionLocation, locations_of
 from npc_lims.model.rows import flag_value, session_row
 from npc_lims.model.sections import SECTIONS
+from npc_lims.model.status import explain
 from npc_lims.sessions.info import SessionInfo
 from npc_lims.sessions.locations import expand_kinds
 from npc_lims.sessions.queries import select_session, select_sessions
@@ -77,8 +78,10 @@ def _print_session(settings: Settings, info: SessionInfo, notes: list[str]) -> N
     for flag in FLAGS:
         value = flag_value(row, flag)
         if value != NOT_APPLICABLE:
-            text = f"  {flag:26}  {value}" if isinstance(value, str) else f"  {flag}"
-            console.print(Text.assemble(symbol(value), text), soft_wrap=True)
+            said = value if isinstance(value, str) else "" if value else one_line(explain(record, flag), 400)
+            line = Text.assemble(symbol(value), f"  {flag:26}  ", (said, "" if value else "dim"))
+            line.rstrip()
+            console.print(line, soft_wrap=True)
     if row["not_applicable"]:
         console.print(f"does not apply: {', '.join(row['not_applicable'])}", style="dim")
     console.print(Text("locations", "bold"))
