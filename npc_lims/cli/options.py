@@ -21,7 +21,6 @@ from npc_lims.errors import NpcLimsError, SelectionError
 from npc_lims.model.flags import FLAGS
 from npc_lims.model.locations import LOCATION_GROUPS, LOCATION_KINDS
 from npc_lims.model.rows import COLUMNS
-from npc_lims.model.session_id import resolve_session_id
 from npc_lims.state.published import cached_snapshot_path
 from npc_lims.state.snapshot import SNAPSHOT, checked_lines, line_id
 from npc_lims.utils.urls import web_address
@@ -37,7 +36,9 @@ def _checked_address(base_url: Optional[str]) -> Optional[str]:
 
 
 ONLY = typer.Option(None, help="Sources to query, of tracked, training, codeocean, s3; repeat or separate by commas.")
-SESSIONS = typer.Option(None, help="Sessions that may change, by any form of their ids; repeat or separate by commas.")
+SESSIONS = typer.Option(
+    None, help="Sessions that may change, by any form of their ids, or by data assets; repeat or separate by commas."
+)
 BASE_URL = typer.Option(None, callback=_checked_address, help="URL of the site: sessions in its feed are then links.")
 FULL = typer.Option(False, "--full", help="Also read unchanged input again.")
 SUMMARY = typer.Option(
@@ -135,14 +136,24 @@ def sources_of(only: Optional[list[str]]) -> list[str]:
     return [name for name in SECTIONS if name in chosen or not chosen]
 
 
-def session_ids_of(values: Optional[list[str]]) -> Optional[frozenset[str]]:
-    """Return the session ids in *values*, None if None; NoSessionInfo for one that is none."""
+def session_ids_of(values: Optional[list[str]], state: Optional[Path] = None) -> Optional[frozenset[str]]:
+    """Return the session ids in *values*, or of data assets there; None if None; NoSessionInfo for one that is none."""
     if values is None:
         return None
-    ids = frozenset(map(resolve_session_id, _split(values)))
+    from npc_lims.sessions.resolve import resolve_session
+
+    settings = reading_settings(state)
+    ids = frozenset(resolve_session(settings, one) for one in _split(values))
     if not ids:
         raise SelectionError("--sessions names no session; leave it out for all of them")
     return ids
+
+
+def session_of(text: str) -> str:
+    """Return *text*, which names a session or the path of its entry; of a data asset's id or name, its session."""
+    from npc_lims.sessions.resolve import is_asset, resolve_session
+
+    return resolve_session(reading_settings(None), text) if text and is_asset(text) else text
 
 
 def pairs_of(option: str, values: Optional[list[str]], pattern: str, expected: str) -> list[tuple[str, str]]:

@@ -88,7 +88,7 @@ def plan_command(
       npc-lims process plan --csv
     """
     folder = _state_folder(state)
-    request = PlanRequest(_chosen_processes(names, pipelines, folder), session_ids_of(sessions))
+    request = PlanRequest(_chosen_processes(names, pipelines, folder), session_ids_of(sessions, folder))
     SyncCopy.of_folder(folder).warn_if_stale()
     plans = plan(request, read_recorded(folder, request.processes), _now())
     print_plans(plans, each=all_ or request.sessions is not None, style=style)
@@ -116,7 +116,7 @@ def runs_command(
     if name is not None and name not in recorded:
         others = f"there are runs of {', '.join(recorded)}" if recorded else "no runs are recorded at all"
         raise NpcLimsError(f"{folder}: no runs of {name} are recorded{suggestion(name, recorded)}; {others}")
-    only = session_ids_of(sessions)
+    only = session_ids_of(sessions, folder)
     runs = [(process, run) for process in ([name] if name else recorded) for run in read_runs(folder, process)]
     if only is not None:
         runs = [(process, run) for process, run in runs if run.session in only]
@@ -164,7 +164,7 @@ def run_command(
         raise NpcLimsError("--again needs the process to run: npc-lims process run PROCESS --sessions ... --again")
     store = _open_store(**vars(recording))
     processes = _chosen_processes(names, pipelines, store.state)
-    request = PlanRequest(processes, session_ids_of(sessions), limit, again)
+    request = PlanRequest(processes, session_ids_of(sessions, store.state), limit, again)
     if dry_run:
         plans = plan(request, store.read(processes), _now())
         print_dry_run(plans, _NOTHING, style=style)
@@ -245,7 +245,7 @@ def claim_command(
     """
     store = _open_store(**vars(recording))
     processes = [] if none else _chosen_processes(names, pipelines, store.state)
-    request = PlanRequest(processes, session_ids_of(sessions), limit)
+    request = PlanRequest(processes, session_ids_of(sessions, store.state), limit)
     write_updates(into, {})  # claims that cannot be handed on would stand for an hour
     _, made = store.claim(request)
     write_updates(into, {name: claims for name, claims in made.items() if claims})

@@ -90,7 +90,7 @@ class QueryOptions:
     def sync_options(self, settings: Settings, state: Optional[Path], shard: str = "1/1", **more: bool) -> SyncOptions:
         folder = state or settings.state or checkout() / "state"
         number, of = parse_shard(shard)
-        scope = Scope(session_ids_of(self.sessions), None if of == 1 else frozenset([number]), of)
+        scope = Scope(session_ids_of(self.sessions, folder), None if of == 1 else frozenset([number]), of)
         tracked = self.tracked or tracked_beside(folder)
         return SyncOptions(folder, tracked, sources_of(self.only), scope, changed=self.changed, **more)
 

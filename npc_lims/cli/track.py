@@ -20,7 +20,7 @@ import typer
 from rich.console import Console
 
 from npc_lims.cli import ExitCode
-from npc_lims.cli.options import checkout
+from npc_lims.cli.options import checkout, session_of
 from npc_lims.cli.output import OutputStyle, err, out, print_note, style_options
 from npc_lims.clients.git import repository_on_github
 from npc_lims.clients.github_pull_requests import Proposal, Revised, propose
@@ -209,6 +209,7 @@ track_app = typer.Typer(
 
 _IMPORT_COLUMNS = ("group", "id", "what")
 _DUPLICATE_COLUMNS = ("id", "line", "is_removed", "differs", "problem")
+_SESSION = typer.Argument(help="Session id in any form, path of its entry, or a data asset.", callback=session_of)
 _SET = typer.Option(
     None,
     "--set",
@@ -262,7 +263,7 @@ def add_command(
 
 @track_app.command("edit")
 def edit_command(
-    session: str = typer.Argument(help="Session id in any form, or the path of its entry."),
+    session: str = _SESSION,
     set_: Optional[list[str]] = _SET,
     unset: Optional[list[str]] = typer.Option(None, metavar="KEY", help="A key to remove. Repeat for several."),
     note: Optional[str] = typer.Option(None, help="Replace its notes by this text."),
@@ -294,7 +295,7 @@ def edit_command(
 
 @track_app.command("remove")
 def remove_command(
-    session: str = typer.Argument(help="Session id in any form, or the path of its entry."),
+    session: str = _SESSION,
     target: Target = Target(),
 ) -> None:
     """Remove the entry of a session.

@@ -24,9 +24,10 @@ from npc_lims.clients.s3_cached import store_of
 from npc_lims.codeocean.data_assets import checked_id
 from npc_lims.config.settings import settings_for_reading
 from npc_lims.errors import AssetError, ComputationError, InputFileError, NoSessionData, Problem, SourceError
-from npc_lims.model.session_id import resolve_session_id, subject_of
+from npc_lims.model.session_id import subject_of
 from npc_lims.sessions.cached_assets import asset_folder
 from npc_lims.sessions.find_asset import find_sorted
+from npc_lims.sessions.resolve import resolve_session
 from npc_lims.utils.memory_cache import TTLCache
 from npc_lims.utils.text import safe_text
 
@@ -138,7 +139,7 @@ def create_session_data_asset(
     session: str | npc_session.SessionRecord, computation_id: str, data_asset_name: str
 ) -> DataAsset | None:
     """Make a data asset of the results of a run, and return it as it is then; None if that is unfinished or errored."""
-    subject = subject_of(resolve_session_id(session))
+    subject = subject_of(resolve_session(settings_for_reading(), session))
     computation = get_job_status(computation_id)
     if not is_finished(computation) or _why_errored(computation):
         return None
@@ -182,15 +183,14 @@ def get_sorting_output_text(session_id: str | npc_session.SessionRecord) -> str:
         MissingCredentials, SourceError: S3, or Code Ocean if state has no sorting result, cannot be queried.
     """
     settings = settings_for_reading()
-    asset, _ = find_sorted(settings, session_id)
+    resolved = resolve_session(settings, session_id)
+    asset, _ = find_sorted(settings, resolved)
     folder = asset_folder(settings, asset)
 
     def load() -> str:
         content = store_of(settings).read(folder.bucket, f"{folder.prefix}output", OUTPUT_LIMIT)
         if content is None:
-            raise NoSessionData(
-                f"{resolve_session_id(session_id)}: the sorting result {asset.name} has no file {folder.uri}/output"
-            )
+            raise NoSessionData(f"{resolved}: the sorting result {asset.name} has no file {folder.uri}/output")
         return content.decode("utf-8", "replace")
 
     return _outputs.get_or_load((settings.aws_endpoint_url, str(settings.mirror), folder.uri), load)
@@ -201,14 +201,13 @@ def get_skipped_probes(session_id: str | npc_session.SessionRecord) -> str:
 
     Raises as `get_sorting_output_text`; AssetError if the log does not name the probe it gave up.
     """
+    session_id = resolve_session(settings_for_reading(), session_id)
     *given_up, _ = get_sorting_output_text(session_id).split(_SKIPPED)
     letters = ""
     for part in given_up:
         letter = npc_session.extract_probe_letter(part.rpartition(_HEADING)[2])
         if letter is None:
-            raise AssetError(
-                f"{resolve_session_id(session_id)}: the log of its sorting says {_SKIPPED!r}, and names no probe before"
-            )
+            raise AssetError(f"{session_id}: the log of its sorting says {_SKIPPED!r}, and names no probe before")
         letters += letter
     return letters
 

@@ -26,10 +26,11 @@ from npc_lims.errors import (
 )
 from npc_lims.model.data_asset import is_declared_raw
 from npc_lims.model.record import PROCESSES
-from npc_lims.model.session_id import day_of, parse_session_id, resolve_session_id, split_session_id, subject_of
+from npc_lims.model.session_id import day_of, parse_session_id, split_session_id, subject_of
 from npc_lims.sessions.cached_assets import asset_record, codeocean_url, records_of_subject
 from npc_lims.sessions.find_asset import find_asset, find_best_sorted, recorded_fact, recorded_section, session_assets
 from npc_lims.sessions.queries import get_session_info
+from npc_lims.sessions.resolve import resolve_session
 from npc_lims.utils.text import counted
 
 if TYPE_CHECKING:
@@ -145,7 +146,8 @@ def get_surface_channel_raw_data_asset(session: str | npc_session.SessionRecord)
 
     Raises as `get_session_raw_data_asset`.
     """
-    return get_data_asset(find_asset(settings_for_reading(), day_of(resolve_session_id(session)), "surface").id)
+    settings = settings_for_reading()
+    return get_data_asset(find_asset(settings, day_of(resolve_session(settings, session)), "surface").id)
 
 
 def get_session_capsule_pipeline_data_asset(session: str | npc_session.SessionRecord, process_name: str) -> DataAsset:
@@ -160,7 +162,7 @@ def get_session_capsule_pipeline_data_asset(session: str | npc_session.SessionRe
         return get_session_sorted_data_asset(session)
     if process_name in PROCESSES:
         return get_data_asset(find_asset(settings, session, process_name).id)
-    session_id = resolve_session_id(session)
+    session_id = resolve_session(settings, session)
     records = _records_of_session(settings, session_id)
     found = [raw for raw in records if process_name in str(raw.get("name")) and raw.get("state") == "ready"]
     if not found:
@@ -173,12 +175,14 @@ def get_session_capsule_pipeline_data_asset(session: str | npc_session.SessionRe
 
 def get_session_data_assets(session: str | npc_session.SessionRecord) -> tuple[DataAsset, ...]:
     """Return all data assets named after a session's recording, the oldest first; none if it has no recording there."""
-    return tuple(map(as_data_asset, _records_of_session(settings_for_reading(), resolve_session_id(session))))
+    settings = settings_for_reading()
+    return tuple(map(as_data_asset, _records_of_session(settings, resolve_session(settings, session))))
 
 
 def get_session_result_data_assets(session: str | npc_session.SessionRecord) -> tuple[DataAsset, ...]:
     """Return those of `get_session_data_assets` that a computation has made."""
-    records = _records_of_session(settings_for_reading(), resolve_session_id(session))
+    settings = settings_for_reading()
+    records = _records_of_session(settings, resolve_session(settings, session))
     return tuple(as_data_asset(raw) for raw in records if raw.get("type") == "result")
 
 
@@ -216,7 +220,8 @@ def get_codeocean_session_id(session: str | npc_session.SessionRecord) -> str:
     Raises:
         NoSessionData: There are no data assets of that subject and day.
     """
-    return _recording_name(settings_for_reading(), resolve_session_id(session))
+    settings = settings_for_reading()
+    return _recording_name(settings, resolve_session(settings, session))
 
 
 get_codoecean_session_id = get_codeocean_session_id
@@ -252,7 +257,7 @@ def get_aind_session(session_id: str | npc_session.SessionRecord) -> Any:
         MissingDependency: aind_session is not installed.
         NoSessionData: There is none: nothing was uploaded.
     """
-    checked = resolve_session_id(session_id)
+    checked = resolve_session(settings_for_reading(), session_id)
     try:
         import aind_session
     except ImportError as error:

@@ -27,10 +27,11 @@ from npc_lims.errors import (
 from npc_lims.history.transitions import IN_TRACKED, IN_TRAINING, Digest, Transition, compare_versions, skipped_message
 from npc_lims.history.walk import Progress, commits_of, literal, read_history
 from npc_lims.model.sections import SECTIONS
-from npc_lims.model.session_id import resolve_session_id, suggest_ids
+from npc_lims.model.session_id import suggest_ids
 from npc_lims.model.types import Session
 from npc_lims.sessions.filters import SessionFilters
 from npc_lims.sessions.queries import select_sessions
+from npc_lims.sessions.resolve import resolve_session
 from npc_lims.state.as_of import checkout_of, parse_commit
 from npc_lims.state.compare import Facts, parse_facts
 from npc_lims.state.published import fetch_file
@@ -106,7 +107,7 @@ def get_session_history(
     edited the tracked entry.
 
     Args:
-        session: Any id, path, asset name or record of a session. None for all that match.
+        session: Any id, path or record of a session, or the id or name of a data asset of it. None for all that match.
         since: Only later changes: an age such as `7d`, a date (from that day on, UTC), or a commit, branch or tag.
         until: Only changes up to then: an age, a time, or a date (to the end of that day, UTC).
         **filters: As of `get_session_info`, of sessions as they are now; those since removed, as they were last.
@@ -194,7 +195,7 @@ def checkout_of_state(settings: Settings) -> tuple[Repository, str]:
 
 def read_session_history(settings: Settings, session: Session) -> SessionHistory:
     """Read the history of a session. Raises as `get_session_history`."""
-    session_id = resolve_session_id(session)
+    session_id = resolve_session(settings, session)
     if settings.state is None:
         place = f"{settings.repo}@{settings.ref}"
         transitions = tuple(published_history(settings, session_id))

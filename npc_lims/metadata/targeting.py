@@ -12,8 +12,8 @@ from npc_lims.clients.s3 import split_s3_uri
 from npc_lims.clients.s3_cached import named_path, store_of
 from npc_lims.config.settings import Settings, load_settings
 from npc_lims.errors import NoSessionData, RemoteStateError, SourceError
-from npc_lims.model.session_id import resolve_session_id
 from npc_lims.old_paths import forward
+from npc_lims.sessions.resolve import resolve_session
 from npc_lims.state.published import fetch_file
 from npc_lims.utils.memory_cache import TTLCache
 from npc_lims.utils.sqlite import SharedConnection, load_image
@@ -87,7 +87,7 @@ def get_probe_insertion_metadata(session: str | npc_session.SessionRecord) -> di
         MissingCredentials: There are no credentials for S3.
     """
     settings = load_settings()
-    record = npc_session.SessionRecord(resolve_session_id(session))
+    record = npc_session.SessionRecord(resolve_session(settings, session))
     row = _row(f"{record.subject}_{record.date}")
     probes: dict[str, Any] = dict.fromkeys(LETTERS)
     for column, hole in row.items():

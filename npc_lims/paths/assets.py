@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING
 from npc_lims.clients.s3_cached import S3Folder
 from npc_lims.config.settings import Settings, settings_for_reading
 from npc_lims.errors import AssetError, NoSessionData
-from npc_lims.model.session_id import day_of, resolve_session_id
+from npc_lims.model.session_id import day_of
 from npc_lims.sessions.cached_assets import RawFolder, asset_folder, asset_path, asset_record, holds_recordings, is_zarr
 from npc_lims.sessions.find_asset import find_asset, find_best_sorted, recorded_section
+from npc_lims.sessions.resolve import resolve_session
 from npc_lims.sources.s3 import CAMERA_POSITIONS, VIDEO_SUFFIXES
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def get_surface_channel_root(session: Session) -> upath.UPath:
     NoSessionData is raised if there is none that is a recording of its own.
     """
     settings = settings_for_reading()
-    return asset_path(settings, find_asset(settings, day_of(resolve_session_id(session)), "surface"))
+    return asset_path(settings, find_asset(settings, day_of(resolve_session(settings, session)), "surface"))
 
 
 def get_raw_data_paths_from_s3(session: Session) -> tuple[upath.UPath, ...]:
@@ -134,7 +135,7 @@ def get_recording_dirs_experiment_path_from_s3(session: Session) -> tuple[upath.
 
 def _find_raw(session: Session) -> RawFolder:
     settings = settings_for_reading()
-    session_id = resolve_session_id(session)
+    session_id = resolve_session(settings, session)
     return RawFolder(settings, session_id, find_asset(settings, session_id, "raw"))
 
 
@@ -183,7 +184,7 @@ def get_sorted_data_paths_from_s3(
         return _top_paths(settings, f"asset {sorted_data_asset_id}", read_asset(record).as_fact())
     if session is None:
         raise ValueError("give either a session or the id of a sorted data asset")
-    session_id = resolve_session_id(session)
+    session_id = resolve_session(settings, session)
     return _top_paths(settings, session_id, find_best_sorted(settings, session_id))
 
 
@@ -221,7 +222,7 @@ def get_lpfaceparts_s3_dir_paths(session: Session, enforce_gamma_encoding: bool 
     Raises:
         AssetError: It was not made from gamma-encoded videos, and that is enforced.
     """
-    folder = _lpfaceparts_folder(resolve_session_id(session), enforce_gamma_encoding)
+    folder = _lpfaceparts_folder(settings_for_reading(), session, enforce_gamma_encoding)
     return folder.paths(sorted(folder.listing().names))
 
 
@@ -236,8 +237,9 @@ def get_lpfaceparts_camera_predictions_s3_paths(
     """
     if camera not in CAMERA_POSITIONS:
         raise ValueError(f"camera must be {' or '.join(CAMERA_POSITIONS)}, not {camera!r}")
-    session_id = resolve_session_id(session)
-    parts = _lpfaceparts_folder(session_id, enforce_gamma_encoding)
+    settings = settings_for_reading()
+    session_id = resolve_session(settings, session)
+    parts = _lpfaceparts_folder(settings, session_id, enforce_gamma_encoding)
     if camera not in parts.listing().folders:
         raise NoSessionData(f"{session_id} has no folder {camera} in its LPFaceParts result: looked in {parts.uri}")
     folder = parts.below(camera)
@@ -253,9 +255,9 @@ def get_lpfaceparts_camera_predictions_s3_paths(
     return folder.paths(names)
 
 
-def _lpfaceparts_folder(session_id: str, enforce_gamma_encoding: bool) -> S3Folder:
+def _lpfaceparts_folder(settings: Settings, session: Session, enforce_gamma_encoding: bool) -> S3Folder:
     """Return the folder that is named after the recording, whose name has a time where the session has an index."""
-    settings = settings_for_reading()
+    session_id = resolve_session(settings, session)
     asset = find_asset(settings, session_id, "LPFaceParts")
     if enforce_gamma_encoding:
         from npc_lims.codeocean.data_assets import get_data_asset, is_lighting_pose_gamma_encoded
@@ -275,7 +277,7 @@ def _lpfaceparts_folder(session_id: str, enforce_gamma_encoding: bool) -> S3Fold
 
 def _paths_of(session: Session, kind: str) -> tuple[upath.UPath, ...]:
     settings = settings_for_reading()
-    return _top_paths(settings, resolve_session_id(session), find_asset(settings, session, kind))
+    return _top_paths(settings, resolve_session(settings, session), find_asset(settings, session, kind))
 
 
 def _top_paths(settings: Settings, owner: str, asset: Asset) -> tuple[upath.UPath, ...]:

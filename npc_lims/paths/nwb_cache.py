@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from npc_lims.clients.s3_cached import S3Folder, openable_path, store_of
 from npc_lims.config.settings import Settings, settings_for_reading
 from npc_lims.errors import NoSessionData, SourceError
-from npc_lims.model.session_id import resolve_session_id
+from npc_lims.sessions.resolve import resolve_session
 from npc_lims.utils.memory_cache import TTLCache
 
 if TYPE_CHECKING:
@@ -107,17 +107,17 @@ def get_cache_path(
         NoSessionData: No version has the file.
     """
     suffix = get_cache_file_suffix(nwb_component)
+    settings = settings_for_reading()
     is_folder = suffix == ".zarr"
     if session_id is not None:
         # each session has a store of its own, beside the one of all sessions, of spike times alone
         if is_folder and nwb_component != "spike_times":
             raise ValueError(f"{nwb_component} is not cached for each session; leave out session_id")
-        below = f"{nwb_component}/{resolve_session_id(session_id)}{suffix}"
+        below = f"{nwb_component}/{resolve_session(settings, session_id)}{suffix}"
     elif consolidated:
         below = f"consolidated/{nwb_component}{suffix}"
     else:
         below, is_folder = nwb_component, True
-    settings = settings_for_reading()
     return _version_path(settings, settings.parquet_root, version, below, is_folder)
 
 
@@ -150,7 +150,7 @@ def get_nwb_path(session_id: Session, version: str | None = None, zarr: bool = T
     Raises as `get_cache_path`.
     """
     settings = settings_for_reading()
-    name = f"{resolve_session_id(session_id)}.nwb{'.zarr' if zarr else ''}"
+    name = f"{resolve_session(settings, session_id)}.nwb{'.zarr' if zarr else ''}"
     return _version_path(settings, settings.nwb_root, version, name, is_folder=zarr)
 
 

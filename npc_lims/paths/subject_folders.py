@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, overload
 from npc_lims.clients.s3_cached import S3Folder, openable_path
 from npc_lims.config.settings import Settings, settings_for_reading
 from npc_lims.errors import NoSessionData
-from npc_lims.model.session_id import day_of, resolve_session_id, split_session_id, subject_of
+from npc_lims.model.session_id import day_of, split_session_id, subject_of
 from npc_lims.sessions.find_asset import recorded_section
 from npc_lims.sessions.info import SessionInfo
 from npc_lims.sessions.queries import get_session_info
+from npc_lims.sessions.resolve import resolve_session
 from npc_lims.utils.mappings import grouped
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def get_hdf5_stim_files_from_s3(session: Session) -> tuple[StimFile, ...]:
     import npc_session
 
     settings = settings_for_reading()
-    session_id = resolve_session_id(session)
+    session_id = resolve_session(settings, session)
     folder = S3Folder.at(settings, settings.stim_root, subject_of(session_id))
     sizes = folder.files()
     if not sizes:
@@ -132,7 +133,7 @@ def get_tissuecyte_annotation_files_from_s3(session: Session) -> tuple[upath.UPa
     from npc_lims.sources.s3.query import tissuecyte_files_of_day
 
     settings = settings_for_reading()
-    session_id = resolve_session_id(session)
+    session_id = resolve_session(settings, session)
     folder = S3Folder.at(settings, settings.tissuecyte_root, subject_of(session_id))
     names = (recorded_section(settings, session_id, "s3") or {}).get("tissuecyte_annotations") or []
     if isinstance(session, SessionInfo):
@@ -159,7 +160,7 @@ def get_ibl_annotation_files_from_s3(session: Session) -> tuple[upath.UPath, ...
     Empty if there are none.
     """
     settings = settings_for_reading()
-    session_id = resolve_session_id(session)
+    session_id = resolve_session(settings, session)
     folder = S3Folder.at(settings, settings.ibl_root, subject_of(session_id))
     wanted = re.compile(rf"[^/]*{re.escape(day_of(session_id))}[^/]*/[^/]+/ccf_channel_results\.json")
     names = [name for name in folder.files() if wanted.fullmatch(name)]

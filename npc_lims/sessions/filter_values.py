@@ -14,9 +14,10 @@ from npc_lims.config.settings import settings_for_reading
 from npc_lims.errors import SelectionError
 from npc_lims.model.flags import BOOLEAN_FLAGS, FLAGS, NOT_APPLICABLE, Facts
 from npc_lims.model.rows import COLUMNS, allen_path_of, platform_of, project_of, rig_of, task_version_of
-from npc_lims.model.session_id import resolve_session_id, split_session_id
+from npc_lims.model.session_id import split_session_id
 from npc_lims.model.status import recorded_flag
 from npc_lims.sessions.info import FIELDS, RecordedSessionInfo, SessionInfo
+from npc_lims.sessions.resolve import resolve_session
 from npc_lims.utils.text import single_line, suggestion
 from npc_lims.utils.timestamps import parse_day
 
@@ -246,7 +247,7 @@ _SPELLED = (*LISTS, "allen_path", "cloud_path")
 """Attributes whose recorded values are converted, too."""
 
 _CONVERT: dict[str, Callable[[Any], Any]] = {
-    "id": resolve_session_id,
+    "id": lambda value: resolve_session(settings_for_reading(), value),
     "subject": _subject,
     "date": _date,
     "idx": _number,

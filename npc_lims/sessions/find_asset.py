@@ -20,8 +20,9 @@ from npc_lims.errors import (
     SourceError,
     warn,
 )
-from npc_lims.model.session_id import day_of, resolve_session_id, split_session_id, subject_of
+from npc_lims.model.session_id import day_of, split_session_id, subject_of
 from npc_lims.sessions.cached_assets import codeocean_url, records_of_subject
+from npc_lims.sessions.resolve import resolve_session
 from npc_lims.state.reader import read_one
 from npc_lims.utils.memory_cache import TTLCache
 from npc_lims.utils.text import counted
@@ -88,21 +89,21 @@ def find_asset(settings: Settings, session: Any, kind: str) -> Asset:
         AssetError: It is archived, or there are several and no way to choose.
         MissingCredentials, SourceError: State does not have it, and Code Ocean cannot be queried.
     """
-    asset, reason = _find(settings, resolve_session_id(session), kind, errored=False)
+    asset, reason = _find(settings, resolve_session(settings, session), kind, errored=False)
     assert not reason
     return asset
 
 
 def find_sorted(settings: Settings, session: Any) -> tuple[Asset, str]:
     """Return the newest valid sorting result and '', else the newest and its error. Raises as `find_asset`."""
-    return _find(settings, resolve_session_id(session), "sorted", errored=True)
+    return _find(settings, resolve_session(settings, session), "sorted", errored=True)
 
 
 def find_best_sorted(settings: Settings, session: Any) -> Asset:
     """Return the asset of `find_sorted`; warn if it is an errored one."""
     asset, reason = find_sorted(settings, session)
     if reason:
-        session_id = resolve_session_id(session)
+        session_id = resolve_session(settings, session)
         warn(f"{session_id} has no sorting result without errors: {asset.name} is used ({reason})", NpcLimsWarning)
     return asset
 

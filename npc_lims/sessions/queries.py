@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from npc_lims.config.settings import Settings, settings_for_reading
 from npc_lims.errors import NoRemoteState, NoSessionInfo, NpcLimsError, RemoteStateError, SessionUnavailable
 from npc_lims.model.rows import session_row
-from npc_lims.model.session_id import resolve_session_id, suggest_ids
+from npc_lims.model.session_id import suggest_ids
 from npc_lims.sessions.filters import SessionFilters
 from npc_lims.sessions.info import PastSessionInfo, SessionInfo
+from npc_lims.sessions.resolve import resolve_session
 from npc_lims.state.reader import Origin, SessionLines, origin_of_state, read_one, read_snapshot
 from npc_lims.state.snapshot import newest_first, parse_line
 
@@ -112,7 +113,7 @@ def get_session_info(
     """Return one session, or all that match the filters, the newest first.
 
     Args:
-        session: Any id, path, asset name or record of a session. None for all sessions.
+        session: Any id, path or record of a session, or the id or name of a data asset of it. None for all sessions.
         ttl_seconds: Lifetime of the cached snapshot; by default NPC_LIMS_TTL. 0 bypasses it.
         at: State as it was then, see `npc_lims.state.as_of`: a date (the end of that day, UTC), a time, a tag, a
             branch or a commit. Nothing of the past is looked up live: a status that was unknown is None.
@@ -177,9 +178,9 @@ def _live_sessions(settings: Settings, why: NpcLimsError, chosen: SessionFilters
 
 def select_session(settings: Settings, session: Session, ttl: float | None = None, at: At | None = None) -> SessionInfo:
     """Return one session, under the given settings. Raises as `get_session_info`."""
-    session_id = resolve_session_id(session)
     if at is not None:
-        return _past_session(settings, session_id, at)
+        return _past_session(settings, session, at)
+    session_id = resolve_session(settings, session)
     unread: NpcLimsError | None = None
     try:
         record = read_one(settings, session_id, ttl)
@@ -208,10 +209,11 @@ def select_session(settings: Settings, session: Session, ttl: float | None = Non
     raise NoSessionInfo(_not_found(session_id, known, reasons))
 
 
-def _past_session(settings: Settings, session_id: str, at: At) -> SessionInfo:
+def _past_session(settings: Settings, session: Session, at: At) -> SessionInfo:
     from npc_lims.state.as_of import snapshot_at
 
     past = snapshot_at(settings, at)
+    session_id = resolve_session(settings, session, lambda: past.lines)
     line = past.lines.find(session_id)
     if line is None:
         raise NoSessionInfo(f"{past.origin}: {_not_found(session_id, past.lines.ids(), [])}")
@@ -268,7 +270,7 @@ def get_session_kwargs(
 
 
 def _known_session(session: Session) -> SessionInfo | None:
-    session_id = resolve_session_id(session)
+    session_id = resolve_session(settings_for_reading(), session)
     try:
         return get_session_info(session_id)
     except NoSessionInfo:
