@@ -23,6 +23,7 @@ from npc_lims.model.locations import LOCATION_GROUPS, LOCATION_KINDS
 from npc_lims.model.rows import COLUMNS
 from npc_lims.state.published import cached_snapshot_path
 from npc_lims.state.snapshot import SNAPSHOT, checked_lines, line_id
+from npc_lims.utils.text import suggestion
 from npc_lims.utils.urls import web_address
 
 if TYPE_CHECKING:
@@ -132,7 +133,8 @@ def sources_of(only: Optional[list[str]]) -> list[str]:
         raise SelectionError("--only names no source; leave it out for all of them")
     unknown = [name for name in chosen if name not in SECTIONS]
     if unknown:
-        raise SelectionError(f"--only {','.join(unknown)}: no such source; there are {', '.join(SECTIONS)}")
+        near = suggestion(unknown[0], SECTIONS)
+        raise SelectionError(f"--only {','.join(unknown)}: no such source{near}; there are {', '.join(SECTIONS)}")
     return [name for name in SECTIONS if name in chosen or not chosen]
 
 

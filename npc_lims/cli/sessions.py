@@ -87,7 +87,7 @@ def sessions_command(
     count_by: Optional[str] = typer.Option(
         None,
         metavar="NAMES",
-        help="Count sessions by the values of these columns, such as project,rig.",
+        help="Count sessions by the values of these columns, or month or year, such as project,rig.",
         autocompletion=complete_columns,
     ),
     terms: Optional[str] = typer.Option(
@@ -182,9 +182,10 @@ def _print_counts(
     rows: list[dict[str, Any]], count_by: Optional[str], terms: Optional[str], style: OutputStyle
 ) -> None:
     from npc_lims.cli.terms import print_counts, print_terms
+    from npc_lims.sessions.terms import COUNTED
 
     if terms is None:
-        print_counts(rows, _names("--count-by", count_by, TERMS), style)
+        print_counts(rows, _names("--count-by", count_by, COUNTED), style)
     else:
         print_terms(rows, _named("--terms", terms, TERMS) if terms else None, style)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from npc_lims.cli.output import OutputStyle, out, print_columns
 from npc_lims.sessions.filter_values import TERMS
-from npc_lims.sessions.terms import Row, count_rows, terms_of_rows
+from npc_lims.sessions.terms import Row, count_rows, sort_key, terms_of_rows
 from npc_lims.utils.text import counted, one_line, single_line
 
 _TERM_COLUMNS = ("column", "value", "sessions")
@@ -69,7 +69,7 @@ def _print_cross_table(counts: Sequence[dict[str, Any]], columns: Sequence[str])
     by_pair = {(one[first], one[second]): one["sessions"] for one in counts}
     left = list(dict.fromkeys(value for value, _ in by_pair))
     totals = {value: sum(by_pair.get((row, value), 0) for row in left) for _, value in by_pair}
-    top = sorted(totals, key=lambda value: (-totals[value], str(value)))
+    top = sorted(totals, key=lambda value: sort_key(second, value, totals[value]))
     texts = [_text(value) for value in top]
     width = max(len(_text(value)) for value in [*left, first]) + sum(max(len(text), 5) + 2 for text in texts) + 9
     if len(top) > _MOST_COLUMNS or width > out().width:

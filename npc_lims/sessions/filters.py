@@ -106,6 +106,9 @@ class SessionFilters:
                     self._add_condition(columns, name, value)
             except ValueError as error:
                 raise SelectionError(f"{f'--{name}' if strict else f'filter {name}'}: {error}") from None
+        days = [parse_day(str(filters[name])) for name in ("since", "until") if filters.get(name) is not None]
+        if strict and days != sorted(days):
+            raise SelectionError(f"--since {filters['since']} is after --until {filters['until']}: no day is selected")
         self._columns = [*self._flags]
         for column in sorted(columns.values(), key=lambda column: FILTERS.index(column.name)):
             # sets, so that thousands of values cost no more than one

@@ -11,15 +11,18 @@ from npc_lims.sessions.filter_values import ANSWERS, TERMS, YES_OR_NO, find_name
 from npc_lims.sessions.queries import to_records
 
 Row = Mapping[str, Any]
+_DATES = {"year": len("2024"), "month": len("2024-06"), "date": len("2024-06-01")}
+COUNTED = (*TERMS, "month", "year")
+"""Names of what sessions are counted by."""
 
 
 def count_sessions(*columns: str, **filters: Any) -> list[dict[str, Any]]:
-    """Return how many sessions have each combination of values of some columns, the most frequent first.
+    """Return how many sessions have each combination of values of some columns, the most frequent first, dates by time.
 
         pandas.DataFrame(count_sessions("project", "rig")).pivot(index="project", columns="rig", values="sessions")
 
     Args:
-        *columns: Names of columns or flags; none for the number of all sessions that match.
+        *columns: Names of columns or flags, or `month` and `year`; none for the number of all sessions that match.
         **filters: As of `get_session_info`, with `at` and `ttl_seconds`.
 
     Returns:
@@ -33,7 +36,7 @@ def count_sessions(*columns: str, **filters: Any) -> list[dict[str, Any]]:
         >>> count_sessions("project", is_sorted=True)
         [{'project': 'DynamicRouting', 'sessions': 9}, {'project': 'TempletonPilotSession', 'sessions': 1}]
     """
-    names = [find_name(name, TERMS, "column") for name in columns]
+    names = [find_name(name, COUNTED, "column") for name in columns]
     return count_rows(to_records(**filters), names)
 
 
@@ -76,9 +79,14 @@ def count_rows(rows: Iterable[Row], columns: Sequence[str]) -> list[dict[str, An
             totals[values[:length]] += count
 
     def order(values: tuple[Any, ...]) -> list[tuple[int, str]]:
-        return [(-totals[values[: n + 1]], str(value)) for n, value in enumerate(values)]
+        return [sort_key(name, value, totals[values[: n + 1]]) for n, (name, value) in enumerate(zip(columns, values))]
 
     return [{**dict(zip(columns, values)), "sessions": counts[values]} for values in sorted(counts, key=order)]
+
+
+def sort_key(column: str, value: Any, count: int) -> tuple[int, str]:
+    """Return what values are sorted by: their frequency, or their date."""
+    return (0 if column in _DATES else -count, str(value))
 
 
 def terms_of_rows(rows: Sequence[Row], columns: Iterable[str]) -> dict[str, dict[Any, int]]:
@@ -87,6 +95,8 @@ def terms_of_rows(rows: Sequence[Row], columns: Iterable[str]) -> dict[str, dict
 
 def term_of(row: Row, name: str) -> Any:
     """Return a value of a row as the filter `where` takes it."""
+    if name in _DATES:
+        return row["date"][: _DATES[name]]
     if name in YES_OR_NO:
         return ANSWERS[flag_value(row, name)]
     return "none" if row[name] is None else row[name]

@@ -210,6 +210,7 @@ def test_never_observed_is_not_no(tmp_path: Path, elsewhere: Path) -> None:
     [
         (["--since", "June"], "--since: 'June' is not a date such as 2024-06-01, or an age such as"),
         (["--until", "2024-13-01"], "--until: 2024-13-01 is no day of the calendar"),
+        (["--since", "2024-06-02", "--until", "20240601"], "--since 2024-06-02 is after --until 20240601"),
         (["--is", "uploded"], "--is: 'uploded' is no flag (did you mean 'uploaded'?)"),
         (["--missing", "everything"], "--missing: 'everything' is no flag; npc-lims sessions --terms lists all"),
         (["--subject", "abc"], "--subject: 'abc' is not a subject such as 626791"),

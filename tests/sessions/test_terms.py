@@ -50,6 +50,14 @@ def test_the_largest_group_comes_first(sessions: Sessions[SessionInfo]) -> None:
     assert of_first == sorted(of_first, reverse=True)
 
 
+def test_dates_are_counted_in_their_order(sessions: Sessions[SessionInfo]) -> None:
+    months = Counter(f"{info.date}"[:7] for info in sessions)
+    assert {one["month"]: one["sessions"] for one in npc_lims.count_sessions("month")} == months
+    assert [one["month"] for one in npc_lims.count_sessions("month")] == sorted(months)
+    assert npc_lims.count_sessions("year") == [{"year": "2024", "sessions": 29}]
+    assert output("--count-by", "platform,month").splitlines()[0].split() == ["platform", *sorted(months), "total"]
+
+
 def test_a_table_has_totals(sessions: Sessions[SessionInfo]) -> None:
     head, *lines, total = [line.split() for line in output("--count-by", "project,sorted").splitlines()]
     assert head == ["project", "n.a.", "yes", "no", "total"]
