@@ -29,10 +29,11 @@ from npc_lims.model.status import explain
 from npc_lims.sessions.info import SessionInfo
 from npc_lims.sessions.locations import expand_kinds
 from npc_lims.sessions.queries import select_session, select_sessions
-from npc_lims.utils.text import one_line
+from npc_lims.utils.text import one_line, single_line
 from npc_lims.utils.yaml import render_yaml
 
 _COLUMNS = ("session", *(field.name for field in dataclasses.fields(SessionLocation)))
+_LONGEST = 400  # of what is said of a flag
 _WIDTH = max(map(len, LOCATION_KINDS))
 
 
@@ -78,7 +79,7 @@ def _print_session(settings: Settings, info: SessionInfo, notes: list[str]) -> N
     for flag in FLAGS:
         value = flag_value(row, flag)
         if value != NOT_APPLICABLE:
-            said = value if isinstance(value, str) else "" if value else one_line(explain(record, flag), 400)
+            said = value if isinstance(value, str) else "" if value else single_line(explain(record, flag), _LONGEST)
             line = Text.assemble(symbol(value), f"  {flag:26}  ", (said, "" if value else "dim"))
             line.rstrip()
             console.print(line, soft_wrap=True)
