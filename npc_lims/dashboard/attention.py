@@ -38,13 +38,14 @@ LOOK_BACK = datetime.timedelta(days=30)
 class Case:
     """One case of a finding: the session, if it is about one, a line that may contain user input, a UTC time, a URL.
 
-    The line is empty if the title of the finding says it all.
+    The line is empty if the title of the finding says it all. The command, if there is one, corrects this case.
     """
 
     session: str | None
     text: str
     since: str | None = None
     link: str | None = None
+    command: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -230,7 +231,13 @@ def _untracked(sessions: Sequence[Mapping[str, Any]]) -> Finding:
 
 def _unlisted(recordings: Iterable[UnlistedRecording], links: Links) -> Finding:
     cases = tuple(
-        Case(None, f"{one.platform} {one.asset_name}", one.created, links.asset({"id": one.asset_id})["codeocean"])
+        Case(
+            None,
+            f"{one.platform} {one.asset_name}",
+            one.created,
+            links.asset({"id": one.asset_id})["codeocean"],
+            one.track_command,
+        )
         for one in recordings
         if one.is_known_subject
     )

@@ -174,7 +174,8 @@ def matter(**changed: Any) -> dict[str, Any]:
 
 def test_what_needs_attention(visitor: Visitor, own: Site) -> None:
     data = own.data("overview.json")
-    loose = [{"session": None, "text": "line 17: mistyped", "since": None, "link": "https://github.com/a/b#L17"}]
+    line = {"session": None, "text": "line 17: mistyped", "since": None, "link": "https://github.com/a/b#L17"}
+    loose = [{**line, "command": "npc-lims track edit 1"}]
     warnings = matter(kind="warnings", title="1 warning", total=1, items=loose)
     data["attention"] = [matter(), warnings, *[matter()] * 6]
     own.write("overview.json", data)
@@ -190,6 +191,7 @@ def test_what_needs_attention(visitor: Visitor, own: Site) -> None:
     link = page.locator("a", has_text="line 17: mistyped")
     assert link.get_attribute("href") == "https://github.com/a/b#L17"
     assert link.get_attribute("rel") == "noopener"
+    assert page.locator(".command code").all_inner_texts() == ["npc-lims track edit 1"]
     assert 0 < page.locator(".item[open]").count() < 8
     page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
     assert page.locator("details:not([open])").count() == 0, "also the tables of the charts"

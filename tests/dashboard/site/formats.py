@@ -64,6 +64,7 @@ GROUP = exactly(
     medians={"type": "object", "propertyNames": MILESTONE, "additionalProperties": maybe(TEXT)},
 )
 
+CASE = exactly(session=maybe(SESSION), text=TEXT, since=maybe(TIME), link=maybe(URL), command=TEXT)
 OVERVIEW = exactly(
     **HEAD,
     version=TEXT,
@@ -124,7 +125,10 @@ OVERVIEW = exactly(
             title=TEXT,
             remedy=TEXT,
             total={"type": "integer", "minimum": 1},
-            items=listed(exactly(session=maybe(SESSION), text=TEXT, since=maybe(TIME), link=maybe(URL)), maxItems=200),
+            items=listed(
+                exactly(session=maybe(SESSION), text=TEXT, since=maybe(TIME), link=maybe(URL), command=TEXT),
+                maxItems=200,
+            ),
         )
     ),
     recent=listed(exactly(session=SESSION, **EVENT, editors=listed(exactly(name=TEXT, url=maybe(URL)))), maxItems=100),

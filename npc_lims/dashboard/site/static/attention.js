@@ -1,7 +1,7 @@
 // What needs attention: items with their remedies and first cases.
 
 import { SOURCES } from "./data.js";
-import { h, link, panel, prose } from "./dom.js";
+import { copyButton, h, link, panel, prose } from "./dom.js";
 import { sessionPage } from "./ids.js";
 import { ago, counted, hoursSince, number, time, utc } from "./time.js";
 
@@ -92,7 +92,7 @@ function item(item, open) {
 }
 
 /** @param {any} one */
-function oneCase({ session, text, since, link: address }) {
+function oneCase({ session, text, since, link: address, command }) {
   const linked = address ? link(address, text) : text;
   return h(
     "li",
@@ -100,6 +100,7 @@ function oneCase({ session, text, since, link: address }) {
     session ? h("a", { href: sessionPage(session), class: "session" }, session) : null,
     text ? h("span", { class: "text" }, linked) : null,
     since ? h("span", { class: "quiet" }, "since ", time(since, { dayOnly: true })) : null,
+    command ? h("span", { class: "command" }, h("code", null, command), copyButton(command, "the command")) : null,
   );
 }
 
