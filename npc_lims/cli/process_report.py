@@ -19,7 +19,7 @@ from npc_lims.utils.text import counted, safe_text
 PLAN_COLUMNS = ("process", "session", "verdict", "reason", "input.id", "input.name", "try", "run.computation")
 RUN_COLUMNS = (
     *("process", "session", "input", "try", "claim", "claimed", "by", "computation", "started", "outcome", "reason"),
-    *("asset.id", "asset.name", "shared"),
+    *("seconds", "asset.id", "asset.name", "shared"),
 )
 EVENT_COLUMNS = ("process", "session", "try", "what", "about", "failure")
 
@@ -120,30 +120,34 @@ def _print_reasons(plans: Plans) -> None:
 
 def print_runs(runs: Sequence[tuple[str, Run]], *, style: OutputStyle) -> None:
     # the file of runs leaves out what is empty; programs find every name
-    rows = ({"process": process, "by": None, "reason": None, **run.as_dict()} for process, run in runs)
+    rows = ({"process": process, "by": None, "reason": None, "seconds": None, **run.as_dict()} for process, run in runs)
     if style.print_rows(RUN_COLUMNS, rows):
         return
     if not runs:
         out().print("no runs are recorded")
         return
-    states = [_state_of(run) for _, run in runs]
     cells: list[list[Cell]] = [
-        [process, run.session, str(run.attempt), run.started or run.claimed, (state, _STYLES[state]), about]
-        for (process, run), (state, about) in zip(runs, states)
+        [
+            process,
+            run.session,
+            str(run.attempt),
+            run.started or run.claimed,
+            (run.state, _STYLES[run.state]),
+            _about(run),
+        ]
+        for process, run in runs
     ]
     print_columns(["process", "session", "try", "since", "state", "about"], cells)
-    counts = ", ".join(f"{count:,} {state}" for state, count in sorted(Counter(one for one, _ in states).items()))
+    counts = ", ".join(f"{count:,} {state}" for state, count in sorted(Counter(run.state for _, run in runs).items()))
     out().print(f"{counted(len(runs), 'run')}: {counts}", style="dim")
 
 
-def _state_of(run: Run) -> tuple[str, str]:
-    if run.outcome == "errored":
-        return "errored", run.reason
+def _about(run: Run) -> str:
+    if run.state == "errored":
+        return run.reason
     if run.asset is not None:
-        return ("shared" if run.shared else "captured"), run.asset.name
-    if run.outcome is None and run.computation is None:
-        return "claimed", "not known to be started"
-    return run.outcome or "running", run.computation or ""
+        return run.asset.name
+    return "not known to be started" if run.state == "claimed" else run.computation or ""
 
 
 # --- what was done --------------------------------------------------------------------------------

@@ -73,12 +73,19 @@ class Computation(ApiModel, frozen=True):
     end_status: Optional[str] = None
     has_results: Optional[bool] = None
     cloud_workstation: Optional[bool] = None
+    run_time: Any = None
     data_assets: Optional[tuple[_Attached, ...]] = pydantic.Field(None, strict=False)
     parameters: Optional[tuple[_Parameter, ...]] = pydantic.Field(None, strict=False)
 
     @property
     def began(self) -> datetime.datetime:
         return datetime.datetime.fromtimestamp(self.created, datetime.timezone.utc)
+
+    @property
+    def seconds(self) -> int | None:
+        """How long it has run; None if Code Ocean does not say."""
+        is_known = type(self.run_time) in (int, float) and 0 < self.run_time <= LATEST_SECOND
+        return round(self.run_time) if is_known else None
 
     def matches(self, request: RunRequest) -> bool:
         """Tell whether this run of the target of *request* is for the same data, whoever started it."""

@@ -136,10 +136,11 @@ class _Collector:
                 yield RunEvent(run, "running", f"{computation.state} since {run.started or 'a while'}")
                 return None
             reason = self._why_bad(computation)
+            seconds = {"seconds": computation.seconds}
             if reason:
-                yield _errored(run, reason)
+                yield _errored(run.model_copy(update=seconds), reason)
                 return None
-            run = self._match.attach(run, computation).model_copy(update={"outcome": "succeeded"})
+            run = self._match.attach(run, computation).model_copy(update={"outcome": "succeeded", **seconds})
         if self._process.recipe is None:
             yield RunEvent(run, "succeeded", "", run)
             return None

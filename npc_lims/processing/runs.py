@@ -32,6 +32,9 @@ _UPDATES_FORMAT = 1
 _REMEDY = "restore it (git checkout)"
 _LONG_AGO = "2000-01-01T00:00:00Z"
 
+RunState = Literal["claimed", "running", "succeeded", "captured", "shared", "errored"]
+"""How far a run is: claimed if it is not known to be started, captured if a data asset was made of its result."""
+
 RunKey = tuple[str, str, int]
 """Session, id of the input, and number of the attempt."""
 
@@ -77,6 +80,8 @@ class Run(Model):
     outcome: Optional[Literal["succeeded", "errored"]] = None
     reason: str = ""
     """Why it errored, in one line."""
+    seconds: Optional[int] = pydantic.Field(None, ge=0)
+    """How long it ran, once it has ended; left out where that is not known."""
     asset: Optional[RunAsset] = None
     shared: bool = False
     """Everyone may see the asset."""
@@ -112,6 +117,14 @@ class Run(Model):
         """Not known to be started."""
         return self.computation is None and self.outcome is None
 
+    @property
+    def state(self) -> RunState:
+        if self.outcome == "errored":
+            return "errored"
+        if self.asset is not None:
+            return "shared" if self.shared else "captured"
+        return "claimed" if self.is_claim else self.outcome or "running"
+
     def name(self, process: str) -> str:
         """Return the name of its computation, by which it is found again.
 
@@ -122,8 +135,9 @@ class Run(Model):
         return f"npc_lims {process} {self.session} {self.input[:8]} try {self.attempt} {self.claim}"
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it as in its file: an empty `by` or `reason` is left out."""
-        return self.model_dump(by_alias=True, exclude={name for name in ("by", "reason") if not getattr(self, name)})
+        """Return it as in its file: an empty `by` or `reason`, and unknown `seconds`, are left out."""
+        empty = {name for name in ("by", "reason", "seconds") if getattr(self, name) in ("", None)}
+        return self.model_dump(by_alias=True, exclude=empty)
 
 
 class ClaimReleased(Model):

@@ -87,6 +87,10 @@ class Links:
         location = asset.get("location") or (f"s3://{self.codeocean_bucket}/{id_}" if self.codeocean_bucket else None)
         return {"codeocean": f"{self.codeocean}/data-assets/{_quoted(id_)}", "s3": s3_console(location)}
 
+    def capsule(self, capsule_id: str) -> str:
+        """Return the URL of a capsule or pipeline on Code Ocean, which lists its runs."""
+        return f"{self.codeocean}/capsule/{_quoted(capsule_id)}"
+
     def _path_of(self, session: str) -> str:
         subject = session.partition("_")[0]
         return PurePosixPath(self.state, "sessions", subject, f"{session}.yaml").as_posix()

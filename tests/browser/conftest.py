@@ -22,7 +22,8 @@ import pytest
 from npc_lims.dashboard.site.serve import SiteServer
 from tests.browser.chrome import INSTALL, arguments, find_chrome
 from tests.dashboard.site.conftest import build
-from tests.dashboard.site.lab import write_lab
+from tests.dashboard.site.lab import NOW, write_lab
+from tests.dashboard.site.processed import add_processing
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page
@@ -71,6 +72,17 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A lab's site, without history; to be read, never changed."""
     folder = tmp_path_factory.mktemp("browser")
     write_lab(folder / "state", LAB)
+    build(folder / "state", folder / "site", repository="AllenInstitute/npc_lims")
+    with served(folder / "site") as site:
+        yield site
+
+
+@pytest.fixture(scope="session")
+def processed(demo_state: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """The demo's site with processes and runs in every state; to be read, never changed."""
+    folder = tmp_path_factory.mktemp("browser")
+    shutil.copytree(demo_state, folder / "state")
+    add_processing(folder / "state", NOW)
     build(folder / "state", folder / "site", repository="AllenInstitute/npc_lims")
     with served(folder / "site") as site:
         yield site

@@ -26,6 +26,7 @@ PAGES = {
     "session": "session.html?id=901001_2024-03-11",
     "trained": "session.html?id=901001_2024-03-06",
     "subject": "subject.html?id=901001",
+    "processing": "processing.html",
     "unknown": "session.html?id=901001_2024-03-31",
     "lost": "404.html",
 }
@@ -59,8 +60,9 @@ def test_axe_finds_nothing(visitor: Visitor, demo: Site, name: str) -> None:
 
 @needs_axe
 @pytest.mark.parametrize("name", PAGES)
-def test_axe_finds_nothing_in_any_colours_and_width(visitor: Visitor, demo: Site, name: str) -> None:
-    page = inspected(visitor, demo.address + PAGES[name])
+def test_axe_finds_nothing_in_any_colours_and_width(visitor: Visitor, demo: Site, processed: Site, name: str) -> None:
+    page = inspected(visitor, (processed if name in ("processing", "session") else demo).address + PAGES[name])
+    page.evaluate("document.querySelectorAll('details').forEach((one) => (one.open = true))")
     for width in (1280, 360):
         page.set_viewport_size({"width": width, "height": 800})
         page.emulate_media(color_scheme="light")
@@ -136,9 +138,11 @@ def test_a_chip_taken_away_leaves_the_keyboard_somewhere(visitor: Visitor, lab: 
     assert page.evaluate("document.activeElement.id") == "filter-search"
 
 
-@pytest.mark.parametrize("path", [PAGES["overview"], PAGES["list"], PAGES["session"], PAGES["subject"]])
-def test_headings_are_in_order_and_landmarks_are_there(visitor: Visitor, demo: Site, path: str) -> None:
-    page = visitor.open(demo.address + path)
+@pytest.mark.parametrize(
+    "path", [PAGES["overview"], PAGES["list"], PAGES["session"], PAGES["subject"], PAGES["processing"]]
+)
+def test_headings_are_in_order_and_landmarks_are_there(visitor: Visitor, processed: Site, path: str) -> None:
+    page = visitor.open(processed.address + path)
     levels = [
         int(name[1]) for name in page.locator("h1, h2, h3, h4").evaluate_all("all => all.map(one => one.localName)")
     ]
@@ -150,9 +154,12 @@ def test_headings_are_in_order_and_landmarks_are_there(visitor: Visitor, demo: S
         assert page.get_by_role(landmark).first.is_visible()  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("path", [PAGES["overview"], PAGES["list"], PAGES["session"], PAGES["subject"]])
-def test_a_phone_scrolls_one_way(visitor: Visitor, demo: Site, path: str) -> None:
-    page = visitor.open(demo.address + path, **NARROW)
+@pytest.mark.parametrize(
+    "path", [PAGES["overview"], PAGES["list"], PAGES["session"], PAGES["subject"], PAGES["processing"]]
+)
+def test_a_phone_scrolls_one_way(visitor: Visitor, processed: Site, path: str) -> None:
+    page = visitor.open(processed.address + path, **NARROW)
+    page.evaluate("document.querySelectorAll('details').forEach((one) => (one.open = true))")
     assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
 
 

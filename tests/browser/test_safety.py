@@ -219,6 +219,7 @@ def _joined(folder: Path, relative: str) -> str:
     ("path", "data"),
     [
         ("index.html", "overview.json"),
+        ("processing.html", "processing.json"),
         ("sessions.html", "sessions.json"),
         ("subject.html?id=901001", "subjects/901001.json"),
     ],

@@ -115,9 +115,10 @@ def test_an_asset_that_was_made_is_recorded_whatever_comes_next(rig: Rig, one: s
 
 
 def test_a_good_result_becomes_a_data_asset_that_everyone_sees(rig: Rig, one: str) -> None:
-    rig.server.finish(one, files=GOOD)
+    rig.server.finish(one, files=GOOD, run_time=5_400)
     assert whats(rig.collect()) == ["captured", "shared"]
     run = only(rig)
+    assert (run.seconds, run.state) == (5_400, "shared")
     assert run.asset is not None and run.shared and run.outcome == "succeeded"
     asset = next(each for each in rig.server.assets if each["id"] == run.asset.id)
     assert run.started is not None
@@ -149,8 +150,9 @@ def test_a_good_result_becomes_a_data_asset_that_everyone_sees(rig: Rig, one: st
     ],
 )
 def test_errored_runs_are_recorded_with_the_reason(ending: dict[str, Any], reason: str, rig: Rig, one: str) -> None:
-    rig.server.finish(one, **{"files": GOOD, **ending})
+    rig.server.finish(one, **{"files": GOOD, "run_time": 60, **ending})
     assert whats(rig.collect()) == ["errored"]
+    assert only(rig).seconds == 60
     assert reason in only(rig).reason
     assert only(rig).asset is None
     assert writes(rig.proxy.requests) == []

@@ -17,15 +17,16 @@ from npc_lims.clients.git import Repository, find_repository, repository_on_gith
 from npc_lims.config.settings import TRACKED_FILE, Settings
 from npc_lims.dashboard.attention import Finding, find_issues
 from npc_lims.dashboard.past import Past
+from npc_lims.dashboard.processing import read_processing
 from npc_lims.dashboard.site import data
 from npc_lims.dashboard.site.image import IMAGE, can_draw, draw_overview
 from npc_lims.dashboard.site.pages import static_files
+from npc_lims.dashboard.site.processing import processing_part, session_processing
 from npc_lims.errors import GitError, NpcLimsError, StateError
 from npc_lims.history.atom_feed import ENTRIES, FEED, render_feed
 from npc_lims.history.transitions import Transition
 from npc_lims.history.walk import read_history
 from npc_lims.model.session_id import subject_of
-from npc_lims.processing.runs import read_all_runs
 from npc_lims.sessions.unlisted import count_unlisted, describe_unlisted
 from npc_lims.state.freshness import SYNC_FILE, SyncCopy
 from npc_lims.state.snapshot import SNAPSHOT, checked_lines, parse_line
@@ -79,7 +80,7 @@ class BuiltSite:
 class _Inputs:
     """The inputs of a site, apart from the history; records are plain data, the newest first."""
 
-    def __init__(self, options: SiteOptions) -> None:
+    def __init__(self, options: SiteOptions, now: datetime.datetime) -> None:
         state = options.state
         if not state.is_dir():
             raise StateError(f"there is no state folder {state}: check --state, or run npc-lims sync")
@@ -93,7 +94,7 @@ class _Inputs:
             raise StateError(f"{path}: {error}; run npc-lims sync to regenerate it") from None
         self.sync_copy = SyncCopy.of_folder(state).load()
         self.sync_file = read_sync_file(state)
-        self.runs = read_all_runs(state)
+        self.processing = read_processing(state, now)
         assets = load_unlisted(state)
         self.unlisted = None if assets is None else describe_unlisted(assets, self.records)
         self.tracked = decode_tracked(tracked.read_bytes(), TRACKED_FILE) if tracked.is_file() else None
@@ -165,15 +166,15 @@ def build_site(
         raise NpcLimsError(f"{options.out} is in the state folder {options.state}, or holds it: name another folder")
     with replaced(options.out) as folder:
         progress("reading state", 0, None)
-        inputs = _Inputs(options)
+        inputs = _Inputs(options, now)
         history = _SiteHistory(_links(inputs, settings, options), Past(now))
         history.collect(_read_transitions(inputs, history.links.state, progress))
-        history.past.add_runs(itertools.chain.from_iterable(inputs.runs.values()))
+        history.past.add_runs(itertools.chain.from_iterable(inputs.processing.runs.values()))
         problems = () if inputs.tracked is None else inputs.tracked.problems
         found = find_issues(
             inputs.records,
             inputs.sync_file,
-            inputs.runs,
+            inputs.processing.runs,
             problems,
             history.past,
             now,
@@ -249,13 +250,18 @@ def _data_files(
     yield "badge.json", data.as_json(data.badge(overview["totals"]["sessions"], found, made))
     if can_draw():
         yield IMAGE, draw_overview(overview, len(found))
+    processing = {"format": data.FORMAT, "made": made, **processing_part(inputs.processing, links)}
+    yield "data/processing.json", data.as_json(processing)
     yield "data/sessions.json", data.as_json(data.sessions_file(inputs.records, history.past, made))
     lines = {} if inputs.tracked is None else inputs.tracked.lines
     subjects = grouped((subject_of(record["id"]), record) for record in inputs.records)
     for done, (subject, records) in enumerate(subjects.items()):
         progress("writing subjects", done, len(subjects))
         sessions = [
-            data.session_part(record, settings, links, lines.get(id_), history.timelines.get(id_, []))
+            {
+                **data.session_part(record, settings, links, lines.get(id_), history.timelines.get(id_, [])),
+                **session_processing(inputs.processing, id_, links),
+            }
             for record in records
             for id_ in [record["id"]]
         ]

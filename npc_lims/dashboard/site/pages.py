@@ -35,7 +35,7 @@ _SEARCH = """\
         <label class="hidden" for="find">Find a session or a subject</label>
         <input id="find" type="search" placeholder="Session, subject or words" autocomplete="off" spellcheck="false">
       </form>"""
-_NAVIGATION = {"index.html": "Overview", "sessions.html": "Sessions"}
+_NAVIGATION = {"index.html": "Overview", "sessions.html": "Sessions", "processing.html": "Processing"}
 _IMPORT = re.compile(rb'from "(\.{1,2}/[^"]+)"')
 
 
@@ -54,6 +54,7 @@ class Page:
 PAGES = {
     "index.html": Page("Overview", "overview", ("overview",), "overview.json", "Neuropixels sessions"),
     "sessions.html": Page("Sessions", "sessions", ("sessions",), "sessions.json"),
+    "processing.html": Page("Processing", "processing", ("processing",), "processing.json"),
     "subject.html": Page("Subject", "subject", ("session",)),
     "session.html": Page("Session", "session", ("session",)),
     "404.html": Page("No such page", "missing", heading="There is no such page", text=_MISSING),

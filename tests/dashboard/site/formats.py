@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 from npc_lims.dashboard.past import EVENTS
 from npc_lims.dashboard.throughput import MILESTONES
 from npc_lims.model.flags import BOOLEAN_FLAGS, STAGES
 from npc_lims.model.session_id import ID_PATTERN
+from npc_lims.processing.plan import VERDICTS
+from npc_lims.processing.runs import RunState
 from npc_lims.state.diff import GROUPS
 
 Schema = dict[str, Any]
@@ -173,6 +175,52 @@ STATUS = {
     "sentence": TEXT,
 }
 
+ASSET = exactly(id=TEXT, name=maybe(TEXT), url=maybe(URL))
+RUN: dict[str, Schema] = {
+    "session": SESSION,
+    "try": {"type": "integer", "minimum": 1},
+    "state": {"enum": list(get_args(RunState))},
+    "since": TIME,
+    "seconds": maybe(COUNT),
+    "reason": TEXT,
+    "computation": maybe(TEXT),
+    "input": ASSET,
+    "asset": maybe(ASSET),
+    "by": maybe(URL),
+}
+DECISION = exactly(
+    **{"session": SESSION, "reason": TEXT, "try": RUN["try"], "input": maybe(ASSET), "run": maybe(exactly(**RUN))}
+)
+VERDICT: Schema = {"enum": list(VERDICTS)}
+NAMED_FLAG = exactly(flag=FLAG, label=TEXT)
+
+PROCESSING = exactly(
+    **HEAD,
+    problem=TEXT,
+    verdicts=listed(VERDICT),
+    processes=listed(
+        exactly(
+            name=TEXT,
+            settings=maybe(
+                exactly(
+                    target=exactly(kind={"enum": ["capsule", "pipeline"]}, id=TEXT, url=URL),
+                    input=TEXT,
+                    done=NAMED_FLAG,
+                    needs=listed(NAMED_FLAG),
+                    running=COUNT,
+                    tries=COUNT,
+                )
+            ),
+            counts=counts_by(VERDICT),
+            listed={"type": "object", "propertyNames": VERDICT, "additionalProperties": listed(DECISION, maxItems=200)},
+            others=listed(exactly(verdict=VERDICT, reason=TEXT, total=COUNT, sessions=listed(SESSION, maxItems=12))),
+            seconds=exactly(known=COUNT, median=maybe({"type": "number"}), longest=maybe(COUNT)),
+            states=counts_by(RUN["state"]),
+            runs=listed(exactly(**RUN), maxItems=200),
+        )
+    ),
+)
+
 SUBJECT = exactly(
     **HEAD,
     subject={"type": "string", "pattern": "^[0-9]{6,7}$"},
@@ -187,6 +235,10 @@ SUBJECT = exactly(
             allen_path=TEXT,
             status=listed(exactly(**STATUS)),
             next=listed(exactly(**STATUS, process=TEXT)),
+            runs=listed(exactly(process=TEXT, **RUN)),
+            plan=listed(
+                exactly(**{"process": TEXT, "flag": FLAG, "verdict": VERDICT, "reason": TEXT, "try": RUN["try"]})
+            ),
             notes=TEXT,
             issues=listed(URL),
             files=listed(

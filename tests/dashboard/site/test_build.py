@@ -28,7 +28,7 @@ from npc_lims.state.snapshot import SNAPSHOT, make_line, parse_line, split_lines
 from npc_lims.state.sync_file import SourceSync, SyncFile, write_sync_file
 from tests.builders import SESSION, asset, no_assets, record, tracked, training
 from tests.dashboard.site.conftest import build
-from tests.dashboard.site.formats import OVERVIEW, SESSIONS, SUBJECT
+from tests.dashboard.site.formats import OVERVIEW, PROCESSING, SESSIONS, SUBJECT
 from tests.dashboard.site.lab import AWKWARD, NOW, write_lab
 from tests.integration.world import run_git
 from tests.real import REAL_TRACKED, needs_real
@@ -41,7 +41,7 @@ def read(site: Path, name: str) -> Any:
 
 
 def check_formats(site: Path) -> None:
-    for name, schema in (("overview", OVERVIEW), ("sessions", SESSIONS)):
+    for name, schema in (("overview", OVERVIEW), ("processing", PROCESSING), ("sessions", SESSIONS)):
         jsonschema.validate(read(site, name), schema)
     validator = jsonschema.Draft202012Validator(SUBJECT)
     for path in (site / "data" / "subjects").iterdir():

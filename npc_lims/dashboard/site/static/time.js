@@ -61,6 +61,21 @@ export function ago(iso, now = Date.now()) {
 }
 
 /**
+ * `21 h 12 min`, `40 min`, `35 s`.
+ *
+ * @param {number} seconds
+ */
+export function duration(seconds) {
+  if (seconds < 60) {
+    return `${Math.round(seconds)} s`;
+  }
+  const minutes = Math.round(seconds / 60);
+  const hours = Math.floor(minutes / 60);
+  const parts = [hours ? `${number(hours)} h` : "", minutes % 60 ? `${minutes % 60} min` : ""];
+  return parts.filter(Boolean).join(" ");
+}
+
+/**
  * `2026-11-22 16:04 UTC`, or the day alone.
  *
  * @param {string} iso

@@ -260,7 +260,7 @@ function months() {
       "details",
       { class: "figures" },
       h("summary", null, "As a table"),
-      h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Sessions by month" }),
+      h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Table of sessions by month" }),
     ),
   );
 }
