@@ -91,8 +91,8 @@ def _print_session(settings: Settings, info: SessionInfo, notes: list[str]) -> N
         section = record[name]
         note = ": never observed" if section is None else "" if section else ": nothing there"
         console.print(Text.assemble((name, "bold"), note))
-        for line in render_yaml(section).splitlines() if section else ():
-            console.print(f"  {line}", soft_wrap=True)  # a path is copied in one piece
+        for fact in render_yaml(section).splitlines() if section else ():
+            console.print(f"  {fact}", soft_wrap=True)  # a path is copied in one piece
 
 
 def _print_locations(locations: Iterable[SessionLocation], indent: str = "") -> None:

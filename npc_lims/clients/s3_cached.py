@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from npc_lims.clients.s3 import Folder, ObjectStore, open_store, split_s3_uri
 from npc_lims.config.settings import SETTINGS, Settings
-from npc_lims.errors import MissingDependency
 from npc_lims.utils.memory_cache import TTLCache
 
 if TYPE_CHECKING:
@@ -99,22 +98,13 @@ class S3Folder:
         return _files.get_or_load((_store_key(self.settings), self.bucket, self.prefix), load)
 
     def paths(self, names: Iterable[str]) -> tuple[upath.UPath, ...]:
-        """Return paths of these names below the folder; MissingDependency if s3fs, which opens them, is missing."""
-        root = openable_path(self.settings, self.uri)
+        """Return paths of these names below the folder."""
+        root = named_path(self.settings, self.uri)
         return tuple(root / name for name in names)
 
 
-def openable_path(settings: Settings, uri: str) -> upath.UPath:
-    """Return *uri* as `named_path` does; MissingDependency for one on S3 without s3fs."""
-    if uri.startswith("s3://") and not _has_s3fs():
-        raise MissingDependency(
-            f"{uri}: paths on S3 are opened by s3fs, which is not installed: pip install 'npc_lims[s3]'"
-        )
-    return named_path(settings, uri)
-
-
 def named_path(settings: Settings, uri: str) -> upath.UPath:
-    """Return *uri* as a path, which can be opened if the library for that is installed."""
+    """Return *uri* as a path. To name it takes no s3fs; to open one on S3 does."""
     import upath
 
     if uri.startswith("s3://") and _has_s3fs():

@@ -2,6 +2,7 @@
 
 Functions raise NoSessionInfo for a *session* without subject and date, SessionIndexError if its day has fewer
 recordings than its index asks for, and MissingCredentials or SourceError if Code Ocean must be queried, and cannot be.
+A single asset that state records is returned without Code Ocean, too, as a `RecordedDataAsset`.
 """
 
 from __future__ import annotations
@@ -14,21 +15,30 @@ from typing import TYPE_CHECKING, Any
 import npc_session
 
 from npc_lims.clients.codeocean import as_data_asset
-from npc_lims.clients.s3_cached import openable_path
+from npc_lims.clients.s3_cached import named_path
 from npc_lims.config.settings import Settings, settings_for_reading
 from npc_lims.errors import (
     AssetError,
+    MissingCredentials,
     MissingDependency,
     NoAssetLocation,
     NoSessionData,
     NpcLimsError,
     SessionIndexError,
+    SourceError,
 )
 from npc_lims.model.data_asset import is_declared_raw
 from npc_lims.model.record import PROCESSES
 from npc_lims.model.session_id import day_of, parse_session_id, split_session_id, subject_of
 from npc_lims.sessions.cached_assets import asset_record, codeocean_url, records_of_subject
-from npc_lims.sessions.find_asset import find_asset, find_best_sorted, recorded_fact, recorded_section, session_assets
+from npc_lims.sessions.find_asset import (
+    find_asset,
+    find_best_sorted,
+    recorded_asset_of,
+    recorded_fact,
+    recorded_section,
+    session_assets,
+)
 from npc_lims.sessions.queries import get_session_info
 from npc_lims.sessions.resolve import resolve_session
 from npc_lims.utils.text import counted
@@ -80,6 +90,9 @@ def _records(subject: str | int, ttl_hash: int | None = None) -> list[dict[str, 
 def get_data_asset(asset: str | uuid.UUID | DataAsset) -> DataAsset:
     """Return the data asset of an id; an asset as it is.
 
+    Where Code Ocean cannot be queried, one that state records has its `id`, `name`, `created` and `source_bucket`;
+    reading any other attribute raises MissingCredentials or SourceError.
+
     Raises:
         NoSessionData: There is none of that id, or it is no id.
     """
@@ -87,7 +100,16 @@ def get_data_asset(asset: str | uuid.UUID | DataAsset) -> DataAsset:
 
     if isinstance(asset, DataAsset):
         return asset
-    return as_data_asset(asset_record(settings_for_reading(), checked_id(asset)))
+    settings, asset_id = settings_for_reading(), checked_id(asset)
+    try:
+        return as_data_asset(asset_record(settings, asset_id))
+    except (MissingCredentials, SourceError) as error:
+        recorded = recorded_asset_of(settings, asset_id)
+        if recorded is None:
+            raise
+        from npc_lims.codeocean.recorded_asset import RecordedDataAsset
+
+        return RecordedDataAsset(*recorded, error)
 
 
 def checked_id(value: object, kind: str = "data asset", error: type[NpcLimsError] = NoSessionData) -> str:
@@ -114,6 +136,9 @@ def get_latest_data_asset(data_assets: Sequence[DataAsset]) -> DataAsset:
 def is_raw_data_asset(asset: str | DataAsset) -> bool:
     """Return True for raw data, by its metadata or tags. Raises as `get_data_asset`."""
     found = get_data_asset(asset)
+    kind = getattr(found, "recorded_as", None)
+    if kind is not None:
+        return kind in ("raw", "surface")
     return not is_sorted_data_asset(found) and is_declared_raw(found.tags, found.custom_metadata)
 
 
@@ -295,7 +320,6 @@ def get_path_from_data_asset(asset: str | uuid.UUID | DataAsset) -> upath.UPath:
     Raises:
         NoAssetLocation: It was made from no bucket on S3; the message has what it was made from.
         NoSessionData: There is none of that id.
-        MissingDependency: s3fs is not installed.
     """
     found = get_data_asset(asset)
     uri = _source_uri(found)
@@ -304,7 +328,7 @@ def get_path_from_data_asset(asset: str | uuid.UUID | DataAsset) -> upath.UPath:
             f"{found.name} ({found.id}) was made from no bucket: its files are in Code Ocean's own, where "
             "get_data_asset_s3_path() finds them"
         )
-    return openable_path(settings_for_reading(), uri)
+    return named_path(settings_for_reading(), uri)
 
 
 def get_data_asset_s3_path(asset_id: str | uuid.UUID | DataAsset) -> upath.UPath:
@@ -316,14 +340,13 @@ def get_data_asset_s3_path(asset_id: str | uuid.UUID | DataAsset) -> upath.UPath
     Raises:
         NoSessionData: It is no id of a data asset.
         NoAssetLocation: The files are in another cloud.
-        MissingDependency: s3fs is not installed.
     """
     settings = settings_for_reading()
     uri = _source_uri(asset_id)
     if uri is None:
         # of any other text the path would be that of the whole bucket, or of nothing that is ever there
         uri = f"s3://{settings.codeocean_bucket}/{checked_id(getattr(asset_id, 'id', asset_id))}"
-    return openable_path(settings, uri)
+    return named_path(settings, uri)
 
 
 def _source_uri(asset: Any) -> str | None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import npc_session
 
 from npc_lims.clients.s3 import split_s3_uri
-from npc_lims.clients.s3_cached import named_path, openable_path, store_of
+from npc_lims.clients.s3_cached import named_path, store_of
 from npc_lims.config.disk_cache import CacheEntry, cache_dir, load_entry, store_entry
 from npc_lims.config.settings import Settings, load_settings
 from npc_lims.errors import NoSessionInfo, NpcLimsWarning, SourceError, warn
@@ -67,10 +67,9 @@ def get_training_spreadsheet_paths() -> tuple[upath.UPath, ...]:
     Raises:
         SourceError: The folder cannot be listed, or has none.
         MissingCredentials: There are no credentials for S3.
-        MissingDependency: They are on S3, and s3fs is not installed.
     """
     settings = load_settings()
-    return tuple(openable_path(settings, uri) for uri in _list_workbooks(settings).values())
+    return tuple(named_path(settings, uri) for uri in _list_workbooks(settings).values())
 
 
 def get_training_sqlite_paths() -> tuple[upath.UPath, ...]:

@@ -5,8 +5,8 @@ stand beside `behavior` and the videos; in the new one they stand in a folder `e
 
 Functions raise NoSessionData if there is no such data asset, nothing of it has arrived on S3, or it has no such file;
 NoSessionInfo for a *session* without subject and date, AssetError for a data asset that cannot be used,
-MissingCredentials or SourceError if Code Ocean (for an asset that state lacks) or S3 cannot be queried, and
-MissingDependency without s3fs.
+MissingCredentials or SourceError if Code Ocean (for an asset that state lacks) or S3 (for files that state does not
+record) cannot be queried. Paths are named without s3fs, and opened with it.
 """
 
 from __future__ import annotations
@@ -18,10 +18,18 @@ from typing import TYPE_CHECKING
 
 from npc_lims.clients.s3_cached import S3Folder
 from npc_lims.config.settings import Settings, settings_for_reading
-from npc_lims.errors import AssetError, NoSessionData
+from npc_lims.errors import AssetError, MissingCredentials, NoSessionData, SourceError
 from npc_lims.model.session_id import day_of
-from npc_lims.sessions.cached_assets import RawFolder, asset_folder, asset_path, asset_record, holds_recordings, is_zarr
-from npc_lims.sessions.find_asset import find_asset, find_best_sorted, recorded_section
+from npc_lims.sessions.cached_assets import (
+    RawFolder,
+    asset_folder,
+    asset_path,
+    asset_record,
+    holds_recordings,
+    is_zarr,
+    listing_of,
+)
+from npc_lims.sessions.find_asset import find_asset, find_best_sorted, recorded_asset_of, recorded_section
 from npc_lims.sessions.resolve import resolve_session
 from npc_lims.sources.s3 import CAMERA_POSITIONS, VIDEO_SUFFIXES
 
@@ -53,7 +61,9 @@ def get_raw_data_paths_from_s3(session: Session) -> tuple[upath.UPath, ...]:
     """Return the content of the folders at the top of the raw data, then the files at the top, then the content of
     folders named `ecephys*` one level down.
     """
-    return _find_raw(session).entry_paths()
+    raw = _find_raw(session)
+    with listing_of(raw.folder.uri):
+        return raw.entry_paths()
 
 
 def get_h5_sync_from_s3(session: Session) -> upath.UPath:
@@ -114,10 +124,10 @@ def _find_file(
 def get_recording_dirs_experiment_path_from_s3(session: Session) -> tuple[upath.UPath, ...]:
     """Return the first `experiment*/recording*` of each `Record Node` folder with recordings of Open Ephys."""
     raw = _find_raw(session)
+    with listing_of(raw.folder.uri):
+        entries = raw.entries()
     nodes = [
-        entry.name
-        for entry in raw.entries()
-        if entry.is_folder and "Record Node" in entry.name and "zarr" not in entry.name
+        entry.name for entry in entries if entry.is_folder and "Record Node" in entry.name and "zarr" not in entry.name
     ]
     experiments = raw.below(entry.name for entry in raw.below(nodes) if entry.is_folder)
     first: dict[str, str] = {}
@@ -177,11 +187,8 @@ def get_sorted_data_paths_from_s3(
     """
     settings = settings_for_reading()
     if sorted_data_asset_id is not None:
-        from npc_lims.codeocean.data_assets import checked_id
-        from npc_lims.model.data_asset import read_asset
-
-        record = asset_record(settings, checked_id(sorted_data_asset_id))
-        return _top_paths(settings, f"asset {sorted_data_asset_id}", read_asset(record).as_fact())
+        asset = _asset_of(settings, sorted_data_asset_id)
+        return _top_paths(settings, f"asset {sorted_data_asset_id}", asset)
     if session is None:
         raise ValueError("give either a session or the id of a sorted data asset")
     session_id = resolve_session(settings, session)
@@ -268,11 +275,28 @@ def _lpfaceparts_folder(settings: Settings, session: Session, enforce_gamma_enco
                 "videos; run it again on the result of GammaEncoding, or do without enforce_gamma_encoding"
             )
     top = asset_folder(settings, asset)
-    name = next((name for name in top.listing().folders if day_of(session_id) in name), None)
+    with listing_of(top.uri):
+        folders = top.listing().folders
+    name = next((name for name in folders if day_of(session_id) in name), None)
     if name is None:
         found = f"its LPFaceParts result {asset.name} has no folder named after it"
         raise NoSessionData(f"{session_id}: {found}: looked in {top.uri}")
     return top.below(name)
+
+
+def _asset_of(settings: Settings, asset_id: str) -> Asset:
+    """Return an asset by its id: as Code Ocean has it or, where that cannot be queried, as recorded."""
+    from npc_lims.codeocean.data_assets import checked_id
+    from npc_lims.model.data_asset import read_asset
+
+    checked = checked_id(asset_id)
+    try:
+        return read_asset(asset_record(settings, checked)).as_fact()
+    except (MissingCredentials, SourceError):
+        recorded = recorded_asset_of(settings, checked)
+        if recorded is None:
+            raise
+        return recorded[0]
 
 
 def _paths_of(session: Session, kind: str) -> tuple[upath.UPath, ...]:
@@ -282,7 +306,8 @@ def _paths_of(session: Session, kind: str) -> tuple[upath.UPath, ...]:
 
 def _top_paths(settings: Settings, owner: str, asset: Asset) -> tuple[upath.UPath, ...]:
     folder = asset_folder(settings, asset)
-    names = sorted(folder.listing().names)
+    with listing_of(folder.uri):
+        names = sorted(folder.listing().names)
     if not names:
         raise NoSessionData(f"{owner}: there are no files of the data asset {asset.name} in {folder.uri}")
     return folder.paths(names)

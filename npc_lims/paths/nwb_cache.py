@@ -1,7 +1,7 @@
 """NWB files, and tables of their components, which npc_sessions writes to S3, in a folder for each of its versions.
 
 Functions that return paths raise NoSessionInfo for a *session_id* without subject and date, MissingCredentials or
-SourceError if PyPI or S3 cannot be queried, and MissingDependency without s3fs.
+SourceError if PyPI or S3 cannot be queried. Versions that hold a session are among `get_session_locations()`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from npc_lims.clients.s3_cached import S3Folder, openable_path, store_of
+from npc_lims.clients.s3_cached import S3Folder, named_path, store_of
 from npc_lims.config.settings import Settings, settings_for_reading
 from npc_lims.errors import NoSessionData, SourceError
 from npc_lims.sessions.resolve import resolve_session
@@ -165,7 +165,7 @@ def _version_path(settings: Settings, root: str, version: str | None, below: str
         version = _newest_version(settings, root, below, is_folder)
     else:
         version = _version_name(version)
-    return openable_path(settings, f"{root}/{version}/{below}")
+    return named_path(settings, f"{root}/{version}/{below}")
 
 
 def _newest_version(settings: Settings, root: str, below: str, is_folder: bool) -> str:

@@ -1,7 +1,7 @@
 """Folders of subjects, and the files of a session in them: stimulus files, annotations of probes.
 
 Functions raise NoSessionInfo for a *session* without subject and date, MissingCredentials or SourceError if S3 cannot
-be queried, and MissingDependency without s3fs.
+be queried, for what state does not record.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ from collections.abc import Iterable
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, overload
 
-from npc_lims.clients.s3_cached import S3Folder, openable_path
+from npc_lims.clients.s3_cached import S3Folder, named_path
 from npc_lims.config.settings import Settings, settings_for_reading
-from npc_lims.errors import NoSessionData
+from npc_lims.errors import MissingCredentials, NoSessionData, SourceError
 from npc_lims.model.session_id import day_of, split_session_id, subject_of
+from npc_lims.sessions.cached_assets import listing_of
 from npc_lims.sessions.find_asset import recorded_section
 from npc_lims.sessions.info import SessionInfo
 from npc_lims.sessions.queries import get_session_info
@@ -78,6 +79,7 @@ class StimFile:
 def get_hdf5_stim_files_from_s3(session: Session) -> tuple[StimFile, ...]:
     """Return the stimulus files of a session's day, without empty ones, and of several of the task only the largest.
 
+    Where S3 cannot be listed, those that state records, unless several are of the task.
     Of a day with several sessions, those of the session: from its start on, until the next one starts.
 
     Raises:
@@ -88,13 +90,20 @@ def get_hdf5_stim_files_from_s3(session: Session) -> tuple[StimFile, ...]:
     settings = settings_for_reading()
     session_id = resolve_session(settings, session)
     folder = S3Folder.at(settings, settings.stim_root, subject_of(session_id))
-    sizes = folder.files()
+    record = npc_session.SessionRecord(session_id)
+    try:
+        with listing_of(folder.uri):
+            sizes = folder.files()
+    except (MissingCredentials, SourceError):
+        recorded = _recorded_stim_files(settings, session_id)
+        if not recorded or sum(_TASK in name.split("_")[0] for name in recorded) > 1:  # of several the size decides
+            raise
+        return tuple(StimFile(path, record) for path in folder.paths(recorded))
     if not sizes:
         raise NoSessionData(
             f"{session_id}: there are no stimulus files of its subject in {folder.uri}; those of sessions that were "
             "run by NSB may be on lims2"
         )
-    record = npc_session.SessionRecord(session_id)
     names = _stim_files_of_session(settings, session_id, [name for name, size in sizes.items() if size > 0])
     found = [StimFile(path, record, sizes[name]) for path, name in zip(folder.paths(names), names)]
     of_task = [file for file in found if _TASK in file.name]
@@ -102,11 +111,19 @@ def get_hdf5_stim_files_from_s3(session: Session) -> tuple[StimFile, ...]:
     return tuple(file for file in found if file is largest or file not in of_task)
 
 
+def _recorded_stim_files(settings: Settings, session_id: str) -> list[str]:
+    names = (recorded_section(settings, session_id, "s3") or {}).get("stim") or []
+    return [name for pattern in _stim_patterns(session_id) for name in names if pattern.fullmatch(name)]
+
+
+def _stim_patterns(session_id: str) -> list[re.Pattern[str]]:
+    subject, date, _ = split_session_id(session_id)
+    return [re.compile(rf"[^/]*_{name}_{date.replace('-', '')}_[^/]{{6}}\.hdf5") for name in (subject, "test")]
+
+
 def _stim_files_of_session(settings: Settings, session_id: str, names: list[str]) -> list[str]:
     """Return those of a subject's files; those of a script that was tried without naming the mouse come last."""
-    subject, date, _ = split_session_id(session_id)
-    patterns = (re.compile(rf"[^/]*_{name}_{date.replace('-', '')}_[^/]{{6}}\.hdf5") for name in (subject, "test"))
-    of_day = [name for pattern in patterns for name in names if pattern.fullmatch(name)]
+    of_day = [name for pattern in _stim_patterns(session_id) for name in names if pattern.fullmatch(name)]
     if len(of_day) < 2:
         return of_day
     from npc_lims.model.recording_days import files_of_session
@@ -141,7 +158,8 @@ def get_tissuecyte_annotation_files_from_s3(session: Session) -> tuple[upath.UPa
     if names:
         return folder.paths(names)
     info = session if isinstance(session, SessionInfo) else get_session_info(session_id)
-    files = folder.listing().files
+    with listing_of(folder.uri):
+        files = folder.listing().files
     if not files:
         found = f"there is nothing in {folder.uri}"
         raise NoSessionData(f"{session_id}: no tissuecyte annotations have been uploaded: {found}")
@@ -163,7 +181,8 @@ def get_ibl_annotation_files_from_s3(session: Session) -> tuple[upath.UPath, ...
     session_id = resolve_session(settings, session)
     folder = S3Folder.at(settings, settings.ibl_root, subject_of(session_id))
     wanted = re.compile(rf"[^/]*{re.escape(day_of(session_id))}[^/]*/[^/]+/ccf_channel_results\.json")
-    names = [name for name in folder.files() if wanted.fullmatch(name)]
+    with listing_of(folder.uri):
+        names = [name for name in folder.files() if wanted.fullmatch(name)]
     if not names:
         return ()
     from npc_lims.model.record import Record
@@ -197,14 +216,13 @@ def get_subject_folders_from_data_repo(
         NoSessionData: There is no folder of that subject.
         SourceError: The folder cannot be listed.
         MissingCredentials: There are no credentials for S3.
-        MissingDependency: s3fs, which opens such paths, is not installed.
     """
     settings = settings_for_reading()
     if subject is None:
         names = S3Folder.at(settings, settings.stim_root).listing().folders
-        return {one: openable_path(settings, f"{settings.stim_root}/{name}") for name, one in _subjects(names).items()}
+        return {one: named_path(settings, f"{settings.stim_root}/{name}") for name, one in _subjects(names).items()}
     folder, _ = _folder_of(subject)
-    return openable_path(settings, folder.uri)
+    return named_path(settings, folder.uri)
 
 
 @overload

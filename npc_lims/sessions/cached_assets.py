@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -9,9 +10,9 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from npc_lims.clients.codeocean import open_client
-from npc_lims.clients.s3_cached import S3Folder, openable_path
+from npc_lims.clients.s3_cached import S3Folder, named_path
 from npc_lims.config.settings import Settings
-from npc_lims.errors import NoAssetLocation, NoSessionData, SourceError
+from npc_lims.errors import MissingCredentials, NoAssetLocation, NoSessionData, SourceError
 from npc_lims.utils.memory_cache import TTLCache
 
 if TYPE_CHECKING:
@@ -85,10 +86,10 @@ def records_of_subject(
 
 
 def asset_path(settings: Settings, asset: Asset) -> upath.UPath:
-    """Return the path of the folder with the files of an asset; MissingDependency as `openable_path`."""
+    """Return the path of the folder with the files of an asset."""
     from npc_lims.sources.s3.query import asset_uri
 
-    return openable_path(settings, asset_uri(asset, settings.codeocean_bucket))
+    return named_path(settings, asset_uri(asset, settings.codeocean_bucket))
 
 
 def asset_folder(settings: Settings, asset: Asset) -> S3Folder:
@@ -99,6 +100,16 @@ def asset_folder(settings: Settings, asset: Asset) -> S3Folder:
         return S3Folder(settings, *asset_root(asset, settings.codeocean_bucket))
     except SourceError as error:
         raise NoAssetLocation(f"{error.reason}: npc_lims reads S3 only") from None
+
+
+@contextlib.contextmanager
+def listing_of(uri: str) -> Iterator[None]:
+    """Name the folder in the error by which it cannot be listed."""
+    try:
+        yield
+    except MissingCredentials as error:
+        what = "npc_lims.get_session_locations() returns what is recorded, without credentials"
+        raise MissingCredentials(f"{uri} cannot be listed: {error}; {what}") from None
 
 
 class RawEntry(NamedTuple):

@@ -18,12 +18,14 @@ from npc_lims.errors import (
     RemoteStateError,
     SessionIndexError,
     SourceError,
+    StateError,
     warn,
 )
 from npc_lims.model.session_id import day_of, split_session_id, subject_of
 from npc_lims.sessions.cached_assets import codeocean_url, records_of_subject
 from npc_lims.sessions.resolve import resolve_session
-from npc_lims.state.reader import read_one
+from npc_lims.state.reader import read_one, read_snapshot
+from npc_lims.state.snapshot import parse_line
 from npc_lims.utils.memory_cache import TTLCache
 from npc_lims.utils.text import counted
 
@@ -71,6 +73,22 @@ def recorded_fact(settings: Settings, session_id: str, kind: str) -> Any:
             record, kind = main, _OF_SURFACE[kind]
     section = record.get("codeocean")
     return section.get(kind) if section else section
+
+
+def recorded_asset_of(settings: Settings, asset_id: str) -> tuple[Asset, str] | None:
+    """Return the asset of an id as state records it, and its kind; None if no session has it, or state is unread."""
+    from npc_lims.model.record import Asset
+
+    try:
+        lines = read_snapshot(settings).lines.all
+    except (RemoteStateError, StateError):
+        return None
+    for line in lines:
+        if asset_id.encode() in line:
+            for kind, fact in (parse_line(line)["codeocean"] or {}).items():
+                if kind != "errored" and fact and fact["id"] == asset_id:
+                    return Asset.model_validate(fact), kind
+    return None
 
 
 def state_address(settings: Settings) -> str:

@@ -362,7 +362,6 @@ class SessionInfo(FlagProperties):
             AssetError: The raw data are not on S3.
             MissingCredentials: There are no credentials; the message names the variable to set.
             SourceError: The listing failed.
-            MissingDependency: s3fs is not installed.
         """
         if self.raw_asset_id is None:
             return None
