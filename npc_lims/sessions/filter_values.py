@@ -139,7 +139,7 @@ def words(value: Any) -> str:
 
 def values_of(name: str, text: str) -> list[Any]:
     """Return the values that a text of the filter `where` stands for."""
-    if name in YES_OR_NO:
+    if converter(name) is _flag:
         if text.lower() not in _WORDS:
             raise ValueError(f"{name}: {show(text)} is neither {', '.join(ANSWERS.values())}, true nor false")
         return [_WORDS[text.lower()]]

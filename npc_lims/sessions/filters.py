@@ -236,7 +236,8 @@ class SessionFilters:
                 found[FEW_VALUES[name](record)] += 1
         for column in checked:
             known = counts[column.name]
-            for value in _unseen(column, set(map(str.casefold, known))) if known else ():
+            unseen = _unseen(column, set(map(str.casefold, known))) if known else []
+            for value in unseen[:_LISTED]:
                 self._report(column, value, known)
 
     def _report(self, column: _ColumnFilter, value: str, known: Counter[str]) -> None:

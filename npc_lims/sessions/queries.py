@@ -118,15 +118,16 @@ def get_session_info(
         at: State as it was then, see `npc_lims.state.as_of`: a date (the end of that day, UTC), a time, a tag, a
             branch or a commit. Nothing of the past is looked up live: a status that was unknown is None.
         **filters: Values that attributes of a session must have, of any public attribute or column:
-            `is_ephys=True`, `rig=["NP2", "NP3"]` (any of them), `issues=[]` (without issues); the rule is in
-            docs/how-to/python.md. A status that is unknown matches only None; a warning reports how many
-            sessions are left out for that. Ignored when `session` is given.
+            `is_ephys=True`, `rig=["NP2", "NP3"]` (any of them), `issues=[]` (without issues); and conditions:
+            `since="7d"`, `until="2024-06-01"`, `missing="sorted"` (it applies and is false), `unknown="sorted"`,
+            `where=["task_version~AMN", "rig!=NP2"]`. The rules are in docs/how-to/python.md. A warning reports how
+            many sessions are left out as a flag is unknown. Ignored when `session` is given.
 
     Raises:
         NoSessionInfo: No such session, neither in state nor in the sources that could be queried.
         SessionUnavailable: State could not be read, nor every source queried for the session; also a ValueError.
         TypeError: A filter of another name; the message suggests the nearest ones.
-        ValueError: A filter's value that no session can have, such as `date="June"`.
+        SelectionError: A filter's value that no session can have, such as `date="June"`; also a ValueError.
         RemoteStateError: There is no state to read and no source to query.
         HistoryError: There is no state at *at*. Other errors of reading the past: as `snapshot_at`.
     """

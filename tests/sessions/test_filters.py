@@ -328,6 +328,7 @@ SAME = (
         ["--where", "rig=NP3", "--where", "rig==NP2"],
         lambda row: row["rig"] in ("NP2", "NP3"),
     ),
+    ({"where": "is_templeton=yes"}, ["--where", "is_templeton=true"], lambda row: "Templeton" in row["project"]),
     ({"where": "day=2"}, ["--where", "experiment_day=2"], lambda row: row["experiment_day"] == 2),
     ({"where": "day="}, ["--where", "day=none"], lambda row: row["experiment_day"] is None),
     ({"where": "date~2024-05"}, ["--since", "2024-05-01", "--until", "20240531"], lambda row: "2024-05" in row["date"]),
