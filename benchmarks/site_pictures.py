@@ -24,6 +24,7 @@ from npc_lims.dashboard.site.build import SiteOptions, build_site
 from npc_lims.dashboard.site.serve import SiteServer
 from tests.browser.chrome import INSTALL, arguments, find_chrome
 from tests.dashboard.site.lab import write_lab
+from tests.dashboard.site.processed import add_processing
 
 PICTURES_FOLDER = Path(__file__).resolve().parent.parent / "docs" / "images"
 REPOSITORY = "AllenInstitute/npc_lims"
@@ -36,7 +37,7 @@ class Picture:
     """One view of a site.
 
     Attributes:
-        site: `demo`, with its history, or `lab`, with ten thousand sessions.
+        site: `demo`, with its history, `processed`, with runs, or `lab`, with ten thousand sessions.
         page: Its address in the site.
         size: Width and height of the window, pixels.
         scheme: `light` or `dark`.
@@ -53,6 +54,7 @@ PICTURES = (
     Picture("site-overview", "demo", "index.html", (1200, 940)),
     Picture("site-overview-dark", "demo", "index.html", (1200, 940), "dark"),
     Picture("site-sessions", "lab", "sessions.html?platform=ephys&is=uploaded:yes", (1280, 720)),
+    Picture("site-processing", "processed", "processing.html", (1200, 1130)),
     Picture("site-session", "demo", "session.html?id=901003_2024-10-24", (1160, 800)),
     Picture("site-narrow", "demo", "index.html", (360, 760)),
 )
@@ -68,6 +70,14 @@ def make_lab(folder: Path) -> Path:
     """The site of an invented lab that has worked for years."""
     write_lab(folder / "state", SESSIONS)
     return make_site(folder, folder / "state")
+
+
+def make_processed(folder: Path) -> Path:
+    """The demo's site with runs of its processes in every state."""
+    subprocess.run([sys.executable, "-m", "npc_lims", "demo", str(folder)], check=True, capture_output=True)
+    state = folder / "repository" / "state"
+    add_processing(state, datetime.datetime.now(datetime.timezone.utc))
+    return make_site(folder, state)
 
 
 def make_site(folder: Path, state: Path) -> Path:
@@ -105,7 +115,8 @@ def main(out: Path) -> None:
         raise SystemExit(INSTALL)
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch, sync_playwright() as playwright:
-        sites = {"demo": make_demo(Path(scratch) / "demo"), "lab": make_lab(Path(scratch) / "lab")}
+        made = {"demo": make_demo, "processed": make_processed, "lab": make_lab}
+        sites = {name: make(Path(scratch) / name) for name, make in made.items()}
         browser = playwright.chromium.launch(executable_path=chrome, args=arguments())
         for picture in PICTURES:
             with served(sites[picture.site]) as address:

@@ -17,6 +17,7 @@ from npc_lims.sessions.unlisted import COLUMNS, FILTERS, UnlistedRecording, unli
 from npc_lims.utils.text import counted
 
 _CHECK = "Paths and projects are guesses, by other sessions of the subject or platform: check them before you add one."
+_REPLACE = "FOLDER and PROJECT stand for what nothing suggests: replace them."
 
 
 def list_unlisted(
@@ -52,6 +53,8 @@ def _render(recordings: Sequence[UnlistedRecording], console: Console) -> str:
                 console.print(Text.assemble("  ", command), soft_wrap=True)
         if recordings:
             console.print(Text(f"\n{_CHECK}", "dim"))
+        if any("/FOLDER/" in one.track_command for one in recordings):
+            console.print(Text(_REPLACE, "dim"))
         total = counted(len(recordings), "recording")
         note = f"{total} in Code Ocean without a session" if recordings else "every recording has a session"
         console.print(Text(note, "dim"))

@@ -6,15 +6,16 @@ import dataclasses
 import datetime
 import functools
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from npc_lims.errors import PipelinesError
+from npc_lims.model.record import Record
 from npc_lims.processing.pipelines import PIPELINES_FILE, read_pipelines
 from npc_lims.processing.plan import Decision, PlanRequest, RecordedState, plan
 from npc_lims.processing.process import Process
 from npc_lims.processing.runs import Run, read_all_runs
-from npc_lims.state.store import read_state
 from npc_lims.utils.mappings import grouped
 
 
@@ -42,8 +43,12 @@ class Processing:
         return grouped((run.session, (name, run)) for name, run in in_order)
 
 
-def read_processing(state: Path, now: datetime.datetime) -> Processing:
-    """Read pipelines.yaml beside a state folder and the runs in it, and plan, without a query."""
+def read_processing(state: Path, sessions: Iterable[Mapping[str, Any]], now: datetime.datetime) -> Processing:
+    """Read pipelines.yaml beside a state folder and the runs in it, and plan for all *sessions*, without a query.
+
+    Args:
+        sessions: Lines of the snapshot, as plain data.
+    """
     runs = read_all_runs(state)
     processes: Mapping[str, Process] = {}
     path, problem = state.absolute().parent / PIPELINES_FILE, ""
@@ -54,7 +59,8 @@ def read_processing(state: Path, now: datetime.datetime) -> Processing:
             problem = f"{PIPELINES_FILE}: {error.summary}"
     plans: Mapping[str, Sequence[Decision]] = {}
     if processes:
-        recorded = RecordedState(read_state(state).records, {name: runs.get(name, ()) for name in processes})
+        records = {one["id"]: Record(**{key: one[key] for key in one if key != "digest"}) for one in sessions}
+        recorded = RecordedState(records, {name: runs.get(name, ()) for name in processes})
         plans = plan(PlanRequest(list(processes.values())), recorded, now)
     return Processing(
         processes,

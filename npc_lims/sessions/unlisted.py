@@ -6,7 +6,7 @@ import dataclasses
 import re
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from npc_lims.config.settings import Settings, settings_for_reading
@@ -95,13 +95,19 @@ def _as_record(one: UnlistedRecording) -> dict[str, Any]:
 def describe_unlisted(assets: Unlisted, records: Iterable[Mapping[str, Any]]) -> tuple[UnlistedRecording, ...]:
     """Return the recordings of *assets*, given all sessions as plain data, the newest first."""
     subjects: set[str] = set()
-    tracked: list[Mapping[str, Any]] = []
+    examples: dict[tuple[str, str], _Example] = {}  # the newest of a platform and subject, and of all subjects ("")
     for record in records:
-        subjects.add(subject_of(record["id"]))
+        subjects.add(subject := subject_of(record["id"]))
         if record["tracked"]:
-            tracked.append(record)
+            for key in ((record["tracked"]["platform"], one) for one in (subject, "")):
+                if key not in examples:
+                    examples[key] = _Example(record)
     # of several recordings of a day the first is the session's own
     first = {asset.session: asset for asset in assets}
+
+    def example_for(asset: UnlistedAsset) -> _Example | None:
+        return examples.get((asset.platform, subject_of(asset.session))) or examples.get((asset.platform, ""))
+
     described = [
         UnlistedRecording(
             session=asset.session,
@@ -111,7 +117,7 @@ def describe_unlisted(assets: Unlisted, records: Iterable[Mapping[str, Any]]) ->
             asset_name=asset.name,
             location=asset.location,
             is_known_subject=subject_of(asset.session) in subjects,
-            track_command=_track_command(asset, tracked) if first[asset.session] is asset else "",
+            track_command=_track_command(asset, example_for(asset)) if first[asset.session] is asset else "",
         )
         for asset in assets
     ]
@@ -124,34 +130,44 @@ def count_unlisted(recordings: Iterable[UnlistedRecording]) -> dict[str, int]:
     return {"known_subjects": counts[True], "others": counts[False]}
 
 
-def _track_command(asset: UnlistedAsset, tracked: Iterable[Mapping[str, Any]]) -> str:
-    """Return the command, with a path like that of the subject's newest session, else of the newest."""
-    subject = subject_of(asset.session)
-    alike = [record for record in tracked if record["tracked"]["platform"] == asset.platform]
-    alike.sort(key=lambda record: subject_of(record["id"]) != subject)
-    path, project = f"{_UNKNOWN_FOLDER}/{asset.name}", "PROJECT"
-    for record in alike[:1]:
-        project = record["tracked"]["project"]
-        path = next(_similar_paths(record, asset), path)
+def _track_command(asset: UnlistedAsset, example: _Example | None) -> str:
+    """Return the command, with project and path like those of an *example*."""
+    path = None if example is None else example.path_for(asset)
+    path, project = path or f"{_UNKNOWN_FOLDER}/{asset.name}", "PROJECT" if example is None else example.project
     platform = [] if asset.platform == "ephys" else ["--platform", asset.platform]
     words = ["npc-lims", "track", "add", path, *platform, "--project", project]
     return " ".join(_quoted(word) for word in words)
 
 
-def _similar_paths(record: Mapping[str, Any], asset: UnlistedAsset) -> Iterator[str]:
-    """Yield the path of a session with subject, date and time of *asset* instead, if it then names that session."""
-    subject, date, _ = split_session_id(record["id"])
-    path = str(record["tracked"]["allen_path"]).replace(subject, subject_of(asset.session))
-    for dash in ("-", ""):  # as in 2024-06-04_09-50-06 and in 20240910_155330
-        old = date.replace("-", dash)
-        new = f"{asset.start:%Y-%m-%d_%H-%M-%S}".replace("-", dash)
-        path = re.sub(f"{old}_[0-9]{{2}}{dash}[0-9]{{2}}{dash}[0-9]{{2}}(?![0-9])", new, path)
-        path = path.replace(old, new.partition("_")[0])
+class _Example:
+    """A tracked session, in whose path subject, date and time can be replaced by those of another one."""
+
+    def __init__(self, record: Mapping[str, Any]) -> None:
+        self._subject, self._date, _ = split_session_id(record["id"])
+        self._path = str(record["tracked"]["allen_path"])
+        self._names_session: bool | None = None
+        self.project = str(record["tracked"]["project"])
+
+    def path_for(self, asset: UnlistedAsset) -> str | None:
+        """Return the path for the session of *asset*; None if no session is read from such a path."""
+        if self._names_session is False:
+            return None
+        path = self._path.replace(self._subject, subject_of(asset.session))
+        for dash in ("-", ""):  # as in 2024-06-04_09-50-06 and in 20240910_155330
+            old = self._date.replace("-", dash)
+            new = f"{asset.start:%Y-%m-%d_%H-%M-%S}".replace("-", dash)
+            path = re.sub(f"{old}_[0-9]{{2}}{dash}[0-9]{{2}}{dash}[0-9]{{2}}(?![0-9])", new, path)
+            path = path.replace(old, new.partition("_")[0])
+        if self._names_session is None:  # true of one, true of all: reading an id from a path takes long
+            self._names_session = _names_session(path, asset.session)
+        return path if self._names_session else None
+
+
+def _names_session(path: str, session_id: str) -> bool:
     try:
-        if parse_session_id(path) == asset.session:
-            yield path
+        return parse_session_id(path) == session_id
     except ValueError:
-        return
+        return False
 
 
 def _quoted(word: str) -> str:

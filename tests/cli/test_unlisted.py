@@ -11,6 +11,8 @@ import pytest
 
 import npc_lims
 from npc_lims.demo.files import write_world
+from npc_lims.model.unlisted import UnlistedAsset
+from npc_lims.sessions.unlisted import describe_unlisted
 from npc_lims.state.store import verify_state
 from npc_lims.state.unlisted import verify_unlisted
 from tests.integration.world import GitHub, commit_all, run_cli, run_git, write_tracked
@@ -128,6 +130,17 @@ def test_of_published_state_it_is_one_request(github: GitHub, tmp_path: Path, mo
     assert github.proxy.count == before + 1
     npc_lims.get_unlisted_recordings()
     assert github.proxy.count == before + 1
+
+
+def test_without_a_session_like_it_nothing_is_guessed() -> None:
+    main, surface = (
+        UnlistedAsset(time, f"ecephys_700003_2024-06-03_{time}", "2024-06-04T08:00:00Z")
+        for time in ("10-00-00", "11-00-00")
+    )
+    first, other = reversed(describe_unlisted((surface, main), []))
+    assert (first.asset_name, first.is_known_subject) == (main.name, False)
+    assert first.track_command == f"npc-lims track add /FOLDER/{main.name} --project PROJECT"
+    assert other.track_command == "", "a further recording of the day is no session of its own"
 
 
 def test_a_damaged_file_is_reported(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -94,7 +94,7 @@ class _Inputs:
             raise StateError(f"{path}: {error}; run npc-lims sync to regenerate it") from None
         self.sync_copy = SyncCopy.of_folder(state).load()
         self.sync_file = read_sync_file(state)
-        self.processing = read_processing(state, now)
+        self.processing = read_processing(state, self.records, now)
         assets = load_unlisted(state)
         self.unlisted = None if assets is None else describe_unlisted(assets, self.records)
         self.tracked = decode_tracked(tracked.read_bytes(), TRACKED_FILE) if tracked.is_file() else None
