@@ -9,6 +9,7 @@ import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from npc_lims.model.rows import project_of
 from npc_lims.state.compare import Facts
 from npc_lims.state.diff import FieldChange, SessionChange, compare_sessions, headline
 from npc_lims.state.diff_format import Chapter, groups_of
@@ -30,6 +31,7 @@ class Transition:
         commit: The commit of state that recorded it.
         editors: The commits that edited the session's entry in tracked_sessions.yaml before that, where this is
             a change of what is tracked.
+        project: Project of the session after the change; before it, if that removed the session.
         created: Kind of each data asset that appeared, such as `sorted`, and when Code Ocean says that it was made.
     """
 
@@ -38,6 +40,7 @@ class Transition:
     change: SessionChange
     editors: tuple[Commit, ...] = ()
     created: tuple[tuple[str, str], ...] = ()
+    project: str | None = None
 
     @property
     def is_first(self) -> bool:
@@ -77,7 +80,11 @@ def compare_versions(
         change = dataclasses.replace(change, what=(RECORDED,) if begins else change.what, details=tuple(details))
     was, now = _assets(before), _assets(after)
     created = [(kind, asset["created"]) for kind, asset in now.items() if was.get(kind, {}).get("id") != asset["id"]]
-    return Transition(session, commit, change, created=tuple(created))
+    try:
+        project = project_of(after or before or {})
+    except (KeyError, TypeError):  # of another schema
+        project = None
+    return Transition(session, commit, change, created=tuple(created), project=project)
 
 
 def _assets(facts: Facts | None) -> dict[str, Mapping[str, Any]]:

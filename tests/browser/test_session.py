@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from tests.browser.conftest import Site, Visitor, drawn, until
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
 UPLOADED = "901001_2024-03-11"
 TRAINED = "901001_2024-03-06"
@@ -81,6 +86,24 @@ def test_neighbours_and_subject(visitor: Visitor, demo: Site) -> None:
     page.get_by_role("link", name=f"{len(rows)} sessions").click()
     drawn(page)
     assert page.locator(".count").inner_text().startswith(f"{len(rows)} of ")
+
+
+def test_the_feed_of_a_subject_and_of_a_project(visitor: Visitor, demo: Site) -> None:
+    def offered(page: Page) -> list[str | None]:
+        """The feed that is linked, and the one that feed readers find."""
+        places = ("main a:text-is('Atom feed')", "link[data-feed]")
+        return [page.locator(one).get_attribute("href") if page.locator(one).count() else None for one in places]
+
+    page = visitor.open(f"{demo.address}subject.html?id=901002")
+    assert offered(page) == ["feeds/subject-901002.atom"] * 2
+    assert "901002_2024-05-15" in page.evaluate("async (path) => (await fetch(path)).text()", offered(page)[0])
+    page = visitor.open(f"{demo.address}sessions.html?project=DynamicRouting")
+    path = demo.data("sessions.json")["feeds"]["DynamicRouting"]
+    assert offered(page) == [path, path]
+    page.get_by_role("button", name="Clear all").click()
+    assert offered(page) == [None, None], "everything has its own, at the foot"
+    for query in ("project=DynamicRouting&project=TempletonPilotSession", "project=constructor", "subject=901002"):
+        assert offered(visitor.open(f"{demo.address}sessions.html?{query}")) == [None, None]
 
 
 def test_other_ways_to_write_an_id(visitor: Visitor, demo: Site) -> None:

@@ -10,11 +10,11 @@ import warnings
 import xml.etree.ElementTree as ET
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from npc_lims.clients.git import Repository
-from npc_lims.history.atom_feed import render_feed
+from npc_lims.history.atom_feed import ALL_SESSIONS, RecentCommits, project_feed, render_feed, subject_feed
 from npc_lims.history.transitions import Digest, Transition
 from npc_lims.history.walk import read_history
 from npc_lims.state.diff import SessionChange
@@ -141,8 +141,42 @@ def test_ids_stay_the_same_wherever_the_site_is(transitions: list[Transition]) -
 
 
 def test_only_the_last_commits(transitions: list[Transition]) -> None:
-    assert len(parsed(render_feed(iter(transitions), "lab/state", entries=2)).findall(f"{ATOM}entry")) == 2
+    last = dataclasses.replace(ALL_SESSIONS, entries=2)
+    assert len(parsed(render_feed(iter(transitions), "lab/state", feed=last)).findall(f"{ATOM}entry")) == 2
     assert parsed(render_feed([], None)).findtext(f"{ATOM}updated") == "1970-01-01T00:00:00Z"
+
+
+def test_each_project_and_subject_has_a_feed(transitions: list[Transition]) -> None:
+    recent = RecentCommits()
+    for transition in transitions:
+        recent.add(transition)
+    feeds = {feed.name: list(found) for feed, found in recent.items()}
+    assert set(feeds) == {"", "Project DynamicRouting", "Subject 626791", "Subject 668755"}
+    assert feeds[""] == transitions
+    assert feeds["Subject 626791"] == [one for one in transitions if one.session in (ONE, TWO)]
+    assert {one.change.group for one in feeds["Project DynamicRouting"]} >= {"removed", "new"}, "as it was last"
+    subject = subject_feed("626791")
+    rendered = parsed(render_feed(feeds[subject.name], "lab/state", feed=subject, base="https://example.org/x/"))
+    assert rendered.findtext(f"{ATOM}title") == "Subject 626791: Sessions of lab/state"
+    assert {link.get("rel"): link.get("href") for link in rendered.findall(f"{ATOM}link")} == {
+        "self": "https://example.org/x/feeds/subject-626791.atom",
+        "alternate": "https://example.org/x/subject.html?id=626791",
+    }
+    all_feeds = (ALL_SESSIONS, subject, project_feed("DynamicRouting"))
+    rendered_feeds = [parsed(render_feed(transitions, "lab/state", feed=feed)) for feed in all_feeds]
+    ids = [{entry.text for entry in one.iter(f"{ATOM}id")} for one in rendered_feeds]
+    assert len(set.union(*ids)) == sum(map(len, ids)), "their entries differ, and so do the ids"
+
+
+@given(st.lists(st.text(), min_size=2, max_size=8, unique=True))
+@example(["", "e3b0c442", "x-e3b0c442", "a", "A", "a ", "\u0430", "con", "..", "/", "\ud800", "x" * 300])
+def test_the_feed_of_a_project_has_a_path_of_its_own(projects: list[str]) -> None:
+    paths = [project_feed(project).path for project in projects]
+    digest = project_feed("Open Scope").path[len("feeds/project-") : -len(".atom")]
+    assert len({path.lower() for path in [*paths, project_feed("Open Scope").path, project_feed(digest).path]}) == (
+        len(projects) + 2
+    )
+    assert all(re.fullmatch(r"feeds/project-[a-z0-9-]{1,60}\.atom", path) for path in paths)
 
 
 def test_many_sessions_of_a_commit_are_counted(transitions: list[Transition]) -> None:

@@ -23,7 +23,7 @@ from npc_lims.dashboard.site.image import IMAGE, can_draw, draw_overview
 from npc_lims.dashboard.site.pages import static_files
 from npc_lims.dashboard.site.processing import processing_part, session_processing
 from npc_lims.errors import GitError, NpcLimsError, StateError
-from npc_lims.history.atom_feed import ENTRIES, FEED, render_feed
+from npc_lims.history.atom_feed import RecentCommits, project_feed, render_feed, subject_feed
 from npc_lims.history.transitions import Transition
 from npc_lims.history.walk import read_history
 from npc_lims.model.session_id import subject_of
@@ -117,15 +117,12 @@ class _SiteHistory:
     timelines: dict[str, list[dict[str, Any]]] = dataclasses.field(default_factory=dict)
     """Session id to its events, the oldest first."""
     recent: deque[dict[str, Any]] = dataclasses.field(default_factory=lambda: deque(maxlen=RECENT))
-    feed: deque[list[Transition]] = dataclasses.field(default_factory=lambda: deque(maxlen=ENTRIES))
-    """Transitions of the last commits."""
+    feeds: RecentCommits = dataclasses.field(default_factory=RecentCommits)
 
     def collect(self, transitions: Iterable[Transition]) -> None:
         for transition in transitions:
             self.past.add(transition)
-            if not self.feed or self.feed[-1][0].commit.sha != transition.commit.sha:
-                self.feed.append([])
-            self.feed[-1].append(transition)
+            self.feeds.add(transition)
             event = data.event(transition, self.links)
             self.timelines.setdefault(transition.session, []).append(event)
             if not transition.is_first:
@@ -228,8 +225,9 @@ def _data_files(
     if inputs.sync_copy and inputs.sync_copy.content:
         yield SYNC_FILE, inputs.sync_copy.content
     links, made = history.links, utc_text(now)
-    transitions = itertools.chain.from_iterable(history.feed)
-    yield FEED, render_feed(transitions, links.repository, base=base_url, address_of=links.commit)
+    for feed, transitions in history.feeds.items():
+        content = render_feed(transitions, links.repository, feed=feed, base=base_url, address_of=links.commit)
+        yield feed.path, content
     overview = {
         "format": data.FORMAT,
         "made": made,
@@ -252,7 +250,10 @@ def _data_files(
         yield IMAGE, draw_overview(overview, len(found))
     processing = {"format": data.FORMAT, "made": made, **processing_part(inputs.processing, links)}
     yield "data/processing.json", data.as_json(processing)
-    yield "data/sessions.json", data.as_json(data.sessions_file(inputs.records, history.past, made))
+    listed = data.sessions_file(inputs.records, history.past, made)
+    feeds = {project: project_feed(project) for project in listed["project"]["values"]}
+    listed["feeds"] = {project: feed.path for project, feed in feeds.items() if feed in history.feeds}
+    yield "data/sessions.json", data.as_json(listed)
     lines = {} if inputs.tracked is None else inputs.tracked.lines
     subjects = grouped((subject_of(record["id"]), record) for record in inputs.records)
     for done, (subject, records) in enumerate(subjects.items()):
@@ -265,5 +266,6 @@ def _data_files(
             for record in records
             for id_ in [record["id"]]
         ]
-        content = {"format": data.FORMAT, "made": made, "subject": subject, "sessions": sessions}
-        yield f"data/subjects/{subject}.json", data.as_json(content)
+        path = feed.path if (feed := subject_feed(subject)) in history.feeds else None
+        part = {"format": data.FORMAT, "made": made, "subject": subject, "feed": path, "sessions": sessions}
+        yield f"data/subjects/{subject}.json", data.as_json(part)

@@ -140,6 +140,7 @@ COLUMN = exactly(values=listed(TEXT, uniqueItems=True), index=listed(COUNT))
 BY_TIME = {"type": "object", "propertyNames": TIME, "additionalProperties": listed(COUNT, uniqueItems=True)}
 BY_PLACE = {"type": "string", "pattern": "^(0|[1-9][0-9]*)$"}
 
+FEED = {"type": "string", "pattern": r"^feeds/(project|subject)-[a-z0-9-]+\.atom$"}
 SESSIONS = exactly(
     **HEAD,
     count=COUNT,
@@ -162,6 +163,7 @@ SESSIONS = exactly(
     events=exactly(**dict.fromkeys(EVENTS, BY_TIME)),
     notes={"type": "object", "propertyNames": BY_PLACE, "additionalProperties": {"type": "string", "minLength": 1}},
     issues={"type": "object", "propertyNames": BY_PLACE, "additionalProperties": listed(URL, minItems=1)},
+    feeds={"type": "object", "additionalProperties": FEED},
 )
 
 SECTION: Schema = {"anyOf": [{"type": "object"}, {"const": False}, {"type": "null"}]}
@@ -224,6 +226,7 @@ PROCESSING = exactly(
 SUBJECT = exactly(
     **HEAD,
     subject={"type": "string", "pattern": "^[0-9]{6,7}$"},
+    feed=maybe(FEED),
     sessions=listed(
         exactly(
             id=SESSION,

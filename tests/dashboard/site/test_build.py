@@ -153,6 +153,21 @@ def test_what_was_never_pushed_has_no_links(demo_repository: Path, tmp_path: Pat
     assert read(tmp_path / "there", "overview")["repository"] == "AllenInstitute/npc_lims"
 
 
+def test_feeds_are_named_where_they_are(demo_repository: Path, tmp_path: Path) -> None:
+    build(demo_repository / "state", tmp_path / "site")
+    named = dict(read(tmp_path / "site", "sessions")["feeds"])
+    assert set(named) == {"DynamicRouting", "TempletonPilotSession"}
+    named.update((path.stem, read(tmp_path / "site", f"subjects/{path.stem}")["feed"])
+                 for path in (tmp_path / "site/data/subjects").iterdir())  # fmt: skip
+    assert {tmp_path / "site" / path for path in named.values()} == set((tmp_path / "site/feeds").iterdir())
+    assert b"901002_2024-05-15: sorted" in (tmp_path / "site" / named["901002"]).read_bytes()
+    assert b"901002_2024-05-15: sorted" in (tmp_path / "site" / named["DynamicRouting"]).read_bytes()
+    assert b"901002" not in (tmp_path / "site" / named["TempletonPilotSession"]).read_bytes()
+    build(demo_repository / "state", tmp_path / "site", with_history=False)
+    assert not (tmp_path / "site/feeds").exists()
+    assert read(tmp_path / "site", "sessions")["feeds"] == {}
+
+
 def test_without_history(demo_repository: Path, tmp_path: Path) -> None:
     built = build(demo_repository / "state", tmp_path / "site", with_history=False)
     assert built.events is None

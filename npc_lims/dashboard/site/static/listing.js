@@ -10,7 +10,7 @@ import { parts } from "./ids.js";
  *   headings: Record<string, string>, next: Coded, words: Record<string, string>,
  *   id: string[], subject: string[], date: string[], number: Uint8Array,
  *   project: Coded, platform: Coded, rig: Coded, task_version: Coded, experiment_day: (number | null)[],
- *   status: Record<string, string>, events: Record<string, Record<string, number[]>>, notes: Record<string, string>, issues: Record<string, string[]>,
+ *   status: Record<string, string>, events: Record<string, Record<string, number[]>>, notes: Record<string, string>, feeds: Record<string, string>, issues: Record<string, string[]>,
  *   texts: () => string[],
  * }} Listing `headings` are short, of the flags that are usually shown; `next` are the next steps of a session; `words`
  *   and `texts` are what else, and all, that it is searched by

@@ -142,3 +142,21 @@ export function foot(about) {
     h("button", { type: "button", class: "plain no-print", onclick: showShortcuts }, "keyboard shortcuts (?)"),
   );
 }
+
+/**
+ * Offers the feed of what the page shows, to feed readers too, beside that of everything; instead of one before.
+ *
+ * @param {string | null | undefined} path of its file; without one there is none
+ * @param {string} title
+ * @returns {HTMLElement | null} a link to it
+ */
+export function feedLink(path, title) {
+  document.head.querySelector("link[data-feed]")?.remove();
+  if (!path) {
+    return null;
+  }
+  document.head.append(
+    h("link", { rel: "alternate", type: "application/atom+xml", href: path, title, "data-feed": "" }),
+  );
+  return h("a", { href: path, title }, "Atom feed");
+}

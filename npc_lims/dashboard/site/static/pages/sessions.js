@@ -8,7 +8,7 @@ import { byId, h, show } from "../dom.js";
 import { countFacet, countStatuses, shown } from "../filters.js";
 import { FACETS, listing } from "../listing.js";
 import { legend, VALUES } from "../marks.js";
-import { foot, start } from "../shell.js";
+import { feedLink, foot, start } from "../shell.js";
 import { sorter } from "../sorting.js";
 import { Table } from "../table.js";
 import { counted, number } from "../time.js";
@@ -74,6 +74,7 @@ function run(list) {
   });
   const columnChoice = new Choice("Columns", columnBoxes);
   const count = h("p", { class: "count" });
+  const feed = h("span", null);
   const spoken = h("p", { class: "hidden", role: "status" });
   const chips = h("div", { class: "chips" });
   const clear = h(
@@ -106,7 +107,7 @@ function run(list) {
       columnChoice.element,
       download,
     ),
-    h("div", { class: "shown" }, count, spoken, chips, clear, presets, legend()),
+    h("div", { class: "shown" }, count, spoken, chips, clear, feed, presets, legend()),
     empty,
     region,
   );
@@ -273,6 +274,10 @@ function run(list) {
       }),
     ];
     show(chips, ...made);
+    const [project, ...others] = view.project;
+    const path = !others.length && Object.hasOwn(list.feeds, project) ? list.feeds[project] : null;
+    show(feed, feedLink(path, `Changes of project ${project}`));
+    feed.hidden = !path;
     chips.hidden = made.length === 0;
     clear.hidden = !isFiltered(view);
     presets.hidden = isFiltered(view) || !list.count;

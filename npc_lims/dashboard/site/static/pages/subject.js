@@ -5,7 +5,7 @@ import { byId, h, panel, show } from "../dom.js";
 import { sessionPage } from "../ids.js";
 import { legend, mark } from "../marks.js";
 import { explainUnknown } from "../missing.js";
-import { foot, start } from "../shell.js";
+import { feedLink, foot, start } from "../shell.js";
 import { counted } from "../time.js";
 import { listAddress } from "../view.js";
 
@@ -38,7 +38,7 @@ async function run() {
 }
 
 /** @param {any} data subjects/<subject>.json */
-function draw({ subject, sessions }) {
+function draw({ subject, sessions, feed }) {
   document.title = `${subject} · npc_lims`;
   byId("title").replaceChildren("Subject ", h("span", { class: "id" }, subject));
   const byDate = [...sessions].sort((a, b) => (a.id < b.id ? -1 : 1));
@@ -56,6 +56,7 @@ function draw({ subject, sessions }) {
       fact("Projects", all("project")),
       fact("Platforms", all("platform")),
       fact("Rigs", all("rig")),
+      feed ? fact("Changes", feedLink(feed, `Changes of subject ${subject}`)) : null,
     ),
     panel(
       { id: "sessions", title: "Sessions by date", css: "long", beside: legend() },
