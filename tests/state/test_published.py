@@ -326,7 +326,7 @@ FAULTS = {
     "page": (Status(200, {}, b"<html>\n"), "cannot be read"),
     "empty": (Status(200, {}, b""), "cannot be read"),
     "short": (Truncate(9), "incomplete gzip|IncompleteRead"),
-    "429": (REFUSED, "429.*429"),
+    "429": (REFUSED, "sessions.jsonl answered 429"),
 }
 
 
