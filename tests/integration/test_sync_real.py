@@ -14,6 +14,7 @@ from npc_lims.clients.codeocean import CodeOceanClient
 from npc_lims.config.settings import load_settings
 from npc_lims.demo.dataset import SESSIONS
 from npc_lims.demo.files import write_world
+from npc_lims.state.unlisted import UNLISTED
 from npc_lims.sync.observation_file import Scope
 from tests.integration.world import (
     ADDED,
