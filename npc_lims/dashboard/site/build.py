@@ -26,6 +26,7 @@ from npc_lims.errors import GitError, NpcLimsError, StateError
 from npc_lims.history.atom_feed import RecentCommits, project_feed, render_feed, subject_feed
 from npc_lims.history.transitions import Transition
 from npc_lims.history.walk import read_history
+from npc_lims.model.sections import SOURCES
 from npc_lims.model.session_id import subject_of
 from npc_lims.sessions.unlisted import count_unlisted, describe_unlisted
 from npc_lims.state.freshness import SYNC_FILE, SyncCopy
@@ -268,4 +269,5 @@ def _data_files(
         ]
         path = feed.path if (feed := subject_feed(subject)) in history.feeds else None
         part = {"format": data.FORMAT, "made": made, "subject": subject, "feed": path, "sessions": sessions}
+        part["sources"] = {name: source.label for name, source in SOURCES.items()}
         yield f"data/subjects/{subject}.json", data.as_json(part)

@@ -14,7 +14,7 @@ from npc_lims.dashboard.totals import count_sessions, funnel, months, source_age
 from npc_lims.model.flags import BOOLEAN_FLAGS, FLAGS, StatusFlag, recorded_asset
 from npc_lims.model.locations import SessionLocation, locations_of
 from npc_lims.model.rows import session_row
-from npc_lims.model.sections import SECTIONS
+from npc_lims.model.sections import SECTIONS, SOURCES
 from npc_lims.model.status import explain, next_steps
 from npc_lims.state.freshness import STALE_AFTER
 from npc_lims.utils.mappings import grouped
@@ -88,6 +88,7 @@ def sources_part(sync_file: SyncFile, now: datetime.datetime) -> list[dict[str, 
     return [
         {
             "name": age.name,
+            "label": SOURCES[age.name].label,
             "last_complete": age.last_complete,
             "late_after_hours": hours,
             "failure": None if age.failure is None else {"at": age.failing_since, "reason": age.failure},

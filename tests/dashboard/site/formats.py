@@ -87,6 +87,7 @@ OVERVIEW = exactly(
     sources=listed(
         exactly(
             name=TEXT,
+            label=TEXT,
             last_complete=maybe(TIME),
             late_after_hours=COUNT,
             failure=maybe(exactly(at=TIME, reason=TEXT)),
@@ -227,6 +228,7 @@ SUBJECT = exactly(
     **HEAD,
     subject={"type": "string", "pattern": "^[0-9]{6,7}$"},
     feed=maybe(FEED),
+    sources={"type": "object", "additionalProperties": TEXT},
     sessions=listed(
         exactly(
             id=SESSION,

@@ -1,6 +1,5 @@
 // What needs attention: items with their remedies and first cases.
 
-import { SOURCES } from "./data.js";
 import { copyButton, h, link, panel, prose } from "./dom.js";
 import { sessionPage } from "./ids.js";
 import { ago, counted, hoursSince, number, time, utc } from "./time.js";
@@ -48,11 +47,11 @@ export function sourcesItem(sources) {
   );
   /** @type {Map<string, string[]>} */
   const names = new Map();
-  for (const { name, last_complete: last, failure } of [...failing, ...stale, ...never]) {
+  for (const { label, last_complete: last, failure } of [...failing, ...stale, ...never]) {
     const age = last ? `last read ${ago(last)}` : "facts are unknown, and shown as ?";
     const since = failure?.at ? utc(failure.at) : "an unknown time";
     const text = failure ? `${age}; fails since ${since}: ${failure.reason}` : age;
-    names.set(text, [...(names.get(text) ?? []), SOURCES[name] ?? name]);
+    names.set(text, [...(names.get(text) ?? []), label]);
   }
   const items = [...names].map(([text, some]) => ({ session: null, text: `${some.join(", ")}: ${text}` }));
   const counts = [

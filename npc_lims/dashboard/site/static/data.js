@@ -4,14 +4,6 @@ import { h, prose } from "./dom.js";
 
 const FORMAT = 1;
 
-/** @type {Record<string, string>} the sources, as the site calls them */
-export const SOURCES = {
-  tracked: "tracked_sessions.yaml",
-  training: "Training workbooks",
-  codeocean: "Code Ocean",
-  s3: "S3",
-};
-
 /** A data file that could not be read: what was found, and what to do. */
 export class DataError extends Error {
   /**

@@ -2,7 +2,7 @@
 
 import { attention, sourcesItem } from "../attention.js";
 import { EPHYS, TRAINING, monthsChart, monthsTable } from "../chart.js";
-import { SOURCES, failure, load } from "../data.js";
+import { failure, load } from "../data.js";
 import { byId, chartKey, h, panel, prose, show, tableHead } from "../dom.js";
 import { recent } from "../recent.js";
 import { foot, start } from "../shell.js";
@@ -186,12 +186,12 @@ function sources(sources) {
 
 /** @param {any} source */
 function source(source) {
-  const { name, last_complete: last, counts } = source;
+  const { label, last_complete: last, counts } = source;
   const contents = Object.entries(counts).map(([what, count]) => `${number(count)} ${what.replaceAll("_", " ")}`);
   return h(
     "tr",
     null,
-    h("th", { scope: "row" }, SOURCES[name] ?? name),
+    h("th", { scope: "row" }, label),
     h("td", { class: "when" }, last ? time(last, { age: true }) : "never"),
     h("td", null, contents.join(", ")),
   );

@@ -1,6 +1,6 @@
 // One session: its status, the facts of each source, where its files are, and its history.
 
-import { DataError, SOURCES, failure, load } from "../data.js";
+import { DataError, failure, load } from "../data.js";
 import { byId, copyButton, h, link, panel, prose, show, webAddress } from "../dom.js";
 import { facts, fileTable, section } from "../facts.js";
 import { parts, sessionIn, sessionPage, subjectPage } from "../ids.js";
@@ -27,7 +27,7 @@ async function run() {
     return;
   }
   foot(data);
-  draw(session, data.sessions);
+  draw(session, data);
 }
 
 /**
@@ -47,9 +47,9 @@ async function subjectOf(id) {
 
 /**
  * @param {any} session
- * @param {any[]} siblings all sessions of the subject
+ * @param {any} data of the subject
  */
-function draw(session, siblings) {
+function draw(session, { sessions: siblings, sources }) {
   const { subject } = parts(session.id);
   document.title = `${session.id} · npc_lims`;
   byId("title").replaceChildren(
@@ -76,7 +76,7 @@ function draw(session, siblings) {
       h("div", { class: "stack" }, notes(session), timeline(session)),
     ),
     files(session),
-    recorded(session),
+    recorded(session, sources),
   );
 }
 
@@ -196,27 +196,28 @@ function files({ files, missing }) {
  * What each source has recorded; what is above follows from it.
  *
  * @param {any} session
+ * @param {Record<string, string>} sources their names
  */
-function recorded(session) {
+function recorded(session, sources) {
   return h(
     "div",
     { class: "grid halves recorded" },
-    Object.keys(session.facts).map((name) => plainSection(session, name)),
+    Object.entries(sources).map((entry) => plainSection(session, entry)),
   );
 }
 
 /**
  * @param {any} session
- * @param {string} name
+ * @param {[string, string]} section and its source
  */
-function plainSection({ facts: recorded, links }, name) {
+function plainSection({ facts: recorded, links }, [source, label]) {
   const inTracked =
-    name === "tracked" && links.tracked_line
+    source === "tracked" && links.tracked_line
       ? h("p", { class: "quiet more" }, `Line ${links.tracked_line} of tracked_sessions.yaml`)
       : null;
   return panel(
-    { id: name, title: `Recorded: ${SOURCES[name] ?? name}` },
-    section(recorded[name], name === "training" ? cells : facts),
+    { id: source, title: `Recorded: ${label}` },
+    section(recorded[source], source === "training" ? cells : facts),
     inTracked,
   );
 }
