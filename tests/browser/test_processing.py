@@ -36,6 +36,20 @@ def test_each_verdict_and_its_reason(visitor: Visitor, processed: Site) -> None:
     page.get_by_role("heading", level=1, name=RUNNING).wait_for()
 
 
+def test_a_session_shows_its_runs_and_why_it_waits(visitor: Visitor, processed: Site) -> None:
+    page = visitor.open(f"{processed.address}session.html?id={FAILED}")
+    assert page.locator(".steps .decision").all_inner_texts() == [f"sorting: failed, {REASON}"]
+    runs = page.locator("section", has=page.locator("#runs")).locator("tbody tr")
+    assert [text.split("\t")[:3] for text in runs.all_inner_texts()] == [
+        ["sorting", "2", "errored"],
+        ["sorting", "1", "errored"],
+    ]
+    page.locator(".decision a").click()
+    page.locator("#process-sorting").wait_for()
+    page = visitor.open(f"{processed.address}session.html?id={RUNNING}")
+    assert "sorting: waiting, at most 2 run at once" in page.locator(".steps").inner_text()
+
+
 def test_nothing_is_configured(visitor: Visitor, demo: Site) -> None:
     page = visitor.open(f"{demo.address}processing.html")
     assert "No processes are configured" in page.locator(".notice").inner_text()

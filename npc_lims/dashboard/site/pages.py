@@ -54,9 +54,9 @@ class Page:
 PAGES = {
     "index.html": Page("Overview", "overview", ("overview",), "overview.json", "Neuropixels sessions"),
     "sessions.html": Page("Sessions", "sessions", ("sessions",), "sessions.json"),
-    "processing.html": Page("Processing", "processing", ("processing",), "processing.json"),
+    "processing.html": Page("Processing", "processing", ("runs", "processing"), "processing.json"),
     "subject.html": Page("Subject", "subject", ("session",)),
-    "session.html": Page("Session", "session", ("session",)),
+    "session.html": Page("Session", "session", ("runs", "session")),
     "404.html": Page("No such page", "missing", heading="There is no such page", text=_MISSING),
 }
 

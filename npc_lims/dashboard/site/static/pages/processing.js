@@ -51,6 +51,8 @@ function draw(data) {
       processes.map(process),
     ),
   );
+  // the browser has looked for it before it was there
+  document.getElementById(location.hash.slice(1))?.scrollIntoView();
   addEventListener("beforeprint", () =>
     byId("content")
       .querySelectorAll("details")

@@ -6,9 +6,13 @@ import { facts, fileTable, section } from "../facts.js";
 import { parts, sessionIn, sessionPage, subjectPage } from "../ids.js";
 import { legend, mark } from "../marks.js";
 import { explainUnknown } from "../missing.js";
+import { runsTable } from "../runs.js";
 import { foot, start } from "../shell.js";
 import { ago, time } from "../time.js";
 import { listAddress } from "../view.js";
+
+/** Verdicts of a process that has nothing to do for a session. */
+const IDLE = ["done", "not ready"];
 
 start();
 const asked = (new URLSearchParams(location.search).get("id") ?? "").trim();
@@ -76,6 +80,7 @@ function draw(session, { sessions: siblings, sources }) {
       h("div", { class: "stack" }, notes(session), timeline(session)),
     ),
     files(session),
+    runs(session),
     recorded(session, sources),
   );
 }
@@ -141,18 +146,51 @@ function glance(session) {
 }
 
 /** @param {any} session */
-function nextSteps({ next }) {
+function nextSteps({ next, plan }) {
+  const flags = next.map((/** @type {any} */ one) => one.flag);
+  // also where nobody waits for it, such as of a session that is not for production
+  const others = plan.filter((/** @type {any} */ one) => !flags.includes(one.flag) && !IDLE.includes(one.verdict));
+  const steps = [
+    ...next.map((/** @type {any} */ one) => step(one, plan)),
+    ...others.map((/** @type {any} */ one) => [h("dt", null, one.process), h("dd", null, decision(one))]),
+  ];
   return panel(
-    { id: "next", title: next.length > 1 ? "Next steps" : "Next step" },
-    next.length
-      ? h("dl", { class: "facts steps" }, next.map(step).flat())
+    { id: "next", title: steps.length > 1 ? "Next steps" : "Next step" },
+    steps.length
+      ? h("dl", { class: "facts steps" }, steps.flat())
       : h("p", { class: "quiet" }, "None: it has what applies to it, or nothing in the pipeline waits for it."),
   );
 }
 
-/** @param {any} step */
-function step({ label, sentence, process }) {
-  return [h("dt", null, label), h("dd", null, prose(sentence), process ? h("span", { class: "quiet" }, ` By ${process}.`) : null)];
+/**
+ * @param {any} step
+ * @param {any[]} plan what each process would do for the session
+ */
+function step({ flag, label, sentence, process }, plan) {
+  const decisions = plan.filter((one) => one.flag === flag);
+  return [
+    h("dt", null, label),
+    h(
+      "dd",
+      null,
+      prose(sentence),
+      process ? h("span", { class: "quiet" }, ` By ${process}.`) : null,
+      decisions.map(decision),
+    ),
+  ];
+}
+
+/** @param {any} one what a process would do */
+function decision({ process: name, verdict, reason }) {
+  const link = h("a", { href: `processing.html#process-${name}` }, name);
+  return h("p", { class: "decision" }, link, `: ${verdict}`, reason === verdict ? "" : `, ${reason}`);
+}
+
+/** @param {any} session */
+function runs({ runs }) {
+  return runs.length
+    ? panel({ id: "runs", title: "Runs", css: "long" }, runsTable(runs, { caption: "Runs on Code Ocean", process: true }))
+    : null;
 }
 
 /** @param {any} session */
