@@ -21,6 +21,7 @@ from npc_lims.errors import NpcLimsError, SelectionError
 from npc_lims.model.flags import FLAGS
 from npc_lims.model.locations import LOCATION_GROUPS, LOCATION_KINDS
 from npc_lims.model.rows import COLUMNS
+from npc_lims.model.sections import SECTIONS
 from npc_lims.state.published import cached_snapshot_path
 from npc_lims.state.snapshot import SNAPSHOT, checked_lines, line_id
 from npc_lims.utils.text import suggestion
@@ -36,7 +37,7 @@ def _checked_address(base_url: Optional[str]) -> Optional[str]:
     return base_url
 
 
-ONLY = typer.Option(None, help="Sources to query, of tracked, training, codeocean, s3; repeat or separate by commas.")
+ONLY = typer.Option(None, help=f"Sources to query, of {', '.join(SECTIONS)}; repeat or separate by commas.")
 SESSIONS = typer.Option(
     None, help="Sessions that may change, by any form of their ids, or by data assets; repeat or separate by commas."
 )
@@ -126,8 +127,6 @@ def tracked_beside(folder: Path) -> Path:
 
 def sources_of(only: Optional[list[str]]) -> list[str]:
     """Return the names of the sources in *only*; all if None."""
-    from npc_lims.model.sections import SECTIONS
-
     chosen = _split(only)
     if only is not None and not chosen:
         raise SelectionError("--only names no source; leave it out for all of them")
