@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from npc_lims.cli import ExitCode
+from npc_lims.cli.activity import paused_activity
 from npc_lims.cli.options import FULL, ONLY, SESSIONS, pairs_of, session_ids_of, sources_of
 from npc_lims.cli.output import err, out, print_error
 from npc_lims.clients.github_actions import JobStep, WorkflowRun, dispatch_sync, find_run, wait_for_run
@@ -89,7 +90,7 @@ def show_run(console: Console) -> Iterator[Callable[[WorkflowRun], None]]:
 
     runs: list[WorkflowRun] = []
     # drawn twice a second, as times go on
-    with Live(get_renderable=lambda: _run_table(runs), console=console, refresh_per_second=2):
+    with paused_activity(), Live(get_renderable=lambda: _run_table(runs), console=console, refresh_per_second=2):
         yield runs.append
 
 

@@ -19,7 +19,7 @@ from npc_lims.config.settings import in_github_actions
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-_SECONDS_OF_SILENCE = 1.0
+_SECONDS_OF_SILENCE = 0.7
 _SECONDS_BETWEEN_LINES = 5.0
 _POLLED = 0.1
 

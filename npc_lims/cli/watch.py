@@ -15,7 +15,7 @@ from rich.text import Text
 
 from npc_lims.cli import ExitCode
 from npc_lims.cli.actions import RunLines, exit_code_of
-from npc_lims.cli.output import err, out, print_note, print_warning
+from npc_lims.cli.output import err, out, print_note, print_warning, status_line
 from npc_lims.clients.github_actions import WorkflowRun, find_active_run, get_run
 from npc_lims.config.settings import RAW_URL, Settings
 from npc_lims.errors import GitHubError, NpcLimsError
@@ -118,7 +118,14 @@ class _Watch:
             is_read = self._read()
             if over is not None and is_read:
                 return over
-            time.sleep(interval)
+            self._sleep(interval)
+
+    def _sleep(self, seconds: float) -> None:
+        with contextlib.ExitStack() as stack:
+            if err().is_terminal and seconds >= 1:
+                show = stack.enter_context(status_line())
+                show(f"watching {self.watched.name}: {counted(len(self.changes), 'change')} so far")
+            time.sleep(seconds)
 
     def _read_run(self, print_run: Callable[[WorkflowRun], None]) -> None:
         try:
