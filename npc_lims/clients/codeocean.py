@@ -117,7 +117,7 @@ def read_token(settings: Settings, scopes: str) -> str:
     if in_github_actions():
         where = "as a secret of this job's environment, under Settings, Environments"
     else:
-        where = "in the environment or .env; or any variable whose value begins with cop_"
+        where = "in the environment or .env"
     raise MissingCredentials(
         f"no Code Ocean token: set CODE_OCEAN_API_TOKEN ({where}; made under Account, Access Tokens, with {scopes})"
     )

@@ -245,10 +245,11 @@ def _with_unread_state(settings: Settings, session_id: str, error: NpcLimsError)
     """Return *error* with why state could not be read, if that was why Code Ocean was queried."""
     try:
         read_one(settings, session_id)
-    except RemoteStateError as unread:
+    except RemoteStateError as failure:
+        unread = f"state could not be read: {str(failure).partition('; ')[0]}"
         if isinstance(error, SourceError):
-            return SourceError(error.source, f"{error.reason}; it was queried because of this: {unread}")
-        return MissingCredentials(f"{error}; it is needed because of this: {unread}")
+            return SourceError(error.source, f"{error.reason}; {unread}")
+        return MissingCredentials(f"{error}; {unread}")
     return error
 
 

@@ -155,13 +155,11 @@ def test_the_error_explains_why_code_ocean_was_queried(github: GitHub, cloud: Cl
     settings = load_settings()
     cloud.codeocean_proxy.rule = lambda request: Status(503)
     with pytest.raises(
-        npc_lims.SourceError, match=r"codeocean: .*503.*; it was queried because of this: .*lab/state/main/.*503"
+        npc_lims.SourceError, match=r"codeocean: .*503.*; state could not be read: .*lab/state/main/.*503"
     ):
         find_asset(settings, WITH_SURFACE, "raw")
     without = settings.replace(codeocean_token=None)
-    with pytest.raises(
-        npc_lims.MissingCredentials, match=r"CODE_OCEAN_API_TOKEN .*; it is needed because of this: .*503"
-    ):
+    with pytest.raises(npc_lims.MissingCredentials, match=r"CODE_OCEAN_API_TOKEN .*; state could not be read: .*503"):
         find_asset(without, WITH_SURFACE, "raw")
 
 
