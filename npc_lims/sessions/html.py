@@ -32,7 +32,7 @@ _STYLE = """\
 </style>"""
 _MARKS: dict[Any, tuple[str, str, str]] = {
     True: ("✓", "yes", "yes"),
-    False: ("·", "no", "no"),
+    False: ("○", "no", "no"),
     None: ("?", "unknown", "never observed"),
     NOT_APPLICABLE: ("–", "no", "does not apply"),
 }

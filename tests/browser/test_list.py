@@ -152,9 +152,11 @@ def test_search_finds_whatever_names_a_session(
 def test_names_of_steps_are_short_and_whole(visitor: Visitor, lab: Site, facts: dict[str, Any]) -> None:
     page = visitor.open(f"{lab.address}sessions.html", viewport={"width": 1400, "height": 900})
     assert page.locator("thead .flag .name").all_inner_texts() == list(facts["headings"].values())
-    assert page.locator("table.list thead").bounding_box()["height"] < 40  # type: ignore[index]
+    assert page.locator("table.list thead").bounding_box()["height"] < 56  # type: ignore[index]
+    assert page.locator("table.list").bounding_box()["y"] < 160  # type: ignore[index]
+    assert page.locator(".groups .group").all_inner_texts()[:3] == ["Raw data", "Ephys", "Video results"]
     assert page.locator("thead .flag").evaluate_all("all => all.every(one => one.scrollWidth <= one.clientWidth)")
-    assert page.get_by_role("button", name="fmap").get_attribute("title") == "Sort by Facemap"
+    assert page.get_by_role("button", name="fmap").get_attribute("title") == "Sort by Facemap (Video results)"
     dates = [id_.split("_")[1] for id_ in ids(page)]
     assert dates == sorted(dates, reverse=True)
     assert page.locator("tbody.rows tr").first.inner_text().count(dates[0]) == 1, "a date is there once"
@@ -165,8 +167,53 @@ def test_a_phone_shows_the_next_steps(visitor: Visitor, demo: Site) -> None:
     assert page.locator("table.list thead .name").all_inner_texts() == ["Session", "by date", "Next steps"]
     row = page.locator("tbody.rows tr", has_text="901003_2024-10-24")
     assert row.locator("td").all_inner_texts() == ["sort, eye, side"]
+    assert row.locator("th").inner_text().splitlines() == ["901003_2024-10-24", "ephys, NP3, DynamicRouting"]
+    assert page.locator(".region").evaluate("one => one.scrollWidth <= one.clientWidth")
     page.set_viewport_size({"width": 1280, "height": 844})
     until(page, "document.querySelectorAll('table.list thead th').length > 10")
+
+
+def test_without_colour_no_differs_from_does_not_apply(visitor: Visitor, lab: Site) -> None:
+    """In shape, and what does not apply lies lower; the legend has the same signs."""
+    page = visitor.open(f"{lab.address}sessions.html?columns=is_annotated&sort=is_annotated")
+    legend = dict(line.split(" ", 1)[::-1] for line in page.locator(".legend li").all_inner_texts())
+    assert legend == {"yes": "✓", "no": "○", "unknown": "?", "does not apply": "–"}
+    for name in ("no", "na"):
+        other = visitor.open(f"{lab.address}sessions.html?columns=is_annotated&is=annotated:{name}")
+        cell = other.locator("tbody.rows td.flag").first
+        assert cell.inner_text() == legend[cell.locator(".mark").get_attribute("aria-label") or ""]
+        assert ("a-back" in (cell.get_attribute("class") or "")) == (name == "na")
+
+
+def test_j_and_k_go_through_the_rows_from_wherever_nobody_types(visitor: Visitor, demo: Site) -> None:
+    page = visitor.open(f"{demo.address}sessions.html")
+
+    def at() -> str:
+        return str(page.evaluate("document.activeElement.textContent"))
+
+    rows = ids(page)
+    for key, expected in (("j", 0), ("j", 1), ("ArrowDown", 2), ("k", 1)):
+        page.keyboard.press(key)
+        assert at() == rows[expected]
+    page.get_by_role("button", name="CSV").focus()
+    page.keyboard.press("ArrowDown")
+    assert at() == rows[0]
+    page.keyboard.press("/")
+    page.keyboard.type("jk")
+    assert page.get_by_label("Search").input_value() == "jk"
+    page.get_by_label("Search").fill("")
+    page.locator("summary", has_text="Platform").click()
+    page.keyboard.press("j")
+    assert at() == "Platform", "an open sheet keeps the keyboard"
+    page.keyboard.press("Escape")
+    page.keyboard.press("?")
+    page.get_by_role("dialog").get_by_role("checkbox").uncheck()
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="CSV").focus()
+    page.keyboard.press("j")
+    assert at() == "CSV", "letters are switched off"
+    page.keyboard.press("ArrowDown")
+    assert at() == rows[0]
 
 
 def test_shortcuts(visitor: Visitor, demo: Site) -> None:

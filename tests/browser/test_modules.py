@@ -20,7 +20,7 @@ LIST = """{
   project: {values: ["b", "a"], index: [0, 1, 0, 1]}, platform: {values: ["ephys", "behavior"], index: [0, 0, 1, 0]},
   rig: {values: ["NP10", "NP2", "unknown"], index: [0, 1, 2, 1]}, task_version: {values: ["x"], index: [0, 0, 0, 0]},
   experiment_day: [null, 2, 1, null], status: {is_sorted: "yn?-", is_video: "ynyn"},
-  headings: {}, next: {values: [""], index: [0, 0, 0, 0]}, words: {},
+  headings: {}, groups: {}, next: {values: [""], index: [0, 0, 0, 0]}, words: {},
   events: {new: {}, uploaded: {}, sorted: {}, failed: {}}, notes: {1: "Probe C"}, issues: {3: ["https://a.example/issues/1"]},
 }"""
 

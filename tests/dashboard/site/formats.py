@@ -147,6 +147,7 @@ SESSIONS = exactly(
     count=COUNT,
     flags=listed(FLAG, uniqueItems=True),
     labels={"type": "object", "propertyNames": FLAG, "additionalProperties": TEXT},
+    groups={"type": "object", "propertyNames": FLAG, "additionalProperties": TEXT},
     headings={"type": "object", "propertyNames": FLAG, "additionalProperties": {"type": "string", "maxLength": 6}},
     next=COLUMN,
     words={"type": "object", "propertyNames": BY_PLACE, "additionalProperties": {"type": "string", "minLength": 1}},

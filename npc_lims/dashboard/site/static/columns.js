@@ -10,8 +10,9 @@ import { mark, VALUES } from "./marks.js";
  *   name: string, label: string, css: string, width: number,
  *   fill: (cell: HTMLTableCellElement, i: number) => void,
  *   text: (i: number) => string | number | null,
- *   sorts?: [string, string][], about?: string,
- * }} Column `width` in rem; `sorts` are other names and labels by which its heading sorts; `about` is longer than the label
+ *   sorts?: [string, string][], about?: string, group?: string,
+ * }} Column `width` in rem; `sorts` are other names and labels by which its heading sorts; `about` is longer than the label;
+ *   `group` stands above it and its neighbours
  */
 
 /** Shown on a phone, where no more fits. */
@@ -52,8 +53,8 @@ export function columnsOf(list) {
     plain("project", "Project", 9.5, coded(list.project)),
     plain("platform", "Platform", 8.4, coded(list.platform)),
     { ...plain("experiment_day", "Day", 3.4, (i) => list.experiment_day[i]), css: "number" },
-    plain("rig", "Rig", 6, coded(list.rig)),
-    plain("task_version", "Task version", 10.5, coded(list.task_version)),
+    plain("rig", "Rig", 7.4, coded(list.rig)),
+    plain("task_version", "Task version", 12, coded(list.task_version)),
     { ...plain("next", "Next steps", 11, (i) => coded(list.next)(i) || "–"), css: "next" },
     ...list.flags.map((flag) => flagColumn(list, flag)),
     {
@@ -117,14 +118,46 @@ function flagColumn(list, flag) {
     name: flag,
     label,
     about: heading && list.labels[flag],
+    group: list.groups[flag],
     css: "flag",
-    width: 0.9 + Math.max(label.length, 3) * 0.58,
+    width: headingWidth(label),
     fill: (cell, i) => {
       cell.append(mark(status[i]));
       cell.classList.toggle("u-back", status[i] === "?");
+      cell.classList.toggle("a-back", status[i] === "-");
     },
     text: (i) => VALUES[/** @type {import("./marks.js").Value} */ (status[i])].word,
   };
+}
+
+/**
+ * Of a heading that stands in two lines at most, in rem.
+ *
+ * @param {string} text
+ */
+function headingWidth(text) {
+  // letters as wide as an m count more
+  const length = (/** @type {string} */ part) => part.length + 0.4 * part.replace(/[^mw]/gi, "").length;
+  return Math.max(2.2, 0.7 + 0.5 * Math.max(...text.split(" ").map(length), length(text) / 2));
+}
+
+/**
+ * The columns of a phone: below the id of a session is what it is.
+ *
+ * @param {Listing} list
+ * @param {Column[]} columns
+ * @returns {Column[]}
+ */
+export function withKind(list, columns) {
+  const kind = [list.platform, list.rig, list.project].map(coded);
+  return columns.map((column) => {
+    const fill = (/** @type {HTMLTableCellElement} */ cell, /** @type {number} */ i) => {
+      column.fill(cell, i);
+      const known = kind.map((text) => text(i)).filter((text) => text !== "unknown");
+      cell.append(h("span", { class: "kind" }, known.join(", ")));
+    };
+    return column.name === "id" ? { ...column, fill } : column;
+  });
 }
 
 /**

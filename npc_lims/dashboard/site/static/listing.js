@@ -7,7 +7,7 @@ import { parts } from "./ids.js";
  * @typedef {"project" | "platform" | "rig"} Facet
  * @typedef {{
  *   count: number, made: string, flags: string[], labels: Record<string, string>,
- *   headings: Record<string, string>, next: Coded, words: Record<string, string>,
+ *   headings: Record<string, string>, groups: Record<string, string>, next: Coded, words: Record<string, string>,
  *   id: string[], subject: string[], date: string[], number: Uint8Array,
  *   project: Coded, platform: Coded, rig: Coded, task_version: Coded, experiment_day: (number | null)[],
  *   status: Record<string, string>, events: Record<string, Record<string, number[]>>, notes: Record<string, string>, feeds: Record<string, string>, issues: Record<string, string[]>,

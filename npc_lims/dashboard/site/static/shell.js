@@ -10,7 +10,7 @@ const SHORTCUTS_KEY = "npc-lims-shortcuts";
 /** @type {[string[], string][]} */
 const SHORTCUTS = [
   [["/"], "Search"],
-  [["↓", "↑"], "Next and previous row of the list, also from the search field"],
+  [["↓", "↑", "j", "k"], "Next and previous row of the list; ↓ also from the search field"],
   [["Page Down", "Page Up"], "Next and previous screen of rows"],
   [["Home", "End"], "First and last row"],
   [["Enter"], "Open the session of the row"],
@@ -53,11 +53,21 @@ export function start() {
   addEventListener("keydown", shortcut);
 }
 
+/**
+ * Whether a key may be a shortcut: not while somebody types, and no letter where these are switched off.
+ *
+ * @param {KeyboardEvent} event
+ */
+export function isShortcut(event) {
+  const target = /** @type {Element} */ (event.target);
+  const isTyping = target.matches("input:not([type=checkbox]), textarea, select, [contenteditable]");
+  const isOff = event.key.length === 1 && remembered(SHORTCUTS_KEY) === "off";
+  return !isTyping && !isOff && !event.ctrlKey && !event.metaKey && !event.altKey;
+}
+
 /** @param {KeyboardEvent} event */
 function shortcut(event) {
-  const target = /** @type {HTMLElement} */ (event.target);
-  const isTyping = target.matches("input:not([type=checkbox]), textarea, select, [contenteditable]");
-  if (isTyping || event.ctrlKey || event.metaKey || event.altKey || remembered(SHORTCUTS_KEY) === "off") {
+  if (!isShortcut(event)) {
     return;
   }
   const search = /** @type {HTMLInputElement | null} */ (document.querySelector("input[type=search]"));
@@ -90,7 +100,7 @@ function showShortcuts() {
         h("dd", null, what),
       ]).flat(),
     ),
-    h("p", null, h("label", null, on, " Use / and ? as shortcuts in this browser")),
+    h("p", null, h("label", null, on, " Use letters and signs (/ ? j k) as shortcuts in this browser")),
     h("form", { method: "dialog" }, h("button", null, "Close")),
   );
   document.body.append(dialog);

@@ -80,12 +80,15 @@ export class Table {
     );
     this.table.style.minWidth = `${columns.reduce((sum, { width }) => sum + width, 0)}rem`;
     this.head.replaceChildren(
+      ...groupRow(columns),
       h(
         "tr",
         { "aria-rowindex": 1 },
         columns.map((column) => this.heading(column, sort)),
       ),
     );
+    // rows of other columns may have another height
+    this.rowHeight = 0;
     this.above.colSpan = this.below.colSpan = columns.length;
     this.forget();
   }
@@ -94,7 +97,7 @@ export class Table {
    * @param {Column} column
    * @param {string} sort
    */
-  heading({ name, label, css, about = label, sorts = [[name, label]] }, sort) {
+  heading({ name, label, css, about = label, group, sorts = [[name, label]] }, sort) {
     const by = sort.replace(/^-/, "");
     const isSorted = sorts.some(([one]) => one === by);
     const descends = sort.startsWith("-");
@@ -110,7 +113,8 @@ export class Table {
             {
               type: "button",
               "data-column": column,
-              title: `Sort by ${sorts.length > 1 ? column : about}`,
+              title: `Sort by ${sorts.length > 1 ? column : about}${group ? ` (${group})` : ""}`,
+              "aria-label": about === label ? null : `${label}, ${about}`,
               onclick: () => this.onSort(column),
             },
             h("span", { class: "name" }, text),
@@ -244,8 +248,7 @@ export class Table {
       return;
     }
     const page = Math.max(1, Math.floor((this.region.clientHeight - this.head.offsetHeight) / this.rowHeight) - 1);
-    const row = target.closest("tr");
-    const from = row ? Number(row.getAttribute("aria-rowindex")) - 2 : this.firstInSight() - 1;
+    const from = this.focused();
     const last = this.sessions.length - 1;
     /** @type {Record<string, number>} */
     const to = {
@@ -260,6 +263,17 @@ export class Table {
       event.preventDefault();
       this.goTo(Math.max(0, Math.min(to[event.key], last)));
     }
+  }
+
+  /** The row with the keyboard; without one the row above the first in sight. */
+  focused() {
+    const row = document.activeElement?.closest("tbody.rows tr");
+    return row ? Number(row.getAttribute("aria-rowindex")) - 2 : this.firstInSight() - 1;
+  }
+
+  /** @param {number} step how many rows to go down; up if negative */
+  move(step) {
+    this.goTo(Math.max(0, Math.min(this.focused() + step, this.sessions.length - 1)));
   }
 
   firstInSight() {
@@ -280,6 +294,7 @@ export class Table {
     } else if (top + this.rowHeight > this.region.scrollTop + seen) {
       this.region.scrollTop = top + this.rowHeight - seen;
     }
+    this.region.scrollIntoView({ block: "nearest" });
     this.current = at;
     this.draw();
     this.linkAt(at)?.focus({ preventScroll: true });
@@ -292,4 +307,28 @@ export class Table {
     this.rowHeight = 0;
     this.draw();
   }
+}
+
+/**
+ * The names of groups above neighbouring columns, where they fit; none if no column is in a group. For the eye alone.
+ *
+ * @param {Column[]} columns
+ * @returns {Node[]}
+ */
+function groupRow(columns) {
+  /** @type {{group: string, span: number, width: number}[]} */
+  const groups = [];
+  for (const { group = "", width } of columns) {
+    const last = groups.at(-1);
+    if (last?.group === group) {
+      last.span++;
+      last.width += width;
+    } else {
+      groups.push({ group, span: 1, width });
+    }
+  }
+  const cells = groups.map(({ group, span, width }) =>
+    h("td", { colspan: span, class: group ? "group" : null, title: group || null }, 0.5 * group.length < width && group),
+  );
+  return groups.some(({ group }) => group) ? [h("tr", { class: "groups", "aria-hidden": "true" }, cells)] : [];
 }

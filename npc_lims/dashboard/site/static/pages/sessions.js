@@ -1,14 +1,14 @@
 // The list of all sessions: filters, order and columns of a view, which is also its address.
 
 import { boxes, Choice, statusBoxes } from "../choices.js";
-import { columnsOf, usual } from "../columns.js";
+import { columnsOf, usual, withKind } from "../columns.js";
 import { csv, save } from "../csv.js";
 import { failure, load } from "../data.js";
 import { byId, h, show } from "../dom.js";
 import { countFacet, countStatuses, shown } from "../filters.js";
 import { FACETS, listing } from "../listing.js";
 import { legend, VALUES } from "../marks.js";
-import { feedLink, foot, start } from "../shell.js";
+import { feedLink, foot, isShortcut, start } from "../shell.js";
 import { sorter } from "../sorting.js";
 import { Table } from "../table.js";
 import { counted, number } from "../time.js";
@@ -205,7 +205,12 @@ function run(list) {
 
   function shownColumns() {
     const wanted = view.columns ?? usualNames();
-    return columns.filter(({ name }) => name === "id" || wanted.includes(name));
+    const some = columns.filter(({ name }) => name === "id" || wanted.includes(name));
+    return isPhone() ? withKind(list, some) : some;
+  }
+
+  function isPhone() {
+    return !view.columns && narrow.matches;
   }
 
   // --- drawing ---
@@ -215,7 +220,7 @@ function run(list) {
   /** Shows the view as it is now. */
   function apply() {
     sessions = shown(list, view, order(view.sort));
-    const now = `${view.sort} ${shownColumns().map(({ name }) => name)}`;
+    const now = `${isPhone()} ${view.sort} ${shownColumns().map(({ name }) => name)}`;
     if (now !== drawnColumns) {
       drawnColumns = now;
       table.setColumns(shownColumns(), view.sort);
@@ -321,9 +326,9 @@ function run(list) {
     return h("li", null, h("a", { href: listAddress(some), onclick: go }, label));
   }
 
-  /** The table as it is shown, all rows. */
+  /** The table as it is shown, all rows; on a phone, which shows little of it, with the columns of a wide window. */
   function rows() {
-    const visible = shownColumns();
+    const visible = isPhone() ? usual(columns, "wide") : shownColumns();
     return [visible.map(({ name }) => name), ...sessions.map((i) => visible.map(({ text }) => text(i)))];
   }
 
@@ -364,6 +369,14 @@ function run(list) {
   }
 
   addEventListener("popstate", follow);
+  addEventListener("keydown", (event) => {
+    const step = { ArrowDown: 1, ArrowUp: -1, j: 1, k: -1 }[event.key];
+    const isElsewhere = event.defaultPrevented || /** @type {Element} */ (event.target).closest("details, dialog");
+    if (step && sessions.length && !isElsewhere && isShortcut(event)) {
+      event.preventDefault();
+      table.move(step);
+    }
+  });
   for (const width of [narrow, medium]) {
     width.addEventListener("change", apply);
   }

@@ -117,7 +117,7 @@ function row(session) {
     h("th", { scope: "row" }, h("a", { href: sessionPage(session.id) }, session.id)),
     session.status
       .filter(isUsual)
-      .map((/** @type {any} */ one) => h("td", { class: "flag" }, mark(one.value))),
+      .map((/** @type {any} */ one) => h("td", { class: one.value === "-" ? "flag a-back" : "flag" }, mark(one.value))),
     h("td", { class: "number" }, session.experiment_day ?? ""),
     [session.project, session.platform, session.rig, session.task_version].map((text) =>
       h("td", { class: text === "unknown" ? "quiet" : null }, text),
