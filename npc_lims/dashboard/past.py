@@ -25,7 +25,7 @@ class Past:
 
     Attributes:
         events: Each of `EVENTS` to session id to when it last happened, within `RECENT`: the time of the commit that
-            recorded it; of a run, when it started.
+            recorded it; of a run, when it ended, or began if that is all that is known.
         lost: Session id to words of `SessionChange.what`, to the transition that removed something; without what
             returned.
         first_seen: Session id to flag to when its change from no to yes was first observed. A flag that was yes at the
@@ -64,7 +64,8 @@ class Past:
     def add_runs(self, runs: Iterable[Run]) -> None:
         for run in runs:
             if run.outcome == "errored":
-                self._add_event("failed", run.session, run.started or run.claimed)
+                began = utc_time(run.started or run.claimed)
+                self._add_event("failed", run.session, utc_text(began + datetime.timedelta(seconds=run.seconds or 0)))
 
     def _add_event(self, event: str, session: str, when: str) -> None:
         times = self.events.get(event)

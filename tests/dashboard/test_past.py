@@ -52,9 +52,9 @@ def test_failed_are_errored_results_and_runs() -> None:
     errored = {"outcome": "errored", "reason": "exit code 1", "started": "2026-11-22T11:00:00Z"}
     past.add_runs(
         [
-            Run.model_validate({"session": SESSION, **fields, **errored}),
+            Run.model_validate({"session": SESSION, **fields, **errored, "seconds": 60}),
             Run.model_validate({"session": SECOND, **fields, "outcome": "succeeded"}),
         ]
     )
-    assert past.events["failed"] == {SESSION: "2026-11-22T11:00:00Z"}
+    assert past.events["failed"] == {SESSION: "2026-11-22T11:01:00Z"}
     assert Past(NOW).events["failed"] == {}
