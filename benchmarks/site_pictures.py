@@ -87,7 +87,7 @@ def take(browser: Browser, picture: Picture, address: str, out: Path) -> None:
     page.screenshot(path=path, animations="disabled")
     page.close()
     with PIL.Image.open(path) as taken:
-        taken.convert("RGB").quantize(COLOURS).save(path, optimize=True)
+        taken.convert("RGB").quantize(COLOURS, PIL.Image.Quantize.MAXCOVERAGE).save(path, optimize=True)
     size = path.stat().st_size
     print(f"{path}: {size / 1_000:.0f} kB")
     if size > MOST_BYTES:
