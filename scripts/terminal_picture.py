@@ -27,6 +27,8 @@ COMMANDS: tuple[list[str], ...] = ([], ["sessions", "--ephys", "--is", "uploaded
 PLACE = "~/npc-lims-demo"
 """What the folder of the demo is called in the picture."""
 
+_ERASED = (re.compile(r"[^\n]*\n(?:\x1b\[\?25[lh])*\r(?:\x1b\[1A\x1b\[2K)"), re.compile(r"[^\n]*\r\x1b\[2K"))
+"""Progress: the line above, and the line itself, that the terminal was told to erase."""
 FONT = "ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', 'Liberation Mono', monospace"
 
 
@@ -51,7 +53,10 @@ def shown(arguments: list[str], repository: Path) -> str:
     os.close(screen)
     if process.returncode:
         raise SystemExit(f"{' '.join(command)} ended with {process.returncode}:\n{output.decode()}")
-    return output.decode().replace("\r\n", "\n")
+    text = output.decode().replace("\r\n", "\n")
+    for erased in _ERASED:
+        text = erased.sub("", text)
+    return text
 
 
 def _read(screen: int) -> bytes:
