@@ -36,7 +36,7 @@ from npc_lims.sessions.filter_values import (
     words,
 )
 from npc_lims.sessions.info import SessionInfo
-from npc_lims.utils.text import suggestion
+from npc_lims.utils.text import counted, suggestion
 from npc_lims.utils.timestamps import parse_day
 
 CONDITIONS = ("since", "until", "is", "missing", "unknown", "where")
@@ -128,7 +128,7 @@ class SessionFilters:
         accepted = [converter(name)(without_nan(one)) for one in values]
         if name in FEW_VALUES:
             shown = (f"--{name} {one}" if self._strict else f"{name}={show(one)}" for one in values)
-            column.given.update(zip(accepted, shown))
+            column.given.update((text, one) for text, one in zip(accepted, shown) if text is not None)
         absent = None if name == "raw_asset_id" else False  # where a flag does not apply
         column.accept([*accepted, *([NOT_APPLICABLE] if name in FLAGS and absent in accepted else ())])
 
@@ -222,8 +222,8 @@ class SessionFilters:
             undecided += matches is None
         if undecided:
             flags = ", ".join(dict.fromkeys(column.name for column in self._columns if column.name in FLAGS))
-            reason = f"as {flags} was never observed for them; the filter unknown selects them"
-            warn(f"{undecided:,} sessions are left out, {reason}", UnknownStatusWarning)
+            reason = f"{flags} was never observed; the filter unknown selects such"
+            warn(f"{counted(undecided, 'session')} left out: {reason}", UnknownStatusWarning)
         if any(_unseen(column, seen[column.name]) for column in self._columns if column.given):
             self.check_values(everyone())
 

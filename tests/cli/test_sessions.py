@@ -171,7 +171,7 @@ def test_a_flag_has_three_answers(tmp_path: Path, demo_state: Path, elsewhere: P
     assert sum(map(len, parts)) == len(set.union(*parts))
     assert set.union(*parts) == {row["id"] for row in rows(state) if "is_sorted" not in row["not_applicable"]}
     done = sessions(state, "--is", "sorted")
-    assert f"{len(parts[2])} sessions are left out, as is_sorted was never observed" in done.err
+    assert f"{len(parts[2])} sessions left out: is_sorted was never observed" in done.err
     done = sessions(state, "--is", "sorted", "--subject", "901006")
     assert done.err == "", "those that are not meant for other reasons are no loss"
 

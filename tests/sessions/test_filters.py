@@ -404,6 +404,7 @@ def test_a_value_that_no_session_has_is_a_warning(sessions: Sessions[SessionInfo
     # of others that match nothing, and of what other filters leave out, there is nothing to say
     assert select(platform="behavior_with_sync", project="DynamicRouting", date="2020-01-01") == []
     assert select(subject=999999) == []
+    assert select(project=None) == select(rig=[float("nan")]) == select(platform=[]) == []
 
 
 # --- mistakes

@@ -260,7 +260,7 @@ def test_a_session_that_was_not_there_yet(commits: dict[str, str]) -> None:
 
 
 def test_filters_know_what_was_unknown(commits: dict[str, str]) -> None:
-    with pytest.warns(npc_lims.UnknownStatusWarning, match="1 sessions are left out"):
+    with pytest.warns(npc_lims.UnknownStatusWarning, match="1 session left out: "):
         assert npc_lims.get_session_info(at="2024-04-01", is_sorted=True) == ()
     assert len(npc_lims.get_session_info(at="2024-04-01", is_sorted=None)) == 1
     with pytest.raises(TypeError, match="unknown filter"):
