@@ -79,6 +79,15 @@ def _sigterm_as_exit() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
+def _arguments() -> list[str]:
+    """Return the words of the command line; `--offline` first, which may stand after the command, too."""
+    words = sys.argv[1:]
+    end = words.index("--") if "--" in words else len(words)
+    if "--offline" not in words[:end]:
+        return words
+    return ["--offline", *(word for word in words[:end] if word != "--offline"), *words[end:]]
+
+
 def _run() -> int:
     from npc_lims.cli.activity import shown_activity
 
@@ -87,11 +96,12 @@ def _run() -> int:
 
         join_words_of_bash()
 
-    with shown_activity(" ".join(["npc-lims", *sys.argv[1:2]])):
+    arguments = _arguments()
+    with shown_activity(" ".join(["npc-lims", *(word for word in arguments if word != "--offline")][:2])):
         from npc_lims.cli.app import app
 
         # not "standalone", in which typer reports errors in its own style; the return value is an exit code
-        code = app(prog_name="npc-lims", standalone_mode=False)
+        code = app(prog_name="npc-lims", args=arguments, standalone_mode=False)
     if code == ExitCode.STOPPED:
         raise KeyboardInterrupt
     sys.stdout.flush()  # a closed pipe would be a traceback if Python flushed at exit

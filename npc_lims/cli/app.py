@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import itertools
+import os
 from collections import ChainMap
 from typing import Any
 
@@ -12,7 +13,7 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 from npc_lims.cli import ExitCode
-from npc_lims.cli.options import OPTIONAL_VALUES, with_option_groups
+from npc_lims.cli.options import OPTIONAL_VALUES, refuse_offline, with_option_groups
 from npc_lims.utils.mappings import LazyMapping
 
 SECTIONS = {
@@ -123,6 +124,23 @@ app = typer.Typer(
 )
 
 
+_OFFLINE = "NPC_LIMS_OFFLINE"
+_OFFLINE_HELP = "Use the state folder or the cached snapshot, and no network. Also after the command."
+_ONLINE = ("alert", "dispatch", "doctor", "observe", "publish", "sync")
+"""Commands that are about services."""
+
+
+def _set_offline(context: typer.Context) -> None:
+    before = {_OFFLINE: os.environ[_OFFLINE]} if _OFFLINE in os.environ else {}
+
+    def restore() -> None:  # for scripts that call main()
+        del os.environ[_OFFLINE]
+        os.environ.update(before)
+
+    os.environ[_OFFLINE] = "1"
+    context.call_on_close(restore)
+
+
 def _version(value: bool) -> None:
     if value:
         import npc_lims
@@ -136,7 +154,12 @@ def _root(
     context: typer.Context,
     version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
     as_json: bool = typer.Option(False, "--json", help="Without a command: print the overview as JSON."),
+    offline: bool = typer.Option(False, "--offline", help=_OFFLINE_HELP),
 ) -> None:
+    if offline:
+        _set_offline(context)
+    if context.invoked_subcommand in _ONLINE:
+        refuse_offline(f"npc-lims {context.invoked_subcommand}")
     if context.invoked_subcommand is None:
         from npc_lims.cli.overview import show_overview
 

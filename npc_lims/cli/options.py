@@ -113,6 +113,12 @@ def reading_settings(state: Optional[Path]) -> Settings:
     return settings
 
 
+def refuse_offline(what: str) -> None:
+    """Raise a NpcLimsError if NPC_LIMS_OFFLINE is set."""
+    if settings_for_reading().offline:
+        raise NpcLimsError(f"{what} needs the network: leave out --offline, or unset NPC_LIMS_OFFLINE")
+
+
 def tracked_beside(folder: Path) -> Path:
     """Return the tracked file that belongs to a state folder; NpcLimsError if neither exists."""
     beside = folder.resolve().parent / TRACKED_FILE

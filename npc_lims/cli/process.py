@@ -11,7 +11,7 @@ from typing import Optional
 
 import typer
 
-from npc_lims.cli.options import STATE_HERE, SUMMARY, checkout, reading_settings, session_ids_of
+from npc_lims.cli.options import STATE_HERE, SUMMARY, checkout, reading_settings, refuse_offline, session_ids_of
 from npc_lims.cli.output import OutputStyle, err, out, status_line, style_options
 from npc_lims.cli.process_report import (
     EVENT_COLUMNS,
@@ -162,6 +162,8 @@ def run_command(
     """
     if again and not names:
         raise NpcLimsError("--again needs the process to run: npc-lims process run PROCESS --sessions ... --again")
+    if not dry_run:
+        refuse_offline("npc-lims process run")
     store = _open_store(**vars(recording))
     processes = _chosen_processes(names, pipelines, store.state)
     request = PlanRequest(processes, session_ids_of(sessions, store.state), limit, again)
@@ -205,6 +207,7 @@ def collect_command(
     """
     if into is not None and recording.publish:
         raise NpcLimsError("--out and --publish: either a file, or the branch; give one of them")
+    refuse_offline("npc-lims process collect")
     store = _open_store(**vars(recording))
     processes = _chosen_processes(names, pipelines, store.state)
     service = RunsClient(store.settings)
@@ -278,6 +281,7 @@ def start_command(
     Examples:
       npc-lims process start --claims claims.json --out started.json
     """
+    refuse_offline("npc-lims process start")
     updates = read_updates(claims_file)
     store = _open_store(state)
     # also processes without claims: another job may have lost one
@@ -346,6 +350,8 @@ def _state_folder(state: Optional[Path]) -> Path:
 
 def _open_store(state: Optional[Path], publish: bool = False, branch: Optional[str] = None, by: str = "") -> RunStore:
     """Return the store of runs that the options name; it reports on standard error."""
+    if publish:
+        refuse_offline("--publish")
     settings, folder = load_settings(), _state_folder(state)
     return BranchRunStore(settings, folder, by, branch, err().print) if publish else RunStore(settings, folder, by)
 

@@ -18,6 +18,7 @@ from npc_lims.cli.options import (
     complete_column,
     complete_columns,
     reading_settings,
+    refuse_offline,
 )
 from npc_lims.cli.output import (
     OutputStyle,
@@ -124,6 +125,8 @@ def sessions_command(
     filters = selection.filters()
     settings = reading_settings(state)
     if watch:
+        if settings.state is None:
+            refuse_offline("--watch")
         _refuse(
             "--watch prints changes as they come",
             **{"--at": at, "--columns": columns, "--sort": sort, "--limit": limit, "--csv": style.csv},

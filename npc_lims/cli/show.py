@@ -119,9 +119,10 @@ def _open_page(settings: Settings, session_id: str) -> None:
     address = session_links(settings).session(session_id)
     assert address is not None, "of a repository there is always the file"
     typer.echo(address)
-    import webbrowser
+    if not settings.offline:
+        import webbrowser
 
-    webbrowser.open(address)  # false where there is no browser: then the address is enough
+        webbrowser.open(address)  # false where there is no browser: then the address is enough
 
 
 # --- paths

@@ -20,7 +20,7 @@ from npc_lims.clients.http import (
     basic_auth,
     parse_json,
 )
-from npc_lims.config.settings import Settings, in_github_actions, settings_for_reading
+from npc_lims.config.settings import OFFLINE, Settings, in_github_actions, settings_for_reading
 from npc_lims.errors import MissingCredentials, SourceError
 from npc_lims.utils.memory_cache import TTLCache
 from npc_lims.utils.text import single_line
@@ -105,13 +105,20 @@ class AssetClient(Protocol):
 
 def open_client(settings: Settings) -> AssetClient:
     """Return the mirror if one is set, else the REST API; MissingCredentials without a token."""
+    _refuse_offline(settings)
     if settings.mirror is not None:
         return MirrorClient(settings.mirror / SOURCE / "data_assets.json")
     return CodeOceanClient(settings)
 
 
+def _refuse_offline(settings: Settings) -> None:
+    if settings.offline:
+        raise SourceError(SOURCE, OFFLINE)
+
+
 def read_token(settings: Settings, scopes: str) -> str:
     """Return the token; MissingCredentials, with the *scopes* that one needs, if there is none."""
+    _refuse_offline(settings)
     if settings.codeocean_token is not None:
         return settings.codeocean_token.get_secret_value()
     if in_github_actions():

@@ -14,7 +14,7 @@ from collections.abc import Callable, Container, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from npc_lims.clients.http import RETRYABLE_STATUS, RetryPolicy, call_within, connection_failure, retry_after_seconds
-from npc_lims.config.settings import Settings
+from npc_lims.config.settings import OFFLINE, Settings
 from npc_lims.errors import GitHubError, MissingCredentials, NpcLimsError
 from npc_lims.utils.timestamps import utc_text, utc_time
 
@@ -177,6 +177,8 @@ class GitHubClient:
             action: Purpose (`reading commits of lab/state`): errors begin with it.
             is_idempotent: Repeat it where GitHub may have carried it out without saying so.
         """
+        if self._settings.offline:
+            raise GitHubError(f"{action}: {OFFLINE}")
         policy = self.policy
         deadline = time.monotonic() + policy.deadline
         attempt = 1

@@ -24,7 +24,7 @@ from npc_lims.clients.http import (
     bearer_auth,
     too_large,
 )
-from npc_lims.config.settings import Settings
+from npc_lims.config.settings import OFFLINE, Settings
 from npc_lims.errors import GitHubError, NpcLimsError
 
 ISSUES_PERMISSION = "issues: write"
@@ -49,6 +49,8 @@ class PlainGitHubClient:
     @classmethod
     def authorized(cls, settings: Settings) -> PlainGitHubClient:
         """Return a client with GITHUB_TOKEN. MissingCredentials without one."""
+        if settings.offline:
+            raise GitHubError(OFFLINE)
         token, policy = require_token(settings, ISSUES_PERMISSION), RetryPolicy.from_settings(settings)
         return cls(settings.github_api_url, settings.repo, token, policy)
 

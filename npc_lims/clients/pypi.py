@@ -6,7 +6,7 @@ import re
 import urllib.parse
 
 from npc_lims.clients.http import HttpClient, HttpResponse, RequestFailed, RetryPolicy
-from npc_lims.config.settings import Settings
+from npc_lims.config.settings import OFFLINE, Settings
 from npc_lims.errors import SourceError
 
 _VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.!+_-]{0,99}")
@@ -16,6 +16,8 @@ def newest_release(settings: Settings) -> str:
     """Return the version of the newest release of npc_sessions, such as `0.0.300`; SourceError if PyPI gives none."""
     # PyPI redirects to the spelling of the name that it prefers
     url = settings.pypi_url
+    if settings.offline:
+        raise SourceError("pypi", f"{url}: {OFFLINE}")
     try:
         return HttpClient(RetryPolicy.from_settings(settings)).request(
             "GET", url, _parse_version, may_follow=_is_same_host

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from npc_lims.config.settings import Settings
+from npc_lims.config.settings import OFFLINE, Settings
 from npc_lims.errors import SourceError
 from npc_lims.utils.text import single_line
 
@@ -93,6 +93,8 @@ def split_s3_uri(uri: str) -> tuple[str, str]:
 
 def open_store(settings: Settings) -> ObjectStore:
     """Return the mirror folder if one is set, else S3 with the credentials that boto3 finds."""
+    if settings.offline:
+        raise SourceError("s3", OFFLINE)
     if settings.mirror is not None:
         return MirrorStore(settings.mirror / "s3")
     return S3Store(settings)

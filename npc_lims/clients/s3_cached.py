@@ -26,7 +26,7 @@ _files: TTLCache[dict[str, int]] = TTLCache(maxsize=256, ttl=_LIFETIME)
 
 # The settings that decide which buckets are read, and how.
 _aws_settings = (name for name in SETTINGS if name.startswith("aws_"))
-_store_key = operator.attrgetter("mirror", "timeout", "attempts", "s3_workers", *_aws_settings)
+_store_key = operator.attrgetter("offline", "mirror", "timeout", "attempts", "s3_workers", *_aws_settings)
 
 
 def store_of(settings: Settings) -> ObjectStore:

@@ -34,6 +34,8 @@ FOLDERS = ("NPC_LIMS_STATE", "NPC_LIMS_CACHE_DIR", "NPC_LIMS_MIRROR", "NPC_LIMS_
 """Variables that name a local folder, or may: a relative one of a `.env` is relative to the folder of that."""
 NO_PAGES = "off"
 """What NPC_LIMS_PAGES_URL says where there is no site: a variable set to nothing is not set."""
+OFFLINE = "NPC_LIMS_OFFLINE is set, so nothing is requested"
+"""Why a service was not queried."""
 _SCRATCH = "s3://aind-scratch-data"
 _TASK = f"{_SCRATCH}/dynamic-routing/DynamicRoutingTask"
 _TRAINING_COLUMNS: tuple[str, ...] = (
@@ -153,6 +155,13 @@ def _token(value: str) -> Secret:
 
 def _columns(value: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in value.split(",") if name.strip())
+
+
+def _switch(value: str) -> bool:
+    known = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+    if value.lower() not in known:
+        raise ValueError("must be 1 (or true, yes, on) or 0 (or false, no, off)")
+    return known[value.lower()]
 
 
 def _number(kind: Callable[[str], _Number], low: float, high: float = math.inf) -> Callable[[str], _Number]:
@@ -295,6 +304,7 @@ class Settings:
     state = Setting[Optional[Path]](_folder, "NPC_LIMS_STATE")
     cache_dir = Setting[Optional[Path]](_folder, "NPC_LIMS_CACHE_DIR")
     ttl = Setting(_number(float, 0), "NPC_LIMS_TTL", default=600.0)
+    offline = Setting(_switch, "NPC_LIMS_OFFLINE", default=False)
     mirror = Setting[Optional[Path]](_folder, "NPC_LIMS_MIRROR")
     # where the sources keep their data
     training = Setting(_training, "NPC_LIMS_TRAINING", default=f"{_TASK}/")

@@ -90,8 +90,8 @@ class SessionInfo(FlagProperties):
     """One session: what it is, where its data are and how far it has been processed.
 
     Facts come from state. A status flag (`StatusProperty`) is True or False: one that is unknown in state is looked up
-    live (where that is not possible, the error names the variable to set), and one that does not apply to the session
-    is False, which `status` distinguishes.
+    live (where that is not possible, the error names the variable to set; with NPC_LIMS_OFFLINE it is None), and one
+    that does not apply to the session is False, which `status` distinguishes.
     """
 
     # Every default is a factory: a plain default would be a class attribute, which would hide __getattr__.
@@ -268,7 +268,7 @@ class SessionInfo(FlagProperties):
     def _flag(self, name: str) -> Any:
         """A flag as callers have always had it: known, and False where it does not apply."""
         value = recorded_flag(self.record, name)
-        if value is not None:
+        if value is not None or self._own_settings.offline:
             return False if value == NOT_APPLICABLE else value
         from npc_lims.model.record import Record
         from npc_lims.sessions.live import complete
@@ -324,7 +324,7 @@ class SessionInfo(FlagProperties):
         return npc_session.AINDSessionRecord(surface["name"])
 
     def _needs_surface_channels(self) -> None:
-        if not self.is_surface_channels:
+        if self.is_surface_channels is False:
             raise ValueError(f"No surface channel data for {self._session_id}")
 
     # --- locations
@@ -379,10 +379,6 @@ class RecordedSessionInfo(SessionInfo):
     def _flag(self, name: str) -> Any:
         value = recorded_flag(self.record, name)
         return False if value == NOT_APPLICABLE else value
-
-    def _needs_surface_channels(self) -> None:
-        if self.is_surface_channels is not None:
-            super()._needs_surface_channels()
 
     if TYPE_CHECKING:
         is_surface_channels_sorted: bool | None  # type: ignore[assignment]

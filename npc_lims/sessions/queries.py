@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from npc_lims.config.settings import Settings, settings_for_reading
+from npc_lims.config.settings import OFFLINE, Settings, settings_for_reading
 from npc_lims.errors import NoRemoteState, NoSessionInfo, NpcLimsError, RemoteStateError, SessionUnavailable
 from npc_lims.model.rows import session_row
 from npc_lims.model.session_id import suggest_ids
@@ -154,6 +154,8 @@ def select_sessions(
     try:
         lines = read_snapshot(settings, ttl).lines
     except RemoteStateError as error:
+        if settings.offline:
+            raise
         return Sessions(_live_sessions(settings, error, chosen))
     found = [SessionInfo.from_record(line, settings) for line in _matching(lines, chosen)]
     return Sessions(chosen.select(found, partial(map, parse_line, lines.all)))
@@ -186,9 +188,13 @@ def select_session(settings: Settings, session: Session, ttl: float | None = Non
     try:
         record = read_one(settings, session_id, ttl)
     except RemoteStateError as error:
+        if settings.offline:
+            raise
         record, unread = None, error
     if record is not None:
         return SessionInfo.from_record(record, settings)
+    if settings.offline:
+        raise NoSessionInfo(f"{_not_found(session_id, read_snapshot(settings).lines.ids(), [])}; {OFFLINE}")
     from npc_lims.sessions.live import find_session, warn_live
 
     found, reasons = find_session(settings, session_id)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Optional
 
 from npc_lims.config.disk_cache import CacheEntry, cache_dir, load_entry, store_entry, touch_entry
-from npc_lims.config.settings import NO_PAGES, RAW_URL, REF, TRACKED_FILE, Settings
+from npc_lims.config.settings import NO_PAGES, OFFLINE, RAW_URL, REF, TRACKED_FILE, Settings
 from npc_lims.errors import NoRemoteState, RemoteStateError
 from npc_lims.state.freshness import SYNC_FILE
 from npc_lims.state.snapshot import SNAPSHOT, checked_lines
@@ -186,6 +186,8 @@ def _fetch(
         published = _seconds(response.headers.get("Last-Modified"))
         return CacheEntry(response.content, response.headers.get("ETag", ""), published=published)
 
+    if settings.offline:
+        raise RemoteStateError(f"{url}: {OFFLINE}")
     client = HttpClient(RetryPolicy.interactive(settings), bearer_auth(token))
     try:
         return client.request("GET", url, parse, headers=headers, may_follow=may_follow, max_bytes=_MAX_BYTES)

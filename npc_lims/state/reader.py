@@ -5,6 +5,8 @@
 3. raw GitHub, which says whether the cached one is current
 4. its mirror, the status site, when raw GitHub refuses or cannot be reached
 5. the cached snapshot, however old, when neither has a newer one
+
+With NPC_LIMS_OFFLINE it is the folder, else the newest cached snapshot.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from npc_lims.config.disk_cache import CacheEntry, cache_status, load_entry
-from npc_lims.config.settings import Settings
+from npc_lims.config.settings import OFFLINE, Settings
 from npc_lims.errors import GitError, NoRemoteState, RemoteStateError, StaleStateWarning, StateError, warn_once
 from npc_lims.state import published
 from npc_lims.state.freshness import SYNC_FILE, SyncCopy, describe_age
@@ -132,7 +134,7 @@ def read_one(settings: Settings, session_id: str, ttl: float | None = None) -> d
     first_read = _first_reads.get(path, settings.ttl if ttl is None else ttl) or {}
     if session_id in first_read:
         return first_read[session_id]
-    is_cached = any(map(cache_status, (path, published.mirror_path(settings))))
+    is_cached = settings.offline or any(map(cache_status, (path, published.mirror_path(settings))))
     if not is_cached and _first_reads.get(path) is None and _servers.error(path) is None:
         _first_reads.put(path, {})
         found = _fetch_session_file(settings, session_id)
@@ -165,7 +167,7 @@ def recorded_sync(settings: Settings, origin: Origin) -> SyncFile:
     copy = sync_copy(settings, origin)
     entry = copy.load()
     is_cached = entry is not None and 0 <= time.time() - entry.stored < settings.ttl
-    if origin.kind not in ("stale cache", "mirror") and not is_cached:
+    if origin.kind not in ("stale cache", "mirror") and not is_cached and not settings.offline:
         entry = copy.update(lambda: published.fetch_file(settings, f"state/{SYNC_FILE}"))
     return SyncFile() if entry is None or not entry.content else parse_sync_file(entry.content, origin.place)
 
@@ -226,6 +228,8 @@ def _fetch_session_file(settings: Settings, session_id: str) -> dict[str, Any] |
 
 
 def _read_published(settings: Settings, ttl: float) -> Snapshot:
+    if settings.offline:
+        return _read_cached(settings)
     path, mirror = published.cached_snapshot_path(settings), published.mirror_url(settings)
     snapshot = _cached_snapshot(settings, ttl)
     if snapshot is not None:
@@ -255,6 +259,24 @@ def _read_published(settings: Settings, ttl: float) -> Snapshot:
     message = f"{failure}; using the copy of {url} that is {describe_age(cached[0])} old"
     warn_once(("cached", path), message, StaleStateWarning)
     return Snapshot(cached[1], Origin("stale cache", url, age=cached[0]))
+
+
+def _read_cached(settings: Settings) -> Snapshot:
+    """Return the newest cached snapshot, however old, with a warning that tells its age."""
+    paths = [published.cached_snapshot_path(settings), published.mirror_path(settings)]
+    found = [(*cached, path) for path in paths if (cached := _cached_lines(path)) is not None]
+    url = _url(settings)
+    if not found:
+        raise NoRemoteState(
+            f"{OFFLINE}, and no snapshot of {url} is cached: read it once without (npc-lims sessions), or name a state "
+            "folder (NPC_LIMS_STATE)"
+        )
+    age, lines, path = min(found, key=lambda one: one[0])
+    if path == published.mirror_path(settings):
+        url = str(published.mirror_url(settings))
+    message = f"offline: using the copy of {url} that is {describe_age(age)} old"
+    warn_once(("offline", path), message, StaleStateWarning)
+    return Snapshot(lines, Origin("cache", url, age=age))
 
 
 def _cached_snapshot(settings: Settings, ttl: float) -> Snapshot | None:
