@@ -20,7 +20,8 @@ LIST = """{
   project: {values: ["b", "a"], index: [0, 1, 0, 1]}, platform: {values: ["ephys", "behavior"], index: [0, 0, 1, 0]},
   rig: {values: ["NP10", "NP2", "unknown"], index: [0, 1, 2, 1]}, task_version: {values: ["x"], index: [0, 0, 0, 0]},
   experiment_day: [null, 2, 1, null], status: {is_sorted: "yn?-", is_video: "ynyn"},
-  headings: {}, groups: {}, next: {values: [""], index: [0, 0, 0, 0]}, words: {},
+  headings: {}, groups: {}, next: {values: ["sort", ""], index: [1, 0, 1, 1]}, words: {},
+  allen_path: {values: ["//allen/A b/1", ""], index: [0, 1, 1, 1]},
   events: {new: {}, uploaded: {}, sorted: {}, failed: {}}, notes: {1: "Probe C"}, issues: {3: ["https://a.example/issues/1"]},
 }"""
 
@@ -107,6 +108,9 @@ def test_flags_are_known_with_and_without_is(page: Page) -> None:
         ({"q": "probe"}, [1]),
         ({"q": "PROBE c"}, [1]),
         ({"q": " 700001  _1 "}, [0]),
+        ({"q": "\\\\Allen\\a b"}, [0]),
+        ({"q": "DRpilot_626791_20220816"}, [2]),
+        ({"q": "DRpilot_626791_20220816 probe"}, []),
         ({"subject": "7000, 626"}, [0, 1, 2]),
         ({"from": "2022-08-16", "to": "2024-03-01"}, [2]),
         ({"from": "2022-08-16", "to": "2022-08-16"}, [2]),
@@ -140,6 +144,8 @@ def test_filters(page: Page, view: dict[str, Any], expected: list[int]) -> None:
         ("is_sorted", [0, 1, 2, 3]),
         ("-is_sorted", [2, 1, 0, 3]),
         ("notes", [1, 3, 0, 2]),
+        ("next", [1, 0, 2, 3]),
+        ("-allen_path", [0, 1, 2, 3]),
     ],
 )
 def test_order(page: Page, sort: str, expected: list[int]) -> None:

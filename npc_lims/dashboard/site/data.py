@@ -127,7 +127,7 @@ def sessions_file(records: Sequence[Facts], past: Past, made: str) -> dict[str, 
         "headings": {flag: FLAGS[flag].heading for flag in BOOLEAN_FLAGS if FLAGS[flag].heading},
         "groups": {flag: FLAGS[flag].group for flag in BOOLEAN_FLAGS},
         "id": [record["id"] for record in records],
-        **{name: _dictionary(row[name] for row in rows) for name in _SHOWN},
+        **{name: _dictionary(row[name] for row in rows) for name in (*_SHOWN, "allen_path")},
         "experiment_day": [entry.get("experiment_day") for entry in tracked],
         "status": {flag: "".join(status_symbol(record, flag) for record in records) for flag in BOOLEAN_FLAGS},
         "next": _dictionary(_next_part(record) for record in records),
@@ -145,13 +145,13 @@ def _next_part(record: Facts) -> str:
 
 
 def _words(record: Facts) -> str:
-    """Return what else a session is searched by: its folder, and the names, ids and locations of its data assets."""
-    words = [(record["tracked"] or {}).get("allen_path")]
+    """Return what else a session is searched by: the names, ids and locations of its data assets."""
+    words = []
     for asset in (record["codeocean"] or {}).values():
         if isinstance(asset, Mapping) and "id" in asset:
             name, location = asset["name"], asset.get("location") or ""
             words += [asset["id"], location if name in location else f"{name} {location}".strip()]
-    return " ".join(filter(None, words))
+    return " ".join(words)
 
 
 def _by_time(times: Mapping[str, str], records: Sequence[Facts]) -> dict[str, list[int]]:

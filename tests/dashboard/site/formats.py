@@ -156,6 +156,7 @@ SESSIONS = exactly(
     platform=COLUMN,
     rig=COLUMN,
     task_version=COLUMN,
+    allen_path=COLUMN,
     experiment_day=listed(maybe({"type": "integer"})),
     status={
         "type": "object",

@@ -20,7 +20,7 @@ const NARROW = ["id", "next"];
 /** Not shown where these and the flags do not fit beside one another. */
 const WIDE = ["project", "platform", "experiment_day", "rig", "task_version", "notes"];
 /** Not shown unless asked for: the session's id tells them, or the flags do. */
-const UNUSUAL = ["subject", "date", "next"];
+const UNUSUAL = ["subject", "date", "allen_path", "next"];
 
 /**
  * @param {Listing} list
@@ -55,6 +55,7 @@ export function columnsOf(list) {
     { ...plain("experiment_day", "Day", 3.4, (i) => list.experiment_day[i]), css: "number" },
     plain("rig", "Rig", 7.4, coded(list.rig)),
     plain("task_version", "Task version", 12, coded(list.task_version)),
+    plain("allen_path", "Folder", 30, coded(list.allen_path)),
     { ...plain("next", "Next steps", 11, (i) => coded(list.next)(i) || "–"), css: "next" },
     ...list.flags.map((flag) => flagColumn(list, flag)),
     {

@@ -1,6 +1,7 @@
 // Which sessions a view shows. Pure, and quick enough to be asked at every key: one pass over the columns that matter.
 
-import { FACETS } from "./listing.js";
+import { sessionIn } from "./ids.js";
+import { FACETS, searchable } from "./listing.js";
 import { hoursSince } from "./time.js";
 import { readEvent } from "./view.js";
 
@@ -73,10 +74,11 @@ function testsOf(list, view) {
   if (subjects.length) {
     tests.push((i) => subjects.some((subject) => list.subject[i].startsWith(subject)));
   }
-  const words = splitWords(view.q.toLowerCase(), /\s+/);
+  // the name of any file of a session, and other ways to write its id, name the session
+  const words = splitWords(searchable(view.q), /\s+/).map((word) => ({ word, id: sessionIn(word) }));
   if (words.length) {
     const texts = list.texts();
-    tests.push((i) => words.every((word) => texts[i].includes(word)));
+    tests.push((i) => words.every(({ word, id }) => texts[i].includes(word) || list.id[i] === id));
   }
   return tests;
 }

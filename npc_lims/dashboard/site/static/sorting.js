@@ -77,10 +77,12 @@ function ranksOf(list, column) {
     case "project":
     case "platform":
     case "rig":
-    case "task_version": {
+    case "task_version":
+    case "allen_path":
+    case "next": {
       const { values, index } = list[column];
       const alphabetical = [...values].sort(new Intl.Collator("en", { numeric: true }).compare);
-      const rank = values.map((value) => (value === "unknown" ? Infinity : alphabetical.indexOf(value)));
+      const rank = values.map((value) => (value === "unknown" || value === "" ? Infinity : alphabetical.indexOf(value)));
       return fill((i) => rank[index[i]]);
     }
     default: {

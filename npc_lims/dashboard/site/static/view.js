@@ -20,7 +20,7 @@ const DAY = /^[0-9]{4}-[0-9]{2}-[0-9]{2}$/;
 const EVENT = /^(new|uploaded|sorted|failed):([1-9]|[12][0-9]|3[01])d$/;
 const NAMES = ["q", "subject", "from", "to", "event", ...FACETS, "is", "sort", "columns"];
 /** Those that may stand in an address more than once. */
-const MANY = [...FACETS, "is"];
+const MANY = ["subject", ...FACETS, "is"];
 export const USUAL_SORT = "-date";
 
 /**
@@ -50,9 +50,10 @@ export function everything() {
  * @param {string} query `?project=...&is=sorted:no`
  * @param {string[]} flags all flags, `is_sorted` ...
  * @param {string[]} columns all columns by which one can sort
+ * @param {Partial<Record<Facet, {values: string[]}>>} [known] the values that there are, found in any case
  * @returns {{view: View, problems: string[]}}
  */
-export function readView(query, flags, columns) {
+export function readView(query, flags, columns, known = {}) {
   const asked = new URLSearchParams(query);
   const view = everything();
   /** @type {string[]} */
@@ -63,7 +64,7 @@ export function readView(query, flags, columns) {
     problems.push(...values.slice(known).map((value) => `${name}=${value}`));
   }
   view.q = asked.get("q") ?? "";
-  view.subject = asked.get("subject") ?? "";
+  view.subject = asked.getAll("subject").filter(Boolean).join(",");
   for (const end of /** @type {const} */ (["from", "to"])) {
     const day = asked.get(end) ?? "";
     if (day === "" || isDay(day)) {
@@ -79,7 +80,10 @@ export function readView(query, flags, columns) {
     problems.push(`event=${event}`);
   }
   for (const facet of FACETS) {
-    view[facet] = [...new Set(asked.getAll(facet).filter(Boolean))];
+    const values = known[facet]?.values ?? [];
+    const same = (/** @type {string} */ a, /** @type {string} */ b) => a.toLowerCase() === b.toLowerCase();
+    const found = asked.getAll(facet).map((value) => values.find((one) => same(one, value)) ?? value);
+    view[facet] = [...new Set(found.filter(Boolean))];
   }
   readStatus(asked.getAll("is"), flags, view, problems);
   const sort = asked.get("sort");

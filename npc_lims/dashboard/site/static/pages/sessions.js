@@ -92,21 +92,33 @@ function run(list) {
   const region = h("div", { class: "region", tabindex: "0", role: "region", "aria-label": "Table of sessions" });
   const download = h("button", { type: "button", onclick: () => save(csv(rows()), "sessions.csv") }, "CSV");
   const table = new Table(region, { caption: "Sessions", onSort: sortBy });
+  const more = h(
+    "button",
+    {
+      type: "button",
+      class: "more",
+      "aria-expanded": "false",
+      onclick: () => more.setAttribute("aria-expanded", filters.classList.toggle("open")),
+    },
+    "Filters",
+  );
+  const filters = h(
+    "div",
+    { class: "filters", role: "search" },
+    words.element,
+    more,
+    subject.element,
+    from.element,
+    to.element,
+    facets.map(({ element }) => element),
+    status.element,
+    columnChoice.element,
+    download,
+  );
   show(
     byId("content"),
     problem,
-    h(
-      "div",
-      { class: "filters", role: "search" },
-      words.element,
-      subject.element,
-      from.element,
-      to.element,
-      facets.map(({ element }) => element),
-      status.element,
-      columnChoice.element,
-      download,
-    ),
+    filters,
     h("div", { class: "shown" }, count, spoken, chips, clear, feed, presets, legend()),
     empty,
     region,
@@ -283,6 +295,8 @@ function run(list) {
     const path = !others.length && Object.hasOwn(list.feeds, project) ? list.feeds[project] : null;
     show(feed, feedLink(path, `Changes of project ${project}`));
     feed.hidden = !path;
+    const fields = [view.subject, view.from, view.to].filter(Boolean).length;
+    more.textContent = made.length + fields ? `Filters (${made.length + fields})` : "Filters";
     chips.hidden = made.length === 0;
     clear.hidden = !isFiltered(view);
     presets.hidden = isFiltered(view) || !list.count;
@@ -347,7 +361,7 @@ function run(list) {
 
   /** Takes the view from the address: at first, and when the visitor goes back or forward. */
   function follow() {
-    const read = readView(location.search, list.flags, names);
+    const read = readView(location.search, list.flags, names, list);
     view = read.view;
     show(
       problem,
