@@ -28,6 +28,7 @@ from npc_lims.utils.urls import Links, web_address
 Kind = Literal["late", "lost", "runs", "errored", "stalled", "untracked", "unlisted", "warnings"]
 
 _NO_LINKS = Links(None)
+_NO_RESULTS: Mapping[str, str] = {}
 EPHYS_RIG = "NP"
 """Prefix of the names of rigs with Neuropixels; all others are boxes for training."""
 LOOK_BACK = datetime.timedelta(days=30)
@@ -68,15 +69,21 @@ def find_issues(
     now: datetime.datetime,
     links: Links = _NO_LINKS,
     unlisted: Iterable[UnlistedRecording] = (),
+    results: Mapping[str, str] = _NO_RESULTS,
 ) -> list[Finding]:
-    """Return what needs attention, the most important first; losses only of the *past*."""
+    """Return what needs attention, the most important first; losses only of the *past*.
+
+    *results* are the kinds of assets that processes make, where they are not named alike.
+    """
     sessions = list(records)
-    errored = _errored(sessions)
-    failed_sorting = {case.session for case in errored.items}
+    failed = [_failed_runs(sessions, name, runs[name], results.get(name, name)) for name in sorted(runs)]
+    sortings = (one for name, one in zip(sorted(runs), failed) if results.get(name, name) == "sorted")
+    errored = _errored(sessions, {case.session for one in sortings for case in one.items})
+    failed_sorting = {case.session for case in _errored(sessions).items}
     found = [
         *_late(sync_file, now),
         _lost(past, now, links),
-        *_failed_runs(sessions, runs, links),
+        *failed,
         errored,
         *_stalled(find_stalls(sessions, past.first_seen, now), failed_sorting),
         _untracked(sessions),
@@ -126,36 +133,35 @@ def _lost(past: Past, now: datetime.datetime, links: Links) -> Finding:
     )
 
 
-def _failed_runs(
-    sessions: Iterable[Mapping[str, Any]], runs: Mapping[str, Iterable[Run]], links: Links
-) -> Iterable[Finding]:
+def _failed_runs(sessions: Iterable[Mapping[str, Any]], process: str, runs: Iterable[Run], result: str) -> Finding:
     by_id = {record["id"]: record for record in sessions}
-    for process, recorded in sorted(runs.items()):
-        in_order = sorted(recorded, key=lambda run: (run.started or run.claimed, run.attempt))
-        failed = {
-            session: run
-            for session, run in {run.session: run for run in in_order}.items()
-            if run.outcome == "errored" and session in by_id and not (by_id[session]["codeocean"] or {}).get(process)
-        }
-        cases = []
-        for session in newest_first(failed):
-            run = failed[session]
-            text = f"try {run.attempt}: {run.reason}"
-            cases.append(Case(session, text, run.started or run.claimed, web_address(run.by)))
-        yield Finding(
-            "runs",
-            f"{counted(len(cases), 'session')} whose last run of {process} failed",
-            f"Fix the reason, then: npc-lims process run {process} --sessions SESSION --again.",
-            tuple(cases),
-        )
+    in_order = sorted(runs, key=lambda run: (run.started or run.claimed, run.attempt))
+    failed = {
+        session: run
+        for session, run in {run.session: run for run in in_order}.items()
+        if run.outcome == "errored" and session in by_id and not (by_id[session]["codeocean"] or {}).get(result)
+    }
+    cases = []
+    for session in newest_first(failed):
+        run = failed[session]
+        text = f"try {run.attempt}: {run.reason}"
+        cases.append(Case(session, text, run.started or run.claimed, web_address(run.by)))
+    return Finding(
+        "runs",
+        f"{counted(len(cases), 'session')} whose last run of {process} failed",
+        f"Fix the reason, then: npc-lims process run {process} --sessions SESSION --again.",
+        tuple(cases),
+    )
 
 
-def _errored(sessions: Sequence[Mapping[str, Any]]) -> Finding:
+def _errored(sessions: Sequence[Mapping[str, Any]], reported: Collection[str | None] = ()) -> Finding:
+    """Return sessions with errored sorting results and no good one, without those that are *reported* already."""
     items = []
     for record in sessions:
         errored = (record["codeocean"] or {}).get("errored")
         status = record["status"]
-        if errored and status.get("is_sorted") is not True and status.get("is_production") is not False:
+        is_open = status.get("is_sorted") is not True and status.get("is_production") is not False
+        if errored and is_open and record["id"] not in reported:
             reasons = ", ".join(dict.fromkeys(errored.values()))
             items.append(Case(record["id"], f"{counted(len(errored), 'result')}: {reasons}"))
     title = f"{counted(len(items), 'session')} whose sorting failed"

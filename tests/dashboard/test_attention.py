@@ -47,9 +47,12 @@ def found(
     problems: tuple[Problem, ...] = (),
     transitions: tuple[Transition, ...] = (),
     links: Links = Links(None),
+    results: dict[str, str] | None = None,
 ) -> list[Finding]:
     plain = [one.as_dict() for one in records]
-    return find_issues(plain, sync_file, runs or {}, problems, past_of(NOW, *transitions), NOW, links)
+    return find_issues(
+        plain, sync_file, runs or {}, problems, past_of(NOW, *transitions), NOW, links, (), results or {}
+    )
 
 
 def sessions_of(finding: Finding) -> list[str | None]:
@@ -113,6 +116,14 @@ def test_the_last_run_counts() -> None:
     assert "npc-lims process run dlc_eye --sessions SESSION --again" in finding.remedy
     (item,) = finding.items
     assert (item.session, item.text, item.link) == (SESSION, "try 2: exit code 1", "https://example.org/run/7")
+
+
+def test_a_failed_sorting_is_reported_once_until_it_is_sorted() -> None:
+    sections = {"runs": {"sorting": [run()]}, "results": {"sorting": "sorted"}}
+    errored = record(codeocean=no_assets(errored={"asset-1": "Out of memory."}))
+    assert [one.kind for one in found(errored, **sections)] == ["runs"]
+    assert [one.kind for one in found(record(codeocean=no_assets(sorted=asset("sorted"))), **sections)] == []
+    assert [one.kind for one in found(errored)] == ["errored"]
 
 
 def test_a_run_counts_from_when_it_started_else_from_its_claim() -> None:

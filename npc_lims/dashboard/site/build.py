@@ -178,6 +178,7 @@ def build_site(
             now,
             history.links,
             inputs.unlisted or (),
+            {name: process.result for name, process in inputs.processing.processes.items() if process.result},
         )
         progress("writing", 0, None)
         sizes = []
