@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 from collections.abc import Mapping, Sequence
@@ -11,7 +12,7 @@ from npc_lims.config.settings import Settings, settings_for_reading
 from npc_lims.dashboard.attention import Finding, find_issues
 from npc_lims.dashboard.past import Past
 from npc_lims.dashboard.totals import SourceAge, StageCount, Totals, count_sessions, funnel, source_ages
-from npc_lims.errors import NpcLimsError
+from npc_lims.errors import NpcLimsError, RemoteStateError
 from npc_lims.processing.runs import read_all_runs
 from npc_lims.sessions.unlisted import count_unlisted, describe_unlisted
 from npc_lims.state.reader import Origin, origin_of_state, read_snapshot, recorded_sync
@@ -73,9 +74,10 @@ def summarize(
     try:
         sync_file = recorded_sync(settings, origin)
         runs = {} if settings.state is None else read_all_runs(settings.state)
-        # what just failed is not queried again
-        assets = None if origin.kind in ("stale cache", "mirror") else read_unlisted(settings)
-        unlisted = None if assets is None else describe_unlisted(assets, records)
+        # what just failed is not queried again; where nothing answers, they are unknown
+        with contextlib.suppress(RemoteStateError):
+            assets = None if origin.kind in ("stale cache", "mirror") else read_unlisted(settings)
+            unlisted = None if assets is None else describe_unlisted(assets, records)
     except NpcLimsError as error:
         troubles.append(str(error))
     # without the history, which takes longer to read, and the tracked file, which npc-lims validate reads

@@ -19,6 +19,8 @@ import pytest
 import npc_lims
 from npc_lims.config.disk_cache import prune_folder
 from npc_lims.config.settings import load_settings
+from npc_lims.errors import StateError
+from npc_lims.model.unlisted import UnlistedAsset, render_unlisted
 from npc_lims.state.as_of import snapshot_at
 from npc_lims.state.revision import AsOf, parse_at
 from tests import builders
@@ -59,14 +61,16 @@ def without(name: str, files: dict[str, bytes], instead: bytes | None = None) ->
 
 
 FULL = state_files(uploaded, second)
+RECORDING = UnlistedAsset("id", "ecephys_700003_2024-05-20_10-00-00", "2024-05-21T08:00:00Z")
+UNLISTED = {"state/unlisted.jsonl": render_unlisted((RECORDING,))}
 STEPS = (
     Step("before", "2024-01-10T09:00:00", README, tag="v0.1"),
     Step("begin", "2024-03-01T10:00:00", {**README, **state_files(first)}, ["before"]),
     Step("late", "2024-05-31T23:59:59", {**README, **state_files(uploaded)}, ["begin"], tag="2024-05-31"),
-    Step("noon", "2024-06-01T12:00:00", {**README, **FULL}, ["late"], tag="v1.2"),
+    Step("noon", "2024-06-01T12:00:00", {**README, **FULL, **UNLISTED}, ["late"], tag="v1.2"),
     # nothing of state is in it, and it was merged after the date that it bears
     Step("side", "2024-06-10T08:00:00", {"other.md": b"x\n", **state_files(first)}, ["begin"], branch="side"),
-    Step("merge", "2024-06-20T08:00:00", {**README, **FULL, "other.md": b"x\n"}, ["noon", "side"]),
+    Step("merge", "2024-06-20T08:00:00", {**README, **FULL, **UNLISTED, "other.md": b"x\n"}, ["noon", "side"]),
     Step("files", "2024-07-01T08:00:00", without("state/sessions.jsonl", FULL), ["merge"]),
     Step("broken", "2024-07-02T08:00:00", without("state/sessions.jsonl", FULL, b"<html>\n"), ["files"]),
     Step("garbled", "2024-07-03T08:00:00", without("state/sessions.jsonl", FULL, b'{"id":"x","dig}\n'), ["broken"]),
@@ -136,6 +140,22 @@ def commit_at(at: Any) -> str | None:
 
 def ids(at: Any) -> list[str]:
     return [str(info.id) for info in npc_lims.get_session_info(at=at)]
+
+
+def check_unlisted() -> None:
+    """The recordings without a session of one commit, and of one that no sync recorded them before."""
+    (found,) = npc_lims.get_unlisted_recordings(at="v1.2")
+    assert found.asset_name == RECORDING.name
+    with pytest.raises(StateError, match="no sync has recorded recordings without a session"):
+        npc_lims.get_unlisted_recordings(at="2024-03-01")
+
+
+def test_unlisted_recordings_of_a_checkout(commits: dict[str, str]) -> None:
+    check_unlisted()
+
+
+def test_unlisted_recordings_of_github(github: Hub) -> None:
+    check_unlisted()
 
 
 # --- what is meant
