@@ -10,6 +10,7 @@ the table is of all that the file holds.
 from __future__ import annotations
 
 import argparse
+import datetime
 import gzip
 import json
 import platform
@@ -29,6 +30,7 @@ from benchmarks.growing import SYNCS_A_DAY, GrowingLab, session_file
 from benchmarks.repositories import Measured
 from benchmarks.run import SnapshotServer
 from benchmarks.shards import WAYS, Cut, Fetch, Way
+from npc_lims.dashboard.past import Past
 from npc_lims.dashboard.site.data import as_json, sessions_file
 from npc_lims.state.snapshot import newest_first, parse_line
 from npc_lims.utils.yaml import render_yaml
@@ -93,7 +95,9 @@ def _sizes(lines: Mapping[str, bytes]) -> Iterator[Measured]:
 def _site(lines: Mapping[str, bytes]) -> Iterator[Measured]:
     """The file that the site's table of sessions is made of."""
     records = [parse_line(lines[session]) for session in newest_first(lines)]
-    content = as_json(sessions_file(records, "2026-01-01T00:00:00Z"))
+    content = as_json(
+        sessions_file(records, Past(datetime.datetime.now(datetime.timezone.utc)), "2026-01-01T00:00:00Z")
+    )
     yield Measured("the site's sessions.json", len(content), "B")
     yield Measured("the site's sessions.json, compressed", len(gzip.compress(content, 6)), "B")
 
