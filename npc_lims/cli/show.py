@@ -159,13 +159,10 @@ def paths_command(
       npc-lims paths --project DynamicRouting --since 2w --kind raw --kind sync
     """
     groups = [expand_kinds([name]) for name in kind or ()]
-    kinds = {name for group in groups for name in group} or set(LOCATION_KINDS)
+    kinds = expand_kinds(kind or None)
     settings = reading_settings(state)
     infos = _chosen(settings, session, selection, at)
-    found = {
-        str(info.id): [one for one in locations_of(info.parse_without_caching(), settings) if one.kind in kinds]
-        for info in infos
-    }
+    found = {str(info.id): locations_of(info.parse_without_caching(), settings, kinds) for info in infos}
     rows = [{"session": id_, **dataclasses.asdict(one)} for id_, every in found.items() for one in every]
     is_text, is_complete = not style.print_rows(_COLUMNS, rows), True
     for id_, every in found.items():

@@ -106,13 +106,13 @@ class SessionLocation:
     """Why there is none; of a location, why its files may not be there yet."""
 
 
-def locations_of(record: Facts, settings: Roots) -> tuple[SessionLocation, ...]:
-    """Return every recorded location of a session, in the order of `LOCATION_KINDS`; one without for each other kind.
+def locations_of(record: Facts, settings: Roots, kinds: Iterable[str] = LOCATION_KINDS) -> tuple[SessionLocation, ...]:
+    """Return every recorded location of a session, in the order of *kinds*; one without for each other kind.
 
     *settings* name the folders that all sessions share. Nothing is queried, and no location is tested.
     """
     found: list[SessionLocation] = []
-    for kind in LOCATION_KINDS:
+    for kind in kinds:
         found += _of_kind(record, settings, kind)
     return tuple(found)
 

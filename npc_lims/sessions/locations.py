@@ -37,20 +37,20 @@ def get_session_locations(
     settings = settings_for_reading()
     kinds = expand_kinds([kind] if isinstance(kind, str) else kind)
     info = session if isinstance(session, SessionInfo) else select_session(settings, session)
-    return tuple(one for one in locations_of(info.parse_without_caching(), settings) if one.kind in kinds)
+    return locations_of(info.parse_without_caching(), settings, kinds)
 
 
 def expand_kinds(kinds: Optional[Iterable[str]]) -> tuple[str, ...]:
-    """Return the kinds that these names stand for, each once; all for None. SelectionError for one that is none."""
+    """Return the kinds that these names stand for, in one order; all for None. SelectionError for one that is none."""
     if kinds is None:
         return LOCATION_KINDS
     known: dict[str, tuple[str, ...]] = {name.lower(): (name,) for name in LOCATION_KINDS}
     known.update(LOCATION_GROUPS)
-    found: list[str] = []
+    found: set[str] = set()
     for name in kinds:
         chosen = known.get(str(name).strip().lower().replace("-", "_"))
         if chosen is None:
             near = suggestion(str(name), [*LOCATION_KINDS, *LOCATION_GROUPS]) or f"; kinds: {', '.join(LOCATION_KINDS)}"
             raise SelectionError(f"{single_line(repr(name), 60)} is no kind of location{near}")
-        found += chosen
-    return tuple(dict.fromkeys(found))
+        found.update(chosen)
+    return tuple(kind for kind in LOCATION_KINDS if kind in found)
