@@ -80,7 +80,7 @@ def _of_code_ocean(settings: Settings, lines: SessionLines, asset_id: re.Match[s
     try:
         name = str(asset_record(settings, key).get("name"))
     except NoSessionData as error:
-        raise NoSessionInfo(f"no session has the data asset {key}: {error}") from None
+        raise NoSessionInfo(f"no session of state has it, and {error}") from None
     except NpcLimsError as error:
         why = f"state records no data asset {key}, and Code Ocean could not be queried: {error}"
         raise NoSessionInfo(why) from None
