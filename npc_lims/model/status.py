@@ -55,6 +55,19 @@ def describe_progress(record: Facts) -> str:
     return "; ".join(found) or f"not {STAGES[0].label}"
 
 
+def why_no_step(record: Facts) -> str:
+    """Return why a session has no next step, in a sentence."""
+    if record["status"].get("is_production") is False:
+        return "None: it is not a production session."
+    if not is_recording(record):
+        return "None: a training session, which are uploaded and processed by exception."
+    values = {flag: recorded_flag(record, flag.name) for flag in STAGES}
+    unknown = [flag.label for flag, value in values.items() if value is None]
+    if unknown:
+        return f"Unknown: {', '.join(unknown)} was never observed."
+    return "None: every stage of the pipeline that applies to it is done."
+
+
 def is_waiting(record: Facts, flag: StatusFlag) -> bool:
     """Return whether a session is ready for a stage of the pipeline that it did not reach yet."""
     if flag.after is None or record["status"].get(flag.name) is not False:

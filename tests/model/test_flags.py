@@ -11,7 +11,7 @@ from hypothesis import given
 from npc_lims.model.flags import FLAGS, NOT_APPLICABLE, compute_status
 from npc_lims.model.record import CodeOcean, Record, S3Facts
 from npc_lims.model.rows import COLUMNS, DATA_REPO_ISILON, session_row
-from npc_lims.model.status import explain, next_steps, recorded_flag
+from npc_lims.model.status import explain, next_steps, recorded_flag, why_no_step
 from tests.builders import SECOND, asset, listing, no_assets, nothing_on_s3, record, tracked, training
 from tests.strategies import records
 
@@ -394,4 +394,6 @@ def test_a_flag_is_explained_with_what_failed_and_what_it_waits_for() -> None:
     assert explain(ready, "is_sorted").endswith("yet. 2 failed: out of memory.")
     assert explain(record(tracked=tracked("behavior")).as_dict(), "is_sorted") == FLAGS["is_sorted"].not_applicable
     assert next_steps(waiting) == ["is_uploaded"]
+    assert why_no_step(record(tracked=False, training=training()).as_dict()).startswith("None: a training session")
+    assert why_no_step(record(tracked=tracked()).as_dict()).startswith("Unknown: uploaded, sorted, annotated")
     assert next_steps(ready) == ["is_sorted", "is_parquet_cached"]

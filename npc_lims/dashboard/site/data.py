@@ -15,7 +15,7 @@ from npc_lims.model.flags import BOOLEAN_FLAGS, FLAGS, StatusFlag, recorded_asse
 from npc_lims.model.locations import SessionLocation, locations_of
 from npc_lims.model.rows import session_row
 from npc_lims.model.sections import SECTIONS, SOURCES
-from npc_lims.model.status import explain, next_steps
+from npc_lims.model.status import explain, next_steps, why_no_step
 from npc_lims.state.freshness import STALE_AFTER
 from npc_lims.utils.mappings import grouped
 from npc_lims.utils.urls import Links, web_address
@@ -163,12 +163,13 @@ def session_part(
     record: Facts, settings: Settings, links: Links, line: int | None, timeline: Sequence[Facts]
 ) -> dict[str, Any]:
     """Return one session for the file of its subject: its facts, the line of its entry, and its events in order."""
-    locations = locations_of(record, settings)
+    locations, steps = locations_of(record, settings), next_steps(record)
     row, tracked = session_row(record), record["tracked"] or {}
     return {
         **{name: row[name] for name in ("id", *_SHOWN, "experiment_day", "allen_path")},
         "status": [_flag_part(record, FLAGS[name]) for name in BOOLEAN_FLAGS],
-        "next": [{**_flag_part(record, FLAGS[name]), "process": FLAGS[name].process} for name in next_steps(record)],
+        "next": [{**_flag_part(record, FLAGS[name]), "process": FLAGS[name].process} for name in steps],
+        "no_next": "" if steps else why_no_step(record),
         "notes": tracked.get("notes", ""),
         "issues": _web_addresses(tracked.get("issues")),
         "files": [_file_part(record, one, links) for one in locations if one.location],

@@ -242,6 +242,7 @@ SUBJECT = exactly(
             allen_path=TEXT,
             status=listed(exactly(**STATUS)),
             next=listed(exactly(**STATUS, process=TEXT)),
+            no_next=TEXT,
             runs=listed(exactly(process=TEXT, **RUN)),
             plan=listed(
                 exactly(**{"process": TEXT, "flag": FLAG, "verdict": VERDICT, "reason": TEXT, "try": RUN["try"]})

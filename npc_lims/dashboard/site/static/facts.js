@@ -97,11 +97,23 @@ export function section(section, draw) {
  */
 export function fileTable(files, missing) {
   return h(
-    "table",
-    { class: "plain assets" },
-    h("caption", { class: "hidden" }, "Assets and files"),
-    tableHead(["What", "Location and name", "Created", "On"]),
-    h("tbody", null, files.map(fileRow), missing.map(missingRow)),
+    "div",
+    null,
+    h(
+      "table",
+      { class: "plain assets" },
+      h("caption", { class: "hidden" }, "Assets and files"),
+      tableHead(["What", "Location and name", "Created", "On"]),
+      h("tbody", null, files.map(fileRow)),
+    ),
+    missing.length
+      ? h(
+          "details",
+          { class: "more" },
+          h("summary", null, `Not there: ${missing.length} more`),
+          h("dl", { class: "facts" }, missing.map(missingFile).flat()),
+        )
+      : null,
   );
 }
 
@@ -136,12 +148,6 @@ function fileRow({ what, location: place, name, id, created, codeocean, s3 }) {
 }
 
 /** @param {any} missing */
-function missingRow({ what, status, reason }) {
-  const isUnknown = status === "unknown";
-  return h(
-    "tr",
-    { class: "apart" },
-    h("th", { scope: "row" }, mark(isUnknown ? "?" : "n"), " ", what),
-    h("td", { colspan: 3 }, prose(reason)),
-  );
+function missingFile({ what, status, reason }) {
+  return [h("dt", null, mark(status === "unknown" ? "?" : "n"), " ", what), h("dd", null, prose(reason))];
 }

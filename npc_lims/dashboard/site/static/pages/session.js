@@ -76,10 +76,11 @@ function draw(session, { sessions: siblings, sources }) {
     h(
       "div",
       { class: "grid thirds" },
-      h("div", { class: "stack" }, nextSteps(session), statuses(session)),
-      h("div", { class: "stack" }, notes(session), timeline(session)),
+      nextSteps(session),
+      notes(session),
     ),
     files(session),
+    h("div", { class: "grid thirds" }, statuses(session), timeline(session)),
     runs(session),
     recorded(session, sources),
   );
@@ -146,7 +147,7 @@ function glance(session) {
 }
 
 /** @param {any} session */
-function nextSteps({ next, plan }) {
+function nextSteps({ next, plan, no_next: none }) {
   const flags = next.map((/** @type {any} */ one) => one.flag);
   // also where nobody waits for it, such as of a session that is not for production
   const others = plan.filter((/** @type {any} */ one) => !flags.includes(one.flag) && !IDLE.includes(one.verdict));
@@ -158,7 +159,7 @@ function nextSteps({ next, plan }) {
     { id: "next", title: steps.length > 1 ? "Next steps" : "Next step" },
     steps.length
       ? h("dl", { class: "facts steps" }, steps.flat())
-      : h("p", { class: "quiet" }, "None: it has what applies to it, or nothing in the pipeline waits for it."),
+      : h("p", { class: "quiet" }, none),
   );
 }
 
