@@ -16,8 +16,11 @@ const LISTED = /** @type {Record<string, [string, string]>} */ ({
   running: ["Running", "Started, or claimed less than an hour ago."],
   "would run": ["Would run now", "`npc-lims process run` starts these next."],
   waiting: ["Waiting", "Ready, but a limit is reached."],
-  captured: ["Captured", "Ran well; the next sync records the result."],
+  captured: ["Captured", "Ran well; its result is not in the state yet."],
 });
+
+/** Sessions of a verdict that are shown at first. */
+const FIRST = 8;
 
 start();
 try {
@@ -169,7 +172,15 @@ function group(title, meaning, total, items, verdict) {
     { class: "group" },
     h("h3", { class: verdict === "failed" ? "bad" : null }, `${title} (${number(total)})`),
     h("p", { class: "quiet" }, prose(meaning)),
-    h("ul", { class: "decisions" }, items.map((one) => decision(one, verdict))),
+    h("ul", { class: "decisions" }, items.slice(0, FIRST).map((one) => decision(one, verdict))),
+    items.length > FIRST
+      ? h(
+          "details",
+          null,
+          h("summary", null, `${number(items.length - FIRST)} more`),
+          h("ul", { class: "decisions" }, items.slice(FIRST).map((one) => decision(one, verdict))),
+        )
+      : null,
     left ? h("p", { class: "quiet" }, `${number(left)} more are not listed here: npc-lims process plan --all`) : null,
   );
 }
