@@ -9,9 +9,9 @@ import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
-import write_cli_reference
-import write_schema_reference
-import write_schemas
+import cli_reference
+import schema_reference
+import schemas
 
 from npc_lims.model.flags import BOOLEAN_FLAGS, FLAGS
 
@@ -22,10 +22,10 @@ FLAG_PROPERTIES = "npc_lims/sessions/flag_properties.pyi"
 def generated_files() -> Iterator[tuple[str, str]]:
     """Yield path and content of each generated file; a file may depend on those before it."""
     yield FLAG_PROPERTIES, flag_properties()
-    for name in write_schemas.SCHEMAS:
-        yield f"docs/schemas/{name}", write_schemas.render(name)
-    yield "docs/reference/schemas.md", write_schema_reference.render()
-    yield "docs/reference/cli.md", write_cli_reference.render()
+    for name in schemas.SCHEMAS:
+        yield f"docs/schemas/{name}", schemas.render(name)
+    yield "docs/reference/schemas.md", schema_reference.render()
+    yield "docs/reference/cli.md", cli_reference.render()
 
 
 def flag_properties() -> str:

@@ -252,7 +252,7 @@ def script() -> Callable[[str], ModuleType]:
 
 def test_fields_of_files_are_those_of_their_schemas(script: Callable[[str], ModuleType]) -> None:
     committed = (DOCS / "reference" / "schemas.md").read_text(encoding="utf-8")
-    assert committed == script("write_schema_reference").render(), "run scripts/write_schema_reference.py"
+    assert committed == script("schema_reference").render(), "run scripts/generate.py"
 
 
 # --- how examples are found

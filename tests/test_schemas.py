@@ -22,7 +22,7 @@ SCHEMAS = ROOT / "docs" / "schemas"
 
 @pytest.fixture(scope="module")
 def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("write_schemas", ROOT / "scripts" / "write_schemas.py")
+    spec = importlib.util.spec_from_file_location("schemas", ROOT / "scripts" / "schemas.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -44,7 +44,7 @@ def test_committed_schemas_are_up_to_date(script: ModuleType) -> None:
     assert {path.name for path in SCHEMAS.iterdir()} == set(script.SCHEMAS)
     for name in script.SCHEMAS:
         committed = (SCHEMAS / name).read_text(encoding="utf-8")
-        assert committed == script.render(name), f"{name} is out of date: run scripts/write_schemas.py"
+        assert committed == script.render(name), f"{name} is out of date: run scripts/generate.py"
 
 
 def test_session_files_fit_their_schema(demo_state: Path) -> None:

@@ -23,7 +23,7 @@ from npc_lims.config.settings import Settings
 from npc_lims.demo.files import world_files, write_world
 from npc_lims.processing.runs import Run, write_runs, write_updates
 from npc_lims.sync.run import SyncOptions, sync
-from scripts import write_cli_reference as reference
+from scripts import cli_reference as reference
 from tests.git_environment import plain_environment
 from tests.integration.world import Done, commit_all, run_cli, run_git
 from tests.processing.rig import SESSIONS, TOKEN, make_rig, raw_name, write_sessions
@@ -351,7 +351,7 @@ def test_every_command_has_its_place_in_the_overview() -> None:
 
 def test_the_reference_is_up_to_date() -> None:
     text = reference.FILE.read_text(encoding="utf-8")
-    assert text == reference.render(), "run scripts/write_cli_reference.py"
+    assert text == reference.render(), "run scripts/generate.py"
     headings = re.findall(r"^##+ (npc-lims.*)$", text, re.MULTILINE)
     assert headings == list(COMMANDS)
 

@@ -123,7 +123,7 @@ _PATH = r"20[12][0-9][-/]?(0[1-9]|1[0-2])[-/]?(0[1-9]|[12][0-9]|3[01])"
 
 
 def tracked_schema() -> dict[str, Any]:
-    """Return the JSON Schema of tracked_sessions.yaml (committed by `python scripts/write_schemas.py`)."""
+    """Return the JSON Schema of tracked_sessions.yaml (committed by `python scripts/generate.py`)."""
     entry = editor_schema(TrackedEntry)
     defs = {**entry.pop("$defs"), "Entry": entry}
     for name, known in defs["SessionKwargs"]["properties"].items():

@@ -763,7 +763,7 @@ def is_valid(data: object) -> bool:
 
 def test_committed_schema_is_the_generated_one() -> None:
     assert json.loads(SCHEMA.read_text(encoding="utf-8")) == tracked_schema(), (
-        "regenerate it: python scripts/write_schemas.py"
+        "regenerate it: python scripts/generate.py"
     )
 
 

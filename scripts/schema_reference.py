@@ -1,4 +1,4 @@
-"""Write docs/reference/schemas.md, which tells each field of each file, from docs/schemas and the models behind it."""
+"""docs/reference/schemas.md: render each field of each file, from docs/schemas and the models behind it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from npc_lims.model.flags import BOOLEAN_FLAGS, FLAGS
 from npc_lims.model.sections import SOURCES
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGE = ROOT / "docs" / "reference" / "schemas.md"
 # what the files are, and the models whose docstrings say what their fields mean
 FILES: dict[str, tuple[str, tuple[str, ...]]] = {
     "tracked_sessions": ("tracked_sessions.yaml", ()),
@@ -43,7 +42,7 @@ IGNORED = "Ignored here: move it under session_kwargs."
 HEAD = """\
 # Schemas
 
-<!-- written by scripts/write_schema_reference.py: edit the models, not this page -->
+<!-- Written by scripts/generate.py from the models: change these, and run it. -->
 
 Each file has a JSON Schema (draft 2020-12), by which editors complete and check it. *Needed* says whether a field must
 be there. A type that ends with *or null* has [three values](../state.md#the-values-of-a-fact).
@@ -128,8 +127,3 @@ def kind(field: Mapping[str, Any]) -> str:
 
 def cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
-
-
-if __name__ == "__main__":
-    PAGE.parent.mkdir(parents=True, exist_ok=True)
-    PAGE.write_text(render(), encoding="utf-8")

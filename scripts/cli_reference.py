@@ -1,4 +1,4 @@
-"""Write docs/reference/cli.md: every command with its help, arguments and options, read from the commands themselves.
+"""docs/reference/cli.md: render every command with its help, arguments and options, read from the commands themselves.
 
 Nothing of it is what some release of typer renders, so any of them writes the same.
 """
@@ -20,7 +20,6 @@ from typer.main import get_command
 from npc_lims.cli import ExitCode
 from npc_lims.cli.app import SECTIONS, app
 
-FILE = Path(__file__).resolve().parent.parent / "docs" / "reference" / "cli.md"
 NAME = "npc-lims"
 # their place and their words differ between releases of typer
 _OF_TYPER = ("help", "install_completion", "show_completion")
@@ -29,7 +28,7 @@ _KINDS = {Path: "PATH", typer.FileTextWrite: "PATH", int: "NUMBER", float: "NUMB
 HEAD = f"""\
 # Command line
 
-<!-- Written by scripts/write_cli_reference.py from the commands: change their help, and run it. -->
+<!-- Written by scripts/generate.py from the commands: change their help, and run it. -->
 
 `{NAME} COMMAND --help` prints the same in the terminal.
 
@@ -214,8 +213,3 @@ def render() -> str:
     codes = "".join(f"| {int(code)} | {code.meaning} |\n" for code in ExitCode)
     sections = "\n\n".join(part for command in walk() for part in _section(command))
     return f"{HEAD}{codes}{CONVENTIONS}\n{sections}\n"
-
-
-if __name__ == "__main__":
-    FILE.write_text(render(), encoding="utf-8", newline="\n")
-    typer.echo(f"{FILE}: written")
