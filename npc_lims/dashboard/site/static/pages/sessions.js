@@ -386,7 +386,10 @@ function run(list) {
   addEventListener("keydown", (event) => {
     const step = { ArrowDown: 1, ArrowUp: -1, j: 1, k: -1 }[event.key];
     const isElsewhere = event.defaultPrevented || /** @type {Element} */ (event.target).closest("details, dialog");
-    if (step && sessions.length && !isElsewhere && isShortcut(event)) {
+    // where the page scrolls, as on a phone or in a window seen four times as large, arrows scroll it
+    const { scrollHeight, clientHeight } = document.documentElement;
+    const isFree = event.key.length === 1 || scrollHeight <= clientHeight;
+    if (step && sessions.length && !isElsewhere && isFree && isShortcut(event)) {
       event.preventDefault();
       table.move(step);
     }
