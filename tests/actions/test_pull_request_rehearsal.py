@@ -86,7 +86,7 @@ def test_state_edited_by_hand_is_refused_with_the_reason(synced_lab: Lab) -> Non
     edited = synced_lab.remote.read(STATE_FILE).replace(b"is_uploaded: false", b"is_uploaded: true")
     run = propose(synced_lab, {STATE_FILE: edited}, "failure")
     assert findings(run)[0][:2] == ("error", STATE_FILE)
-    assert "by hand: state is what the sync saw" in run.annotations[0].message
+    assert "changed by hand: the next sync undoes it" in run.annotations[0].message
 
 
 def test_main_that_went_on_is_no_edit_by_hand(synced_lab: Lab) -> None:
